@@ -6,10 +6,7 @@ export const config = {
   host: process.env.HOST ?? "127.0.0.1",
   port: Number(process.env.PORT ?? 3000),
   edgeward: {
-    // The site as browsers see it.
     url: httpUrl("EDGEWARD_URL", required("EDGEWARD_URL")),
-    // Where this server reaches the same site, if that is another address.
-    apiUrl: httpUrl("EDGEWARD_API_URL", process.env.EDGEWARD_API_URL ?? required("EDGEWARD_URL")),
     apiToken: required("EDGEWARD_API_TOKEN"),
     timeout: 5_000,
   },
@@ -32,7 +29,7 @@ export const config = {
 };
 
 if (errors.length > 0) {
-  console.error([...new Set(errors)].join("\n"));
+  console.error(errors.join("\n"));
   process.exit(1);
 }
 

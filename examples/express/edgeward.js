@@ -19,10 +19,10 @@ const REASON_BY_STATUS = {
 };
 
 /** Asks for an SSO token for `user`; answers `{ token, expiresIn }` with the lifetime in seconds. */
-export async function issueSsoToken({ apiUrl, apiToken, timeout }, user) {
+export async function issueSsoToken({ url, apiToken, timeout }, user) {
   let status, headers, answer;
   try {
-    const response = await fetch(new URL("/api/sso/token", apiUrl), {
+    const response = await fetch(new URL("/api/sso/token", url), {
       method: "POST",
       headers: { authorization: `Token ${apiToken}`, "content-type": "application/json" },
       body: JSON.stringify({

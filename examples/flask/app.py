@@ -75,7 +75,7 @@ def embed():
 
 
 def hand_over(target: str, way: str) -> Response:
-    token = issue_sso_token(CONFIG.edgeward_api_url, CONFIG.edgeward_api_token, g.user)
+    token = issue_sso_token(CONFIG.edgeward_url, CONFIG.edgeward_api_token, g.user)
     # Not `redirect`: it would write the address, token and all, into the body as well.
     response = Response(status=303)
     if way == "cookie":

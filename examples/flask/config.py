@@ -21,9 +21,6 @@ class SsoCookie:
 @dataclass(frozen=True)
 class Config:
     edgeward_url: str
-    """The site as browsers see it."""
-    edgeward_api_url: str
-    """Where this server reaches the same site, if that is another address."""
     edgeward_api_token: str
     hand_over: str
     """How /login and /embed pass the token on: `link` or `cookie`."""
@@ -43,8 +40,8 @@ def load() -> Config:
             errors.append(f"{name} is not set")
         return value or ""
 
-    def http_url(name: str, default: str | None = None) -> str:
-        value = text(name, default)
+    def http_url(name: str) -> str:
+        value = text(name)
         if value and not (urlsplit(value).scheme in ("http", "https") and urlsplit(value).hostname):
             errors.append(f"{name} is not an http(s) URL")
         return value
@@ -55,10 +52,8 @@ def load() -> Config:
             errors.append(f"{name} must be one of {', '.join(choices)}")
         return value
 
-    edgeward_url = http_url("EDGEWARD_URL")
     config = Config(
-        edgeward_url=edgeward_url,
-        edgeward_api_url=http_url("EDGEWARD_API_URL", edgeward_url),
+        edgeward_url=http_url("EDGEWARD_URL"),
         edgeward_api_token=text("EDGEWARD_API_TOKEN"),
         hand_over=one_of("EDGEWARD_HAND_OVER", ("link", "cookie")),
         query_parameter=text("EDGEWARD_QUERY_PARAMETER", "token"),

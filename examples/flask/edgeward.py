@@ -38,7 +38,7 @@ class SsoToken:
         return f"SsoToken(expires_in={self.expires_in})"
 
 
-def issue_sso_token(api_url: str, api_token: str, user: dict[str, str], timeout: float = 5.0) -> SsoToken:
+def issue_sso_token(base: str, api_token: str, user: dict[str, str], timeout: float = 5.0) -> SsoToken:
     """Ask for an SSO token for `user`: `email`, and if known `username`, `first_name`, `last_name`."""
 
     def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -47,7 +47,7 @@ def issue_sso_token(api_url: str, api_token: str, user: dict[str, str], timeout:
 
     try:
         response = requests.post(
-            urljoin(api_url, "/api/sso/token"),
+            urljoin(base, "/api/sso/token"),
             json=user,
             auth=authorize,  # as a plain header, an entry in ~/.netrc would replace it
             timeout=timeout,

@@ -1,0 +1,113 @@
+// The example applications, installed and started as their READMEs say. An installation is made
+// once and kept; a changed lock file or requirements.txt makes it anew.
+
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { withLock } from "../../../scripts/lib/lock.mjs";
+import { at, pinnedNode, toolEnv } from "../../../scripts/lib/project.mjs";
+import { runStep } from "../../../scripts/lib/step.mjs";
+
+const START_SECONDS = 30;
+
+const EXPRESS = at("examples/express");
+const FLASK = at("examples/flask");
+const FLASK_VENV = at(".tools/flask-venv");
+
+/** `npm ci` and `npm start` in examples/express. */
+export async function startExpress(environment) {
+  await installOnce("express", path.join(EXPRESS, "node_modules"), path.join(EXPRESS, "package-lock.json"), async () => {
+    await runStep("browser", "npm ci in examples/express", [...npm(), "ci", "--loglevel=error", "--no-progress"], {
+      cwd: EXPRESS,
+      env: outsideNpm(),
+    });
+  });
+  const port = await freePort();
+  // What `npm start` runs, under the pinned Node.
+  return startApplication("express", port, [pinnedNode, "server.js"], EXPRESS, { ...environment, PORT: String(port) });
+}
+
+/** The virtual environment and `flask run` in examples/flask. */
+export async function startFlask(environment) {
+  const requirements = path.join(FLASK, "requirements.txt");
+  await installOnce("flask", FLASK_VENV, requirements, async () => {
+    rmSync(FLASK_VENV, { recursive: true, force: true });
+    await runStep("browser", "virtual environment for examples/flask", ["python3", "-m", "venv", FLASK_VENV]);
+    const pip = [path.join(FLASK_VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements];
+    await runStep("browser", "pip install in examples/flask", pip);
+  });
+  const port = await freePort();
+  const command = [path.join(FLASK_VENV, "bin/flask"), "run", "--port", String(port)];
+  return startApplication("flask", port, command, FLASK, environment);
+}
+
+/** Runs `install` unless `folder` was made from this very `source` before. */
+async function installOnce(name, folder, source, install) {
+  const stampFile = path.join(folder, ".edgeward-installed");
+  const wanted = createHash("sha256").update(readFileSync(source)).digest("hex");
+  const isReady = () => existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted;
+  if (isReady()) return;
+  await withLock(at(`.tools/${name}.lock`), async () => {
+    if (isReady()) return;
+    await install();
+    writeFileSync(stampFile, wanted);
+  });
+}
+
+/** Starts a program that serves HTTP; it is ready as soon as it answers. */
+async function startApplication(name, port, [program, ...args], cwd, environment) {
+  const child = spawn(program, args, { cwd, env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1", ...environment }, stdio: ["ignore", "pipe", "pipe"] });
+  const application = {
+    name,
+    port,
+    /** Everything that the program wrote. */
+    output: "",
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+  let failure;
+  child.on("error", (error) => (failure = error));
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => (application.output += text));
+  }
+  const deadline = performance.now() + START_SECONDS * 1000;
+  while (!(await answers(port))) {
+    if (failure || child.exitCode !== null || performance.now() > deadline) {
+      await application.stop();
+      throw new Error(`${name} did not start: ${failure?.message ?? application.output}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return application;
+}
+
+async function answers(port) {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/login`)).ok;
+  } catch {
+    return false;
+  }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+const npm = () => (process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath] : ["npm"]);
+
+/** The environment without what an outer `npm test` says about its own project. */
+function outsideNpm() {
+  return Object.fromEntries(Object.entries(toolEnv()).filter(([name]) => !/^(npm|NODE_TEST)_/.test(name)));
+}

@@ -1,0 +1,84 @@
+// The network between a browser, the edge and the applications: one HTTPS port for all host names
+// (what a CDN and a TLS proxy are in production), and a forward proxy by which the applications
+// find those names.
+
+import http from "node:http";
+import https from "node:https";
+import net from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { selfSigned } from "./certificate.mjs";
+
+/** Starts the network for some host names; `route` says later which local port each of them leads to. */
+export async function startNetwork(names) {
+  const folder = mkdtempSync(path.join(tmpdir(), "edgeward-network-"));
+  const certificateFile = path.join(folder, "certificate.pem");
+  const { key, cert } = selfSigned(names);
+  writeFileSync(certificateFile, cert);
+
+  const routes = new Map();
+  const front = https.createServer({ key, cert }, (request, response) => {
+    const port = routes.get(request.headers.host?.split(":")[0]);
+    if (port === undefined) return response.writeHead(421).end();
+    const forwarded = http.request({
+      host: "127.0.0.1",
+      port,
+      method: request.method,
+      path: request.url,
+      headers: [...withoutForwarded(request.rawHeaders), "X-Forwarded-Proto", "https"],
+    });
+    forwarded.on("response", (answer) => {
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(response);
+    });
+    forwarded.on("error", () => response.destroy());
+    request.pipe(forwarded);
+  });
+
+  const proxy = http.createServer();
+  proxy.on("connect", (request, socket) => {
+    if (!names.includes(request.url.split(":")[0])) return socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+    const onward = net.connect(front.address().port, "127.0.0.1", () => {
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      socket.pipe(onward).pipe(socket);
+    });
+    onward.on("error", () => socket.destroy());
+    socket.on("error", () => onward.destroy());
+  });
+
+  await Promise.all([front, proxy].map((server) => new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))));
+  const { port } = front.address();
+  return {
+    /** The origin of a name as the browser knows it. */
+    origin: (name) => `https://${name}:${port}`,
+    /** The name with its port, as in a `Host` header. */
+    host: (name) => `${name}:${port}`,
+    route: (name, localPort) => routes.set(name, localPort),
+    /** What a program needs in its environment to call those names: the proxy, and trust in the certificate. */
+    environment: {
+      ...bothCases("HTTPS_PROXY", `http://127.0.0.1:${proxy.address().port}`),
+      ...bothCases("NO_PROXY", ""),
+      NODE_USE_ENV_PROXY: "1",
+      NODE_EXTRA_CA_CERTS: certificateFile,
+      REQUESTS_CA_BUNDLE: certificateFile,
+    },
+    async stop() {
+      for (const server of [front, proxy]) {
+        server.closeAllConnections();
+        server.close();
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const bothCases = (name, value) => ({ [name]: value, [name.toLowerCase()]: value });
+
+function withoutForwarded(rawHeaders) {
+  const kept = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i].toLowerCase() !== "x-forwarded-proto") kept.push(rawHeaders[i], rawHeaders[i + 1]);
+  }
+  return kept;
+}
