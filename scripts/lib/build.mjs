@@ -1,0 +1,150 @@
+// The Worker's build: cargo → wasm-bindgen → wasm-opt and esbuild → build/worker.js and build/edgeward.wasm.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+import { withLock } from "./lock.mjs";
+import { at, pinnedNode, root, wasmBindgen } from "./project.mjs";
+import { runStep, StepFailed } from "./step.mjs";
+
+/** What the Worker may weigh, gzip of JS and Wasm together. */
+export const SIZE_LIMIT = 300 * 1024;
+
+const TARGET = "wasm32-unknown-unknown";
+
+// Named one by one, never --all-features: binaryen must not use an encoding that workerd does not read yet.
+// These are what rustc emits by default, and the exception handling of wasm-bindgen's catch wrappers.
+const WASM_FEATURES = [
+  "mutable-globals",
+  "sign-ext",
+  "nontrapping-float-to-int",
+  "bulk-memory",
+  "bulk-memory-opt",
+  "multivalue",
+  "reference-types",
+  "call-indirect-overlong",
+  "exception-handling",
+];
+
+/** Builds what changed and answers the sizes. `crate` and `out` are other folders only in the tooling's own tests. */
+export function build({ crate = root, out = at("build") } = {}) {
+  return withLock(
+    path.join(out, ".lock"),
+    () => buildLocked(crate, out),
+    (pid) => process.stderr.write(`build  waits for another build (process ${pid}) to end\n`),
+  );
+}
+
+async function buildLocked(crate, out) {
+  const lib = ["build", "--release", "--lib", "--target", TARGET, "--locked"];
+  await runStep("build", "cargo: the library as Wasm", ["cargo", ...lib], { cwd: crate });
+  const compiled = path.join(process.env.CARGO_TARGET_DIR ?? path.join(crate, "target"), TARGET, "release/edgeward.wasm");
+
+  const stampFile = path.join(out, ".stamp");
+  const stamp = digest([compiled, ...javascript(path.join(crate, "src/edge")), at("package-lock.json"), at("scripts/lib/build.mjs")]);
+  const files = { wasm: path.join(out, "edgeward.wasm"), js: path.join(out, "worker.js") };
+  const isFresh = existsSync(files.wasm) && existsSync(files.js) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
+  if (!isFresh) {
+    rmSync(stampFile, { force: true });
+    await bind(compiled, path.join(out, "bindgen"));
+    await optimize(path.join(out, "bindgen/index_bg.wasm"), files.wasm);
+    await bundle(path.join(crate, "src/edge/entry.js"), files.js);
+    writeFileSync(stampFile, stamp);
+  }
+  return sizes(files);
+}
+
+// The module target imports the .wasm as a module and instantiates it synchronously. `__wbg_reset_state` makes a new
+// instance after a panic; the abort handler makes wasm-bindgen notice that the old one has ended.
+async function bind(compiled, folder) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const target = ["--target", "module", "--out-dir", folder, "--out-name", "index", "--no-typescript"];
+  const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
+  await runStep("build", "wasm-bindgen", [wasmBindgen, compiled, ...target, ...recovery]);
+  const index = path.join(folder, "index.js");
+  const written = readFileSync(index, "utf8");
+  // workerd gives a WebAssembly.Module for a plain import; it has no source-phase imports.
+  const plain = written.replace(/^import source (\w+) from "\.\/index_bg\.wasm";$/m, 'import $1 from "./edgeward.wasm";');
+  if (plain === written) throw new StepFailed("wasm-bindgen wrote no source-phase import of index_bg.wasm; scripts/lib/build.mjs expects one");
+  writeFileSync(index, plain);
+}
+
+async function optimize(from, to) {
+  const draft = `${to}.new`;
+  const options = ["-O3", ...WASM_FEATURES.map((feature) => `--enable-${feature}`), "-o", draft];
+  await runStep("build", "wasm-opt", [pinnedNode, at("node_modules/binaryen/bin/wasm-opt"), from, ...options]);
+  renameSync(draft, to);
+}
+
+async function bundle(entry, to) {
+  const draft = `${to}.new`;
+  try {
+    await esbuild.build({
+      entryPoints: [entry],
+      outfile: draft,
+      bundle: true,
+      format: "esm",
+      target: "es2024",
+      minify: true,
+      charset: "utf8",
+      legalComments: "none",
+      logLevel: "silent",
+      absWorkingDir: root,
+      external: ["cloudflare:*"],
+      plugins: [{
+        name: "keep-wasm-import",
+        setup: (build) => build.onResolve({ filter: /^\.\/edgeward\.wasm$/ }, ({ path }) => ({ path, external: true })),
+      }],
+    });
+  } catch (error) {
+    const text = await esbuild.formatMessages(error.errors ?? [], { kind: "error", terminalWidth: 100 });
+    throw new StepFailed("esbuild could not bundle the Worker", text.join("") || String(error));
+  }
+  renameSync(draft, to);
+}
+
+function javascript(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".js")).sort().map((name) => path.join(folder, name));
+}
+
+function digest(files) {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(`${path.relative(root, file)}\0`).update(createHash("sha256").update(readFileSync(file)).digest());
+  return hash.digest("hex");
+}
+
+// sizes --------------------------------------------------------------------------------------------------------
+
+/** Raw and gzip sizes of what ships. */
+export function sizes({ wasm, js }) {
+  const weigh = (file) => {
+    const content = readFileSync(file);
+    return { raw: content.length, gzip: gzipSync(content).length };
+  };
+  const parts = { wasm: weigh(wasm), js: weigh(js) };
+  return { ...parts, total: { raw: parts.wasm.raw + parts.js.raw, gzip: parts.wasm.gzip + parts.js.gzip } };
+}
+
+/** The table that every build ends with. */
+export function sizeTable({ wasm, js, total }, limit = SIZE_LIMIT) {
+  const number = (bytes) => `${bytes.toLocaleString("en").padStart(11)} B`;
+  const row = (name, { raw, gzip }) => `${name.padEnd(8)}${number(raw)}${number(gzip)}`;
+  const used = ((100 * total.gzip) / limit).toFixed(1);
+  return [
+    `${"Worker".padEnd(8)}${"raw".padStart(13)}${"gzip".padStart(13)}`,
+    row("Wasm", wasm),
+    row("JS", js),
+    row("total", total),
+    `${"limit".padEnd(8)}${"".padStart(13)}${number(limit)}   ${used} % used`,
+  ].join("\n");
+}
+
+/** Throws when the Worker is over its limit. */
+export function refuseOversize({ total }, limit = SIZE_LIMIT) {
+  if (total.gzip > limit) {
+    throw new StepFailed(`the Worker weighs ${total.gzip} bytes gzip, ${total.gzip - limit} over the limit of ${limit}`);
+  }
+}

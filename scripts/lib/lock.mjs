@@ -1,0 +1,106 @@
+// One process at a time: a lock file with the owner's pid, taken over when the owner is gone.
+import { linkSync, mkdirSync, readFileSync, renameSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import path from "node:path";
+
+const HEARTBEAT_MS = 2_000;
+const STALE_MS = 20_000;
+const POLL_MS = 200;
+
+/** Runs `work` while holding the lock `file`; `onWait(pid)` is called once when somebody else holds it. */
+export async function withLock(file, work, onWait = () => {}) {
+  mkdirSync(path.dirname(file), { recursive: true });
+  let told = false;
+  while (!take(file)) {
+    const owner = read(file);
+    if (owner && isStale(file, owner)) {
+      breakLock(file, owner);
+      continue;
+    }
+    if (owner && !told) {
+      told = true;
+      onWait(owner.pid);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  const release = () => {
+    const owner = read(file);
+    if (owner?.pid === process.pid && owner.host === hostname()) ignoreMissing(() => unlinkSync(file));
+  };
+  const heartbeat = setInterval(() => ignoreMissing(() => utimesSync(file, new Date(), new Date())), HEARTBEAT_MS);
+  heartbeat.unref();
+  process.once("exit", release);
+  try {
+    return await work();
+  } finally {
+    clearInterval(heartbeat);
+    process.removeListener("exit", release);
+    release();
+  }
+}
+
+/** A hard link appears with its whole content or not at all, and never replaces another. */
+function take(file) {
+  const mine = `${file}.${process.pid}`;
+  writeFileSync(mine, JSON.stringify({ pid: process.pid, host: hostname() }));
+  try {
+    linkSync(mine, file);
+    return true;
+  } catch (error) {
+    if (error.code === "EEXIST") return false;
+    throw error;
+  } finally {
+    unlinkSync(mine);
+  }
+}
+
+function read(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    if (error.code === "ENOENT") return null;
+    return { pid: 0, host: "" };
+  }
+}
+
+function isStale(file, owner) {
+  try {
+    if (Date.now() - statSync(file).mtimeMs > STALE_MS) return true;
+  } catch {
+    return false;
+  }
+  return owner.host === hostname() && !isAlive(owner.pid);
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+/** Moves the stale lock away; when another process was faster and holds it by now, gives it back. */
+function breakLock(file, owner) {
+  const aside = `${file}.stale.${process.pid}`;
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    if (error.code === "ENOENT") return;
+    throw error;
+  }
+  const moved = read(aside);
+  if (moved && (moved.pid !== owner.pid || moved.host !== owner.host)) {
+    ignoreMissing(() => linkSync(aside, file));
+  }
+  ignoreMissing(() => unlinkSync(aside));
+}
+
+function ignoreMissing(action) {
+  try {
+    action();
+  } catch (error) {
+    if (error.code !== "ENOENT" && error.code !== "EEXIST") throw error;
+  }
+}

@@ -1,0 +1,59 @@
+// Where things are in the project. Imports nothing outside Node: setup.mjs runs on it before `npm ci`.
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The project's root folder. */
+export const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
+
+/** A path below the project's root. */
+export const at = (...parts) => path.join(root, ...parts);
+
+/** The Node that package.json pins: npm links the platform's package here. */
+export const pinnedNode = at("node_modules/.bin/node");
+
+/** Tools from crates.io, installed for this project only. */
+export const toolsDir = at(".tools");
+
+/** The wasm-bindgen command line tool of the version in Cargo.lock. */
+export const wasmBindgen = at(".tools/bin/wasm-bindgen");
+
+/** What starts wrangler: the pinned Node and wrangler's own script. */
+export const wrangler = [pinnedNode, at("node_modules/wrangler/bin/wrangler.js")];
+
+/**
+ * The environment for the tools that we start: our own tools first in PATH, rustup's usual folder as a
+ * fall-back, and wrangler without questions, telemetry, banners or logs in the home folder.
+ */
+export function toolEnv(extra = {}) {
+  const inherited = (process.env.PATH ?? "").split(path.delimiter).filter((dir) => dir !== at("node_modules/.bin"));
+  const cargoHome = process.env.CARGO_HOME ?? path.join(homedir(), ".cargo");
+  const PATH = [...new Set([at(".tools/bin"), ...inherited, path.join(cargoHome, "bin")])].join(path.delimiter);
+  return {
+    ...process.env,
+    PATH,
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_HIDE_BANNER: "true",
+    WRANGLER_LOG_PATH: at(".wrangler/logs"),
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    ...extra,
+  };
+}
+
+/** The version of a package in the text of a Cargo.lock. */
+export function cargoLockVersion(lock, name) {
+  const found = lock.match(new RegExp(`\\[\\[package\\]\\]\\nname = "${name}"\\nversion = "([^"]+)"`));
+  if (!found) throw new Error(`Cargo.lock names no package ${name}`);
+  return found[1];
+}
+
+/** The version of wasm-bindgen that the Worker is compiled with. */
+export const wasmBindgenVersion = () => cargoLockVersion(readFileSync(at("Cargo.lock"), "utf8"), "wasm-bindgen");
+
+/** `1.3 s` or `2 min 05 s`. */
+export function duration(milliseconds) {
+  const seconds = milliseconds / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
+}

@@ -1,0 +1,30 @@
+// The start of every script: the set-up first, then the script itself under the Node that package.json pins.
+import { spawn } from "node:child_process";
+import { realpathSync } from "node:fs";
+import { setup } from "../setup.mjs";
+import { pinnedNode } from "./project.mjs";
+import { fail } from "./step.mjs";
+
+/**
+ * Makes the parts of the set-up that `parts` names, then calls `main(arguments)` under the pinned Node; when another
+ * Node runs this, it starts the pinned one with the same script, passes signals on and ends as it does.
+ */
+export async function start(parts, main) {
+  try {
+    await setup(parts);
+    if (realpathSync(process.execPath) === realpathSync(pinnedNode)) await main(process.argv.slice(2));
+    else await restart();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+async function restart() {
+  const child = spawn(pinnedNode, process.argv.slice(1), { stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (...ended) => resolve(ended));
+  });
+  process.exitCode = code ?? 128 + ({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1, SIGKILL: 9 }[signal] ?? 0);
+}

