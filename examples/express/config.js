@@ -2,11 +2,13 @@
 
 const errors = [];
 
+const edgewardUrl = httpUrl("EDGEWARD_URL", required("EDGEWARD_URL"));
+
 export const config = {
   host: process.env.HOST ?? "127.0.0.1",
   port: Number(process.env.PORT ?? 3000),
   edgeward: {
-    url: httpUrl("EDGEWARD_URL", required("EDGEWARD_URL")),
+    url: edgewardUrl,
     apiToken: required("EDGEWARD_API_TOKEN"),
     timeout: 5_000,
   },
@@ -16,11 +18,11 @@ export const config = {
   queryParameter: process.env.EDGEWARD_QUERY_PARAMETER ?? "token",
   // The same attributes as in the site's `sso_cookie`: Edgeward clears the cookie with them.
   ssoCookie: {
-    name: process.env.SSO_COOKIE_NAME ?? "sso_token",
+    name: process.env.SSO_COOKIE_NAME ?? "ls_auth_token",
     attributes: {
       domain: process.env.SSO_COOKIE_DOMAIN || undefined,
       path: process.env.SSO_COOKIE_PATH ?? "/",
-      secure: oneOf("SSO_COOKIE_SECURE", "true", ["true", "false"]) === "true",
+      secure: oneOf("SSO_COOKIE_SECURE", String(edgewardUrl?.protocol === "https:"), ["true", "false"]) === "true",
       httpOnly: true,
       sameSite: oneOf("SSO_COOKIE_SAME_SITE", "lax", ["lax", "strict", "none"]),
       partitioned: oneOf("SSO_COOKIE_PARTITIONED", "false", ["true", "false"]) === "true",

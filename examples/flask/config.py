@@ -46,24 +46,26 @@ def load() -> Config:
             errors.append(f"{name} is not an http(s) URL")
         return value
 
-    def one_of(name: str, choices: tuple[str, ...]) -> str:
-        value = text(name, choices[0])
+    def one_of(name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = text(name, default)
         if value not in choices:
             errors.append(f"{name} must be one of {', '.join(choices)}")
         return value
 
+    edgeward_url = http_url("EDGEWARD_URL")
+    https = "true" if urlsplit(edgeward_url).scheme == "https" else "false"
     config = Config(
-        edgeward_url=http_url("EDGEWARD_URL"),
+        edgeward_url=edgeward_url,
         edgeward_api_token=text("EDGEWARD_API_TOKEN"),
-        hand_over=one_of("EDGEWARD_HAND_OVER", ("link", "cookie")),
+        hand_over=one_of("EDGEWARD_HAND_OVER", "link", ("link", "cookie")),
         query_parameter=text("EDGEWARD_QUERY_PARAMETER", "token"),
         sso_cookie=SsoCookie(
-            name=text("SSO_COOKIE_NAME", "sso_token"),
+            name=text("SSO_COOKIE_NAME", "ls_auth_token"),
             domain=os.environ.get("SSO_COOKIE_DOMAIN") or None,
             path=text("SSO_COOKIE_PATH", "/"),
-            secure=one_of("SSO_COOKIE_SECURE", ("true", "false")) == "true",
-            samesite=one_of("SSO_COOKIE_SAME_SITE", ("lax", "strict", "none")).capitalize(),
-            partitioned=one_of("SSO_COOKIE_PARTITIONED", ("false", "true")) == "true",
+            secure=one_of("SSO_COOKIE_SECURE", https, ("true", "false")) == "true",
+            samesite=one_of("SSO_COOKIE_SAME_SITE", "lax", ("lax", "strict", "none")).capitalize(),
+            partitioned=one_of("SSO_COOKIE_PARTITIONED", "false", ("true", "false")) == "true",
         ),
         secret_key=os.environ.get("SECRET_KEY"),
     )

@@ -1,0 +1,67 @@
+// Everything on one stage: the Worker in workerd with the demo origin behind it, the network in
+// front, and a real Chromium.
+
+import { startWorld } from "../../edge/lib/world.mjs";
+import { launchBrowser } from "./browser.mjs";
+import { startDemoOrigin, startExpress, startFlask } from "./applications.mjs";
+import { startNetwork } from "./network.mjs";
+
+/** The applications that a stage can start, by the name of their folder in examples/. */
+const APPLICATIONS = { express: startExpress, flask: startFlask };
+
+/**
+ * - `sites`: function of the network, gives the sites as `startWorld` wants them; every host is
+ *   `<label>.ward.test`
+ * - `applicationNames`: the host names under which applications will be reached
+ */
+export async function startStage({ siteNames, applicationNames, sites, browserArgs }) {
+  const stops = [];
+  const stop = async () => {
+    for (const one of stops.splice(0).reverse()) await one();
+  };
+  try {
+    const network = await startNetwork([...siteNames, ...applicationNames]);
+    stops.push(() => network.stop());
+    const demo = await startDemoOrigin();
+    stops.push(() => demo.stop());
+    const settings = sites(network);
+    for (const site of Object.values(settings)) site.upstream = `http://127.0.0.1:${demo.port}`;
+    const world = await startWorld({ sites: settings });
+    stops.push(() => world.stop());
+    for (const name of siteNames) network.route(name, world.entryPort);
+    const browser = await launchBrowser({ args: browserArgs });
+    stops.push(() => browser.close());
+
+    return {
+      network,
+      world,
+      browser,
+      stop,
+      /** Starts an example for a site; it answers to each of `names`. */
+      async startApplication(kind, { site, names, environment = {} }) {
+        const application = await APPLICATIONS[kind]({
+          ...network.environment,
+          EDGEWARD_URL: network.origin(site),
+          EDGEWARD_API_TOKEN: await world.apiToken("token:issue"),
+          ...environment,
+        });
+        stops.push(() => application.stop());
+        for (const name of names) network.route(name, application.port);
+        return application;
+      },
+      /** A fresh browser profile. Whatever a page complains about is in its `complaints`. */
+      async visitor(options = {}) {
+        const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1000, height: 720 }, ...options });
+        const complaints = [];
+        context.on("console", (message) => {
+          if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
+        });
+        context.on("weberror", (error) => complaints.push(String(error.error())));
+        return { context, complaints, page: await context.newPage() };
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
