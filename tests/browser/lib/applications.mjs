@@ -18,7 +18,7 @@ const FLASK_VENV = at(".tools/flask-venv");
 
 /** `npm ci` and `npm start` in examples/express. */
 export async function startExpress(environment) {
-  await installOnce("express", path.join(EXPRESS, "node_modules"), path.join(EXPRESS, "package-lock.json"), async () => {
+  await installOnce("express", path.join(EXPRESS, "node_modules"), [path.join(EXPRESS, "package-lock.json")], async () => {
     await runStep("browser", "npm ci in examples/express", [...npm(), "ci", "--loglevel=error", "--no-progress"], {
       cwd: EXPRESS,
       env: outsideNpm(),
@@ -31,22 +31,28 @@ export async function startExpress(environment) {
 
 /** The virtual environment and `flask run` in examples/flask. */
 export async function startFlask(environment) {
-  const requirements = path.join(FLASK, "requirements.txt");
-  await installOnce("flask", FLASK_VENV, requirements, async () => {
-    rmSync(FLASK_VENV, { recursive: true, force: true });
-    await runStep("browser", "virtual environment for examples/flask", ["python3", "-m", "venv", FLASK_VENV]);
-    const pip = [path.join(FLASK_VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements];
-    await runStep("browser", "pip install in examples/flask", pip);
-  });
+  await installPython();
   const port = await freePort();
   const command = [path.join(FLASK_VENV, "bin/flask"), "run", "--port", String(port)];
   return startApplication("flask", port, command, FLASK, environment);
 }
 
-/** Runs `install` unless `folder` was made from this very `source` before. */
-async function installOnce(name, folder, source, install) {
+/** A Python with what the Flask example and the integration guide need; answers its path. */
+export async function installPython() {
+  const requirements = at("tests/browser/requirements.txt");
+  await installOnce("flask", FLASK_VENV, [requirements, path.join(FLASK, "requirements.txt")], async () => {
+    rmSync(FLASK_VENV, { recursive: true, force: true });
+    await runStep("browser", "virtual environment for examples/flask", ["python3", "-m", "venv", FLASK_VENV]);
+    const pip = [path.join(FLASK_VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements];
+    await runStep("browser", "pip install for examples/flask", pip);
+  });
+  return path.join(FLASK_VENV, "bin/python");
+}
+
+/** Runs `install` unless `folder` was made from these very `sources` before. */
+async function installOnce(name, folder, sources, install) {
   const stampFile = path.join(folder, ".edgeward-installed");
-  const wanted = createHash("sha256").update(readFileSync(source)).digest("hex");
+  const wanted = createHash("sha256").update(sources.map((file) => readFileSync(file, "utf8")).join("\0")).digest("hex");
   const isReady = () => existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted;
   if (isReady()) return;
   await withLock(at(`.tools/${name}.lock`), async () => {
@@ -108,6 +114,6 @@ function freePort() {
 const npm = () => (process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath] : ["npm"]);
 
 /** The environment without what an outer `npm test` says about its own project. */
-function outsideNpm() {
+export function outsideNpm() {
   return Object.fromEntries(Object.entries(toolEnv()).filter(([name]) => !/^(npm|NODE_TEST)_/.test(name)));
 }

@@ -10,7 +10,7 @@ import { at } from "../../../scripts/lib/project.mjs";
 const TEST_OUTPUT = at("test-output");
 
 /** Starts Chromium; every name under `.test` leads to this machine. */
-export async function launchBrowser({ args = [] } = {}) {
+export async function launchBrowser() {
   const { executablePath, env } = await findChromium();
   return chromium.launch({
     executablePath,
@@ -25,7 +25,6 @@ export async function launchBrowser({ args = [] } = {}) {
       "--disable-sync",
       "--ignore-certificate-errors",
       "--host-resolver-rules=MAP *.test 127.0.0.1",
-      ...args,
     ],
   });
 }

@@ -62,6 +62,8 @@ export async function startNetwork(names) {
       NODE_USE_ENV_PROXY: "1",
       NODE_EXTRA_CA_CERTS: certificateFile,
       REQUESTS_CA_BUNDLE: certificateFile,
+      SSL_CERT_FILE: certificateFile,
+      CURL_CA_BUNDLE: certificateFile,
     },
     async stop() {
       for (const server of [front, proxy]) {

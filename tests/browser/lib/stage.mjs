@@ -1,20 +1,20 @@
 // Everything on one stage: the Worker in workerd with the demo origin behind it, the network in
 // front, and a real Chromium.
 
+import { startDemoOrigin } from "../../../examples/demo-origin/server.mjs";
 import { startWorld } from "../../edge/lib/world.mjs";
+import { startExpress, startFlask } from "./applications.mjs";
 import { launchBrowser } from "./browser.mjs";
-import { startDemoOrigin, startExpress, startFlask } from "./applications.mjs";
 import { startNetwork } from "./network.mjs";
 
 /** The applications that a stage can start, by the name of their folder in examples/. */
 const APPLICATIONS = { express: startExpress, flask: startFlask };
 
 /**
- * - `sites`: function of the network, gives the sites as `startWorld` wants them; every host is
- *   `<label>.ward.test`
- * - `applicationNames`: the host names under which applications will be reached
+ * - `siteNames`, `applicationNames`: the host names under which sites and applications are reached
+ * - `sites`: function of the network, gives the sites as `startWorld` wants them
  */
-export async function startStage({ siteNames, applicationNames, sites, browserArgs }) {
+export async function startStage({ siteNames, applicationNames, sites, withBrowser = true }) {
   const stops = [];
   const stop = async () => {
     for (const one of stops.splice(0).reverse()) await one();
@@ -29,8 +29,8 @@ export async function startStage({ siteNames, applicationNames, sites, browserAr
     const world = await startWorld({ sites: settings });
     stops.push(() => world.stop());
     for (const name of siteNames) network.route(name, world.entryPort);
-    const browser = await launchBrowser({ args: browserArgs });
-    stops.push(() => browser.close());
+    const browser = withBrowser ? await launchBrowser() : undefined;
+    stops.push(() => browser?.close());
 
     return {
       network,
@@ -57,11 +57,37 @@ export async function startStage({ siteNames, applicationNames, sites, browserAr
           if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
         });
         context.on("weberror", (error) => complaints.push(String(error.error())));
-        return { context, complaints, page: await context.newPage() };
+        return { context, complaints, page: await newPage(context) };
       },
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** A page in a browser that blocks third-party cookies, as many do. */
+async function newPage(context) {
+  const page = await context.newPage();
+  const session = await context.newCDPSession(page);
+  await session.send("Network.enable");
+  await session.send("Network.setCookieControls", {
+    enableThirdPartyCookieRestriction: true,
+    disableThirdPartyCookieMetadata: true,
+    disableThirdPartyCookieHeuristics: true,
+  });
+  return page;
+}
+
+/** What the demo origin received, read from the page that it made of it. `place` is a page or a frame. */
+export async function receivedByOrigin(place) {
+  await place.getByText("Headers, in the order of the wire").waitFor();
+  const rows = await place.locator("table tr").evaluateAll((list) =>
+    list.map((row) => [row.querySelector("th").firstChild.textContent.toLowerCase(), row.querySelector("td").textContent]),
+  );
+  return {
+    heading: await place.locator("h1").textContent(),
+    request: await place.locator("section code").first().textContent(),
+    header: (name) => rows.filter(([key]) => key === name).map(([, value]) => value).join(", ") || undefined,
+  };
 }
