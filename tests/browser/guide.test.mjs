@@ -20,7 +20,7 @@ const inLanguage = (language) => snippets.filter((snippet) => snippet.language =
 const tomlSites = inLanguage("toml").map((text) => parseToml(text).vars.EDGEWARD_SITE_APP);
 
 describe("docs/integrate.md", () => {
-  const folder = at("test-output", `guide-${process.pid}`);
+  const folder = at(".tools", `guide-${process.pid}`);
   let stage, environment, python;
 
   before(async () => {
