@@ -34,9 +34,13 @@ export function toolEnv(extra = {}) {
     ...process.env,
     PATH,
     WRANGLER_SEND_METRICS: "false",
-    WRANGLER_HIDE_BANNER: "true",
+    WRANGLER_SEND_ERROR_REPORTS: "false",
+    WRANGLER_HIDE_BANNER: "true", // the banner asks for the newest version over the network
+    WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
     WRANGLER_LOG_PATH: at(".wrangler/logs"),
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "false",
+    X_LOCAL_EXPLORER: "false",
     ...extra,
   };
 }

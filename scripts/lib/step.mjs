@@ -16,38 +16,46 @@ export class StepFailed extends Error {
 /**
  * Runs `command` and says so on stderr as `label  title`. On a terminal the last line of the command's output
  * is shown in place; elsewhere one such line appears every ten seconds. A failure carries the whole output.
+ * With `quietFor` nothing is said about a step that ends well within so many milliseconds.
  */
-export async function runStep(label, title, command, options = {}) {
+export async function runStep(label, title, command, { quietFor = 0, ...options } = {}) {
   const started = Date.now();
   const terminal = process.stderr.isTTY && !process.env.CI;
   const prefix = `${label}  ${title}`;
-  if (!terminal) process.stderr.write(`${prefix} …\n`);
   let last = "";
   const show = () => {
     const line = `${prefix} … ${duration(Date.now() - started)}  ${last}`;
     if (terminal) process.stderr.write(`\r\x1b[2K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
     else process.stderr.write(`${line}\n`);
   };
-  const ticker = setInterval(show, terminal ? 200 : LINE_EVERY_MS);
+  let ticker;
+  const announce = () => {
+    if (!terminal) process.stderr.write(`${prefix} …\n`);
+    ticker = setInterval(show, terminal ? 200 : LINE_EVERY_MS);
+  };
+  const silence = quietFor > 0 ? setTimeout(announce, quietFor) : announce();
+  const end = (text) => {
+    clearTimeout(silence);
+    clearInterval(ticker);
+    if (terminal && ticker) process.stderr.write("\r\x1b[2K");
+    if (text) process.stderr.write(`${prefix}  ${text} ${duration(Date.now() - started)}\n`);
+  };
   try {
     const output = await capture(command, { ...options, onLine: (line) => (last = line) });
-    clearLine(terminal);
-    process.stderr.write(`${prefix}  ${duration(Date.now() - started)}\n`);
+    end(ticker ? "done in" : "");
     return output;
   } catch (error) {
-    clearLine(terminal);
-    process.stderr.write(`${prefix}  failed after ${duration(Date.now() - started)}\n`);
+    end("failed after");
     throw error;
-  } finally {
-    clearInterval(ticker);
   }
 }
 
-/** Runs a command and answers its output (stdout and stderr as they came); throws StepFailed otherwise. */
+/** Runs a command and answers what it wrote to stdout; throws StepFailed with all that it wrote when it fails. */
 export function capture([program, ...args], { cwd = root, env = toolEnv(), onLine = () => {} } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
+    let stdout = "";
     let rest = "";
     const take = (chunk) => {
       output = (output + chunk).slice(-KEPT_CHARACTERS);
@@ -56,7 +64,10 @@ export function capture([program, ...args], { cwd = root, env = toolEnv(), onLin
       const line = lines.map(plain).filter(Boolean).at(-1);
       if (line) onLine(line);
     };
-    child.stdout.setEncoding("utf8").on("data", take);
+    child.stdout.setEncoding("utf8").on("data", (chunk) => {
+      stdout += chunk;
+      take(chunk);
+    });
     child.stderr.setEncoding("utf8").on("data", take);
     const stop = (signal) => child.kill(signal);
     process.on("SIGINT", stop).on("SIGTERM", stop);
@@ -67,17 +78,13 @@ export function capture([program, ...args], { cwd = root, env = toolEnv(), onLin
     });
     child.on("close", (code, signal) => {
       ended();
-      if (code === 0) resolve(output);
+      if (code === 0) resolve(stdout);
       else reject(new StepFailed(`${[program, ...args].join(" ")} ended with ${signal ?? `status ${code}`}`, output));
     });
   });
 }
 
 const plain = (line) => line.replace(/\x1b\[[0-9;]*[A-Za-z]/g, "").trim();
-
-function clearLine(terminal) {
-  if (terminal) process.stderr.write("\r\x1b[2K");
-}
 
 /** The end of every script: a failed step is told without a stack trace, anything else with one. */
 export function fail(error) {

@@ -1,0 +1,7 @@
+// `npm run dev`: Edgeward in workerd on http://127.0.0.1:8787 in front of the demo origin. Ctrl-C stops all of it.
+import { start } from "./lib/start.mjs";
+
+await start(["rust", "npm", "target", "bindgen"], async (args) => {
+  const { dev } = await import("./lib/dev.mjs");
+  process.exitCode = await dev(args);
+});

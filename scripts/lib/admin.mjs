@@ -1,0 +1,28 @@
+// The native admin tool: built when its sources changed, then run with wrangler's KV commands as its store.
+import { spawn } from "node:child_process";
+import path from "node:path";
+import { at, root, toolEnv, wrangler } from "./project.mjs";
+import { runStep, StepFailed } from "./step.mjs";
+
+/** Builds the tool and answers the path of its program. Says so only when that takes long. */
+export async function buildAdmin() {
+  const command = ["cargo", "build", "--locked", "--bin", "edgeward-admin"];
+  await runStep("admin", "cargo: the admin tool", command, { quietFor: 1_500 });
+  return path.join(process.env.CARGO_TARGET_DIR ?? at("target"), "debug/edgeward-admin");
+}
+
+/** The tool's environment; `options` are wrangler's, such as another configuration or another folder for local data. */
+export function adminEnv(options = []) {
+  return toolEnv({ EDGEWARD_WRANGLER: JSON.stringify([...wrangler, ...options]) });
+}
+
+/** Runs the tool in the terminal; answers its exit status. */
+export async function runAdmin(args) {
+  const program = await buildAdmin();
+  const child = spawn(program, args, { cwd: root, env: adminEnv(), stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) => reject(new StepFailed(`${program} could not be started: ${error.message}`)));
+    child.on("exit", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 1)));
+  });
+}

@@ -1,0 +1,299 @@
+// What `npm run dev` does: build, secrets, a local admin API token, the demo origin, wrangler dev, and rebuilds.
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { parse as parseToml } from "smol-toml";
+import { adminEnv, buildAdmin } from "./admin.mjs";
+import { build, refuseOversize, sizeTable } from "./build.mjs";
+import { Children } from "./processes.mjs";
+import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
+import { capture, StepFailed } from "./step.mjs";
+
+const HOST = "127.0.0.1";
+const PORT = 8787;
+const ORIGIN_PORT = 8788;
+const READY_MS = 60_000;
+const POLL_MS = 100;
+const SETTLE_MS = 300;
+
+const HELP = `npm run dev -- [options]
+  --port <n>          where Edgeward listens (${PORT})
+  --origin-port <n>   where the demo origin listens (${ORIGIN_PORT})
+  --state <folder>    keep secrets, KV and the token there instead of .dev.vars, .wrangler/state and .edgeward
+  --no-watch          do not build again when src/ or www/ change`;
+
+/** Runs until a signal or the end of a child; answers the exit status. */
+export async function dev(args) {
+  const options = readOptions(args);
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const places = placesOf(options);
+  const signals = new Promise((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => resolve(name));
+  });
+  await refuseBusyPort(options.port, "--port");
+  await refuseBusyPort(options.originPort, "--origin-port");
+
+  const size = await build();
+  console.log(sizeTable(size));
+  refuseOversize(size);
+  writeSecrets(places.secrets);
+  writeConfig(options, places);
+  let apiToken = rememberedToken(places) ?? (await createToken(places));
+
+  const children = new Children();
+  const log = new Log();
+  try {
+    children.start("the demo origin", [pinnedNode, at("examples/demo-origin/server.mjs"), "--port", String(options.originPort)], {
+      cwd: root,
+      env: toolEnv(),
+      onOutput: (text) => log.write(text),
+    });
+    children.start("wrangler dev", [...wrangler, ...wranglerArguments(options, places)], {
+      cwd: root,
+      env: toolEnv({ CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "true" }), // reads the file of --env-file, and no other
+      onOutput: (text) => log.write(text),
+    });
+    const url = `http://${HOST}:${options.port}`;
+    const ended = Promise.race([signals, children.earlyEnd]);
+    const isUp = await Promise.race([waitUntilHealthy(url), ended]);
+    if (isUp === true) {
+      if (!(await tokenWorks(url, apiToken))) apiToken = await createToken(places);
+      console.log(await welcome(url, apiToken, options));
+      log.show();
+      if (options.watch) watchSources();
+    }
+    const why = isUp === true ? await ended : isUp;
+    if (why instanceof Error) {
+      throw why;
+    }
+    return 0;
+  } catch (error) {
+    log.show({ held: true });
+    throw error;
+  } finally {
+    await children.stop();
+  }
+}
+
+function readOptions(args) {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args,
+      options: {
+        port: { type: "string", default: String(PORT) },
+        "origin-port": { type: "string", default: String(ORIGIN_PORT) },
+        state: { type: "string" },
+        watch: { type: "boolean", default: true },
+        help: { type: "boolean", default: false },
+      },
+      allowNegative: true,
+    }));
+  } catch (error) {
+    throw new StepFailed(`${error.message}\n${HELP}`);
+  }
+  const port = (name) => {
+    const number = Number(values[name]);
+    if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new StepFailed(`--${name} ${values[name]} is no port number`);
+    return number;
+  };
+  return { port: port("port"), originPort: port("origin-port"), state: values.state, watch: values.watch, help: values.help };
+}
+
+/** The files of this run. With other ports than the usual ones, a configuration for them is written beside the token. */
+function placesOf({ port, originPort, state }) {
+  const folder = state ? path.resolve(state) : at(".edgeward");
+  const isUsual = port === PORT && originPort === ORIGIN_PORT;
+  return {
+    folder,
+    token: path.join(folder, "dev.json"),
+    secrets: state ? path.join(folder, ".dev.vars") : at(".dev.vars"),
+    storage: state ? path.join(folder, "kv") : at(".wrangler/state"),
+    config: isUsual ? at("wrangler.toml") : path.join(folder, `wrangler.${port}.json`),
+  };
+}
+
+async function refuseBusyPort(port, option) {
+  const server = net.createServer();
+  try {
+    await new Promise((resolve, reject) => server.once("error", reject).listen(port, HOST, resolve));
+  } catch (error) {
+    const reason = error.code === "EADDRINUSE" ? "is in use" : `cannot be used (${error.code})`;
+    throw new StepFailed(`port ${port} ${reason}: end what uses it, or choose another with npm run dev -- ${option} <n>`);
+  }
+  await new Promise((resolve) => server.close(resolve));
+}
+
+// secrets and configuration ------------------------------------------------------------------------------------
+
+/** The text of a new .dev.vars: every secret that the Worker wants, made now. */
+export function newSecrets() {
+  const families = ["SESSION", "TOKEN", "KEY"];
+  const lines = families.map((family) => `EDGEWARD_${family}_SECRET_1=${randomBytes(32).toString("base64url")}`);
+  return `# Secrets of the local Worker only, made by \`npm run dev\`. Never deploy them.\n${lines.join("\n")}\n`;
+}
+
+function writeSecrets(file) {
+  mkdirSync(path.dirname(file), { recursive: true });
+  try {
+    writeFileSync(file, newSecrets(), { mode: 0o600, flag: "wx" });
+    process.stderr.write(`dev  made ${path.relative(root, file)} with new secrets\n`);
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error;
+  }
+}
+
+/** wrangler.toml with the local environment moved to other ports and every path made absolute. */
+export function configForPorts(toml, port, originPort) {
+  const config = parseToml(toml);
+  config.main = at(config.main);
+  const move = (value) => {
+    if (Array.isArray(value)) return value.map(move);
+    if (value !== null && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, move(inner)]));
+    if (typeof value !== "string") return value;
+    return value.replace(/\b(127\.0\.0\.1|localhost):(8787|8788)\b/g, (_, host, from) => `${host}:${Number(from) === PORT ? port : originPort}`);
+  };
+  config.env.local = move(config.env.local);
+  return config;
+}
+
+function writeConfig({ port, originPort }, { folder, config }) {
+  if (config === at("wrangler.toml")) return;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(config, `${JSON.stringify(configForPorts(readFileSync(at("wrangler.toml"), "utf8"), port, originPort), null, 2)}\n`);
+}
+
+function wranglerArguments({ port }, { config, secrets, storage }) {
+  const where = ["--config", config, "--env", "local", "--env-file", secrets, "--persist-to", storage];
+  const listen = ["--ip", HOST, "--port", String(port), "--local-protocol", "http"];
+  return ["dev", ...where, ...listen, "--show-interactive-dev-session", "false", "--log-level", "log"];
+}
+
+// the admin API token ------------------------------------------------------------------------------------------
+
+function rememberedToken({ token, storage }) {
+  if (!existsSync(token) || !existsSync(storage)) return null;
+  try {
+    return JSON.parse(readFileSync(token, "utf8")).token ?? null;
+  } catch {
+    return null;
+  }
+}
+
+async function createToken({ folder, token: file, config, storage }) {
+  const program = await buildAdmin();
+  const command = ["token", "create", "--name", "local-dev", "--scope", "admin", "--env", "local", "--json"];
+  const output = await capture([program, ...command], { env: adminEnv(["--config", config, "--persist-to", storage]) });
+  const { token } = JSON.parse(output);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(file, `${JSON.stringify({ token }, null, 2)}\n`, { mode: 0o600 });
+  return token;
+}
+
+async function tokenWorks(url, token) {
+  const response = await fetch(`${url}/api/sso/tokens?limit=1`, { headers: { Authorization: `Token ${token}` } });
+  await response.arrayBuffer();
+  return response.ok;
+}
+
+// running ------------------------------------------------------------------------------------------------------
+
+async function waitUntilHealthy(url) {
+  const deadline = Date.now() + READY_MS;
+  let last = "it did not answer";
+  while (Date.now() < deadline) {
+    try {
+      const response = await fetch(`${url}/api/sso/health`);
+      if (response.ok) return true;
+      last = `it answered ${response.status}: ${(await response.text()).slice(0, 200)}`;
+      if (response.status === 500) break;
+    } catch {
+      // not listening yet
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new StepFailed(`the Worker did not start: ${url}/api/sso/health: ${last}`);
+}
+
+async function welcome(url, apiToken, { originPort }) {
+  const response = await fetch(`${url}/api/sso/token`, {
+    method: "POST",
+    headers: { Authorization: `Token ${apiToken}`, "Content-Type": "application/json" },
+    body: JSON.stringify({ email: "demo@example.com", first_name: "Demo", last_name: "User" }),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new StepFailed(`the Worker issued no SSO token: ${response.status} ${JSON.stringify(answer)}`);
+  return `
+Edgeward is at ${url}, in front of the demo origin at http://${HOST}:${originPort}
+
+admin API token: ${apiToken}
+
+An SSO token for a user:
+  curl -s ${url}/api/sso/token -H 'Authorization: Token ${apiToken}' -H 'Content-Type: application/json' -d '{"email": "demo@example.com"}'
+
+A link that signs you in, good for five minutes (for a new one: ${url}/?token=<SSO token>):
+  ${url}/?token=${answer.token}
+
+Ctrl-C stops everything.
+`;
+}
+
+/** What the children write: held back until the Worker is up, then passed on line by line. */
+class Log {
+  #lines = [];
+  #rest = "";
+  #isShown = false;
+
+  write(text) {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop();
+    for (const line of lines) {
+      if (!this.#isShown) this.#lines.push(line);
+      else if (!/^(Attaching additional modules:|[┌│├└].*|⎔ Reloading.*|)$/.test(line)) process.stderr.write(`${line}\n`);
+    }
+  }
+
+  /** From now on lines are shown; those of the start only where it failed. */
+  show({ held = false } = {}) {
+    if (held) process.stderr.write(this.#lines.map((line) => `${line}\n`).join("") + this.#rest);
+    this.#lines = [];
+    this.#isShown = true;
+  }
+}
+
+/** Builds again after a change; wrangler dev notices the new files in build/. */
+function watchSources() {
+  let timer;
+  let building = false;
+  let again = false;
+  const rebuild = async () => {
+    if (building) {
+      again = true;
+      return;
+    }
+    building = true;
+    try {
+      refuseOversize(await build());
+    } catch (error) {
+      process.stderr.write(`${error.output ?? ""}\ndev  ${error.message}; the last good build goes on\n`);
+    }
+    building = false;
+    if (again) {
+      again = false;
+      await rebuild();
+    }
+  };
+  const changed = (_, name) => {
+    if (name && !/\.(rs|js|html|css|svg|toml)$/.test(name)) return;
+    clearTimeout(timer);
+    timer = setTimeout(rebuild, SETTLE_MS);
+  };
+  for (const folder of ["src", "www"].map((name) => at(name)).filter(existsSync)) {
+    watch(folder, { recursive: true }, changed).on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`)).unref();
+  }
+}
