@@ -1,0 +1,179 @@
+// The Workers that are compared, and the same job for each: one person, one session cookie of one size, one
+// request, one origin.
+
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { createLocalJWKSet, jwtVerify, SignJWT } from "jose";
+import { ask } from "./http.mjs";
+import { startWorker } from "./workerd.mjs";
+
+const HOST = "bench.example.test";
+const PATH = "/api/projects/7/tasks?page=2&fields=id,title";
+const COOKIE = "__Host-edgeward";
+const SSO_COOKIE = "sso";
+const ISSUER = "edgeward";
+const TYP = "session+jwt";
+const ASSERTION = "x-edgeward-assertion";
+const PERSON = { email: "ada@example.com", username: "ada", roles: ["editor", "reviewer"] };
+
+/** What a browser's own request carries by the time it reaches a Worker, besides its cookies. */
+const CLIENT_HEADERS = [
+  ["User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36"],
+  ["Accept", "application/json, text/plain, */*"],
+  ["Accept-Language", "en-GB,en;q=0.9"],
+  ["Accept-Encoding", "gzip, deflate, br, zstd"],
+  ["Referer", `https://${HOST}/projects/7/data`],
+  ["Sec-Fetch-Site", "same-origin"],
+  ["Sec-Fetch-Mode", "cors"],
+  ["Sec-Fetch-Dest", "empty"],
+  ["CF-Connecting-IP", "203.0.113.7"],
+  ["CF-IPCountry", "DE"],
+  ["CF-Ray", "8f0c2b7d4e5a6b7c-FRA"],
+  ["CF-Visitor", '{"scheme":"https"}'],
+];
+// Those that every Worker must hand on. Hono's proxy chooses the encodings itself; the CDN's headers are no client's.
+const KEPT_HEADERS = ["user-agent", "accept", "accept-language", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
+const OTHER_COOKIES = ["theme=dark", "csrftoken=x9Y8z7w6V5u4"];
+
+export const BASE = "passthrough";
+const OWN = "edgeward";
+export const NAMES = [BASE, OWN, "jose", "hono"];
+// For a run without the built Worker.
+const STAND_IN = { user: { ...PERSON, id: "usr_0123456789abcdefghijkl" }, session: "x".repeat(330) };
+
+/**
+ * Starts the Workers `names` in front of `origin`. `adminTool` is the program that makes the first API token. With
+ * `bare` the request has no header but Host and Cookie.
+ */
+export async function startEntrants({ names, origin, folder, buildFolder, adminTool, bare }) {
+  const upstream = `http://127.0.0.1:${origin.hello.port}`;
+  const own = names.includes(OWN) ? await startEdgeward({ upstream, folder, buildFolder, adminTool }) : STAND_IN;
+  const secret = randomBytes(32).toString("base64url");
+  const peerCookie = await peerSession(own.user, secret, own.session.length);
+  const bindings = { ORIGIN: upstream, SECRET: secret, COOKIE, ISSUER, AUDIENCE: HOST, TYP };
+  const entrants = [];
+  for (const name of names) {
+    const worker = name === OWN ? own.worker : await startPeer(name, bindings, folder);
+    const cookies = [OTHER_COOKIES[0], `${COOKIE}=${name === OWN ? own.session : peerCookie}`, OTHER_COOKIES[1]].join("; ");
+    const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), ["Cookie", cookies]];
+    const request = `GET ${PATH} HTTP/1.1\r\n${headers.map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;
+    const expected = [...headers.filter(([header]) => KEPT_HEADERS.includes(header.toLowerCase())), ["Host", upstream.slice("http://".length)]];
+    if (name === BASE) expected.push(["Cookie", cookies]);
+    else expected.push(["Cookie", OTHER_COOKIES.join("; ")], ...identity(own.user));
+    entrants.push({ name, worker, request, expected: expected.map(([header, value]) => [header.toLowerCase(), value]) });
+  }
+  const keys = own.jwks && createLocalJWKSet(own.jwks);
+  const check = (entrant, received) => whatIsWrong(entrant, received, { upstream, keys, user: own.user });
+  return { entrants, check, cookieSize: own.session.length };
+}
+
+/** What the origin must be told of the person. */
+function identity({ id, email, username, roles }) {
+  return [
+    ["x-forwarded-user", id],
+    ["x-forwarded-email", email],
+    ["x-forwarded-groups", roles.join(",")],
+    ["x-forwarded-preferred-username", username],
+  ];
+}
+
+/** What is wrong with the request as the origin received it, or null. */
+async function whatIsWrong({ name, expected }, received, { upstream, keys, user }) {
+  if (received === null) return "the origin received nothing";
+  if (received.method !== "GET" || received.path !== PATH) return `the origin received ${received.method} ${received.path}`;
+  for (const [header, value] of expected) {
+    const values = received.headers.filter(([key]) => key === header).map(([, text]) => text);
+    if (values.length !== 1 || values[0] !== value) {
+      return `the origin received ${header} ${JSON.stringify(values)} instead of ${JSON.stringify(value)}`;
+    }
+  }
+  if (name !== OWN) return null;
+  const assertion = received.headers.find(([key]) => key === ASSERTION)?.[1];
+  try {
+    await jwtVerify(assertion, keys, { algorithms: ["ES256"], issuer: ISSUER, audience: upstream, subject: user.id });
+  } catch (error) {
+    return `the origin received no good assertion (${error.message})`;
+  }
+  return null;
+}
+
+/** Starts the built Worker, and signs the person in as an application and a browser would. */
+async function startEdgeward({ upstream, folder, buildFolder, adminTool }) {
+  const files = ["worker.js", "edgeward.wasm"].map((name) => ({ name, file: join(buildFolder, name) }));
+  for (const { file } of files) if (!existsSync(file)) throw new Error(`${file} is missing; run npm run build first`);
+  const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], { encoding: "utf8" });
+  const { token, key, value } = JSON.parse(printed);
+  const site = {
+    hosts: [HOST],
+    upstream,
+    sources: ["session", "sso_cookie"],
+    unauthenticated: "deny",
+    sso_cookie: { name: SSO_COOKIE },
+    identity_headers: ["x-forwarded"],
+    assertion: {},
+  };
+  const secret = () => ({ text: randomBytes(32).toString("base64url") });
+  const worker = await startWorker({
+    name: "edgeward",
+    folder,
+    modules: files,
+    bindings: {
+      EDGEWARD_KV: { kv: { [key]: value } },
+      EDGEWARD_ONCE: { object: "Once" },
+      EDGEWARD_LIMIT: { limit: true },
+      EDGEWARD_FAILURE_LIMIT: { limit: true },
+      EDGEWARD: { json: { issuer: ISSUER } },
+      EDGEWARD_SITE_BENCH: { json: site },
+      EDGEWARD_SESSION_SECRET_1: secret(),
+      EDGEWARD_TOKEN_SECRET_1: secret(),
+      EDGEWARD_KEY_SECRET_1: secret(),
+    },
+  });
+  const call = async (path, body, status) => {
+    const headers = { authorization: `Token ${token}`, "content-type": "application/json" };
+    const answer = await ask(worker, { host: HOST, path, method: "POST", headers, body: JSON.stringify(body) });
+    if (answer.status !== status) throw new Error(`POST ${path} answered ${answer.status}: ${answer.body}\n${worker.log()}`);
+    return JSON.parse(answer.body);
+  };
+  const user = await call("/api/sso/users", PERSON, 201);
+  const { token: ssoToken } = await call("/api/sso/token", { email: PERSON.email }, 200);
+  const headers = { accept: "text/html", "sec-fetch-mode": "navigate", cookie: `${SSO_COOKIE}=${ssoToken}` };
+  const arrival = await ask(worker, { host: HOST, path: "/", headers });
+  const setCookie = arrival.headers["set-cookie"]?.find((cookie) => cookie.startsWith(`${COOKIE}=`));
+  if (!setCookie) throw new Error(`the sign-in set no session cookie: ${arrival.status} ${arrival.body}\n${worker.log()}`);
+  const session = setCookie.slice(COOKIE.length + 1).split(";", 1)[0];
+  const jwks = JSON.parse((await ask(worker, { host: HOST, path: "/.well-known/jwks.json" })).body);
+  return { worker, user, session, jwks };
+}
+
+async function startPeer(name, bindings, folder) {
+  const file = join(folder, `${name}.js`);
+  await build({
+    entryPoints: [fileURLToPath(new URL(`../workers/${name}.js`, import.meta.url))],
+    outfile: file,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*"],
+    logLevel: "error",
+  });
+  const text = Object.entries(bindings).map(([key, value]) => [key, { text: value }]);
+  return startWorker({ name, folder, modules: [{ name: "worker.js", file }], bindings: Object.fromEntries(text) });
+}
+
+/** The peers' cookie: it says who the person is, since they keep no users, and is as long as Edgeward's. */
+async function peerSession(user, secret, length) {
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { iss: ISSUER, aud: HOST, sub: user.id, iat: now, exp: now + 3600, ...PERSON };
+  const key = new TextEncoder().encode(secret);
+  const sign = (jti) => new SignJWT({ ...claims, jti }).setProtectedHeader({ alg: "HS256", kid: "1", typ: TYP }).sign(key);
+  let token = await sign("");
+  for (let pad = 1; token.length < length; pad += 1) token = await sign("x".repeat(pad));
+  return token;
+}

@@ -1,0 +1,116 @@
+// Rounds in turn: every Worker gets the same load for the same time, one after the other, again and again.
+// CPU is what the Worker's process used from before the first request to after the last answer.
+
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+export const CONNECTIONS = 16;
+const TURN = 1; // seconds
+const WARM_UP = 2; // seconds
+
+/** A helper process (`origin.mjs`, `load.mjs`): resolves, once it is ready, to `{ hello, ask(message), stop() }`. */
+export async function helper(file) {
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), { detached: true });
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  const waiting = new Map();
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  ended.then((code) => {
+    for (const { reject } of waiting.values()) reject(new Error(`${file} ended with ${code}`));
+  });
+  const hello = await new Promise((resolve, reject) => {
+    child.once("message", resolve);
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`${file} ended with ${code}`)));
+  });
+  child.on("message", ({ id, ...answer }) => {
+    waiting.get(id)?.resolve(answer);
+    waiting.delete(id);
+  });
+  let next = 0;
+  const ask = (message = {}) =>
+    new Promise((resolve, reject) => {
+      const id = (next += 1);
+      waiting.set(id, { resolve, reject });
+      child.send({ id, ...message });
+    });
+  const stop = async () => {
+    kill();
+    process.off("exit", kill);
+    await ended;
+  };
+  return { hello, ask, stop };
+}
+
+/**
+ * Loads every entrant for `seconds` in each of `rounds`, in short turns, so that whatever else the machine does
+ * meets them all alike. An entrant is `{ name, worker, request }`. `check(entrant, received)` gets what the origin
+ * received last in a turn and returns what is wrong with it, or null.
+ */
+export async function measure({ entrants, load, origin, rounds, seconds, check, progress }) {
+  const results = new Map(entrants.map(({ name }) => [name, []]));
+  for (let round = 0; round <= rounds; round += 1) {
+    const warmUp = round === 0;
+    const length = warmUp ? WARM_UP : seconds;
+    const turns = Math.max(1, Math.round(length / TURN));
+    const sums = new Map(entrants.map(({ name }) => [name, { cpu: 0, requests: 0, seconds: 0 }]));
+    for (let turn = 0; turn < turns; turn += 1) {
+      for (const entrant of entrants) {
+        const one = await takeTurn(entrant, { load, origin, check, seconds: length / turns });
+        for (const [key, value] of Object.entries(one)) sums.get(entrant.name)[key] += value;
+      }
+    }
+    const line = [];
+    for (const [name, { cpu, requests, seconds: took }] of sums) {
+      const sample = { microseconds: (cpu / requests) * 1e6, rate: requests / took };
+      if (!warmUp) results.get(name).push(sample);
+      line.push(`${name} ${sample.microseconds.toFixed(1)} µs`);
+    }
+    progress(`${warmUp ? "warm-up" : `round ${round} of ${rounds}`}: ${line.join(", ")}`);
+  }
+  return results;
+}
+
+async function takeTurn({ name, worker, request, ...entrant }, { load, origin, check, seconds }) {
+  await origin.ask();
+  const before = worker.cpu();
+  const { requests, wrong, seconds: took } = await load.ask({
+    port: worker.port,
+    request,
+    body: origin.hello.body,
+    connections: CONNECTIONS,
+    seconds,
+  });
+  const cpu = worker.cpu() - before;
+  if (wrong !== null) throw new Mismatch(`${name}: an answer was not the origin's 200: ${wrong}\n${worker.log()}`);
+  const { requests: arrived, received } = await origin.ask();
+  if (arrived !== requests) throw new Mismatch(`${name}: ${requests} requests were answered, the origin received ${arrived}`);
+  const problem = await check({ name, ...entrant }, received);
+  if (problem) throw new Mismatch(`${name}: ${problem}`);
+  return { cpu, requests, seconds: took };
+}
+
+/** The Workers did not do the same work, so no number of this run means anything. */
+export class Mismatch extends Error {}
+
+/** Median, least and greatest of the round-by-round ratios to `base`. */
+export function ratios(results, base) {
+  const reference = results.get(base);
+  return [...results].map(([name, rounds]) => {
+    const each = rounds.map(({ microseconds }, round) => microseconds / reference[round].microseconds);
+    return {
+      name,
+      ratio: median(each),
+      min: Math.min(...each),
+      max: Math.max(...each),
+      microseconds: median(rounds.map((round) => round.microseconds)),
+      rate: median(rounds.map((round) => round.rate)),
+    };
+  });
+}
+
+function median(list) {
+  const sorted = [...list].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
