@@ -1,1 +1,41 @@
+//! Edgeward signs people in at the edge, in front of an application that knows nothing of it.
+//!
+//! The crate is a pure core and a thin shell. The core takes the head of a request, `now`, and the
+//! platform's verbs as traits ([`port`]), and says what becomes of the request. The shell (`edge`,
+//! for `wasm32` only) is the Worker: it takes the snapshot, asks the core, and streams.
+//!
+//! A request goes `Parts → Target → Presented → Principal → Grant → Forward`; each is made by one
+//! function, and the next step cannot be taken without it. [`gateway`] holds the order.
+//!
+//! Invariants: nothing outside `edge` names `worker` or JavaScript; only [`session`] writes
+//! `Set-Cookie`; only [`denial`] chooses a status; nothing is forwarded without an
+//! [`access::Grant`]; no credential is verified outside [`token`]; no time, randomness or storage
+//! is taken from anywhere but the arguments.
 
+pub mod access;
+pub mod account;
+pub mod admin;
+pub mod answer;
+pub mod cache;
+pub mod config;
+pub mod denial;
+#[cfg(target_arch = "wasm32")]
+mod edge;
+pub mod event;
+pub mod gateway;
+pub mod login;
+pub mod origin;
+pub mod page;
+pub mod path;
+pub mod port;
+pub mod principal;
+pub mod query;
+pub mod request;
+pub mod route;
+pub mod same_origin;
+pub mod session;
+pub mod store;
+pub mod time;
+pub mod token;
+pub mod user;
+pub mod world;

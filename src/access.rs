@@ -1,0 +1,46 @@
+//! Whether a principal may do what it asks for. Pure; never knows HTTP.
+
+use crate::denial::Denial;
+use crate::principal::Principal;
+
+/// The policy of a site.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rule {
+    /// What happens to somebody who is not signed in.
+    pub anonymous: Anonymous,
+}
+
+/// What happens to somebody who is not signed in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Anonymous {
+    /// Refused.
+    Deny,
+    /// Refused, and a browser is sent to sign in.
+    SignIn,
+    /// Let through, without identity.
+    Pass,
+}
+
+/// Proof that the rule was asked and said yes. Nothing is forwarded without one.
+pub struct Grant {
+    principal: Option<Principal>,
+}
+
+impl Grant {
+    /// Who was let through; `None` for somebody anonymous.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+}
+
+/// Judges `principal` by `rule`.
+///
+/// # Errors
+/// [`Denial::SignInRequired`].
+pub fn decide(rule: Rule, principal: Option<Principal>) -> Result<Grant, Denial> {
+    match (principal, rule.anonymous) {
+        (None, Anonymous::Deny | Anonymous::SignIn) => Err(Denial::SignInRequired),
+        (principal, _) => Ok(Grant { principal }),
+    }
+}

@@ -1,0 +1,213 @@
+//! What a signed-in person can ask of us: who am I, sign me out, switch to another user.
+
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::cache::Claims;
+use crate::config::site::Source;
+use crate::denial::Denial;
+use crate::event;
+use crate::login::{self, ReturnTo, Visit};
+use crate::page::{self, Action, Frame, Message, Question};
+use crate::port::Body;
+use crate::principal::Principal;
+use crate::query;
+use crate::same_origin;
+use crate::session::{self, SetCookie};
+use crate::store::ended_sessions::EndedSessions;
+use crate::token::{self, Authentication};
+use crate::world::World;
+
+/// The longest form that is read.
+const MAX_FORM: usize = 16 * 1024;
+
+/// An answer, with cookies, and what to note in the log.
+pub struct Reply {
+    /// The answer.
+    pub answer: Answer,
+    /// Cookies to set or clear.
+    pub cookies: Vec<SetCookie>,
+    /// What happened, and to which user.
+    pub happened: Option<(event::Name, String, Source)>,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            cookies: Vec::new(),
+            happened: None,
+        }
+    }
+}
+
+/// `GET /api/sso/me`.
+///
+/// # Errors
+/// Why nobody is signed in.
+pub fn me(visit: &Visit<'_>, authentication: &Authentication) -> Result<Reply, Denial> {
+    if visit.parts.method() != "GET" {
+        return Err(Denial::MethodNotAllowed("GET"));
+    }
+    let principal = authentication
+        .result
+        .clone()
+        .map_err(Denial::from)?
+        .ok_or(Denial::SignInRequired)?;
+    let user = principal.user();
+    let body = json!({
+        "user": {
+            "id": user.id.as_str(),
+            "email": user.email.as_str(),
+            "username": user.username.as_str(),
+            "first_name": user.first_name.as_str(),
+            "last_name": user.last_name.as_str(),
+            "roles": user.roles,
+            "staff": user.staff,
+            "superuser": user.superuser,
+        },
+        "source": principal.source(),
+        "expires_at": principal.expires_at().seconds(),
+    });
+    Ok(Answer::json(200, &body).into())
+}
+
+/// `/api/sso/logout`: POST ends the session, GET asks.
+///
+/// # Errors
+/// [`Denial::CrossOrigin`], [`Denial::MethodNotAllowed`], or a fault: a session that could not be
+/// ended is not called ended.
+pub async fn logout(
+    world: &World,
+    visit: &Visit<'_>,
+    authentication: &Authentication,
+) -> Result<Reply, Denial> {
+    match visit.parts.method() {
+        "GET" => Ok(ask_to_log_out(world, visit).into()),
+        "POST" => {
+            same_origin::check(visit.parts, visit.site)?;
+            log_out(world, visit, authentication.session.as_ref()).await
+        }
+        _ => Err(Denial::MethodNotAllowed("GET, POST")),
+    }
+}
+
+fn ask_to_log_out(world: &World, visit: &Visit<'_>) -> Answer {
+    let frame = Frame {
+        title: "Sign out?",
+        code: "",
+        request_id: visit.request_id,
+        site: visit.site,
+    };
+    let question = Question {
+        lead: "This ends your session here.",
+        form_action: "/api/sso/logout",
+        fields: Vec::new(),
+        submit_label: "Sign out",
+        cancel: Some(Action {
+            label: "Stay signed in",
+            href: "/".into(),
+        }),
+        form_to: visit.site.logout_url.as_deref().map(origin_of),
+    };
+    page::question(200, &frame, question, &*world.platform.entropy)
+}
+
+async fn log_out(
+    world: &World,
+    visit: &Visit<'_>,
+    session: Option<&Principal>,
+) -> Result<Reply, Denial> {
+    let mut happened = None;
+    if let Some(principal) = session
+        && let Claims::Session(claims) = &principal.verified().claims
+    {
+        let until = session::ends_at(visit.site, claims);
+        EndedSessions(&*world.platform.kv)
+            .put(&claims.id, until, visit.now)
+            .await?;
+        principal.verified().note_ended(true, visit.now);
+        happened = Some((
+            event::Name::SignedOut,
+            principal.user().id.to_string(),
+            Source::Session,
+        ));
+    }
+    // A token that is still there would sign the person in again.
+    let mut cookies = vec![session::clear(visit.site)];
+    cookies.extend(session::clear_sso(visit.site));
+    let answer = if !visit.parts.wants_page() {
+        Answer::json(200, &json!({ "ok": true }))
+    } else if let Some(url) = &visit.site.logout_url {
+        Answer::see_other(url.clone())
+    } else {
+        let frame = Frame {
+            title: "Signed out",
+            code: "",
+            request_id: visit.request_id,
+            site: visit.site,
+        };
+        let action = visit.site.login.as_ref().map(|login| Action {
+            label: "Sign in again",
+            href: login.url.clone(),
+        });
+        let message = Message {
+            lead: "Your session here has ended.",
+            details: Vec::new(),
+            action,
+        };
+        page::message(200, &frame, message, &*world.platform.entropy)
+    };
+    Ok(Reply {
+        answer,
+        cookies,
+        happened,
+    })
+}
+
+/// `POST /api/sso/switch`: the answer to the question before a user switch.
+///
+/// # Errors
+/// Why the switch is not made.
+pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result<Reply, Denial> {
+    if visit.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    same_origin::check(visit.parts, visit.site)?;
+    if !visit.site.takes(Source::Query) {
+        return Err(Denial::UnknownEndpoint);
+    }
+    let form = body.read(MAX_FORM).await?.ok_or(Denial::BodyTooLarge)?;
+    let form = String::from_utf8(form).map_err(|_| Denial::InvalidField("token"))?;
+    let field = |name: &str| {
+        query::take(&form, name)
+            .values
+            .into_iter()
+            .next()
+            .unwrap_or_default()
+    };
+    let principal =
+        token::verify(world, visit.site, Source::Query, &field("token"), visit.now).await?;
+    let return_to = ReturnTo::parse_local(&field("return_to"), visit.parts)
+        .ok_or(Denial::InvalidField("return_to"))?;
+    let cookie = login::open_from_link(world, visit.site, &principal, visit.now).await?;
+    Ok(Reply {
+        answer: Answer::see_other(return_to.as_str().to_owned()),
+        cookies: vec![cookie],
+        happened: Some((
+            event::Name::SignedIn,
+            principal.user().id.to_string(),
+            Source::Query,
+        )),
+    })
+}
+
+/// Scheme and authority of a URL from the configuration.
+fn origin_of(url: &str) -> &str {
+    let after = url.find("://").map_or(0, |at| at + 3);
+    let end = url
+        .get(after..)
+        .and_then(|rest| rest.find(['/', '?']))
+        .map_or(url.len(), |at| after + at);
+    url.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,79 @@
+//! `POST /api/sso/token`: an SSO token for a user, made on first sight when the site allows it.
+
+use serde_json::{Value, json};
+
+use super::users::{self, Profile};
+use super::{Call, member, require};
+use crate::answer::Answer;
+use crate::denial::Denial;
+use crate::store::users::Users;
+use crate::token::api_token::{ApiToken, Scope};
+use crate::token::issue;
+use crate::user::{Email, User};
+
+pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    require(caller, Scope::TokenIssue)?;
+    let body = call.json().await?;
+    let email = email_of(&body)?;
+    if !caller.issue_for.allows_email(&email) {
+        return Err(Denial::OutsideLimit);
+    }
+    let profile = Profile {
+        username: member(&body, "username")?,
+        first_name: member(&body, "first_name")?,
+        last_name: member(&body, "last_name")?,
+        ..Profile::default()
+    };
+    let user = user_for(call, email, profile).await?;
+    if !user.active {
+        return Err(Denial::UserDisabled);
+    }
+    if !caller.issue_for.allows(&user) {
+        return Err(Denial::OutsideLimit);
+    }
+    let token = issue::write(
+        &call.world.config,
+        call.site,
+        &user,
+        &*call.world.platform.entropy,
+        call.now,
+    );
+    let expires_in = call.site.sso_token.lifetime.0;
+    Ok(Answer::json(
+        200,
+        &json!({ "token": token, "expires_in": expires_in }),
+    ))
+}
+
+fn email_of(body: &Value) -> Result<Email, Denial> {
+    let text = body
+        .get("email")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if text.trim().is_empty() {
+        return Err(Denial::EmailRequired);
+    }
+    Email::parse(text).ok_or(Denial::InvalidEmail)
+}
+
+/// The user with this address; a new one when there is none. Names that the record lacks are
+/// filled in; names that it has are not touched: asking for a token is no right to change users.
+async fn user_for(call: &Call<'_>, email: Email, profile: Profile) -> Result<User, Denial> {
+    let store = Users(&*call.world.platform.kv);
+    let Some(mut user) = store.find_by_email(&email).await? else {
+        if !call.site.auto_create_users {
+            return Err(Denial::UserNotFound(email));
+        }
+        return Ok(
+            users::ensure(&call.world.platform, email, profile, call.now)
+                .await?
+                .0,
+        );
+    };
+    if profile.fill_gaps(&mut user) {
+        user.updated_at = call.now;
+        store.put_record(&user).await?;
+        call.world.cache.forget_user(&user.id);
+    }
+    Ok(user)
+}

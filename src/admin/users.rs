@@ -1,0 +1,471 @@
+//! Users: made, read, listed, changed, disabled, deleted, and synced in bulk. The functions on
+//! [`Platform`] serve the shell command too.
+
+use futures_util::stream::{self, StreamExt as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Call, member, only, require, write_cursor};
+use crate::answer::Answer;
+use crate::denial::Denial;
+use crate::port::{Fault, Platform};
+use crate::store::users::Users;
+use crate::time::{Seconds, Timestamp};
+use crate::token::alg::{hex, sha256};
+use crate::token::api_token::{ApiToken, Scope};
+use crate::user::{Email, Name, Role, User, UserId};
+
+/// Who is first to make a user is settled for this long: by then every reader of the store sees
+/// the record, even one that has just been told there was none.
+const CLAIM: Seconds = Seconds(180);
+/// The most users in one bulk call: each takes a few operations, and a Worker has 1,000 per request.
+const MAX_BULK: usize = 100;
+/// How many of them are under way at once.
+const SIDE_BY_SIDE: usize = 6;
+
+/// What a request says of a user besides the address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The username.
+    #[serde(default)]
+    pub username: Option<Name>,
+    /// The given name.
+    #[serde(default)]
+    pub first_name: Option<Name>,
+    /// The family name.
+    #[serde(default)]
+    pub last_name: Option<Name>,
+    /// Whether the user may sign in.
+    #[serde(default)]
+    pub active: Option<bool>,
+    /// Staff; only an admin may set it.
+    #[serde(default)]
+    pub staff: Option<bool>,
+    /// Superuser; only an admin may set it.
+    #[serde(default)]
+    pub superuser: Option<bool>,
+    /// Roles; only an admin may set them.
+    #[serde(default)]
+    pub roles: Option<Vec<Role>>,
+}
+
+impl Profile {
+    const MEMBERS: [&'static str; 8] = [
+        "email",
+        "username",
+        "first_name",
+        "last_name",
+        "active",
+        "staff",
+        "superuser",
+        "roles",
+    ];
+
+    fn read(body: &Value) -> Result<Self, Denial> {
+        only(body, &Self::MEMBERS)?;
+        Ok(Self {
+            username: member(body, "username")?,
+            first_name: member(body, "first_name")?,
+            last_name: member(body, "last_name")?,
+            active: member(body, "active")?,
+            staff: member(body, "staff")?,
+            superuser: member(body, "superuser")?,
+            roles: member(body, "roles")?,
+        })
+    }
+
+    const fn grants(&self) -> bool {
+        self.staff.is_some() || self.superuser.is_some() || self.roles.is_some()
+    }
+
+    /// Writes everything that is given into `user`. Taking the right to sign in away ends all
+    /// sessions.
+    pub fn apply(self, user: &mut User, now: Timestamp) {
+        let Self {
+            username,
+            first_name,
+            last_name,
+            active,
+            staff,
+            superuser,
+            roles,
+        } = self;
+        if let Some(name) = username.filter(|name| !name.as_str().is_empty()) {
+            user.username = name;
+        }
+        user.first_name = first_name.unwrap_or_else(|| user.first_name.clone());
+        user.last_name = last_name.unwrap_or_else(|| user.last_name.clone());
+        user.staff = staff.unwrap_or(user.staff);
+        user.superuser = superuser.unwrap_or(user.superuser);
+        user.roles = roles.unwrap_or_else(|| user.roles.clone());
+        if let Some(active) = active {
+            if user.active && !active {
+                user.sessions_valid_after = Some(now);
+            }
+            user.active = active;
+        }
+    }
+
+    /// Writes the names that `user` lacks; says whether any was.
+    pub fn fill_gaps(self, user: &mut User) -> bool {
+        let mut changed = false;
+        let fill = |known: &mut Name, given: Option<Name>, lacks: bool| match given {
+            Some(name) if lacks && !name.as_str().is_empty() && *known != name => {
+                *known = name;
+                true
+            }
+            _ => false,
+        };
+        let no_username = user.username.as_str() == user.email.as_str();
+        changed |= fill(&mut user.username, self.username, no_username);
+        let no_first = user.first_name.as_str().is_empty();
+        changed |= fill(&mut user.first_name, self.first_name, no_first);
+        let no_last = user.last_name.as_str().is_empty();
+        changed |= fill(&mut user.last_name, self.last_name, no_last);
+        changed
+    }
+}
+
+/// The user with this address, made if there is none; and whether this call made it. Of two calls
+/// at once, anywhere, one makes the user and both get the same.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn ensure(
+    platform: &Platform,
+    email: Email,
+    profile: Profile,
+    now: Timestamp,
+) -> Result<(User, bool), Fault> {
+    let store = Users(&*platform.kv);
+    if let Some(user) = store.find_by_email(&email).await? {
+        return Ok((user, false));
+    }
+    let id = UserId::random(&*platform.entropy);
+    let winner = platform
+        .once
+        .claim(&claim_key(&email), id.as_str(), CLAIM, now)
+        .await?;
+    let winner = UserId::parse(&winner).ok_or(Fault::Once)?;
+    let mine = winner == id;
+    // The winner's record may not be readable here yet.
+    if !mine && let Some(user) = store.find(&winner).await? {
+        return Ok((user, false));
+    }
+    let mut user = User::new(winner, email, now);
+    profile.apply(&mut user, now);
+    if mine {
+        store.put(&user).await?;
+    }
+    Ok((user, mine))
+}
+
+/// Gives a user another address.
+///
+/// # Errors
+/// [`Denial::UserExists`] or a fault.
+async fn move_to(
+    platform: &Platform,
+    user: &mut User,
+    email: Email,
+    now: Timestamp,
+) -> Result<(), Denial> {
+    let store = Users(&*platform.kv);
+    let holder = platform
+        .once
+        .claim(&claim_key(&email), user.id.as_str(), CLAIM, now)
+        .await?;
+    if holder != user.id.as_str() || store.find_by_email(&email).await?.is_some() {
+        return Err(Denial::UserExists);
+    }
+    let old = std::mem::replace(&mut user.email, email);
+    if user.username.as_str() == old.as_str() {
+        user.username = Name::parse(user.email.as_str()).unwrap_or_default();
+    }
+    store.put(user).await?;
+    store.remove_email(&old).await?;
+    platform.once.release(&claim_key(&old)).await?;
+    Ok(())
+}
+
+/// Removes a user. Sessions and tokens of a user that does not exist count for nothing.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn delete(platform: &Platform, user: &User) -> Result<(), Fault> {
+    Users(&*platform.kv).remove(user).await?;
+    platform.once.release(&claim_key(&user.email)).await
+}
+
+/// Changes a user.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn update(
+    platform: &Platform,
+    mut user: User,
+    profile: Profile,
+    now: Timestamp,
+) -> Result<User, Fault> {
+    profile.apply(&mut user, now);
+    user.updated_at = now;
+    Users(&*platform.kv).put_record(&user).await?;
+    Ok(user)
+}
+
+/// Ends all sessions of a user.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn end_sessions(
+    platform: &Platform,
+    mut user: User,
+    now: Timestamp,
+) -> Result<User, Fault> {
+    user.sessions_valid_after = Some(now);
+    user.updated_at = now;
+    Users(&*platform.kv).put_record(&user).await?;
+    Ok(user)
+}
+
+fn claim_key(email: &Email) -> String {
+    format!("user_email:{}", hex(&sha256(email.as_str().as_bytes())))
+}
+
+pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    match call.parts.method() {
+        "GET" => {
+            require(caller, Scope::UsersRead)?;
+            list(call).await
+        }
+        "POST" => {
+            require(caller, Scope::UsersWrite)?;
+            create(call, caller).await
+        }
+        _ => Err(Denial::MethodNotAllowed("GET, POST")),
+    }
+}
+
+async fn list(call: &Call<'_>) -> Result<Answer, Denial> {
+    let store = Users(&*call.world.platform.kv);
+    if let Some(email) = call.parameter("email") {
+        let email = Email::parse(&email).ok_or(Denial::InvalidField("email"))?;
+        let users: Vec<Value> = store
+            .find_by_email(&email)
+            .await?
+            .iter()
+            .map(view)
+            .collect();
+        return Ok(Answer::json(
+            200,
+            &json!({ "users": users, "cursor": null }),
+        ));
+    }
+    let (cursor, limit) = call.paging()?;
+    let page = store.page(cursor.as_deref(), limit).await?;
+    let users: Vec<Value> = page.records.iter().map(view).collect();
+    let cursor = page.cursor.map(|cursor| write_cursor(&cursor));
+    Ok(Answer::json(
+        200,
+        &json!({ "users": users, "cursor": cursor }),
+    ))
+}
+
+async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    let body = call.json().await?;
+    let profile = Profile::read(&body)?;
+    may_grant(caller, &profile)?;
+    let email: Email = member(&body, "email")?.ok_or(Denial::InvalidField("email"))?;
+    let (user, made) = ensure(&call.world.platform, email, profile, call.now).await?;
+    if made {
+        Ok(Answer::json(201, &view(&user)))
+    } else {
+        Err(Denial::UserExists)
+    }
+}
+
+pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    let scope = match call.parts.method() {
+        "GET" => Scope::UsersRead,
+        "PATCH" | "DELETE" => Scope::UsersWrite,
+        _ => return Err(Denial::MethodNotAllowed("GET, PATCH, DELETE")),
+    };
+    require(caller, scope)?;
+    let mut user = find(call, id).await?;
+    match call.parts.method() {
+        "PATCH" => {
+            let body = call.json().await?;
+            let profile = Profile::read(&body)?;
+            may_grant(caller, &profile)?;
+            may_touch(caller, &user)?;
+            if let Some(email) =
+                member::<Email>(&body, "email")?.filter(|email| *email != user.email)
+            {
+                move_to(&call.world.platform, &mut user, email, call.now).await?;
+            }
+            let user = update(&call.world.platform, user, profile, call.now).await?;
+            call.world.cache.forget_user(&user.id);
+            Ok(Answer::json(200, &view(&user)))
+        }
+        "DELETE" => {
+            may_touch(caller, &user)?;
+            delete(&call.world.platform, &user).await?;
+            call.world.cache.put_user(&user.id, None, call.now);
+            Ok(Answer::empty(204))
+        }
+        _ => Ok(Answer::json(200, &view(&user))),
+    }
+}
+
+pub(super) async fn logout(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    require(caller, Scope::UsersWrite)?;
+    if call.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    let user = find(call, id).await?;
+    let user = end_sessions(&call.world.platform, user, call.now).await?;
+    call.world
+        .cache
+        .put_user(&user.id.clone(), Some(user), call.now);
+    Ok(Answer::empty(204))
+}
+
+/// What a bulk call does with a user that exists.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExisting {
+    /// Leaves it.
+    Skip,
+    /// Changes what is given.
+    Update,
+}
+
+pub(super) async fn bulk(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    require(caller, Scope::UsersWrite)?;
+    if call.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    let body = call.json().await?;
+    only(&body, &["users", "on_existing"])?;
+    let on_existing = member(&body, "on_existing")?.unwrap_or(OnExisting::Skip);
+    let users: Vec<Value> = member(&body, "users")?.ok_or(Denial::InvalidField("users"))?;
+    if users.len() > MAX_BULK {
+        return Err(Denial::InvalidField("users"));
+    }
+    let results: Vec<(&'static str, Value)> = stream::iter(&users)
+        .map(|item| sync_one(call, caller, item, on_existing))
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await;
+    let count = |status: &str| results.iter().filter(|(found, _)| *found == status).count();
+    let mut answer = json!({
+        "created": count("created"),
+        "updated": count("updated"),
+        "exists": count("exists"),
+        "invalid": count("invalid"),
+        "failed": count("failed"),
+    });
+    if let Some(members) = answer.as_object_mut() {
+        let list = results.iter().map(|(_, result)| result.clone()).collect();
+        members.insert("results".into(), Value::Array(list));
+    }
+    Ok(Answer::json(200, &answer))
+}
+
+/// One user of a bulk call. What goes wrong with one says nothing of the others.
+async fn sync_one(
+    call: &Call<'_>,
+    caller: &ApiToken,
+    item: &Value,
+    on_existing: OnExisting,
+) -> (&'static str, Value) {
+    let email = item.get("email").cloned().unwrap_or_default();
+    match sync(call, caller, item, on_existing).await {
+        Ok((status, user)) => (
+            status,
+            json!({ "email": user.email.as_str(), "id": user.id.as_str(), "status": status }),
+        ),
+        Err(denial) => {
+            let status = if denial.row().status >= 500 {
+                "failed"
+            } else {
+                "invalid"
+            };
+            let mut result = json!({ "email": email, "status": status, "code": denial.row().code });
+            if let (Denial::InvalidField(field), Some(members)) = (&denial, result.as_object_mut())
+            {
+                members.insert("field".into(), json!(field));
+            }
+            (status, result)
+        }
+    }
+}
+
+async fn sync(
+    call: &Call<'_>,
+    caller: &ApiToken,
+    item: &Value,
+    on_existing: OnExisting,
+) -> Result<(&'static str, User), Denial> {
+    let profile = Profile::read(item)?;
+    may_grant(caller, &profile)?;
+    let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
+    let (user, made) = ensure(&call.world.platform, email, profile.clone(), call.now).await?;
+    if made {
+        return Ok(("created", user));
+    }
+    if on_existing == OnExisting::Skip {
+        return Ok(("exists", user));
+    }
+    may_touch(caller, &user)?;
+    let user = update(&call.world.platform, user, profile, call.now).await?;
+    call.world.cache.forget_user(&user.id);
+    Ok(("updated", user))
+}
+
+async fn find(call: &Call<'_>, id: &str) -> Result<User, Denial> {
+    let id = UserId::parse(id).ok_or(Denial::NotFound)?;
+    Users(&*call.world.platform.kv)
+        .find(&id)
+        .await?
+        .ok_or(Denial::NotFound)
+}
+
+/// Rights are granted by admins alone.
+fn may_grant(caller: &ApiToken, profile: &Profile) -> Result<(), Denial> {
+    if profile.grants() {
+        require(caller, Scope::Admin)
+    } else {
+        Ok(())
+    }
+}
+
+/// Who holds rights is changed by admins alone: another address for a superuser would be a way in.
+fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
+    let privileged = user.staff || user.superuser || !user.roles.is_empty();
+    if privileged {
+        require(caller, Scope::Admin)
+    } else {
+        Ok(())
+    }
+}
+
+/// What is shown of a user.
+#[must_use]
+pub fn view(user: &User) -> Value {
+    json!({
+        "id": user.id.as_str(),
+        "email": user.email.as_str(),
+        "username": user.username.as_str(),
+        "first_name": user.first_name.as_str(),
+        "last_name": user.last_name.as_str(),
+        "active": user.active,
+        "staff": user.staff,
+        "superuser": user.superuser,
+        "roles": user.roles,
+        "sessions_valid_after": user.sessions_valid_after.map(Timestamp::seconds),
+        "created_at": user.created_at.seconds(),
+        "updated_at": user.updated_at.seconds(),
+    })
+}

@@ -1,0 +1,226 @@
+//! What an isolate remembers between requests, so that a request whose credential it has seen waits
+//! for nothing. Bounded; never the only place where anything is kept.
+//!
+//! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use lru::LruCache;
+
+use crate::origin::mutate::HeaderChanges;
+use crate::session::SessionClaims;
+use crate::store::signing_keys::SigningKeys;
+use crate::time::{Seconds, Timestamp};
+use crate::token::alg::sha256;
+use crate::token::issue::SsoClaims;
+use crate::user::{User, UserId};
+
+const MAX_CREDENTIALS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+const MAX_USERS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// The SHA-256 of a credential, what it was presented as, and for which site.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct CredentialKey([u8; 32]);
+
+impl CredentialKey {
+    /// The key for `credential` presented as `kind` at `site`. Lengths come first, so that no two
+    /// different triples give the same input.
+    #[must_use]
+    pub fn new(site: &str, kind: &str, credential: &str) -> Self {
+        let mut input = Vec::with_capacity(site.len() + kind.len() + credential.len() + 8);
+        for field in [site, kind] {
+            input.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
+            input.extend_from_slice(field.as_bytes());
+        }
+        input.extend_from_slice(credential.as_bytes());
+        Self(sha256(&input))
+    }
+}
+
+/// A credential whose signature and claims were right when they were looked at.
+pub struct Verified {
+    /// What it says.
+    pub claims: Claims,
+    /// The identity headers and the assertion that were made for it.
+    pub memo: RefCell<Memo>,
+    ended: RefCell<Option<(bool, Timestamp)>>,
+}
+
+/// The claims of a verified credential.
+pub enum Claims {
+    /// Of our own cookie.
+    Session(SessionClaims),
+    /// Of an SSO token.
+    Sso(SsoClaims),
+}
+
+/// What was made for a principal and can be sent again while it is fresh.
+#[derive(Default)]
+pub struct Memo {
+    /// The identity headers, and the record they were made from.
+    pub identity: Option<(Rc<User>, Rc<HeaderChanges>)>,
+    /// The signed assertion, from the same record.
+    pub assertion: Option<SignedAssertion>,
+}
+
+/// An assertion, and for whom and until when it can be sent.
+#[derive(Clone)]
+pub struct SignedAssertion {
+    /// The record it was made from.
+    pub user: Rc<User>,
+    /// From then on a new one is made.
+    pub fresh_until: Timestamp,
+    /// The token.
+    pub token: Rc<str>,
+}
+
+impl Verified {
+    /// A credential that was just verified.
+    #[must_use]
+    pub fn new(claims: Claims) -> Self {
+        Self {
+            claims,
+            memo: RefCell::default(),
+            ended: RefCell::default(),
+        }
+    }
+
+    /// When it ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        match &self.claims {
+            Claims::Session(claims) => claims.expires_at,
+            Claims::Sso(claims) => claims.expires_at,
+        }
+    }
+
+    /// Whether the session was ended, if that was asked within `span` before `now`.
+    #[must_use]
+    pub fn known_ended(&self, span: Seconds, now: Timestamp) -> Option<bool> {
+        let known = *self.ended.borrow();
+        known
+            .filter(|(_, at)| is_fresh(*at, span, now))
+            .map(|(ended, _)| ended)
+    }
+
+    /// Remembers whether the session was ended.
+    pub fn note_ended(&self, ended: bool, now: Timestamp) {
+        self.ended.replace(Some((ended, now)));
+    }
+}
+
+/// The isolate's memory.
+pub struct Cache {
+    credentials: RefCell<LruCache<CredentialKey, Rc<Verified>>>,
+    users: RefCell<LruCache<UserId, (Option<Rc<User>>, Timestamp)>>,
+    signing_keys: RefCell<Option<(Rc<SigningKeys>, Timestamp)>>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            credentials: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
+            users: RefCell::new(LruCache::new(MAX_USERS)),
+            signing_keys: RefCell::default(),
+        }
+    }
+}
+
+impl Cache {
+    /// A credential seen before.
+    #[must_use]
+    pub fn credential(&self, key: &CredentialKey) -> Option<Rc<Verified>> {
+        self.credentials.borrow_mut().get(key).map(Rc::clone)
+    }
+
+    /// Remembers a credential.
+    pub fn put_credential(&self, key: CredentialKey, verified: Verified) -> Rc<Verified> {
+        let verified = Rc::new(verified);
+        self.credentials.borrow_mut().put(key, Rc::clone(&verified));
+        verified
+    }
+
+    /// What is known of a user, if it was read within `span` before `now`. The inner `None` is a
+    /// user that does not exist.
+    #[must_use]
+    #[expect(
+        clippy::option_option,
+        reason = "not known and known not to exist are two things"
+    )]
+    pub fn user(&self, id: &UserId, span: Seconds, now: Timestamp) -> Option<Option<Rc<User>>> {
+        let mut users = self.users.borrow_mut();
+        let (user, read_at) = users.get(id)?;
+        is_fresh(*read_at, span, now).then(|| user.clone())
+    }
+
+    /// Remembers what was read of a user. A record that has not changed keeps its place in memory,
+    /// so that what was made from it stays good.
+    pub fn put_user(&self, id: &UserId, user: Option<User>, now: Timestamp) -> Option<Rc<User>> {
+        let mut users = self.users.borrow_mut();
+        let known = users.get(id).and_then(|(known, _)| known.clone());
+        let user = user.map(|user| match known {
+            Some(known) if *known == user => known,
+            _ => Rc::new(user),
+        });
+        users.put(id.clone(), (user.clone(), now));
+        user
+    }
+
+    /// Forgets a user that was changed here, so that the change holds in this isolate at once.
+    pub fn forget_user(&self, id: &UserId) {
+        self.users.borrow_mut().pop(id);
+    }
+
+    /// The signing keys, if they were read within `span` before `now`.
+    #[must_use]
+    pub fn signing_keys(&self, span: Seconds, now: Timestamp) -> Option<Rc<SigningKeys>> {
+        let keys = self.signing_keys.borrow();
+        keys.as_ref()
+            .filter(|(_, at)| is_fresh(*at, span, now))
+            .map(|(keys, _)| Rc::clone(keys))
+    }
+
+    /// Remembers the signing keys.
+    pub fn put_signing_keys(&self, keys: SigningKeys, now: Timestamp) -> Rc<SigningKeys> {
+        let keys = Rc::new(keys);
+        self.signing_keys.replace(Some((Rc::clone(&keys), now)));
+        keys
+    }
+}
+
+/// A clock that was set back makes nothing fresh.
+fn is_fresh(at: Timestamp, span: Seconds, now: Timestamp) -> bool {
+    at <= now && now < at + span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_26_no_two_triples_share_a_key() {
+        let keys = [
+            CredentialKey::new("ab", "c", "d"),
+            CredentialKey::new("a", "bc", "d"),
+            CredentialKey::new("a", "b", "cd"),
+            CredentialKey::new("abc", "", "d"),
+            CredentialKey::new("", "abc", "d"),
+            CredentialKey::new("", "", "abcd"),
+            CredentialKey::new("a\0\0\0\u{1}b", "c", "d"),
+            CredentialKey::new("a", "\0\0\0\u{1}b", "d"),
+        ];
+        let different: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
+    }
+
+    #[test]
+    fn what_was_read_is_known_for_its_span_and_not_longer() {
+        let at = Timestamp::from_seconds(1000);
+        assert!(is_fresh(at, Seconds(30), at));
+        assert!(is_fresh(at, Seconds(30), Timestamp::from_seconds(1029)));
+        assert!(!is_fresh(at, Seconds(30), Timestamp::from_seconds(1030)));
+        assert!(!is_fresh(at, Seconds(30), Timestamp::from_seconds(999)));
+    }
+}

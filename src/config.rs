@@ -1,0 +1,238 @@
+//! The configuration: variables and secrets of the Worker → typed values, references resolved.
+//!
+//! Every error is reported, with its path, in one go; a configuration with an error serves nobody.
+//! A setting that switches a check has no default.
+
+pub mod raw;
+pub mod secret;
+pub mod site;
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use crate::time::Seconds;
+use crate::token::alg::Keyring;
+use raw::{Log, RawEdgeward, Reader};
+pub use site::Site;
+
+/// Where the bindings of the Worker came from: each is JSON (a variable) or text (a secret).
+pub type Bindings = BTreeMap<String, String>;
+
+/// One thing wrong with the configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigError {
+    /// Where: the binding's name, then members with dots.
+    pub path: String,
+    /// What, and what to do.
+    pub error: String,
+}
+
+/// A configuration without errors.
+#[derive(Debug)]
+pub struct Config {
+    /// `iss` of every token of ours.
+    pub issuer: String,
+    /// How long an isolate may go on with what it knows of a user.
+    pub user_cache: Seconds,
+    /// What is logged.
+    pub log: Log,
+    /// The secrets.
+    pub keys: Keys,
+    hosts: HashMap<String, Rc<Site>>,
+}
+
+/// The secrets by purpose.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Sign sessions.
+    pub session: Keyring,
+    /// Sign SSO tokens.
+    pub token: Keyring,
+    /// Seal private keys at rest.
+    pub key: Keyring,
+}
+
+const GLOBAL: &str = "EDGEWARD";
+const SITE: &str = "EDGEWARD_SITE_";
+const SECRETS: [&str; 3] = [
+    "EDGEWARD_SESSION_SECRET_",
+    "EDGEWARD_TOKEN_SECRET_",
+    "EDGEWARD_KEY_SECRET_",
+];
+/// Bindings of ours that are no settings.
+const RESOURCES: [&str; 4] = [
+    "EDGEWARD_KV",
+    "EDGEWARD_ONCE",
+    "EDGEWARD_LIMIT",
+    "EDGEWARD_FAILURE_LIMIT",
+];
+
+impl Config {
+    /// Reads all bindings of the Worker.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the bindings' names.
+    pub fn parse(bindings: &Bindings) -> Result<Self, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        for name in bindings.keys().filter(|name| name.starts_with(GLOBAL)) {
+            if !is_known(name) {
+                errors.push(ConfigError {
+                    path: name.clone(),
+                    error: "no such setting".into(),
+                });
+            }
+        }
+        let global = read_global(bindings, &mut errors);
+        let keys = read_keys(bindings, &mut errors);
+        let hosts = read_sites(bindings, &mut errors);
+        match (global, keys) {
+            (Some((issuer, user_cache, log)), Some(keys)) if errors.is_empty() => Ok(Self {
+                issuer,
+                user_cache,
+                log,
+                keys,
+                hosts,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    /// The site that serves `authority`, a host with or without a port as it came in a request.
+    #[must_use]
+    pub fn site(&self, authority: &str, scheme: &str) -> Option<Rc<Site>> {
+        // Most requests spell the host as it is configured.
+        if let Some(site) = self.hosts.get(authority) {
+            return Some(Rc::clone(site));
+        }
+        self.hosts
+            .get(&site::canonical_host(authority, scheme)?)
+            .map(Rc::clone)
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    let numbered = |prefix: &str| {
+        name.strip_prefix(prefix)
+            .is_some_and(|n| number(n).is_some())
+    };
+    name == GLOBAL
+        || RESOURCES.contains(&name)
+        || SECRETS.iter().any(|prefix| numbered(prefix))
+        || name.strip_prefix(SITE).is_some_and(is_site_name)
+}
+
+fn is_site_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// A secret's number: 1, 2, …, without leading zeros.
+fn number(text: &str) -> Option<u32> {
+    text.parse()
+        .ok()
+        .filter(|n: &u32| *n > 0 && n.to_string() == text)
+}
+
+fn read_global(
+    bindings: &Bindings,
+    errors: &mut Vec<ConfigError>,
+) -> Option<(String, Seconds, Log)> {
+    let raw: RawEdgeward = match bindings.get(GLOBAL) {
+        None => RawEdgeward::default(),
+        Some(text) => Reader::new(GLOBAL, errors).object(text)?,
+    };
+    let mut reader = Reader::new(GLOBAL, errors);
+    reader.unknown(&raw.unknown);
+    let issuer = reader.or("issuer", raw.issuer, "edgeward".to_owned());
+    reader.check("issuer", !issuer.is_empty(), "must not be empty");
+    let user_cache = reader.or("user_cache", raw.user_cache, 30);
+    reader.check(
+        "user_cache",
+        (1..=60).contains(&user_cache),
+        "must be from 1 to 60 seconds",
+    );
+    let log = reader.or("log", raw.log, Log::Notable);
+    Some((issuer, Seconds(user_cache), log))
+}
+
+fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keys> {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let mut rings = SECRETS.iter().map(|prefix| {
+        let mut secrets = Vec::new();
+        for (name, value) in bindings {
+            let Some(number) = name.strip_prefix(*prefix).and_then(number) else {
+                continue;
+            };
+            let mut error = secret::weakness(value).map(str::to_owned);
+            if let Some(other) = seen.insert(value, name) {
+                error = Some(format!(
+                    "is the same as {other}; each secret must be one of its own"
+                ));
+            }
+            match error {
+                Some(error) => errors.push(ConfigError {
+                    path: name.clone(),
+                    error,
+                }),
+                None => secrets.push((number, value.clone().into_bytes())),
+            }
+        }
+        let ring = Keyring::new(secrets);
+        let any = bindings.keys().any(|name| {
+            name.strip_prefix(*prefix)
+                .is_some_and(|n| number(n).is_some())
+        });
+        if !any {
+            errors.push(ConfigError {
+                path: format!("{prefix}1"),
+                error: "is missing; set it with `wrangler secret put`".into(),
+            });
+        }
+        ring
+    });
+    let (session, token, key) = (rings.next()?, rings.next()?, rings.next()?);
+    Some(Keys {
+        session: session?,
+        token: token?,
+        key: key?,
+    })
+}
+
+fn read_sites(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> HashMap<String, Rc<Site>> {
+    let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
+    let mut any = false;
+    for (binding, text) in bindings {
+        let Some(name) = binding.strip_prefix(SITE).filter(|name| is_site_name(name)) else {
+            continue;
+        };
+        any = true;
+        let mut reader = Reader::new(binding, errors);
+        let Some(raw) = reader.object(text) else {
+            continue;
+        };
+        let Some(site) = Site::read(&name.to_ascii_lowercase(), raw, bindings, &mut reader) else {
+            continue;
+        };
+        let site = Rc::new(site);
+        for host in &site.hosts {
+            if let Some(other) = hosts.insert(host.clone(), Rc::clone(&site)) {
+                errors.push(ConfigError {
+                    path: format!("{binding}.hosts"),
+                    error: format!("{host} is served by site {} already", other.name),
+                });
+            }
+        }
+    }
+    if !any {
+        errors.push(ConfigError {
+            path: format!("{SITE}…"),
+            error: "no site is configured; add a [vars.EDGEWARD_SITE_APP] table".into(),
+        });
+    }
+    hosts
+}
+
+#[cfg(test)]
+mod tests;

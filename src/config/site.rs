@@ -1,0 +1,675 @@
+//! One site: a public hostname, in front of one origin.
+
+use serde::Deserialize;
+
+use super::Bindings;
+use super::raw::{RawSite, RawSsoCookie, RawUnauthenticated, Reader};
+use crate::access::{Anonymous, Rule};
+use crate::origin::reserved::{self, Reserved};
+use crate::principal::Attribute;
+use crate::time::Seconds;
+use crate::token::alg::HmacAlgorithm;
+
+/// A site, checked.
+#[derive(Debug)]
+pub struct Site {
+    /// The binding's name after `EDGEWARD_SITE_`, in lower case.
+    pub name: String,
+    /// Canonical public hosts.
+    pub hosts: Vec<String>,
+    /// Scheme and authority of the origin.
+    pub upstream: String,
+    /// The `Host` that the origin sees.
+    pub host_header: HostHeader,
+    /// `aud` of this site's tokens.
+    pub audience: String,
+    /// Where credentials are looked for, in this order.
+    pub sources: Vec<Source>,
+    /// Who may pass.
+    pub rule: Rule,
+    /// Where the application signs people in.
+    pub login: Option<Login>,
+    /// Where a browser goes after signing out.
+    pub logout_url: Option<String>,
+    /// Other origins whose pages may act with this site's cookies.
+    pub trusted_origins: Vec<String>,
+    /// Origins that may frame our own pages.
+    pub frame_ancestors: Vec<String>,
+    /// Whether a token for an unknown address makes a user.
+    pub auto_create_users: bool,
+    /// Our own cookie.
+    pub session: Session,
+    /// SSO tokens.
+    pub sso_token: SsoToken,
+    /// The cookie in which an application hands over an SSO token.
+    pub sso_cookie: Option<SsoCookie>,
+    /// The query parameter in which it does.
+    pub query: Option<Query>,
+    /// Sets of identity headers.
+    pub presets: Vec<Preset>,
+    /// Identity headers by name.
+    pub custom_headers: Vec<(String, Attribute)>,
+    /// The signed assertion.
+    pub assertion: Option<Assertion>,
+    /// A fixed header for the origin.
+    pub upstream_credential: Option<(String, UpstreamCredential)>,
+    /// Headers that a client may not send.
+    pub reserved: Reserved,
+}
+
+/// The value of a fixed header. Its `Debug` does not show it.
+pub struct UpstreamCredential(pub String);
+
+impl std::fmt::Debug for UpstreamCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UpstreamCredential")
+    }
+}
+
+/// Where a credential can be.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Our own cookie.
+    Session,
+    /// The application's cookie.
+    SsoCookie,
+    /// The query parameter.
+    Query,
+    /// `Authorization: Bearer`.
+    Bearer,
+}
+
+/// The `Host` that the origin sees.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum HostHeader {
+    /// The upstream's.
+    Rewrite,
+    /// The public one.
+    Preserve,
+}
+
+/// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// `Strict`.
+    Strict,
+    /// `Lax`.
+    Lax,
+    /// `None`.
+    None,
+}
+
+/// What a link of another user does while someone is signed in.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum UserSwitch {
+    /// Asks first, unless the link was followed on this site itself or one of its relatives.
+    Confirm,
+    /// Switches.
+    Replace,
+}
+
+/// A known set of identity headers.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
+    XForwarded,
+    /// `remote-user`, `-email`, `-name`, `-groups`.
+    Remote,
+}
+
+/// The application's sign-in page.
+#[derive(Debug)]
+pub struct Login {
+    /// Its URL.
+    pub url: String,
+    /// The parameter that tells it where to return to.
+    pub return_parameter: String,
+}
+
+/// Our own cookie.
+#[derive(Debug)]
+pub struct Session {
+    /// Its name.
+    pub cookie: String,
+    /// `SameSite`.
+    pub same_site: SameSite,
+    /// `Partitioned`.
+    pub partitioned: bool,
+    /// Ends after this long without a request.
+    pub idle: Seconds,
+    /// Ends after this long in any case.
+    pub absolute: Seconds,
+}
+
+/// SSO tokens.
+#[derive(Debug)]
+pub struct SsoToken {
+    /// `exp` − `iat` of those we issue.
+    pub lifetime: Seconds,
+    /// The longest we accept.
+    pub max_lifetime: Seconds,
+    /// Their algorithm.
+    pub algorithm: HmacAlgorithm,
+    /// The claim that holds the user's id besides `sub`.
+    pub user_id_claim: String,
+}
+
+/// The application's cookie, as the application sets it.
+#[derive(Debug)]
+pub struct SsoCookie {
+    /// Its name.
+    pub name: String,
+    /// `Path`.
+    pub path: String,
+    /// `Domain`.
+    pub domain: Option<String>,
+    /// `Secure`.
+    pub secure: bool,
+    /// `HttpOnly`.
+    pub http_only: bool,
+    /// `SameSite`.
+    pub same_site: SameSite,
+    /// `Partitioned`.
+    pub partitioned: bool,
+}
+
+/// The query parameter.
+#[derive(Debug)]
+pub struct Query {
+    /// Its name.
+    pub parameter: String,
+    /// For how long after `iat` a link works.
+    pub max_age: Seconds,
+    /// Whether a link opens one session only.
+    pub single_use: bool,
+    /// What a link of another user does.
+    pub user_switch: UserSwitch,
+}
+
+/// The signed assertion.
+#[derive(Debug)]
+pub struct Assertion {
+    /// Its header.
+    pub header: String,
+    /// Its `aud`.
+    pub audience: String,
+    /// Its lifetime.
+    pub lifetime: Seconds,
+}
+
+impl Site {
+    /// Checks `raw`; what is wrong goes to `reader`.
+    pub(super) fn read(
+        name: &str,
+        raw: RawSite,
+        bindings: &Bindings,
+        reader: &mut Reader<'_>,
+    ) -> Option<Self> {
+        reader.unknown(&raw.unknown);
+        let hosts = read_hosts(reader, raw.hosts);
+        let plaintext = reader.or("upstream_plaintext", raw.upstream_plaintext, false);
+        let upstream = reader.required("upstream", raw.upstream).and_then(|text| {
+            let origin = origin(&text, plaintext);
+            if origin.is_none() {
+                reader.error("upstream", "must be https://host or https://host:port (http:// only to this machine, or with upstream_plaintext = true)");
+            }
+            origin
+        });
+        let host_header = reader.or("host_header", raw.host_header, HostHeader::Rewrite);
+        let first_host = hosts
+            .as_ref()
+            .and_then(|hosts| hosts.first().cloned())
+            .unwrap_or_default();
+        let audience = reader.or("audience", raw.audience, first_host);
+        let sources = read_sources(reader, raw.sources);
+        let unauthenticated = reader.required("unauthenticated", raw.unauthenticated);
+        let return_parameter = reader.or(
+            "return_parameter",
+            raw.return_parameter,
+            "return_to".to_owned(),
+        );
+        let login_url = read_url(reader, "login_url", raw.login_url);
+        reader.check(
+            "login_url",
+            unauthenticated != Some(RawUnauthenticated::Login) || login_url.is_some(),
+            "is required with unauthenticated = \"login\"",
+        );
+        let logout_url = read_url(reader, "logout_url", raw.logout_url);
+        let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
+        let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
+        let auto_create_users = reader.or("auto_create_users", raw.auto_create_users, true);
+        let session = read_session(reader, raw.session);
+        let sso_token = read_sso_token(reader, raw.sso_token);
+        let sso_cookie = reader
+            .maybe("sso_cookie", raw.sso_cookie)
+            .and_then(|raw| read_sso_cookie(&mut reader.within("sso_cookie"), raw));
+        let query = read_query(reader, raw.query);
+        let has = |source| sources.contains(&source);
+        reader.check(
+            "sso_cookie",
+            !has(Source::SsoCookie) || sso_cookie.is_some(),
+            "is required with the source \"sso_cookie\"",
+        );
+        reader.check(
+            "query",
+            !has(Source::Query) || query.is_some(),
+            "is required with the source \"query\"",
+        );
+        let same_name = sso_cookie
+            .as_ref()
+            .is_some_and(|sso| sso.name == session.cookie);
+        reader.check(
+            "sso_cookie.name",
+            !same_name,
+            "must differ from session.cookie",
+        );
+        let presets = reader.or("identity_headers", raw.identity_headers, Vec::new());
+        let custom_headers = reader
+            .maybe("custom_headers", raw.custom_headers)
+            .unwrap_or_default();
+        let custom_headers: Vec<(String, Attribute)> = custom_headers
+            .into_iter()
+            .filter_map(|(header, attribute)| {
+                read_header(
+                    &mut reader.within("custom_headers"),
+                    &header.clone(),
+                    header,
+                )
+                .map(|h| (h, attribute))
+            })
+            .collect();
+        let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
+        let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
+            let mut reader = reader.within("upstream_credential");
+            reader.unknown(&raw.unknown);
+            let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", h));
+            let secret = reader.required("secret", raw.secret)?;
+            let value = bindings.get(&secret).filter(|value| is_header_value(value));
+            if value.is_none() {
+                reader.error("secret", "names no secret of this Worker with a value fit for a header; set it with `wrangler secret put`");
+            }
+            Some((header?, UpstreamCredential(value?.clone())))
+        });
+        let set_by_us = custom_headers.iter().map(|(header, _)| header);
+        let set_by_us = set_by_us.chain(assertion.as_ref().map(|assertion| &assertion.header));
+        let set_by_us = set_by_us.chain(upstream_credential.as_ref().map(|(header, _)| header));
+        let reserved = Reserved::new(set_by_us.map(String::as_str));
+        let anonymous = match unauthenticated? {
+            RawUnauthenticated::Deny => Anonymous::Deny,
+            RawUnauthenticated::Login => Anonymous::SignIn,
+            RawUnauthenticated::Pass => Anonymous::Pass,
+        };
+        Some(Self {
+            name: name.to_owned(),
+            hosts: hosts?,
+            upstream: upstream?,
+            host_header,
+            audience,
+            sources,
+            rule: Rule { anonymous },
+            login: login_url.map(|url| Login {
+                url,
+                return_parameter,
+            }),
+            logout_url,
+            trusted_origins,
+            frame_ancestors,
+            auto_create_users,
+            session,
+            sso_token,
+            sso_cookie,
+            query,
+            presets,
+            custom_headers,
+            assertion,
+            upstream_credential,
+            reserved,
+        })
+    }
+
+    /// Whether credentials are looked for in `source`.
+    #[must_use]
+    pub fn takes(&self, source: Source) -> bool {
+        self.sources.contains(&source)
+    }
+}
+
+/// A host in its one form: lower case, no trailing dot, no default port (RFC 9110 §4.2.3). `None`
+/// when it is no host. An internationalised name must come as the client sends it: in its ASCII
+/// form (RFC 5891).
+#[must_use]
+pub fn canonical_host(authority: &str, scheme: &str) -> Option<String> {
+    let lower = authority.to_ascii_lowercase();
+    let (host, port) = match lower.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (lower.as_str(), None),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let plain = match address {
+        Some(address) => address
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.'),
+        None => host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_'),
+    };
+    if host.is_empty() || !plain || host.starts_with('.') || host.contains("..") {
+        return None;
+    }
+    let default = if scheme == "https" { "443" } else { "80" };
+    match port {
+        None => Some(host.to_owned()),
+        Some(port) if port == default || port.is_empty() => Some(host.to_owned()),
+        Some(port) => port
+            .parse::<u16>()
+            .ok()
+            .map(|port| format!("{host}:{port}")),
+    }
+}
+
+/// `scheme://host[:port]` in its one form; `None` for anything else.
+fn origin(text: &str, plaintext: bool) -> Option<String> {
+    let (scheme, authority) = text.split_once("://")?;
+    let host = canonical_host(authority.strip_suffix('/').unwrap_or(authority), scheme)?;
+    let allowed = match scheme {
+        "https" => true,
+        "http" => plaintext || is_loopback(&host),
+        _ => false,
+    };
+    allowed.then(|| format!("{scheme}://{host}"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name == "[::1]"
+        || name.starts_with("127.")
+}
+
+fn read_hosts(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<Vec<String>>,
+) -> Option<Vec<String>> {
+    let given = reader.required("hosts", field)?;
+    reader.check("hosts", !given.is_empty(), "must name at least one host");
+    let mut hosts = Vec::new();
+    for host in &given {
+        match canonical_host(host, "https") {
+            Some(host) => hosts.push(host),
+            None => reader.error("hosts", format!("{host:?} is no host (host or host:port, an international name in its xn-- form)")),
+        }
+    }
+    (hosts.len() == given.len()).then_some(hosts)
+}
+
+fn read_sources(reader: &mut Reader<'_>, field: super::raw::Field<Vec<Source>>) -> Vec<Source> {
+    let sources = reader.required("sources", field).unwrap_or_default();
+    let mut seen = std::collections::HashSet::new();
+    let repeated = sources.iter().any(|source| !seen.insert(*source));
+    reader.check("sources", !repeated, "names a source twice");
+    sources
+}
+
+fn read_url(
+    reader: &mut Reader<'_>,
+    name: &str,
+    field: super::raw::Field<String>,
+) -> Option<String> {
+    let text = reader.maybe(name, field)?;
+    let base = text
+        .find(['?', '#'])
+        .map_or(text.as_str(), |at| text.get(..at).unwrap_or_default());
+    let end = base
+        .find("://")
+        .and_then(|at| base.get(at + 3..)?.find('/').map(|slash| at + 3 + slash));
+    let whole = end.map_or(Some(base), |end| base.get(..end));
+    let plain = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains('#');
+    if plain
+        && whole
+            .and_then(|origin_text| origin(origin_text, false))
+            .is_some()
+    {
+        return Some(text);
+    }
+    reader.error(
+        name,
+        "must be an https URL without a fragment (http:// only to this machine)",
+    );
+    None
+}
+
+fn read_origins(
+    reader: &mut Reader<'_>,
+    name: &str,
+    field: super::raw::Field<Vec<String>>,
+) -> Vec<String> {
+    let mut origins = Vec::new();
+    for text in reader.maybe(name, field).unwrap_or_default() {
+        match origin(&text, true) {
+            Some(origin) => origins.push(origin),
+            None => reader.error(
+                name,
+                format!("{text:?} is no origin (https://host or https://host:port)"),
+            ),
+        }
+    }
+    origins
+}
+
+fn read_session(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<super::raw::RawSession>,
+) -> Session {
+    const MONTH: u32 = 30 * 86_400;
+    let raw = reader.or("session", field, super::raw::RawSession::default());
+    let mut reader = reader.within("session");
+    reader.unknown(&raw.unknown);
+    let cookie = reader.or("cookie", raw.cookie, "__Host-edgeward".to_owned());
+    reader.check(
+        "cookie",
+        cookie.starts_with("__Host-") && is_token(&cookie),
+        "must begin with __Host- (RFC 6265bis §4.1.3.2)",
+    );
+    let same_site = reader.or("same_site", raw.same_site, SameSite::Lax);
+    let partitioned = reader.or("partitioned", raw.partitioned, false);
+    reader.check(
+        "partitioned",
+        !partitioned || same_site == SameSite::None,
+        "needs same_site = \"none\"",
+    );
+    let idle = reader.or("idle", raw.idle, 8 * 3600);
+    let absolute = reader.or("absolute", raw.absolute, 12 * 3600);
+    reader.check(
+        "idle",
+        (60..=absolute).contains(&idle),
+        "must be at least 60 seconds and at most session.absolute",
+    );
+    reader.check("absolute", absolute <= MONTH, "must be at most 30 days");
+    Session {
+        cookie,
+        same_site,
+        partitioned,
+        idle: Seconds(idle),
+        absolute: Seconds(absolute),
+    }
+}
+
+fn read_sso_token(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<super::raw::RawSsoToken>,
+) -> SsoToken {
+    const TAKEN: [&str; 11] = [
+        "iss",
+        "aud",
+        "sub",
+        "exp",
+        "nbf",
+        "iat",
+        "jti",
+        "email",
+        "username",
+        "first_name",
+        "last_name",
+    ];
+    let raw = reader.or("sso_token", field, super::raw::RawSsoToken::default());
+    let mut reader = reader.within("sso_token");
+    reader.unknown(&raw.unknown);
+    let lifetime = reader.or("lifetime", raw.lifetime, 600);
+    let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, 900);
+    reader.check(
+        "lifetime",
+        (10..=max_lifetime).contains(&lifetime),
+        "must be at least 10 seconds and at most sso_token.max_lifetime",
+    );
+    reader.check(
+        "max_lifetime",
+        max_lifetime <= 86_400,
+        "must be at most a day",
+    );
+    let algorithm = reader.or("algorithm", raw.algorithm, HmacAlgorithm::Hs256);
+    let user_id_claim = reader.or("user_id_claim", raw.user_id_claim, "user_id".to_owned());
+    let free = !user_id_claim.is_empty() && !TAKEN.contains(&user_id_claim.as_str());
+    reader.check(
+        "user_id_claim",
+        free,
+        "must be a name that no other claim has",
+    );
+    SsoToken {
+        lifetime: Seconds(lifetime),
+        max_lifetime: Seconds(max_lifetime),
+        algorithm,
+        user_id_claim,
+    }
+}
+
+fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCookie> {
+    reader.unknown(&raw.unknown);
+    let name = reader.required("name", raw.name);
+    reader.check(
+        "name",
+        name.as_deref().is_none_or(is_token),
+        "is no cookie name",
+    );
+    let path = reader.or("path", raw.path, "/".to_owned());
+    reader.check(
+        "path",
+        path.starts_with('/') && is_attribute(&path),
+        "must begin with /",
+    );
+    let domain = reader.maybe("domain", raw.domain);
+    reader.check(
+        "domain",
+        domain
+            .as_deref()
+            .is_none_or(|d| canonical_host(d, "https").is_some() && !d.contains(':')),
+        "is no domain",
+    );
+    let secure = reader.or("secure", raw.secure, true);
+    let http_only = reader.or("http_only", raw.http_only, true);
+    let same_site = reader.or("same_site", raw.same_site, SameSite::Lax);
+    let partitioned = reader.or("partitioned", raw.partitioned, false);
+    reader.check(
+        "same_site",
+        same_site != SameSite::None || secure,
+        "\"none\" needs secure = true",
+    );
+    reader.check("partitioned", !partitioned || secure, "needs secure = true");
+    Some(SsoCookie {
+        name: name?,
+        path,
+        domain,
+        secure,
+        http_only,
+        same_site,
+        partitioned,
+    })
+}
+
+fn read_query(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<super::raw::RawQuery>,
+) -> Option<Query> {
+    let raw = reader.maybe("query", field)?;
+    let mut reader = reader.within("query");
+    reader.unknown(&raw.unknown);
+    let parameter = reader.or("parameter", raw.parameter, "token".to_owned());
+    reader.check(
+        "parameter",
+        is_token(&parameter) && parameter != crate::login::ATTEMPT,
+        "is no parameter name",
+    );
+    let max_age = reader.or("max_age", raw.max_age, 300);
+    reader.check(
+        "max_age",
+        (1..=300).contains(&max_age),
+        "must be from 1 to 300 seconds",
+    );
+    let single_use = reader.required("single_use", raw.single_use);
+    let user_switch = reader.required("user_switch", raw.user_switch);
+    Some(Query {
+        parameter,
+        max_age: Seconds(max_age),
+        single_use: single_use?,
+        user_switch: user_switch?,
+    })
+}
+
+fn read_assertion(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<super::raw::RawAssertion>,
+    upstream: Option<&str>,
+) -> Option<Assertion> {
+    let raw = reader.maybe("assertion", field)?;
+    let mut reader = reader.within("assertion");
+    reader.unknown(&raw.unknown);
+    let header = reader.or("header", raw.header, "x-edgeward-assertion".to_owned());
+    let header = read_header(&mut reader, "header", header);
+    let audience = reader.or(
+        "audience",
+        raw.audience,
+        upstream.unwrap_or_default().to_owned(),
+    );
+    let lifetime = reader.or("lifetime", raw.lifetime, 300);
+    reader.check(
+        "lifetime",
+        (60..=900).contains(&lifetime),
+        "must be from 60 to 900 seconds",
+    );
+    Some(Assertion {
+        header: header?,
+        audience,
+        lifetime: Seconds(lifetime),
+    })
+}
+
+/// A header that we set for the origin: lower case, and not one that carries the message itself.
+fn read_header(reader: &mut Reader<'_>, name: &str, header: String) -> Option<String> {
+    let header = header.to_ascii_lowercase();
+    let fit = is_token(&header) && !reserved::is_of_the_message(&header);
+    reader.check(name, fit, "is no header that can be set");
+    fit.then_some(header)
+}
+
+/// A token of RFC 9110 §5.6.2: what header and cookie names are made of.
+fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+/// What may stand in a cookie attribute (RFC 6265bis §4.1.1).
+fn is_attribute(text: &str) -> bool {
+    text.bytes().all(|b| (b' '..0x7f).contains(&b) && b != b';')
+}
+
+fn is_header_value(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| (b' '..0x7f).contains(&b)) && text.trim() == text
+}

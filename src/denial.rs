@@ -1,0 +1,370 @@
+//! Every reason for which we say no, and what the client is told: the one table. Only here is a
+//! status or a public text chosen. Texts are vague on purpose; the precise reason is in the log.
+
+use crate::path::PathError;
+use crate::port::Fault;
+use crate::token::api_token::Scope;
+use crate::token::error::TokenError;
+use crate::user::Email;
+
+/// Why a request was turned down, or could not be served.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Denial {
+    /// No site has this host.
+    UnknownHost,
+    /// None of our endpoints has this path.
+    UnknownEndpoint,
+    /// The head of the request is not readable.
+    Malformed,
+    /// The path can be read in more than one way.
+    Path(PathError),
+    /// A method that is never forwarded.
+    MethodRefused,
+    /// One of our endpoints does not take this method; these it takes.
+    MethodNotAllowed(&'static str),
+    /// Somebody has to sign in first.
+    SignInRequired,
+    /// A credential was presented and is not accepted.
+    Credential(TokenError),
+    /// A page of another origin acted with this site's cookies.
+    CrossOrigin,
+    /// An API token is needed and none was presented.
+    AuthenticationRequired,
+    /// The API token is unknown, revoked or expired.
+    InvalidApiToken,
+    /// The API token lacks a scope.
+    ScopeMissing(Scope),
+    /// The API token is limited to other users.
+    OutsideLimit,
+    /// Too many calls.
+    RateLimited,
+    /// The body is too long.
+    BodyTooLarge,
+    /// The body is no JSON.
+    InvalidJson,
+    /// The body has no address.
+    EmailRequired,
+    /// The address is none.
+    InvalidEmail,
+    /// A member of the body is wrong.
+    InvalidField(&'static str),
+    /// The cursor is none of ours.
+    InvalidCursor,
+    /// No user, token or key has this id.
+    NotFound,
+    /// There is a user with this address already.
+    UserExists,
+    /// There is no user with this address, and none is made.
+    UserNotFound(Email),
+    /// The user is disabled.
+    UserDisabled,
+    /// The configuration has errors.
+    Misconfigured,
+    /// The origin did not answer.
+    OriginUnreachable,
+    /// We failed.
+    Fault(Fault),
+}
+
+/// What the client is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Row {
+    /// The status (RFC 9110 §15).
+    pub status: u16,
+    /// The stable code, for programs.
+    pub code: &'static str,
+    /// The title of the page, for people.
+    pub title: &'static str,
+    /// The text, for both.
+    pub text: &'static str,
+    /// What `WWW-Authenticate` says.
+    pub challenge: Challenge,
+    /// Whether signing in may help.
+    pub sign_in_helps: bool,
+}
+
+/// What `WWW-Authenticate` says (RFC 9110 §11.6.1, RFC 6750 §3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Challenge {
+    /// Nothing.
+    None,
+    /// That a credential is needed.
+    Required,
+    /// That the one presented is not accepted.
+    InvalidToken,
+}
+
+impl Challenge {
+    /// The header's value.
+    #[must_use]
+    pub const fn value(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Required => Some("Bearer realm=\"edgeward\""),
+            Self::InvalidToken => Some("Bearer realm=\"edgeward\", error=\"invalid_token\""),
+        }
+    }
+}
+
+impl Denial {
+    /// This denial's row.
+    #[must_use]
+    pub fn row(&self) -> Row {
+        match self {
+            Self::UnknownHost => no(
+                404,
+                "not_found",
+                "Not found",
+                "Nothing is served at this address.",
+            ),
+            Self::UnknownEndpoint => {
+                no(404, "not_found", "Not found", "There is no such endpoint.")
+            }
+            Self::NotFound => no(404, "not_found", "Not found", "There is no such record."),
+            Self::Malformed | Self::Path(_) => no(
+                400,
+                "bad_request",
+                "Bad request",
+                "This address cannot be read in one way only.",
+            ),
+            Self::MethodRefused | Self::MethodNotAllowed(_) => no(
+                405,
+                "method_not_allowed",
+                "Method not allowed",
+                "Method not allowed",
+            ),
+            Self::SignInRequired => Row {
+                challenge: Challenge::Required,
+                sign_in_helps: true,
+                ..no(
+                    401,
+                    "token_missing",
+                    "Please sign in",
+                    "You need to sign in to open this page.",
+                )
+            },
+            Self::Credential(error) => credential(*error),
+            Self::CrossOrigin => no(
+                403,
+                "cross_origin",
+                "Not from here",
+                "This request came from another site, which may not make it.",
+            ),
+            Self::AuthenticationRequired => Row {
+                challenge: Challenge::Required,
+                ..no(
+                    401,
+                    "authentication_required",
+                    "Authentication required",
+                    "Authentication required",
+                )
+            },
+            Self::InvalidApiToken => Row {
+                challenge: Challenge::InvalidToken,
+                ..no(
+                    401,
+                    "invalid_api_token",
+                    "Invalid API token",
+                    "Invalid API token",
+                )
+            },
+            Self::ScopeMissing(_) | Self::OutsideLimit => no(
+                403,
+                "insufficient_scope",
+                "Admin privileges required",
+                "Admin privileges required",
+            ),
+            Self::RateLimited => no(
+                429,
+                "rate_limited",
+                "Too many requests",
+                "Too many requests. Try again in a minute.",
+            ),
+            Self::BodyTooLarge => no(
+                413,
+                "payload_too_large",
+                "Too large",
+                "The request body is too large",
+            ),
+            Self::InvalidJson => no(400, "invalid_json", "Invalid JSON", "Invalid JSON"),
+            Self::EmailRequired => no(400, "invalid_request", "Email required", "Email required"),
+            Self::InvalidEmail => no(400, "invalid_request", "Invalid email", "Invalid email"),
+            Self::InvalidField(_) => no(
+                400,
+                "invalid_request",
+                "Invalid request",
+                "A member of the request is not valid",
+            ),
+            Self::InvalidCursor => no(
+                400,
+                "invalid_cursor",
+                "Invalid cursor",
+                "The cursor is not valid",
+            ),
+            Self::UserExists => no(
+                409,
+                "user_exists",
+                "User exists",
+                "A user with this email exists",
+            ),
+            Self::UserNotFound(_) => no(422, "USER_NOT_FOUND", "User not found", "User not found"),
+            Self::UserDisabled => user_disabled(),
+            Self::Misconfigured => no(
+                500,
+                "misconfigured",
+                "Not in service",
+                "This site is not set up correctly. Its operator finds the reason in the log.",
+            ),
+            Self::OriginUnreachable => no(
+                502,
+                "origin_unreachable",
+                "Not available right now",
+                "The application does not answer. Please try again in a moment.",
+            ),
+            Self::Fault(_) => unavailable(),
+        }
+    }
+
+    /// The precise reason, for the log. Holds no value that a client sent.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::UnknownHost => "unknown host".into(),
+            Self::UnknownEndpoint => "unknown endpoint".into(),
+            Self::Malformed => "malformed request".into(),
+            Self::Path(error) => error.to_string(),
+            Self::MethodRefused => "a method that is not forwarded".into(),
+            Self::MethodNotAllowed(_) => "method not allowed".into(),
+            Self::SignInRequired => "no credential".into(),
+            Self::Credential(error) => error.to_string(),
+            Self::CrossOrigin => "cross-origin request".into(),
+            Self::AuthenticationRequired => "no api token".into(),
+            Self::InvalidApiToken => "api token unknown, revoked or expired".into(),
+            Self::ScopeMissing(scope) => format!("api token lacks scope {scope}"),
+            Self::OutsideLimit => "api token is limited to other users".into(),
+            Self::RateLimited => "rate limited".into(),
+            Self::BodyTooLarge => "body too large".into(),
+            Self::InvalidJson => "body is no json".into(),
+            Self::EmailRequired => "email missing".into(),
+            Self::InvalidEmail => "email malformed".into(),
+            Self::InvalidField(name) => format!("invalid {name}"),
+            Self::InvalidCursor => "invalid cursor".into(),
+            Self::NotFound => "no such record".into(),
+            Self::UserExists => "user exists".into(),
+            Self::UserNotFound(_) => "user unknown and not created".into(),
+            Self::UserDisabled => "user disabled".into(),
+            Self::Misconfigured => "misconfigured".into(),
+            Self::OriginUnreachable => "the origin did not answer".into(),
+            Self::Fault(fault) => fault.to_string(),
+        }
+    }
+}
+
+impl From<Fault> for Denial {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<TokenError> for Denial {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Fault(fault) => Self::Fault(fault),
+            error => Self::Credential(error),
+        }
+    }
+}
+
+fn credential(error: TokenError) -> Row {
+    let expired = "Your sign-in has expired. Please sign in again.";
+    let invalid = "Your sign-in could not be accepted. Please sign in again.";
+    let link = "This link does not work any more. Please go back and follow a new one.";
+    let refused = |code, text| Row {
+        challenge: Challenge::InvalidToken,
+        sign_in_helps: true,
+        ..no(401, code, "Please sign in again", text)
+    };
+    match error {
+        TokenError::Expired | TokenError::Ended => refused("token_expired", expired),
+        TokenError::LinkTooOld => refused("token_expired", link),
+        TokenError::LinkUsed => refused("token_invalid", link),
+        TokenError::TooLong
+        | TokenError::NotCompact
+        | TokenError::Header
+        | TokenError::Critical
+        | TokenError::Type
+        | TokenError::Algorithm
+        | TokenError::UnknownKey
+        | TokenError::Signature
+        | TokenError::Claims
+        | TokenError::MissingClaim
+        | TokenError::NotYet
+        | TokenError::Lifetime
+        | TokenError::Issuer
+        | TokenError::Audience
+        | TokenError::UnknownUser
+        | TokenError::Conflict => refused("token_invalid", invalid),
+        TokenError::DisabledUser => user_disabled(),
+        TokenError::Fault(_) => unavailable(),
+    }
+}
+
+const fn user_disabled() -> Row {
+    no(
+        403,
+        "user_disabled",
+        "Account disabled",
+        "This account is disabled. Ask whoever manages it.",
+    )
+}
+
+const fn unavailable() -> Row {
+    no(
+        503,
+        "temporarily_unavailable",
+        "Not available right now",
+        "Please try again in a moment.",
+    )
+}
+
+const fn no(status: u16, code: &'static str, title: &'static str, text: &'static str) -> Row {
+    Row {
+        status,
+        code,
+        title,
+        text,
+        challenge: Challenge::None,
+        sign_in_helps: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_failures_are_5xx_and_refusals_are_4xx() {
+        assert_eq!(Denial::Fault(Fault::Kv).row().status, 503);
+        assert_eq!(Denial::Misconfigured.row().status, 500);
+        assert_eq!(Denial::from(TokenError::Fault(Fault::Kv)).row().status, 503);
+        assert_eq!(Denial::Credential(TokenError::Signature).row().status, 401);
+        assert_eq!(
+            Denial::Credential(TokenError::DisabledUser).row().status,
+            403
+        );
+    }
+
+    #[test]
+    fn the_public_text_does_not_tell_how_a_token_is_wrong() {
+        let texts: std::collections::HashSet<_> = [
+            TokenError::Signature,
+            TokenError::UnknownKey,
+            TokenError::UnknownUser,
+            TokenError::Audience,
+        ]
+        .into_iter()
+        .map(|error| Denial::Credential(error).row().text)
+        .collect();
+        assert_eq!(texts.len(), 1);
+    }
+}

@@ -1,0 +1,251 @@
+//! The Worker: takes the snapshot of a request, asks the core, and streams. Decides nothing.
+//!
+//! The export is synchronous. The core's future is polled once; when it is ready, as it is for
+//! every request whose credential this isolate has seen, the origin's promise is handed back as it
+//! is, and nothing was waited for.
+
+mod bindings;
+mod platform;
+
+use std::cell::{Cell, OnceCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+use web_sys::{Request, Response};
+
+use crate::answer::Answer;
+use crate::config::{Config, ConfigError};
+use crate::denial::Denial;
+use crate::event::{Event, Name};
+use crate::gateway::{self, Action, Outcome};
+use crate::port::{Body, Entropy as _};
+use crate::request::Parts;
+use crate::time::Timestamp;
+use crate::token::alg::hex;
+use crate::world::World;
+
+thread_local! {
+    static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
+    static PENDING: Cell<bool> = const { Cell::new(false) };
+    static REQUESTS: Cell<u32> = const { Cell::new(0) };
+    static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
+}
+
+/// Runs once per instance.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+    let unreachable =
+        Closure::<dyn Fn(Request, String) -> Response>::new(|request: Request, error: String| {
+            unreachable(&request, &error)
+        });
+    bindings::when_unreachable(unreachable.as_ref().unchecked_ref());
+    // Lives as long as the instance.
+    unreachable.forget();
+}
+
+/// One request. Gives a response, or a promise of one.
+#[wasm_bindgen]
+pub fn fetch(request: Request, env: JsValue) -> JsValue {
+    PENDING.set(false);
+    let Some(world) = world(&env) else {
+        return misconfigured(&request).into();
+    };
+    let now = now();
+    let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&request)) else {
+        return answer(&Answer::refusal(&Denial::Malformed)).into();
+    };
+    let body = Rc::new(RequestBody(Clone::clone(&request)));
+    let request_id = request_id(&parts);
+    let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
+        Box::pin(gateway::handle(world, parts, body, request_id, now));
+    // A future that is woken before it is polled again loses nothing: the second poll looks anew.
+    match outcome
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(outcome) => carry_out(&request, outcome),
+        Poll::Pending => {
+            PENDING.set(true);
+            future_to_promise(async move { Ok(carry_out(&request, outcome.await)) }).into()
+        }
+    }
+}
+
+/// Whether the last call of [`fetch`] has work of its own left to do.
+#[wasm_bindgen]
+#[must_use]
+pub fn is_pending() -> bool {
+    PENDING.get()
+}
+
+fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
+    if let Some(event) = outcome.event {
+        bindings::log(&event.line());
+    }
+    match outcome.action {
+        Action::Answer(mut own) => {
+            let cookies = outcome
+                .cookies
+                .iter()
+                .map(|cookie| ("set-cookie", cookie.as_str().to_owned()));
+            own.headers.extend(cookies);
+            answer(&own).into()
+        }
+        Action::Forward(forward) => {
+            let mut plan = String::with_capacity(
+                forward.url().len() + forward.changes().as_lines().len() + 64,
+            );
+            plan.push_str(forward.url());
+            plan.push_str(if forward.identified() {
+                "\n1\n"
+            } else {
+                "\n0\n"
+            });
+            plan.push_str(forward.resolve_override().unwrap_or_default());
+            plan.push('\n');
+            plan.push_str(forward.changes().as_lines());
+            for cookie in &outcome.cookies {
+                plan.push('=');
+                plan.push_str(cookie.as_str());
+                plan.push('\n');
+            }
+            bindings::forward(request, &plan).into()
+        }
+    }
+}
+
+fn answer(answer: &Answer) -> Response {
+    let mut head = answer.status.to_string();
+    for (name, value) in &answer.headers {
+        head.push('\n');
+        head.push_str(name);
+        head.push('\n');
+        head.extend(value.chars().filter(|c| !c.is_control()));
+    }
+    bindings::answer(&head, &answer.body)
+}
+
+/// The world of this isolate, made at its first request. `None` when the configuration has errors;
+/// they are logged once.
+fn world(env: &JsValue) -> Option<Rc<World>> {
+    WORLD.with(|world| {
+        world
+            .get_or_init(|| {
+                let mut errors = Vec::new();
+                let platform = platform::platform(env, &mut errors);
+                let config = Config::parse(&bindings::configuration(env));
+                match (config, platform) {
+                    (Ok(config), Some(platform)) => Some(Rc::new(World::new(config, platform))),
+                    (config, _) => {
+                        errors.extend(config.err().unwrap_or_default());
+                        log_errors(&errors);
+                        None
+                    }
+                }
+            })
+            .clone()
+    })
+}
+
+fn log_errors(errors: &[ConfigError]) {
+    let errors: Vec<_> = errors
+        .iter()
+        .map(|error| serde_json::json!({ "path": error.path, "error": error.error }))
+        .collect();
+    bindings::log(&serde_json::json!({ "event": "misconfigured", "errors": errors }).to_string());
+}
+
+/// Without a configuration there is no site to show a page for.
+fn misconfigured(_request: &Request) -> Response {
+    answer(&Answer::refusal(&Denial::Misconfigured))
+}
+
+/// What a person or a program sees when the origin does not answer.
+fn unreachable(request: &Request, error: &str) -> Response {
+    let denial = Denial::OriginUnreachable;
+    let parts = Parts::from_snapshot(bindings::snapshot(request));
+    let world = WORLD.with(|world| world.get().cloned().flatten());
+    let request_id = parts.as_ref().map(request_id).unwrap_or_default();
+    let site = match (&parts, &world) {
+        (Ok(parts), Some(world)) => world.config.site(parts.authority(), parts.scheme()),
+        _ => None,
+    };
+    let event = Event {
+        event: Name::Fault,
+        site: site.as_ref().map(|site| site.name.clone()),
+        request_id: request_id.clone(),
+        reason: Some(format!("{}: {error}", denial.reason())),
+        status: Some(denial.row().status),
+        ..Event::default()
+    };
+    bindings::log(&event.line());
+    match (parts, site, world) {
+        (Ok(parts), Some(site), Some(world)) if parts.wants_page() => {
+            let entropy = &*world.platform.entropy;
+            answer(&Answer::refusal_page(
+                &denial,
+                &site,
+                &request_id,
+                None,
+                entropy,
+            ))
+        }
+        _ => answer(&Answer::refusal(&denial)),
+    }
+}
+
+fn now() -> Timestamp {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds since 1970, far below 2^53"
+    )]
+    Timestamp::from_millis(js_sys::Date::now() as u64)
+}
+
+/// The request's name: Cloudflare's, which no client can choose there, or one of our own.
+fn request_id(parts: &Parts) -> String {
+    let ray = parts.header("cf-ray").filter(|ray| {
+        ray.len() <= 40
+            && !ray.is_empty()
+            && ray.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    });
+    if let Some(ray) = ray {
+        return ray.to_owned();
+    }
+    let number = REQUESTS.get().wrapping_add(1);
+    REQUESTS.set(number);
+    REQUEST_PREFIX.with(|prefix| {
+        let prefix = prefix.get_or_init(|| {
+            let mut bytes = [0_u8; 6];
+            platform::WebEntropy.fill(&mut bytes);
+            hex(&bytes)
+        });
+        format!("{prefix}-{number}")
+    })
+}
+
+struct RequestBody(Request);
+
+impl Body for RequestBody {
+    fn read(
+        &self,
+        limit: usize,
+    ) -> crate::port::Pending<'_, Result<Option<Vec<u8>>, crate::port::Fault>> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        Box::pin(async move {
+            let body = platform::settled(bindings::read_body(&self.0, limit))
+                .await
+                .map_err(|()| crate::port::Fault::Body)?;
+            Ok(body
+                .dyn_into::<js_sys::Uint8Array>()
+                .ok()
+                .map(|bytes| bytes.to_vec()))
+        })
+    }
+}

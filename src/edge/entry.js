@@ -1,0 +1,75 @@
+// The Worker's entry. Calls the core, and gives it a new instance after a panic, so that one request can
+// never take those after it down.
+import { DurableObject } from "cloudflare:workers";
+import * as core from "../../build/bindgen/index.js";
+
+const waiting = new Set();
+
+// A panic in a later turn of a request reaches nobody: its promise would hang for ever.
+addEventListener("error", (event) => {
+  if (!(event.error instanceof WebAssembly.RuntimeError)) return;
+  core.__wbg_reset_state();
+  for (const fail of waiting) fail(event.error);
+  waiting.clear();
+});
+
+function call(run) {
+  try {
+    return run();
+  } catch (error) {
+    // The panic of an earlier request ended the instance before this one began: begin again.
+    if (error?.message === "Module terminated") {
+      core.__wbg_reset_state();
+      return run();
+    }
+    if (error instanceof WebAssembly.RuntimeError) core.__wbg_reset_state();
+    throw error;
+  }
+}
+
+function broken(error) {
+  console.error(JSON.stringify({ event: "fault", reason: "panic", error: String(error) }));
+  const headers = { "content-type": "application/json", "cache-control": "no-store" };
+  return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 500, headers });
+}
+
+/** Whether what the core gave waits for the core itself, and not only for an origin. */
+function settle(promise) {
+  return new Promise((resolve, reject) => {
+    waiting.add(reject);
+    promise.then(resolve, reject).finally(() => waiting.delete(reject));
+  }).catch(broken);
+}
+
+export default {
+  fetch(request, env) {
+    try {
+      const result = call(() => core.fetch(request, env));
+      return core.is_pending() ? settle(result) : result;
+    } catch (error) {
+      return broken(error);
+    }
+  },
+};
+
+/**
+ * What must happen once: the first claim of a key holds until it ends. A plain class, so that a panic of the
+ * core can never take a claim with it; all of its state is in the object's storage.
+ */
+export class Once extends DurableObject {
+  async claim(value, expires) {
+    const held = await this.ctx.storage.get("claim");
+    if (held !== undefined && Date.now() < held.expires) return held.value;
+    await this.ctx.storage.put("claim", { value, expires });
+    await this.ctx.storage.setAlarm(expires);
+    return value;
+  }
+
+  release() {
+    return this.ctx.storage.deleteAll();
+  }
+
+  alarm() {
+    return this.ctx.storage.deleteAll();
+  }
+}

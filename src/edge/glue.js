@@ -1,0 +1,126 @@
+// The crossings between JavaScript and the core: one string in, one string out for a request that is
+// forwarded. Each header that crossed by itself would cost more than its verification. No decisions here.
+
+let unreachable;
+
+/** Keeps the core's answer for an origin that cannot be reached. */
+export function whenUnreachable(answer) {
+  unreachable = answer;
+}
+
+/** Method, URL, then name and value of each header, a line each. No header value holds a line break. */
+export function snapshot(request) {
+  let text = request.method + "\n" + request.url;
+  request.headers.forEach((value, name) => {
+    text += "\n" + name + "\n" + value;
+  });
+  return text;
+}
+
+/**
+ * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
+ * (`1`); the host to connect to, if it is not the URL's; then a line that begins with `-` for each header
+ * to remove, with `+` for each to set (its value is the next line), with `=` for each cookie of ours.
+ */
+export function forward(request, plan) {
+  const lines = plan.split("\n");
+  const upstream = new Request(lines[0], request);
+  const headers = upstream.headers;
+  let cookies;
+  for (let at = 3; at < lines.length - 1; at++) {
+    const line = lines[at];
+    switch (line.charCodeAt(0)) {
+      case 0x2d:
+        headers.delete(line.slice(1));
+        break;
+      case 0x2b:
+        headers.set(line.slice(1), lines[++at]);
+        break;
+      default:
+        (cookies ??= []).push(line.slice(1));
+    }
+  }
+  const identified = lines[1] === "1";
+  const override = lines[2];
+  const response = !identified && override === "" ? fetch(upstream) : fetch(upstream, { cf: cf(identified, override) });
+  const failed = (error) => unreachable(request, String(error));
+  if (cookies === undefined) {
+    return identified ? response.then(keepPrivate, failed) : response.catch(failed);
+  }
+  return response.then((answer) => withCookies(answer, cookies, identified), failed);
+}
+
+const NOT_CACHED = { cacheTtl: -1 };
+
+/** What an identity went along with is never kept by the CDN, not even for a file that it would keep otherwise. */
+function cf(identified, override) {
+  if (override === "") return NOT_CACHED;
+  return identified ? { cacheTtl: -1, resolveOverride: override } : { resolveOverride: override };
+}
+
+function keepPrivate(response) {
+  if (response.headers.has("cache-control") || response.status === 101) return response;
+  const answer = new Response(response.body, response);
+  answer.headers.set("cache-control", "private");
+  return answer;
+}
+
+function withCookies(response, cookies, identified) {
+  // The answer to an upgrade is a connection; it cannot be rebuilt.
+  if (response.status === 101) return response;
+  const answer = new Response(response.body, response);
+  for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
+  if (identified && !answer.headers.has("cache-control")) answer.headers.set("cache-control", "private");
+  return answer;
+}
+
+/** An answer of our own. `head`: the status, then name and value of each header, a line each. */
+export function answer(head, body) {
+  const lines = head.split("\n");
+  const headers = new Headers();
+  for (let at = 1; at + 1 < lines.length; at += 2) headers.append(lines[at], lines[at + 1]);
+  const status = Number(lines[0]);
+  return new Response(status === 204 || status === 303 ? null : body, { status, headers });
+}
+
+/** The body of `request`, or null when it is longer than `limit` bytes; no more than that is ever held. */
+export async function readBody(request, limit) {
+  if (Number(request.headers.get("content-length")) > limit) return null;
+  if (request.body === null) return new Uint8Array();
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of request.body) {
+    length += chunk.byteLength;
+    if (length > limit) return null;
+    chunks.push(chunk);
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}
+
+/** The bindings that are configuration: variables as JSON, secrets as they are; a line break ends none of them. */
+export function bindings(env) {
+  const found = [];
+  for (const name of Object.keys(env)) {
+    const value = env[name];
+    if (typeof value === "string") {
+      found.push(name, value);
+    } else if (name.startsWith("EDGEWARD")) {
+      found.push(name, isPlain(value) ? JSON.stringify(value) : "");
+    }
+  }
+  return found;
+}
+
+function isPlain(value) {
+  return typeof value !== "object" || value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+}
+
+export function log(line) {
+  console.log(line);
+}

@@ -1,0 +1,415 @@
+//! Arriving and being sent to sign in: the session that a token opens, the clean URL, the question
+//! before a user is switched, the way to the application's sign-in page and back. Never verifies a
+//! token itself.
+
+use crate::access::Anonymous;
+use crate::answer::Answer;
+use crate::cache::Claims;
+use crate::config::Site;
+use crate::config::site::{Source, UserSwitch};
+use crate::denial::Denial;
+use crate::page::{self, Action, Frame, Message, Question};
+use crate::path::CanonicalPath;
+use crate::principal::Principal;
+use crate::query;
+use crate::request::Parts;
+use crate::session::{self, SetCookie};
+use crate::time::{Seconds, Timestamp};
+use crate::token::Authentication;
+use crate::token::error::TokenError;
+use crate::token::source::Presented;
+use crate::user::random_text;
+use crate::world::World;
+
+/// The parameter in which a browser that comes back from the sign-in page says how often it was
+/// sent there. Ours alone; it never reaches an origin.
+pub const ATTEMPT: &str = "edgeward_attempt";
+
+/// After so many rounds the browser is told what is wrong instead of being sent once more.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The path of the endpoint that answers the question before a user switch.
+pub const SWITCH_PATH: &str = "/api/sso/switch";
+
+/// A URL on one of a site's own hosts, to which a browser may be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// The URL that was asked for, without credentials and markers.
+    #[must_use]
+    pub fn of_request(parts: &Parts, path: &CanonicalPath<'_>, clean_query: Option<&str>) -> Self {
+        let mut url = format!(
+            "{}://{}{}",
+            parts.scheme(),
+            parts.authority(),
+            path.as_str()
+        );
+        if let Some(query) = clean_query.filter(|query| !query.is_empty()) {
+            url.push('?');
+            url.push_str(query);
+        }
+        Self(url)
+    }
+
+    /// Reads a path with a query, as our own pages carry it. Nothing that could name another host
+    /// is one: it begins with exactly one slash and holds no backslash and no control character.
+    #[must_use]
+    pub fn parse_local(text: &str, parts: &Parts) -> Option<Self> {
+        let (path, query) = text
+            .split_once('?')
+            .map_or((text, None), |(path, query)| (path, Some(query)));
+        let local = path.starts_with('/') && !path.starts_with("//");
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+        let path = CanonicalPath::parse(path).ok()?;
+        (local && plain).then(|| Self::of_request(parts, &path, query))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Path and query.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        let after = self.0.find("://").map_or(0, |at| at + 3);
+        let slash = self
+            .0
+            .get(after..)
+            .and_then(|rest| rest.find('/'))
+            .map_or(after, |at| after + at);
+        self.0.get(slash..).unwrap_or("/")
+    }
+
+    /// The URL with the number of rounds that were made.
+    fn with_attempt(&self, attempt: u32) -> String {
+        let separator = if self.0.contains('?') { '&' } else { '?' };
+        format!("{}{separator}{ATTEMPT}={attempt}", self.0)
+    }
+}
+
+/// What a request that arrives with a credential leads to, before any rule is asked.
+pub enum Arrival {
+    /// It goes on, with these cookies for the way back.
+    Proceed(Vec<SetCookie>),
+    /// It ends here.
+    Answer(Answer, Vec<SetCookie>),
+}
+
+/// The pieces of a request that this module works with.
+pub struct Visit<'a> {
+    /// The site.
+    pub site: &'a Site,
+    /// The head of the request.
+    pub parts: &'a Parts,
+    /// Its canonical path.
+    pub path: &'a CanonicalPath<'a>,
+    /// Its credentials.
+    pub presented: &'a Presented<'a>,
+    /// Its name in the log.
+    pub request_id: &'a str,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+impl Visit<'_> {
+    /// Where the browser wanted to go.
+    #[must_use]
+    pub fn return_to(&self) -> ReturnTo {
+        ReturnTo::of_request(self.parts, self.path, self.presented.clean_query.as_deref())
+    }
+}
+
+/// Opens a session for a token that came with a navigation, and takes credentials and markers out
+/// of the address bar.
+///
+/// # Errors
+/// Why the token opens no session.
+pub async fn arrive(
+    world: &World,
+    visit: &Visit<'_>,
+    authentication: &Authentication,
+) -> Result<Arrival, Denial> {
+    let Ok(Some(principal)) = &authentication.result else {
+        return Ok(Arrival::Proceed(Vec::new()));
+    };
+    if !visit.parts.is_navigation() {
+        return Ok(Arrival::Proceed(Vec::new()));
+    }
+    let mut cookies = Vec::new();
+    match principal.source() {
+        Source::SsoCookie => {
+            cookies.push(open_session(world, visit.site, principal, visit.now));
+            cookies.extend(session::clear_sso(visit.site));
+        }
+        Source::Query => {
+            if let Some(question) = ask_before_switch(world, visit, authentication, principal) {
+                return Ok(Arrival::Answer(question, cookies));
+            }
+            cookies.push(open_from_link(world, visit.site, principal, visit.now).await?);
+        }
+        // A cookie that says nothing new, beside a session.
+        Source::Session if !visit.presented.sso_cookie.is_empty() => {
+            cookies.extend(session::clear_sso(visit.site))
+        }
+        Source::Session | Source::Bearer => {}
+    }
+    if visit.presented.query_changed {
+        return Ok(Arrival::Answer(
+            Answer::see_other(visit.return_to().0),
+            cookies,
+        ));
+    }
+    Ok(Arrival::Proceed(cookies))
+}
+
+/// Opens the session for a link. A link that works once is used up here.
+///
+/// # Errors
+/// [`TokenError::LinkUsed`], or a fault.
+pub async fn open_from_link(
+    world: &World,
+    site: &Site,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<SetCookie, Denial> {
+    let Claims::Sso(claims) = &principal.verified().claims else {
+        return Err(Denial::Credential(TokenError::Type));
+    };
+    if let Some(query) = site.query.as_ref().filter(|query| query.single_use) {
+        let mine = random_text(&*world.platform.entropy);
+        let hold = Seconds(query.max_age.0 + site.sso_token.max_lifetime.0);
+        let key = format!("link:{}:{}", site.name, claims.id);
+        if world.platform.once.claim(&key, &mine, hold, now).await? != mine {
+            return Err(Denial::Credential(TokenError::LinkUsed));
+        }
+    }
+    Ok(open_session(world, site, principal, now))
+}
+
+fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
+    session::open(
+        &world.config,
+        site,
+        &principal.user().id,
+        &*world.platform.entropy,
+        now,
+    )
+    .1
+}
+
+/// A link that somebody else sent must not sign a person in as another without their knowing.
+fn ask_before_switch(
+    world: &World,
+    visit: &Visit<'_>,
+    authentication: &Authentication,
+    arriving: &Principal,
+) -> Option<Answer> {
+    let query = visit.site.query.as_ref()?;
+    let current = authentication.session.as_ref()?;
+    let from_here = visit
+        .parts
+        .header("sec-fetch-site")
+        .is_some_and(|from| from == "same-origin" || from == "same-site");
+    if query.user_switch == UserSwitch::Replace
+        || from_here
+        || current.user().id == arriving.user().id
+    {
+        return None;
+    }
+    let token = visit.presented.query.first()?;
+    let return_to = visit.return_to();
+    let lead = format!(
+        "You are signed in as {}. This link signs you in as {} instead.",
+        current.user().email.as_str(),
+        arriving.user().email.as_str(),
+    );
+    let frame = Frame {
+        title: "Switch user?",
+        code: "",
+        request_id: visit.request_id,
+        site: visit.site,
+    };
+    let question = Question {
+        lead: &lead,
+        form_action: SWITCH_PATH,
+        fields: vec![
+            ("token".into(), token.clone()),
+            ("return_to".into(), return_to.local().into()),
+        ],
+        submit_label: "Switch user",
+        cancel: Some(Action {
+            label: "Stay signed in",
+            href: return_to.local().into(),
+        }),
+        form_to: None,
+    };
+    Some(page::question(
+        200,
+        &frame,
+        question,
+        &*world.platform.entropy,
+    ))
+}
+
+/// The answer to a request that was turned down: a way to sign in, a page, or JSON.
+#[must_use]
+pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
+    let entropy = &*world.platform.entropy;
+    let row = denial.row();
+    if !visit.parts.wants_page() || visit.parts.is_websocket() {
+        return Answer::refusal(denial);
+    }
+    let may_redirect = matches!(visit.parts.method(), "GET" | "HEAD");
+    match &visit.site.login {
+        Some(login)
+            if row.sign_in_helps
+                && may_redirect
+                && visit.site.rule.anonymous == Anonymous::SignIn =>
+        {
+            let attempt = visit.presented.attempt.saturating_add(1);
+            if attempt > MAX_ATTEMPTS {
+                return loop_page(world, visit, denial, &login.url);
+            }
+            let separator = if login.url.contains('?') { '&' } else { '?' };
+            let return_to = query::encode(&visit.return_to().with_attempt(attempt));
+            Answer::see_other(format!(
+                "{}{separator}{}={return_to}",
+                login.url, login.return_parameter
+            ))
+        }
+        Some(login) if row.sign_in_helps => {
+            let action = Action {
+                label: "Sign in",
+                href: login.url.clone(),
+            };
+            Answer::refusal_page(denial, visit.site, visit.request_id, Some(action), entropy)
+        }
+        _ => Answer::refusal_page(denial, visit.site, visit.request_id, None, entropy),
+    }
+}
+
+/// The end of a round trip that leads nowhere, with its likely cause.
+fn loop_page(world: &World, visit: &Visit<'_>, denial: &Denial, login_url: &str) -> Answer {
+    let cookie = visit
+        .site
+        .sso_cookie
+        .as_ref()
+        .map_or("", |cookie| cookie.name.as_str());
+    let details = match denial {
+        Denial::Credential(error) => vec![cause_of(*error).to_owned()],
+        _ => {
+            let mut causes = Vec::new();
+            if visit.site.takes(Source::SsoCookie) {
+                causes.push(format!("The application set no cookie named {cookie} for this address: its name, domain or path may differ, or it was sent without Secure."));
+                causes.push("The browser blocks the cookie. In a frame of another site it needs SameSite=None, Secure and Partitioned.".into());
+            }
+            if visit.site.takes(Source::Query) {
+                causes.push(
+                    "The application sent the browser back without a token in the link.".into(),
+                );
+            }
+            causes.push(
+                "The token had expired on arrival: the clocks of the servers may differ.".into(),
+            );
+            causes
+        }
+    };
+    let row = denial.row();
+    let frame = Frame {
+        title: "Signing in did not work",
+        code: "sign_in_loop",
+        request_id: visit.request_id,
+        site: visit.site,
+    };
+    let message = Message {
+        lead: "You were sent to sign in several times, and came back without being signed in. The likely cause:",
+        details,
+        action: Some(Action {
+            label: "Try again",
+            href: login_url.to_owned(),
+        }),
+    };
+    page::message(row.status, &frame, message, &*world.platform.entropy)
+}
+
+fn cause_of(error: TokenError) -> &'static str {
+    match error {
+        TokenError::Expired | TokenError::NotYet | TokenError::Ended => {
+            "The token had expired, or was not valid yet: the clocks of the servers may differ."
+        }
+        TokenError::Audience => "The token was issued for another site.",
+        TokenError::Issuer | TokenError::UnknownKey | TokenError::Signature => {
+            "The token was issued by another installation, or its secret was retired."
+        }
+        TokenError::LinkUsed | TokenError::LinkTooOld => {
+            "The link had been used before, or was too old."
+        }
+        TokenError::UnknownUser => "The token's user does not exist any more.",
+        TokenError::Conflict => {
+            "The browser holds two cookies of the same name that contradict each other. Delete the cookies of this site."
+        }
+        TokenError::TooLong
+        | TokenError::NotCompact
+        | TokenError::Header
+        | TokenError::Critical
+        | TokenError::Type
+        | TokenError::Algorithm
+        | TokenError::Claims
+        | TokenError::MissingClaim
+        | TokenError::Lifetime
+        | TokenError::DisabledUser
+        | TokenError::Fault(_) => "The application sent something that is not a valid SSO token.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> Parts {
+        Parts::new("GET", "https://site.example/a/b?x=1", &[]).unwrap()
+    }
+
+    #[test]
+    fn a_return_address_is_always_on_the_own_host() {
+        let parse = |text: &str| ReturnTo::parse_local(text, &parts()).map(|r| r.0);
+        assert_eq!(
+            parse("/a?b=%2F").as_deref(),
+            Some("https://site.example/a?b=%2F")
+        );
+        assert_eq!(parse("/").as_deref(), Some("https://site.example/"));
+        for bad in [
+            "",
+            "a",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: x",
+            "/a b",
+            "/%5cevil",
+            "/a#b",
+            "/\t/evil.example",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_local_part_is_what_follows_the_host() {
+        let path = CanonicalPath::parse("/a/b").unwrap();
+        let url = ReturnTo::of_request(&parts(), &path, Some("x=1"));
+        assert_eq!(url.local(), "/a/b?x=1");
+        assert_eq!(
+            url.with_attempt(2),
+            "https://site.example/a/b?x=1&edgeward_attempt=2"
+        );
+    }
+}

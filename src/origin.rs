@@ -1,0 +1,87 @@
+//! What the origin gets: the request without its credential and without anything a client may not
+//! say, then what we say about the caller, to the path that was judged. Never reads a token, a
+//! cookie's meaning or the store.
+
+pub mod mutate;
+pub mod reserved;
+pub mod rewrite;
+pub mod strip;
+
+use std::borrow::Cow;
+
+use crate::access::Grant;
+use crate::config::Site;
+use crate::path::CanonicalPath;
+use crate::request::Parts;
+use mutate::HeaderChanges;
+
+/// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
+pub struct Forward {
+    url: String,
+    changes: HeaderChanges,
+    identified: bool,
+    resolve_override: Option<String>,
+}
+
+impl Forward {
+    /// Where it goes.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Which headers differ from the request that came.
+    #[must_use]
+    pub fn changes(&self) -> &HeaderChanges {
+        &self.changes
+    }
+
+    /// Whether the origin is told who is asking. No shared cache may keep the answer then.
+    #[must_use]
+    pub const fn identified(&self) -> bool {
+        self.identified
+    }
+
+    /// The host to connect to, when the URL names the public one, so that the origin sees that.
+    #[must_use]
+    pub fn resolve_override(&self) -> Option<&str> {
+        self.resolve_override.as_deref()
+    }
+}
+
+/// What only this request has.
+pub struct Context<'a> {
+    /// The signed assertion, if the site wants one and somebody is signed in.
+    pub assertion: Option<&'a str>,
+    /// The request's name in our log.
+    pub request_id: &'a str,
+}
+
+/// Makes the request for the origin: strip, mutate, rewrite.
+#[must_use]
+pub fn prepare(
+    grant: &Grant,
+    site: &Site,
+    parts: &Parts,
+    path: &CanonicalPath<'_>,
+    clean_query: Option<&Cow<'_, str>>,
+    context: &Context<'_>,
+) -> Forward {
+    let mut changes = HeaderChanges::with_capacity(1024);
+    strip::strip(&mut changes, site, parts);
+    mutate::mutate(&mut changes, site, parts, grant.principal(), context);
+    Forward {
+        url: rewrite::url(
+            site,
+            parts.authority(),
+            path,
+            clean_query.map(|query| &**query),
+        ),
+        changes,
+        identified: grant.principal().is_some(),
+        resolve_override: rewrite::resolve_override(site),
+    }
+}
+
+#[cfg(test)]
+mod tests;

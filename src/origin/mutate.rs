@@ -1,0 +1,209 @@
+//! What is added to a request: who is asking, and how the request came.
+
+use std::rc::Rc;
+
+use crate::config::Site;
+use crate::config::site::Preset;
+use crate::origin::Context;
+use crate::path::push_escape;
+use crate::principal::{Attribute, Principal};
+use crate::request::Parts;
+use crate::user::User;
+
+/// The headers in which a forwarded request differs from the one that came: a line for each,
+/// `-name` to remove, `+name` and the value on the next line to set. No name or value can hold a
+/// line break.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct HeaderChanges(String);
+
+/// One change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HeaderChange<'a> {
+    /// Remove this header.
+    Remove(&'a str),
+    /// Set this header to this value.
+    Set(&'a str, &'a str),
+}
+
+impl HeaderChanges {
+    /// An empty list with room for `bytes`.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    /// Removes `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.0.push('-');
+        self.push_line(name);
+    }
+
+    /// Sets `name` to `value`, which came in a header or from the configuration.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.push('+');
+        self.push_line(name);
+        self.push_line(value);
+    }
+
+    /// Sets `name` to a value that a person or an application chose: what is not printable ASCII
+    /// is percent-encoded as UTF-8, and so is `%`.
+    pub fn set_encoded(&mut self, name: &str, value: &str) {
+        if value
+            .bytes()
+            .all(|b| (b' '..0x7f).contains(&b) && b != b'%')
+        {
+            return self.set(name, value);
+        }
+        let mut encoded = String::with_capacity(value.len() * 3);
+        for byte in value.bytes() {
+            if (b' '..0x7f).contains(&byte) && byte != b'%' {
+                encoded.push(char::from(byte));
+            } else {
+                push_escape(&mut encoded, byte);
+            }
+        }
+        self.set(name, &encoded);
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.push_str(&other.0);
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn as_lines(&self) -> &str {
+        &self.0
+    }
+
+    /// The changes, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = HeaderChange<'_>> {
+        let mut lines = self.0.split_terminator('\n');
+        std::iter::from_fn(move || {
+            let line = lines.next()?;
+            match line.split_at_checked(1)? {
+                ("-", name) => Some(HeaderChange::Remove(name)),
+                (_, name) => Some(HeaderChange::Set(name, lines.next()?)),
+            }
+        })
+    }
+
+    fn push_line(&mut self, text: &str) {
+        if text.contains(['\n', '\r', '\0']) {
+            // Cannot come from a header or from us; if it ever does, no second line is made of it.
+            self.0
+                .extend(text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')));
+        } else {
+            self.0.push_str(text);
+        }
+        self.0.push('\n');
+    }
+}
+
+/// Adds everything that the site tells its origin.
+pub fn mutate(
+    changes: &mut HeaderChanges,
+    site: &Site,
+    parts: &Parts,
+    principal: Option<&Principal>,
+    context: &Context<'_>,
+) {
+    if let Some(principal) = principal {
+        changes.extend(&identity_of(site, principal));
+    }
+    if let (Some(settings), Some(assertion)) = (&site.assertion, context.assertion) {
+        changes.set(&settings.header, assertion);
+    }
+    changes.set("x-forwarded-host", parts.authority());
+    changes.set("x-forwarded-proto", parts.scheme());
+    if let Some(address) = parts.header("cf-connecting-ip") {
+        changes.set("x-forwarded-for", address);
+    }
+    changes.set("x-request-id", context.request_id);
+    if let Some((header, value)) = &site.upstream_credential {
+        changes.set(header, &value.0);
+    }
+}
+
+/// The identity headers, made once per record.
+fn identity_of(site: &Site, principal: &Principal) -> Rc<HeaderChanges> {
+    let user = principal.user();
+    let mut memo = principal.verified().memo.borrow_mut();
+    match &memo.identity {
+        Some((made_from, changes)) if Rc::ptr_eq(made_from, user) => Rc::clone(changes),
+        _ => {
+            let changes = Rc::new(identity(site, user));
+            memo.identity = Some((Rc::clone(user), Rc::clone(&changes)));
+            changes
+        }
+    }
+}
+
+fn identity(site: &Site, user: &User) -> HeaderChanges {
+    let mut changes = HeaderChanges::default();
+    for preset in &site.presets {
+        for (header, attribute) in headers_of(*preset) {
+            changes.set_encoded(header, &attribute.of(user));
+        }
+    }
+    for (header, attribute) in &site.custom_headers {
+        changes.set_encoded(header, &attribute.of(user));
+    }
+    changes
+}
+
+/// The headers of a preset.
+#[must_use]
+pub const fn headers_of(preset: Preset) -> [(&'static str, Attribute); 4] {
+    match preset {
+        Preset::XForwarded => [
+            ("x-forwarded-user", Attribute::Id),
+            ("x-forwarded-email", Attribute::Email),
+            ("x-forwarded-groups", Attribute::Roles),
+            ("x-forwarded-preferred-username", Attribute::Username),
+        ],
+        Preset::Remote => [
+            ("remote-user", Attribute::Username),
+            ("remote-email", Attribute::Email),
+            ("remote-name", Attribute::Name),
+            ("remote-groups", Attribute::Roles),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_31_a_value_never_makes_a_second_line_or_another_header() {
+        let mut changes = HeaderChanges::default();
+        changes.set_encoded("remote-name", "Zoë\r\nremote-user: root\0 100%");
+        changes.set("x-a", "b\n+x-c\nd");
+        let all: Vec<_> = changes.iter().collect();
+        assert_eq!(
+            all,
+            [
+                HeaderChange::Set("remote-name", "Zo%C3%AB%0D%0Aremote-user: root%00 100%25"),
+                HeaderChange::Set("x-a", "b+x-cd"),
+            ]
+        );
+    }
+
+    #[test]
+    fn changes_are_read_as_they_were_written() {
+        let mut changes = HeaderChanges::default();
+        changes.remove("a");
+        changes.set("b", "");
+        changes.set("c", "d");
+        let all: Vec<_> = changes.iter().collect();
+        assert_eq!(
+            all,
+            [
+                HeaderChange::Remove("a"),
+                HeaderChange::Set("b", ""),
+                HeaderChange::Set("c", "d")
+            ]
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! Headers that a client may not send to an origin.
+
+use std::collections::HashSet;
+
+/// Families of which every member speaks of identity or of the way a request came.
+const PREFIXES: [&str; 9] = [
+    "x-forwarded-",
+    "remote-",
+    "x-remote-",
+    "x-auth-request-",
+    "x-edgeward-",
+    "x-authentik-",
+    "x-pomerium-",
+    "x-webauth-",
+    "x-original-",
+];
+
+/// Single names of that sort; headers that change the method behind our back; and those that are
+/// for one hop only (RFC 9110 §7.6.1), which could take an identity header away.
+const NAMES: [&str; 24] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "client-ip",
+    "x-host",
+    "x-rewrite-url",
+    "x-request-id",
+    "x-user",
+    "x-user-id",
+    "x-user-email",
+    "x-email",
+    "x-username",
+    "x-groups",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "te",
+    "trailer",
+];
+
+/// The names that are reserved at a site, beyond those that are reserved everywhere.
+#[derive(Debug, Default)]
+pub struct Reserved(HashSet<String>);
+
+impl Reserved {
+    /// Reserves `names` at a site.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(fold).collect())
+    }
+
+    /// Whether a client may not send `name`, however some server spells it.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        // Names come in lower case; only those with another character need a folded copy.
+        let plain = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if plain {
+            self.contains_folded(name)
+        } else {
+            self.contains_folded(&fold(name))
+        }
+    }
+
+    fn contains_folded(&self, name: &str) -> bool {
+        let first = name.bytes().next().unwrap_or_default();
+        let fixed = b"xfcktpr".contains(&first)
+            && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
+        fixed || self.0.contains(name)
+    }
+}
+
+/// The one spelling of a name that CGI, WSGI, PHP and their kin make of many: they turn what is no
+/// letter or digit into `_`.
+fn fold(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}
+
+/// Whether a header carries the message itself, so that no setting may set it.
+#[must_use]
+pub fn is_of_the_message(name: &str) -> bool {
+    const MESSAGE: [&str; 12] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "upgrade",
+        "te",
+        "trailer",
+        "cookie",
+        "set-cookie",
+        "proxy-connection",
+        "expect",
+    ];
+    MESSAGE.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_28_every_spelling_that_folds_to_a_reserved_name_is_reserved() {
+        let reserved = Reserved::new(["x-staff-id"]);
+        for name in [
+            "x-forwarded-user",
+            "X-Forwarded-User",
+            "x_forwarded_user",
+            "x-forwarded_user",
+            "X_FORWARDED_EMAIL",
+            "x.forwarded.groups",
+            "x forwarded user",
+            "remote_user",
+            "Remote-User",
+            "x-edgeward-assertion",
+            "x_edgeward_assertion",
+            "forwarded",
+            "x-http-method-override",
+            "x_http_method_override",
+            "x-original-url",
+            "connection",
+            "x-staff-id",
+            "x_staff_id",
+            "X.Staff.Id",
+        ] {
+            assert!(reserved.contains(name), "{name}");
+        }
+        for name in [
+            "accept",
+            "cookie",
+            "content-type",
+            "x-requested-with",
+            "range",
+            "x-staff",
+            "authorization",
+            "user-agent",
+        ] {
+            assert!(!reserved.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_quick_look_at_the_first_letter_misses_no_fixed_name() {
+        for name in NAMES.into_iter().chain(PREFIXES) {
+            assert!(Reserved::default().contains(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Where a request goes.
+
+use crate::config::Site;
+use crate::config::site::HostHeader;
+use crate::path::CanonicalPath;
+
+/// The origin's URL for the path that was judged, as it was judged: nothing is normalised again.
+/// The `Host` that an origin sees is always the URL's; so a public host that is to be preserved
+/// stands in the URL, and [`resolve_override`] says where to connect.
+#[must_use]
+pub fn url(site: &Site, authority: &str, path: &CanonicalPath<'_>, query: Option<&str>) -> String {
+    let query = query.filter(|query| !query.is_empty());
+    let length =
+        site.upstream.len() + path.as_str().len() + query.map_or(0, |query| query.len() + 1);
+    let mut url = String::with_capacity(length);
+    match site.host_header {
+        HostHeader::Rewrite => url.push_str(&site.upstream),
+        HostHeader::Preserve => url.push_str(&with_host(&site.upstream, authority)),
+    }
+    url.push_str(path.as_str());
+    if let Some(query) = query {
+        url.push('?');
+        url.push_str(query);
+    }
+    url
+}
+
+/// The host to connect to instead of the URL's, when the public host is preserved.
+#[must_use]
+pub fn resolve_override(site: &Site) -> Option<String> {
+    (site.host_header == HostHeader::Preserve).then(|| host_and_port(&site.upstream).1.to_owned())
+}
+
+/// `upstream` with the host of `authority`, and its own scheme and port.
+fn with_host(upstream: &str, authority: &str) -> String {
+    let (scheme, _, port) = host_and_port(upstream);
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    };
+    format!("{scheme}://{host}{port}")
+}
+
+/// Scheme, host, and port with its colon.
+fn host_and_port(upstream: &str) -> (&str, &str, &str) {
+    let (scheme, authority) = upstream.split_once("://").unwrap_or(("https", upstream));
+    let at = authority
+        .rfind(':')
+        .filter(|at| !authority.get(*at..).is_some_and(|rest| rest.contains(']')));
+    let (host, port) = authority
+        .split_at_checked(at.unwrap_or(authority.len()))
+        .unwrap_or((authority, ""));
+    (scheme, host, port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::site;
+
+    fn to(settings: &str, path: &str, query: Option<&str>) -> (String, Option<String>) {
+        let site = site(settings);
+        let path = CanonicalPath::parse(path).unwrap();
+        (
+            url(&site, "site.example:8443", &path, query),
+            resolve_override(&site),
+        )
+    }
+
+    #[test]
+    fn the_host_is_the_upstreams_or_the_public_one() {
+        assert_eq!(
+            to("{}", "/a/%20", Some("x=%2F&y")),
+            ("https://origin.example/a/%20?x=%2F&y".into(), None)
+        );
+        assert_eq!(
+            to("{}", "/", Some("")),
+            ("https://origin.example/".into(), None)
+        );
+        assert_eq!(
+            to(
+                r#"{"host_header": "preserve", "upstream": "https://origin.example:444"}"#,
+                "/a",
+                None
+            ),
+            (
+                "https://site.example:444/a".into(),
+                Some("origin.example".into())
+            )
+        );
+    }
+}

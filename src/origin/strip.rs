@@ -1,0 +1,120 @@
+//! What is taken off a request before anything is added.
+
+use crate::config::Site;
+use crate::config::site::Source;
+use crate::origin::mutate::HeaderChanges;
+use crate::request::Parts;
+use crate::token::api_token;
+use crate::token::jws::UntrustedJws;
+use crate::token::source::bearer;
+
+/// Removes reserved headers and our credentials. What is left is not touched at all.
+pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
+    for (name, value) in parts.headers() {
+        if site.reserved.contains(name) {
+            changes.remove(name);
+        } else if name == "cookie" {
+            strip_cookies(changes, site, value);
+        } else if name == "authorization" && is_ours(site, value) {
+            changes.remove(name);
+        }
+    }
+}
+
+fn strip_cookies(changes: &mut HeaderChanges, site: &Site, value: &str) {
+    let sso = site.sso_cookie.as_ref().map(|cookie| cookie.name.as_str());
+    let names = [Some(site.session.cookie.as_str()), sso];
+    match without_cookies(value, |name| names.contains(&Some(name))) {
+        None => {}
+        Some(rest) if rest.is_empty() => changes.remove("cookie"),
+        Some(rest) => changes.set("cookie", &rest),
+    }
+}
+
+/// The `Cookie` header without the cookies whose name is `ours`, every other one byte for byte and
+/// in its place. `None` when there is nothing to take out.
+///
+/// Two `Cookie` headers arrive joined by a comma, though RFC 6265bis §5.8.1 allows one only. A pair
+/// that begins after a comma is looked at too, so that a second header hides nothing.
+#[must_use]
+pub fn without_cookies(header: &str, ours: impl Fn(&str) -> bool) -> Option<String> {
+    let is_ours = |pair: &str| {
+        pair.split_once('=')
+            .is_some_and(|(name, _)| ours(name.trim_matches([' ', '\t'])))
+    };
+    let hides_ours = |pair: &str| pair.split(',').any(is_ours);
+    if !header.split(';').any(hides_ours) {
+        return None;
+    }
+    let mut rest = String::with_capacity(header.len());
+    for pair in header.split(';').filter(|pair| !hides_ours(pair)) {
+        if rest.is_empty() {
+            rest.push_str(pair.trim_start_matches([' ', '\t']));
+        } else {
+            rest.push(';');
+            rest.push_str(pair);
+        }
+    }
+    Some(rest)
+}
+
+/// Whether an `Authorization` header is for us: the site takes bearer tokens, or it holds something
+/// that only we hand out. Everything else is between the client and the origin.
+fn is_ours(site: &Site, value: &str) -> bool {
+    let credential = value
+        .split_once(' ')
+        .map_or(value, |(_, credential)| credential)
+        .trim();
+    (site.takes(Source::Bearer) && bearer(value).is_some())
+        || credential.starts_with(api_token::PREFIX)
+        || UntrustedJws::parse(credential).is_ok_and(|token| token.names_our_kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without(header: &str) -> Option<String> {
+        without_cookies(header, |name| name == "e" || name == "t")
+    }
+
+    #[test]
+    fn sec_40_our_cookies_go_and_the_others_keep_bytes_and_order() {
+        for (header, rest) in [
+            ("e=1", Some("")),
+            ("a=1; e=2; b=3", Some("a=1; b=3")),
+            ("e=2; a=1", Some("a=1")),
+            ("a=1; e=2", Some("a=1")),
+            ("a=1;e=2;b=3", Some("a=1;b=3")),
+            ("a=1;  b=\"x y\" ; t=3;c", Some("a=1;  b=\"x y\" ;c")),
+            ("e=1; e=2; t=3", Some("")),
+            ("a=e; b=t=1; c=; =d; ee=1; E=2", None),
+            ("a=1, e=2; b=3", Some("b=3")),
+            ("e = 2; a=é", Some("a=é")),
+            ("", None),
+        ] {
+            assert_eq!(without(header).as_deref(), rest, "{header}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn other_cookies_stay_byte_for_byte_and_in_order(
+            pairs in proptest::collection::vec("[a-d]{0,2}=?[ -+\\--:<-~é]{0,6}", 0..8),
+            ours in proptest::collection::vec(0_usize..9, 1..3),
+        ) {
+            // Pairs as a client writes them; none of them is ours.
+            let others: Vec<String> = pairs.into_iter().map(|p| p.trim().to_owned()).collect();
+            let mut all = others.clone();
+            for at in ours {
+                all.insert(at.min(all.len()), "e=secret".into());
+            }
+            let rest = without(&all.join("; ")).unwrap();
+            proptest::prop_assert!(!rest.contains("secret"));
+            let kept: Vec<&str> = rest.split(';').map(|p| p.strip_prefix(' ').unwrap_or(p)).collect();
+            let expected: Vec<&str> = others.iter().map(String::as_str).skip_while(|p| p.is_empty()).collect();
+            let kept: Vec<&str> = kept.into_iter().skip_while(|p| p.is_empty()).collect();
+            proptest::prop_assert_eq!(kept, expected);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The canonical path: the one that rules see and the origin receives. RFC 3986 §6.2.2.
+//!
+//! Two readings of one path are how rules get skipped, so what some server reads differently is
+//! refused, and what all read alike is written in one way.
+
+use std::borrow::Cow;
+
+/// A path that no common server reads differently from us.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CanonicalPath<'a>(Cow<'a, str>);
+
+/// Why a path was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PathError {
+    /// `%2f` or `%5c`, or a backslash: a separator for some servers only.
+    #[error("the path hides a separator")]
+    Separator,
+    /// `%25` before two hex digits: decoded twice by some servers.
+    #[error("the path is encoded twice")]
+    Twice,
+    /// `%` without two hex digits.
+    #[error("the path has a broken escape")]
+    Escape,
+    /// A control character, plain or encoded.
+    #[error("the path has a control character")]
+    Control,
+    /// Bytes that are not UTF-8, overlong forms among them.
+    #[error("the path is not UTF-8")]
+    Utf8,
+    /// `;`: cut off, with what follows, by some servers.
+    #[error("the path has a parameter")]
+    Parameter,
+    /// `#` in the path: cut off, with what follows, by some servers.
+    #[error("the path has a number sign")]
+    Fragment,
+}
+
+impl<'a> CanonicalPath<'a> {
+    /// Brings `path` into its one form: dot segments resolved, empty segments removed, unreserved
+    /// characters decoded, escapes in capitals.
+    ///
+    /// # Errors
+    /// [`PathError`] for a path that servers read in more than one way.
+    pub fn parse(path: &'a str) -> Result<Self, PathError> {
+        if is_canonical(path) {
+            return Ok(Self(Cow::Borrowed(path)));
+        }
+        let decoded = normalise_escapes(path)?;
+        let mut segments: Vec<&str> = Vec::new();
+        let mut trailing = true;
+        for segment in decoded.split('/') {
+            trailing = matches!(segment, "" | "." | "..");
+            match segment {
+                "" | "." => {}
+                ".." => {
+                    segments.pop();
+                }
+                other => segments.push(other),
+            }
+        }
+        let mut canonical = String::with_capacity(decoded.len() + 1);
+        for segment in &segments {
+            canonical.push('/');
+            canonical.push_str(segment);
+        }
+        if trailing || segments.is_empty() {
+            canonical.push('/');
+        }
+        Ok(Self(Cow::Owned(canonical)))
+    }
+
+    /// The path's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The common case, without a copy: only plain characters, no empty and no dot segment.
+fn is_canonical(path: &str) -> bool {
+    let mut previous = 0_u8;
+    let plain = path.bytes().all(|byte| {
+        let fine = match byte {
+            b'/' | b'.' => previous != b'/',
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => true,
+            _ => b"-_~!$&'()*+,=:@".contains(&byte),
+        };
+        previous = byte;
+        fine
+    });
+    plain && path.starts_with('/')
+}
+
+fn normalise_escapes(path: &str) -> Result<String, PathError> {
+    let bytes = path.as_bytes();
+    let mut canonical = String::with_capacity(path.len());
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        at += 1;
+        let escaped = byte == b'%';
+        let value = if escaped {
+            let value = hex_pair(bytes.get(at..at + 2)).ok_or(PathError::Escape)?;
+            at += 2;
+            value
+        } else {
+            byte
+        };
+        decoded.push(value);
+        match value {
+            0..=31 | 127 => return Err(PathError::Control),
+            b'\\' => return Err(PathError::Separator),
+            b'/' if escaped => return Err(PathError::Separator),
+            b';' => return Err(PathError::Parameter),
+            b'#' => return Err(PathError::Fragment),
+            b'%' if hex_pair(bytes.get(at..at + 2)).is_some() => return Err(PathError::Twice),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                canonical.push(char::from(value));
+            }
+            // A reserved character keeps the form it came in: escaping changes its meaning
+            // (RFC 3986 §2.2).
+            b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':'
+            | b'@'
+                if !escaped =>
+            {
+                canonical.push(char::from(value));
+            }
+            _ => push_escape(&mut canonical, value),
+        }
+    }
+    if std::str::from_utf8(&decoded).is_err() {
+        return Err(PathError::Utf8);
+    }
+    Ok(canonical)
+}
+
+/// Appends `byte` as `%XX`.
+pub(crate) fn push_escape(text: &mut String, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    text.push('%');
+    for digit in [byte >> 4, byte & 15] {
+        text.push(HEX.get(usize::from(digit)).copied().map_or('0', char::from));
+    }
+}
+
+/// The byte that two hex digits stand for.
+pub(crate) fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
+    let [high, low] = digits? else { return None };
+    let value = |digit: u8| {
+        char::from(digit)
+            .to_digit(16)
+            .and_then(|v| u8::try_from(v).ok())
+    };
+    Some(value(*high)? << 4 | value(*low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_33_every_spelling_of_a_path_has_one_canonical_form_or_is_refused() {
+        let canonical = |path: &str| CanonicalPath::parse(path).map(|p| p.as_str().to_owned());
+        for (given, expected) in [
+            ("/", "/"),
+            ("", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("//a///b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/../../b", "/b"),
+            ("/a/..", "/"),
+            ("/a/.", "/a/"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/%61dmin", "/admin"),
+            ("/.well-known/jwks.json", "/.well-known/jwks.json"),
+            ("/a%20b%c3%a9", "/a%20b%C3%A9"),
+            ("/é", "/%C3%A9"),
+            ("/100%25", "/100%25"),
+            ("/a%3Ab:c", "/a%3Ab:c"),
+        ] {
+            assert_eq!(canonical(given).as_deref(), Ok(expected), "{given}");
+        }
+        for (given, expected) in [
+            ("/a%2fb", PathError::Separator),
+            ("/a%5Cb", PathError::Separator),
+            ("/a\\b", PathError::Separator),
+            ("/a%00", PathError::Control),
+            ("/a%0d%0aX", PathError::Control),
+            ("/a%252e%252e", PathError::Twice),
+            ("/a%zz", PathError::Escape),
+            ("/a%2", PathError::Escape),
+            ("/a%", PathError::Escape),
+            ("/a%c0%ae", PathError::Utf8),
+            ("/a;b=c", PathError::Parameter),
+            ("/a%3bb", PathError::Parameter),
+            ("/a%23b", PathError::Fragment),
+        ] {
+            assert_eq!(canonical(given), Err(expected), "{given}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_canonical_path_stays_as_it_is(path in "[/a-z0-9.%;é\\\\#~ ]{0,24}") {
+            if let Ok(once) = CanonicalPath::parse(&path) {
+                let text = once.as_str().to_owned();
+                proptest::prop_assert!(text.starts_with('/'));
+                proptest::prop_assert!(!text.contains("//") && !text.contains("/../") && !text.contains("/./"));
+                let twice = CanonicalPath::parse(&text).map(|p| p.as_str().to_owned());
+                proptest::prop_assert_eq!(twice, Ok(text));
+            }
+        }
+    }
+}

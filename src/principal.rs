@@ -1,0 +1,107 @@
+//! Who is calling. A [`Principal`] is made by [`crate::token::authenticate`] alone, out of a
+//! credential that was verified and a user that may sign in.
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+
+use crate::cache::Verified;
+use crate::config::site::Source;
+use crate::time::Timestamp;
+use crate::user::User;
+
+/// The authenticated caller.
+#[derive(Clone)]
+pub struct Principal {
+    user: Rc<User>,
+    source: Source,
+    verified: Rc<Verified>,
+}
+
+impl Principal {
+    /// Only [`crate::token`] calls this, after signature, claims and the user's state were checked.
+    pub(crate) fn new_unchecked(user: Rc<User>, source: Source, verified: Rc<Verified>) -> Self {
+        Self {
+            user,
+            source,
+            verified,
+        }
+    }
+
+    /// The user's record.
+    #[must_use]
+    pub fn user(&self) -> &Rc<User> {
+        &self.user
+    }
+
+    /// Where the credential was.
+    #[must_use]
+    pub const fn source(&self) -> Source {
+        self.source
+    }
+
+    /// The credential.
+    #[must_use]
+    pub fn verified(&self) -> &Rc<Verified> {
+        &self.verified
+    }
+
+    /// When the credential ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.verified.expires_at()
+    }
+
+    /// Whether a browser sends the credential by itself, wherever a request comes from.
+    #[must_use]
+    pub const fn is_ambient(&self) -> bool {
+        matches!(self.source, Source::Session | Source::SsoCookie)
+    }
+}
+
+/// Something of a principal that an origin can be told.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribute {
+    /// The user's id.
+    Id,
+    /// The address.
+    Email,
+    /// The username.
+    Username,
+    /// The given name.
+    FirstName,
+    /// The family name.
+    LastName,
+    /// Both names, or the username.
+    Name,
+    /// The roles, joined by commas.
+    Roles,
+    /// `true` or `false`.
+    Staff,
+    /// `true` or `false`.
+    Superuser,
+}
+
+impl Attribute {
+    /// The attribute's value for `user`.
+    #[must_use]
+    pub fn of(self, user: &User) -> String {
+        match self {
+            Self::Id => user.id.as_str().to_owned(),
+            Self::Email => user.email.as_str().to_owned(),
+            Self::Username => user.username.as_str().to_owned(),
+            Self::FirstName => user.first_name.as_str().to_owned(),
+            Self::LastName => user.last_name.as_str().to_owned(),
+            Self::Name => user.display_name(),
+            Self::Roles => user
+                .roles
+                .iter()
+                .map(crate::user::Role::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
+            Self::Staff => user.staff.to_string(),
+            Self::Superuser => user.superuser.to_string(),
+        }
+    }
+}

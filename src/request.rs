@@ -1,0 +1,233 @@
+//! One request as the core sees it: method, URL and headers, taken in one snapshot. The body is
+//! not in it. Knows no site, no credential and no rule.
+
+use std::ops::Range;
+
+/// The head of a request. Header names are lower-case; a repeated header is joined with `, ` as
+/// the Fetch standard does.
+pub struct Parts {
+    text: String,
+    method: Range<usize>,
+    scheme: Range<usize>,
+    authority: Range<usize>,
+    path: Range<usize>,
+    query: Option<Range<usize>>,
+    headers: Vec<(Range<usize>, Range<usize>)>,
+}
+
+/// The snapshot was not of the agreed form, or the URL not an absolute `http` one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the request's head is not readable")]
+pub struct Malformed;
+
+impl Parts {
+    /// Reads a snapshot: method, URL, then name and value of each header, a line each. No header
+    /// value can hold a line break (RFC 9110 §5.5), so none needs escaping.
+    ///
+    /// # Errors
+    /// [`Malformed`] when a line is missing or the URL has no scheme or host.
+    pub fn from_snapshot(text: String) -> Result<Self, Malformed> {
+        let mut lines = Lines { text: &text, at: 0 };
+        let method = lines.next().ok_or(Malformed)?;
+        let url = lines.next().ok_or(Malformed)?;
+        let mut headers = Vec::with_capacity(24);
+        while let Some(name) = lines.next() {
+            headers.push((name, lines.next().ok_or(Malformed)?));
+        }
+        let whole = text.get(url.clone()).ok_or(Malformed)?;
+        let scheme_end = whole.find("://").ok_or(Malformed)?;
+        let after = scheme_end + 3;
+        let rest = whole.get(after..).ok_or(Malformed)?;
+        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+        let authority_len = rest.find(['/', '?']).unwrap_or(rest.len());
+        let start = url.start + after;
+        let end = start + rest.len();
+        let question = rest.find('?').map(|at| start + at);
+        let authority = start..start + authority_len;
+        let path = authority.end..question.unwrap_or(end);
+        if authority.is_empty() || text.get(authority.clone()).is_some_and(|a| a.contains('@')) {
+            return Err(Malformed);
+        }
+        Ok(Self {
+            method,
+            scheme: url.start..url.start + scheme_end,
+            authority,
+            path,
+            query: question.map(|at| at + 1..end),
+            headers,
+            text,
+        })
+    }
+
+    /// A request head from its pieces, for callers that have no snapshot.
+    ///
+    /// # Errors
+    /// As [`Parts::from_snapshot`].
+    pub fn new(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Self, Malformed> {
+        let mut text = format!("{method}\n{url}");
+        for (name, value) in headers {
+            text.push('\n');
+            text.push_str(&name.to_ascii_lowercase());
+            text.push('\n');
+            text.push_str(value);
+        }
+        Self::from_snapshot(text)
+    }
+
+    /// The method, as sent.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.slice(&self.method)
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.slice(&self.scheme)
+    }
+
+    /// Host and, if given, port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.slice(&self.authority)
+    }
+
+    /// The path as it came; see [`crate::path`] for the one to decide by.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.slice(&self.path)
+    }
+
+    /// The query without its question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_ref().map(|query| self.slice(query))
+    }
+
+    /// The value of header `name` (lower-case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value)
+    }
+
+    /// All headers, in the order of the snapshot.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers
+            .iter()
+            .map(|(name, value)| (self.slice(name), self.slice(value)))
+    }
+
+    /// Whether a person's browser is about to show the answer as a page: `Sec-Fetch-Mode` says so,
+    /// or, from a client that does not send it, `Accept` asks for HTML. Only a GET can be one: what
+    /// a navigation sets off (a session, a redirect) must not be set off by anything else.
+    #[must_use]
+    pub fn is_navigation(&self) -> bool {
+        self.method() == "GET" && self.wants_page()
+    }
+
+    /// Whether a refusal is best shown as a page. Decided by `Sec-Fetch-Mode`, then `Accept`; never
+    /// by `User-Agent`.
+    #[must_use]
+    pub fn wants_page(&self) -> bool {
+        match self.header("sec-fetch-mode") {
+            Some(mode) => mode == "navigate",
+            None => self
+                .header("accept")
+                .is_some_and(|accept| accept.to_ascii_lowercase().contains("text/html")),
+        }
+    }
+
+    /// Whether the client asks to switch to the WebSocket protocol (RFC 6455 §4.1).
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        self.header("upgrade")
+            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    }
+
+    fn slice(&self, range: &Range<usize>) -> &str {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+}
+
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let rest = self.text.get(self.at..)?;
+        let start = self.at;
+        let end = start + rest.find('\n').unwrap_or(rest.len());
+        self.at = end + 1;
+        Some(start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_taken_apart_without_copying() {
+        let parts = Parts::from_snapshot(
+            "GET\nhttps://a.example:8443/p/q?x=1&y\naccept\n*/*\ncookie\n".into(),
+        )
+        .unwrap();
+        assert_eq!(parts.method(), "GET");
+        assert_eq!(parts.scheme(), "https");
+        assert_eq!(parts.authority(), "a.example:8443");
+        assert_eq!(parts.path(), "/p/q");
+        assert_eq!(parts.query(), Some("x=1&y"));
+        assert_eq!(parts.header("accept"), Some("*/*"));
+        assert_eq!(parts.header("cookie"), Some(""));
+        assert_eq!(parts.header("authorization"), None);
+    }
+
+    #[test]
+    fn a_url_without_path_or_with_a_fragment_is_understood() {
+        let parts = Parts::new("GET", "http://a?b", &[]).unwrap();
+        assert_eq!((parts.path(), parts.query()), ("", Some("b")));
+        let parts = Parts::new("GET", "http://a/b#c?d", &[]).unwrap();
+        assert_eq!((parts.path(), parts.query()), ("/b", None));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for text in [
+            "",
+            "GET",
+            "GET\n/relative",
+            "GET\nhttp://",
+            "GET\nhttp://u@h/",
+            "GET\nhttp://h/\nname",
+        ] {
+            assert!(Parts::from_snapshot(text.into()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_navigation_is_told_by_sec_fetch_mode_then_accept_and_only_for_get() {
+        let is = |method: &str, headers: &[(&str, &str)]| {
+            Parts::new(method, "http://a/", headers)
+                .unwrap()
+                .is_navigation()
+        };
+        assert!(is("GET", &[("sec-fetch-mode", "navigate")]));
+        assert!(is("GET", &[("accept", "text/html,*/*")]));
+        assert!(!is(
+            "GET",
+            &[("sec-fetch-mode", "cors"), ("accept", "text/html")]
+        ));
+        assert!(!is(
+            "GET",
+            &[("accept", "*/*"), ("user-agent", "Mozilla/5.0")]
+        ));
+        assert!(!is("HEAD", &[("sec-fetch-mode", "navigate")]));
+        assert!(!is("POST", &[("sec-fetch-mode", "navigate")]));
+    }
+}

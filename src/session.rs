@@ -1,0 +1,227 @@
+//! Our cookies: how they are built, renewed and cleared. The only file that writes `Set-Cookie`
+//! (RFC 6265bis §4.1).
+
+use cookie::time::{Duration, OffsetDateTime};
+use cookie::{Cookie, CookieBuilder};
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::config::site::{SameSite, Site};
+use crate::port::Entropy;
+use crate::time::{Seconds, Timestamp};
+use crate::token::alg::HmacAlgorithm;
+use crate::token::error::TokenError;
+use crate::token::jws::{self, Kind, UntrustedJws};
+use crate::token::jwt::{self, Expected};
+use crate::user::{UserId, random_text};
+
+/// What our cookie says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SessionClaims {
+    /// Which session. New at each sign-in.
+    pub id: String,
+    /// Whose.
+    pub user: UserId,
+    /// When the person signed in, to the millisecond.
+    pub began_at: Timestamp,
+    /// When this cookie was written.
+    pub issued_at: Timestamp,
+    /// When this cookie ends: the idle limit, or the absolute one if that comes first.
+    pub expires_at: Timestamp,
+}
+
+/// The value of a `Set-Cookie` header. Made in this file alone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SetCookie(String);
+
+impl SetCookie {
+    /// The header's value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The cookie's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once('=').map_or("", |(name, _)| name)
+    }
+}
+
+/// Whether `cookie` opens or renews our session rather than clearing a cookie.
+#[must_use]
+pub fn opens(cookie: &SetCookie, site: &Site) -> bool {
+    cookie.name() == site.session.cookie && *cookie != clear(site)
+}
+
+/// Opens a session for `user`: a new id, the full lifetimes.
+#[must_use]
+pub fn open(
+    config: &Config,
+    site: &Site,
+    user: &UserId,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> (SessionClaims, SetCookie) {
+    let claims = SessionClaims {
+        id: random_text(entropy),
+        user: user.clone(),
+        began_at: now,
+        issued_at: now,
+        expires_at: now + site.session.idle,
+    };
+    let cookie = write(config, site, &claims, now);
+    (claims, cookie)
+}
+
+/// A cookie for the same session with a fresh idle lifetime, once half of the last one has gone.
+/// Never past the absolute lifetime.
+#[must_use]
+pub fn renew(
+    config: &Config,
+    site: &Site,
+    claims: &SessionClaims,
+    now: Timestamp,
+) -> Option<SetCookie> {
+    let expires_at = (now + site.session.idle).min(ends_at(site, claims));
+    let half = Seconds(site.session.idle.0 / 2);
+    if now < claims.issued_at + half || expires_at <= claims.expires_at {
+        return None;
+    }
+    let renewed = SessionClaims {
+        issued_at: now,
+        expires_at,
+        ..claims.clone()
+    };
+    Some(write(config, site, &renewed, now))
+}
+
+/// When the session ends in any case.
+#[must_use]
+pub fn ends_at(site: &Site, claims: &SessionClaims) -> Timestamp {
+    claims.began_at + site.session.absolute
+}
+
+/// Reads our cookie's value.
+///
+/// # Errors
+/// Any [`TokenError`]. A cookie signed with a secret that is no longer configured is
+/// [`TokenError::Ended`]: retiring a secret ends what it signed.
+pub fn read(
+    config: &Config,
+    site: &Site,
+    value: &str,
+    now: Timestamp,
+) -> Result<SessionClaims, TokenError> {
+    let verified = UntrustedJws::parse(value)?
+        .verify(Kind::Session, HmacAlgorithm::Hs256, &config.keys.session)
+        .map_err(|error| {
+            if error == TokenError::UnknownKey {
+                TokenError::Ended
+            } else {
+                error
+            }
+        })?;
+    let claims = verified.into_claims()?;
+    let expected = Expected {
+        issuer: &config.issuer,
+        audience: &site.audience,
+        max_lifetime: site.session.idle.max(site.session.absolute),
+        leeway: Seconds(5),
+    };
+    let registered = jwt::check(&claims, expected, now)?;
+    let began_at = began_at(&claims)?;
+    let claims = SessionClaims {
+        id: registered.id,
+        user: UserId::parse(&registered.subject).ok_or(TokenError::Claims)?,
+        began_at,
+        issued_at: registered.issued_at,
+        expires_at: registered.expires_at,
+    };
+    if now >= ends_at(site, &claims) {
+        return Err(TokenError::Expired);
+    }
+    Ok(claims)
+}
+
+/// Clears our cookie, with the attributes it was set with.
+#[must_use]
+pub fn clear(site: &Site) -> SetCookie {
+    cleared(own_cookie(site, String::new()))
+}
+
+/// Clears the application's cookie, with the attributes that the application sets it with.
+#[must_use]
+pub fn clear_sso(site: &Site) -> Option<SetCookie> {
+    let sso = site.sso_cookie.as_ref()?;
+    let mut cookie = Cookie::build((sso.name.clone(), String::new()))
+        .path(sso.path.clone())
+        .secure(sso.secure)
+        .http_only(sso.http_only)
+        .same_site(same_site(sso.same_site))
+        .partitioned(sso.partitioned);
+    if let Some(domain) = &sso.domain {
+        cookie = cookie.domain(domain.clone());
+    }
+    Some(cleared(cookie))
+}
+
+fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -> SetCookie {
+    let value = json!({
+        "iss": config.issuer,
+        "aud": site.audience,
+        "sub": claims.user.as_str(),
+        "jti": claims.id,
+        "iat": claims.issued_at.seconds(),
+        "exp": claims.expires_at.seconds(),
+        "began": claims.began_at.millis(),
+    });
+    let token = jws::sign(
+        Kind::Session,
+        HmacAlgorithm::Hs256,
+        &config.keys.session,
+        &value,
+    );
+    let lifetime = i64::from(claims.expires_at.since(now).0);
+    SetCookie(
+        own_cookie(site, token)
+            .max_age(Duration::seconds(lifetime))
+            .build()
+            .to_string(),
+    )
+}
+
+fn own_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
+    Cookie::build((site.session.cookie.clone(), value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(same_site(site.session.same_site))
+        .partitioned(site.session.partitioned)
+}
+
+fn cleared(cookie: CookieBuilder<'_>) -> SetCookie {
+    let cookie = cookie
+        .max_age(Duration::ZERO)
+        .expires(OffsetDateTime::UNIX_EPOCH);
+    SetCookie(cookie.build().to_string())
+}
+
+fn same_site(same_site: SameSite) -> cookie::SameSite {
+    match same_site {
+        SameSite::Strict => cookie::SameSite::Strict,
+        SameSite::Lax => cookie::SameSite::Lax,
+        SameSite::None => cookie::SameSite::None,
+    }
+}
+
+fn began_at(claims: &Map<String, Value>) -> Result<Timestamp, TokenError> {
+    let millis = claims
+        .get("began")
+        .and_then(Value::as_u64)
+        .ok_or(TokenError::Claims)?;
+    Ok(Timestamp::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Time as a value. Nothing in the core asks for the time; each request brings its own `now`.
+
+use std::ops::Add;
+
+use serde::{Deserialize, Serialize};
+
+/// A moment, in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// The moment `seconds` seconds after the epoch (RFC 7519 §2, `NumericDate`). Saturates.
+    #[must_use]
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Seconds {
+        Seconds((self.0.saturating_sub(earlier.0) / 1000) as u32)
+    }
+}
+
+impl Add<Seconds> for Timestamp {
+    type Output = Self;
+
+    fn add(self, span: Seconds) -> Self {
+        Self(self.0.saturating_add(u64::from(span.0) * 1000))
+    }
+}
+
+/// A span of time in whole seconds.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Seconds(pub u32);

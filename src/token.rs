@@ -1,0 +1,304 @@
+//! From the credentials that a request presents to the principal behind them. The one place where
+//! a credential is verified, wherever it was.
+//!
+//! Three answers per source: nothing there, or over its time (the next source is asked); good (it
+//! decides); bad (the request stops: a bad credential never falls through to the next source).
+
+pub mod alg;
+pub mod api_token;
+pub mod assertion;
+pub mod error;
+pub mod issue;
+pub mod json;
+pub mod jws;
+pub mod jwt;
+pub mod source;
+
+use std::rc::Rc;
+
+use crate::cache::{Claims, CredentialKey, Verified};
+use crate::config::Site;
+use crate::config::site::Source;
+use crate::principal::Principal;
+use crate::session::{self, SessionClaims};
+use crate::store::ended_sessions::EndedSessions;
+use crate::store::users::Users;
+use crate::time::Timestamp;
+use crate::user::{User, UserId};
+use crate::world::World;
+use error::TokenError;
+use issue::SsoClaims;
+use source::Presented;
+
+/// What the presented credentials came to.
+pub struct Authentication {
+    /// Who is calling; `Ok(None)` for nobody; an error stops the request.
+    pub result: Result<Option<Principal>, TokenError>,
+    /// Who is signed in by our own cookie, whatever `result` says.
+    pub session: Option<Principal>,
+    /// Our cookie was presented and is not honoured.
+    pub clear_session: bool,
+    /// The application's cookie was presented and has expired, or contradicts itself.
+    pub clear_sso_cookie: bool,
+}
+
+/// Verifies everything that `presented` holds, and says who is calling.
+///
+/// A valid SSO token, from cookie or query, stands for a sign-in that has just happened, so it wins
+/// over the session. Otherwise the site's order of sources decides.
+pub async fn authenticate(
+    world: &World,
+    site: &Site,
+    presented: &Presented<'_>,
+    navigation: bool,
+    now: Timestamp,
+) -> Authentication {
+    let session = examine(world, site, Source::Session, &presented.session, now).await;
+    let sso_cookie = examine(world, site, Source::SsoCookie, &presented.sso_cookie, now).await;
+    let query = examine(world, site, Source::Query, &presented.query, now).await;
+    let bearer = examine(world, site, Source::Bearer, &presented.bearer, now).await;
+    let of = |source| match source {
+        Source::Session => &session,
+        Source::SsoCookie => &sso_cookie,
+        Source::Query => &query,
+        Source::Bearer => &bearer,
+    };
+    let handed_over = site
+        .sources
+        .iter()
+        .filter(|source| matches!(source, Source::SsoCookie | Source::Query))
+        .find_map(|source| {
+            of(*source)
+                .good()
+                .filter(|token| is_news(token, session.good()))
+        });
+    // An API client with a broken session is told so; a browser that brings a new sign-in is not
+    // held up by what is left of the old one.
+    let broken = matches!(session, Examined::Bad(_)) && !navigation;
+    let result = match handed_over {
+        Some(principal) if !broken => Ok(Some(principal.clone())),
+        _ => first_answer(site.sources.iter().map(|source| of(*source))),
+    };
+    Authentication {
+        result,
+        clear_session: session.is_dead(),
+        clear_sso_cookie: matches!(
+            sso_cookie,
+            Examined::Over | Examined::Bad(TokenError::Conflict)
+        ),
+        session: session.good().cloned(),
+    }
+}
+
+/// Whether `token` says more than the session that is there: another user, or a later sign-in.
+fn is_news(token: &Principal, session: Option<&Principal>) -> bool {
+    let (Claims::Sso(token_claims), Some(session)) = (&token.verified().claims, session) else {
+        return true;
+    };
+    let Claims::Session(session_claims) = &session.verified().claims else {
+        return true;
+    };
+    token_claims.user != session_claims.user
+        || token_claims.issued_at.seconds() > session_claims.began_at.seconds()
+}
+
+fn first_answer<'a>(
+    examined: impl Iterator<Item = &'a Examined>,
+) -> Result<Option<Principal>, TokenError> {
+    for one in examined {
+        match one {
+            Examined::Absent | Examined::Over => {}
+            Examined::Good(principal) => return Ok(Some(principal.clone())),
+            Examined::Bad(error) => return Err(*error),
+        }
+    }
+    Ok(None)
+}
+
+/// What one source came to.
+enum Examined {
+    Absent,
+    Over,
+    Good(Principal),
+    Bad(TokenError),
+}
+
+impl Examined {
+    fn good(&self) -> Option<&Principal> {
+        match self {
+            Self::Good(principal) => Some(principal),
+            _ => None,
+        }
+    }
+
+    /// Present and never to be honoured again. When we merely could not tell, it is kept.
+    fn is_dead(&self) -> bool {
+        match self {
+            Self::Over => true,
+            Self::Bad(error) => !matches!(error, TokenError::Fault(_) | TokenError::NotYet),
+            Self::Absent | Self::Good(_) => false,
+        }
+    }
+}
+
+/// Verifies all credentials of one source. A name that comes twice is how a cookie is planted, so
+/// all must be good and of one user.
+async fn examine(
+    world: &World,
+    site: &Site,
+    source: Source,
+    credentials: &[impl AsRef<str>],
+    now: Timestamp,
+) -> Examined {
+    let mut answer = Examined::Absent;
+    for (index, credential) in credentials.iter().enumerate() {
+        let one = match verify(world, site, source, credential.as_ref(), now).await {
+            Ok(principal) => Examined::Good(principal),
+            Err(error) if error.is_over() => Examined::Over,
+            Err(error) => Examined::Bad(error),
+        };
+        answer = match (answer, one) {
+            (_, one) if index == 0 => one,
+            (Examined::Good(a), Examined::Good(b)) if a.user().id == b.user().id => {
+                Examined::Good(a)
+            }
+            (Examined::Over, Examined::Over) => Examined::Over,
+            (Examined::Bad(TokenError::Fault(fault)), _)
+            | (_, Examined::Bad(TokenError::Fault(fault))) => {
+                Examined::Bad(TokenError::Fault(fault))
+            }
+            _ => Examined::Bad(TokenError::Conflict),
+        };
+    }
+    answer
+}
+
+/// Verifies one credential: signature and claims, or the memory of them; then what changes with
+/// time: expiry, the user's state, whether the session was ended.
+///
+/// # Errors
+/// Why it is not accepted.
+pub async fn verify(
+    world: &World,
+    site: &Site,
+    source: Source,
+    credential: &str,
+    now: Timestamp,
+) -> Result<Principal, TokenError> {
+    let verified = match source {
+        Source::Session => remembered(world, site, "session", credential, || {
+            session::read(&world.config, site, credential, now).map(Claims::Session)
+        })?,
+        Source::SsoCookie | Source::Query | Source::Bearer => {
+            remembered(world, site, "sso", credential, || {
+                issue::read(&world.config, site, credential, now).map(Claims::Sso)
+            })?
+        }
+    };
+    if now >= verified.expires_at() {
+        return Err(TokenError::Expired);
+    }
+    let user = match &verified.claims {
+        Claims::Session(claims) => session_user(world, site, &verified, claims, now).await?,
+        Claims::Sso(claims) => token_user(world, site, source, claims, now).await?,
+    };
+    Ok(Principal::new_unchecked(user, source, verified))
+}
+
+fn remembered(
+    world: &World,
+    site: &Site,
+    kind: &str,
+    credential: &str,
+    read: impl FnOnce() -> Result<Claims, TokenError>,
+) -> Result<Rc<Verified>, TokenError> {
+    let key = CredentialKey::new(&site.name, kind, credential);
+    if let Some(verified) = world.cache.credential(&key) {
+        return Ok(verified);
+    }
+    Ok(world.cache.put_credential(key, Verified::new(read()?)))
+}
+
+async fn session_user(
+    world: &World,
+    site: &Site,
+    verified: &Verified,
+    claims: &SessionClaims,
+    now: Timestamp,
+) -> Result<Rc<User>, TokenError> {
+    if now >= session::ends_at(site, claims) {
+        return Err(TokenError::Expired);
+    }
+    // A session whose user cannot sign in any more is over, not wrong: the browser may sign in as
+    // somebody else.
+    let user = signed_in_user(world, &claims.user, now)
+        .await
+        .map_err(|error| match error {
+            TokenError::UnknownUser => TokenError::Ended,
+            other => other,
+        })?;
+    if user
+        .sessions_valid_after
+        .is_some_and(|after| claims.began_at <= after)
+    {
+        return Err(TokenError::Ended);
+    }
+    let ended = match verified.known_ended(world.config.user_cache, now) {
+        Some(ended) => ended,
+        None => {
+            let ended = EndedSessions(&*world.platform.kv)
+                .contains(&claims.id)
+                .await?;
+            verified.note_ended(ended, now);
+            ended
+        }
+    };
+    if ended {
+        Err(TokenError::Ended)
+    } else {
+        Ok(user)
+    }
+}
+
+async fn token_user(
+    world: &World,
+    site: &Site,
+    source: Source,
+    claims: &SsoClaims,
+    now: Timestamp,
+) -> Result<Rc<User>, TokenError> {
+    let too_old = |query: &crate::config::site::Query| now >= claims.issued_at + query.max_age;
+    if source == Source::Query && site.query.as_ref().is_none_or(too_old) {
+        return Err(TokenError::LinkTooOld);
+    }
+    let user = signed_in_user(world, &claims.user, now).await?;
+    // A token's time is in whole seconds.
+    if user
+        .sessions_valid_after
+        .is_some_and(|after| claims.issued_at.seconds() < after.seconds())
+    {
+        return Err(TokenError::Ended);
+    }
+    Ok(user)
+}
+
+/// The user, from memory while it is fresh, if allowed to sign in.
+async fn signed_in_user(
+    world: &World,
+    id: &UserId,
+    now: Timestamp,
+) -> Result<Rc<User>, TokenError> {
+    let known = match world.cache.user(id, world.config.user_cache, now) {
+        Some(known) => known,
+        None => {
+            let read = Users(&*world.platform.kv).find(id).await?;
+            world.cache.put_user(id, read, now)
+        }
+    };
+    let user = known.ok_or(TokenError::UnknownUser)?;
+    if user.active {
+        Ok(user)
+    } else {
+        Err(TokenError::DisabledUser)
+    }
+}

@@ -1,0 +1,134 @@
+//! Where a request carries credentials, and which. Reads; judges nothing.
+
+use std::borrow::Cow;
+
+use crate::config::Site;
+use crate::config::site::Source;
+use crate::query;
+use crate::request::Parts;
+
+/// The raw credentials of a request, by source. A source that the site does not take is empty.
+#[derive(Debug, Default)]
+pub struct Presented<'a> {
+    /// Values of our own cookie.
+    pub session: Vec<&'a str>,
+    /// Values of the application's cookie.
+    pub sso_cookie: Vec<&'a str>,
+    /// Values of the query parameter.
+    pub query: Vec<String>,
+    /// The bearer token.
+    pub bearer: Vec<&'a str>,
+    /// The query without the credential and without our own marker.
+    pub clean_query: Option<Cow<'a, str>>,
+    /// How often the browser has come back from the sign-in page without a credential.
+    pub attempt: u32,
+    /// Whether `clean_query` differs from what came.
+    pub query_changed: bool,
+}
+
+/// Finds the credentials of `parts` at `site`.
+#[must_use]
+pub fn present<'a>(parts: &'a Parts, site: &Site) -> Presented<'a> {
+    let mut presented = Presented::default();
+    if let Some(header) = parts.header("cookie") {
+        if site.takes(Source::Session) {
+            presented.session = cookie_values(header, &site.session.cookie).collect();
+        }
+        if let Some(sso) = site
+            .sso_cookie
+            .as_ref()
+            .filter(|_| site.takes(Source::SsoCookie))
+        {
+            presented.sso_cookie = cookie_values(header, &sso.name).collect();
+        }
+    }
+    if site.takes(Source::Bearer) {
+        presented
+            .bearer
+            .extend(parts.header("authorization").and_then(bearer));
+    }
+    if let Some(query) = parts.query() {
+        read_query(&mut presented, site, query);
+    }
+    presented
+}
+
+/// The values of all cookies with exactly this name (RFC 6265bis §5.8.3). Empty ones are none.
+pub fn cookie_values<'a>(header: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    header
+        .split(';')
+        .filter_map(move |pair| {
+            let (found, value) = pair.split_once('=')?;
+            (found.trim_matches([' ', '\t']) == name).then(|| value.trim_matches([' ', '\t']))
+        })
+        .filter(|value| !value.is_empty())
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1). The scheme's case is free
+/// (RFC 9110 §11.1).
+#[must_use]
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
+    let mut rest = Cow::Borrowed(query);
+    if let Some(settings) = site.query.as_ref().filter(|_| site.takes(Source::Query)) {
+        let taken = query::take(query, &settings.parameter);
+        // The name is a common one. A value that cannot be a JWT belongs to the application.
+        if taken.values.iter().all(String::is_empty)
+            || taken.values.iter().any(|value| is_compact(value))
+        {
+            presented.query = taken
+                .values
+                .into_iter()
+                .filter(|value| !value.is_empty())
+                .collect();
+            rest = taken.rest;
+        }
+    }
+    if query.contains(crate::login::ATTEMPT) {
+        let taken = query::take(&rest, crate::login::ATTEMPT);
+        presented.attempt = taken
+            .values
+            .iter()
+            .filter_map(|n| n.parse().ok())
+            .max()
+            .unwrap_or(0);
+        rest = Cow::Owned(taken.rest.into_owned());
+    }
+    presented.query_changed = *rest != *query;
+    presented.clean_query = Some(rest);
+}
+
+fn is_compact(value: &str) -> bool {
+    value.bytes().filter(|byte| *byte == b'.').count() == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_50_only_the_exact_name_is_read_and_every_occurrence_of_it() {
+        let values = |header: &'static str| cookie_values(header, "__Host-e").collect::<Vec<_>>();
+        assert_eq!(values("a=1; __Host-e=x; b=2"), ["x"]);
+        assert_eq!(values("__Host-e=x;__Host-e=y"), ["x", "y"]);
+        assert_eq!(values("__Host-e = x ; c"), ["x"]);
+        assert_eq!(values("__Host-e=a=b=="), ["a=b=="]);
+        assert_eq!(
+            values("__host-e=x; __HOST-E=y; e=z; x__Host-e=w; __Host-e; =__Host-e=q"),
+            [""; 0]
+        );
+        assert_eq!(values("__Host-e="), [""; 0]);
+    }
+
+    #[test]
+    fn a_bearer_token_follows_its_scheme_in_any_case() {
+        assert_eq!(bearer("Bearer abc"), Some("abc"));
+        assert_eq!(bearer("bEARER  abc "), Some("abc"));
+        assert_eq!(bearer("Token abc"), None);
+        assert_eq!(bearer("Bearer"), None);
+    }
+}

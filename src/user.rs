@@ -1,0 +1,293 @@
+//! A stored user, and the types of its members. Knows no storage and no HTTP.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::port::Entropy;
+use crate::time::Timestamp;
+
+/// The longest name that a user record holds, in bytes.
+const MAX_NAME: usize = 200;
+
+/// A user.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct User {
+    /// Never changes, never used again.
+    pub id: UserId,
+    /// Where the user is reached; one user per address.
+    pub email: Email,
+    /// What applications call the user.
+    pub username: Name,
+    /// Given name; may be empty.
+    pub first_name: Name,
+    /// Family name; may be empty.
+    pub last_name: Name,
+    /// Whether the user may sign in.
+    pub active: bool,
+    /// For origins that know staff.
+    pub staff: bool,
+    /// For origins that know superusers.
+    pub superuser: bool,
+    /// For rules and origins.
+    pub roles: Vec<Role>,
+    /// Sessions and tokens from before this moment count for nothing.
+    pub sessions_valid_after: Option<Timestamp>,
+    /// When the record was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl User {
+    /// A new, active user without rights.
+    #[must_use]
+    pub fn new(id: UserId, email: Email, now: Timestamp) -> Self {
+        Self {
+            username: Name(email.as_str().to_owned()),
+            id,
+            email,
+            first_name: Name::default(),
+            last_name: Name::default(),
+            active: true,
+            staff: false,
+            superuser: false,
+            roles: Vec::new(),
+            sessions_valid_after: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// First and last name, or the username when both are empty.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        let name = format!("{} {}", self.first_name.as_str(), self.last_name.as_str());
+        match name.trim() {
+            "" => self.username.as_str().to_owned(),
+            name => name.to_owned(),
+        }
+    }
+}
+
+/// A user's id: `usr_` and 22 characters of base64url.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String")]
+pub struct UserId(String);
+
+impl UserId {
+    /// A fresh one.
+    #[must_use]
+    pub fn random(entropy: &dyn Entropy) -> Self {
+        Self(format!("usr_{}", random_text(entropy)))
+    }
+
+    /// Reads an id.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("usr_")?;
+        let plain = rest
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        (rest.len() == 22 && plain).then(|| Self(text.to_owned()))
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for UserId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a user id")
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// 128 random bits in base64url.
+pub(crate) fn random_text(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0_u8; 16];
+    entropy.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// An e-mail address in its one form: trimmed and in lower case.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String")]
+pub struct Email(String);
+
+impl Email {
+    /// The longest address, in bytes (RFC 5321 §4.5.3.1.3, less the angle brackets).
+    const MAX: usize = 254;
+
+    /// Reads an address. Exactly one `@`, something on both sides, nothing that separates or
+    /// quotes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let folded = text.trim().to_lowercase();
+        let (local, domain) = folded.split_once('@')?;
+        let plain =
+            |c: char| !c.is_whitespace() && !c.is_control() && !"<>()[]\\,;:\"@%".contains(c);
+        let fine = !local.is_empty()
+            && local.chars().all(plain)
+            && domain
+                .chars()
+                .all(|c| c.is_alphanumeric() || c == '-' || c == '.')
+            && domain.split('.').all(|label| !label.is_empty())
+            && folded.len() <= Self::MAX;
+        fine.then_some(Self(folded))
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What follows the `@`.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        self.0.split_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not an e-mail address")
+    }
+}
+
+/// A person's or user's name: no control characters, at most 200 bytes.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String")]
+pub struct Name(String);
+
+impl Name {
+    /// Reads a name, trimmed.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (text.len() <= MAX_NAME && !text.chars().any(char::is_control))
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a name")
+    }
+}
+
+/// A role. It travels in headers as one item of a list, so it holds no separator that an origin
+/// may split at.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String")]
+pub struct Role(String);
+
+impl Role {
+    /// Reads a role: visible characters but `,`, `;`, `|` and quotes, at most 100 bytes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !",;|\"'".contains(c);
+        let fine = !text.is_empty() && text.len() <= 100 && text.chars().all(plain);
+        fine.then(|| Self(text.to_owned()))
+    }
+
+    /// The role's name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a role")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_58_an_address_has_exactly_one_at_sign_and_one_form() {
+        for (given, expected) in [
+            ("a@b.c", "a@b.c"),
+            ("  Anna.Example@EXAMPLE.com\t", "anna.example@example.com"),
+            ("ÄRGER@example.com", "ärger@example.com"),
+            ("a+tag@localhost", "a+tag@localhost"),
+        ] {
+            assert_eq!(Email::parse(given).unwrap().as_str(), expected);
+        }
+        for bad in [
+            "",
+            " ",
+            "@",
+            "a@",
+            "@b",
+            "a",
+            "a@b@c",
+            "a@b@example.com",
+            "a b@c",
+            "a@b c",
+            "a@b..c",
+            "a@.b",
+            "a@b.",
+            "<a@b>",
+            "a@b,c@d",
+            "a\n@b",
+            "a\0@b",
+            "\"a@b\"@c",
+            "a%40b",
+        ] {
+            assert_eq!(Email::parse(bad), None, "{bad:?}");
+        }
+        assert!(Email::parse(&format!("{}@b.c", "a".repeat(251))).is_none());
+    }
+
+    #[test]
+    fn sec_31_a_role_holds_no_separator() {
+        assert!(Role::parse("admins").is_some() && Role::parse("team:a/b").is_some());
+        for bad in ["", "a,b", "a b", "a|b", "a;b", "a\nb", "a\"b"] {
+            assert!(Role::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_our_ids_are_ids() {
+        assert!(UserId::parse("usr_0123456789abcdefghij-_").is_some());
+        for bad in [
+            "",
+            "usr_",
+            "usr_0123456789abcdefghij-",
+            "usr_0123456789abcdefghij/..",
+            "x",
+        ] {
+            assert!(UserId::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}
