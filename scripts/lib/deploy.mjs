@@ -1,0 +1,177 @@
+// What `npm run deploy` does: the build, the checks of wrangler.toml, wrangler deploy, and the look at the routes.
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { parse as parseToml } from "smol-toml";
+import { build, refuseOversize, sizeTable } from "./build.mjs";
+import { at, root, toolEnv, wrangler } from "./project.mjs";
+import { StepFailed } from "./step.mjs";
+
+const HELP = `npm run deploy -- [options]
+  --dry-run      build and check everything, send nothing; needs no login and no network
+  --env <name>   deploy [env.<name>] of wrangler.toml instead of its top level`;
+
+// wrangler does not hand these down from the top level to an environment.
+const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"];
+
+/** Answers the exit status. */
+export async function deploy(args) {
+  const { dryRun, env, help } = readOptions(args);
+  if (help) {
+    console.log(HELP);
+    return 0;
+  }
+  const size = await build();
+  console.log(sizeTable(size));
+  refuseOversize(size);
+
+  const config = effectiveConfig(parseToml(readFileSync(at("wrangler.toml"), "utf8")), env);
+  const warning = refuseUnshippable(config, env, dryRun);
+  if (warning) process.stderr.write(`\n${warning}\n\n`);
+  const status = await runWrangler(["deploy", "--env", env, ...(dryRun ? ["--dry-run"] : [])]);
+  if (status !== 0) return status;
+  console.log(failOpenNotice(config));
+  return dryRun ? 0 : reportFailOpenRoutes(config);
+}
+
+function readOptions(args) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { "dry-run": { type: "boolean", default: false }, env: { type: "string", default: "" }, help: { type: "boolean", default: false } },
+    });
+    return { dryRun: values["dry-run"], env: values.env, help: values.help };
+  } catch (error) {
+    throw new StepFailed(`${error.message}\n${HELP}`);
+  }
+}
+
+function runWrangler(args) {
+  const [program, ...first] = wrangler;
+  const child = spawn(program, [...first, ...args], { cwd: root, env: toolEnv(), stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) => reject(new StepFailed(`wrangler could not be started: ${error.message}`)));
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+// the checks of wrangler.toml ----------------------------------------------------------------------------------
+
+/** What wrangler makes of the file for an environment ("" is the top level). */
+export function effectiveConfig(config, env = "") {
+  const { env: environments = {}, ...top } = config;
+  if (env === "") return top;
+  const chosen = environments[env];
+  if (!chosen) throw new StepFailed(`wrangler.toml has no [env.${env}]`);
+  const inherited = Object.fromEntries(Object.entries(top).filter(([key]) => !NOT_INHERITED.includes(key)));
+  return { ...inherited, name: `${top.name}-${env}`, ...chosen };
+}
+
+/** Throws when the configuration must not ship; a dry run gets the same list as a warning, or null. */
+export function refuseUnshippable(config, env, dryRun) {
+  const problems = shippingProblems(config, env);
+  if (problems.length === 0) return null;
+  const list = problems.map(({ path, problem }) => `  - ${path}: ${problem}`).join("\n");
+  if (!dryRun) throw new StepFailed(`wrangler.toml must not be deployed like this:\n${list}`);
+  return `warning: a real deployment would be refused, because of wrangler.toml:\n${list}`;
+}
+
+/** Everything in an effective configuration that must not ship, as { path, problem }. */
+export function shippingProblems(config, env = "") {
+  const problems = [];
+  const refuse = (path, problem) => problems.push({ path, problem });
+  if (env === "local") refuse("env.local", "this is the environment of npm run dev");
+
+  for (const key of ["workers_dev", "preview_urls"]) {
+    if (config[key] !== false) refuse(key, "must be false: it would open a second way to the Worker, past the routes");
+  }
+  if (config.main !== "build/worker.js") refuse("main", "must be build/worker.js, what npm run build makes and the tests have run");
+  if (config.no_bundle !== true) refuse("no_bundle", "must be true, so that wrangler ships build/ as it is");
+
+  const namespace = (config.kv_namespaces ?? []).find(({ binding }) => binding === "EDGEWARD_KV");
+  if (!namespace) refuse("kv_namespaces", "has no binding EDGEWARD_KV");
+  else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? "")) refuse("kv_namespaces.EDGEWARD_KV.id", "is no namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
+  if (!(config.durable_objects?.bindings ?? []).some(({ name, class_name }) => name === "EDGEWARD_ONCE" && class_name === "Once")) {
+    refuse("durable_objects.bindings", "has no EDGEWARD_ONCE of the class Once");
+  }
+  for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"]) {
+    if (!(config.ratelimits ?? []).some((limit) => limit.name === name)) refuse("ratelimits", `has no ${name}`);
+  }
+
+  const patterns = routePatterns(config);
+  if (patterns.length === 0) refuse("routes", "is empty: no request would reach the Worker");
+  patterns.filter(isPlaceholder).forEach((pattern) => refuse("routes", `"${pattern}" is the template's placeholder`));
+
+  const sites = Object.entries(config.vars ?? {}).filter(([name]) => name.startsWith("EDGEWARD_SITE_"));
+  if (sites.length === 0) refuse("vars", "has no EDGEWARD_SITE_…: every request would answer 404");
+  for (const [name, site] of sites) {
+    for (const [path, text] of strings(site, `vars.${name}`)) {
+      if (isPlaceholder(text)) refuse(path, `"${text}" is the template's placeholder`);
+    }
+    for (const host of Array.isArray(site.hosts) ? site.hosts : []) {
+      if (isLoopback(host)) refuse(`vars.${name}.hosts`, `"${host}" is this machine`);
+      else if (patterns.length > 0 && !patterns.some((pattern) => covers(pattern, host))) refuse(`vars.${name}.hosts`, `no route leads from "${host}" to the Worker`);
+    }
+    if (isLoopback(String(site.upstream ?? "").replace(/^\w+:\/\//, ""))) refuse(`vars.${name}.upstream`, `"${site.upstream}" is this machine`);
+  }
+
+  for (const [path, text] of strings(config.vars ?? {}, "vars")) {
+    if (/_SECRET_\d+$/.test(path)) refuse(path, "a secret does not belong in wrangler.toml; set it with npx wrangler secret put");
+    else if (/^ewt_/.test(text)) refuse(path, "an API token does not belong in wrangler.toml");
+  }
+  return problems;
+}
+
+const routePatterns = ({ route, routes = [] }) =>
+  [route, ...routes].filter(Boolean).map((entry) => (typeof entry === "string" ? entry : entry.pattern));
+
+const isPlaceholder = (text) => /REPLACE|(^|[./@])example\.(com|org|net|test)\b/.test(text);
+
+const isLoopback = (host) => /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?(\/|$)/.test(host);
+
+/** Whether a route's pattern matches a host: `host/*`, `*.domain/*`, `*domain/*`, or a custom domain without a path. */
+function covers(pattern, host) {
+  const [hostPattern] = pattern.replace(/^\w+:\/\//, "").split("/");
+  const name = host.toLowerCase().replace(/:\d+$/, "");
+  if (!hostPattern.startsWith("*")) return name === hostPattern.toLowerCase();
+  return name.endsWith(hostPattern.slice(1).toLowerCase());
+}
+
+/** Every string inside a value, with its path. */
+function strings(value, path) {
+  if (typeof value === "string") return [[path, value]];
+  if (value === null || typeof value !== "object") return [];
+  return Object.entries(value).flatMap(([key, inner]) => strings(inner, Array.isArray(value) ? path : `${path}.${key}`));
+}
+
+// fail open ----------------------------------------------------------------------------------------------------
+
+/** What every deployment says about the switch that is not in wrangler.toml. */
+export function failOpenNotice(config) {
+  return `
+Set every Workers route of this Worker to FAIL CLOSED (${routePatterns(config).join(", ")}).
+Past the account's request limit Cloudflare otherwise sends requests to your origin without running Edgeward.
+  In the dashboard: the zone → Workers Routes → edit the route → Request limit failure mode → Fail closed (block).
+  By the API: "request_limit_fail_open": false on PUT /zones/<zone id>/workers/routes/<route id>.
+With CLOUDFLARE_API_TOKEN and CLOUDFLARE_ZONE_ID set, npm run deploy looks at the routes itself.
+Whatever the switch says, let the origin check x-edgeward-assertion: a request without a valid one did not pass Edgeward.
+`;
+}
+
+/** The patterns of a Worker's routes that let requests through past the limit, from the API's list of a zone's routes. */
+export function failOpenRoutes(routes, script) {
+  return routes.filter((route) => route.script === script && route.request_limit_fail_open !== false).map(({ pattern }) => pattern);
+}
+
+async function reportFailOpenRoutes({ name }) {
+  const { CLOUDFLARE_API_TOKEN: token, CLOUDFLARE_ZONE_ID: zone } = process.env;
+  if (!token || !zone) return 0;
+  const response = await fetch(`https://api.cloudflare.com/client/v4/zones/${zone}/workers/routes`, { headers: { Authorization: `Bearer ${token}` } });
+  const answer = await response.json();
+  if (!answer.success) throw new StepFailed(`deployed, but the routes could not be read: ${JSON.stringify(answer.errors)}`);
+  const open = failOpenRoutes(answer.result, name);
+  if (open.length > 0) throw new StepFailed(`deployed, but these routes FAIL OPEN, close them now: ${open.join(", ")}`);
+  console.log("The zone's routes of this Worker fail closed.");
+  return 0;
+}

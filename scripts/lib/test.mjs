@@ -1,0 +1,179 @@
+// What `npm test` does: its steps, which of them need which, and the table at the end.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { buildAdmin } from "./admin.mjs";
+import { build, refuseOversize, sizeTable } from "./build.mjs";
+import { at, duration, pinnedNode, root, toolEnv } from "./project.mjs";
+import { StepFailed } from "./step.mjs";
+
+const FILE_TIMEOUT_MS = 300_000;
+
+const clippy = (...options) => cargo("clippy", "--locked", ...options, "--", "-D", "warnings");
+
+/** The steps in their order. A step is only run when those in `needs` have passed. */
+const STEPS = [
+  { name: "format", about: "cargo fmt --check", run: () => everyCrate((crate) => cargo("fmt", "--check", ...crate)) },
+  { name: "clippy", about: "clippy for this machine", run: () => clippy("--all-targets") },
+  { name: "clippy-wasm", about: "clippy for the Worker", run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
+  { name: "native", about: "cargo nextest run", run: () => cargo("nextest", "run", "--locked", "--status-level", "fail", "--no-tests", "pass") },
+  { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--quiet") },
+  { name: "fuzz", about: "the fuzz targets compile", isThere: () => existsSync(at("fuzz/Cargo.toml")), run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml") },
+  { name: "build", about: "the Worker and its size", run: buildWorker },
+  { name: "admin", about: "the admin tool", run: buildAdmin },
+  { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
+  { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], run: (filter) => nodeTests("tests/edge", filter) },
+  { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
+].map((step) => ({ needs: [], isThere: () => true, ...step }));
+
+/** Runs the steps; answers the exit status. */
+export async function test(args) {
+  const { only, files, help } = readOptions(args);
+  if (help) {
+    console.log(helpText());
+    return 0;
+  }
+  const results = new Map();
+  let interrupted = false;
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => (interrupted = true));
+  for (const { name, about, needs, isThere, run } of chosenSteps(only)) {
+    const failedNeeds = needs.filter((need) => results.get(need)?.outcome !== "passed");
+    if (!isThere()) continue;
+    if (failedNeeds.length > 0) {
+      results.set(name, { outcome: `not run: ${failedNeeds.join(", ")} failed`, failed: 1, passed: 0, milliseconds: 0 });
+      continue;
+    }
+    console.log(`\n== ${name}: ${about}`);
+    results.set(name, await timed(() => run(files)));
+    if (interrupted) return 130;
+  }
+  console.log(`\n${summary(results)}`);
+  return [...results.values()].every(({ outcome }) => outcome === "passed") ? 0 : 1;
+}
+
+function readOptions(args) {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { only: { type: "string", multiple: true, default: [] }, help: { type: "boolean", default: false } },
+    });
+    const only = values.only.flatMap((names) => names.split(","));
+    const unknown = only.filter((name) => !STEPS.some((step) => step.name === name));
+    if (unknown.length > 0) throw new StepFailed(`no step is called ${unknown.join(", ")}`);
+    return { only, files: positionals, help: values.help };
+  } catch (error) {
+    throw new StepFailed(`${error.message}\n${helpText()}`);
+  }
+}
+
+function helpText() {
+  const steps = STEPS.map(({ name, about }) => `  ${name.padEnd(12)}${about}`).join("\n");
+  return `npm test -- [--only <step>[,<step>…]] [<part of a test file's name> …]\n${steps}`;
+}
+
+/** The named steps, each after those that it needs; all without names. */
+function chosenSteps(only) {
+  if (only.length === 0) return STEPS;
+  const wanted = new Set(only);
+  for (const { name, needs } of [...STEPS].reverse()) if (wanted.has(name)) needs.forEach((need) => wanted.add(need));
+  return STEPS.filter(({ name }) => wanted.has(name));
+}
+
+async function timed(run) {
+  const started = Date.now();
+  const result = await run().catch((error) => {
+    if (!(error instanceof StepFailed)) throw error;
+    if (error.output) console.log(error.output.trimEnd());
+    console.log(`failed: ${error.message}`);
+    return { ...error.counts, outcome: "failed" };
+  });
+  const { outcome = "passed", passed = 0, failed = outcome === "passed" ? 0 : 1 } = result ?? {};
+  return { outcome, passed, failed: outcome === "passed" ? failed : Math.max(failed, 1), milliseconds: Date.now() - started };
+}
+
+/** The table of the steps, and one line that counts tests and failed steps. */
+export function summary(results) {
+  const rows = [...results].map(([name, { outcome, passed, milliseconds }]) => {
+    const tests = passed > 0 ? `${passed} passed` : "";
+    return `${name.padEnd(12)}${outcome.padEnd(8)}${duration(milliseconds).padStart(13)}   ${tests}`.trimEnd();
+  });
+  const sum = (key) => [...results.values()].reduce((total, result) => total + result[key], 0);
+  const total = duration(sum("milliseconds"));
+  return `${rows.join("\n")}\n${"total".padEnd(20)}${total.padStart(13)}\n\n${sum("passed")} passed, ${sum("failed")} failed`;
+}
+
+// the kinds of step --------------------------------------------------------------------------------------------
+
+/** Runs cargo in the terminal; answers what nextest or libtest counted. */
+async function cargo(...args) {
+  const output = await passThrough(["cargo", ...args]);
+  return { passed: testsPassed(output) };
+}
+
+/** The tests that nextest or libtest say have passed. */
+export function testsPassed(output) {
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const counts = [...plain.matchAll(/tests? run: (\d+) passed|^test result: ok\. (\d+) passed/gm)];
+  return counts.reduce((total, [, nextest, libtest]) => total + Number(nextest ?? libtest), 0);
+}
+
+/** Runs a cargo command for the package and for the fuzz targets, which are a package of their own. */
+async function everyCrate(run) {
+  const crates = [[], ["--manifest-path", "fuzz/Cargo.toml"]].filter(([, manifest]) => !manifest || existsSync(at(manifest)));
+  for (const crate of crates) await run(crate);
+}
+
+async function buildWorker() {
+  const size = await build();
+  console.log(sizeTable(size));
+  refuseOversize(size);
+}
+
+async function nodeTests(folder, filter) {
+  const files = existsSync(at(folder)) ? readdirSync(at(folder)).filter((name) => name.endsWith(".test.mjs")).sort() : [];
+  const chosen = files.filter((name) => filter.length === 0 || filter.some((part) => `${folder}/${name}`.includes(part)));
+  if (chosen.length === 0) return { passed: 0 };
+  const scratch = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
+  const countFile = path.join(scratch, "counts.json");
+  const reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout", `--test-reporter=${at("scripts/lib/count-reporter.mjs")}`, `--test-reporter-destination=${countFile}`];
+  const counts = () => {
+    const { passed, failed, cancelled } = JSON.parse(existsSync(countFile) ? readFileSync(countFile, "utf8") || "{}" : "{}");
+    return { passed, failed: failed + cancelled || undefined };
+  };
+  try {
+    await passThrough([pinnedNode, "--test", "--test-concurrency=2", `--test-timeout=${FILE_TIMEOUT_MS}`, ...reporters, ...chosen.map((name) => `${folder}/${name}`)]);
+    return { passed: counts().passed };
+  } catch (error) {
+    if (error instanceof StepFailed) error.counts = counts();
+    throw error;
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Runs a command whose output goes to the terminal and is also answered. */
+function passThrough([program, ...args]) {
+  const terminal = process.stdout.isTTY;
+  const env = toolEnv(terminal ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {});
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+      from.setEncoding("utf8").on("data", (chunk) => {
+        to.write(chunk);
+        output += chunk;
+      });
+    }
+    const stop = (signal) => child.kill(signal);
+    process.on("SIGINT", stop).on("SIGTERM", stop);
+    child.on("error", (error) => reject(new StepFailed(`${program} could not be started: ${error.message}`)));
+    child.on("close", (code, signal) => {
+      process.off("SIGINT", stop).off("SIGTERM", stop);
+      if (code === 0) resolve(output);
+      else reject(new StepFailed(`${program} ${args[0]} ended with ${signal ?? `status ${code}`}`));
+    });
+  });
+}

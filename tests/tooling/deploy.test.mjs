@@ -1,0 +1,183 @@
+// scripts/lib/deploy.mjs: what must not ship, and the routes' switch (SEC-68, SEC-69).
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { promisify } from "node:util";
+import { parse as parseToml } from "smol-toml";
+import { effectiveConfig, failOpenNotice, failOpenRoutes, refuseUnshippable, shippingProblems } from "../../scripts/lib/deploy.mjs";
+import { at, pinnedNode } from "../../scripts/lib/project.mjs";
+
+/** The project's own file: the template, or what a deployer has made of it. */
+const project = () => parseToml(readFileSync(at("wrangler.toml"), "utf8"));
+
+/** A template that nobody has filled in. */
+const template = () =>
+  parseToml(`
+name = "edgeward"
+main = "build/worker.js"
+no_bundle = true
+workers_dev = false
+preview_urls = false
+routes = [{ pattern = "app.example.com/*", zone_name = "example.com" }]
+kv_namespaces = [{ binding = "EDGEWARD_KV", id = "REPLACE_WITH_KV_NAMESPACE_ID" }]
+durable_objects.bindings = [{ name = "EDGEWARD_ONCE", class_name = "Once" }]
+ratelimits = [{ name = "EDGEWARD_LIMIT" }, { name = "EDGEWARD_FAILURE_LIMIT" }]
+[vars.EDGEWARD_SITE_APP]
+hosts = ["app.example.com"]
+upstream = "https://origin.example.com"
+login_url = "https://www.example.com/login"
+[env.local.vars.EDGEWARD_SITE_APP]
+hosts = ["127.0.0.1:8787"]
+upstream = "http://127.0.0.1:8788"
+`);
+
+/** The template, filled in as a deployer would. */
+function filledIn() {
+  const config = effectiveConfig(template());
+  config.routes = [{ pattern: "app.ward.dev/*", zone_name: "ward.dev" }];
+  config.kv_namespaces[0].id = "0123456789abcdef0123456789abcdef";
+  Object.assign(config.vars.EDGEWARD_SITE_APP, {
+    hosts: ["app.ward.dev"],
+    upstream: "https://origin.ward.dev",
+    login_url: "https://www.ward.dev/login",
+  });
+  return config;
+}
+
+/** The paths of the problems after a change to a configuration that is in order. */
+function pathsAfter(change, env) {
+  const config = filledIn();
+  change(config);
+  return shippingProblems(config, env).map(({ path }) => path);
+}
+
+describe("the project's wrangler.toml", () => {
+  test("workers_dev_and_preview_urls_are_off", () => {
+    for (const env of ["", "local"]) {
+      const config = effectiveConfig(project(), env);
+      assert.equal(config.workers_dev, false);
+      assert.equal(config.preview_urls, false);
+    }
+  });
+
+  test("logs no request URLs", () => {
+    assert.equal(effectiveConfig(project()).observability.logs.invocation_logs, false);
+  });
+
+  test("has nothing that must not ship but what a deployer fills in", () => {
+    for (const { path } of shippingProblems(effectiveConfig(project()))) assert.match(path, /^(kv_namespaces\.EDGEWARD_KV\.id|routes|vars\.EDGEWARD_SITE_.*)$/);
+  });
+});
+
+describe("a template", () => {
+  const PLACEHOLDERS = ["kv_namespaces.EDGEWARD_KV.id", "routes", "vars.EDGEWARD_SITE_APP.hosts", "vars.EDGEWARD_SITE_APP.upstream", "vars.EDGEWARD_SITE_APP.login_url"];
+
+  test("is refused for every placeholder in it", () => {
+    assert.deepEqual(shippingProblems(effectiveConfig(template())).map(({ path }) => path), PLACEHOLDERS);
+    assert.throws(() => refuseUnshippable(effectiveConfig(template()), "", false), ({ message }) => {
+      assert.match(message, /must not be deployed like this/);
+      for (const path of PLACEHOLDERS) assert.ok(message.includes(`\n  - ${path}: `), path);
+      return true;
+    });
+  });
+
+  test("passes a dry run with the same list as a warning", () => {
+    const warning = refuseUnshippable(effectiveConfig(template()), "", true);
+    assert.match(warning, /a real deployment would be refused/);
+    for (const path of PLACEHOLDERS) assert.ok(warning.includes(`\n  - ${path}: `), path);
+  });
+
+  test("filled in, may ship", () => {
+    assert.equal(refuseUnshippable(filledIn(), "", false), null);
+  });
+});
+
+describe("what must not ship", () => {
+  const CASES = [
+    ["a workers.dev address", (config) => (config.workers_dev = true), ["workers_dev"]],
+    ["a workers.dev address by default", (config) => delete config.workers_dev, ["workers_dev"]],
+    ["preview addresses", (config) => (config.preview_urls = true), ["preview_urls"]],
+    ["preview addresses by default", (config) => delete config.preview_urls, ["preview_urls"]],
+    ["a file that the tests have not run", (config) => (config.main = "src/edge/entry.js"), ["main"]],
+    ["a second bundling", (config) => delete config.no_bundle, ["no_bundle"]],
+    ["no KV", (config) => (config.kv_namespaces = []), ["kv_namespaces"]],
+    ["no Durable Object", (config) => delete config.durable_objects, ["durable_objects.bindings"]],
+    ["no limits", (config) => delete config.ratelimits, ["ratelimits", "ratelimits"]],
+    ["no route", (config) => (config.routes = []), ["routes"]],
+    ["no site", (config) => (config.vars = {}), ["vars"]],
+    ["a host that no route leads to", (config) => config.vars.EDGEWARD_SITE_APP.hosts.push("other.ward.dev"), ["vars.EDGEWARD_SITE_APP.hosts"]],
+    ["this machine as host", (config) => config.vars.EDGEWARD_SITE_APP.hosts.push("127.0.0.1:8787"), ["vars.EDGEWARD_SITE_APP.hosts"]],
+    ["this machine as origin", (config) => (config.vars.EDGEWARD_SITE_APP.upstream = "http://localhost:8788"), ["vars.EDGEWARD_SITE_APP.upstream"]],
+    ["a secret as a variable", (config) => (config.vars.EDGEWARD_KEY_SECRET_1 = "x"), ["vars.EDGEWARD_KEY_SECRET_1"]],
+    ["an API token as a variable", (config) => (config.vars.TOKEN = "ewt_abc"), ["vars.TOKEN"]],
+  ];
+  for (const [name, change, expected] of CASES) {
+    test(name, () => assert.deepEqual(pathsAfter(change), expected));
+  }
+
+  test("the local environment", () => {
+    const problems = shippingProblems(effectiveConfig(template(), "local"), "local");
+    assert.equal(problems[0].path, "env.local");
+  });
+});
+
+describe("what may ship", () => {
+  const CASES = [
+    ["a wildcard route", (config) => (config.routes = ["*.ward.dev/*"])],
+    ["a single route", (config) => Object.assign(config, { route: "app.ward.dev/*", routes: undefined })],
+    ["a custom domain", (config) => (config.routes = [{ pattern: "app.ward.dev", custom_domain: true }])],
+    ["several sites", (config) => {
+      config.routes.push({ pattern: "wiki.ward.dev/*", zone_name: "ward.dev" });
+      config.vars.EDGEWARD_SITE_WIKI = { ...config.vars.EDGEWARD_SITE_APP, hosts: ["wiki.ward.dev"] };
+    }],
+  ];
+  for (const [name, change] of CASES) {
+    test(name, () => assert.deepEqual(pathsAfter(change), []));
+  }
+});
+
+describe("environments", () => {
+  test("take bindings from their own table only, and the rest from the top level", () => {
+    const config = { ...filledIn(), env: { staging: { routes: ["staging.ward.dev/*"] } } };
+    const staging = effectiveConfig(config, "staging");
+    assert.equal(staging.workers_dev, false);
+    assert.equal(staging.kv_namespaces, undefined);
+    assert.equal(staging.name, "edgeward-staging");
+    assert.ok(shippingProblems(staging, "staging").some(({ path }) => path === "kv_namespaces"));
+  });
+
+  test("that do not exist are refused", () => {
+    assert.throws(() => effectiveConfig(filledIn(), "nowhere"), /no \[env\.nowhere\]/);
+  });
+});
+
+describe("fail open", () => {
+  test("every_deployment_announces_the_switch", () => {
+    const notice = failOpenNotice(filledIn());
+    assert.match(notice, /FAIL CLOSED \(app\.ward\.dev\/\*\)/);
+    assert.match(notice, /Request limit failure mode/);
+    assert.match(notice, /"request_limit_fail_open": false/);
+    assert.match(notice, /x-edgeward-assertion/);
+  });
+
+  test("open_routes_of_this_worker_are_found", () => {
+    const routes = [
+      { pattern: "app.ward.dev/*", script: "edgeward", request_limit_fail_open: true },
+      { pattern: "wiki.ward.dev/*", script: "edgeward", request_limit_fail_open: false },
+      { pattern: "old.ward.dev/*", script: "edgeward" },
+      { pattern: "other.ward.dev/*", script: "something-else", request_limit_fail_open: true },
+    ];
+    assert.deepEqual(failOpenRoutes(routes, "edgeward"), ["app.ward.dev/*", "old.ward.dev/*"]);
+  });
+});
+
+test("npm run deploy -- --dry-run goes through wrangler, without login or network", async () => {
+  const env = { ...process.env, CLOUDFLARE_API_TOKEN: "", HTTPS_PROXY: "http://127.0.0.1:9", HTTP_PROXY: "http://127.0.0.1:9" };
+  const { stdout } = await promisify(execFile)(pinnedNode, [at("scripts/deploy.mjs"), "--dry-run"], { cwd: at(), env });
+  assert.match(stdout, /^limit +307,200 B/m);
+  assert.match(stdout, /edgeward\.wasm/);
+  assert.match(stdout, /env\.EDGEWARD_ONCE \(Once\)/);
+  assert.match(stdout, /--dry-run: exiting now/);
+  assert.match(stdout, /FAIL CLOSED/);
+});

@@ -1,0 +1,133 @@
+// scripts/lib: the pieces that the scripts are made of.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { describe, test } from "node:test";
+import { refuseOversize, SIZE_LIMIT, sizes, sizeTable } from "../../scripts/lib/build.mjs";
+import { at, cargoLockVersion, duration, pinnedNode, toolEnv, wasmBindgenVersion } from "../../scripts/lib/project.mjs";
+import { capture, StepFailed } from "../../scripts/lib/step.mjs";
+import { summary, testsPassed } from "../../scripts/lib/test.mjs";
+
+describe("capture", () => {
+  test("answers stdout", async () => {
+    assert.equal(await capture(["sh", "-c", "echo out; echo err >&2"]), "out\n");
+  });
+
+  test("a failing command carries everything it wrote", async () => {
+    await assert.rejects(capture(["sh", "-c", "echo out; echo err >&2; exit 3"]), (error) => {
+      assert.ok(error instanceof StepFailed);
+      assert.match(error.message, /ended with status 3$/);
+      assert.match(error.output, /out/);
+      assert.match(error.output, /err/);
+      return true;
+    });
+  });
+
+  test("a program that is not there is told by name", async () => {
+    await assert.rejects(capture(["no-such-program-here"]), /no-such-program-here could not be started/);
+  });
+
+  test("the last line is offered without colours", async () => {
+    const lines = [];
+    await capture(["printf", "\\033[1;32m   Compiling\\033[0m one v1\\n"], { onLine: (line) => lines.push(line) });
+    assert.deepEqual(lines, ["Compiling one v1"]);
+  });
+});
+
+describe("the Worker's size", () => {
+  const weights = (gzip) => ({ wasm: { raw: 400_000, gzip: gzip - 10 }, js: { raw: 20, gzip: 10 }, total: { raw: 400_020, gzip } });
+
+  test("the limit is 300 KB, and at the limit is allowed", () => {
+    assert.equal(SIZE_LIMIT, 307_200);
+    refuseOversize(weights(307_200));
+    assert.throws(() => refuseOversize(weights(307_201)), /weighs 307201 bytes gzip, 1 over the limit of 307200/);
+  });
+
+  test("the table names both parts, the total and the limit", () => {
+    const table = sizeTable(weights(153_600));
+    assert.match(table, /^Worker +raw +gzip$/m);
+    assert.match(table, /^Wasm +400,000 B +153,590 B$/m);
+    assert.match(table, /^JS +20 B +10 B$/m);
+    assert.match(table, /^total +400,020 B +153,600 B$/m);
+    assert.match(table, /^limit +307,200 B +50\.0 % used$/m);
+  });
+
+  test("what was built is weighed as files", () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "edgeward-size-"));
+    try {
+      const files = { wasm: path.join(folder, "w"), js: path.join(folder, "j") };
+      writeFileSync(files.wasm, "a".repeat(10_000));
+      writeFileSync(files.js, "b");
+      const size = sizes(files);
+      assert.equal(size.total.raw, 10_001);
+      assert.ok(size.wasm.gzip < 100);
+      assert.equal(size.total.gzip, size.wasm.gzip + size.js.gzip);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("the build in build/ holds the limit", () => {
+    refuseOversize(sizes({ wasm: at("build/edgeward.wasm"), js: at("build/worker.js") }));
+  });
+});
+
+describe("versions", () => {
+  test("the version of wasm-bindgen is that of Cargo.lock", () => {
+    const lock = '[[package]]\nname = "wasm-bindgen-macro"\nversion = "9.9.9"\n\n[[package]]\nname = "wasm-bindgen"\nversion = "0.2.1"\n';
+    assert.equal(cargoLockVersion(lock, "wasm-bindgen"), "0.2.1");
+    assert.throws(() => cargoLockVersion(lock, "serde"), /no package serde/);
+    assert.match(wasmBindgenVersion(), /^0\.2\.\d+$/);
+  });
+
+  test("one Node is pinned, for every platform the same, and it is the one that runs this", () => {
+    const { optionalDependencies } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+    const versions = new Set(Object.values(optionalDependencies));
+    assert.equal(versions.size, 1);
+    assert.equal(execFileSync(pinnedNode, ["--version"], { encoding: "utf8" }).trim(), `v${[...versions][0]}`);
+    assert.equal(process.version, `v${[...versions][0]}`);
+  });
+
+  test("every dependency is pinned exactly, and the lock file names no registry", () => {
+    const { devDependencies, optionalDependencies } = JSON.parse(readFileSync(at("package.json"), "utf8"));
+    for (const [name, version] of Object.entries({ ...devDependencies, ...optionalDependencies })) assert.match(version, /^\d+\.\d+\.\d+(-\S+)?$/, name);
+    assert.doesNotMatch(readFileSync(at("package-lock.json"), "utf8"), /"resolved"/);
+  });
+});
+
+test("tools find ours first, and wrangler is neither curious nor chatty", () => {
+  const env = toolEnv({ MORE: "1" });
+  const folders = env.PATH.split(path.delimiter);
+  assert.equal(folders[0], at(".tools/bin"));
+  assert.ok(!folders.includes(at("node_modules/.bin")));
+  assert.equal(env.WRANGLER_SEND_METRICS, "false");
+  assert.equal(env.CLOUDFLARE_CF_FETCH_ENABLED, "false");
+  assert.equal(env.MORE, "1");
+});
+
+test("durations are short", () => {
+  assert.equal(duration(1_340), "1.3 s");
+  assert.equal(duration(125_900), "2 min 05 s");
+});
+
+describe("npm test's summary", () => {
+  test("counts what nextest and libtest say", () => {
+    assert.equal(testsPassed("     Summary [   0.1s] 41 tests run: 40 passed, 1 failed, 2 skipped\n"), 40);
+    assert.equal(testsPassed("\x1b[32;1m     Summary\x1b[0m [   0.1s] \x1b[1m1\x1b[0m test run: \x1b[1m1\x1b[0m \x1b[32;1mpassed\x1b[0m, 0 skipped\n"), 1);
+    assert.equal(testsPassed("test result: ok. 3 passed; 0 failed; 0 ignored\ntest result: ok. 2 passed; 0 failed\n"), 5);
+  });
+
+  test("ends with one line over all steps", () => {
+    const text = summary(new Map([
+      ["clippy", { outcome: "passed", passed: 0, failed: 0, milliseconds: 1_000 }],
+      ["native", { outcome: "passed", passed: 30, failed: 0, milliseconds: 2_000 }],
+      ["edge", { outcome: "failed", passed: 11, failed: 2, milliseconds: 61_000 }],
+    ]));
+    assert.match(text, /^native +passed +2\.0 s +30 passed$/m);
+    assert.match(text, /^edge +failed +1 min 01 s +11 passed$/m);
+    assert.match(text, /^total +1 min 04 s$/m);
+    assert.equal(text.split("\n").at(-1), "41 passed, 2 failed");
+  });
+});
