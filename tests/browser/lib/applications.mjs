@@ -42,7 +42,7 @@ export async function installPython() {
   const requirements = at("tests/browser/requirements.txt");
   await installOnce("flask", FLASK_VENV, [requirements, path.join(FLASK, "requirements.txt")], async () => {
     rmSync(FLASK_VENV, { recursive: true, force: true });
-    await runStep("browser", "virtual environment for examples/flask", ["python3", "-m", "venv", FLASK_VENV]);
+    await runStep("browser", "virtual environment for examples/flask (Python 3.10 or newer)", ["python3", "-m", "venv", FLASK_VENV]);
     const pip = [path.join(FLASK_VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements];
     await runStep("browser", "pip install for examples/flask", pip);
   });

@@ -52,6 +52,7 @@ export async function startStage({ siteNames, applicationNames, sites, withBrows
       /** A fresh browser profile. Whatever a page complains about is in its `complaints`. */
       async visitor(options = {}) {
         const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1000, height: 720 }, ...options });
+        context.setDefaultTimeout(10_000);
         const complaints = [];
         context.on("console", (message) => {
           if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
