@@ -1,0 +1,313 @@
+// An HTTP client for tests: it sends exactly the headers it is told to send, in that order,
+// follows no redirect and keeps every header of the answer.
+
+import { createHash, randomBytes } from "node:crypto";
+import http from "node:http";
+import net from "node:net";
+
+/** Sends one request and reads the whole answer. `headers` is a list of pairs; values are Latin-1, one character per byte. */
+export async function send({ port, method = "GET", path = "/", headers = [], body, agent }) {
+  const exchange = open({ port, method, path, headers, agent, body });
+  exchange.end();
+  const answer = await exchange.answer;
+  return new Answer(answer, await readAll(answer));
+}
+
+/**
+ * Starts a request and leaves the body open: `write` and `end` go on with it, `answer` is the
+ * `http.IncomingMessage`, as soon as its head is there.
+ */
+export function open({ port, method = "GET", path = "/", headers = [], body, agent }) {
+  const list = [...headers];
+  const has = (name) => list.some(([key]) => key.toLowerCase() === name);
+  const bytes = body === undefined ? undefined : Buffer.from(body);
+  if (bytes && !has("content-length") && !has("transfer-encoding")) list.push(["Content-Length", String(bytes.length)]);
+  const request = http.request({ host: "127.0.0.1", port, method, path, headers: list, agent });
+  const answer = new Promise((resolve, reject) => {
+    request.on("response", resolve);
+    request.on("error", reject);
+  });
+  answer.catch(() => {});
+  return {
+    request,
+    answer,
+    write: (chunk) => new Promise((resolve, reject) => request.write(chunk, (error) => (error ? reject(error) : resolve()))),
+    end: () => request.end(bytes),
+  };
+}
+
+/** Sends bytes as they are, for what no HTTP library would send. Gives `undefined` when the connection ends without an answer. */
+export function sendRaw({ port, text }) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, "127.0.0.1");
+    const chunks = [];
+    socket.on("data", (chunk) => chunks.push(chunk));
+    socket.on("error", (error) => (error.code === "ECONNRESET" ? resolve(parseAnswer(Buffer.concat(chunks))) : reject(error)));
+    socket.on("end", () => socket.end());
+    socket.on("close", () => resolve(parseAnswer(Buffer.concat(chunks))));
+    socket.write(Buffer.from(text, "latin1"));
+  });
+}
+
+function parseAnswer(bytes) {
+  const headEnd = bytes.indexOf("\r\n\r\n");
+  if (headEnd < 0) return undefined;
+  const [statusLine, ...lines] = bytes.subarray(0, headEnd).toString("latin1").split("\r\n");
+  const rawHeaders = lines.flatMap((line) => {
+    const colon = line.indexOf(":");
+    return [line.slice(0, colon), line.slice(colon + 1).trim()];
+  });
+  let body = bytes.subarray(headEnd + 4);
+  if (/^transfer-encoding:\s*chunked$/im.test(lines.join("\n"))) body = dechunk(body);
+  return new Answer({ statusCode: Number(statusLine.split(" ")[1]), rawHeaders }, body);
+}
+
+function dechunk(bytes) {
+  const parts = [];
+  for (let at = 0; at < bytes.length; ) {
+    const lineEnd = bytes.indexOf("\r\n", at);
+    const size = Number.parseInt(bytes.subarray(at, lineEnd).toString("latin1"), 16);
+    if (!size) break;
+    parts.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size));
+    at = lineEnd + 2 + size + 2;
+  }
+  return Buffer.concat(parts);
+}
+
+async function readAll(stream) {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** A list of header pairs with look-up by name in any case. */
+export class Headers {
+  constructor(rawHeaders) {
+    this.list = [];
+    for (let i = 0; i < rawHeaders.length; i += 2) this.list.push([rawHeaders[i], rawHeaders[i + 1]]);
+  }
+  all(name) {
+    return this.list.filter(([key]) => key.toLowerCase() === name.toLowerCase()).map(([, value]) => value);
+  }
+  /** The value of a header, `undefined` when absent; repeated ones are joined by a comma. */
+  get(name) {
+    const values = this.all(name);
+    return values.length ? values.join(", ") : undefined;
+  }
+  get names() {
+    return this.list.map(([key]) => key.toLowerCase());
+  }
+}
+
+/** A whole answer. */
+export class Answer {
+  constructor({ statusCode, rawHeaders }, body) {
+    this.status = statusCode;
+    this.headers = new Headers(rawHeaders);
+    this.body = body;
+  }
+  get text() {
+    return this.body.toString("utf8");
+  }
+  get json() {
+    return JSON.parse(this.text);
+  }
+  get location() {
+    return this.headers.get("location");
+  }
+  get type() {
+    return (this.headers.get("content-type") ?? "").split(";")[0].trim();
+  }
+  /** The cookies that this answer sets, see `parseSetCookie`. */
+  get cookies() {
+    return this.headers.all("set-cookie").map(parseSetCookie);
+  }
+  cookie(name) {
+    return this.cookies.find((cookie) => cookie.name === name);
+  }
+  /** What the origin saw, when the answer is the origin's default one. */
+  get seen() {
+    const seen = this.json;
+    if (seen.origin !== "edgeward-test") throw new Error(`not an answer of the origin: ${this.status} ${this.text.slice(0, 300)}`);
+    return new Seen(seen);
+  }
+  /** For messages of assertions. */
+  toString() {
+    return `${this.status} ${JSON.stringify(this.headers.list)}\n${this.text.slice(0, 1000)}`;
+  }
+}
+
+/** One request as the origin received it. */
+export class Seen {
+  constructor({ method, url, headers, body }) {
+    this.method = method;
+    this.url = url;
+    this.headers = new Headers(headers);
+    this.body = body;
+  }
+  get path() {
+    return this.url.split("?", 1)[0];
+  }
+  /** The bytes after the first `?`; `undefined` without one. */
+  get query() {
+    const at = this.url.indexOf("?");
+    return at < 0 ? undefined : this.url.slice(at + 1);
+  }
+  header(name) {
+    return this.headers.get(name);
+  }
+}
+
+/** One `Set-Cookie` taken apart: attribute names in lower case, `true` for those without a value. */
+export function parseSetCookie(raw) {
+  const [pair, ...rest] = raw.split(";").map((part) => part.trim());
+  const equals = pair.indexOf("=");
+  const attributes = {};
+  for (const part of rest) {
+    const at = part.indexOf("=");
+    attributes[(at < 0 ? part : part.slice(0, at)).toLowerCase()] = at < 0 ? true : part.slice(at + 1);
+  }
+  const cookie = { raw, name: pair.slice(0, equals), value: pair.slice(equals + 1), attributes };
+  const past = attributes.expires !== undefined && new Date(attributes.expires) < new Date();
+  cookie.cleared = cookie.value === "" && (attributes["max-age"] === "0" || past);
+  cookie.pair = `${cookie.name}=${cookie.value}`;
+  return cookie;
+}
+
+/** The attributes that say which cookie is meant and how it is kept: all but the lifetime. */
+export function cookieAttributes(cookie) {
+  const { "max-age": _maxAge, expires: _expires, ...rest } = cookie.attributes;
+  if (typeof rest.samesite === "string") rest.samesite = rest.samesite.toLowerCase();
+  return rest;
+}
+
+/** A cookie jar for one host: enough for a browser that stays on one site. */
+export class Jar {
+  #cookies = new Map();
+  /** Takes over what an answer sets and clears. */
+  take(answer) {
+    for (const cookie of answer.cookies) {
+      if (cookie.cleared) this.#cookies.delete(cookie.name);
+      else this.#cookies.set(cookie.name, cookie.value);
+    }
+    return answer;
+  }
+  set(name, value) {
+    this.#cookies.set(name, value);
+  }
+  get(name) {
+    return this.#cookies.get(name);
+  }
+  get header() {
+    return [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+  }
+}
+
+/** Opens a WebSocket by hand: `{ status }` when refused, else `{ status: 101, headers, echo, close }`. */
+export function openWebSocket({ port, path = "/", headers = [] }) {
+  const key = randomBytes(16).toString("base64");
+  const list = [...headers, ["Connection", "Upgrade"], ["Upgrade", "websocket"], ["Sec-WebSocket-Version", "13"], ["Sec-WebSocket-Key", key]];
+  return new Promise((resolve, reject) => {
+    const request = http.request({ host: "127.0.0.1", port, path, headers: list });
+    request.on("error", reject);
+    request.on("response", async (answer) => resolve(new Answer(answer, await readAll(answer))));
+    request.on("upgrade", (answer, socket, head) => {
+      const frames = frameReader(socket, head);
+      resolve({
+        status: answer.statusCode,
+        headers: new Headers(answer.rawHeaders),
+        accepted: new Headers(answer.rawHeaders).get("sec-websocket-accept") === acceptKey(key),
+        echo(text) {
+          socket.write(frame(Buffer.from(text), { mask: true }));
+          return frames.next();
+        },
+        close: () => socket.destroy(),
+      });
+    });
+    request.end();
+  });
+}
+
+/** RFC 6455 section 4.2.2: what the server answers to a key. */
+export function acceptKey(key) {
+  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+}
+
+/** One text frame (RFC 6455 section 5.2) of less than 64 KB. */
+export function frame(payload, { mask = false, opcode = 1 } = {}) {
+  const length = payload.length < 126 ? Buffer.from([payload.length]) : Buffer.from([126, payload.length >> 8, payload.length & 255]);
+  length[0] |= mask ? 128 : 0;
+  const head = Buffer.concat([Buffer.from([128 | opcode]), length]);
+  if (!mask) return Buffer.concat([head, payload]);
+  const masking = randomBytes(4);
+  return Buffer.concat([head, masking, Buffer.from(payload.map((byte, i) => byte ^ masking[i & 3]))]);
+}
+
+/** Reads the text frames of a socket one by one. */
+export function frameReader(socket, head = Buffer.alloc(0)) {
+  let buffer = head;
+  let wake = () => {};
+  let ended = false;
+  socket.on("data", (chunk) => {
+    buffer = Buffer.concat([buffer, chunk]);
+    wake();
+  });
+  for (const event of ["close", "error"]) {
+    socket.on(event, () => {
+      ended = true;
+      wake();
+    });
+  }
+  const take = () => {
+    if (buffer.length < 2) return undefined;
+    const opcode = buffer[0] & 15;
+    const masked = buffer[1] & 128;
+    let length = buffer[1] & 127;
+    let at = 2;
+    if (length === 126) {
+      if (buffer.length < 4) return undefined;
+      length = buffer.readUInt16BE(2);
+      at = 4;
+    }
+    const masking = masked ? buffer.subarray(at, at + 4) : undefined;
+    if (masked) at += 4;
+    if (buffer.length < at + length) return undefined;
+    let payload = buffer.subarray(at, at + length);
+    if (masking) payload = Buffer.from(payload.map((byte, i) => byte ^ masking[i & 3]));
+    buffer = buffer.subarray(at + length);
+    return { opcode, text: payload.toString("utf8") };
+  };
+  return {
+    async next() {
+      for (;;) {
+        const found = take();
+        if (found?.opcode === 1) return found.text;
+        if (found?.opcode === 8 || (!found && ended)) return undefined;
+        if (!found) await new Promise((resolve) => (wake = resolve));
+      }
+    },
+  };
+}
+
+/** The one form of a page: `{ method, action, fields }`. */
+export function formOf(answer) {
+  const forms = [...answer.text.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)];
+  if (forms.length !== 1) throw new Error(`expected one form, found ${forms.length}: ${answer}`);
+  const [, attributes, content] = forms[0];
+  const fields = {};
+  for (const [, input] of content.matchAll(/<(?:input|button)\b([^>]*)>/g)) {
+    const name = attribute(input, "name");
+    if (name !== undefined) fields[name] = attribute(input, "value") ?? "";
+  }
+  return { method: (attribute(attributes, "method") ?? "get").toLowerCase(), action: attribute(attributes, "action"), fields };
+}
+
+function attribute(text, name) {
+  const found = new RegExp(`\\b${name}=(?:"([^"]*)"|([^\\s">]+))`).exec(text);
+  const value = found?.[1] ?? found?.[2];
+  return value?.replace(/&(#x?[0-9a-f]+|\w+);/gi, (_, entity) => {
+    const named = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+    if (!entity.startsWith("#")) return named[entity];
+    return String.fromCodePoint(entity[1].toLowerCase() === "x" ? Number.parseInt(entity.slice(2), 16) : Number(entity.slice(1)));
+  });
+}

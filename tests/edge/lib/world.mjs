@@ -1,0 +1,411 @@
+// A whole world for a test file: the built Worker in workerd (by Miniflare), its KV and Durable
+// Object, and a recording HTTP origin behind it.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import http from "node:http";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { Miniflare } from "miniflare";
+import { open, openWebSocket, send } from "./http.mjs";
+import { startOrigin } from "./origin.mjs";
+
+const PROJECT = fileURLToPath(new URL("../../../", import.meta.url));
+const BUILD = process.env.EDGEWARD_BUILD_DIR ?? path.join(PROJECT, "build");
+const ADMIN_BINARY = process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
+const COMPATIBILITY_DATE = "2026-11-01";
+
+/** What a top-level navigation of a browser sends. */
+export const NAVIGATION = [
+  ["Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+  ["Sec-Fetch-Mode", "navigate"],
+  ["Sec-Fetch-Dest", "document"],
+  ["Sec-Fetch-Site", "none"],
+];
+/** What `fetch` of a page's own script sends. */
+export const SCRIPT = [
+  ["Accept", "*/*"],
+  ["Sec-Fetch-Mode", "cors"],
+  ["Sec-Fetch-Dest", "empty"],
+  ["Sec-Fetch-Site", "same-origin"],
+];
+/** What a client that is no browser sends. */
+export const CLIENT = [["Accept", "application/json"]];
+
+/** A secret that satisfies every rule for secrets. */
+export const newSecret = () => randomBytes(32).toString("base64url");
+
+/**
+ * The settings of a site that a test does not care about. Every site of a world has these, under
+ * the host `<name>.example.test`, except for what the test says; `undefined` leaves a key out.
+ */
+export const siteDefaults = (name, origin) => ({
+  hosts: [`${name.toLowerCase()}.example.test`],
+  upstream: origin.url,
+  sources: ["session", "sso_cookie", "query", "bearer"],
+  unauthenticated: "deny",
+  sso_cookie: { name: "ls_auth_token" },
+  query: { single_use: false, user_switch: "confirm" },
+  identity_headers: ["x-forwarded", "remote"],
+});
+
+/**
+ * Starts a world.
+ *
+ * - `sites`: name → settings over `siteDefaults`; without it one site, `APP`
+ * - `edgeward`: the global settings
+ * - `secrets`: family → number → value, over one generated secret per family (`null` for none)
+ * - `vars`: any further variables
+ * - `isolates`: how many Workers run the same configuration over the same KV (as Cloudflare does)
+ * - `limits`: `{ calls, failures }` per minute; far away by default
+ * - `variants`: name → options as above: differently configured Workers beside the first
+ */
+export async function startWorld(options = {}) {
+  const world = new World(options);
+  await world.start();
+  return world;
+}
+
+class World {
+  #options;
+  #miniflare;
+  #folder = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
+  #agent = new http.Agent({ keepAlive: true });
+  #apiTokens = new Map();
+  #ports = new Map();
+  #stopped = false;
+
+  constructor(options) {
+    this.#options = options;
+    /** Every line that the Worker and its runtime wrote: `{ level, message }`. */
+    this.logs = [];
+  }
+
+  async start() {
+    this.origin = await startOrigin();
+    await this.#run();
+  }
+
+  /** The secrets by family and number: what the Worker has as `EDGEWARD_<FAMILY>_SECRET_<n>`. */
+  get secrets() {
+    this.#options.secrets ??= {};
+    const families = {};
+    for (const family of ["session", "token", "key"]) {
+      if (this.#options.secrets[family] === undefined) this.#options.secrets[family] = { 1: newSecret() };
+      families[family] = this.#options.secrets[family] ?? {};
+    }
+    return families;
+  }
+
+  #environment({ sites = { APP: {} }, edgeward = {}, vars = {}, secrets }) {
+    const environment = { EDGEWARD: { type: "json", value: edgeward } };
+    for (const [name, settings] of Object.entries(sites)) {
+      const value = JSON.parse(JSON.stringify({ ...siteDefaults(name, this.origin), ...settings }));
+      environment[`EDGEWARD_SITE_${name}`] = { type: "json", value };
+    }
+    for (const [family, values] of Object.entries({ ...this.secrets, ...secrets })) {
+      for (const [number, value] of Object.entries(values ?? {})) {
+        environment[`EDGEWARD_${family.toUpperCase()}_SECRET_${number}`] = { type: "text", value };
+      }
+    }
+    for (const [name, value] of Object.entries(vars)) {
+      environment[name] = typeof value === "string" ? { type: "text", value } : { type: "json", value };
+    }
+    return environment;
+  }
+
+  #worker(name, options, first) {
+    const { calls = 1_000_000, failures = 1_000_000 } = options.limits ?? {};
+    const limit = (namespace, simple) => ({ type: "rate-limit", namespace, simple: { limit: simple, period: 60 } });
+    return {
+      config: {
+        name,
+        compatibilityDate: COMPATIBILITY_DATE,
+        manifest: {
+          mainModule: "worker.js",
+          modulesRoot: BUILD,
+          modules: {
+            "worker.js": { type: "esm", contents: readFileSync(path.join(BUILD, "worker.js"), "utf8") },
+            ...(existsSync(path.join(BUILD, "edgeward.wasm"))
+              ? { "edgeward.wasm": { type: "wasm", contents: readFileSync(path.join(BUILD, "edgeward.wasm")) } }
+              : {}),
+          },
+        },
+        env: {
+          EDGEWARD_KV: { type: "kv", id: "edgeward" },
+          EDGEWARD_ONCE: { type: "durable-object", worker: first, exportName: "Once" },
+          EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
+          EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
+          ...this.#environment(options),
+        },
+        ...(name === first ? { exports: { Once: { type: "durable-object", storage: "sqlite" } } } : {}),
+      },
+      dev: {
+        unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+        stripCfConnectingIp: false,
+      },
+    };
+  }
+
+  #miniflareOptions() {
+    const names = Array.from({ length: this.#options.isolates ?? 1 }, (_, i) => (i === 0 ? "edge" : `edge-${i + 1}`));
+    const workers = names.map((name) => this.#worker(name, this.#options, names[0]));
+    for (const [name, variant] of Object.entries(this.#options.variants ?? {})) workers.push(this.#worker(name, variant, names[0]));
+    return {
+      host: "127.0.0.1",
+      port: 0,
+      cf: false,
+      logRequests: false,
+      resourcePersistencePath: this.#folder,
+      handleStructuredLogs: ({ level, message }) => this.logs.push({ level, message }),
+      workers,
+    };
+  }
+
+  async #run() {
+    const options = this.#miniflareOptions();
+    if (this.#miniflare) await this.#miniflare.setOptions(options);
+    else this.#miniflare = new Miniflare(options);
+    this.#entry = await this.#miniflare.ready;
+    this.#agent.destroy();
+    this.#agent = new http.Agent({ keepAlive: true });
+    for (const { config } of options.workers) {
+      const url = await this.#miniflare.unsafeGetDirectURL(config.name);
+      this.#ports.set(config.name, Number(url.port));
+    }
+  }
+  #entry;
+
+  /** Starts the Worker anew, with cold caches, over the same KV; `changes` are laid over the options. */
+  async restart(changes = {}) {
+    this.#options = { ...this.#options, ...changes };
+    await this.#run();
+  }
+
+  /** The port of a Worker's own socket; bytes go to it unchanged. */
+  port(worker = "edge") {
+    return this.#ports.get(worker);
+  }
+
+  /** The port of Miniflare's entry socket, which can pretend https: it honours `X-Forwarded-Proto`, as the TLS end of a CDN. */
+  get entryPort() {
+    return Number(this.#entry.port);
+  }
+
+  /** The KV namespace as the Worker has it. */
+  get kv() {
+    return this.#miniflare.getKVNamespace("EDGEWARD_KV", "edge");
+  }
+
+  /** Every key and value of the KV namespace. */
+  async kvEntries() {
+    const kv = await this.kv;
+    const entries = [];
+    let cursor;
+    do {
+      const page = await kv.list({ cursor });
+      for (const { name } of page.keys) entries.push([name, await kv.get(name)]);
+      cursor = page.list_complete ? undefined : page.cursor;
+    } while (cursor);
+    return entries;
+  }
+
+  /** The Worker's log lines that are JSON objects with this `event`. */
+  events(event) {
+    return this.logs.flatMap(({ message }) => {
+      try {
+        const line = JSON.parse(message);
+        return event === undefined || line.event === event ? [line] : [];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  /** One site of the first Worker, or of another one by name. */
+  site(name = "APP", worker = "edge") {
+    const host = (this.#options.sites ?? { APP: {} })[name]?.hosts?.[0] ?? `${name.toLowerCase()}.example.test`;
+    return new Site(this, name, host, () => this.port(worker), () => this.#agent);
+  }
+
+  /** The first admin API token: made by `edgeward-admin` and put into KV, as a deployer would. */
+  async adminToken() {
+    if (!this.#apiTokens.has("first")) {
+      const printed = execFileSync(ADMIN_BINARY, ["token", "create", "--name", "test", "--scope", "admin", "--print-record"], { encoding: "utf8" });
+      const { token, key, value } = JSON.parse(printed);
+      await (await this.kv).put(key, typeof value === "string" ? value : JSON.stringify(value));
+      this.#apiTokens.set("first", token);
+    }
+    return this.#apiTokens.get("first");
+  }
+
+  /** An API token with these scopes; one per set of scopes and world. */
+  async apiToken(...scopes) {
+    if (scopes.length === 0 || scopes.join() === "admin") return this.adminToken();
+    const key = scopes.toSorted().join();
+    if (!this.#apiTokens.has(key)) {
+      const answer = await this.site(Object.keys(this.#options.sites ?? { APP: {} })[0]).admin("POST", "/api/sso/tokens", { name: key, scopes });
+      assert.equal(answer.status, 201, String(answer));
+      this.#apiTokens.set(key, answer.json.token);
+    }
+    return this.#apiTokens.get(key);
+  }
+
+  /** Resident memory of workerd in bytes. */
+  get memory() {
+    const pid = childProcesses().find(({ command }) => command.includes("workerd"))?.pid;
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024;
+  }
+
+  /**
+   * Stops everything, and fails when a secret or a credential was written to the log: every test
+   * file is a canary test in this way (SEC-63).
+   */
+  async stop() {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#agent.destroy();
+    await this.#miniflare?.dispose();
+    await this.origin?.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+    const log = this.logs.map(({ message }) => message).join("\n");
+    for (const [family, values] of Object.entries(this.secrets)) {
+      for (const value of Object.values(values)) assert.ok(value.length < 8 || !log.includes(value), `a ${family} secret was logged`);
+    }
+    assert.doesNotMatch(log, /ewt_[\w-]{8}/, "an API token was logged");
+    assert.doesNotMatch(log, /eyJ[\w-]{8}/, "a JWT was logged");
+    assert.doesNotMatch(log, /panicked|unreachable|RuntimeError/, "the Worker panicked");
+  }
+}
+
+function childProcesses() {
+  const pids = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
+  return pids.map((pid) => ({ pid, command: readFileSync(`/proc/${pid}/cmdline`, "utf8") }));
+}
+
+/** One site as its visitors see it. */
+class Site {
+  #port;
+  #agent;
+  constructor(world, name, host, port, agent) {
+    this.world = world;
+    this.name = name;
+    this.host = host;
+    /** The site's own origin, in the sense of RFC 6454. */
+    this.origin = `http://${host}`;
+    this.#port = port;
+    this.#agent = agent;
+  }
+  get port() {
+    return this.#port();
+  }
+
+  #headers({ headers = [], cookie, bearer, kind = CLIENT, host = this.host }) {
+    const own = Array.isArray(headers) ? headers : Object.entries(headers);
+    const given = new Set(own.map(([name]) => name.toLowerCase()));
+    return [
+      ...(host === null || given.has("host") ? [] : [["Host", host]]),
+      ...kind.filter(([name]) => !given.has(name.toLowerCase())),
+      ...(cookie ? [["Cookie", cookie]] : []),
+      ...(bearer ? [["Authorization", `Bearer ${bearer}`]] : []),
+      ...own,
+    ];
+  }
+
+  /** Sends a request. `headers` is a list of pairs or an object; `kind` one of NAVIGATION, SCRIPT, CLIENT. */
+  send(method, path, options = {}) {
+    return send({ port: this.port, agent: this.#agent(), method, path, headers: this.#headers(options), body: options.body });
+  }
+  /** The same with the body left open, see `open` in http.mjs. */
+  open(method, path, options = {}) {
+    return open({ port: this.port, method, path, headers: this.#headers(options) });
+  }
+  /** A browser goes to a page. */
+  navigate(path, options = {}) {
+    return this.send("GET", path, { kind: NAVIGATION, ...options });
+  }
+  /** A script of the page asks for something. */
+  script(path, options = {}) {
+    return this.send("GET", path, { kind: SCRIPT, ...options });
+  }
+  /** A client that is no browser asks for something. */
+  client(path, options = {}) {
+    return this.send("GET", path, { kind: CLIENT, ...options });
+  }
+  /** A form is submitted by a browser. */
+  form(path, fields, options = {}) {
+    const { headers = [], ...rest } = options;
+    const own = Array.isArray(headers) ? headers : Object.entries(headers);
+    const given = new Set(own.map(([name]) => name.toLowerCase()));
+    const usual = [
+      ["Origin", this.origin],
+      ["Sec-Fetch-Site", "same-origin"],
+      ["Content-Type", "application/x-www-form-urlencoded"],
+    ].filter(([name]) => !given.has(name.toLowerCase()));
+    return this.send("POST", path, { kind: NAVIGATION, body: new URLSearchParams(fields).toString(), headers: [...usual, ...own], ...rest });
+  }
+  webSocket(path, options = {}) {
+    return openWebSocket({ port: this.port, path, headers: this.#headers({ kind: [], ...options }) });
+  }
+
+  /** A call of the admin API, with the admin API token unless `token` says otherwise (`null` for none). */
+  async admin(method, path, json, { token, headers = [] } = {}) {
+    const credential = token === undefined ? await this.world.adminToken() : token;
+    const list = Array.isArray(headers) ? headers : Object.entries(headers);
+    return this.send(method, path, {
+      headers: [...(credential === null ? [] : [["Authorization", `Token ${credential}`]]), ...(json === undefined ? [] : [["Content-Type", "application/json"]]), ...list],
+      body: json === undefined ? undefined : JSON.stringify(json),
+    });
+  }
+
+  /** A call of `POST /api/sso/token`. */
+  issueAnswer(json, options) {
+    return this.admin("POST", "/api/sso/token", json, options);
+  }
+  /** An SSO token for an address. */
+  async issue(email, fields = {}) {
+    const answer = await this.issueAnswer({ email, ...fields });
+    assert.equal(answer.status, 200, String(answer));
+    return answer.json.token;
+  }
+  /** A new user. */
+  async createUser(fields = {}) {
+    const answer = await this.admin("POST", "/api/sso/users", { email: newEmail(), ...fields });
+    assert.equal(answer.status, 201, String(answer));
+    return answer.json;
+  }
+  /** Signs a user in by the SSO cookie: `{ user, token, cookie }`, where `cookie` is the session as `name=value`. */
+  async signIn(user) {
+    user ??= await this.createUser();
+    const token = await this.issue(user.email);
+    const answer = await this.navigate("/signed-in", { cookie: `ls_auth_token=${token}` });
+    assert.equal(answer.status, 200, String(answer));
+    const session = answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared);
+    assert.ok(session, `no session was opened: ${answer}`);
+    return { user, token, cookie: session.pair, session };
+  }
+}
+
+let count = 0;
+/** An address that no other test has. */
+export const newEmail = (prefix = "user") => `${prefix}-${++count}-${randomBytes(4).toString("hex")}@example.test`;
+
+/** A path that no other test has. */
+export const newPath = () => `/p${++count}-${randomBytes(4).toString("hex")}`;
+
+/** Asks again and again until the answer is truthy; fails after `seconds`. */
+export async function until(ask, seconds = 5) {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const found = await ask();
+    if (found) return found;
+    if (performance.now() > deadline) assert.fail(`not within ${seconds} s: ${ask}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** The current time in seconds since the epoch. */
+export const now = () => Math.floor(Date.now() / 1000);

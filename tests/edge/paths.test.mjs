@@ -1,0 +1,123 @@
+// Odd paths: what we judge is what the origin gets, or it is 400.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { sendRaw } from "./lib/http.mjs";
+import { startWorld } from "./lib/world.mjs";
+
+let world, app;
+before(async () => {
+  world = await startWorld();
+  app = world.site();
+});
+after(() => world.stop());
+
+const raw = (target, { cookie, method = "GET", headers = "" } = {}) =>
+  sendRaw({ port: app.port, text: `${method} ${target} HTTP/1.1\r\nHost: ${app.host}\r\n${cookie ? `Cookie: ${cookie}\r\n` : ""}${headers}Connection: close\r\n\r\n` });
+
+/** The path as a browser's URL parser (the WHATWG URL Standard) has it. */
+const canonical = (target) => new URL(`http://h${target}`).pathname;
+
+const PATHS = [
+  "/a/b", "/", "/a/", "//", "//a", "/a//b", "///a",
+  "/./a", "/a/./b", "/a/.", "/a/..", "/a/../b", "/../a", "/../../a", "/a/b/../../c", "/a/.../b", "/..a", "/a..",
+  "/%2e/a", "/%2e%2e/a", "/a/%2e%2e/b", "/a/.%2e/b", "/a/%2E./b", "/%2e%2e%2f%2e%2e%2fa", "/a%2fb", "/a%2Fb", "/%2f", "/%2fa", "/a/%2f/b",
+  "/a%5cb", "/a%5Cb", "/%5c..%5ca", "/a\\b", "/a\\..\\b", "/..\\a", "/\\a",
+  "/a%00b", "/%00", "/a%0d%0ab", "/a%0ab", "/a%09b", "/a%7fb", "/a%20b", "/%20", "/a%20",
+  "/a;x=1/b", "/a;/../b", "/..;/a", "/;a", "/a;x=%2e%2e/b", "/a/..;x/b",
+  "/%c0%af", "/%c0%ae%c0%ae/a", "/%e0%80%af", "/%ff", "/%c3%a9", "/%C3%A9", "/%f0%9f%98%80",
+  "/%252e%252e/a", "/%25", "/%2525", "/a%252fb", "/%25%32%65",
+  "/%zz", "/%", "/a%", "/%2", "/%%2e", "/%u002e",
+  "/a%23b", "/a%3fb", "/%3f", "/a%26b", "/a:b@c", "/@evil.test", "/a,b", "/a+b", "/a=b", "/~a", "/a*b", "/a'b", "/a(b)", "/a!b$c", "/%41%5a", "/a-b_c.d",
+];
+
+for (const path of PATHS) {
+  test(`SEC-33: ${path} arrives as it was judged, or is 400`, async () => {
+    const { cookie } = await session();
+    const before = world.origin.requests.length;
+    const answer = await raw(path, { cookie });
+    assert.ok(answer, "an answer");
+    if (answer.status === 400) return assert.equal(world.origin.requests.length, before);
+    assert.equal(answer.status, 200, String(answer));
+    const { path: arrived } = answer.seen;
+    assert.equal(canonical(arrived), arrived, "the origin's parser cannot read another path out of it");
+    assert.equal(arrived, canonical(path), "and it is the one that was asked for");
+    const anonymous = await raw(path);
+    assert.equal(anonymous.status, 401, String(anonymous));
+  });
+}
+
+let signedIn;
+const session = () => (signedIn ??= app.signIn());
+
+// Forms of our own paths that some server would read as one.
+const DISGUISES = [
+  "/api/sso/users", "/api/sso//users", "/api//sso/users", "//api/sso/users", "/./api/sso/users", "/x/../api/sso/users", "/api/./sso/users", "/api/sso/x/../users", "/api/sso/./users",
+  "/%61pi/sso/users", "/api/%73so/users", "/api%2fsso/users", "/api/sso%2fusers", "/api/sso/%75sers", "/x/%2e%2e/api/sso/users", "/x/..%2fapi/sso/users", "/api\\sso\\users", "/api%5csso/users", "/\\api/sso/users",
+  "/api/sso/users;x", "/api/sso;x/users", "/api;x/sso/users", "/API/SSO/users", "/api/sso/users/", "/api/sso/users%20", "/api/sso/users%00", "/api/sso%00/users", "/api/sso/users%23", "/api/sso/%2e%2e/sso/users",
+];
+
+for (const path of DISGUISES) {
+  test(`SEC-33 and SEC-65: ${path} never hands our own path to the origin`, async () => {
+    const { cookie } = await session();
+    const answer = await raw(path, { cookie });
+    assert.ok(answer);
+    if (answer.status === 200) {
+      const { path: arrived } = answer.seen;
+      assert.ok(!canonical(arrived).startsWith("/api/sso"), arrived);
+      assert.ok(!canonical(arrived.replaceAll("\\", "/")).startsWith("/api/sso/"), arrived);
+    } else {
+      assert.ok([400, 401, 404].includes(answer.status), String(answer));
+    }
+  });
+}
+
+test("SEC-35: %23 in the path is a byte of the path, and is never cut", async () => {
+  const { cookie } = await session();
+  for (const target of ["/a%23b/c", "/%23", "/a%23?x=%23&y=1"]) {
+    const answer = await raw(target, { cookie });
+    assert.equal(answer.status, 200, String(answer));
+    assert.equal(answer.seen.url, target);
+  }
+});
+
+test("SEC-35: # in the request target opens nothing, and what is judged is what arrives", async () => {
+  for (const target of ["/secret#/api/sso/health", "/secret#?x=/public", "/secret?x#/../public", "/#", "/a%23#b"]) {
+    const anonymous = await raw(target);
+    assert.ok([400, 401].includes(anonymous.status), `${target}: ${anonymous}`);
+    const { cookie } = await session();
+    const answer = await raw(target, { cookie });
+    if (answer.status === 400) continue;
+    assert.equal(answer.status, 200, String(answer));
+    assert.ok(!answer.seen.url.includes("#"));
+    assert.ok([target.split("#")[0], target.replaceAll("#", "%23")].includes(answer.seen.url), answer.seen.url);
+  }
+});
+
+test("SEC-34: a path in the query is no path", async () => {
+  const { cookie } = await session();
+  for (const target of ["/secret?/api/sso/health", "/secret?x=/../api/sso/health", "/secret?../../x", "/secret??x", "/secret?%2e%2e/"]) {
+    assert.equal((await raw(target)).status, 401, target);
+    const answer = await raw(target, { cookie });
+    assert.equal(answer.seen.url, target);
+  }
+});
+
+test("a query arrives byte for byte", async () => {
+  const { cookie } = await session();
+  for (const query of ["", "a", "a=", "=", "&", "&&", "a=1&a=2&b", "a=%zz&b=%", "a=+&b=%2B%20", "q=%E2%82%AC&r=%ff", "x=a/b?c:d@e!$'()*,;", "%61=%62", "a[]=1&a[b]=2", "~-._"]) {
+    const answer = await raw(`/p?${query}`, { cookie });
+    assert.equal(answer.status, 200, `${query}: ${answer}`);
+    assert.equal(answer.seen.url, query === "" ? answer.seen.url.replace(/\?$/, "?").slice(0, answer.seen.url.length) : `/p?${query}`);
+  }
+});
+
+test("an absolute request target and a Host with more than a host in it open nothing", async () => {
+  const { cookie } = await session();
+  for (const [target, host] of [["http://app.example.test/x", "evil.test"], ["http://evil.test/x", "app.example.test"], ["/x", "app.example.test/api"], ["/x", "user:pass@app.example.test"], ["/x", "app.example.test?"], ["/x", "app.example.test#"], ["/x", "evil.test@app.example.test"], ["/x", "app.example.test\\x"]]) {
+    const answer = await sendRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n` });
+    assert.ok(answer === undefined || answer.status >= 400, `${target} ${host}: ${answer}`);
+    const signedInThere = await sendRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n` });
+    if (signedInThere?.status === 200) assert.equal(signedInThere.seen.header("x-forwarded-host"), "app.example.test");
+  }
+});

@@ -1,0 +1,305 @@
+// The SSO token in the query: how it leaves the URL, single-use links, and the switch to another user.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { formOf } from "./lib/http.mjs";
+import { expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
+
+const SSO = "ls_auth_token";
+const SESSION = "__Host-edgeward";
+
+let world, app, once, replacing;
+before(async () => {
+  world = await startWorld({
+    isolates: 2,
+    sites: {
+      APP: {},
+      ONCE: { query: { single_use: true, user_switch: "confirm" } },
+      REPLACING: { query: { single_use: false, user_switch: "replace" } },
+      BRIEF: { query: { single_use: false, user_switch: "confirm", max_age: 30 } },
+      OTHER: { query: { parameter: "ls+tok.en", single_use: false, user_switch: "confirm" } },
+    },
+  });
+  app = world.site("APP");
+  once = world.site("ONCE");
+  replacing = world.site("REPLACING");
+});
+after(() => world.stop());
+
+const opened = (answer) => {
+  const cookie = answer.cookie(SESSION);
+  return cookie && !cookie.cleared ? cookie : undefined;
+};
+const userOf = async (site, cookie) => (await site.client("/", { cookie })).seen.header("x-forwarded-user");
+
+// Before, with T where the token stands → after. Everything else stays byte for byte.
+const QUERIES = [
+  ["token=T", undefined],
+  ["token=T&a=1", "a=1"],
+  ["a=1&token=T", "a=1"],
+  ["a=1&token=T&b=2", "a=1&b=2"],
+  ["token=T&token=T", undefined],
+  ["token=T&a=1&token=T", "a=1"],
+  ["token=&token=T&a", "a"],
+  ["token=T&token&a=", "a="],
+  ["a=1&%74oken=T", "a=1"],
+  ["a=1&%74%6F%6b%65n=T&token=T", "a=1"],
+  ["token=T&a=%20+%2B&b=%C3%A9&c=%e9", "a=%20+%2B&b=%C3%A9&c=%e9"],
+  ["a=%zz&token=T&%", "a=%zz&%"],
+  ["a=1&a=2&token=T&a=1", "a=1&a=2&a=1"],
+  ["&&a=1&token=T&&b=2&", "&&a=1&&b=2&"],
+  ["tokens=1&token=T&xtoken=2&Token=3&token%20=4&token[]=5", "tokens=1&xtoken=2&Token=3&token%20=4&token[]=5"],
+  ["a=token=x&token=T&b=%26token=y", "a=token=x&b=%26token=y"],
+  ["a=1;token=x&token=T", "a=1;token=x"],
+  ["?token=x&token=T", "?token=x"],
+  ["next=/a/b?c=d&token=T&e=f?g", "next=/a/b?c=d&e=f?g"],
+  ["q=%E2%80%A8%00&token=T&r='*!()~_.-", "q=%E2%80%A8%00&r='*!()~_.-"],
+];
+
+for (const [before, after] of QUERIES) {
+  test(`SEC-41: ?${before} becomes ${after === undefined ? "no query" : `?${after}`} by the 303, and for the origin`, async () => {
+    const user = await app.createUser();
+    const token = await app.issue(user.email);
+    const query = before.replaceAll("T", (letter, at) => (/[=]$/.test(before.slice(0, at)) ? token : letter));
+    const path = newPath();
+    const answer = await app.navigate(`${path}?${query}`);
+    assert.equal(answer.status, 303, String(answer));
+    const expected = after === undefined ? path : `${path}?${after}`;
+    assert.equal(answer.location.replace(app.origin, ""), expected);
+    const script = await app.script(`${path}?${query}`);
+    assert.equal(script.status, 200, String(script));
+    assert.equal(script.seen.url, expected);
+  });
+}
+
+test("SEC-41: the 303 sends no Referer on, is never stored, and the token is nowhere in it", async () => {
+  const user = await app.createUser();
+  const token = await app.issue(user.email);
+  const answer = await app.navigate(`/a?token=${token}&b=1`);
+  assert.equal(answer.status, 303);
+  assert.equal(answer.headers.get("referrer-policy"), "no-referrer");
+  assert.equal(answer.headers.get("cache-control"), "no-store");
+  assert.ok(!JSON.stringify(answer.headers.list).includes(token) && !answer.text.includes(token));
+});
+
+test("SEC-41: the path of the 303 stays on the site, whatever it looks like", async () => {
+  const user = await app.createUser();
+  const token = await app.issue(user.email);
+  for (const path of ["//evil.test/", "/\\evil.test/", "/%2f%2fevil.test", "/.//evil.test", "/..//evil.test/"]) {
+    const answer = await app.navigate(`${path}?token=${token}`);
+    if (answer.status === 400) continue;
+    assert.equal(answer.status, 303, `${path}: ${answer}`);
+    assert.equal(new URL(answer.location, `${app.origin}${path.startsWith("//") ? "/" : path}`).host, "app.example.test", `${path}: ${answer.location}`);
+  }
+});
+
+test("a bad token in the query leaves the URL as well, and opens nothing", async () => {
+  const user = await app.createUser();
+  const token = await app.issue(user.email);
+  const { cookie } = await app.signIn(user);
+  for (const bad of [tampered(token), expiredSsoToken(app, user), "nonsense", ""]) {
+    const path = newPath();
+    const anonymous = await app.navigate(`${path}?token=${bad}&a=1`);
+    assert.ok(!opened(anonymous), String(anonymous));
+    assert.deepEqual(world.origin.about(path), [], "an anonymous visitor is not let in");
+    const signedIn = await app.navigate(`${path}?token=${bad}&a=1`, { cookie });
+    const target = signedIn.status === 303 ? signedIn.location.replace(app.origin, "") : signedIn.seen.url;
+    assert.equal(target, `${path}?a=1`, "the session goes on");
+  }
+});
+
+test("SEC-42: a token in the query works only within max_age of its issue", async () => {
+  const brief = world.site("BRIEF");
+  const user = await app.createUser();
+  const aged = (seconds, site) => ssoToken(site, user, { iat: now() - seconds, exp: now() - seconds + 600 });
+  assert.ok(opened(await brief.navigate(`/?token=${aged(20, brief)}`)));
+  const late = await brief.navigate(`/?token=${aged(40, brief)}`);
+  assert.equal(late.status, 401, String(late));
+  assert.ok(!opened(late));
+  assert.equal((await brief.client(`/?token=${aged(40, brief)}`)).status, 401);
+  assert.equal((await brief.client("/", { cookie: `${SSO}=${aged(40, brief)}` })).status, 200, "elsewhere it counts until it expires");
+  assert.ok(opened(await app.navigate(`/?token=${aged(290, app)}`)), "300 s by default");
+  assert.ok(!opened(await app.navigate(`/?token=${aged(310, app)}`)));
+});
+
+test("the parameter's name is a setting, also when it has odd characters", async () => {
+  const other = world.site("OTHER");
+  const user = await app.createUser();
+  const token = await other.issue(user.email);
+  const path = newPath();
+  const answer = await other.navigate(`${path}?a=1&ls%2Btok%2een=${token}&b=2`);
+  assert.equal(answer.status, 303, String(answer));
+  assert.equal(answer.location.replace(other.origin, ""), `${path}?a=1&b=2`);
+});
+
+test("SEC-42: a single-use link works once", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  const first = await once.navigate(`/?token=${token}`);
+  assert.equal(first.status, 303, String(first));
+  assert.ok(opened(first));
+  const second = await once.navigate(`/?token=${token}`);
+  assert.ok(!opened(second), String(second));
+  assert.notEqual(second.status, 200);
+  const script = await once.script(`/?token=${token}`);
+  assert.equal(script.status, 401, String(script));
+});
+
+test("a single-use link opened twice by the one who is signed in by it does no harm", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  const { pair } = opened(await once.navigate(`/page?token=${token}`));
+  const again = await once.navigate(`/page?token=${token}`, { cookie: pair });
+  const end = again.status === 303 ? await once.navigate(again.location.replace(once.origin, ""), { cookie: pair }) : again;
+  assert.equal(end.status, 200, String(end));
+  assert.equal(end.seen.header("x-forwarded-user"), user.id);
+});
+
+test("a single-use link used at the same time in several places opens one session", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  const elsewhere = world.site("ONCE", "edge-2");
+  const answers = await Promise.all(Array.from({ length: 10 }, (_, i) => (i % 2 ? once : elsewhere).navigate(`/?token=${token}`)));
+  assert.equal(answers.filter(opened).length, 1, answers.map(({ status }) => status).join());
+});
+
+test("a single-use link that was used in one place does not work in another", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  assert.ok(opened(await once.navigate(`/?token=${token}`)));
+  assert.ok(!opened(await world.site("ONCE", "edge-2").navigate(`/?token=${token}`)));
+});
+
+test("a forged token uses up no link", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  await once.navigate(`/?token=${tampered(token)}`);
+  assert.ok(opened(await once.navigate(`/?token=${token}`)));
+});
+
+test("SEC-42: a link of another user asks before it replaces the session", async () => {
+  const a = await app.signIn();
+  const b = await app.createUser();
+  const path = newPath();
+  const page = await app.navigate(`${path}?x=1&token=${await app.issue(b.email)}`, { cookie: a.cookie });
+  assert.equal(page.type, "text/html", String(page));
+  assert.ok(!opened(page));
+  assert.deepEqual(world.origin.about(path), []);
+  assert.equal(page.headers.get("cache-control"), "no-store");
+  const form = formOf(page);
+  assert.equal(form.method, "post");
+  assert.equal(new URL(form.action, app.origin).pathname, "/api/sso/switch");
+  assert.equal(await userOf(app, a.cookie), a.user.id, "nothing happened yet");
+  const done = await app.form("/api/sso/switch", form.fields, { cookie: a.cookie });
+  assert.equal(done.status, 303, String(done));
+  assert.equal(done.location.replace(app.origin, ""), `${path}?x=1`);
+  assert.equal(await userOf(app, opened(done).pair), b.id);
+});
+
+test("SEC-42: the switch cannot be confirmed by another site, nor by GET", async () => {
+  const a = await app.signIn();
+  const b = await app.createUser();
+  const page = await app.navigate(`/?token=${await app.issue(b.email)}`, { cookie: a.cookie });
+  const { fields } = formOf(page);
+  for (const headers of [{ Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" }, { Origin: "null", "Sec-Fetch-Site": "cross-site" }, { Origin: "http://other.example.test", "Sec-Fetch-Site": "same-site" }]) {
+    const answer = await app.form("/api/sso/switch", fields, { cookie: a.cookie, headers });
+    assert.equal(answer.status, 403, `${JSON.stringify(headers)}: ${answer}`);
+    assert.ok(!opened(answer));
+  }
+  const got = await app.navigate(`/api/sso/switch?${new URLSearchParams(fields)}`, { cookie: a.cookie });
+  assert.ok(!opened(got), String(got));
+});
+
+test("SEC-22: the switch checks the token in its form like any other", async () => {
+  const a = await app.signIn();
+  const b = await app.createUser();
+  const token = await app.issue(b.email);
+  const { fields } = formOf(await app.navigate(`/?token=${token}`, { cookie: a.cookie }));
+  for (const bad of [tampered(token), expiredSsoToken(app, b), ssoToken(app, b, { aud: "other.example.test" }), "", valueOf(a.cookie)]) {
+    const changed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value === token ? bad : value]));
+    assert.notDeepEqual(changed, fields);
+    const answer = await app.form("/api/sso/switch", changed, { cookie: a.cookie });
+    assert.ok(!opened(answer), String(answer));
+    assert.ok(answer.status >= 400, String(answer));
+  }
+});
+
+test("SEC-48: the switch goes back to the site only", async () => {
+  const a = await app.signIn();
+  const b = await app.createUser();
+  const token = await app.issue(b.email);
+  const { fields } = formOf(await app.navigate(`/inside?token=${token}`, { cookie: a.cookie }));
+  for (const evil of ["https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)"]) {
+    const changed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.includes("/inside") ? evil : value]));
+    const answer = await app.form("/api/sso/switch", changed, { cookie: a.cookie });
+    if (answer.status === 303) assert.equal(new URL(answer.location, `${app.origin}/`).host, "app.example.test", answer.location);
+    else assert.ok(answer.status >= 400, String(answer));
+  }
+});
+
+test("a single-use link of another user works once: after the confirmation it is used", async () => {
+  const a = await once.signIn();
+  const b = await once.createUser();
+  const token = await once.issue(b.email);
+  const form = formOf(await once.navigate(`/?token=${token}`, { cookie: a.cookie }));
+  const done = await once.form("/api/sso/switch", form.fields, { cookie: a.cookie });
+  assert.ok(opened(done), String(done));
+  assert.ok(!opened(await once.form("/api/sso/switch", form.fields, { cookie: a.cookie })));
+  assert.ok(!opened(await once.navigate(`/?token=${token}`)));
+});
+
+test("a link of another user replaces the session where the site says so", async () => {
+  const a = await replacing.signIn();
+  const b = await app.createUser();
+  const answer = await replacing.navigate(`/p?token=${await replacing.issue(b.email)}`, { cookie: a.cookie });
+  assert.equal(answer.status, 303, String(answer));
+  assert.equal(await userOf(replacing, opened(answer).pair), b.id);
+});
+
+test("a link of the user who is signed in already needs no confirmation", async () => {
+  const { user, cookie } = await app.signIn();
+  const answer = await app.navigate(`/p?token=${await app.issue(user.email)}&x=1`, { cookie });
+  assert.equal(answer.status, 303, String(answer));
+  assert.equal(answer.location.replace(app.origin, ""), "/p?x=1");
+});
+
+test("SEC-42: a link of another user replaces nothing on a request that is no navigation", async () => {
+  const a = await app.signIn();
+  const b = await app.createUser();
+  const token = await app.issue(b.email);
+  for (const answer of [await app.script(`/?token=${token}`, { cookie: a.cookie }), await app.send("POST", `/?token=${token}`, { kind: SCRIPT, cookie: a.cookie, headers: { Origin: app.origin }, body: "x" })]) {
+    assert.ok(!opened(answer), String(answer));
+  }
+  assert.equal(await userOf(app, a.cookie), a.user.id);
+});
+
+test("the SSO cookie of another user replaces the session on a navigation", async () => {
+  const a = await app.signIn();
+  const b = await app.createUser();
+  const answer = await app.navigate("/", { cookie: `${a.cookie}; ${SSO}=${await app.issue(b.email)}` });
+  assert.equal(answer.status, 200, String(answer));
+  assert.equal(answer.seen.header("x-forwarded-user"), b.id);
+  assert.equal(await userOf(app, opened(answer).pair), b.id);
+  assert.ok(answer.cookie(SSO)?.cleared);
+});
+
+test("the SSO cookie of the user who is signed in changes nothing but is cleared", async () => {
+  const { user, cookie } = await app.signIn();
+  const answer = await app.navigate("/", { cookie: `${cookie}; ${SSO}=${await app.issue(user.email)}` });
+  assert.equal(answer.status, 200, String(answer));
+  assert.equal(answer.seen.header("x-forwarded-user"), user.id);
+  assert.ok(answer.cookie(SSO)?.cleared, String(answer));
+});
+
+test("an invalid SSO cookie or link of another user replaces nothing", async () => {
+  const { user, cookie } = await app.signIn();
+  const other = await app.createUser();
+  for (const bad of [expiredSsoToken(app, other), tampered(ssoToken(app, other)), ssoToken(app, other, { aud: "x" })]) {
+    const byCookie = await app.navigate("/", { cookie: `${cookie}; ${SSO}=${bad}` });
+    assert.equal(byCookie.status, 200, String(byCookie));
+    assert.equal(byCookie.seen.header("x-forwarded-user"), user.id);
+    const byLink = await app.navigate(`/?token=${bad}`, { cookie });
+    assert.ok(!opened(byLink) || (await userOf(app, opened(byLink).pair)) === user.id, String(byLink));
+  }
+});

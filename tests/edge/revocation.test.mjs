@@ -1,0 +1,154 @@
+// How fast a revocation holds: at once in the isolate that made it, everywhere within `user_cache`
+// and what KV itself takes (Miniflare's KV takes no time, so that only `user_cache` remains here).
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Jar } from "./lib/http.mjs";
+import { newEmail, startWorld, until } from "./lib/world.mjs";
+
+const SESSION = "__Host-edgeward";
+
+let world, here, there;
+before(async () => {
+  world = await startWorld({ isolates: 2, edgeward: { user_cache: 1 }, sites: { APP: { assertion: {} } } });
+  here = world.site("APP", "edge");
+  there = world.site("APP", "edge-2");
+});
+after(() => world.stop());
+
+/** Every credential of one user, each as a function that tries it at a site. */
+async function credentials() {
+  const user = await here.createUser();
+  const { cookie } = await here.signIn(user);
+  const token = await here.issue(user.email);
+  return {
+    user,
+    attempts: {
+      session: (site) => site.client("/", { cookie }),
+      "session of a browser": (site) => site.navigate("/", { cookie }),
+      sso_cookie: (site) => site.client("/", { cookie: `ls_auth_token=${token}` }),
+      "sso_cookie of a browser": (site) => site.navigate("/", { cookie: `ls_auth_token=${token}` }),
+      query: (site) => site.client(`/?token=${token}`),
+      "query of a browser": (site) => site.navigate(`/?token=${token}`),
+      bearer: (site) => site.client("/", { bearer: token }),
+      "who am I": (site) => site.client("/api/sso/me", { cookie }),
+    },
+  };
+}
+
+const CHANGES = {
+  disabled: (user) => here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
+  deleted: (user) => here.admin("DELETE", `/api/sso/users/${user.id}`),
+};
+
+for (const [what, change] of Object.entries(CHANGES)) {
+  test(`SEC-51: a user who was ${what} is refused at the next request, by every source, where it happened`, async () => {
+    const { user, attempts } = await credentials();
+    for (const [source, attempt] of Object.entries(attempts)) assert.ok([200, 303].includes((await attempt(here)).status), source);
+    assert.ok([200, 204].includes((await change(user)).status));
+    for (const [source, attempt] of Object.entries(attempts)) {
+      const answer = await attempt(here);
+      assert.ok([401, 403].includes(answer.status), `${source}: ${answer}`);
+      assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), [], source);
+    }
+  });
+
+  test(`a user who was ${what} is refused in every other isolate within the bound`, async () => {
+    const { user, attempts } = await credentials();
+    for (const attempt of Object.values(attempts)) assert.ok([200, 303].includes((await attempt(there)).status));
+    const start = performance.now();
+    await change(user);
+    await until(async () => (await Promise.all(Object.values(attempts).map((attempt) => attempt(there)))).every(({ status }) => status === 401 || status === 403), 3);
+    assert.ok(performance.now() - start < 2_500, "user_cache is 1 s");
+  });
+}
+
+test("a session that was ended by disabling does not come back with the user", async () => {
+  const { user, cookie } = await here.signIn();
+  await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false });
+  await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: true });
+  assert.equal((await here.client("/", { cookie })).status, 401);
+  await until(async () => (await here.client("/", { cookie: (await here.signIn(user)).cookie })).status === 200);
+});
+
+test("a user who is created anew with the address of a deleted one has nothing of the old one's", async () => {
+  const { user, attempts } = await credentials();
+  await here.admin("DELETE", `/api/sso/users/${user.id}`);
+  await here.createUser({ email: user.email });
+  for (const [source, attempt] of Object.entries(attempts)) assert.ok([401, 403].includes((await attempt(here)).status), source);
+});
+
+test("ending all sessions of a user ends them at once here and within the bound elsewhere", async () => {
+  const user = await here.createUser();
+  const cookies = [(await here.signIn(user)).cookie, (await there.signIn(user)).cookie];
+  assert.equal((await here.admin("POST", `/api/sso/users/${user.id}/logout`)).status, 204);
+  for (const cookie of cookies) {
+    const answer = await here.client("/", { cookie });
+    assert.equal(answer.status, 401, String(answer));
+    assert.ok(answer.cookie(SESSION)?.cleared);
+  }
+  await until(async () => (await Promise.all(cookies.map((cookie) => there.client("/", { cookie })))).every(({ status }) => status === 401), 3);
+});
+
+test("a logout holds at once here and within the bound elsewhere", async () => {
+  const { cookie } = await here.signIn();
+  assert.equal((await there.client("/", { cookie })).status, 200);
+  await here.form("/api/sso/logout", {}, { cookie });
+  assert.equal((await here.client("/", { cookie })).status, 401);
+  await until(async () => (await there.client("/", { cookie })).status === 401, 3);
+});
+
+test("a new user and a new session work in every isolate at once", async () => {
+  const { cookie, user } = await here.signIn();
+  const answer = await there.client("/", { cookie });
+  assert.equal(answer.status, 200, String(answer));
+  assert.equal(answer.seen.header("x-forwarded-user"), user.id);
+});
+
+test("a change of roles is seen in every isolate within the bound", async () => {
+  const { cookie, user } = await here.signIn();
+  assert.ok(!(await there.client("/", { cookie })).seen.header("x-forwarded-groups"));
+  await here.admin("PATCH", `/api/sso/users/${user.id}`, { roles: ["editor"] });
+  assert.equal((await here.client("/", { cookie })).seen.header("x-forwarded-groups"), "editor");
+  await until(async () => (await there.client("/", { cookie })).seen.header("x-forwarded-groups") === "editor", 3);
+});
+
+test("a revoked, deactivated or deleted API token is refused in every isolate within the bound", async () => {
+  const changes = [
+    (id) => here.admin("POST", `/api/sso/tokens/${id}/revoke`),
+    (id) => here.admin("PATCH", `/api/sso/tokens/${id}`, { active: false }),
+    (id) => here.admin("DELETE", `/api/sso/tokens/${id}`),
+  ];
+  for (const change of changes) {
+    const { token, id } = (await here.admin("POST", "/api/sso/tokens", { name: "n", scopes: ["token:issue"] })).json;
+    const attempt = (site) => site.issueAnswer({ email: newEmail() }, { token });
+    assert.equal((await attempt(here)).status, 200);
+    assert.equal((await attempt(there)).status, 200);
+    await change(id);
+    assert.equal((await attempt(here)).status, 401);
+    await until(async () => (await attempt(there)).status === 401, 3);
+  }
+});
+
+test("a disabled user who is enabled again gets in within the bound", async () => {
+  const user = await here.createUser();
+  const token = await here.issue(user.email);
+  await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false });
+  assert.ok([401, 403].includes((await there.client("/", { bearer: token })).status));
+  await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: true });
+  const fresh = async () => here.issue(user.email);
+  await until(async () => (await there.client("/", { bearer: await fresh() })).status === 200, 4);
+});
+
+test("simultaneous first calls for one address in two isolates give one user", async () => {
+  const email = newEmail("race");
+  const tokens = await Promise.all(Array.from({ length: 10 }, (_, i) => (i % 2 ? here : there).issue(email)));
+  const { users } = (await here.admin("GET", `/api/sso/users?email=${encodeURIComponent(email)}`)).json;
+  assert.equal(users.length, 1);
+  const jar = new Jar();
+  for (const token of tokens) {
+    const answer = await here.client("/", { bearer: token, cookie: jar.header });
+    assert.equal(answer.status, 200, String(answer));
+    assert.equal(answer.seen.header("x-forwarded-user"), users[0].id);
+  }
+});
