@@ -108,7 +108,7 @@ fn ask_to_log_out(world: &World, visit: &Visit<'_>) -> Answer {
             label: "Stay signed in",
             href: "/".into(),
         }),
-        form_to: visit.site.logout_url.as_deref().map(origin_of),
+        form_to: visit.site.logout_url.as_deref().map(form_target),
     };
     page::question(200, &frame, question, &*world.platform.entropy)
 }
@@ -202,12 +202,12 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
     })
 }
 
-/// Scheme and authority of a URL from the configuration.
-fn origin_of(url: &str) -> &str {
-    let after = url.find("://").map_or(0, |at| at + 3);
-    let end = url
-        .get(after..)
-        .and_then(|rest| rest.find(['/', '?']))
-        .map_or(url.len(), |at| after + at);
-    url.get(..end).unwrap_or_default()
+/// A browser applies `form-action` to every redirect that follows a form, and the page at
+/// `logout_url` may well redirect again, to an identity provider: any address by the same scheme.
+fn form_target(logout_url: &str) -> &'static str {
+    if logout_url.starts_with("https:") {
+        "https:"
+    } else {
+        "http:"
+    }
 }

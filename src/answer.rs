@@ -54,7 +54,8 @@ impl Answer {
     }
 
     /// A page, with a policy that lets it load nothing and be framed by nobody but `frames`
-    /// (Content Security Policy Level 3). `form_to` is where its form may lead besides here.
+    /// (Content Security Policy Level 3). `form_to` is where its form may lead besides here, as a
+    /// source of that policy.
     #[must_use]
     pub fn page(
         status: u16,

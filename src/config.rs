@@ -235,4 +235,4 @@ fn read_sites(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> HashMap<Str
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

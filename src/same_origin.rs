@@ -9,20 +9,31 @@ use crate::request::Parts;
 /// Checks a request made with an ambient credential. Safe methods pass (RFC 9110 §9.2.1), but for a
 /// WebSocket, which a page of any origin may open and read.
 ///
+/// `Sec-Fetch-Site` decides where a browser sends it: no page can write it, and it counts redirects
+/// in. `Origin` alone would turn down a page's own form, which says `null` when the page has
+/// `Referrer-Policy: no-referrer`.
+///
 /// # Errors
 /// [`Denial::CrossOrigin`].
 pub fn check(parts: &Parts, site: &Site) -> Result<(), Denial> {
-    let safe = matches!(parts.method(), "GET" | "HEAD" | "OPTIONS");
-    let allowed = match parts.header("origin") {
-        _ if safe && !parts.is_websocket() => true,
-        Some(origin) => is_own(parts, origin) || site.trusted_origins.iter().any(|t| t == origin),
+    let named = || {
+        parts.header("origin").map(|origin| {
+            is_own(parts, origin) || site.trusted_origins.iter().any(|trusted| trusted == origin)
+        })
+    };
+    let allowed = if parts.is_websocket() {
         // Every browser names the origin of a WebSocket.
-        None if parts.is_websocket() => false,
-        // A client without either header is no browser, and has no cookies that it was tricked
-        // into sending.
-        None => parts
-            .header("sec-fetch-site")
-            .is_none_or(|from| from == "same-origin" || from == "none"),
+        named().unwrap_or(false)
+    } else if matches!(parts.method(), "GET" | "HEAD" | "OPTIONS") {
+        true
+    } else {
+        match parts.header("sec-fetch-site") {
+            Some("same-origin" | "none") => true,
+            Some(_) => named().unwrap_or(false),
+            // A client without either header is no browser, and has no cookies that it was tricked
+            // into sending.
+            None => named().unwrap_or(true),
+        }
     };
     if allowed {
         Ok(())
@@ -83,5 +94,18 @@ mod tests {
         assert!(!check("DELETE", &[("sec-fetch-site", "cross-site")]));
         assert!(!check("PUT", &[("sec-fetch-site", "same-site")]));
         assert!(check("PUT", &[("sec-fetch-site", "same-origin")]));
+        // The form of a page with `Referrer-Policy: no-referrer`.
+        assert!(check(
+            "POST",
+            &[("sec-fetch-site", "same-origin"), ("origin", "null")]
+        ));
+        // A frame in a sandbox.
+        assert!(!check(
+            "POST",
+            &[("sec-fetch-site", "cross-site"), ("origin", "null")]
+        ));
+        let trusted = ("origin", "https://app.example.com");
+        assert!(check("POST", &[("sec-fetch-site", "cross-site"), trusted]));
+        assert!(!check("GET", &[socket, ("sec-fetch-site", "same-origin")]));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Call, member, only, require, write_cursor};
 use crate::answer::Answer;
 use crate::denial::Denial;
-use crate::port::{Fault, Platform};
+use crate::port::{Entropy, Fault, Platform};
 use crate::store::api_tokens::ApiTokens;
 use crate::time::{Seconds, Timestamp};
 use crate::token::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope, stored_hash};
@@ -31,8 +31,8 @@ pub struct NewApiToken {
 
 /// Makes a token and its record, and stores nothing.
 #[must_use]
-pub fn make(platform: &Platform, new: NewApiToken, now: Timestamp) -> (PlainApiToken, ApiToken) {
-    let plain = PlainApiToken::random(&*platform.entropy);
+pub fn make(entropy: &dyn Entropy, new: NewApiToken, now: Timestamp) -> (PlainApiToken, ApiToken) {
+    let plain = PlainApiToken::random(entropy);
     let hash = plain.hash();
     let token = ApiToken {
         id: hash.id(),
@@ -136,7 +136,7 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
         expires_in: lifetime(&body)?,
         created_by: caller.id.as_str().to_owned(),
     };
-    let (plain, token) = make(&call.world.platform, new, call.now);
+    let (plain, token) = make(&*call.world.platform.entropy, new, call.now);
     may_manage(caller, &token)?;
     ApiTokens(&*call.world.platform.kv).put(&token).await?;
     let mut view = view(&token, None);

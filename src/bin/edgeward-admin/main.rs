@@ -1,0 +1,211 @@
+//! The admin command: users, API tokens and secrets from a shell, through wrangler. It uses the
+//! core's own functions over a store that calls `wrangler kv`, so every format exists once.
+
+mod commands;
+mod secrets;
+mod wrangler;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use edgeward::token::api_token::Scope;
+use edgeward::user::{Email, Name, Role};
+use wrangler::Wrangler;
+
+#[derive(Parser)]
+#[command(
+    name = "npm run admin --",
+    about = "Users, API tokens and secrets of an Edgeward deployment",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the deployment is.
+#[derive(Args, Clone)]
+struct Place {
+    /// Work on the deployment at Cloudflare; without it, on the local one of `npm run dev`
+    #[arg(long, global = true)]
+    remote: bool,
+    /// The wrangler environment [default: `local`, or the top level with --remote]
+    #[arg(long, global = true, value_name = "NAME")]
+    env: Option<String>,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Users
+    #[command(subcommand)]
+    User(UserCommand),
+    /// The symmetric secrets
+    #[command(subcommand)]
+    Secret(SecretCommand),
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make an API token; it is shown once
+    Create(CreateToken),
+    /// List the API tokens
+    List,
+    /// Revoke an API token for good
+    Revoke {
+        /// The token's id, as `token list` shows it
+        id: String,
+    },
+}
+
+#[derive(Args)]
+struct CreateToken {
+    /// What the token is for
+    #[arg(long, value_parser = name)]
+    name: Name,
+    /// What it may do: token:issue, users:read, users:write, tokens:write, admin (repeatable)
+    #[arg(long = "scope", required = true)]
+    scopes: Vec<Scope>,
+    /// How many seconds it lives [default: until it is revoked]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=315_360_000))]
+    expires_in: Option<u32>,
+    /// It may ask for SSO tokens only for addresses in this domain (repeatable)
+    #[arg(long = "email-domain")]
+    email_domains: Vec<String>,
+    /// It may ask for SSO tokens only for users with no other role than these (repeatable)
+    #[arg(long = "role", value_parser = role)]
+    roles: Vec<Role>,
+    /// Print the token and its record, and store nothing
+    #[arg(long)]
+    print_record: bool,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Make a user
+    Create(CreateUser),
+    /// List the users
+    List,
+    /// Show a user
+    Show(Who),
+    /// Let a user sign in again
+    Enable(Who),
+    /// End a user's sessions and let them sign in no more
+    Disable(Who),
+    /// End a user's sessions
+    Logout(Who),
+    /// Delete a user
+    Delete(Who),
+    /// Make many users from a JSON list or a CSV file with a header line
+    Import {
+        /// A .json or .csv file with `email` and, if known, username, `first_name`, `last_name`
+        file: std::path::PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Who {
+    /// The user's id or address
+    user: String,
+}
+
+#[derive(Args)]
+struct CreateUser {
+    /// The address
+    #[arg(value_parser = email)]
+    email: Email,
+    /// The username [default: the address]
+    #[arg(long, value_parser = name)]
+    username: Option<Name>,
+    /// The given name
+    #[arg(long, value_parser = name)]
+    first_name: Option<Name>,
+    /// The family name
+    #[arg(long, value_parser = name)]
+    last_name: Option<Name>,
+    /// A role (repeatable)
+    #[arg(long = "role", value_parser = role)]
+    roles: Vec<Role>,
+    /// Staff
+    #[arg(long)]
+    staff: bool,
+    /// Superuser
+    #[arg(long)]
+    superuser: bool,
+}
+
+#[derive(Subcommand)]
+enum SecretCommand {
+    /// Add a new secret that signs from now on; the one before it goes on verifying
+    Rotate {
+        /// Which secret
+        purpose: Purpose,
+    },
+    /// Take away a secret that no longer signs: what it signed ends
+    Retire {
+        /// Which secret
+        purpose: Purpose,
+        /// Its number
+        number: u32,
+    },
+    /// List the numbers of the secrets
+    List,
+}
+
+/// What a secret is for.
+#[derive(Clone, Copy, ValueEnum)]
+enum Purpose {
+    /// Signs sessions
+    Session,
+    /// Signs SSO tokens
+    Token,
+    /// Seals private keys
+    Key,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [Self::Session, Self::Token, Self::Key];
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Session => "EDGEWARD_SESSION_SECRET_",
+            Self::Token => "EDGEWARD_TOKEN_SECRET_",
+            Self::Key => "EDGEWARD_KEY_SECRET_",
+        }
+    }
+}
+
+fn name(text: &str) -> Result<Name, &'static str> {
+    Name::parse(text)
+        .filter(|name| !name.as_str().is_empty())
+        .ok_or("not a name: empty, over 200 bytes, or with control characters")
+}
+
+fn role(text: &str) -> Result<Role, &'static str> {
+    Role::parse(text).ok_or("not a role: no spaces, commas, semicolons, bars or quotes")
+}
+
+fn email(text: &str) -> Result<Email, &'static str> {
+    Email::parse(text).ok_or("not an e-mail address")
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match Wrangler::new(cli.place.remote, cli.place.env.as_deref())
+        .and_then(|wrangler| commands::run(&wrangler, cli))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

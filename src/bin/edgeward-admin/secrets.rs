@@ -1,0 +1,143 @@
+//! The numbered secrets: at Cloudflare through `wrangler secret`, here in `.dev.vars`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use edgeward::port::Entropy as _;
+
+use crate::wrangler::{SystemEntropy, Wrangler};
+use crate::{Purpose, SecretCommand};
+
+const LOCAL: &str = ".dev.vars";
+
+pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
+    let names = names(wrangler)?;
+    match command {
+        SecretCommand::List => {
+            for purpose in Purpose::ALL {
+                for number in numbers(&names, purpose) {
+                    println!("{}{number}", purpose.prefix());
+                }
+            }
+        }
+        SecretCommand::Rotate { purpose } => {
+            let known = numbers(&names, *purpose);
+            let next = known.last().map_or(1, |newest| newest + 1);
+            let name = format!("{}{next}", purpose.prefix());
+            put(wrangler, &name)?;
+            println!(
+                "{name} signs from now on. Nobody is signed out: older secrets go on verifying."
+            );
+            if let Some(previous) = known.last() {
+                println!("{}", advice(*purpose, *previous));
+            }
+        }
+        SecretCommand::Retire { purpose, number } => {
+            let known = numbers(&names, *purpose);
+            if known.last() == Some(number) {
+                return Err("this is the newest secret, which signs; rotate first".into());
+            }
+            if !known.contains(number) {
+                return Err(format!("there is no {}{number}", purpose.prefix()));
+            }
+            delete(wrangler, &format!("{}{number}", purpose.prefix()))?;
+            println!(
+                "{}{number} is gone; what it signed has ended.",
+                purpose.prefix()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn advice(purpose: Purpose, previous: u32) -> String {
+    let (what, word) = match purpose {
+        Purpose::Session => (
+            "when the absolute lifetime of sessions has passed (12 hours by default)",
+            "session",
+        ),
+        Purpose::Token => (
+            "when the longest SSO token has ended (15 minutes by default)",
+            "token",
+        ),
+        Purpose::Key => ("after `npm run admin -- key rotate` and 30 minutes", "key"),
+    };
+    format!("Retire the one before it {what}: npm run admin -- secret retire {word} {previous}")
+}
+
+fn numbers(names: &[String], purpose: Purpose) -> Vec<u32> {
+    let mut numbers: Vec<u32> = names
+        .iter()
+        .filter_map(|name| name.strip_prefix(purpose.prefix())?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn names(wrangler: &Wrangler) -> Result<Vec<String>, String> {
+    if !wrangler.is_remote() {
+        return Ok(local_lines()
+            .iter()
+            .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
+            .collect());
+    }
+    let text = wrangler.run(&["secret", "list", "--format", "json"], None)?;
+    let start = text.find('[').unwrap_or(0);
+    let list: Vec<serde_json::Value> = serde_json::from_str(text.get(start..).unwrap_or_default())
+        .map_err(|error| format!("wrangler's list of secrets is not readable: {error}"))?;
+    Ok(list
+        .iter()
+        .filter_map(|secret| Some(secret.get("name")?.as_str()?.to_owned()))
+        .collect())
+}
+
+fn put(wrangler: &Wrangler, name: &str) -> Result<(), String> {
+    let mut bytes = [0_u8; 32];
+    SystemEntropy.fill(&mut bytes);
+    let value = URL_SAFE_NO_PAD.encode(bytes);
+    if wrangler.is_remote() {
+        return wrangler
+            .run(&["secret", "put", name], Some(&value))
+            .map(|_| ());
+    }
+    let mut lines = local_lines();
+    lines.push(format!("{name}={value}"));
+    write_local(&lines)
+}
+
+fn delete(wrangler: &Wrangler, name: &str) -> Result<(), String> {
+    if wrangler.is_remote() {
+        return wrangler
+            .run(&["secret", "delete", name], Some("y\n"))
+            .map(|_| ());
+    }
+    let lines: Vec<String> = local_lines()
+        .into_iter()
+        .filter(|line| {
+            line.split_once('=')
+                .is_none_or(|(found, _)| found.trim() != name)
+        })
+        .collect();
+    write_local(&lines)
+}
+
+fn local_lines() -> Vec<String> {
+    std::fs::read_to_string(LOCAL)
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Written beside and moved into place, so that a broken-off write loses nothing.
+fn write_local(lines: &[String]) -> Result<(), String> {
+    let beside = format!("{LOCAL}.new");
+    let content = lines.join("\n") + "\n";
+    std::fs::write(&beside, content).map_err(|error| format!("{beside}: {error}"))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let only_me = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&beside, only_me).map_err(|error| format!("{beside}: {error}"))?;
+    }
+    std::fs::rename(&beside, LOCAL).map_err(|error| format!("{LOCAL}: {error}"))
+}

@@ -1,0 +1,312 @@
+//! The ports, answered from a shell: the store through `wrangler kv`, one process per call.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use edgeward::port::{
+    Counter, Crypto, Entropy, Fault, KeyPage, KeyPair, Kv, Limit, Once, Pending, Platform,
+};
+use edgeward::time::{Seconds, Timestamp};
+
+const BINDING: &str = "EDGEWARD_KV";
+
+/// How wrangler is called for one place.
+#[derive(Clone)]
+pub struct Wrangler {
+    command: Vec<String>,
+    remote: bool,
+    env: Option<String>,
+}
+
+impl Wrangler {
+    /// Wrangler as `EDGEWARD_WRANGLER` says: a JSON list of the program and its first arguments.
+    pub fn new(remote: bool, env: Option<&str>) -> Result<Self, String> {
+        let text = std::env::var("EDGEWARD_WRANGLER").map_err(|_| {
+            "start this through `npm run admin -- …`, which knows where wrangler is".to_owned()
+        })?;
+        let command: Vec<String> = serde_json::from_str(&text)
+            .map_err(|error| format!("EDGEWARD_WRANGLER is no JSON list: {error}"))?;
+        let env = env
+            .map(str::to_owned)
+            .or_else(|| (!remote).then(|| "local".to_owned()));
+        Ok(Self {
+            command,
+            remote,
+            env,
+        })
+    }
+
+    /// Whether this is about the deployment at Cloudflare.
+    pub const fn is_remote(&self) -> bool {
+        self.remote
+    }
+
+    /// Runs `wrangler` with `args`, gives it `input`, and returns what it printed.
+    pub fn run(&self, args: &[&str], input: Option<&str>) -> Result<String, String> {
+        let (program, first) = self
+            .command
+            .split_first()
+            .ok_or("EDGEWARD_WRANGLER is empty")?;
+        let mut command = Command::new(program);
+        command.args(first).args(args);
+        // An empty name stands for the top level and keeps wrangler from asking which was meant.
+        command.args(["--env", self.env.as_deref().unwrap_or("")]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("wrangler could not be started: {error}"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin
+                .write_all(input.unwrap_or_default().as_bytes())
+                .map_err(|error| error.to_string())?;
+        }
+        let output = child
+            .wait_with_output()
+            .map_err(|error| error.to_string())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        let said = format!("{}{}", text(&output.stderr), text(&output.stdout));
+        Err(format!(
+            "`wrangler {}` failed:\n{}",
+            args.join(" "),
+            said.trim()
+        ))
+    }
+
+    fn kv(&self, args: &[&str], input: Option<&str>) -> Result<String, String> {
+        let place = if self.remote { "--remote" } else { "--local" };
+        self.run(&[args, &["--binding", BINDING, place]].concat(), input)
+    }
+
+    /// The platform over this wrangler. Writes wait until [`ShellKv::flush`].
+    pub fn platform(&self) -> Result<(Platform, std::rc::Rc<ShellKv>), String> {
+        let kv = std::rc::Rc::new(ShellKv::open(self.clone())?);
+        let platform = Platform {
+            kv: Box::new(SharedKv(std::rc::Rc::clone(&kv))),
+            once: Box::new(Unclaimed),
+            crypto: Box::new(NoCrypto),
+            entropy: Box::new(SystemEntropy),
+            limit: Box::new(NoLimit),
+        };
+        Ok((platform, kv))
+    }
+}
+
+/// The time of this machine.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shell of the core: it brings the time"
+)]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The store. The names of all keys are read once, so that a key that is not there costs no
+/// process; changes are kept back and written together.
+pub struct ShellKv {
+    wrangler: Wrangler,
+    names: RefCell<BTreeSet<String>>,
+    changes: RefCell<BTreeMap<String, Option<String>>>,
+    error: RefCell<Option<String>>,
+}
+
+impl ShellKv {
+    fn open(wrangler: Wrangler) -> Result<Self, String> {
+        let text = wrangler.kv(&["kv", "key", "list"], None)?;
+        let start = text.find('[').ok_or("wrangler listed no keys")?;
+        let keys: Vec<serde_json::Value> =
+            serde_json::from_str(text.get(start..).unwrap_or_default())
+                .map_err(|error| format!("wrangler's list of keys is not readable: {error}"))?;
+        let names = keys
+            .iter()
+            .filter_map(|key| Some(key.get("name")?.as_str()?.to_owned()))
+            .collect();
+        Ok(Self {
+            wrangler,
+            names: RefCell::new(names),
+            changes: RefCell::default(),
+            error: RefCell::default(),
+        })
+    }
+
+    /// Writes what was kept back.
+    pub fn flush(&self) -> Result<(), String> {
+        let changes = self.changes.take();
+        let (puts, deletes): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|(_, value)| value.is_some());
+        if !puts.is_empty() {
+            let pairs: Vec<_> = puts
+                .iter()
+                .filter_map(|(key, value)| {
+                    Some(serde_json::json!({ "key": key, "value": value.as_ref()? }))
+                })
+                .collect();
+            self.bulk("put", &serde_json::Value::Array(pairs).to_string())?;
+        }
+        if !deletes.is_empty() {
+            let keys: Vec<_> = deletes.into_iter().map(|(key, _)| key).collect();
+            self.bulk("delete", &serde_json::json!(keys).to_string())?;
+        }
+        Ok(())
+    }
+
+    /// What went wrong in wrangler's own words; the port can only say that something did.
+    pub fn last_error(&self) -> Option<String> {
+        self.error.borrow().clone()
+    }
+
+    /// `wrangler kv bulk` reads a file. It holds hashes and user records, so nobody else may.
+    fn bulk(&self, verb: &str, content: &str) -> Result<(), String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let file = folder.path().join("keys.json");
+        std::fs::write(&file, content).map_err(|error| error.to_string())?;
+        let file = file.to_string_lossy();
+        let force: &[&str] = if verb == "delete" { &["--force"] } else { &[] };
+        self.wrangler
+            .kv(&[&["kv", "bulk", verb, &file], force].concat(), None)
+            .map(|_| ())
+    }
+
+    fn get(&self, key: &str) -> Result<Option<String>, Fault> {
+        if let Some(change) = self.changes.borrow().get(key) {
+            return Ok(change.clone());
+        }
+        if !self.names.borrow().contains(key) {
+            return Ok(None);
+        }
+        match self.wrangler.kv(&["kv", "key", "get", key, "--text"], None) {
+            Ok(value) => Ok(Some(value.trim_end_matches('\n').to_owned())),
+            Err(error) => {
+                self.error.replace(Some(error));
+                Err(Fault::Kv)
+            }
+        }
+    }
+
+    fn change(&self, key: &str, value: Option<String>) {
+        match value {
+            Some(_) => self.names.borrow_mut().insert(key.to_owned()),
+            None => self.names.borrow_mut().remove(key),
+        };
+        self.changes.borrow_mut().insert(key.to_owned(), value);
+    }
+}
+
+struct SharedKv(std::rc::Rc<ShellKv>);
+
+impl Kv for SharedKv {
+    fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async move { self.0.get(key) })
+    }
+
+    fn write<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        _: Option<Timestamp>,
+    ) -> Pending<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            self.0.change(key, Some(value.to_owned()));
+            Ok(())
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            self.0.change(key, None);
+            Ok(())
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        _: Option<&'a str>,
+        _: u32,
+    ) -> Pending<'a, Result<KeyPage, Fault>> {
+        Box::pin(async move {
+            let names = self.0.names.borrow();
+            let keys = names
+                .iter()
+                .filter(|name| name.starts_with(prefix))
+                .cloned()
+                .collect();
+            Ok(KeyPage { keys, cursor: None })
+        })
+    }
+}
+
+/// A shell cannot reach the Durable Object. Two shells, or a shell and a request, that make the
+/// same user within the same minute can make two; the address then leads to the later one.
+struct Unclaimed;
+
+impl Once for Unclaimed {
+    fn claim<'a>(
+        &'a self,
+        _: &'a str,
+        value: &'a str,
+        _: Seconds,
+        _: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(async move { Ok(value.to_owned()) })
+    }
+
+    fn release<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// No command signs or seals: that is the Worker's.
+struct NoCrypto;
+
+impl Crypto for NoCrypto {
+    fn generate(&self) -> Pending<'_, Result<KeyPair, Fault>> {
+        Box::pin(async { Err(Fault::Crypto) })
+    }
+
+    fn sign<'a>(&'a self, _: &'a [u8], _: &'a [u8]) -> Pending<'a, Result<Vec<u8>, Fault>> {
+        Box::pin(async { Err(Fault::Crypto) })
+    }
+
+    fn seal<'a>(&'a self, _: &'a [u8; 32], _: &'a [u8]) -> Pending<'a, Result<Vec<u8>, Fault>> {
+        Box::pin(async { Err(Fault::Crypto) })
+    }
+
+    fn open<'a>(&'a self, _: &'a [u8; 32], _: &'a [u8]) -> Pending<'a, Result<Vec<u8>, Fault>> {
+        Box::pin(async { Err(Fault::Crypto) })
+    }
+}
+
+/// The operating system's generator.
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        reason = "a shell of the core: it brings the randomness, and cannot go on without"
+    )]
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system has a random number generator");
+    }
+}
+
+/// Whoever has a shell here has wrangler's rights already.
+struct NoLimit;
+
+impl Limit for NoLimit {
+    fn allow<'a>(&'a self, _: Counter, _: &'a str) -> Pending<'a, Result<bool, Fault>> {
+        Box::pin(async { Ok(true) })
+    }
+}
