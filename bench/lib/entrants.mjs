@@ -105,7 +105,10 @@ async function whatIsWrong({ name, expected }, received, { upstream, keys, user 
 async function startEdgeward({ upstream, folder, buildFolder, adminTool }) {
   const files = ["worker.js", "edgeward.wasm"].map((name) => ({ name, file: join(buildFolder, name) }));
   for (const { file } of files) if (!existsSync(file)) throw new Error(`${file} is missing; run npm run build first`);
-  const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], { encoding: "utf8" });
+  const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], {
+    encoding: "utf8",
+    env: { ...process.env, EDGEWARD_WRANGLER: "[]" }, // it stores nothing
+  });
   const { token, key, value } = JSON.parse(printed);
   const site = {
     hosts: [HOST],

@@ -130,5 +130,12 @@ export default {
 };
 `;
 
-// A rate limit that never refuses.
-const LIMIT = `export default () => ({ limit: async () => ({ success: true }) });`;
+// A rate limit that never refuses. The class is named as Cloudflare's is; bindings are told by that.
+const LIMIT = `
+class Ratelimit {
+  async limit() {
+    return { success: true };
+  }
+}
+export default () => new Ratelimit();
+`;
