@@ -11,27 +11,28 @@ const LEAVING = "leaving.ward.test";
 const LOOPING = "looping.ward.test";
 const PORTAL = "portal.other.test";
 const BROKEN = "broken.other.test";
+const THIRD = "identity.third.test";
 
 describe("the pages of Edgeward", () => {
   let stage, portal;
   before(async () => {
     stage = await startStage({
       siteNames: [CLOSED, LEAVING, LOOPING],
-      applicationNames: [PORTAL, BROKEN],
+      applicationNames: [PORTAL, BROKEN, THIRD],
       sites: (network) => ({
         CLOSED: { hosts: [network.host(CLOSED)] },
-        LEAVING: { hosts: [network.host(LEAVING)], logout_url: `${network.origin(PORTAL)}/goodbye?from=site` },
+        LEAVING: { hosts: [network.host(LEAVING)], logout_url: `${network.origin(PORTAL)}/goodbye?return_to=${encodeURIComponent(network.origin(THIRD))}` },
         LOOPING: { hosts: [network.host(LOOPING)], unauthenticated: "login", login_url: `${network.origin(BROKEN)}/login` },
       }),
     });
     portal = http.createServer((request, response) => {
-      // BROKEN is a sign-in page that sends everybody back without a token.
+      // A sign-in page that sends everybody back without a token; a log-out page that leads on.
       const returnTo = new URL(request.url, "http://portal").searchParams.get("return_to");
       if (returnTo) return response.writeHead(303, { Location: returnTo }).end();
       response.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html><title>Portal</title><h1>Portal</h1>");
     });
     await new Promise((resolve) => portal.listen(0, "127.0.0.1", resolve));
-    for (const name of [PORTAL, BROKEN]) stage.network.route(name, portal.address().port);
+    for (const name of [PORTAL, BROKEN, THIRD]) stage.network.route(name, portal.address().port);
   });
   after(async () => {
     await stage?.stop();
@@ -115,11 +116,11 @@ describe("the pages of Edgeward", () => {
     assert.equal(answer.status(), 401);
   });
 
-  test("after logging out the browser arrives at a log-out address on another site", async () => {
+  test("after logging out the browser goes to the log-out address on another site, and wherever that leads", async () => {
     const { page, complaints } = await signedIn("LEAVING", LEAVING, "ada@example.com");
     await page.goto(`${stage.network.origin(LEAVING)}/api/sso/logout`);
     await page.locator("form button[type=submit]").click();
-    await page.waitForURL(`${stage.network.origin(PORTAL)}/goodbye?from=site`);
+    await page.waitForURL(`${stage.network.origin(THIRD)}/`);
     assert.deepEqual(complaints, []);
   });
 
