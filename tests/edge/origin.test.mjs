@@ -22,7 +22,6 @@ before(async () => {
         identity_headers: [],
         custom_headers: { "X-Id": "id", "X-Mail": "email", "X-Login": "username", "X-First": "first_name", "X-Last": "last_name", "X-Name": "name", "X-Roles": "roles", "X-Staff": "staff", "X-Super": "superuser" },
       },
-      KEPT: { host_header: "preserve" },
       SECRET: { unauthenticated: "pass", upstream_credential: { header: "Authorization", secret: "UPSTREAM_PASSWORD" } },
       SECRETX: { upstream_credential: { header: "X-Upstream-Key", secret: "UPSTREAM_PASSWORD" } },
     },
@@ -68,7 +67,8 @@ test("SEC-40: an API token that strays to the application's paths does not reach
   }
 });
 
-// Other cookies, as they stand in the header. Bytes beyond ASCII are Latin-1 here: one character, one byte.
+// Other cookies, as they stand in the header; one character here is one byte there. Bytes that are no UTF-8
+// are not among them: workerd itself turns them into U+FFFD in every header that a Worker takes apart.
 const COOKIES = [
   ["a=1"],
   ["a=1", "b=2", "c=3"],
@@ -80,7 +80,7 @@ const COOKIES = [
   ['q="x"', 'r=""'],
   ["a==b=c==", "d=%3B%20%25"],
   ["csrftoken=aB3.-_~!#$&'()*+/:<>?@[]^`{|}", "sessionid=x"],
-  ["latin=caf\xe9", "utf8=caf\xc3\xa9", "bytes=\x80\xff"],
+  ["utf8=caf\xc3\xa9", "astral=\xf0\x9f\x98\x80", "two=\xc2\x80"],
   ["comma=1,2,3", "json={\"a\":1}"],
   ["__Host-edgeward-x=1", "x__Host-edgeward=2", "__host-edgeward=3", "__Secure-x=4"],
   ["ls_auth_token2=1", "xls_auth_token=2", "LS_AUTH_TOKEN=3"],
@@ -105,7 +105,7 @@ for (const cookies of COOKIES) {
 
 test("a Cookie header without our cookies is not touched at all, odd separators included", async () => {
   const pass = world.site("PASS");
-  for (const header of ["a=1;b=2", "a=1;  b=2;", ";;a=1;;", "a=1 ; b=2", "a", ";", "  a=1", 'a="1;2"']) {
+  for (const header of ["a=1;b=2", "a=1;  b=2;", ";;a=1;;", "a=1 ; b=2", "a", ";", "  a=1", 'a="1;2"', "latin=caf\xe9; bytes=\x80\xff"]) {
     const answer = await pass.client("/", { headers: { Cookie: header } });
     assert.equal(answer.status, 200, String(answer));
     assert.equal(answer.seen.header("cookie"), header.trim());
@@ -205,7 +205,7 @@ for (const [who, visit] of [
 
 test("SEC-28: headers that only look similar are the application's", async () => {
   const { cookie } = await app.signIn();
-  const kept = { "X-Forwarded": "1", "X-User": "2", "Remote": "3", "X-Requested-With": "XMLHttpRequest", "X-CSRFToken": "4", "X_Custom": "5", "X.Custom": "6" };
+  const kept = { "X-Forwarded": "1", "Remote": "3", "X-Requested-With": "XMLHttpRequest", "X-CSRFToken": "4", "X_Custom": "5", "X.Custom": "6" };
   const { seen } = await app.client("/", { cookie, headers: kept });
   for (const [name, value] of Object.entries(kept)) if (name !== "X-Forwarded") assert.equal(seen.header(name), value, name);
 });
@@ -279,14 +279,35 @@ test("every request to the origin has a request id of its own", async () => {
   for (const id of ids) assert.match(id, /^[\w-]{8,}$/);
 });
 
-test("the host is rewritten to the origin's, or preserved", async () => {
-  const { user, cookie } = await app.signIn();
+test("the host is rewritten to the origin's", async () => {
+  const { cookie } = await app.signIn();
   assert.equal((await app.client("/", { cookie })).seen.header("host"), `127.0.0.1:${world.origin.port}`);
-  const kept = world.site("KEPT");
-  const there = await kept.signIn(user);
-  const { seen } = await kept.client("/", { cookie: there.cookie });
-  assert.equal(seen.header("host"), kept.host);
-  assert.equal(seen.header("x-forwarded-host"), kept.host);
+});
+
+// On Cloudflare a preserved host is a fetch of the public name with another place to connect to, which a
+// local workerd cannot do; so that what leaves the Worker is looked at here before any name is resolved.
+test("the host is preserved where the site says so", async () => {
+  const sent = [];
+  const kept = await startWorld({
+    sites: { KEPT: { host_header: "preserve", upstream: "https://origin.internal.example.test" } },
+    outbound: (request) => {
+      sent.push({ url: new URL(request.url), headers: request.headers });
+      return ["kept"];
+    },
+  });
+  try {
+    const site = kept.site("KEPT");
+    const user = await site.createUser();
+    const answer = await site.client("/a?b=c", { bearer: await site.issue(user.email) });
+    assert.equal(answer.text, "kept");
+    assert.equal(sent.length, 1);
+    assert.equal(sent[0].url.host, site.host);
+    assert.equal(sent[0].url.pathname + sent[0].url.search, "/a?b=c");
+    assert.equal(sent[0].headers.get("x-forwarded-host"), site.host);
+    assert.equal(sent[0].headers.get("x-forwarded-user"), user.id);
+  } finally {
+    await kept.stop();
+  }
 });
 
 test("a static upstream credential is sent, and the client's header of that name is not", async () => {
@@ -312,11 +333,11 @@ test("method, path, query, body and the application's headers arrive as they wer
   const { cookie } = await app.signIn();
   const body = Buffer.from([0, 1, 2, 255, 254, 13, 10]);
   for (const method of ["POST", "PUT", "PATCH", "DELETE"]) {
-    const answer = await app.send(method, "/a/b%20c;d=e/?q=%zz&&x=+", { cookie, body, headers: { Origin: app.origin, "Content-Type": "application/x-odd", "If-None-Match": '"x"', "Accept-Language": "de", Range: "bytes=0-" } });
+    const answer = await app.send(method, "/a/b%20c/?q=%zz&&x=+", { cookie, body, headers: { Origin: app.origin, "Content-Type": "application/x-odd", "If-None-Match": '"x"', "Accept-Language": "de", Range: "bytes=0-" } });
     assert.equal(answer.status, 200, String(answer));
     const { seen } = answer;
     assert.equal(seen.method, method);
-    assert.equal(seen.url, "/a/b%20c;d=e/?q=%zz&&x=+");
+    assert.equal(seen.url, "/a/b%20c/?q=%zz&&x=+");
     assert.equal(seen.body.size, body.length);
     assert.equal(seen.body.sha256, (await import("node:crypto")).createHash("sha256").update(body).digest("hex"));
     assert.equal(seen.header("content-type"), "application/x-odd");

@@ -9,7 +9,7 @@ import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { Miniflare } from "miniflare";
+import { Miniflare, Response as WorkerResponse } from "miniflare";
 import { open, openWebSocket, send } from "./http.mjs";
 import { startOrigin } from "./origin.mjs";
 
@@ -61,6 +61,8 @@ export const siteDefaults = (name, origin) => ({
  * - `vars`: any further variables
  * - `isolates`: how many Workers run the same configuration over the same KV (as Cloudflare does)
  * - `limits`: `{ calls, failures }` per minute; far away by default
+ * - `outbound`: answers what the Worker fetches, in place of the network
+ * - `broken`: the configuration is wrong on purpose
  * - `variants`: name → options as above: differently configured Workers beside the first
  */
 export async function startWorld(options = {}) {
@@ -87,6 +89,12 @@ class World {
   async start() {
     this.origin = await startOrigin();
     await this.#run();
+    if (this.#options.broken) return;
+    const health = await this.site(Object.keys(this.#options.sites ?? { APP: {} })[0]).client("/api/sso/health");
+    if (health.status === 200) return;
+    const logged = JSON.stringify(this.logs, null, 1);
+    await this.stop();
+    throw new Error(`the world does not work: ${health}\n${logged}`);
   }
 
   /** The secrets by family and number: what the Worker has as `EDGEWARD_<FAMILY>_SECRET_<n>`. */
@@ -146,6 +154,7 @@ class World {
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
         stripCfConnectingIp: false,
+        ...(options.outbound ? { outboundService: { type: "fetcher", handler: async (request) => new WorkerResponse(...(await options.outbound(request))) } } : {}),
       },
     };
   }
