@@ -111,10 +111,13 @@ impl Verified {
     }
 }
 
+/// What was read of a user, if there is one, and when.
+type ReadUser = (Option<Rc<User>>, Timestamp);
+
 /// The isolate's memory.
 pub struct Cache {
     credentials: RefCell<LruCache<CredentialKey, Rc<Verified>>>,
-    users: RefCell<LruCache<UserId, (Option<Rc<User>>, Timestamp)>>,
+    users: RefCell<LruCache<UserId, ReadUser>>,
     signing_keys: RefCell<Option<(Rc<SigningKeys>, Timestamp)>>,
 }
 
@@ -145,10 +148,6 @@ impl Cache {
     /// What is known of a user, if it was read within `span` before `now`. The inner `None` is a
     /// user that does not exist.
     #[must_use]
-    #[expect(
-        clippy::option_option,
-        reason = "not known and known not to exist are two things"
-    )]
     pub fn user(&self, id: &UserId, span: Seconds, now: Timestamp) -> Option<Option<Rc<User>>> {
         let mut users = self.users.borrow_mut();
         let (user, read_at) = users.get(id)?;

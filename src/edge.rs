@@ -50,6 +50,10 @@ pub fn start() {
 
 /// One request. Gives a response, or a promise of one.
 #[wasm_bindgen]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an exported function owns what JavaScript passes"
+)]
 pub fn fetch(request: Request, env: JsValue) -> JsValue {
     PENDING.set(false);
     let Some(world) = world(&env) else {

@@ -106,25 +106,34 @@ pub async fn handle(
         request_id: &request_id,
         now,
     };
-    let mut cookies = stale_cookies(&site, &authentication);
+    let cookies = stale_cookies(&site, &authentication);
     let result = match &endpoint {
         Some(endpoint) => own(&world, &visit, &authentication, &*body, endpoint)
             .await
             .map(Step::Reply),
         None => site_request(&world, &visit, authentication).await,
     };
+    concluded(&world, &visit, endpoint.is_some(), cookies, result)
+}
 
-    // 8. Whatever the outcome, cookies that have had their time are cleared.
+/// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
+/// had their time are cleared.
+fn concluded(
+    world: &World,
+    visit: &Visit<'_>,
+    own_endpoint: bool,
+    stale: Vec<SetCookie>,
+    result: Result<Step, Denial>,
+) -> Outcome {
     let event = |name, status| Event {
         event: name,
-        site: Some(site.name.clone()),
-        request_id: request_id.clone(),
+        site: Some(visit.site.name.clone()),
+        request_id: visit.request_id.to_owned(),
         status,
         ..Event::default()
     };
     match result {
-        Ok(Step::Forward(forward, more, signed_in)) => {
-            cookies = merged(cookies, more);
+        Ok(Step::Forward(forward, cookies, signed_in)) => {
             let name = if signed_in.is_some() {
                 Name::SignedIn
             } else {
@@ -132,54 +141,46 @@ pub async fn handle(
             };
             let log = signed_in.is_some() || world.config.log == Log::All;
             let (user, source) = signed_in.unzip();
-            let event = log.then(|| Event {
-                user,
-                source,
-                ..event(name, None)
-            });
             Outcome {
                 action: Action::Forward(*forward),
-                cookies,
-                event,
+                cookies: merged(stale, cookies),
+                event: log.then(|| Event {
+                    user,
+                    source,
+                    ..event(name, None)
+                }),
             }
         }
-        Ok(Step::Reply(Reply {
-            answer,
-            cookies: more,
-            happened,
-        })) => {
-            cookies = merged(cookies, more);
-            let status = Some(answer.status);
-            let event = happened.map(|(name, user, source)| Event {
-                user: Some(user),
-                source: Some(source),
-                ..event(name, status)
-            });
+        Ok(Step::Reply(reply)) => {
+            let status = Some(reply.answer.status);
             Outcome {
-                action: Action::Answer(answer),
-                cookies,
-                event,
+                event: reply.happened.map(|(name, user, source)| Event {
+                    user: Some(user),
+                    source: Some(source),
+                    ..event(name, status)
+                }),
+                cookies: merged(stale, reply.cookies),
+                action: Action::Answer(reply.answer),
             }
         }
         Err(denial) => {
-            let answer = if endpoint.is_some() {
-                refuse_own(&world, &visit, &denial)
+            let answer = if own_endpoint {
+                refuse_own(world, visit, &denial)
             } else {
-                login::refuse(&world, &visit, &denial)
+                login::refuse(world, visit, &denial)
             };
             let name = if denial.row().status >= 500 {
                 Name::Fault
             } else {
                 Name::Denied
             };
-            let event = Event {
-                reason: Some(denial.reason()),
-                ..event(name, Some(answer.status))
-            };
             Outcome {
+                event: Some(Event {
+                    reason: Some(denial.reason()),
+                    ..event(name, Some(answer.status))
+                }),
                 action: Action::Answer(answer),
-                cookies,
-                event: Some(event),
+                cookies: stale,
             }
         }
     }

@@ -154,7 +154,7 @@ pub async fn arrive(
         }
         // A cookie that says nothing new, beside a session.
         Source::Session if !visit.presented.sso_cookie.is_empty() => {
-            cookies.extend(session::clear_sso(visit.site))
+            cookies.extend(session::clear_sso(visit.site));
         }
         Source::Session | Source::Bearer => {}
     }
@@ -300,24 +300,21 @@ fn loop_page(world: &World, visit: &Visit<'_>, denial: &Denial, login_url: &str)
         .sso_cookie
         .as_ref()
         .map_or("", |cookie| cookie.name.as_str());
-    let details = match denial {
-        Denial::Credential(error) => vec![cause_of(*error).to_owned()],
-        _ => {
-            let mut causes = Vec::new();
-            if visit.site.takes(Source::SsoCookie) {
-                causes.push(format!("The application set no cookie named {cookie} for this address: its name, domain or path may differ, or it was sent without Secure."));
-                causes.push("The browser blocks the cookie. In a frame of another site it needs SameSite=None, Secure and Partitioned.".into());
-            }
-            if visit.site.takes(Source::Query) {
-                causes.push(
-                    "The application sent the browser back without a token in the link.".into(),
-                );
-            }
-            causes.push(
-                "The token had expired on arrival: the clocks of the servers may differ.".into(),
-            );
-            causes
+    let details = if let Denial::Credential(error) = denial {
+        vec![cause_of(*error).to_owned()]
+    } else {
+        let mut causes = Vec::new();
+        if visit.site.takes(Source::SsoCookie) {
+            causes.push(format!("The application set no cookie named {cookie} for this address: its name, domain or path may differ, or it was sent without Secure."));
+            causes.push("The browser blocks the cookie. In a frame of another site it needs SameSite=None, Secure and Partitioned.".into());
         }
+        if visit.site.takes(Source::Query) {
+            causes
+                .push("The application sent the browser back without a token in the link.".into());
+        }
+        causes
+            .push("The token had expired on arrival: the clocks of the servers may differ.".into());
+        causes
     };
     let row = denial.row();
     let frame = Frame {

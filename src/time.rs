@@ -35,6 +35,10 @@ impl Timestamp {
 
     /// How long ago `earlier` was; zero when it lies ahead.
     #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a span of more than 136 years is none of ours"
+    )]
     pub const fn since(self, earlier: Self) -> Seconds {
         Seconds((self.0.saturating_sub(earlier.0) / 1000) as u32)
     }
@@ -44,10 +48,16 @@ impl Add<Seconds> for Timestamp {
     type Output = Self;
 
     fn add(self, span: Seconds) -> Self {
-        Self(self.0.saturating_add(u64::from(span.0) * 1000))
+        Self(self.0.saturating_add(span.millis()))
     }
 }
 
 /// A span of time in whole seconds.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Seconds(pub u32);
+
+impl Seconds {
+    fn millis(self) -> u64 {
+        u64::from(self.0) * 1000
+    }
+}

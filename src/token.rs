@@ -243,15 +243,14 @@ async fn session_user(
     {
         return Err(TokenError::Ended);
     }
-    let ended = match verified.known_ended(world.config.user_cache, now) {
-        Some(ended) => ended,
-        None => {
-            let ended = EndedSessions(&*world.platform.kv)
-                .contains(&claims.id)
-                .await?;
-            verified.note_ended(ended, now);
-            ended
-        }
+    let ended = if let Some(ended) = verified.known_ended(world.config.user_cache, now) {
+        ended
+    } else {
+        let ended = EndedSessions(&*world.platform.kv)
+            .contains(&claims.id)
+            .await?;
+        verified.note_ended(ended, now);
+        ended
     };
     if ended {
         Err(TokenError::Ended)
@@ -288,12 +287,11 @@ async fn signed_in_user(
     id: &UserId,
     now: Timestamp,
 ) -> Result<Rc<User>, TokenError> {
-    let known = match world.cache.user(id, world.config.user_cache, now) {
-        Some(known) => known,
-        None => {
-            let read = Users(&*world.platform.kv).find(id).await?;
-            world.cache.put_user(id, read, now)
-        }
+    let known = if let Some(known) = world.cache.user(id, world.config.user_cache, now) {
+        known
+    } else {
+        let read = Users(&*world.platform.kv).find(id).await?;
+        world.cache.put_user(id, read, now)
     };
     let user = known.ok_or(TokenError::UnknownUser)?;
     if user.active {

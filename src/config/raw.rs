@@ -12,20 +12,15 @@ use super::ConfigError;
 use crate::token::alg::HmacAlgorithm;
 
 /// A setting as written: not there, of the right type, or not.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Field<T> {
     /// Not written.
+    #[default]
     Absent,
     /// Written, of the right type.
     Given(T),
     /// Written, of another type; the text says which was expected.
     Wrong(String),
-}
-
-impl<T> Default for Field<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {

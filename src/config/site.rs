@@ -204,6 +204,10 @@ pub struct Assertion {
 
 impl Site {
     /// Checks `raw`; what is wrong goes to `reader`.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one paragraph for each setting, in the order of the table"
+    )]
     pub(super) fn read(
         name: &str,
         raw: RawSite,
@@ -275,19 +279,15 @@ impl Site {
         let custom_headers: Vec<(String, Attribute)> = custom_headers
             .into_iter()
             .filter_map(|(header, attribute)| {
-                read_header(
-                    &mut reader.within("custom_headers"),
-                    &header.clone(),
-                    header,
-                )
-                .map(|h| (h, attribute))
+                read_header(&mut reader.within("custom_headers"), &header, &header)
+                    .map(|h| (h, attribute))
             })
             .collect();
         let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
         let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
             let mut reader = reader.within("upstream_credential");
             reader.unknown(&raw.unknown);
-            let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", h));
+            let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
             let secret = reader.required("secret", raw.secret)?;
             let value = bindings.get(&secret).filter(|value| is_header_value(value));
             if value.is_none() {
@@ -630,7 +630,7 @@ fn read_assertion(
     let mut reader = reader.within("assertion");
     reader.unknown(&raw.unknown);
     let header = reader.or("header", raw.header, "x-edgeward-assertion".to_owned());
-    let header = read_header(&mut reader, "header", header);
+    let header = read_header(&mut reader, "header", &header);
     let audience = reader.or(
         "audience",
         raw.audience,
@@ -650,7 +650,7 @@ fn read_assertion(
 }
 
 /// A header that we set for the origin: lower case, and not one that carries the message itself.
-fn read_header(reader: &mut Reader<'_>, name: &str, header: String) -> Option<String> {
+fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<String> {
     let header = header.to_ascii_lowercase();
     let fit = is_token(&header) && !reserved::is_of_the_message(&header);
     reader.check(name, fit, "is no header that can be set");
