@@ -17,7 +17,9 @@ const APPLICATIONS = { express: startExpress, flask: startFlask };
 export async function startStage({ siteNames, applicationNames, sites, withBrowser = true }) {
   const stops = [];
   const stop = async () => {
-    for (const one of stops.splice(0).reverse()) await one();
+    const failures = [];
+    for (const one of stops.splice(0).reverse()) await one().catch((failure) => failures.push(failure));
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const network = await startNetwork([...siteNames, ...applicationNames]);
@@ -30,7 +32,7 @@ export async function startStage({ siteNames, applicationNames, sites, withBrows
     stops.push(() => world.stop());
     for (const name of siteNames) network.route(name, world.entryPort);
     const browser = withBrowser ? await launchBrowser() : undefined;
-    stops.push(() => browser?.close());
+    stops.push(async () => browser?.close());
 
     return {
       network,
