@@ -199,3 +199,16 @@ test("SEC-19: an SSO token of one site is none at another", async () => {
   const { cookie } = await app.signIn(user);
   assert.equal((await out.client("/", { cookie })).status, 401, "nor is a session");
 });
+
+test("a trusted origin may send what changes something, with cookies; no other may", async () => {
+  const { cookie } = await out.signIn();
+  const path = newPath();
+  const send = (Origin) => out.send("POST", path, { cookie, body: "x", headers: { Origin, "Sec-Fetch-Site": "cross-site" } });
+  assert.equal((await send("https://portal.example.test")).status, 200);
+  for (const origin of ["https://portal.example.test.evil.test", "http://portal.example.test", "https://portal.example.test:444", "https://xportal.example.test"]) {
+    const answer = await send(origin);
+    assert.equal(answer.status, 403, origin);
+    assert.equal(answer.json.code, "cross_origin");
+  }
+  assert.equal(world.origin.about(path).length, 1);
+});

@@ -372,3 +372,34 @@ test("SEC-26: two tokens that differ only behind a long common beginning are tol
   assert.equal((await app.client("/", { bearer: two })).seen.header("x-forwarded-user"), someone.id);
   assert.equal((await app.client("/", { bearer: tampered(one) })).status, 401);
 });
+
+test("SEC-22: a session is checked as strictly as an SSO token: what is not exactly ours is none", async () => {
+  const { cookie } = await app.signIn(user);
+  const session = valueOf(cookie);
+  const key = world.secrets.session[1];
+  const [head, body] = [{ alg: "HS256", typ: "session+jwt", kid: "1" }, claimsOf(session)];
+  const status = async (token) => (await app.client("/", { cookie: `${SESSION}=${token}` })).status;
+  assert.equal(await status(sign(head, body, key)), 200, "one of the same making is good");
+  const text = (object, more) => JSON.stringify(object).replace(/\}$/, `,${more}}`);
+  const without = (name) => Object.fromEntries(Object.entries(body).filter(([key]) => key !== name));
+  const bad = {
+    "SEC-3: none": `${b64(JSON.stringify({ ...head, alg: "none" }))}.${b64(JSON.stringify(body))}.`,
+    "SEC-2: HS512": sign({ ...head, alg: "HS512" }, body, key),
+    "SEC-7: crit": sign({ ...head, crit: ["exp"] }, body, key),
+    "SEC-6: kid": sign({ ...head, kid: "2" }, body, key),
+    "SEC-19: typ": sign({ ...head, typ: "sso+jwt" }, body, key),
+    "SEC-19: no typ": sign({ alg: "HS256", kid: "1" }, body, key),
+    "SEC-12: sub twice": signText(JSON.stringify(head), text(body, `"sub":"${body.sub}"`), key),
+    "SEC-12: alg twice": signText(text(head, '"alg":"HS256"'), JSON.stringify(body), key),
+    "SEC-18: another site": sign(head, { ...body, aud: other.host }, key),
+    "SEC-18: no aud": sign(head, without("aud"), key),
+    "another issuer": sign(head, { ...body, iss: "x" }, key),
+    "no exp": sign(head, without("exp"), key),
+    "SEC-4: exp as text": sign(head, { ...body, exp: String(body.exp) }, key),
+    "no iat": sign(head, without("iat"), key),
+    "no sub": sign(head, without("sub"), key),
+    "an unknown user": sign(head, { ...body, sub: "usr_nobody" }, key),
+    "beyond the absolute lifetime": sign(head, { ...body, exp: now() + 10 * 86_400 }, key),
+  };
+  for (const [what, token] of Object.entries(bad)) assert.ok([401, 403].includes(await status(token)), `${what}: ${await status(token)}`);
+});

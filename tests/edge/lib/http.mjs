@@ -133,7 +133,8 @@ export class Answer {
   }
   /** For messages of assertions. */
   toString() {
-    return `${this.status} ${JSON.stringify(this.headers.list)}\n${this.text.slice(0, 1000)}`;
+    const text = this.text.replace(/<style[\s\S]*?<\/style>/g, "").replace(/\n\s*/g, "\n");
+    return `${this.status} ${JSON.stringify(this.headers.list)}\n${text.slice(0, 1000)}`;
   }
 }
 

@@ -71,6 +71,20 @@ export async function startWorld(options = {}) {
   return world;
 }
 
+/** A Worker in the same workerd that logs the URLs it is asked for, see `World.settled`. */
+const MARKER = {
+  config: {
+    name: "marker",
+    compatibilityDate: COMPATIBILITY_DATE,
+    manifest: {
+      mainModule: "marker.js",
+      modulesRoot: PROJECT,
+      modules: { "marker.js": { type: "esm", contents: "export default { fetch(request) { console.log(request.url); return new Response(); } }" } },
+    },
+  },
+  dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
+};
+
 class World {
   #options;
   #miniflare;
@@ -163,6 +177,7 @@ class World {
     const names = Array.from({ length: this.#options.isolates ?? 1 }, (_, i) => (i === 0 ? "edge" : `edge-${i + 1}`));
     const workers = names.map((name) => this.#worker(name, this.#options, names[0]));
     for (const [name, variant] of Object.entries(this.#options.variants ?? {})) workers.push(this.#worker(name, variant, names[0]));
+    workers.push(MARKER);
     return {
       host: "127.0.0.1",
       port: 0,
@@ -234,6 +249,15 @@ class World {
     });
   }
 
+  /** Resolves when all that was logged so far has come here: the runtime's pipe keeps the order. */
+  async settled() {
+    const marker = `settled-${randomBytes(8).toString("hex")}`;
+    const worker = await this.#miniflare.getWorker("marker");
+    await worker.fetch(`http://marker/${marker}`);
+    await until(() => this.logs.some(({ message }) => message.includes(marker)));
+    this.logs = this.logs.filter(({ message }) => !message.includes("settled-"));
+  }
+
   /** One site of the first Worker, or of another one by name. */
   site(name = "APP", worker = "edge") {
     const host = (this.#options.sites ?? { APP: {} })[name]?.hosts?.[0] ?? `${name.toLowerCase()}.example.test`;
@@ -277,6 +301,7 @@ class World {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#agent.destroy();
+    await this.settled();
     await this.#miniflare?.dispose();
     await this.origin?.stop();
     rmSync(this.#folder, { recursive: true, force: true });
