@@ -19,13 +19,18 @@ use edgeward::user::{Email, User, UserId};
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
 use crate::{Cli, Command, CreateToken, CreateUser, TokenCommand, UserCommand, secrets};
 
-pub fn run(wrangler: &Wrangler, cli: Cli) -> Result<(), String> {
+pub fn run(cli: Cli) -> Result<(), String> {
     let json = cli.place.json;
+    let wrangler = || Wrangler::new(cli.place.remote, cli.place.env.as_deref());
     match cli.command {
-        Command::Secret(command) => secrets::run(wrangler, &command),
         Command::Token(TokenCommand::Create(create)) if create.print_record => print_record(create),
-        Command::Token(command) => with_store(wrangler, |platform| token(platform, command, json)),
-        Command::User(command) => with_store(wrangler, |platform| user(platform, command, json)),
+        Command::Secret(command) => secrets::run(&wrangler()?, &command),
+        Command::Token(command) => {
+            with_store(&wrangler()?, |platform| token(platform, command, json))
+        }
+        Command::User(command) => {
+            with_store(&wrangler()?, |platform| user(platform, command, json))
+        }
     }
 }
 

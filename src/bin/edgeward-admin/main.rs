@@ -11,7 +11,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use edgeward::token::api_token::Scope;
 use edgeward::user::{Email, Name, Role};
-use wrangler::Wrangler;
 
 #[derive(Parser)]
 #[command(
@@ -199,9 +198,7 @@ fn email(text: &str) -> Result<Email, &'static str> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match Wrangler::new(cli.place.remote, cli.place.env.as_deref())
-        .and_then(|wrangler| commands::run(&wrangler, cli))
-    {
+    match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
