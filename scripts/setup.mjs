@@ -134,7 +134,7 @@ async function installNextest() {
 /** The tool with the versions it was published with; a registry mirror may lack one of them, then with what it has. */
 async function cargoInstall(crate, options) {
   const install = (...more) => ["cargo", "install", "--root", toolsDir, "--force", ...more, ...options, crate];
-  const env = toolEnv({ CARGO_PROFILE_RELEASE_OPT_LEVEL: "1" });
+  const env = toolEnv({ CARGO_PROFILE_RELEASE_OPT_LEVEL: "0" }); // a minute instead of four; the tools are quick enough
   try {
     await runStep("setup", `${crate} (compiled once, takes some minutes)`, install("--locked"), { env });
   } catch (error) {

@@ -189,10 +189,18 @@ async function createToken({ folder, token: file, config, storage }) {
   const program = await buildAdmin();
   const command = ["token", "create", "--name", "local-dev", "--scope", "admin", "--env", "local", "--json"];
   const output = await capture([program, ...command], { env: adminEnv(["--config", config, "--persist-to", storage]) });
-  const { token } = JSON.parse(output);
+  const token = tokenIn(output);
   mkdirSync(folder, { recursive: true });
   writeFileSync(file, `${JSON.stringify({ token }, null, 2)}\n`, { mode: 0o600 });
   return token;
+}
+
+function tokenIn(output) {
+  try {
+    return JSON.parse(output).token;
+  } catch {
+    throw new StepFailed("the admin tool printed no token as JSON", output);
+  }
 }
 
 async function tokenWorks(url, token) {

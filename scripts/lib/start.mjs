@@ -5,18 +5,33 @@ import { setup } from "../setup.mjs";
 import { pinnedNode } from "./project.mjs";
 import { fail } from "./step.mjs";
 
+const PARENT_POLL_MS = 500;
+
 /**
  * Makes the parts of the set-up that `parts` names, then calls `main(arguments)` under the pinned Node; when another
  * Node runs this, it starts the pinned one with the same script, passes signals on and ends as it does.
  */
 export async function start(parts, main) {
   try {
+    endWithNpm();
     await setup(parts);
     if (realpathSync(process.execPath) === realpathSync(pinnedNode)) await main(process.argv.slice(2));
     else await restart();
   } catch (error) {
     fail(error);
   }
+}
+
+/** npm that is ended by a signal does not always tell its child; then the child sees its parent change. */
+function endWithNpm() {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    process.kill(process.pid, "SIGTERM");
+  }, PARENT_POLL_MS);
+  watch.unref();
 }
 
 async function restart() {

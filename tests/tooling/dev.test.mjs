@@ -1,0 +1,199 @@
+// `npm run dev`, for real: what it prints works, and nothing that it started outlives it.
+import assert from "node:assert/strict";
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { configForPorts, newSecrets } from "../../scripts/lib/dev.mjs";
+import { at, toolEnv } from "../../scripts/lib/project.mjs";
+
+const DEADLINE_MS = 120_000;
+const STOP_MS = 15_000;
+
+const state = mkdtempSync(path.join(tmpdir(), "edgeward-dev-"));
+after(() => rmSync(state, { recursive: true, force: true }));
+
+/** Starts `npm run dev` as a terminal would: in a process group of its own. */
+async function startDev({ port, originPort }) {
+  const env = Object.fromEntries(Object.entries(toolEnv()).filter(([name]) => !/^(npm|NODE_TEST)_/i.test(name)));
+  const args = ["run", "dev", "--", "--port", String(port), "--origin-port", String(originPort), "--state", state, "--no-watch"];
+  const child = spawn("npm", args, { cwd: at(), env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const run = { output: "", child, port, url: `http://127.0.0.1:${port}` };
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (run.output += text));
+  run.ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
+  let isOver = false;
+  run.ended.then(() => (isOver = true));
+  run.ready = async () => {
+    await until(() => isOver || run.output.includes("Ctrl-C stops everything"), DEADLINE_MS, () => run.output);
+    assert.ok(!isOver, run.output);
+    return run;
+  };
+  run.token = () => run.output.match(/^admin API token: (\S+)$/m)[1];
+  after(() => {
+    for (const pid of isOver ? [] : [...descendants(child.pid), child.pid]) kill(pid, "SIGKILL");
+  });
+  return run;
+}
+
+async function until(condition, milliseconds, explain) {
+  const deadline = Date.now() + milliseconds;
+  while (!(await condition())) {
+    if (Date.now() > deadline) assert.fail(`not within ${milliseconds} ms:\n${explain()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Every process below `root`, with what started it: wrangler, workerd, esbuild, the demo origin. */
+function descendants(root) {
+  const rows = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n").map((row) => row.trim().split(/\s+/).map(Number));
+  const below = (parent) => rows.filter(([, ppid]) => ppid === parent).flatMap(([pid]) => [pid, ...below(pid)]);
+  return below(root);
+}
+
+function kill(pid, signal) {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** After the end of a run nothing of it is left. */
+async function assertAllGone(pids) {
+  assert.ok(pids.length >= 4, `expected npm, node, the demo origin, wrangler and workerd below npm, found ${pids.length}`);
+  const alive = () => pids.filter((pid) => kill(pid, 0));
+  await until(() => alive().length === 0, STOP_MS, () => execFileSync("ps", ["-o", "pid,ppid,stat,args", "-p", alive().join(",")], { encoding: "utf8" }));
+}
+
+const freePorts = async () => ({ port: await freePort(), originPort: await freePort() });
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** What a browser sends for a link; `fetch` would call itself a script. */
+async function navigate(url, headers = {}) {
+  const request = http.get(url, { headers: { Accept: "text/html", "Sec-Fetch-Mode": "navigate", ...headers } });
+  const [response] = await once(request, "response");
+  let body = "";
+  for await (const chunk of response.setEncoding("utf8")) body += chunk;
+  return { status: response.statusCode, headers: response.headers, body };
+}
+
+describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
+  let token;
+
+  test("prints a token, a curl line and a link, which all work; Ctrl-C ends everything", async () => {
+    const run = await (await startDev(await freePorts())).ready();
+    token = run.token();
+    assert.match(token, /^ewt_/);
+
+    const curl = run.output.match(/^ +(curl .*)$/m)[1];
+    const { stdout } = await promisify(execFile)("sh", ["-c", curl]);
+    const answer = JSON.parse(stdout);
+    assert.equal(answer.expires_in, 600);
+    assert.match(answer.token, /^[\w-]+\.[\w-]+\.[\w-]+$/);
+
+    const link = run.output.match(/^ +(http:\/\/127\.0\.0\.1:\d+\/\?token=[\w.-]+)$/m)[1];
+    const signIn = await navigate(link);
+    assert.equal(signIn.status, 303, signIn.body);
+    assert.equal(new URL(signIn.headers.location, link).href, `${run.url}/`);
+    const cookie = signIn.headers["set-cookie"].find((line) => line.startsWith("__Host-")).split(";")[0];
+    const page = await navigate(run.url, { Cookie: cookie });
+    assert.match(page.body, /Signed in as demo@example\.com/);
+
+    const pids = descendants(run.child.pid);
+    process.kill(-run.child.pid, "SIGINT");
+    await run.ended; // npm ends by the signal itself, whatever its script does
+    await assertAllGone(pids);
+  });
+
+  test("keeps the token and the users, and only the owner may read the secrets", async () => {
+    const before = readFileSync(path.join(state, ".dev.vars"), "utf8");
+    const run = await (await startDev(await freePorts())).ready();
+    assert.equal(run.token(), token);
+    assert.equal(readFileSync(path.join(state, ".dev.vars"), "utf8"), before);
+    for (const file of [".dev.vars", "dev.json"]) assert.equal(statSync(path.join(state, file)).mode & 0o777, 0o600, file);
+    const users = await (await fetch(`${run.url}/api/sso/users`, { headers: { Authorization: `Token ${token}` } })).json();
+    assert.deepEqual(users.users.map(({ email }) => email), ["demo@example.com"]);
+
+    const pids = descendants(run.child.pid);
+    process.kill(scriptOf(pids), "SIGINT");
+    assert.deepEqual(await run.ended, { code: 0, signal: null });
+    await assertAllGone(pids);
+  });
+
+  test("makes a new token when the kept one no longer works", async () => {
+    writeFileSync(path.join(state, "dev.json"), JSON.stringify({ token: "ewt_of_another_time" }));
+    const run = await (await startDev(await freePorts())).ready();
+    assert.match(run.token(), /^ewt_[\w-]{49}$/);
+    assert.notEqual(run.token(), token);
+    const pids = descendants(run.child.pid);
+    process.kill(run.child.pid, "SIGTERM"); // to npm alone
+    await run.ended;
+    await assertAllGone(pids);
+  });
+
+  test("ends with an error, and leaves nothing, when a child dies early", async () => {
+    const run = await (await startDev(await freePorts())).ready();
+    const pids = descendants(run.child.pid);
+    const origin = pids.find((pid) => commandOf(pid).includes("demo-origin"));
+    process.kill(origin, "SIGKILL");
+    assert.equal((await run.ended).code, 1);
+    assert.match(run.output, /error: the demo origin ended by itself with SIGKILL/);
+    await assertAllGone(pids);
+  });
+
+  test("leaves nothing even when it is killed outright", async () => {
+    const run = await (await startDev(await freePorts())).ready();
+    const pids = descendants(run.child.pid);
+    process.kill(scriptOf(pids), "SIGKILL");
+    assert.notEqual((await run.ended).code, 0);
+    await assertAllGone(pids);
+  });
+
+  test("says which port is in use", async () => {
+    const ports = await freePorts();
+    const server = net.createServer();
+    await new Promise((resolve) => server.listen(ports.port, "127.0.0.1", resolve));
+    const run = await startDev(ports);
+    const { code } = await run.ended;
+    server.close();
+    assert.equal(code, 1);
+    assert.match(run.output, new RegExp(`error: port ${ports.port} is in use: .* --port <n>`));
+  });
+});
+
+/** The script itself among what npm started; the shell between them names it too. */
+const scriptOf = (pids) => pids.findLast((pid) => /^\S*node scripts\/dev\.mjs/.test(commandOf(pid)));
+
+const commandOf = (pid) => execFileSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8" });
+
+test("new secrets differ each time and are long enough", () => {
+  const lines = newSecrets().trim().split("\n").slice(1);
+  assert.deepEqual(lines.map((line) => line.split("=")[0]), ["EDGEWARD_SESSION_SECRET_1", "EDGEWARD_TOKEN_SECRET_1", "EDGEWARD_KEY_SECRET_1"]);
+  const values = lines.map((line) => line.split("=")[1]);
+  for (const value of values) assert.equal(Buffer.from(value, "base64url").length, 32);
+  assert.equal(new Set([...values, ...newSecrets().match(/=\S+/g)]).size, 6);
+});
+
+test("other ports move the local site and its origin, and nothing else", () => {
+  const config = configForPorts(readFileSync(at("wrangler.toml"), "utf8"), 9000, 9001);
+  const site = config.env.local.vars.EDGEWARD_SITE_APP;
+  assert.deepEqual(site.hosts, ["127.0.0.1:9000", "localhost:9000"]);
+  assert.equal(site.upstream, "http://127.0.0.1:9001");
+  assert.equal(config.main, at("build/worker.js"));
+  assert.equal(config.workers_dev, false);
+});
