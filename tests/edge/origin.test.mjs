@@ -67,6 +67,38 @@ test("SEC-40: an API token that strays to the application's paths does not reach
   }
 });
 
+test("SEC-40: a credential in an odd wrapping does not reach the origin either", async () => {
+  const pass = world.site("PASS");
+  const { cookie, token } = await pass.signIn();
+  const value = valueOf(cookie);
+  const wrappings = [
+    [["Cookie", "a=1"], ["Cookie", cookie]],
+    [["Cookie", `a=1, ${cookie}`]],
+    [["Cookie", `${SESSION} = ${value}`]],
+    [["Cookie", `${SESSION}="${value}"`]],
+    [["Cookie", `a=1;${SSO}=${token}`]],
+    [["Authorization", `Bearer  ${token}`]],
+    [["Authorization", `Bearer\t${token}`]],
+    [["Authorization", `bearer ${token} `]],
+    [["Authorization", `Token ${token}`]],
+    [["Authorization", token]],
+    [["Authorization", `Basic x, Bearer ${token}`]],
+    [["Authorization", "Basic x"], ["Authorization", `Bearer ${token}`]],
+  ];
+  const leaks = [];
+  for (const headers of wrappings) {
+    const answer = await pass.client("/", { headers });
+    if (answer.status !== 200) assert.ok([400, 401].includes(answer.status), String(answer));
+    else if ([value, token].some((credential) => everything(answer.seen).includes(credential))) leaks.push(JSON.stringify(headers).replaceAll(value, "SESSION").replaceAll(token, "TOKEN"));
+  }
+  assert.deepEqual(leaks, []);
+  for (const query of [`token=${token}&token=x`, `%74oken=${token}`, `token=%20${token}`, `a&token=${token.replaceAll(".", "%2E")}`]) {
+    const answer = await pass.client(`/?${query}`);
+    if (answer.status !== 200) assert.ok([400, 401].includes(answer.status), String(answer));
+    else assert.ok(!everything(answer.seen).includes(token.split(".")[2]), query);
+  }
+});
+
 // Other cookies, as they stand in the header; one character here is one byte there. Bytes that are no UTF-8
 // are not among them: workerd itself turns them into U+FFFD in every header that a Worker takes apart.
 const COOKIES = [

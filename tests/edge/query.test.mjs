@@ -116,6 +116,16 @@ test("a bad token in the query leaves the URL as well, and opens nothing", async
   }
 });
 
+test("a parameter of the same name whose value can be no JWT is the application's own, and stays", async () => {
+  const { cookie, user } = await app.signIn();
+  for (const query of ["token=3f2a-invite&a=1", "a=1&token=invite", "token=x.y"]) {
+    const answer = await app.navigate(`/signup?${query}`, { cookie });
+    assert.equal(answer.status, 200, String(answer));
+    assert.equal(answer.seen.url, `/signup?${query}`);
+    assert.equal(answer.seen.header("x-forwarded-user"), user.id);
+  }
+});
+
 test("SEC-42: a token in the query works only within max_age of its issue", async () => {
   const brief = world.site("BRIEF");
   const user = await app.createUser();
