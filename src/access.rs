@@ -1,6 +1,5 @@
 //! Whether a principal may do what it asks for. Pure; never knows HTTP.
 
-use crate::denial::Denial;
 use crate::principal::Principal;
 
 /// The policy of a site.
@@ -34,13 +33,17 @@ impl Grant {
     }
 }
 
+/// The rule wants somebody, and there is nobody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SignInRequired;
+
 /// Judges `principal` by `rule`.
 ///
 /// # Errors
-/// [`Denial::SignInRequired`].
-pub fn decide(rule: Rule, principal: Option<Principal>) -> Result<Grant, Denial> {
+/// [`SignInRequired`].
+pub fn decide(rule: Rule, principal: Option<Principal>) -> Result<Grant, SignInRequired> {
     match (principal, rule.anonymous) {
-        (None, Anonymous::Deny | Anonymous::SignIn) => Err(Denial::SignInRequired),
+        (None, Anonymous::Deny | Anonymous::SignIn) => Err(SignInRequired),
         (principal, _) => Ok(Grant { principal }),
     }
 }

@@ -45,15 +45,16 @@ impl From<Answer> for Reply {
 ///
 /// # Errors
 /// Why nobody is signed in.
-pub fn me(visit: &Visit<'_>, authentication: &Authentication) -> Result<Reply, Denial> {
+pub async fn me(
+    world: &World,
+    visit: &Visit<'_>,
+    authentication: &Authentication,
+) -> Result<Reply, Denial> {
     if visit.parts.method() != "GET" {
         return Err(Denial::MethodNotAllowed("GET"));
     }
-    let principal = authentication
-        .result
-        .clone()
-        .map_err(Denial::from)?
-        .ok_or(Denial::SignInRequired)?;
+    let principal = authentication.required()?;
+    login::use_link(world, visit.site, &principal, visit.now).await?;
     let user = principal.user();
     let body = json!({
         "user": {
@@ -97,7 +98,7 @@ fn ask_to_log_out(world: &World, visit: &Visit<'_>) -> Answer {
         title: "Sign out?",
         code: "",
         request_id: visit.request_id,
-        site: visit.site,
+        site: Some(visit.site),
     };
     let question = Question {
         lead: "This ends your session here.",
@@ -145,7 +146,7 @@ async fn log_out(
             title: "Signed out",
             code: "",
             request_id: visit.request_id,
-            site: visit.site,
+            site: Some(visit.site),
         };
         let action = visit.site.login.as_ref().map(|login| Action {
             label: "Sign in again",

@@ -216,10 +216,9 @@ fn member<T: DeserializeOwned>(body: &Value, name: &'static str) -> Result<Optio
 /// [`Denial::InvalidJson`] when the body is no object, [`Denial::InvalidField`].
 fn only(body: &Value, known: &[&'static str]) -> Result<(), Denial> {
     let members = body.as_object().ok_or(Denial::InvalidField("body"))?;
-    if members.keys().all(|name| known.contains(&name.as_str())) {
-        Ok(())
-    } else {
-        Err(Denial::InvalidField("unknown member"))
+    match members.keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Denial::UnknownField(name.chars().take(64).collect())),
     }
 }
 

@@ -107,7 +107,7 @@ impl Answer {
     pub fn refusal(denial: &Denial) -> Self {
         let row = denial.row();
         let mut body = json!({ "error": row.text, "code": row.code });
-        if let (Denial::InvalidField(field), Some(members)) = (denial, body.as_object_mut()) {
+        if let (Some(field), Some(members)) = (denial.field(), body.as_object_mut()) {
             members.insert("field".into(), json!(field));
         }
         Self::json(row.status, &body).for_row(denial, &row)
@@ -133,7 +133,7 @@ impl Answer {
     #[must_use]
     pub fn refusal_page(
         denial: &Denial,
-        site: &Site,
+        site: Option<&Site>,
         request_id: &str,
         action: Option<page::Action>,
         entropy: &dyn Entropy,

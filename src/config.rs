@@ -201,7 +201,7 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keys>
 }
 
 fn read_sites(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> HashMap<String, Rc<Site>> {
-    let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
+    let mut sites = Vec::new();
     let mut any = false;
     for (binding, text) in bindings {
         let Some(name) = binding.strip_prefix(SITE).filter(|name| is_site_name(name)) else {
@@ -212,9 +212,30 @@ fn read_sites(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> HashMap<Str
         let Some(raw) = reader.object(text) else {
             continue;
         };
-        let Some(site) = Site::read(&name.to_ascii_lowercase(), raw, bindings, &mut reader) else {
-            continue;
-        };
+        let site = Site::read(&name.to_ascii_lowercase(), raw, bindings, &mut reader);
+        sites.extend(site.map(|site| (binding, site)));
+    }
+    if !any {
+        errors.push(ConfigError {
+            path: format!("{SITE}…"),
+            error: "no site is configured; add a [vars.EDGEWARD_SITE_APP] table".into(),
+        });
+    }
+    by_host(sites, errors)
+}
+
+/// Sites may share an origin, so the identity headers of one are reserved at all.
+fn by_host(
+    sites: Vec<(&String, Site)>,
+    errors: &mut Vec<ConfigError>,
+) -> HashMap<String, Rc<Site>> {
+    let identity: Vec<String> = sites
+        .iter()
+        .flat_map(|(_, site)| site.identity_headers().map(str::to_owned))
+        .collect();
+    let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
+    for (binding, mut site) in sites {
+        site.reserve(identity.iter().map(String::as_str));
         let site = Rc::new(site);
         for host in &site.hosts {
             if let Some(other) = hosts.insert(host.clone(), Rc::clone(&site)) {
@@ -224,12 +245,6 @@ fn read_sites(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> HashMap<Str
                 });
             }
         }
-    }
-    if !any {
-        errors.push(ConfigError {
-            path: format!("{SITE}…"),
-            error: "no site is configured; add a [vars.EDGEWARD_SITE_APP] table".into(),
-        });
     }
     hosts
 }

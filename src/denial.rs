@@ -46,8 +46,10 @@ pub enum Denial {
     EmailRequired,
     /// The address is none.
     InvalidEmail,
-    /// A member of the body is wrong.
+    /// A member of the body, or a parameter, is wrong.
     InvalidField(&'static str),
+    /// The body has a member that this call does not take: its name.
+    UnknownField(String),
     /// The cursor is none of ours.
     InvalidCursor,
     /// No user, token or key has this id.
@@ -190,7 +192,7 @@ impl Denial {
             Self::InvalidJson => no(400, "invalid_json", "Invalid JSON", "Invalid JSON"),
             Self::EmailRequired => no(400, "invalid_request", "Email required", "Email required"),
             Self::InvalidEmail => no(400, "invalid_request", "Invalid email", "Invalid email"),
-            Self::InvalidField(_) => no(
+            Self::InvalidField(_) | Self::UnknownField(_) => no(
                 400,
                 "invalid_request",
                 "Invalid request",
@@ -226,6 +228,16 @@ impl Denial {
         }
     }
 
+    /// The member of the request that is wrong.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::InvalidField(name) => Some(name),
+            Self::UnknownField(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The precise reason, for the log. Holds no value that a client sent.
     #[must_use]
     pub fn reason(&self) -> String {
@@ -249,6 +261,7 @@ impl Denial {
             Self::EmailRequired => "email missing".into(),
             Self::InvalidEmail => "email malformed".into(),
             Self::InvalidField(name) => format!("invalid {name}"),
+            Self::UnknownField(_) => "a member that the call does not take".into(),
             Self::InvalidCursor => "invalid cursor".into(),
             Self::NotFound => "no such record".into(),
             Self::UserExists => "user exists".into(),

@@ -164,9 +164,19 @@ fn log_errors(errors: &[ConfigError]) {
     bindings::log(&serde_json::json!({ "event": "misconfigured", "errors": errors }).to_string());
 }
 
-/// Without a configuration there is no site to show a page for.
-fn misconfigured(_request: &Request) -> Response {
-    answer(&Answer::refusal(&Denial::Misconfigured))
+/// Everything is answered so while the configuration has errors: a health check and a person too.
+fn misconfigured(request: &Request) -> Response {
+    let denial = Denial::Misconfigured;
+    match Parts::from_snapshot(bindings::snapshot(request)) {
+        Ok(parts) if parts.wants_page() => answer(&Answer::refusal_page(
+            &denial,
+            None,
+            &request_id(&parts),
+            None,
+            &platform::WebEntropy,
+        )),
+        _ => answer(&Answer::refusal(&denial)),
+    }
 }
 
 /// What a person or a program sees when the origin does not answer.
@@ -193,7 +203,7 @@ fn unreachable(request: &Request, error: &str) -> Response {
             let entropy = &*world.platform.entropy;
             answer(&Answer::refusal_page(
                 &denial,
-                &site,
+                Some(&site),
                 &request_id,
                 None,
                 entropy,

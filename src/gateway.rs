@@ -215,8 +215,13 @@ async fn site_request(
     ) {
         return Err(Denial::MethodRefused);
     }
+    let lets_pass = login::lets_pass(visit, &authentication);
     let arrival = login::arrive(world, visit, &authentication).await?;
-    let principal = authentication.result.map_err(Denial::from)?;
+    let absence = authentication.absence();
+    let principal = match authentication.result {
+        Err(_) if lets_pass => None,
+        result => result.map_err(Denial::from)?,
+    };
     let opened = |cookies: &[SetCookie]| {
         let signed_in = principal
             .as_ref()
@@ -243,7 +248,7 @@ async fn site_request(
     {
         same_origin::check(parts, site)?;
     }
-    let grant = access::decide(site.rule, principal)?;
+    let grant = access::decide(site.rule, principal).map_err(|access::SignInRequired| absence)?;
 
     // 6. What the origin gets.
     let signed = match (&site.assertion, grant.principal()) {
@@ -281,7 +286,7 @@ async fn own(
     endpoint: &Endpoint,
 ) -> Result<Reply, Denial> {
     match endpoint {
-        Endpoint::Me => account::me(visit, authentication),
+        Endpoint::Me => account::me(world, visit, authentication).await,
         Endpoint::Logout => account::logout(world, visit, authentication).await,
         Endpoint::Switch => account::switch(world, visit, body).await,
         Endpoint::Token
@@ -297,7 +302,7 @@ fn refuse_own(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
     if visit.parts.wants_page() && visit.path.as_str() != "/api/sso/me" {
         return Answer::refusal_page(
             denial,
-            visit.site,
+            Some(visit.site),
             visit.request_id,
             None,
             &*world.platform.entropy,
@@ -378,9 +383,13 @@ fn astray(
     request_id: &str,
 ) -> Outcome {
     let answer = match site {
-        Some(site) if parts.wants_page() => {
-            Answer::refusal_page(denial, site, request_id, None, &*world.platform.entropy)
-        }
+        Some(site) if parts.wants_page() => Answer::refusal_page(
+            denial,
+            Some(site),
+            request_id,
+            None,
+            &*world.platform.entropy,
+        ),
         _ => Answer::refusal(denial),
     };
     let event = Event {

@@ -134,10 +134,17 @@ pub async fn arrive(
     visit: &Visit<'_>,
     authentication: &Authentication,
 ) -> Result<Arrival, Denial> {
+    let navigation = visit.parts.is_navigation();
     let Ok(Some(principal)) = &authentication.result else {
-        return Ok(Arrival::Proceed(Vec::new()));
+        let stays = navigation && visit.presented.query_changed && lets_pass(visit, authentication);
+        return Ok(if stays {
+            Arrival::Answer(Answer::see_other(visit.return_to().0), Vec::new())
+        } else {
+            Arrival::Proceed(Vec::new())
+        });
     };
-    if !visit.parts.is_navigation() {
+    if !navigation {
+        use_link(world, visit.site, principal, visit.now).await?;
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let mut cookies = Vec::new();
@@ -167,7 +174,20 @@ pub async fn arrive(
     Ok(Arrival::Proceed(cookies))
 }
 
-/// Opens the session for a link. A link that works once is used up here.
+/// Whether a person whose credential was not accepted is let in all the same, as nobody: on a site
+/// that is open to everybody, a cookie that went bad must not lock a browser out. A disabled user is
+/// told so, and an API client always learns that its credential is bad.
+#[must_use]
+pub fn lets_pass(visit: &Visit<'_>, authentication: &Authentication) -> bool {
+    let forgivable = match &authentication.result {
+        Ok(principal) => principal.is_none(),
+        Err(TokenError::Fault(_) | TokenError::DisabledUser) => false,
+        Err(_) => true,
+    };
+    forgivable && visit.parts.is_navigation() && visit.site.rule.anonymous == Anonymous::Pass
+}
+
+/// Opens the session for a link.
 ///
 /// # Errors
 /// [`TokenError::LinkUsed`], or a fault.
@@ -177,18 +197,38 @@ pub async fn open_from_link(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<SetCookie, Denial> {
-    let Claims::Sso(claims) = &principal.verified().claims else {
-        return Err(Denial::Credential(TokenError::Type));
-    };
-    if let Some(query) = site.query.as_ref().filter(|query| query.single_use) {
-        let mine = random_text(&*world.platform.entropy);
-        let hold = Seconds(query.max_age.0 + site.sso_token.max_lifetime.0);
-        let key = format!("link:{}:{}", site.name, claims.id);
-        if world.platform.once.claim(&key, &mine, hold, now).await? != mine {
-            return Err(Denial::Credential(TokenError::LinkUsed));
-        }
-    }
+    use_link(world, site, principal, now).await?;
     Ok(open_session(world, site, principal, now))
+}
+
+/// Uses up a link that works once. Whatever the request is for, a second one finds it used.
+///
+/// # Errors
+/// [`TokenError::LinkUsed`], or a fault.
+pub async fn use_link(
+    world: &World,
+    site: &Site,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<(), Denial> {
+    let (Source::Query, Claims::Sso(claims), Some(query)) = (
+        principal.source(),
+        &principal.verified().claims,
+        &site.query,
+    ) else {
+        return Ok(());
+    };
+    if !query.single_use {
+        return Ok(());
+    }
+    let mine = random_text(&*world.platform.entropy);
+    let hold = Seconds(query.max_age.0 + site.sso_token.max_lifetime.0);
+    let key = format!("link:{}:{}", site.name, claims.id);
+    if world.platform.once.claim(&key, &mine, hold, now).await? == mine {
+        Ok(())
+    } else {
+        Err(Denial::Credential(TokenError::LinkUsed))
+    }
 }
 
 fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
@@ -232,7 +272,7 @@ fn ask_before_switch(
         title: "Switch user?",
         code: "",
         request_id: visit.request_id,
-        site: visit.site,
+        site: Some(visit.site),
     };
     let question = Question {
         lead: &lead,
@@ -287,9 +327,15 @@ pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
                 label: "Sign in",
                 href: login.url.clone(),
             };
-            Answer::refusal_page(denial, visit.site, visit.request_id, Some(action), entropy)
+            Answer::refusal_page(
+                denial,
+                Some(visit.site),
+                visit.request_id,
+                Some(action),
+                entropy,
+            )
         }
-        _ => Answer::refusal_page(denial, visit.site, visit.request_id, None, entropy),
+        _ => Answer::refusal_page(denial, Some(visit.site), visit.request_id, None, entropy),
     }
 }
 
@@ -321,7 +367,7 @@ fn loop_page(world: &World, visit: &Visit<'_>, denial: &Denial, login_url: &str)
         title: "Signing in did not work",
         code: "sign_in_loop",
         request_id: visit.request_id,
-        site: visit.site,
+        site: Some(visit.site),
     };
     let message = Message {
         lead: "You were sent to sign in several times, and came back without being signed in. The likely cause:",

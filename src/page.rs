@@ -25,8 +25,8 @@ pub struct Frame<'a> {
     pub code: &'a str,
     /// The request's name in the log.
     pub request_id: &'a str,
-    /// The site.
-    pub site: &'a Site,
+    /// The site, unless the configuration is too broken to have one.
+    pub site: Option<&'a Site>,
 }
 
 /// A page that tells something.
@@ -133,16 +133,15 @@ fn finish(
     status: u16,
     page: &impl Template,
     nonce: &str,
-    site: &Site,
+    site: Option<&Site>,
     form_to: Option<&str>,
 ) -> Answer {
     // Writing to a string cannot fail; if it ever does, an empty page is still a refusal.
     let html = page.render().unwrap_or_default();
-    Answer::page(status, html, nonce, &site.frame_ancestors, form_to)
+    let frames = site.map_or(&[][..], |site| &site.frame_ancestors);
+    Answer::page(status, html, nonce, frames, form_to)
 }
 
-fn site_title(site: &Site) -> &str {
-    site.hosts
-        .first()
-        .map_or(site.name.as_str(), String::as_str)
+fn site_title(site: Option<&Site>) -> &str {
+    site.map_or("Edgeward", |site| site.hosts.first().unwrap_or(&site.name))
 }

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use crate::cache::{Claims, CredentialKey, Verified};
 use crate::config::Site;
 use crate::config::site::Source;
+use crate::denial::Denial;
 use crate::principal::Principal;
 use crate::session::{self, SessionClaims};
 use crate::store::ended_sessions::EndedSessions;
@@ -40,12 +41,37 @@ pub struct Authentication {
     pub clear_session: bool,
     /// The application's cookie was presented and has expired, or contradicts itself.
     pub clear_sso_cookie: bool,
+    /// Something was presented whose time is over.
+    pub over: bool,
+}
+
+impl Authentication {
+    /// Why there is nobody, when nobody is signed in.
+    #[must_use]
+    pub fn absence(&self) -> Denial {
+        if self.over {
+            Denial::Credential(TokenError::Expired)
+        } else {
+            Denial::SignInRequired
+        }
+    }
+
+    /// The caller, where there has to be one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn required(&self) -> Result<Principal, Denial> {
+        self.result
+            .clone()
+            .map_err(Denial::from)?
+            .ok_or_else(|| self.absence())
+    }
 }
 
 /// Verifies everything that `presented` holds, and says who is calling.
 ///
-/// A valid SSO token, from cookie or query, stands for a sign-in that has just happened, so it wins
-/// over the session. Otherwise the site's order of sources decides.
+/// A valid SSO token, from cookie or query, stands for a sign-in that has just happened, so a session
+/// makes way for it. Otherwise the site's order of sources decides.
 pub async fn authenticate(
     world: &World,
     site: &Site,
@@ -63,23 +89,11 @@ pub async fn authenticate(
         Source::Query => &query,
         Source::Bearer => &bearer,
     };
-    let handed_over = site
-        .sources
-        .iter()
-        .filter(|source| matches!(source, Source::SsoCookie | Source::Query))
-        .find_map(|source| {
-            of(*source)
-                .good()
-                .filter(|token| is_news(token, session.good()))
-        });
-    // An API client with a broken session is told so; a browser that brings a new sign-in is not
-    // held up by what is left of the old one.
-    let broken = matches!(session, Examined::Bad(_)) && !navigation;
-    let result = match handed_over {
-        Some(principal) if !broken => Ok(Some(principal.clone())),
-        _ => first_answer(site.sources.iter().map(|source| of(*source))),
-    };
+    let result = decide(site, of, navigation);
     Authentication {
+        over: [Source::Session, Source::SsoCookie, Source::Query]
+            .into_iter()
+            .any(|source| matches!(of(source), Examined::Over)),
         result,
         clear_session: session.is_dead(),
         clear_sso_cookie: matches!(
@@ -88,6 +102,40 @@ pub async fn authenticate(
         ),
         session: session.good().cloned(),
     }
+}
+
+/// The first source in the site's order that holds something decides, but for two: a session makes
+/// way for a token that stands for a later sign-in; and a cookie that is no good does not hold up a
+/// browser that brings such a token, while an API client with one is told so.
+fn decide<'a>(
+    site: &Site,
+    of: impl Fn(Source) -> &'a Examined,
+    navigation: bool,
+) -> Result<Option<Principal>, TokenError> {
+    let session = of(Source::Session).good();
+    let handed_over = || {
+        site.sources
+            .iter()
+            .filter(|source| matches!(source, Source::SsoCookie | Source::Query))
+            .find_map(|source| of(*source).good())
+            .filter(|token| is_news(token, session))
+    };
+    for source in &site.sources {
+        let found = match (source, of(*source)) {
+            (_, Examined::Absent) => continue,
+            // A client that names a credential itself is told that its time is over.
+            (Source::Bearer, Examined::Over) => Err(TokenError::Expired),
+            (_, Examined::Over) => continue,
+            (_, Examined::Good(principal)) => Ok(principal),
+            (_, Examined::Bad(error)) => Err(*error),
+        };
+        let makes_way = *source == Source::Session && (found.is_ok() || navigation);
+        let later = if makes_way { handed_over() } else { None };
+        return later
+            .map_or(found, Ok)
+            .map(|principal| Some(principal.clone()));
+    }
+    Ok(None)
 }
 
 /// Whether `token` says more than the session that is there: another user, or a later sign-in.
@@ -100,19 +148,6 @@ fn is_news(token: &Principal, session: Option<&Principal>) -> bool {
     };
     token_claims.user != session_claims.user
         || token_claims.issued_at.seconds() > session_claims.began_at.seconds()
-}
-
-fn first_answer<'a>(
-    examined: impl Iterator<Item = &'a Examined>,
-) -> Result<Option<Principal>, TokenError> {
-    for one in examined {
-        match one {
-            Examined::Absent | Examined::Over => {}
-            Examined::Good(principal) => return Ok(Some(principal.clone())),
-            Examined::Bad(error) => return Err(*error),
-        }
-    }
-    Ok(None)
 }
 
 /// What one source came to.
@@ -135,7 +170,7 @@ impl Examined {
     fn is_dead(&self) -> bool {
         match self {
             Self::Over => true,
-            Self::Bad(error) => !matches!(error, TokenError::Fault(_) | TokenError::NotYet),
+            Self::Bad(error) => !matches!(error, TokenError::Fault(_)),
             Self::Absent | Self::Good(_) => false,
         }
     }
@@ -155,6 +190,9 @@ async fn examine(
         let one = match verify(world, site, source, credential.as_ref(), now).await {
             Ok(principal) => Examined::Good(principal),
             Err(error) if error.is_over() => Examined::Over,
+            // Signed with a secret, or by a clock, that is ahead of this isolate's: another isolate
+            // knows it already, and so will this one. Nothing to hold against it.
+            Err(TokenError::NotYet) if source == Source::Session => Examined::Absent,
             Err(error) => Examined::Bad(error),
         };
         answer = match (answer, one) {

@@ -128,7 +128,7 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = call.json().await?;
     only(&body, &["name", "scopes", "expires_in", "issue_for"])?;
     let new = NewApiToken {
-        name: member(&body, "name")?.ok_or(Denial::InvalidField("name"))?,
+        name: named(&body)?.ok_or(Denial::InvalidField("name"))?,
         scopes: member(&body, "scopes")?
             .filter(|s: &Vec<Scope>| !s.is_empty())
             .ok_or(Denial::InvalidField("scopes"))?,
@@ -150,7 +150,7 @@ async fn change(call: &Call<'_>, caller: &ApiToken, mut token: ApiToken) -> Resu
     may_manage(caller, &token)?;
     let body = call.json().await?;
     only(&body, &["name", "expires_in", "active"])?;
-    if let Some(name) = member(&body, "name")? {
+    if let Some(name) = named(&body)? {
         token.name = name;
     }
     if let Some(span) = lifetime(&body)? {
@@ -175,6 +175,13 @@ fn may_manage(caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
         Ok(())
     } else {
         Err(Denial::OutsideLimit)
+    }
+}
+
+fn named(body: &Value) -> Result<Option<Name>, Denial> {
+    match member::<Name>(body, "name")? {
+        Some(name) if name.as_str().is_empty() => Err(Denial::InvalidField("name")),
+        other => Ok(other),
     }
 }
 

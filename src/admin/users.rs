@@ -161,32 +161,55 @@ pub async fn ensure(
     Ok((user, mine))
 }
 
-/// Gives a user another address.
+/// Makes sure that no other user has `email`, or gets it at this moment.
+///
+/// # Errors
+/// [`Denial::UserExists`] or a fault.
+async fn claim_email(
+    platform: &Platform,
+    user: &User,
+    email: &Email,
+    now: Timestamp,
+) -> Result<(), Denial> {
+    let key = claim_key(email);
+    let holder = platform
+        .once
+        .claim(&key, user.id.as_str(), CLAIM, now)
+        .await?;
+    if holder != user.id.as_str() {
+        return Err(Denial::UserExists);
+    }
+    if Users(&*platform.kv).find_by_email(email).await?.is_some() {
+        platform.once.release(&key).await?;
+        return Err(Denial::UserExists);
+    }
+    Ok(())
+}
+
+/// Changes a user who gets another address. Each key is written once: the store takes one write
+/// per key and second.
 ///
 /// # Errors
 /// [`Denial::UserExists`] or a fault.
 async fn move_to(
     platform: &Platform,
-    user: &mut User,
+    mut user: User,
     email: Email,
+    profile: Profile,
     now: Timestamp,
-) -> Result<(), Denial> {
-    let store = Users(&*platform.kv);
-    let holder = platform
-        .once
-        .claim(&claim_key(&email), user.id.as_str(), CLAIM, now)
-        .await?;
-    if holder != user.id.as_str() || store.find_by_email(&email).await?.is_some() {
-        return Err(Denial::UserExists);
-    }
+) -> Result<User, Denial> {
+    claim_email(platform, &user, &email, now).await?;
     let old = std::mem::replace(&mut user.email, email);
     if user.username.as_str() == old.as_str() {
         user.username = Name::parse(user.email.as_str()).unwrap_or_default();
     }
-    store.put(user).await?;
+    profile.apply(&mut user, now);
+    user.updated_at = now;
+    let store = Users(&*platform.kv);
+    store.put(&user).await?;
     store.remove_email(&old).await?;
     platform.once.release(&claim_key(&old)).await?;
-    Ok(())
+    Ok(user)
 }
 
 /// Removes a user. Sessions and tokens of a user that does not exist count for nothing.
@@ -292,19 +315,19 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
         _ => return Err(Denial::MethodNotAllowed("GET, PATCH, DELETE")),
     };
     require(caller, scope)?;
-    let mut user = find(call, id).await?;
+    let user = find(call, id).await?;
     match call.parts.method() {
         "PATCH" => {
             let body = call.json().await?;
             let profile = Profile::read(&body)?;
             may_grant(caller, &profile)?;
             may_touch(caller, &user)?;
-            if let Some(email) =
-                member::<Email>(&body, "email")?.filter(|email| *email != user.email)
-            {
-                move_to(&call.world.platform, &mut user, email, call.now).await?;
-            }
-            let user = update(&call.world.platform, user, profile, call.now).await?;
+            let email = member::<Email>(&body, "email")?.filter(|email| *email != user.email);
+            let platform = &call.world.platform;
+            let user = match email {
+                Some(email) => move_to(platform, user, email, profile, call.now).await?,
+                None => update(platform, user, profile, call.now).await?,
+            };
             call.world.cache.forget_user(&user.id);
             Ok(Answer::json(200, &view(&user)))
         }
@@ -393,8 +416,7 @@ async fn sync_one(
                 "invalid"
             };
             let mut result = json!({ "email": email, "status": status, "code": denial.row().code });
-            if let (Denial::InvalidField(field), Some(members)) = (&denial, result.as_object_mut())
-            {
+            if let (Some(field), Some(members)) = (denial.field(), result.as_object_mut()) {
                 members.insert("field".into(), json!(field));
             }
             (status, result)

@@ -295,10 +295,6 @@ impl Site {
             }
             Some((header?, UpstreamCredential(value?.clone())))
         });
-        let set_by_us = custom_headers.iter().map(|(header, _)| header);
-        let set_by_us = set_by_us.chain(assertion.as_ref().map(|assertion| &assertion.header));
-        let set_by_us = set_by_us.chain(upstream_credential.as_ref().map(|(header, _)| header));
-        let reserved = Reserved::new(set_by_us.map(String::as_str));
         let anonymous = match unauthenticated? {
             RawUnauthenticated::Deny => Anonymous::Deny,
             RawUnauthenticated::Login => Anonymous::SignIn,
@@ -328,8 +324,30 @@ impl Site {
             custom_headers,
             assertion,
             upstream_credential,
-            reserved,
+            reserved: Reserved::default(),
         })
+    }
+
+    /// The headers in which this site's origin is told who is asking.
+    pub(super) fn identity_headers(&self) -> impl Iterator<Item = &str> {
+        let custom = self
+            .custom_headers
+            .iter()
+            .map(|(header, _)| header.as_str());
+        custom.chain(
+            self.assertion
+                .as_ref()
+                .map(|assertion| assertion.header.as_str()),
+        )
+    }
+
+    /// Reserves `names`, and the header of this site's own fixed credential.
+    pub(super) fn reserve<'a>(&'a mut self, names: impl Iterator<Item = &'a str>) {
+        let own = self
+            .upstream_credential
+            .as_ref()
+            .map(|(header, _)| header.as_str());
+        self.reserved = Reserved::new(names.chain(own));
     }
 
     /// Whether credentials are looked for in `source`.

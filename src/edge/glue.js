@@ -47,7 +47,7 @@ export function forward(request, plan) {
   if (cookies === undefined) {
     return identified ? response.then(keepPrivate, failed) : response.catch(failed);
   }
-  return response.then((answer) => withCookies(answer, cookies, identified), failed);
+  return response.catch(failed).then((answer) => withCookies(answer, cookies, identified));
 }
 
 const NOT_CACHED = { cacheTtl: -1 };
@@ -58,10 +58,13 @@ function cf(identified, override) {
   return identified ? { cacheTtl: -1, resolveOverride: override } : { resolveOverride: override };
 }
 
+const CREDENTIALS = "Cookie, Authorization";
+
 function keepPrivate(response) {
   if (response.headers.has("cache-control") || response.status === 101) return response;
   const answer = new Response(response.body, response);
   answer.headers.set("cache-control", "private");
+  answer.headers.append("vary", CREDENTIALS);
   return answer;
 }
 
@@ -69,8 +72,12 @@ function withCookies(response, cookies, identified) {
   // The answer to an upgrade is a connection; it cannot be rebuilt.
   if (response.status === 101) return response;
   const answer = new Response(response.body, response);
-  for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
-  if (identified && !answer.headers.has("cache-control")) answer.headers.set("cache-control", "private");
+  const headers = answer.headers;
+  for (const cookie of cookies) headers.append("set-cookie", cookie);
+  // A cookie of ours is one person's, whatever the origin says of its answer.
+  const kept = headers.get("cache-control");
+  if (kept === null || !/\b(private|no-store)\b/i.test(kept)) headers.set("cache-control", "private");
+  if (identified) headers.append("vary", CREDENTIALS);
   return answer;
 }
 

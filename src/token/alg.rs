@@ -125,7 +125,8 @@ impl Keyring {
     /// Checks `signature` with the secret that `kid` names. The `kid` is compared, nothing else.
     ///
     /// # Errors
-    /// [`TokenError::UnknownKey`] or [`TokenError::Signature`].
+    /// [`TokenError::UnknownKey`], [`TokenError::NotYet`] for a secret newer than ours, or
+    /// [`TokenError::Signature`].
     pub fn verify(
         &self,
         algorithm: HmacAlgorithm,
@@ -133,9 +134,10 @@ impl Keyring {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), TokenError> {
-        let secret = kid
-            .and_then(|kid| self.find(|secret| secret.number.to_string() == kid))
-            .ok_or(TokenError::UnknownKey)?;
+        let kid = kid.unwrap_or_default();
+        let secret = self
+            .find(|secret| secret.number.to_string() == kid)
+            .ok_or_else(|| self.unknown(kid))?;
         if algorithm.verify(&secret.bytes, message, signature) {
             Ok(())
         } else {
@@ -150,6 +152,14 @@ impl Keyring {
         // HMAC as a key derivation function with a fixed label (NIST SP 800-108, one block).
         let derived = HmacAlgorithm::Hs256.sign(&secret.bytes, purpose.as_bytes());
         derived.try_into().ok()
+    }
+
+    /// A number above our newest is a secret that is still on its way to this isolate.
+    fn unknown(&self, kid: &str) -> TokenError {
+        match kid.parse::<u32>() {
+            Ok(number) if number > self.newest() && number.to_string() == kid => TokenError::NotYet,
+            _ => TokenError::UnknownKey,
+        }
     }
 
     fn find(&self, matches: impl Fn(&Secret) -> bool) -> Option<&Secret> {
@@ -206,6 +216,16 @@ mod tests {
             ring(&[2]).verify(HmacAlgorithm::Hs256, Some("1"), b"message", &signature),
             Err(TokenError::UnknownKey)
         );
+    }
+
+    #[test]
+    fn a_secret_that_is_still_on_its_way_is_told_from_an_unknown_one() {
+        let newer = ring(&[3]);
+        let signature = newer.sign(HmacAlgorithm::Hs256, b"m");
+        let verdict =
+            |ring: Keyring| ring.verify(HmacAlgorithm::Hs256, Some("3"), b"m", &signature);
+        assert_eq!(verdict(ring(&[2])), Err(TokenError::NotYet));
+        assert_eq!(verdict(ring(&[4])), Err(TokenError::UnknownKey));
     }
 
     #[test]

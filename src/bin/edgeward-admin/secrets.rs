@@ -80,7 +80,11 @@ fn names(wrangler: &Wrangler) -> Result<Vec<String>, String> {
             .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
             .collect());
     }
-    let text = wrangler.run(&["secret", "list", "--format", "json"], None)?;
+    let text = match wrangler.run(&["secret", "list", "--format", "json"], None) {
+        // Before its first deployment the Worker is not there; its first secret makes it.
+        Err(error) if error.contains("not found") => return Ok(Vec::new()),
+        listed => listed?,
+    };
     let start = text.find('[').unwrap_or(0);
     let list: Vec<serde_json::Value> = serde_json::from_str(text.get(start..).unwrap_or_default())
         .map_err(|error| format!("wrangler's list of secrets is not readable: {error}"))?;
