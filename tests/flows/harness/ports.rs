@@ -1,0 +1,312 @@
+//! The platform in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use aes_gcm::aead::{Aead, KeyInit};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p256::ecdsa::signature::Signer as _;
+use p256::ecdsa::{Signature, SigningKey};
+use p256::elliptic_curve::sec1::ToEncodedPoint as _;
+use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+
+use edgeward::port::{
+    Body, Counter, Crypto, Entropy, Fault, KeyPage, KeyPair, Kv, Limit, Once, Pending, Platform,
+};
+use edgeward::time::{Seconds, Timestamp};
+use edgeward::token::alg::sha256;
+
+use super::shared::{Fate, KV_LAG, Lag, Shared, Verb, later};
+
+/// What one location remembers of the store, with the moment it was read.
+pub type Location = Rc<RefCell<HashMap<String, (Option<String>, Timestamp)>>>;
+
+/// The platform of an isolate at `location`.
+pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform {
+    Platform {
+        kv: Box::new(MemoryKv {
+            shared: Rc::clone(shared),
+            seen: Rc::clone(location),
+        }),
+        once: Box::new(MemoryOnce(Rc::clone(shared))),
+        crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
+        entropy: Box::new(Seeded::new(seed)),
+        limit: Box::new(MemoryLimit(Rc::clone(shared))),
+    }
+}
+
+struct MemoryKv {
+    shared: Rc<Shared>,
+    seen: Location,
+}
+
+impl MemoryKv {
+    fn look(&self, key: &str) -> Option<String> {
+        let now = self.shared.now.get();
+        if self.shared.lag.get() == Lag::None {
+            return self.shared.value(key);
+        }
+        let mut seen = self.seen.borrow_mut();
+        match seen.get(key) {
+            Some((value, read_at)) if now < *read_at + KV_LAG => value.clone(),
+            _ => {
+                let value = self.shared.value(key);
+                seen.insert(key.to_owned(), (value.clone(), now));
+                value
+            }
+        }
+    }
+
+    fn change(&self, key: &str, value: Option<(String, Option<Timestamp>)>) {
+        let now = self.shared.now.get();
+        if self.shared.lag.get() == Lag::Elsewhere {
+            let value = value.as_ref().map(|(value, _)| value.clone());
+            self.seen.borrow_mut().insert(key.to_owned(), (value, now));
+        }
+        let mut values = self.shared.values.borrow_mut();
+        match value {
+            Some(value) => values.insert(key.to_owned(), value),
+            None => values.remove(key),
+        };
+    }
+}
+
+impl Kv for MemoryKv {
+    fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
+        let fate = self.shared.call(Verb::KvRead, key);
+        later(move || match fate {
+            Fate::Good => Ok(self.look(key)),
+            Fate::Reads(text) => Ok(self.look(key).map(|_| text.to_owned())),
+            Fate::Fails => Err(Fault::Kv),
+        })
+    }
+
+    fn write<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        expires: Option<Timestamp>,
+    ) -> Pending<'a, Result<(), Fault>> {
+        let fate = self.shared.call(Verb::KvWrite, key);
+        later(move || {
+            if matches!(fate, Fate::Fails) {
+                return Err(Fault::Kv);
+            }
+            // What Workers KV refuses.
+            let now = self.shared.now.get();
+            assert!(key.len() <= 512, "a key of {} bytes", key.len());
+            assert!(
+                expires.is_none_or(|end| end >= now + Seconds(60)),
+                "an expiry less than a minute ahead"
+            );
+            self.change(key, Some((value.to_owned(), expires)));
+            Ok(())
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
+        let fate = self.shared.call(Verb::KvDelete, key);
+        later(move || {
+            if matches!(fate, Fate::Fails) {
+                return Err(Fault::Kv);
+            }
+            self.change(key, None);
+            Ok(())
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        prefix: &'a str,
+        cursor: Option<&'a str>,
+        limit: u32,
+    ) -> Pending<'a, Result<KeyPage, Fault>> {
+        let fate = self.shared.call(Verb::KvList, prefix);
+        later(move || {
+            if matches!(fate, Fate::Fails) {
+                return Err(Fault::Kv);
+            }
+            let values = self.shared.values.borrow();
+            let mut keys: Vec<String> = values
+                .keys()
+                .filter(|key| key.starts_with(prefix))
+                .filter(|key| cursor.is_none_or(|after| key.as_str() > after))
+                .cloned()
+                .collect();
+            let limit = usize::try_from(limit).unwrap();
+            let more = keys.len() > limit;
+            keys.truncate(limit);
+            let cursor = keys.last().filter(|_| more).cloned();
+            Ok(KeyPage { keys, cursor })
+        })
+    }
+}
+
+struct MemoryOnce(Rc<Shared>);
+
+impl Once for MemoryOnce {
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        let fate = self.0.call(Verb::Claim, key);
+        later(move || match fate {
+            Fate::Fails => Err(Fault::Once),
+            Fate::Reads(text) => Ok(text.to_owned()),
+            Fate::Good => {
+                let mut claims = self.0.claims.borrow_mut();
+                if let Some((held, _)) = claims.get(key).filter(|(_, end)| now < *end) {
+                    return Ok(held.clone());
+                }
+                claims.insert(key.to_owned(), (value.to_owned(), now + hold));
+                Ok(value.to_owned())
+            }
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
+        let fate = self.0.call(Verb::Release, key);
+        later(move || {
+            if matches!(fate, Fate::Fails) {
+                return Err(Fault::Once);
+            }
+            self.0.claims.borrow_mut().remove(key);
+            Ok(())
+        })
+    }
+}
+
+/// `WebCrypto`'s verbs, by the native crates.
+struct NativeCrypto(Rc<Shared>, Seeded);
+
+impl Crypto for NativeCrypto {
+    fn generate(&self) -> Pending<'_, Result<KeyPair, Fault>> {
+        let fate = self.0.call(Verb::Generate, "");
+        later(move || {
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Crypto);
+            }
+            let mut scalar = [0_u8; 32];
+            self.1.fill(&mut scalar);
+            let secret = p256::SecretKey::from_slice(&scalar).unwrap();
+            let point = secret.public_key().to_encoded_point(false);
+            Ok(KeyPair {
+                private: secret.to_pkcs8_der().unwrap().as_bytes().to_vec(),
+                x: URL_SAFE_NO_PAD.encode(point.x().unwrap()),
+                y: URL_SAFE_NO_PAD.encode(point.y().unwrap()),
+            })
+        })
+    }
+
+    fn sign<'a>(
+        &'a self,
+        private: &'a [u8],
+        message: &'a [u8],
+    ) -> Pending<'a, Result<Vec<u8>, Fault>> {
+        let fate = self.0.call(Verb::Sign, "");
+        later(move || {
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Crypto);
+            }
+            let key = SigningKey::from_pkcs8_der(private).map_err(|_| Fault::Crypto)?;
+            let signature: Signature = key.sign(message);
+            Ok(signature.to_bytes().to_vec())
+        })
+    }
+
+    fn seal<'a>(
+        &'a self,
+        key: &'a [u8; 32],
+        plain: &'a [u8],
+    ) -> Pending<'a, Result<Vec<u8>, Fault>> {
+        let fate = self.0.call(Verb::Seal, "");
+        later(move || {
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Crypto);
+            }
+            let mut sealed = vec![0_u8; 12];
+            self.1.fill(&mut sealed);
+            let nonce = Nonce::clone_from_slice(&sealed);
+            let cipher = Aes256Gcm::new(key.into());
+            sealed.extend(cipher.encrypt(&nonce, plain).map_err(|_| Fault::Crypto)?);
+            Ok(sealed)
+        })
+    }
+
+    fn open<'a>(
+        &'a self,
+        key: &'a [u8; 32],
+        sealed: &'a [u8],
+    ) -> Pending<'a, Result<Vec<u8>, Fault>> {
+        let fate = self.0.call(Verb::Open, "");
+        later(move || {
+            let (nonce, text) = sealed.split_at_checked(12).ok_or(Fault::Crypto)?;
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Crypto);
+            }
+            let cipher = Aes256Gcm::new(key.into());
+            cipher
+                .decrypt(Nonce::from_slice(nonce), text)
+                .map_err(|_| Fault::Crypto)
+        })
+    }
+}
+
+/// Looks random, and is the same in every run.
+pub struct Seeded {
+    seed: u64,
+    drawn: Cell<u64>,
+}
+
+impl Seeded {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            drawn: Cell::new(0),
+        }
+    }
+}
+
+impl Entropy for Seeded {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(32) {
+            let number = self.drawn.replace(self.drawn.get() + 1);
+            let block = sha256(format!("{} {number}", self.seed).as_bytes());
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+    }
+}
+
+struct MemoryLimit(Rc<Shared>);
+
+impl Limit for MemoryLimit {
+    fn allow<'a>(&'a self, counter: Counter, key: &'a str) -> Pending<'a, Result<bool, Fault>> {
+        let fate = self.0.call(Verb::Allow, &format!("{counter:?} {key}"));
+        later(move || match fate {
+            Fate::Fails => Err(Fault::Limit),
+            _ => Ok(!self.0.limited.get()),
+        })
+    }
+}
+
+/// The body of one request.
+pub struct MemoryBody {
+    pub shared: Rc<Shared>,
+    pub bytes: Vec<u8>,
+}
+
+impl Body for MemoryBody {
+    fn read(&self, limit: usize) -> Pending<'_, Result<Option<Vec<u8>>, Fault>> {
+        let fate = self.shared.call(Verb::Body, "");
+        later(move || match fate {
+            Fate::Fails => Err(Fault::Body),
+            _ => Ok((self.bytes.len() <= limit).then(|| self.bytes.clone())),
+        })
+    }
+}

@@ -1,0 +1,213 @@
+//! A request as a client writes it, and what became of it.
+
+use edgeward::gateway::{Action, Outcome};
+use edgeward::origin::mutate::HeaderChange;
+use edgeward::request::Parts;
+use serde_json::Value;
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Req {
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// A request to `path` of the default site.
+pub fn req(method: &str, path: &str) -> Req {
+    Req {
+        method: method.into(),
+        url: format!("https://site.example{path}"),
+        headers: Vec::new(),
+        body: Vec::new(),
+    }
+}
+
+/// A program asks for `path`.
+pub fn get(path: &str) -> Req {
+    req("GET", path)
+}
+
+/// A person's browser opens `path`.
+pub fn open(path: &str) -> Req {
+    get(path)
+        .header("sec-fetch-mode", "navigate")
+        .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+}
+
+impl Req {
+    /// Adds a header. One that is there already is joined as the Fetch standard does.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let separator = ", ";
+        match self.headers.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => {
+                known.push_str(separator);
+                known.push_str(value);
+            }
+            None => self.headers.push((name, value.to_owned())),
+        }
+        self
+    }
+
+    /// Adds a cookie, `name=value`, to the one `Cookie` header.
+    pub fn cookie(mut self, pair: &str) -> Self {
+        match self.headers.iter_mut().find(|(name, _)| name == "cookie") {
+            Some((_, known)) => {
+                known.push_str("; ");
+                known.push_str(pair);
+                self
+            }
+            None => self.header("cookie", pair),
+        }
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub fn api_token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Token {token}"))
+    }
+
+    pub fn at(mut self, host: &str) -> Self {
+        let (_, path) = self.url.split_at(self.url[8..].find('/').unwrap() + 8);
+        self.url = format!("https://{host}{path}");
+        self
+    }
+
+    pub fn json(mut self, body: &Value) -> Self {
+        self.body = body.to_string().into_bytes();
+        self.header("content-type", "application/json")
+    }
+
+    pub fn body(mut self, body: &[u8]) -> Self {
+        self.body = body.to_vec();
+        self
+    }
+
+    pub fn parts(&self) -> Parts {
+        let headers: Vec<(&str, &str)> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        Parts::new(&self.method, &self.url, &headers).unwrap()
+    }
+}
+
+/// What became of a request.
+pub struct Seen {
+    pub request: Req,
+    pub outcome: Outcome,
+    /// How often the core was polled; 1 when it waited for nothing.
+    pub polls: usize,
+}
+
+/// The request that an origin got.
+#[derive(Debug)]
+pub struct OriginSaw {
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl OriginSaw {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+impl Seen {
+    /// The status that we answered; 0 when the request was forwarded.
+    pub fn status(&self) -> u16 {
+        match &self.outcome.action {
+            Action::Forward(_) => 0,
+            Action::Answer(answer) => answer.status,
+        }
+    }
+
+    pub fn is_forwarded(&self) -> bool {
+        matches!(self.outcome.action, Action::Forward(_))
+    }
+
+    pub fn body(&self) -> &str {
+        match &self.outcome.action {
+            Action::Forward(_) => "",
+            Action::Answer(answer) => &answer.body,
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(self.body()).unwrap_or_else(|_| panic!("no JSON: {}", self.body()))
+    }
+
+    /// Status and `code` or, for the token endpoint, `error`.
+    pub fn refusal(&self) -> (u16, String) {
+        let body = self.json();
+        let text = body.get("code").or(body.get("error")).unwrap();
+        (self.status(), text.as_str().unwrap().to_owned())
+    }
+
+    /// A header of our own answer.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        match &self.outcome.action {
+            Action::Forward(_) => None,
+            Action::Answer(answer) => answer
+                .headers
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.as_str()),
+        }
+    }
+
+    /// The `Set-Cookie` line for the cookie `name`. There is never more than one.
+    pub fn set_cookie(&self, name: &str) -> Option<&str> {
+        let mut all = self
+            .outcome
+            .cookies
+            .iter()
+            .filter(|cookie| cookie.name() == name);
+        let first = all.next();
+        assert!(all.next().is_none(), "two cookies named {name}");
+        first.map(edgeward::session::SetCookie::as_str)
+    }
+
+    /// The pair `name=value` of our own session cookie, if one was opened or renewed.
+    pub fn session(&self) -> Option<String> {
+        let line = self.set_cookie("__Host-edgeward")?;
+        let pair = line.split(';').next().unwrap();
+        (!pair.ends_with('=')).then(|| pair.to_owned())
+    }
+
+    /// Whether the cookie `name` was cleared.
+    pub fn clears(&self, name: &str) -> bool {
+        self.set_cookie(name).is_some_and(|line| {
+            line.starts_with(&format!("{name}=;")) && line.contains("Max-Age=0")
+        })
+    }
+
+    /// The request that went to the origin, with our changes made as the Worker's glue makes them.
+    pub fn origin(&self) -> OriginSaw {
+        let Action::Forward(forward) = &self.outcome.action else {
+            panic!("answered {}: {}", self.status(), self.body());
+        };
+        let mut headers = self.request.headers.clone();
+        for change in forward.changes().iter() {
+            match change {
+                HeaderChange::Remove(name) => headers.retain(|(known, _)| known != name),
+                HeaderChange::Set(name, value) => {
+                    match headers.iter_mut().find(|(known, _)| known == name) {
+                        Some((_, known)) => value.clone_into(known),
+                        None => headers.push((name.to_owned(), value.to_owned())),
+                    }
+                }
+            }
+        }
+        OriginSaw {
+            url: forward.url().to_owned(),
+            headers,
+        }
+    }
+}
