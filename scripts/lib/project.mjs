@@ -10,8 +10,11 @@ export const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/\
 /** A path below the project's root. */
 export const at = (...parts) => path.join(root, ...parts);
 
-/** The Node that package.json pins: npm links the platform's package here. */
+/** The Node that package.json pins. A link to `nodePackage`, so that `npx wrangler` finds this Node as well. */
 export const pinnedNode = at("node_modules/.bin/node");
+
+/** The npm package with Node for this machine; the one for Apple's processors is named differently. */
+export const nodePackage = `node-${process.platform === "darwin" && process.arch === "arm64" ? "bin-" : ""}${process.platform}-${process.arch}`;
 
 /** Tools from crates.io, installed for this project only. */
 export const toolsDir = at(".tools");
