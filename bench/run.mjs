@@ -15,17 +15,19 @@ const HELP = `npm run bench -- [options]
   --seconds <s>   load for each Worker in a round (4)
   --only <names>  of ${NAMES.join(", ")}, separated by commas; ${BASE} always runs
   --bare          requests with no header but Host and Cookie, instead of a browser's
-  --build <dir>   the built Worker (build)
+  --build <dir>   where the built Worker is (build)
+  --workers <dir> where the other Workers are (bench/workers)
   --json <file>   also write every sample there
 `;
 
+const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const options = read(process.argv.slice(2));
 const folder = mkdtempSync(join(tmpdir(), "edgeward-bench-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) process.once(signal, () => process.exit(status));
 
 // Every process that was started is killed in an `exit` handler, so this ends all of them as well.
-const limit = 60 + (options.rounds + 1) * options.names.length * options.seconds * 1.5;
+const limit = 30 + options.rounds * (5 + options.names.length * options.seconds * 1.6);
 setTimeout(() => fail(`not done after ${Math.round(limit)} s`), limit * 1000).unref();
 
 try {
@@ -36,19 +38,19 @@ try {
 }
 
 async function run() {
-  const adminTool = process.env.EDGEWARD_ADMIN_BINARY ?? (options.names.includes("edgeward") ? await buildAdmin() : null);
+  const own = options.names.includes("edgeward");
+  const adminTool = process.env.EDGEWARD_ADMIN_BINARY ?? (own ? await buildAdmin() : null);
   const origin = await helper("./origin.mjs");
   const load = await helper("./load.mjs");
-  const buildFolder = options.build ?? fileURLToPath(new URL("../build", import.meta.url));
-  const { entrants, check, cookieSize } = await startEntrants({ ...options, origin, folder, buildFolder, adminTool });
-  progress(`${entrants.length} Workers, ${CONNECTIONS} connections, a session cookie of ${cookieSize} bytes`);
-  const results = await measure({ ...options, entrants, load, origin, check, progress });
+  const start = () => startEntrants({ ...options, origin, folder, adminTool });
+  progress(`${options.names.join(", ")}; ${options.rounds} rounds of ${options.seconds} s each, ${CONNECTIONS} connections`);
+  const results = await measure({ ...options, start, load, origin, progress });
   const rows = ratios(results, BASE);
   console.log(table(rows));
   if (options.json) {
     const machine = { cores: cpus().length, model: cpus()[0]?.model };
-    const samples = Object.fromEntries(results);
-    writeFileSync(options.json, `${JSON.stringify({ machine, rounds: options.rounds, seconds: options.seconds, rows, samples }, null, 2)}\n`);
+    const { rounds, seconds, bare } = options;
+    writeFileSync(options.json, `${JSON.stringify({ machine, rounds, seconds, bare, rows, samples: Object.fromEntries(results) }, null, 2)}\n`);
   }
 }
 
@@ -77,7 +79,8 @@ function read(args) {
         seconds: { type: "string", default: "4" },
         only: { type: "string", default: NAMES.join(",") },
         bare: { type: "boolean", default: false },
-        build: { type: "string" },
+        build: { type: "string", default: at("../build") },
+        workers: { type: "string", default: at("./workers") },
         json: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
       },

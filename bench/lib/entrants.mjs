@@ -5,8 +5,7 @@ import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build as bundle } from "esbuild";
 import { createLocalJWKSet, jwtVerify, SignJWT } from "jose";
 import { ask } from "./http.mjs";
 import { startWorker } from "./workerd.mjs";
@@ -46,18 +45,19 @@ export const NAMES = [BASE, OWN, "jose", "hono"];
 const STAND_IN = { user: { ...PERSON, id: "usr_0123456789abcdefghijkl" }, session: "x".repeat(330) };
 
 /**
- * Starts the Workers `names` in front of `origin`. `adminTool` is the program that makes the first API token. With
- * `bare` the request has no header but Host and Cookie.
+ * Starts the Workers `names` in front of `origin`; `build` and `workers` are the folders of Edgeward's and the others'
+ * code. `adminTool` is the program that makes the first API token. With `bare` the request has no header but Host and
+ * Cookie.
  */
-export async function startEntrants({ names, origin, folder, buildFolder, adminTool, bare }) {
+export async function startEntrants({ names, origin, folder, build, workers, adminTool, bare }) {
   const upstream = `http://127.0.0.1:${origin.hello.port}`;
-  const own = names.includes(OWN) ? await startEdgeward({ upstream, folder, buildFolder, adminTool }) : STAND_IN;
+  const own = names.includes(OWN) ? await startEdgeward({ upstream, folder, build, adminTool }) : STAND_IN;
   const secret = randomBytes(32).toString("base64url");
   const peerCookie = await peerSession(own.user, secret, own.session.length);
   const bindings = { ORIGIN: upstream, SECRET: secret, COOKIE, ISSUER, AUDIENCE: HOST, TYP };
   const entrants = [];
   for (const name of names) {
-    const worker = name === OWN ? own.worker : await startPeer(name, bindings, folder);
+    const worker = name === OWN ? own.worker : await startPeer({ name, workers, bindings, folder });
     const cookies = [OTHER_COOKIES[0], `${COOKIE}=${name === OWN ? own.session : peerCookie}`, OTHER_COOKIES[1]].join("; ");
     const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), ["Cookie", cookies]];
     const request = `GET ${PATH} HTTP/1.1\r\n${headers.map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;
@@ -68,7 +68,8 @@ export async function startEntrants({ names, origin, folder, buildFolder, adminT
   }
   const keys = own.jwks && createLocalJWKSet(own.jwks);
   const check = (entrant, received) => whatIsWrong(entrant, received, { upstream, keys, user: own.user });
-  return { entrants, check, cookieSize: own.session.length };
+  const stop = () => Promise.all(entrants.map(({ worker }) => worker.stop()));
+  return { entrants, check, stop, cookieSize: own.session.length };
 }
 
 /** What the origin must be told of the person. */
@@ -102,8 +103,8 @@ async function whatIsWrong({ name, expected }, received, { upstream, keys, user 
 }
 
 /** Starts the built Worker, and signs the person in as an application and a browser would. */
-async function startEdgeward({ upstream, folder, buildFolder, adminTool }) {
-  const files = ["worker.js", "edgeward.wasm"].map((name) => ({ name, file: join(buildFolder, name) }));
+async function startEdgeward({ upstream, folder, build, adminTool }) {
+  const files = ["worker.js", "edgeward.wasm"].map((name) => ({ name, file: join(build, name) }));
   for (const { file } of files) if (!existsSync(file)) throw new Error(`${file} is missing; run npm run build first`);
   const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], {
     encoding: "utf8",
@@ -153,10 +154,10 @@ async function startEdgeward({ upstream, folder, buildFolder, adminTool }) {
   return { worker, user, session, jwks };
 }
 
-async function startPeer(name, bindings, folder) {
+async function startPeer({ name, workers, bindings, folder }) {
   const file = join(folder, `${name}.js`);
-  await build({
-    entryPoints: [fileURLToPath(new URL(`../workers/${name}.js`, import.meta.url))],
+  await bundle({
+    entryPoints: [join(workers, `${name}.js`)],
     outfile: file,
     bundle: true,
     minify: true,

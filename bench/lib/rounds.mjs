@@ -43,32 +43,43 @@ export async function helper(file) {
 }
 
 /**
- * Loads every entrant for `seconds` in each of `rounds`, in short turns, so that whatever else the machine does
- * meets them all alike. An entrant is `{ name, worker, request }`. `check(entrant, received)` gets what the origin
- * received last in a turn and returns what is wrong with it, or null.
+ * Runs `rounds` rounds and resolves to the samples of each entrant, `name → [{ microseconds, rate }]`.
+ *
+ * `start()` resolves to `{ entrants, check, stop }`; an entrant is `{ name, worker, request, … }`. Every round has new
+ * processes, since two processes of one Worker differ by a few percent for as long as they live. In a round each
+ * entrant is warmed up and then loaded for `seconds`, in short turns, so that whatever else the machine does meets them
+ * all alike. `check(entrant, received)` gets what the origin received last in a turn and resolves to what is wrong
+ * with it, or null.
  */
-export async function measure({ entrants, load, origin, rounds, seconds, check, progress }) {
-  const results = new Map(entrants.map(({ name }) => [name, []]));
-  for (let round = 0; round <= rounds; round += 1) {
-    const warmUp = round === 0;
-    const length = warmUp ? WARM_UP : seconds;
-    const turns = Math.max(1, Math.round(length / TURN));
-    const sums = new Map(entrants.map(({ name }) => [name, { cpu: 0, requests: 0, seconds: 0 }]));
-    for (let turn = 0; turn < turns; turn += 1) {
-      for (const entrant of entrants) {
-        const one = await takeTurn(entrant, { load, origin, check, seconds: length / turns });
-        for (const [key, value] of Object.entries(one)) sums.get(entrant.name)[key] += value;
-      }
-    }
+export async function measure({ start, load, origin, rounds, seconds, progress }) {
+  const results = new Map();
+  for (let round = 1; round <= rounds; round += 1) {
+    const { entrants, check, stop } = await start();
+    const loadAll = (length) => takeTurns(entrants, { load, origin, check, length });
+    await loadAll(Math.min(WARM_UP, seconds));
+    const sums = await loadAll(seconds);
+    await stop();
     const line = [];
     for (const [name, { cpu, requests, seconds: took }] of sums) {
       const sample = { microseconds: (cpu / requests) * 1e6, rate: requests / took };
-      if (!warmUp) results.get(name).push(sample);
-      line.push(`${name} ${sample.microseconds.toFixed(1)} µs`);
+      results.set(name, [...(results.get(name) ?? []), sample]);
+      line.push(`${name} ${sample.microseconds.toFixed(0)} µs`);
     }
-    progress(`${warmUp ? "warm-up" : `round ${round} of ${rounds}`}: ${line.join(", ")}`);
+    progress(`round ${round} of ${rounds}: ${line.join(", ")}`);
   }
   return results;
+}
+
+async function takeTurns(entrants, { length, ...tools }) {
+  const turns = Math.max(1, Math.round(length / TURN));
+  const sums = new Map(entrants.map(({ name }) => [name, { cpu: 0, requests: 0, seconds: 0 }]));
+  for (let turn = 0; turn < turns; turn += 1) {
+    for (const entrant of entrants) {
+      const one = await takeTurn(entrant, { ...tools, seconds: length / turns });
+      for (const [key, value] of Object.entries(one)) sums.get(entrant.name)[key] += value;
+    }
+  }
+  return sums;
 }
 
 async function takeTurn({ name, worker, request, ...entrant }, { load, origin, check, seconds }) {
