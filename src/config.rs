@@ -235,7 +235,7 @@ fn by_host(
         .collect();
     let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
     for (binding, mut site) in sites {
-        site.reserve(identity.iter().map(String::as_str));
+        site.reserve(&identity);
         let site = Rc::new(site);
         for host in &site.hosts {
             if let Some(other) = hosts.insert(host.clone(), Rc::clone(&site)) {

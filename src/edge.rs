@@ -30,7 +30,6 @@ use crate::world::World;
 
 thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
-    static PENDING: Cell<bool> = const { Cell::new(false) };
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
     static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
 }
@@ -48,18 +47,23 @@ pub fn start() {
     unreachable.forget();
 }
 
-/// One request. Gives a response, or a promise of one.
+/// One request, at `now` in milliseconds since 1970. Gives a response, or the promise of the
+/// origin's; or a list of one promise, when the core itself has still to wait for something.
 #[wasm_bindgen]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "an exported function owns what JavaScript passes"
 )]
-pub fn fetch(request: Request, env: JsValue) -> JsValue {
-    PENDING.set(false);
+pub fn fetch(request: Request, env: JsValue, now: f64) -> JsValue {
     let Some(world) = world(&env) else {
         return misconfigured(&request).into();
     };
-    let now = now();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds since 1970, far below 2^53"
+    )]
+    let now = Timestamp::from_millis(now as u64);
     let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&request)) else {
         return answer(&Answer::refusal(&Denial::Malformed)).into();
     };
@@ -74,17 +78,10 @@ pub fn fetch(request: Request, env: JsValue) -> JsValue {
     {
         Poll::Ready(outcome) => carry_out(&request, outcome),
         Poll::Pending => {
-            PENDING.set(true);
-            future_to_promise(async move { Ok(carry_out(&request, outcome.await)) }).into()
+            let promise = future_to_promise(async move { Ok(carry_out(&request, outcome.await)) });
+            js_sys::Array::of1(&promise).into()
         }
     }
-}
-
-/// Whether the last call of [`fetch`] has work of its own left to do.
-#[wasm_bindgen]
-#[must_use]
-pub fn is_pending() -> bool {
-    PENDING.get()
 }
 
 fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
@@ -105,10 +102,10 @@ fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
                 forward.url().len() + forward.changes().as_lines().len() + 64,
             );
             plan.push_str(forward.url());
-            plan.push_str(if forward.identified() {
-                "\n1\n"
-            } else {
-                "\n0\n"
+            plan.push_str(match (forward.identified(), forward.uncached()) {
+                (true, true) => "\nu\n",
+                (true, false) => "\ni\n",
+                (false, _) => "\n\n",
             });
             plan.push_str(forward.resolve_override().unwrap_or_default());
             plan.push('\n');
@@ -211,15 +208,6 @@ fn unreachable(request: &Request, error: &str) -> Response {
         }
         _ => answer(&Answer::refusal(&denial)),
     }
-}
-
-fn now() -> Timestamp {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "milliseconds since 1970, far below 2^53"
-    )]
-    Timestamp::from_millis(js_sys::Date::now() as u64)
 }
 
 /// The request's name: Cloudflare's, which no client can choose there, or one of our own.

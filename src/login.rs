@@ -251,10 +251,7 @@ fn ask_before_switch(
 ) -> Option<Answer> {
     let query = visit.site.query.as_ref()?;
     let current = authentication.session.as_ref()?;
-    let from_here = visit
-        .parts
-        .header("sec-fetch-site")
-        .is_some_and(|from| from == "same-origin" || from == "same-site");
+    let from_here = visit.parts.header("sec-fetch-site") == Some("same-origin");
     if query.user_switch == UserSwitch::Replace
         || from_here
         || current.user().id == arriving.user().id

@@ -20,6 +20,7 @@ pub struct Forward {
     url: String,
     changes: HeaderChanges,
     identified: bool,
+    uncached: bool,
     resolve_override: Option<String>,
 }
 
@@ -40,6 +41,12 @@ impl Forward {
     #[must_use]
     pub const fn identified(&self) -> bool {
         self.identified
+    }
+
+    /// Whether the CDN must be told to keep its own cache out of it.
+    #[must_use]
+    pub const fn uncached(&self) -> bool {
+        self.uncached
     }
 
     /// The host to connect to, when the URL names the public one, so that the origin sees that.
@@ -79,8 +86,19 @@ pub fn prepare(
         ),
         changes,
         identified: grant.principal().is_some(),
+        uncached: grant.principal().is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
     }
+}
+
+/// Whether the last segment has an extension. The CDN keeps answers for such paths by itself,
+/// whoever asked; for all others it keeps nothing unless a rule of the zone tells it to. Telling it
+/// costs more than verifying the session, so it is told where it matters.
+fn looks_like_a_file(path: &CanonicalPath<'_>) -> bool {
+    let path = path.as_str();
+    path.rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains('.'))
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ pub enum SameSite {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum UserSwitch {
-    /// Asks first, unless the link was followed on this site itself or one of its relatives.
+    /// Asks first, unless the link was followed on this site itself.
     Confirm,
     /// Switches.
     Replace,
@@ -328,26 +328,36 @@ impl Site {
         })
     }
 
-    /// The headers in which this site's origin is told who is asking.
+    /// The headers in which this site's origin is told who is asking, or that it is us.
     pub(super) fn identity_headers(&self) -> impl Iterator<Item = &str> {
         let custom = self
             .custom_headers
             .iter()
             .map(|(header, _)| header.as_str());
-        custom.chain(
-            self.assertion
-                .as_ref()
-                .map(|assertion| assertion.header.as_str()),
-        )
+        let assertion = self
+            .assertion
+            .as_ref()
+            .map(|assertion| assertion.header.as_str());
+        let credential = self
+            .credential_header()
+            .filter(|header| *header != "authorization");
+        custom.chain(assertion).chain(credential)
     }
 
-    /// Reserves `names`, and the header of this site's own fixed credential.
-    pub(super) fn reserve<'a>(&'a mut self, names: impl Iterator<Item = &'a str>) {
-        let own = self
-            .upstream_credential
+    fn credential_header(&self) -> Option<&str> {
+        self.upstream_credential
             .as_ref()
-            .map(|(header, _)| header.as_str());
-        self.reserved = Reserved::new(names.chain(own));
+            .map(|(header, _)| header.as_str())
+    }
+
+    /// Reserves `names`, and the header of this site's own fixed credential: `Authorization` too,
+    /// which at another site is between client and origin.
+    pub(super) fn reserve(&mut self, names: &[String]) {
+        let names = names
+            .iter()
+            .map(String::as_str)
+            .chain(self.credential_header());
+        self.reserved = Reserved::new(names);
     }
 
     /// Whether credentials are looked for in `source`.

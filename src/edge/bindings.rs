@@ -1,5 +1,7 @@
 //! The functions of the JavaScript files beside this one.
 
+use std::cell::RefCell;
+
 use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
@@ -10,7 +12,10 @@ use crate::config::Bindings;
 extern "C" {
     #[wasm_bindgen(js_name = whenUnreachable)]
     pub fn when_unreachable(answer: &Function);
-    pub fn snapshot(request: &Request) -> String;
+    #[wasm_bindgen(js_name = snapshot)]
+    fn snapshot_into(request: &Request, buffer: &mut [u8]) -> i32;
+    #[wasm_bindgen(js_name = snapshotText)]
+    fn snapshot_text(request: &Request) -> String;
     pub fn forward(request: &Request, plan: &str) -> Promise;
     pub fn answer(head: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = readBody)]
@@ -32,6 +37,23 @@ extern "C" {
 extern "C" {
     pub fn claim(namespace: &JsValue, key: &str, value: &str, expires: f64) -> Promise;
     pub fn release(namespace: &JsValue, key: &str) -> Promise;
+}
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
+}
+
+/// The head of `request`. Written straight into a buffer that is there already: letting a string
+/// cross by itself costs a loop over its characters and an allocation.
+pub fn snapshot(request: &Request) -> String {
+    BUFFER.with_borrow_mut(|buffer| {
+        let written = usize::try_from(snapshot_into(request, buffer)).ok();
+        let bytes = written.and_then(|written| buffer.get(..written));
+        match bytes.map(str::from_utf8) {
+            Some(Ok(text)) => text.to_owned(),
+            _ => snapshot_text(request),
+        }
+    })
 }
 
 /// The variables and secrets of the Worker.

@@ -13,14 +13,14 @@ addEventListener("error", (event) => {
   waiting.clear();
 });
 
-function call(run) {
+function call(request, env) {
   try {
-    return run();
+    return core.fetch(request, env, Date.now());
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     if (error?.message === "Module terminated") {
       core.__wbg_reset_state();
-      return run();
+      return core.fetch(request, env, Date.now());
     }
     if (error instanceof WebAssembly.RuntimeError) core.__wbg_reset_state();
     throw error;
@@ -33,7 +33,7 @@ function broken(error) {
   return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 500, headers });
 }
 
-/** Whether what the core gave waits for the core itself, and not only for an origin. */
+/** A promise of the core itself, and not only of an origin: it must not outlive the instance. */
 function settle(promise) {
   return new Promise((resolve, reject) => {
     waiting.add(reject);
@@ -44,8 +44,8 @@ function settle(promise) {
 export default {
   fetch(request, env) {
     try {
-      const result = call(() => core.fetch(request, env));
-      return core.is_pending() ? settle(result) : result;
+      const result = call(request, env);
+      return Array.isArray(result) ? settle(result[0]) : result;
     } catch (error) {
       return broken(error);
     }

@@ -8,8 +8,20 @@ export function whenUnreachable(answer) {
   unreachable = answer;
 }
 
-/** Method, URL, then name and value of each header, a line each. No header value holds a line break. */
-export function snapshot(request) {
+const encoder = new TextEncoder();
+
+/**
+ * Method, URL, then name and value of each header, a line each, as UTF-8 into `buffer`. No header value holds a
+ * line break. Answers how many bytes that is, or -1 when it does not fit.
+ */
+export function snapshot(request, buffer) {
+  const text = snapshotText(request);
+  const { read, written } = encoder.encodeInto(text, buffer);
+  return read === text.length ? written : -1;
+}
+
+/** The same as text, for a head of any length. */
+export function snapshotText(request) {
   let text = request.method + "\n" + request.url;
   request.headers.forEach((value, name) => {
     text += "\n" + name + "\n" + value;
@@ -19,13 +31,12 @@ export function snapshot(request) {
 
 /**
  * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
- * (`1`); the host to connect to, if it is not the URL's; then a line that begins with `-` for each header
+ * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that begins with `-` for each header
  * to remove, with `+` for each to set (its value is the next line), with `=` for each cookie of ours.
  */
 export function forward(request, plan) {
   const lines = plan.split("\n");
-  const upstream = new Request(lines[0], request);
-  const headers = upstream.headers;
+  const headers = new Headers(request.headers);
   let cookies;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
@@ -40,9 +51,9 @@ export function forward(request, plan) {
         (cookies ??= []).push(line.slice(1));
     }
   }
-  const identified = lines[1] === "1";
+  const identified = lines[1] !== "";
   const override = lines[2];
-  const response = !identified && override === "" ? fetch(upstream) : fetch(upstream, { cf: cf(identified, override) });
+  const response = send(request, lines[0], headers, cf(lines[1] === "u", override));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     return identified ? response.then(keepPrivate, failed) : response.catch(failed);
@@ -50,12 +61,23 @@ export function forward(request, plan) {
   return response.catch(failed).then((answer) => withCookies(answer, cookies, identified));
 }
 
+/**
+ * A URL and an init make one request; fetching a Request object makes two. Redirects are the browser's to follow.
+ * An init may not give a body to GET or HEAD, though HTTP may.
+ */
+function send(request, url, headers, cf) {
+  const { method, body } = request;
+  if (body !== null && (method === "GET" || method === "HEAD")) {
+    return fetch(new Request(new Request(url, request), { headers, redirect: "manual" }), { cf });
+  }
+  return fetch(url, { method, headers, body, redirect: "manual", cf });
+}
+
 const NOT_CACHED = { cacheTtl: -1 };
 
-/** What an identity went along with is never kept by the CDN, not even for a file that it would keep otherwise. */
-function cf(identified, override) {
-  if (override === "") return NOT_CACHED;
-  return identified ? { cacheTtl: -1, resolveOverride: override } : { resolveOverride: override };
+function cf(uncached, override) {
+  if (override === "") return uncached ? NOT_CACHED : undefined;
+  return uncached ? { cacheTtl: -1, resolveOverride: override } : { resolveOverride: override };
 }
 
 const CREDENTIALS = "Cookie, Authorization";

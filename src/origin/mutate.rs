@@ -89,7 +89,7 @@ impl HeaderChanges {
     }
 
     fn push_line(&mut self, text: &str) {
-        if text.contains(['\n', '\r', '\0']) {
+        if text.bytes().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
             // Cannot come from a header or from us; if it ever does, no second line is made of it.
             self.0
                 .extend(text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')));
@@ -143,13 +143,21 @@ fn identity(site: &Site, user: &User) -> HeaderChanges {
     let mut changes = HeaderChanges::default();
     for preset in &site.presets {
         for (header, attribute) in headers_of(*preset) {
-            changes.set_encoded(header, &attribute.of(user));
+            set_known(&mut changes, header, attribute, user);
         }
     }
     for (header, attribute) in &site.custom_headers {
-        changes.set_encoded(header, &attribute.of(user));
+        set_known(&mut changes, header, *attribute, user);
     }
     changes
+}
+
+/// What is not known of a user is not said: the client's own header has been removed already.
+fn set_known(changes: &mut HeaderChanges, header: &str, attribute: Attribute, user: &User) {
+    let value = attribute.of(user);
+    if !value.is_empty() {
+        changes.set_encoded(header, &value);
+    }
 }
 
 /// The headers of a preset.

@@ -61,13 +61,13 @@ pub fn without_cookies(header: &str, ours: impl Fn(&str) -> bool) -> Option<Stri
 /// Whether an `Authorization` header is for us: the site takes bearer tokens, or it holds something
 /// that only we hand out. Everything else is between the client and the origin.
 fn is_ours(site: &Site, value: &str) -> bool {
-    let credential = value
-        .split_once(' ')
-        .map_or(value, |(_, credential)| credential)
-        .trim();
+    // Two headers arrive joined by a comma.
+    let handed_out = |piece: &str| {
+        piece.starts_with(api_token::PREFIX)
+            || UntrustedJws::parse(piece).is_ok_and(|token| token.names_our_kind())
+    };
     (site.takes(Source::Bearer) && bearer(value).is_some())
-        || credential.starts_with(api_token::PREFIX)
-        || UntrustedJws::parse(credential).is_ok_and(|token| token.names_our_kind())
+        || value.split([' ', '\t', ',']).any(handed_out)
 }
 
 #[cfg(test)]
