@@ -1,0 +1,139 @@
+// The documents fit the code: links, settings, endpoints, codes, records, dependencies and named tests.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import { parse as parseToml } from "smol-toml";
+import { at } from "../../scripts/lib/project.mjs";
+
+const read = (file) => readFileSync(at(file), "utf8");
+/** The project's own files with these endings; not only what git has, so that a new file counts before it is committed. */
+const files = (...patterns) =>
+  execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "--", ...patterns], { cwd: at(), encoding: "utf8" })
+    .split("\n")
+    .filter((file) => file && existsSync(at(file)));
+const documents = files("*.md");
+
+test("every link in a document leads to a file, and every anchor to a heading", () => {
+  for (const document of documents) {
+    for (const [, target] of withoutCode(read(document)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const [file, anchor] = target.split("#");
+      const full = file ? path.join(path.dirname(at(document)), file) : at(document);
+      assert.ok(existsSync(full), `${document} links to ${target}`);
+      if (!anchor) continue;
+      assert.ok(statSync(full).isFile() && anchors(readFileSync(full, "utf8")).has(anchor), `${document}: no heading for ${target}`);
+    }
+  }
+});
+
+test("no document has a placeholder left, or speaks of another place than the project", () => {
+  for (const document of documents) {
+    assert.doesNotMatch(read(document), /@@|\bTODO\b|\bTBD\b|\.\.\/\.\.\/\.\.|\/work\/|\/tmp\//, document);
+  }
+});
+
+test("the README's table has every setting of the code, and no other", () => {
+  const raw = read("src/config/raw.rs");
+  const fields = (name) => {
+    const body = raw.match(new RegExp(`pub struct ${name} \\{([^}]*)\\}`))?.[1] ?? assert.fail(`no struct ${name}`);
+    return [...body.matchAll(/pub\(super\) (\w+): Field<(.*)>,/g)].map(([, field, type]) => ({ field, table: type.match(/^Raw(?!Unauthenticated)\w+$/)?.[0] }));
+  };
+  const settings = fields("RawEdgeward").map(({ field }) => field);
+  for (const { field, table } of fields("RawSite")) {
+    const inner = table ? fields(table).map((setting) => `${field}.${setting.field}`) : [];
+    settings.push(...inner);
+    // A table whose members all have defaults needs no row of its own.
+    if (!table || !["session", "sso_token"].includes(field)) settings.push(field);
+  }
+  const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+  const named = rows.filter((name) => /^[a-z]/.test(name) && name !== "any other name");
+  assert.deepEqual(named.toSorted(), settings.toSorted());
+
+  const config = read("src/config.rs");
+  const bindings = [...config.matchAll(/"(EDGEWARD_[A-Z_]+)"/g)].map(([, name]) => name);
+  for (const name of bindings) {
+    assert.ok(rows.some((row) => row.startsWith(name) || row.includes(`vars.${name}`)), `no row for ${name}`);
+  }
+});
+
+test("the README's example names every setting of a site but those that only plain http needs", () => {
+  const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => parseToml(text)).find(({ vars }) => vars?.EDGEWARD_SITE_APP);
+  const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+  const { EDGEWARD, EDGEWARD_SITE_APP: site } = example.vars;
+  const missing = rows.filter((name) => /^[a-z_.]+$/.test(name)).filter((name) => {
+    const [first, second] = name.split(".");
+    return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
+  });
+  assert.deepEqual(missing, ["upstream_plaintext"]);
+});
+
+test("every endpoint and every code that a client can be told is documented", () => {
+  const api = read("docs/admin-api.md");
+  for (const [, endpoint] of read("src/route.rs").matchAll(/\/\/\/ `(\/[^`]+)`/g)) {
+    assert.ok(api.includes(endpoint), `docs/admin-api.md says nothing of ${endpoint}`);
+  }
+  const all = ["README.md", "docs/admin-api.md", "docs/integrate.md"].map(read).join("\n");
+  const table = read("src/denial.rs").split("#[cfg(test)]")[0];
+  const codes = [...table.matchAll(/(?:no|refused)\(\s*(?:\d{3},\s*)?"([A-Za-z_]+)"/g)].map(([, code]) => code);
+  assert.ok(codes.length > 15, String(codes));
+  for (const code of codes) assert.ok(all.includes(`\`${code}\``) || all.includes(`"${code}"`), `no document names the code ${code}`);
+});
+
+test("docs/storage.md has every family of keys and every claim", () => {
+  const storage = read("docs/storage.md");
+  for (const file of files("src/store/*.rs")) {
+    for (const [, prefix] of read(file).matchAll(/^const [A-Z_]+: &str = "([a-z_]+:?)";/gm)) assert.ok(storage.includes(`\`${prefix}`), prefix);
+  }
+  const sources = files("src/*.rs", "src/**/*.rs").map(read).join("\n");
+  for (const [, claim] of sources.matchAll(/"((?:link|user_email|signing_keys):[a-z]*)/g)) assert.ok(storage.includes(`\`${claim}`), claim);
+});
+
+test("ARCHITECTURE.md has at most 150 lines, and a row for every dependency", () => {
+  const architecture = read("ARCHITECTURE.md");
+  assert.ok(architecture.trimEnd().split("\n").length <= 150);
+  const { dependencies, target, "dev-dependencies": forTests } = parseToml(read("Cargo.toml"));
+  const crates = [dependencies, forTests, ...Object.values(target).map((table) => table.dependencies)].flatMap(Object.keys);
+  const { devDependencies } = JSON.parse(read("package.json"));
+  for (const name of [...crates, ...Object.keys(devDependencies)]) assert.ok(architecture.includes(`\`${name}\``), `no row for ${name}`);
+});
+
+test("SECURITY.md has a row for every class that a test names, and every test that it names is there", () => {
+  const tests = files("src/*.rs", "src/**/*.rs", "tests/*.rs", "tests/**/*.rs", "tests/**/*.test.mjs").map((file) => ({ name: path.basename(file), text: read(file) }));
+  const ids = new Set();
+  for (const { name, text } of tests) {
+    const found = name.endsWith(".rs") ? text.matchAll(/fn sec_(\d+)_/g) : text.matchAll(/(?<=test\(\s*[`"'][^\n]*)SEC-(\d+)/g);
+    for (const [, id] of found) ids.add(Number(id));
+  }
+  const rows = tableRows(read("SECURITY.md"), "| id | the failure | tests |");
+  assert.deepEqual(rows.map(([id]) => Number(id.slice(4))), [...ids].toSorted((a, b) => a - b));
+  for (const [id, , cell] of rows) {
+    for (const named of cell.split("<br>")) {
+      const [, file, text] = named.match(/^`([^`]+)`: (.*)$/) ?? assert.fail(`${id}: ${named}`);
+      const wanted = text.replaceAll("\\|", "|").replaceAll("`", "");
+      const there = tests.some((one) => one.name === file && one.text.replaceAll("`", "").includes(wanted));
+      assert.ok(there, `${id}: ${file} has no test "${wanted}"`);
+    }
+  }
+});
+
+/** The cells of the table under a head line. */
+function tableRows(text, head) {
+  const lines = text.split("\n");
+  const start = lines.indexOf(head);
+  assert.notEqual(start, -1, head);
+  const end = lines.findIndex((line, index) => index > start && !line.startsWith("|"));
+  return lines.slice(start + 2, end === -1 ? undefined : end).map((line) => line.slice(2, -2).split(/(?<!\\) \| /).map((cell) => cell.trim()));
+}
+
+/** What a Markdown file says outside code blocks. */
+function withoutCode(text) {
+  return text.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "");
+}
+
+/** The anchors that a code host makes of a file's headings. */
+function anchors(text) {
+  const headings = [...text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)];
+  return new Set(headings.map(([, heading]) => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")));
+}
