@@ -81,6 +81,12 @@ test("every endpoint and every code that a client can be told is documented", ()
   for (const code of codes) assert.ok(all.includes(`\`${code}\``) || all.includes(`"${code}"`), `no document names the code ${code}`);
 });
 
+test("the README names every family of headers that no client can send", () => {
+  const readme = read("README.md");
+  const [, prefixes] = read("src/origin/reserved.rs").match(/const PREFIXES: [^=]*= \[([^\]]*)\]/);
+  for (const [, prefix] of prefixes.matchAll(/"([^"]+)"/g)) assert.ok(readme.includes(`\`${prefix}\``), prefix);
+});
+
 test("docs/storage.md has every family of keys and every claim", () => {
   const storage = read("docs/storage.md");
   for (const file of files("src/store/*.rs")) {
