@@ -10,23 +10,37 @@ export function whenUnreachable(answer) {
 
 const encoder = new TextEncoder();
 
+// The head that was read last: a request that is forwarded in the same turn need not be read again.
+let read = { request: undefined, headers: undefined };
+
 /**
  * Method, URL, then name and value of each header, a line each, as UTF-8 into `buffer`. No header value holds a
  * line break. Answers how many bytes that is, or -1 when it does not fit.
  */
 export function snapshot(request, buffer) {
   const text = snapshotText(request);
-  const { read, written } = encoder.encodeInto(text, buffer);
-  return read === text.length ? written : -1;
+  const done = encoder.encodeInto(text, buffer);
+  return done.read === text.length ? done.written : -1;
 }
 
 /** The same as text, for a head of any length. */
 export function snapshotText(request) {
   let text = request.method + "\n" + request.url;
+  const headers = {};
   request.headers.forEach((value, name) => {
     text += "\n" + name + "\n" + value;
+    headers[name] = value;
   });
+  read = { request, headers };
   return text;
+}
+
+/** The headers of `request` as a plain object: changing it crosses nothing. */
+function headersOf(request) {
+  if (read.request !== request) snapshotText(request);
+  const { headers } = read;
+  read = { request: undefined, headers: undefined };
+  return headers;
 }
 
 /**
@@ -36,16 +50,16 @@ export function snapshotText(request) {
  */
 export function forward(request, plan) {
   const lines = plan.split("\n");
-  const headers = new Headers(request.headers);
+  const headers = headersOf(request);
   let cookies;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
       case 0x2d:
-        headers.delete(line.slice(1));
+        delete headers[line.slice(1)];
         break;
       case 0x2b:
-        headers.set(line.slice(1), lines[++at]);
+        headers[line.slice(1)] = lines[++at];
         break;
       default:
         (cookies ??= []).push(line.slice(1));
