@@ -18,10 +18,11 @@ const STEPS = [
   { name: "format", about: "cargo fmt --check", run: () => everyCrate((crate) => cargo("fmt", "--check", ...crate)) },
   { name: "clippy", about: "clippy for this machine", run: () => clippy("--all-targets") },
   { name: "clippy-wasm", about: "clippy for the Worker", run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
-  { name: "native", about: "cargo nextest run", run: () => cargo("nextest", "run", "--locked", "--status-level", "fail", "--no-tests", "pass") },
-  { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--quiet") },
+  { name: "native", about: "cargo nextest run", run: () => cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail") },
+  { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--no-fail-fast", "--quiet") },
   { name: "fuzz", about: "the fuzz targets compile", isThere: () => existsSync(at("fuzz/Cargo.toml")), run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml") },
-  { name: "build", about: "the Worker and its size", run: buildWorker },
+  { name: "build", about: "the Worker", run: build },
+  { name: "size", about: "what the Worker weighs", needs: ["build"], run: weighWorker },
   { name: "admin", about: "the admin tool", run: buildAdmin },
   { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
   { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], run: (filter) => nodeTests("tests/edge", filter) },
@@ -86,7 +87,7 @@ async function timed(run) {
   const started = Date.now();
   const result = await run().catch((error) => {
     if (!(error instanceof StepFailed)) throw error;
-    if (error.output) console.log(error.output.trimEnd());
+    if (error.output && !error.isShown) console.log(error.output.trimEnd());
     console.log(`failed: ${error.message}`);
     return { ...error.counts, outcome: "failed" };
   });
@@ -109,15 +110,20 @@ export function summary(results) {
 
 /** Runs cargo in the terminal; answers what nextest or libtest counted. */
 async function cargo(...args) {
-  const output = await passThrough(["cargo", ...args]);
-  return { passed: testsPassed(output) };
+  try {
+    return testCounts(await passThrough(["cargo", ...args]));
+  } catch (error) {
+    if (error instanceof StepFailed) error.counts = testCounts(error.output);
+    throw error;
+  }
 }
 
-/** The tests that nextest or libtest say have passed. */
-export function testsPassed(output) {
+/** How many tests have passed and failed, as nextest or libtest say. */
+export function testCounts(output) {
   const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
-  const counts = [...plain.matchAll(/tests? run: (\d+) passed|^test result: ok\. (\d+) passed/gm)];
-  return counts.reduce((total, [, nextest, libtest]) => total + Number(nextest ?? libtest), 0);
+  const lines = plain.match(/^ *Summary \[.*$|^test result: .*$/gm) ?? [];
+  const sum = (what) => lines.reduce((total, line) => total + Number(line.match(new RegExp(`(\\d+) ${what}`))?.[1] ?? 0), 0);
+  return { passed: sum("passed"), failed: sum("failed") + sum("timed out") };
 }
 
 /** Runs a cargo command for the package and for the fuzz targets, which are a package of their own. */
@@ -126,7 +132,7 @@ async function everyCrate(run) {
   for (const crate of crates) await run(crate);
 }
 
-async function buildWorker() {
+async function weighWorker() {
   const size = await build();
   console.log(sizeTable(size));
   refuseOversize(size);
@@ -173,7 +179,7 @@ function passThrough([program, ...args]) {
     child.on("close", (code, signal) => {
       process.off("SIGINT", stop).off("SIGTERM", stop);
       if (code === 0) resolve(output);
-      else reject(new StepFailed(`${program} ${args[0]} ended with ${signal ?? `status ${code}`}`));
+      else reject(Object.assign(new StepFailed(`${program} ${args[0]} ended with ${signal ?? `status ${code}`}`, output), { isShown: true }));
     });
   });
 }

@@ -8,7 +8,7 @@ import { describe, test } from "node:test";
 import { refuseOversize, SIZE_LIMIT, sizes, sizeTable } from "../../scripts/lib/build.mjs";
 import { at, cargoLockVersion, duration, pinnedNode, toolEnv, wasmBindgenVersion } from "../../scripts/lib/project.mjs";
 import { capture, StepFailed } from "../../scripts/lib/step.mjs";
-import { summary, testsPassed } from "../../scripts/lib/test.mjs";
+import { summary, testCounts } from "../../scripts/lib/test.mjs";
 
 describe("capture", () => {
   test("answers stdout", async () => {
@@ -114,9 +114,12 @@ test("durations are short", () => {
 
 describe("npm test's summary", () => {
   test("counts what nextest and libtest say", () => {
-    assert.equal(testsPassed("     Summary [   0.1s] 41 tests run: 40 passed, 1 failed, 2 skipped\n"), 40);
-    assert.equal(testsPassed("\x1b[32;1m     Summary\x1b[0m [   0.1s] \x1b[1m1\x1b[0m test run: \x1b[1m1\x1b[0m \x1b[32;1mpassed\x1b[0m, 0 skipped\n"), 1);
-    assert.equal(testsPassed("test result: ok. 3 passed; 0 failed; 0 ignored\ntest result: ok. 2 passed; 0 failed\n"), 5);
+    const nextest = "     Summary [   0.1s] 41 tests run: 39 passed (1 slow), 1 failed, 1 timed out, 2 skipped\n";
+    assert.deepEqual(testCounts(nextest), { passed: 39, failed: 2 });
+    const coloured = "\x1b[32;1m     Summary\x1b[0m [   0.1s] \x1b[1m1\x1b[0m test run: \x1b[1m1\x1b[0m \x1b[32;1mpassed\x1b[0m, 0 skipped\n";
+    assert.deepEqual(testCounts(coloured), { passed: 1, failed: 0 });
+    assert.deepEqual(testCounts("test result: ok. 3 passed; 0 failed; 0 ignored\ntest result: FAILED. 2 passed; 1 failed\n"), { passed: 5, failed: 1 });
+    assert.deepEqual(testCounts("error: could not compile\n"), { passed: 0, failed: 0 });
   });
 
   test("ends with one line over all steps", () => {
