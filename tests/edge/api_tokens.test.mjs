@@ -157,7 +157,7 @@ test("SEC-64: only tokens:write and admin change API tokens", async () => {
 });
 
 test("a wrong value is 400 and names the field", async () => {
-  for (const [field, value] of [["name", 1], ["scopes", []], ["scopes", "admin"], ["scopes", ["root"]], ["expires_in", 0], ["expires_in", -5], ["expires_in", "1h"], ["issue_for", { email_domains: "x" }]]) {
+  for (const [field, value] of [["name", ""], ["name", 1], ["scopes", []], ["scopes", "admin"], ["scopes", ["root"]], ["expires_in", 0], ["expires_in", -5], ["expires_in", "1h"], ["issue_for", { email_domains: "x" }]]) {
     const answer = await app.admin("POST", TOKENS, { name: "n", scopes: ["users:read"], [field]: value });
     assert.equal(answer.status, 400, `${field} ${JSON.stringify(value)}: ${answer}`);
     assert.equal(answer.json.code, "invalid_request");

@@ -73,8 +73,8 @@ for (const path of DISGUISES) {
     assert.ok(answer);
     if (answer.status === 200) {
       const { path: arrived } = answer.seen;
-      assert.ok(!canonical(arrived).startsWith("/api/sso"), arrived);
-      assert.ok(!canonical(arrived.replaceAll("\\", "/")).startsWith("/api/sso/"), arrived);
+      // Some servers tell neither case nor the kind of slash apart.
+      assert.doesNotMatch(canonical(arrived.replaceAll("\\", "/")), /^\/api\/sso(\/|$)/i);
     } else {
       assert.ok([400, 401, 404].includes(answer.status), String(answer));
     }
