@@ -11,7 +11,7 @@ export function whenUnreachable(answer) {
 const encoder = new TextEncoder();
 
 // The head that was read last: a request that is forwarded in the same turn need not be read again.
-let read = { request: undefined, headers: undefined };
+let read = { request: undefined, headers: undefined, whole: true };
 
 /**
  * Method, URL, then name and value of each header, a line each, as UTF-8 into `buffer`. No header value holds a
@@ -31,22 +31,37 @@ export function snapshotText(request) {
     text += "\n" + name + "\n" + value;
     headers[name] = value;
   });
-  read = { request, headers };
+  // U+FFFD stands for bytes that are no UTF-8.
+  read = { request, headers, whole: !text.includes("\ufffd") };
   return text;
 }
 
-/** The headers of `request` as a plain object: changing it crosses nothing. */
+/**
+ * The headers of `request` as a plain object: changing that crosses nothing. A value whose bytes are no UTF-8 would
+ * not survive being a string; such a request keeps its headers as they are, and pays for each change.
+ */
 function headersOf(request) {
   if (read.request !== request) snapshotText(request);
-  const { headers } = read;
-  read = { request: undefined, headers: undefined };
-  return headers;
+  const { headers, whole } = read;
+  read = { request: undefined, headers: undefined, whole: true };
+  return whole ? headers : new Headers(request.headers);
+}
+
+function remove(headers, name) {
+  if (headers instanceof Headers) headers.delete(name);
+  else delete headers[name];
+}
+
+function set(headers, name, value) {
+  if (headers instanceof Headers) headers.set(name, value);
+  else headers[name] = value;
 }
 
 /**
  * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
- * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that begins with `-` for each header
- * to remove, with `+` for each to set (its value is the next line), with `=` for each cookie of ours.
+ * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that
+ * begins with `-` for each header to remove, with `+` for each to set (its value is the next line), with `=` for
+ * each cookie of ours.
  */
 export function forward(request, plan) {
   const lines = plan.split("\n");
@@ -56,10 +71,10 @@ export function forward(request, plan) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
       case 0x2d:
-        delete headers[line.slice(1)];
+        remove(headers, line.slice(1));
         break;
       case 0x2b:
-        headers[line.slice(1)] = lines[++at];
+        set(headers, line.slice(1), lines[++at]);
         break;
       default:
         (cookies ??= []).push(line.slice(1));
