@@ -2,6 +2,11 @@
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm"], async (args) => {
+  if (args[0] === "key") {
+    const { runKeys } = await import("./lib/keys.mjs");
+    process.exitCode = await runKeys(args.slice(1));
+    return;
+  }
   const { runAdmin } = await import("./lib/admin.mjs");
   process.exitCode = await runAdmin(args);
 });

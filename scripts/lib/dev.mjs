@@ -9,7 +9,7 @@ import { adminEnv, buildAdmin } from "./admin.mjs";
 import { build, refuseOversize, sizeTable } from "./build.mjs";
 import { Children } from "./processes.mjs";
 import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
-import { capture, StepFailed } from "./step.mjs";
+import { runStep, StepFailed } from "./step.mjs";
 
 const HOST = "127.0.0.1";
 const PORT = 8787;
@@ -188,7 +188,8 @@ function rememberedToken({ token, storage }) {
 async function createToken({ folder, token: file, config, storage }) {
   const program = await buildAdmin();
   const command = ["token", "create", "--name", "local-dev", "--scope", "admin", "--env", "local", "--json"];
-  const output = await capture([program, ...command], { env: adminEnv(["--config", config, "--persist-to", storage]) });
+  const env = adminEnv(["--config", config, "--persist-to", storage]);
+  const output = await runStep("dev", "a local admin API token", [program, ...command], { env, quietFor: 2_500 });
   const token = tokenIn(output);
   mkdirSync(folder, { recursive: true });
   writeFileSync(file, `${JSON.stringify({ token }, null, 2)}\n`, { mode: 0o600 });

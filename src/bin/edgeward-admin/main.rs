@@ -16,7 +16,8 @@ use edgeward::user::{Email, Name, Role};
 #[command(
     name = "npm run admin --",
     about = "Users, API tokens and secrets of an Edgeward deployment",
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "The keys that sign assertions are the Worker's own: `key list` and `key rotate` call its admin API."
 )]
 struct Cli {
     #[command(flatten)]
