@@ -122,10 +122,9 @@ fn decide<'a>(
     };
     for source in &site.sources {
         let found = match (source, of(*source)) {
-            (_, Examined::Absent) => continue,
             // A client that names a credential itself is told that its time is over.
             (Source::Bearer, Examined::Over) => Err(TokenError::Expired),
-            (_, Examined::Over) => continue,
+            (_, Examined::Absent | Examined::Over) => continue,
             (_, Examined::Good(principal)) => Ok(principal),
             (_, Examined::Bad(error)) => Err(*error),
         };
