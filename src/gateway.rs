@@ -69,10 +69,11 @@ pub async fn handle(
         body: &*body,
         now,
     };
+    // What is not on the way to an origin is boxed, so that a request that is has a small future.
     match &endpoint {
         Some(Endpoint::Token) => {
             return admin_outcome(
-                admin::token(&call).await,
+                Box::pin(admin::token(&call)).await,
                 &site,
                 request_id,
                 Answer::token_refusal,
@@ -80,7 +81,7 @@ pub async fn handle(
         }
         Some(Endpoint::Admin(admin)) => {
             return admin_outcome(
-                admin::handle(&call, admin).await,
+                Box::pin(admin::handle(&call, admin)).await,
                 &site,
                 request_id,
                 Answer::refusal,
@@ -89,7 +90,7 @@ pub async fn handle(
         Some(Endpoint::Health) => {
             return answered(Answer::json(200, &serde_json::json!({ "status": "ok" })));
         }
-        Some(Endpoint::KeySet) => return answered(key_set(&world, &parts, now).await),
+        Some(Endpoint::KeySet) => return answered(Box::pin(key_set(&world, &parts, now)).await),
         Some(Endpoint::Unknown) => return answered(Answer::refusal(&Denial::UnknownEndpoint)),
         Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch) | None => {}
     }
@@ -108,7 +109,7 @@ pub async fn handle(
     };
     let cookies = stale_cookies(&site, &authentication);
     let result = match &endpoint {
-        Some(endpoint) => own(&world, &visit, &authentication, &*body, endpoint)
+        Some(endpoint) => Box::pin(own(&world, &visit, &authentication, &*body, endpoint))
             .await
             .map(Step::Reply),
         None => site_request(&world, &visit, authentication).await,
@@ -195,6 +196,9 @@ enum Step {
     Reply(Reply),
 }
 
+/// Methods that are about the connection, or that show a request to a page (RFC 9110 §9.3).
+const REFUSED_METHODS: [&str; 3] = ["TRACE", "CONNECT", "TRACK"];
+
 /// Steps 4 to 6 for a path of the site.
 async fn site_request(
     world: &World,
@@ -209,10 +213,10 @@ async fn site_request(
         request_id,
         now,
     } = *visit;
-    if matches!(
-        parts.method().to_ascii_uppercase().as_str(),
-        "TRACE" | "CONNECT" | "TRACK"
-    ) {
+    if REFUSED_METHODS
+        .iter()
+        .any(|refused| parts.method().eq_ignore_ascii_case(refused))
+    {
         return Err(Denial::MethodRefused);
     }
     let lets_pass = login::lets_pass(visit, &authentication);

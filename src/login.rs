@@ -143,8 +143,11 @@ pub async fn arrive(
             Arrival::Proceed(Vec::new())
         });
     };
+    if !navigation && principal.source() != Source::Query {
+        return Ok(Arrival::Proceed(Vec::new()));
+    }
     if !navigation {
-        use_link(world, visit.site, principal, visit.now).await?;
+        Box::pin(use_link(world, visit.site, principal, visit.now)).await?;
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let mut cookies = Vec::new();
@@ -157,7 +160,8 @@ pub async fn arrive(
             if let Some(question) = ask_before_switch(world, visit, authentication, principal) {
                 return Ok(Arrival::Answer(question, cookies));
             }
-            cookies.push(open_from_link(world, visit.site, principal, visit.now).await?);
+            let opened = Box::pin(open_from_link(world, visit.site, principal, visit.now)).await?;
+            cookies.push(opened);
         }
         // A cookie that says nothing new, beside a session.
         Source::Session if !visit.presented.sso_cookie.is_empty() => {

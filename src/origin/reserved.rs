@@ -1,7 +1,5 @@
 //! Headers that a client may not send to an origin.
 
-use std::collections::HashSet;
-
 /// Families of which every member speaks of identity or of the way a request came.
 const PREFIXES: [&str; 9] = [
     "x-forwarded-",
@@ -46,7 +44,7 @@ const NAMES: [&str; 24] = [
 
 /// The names that are reserved at a site, beyond those that are reserved everywhere.
 #[derive(Debug, Default)]
-pub struct Reserved(HashSet<String>);
+pub struct Reserved(Vec<String>);
 
 impl Reserved {
     /// Reserves `names` at a site.
@@ -72,7 +70,7 @@ impl Reserved {
         let first = name.bytes().next().unwrap_or_default();
         let fixed = b"xfcktpr".contains(&first)
             && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
-        fixed || self.0.contains(name)
+        fixed || self.0.iter().any(|reserved| reserved == name)
     }
 }
 

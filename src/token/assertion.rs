@@ -51,7 +51,9 @@ pub async fn for_principal(
     {
         return Ok(known.token);
     }
-    let token: Rc<str> = sign(world, site, assertion, principal, now).await?.into();
+    let token: Rc<str> = Box::pin(sign(world, site, assertion, principal, now))
+        .await?
+        .into();
     let fresh = Seconds(assertion.lifetime.0 - assertion.lifetime.0 / FRESH_SHARE);
     principal.verified().memo.borrow_mut().assertion = Some(SignedAssertion {
         user: Rc::clone(user),
