@@ -381,7 +381,7 @@ test("method, path, query, body and the application's headers arrive as they wer
 
 test("SEC-39: the method that we judged is the method that the origin gets", async () => {
   const { cookie } = await app.signIn();
-  for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "PURGE", "LOCK", "SEARCH", "QUERY", "TRACE"]) {
+  for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "PURGE", "LOCK", "SEARCH", "QUERY"]) {
     const answer = await sendRaw({ port: app.port, text: `${method} /m HTTP/1.1\r\nHost: ${app.host}\r\nOrigin: ${app.origin}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n` });
     assert.ok(answer, method);
     if (answer.status === 200) assert.equal(answer.seen.method, method);
@@ -390,6 +390,14 @@ test("SEC-39: the method that we judged is the method that the origin gets", asy
   const head = newPath();
   assert.equal((await app.send("HEAD", head, { cookie })).status, 200);
   assert.deepEqual(world.origin.about(head).map(({ method }) => method), ["HEAD"]);
+});
+
+test("SEC-39: TRACE, which makes an origin repeat what it was told, is refused", async () => {
+  const { cookie } = await app.signIn();
+  const path = newPath();
+  const answer = await sendRaw({ port: app.port, text: `TRACE ${path} HTTP/1.1\r\nHost: ${app.host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n` });
+  assert.equal(answer.status, 405, String(answer));
+  assert.deepEqual(world.origin.about(path), []);
 });
 
 test("SEC-39: a header that overrides the method does not reach the origin", async () => {
