@@ -33,6 +33,8 @@ const CLIENT_HEADERS = [
   ["CF-IPCountry", "DE"],
   ["CF-Ray", "8f0c2b7d4e5a6b7c-FRA"],
   ["CF-Visitor", '{"scheme":"https"}'],
+  ["X-Forwarded-Proto", "https"],
+  ["X-Real-IP", "203.0.113.7"],
 ];
 // Those that every Worker must hand on. Hono's proxy chooses the encodings itself; the CDN's headers are no client's.
 const KEPT_HEADERS = ["user-agent", "accept", "accept-language", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
