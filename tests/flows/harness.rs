@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use edgeward::admin::api_tokens::{self, NewApiToken};
-use edgeward::config::{Config, Site};
+use edgeward::config::Config;
 use edgeward::gateway::{self, Outcome};
 use edgeward::store::api_tokens::ApiTokens;
 use edgeward::time::{Seconds, Timestamp};
@@ -69,7 +69,7 @@ pub fn site(settings: &Value) -> String {
 pub struct Edge {
     pub shared: Rc<Shared>,
     pub bindings: BTreeMap<String, String>,
-    isolates: Cell<u64>,
+    isolates: Rc<Cell<u64>>,
 }
 
 impl Edge {
@@ -84,7 +84,18 @@ impl Edge {
         Self {
             shared,
             bindings,
-            isolates: Cell::new(0),
+            isolates: Rc::default(),
+        }
+    }
+
+    /// The same edge after a deployment with other bindings.
+    pub fn deployed(&self, change: impl FnOnce(&mut BTreeMap<String, String>)) -> Self {
+        let mut bindings = self.bindings.clone();
+        change(&mut bindings);
+        Self {
+            shared: Rc::clone(&self.shared),
+            bindings,
+            isolates: Rc::clone(&self.isolates),
         }
     }
 
@@ -171,10 +182,6 @@ impl Isolate {
         )
     }
 
-    pub fn site(&self) -> Rc<Site> {
-        self.world.config.site("site.example", "https").unwrap()
-    }
-
     /// An SSO token for `email` by `POST /api/sso/token`.
     pub fn issue(&self, api_token: &str, email: &str) -> String {
         let call = req("POST", "/api/sso/token")
@@ -234,6 +241,15 @@ pub fn tampered(token: &str) -> String {
     let (first, rest) = signature.split_at(1);
     let other = if first == "A" { "B" } else { "A" };
     format!("{head}{other}{rest}")
+}
+
+/// Polls once.
+pub fn step<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 /// Polls until it is ready; says how often that was.

@@ -1,6 +1,42 @@
 //! The core from a request's head to what becomes of it, over a platform in memory.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod anything;
+#[cfg(test)]
+mod arrive;
+#[cfg(test)]
+mod assertion;
+#[cfg(test)]
+mod canary;
+#[cfg(test)]
+mod combinations;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hot;
+#[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod issue;
+#[cfg(test)]
+mod kinds;
+#[cfg(test)]
+mod origin;
+#[cfg(test)]
+mod paths;
+#[cfg(test)]
+mod reasons;
+#[cfg(test)]
+mod refusal;
+#[cfg(test)]
+mod revocation;
+#[cfg(test)]
+mod session;
+#[cfg(test)]
+mod template;
+#[cfg(test)]
+mod users;

@@ -115,13 +115,14 @@ impl Shared {
         let number = self.counted.get();
         self.counted.set(number + 1);
         match self.trouble.get() {
-            Trouble::None => Fate::Good,
             Trouble::Call(n) if n == number => Fate::Fails,
             Trouble::Every(v) if v == verb => Fate::Fails,
             Trouble::All => Fate::Fails,
             Trouble::Garbage(text) => Fate::Reads(text),
             Trouble::GarbageAt(n, text) if n == number => Fate::Reads(text),
-            Trouble::Call(_) | Trouble::Every(_) | Trouble::GarbageAt(..) => Fate::Good,
+            Trouble::None | Trouble::Call(_) | Trouble::Every(_) | Trouble::GarbageAt(..) => {
+                Fate::Good
+            }
         }
     }
 
@@ -131,10 +132,26 @@ impl Shared {
         self.trouble.set(trouble);
     }
 
+    /// How many calls there were since trouble was made.
+    pub fn counted(&self) -> usize {
+        self.counted.get()
+    }
+
     /// How many calls of `verb` there were.
     pub fn count(&self, verb: Verb) -> usize {
         let calls = self.calls.borrow();
         calls.iter().filter(|call| call.verb == verb).count()
+    }
+
+    /// Keys that were written more than once in one second: more than Workers KV takes.
+    pub fn written_too_often(&self) -> Vec<String> {
+        let calls = self.calls.borrow();
+        let writes = calls.iter().filter(|call| call.verb == Verb::KvWrite);
+        let mut seen = std::collections::BTreeSet::new();
+        writes
+            .filter(|call| !seen.insert((call.at.seconds(), call.key.clone())))
+            .map(|call| call.key.clone())
+            .collect()
     }
 
     pub fn value(&self, key: &str) -> Option<String> {

@@ -1,0 +1,116 @@
+//! A request whose credential the isolate has seen waits for nothing and reads nothing.
+
+use serde_json::json;
+
+use edgeward::token::api_token::Scope;
+
+use crate::harness::request::{Req, get, open, req};
+use crate::harness::{Edge, Isolate};
+
+fn calls(edge: &Edge) -> usize {
+    edge.shared.calls.borrow().len()
+}
+
+/// The first request may wait; the ones after it, of any kind, may not.
+fn assert_hot(edge: &Edge, isolate: &Isolate, request: &Req) {
+    assert!(isolate.send(request).is_forwarded());
+    let before = calls(edge);
+    for second in 0..25 {
+        let mut again = request.clone().header("x-again", "1");
+        again.url = format!("{}?n={second}", again.url);
+        let seen = isolate.send(&again);
+        assert_eq!(seen.polls, 1, "something was waited for");
+        let origin = seen.origin();
+        assert!(origin.header("x-edgeward-assertion").is_some());
+        assert!(
+            origin.header("x-forwarded-user").is_some() && origin.header("remote-user").is_some()
+        );
+        edge.wait(1);
+    }
+    assert_eq!(calls(edge), before, "a port was called");
+}
+
+#[test]
+fn a_second_request_with_our_session_is_ready_at_the_first_poll_and_calls_no_port() {
+    let edge = Edge::new(&json!({}));
+    let isolate = edge.isolate();
+    let session = isolate.sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");
+    assert_hot(&edge, &isolate, &get("/a").cookie("x=1").cookie(&session));
+    edge.wait(60);
+    assert_hot(&edge, &isolate, &open("/a").cookie(&session));
+    edge.wait(60);
+    let post = req("POST", "/a")
+        .cookie(&session)
+        .header("origin", "https://site.example");
+    assert_hot(&edge, &isolate, &post);
+}
+
+#[test]
+fn a_second_request_with_a_bearer_token_is_ready_at_the_first_poll() {
+    let edge = Edge::new(&json!({}));
+    let isolate = edge.isolate();
+    let token = isolate.issue(&edge.api_token(&[Scope::Admin]), "a@b.c");
+    assert_hot(&edge, &isolate, &get("/a").bearer(&token));
+}
+
+#[test]
+fn what_needs_no_credential_waits_for_nothing_either() {
+    let edge = Edge::new(&json!({"unauthenticated": "pass"}));
+    let isolate = edge.isolate();
+    for request in [
+        get("/"),
+        open("/a"),
+        get("/api/sso/health"),
+        get("/a%00"),
+        get("/api/sso/x"),
+        get("/").at("x.y"),
+    ] {
+        assert_eq!(isolate.send(&request).polls, 1);
+    }
+    let strict = Edge::new(&json!({})).isolate();
+    for request in [
+        get("/"),
+        open("/a"),
+        get("/api/sso/me"),
+        get("/").cookie("__Host-edgeward=a.b.c"),
+        get("/").bearer("x"),
+    ] {
+        assert_eq!(strict.send(&request).polls, 1);
+    }
+    assert_eq!(calls(&edge), 0);
+}
+
+#[test]
+fn the_first_request_reads_each_thing_once() {
+    let edge = Edge::new(&json!({}));
+    let session = edge
+        .isolate()
+        .sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");
+    edge.shared.calls.borrow_mut().clear();
+    let isolate = edge.isolate();
+    assert!(isolate.send(&get("/").cookie(&session)).is_forwarded());
+    let calls = edge.shared.calls.borrow();
+    let mut made: Vec<String> = calls
+        .iter()
+        .map(|call| format!("{:?} {}", call.verb, call.key.split(':').next().unwrap()))
+        .collect();
+    made.sort();
+    assert_eq!(
+        made,
+        [
+            "KvRead session_ended",
+            "KvRead signing_keys",
+            "KvRead user",
+            "Open ",
+            "Sign "
+        ]
+    );
+}
+
+#[test]
+fn the_port_that_is_never_ready_at_once_is_noticed() {
+    let edge = Edge::new(&json!({}));
+    let isolate = edge.isolate();
+    let session = isolate.sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");
+    assert!(edge.isolate().send(&get("/").cookie(&session)).polls > 1);
+}

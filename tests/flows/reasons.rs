@@ -1,0 +1,205 @@
+//! The table of reasons, row by row.
+
+use edgeward::denial::{Challenge, Denial};
+use edgeward::path::PathError;
+use edgeward::port::Fault;
+use edgeward::token::api_token::Scope;
+use edgeward::token::error::TokenError;
+use edgeward::user::Email;
+
+type Line = (Denial, u16, &'static str, Challenge, bool);
+
+/// Every reason, with status, code, challenge, and whether signing in helps.
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn table() -> Vec<Line> {
+    use Challenge::{InvalidToken, None, Required};
+    let mut table = vec![
+        (Denial::UnknownHost, 404, "not_found", None, false),
+        (Denial::UnknownEndpoint, 404, "not_found", None, false),
+        (Denial::NotFound, 404, "not_found", None, false),
+        (Denial::Malformed, 400, "bad_request", None, false),
+        (
+            Denial::MethodRefused,
+            405,
+            "method_not_allowed",
+            None,
+            false,
+        ),
+        (
+            Denial::MethodNotAllowed("GET"),
+            405,
+            "method_not_allowed",
+            None,
+            false,
+        ),
+        (Denial::SignInRequired, 401, "token_missing", Required, true),
+        (Denial::CrossOrigin, 403, "cross_origin", None, false),
+        (
+            Denial::AuthenticationRequired,
+            401,
+            "authentication_required",
+            Required,
+            false,
+        ),
+        (
+            Denial::InvalidApiToken,
+            401,
+            "invalid_api_token",
+            InvalidToken,
+            false,
+        ),
+        (
+            Denial::ScopeMissing(Scope::Admin),
+            403,
+            "insufficient_scope",
+            None,
+            false,
+        ),
+        (Denial::OutsideLimit, 403, "insufficient_scope", None, false),
+        (Denial::RateLimited, 429, "rate_limited", None, false),
+        (Denial::BodyTooLarge, 413, "payload_too_large", None, false),
+        (Denial::InvalidJson, 400, "invalid_json", None, false),
+        (Denial::EmailRequired, 400, "invalid_request", None, false),
+        (Denial::InvalidEmail, 400, "invalid_request", None, false),
+        (
+            Denial::InvalidField("x"),
+            400,
+            "invalid_request",
+            None,
+            false,
+        ),
+        (
+            Denial::UnknownField("x".into()),
+            400,
+            "invalid_request",
+            None,
+            false,
+        ),
+        (Denial::InvalidCursor, 400, "invalid_cursor", None, false),
+        (Denial::UserExists, 409, "user_exists", None, false),
+        (
+            Denial::UserNotFound(Email::parse("a@b.c").unwrap()),
+            422,
+            "USER_NOT_FOUND",
+            None,
+            false,
+        ),
+        (Denial::UserDisabled, 403, "user_disabled", None, false),
+        (Denial::Misconfigured, 500, "misconfigured", None, false),
+        (
+            Denial::OriginUnreachable,
+            502,
+            "origin_unreachable",
+            None,
+            false,
+        ),
+    ];
+    for error in [
+        PathError::Separator,
+        PathError::Twice,
+        PathError::Escape,
+        PathError::Control,
+        PathError::Utf8,
+        PathError::Parameter,
+    ] {
+        table.push((Denial::Path(error), 400, "bad_request", None, false));
+    }
+    for fault in [
+        Fault::Kv,
+        Fault::Record,
+        Fault::Once,
+        Fault::Crypto,
+        Fault::SealedWithUnknownSecret,
+        Fault::Limit,
+        Fault::Body,
+    ] {
+        table.push((
+            Denial::Fault(fault),
+            503,
+            "temporarily_unavailable",
+            None,
+            false,
+        ));
+        table.push((
+            Denial::Credential(TokenError::Fault(fault)),
+            503,
+            "temporarily_unavailable",
+            None,
+            false,
+        ));
+    }
+    for error in [
+        TokenError::Expired,
+        TokenError::Ended,
+        TokenError::LinkTooOld,
+    ] {
+        table.push((
+            Denial::Credential(error),
+            401,
+            "token_expired",
+            InvalidToken,
+            true,
+        ));
+    }
+    for error in [
+        TokenError::TooLong,
+        TokenError::NotCompact,
+        TokenError::Header,
+        TokenError::Critical,
+        TokenError::Type,
+        TokenError::Algorithm,
+        TokenError::UnknownKey,
+        TokenError::Signature,
+        TokenError::Claims,
+        TokenError::MissingClaim,
+        TokenError::NotYet,
+        TokenError::Lifetime,
+        TokenError::Issuer,
+        TokenError::Audience,
+        TokenError::LinkUsed,
+        TokenError::UnknownUser,
+        TokenError::Conflict,
+    ] {
+        table.push((
+            Denial::Credential(error),
+            401,
+            "token_invalid",
+            InvalidToken,
+            true,
+        ));
+    }
+    table.push((
+        Denial::Credential(TokenError::DisabledUser),
+        403,
+        "user_disabled",
+        None,
+        false,
+    ));
+    table
+}
+
+#[test]
+fn every_reason_has_its_row() {
+    for (denial, status, code, challenge, sign_in_helps) in table() {
+        let row = denial.row();
+        let found = (row.status, row.code, row.challenge, row.sign_in_helps);
+        assert_eq!(
+            found,
+            (status, code, challenge, sign_in_helps),
+            "{denial:?}"
+        );
+        assert!(!denial.reason().is_empty() && !row.text.is_empty() && !row.title.is_empty());
+        assert_eq!(status == 401, challenge != Challenge::None, "{denial:?}");
+    }
+}
+
+#[test]
+fn no_public_text_tells_one_bad_credential_from_another() {
+    let texts: std::collections::BTreeSet<(&str, &str)> = table()
+        .into_iter()
+        .filter(|(_, _, code, ..)| *code == "token_invalid")
+        .map(|(denial, ..)| (denial.row().title, denial.row().text))
+        .collect();
+    // A used link is told from a bad token, and nothing else.
+    assert_eq!(texts.len(), 2, "{texts:?}");
+}
