@@ -13,7 +13,7 @@ before(async () => {
   world = await startWorld({ variants: { limited: { limits: { calls: 5 } }, guarded: { limits: { failures: 5 } } } });
   app = world.site();
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 function assertError(answer, status, code, field) {
   assert.equal(answer.status, status, String(answer));

@@ -16,7 +16,7 @@ before(async () => {
   });
   app = world.site("APP");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 const assertionOf = async (site, cookie, header = HEADER) => (await site.client("/", { cookie })).seen.header(header);
 const keys = async () => (await app.client(JWKS)).json;

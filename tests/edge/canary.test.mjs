@@ -19,7 +19,7 @@ before(async () => {
   });
   app = world.site("APP");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 /** Does everything that there is to do, well and badly. Gives the answers and the canaries. */
 async function live() {

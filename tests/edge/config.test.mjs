@@ -78,7 +78,7 @@ before(async () => {
   for (const [i, secret] of WELL_KNOWN.entries()) variants[`well-known-${i}`] = { secrets: { token: { 1: secret } } };
   world = await startWorld({ sites: good, variants });
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 /** Asks one of the Workers, and gives the answer and what it logged meanwhile. */
 async function ask(variant, path = newPath(), options = {}) {

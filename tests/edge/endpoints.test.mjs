@@ -24,7 +24,7 @@ before(async () => {
   app = world.site("APP");
   out = world.site("OUT");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 test("who am I: the user, where the credential came from and when it ends", async () => {
   const user = await app.createUser({ first_name: "Ada", last_name: "L", username: "ada", roles: ["r1", "r2"], staff: true });

@@ -15,7 +15,7 @@ before(async () => {
   world = await startWorld({ sites: { STUDIO: { unauthenticated: "pass", query: { parameter: "token", single_use: false, user_switch: "replace" } } } });
   studio = world.site("STUDIO");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 /** Follows an answer as a browser does, with its cookies. */
 async function follow(path, jar = new Jar()) {

@@ -28,7 +28,7 @@ before(async () => {
   });
   app = world.site("APP");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 const everything = (seen) => JSON.stringify([seen.url, seen.headers.list]);
 

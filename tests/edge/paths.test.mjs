@@ -10,7 +10,7 @@ before(async () => {
   world = await startWorld();
   app = world.site();
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 const raw = (target, { cookie, method = "GET", headers = "" } = {}) =>
   sendRaw({ port: app.port, text: `${method} ${target} HTTP/1.1\r\nHost: ${app.host}\r\n${cookie ? `Cookie: ${cookie}\r\n` : ""}${headers}Connection: close\r\n\r\n` });

@@ -25,7 +25,7 @@ before(async () => {
   once = world.site("ONCE");
   replacing = world.site("REPLACING");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 const opened = (answer) => {
   const cookie = answer.cookie(SESSION);

@@ -22,7 +22,7 @@ before(async () => {
   login = world.site("LOGIN");
   pass = world.site("PASS");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 /** The sign-in URL that an answer sends to, and the return address in it. */
 function signIn(answer, parameter = "return_to") {

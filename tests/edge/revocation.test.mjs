@@ -8,13 +8,16 @@ import { newEmail, startWorld, until } from "./lib/world.mjs";
 
 const SESSION = "__Host-edgeward";
 
+/** Seconds: `user_cache`, and some for a busy machine. */
+const BOUND = 5;
+
 let world, here, there;
 before(async () => {
   world = await startWorld({ isolates: 2, edgeward: { user_cache: 1 }, sites: { APP: { assertion: {} } } });
   here = world.site("APP", "edge");
   there = world.site("APP", "edge-2");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 /** Every credential of one user, each as a function that tries it at a site. */
 async function credentials() {
@@ -56,10 +59,8 @@ for (const [what, change] of Object.entries(CHANGES)) {
   test(`a user who was ${what} is refused in every other isolate within the bound`, async () => {
     const { user, attempts } = await credentials();
     for (const attempt of Object.values(attempts)) assert.ok([200, 303].includes((await attempt(there)).status));
-    const start = performance.now();
     await change(user);
-    await until(async () => (await Promise.all(Object.values(attempts).map((attempt) => attempt(there)))).every(({ status }) => status === 401 || status === 403), 3);
-    assert.ok(performance.now() - start < 2_500, "user_cache is 1 s");
+    await until(async () => (await Promise.all(Object.values(attempts).map((attempt) => attempt(there)))).every(({ status }) => status === 401 || status === 403), BOUND);
   });
 }
 
@@ -87,7 +88,7 @@ test("ending all sessions of a user ends them at once here and within the bound 
     assert.equal(answer.status, 401, String(answer));
     assert.ok(answer.cookie(SESSION)?.cleared);
   }
-  await until(async () => (await Promise.all(cookies.map((cookie) => there.client("/", { cookie })))).every(({ status }) => status === 401), 3);
+  await until(async () => (await Promise.all(cookies.map((cookie) => there.client("/", { cookie })))).every(({ status }) => status === 401), BOUND);
 });
 
 test("a logout holds at once here and within the bound elsewhere", async () => {
@@ -95,7 +96,7 @@ test("a logout holds at once here and within the bound elsewhere", async () => {
   assert.equal((await there.client("/", { cookie })).status, 200);
   await here.form("/api/sso/logout", {}, { cookie });
   assert.equal((await here.client("/", { cookie })).status, 401);
-  await until(async () => (await there.client("/", { cookie })).status === 401, 3);
+  await until(async () => (await there.client("/", { cookie })).status === 401, BOUND);
 });
 
 test("a new user and a new session work in every isolate at once", async () => {
@@ -110,7 +111,7 @@ test("a change of roles is seen in every isolate within the bound", async () => 
   assert.ok(!(await there.client("/", { cookie })).seen.header("x-forwarded-groups"));
   await here.admin("PATCH", `/api/sso/users/${user.id}`, { roles: ["editor"] });
   assert.equal((await here.client("/", { cookie })).seen.header("x-forwarded-groups"), "editor");
-  await until(async () => (await there.client("/", { cookie })).seen.header("x-forwarded-groups") === "editor", 3);
+  await until(async () => (await there.client("/", { cookie })).seen.header("x-forwarded-groups") === "editor", BOUND);
 });
 
 test("a revoked, deactivated or deleted API token is refused in every isolate within the bound", async () => {
@@ -126,7 +127,7 @@ test("a revoked, deactivated or deleted API token is refused in every isolate wi
     assert.equal((await attempt(there)).status, 200);
     await change(id);
     assert.equal((await attempt(here)).status, 401);
-    await until(async () => (await attempt(there)).status === 401, 3);
+    await until(async () => (await attempt(there)).status === 401, BOUND);
   }
 });
 
@@ -137,7 +138,7 @@ test("a disabled user who is enabled again gets in within the bound", async () =
   assert.ok([401, 403].includes((await there.client("/", { bearer: token })).status));
   await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: true });
   const fresh = async () => here.issue(user.email);
-  await until(async () => (await there.client("/", { bearer: await fresh() })).status === 200, 4);
+  await until(async () => (await there.client("/", { bearer: await fresh() })).status === 200, BOUND);
 });
 
 test("simultaneous first calls for one address in two isolates give one user", async () => {

@@ -14,7 +14,7 @@ before(async () => {
   app = world.site("APP");
   pass = world.site("PASS");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 /** Overwrites every KV value that has to do with a text. The second isolate has nothing of it in its cache. */
 async function spoil(text, value) {

@@ -10,7 +10,7 @@ before(async () => {
   world = await startWorld();
   app = world.site();
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 test("a second session secret signs, the first still verifies; a retired one does not", async () => {
   const first = world.secrets.session[1];

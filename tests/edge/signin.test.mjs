@@ -28,7 +28,7 @@ before(async () => {
   });
   app = world.site("APP");
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 /** The cookie that an answer clears, with the attributes it was set with. */
 function assertCleared(answer, name, attributes) {

@@ -17,7 +17,7 @@ before(async () => {
   app = world.site("APP");
   ({ cookie, user } = await app.signIn());
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 test("the origin's answer begins before the upload has ended", async () => {
   const path = newPath();

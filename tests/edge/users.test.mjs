@@ -11,7 +11,7 @@ before(async () => {
   world = await startWorld();
   app = world.site();
 });
-after(() => world.stop());
+after(() => world?.stop());
 
 function assertError(answer, status, code, field) {
   assert.equal(answer.status, status, String(answer));

@@ -190,6 +190,7 @@ class World {
   }
 
   async #run() {
+    this.#pid = undefined;
     const options = this.#miniflareOptions();
     if (this.#miniflare) await this.#miniflare.setOptions(options);
     else this.#miniflare = new Miniflare(options);
@@ -289,9 +290,11 @@ class World {
 
   /** Resident memory of workerd in bytes. */
   get memory() {
-    const pid = childProcesses().find(({ command }) => command.includes("workerd"))?.pid;
-    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024;
+    this.#pid ??= processes().find(({ parent, command }) => parent === process.pid && command.includes("workerd")).pid;
+    if (!existsSync("/proc/self/status")) return processes().find(({ pid }) => pid === this.#pid).memory;
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.#pid}/status`, "utf8"))[1]) * 1024;
   }
+  #pid;
 
   /**
    * Stops everything, and fails when a secret or a credential was written to the log: every test
@@ -315,9 +318,16 @@ class World {
   }
 }
 
-function childProcesses() {
-  const pids = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
-  return pids.map((pid) => ({ pid, command: readFileSync(`/proc/${pid}/cmdline`, "utf8") }));
+function processes() {
+  if (existsSync("/proc/self/status")) {
+    const pids = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
+    return pids.map((pid) => ({ pid: Number(pid), parent: process.pid, command: readFileSync(`/proc/${pid}/cmdline`, "utf8") }));
+  }
+  const lines = execFileSync("ps", ["-A", "-o", "pid=,ppid=,rss=,comm="], { encoding: "utf8" }).trim().split("\n");
+  return lines.map((line) => {
+    const [pid, parent, kilobytes, ...command] = line.trim().split(/\s+/);
+    return { pid: Number(pid), parent: Number(parent), memory: Number(kilobytes) * 1024, command: command.join(" ") };
+  });
 }
 
 /** One site as its visitors see it. */
