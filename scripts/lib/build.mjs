@@ -48,10 +48,8 @@ async function buildLocked(crate, out) {
   if (!isFresh) {
     rmSync(stampFile, { force: true });
     await bind(compiled, path.join(out, "bindgen"));
-    await Promise.all([
-      optimize(path.join(out, "bindgen/index_bg.wasm"), files.wasm),
-      bundle(path.join(crate, "src/edge/entry.js"), files.js),
-    ]);
+    await bundle(path.join(crate, "src/edge/entry.js"), files.js);
+    await optimize(path.join(out, "bindgen/index_bg.wasm"), files.wasm);
     writeFileSync(stampFile, stamp);
   }
   return sizes(files);
