@@ -16,7 +16,7 @@ before(async () => {
       APP: {},
       EMBEDDED: {
         session: { same_site: "none", partitioned: true, cookie: "__Host-embedded" },
-        sso_cookie: { name: "sso", path: "/work", domain: "example.test", same_site: "none", partitioned: true, http_only: false },
+        sso_cookie: { name: "sso", path: "/studio", domain: "example.test", same_site: "none", partitioned: true, http_only: false },
       },
       STRICT: { session: { same_site: "strict", idle: 600, absolute: 1200 }, sso_cookie: { name: SSO, secure: false, same_site: "strict" } },
       ORDERED: { sources: ["bearer", "query"], query: { parameter: "ticket", single_use: false, user_switch: "replace" }, sso_cookie: undefined },
@@ -66,7 +66,7 @@ test("SEC-50: the session cookie is a __Host- cookie: Secure, HttpOnly, Path=/, 
 test("the session cookie's name, SameSite, Partitioned and lifetimes are settings", async () => {
   const embedded = world.site("EMBEDDED");
   const user = await app.createUser();
-  const answer = await embedded.navigate("/work/1", { cookie: `sso=${await embedded.issue(user.email)}`, headers: { "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site" } });
+  const answer = await embedded.navigate("/studio/1", { cookie: `sso=${await embedded.issue(user.email)}`, headers: { "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site" } });
   assert.equal(answer.status, 200, String(answer));
   assert.deepEqual(cookieAttributes(answer.cookie("__Host-embedded")), { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true });
   const strict = await world.site("STRICT").signIn(user);
@@ -77,10 +77,10 @@ test("the session cookie's name, SameSite, Partitioned and lifetimes are setting
 test("SEC-51: the SSO cookie is cleared with exactly the path, domain and flags it was set with", async () => {
   const user = await app.createUser();
   const embedded = world.site("EMBEDDED");
-  const used = await embedded.navigate("/work/", { cookie: `sso=${await embedded.issue(user.email)}` });
-  const attributes = { path: "/work", domain: "example.test", secure: true, samesite: "none", partitioned: true };
+  const used = await embedded.navigate("/studio/", { cookie: `sso=${await embedded.issue(user.email)}` });
+  const attributes = { path: "/studio", domain: "example.test", secure: true, samesite: "none", partitioned: true };
   assertCleared(used, "sso", attributes);
-  assertCleared(await embedded.client("/work/", { cookie: `sso=${expiredSsoToken(embedded, user)}` }), "sso", attributes);
+  assertCleared(await embedded.client("/studio/", { cookie: `sso=${expiredSsoToken(embedded, user)}` }), "sso", attributes);
   const strict = world.site("STRICT");
   assertCleared(await strict.client("/", { cookie: `${SSO}=${expiredSsoToken(strict, user)}` }), SSO, { path: "/", httponly: true, samesite: "strict" });
 });
@@ -242,7 +242,7 @@ test("our session cookie is cleared when it expired, with exactly its attributes
 test("SEC-51: clearing a partitioned session cookie repeats Partitioned and SameSite=None", async () => {
   const embedded = world.site("EMBEDDED");
   const user = await app.createUser();
-  const opened = await embedded.navigate("/work/", { cookie: `sso=${await embedded.issue(user.email)}` });
+  const opened = await embedded.navigate("/studio/", { cookie: `sso=${await embedded.issue(user.email)}` });
   const session = opened.cookie("__Host-embedded");
   const answer = await embedded.client("/", { cookie: agedSession(world, session.pair, 50_000) });
   assertCleared(answer, "__Host-embedded", { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true });
