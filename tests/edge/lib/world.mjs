@@ -15,7 +15,8 @@ import { startOrigin } from "./origin.mjs";
 
 const PROJECT = fileURLToPath(new URL("../../../", import.meta.url));
 const BUILD = process.env.EDGEWARD_BUILD_DIR ?? path.join(PROJECT, "build");
-const ADMIN_BINARY = process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
+/** The admin command, as `npm run admin` runs it. */
+export const ADMIN_BINARY = process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
 
 /** What a top-level navigation of a browser sends. */
