@@ -21,6 +21,18 @@ pub enum Anonymous {
 }
 
 /// Proof that the rule was asked and said yes. Nothing is forwarded without one.
+///
+/// ```
+/// use edgeward::access::{Anonymous, Rule, decide};
+/// assert!(decide(Rule { anonymous: Anonymous::Pass }, None).is_ok());
+/// assert!(decide(Rule { anonymous: Anonymous::Deny }, None).is_err());
+/// ```
+///
+/// There is no other way to one:
+///
+/// ```compile_fail,E0451
+/// let grant = edgeward::access::Grant { principal: None };
+/// ```
 pub struct Grant {
     principal: Option<Principal>,
 }

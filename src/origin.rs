@@ -16,6 +16,24 @@ use crate::request::Parts;
 use mutate::HeaderChanges;
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
+///
+/// Its fields are private, so that no other code can make one or change what was prepared:
+///
+/// ```compile_fail,E0451
+/// let forward = edgeward::origin::Forward {
+///     url: "https://origin.example/".to_owned(),
+///     changes: edgeward::origin::mutate::HeaderChanges::default(),
+///     identified: true,
+///     uncached: false,
+///     resolve_override: None,
+/// };
+/// ```
+///
+/// ```compile_fail,E0616
+/// fn elsewhere(mut forward: edgeward::origin::Forward) {
+///     forward.url = "https://origin.example/admin".to_owned();
+/// }
+/// ```
 pub struct Forward {
     url: String,
     changes: HeaderChanges,

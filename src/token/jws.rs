@@ -40,7 +40,19 @@ impl Kind {
     }
 }
 
-/// A token whose form is right and whose signature nobody has looked at.
+/// A token whose form is right and whose signature nobody has looked at. Its claims cannot be read:
+///
+/// ```compile_fail,E0599
+/// let token = edgeward::token::jws::UntrustedJws::parse("aa.bb.cc")?;
+/// let claims = token.into_claims()?;
+/// # Ok::<(), edgeward::token::error::TokenError>(())
+/// ```
+///
+/// ```compile_fail,E0616
+/// let token = edgeward::token::jws::UntrustedJws::parse("aa.bb.cc")?;
+/// let claims = token.claims;
+/// # Ok::<(), edgeward::token::error::TokenError>(())
+/// ```
 pub struct UntrustedJws<'a> {
     algorithm: String,
     typ: Option<String>,
@@ -51,6 +63,12 @@ pub struct UntrustedJws<'a> {
 }
 
 /// A token whose signature matched. Whether it is for us, and still valid, is [`super::jwt`]'s.
+///
+/// Only [`UntrustedJws::verify`] makes one:
+///
+/// ```compile_fail,E0451
+/// let token = edgeward::token::jws::VerifiedJws { claims: b"{}".to_vec() };
+/// ```
 pub struct VerifiedJws {
     claims: Vec<u8>,
 }
