@@ -87,6 +87,9 @@ pub async fn logout(
         "GET" => Ok(ask_to_log_out(world, visit).into()),
         "POST" => {
             same_origin::check(visit.parts, visit.site)?;
+            if let Some(fault) = authentication.session_fault {
+                return Err(Denial::Fault(fault));
+            }
             log_out(world, visit, authentication.session.as_ref()).await
         }
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
@@ -127,7 +130,7 @@ async fn log_out(
         EndedSessions(&*world.platform.kv)
             .put(&claims.id, until, visit.now)
             .await?;
-        principal.verified().note_ended(true, visit.now);
+        world.cache.put_session_ended(&claims.id, true, visit.now);
         happened = Some((
             event::Name::SignedOut,
             principal.user().id.to_string(),

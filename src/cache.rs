@@ -45,7 +45,6 @@ pub struct Verified {
     pub claims: Claims,
     /// The identity headers and the assertion that were made for it.
     pub memo: RefCell<Memo>,
-    ended: RefCell<Option<(bool, Timestamp)>>,
 }
 
 /// The claims of a verified credential.
@@ -83,7 +82,6 @@ impl Verified {
         Self {
             claims,
             memo: RefCell::default(),
-            ended: RefCell::default(),
         }
     }
 
@@ -95,20 +93,6 @@ impl Verified {
             Claims::Sso(claims) => claims.expires_at,
         }
     }
-
-    /// Whether the session was ended, if that was asked within `span` before `now`.
-    #[must_use]
-    pub fn known_ended(&self, span: Seconds, now: Timestamp) -> Option<bool> {
-        let known = *self.ended.borrow();
-        known
-            .filter(|(_, at)| is_fresh(*at, span, now))
-            .map(|(ended, _)| ended)
-    }
-
-    /// Remembers whether the session was ended.
-    pub fn note_ended(&self, ended: bool, now: Timestamp) {
-        self.ended.replace(Some((ended, now)));
-    }
 }
 
 /// What was read of a user, if there is one, and when.
@@ -116,6 +100,7 @@ type ReadUser = (Option<Rc<User>>, Timestamp);
 
 /// The isolate's memory.
 pub struct Cache {
+    sessions: RefCell<LruCache<String, (bool, Timestamp)>>,
     credentials: RefCell<LruCache<CredentialKey, Rc<Verified>>>,
     users: RefCell<LruCache<UserId, ReadUser>>,
     signing_keys: RefCell<Option<(Rc<SigningKeys>, Timestamp)>>,
@@ -124,6 +109,7 @@ pub struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self {
+            sessions: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
             credentials: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
             users: RefCell::new(LruCache::new(MAX_USERS)),
             signing_keys: RefCell::default(),
@@ -167,9 +153,17 @@ impl Cache {
         user
     }
 
-    /// Forgets a user that was changed here, so that the change holds in this isolate at once.
-    pub fn forget_user(&self, id: &UserId) {
-        self.users.borrow_mut().pop(id);
+    /// Whether the session was ended, if that was asked within `span` before `now`.
+    #[must_use]
+    pub fn session_ended(&self, id: &str, span: Seconds, now: Timestamp) -> Option<bool> {
+        let mut sessions = self.sessions.borrow_mut();
+        let (ended, at) = sessions.get(id)?;
+        is_fresh(*at, span, now).then_some(*ended)
+    }
+
+    /// Remembers whether a session was ended: of the session, and so of every copy of its cookie.
+    pub fn put_session_ended(&self, id: &str, ended: bool, now: Timestamp) {
+        self.sessions.borrow_mut().put(id.to_owned(), (ended, now));
     }
 
     /// The signing keys, if they were read within `span` before `now`.

@@ -234,7 +234,16 @@ fn by_host(
         .flat_map(|(_, site)| site.identity_headers().map(str::to_owned))
         .collect();
     let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
+    let mut audiences: HashMap<String, String> = HashMap::new();
     for (binding, mut site) in sites {
+        if let Some(other) = audiences.insert(site.audience.clone(), site.name.clone()) {
+            errors.push(ConfigError {
+                path: format!("{binding}.audience"),
+                error: format!(
+                    "is that of site {other}; a token of one site must be nothing at another"
+                ),
+            });
+        }
         site.reserve(&identity);
         let site = Rc::new(site);
         for host in &site.hosts {

@@ -11,6 +11,7 @@ use crate::admin::{self, Call};
 use crate::answer::Answer;
 use crate::config::Site;
 use crate::config::raw::Log;
+use crate::config::site::Source;
 use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::login::{self, Arrival, Visit};
@@ -90,7 +91,12 @@ pub async fn handle(
         Some(Endpoint::Health) => {
             return answered(Answer::json(200, &serde_json::json!({ "status": "ok" })));
         }
-        Some(Endpoint::KeySet) => return answered(Box::pin(key_set(&world, &parts, now)).await),
+        Some(Endpoint::KeySet) => {
+            return match Box::pin(key_set(&world, &parts, now)).await {
+                Ok(answer) => answered(answer),
+                Err(denial) => astray(&world, &parts, Some(&site), &denial, &request_id),
+            };
+        }
         Some(Endpoint::Unknown) => return answered(Answer::refusal(&Denial::UnknownEndpoint)),
         Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch) | None => {}
     }
@@ -246,11 +252,10 @@ async fn site_request(
     let signed_in = opened(&cookies);
 
     // 5. May it?
-    if principal
-        .as_ref()
-        .is_some_and(crate::principal::Principal::is_ambient)
-    {
-        same_origin::check(parts, site)?;
+    match principal.as_ref().map(crate::principal::Principal::source) {
+        Some(Source::Session | Source::SsoCookie) => same_origin::check(parts, site)?,
+        Some(Source::Query) if !parts.is_navigation() => same_origin::check_named(parts, site)?,
+        Some(Source::Query | Source::Bearer) | None => {}
     }
     let grant = access::decide(site.rule, principal).map_err(|access::SignInRequired| absence)?;
 
@@ -337,16 +342,14 @@ fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
     all
 }
 
-async fn key_set(world: &World, parts: &Parts, now: Timestamp) -> Answer {
+async fn key_set(world: &World, parts: &Parts, now: Timestamp) -> Result<Answer, Denial> {
     if !matches!(parts.method(), "GET" | "HEAD") {
-        return Answer::refusal(&Denial::MethodNotAllowed("GET, HEAD"));
+        return Err(Denial::MethodNotAllowed("GET, HEAD"));
     }
-    match assertion::key_set(world, now).await {
-        Ok(keys) => Answer::json(200, &keys)
-            .replacing("cache-control", "public, max-age=60")
-            .replacing("vary", "Accept-Encoding"),
-        Err(fault) => Answer::refusal(&Denial::Fault(fault)),
-    }
+    let keys = assertion::key_set(world, now).await?;
+    Ok(Answer::json(200, &keys)
+        .replacing("cache-control", "public, max-age=60")
+        .replacing("vary", "Accept-Encoding"))
 }
 
 fn admin_outcome(
@@ -378,7 +381,7 @@ fn admin_outcome(
     }
 }
 
-/// A request for which there is no site, or no readable path.
+/// A request that ends before anybody is asked for: no site, no readable path, no keys.
 fn astray(
     world: &World,
     parts: &Parts,
@@ -397,7 +400,11 @@ fn astray(
         _ => Answer::refusal(denial),
     };
     let event = Event {
-        event: Name::Denied,
+        event: if answer.status >= 500 {
+            Name::Fault
+        } else {
+            Name::Denied
+        },
         site: site.map(|site| site.name.clone()),
         request_id: request_id.to_owned(),
         reason: Some(denial.reason()),

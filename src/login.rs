@@ -6,17 +6,20 @@ use crate::access::Anonymous;
 use crate::answer::Answer;
 use crate::cache::Claims;
 use crate::config::Site;
-use crate::config::site::{Source, UserSwitch};
+use crate::config::site::{Query, Source, UserSwitch};
 use crate::denial::Denial;
 use crate::page::{self, Action, Frame, Message, Question};
 use crate::path::CanonicalPath;
+use crate::port::Fault;
 use crate::principal::Principal;
 use crate::query;
 use crate::request::Parts;
 use crate::session::{self, SetCookie};
 use crate::time::{Seconds, Timestamp};
 use crate::token::Authentication;
+use crate::token::alg::{hex, sha256};
 use crate::token::error::TokenError;
+use crate::token::issue::SsoClaims;
 use crate::token::source::Presented;
 use crate::user::random_text;
 use crate::world::World;
@@ -152,7 +155,12 @@ pub async fn arrive(
     }
     let mut cookies = Vec::new();
     match principal.source() {
+        // A site that takes no sessions is handed the token at each request.
+        _ if !visit.site.takes(Source::Session) => {
+            use_link(world, visit.site, principal, visit.now).await?
+        }
         Source::SsoCookie => {
+            not_a_used_link(world, visit.site, principal, visit.now).await?;
             cookies.push(open_session(world, visit.site, principal, visit.now));
             cookies.extend(session::clear_sso(visit.site));
         }
@@ -226,13 +234,48 @@ pub async fn use_link(
         return Ok(());
     }
     let mine = random_text(&*world.platform.entropy);
-    let hold = Seconds(query.max_age.0 + site.sso_token.max_lifetime.0);
-    let key = format!("link:{}:{}", site.name, claims.id);
-    if world.platform.once.claim(&key, &mine, hold, now).await? == mine {
+    if claim_token(world, site, claims, query, &mine, now).await? == mine {
         Ok(())
     } else {
         Err(Denial::Credential(TokenError::LinkUsed))
     }
+}
+
+/// A token that was used up as a link opens no session as a cookie. The other way round, and from
+/// one cookie to the next, nothing is used up: a browser opens several pages at once.
+async fn not_a_used_link(
+    world: &World,
+    site: &Site,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<(), Denial> {
+    const BY_COOKIE: &str = "cookie";
+    let (Claims::Sso(claims), Some(query)) = (&principal.verified().claims, &site.query) else {
+        return Ok(());
+    };
+    if !query.single_use {
+        return Ok(());
+    }
+    let winner = Box::pin(claim_token(world, site, claims, query, BY_COOKIE, now)).await?;
+    if winner == BY_COOKIE {
+        Ok(())
+    } else {
+        Err(Denial::Credential(TokenError::LinkUsed))
+    }
+}
+
+/// Claims a token for as long as it can be valid; gives what holds the claim.
+async fn claim_token(
+    world: &World,
+    site: &Site,
+    claims: &SsoClaims,
+    query: &Query,
+    value: &str,
+    now: Timestamp,
+) -> Result<String, Fault> {
+    let hold = Seconds(query.max_age.0 + site.sso_token.max_lifetime.0);
+    let key = format!("link:{}:{}", site.name, hex(&sha256(claims.id.as_bytes())));
+    world.platform.once.claim(&key, value, hold, now).await
 }
 
 fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {

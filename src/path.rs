@@ -109,7 +109,6 @@ fn normalise_escapes(path: &str) -> Result<String, PathError> {
             b'\\' => return Err(PathError::Separator),
             b'/' if escaped => return Err(PathError::Separator),
             b';' => return Err(PathError::Parameter),
-            b'%' if hex_pair(bytes.get(at..at + 2)).is_some() => return Err(PathError::Twice),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 canonical.push(char::from(value));
             }
@@ -123,6 +122,14 @@ fn normalise_escapes(path: &str) -> Result<String, PathError> {
             }
             _ => push_escape(&mut canonical, value),
         }
+    }
+    // Only now are all escapes decoded that will be: `%25%32%66` has become `%252f`.
+    let escape_in_escape = |at: usize| hex_pair(canonical.as_bytes().get(at + 3..at + 5)).is_some();
+    if canonical
+        .match_indices("%25")
+        .any(|(at, _)| escape_in_escape(at))
+    {
+        return Err(PathError::Twice);
     }
     if std::str::from_utf8(&decoded).is_err() {
         return Err(PathError::Utf8);
@@ -187,6 +194,9 @@ mod tests {
             ("/a%00", PathError::Control),
             ("/a%0d%0aX", PathError::Control),
             ("/a%252e%252e", PathError::Twice),
+            ("/%25%32%65%25%32%65/b", PathError::Twice),
+            ("/a%25%32fb", PathError::Twice),
+            ("/a%25%35%63b", PathError::Twice),
             ("/a%zz", PathError::Escape),
             ("/a%2", PathError::Escape),
             ("/a%", PathError::Escape),
@@ -200,7 +210,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_canonical_path_stays_as_it_is(path in "[/a-z0-9.%;é\\\\#~ ]{0,24}") {
+        fn a_canonical_path_stays_as_it_is(path in "([/a-z0-9.;é\\#~ ]|%25|%3[0-9]|%6[0-6]|%){0,24}") {
             if let Ok(once) = CanonicalPath::parse(&path) {
                 let text = once.as_str().to_owned();
                 proptest::prop_assert!(text.starts_with('/'));

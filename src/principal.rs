@@ -10,7 +10,23 @@ use crate::config::site::Source;
 use crate::time::Timestamp;
 use crate::user::User;
 
-/// The authenticated caller.
+/// The authenticated caller. Only [`crate::token`] makes one, after everything was checked:
+///
+/// ```compile_fail,E0624
+/// use std::rc::Rc;
+/// use edgeward::cache::Verified;
+/// use edgeward::config::site::Source;
+///
+/// fn forge(user: Rc<edgeward::user::User>, credential: Rc<Verified>) -> edgeward::principal::Principal {
+///     edgeward::principal::Principal::new_unchecked(user, Source::Session, credential)
+/// }
+/// ```
+///
+/// ```compile_fail,E0616
+/// fn become_another(mut principal: edgeward::principal::Principal, other: std::rc::Rc<edgeward::user::User>) {
+///     principal.user = other;
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Principal {
     user: Rc<User>,
@@ -50,12 +66,6 @@ impl Principal {
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.verified.expires_at()
-    }
-
-    /// Whether a browser sends the credential by itself, wherever a request comes from.
-    #[must_use]
-    pub const fn is_ambient(&self) -> bool {
-        matches!(self.source, Source::Session | Source::SsoCookie)
     }
 }
 

@@ -13,6 +13,7 @@ pub struct Parts {
     path: Range<usize>,
     query: Option<Range<usize>>,
     headers: Vec<(Range<usize>, Range<usize>)>,
+    wants_page: bool,
 }
 
 /// The snapshot was not of the agreed form, or the URL not an absolute `http` one.
@@ -48,7 +49,7 @@ impl Parts {
         if authority.is_empty() || text.get(authority.clone()).is_some_and(|a| a.contains('@')) {
             return Err(Malformed);
         }
-        Ok(Self {
+        let mut parts = Self {
             method,
             scheme: url.start..url.start + scheme_end,
             authority,
@@ -56,7 +57,10 @@ impl Parts {
             query: question.map(|at| at + 1..end),
             headers,
             text,
-        })
+            wants_page: false,
+        };
+        parts.wants_page = parts.asks_for_page();
+        Ok(parts)
     }
 
     /// A request head from its pieces, for callers that have no snapshot.
@@ -130,7 +134,11 @@ impl Parts {
     /// Whether a refusal is best shown as a page. Decided by `Sec-Fetch-Mode`, then `Accept`; never
     /// by `User-Agent`.
     #[must_use]
-    pub fn wants_page(&self) -> bool {
+    pub const fn wants_page(&self) -> bool {
+        self.wants_page
+    }
+
+    fn asks_for_page(&self) -> bool {
         match self.header("sec-fetch-mode") {
             Some(mode) => mode == "navigate",
             None => self

@@ -42,6 +42,26 @@ pub fn check(parts: &Parts, site: &Site) -> Result<(), Denial> {
     }
 }
 
+/// Checks a request that carries its credential in the URL. Whoever can write a link can make a
+/// browser send it, so a page elsewhere may not; a client that is no browser may.
+///
+/// # Errors
+/// [`Denial::CrossOrigin`].
+pub fn check_named(parts: &Parts, site: &Site) -> Result<(), Denial> {
+    let trusted = |origin: &str| site.trusted_origins.iter().any(|trusted| trusted == origin);
+    let allowed = match (parts.header("origin"), parts.header("sec-fetch-site")) {
+        (Some(origin), _) if is_own(parts, origin) || trusted(origin) => true,
+        (_, Some("same-origin" | "none")) => true,
+        (Some(_), _) | (None, Some(_)) => false,
+        (None, None) => true,
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(Denial::CrossOrigin)
+    }
+}
+
 fn is_own(parts: &Parts, origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else {
         return false;
@@ -54,6 +74,32 @@ fn is_own(parts: &Parts, origin: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::tests::site;
+
+    #[test]
+    fn sec_42_a_page_elsewhere_makes_no_request_with_a_token_in_its_url() {
+        let site = site(r#"{"trusted_origins": ["https://app.example.com"]}"#);
+        let check = |headers: &[(&str, &str)]| {
+            check_named(
+                &Parts::new("GET", "https://site.example/x", headers).unwrap(),
+                &site,
+            )
+            .is_ok()
+        };
+        assert!(check(&[]));
+        assert!(check(&[("sec-fetch-site", "same-origin")]));
+        assert!(check(&[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://app.example.com")
+        ]));
+        assert!(check(&[
+            ("upgrade", "websocket"),
+            ("origin", "https://site.example")
+        ]));
+        assert!(!check(&[("sec-fetch-site", "cross-site")]));
+        assert!(!check(&[("sec-fetch-site", "same-site")]));
+        assert!(!check(&[("origin", "https://evil.example")]));
+        assert!(!check(&[("origin", "null")]));
+    }
 
     #[test]
     fn sec_45_a_websocket_or_an_unsafe_method_wants_an_origin_that_may_act_here() {

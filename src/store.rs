@@ -43,9 +43,10 @@ async fn read_all<T: DeserializeOwned>(
     keys: &[String],
 ) -> Result<Vec<T>, Fault> {
     let texts = futures_util::future::try_join_all(keys.iter().map(|key| kv.read(key))).await?;
-    texts
+    // One record that cannot be read must not hide the others.
+    Ok(texts
         .into_iter()
         .flatten()
-        .map(|text| decode(&text))
-        .collect()
+        .filter_map(|text| decode(&text).ok())
+        .collect())
 }

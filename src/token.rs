@@ -20,6 +20,7 @@ use crate::cache::{Claims, CredentialKey, Verified};
 use crate::config::Site;
 use crate::config::site::Source;
 use crate::denial::Denial;
+use crate::port::Fault;
 use crate::principal::Principal;
 use crate::session::{self, SessionClaims};
 use crate::store::ended_sessions::EndedSessions;
@@ -37,6 +38,8 @@ pub struct Authentication {
     pub result: Result<Option<Principal>, TokenError>,
     /// Who is signed in by our own cookie, whatever `result` says.
     pub session: Option<Principal>,
+    /// Our cookie was presented, and we could not tell whose it is.
+    pub session_fault: Option<Fault>,
     /// Our cookie was presented and is not honoured.
     pub clear_session: bool,
     /// The application's cookie was presented and has expired, or contradicts itself.
@@ -100,6 +103,10 @@ pub async fn authenticate(
             sso_cookie,
             Examined::Over | Examined::Bad(TokenError::Conflict)
         ),
+        session_fault: match &session {
+            Examined::Bad(TokenError::Fault(fault)) => Some(*fault),
+            _ => None,
+        },
         session: session.good().cloned(),
     }
 }
@@ -117,8 +124,7 @@ fn decide<'a>(
         site.sources
             .iter()
             .filter(|source| matches!(source, Source::SsoCookie | Source::Query))
-            .find_map(|source| of(*source).good())
-            .filter(|token| is_news(token, session))
+            .find_map(|source| of(*source).good().filter(|token| is_news(token, session)))
     };
     for source in &site.sources {
         let found = match (source, of(*source)) {
@@ -128,7 +134,8 @@ fn decide<'a>(
             (_, Examined::Good(principal)) => Ok(principal),
             (_, Examined::Bad(error)) => Err(*error),
         };
-        let makes_way = *source == Source::Session && (found.is_ok() || navigation);
+        let unknown = matches!(found, Err(TokenError::Fault(_)));
+        let makes_way = *source == Source::Session && (found.is_ok() || (navigation && !unknown));
         let later = if makes_way { handed_over() } else { None };
         return later
             .map_or(found, Ok)
@@ -236,7 +243,7 @@ pub async fn verify(
         return Err(TokenError::Expired);
     }
     let user = match &verified.claims {
-        Claims::Session(claims) => session_user(world, site, &verified, claims, now).await?,
+        Claims::Session(claims) => session_user(world, site, claims, now).await?,
         Claims::Sso(claims) => token_user(world, site, source, claims, now).await?,
     };
     Ok(Principal::new_unchecked(user, source, verified))
@@ -259,7 +266,6 @@ fn remembered(
 async fn session_user(
     world: &World,
     site: &Site,
-    verified: &Verified,
     claims: &SessionClaims,
     now: Timestamp,
 ) -> Result<Rc<User>, TokenError> {
@@ -280,13 +286,16 @@ async fn session_user(
     {
         return Err(TokenError::Ended);
     }
-    let ended = if let Some(ended) = verified.known_ended(world.config.user_cache, now) {
+    let known = world
+        .cache
+        .session_ended(&claims.id, world.config.user_cache, now);
+    let ended = if let Some(ended) = known {
         ended
     } else {
         let ended = EndedSessions(&*world.platform.kv)
             .contains(&claims.id)
             .await?;
-        verified.note_ended(ended, now);
+        world.cache.put_session_ended(&claims.id, ended, now);
         ended
     };
     if ended {
@@ -308,10 +317,10 @@ async fn token_user(
         return Err(TokenError::LinkTooOld);
     }
     let user = signed_in_user(world, &claims.user, now).await?;
-    // A token's time is in whole seconds.
+    // A token's time is in whole seconds; one of the same second may be from before.
     if user
         .sessions_valid_after
-        .is_some_and(|after| claims.issued_at.seconds() < after.seconds())
+        .is_some_and(|after| claims.issued_at.seconds() <= after.seconds())
     {
         return Err(TokenError::Ended);
     }

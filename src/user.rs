@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::port::Entropy;
 use crate::time::Timestamp;
 
-/// The longest name that a user record holds, in bytes.
-const MAX_NAME: usize = 200;
+/// The longest name that a user record holds, in bytes: an address is a username.
+const MAX_NAME: usize = Email::MAX;
 
 /// A user.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -170,7 +170,7 @@ impl TryFrom<String> for Email {
     }
 }
 
-/// A person's or user's name: no control characters, at most 200 bytes.
+/// A person's or user's name: no control characters, at most 254 bytes.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);

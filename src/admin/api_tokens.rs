@@ -133,7 +133,7 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
             .filter(|s: &Vec<Scope>| !s.is_empty())
             .ok_or(Denial::InvalidField("scopes"))?,
         issue_for: member(&body, "issue_for")?.unwrap_or_else(|| caller.issue_for.clone()),
-        expires_in: lifetime(&body)?,
+        expires_in: lifetime(&body)?.or_else(|| caller.expires_at.map(|end| end.since(call.now))),
         created_by: caller.id.as_str().to_owned(),
     };
     let (plain, token) = make(&*call.world.platform.entropy, new, call.now);
@@ -162,12 +162,17 @@ async fn change(call: &Call<'_>, caller: &ApiToken, mut token: ApiToken) -> Resu
         }
         token.active = active;
     }
+    may_manage(caller, &token)?;
     ApiTokens(&*call.world.platform.kv).put(&token).await?;
     Ok(Answer::json(200, &with_last_use(call, &token).await?))
 }
 
-/// A caller manages only tokens that can do no more than itself.
+/// A caller manages only tokens that can do no more than itself, for no longer.
 fn may_manage(caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
+    let outlives = |end| token.expires_at.is_none_or(|other| other > end);
+    if caller.expires_at.is_some_and(outlives) {
+        return Err(Denial::OutsideLimit);
+    }
     if let Some(scope) = token.scopes.iter().find(|scope| !caller.may(**scope)) {
         return Err(Denial::ScopeMissing(*scope));
     }

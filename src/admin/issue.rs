@@ -56,24 +56,23 @@ fn email_of(body: &Value) -> Result<Email, Denial> {
     Email::parse(text).ok_or(Denial::InvalidEmail)
 }
 
-/// The user with this address; a new one when there is none. Names that the record lacks are
-/// filled in; names that it has are not touched: asking for a token is no right to change users.
+/// The user with this address; a new one when there is none. A user that is there is left as it is:
+/// asking for a token is no right to change users.
 async fn user_for(call: &Call<'_>, email: Email, profile: Profile) -> Result<User, Denial> {
-    let store = Users(&*call.world.platform.kv);
-    let Some(mut user) = store.find_by_email(&email).await? else {
-        if !call.site.auto_create_users {
-            return Err(Denial::UserNotFound(email));
-        }
-        return Ok(
-            users::ensure(&call.world.platform, email, profile, call.now)
-                .await?
-                .0,
-        );
-    };
-    if profile.fill_gaps(&mut user) {
-        user.updated_at = call.now;
-        store.put_record(&user).await?;
-        call.world.cache.forget_user(&user.id);
+    if let Some(user) = Users(&*call.world.platform.kv)
+        .find_by_email(&email)
+        .await?
+    {
+        return Ok(user);
     }
+    if !call.site.auto_create_users {
+        return Err(Denial::UserNotFound(email));
+    }
+    profile.check_username(&email)?;
+    let (user, _) = users::ensure(&call.world.platform, email, profile, call.now).await?;
+    // Here it is known at once, whatever the store shows this place.
+    call.world
+        .cache
+        .put_user(&user.id, Some(user.clone()), call.now);
     Ok(user)
 }

@@ -107,28 +107,32 @@ impl Profile {
         }
     }
 
-    /// Writes the names that `user` lacks; says whether any was.
-    pub fn fill_gaps(self, user: &mut User) -> bool {
-        let mut changed = false;
-        let fill = |known: &mut Name, given: Option<Name>, lacks: bool| match given {
-            Some(name) if lacks && !name.as_str().is_empty() && *known != name => {
-                *known = name;
-                true
-            }
-            _ => false,
-        };
-        let no_username = user.username.as_str() == user.email.as_str();
-        changed |= fill(&mut user.username, self.username, no_username);
-        let no_first = user.first_name.as_str().is_empty();
-        changed |= fill(&mut user.first_name, self.first_name, no_first);
-        let no_last = user.last_name.as_str().is_empty();
-        changed |= fill(&mut user.last_name, self.last_name, no_last);
-        changed
+    /// Refuses a username that is somebody else's address: an application may take it for one.
+    ///
+    /// # Errors
+    /// [`Denial::InvalidField`].
+    pub fn check_username(&self, email: &Email) -> Result<(), Denial> {
+        let named = self.username.as_ref().map_or("", Name::as_str);
+        if named.contains('@') && Email::parse(named).as_ref() != Some(email) {
+            return Err(Denial::InvalidField("username"));
+        }
+        Ok(())
     }
 }
 
-/// The user with this address, made if there is none; and whether this call made it. Of two calls
-/// at once, anywhere, one makes the user and both get the same.
+/// How [`ensure`] came by a user.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ensured {
+    /// It was there.
+    Found,
+    /// This call made it.
+    Made,
+    /// Another call is making it at this moment, and the store does not show it here yet.
+    BeingMade,
+}
+
+/// The user with this address, made if there is none. Of two calls at once, anywhere, one makes the
+/// user and both get the same: the claim carries the whole record.
 ///
 /// # Errors
 /// A [`Fault`] of the platform.
@@ -137,53 +141,42 @@ pub async fn ensure(
     email: Email,
     profile: Profile,
     now: Timestamp,
-) -> Result<(User, bool), Fault> {
+) -> Result<(User, Ensured), Fault> {
     let store = Users(&*platform.kv);
     if let Some(user) = store.find_by_email(&email).await? {
-        return Ok((user, false));
+        return Ok((user, Ensured::Found));
     }
-    let id = UserId::random(&*platform.entropy);
-    let winner = platform
-        .once
-        .claim(&claim_key(&email), id.as_str(), CLAIM, now)
-        .await?;
-    let winner = UserId::parse(&winner).ok_or(Fault::Once)?;
-    let mine = winner == id;
-    // The winner's record may not be readable here yet.
-    if !mine && let Some(user) = store.find(&winner).await? {
-        return Ok((user, false));
+    let mut mine = User::new(UserId::random(&*platform.entropy), email, now);
+    profile.apply(&mut mine, now);
+    let winner = claim(platform, &mine, now).await?;
+    if winner.id == mine.id {
+        if let Err(fault) = store.put(&mine).await {
+            // Whoever asks next may try again at once.
+            let _ = platform.once.release(&claim_key(&mine.email)).await;
+            return Err(fault);
+        }
+        return Ok((mine, Ensured::Made));
     }
-    let mut user = User::new(winner, email, now);
-    profile.apply(&mut user, now);
-    if mine {
-        store.put(&user).await?;
+    if winner.email != mine.email {
+        return Err(Fault::Once);
     }
-    Ok((user, mine))
+    if let Some(user) = store.find(&winner.id).await? {
+        return Ok((user, Ensured::Found));
+    }
+    // Not written yet, or the one who should have is gone. The same record under the same id does no
+    // harm; the store may refuse two writes of a key in a second, and then the other one was made.
+    let _ = store.put(&winner).await;
+    Ok((winner, Ensured::BeingMade))
 }
 
-/// Makes sure that no other user has `email`, or gets it at this moment.
-///
-/// # Errors
-/// [`Denial::UserExists`] or a fault.
-async fn claim_email(
-    platform: &Platform,
-    user: &User,
-    email: &Email,
-    now: Timestamp,
-) -> Result<(), Denial> {
-    let key = claim_key(email);
-    let holder = platform
+/// Claims the address of `user` for this record; gives the record that holds the claim.
+async fn claim(platform: &Platform, user: &User, now: Timestamp) -> Result<User, Fault> {
+    let record = serde_json::to_string(user).map_err(|_| Fault::Record)?;
+    let winner = platform
         .once
-        .claim(&key, user.id.as_str(), CLAIM, now)
+        .claim(&claim_key(&user.email), &record, CLAIM, now)
         .await?;
-    if holder != user.id.as_str() {
-        return Err(Denial::UserExists);
-    }
-    if Users(&*platform.kv).find_by_email(email).await?.is_some() {
-        platform.once.release(&key).await?;
-        return Err(Denial::UserExists);
-    }
-    Ok(())
+    serde_json::from_str(&winner).map_err(|_| Fault::Once)
 }
 
 /// Changes a user who gets another address. Each key is written once: the store takes one write
@@ -198,14 +191,19 @@ async fn move_to(
     profile: Profile,
     now: Timestamp,
 ) -> Result<User, Denial> {
-    claim_email(platform, &user, &email, now).await?;
+    let store = Users(&*platform.kv);
+    if store.find_by_email(&email).await?.is_some() {
+        return Err(Denial::UserExists);
+    }
     let old = std::mem::replace(&mut user.email, email);
+    if claim(platform, &user, now).await?.id != user.id {
+        return Err(Denial::UserExists);
+    }
     if user.username.as_str() == old.as_str() {
         user.username = Name::parse(user.email.as_str()).unwrap_or_default();
     }
     profile.apply(&mut user, now);
     user.updated_at = now;
-    let store = Users(&*platform.kv);
     store.put(&user).await?;
     store.remove_email(&old).await?;
     platform.once.release(&claim_key(&old)).await?;
@@ -300,11 +298,13 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let profile = Profile::read(&body)?;
     may_grant(caller, &profile)?;
     let email: Email = member(&body, "email")?.ok_or(Denial::InvalidField("email"))?;
-    let (user, made) = ensure(&call.world.platform, email, profile, call.now).await?;
-    if made {
-        Ok(Answer::json(201, &view(&user)))
-    } else {
-        Err(Denial::UserExists)
+    profile.check_username(&email)?;
+    if !caller.issue_for.allows_email(&email) {
+        return Err(Denial::OutsideLimit);
+    }
+    match ensure(&call.world.platform, email, profile, call.now).await? {
+        (user, Ensured::Made) => Ok(Answer::json(201, &view(&user))),
+        (_, Ensured::Found | Ensured::BeingMade) => Err(Denial::UserExists),
     }
 }
 
@@ -323,12 +323,21 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
             may_grant(caller, &profile)?;
             may_touch(caller, &user)?;
             let email = member::<Email>(&body, "email")?.filter(|email| *email != user.email);
+            profile.check_username(email.as_ref().unwrap_or(&user.email))?;
+            if email
+                .as_ref()
+                .is_some_and(|email| !caller.issue_for.allows_email(email))
+            {
+                return Err(Denial::OutsideLimit);
+            }
             let platform = &call.world.platform;
             let user = match email {
                 Some(email) => move_to(platform, user, email, profile, call.now).await?,
                 None => update(platform, user, profile, call.now).await?,
             };
-            call.world.cache.forget_user(&user.id);
+            call.world
+                .cache
+                .put_user(&user.id, Some(user.clone()), call.now);
             Ok(Answer::json(200, &view(&user)))
         }
         "DELETE" => {
@@ -347,6 +356,7 @@ pub(super) async fn logout(call: &Call<'_>, caller: &ApiToken, id: &str) -> Resu
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let user = find(call, id).await?;
+    may_touch(caller, &user)?;
     let user = end_sessions(&call.world.platform, user, call.now).await?;
     call.world
         .cache
@@ -433,16 +443,23 @@ async fn sync(
     let profile = Profile::read(item)?;
     may_grant(caller, &profile)?;
     let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
-    let (user, made) = ensure(&call.world.platform, email, profile.clone(), call.now).await?;
-    if made {
-        return Ok(("created", user));
+    profile.check_username(&email)?;
+    if !caller.issue_for.allows_email(&email) {
+        return Err(Denial::OutsideLimit);
     }
-    if on_existing == OnExisting::Skip {
-        return Ok(("exists", user));
+    let platform = &call.world.platform;
+    let (user, ensured) = ensure(platform, email, profile.clone(), call.now).await?;
+    match ensured {
+        Ensured::Made => return Ok(("created", user)),
+        Ensured::BeingMade => return Ok(("exists", user)),
+        Ensured::Found if on_existing == OnExisting::Skip => return Ok(("exists", user)),
+        Ensured::Found => {}
     }
     may_touch(caller, &user)?;
     let user = update(&call.world.platform, user, profile, call.now).await?;
-    call.world.cache.forget_user(&user.id);
+    call.world
+        .cache
+        .put_user(&user.id, Some(user.clone()), call.now);
     Ok(("updated", user))
 }
 
@@ -464,12 +481,15 @@ fn may_grant(caller: &ApiToken, profile: &Profile) -> Result<(), Denial> {
 }
 
 /// Who holds rights is changed by admins alone: another address for a superuser would be a way in.
+/// And a caller that is limited to some users changes no others.
 fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
-    let privileged = user.staff || user.superuser || !user.roles.is_empty();
-    if privileged {
-        require(caller, Scope::Admin)
-    } else {
+    if user.staff || user.superuser || !user.roles.is_empty() {
+        require(caller, Scope::Admin)?;
+    }
+    if caller.issue_for.allows(user) {
         Ok(())
+    } else {
+        Err(Denial::OutsideLimit)
     }
 }
 

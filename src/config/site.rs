@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Bindings;
 use super::raw::{RawSite, RawSsoCookie, RawUnauthenticated, Reader};
 use crate::access::{Anonymous, Rule};
+use crate::origin::mutate::{SET_ALWAYS, headers_of};
 use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
 use crate::time::Seconds;
@@ -118,7 +119,8 @@ pub enum UserSwitch {
 pub enum Preset {
     /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
     XForwarded,
-    /// `remote-user`, `-email`, `-name`, `-groups`.
+    /// `remote-user`, `-email`, `-name`, `-groups`. The first is the address: a username is nobody's
+    /// alone.
     Remote,
 }
 
@@ -243,6 +245,13 @@ impl Site {
             unauthenticated != Some(RawUnauthenticated::Login) || login_url.is_some(),
             "is required with unauthenticated = \"login\"",
         );
+        let login_host = login_url.as_deref().and_then(host_of);
+        let own = |host: &String| login_host.as_ref() == Some(host);
+        reader.check(
+            "login_url",
+            !hosts.as_ref().is_some_and(|hosts| hosts.iter().any(own)),
+            "must not be on a host of this site: who is sent there would be sent there again",
+        );
         let logout_url = read_url(reader, "logout_url", raw.logout_url);
         let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
         let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
@@ -295,6 +304,18 @@ impl Site {
             }
             Some((header?, UpstreamCredential(value?.clone())))
         });
+        let taken = custom_headers
+            .iter()
+            .map(|(header, _)| ("custom_headers", header));
+        let taken = taken.chain(
+            assertion
+                .iter()
+                .map(|assertion| ("assertion", &assertion.header)),
+        );
+        let credential = upstream_credential
+            .iter()
+            .map(|(header, _)| ("upstream_credential", header));
+        check_headers(reader, &presets, taken.chain(credential));
         let anonymous = match unauthenticated? {
             RawUnauthenticated::Deny => Anonymous::Deny,
             RawUnauthenticated::Login => Anonymous::SignIn,
@@ -365,6 +386,35 @@ impl Site {
     pub fn takes(&self, source: Source) -> bool {
         self.sources.contains(&source)
     }
+}
+
+/// No header is set for two reasons: the second would stand, and the first be lost.
+fn check_headers<'a>(
+    reader: &mut Reader<'_>,
+    presets: &[Preset],
+    named: impl Iterator<Item = (&'static str, &'a String)>,
+) {
+    let ours = presets
+        .iter()
+        .flat_map(|preset| headers_of(*preset))
+        .map(|(header, _)| header);
+    let mut seen: Vec<&str> = ours.chain(SET_ALWAYS).collect();
+    for (setting, header) in named {
+        if seen.contains(&header.as_str()) {
+            reader.error(
+                setting,
+                format!("{header} is set by Edgeward for another reason already"),
+            );
+        }
+        seen.push(header);
+    }
+}
+
+/// The host of a URL that was checked, in its one form.
+fn host_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    canonical_host(authority, scheme)
 }
 
 /// A host in its one form: lower case, no trailing dot, no default port (RFC 9110 §4.2.3). `None`

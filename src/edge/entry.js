@@ -30,7 +30,7 @@ function call(request, env) {
 function broken(error) {
   console.error(JSON.stringify({ event: "fault", reason: "panic", error: String(error) }));
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
-  return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 500, headers });
+  return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 503, headers });
 }
 
 /** A promise of the core itself, and not only of an origin: it must not outlive the instance. */

@@ -31,8 +31,8 @@ export function snapshotText(request) {
     text += "\n" + name + "\n" + value;
     headers[name] = value;
   });
-  // U+FFFD stands for bytes that are no UTF-8.
-  read = { request, headers, whole: !text.includes("\ufffd") };
+  // U+FFFD stands for bytes that are no UTF-8; and a plain object has no member of that name.
+  read = { request, headers, whole: !text.includes("\ufffd") && !text.includes("\n__proto__\n") };
   return text;
 }
 
@@ -85,9 +85,9 @@ export function forward(request, plan) {
   const response = send(request, lines[0], headers, cf(lines[1] === "u", override));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
-    return identified ? response.then(keepPrivate, failed) : response.catch(failed);
+    return identified ? response.then((answer) => keepPrivate(answer) ?? failed("its status is none"), failed) : response.catch(failed);
   }
-  return response.catch(failed).then((answer) => withCookies(answer, cookies, identified));
+  return response.catch(failed).then((answer) => withCookies(answer, cookies) ?? withCookies(failed("its status is none"), cookies));
 }
 
 /**
@@ -110,26 +110,37 @@ function cf(uncached, override) {
 }
 
 const CREDENTIALS = "Cookie, Authorization";
+const SAYS_WHOSE = /\b(public|private|no-store|s-maxage)\b/i;
 
+/** The same response, or one that says that it is one person's. Undefined for a status that HTTP does not have. */
 function keepPrivate(response) {
-  if (response.headers.has("cache-control") || response.status === 101) return response;
-  const answer = new Response(response.body, response);
-  answer.headers.set("cache-control", "private");
-  answer.headers.append("vary", CREDENTIALS);
+  const kept = response.headers.get("cache-control");
+  if ((kept !== null && SAYS_WHOSE.test(kept)) || response.status === 101) return response;
+  const answer = rebuilt(response);
+  if (answer !== undefined) forOnePerson(answer.headers, kept);
   return answer;
 }
 
-function withCookies(response, cookies, identified) {
-  // The answer to an upgrade is a connection; it cannot be rebuilt.
-  if (response.status === 101) return response;
-  const answer = new Response(response.body, response);
-  const headers = answer.headers;
-  for (const cookie of cookies) headers.append("set-cookie", cookie);
-  // A cookie of ours is one person's, whatever the origin says of its answer.
-  const kept = headers.get("cache-control");
-  if (kept === null || !/\b(private|no-store)\b/i.test(kept)) headers.set("cache-control", "private");
-  if (identified) headers.append("vary", CREDENTIALS);
+/** The response with cookies of ours: they are one person's, whatever the origin says of its answer. */
+function withCookies(response, cookies) {
+  const answer = rebuilt(response);
+  if (answer === undefined) return undefined;
+  for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
+  const kept = answer.headers.get("cache-control");
+  if (kept === null || !/\b(private|no-store)\b/i.test(kept)) forOnePerson(answer.headers, kept === null || SAYS_WHOSE.test(kept) ? null : kept);
   return answer;
+}
+
+function forOnePerson(headers, kept) {
+  headers.set("cache-control", kept === null ? "private" : `private, ${kept}`);
+  headers.append("vary", CREDENTIALS);
+}
+
+/** A response whose headers can be changed: that of a fetch is read-only. */
+function rebuilt(response) {
+  const { status, webSocket, headers } = response;
+  if (webSocket) return new Response(null, { status, webSocket, headers });
+  return status >= 200 && status <= 599 ? new Response(response.body, response) : undefined;
 }
 
 /** An answer of our own. `head`: the status, then name and value of each header, a line each. */

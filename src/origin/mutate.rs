@@ -100,6 +100,14 @@ impl HeaderChanges {
     }
 }
 
+/// The headers that are set on every request.
+pub const SET_ALWAYS: [&str; 4] = [
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-for",
+    "x-request-id",
+];
+
 /// Adds everything that the site tells its origin.
 pub fn mutate(
     changes: &mut HeaderChanges,
@@ -171,7 +179,7 @@ pub const fn headers_of(preset: Preset) -> [(&'static str, Attribute); 4] {
             ("x-forwarded-preferred-username", Attribute::Username),
         ],
         Preset::Remote => [
-            ("remote-user", Attribute::Username),
+            ("remote-user", Attribute::Email),
             ("remote-email", Attribute::Email),
             ("remote-name", Attribute::Name),
             ("remote-groups", Attribute::Roles),

@@ -1,7 +1,7 @@
 //! Headers that a client may not send to an origin.
 
 /// Families of which every member speaks of identity or of the way a request came.
-const PREFIXES: [&str; 9] = [
+const PREFIXES: [&str; 17] = [
     "x-forwarded-",
     "remote-",
     "x-remote-",
@@ -11,13 +11,32 @@ const PREFIXES: [&str; 9] = [
     "x-pomerium-",
     "x-webauth-",
     "x-original-",
+    "x-authenticated-",
+    "cf-access-",
+    "oidc-claim-",
+    "ssl-client-",
+    "x-ssl-",
+    "x-goog-authenticated-",
+    "x-goog-iap-",
+    "x-ms-client-principal",
 ];
 
 /// Single names of that sort; headers that change the method behind our back; and those that are
 /// for one hop only (RFC 9110 §7.6.1), which could take an identity header away.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 35] = [
     "forwarded",
+    "x-forwarded",
     "x-real-ip",
+    "x-auth-user",
+    "x-auth-username",
+    "x-auth-email",
+    "x-auth-groups",
+    "x-user-name",
+    "x-proxyuser-ip",
+    "x-scheme",
+    "x-url-scheme",
+    "auth-user",
+    "x-authenticated",
     "x-client-ip",
     "x-cluster-client-ip",
     "true-client-ip",
@@ -60,15 +79,16 @@ impl Reserved {
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if plain {
-            self.contains_folded(name)
-        } else {
-            self.contains_folded(&fold(name))
+            return self.contains_folded(name);
         }
+        let folded = fold(name);
+        // The CDN writes its own headers over a client's, but only in the right spelling.
+        folded.starts_with("cf-") || self.contains_folded(&folded)
     }
 
     fn contains_folded(&self, name: &str) -> bool {
         let first = name.bytes().next().unwrap_or_default();
-        let fixed = b"xfcktpr".contains(&first)
+        let fixed = b"xfcktproas".contains(&first)
             && (NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)));
         fixed || self.0.iter().any(|reserved| reserved == name)
     }
@@ -135,6 +155,10 @@ mod tests {
             "x-staff-id",
             "x_staff_id",
             "X.Staff.Id",
+            "cf_connecting_ip",
+            "oidc_claim_email",
+            "x-ms-client-principal-name",
+            "auth-user",
         ] {
             assert!(reserved.contains(name), "{name}");
         }

@@ -67,7 +67,7 @@ fn is_ours(site: &Site, value: &str) -> bool {
             || UntrustedJws::parse(piece).is_ok_and(|token| token.names_our_kind())
     };
     (site.takes(Source::Bearer) && bearer(value).is_some())
-        || value.split([' ', '\t', ',']).any(handed_out)
+        || value.split([' ', '\t', ',', '"', '=', ':']).any(handed_out)
 }
 
 #[cfg(test)]

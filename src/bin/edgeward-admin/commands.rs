@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use serde_json::{Value, json};
 
 use edgeward::admin::api_tokens::{self, NewApiToken};
-use edgeward::admin::users::{self, Profile};
+use edgeward::admin::users::{self, Ensured, Profile};
 use edgeward::denial::Denial;
 use edgeward::port::Platform;
 use edgeward::store::api_tokens::ApiTokens;
@@ -152,8 +152,9 @@ fn user(platform: &Platform, command: UserCommand, json: bool) -> Result<String,
     match command {
         UserCommand::Create(create) => {
             let (email, profile) = profile_of(create);
-            let (user, made) = ready(users::ensure(platform, email, profile, now()))?;
-            if !made {
+            profile.check_username(&email)?;
+            let (user, ensured) = ready(users::ensure(platform, email, profile, now()))?;
+            if ensured != Ensured::Made {
                 return Err(Denial::UserExists.into());
             }
             Ok(if json {
@@ -264,7 +265,8 @@ fn import(platform: &Platform, file: &Path) -> Result<String, Problem> {
         if done > 0 && done % 500 == 0 {
             eprintln!("{done} of {total} …");
         }
-        made += usize::from(ready(users::ensure(platform, email, profile, now()))?.1);
+        let (_, ensured) = ready(users::ensure(platform, email, profile, now()))?;
+        made += usize::from(ensured == Ensured::Made);
     }
     Ok(format!(
         "{made} users made, {} were there already.",
