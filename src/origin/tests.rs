@@ -1,1 +1,250 @@
+use std::borrow::Cow;
+use std::rc::Rc;
 
+use super::*;
+use crate::access::{self, Anonymous, Rule};
+use crate::cache::{Claims, Verified};
+use crate::config::site::Source;
+use crate::config::tests::site;
+use crate::principal::Principal;
+use crate::time::Timestamp;
+use crate::token::issue::SsoClaims;
+use crate::user::{Email, Name, Role, User, UserId};
+use mutate::HeaderChange;
+
+fn user() -> User {
+    let id = UserId::parse("usr_0123456789abcdefghijkl").unwrap();
+    let user = User::new(
+        id,
+        Email::parse("anna@example.com").unwrap(),
+        Timestamp::default(),
+    );
+    User {
+        username: Name::parse("anna").unwrap(),
+        roles: vec![
+            Role::parse("editor").unwrap(),
+            Role::parse("owner").unwrap(),
+        ],
+        ..user
+    }
+}
+
+fn principal(user: User) -> Principal {
+    let claims = SsoClaims {
+        user: user.id.clone(),
+        id: "jti".into(),
+        issued_at: Timestamp::default(),
+        expires_at: Timestamp::from_seconds(600),
+    };
+    Principal::new_unchecked(
+        Rc::new(user),
+        Source::Bearer,
+        Rc::new(Verified::new(Claims::Sso(claims))),
+    )
+}
+
+fn grant(principal: Option<Principal>) -> Grant {
+    let rule = Rule {
+        anonymous: Anonymous::Pass,
+    };
+    access::decide(rule, principal).unwrap_or_else(|_| panic!("everybody passes"))
+}
+
+fn prepared(
+    settings: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    principal: Option<Principal>,
+) -> Forward {
+    let site = site(settings);
+    let parts = Parts::new("GET", url, headers).unwrap();
+    let path = CanonicalPath::parse(parts.path()).unwrap();
+    let query = parts.query().map(Cow::Borrowed);
+    let context = Context {
+        assertion: principal.is_some().then_some("signed"),
+        request_id: "r-1",
+    };
+    prepare(
+        &grant(principal),
+        &site,
+        &parts,
+        &path,
+        query.as_ref(),
+        &context,
+    )
+}
+
+fn changes(forward: &Forward) -> Vec<String> {
+    let line = |change| match change {
+        HeaderChange::Remove(name) => format!("- {name}"),
+        HeaderChange::Set(name, value) => format!("{name}: {value}"),
+    };
+    forward.changes().iter().map(line).collect()
+}
+
+const ALL: &str = r#"{"identity_headers": ["x-forwarded", "remote"], "custom_headers": {"X-Full": "name"}, "assertion": {}}"#;
+
+#[test]
+fn the_client_s_headers_go_first_and_ours_come_after() {
+    let headers = [
+        ("accept", "*/*"),
+        ("x-forwarded-user", "root"),
+        ("x_full", "Root"),
+        ("cookie", "a=1; __Host-edgeward=x; b=2"),
+        ("authorization", "Bearer x"),
+        ("cf-connecting-ip", "203.0.113.9"),
+    ];
+    let forward = prepared(
+        ALL,
+        "https://site.example/a?b",
+        &headers,
+        Some(principal(user())),
+    );
+    assert_eq!(
+        changes(&forward),
+        [
+            "- x-forwarded-user",
+            "- x_full",
+            "cookie: a=1; b=2",
+            "- authorization",
+            "x-forwarded-user: usr_0123456789abcdefghijkl",
+            "x-forwarded-email: anna@example.com",
+            "x-forwarded-groups: editor,owner",
+            "x-forwarded-preferred-username: anna",
+            "remote-user: anna",
+            "remote-email: anna@example.com",
+            "remote-name: anna",
+            "remote-groups: editor,owner",
+            "x-full: anna",
+            "x-edgeward-assertion: signed",
+            "x-forwarded-host: site.example",
+            "x-forwarded-proto: https",
+            "x-forwarded-for: 203.0.113.9",
+            "x-request-id: r-1",
+        ]
+    );
+    assert_eq!(forward.url(), "https://origin.example/a?b");
+    assert!(forward.identified());
+}
+
+#[test]
+fn sec_29_what_is_not_known_of_a_user_is_not_said() {
+    let bare = User {
+        username: Name::default(),
+        roles: Vec::new(),
+        ..user()
+    };
+    let headers = [("x-forwarded-groups", "root"), ("remote-user", "root")];
+    let forward = prepared(
+        ALL,
+        "https://site.example/",
+        &headers,
+        Some(principal(bare)),
+    );
+    let changes = changes(&forward);
+    assert!(
+        changes.contains(&"- x-forwarded-groups".to_owned())
+            && changes.contains(&"- remote-user".to_owned())
+    );
+    assert!(!changes.iter().any(|line| line.starts_with("x-forwarded-groups:") || line.starts_with("remote-user:")));
+}
+
+#[test]
+fn somebody_anonymous_has_no_identity_and_no_assertion() {
+    let headers = [("remote-user", "root"), ("x-edgeward-assertion", "forged")];
+    let forward = prepared(ALL, "http://site.example/", &headers, None);
+    assert_eq!(
+        changes(&forward),
+        [
+            "- remote-user",
+            "- x-edgeward-assertion",
+            "x-forwarded-host: site.example",
+            "x-forwarded-proto: http",
+            "x-request-id: r-1",
+        ]
+    );
+    assert!(!forward.identified() && !forward.uncached());
+}
+
+#[test]
+fn a_cookie_header_of_ours_alone_is_removed_and_one_without_ours_is_not_touched() {
+    for (cookie, change) in [
+        ("__Host-edgeward=x", Some("- cookie")),
+        ("ls_auth_token=x; __Host-edgeward=y", Some("- cookie")),
+        ("a=1;b=2 ;  c", None),
+        ("", None),
+    ] {
+        let forward = prepared("{}", "https://site.example/", &[("cookie", cookie)], None);
+        let changes = changes(&forward);
+        let found = changes.iter().find(|line| line.contains("cookie"));
+        assert_eq!(found.map(String::as_str), change, "{cookie}");
+    }
+}
+
+#[test]
+fn the_cdn_is_told_to_keep_out_of_an_answer_that_it_would_keep_by_itself() {
+    for (path, uncached) in [
+        ("/a", false),
+        ("/", false),
+        ("/a.b/c", false),
+        ("/c.js", true),
+        ("/a/b.tar.gz", true),
+        ("/.x", true),
+    ] {
+        let url = format!("https://site.example{path}");
+        assert_eq!(
+            prepared("{}", &url, &[], Some(principal(user()))).uncached(),
+            uncached,
+            "{path}"
+        );
+        assert!(!prepared("{}", &url, &[], None).uncached(), "{path}");
+    }
+}
+
+#[test]
+fn the_path_is_the_one_that_was_judged() {
+    let to = |url: &str| prepared("{}", url, &[], None).url().to_owned();
+    assert_eq!(
+        to("https://site.example/a/../b//c%7e"),
+        "https://origin.example/b/c~"
+    );
+    assert_eq!(to("https://site.example"), "https://origin.example/");
+    assert_eq!(to("https://site.example/?"), "https://origin.example/");
+    assert_eq!(
+        to("https://site.example/?%zz=+&&"),
+        "https://origin.example/?%zz=+&&"
+    );
+    let preserved = r#"{"host_header": "preserve", "upstream": "http://127.0.0.1:8788"}"#;
+    let forward = prepared(preserved, "https://site.example:8443/a", &[], None);
+    assert_eq!(forward.url(), "http://site.example:8788/a");
+    assert_eq!(forward.resolve_override(), Some("127.0.0.1"));
+    assert_eq!(
+        prepared("{}", "https://site.example/", &[], None).resolve_override(),
+        None
+    );
+}
+
+#[test]
+fn the_identity_headers_are_made_once_for_a_record() {
+    let principal = principal(user());
+    let first = prepared(ALL, "https://site.example/", &[], Some(principal.clone()));
+    let made = principal
+        .verified()
+        .memo
+        .borrow()
+        .identity
+        .clone()
+        .unwrap()
+        .1;
+    let second = prepared(ALL, "https://site.example/", &[], Some(principal.clone()));
+    let kept = principal
+        .verified()
+        .memo
+        .borrow()
+        .identity
+        .clone()
+        .unwrap()
+        .1;
+    assert!(Rc::ptr_eq(&made, &kept));
+    assert_eq!(changes(&first), changes(&second));
+}

@@ -1,0 +1,186 @@
+use super::{bindings_of, paths};
+
+/// Settings of a site, and where the error is.
+const BAD: [(&str, &str); 83] = [
+    (r#"{"hosts": null}"#, "hosts"),
+    (r#"{"hosts": []}"#, "hosts"),
+    (r#"{"hosts": "site.example"}"#, "hosts"),
+    (r#"{"hosts": ["https://site.example"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example/x"]}"#, "hosts"),
+    (r#"{"hosts": ["*.example"]}"#, "hosts"),
+    (r#"{"hosts": ["sité.example"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example:port"]}"#, "hosts"),
+    (r#"{"hosts": ["a.example", "A.example."]}"#, "hosts"),
+    (r#"{"upstream": "origin.example"}"#, "upstream"),
+    (r#"{"upstream": "http://origin.example"}"#, "upstream"),
+    (r#"{"upstream": "https://origin.example/path"}"#, "upstream"),
+    (r#"{"upstream": "https://user@origin.example"}"#, "upstream"),
+    (r#"{"upstream": "ftp://origin.example"}"#, "upstream"),
+    (r#"{"upstream": 1}"#, "upstream"),
+    (r#"{"host_header": "keep"}"#, "host_header"),
+    (r#"{"sources": null}"#, "sources"),
+    (r#"{"sources": ["session", "session"]}"#, "sources"),
+    (r#"{"sources": ["cookie"]}"#, "sources"),
+    (r#"{"unauthenticated": null}"#, "unauthenticated"),
+    (r#"{"unauthenticated": "allow"}"#, "unauthenticated"),
+    (r#"{"unauthenticated": "login"}"#, "login_url"),
+    (r#"{"login_url": "/sign-in"}"#, "login_url"),
+    (r#"{"login_url": "http://login.example"}"#, "login_url"),
+    (r#"{"login_url": "https://login.example/#x"}"#, "login_url"),
+    (r#"{"login_url": "javascript:alert(1)"}"#, "login_url"),
+    (r#"{"login_url": "https://login.example/a b"}"#, "login_url"),
+    (r#"{"logout_url": "//evil.example"}"#, "logout_url"),
+    (r#"{"trusted_origins": ["*"]}"#, "trusted_origins"),
+    (
+        r#"{"trusted_origins": ["https://a.example/x"]}"#,
+        "trusted_origins",
+    ),
+    (r#"{"trusted_origins": ["null"]}"#, "trusted_origins"),
+    (r#"{"frame_ancestors": ["'self'"]}"#, "frame_ancestors"),
+    (
+        r#"{"frame_ancestors": ["https://a.example; script-src *"]}"#,
+        "frame_ancestors",
+    ),
+    (r#"{"auto_create_users": "yes"}"#, "auto_create_users"),
+    (r#"{"session": {"cookie": "session"}}"#, "session.cookie"),
+    (r#"{"session": {"cookie": "__Host-a;b"}}"#, "session.cookie"),
+    (r#"{"session": {"same_site": "no"}}"#, "session.same_site"),
+    (
+        r#"{"session": {"partitioned": true}}"#,
+        "session.partitioned",
+    ),
+    (r#"{"session": {"idle": 59}}"#, "session.idle"),
+    (r#"{"session": {"idle": 43201}}"#, "session.idle"),
+    (r#"{"session": {"absolute": 2592001}}"#, "session.absolute"),
+    (r#"{"session": {"idle": -1}}"#, "session.idle"),
+    (r#"{"session": {"idle": "8h"}}"#, "session.idle"),
+    (r#"{"session": {"idel": 60}}"#, "session.idel"),
+    (r#"{"session": 8}"#, "session"),
+    (r#"{"sso_token": {"lifetime": 9}}"#, "sso_token.lifetime"),
+    (r#"{"sso_token": {"lifetime": 901}}"#, "sso_token.lifetime"),
+    (
+        r#"{"sso_token": {"max_lifetime": 86401}}"#,
+        "sso_token.max_lifetime",
+    ),
+    (
+        r#"{"sso_token": {"algorithm": "none"}}"#,
+        "sso_token.algorithm",
+    ),
+    (
+        r#"{"sso_token": {"algorithm": "RS256"}}"#,
+        "sso_token.algorithm",
+    ),
+    (
+        r#"{"sso_token": {"user_id_claim": "sub"}}"#,
+        "sso_token.user_id_claim",
+    ),
+    (
+        r#"{"sso_token": {"user_id_claim": ""}}"#,
+        "sso_token.user_id_claim",
+    ),
+    (r#"{"sso_cookie": null}"#, "sso_cookie"),
+    (r#"{"sso_cookie": {}}"#, "sso_cookie.name"),
+    (r#"{"sso_cookie": {"name": "a b"}}"#, "sso_cookie.name"),
+    (
+        r#"{"sso_cookie": {"name": "__Host-edgeward"}}"#,
+        "sso_cookie.name",
+    ),
+    (
+        r#"{"sso_cookie": {"name": "t", "path": "a"}}"#,
+        "sso_cookie.path",
+    ),
+    (
+        r#"{"sso_cookie": {"name": "t", "path": "/; Secure"}}"#,
+        "sso_cookie.path",
+    ),
+    (
+        r#"{"sso_cookie": {"name": "t", "domain": "a b"}}"#,
+        "sso_cookie.domain",
+    ),
+    (
+        r#"{"sso_cookie": {"name": "t", "domain": "example.com:443"}}"#,
+        "sso_cookie.domain",
+    ),
+    (
+        r#"{"sso_cookie": {"name": "t", "secure": false, "same_site": "none"}}"#,
+        "sso_cookie.same_site",
+    ),
+    (
+        r#"{"sso_cookie": {"name": "t", "secure": false, "partitioned": true}}"#,
+        "sso_cookie.partitioned",
+    ),
+    (r#"{"query": null}"#, "query"),
+    (
+        r#"{"query": {"single_use": true, "user_switch": "confirm", "parameter": ""}}"#,
+        "query.parameter",
+    ),
+    (
+        r#"{"query": {"single_use": true, "user_switch": "confirm", "parameter": "edgeward_attempt"}}"#,
+        "query.parameter",
+    ),
+    (
+        r#"{"query": {"single_use": true, "user_switch": "confirm", "max_age": 301}}"#,
+        "query.max_age",
+    ),
+    (
+        r#"{"query": {"single_use": true, "user_switch": "confirm", "max_age": 0}}"#,
+        "query.max_age",
+    ),
+    (
+        r#"{"query": {"user_switch": "confirm"}}"#,
+        "query.single_use",
+    ),
+    (r#"{"query": {"single_use": true}}"#, "query.user_switch"),
+    (
+        r#"{"query": {"single_use": true, "user_switch": "never"}}"#,
+        "query.user_switch",
+    ),
+    (r#"{"identity_headers": ["x-forward"]}"#, "identity_headers"),
+    (
+        r#"{"custom_headers": {"x-id": "password"}}"#,
+        "custom_headers",
+    ),
+    (
+        r#"{"custom_headers": {"x id": "id"}}"#,
+        "custom_headers.x id",
+    ),
+    (
+        r#"{"custom_headers": {"Cookie": "id"}}"#,
+        "custom_headers.Cookie",
+    ),
+    (
+        r#"{"custom_headers": {"content-length": "id"}}"#,
+        "custom_headers.content-length",
+    ),
+    (r#"{"assertion": {"header": "host"}}"#, "assertion.header"),
+    (r#"{"assertion": {"lifetime": 59}}"#, "assertion.lifetime"),
+    (r#"{"assertion": {"lifetime": 901}}"#, "assertion.lifetime"),
+    (
+        r#"{"assertion": {"algorithm": "none"}}"#,
+        "assertion.algorithm",
+    ),
+    (
+        r#"{"upstream_credential": {"header": "x-key"}}"#,
+        "upstream_credential.secret",
+    ),
+    (
+        r#"{"upstream_credential": {"header": "x-key", "secret": "NOWHERE"}}"#,
+        "upstream_credential.secret",
+    ),
+    (r#"{"unauthentcated": "pass"}"#, "unauthentcated"),
+    (r#"{"verify": false}"#, "verify"),
+];
+
+#[test]
+fn each_bad_setting_is_an_error_with_its_path() {
+    for (settings, path) in BAD {
+        let found = paths(&bindings_of(settings));
+        let path = format!("EDGEWARD_SITE_APP.{path}");
+        assert_eq!(found.first(), Some(&path), "{settings}");
+        // What follows from it is said of the same table.
+        assert!(
+            found.iter().all(|other| path.starts_with(other.as_str())),
+            "{found:?}"
+        );
+    }
+}
