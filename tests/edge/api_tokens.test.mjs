@@ -143,6 +143,19 @@ test("SEC-64: an API token that issues only for some cannot make one that issues
   }
 });
 
+test("SEC-64: an API token makes none that outlives it, and prolongs none beyond itself", async () => {
+  const maker = await create({ scopes: ["tokens:write"], expires_in: 600 });
+  for (const expires_in of [undefined, 86_400]) {
+    const answer = await app.admin("POST", TOKENS, { name: "longer", scopes: ["tokens:write"], expires_in }, { token: maker.token });
+    if (answer.status === 201) assert.ok(answer.json.expires_at !== null && answer.json.expires_at <= maker.expires_at, String(answer));
+    else assert.ok([400, 403].includes(answer.status), String(answer));
+  }
+  const short = await create({ scopes: ["tokens:write"], expires_in: 60 }, { token: maker.token });
+  const prolonged = await app.admin("PATCH", `${TOKENS}/${short.id}`, { expires_in: 86_400 }, { token: maker.token });
+  if (prolonged.status === 200) assert.ok(prolonged.json.expires_at <= maker.expires_at, String(prolonged));
+  else assert.ok([400, 403].includes(prolonged.status), String(prolonged));
+});
+
 test("SEC-64: only tokens:write and admin change API tokens", async () => {
   const { id } = await create();
   for (const scope of ["token:issue", "users:read", "users:write"]) {

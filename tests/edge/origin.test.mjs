@@ -168,11 +168,11 @@ test("the identity headers of the x-forwarded family: user is the id, email, gro
   assert.equal(seen.header("x-forwarded-preferred-username"), "ada");
 });
 
-test("the identity headers of the remote family: user is the username, email, name, groups", async () => {
+test("the identity headers of the remote family: user is the address, which no two users share; email, name, groups", async () => {
   const user = await app.createUser({ username: "ada", first_name: "Ada", last_name: "Lovelace", roles: ["reader", "writer"] });
   const { cookie } = await world.site("REMOTE").signIn(user);
   const { seen } = await world.site("REMOTE").client("/", { cookie });
-  assert.equal(seen.header("remote-user"), "ada");
+  assert.equal(seen.header("remote-user"), user.email);
   assert.equal(seen.header("remote-email"), user.email);
   assert.equal(seen.header("remote-name"), "Ada Lovelace");
   assert.equal(seen.header("remote-groups"), "reader,writer");

@@ -163,6 +163,32 @@ test("SEC-42: a single-use link works once", async () => {
   assert.equal(script.status, 401, String(script));
 });
 
+test("SEC-42: the token of a single-use link that was used opens no session as a cookie either", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  assert.ok(opened(await once.navigate(`/?token=${token}`)));
+  const answer = await once.navigate("/", { cookie: `${SSO}=${token}` });
+  assert.ok(!opened(answer), String(answer));
+});
+
+test("SEC-42: a token in the query of a request that another site's page makes, other than by going there, counts for nothing", async () => {
+  const user = await app.createUser();
+  const token = await app.issue(user.email);
+  const path = newPath();
+  const foreign = { Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" };
+  const attempts = [
+    app.script(`${path}?token=${token}`, { headers: foreign }),
+    app.send("POST", `${path}?token=${token}`, { kind: SCRIPT, headers: foreign, body: "x" }),
+    app.form(`${path}?token=${token}`, {}, { headers: foreign }),
+    app.webSocket(`${path}?token=${token}`, { headers: { Origin: "https://evil.test" } }),
+  ];
+  for (const attempt of attempts) {
+    const answer = await attempt;
+    assert.equal(answer.status, 403, String(answer));
+  }
+  assert.deepEqual(world.origin.about(path), []);
+});
+
 test("a single-use link opened twice by the one who is signed in by it does no harm", async () => {
   const user = await app.createUser();
   const token = await once.issue(user.email);

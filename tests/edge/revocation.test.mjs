@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Jar } from "./lib/http.mjs";
-import { newEmail, startWorld, until } from "./lib/world.mjs";
+import { newEmail, signInAgain, startWorld, until } from "./lib/world.mjs";
 
 const SESSION = "__Host-edgeward";
 
@@ -69,7 +69,7 @@ test("a session that was ended by disabling does not come back with the user", a
   await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false });
   await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: true });
   assert.equal((await here.client("/", { cookie })).status, 401);
-  await until(async () => (await here.client("/", { cookie: (await here.signIn(user)).cookie })).status === 200);
+  assert.equal((await here.client("/", { cookie: await signInAgain(here, user) })).status, 200);
 });
 
 test("a user who is created anew with the address of a deleted one has nothing of the old one's", async () => {

@@ -405,6 +405,21 @@ test("SEC-44: an answer to an identified request is private unless the origin sa
   assert.equal(cacheable.headers.get("vary"), "Accept-Language", "what the origin says of caching is left as it is");
 });
 
+test("SEC-44: a lifetime alone does not make an answer to an identified request public", async () => {
+  const { cookie } = await app.signIn();
+  for (const [i, value] of ["max-age=60", "must-revalidate, max-age=60"].entries()) {
+    world.origin.on(`/lifetime-${i}`, (request, response) => response.writeHead(200, { "Cache-Control": value }).end("x"));
+    const answer = await app.client(`/lifetime-${i}`, { cookie });
+    assert.match(answer.headers.get("cache-control"), /\bprivate\b/, String(answer));
+    assert.match(answer.headers.get("cache-control"), /\bmax-age=60\b/);
+    assert.match(answer.headers.get("vary"), /cookie/i);
+  }
+  for (const [i, value] of ["no-store", "private, max-age=5", "s-maxage=9"].entries()) {
+    world.origin.on(`/said-${i}`, (request, response) => response.writeHead(200, { "Cache-Control": value }).end("x"));
+    assert.equal((await app.client(`/said-${i}`, { cookie })).headers.get("cache-control"), value);
+  }
+});
+
 test("an answer that sets a session cookie is never shared by a cache", async () => {
   world.origin.on("/cacheable-page", (request, response) => response.writeHead(200, { "Cache-Control": "public, max-age=60" }).end("x"));
   const user = await app.createUser();

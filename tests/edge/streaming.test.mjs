@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
-import { Headers } from "./lib/http.mjs";
+import { Headers, parseSetCookie } from "./lib/http.mjs";
 import { expiredSsoToken, tampered, valueOf } from "./lib/tokens.mjs";
 import { newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
@@ -225,6 +225,15 @@ test("SEC-45: a WebSocket with a cookie needs an allowed Origin", async () => {
     assert.equal(socket.status, 101, Origin);
     socket.close();
   }
+});
+
+test("an expired SSO cookie is cleared by the answer that opens a WebSocket, too", async () => {
+  const socket = await app.webSocket("/ws", { cookie: `${cookie}; ${SSO}=${expiredSsoToken(app, user)}`, headers: { Origin: app.origin } });
+  assert.equal(socket.status, 101, String(socket));
+  assert.equal(await socket.echo("hello"), "echo: hello");
+  socket.close();
+  const cleared = socket.headers.all("set-cookie").map(parseSetCookie).find(({ name }) => name === SSO);
+  assert.ok(cleared?.cleared, JSON.stringify(socket.headers.list));
 });
 
 test("SEC-45: a WebSocket without a good credential is refused before it is opened", async () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { newEmail, now, startWorld, until } from "./lib/world.mjs";
+import { newEmail, now, signInAgain, startWorld } from "./lib/world.mjs";
 
 const USERS = "/api/sso/users";
 
@@ -226,6 +226,38 @@ test("SEC-64: token:issue and tokens:write give no access to users, and users:wr
   assert.deepEqual({ staff, superuser, roles }, { staff: false, superuser: false, roles: [] });
 });
 
+test("SEC-64: a username that looks like an address is the user's own address or refused", async () => {
+  const victim = await app.createUser();
+  const user = await app.createUser();
+  assert.equal((await app.admin("PATCH", `${USERS}/${user.id}`, { username: victim.email })).status, 400);
+  assert.equal((await app.admin("POST", USERS, { email: newEmail(), username: victim.email })).status, 400);
+  assert.equal((await app.admin("PATCH", `${USERS}/${user.id}`, { username: user.email })).status, 200);
+});
+
+test("SEC-64: an API token that is limited to some users writes and ends the sessions of no others", async () => {
+  const answer = await app.admin("POST", "/api/sso/tokens", { name: "one domain", scopes: ["users:write", "users:read"], issue_for: { email_domains: ["allowed.test"] } });
+  const { token } = answer.json;
+  const other = await app.createUser();
+  assert.equal((await app.admin("POST", USERS, { email: newEmail() }, { token })).status, 403);
+  assert.equal((await app.admin("PATCH", `${USERS}/${other.id}`, { active: false }, { token })).status, 403);
+  assert.equal((await app.admin("PATCH", `${USERS}/${other.id}`, { email: newEmail().replace("example.test", "allowed.test") }, { token })).status, 403);
+  assert.equal((await app.admin("DELETE", `${USERS}/${other.id}`, undefined, { token })).status, 403);
+  assert.equal((await app.admin("POST", `${USERS}/${other.id}/logout`, undefined, { token })).status, 403);
+  const own = await app.admin("POST", USERS, { email: newEmail().replace("example.test", "allowed.test") }, { token });
+  assert.equal(own.status, 201, String(own));
+  assert.equal((await app.admin("PATCH", `${USERS}/${own.json.id}`, { email: newEmail() }, { token })).status, 403, "nor moves one out of its limits");
+});
+
+test("SEC-64: users:write disables, deletes and signs out nobody who is staff, superuser or has roles", async () => {
+  const token = await world.apiToken("users:write");
+  for (const fields of [{ superuser: true }, { staff: true }, { roles: ["admin"] }]) {
+    const user = await app.createUser(fields);
+    assertError(await app.admin("PATCH", `${USERS}/${user.id}`, { active: false }, { token }), 403, "insufficient_scope");
+    assertError(await app.admin("DELETE", `${USERS}/${user.id}`, undefined, { token }), 403, "insufficient_scope");
+    assertError(await app.admin("POST", `${USERS}/${user.id}/logout`, undefined, { token }), 403, "insufficient_scope");
+  }
+});
+
 test("no, a foreign, and an unknown credential are 401 with a stable code", async () => {
   assertError(await app.admin("GET", USERS, undefined, { token: null }), 401, "authentication_required");
   assertError(await app.admin("GET", USERS, undefined, { token: null, headers: { Authorization: "Basic YTpi" } }), 401, "authentication_required");
@@ -315,11 +347,8 @@ test("a user who signs in after all sessions were ended has a session again, the
   const { user, cookie } = await app.signIn();
   assert.equal((await app.admin("POST", `${USERS}/${user.id}/logout`)).status, 204);
   assert.equal((await app.client("/", { cookie })).status, 401);
-  const again = await until(async () => {
-    const { cookie } = await app.signIn(user);
-    return (await app.client("/", { cookie })).status === 200;
-  });
-  assert.ok(again);
+  const again = await signInAgain(app, user);
+  assert.equal((await app.client("/", { cookie: again })).status, 200);
   assert.equal((await app.client("/", { cookie })).status, 401, "the old one is still over");
   const { sessions_valid_after } = (await app.admin("GET", `${USERS}/${user.id}`)).json;
   assert.equal(typeof sessions_valid_after, "number");

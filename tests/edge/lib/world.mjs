@@ -434,6 +434,18 @@ class Site {
   }
 }
 
+/**
+ * Signs in a user whose sessions have just been ended: SSO tokens of that second ended with them, so this
+ * tries until the next.
+ */
+export async function signInAgain(site, user) {
+  return until(async () => {
+    const answer = await site.navigate("/signed-in", { cookie: `ls_auth_token=${await site.issue(user.email)}` });
+    const session = answer.status === 200 && answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared);
+    return session && session.pair;
+  });
+}
+
 let count = 0;
 /** An address that no other test has. */
 export const newEmail = (prefix = "user") => `${prefix}-${++count}-${randomBytes(4).toString("hex")}@example.test`;
