@@ -85,7 +85,7 @@ pub fn renew(
 ) -> Option<SetCookie> {
     let expires_at = (now + site.session.idle).min(ends_at(site, claims));
     let half = Seconds(site.session.idle.0 / 2);
-    if now < claims.issued_at + half || expires_at <= claims.expires_at {
+    if now < claims.issued_at + half || expires_at.seconds() <= claims.expires_at.seconds() {
         return None;
     }
     let renewed = SessionClaims {

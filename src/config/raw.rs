@@ -33,6 +33,13 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
     }
 }
 
+impl<T> Field<T> {
+    /// Whether anything is written, right or wrong.
+    pub const fn is_given(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+}
+
 /// Members that no setting has.
 pub type Unknown = BTreeMap<String, Value>;
 

@@ -258,19 +258,21 @@ impl Site {
         let auto_create_users = reader.or("auto_create_users", raw.auto_create_users, true);
         let session = read_session(reader, raw.session);
         let sso_token = read_sso_token(reader, raw.sso_token);
+        let sso_cookie_given = raw.sso_cookie.is_given();
         let sso_cookie = reader
             .maybe("sso_cookie", raw.sso_cookie)
             .and_then(|raw| read_sso_cookie(&mut reader.within("sso_cookie"), raw));
+        let query_given = raw.query.is_given();
         let query = read_query(reader, raw.query);
         let has = |source| sources.contains(&source);
         reader.check(
             "sso_cookie",
-            !has(Source::SsoCookie) || sso_cookie.is_some(),
+            !has(Source::SsoCookie) || sso_cookie_given,
             "is required with the source \"sso_cookie\"",
         );
         reader.check(
             "query",
-            !has(Source::Query) || query.is_some(),
+            !has(Source::Query) || query_given,
             "is required with the source \"query\"",
         );
         let same_name = sso_cookie
@@ -298,6 +300,10 @@ impl Site {
             reader.unknown(&raw.unknown);
             let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
             let secret = reader.required("secret", raw.secret)?;
+            if secret.starts_with("EDGEWARD") {
+                reader.error("secret", "names a secret of Edgeward itself, which no origin may have");
+                return None;
+            }
             let value = bindings.get(&secret).filter(|value| is_header_value(value));
             if value.is_none() {
                 reader.error("secret", "names no secret of this Worker with a value fit for a header; set it with `wrangler secret put`");
@@ -400,7 +406,10 @@ fn check_headers<'a>(
         .map(|(header, _)| header);
     let mut seen: Vec<&str> = ours.chain(SET_ALWAYS).collect();
     for (setting, header) in named {
-        if seen.contains(&header.as_str()) {
+        if seen
+            .iter()
+            .any(|known| reserved::fold(known) == reserved::fold(header))
+        {
             reader.error(
                 setting,
                 format!("{header} is set by Edgeward for another reason already"),
@@ -465,10 +474,10 @@ fn origin(text: &str, plaintext: bool) -> Option<String> {
 
 fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || name == "[::1]"
-        || name.starts_with("127.")
+    let is_address = name
+        .parse()
+        .is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback());
+    is_address || name == "localhost" || name.ends_with(".localhost") || host.starts_with("[::1]")
 }
 
 fn read_hosts(

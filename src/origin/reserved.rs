@@ -96,7 +96,8 @@ impl Reserved {
 
 /// The one spelling of a name that CGI, WSGI, PHP and their kin make of many: they turn what is no
 /// letter or digit into `_`.
-fn fold(name: &str) -> String {
+#[must_use]
+pub fn fold(name: &str) -> String {
     name.chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() {

@@ -15,6 +15,9 @@ const session = (value) => ({ secrets: { session: { 1: value } } });
 
 // Each alone makes the whole Worker refuse: name → options, and the path that the log must name.
 const FAULTS = {
+  "two header names that fold to one": [{ sites: { APP: { custom_headers: { "X-Id": "id", x_id: "email" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
+  "our own secret as an upstream credential": [{ sites: { APP: { upstream_credential: { header: "X-Key", secret: "EDGEWARD_SESSION_SECRET_1" } } } }, "EDGEWARD_SITE_APP.upstream_credential.secret"],
+  "an upstream that only begins like this machine": [{ sites: { APP: { upstream: "http://127.0.0.1.evil.test" } } }, "EDGEWARD_SITE_APP.upstream"],
   "no session secret": [{ secrets: { session: null } }, "EDGEWARD_SESSION_SECRET"],
   "no token secret": [{ secrets: { token: null } }, "EDGEWARD_TOKEN_SECRET"],
   "no key secret": [{ secrets: { key: null }, sites: { APP: { assertion: {} } } }, "EDGEWARD_KEY_SECRET"],
