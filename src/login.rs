@@ -157,7 +157,7 @@ pub async fn arrive(
     match principal.source() {
         // A site that takes no sessions is handed the token at each request.
         _ if !visit.site.takes(Source::Session) => {
-            use_link(world, visit.site, principal, visit.now).await?
+            use_link(world, visit.site, principal, visit.now).await?;
         }
         Source::SsoCookie => {
             not_a_used_link(world, visit.site, principal, visit.now).await?;

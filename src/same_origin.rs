@@ -51,9 +51,8 @@ pub fn check_named(parts: &Parts, site: &Site) -> Result<(), Denial> {
     let trusted = |origin: &str| site.trusted_origins.iter().any(|trusted| trusted == origin);
     let allowed = match (parts.header("origin"), parts.header("sec-fetch-site")) {
         (Some(origin), _) if is_own(parts, origin) || trusted(origin) => true,
-        (_, Some("same-origin" | "none")) => true,
+        (_, Some("same-origin" | "none")) | (None, None) => true,
         (Some(_), _) | (None, Some(_)) => false,
-        (None, None) => true,
     };
     if allowed {
         Ok(())
