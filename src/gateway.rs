@@ -9,13 +9,13 @@ use crate::access;
 use crate::account::{self, Reply};
 use crate::admin::{self, Call};
 use crate::answer::Answer;
-use crate::config::Site;
-use crate::config::raw::Log;
 use crate::config::site::Source;
 use crate::denial::Denial;
-use crate::event::{Event, Name};
+use crate::event::Name;
 use crate::login::{self, Arrival, Visit};
-use crate::origin::{self, Context, Forward};
+use crate::origin::{self, Context};
+pub use crate::outcome::{Action, Outcome};
+use crate::outcome::{Step, admin_outcome, answered, astray, concluded};
 use crate::port::Body;
 use crate::request::Parts;
 use crate::route::{self, Endpoint, Target};
@@ -24,24 +24,6 @@ use crate::session::{self, SetCookie};
 use crate::time::Timestamp;
 use crate::token::{self, Authentication, assertion, source};
 use crate::world::World;
-
-/// What becomes of a request.
-pub struct Outcome {
-    /// Forwarded or answered.
-    pub action: Action,
-    /// Cookies for the response, whichever it is.
-    pub cookies: Vec<SetCookie>,
-    /// A line for the log.
-    pub event: Option<Event>,
-}
-
-/// Forwarded or answered.
-pub enum Action {
-    /// Goes to the origin.
-    Forward(Forward),
-    /// Is answered here.
-    Answer(Answer),
-}
 
 /// Handles one request.
 pub async fn handle(
@@ -113,7 +95,11 @@ pub async fn handle(
         request_id: &request_id,
         now,
     };
-    let cookies = stale_cookies(&site, &authentication);
+    let cookies = session::stale(
+        &site,
+        authentication.clear_session,
+        authentication.clear_sso_cookie,
+    );
     let result = match &endpoint {
         Some(endpoint) => Box::pin(own(&world, &visit, &authentication, &*body, endpoint))
             .await
@@ -121,85 +107,6 @@ pub async fn handle(
         None => site_request(&world, &visit, authentication).await,
     };
     concluded(&world, &visit, endpoint.is_some(), cookies, result)
-}
-
-/// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
-/// had their time are cleared.
-fn concluded(
-    world: &World,
-    visit: &Visit<'_>,
-    own_endpoint: bool,
-    stale: Vec<SetCookie>,
-    result: Result<Step, Denial>,
-) -> Outcome {
-    let event = |name, status| Event {
-        event: name,
-        site: Some(visit.site.name.clone()),
-        request_id: visit.request_id.to_owned(),
-        status,
-        ..Event::default()
-    };
-    match result {
-        Ok(Step::Forward(forward, cookies, signed_in)) => {
-            let name = if signed_in.is_some() {
-                Name::SignedIn
-            } else {
-                Name::Forwarded
-            };
-            let log = signed_in.is_some() || world.config.log == Log::All;
-            let (user, source) = signed_in.unzip();
-            Outcome {
-                action: Action::Forward(*forward),
-                cookies: merged(stale, cookies),
-                event: log.then(|| Event {
-                    user,
-                    source,
-                    ..event(name, None)
-                }),
-            }
-        }
-        Ok(Step::Reply(reply)) => {
-            let status = Some(reply.answer.status);
-            Outcome {
-                event: reply.happened.map(|(name, user, source)| Event {
-                    user: Some(user),
-                    source: Some(source),
-                    ..event(name, status)
-                }),
-                cookies: merged(stale, reply.cookies),
-                action: Action::Answer(reply.answer),
-            }
-        }
-        Err(denial) => {
-            let answer = if own_endpoint {
-                refuse_own(world, visit, &denial)
-            } else {
-                login::refuse(world, visit, &denial)
-            };
-            let name = if denial.row().status >= 500 {
-                Name::Fault
-            } else {
-                Name::Denied
-            };
-            Outcome {
-                event: Some(Event {
-                    reason: Some(denial.reason()),
-                    ..event(name, Some(answer.status))
-                }),
-                action: Action::Answer(answer),
-                cookies: stale,
-            }
-        }
-    }
-}
-
-enum Step {
-    Forward(
-        Box<Forward>,
-        Vec<SetCookie>,
-        Option<(String, crate::config::site::Source)>,
-    ),
-    Reply(Reply),
 }
 
 /// Methods that are about the connection, or that show a request to a page (RFC 9110 §9.3).
@@ -306,42 +213,6 @@ async fn own(
     }
 }
 
-/// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
-fn refuse_own(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
-    if visit.parts.wants_page() && visit.path.as_str() != "/api/sso/me" {
-        return Answer::refusal_page(
-            denial,
-            Some(visit.site),
-            visit.request_id,
-            None,
-            &*world.platform.entropy,
-        );
-    }
-    Answer::refusal(denial)
-}
-
-/// Cookies that were presented and will never be honoured again.
-fn stale_cookies(site: &Site, authentication: &Authentication) -> Vec<SetCookie> {
-    let mut cookies = Vec::new();
-    if authentication.clear_session {
-        cookies.push(session::clear(site));
-    }
-    if authentication.clear_sso_cookie {
-        cookies.extend(session::clear_sso(site));
-    }
-    cookies
-}
-
-/// What a later step says of a cookie stands instead of what an earlier one said.
-fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
-    let mut all: Vec<SetCookie> = earlier
-        .into_iter()
-        .filter(|cookie| !later.iter().any(|other| other.name() == cookie.name()))
-        .collect();
-    all.extend(later);
-    all
-}
-
 async fn key_set(world: &World, parts: &Parts, now: Timestamp) -> Result<Answer, Denial> {
     if !matches!(parts.method(), "GET" | "HEAD") {
         return Err(Denial::MethodNotAllowed("GET, HEAD"));
@@ -350,78 +221,4 @@ async fn key_set(world: &World, parts: &Parts, now: Timestamp) -> Result<Answer,
     Ok(Answer::json(200, &keys)
         .replacing("cache-control", "public, max-age=60")
         .replacing("vary", "Accept-Encoding"))
-}
-
-fn admin_outcome(
-    outcome: admin::Outcome,
-    site: &Site,
-    request_id: String,
-    refusal: impl Fn(&Denial) -> Answer,
-) -> Outcome {
-    let reason = outcome.result.as_ref().err().map(Denial::reason);
-    let answer = outcome.result.unwrap_or_else(|denial| refusal(&denial));
-    let event = Event {
-        event: if answer.status >= 500 {
-            Name::Fault
-        } else {
-            Name::AdminCall
-        },
-        site: Some(site.name.clone()),
-        request_id,
-        reason,
-        status: Some(answer.status),
-        api_token: outcome.caller,
-        call: Some(outcome.call),
-        ..Event::default()
-    };
-    Outcome {
-        action: Action::Answer(answer),
-        cookies: Vec::new(),
-        event: Some(event),
-    }
-}
-
-/// A request that ends before anybody is asked for: no site, no readable path, no keys.
-fn astray(
-    world: &World,
-    parts: &Parts,
-    site: Option<&Site>,
-    denial: &Denial,
-    request_id: &str,
-) -> Outcome {
-    let answer = match site {
-        Some(site) if parts.wants_page() => Answer::refusal_page(
-            denial,
-            Some(site),
-            request_id,
-            None,
-            &*world.platform.entropy,
-        ),
-        _ => Answer::refusal(denial),
-    };
-    let event = Event {
-        event: if answer.status >= 500 {
-            Name::Fault
-        } else {
-            Name::Denied
-        },
-        site: site.map(|site| site.name.clone()),
-        request_id: request_id.to_owned(),
-        reason: Some(denial.reason()),
-        status: Some(answer.status),
-        ..Event::default()
-    };
-    Outcome {
-        action: Action::Answer(answer),
-        cookies: Vec::new(),
-        event: Some(event),
-    }
-}
-
-fn answered(answer: Answer) -> Outcome {
-    Outcome {
-        action: Action::Answer(answer),
-        cookies: Vec::new(),
-        event: None,
-    }
 }

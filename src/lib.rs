@@ -25,6 +25,7 @@ pub mod event;
 pub mod gateway;
 pub mod login;
 pub mod origin;
+pub mod outcome;
 pub mod page;
 pub mod path;
 pub mod port;

@@ -166,6 +166,14 @@ pub fn clear_sso(site: &Site) -> Option<SetCookie> {
     Some(cleared(cookie))
 }
 
+/// Cookies that were presented and will never be honoured again.
+#[must_use]
+pub fn stale(site: &Site, own: bool, sso: bool) -> Vec<SetCookie> {
+    let own = own.then(|| clear(site));
+    let sso = sso.then(|| clear_sso(site)).flatten();
+    own.into_iter().chain(sso).collect()
+}
+
 fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -> SetCookie {
     let value = json!({
         "iss": config.issuer,
