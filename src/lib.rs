@@ -4,8 +4,8 @@
 //! platform's verbs as traits ([`port`]), and says what becomes of the request. The shell (`edge`,
 //! for `wasm32` only) is the Worker: it takes the snapshot, asks the core, and streams.
 //!
-//! A request goes `Parts → Target → Presented → Principal → Grant → Forward`; each is made by one
-//! function, and the next step cannot be taken without it. [`gateway`] holds the order.
+//! A request goes `Parts → Target → Presented → Principal → Grant → Forward`, and the next step
+//! cannot be taken without the one before. [`gateway`] holds the order.
 //!
 //! Invariants: nothing outside `edge` names `worker` or JavaScript; only [`session`] writes
 //! `Set-Cookie`; only [`denial`] chooses a status; nothing is forwarded without an

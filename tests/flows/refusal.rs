@@ -231,8 +231,11 @@ fn sec_36_and_sec_69_an_unknown_host_is_404_for_every_path() {
             "/api/sso/health",
             "/.well-known/jwks.json",
         ] {
-            let seen = isolate.send(&open(path).at(host));
+            let seen = isolate.send(&get(path).at(host));
             assert_eq!(seen.refusal(), (404, "not_found".into()), "{host}{path}");
+            let person = isolate.send(&open(path).at(host));
+            assert_eq!(person.status(), 404, "{host}{path}");
+            assert!(person.body().contains("<h1>Not found</h1>"), "{host}{path}");
         }
     }
 }
