@@ -338,3 +338,24 @@ fn a_source_that_the_site_does_not_take_is_not_looked_at() {
         assert_eq!(place.send(&request).status(), 401);
     }
 }
+
+#[test]
+fn a_link_beside_a_cookie_that_says_nothing_new_is_followed() {
+    let place = Place::new(&with_query(&json!({"user_switch": "replace"})));
+    let old = place.token(ANNA);
+    let session = place.sign_in(ANNA);
+    let link = open(&format!("/?token={}", place.token(BERT)));
+    let seen = place.send(&link.cookie(&session).cookie(&format!("{SSO}={old}")));
+    assert_eq!(place.email(&seen.session().unwrap()), BERT);
+}
+
+#[test]
+fn a_site_without_sessions_takes_the_token_at_each_request_and_leaves_its_cookie() {
+    let place = Place::new(&json!({"sources": ["sso_cookie", "bearer"]}));
+    let token = place.token(ANNA);
+    for _ in 0..3 {
+        let seen = place.send(&open("/").cookie(&format!("{SSO}={token}")));
+        assert_eq!(seen.origin().header("x-forwarded-email"), Some(ANNA));
+        assert!(!seen.clears(SSO), "nothing is left to come back with");
+    }
+}

@@ -340,3 +340,20 @@ fn sec_66_no_key_is_made_of_what_a_client_said() {
         );
     }
 }
+
+#[test]
+fn sec_66_no_claim_is_made_on_what_a_client_said() {
+    let edge = told_nasty_things();
+    let calls = edge.shared.calls.borrow();
+    let claims: Vec<&str> = calls
+        .iter()
+        .filter(|call| matches!(call.verb, Verb::Claim | Verb::Release))
+        .map(|call| call.key.as_str())
+        .collect();
+    assert!(claims.iter().any(|key| key.starts_with("link:")));
+    for key in claims {
+        let (_, last) = key.rsplit_once(':').unwrap();
+        let hashed = last.len() == 64 && last.bytes().all(|b| b.is_ascii_hexdigit());
+        assert!(hashed || key == "signing_keys:first", "{key}");
+    }
+}

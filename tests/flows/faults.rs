@@ -279,3 +279,12 @@ fn every_admin_call_that_meets_a_fault_is_5xx_and_does_not_seem_to_have_worked()
         }
     }
 }
+
+#[test]
+fn a_fault_of_the_key_set_is_5xx_and_logged() {
+    let edge = Edge::new(&json!({}));
+    edge.shared.make(Trouble::All);
+    let seen = edge.isolate().send(&get("/.well-known/jwks.json"));
+    assert_eq!(seen.status(), 503);
+    assert_eq!(seen.outcome.event.map(|e| e.event), Some(Name::Fault));
+}

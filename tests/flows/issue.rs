@@ -343,3 +343,66 @@ fn the_use_of_an_api_token_is_noted_once_in_an_hour() {
     isolate.issue(&api_token, "a@b.c");
     assert_eq!(written(), 2);
 }
+
+#[test]
+fn a_place_that_asks_before_the_first_has_written_still_gives_a_token_that_works_there() {
+    let (edge, _, api_token) = edge();
+    edge.shared.lag.set(Lag::Elsewhere);
+    let (first, second) = (edge.isolate(), edge.isolate());
+    let request = call(&api_token, &json!({"email": "new@b.c"}));
+    let mut slow = Box::pin(first.begin(&request));
+    while edge.shared.claims.borrow().is_empty() {
+        assert!(step(&mut slow).is_none());
+    }
+    let quick = second.send(&request);
+    let slow = run(slow).0;
+    let (one, token) = user_of(&quick.outcome);
+    assert_eq!(one, user_of(&slow).0);
+    let seen = second.send(&open("/").cookie(&format!("{SSO}={token}")));
+    assert!(seen.is_forwarded(), "{:?}", seen.outcome.event);
+}
+
+#[test]
+fn a_call_that_failed_half_way_can_be_made_again_and_its_token_works() {
+    for failing in 0.. {
+        let (edge, isolate, api_token) = edge();
+        let request = call(&api_token, &json!({"email": "new@b.c"}));
+        edge.shared.make(Trouble::Call(failing));
+        let first = isolate.send(&request);
+        if edge.shared.counted() <= failing {
+            assert!(failing > 8);
+            break;
+        }
+        // That a token was used need not be noted; everything else must have worked.
+        assert!(matches!(first.status(), 200 | 503), "{}", first.body());
+        edge.shared.make(Trouble::None);
+        edge.wait(2);
+        let one = isolate.issue(&api_token, "new@b.c");
+        let seen = isolate.send(&open("/").cookie(&format!("{SSO}={one}")));
+        assert!(
+            seen.is_forwarded(),
+            "after call {failing} failed: {}",
+            seen.body()
+        );
+        // When the claim has ended, it is still the same user.
+        edge.wait(200);
+        let two = isolate.issue(&api_token, "new@b.c");
+        assert_eq!(
+            claims_of(&one)["sub"],
+            claims_of(&two)["sub"],
+            "after call {failing} failed"
+        );
+    }
+}
+
+#[test]
+fn the_longest_address_makes_a_user_that_can_be_read_again() {
+    let (edge, isolate, _) = edge();
+    let admin = edge.api_token(&[Scope::Admin]);
+    let email = format!("{}@example.com", "a".repeat(242));
+    let token = isolate.issue(&admin, &email);
+    let seen = isolate.send(&open("/").cookie(&format!("{SSO}={token}")));
+    assert!(seen.is_forwarded(), "{:?}", seen.outcome.event);
+    let (status, _) = isolate.admin(&admin, "GET", "/api/sso/users", &json!({}));
+    assert_eq!(status, 200);
+}

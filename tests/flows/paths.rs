@@ -158,3 +158,19 @@ fn sec_45_a_websocket_wants_an_origin_that_may_act_here() {
         .header("origin", "https://site.example");
     assert_eq!(isolate.send(&nobody).status(), 401);
 }
+
+#[test]
+fn sec_33_an_escape_in_pieces_is_no_way_round() {
+    let (isolate, session) = signed_in();
+    for path in [
+        "/a/%252%65%252%65/b",
+        "/a/%25%32e/b",
+        "/a/%25%32%65/b",
+        "/a%252%66b",
+        "/%25%30%30",
+        "/%254%31",
+    ] {
+        let seen = isolate.send(&get(path).cookie(&session));
+        assert_eq!(seen.refusal(), (400, "bad_request".into()), "{path}");
+    }
+}

@@ -178,6 +178,52 @@ fn table() -> Vec<Line> {
     table
 }
 
+/// A new reason does not compile until it stands here, and does not pass until it has a row.
+const fn number_of(denial: &Denial) -> usize {
+    match denial {
+        Denial::UnknownHost => 0,
+        Denial::UnknownEndpoint => 1,
+        Denial::Malformed => 2,
+        Denial::Path(_) => 3,
+        Denial::MethodRefused => 4,
+        Denial::MethodNotAllowed(_) => 5,
+        Denial::SignInRequired => 6,
+        Denial::Credential(_) => 7,
+        Denial::CrossOrigin => 8,
+        Denial::AuthenticationRequired => 9,
+        Denial::InvalidApiToken => 10,
+        Denial::ScopeMissing(_) => 11,
+        Denial::OutsideLimit => 12,
+        Denial::RateLimited => 13,
+        Denial::BodyTooLarge => 14,
+        Denial::InvalidJson => 15,
+        Denial::EmailRequired => 16,
+        Denial::InvalidEmail => 17,
+        Denial::InvalidField(_) => 18,
+        Denial::UnknownField(_) => 19,
+        Denial::InvalidCursor => 20,
+        Denial::NotFound => 21,
+        Denial::UserExists => 22,
+        Denial::UserNotFound(_) => 23,
+        Denial::UserDisabled => 24,
+        Denial::Misconfigured => 25,
+        Denial::OriginUnreachable => 26,
+        Denial::Fault(_) => 27,
+    }
+}
+
+#[test]
+fn no_reason_is_without_a_row() {
+    let mut found: Vec<usize> = table()
+        .iter()
+        .map(|(denial, ..)| number_of(denial))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
+    assert_eq!(found.len(), 28);
+}
+
 #[test]
 fn every_reason_has_its_row() {
     for (denial, status, code, challenge, sign_in_helps) in table() {

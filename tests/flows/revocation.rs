@@ -252,3 +252,27 @@ fn what_was_taken_away_is_not_asked_for_at_every_request() {
     }
     assert_eq!(two.edge.shared.count(Verb::KvRead), before);
 }
+
+#[test]
+fn a_revocation_holds_everywhere_at_90_seconds_even_where_a_place_does_not_see_its_own_writes() {
+    for (name, end) in ENDINGS {
+        for phase in [0, 20, 40, 59] {
+            let two = two(Lag::Everywhere);
+            two.edge.wait(2);
+            two.honoured(&two.there);
+            two.edge.wait(phase);
+            two.honoured(&two.here);
+            end(&two);
+            assert!(!two.honoured(&two.here), "{name}");
+            for _ in 0..BOUND {
+                two.honoured(&two.here);
+                two.honoured(&two.there);
+                two.edge.wait(1);
+            }
+            assert!(
+                !two.honoured(&two.here) && !two.honoured(&two.there),
+                "{name}, phase {phase}"
+            );
+        }
+    }
+}

@@ -320,3 +320,21 @@ fn sec_52_each_sign_in_makes_a_new_session_and_what_was_there_before_does_not_li
         401
     );
 }
+
+#[test]
+fn a_copied_cookie_is_worth_nothing_after_logging_out() {
+    let (edge, isolate, api_token) = edge(&json!({"session": {"idle": 1000, "absolute": 10000}}));
+    let first = isolate.sign_in(&api_token, ANNA);
+    let other = isolate.sign_in(&api_token, ANNA);
+    edge.wait(500);
+    // The copies: the same cookie, and the one that it was renewed to.
+    let renewed = isolate.send(&get("/").cookie(&first)).session().unwrap();
+    assert!(isolate.send(&get("/").cookie(&renewed)).is_forwarded());
+    let seen = isolate.send(&logout(&renewed));
+    assert!(seen.status() == 200 && seen.json() == json!({"ok": true}) && seen.clears(OWN));
+    for copy in [&renewed, &first] {
+        assert_eq!(isolate.send(&get("/").cookie(copy)).status(), 401);
+        assert_eq!(edge.isolate().send(&get("/").cookie(copy)).status(), 401);
+    }
+    assert!(isolate.send(&get("/").cookie(&other)).is_forwarded());
+}
