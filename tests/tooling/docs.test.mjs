@@ -105,6 +105,11 @@ test("ARCHITECTURE.md has at most 150 lines, and a row for every dependency", ()
   for (const name of [...crates, ...Object.keys(devDependencies)]) assert.ok(architecture.includes(`\`${name}\``), `no row for ${name}`);
 });
 
+test("ARCHITECTURE.md's code map has every module", () => {
+  const map = tableRows(read("ARCHITECTURE.md"), "| module | what it does | what it does not know |").map(([modules]) => modules).join(" ");
+  for (const [, module] of read("src/lib.rs").matchAll(/^(?:pub )?mod (\w+);/gm)) assert.match(map, new RegExp(`\`${module}\``), module);
+});
+
 test("SECURITY.md has a row for every class that a test names, and every test that it names is there", () => {
   const tests = files("src/*.rs", "src/**/*.rs", "tests/*.rs", "tests/**/*.rs", "tests/**/*.test.mjs").map((file) => ({ name: path.basename(file), text: read(file) }));
   const ids = new Set();
