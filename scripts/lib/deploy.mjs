@@ -167,8 +167,13 @@ export function failOpenRoutes(routes, script) {
 async function reportFailOpenRoutes({ name }) {
   const { CLOUDFLARE_API_TOKEN: token, CLOUDFLARE_ZONE_ID: zone } = process.env;
   if (!token || !zone) return 0;
-  const response = await fetch(`https://api.cloudflare.com/client/v4/zones/${zone}/workers/routes`, { headers: { Authorization: `Bearer ${token}` } });
-  const answer = await response.json();
+  const base = process.env.CLOUDFLARE_API_BASE_URL ?? "https://api.cloudflare.com/client/v4";
+  const headers = { Authorization: `Bearer ${token}` };
+  const answer = await fetch(`${base}/zones/${zone}/workers/routes`, { headers, signal: AbortSignal.timeout(15_000) })
+    .then((response) => response.json())
+    .catch((error) => {
+      throw new StepFailed(`deployed, but whether the routes fail open could not be asked: ${error.cause?.message ?? error.message}`);
+    });
   if (!answer.success) throw new StepFailed(`deployed, but the routes could not be read: ${JSON.stringify(answer.errors)}`);
   const open = failOpenRoutes(answer.result, name);
   if (open.length > 0) throw new StepFailed(`deployed, but these routes FAIL OPEN, close them now: ${open.join(", ")}`);
