@@ -4,8 +4,13 @@ use std::borrow::Cow;
 
 use crate::config::Site;
 use crate::config::site::Source;
+use crate::config::tenant::Tenancy;
 use crate::query;
 use crate::request::Parts;
+use crate::token::api_token;
+
+/// The header in which an API token acts as a user.
+pub const API_KEY: &str = "x-api-key";
 
 /// The raw credentials of a request, by source. A source that the site does not take is empty.
 #[derive(Debug, Default)]
@@ -18,6 +23,12 @@ pub struct Presented<'a> {
     pub query: Vec<String>,
     /// The bearer token.
     pub bearer: Vec<&'a str>,
+    /// Tokens in headers that the site names.
+    pub header: Vec<&'a str>,
+    /// Our API tokens in `x-api-key`.
+    pub api_key: Vec<&'a str>,
+    /// In which tenant the request is.
+    pub tenancy: Tenancy<'a>,
     /// The query without the credential and without our own marker.
     pub clean_query: Option<Cow<'a, str>>,
     /// How often the browser has come back from the sign-in page without a credential.
@@ -28,8 +39,11 @@ pub struct Presented<'a> {
 
 /// Finds the credentials of `parts` at `site`.
 #[must_use]
-pub fn present<'a>(parts: &'a Parts, site: &Site) -> Presented<'a> {
-    let mut presented = Presented::default();
+pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
+    let mut presented = Presented {
+        tenancy: Tenancy::of(site, parts),
+        ..Presented::default()
+    };
     if let Some(header) = parts.header("cookie") {
         if site.takes(Source::Session) {
             presented.session = cookie_values(header, &site.session.cookie).collect();
@@ -46,6 +60,19 @@ pub fn present<'a>(parts: &'a Parts, site: &Site) -> Presented<'a> {
         presented
             .bearer
             .extend(parts.header("authorization").and_then(bearer));
+    }
+    if site.takes(Source::Header) {
+        let named = site.token_headers.iter().filter_map(|header| {
+            let value = parts.header(&header.name)?;
+            header.token(value)
+        });
+        presented.header.extend(named);
+    }
+    if site.takes(Source::ApiKey) {
+        let value = parts.header(API_KEY).map(str::trim);
+        // Other keys are between the client and the application.
+        let ours = value.filter(|value| value.starts_with(api_token::PREFIX));
+        presented.api_key.extend(ours);
     }
     if let Some(query) = parts.query() {
         read_query(&mut presented, site, query);

@@ -23,6 +23,8 @@ mod identity;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod kinds;
 #[cfg(test)]
 mod origin;

@@ -6,19 +6,16 @@ use std::rc::Rc;
 
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{Signature, SigningKey};
-use p256::elliptic_curve::sec1::ToEncodedPoint as _;
-use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 
 use edgeward::port::{
-    Body, Counter, Crypto, Entropy, Fault, KeyPage, KeyPair, Kv, Limit, Once, Pending, Platform,
+    Body, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Later,
+    Limit, Once, Outgoing, Pending, Platform,
 };
 use edgeward::time::{Seconds, Timestamp};
 use edgeward::token::alg::sha256;
+use edgeward::token::algorithm::Algorithm;
 
+use super::crypto;
 use super::shared::{Fate, KV_LAG, Lag, Shared, Verb, later};
 
 /// What one location remembers of the store, with the moment it was read.
@@ -35,6 +32,41 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
+        fetch: Box::new(MemoryFetch(Rc::clone(shared))),
+        later: Box::new(MemoryLater(Rc::clone(shared))),
+    }
+}
+
+/// Servers of others, by URL.
+struct MemoryFetch(Rc<Shared>);
+
+impl Fetch for MemoryFetch {
+    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
+        let fate = self.0.call(Verb::Fetch, request.url);
+        later(move || {
+            let answers = self.0.answers.borrow();
+            let found = answers.get(request.url).cloned();
+            match (fate, found) {
+                (Fate::Good, Some((status, body))) if body.len() <= request.limit => Ok(Incoming {
+                    status,
+                    headers: Vec::new(),
+                    body,
+                }),
+                _ => Err(Fault::Fetch),
+            }
+        })
+    }
+}
+
+struct MemoryLater(Rc<Shared>);
+
+impl Later for MemoryLater {
+    fn run(&self, work: Pending<'static, ()>) {
+        self.0.tasks.borrow_mut().push(work);
+    }
+
+    fn pause(&self, _: u32) -> Pending<'_, ()> {
+        later(|| ())
     }
 }
 
@@ -186,26 +218,21 @@ impl Once for MemoryOnce {
 struct NativeCrypto(Rc<Shared>, Seeded);
 
 impl Crypto for NativeCrypto {
-    fn generate(&self) -> Pending<'_, Result<KeyPair, Fault>> {
+    fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>> {
         let fate = self.0.call(Verb::Generate, "");
         later(move || {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Crypto);
             }
-            let mut scalar = [0_u8; 32];
-            self.1.fill(&mut scalar);
-            let secret = p256::SecretKey::from_slice(&scalar).unwrap();
-            let point = secret.public_key().to_encoded_point(false);
-            Ok(KeyPair {
-                private: secret.to_pkcs8_der().unwrap().as_bytes().to_vec(),
-                x: URL_SAFE_NO_PAD.encode(point.x().unwrap()),
-                y: URL_SAFE_NO_PAD.encode(point.y().unwrap()),
-            })
+            let mut seed = [0_u8; 32];
+            self.1.fill(&mut seed);
+            Ok(crypto::generate(algorithm, seed))
         })
     }
 
     fn sign<'a>(
         &'a self,
+        algorithm: Algorithm,
         private: &'a [u8],
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
@@ -214,9 +241,17 @@ impl Crypto for NativeCrypto {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Crypto);
             }
-            let key = SigningKey::from_pkcs8_der(private).map_err(|_| Fault::Crypto)?;
-            let signature: Signature = key.sign(message);
-            Ok(signature.to_bytes().to_vec())
+            crypto::sign(algorithm, private, message)
+        })
+    }
+
+    fn verify<'a>(&'a self, check: Check<'a>) -> Pending<'a, Result<bool, Fault>> {
+        let fate = self.0.call(Verb::Verify, "");
+        later(move || {
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Crypto);
+            }
+            Ok(crypto::verify(check))
         })
     }
 

@@ -25,10 +25,12 @@ pub enum Verb {
     Open,
     Allow,
     Body,
+    Verify,
+    Fetch,
 }
 
 impl Verb {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -41,6 +43,8 @@ impl Verb {
         Self::Open,
         Self::Allow,
         Self::Body,
+        Self::Verify,
+        Self::Fetch,
     ];
 }
 
@@ -92,6 +96,10 @@ pub struct Shared {
     pub claims: RefCell<BTreeMap<String, (String, Timestamp)>>,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
+    /// What other servers answer, by URL.
+    pub answers: RefCell<BTreeMap<String, (u16, Vec<u8>)>>,
+    /// What is to be done after an answer.
+    pub tasks: RefCell<Vec<Pending<'static, ()>>>,
     trouble: Cell<Trouble>,
     counted: Cell<usize>,
 }
