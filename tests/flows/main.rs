@@ -23,6 +23,8 @@ mod identity;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
+mod issuer_keys;
+#[cfg(test)]
 mod issuers;
 #[cfg(test)]
 mod kinds;
@@ -40,5 +42,7 @@ mod revocation;
 mod session;
 #[cfg(test)]
 mod template;
+#[cfg(test)]
+mod tenants;
 #[cfg(test)]
 mod users;
