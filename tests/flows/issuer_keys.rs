@@ -19,7 +19,11 @@ fn fetches(stage: &Stage) -> usize {
 }
 
 fn signed(stage: &Stage, key: &Private, kid: &str) -> String {
-    key.token(Algorithm::EdDsa, &json!({"kid": kid}), &stage.claims(&json!({})))
+    key.token(
+        Algorithm::EdDsa,
+        &json!({"kid": kid}),
+        &stage.claims(&json!({})),
+    )
 }
 
 /// Does what is to be done after answers.
@@ -37,10 +41,19 @@ fn keys_are_fetched_once_and_another_isolate_finds_them_in_the_store() {
     let stage = Stage::new(&json!({}), &json!({}));
     let isolate = stage.isolate();
     for _ in 0..3 {
-        assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+        assert!(
+            isolate
+                .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+                .is_forwarded()
+        );
         stage.edge.wait(1);
     }
-    assert!(stage.isolate().send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        stage
+            .isolate()
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
     assert_eq!(fetches(&stage), 1);
 }
 
@@ -48,20 +61,36 @@ fn keys_are_fetched_once_and_another_isolate_finds_them_in_the_store() {
 fn keys_are_refreshed_after_an_answer_before_their_time_is_over() {
     let stage = Stage::new(&json!({}), &json!({}));
     let isolate = stage.isolate();
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
     stage.edge.wait(440);
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
     assert_eq!(afterwards(&isolate), 0);
     stage.edge.wait(20);
     for _ in 0..3 {
-        assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+        assert!(
+            isolate
+                .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+                .is_forwarded()
+        );
         stage.edge.wait(1);
     }
     assert_eq!(fetches(&stage), 1, "nobody has waited for it");
     assert_eq!(afterwards(&isolate), 1);
     assert_eq!(fetches(&stage), 2);
     stage.edge.wait(300);
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
     assert_eq!(fetches(&stage), 2);
 }
 
@@ -69,11 +98,23 @@ fn keys_are_refreshed_after_an_answer_before_their_time_is_over() {
 fn a_key_that_is_new_is_asked_for_at_once() {
     let stage = Stage::new(&json!({}), &json!({}));
     let isolate = stage.isolate();
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
     let next = Private::new(KeyType::Ed25519, "next");
     stage.publish(&[(&stage.key, "k1"), (&next, "k2")]);
-    assert!(isolate.send(&by_bearer(&signed(&stage, &next, "k2"))).is_forwarded());
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &next, "k2")))
+            .is_forwarded()
+    );
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
     assert_eq!(fetches(&stage), 2);
 }
 
@@ -103,7 +144,11 @@ fn sec_24_unknown_keys_are_asked_for_once_in_a_cool_down() {
     }
     assert_eq!(fetches(&stage), 3);
     // Whoever has a good token notices nothing.
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
 }
 
 #[test]
@@ -133,7 +178,9 @@ fn sec_24_requests_at_once_share_one_fetch_and_all_get_the_right_answer() {
     let good = || signed(&stage, &stage.key, "k1");
     let distinct = |n: u64| {
         let claims = stage.claims(&json!({"jti": n.to_string()}));
-        stage.key.token(Algorithm::EdDsa, &json!({"kid": "k1"}), &claims)
+        stage
+            .key
+            .token(Algorithm::EdDsa, &json!({"kid": "k1"}), &claims)
     };
     assert_eq!(all_at_once((0..20).map(distinct).collect()), vec![true; 20]);
     assert_eq!(fetches(&stage), 1, "a cold isolate");
@@ -187,7 +234,10 @@ fn sec_25_keys_outlive_their_issuer_for_a_bounded_time() {
     assert_eq!(fetches(&stage), 2);
     assert!(send(&isolate).is_forwarded());
     assert_eq!(fetches(&stage), 2, "not asked again within the cool-down");
-    assert!(send(&stage.isolate()).is_forwarded(), "another isolate, by the store");
+    assert!(
+        send(&stage.isolate()).is_forwarded(),
+        "another isolate, by the store"
+    );
     // A key that nobody knows could be a new one.
     let next = Private::new(KeyType::Ed25519, "next");
     let seen = isolate.send(&by_bearer(&signed(&stage, &next, "k2")));
@@ -206,7 +256,9 @@ fn sec_23_a_key_that_was_withdrawn_ends_with_the_time_of_the_keys() {
     let stage = Stage::new(&json!({"keys_ttl": 60}), &json!({}));
     let isolate = stage.isolate();
     let claims = stage.claims(&json!({"exp": stage.edge.now().seconds() + 3000}));
-    let token = stage.key.token(Algorithm::EdDsa, &json!({"kid": "k1"}), &claims);
+    let token = stage
+        .key
+        .token(Algorithm::EdDsa, &json!({"kid": "k1"}), &claims);
     assert!(isolate.send(&by_bearer(&token)).is_forwarded());
     let next = Private::new(KeyType::Ed25519, "next");
     stage.publish(&[(&next, "k2")]);
@@ -221,7 +273,9 @@ fn sec_23_a_key_that_was_withdrawn_ends_with_the_time_of_the_keys() {
 fn sec_25_what_is_no_key_set_is_refused() {
     let stage = Stage::new(&json!({}), &json!({}));
     let good = json!({"keys": [stage.key.jwk(&json!({"kid": "k1"}))]}).to_string();
-    let mut too_many: Vec<Value> = (0..101).map(|n| stage.key.jwk(&json!({"kid": n.to_string()}))).collect();
+    let mut too_many: Vec<Value> = (0..101)
+        .map(|n| stage.key.jwk(&json!({"kid": n.to_string()})))
+        .collect();
     too_many.push(stage.key.jwk(&json!({"kid": "k1"})));
     for (status, body) in [
         (301, good.clone()),
@@ -250,20 +304,35 @@ fn sec_25_what_is_no_key_set_is_refused() {
 const DISCOVERY: &str = "https://id.example/.well-known/openid-configuration";
 
 fn by_discovery() -> Stage {
-    Stage::new(&json!({"jwks_url": null, "discovery_url": DISCOVERY}), &json!({}))
+    Stage::new(
+        &json!({"jwks_url": null, "discovery_url": DISCOVERY}),
+        &json!({}),
+    )
 }
 
 #[test]
 fn a_discovery_document_leads_to_the_keys() {
     let stage = by_discovery();
-    stage.answer(DISCOVERY, 200, &json!({"issuer": ISS, "jwks_uri": JWKS, "more": [1]}).to_string());
+    stage.answer(
+        DISCOVERY,
+        200,
+        &json!({"issuer": ISS, "jwks_uri": JWKS, "more": [1]}).to_string(),
+    );
     let isolate = stage.isolate();
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "k1"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
+            .is_forwarded()
+    );
     assert_eq!(fetches(&stage), 2);
     // For an unknown key the keys alone are asked for.
     let next = Private::new(KeyType::Ed25519, "next");
     stage.publish(&[(&next, "k2")]);
-    assert!(isolate.send(&by_bearer(&signed(&stage, &next, "k2"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &next, "k2")))
+            .is_forwarded()
+    );
     assert_eq!(fetches(&stage), 3);
 }
 
@@ -290,8 +359,14 @@ fn sec_25_a_discovery_document_of_another_or_to_a_private_place_is_refused() {
         let uri = document["jwks_uri"].as_str().unwrap_or_default();
         let good = json!({"keys": [stage.key.jwk(&json!({"kid": "k1"}))]}).to_string();
         stage.answer(uri, 200, &good);
-        let seen = stage.isolate().send(&by_bearer(&signed(&stage, &stage.key, "k1")));
-        assert_eq!((seen.status(), reason(&seen)), (503, NO_KEYS.into()), "{document}");
+        let seen = stage
+            .isolate()
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")));
+        assert_eq!(
+            (seen.status(), reason(&seen)),
+            (503, NO_KEYS.into()),
+            "{document}"
+        );
         assert_eq!(fetches(&stage), 1, "{document}");
     }
 }
@@ -299,14 +374,25 @@ fn sec_25_a_discovery_document_of_another_or_to_a_private_place_is_refused() {
 #[test]
 fn one_key_at_a_url_may_be_replaced_under_the_same_url() {
     let url = "https://keys.example/key.pem";
-    let stage = Stage::new(&json!({"jwks_url": null, "public_key_url": url}), &json!({}));
+    let stage = Stage::new(
+        &json!({"jwks_url": null, "public_key_url": url}),
+        &json!({}),
+    );
     let pem = |key: &Private| edgeward::token::der::to_pem(&key.spki());
     stage.answer(url, 200, &pem(&stage.key));
     let isolate = stage.isolate();
-    assert!(isolate.send(&by_bearer(&signed(&stage, &stage.key, "any"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &stage.key, "any")))
+            .is_forwarded()
+    );
     let next = Private::new(KeyType::Ed25519, "next");
     stage.answer(url, 200, &pem(&next));
-    assert!(isolate.send(&by_bearer(&signed(&stage, &next, "other"))).is_forwarded());
+    assert!(
+        isolate
+            .send(&by_bearer(&signed(&stage, &next, "other")))
+            .is_forwarded()
+    );
     assert_eq!(fetches(&stage), 2);
     let attacker = Private::new(KeyType::Ed25519, "attacker");
     for n in 0..50 {
@@ -315,9 +401,17 @@ fn one_key_at_a_url_may_be_replaced_under_the_same_url() {
     }
     assert_eq!(fetches(&stage), 2);
     let jwk = stage.key.jwk(&json!({"kid": "k"})).to_string();
-    let stage = Stage::new(&json!({"jwks_url": null, "public_key_url": url}), &json!({}));
+    let stage = Stage::new(
+        &json!({"jwks_url": null, "public_key_url": url}),
+        &json!({}),
+    );
     stage.answer(url, 200, &jwk);
-    assert!(stage.isolate().send(&by_bearer(&signed(&stage, &stage.key, "k"))).is_forwarded());
+    assert!(
+        stage
+            .isolate()
+            .send(&by_bearer(&signed(&stage, &stage.key, "k")))
+            .is_forwarded()
+    );
 }
 
 #[test]
@@ -328,10 +422,23 @@ fn a_store_that_fails_or_holds_nonsense_does_not_keep_the_keys_away() {
         assert!(stage.isolate().send(&by_bearer(&token)).is_forwarded());
         let key = {
             let values = stage.edge.shared.values.borrow();
-            values.keys().find(|key| key.starts_with("issuer_keys:")).unwrap().clone()
+            values
+                .keys()
+                .find(|key| key.starts_with("issuer_keys:"))
+                .unwrap()
+                .clone()
         };
-        let nonsense = if trouble == Trouble::None { r#"{"fetched_at":1,"document":"!!"}"# } else { "{" };
-        stage.edge.shared.values.borrow_mut().insert(key, (nonsense.into(), None));
+        let nonsense = if trouble == Trouble::None {
+            r#"{"fetched_at":1,"document":"!!"}"#
+        } else {
+            "{"
+        };
+        stage
+            .edge
+            .shared
+            .values
+            .borrow_mut()
+            .insert(key, (nonsense.into(), None));
         assert!(stage.isolate().send(&by_bearer(&token)).is_forwarded());
         assert_eq!(fetches(&stage), 2);
     }

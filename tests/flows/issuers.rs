@@ -179,7 +179,10 @@ fn every_claim_of_another_issuer_is_checked() {
         (json!({"exp": null}), missing),
         (json!({"iat": null}), missing),
         (json!({"exp": (now + 60).to_string()}), claims),
-        (json!({"exp": now - 30, "iat": now - 100}), "the token has expired"),
+        (
+            json!({"exp": now - 30, "iat": now - 100}),
+            "the token has expired",
+        ),
         (json!({"nbf": now + 31}), "the token is not valid yet"),
         (json!({"iat": now + 31}), "the token is not valid yet"),
         (

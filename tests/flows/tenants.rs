@@ -27,7 +27,10 @@ fn two(tenants: &Value, site: &Value) -> Two {
         "custom_headers": {"x-tenant": "tenant", "x-id": "id"},
         "query": {"single_use": false, "user_switch": "replace"},
     });
-    settings.as_object_mut().unwrap().extend(site.as_object().unwrap().clone());
+    settings
+        .as_object_mut()
+        .unwrap()
+        .extend(site.as_object().unwrap().clone());
     let mut all = bindings(&settings);
     let keys = [
         Private::new(Algorithm::EdDsa.key_type(), "one"),
@@ -43,7 +46,11 @@ fn two(tenants: &Value, site: &Value) -> Two {
     }
     let edge = Edge::with(all);
     let isolate = edge.isolate();
-    Two { edge, isolate, keys }
+    Two {
+        edge,
+        isolate,
+        keys,
+    }
 }
 
 impl Two {
@@ -77,7 +84,10 @@ fn kept_apart(two: &Two, into: impl Fn(Req, &str) -> Req) {
             seen.origin().header("x-id").unwrap().to_owned()
         })
         .collect();
-    assert_ne!(ids[0], ids[1], "the same address in two tenants is two users");
+    assert_ne!(
+        ids[0], ids[1],
+        "the same address in two tenants is two users"
+    );
     // A token of one in the other, remembered or not.
     for isolate in [&two.isolate, &two.edge.isolate()] {
         let token = two.token(0, &json!({"tenant_id": "one"}));
@@ -93,7 +103,11 @@ fn sessions_kept_apart(two: &Two, into: impl Fn(Req, &str) -> Req) {
     let arrived = into(open("/").cookie(&format!("{SSO}={token}")), "one");
     let session = two.isolate.send(&arrived).session().unwrap();
     for isolate in [&two.isolate, &two.edge.isolate()] {
-        assert!(isolate.send(&into(get("/x").cookie(&session), "one")).is_forwarded());
+        assert!(
+            isolate
+                .send(&into(get("/x").cookie(&session), "one"))
+                .is_forwarded()
+        );
         let seen = isolate.send(&into(get("/x").cookie(&session), "two"));
         assert_eq!(reason(&seen), OTHER);
     }
@@ -109,8 +123,12 @@ fn tenants_by_host_are_kept_apart() {
 
 #[test]
 fn tenants_by_header_are_kept_apart() {
-    let two = two(&json!({"by": "header", "header": "X-Tenant-ID", "groups": groups()}), &json!({}));
-    let into = |request: Req, name: &str| request.at("one.site.example").header("x-tenant-id", name);
+    let two = two(
+        &json!({"by": "header", "header": "X-Tenant-ID", "groups": groups()}),
+        &json!({}),
+    );
+    let into =
+        |request: Req, name: &str| request.at("one.site.example").header("x-tenant-id", name);
     kept_apart(&two, into);
     sessions_kept_apart(&two, into);
     // Who names none, or one that is not there, is nobody.
@@ -136,12 +154,26 @@ fn tenants_by_claim_are_kept_apart() {
     }
     assert_ne!(ids[0], ids[1]);
     // An issuer says nothing of a tenant that is not its own.
-    for (at, tenant) in [(0, json!("two")), (1, json!("one")), (0, json!("three")), (0, json!(null)), (0, json!(""))] {
+    for (at, tenant) in [
+        (0, json!("two")),
+        (1, json!("one")),
+        (0, json!("three")),
+        (0, json!(null)),
+        (0, json!("")),
+    ] {
         let token = two.token(at, &json!({"tenant_id": tenant}));
-        assert_eq!(reason(&two.isolate.send(&here(by_bearer(&token)))), OTHER, "{at} {tenant}");
+        assert_eq!(
+            reason(&two.isolate.send(&here(by_bearer(&token)))),
+            OTHER,
+            "{at} {tenant}"
+        );
     }
     let token = two.token(1, &json!({"tenant_id": "two"}));
-    let session = two.isolate.send(&here(open("/").cookie(&format!("{SSO}={token}")))).session().unwrap();
+    let session = two
+        .isolate
+        .send(&here(open("/").cookie(&format!("{SSO}={token}"))))
+        .session()
+        .unwrap();
     let seen = two.isolate.send(&here(get("/x").cookie(&session)));
     assert_eq!(seen.origin().header("x-tenant"), Some("two"));
 }
@@ -151,14 +183,41 @@ fn our_own_tokens_are_of_the_tenant_in_which_they_were_asked_for() {
     let two = two(&by_host(), &json!({}));
     let admin = two.edge.api_token(&[Scope::Admin]);
     let issue = |host: &str, body: Value| {
-        let call = crate::harness::request::req("POST", "/api/sso/token").api_token(&admin).json(&body).at(host);
+        let call = crate::harness::request::req("POST", "/api/sso/token")
+            .api_token(&admin)
+            .json(&body)
+            .at(host);
         two.isolate.send(&call)
     };
-    let token = issue("one.site.example", json!({"email": "anna@b.c"})).json()["token"].as_str().unwrap().to_owned();
-    assert!(two.isolate.send(&by_bearer(&token).at("one.site.example")).is_forwarded());
-    assert_eq!(reason(&two.isolate.send(&by_bearer(&token).at("two.site.example"))), OTHER);
-    assert_eq!(issue("one.site.example", json!({"email": "a@b.c", "tenant": "two"})).status(), 400);
-    assert_eq!(issue("one.site.example", json!({"email": "a@b.c", "tenant": "one"})).status(), 200);
+    let token = issue("one.site.example", json!({"email": "anna@b.c"})).json()["token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        two.isolate
+            .send(&by_bearer(&token).at("one.site.example"))
+            .is_forwarded()
+    );
+    assert_eq!(
+        reason(&two.isolate.send(&by_bearer(&token).at("two.site.example"))),
+        OTHER
+    );
+    assert_eq!(
+        issue(
+            "one.site.example",
+            json!({"email": "a@b.c", "tenant": "two"})
+        )
+        .status(),
+        400
+    );
+    assert_eq!(
+        issue(
+            "one.site.example",
+            json!({"email": "a@b.c", "tenant": "one"})
+        )
+        .status(),
+        200
+    );
 }
 
 #[test]
@@ -166,27 +225,89 @@ fn users_of_a_tenant_are_managed_with_its_name() {
     let two = two(&by_host(), &json!({}));
     let admin = two.edge.api_token(&[Scope::Admin]);
     let call = |method: &str, path: &str, body: &Value| {
-        let request = crate::harness::request::req(method, path).api_token(&admin).json(body).at("one.site.example");
+        let request = crate::harness::request::req(method, path)
+            .api_token(&admin)
+            .json(body)
+            .at("one.site.example");
         let seen = two.isolate.send(&request);
-        (seen.status(), if seen.body().is_empty() { Value::Null } else { seen.json() })
+        (
+            seen.status(),
+            if seen.body().is_empty() {
+                Value::Null
+            } else {
+                seen.json()
+            },
+        )
     };
-    let (status, one) = call("POST", "/api/sso/users", &json!({"email": "a@b.c", "tenant": "one"}));
+    let (status, one) = call(
+        "POST",
+        "/api/sso/users",
+        &json!({"email": "a@b.c", "tenant": "one"}),
+    );
     assert_eq!((status, &one["tenant"]), (201, &json!("one")));
-    assert_eq!(call("POST", "/api/sso/users", &json!({"email": "a@b.c", "tenant": "one"})).0, 409);
-    assert_eq!(call("POST", "/api/sso/users", &json!({"email": "a@b.c", "tenant": "two"})).0, 201);
-    assert_eq!(call("POST", "/api/sso/users", &json!({"email": "a@b.c"})).0, 201);
-    assert_eq!(call("POST", "/api/sso/users", &json!({"email": "a@b.c", "tenant": "T w"})).0, 400);
-    let found = |query: &str| call("GET", &format!("/api/sso/users?{query}"), &json!({})).1["users"].clone();
+    assert_eq!(
+        call(
+            "POST",
+            "/api/sso/users",
+            &json!({"email": "a@b.c", "tenant": "one"})
+        )
+        .0,
+        409
+    );
+    assert_eq!(
+        call(
+            "POST",
+            "/api/sso/users",
+            &json!({"email": "a@b.c", "tenant": "two"})
+        )
+        .0,
+        201
+    );
+    assert_eq!(
+        call("POST", "/api/sso/users", &json!({"email": "a@b.c"})).0,
+        201
+    );
+    assert_eq!(
+        call(
+            "POST",
+            "/api/sso/users",
+            &json!({"email": "a@b.c", "tenant": "T w"})
+        )
+        .0,
+        400
+    );
+    let found = |query: &str| {
+        call("GET", &format!("/api/sso/users?{query}"), &json!({})).1["users"].clone()
+    };
     assert_eq!(found("email=a@b.c&tenant=one")[0]["id"], one["id"]);
     assert_eq!(found("email=a@b.c")[0]["tenant"], Value::Null);
     assert_eq!(found("email=a@b.c&tenant=three"), json!([]));
     let id = one["id"].as_str().unwrap();
     // A user stays in its tenant, and moves within it.
-    assert_eq!(call("PATCH", &format!("/api/sso/users/{id}"), &json!({"tenant": "two"})).0, 400);
-    assert_eq!(call("PATCH", &format!("/api/sso/users/{id}"), &json!({"email": "new@b.c"})).0, 200);
+    assert_eq!(
+        call(
+            "PATCH",
+            &format!("/api/sso/users/{id}"),
+            &json!({"tenant": "two"})
+        )
+        .0,
+        400
+    );
+    assert_eq!(
+        call(
+            "PATCH",
+            &format!("/api/sso/users/{id}"),
+            &json!({"email": "new@b.c"})
+        )
+        .0,
+        200
+    );
     assert_eq!(found("email=new@b.c&tenant=one")[0]["id"], one["id"]);
     assert_eq!(found("email=a@b.c&tenant=one"), json!([]));
-    assert_eq!(call("DELETE", &format!("/api/sso/users/{id}"), &json!({})).0, 204);
+    assert_eq!(
+        call("DELETE", &format!("/api/sso/users/{id}"), &json!({})).0,
+        204
+    );
     assert_eq!(found("email=new@b.c&tenant=one"), json!([]));
 }
 
@@ -200,12 +321,23 @@ fn a_user_without_a_tenant_is_nobody_where_there_are_tenants_and_the_other_way_r
     // The audience is the first host in both, so the tokens would count but for the tenant.
     let admin = two.edge.api_token(&[Scope::Admin]);
     let call = |isolate: &Isolate| {
-        let call = crate::harness::request::req("POST", "/api/sso/token").api_token(&admin).json(&json!({"email": "anna@b.c"})).at("one.site.example");
-        isolate.send(&call).json()["token"].as_str().unwrap().to_owned()
+        let call = crate::harness::request::req("POST", "/api/sso/token")
+            .api_token(&admin)
+            .json(&json!({"email": "anna@b.c"}))
+            .at("one.site.example");
+        isolate.send(&call).json()["token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let plain = plain.isolate();
     let (of_none, of_one) = (call(&plain), call(&two.isolate));
-    for (isolate, token, good) in [(&plain, &of_none, true), (&two.isolate, &of_one, true), (&plain, &of_one, false), (&two.isolate, &of_none, false)] {
+    for (isolate, token, good) in [
+        (&plain, &of_none, true),
+        (&two.isolate, &of_one, true),
+        (&plain, &of_one, false),
+        (&two.isolate, &of_none, false),
+    ] {
         let seen = isolate.send(&by_bearer(token).at("one.site.example"));
         assert_eq!(seen.is_forwarded(), good);
         if !good {

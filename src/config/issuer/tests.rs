@@ -14,7 +14,10 @@ fn with_text(text: &str) -> Bindings {
     let mut all = bindings(r#"{"issuers": ["id"]}"#);
     all.insert("EDGEWARD_ISSUER_ID".into(), text.into());
     all.insert("ISSUER_SECRET".into(), SECRET.into());
-    all.insert("SHORT_SECRET".into(), "q3Jb0pXv9sLw2mZr7tKc5nYd8fHg1aEu".into());
+    all.insert(
+        "SHORT_SECRET".into(),
+        "q3Jb0pXv9sLw2mZr7tKc5nYd8fHg1aEu".into(),
+    );
     all.insert("WEAK_SECRET".into(), "a".repeat(64));
     all
 }
@@ -52,7 +55,10 @@ fn issuer(settings: &Value) -> Rc<Issuer> {
 fn a_good_table_has_no_error_and_these_defaults() {
     let issuer = issuer(&json!({}));
     assert_eq!(issuer.name, "id");
-    assert_eq!((issuer.leeway, issuer.max_lifetime), (Seconds(30), Seconds(86_400)));
+    assert_eq!(
+        (issuer.leeway, issuer.max_lifetime),
+        (Seconds(30), Seconds(86_400))
+    );
     assert!(issuer.email_verified && !issuer.create_users && !issuer.grant_staff);
     assert!(issuer.grant_roles.is_empty());
     let Keys::Remote(remote) = &issuer.keys else {
@@ -68,13 +74,22 @@ fn a_good_table_has_no_error_and_these_defaults() {
 #[test]
 fn every_key_source_is_taken_alone() {
     let pem = crate::token::der::to_pem(&crate::token::der::spki(KeyType::Ed25519, &[7; 32]));
-    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"});
+    let jwk =
+        json!({"kty": "OKP", "crv": "Ed25519", "x": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"});
     let sources = [
         ("secret", json!("ISSUER_SECRET"), "HS256"),
         ("secret", json!(["ISSUER_SECRET", "SHORT_SECRET"]), "HS256"),
         ("jwks_url", json!("https://id.example/jwks"), "ES512"),
-        ("discovery_url", json!("https://id.example/.well-known/openid-configuration"), "PS256"),
-        ("public_key_url", json!("https://id.example:8443/key?x=1"), "RS256"),
+        (
+            "discovery_url",
+            json!("https://id.example/.well-known/openid-configuration"),
+            "PS256",
+        ),
+        (
+            "public_key_url",
+            json!("https://id.example:8443/key?x=1"),
+            "RS256",
+        ),
         ("public_key", json!(pem), "EdDSA"),
         ("public_key", jwk, "EdDSA"),
     ];
@@ -82,7 +97,11 @@ fn every_key_source_is_taken_alone() {
         let mut settings = json!({"jwks_url": null, "algorithms": [algorithm]});
         settings[name] = value.clone();
         assert_eq!(errors(&with(&settings)), [], "{settings}");
-        let second = if *name == "jwks_url" { "discovery_url" } else { "jwks_url" };
+        let second = if *name == "jwks_url" {
+            "discovery_url"
+        } else {
+            "jwks_url"
+        };
         settings[second] = json!("https://id.example/x");
         let found = errors(&with(&settings));
         assert_eq!(found[0].0, "EDGEWARD_ISSUER_ID.secret", "{settings}");
@@ -116,7 +135,10 @@ fn every_wrong_setting_is_named_by_its_path() {
         (json!({"required_claims": ["a b"]}), "required_claims"),
         (json!({"jwks_url": "http://id.example/jwks"}), "jwks_url"),
         (json!({"jwks_url": "https://127.0.0.1/jwks"}), "jwks_url"),
-        (json!({"loopback_origin": "http://id.example"}), "loopback_origin"),
+        (
+            json!({"loopback_origin": "http://id.example"}),
+            "loopback_origin",
+        ),
         (json!({"keys_ttl": 59}), "keys_ttl"),
         (json!({"keys_stale": 599}), "keys_stale"),
         (json!({"keys_stale": 604_801}), "keys_stale"),
@@ -125,9 +147,18 @@ fn every_wrong_setting_is_named_by_its_path() {
         (json!({"claims": {"email": ""}}), "claims"),
         (json!({"defaults": {"email": "x"}}), "defaults.email"),
         (json!({"defaults": {"roles": ["admin"]}}), "defaults.roles"),
-        (json!({"defaults": {"tenant": ["a", "b"]}}), "defaults.tenant"),
-        (json!({"unverified_email_reason": ""}), "unverified_email_reason"),
-        (json!({"unverified_email_reason": true}), "unverified_email_reason"),
+        (
+            json!({"defaults": {"tenant": ["a", "b"]}}),
+            "defaults.tenant",
+        ),
+        (
+            json!({"unverified_email_reason": ""}),
+            "unverified_email_reason",
+        ),
+        (
+            json!({"unverified_email_reason": true}),
+            "unverified_email_reason",
+        ),
         (json!({"subject_domain": "a@b"}), "subject_domain"),
         (json!({"grant_roles": ["a,b"]}), "grant_roles"),
         (json!({"grant_roles": "admin"}), "grant_roles"),
@@ -148,12 +179,24 @@ fn every_wrong_setting_is_named_by_its_path() {
 #[test]
 fn sec_14_a_shared_secret_is_long_random_and_not_one_of_ours() {
     for (name, algorithms, error) in [
-        ("MISSING", json!(["HS256"]), Some("is no secret of this Worker")),
-        ("EDGEWARD_TOKEN_SECRET_1", json!(["HS256"]), Some("secret of Edgeward")),
+        (
+            "MISSING",
+            json!(["HS256"]),
+            Some("is no secret of this Worker"),
+        ),
+        (
+            "EDGEWARD_TOKEN_SECRET_1",
+            json!(["HS256"]),
+            Some("secret of Edgeward"),
+        ),
         ("WEAK_SECRET", json!(["HS256"]), Some("not random")),
         ("SHORT_SECRET", json!(["HS256"]), None),
         ("SHORT_SECRET", json!(["HS384"]), Some("shorter than 48")),
-        ("SHORT_SECRET", json!(["HS256", "HS512"]), Some("shorter than 64")),
+        (
+            "SHORT_SECRET",
+            json!(["HS256", "HS512"]),
+            Some("shorter than 64"),
+        ),
         ("ISSUER_SECRET", json!(["HS512"]), None),
     ] {
         let settings = json!({"jwks_url": null, "secret": name, "algorithms": algorithms});
@@ -215,7 +258,12 @@ fn sec_25_only_public_names_are_asked_for_keys() {
     }
     let here = Some("http://127.0.0.1:9000");
     assert!(fetchable_host("http://127.0.0.1:9000/jwks", here).is_some());
-    for other in ["http://127.0.0.1:9001/jwks", "https://127.0.0.1:9000/jwks", "http://127.0.0.2:9000/", "http://localhost:9000/"] {
+    for other in [
+        "http://127.0.0.1:9001/jwks",
+        "https://127.0.0.1:9000/jwks",
+        "http://127.0.0.2:9000/",
+        "http://localhost:9000/",
+    ] {
         assert!(fetchable_host(other, here).is_none(), "{other}");
     }
     // Not one of our own hosts: that would be asking ourselves.
@@ -232,7 +280,12 @@ fn a_site_names_issuers_that_are_there_and_differ() {
         Config::parse(&all).err().unwrap_or_default()
     };
     assert_eq!(site(r#"["id"]"#), []);
-    for bad in [r#"["nobody"]"#, r#"["ID"]"#, r#"["id", "same"]"#, r#"["id", "id"]"#] {
+    for bad in [
+        r#"["nobody"]"#,
+        r#"["ID"]"#,
+        r#"["id", "same"]"#,
+        r#"["id", "id"]"#,
+    ] {
         let found = site(bad);
         assert_eq!(found[0].path, "EDGEWARD_SITE_APP.issuers", "{bad}");
     }
@@ -240,9 +293,13 @@ fn a_site_names_issuers_that_are_there_and_differ() {
 
 #[test]
 fn secrets_are_not_shown() {
-    let issuer = issuer(&json!({"jwks_url": null, "secret": "ISSUER_SECRET", "algorithms": ["HS256"]}));
+    let issuer =
+        issuer(&json!({"jwks_url": null, "secret": "ISSUER_SECRET", "algorithms": ["HS256"]}));
     let shown = format!("{issuer:?}");
-    assert!(!shown.contains(SECRET) && !shown.contains("75, 100"), "{shown}");
+    assert!(
+        !shown.contains(SECRET) && !shown.contains("75, 100"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -252,7 +309,10 @@ fn tenants_are_checked() {
         let mut all = bindings(&site.to_string());
         all.insert("EDGEWARD_ISSUER_ID".into(), table(&json!({})).to_string());
         let found = Config::parse(&all).err().unwrap_or_default();
-        found.into_iter().map(|error| error.path).collect::<Vec<_>>()
+        found
+            .into_iter()
+            .map(|error| error.path)
+            .collect::<Vec<_>>()
     };
     let one = json!({"issuers": ["id"]});
     let host = |name: &str| json!({"issuers": ["id"], "hosts": [name]});
@@ -267,18 +327,43 @@ fn tenants_are_checked() {
         (json!({"groups": {"one": one}}), "by"),
         (json!({"by": "claim"}), "groups"),
         (json!({"by": "claim", "groups": {}}), "groups"),
-        (json!({"by": "claim", "header": "x", "groups": {"one": one}}), "header"),
+        (
+            json!({"by": "claim", "header": "x", "groups": {"one": one}}),
+            "header",
+        ),
         (json!({"by": "header", "groups": {"one": one}}), "header"),
         (json!({"by": "claim", "groups": {"One": one}}), "groups.One"),
-        (json!({"by": "claim", "groups": {"one": {"issuers": ["x"]}}}), "groups.one.issuers"),
-        (json!({"by": "claim", "groups": {"one": host("a.example")}}), "groups.one.hosts"),
-        (json!({"by": "host", "groups": {"one": host("a.example"), "two": one}}), "groups.two.hosts"),
-        (json!({"by": "host", "groups": {"one": host("a.example")}}), "groups"),
-        (json!({"by": "host", "groups": {"one": host("a.example"), "two": host("a.example")}}), "groups.two.hosts"),
-        (json!({"by": "host", "groups": {"one": host("c.example")}}), "groups.one.hosts"),
+        (
+            json!({"by": "claim", "groups": {"one": {"issuers": ["x"]}}}),
+            "groups.one.issuers",
+        ),
+        (
+            json!({"by": "claim", "groups": {"one": host("a.example")}}),
+            "groups.one.hosts",
+        ),
+        (
+            json!({"by": "host", "groups": {"one": host("a.example"), "two": one}}),
+            "groups.two.hosts",
+        ),
+        (
+            json!({"by": "host", "groups": {"one": host("a.example")}}),
+            "groups",
+        ),
+        (
+            json!({"by": "host", "groups": {"one": host("a.example"), "two": host("a.example")}}),
+            "groups.two.hosts",
+        ),
+        (
+            json!({"by": "host", "groups": {"one": host("c.example")}}),
+            "groups.one.hosts",
+        ),
         (json!({"by": "claim", "x": 1, "groups": {"one": one}}), "x"),
     ] {
         let path = format!("EDGEWARD_SITE_APP.tenants.{path}");
-        assert!(site(bad.clone()).contains(&path), "{bad}: {:?}", site(bad));
+        assert!(
+            site(bad.clone()).contains(&path),
+            "{bad}: {:?}",
+            site(bad.clone())
+        );
     }
 }
