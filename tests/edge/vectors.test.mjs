@@ -24,7 +24,10 @@ const EXCEPTIONS = {
   "signature 351": "the same with key_ops",
   "signature 372": "a stray ? in base64url: two readers must not read two things",
   "signature 373": "the same in another part",
+  ...Object.fromEntries(["signature 348", "signature 352", `rfc7520 4_4.hmac-sha2_integrity_protection.json`].map((id) => [id, "the secret stands in a public document, so a configuration with it serves nobody"])),
+  ...Object.fromEntries([357, 358, 359, 376, 377].map((id) => [`signature ${id}`, "the secret is 32 zero bytes, so a configuration with it serves nobody"])),
 };
+// The same code verifies those of the last two sorts natively: tests/flows/vectors.rs.
 
 if (!FOLDER) {
   test("the published vectors are left out: EDGEWARD_VECTORS names no folder", (t) => t.diagnostic("left out"));
@@ -49,7 +52,9 @@ function vectors() {
     const { kty, d, ...key } = Array.isArray(input.key) ? {} : input.key;
     const publicOnly = Object.fromEntries(Object.entries(key).filter(([name]) => !["p", "q", "dp", "dq", "qi"].includes(name)));
     const compact = output.compact;
-    if (compact) groups.push({ keys: [{ kty, ...publicOnly }], tests: [{ id: `rfc7520 ${file}`, jws: compact, valid: true }] });
+    // One of them has its content elsewhere.
+    const valid = compact !== undefined && !compact.includes("..");
+    if (compact) groups.push({ keys: [{ kty, ...publicOnly }], tests: [{ id: `rfc7520 ${file}`, jws: compact, valid }] });
     // JSON serialisations, unprotected headers and detached contents are forms that are not taken.
     const others = [output.json, output.json_flat, output.compact_detached].filter(Boolean).map((form) => (typeof form === "string" ? form : JSON.stringify(form)));
     if (kty) others.forEach((jws, n) => groups.push({ keys: [{ kty, ...publicOnly }], tests: [{ id: `rfc7520 ${file} other form ${n}`, jws, valid: false }] }));

@@ -374,7 +374,7 @@ fn sec_26_what_is_remembered_is_judged_again() {
     isolate.admin(&admin, "POST", &format!("{path}/logout"), &json!({}));
     assert_eq!(
         reason(&isolate.send(&by_bearer(&token))),
-        "the session was ended"
+        "the token has expired"
     );
     stage.edge.wait(1);
     let token = stage.token(&json!({}));

@@ -46,3 +46,5 @@ mod template;
 mod tenants;
 #[cfg(test)]
 mod users;
+#[cfg(test)]
+mod vectors;
