@@ -113,6 +113,18 @@ impl Algorithm {
         }
     }
 
+    /// How long its signatures are, in bytes, where that does not depend on the key (RFC 7518 §3.4,
+    /// RFC 8032 §5.1.6).
+    #[must_use]
+    pub const fn signature_length(self) -> Option<usize> {
+        match self {
+            Self::Es256 | Self::EdDsa => Some(64),
+            Self::Es384 => Some(96),
+            Self::Es512 => Some(132),
+            _ => None,
+        }
+    }
+
     /// The HMAC algorithm, if it is one.
     #[must_use]
     pub const fn hmac(self) -> Option<HmacAlgorithm> {

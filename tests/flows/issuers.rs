@@ -749,3 +749,30 @@ fn a_site_without_issuers_takes_no_token_of_another() {
     assert_eq!(edge.isolate().send(&by_bearer(&token)).status(), 401);
     assert!(Config::parse(&with_issuer(&json!({}), &json!({}))).is_ok());
 }
+
+#[test]
+fn sec_27_a_link_with_a_token_of_another_issuer_works_once() {
+    let stage = Stage::new(&json!({}), &json!({}));
+    let isolate = stage.isolate();
+    let link = format!("/x?token={}", stage.token(&json!({})));
+    let first = isolate.send(&open(&link));
+    assert_eq!(first.status(), 303);
+    assert!(first.session().is_some());
+    for again in [
+        isolate.send(&open(&link)),
+        stage.isolate().send(&open(&link)),
+    ] {
+        assert_eq!(reason(&again), "the link has been used");
+        assert!(again.session().is_none());
+    }
+    // Another token of the same `jti` is another link; one that is too old is none.
+    let other = stage.token(&json!({"x": 1}));
+    assert_eq!(
+        isolate.send(&open(&format!("/x?token={other}"))).status(),
+        303
+    );
+    let late = stage.token(&json!({"exp": stage.edge.now().seconds() + 3000}));
+    stage.edge.wait(300);
+    let seen = isolate.send(&open(&format!("/x?token={late}")));
+    assert_eq!(reason(&seen), "the link is too old");
+}

@@ -87,6 +87,13 @@ impl UntrustedJws<'_> {
         if !key.is_for(algorithm) {
             return Err(TokenError::Algorithm);
         }
+        let length = self.signature.len();
+        if algorithm
+            .signature_length()
+            .is_some_and(|right| right != length)
+        {
+            return Err(TokenError::Signature);
+        }
         let check = Check {
             algorithm,
             key: key.spki(),
