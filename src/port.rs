@@ -132,7 +132,7 @@ pub struct Check<'a> {
 
 /// What `WebCrypto` does for us: everything asymmetric. Private operations never run in Wasm.
 pub trait Crypto {
-    /// Makes a key pair for ES256, RS256 or EdDSA.
+    /// Makes a key pair for ES256, RS256 or `EdDSA`.
     fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>>;
     /// Signs `message`; the signature is in the form that JWS gives it (RFC 7518 §3).
     fn sign<'a>(

@@ -325,6 +325,9 @@ fn is_foreign(at: Place<'_>, credential: &str) -> Result<bool, TokenError> {
     Ok(!jws::UntrustedJws::parse(credential)?.names_our_kind())
 }
 
+/// When an API token ends that has no end: the last second of the year 9999.
+const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);
+
 /// The API token behind `x-api-key`, as the user that it acts as.
 async fn acting(
     world: &World,
@@ -338,7 +341,7 @@ async fn acting(
     let _ = ApiTokens(kv).note_use(&token.id, now).await;
     Ok(ActingClaims {
         user: token.acts_as.ok_or(TokenError::ApiToken)?,
-        expires_at: token.expires_at.unwrap_or(Timestamp::from_millis(u64::MAX)),
+        expires_at: token.expires_at.unwrap_or(NO_END),
         read_at: now,
     })
 }

@@ -81,9 +81,10 @@ pub struct RawGroup {
 }
 
 /// In which tenant a request is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Tenancy<'a> {
     /// The site has no tenants.
+    #[default]
     None,
     /// In this one.
     In(&'a Group),
@@ -91,12 +92,6 @@ pub enum Tenancy<'a> {
     ByClaim(&'a Tenants),
     /// In none that we know: nobody can be signed in.
     Unknown,
-}
-
-impl Default for Tenancy<'_> {
-    fn default() -> Self {
-        Self::None
-    }
 }
 
 impl<'a> Tenancy<'a> {

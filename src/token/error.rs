@@ -65,7 +65,7 @@ pub enum TokenError {
     /// The session was ended: a sign-out, or all sessions of the user.
     #[error("the session was ended")]
     Ended,
-    /// An address that the issuer has not verified (OpenID Connect Core 1.0 §5.1).
+    /// An address that the issuer has not verified (`OpenID` Connect Core 1.0 §5.1).
     #[error("the token's address is not verified")]
     EmailUnverified,
     /// The credential is of another tenant, or the request is in none.

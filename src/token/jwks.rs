@@ -283,7 +283,7 @@ fn known(world: &World, remote: &Remote, published: &Published) -> Option<Known>
     })
 }
 
-/// `jwks_uri` of a discovery document, when it is that of this very issuer (OpenID Connect
+/// `jwks_uri` of a discovery document, when it is that of this very issuer (`OpenID` Connect
 /// Discovery 1.0 §4.3).
 fn discovered(document: &[u8], remote: &Remote) -> Option<String> {
     let document: StrictObject = serde_json::from_slice(document).ok()?;

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// Called valid, and refused here: a stray `?` in base64url. Two readers must not read two things.
 const EXCEPTIONS: [u64; 2] = [372, 373];
 
+/// Called invalid for a padding that is not in them: they are, byte for byte, a vector that is valid.
+const SAME_AS_VALID: [u64; 2] = [367, 370];
+
 fn accepts(jws: &str, algorithm: Algorithm, secret: Vec<u8>) -> bool {
     let Ok(token) = UntrustedJws::parse(jws) else {
         return false;
@@ -40,8 +43,17 @@ fn published_hmac_vectors_come_out_as_they_should() {
         let algorithm = Algorithm::named(key["alg"].as_str().unwrap()).unwrap();
         for test in group["tests"].as_array().unwrap() {
             let id = test["tcId"].as_u64().unwrap();
-            let valid = test["result"] == "valid" && !EXCEPTIONS.contains(&id);
             let jws = test["jws"].as_str().unwrap();
+            let tests = group["tests"].as_array().unwrap();
+            let twin = tests
+                .iter()
+                .any(|other| other["jws"] == jws && other["result"] == "valid");
+            assert_eq!(
+                twin && test["result"] != "valid",
+                SAME_AS_VALID.contains(&id),
+                "{id}"
+            );
+            let valid = twin && !EXCEPTIONS.contains(&id);
             assert_eq!(accepts(jws, algorithm, secret.clone()), valid, "{id}");
             seen += 1;
         }

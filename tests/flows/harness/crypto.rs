@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use edgeward::port::{Check, Fault, KeyPair};
+use edgeward::port::{Check, KeyPair};
 use edgeward::token::alg::sha256;
 use edgeward::token::algorithm::{Algorithm, KeyType};
 use edgeward::token::der;
@@ -48,8 +48,8 @@ pub fn generate(algorithm: Algorithm, seed: [u8; 32]) -> KeyPair {
 }
 
 /// Signs as `WebCrypto` does.
-pub fn sign(algorithm: Algorithm, private: &[u8], message: &[u8]) -> Result<Vec<u8>, Fault> {
-    Ok(Private::read(algorithm.key_type(), private).sign(algorithm, message))
+pub fn sign(algorithm: Algorithm, private: &[u8], message: &[u8]) -> Vec<u8> {
+    Private::read(algorithm.key_type(), private).sign(algorithm, message)
 }
 
 /// Checks as `WebCrypto` does.

@@ -241,7 +241,7 @@ impl Crypto for NativeCrypto {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Crypto);
             }
-            crypto::sign(algorithm, private, message)
+            Ok(crypto::sign(algorithm, private, message))
         })
     }
 
