@@ -229,17 +229,20 @@ async fn with_last_use(call: &Call<'_>, token: &ApiToken) -> Result<Value, Fault
 /// What is shown of a token. Nothing of its secret, nor of the hash beyond the id.
 #[must_use]
 pub fn view(token: &ApiToken, last_used: Option<Timestamp>) -> Value {
-    json!({
+    let mut view = json!({
         "id": token.id.as_str(),
         "name": token.name.as_str(),
         "scopes": token.scopes,
         "issue_for": token.issue_for,
-        "acts_as": token.acts_as,
         "active": token.active,
         "created_at": token.created_at.seconds(),
         "created_by": token.created_by,
         "expires_at": token.expires_at.map(Timestamp::seconds),
         "last_used_at": last_used.map(Timestamp::seconds),
         "revoked_at": token.revoked_at.map(Timestamp::seconds),
-    })
+    });
+    if let (Some(user), Some(members)) = (&token.acts_as, view.as_object_mut()) {
+        members.insert("acts_as".into(), json!(user));
+    }
+    view
 }

@@ -475,7 +475,7 @@ fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
 /// What is shown of a user.
 #[must_use]
 pub fn view(user: &User) -> Value {
-    json!({
+    let mut view = json!({
         "id": user.id.as_str(),
         "email": user.email.as_str(),
         "username": user.username.as_str(),
@@ -485,9 +485,12 @@ pub fn view(user: &User) -> Value {
         "staff": user.staff,
         "superuser": user.superuser,
         "roles": user.roles,
-        "tenant": user.tenant,
         "sessions_valid_after": user.sessions_valid_after.map(Timestamp::seconds),
         "created_at": user.created_at.seconds(),
         "updated_at": user.updated_at.seconds(),
-    })
+    });
+    if let (Some(tenant), Some(members)) = (&user.tenant, view.as_object_mut()) {
+        members.insert("tenant".into(), json!(tenant));
+    }
+    view
 }

@@ -8,6 +8,9 @@ import { newSecret, startWorld } from "./lib/world.mjs";
 /** An issuer that an example names and another example describes. */
 const OTHER = (name) => ({ issuer: `https://${name}.example.com`, audience: "app", algorithms: ["ES256"], jwks_url: "https://id.example.com/jwks" });
 
+/** What a site has that an example does not show. */
+const PLAIN = { sources: ["bearer"], sso_cookie: undefined, query: undefined };
+
 for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
   const examples = [...readFileSync(new URL(`../../${file}`, import.meta.url), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => text);
   test(`every configuration in ${file} works`, async () => {
@@ -15,7 +18,7 @@ for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
     for (const example of examples) {
       const { EDGEWARD = {}, ...tables } = parseToml(example).vars;
       const of = (prefix) => Object.entries(tables).filter(([name]) => name.startsWith(prefix));
-      const sites = Object.fromEntries(of("EDGEWARD_SITE_").map(([name, settings]) => [name.slice(14), { sso_cookie: undefined, query: undefined, sources: ["bearer"], ...settings }]));
+      const sites = Object.fromEntries(of("EDGEWARD_SITE_").map(([name, settings]) => [name.slice(14), { ...(file === "docs/issuers.md" ? PLAIN : {}), ...settings }]));
       const issuers = Object.fromEntries(of("EDGEWARD_ISSUER_"));
       if (of("EDGEWARD_SITE_").length === 0) sites.APP = { issuers: Object.keys(issuers).map((name) => name.slice(16).toLowerCase()) };
       for (const { issuers: named = [], tenants } of Object.values(sites)) {
