@@ -11,6 +11,7 @@ use std::borrow::Cow;
 
 use crate::access::Grant;
 use crate::config::Site;
+use crate::cors;
 use crate::path::CanonicalPath;
 use crate::request::Parts;
 use mutate::HeaderChanges;
@@ -26,6 +27,7 @@ use mutate::HeaderChanges;
 ///     identified: true,
 ///     uncached: false,
 ///     resolve_override: None,
+///     answer: String::new(),
 /// };
 /// ```
 ///
@@ -40,6 +42,7 @@ pub struct Forward {
     identified: bool,
     uncached: bool,
     resolve_override: Option<String>,
+    answer: String,
 }
 
 impl Forward {
@@ -65,6 +68,12 @@ impl Forward {
     #[must_use]
     pub const fn uncached(&self) -> bool {
         self.uncached
+    }
+
+    /// What becomes of the headers of the origin's answer (see [`cors::of_the_answer`]).
+    #[must_use]
+    pub fn answer(&self) -> &str {
+        &self.answer
     }
 
     /// The host to connect to, when the URL names the public one, so that the origin sees that.
@@ -106,6 +115,7 @@ pub fn prepare(
         identified: grant.principal().is_some(),
         uncached: grant.principal().is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
+        answer: cors::of_the_answer(site, parts),
     }
 }
 

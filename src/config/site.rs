@@ -5,10 +5,13 @@ use std::rc::Rc;
 use serde::Deserialize;
 
 use super::Bindings;
+use super::cors::{self, Cors};
 use super::issuer::Issuer;
-use super::raw::{RawSite, RawSsoCookie, RawTokenHeader, RawUnauthenticated, Reader};
+use super::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
+use super::rules;
 use super::tenant::Tenants;
-use crate::access::{Anonymous, Rule};
+use crate::access::Rules;
+use crate::access::requirement::Gives;
 use crate::origin::mutate::{SET_ALWAYS, headers_of};
 use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
@@ -32,14 +35,16 @@ pub struct Site {
     /// Where credentials are looked for, in this order.
     pub sources: Vec<Source>,
     /// Who may pass.
-    pub rule: Rule,
+    pub rules: Rules,
+    /// Which pages of other origins may read answers.
+    pub cors: Option<Cors>,
     /// Where the application signs people in.
     pub login: Option<Login>,
     /// Where a browser goes after signing out.
     pub logout_url: Option<String>,
     /// Other origins whose pages may act with this site's cookies.
     pub trusted_origins: Vec<String>,
-    /// Origins that may frame our own pages.
+    /// Origins that may frame our own pages and the origin's.
     pub frame_ancestors: Vec<String>,
     /// Whether a token for an unknown address makes a user.
     pub auto_create_users: bool,
@@ -100,6 +105,7 @@ impl std::fmt::Debug for UpstreamCredential {
 
 /// Where a credential can be.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, serde::Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Our own cookie.
@@ -118,6 +124,7 @@ pub enum Source {
 
 /// The `Host` that the origin sees.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostHeader {
     /// The upstream's.
@@ -128,6 +135,7 @@ pub enum HostHeader {
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SameSite {
     /// `Strict`.
@@ -140,6 +148,7 @@ pub enum SameSite {
 
 /// What a link of another user does while someone is signed in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UserSwitch {
     /// Asks first, unless the link was followed on this site itself.
@@ -150,6 +159,7 @@ pub enum UserSwitch {
 
 /// A known set of identity headers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
@@ -273,18 +283,21 @@ impl Site {
             .unwrap_or_default();
         let audience = reader.or("audience", raw.audience, first_host);
         let sources = read_sources(reader, raw.sources);
-        let unauthenticated = reader.required("unauthenticated", raw.unauthenticated);
         let return_parameter = reader.or(
             "return_parameter",
             raw.return_parameter,
             "return_to".to_owned(),
         );
         let login_url = read_url(reader, "login_url", raw.login_url);
-        reader.check(
-            "login_url",
-            unauthenticated != Some(RawUnauthenticated::Login) || login_url.is_some(),
-            "is required with unauthenticated = \"login\"",
-        );
+        let cors = cors::read(reader, raw.cors);
+        let around = rules::Around {
+            binding: &name.to_ascii_uppercase(),
+            hosts: hosts.as_deref().unwrap_or_default(),
+            has_login: login_url.is_some(),
+            has_cors: cors.is_some(),
+            bindings,
+        };
+        let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
         let login_host = login_url.as_deref().and_then(host_of);
         let own = |host: &String| login_host.as_ref() == Some(host);
         reader.check(
@@ -379,11 +392,6 @@ impl Site {
             tenants.is_none() || issuers.is_empty(),
             "must be named in the tenants of a site that has tenants",
         );
-        let anonymous = match unauthenticated? {
-            RawUnauthenticated::Deny => Anonymous::Deny,
-            RawUnauthenticated::Login => Anonymous::SignIn,
-            RawUnauthenticated::Pass => Anonymous::Pass,
-        };
         Some(Self {
             name: name.to_owned(),
             hosts: hosts?,
@@ -391,7 +399,8 @@ impl Site {
             host_header,
             audience,
             sources,
-            rule: Rule { anonymous },
+            rules: rules?,
+            cors,
             login: login_url.map(|url| Login {
                 url,
                 return_parameter,
@@ -453,6 +462,19 @@ impl Site {
         self.tenants
             .as_ref()
             .map_or(&self.issuers, |tenants| &tenants.issuers)
+    }
+
+    /// What the issuers of this site can say of a caller, all together. Of ourselves, only what is in
+    /// the user's record.
+    #[must_use]
+    pub fn gives(&self) -> Gives {
+        let others = !self.all_issuers().is_empty();
+        Gives {
+            scopes: others,
+            claims: others,
+            tenant: others || self.tenants.is_some(),
+            workspace: others,
+        }
     }
 
     /// Whether credentials are looked for in `source`.
@@ -600,7 +622,7 @@ fn read_url(
     None
 }
 
-fn read_origins(
+pub(super) fn read_origins(
     reader: &mut Reader<'_>,
     name: &str,
     field: super::raw::Field<Vec<String>>,
@@ -848,7 +870,7 @@ fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<Stri
 }
 
 /// A token of RFC 9110 §5.6.2: what header and cookie names are made of.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
