@@ -194,6 +194,7 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
         site: visit.site,
         tenancy: visit.presented.tenancy,
         now: visit.now,
+        may_create: true,
     };
     let principal = token::verify(world, at, Source::Query, &field("token")).await?;
     let return_to = ReturnTo::parse_local(&field("return_to"), visit.parts)

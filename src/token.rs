@@ -106,6 +106,7 @@ pub async fn authenticate(
         site,
         tenancy: presented.tenancy,
         now,
+        may_create: true,
     };
     let session = examine(world, at, Source::Session, &presented.session).await;
     let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
@@ -258,6 +259,8 @@ pub struct Place<'a> {
     pub tenancy: Tenancy<'a>,
     /// When.
     pub now: Timestamp,
+    /// Whether a user may be made on first sight.
+    pub may_create: bool,
 }
 
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with
@@ -402,7 +405,7 @@ async fn foreign_user(
             Err(error) => return Err(error),
         }
     }
-    let id = Box::pin(claims.find_user(world, at.now)).await?;
+    let id = Box::pin(claims.find_user(world, at.may_create, at.now)).await?;
     signed_in_user(world, at, &id).await
 }
 

@@ -305,14 +305,19 @@ impl ForeignClaims {
     ///
     /// # Errors
     /// [`TokenError::UnknownUser`], or a fault.
-    pub async fn find_user(&self, world: &World, now: Timestamp) -> Result<UserId, TokenError> {
+    pub async fn find_user(
+        &self,
+        world: &World,
+        may_create: bool,
+        now: Timestamp,
+    ) -> Result<UserId, TokenError> {
         let store = Users(&*world.platform.kv);
         let found = store
             .find_by_email(self.tenant.as_ref(), &self.email)
             .await?;
         let user = match found {
             Some(user) => user,
-            None if self.creates => {
+            None if self.creates && may_create => {
                 let id = UserId::random(&*world.platform.entropy);
                 let mut user = User::new(id, self.email.clone(), now);
                 user.tenant.clone_from(&self.tenant);

@@ -815,3 +815,33 @@ fn sec_59_rules_hold_for_tokens_of_issuers_and_for_the_sessions_they_open() {
         assert!(isolate.send(&get("/else").cookie(&session)).is_forwarded());
     }
 }
+
+#[test]
+fn explain_judges_a_token_of_an_issuer_and_makes_nobody() {
+    let rules = json!([{"prefix": "/", "require": {"claim": {"path": "plan", "value": "gold"}}}]);
+    let stage = Stage::new(
+        &json!({}),
+        &json!({"rules": rules, "unauthenticated": null}),
+    );
+    let isolate = stage.isolate();
+    let admin = stage
+        .edge
+        .api_token(&[edgeward::token::api_token::Scope::Admin]);
+    let token = stage.token(&json!({"plan": "gold"}));
+    let ask = |token: &str| {
+        let body = json!({"path": "/x", "token": token});
+        isolate.admin(&admin, "POST", "/api/sso/explain", &body).1
+    };
+    let told = ask(&token);
+    assert_eq!(told["refusal"], "the token's user does not exist", "{told}");
+    let users = |stage: &Stage| {
+        let values = stage.edge.shared.values.borrow();
+        values.keys().filter(|key| key.starts_with("user")).count()
+    };
+    assert_eq!(users(&stage), 0);
+    assert!(isolate.send(&by_bearer(&token)).is_forwarded());
+    let told = ask(&token);
+    assert_eq!(told["granted"], true, "{told}");
+    assert!(!told.to_string().contains("gold"), "{told}");
+    assert_eq!(ask(&stage.token(&json!({"plan": "tin"})))["granted"], false);
+}
