@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use crate::access::Grant;
 use crate::config::Site;
+use crate::cors;
 use crate::path::CanonicalPath;
 use crate::request::Parts;
 use mutate::{HeaderChange, HeaderChanges};
@@ -28,6 +29,7 @@ use mutate::{HeaderChange, HeaderChanges};
 ///     identified: true,
 ///     uncached: false,
 ///     resolve_override: None,
+///     answer: String::new(),
 /// };
 /// ```
 ///
@@ -43,6 +45,7 @@ pub struct Forward {
     identified: bool,
     uncached: bool,
     resolve_override: Option<String>,
+    answer: String,
 }
 
 impl Forward {
@@ -81,6 +84,12 @@ impl Forward {
     #[must_use]
     pub const fn uncached(&self) -> bool {
         self.uncached
+    }
+
+    /// What becomes of the headers of the origin's answer (see [`cors::of_the_answer`]).
+    #[must_use]
+    pub fn answer(&self) -> &str {
+        &self.answer
     }
 
     /// The host to connect to, when the URL names the public one, so that the origin sees that.
@@ -124,6 +133,7 @@ pub fn prepare(
         identified,
         uncached: identified && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
+        answer: cors::of_the_answer(site, parts),
     }
 }
 

@@ -2,9 +2,12 @@
 //! credential that was verified and a user that may sign in.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use crate::access::Subject;
 use crate::cache::Verified;
 use crate::config::site::Source;
 use crate::time::Timestamp;
@@ -60,6 +63,21 @@ impl Principal {
     #[must_use]
     pub fn verified(&self) -> &Rc<Verified> {
         &self.verified
+    }
+
+    /// What rules see of the caller. Our own credentials carry no scopes and no claims.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        static NO_CLAIMS: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        Subject {
+            email: self.user.email.as_str(),
+            roles: &self.user.roles,
+            scopes: &[],
+            claims: &NO_CLAIMS,
+            tenant: None,
+            workspace: None,
+            issuer: "",
+        }
     }
 
     /// When the credential ends.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ConfigError;
 use crate::token::alg::HmacAlgorithm;
@@ -40,8 +40,48 @@ impl<T> Field<T> {
     }
 }
 
-/// Members that no setting has.
-pub type Unknown = BTreeMap<String, Value>;
+/// Members of a table, by name.
+pub type Members = Map<String, Value>;
+
+impl<T: DeserializeOwned> Field<T> {
+    /// Takes the setting `name` out of a table.
+    pub fn take(members: &mut Members, name: &str) -> Self {
+        match members.remove(name).map(serde_json::from_value) {
+            None => Self::Absent,
+            Some(Ok(given)) => Self::Given(given),
+            Some(Err(error)) => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// The one description of a table of settings: makes the type, and reads it. What no field takes is
+/// left in `unknown`. (What serde derives for such a table is several times as large.)
+macro_rules! table {
+    (
+        $(#[$outer:meta])*
+        $vis:vis struct $name:ident {
+            $($(#[$meta:meta])* $field_vis:vis $field:ident: Field<$type:ty>,)*
+        }
+    ) => {
+        $(#[$outer])*
+        #[derive(Debug, Default)]
+        $vis struct $name {
+            $($(#[$meta])* $field_vis $field: $crate::config::raw::Field<$type>,)*
+            pub(super) unknown: $crate::config::raw::Members,
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut members = $crate::config::raw::Members::deserialize(deserializer)?;
+                Ok(Self {
+                    $($field: $crate::config::raw::Field::take(&mut members, stringify!($field)),)*
+                    unknown: members,
+                })
+            }
+        }
+    };
+}
+pub(super) use table;
 
 /// What is logged.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -53,44 +93,42 @@ pub enum Log {
     All,
 }
 
-/// `EDGEWARD`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawEdgeward {
-    pub(super) issuer: Field<String>,
-    pub(super) user_cache: Field<u32>,
-    pub(super) log: Field<Log>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `EDGEWARD`.
+    pub struct RawEdgeward {
+        pub(super) issuer: Field<String>,
+        pub(super) user_cache: Field<u32>,
+        pub(super) log: Field<Log>,
+    }
 }
 
-/// `EDGEWARD_SITE_…`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSite {
-    pub(super) hosts: Field<Vec<String>>,
-    pub(super) upstream: Field<String>,
-    pub(super) upstream_plaintext: Field<bool>,
-    pub(super) host_header: Field<super::site::HostHeader>,
-    pub(super) audience: Field<String>,
-    pub(super) sources: Field<Vec<super::site::Source>>,
-    pub(super) unauthenticated: Field<RawUnauthenticated>,
-    pub(super) login_url: Field<String>,
-    pub(super) return_parameter: Field<String>,
-    pub(super) logout_url: Field<String>,
-    pub(super) trusted_origins: Field<Vec<String>>,
-    pub(super) frame_ancestors: Field<Vec<String>>,
-    pub(super) auto_create_users: Field<bool>,
-    pub(super) session: Field<RawSession>,
-    pub(super) sso_token: Field<RawSsoToken>,
-    pub(super) sso_cookie: Field<RawSsoCookie>,
-    pub(super) query: Field<RawQuery>,
-    pub(super) identity_headers: Field<Vec<super::site::Preset>>,
-    pub(super) custom_headers: Field<BTreeMap<String, crate::principal::Attribute>>,
-    pub(super) assertion: Field<RawAssertion>,
-    pub(super) upstream_credential: Field<RawUpstreamCredential>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `EDGEWARD_SITE_…`.
+    pub struct RawSite {
+        pub(super) hosts: Field<Vec<String>>,
+        pub(super) upstream: Field<String>,
+        pub(super) upstream_plaintext: Field<bool>,
+        pub(super) host_header: Field<super::site::HostHeader>,
+        pub(super) audience: Field<String>,
+        pub(super) sources: Field<Vec<super::site::Source>>,
+        pub(super) unauthenticated: Field<RawUnauthenticated>,
+        pub(super) rules: Field<Vec<Field<super::rules::RawRule>>>,
+        pub(super) cors: Field<super::cors::RawCors>,
+        pub(super) login_url: Field<String>,
+        pub(super) return_parameter: Field<String>,
+        pub(super) logout_url: Field<String>,
+        pub(super) trusted_origins: Field<Vec<String>>,
+        pub(super) frame_ancestors: Field<Vec<String>>,
+        pub(super) auto_create_users: Field<bool>,
+        pub(super) session: Field<RawSession>,
+        pub(super) sso_token: Field<RawSsoToken>,
+        pub(super) sso_cookie: Field<RawSsoCookie>,
+        pub(super) query: Field<RawQuery>,
+        pub(super) identity_headers: Field<Vec<super::site::Preset>>,
+        pub(super) custom_headers: Field<BTreeMap<String, crate::principal::Attribute>>,
+        pub(super) assertion: Field<RawAssertion>,
+        pub(super) upstream_credential: Field<RawUpstreamCredential>,
+    }
 }
 
 /// `unauthenticated`.
@@ -105,77 +143,65 @@ pub enum RawUnauthenticated {
     Pass,
 }
 
-/// `session`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSession {
-    pub(super) cookie: Field<String>,
-    pub(super) same_site: Field<super::site::SameSite>,
-    pub(super) partitioned: Field<bool>,
-    pub(super) idle: Field<u32>,
-    pub(super) absolute: Field<u32>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `session`.
+    pub struct RawSession {
+        pub(super) cookie: Field<String>,
+        pub(super) same_site: Field<super::site::SameSite>,
+        pub(super) partitioned: Field<bool>,
+        pub(super) idle: Field<u32>,
+        pub(super) absolute: Field<u32>,
+    }
 }
 
-/// `sso_token`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSsoToken {
-    pub(super) lifetime: Field<u32>,
-    pub(super) max_lifetime: Field<u32>,
-    pub(super) algorithm: Field<HmacAlgorithm>,
-    pub(super) user_id_claim: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `sso_token`.
+    pub struct RawSsoToken {
+        pub(super) lifetime: Field<u32>,
+        pub(super) max_lifetime: Field<u32>,
+        pub(super) algorithm: Field<HmacAlgorithm>,
+        pub(super) user_id_claim: Field<String>,
+    }
 }
 
-/// `sso_cookie`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSsoCookie {
-    pub(super) name: Field<String>,
-    pub(super) path: Field<String>,
-    pub(super) domain: Field<String>,
-    pub(super) secure: Field<bool>,
-    pub(super) http_only: Field<bool>,
-    pub(super) same_site: Field<super::site::SameSite>,
-    pub(super) partitioned: Field<bool>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `sso_cookie`.
+    pub struct RawSsoCookie {
+        pub(super) name: Field<String>,
+        pub(super) path: Field<String>,
+        pub(super) domain: Field<String>,
+        pub(super) secure: Field<bool>,
+        pub(super) http_only: Field<bool>,
+        pub(super) same_site: Field<super::site::SameSite>,
+        pub(super) partitioned: Field<bool>,
+    }
 }
 
-/// `query`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawQuery {
-    pub(super) parameter: Field<String>,
-    pub(super) max_age: Field<u32>,
-    pub(super) single_use: Field<bool>,
-    pub(super) user_switch: Field<super::site::UserSwitch>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `query`.
+    pub struct RawQuery {
+        pub(super) parameter: Field<String>,
+        pub(super) max_age: Field<u32>,
+        pub(super) single_use: Field<bool>,
+        pub(super) user_switch: Field<super::site::UserSwitch>,
+    }
 }
 
-/// `assertion`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawAssertion {
-    pub(super) header: Field<String>,
-    pub(super) audience: Field<String>,
-    pub(super) lifetime: Field<u32>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `assertion`.
+    pub struct RawAssertion {
+        pub(super) header: Field<String>,
+        pub(super) audience: Field<String>,
+        pub(super) lifetime: Field<u32>,
+    }
 }
 
-/// `upstream_credential`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawUpstreamCredential {
-    pub(super) header: Field<String>,
-    pub(super) secret: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `upstream_credential`.
+    pub struct RawUpstreamCredential {
+        pub(super) header: Field<String>,
+        pub(super) secret: Field<String>,
+    }
 }
 
 /// Takes settings out of a raw table and notes what is wrong with them.
@@ -224,6 +250,19 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// Notes an error of the whole of what is read here.
+    pub fn fault(&mut self, error: impl Into<String>) {
+        self.errors.push(ConfigError {
+            path: self.path.clone(),
+            error: error.into(),
+        });
+    }
+
+    /// A reader of what is at `path`, from the top.
+    pub fn elsewhere(&mut self, path: &str) -> Reader<'_> {
+        Reader::new(path, self.errors)
+    }
+
     /// Notes `error` unless `holds`.
     pub fn check(&mut self, name: &str, holds: bool, error: &str) {
         if !holds {
@@ -232,7 +271,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes every member that is no setting.
-    pub fn unknown(&mut self, unknown: &Unknown) {
+    pub fn unknown(&mut self, unknown: &Members) {
         for name in unknown.keys() {
             self.error(name, "no such setting");
         }

@@ -3,8 +3,11 @@
 use serde::Deserialize;
 
 use super::Bindings;
-use super::raw::{RawSite, RawSsoCookie, RawUnauthenticated, Reader};
-use crate::access::{Anonymous, Rule};
+use super::cors::{self, Cors};
+use super::raw::{RawSite, RawSsoCookie, Reader};
+use super::rules;
+use crate::access::Rules;
+use crate::access::requirement::Gives;
 use crate::origin::mutate::{SET_ALWAYS, headers_of};
 use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
@@ -27,14 +30,16 @@ pub struct Site {
     /// Where credentials are looked for, in this order.
     pub sources: Vec<Source>,
     /// Who may pass.
-    pub rule: Rule,
+    pub rules: Rules,
+    /// Which pages of other origins may read answers.
+    pub cors: Option<Cors>,
     /// Where the application signs people in.
     pub login: Option<Login>,
     /// Where a browser goes after signing out.
     pub logout_url: Option<String>,
     /// Other origins whose pages may act with this site's cookies.
     pub trusted_origins: Vec<String>,
-    /// Origins that may frame our own pages.
+    /// Origins that may frame our own pages and the origin's.
     pub frame_ancestors: Vec<String>,
     /// Whether a token for an unknown address makes a user.
     pub auto_create_users: bool,
@@ -233,18 +238,21 @@ impl Site {
             .unwrap_or_default();
         let audience = reader.or("audience", raw.audience, first_host);
         let sources = read_sources(reader, raw.sources);
-        let unauthenticated = reader.required("unauthenticated", raw.unauthenticated);
         let return_parameter = reader.or(
             "return_parameter",
             raw.return_parameter,
             "return_to".to_owned(),
         );
         let login_url = read_url(reader, "login_url", raw.login_url);
-        reader.check(
-            "login_url",
-            unauthenticated != Some(RawUnauthenticated::Login) || login_url.is_some(),
-            "is required with unauthenticated = \"login\"",
-        );
+        let cors = cors::read(reader, raw.cors);
+        let around = rules::Around {
+            binding: &name.to_ascii_uppercase(),
+            hosts: hosts.as_deref().unwrap_or_default(),
+            has_login: login_url.is_some(),
+            has_cors: cors.is_some(),
+            bindings,
+        };
+        let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
         let login_host = login_url.as_deref().and_then(host_of);
         let own = |host: &String| login_host.as_ref() == Some(host);
         reader.check(
@@ -322,11 +330,6 @@ impl Site {
             .iter()
             .map(|(header, _)| ("upstream_credential", header));
         check_headers(reader, &presets, taken.chain(credential));
-        let anonymous = match unauthenticated? {
-            RawUnauthenticated::Deny => Anonymous::Deny,
-            RawUnauthenticated::Login => Anonymous::SignIn,
-            RawUnauthenticated::Pass => Anonymous::Pass,
-        };
         Some(Self {
             name: name.to_owned(),
             hosts: hosts?,
@@ -334,7 +337,8 @@ impl Site {
             host_header,
             audience,
             sources,
-            rule: Rule { anonymous },
+            rules: rules?,
+            cors,
             login: login_url.map(|url| Login {
                 url,
                 return_parameter,
@@ -385,6 +389,18 @@ impl Site {
             .map(String::as_str)
             .chain(self.credential_header());
         self.reserved = Reserved::new(names);
+    }
+
+    /// What the issuers of this site can say of a caller: of ourselves, only what is in the user's
+    /// record.
+    #[must_use]
+    pub const fn gives(&self) -> Gives {
+        Gives {
+            scopes: false,
+            claims: false,
+            tenant: false,
+            workspace: false,
+        }
     }
 
     /// Whether credentials are looked for in `source`.
@@ -532,7 +548,7 @@ fn read_url(
     None
 }
 
-fn read_origins(
+pub(super) fn read_origins(
     reader: &mut Reader<'_>,
     name: &str,
     field: super::raw::Field<Vec<String>>,
@@ -745,7 +761,7 @@ fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<Stri
 }
 
 /// A token of RFC 9110 §5.6.2: what header and cookie names are made of.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
