@@ -6,6 +6,8 @@
 pub mod cors;
 pub mod raw;
 pub mod rules;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod schema;
 pub mod secret;
 pub mod site;
 
@@ -115,6 +117,16 @@ impl Config {
             .values()
             .find(|site| site.name.eq_ignore_ascii_case(name))
             .map(Rc::clone)
+    }
+
+    /// The site, where there is one only.
+    #[must_use]
+    pub fn only_site(&self) -> Option<Rc<Site>> {
+        let mut sites = self.hosts.values();
+        let first = sites.next()?;
+        sites
+            .all(|site| site.name == first.name)
+            .then(|| Rc::clone(first))
     }
 
     /// The site that serves `authority`, a host with or without a port as it came in a request.

@@ -89,6 +89,7 @@ impl Principal {
 
 /// Something of a principal that an origin can be told.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Attribute {
     /// The user's id.

@@ -1,6 +1,6 @@
 //! Which pages of other origins may read a site's answers, as it is written (Fetch standard, CORS).
 
-use super::raw::{Field, Reader, table};
+use super::raw::{Field, RawCors, Reader};
 use super::site::{is_token, read_origins};
 
 /// Which pages of other origins may read answers.
@@ -18,24 +18,6 @@ pub struct Cors {
     pub expose: String,
     /// `Access-Control-Max-Age`.
     pub max_age: String,
-}
-
-table! {
-    /// `cors`.
-    pub struct RawCors {
-        /// The origins whose pages may read answers, each in full: `https://host` or `https://host:port`.
-        origins: Field<Vec<String>>,
-        /// Whether their requests may carry cookies.
-        credentials: Field<bool>,
-        /// The methods they may use.
-        methods: Field<Vec<String>>,
-        /// The headers they may send.
-        headers: Field<Vec<String>>,
-        /// The headers of answers that they may read.
-        expose: Field<Vec<String>>,
-        /// For how many seconds a browser may go on without asking again.
-        max_age: Field<u32>,
-    }
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cors> {

@@ -42,6 +42,22 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+impl schemars::JsonSchema for Texts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let text = serde_json::json!({ "type": "string", "minLength": 1 });
+        schemars::json_schema!({ "anyOf": [text, { "type": "array", "items": text, "minItems": 1 }] })
+    }
+}
+
 table! {
     /// A rule: what it is for, who passes, and what the others get.
     pub struct RawRule {
@@ -76,6 +92,7 @@ table! {
 
 /// What a client gets that a rule turns away.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RawReaction {
     /// 401 or 403, as a page or as JSON, whichever the client takes.
@@ -140,6 +157,7 @@ table! {
 
 table! {
     /// A claim.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["path"])))]
     pub struct RawClaim {
         /// Where it is: names with dots between.
         path: Field<String>,

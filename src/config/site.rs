@@ -74,6 +74,7 @@ impl std::fmt::Debug for UpstreamCredential {
 
 /// Where a credential can be.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, serde::Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Our own cookie.
@@ -88,6 +89,7 @@ pub enum Source {
 
 /// The `Host` that the origin sees.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostHeader {
     /// The upstream's.
@@ -98,6 +100,7 @@ pub enum HostHeader {
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SameSite {
     /// `Strict`.
@@ -110,6 +113,7 @@ pub enum SameSite {
 
 /// What a link of another user does while someone is signed in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UserSwitch {
     /// Asks first, unless the link was followed on this site itself.
@@ -120,6 +124,7 @@ pub enum UserSwitch {
 
 /// A known set of identity headers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
