@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 
 pub use explain::explain;
+pub(crate) use explain::object;
 use pattern::PathPattern;
 use requirement::Requirement;
 

@@ -1,7 +1,7 @@
 //! Why a request passes or does not: what [`super::judge`] found, told requirement by requirement.
 //! Holds no value of a claim, and nothing of a credential.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::requirement::Requirement;
 use super::{Asked, Demand, Misses, Rule, Rules, Subject, judge};
@@ -9,32 +9,70 @@ use super::{Asked, Demand, Misses, Rule, Rules, Subject, judge};
 /// What became of the request at the rules, as JSON: the rules that were passed over and why, the
 /// rule that matched, and each of its requirements.
 #[must_use]
-pub fn explain(rules: &Rules, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Value {
+pub fn explain(
+    rules: &Rules,
+    asked: &Asked<'_>,
+    subject: Option<&Subject<'_>>,
+) -> Map<String, Value> {
     let rule = rules.rule_for(asked);
-    let passed_over: Vec<Value> = rules
+    let passed_over = rules
         .list
         .iter()
         .take_while(|other| !std::ptr::eq(*other, rule))
-        .filter_map(|other| {
-            let misses = other.misses(asked)?;
-            Some(json!({ "rule": other.number, "name": other.name, "because": because(misses) }))
+        .map(|other| {
+            let because = other.misses(asked).map_or("", because);
+            Value::Object(object([
+                ("rule", number(other)),
+                ("name", text(other.name.as_deref())),
+                ("because", because.into()),
+            ]))
         })
         .collect();
     let verdict = judge(rule, asked, subject);
-    json!({
-        "rule": (rule.number > 0).then_some(rule.number),
-        "name": rule.name,
-        "demands": demands(rule),
-        "granted": verdict.is_ok(),
-        "as": match (&verdict, subject) {
-            (Ok(()), Some(_)) if !rule.is_public() => Some("principal"),
-            (Ok(()), _) => Some("anonymous"),
-            (Err(_), _) => None,
-        },
-        "refusal": verdict.err().map(|refusal| refusal.to_string()),
-        "requirements": rule.requirement().map(|requirement| check(requirement, asked, subject)),
-        "passed_over": passed_over,
-    })
+    let passes_as = match (&verdict, subject) {
+        (Ok(()), Some(_)) if !rule.is_public() && !asked.preflight => Some("principal"),
+        (Ok(()), _) => Some("anonymous"),
+        (Err(_), _) => None,
+    };
+    object([
+        ("rule", number(rule)),
+        ("name", text(rule.name.as_deref())),
+        ("demands", demands(rule).into()),
+        ("granted", verdict.is_ok().into()),
+        ("as", text(passes_as)),
+        (
+            "refusal",
+            text(verdict.err().map(|refusal| refusal.to_string()).as_deref()),
+        ),
+        (
+            "requirements",
+            rule.requirement().map_or(Value::Null, |requirement| {
+                check(requirement, asked, subject)
+            }),
+        ),
+        ("passed_over", Value::Array(passed_over)),
+    ])
+}
+
+/// An object of these members. (Smaller than what `json!` writes out for each.)
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in members {
+        object.insert(name.to_owned(), value);
+    }
+    object
+}
+
+fn text(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, Value::from)
+}
+
+fn number(rule: &Rule) -> Value {
+    if rule.number == 0 {
+        Value::Null
+    } else {
+        rule.number.into()
+    }
 }
 
 const fn because(misses: Misses) -> &'static str {
@@ -65,16 +103,16 @@ fn check(requirement: &Requirement, asked: &Asked<'_>, subject: Option<&Subject<
         _ => &[],
     };
     let held = requirement.holds(asked, subject);
-    let mut told = json!({
-        "requirement": requirement.to_string(),
-        "held": held,
-        "because": why(requirement, held, asked, subject),
-    });
-    if let (false, Some(members)) = (within.is_empty(), told.as_object_mut()) {
+    let mut told = object([
+        ("requirement", requirement.to_string().into()),
+        ("held", held.map_or(Value::Null, Value::Bool)),
+        ("because", why(requirement, held, asked, subject).into()),
+    ]);
+    if !within.is_empty() {
         let within = within.iter().map(|r| check(r, asked, subject)).collect();
-        members.insert("within".into(), Value::Array(within));
+        told.insert("within".to_owned(), Value::Array(within));
     }
-    told
+    Value::Object(told)
 }
 
 fn why(

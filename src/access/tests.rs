@@ -258,7 +258,7 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
         workspace: None,
         issuer: "",
     };
-    let told = explain(&site.rules, &asked, Some(&subject));
+    let told = Value::Object(explain(&site.rules, &asked, Some(&subject)));
     assert_eq!(
         (&told["rule"], &told["name"], &told["granted"]),
         (&json!(3), &json!("gold"), &json!(false))

@@ -1,7 +1,7 @@
 //! `POST /api/sso/explain`: what the rules of a site say of a request, and why. The admin command
 //! asks the same functions. No answer holds a credential, or a value of a claim.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::{Call, member, only, require};
 use crate::access::{self, Asked, Subject};
@@ -54,7 +54,7 @@ pub(super) async fn explain(call: &Call<'_>, caller: &ApiToken) -> Result<Answer
                 .await?
         }
     };
-    Ok(Answer::json(200, &told))
+    Ok(Answer::json(200, &Value::Object(told)))
 }
 
 /// A request that rules are asked about.
@@ -98,7 +98,7 @@ impl Question {
         site: &Site,
         subject: Option<&Subject<'_>>,
         credential: &str,
-    ) -> Result<Value, Denial> {
+    ) -> Result<Map<String, Value>, Denial> {
         let host = match &self.host {
             None => site.hosts.first().cloned().unwrap_or_default(),
             Some(host) => canonical_host(host, "https")
@@ -107,15 +107,13 @@ impl Question {
         };
         // The query decides nothing.
         let path = self.path.split(['?', '#']).next().unwrap_or_default();
-        let mut told = json!({
-            "site": site.name,
-            "host": host,
-            "method": self.method,
-            "credential": credential,
-        });
-        let more = match CanonicalPath::parse(path) {
+        let mut told = match CanonicalPath::parse(path) {
             // Turned down before any rule is asked.
-            Err(error) => json!({ "path": null, "granted": false, "refusal": error.to_string() }),
+            Err(error) => access::object([
+                ("path", Value::Null),
+                ("granted", false.into()),
+                ("refusal", error.to_string().into()),
+            ]),
             Ok(path) => {
                 let asked = Asked {
                     host: &host,
@@ -126,14 +124,17 @@ impl Question {
                     country: self.country.as_deref(),
                 };
                 let mut told = access::explain(&site.rules, &asked, subject);
-                if let Some(members) = told.as_object_mut() {
-                    members.insert("path".into(), path.as_str().into());
-                }
+                told.insert("path".to_owned(), path.as_str().into());
                 told
             }
         };
-        if let (Some(members), Value::Object(more)) = (told.as_object_mut(), more) {
-            members.extend(more);
+        for (name, value) in [
+            ("site", site.name.as_str()),
+            ("host", &host),
+            ("method", &self.method),
+            ("credential", credential),
+        ] {
+            told.insert(name.to_owned(), value.into());
         }
         Ok(told)
     }
@@ -150,28 +151,24 @@ impl Question {
         source: Source,
         credential: &str,
         now: Timestamp,
-    ) -> Result<Value, Denial> {
+    ) -> Result<Map<String, Value>, Denial> {
         let principal = match token::verify(world, site, source, credential, now).await {
             Ok(principal) => principal,
             // A bad credential ends a request before its rule is asked for a requirement.
             Err(error) => {
-                let mut told = self.ask(site, None, &format!("refused: {error}"))?;
-                let public = told
-                    .get("demands")
-                    .and_then(Value::as_str)
-                    .is_some_and(|d| d.starts_with("public"));
-                if let (Some(members), false) = (told.as_object_mut(), public) {
-                    members.insert("granted".into(), false.into());
-                    members.insert("as".into(), Value::Null);
-                    members.insert("refusal".into(), error.to_string().into());
+                let error = error.to_string();
+                let mut told = self.ask(site, None, &["refused: ", &error].concat())?;
+                let demands = told.get("demands").and_then(Value::as_str);
+                if !demands.is_some_and(|demands| demands.starts_with("public")) {
+                    told.insert("granted".to_owned(), false.into());
+                    told.insert("as".to_owned(), Value::Null);
+                    told.insert("refusal".to_owned(), error.into());
                 }
                 return Ok(told);
             }
         };
         let mut told = self.ask(site, Some(&principal.subject()), "accepted")?;
-        if let Some(members) = told.as_object_mut() {
-            members.insert("user".into(), principal.user().id.as_str().into());
-        }
+        told.insert("user".to_owned(), principal.user().id.as_str().into());
         Ok(told)
     }
 }

@@ -290,7 +290,7 @@ table! {
     pub struct RawAssertion {
         /// The name of the header.
         pub(super) header: Field<String>,
-        /// `aud` of this site's tokens; without it, the first host.
+        /// Its `aud`; without it, the upstream.
         pub(super) audience: Field<String>,
         /// How many seconds it lives.
         pub(super) lifetime: Field<u32>,

@@ -8,7 +8,8 @@ use super::raw::{RawEdgeward, RawSite};
 use super::rules::RawRule;
 use super::{GLOBAL, RULES, SITE};
 
-/// The schema (draft 7, which editors know). Wrangler's own holds as well.
+/// The schema (draft 7, which editors know). It is about our variables; what else wrangler knows
+/// is left to wrangler.
 #[must_use]
 pub fn schema() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
@@ -30,17 +31,16 @@ pub fn schema() -> Value {
     let vars = json!({ "vars": { "$ref": "#/definitions/vars" } });
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "wrangler.toml with the settings of Edgeward",
+        "title": "The settings of Edgeward in wrangler.toml",
         "description": "Printed by `npm run admin -- schema`.",
-        "allOf": [
-            { "$ref": "./node_modules/wrangler/config-schema.json" },
-            {
-                "properties": {
-                    "vars": { "$ref": "#/definitions/vars" },
-                    "env": { "type": "object", "additionalProperties": { "properties": vars } },
-                },
+        "type": "object",
+        "properties": {
+            "vars": { "$ref": "#/definitions/vars" },
+            "env": {
+                "type": "object",
+                "additionalProperties": { "type": "object", "properties": vars },
             },
-        ],
+        },
         "definitions": definitions,
     })
 }

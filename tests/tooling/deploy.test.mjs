@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parse as parseToml } from "smol-toml";
-import { effectiveConfig, failOpenNotice, failOpenRoutes, refuseUnshippable, shippingProblems } from "../../scripts/lib/deploy.mjs";
+import { failOpenNotice, failOpenRoutes, refuseUnshippable, shippingProblems } from "../../scripts/lib/deploy.mjs";
+import { effectiveConfig } from "../../scripts/lib/effective-config.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 
 /** The project's own file: the template, or what a deployer has made of it. */

@@ -107,7 +107,9 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
     } else {
         "none"
     };
-    read.ask(&site, subject.as_ref(), credential).map_err(told)
+    read.ask(&site, subject.as_ref(), credential)
+        .map(Value::Object)
+        .map_err(told)
 }
 
 /// Somebody as a deployer imagines them.
