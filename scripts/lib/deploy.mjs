@@ -25,10 +25,7 @@ export async function deploy(args) {
   refuseOversize(size);
 
   const config = effectiveConfig(parseToml(readFileSync(at("wrangler.toml"), "utf8")), env);
-  const checked = await checkConfigurations({ [env]: configuration(config, env) });
-  const told = report(checked);
-  if (Object.values(checked).some(({ errors }) => errors.length > 0)) throw new StepFailed(`wrangler.toml must not be deployed like this:\n${told}`);
-  process.stderr.write(`${told}\n`);
+  process.stderr.write(`${await refuseErrors(config, env)}\n`);
   const warning = refuseUnshippable(config, env, dryRun);
   if (warning) process.stderr.write(`\n${warning}\n\n`);
   const status = await runWrangler(["deploy", "--env", env, ...(dryRun ? ["--dry-run"] : [])]);
@@ -60,6 +57,14 @@ function runWrangler(args) {
 }
 
 // the checks of wrangler.toml ----------------------------------------------------------------------------------
+
+/** Throws when the Worker would answer 500 to everything, also for a dry run; answers what else there is to say. */
+export async function refuseErrors(config, env) {
+  const checked = await checkConfigurations({ [env]: configuration(config, env) });
+  const told = report(checked);
+  if (checked[env].errors.length > 0) throw new StepFailed(`wrangler.toml must not be deployed like this:\n${told}`);
+  return told;
+}
 
 /** Throws when the configuration must not ship; a dry run gets the same list as a warning, or null. */
 export function refuseUnshippable(config, env, dryRun) {

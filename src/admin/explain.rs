@@ -99,6 +99,16 @@ impl Question {
         subject: Option<&Subject<'_>>,
         credential: &str,
     ) -> Result<Map<String, Value>, Denial> {
+        self.told(site, subject, credential).map(|(told, _)| told)
+    }
+
+    /// The same, and whether the rule that decides is public.
+    fn told(
+        &self,
+        site: &Site,
+        subject: Option<&Subject<'_>>,
+        credential: &str,
+    ) -> Result<(Map<String, Value>, bool), Denial> {
         let host = match &self.host {
             None => site.hosts.first().cloned().unwrap_or_default(),
             Some(host) => canonical_host(host, "https")
@@ -107,6 +117,7 @@ impl Question {
         };
         // The query decides nothing.
         let path = self.path.split(['?', '#']).next().unwrap_or_default();
+        let mut public = false;
         let mut told = match CanonicalPath::parse(path) {
             // Turned down before any rule is asked.
             Err(error) => access::object([
@@ -123,6 +134,7 @@ impl Question {
                     address: self.address,
                     country: self.country.as_deref(),
                 };
+                public = site.rules.rule_for(&asked).is_public();
                 let mut told = access::explain(&site.rules, &asked, subject);
                 told.insert("path".to_owned(), path.as_str().into());
                 told
@@ -136,7 +148,7 @@ impl Question {
         ] {
             told.insert(name.to_owned(), value.into());
         }
-        Ok(told)
+        Ok((told, public))
     }
 
     /// The same for whoever presents `credential` in `source`. It is verified as it would be in a
@@ -157,9 +169,9 @@ impl Question {
             // A bad credential ends a request before its rule is asked for a requirement.
             Err(error) => {
                 let error = error.to_string();
-                let mut told = self.ask(site, None, &["refused: ", &error].concat())?;
-                let demands = told.get("demands").and_then(Value::as_str);
-                if !demands.is_some_and(|demands| demands.starts_with("public")) {
+                let refused = ["refused: ", &error].concat();
+                let (mut told, public) = self.told(site, None, &refused)?;
+                if !public {
                     told.insert("granted".to_owned(), false.into());
                     told.insert("as".to_owned(), Value::Null);
                     told.insert("refusal".to_owned(), error.into());
