@@ -9,13 +9,13 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
+use sha2::{Digest as _, Sha256};
 
 use crate::claim::Granted;
 use crate::origin::mutate::HeaderChanges;
 use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
 use crate::time::{Seconds, Timestamp};
-use crate::token::alg::sha256;
 use crate::token::algorithm::Algorithm;
 use crate::token::issue::SsoClaims;
 use crate::token::issuer::ForeignClaims;
@@ -34,13 +34,13 @@ impl CredentialKey {
     /// different triples give the same input.
     #[must_use]
     pub fn new(site: &str, kind: &str, credential: &str) -> Self {
-        let mut input = Vec::with_capacity(site.len() + kind.len() + credential.len() + 8);
+        let mut hash = Sha256::new();
         for field in [site, kind] {
-            input.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
-            input.extend_from_slice(field.as_bytes());
+            hash.update(u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
+            hash.update(field.as_bytes());
         }
-        input.extend_from_slice(credential.as_bytes());
-        Self(sha256(&input))
+        hash.update(credential.as_bytes());
+        Self(hash.finalize().into())
     }
 }
 
@@ -79,10 +79,24 @@ pub struct ActingClaims {
 pub struct Memo {
     /// The user's record, and the same with what an issuer has granted.
     pub user: Option<(Rc<User>, Rc<User>)>,
-    /// The identity headers, and the record they were made from.
-    pub identity: Option<(Rc<User>, Rc<HeaderChanges>)>,
+    /// What the origin is told at every request.
+    pub standing: Option<StandingHeaders>,
     /// The signed assertion, from the same record.
     pub assertion: Option<SignedAssertion>,
+}
+
+/// What an origin is told at every request of a caller, and what that was made from.
+pub struct StandingHeaders {
+    /// The record.
+    pub user: Rc<User>,
+    /// The assertion.
+    pub assertion: Option<Rc<str>>,
+    /// The host that was asked for.
+    pub authority: String,
+    /// The scheme by which it was.
+    pub scheme: String,
+    /// The headers.
+    pub changes: Rc<HeaderChanges>,
 }
 
 /// An assertion, and for whom and until when it can be sent.

@@ -7,12 +7,14 @@
 mod bindings;
 mod platform;
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use lru::LruCache;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
@@ -22,16 +24,23 @@ use crate::config::{Config, ConfigError};
 use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::gateway::{self, Action, Outcome};
+use crate::origin::Forward;
+use crate::origin::mutate::{HeaderChange, HeaderChanges};
 use crate::port::{Body, Entropy as _};
 use crate::request::Parts;
 use crate::time::Timestamp;
 use crate::token::alg::hex;
 use crate::world::World;
 
+/// Of so many callers an isolate keeps the headers that have crossed to JavaScript.
+const MAX_STANDING: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
 thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
     static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
+    static STANDING: RefCell<LruCache<*const HeaderChanges, (Rc<HeaderChanges>, JsValue)>> =
+        RefCell::new(LruCache::new(MAX_STANDING));
 }
 
 /// Runs once per instance.
@@ -120,9 +129,35 @@ fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
                 plan.push_str(cookie.as_str());
                 plan.push('\n');
             }
-            bindings::forward(request, &plan).into()
+            let standing = standing_headers(&forward);
+            bindings::forward(request, &plan, &standing).into()
         }
     }
+}
+
+/// Names and values of the headers that a caller's requests have in common, as a list that has
+/// crossed already. It is kept together with what it was made from, so nothing else can have come to
+/// that address since.
+fn standing_headers(forward: &Forward) -> JsValue {
+    let standing = forward.standing();
+    if !forward.identified() {
+        return list_of(standing);
+    }
+    STANDING.with_borrow_mut(|known| {
+        let made = || (Rc::clone(standing), list_of(standing));
+        known.get_or_insert(Rc::as_ptr(standing), made).1.clone()
+    })
+}
+
+fn list_of(headers: &HeaderChanges) -> JsValue {
+    let list = js_sys::Array::new();
+    for change in headers.iter() {
+        if let HeaderChange::Set(name, value) = change {
+            list.push(&name.into());
+            list.push(&value.into());
+        }
+    }
+    list.into()
 }
 
 fn answer(answer: &Answer) -> Response {

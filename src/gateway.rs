@@ -211,7 +211,7 @@ async fn site_request(
         cookies.extend(session::renew(&world.config, site, claims, now));
     }
     let context = Context {
-        assertion: signed.as_deref(),
+        assertion: signed.as_ref(),
         request_id,
     };
     let forward = origin::prepare(

@@ -8,13 +8,14 @@ pub mod rewrite;
 pub mod strip;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use crate::access::Grant;
 use crate::config::Site;
 use crate::cors;
 use crate::path::CanonicalPath;
 use crate::request::Parts;
-use mutate::HeaderChanges;
+use mutate::{HeaderChange, HeaderChanges};
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
 ///
@@ -24,6 +25,7 @@ use mutate::HeaderChanges;
 /// let forward = edgeward::origin::Forward {
 ///     url: "https://origin.example/".to_owned(),
 ///     changes: edgeward::origin::mutate::HeaderChanges::default(),
+///     standing: Default::default(),
 ///     identified: true,
 ///     uncached: false,
 ///     resolve_override: None,
@@ -39,6 +41,7 @@ use mutate::HeaderChanges;
 pub struct Forward {
     url: String,
     changes: HeaderChanges,
+    standing: Rc<HeaderChanges>,
     identified: bool,
     uncached: bool,
     resolve_override: Option<String>,
@@ -52,10 +55,23 @@ impl Forward {
         &self.url
     }
 
-    /// Which headers differ from the request that came.
+    /// Which headers differ from the request that came, but for those of [`Forward::standing`].
     #[must_use]
     pub fn changes(&self) -> &HeaderChanges {
         &self.changes
+    }
+
+    /// What the origin is told at every request of this caller, to be set after
+    /// [`Forward::changes`]. The same value while nothing of it changes: a platform may keep what it
+    /// makes of it.
+    #[must_use]
+    pub const fn standing(&self) -> &Rc<HeaderChanges> {
+        &self.standing
+    }
+
+    /// All changes, in their order.
+    pub fn all_changes(&self) -> impl Iterator<Item = HeaderChange<'_>> {
+        self.changes.iter().chain(self.standing.iter())
     }
 
     /// Whether the origin is told who is asking. No shared cache may keep the answer then.
@@ -86,7 +102,7 @@ impl Forward {
 /// What only this request has.
 pub struct Context<'a> {
     /// The signed assertion, if the site wants one and somebody is signed in.
-    pub assertion: Option<&'a str>,
+    pub assertion: Option<&'a Rc<str>>,
     /// The request's name in our log.
     pub request_id: &'a str,
 }
@@ -103,7 +119,8 @@ pub fn prepare(
 ) -> Forward {
     let mut changes = HeaderChanges::with_capacity(1024);
     strip::strip(&mut changes, site, parts);
-    mutate::mutate(&mut changes, site, parts, grant.principal(), context);
+    mutate::of_request(&mut changes, parts, context);
+    let identified = grant.principal().is_some();
     Forward {
         url: rewrite::url(
             site,
@@ -112,8 +129,9 @@ pub fn prepare(
             clean_query.map(|query| &**query),
         ),
         changes,
-        identified: grant.principal().is_some(),
-        uncached: grant.principal().is_some() && looks_like_a_file(path),
+        standing: mutate::standing(site, parts, grant.principal(), context.assertion),
+        identified,
+        uncached: identified && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
         answer: cors::of_the_answer(site, parts),
     }

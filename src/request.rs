@@ -36,7 +36,9 @@ impl Parts {
             headers.push((name, lines.next().ok_or(Malformed)?));
         }
         let whole = text.get(url.clone()).ok_or(Malformed)?;
-        let scheme_end = whole.find("://").ok_or(Malformed)?;
+        let scheme_end = memchr::memchr(b':', whole.as_bytes())
+            .filter(|at| whole.get(at + 1..at + 3) == Some("//"))
+            .ok_or(Malformed)?;
         let after = scheme_end + 3;
         let rest = whole.get(after..).ok_or(Malformed)?;
         let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
@@ -170,7 +172,7 @@ impl Iterator for Lines<'_> {
     fn next(&mut self) -> Option<Range<usize>> {
         let rest = self.text.get(self.at..)?;
         let start = self.at;
-        let end = start + rest.find('\n').unwrap_or(rest.len());
+        let end = start + memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
         self.at = end + 1;
         Some(start..end)
     }

@@ -25,6 +25,7 @@ const WASM_FEATURES = [
   "reference-types",
   "call-indirect-overlong",
   "exception-handling",
+  "simd",
 ];
 
 /** Builds what changed and answers the sizes. `crate` and `out` are other folders only in the tooling's own tests. */

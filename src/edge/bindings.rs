@@ -16,7 +16,7 @@ extern "C" {
     fn snapshot_into(request: &Request, buffer: &mut [u8]) -> i32;
     #[wasm_bindgen(js_name = snapshotText)]
     fn snapshot_text(request: &Request) -> String;
-    pub fn forward(request: &Request, plan: &str) -> Promise;
+    pub fn forward(request: &Request, plan: &str, standing: &JsValue) -> Promise;
     pub fn answer(head: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = readBody)]
     pub fn read_body(request: &Request, limit: u32) -> Promise;

@@ -10,9 +10,6 @@ export function whenUnreachable(answer) {
 
 const encoder = new TextEncoder();
 
-// The head that was read last: a request that is forwarded in the same turn need not be read again.
-let read = { request: undefined, headers: undefined, whole: true };
-
 /**
  * Method, URL, then name and value of each header, a line each, as UTF-8 into `buffer`. No header value holds a
  * line break. Answers how many bytes that is, or -1 when it does not fit.
@@ -26,56 +23,36 @@ export function snapshot(request, buffer) {
 /** The same as text, for a head of any length. */
 export function snapshotText(request) {
   let text = request.method + "\n" + request.url;
-  const headers = {};
   request.headers.forEach((value, name) => {
     text += "\n" + name + "\n" + value;
-    headers[name] = value;
   });
-  // U+FFFD stands for bytes that are no UTF-8; and a plain object has no member of that name.
-  read = { request, headers, whole: !text.includes("\ufffd") && !text.includes("\n__proto__\n") };
   return text;
-}
-
-/**
- * The headers of `request` as a plain object: changing that crosses nothing. A value whose bytes are no UTF-8 would
- * not survive being a string; such a request keeps its headers as they are, and pays for each change.
- */
-function headersOf(request) {
-  if (read.request !== request) snapshotText(request);
-  const { headers, whole } = read;
-  read = { request: undefined, headers: undefined, whole: true };
-  return whole ? headers : new Headers(request.headers);
-}
-
-function remove(headers, name) {
-  if (headers instanceof Headers) headers.delete(name);
-  else delete headers[name];
-}
-
-function set(headers, name, value) {
-  if (headers instanceof Headers) headers.set(name, value);
-  else headers[name] = value;
 }
 
 /**
  * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
  * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that
  * begins with `-` for each header to remove, with `+` for each to set (its value is the next line), with `=` for
- * each cookie of ours, with `~` for each change of the answer's headers.
+ * each cookie of ours, with `~` for each change of the answer's headers. `standing`: names and values of headers to
+ * set as well.
  */
-export function forward(request, plan) {
+export function forward(request, plan, standing) {
   const lines = plan.split("\n");
-  const headers = headersOf(request);
+  // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
+  const headers = new Headers(request.headers);
   let cookies;
   let changes;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
       case 0x2d:
-        remove(headers, line.slice(1));
+        headers.delete(line.slice(1));
         break;
       case 0x2b:
-        set(headers, line.slice(1), lines[++at]);
+        headers.set(line.slice(1), lines[++at]);
+        break;
+      case 0x7e:
+        (changes ??= []).push(line.slice(1));
         break;
       case 0x7e:
         (changes ??= []).push(line.slice(1));
@@ -84,6 +61,7 @@ export function forward(request, plan) {
         (cookies ??= []).push(line.slice(1));
     }
   }
+  for (let at = 0; at < standing.length; at += 2) headers.set(standing[at], standing[at + 1]);
   const identified = lines[1] !== "";
   const override = lines[2];
   let response = send(request, lines[0], headers, cf(lines[1] === "u", override));
@@ -119,16 +97,18 @@ const SAYS_WHOSE = /\b(public|private|no-store|s-maxage)\b/i;
 
 /** The same response, or one that says that it is one person's. Undefined for a status that HTTP does not have. */
 function keepPrivate(response) {
+  const { status } = response;
+  if (status === 101) return response;
   const kept = response.headers.get("cache-control");
-  if ((kept !== null && SAYS_WHOSE.test(kept)) || response.status === 101) return response;
-  const answer = rebuilt(response);
+  if (kept !== null && SAYS_WHOSE.test(kept)) return response;
+  const answer = rebuilt(response, status);
   if (answer !== undefined) forOnePerson(answer.headers, kept);
   return answer;
 }
 
 /** The response with cookies of ours: they are one person's, whatever the origin says of its answer. */
 function withCookies(response, cookies) {
-  const answer = rebuilt(response);
+  const answer = rebuilt(response, response.status);
   if (answer === undefined) return undefined;
   for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
   const kept = answer.headers.get("cache-control");
@@ -173,9 +153,11 @@ function forOnePerson(headers, kept) {
 }
 
 /** A response whose headers can be changed: that of a fetch is read-only. */
-function rebuilt(response) {
-  const { status, webSocket, headers } = response;
-  if (webSocket) return new Response(null, { status, webSocket, headers });
+function rebuilt(response, status) {
+  if (status === 101) {
+    const { webSocket, headers } = response;
+    return new Response(null, { status, webSocket, headers });
+  }
   return status >= 200 && status <= 599 ? new Response(response.body, response) : undefined;
 }
 

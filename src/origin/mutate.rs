@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::cache::StandingHeaders;
 use crate::config::Site;
 use crate::config::site::Preset;
 use crate::origin::Context;
@@ -64,11 +65,6 @@ impl HeaderChanges {
         self.set(name, &encoded);
     }
 
-    /// Adds all of `other`.
-    pub fn extend(&mut self, other: &Self) {
-        self.0.push_str(&other.0);
-    }
-
     /// The lines.
     #[must_use]
     pub fn as_lines(&self) -> &str {
@@ -88,7 +84,7 @@ impl HeaderChanges {
     }
 
     fn push_line(&mut self, text: &str) {
-        if text.bytes().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        if memchr::memchr3(b'\n', b'\r', 0, text.as_bytes()).is_some() {
             // Cannot come from a header or from us; if it ever does, no second line is made of it.
             self.0
                 .extend(text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')));
@@ -99,7 +95,7 @@ impl HeaderChanges {
     }
 }
 
-/// The headers that are set on every request.
+/// The headers that say how a request came. A client's own never arrive.
 pub const SET_ALWAYS: [&str; 4] = [
     "x-forwarded-host",
     "x-forwarded-proto",
@@ -107,43 +103,74 @@ pub const SET_ALWAYS: [&str; 4] = [
     "x-request-id",
 ];
 
-/// Adds everything that the site tells its origin.
-pub fn mutate(
-    changes: &mut HeaderChanges,
+/// Whether `name` is set on every request, so that removing the client's first would be in vain.
+#[must_use]
+pub fn is_set_always(name: &str) -> bool {
+    matches!(name, "x-forwarded-host" | "x-forwarded-proto")
+}
+
+/// Adds what the site tells its origin of this request alone.
+pub fn of_request(changes: &mut HeaderChanges, parts: &Parts, context: &Context<'_>) {
+    if let Some(address) = parts.header("cf-connecting-ip") {
+        changes.set("x-forwarded-for", address);
+    }
+    // With a Ray the origin has the request's name already.
+    if parts.header("cf-ray") != Some(context.request_id) {
+        changes.set("x-request-id", context.request_id);
+    }
+}
+
+/// What the site tells its origin at every request of `principal`: who that is, and by which host.
+/// Made once, and the same [`Rc`] until the record, the assertion or the host is another.
+#[must_use]
+pub fn standing(
     site: &Site,
     parts: &Parts,
     principal: Option<&Principal>,
-    context: &Context<'_>,
-) {
-    if let Some(principal) = principal {
-        changes.extend(&identity_of(site, principal));
+    assertion: Option<&Rc<str>>,
+) -> Rc<HeaderChanges> {
+    let Some(principal) = principal else {
+        return Rc::new(made(site, parts, None, None));
+    };
+    let user = principal.user();
+    let mut memo = principal.verified().memo.borrow_mut();
+    if let Some(standing) = &memo.standing
+        && Rc::ptr_eq(&standing.user, user)
+        && standing.assertion.as_ref().map(Rc::as_ptr) == assertion.map(Rc::as_ptr)
+        && standing.authority == parts.authority()
+        && standing.scheme == parts.scheme()
+    {
+        return Rc::clone(&standing.changes);
     }
-    if let (Some(settings), Some(assertion)) = (&site.assertion, context.assertion) {
+    let changes = Rc::new(made(site, parts, Some(principal), assertion));
+    memo.standing = Some(StandingHeaders {
+        user: Rc::clone(user),
+        assertion: assertion.cloned(),
+        authority: parts.authority().to_owned(),
+        scheme: parts.scheme().to_owned(),
+        changes: Rc::clone(&changes),
+    });
+    changes
+}
+
+fn made(
+    site: &Site,
+    parts: &Parts,
+    principal: Option<&Principal>,
+    assertion: Option<&Rc<str>>,
+) -> HeaderChanges {
+    let mut changes = principal.map_or_else(HeaderChanges::default, |principal| {
+        identity(site, principal)
+    });
+    if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
         changes.set(&settings.header, assertion);
     }
     changes.set("x-forwarded-host", parts.authority());
     changes.set("x-forwarded-proto", parts.scheme());
-    if let Some(address) = parts.header("cf-connecting-ip") {
-        changes.set("x-forwarded-for", address);
-    }
-    changes.set("x-request-id", context.request_id);
     if let Some((header, value)) = &site.upstream_credential {
         changes.set(header, &value.0);
     }
-}
-
-/// The identity headers, made once per record.
-fn identity_of(site: &Site, principal: &Principal) -> Rc<HeaderChanges> {
-    let user = principal.user();
-    let mut memo = principal.verified().memo.borrow_mut();
-    match &memo.identity {
-        Some((made_from, changes)) if Rc::ptr_eq(made_from, user) => Rc::clone(changes),
-        _ => {
-            let changes = Rc::new(identity(site, principal));
-            memo.identity = Some((Rc::clone(user), Rc::clone(&changes)));
-            changes
-        }
-    }
+    changes
 }
 
 fn identity(site: &Site, principal: &Principal) -> HeaderChanges {

@@ -2,16 +2,18 @@
 
 use crate::config::Site;
 use crate::config::site::Source;
-use crate::origin::mutate::HeaderChanges;
+use crate::origin::mutate::{HeaderChanges, is_set_always};
 use crate::request::Parts;
 use crate::token::api_token;
 use crate::token::jws::UntrustedJws;
-use crate::token::source::{API_KEY, bearer};
+use crate::token::source::{API_KEY, bearer, cookie_pair, pieces};
 
 /// Removes reserved headers and our credentials. What is left is not touched at all.
 pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
     for (name, value) in parts.headers() {
-        if site.reserved.contains(name) {
+        if is_set_always(name) {
+            // Written over.
+        } else if site.reserved.contains(name) {
             changes.remove(name);
         } else if name == "cookie" {
             strip_cookies(changes, site, value);
@@ -41,24 +43,25 @@ fn strip_cookies(changes: &mut HeaderChanges, site: &Site, value: &str) {
 /// that begins after a comma is looked at too, so that a second header hides nothing.
 #[must_use]
 pub fn without_cookies(header: &str, ours: impl Fn(&str) -> bool) -> Option<String> {
-    let is_ours = |pair: &str| {
-        pair.split_once('=')
-            .is_some_and(|(name, _)| ours(name.trim_matches([' ', '\t'])))
-    };
-    let hides_ours = |pair: &str| pair.split(',').any(is_ours);
-    if !header.split(';').any(hides_ours) {
-        return None;
-    }
-    let mut rest = String::with_capacity(header.len());
-    for pair in header.split(';').filter(|pair| !hides_ours(pair)) {
+    let is_ours = |pair: &str| cookie_pair(pair).is_some_and(|(name, _)| ours(name));
+    let commas = memchr::memchr(b',', header.as_bytes()).is_some();
+    let hides_ours = |pair: &str| is_ours(pair) || (commas && pieces(pair, b',').any(is_ours));
+    let mut rest = String::new();
+    let mut found = false;
+    for pair in pieces(header, b';') {
+        if hides_ours(pair) {
+            found = true;
+            continue;
+        }
         if rest.is_empty() {
+            rest.reserve(header.len());
             rest.push_str(pair.trim_start_matches([' ', '\t']));
         } else {
             rest.push(';');
             rest.push_str(pair);
         }
     }
-    Some(rest)
+    found.then_some(rest)
 }
 
 /// Whether an `Authorization` header is for us: the site takes bearer tokens, or it holds something

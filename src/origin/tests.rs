@@ -50,6 +50,10 @@ fn grant(principal: Option<Principal>) -> Grant {
     access::decide(&rule, &asked, principal).unwrap_or_else(|_| panic!("everybody passes"))
 }
 
+thread_local! {
+    static SIGNED: Rc<str> = "signed".into();
+}
+
 fn prepared(
     settings: &str,
     url: &str,
@@ -60,8 +64,9 @@ fn prepared(
     let parts = Parts::new("GET", url, headers).unwrap();
     let path = CanonicalPath::parse(parts.path()).unwrap();
     let query = parts.query().map(Cow::Borrowed);
+    let signed: Option<Rc<str>> = principal.as_ref().map(|_| SIGNED.with(Rc::clone));
     let context = Context {
-        assertion: principal.is_some().then_some("signed"),
+        assertion: signed.as_ref(),
         request_id: "r-1",
     };
     prepare(
@@ -79,7 +84,7 @@ fn changes(forward: &Forward) -> Vec<String> {
         HeaderChange::Remove(name) => format!("- {name}"),
         HeaderChange::Set(name, value) => format!("{name}: {value}"),
     };
-    forward.changes().iter().map(line).collect()
+    forward.all_changes().map(line).collect()
 }
 
 const ALL: &str = r#"{"identity_headers": ["x-forwarded", "remote"], "custom_headers": {"X-Full": "name"}, "assertion": {}}"#;
@@ -107,6 +112,8 @@ fn the_client_s_headers_go_first_and_ours_come_after() {
             "- x_full",
             "cookie: a=1; b=2",
             "- authorization",
+            "x-forwarded-for: 203.0.113.9",
+            "x-request-id: r-1",
             "x-forwarded-user: usr_0123456789abcdefghijkl",
             "x-forwarded-email: anna@example.com",
             "x-forwarded-groups: editor,owner",
@@ -119,8 +126,6 @@ fn the_client_s_headers_go_first_and_ours_come_after() {
             "x-edgeward-assertion: signed",
             "x-forwarded-host: site.example",
             "x-forwarded-proto: https",
-            "x-forwarded-for: 203.0.113.9",
-            "x-request-id: r-1",
         ]
     );
     assert_eq!(forward.url(), "https://origin.example/a?b");
@@ -162,9 +167,9 @@ fn somebody_anonymous_has_no_identity_and_no_assertion() {
         [
             "- remote-user",
             "- x-edgeward-assertion",
+            "x-request-id: r-1",
             "x-forwarded-host: site.example",
             "x-forwarded-proto: http",
-            "x-request-id: r-1",
         ]
     );
     assert!(!forward.identified() && !forward.uncached());
@@ -229,26 +234,44 @@ fn the_path_is_the_one_that_was_judged() {
 }
 
 #[test]
-fn the_identity_headers_are_made_once_for_a_record() {
+fn what_a_caller_s_requests_have_in_common_is_made_once_for_record_assertion_and_host() {
     let principal = principal(user());
-    let first = prepared(ALL, "https://site.example/", &[], Some(principal.clone()));
-    let made = principal
-        .verified()
-        .memo
-        .borrow()
-        .identity
-        .clone()
-        .unwrap()
-        .1;
-    let second = prepared(ALL, "https://site.example/", &[], Some(principal.clone()));
-    let kept = principal
-        .verified()
-        .memo
-        .borrow()
-        .identity
-        .clone()
-        .unwrap()
-        .1;
-    assert!(Rc::ptr_eq(&made, &kept));
-    assert_eq!(changes(&first), changes(&second));
+    let at = |url: &str| prepared(ALL, url, &[], Some(principal.clone()));
+    let first = at("https://site.example/");
+    assert!(Rc::ptr_eq(
+        first.standing(),
+        at("https://site.example/b").standing()
+    ));
+    for other in ["https://site.example:8443/", "http://site.example/"] {
+        let other = at(other);
+        assert!(!Rc::ptr_eq(first.standing(), other.standing()));
+        assert_ne!(changes(&first), changes(&other));
+    }
+    let again: Rc<str> = "signed again".into();
+    let newer = mutate::standing(
+        &site(ALL),
+        &Parts::new("GET", "https://site.example/", &[]).unwrap(),
+        Some(&principal),
+        Some(&again),
+    );
+    assert!(
+        newer
+            .iter()
+            .any(|change| change == HeaderChange::Set("x-edgeward-assertion", &again))
+    );
+}
+
+#[test]
+fn a_ray_is_the_request_s_name_and_stands_in_no_second_header() {
+    for (ray, told) in [("r-1", false), ("another", true), ("", true)] {
+        let headers = [("cf-ray", ray), ("x-request-id", "forged")];
+        let forward = prepared("{}", "https://site.example/", &headers, None);
+        let changes = changes(&forward);
+        assert_eq!(
+            changes.contains(&"x-request-id: r-1".to_owned()),
+            told,
+            "{ray}"
+        );
+        assert!(changes.contains(&"- x-request-id".to_owned()), "{ray}");
+    }
 }

@@ -82,13 +82,41 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
 
 /// The values of all cookies with exactly this name (RFC 6265bis §5.8.3). Empty ones are none.
 pub fn cookie_values<'a>(header: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
-    header
-        .split(';')
+    pieces(header, b';')
         .filter_map(move |pair| {
-            let (found, value) = pair.split_once('=')?;
-            (found.trim_matches([' ', '\t']) == name).then(|| value.trim_matches([' ', '\t']))
+            let (found, value) = cookie_pair(pair)?;
+            (found == name).then_some(value)
         })
         .filter(|value| !value.is_empty())
+}
+
+/// Name and value of a pair of a `Cookie` header, without the blanks around them.
+#[must_use]
+pub fn cookie_pair(pair: &str) -> Option<(&str, &str)> {
+    let (name, value) = pair.split_at_checked(memchr::memchr(b'=', pair.as_bytes())?)?;
+    Some((unpadded(name), unpadded(value.get(1..)?)))
+}
+
+/// What stands between the `separator`s, as `str::split` gives it. Every request goes through this,
+/// with cookies of any length.
+pub fn pieces(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (piece, after) = match memchr::memchr(separator, text.as_bytes()) {
+            Some(at) => (text.get(..at)?, text.get(at + 1..)),
+            None => (text, None),
+        };
+        rest = after;
+        Some(piece)
+    })
+}
+
+fn unpadded(text: &str) -> &str {
+    match text.as_bytes() {
+        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => text.trim_matches([' ', '\t']),
+        _ => text,
+    }
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1). The scheme's case is free
@@ -115,7 +143,7 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
             rest = taken.rest;
         }
     }
-    if query.contains(crate::login::ATTEMPT) {
+    if memchr::memmem::find(query.as_bytes(), crate::login::ATTEMPT.as_bytes()).is_some() {
         let taken = query::take(&rest, crate::login::ATTEMPT);
         presented.attempt = taken
             .values

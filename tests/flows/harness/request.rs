@@ -194,7 +194,7 @@ impl Seen {
             panic!("answered {}: {}", self.status(), self.body());
         };
         let mut headers = self.request.headers.clone();
-        for change in forward.changes().iter() {
+        for change in forward.all_changes() {
             match change {
                 HeaderChange::Remove(name) => headers.retain(|(known, _)| known != name),
                 HeaderChange::Set(name, value) => {
