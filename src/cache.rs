@@ -4,12 +4,14 @@
 //! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
 
 use crate::origin::mutate::HeaderChanges;
+use crate::profile::label_studio::account::{Account, Known};
 use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
 use crate::time::{Seconds, Timestamp};
@@ -62,6 +64,20 @@ pub struct Memo {
     pub identity: Option<(Rc<User>, Rc<HeaderChanges>)>,
     /// The signed assertion, from the same record.
     pub assertion: Option<SignedAssertion>,
+    /// What the origin of a site with a profile is told, from the same record.
+    pub origin: Option<OriginCredential>,
+}
+
+/// A credential of a user at an origin, and for whom and until when it can be sent.
+pub struct OriginCredential {
+    /// The record it was made from.
+    pub user: Rc<User>,
+    /// From then on a new one is made.
+    pub fresh_until: Timestamp,
+    /// The account there.
+    pub account: Rc<Account>,
+    /// The header that carries it.
+    pub headers: Rc<HeaderChanges>,
 }
 
 /// An assertion, and for whom and until when it can be sent.
@@ -104,6 +120,8 @@ pub struct Cache {
     credentials: RefCell<LruCache<CredentialKey, Rc<Verified>>>,
     users: RefCell<LruCache<UserId, ReadUser>>,
     signing_keys: RefCell<Option<(Rc<SigningKeys>, Timestamp)>>,
+    accounts: RefCell<LruCache<String, Known>>,
+    admin_access: RefCell<HashMap<String, (Rc<str>, Timestamp)>>,
 }
 
 impl Default for Cache {
@@ -113,6 +131,8 @@ impl Default for Cache {
             credentials: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
             users: RefCell::new(LruCache::new(MAX_USERS)),
             signing_keys: RefCell::default(),
+            accounts: RefCell::new(LruCache::new(MAX_USERS)),
+            admin_access: RefCell::default(),
         }
     }
 }
@@ -181,6 +201,54 @@ impl Cache {
         self.signing_keys.replace(Some((Rc::clone(&keys), now)));
         keys
     }
+
+    /// What is known of a user's account at the origin of a site.
+    #[must_use]
+    pub fn account(&self, site: &str, user: &str) -> Option<Known> {
+        let mut accounts = self.accounts.borrow_mut();
+        accounts.get(&account_key(site, user)).cloned()
+    }
+
+    /// Remembers what is known of an account.
+    pub fn put_account(&self, site: &str, user: &str, known: Known) {
+        self.accounts
+            .borrow_mut()
+            .put(account_key(site, user), known);
+    }
+
+    /// Notes that an origin did not take an account.
+    pub fn doubt_account(&self, site: &str, user: &str) {
+        if let Some(Known::Account(account)) = self.account(site, user) {
+            account.doubted.set(true);
+        }
+    }
+
+    /// Forgets an account.
+    pub fn forget_account(&self, site: &str, user: &UserId) {
+        self.accounts
+            .borrow_mut()
+            .pop(&account_key(site, user.as_str()));
+    }
+
+    /// The access token of the admin at the origin of a site, while it is fresh.
+    #[must_use]
+    pub fn admin_access(&self, site: &str, now: Timestamp) -> Option<Rc<str>> {
+        let tokens = self.admin_access.borrow();
+        let (token, until) = tokens.get(site)?;
+        (now < *until).then(|| Rc::clone(token))
+    }
+
+    /// Remembers it.
+    pub fn put_admin_access(&self, site: &str, token: &Rc<str>, until: Timestamp) {
+        self.admin_access
+            .borrow_mut()
+            .insert(site.to_owned(), (Rc::clone(token), until));
+    }
+}
+
+/// Neither holds a line break.
+fn account_key(site: &str, user: &str) -> String {
+    format!("{site}\n{user}")
 }
 
 /// A clock that was set back makes nothing fresh.

@@ -17,6 +17,7 @@ use crate::origin::{self, Context};
 pub use crate::outcome::{Action, Outcome};
 use crate::outcome::{Step, admin_outcome, answered, astray, concluded};
 use crate::port::Body;
+use crate::profile::Verdict;
 use crate::request::Parts;
 use crate::route::{self, Endpoint, Target};
 use crate::same_origin;
@@ -166,6 +167,15 @@ async fn site_request(
     }
     let grant = access::decide(site.rule, principal).map_err(|access::SignInRequired| absence)?;
 
+    // What the application itself needs, where the site says which one it is.
+    let told = match &site.profile {
+        None => None,
+        Some(profile) => match profile.judge(world, visit, grant.principal()).await? {
+            Verdict::Forward(told) => Some(told),
+            Verdict::Reply(reply) => return Ok(Step::Reply(reply.with(cookies))),
+        },
+    };
+
     // 6. What the origin gets.
     let signed = match (&site.assertion, grant.principal()) {
         (Some(settings), Some(principal)) => {
@@ -181,6 +191,7 @@ async fn site_request(
     let context = Context {
         assertion: signed.as_deref(),
         request_id,
+        told: told.as_ref(),
     };
     let forward = origin::prepare(
         &grant,

@@ -8,11 +8,13 @@ pub mod rewrite;
 pub mod strip;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use crate::access::Grant;
 use crate::config::Site;
 use crate::path::CanonicalPath;
 use crate::request::Parts;
+use crate::time::Seconds;
 use mutate::HeaderChanges;
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
@@ -26,6 +28,7 @@ use mutate::HeaderChanges;
 ///     identified: true,
 ///     uncached: false,
 ///     resolve_override: None,
+///     answer: None,
 /// };
 /// ```
 ///
@@ -40,6 +43,7 @@ pub struct Forward {
     identified: bool,
     uncached: bool,
     resolve_override: Option<String>,
+    answer: Option<AnswerRules>,
 }
 
 impl Forward {
@@ -72,6 +76,42 @@ impl Forward {
     pub fn resolve_override(&self) -> Option<&str> {
         self.resolve_override.as_deref()
     }
+
+    /// What a profile wants of the origin's answer: without a profile, nothing.
+    #[must_use]
+    pub const fn answer(&self) -> Option<&AnswerRules> {
+        self.answer.as_ref()
+    }
+}
+
+/// What the origin of a site with a profile is told, and what becomes of its answer. No cookie of a
+/// client's reaches such an origin, and none of its own reaches a client.
+#[derive(Default)]
+pub struct Told {
+    /// Headers that stand in place of a client's.
+    pub headers: Option<Rc<HeaderChanges>>,
+    /// What becomes of the answer.
+    pub answer: AnswerRules,
+}
+
+/// What becomes of an origin's answer.
+#[derive(Clone, Default)]
+pub struct AnswerRules {
+    /// It is a file, the same for everybody: the origin is told nothing of who asks, and the answer
+    /// is kept, compressed, for so long.
+    pub asset: Option<Seconds>,
+    /// Whom the request was from, in the words of [`crate::profile::refused`], which hears of it when the
+    /// origin did not know them.
+    pub whom: Option<Rc<str>>,
+}
+
+impl AnswerRules {
+    /// Them as `edge/glue.js` reads them.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let whom = self.whom.as_deref().unwrap_or_default();
+        format!("!w{whom}\n")
+    }
 }
 
 /// What only this request has.
@@ -80,6 +120,8 @@ pub struct Context<'a> {
     pub assertion: Option<&'a str>,
     /// The request's name in our log.
     pub request_id: &'a str,
+    /// What the site's profile adds.
+    pub told: Option<&'a Told>,
 }
 
 /// Makes the request for the origin: strip, mutate, rewrite.
@@ -94,7 +136,18 @@ pub fn prepare(
 ) -> Forward {
     let mut changes = HeaderChanges::with_capacity(1024);
     strip::strip(&mut changes, site, parts);
-    mutate::mutate(&mut changes, site, parts, grant.principal(), context);
+    let told = context.told;
+    // A file that is the same for everybody is asked for by nobody.
+    let principal = grant
+        .principal()
+        .filter(|_| told.is_none_or(|told| told.answer.asset.is_none()));
+    mutate::mutate(&mut changes, site, parts, principal, context);
+    if let Some(told) = told {
+        changes.remove("cookie");
+        if let Some(headers) = &told.headers {
+            changes.extend(headers);
+        }
+    }
     Forward {
         url: rewrite::url(
             site,
@@ -103,9 +156,10 @@ pub fn prepare(
             clean_query.map(|query| &**query),
         ),
         changes,
-        identified: grant.principal().is_some(),
-        uncached: grant.principal().is_some() && looks_like_a_file(path),
+        identified: principal.is_some(),
+        uncached: principal.is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
+        answer: told.map(|told| told.answer.clone()),
     }
 }
 

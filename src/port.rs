@@ -24,6 +24,8 @@ pub struct Platform {
     pub entropy: Box<dyn Entropy>,
     /// How often a caller may call.
     pub limit: Box<dyn Limit>,
+    /// Requests of our own.
+    pub fetch: Box<dyn Fetch>,
 }
 
 /// Our own failure, or the platform's: never the caller's doing. Each becomes a 5xx.
@@ -50,6 +52,12 @@ pub enum Fault {
     /// The body of a request broke off.
     #[error("the request body could not be read")]
     Body,
+    /// Another server did not answer in time, or with more than was asked for.
+    #[error("another server did not answer as it should")]
+    Fetch,
+    /// The application behind a site did not do what its profile needs; the text says what.
+    #[error("the application at the origin: {0}")]
+    Application(&'static str),
 }
 
 /// A key-value store that is read often and may be up to a minute behind.
@@ -96,6 +104,55 @@ pub trait Once {
     ) -> Pending<'a, Result<String, Fault>>;
     /// Gives `key` up before its time.
     fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>>;
+    /// As [`Once::claim`], and takes the claim over when `held` holds it.
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>>;
+    /// Waits until `held` does not hold `key` any more, at most for `patience`. Returns what holds
+    /// it then, if anything.
+    fn changed<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        patience: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>>;
+}
+
+/// A request of our own to another server. Redirects are not followed.
+pub struct Outgoing<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The absolute URL.
+    pub url: &'a str,
+    /// The headers.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body, if there is one.
+    pub body: Option<&'a str>,
+    /// An answer whose body is longer than this many bytes is a fault.
+    pub limit: usize,
+    /// An answer that is not there, whole, after so many milliseconds is a fault.
+    pub timeout: u32,
+}
+
+/// What another server answered.
+pub struct Incoming {
+    /// The status.
+    pub status: u16,
+    /// The headers, names in lower case. Each `set-cookie` stands by itself.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Requests of our own.
+pub trait Fetch {
+    /// Sends `request` and gives the whole answer.
+    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>>;
 }
 
 /// A fresh ES256 key pair (RFC 7518 §3.4).

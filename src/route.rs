@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::config::{Config, Site};
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
+use crate::profile::Profile;
 use crate::request::Parts;
 
 /// What a request asks for.
@@ -27,7 +28,7 @@ pub enum Endpoint {
     Admin(AdminEndpoint),
     /// `/api/sso/me`
     Me,
-    /// `/api/sso/logout`
+    /// `/api/sso/logout`, and where the application of a site with a profile signs people out
     Logout,
     /// `/api/sso/switch`
     Switch,
@@ -77,7 +78,11 @@ pub fn route<'a>(
         Ok(path) => path,
         Err(error) => return Err((Denial::Path(error), Some(site))),
     };
-    let endpoint = endpoint(path.as_str());
+    let signs_out = |profile: &Profile| profile.signs_out(path.as_str());
+    let endpoint = match &site.profile {
+        Some(profile) if signs_out(profile) => Some(Endpoint::Logout),
+        _ => endpoint(path.as_str()),
+    };
     Ok(Target {
         site,
         path,

@@ -5,6 +5,7 @@
 
 pub mod api_tokens;
 pub mod ended_sessions;
+pub mod origin_accounts;
 pub mod signing_keys;
 pub mod users;
 

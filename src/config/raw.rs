@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::ConfigError;
+use crate::profile::label_studio::RawLabelStudio;
 use crate::token::alg::HmacAlgorithm;
 
 /// A setting as written: not there, of the right type, or not.
@@ -89,6 +90,7 @@ pub struct RawSite {
     pub(super) custom_headers: Field<BTreeMap<String, crate::principal::Attribute>>,
     pub(super) assertion: Field<RawAssertion>,
     pub(super) upstream_credential: Field<RawUpstreamCredential>,
+    pub(super) label_studio: Field<RawLabelStudio>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
 }

@@ -8,6 +8,8 @@ use crate::access::{Anonymous, Rule};
 use crate::origin::mutate::{SET_ALWAYS, headers_of};
 use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
+use crate::profile::Profile;
+use crate::profile::label_studio::LabelStudio;
 use crate::time::Seconds;
 use crate::token::alg::HmacAlgorithm;
 
@@ -54,6 +56,8 @@ pub struct Site {
     pub assertion: Option<Assertion>,
     /// A fixed header for the origin.
     pub upstream_credential: Option<(String, UpstreamCredential)>,
+    /// What the application behind it is, where that matters.
+    pub profile: Option<Profile>,
     /// Headers that a client may not send.
     pub reserved: Reserved,
 }
@@ -310,18 +314,29 @@ impl Site {
             }
             Some((header?, UpstreamCredential(value?.clone())))
         });
+        let profile = reader
+            .maybe("label_studio", raw.label_studio)
+            .and_then(|raw| LabelStudio::read(&mut reader.within("label_studio"), raw, bindings))
+            .map(Profile::LabelStudio);
+        reader.check(
+            "unauthenticated",
+            profile.is_none() || unauthenticated != Some(RawUnauthenticated::Pass),
+            "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
+        );
         let taken = custom_headers
             .iter()
-            .map(|(header, _)| ("custom_headers", header));
+            .map(|(header, _)| ("custom_headers", header.as_str()));
         let taken = taken.chain(
             assertion
                 .iter()
-                .map(|assertion| ("assertion", &assertion.header)),
+                .map(|assertion| ("assertion", assertion.header.as_str())),
         );
         let credential = upstream_credential
             .iter()
-            .map(|(header, _)| ("upstream_credential", header));
-        check_headers(reader, &presets, taken.chain(credential));
+            .map(|(header, _)| ("upstream_credential", header.as_str()));
+        let sets = profile.iter().flat_map(Profile::sets);
+        let profiled = sets.map(|header| ("label_studio", *header));
+        check_headers(reader, &presets, profiled.chain(taken.chain(credential)));
         let anonymous = match unauthenticated? {
             RawUnauthenticated::Deny => Anonymous::Deny,
             RawUnauthenticated::Login => Anonymous::SignIn,
@@ -351,6 +366,7 @@ impl Site {
             custom_headers,
             assertion,
             upstream_credential,
+            profile,
             reserved: Reserved::default(),
         })
     }
@@ -380,10 +396,10 @@ impl Site {
     /// Reserves `names`, and the header of this site's own fixed credential: `Authorization` too,
     /// which at another site is between client and origin.
     pub(super) fn reserve(&mut self, names: &[String]) {
-        let names = names
-            .iter()
-            .map(String::as_str)
-            .chain(self.credential_header());
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.extend(self.credential_header());
+        let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
+        names.extend(own);
         self.reserved = Reserved::new(names);
     }
 
@@ -398,7 +414,7 @@ impl Site {
 fn check_headers<'a>(
     reader: &mut Reader<'_>,
     presets: &[Preset],
-    named: impl Iterator<Item = (&'static str, &'a String)>,
+    named: impl Iterator<Item = (&'static str, &'a str)>,
 ) {
     let ours = presets
         .iter()

@@ -1,11 +1,16 @@
 // The crossings between JavaScript and the core: one string in, one string out for a request that is
 // forwarded. Each header that crossed by itself would cost more than its verification. No decisions here.
 
-let unreachable;
+let unreachable, refused;
 
 /** Keeps the core's answer for an origin that cannot be reached. */
 export function whenUnreachable(answer) {
   unreachable = answer;
+}
+
+/** Keeps whom to tell that an origin did not take the identity it was told. */
+export function whenRefused(listener) {
+  refused = listener;
 }
 
 const encoder = new TextEncoder();
@@ -61,12 +66,12 @@ function set(headers, name, value) {
  * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
  * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that
  * begins with `-` for each header to remove, with `+` for each to set (its value is the next line), with `=` for
- * each cookie of ours.
+ * each cookie of ours, with `!` for each rule for the answer (see `ruled`). `through` may answer in the origin's place.
  */
-export function forward(request, plan) {
+export function forward(request, plan, through) {
   const lines = plan.split("\n");
   const headers = headersOf(request);
-  let cookies;
+  let cookies, rules;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
@@ -76,18 +81,37 @@ export function forward(request, plan) {
       case 0x2b:
         set(headers, line.slice(1), lines[++at]);
         break;
+      case 0x21:
+        (rules ??= {})[line[1]] = line.slice(2);
+        break;
       default:
         (cookies ??= []).push(line.slice(1));
     }
   }
   const identified = lines[1] !== "";
   const override = lines[2];
-  const response = send(request, lines[0], headers, cf(lines[1] === "u", override));
+  const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", override));
+  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     return identified ? response.then((answer) => keepPrivate(answer) ?? failed("its status is none"), failed) : response.catch(failed);
   }
   return response.catch(failed).then((answer) => withCookies(answer, cookies) ?? withCookies(failed("its status is none"), cookies));
+}
+
+/**
+ * The origin's answer, with the rules of a profile applied: no cookie of the origin's goes on; `w`: whom the request
+ * was from, to be named when the origin may have turned it down.
+ */
+async function ruled(rules, response) {
+  const answer = await response;
+  const { status, headers } = answer;
+  if (rules.w !== "" && status >= 300 && status !== 304) refused(rules.w, status, headers.get("location") ?? "");
+  if (!headers.has("set-cookie")) return answer;
+  const own = rebuilt(answer);
+  if (own === undefined) return answer;
+  own.headers.delete("set-cookie");
+  return own;
 }
 
 /**

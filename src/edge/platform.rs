@@ -9,7 +9,8 @@ use worker::{Env, RateLimiter};
 use super::bindings;
 use crate::config::ConfigError;
 use crate::port::{
-    Counter, Crypto, Entropy, Fault, KeyPage, KeyPair, Kv, Limit, Once, Pending, Platform,
+    Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, Once, Outgoing,
+    Pending, Platform,
 };
 use crate::time::{Seconds, Timestamp};
 
@@ -50,6 +51,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
             calls: calls?,
             failures: failures?,
         }),
+        fetch: Box::new(WebFetch),
     })
 }
 
@@ -117,12 +119,7 @@ impl Once for DurableOnce {
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         Box::pin(async move {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "milliseconds since 1970, far below 2^53"
-            )]
-            let expires = (now + hold).millis() as f64;
-            let winner = settled(bindings::claim(&self.0, key, value, expires)).await;
+            let winner = settled(bindings::claim(&self.0, key, value, end(now, hold))).await;
             winner
                 .ok()
                 .and_then(|winner| winner.as_string())
@@ -136,6 +133,86 @@ impl Once for DurableOnce {
                 .await
                 .map(|_| ())
                 .map_err(|()| Fault::Once)
+        })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(async move {
+            let expires = end(now, hold);
+            let winner = settled(bindings::replace(&self.0, key, held, value, expires)).await;
+            winner
+                .ok()
+                .and_then(|winner| winner.as_string())
+                .ok_or(Fault::Once)
+        })
+    }
+
+    fn changed<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        patience: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async move {
+            let patience = f64::from(patience.0) * 1000.0;
+            settled(bindings::changed(&self.0, key, held, patience))
+                .await
+                .map(|value| value.as_string())
+                .map_err(|()| Fault::Once)
+        })
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970, far below 2^53"
+)]
+fn end(now: Timestamp, hold: Seconds) -> f64 {
+    (now + hold).millis() as f64
+}
+
+struct WebFetch;
+
+impl Fetch for WebFetch {
+    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
+        let mut head = format!("{}\n{}", request.method, request.url);
+        for (name, value) in request.headers {
+            for line in [name, value] {
+                head.push('\n');
+                head.extend(line.chars().filter(|c| !c.is_control()));
+            }
+        }
+        let limit = u32::try_from(request.limit).unwrap_or(u32::MAX);
+        let answer = bindings::call(&head, request.body, limit, request.timeout);
+        Box::pin(async move {
+            let answer: Array = settled(answer)
+                .await
+                .ok()
+                .and_then(|answer| answer.dyn_into().ok())
+                .ok_or(Fault::Fetch)?;
+            let text = |at| answer.get(at).as_string().ok_or(Fault::Fetch);
+            let lines = text(1)?;
+            let mut lines = lines.split('\n');
+            let mut headers = Vec::new();
+            while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+                headers.push((name.to_owned(), value.to_owned()));
+            }
+            Ok(Incoming {
+                status: text(0)?.parse().map_err(|_| Fault::Fetch)?,
+                headers,
+                body: answer
+                    .get(2)
+                    .dyn_into::<Uint8Array>()
+                    .map_err(|_| Fault::Fetch)?
+                    .to_vec(),
+            })
         })
     }
 }

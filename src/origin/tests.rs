@@ -63,6 +63,7 @@ fn prepared(
     let context = Context {
         assertion: principal.is_some().then_some("signed"),
         request_id: "r-1",
+        told: None,
     };
     prepare(
         &grant(principal),

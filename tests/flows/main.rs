@@ -25,6 +25,8 @@ mod issue;
 #[cfg(test)]
 mod kinds;
 #[cfg(test)]
+mod label_studio;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod paths;

@@ -85,6 +85,14 @@ fn table() -> Vec<Line> {
             false,
         ),
         (Denial::UserDisabled, 403, "user_disabled", None, false),
+        (Denial::AdminOnly, 403, "admin_only", None, false),
+        (
+            Denial::AccountRefused("deactivated"),
+            403,
+            "account_refused",
+            None,
+            false,
+        ),
         (Denial::Misconfigured, 500, "misconfigured", None, false),
         (
             Denial::OriginUnreachable,
@@ -112,6 +120,8 @@ fn table() -> Vec<Line> {
         Fault::SealedWithUnknownSecret,
         Fault::Limit,
         Fault::Body,
+        Fault::Fetch,
+        Fault::Application("does nothing"),
     ] {
         table.push((
             Denial::Fault(fault),
@@ -209,6 +219,8 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::Misconfigured => 25,
         Denial::OriginUnreachable => 26,
         Denial::Fault(_) => 27,
+        Denial::AdminOnly => 28,
+        Denial::AccountRefused(_) => 29,
     }
 }
 
@@ -221,7 +233,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 28);
+    assert_eq!(found.len(), 30);
 }
 
 #[test]

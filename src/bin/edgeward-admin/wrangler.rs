@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::port::{
-    Counter, Crypto, Entropy, Fault, KeyPage, KeyPair, Kv, Limit, Once, Pending, Platform,
+    Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, Once, Outgoing,
+    Pending, Platform,
 };
 use edgeward::time::{Seconds, Timestamp};
 
@@ -95,6 +96,7 @@ impl Wrangler {
             crypto: Box::new(NoCrypto),
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
+            fetch: Box::new(NoFetch),
         };
         Ok((platform, kv))
     }
@@ -264,6 +266,35 @@ impl Once for Unclaimed {
 
     fn release<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        value: &'a str,
+        _: Seconds,
+        _: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(async move { Ok(value.to_owned()) })
+    }
+
+    fn changed<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+/// No command calls another server.
+struct NoFetch;
+
+impl Fetch for NoFetch {
+    fn fetch<'a>(&'a self, _: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
+        Box::pin(async { Err(Fault::Fetch) })
     }
 }
 

@@ -14,7 +14,8 @@ use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 
 use edgeward::port::{
-    Body, Counter, Crypto, Entropy, Fault, KeyPage, KeyPair, Kv, Limit, Once, Pending, Platform,
+    Body, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, Once,
+    Outgoing, Pending, Platform,
 };
 use edgeward::time::{Seconds, Timestamp};
 use edgeward::token::alg::sha256;
@@ -35,6 +36,7 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
+        fetch: Box::new(MemoryFetch(Rc::clone(shared))),
     }
 }
 
@@ -147,12 +149,13 @@ impl Kv for MemoryKv {
 
 struct MemoryOnce(Rc<Shared>);
 
-impl Once for MemoryOnce {
-    fn claim<'a>(
+impl MemoryOnce {
+    fn take<'a>(
         &'a self,
         key: &'a str,
+        replaced: Option<&'a str>,
         value: &'a str,
-        hold: Seconds,
+        end: Timestamp,
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         let fate = self.0.call(Verb::Claim, key);
@@ -161,13 +164,27 @@ impl Once for MemoryOnce {
             Fate::Reads(text) => Ok(text.to_owned()),
             Fate::Good => {
                 let mut claims = self.0.claims.borrow_mut();
-                if let Some((held, _)) = claims.get(key).filter(|(_, end)| now < *end) {
+                if let Some((held, _)) = claims.get(key).filter(|(_, end)| now < *end)
+                    && replaced != Some(held.as_str())
+                {
                     return Ok(held.clone());
                 }
-                claims.insert(key.to_owned(), (value.to_owned(), now + hold));
+                claims.insert(key.to_owned(), (value.to_owned(), end));
                 Ok(value.to_owned())
             }
         })
+    }
+}
+
+impl Once for MemoryOnce {
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        self.take(key, None, value, now + hold, now)
     }
 
     fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
@@ -178,6 +195,65 @@ impl Once for MemoryOnce {
             }
             self.0.claims.borrow_mut().remove(key);
             Ok(())
+        })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        self.take(key, Some(held), value, now + hold, now)
+    }
+
+    fn changed<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        _: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>> {
+        let fate = self.0.call(Verb::Changed, key);
+        Box::pin(async move {
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Once);
+            }
+            // Whoever else is under way gets a turn at each of these.
+            for _ in 0..1000 {
+                let now = self.0.now.get();
+                let claim = self.0.claims.borrow().get(key).cloned();
+                match claim.filter(|(_, end)| now < *end) {
+                    Some((value, _)) if value == held => later(|| ()).await,
+                    claim => return Ok(claim.map(|(value, _)| value)),
+                }
+            }
+            Ok(Some(held.to_owned()))
+        })
+    }
+}
+
+/// Other servers, as a test plays them.
+struct MemoryFetch(Rc<Shared>);
+
+impl Fetch for MemoryFetch {
+    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
+        let fate = self
+            .0
+            .call(Verb::Fetch, &format!("{} {}", request.method, request.url));
+        later(move || {
+            let servers = self.0.servers.borrow();
+            match (fate, &*servers) {
+                (Fate::Good, Some(answer)) => {
+                    let answer = answer(&request).ok_or(Fault::Fetch)?;
+                    if answer.body.len() > request.limit {
+                        return Err(Fault::Fetch);
+                    }
+                    Ok(answer)
+                }
+                _ => Err(Fault::Fetch),
+            }
         })
     }
 }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use edgeward::port::Pending;
+use edgeward::port::{Incoming, Outgoing, Pending};
 use edgeward::time::{Seconds, Timestamp};
 
 /// Which verb of which port.
@@ -25,10 +25,12 @@ pub enum Verb {
     Open,
     Allow,
     Body,
+    Changed,
+    Fetch,
 }
 
 impl Verb {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -41,6 +43,8 @@ impl Verb {
         Self::Open,
         Self::Allow,
         Self::Body,
+        Self::Changed,
+        Self::Fetch,
     ];
 }
 
@@ -84,6 +88,9 @@ pub enum Lag {
 
 pub const KV_LAG: Seconds = Seconds(60);
 
+/// What answers our own requests; `None` is no answer.
+pub type Server = Box<dyn Fn(&Outgoing<'_>) -> Option<Incoming>>;
+
 #[derive(Default)]
 pub struct Shared {
     pub now: Cell<Timestamp>,
@@ -92,6 +99,7 @@ pub struct Shared {
     pub claims: RefCell<BTreeMap<String, (String, Timestamp)>>,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
+    pub servers: RefCell<Option<Server>>,
     trouble: Cell<Trouble>,
     counted: Cell<usize>,
 }
