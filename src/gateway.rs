@@ -81,7 +81,7 @@ pub async fn handle(
             };
         }
         Some(Endpoint::Unknown) => return answered(Answer::refusal(&Denial::UnknownEndpoint)),
-        Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch) | None => {}
+        Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange) | None => {}
     }
 
     // 3. and 4. The credentials, and who is behind them.
@@ -216,6 +216,10 @@ async fn own(
         Endpoint::Me => account::me(world, visit, authentication).await,
         Endpoint::Logout => account::logout(world, visit, authentication).await,
         Endpoint::Switch => account::switch(world, visit, body).await,
+        Endpoint::Exchange => match &visit.site.profile {
+            Some(profile) => profile.exchange(world, visit, body).await.map(Reply::from),
+            None => Err(Denial::UnknownEndpoint),
+        },
         Endpoint::Token
         | Endpoint::Admin(_)
         | Endpoint::Health

@@ -12,10 +12,11 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 
 use crate::account::Reply;
+use crate::answer::Answer;
 use crate::denial::Denial;
 use crate::login::Visit;
 use crate::origin::Told;
-use crate::port::Fault;
+use crate::port::{Body, Fault};
 use crate::principal::Principal;
 use crate::store::origin_accounts::OriginAccounts;
 use crate::time::Timestamp;
@@ -60,6 +61,29 @@ impl Profile {
     pub fn signs_out(&self, path: &str) -> bool {
         match self {
             Self::LabelStudio(_) => label_studio::signs_out(path),
+        }
+    }
+
+    /// Whether programs of the application exchange a credential at `path` before they use it.
+    #[must_use]
+    pub fn exchanges(&self, path: &str) -> bool {
+        match self {
+            Self::LabelStudio(_) => label_studio::exchanges(path),
+        }
+    }
+
+    /// Answers such an exchange.
+    ///
+    /// # Errors
+    /// Why nothing is given for what was presented.
+    pub async fn exchange(
+        &self,
+        world: &World,
+        visit: &Visit<'_>,
+        body: &dyn Body,
+    ) -> Result<Answer, Denial> {
+        match self {
+            Self::LabelStudio(_) => label_studio::exchange(world, visit, body).await,
         }
     }
 

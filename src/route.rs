@@ -6,7 +6,6 @@ use std::rc::Rc;
 use crate::config::{Config, Site};
 use crate::denial::Denial;
 use crate::path::CanonicalPath;
-use crate::profile::Profile;
 use crate::request::Parts;
 
 /// What a request asks for.
@@ -32,6 +31,8 @@ pub enum Endpoint {
     Logout,
     /// `/api/sso/switch`
     Switch,
+    /// Where programs of the application of a site with a profile exchange a credential
+    Exchange,
     /// `/api/sso/health`
     Health,
     /// `/.well-known/jwks.json`
@@ -78,9 +79,9 @@ pub fn route<'a>(
         Ok(path) => path,
         Err(error) => return Err((Denial::Path(error), Some(site))),
     };
-    let signs_out = |profile: &Profile| profile.signs_out(path.as_str());
     let endpoint = match &site.profile {
-        Some(profile) if signs_out(profile) => Some(Endpoint::Logout),
+        Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
+        Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),
         _ => endpoint(path.as_str()),
     };
     Ok(Target {

@@ -8,6 +8,7 @@ const SHRINKS = /^(?:text\/|application\/(?:javascript|json|manifest\+json|wasm|
 const WORTH = 1024;
 /** Longer ones go through as they are. */
 const LONGEST = 16 * 1024 * 1024;
+const KEPT_HEADERS = "edgeward-headers";
 /** What belongs to the one transfer that filled the cache, or is said anew. */
 const NOT_KEPT = ["set-cookie", "vary", "cache-control", "expires", "pragma", "age", "date", "etag", "content-length", "content-encoding", "connection", "transfer-encoding", "access-control-allow-origin", "x-request-id"];
 
@@ -24,11 +25,26 @@ async function fromCache(request, url, seconds, ask) {
   if (request.headers.has("range")) return ask();
   const gzip = acceptsGzip(request.headers.get("accept-encoding"));
   const key = keyOf(request, url, gzip);
-  const kept = await caches.default.match(key).catch(() => undefined);
-  const file = kept ?? (await filled(request, url, key, seconds, gzip));
+  const file = (await kept(key)) ?? (await filled(url, key, seconds, gzip));
   if (file === undefined) return ask();
   if (isCurrent(request.headers, file.headers)) return unchanged(file);
-  return request.method === "HEAD" ? new Response(null, { headers: file.headers }) : file;
+  // The body is encoded already, if at all.
+  return new Response(request.method === "HEAD" ? null : file.body, { headers: file.headers, encodeBody: "manual" });
+}
+
+/**
+ * What the cache has. It keeps the encoded bytes as bytes, with the file's headers in one of their own: neither the
+ * cache nor the runtime then has an encoding to undo or to do once more.
+ */
+async function kept(key) {
+  const found = await caches.default.match(key).catch(() => undefined);
+  const headers = found?.headers.get(KEPT_HEADERS);
+  return headers ? { headers: new Headers(JSON.parse(headers)), body: found.body } : undefined;
+}
+
+function keep(key, seconds, headers, body) {
+  const kept = { "content-type": "application/octet-stream", "cache-control": `public, max-age=${seconds}`, [KEPT_HEADERS]: JSON.stringify([...headers]) };
+  return caches.default.put(key, new Response(body, { headers: kept })).catch(() => {});
 }
 
 /**
@@ -42,7 +58,7 @@ function keyOf(request, url, gzip) {
 }
 
 /** The file from the origin, put into the cache; undefined when it is not to be kept. */
-async function filled(request, url, key, seconds, gzip) {
+async function filled(url, key, seconds, gzip) {
   const answer = await fetch(url, { headers: { accept: "*/*", "accept-encoding": "identity", "user-agent": "edgeward" }, redirect: "manual" });
   if (answer.status !== 200 || Number(answer.headers.get("content-length")) > LONGEST) {
     await answer.body?.cancel();
@@ -63,9 +79,8 @@ async function filled(request, url, key, seconds, gzip) {
     body = await new Response(new Blob([plain]).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
     headers.set("content-encoding", "gzip");
   }
-  const file = () => new Response(body, { headers, encodeBody: "manual" });
-  await caches.default.put(key, file()).catch(() => {});
-  return file();
+  await keep(key, seconds, headers, body);
+  return { headers, body };
 }
 
 function acceptsGzip(header) {

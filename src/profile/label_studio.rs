@@ -15,20 +15,22 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::account::Reply;
 use crate::answer::Answer;
 use crate::config::raw::{Field, Reader, Unknown};
+use crate::config::site::Source;
 use crate::config::{Bindings, Site, secret};
 use crate::denial::Denial;
 use crate::login::{ReturnTo, Visit};
 use crate::origin::{AnswerRules, Told};
-use crate::port::Entropy;
+use crate::port::{Body, Entropy};
 use crate::principal::Principal;
 use crate::profile::Verdict;
 use crate::query;
 use crate::time::{Seconds, Timestamp};
+use crate::token;
 use crate::token::alg::{HmacAlgorithm, Keyring, hex};
 use crate::user::{Role, User};
 use crate::world::World;
@@ -45,6 +47,8 @@ const MINTED: Seconds = Seconds(60);
 /// the lifetime is how far it may be ahead of ours. Behind, it may be as far as it likes: there is
 /// no `iat`.
 const REUSED: Seconds = Seconds(15);
+/// The longest body of an exchange that is read.
+const MAX_EXCHANGE: usize = 16 * 1024;
 /// How long a browser and the edge keep a file whose address changes with its content.
 const VERSIONED: Seconds = Seconds(86_400);
 /// How long they keep another one before they ask again.
@@ -186,6 +190,33 @@ fn read_secret(
 /// Whether the application signs people out at `path`.
 pub(super) fn signs_out(path: &str) -> bool {
     place("GET", path) == Place::SignOut
+}
+
+/// Whether Label Studio's SDK asks for an access token at `path`.
+pub(super) fn exchanges(path: &str) -> bool {
+    path.trim_end_matches('/')
+        .eq_ignore_ascii_case("/api/token/refresh")
+}
+
+/// The SDK takes every JWT for a personal access token, and exchanges it before it calls. An SSO
+/// token is an access token already, so it is what it gets; nothing else is exchanged here.
+pub(super) async fn exchange(
+    world: &World,
+    visit: &Visit<'_>,
+    body: &dyn Body,
+) -> Result<Answer, Denial> {
+    if visit.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    let body = body.read(MAX_EXCHANGE).await?.ok_or(Denial::BodyTooLarge)?;
+    let body: Value = serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)?;
+    let token = body
+        .get("refresh")
+        .and_then(Value::as_str)
+        .filter(|_| visit.site.takes(Source::Bearer))
+        .ok_or(Denial::SignInRequired)?;
+    token::verify(world, visit.site, Source::Bearer, token, visit.now).await?;
+    Ok(Answer::json(200, &json!({ "access": token })))
 }
 
 /// Whether an answer says that the origin did not know whom the request was from: it refuses, leads

@@ -191,15 +191,14 @@ async fn look(
 
 /// Of two requests at once one makes the user, and the other is told that there is one already.
 async fn find_or_create(calls: &Calls<'_>, user: &User) -> Result<u64, Denial> {
-    if let Created::Made(id) = calls.create(user).await? {
-        return Ok(id);
-    }
-    let found = calls
-        .find_by_email(&user.email)
-        .await?
-        .ok_or(Denial::AccountRefused(
+    let otherwise = match calls.create(user).await? {
+        Created::Made(id) => return Ok(id),
+        Created::EmailRefused => Denial::AccountRefused(
             "the origin takes the address for no new user, and no member has it",
-        ))?;
+        ),
+        Created::Failed => Denial::Fault(Fault::Application("failed to make a user")),
+    };
+    let found = calls.find_by_email(&user.email).await?.ok_or(otherwise)?;
     if found.active_organization.is_none() {
         calls.join(found.id).await?;
     }

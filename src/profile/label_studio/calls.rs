@@ -38,6 +38,8 @@ pub(super) enum Created {
     Made(u64),
     /// The address is taken, or is none for Label Studio.
     EmailRefused,
+    /// It failed, as it does when two make the same user at the same moment.
+    Failed,
 }
 
 /// Whose an access token is.
@@ -112,6 +114,7 @@ impl<'a> Calls<'a> {
                     Err(failed("did not take the name of a new user"))
                 }
             }
+            500 => Ok(Created::Failed),
             _ => Err(failed("did not make a user")),
         }
     }

@@ -122,10 +122,8 @@ async fn replace(
     now: Timestamp,
 ) -> Result<(OriginAccount, String), Denial> {
     let once = &*world.platform.once;
-    let key = format!(
-        "origin_account:{}",
-        hex(&sha256(format!("{}\n{}", site.name, user.id).as_bytes()))
-    );
+    let whose = format!("{}\n{}\n{}", site.name, user.id, old.id);
+    let key = format!("origin_account:{}", hex(&sha256(whose.as_bytes())));
     let stale = mark(old)?;
     let mine = format!("making:{}", random_text(&*world.platform.entropy));
     let mut held = once.replace(&key, &stale, &mine, MAKING, now).await?;
