@@ -33,7 +33,7 @@ export async function startStage({ siteNames, applicationNames, sites, withBrows
     const world = await startWorld({ sites: settings, ...options });
     stops.push(() => world.stop());
     for (const name of siteNames) network.route(name, world.entryPort);
-    const browser = withBrowser ? await launchBrowser() : undefined;
+    const browser = withBrowser ? await launchBrowser({ trusted: network.publicKeyHash }) : undefined;
     stops.push(async () => browser?.close());
 
     return {
