@@ -314,13 +314,14 @@ impl Site {
             }
             Some((header?, UpstreamCredential(value?.clone())))
         });
+        let profiled = raw.label_studio.is_given();
         let profile = reader
             .maybe("label_studio", raw.label_studio)
             .and_then(|raw| LabelStudio::read(&mut reader.within("label_studio"), raw, bindings))
             .map(Profile::LabelStudio);
         reader.check(
             "unauthenticated",
-            profile.is_none() || unauthenticated != Some(RawUnauthenticated::Pass),
+            !profiled || unauthenticated != Some(RawUnauthenticated::Pass),
             "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
         );
         let taken = custom_headers

@@ -90,7 +90,7 @@ impl std::fmt::Debug for Mode {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RawLabelStudio {
-    mode: Field<RawMode>,
+    mode: Field<ModeName>,
     secret: Field<String>,
     admin_user: Field<u64>,
     organization: Field<u64>,
@@ -101,7 +101,7 @@ pub struct RawLabelStudio {
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
-enum RawMode {
+enum ModeName {
     Mint,
     Pat,
 }
@@ -118,23 +118,23 @@ impl LabelStudio {
         let admin = reader.maybe("admin_user", raw.admin_user);
         reader.check(
             "admin_user",
-            mode != Some(RawMode::Mint) || admin_given,
+            mode != Some(ModeName::Mint) || admin_given,
             "is required with mode = \"mint\": the number of the user as whom users are made",
         );
         reader.check(
             "admin_user",
-            mode != Some(RawMode::Pat) || !admin_given,
+            mode != Some(ModeName::Pat) || !admin_given,
             "is for mode = \"mint\" only: a personal access token says whose it is",
         );
         let organization = reader.or("organization", raw.organization, 1);
         let admins = reader.required("admins", raw.admins);
         let value = value?;
         let mode = match mode? {
-            RawMode::Mint => Mode::Mint {
+            ModeName::Mint => Mode::Mint {
                 key: Keyring::new([(1, value.into_bytes())])?,
                 admin: admin?,
             },
-            RawMode::Pat => Mode::Pat { admin: value },
+            ModeName::Pat => Mode::Pat { admin: value },
         };
         Some(Self {
             mode,
@@ -155,7 +155,7 @@ impl LabelStudio {
 fn read_secret(
     reader: &mut Reader<'_>,
     name: &str,
-    mode: Option<RawMode>,
+    mode: Option<ModeName>,
     bindings: &Bindings,
 ) -> Option<String> {
     if name.starts_with("EDGEWARD") {
@@ -174,9 +174,9 @@ fn read_secret(
         return None;
     };
     let error = match mode? {
-        RawMode::Mint => secret::weakness(value)
+        ModeName::Mint => secret::weakness(value)
             .map(|_| "is no random text of at least 32 bytes; give Label Studio such a SECRET_KEY"),
-        RawMode::Pat => (value.split('.').count() != 3).then_some(
+        ModeName::Pat => (value.split('.').count() != 3).then_some(
             "is no personal access token of Label Studio (three parts with dots between)",
         ),
     };

@@ -18,6 +18,7 @@ after(() => studio?.stop());
 for (const mode of MODES) {
   describe(`Label Studio in Chromium, mode ${mode}`, () => {
     let stage, portal, address, page, complaints, bytes;
+    const failures = [];
     const picture = (name) => screenshot(page, `label-studio-${mode}-${name}`);
 
     before(async () => {
@@ -75,6 +76,7 @@ for (const mode of MODES) {
       await page.getByRole("link", { name: "in a frame" }).click();
       const frame = page.frameLocator("iframe");
       await frame.getByRole("button", { name: /Create Project/ }).first().waitFor();
+      await page.waitForLoadState("networkidle");
       await picture("frame");
       const inner = page.frames()[1];
       assert.equal(inner.url(), `${address}/`);
@@ -87,6 +89,10 @@ for (const mode of MODES) {
 
     test("the first page comes compressed, and the second costs under 150 KB", async (t) => {
       ({ page, complaints } = await visitor("Ada Lovelace"));
+      page.context().on("response", (answer) => {
+        // Tips come from the internet, if at all.
+        if (answer.status() >= 400 && answer.url().startsWith(address) && !answer.url().includes("/heidi-tips")) failures.push(`${answer.status()} ${answer.url()}`);
+      });
       bytes = await meter();
       await page.goto(`${portal}/open/link`);
       await page.getByRole("button", { name: /Create Project/ }).first().waitFor();
@@ -137,6 +143,7 @@ for (const mode of MODES) {
       const [annotation] = (await studio.call("GET", `/api/tasks/${task.id}/annotations/`)).json;
       assert.equal(annotation.completed_by, (await studio.userOf("ada@example.com"))[0].id);
       assert.deepEqual(annotation.result[0].value.choices, ["Cat"]);
+      await page.waitForLoadState("networkidle");
       await picture("submitted");
     });
 
@@ -172,8 +179,9 @@ for (const mode of MODES) {
       await page.getByRole("button", { name: /Sign out|Log out/ }).first().click();
       await page.goto(`${address}/projects/`);
       assert.match(page.url(), new RegExp(`^${portal}/login`));
-      const broken = complaints.filter((text) => !/heidi-tips|404|preload|401|ResizeObserver/.test(text));
-      assert.deepEqual(broken, []);
+      // Its editor complains of its own objects even without an edge; what an edge could break is told apart.
+      assert.deepEqual(complaints.filter((text) => /SyntaxError|ReferenceError|Refused to|CORS|Content Security Policy directive/.test(text)), []);
+      assert.deepEqual(failures, []);
       await page.context().close();
     });
   });
