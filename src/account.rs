@@ -205,8 +205,12 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
             .next()
             .unwrap_or_default()
     };
-    let principal =
-        token::verify(world, visit.site, Source::Query, &field("token"), visit.now).await?;
+    let at = token::Place {
+        site: visit.site,
+        tenancy: visit.presented.tenancy,
+        now: visit.now,
+    };
+    let principal = token::verify(world, at, Source::Query, &field("token")).await?;
     let return_to = ReturnTo::parse_local(&field("return_to"), visit.parts)
         .ok_or(Denial::InvalidField("return_to"))?;
     let cookie = login::open_from_link(world, visit.site, &principal, visit.now).await?;

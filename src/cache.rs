@@ -4,19 +4,23 @@
 //! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
 
+use crate::claim::Granted;
 use crate::origin::mutate::HeaderChanges;
 use crate::profile::label_studio::account::{Account, Known};
 use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
 use crate::time::{Seconds, Timestamp};
 use crate::token::alg::sha256;
+use crate::token::algorithm::Algorithm;
 use crate::token::issue::SsoClaims;
+use crate::token::issuer::ForeignClaims;
+use crate::token::jwks;
 use crate::user::{User, UserId};
 
 const MAX_CREDENTIALS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
@@ -55,11 +59,27 @@ pub enum Claims {
     Session(SessionClaims),
     /// Of an SSO token.
     Sso(SsoClaims),
+    /// Of a token of another issuer.
+    Foreign(ForeignClaims),
+    /// Of an API token that acts as a user.
+    ApiToken(ActingClaims),
+}
+
+/// What is known of an API token that acts as a user.
+pub struct ActingClaims {
+    /// Whom it acts as.
+    pub user: UserId,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When its record was read.
+    pub read_at: Timestamp,
 }
 
 /// What was made for a principal and can be sent again while it is fresh.
 #[derive(Default)]
 pub struct Memo {
+    /// The user's record, and the same with what an issuer has granted.
+    pub user: Option<(Rc<User>, Rc<User>)>,
     /// The identity headers, and the record they were made from.
     pub identity: Option<(Rc<User>, Rc<HeaderChanges>)>,
     /// The signed assertion, from the same record.
@@ -107,6 +127,18 @@ impl Verified {
         match &self.claims {
             Claims::Session(claims) => claims.expires_at,
             Claims::Sso(claims) => claims.expires_at,
+            Claims::Foreign(claims) => claims.expires_at,
+            Claims::ApiToken(claims) => claims.expires_at,
+        }
+    }
+
+    /// What a token of another issuer has brought, directly or into a session.
+    #[must_use]
+    pub fn granted(&self) -> Option<&Rc<Granted>> {
+        match &self.claims {
+            Claims::Session(claims) => claims.granted.as_ref(),
+            Claims::Foreign(claims) => Some(&claims.granted),
+            Claims::Sso(_) | Claims::ApiToken(_) => None,
         }
     }
 }
@@ -119,9 +151,11 @@ pub struct Cache {
     sessions: RefCell<LruCache<String, (bool, Timestamp)>>,
     credentials: RefCell<LruCache<CredentialKey, Rc<Verified>>>,
     users: RefCell<LruCache<UserId, ReadUser>>,
-    signing_keys: RefCell<Option<(Rc<SigningKeys>, Timestamp)>>,
     accounts: RefCell<LruCache<String, Known>>,
     admin_access: RefCell<HashMap<String, (Rc<str>, Timestamp)>>,
+    signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
+    /// The keys of issuers.
+    pub issuer_keys: jwks::Memory,
 }
 
 impl Default for Cache {
@@ -133,6 +167,7 @@ impl Default for Cache {
             signing_keys: RefCell::default(),
             accounts: RefCell::new(LruCache::new(MAX_USERS)),
             admin_access: RefCell::default(),
+            issuer_keys: jwks::Memory::default(),
         }
     }
 }
@@ -188,17 +223,28 @@ impl Cache {
 
     /// The signing keys, if they were read within `span` before `now`.
     #[must_use]
-    pub fn signing_keys(&self, span: Seconds, now: Timestamp) -> Option<Rc<SigningKeys>> {
+    pub fn signing_keys(
+        &self,
+        algorithm: Algorithm,
+        span: Seconds,
+        now: Timestamp,
+    ) -> Option<Rc<SigningKeys>> {
         let keys = self.signing_keys.borrow();
-        keys.as_ref()
+        keys.get(&algorithm)
             .filter(|(_, at)| is_fresh(*at, span, now))
             .map(|(keys, _)| Rc::clone(keys))
     }
 
     /// Remembers the signing keys.
-    pub fn put_signing_keys(&self, keys: SigningKeys, now: Timestamp) -> Rc<SigningKeys> {
+    pub fn put_signing_keys(
+        &self,
+        algorithm: Algorithm,
+        keys: SigningKeys,
+        now: Timestamp,
+    ) -> Rc<SigningKeys> {
         let keys = Rc::new(keys);
-        self.signing_keys.replace(Some((Rc::clone(&keys), now)));
+        let read = (Rc::clone(&keys), now);
+        self.signing_keys.borrow_mut().insert(algorithm, read);
         keys
     }
 

@@ -3,15 +3,19 @@
 //! Every error is reported, with its path, in one go; a configuration with an error serves nobody.
 //! A setting that switches a check has no default.
 
+pub mod issuer;
 pub mod raw;
 pub mod secret;
 pub mod site;
+pub mod tenant;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::time::Seconds;
 use crate::token::alg::Keyring;
+use crate::token::algorithm::Algorithm;
+use issuer::Issuer;
 use raw::{Log, RawEdgeward, Reader};
 pub use site::Site;
 
@@ -53,6 +57,7 @@ pub struct Keys {
 }
 
 const GLOBAL: &str = "EDGEWARD";
+const ISSUER: &str = "EDGEWARD_ISSUER_";
 const SITE: &str = "EDGEWARD_SITE_";
 const SECRETS: [&str; 3] = [
     "EDGEWARD_SESSION_SECRET_",
@@ -84,7 +89,18 @@ impl Config {
         }
         let global = read_global(bindings, &mut errors);
         let keys = read_keys(bindings, &mut errors);
-        let hosts = read_sites(bindings, &mut errors);
+        let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
+        let issuers = read_issuers(bindings, ours, &mut errors);
+        let hosts = read_sites(bindings, &issuers, &mut errors);
+        for issuer in &issuers {
+            let host = issuer.remote_host();
+            if host.is_some_and(|host| hosts.contains_key(&host)) {
+                errors.push(ConfigError {
+                    path: format!("{ISSUER}{}", issuer.name.to_ascii_uppercase()),
+                    error: "has its keys at a host of our own".into(),
+                });
+            }
+        }
         match (global, keys) {
             (Some((issuer, user_cache, log)), Some(keys)) if errors.is_empty() => Ok(Self {
                 issuer,
@@ -95,6 +111,21 @@ impl Config {
             }),
             _ => Err(errors),
         }
+    }
+
+    /// The algorithms that assertions are signed with: those of all sites, or the usual one.
+    #[must_use]
+    pub fn assertion_algorithms(&self) -> Vec<Algorithm> {
+        let sites = self.hosts.values();
+        let mut all: Vec<Algorithm> = sites
+            .filter_map(|site| Some(site.assertion.as_ref()?.algorithm))
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        if all.is_empty() {
+            all.push(Algorithm::Es256);
+        }
+        all
     }
 
     /// The site that serves `authority`, a host with or without a port as it came in a request.
@@ -126,7 +157,9 @@ fn is_known(name: &str) -> bool {
     name == GLOBAL
         || RESOURCES.contains(&name)
         || SECRETS.iter().any(|prefix| numbered(prefix))
-        || name.strip_prefix(SITE).is_some_and(is_site_name)
+        || [SITE, ISSUER]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix).is_some_and(is_site_name))
 }
 
 fn is_site_name(name: &str) -> bool {
@@ -208,7 +241,57 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keys>
     })
 }
 
-fn read_sites(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> HashMap<String, Rc<Site>> {
+fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) -> Vec<Rc<Issuer>> {
+    let mut issuers = Vec::new();
+    for (binding, text) in bindings {
+        let Some(name) = binding
+            .strip_prefix(ISSUER)
+            .filter(|name| is_site_name(name))
+        else {
+            continue;
+        };
+        let mut reader = Reader::new(binding, errors);
+        let name = name.to_ascii_lowercase();
+        issuers.extend(Issuer::read(&name, text, ours, bindings, &mut reader));
+    }
+    issuers
+}
+
+/// The issuers that a setting names.
+fn issuers_named(
+    field: raw::Field<Vec<String>>,
+    issuers: &[Rc<Issuer>],
+    reader: &mut Reader<'_>,
+) -> Vec<Rc<Issuer>> {
+    let mut found: Vec<Rc<Issuer>> = Vec::new();
+    for name in reader.or("issuers", field, Vec::new()) {
+        match issuers.iter().find(|issuer| issuer.name == name) {
+            Some(issuer) => found.push(Rc::clone(issuer)),
+            None => reader.error(
+                "issuers",
+                format!(
+                    "{name:?} is no issuer without errors; {ISSUER}{} would be its table",
+                    name.to_ascii_uppercase()
+                ),
+            ),
+        }
+    }
+    check_distinct(&found, reader, "issuers");
+    found
+}
+
+/// Two issuers of one name could not be told apart.
+fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, name: &str) {
+    let mut seen = std::collections::HashSet::new();
+    let distinct = issuers.iter().all(|issuer| seen.insert(&issuer.issuer));
+    reader.check(name, distinct, "names two issuers with the same `issuer`");
+}
+
+fn read_sites(
+    bindings: &Bindings,
+    issuers: &[Rc<Issuer>],
+    errors: &mut Vec<ConfigError>,
+) -> HashMap<String, Rc<Site>> {
     let mut sites = Vec::new();
     let mut any = false;
     for (binding, text) in bindings {
@@ -220,7 +303,13 @@ fn read_sites(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> HashMap<Str
         let Some(raw) = reader.object(text) else {
             continue;
         };
-        let site = Site::read(&name.to_ascii_lowercase(), raw, bindings, &mut reader);
+        let site = Site::read(
+            &name.to_ascii_lowercase(),
+            raw,
+            bindings,
+            issuers,
+            &mut reader,
+        );
         sites.extend(site.map(|site| (binding, site)));
     }
     if !any {

@@ -335,6 +335,10 @@ fn credential(error: TokenError) -> Row {
         | TokenError::Issuer
         | TokenError::Audience
         | TokenError::UnknownUser
+        | TokenError::EmailUnverified
+        | TokenError::OtherTenant
+        | TokenError::ClaimsTooLong
+        | TokenError::ApiToken
         | TokenError::Conflict => refused("token_invalid", invalid),
         TokenError::DisabledUser => user_disabled(),
         TokenError::Fault(_) => unavailable(),

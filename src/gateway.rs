@@ -23,7 +23,7 @@ use crate::route::{self, Endpoint, Target};
 use crate::same_origin;
 use crate::session::{self, SetCookie};
 use crate::time::Timestamp;
-use crate::token::{self, Authentication, assertion, source};
+use crate::token::{self, Authentication, assertion, jwks, source};
 use crate::world::World;
 
 /// Handles one request.
@@ -80,6 +80,12 @@ pub async fn handle(
                 Err(denial) => astray(&world, &parts, Some(&site), &denial, &request_id),
             };
         }
+        Some(Endpoint::SigningKeyPem) => {
+            return match Box::pin(signing_key(&world, &site, &parts, now)).await {
+                Ok(answer) => answered(answer),
+                Err(denial) => astray(&world, &parts, Some(&site), &denial, &request_id),
+            };
+        }
         Some(Endpoint::Unknown) => return answered(Answer::refusal(&Denial::UnknownEndpoint)),
         Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange) | None => {}
     }
@@ -88,6 +94,7 @@ pub async fn handle(
     let presented = source::present(&parts, &site);
     let authentication =
         token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await;
+    jwks::refresh_later(&world, now);
     let visit = Visit {
         site: &site,
         parts: &parts,
@@ -163,7 +170,7 @@ async fn site_request(
     match principal.as_ref().map(crate::principal::Principal::source) {
         Some(Source::Session | Source::SsoCookie) => same_origin::check(parts, site)?,
         Some(Source::Query) if !parts.is_navigation() => same_origin::check_named(parts, site)?,
-        Some(Source::Query | Source::Bearer) | None => {}
+        Some(Source::Query | Source::Bearer | Source::Header | Source::ApiKey) | None => {}
     }
     let grant = access::decide(site.rule, principal).map_err(|access::SignInRequired| absence)?;
 
@@ -224,6 +231,7 @@ async fn own(
         | Endpoint::Admin(_)
         | Endpoint::Health
         | Endpoint::KeySet
+        | Endpoint::SigningKeyPem
         | Endpoint::Unknown => Err(Denial::UnknownEndpoint),
     }
 }
@@ -236,4 +244,25 @@ async fn key_set(world: &World, parts: &Parts, now: Timestamp) -> Result<Answer,
     Ok(Answer::json(200, &keys)
         .replacing("cache-control", "public, max-age=60")
         .replacing("vary", "Accept-Encoding"))
+}
+
+/// The key that signs the site's assertions at this moment, as PEM.
+async fn signing_key(
+    world: &World,
+    site: &crate::config::Site,
+    parts: &Parts,
+    now: Timestamp,
+) -> Result<Answer, Denial> {
+    if !matches!(parts.method(), "GET" | "HEAD") {
+        return Err(Denial::MethodNotAllowed("GET, HEAD"));
+    }
+    let Some(settings) = &site.assertion else {
+        return Err(Denial::UnknownEndpoint);
+    };
+    let mut answer = Answer::json(200, &serde_json::Value::Null)
+        .replacing("content-type", "application/x-pem-file")
+        .replacing("cache-control", "public, max-age=60")
+        .replacing("vary", "Accept-Encoding");
+    answer.body = assertion::signing_key_pem(world, settings.algorithm, now).await?;
+    Ok(answer)
 }

@@ -17,6 +17,7 @@ pub mod account;
 pub mod admin;
 pub mod answer;
 pub mod cache;
+pub mod claim;
 pub mod config;
 pub mod denial;
 #[cfg(target_arch = "wasm32")]

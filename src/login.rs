@@ -2,9 +2,12 @@
 //! before a user is switched, the way to the application's sign-in page and back. Never verifies a
 //! token itself.
 
+use std::rc::Rc;
+
 use crate::access::Anonymous;
 use crate::answer::Answer;
 use crate::cache::Claims;
+use crate::claim::Granted;
 use crate::config::Site;
 use crate::config::site::{Query, Source, UserSwitch};
 use crate::denial::Denial;
@@ -19,7 +22,6 @@ use crate::time::{Seconds, Timestamp};
 use crate::token::Authentication;
 use crate::token::alg::{hex, sha256};
 use crate::token::error::TokenError;
-use crate::token::issue::SsoClaims;
 use crate::token::source::Presented;
 use crate::user::random_text;
 use crate::world::World;
@@ -175,7 +177,7 @@ pub async fn arrive(
         Source::Session if !visit.presented.sso_cookie.is_empty() => {
             cookies.extend(session::clear_sso(visit.site));
         }
-        Source::Session | Source::Bearer => {}
+        Source::Session | Source::Bearer | Source::Header | Source::ApiKey => {}
     }
     if visit.presented.query_changed {
         return Ok(Arrival::Answer(
@@ -223,18 +225,16 @@ pub async fn use_link(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<(), Denial> {
-    let (Source::Query, Claims::Sso(claims), Some(query)) = (
-        principal.source(),
-        &principal.verified().claims,
-        &site.query,
-    ) else {
+    let (Source::Query, Some(link), Some(query)) =
+        (principal.source(), Link::of(site, principal), &site.query)
+    else {
         return Ok(());
     };
     if !query.single_use {
         return Ok(());
     }
     let mine = random_text(&*world.platform.entropy);
-    if claim_token(world, site, claims, query, &mine, now).await? == mine {
+    if claim_token(world, site, link, query, &mine, now).await? == mine {
         Ok(())
     } else {
         Err(Denial::Credential(TokenError::LinkUsed))
@@ -250,13 +250,13 @@ async fn not_a_used_link(
     now: Timestamp,
 ) -> Result<(), Denial> {
     const BY_COOKIE: &str = "cookie";
-    let (Claims::Sso(claims), Some(query)) = (&principal.verified().claims, &site.query) else {
+    let (Some(link), Some(query)) = (Link::of(site, principal), &site.query) else {
         return Ok(());
     };
     if !query.single_use {
         return Ok(());
     }
-    let winner = Box::pin(claim_token(world, site, claims, query, BY_COOKIE, now)).await?;
+    let winner = Box::pin(claim_token(world, site, link, query, BY_COOKIE, now)).await?;
     if winner == BY_COOKIE {
         Ok(())
     } else {
@@ -264,25 +264,52 @@ async fn not_a_used_link(
     }
 }
 
+/// A token that can stand in a link: its own name, and how long it may live.
+struct Link<'a> {
+    id: &'a str,
+    max_lifetime: Seconds,
+}
+
+impl<'a> Link<'a> {
+    fn of(site: &Site, principal: &'a Principal) -> Option<Self> {
+        match &principal.verified().claims {
+            Claims::Sso(claims) => Some(Self {
+                id: &claims.id,
+                max_lifetime: site.sso_token.max_lifetime,
+            }),
+            Claims::Foreign(claims) => Some(Self {
+                id: &claims.id,
+                max_lifetime: claims.max_lifetime,
+            }),
+            Claims::Session(_) | Claims::ApiToken(_) => None,
+        }
+    }
+}
+
 /// Claims a token for as long as it can be valid; gives what holds the claim.
 async fn claim_token(
     world: &World,
     site: &Site,
-    claims: &SsoClaims,
+    link: Link<'_>,
     query: &Query,
     value: &str,
     now: Timestamp,
 ) -> Result<String, Fault> {
-    let hold = Seconds(query.max_age.0 + site.sso_token.max_lifetime.0);
-    let key = format!("link:{}:{}", site.name, hex(&sha256(claims.id.as_bytes())));
+    let hold = Seconds(query.max_age.0 + link.max_lifetime.0);
+    let key = format!("link:{}:{}", site.name, hex(&sha256(link.id.as_bytes())));
     world.platform.once.claim(&key, value, hold, now).await
 }
 
 fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
+    let granted: Option<&Rc<Granted>> = match &principal.verified().claims {
+        Claims::Foreign(claims) => Some(&claims.granted),
+        Claims::Session(_) | Claims::Sso(_) | Claims::ApiToken(_) => None,
+    };
     session::open(
         &world.config,
         site,
         &principal.user().id,
+        granted,
         &*world.platform.entropy,
         now,
     )
@@ -437,6 +464,9 @@ fn cause_of(error: TokenError) -> &'static str {
             "The link had been used before, or was too old."
         }
         TokenError::UnknownUser => "The token's user does not exist any more.",
+        TokenError::EmailUnverified => "The token's issuer has not verified the address.",
+        TokenError::OtherTenant => "The token was issued for another tenant.",
+        TokenError::ClaimsTooLong => "The token says more than a session can carry.",
         TokenError::Conflict => {
             "The browser holds two cookies of the same name that contradict each other. Delete the cookies of this site."
         }
@@ -449,6 +479,7 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::Claims
         | TokenError::MissingClaim
         | TokenError::Lifetime
+        | TokenError::ApiToken
         | TokenError::DisabledUser
         | TokenError::Fault(_) => "The application sent something that is not a valid SSO token.",
     }

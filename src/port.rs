@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::time::{Seconds, Timestamp};
+use crate::token::algorithm::Algorithm;
 
 /// Something that has still to happen. Not `Send`: an isolate has one thread.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -26,6 +27,8 @@ pub struct Platform {
     pub limit: Box<dyn Limit>,
     /// Requests of our own.
     pub fetch: Box<dyn Fetch>,
+    /// What is done later.
+    pub later: Box<dyn Later>,
 }
 
 /// Our own failure, or the platform's: never the caller's doing. Each becomes a 5xx.
@@ -52,9 +55,12 @@ pub enum Fault {
     /// The body of a request broke off.
     #[error("the request body could not be read")]
     Body,
-    /// Another server did not answer in time, or with more than was asked for.
-    #[error("another server did not answer as it should")]
+    /// Another server did not answer as it should.
+    #[error("a request to another server failed")]
     Fetch,
+    /// An issuer's keys cannot be had: it is down, or what it publishes is refused.
+    #[error("an issuer's keys cannot be had")]
+    IssuerKeys,
     /// The application behind a site did not do what its profile needs; the text says what.
     #[error("the application at the origin: {0}")]
     Application(&'static str),
@@ -123,58 +129,40 @@ pub trait Once {
     ) -> Pending<'a, Result<Option<String>, Fault>>;
 }
 
-/// A request of our own to another server. Redirects are not followed.
-pub struct Outgoing<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// The absolute URL.
-    pub url: &'a str,
-    /// The headers.
-    pub headers: &'a [(&'a str, &'a str)],
-    /// The body, if there is one.
-    pub body: Option<&'a str>,
-    /// An answer whose body is longer than this many bytes is a fault.
-    pub limit: usize,
-    /// An answer that is not there, whole, after so many milliseconds is a fault.
-    pub timeout: u32,
-}
-
-/// What another server answered.
-pub struct Incoming {
-    /// The status.
-    pub status: u16,
-    /// The headers, names in lower case. Each `set-cookie` stands by itself.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-/// Requests of our own.
-pub trait Fetch {
-    /// Sends `request` and gives the whole answer.
-    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>>;
-}
-
-/// A fresh ES256 key pair (RFC 7518 §3.4).
+/// A fresh key pair.
 pub struct KeyPair {
     /// The private key, PKCS #8.
     pub private: Vec<u8>,
-    /// The public point's coordinates, base64url (RFC 7518 §6.2.1).
-    pub x: String,
-    /// See `x`.
-    pub y: String,
+    /// The public key, `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1.2.7).
+    pub public: Vec<u8>,
 }
 
-/// What `WebCrypto` does for us. RSA and EC private operations never run in Wasm.
+/// A signature that is to be checked. The algorithm is that of the key, not of the token.
+#[derive(Clone, Copy)]
+pub struct Check<'a> {
+    /// How it was made.
+    pub algorithm: Algorithm,
+    /// The public key, `SubjectPublicKeyInfo` in DER (RFC 5280 §4.1.2.7).
+    pub key: &'a [u8],
+    /// What was signed.
+    pub message: &'a [u8],
+    /// The signature, in the form that JWS gives it (RFC 7518 §3).
+    pub signature: &'a [u8],
+}
+
+/// What `WebCrypto` does for us: everything asymmetric. Private operations never run in Wasm.
 pub trait Crypto {
-    /// Makes an ES256 key pair.
-    fn generate(&self) -> Pending<'_, Result<KeyPair, Fault>>;
-    /// Signs `message` with ES256; the signature is r and s in 64 bytes (RFC 7518 §3.4).
+    /// Makes a key pair for ES256, RS256 or `EdDSA`.
+    fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>>;
+    /// Signs `message`; the signature is in the form that JWS gives it (RFC 7518 §3).
     fn sign<'a>(
         &'a self,
+        algorithm: Algorithm,
         private: &'a [u8],
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>>;
+    /// Whether a signature is good. A key that the platform refuses has signed nothing.
+    fn verify<'a>(&'a self, check: Check<'a>) -> Pending<'a, Result<bool, Fault>>;
     /// Encrypts with AES-256-GCM. The result begins with the 12 bytes of nonce.
     fn seal<'a>(
         &'a self,
@@ -214,4 +202,44 @@ pub trait Limit {
 pub trait Body {
     /// The whole body, or `None` when it is longer than `limit` bytes.
     fn read(&self, limit: usize) -> Pending<'_, Result<Option<Vec<u8>>, Fault>>;
+}
+
+/// A request of our own to another server. Redirects are not followed.
+pub struct Outgoing<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The whole URL.
+    pub url: &'a str,
+    /// Headers.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub body: Option<&'a str>,
+    /// Answers longer than this are a fault.
+    pub limit: usize,
+    /// Milliseconds.
+    pub timeout: u32,
+}
+
+/// The answer to a request of our own, whatever its status.
+pub struct Incoming {
+    /// The status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Requests of our own.
+pub trait Fetch {
+    /// Sends one; a fault when there is no answer in time or the answer is too long.
+    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>>;
+}
+
+/// What is done later.
+pub trait Later {
+    /// Goes on with `work` after the answer to this request.
+    fn run(&self, work: Pending<'static, ()>);
+    /// Lets other requests of this isolate go on for a while.
+    fn pause(&self, milliseconds: u32) -> Pending<'_, ()>;
 }

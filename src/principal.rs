@@ -2,13 +2,16 @@
 //! credential that was verified and a user that may sign in.
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::cache::Verified;
+use crate::claim::ClaimPath;
 use crate::config::site::Source;
 use crate::time::Timestamp;
-use crate::user::User;
+use crate::user::{Role, Tenant, User};
 
 /// The authenticated caller. Only [`crate::token`] makes one, after everything was checked:
 ///
@@ -62,6 +65,51 @@ impl Principal {
         &self.verified
     }
 
+    /// The roles: the user's own, and those that the token's issuer has granted.
+    #[must_use]
+    pub fn roles(&self) -> &[Role] {
+        &self.user.roles
+    }
+
+    /// The scopes that the token of another issuer has brought.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        self.verified
+            .granted()
+            .map_or(&[], |granted| &granted.scopes)
+    }
+
+    /// The claims that the token of another issuer has brought, as far as they are kept.
+    #[must_use]
+    pub fn claims(&self) -> &Map<String, Value> {
+        static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        self.verified
+            .granted()
+            .map_or(&NONE, |granted| &granted.claims)
+    }
+
+    /// The tenant: the one that the user is of, or the one that the token names at a site that does
+    /// not tell tenants apart.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        let own = self.user.tenant.as_ref().map(Tenant::as_str);
+        own.or_else(|| self.verified.granted()?.tenant.as_deref())
+    }
+
+    /// The workspace that the token of another issuer names.
+    #[must_use]
+    pub fn workspace(&self) -> Option<&str> {
+        self.verified.granted()?.workspace.as_deref()
+    }
+
+    /// The name of the issuer in the configuration; `edgeward` for what we have issued.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.verified
+            .granted()
+            .map_or("edgeward", |granted| &granted.issuer)
+    }
+
     /// When the credential ends.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
@@ -70,8 +118,8 @@ impl Principal {
 }
 
 /// Something of a principal that an origin can be told.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "String")]
 pub enum Attribute {
     /// The user's id.
     Id,
@@ -91,12 +139,49 @@ pub enum Attribute {
     Staff,
     /// `true` or `false`.
     Superuser,
+    /// The scopes, with spaces between them.
+    Scopes,
+    /// The tenant.
+    Tenant,
+    /// The workspace.
+    Workspace,
+    /// The name of the issuer.
+    Issuer,
+    /// A claim that the token of another issuer has brought.
+    Claim(ClaimPath),
+}
+
+impl TryFrom<String> for Attribute {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if let Some(path) = text.strip_prefix("claim:") {
+            return ClaimPath::parse(path).map(Self::Claim).ok_or("is no claim");
+        }
+        Ok(match text.as_str() {
+            "id" => Self::Id,
+            "email" => Self::Email,
+            "username" => Self::Username,
+            "first_name" => Self::FirstName,
+            "last_name" => Self::LastName,
+            "name" => Self::Name,
+            "roles" => Self::Roles,
+            "staff" => Self::Staff,
+            "superuser" => Self::Superuser,
+            "scopes" => Self::Scopes,
+            "tenant" => Self::Tenant,
+            "workspace" => Self::Workspace,
+            "issuer" => Self::Issuer,
+            _ => return Err("is nothing that is known of a user; see the README"),
+        })
+    }
 }
 
 impl Attribute {
-    /// The attribute's value for `user`.
+    /// The attribute's value for `principal`; empty when it has none.
     #[must_use]
-    pub fn of(self, user: &User) -> String {
+    pub fn of(&self, principal: &Principal) -> String {
+        let user = principal.user();
         match self {
             Self::Id => user.id.as_str().to_owned(),
             Self::Email => user.email.as_str().to_owned(),
@@ -107,11 +192,40 @@ impl Attribute {
             Self::Roles => user
                 .roles
                 .iter()
-                .map(crate::user::Role::as_str)
+                .map(Role::as_str)
                 .collect::<Vec<_>>()
                 .join(","),
             Self::Staff => user.staff.to_string(),
             Self::Superuser => user.superuser.to_string(),
+            Self::Scopes => principal.scopes().join(" "),
+            Self::Tenant => principal.tenant().unwrap_or_default().to_owned(),
+            Self::Workspace => principal.workspace().unwrap_or_default().to_owned(),
+            Self::Issuer => principal.issuer().to_owned(),
+            Self::Claim(path) => path
+                .find(principal.claims())
+                .and_then(shown)
+                .unwrap_or_default(),
         }
+    }
+}
+
+/// A claim as the text of a header: what is simple, or a list of it, joined by commas. A list with
+/// an item that holds a comma could be read in two ways, so it is not said.
+fn shown(value: &Value) -> Option<String> {
+    let simple = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::Array(items) => {
+            let items: Option<Vec<String>> = items
+                .iter()
+                .map(|item| simple(item).filter(|text| !text.contains(',')))
+                .collect();
+            items.map(|items| items.join(","))
+        }
+        other => simple(other),
     }
 }

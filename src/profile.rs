@@ -127,8 +127,10 @@ pub async fn provision(world: &World, user: &User, now: Timestamp) -> Option<Val
     let user = Rc::new(user.clone());
     let mut accounts = Map::new();
     for site in world.config.sites() {
+        // A user of a tenant comes to sites with tenants only, and none of those has a profile.
         if let Some(profile) = &site.profile
             && user.active
+            && user.tenant.is_none()
         {
             let made = Box::pin(profile.provision(world, site, &user, now)).await;
             let told = match made {

@@ -37,6 +37,8 @@ pub enum Endpoint {
     Health,
     /// `/.well-known/jwks.json`
     KeySet,
+    /// `/.well-known/assertion-key.pem`
+    SigningKeyPem,
     /// Anything else below `/api/sso`.
     Unknown,
 }
@@ -94,6 +96,9 @@ pub fn route<'a>(
 fn endpoint(path: &str) -> Option<Endpoint> {
     if path == "/.well-known/jwks.json" {
         return Some(Endpoint::KeySet);
+    }
+    if path == "/.well-known/assertion-key.pem" {
+        return Some(Endpoint::SigningKeyPem);
     }
     // Some servers do not tell case apart; no spelling of our own prefix reaches an origin.
     let head = path.get(..8)?;

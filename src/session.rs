@@ -1,10 +1,14 @@
 //! Our cookies: how they are built, renewed and cleared. The only file that writes `Set-Cookie`
 //! (RFC 6265bis §4.1).
 
+use std::rc::Rc;
+
 use cookie::time::{Duration, OffsetDateTime};
 use cookie::{Cookie, CookieBuilder};
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
+use crate::claim::Granted;
 use crate::config::Config;
 use crate::config::site::{SameSite, Site};
 use crate::port::Entropy;
@@ -15,8 +19,11 @@ use crate::token::jws::{self, Kind, UntrustedJws};
 use crate::token::jwt::{self, Expected};
 use crate::user::{UserId, random_text};
 
+/// The member of our cookie that holds what another issuer's token brought.
+const GRANTED: &str = "ext";
+
 /// What our cookie says.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SessionClaims {
     /// Which session. New at each sign-in.
     pub id: String,
@@ -28,6 +35,8 @@ pub struct SessionClaims {
     pub issued_at: Timestamp,
     /// When this cookie ends: the idle limit, or the absolute one if that comes first.
     pub expires_at: Timestamp,
+    /// What the token of another issuer has brought that opened it.
+    pub granted: Option<Rc<Granted>>,
 }
 
 /// The value of a `Set-Cookie` header. Made in this file alone.
@@ -60,6 +69,7 @@ pub fn open(
     config: &Config,
     site: &Site,
     user: &UserId,
+    granted: Option<&Rc<Granted>>,
     entropy: &dyn Entropy,
     now: Timestamp,
 ) -> (SessionClaims, SetCookie) {
@@ -69,6 +79,7 @@ pub fn open(
         began_at: now,
         issued_at: now,
         expires_at: now + site.session.idle,
+        granted: granted.map(Rc::clone),
     };
     let cookie = write(config, site, &claims, now);
     (claims, cookie)
@@ -137,6 +148,7 @@ pub fn read(
         began_at,
         issued_at: registered.issued_at,
         expires_at: registered.expires_at,
+        granted: granted(&claims, site)?,
     };
     if now >= ends_at(site, &claims) {
         return Err(TokenError::Expired);
@@ -175,7 +187,7 @@ pub fn stale(site: &Site, own: bool, sso: bool) -> Vec<SetCookie> {
 }
 
 fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -> SetCookie {
-    let value = json!({
+    let mut value = json!({
         "iss": config.issuer,
         "aud": site.audience,
         "sub": claims.user.as_str(),
@@ -184,6 +196,9 @@ fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -
         "exp": claims.expires_at.seconds(),
         "began": claims.began_at.millis(),
     });
+    if let (Some(granted), Some(members)) = (&claims.granted, value.as_object_mut()) {
+        members.insert(GRANTED.into(), json!(**granted));
+    }
     let token = jws::sign(
         Kind::Session,
         HmacAlgorithm::Hs256,
@@ -221,6 +236,25 @@ fn same_site(same_site: SameSite) -> cookie::SameSite {
         SameSite::Lax => cookie::SameSite::Lax,
         SameSite::None => cookie::SameSite::None,
     }
+}
+
+/// What the opening token brought, within what its issuer may still grant. A session of an issuer
+/// that the site does not take any more is over.
+fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted>>, TokenError> {
+    let Some(value) = claims.get(GRANTED) else {
+        return Ok(None);
+    };
+    let mut granted = Granted::deserialize(value).map_err(|_| TokenError::Claims)?;
+    let issuer = site
+        .all_issuers()
+        .iter()
+        .find(|issuer| issuer.name == granted.issuer)
+        .ok_or(TokenError::Ended)?;
+    granted
+        .roles
+        .retain(|role| issuer.grant_roles.contains(role));
+    granted.staff &= issuer.grant_staff;
+    Ok(Some(Rc::new(granted)))
 }
 
 fn began_at(claims: &Map<String, Value>) -> Result<Timestamp, TokenError> {

@@ -5,31 +5,38 @@
 //! decides); bad (the request stops: a bad credential never falls through to the next source).
 
 pub mod alg;
+pub mod algorithm;
 pub mod api_token;
 pub mod assertion;
+pub mod der;
 pub mod error;
 pub mod issue;
+pub mod issuer;
 pub mod json;
+pub mod jwks;
 pub mod jws;
 pub mod jwt;
+pub mod key;
 pub mod source;
 
 use std::rc::Rc;
 
-use crate::cache::{Claims, CredentialKey, Verified};
+use crate::cache::{ActingClaims, Claims, CredentialKey, Verified};
 use crate::config::Site;
 use crate::config::site::Source;
+use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
 use crate::port::Fault;
 use crate::principal::Principal;
 use crate::session::{self, SessionClaims};
+use crate::store::api_tokens::ApiTokens;
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::users::Users;
 use crate::time::Timestamp;
 use crate::user::{User, UserId};
 use crate::world::World;
 use error::TokenError;
-use issue::SsoClaims;
+use issuer::ForeignClaims;
 use source::Presented;
 
 /// What the presented credentials came to.
@@ -82,15 +89,24 @@ pub async fn authenticate(
     navigation: bool,
     now: Timestamp,
 ) -> Authentication {
-    let session = examine(world, site, Source::Session, &presented.session, now).await;
-    let sso_cookie = examine(world, site, Source::SsoCookie, &presented.sso_cookie, now).await;
-    let query = examine(world, site, Source::Query, &presented.query, now).await;
-    let bearer = examine(world, site, Source::Bearer, &presented.bearer, now).await;
+    let at = Place {
+        site,
+        tenancy: presented.tenancy,
+        now,
+    };
+    let session = examine(world, at, Source::Session, &presented.session).await;
+    let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
+    let query = examine(world, at, Source::Query, &presented.query).await;
+    let bearer = examine(world, at, Source::Bearer, &presented.bearer).await;
+    let header = examine(world, at, Source::Header, &presented.header).await;
+    let api_key = examine(world, at, Source::ApiKey, &presented.api_key).await;
     let of = |source| match source {
         Source::Session => &session,
         Source::SsoCookie => &sso_cookie,
         Source::Query => &query,
         Source::Bearer => &bearer,
+        Source::Header => &header,
+        Source::ApiKey => &api_key,
     };
     let result = decide(site, of, navigation);
     Authentication {
@@ -129,7 +145,9 @@ fn decide<'a>(
     for source in &site.sources {
         let found = match (source, of(*source)) {
             // A client that names a credential itself is told that its time is over.
-            (Source::Bearer, Examined::Over) => Err(TokenError::Expired),
+            (Source::Bearer | Source::Header | Source::ApiKey, Examined::Over) => {
+                Err(TokenError::Expired)
+            }
             (_, Examined::Absent | Examined::Over) => continue,
             (_, Examined::Good(principal)) => Ok(principal),
             (_, Examined::Bad(error)) => Err(*error),
@@ -146,14 +164,16 @@ fn decide<'a>(
 
 /// Whether `token` says more than the session that is there: another user, or a later sign-in.
 fn is_news(token: &Principal, session: Option<&Principal>) -> bool {
-    let (Claims::Sso(token_claims), Some(session)) = (&token.verified().claims, session) else {
+    let issued_at = match &token.verified().claims {
+        Claims::Sso(claims) => claims.issued_at,
+        Claims::Foreign(claims) => claims.issued_at,
+        Claims::Session(_) | Claims::ApiToken(_) => return true,
+    };
+    let Some((Claims::Session(claims), session)) = session.map(|s| (&s.verified().claims, s))
+    else {
         return true;
     };
-    let Claims::Session(session_claims) = &session.verified().claims else {
-        return true;
-    };
-    token_claims.user != session_claims.user
-        || token_claims.issued_at.seconds() > session_claims.began_at.seconds()
+    token.user().id != session.user().id || issued_at.seconds() > claims.began_at.seconds()
 }
 
 /// What one source came to.
@@ -186,14 +206,13 @@ impl Examined {
 /// all must be good and of one user.
 async fn examine(
     world: &World,
-    site: &Site,
+    at: Place<'_>,
     source: Source,
     credentials: &[impl AsRef<str>],
-    now: Timestamp,
 ) -> Examined {
     let mut answer = Examined::Absent;
     for (index, credential) in credentials.iter().enumerate() {
-        let one = match verify(world, site, source, credential.as_ref(), now).await {
+        let one = match verify(world, at, source, credential.as_ref()).await {
             Ok(principal) => Examined::Good(principal),
             Err(error) if error.is_over() => Examined::Over,
             // Signed with a secret, or by a clock, that is ahead of this isolate's: another isolate
@@ -217,6 +236,17 @@ async fn examine(
     answer
 }
 
+/// Where and when a credential is shown.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The site.
+    pub site: &'a Site,
+    /// In which tenant.
+    pub tenancy: Tenancy<'a>,
+    /// When.
+    pub now: Timestamp,
+}
+
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with
 /// time: expiry, the user's state, whether the session was ended.
 ///
@@ -224,57 +254,180 @@ async fn examine(
 /// Why it is not accepted.
 pub async fn verify(
     world: &World,
-    site: &Site,
+    at: Place<'_>,
     source: Source,
     credential: &str,
-    now: Timestamp,
 ) -> Result<Principal, TokenError> {
-    let verified = match source {
-        Source::Session => remembered(world, site, "session", credential, || {
-            session::read(&world.config, site, credential, now).map(Claims::Session)
-        })?,
-        Source::SsoCookie | Source::Query | Source::Bearer => {
-            remembered(world, site, "sso", credential, || {
-                issue::read(&world.config, site, credential, now).map(Claims::Sso)
-            })?
-        }
+    let Place { site, now, .. } = at;
+    let kind = match source {
+        Source::Session => "session",
+        Source::ApiKey => "api token",
+        Source::SsoCookie | Source::Query | Source::Bearer | Source::Header => at.tenancy.kind(),
+    };
+    let key = CredentialKey::new(&site.name, kind, credential);
+    let known = world.cache.credential(&key);
+    let verified = if let Some(known) = known.filter(|known| is_still_known(world, known, now)) {
+        known
+    } else {
+        let claims = match source {
+            Source::Session => {
+                session::read(&world.config, site, credential, now).map(Claims::Session)?
+            }
+            Source::ApiKey => Claims::ApiToken(Box::pin(acting(world, credential, now)).await?),
+            _ if is_foreign(at, credential)? => {
+                let read = issuer::read(world, site, at.tenancy, credential, now);
+                Claims::Foreign(Box::pin(read).await?)
+            }
+            _ => issue::read(&world.config, site, credential, now).map(Claims::Sso)?,
+        };
+        world.cache.put_credential(key, Verified::new(claims))
     };
     if now >= verified.expires_at() {
         return Err(TokenError::Expired);
     }
     let user = match &verified.claims {
-        Claims::Session(claims) => session_user(world, site, claims, now).await?,
-        Claims::Sso(claims) => token_user(world, site, source, claims, now).await?,
+        Claims::Session(claims) => session_user(world, at, claims).await?,
+        Claims::Sso(claims) => {
+            not_too_old(site, source, claims.issued_at, now)?;
+            let user = signed_in_user(world, at, &claims.user).await?;
+            not_ended(&user, claims.issued_at)?;
+            user
+        }
+        Claims::Foreign(claims) => {
+            not_too_old(site, source, claims.issued_at, now)?;
+            let user = foreign_user(world, at, claims).await?;
+            not_ended(&user, claims.issued_at)?;
+            user
+        }
+        Claims::ApiToken(claims) => signed_in_user(world, at, &claims.user).await?,
     };
+    let user = with_grants(&verified, user);
     Ok(Principal::new_unchecked(user, source, verified))
 }
 
-fn remembered(
-    world: &World,
-    site: &Site,
-    kind: &str,
-    credential: &str,
-    read: impl FnOnce() -> Result<Claims, TokenError>,
-) -> Result<Rc<Verified>, TokenError> {
-    let key = CredentialKey::new(&site.name, kind, credential);
-    if let Some(verified) = world.cache.credential(&key) {
-        return Ok(verified);
+/// Whether what is remembered is young enough to go by: an issuer may have withdrawn its key, and an
+/// API token may have been revoked.
+fn is_still_known(world: &World, known: &Verified, now: Timestamp) -> bool {
+    match &known.claims {
+        Claims::Session(_) | Claims::Sso(_) => true,
+        Claims::Foreign(claims) => now < claims.good_until,
+        Claims::ApiToken(claims) => {
+            claims.read_at <= now && now < claims.read_at + world.config.user_cache
+        }
     }
-    Ok(world.cache.put_credential(key, Verified::new(read()?)))
+}
+
+/// Whether a token is of another issuer: the site takes some, and it is not of one of our kinds.
+fn is_foreign(at: Place<'_>, credential: &str) -> Result<bool, TokenError> {
+    if at.tenancy.issuers(at.site).is_empty() {
+        return Ok(false);
+    }
+    Ok(!jws::UntrustedJws::parse(credential)?.names_our_kind())
+}
+
+/// When an API token ends that has no end: the last second of the year 9999.
+const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);
+
+/// The API token behind `x-api-key`, as the user that it acts as.
+async fn acting(
+    world: &World,
+    credential: &str,
+    now: Timestamp,
+) -> Result<ActingClaims, TokenError> {
+    let kv = &*world.platform.kv;
+    let token = api_token::authenticate(kv, credential, now).await?;
+    let token = token.ok_or(TokenError::ApiToken)?;
+    // Keeping the books is no reason to turn a good call down.
+    let _ = ApiTokens(kv).note_use(&token.id, now).await;
+    Ok(ActingClaims {
+        user: token.acts_as.ok_or(TokenError::ApiToken)?,
+        expires_at: token.expires_at.unwrap_or(NO_END),
+        read_at: now,
+    })
+}
+
+/// The record with the roles that the token's issuer has granted; the same as long as it is the
+/// same record, so that what was made of it stays good.
+fn with_grants(verified: &Verified, user: Rc<User>) -> Rc<User> {
+    let Some(granted) = verified.granted() else {
+        return user;
+    };
+    let adds =
+        granted.staff && !user.staff || granted.roles.iter().any(|role| !user.roles.contains(role));
+    if !adds {
+        return user;
+    }
+    let mut memo = verified.memo.borrow_mut();
+    match &memo.user {
+        Some((made_from, whole)) if Rc::ptr_eq(made_from, &user) => Rc::clone(whole),
+        _ => {
+            let mut whole = User::clone(&user);
+            whole.staff |= granted.staff;
+            for role in &granted.roles {
+                if !whole.roles.contains(role) {
+                    whole.roles.push(role.clone());
+                }
+            }
+            let whole = Rc::new(whole);
+            memo.user = Some((user, Rc::clone(&whole)));
+            whole
+        }
+    }
+}
+
+/// Who a token of another issuer is about: found by the address that it names, made where the issuer
+/// may. An address that has gone to somebody else since is looked up again.
+async fn foreign_user(
+    world: &World,
+    at: Place<'_>,
+    claims: &ForeignClaims,
+) -> Result<Rc<User>, TokenError> {
+    if let Some(id) = claims.known_user() {
+        match signed_in_user(world, at, &id).await {
+            Ok(user) if user.email == claims.email => return Ok(user),
+            Ok(_) | Err(TokenError::UnknownUser) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let id = Box::pin(claims.find_user(world, at.now)).await?;
+    signed_in_user(world, at, &id).await
+}
+
+/// A link works only for a while after its token was issued.
+fn not_too_old(
+    site: &Site,
+    source: Source,
+    issued_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), TokenError> {
+    let too_old = |query: &crate::config::site::Query| now >= issued_at + query.max_age;
+    if source == Source::Query && site.query.as_ref().is_none_or(too_old) {
+        return Err(TokenError::LinkTooOld);
+    }
+    Ok(())
+}
+
+/// A token's time is in whole seconds; one of the same second may be from before.
+fn not_ended(user: &User, issued_at: Timestamp) -> Result<(), TokenError> {
+    let ended = |after: Timestamp| issued_at.seconds() <= after.seconds();
+    if user.sessions_valid_after.is_some_and(ended) {
+        return Err(TokenError::Ended);
+    }
+    Ok(())
 }
 
 async fn session_user(
     world: &World,
-    site: &Site,
+    at: Place<'_>,
     claims: &SessionClaims,
-    now: Timestamp,
 ) -> Result<Rc<User>, TokenError> {
+    let Place { site, now, .. } = at;
     if now >= session::ends_at(site, claims) {
         return Err(TokenError::Expired);
     }
     // A session whose user cannot sign in any more is over, not wrong: the browser may sign in as
     // somebody else.
-    let user = signed_in_user(world, &claims.user, now)
+    let user = signed_in_user(world, at, &claims.user)
         .await
         .map_err(|error| match error {
             TokenError::UnknownUser => TokenError::Ended,
@@ -305,34 +458,10 @@ async fn session_user(
     }
 }
 
-async fn token_user(
-    world: &World,
-    site: &Site,
-    source: Source,
-    claims: &SsoClaims,
-    now: Timestamp,
-) -> Result<Rc<User>, TokenError> {
-    let too_old = |query: &crate::config::site::Query| now >= claims.issued_at + query.max_age;
-    if source == Source::Query && site.query.as_ref().is_none_or(too_old) {
-        return Err(TokenError::LinkTooOld);
-    }
-    let user = signed_in_user(world, &claims.user, now).await?;
-    // A token's time is in whole seconds; one of the same second may be from before.
-    if user
-        .sessions_valid_after
-        .is_some_and(|after| claims.issued_at.seconds() <= after.seconds())
-    {
-        return Err(TokenError::Ended);
-    }
-    Ok(user)
-}
-
-/// The user, from memory while it is fresh, if allowed to sign in.
-async fn signed_in_user(
-    world: &World,
-    id: &UserId,
-    now: Timestamp,
-) -> Result<Rc<User>, TokenError> {
+/// The user, from memory while it is fresh, if allowed to sign in, and of the tenant that the
+/// request is in.
+async fn signed_in_user(world: &World, at: Place<'_>, id: &UserId) -> Result<Rc<User>, TokenError> {
+    let now = at.now;
     let known = if let Some(known) = world.cache.user(id, world.config.user_cache, now) {
         known
     } else {
@@ -340,6 +469,9 @@ async fn signed_in_user(
         world.cache.put_user(id, read, now)
     };
     let user = known.ok_or(TokenError::UnknownUser)?;
+    if !at.tenancy.admits(user.tenant.as_ref()) {
+        return Err(TokenError::OtherTenant);
+    }
     if user.active {
         Ok(user)
     } else {

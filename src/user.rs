@@ -35,6 +35,9 @@ pub struct User {
     pub roles: Vec<Role>,
     /// Sessions and tokens from before this moment count for nothing.
     pub sessions_valid_after: Option<Timestamp>,
+    /// The tenant that the user is of, at sites that have tenants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Tenant>,
     /// When the record was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -56,6 +59,7 @@ impl User {
             superuser: false,
             roles: Vec::new(),
             sessions_valid_after: None,
+            tenant: None,
             created_at: now,
             updated_at: now,
         }
@@ -226,6 +230,35 @@ impl TryFrom<String> for Role {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::parse(&text).ok_or("not a role")
+    }
+}
+
+/// The name of a tenant: small letters, digits, `-` and `_`, at most 64.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(try_from = "String")]
+pub struct Tenant(String);
+
+impl Tenant {
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
+        let fine = (1..=64).contains(&text.len()) && text.bytes().all(plain);
+        fine.then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Tenant {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a tenant")
     }
 }
 

@@ -28,6 +28,7 @@ const STEPS = [
   { name: "admin", about: "the admin tool", run: buildAdmin },
   { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
   { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], run: (filter) => nodeTests("tests/edge", filter) },
+  { name: "peers", about: "the real packages of others", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
   { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
   { name: "label-studio", about: "a real Label Studio behind the Worker", needs: ["build", "admin"], isLarge: true, run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }) },
 ].map((step) => ({ needs: [], isThere: () => true, ...step }));

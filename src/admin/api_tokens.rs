@@ -8,9 +8,10 @@ use crate::answer::Answer;
 use crate::denial::Denial;
 use crate::port::{Entropy, Fault, Platform};
 use crate::store::api_tokens::ApiTokens;
+use crate::store::users::Users;
 use crate::time::{Seconds, Timestamp};
 use crate::token::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope, stored_hash};
-use crate::user::Name;
+use crate::user::{Name, UserId};
 
 /// The longest life that can be asked for: ten years.
 const MAX_LIFETIME: u32 = 10 * 365 * 86_400;
@@ -23,6 +24,8 @@ pub struct NewApiToken {
     pub scopes: Vec<Scope>,
     /// For whom it may ask for SSO tokens.
     pub issue_for: IssueFor,
+    /// The user that it stands for.
+    pub acts_as: Option<UserId>,
     /// How long it lives.
     pub expires_in: Option<Seconds>,
     /// Who makes it.
@@ -40,6 +43,7 @@ pub fn make(entropy: &dyn Entropy, new: NewApiToken, now: Timestamp) -> (PlainAp
         name: new.name,
         scopes: new.scopes,
         issue_for: new.issue_for,
+        acts_as: new.acts_as,
         created_at: now,
         created_by: new.created_by,
         expires_at: new.expires_in.map(|span| now + span),
@@ -126,12 +130,25 @@ pub(super) async fn revoke_call(
 
 async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = call.json().await?;
-    only(&body, &["name", "scopes", "expires_in", "issue_for"])?;
+    only(
+        &body,
+        &["name", "scopes", "expires_in", "issue_for", "acts_as"],
+    )?;
+    let acts_as: Option<UserId> = member(&body, "acts_as")?;
+    if let Some(id) = &acts_as {
+        require(caller, Scope::Admin)?;
+        let user = Users(&*call.world.platform.kv).find(id).await?;
+        user.ok_or(Denial::InvalidField("acts_as"))?;
+    }
+    let scopes: Vec<Scope> = member(&body, "scopes")?.unwrap_or_default();
+    // A token that acts as a user need not be able to do anything else.
+    if scopes.is_empty() && acts_as.is_none() {
+        return Err(Denial::InvalidField("scopes"));
+    }
     let new = NewApiToken {
         name: named(&body)?.ok_or(Denial::InvalidField("name"))?,
-        scopes: member(&body, "scopes")?
-            .filter(|s: &Vec<Scope>| !s.is_empty())
-            .ok_or(Denial::InvalidField("scopes"))?,
+        scopes,
+        acts_as,
         issue_for: member(&body, "issue_for")?.unwrap_or_else(|| caller.issue_for.clone()),
         expires_in: lifetime(&body)?.or_else(|| caller.expires_at.map(|end| end.since(call.now))),
         created_by: caller.id.as_str().to_owned(),
@@ -176,6 +193,9 @@ fn may_manage(caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
     if let Some(scope) = token.scopes.iter().find(|scope| !caller.may(**scope)) {
         return Err(Denial::ScopeMissing(*scope));
     }
+    if token.acts_as.is_some() {
+        require(caller, Scope::Admin)?;
+    }
     if caller.issue_for.covers(&token.issue_for) {
         Ok(())
     } else {
@@ -209,7 +229,7 @@ async fn with_last_use(call: &Call<'_>, token: &ApiToken) -> Result<Value, Fault
 /// What is shown of a token. Nothing of its secret, nor of the hash beyond the id.
 #[must_use]
 pub fn view(token: &ApiToken, last_used: Option<Timestamp>) -> Value {
-    json!({
+    let mut view = json!({
         "id": token.id.as_str(),
         "name": token.name.as_str(),
         "scopes": token.scopes,
@@ -220,5 +240,9 @@ pub fn view(token: &ApiToken, last_used: Option<Timestamp>) -> Value {
         "expires_at": token.expires_at.map(Timestamp::seconds),
         "last_used_at": last_used.map(Timestamp::seconds),
         "revoked_at": token.revoked_at.map(Timestamp::seconds),
-    })
+    });
+    if let (Some(user), Some(members)) = (&token.acts_as, view.as_object_mut()) {
+        members.insert("acts_as".into(), json!(user));
+    }
+    view
 }

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use super::users::{self, Profile};
 use super::{Call, member, require};
 use crate::answer::Answer;
+use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
 use crate::store::users::Users;
 use crate::token::api_token::{ApiToken, Scope};
 use crate::token::issue;
-use crate::user::{Email, User};
+use crate::user::{Email, Tenant, User};
 
 pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::TokenIssue)?;
@@ -24,7 +25,8 @@ pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, 
         last_name: member(&body, "last_name")?,
         ..Profile::default()
     };
-    let user = user_for(call, email, profile).await?;
+    let tenant = tenant_of(call, &body)?;
+    let user = user_for(call, tenant.as_ref(), email, profile).await?;
     if !user.active {
         return Err(Denial::UserDisabled);
     }
@@ -45,6 +47,27 @@ pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, 
     ))
 }
 
+/// The tenant that the user is of: that of the request, or the one that the body names where tokens
+/// tell tenants apart. At a site with tenants there is always one.
+fn tenant_of(call: &Call<'_>, body: &Value) -> Result<Option<Tenant>, Denial> {
+    let tenancy = Tenancy::of(call.site, call.parts);
+    let named: Option<Tenant> = member(body, "tenant")?;
+    let tenant = match tenancy {
+        Tenancy::ByClaim(_) => named,
+        _ => match (named, tenancy.name()) {
+            (Some(named), known) if Some(&named) != known => {
+                return Err(Denial::InvalidField("tenant"));
+            }
+            (_, known) => known.cloned(),
+        },
+    };
+    if tenancy.admits(tenant.as_ref()) {
+        Ok(tenant)
+    } else {
+        Err(Denial::InvalidField("tenant"))
+    }
+}
+
 fn email_of(body: &Value) -> Result<Email, Denial> {
     let text = body
         .get("email")
@@ -58,9 +81,14 @@ fn email_of(body: &Value) -> Result<Email, Denial> {
 
 /// The user with this address; a new one when there is none. A user that is there is left as it is:
 /// asking for a token is no right to change users.
-async fn user_for(call: &Call<'_>, email: Email, profile: Profile) -> Result<User, Denial> {
+async fn user_for(
+    call: &Call<'_>,
+    tenant: Option<&Tenant>,
+    email: Email,
+    profile: Profile,
+) -> Result<User, Denial> {
     if let Some(user) = Users(&*call.world.platform.kv)
-        .find_by_email(&email)
+        .find_by_email(tenant, &email)
         .await?
     {
         return Ok(user);
@@ -69,7 +97,7 @@ async fn user_for(call: &Call<'_>, email: Email, profile: Profile) -> Result<Use
         return Err(Denial::UserNotFound(email));
     }
     profile.check_username(&email)?;
-    let (user, _) = users::ensure(&call.world.platform, email, profile, call.now).await?;
+    let (user, _) = users::ensure(&call.world.platform, tenant, email, profile, call.now).await?;
     // Here it is known at once, whatever the store shows this place.
     call.world
         .cache

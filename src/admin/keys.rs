@@ -1,11 +1,14 @@
 //! `/api/sso/keys`: the keys that sign assertions.
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
 use super::{Call, require};
 use crate::answer::Answer;
 use crate::denial::Denial;
 use crate::store::signing_keys::SigningKeys;
+use crate::token::algorithm::Algorithm;
 use crate::token::api_token::{ApiToken, Scope};
 use crate::token::assertion;
 
@@ -14,7 +17,7 @@ pub(super) async fn list(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, D
     if call.parts.method() != "GET" {
         return Err(Denial::MethodNotAllowed("GET"));
     }
-    let keys = assertion::ready_keys(call.world, call.now).await?;
+    let keys = assertion::all_keys(call.world, call.now).await?;
     Ok(Answer::json(200, &view(&keys)))
 }
 
@@ -27,19 +30,19 @@ pub(super) async fn rotate(call: &Call<'_>, caller: &ApiToken) -> Result<Answer,
     Ok(Answer::json(200, &view(&keys)))
 }
 
-fn view(keys: &SigningKeys) -> Value {
-    let keys: Vec<Value> = keys
-        .keys
-        .iter()
-        .map(|key| {
+fn view(all: &[(Algorithm, Rc<SigningKeys>)]) -> Value {
+    let mut views = Vec::new();
+    for (algorithm, keys) in all {
+        views.extend(keys.keys.iter().map(|key| {
             json!({
                 "kid": key.kid,
+                "algorithm": algorithm,
                 "created_at": key.created_at.seconds(),
                 "signs_from": key.signs_from.seconds(),
                 "retired_at": key.retired_at.map(crate::time::Timestamp::seconds),
                 "sealed_with": key.secret,
             })
-        })
-        .collect();
-    json!({ "keys": keys })
+        }));
+    }
+    json!({ "keys": views })
 }

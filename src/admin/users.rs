@@ -10,15 +10,13 @@ use crate::answer::Answer;
 use crate::denial::Denial;
 use crate::port::{Fault, Platform};
 use crate::profile;
+use crate::store::create;
+pub use crate::store::create::Ensured;
 use crate::store::users::Users;
-use crate::time::{Seconds, Timestamp};
-use crate::token::alg::{hex, sha256};
+use crate::time::Timestamp;
 use crate::token::api_token::{ApiToken, Scope};
-use crate::user::{Email, Name, Role, User, UserId};
+use crate::user::{Email, Name, Role, Tenant, User, UserId};
 
-/// Who is first to make a user is settled for this long: by then every reader of the store sees
-/// the record, even one that has just been told there was none.
-const CLAIM: Seconds = Seconds(180);
 /// The most users in one bulk call: each takes a few operations, and a Worker has 1,000 per request.
 const MAX_BULK: usize = 100;
 /// How many of them are under way at once.
@@ -63,8 +61,21 @@ impl Profile {
         "roles",
     ];
 
-    fn read(body: &Value) -> Result<Self, Denial> {
-        only(body, &Self::MEMBERS)?;
+    /// The members of a user that is made: which tenant it is of is settled then.
+    const NEW: &'static [&'static str] = &[
+        "email",
+        "username",
+        "first_name",
+        "last_name",
+        "active",
+        "staff",
+        "superuser",
+        "roles",
+        "tenant",
+    ];
+
+    fn read(body: &Value, members: &[&'static str]) -> Result<Self, Denial> {
+        only(body, members)?;
         Ok(Self {
             username: member(body, "username")?,
             first_name: member(body, "first_name")?,
@@ -121,17 +132,6 @@ impl Profile {
     }
 }
 
-/// How [`ensure`] came by a user.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ensured {
-    /// It was there.
-    Found,
-    /// This call made it.
-    Made,
-    /// Another call is making it at this moment, and the store does not show it here yet.
-    BeingMade,
-}
-
 /// The user with this address, made if there is none. Of two calls at once, anywhere, one makes the
 /// user and both get the same: the claim carries the whole record.
 ///
@@ -139,45 +139,18 @@ pub enum Ensured {
 /// A [`Fault`] of the platform.
 pub async fn ensure(
     platform: &Platform,
+    tenant: Option<&Tenant>,
     email: Email,
     profile: Profile,
     now: Timestamp,
 ) -> Result<(User, Ensured), Fault> {
-    let store = Users(&*platform.kv);
-    if let Some(user) = store.find_by_email(&email).await? {
+    if let Some(user) = Users(&*platform.kv).find_by_email(tenant, &email).await? {
         return Ok((user, Ensured::Found));
     }
     let mut mine = User::new(UserId::random(&*platform.entropy), email, now);
+    mine.tenant = tenant.cloned();
     profile.apply(&mut mine, now);
-    let winner = claim(platform, &mine, now).await?;
-    if winner.id == mine.id {
-        if let Err(fault) = store.put(&mine).await {
-            // Whoever asks next may try again at once.
-            let _ = platform.once.release(&claim_key(&mine.email)).await;
-            return Err(fault);
-        }
-        return Ok((mine, Ensured::Made));
-    }
-    if winner.email != mine.email {
-        return Err(Fault::Once);
-    }
-    if let Some(user) = store.find(&winner.id).await? {
-        return Ok((user, Ensured::Found));
-    }
-    // Not written yet, or the one who should have is gone. The same record under the same id does no
-    // harm; the store may refuse two writes of a key in a second, and then the other one was made.
-    let _ = store.put(&winner).await;
-    Ok((winner, Ensured::BeingMade))
-}
-
-/// Claims the address of `user` for this record; gives the record that holds the claim.
-async fn claim(platform: &Platform, user: &User, now: Timestamp) -> Result<User, Fault> {
-    let record = serde_json::to_string(user).map_err(|_| Fault::Record)?;
-    let winner = platform
-        .once
-        .claim(&claim_key(&user.email), &record, CLAIM, now)
-        .await?;
-    serde_json::from_str(&winner).map_err(|_| Fault::Once)
+    create::once(platform, mine, now).await
 }
 
 /// Changes a user who gets another address. Each key is written once: the store takes one write
@@ -193,11 +166,13 @@ async fn move_to(
     now: Timestamp,
 ) -> Result<User, Denial> {
     let store = Users(&*platform.kv);
-    if store.find_by_email(&email).await?.is_some() {
+    let tenant = user.tenant.clone();
+    let taken = store.find_by_email(tenant.as_ref(), &email).await?;
+    if taken.is_some() {
         return Err(Denial::UserExists);
     }
     let old = std::mem::replace(&mut user.email, email);
-    if claim(platform, &user, now).await?.id != user.id {
+    if create::claim(platform, &user, now).await?.id != user.id {
         return Err(Denial::UserExists);
     }
     if user.username.as_str() == old.as_str() {
@@ -206,8 +181,8 @@ async fn move_to(
     profile.apply(&mut user, now);
     user.updated_at = now;
     store.put(&user).await?;
-    store.remove_email(&old).await?;
-    platform.once.release(&claim_key(&old)).await?;
+    store.remove_email(tenant.as_ref(), &old).await?;
+    create::release(platform, tenant.as_ref(), &old).await?;
     Ok(user)
 }
 
@@ -217,7 +192,7 @@ async fn move_to(
 /// A [`Fault`] of the platform.
 pub async fn delete(platform: &Platform, user: &User) -> Result<(), Fault> {
     Users(&*platform.kv).remove(user).await?;
-    platform.once.release(&claim_key(&user.email)).await
+    create::release(platform, user.tenant.as_ref(), &user.email).await
 }
 
 /// Changes a user.
@@ -251,10 +226,6 @@ pub async fn end_sessions(
     Ok(user)
 }
 
-fn claim_key(email: &Email) -> String {
-    format!("user_email:{}", hex(&sha256(email.as_str().as_bytes())))
-}
-
 pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     match call.parts.method() {
         "GET" => {
@@ -273,8 +244,12 @@ async fn list(call: &Call<'_>) -> Result<Answer, Denial> {
     let store = Users(&*call.world.platform.kv);
     if let Some(email) = call.parameter("email") {
         let email = Email::parse(&email).ok_or(Denial::InvalidField("email"))?;
+        let tenant = match call.parameter("tenant") {
+            None => None,
+            Some(name) => Some(Tenant::parse(&name).ok_or(Denial::InvalidField("tenant"))?),
+        };
         let users: Vec<Value> = store
-            .find_by_email(&email)
+            .find_by_email(tenant.as_ref(), &email)
             .await?
             .iter()
             .map(view)
@@ -296,14 +271,16 @@ async fn list(call: &Call<'_>) -> Result<Answer, Denial> {
 
 async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = call.json().await?;
-    let profile = Profile::read(&body)?;
+    let profile = Profile::read(&body, Profile::NEW)?;
     may_grant(caller, &profile)?;
     let email: Email = member(&body, "email")?.ok_or(Denial::InvalidField("email"))?;
     profile.check_username(&email)?;
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
-    match ensure(&call.world.platform, email, profile, call.now).await? {
+    let tenant: Option<Tenant> = member(&body, "tenant")?;
+    let platform = &call.world.platform;
+    match ensure(platform, tenant.as_ref(), email, profile, call.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
             with_accounts(call, &user, &mut shown).await;
@@ -324,7 +301,7 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
     match call.parts.method() {
         "PATCH" => {
             let body = call.json().await?;
-            let profile = Profile::read(&body)?;
+            let profile = Profile::read(&body, &Profile::MEMBERS)?;
             may_grant(caller, &profile)?;
             may_touch(caller, &user)?;
             let email = member::<Email>(&body, "email")?.filter(|email| *email != user.email);
@@ -448,7 +425,7 @@ async fn sync(
     item: &Value,
     on_existing: OnExisting,
 ) -> Result<(&'static str, User), Denial> {
-    let profile = Profile::read(item)?;
+    let profile = Profile::read(item, Profile::NEW)?;
     may_grant(caller, &profile)?;
     let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
     profile.check_username(&email)?;
@@ -456,7 +433,9 @@ async fn sync(
         return Err(Denial::OutsideLimit);
     }
     let platform = &call.world.platform;
-    let (user, ensured) = ensure(platform, email, profile.clone(), call.now).await?;
+    let tenant: Option<Tenant> = member(item, "tenant")?;
+    let (user, ensured) =
+        ensure(platform, tenant.as_ref(), email, profile.clone(), call.now).await?;
     match ensured {
         Ensured::Made => return Ok(("created", user)),
         Ensured::BeingMade => return Ok(("exists", user)),
@@ -515,7 +494,7 @@ fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
 /// What is shown of a user.
 #[must_use]
 pub fn view(user: &User) -> Value {
-    json!({
+    let mut view = json!({
         "id": user.id.as_str(),
         "email": user.email.as_str(),
         "username": user.username.as_str(),
@@ -528,5 +507,9 @@ pub fn view(user: &User) -> Value {
         "sessions_valid_after": user.sessions_valid_after.map(Timestamp::seconds),
         "created_at": user.created_at.seconds(),
         "updated_at": user.updated_at.seconds(),
-    })
+    });
+    if let (Some(tenant), Some(members)) = (&user.tenant, view.as_object_mut()) {
+        members.insert("tenant".into(), json!(tenant));
+    }
+    view
 }

@@ -91,6 +91,9 @@ pub struct RawSite {
     pub(super) assertion: Field<RawAssertion>,
     pub(super) upstream_credential: Field<RawUpstreamCredential>,
     pub(super) label_studio: Field<RawLabelStudio>,
+    pub(super) issuers: Field<Vec<String>>,
+    pub(super) token_headers: Field<Vec<RawTokenHeader>>,
+    pub(super) tenants: Field<super::tenant::RawTenants>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
 }
@@ -166,6 +169,18 @@ pub struct RawAssertion {
     pub(super) header: Field<String>,
     pub(super) audience: Field<String>,
     pub(super) lifetime: Field<u32>,
+    pub(super) algorithm: Field<crate::token::algorithm::Algorithm>,
+    pub(super) claims: Field<Vec<String>>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+/// One of `token_headers`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawTokenHeader {
+    pub(super) name: Field<String>,
+    pub(super) prefix: Field<String>,
     #[serde(flatten)]
     pub(super) unknown: Unknown,
 }

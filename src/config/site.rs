@@ -1,9 +1,13 @@
 //! One site: a public hostname, in front of one origin.
 
+use std::rc::Rc;
+
 use serde::Deserialize;
 
 use super::Bindings;
-use super::raw::{RawSite, RawSsoCookie, RawUnauthenticated, Reader};
+use super::issuer::Issuer;
+use super::raw::{RawSite, RawSsoCookie, RawTokenHeader, RawUnauthenticated, Reader};
+use super::tenant::Tenants;
 use crate::access::{Anonymous, Rule};
 use crate::origin::mutate::{SET_ALWAYS, headers_of};
 use crate::origin::reserved::{self, Reserved};
@@ -12,6 +16,7 @@ use crate::profile::Profile;
 use crate::profile::label_studio::LabelStudio;
 use crate::time::Seconds;
 use crate::token::alg::HmacAlgorithm;
+use crate::token::algorithm::Algorithm;
 
 /// A site, checked.
 #[derive(Debug)]
@@ -58,8 +63,34 @@ pub struct Site {
     pub upstream_credential: Option<(String, UpstreamCredential)>,
     /// What the application behind it is, where that matters.
     pub profile: Option<Profile>,
+    /// Issuers other than us whose tokens are taken.
+    pub issuers: Vec<Rc<Issuer>>,
+    /// Headers in which tokens come.
+    pub token_headers: Vec<TokenHeader>,
+    /// Groups of issuers and users that are kept apart.
+    pub tenants: Option<Tenants>,
     /// Headers that a client may not send.
     pub reserved: Reserved,
+}
+
+/// A header in which a token comes.
+#[derive(Debug)]
+pub struct TokenHeader {
+    /// Its name, in lower case.
+    pub name: String,
+    /// What stands before the token.
+    pub prefix: String,
+}
+
+impl TokenHeader {
+    /// The token in the header's value; `None` when the value is something else.
+    #[must_use]
+    pub fn token<'a>(&self, value: &'a str) -> Option<&'a str> {
+        let value = value.trim();
+        let (head, token) = value.split_at_checked(self.prefix.len())?;
+        let token = token.trim();
+        (head.eq_ignore_ascii_case(&self.prefix) && !token.is_empty()).then_some(token)
+    }
 }
 
 /// The value of a fixed header. Its `Debug` does not show it.
@@ -83,6 +114,10 @@ pub enum Source {
     Query,
     /// `Authorization: Bearer`.
     Bearer,
+    /// A header that the site names.
+    Header,
+    /// `x-api-key`, with an API token of ours that acts as a user.
+    ApiKey,
 }
 
 /// The `Host` that the origin sees.
@@ -206,6 +241,10 @@ pub struct Assertion {
     pub audience: String,
     /// Its lifetime.
     pub lifetime: Seconds,
+    /// What it is signed with.
+    pub algorithm: Algorithm,
+    /// Claims of other issuers that it repeats.
+    pub claims: Vec<String>,
 }
 
 impl Site {
@@ -218,6 +257,7 @@ impl Site {
         name: &str,
         raw: RawSite,
         bindings: &Bindings,
+        issuers: &[Rc<Issuer>],
         reader: &mut Reader<'_>,
     ) -> Option<Self> {
         reader.unknown(&raw.unknown);
@@ -336,8 +376,31 @@ impl Site {
             .iter()
             .map(|(header, _)| ("upstream_credential", header.as_str()));
         let sets = profile.iter().flat_map(Profile::sets);
-        let profiled = sets.map(|header| ("label_studio", *header));
-        check_headers(reader, &presets, profiled.chain(taken.chain(credential)));
+        let set = sets.map(|header| ("label_studio", *header));
+        check_headers(reader, &presets, set.chain(taken.chain(credential)));
+        let all_issuers = issuers;
+        let issuers = super::issuers_named(raw.issuers, all_issuers, reader);
+        let token_headers = read_token_headers(reader, raw.token_headers);
+        reader.check(
+            "token_headers",
+            has(Source::Header) != token_headers.is_empty(),
+            "go with the source \"header\", and only with that",
+        );
+        let grouped = raw.tenants.is_given();
+        let tenants = reader.maybe("tenants", raw.tenants).and_then(|raw| {
+            let hosts = hosts.as_deref().unwrap_or_default();
+            Tenants::read(raw, hosts, all_issuers, &mut reader.within("tenants"))
+        });
+        reader.check(
+            "issuers",
+            tenants.is_none() || issuers.is_empty(),
+            "must be named in the tenants of a site that has tenants",
+        );
+        reader.check(
+            "tenants",
+            !grouped || !profiled,
+            "must not be there with label_studio: it knows a user by the address alone, which users of several tenants may have",
+        );
         let anonymous = match unauthenticated? {
             RawUnauthenticated::Deny => Anonymous::Deny,
             RawUnauthenticated::Login => Anonymous::SignIn,
@@ -368,6 +431,9 @@ impl Site {
             assertion,
             upstream_credential,
             profile,
+            issuers,
+            token_headers,
+            tenants,
             reserved: Reserved::default(),
         })
     }
@@ -402,6 +468,14 @@ impl Site {
         let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
         names.extend(own);
         self.reserved = Reserved::new(names);
+    }
+
+    /// All issuers whose tokens are taken, in whatever tenant.
+    #[must_use]
+    pub fn all_issuers(&self) -> &[Rc<Issuer>] {
+        self.tenants
+            .as_ref()
+            .map_or(&self.issuers, |tenants| &tenants.issuers)
     }
 
     /// Whether credentials are looked for in `source`.
@@ -478,7 +552,7 @@ pub fn canonical_host(authority: &str, scheme: &str) -> Option<String> {
 }
 
 /// `scheme://host[:port]` in its one form; `None` for anything else.
-fn origin(text: &str, plaintext: bool) -> Option<String> {
+pub(super) fn origin(text: &str, plaintext: bool) -> Option<String> {
     let (scheme, authority) = text.split_once("://")?;
     let host = canonical_host(authority.strip_suffix('/').unwrap_or(authority), scheme)?;
     let allowed = match scheme {
@@ -489,7 +563,7 @@ fn origin(text: &str, plaintext: bool) -> Option<String> {
     allowed.then(|| format!("{scheme}://{host}"))
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_address = name
         .parse()
@@ -746,11 +820,46 @@ fn read_assertion(
         (60..=900).contains(&lifetime),
         "must be from 60 to 900 seconds",
     );
+    let algorithm = reader.or("algorithm", raw.algorithm, Algorithm::Es256);
+    reader.check(
+        "algorithm",
+        matches!(
+            algorithm,
+            Algorithm::Es256 | Algorithm::Rs256 | Algorithm::EdDsa
+        ),
+        "must be ES256, RS256 or EdDSA",
+    );
+    let claims = reader.or("claims", raw.claims, Vec::new());
+    let free = |name: &String| !crate::token::assertion::OWN_CLAIMS.contains(&name.as_str());
+    reader.check(
+        "claims",
+        claims.iter().all(free),
+        "must not name a claim that Edgeward itself makes",
+    );
     Some(Assertion {
         header: header?,
         audience,
         lifetime: Seconds(lifetime),
+        algorithm,
+        claims,
     })
+}
+
+fn read_token_headers(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<Vec<RawTokenHeader>>,
+) -> Vec<TokenHeader> {
+    let mut headers: Vec<TokenHeader> = Vec::new();
+    for raw in reader.or("token_headers", field, Vec::new()) {
+        let mut reader = reader.within("token_headers");
+        reader.unknown(&raw.unknown);
+        let name = reader.required("name", raw.name);
+        let name = name.and_then(|name| read_header(&mut reader, "name", &name));
+        let prefix = reader.or("prefix", raw.prefix, String::new());
+        reader.check("prefix", prefix.is_ascii(), "must be ASCII");
+        headers.extend(name.map(|name| TokenHeader { name, prefix }));
+    }
+    headers
 }
 
 /// A header that we set for the origin: lower case, and not one that carries the message itself.

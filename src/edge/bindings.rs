@@ -29,10 +29,25 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
 extern "C" {
-    pub fn generate() -> Promise;
-    pub fn sign(private: &[u8], message: &[u8]) -> Promise;
+    pub fn generate(algorithm: &str) -> Promise;
+    pub fn sign(algorithm: &str, private: &[u8], message: &[u8]) -> Promise;
+    pub fn verify(algorithm: &str, key: &[u8], message: &[u8], signature: &[u8]) -> Promise;
     pub fn seal(key: &[u8], plain: &[u8]) -> Promise;
     pub fn open(key: &[u8], sealed: &[u8]) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/edge/outgoing.js")]
+extern "C" {
+    pub fn outgoing(
+        method: &str,
+        url: &str,
+        headers: &str,
+        body: Option<&str>,
+        limit: u32,
+        timeout: u32,
+    ) -> Promise;
+    pub fn later(work: &Promise);
+    pub fn pause(milliseconds: u32) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/edge/once.js")]
@@ -53,11 +68,6 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(js_name = forwardFile)]
     pub fn forward_file(request: &Request, plan: &str, seconds: u32) -> Promise;
-}
-
-#[wasm_bindgen(module = "/src/edge/fetch.js")]
-extern "C" {
-    pub fn call(head: &str, body: Option<&str>, limit: u32, timeout: u32) -> Promise;
 }
 
 thread_local! {

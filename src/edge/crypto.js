@@ -1,29 +1,55 @@
-// WebCrypto, by the four verbs that the core has for it.
+// WebCrypto, by the verbs that the core has for it. What comes from the core is a view of its memory, which may move
+// while a promise is pending: all that is used after an await is copied first.
 
-const ECDSA = { name: "ECDSA", namedCurve: "P-256" };
-const SIGN = { name: "ECDSA", hash: "SHA-256" };
 const NONCE = 12;
 
-/** A new ES256 key pair: [PKCS #8 bytes, x, y]. */
-export async function generate() {
-  const pair = await crypto.subtle.generateKey(ECDSA, true, ["sign", "verify"]);
-  const [pkcs8, jwk] = await Promise.all([
-    crypto.subtle.exportKey("pkcs8", pair.privateKey),
-    crypto.subtle.exportKey("jwk", pair.publicKey),
-  ]);
-  return [new Uint8Array(pkcs8), jwk.x, jwk.y];
+const HASHES = { 256: "SHA-256", 384: "SHA-384", 512: "SHA-512" };
+const CURVES = { ES256: "P-256", ES384: "P-384", ES512: "P-521" };
+
+/** How keys of a JWS algorithm are imported, and how signatures are made and checked (RFC 7518 §3, RFC 8037 §3.1). */
+function parameters(algorithm) {
+  if (algorithm === "EdDSA") return { key: { name: "Ed25519" }, sign: { name: "Ed25519" } };
+  const hash = HASHES[algorithm.slice(2)];
+  switch (algorithm.slice(0, 2)) {
+    case "RS":
+      return { key: { name: "RSASSA-PKCS1-v1_5", hash }, sign: { name: "RSASSA-PKCS1-v1_5" } };
+    case "PS":
+      return { key: { name: "RSA-PSS", hash }, sign: { name: "RSA-PSS", saltLength: Number(algorithm.slice(2)) / 8 } };
+    default:
+      return { key: { name: "ECDSA", namedCurve: CURVES[algorithm] }, sign: { name: "ECDSA", hash } };
+  }
 }
 
-export async function sign(pkcs8, message) {
-  const key = await crypto.subtle.importKey("pkcs8", pkcs8, ECDSA, false, ["sign"]);
-  return new Uint8Array(await crypto.subtle.sign(SIGN, key, message));
+/** A new key pair: [PKCS #8 bytes, SubjectPublicKeyInfo bytes]. */
+export async function generate(algorithm) {
+  const { key } = parameters(algorithm);
+  const rsa = { ...key, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) };
+  const pair = await crypto.subtle.generateKey(algorithm === "RS256" ? rsa : key, true, ["sign", "verify"]);
+  const [pkcs8, spki] = await Promise.all([crypto.subtle.exportKey("pkcs8", pair.privateKey), crypto.subtle.exportKey("spki", pair.publicKey)]);
+  return [new Uint8Array(pkcs8), new Uint8Array(spki)];
+}
+
+export async function sign(algorithm, pkcs8, message) {
+  const copy = message.slice();
+  const { key, sign } = parameters(algorithm);
+  const imported = await crypto.subtle.importKey("pkcs8", pkcs8, key, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign(sign, imported, copy));
+}
+
+/** Whether a signature is good. A key that cannot be imported, such as a point off its curve, has signed nothing. */
+export async function verify(algorithm, spki, message, signature) {
+  const [copy, signed] = [message.slice(), signature.slice()];
+  const { key, sign } = parameters(algorithm);
+  const imported = await crypto.subtle.importKey("spki", spki, key, false, ["verify"]).catch(() => undefined);
+  return imported !== undefined && crypto.subtle.verify(sign, imported, signed, copy);
 }
 
 /** AES-256-GCM; the nonce stands before the ciphertext. */
 export async function seal(key, plain) {
+  const copy = plain.slice();
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE));
   const aes = await crypto.subtle.importKey("raw", key, "AES-GCM", false, ["encrypt"]);
-  const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, aes, plain));
+  const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, aes, copy));
   const whole = new Uint8Array(NONCE + sealed.length);
   whole.set(nonce);
   whole.set(sealed, NONCE);
@@ -31,7 +57,7 @@ export async function seal(key, plain) {
 }
 
 export async function open(key, sealed) {
+  const copy = sealed.slice();
   const aes = await crypto.subtle.importKey("raw", key, "AES-GCM", false, ["decrypt"]);
-  const iv = sealed.subarray(0, NONCE);
-  return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv }, aes, sealed.subarray(NONCE)));
+  return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv: copy.subarray(0, NONCE) }, aes, copy.subarray(NONCE)));
 }

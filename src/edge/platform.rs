@@ -2,17 +2,18 @@
 
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::kv::KvStore;
 use worker::{Env, RateLimiter};
 
 use super::bindings;
 use crate::config::ConfigError;
 use crate::port::{
-    Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, Once, Outgoing,
-    Pending, Platform,
+    Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Later, Limit,
+    Once, Outgoing, Pending, Platform,
 };
 use crate::time::{Seconds, Timestamp};
+use crate::token::algorithm::Algorithm;
 
 /// The platform of `env`; what is not bound goes to `errors`.
 pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform> {
@@ -52,6 +53,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
             failures: failures?,
         }),
         fetch: Box::new(WebFetch),
+        later: Box::new(AfterAnswer),
     })
 }
 
@@ -178,72 +180,47 @@ fn end(now: Timestamp, hold: Seconds) -> f64 {
     (now + hold).millis() as f64
 }
 
-struct WebFetch;
-
-impl Fetch for WebFetch {
-    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
-        let mut head = format!("{}\n{}", request.method, request.url);
-        for (name, value) in request.headers {
-            for line in [name, value] {
-                head.push('\n');
-                head.extend(line.chars().filter(|c| !c.is_control()));
-            }
-        }
-        let limit = u32::try_from(request.limit).unwrap_or(u32::MAX);
-        let answer = bindings::call(&head, request.body, limit, request.timeout);
-        Box::pin(async move {
-            let answer: Array = settled(answer)
-                .await
-                .ok()
-                .and_then(|answer| answer.dyn_into().ok())
-                .ok_or(Fault::Fetch)?;
-            let text = |at| answer.get(at).as_string().ok_or(Fault::Fetch);
-            let lines = text(1)?;
-            let mut lines = lines.split('\n');
-            let mut headers = Vec::new();
-            while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-                headers.push((name.to_owned(), value.to_owned()));
-            }
-            Ok(Incoming {
-                status: text(0)?.parse().map_err(|_| Fault::Fetch)?,
-                headers,
-                body: answer
-                    .get(2)
-                    .dyn_into::<Uint8Array>()
-                    .map_err(|_| Fault::Fetch)?
-                    .to_vec(),
-            })
-        })
-    }
-}
-
 struct WebCrypto;
 
 impl Crypto for WebCrypto {
-    fn generate(&self) -> Pending<'_, Result<KeyPair, Fault>> {
+    fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>> {
         Box::pin(async move {
-            let pair: Array = settled(bindings::generate())
+            let pair: Array = settled(bindings::generate(algorithm.name()))
                 .await
                 .ok()
                 .and_then(|pair| pair.dyn_into().ok())
                 .ok_or(Fault::Crypto)?;
-            let private = pair
-                .get(0)
-                .dyn_into::<Uint8Array>()
-                .map_err(|_| Fault::Crypto)?
-                .to_vec();
-            let x = pair.get(1).as_string().ok_or(Fault::Crypto)?;
-            let y = pair.get(2).as_string().ok_or(Fault::Crypto)?;
-            Ok(KeyPair { private, x, y })
+            let bytes = |at| {
+                let item = pair.get(at).dyn_into::<Uint8Array>();
+                item.map(|item| item.to_vec()).map_err(|_| Fault::Crypto)
+            };
+            Ok(KeyPair {
+                private: bytes(0)?,
+                public: bytes(1)?,
+            })
         })
     }
 
     fn sign<'a>(
         &'a self,
+        algorithm: Algorithm,
         private: &'a [u8],
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
-        Box::pin(bytes(bindings::sign(private, message)))
+        Box::pin(bytes(bindings::sign(algorithm.name(), private, message)))
+    }
+
+    fn verify<'a>(&'a self, check: Check<'a>) -> Pending<'a, Result<bool, Fault>> {
+        let promise = bindings::verify(
+            check.algorithm.name(),
+            check.key,
+            check.message,
+            check.signature,
+        );
+        Box::pin(async move {
+            let good = settled(promise).await.map_err(|()| Fault::Crypto)?;
+            good.as_bool().ok_or(Fault::Crypto)
+        })
     }
 
     fn seal<'a>(
@@ -307,6 +284,68 @@ impl Limit for RateLimit {
                 .await
                 .map_err(|_| Fault::Limit)?;
             Ok(outcome.success)
+        })
+    }
+}
+
+struct WebFetch;
+
+impl Fetch for WebFetch {
+    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
+        Box::pin(async move {
+            let headers: Vec<&str> = request
+                .headers
+                .iter()
+                .flat_map(|(name, value)| [*name, *value])
+                .collect();
+            let promise = bindings::outgoing(
+                request.method,
+                request.url,
+                &headers.join("\n"),
+                request.body,
+                u32::try_from(request.limit).unwrap_or(u32::MAX),
+                request.timeout,
+            );
+            let answer = settled(promise).await.map_err(|()| Fault::Fetch)?;
+            incoming(answer).ok_or(Fault::Fetch)
+        })
+    }
+}
+
+fn incoming(answer: JsValue) -> Option<Incoming> {
+    let answer: Array = answer.dyn_into().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a status, from 200 to 599"
+    )]
+    let status = answer.get(0).as_f64()? as u16;
+    let lines = answer.get(1).as_string()?;
+    let lines: Vec<&str> = lines.split('\n').collect();
+    let headers = lines.chunks_exact(2).filter_map(|pair| match pair {
+        [name, value] => Some(((*name).to_owned(), (*value).to_owned())),
+        _ => None,
+    });
+    Some(Incoming {
+        status,
+        headers: headers.collect(),
+        body: answer.get(2).dyn_into::<Uint8Array>().ok()?.to_vec(),
+    })
+}
+
+struct AfterAnswer;
+
+impl Later for AfterAnswer {
+    fn run(&self, work: Pending<'static, ()>) {
+        bindings::later(&future_to_promise(async move {
+            work.await;
+            Ok(JsValue::UNDEFINED)
+        }));
+    }
+
+    fn pause(&self, milliseconds: u32) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let _ = settled(bindings::pause(milliseconds)).await;
         })
     }
 }

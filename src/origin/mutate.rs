@@ -8,7 +8,6 @@ use crate::origin::Context;
 use crate::path::push_escape;
 use crate::principal::{Attribute, Principal};
 use crate::request::Parts;
-use crate::user::User;
 
 /// The headers in which a forwarded request differs from the one that came: a line for each,
 /// `-name` to remove, `+name` and the value on the next line to set. No name or value can hold a
@@ -140,29 +139,34 @@ fn identity_of(site: &Site, principal: &Principal) -> Rc<HeaderChanges> {
     match &memo.identity {
         Some((made_from, changes)) if Rc::ptr_eq(made_from, user) => Rc::clone(changes),
         _ => {
-            let changes = Rc::new(identity(site, user));
+            let changes = Rc::new(identity(site, principal));
             memo.identity = Some((Rc::clone(user), Rc::clone(&changes)));
             changes
         }
     }
 }
 
-fn identity(site: &Site, user: &User) -> HeaderChanges {
+fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     let mut changes = HeaderChanges::default();
     for preset in &site.presets {
         for (header, attribute) in headers_of(*preset) {
-            set_known(&mut changes, header, attribute, user);
+            set_known(&mut changes, header, &attribute, principal);
         }
     }
     for (header, attribute) in &site.custom_headers {
-        set_known(&mut changes, header, *attribute, user);
+        set_known(&mut changes, header, attribute, principal);
     }
     changes
 }
 
 /// What is not known of a user is not said: the client's own header has been removed already.
-fn set_known(changes: &mut HeaderChanges, header: &str, attribute: Attribute, user: &User) {
-    let value = attribute.of(user);
+fn set_known(
+    changes: &mut HeaderChanges,
+    header: &str,
+    attribute: &Attribute,
+    principal: &Principal,
+) {
+    let value = attribute.of(principal);
     if !value.is_empty() {
         changes.set_encoded(header, &value);
     }

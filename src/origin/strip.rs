@@ -6,7 +6,7 @@ use crate::origin::mutate::HeaderChanges;
 use crate::request::Parts;
 use crate::token::api_token;
 use crate::token::jws::UntrustedJws;
-use crate::token::source::bearer;
+use crate::token::source::{API_KEY, bearer};
 
 /// Removes reserved headers and our credentials. What is left is not touched at all.
 pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
@@ -15,7 +15,10 @@ pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
             changes.remove(name);
         } else if name == "cookie" {
             strip_cookies(changes, site, value);
-        } else if name == "authorization" && is_ours(site, value) {
+        } else if (name == "authorization" && is_ours(site, value))
+            || (name == API_KEY && value.contains(api_token::PREFIX))
+            || is_token_header(site, name, value)
+        {
             changes.remove(name);
         }
     }
@@ -68,6 +71,17 @@ fn is_ours(site: &Site, value: &str) -> bool {
     };
     (site.takes(Source::Bearer) && bearer(value).is_some())
         || value.split([' ', '\t', ',', '"', '=', ':']).any(handed_out)
+}
+
+/// Whether a header is one in which the site takes tokens, and holds one.
+fn is_token_header(site: &Site, name: &str, value: &str) -> bool {
+    site.takes(Source::Header)
+        && site.token_headers.iter().any(|header| {
+            header.name == name
+                // Two headers arrive joined by a comma.
+                && (header.prefix.is_empty()
+                    || value.split(',').any(|piece| header.token(piece).is_some()))
+        })
 }
 
 #[cfg(test)]

@@ -215,7 +215,12 @@ pub(super) async fn exchange(
         .and_then(Value::as_str)
         .filter(|_| visit.site.takes(Source::Bearer))
         .ok_or(Denial::SignInRequired)?;
-    token::verify(world, visit.site, Source::Bearer, token, visit.now).await?;
+    let at = token::Place {
+        site: visit.site,
+        tenancy: visit.presented.tenancy,
+        now: visit.now,
+    };
+    token::verify(world, at, Source::Bearer, token).await?;
     Ok(Answer::json(200, &json!({ "access": token })))
 }
 

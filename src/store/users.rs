@@ -2,7 +2,7 @@
 
 use super::{Page, decode, encode, hashed_key, read_all};
 use crate::port::{Fault, Kv};
-use crate::user::{Email, User, UserId};
+use crate::user::{Email, Tenant, User, UserId};
 
 const RECORD: &str = "user:";
 const BY_EMAIL: &str = "user_email:";
@@ -22,17 +22,23 @@ impl Users<'_> {
         }
     }
 
-    /// The user with this address.
+    /// The user with this address, in this tenant or in none.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn find_by_email(&self, email: &Email) -> Result<Option<User>, Fault> {
-        let Some(id) = self.0.read(&hashed_key(BY_EMAIL, email.as_str())).await? else {
+    pub async fn find_by_email(
+        &self,
+        tenant: Option<&Tenant>,
+        email: &Email,
+    ) -> Result<Option<User>, Fault> {
+        let key = hashed_key(BY_EMAIL, &address(tenant, email));
+        let Some(id) = self.0.read(&key).await? else {
             return Ok(None);
         };
         let id = UserId::parse(&id).ok_or(Fault::Record)?;
         // The address of a user that was changed or deleted a moment ago may still be listed.
-        Ok(self.find(&id).await?.filter(|user| user.email == *email))
+        let is_theirs = |user: &User| user.email == *email && user.tenant.as_ref() == tenant;
+        Ok(self.find(&id).await?.filter(is_theirs))
     }
 
     /// Writes a user under its id and address. The record comes first: an address never leads to
@@ -44,7 +50,7 @@ impl Users<'_> {
         self.put_record(user).await?;
         self.0
             .write(
-                &hashed_key(BY_EMAIL, user.email.as_str()),
+                &hashed_key(BY_EMAIL, &address(user.tenant.as_ref(), &user.email)),
                 user.id.as_str(),
                 None,
             )
@@ -65,8 +71,10 @@ impl Users<'_> {
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn remove_email(&self, email: &Email) -> Result<(), Fault> {
-        self.0.delete(&hashed_key(BY_EMAIL, email.as_str())).await
+    pub async fn remove_email(&self, tenant: Option<&Tenant>, email: &Email) -> Result<(), Fault> {
+        self.0
+            .delete(&hashed_key(BY_EMAIL, &address(tenant, email)))
+            .await
     }
 
     /// Removes a user: the record, then the address.
@@ -75,7 +83,7 @@ impl Users<'_> {
     /// A [`Fault`] of the store.
     pub async fn remove(&self, user: &User) -> Result<(), Fault> {
         self.0.delete(&hashed_key(RECORD, user.id.as_str())).await?;
-        self.remove_email(&user.email).await
+        self.remove_email(user.tenant.as_ref(), &user.email).await
     }
 
     /// A page of users.
@@ -88,5 +96,14 @@ impl Users<'_> {
             records: read_all(self.0, &page.keys).await?,
             cursor: page.cursor,
         })
+    }
+}
+
+/// What stands for an address of a tenant: the same address in two of them is two. No address holds
+/// a line break.
+pub(super) fn address(tenant: Option<&Tenant>, email: &Email) -> String {
+    match tenant {
+        None => email.as_str().to_owned(),
+        Some(tenant) => format!("{}\n{}", tenant.as_str(), email.as_str()),
     }
 }

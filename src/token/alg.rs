@@ -52,7 +52,7 @@ impl HmacAlgorithm {
     }
 
     /// Compares in constant time (`CtOutput` of the `digest` crate).
-    fn verify(self, secret: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verify(self, secret: &[u8], message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Hs256 => verify(&Hs256, &Hs256Key::new(secret), message, signature),
             Self::Hs384 => verify(&Hs384, &Hs384Key::new(secret), message, signature),

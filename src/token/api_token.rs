@@ -11,7 +11,7 @@ use crate::port::{Entropy, Fault, Kv};
 use crate::store::api_tokens::ApiTokens;
 use crate::time::Timestamp;
 use crate::token::alg::{hex, sha256};
-use crate::user::{Email, Role, User};
+use crate::user::{Email, Role, User, UserId};
 
 /// What every API token begins with, so that scanners for leaked secrets can know one.
 pub const PREFIX: &str = "ewt_";
@@ -222,6 +222,9 @@ pub struct ApiToken {
     pub scopes: Vec<Scope>,
     /// For whom it may ask for SSO tokens.
     pub issue_for: IssueFor,
+    /// The user that it stands for at a site, as `x-api-key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acts_as: Option<UserId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The id of the token that made it, or `shell`.

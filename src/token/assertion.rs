@@ -1,5 +1,5 @@
-//! The signed assertion: what the origin can check by itself. ES256, signed once per session and
-//! sent again while it is fresh; its keys, their rotation and their publication.
+//! The signed assertion: what the origin can check by itself. Signed once per session and sent again
+//! while it is fresh; its keys, their rotation and their publication.
 
 use std::rc::Rc;
 
@@ -15,6 +15,8 @@ use crate::principal::Principal;
 use crate::store::signing_keys::{SigningKey, SigningKeyStore, SigningKeys};
 use crate::time::{Seconds, Timestamp};
 use crate::token::alg::sha256;
+use crate::token::algorithm::{Algorithm, KeyType};
+use crate::token::der;
 use crate::token::jws::{self, Kind};
 use crate::world::World;
 
@@ -30,6 +32,26 @@ const FRESH_SHARE: u32 = 3;
 /// Who makes the first key is settled for this long; then it can be read everywhere.
 const FIRST_KEY_HOLD: Seconds = Seconds(180);
 const FIRST_KEY: &str = "signing_keys:first";
+/// The claims that we make ourselves.
+pub const OWN_CLAIMS: [&str; 17] = [
+    "iss",
+    "aud",
+    "sub",
+    "email",
+    "username",
+    "name",
+    "roles",
+    "staff",
+    "superuser",
+    "site",
+    "iat",
+    "exp",
+    "nbf",
+    "sid",
+    "scopes",
+    "tenant_id",
+    "workspace_id",
+];
 const PURPOSE: &str = "edgeward signing key";
 
 /// The assertion for `principal`, from memory while it is fresh.
@@ -70,15 +92,16 @@ async fn sign(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<String, Fault> {
-    let keys = ready_keys(world, now).await?;
+    let algorithm = assertion.algorithm;
+    let keys = ready_keys(world, algorithm, now).await?;
     let key = signing_key(&keys, now).ok_or(Fault::Record)?;
     let private = open(world, key).await?;
     let claims = claims(world, site, assertion, principal, now);
-    let input = jws::signing_input(Kind::Assertion, "ES256", &key.kid, &claims);
+    let input = jws::signing_input(Kind::Assertion, algorithm.name(), &key.kid, &claims);
     let signature = world
         .platform
         .crypto
-        .sign(&private, input.as_bytes())
+        .sign(algorithm, &private, input.as_bytes())
         .await?;
     Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
@@ -105,10 +128,28 @@ fn claims(
         "iat": now.seconds(),
         "exp": (now + assertion.lifetime).seconds(),
     });
-    if let (Claims::Session(session), Some(members)) =
-        (&principal.verified().claims, claims.as_object_mut())
-    {
+    let Some(members) = claims.as_object_mut() else {
+        return claims;
+    };
+    if let Claims::Session(session) = &principal.verified().claims {
         members.insert("sid".into(), json!(session.id));
+    }
+    if !principal.scopes().is_empty() {
+        members.insert("scopes".into(), json!(principal.scopes()));
+    }
+    let names = [
+        ("tenant_id", principal.tenant()),
+        ("workspace_id", principal.workspace()),
+    ];
+    for (claim, name) in names {
+        if let Some(name) = name {
+            members.insert(claim.into(), json!(name));
+        }
+    }
+    for name in &assertion.claims {
+        if let Some(value) = principal.claims().get(name) {
+            members.insert(name.clone(), value.clone());
+        }
     }
     claims
 }
@@ -123,73 +164,175 @@ fn signing_key(keys: &SigningKeys, now: Timestamp) -> Option<&SigningKey> {
 }
 
 /// The published key set (RFC 7517 §5): every key that has signed or will sign something that may
-/// still be valid. Makes the first key when there is none.
+/// still be valid. Makes the first key of an algorithm when there is none.
 ///
 /// # Errors
 /// A [`Fault`] of store or crypto.
 pub async fn key_set(world: &World, now: Timestamp) -> Result<Value, Fault> {
-    let keys = ready_keys(world, now).await?;
-    let published: Vec<Value> = keys
-        .keys
-        .iter()
-        .filter(|key| key.retired_at.is_none_or(|end| now < end))
-        .map(|key| {
-            json!({"kty": "EC", "crv": "P-256", "x": key.x, "y": key.y, "kid": key.kid, "alg": "ES256", "use": "sig"})
-        })
-        .collect();
+    let mut published = Vec::new();
+    for algorithm in world.config.assertion_algorithms() {
+        let keys = ready_keys(world, algorithm, now).await?;
+        for key in &keys.keys {
+            if key.retired_at.is_some_and(|end| end <= now) {
+                continue;
+            }
+            let mut jwk = jwk_of(&key.spki()?)?;
+            jwk.extend([
+                ("kid", key.kid.clone()),
+                ("alg", algorithm.name().to_owned()),
+                ("use", "sig".to_owned()),
+            ]);
+            let jwk = jwk
+                .into_iter()
+                .map(|(name, text)| (name.to_owned(), json!(text)));
+            published.push(Value::Object(jwk.collect()));
+        }
+    }
     Ok(json!({ "keys": published }))
 }
 
-/// The keys, read again when they are not fresh, made when there are none.
+/// The key that signs now, as PEM.
 ///
 /// # Errors
 /// A [`Fault`] of store or crypto.
-pub async fn ready_keys(world: &World, now: Timestamp) -> Result<Rc<SigningKeys>, Fault> {
-    if let Some(keys) = world.cache.signing_keys(KEYS_FRESH, now) {
+pub async fn signing_key_pem(
+    world: &World,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<String, Fault> {
+    let keys = ready_keys(world, algorithm, now).await?;
+    let key = signing_key(&keys, now).ok_or(Fault::Record)?;
+    Ok(der::to_pem(&key.spki()?))
+}
+
+/// The members of a public JWK that make up its thumbprint, in order (RFC 7638 §3.2).
+fn jwk_of(spki: &[u8]) -> Result<Vec<(&'static str, String)>, Fault> {
+    let parsed = der::parse(spki).ok_or(Fault::Record)?;
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    match parsed.key_type {
+        KeyType::P256 => {
+            let (x, y) = parsed
+                .key
+                .strip_prefix(&[4])
+                .and_then(|point| point.split_at_checked(32))
+                .ok_or(Fault::Record)?;
+            Ok(vec![
+                ("crv", "P-256".to_owned()),
+                ("kty", "EC".to_owned()),
+                ("x", text(x)),
+                ("y", text(y)),
+            ])
+        }
+        KeyType::Rsa => {
+            let (n, e) = der::rsa(parsed.key).ok_or(Fault::Record)?;
+            Ok(vec![
+                ("e", text(e)),
+                ("kty", "RSA".to_owned()),
+                ("n", text(n)),
+            ])
+        }
+        KeyType::Ed25519 => Ok(vec![
+            ("crv", "Ed25519".to_owned()),
+            ("kty", "OKP".to_owned()),
+            ("x", text(parsed.key)),
+        ]),
+        KeyType::Secret | KeyType::P384 | KeyType::P521 => Err(Fault::Record),
+    }
+}
+
+/// The keys of all algorithms that are in use.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto.
+pub async fn all_keys(
+    world: &World,
+    now: Timestamp,
+) -> Result<Vec<(Algorithm, Rc<SigningKeys>)>, Fault> {
+    let mut all = Vec::new();
+    for algorithm in world.config.assertion_algorithms() {
+        all.push((algorithm, ready_keys(world, algorithm, now).await?));
+    }
+    Ok(all)
+}
+
+/// The keys of an algorithm, read again when they are not fresh, made when there are none.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto.
+pub async fn ready_keys(
+    world: &World,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<Rc<SigningKeys>, Fault> {
+    if let Some(keys) = world.cache.signing_keys(algorithm, KEYS_FRESH, now) {
         return Ok(keys);
     }
-    let keys = SigningKeyStore(&*world.platform.kv).read().await?;
+    let store = SigningKeyStore(&*world.platform.kv, algorithm);
+    let keys = store.read().await?;
     if !keys.keys.is_empty() {
-        return Ok(world.cache.put_signing_keys(keys, now));
+        return Ok(world.cache.put_signing_keys(algorithm, keys, now));
     }
     // Many isolates may find no key at once; what the first one claims is everybody's key, even
     // before the store shows it.
     let first = SigningKeys {
-        keys: vec![make(world, now, now).await?],
+        keys: vec![make(world, algorithm, now, now).await?],
     };
     let text = serde_json::to_string(&first).map_err(|_| Fault::Record)?;
+    let claim = match algorithm {
+        Algorithm::Es256 => FIRST_KEY.to_owned(),
+        other => format!("{FIRST_KEY}:{}", other.name()),
+    };
     let winner = world
         .platform
         .once
-        .claim(FIRST_KEY, &text, FIRST_KEY_HOLD, now)
+        .claim(&claim, &text, FIRST_KEY_HOLD, now)
         .await?;
     let keys: SigningKeys = serde_json::from_str(&winner).map_err(|_| Fault::Record)?;
     if keys == first {
-        SigningKeyStore(&*world.platform.kv).write(&keys).await?;
+        store.write(&keys).await?;
     }
-    Ok(world.cache.put_signing_keys(keys, now))
+    Ok(world.cache.put_signing_keys(algorithm, keys, now))
 }
 
-/// Adds a key that takes over soon, sealed with the newest key secret, and drops those that have
-/// had their time. Nobody is signed out: what the old key signed stays valid and checkable.
+/// Adds a key of each algorithm that takes over soon, sealed with the newest key secret, and drops
+/// those that have had their time. Nobody is signed out: what the old key signed stays valid and
+/// checkable.
 ///
 /// # Errors
 /// A [`Fault`] of store or crypto.
-pub async fn rotate(world: &World, now: Timestamp) -> Result<Rc<SigningKeys>, Fault> {
-    let mut keys = SigningKeys::clone(&*ready_keys(world, now).await?);
-    let takes_over = now + PUBLISHED_BEFORE;
-    keys.keys
-        .retain(|key| key.retired_at.is_none_or(|end| now < end));
-    for key in &mut keys.keys {
-        key.retired_at.get_or_insert(takes_over + PUBLISHED_AFTER);
+pub async fn rotate(
+    world: &World,
+    now: Timestamp,
+) -> Result<Vec<(Algorithm, Rc<SigningKeys>)>, Fault> {
+    let mut all = Vec::new();
+    for (algorithm, keys) in all_keys(world, now).await? {
+        let mut keys = SigningKeys::clone(&*keys);
+        let takes_over = now + PUBLISHED_BEFORE;
+        keys.keys
+            .retain(|key| key.retired_at.is_none_or(|end| now < end));
+        for key in &mut keys.keys {
+            key.retired_at.get_or_insert(takes_over + PUBLISHED_AFTER);
+        }
+        keys.keys
+            .push(make(world, algorithm, takes_over, now).await?);
+        SigningKeyStore(&*world.platform.kv, algorithm)
+            .write(&keys)
+            .await?;
+        all.push((
+            algorithm,
+            world.cache.put_signing_keys(algorithm, keys, now),
+        ));
     }
-    keys.keys.push(make(world, takes_over, now).await?);
-    SigningKeyStore(&*world.platform.kv).write(&keys).await?;
-    Ok(world.cache.put_signing_keys(keys, now))
+    Ok(all)
 }
 
-async fn make(world: &World, signs_from: Timestamp, now: Timestamp) -> Result<SigningKey, Fault> {
-    let KeyPair { private, x, y } = world.platform.crypto.generate().await?;
+async fn make(
+    world: &World,
+    algorithm: Algorithm,
+    signs_from: Timestamp,
+    now: Timestamp,
+) -> Result<SigningKey, Fault> {
+    let KeyPair { private, public } = world.platform.crypto.generate(algorithm).await?;
     let secret = world.config.keys.key.newest();
     let sealing = world
         .config
@@ -198,13 +341,17 @@ async fn make(world: &World, signs_from: Timestamp, now: Timestamp) -> Result<Si
         .encryption_key(secret, PURPOSE)
         .ok_or(Fault::SealedWithUnknownSecret)?;
     let sealed = world.platform.crypto.seal(&sealing, &private).await?;
-    // RFC 7638 §3.2: these members, in this order, without white space.
-    let thumbprint =
-        sha256(format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#).as_bytes());
+    // These members, in this order, without white space; no value needs an escape (RFC 7638 §3.3).
+    let members: Vec<String> = jwk_of(&public)?
+        .into_iter()
+        .map(|(name, text)| format!("\"{name}\":\"{text}\""))
+        .collect();
+    let thumbprint = sha256(format!("{{{}}}", members.join(",")).as_bytes());
     Ok(SigningKey {
         kid: URL_SAFE_NO_PAD.encode(thumbprint),
-        x,
-        y,
+        public: URL_SAFE_NO_PAD.encode(public),
+        x: String::new(),
+        y: String::new(),
         created_at: now,
         signs_from,
         retired_at: None,

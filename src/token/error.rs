@@ -65,6 +65,18 @@ pub enum TokenError {
     /// The session was ended: a sign-out, or all sessions of the user.
     #[error("the session was ended")]
     Ended,
+    /// An address that the issuer has not verified (`OpenID` Connect Core 1.0 §5.1).
+    #[error("the token's address is not verified")]
+    EmailUnverified,
+    /// The credential is of another tenant, or the request is in none.
+    #[error("the credential is of another tenant")]
+    OtherTenant,
+    /// The claims that are kept do not fit into a session.
+    #[error("the token's claims are too long for a session; keep_claims can name fewer")]
+    ClaimsTooLong,
+    /// An API token that is unknown, revoked or over, or that acts for nobody.
+    #[error("the api token is unknown, over, or acts as nobody")]
+    ApiToken,
     /// The same credential was presented twice, with different contents.
     #[error("two credentials contradict each other")]
     Conflict,

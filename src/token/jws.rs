@@ -3,6 +3,8 @@
 //! [`UntrustedJws`] is what arrived. Its claims cannot be read; [`UntrustedJws::verify`] gives a
 //! [`VerifiedJws`], whose claims can. Knows no issuer, no clock and no user.
 
+pub mod foreign;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};

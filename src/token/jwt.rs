@@ -92,7 +92,10 @@ pub(crate) fn text<'a>(
 }
 
 /// A `NumericDate` (RFC 7519 §2): a number, with or without a fraction, from 0 to 2^53.
-fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, TokenError> {
+pub(crate) fn date(
+    claims: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<Timestamp>, TokenError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
@@ -120,7 +123,7 @@ fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<Timestamp>, To
 }
 
 /// `aud` is a string or a list of strings (RFC 7519 §4.1.3); compared whole.
-fn names_audience(aud: Option<&Value>, audience: &str) -> Result<bool, TokenError> {
+pub(crate) fn names_audience(aud: Option<&Value>, audience: &str) -> Result<bool, TokenError> {
     match aud {
         None => Err(TokenError::MissingClaim),
         Some(Value::String(one)) => Ok(one == audience),

@@ -4,8 +4,13 @@ use std::borrow::Cow;
 
 use crate::config::Site;
 use crate::config::site::Source;
+use crate::config::tenant::Tenancy;
 use crate::query;
 use crate::request::Parts;
+use crate::token::api_token;
+
+/// The header in which an API token acts as a user.
+pub const API_KEY: &str = "x-api-key";
 
 /// The raw credentials of a request, by source. A source that the site does not take is empty.
 #[derive(Debug, Default)]
@@ -18,6 +23,12 @@ pub struct Presented<'a> {
     pub query: Vec<String>,
     /// The bearer token.
     pub bearer: Vec<&'a str>,
+    /// Tokens in headers that the site names.
+    pub header: Vec<&'a str>,
+    /// Our API tokens in `x-api-key`.
+    pub api_key: Vec<&'a str>,
+    /// In which tenant the request is.
+    pub tenancy: Tenancy<'a>,
     /// The query without the credential and without our own marker.
     pub clean_query: Option<Cow<'a, str>>,
     /// How often the browser has come back from the sign-in page without a credential.
@@ -28,8 +39,11 @@ pub struct Presented<'a> {
 
 /// Finds the credentials of `parts` at `site`.
 #[must_use]
-pub fn present<'a>(parts: &'a Parts, site: &Site) -> Presented<'a> {
-    let mut presented = Presented::default();
+pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
+    let mut presented = Presented {
+        tenancy: Tenancy::of(site, parts),
+        ..Presented::default()
+    };
     if let Some(header) = parts.header("cookie") {
         if site.takes(Source::Session) {
             presented.session = cookie_values(header, &site.session.cookie).collect();
@@ -46,6 +60,23 @@ pub fn present<'a>(parts: &'a Parts, site: &Site) -> Presented<'a> {
         presented
             .bearer
             .extend(parts.header("authorization").and_then(bearer));
+    }
+    if site.takes(Source::Header) {
+        let named = site.token_headers.iter().filter_map(|header| {
+            let value = parts.header(&header.name)?;
+            header.token(value)
+        });
+        presented.header.extend(named);
+    }
+    if site.takes(Source::ApiKey) {
+        let named = parts.header(API_KEY).map(str::trim);
+        // As at the admin API, and as clients of Django's REST framework send theirs.
+        let scheme = parts.header("authorization").and_then(token_scheme);
+        // Other keys are between the client and the application.
+        let ours = |value: &&str| value.starts_with(api_token::PREFIX);
+        presented
+            .api_key
+            .extend(named.into_iter().chain(scheme).filter(ours));
     }
     if let Some(query) = parts.query() {
         read_query(&mut presented, site, query);
@@ -70,6 +101,11 @@ pub fn cookie_values<'a>(header: &'a str, name: &str) -> impl Iterator<Item = &'
 pub fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn token_scheme(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("token").then(|| token.trim())
 }
 
 fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
@@ -122,6 +158,28 @@ mod tests {
             [""; 0]
         );
         assert_eq!(values("__Host-e="), [""; 0]);
+    }
+
+    #[test]
+    fn an_api_token_follows_the_scheme_token_and_nothing_else_does() {
+        let of = |headers: &[(&str, &str)]| {
+            let site = crate::config::tests::site(r#"{"sources": ["api_key"]}"#);
+            let parts = Parts::new("GET", "https://site.example/", headers).unwrap();
+            present(&parts, &site)
+                .api_key
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[("authorization", "Token ewt_a")]), ["ewt_a"]);
+        assert_eq!(of(&[("authorization", "token  ewt_a ")]), ["ewt_a"]);
+        assert_eq!(
+            of(&[("x-api-key", "ewt_a"), ("authorization", "Token ewt_b")]),
+            ["ewt_a", "ewt_b"]
+        );
+        for other in ["Token 0123", "Bearer ewt_a", "ewt_a", "Token"] {
+            assert_eq!(of(&[("authorization", other)]), [""; 0], "{other}");
+        }
     }
 
     #[test]

@@ -3,17 +3,29 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse as parseToml } from "smol-toml";
-import { startWorld } from "./lib/world.mjs";
+import { newSecret, startWorld } from "./lib/world.mjs";
 
-for (const file of ["README.md", "docs/integrate.md"]) {
+/** An issuer that an example names and another example describes. */
+const OTHER = (name) => ({ issuer: `https://${name}.example.com`, audience: "app", algorithms: ["ES256"], jwks_url: "https://id.example.com/jwks" });
+
+/** What a site has that an example does not show. */
+const PLAIN = { sources: ["bearer"], sso_cookie: undefined, query: undefined };
+
+for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
   const examples = [...readFileSync(new URL(`../../${file}`, import.meta.url), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => text);
   test(`every configuration in ${file} works`, async () => {
     assert.ok(examples.length > 0);
     for (const example of examples) {
       const { EDGEWARD = {}, ...tables } = parseToml(example).vars;
-      const sites = Object.fromEntries(Object.entries(tables).map(([name, settings]) => [name.replace(/^EDGEWARD_SITE_/, ""), settings]));
+      const of = (prefix) => Object.entries(tables).filter(([name]) => name.startsWith(prefix));
+      const sites = Object.fromEntries(of("EDGEWARD_SITE_").map(([name, settings]) => [name.slice(14), { ...(file === "docs/issuers.md" ? PLAIN : {}), ...settings }]));
+      const issuers = Object.fromEntries(of("EDGEWARD_ISSUER_"));
+      if (of("EDGEWARD_SITE_").length === 0) sites.APP = { issuers: Object.keys(issuers).map((name) => name.slice(16).toLowerCase()) };
+      for (const { issuers: named = [], tenants } of Object.values(sites)) {
+        for (const name of [...named, ...Object.values(tenants?.groups ?? {}).flatMap((group) => group.issuers)]) issuers[`EDGEWARD_ISSUER_${name.toUpperCase()}`] ??= OTHER(name);
+      }
       // Starting a world asks its health, and shows the log when that is bad.
-      const world = await startWorld({ sites, edgeward: EDGEWARD, vars: { ORIGIN_KEY: "a-value-for-the-origin" } });
+      const world = await startWorld({ sites, edgeward: EDGEWARD, vars: { ...issuers, ORIGIN_KEY: "a-value-for-the-origin", PORTAL_SECRET: newSecret() } });
       await world.stop();
     }
   });

@@ -1,6 +1,9 @@
 //! An edge in memory: isolates with their own memories, at locations that share one key-value
 //! store, one clock and one place where the first to come wins.
 
+pub mod crypto;
+pub mod issuer;
+pub mod keys;
 pub mod ports;
 pub mod request;
 pub mod shared;
@@ -139,6 +142,7 @@ impl Edge {
             name: Name::parse("test").unwrap(),
             scopes: scopes.to_vec(),
             issue_for,
+            acts_as: None,
             expires_in,
             created_by: "shell".into(),
         };

@@ -23,6 +23,10 @@ mod identity;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
+mod issuer_keys;
+#[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod kinds;
 #[cfg(test)]
 mod label_studio;
@@ -41,4 +45,8 @@ mod session;
 #[cfg(test)]
 mod template;
 #[cfg(test)]
+mod tenants;
+#[cfg(test)]
 mod users;
+#[cfg(test)]
+mod vectors;

@@ -94,6 +94,24 @@ fn sec_13_no_secret_is_compared_with_the_equals_sign() {
 }
 
 #[test]
+fn sec_17_no_private_key_of_an_asymmetric_algorithm_is_used_in_wasm() {
+    // The Worker has no crate that could: what can is for tests alone.
+    let manifest = read("Cargo.toml");
+    let (shipped, _) = manifest.split_once("[dev-dependencies]").unwrap();
+    for name in [
+        "rsa", "ring", "p256", "p384", "p521", "ecdsa", "ed25519", "openssl", "aws-lc",
+    ] {
+        let named = shipped
+            .lines()
+            .any(|line| line.starts_with(name) || line.contains(&format!("\"{name}")));
+        assert!(!named, "{name}");
+    }
+    // Signing is a verb of WebCrypto, and a key pair comes from it whole.
+    let glue = read("src/edge/crypto.js");
+    assert!(glue.contains("crypto.subtle.sign(") && glue.contains("crypto.subtle.generateKey("));
+}
+
+#[test]
 fn sec_72_nothing_in_the_source_may_panic_on_input() {
     let manifest = read("Cargo.toml");
     for lint in [

@@ -288,7 +288,7 @@ for (const mode of MODES) {
       assert.deepEqual([answer.status, answer.json.email], [200, ada.email]);
     });
 
-    test("Label Studio's own SDK works with an SSO token", async () => {
+    test("Label Studio's own SDK works with an SSO token, and with an API token that acts as its user", async () => {
       const script = `
 import sys
 from label_studio_sdk import LabelStudio
@@ -300,8 +300,16 @@ print(sum(1 for _ in client.tasks.list(project=project.id)))
 `;
       const address = await addressOf(site);
       try {
-        const { output, errors } = await runPython(script, address.url, await site.issue(ada.email));
-        assert.deepEqual(output.trim().split("\n"), [ada.email, "2"], errors);
+        const { id } = (await site.admin("GET", `/api/sso/users?email=${ada.email}`)).json.users[0];
+        const acting = await site.admin("POST", "/api/sso/tokens", { name: "sdk", scopes: [], acts_as: id });
+        assert.equal(acting.status, 201, String(acting));
+        for (const key of [await site.issue(ada.email), acting.json.token]) {
+          const { output, errors } = await runPython(script, address.url, key);
+          assert.deepEqual(output.trim().split("\n"), [ada.email, "2"], errors);
+        }
+        // An API token acts as nobody unless it says so, whatever its scopes.
+        const admin = await site.client("/api/projects", { headers: { Authorization: `Token ${await world.adminToken()}` } });
+        assert.equal(admin.status, 401);
         const refused = await site.send("POST", "/api/token/refresh/", { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ refresh: studio.token(1, { token_type: "refresh" }) }) });
         assert.equal(refused.status, 401, "a token of Label Studio's own is exchanged for nothing");
       } finally {

@@ -58,6 +58,13 @@ test("the README's table has every setting of the code, and no other", () => {
   }
 });
 
+test("docs/issuers.md has every setting of an issuer, and no other", () => {
+  const [, body] = read("src/config/issuer.rs").match(/pub struct RawIssuer \{([^}]*)\}/);
+  const settings = [...body.matchAll(/pub\(super\) (\w+): Field</g)].map(([, field]) => field);
+  const rows = tableRows(read("docs/issuers.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+  assert.deepEqual(rows, settings);
+});
+
 test("the README's example names every setting of a site but those that only plain http needs", () => {
   const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => parseToml(text)).find(({ vars }) => vars?.EDGEWARD_SITE_APP);
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
@@ -66,8 +73,8 @@ test("the README's example names every setting of a site but those that only pla
     const [first, second] = name.split(".");
     return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
   });
-  // A profile stands in an example of its own, in its own document.
-  assert.deepEqual(missing.filter((name) => !/^label_studio(\.|$)/.test(name)), ["upstream_plaintext"]);
+  // Issuers are named in the tenants of a site that has tenants. A profile stands in an example of its own, in its own document.
+  assert.deepEqual(missing.filter((name) => !/^label_studio(\.|$)/.test(name)), ["upstream_plaintext", "tenants"]);
   const profile = parseToml(read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)[1]).vars.EDGEWARD_SITE_STUDIO.label_studio;
   assert.deepEqual(missing.filter((name) => /^label_studio\./.test(name) && !(name.split(".")[1] in profile)), ["label_studio.organization"]);
 });
@@ -77,7 +84,7 @@ test("every endpoint and every code that a client can be told is documented", ()
   for (const [, endpoint] of read("src/route.rs").matchAll(/\/\/\/ `(\/[^`]+)`/g)) {
     assert.ok(api.includes(endpoint), `docs/admin-api.md says nothing of ${endpoint}`);
   }
-  const all = ["README.md", "docs/admin-api.md", "docs/integrate.md"].map(read).join("\n");
+  const all = ["README.md", "docs/admin-api.md", "docs/integrate.md", "docs/issuers.md"].map(read).join("\n");
   const table = read("src/denial.rs").split("#[cfg(test)]")[0];
   const codes = [...table.matchAll(/(?:no|refused)\(\s*(?:\d{3},\s*)?"([A-Za-z_]+)"/g)].map(([, code]) => code);
   assert.ok(codes.length > 15, String(codes));

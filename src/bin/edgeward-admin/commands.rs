@@ -89,6 +89,7 @@ fn new_token(create: CreateToken) -> NewApiToken {
             roles: (!create.roles.is_empty()).then_some(create.roles),
         },
         expires_in: create.expires_in.map(Seconds),
+        acts_as: create.acts_as,
         created_by: "shell".into(),
     }
 }
@@ -153,7 +154,7 @@ fn user(platform: &Platform, command: UserCommand, json: bool) -> Result<String,
         UserCommand::Create(create) => {
             let (email, profile) = profile_of(create);
             profile.check_username(&email)?;
-            let (user, ensured) = ready(users::ensure(platform, email, profile, now()))?;
+            let (user, ensured) = ready(users::ensure(platform, None, email, profile, now()))?;
             if ensured != Ensured::Made {
                 return Err(Denial::UserExists.into());
             }
@@ -221,7 +222,7 @@ fn find(platform: &Platform, who: &str) -> Result<User, Problem> {
     let store = Users(&*platform.kv);
     let found = match (UserId::parse(who), Email::parse(who)) {
         (Some(id), _) => ready(store.find(&id))?,
-        (None, Some(email)) => ready(store.find_by_email(&email))?,
+        (None, Some(email)) => ready(store.find_by_email(None, &email))?,
         (None, None) => return Err(Problem::Other("neither an id nor an address".into())),
     };
     found.ok_or_else(|| Problem::Other(format!("there is no user {who}")))
@@ -265,7 +266,7 @@ fn import(platform: &Platform, file: &Path) -> Result<String, Problem> {
         if done > 0 && done % 500 == 0 {
             eprintln!("{done} of {total} …");
         }
-        let (_, ensured) = ready(users::ensure(platform, email, profile, now()))?;
+        let (_, ensured) = ready(users::ensure(platform, None, email, profile, now()))?;
         made += usize::from(ensured == Ensured::Made);
     }
     Ok(format!(

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use edgeward::token::api_token::Scope;
-use edgeward::user::{Email, Name, Role};
+use edgeward::user::{Email, Name, Role, UserId};
 
 #[derive(Parser)]
 #[command(
@@ -72,8 +72,11 @@ struct CreateToken {
     #[arg(long, value_parser = name)]
     name: Name,
     /// What it may do: token:issue, users:read, users:write, tokens:write, admin (repeatable)
-    #[arg(long = "scope", required = true)]
+    #[arg(long = "scope", required_unless_present = "acts_as")]
     scopes: Vec<Scope>,
+    /// The id of a user as whom it acts at sites that take `x-api-key`
+    #[arg(long, value_parser = user_id)]
+    acts_as: Option<UserId>,
     /// How many seconds it lives [default: until it is revoked]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=315_360_000))]
     expires_in: Option<u32>,
@@ -191,6 +194,10 @@ fn name(text: &str) -> Result<Name, &'static str> {
 
 fn role(text: &str) -> Result<Role, &'static str> {
     Role::parse(text).ok_or("not a role: no spaces, commas, semicolons, bars or quotes")
+}
+
+fn user_id(text: &str) -> Result<UserId, String> {
+    UserId::parse(text).ok_or_else(|| "is no id of a user; `user list` shows them".into())
 }
 
 fn email(text: &str) -> Result<Email, &'static str> {

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::port::{
-    Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, Once, Outgoing,
-    Pending, Platform,
+    Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Later, Limit,
+    Once, Outgoing, Pending, Platform,
 };
 use edgeward::time::{Seconds, Timestamp};
+use edgeward::token::algorithm::Algorithm;
 
 const BINDING: &str = "EDGEWARD_KV";
 
@@ -97,6 +98,7 @@ impl Wrangler {
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
             fetch: Box::new(NoFetch),
+            later: Box::new(Nothing),
         };
         Ok((platform, kv))
     }
@@ -289,24 +291,24 @@ impl Once for Unclaimed {
     }
 }
 
-/// No command calls another server.
-struct NoFetch;
-
-impl Fetch for NoFetch {
-    fn fetch<'a>(&'a self, _: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
-        Box::pin(async { Err(Fault::Fetch) })
-    }
-}
-
 /// No command signs or seals: that is the Worker's.
 struct NoCrypto;
 
 impl Crypto for NoCrypto {
-    fn generate(&self) -> Pending<'_, Result<KeyPair, Fault>> {
+    fn generate(&self, _: Algorithm) -> Pending<'_, Result<KeyPair, Fault>> {
         Box::pin(async { Err(Fault::Crypto) })
     }
 
-    fn sign<'a>(&'a self, _: &'a [u8], _: &'a [u8]) -> Pending<'a, Result<Vec<u8>, Fault>> {
+    fn sign<'a>(
+        &'a self,
+        _: Algorithm,
+        _: &'a [u8],
+        _: &'a [u8],
+    ) -> Pending<'a, Result<Vec<u8>, Fault>> {
+        Box::pin(async { Err(Fault::Crypto) })
+    }
+
+    fn verify<'a>(&'a self, _: Check<'a>) -> Pending<'a, Result<bool, Fault>> {
         Box::pin(async { Err(Fault::Crypto) })
     }
 
@@ -316,6 +318,26 @@ impl Crypto for NoCrypto {
 
     fn open<'a>(&'a self, _: &'a [u8; 32], _: &'a [u8]) -> Pending<'a, Result<Vec<u8>, Fault>> {
         Box::pin(async { Err(Fault::Crypto) })
+    }
+}
+
+/// No command asks another server.
+struct NoFetch;
+
+impl Fetch for NoFetch {
+    fn fetch<'a>(&'a self, _: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
+        Box::pin(async { Err(Fault::Fetch) })
+    }
+}
+
+/// A command does everything at once.
+struct Nothing;
+
+impl Later for Nothing {
+    fn run(&self, _: Pending<'static, ()>) {}
+
+    fn pause(&self, _: u32) -> Pending<'_, ()> {
+        Box::pin(async {})
     }
 }
 

@@ -89,6 +89,16 @@ fn such_a_site_lets_nobody_pass_and_gives_the_header_to_nobody_else() {
 }
 
 #[test]
+fn such_a_site_has_no_tenants_whose_users_could_share_an_address() {
+    let mut bindings = bindings(
+        r#"{"tenants": {"by": "claim"},
+            "label_studio": {"mode": "mint", "secret": "STUDIO_KEY", "admin_user": 1, "admins": []}}"#,
+    );
+    bindings.insert("STUDIO_KEY".into(), SECRET_KEY.into());
+    assert!(paths(&bindings).contains(&"EDGEWARD_SITE_APP.tenants".to_owned()));
+}
+
+#[test]
 fn sec_63_the_settings_show_no_secret() {
     let mut bindings = bindings(
         r#"{"label_studio": {"mode": "mint", "secret": "STUDIO_KEY", "admin_user": 1, "admins": []}}"#,

@@ -50,7 +50,7 @@ export async function installPython() {
 }
 
 /** Runs `install` unless `folder` was made from these very `sources` before. */
-async function installOnce(name, folder, sources, install) {
+export async function installOnce(name, folder, sources, install) {
   const stampFile = path.join(folder, ".edgeward-installed");
   const wanted = createHash("sha256").update(sources.map((file) => readFileSync(file, "utf8")).join("\0")).digest("hex");
   const isReady = () => existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted;
@@ -101,7 +101,7 @@ async function answers(port) {
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = net.createServer().on("error", reject);
     server.listen(0, "127.0.0.1", () => {
@@ -111,7 +111,7 @@ function freePort() {
   });
 }
 
-const npm = () => (process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath] : ["npm"]);
+export const npm = () => (process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath] : ["npm"]);
 
 /** The environment without what an outer `npm test` says about its own project. */
 export function outsideNpm() {

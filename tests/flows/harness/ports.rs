@@ -6,20 +6,16 @@ use std::rc::Rc;
 
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use p256::ecdsa::signature::Signer as _;
-use p256::ecdsa::{Signature, SigningKey};
-use p256::elliptic_curve::sec1::ToEncodedPoint as _;
-use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 
 use edgeward::port::{
-    Body, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, Once,
-    Outgoing, Pending, Platform,
+    Body, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Later,
+    Limit, Once, Outgoing, Pending, Platform,
 };
 use edgeward::time::{Seconds, Timestamp};
 use edgeward::token::alg::sha256;
+use edgeward::token::algorithm::Algorithm;
 
+use super::crypto;
 use super::shared::{Fate, KV_LAG, Lag, Shared, Verb, later};
 
 /// What one location remembers of the store, with the moment it was read.
@@ -37,6 +33,19 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
         fetch: Box::new(MemoryFetch(Rc::clone(shared))),
+        later: Box::new(MemoryLater(Rc::clone(shared))),
+    }
+}
+
+struct MemoryLater(Rc<Shared>);
+
+impl Later for MemoryLater {
+    fn run(&self, work: Pending<'static, ()>) {
+        self.0.tasks.borrow_mut().push(work);
+    }
+
+    fn pause(&self, _: u32) -> Pending<'_, ()> {
+        later(|| ())
     }
 }
 
@@ -239,21 +248,27 @@ struct MemoryFetch(Rc<Shared>);
 
 impl Fetch for MemoryFetch {
     fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
-        let fate = self
-            .0
-            .call(Verb::Fetch, &format!("{} {}", request.method, request.url));
+        let played = self.0.servers.borrow().is_some();
+        let key = if played {
+            format!("{} {}", request.method, request.url)
+        } else {
+            request.url.to_owned()
+        };
+        let fate = self.0.call(Verb::Fetch, &key);
         later(move || {
-            let servers = self.0.servers.borrow();
-            match (fate, &*servers) {
-                (Fate::Good, Some(answer)) => {
-                    let answer = answer(&request).ok_or(Fault::Fetch)?;
-                    if answer.body.len() > request.limit {
-                        return Err(Fault::Fetch);
-                    }
-                    Ok(answer)
-                }
-                _ => Err(Fault::Fetch),
-            }
+            let answer = if let Some(answer) = &*self.0.servers.borrow() {
+                answer(&request)
+            } else {
+                let found = self.0.answers.borrow().get(request.url).cloned();
+                found.map(|(status, body)| Incoming {
+                    status,
+                    headers: Vec::new(),
+                    body,
+                })
+            };
+            answer
+                .filter(|answer| matches!(fate, Fate::Good) && answer.body.len() <= request.limit)
+                .ok_or(Fault::Fetch)
         })
     }
 }
@@ -262,26 +277,21 @@ impl Fetch for MemoryFetch {
 struct NativeCrypto(Rc<Shared>, Seeded);
 
 impl Crypto for NativeCrypto {
-    fn generate(&self) -> Pending<'_, Result<KeyPair, Fault>> {
+    fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>> {
         let fate = self.0.call(Verb::Generate, "");
         later(move || {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Crypto);
             }
-            let mut scalar = [0_u8; 32];
-            self.1.fill(&mut scalar);
-            let secret = p256::SecretKey::from_slice(&scalar).unwrap();
-            let point = secret.public_key().to_encoded_point(false);
-            Ok(KeyPair {
-                private: secret.to_pkcs8_der().unwrap().as_bytes().to_vec(),
-                x: URL_SAFE_NO_PAD.encode(point.x().unwrap()),
-                y: URL_SAFE_NO_PAD.encode(point.y().unwrap()),
-            })
+            let mut seed = [0_u8; 32];
+            self.1.fill(&mut seed);
+            Ok(crypto::generate(algorithm, seed))
         })
     }
 
     fn sign<'a>(
         &'a self,
+        algorithm: Algorithm,
         private: &'a [u8],
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
@@ -290,9 +300,17 @@ impl Crypto for NativeCrypto {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Crypto);
             }
-            let key = SigningKey::from_pkcs8_der(private).map_err(|_| Fault::Crypto)?;
-            let signature: Signature = key.sign(message);
-            Ok(signature.to_bytes().to_vec())
+            Ok(crypto::sign(algorithm, private, message))
+        })
+    }
+
+    fn verify<'a>(&'a self, check: Check<'a>) -> Pending<'a, Result<bool, Fault>> {
+        let fate = self.0.call(Verb::Verify, "");
+        later(move || {
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Crypto);
+            }
+            Ok(crypto::verify(check))
         })
     }
 

@@ -26,11 +26,12 @@ pub enum Verb {
     Allow,
     Body,
     Changed,
+    Verify,
     Fetch,
 }
 
 impl Verb {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -44,6 +45,7 @@ impl Verb {
         Self::Allow,
         Self::Body,
         Self::Changed,
+        Self::Verify,
         Self::Fetch,
     ];
 }
@@ -100,6 +102,10 @@ pub struct Shared {
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
     pub servers: RefCell<Option<Server>>,
+    /// What other servers answer, by URL.
+    pub answers: RefCell<BTreeMap<String, (u16, Vec<u8>)>>,
+    /// What is to be done after an answer.
+    pub tasks: RefCell<Vec<Pending<'static, ()>>>,
     trouble: Cell<Trouble>,
     counted: Cell<usize>,
 }

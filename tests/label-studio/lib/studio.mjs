@@ -64,6 +64,7 @@ export function siteOf(studio, mode, settings = {}) {
   return {
     upstream: studio.url,
     identity_headers: [],
+    sources: ["session", "sso_cookie", "query", "bearer", "api_key"],
     query: { single_use: true, user_switch: "confirm" },
     label_studio: mode === "mint" ? { mode, secret: "STUDIO_SECRET_KEY", admin_user: studio.admin.id, admins: ["superuser"] } : { mode, secret: "STUDIO_ADMIN_PAT", admins: ["superuser"] },
     ...settings,

@@ -1,0 +1,597 @@
+//! Issuers other than us: whose tokens a site takes, how they are checked, and what they may say.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::raw::{Field, Reader, Unknown};
+use super::site::{canonical_host, is_loopback, origin};
+use super::{Bindings, secret};
+use crate::claim::ClaimPath;
+use crate::time::Seconds;
+use crate::token::algorithm::{Algorithm, KeyType};
+use crate::token::json::StrictObject;
+use crate::token::key::{KeySet, PublicKey};
+use crate::user::{Email, Role};
+
+/// The longest table of one issuer.
+const MAX_TABLE: usize = 5 * 1024;
+const DAY: u32 = 86_400;
+
+/// An issuer, checked.
+#[derive(Debug)]
+pub struct Issuer {
+    /// The binding's name after `EDGEWARD_ISSUER_`, in lower case.
+    pub name: String,
+    /// Exact `iss`.
+    pub issuer: String,
+    /// One of these must be in `aud`.
+    pub audience: Vec<String>,
+    /// What its tokens may be signed with.
+    pub algorithms: Vec<Algorithm>,
+    /// How far its clock and ours may differ.
+    pub leeway: Seconds,
+    /// The `typ` that its tokens must have, in lower case.
+    pub typ: Option<String>,
+    /// The longest `exp` − `iat`.
+    pub max_lifetime: Seconds,
+    /// Claims that must be there.
+    pub required_claims: Vec<ClaimPath>,
+    /// What its signatures are checked with.
+    pub keys: Keys,
+    /// Where its tokens say what.
+    pub claims: Mapping,
+    /// What is assumed when they do not.
+    pub defaults: Defaults,
+    /// Whether an address must be said to be verified.
+    pub email_verified: bool,
+    /// The domain of the addresses of those who have none: `sub` at this domain.
+    pub subject_domain: Option<String>,
+    /// Whether a token for an unknown address makes a user.
+    pub create_users: bool,
+    /// The roles that it may grant.
+    pub grant_roles: Vec<Role>,
+    /// Whether it may say who is staff.
+    pub grant_staff: bool,
+    /// The claims that are kept for rules and headers; all when it is not said.
+    pub keep_claims: Option<Vec<String>>,
+}
+
+/// What signatures are checked with.
+#[derive(Debug)]
+pub enum Keys {
+    /// Shared secrets; any of them.
+    Secrets(Secrets),
+    /// A key in the configuration.
+    Fixed(KeySet),
+    /// Keys that the issuer publishes.
+    Remote(Remote),
+}
+
+/// Shared secrets. Their `Debug` shows nothing.
+pub struct Secrets(pub Vec<Vec<u8>>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+/// Keys that the issuer publishes.
+#[derive(Debug)]
+pub struct Remote {
+    /// Exact `iss`; a discovery document must name it too.
+    pub issuer: String,
+    /// Where.
+    pub url: String,
+    /// What is there.
+    pub document: Document,
+    /// How long they count as fresh.
+    pub ttl: Seconds,
+    /// How long they are used when the issuer cannot be asked.
+    pub stale: Seconds,
+    /// How long to wait before asking again for a key that is not known.
+    pub cooldown: Seconds,
+    /// The one origin on this machine that may be asked.
+    pub loopback: Option<String>,
+}
+
+/// What is at the URL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Document {
+    /// A key set.
+    KeySet,
+    /// A discovery document, which names the key set.
+    Discovery,
+    /// One key: PEM, DER or JWK.
+    Key,
+}
+
+/// Where a token says what.
+#[derive(Debug)]
+pub struct Mapping {
+    /// The address.
+    pub email: ClaimPath,
+    /// Whether the address is the person's.
+    pub email_verified: ClaimPath,
+    /// The username.
+    pub username: ClaimPath,
+    /// The given name.
+    pub first_name: ClaimPath,
+    /// The family name.
+    pub last_name: ClaimPath,
+    /// The roles.
+    pub roles: ClaimPath,
+    /// Whether it is staff.
+    pub staff: ClaimPath,
+    /// The scopes.
+    pub scopes: ClaimPath,
+    /// The tenant.
+    pub tenant: ClaimPath,
+    /// The workspace.
+    pub workspace: ClaimPath,
+}
+
+/// What is assumed when a token does not say it.
+#[derive(Debug, Default)]
+pub struct Defaults {
+    /// The roles.
+    pub roles: Vec<Role>,
+    /// The scopes.
+    pub scopes: Vec<String>,
+    /// The tenant.
+    pub tenant: Option<String>,
+    /// The workspace.
+    pub workspace: Option<String>,
+}
+
+/// `EDGEWARD_ISSUER_…`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawIssuer {
+    pub(super) issuer: Field<String>,
+    pub(super) audience: Field<OneOrMore>,
+    pub(super) algorithms: Field<Vec<Algorithm>>,
+    pub(super) leeway: Field<u32>,
+    pub(super) typ: Field<String>,
+    pub(super) max_lifetime: Field<u32>,
+    pub(super) required_claims: Field<Vec<ClaimPath>>,
+    pub(super) secret: Field<OneOrMore>,
+    pub(super) secret_encoding: Field<SecretEncoding>,
+    pub(super) jwks_url: Field<String>,
+    pub(super) discovery_url: Field<String>,
+    pub(super) public_key: Field<Value>,
+    pub(super) public_key_url: Field<String>,
+    pub(super) loopback_origin: Field<String>,
+    pub(super) keys_ttl: Field<u32>,
+    pub(super) keys_stale: Field<u32>,
+    pub(super) keys_cooldown: Field<u32>,
+    pub(super) claims: Field<BTreeMap<String, ClaimPath>>,
+    pub(super) defaults: Field<BTreeMap<String, OneOrMore>>,
+    pub(super) unverified_email_reason: Field<String>,
+    pub(super) subject_domain: Field<String>,
+    pub(super) create_users: Field<bool>,
+    pub(super) grant_roles: Field<Vec<Role>>,
+    pub(super) grant_staff: Field<bool>,
+    pub(super) keep_claims: Field<Vec<String>>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+/// A text, or a list of them.
+#[derive(Debug, Default)]
+pub struct OneOrMore(Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list = match Value::deserialize(deserializer)? {
+            Value::String(one) => vec![Value::String(one)],
+            Value::Array(many) => many,
+            _ => vec![Value::Null],
+        };
+        let texts: Option<Vec<String>> = list
+            .into_iter()
+            .map(|item| item.as_str().map(str::to_owned))
+            .collect();
+        texts
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("must be a text or a list of texts"))
+    }
+}
+
+/// How the text of a shared secret stands for its bytes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretEncoding {
+    /// As it is.
+    Text,
+    /// Base64url, as in a JWK.
+    Base64url,
+}
+
+/// The names under `claims`, each with the claim that is read when nothing is said.
+const MAPPED: [(&str, &str); 10] = [
+    ("email", "email"),
+    ("email_verified", "email_verified"),
+    ("username", "preferred_username"),
+    ("first_name", "given_name"),
+    ("last_name", "family_name"),
+    ("roles", "roles"),
+    ("staff", "staff"),
+    ("scopes", "scope"),
+    ("tenant", "tenant_id"),
+    ("workspace", "workspace_id"),
+];
+
+impl Issuer {
+    /// Checks the table of issuer `name`; what is wrong goes to `reader`. `ours` is our own `iss`.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one paragraph for each setting, in the order of the table"
+    )]
+    pub(super) fn read(
+        name: &str,
+        text: &str,
+        ours: &str,
+        bindings: &Bindings,
+        reader: &mut Reader<'_>,
+    ) -> Option<Rc<Self>> {
+        let raw: RawIssuer = reader.object(text)?;
+        reader.unknown(&raw.unknown);
+        reader.check(
+            "issuer",
+            text.len() <= MAX_TABLE,
+            "is a table of more than 5 KB",
+        );
+        let issuer = reader.required("issuer", raw.issuer);
+        let is_ours = issuer.as_deref() == Some(ours);
+        reader.check(
+            "issuer",
+            !is_ours,
+            "is our own issuer, which nobody else may be",
+        );
+        let empty = issuer.as_deref() == Some("");
+        reader.check("issuer", !empty, "must not be empty");
+        let audience = reader.required("audience", raw.audience).map(|list| list.0);
+        let fine = |list: &Vec<String>| !list.is_empty() && list.iter().all(|one| !one.is_empty());
+        reader.check(
+            "audience",
+            audience.as_ref().is_none_or(fine),
+            "must name at least one audience",
+        );
+        let algorithms = reader.required("algorithms", raw.algorithms);
+        reader.check(
+            "algorithms",
+            algorithms.as_ref().is_none_or(|list| !list.is_empty()),
+            "must name at least one algorithm",
+        );
+        let leeway = reader.or("leeway", raw.leeway, 30);
+        reader.check("leeway", leeway <= 300, "must be at most 300 seconds");
+        let typ = reader.maybe("typ", raw.typ).map(|t| t.to_ascii_lowercase());
+        let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, DAY);
+        reader.check(
+            "max_lifetime",
+            (1..=30 * DAY).contains(&max_lifetime),
+            "must be from 1 second to 30 days",
+        );
+        let required_claims = reader.or("required_claims", raw.required_claims, Vec::new());
+
+        let loopback = reader.maybe("loopback_origin", raw.loopback_origin);
+        let loopback = loopback.and_then(|text| {
+            let found = origin(&text, true).filter(|origin| {
+                origin
+                    .split_once("://")
+                    .is_some_and(|(_, host)| is_loopback(host))
+            });
+            if found.is_none() {
+                reader.error(
+                    "loopback_origin",
+                    "must be an origin on this machine, such as http://127.0.0.1:9000",
+                );
+            }
+            found
+        });
+        let ttl = reader.or("keys_ttl", raw.keys_ttl, 600);
+        reader.check(
+            "keys_ttl",
+            (60..=DAY).contains(&ttl),
+            "must be from 60 seconds to a day",
+        );
+        let stale = reader.or("keys_stale", raw.keys_stale, DAY);
+        reader.check(
+            "keys_stale",
+            (ttl..=7 * DAY).contains(&stale),
+            "must be from keys_ttl to 7 days",
+        );
+        let cooldown = reader.or("keys_cooldown", raw.keys_cooldown, 10);
+        reader.check(
+            "keys_cooldown",
+            (1..=600).contains(&cooldown),
+            "must be from 1 to 600 seconds",
+        );
+        let sources = [
+            ("secret", raw.secret.is_given()),
+            ("jwks_url", raw.jwks_url.is_given()),
+            ("discovery_url", raw.discovery_url.is_given()),
+            ("public_key", raw.public_key.is_given()),
+            ("public_key_url", raw.public_key_url.is_given()),
+        ];
+        if sources.iter().filter(|(_, given)| *given).count() != 1 {
+            reader.error(
+                "secret",
+                "exactly one of secret, jwks_url, discovery_url, public_key and public_key_url says where the key is",
+            );
+        }
+        let encoding = reader.or("secret_encoding", raw.secret_encoding, SecretEncoding::Text);
+        let secrets = reader.maybe("secret", raw.secret).and_then(|names| {
+            read_secrets(&names.0, encoding, algorithms.as_deref(), bindings, reader)
+        });
+        let fixed = reader
+            .maybe("public_key", raw.public_key)
+            .and_then(|value| match read_key(&value) {
+                Ok(key) => Some(key),
+                Err(error) => {
+                    reader.error("public_key", error.to_string());
+                    None
+                }
+            });
+        let remote = [
+            ("jwks_url", raw.jwks_url, Document::KeySet),
+            ("discovery_url", raw.discovery_url, Document::Discovery),
+            ("public_key_url", raw.public_key_url, Document::Key),
+        ]
+        .into_iter()
+        .find_map(|(name, field, document)| {
+            let url = reader.maybe(name, field)?;
+            if fetchable_host(&url, loopback.as_deref()).is_none() {
+                reader.error(
+                    name,
+                    "must be https to a public host name, without a fragment (or to loopback_origin)",
+                );
+            }
+            Some(Remote {
+                issuer: issuer.clone().unwrap_or_default(),
+                url,
+                document,
+                ttl: Seconds(ttl),
+                stale: Seconds(stale),
+                cooldown: Seconds(cooldown),
+                loopback: loopback.clone(),
+            })
+        });
+        check_algorithms(reader, algorithms.as_deref(), sources[0].1, fixed.as_ref());
+        let keys = secrets
+            .map(|list| Keys::Secrets(Secrets(list)))
+            .or(fixed.map(|key| Keys::Fixed(key.into())))
+            .or(remote.map(Keys::Remote));
+
+        let grant_roles = reader.or("grant_roles", raw.grant_roles, Vec::new());
+        let grant_staff = reader.or("grant_staff", raw.grant_staff, false);
+        let claims = read_mapping(reader, raw.claims);
+        let defaults = read_defaults(reader, raw.defaults, &grant_roles);
+        let reason = reader.maybe("unverified_email_reason", raw.unverified_email_reason);
+        reader.check(
+            "unverified_email_reason",
+            reason.as_deref().is_none_or(|text| text.trim().len() >= 10),
+            "must say in words why addresses of this issuer can be trusted all the same",
+        );
+        let subject_domain = reader.maybe("subject_domain", raw.subject_domain);
+        reader.check(
+            "subject_domain",
+            subject_domain
+                .as_ref()
+                .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
+            "is no domain",
+        );
+        Some(Rc::new(Self {
+            name: name.to_owned(),
+            issuer: issuer?,
+            audience: audience?,
+            algorithms: algorithms?,
+            leeway: Seconds(leeway),
+            typ,
+            max_lifetime: Seconds(max_lifetime),
+            required_claims,
+            keys: keys?,
+            claims: claims?,
+            defaults,
+            email_verified: reason.is_none(),
+            subject_domain,
+            create_users: reader.or("create_users", raw.create_users, false),
+            grant_roles,
+            grant_staff,
+            keep_claims: reader.maybe("keep_claims", raw.keep_claims),
+        }))
+    }
+
+    /// The host that is asked for keys.
+    pub(super) fn remote_host(&self) -> Option<String> {
+        match &self.keys {
+            Keys::Remote(remote) => fetchable_host(&remote.url, remote.loopback.as_deref()),
+            Keys::Secrets(_) | Keys::Fixed(_) => None,
+        }
+    }
+}
+
+/// The host of a URL that may be fetched: https, a host that has a name and not only an address, and
+/// no name that stands for something private. Nothing in it can be read in two ways. `None` for any
+/// other URL, but for those at `loopback`.
+#[must_use]
+pub fn fetchable_host(url: &str, loopback: Option<&str>) -> Option<String> {
+    let plain = url
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"\\#@\"<>".contains(&b));
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = canonical_host(authority, scheme)?;
+    if !plain {
+        return None;
+    }
+    if loopback.is_some_and(|origin| origin == format!("{scheme}://{host}")) {
+        return Some(host);
+    }
+    let name = host
+        .rsplit_once(':')
+        .map_or(host.as_str(), |(name, _)| name);
+    let last = name.rsplit('.').next()?;
+    // A last label that begins with a digit makes an address of the whole (WHATWG URL, host parsing).
+    let is_address = name.starts_with('[') || last.starts_with(|c: char| c.is_ascii_digit());
+    let is_private = [
+        "localhost",
+        "local",
+        "internal",
+        "lan",
+        "intranet",
+        "corp",
+        "home",
+        "arpa",
+    ]
+    .contains(&last)
+        || !name.contains('.');
+    (scheme == "https" && !is_address && !is_private).then_some(host)
+}
+
+/// The algorithms must go with the key; a set that is fetched later is looked at then.
+fn check_algorithms(
+    reader: &mut Reader<'_>,
+    algorithms: Option<&[Algorithm]>,
+    by_secret: bool,
+    fixed: Option<&PublicKey>,
+) {
+    for algorithm in algorithms.unwrap_or_default() {
+        let fits = match fixed {
+            Some(key) => key.is_for(*algorithm),
+            None => (algorithm.key_type() == KeyType::Secret) == by_secret,
+        };
+        if !fits {
+            reader.error(
+                "algorithms",
+                format!("{} does not go with the key", algorithm.name()),
+            );
+        }
+    }
+}
+
+fn read_secrets(
+    names: &[String],
+    encoding: SecretEncoding,
+    algorithms: Option<&[Algorithm]>,
+    bindings: &Bindings,
+    reader: &mut Reader<'_>,
+) -> Option<Vec<Vec<u8>>> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    // A key at least as long as the hash (RFC 7518 §3.2).
+    let needed = algorithms.unwrap_or_default().iter().map(|one| match one {
+        Algorithm::Hs384 => 48,
+        Algorithm::Hs512 => 64,
+        _ => 32,
+    });
+    let needed: usize = needed.max().unwrap_or(32);
+    let mut secrets = Vec::new();
+    for name in names {
+        if name.starts_with("EDGEWARD") {
+            reader.error(
+                "secret",
+                "names a secret of Edgeward itself, which no issuer may have",
+            );
+            continue;
+        }
+        let Some(value) = bindings.get(name) else {
+            reader.error(
+                "secret",
+                format!("{name} is no secret of this Worker; set it with `wrangler secret put`"),
+            );
+            continue;
+        };
+        let bytes = match encoding {
+            SecretEncoding::Text => Some(value.clone().into_bytes()),
+            SecretEncoding::Base64url => URL_SAFE_NO_PAD.decode(value).ok(),
+        };
+        let error = match &bytes {
+            None => Some("is not base64url".to_owned()),
+            Some(bytes) if bytes.len() < needed => Some(format!(
+                "is shorter than {needed} bytes, as its algorithm needs"
+            )),
+            Some(_) => secret::weakness(value).map(str::to_owned),
+        };
+        match error {
+            Some(error) => reader.error("secret", format!("{name} {error}")),
+            None => secrets.extend(bytes),
+        }
+    }
+    (secrets.len() == names.len() && !names.is_empty()).then_some(secrets)
+}
+
+fn read_key(value: &Value) -> Result<PublicKey, crate::token::key::KeyError> {
+    match value {
+        Value::String(text) => PublicKey::from_text(text),
+        Value::Object(_) => {
+            // Read again as text, so that a member that comes twice is seen where it can be.
+            let jwk: StrictObject = serde_json::from_value(value.clone())
+                .map_err(|_| crate::token::key::KeyError::Form)?;
+            PublicKey::from_jwk(&jwk.0)
+        }
+        _ => Err(crate::token::key::KeyError::Form),
+    }
+}
+
+fn read_mapping(
+    reader: &mut Reader<'_>,
+    field: Field<BTreeMap<String, ClaimPath>>,
+) -> Option<Mapping> {
+    let mut given = reader.or("claims", field, BTreeMap::new());
+    let mut of = |name: &str| {
+        let default = MAPPED.iter().find(|(known, _)| *known == name)?.1;
+        given.remove(name).or_else(|| ClaimPath::parse(default))
+    };
+    let mapping = Mapping {
+        email: of("email")?,
+        email_verified: of("email_verified")?,
+        username: of("username")?,
+        first_name: of("first_name")?,
+        last_name: of("last_name")?,
+        roles: of("roles")?,
+        staff: of("staff")?,
+        scopes: of("scopes")?,
+        tenant: of("tenant")?,
+        workspace: of("workspace")?,
+    };
+    for name in given.keys() {
+        reader.within("claims").error(name, "no such setting");
+    }
+    Some(mapping)
+}
+
+fn read_defaults(
+    reader: &mut Reader<'_>,
+    field: Field<BTreeMap<String, OneOrMore>>,
+    may_grant: &[Role],
+) -> Defaults {
+    let given = reader.or("defaults", field, BTreeMap::new());
+    let mut reader = reader.within("defaults");
+    let mut defaults = Defaults::default();
+    for (name, values) in given {
+        let mut values = values.0;
+        match (name.as_str(), values.len()) {
+            ("roles", _) => {
+                for value in values {
+                    match may_grant.iter().find(|role| role.as_str() == value) {
+                        Some(role) => defaults.roles.push(role.clone()),
+                        None => reader.error("roles", format!("{value} is not in grant_roles")),
+                    }
+                }
+            }
+            ("scopes", _) => defaults.scopes = values,
+            ("tenant", 1) => defaults.tenant = values.pop(),
+            ("workspace", 1) => defaults.workspace = values.pop(),
+            _ => reader.error(&name, "no such setting"),
+        }
+    }
+    defaults
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! Tenants: groups of issuers and users that are kept apart at one site.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde::Deserialize;
+
+use super::Site;
+use super::issuer::Issuer;
+use super::raw::{Field, Reader, Unknown};
+use super::site::canonical_host;
+use crate::request::Parts;
+use crate::user::Tenant;
+
+/// The tenants of a site.
+#[derive(Debug)]
+pub struct Tenants {
+    /// What tells them apart.
+    pub by: By,
+    /// Each of them.
+    pub groups: Vec<Group>,
+    /// The issuers of all of them.
+    pub issuers: Vec<Rc<Issuer>>,
+}
+
+/// What tells tenants apart.
+#[derive(Debug)]
+pub enum By {
+    /// The host of the request.
+    Host,
+    /// A header of the request.
+    Header(String),
+    /// A claim of the token.
+    Claim,
+}
+
+/// One tenant.
+#[derive(Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: Tenant,
+    /// What tokens are remembered as in it.
+    pub kind: String,
+    /// The hosts that are its own.
+    pub hosts: Vec<String>,
+    /// The issuers whose tokens are taken in it.
+    pub issuers: Vec<Rc<Issuer>>,
+}
+
+/// `tenants`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawTenants {
+    pub(super) by: Field<RawBy>,
+    pub(super) header: Field<String>,
+    pub(super) groups: Field<BTreeMap<String, RawGroup>>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+/// `tenants.by`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum RawBy {
+    /// By host.
+    Host,
+    /// By header.
+    Header,
+    /// By claim.
+    Claim,
+}
+
+/// One of `tenants.groups`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RawGroup {
+    pub(super) hosts: Field<Vec<String>>,
+    pub(super) issuers: Field<Vec<String>>,
+    #[serde(flatten)]
+    pub(super) unknown: Unknown,
+}
+
+/// In which tenant a request is.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Tenancy<'a> {
+    /// The site has no tenants.
+    #[default]
+    None,
+    /// In this one.
+    In(&'a Group),
+    /// The credential says it.
+    ByClaim(&'a Tenants),
+    /// In none that we know: nobody can be signed in.
+    Unknown,
+}
+
+impl<'a> Tenancy<'a> {
+    /// The tenancy of a request.
+    #[must_use]
+    pub fn of(site: &'a Site, parts: &Parts) -> Self {
+        let Some(tenants) = &site.tenants else {
+            return Self::None;
+        };
+        let group = match &tenants.by {
+            By::Claim => return Self::ByClaim(tenants),
+            By::Header(header) => parts.header(header).and_then(|name| tenants.named(name)),
+            By::Host => canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
+                tenants
+                    .groups
+                    .iter()
+                    .find(|group| group.hosts.contains(&host))
+            }),
+        };
+        group.map_or(Self::Unknown, Self::In)
+    }
+
+    /// The issuers whose tokens are taken.
+    #[must_use]
+    pub fn issuers(self, site: &'a Site) -> &'a [Rc<Issuer>] {
+        match self {
+            Self::None => &site.issuers,
+            Self::In(group) => &group.issuers,
+            Self::ByClaim(tenants) => &tenants.issuers,
+            Self::Unknown => &[],
+        }
+    }
+
+    /// The tenant's name, where the request alone tells it.
+    #[must_use]
+    pub fn name(self) -> Option<&'a Tenant> {
+        match self {
+            Self::In(group) => Some(&group.name),
+            Self::None | Self::ByClaim(_) | Self::Unknown => None,
+        }
+    }
+
+    /// What a token is remembered as: what is good in one tenant is not looked up in another.
+    #[must_use]
+    pub fn kind(self) -> &'a str {
+        match self {
+            Self::In(group) => &group.kind,
+            Self::None | Self::ByClaim(_) | Self::Unknown => "sso",
+        }
+    }
+
+    /// Whether a user of `tenant` is somebody here.
+    #[must_use]
+    pub fn admits(self, tenant: Option<&Tenant>) -> bool {
+        match (self, tenant) {
+            (Self::None, tenant) => tenant.is_none(),
+            (Self::In(group), Some(tenant)) => group.name == *tenant,
+            (Self::ByClaim(tenants), Some(tenant)) => tenants.named(tenant.as_str()).is_some(),
+            (Self::In(_) | Self::ByClaim(_), None) | (Self::Unknown, _) => false,
+        }
+    }
+}
+
+impl Tenants {
+    /// The tenant of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name.as_str() == name)
+    }
+
+    /// Checks `raw`; what is wrong goes to `reader`, which is that of the table.
+    pub(super) fn read(
+        raw: RawTenants,
+        hosts: &[String],
+        issuers: &[Rc<Issuer>],
+        reader: &mut Reader<'_>,
+    ) -> Option<Self> {
+        reader.unknown(&raw.unknown);
+        let by = reader.required("by", raw.by);
+        let header = reader.maybe("header", raw.header);
+        reader.check(
+            "header",
+            (by == Some(RawBy::Header)) == header.is_some(),
+            "goes with by = \"header\", and only with that",
+        );
+        let given = reader.required("groups", raw.groups)?;
+        reader.check("groups", !given.is_empty(), "must name at least one tenant");
+        let mut groups: Vec<Group> = Vec::new();
+        let mut all: Vec<Rc<Issuer>> = Vec::new();
+        for (name, raw) in given {
+            let mut reader = reader.within("groups");
+            let Some(tenant) = Tenant::parse(&name) else {
+                reader.error(
+                    &name,
+                    "is no name of a tenant (small letters, digits, - and _)",
+                );
+                continue;
+            };
+            let mut reader = reader.within(&name);
+            reader.unknown(&raw.unknown);
+            let own = reader.or("hosts", raw.hosts, Vec::new());
+            let own: Vec<String> = own
+                .iter()
+                .filter_map(|host| canonical_host(host, "https"))
+                .collect();
+            let taken = |host: &String| groups.iter().any(|group| group.hosts.contains(host));
+            let fine = own.iter().all(|host| hosts.contains(host) && !taken(host));
+            reader.check(
+                "hosts",
+                fine,
+                "must be hosts of this site, each of one tenant only",
+            );
+            reader.check(
+                "hosts",
+                own.is_empty() != (by == Some(RawBy::Host)),
+                "go with by = \"host\", and only with that",
+            );
+            let issuers = super::issuers_named(raw.issuers, issuers, &mut reader);
+            for issuer in &issuers {
+                if !all.iter().any(|known| Rc::ptr_eq(known, issuer)) {
+                    all.push(Rc::clone(issuer));
+                }
+            }
+            groups.push(Group {
+                kind: format!("sso of {name}"),
+                name: tenant,
+                hosts: own,
+                issuers,
+            });
+        }
+        if by == Some(RawBy::Host) {
+            let all_known = hosts
+                .iter()
+                .all(|host| groups.iter().any(|group| group.hosts.contains(host)));
+            reader.check(
+                "groups",
+                all_known,
+                "must say of each host of the site whose it is",
+            );
+        }
+        if by == Some(RawBy::Claim) {
+            super::check_distinct(&all, reader, "groups");
+        }
+        Some(Self {
+            by: match by? {
+                RawBy::Host => By::Host,
+                RawBy::Header => By::Header(header?.to_ascii_lowercase()),
+                RawBy::Claim => By::Claim,
+            },
+            groups,
+            issuers: all,
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! What issuers publish, as it was fetched, so that a new isolate need not ask.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::{decode, encode, hashed_key};
+use crate::port::{Fault, Kv};
+use crate::time::{Seconds, Timestamp};
+
+const KEYS: &str = "issuer_keys:";
+
+/// KV refuses an expiry less than a minute ahead.
+const MIN_TTL: Seconds = Seconds(60);
+
+/// A document as an issuer published it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Published {
+    /// When it was fetched.
+    pub fetched_at: Timestamp,
+    /// Where the key set is, when a discovery document said so.
+    pub jwks_uri: Option<String>,
+    /// The document, base64.
+    pub document: String,
+}
+
+impl Published {
+    /// A document that was fetched now.
+    #[must_use]
+    pub fn new(document: &[u8], jwks_uri: Option<String>, now: Timestamp) -> Self {
+        Self {
+            fetched_at: now,
+            jwks_uri,
+            document: STANDARD.encode(document),
+        }
+    }
+
+    /// The document's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        STANDARD.decode(&self.document).unwrap_or_default()
+    }
+}
+
+/// The family of issuers' documents, by the URL that is configured.
+pub struct IssuerKeys<'a>(pub &'a dyn Kv);
+
+impl IssuerKeys<'_> {
+    /// What was fetched for `url`.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn find(&self, url: &str) -> Result<Option<Published>, Fault> {
+        match self.0.read(&hashed_key(KEYS, url)).await? {
+            Some(text) => decode(&text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps what was fetched for as long as it may be used.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn put(&self, url: &str, published: &Published, stale: Seconds) -> Result<(), Fault> {
+        let expires = published.fetched_at + Seconds(stale.0.max(MIN_TTL.0) + MIN_TTL.0);
+        self.0
+            .write(&hashed_key(KEYS, url), &encode(published)?, Some(expires))
+            .await
+    }
+}

@@ -1,0 +1,123 @@
+// How the Worker comes by the keys of an issuer: over real HTTP, in workerd.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { issuerTable, newKey, startIssuer, tokenOf } from "./lib/issuer.mjs";
+import { startWorld } from "./lib/world.mjs";
+
+let world, issuer;
+/** Each case has an issuer of its own, so that none is disturbed by another's cool-down. */
+const CASES = ["plain", "rotate", "flood", "redirect", "slow", "large", "gone", "missing", "discovery", "other", "der", "restart", "many", "broken"];
+before(async () => {
+  issuer = await startIssuer();
+  const sites = {};
+  const vars = {};
+  for (const name of CASES) {
+    const url = { discovery: { discovery_url: `${issuer.url}/discovery` }, other: { discovery_url: `${issuer.url}/other` }, der: { public_key_url: `${issuer.url}/der` } }[name] ?? { jwks_url: `${issuer.url}/${name}` };
+    vars[`EDGEWARD_ISSUER_${name.toUpperCase()}`] = issuerTable({ algorithms: ["EdDSA"], loopback_origin: issuer.url, ...url });
+    sites[name.toUpperCase()] = { issuers: [name] };
+  }
+  world = await startWorld({ sites, vars, isolates: 1 });
+});
+after(async () => {
+  await world?.stop();
+  await issuer?.stop();
+});
+
+const asked = (path) => issuer.requests.filter((url) => url === path).length;
+const send = async (name, key, header) => world.site(name.toUpperCase()).client("/", { bearer: await tokenOf(key, {}, header) });
+
+test("keys are fetched once, and a new one is asked for at once", async () => {
+  const [first, second] = [await newKey("EdDSA", "a"), await newKey("EdDSA", "b")];
+  issuer.publish("/plain", first);
+  for (let n = 0; n < 5; n++) assert.equal((await send("plain", first)).status, 200);
+  assert.equal(asked("/plain"), 1);
+  issuer.publish("/plain", first, second);
+  assert.equal((await send("plain", second)).status, 200);
+  assert.equal((await send("plain", first)).status, 200);
+  assert.equal(asked("/plain"), 2);
+});
+
+test("many first requests at once share one question, and so do many with a new key", async () => {
+  const [first, second] = [await newKey("EdDSA", "a"), await newKey("EdDSA", "b")];
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  const slowly = (...keys) => async (_, response) => {
+    await held;
+    response.end(JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }));
+  };
+  issuer.documents.set("/many", slowly(first));
+  const cold = Array.from({ length: 20 }, () => send("many", first));
+  setTimeout(release, 300);
+  for (const answer of await Promise.all(cold)) assert.equal(answer.status, 200, String(answer));
+  assert.equal(asked("/many"), 1);
+  issuer.publish("/many", first, second);
+  const rotated = await Promise.all(Array.from({ length: 20 }, (_, n) => send("many", n % 2 ? second : first)));
+  for (const answer of rotated) assert.equal(answer.status, 200, String(answer));
+  assert.equal(asked("/many"), 2);
+});
+
+test("SEC-24: a flood of unknown keys leads to one question", async () => {
+  const key = await newKey("EdDSA", "a");
+  issuer.publish("/flood", key);
+  assert.equal((await send("flood", key)).status, 200);
+  const token = await tokenOf(key);
+  const [, claims, signature] = token.split(".");
+  const site = world.site("FLOOD");
+  const started = Date.now();
+  for (let round = 0; round < 100; round++) {
+    const flood = Array.from({ length: 100 }, (_, n) => {
+      const header = Buffer.from(JSON.stringify({ alg: "EdDSA", kid: `${round}-${n}` })).toString("base64url");
+      return site.client("/", { bearer: `${header}.${claims}.${signature}` });
+    });
+    for (const answer of await Promise.all(flood)) assert.equal(answer.status, 401);
+  }
+  const coolDowns = 1 + Math.ceil((Date.now() - started) / 10_000);
+  assert.ok(asked("/flood") <= 1 + coolDowns, `${asked("/flood")} questions in ${coolDowns} cool-downs`);
+  assert.equal((await send("flood", key)).status, 200);
+});
+
+test("SEC-25: redirects, long, slow, missing and broken answers are no keys", async () => {
+  const key = await newKey("EdDSA", "a");
+  const set = JSON.stringify({ keys: [key.jwk] });
+  issuer.documents.set("/target", set);
+  issuer.documents.set("/redirect", (_, response) => response.writeHead(302, { location: `${issuer.url}/target` }).end(set));
+  issuer.documents.set("/large", set + " ".repeat(64 * 1024));
+  issuer.documents.set("/broken", (_, response) => {
+    response.writeHead(200, { "content-length": 1000 }).write(set);
+    setTimeout(() => response.destroy(), 50);
+  });
+  issuer.documents.set("/slow", (_, response) => response.writeHead(200).write(set.slice(0, 10)));
+  for (const name of ["redirect", "large", "missing", "broken", "slow"]) {
+    const started = Date.now();
+    const answer = await send(name, key);
+    assert.equal(answer.status, 503, `${name}: ${answer}`);
+    assert.ok(Date.now() - started < 4500, `${name} took ${Date.now() - started} ms`);
+  }
+  assert.equal(asked("/target"), 0);
+});
+
+test("a discovery document leads to the keys, one of another issuer does not", async () => {
+  const key = await newKey("EdDSA", "a");
+  issuer.publish("/discovered", key);
+  issuer.documents.set("/discovery", JSON.stringify({ issuer: "https://id.example", jwks_uri: `${issuer.url}/discovered` }));
+  issuer.documents.set("/other", JSON.stringify({ issuer: "https://id.example/", jwks_uri: `${issuer.url}/discovered` }));
+  assert.equal((await send("discovery", key)).status, 200);
+  assert.equal((await send("other", key)).status, 503);
+});
+
+test("a key at a URL may be DER", async () => {
+  const key = await newKey("EdDSA", "a");
+  issuer.documents.set("/der", Buffer.from(key.pem.replace(/-----[^-]+-----|\s/g, ""), "base64"));
+  assert.equal((await send("der", key)).status, 200);
+});
+
+test("a new isolate finds the keys in KV when the issuer is gone", async () => {
+  const key = await newKey("EdDSA", "a");
+  issuer.publish("/restart", key);
+  assert.equal((await send("restart", key)).status, 200);
+  issuer.documents.delete("/restart");
+  await world.restart();
+  assert.equal((await send("restart", key)).status, 200);
+  assert.equal(asked("/restart"), 1);
+});

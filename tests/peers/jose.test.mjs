@@ -1,0 +1,207 @@
+// npm jose as a peer: it takes our assertions, and it judges thousands of mutated tokens as we do, but for what is explained.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { createLocalJWKSet, createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
+import { ASYMMETRIC, claimsOfIssuer, issuerTable, newKey, startIssuer, tokenOf } from "../edge/lib/issuer.mjs";
+import { now, startWorld } from "../edge/lib/world.mjs";
+import { startFront } from "./lib/peers.mjs";
+
+const ALGORITHMS = ASYMMETRIC;
+/** The site takes all of them by one set, so that a mutation may lead from one key to another. */
+const LEEWAY = 30;
+
+let world, issuer, keys, set;
+before(async () => {
+  issuer = await startIssuer();
+  keys = await Promise.all(ALGORITHMS.map((alg) => newKey(alg, alg)));
+  issuer.publish("/jwks", ...keys);
+  set = createLocalJWKSet({ keys: keys.map(({ jwk }) => jwk) });
+  const table = issuerTable({ algorithms: ALGORITHMS, jwks_url: `${issuer.url}/jwks`, loopback_origin: issuer.url, leeway: LEEWAY, keys_cooldown: 600 });
+  const sites = { APP: { issuers: ["id"] } };
+  for (const alg of ["ES256", "RS256", "EdDSA"]) sites[`A${alg.toUpperCase()}`] = { issuers: ["id"], assertion: { algorithm: alg, audience: "origin" } };
+  world = await startWorld({ sites, vars: { EDGEWARD_ISSUER_ID: table } });
+});
+after(async () => {
+  await world?.stop();
+  await issuer?.stop();
+});
+
+test("jose takes our assertions by each algorithm through our key set, also after a rotation", async () => {
+  for (const alg of ["ES256", "RS256", "EdDSA"]) {
+    const site = world.site(`A${alg.toUpperCase()}`);
+    const front = await startFront(site);
+    try {
+      const check = async () => {
+        const answer = await site.client("/", { bearer: await tokenOf(keys[0]) });
+        const assertion = answer.seen.header("x-edgeward-assertion");
+        const jwks = createRemoteJWKSet(new URL(`${front.url}/.well-known/jwks.json`));
+        const { payload, protectedHeader } = await jwtVerify(assertion, jwks, { issuer: "edgeward", audience: "origin", typ: "assertion+jwt", algorithms: [alg] });
+        assert.equal(payload.email, "anna@example.com");
+        return protectedHeader.kid;
+      };
+      const before = await check();
+      const rotated = await site.admin("POST", "/api/sso/keys/rotate");
+      assert.equal(rotated.status, 200, String(rotated));
+      const ours = rotated.json.keys.filter(({ algorithm }) => algorithm === alg);
+      assert.ok(ours.length >= 2 && ours.some(({ kid }) => kid === before), JSON.stringify(ours));
+      assert.equal(await check(), before, "the new key signs only when everybody knows it");
+    } finally {
+      await front.stop();
+    }
+  }
+});
+
+/** A generator of numbers that is the same in every run (mulberry32). */
+function generator(seed) {
+  let state = seed;
+  return (below) => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+const b64 = (text) => Buffer.from(text).toString("base64url");
+const DATES = [0, -1, -100, -31, -29, 29, 31, 100, 86_000, 90_000];
+const ODD = [null, true, "", "x", 1, 1.5, -1, 1e300, [], {}, ["app"], ["app", 1], "app", "https://id.example", "https://id.example/"];
+
+/** One change of a token; some are signed again with a real key, some are not. */
+async function mutated(random) {
+  const pick = (list) => list[random(list.length)];
+  const key = pick(keys);
+  const claims = claimsOfIssuer({ jti: `j${random(1e9)}` });
+  const header = {};
+  const signed = (c = claims, h = header, k = key) => tokenOf(k, c, h);
+  switch (random(16)) {
+    case 0:
+      return ["unchanged", await signed()];
+    case 1:
+      return ["exp", await signed({ ...claims, exp: now() + pick(DATES) })];
+    case 2:
+      return ["nbf", await signed({ ...claims, nbf: now() + pick(DATES) })];
+    case 3:
+      return ["iat", await signed({ ...claims, iat: now() + pick(DATES) })];
+    case 4: {
+      const name = pick(["iss", "aud", "exp", "nbf", "iat", "sub", "jti", "email"]);
+      const odd = { ...claims, [name]: pick(ODD) };
+      const { SignJWT } = await import("jose");
+      try {
+        return [`odd ${name}`, await new SignJWT(odd).setProtectedHeader({ alg: key.alg, kid: key.kid }).sign(key.privateKey)];
+      } catch {
+        return ["unchanged", await signed()];
+      }
+    }
+    case 5: {
+      const { [pick(Object.keys(claims))]: _, ...rest } = claims;
+      return ["missing claim", await signed(Object.fromEntries(Object.keys(claimsOfIssuer()).map((name) => [name, rest[name]])))];
+    }
+    case 6:
+      return ["another kid", await signed(claims, { kid: pick([...ALGORITHMS, "", "x", "RS256 "]) })];
+    case 7: {
+      const [, body, signature] = (await signed()).split(".");
+      return ["another alg", `${b64(JSON.stringify({ alg: pick([...ALGORITHMS, "HS256", "none", "None", ""]), kid: pick([key.kid, pick(ALGORITHMS)]) }))}.${body}.${signature}`];
+    }
+    case 8: {
+      const token = await signed();
+      const at = random(token.length);
+      return ["another letter", token.slice(0, at) + pick([..."AZaz09-_+/=. "]) + token.slice(at + 1)];
+    }
+    case 9: {
+      const token = await signed();
+      return ["cut", token.slice(0, random(token.length))];
+    }
+    case 10: {
+      const parts = (await signed()).split(".");
+      const bytes = Buffer.from(parts[2], "base64url");
+      bytes[random(bytes.length)] ^= 1 << random(8);
+      return ["flipped bit", `${parts[0]}.${parts[1]}.${bytes.toString("base64url")}`];
+    }
+    case 11:
+      return ["typ", await signed(claims, { typ: pick(["JWT", "jwt", "at+jwt", "application/jwt", "sso+jwt", "x", ""]) })];
+    case 12: {
+      const extra = pick([{ jwk: key.jwk }, { jku: "https://evil.example" }, { x5u: "https://evil.example" }, { x5c: ["AA"] }, { cty: "JWT" }, { any: [1] }, { zip: "DEF" }]);
+      return ["extra header", await signed(claims, extra)];
+    }
+    case 13: {
+      const [header, body, signature] = (await signed()).split(".");
+      return ["shuffled", pick([`${body}.${header}.${signature}`, `${header}.${signature}.${body}`, `${header}.${body}`, `${header}.${body}.${signature}.`, `.${body}.${signature}`, `${header}..${signature}`, `${header}.${body}.${signature}=`, ` ${header}.${body}.${signature}`, `${header}.${body}.${signature}.${signature}`])];
+    }
+    case 14: {
+      // Signed by the right key over text that is no proper JSON for everybody.
+      const crypto = globalThis.crypto;
+      const text = pick(['{"iss":"x",', '{"exp":1,', '{"sub":"a","sub":"b",', '{"x":1,"x":2,']) + JSON.stringify(claims).slice(1);
+      const input = `${b64(JSON.stringify({ alg: "ES256", kid: "ES256" }))}.${b64(text)}`;
+      const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, keys.find(({ alg }) => alg === "ES256").privateKey, Buffer.from(input));
+      return ["named twice", `${input}.${Buffer.from(signature).toString("base64url")}`];
+    }
+    default:
+      return ["verification of the address", await signed({ ...claims, email_verified: pick([false, "true", 1, null]) })];
+  }
+}
+
+const JOSE = { issuer: "https://id.example", audience: "app", algorithms: ALGORITHMS, clockTolerance: LEEWAY, requiredClaims: ["exp", "iat", "email"] };
+
+/** Why we refuse what jose takes; `undefined` when nothing of it is known to be so. We are never the laxer one. */
+function explanation(token) {
+  const [head, body] = token.split(".");
+  const header = decodeProtectedHeader(token);
+  const text = Buffer.from(body, "base64url").toString();
+  const claims = JSON.parse(text);
+  const whole = (value) => typeof value === "number" && value >= 0 && value <= 2 ** 53;
+  if (namesTwice(Buffer.from(head, "base64url").toString()) || namesTwice(text)) return "a member is named twice";
+  if (/[^\w.-]/.test(token) || [head, body, token.split(".")[2]].some((part) => Buffer.from(part, "base64url").toString("base64url") !== part)) return "not strict base64url";
+  if (header.typ !== undefined && !/^(application\/)?jwt$/i.test(header.typ)) return "a type that the issuer's tokens do not have";
+  if ("zip" in header || "b64" in header) return "a header that changes what is signed";
+  if (!whole(claims.exp) || !whole(claims.iat) || (claims.nbf !== undefined && !whole(claims.nbf))) return "a date that is none";
+  if (claims.iat > now() + LEEWAY - 2) return "issued in the future";
+  if (claims.exp - claims.iat > 86_400 || claims.exp < claims.iat) return "lives too long, or not at all";
+  if (claims.email_verified !== true || typeof claims.email !== "string" || !/^[^@\s]+@[^@\s]+$/.test(claims.email)) return "no verified address";
+  if (["sub", "jti"].some((name) => claims[name] !== undefined && typeof claims[name] !== "string")) return "a name that is no text";
+  if (Array.isArray(claims.aud) && claims.aud.some((one) => typeof one !== "string")) return "an audience that is no text";
+  return undefined;
+}
+
+/** Whether an object of simple members has one of them twice. */
+function namesTwice(text) {
+  const names = [...text.matchAll(/"(\w+)":/g)].map(([, name]) => name);
+  return new Set(names).size < names.length && Object.keys(JSON.parse(text)).length < names.length;
+}
+
+test("2,400 mutated tokens are judged as jose judges them, and every difference is explained", async (t) => {
+  const random = generator(20_260_101);
+  const site = world.site("APP");
+  assert.equal((await site.client("/", { bearer: await tokenOf(keys[0]) })).status, 200);
+  const counts = { both: 0, neither: 0 };
+  const explained = {};
+  const unexplained = [];
+  for (let round = 0; round < 60; round++) {
+    const batch = await Promise.all(Array.from({ length: 40 }, () => mutated(random)));
+    const answers = await Promise.all(
+      batch.map(async ([what, token]) => {
+        const [ours, theirs] = await Promise.all([
+          site.client("/", { headers: { Authorization: `Bearer ${token}` } }),
+          // White space around it is the header's (RFC 9110 §11.4), and never reaches a verifier.
+          jwtVerify(token.trim(), set, JOSE).then(
+            () => true,
+            () => false,
+          ),
+        ]);
+        assert.ok([200, 401].includes(ours.status), `${what}: ${ours}`);
+        return { what, token, ours: ours.status === 200, theirs };
+      }),
+    );
+    for (const { what, token, ours, theirs } of answers) {
+      if (ours === theirs) counts[ours ? "both" : "neither"]++;
+      else {
+        const why = theirs ? explanation(token) : undefined;
+        if (why) explained[why] = (explained[why] ?? 0) + 1;
+        else unexplained.push(`${what}: ${ours ? "we take it" : "jose takes it"}: ${token}`);
+      }
+    }
+  }
+  t.diagnostic(JSON.stringify({ ...counts, explained }));
+  assert.deepEqual(unexplained, []);
+  assert.ok(counts.both > 200 && counts.neither > 800, JSON.stringify(counts));
+});

@@ -1,0 +1,94 @@
+// The peers, installed and started: Python packages in a virtual environment of their own, and the provider.
+
+import { spawn } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import http from "node:http";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { at, pinnedNode } from "../../../scripts/lib/project.mjs";
+import { runStep } from "../../../scripts/lib/step.mjs";
+import { freePort, installOnce, npm, outsideNpm } from "../../browser/lib/applications.mjs";
+
+const PEERS = at("tests/peers");
+const VENV = at(".tools/peers-venv");
+
+/** Starts the Python peers; `call(name, arguments)` answers what they say. */
+export async function startPython() {
+  const requirements = path.join(PEERS, "requirements.txt");
+  await installOnce("peers-python", VENV, [requirements], async () => {
+    rmSync(VENV, { recursive: true, force: true });
+    await runStep("peers", "virtual environment (Python 3.10 or newer)", ["python3", "-m", "venv", VENV]);
+    await runStep("peers", "pip install for tests/peers", [path.join(VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements]);
+  });
+  const child = spawn(path.join(VENV, "bin/python"), ["-W", "ignore", path.join(PEERS, "peers.py")], { env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" }, stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    async call(call, request = {}) {
+      child.stdin.write(`${JSON.stringify({ call, ...request })}\n`);
+      const { value, done } = await lines.next();
+      if (done) throw new Error("the Python peers have ended");
+      const { answer, error } = JSON.parse(value);
+      if (error) throw new Error(`${call}: ${error}`);
+      return answer;
+    },
+    async stop() {
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
+
+/** Starts the OpenID provider, at the same port and with the same keys as before if they are given. */
+export async function startProvider({ port, keys } = {}) {
+  await installOnce("peers-npm", path.join(PEERS, "node_modules"), [path.join(PEERS, "package-lock.json")], async () => {
+    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
+  });
+  const chosen = port ?? (await freePort());
+  const command = ["provider.mjs", String(chosen), ...(keys ? [JSON.stringify(keys)] : [])];
+  const child = spawn(pinnedNode, command, { cwd: PEERS, env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
+  const ready = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
+  if (ready.done) throw new Error(`the provider did not start: ${errors}`);
+  const { issuer, keys: first } = JSON.parse(ready.value);
+  const ask = async (path, init) => (await fetch(`${issuer}${path}`, init)).json();
+  return {
+    issuer,
+    port: chosen,
+    keys: first,
+    /** A fresh access token. */
+    async token() {
+      const authorization = `Basic ${Buffer.from("app:DEV-ONLY-client-secret-of-the-tests").toString("base64")}`;
+      const body = new URLSearchParams({ grant_type: "client_credentials", scope: "read" });
+      const { access_token, ...rest } = await ask("/token", { method: "POST", headers: { authorization }, body });
+      if (!access_token) throw new Error(`no token: ${JSON.stringify(rest)}`);
+      return access_token;
+    },
+    /** Makes a new signing key and goes on publishing the last one. */
+    async rotate() {
+      this.keys = await ask("/rotate", { method: "POST" });
+    },
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+/** A site under a URL of this machine, for clients that cannot send another `Host`. */
+export async function startFront(site) {
+  const server = http.createServer(async (request, response) => {
+    const answer = await site.client(request.url);
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "text/plain" }).end(answer.body);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { url: `http://127.0.0.1:${server.address().port}`, stop: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))) };
+}
+
+/** The code blocks of a document in one language, in their order. */
+export function blocks(document, language) {
+  return [...readFileSync(at(document), "utf8").matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
+}

@@ -1,0 +1,40 @@
+// A real OpenID provider (npm oidc-provider) that issues JWT access tokens to one client. `POST /rotate` makes a new
+// signing key and goes on publishing the one before. Prints its URL when it is ready.
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+import http from "node:http";
+import { Provider } from "oidc-provider";
+
+const [, , port, keysOnStdin] = process.argv;
+const issuer = `http://127.0.0.1:${port}`;
+
+const newKey = () => ({ ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }), kid: randomUUID(), alg: "RS256", use: "sig" });
+
+const provider = (keys) =>
+  new Provider(issuer, {
+    clients: [{ client_id: "app", client_secret: "DEV-ONLY-client-secret-of-the-tests", grant_types: ["client_credentials"], redirect_uris: [], response_types: [] }],
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => "urn:app",
+        getResourceServerInfo: () => ({ scope: "read write", audience: "app", accessTokenFormat: "jwt", accessTokenTTL: 300, jwt: { sign: { alg: "RS256" } } }),
+      },
+    },
+    extraTokenClaims: () => ({ email: "anna@example.com", email_verified: true, roles: ["editor"] }),
+    jwks: { keys },
+    ttl: { ClientCredentials: 300 },
+  }).callback();
+
+let keys = keysOnStdin ? JSON.parse(keysOnStdin) : [newKey()];
+let current = provider(keys);
+
+const server = http.createServer((request, response) => {
+  if (request.method === "POST" && request.url === "/rotate") {
+    keys = [newKey(), ...keys].slice(0, 2);
+    current = provider(keys);
+    return response.end(JSON.stringify(keys));
+  }
+  current(request, response);
+});
+server.listen(Number(port), "127.0.0.1", () => console.log(JSON.stringify({ issuer, keys })));

@@ -1,0 +1,143 @@
+// The real Python packages: their tokens are taken here, and ours are taken by them. The configurations and the code are
+// those of the documents.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { parse as parseToml } from "smol-toml";
+import { claimsOfIssuer, issuerTable, newIssuerSecret, startIssuer } from "../edge/lib/issuer.mjs";
+import { claimsOf, headerOf, tampered } from "../edge/lib/tokens.mjs";
+import { now, startWorld } from "../edge/lib/world.mjs";
+import { blocks, startFront, startPython } from "./lib/peers.mjs";
+
+const ALGORITHMS = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
+const MIGRATIONS = { usso: "docs/migrate-from-usso.md", more: "docs/migrate-from-more-sso-auth.md" };
+
+let python, issuer, world, front;
+const secret = newIssuerSecret();
+const keys = {};
+
+/** The tables of a document's example, for a site of this name. */
+function example(document, name, changes) {
+  const { vars } = blocks(document, "toml").map(parseToml).find(({ vars }) => vars?.EDGEWARD_SITE_APP?.issuers);
+  const [table] = Object.entries(vars).filter(([key]) => key.startsWith("EDGEWARD_ISSUER_"));
+  const { hosts, upstream, ...site } = vars.EDGEWARD_SITE_APP;
+  return { vars: { [table[0]]: { ...table[1], ...changes } }, sites: { [name]: { sso_cookie: undefined, query: undefined, ...site } } };
+}
+
+before(async () => {
+  python = await startPython();
+  issuer = await startIssuer();
+  const sites = {};
+  const vars = { PEER_SECRET: secret };
+  for (const alg of ALGORITHMS) {
+    const name = alg.toUpperCase();
+    if (!alg.startsWith("HS")) {
+      keys[alg] = await python.call("key", { alg, kid: alg });
+      issuer.documents.set(`/${alg}`, JSON.stringify({ keys: [keys[alg].jwk] }));
+    }
+    const source = alg.startsWith("HS") ? { secret: "PEER_SECRET" } : { jwks_url: `${issuer.url}/${alg}`, loopback_origin: issuer.url };
+    vars[`EDGEWARD_ISSUER_${name}`] = issuerTable({ algorithms: [alg], ...source });
+    sites[name] = { issuers: [alg.toLowerCase()] };
+  }
+  const ussoExample = example(MIGRATIONS.usso, "USSO", { jwks_url: `${issuer.url}/EdDSA`, loopback_origin: issuer.url });
+  const moreExample = example(MIGRATIONS.more, "MORE", { public_key: keys.RS256.pem });
+  for (const { vars: more, sites: others } of [ussoExample, moreExample]) {
+    Object.assign(vars, more);
+    Object.assign(sites, others);
+  }
+  Object.assign(vars, { PORTAL_SECRET: secret }, blocks("docs/issuers.md", "toml").map(parseToml).find(({ vars }) => vars.EDGEWARD_ISSUER_PORTAL).vars);
+  sites.PORTAL = { issuers: ["portal"] };
+  world = await startWorld({ sites, vars });
+  front = await startFront(world.site("MORE"));
+});
+after(async () => {
+  await front?.stop();
+  await world?.stop();
+  await issuer?.stop();
+  await python?.stop();
+});
+
+const mint = (by, alg, claims = {}) => python.call("mint", { by, alg, claims: claimsOfIssuer(claims), ...(alg.startsWith("HS") ? { secret } : { kid: alg }) });
+
+// usso makes the salt of every PSS signature 32 bytes long; for PS384 and PS512 it must be 48 and 64 (RFC 7518 §3.5).
+const NO_JWS = { usso: ["PS384", "PS512"], pyjwt: [] };
+
+for (const by of ["pyjwt", "usso"]) {
+  test(`tokens of ${by} by every algorithm are taken, and tampered ones are not`, async () => {
+    for (const alg of NO_JWS[by]) {
+      assert.equal((await world.site(alg).client("/", { bearer: await mint(by, alg) })).status, 401, alg);
+    }
+    for (const alg of ALGORITHMS.filter((alg) => !NO_JWS[by].includes(alg))) {
+      const token = await mint(by, alg);
+      const site = world.site(alg.toUpperCase());
+      const answer = await site.client("/", { bearer: token });
+      assert.equal(answer.status, 200, `${alg}: ${answer}`);
+      assert.equal(answer.seen.header("x-forwarded-email"), "anna@example.com");
+      assert.equal((await site.client("/", { bearer: tampered(token) })).status, 401, alg);
+      assert.equal((await site.client("/", { bearer: await mint(by, alg, { exp: now() - 60, iat: now() - 120 }) })).json.code, "token_expired", alg);
+    }
+  });
+}
+
+test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie, and the origin learns what they say", async () => {
+  const claims = { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", email: undefined, email_verified: undefined, tenant_id: "org", workspace_id: "ws", roles: ["editor", "root"], scopes: ["read:posts", "write:posts"], token_type: "access" };
+  const site = world.site("USSO");
+  const token = await mint("usso", "EdDSA", claims);
+  for (const options of [{ bearer: token }, { cookie: `usso-access-token=${token}` }]) {
+    const answer = await site.client("/", options);
+    assert.equal(answer.status, 200, String(answer));
+    const header = (name) => answer.seen.header(name);
+    assert.deepEqual(["x-user-sub", "x-tenant-id", "x-workspace-id", "x-scopes", "x-forwarded-groups", "x-forwarded-email"].map(header), ["u-17", "org", "ws", "read:posts write:posts", "editor", "u-17@users.sso.example.com"]);
+  }
+  assert.equal((await site.client("/", { bearer: await mint("usso", "EdDSA", { ...claims, aud: "other" }) })).status, 401);
+});
+
+test("docs/migrate-from-usso.md: the SDK takes our assertion through our key set", async () => {
+  const site = world.site("USSO");
+  const token = await mint("usso", "EdDSA", { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", email: undefined, tenant_id: "org", workspace_id: "ws", roles: ["editor"], scopes: ["read:posts"] });
+  const assertion = (await site.client("/", { bearer: token })).seen.header("x-edgeward-assertion");
+  const usso = await startFront(site);
+  try {
+    const code = blocks(MIGRATIONS.usso, "python").at(-1);
+    const names = { JWKS_URL: `${usso.url}/.well-known/jwks.json`, TOKEN: assertion };
+    const user = await python.call("run", { code, names });
+    assert.deepEqual([user.email, user.roles, user.scopes, user.tenant_id, user.workspace_id], ["u-17@users.sso.example.com", ["editor"], ["read:posts"], "org", "ws"]);
+    assert.notEqual(await python.call("refused", { code, names: { ...names, TOKEN: tampered(assertion) } }), null);
+  } finally {
+    await usso.stop();
+  }
+});
+
+test("docs/issuers.md: a token made as it says is taken by the table beside it", async () => {
+  const token = await python.call("run", { code: `${blocks("docs/issuers.md", "python")[0]}\nuser = {"token": token}`, names: { SECRET: secret } });
+  const answer = await world.site("PORTAL").client("/", { bearer: token.token });
+  assert.equal(answer.seen.header("x-forwarded-email"), "ada@example.com");
+});
+
+const PERMISSIONS = { my_app: { role: "admin" }, pma: { role: "*" } };
+const moreToken = () => mint("pyjwt", "RS256", { iss: "https://sso.example.com", aud: "my-app", email_verified: undefined, permissions: PERMISSIONS });
+
+test("docs/migrate-from-more-sso-auth.md: its tokens are taken, and a header names a permission", async () => {
+  const answer = await world.site("MORE").client("/", { bearer: await moreToken() });
+  assert.equal(answer.status, 200, String(answer));
+  assert.equal(answer.seen.header("x-app-role"), "admin");
+});
+
+test("docs/migrate-from-more-sso-auth.md: its validator takes our assertion by our RS256 key", async () => {
+  const assertion = (await world.site("MORE").client("/", { bearer: await moreToken() })).seen.header("x-edgeward-assertion");
+  assert.equal(headerOf(assertion).alg, "RS256");
+  const code = blocks(MIGRATIONS.more, "python").at(-1);
+  const names = { PEM_URL: `${front.url}/.well-known/assertion-key.pem`, TOKEN: assertion };
+  const user = await python.call("run", { code, names });
+  assert.deepEqual(user.permissions, PERMISSIONS);
+  assert.equal(user.email, "anna@example.com");
+  assert.equal(await python.call("refused", { code, names: { ...names, TOKEN: tampered(assertion) } }), "JWTValidationError");
+});
+
+test("PyJWT takes our assertions by its own client for key sets", async () => {
+  for (const [name, alg, audience, token] of [["MORE", "RS256", "my-app", await moreToken()]]) {
+    const assertion = (await world.site(name).client("/", { bearer: token })).seen.header("x-edgeward-assertion");
+    const claims = await python.call("verify_pyjwt", { token: assertion, jwks_url: `${front.url}/.well-known/jwks.json`, audience, issuer: "edgeward", alg });
+    assert.deepEqual(claims, claimsOf(assertion));
+  }
+});
