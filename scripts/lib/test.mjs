@@ -54,8 +54,8 @@ export async function test(args) {
     results.set(name, await timed(() => run(files)));
     if (interrupted) return 130;
   }
+  for (const { name, about } of leftOut(only)) console.log(`\nleft out: ${name}: ${about}; run it with: npm run test:${name}`);
   console.log(`\n${summary(results)}`);
-  for (const { name, about } of leftOut(only)) console.log(`left out: ${name} (${about}); run it with: npm run test:${name}`);
   return [...results.values()].every(({ outcome }) => outcome === "passed") ? 0 : 1;
 }
 
@@ -76,7 +76,7 @@ function readOptions(args) {
 }
 
 function helpText() {
-  const steps = STEPS.map(({ name, about }) => `  ${name.padEnd(12)}${about}`).join("\n");
+  const steps = STEPS.map(({ name, about }) => `  ${name.padEnd(14)}${about}`).join("\n");
   return `npm test -- [--only <step>[,<step>…]] [<part of a test file's name> …]\n${steps}`;
 }
 
@@ -108,11 +108,11 @@ async function timed(run) {
 export function summary(results) {
   const rows = [...results].map(([name, { outcome, passed, milliseconds }]) => {
     const tests = passed > 0 ? `${passed} passed` : "";
-    return `${name.padEnd(12)}${outcome.padEnd(8)}${duration(milliseconds).padStart(13)}   ${tests}`.trimEnd();
+    return `${name.padEnd(14)}${outcome.padEnd(8)}${duration(milliseconds).padStart(13)}   ${tests}`.trimEnd();
   });
   const sum = (key) => [...results.values()].reduce((total, result) => total + result[key], 0);
   const total = duration(sum("milliseconds"));
-  return `${rows.join("\n")}\n${"total".padEnd(20)}${total.padStart(13)}\n\n${sum("passed")} passed, ${sum("failed")} failed`;
+  return `${rows.join("\n")}\n${"total".padEnd(22)}${total.padStart(13)}\n\n${sum("passed")} passed, ${sum("failed")} failed`;
 }
 
 // the kinds of step --------------------------------------------------------------------------------------------
