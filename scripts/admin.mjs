@@ -7,6 +7,11 @@ await start(["rust", "npm"], async (args) => {
     process.exitCode = await runKeys(args.slice(1));
     return;
   }
+  if (args[0] === "explain") {
+    const { runExplain } = await import("./lib/explain.mjs");
+    process.exitCode = await runExplain(args.slice(1));
+    return;
+  }
   const { runAdmin } = await import("./lib/admin.mjs");
   process.exitCode = await runAdmin(args);
 });

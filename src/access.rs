@@ -1,31 +1,259 @@
-//! Whether a principal may do what it asks for. Pure; never knows HTTP.
+//! Whether somebody may do what is asked for: the rules of a site, and what they say of a caller.
+//! Pure; never knows HTTP, a token or the store. Rules are compiled when the configuration is read;
+//! asking them waits for nothing and allocates nothing.
+//!
+//! A rule *matches* by host, path and method alone; the first that matches decides, and what it
+//! demands then holds or not. No later rule is asked.
 
+pub mod claim;
+mod explain;
+pub mod network;
+pub mod pattern;
+pub mod requirement;
+pub mod scope;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde_json::{Map, Value};
+
+pub use explain::explain;
+pub(crate) use explain::object;
+use pattern::PathPattern;
+use requirement::Requirement;
+
+use crate::path::CanonicalPath;
 use crate::principal::Principal;
+use crate::user::Role;
+
+/// What is asked for, as rules see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The host in its one form.
+    pub host: &'a str,
+    /// The path that the origin would get.
+    pub path: &'a CanonicalPath<'a>,
+    /// The method; of a preflight, the one that it asks for.
+    pub method: &'a str,
+    /// Whether it is a true preflight (see [`crate::cors::preflight`]).
+    pub preflight: bool,
+    /// The client's address, as the CDN saw it.
+    pub address: Option<IpAddr>,
+    /// The client's country, as the CDN knows it.
+    pub country: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// For one of our own endpoints, which no rule is asked about.
+    #[must_use]
+    pub const fn of_our_own(host: &'a str, path: &'a CanonicalPath<'a>) -> Self {
+        Self {
+            host,
+            path,
+            method: "",
+            preflight: false,
+            address: None,
+            country: None,
+        }
+    }
+}
+
+/// Who is asking, as rules see them.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The address.
+    pub email: &'a str,
+    /// The roles.
+    pub roles: &'a [Role],
+    /// The scopes.
+    pub scopes: &'a [String],
+    /// What else the credential says.
+    pub claims: &'a Map<String, Value>,
+    /// The tenant.
+    pub tenant: Option<&'a str>,
+    /// The workspace.
+    pub workspace: Option<&'a str>,
+    /// Who says so; empty for ourselves.
+    pub issuer: &'a str,
+}
 
 /// The policy of a site.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
+pub struct Rules {
+    list: Box<[Rule]>,
+    /// What decides where no rule matches.
+    otherwise: Rule,
+    reads_client: bool,
+}
+
+/// One rule: what it is for, what it demands, and what a client gets that does not meet it.
+#[derive(Debug)]
 pub struct Rule {
-    /// What happens to somebody who is not signed in.
-    pub anonymous: Anonymous,
+    /// Its place in the list, from 1; 0 is what decides where no rule matches.
+    pub number: u16,
+    /// What its deployer calls it.
+    pub name: Option<Box<str>>,
+    /// The hosts it is for; all of the site's when empty.
+    pub hosts: Box<[Box<str>]>,
+    /// The methods it is for; all when empty. `GET` stands for `HEAD` too.
+    pub methods: Box<[Box<str>]>,
+    /// The paths it is for; all when empty.
+    pub paths: Box<[PathPattern]>,
+    /// Who passes.
+    pub demand: Demand,
+    /// What somebody gets who is not signed in and would have to be.
+    pub unauthenticated: Reaction,
+    /// What somebody gets for whom signing in is not enough.
+    pub unauthorised: Reaction,
+    /// Whether true preflights for what it is for pass.
+    pub preflight: bool,
 }
 
-/// What happens to somebody who is not signed in.
+/// Who passes a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Demand {
+    /// Nobody.
+    Nobody,
+    /// Everybody, and as nobody: no credential is looked at, no identity goes along.
+    Public,
+    /// Whoever meets the requirement, signed in or not.
+    Anybody(Option<Requirement>),
+    /// Whoever is signed in and meets the requirement.
+    Somebody(Requirement),
+}
+
+/// What a client gets that a rule turns away.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Anonymous {
-    /// Refused.
+pub enum Reaction {
+    /// The refusal, as a page or as JSON, whichever the client takes.
     Deny,
-    /// Refused, and a browser is sent to sign in.
-    SignIn,
-    /// Let through, without identity.
-    Pass,
+    /// A browser is sent to sign in; others get the refusal.
+    Login,
+    /// The refusal as a page, whatever the client takes.
+    Page,
+    /// 403, whatever the reason.
+    Forbidden,
+    /// 404, as if there were nothing.
+    NotFound,
 }
 
-/// Proof that the rule was asked and said yes. Nothing is forwarded without one.
+/// The first thing in which a rule is not for a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Misses {
+    /// Other hosts.
+    Host,
+    /// Other methods.
+    Method,
+    /// Other paths.
+    Path,
+}
+
+impl Rule {
+    /// A rule for everything.
+    #[must_use]
+    pub fn of_everything(demand: Demand, unauthenticated: Reaction) -> Self {
+        Self {
+            number: 0,
+            name: None,
+            hosts: Box::default(),
+            methods: Box::default(),
+            paths: Box::default(),
+            demand,
+            unauthenticated,
+            unauthorised: Reaction::Deny,
+            preflight: false,
+        }
+    }
+
+    fn misses(&self, asked: &Asked<'_>) -> Option<Misses> {
+        let is_for =
+            |method: &str| method == asked.method || (method == "GET" && asked.method == "HEAD");
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|host| **host == *asked.host) {
+            Some(Misses::Host)
+        } else if !self.methods.is_empty() && !self.methods.iter().any(|method| is_for(method)) {
+            Some(Misses::Method)
+        } else if !self.paths.is_empty() && !self.paths.iter().any(|path| path.matches(asked.path))
+        {
+            Some(Misses::Path)
+        } else {
+            None
+        }
+    }
+
+    /// Whether everybody passes as nobody, so that no credential need be looked at.
+    #[must_use]
+    pub const fn is_public(&self) -> bool {
+        matches!(self.demand, Demand::Public)
+    }
+
+    /// Whether somebody who is not signed in may pass.
+    #[must_use]
+    pub const fn admits_nobody_in_particular(&self) -> bool {
+        matches!(self.demand, Demand::Public | Demand::Anybody(_))
+    }
+
+    /// What it requires, besides somebody.
+    #[must_use]
+    pub const fn requirement(&self) -> Option<&Requirement> {
+        match &self.demand {
+            Demand::Anybody(Some(requirement)) | Demand::Somebody(requirement) => Some(requirement),
+            Demand::Nobody | Demand::Public | Demand::Anybody(None) => None,
+        }
+    }
+}
+
+impl Rules {
+    /// `list` in this order, and `otherwise` where none matches.
+    #[must_use]
+    pub fn new(list: Vec<Rule>, otherwise: Rule) -> Self {
+        let asks = |r: &Requirement| matches!(r, Requirement::Network(_) | Requirement::Country(_));
+        let reads_client = list
+            .iter()
+            .any(|rule| rule.requirement().is_some_and(|r| r.has(&asks)));
+        Self {
+            list: list.into(),
+            otherwise,
+            reads_client,
+        }
+    }
+
+    /// The rule that decides.
+    #[must_use]
+    pub fn rule_for(&self, asked: &Asked<'_>) -> &Rule {
+        self.list
+            .iter()
+            .find(|rule| rule.misses(asked).is_none())
+            .unwrap_or(&self.otherwise)
+    }
+
+    /// What decides where no rule matches.
+    #[must_use]
+    pub const fn otherwise(&self) -> &Rule {
+        &self.otherwise
+    }
+
+    /// Every rule, and what decides where none matches.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.list.iter().chain([&self.otherwise])
+    }
+
+    /// Whether any of them asks where the client is.
+    #[must_use]
+    pub const fn reads_client(&self) -> bool {
+        self.reads_client
+    }
+}
+
+/// Proof that a rule was asked and said yes. Nothing is forwarded without one.
 ///
 /// ```
-/// use edgeward::access::{Anonymous, Rule, decide};
-/// assert!(decide(Rule { anonymous: Anonymous::Pass }, None).is_ok());
-/// assert!(decide(Rule { anonymous: Anonymous::Deny }, None).is_err());
+/// use edgeward::access::{Asked, Demand, Reaction, Rule, decide};
+/// use edgeward::path::CanonicalPath;
+///
+/// let path = CanonicalPath::parse("/").unwrap();
+/// let asked = Asked { host: "a", path: &path, method: "GET", preflight: false, address: None, country: None };
+/// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None).is_ok());
+/// assert!(decide(&Rule::of_everything(Demand::Nobody, Reaction::Deny), &asked, None).is_err());
 /// ```
 ///
 /// There is no other way to one:
@@ -45,17 +273,98 @@ impl Grant {
     }
 }
 
-/// The rule wants somebody, and there is nobody.
+/// Why a rule said no.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SignInRequired;
+pub struct Refusal {
+    /// The rule's place in the list; 0 when none matched.
+    pub rule: u16,
+    /// What stood in the way.
+    pub failing: Failing,
+}
 
-/// Judges `principal` by `rule`.
-///
-/// # Errors
-/// [`SignInRequired`].
-pub fn decide(rule: Rule, principal: Option<Principal>) -> Result<Grant, SignInRequired> {
-    match (principal, rule.anonymous) {
-        (None, Anonymous::Deny | Anonymous::SignIn) => Err(SignInRequired),
-        (principal, _) => Ok(Grant { principal }),
+/// What stood in the way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failing {
+    /// Somebody would have to be signed in.
+    SignIn,
+    /// No rule matches, or one that lets nobody pass.
+    Denied,
+    /// This requirement does not hold.
+    Requirement(&'static str),
+}
+
+/// Without any value of a caller.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.rule, self.failing) {
+            (0, Failing::Denied) => f.write_str("no rule matches"),
+            (0, Failing::SignIn) => f.write_str("somebody must be signed in"),
+            (0, Failing::Requirement(name)) => write!(f, "{name} does not hold"),
+            (rule, Failing::Denied) => write!(f, "rule {rule} lets nobody pass"),
+            (rule, Failing::SignIn) => write!(f, "rule {rule} wants somebody signed in"),
+            (rule, Failing::Requirement(name)) => write!(f, "rule {rule}: {name} does not hold"),
+        }
     }
 }
+
+impl Refusal {
+    /// Whether scopes are what is missing (RFC 6750 §3.1).
+    #[must_use]
+    pub fn is_about_scope(&self) -> bool {
+        matches!(
+            self.failing,
+            Failing::Requirement("scope" | "all_scopes" | "access")
+        )
+    }
+}
+
+/// Judges `principal` by `rule`, which [`Rules::rule_for`] gave.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn decide(
+    rule: &Rule,
+    asked: &Asked<'_>,
+    principal: Option<Principal>,
+) -> Result<Grant, Refusal> {
+    let subject = principal.as_ref().map(Principal::subject);
+    judge(rule, asked, subject.as_ref())?;
+    // Who asks for what is public is nobody's business, not even the origin's. And a browser sends a
+    // preflight without credentials, so whoever sends one with them is no browser.
+    let nobody = rule.is_public() || (asked.preflight && rule.preflight);
+    Ok(Grant {
+        principal: principal.filter(|_| !nobody),
+    })
+}
+
+/// What [`decide`] and [`explain`] both say.
+fn judge(rule: &Rule, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Result<(), Refusal> {
+    let refuse = |failing| {
+        Err(Refusal {
+            rule: rule.number,
+            failing,
+        })
+    };
+    // What a preflight asks for is asked for again, with credentials.
+    if asked.preflight && rule.preflight {
+        return Ok(());
+    }
+    let requirement = match &rule.demand {
+        Demand::Public | Demand::Anybody(None) => return Ok(()),
+        // Where no rule matches, whoever is not signed in learns no more than that.
+        Demand::Nobody if rule.number == 0 && subject.is_none() => return refuse(Failing::SignIn),
+        Demand::Nobody => return refuse(Failing::Denied),
+        Demand::Somebody(_) if subject.is_none() => return refuse(Failing::SignIn),
+        Demand::Anybody(Some(requirement)) | Demand::Somebody(requirement) => requirement,
+    };
+    if requirement.holds(asked, subject) == Some(true) {
+        Ok(())
+    } else if subject.is_none() && requirement.is_about_subject() {
+        refuse(Failing::SignIn)
+    } else {
+        refuse(Failing::Requirement(requirement.failing(asked, subject)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! page can make a browser call it; no CORS; nothing of it is ever kept by a cache.
 
 pub mod api_tokens;
+pub mod explain;
 pub mod issue;
 pub mod keys;
 pub mod users;
@@ -96,6 +97,7 @@ pub async fn handle(call: &Call<'_>, endpoint: &AdminEndpoint) -> Outcome {
                 }
                 AdminEndpoint::SigningKeys => keys::list(call, &caller).await,
                 AdminEndpoint::SigningKeysRotate => keys::rotate(call, &caller).await,
+                AdminEndpoint::Explain => explain::explain(call, &caller).await,
             };
         }
     }
@@ -245,6 +247,7 @@ const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
         AdminEndpoint::ApiTokenRevoke(_) => "revoke api token",
         AdminEndpoint::SigningKeys => "signing keys",
         AdminEndpoint::SigningKeysRotate => "rotate signing keys",
+        AdminEndpoint::Explain => "explain",
     }
 }
 

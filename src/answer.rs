@@ -154,8 +154,8 @@ impl Answer {
     }
 
     fn for_row(mut self, denial: &Denial, row: &Row) -> Self {
-        if let Some(challenge) = row.challenge.value() {
-            self.headers.push(("www-authenticate", challenge.into()));
+        if let Some(challenge) = row.challenge() {
+            self.headers.push(("www-authenticate", challenge));
         }
         if let Denial::MethodNotAllowed(allow) = denial {
             self.headers.push(("allow", (*allow).into()));

@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 use crate::user::Role;
 
 /// Where a claim is: its name, or the names on the way to it with dots between them.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClaimPath(String);
 
 impl ClaimPath {
@@ -26,14 +25,6 @@ impl ClaimPath {
     #[must_use]
     pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         find(claims, &self.0)
-    }
-}
-
-impl TryFrom<String> for ClaimPath {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or("is no name of a claim")
     }
 }
 

@@ -3,8 +3,12 @@
 //! Every error is reported, with its path, in one go; a configuration with an error serves nobody.
 //! A setting that switches a check has no default.
 
+pub mod cors;
 pub mod issuer;
 pub mod raw;
+pub mod rules;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod schema;
 pub mod secret;
 pub mod site;
 pub mod tenant;
@@ -42,6 +46,8 @@ pub struct Config {
     pub log: Log,
     /// The secrets.
     pub keys: Keys,
+    /// What is allowed and yet surely not meant. Logged when an isolate starts.
+    pub notes: Vec<ConfigError>,
     hosts: HashMap<String, Rc<Site>>,
 }
 
@@ -59,6 +65,7 @@ pub struct Keys {
 const GLOBAL: &str = "EDGEWARD";
 const ISSUER: &str = "EDGEWARD_ISSUER_";
 const SITE: &str = "EDGEWARD_SITE_";
+const RULES: &str = "EDGEWARD_RULES_";
 const SECRETS: [&str; 3] = [
     "EDGEWARD_SESSION_SECRET_",
     "EDGEWARD_TOKEN_SECRET_",
@@ -80,12 +87,17 @@ impl Config {
     pub fn parse(bindings: &Bindings) -> Result<Self, Vec<ConfigError>> {
         let mut errors = Vec::new();
         for name in bindings.keys().filter(|name| name.starts_with(GLOBAL)) {
-            if !is_known(name) {
-                errors.push(ConfigError {
-                    path: name.clone(),
-                    error: "no such setting".into(),
-                });
-            }
+            let error = match name.strip_prefix(RULES) {
+                Some(site) if !is_rules_of_site(bindings, site) => {
+                    "has rules of no site, or leaves out a number before it"
+                }
+                None if !is_known(name) => "no such setting",
+                _ => continue,
+            };
+            errors.push(ConfigError {
+                path: name.clone(),
+                error: error.into(),
+            });
         }
         let global = read_global(bindings, &mut errors);
         let keys = read_keys(bindings, &mut errors);
@@ -107,6 +119,7 @@ impl Config {
                 user_cache,
                 log,
                 keys,
+                notes: notes(&hosts),
                 hosts,
             }),
             _ => Err(errors),
@@ -126,6 +139,25 @@ impl Config {
             all.push(Algorithm::Es256);
         }
         all
+    }
+
+    /// The site called `name`, without case.
+    #[must_use]
+    pub fn site_named(&self, name: &str) -> Option<Rc<Site>> {
+        self.hosts
+            .values()
+            .find(|site| site.name.eq_ignore_ascii_case(name))
+            .map(Rc::clone)
+    }
+
+    /// The site, where there is one only.
+    #[must_use]
+    pub fn only_site(&self) -> Option<Rc<Site>> {
+        let mut sites = self.hosts.values();
+        let first = sites.next()?;
+        sites
+            .all(|site| site.name == first.name)
+            .then(|| Rc::clone(first))
     }
 
     /// The site that serves `authority`, a host with or without a port as it came in a request.
@@ -160,6 +192,48 @@ fn is_known(name: &str) -> bool {
         || [SITE, ISSUER]
             .iter()
             .any(|prefix| name.strip_prefix(prefix).is_some_and(is_site_name))
+}
+
+/// Whether `name` is that of a site, or that of one and `__2`, `__3`, …, where nothing is left out.
+fn is_rules_of_site(bindings: &Bindings, name: &str) -> bool {
+    let is_there = |prefix: &str, name: &str| bindings.contains_key(&format!("{prefix}{name}"));
+    let continued = |(site, count): (&str, &str)| {
+        let count = number(count).filter(|count| *count > 1)?;
+        let before = match count {
+            2 => site.to_owned(),
+            _ => format!("{site}__{}", count - 1),
+        };
+        Some(is_there(SITE, site) && is_there(RULES, &before))
+    };
+    is_there(SITE, name) || name.rsplit_once("__").and_then(continued) == Some(true)
+}
+
+/// Rules that nobody can meet.
+fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
+    let mut notes = Vec::new();
+    let firsts = hosts
+        .iter()
+        .filter(|(host, site)| site.hosts.first() == Some(host));
+    for (_, site) in firsts {
+        for rule in site.rules.iter() {
+            let beyond = rule.requirement().map(|r| r.beyond(&site.gives()));
+            for name in beyond.into_iter().flatten() {
+                notes.push(ConfigError {
+                    path: format!(
+                        "{SITE}{}.rules.{}",
+                        site.name.to_ascii_uppercase(),
+                        rule.number
+                    ),
+                    error: format!(
+                        "requires {name}, which no issuer of this site gives: nobody can meet it"
+                    ),
+                });
+            }
+        }
+    }
+    notes.sort_by(|a, b| a.path.cmp(&b.path));
+    notes.dedup();
+    notes
 }
 
 fn is_site_name(name: &str) -> bool {

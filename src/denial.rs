@@ -1,6 +1,7 @@
 //! Every reason for which we say no, and what the client is told: the one table. Only here is a
 //! status or a public text chosen. Texts are vague on purpose; the precise reason is in the log.
 
+use crate::access::{Failing, Refusal};
 use crate::path::PathError;
 use crate::port::Fault;
 use crate::token::api_token::Scope;
@@ -26,6 +27,12 @@ pub enum Denial {
     SignInRequired,
     /// A credential was presented and is not accepted.
     Credential(TokenError),
+    /// A rule of the site turns down whoever is asking.
+    Refused(Refusal),
+    /// A rule says that there be nothing.
+    Hidden,
+    /// A rule says no more than that it is forbidden.
+    Withheld,
     /// A page of another origin acted with this site's cookies.
     CrossOrigin,
     /// An API token is needed and none was presented.
@@ -87,6 +94,8 @@ pub struct Row {
     pub challenge: Challenge,
     /// Whether signing in may help.
     pub sign_in_helps: bool,
+    /// Whether a rule of the site says so, to whom signing in is not enough.
+    pub by_rule: bool,
 }
 
 /// What `WWW-Authenticate` says (RFC 9110 §11.6.1, RFC 6750 §3).
@@ -98,17 +107,23 @@ pub enum Challenge {
     Required,
     /// That the one presented is not accepted.
     InvalidToken,
+    /// That the one presented is good, and not for this.
+    InsufficientScope,
 }
 
-impl Challenge {
-    /// The header's value.
+impl Row {
+    /// The value of `WWW-Authenticate`. Where nothing was presented it has no `error` (RFC 6750
+    /// §3.1); our own code stands in a parameter of its own, which the RFC leaves room for (§3).
     #[must_use]
-    pub const fn value(self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::Required => Some("Bearer realm=\"edgeward\""),
-            Self::InvalidToken => Some("Bearer realm=\"edgeward\", error=\"invalid_token\""),
-        }
+    pub fn challenge(&self) -> Option<String> {
+        let error = match self.challenge {
+            Challenge::None => return None,
+            Challenge::Required => "",
+            Challenge::InvalidToken => " error=\"invalid_token\",",
+            Challenge::InsufficientScope => " error=\"insufficient_scope\",",
+        };
+        let code = self.code;
+        Some(format!("Bearer realm=\"edgeward\",{error} code=\"{code}\""))
     }
 }
 
@@ -118,7 +133,7 @@ impl Denial {
     #[expect(clippy::too_many_lines, reason = "one table, a row for each denial")]
     pub fn row(&self) -> Row {
         match self {
-            Self::UnknownHost => no(
+            Self::UnknownHost | Self::Hidden => no(
                 404,
                 "not_found",
                 "Not found",
@@ -151,6 +166,11 @@ impl Denial {
                 )
             },
             Self::Credential(error) => credential(*error),
+            Self::Refused(refusal) => Row {
+                by_rule: true,
+                ..refused(*refusal)
+            },
+            Self::Withheld => forbidden(),
             Self::CrossOrigin => no(
                 403,
                 "cross_origin",
@@ -175,12 +195,10 @@ impl Denial {
                     "Invalid API token",
                 )
             },
-            Self::ScopeMissing(_) | Self::OutsideLimit => no(
-                403,
-                "insufficient_scope",
-                "Admin privileges required",
-                "Admin privileges required",
-            ),
+            Self::ScopeMissing(_) | Self::OutsideLimit => Row {
+                title: "Admin privileges required",
+                ..insufficient_scope("Admin privileges required")
+            },
             Self::RateLimited => no(
                 429,
                 "rate_limited",
@@ -244,6 +262,15 @@ impl Denial {
         }
     }
 
+    /// What a rule's refusal comes to: `absence` where somebody would have to be signed in.
+    #[must_use]
+    pub fn of_rule(refusal: Refusal, absence: Self) -> Self {
+        match refusal.failing {
+            Failing::SignIn => absence,
+            Failing::Denied | Failing::Requirement(_) => Self::Refused(refusal),
+        }
+    }
+
     /// The member of the request that is wrong.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
@@ -266,6 +293,8 @@ impl Denial {
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),
             Self::Credential(error) => error.to_string(),
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Hidden | Self::Withheld => "a rule of the site".into(),
             Self::CrossOrigin => "cross-origin request".into(),
             Self::AuthenticationRequired => "no api token".into(),
             Self::InvalidApiToken => "api token unknown, revoked or expired".into(),
@@ -345,6 +374,29 @@ fn credential(error: TokenError) -> Row {
     }
 }
 
+fn refused(refusal: Refusal) -> Row {
+    if refusal.is_about_scope() {
+        insufficient_scope("You may not do this here.")
+    } else {
+        forbidden()
+    }
+}
+
+const fn insufficient_scope(text: &'static str) -> Row {
+    let mut row = no(403, "insufficient_scope", "Not allowed", text);
+    row.challenge = Challenge::InsufficientScope;
+    row
+}
+
+const fn forbidden() -> Row {
+    no(
+        403,
+        "forbidden",
+        "Not allowed",
+        "You may not open this. If you should, ask whoever manages this site.",
+    )
+}
+
 const fn user_disabled() -> Row {
     no(
         403,
@@ -371,6 +423,7 @@ const fn no(status: u16, code: &'static str, title: &'static str, text: &'static
         text,
         challenge: Challenge::None,
         sign_in_helps: false,
+        by_rule: false,
     }
 }
 

@@ -118,12 +118,17 @@ fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
             plan.push_str(forward.resolve_override().unwrap_or_default());
             plan.push('\n');
             plan.push_str(forward.changes().as_lines());
+            for line in forward.answer().lines() {
+                plan.push('~');
+                plan.push_str(line);
+                plan.push('\n');
+            }
             for cookie in &outcome.cookies {
                 plan.push('=');
                 plan.push_str(cookie.as_str());
                 plan.push('\n');
             }
-            let rules = forward.answer();
+            let rules = forward.rules();
             if let Some(rules) = rules {
                 plan.push_str(&rules.line());
             }
@@ -156,10 +161,13 @@ fn world(env: &JsValue) -> Option<Rc<World>> {
                 let platform = platform::platform(env, &mut errors);
                 let config = Config::parse(&bindings::configuration(env));
                 match (config, platform) {
-                    (Ok(config), Some(platform)) => Some(Rc::new(World::new(config, platform))),
+                    (Ok(config), Some(platform)) => {
+                        log_list("notes", &config.notes);
+                        Some(Rc::new(World::new(config, platform)))
+                    }
                     (config, _) => {
                         errors.extend(config.err().unwrap_or_default());
-                        log_errors(&errors);
+                        log_list("misconfigured", &errors);
                         None
                     }
                 }
@@ -168,12 +176,15 @@ fn world(env: &JsValue) -> Option<Rc<World>> {
     })
 }
 
-fn log_errors(errors: &[ConfigError]) {
+fn log_list(event: &str, errors: &[ConfigError]) {
+    if errors.is_empty() {
+        return;
+    }
     let errors: Vec<_> = errors
         .iter()
         .map(|error| serde_json::json!({ "path": error.path, "error": error.error }))
         .collect();
-    bindings::log(&serde_json::json!({ "event": "misconfigured", "errors": errors }).to_string());
+    bindings::log(&serde_json::json!({ "event": event, "errors": errors }).to_string());
 }
 
 /// Everything is answered so while the configuration has errors: a health check and a person too.

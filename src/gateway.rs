@@ -5,11 +5,13 @@
 
 use std::rc::Rc;
 
-use crate::access;
+use crate::access::{self, Asked};
 use crate::account::{self, Reply};
 use crate::admin::{self, Call};
 use crate::answer::Answer;
+use crate::asked;
 use crate::config::site::Source;
+use crate::cors;
 use crate::denial::Denial;
 use crate::event::Name;
 use crate::login::{self, Arrival, Visit};
@@ -90,15 +92,28 @@ pub async fn handle(
         Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange) | None => {}
     }
 
+    // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
+    let host = asked::host(&site, &parts);
+    let (asked, rule) = match &endpoint {
+        None => asked::asked(&site, &parts, &host, &path),
+        Some(_) => (Asked::of_our_own(&host, &path), site.rules.otherwise()),
+    };
+
     // 3. and 4. The credentials, and who is behind them.
     let presented = source::present(&parts, &site);
-    let authentication =
-        token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await;
+    let nobody = asked.preflight || (rule.is_public() && !parts.is_navigation());
+    let authentication = if nobody {
+        token::Authentication::nobody()
+    } else {
+        token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await
+    };
     jwks::refresh_later(&world, now);
     let visit = Visit {
         site: &site,
         parts: &parts,
         path: &path,
+        asked,
+        rule,
         presented: &presented,
         request_id: &request_id,
         now,
@@ -130,6 +145,8 @@ async fn site_request(
         site,
         parts,
         path,
+        ref asked,
+        rule,
         presented,
         request_id,
         now,
@@ -140,9 +157,15 @@ async fn site_request(
     {
         return Err(Denial::MethodRefused);
     }
+    if let (true, Some(cors)) = (asked.preflight, &site.cors) {
+        return cors::answer_preflight(cors, parts).map(|answer| Step::Reply(answer.into()));
+    }
     let lets_pass = login::lets_pass(visit, &authentication);
     let arrival = login::arrive(world, visit, &authentication).await?;
-    let absence = authentication.absence();
+    let absence = match &authentication.result {
+        Ok(_) => authentication.absence(),
+        Err(error) => Denial::from(*error),
+    };
     let principal = match authentication.result {
         Err(_) if lets_pass => None,
         result => result.map_err(Denial::from)?,
@@ -167,12 +190,14 @@ async fn site_request(
     let signed_in = opened(&cookies);
 
     // 5. May it?
-    match principal.as_ref().map(crate::principal::Principal::source) {
+    let acting = principal.as_ref().filter(|_| !rule.is_public());
+    match acting.map(crate::principal::Principal::source) {
         Some(Source::Session | Source::SsoCookie) => same_origin::check(parts, site)?,
         Some(Source::Query) if !parts.is_navigation() => same_origin::check_named(parts, site)?,
         Some(Source::Query | Source::Bearer | Source::Header | Source::ApiKey) | None => {}
     }
-    let grant = access::decide(site.rule, principal).map_err(|access::SignInRequired| absence)?;
+    let grant = access::decide(rule, asked, principal)
+        .map_err(|refusal| Denial::of_rule(refusal, absence))?;
 
     // What the application itself needs, where the site says which one it is.
     let told = match &site.profile {

@@ -16,9 +16,11 @@ pub mod access;
 pub mod account;
 pub mod admin;
 pub mod answer;
+pub mod asked;
 pub mod cache;
 pub mod claim;
 pub mod config;
+pub mod cors;
 pub mod denial;
 #[cfg(target_arch = "wasm32")]
 mod edge;

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use crate::access::Anonymous;
+use crate::access::{Asked, Reaction, Rule};
 use crate::answer::Answer;
 use crate::cache::Claims;
 use crate::claim::Granted;
@@ -113,6 +113,10 @@ pub struct Visit<'a> {
     pub parts: &'a Parts,
     /// Its canonical path.
     pub path: &'a CanonicalPath<'a>,
+    /// What it asks for, as rules see it.
+    pub asked: Asked<'a>,
+    /// The rule that decides.
+    pub rule: &'a Rule,
     /// Its credentials.
     pub presented: &'a Presented<'a>,
     /// Its name in the log.
@@ -198,7 +202,9 @@ pub fn lets_pass(visit: &Visit<'_>, authentication: &Authentication) -> bool {
         Err(TokenError::Fault(_) | TokenError::DisabledUser) => false,
         Err(_) => true,
     };
-    forgivable && visit.parts.is_navigation() && visit.site.rule.anonymous == Anonymous::Pass
+    // What is public is public for a browser whose credential could not even be looked at.
+    visit.parts.is_navigation()
+        && (visit.rule.is_public() || (forgivable && visit.rule.admits_nobody_in_particular()))
 }
 
 /// Opens the session for a link.
@@ -372,16 +378,26 @@ fn ask_before_switch(
 pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
     let entropy = &*world.platform.entropy;
     let row = denial.row();
-    if !visit.parts.wants_page() || visit.parts.is_websocket() {
+    let reaction = if row.sign_in_helps {
+        visit.rule.unauthenticated
+    } else if row.by_rule {
+        visit.rule.unauthorised
+    } else {
+        Reaction::Deny
+    };
+    let denial = match reaction {
+        Reaction::NotFound => &Denial::Hidden,
+        Reaction::Forbidden => &Denial::Withheld,
+        Reaction::Deny | Reaction::Login | Reaction::Page => denial,
+    };
+    let row = denial.row();
+    let page = visit.parts.wants_page() || reaction == Reaction::Page;
+    if !page || visit.parts.is_websocket() {
         return Answer::refusal(denial);
     }
     let may_redirect = matches!(visit.parts.method(), "GET" | "HEAD");
     match &visit.site.login {
-        Some(login)
-            if row.sign_in_helps
-                && may_redirect
-                && visit.site.rule.anonymous == Anonymous::SignIn =>
-        {
+        Some(login) if reaction == Reaction::Login && may_redirect => {
             let attempt = visit.presented.attempt.saturating_add(1);
             if attempt > MAX_ATTEMPTS {
                 return loop_page(world, visit, denial, &login.url);

@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use crate::access::Grant;
 use crate::config::Site;
+use crate::cors;
 use crate::path::CanonicalPath;
 use crate::request::Parts;
 use crate::time::Seconds;
@@ -28,7 +29,8 @@ use mutate::HeaderChanges;
 ///     identified: true,
 ///     uncached: false,
 ///     resolve_override: None,
-///     answer: None,
+///     answer: String::new(),
+///     rules: None,
 /// };
 /// ```
 ///
@@ -43,7 +45,8 @@ pub struct Forward {
     identified: bool,
     uncached: bool,
     resolve_override: Option<String>,
-    answer: Option<AnswerRules>,
+    answer: String,
+    rules: Option<AnswerRules>,
 }
 
 impl Forward {
@@ -71,6 +74,12 @@ impl Forward {
         self.uncached
     }
 
+    /// What becomes of the headers of the origin's answer (see [`cors::of_the_answer`]).
+    #[must_use]
+    pub fn answer(&self) -> &str {
+        &self.answer
+    }
+
     /// The host to connect to, when the URL names the public one, so that the origin sees that.
     #[must_use]
     pub fn resolve_override(&self) -> Option<&str> {
@@ -79,8 +88,8 @@ impl Forward {
 
     /// What a profile wants of the origin's answer: without a profile, nothing.
     #[must_use]
-    pub const fn answer(&self) -> Option<&AnswerRules> {
-        self.answer.as_ref()
+    pub const fn rules(&self) -> Option<&AnswerRules> {
+        self.rules.as_ref()
     }
 }
 
@@ -159,7 +168,8 @@ pub fn prepare(
         identified: principal.is_some(),
         uncached: principal.is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
-        answer: told.map(|told| told.answer.clone()),
+        answer: cors::of_the_answer(site, parts),
+        rules: told.map(|told| told.answer.clone()),
     }
 }
 

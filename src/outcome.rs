@@ -7,6 +7,7 @@ use crate::answer::Answer;
 use crate::config::Site;
 use crate::config::raw::Log;
 use crate::config::site::Source;
+use crate::cors;
 use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::login::{self, Visit};
@@ -57,6 +58,13 @@ pub(crate) fn concluded(
         status,
         ..Event::default()
     };
+    let readable = |answer| {
+        if own_endpoint {
+            answer
+        } else {
+            cors::readable(answer, visit.site, visit.parts)
+        }
+    };
     match result {
         Ok(Step::Forward(forward, cookies, signed_in)) => {
             let name = if signed_in.is_some() {
@@ -85,7 +93,7 @@ pub(crate) fn concluded(
                     ..event(name, status)
                 }),
                 cookies: merged(stale, reply.cookies),
-                action: Action::Answer(reply.answer),
+                action: Action::Answer(readable(reply.answer)),
             }
         }
         Err(denial) => {
@@ -104,7 +112,7 @@ pub(crate) fn concluded(
                     reason: Some(denial.reason()),
                     ..event(name, Some(answer.status))
                 }),
-                action: Action::Answer(answer),
+                action: Action::Answer(readable(answer)),
                 cookies: stale,
             }
         }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::access::Subject;
 use crate::cache::Verified;
 use crate::claim::ClaimPath;
 use crate::config::site::Source;
@@ -63,6 +64,20 @@ impl Principal {
     #[must_use]
     pub fn verified(&self) -> &Rc<Verified> {
         &self.verified
+    }
+
+    /// What rules see of the caller.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            email: self.user.email.as_str(),
+            roles: self.roles(),
+            scopes: self.scopes(),
+            claims: self.claims(),
+            tenant: self.tenant(),
+            workspace: self.workspace(),
+            issuer: self.issuer(),
+        }
     }
 
     /// The roles: the user's own, and those that the token's issuer has granted.
@@ -149,6 +164,24 @@ pub enum Attribute {
     Issuer,
     /// A claim that the token of another issuer has brought.
     Claim(ClaimPath),
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl schemars::JsonSchema for Attribute {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Attribute".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [
+            { "enum": ["id", "email", "username", "first_name", "last_name", "name", "roles", "staff", "superuser", "scopes", "tenant", "workspace", "issuer"] },
+            { "type": "string", "pattern": "^claim:." },
+        ] })
+    }
 }
 
 impl TryFrom<String> for Attribute {

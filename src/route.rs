@@ -64,6 +64,8 @@ pub enum AdminEndpoint {
     SigningKeys,
     /// `/api/sso/keys/rotate`
     SigningKeysRotate,
+    /// `/api/sso/explain`
+    Explain,
 }
 
 /// Finds the target of `parts`.
@@ -133,6 +135,7 @@ fn own(rest: &str) -> Endpoint {
         ["tokens", id, "revoke"] => Endpoint::Admin(AdminEndpoint::ApiTokenRevoke((*id).into())),
         ["keys"] => Endpoint::Admin(AdminEndpoint::SigningKeys),
         ["keys", "rotate"] => Endpoint::Admin(AdminEndpoint::SigningKeysRotate),
+        ["explain"] => Endpoint::Admin(AdminEndpoint::Explain),
         _ => Endpoint::Unknown,
     }
 }

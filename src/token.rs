@@ -56,6 +56,19 @@ pub struct Authentication {
 }
 
 impl Authentication {
+    /// Of a request whose credentials are not looked at.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self {
+            result: Ok(None),
+            session: None,
+            session_fault: None,
+            clear_session: false,
+            clear_sso_cookie: false,
+            over: false,
+        }
+    }
+
     /// Why there is nobody, when nobody is signed in.
     #[must_use]
     pub fn absence(&self) -> Denial {

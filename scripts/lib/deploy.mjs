@@ -4,15 +4,14 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { parse as parseToml } from "smol-toml";
 import { build, refuseOversize, sizeTable } from "./build.mjs";
+import { checkConfigurations, configuration, report } from "./check-config.mjs";
+import { effectiveConfig } from "./effective-config.mjs";
 import { at, root, toolEnv, wrangler } from "./project.mjs";
 import { StepFailed } from "./step.mjs";
 
 const HELP = `npm run deploy -- [options]
   --dry-run      build and check everything, send nothing; needs no login and no network
   --env <name>   deploy [env.<name>] of wrangler.toml instead of its top level`;
-
-// wrangler does not hand these down from the top level to an environment.
-const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"];
 
 /** Answers the exit status. */
 export async function deploy(args) {
@@ -26,6 +25,7 @@ export async function deploy(args) {
   refuseOversize(size);
 
   const config = effectiveConfig(parseToml(readFileSync(at("wrangler.toml"), "utf8")), env);
+  process.stderr.write(`${await refuseErrors(config, env)}\n`);
   const warning = refuseUnshippable(config, env, dryRun);
   if (warning) process.stderr.write(`\n${warning}\n\n`);
   const status = await runWrangler(["deploy", "--env", env, ...(dryRun ? ["--dry-run"] : [])]);
@@ -58,14 +58,12 @@ function runWrangler(args) {
 
 // the checks of wrangler.toml ----------------------------------------------------------------------------------
 
-/** What wrangler makes of the file for an environment ("" is the top level). */
-export function effectiveConfig(config, env = "") {
-  const { env: environments = {}, ...top } = config;
-  if (env === "") return top;
-  const chosen = environments[env];
-  if (!chosen) throw new StepFailed(`wrangler.toml has no [env.${env}]`);
-  const inherited = Object.fromEntries(Object.entries(top).filter(([key]) => !NOT_INHERITED.includes(key)));
-  return { ...inherited, name: `${top.name}-${env}`, ...chosen };
+/** Throws when the Worker would answer 500 to everything, also for a dry run; answers what else there is to say. */
+export async function refuseErrors(config, env) {
+  const checked = await checkConfigurations({ [env]: configuration(config, env) });
+  const told = report(checked);
+  if (checked[env].errors.length > 0) throw new StepFailed(`wrangler.toml must not be deployed like this:\n${told}`);
+  return told;
 }
 
 /** Throws when the configuration must not ship; a dry run gets the same list as a warning, or null. */

@@ -1,10 +1,6 @@
 // `npm run admin -- key …`: the keys that sign assertions. Only the Worker can make one, so this calls its admin API.
-import { existsSync, readFileSync } from "node:fs";
-import { at } from "./project.mjs";
-import { StepFailed } from "./step.mjs";
+import { ask } from "./ask.mjs";
 
-const LOCAL_URL = "http://127.0.0.1:8787";
-const TIMEOUT_MS = 15_000;
 const CALLS = {
   list: { method: "GET", path: "/api/sso/keys" },
   rotate: { method: "POST", path: "/api/sso/keys/rotate" },
@@ -28,24 +24,6 @@ export async function runKeys(args) {
   const { keys } = await ask(call);
   process.stdout.write(args.includes("--json") ? `${JSON.stringify(keys)}\n` : `${table(keys)}\n`);
   return 0;
-}
-
-async function ask({ method, path }) {
-  const url = new URL(path, process.env.EDGEWARD_URL ?? LOCAL_URL);
-  const headers = { authorization: `Token ${apiToken()}` };
-  const answer = await fetch(url, { method, headers, redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) }).catch((error) => {
-    throw new StepFailed(`${url.origin} does not answer: ${error.cause?.message ?? error.message}`);
-  });
-  const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new StepFailed(`${method} ${url}: ${answer.status} ${body.error ?? ""} (${body.code ?? "no code"})`);
-  return body;
-}
-
-function apiToken() {
-  if (process.env.EDGEWARD_API_TOKEN) return process.env.EDGEWARD_API_TOKEN;
-  const file = at(".edgeward/dev.json");
-  if (process.env.EDGEWARD_URL === undefined && existsSync(file)) return JSON.parse(readFileSync(file, "utf8")).token;
-  throw new StepFailed("set EDGEWARD_API_TOKEN to an API token with the scope admin, and EDGEWARD_URL to the site");
 }
 
 function table(keys) {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::raw::{Field, Reader, Unknown};
+use super::raw::{Field, Reader, table};
+use super::rules::Texts;
 use super::site::{canonical_host, is_loopback, origin};
 use super::{Bindings, secret};
 use crate::claim::ClaimPath;
@@ -147,62 +148,66 @@ pub struct Defaults {
     pub workspace: Option<String>,
 }
 
-/// `EDGEWARD_ISSUER_…`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawIssuer {
-    pub(super) issuer: Field<String>,
-    pub(super) audience: Field<OneOrMore>,
-    pub(super) algorithms: Field<Vec<Algorithm>>,
-    pub(super) leeway: Field<u32>,
-    pub(super) typ: Field<String>,
-    pub(super) max_lifetime: Field<u32>,
-    pub(super) required_claims: Field<Vec<ClaimPath>>,
-    pub(super) secret: Field<OneOrMore>,
-    pub(super) secret_encoding: Field<SecretEncoding>,
-    pub(super) jwks_url: Field<String>,
-    pub(super) discovery_url: Field<String>,
-    pub(super) public_key: Field<Value>,
-    pub(super) public_key_url: Field<String>,
-    pub(super) loopback_origin: Field<String>,
-    pub(super) keys_ttl: Field<u32>,
-    pub(super) keys_stale: Field<u32>,
-    pub(super) keys_cooldown: Field<u32>,
-    pub(super) claims: Field<BTreeMap<String, ClaimPath>>,
-    pub(super) defaults: Field<BTreeMap<String, OneOrMore>>,
-    pub(super) unverified_email_reason: Field<String>,
-    pub(super) subject_domain: Field<String>,
-    pub(super) create_users: Field<bool>,
-    pub(super) grant_roles: Field<Vec<Role>>,
-    pub(super) grant_staff: Field<bool>,
-    pub(super) keep_claims: Field<Vec<String>>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-/// A text, or a list of them.
-#[derive(Debug, Default)]
-pub struct OneOrMore(Vec<String>);
-
-impl<'de> Deserialize<'de> for OneOrMore {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let list = match Value::deserialize(deserializer)? {
-            Value::String(one) => vec![Value::String(one)],
-            Value::Array(many) => many,
-            _ => vec![Value::Null],
-        };
-        let texts: Option<Vec<String>> = list
-            .into_iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect();
-        texts
-            .map(Self)
-            .ok_or_else(|| serde::de::Error::custom("must be a text or a list of texts"))
+table! {
+    /// `EDGEWARD_ISSUER_…`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["issuer", "audience", "algorithms"])))]
+    pub struct RawIssuer {
+        /// Exact `iss`.
+        pub(super) issuer: Field<String>,
+        /// One of these must be in `aud`.
+        pub(super) audience: Field<Texts>,
+        /// What its tokens may be signed with.
+        pub(super) algorithms: Field<Vec<Algorithm>>,
+        /// How many seconds its clock and ours may differ.
+        pub(super) leeway: Field<u32>,
+        /// The `typ` that its tokens must have.
+        pub(super) typ: Field<String>,
+        /// The longest lifetime in seconds.
+        pub(super) max_lifetime: Field<u32>,
+        /// Claims that must be there, by name or dotted path.
+        pub(super) required_claims: Field<Vec<String>>,
+        /// Names of Worker secrets: shared secrets, any of them.
+        pub(super) secret: Field<Texts>,
+        /// How a secret's text stands for its bytes.
+        pub(super) secret_encoding: Field<SecretEncoding>,
+        /// Its key set.
+        pub(super) jwks_url: Field<String>,
+        /// Its discovery document.
+        pub(super) discovery_url: Field<String>,
+        /// A key: PEM, DER in base64, or a JWK.
+        pub(super) public_key: Field<Value>,
+        /// Such a key at a URL.
+        pub(super) public_key_url: Field<String>,
+        /// For local development: the one origin on this machine that may be asked.
+        pub(super) loopback_origin: Field<String>,
+        /// For how many seconds fetched keys are fresh.
+        pub(super) keys_ttl: Field<u32>,
+        /// For how many seconds they are used when the issuer cannot be asked.
+        pub(super) keys_stale: Field<u32>,
+        /// How many seconds to wait before asking again.
+        pub(super) keys_cooldown: Field<u32>,
+        /// Where a token says what.
+        pub(super) claims: Field<BTreeMap<String, String>>,
+        /// What is assumed when it does not.
+        pub(super) defaults: Field<BTreeMap<String, Texts>>,
+        /// Why addresses that are not said to be verified can be trusted.
+        pub(super) unverified_email_reason: Field<String>,
+        /// The domain of the addresses of those who have none.
+        pub(super) subject_domain: Field<String>,
+        /// Whether a token for an unknown address makes a user.
+        pub(super) create_users: Field<bool>,
+        /// The roles that it may grant.
+        pub(super) grant_roles: Field<Vec<String>>,
+        /// Whether it may say who is staff.
+        pub(super) grant_staff: Field<bool>,
+        /// The claims that are kept; without it, all.
+        pub(super) keep_claims: Field<Vec<String>>,
     }
 }
 
 /// How the text of a shared secret stands for its bytes.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SecretEncoding {
     /// As it is.
@@ -276,7 +281,12 @@ impl Issuer {
             (1..=30 * DAY).contains(&max_lifetime),
             "must be from 1 second to 30 days",
         );
-        let required_claims = reader.or("required_claims", raw.required_claims, Vec::new());
+        let required_claims = each(
+            reader,
+            "required_claims",
+            raw.required_claims,
+            ClaimPath::parse,
+        );
 
         let loopback = reader.maybe("loopback_origin", raw.loopback_origin);
         let loopback = loopback.and_then(|text| {
@@ -367,7 +377,7 @@ impl Issuer {
             .or(fixed.map(|key| Keys::Fixed(key.into())))
             .or(remote.map(Keys::Remote));
 
-        let grant_roles = reader.or("grant_roles", raw.grant_roles, Vec::new());
+        let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
         let grant_staff = reader.or("grant_staff", raw.grant_staff, false);
         let claims = read_mapping(reader, raw.claims);
         let defaults = read_defaults(reader, raw.defaults, &grant_roles);
@@ -538,14 +548,35 @@ fn read_key(value: &Value) -> Result<PublicKey, crate::token::key::KeyError> {
     }
 }
 
+/// A list of texts, each of which must be something.
+fn each<T>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    field: Field<Vec<String>>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Vec<T> {
+    let mut found = Vec::new();
+    for text in reader.or(name, field, Vec::new()) {
+        match parse(&text) {
+            Some(one) => found.push(one),
+            None => reader.error(name, format!("{text:?} cannot be one")),
+        }
+    }
+    found
+}
+
 fn read_mapping(
     reader: &mut Reader<'_>,
-    field: Field<BTreeMap<String, ClaimPath>>,
+    field: Field<BTreeMap<String, String>>,
 ) -> Option<Mapping> {
     let mut given = reader.or("claims", field, BTreeMap::new());
+    let mut reader = reader.within("claims");
     let mut of = |name: &str| {
         let default = MAPPED.iter().find(|(known, _)| *known == name)?.1;
-        given.remove(name).or_else(|| ClaimPath::parse(default))
+        let text = given.remove(name).unwrap_or_else(|| default.to_owned());
+        let path = ClaimPath::parse(&text);
+        reader.check(name, path.is_some(), "is no name of a claim");
+        path.or_else(|| ClaimPath::parse(default))
     };
     let mapping = Mapping {
         email: of("email")?,
@@ -560,14 +591,14 @@ fn read_mapping(
         workspace: of("workspace")?,
     };
     for name in given.keys() {
-        reader.within("claims").error(name, "no such setting");
+        reader.error(name, "no such setting");
     }
     Some(mapping)
 }
 
 fn read_defaults(
     reader: &mut Reader<'_>,
-    field: Field<BTreeMap<String, OneOrMore>>,
+    field: Field<BTreeMap<String, Texts>>,
     may_grant: &[Role],
 ) -> Defaults {
     let given = reader.or("defaults", field, BTreeMap::new());

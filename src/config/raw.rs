@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ConfigError;
 use crate::profile::label_studio::RawLabelStudio;
@@ -34,6 +34,30 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
     }
 }
 
+/// What is written is what is meant; the rest is for reading errors one by one.
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Field<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+
+    fn _schemars_private_is_option() -> bool {
+        true
+    }
+}
+
 impl<T> Field<T> {
     /// Whether anything is written, right or wrong.
     pub const fn is_given(&self) -> bool {
@@ -41,11 +65,56 @@ impl<T> Field<T> {
     }
 }
 
-/// Members that no setting has.
-pub type Unknown = BTreeMap<String, Value>;
+/// Members of a table, by name.
+pub type Members = Map<String, Value>;
+
+impl<T: DeserializeOwned> Field<T> {
+    /// Takes the setting `name` out of a table.
+    pub fn take(members: &mut Members, name: &str) -> Self {
+        match members.remove(name).map(serde_json::from_value) {
+            None => Self::Absent,
+            Some(Ok(given)) => Self::Given(given),
+            Some(Err(error)) => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// The one description of a table of settings: makes the type, reads it, and gives its schema. What
+/// no field takes is left in `unknown`. (What serde derives for such a table is several times as
+/// large.)
+macro_rules! table {
+    (
+        $(#[$outer:meta])*
+        $vis:vis struct $name:ident {
+            $($(#[$meta:meta])* $field_vis:vis $field:ident: Field<$type:ty>,)*
+        }
+    ) => {
+        #[derive(Debug, Default)]
+        #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+        #[cfg_attr(not(target_arch = "wasm32"), schemars(deny_unknown_fields))]
+        $(#[$outer])*
+        $vis struct $name {
+            $($(#[$meta])* $field_vis $field: $crate::config::raw::Field<$type>,)*
+            #[cfg_attr(not(target_arch = "wasm32"), schemars(skip))]
+            pub(super) unknown: $crate::config::raw::Members,
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut members = $crate::config::raw::Members::deserialize(deserializer)?;
+                Ok(Self {
+                    $($field: $crate::config::raw::Field::take(&mut members, stringify!($field)),)*
+                    unknown: members,
+                })
+            }
+        }
+    };
+}
+pub(crate) use table;
 
 /// What is logged.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Log {
     /// Sign-ins, sign-outs, denials, faults and admin calls.
@@ -54,52 +123,101 @@ pub enum Log {
     All,
 }
 
-/// `EDGEWARD`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawEdgeward {
-    pub(super) issuer: Field<String>,
-    pub(super) user_cache: Field<u32>,
-    pub(super) log: Field<Log>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `EDGEWARD`.
+    pub struct RawEdgeward {
+        /// `iss` of every token.
+        pub(super) issuer: Field<String>,
+        /// How many seconds an isolate may go on with what it knows of a user, 1 to 60.
+        pub(super) user_cache: Field<u32>,
+        /// What is logged.
+        pub(super) log: Field<Log>,
+    }
 }
 
-/// `EDGEWARD_SITE_…`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSite {
-    pub(super) hosts: Field<Vec<String>>,
-    pub(super) upstream: Field<String>,
-    pub(super) upstream_plaintext: Field<bool>,
-    pub(super) host_header: Field<super::site::HostHeader>,
-    pub(super) audience: Field<String>,
-    pub(super) sources: Field<Vec<super::site::Source>>,
-    pub(super) unauthenticated: Field<RawUnauthenticated>,
-    pub(super) login_url: Field<String>,
-    pub(super) return_parameter: Field<String>,
-    pub(super) logout_url: Field<String>,
-    pub(super) trusted_origins: Field<Vec<String>>,
-    pub(super) frame_ancestors: Field<Vec<String>>,
-    pub(super) auto_create_users: Field<bool>,
-    pub(super) session: Field<RawSession>,
-    pub(super) sso_token: Field<RawSsoToken>,
-    pub(super) sso_cookie: Field<RawSsoCookie>,
-    pub(super) query: Field<RawQuery>,
-    pub(super) identity_headers: Field<Vec<super::site::Preset>>,
-    pub(super) custom_headers: Field<BTreeMap<String, crate::principal::Attribute>>,
-    pub(super) assertion: Field<RawAssertion>,
-    pub(super) upstream_credential: Field<RawUpstreamCredential>,
-    pub(super) label_studio: Field<RawLabelStudio>,
-    pub(super) issuers: Field<Vec<String>>,
-    pub(super) token_headers: Field<Vec<RawTokenHeader>>,
-    pub(super) tenants: Field<super::tenant::RawTenants>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `EDGEWARD_SITE_…`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["hosts", "upstream", "sources"])))]
+    pub struct RawSite {
+        /// The public hosts, `host` or `host:port`.
+        pub(super) hosts: Field<Vec<String>>,
+        /// The origin, `https://host` or `https://host:port`; `http://` only to this machine.
+        pub(super) upstream: Field<String>,
+        /// Allows `http://` to any origin.
+        pub(super) upstream_plaintext: Field<bool>,
+        /// The `Host` that the origin sees.
+        pub(super) host_header: Field<super::site::HostHeader>,
+        /// `aud` of this site's tokens; without it, the first host.
+        pub(super) audience: Field<String>,
+        /// Where credentials are looked for, in this order.
+        pub(super) sources: Field<Vec<super::site::Source>>,
+        /// What a client gets that is not signed in and would have to be. Without rules: who passes.
+        pub(super) unauthenticated: Field<RawUnauthenticated>,
+        /// Who may do what; the first rule that matches decides, and none lets nobody pass.
+        pub(super) rules: Field<Vec<Field<super::rules::RawRule>>>,
+        /// Which pages of other origins may read answers.
+        pub(super) cors: Field<RawCors>,
+        /// Your application's sign-in page.
+        pub(super) login_url: Field<String>,
+        /// The query parameter of `login_url` that gets the address to return to.
+        pub(super) return_parameter: Field<String>,
+        /// Where a browser goes after signing out.
+        pub(super) logout_url: Field<String>,
+        /// Origins whose pages may act with this site's cookies.
+        pub(super) trusted_origins: Field<Vec<String>>,
+        /// Who may show pages of this site in a frame.
+        pub(super) frame_ancestors: Field<Vec<String>>,
+        /// Whether a token for an unknown address makes a user.
+        pub(super) auto_create_users: Field<bool>,
+        /// Edgeward's own cookie.
+        pub(super) session: Field<RawSession>,
+        /// SSO tokens.
+        pub(super) sso_token: Field<RawSsoToken>,
+        /// The cookie in which your application hands a token over.
+        pub(super) sso_cookie: Field<RawSsoCookie>,
+        /// The link in which your application hands a token over.
+        pub(super) query: Field<RawQuery>,
+        /// Sets of headers that tell the origin who is asking.
+        pub(super) identity_headers: Field<Vec<super::site::Preset>>,
+        /// More such headers: name and field.
+        pub(super) custom_headers: Field<BTreeMap<String, crate::principal::Attribute>>,
+        /// The signed assertion for the origin.
+        pub(super) assertion: Field<RawAssertion>,
+        /// A fixed header for the origin.
+        pub(super) upstream_credential: Field<RawUpstreamCredential>,
+        /// The origin is Label Studio: its users are made and signed in there.
+        pub(super) label_studio: Field<RawLabelStudio>,
+        /// Other issuers whose tokens count: their names, in small letters.
+        pub(super) issuers: Field<Vec<String>>,
+        /// Headers in which tokens come.
+        pub(super) token_headers: Field<Vec<RawTokenHeader>>,
+        /// Groups of issuers and users that are kept apart.
+        pub(super) tenants: Field<super::tenant::RawTenants>,
+    }
+}
+
+table! {
+    /// `cors`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["origins", "credentials"])))]
+    pub struct RawCors {
+        /// The origins whose pages may read answers, each in full: `https://host` or `https://host:port`.
+        pub(super) origins: Field<Vec<String>>,
+        /// Whether their requests may carry cookies.
+        pub(super) credentials: Field<bool>,
+        /// The methods they may use.
+        pub(super) methods: Field<Vec<String>>,
+        /// The headers they may send.
+        pub(super) headers: Field<Vec<String>>,
+        /// The headers of answers that they may read.
+        pub(super) expose: Field<Vec<String>>,
+        /// For how many seconds a browser may go on without asking again.
+        pub(super) max_age: Field<u32>,
+    }
 }
 
 /// `unauthenticated`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawUnauthenticated {
     /// Refuse.
@@ -110,89 +228,108 @@ pub enum RawUnauthenticated {
     Pass,
 }
 
-/// `session`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSession {
-    pub(super) cookie: Field<String>,
-    pub(super) same_site: Field<super::site::SameSite>,
-    pub(super) partitioned: Field<bool>,
-    pub(super) idle: Field<u32>,
-    pub(super) absolute: Field<u32>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `session`.
+    pub struct RawSession {
+        /// Its name; begins with `__Host-`.
+        pub(super) cookie: Field<String>,
+        /// Its `SameSite`.
+        pub(super) same_site: Field<super::site::SameSite>,
+        /// Its `Partitioned`.
+        pub(super) partitioned: Field<bool>,
+        /// Seconds after which it ends without a request.
+        pub(super) idle: Field<u32>,
+        /// Seconds after which it ends in any case.
+        pub(super) absolute: Field<u32>,
+    }
 }
 
-/// `sso_token`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSsoToken {
-    pub(super) lifetime: Field<u32>,
-    pub(super) max_lifetime: Field<u32>,
-    pub(super) algorithm: Field<HmacAlgorithm>,
-    pub(super) user_id_claim: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `sso_token`.
+    pub struct RawSsoToken {
+        /// How many seconds it lives.
+        pub(super) lifetime: Field<u32>,
+        /// The longest lifetime that is accepted, in seconds.
+        pub(super) max_lifetime: Field<u32>,
+        /// The only algorithm that is accepted.
+        pub(super) algorithm: Field<HmacAlgorithm>,
+        /// The claim with the user's id, besides `sub`.
+        pub(super) user_id_claim: Field<String>,
+    }
 }
 
-/// `sso_cookie`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawSsoCookie {
-    pub(super) name: Field<String>,
-    pub(super) path: Field<String>,
-    pub(super) domain: Field<String>,
-    pub(super) secure: Field<bool>,
-    pub(super) http_only: Field<bool>,
-    pub(super) same_site: Field<super::site::SameSite>,
-    pub(super) partitioned: Field<bool>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `sso_cookie`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["name"])))]
+    pub struct RawSsoCookie {
+        /// Its name.
+        pub(super) name: Field<String>,
+        /// Its `Path`.
+        pub(super) path: Field<String>,
+        /// Its `Domain`.
+        pub(super) domain: Field<String>,
+        /// Its `Secure`.
+        pub(super) secure: Field<bool>,
+        /// Its `HttpOnly`.
+        pub(super) http_only: Field<bool>,
+        /// Its `SameSite`.
+        pub(super) same_site: Field<super::site::SameSite>,
+        /// Its `Partitioned`.
+        pub(super) partitioned: Field<bool>,
+    }
 }
 
-/// `query`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawQuery {
-    pub(super) parameter: Field<String>,
-    pub(super) max_age: Field<u32>,
-    pub(super) single_use: Field<bool>,
-    pub(super) user_switch: Field<super::site::UserSwitch>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `query`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["single_use", "user_switch"])))]
+    pub struct RawQuery {
+        /// The query parameter.
+        pub(super) parameter: Field<String>,
+        /// For how many seconds after its making a link works.
+        pub(super) max_age: Field<u32>,
+        /// Whether a link counts only once.
+        pub(super) single_use: Field<bool>,
+        /// What a link of another user does while somebody is signed in.
+        pub(super) user_switch: Field<super::site::UserSwitch>,
+    }
 }
 
-/// `assertion`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawAssertion {
-    pub(super) header: Field<String>,
-    pub(super) audience: Field<String>,
-    pub(super) lifetime: Field<u32>,
-    pub(super) algorithm: Field<crate::token::algorithm::Algorithm>,
-    pub(super) claims: Field<Vec<String>>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `assertion`.
+    pub struct RawAssertion {
+        /// The name of the header.
+        pub(super) header: Field<String>,
+        /// Its `aud`; without it, the upstream.
+        pub(super) audience: Field<String>,
+        /// How many seconds it lives.
+        pub(super) lifetime: Field<u32>,
+        /// What it is signed with: ES256, RS256 or `EdDSA`.
+        pub(super) algorithm: Field<crate::token::algorithm::Algorithm>,
+        /// Claims of another issuer's token that it repeats.
+        pub(super) claims: Field<Vec<String>>,
+    }
 }
 
-/// One of `token_headers`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawTokenHeader {
-    pub(super) name: Field<String>,
-    pub(super) prefix: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// One of `token_headers`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["name"])))]
+    pub struct RawTokenHeader {
+        /// The name of the header.
+        pub(super) name: Field<String>,
+        /// What stands before the token.
+        pub(super) prefix: Field<String>,
+    }
 }
 
-/// `upstream_credential`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawUpstreamCredential {
-    pub(super) header: Field<String>,
-    pub(super) secret: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `upstream_credential`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["header", "secret"])))]
+    pub struct RawUpstreamCredential {
+        /// The name of the header.
+        pub(super) header: Field<String>,
+        /// The name of the Worker secret that is its value.
+        pub(super) secret: Field<String>,
+    }
 }
 
 /// Takes settings out of a raw table and notes what is wrong with them.
@@ -241,6 +378,19 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// Notes an error of the whole of what is read here.
+    pub fn fault(&mut self, error: impl Into<String>) {
+        self.errors.push(ConfigError {
+            path: self.path.clone(),
+            error: error.into(),
+        });
+    }
+
+    /// A reader of what is at `path`, from the top.
+    pub fn elsewhere(&mut self, path: &str) -> Reader<'_> {
+        Reader::new(path, self.errors)
+    }
+
     /// Notes `error` unless `holds`.
     pub fn check(&mut self, name: &str, holds: bool, error: &str) {
         if !holds {
@@ -249,7 +399,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes every member that is no setting.
-    pub fn unknown(&mut self, unknown: &Unknown) {
+    pub fn unknown(&mut self, unknown: &Members) {
         for name in unknown.keys() {
             self.error(name, "no such setting");
         }

@@ -5,10 +5,13 @@ use std::rc::Rc;
 use serde::Deserialize;
 
 use super::Bindings;
+use super::cors::{self, Cors};
 use super::issuer::Issuer;
-use super::raw::{RawSite, RawSsoCookie, RawTokenHeader, RawUnauthenticated, Reader};
+use super::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
+use super::rules;
 use super::tenant::Tenants;
-use crate::access::{Anonymous, Rule};
+use crate::access::Rules;
+use crate::access::requirement::Gives;
 use crate::origin::mutate::{SET_ALWAYS, headers_of};
 use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
@@ -34,14 +37,16 @@ pub struct Site {
     /// Where credentials are looked for, in this order.
     pub sources: Vec<Source>,
     /// Who may pass.
-    pub rule: Rule,
+    pub rules: Rules,
+    /// Which pages of other origins may read answers.
+    pub cors: Option<Cors>,
     /// Where the application signs people in.
     pub login: Option<Login>,
     /// Where a browser goes after signing out.
     pub logout_url: Option<String>,
     /// Other origins whose pages may act with this site's cookies.
     pub trusted_origins: Vec<String>,
-    /// Origins that may frame our own pages.
+    /// Origins that may frame our own pages and the origin's.
     pub frame_ancestors: Vec<String>,
     /// Whether a token for an unknown address makes a user.
     pub auto_create_users: bool,
@@ -104,6 +109,7 @@ impl std::fmt::Debug for UpstreamCredential {
 
 /// Where a credential can be.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, serde::Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Our own cookie.
@@ -122,6 +128,7 @@ pub enum Source {
 
 /// The `Host` that the origin sees.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostHeader {
     /// The upstream's.
@@ -132,6 +139,7 @@ pub enum HostHeader {
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SameSite {
     /// `Strict`.
@@ -144,6 +152,7 @@ pub enum SameSite {
 
 /// What a link of another user does while someone is signed in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UserSwitch {
     /// Asks first, unless the link was followed on this site itself.
@@ -154,6 +163,7 @@ pub enum UserSwitch {
 
 /// A known set of identity headers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
@@ -277,18 +287,25 @@ impl Site {
             .unwrap_or_default();
         let audience = reader.or("audience", raw.audience, first_host);
         let sources = read_sources(reader, raw.sources);
-        let unauthenticated = reader.required("unauthenticated", raw.unauthenticated);
         let return_parameter = reader.or(
             "return_parameter",
             raw.return_parameter,
             "return_to".to_owned(),
         );
         let login_url = read_url(reader, "login_url", raw.login_url);
-        reader.check(
-            "login_url",
-            unauthenticated != Some(RawUnauthenticated::Login) || login_url.is_some(),
-            "is required with unauthenticated = \"login\"",
+        let cors = cors::read(reader, raw.cors);
+        let around = rules::Around {
+            binding: &name.to_ascii_uppercase(),
+            hosts: hosts.as_deref().unwrap_or_default(),
+            has_login: login_url.is_some(),
+            has_cors: cors.is_some(),
+            bindings,
+        };
+        let open_to_all = matches!(
+            raw.unauthenticated,
+            super::raw::Field::Given(super::raw::RawUnauthenticated::Pass)
         );
+        let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
         let login_host = login_url.as_deref().and_then(host_of);
         let own = |host: &String| login_host.as_ref() == Some(host);
         reader.check(
@@ -361,7 +378,7 @@ impl Site {
             .map(Profile::LabelStudio);
         reader.check(
             "unauthenticated",
-            !profiled || unauthenticated != Some(RawUnauthenticated::Pass),
+            !profiled || !open_to_all,
             "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
         );
         let taken = custom_headers
@@ -401,11 +418,6 @@ impl Site {
             !grouped || !profiled,
             "must not be there with label_studio: it knows a user by the address alone, which users of several tenants may have",
         );
-        let anonymous = match unauthenticated? {
-            RawUnauthenticated::Deny => Anonymous::Deny,
-            RawUnauthenticated::Login => Anonymous::SignIn,
-            RawUnauthenticated::Pass => Anonymous::Pass,
-        };
         Some(Self {
             name: name.to_owned(),
             hosts: hosts?,
@@ -413,7 +425,8 @@ impl Site {
             host_header,
             audience,
             sources,
-            rule: Rule { anonymous },
+            rules: rules?,
+            cors,
             login: login_url.map(|url| Login {
                 url,
                 return_parameter,
@@ -476,6 +489,19 @@ impl Site {
         self.tenants
             .as_ref()
             .map_or(&self.issuers, |tenants| &tenants.issuers)
+    }
+
+    /// What the issuers of this site can say of a caller, all together. Of ourselves, only what is in
+    /// the user's record.
+    #[must_use]
+    pub fn gives(&self) -> Gives {
+        let others = !self.all_issuers().is_empty();
+        Gives {
+            scopes: others,
+            claims: others,
+            tenant: others || self.tenants.is_some(),
+            workspace: others,
+        }
     }
 
     /// Whether credentials are looked for in `source`.
@@ -623,7 +649,7 @@ fn read_url(
     None
 }
 
-fn read_origins(
+pub(super) fn read_origins(
     reader: &mut Reader<'_>,
     name: &str,
     field: super::raw::Field<Vec<String>>,
@@ -871,7 +897,7 @@ fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<Stri
 }
 
 /// A token of RFC 9110 §5.6.2: what header and cookie names are made of.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

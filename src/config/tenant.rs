@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Site;
 use super::issuer::Issuer;
-use super::raw::{Field, Reader, Unknown};
+use super::raw::{Reader, table};
 use super::site::canonical_host;
 use crate::request::Parts;
 use crate::user::Tenant;
@@ -47,19 +47,22 @@ pub struct Group {
     pub issuers: Vec<Rc<Issuer>>,
 }
 
-/// `tenants`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawTenants {
-    pub(super) by: Field<RawBy>,
-    pub(super) header: Field<String>,
-    pub(super) groups: Field<BTreeMap<String, RawGroup>>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// `tenants`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["by", "groups"])))]
+    pub struct RawTenants {
+        /// What tells them apart.
+        pub(super) by: Field<RawBy>,
+        /// The header that names a tenant.
+        pub(super) header: Field<String>,
+        /// Each tenant by its name.
+        pub(super) groups: Field<BTreeMap<String, RawGroup>>,
+    }
 }
 
 /// `tenants.by`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawBy {
     /// By host.
@@ -70,14 +73,14 @@ pub enum RawBy {
     Claim,
 }
 
-/// One of `tenants.groups`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawGroup {
-    pub(super) hosts: Field<Vec<String>>,
-    pub(super) issuers: Field<Vec<String>>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+table! {
+    /// One of `tenants.groups`.
+    pub struct RawGroup {
+        /// The hosts that are its own.
+        pub(super) hosts: Field<Vec<String>>,
+        /// The issuers whose tokens are taken in it.
+        pub(super) issuers: Field<Vec<String>>,
+    }
 }
 
 /// In which tenant a request is.
@@ -98,13 +101,30 @@ impl<'a> Tenancy<'a> {
     /// The tenancy of a request.
     #[must_use]
     pub fn of(site: &'a Site, parts: &Parts) -> Self {
+        Self::told(site, parts.authority(), parts.scheme(), |name| {
+            parts.header(name)
+        })
+    }
+
+    /// The same for a request that is only thought of, with what its header would say.
+    #[must_use]
+    pub fn of_host(site: &'a Site, host: &str, tenant: Option<&str>) -> Self {
+        Self::told(site, host, "https", |_| tenant)
+    }
+
+    fn told<'h>(
+        site: &'a Site,
+        authority: &str,
+        scheme: &str,
+        header: impl Fn(&str) -> Option<&'h str>,
+    ) -> Self {
         let Some(tenants) = &site.tenants else {
             return Self::None;
         };
         let group = match &tenants.by {
             By::Claim => return Self::ByClaim(tenants),
-            By::Header(header) => parts.header(header).and_then(|name| tenants.named(name)),
-            By::Host => canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
+            By::Header(name) => header(name).and_then(|name| tenants.named(name)),
+            By::Host => canonical_host(authority, scheme).and_then(|host| {
                 tenants
                     .groups
                     .iter()

@@ -1,5 +1,6 @@
 use super::*;
 
+mod rules;
 mod settings;
 
 const SESSION: &str = "q3Jb0pXv9sLw2mZr7tKc5nYd8fHg1aEu";

@@ -66,12 +66,15 @@ function set(headers, name, value) {
  * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
  * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that
  * begins with `-` for each header to remove, with `+` for each to set (its value is the next line), with `=` for
- * each cookie of ours, with `!` for each rule for the answer (see `ruled`). `through` may answer in the origin's place.
+ * each cookie of ours, with `~` for each change of the answer's headers, with `!` for each rule for the answer (see
+ * `ruled`). `through` may answer in the origin's place.
  */
 export function forward(request, plan, through) {
   const lines = plan.split("\n");
   const headers = headersOf(request);
-  let cookies, rules;
+  let cookies;
+  let changes;
+  let rules;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
@@ -84,6 +87,9 @@ export function forward(request, plan, through) {
       case 0x21:
         (rules ??= {})[line[1]] = line.slice(2);
         break;
+      case 0x7e:
+        (changes ??= []).push(line.slice(1));
+        break;
       default:
         (cookies ??= []).push(line.slice(1));
     }
@@ -91,7 +97,8 @@ export function forward(request, plan, through) {
   const identified = lines[1] !== "";
   const override = lines[2];
   const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", override));
-  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask));
+  let response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask));
+  if (changes !== undefined) response = response.then((answer) => changed(answer, changes));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     return identified ? response.then((answer) => keepPrivate(answer) ?? failed("its status is none"), failed) : response.catch(failed);
@@ -154,6 +161,37 @@ function withCookies(response, cookies) {
   if (kept === null || !/\b(private|no-store)\b/i.test(kept)) forOnePerson(answer.headers, kept === null || SAYS_WHOSE.test(kept) ? null : kept);
   return answer;
 }
+
+/**
+ * The response with other headers: `-` a header to remove, `+` one to set and `&` one to append, with the value in
+ * the next line; `f` who may frame it, likewise. A second policy only takes away (CSP Level 3 §8.1). But where a
+ * policy names ancestors, browsers pass over X-Frame-Options (§6.4.2); so one that refuses stands as it is.
+ */
+function changed(response, changes) {
+  const answer = response.status === 101 ? undefined : rebuilt(response);
+  if (answer === undefined) return response;
+  const { headers } = answer;
+  for (let at = 0; at < changes.length; at++) {
+    const name = changes[at].slice(1);
+    switch (changes[at].charCodeAt(0)) {
+      case 0x2d:
+        headers.delete(name);
+        break;
+      case 0x2b:
+        headers.set(name, changes[++at]);
+        break;
+      case 0x26:
+        headers.append(name, changes[++at]);
+        break;
+      default:
+        at++;
+        if (!REFUSES_FRAMES.test(headers.get("x-frame-options") ?? "")) headers.append("content-security-policy", changes[at]);
+    }
+  }
+  return answer;
+}
+
+const REFUSES_FRAMES = /^\s*(deny|sameorigin)\s*$/i;
 
 function forOnePerson(headers, kept) {
   headers.set("cache-control", kept === null ? "private" : `private, ${kept}`);

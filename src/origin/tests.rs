@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::*;
-use crate::access::{self, Anonymous, Rule};
+use crate::access::{self, Asked, Demand, Reaction, Rule};
 use crate::cache::{Claims, Verified};
 use crate::config::site::Source;
 use crate::config::tests::site;
@@ -44,10 +44,10 @@ fn principal(user: User) -> Principal {
 }
 
 fn grant(principal: Option<Principal>) -> Grant {
-    let rule = Rule {
-        anonymous: Anonymous::Pass,
-    };
-    access::decide(rule, principal).unwrap_or_else(|_| panic!("everybody passes"))
+    let rule = Rule::of_everything(Demand::Anybody(None), Reaction::Deny);
+    let path = CanonicalPath::parse("/").unwrap();
+    let asked = Asked::of_our_own("site.example", &path);
+    access::decide(&rule, &asked, principal).unwrap_or_else(|_| panic!("everybody passes"))
 }
 
 fn prepared(

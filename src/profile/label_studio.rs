@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::account::Reply;
 use crate::answer::Answer;
-use crate::config::raw::{Field, Reader, Unknown};
+use crate::config::raw::{Reader, table};
 use crate::config::site::Source;
 use crate::config::{Bindings, Site, secret};
 use crate::denial::Denial;
@@ -86,23 +86,31 @@ impl std::fmt::Debug for Mode {
     }
 }
 
-/// `label_studio` as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct RawLabelStudio {
-    mode: Field<ModeName>,
-    secret: Field<String>,
-    admin_user: Field<u64>,
-    organization: Field<u64>,
-    admins: Field<Vec<Role>>,
-    #[serde(flatten)]
-    unknown: Unknown,
+table! {
+    /// `label_studio`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["mode", "secret", "admins"])))]
+    pub struct RawLabelStudio {
+        /// How Edgeward comes by access tokens for its users.
+        mode: Field<ModeName>,
+        /// The name of the Worker secret with `SECRET_KEY`, or with an admin's personal access token.
+        secret: Field<String>,
+        /// With `mint`: the number of the user as whom users are made.
+        admin_user: Field<u64>,
+        /// The number of the organization that users join.
+        organization: Field<u64>,
+        /// Who may do what only admins shall: roles, `staff`, `superuser`.
+        admins: Field<Vec<String>>,
+    }
 }
 
+/// `label_studio.mode`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-enum ModeName {
+pub enum ModeName {
+    /// It signs them.
     Mint,
+    /// Label Studio issues them.
     Pat,
 }
 
@@ -127,7 +135,16 @@ impl LabelStudio {
             "is for mode = \"mint\" only: a personal access token says whose it is",
         );
         let organization = reader.or("organization", raw.organization, 1);
-        let admins = reader.required("admins", raw.admins);
+        let admins: Option<Vec<Role>> = reader.required("admins", raw.admins).and_then(|names| {
+            names
+                .iter()
+                .map(|name| Role::parse(name))
+                .collect::<Option<_>>()
+                .or_else(|| {
+                    reader.error("admins", "names something that is no role");
+                    None
+                })
+        });
         let value = value?;
         let mode = match mode? {
             ModeName::Mint => Mode::Mint {

@@ -6,6 +6,7 @@ use crate::token::alg::HmacAlgorithm;
 
 /// A signature algorithm. `none` is not among them, nor anything that is not named here.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
     /// HMAC with SHA-256.

@@ -52,7 +52,7 @@ test("an API client gets 401 JSON with WWW-Authenticate on every site that lets 
       assert.equal(answer.type, "application/json");
       assert.equal(answer.json.code, "token_missing");
       assert.equal(typeof answer.json.error, "string");
-      assert.equal(answer.headers.get("www-authenticate"), 'Bearer realm="edgeward"');
+      assert.equal(answer.headers.get("www-authenticate"), 'Bearer realm="edgeward", code="token_missing"');
       assert.equal(answer.headers.get("cache-control"), "no-store");
       assert.deepEqual(world.origin.about(path), []);
     }
@@ -64,11 +64,11 @@ test("a bad token is told apart from none: token_expired, token_invalid", async 
   const expired = await deny.client("/", { bearer: expiredSsoToken(deny, user) });
   assert.equal(expired.status, 401);
   assert.equal(expired.json.code, "token_expired");
-  assert.equal(expired.headers.get("www-authenticate"), 'Bearer realm="edgeward", error="invalid_token"');
+  assert.equal(expired.headers.get("www-authenticate"), 'Bearer realm="edgeward", error="invalid_token", code="token_expired"');
   const invalid = await deny.client("/", { bearer: tampered(ssoToken(deny, user)) });
   assert.equal(invalid.status, 401);
   assert.equal(invalid.json.code, "token_invalid");
-  assert.equal(invalid.headers.get("www-authenticate"), 'Bearer realm="edgeward", error="invalid_token"');
+  assert.equal(invalid.headers.get("www-authenticate"), 'Bearer realm="edgeward", error="invalid_token", code="token_invalid"');
 });
 
 test("SEC-21: a token that is expired and forged is forged", async () => {

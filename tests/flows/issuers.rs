@@ -776,3 +776,42 @@ fn sec_27_a_link_with_a_token_of_another_issuer_works_once() {
     let seen = isolate.send(&open(&format!("/x?token={late}")));
     assert_eq!(reason(&seen), "the link is too old");
 }
+
+#[test]
+fn sec_59_rules_hold_for_tokens_of_issuers_and_for_the_sessions_they_open() {
+    let rules = json!([
+        {"prefix": "/read", "require": {"access": "read:posts"}},
+        {"prefix": "/plan", "require": {"claim": {"path": "plan.name", "value": ["gold", "silver"]}}},
+        {"prefix": "/edit", "require": {"role": "editor"}},
+        {"prefix": "/org", "require": {"tenant": "org", "workspace": "w1"}},
+        {"prefix": "/", "require": {"authenticated": true}},
+    ]);
+    let stage = Stage::new(
+        &json!({"grant_roles": ["editor"]}),
+        &json!({"rules": rules, "unauthenticated": null}),
+    );
+    let isolate = stage.isolate();
+    let all = json!({
+        "scope": "read:posts write:x",
+        "plan": {"name": "gold"},
+        "roles": ["editor", "admin"],
+        "tenant_id": "org",
+        "workspace_id": "w1",
+    });
+    let none = json!({"jti": "none", "plan": {"name": "gol"}, "roles": ["admin"], "scope": "write:x", "tenant_id": "other", "sub": "b", "email": "b@b.c"});
+    for (claims, may) in [(all, true), (none, false)] {
+        let token = stage.token(&claims);
+        let seen = isolate.send(&open("/").cookie(&format!("{SSO}={token}")));
+        let session = seen.session().unwrap();
+        for path in ["/read", "/plan/x", "/edit", "/org"] {
+            for request in [get(path).bearer(&token), get(path).cookie(&session)] {
+                for isolate in [&isolate, &stage.isolate()] {
+                    let seen = isolate.send(&request);
+                    assert_eq!(seen.is_forwarded(), may, "{path}: {}", reason(&seen));
+                    assert!(may || seen.status() == 403, "{}", seen.status());
+                }
+            }
+        }
+        assert!(isolate.send(&get("/else").cookie(&session)).is_forwarded());
+    }
+}

@@ -477,13 +477,7 @@ fn whom(seen: &Seen) -> String {
     let edgeward::gateway::Action::Forward(forward) = &seen.outcome.action else {
         panic!("answered")
     };
-    forward
-        .answer()
-        .unwrap()
-        .whom
-        .as_deref()
-        .unwrap()
-        .to_owned()
+    forward.rules().unwrap().whom.as_deref().unwrap().to_owned()
 }
 
 #[test]

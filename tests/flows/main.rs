@@ -41,6 +41,8 @@ mod refusal;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod template;

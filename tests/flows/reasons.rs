@@ -1,5 +1,6 @@
 //! The table of reasons, row by row.
 
+use edgeward::access::{Failing, Refusal};
 use edgeward::denial::{Challenge, Denial};
 use edgeward::path::PathError;
 use edgeward::port::Fault;
@@ -12,7 +13,7 @@ type Line = (Denial, u16, &'static str, Challenge, bool);
 /// Every reason, with status, code, challenge, and whether signing in helps.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn table() -> Vec<Line> {
-    use Challenge::{InvalidToken, None, Required};
+    use Challenge::{InsufficientScope, InvalidToken, None, Required};
     let mut table = vec![
         (Denial::UnknownHost, 404, "not_found", None, false),
         (Denial::UnknownEndpoint, 404, "not_found", None, false),
@@ -52,10 +53,18 @@ fn table() -> Vec<Line> {
             Denial::ScopeMissing(Scope::Admin),
             403,
             "insufficient_scope",
-            None,
+            InsufficientScope,
             false,
         ),
-        (Denial::OutsideLimit, 403, "insufficient_scope", None, false),
+        (
+            Denial::OutsideLimit,
+            403,
+            "insufficient_scope",
+            InsufficientScope,
+            false,
+        ),
+        (Denial::Hidden, 404, "not_found", None, false),
+        (Denial::Withheld, 403, "forbidden", None, false),
         (Denial::RateLimited, 429, "rate_limited", None, false),
         (Denial::BodyTooLarge, 413, "payload_too_large", None, false),
         (Denial::InvalidJson, 400, "invalid_json", None, false),
@@ -102,6 +111,28 @@ fn table() -> Vec<Line> {
             false,
         ),
     ];
+    for (failing, code, challenge) in [
+        (Failing::Denied, "forbidden", None),
+        (Failing::Requirement("role"), "forbidden", None),
+        (
+            Failing::Requirement("scope"),
+            "insufficient_scope",
+            InsufficientScope,
+        ),
+        (
+            Failing::Requirement("all_scopes"),
+            "insufficient_scope",
+            InsufficientScope,
+        ),
+        (
+            Failing::Requirement("access"),
+            "insufficient_scope",
+            InsufficientScope,
+        ),
+    ] {
+        let refusal = Refusal { rule: 1, failing };
+        table.push((Denial::Refused(refusal), 403, code, challenge, false));
+    }
     for error in [
         PathError::Separator,
         PathError::Twice,
@@ -219,8 +250,11 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::Misconfigured => 25,
         Denial::OriginUnreachable => 26,
         Denial::Fault(_) => 27,
-        Denial::AdminOnly => 28,
-        Denial::AccountRefused(_) => 29,
+        Denial::Refused(_) => 28,
+        Denial::Hidden => 29,
+        Denial::Withheld => 30,
+        Denial::AdminOnly => 31,
+        Denial::AccountRefused(_) => 32,
     }
 }
 
@@ -233,7 +267,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 30);
+    assert_eq!(found.len(), 33);
 }
 
 #[test]
@@ -247,7 +281,8 @@ fn every_reason_has_its_row() {
             "{denial:?}"
         );
         assert!(!denial.reason().is_empty() && !row.text.is_empty() && !row.title.is_empty());
-        assert_eq!(status == 401, challenge != Challenge::None, "{denial:?}");
+        let challenged = status == 401 || code == "insufficient_scope";
+        assert_eq!(challenged, challenge != Challenge::None, "{denial:?}");
     }
 }
 

@@ -32,13 +32,14 @@ fn a_program_always_gets_json_and_a_challenge() {
             assert_eq!(seen.refusal(), (401, "token_missing".into()), "{request:?}");
             assert_eq!(
                 seen.header("www-authenticate"),
-                Some("Bearer realm=\"edgeward\"")
+                Some("Bearer realm=\"edgeward\", code=\"token_missing\"")
             );
             assert_eq!(seen.header("cache-control"), Some("no-store"));
         }
         let seen = isolate.send(&get("/a").bearer("a.b.c"));
         assert_eq!(seen.refusal(), (401, "token_invalid".into()));
-        let challenge = "Bearer realm=\"edgeward\", error=\"invalid_token\"";
+        let challenge =
+            "Bearer realm=\"edgeward\", error=\"invalid_token\", code=\"token_invalid\"";
         assert_eq!(seen.header("www-authenticate"), Some(challenge));
     }
 }

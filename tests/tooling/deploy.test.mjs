@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { parse as parseToml } from "smol-toml";
-import { effectiveConfig, failOpenNotice, failOpenRoutes, refuseUnshippable, shippingProblems } from "../../scripts/lib/deploy.mjs";
+import { failOpenNotice, failOpenRoutes, refuseErrors, refuseUnshippable, shippingProblems } from "../../scripts/lib/deploy.mjs";
+import { effectiveConfig } from "../../scripts/lib/effective-config.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 
 /** The project's own file: the template, or what a deployer has made of it. */
@@ -51,6 +52,14 @@ function pathsAfter(change, env) {
   change(config);
   return shippingProblems(config, env).map(({ path }) => path);
 }
+
+test("a configuration that the Worker would not start with is not deployed", async () => {
+  const good = effectiveConfig(project());
+  assert.match(await refuseErrors(good, ""), /no errors[\s\S]*EDGEWARD_SESSION_SECRET_1/);
+  const bad = structuredClone(good);
+  bad.vars.EDGEWARD_SITE_APP.rules = [{ prefix: "/a/", require: { rule: "x" } }];
+  await assert.rejects(refuseErrors(bad, ""), /rules\.1\.prefix: [\s\S]*rules\.1\.require\.rule: no such setting/);
+});
 
 describe("the project's wrangler.toml", () => {
   test("workers_dev_and_preview_urls_are_off", () => {

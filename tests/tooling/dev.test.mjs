@@ -10,7 +10,7 @@ import path from "node:path";
 import { after, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { configForPorts, newSecrets } from "../../scripts/lib/dev.mjs";
-import { at, toolEnv } from "../../scripts/lib/project.mjs";
+import { at, pinnedNode, toolEnv } from "../../scripts/lib/project.mjs";
 
 const DEADLINE_MS = 120_000;
 const STOP_MS = 15_000;
@@ -113,6 +113,11 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     const cookie = signIn.headers["set-cookie"].find((line) => line.startsWith("__Host-")).split(";")[0];
     const page = await navigate(run.url, { Cookie: cookie });
     assert.match(page.body, /Signed in as demo@example\.com/);
+
+    const env = { ...toolEnv(), EDGEWARD_URL: run.url, EDGEWARD_API_TOKEN: token };
+    const explain = await promisify(execFile)(pinnedNode, [at("scripts/admin.mjs"), "explain", "--path", "/hello", "--token", answer.token], { env });
+    assert.match(explain.stdout, /credential: accepted[\s\S]*granted, as whoever is signed in/);
+    assert.ok(!explain.stdout.includes(answer.token));
 
     const pids = descendants(run.child.pid);
     process.kill(-run.child.pid, "SIGINT");

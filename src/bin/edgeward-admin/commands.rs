@@ -16,6 +16,7 @@ use edgeward::time::Seconds;
 use edgeward::token::api_token::{ApiTokenId, IssueFor};
 use edgeward::user::{Email, User, UserId};
 
+use crate::configuration;
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
 use crate::{Cli, Command, CreateToken, CreateUser, TokenCommand, UserCommand, secrets};
 
@@ -28,6 +29,9 @@ pub fn run(cli: Cli) -> Result<(), String> {
         Command::Token(command) => {
             with_store(&wrangler()?, |platform| token(platform, command, json))
         }
+        Command::Schema => configuration::print_schema(),
+        Command::CheckConfig => configuration::check(),
+        Command::Explain => configuration::explain(),
         Command::User(command) => {
             with_store(&wrangler()?, |platform| user(platform, command, json))
         }

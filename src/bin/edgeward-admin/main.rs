@@ -2,6 +2,7 @@
 //! core's own functions over a store that calls `wrangler kv`, so every format exists once.
 
 mod commands;
+mod configuration;
 mod secrets;
 mod wrangler;
 
@@ -17,7 +18,8 @@ use edgeward::user::{Email, Name, Role, UserId};
     name = "npm run admin --",
     about = "Users, API tokens and secrets of an Edgeward deployment",
     disable_help_subcommand = true,
-    after_help = "The keys that sign assertions are the Worker's own: `key list` and `key rotate` call its admin API."
+    after_help = "The keys that sign assertions are the Worker's own: `key list` and `key rotate` call its admin API.
+`explain` tells what the rules say of a request and why: `explain --help`."
 )]
 struct Cli {
     #[command(flatten)]
@@ -51,6 +53,14 @@ enum Command {
     /// The symmetric secrets
     #[command(subcommand)]
     Secret(SecretCommand),
+    /// Print the JSON schema of wrangler.toml with Edgeward's settings
+    Schema,
+    /// Check configurations that come in on standard input (`npm run check-config` hands them over)
+    #[command(hide = true)]
+    CheckConfig,
+    /// Answer questions that come in on standard input (`npm run admin -- explain` hands them over)
+    #[command(hide = true)]
+    Explain,
 }
 
 #[derive(Subcommand)]

@@ -144,7 +144,7 @@ fn every_wrong_setting_is_named_by_its_path() {
         (json!({"keys_stale": 604_801}), "keys_stale"),
         (json!({"keys_cooldown": 0}), "keys_cooldown"),
         (json!({"claims": {"mail": "x"}}), "claims.mail"),
-        (json!({"claims": {"email": ""}}), "claims"),
+        (json!({"claims": {"email": ""}}), "claims.email"),
         (json!({"defaults": {"email": "x"}}), "defaults.email"),
         (json!({"defaults": {"roles": ["admin"]}}), "defaults.roles"),
         (

@@ -1,0 +1,90 @@
+// What `npm run check-config` does: hands the variables of wrangler.toml to the core, natively, and tells what it finds.
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { parseArgs, parseEnv } from "node:util";
+import { parse as parseToml } from "smol-toml";
+import { buildAdmin } from "./admin.mjs";
+import { effectiveConfig } from "./effective-config.mjs";
+import { at } from "./project.mjs";
+import { StepFailed } from "./step.mjs";
+
+const HELP = `npm run check-config -- [options]
+  --env <name>   only [env.<name>] of wrangler.toml ("" is its top level); otherwise the top level and every environment
+  --file <file>  another file than wrangler.toml
+  --json         print JSON for programs
+
+Secrets are not in wrangler.toml and cannot be seen from here: each that is needed counts as set and good, and is named.
+Only for the environment "local" those of .dev.vars are read and checked. A deployment without a secret answers 500.`;
+
+/** Runs the command; answers its exit status. */
+export async function runCheckConfig(args) {
+  const { env, file, json, help } = readOptions(args);
+  if (help) {
+    console.log(HELP);
+    return 0;
+  }
+  const whole = readToml(file);
+  const names = env === undefined ? ["", ...Object.keys(whole.env ?? {})] : [env];
+  const given = Object.fromEntries(names.map((name) => [name, configuration(effectiveConfig(whole, name), name)]));
+  const checked = await checkConfigurations(given);
+  console.log(json ? JSON.stringify(checked) : report(checked));
+  return Object.values(checked).some(({ errors }) => errors.length > 0) ? 1 : 0;
+}
+
+function readOptions(args) {
+  try {
+    const options = { env: { type: "string" }, file: { type: "string", default: at("wrangler.toml") }, json: { type: "boolean" }, help: { type: "boolean" } };
+    return parseArgs({ args, options }).values;
+  } catch (error) {
+    throw new StepFailed(`${error.message}\n${HELP}`);
+  }
+}
+
+/** The parsed file. */
+export function readToml(file = at("wrangler.toml")) {
+  try {
+    return parseToml(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new StepFailed(`${file}: ${error.message}`);
+  }
+}
+
+/** What the core is told of an environment: its variables, and the secrets that can be seen here. */
+export function configuration({ vars = {} }, env) {
+  const file = at(".dev.vars");
+  const secrets = env === "local" && existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
+  return { vars, secrets };
+}
+
+/** Asks the core about environments by name: `{ errors, notes, assumed }` for each. */
+export async function checkConfigurations(given) {
+  return JSON.parse(await core("check-config", given));
+}
+
+/** Runs a command of the admin tool that reads JSON; answers what it prints. */
+export async function core(command, input) {
+  const program = await buildAdmin();
+  const child = spawn(program, [command], { stdio: ["pipe", "pipe", "pipe"] });
+  let printed = "";
+  let error = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk) => (printed += chunk));
+  child.stderr.setEncoding("utf8").on("data", (chunk) => (error += chunk));
+  child.stdin.end(JSON.stringify(input));
+  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
+  if (code !== 0) throw new StepFailed(error.trim().replace(/^error: /, ""));
+  return printed;
+}
+
+/** The same for people. */
+export function report(checked) {
+  const lines = [];
+  for (const [name, { errors, notes }] of Object.entries(checked)) {
+    const place = name === "" ? "wrangler.toml" : `wrangler.toml [env.${name}]`;
+    lines.push(errors.length === 0 ? `${place}: no errors` : `${place}: ${errors.length} ${errors.length === 1 ? "error" : "errors"}`);
+    for (const { path, error } of errors) lines.push(`  ${path}: ${error}`);
+    for (const { path, error } of notes) lines.push(`  note: ${path}: ${error}`);
+  }
+  const assumed = [...new Set(Object.values(checked).flatMap((one) => one.assumed))];
+  if (assumed.length > 0) lines.push(`secrets that cannot be seen from here count as set: ${assumed.join(", ")}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,205 @@
+//! What can be said of a configuration without a deployment: whether it is one, what its rules say
+//! of a request, and the schema that editors read. The scripts hand over what wrangler.toml says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use edgeward::access::Subject;
+use edgeward::admin::explain::Question;
+use edgeward::config::{Bindings, Config, ConfigError, schema};
+use edgeward::token::alg::sha256;
+use edgeward::user::Role;
+
+/// The variables of one environment, and those of its secrets that are known here.
+#[derive(Deserialize)]
+struct Given {
+    vars: Map<String, Value>,
+    #[serde(default)]
+    secrets: BTreeMap<String, String>,
+}
+
+/// Prints the JSON schema.
+pub fn print_schema() -> Result<(), String> {
+    let text =
+        serde_json::to_string_pretty(&schema::schema()).map_err(|error| error.to_string())?;
+    println!("{text}");
+    Ok(())
+}
+
+/// Reads environments, `{name: {vars, secrets}}`, and prints for each its errors, its notes and the
+/// secrets that were taken as set.
+pub fn check() -> Result<(), String> {
+    let given: BTreeMap<String, Given> = input()?;
+    let list = |errors: &[ConfigError]| -> Value {
+        let each = |error: &ConfigError| json!({ "path": error.path, "error": error.error });
+        errors.iter().map(each).collect()
+    };
+    let told: Map<String, Value> = given
+        .into_iter()
+        .map(|(name, given)| {
+            let (bindings, assumed) = bindings(given);
+            let (errors, notes) = match Config::parse(&bindings) {
+                Ok(config) => (json!([]), list(&config.notes)),
+                Err(errors) => (list(&errors), json!([])),
+            };
+            (
+                name,
+                json!({ "errors": errors, "notes": notes, "assumed": assumed }),
+            )
+        })
+        .collect();
+    println!("{}", Value::Object(told));
+    Ok(())
+}
+
+/// Reads `{vars, secrets, questions}` and prints the answers, a list of the same length. A question
+/// has a `caller` instead of a token: an object with what rules ask about, or nothing for nobody.
+pub fn explain() -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Asked {
+        #[serde(flatten)]
+        given: Given,
+        questions: Vec<Value>,
+    }
+    let Asked { given, questions } = input()?;
+    let (bindings, _) = bindings(given);
+    let config = Config::parse(&bindings).map_err(|errors| {
+        let lines: Vec<String> = errors
+            .iter()
+            .map(|error| format!("\n  {}: {}", error.path, error.error))
+            .collect();
+        format!("the configuration has errors:{}", lines.concat())
+    })?;
+    let answers: Vec<Value> = questions
+        .iter()
+        .map(|question| answer(&config, question))
+        .collect::<Result<_, _>>()?;
+    println!("{}", Value::Array(answers));
+    Ok(())
+}
+
+fn answer(config: &Config, question: &Value) -> Result<Value, String> {
+    let name = question.get("site").and_then(Value::as_str);
+    let site = match name {
+        Some(name) => config.site_named(name),
+        None => config.only_site(),
+    };
+    let site = site.ok_or(match name {
+        Some(_) => "there is no such site",
+        None => "there are several sites: say which",
+    })?;
+    let told = |denial: edgeward::denial::Denial| denial.reason();
+    let read = Question::read(question).map_err(told)?;
+    let caller = match question.get("caller") {
+        None | Some(Value::Null) => None,
+        Some(caller) => {
+            Some(Caller::deserialize(caller).map_err(|error| format!("caller: {error}"))?)
+        }
+    };
+    let subject = caller.as_ref().map(Caller::subject);
+    let credential = if subject.is_some() {
+        "a caller as described"
+    } else {
+        "none"
+    };
+    read.ask(&site, subject.as_ref(), credential)
+        .map(Value::Object)
+        .map_err(told)
+}
+
+/// Somebody as a deployer imagines them.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Caller {
+    email: String,
+    roles: Vec<Role>,
+    scopes: Vec<String>,
+    claims: Map<String, Value>,
+    tenant: Option<String>,
+    workspace: Option<String>,
+    issuer: String,
+}
+
+impl Caller {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            email: &self.email,
+            roles: &self.roles,
+            scopes: &self.scopes,
+            claims: &self.claims,
+            tenant: self.tenant.as_deref(),
+            workspace: self.workspace.as_deref(),
+            issuer: &self.issuer,
+        }
+    }
+}
+
+fn input<T: serde::de::DeserializeOwned>() -> Result<T, String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| {
+        format!("start this through `npm run`, which hands over the configuration: {error}")
+    })
+}
+
+/// The bindings as the Worker has them, and the names of secrets that had to be made up: one of each
+/// kind of ours, and those that settings refer to.
+fn bindings(given: Given) -> (Bindings, Vec<String>) {
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    for family in ["SESSION", "TOKEN", "KEY"] {
+        let prefix = format!("EDGEWARD_{family}_SECRET_");
+        if !given.secrets.keys().any(|name| name.starts_with(&prefix)) {
+            wanted.insert(format!("{prefix}1"));
+        }
+    }
+    for (name, value) in &given.vars {
+        if name.starts_with("EDGEWARD") {
+            referred(value, false, &mut wanted);
+        }
+    }
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let mut bindings: Bindings = given
+        .vars
+        .into_iter()
+        .map(|(name, value)| (name, text(value)))
+        .collect();
+    bindings.extend(given.secrets);
+    wanted.retain(|name| !bindings.contains_key(name));
+    for name in &wanted {
+        bindings.insert(
+            name.clone(),
+            // Long enough for every algorithm.
+            URL_SAFE_NO_PAD
+                .encode([sha256(name.as_bytes()), sha256(&sha256(name.as_bytes()))].concat()),
+        );
+    }
+    (bindings, wanted.into_iter().collect())
+}
+
+/// The names of secrets in a setting: what is called `secret`, `secrets` or `…_secret`.
+fn referred(value: &Value, named: bool, found: &mut BTreeSet<String>) {
+    match value {
+        // Ours are no setting's to refer to; the configuration says so itself.
+        Value::String(name) if named && !name.starts_with("EDGEWARD") => {
+            found.insert(name.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| referred(item, named, found)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                let named = name == "secret" || name == "secrets" || name.ends_with("_secret");
+                referred(value, named, found);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,61 @@
+//! Which pages of other origins may read a site's answers, as it is written (Fetch standard, CORS).
+
+use super::raw::{Field, RawCors, Reader};
+use super::site::{is_token, read_origins};
+
+/// Which pages of other origins may read answers.
+#[derive(Debug)]
+pub struct Cors {
+    /// The origins, each in the form in which a browser names it.
+    pub origins: Vec<String>,
+    /// Whether their requests may carry cookies.
+    pub credentials: bool,
+    /// `Access-Control-Allow-Methods`.
+    pub methods: String,
+    /// `Access-Control-Allow-Headers`.
+    pub headers: String,
+    /// `Access-Control-Expose-Headers`; may be empty.
+    pub expose: String,
+    /// `Access-Control-Max-Age`.
+    pub max_age: String,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cors> {
+    let raw = reader.maybe("cors", field)?;
+    let mut reader = reader.within("cors");
+    reader.unknown(&raw.unknown);
+    if !raw.origins.is_given() {
+        reader.error("origins", "is required");
+    }
+    let given = raw.origins.is_given();
+    let origins = read_origins(&mut reader, "origins", raw.origins);
+    reader.check(
+        "origins",
+        !given || !origins.is_empty(),
+        "must name at least one origin",
+    );
+    let credentials = reader.required("credentials", raw.credentials);
+    let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
+    let methods = reader.or("methods", raw.methods, list(&["GET", "HEAD", "POST"]));
+    let headers = reader.or("headers", raw.headers, list(&["content-type"]));
+    let expose = reader.or("expose", raw.expose, Vec::new());
+    for (name, items) in [
+        ("methods", &methods),
+        ("headers", &headers),
+        ("expose", &expose),
+    ] {
+        // With credentials `*` is a name like others, without them it is everything: never meant.
+        let plain = items.iter().all(|item| is_token(item) && item != "*");
+        reader.check(name, plain, "must be a list of names, and * is none");
+    }
+    let max_age = reader.or("max_age", raw.max_age, 600);
+    reader.check("max_age", max_age <= 86_400, "must be at most a day");
+    Some(Cors {
+        origins,
+        credentials: credentials?,
+        methods: methods.join(", "),
+        headers: headers.join(", ").to_ascii_lowercase(),
+        expose: expose.join(", ").to_ascii_lowercase(),
+        max_age: max_age.to_string(),
+    })
+}

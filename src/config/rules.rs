@@ -1,0 +1,569 @@
+//! The rules of a site as they are written, and their way to [`crate::access`].
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::raw::{Field, RawUnauthenticated, Reader, table};
+use super::{Bindings, RULES};
+use crate::access::claim::Claim;
+use crate::access::network::Network;
+use crate::access::pattern::{PathPattern, PatternError};
+use crate::access::requirement::{Requirement, is_country};
+use crate::access::scope::Access;
+use crate::access::{Demand, Reaction, Rule, Rules};
+use crate::user::Role;
+
+/// How deep requirements may lie in one another.
+const MAX_DEPTH: usize = 8;
+/// How many requirements one rule may have.
+const MAX_REQUIREMENTS: usize = 100;
+/// How many rules a site may have.
+const MAX_RULES: usize = 500;
+
+/// One text, or a list of them.
+#[derive(Debug, Default)]
+pub struct Texts(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = || serde::de::Error::custom("must be a text or a list of texts");
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(vec![text])),
+            Value::Array(items) => items
+                .into_iter()
+                .map(|item| match item {
+                    Value::String(text) => Ok(text),
+                    _ => Err(wrong()),
+                })
+                .collect::<Result<_, _>>()
+                .map(Self),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl schemars::JsonSchema for Texts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let text = serde_json::json!({ "type": "string", "minLength": 1 });
+        schemars::json_schema!({ "anyOf": [text, { "type": "array", "items": text, "minItems": 1 }] })
+    }
+}
+
+table! {
+    /// A rule: what it is for, who passes, and what the others get.
+    pub struct RawRule {
+        /// What the log and `explain` call the rule.
+        name: Field<String>,
+        /// The hosts it is for, each one of the site's; without it, all.
+        host: Field<Texts>,
+        /// The methods it is for; without it, all. `GET` stands for `HEAD` too.
+        method: Field<Texts>,
+        /// Paths it is for, each exactly this one.
+        path: Field<Texts>,
+        /// Paths it is for, each with everything below it.
+        prefix: Field<Texts>,
+        /// Paths it is for: `*` stands for a part of a segment, `**` for any number of segments.
+        glob: Field<Texts>,
+        /// Everybody passes, as nobody: no credential is looked at, no identity goes to the origin.
+        public: Field<bool>,
+        /// Who is not signed in passes too, if the requirements (if any) are met.
+        anonymous_ok: Field<bool>,
+        /// Nobody passes.
+        deny: Field<bool>,
+        /// What whoever is signed in must meet.
+        require: Field<RawRequirement>,
+        /// What a client gets that is not signed in and would have to be; without it, what the site says.
+        unauthenticated: Field<RawReaction>,
+        /// What a client gets for which signing in is not enough.
+        unauthorised: Field<RawReaction>,
+        /// Whether CORS preflights for what the rule is for pass.
+        preflight: Field<bool>,
+    }
+}
+
+/// What a client gets that a rule turns away.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RawReaction {
+    /// 401 or 403, as a page or as JSON, whichever the client takes.
+    Deny,
+    /// A browser is sent to `login_url`; others get 401 or 403.
+    Login,
+    /// 401 or 403 as a page, whatever the client takes.
+    Page,
+    /// 403, whatever the reason.
+    Forbidden,
+    /// 404, as if there were nothing.
+    NotFound,
+}
+
+impl From<RawReaction> for Reaction {
+    fn from(raw: RawReaction) -> Self {
+        match raw {
+            RawReaction::Deny => Self::Deny,
+            RawReaction::Login => Self::Login,
+            RawReaction::Page => Self::Page,
+            RawReaction::Forbidden => Self::Forbidden,
+            RawReaction::NotFound => Self::NotFound,
+        }
+    }
+}
+
+table! {
+    /// Requirements. All that are written must hold; of a list, one is enough.
+    pub struct RawRequirement {
+        /// Somebody is signed in.
+        authenticated: Field<bool>,
+        /// One of these roles.
+        role: Field<Texts>,
+        /// All of these roles.
+        all_roles: Field<Texts>,
+        /// One of these scopes, letter by letter.
+        scope: Field<Texts>,
+        /// All of these scopes, letter by letter.
+        all_scopes: Field<Texts>,
+        /// One of these accesses, `action:path?filter`, which a scope of the caller must cover.
+        access: Field<Texts>,
+        /// A claim of the caller.
+        claim: Field<RawClaim>,
+        /// One of these tenants.
+        tenant: Field<Texts>,
+        /// One of these workspaces.
+        workspace: Field<Texts>,
+        /// An e-mail address in one of these domains.
+        email_domain: Field<Texts>,
+        /// A client in one of these networks: `192.0.2.0/24`, `2001:db8::/32`, or an address.
+        network: Field<Texts>,
+        /// A client in one of these countries, by two letters, as the CDN says.
+        country: Field<Texts>,
+        /// None of these requirements holds together: their opposite.
+        not: Field<Box<RawRequirement>>,
+        /// One of these holds.
+        any: Field<Vec<Field<RawRequirement>>>,
+        /// All of these hold.
+        all: Field<Vec<Field<RawRequirement>>>,
+    }
+}
+
+table! {
+    /// A claim.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["path"])))]
+    pub struct RawClaim {
+        /// Where it is: names with dots between.
+        path: Field<String>,
+        /// What it must be, or a list of what it may be; without it, it must be true.
+        value: Field<Value>,
+    }
+}
+
+/// What the rules of a site depend on.
+pub(super) struct Around<'a> {
+    /// The site's binding after `EDGEWARD_SITE_`.
+    pub binding: &'a str,
+    /// The site's hosts.
+    pub hosts: &'a [String],
+    /// Whether there is a sign-in page.
+    pub has_login: bool,
+    /// Whether Edgeward answers preflights by itself.
+    pub has_cors: bool,
+    /// All bindings.
+    pub bindings: &'a Bindings,
+}
+
+/// The rules of a site, from its table or from bindings of their own; or the one rule that
+/// `unauthenticated` stands for.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    field: Field<Vec<Field<RawRule>>>,
+    unauthenticated: Field<RawUnauthenticated>,
+    around: &Around<'_>,
+) -> Option<Rules> {
+    let own = own_bindings(around.bindings, around.binding);
+    let in_table = field.is_given();
+    if in_table && !own.is_empty() {
+        reader.error("rules", format!("are in {RULES}{} already", around.binding));
+    }
+    let given = in_table || !own.is_empty();
+    let default = if given {
+        reader.maybe("unauthenticated", unauthenticated)
+    } else {
+        reader.required("unauthenticated", unauthenticated)
+    };
+    reader.check(
+        "login_url",
+        default != Some(RawUnauthenticated::Login) || around.has_login,
+        "is required with unauthenticated = \"login\"",
+    );
+    if !given {
+        let (demand, reaction) = match default? {
+            RawUnauthenticated::Deny => (somebody(), Reaction::Deny),
+            RawUnauthenticated::Login => (somebody(), Reaction::Login),
+            RawUnauthenticated::Pass => (Demand::Anybody(None), Reaction::Deny),
+        };
+        let mut rule = Rule::of_everything(demand, reaction);
+        rule.preflight = around.has_cors;
+        return Some(Rules::new(Vec::new(), rule));
+    }
+    reader.check(
+        "unauthenticated",
+        default != Some(RawUnauthenticated::Pass),
+        "\"pass\" says nothing beside rules: write a rule with anonymous_ok = true",
+    );
+    let reaction = match default {
+        Some(RawUnauthenticated::Login) => Reaction::Login,
+        _ => Reaction::Deny,
+    };
+    let mut list = Vec::new();
+    if let Some(raw) = reader.maybe("rules", field) {
+        read_list(
+            &mut reader.within("rules"),
+            raw,
+            reaction,
+            around,
+            &mut list,
+        );
+    }
+    for binding in own {
+        let text = around.bindings.get(&binding).map_or("", String::as_str);
+        let mut reader = reader.elsewhere(&binding);
+        match serde_json::from_str::<Vec<Field<RawRule>>>(text) {
+            Ok(raw) => read_list(&mut reader, raw, reaction, around, &mut list),
+            Err(_) => reader.fault("is no list of rules"),
+        }
+    }
+    reader.check("rules", list.len() <= MAX_RULES, "are more than 500");
+    let otherwise = Rule::of_everything(Demand::Nobody, reaction);
+    Some(Rules::new(list, otherwise))
+}
+
+const fn somebody() -> Demand {
+    Demand::Somebody(Requirement::Authenticated)
+}
+
+/// `EDGEWARD_RULES_APP`, and what goes on in `EDGEWARD_RULES_APP__2`, `__3`, …: a variable may have
+/// 5 KB only.
+fn own_bindings(bindings: &Bindings, site: &str) -> Vec<String> {
+    let first = format!("{RULES}{site}");
+    let more = (2..).map(|number| format!("{first}__{number}"));
+    std::iter::once(first.clone())
+        .chain(more)
+        .take_while(|name| bindings.contains_key(name))
+        .collect()
+}
+
+fn read_list(
+    reader: &mut Reader<'_>,
+    raw: Vec<Field<RawRule>>,
+    default: Reaction,
+    around: &Around<'_>,
+    list: &mut Vec<Rule>,
+) {
+    for (index, field) in raw.into_iter().enumerate() {
+        let place = (index + 1).to_string();
+        let Some(raw) = reader.maybe(&place, field) else {
+            continue;
+        };
+        let number = u16::try_from(list.len() + 1).unwrap_or(u16::MAX);
+        let rule = read_rule(&mut reader.within(&place), raw, number, default, around);
+        list.extend(rule);
+    }
+}
+
+fn read_rule(
+    reader: &mut Reader<'_>,
+    raw: RawRule,
+    number: u16,
+    default: Reaction,
+    around: &Around<'_>,
+) -> Option<Rule> {
+    reader.unknown(&raw.unknown);
+    let hosts = one_of(
+        reader,
+        "host",
+        raw.host,
+        |host| {
+            let host = super::site::canonical_host(host, "https")?;
+            around.hosts.contains(&host).then(|| host.into())
+        },
+        "is no host of this site",
+    );
+    let methods = one_of(
+        reader,
+        "method",
+        raw.method,
+        |method| {
+            let plain = method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
+            (plain && !method.is_empty()).then(|| method.into())
+        },
+        "is no method (they are compared with case: GET)",
+    );
+    let mut paths = Vec::new();
+    for (name, field, make) in [
+        (
+            "path",
+            raw.path,
+            PathPattern::exact as fn(&str) -> Result<PathPattern, PatternError>,
+        ),
+        ("prefix", raw.prefix, PathPattern::prefix),
+        ("glob", raw.glob, PathPattern::glob),
+    ] {
+        for text in texts(reader, name, field).unwrap_or_default() {
+            match make(&text) {
+                Ok(pattern) => paths.push(pattern),
+                Err(error) => reader.error(name, format!("{text:?} {error}")),
+            }
+        }
+    }
+    let mut reaction = |name: &str, field| {
+        let reaction = reader.maybe(name, field).map(Reaction::from);
+        reader.check(
+            name,
+            reaction != Some(Reaction::Login) || around.has_login,
+            "\"login\" needs the site's login_url",
+        );
+        reaction
+    };
+    let unauthenticated = reaction("unauthenticated", raw.unauthenticated).unwrap_or(default);
+    let unauthorised = reaction("unauthorised", raw.unauthorised).unwrap_or(Reaction::Deny);
+    let preflight = reader.or("preflight", raw.preflight, false);
+    let name = reader.maybe("name", raw.name).map(Into::into);
+    let demand = {
+        let mut is = |name: &str, field| {
+            let value = reader.maybe(name, field);
+            reader.check(
+                name,
+                value != Some(false),
+                "says nothing when it is false; leave it out",
+            );
+            value.is_some()
+        };
+        let public = is("public", raw.public);
+        let deny = is("deny", raw.deny);
+        let anonymous_ok = is("anonymous_ok", raw.anonymous_ok);
+        let required = raw.require.is_given();
+        let mut budget = MAX_REQUIREMENTS;
+        let requirement = reader
+            .maybe("require", raw.require)
+            .and_then(|raw| read_requirement(&mut reader.within("require"), raw, 1, &mut budget));
+        match (public, deny, anonymous_ok, required) {
+            (true, false, false, false) => Demand::Public,
+            (false, true, false, false) => Demand::Nobody,
+            (false, false, true, false) => Demand::Anybody(None),
+            (false, false, true, true) => Demand::Anybody(Some(requirement?)),
+            (false, false, false, true) => Demand::Somebody(requirement?),
+            (false, false, false, false) => {
+                reader.error(
+                    "require",
+                    "is required, or one of public, anonymous_ok and deny: a rule says who passes",
+                );
+                return None;
+            }
+            _ => {
+                reader.fault("says two things at once: public and deny stand alone, anonymous_ok alone or with require");
+                return None;
+            }
+        }
+    };
+    Some(Rule {
+        number,
+        name,
+        hosts: hosts?,
+        methods: methods?,
+        paths: paths.into(),
+        demand,
+        unauthenticated,
+        unauthorised,
+        preflight,
+    })
+}
+
+/// One text or a list, none of them empty, and at least one.
+fn texts(reader: &mut Reader<'_>, name: &str, field: Field<Texts>) -> Option<Vec<String>> {
+    let Texts(texts) = reader.maybe(name, field)?;
+    if texts.is_empty() || texts.iter().any(String::is_empty) {
+        reader.error(name, "must not be empty");
+        return None;
+    }
+    Some(texts)
+}
+
+/// What is written, each made by `make`; empty when nothing is written, `None` when it is wrong.
+fn one_of<T>(
+    reader: &mut Reader<'_>,
+    name: &str,
+    field: Field<Texts>,
+    make: impl Fn(&str) -> Option<T>,
+    error: &str,
+) -> Option<Box<[T]>> {
+    if !field.is_given() {
+        return Some(Box::default());
+    }
+    let texts = texts(reader, name, field)?;
+    let mut made = Vec::with_capacity(texts.len());
+    for text in &texts {
+        match make(text) {
+            Some(one) => made.push(one),
+            None => reader.error(name, format!("{text:?} {error}")),
+        }
+    }
+    (made.len() == texts.len()).then(|| made.into())
+}
+
+fn read_requirement(
+    reader: &mut Reader<'_>,
+    raw: RawRequirement,
+    depth: usize,
+    budget: &mut usize,
+) -> Option<Requirement> {
+    reader.unknown(&raw.unknown);
+    if depth > MAX_DEPTH {
+        reader.fault("lies too deep: 8 at most in one another");
+        return None;
+    }
+    let any_text = |text: &str| Some(text.into());
+    let mut all = Vec::new();
+    let mut fine = raw.unknown.is_empty();
+    let given = raw.authenticated.is_given();
+    let authenticated = reader.maybe("authenticated", raw.authenticated);
+    fine &= given == authenticated.is_some();
+    if let Some(on) = authenticated {
+        reader.check(
+            "authenticated",
+            on,
+            "says nothing when it is false; leave it out",
+        );
+        all.push(Requirement::Authenticated);
+    }
+    macro_rules! list {
+        ($($name:literal, $field:expr, $make:expr, $error:literal => $variant:expr;)*) => {$(
+            if $field.is_given() {
+                match one_of(reader, $name, $field, $make, $error) {
+                    Some(list) => all.push($variant(list)),
+                    None => fine = false,
+                }
+            }
+        )*};
+    }
+    list! {
+        "role", raw.role, Role::parse, "is no role" => Requirement::Role;
+        "all_roles", raw.all_roles, Role::parse, "is no role" => Requirement::AllRoles;
+        "scope", raw.scope, any_text, "" => Requirement::Scope;
+        "all_scopes", raw.all_scopes, any_text, "" => Requirement::AllScopes;
+        "access", raw.access, Access::parse, "is no action:path?filter with one of the actions none, read, create, update, delete, manage, admin, owner, * and superadmin" => Requirement::Access;
+        "tenant", raw.tenant, any_text, "" => Requirement::Tenant;
+        "workspace", raw.workspace, any_text, "" => Requirement::Workspace;
+        "email_domain", raw.email_domain, domain, "is no domain (without @)" => Requirement::EmailDomain;
+        "network", raw.network, Network::parse, "is no network: 192.0.2.0/24, 2001:db8::/32 or an address, without bits behind the length" => Requirement::Network;
+        "country", raw.country, country, "is no country of two letters (ISO 3166-1, or T1)" => Requirement::Country;
+    }
+    if raw.claim.is_given() {
+        match reader
+            .maybe("claim", raw.claim)
+            .and_then(|raw| read_claim(&mut reader.within("claim"), raw))
+        {
+            Some(claim) => all.push(Requirement::Claim(claim)),
+            None => fine = false,
+        }
+    }
+    if raw.not.is_given() {
+        match reader
+            .maybe("not", raw.not)
+            .and_then(|raw| read_requirement(&mut reader.within("not"), *raw, depth + 1, budget))
+        {
+            Some(inner) => all.push(Requirement::Not(Box::new(inner))),
+            None => fine = false,
+        }
+    }
+    for (name, field, make) in [
+        (
+            "any",
+            raw.any,
+            Requirement::Any as fn(Box<[Requirement]>) -> Requirement,
+        ),
+        ("all", raw.all, Requirement::All),
+    ] {
+        if field.is_given() {
+            match read_several(reader, name, field, depth, budget) {
+                Some(list) => all.push(make(list)),
+                None => fine = false,
+            }
+        }
+    }
+    let Some(left) = budget.checked_sub(all.len()) else {
+        reader.fault("has more than 100 requirements in all");
+        return None;
+    };
+    *budget = left;
+    if fine && all.is_empty() {
+        reader.fault("requires nothing");
+    }
+    if !fine {
+        return None;
+    }
+    match all.len() {
+        0 => None,
+        1 => all.pop(),
+        _ => Some(Requirement::All(all.into())),
+    }
+}
+
+fn read_several(
+    reader: &mut Reader<'_>,
+    name: &str,
+    field: Field<Vec<Field<RawRequirement>>>,
+    depth: usize,
+    budget: &mut usize,
+) -> Option<Box<[Requirement]>> {
+    let given = reader.maybe(name, field)?;
+    reader.check(name, !given.is_empty(), "must not be empty");
+    let count = given.len();
+    let mut reader = reader.within(name);
+    let mut read = Vec::new();
+    for (index, field) in given.into_iter().enumerate() {
+        let place = (index + 1).to_string();
+        let Some(raw) = reader.maybe(&place, field) else {
+            continue;
+        };
+        read.extend(read_requirement(
+            &mut reader.within(&place),
+            raw,
+            depth + 1,
+            budget,
+        ));
+    }
+    (count > 0 && read.len() == count).then(|| read.into())
+}
+
+fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<Claim> {
+    reader.unknown(&raw.unknown);
+    let path = reader.required("path", raw.path);
+    let value = reader.maybe("value", raw.value);
+    let claim = Claim::new(&path?, value);
+    reader.check(
+        "path",
+        claim.is_some(),
+        "must be names with dots between, none of them empty",
+    );
+    claim
+}
+
+fn domain(text: &str) -> Option<Box<str>> {
+    let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '.';
+    let labels = text.split('.').all(|label| !label.is_empty());
+    (labels && text.chars().all(plain)).then(|| text.to_lowercase().into())
+}
+
+fn country(text: &str) -> Option<Box<str>> {
+    let letters = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+    (letters && is_country(text)).then(|| text.into())
+}

@@ -1,0 +1,49 @@
+//! The JSON schema of a wrangler.toml with our settings, from the same tables that are read. Only
+//! for this machine: nothing of it is in the Worker.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Value, json};
+
+use super::issuer::RawIssuer;
+use super::raw::{RawEdgeward, RawSite};
+use super::rules::RawRule;
+use super::{GLOBAL, ISSUER, RULES, SITE};
+
+/// The schema (draft 7, which editors know). It is about our variables; what else wrangler knows
+/// is left to wrangler.
+#[must_use]
+pub fn schema() -> Value {
+    let mut generator = SchemaSettings::draft07().into_generator();
+    let global = generator.subschema_for::<RawEdgeward>();
+    let site = generator.subschema_for::<RawSite>();
+    let issuer = generator.subschema_for::<RawIssuer>();
+    let rules = generator.subschema_for::<Vec<RawRule>>();
+    let mut definitions = generator.take_definitions(true);
+    definitions.insert(
+        "vars".into(),
+        json!({
+            "type": "object",
+            "properties": { GLOBAL: global },
+            "patternProperties": {
+                format!("^{SITE}[A-Z0-9_]+$"): site,
+                format!("^{RULES}[A-Z0-9_]+$"): rules,
+                format!("^{ISSUER}[A-Z0-9_]+$"): issuer,
+            },
+        }),
+    );
+    let vars = json!({ "vars": { "$ref": "#/definitions/vars" } });
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "The settings of Edgeward in wrangler.toml",
+        "description": "Printed by `npm run admin -- schema`.",
+        "type": "object",
+        "properties": {
+            "vars": { "$ref": "#/definitions/vars" },
+            "env": {
+                "type": "object",
+                "additionalProperties": { "type": "object", "properties": vars },
+            },
+        },
+        "definitions": definitions,
+    })
+}

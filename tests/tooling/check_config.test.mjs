@@ -1,0 +1,249 @@
+// `npm run check-config`, the schema and `npm run admin -- explain`: what is said of a configuration before it ships.
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, test } from "node:test";
+import Ajv from "ajv";
+import { parse as parseToml } from "smol-toml";
+import { buildAdmin } from "../../scripts/lib/admin.mjs";
+import { at, pinnedNode } from "../../scripts/lib/project.mjs";
+
+const folder = mkdtempSync(path.join(tmpdir(), "edgeward-config-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs a script; answers status and what it printed. */
+function run(script, ...args) {
+  const { status, stdout, stderr } = spawnSync(pinnedNode, [at("scripts", script), ...args], { encoding: "utf8", cwd: at() });
+  return { status, stdout, stderr };
+}
+
+/** A file with this content; answers its path. */
+function file(name, content) {
+  writeFileSync(path.join(folder, name), content);
+  return path.join(folder, name);
+}
+
+const GOOD = `
+name = "edgeward"
+[vars.EDGEWARD_SITE_APP]
+hosts = ["app.ward.dev", "api.ward.dev"]
+upstream = "https://origin.ward.dev"
+sources = ["session", "bearer"]
+upstream_credential = { header = "x-key", secret = "ORIGIN_KEY" }
+[[vars.EDGEWARD_RULES_APP]]
+name = "assets"
+glob = ["/**/*.css", "/**/*.js"]
+public = true
+[[vars.EDGEWARD_RULES_APP]]
+name = "admins"
+prefix = "/admin"
+require = { role = "admin", not = { country = ["XK"] } }
+unauthorised = "not_found"
+[[vars.EDGEWARD_RULES_APP]]
+prefix = "/"
+require = { authenticated = true }
+[env.other.vars.EDGEWARD_SITE_APP]
+hosts = ["b c"]
+upstream = "ftp://x"
+sources = ["session"]
+unauthenticated = "allow"
+y = 1
+`;
+
+test("every error is reported with its path, and the command fails", () => {
+  const good = file("good.toml", GOOD);
+  const top = run("check-config.mjs", "--file", good, "--env", "");
+  assert.equal(top.status, 0, top.stderr);
+  assert.match(top.stdout, /no errors/);
+  assert.match(top.stdout, /count as set: EDGEWARD_KEY_SECRET_1, EDGEWARD_SESSION_SECRET_1, EDGEWARD_TOKEN_SECRET_1, ORIGIN_KEY/);
+  const all = run("check-config.mjs", "--file", good, "--json");
+  assert.equal(all.status, 1);
+  const checked = JSON.parse(all.stdout);
+  assert.deepEqual(checked[""].errors, []);
+  assert.deepEqual(checked.other.errors.map(({ path }) => path.replace("EDGEWARD_SITE_APP.", "")).toSorted(), ["hosts", "unauthenticated", "upstream", "y"]);
+  for (const { error } of checked.other.errors) assert.ok(error.length > 3);
+  const other = run("check-config.mjs", "--file", good, "--env", "other");
+  assert.equal(other.status, 1);
+  assert.match(other.stdout, /\[env\.other\]: 4 errors\n {2}EDGEWARD_SITE_APP\.y: no such setting/);
+});
+
+test("a rule that nobody can meet is noted, and no error", () => {
+  const noted = run("check-config.mjs", "--file", file("noted.toml", GOOD.replace('role = "admin"', 'scope = "files"')), "--env", "");
+  assert.equal(noted.status, 0);
+  assert.match(noted.stdout, /note: EDGEWARD_SITE_APP\.rules\.2: requires scope/);
+});
+
+test("what is no file, no environment or no option is told as such", () => {
+  for (const [args, told] of [
+    [["--file", path.join(folder, "none.toml")], /ENOENT/],
+    [["--file", file("broken.toml", "x = [")], /broken\.toml/],
+    [["--env", "nowhere"], /no \[env\.nowhere\]/],
+    [["--strict"], /--strict/],
+  ]) {
+    const { status, stderr } = run("check-config.mjs", ...args);
+    assert.equal(status, 1, String(args));
+    assert.match(stderr, told);
+  }
+});
+
+test("a weak secret in .dev.vars would be an error of the local environment, and no secret is printed", async () => {
+  const program = await buildAdmin();
+  const { vars } = parseToml(GOOD);
+  const input = JSON.stringify({ local: { vars, secrets: { EDGEWARD_KEY_SECRET_1: "canary-canary" } } });
+  const printed = execFileSync(program, ["check-config"], { input, encoding: "utf8" });
+  assert.deepEqual(JSON.parse(printed).local.errors.map(({ path }) => path), ["EDGEWARD_KEY_SECRET_1"]);
+  assert.doesNotMatch(printed, /canary/);
+});
+
+test("the committed schema is the one that the settings give", async () => {
+  const printed = execFileSync(await buildAdmin(), ["schema"], { encoding: "utf8" });
+  assert.equal(readFileSync(at("wrangler.schema.json"), "utf8"), printed, "run: npm run --silent admin -- schema > wrangler.schema.json");
+});
+
+const schema = () => JSON.parse(readFileSync(at("wrangler.schema.json"), "utf8"));
+const validator = () => new Ajv({ allErrors: true, strict: true, formats: { uint32: true }, keywords: [] }).compile(schema());
+
+/** Every TOML text that the project gives as an example of its settings, by where it stands. */
+function examples() {
+  const found = { "wrangler.toml": readFileSync(at("wrangler.toml"), "utf8") };
+  for (const document of ["README.md", "docs/rules.md", "docs/integrate.md"]) {
+    const blocks = readFileSync(at(document), "utf8").matchAll(/```toml\n([\s\S]*?)```/g);
+    for (const [index, [, text]] of [...blocks].entries()) if (text.includes("vars.EDGEWARD")) found[`${document} ${index}`] = text;
+  }
+  return found;
+}
+
+test("the schema takes the template and every example", () => {
+  const validate = validator();
+  const all = examples();
+  assert.ok(Object.keys(all).length >= 5, Object.keys(all).join());
+  for (const [place, text] of Object.entries(all)) {
+    validate(parseToml(text));
+    // Where a document shows a part of a site only, settings may be missing, and nothing else may be wrong.
+    const wrong = (validate.errors ?? []).filter(({ keyword }) => keyword !== "required" || !place.startsWith("docs/integrate.md"));
+    assert.deepEqual(wrong, [], place);
+  }
+});
+
+test("every example of rules, and the complete one, has no error", async () => {
+  const program = await buildAdmin();
+  const all = Object.entries(examples()).filter(([place]) => !place.startsWith("docs/integrate.md"));
+  for (const [place, text] of all) {
+    const { vars } = parseToml(text);
+    const base = { hosts: ["app.example.com"], upstream: "https://origin.example.com", sources: ["session"] };
+    const given = { vars: { EDGEWARD_SITE_APP: base, ...vars } };
+    const { errors } = JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify({ x: given }), encoding: "utf8" })).x;
+    assert.deepEqual(errors, [], place);
+  }
+});
+
+test("what docs/rules.md says that its first example does, it does", () => {
+  const [first] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => text);
+  const [cases] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```json\n([\s\S]*?)```/g)].map(([, text]) => text);
+  const { status, stdout, stderr } = run("admin.mjs", "explain", "--file", file("first.toml", `name = "x"\n${first}`), "--remote", "--cases", file("first.json", cases));
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /3 of 3 as expected/);
+});
+
+test("docs/rules.md has a row for every setting of a rule and of a requirement, and no other", () => {
+  const raw = readFileSync(at("src/config/rules.rs"), "utf8");
+  const fields = (name) => [...raw.match(new RegExp(`pub struct ${name} \\{([^}]*)\\}`))[1].matchAll(/^ +(\w+): Field</gm)].map(([, field]) => field);
+  const wanted = [...fields("RawRule"), ...fields("RawRequirement"), ...fields("RawClaim").map((field) => `claim.${field}`)];
+  const rows = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/^\| `([a-z_.]+)` \| [^|]+ \| [^|]*\|/gm)].map(([, name]) => name);
+  const named = rows.filter((name) => wanted.includes(name));
+  assert.deepEqual([...new Set(named)].toSorted(), [...new Set(wanted)].toSorted());
+});
+
+test("the schema refuses what the configuration refuses: unknown names, wrong types, missing settings", () => {
+  const validate = validator();
+  const site = () => structuredClone(parseToml(GOOD).vars.EDGEWARD_SITE_APP);
+  const wrong = (change) => {
+    const vars = { EDGEWARD_SITE_APP: { ...site(), unauthenticated: "deny" } };
+    assert.ok(validate({ vars: structuredClone(vars) }), JSON.stringify(validate.errors));
+    change(vars.EDGEWARD_SITE_APP, vars);
+    return !validate({ vars }) && !validate({ env: { x: { vars } } });
+  };
+  for (const name of ["hosts", "upstream", "sources"]) assert.ok(wrong((site) => delete site[name]), name);
+  assert.ok(wrong((site) => (site.unauthenticated = "allow")));
+  assert.ok(wrong((site) => (site.hosts = "app.ward.dev")));
+  assert.ok(wrong((site) => (site.sesion = {})));
+  assert.ok(wrong((site) => (site.session = { idel: 1 })));
+  assert.ok(wrong((site) => (site.query = { single_use: true })));
+  assert.ok(wrong((site) => (site.cors = { origins: ["https://a.ward.dev"] })));
+  assert.ok(wrong((site) => (site.rules = [{ require: { rule: "x" } }])));
+  assert.ok(wrong((site) => (site.rules = [{ require: { not: { any: [{ role: 1 }] } } }])));
+  assert.ok(wrong((site) => (site.rules = [{ require: { claim: { value: 1 } } }])));
+  assert.ok(wrong((site) => (site.rules = [{ public: true, unauthorised: "404" }])));
+  assert.ok(wrong((_, vars) => (vars.EDGEWARD_RULES_APP = [{ path: [] }])));
+  assert.ok(wrong((_, vars) => (vars.EDGEWARD = { issuer: 1 })));
+});
+
+test("what the schema requires, the configuration requires", async () => {
+  const { definitions } = schema();
+  const { RawSite: site } = definitions;
+  const program = await buildAdmin();
+  const errors = (settings) => {
+    const vars = { EDGEWARD_SITE_APP: { hosts: ["a.ward.dev"], upstream: "https://o.ward.dev", sources: ["session"], unauthenticated: "deny", ...settings } };
+    return JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify({ x: { vars: JSON.parse(JSON.stringify(vars)) } }), encoding: "utf8" })).x.errors.map(({ path }) => path);
+  };
+  assert.deepEqual(errors({}), []);
+  for (const name of site.required) assert.ok(errors({ [name]: undefined }).includes(`EDGEWARD_SITE_APP.${name}`), name);
+  let tables = 0;
+  for (const [name, { $ref, allOf }] of Object.entries(site.properties)) {
+    const table = definitions[($ref ?? allOf?.[0].$ref)?.split("/").at(-1)];
+    for (const member of table?.required ?? []) {
+      tables += 1;
+      assert.ok(errors({ [name]: {} }).includes(`EDGEWARD_SITE_APP.${name}.${member}`), `${name}.${member}`);
+    }
+  }
+  assert.ok(tables >= 6, String(tables));
+});
+
+test("explain tells which rule decides and which requirement does not hold", () => {
+  const good = file("good.toml", GOOD);
+  const explain = (...args) => run("admin.mjs", "explain", "--file", good, "--remote", ...args);
+  const admin = explain("--site", "app", "--path", "/admin/x", "--method", "POST", "--country", "DE", "--caller", '{"roles": ["admin"]}');
+  assert.equal(admin.status, 0, admin.stderr);
+  assert.match(admin.stdout, /rule 1 \(assets\) is passed over: it is for other paths/);
+  assert.match(admin.stdout, /rule 2 \(admins\) decides[\s\S]*yes role admin: the caller has one of them[\s\S]*granted, as whoever is signed in/);
+  const editor = explain("--path", "/admin", "--country", "DE", "--caller", '{"roles": ["editor"]}');
+  assert.match(editor.stdout, /no {2}role admin: the caller has other roles[\s\S]*refused: rule 2: role does not hold/);
+  const nobody = JSON.parse(explain("--path", "/a%3fb", "--json").stdout);
+  assert.deepEqual([nobody.rule, nobody.granted, nobody.refusal], [3, false, "rule 3 wants somebody signed in"]);
+  const asset = JSON.parse(explain("--path", "/x/a.css?v=1", "--host", "API.ward.dev", "--json").stdout);
+  assert.deepEqual([asset.rule, asset.granted, asset.as, asset.host], [1, true, "anonymous", "api.ward.dev"]);
+  const odd = explain("--path", "/a%2fb");
+  assert.match(odd.stdout, /refused: the path hides a separator/);
+  for (const [args, told] of [
+    [[], /--path is missing/],
+    [["--path", "/", "--caller", "{"], /--caller is no JSON/],
+    [["--path", "/", "--caller", '{"role": "x"}'], /unknown field `role`/],
+    [["--path", "/", "--site", "b"], /no such site/],
+    [["--path", "/", "--host", "evil.ward.dev"], /invalid host/],
+    [["--path", "/", "--address", "here"], /invalid address/],
+  ]) {
+    const { status, stderr } = explain(...args);
+    assert.equal(status, 1, String(args));
+    assert.match(stderr, told);
+  }
+});
+
+test("explain --cases is a test of rules: it fails when an answer is not the expected one", () => {
+  const good = file("good.toml", GOOD);
+  const cases = [
+    { path: "/admin", caller: { roles: ["admin"] }, country: "DE", granted: true },
+    { path: "/admin", caller: { roles: [] }, granted: false },
+    { path: "/a.js", granted: true },
+    { path: "/x", caller: {}, granted: true },
+  ];
+  const right = run("admin.mjs", "explain", "--file", good, "--remote", "--cases", file("cases.json", JSON.stringify(cases)));
+  assert.equal(right.status, 0, right.stderr);
+  assert.match(right.stdout, /4 of 4 as expected/);
+  cases[1].granted = true;
+  const wrong = run("admin.mjs", "explain", "--file", good, "--remote", "--cases", file("cases.json", JSON.stringify(cases)));
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.stdout, /3 of 4 as expected/);
+  assert.match(wrong.stderr, /role admin: the caller has no role/);
+});
