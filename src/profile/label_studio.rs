@@ -95,9 +95,9 @@ table! {
         /// The name of the Worker secret with `SECRET_KEY`, or with an admin's personal access token.
         secret: Field<String>,
         /// With `mint`: the number of the user as whom users are made.
-        admin_user: Field<u64>,
+        admin_user: Field<u32>,
         /// The number of the organization that users join.
-        organization: Field<u64>,
+        organization: Field<u32>,
         /// Who may do what only admins shall: roles, `staff`, `superuser`.
         admins: Field<Vec<String>>,
     }
@@ -149,13 +149,13 @@ impl LabelStudio {
         let mode = match mode? {
             ModeName::Mint => Mode::Mint {
                 key: Keyring::new([(1, value.into_bytes())])?,
-                admin: admin?,
+                admin: u64::from(admin?),
             },
             ModeName::Pat => Mode::Pat { admin: value },
         };
         Some(Self {
             mode,
-            organization,
+            organization: u64::from(organization),
             admins: admins?,
         })
     }
