@@ -20,6 +20,7 @@ use crate::world::World;
 
 /// The longest form that is read.
 const MAX_FORM: usize = 16 * 1024;
+const LOGOUT_PATH: &str = "/api/sso/logout";
 
 /// An answer, with cookies, and what to note in the log.
 pub struct Reply {
@@ -29,6 +30,16 @@ pub struct Reply {
     pub cookies: Vec<SetCookie>,
     /// What happened, and to which user.
     pub happened: Option<(event::Name, String, Source)>,
+}
+
+impl Reply {
+    /// The same reply, with cookies that an earlier step sets.
+    #[must_use]
+    pub fn with(mut self, mut cookies: Vec<SetCookie>) -> Self {
+        cookies.append(&mut self.cookies);
+        self.cookies = cookies;
+        self
+    }
 }
 
 impl From<Answer> for Reply {
@@ -73,7 +84,8 @@ pub async fn me(
     Ok(Answer::json(200, &body).into())
 }
 
-/// `/api/sso/logout`: POST ends the session, GET asks.
+/// `/api/sso/logout`: POST ends the session, GET asks, unless it is where the application signs
+/// people out and one of its own pages led there.
 ///
 /// # Errors
 /// [`Denial::CrossOrigin`], [`Denial::MethodNotAllowed`], or a fault: a session that could not be
@@ -83,9 +95,12 @@ pub async fn logout(
     visit: &Visit<'_>,
     authentication: &Authentication,
 ) -> Result<Reply, Denial> {
+    // A link of the application's own page to the place where it signs people out means just that.
+    let followed_here = visit.path.as_str() != LOGOUT_PATH
+        && visit.parts.header("sec-fetch-site") == Some("same-origin");
     match visit.parts.method() {
-        "GET" => Ok(ask_to_log_out(world, visit).into()),
-        "POST" => {
+        "GET" if !followed_here => Ok(ask_to_log_out(world, visit).into()),
+        "GET" | "POST" => {
             same_origin::check(visit.parts, visit.site)?;
             if let Some(fault) = authentication.session_fault {
                 return Err(Denial::Fault(fault));
@@ -105,7 +120,7 @@ fn ask_to_log_out(world: &World, visit: &Visit<'_>) -> Answer {
     };
     let question = Question {
         lead: "This ends your session here.",
-        form_action: "/api/sso/logout",
+        form_action: LOGOUT_PATH,
         fields: Vec::new(),
         submit_label: "Sign out",
         cancel: Some(Action {

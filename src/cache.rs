@@ -4,7 +4,7 @@
 //! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::claim::Granted;
 use crate::origin::mutate::HeaderChanges;
+use crate::profile::label_studio::account::{Account, Known};
 use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
 use crate::time::{Seconds, Timestamp};
@@ -83,6 +84,20 @@ pub struct Memo {
     pub standing: Option<StandingHeaders>,
     /// The signed assertion, from the same record.
     pub assertion: Option<SignedAssertion>,
+    /// What the origin of a site with a profile is told, from the same record.
+    pub origin: Option<OriginCredential>,
+}
+
+/// A credential of a user at an origin, and for whom and until when it can be sent.
+pub struct OriginCredential {
+    /// The record it was made from.
+    pub user: Rc<User>,
+    /// From then on a new one is made.
+    pub fresh_until: Timestamp,
+    /// The account there.
+    pub account: Rc<Account>,
+    /// The header that carries it.
+    pub headers: Rc<HeaderChanges>,
 }
 
 /// What an origin is told at every request of a caller, and what that was made from.
@@ -150,6 +165,8 @@ pub struct Cache {
     sessions: RefCell<LruCache<String, (bool, Timestamp)>>,
     credentials: RefCell<LruCache<CredentialKey, Rc<Verified>>>,
     users: RefCell<LruCache<UserId, ReadUser>>,
+    accounts: RefCell<LruCache<String, Known>>,
+    admin_access: RefCell<HashMap<String, (Rc<str>, Timestamp)>>,
     signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
     /// The keys of issuers.
     pub issuer_keys: jwks::Memory,
@@ -162,6 +179,8 @@ impl Default for Cache {
             credentials: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
             users: RefCell::new(LruCache::new(MAX_USERS)),
             signing_keys: RefCell::default(),
+            accounts: RefCell::new(LruCache::new(MAX_USERS)),
+            admin_access: RefCell::default(),
             issuer_keys: jwks::Memory::default(),
         }
     }
@@ -242,6 +261,54 @@ impl Cache {
         self.signing_keys.borrow_mut().insert(algorithm, read);
         keys
     }
+
+    /// What is known of a user's account at the origin of a site.
+    #[must_use]
+    pub fn account(&self, site: &str, user: &str) -> Option<Known> {
+        let mut accounts = self.accounts.borrow_mut();
+        accounts.get(&account_key(site, user)).cloned()
+    }
+
+    /// Remembers what is known of an account.
+    pub fn put_account(&self, site: &str, user: &str, known: Known) {
+        self.accounts
+            .borrow_mut()
+            .put(account_key(site, user), known);
+    }
+
+    /// Notes that an origin did not take an account.
+    pub fn doubt_account(&self, site: &str, user: &str) {
+        if let Some(Known::Account(account)) = self.account(site, user) {
+            account.doubted.set(true);
+        }
+    }
+
+    /// Forgets an account.
+    pub fn forget_account(&self, site: &str, user: &UserId) {
+        self.accounts
+            .borrow_mut()
+            .pop(&account_key(site, user.as_str()));
+    }
+
+    /// The access token of the admin at the origin of a site, while it is fresh.
+    #[must_use]
+    pub fn admin_access(&self, site: &str, now: Timestamp) -> Option<Rc<str>> {
+        let tokens = self.admin_access.borrow();
+        let (token, until) = tokens.get(site)?;
+        (now < *until).then(|| Rc::clone(token))
+    }
+
+    /// Remembers it.
+    pub fn put_admin_access(&self, site: &str, token: &Rc<str>, until: Timestamp) {
+        self.admin_access
+            .borrow_mut()
+            .insert(site.to_owned(), (Rc::clone(token), until));
+    }
+}
+
+/// Neither holds a line break.
+fn account_key(site: &str, user: &str) -> String {
+    format!("{site}\n{user}")
 }
 
 /// A clock that was set back makes nothing fresh.

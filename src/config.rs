@@ -171,6 +171,14 @@ impl Config {
             .get(&site::canonical_host(authority, scheme)?)
             .map(Rc::clone)
     }
+
+    /// Each site once.
+    pub fn sites(&self) -> impl Iterator<Item = &Rc<Site>> {
+        self.hosts
+            .iter()
+            .filter(|(host, site)| site.hosts.first() == Some(host))
+            .map(|(_, site)| site)
+    }
 }
 
 fn is_known(name: &str) -> bool {

@@ -67,6 +67,10 @@ pub enum Denial {
     UserNotFound(Email),
     /// The user is disabled.
     UserDisabled,
+    /// The application lets everybody do this, and the site only its admins.
+    AdminOnly,
+    /// The user's account at the origin may not be used; the text says why.
+    AccountRefused(&'static str),
     /// The configuration has errors.
     Misconfigured,
     /// The origin did not answer.
@@ -230,6 +234,18 @@ impl Denial {
             ),
             Self::UserNotFound(_) => no(422, "USER_NOT_FOUND", "User not found", "User not found"),
             Self::UserDisabled => user_disabled(),
+            Self::AdminOnly => no(
+                403,
+                "admin_only",
+                "Not allowed",
+                "Only an administrator may do this.",
+            ),
+            Self::AccountRefused(_) => no(
+                403,
+                "account_refused",
+                "No access",
+                "This application does not let you in. Ask whoever manages it.",
+            ),
             Self::Misconfigured => no(
                 500,
                 "misconfigured",
@@ -296,6 +312,8 @@ impl Denial {
             Self::UserExists => "user exists".into(),
             Self::UserNotFound(_) => "user unknown and not created".into(),
             Self::UserDisabled => "user disabled".into(),
+            Self::AdminOnly => "for admins of the site only".into(),
+            Self::AccountRefused(reason) => format!("account at the origin: {reason}"),
             Self::Misconfigured => "misconfigured".into(),
             Self::OriginUnreachable => "the origin did not answer".into(),
             Self::Fault(fault) => fault.to_string(),

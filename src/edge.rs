@@ -52,8 +52,16 @@ pub fn start() {
             unreachable(&request, &error)
         });
     bindings::when_unreachable(unreachable.as_ref().unchecked_ref());
-    // Lives as long as the instance.
+    let refused =
+        Closure::<dyn Fn(String, u16, String)>::new(|whom: String, status, location: String| {
+            if let Some(world) = WORLD.with(|world| world.get().cloned().flatten()) {
+                crate::profile::refused(&world, &whom, status, &location);
+            }
+        });
+    bindings::when_refused(refused.as_ref().unchecked_ref());
+    // They live as long as the instance.
     unreachable.forget();
+    refused.forget();
 }
 
 /// One request, at `now` in milliseconds since 1970. Gives a response, or the promise of the
@@ -129,8 +137,15 @@ fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
                 plan.push_str(cookie.as_str());
                 plan.push('\n');
             }
+            let rules = forward.rules();
+            if let Some(rules) = rules {
+                plan.push_str(&rules.line());
+            }
             let standing = standing_headers(&forward);
-            bindings::forward(request, &plan, &standing).into()
+            match rules.and_then(|rules| rules.asset) {
+                Some(keep) => bindings::forward_file(request, &plan, &standing, keep.0).into(),
+                None => bindings::forward(request, &plan, &standing).into(),
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::origin::{self, Context};
 pub use crate::outcome::{Action, Outcome};
 use crate::outcome::{Step, admin_outcome, answered, astray, concluded};
 use crate::port::Body;
+use crate::profile::Verdict;
 use crate::request::Parts;
 use crate::route::{self, Endpoint, Target};
 use crate::same_origin;
@@ -88,7 +89,7 @@ pub async fn handle(
             };
         }
         Some(Endpoint::Unknown) => return answered(Answer::refusal(&Denial::UnknownEndpoint)),
-        Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch) | None => {}
+        Some(Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange) | None => {}
     }
 
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
@@ -198,6 +199,15 @@ async fn site_request(
     let grant = access::decide(rule, asked, principal)
         .map_err(|refusal| Denial::of_rule(refusal, absence))?;
 
+    // What the application itself needs, where the site says which one it is.
+    let told = match &site.profile {
+        None => None,
+        Some(profile) => match profile.judge(world, visit, grant.principal()).await? {
+            Verdict::Forward(told) => Some(told),
+            Verdict::Reply(reply) => return Ok(Step::Reply(reply.with(cookies))),
+        },
+    };
+
     // 6. What the origin gets.
     let signed = match (&site.assertion, grant.principal()) {
         (Some(settings), Some(principal)) => {
@@ -213,6 +223,7 @@ async fn site_request(
     let context = Context {
         assertion: signed.as_ref(),
         request_id,
+        told: told.as_ref(),
     };
     let forward = origin::prepare(
         &grant,
@@ -237,6 +248,10 @@ async fn own(
         Endpoint::Me => account::me(world, visit, authentication).await,
         Endpoint::Logout => account::logout(world, visit, authentication).await,
         Endpoint::Switch => account::switch(world, visit, body).await,
+        Endpoint::Exchange => match &visit.site.profile {
+            Some(profile) => profile.exchange(world, visit, body).await.map(Reply::from),
+            None => Err(Denial::UnknownEndpoint),
+        },
         Endpoint::Token
         | Endpoint::Admin(_)
         | Endpoint::Health

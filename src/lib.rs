@@ -33,6 +33,7 @@ pub mod page;
 pub mod path;
 pub mod port;
 pub mod principal;
+pub mod profile;
 pub mod query;
 pub mod request;
 pub mod route;

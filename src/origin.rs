@@ -15,6 +15,7 @@ use crate::config::Site;
 use crate::cors;
 use crate::path::CanonicalPath;
 use crate::request::Parts;
+use crate::time::Seconds;
 use mutate::{HeaderChange, HeaderChanges};
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
@@ -30,6 +31,7 @@ use mutate::{HeaderChange, HeaderChanges};
 ///     uncached: false,
 ///     resolve_override: None,
 ///     answer: String::new(),
+///     rules: None,
 /// };
 /// ```
 ///
@@ -46,6 +48,7 @@ pub struct Forward {
     uncached: bool,
     resolve_override: Option<String>,
     answer: String,
+    rules: Option<AnswerRules>,
 }
 
 impl Forward {
@@ -97,6 +100,42 @@ impl Forward {
     pub fn resolve_override(&self) -> Option<&str> {
         self.resolve_override.as_deref()
     }
+
+    /// What a profile wants of the origin's answer: without a profile, nothing.
+    #[must_use]
+    pub const fn rules(&self) -> Option<&AnswerRules> {
+        self.rules.as_ref()
+    }
+}
+
+/// What the origin of a site with a profile is told, and what becomes of its answer. No cookie of a
+/// client's reaches such an origin, and none of its own reaches a client.
+#[derive(Default)]
+pub struct Told {
+    /// Headers that stand in place of a client's.
+    pub headers: Option<Rc<HeaderChanges>>,
+    /// What becomes of the answer.
+    pub answer: AnswerRules,
+}
+
+/// What becomes of an origin's answer.
+#[derive(Clone, Default)]
+pub struct AnswerRules {
+    /// It is a file, the same for everybody: the origin is told nothing of who asks, and the answer
+    /// is kept, compressed, for so long.
+    pub asset: Option<Seconds>,
+    /// Whom the request was from, in the words of [`crate::profile::refused`], which hears of it when the
+    /// origin did not know them.
+    pub whom: Option<Rc<str>>,
+}
+
+impl AnswerRules {
+    /// Them as `edge/glue.js` reads them.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let whom = self.whom.as_deref().unwrap_or_default();
+        format!("!w{whom}\n")
+    }
 }
 
 /// What only this request has.
@@ -105,6 +144,8 @@ pub struct Context<'a> {
     pub assertion: Option<&'a Rc<str>>,
     /// The request's name in our log.
     pub request_id: &'a str,
+    /// What the site's profile adds.
+    pub told: Option<&'a Told>,
 }
 
 /// Makes the request for the origin: strip, mutate, rewrite.
@@ -120,7 +161,17 @@ pub fn prepare(
     let mut changes = HeaderChanges::with_capacity(1024);
     strip::strip(&mut changes, site, parts);
     mutate::of_request(&mut changes, parts, context);
-    let identified = grant.principal().is_some();
+    let told = context.told;
+    // A file that is the same for everybody is asked for by nobody.
+    let principal = grant
+        .principal()
+        .filter(|_| told.is_none_or(|told| told.answer.asset.is_none()));
+    if let Some(told) = told {
+        changes.remove("cookie");
+        if let Some(headers) = &told.headers {
+            changes.extend(headers);
+        }
+    }
     Forward {
         url: rewrite::url(
             site,
@@ -129,11 +180,12 @@ pub fn prepare(
             clean_query.map(|query| &**query),
         ),
         changes,
-        standing: mutate::standing(site, parts, grant.principal(), context.assertion),
-        identified,
-        uncached: identified && looks_like_a_file(path),
+        standing: mutate::standing(site, parts, principal, context.assertion),
+        identified: principal.is_some(),
+        uncached: principal.is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
         answer: cors::of_the_answer(site, parts),
+        rules: told.map(|told| told.answer.clone()),
     }
 }
 

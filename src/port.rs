@@ -61,6 +61,9 @@ pub enum Fault {
     /// An issuer's keys cannot be had: it is down, or what it publishes is refused.
     #[error("an issuer's keys cannot be had")]
     IssuerKeys,
+    /// The application behind a site did not do what its profile needs; the text says what.
+    #[error("the application at the origin: {0}")]
+    Application(&'static str),
 }
 
 /// A key-value store that is read often and may be up to a minute behind.
@@ -107,6 +110,23 @@ pub trait Once {
     ) -> Pending<'a, Result<String, Fault>>;
     /// Gives `key` up before its time.
     fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>>;
+    /// As [`Once::claim`], and takes the claim over when `held` holds it.
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>>;
+    /// Waits until `held` does not hold `key` any more, at most for `patience`. Returns what holds
+    /// it then, if anything.
+    fn changed<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        patience: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>>;
 }
 
 /// A fresh key pair.

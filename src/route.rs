@@ -27,10 +27,12 @@ pub enum Endpoint {
     Admin(AdminEndpoint),
     /// `/api/sso/me`
     Me,
-    /// `/api/sso/logout`
+    /// `/api/sso/logout`, and where the application of a site with a profile signs people out
     Logout,
     /// `/api/sso/switch`
     Switch,
+    /// Where programs of the application of a site with a profile exchange a credential
+    Exchange,
     /// `/api/sso/health`
     Health,
     /// `/.well-known/jwks.json`
@@ -81,7 +83,11 @@ pub fn route<'a>(
         Ok(path) => path,
         Err(error) => return Err((Denial::Path(error), Some(site))),
     };
-    let endpoint = endpoint(path.as_str());
+    let endpoint = match &site.profile {
+        Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
+        Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),
+        _ => endpoint(path.as_str()),
+    };
     Ok(Target {
         site,
         path,

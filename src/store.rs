@@ -7,6 +7,7 @@ pub mod api_tokens;
 pub mod create;
 pub mod ended_sessions;
 pub mod issuer_keys;
+pub mod origin_accounts;
 pub mod signing_keys;
 pub mod users;
 

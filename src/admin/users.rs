@@ -9,6 +9,7 @@ use super::{Call, member, only, require, write_cursor};
 use crate::answer::Answer;
 use crate::denial::Denial;
 use crate::port::{Fault, Platform};
+use crate::profile;
 use crate::store::create;
 pub use crate::store::create::Ensured;
 use crate::store::users::Users;
@@ -280,7 +281,11 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let tenant: Option<Tenant> = member(&body, "tenant")?;
     let platform = &call.world.platform;
     match ensure(platform, tenant.as_ref(), email, profile, call.now).await? {
-        (user, Ensured::Made) => Ok(Answer::json(201, &view(&user))),
+        (user, Ensured::Made) => {
+            let mut shown = view(&user);
+            with_accounts(call, &user, &mut shown).await;
+            Ok(Answer::json(201, &shown))
+        }
         (_, Ensured::Found | Ensured::BeingMade) => Err(Denial::UserExists),
     }
 }
@@ -321,6 +326,7 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
             may_touch(caller, &user)?;
             delete(&call.world.platform, &user).await?;
             call.world.cache.put_user(&user.id, None, call.now);
+            profile::forget(call.world, &user).await?;
             Ok(Answer::empty(204))
         }
         _ => Ok(Answer::json(200, &view(&user))),
@@ -392,10 +398,12 @@ async fn sync_one(
 ) -> (&'static str, Value) {
     let email = item.get("email").cloned().unwrap_or_default();
     match sync(call, caller, item, on_existing).await {
-        Ok((status, user)) => (
-            status,
-            json!({ "email": user.email.as_str(), "id": user.id.as_str(), "status": status }),
-        ),
+        Ok((status, user)) => {
+            let mut result =
+                json!({ "email": user.email.as_str(), "id": user.id.as_str(), "status": status });
+            with_accounts(call, &user, &mut result).await;
+            (status, result)
+        }
         Err(denial) => {
             let status = if denial.row().status >= 500 {
                 "failed"
@@ -440,6 +448,17 @@ async fn sync(
         .cache
         .put_user(&user.id, Some(user.clone()), call.now);
     Ok(("updated", user))
+}
+
+/// Makes the user known to the applications that keep users of their own, and adds to `answer` what
+/// came of it.
+async fn with_accounts(call: &Call<'_>, user: &User, answer: &mut Value) {
+    if let (Some(accounts), Some(members)) = (
+        profile::provision(call.world, user, call.now).await,
+        answer.as_object_mut(),
+    ) {
+        members.insert("accounts".into(), accounts);
+    }
 }
 
 async fn find(call: &Call<'_>, id: &str) -> Result<User, Denial> {

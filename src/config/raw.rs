@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use crate::profile::label_studio::RawLabelStudio;
 use crate::token::alg::HmacAlgorithm;
 
 /// A setting as written: not there, of the right type, or not.
@@ -109,7 +110,7 @@ macro_rules! table {
         }
     };
 }
-pub(super) use table;
+pub(crate) use table;
 
 /// What is logged.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -184,6 +185,8 @@ table! {
         pub(super) assertion: Field<RawAssertion>,
         /// A fixed header for the origin.
         pub(super) upstream_credential: Field<RawUpstreamCredential>,
+        /// The origin is Label Studio: its users are made and signed in there.
+        pub(super) label_studio: Field<RawLabelStudio>,
         /// Other issuers whose tokens count: their names, in small letters.
         pub(super) issuers: Field<Vec<String>>,
         /// Headers in which tokens come.

@@ -15,6 +15,8 @@ use crate::access::requirement::Gives;
 use crate::origin::mutate::{SET_ALWAYS, headers_of};
 use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
+use crate::profile::Profile;
+use crate::profile::label_studio::LabelStudio;
 use crate::time::Seconds;
 use crate::token::alg::HmacAlgorithm;
 use crate::token::algorithm::Algorithm;
@@ -64,6 +66,8 @@ pub struct Site {
     pub assertion: Option<Assertion>,
     /// A fixed header for the origin.
     pub upstream_credential: Option<(String, UpstreamCredential)>,
+    /// What the application behind it is, where that matters.
+    pub profile: Option<Profile>,
     /// Issuers other than us whose tokens are taken.
     pub issuers: Vec<Rc<Issuer>>,
     /// Headers in which tokens come.
@@ -297,6 +301,10 @@ impl Site {
             has_cors: cors.is_some(),
             bindings,
         };
+        let open_to_all = matches!(
+            raw.unauthenticated,
+            super::raw::Field::Given(super::raw::RawUnauthenticated::Pass)
+        );
         let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
         let login_host = login_url.as_deref().and_then(host_of);
         let own = |host: &String| login_host.as_ref() == Some(host);
@@ -363,18 +371,30 @@ impl Site {
             }
             Some((header?, UpstreamCredential(value?.clone())))
         });
+        let profiled = raw.label_studio.is_given();
+        let profile = reader
+            .maybe("label_studio", raw.label_studio)
+            .and_then(|raw| LabelStudio::read(&mut reader.within("label_studio"), raw, bindings))
+            .map(Profile::LabelStudio);
+        reader.check(
+            "unauthenticated",
+            !profiled || !open_to_all,
+            "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
+        );
         let taken = custom_headers
             .iter()
-            .map(|(header, _)| ("custom_headers", header));
+            .map(|(header, _)| ("custom_headers", header.as_str()));
         let taken = taken.chain(
             assertion
                 .iter()
-                .map(|assertion| ("assertion", &assertion.header)),
+                .map(|assertion| ("assertion", assertion.header.as_str())),
         );
         let credential = upstream_credential
             .iter()
-            .map(|(header, _)| ("upstream_credential", header));
-        check_headers(reader, &presets, taken.chain(credential));
+            .map(|(header, _)| ("upstream_credential", header.as_str()));
+        let sets = profile.iter().flat_map(Profile::sets);
+        let set = sets.map(|header| ("label_studio", *header));
+        check_headers(reader, &presets, set.chain(taken.chain(credential)));
         let all_issuers = issuers;
         let issuers = super::issuers_named(raw.issuers, all_issuers, reader);
         let token_headers = read_token_headers(reader, raw.token_headers);
@@ -383,6 +403,7 @@ impl Site {
             has(Source::Header) != token_headers.is_empty(),
             "go with the source \"header\", and only with that",
         );
+        let grouped = raw.tenants.is_given();
         let tenants = reader.maybe("tenants", raw.tenants).and_then(|raw| {
             let hosts = hosts.as_deref().unwrap_or_default();
             Tenants::read(raw, hosts, all_issuers, &mut reader.within("tenants"))
@@ -391,6 +412,11 @@ impl Site {
             "issuers",
             tenants.is_none() || issuers.is_empty(),
             "must be named in the tenants of a site that has tenants",
+        );
+        reader.check(
+            "tenants",
+            !grouped || !profiled,
+            "must not be there with label_studio: it knows a user by the address alone, which users of several tenants may have",
         );
         Some(Self {
             name: name.to_owned(),
@@ -417,6 +443,7 @@ impl Site {
             custom_headers,
             assertion,
             upstream_credential,
+            profile,
             issuers,
             token_headers,
             tenants,
@@ -449,10 +476,10 @@ impl Site {
     /// Reserves `names`, and the header of this site's own fixed credential: `Authorization` too,
     /// which at another site is between client and origin.
     pub(super) fn reserve(&mut self, names: &[String]) {
-        let names = names
-            .iter()
-            .map(String::as_str)
-            .chain(self.credential_header());
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.extend(self.credential_header());
+        let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
+        names.extend(own);
         self.reserved = Reserved::new(names);
     }
 
@@ -488,7 +515,7 @@ impl Site {
 fn check_headers<'a>(
     reader: &mut Reader<'_>,
     presets: &[Preset],
-    named: impl Iterator<Item = (&'static str, &'a String)>,
+    named: impl Iterator<Item = (&'static str, &'a str)>,
 ) {
     let ours = presets
         .iter()

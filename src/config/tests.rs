@@ -36,7 +36,7 @@ pub(crate) fn site(settings: &str) -> Rc<Site> {
 }
 
 /// The paths of all errors, each once, in their order.
-fn paths(bindings: &Bindings) -> Vec<String> {
+pub(crate) fn paths(bindings: &Bindings) -> Vec<String> {
     let mut paths: Vec<String> = Config::parse(bindings)
         .err()
         .unwrap_or_default()

@@ -12,6 +12,8 @@ use crate::config::Bindings;
 extern "C" {
     #[wasm_bindgen(js_name = whenUnreachable)]
     pub fn when_unreachable(answer: &Function);
+    #[wasm_bindgen(js_name = whenRefused)]
+    pub fn when_refused(listener: &Function);
     #[wasm_bindgen(js_name = snapshot)]
     fn snapshot_into(request: &Request, buffer: &mut [u8]) -> i32;
     #[wasm_bindgen(js_name = snapshotText)]
@@ -52,6 +54,21 @@ extern "C" {
 extern "C" {
     pub fn claim(namespace: &JsValue, key: &str, value: &str, expires: f64) -> Promise;
     pub fn release(namespace: &JsValue, key: &str) -> Promise;
+    pub fn replace(
+        namespace: &JsValue,
+        key: &str,
+        held: &str,
+        value: &str,
+        expires: f64,
+    ) -> Promise;
+    pub fn changed(namespace: &JsValue, key: &str, held: &str, patience: f64) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/edge/assets.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = forwardFile)]
+    pub fn forward_file(request: &Request, plan: &str, standing: &JsValue, seconds: u32)
+    -> Promise;
 }
 
 thread_local! {

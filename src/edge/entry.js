@@ -57,12 +57,23 @@ export default {
  * core can never take a claim with it; all of its state is in the object's storage.
  */
 export class Once extends DurableObject {
-  async claim(value, expires) {
+  async claim(value, expires, replaced) {
     const held = await this.ctx.storage.get("claim");
-    if (held !== undefined && Date.now() < held.expires) return held.value;
+    if (held !== undefined && Date.now() < held.expires && held.value !== replaced) return held.value;
     await this.ctx.storage.put("claim", { value, expires });
     await this.ctx.storage.setAlarm(expires);
     return value;
+  }
+
+  /** While it waits, others may claim: the gate is shut only while the storage answers. */
+  async changed(value, patience) {
+    const until = Date.now() + patience;
+    for (;;) {
+      const held = await this.ctx.storage.get("claim");
+      if (held === undefined || Date.now() >= held.expires) return undefined;
+      if (held.value !== value || Date.now() >= until) return held.value;
+      await scheduler.wait(50);
+    }
   }
 
   release() {

@@ -1,11 +1,16 @@
 // The crossings between JavaScript and the core: one string in, one string out for a request that is
 // forwarded. Each header that crossed by itself would cost more than its verification. No decisions here.
 
-let unreachable;
+let unreachable, refused;
 
 /** Keeps the core's answer for an origin that cannot be reached. */
 export function whenUnreachable(answer) {
   unreachable = answer;
+}
+
+/** Keeps whom to tell that an origin did not take the identity it was told. */
+export function whenRefused(listener) {
+  refused = listener;
 }
 
 const encoder = new TextEncoder();
@@ -33,15 +38,16 @@ export function snapshotText(request) {
  * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
  * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that
  * begins with `-` for each header to remove, with `+` for each to set (its value is the next line), with `=` for
- * each cookie of ours, with `~` for each change of the answer's headers. `standing`: names and values of headers to
- * set as well.
+ * each cookie of ours, with `~` for each change of the answer's headers, with `!` for each rule for the answer (see
+ * `ruled`). `standing`: names and values of headers to set as well. `through` may answer in the origin's place.
  */
-export function forward(request, plan, standing) {
+export function forward(request, plan, standing, through) {
   const lines = plan.split("\n");
   // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
   const headers = new Headers(request.headers);
   let cookies;
   let changes;
+  let rules;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
@@ -54,8 +60,8 @@ export function forward(request, plan, standing) {
       case 0x7e:
         (changes ??= []).push(line.slice(1));
         break;
-      case 0x7e:
-        (changes ??= []).push(line.slice(1));
+      case 0x21:
+        (rules ??= {})[line[1]] = line.slice(2);
         break;
       default:
         (cookies ??= []).push(line.slice(1));
@@ -64,13 +70,29 @@ export function forward(request, plan, standing) {
   for (let at = 0; at < standing.length; at += 2) headers.set(standing[at], standing[at + 1]);
   const identified = lines[1] !== "";
   const override = lines[2];
-  let response = send(request, lines[0], headers, cf(lines[1] === "u", override));
+  const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", override));
+  let response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask));
   if (changes !== undefined) response = response.then((answer) => changed(answer, changes));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     return identified ? response.then((answer) => keepPrivate(answer) ?? failed("its status is none"), failed) : response.catch(failed);
   }
   return response.catch(failed).then((answer) => withCookies(answer, cookies) ?? withCookies(failed("its status is none"), cookies));
+}
+
+/**
+ * The origin's answer, with the rules of a profile applied: no cookie of the origin's goes on; `w`: whom the request
+ * was from, to be named when the origin may have turned it down.
+ */
+async function ruled(rules, response) {
+  const answer = await response;
+  const { status, headers } = answer;
+  if (rules.w !== "" && status >= 300 && status !== 304) refused(rules.w, status, headers.get("location") ?? "");
+  if (!headers.has("set-cookie")) return answer;
+  const own = rebuilt(answer);
+  if (own === undefined) return answer;
+  own.headers.delete("set-cookie");
+  return own;
 }
 
 /**
@@ -108,7 +130,7 @@ function keepPrivate(response) {
 
 /** The response with cookies of ours: they are one person's, whatever the origin says of its answer. */
 function withCookies(response, cookies) {
-  const answer = rebuilt(response, response.status);
+  const answer = rebuilt(response);
   if (answer === undefined) return undefined;
   for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
   const kept = answer.headers.get("cache-control");
@@ -122,7 +144,8 @@ function withCookies(response, cookies) {
  * policy names ancestors, browsers pass over X-Frame-Options (§6.4.2); so one that refuses stands as it is.
  */
 function changed(response, changes) {
-  const answer = response.status === 101 ? undefined : rebuilt(response);
+  const { status } = response;
+  const answer = status === 101 ? undefined : rebuilt(response, status);
   if (answer === undefined) return response;
   const { headers } = answer;
   for (let at = 0; at < changes.length; at++) {
@@ -153,7 +176,7 @@ function forOnePerson(headers, kept) {
 }
 
 /** A response whose headers can be changed: that of a fetch is read-only. */
-function rebuilt(response, status) {
+function rebuilt(response, status = response.status) {
   if (status === 101) {
     const { webSocket, headers } = response;
     return new Response(null, { status, webSocket, headers });

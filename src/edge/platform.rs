@@ -121,12 +121,7 @@ impl Once for DurableOnce {
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         Box::pin(async move {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "milliseconds since 1970, far below 2^53"
-            )]
-            let expires = (now + hold).millis() as f64;
-            let winner = settled(bindings::claim(&self.0, key, value, expires)).await;
+            let winner = settled(bindings::claim(&self.0, key, value, end(now, hold))).await;
             winner
                 .ok()
                 .and_then(|winner| winner.as_string())
@@ -142,6 +137,47 @@ impl Once for DurableOnce {
                 .map_err(|()| Fault::Once)
         })
     }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(async move {
+            let expires = end(now, hold);
+            let winner = settled(bindings::replace(&self.0, key, held, value, expires)).await;
+            winner
+                .ok()
+                .and_then(|winner| winner.as_string())
+                .ok_or(Fault::Once)
+        })
+    }
+
+    fn changed<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        patience: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async move {
+            let patience = f64::from(patience.0) * 1000.0;
+            settled(bindings::changed(&self.0, key, held, patience))
+                .await
+                .map(|value| value.as_string())
+                .map_err(|()| Fault::Once)
+        })
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970, far below 2^53"
+)]
+fn end(now: Timestamp, hold: Seconds) -> f64 {
+    (now + hold).millis() as f64
 }
 
 struct WebCrypto;

@@ -65,6 +65,11 @@ impl HeaderChanges {
         self.set(name, &encoded);
     }
 
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.push_str(&other.0);
+    }
+
     /// The lines.
     #[must_use]
     pub fn as_lines(&self) -> &str {

@@ -117,7 +117,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn other_cookies_stay_byte_for_byte_and_in_order(
-            pairs in proptest::collection::vec("[a-d]{0,2}=?[ -+\\--:<-~é]{0,6}", 0..8),
+            pairs in proptest::collection::vec("[a-d]{0,2}=?[ -+\\--:<>-~é]{0,6}", 0..8),
             ours in proptest::collection::vec(0_usize..9, 1..3),
         ) {
             // Pairs as a client writes them; none of them is ours.

@@ -68,6 +68,7 @@ fn prepared(
     let context = Context {
         assertion: signed.as_ref(),
         request_id: "r-1",
+        told: None,
     };
     prepare(
         &grant(principal),

@@ -69,10 +69,14 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
         presented.header.extend(named);
     }
     if site.takes(Source::ApiKey) {
-        let value = parts.header(API_KEY).map(str::trim);
+        let named = parts.header(API_KEY).map(str::trim);
+        // As at the admin API, and as clients of Django's REST framework send theirs.
+        let scheme = parts.header("authorization").and_then(token_scheme);
         // Other keys are between the client and the application.
-        let ours = value.filter(|value| value.starts_with(api_token::PREFIX));
-        presented.api_key.extend(ours);
+        let ours = |value: &&str| value.starts_with(api_token::PREFIX);
+        presented
+            .api_key
+            .extend(named.into_iter().chain(scheme).filter(ours));
     }
     if let Some(query) = parts.query() {
         read_query(&mut presented, site, query);
@@ -127,6 +131,11 @@ pub fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+fn token_scheme(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("token").then(|| token.trim())
+}
+
 fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
     let mut rest = Cow::Borrowed(query);
     if let Some(settings) = site.query.as_ref().filter(|_| site.takes(Source::Query)) {
@@ -177,6 +186,28 @@ mod tests {
             [""; 0]
         );
         assert_eq!(values("__Host-e="), [""; 0]);
+    }
+
+    #[test]
+    fn an_api_token_follows_the_scheme_token_and_nothing_else_does() {
+        let of = |headers: &[(&str, &str)]| {
+            let site = crate::config::tests::site(r#"{"sources": ["api_key"]}"#);
+            let parts = Parts::new("GET", "https://site.example/", headers).unwrap();
+            present(&parts, &site)
+                .api_key
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[("authorization", "Token ewt_a")]), ["ewt_a"]);
+        assert_eq!(of(&[("authorization", "token  ewt_a ")]), ["ewt_a"]);
+        assert_eq!(
+            of(&[("x-api-key", "ewt_a"), ("authorization", "Token ewt_b")]),
+            ["ewt_a", "ewt_b"]
+        );
+        for other in ["Token 0123", "Bearer ewt_a", "ewt_a", "Token"] {
+            assert_eq!(of(&[("authorization", other)]), [""; 0], "{other}");
+        }
     }
 
     #[test]

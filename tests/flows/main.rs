@@ -29,6 +29,8 @@ mod issuers;
 #[cfg(test)]
 mod kinds;
 #[cfg(test)]
+mod label_studio;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod paths;

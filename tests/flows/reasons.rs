@@ -94,6 +94,14 @@ fn table() -> Vec<Line> {
             false,
         ),
         (Denial::UserDisabled, 403, "user_disabled", None, false),
+        (Denial::AdminOnly, 403, "admin_only", None, false),
+        (
+            Denial::AccountRefused("deactivated"),
+            403,
+            "account_refused",
+            None,
+            false,
+        ),
         (Denial::Misconfigured, 500, "misconfigured", None, false),
         (
             Denial::OriginUnreachable,
@@ -143,6 +151,8 @@ fn table() -> Vec<Line> {
         Fault::SealedWithUnknownSecret,
         Fault::Limit,
         Fault::Body,
+        Fault::Fetch,
+        Fault::Application("does nothing"),
     ] {
         table.push((
             Denial::Fault(fault),
@@ -243,6 +253,8 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::Refused(_) => 28,
         Denial::Hidden => 29,
         Denial::Withheld => 30,
+        Denial::AdminOnly => 31,
+        Denial::AccountRefused(_) => 32,
     }
 }
 
@@ -255,7 +267,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 31);
+    assert_eq!(found.len(), 33);
 }
 
 #[test]

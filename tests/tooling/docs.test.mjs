@@ -35,10 +35,10 @@ test("no document has a placeholder left, or speaks of another place than the pr
 });
 
 test("the README's table has every setting of the code, and no other", () => {
-  const raw = read("src/config/raw.rs");
+  const raw = ["src/config/raw.rs", ...files("src/profile/*.rs")].map(read).join("\n");
   const fields = (name) => {
     const body = raw.match(new RegExp(`pub struct ${name} \\{([^}]*)\\}`))?.[1] ?? assert.fail(`no struct ${name}`);
-    return [...body.matchAll(/pub\(super\) (\w+): Field<(.*)>,/g)].map(([, field, type]) => ({ field, table: type.match(/^Raw(?!Unauthenticated)\w+$/)?.[0] }));
+    return [...body.matchAll(/^ +(?:pub\(super\) )?(\w+): Field<(.*)>,/gm)].map(([, field, type]) => ({ field, table: type.match(/^Raw(?!Unauthenticated)\w+$/)?.[0] }));
   };
   const settings = fields("RawEdgeward").map(({ field }) => field);
   for (const { field, table } of fields("RawSite")) {
@@ -73,8 +73,10 @@ test("the README's example names every setting of a site but those that only pla
     const [first, second] = name.split(".");
     return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
   });
-  // Issuers are named in the tenants of a site that has tenants.
-  assert.deepEqual(missing, ["upstream_plaintext", "tenants"]);
+  // Issuers are named in the tenants of a site that has tenants. A profile stands in an example of its own, in its own document.
+  assert.deepEqual(missing.filter((name) => !/^label_studio(\.|$)/.test(name)), ["upstream_plaintext", "tenants"]);
+  const profile = parseToml(read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)[1]).vars.EDGEWARD_SITE_STUDIO.label_studio;
+  assert.deepEqual(missing.filter((name) => /^label_studio\./.test(name) && !(name.split(".")[1] in profile)), ["label_studio.organization"]);
 });
 
 test("every endpoint and every code that a client can be told is documented", () => {

@@ -269,6 +269,26 @@ impl Once for Unclaimed {
     fn release<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async { Ok(()) })
     }
+
+    fn replace<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        value: &'a str,
+        _: Seconds,
+        _: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(async move { Ok(value.to_owned()) })
+    }
+
+    fn changed<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// No command signs or seals: that is the Worker's.

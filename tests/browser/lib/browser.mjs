@@ -9,8 +9,8 @@ import { at } from "../../../scripts/lib/project.mjs";
 
 const TEST_OUTPUT = at("test-output");
 
-/** Starts Chromium; every name under `.test` leads to this machine. */
-export async function launchBrowser() {
+/** Starts Chromium; every name under `.test` leads to this machine. `trusted`: the hash of a public key. */
+export async function launchBrowser({ trusted } = {}) {
   const { executablePath, env } = await findChromium();
   return chromium.launch({
     executablePath,
@@ -24,6 +24,7 @@ export async function launchBrowser() {
       "--disable-component-update",
       "--disable-sync",
       "--ignore-certificate-errors",
+      ...(trusted ? [`--ignore-certificate-errors-spki-list=${trusted}`] : []),
       "--host-resolver-rules=MAP *.test 127.0.0.1",
     ],
   });

@@ -2,6 +2,7 @@
 // (what a CDN and a TLS proxy are in production), and a forward proxy by which the applications
 // find those names.
 
+import { createHash, createPublicKey } from "node:crypto";
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
@@ -50,6 +51,8 @@ export async function startNetwork(names) {
   await Promise.all([front, proxy].map((server) => new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))));
   const { port } = front.address();
   return {
+    /** By this a browser trusts the certificate: what comes over an untrusted one it does not keep. */
+    publicKeyHash: createHash("sha256").update(createPublicKey(cert).export({ type: "spki", format: "der" })).digest("base64"),
     /** The origin of a name as the browser knows it. */
     origin: (name) => `https://${name}:${port}`,
     /** The name with its port, as in a `Host` header. */

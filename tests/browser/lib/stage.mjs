@@ -12,9 +12,11 @@ const APPLICATIONS = { express: startExpress, flask: startFlask };
 
 /**
  * - `siteNames`, `applicationNames`: the host names under which sites and applications are reached
- * - `sites`: function of the network, gives the sites as `startWorld` wants them
+ * - `sites`: function of the network, gives the sites as `startWorld` wants them; without an `upstream` of their own
+ *   they are in front of the demo origin
+ * - anything else goes to `startWorld`
  */
-export async function startStage({ siteNames, applicationNames, sites, withBrowser = true }) {
+export async function startStage({ siteNames, applicationNames, sites, withBrowser = true, ...options }) {
   const stops = [];
   const stop = async () => {
     const failures = [];
@@ -27,11 +29,11 @@ export async function startStage({ siteNames, applicationNames, sites, withBrows
     const demo = await startDemoOrigin();
     stops.push(() => demo.stop());
     const settings = sites(network);
-    for (const site of Object.values(settings)) site.upstream = `http://127.0.0.1:${demo.port}`;
-    const world = await startWorld({ sites: settings });
+    for (const site of Object.values(settings)) site.upstream ??= `http://127.0.0.1:${demo.port}`;
+    const world = await startWorld({ sites: settings, ...options });
     stops.push(() => world.stop());
     for (const name of siteNames) network.route(name, world.entryPort);
-    const browser = withBrowser ? await launchBrowser() : undefined;
+    const browser = withBrowser ? await launchBrowser({ trusted: network.publicKeyHash }) : undefined;
     stops.push(async () => browser?.close());
 
     return {

@@ -37,27 +37,6 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
     }
 }
 
-/// Servers of others, by URL.
-struct MemoryFetch(Rc<Shared>);
-
-impl Fetch for MemoryFetch {
-    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
-        let fate = self.0.call(Verb::Fetch, request.url);
-        later(move || {
-            let answers = self.0.answers.borrow();
-            let found = answers.get(request.url).cloned();
-            match (fate, found) {
-                (Fate::Good, Some((status, body))) if body.len() <= request.limit => Ok(Incoming {
-                    status,
-                    headers: Vec::new(),
-                    body,
-                }),
-                _ => Err(Fault::Fetch),
-            }
-        })
-    }
-}
-
 struct MemoryLater(Rc<Shared>);
 
 impl Later for MemoryLater {
@@ -179,12 +158,13 @@ impl Kv for MemoryKv {
 
 struct MemoryOnce(Rc<Shared>);
 
-impl Once for MemoryOnce {
-    fn claim<'a>(
+impl MemoryOnce {
+    fn take<'a>(
         &'a self,
         key: &'a str,
+        replaced: Option<&'a str>,
         value: &'a str,
-        hold: Seconds,
+        end: Timestamp,
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         let fate = self.0.call(Verb::Claim, key);
@@ -193,13 +173,27 @@ impl Once for MemoryOnce {
             Fate::Reads(text) => Ok(text.to_owned()),
             Fate::Good => {
                 let mut claims = self.0.claims.borrow_mut();
-                if let Some((held, _)) = claims.get(key).filter(|(_, end)| now < *end) {
+                if let Some((held, _)) = claims.get(key).filter(|(_, end)| now < *end)
+                    && replaced != Some(held.as_str())
+                {
                     return Ok(held.clone());
                 }
-                claims.insert(key.to_owned(), (value.to_owned(), now + hold));
+                claims.insert(key.to_owned(), (value.to_owned(), end));
                 Ok(value.to_owned())
             }
         })
+    }
+}
+
+impl Once for MemoryOnce {
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        self.take(key, None, value, now + hold, now)
     }
 
     fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
@@ -210,6 +204,71 @@ impl Once for MemoryOnce {
             }
             self.0.claims.borrow_mut().remove(key);
             Ok(())
+        })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        value: &'a str,
+        hold: Seconds,
+        now: Timestamp,
+    ) -> Pending<'a, Result<String, Fault>> {
+        self.take(key, Some(held), value, now + hold, now)
+    }
+
+    fn changed<'a>(
+        &'a self,
+        key: &'a str,
+        held: &'a str,
+        _: Seconds,
+    ) -> Pending<'a, Result<Option<String>, Fault>> {
+        let fate = self.0.call(Verb::Changed, key);
+        Box::pin(async move {
+            if !matches!(fate, Fate::Good) {
+                return Err(Fault::Once);
+            }
+            // Whoever else is under way gets a turn at each of these.
+            for _ in 0..1000 {
+                let now = self.0.now.get();
+                let claim = self.0.claims.borrow().get(key).cloned();
+                match claim.filter(|(_, end)| now < *end) {
+                    Some((value, _)) if value == held => later(|| ()).await,
+                    claim => return Ok(claim.map(|(value, _)| value)),
+                }
+            }
+            Ok(Some(held.to_owned()))
+        })
+    }
+}
+
+/// Other servers, as a test plays them.
+struct MemoryFetch(Rc<Shared>);
+
+impl Fetch for MemoryFetch {
+    fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
+        let played = self.0.servers.borrow().is_some();
+        let key = if played {
+            format!("{} {}", request.method, request.url)
+        } else {
+            request.url.to_owned()
+        };
+        let fate = self.0.call(Verb::Fetch, &key);
+        later(move || {
+            let answer = if let Some(answer) = &*self.0.servers.borrow() {
+                answer(&request)
+            } else {
+                let found = self.0.answers.borrow().get(request.url).cloned();
+                found.map(|(status, body)| Incoming {
+                    status,
+                    headers: Vec::new(),
+                    body,
+                })
+            };
+            answer
+                .filter(|answer| matches!(fate, Fate::Good) && answer.body.len() <= request.limit)
+                .ok_or(Fault::Fetch)
         })
     }
 }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use edgeward::port::Pending;
+use edgeward::port::{Incoming, Outgoing, Pending};
 use edgeward::time::{Seconds, Timestamp};
 
 /// Which verb of which port.
@@ -25,12 +25,13 @@ pub enum Verb {
     Open,
     Allow,
     Body,
+    Changed,
     Verify,
     Fetch,
 }
 
 impl Verb {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -43,6 +44,7 @@ impl Verb {
         Self::Open,
         Self::Allow,
         Self::Body,
+        Self::Changed,
         Self::Verify,
         Self::Fetch,
     ];
@@ -88,6 +90,9 @@ pub enum Lag {
 
 pub const KV_LAG: Seconds = Seconds(60);
 
+/// What answers our own requests; `None` is no answer.
+pub type Server = Box<dyn Fn(&Outgoing<'_>) -> Option<Incoming>>;
+
 #[derive(Default)]
 pub struct Shared {
     pub now: Cell<Timestamp>,
@@ -96,6 +101,7 @@ pub struct Shared {
     pub claims: RefCell<BTreeMap<String, (String, Timestamp)>>,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
+    pub servers: RefCell<Option<Server>>,
     /// What other servers answer, by URL.
     pub answers: RefCell<BTreeMap<String, (u16, Vec<u8>)>>,
     /// What is to be done after an answer.

@@ -1,0 +1,240 @@
+//! Who a user is at Label Studio, and what a request of theirs carries: from the credential's own
+//! memory, from the isolate's, from the store, or from Label Studio itself, in this order.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::calls::{Calls, Created, Whose};
+use super::{LabelStudio, Mode, REUSED, mint, pat};
+use crate::cache::OriginCredential;
+use crate::config::Site;
+use crate::denial::Denial;
+use crate::origin::mutate::HeaderChanges;
+use crate::port::Fault;
+use crate::principal::Principal;
+use crate::store::origin_accounts::{OriginAccount, OriginAccounts};
+use crate::time::{Seconds, Timestamp};
+use crate::user::User;
+use crate::world::World;
+
+/// An account is not looked at more often than this, however often the origin turns it down.
+const LOOKED_AT: Seconds = Seconds(5);
+/// How long a refusal is remembered.
+const REFUSED: Seconds = Seconds(10);
+
+/// An account at an origin, as an isolate knows it.
+pub struct Account {
+    /// Its number there.
+    pub id: u64,
+    /// What an answer names when the origin did not take the identity.
+    pub whom: Rc<str>,
+    /// What the store has of it.
+    pub record: OriginAccount,
+    /// When it was last looked at.
+    pub looked_at: Timestamp,
+    /// The origin did not take it since then.
+    pub doubted: Cell<bool>,
+    /// The access token that the origin issued last, and from when on another one is asked for.
+    pub access: RefCell<Option<(Rc<str>, Timestamp)>>,
+}
+
+impl Account {
+    pub(super) fn new(site: &Site, user: &User, record: OriginAccount, now: Timestamp) -> Self {
+        Self {
+            id: record.id,
+            whom: format!("{}\t{}", site.name, user.id).into(),
+            record,
+            looked_at: now,
+            doubted: Cell::new(false),
+            access: RefCell::default(),
+        }
+    }
+}
+
+/// What the isolate knows of an account.
+#[derive(Clone)]
+pub enum Known {
+    /// It is there.
+    Account(Rc<Account>),
+    /// It may not be used; until when that is not asked again.
+    Refused(Trouble, Timestamp),
+}
+
+/// Why an account may not be used.
+#[derive(Clone, Copy)]
+pub enum Trouble {
+    /// The origin has shut it out.
+    Account(&'static str),
+    /// The origin does not do its part.
+    Fault(Fault),
+}
+
+impl From<Trouble> for Denial {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Account(reason) => Self::AccountRefused(reason),
+            Trouble::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
+/// The account of `principal` and the header for its requests.
+pub(super) async fn credential(
+    settings: &LabelStudio,
+    world: &World,
+    site: &Site,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<(Rc<Account>, Rc<HeaderChanges>), Denial> {
+    let user = principal.user();
+    if let Some(known) = &principal.verified().memo.borrow().origin
+        && now < known.fresh_until
+        && Rc::ptr_eq(&known.user, user)
+        && !known.account.doubted.get()
+    {
+        return Ok((Rc::clone(&known.account), Rc::clone(&known.headers)));
+    }
+    // Where a credential is made next, the record is written with it: the store takes one write per
+    // key and second.
+    let keep = matches!(settings.mode, Mode::Mint { .. });
+    let account = known_or_made(settings, world, site, user, keep, now).await?;
+    let (account, token, fresh_until): (_, Rc<str>, _) = match &settings.mode {
+        Mode::Mint { key, .. } => {
+            let token = mint(key, account.id, &*world.platform.entropy, now);
+            (account, token.into(), now + REUSED)
+        }
+        Mode::Pat { .. } => {
+            Box::pin(pat::access(settings, world, site, user, account, now)).await?
+        }
+    };
+    let mut headers = HeaderChanges::with_capacity(token.len() + 32);
+    headers.set("authorization", &format!("Bearer {token}"));
+    let headers = Rc::new(headers);
+    principal.verified().memo.borrow_mut().origin = Some(OriginCredential {
+        user: Rc::clone(user),
+        fresh_until,
+        account: Rc::clone(&account),
+        headers: Rc::clone(&headers),
+    });
+    Ok((account, headers))
+}
+
+/// The account of `user`: as it is known, looked at again when there is doubt, or made. `keep`: a
+/// new record is written to the store.
+pub(super) async fn known_or_made(
+    settings: &LabelStudio,
+    world: &World,
+    site: &Site,
+    user: &Rc<User>,
+    keep: bool,
+    now: Timestamp,
+) -> Result<Rc<Account>, Denial> {
+    let known = world.cache.account(&site.name, user.id.as_str());
+    let mut doubted = None;
+    match known {
+        Some(Known::Refused(trouble, until)) if now < until => return Err(trouble.into()),
+        Some(Known::Account(account)) if account.record.email == user.email => {
+            if !account.doubted.get() || now < account.looked_at + LOOKED_AT {
+                return Ok(account);
+            }
+            doubted = Some(account.record.clone());
+        }
+        _ => {}
+    }
+    let found = Box::pin(look(settings, world, site, user, doubted, keep, now)).await;
+    let known = match &found {
+        Ok(account) => Known::Account(Rc::clone(account)),
+        Err(Denial::AccountRefused(reason)) => {
+            Known::Refused(Trouble::Account(reason), now + REFUSED)
+        }
+        // Another request may try at once.
+        Err(_) => return found,
+    };
+    world.cache.put_account(&site.name, user.id.as_str(), known);
+    found
+}
+
+async fn look(
+    settings: &LabelStudio,
+    world: &World,
+    site: &Site,
+    user: &Rc<User>,
+    doubted: Option<OriginAccount>,
+    keep: bool,
+    now: Timestamp,
+) -> Result<Rc<Account>, Denial> {
+    let store = OriginAccounts(&*world.platform.kv);
+    let calls = Calls::new(settings, world, site, now);
+    let record = match doubted {
+        Some(record) => inspect(&calls, record).await?,
+        None => store
+            .find(&site.name, &user.id)
+            .await?
+            .filter(|record| record.email == user.email),
+    };
+    let record = if let Some(record) = record {
+        record
+    } else {
+        let record = OriginAccount {
+            email: user.email.clone(),
+            id: find_or_create(&calls, user).await?,
+            credential: None,
+        };
+        // What could not be written is found again by its address.
+        if keep {
+            let _ = store.put(&site.name, &user.id, &record).await;
+        }
+        record
+    };
+    Ok(Rc::new(Account::new(site, user, record, now)))
+}
+
+/// Of two requests at once one makes the user, and the other is told that there is one already.
+async fn find_or_create(calls: &Calls<'_>, user: &User) -> Result<u64, Denial> {
+    let otherwise = match calls.create(user).await? {
+        Created::Made(id) => return Ok(id),
+        Created::EmailRefused => Denial::AccountRefused(
+            "the origin takes the address for no new user, and no member has it",
+        ),
+        Created::Failed => Denial::Fault(Fault::Application("failed to make a user")),
+    };
+    let found = calls.find_by_email(&user.email).await?.ok_or(otherwise)?;
+    if found.active_organization.is_none() {
+        calls.join(found.id).await?;
+    }
+    admitted(calls, found.id).await?;
+    Ok(found.id)
+}
+
+/// Looks at an account that the origin did not take. `None` when it is not there any more, or is
+/// somebody else's.
+async fn inspect(
+    calls: &Calls<'_>,
+    record: OriginAccount,
+) -> Result<Option<OriginAccount>, Denial> {
+    let Some(found) = calls.user(record.id).await? else {
+        return Ok(None);
+    };
+    if found.is_removed() {
+        return Err(Denial::AccountRefused("removed from the organization"));
+    }
+    if found.email.to_lowercase() != record.email.as_str() {
+        return Ok(None);
+    }
+    // Every page of a user without one is an error of the server's.
+    if found.active_organization.is_none() {
+        calls.join(found.id).await?;
+    }
+    admitted(calls, found.id).await?;
+    Ok(Some(record))
+}
+
+/// Whether the origin lets a user in at all; it says so to the user only.
+async fn admitted(calls: &Calls<'_>, id: u64) -> Result<(), Denial> {
+    match calls.minted(id) {
+        Some(token) if calls.whoami(&token).await? == Whose::Nobodys => {
+            Err(Denial::AccountRefused("deactivated at the origin"))
+        }
+        _ => Ok(()),
+    }
+}

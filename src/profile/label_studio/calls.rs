@@ -1,0 +1,400 @@
+//! What is asked of Label Studio's own API, one function for each request. All of them go to the
+//! site's upstream, without following redirects, and end within seconds.
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{LabelStudio, Mode, mint, pat};
+use crate::config::Site;
+use crate::denial::Denial;
+use crate::port::{Fault, Incoming, Outgoing};
+use crate::query;
+use crate::time::Timestamp;
+use crate::user::{Email, User};
+use crate::world::World;
+
+/// Longer than Label Studio takes for its slowest of these, a password.
+const TIMEOUT_MS: u32 = 10_000;
+const LIMIT: usize = 64 * 1024;
+/// The list of users comes in one piece.
+const LIST_LIMIT: usize = 16 * 1024 * 1024;
+/// What Label Studio shows instead of the names of a member that was removed.
+const REMOVED: &str = "Deleted";
+
+/// The calls of one request.
+pub(super) struct Calls<'a> {
+    settings: &'a LabelStudio,
+    world: &'a World,
+    site: &'a Site,
+    now: Timestamp,
+}
+
+/// What came of making a user.
+pub(super) enum Created {
+    /// The number of the new user.
+    Made(u64),
+    /// The address is taken, or is none for Label Studio.
+    EmailRefused,
+    /// It failed, as it does when two make the same user at the same moment.
+    Failed,
+}
+
+/// Whose an access token is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Whose {
+    /// Somebody's.
+    Somebodys,
+    /// The origin does not take it.
+    Nobodys,
+}
+
+/// A user as Label Studio shows one.
+#[derive(Debug, Deserialize)]
+pub(super) struct Found {
+    pub id: u64,
+    pub email: String,
+    pub active_organization: Option<u64>,
+}
+
+impl Found {
+    pub fn is_removed(&self) -> bool {
+        self.email == REMOVED
+    }
+}
+
+/// How a call says who makes it.
+enum By<'a> {
+    Nobody,
+    Bearer(&'a str),
+    Session(&'a str),
+}
+
+impl<'a> Calls<'a> {
+    pub fn new(
+        settings: &'a LabelStudio,
+        world: &'a World,
+        site: &'a Site,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            settings,
+            world,
+            site,
+            now,
+        }
+    }
+
+    /// A minted token for user `id`, where tokens are minted.
+    pub fn minted(&self, id: u64) -> Option<String> {
+        match &self.settings.mode {
+            Mode::Mint { key, .. } => Some(mint(key, id, &*self.world.platform.entropy, self.now)),
+            Mode::Pat { .. } => None,
+        }
+    }
+
+    pub async fn create(&self, user: &User) -> Result<Created, Denial> {
+        let body = json!({
+            "email": user.email.as_str(),
+            "username": user.username.as_str(),
+            "first_name": user.first_name.as_str(),
+            "last_name": user.last_name.as_str(),
+            "active_organization": self.settings.organization,
+        });
+        let answer = self.as_admin("POST", "/api/users/", Some(&body)).await?;
+        match answer.status {
+            201 => Ok(Created::Made(read::<Found>(&answer)?.id)),
+            400 => {
+                let body: Value = read(&answer)?;
+                if body.pointer("/validation_errors/email").is_some() {
+                    Ok(Created::EmailRefused)
+                } else {
+                    Err(failed("did not take the name of a new user"))
+                }
+            }
+            500 => Ok(Created::Failed),
+            _ => Err(failed("did not make a user")),
+        }
+    }
+
+    /// The member with this address; the one that spells it as we do, if several do.
+    pub async fn find_by_email(&self, email: &Email) -> Result<Option<Found>, Denial> {
+        let answer = self.as_admin("GET", "/api/users/", None).await?;
+        if answer.status != 200 {
+            return Err(failed("did not list its users"));
+        }
+        let mut found: Vec<Found> = read(&answer)?;
+        found.retain(|user| user.email.to_lowercase() == email.as_str());
+        if found.len() > 1 {
+            found.retain(|user| user.email == email.as_str());
+        }
+        Ok(found.pop())
+    }
+
+    pub async fn user(&self, id: u64) -> Result<Option<Found>, Denial> {
+        let answer = self
+            .as_admin("GET", &format!("/api/users/{id}/"), None)
+            .await?;
+        match answer.status {
+            200 => read(&answer).map(Some),
+            404 => Ok(None),
+            _ => Err(failed("did not show a user")),
+        }
+    }
+
+    /// Makes the organization the user's active one.
+    pub async fn join(&self, id: u64) -> Result<(), Denial> {
+        let body = json!({ "active_organization": self.settings.organization });
+        let answer = self
+            .as_admin("PATCH", &format!("/api/users/{id}/"), Some(&body))
+            .await?;
+        expect(&answer, 200, "did not give a user an organization")
+    }
+
+    pub async fn whoami(&self, token: &str) -> Result<Whose, Denial> {
+        let answer = self
+            .call(
+                "GET",
+                "/api/current-user/whoami",
+                &By::Bearer(token),
+                None,
+                LIMIT,
+            )
+            .await?;
+        match answer.status {
+            200 => Ok(Whose::Somebodys),
+            401 => Ok(Whose::Nobodys),
+            _ => Err(failed("did not say whose an access token is")),
+        }
+    }
+
+    /// Django's administration lets a superuser set anybody's password.
+    pub async fn put_password(&self, id: u64, password: &str) -> Result<(), Denial> {
+        let form = form(&[
+            ("password1", password),
+            ("password2", password),
+            ("usable_password", "true"),
+        ]);
+        let path = format!("/admin/users/user/{id}/password/");
+        let admin = self.admin().await?;
+        let body = (FORM, form);
+        let answer = self
+            .call("POST", &path, &By::Bearer(&admin), Some(&body), LIST_LIMIT)
+            .await?;
+        expect(
+            &answer,
+            302,
+            "did not set a password: the admin's personal access token must be a superuser's",
+        )
+    }
+
+    /// Signs in with a password; gives the session. `None` when Label Studio does not let the user
+    /// in.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Result<Option<String>, Denial> {
+        // The two need only agree; it keeps nothing of its own to compare with.
+        let proof = crate::user::random_text(&*self.world.platform.entropy)
+            .replace(['-', '_'], "x")
+            .repeat(2);
+        let proof = proof.get(..32).unwrap_or_default();
+        let form = form(&[
+            ("csrfmiddlewaretoken", proof),
+            ("email", email),
+            ("password", password),
+        ]);
+        let cookie = format!("csrftoken={proof}");
+        let body = (FORM, form);
+        let answer = self
+            .call(
+                "POST",
+                "/user/login/",
+                &By::Session(&cookie),
+                Some(&body),
+                LIST_LIMIT,
+            )
+            .await?;
+        if answer.status != 302 {
+            return Ok(None);
+        }
+        let session = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie")
+            .filter_map(|(_, value)| value.split(';').next())
+            .find(|pair| pair.starts_with("sessionid="));
+        Ok(session.map(str::to_owned))
+    }
+
+    /// Makes a personal access token; `None` when there is one already.
+    pub async fn make_pat(&self, session: &str) -> Result<Option<String>, Denial> {
+        let body = (JSON, "{}".to_owned());
+        let answer = self
+            .call(
+                "POST",
+                "/api/token/",
+                &By::Session(session),
+                Some(&body),
+                LIMIT,
+            )
+            .await?;
+        match answer.status {
+            201 => text_of(&answer, "token").map(Some),
+            409 => Ok(None),
+            _ => Err(failed("did not make a personal access token")),
+        }
+    }
+
+    /// Revokes every personal access token of the session's user.
+    pub async fn revoke_pats(&self, session: &str) -> Result<(), Denial> {
+        #[derive(Deserialize)]
+        struct Listed {
+            token: String,
+        }
+        let by = By::Session(session);
+        let answer = self.call("GET", "/api/token/", &by, None, LIMIT).await?;
+        expect(&answer, 200, "did not list personal access tokens")?;
+        for Listed { token } in read::<Vec<Listed>>(&answer)? {
+            let body = (JSON, json!({ "refresh": token }).to_string());
+            let answer = self
+                .call("POST", "/api/token/blacklist/", &by, Some(&body), LIMIT)
+                .await?;
+            // Somebody else may have been faster.
+            if !matches!(answer.status, 204 | 404) {
+                return Err(failed("did not revoke a personal access token"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A fresh access token for a personal one; `None` when that is revoked.
+    pub async fn refresh(&self, pat: &str) -> Result<Option<String>, Denial> {
+        let body = (JSON, json!({ "refresh": pat }).to_string());
+        let answer = self
+            .call(
+                "POST",
+                "/api/token/refresh/",
+                &By::Nobody,
+                Some(&body),
+                LIMIT,
+            )
+            .await?;
+        match answer.status {
+            200 => text_of(&answer, "access").map(Some),
+            401 => Ok(None),
+            _ => Err(failed("did not refresh an access token")),
+        }
+    }
+
+    async fn as_admin(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Incoming, Denial> {
+        let admin = self.admin().await?;
+        let body = body.map(|body| (JSON, body.to_string()));
+        let answer = self
+            .call(method, path, &By::Bearer(&admin), body.as_ref(), LIST_LIMIT)
+            .await?;
+        match answer.status {
+            401 => Err(failed(
+                "does not know its admin: wrong secret, or clocks that differ",
+            )),
+            _ => Ok(answer),
+        }
+    }
+
+    async fn admin(&self) -> Result<Rc<str>, Denial> {
+        match &self.settings.mode {
+            Mode::Mint { key, admin } => {
+                Ok(mint(key, *admin, &*self.world.platform.entropy, self.now).into())
+            }
+            Mode::Pat { admin } => {
+                if let Some(token) = self.world.cache.admin_access(&self.site.name, self.now) {
+                    return Ok(token);
+                }
+                let token = self.refresh(admin).await?;
+                let token: Rc<str> = token
+                    .ok_or(failed("does not take the admin's personal access token"))?
+                    .into();
+                let until = pat::good_until(&token, self.now);
+                self.world
+                    .cache
+                    .put_admin_access(&self.site.name, &token, until);
+                Ok(token)
+            }
+        }
+    }
+
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        by: &By<'_>,
+        body: Option<&(&'static str, String)>,
+        limit: usize,
+    ) -> Result<Incoming, Denial> {
+        let bearer;
+        let mut headers = vec![("accept", "application/json"), ("user-agent", "edgeward")];
+        match by {
+            By::Nobody => {}
+            By::Bearer(token) => {
+                bearer = format!("Bearer {token}");
+                headers.push(("authorization", &bearer));
+            }
+            By::Session(cookie) => headers.push(("cookie", cookie)),
+        }
+        if let Some((kind, _)) = body {
+            headers.push(("content-type", kind));
+        }
+        // What lets us in to the origin lets our own calls in.
+        if let Some((header, value)) = &self.site.upstream_credential {
+            headers.push((header, &value.0));
+        }
+        let request = Outgoing {
+            method,
+            url: &format!("{}{path}", self.site.upstream),
+            headers: &headers,
+            body: body.map(|(_, text)| text.as_str()),
+            limit,
+            timeout: TIMEOUT_MS,
+        };
+        Ok(self.world.platform.fetch.fetch(request).await?)
+    }
+}
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn form(fields: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{name}={}", query::encode(value)))
+        .collect();
+    pairs.join("&")
+}
+
+fn failed(what: &'static str) -> Denial {
+    Denial::Fault(Fault::Application(what))
+}
+
+fn expect(answer: &Incoming, status: u16, otherwise: &'static str) -> Result<(), Denial> {
+    if answer.status == status {
+        Ok(())
+    } else {
+        Err(failed(otherwise))
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: &Incoming) -> Result<T, Denial> {
+    serde_json::from_slice(&answer.body).map_err(|_| failed("gave an answer that is not readable"))
+}
+
+fn text_of(answer: &Incoming, name: &str) -> Result<String, Denial> {
+    let body: Value = read(answer)?;
+    body.get(name)
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+        .ok_or(failed("gave an answer that is not readable"))
+}

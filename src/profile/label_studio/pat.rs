@@ -1,0 +1,240 @@
+//! Mode `pat`: a personal access token for each user, made once, kept encrypted, replaced when it
+//! was revoked; and the access tokens that Label Studio issues for it.
+//!
+//! Who makes the token is settled by a claim that everybody sees at once, because a second token
+//! cannot be made without revoking the first. The claim then holds the encrypted token for longer
+//! than the store can be behind.
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::LabelStudio;
+use super::account::{Account, Known, Trouble};
+use super::calls::Calls;
+use crate::config::Site;
+use crate::denial::Denial;
+use crate::port::Fault;
+use crate::store::origin_accounts::{OriginAccount, OriginAccounts, SealedCredential};
+use crate::time::{Seconds, Timestamp};
+use crate::token::alg::{hex, sha256};
+use crate::user::{User, UserId, random_text};
+use crate::world::World;
+
+/// Longer than making a token takes, with every call at its longest.
+const MAKING: Seconds = Seconds(90);
+/// Longer than the store can be behind.
+const MADE: Seconds = Seconds(180);
+/// How long a request waits for another one that makes the token.
+const PATIENCE: Seconds = Seconds(20);
+/// Another access token is asked for so long before the one at hand ends.
+const BEFORE_END: Seconds = Seconds(60);
+/// The lifetime of an access token, unless it says another.
+const USUAL: Seconds = Seconds(300);
+/// After making a token did not help, it is not tried again for so long.
+const TROUBLE: Seconds = Seconds(30);
+
+const MADE_MARK: &str = "made:";
+
+/// The access token for `user`, and until when it can be sent. A personal access token that is not
+/// taken is replaced once; when the new one is not taken either, that is a fault.
+pub(super) async fn access(
+    settings: &LabelStudio,
+    world: &World,
+    site: &Site,
+    user: &Rc<User>,
+    account: Rc<Account>,
+    now: Timestamp,
+) -> Result<(Rc<Account>, Rc<str>, Timestamp), Denial> {
+    let known = account.access.borrow().clone();
+    if let Some((token, until)) = known.filter(|(_, until)| now < *until) {
+        return Ok((account, token, until));
+    }
+    let calls = Calls::new(settings, world, site, now);
+    if let Some(credential) = &account.record.credential
+        && let Some(pat) = open(world, site, user, credential).await?
+        && let Some(token) = calls.refresh(&pat).await?
+    {
+        return Ok(remember(account, &token, now));
+    }
+    let replaced = replace(&calls, world, site, user, &account.record, now).await;
+    let token = match &replaced {
+        Ok((_, pat)) => calls.refresh(pat).await?,
+        Err(_) => None,
+    };
+    let trouble = match (replaced, token) {
+        (Ok((record, _)), Some(token)) => {
+            let account = Rc::new(Account::new(site, user, record, now));
+            let known = Known::Account(Rc::clone(&account));
+            world.cache.put_account(&site.name, user.id.as_str(), known);
+            return Ok(remember(account, &token, now));
+        }
+        (Ok(_), None) => Trouble::Fault(Fault::Application(
+            "did not take a personal access token that was just made",
+        )),
+        (Err(Denial::AccountRefused(reason)), _) => Trouble::Account(reason),
+        (Err(Denial::Fault(fault)), _) => Trouble::Fault(fault),
+        (Err(other), _) => return Err(other),
+    };
+    let known = Known::Refused(trouble, now + TROUBLE);
+    world.cache.put_account(&site.name, user.id.as_str(), known);
+    Err(trouble.into())
+}
+
+fn remember(
+    account: Rc<Account>,
+    token: &str,
+    now: Timestamp,
+) -> (Rc<Account>, Rc<str>, Timestamp) {
+    let token: Rc<str> = token.into();
+    let until = good_until(&token, now);
+    account.access.replace(Some((Rc::clone(&token), until)));
+    (account, token, until)
+}
+
+/// Until when an access token that came at `now` is sent. Its times are by the origin's clock, so
+/// only the span between them counts.
+pub(super) fn good_until(token: &str, now: Timestamp) -> Timestamp {
+    let claims = token
+        .split('.')
+        .nth(1)
+        .and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+    let claims: Option<Value> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
+    let time = |name: &str| claims.as_ref()?.get(name)?.as_u64();
+    let lifetime = time("exp")
+        .zip(time("iat"))
+        .and_then(|(exp, iat)| u32::try_from(exp.checked_sub(iat)?).ok())
+        .unwrap_or(USUAL.0);
+    let share = BEFORE_END.0.min(lifetime / 2);
+    now + Seconds(lifetime - share)
+}
+
+/// The personal access token that takes the place of the one in `old`: made here, or by whoever is
+/// making it at this moment.
+async fn replace(
+    calls: &Calls<'_>,
+    world: &World,
+    site: &Site,
+    user: &Rc<User>,
+    old: &OriginAccount,
+    now: Timestamp,
+) -> Result<(OriginAccount, String), Denial> {
+    let once = &*world.platform.once;
+    let whose = format!("{}\n{}\n{}", site.name, user.id, old.id);
+    let key = format!("origin_account:{}", hex(&sha256(whose.as_bytes())));
+    let stale = mark(old)?;
+    let mine = format!("making:{}", random_text(&*world.platform.entropy));
+    let mut held = once.replace(&key, &stale, &mine, MAKING, now).await?;
+    if held != mine && !held.starts_with(MADE_MARK) {
+        let later = once.changed(&key, &held, PATIENCE).await?;
+        held = later
+            .filter(|later| later.starts_with(MADE_MARK))
+            .ok_or(Fault::Application(
+                "took too long over a personal access token",
+            ))?;
+    }
+    if let Some(text) = held.strip_prefix(MADE_MARK) {
+        let record: OriginAccount = serde_json::from_str(text).map_err(|_| Fault::Record)?;
+        let credential = record.credential.as_ref().ok_or(Fault::Record)?;
+        let pat = open(world, site, user, credential).await?;
+        return Ok((record, pat.ok_or(Fault::SealedWithUnknownSecret)?));
+    }
+    let made = make(calls, world, site, user, old).await;
+    match &made {
+        Ok((record, _)) => {
+            once.replace(&key, &mine, &mark(record)?, MADE, now).await?;
+        }
+        // Whoever asks next may try at once.
+        Err(_) => once.release(&key).await?,
+    }
+    made
+}
+
+fn mark(record: &OriginAccount) -> Result<String, Fault> {
+    let text = serde_json::to_string(record).map_err(|_| Fault::Record)?;
+    Ok(format!("{MADE_MARK}{text}"))
+}
+
+/// Makes a personal access token as the user, who needs a session for that, and so a password. It
+/// is a random one that is kept nowhere.
+async fn make(
+    calls: &Calls<'_>,
+    world: &World,
+    site: &Site,
+    user: &Rc<User>,
+    old: &OriginAccount,
+) -> Result<(OriginAccount, String), Denial> {
+    let password = random_text(&*world.platform.entropy) + &random_text(&*world.platform.entropy);
+    let email = calls
+        .user(old.id)
+        .await?
+        .filter(|found| !found.is_removed())
+        .ok_or(Denial::AccountRefused("removed at the origin"))?
+        .email;
+    calls.put_password(old.id, &password).await?;
+    let session = calls
+        .sign_in(&email, &password)
+        .await?
+        .ok_or(Denial::AccountRefused("deactivated at the origin"))?;
+    let pat = if let Some(pat) = calls.make_pat(&session).await? {
+        pat
+    } else {
+        // One that the user made in the account page, or one of ours that got lost. Label
+        // Studio never shows it again, and allows no second one.
+        calls.revoke_pats(&session).await?;
+        let again = calls.make_pat(&session).await?;
+        again.ok_or(Fault::Application(
+            "keeps a personal access token that was revoked",
+        ))?
+    };
+    let record = OriginAccount {
+        credential: Some(seal(world, site, user, &pat).await?),
+        ..old.clone()
+    };
+    // What could not be written is made again when it is missed.
+    let _ = OriginAccounts(&*world.platform.kv)
+        .put(&site.name, &user.id, &record)
+        .await;
+    Ok((record, pat))
+}
+
+/// A key for one account alone: a record that is put in the place of another does not open.
+fn purpose(site: &Site, user: &UserId) -> String {
+    format!("edgeward origin credential\n{}\n{user}", site.name)
+}
+
+async fn seal(
+    world: &World,
+    site: &Site,
+    user: &User,
+    pat: &str,
+) -> Result<SealedCredential, Fault> {
+    let ring = &world.config.keys.key;
+    let secret = ring.newest();
+    let key = ring
+        .encryption_key(secret, &purpose(site, &user.id))
+        .ok_or(Fault::SealedWithUnknownSecret)?;
+    let sealed = world.platform.crypto.seal(&key, pat.as_bytes()).await?;
+    Ok(SealedCredential {
+        secret,
+        sealed: URL_SAFE_NO_PAD.encode(sealed),
+    })
+}
+
+/// `None` when it was sealed with a secret that is retired, or does not open: another one is made.
+async fn open(
+    world: &World,
+    site: &Site,
+    user: &User,
+    credential: &SealedCredential,
+) -> Result<Option<String>, Fault> {
+    let ring = &world.config.keys.key;
+    let key = ring.encryption_key(credential.secret, &purpose(site, &user.id));
+    let (Some(key), Ok(sealed)) = (key, URL_SAFE_NO_PAD.decode(&credential.sealed)) else {
+        return Ok(None);
+    };
+    let pat = world.platform.crypto.open(&key, &sealed).await.ok();
+    Ok(pat.and_then(|pat| String::from_utf8(pat).ok()))
+}

@@ -1,0 +1,74 @@
+//! Who a user is at the origin of a site with a profile.
+
+use serde::{Deserialize, Serialize};
+
+use super::{decode, encode, hashed_key};
+use crate::port::{Fault, Kv};
+use crate::user::{Email, UserId};
+
+const ACCOUNT: &str = "origin_account:";
+
+/// An account at an origin.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct OriginAccount {
+    /// The address it was found by. When the user gets another one, it is another account.
+    pub email: Email,
+    /// Its number there.
+    pub id: u64,
+    /// Its credential there, for an origin whose profile keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<SealedCredential>,
+}
+
+/// A credential, encrypted with AES-256-GCM under a key for this account alone.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SealedCredential {
+    /// The number of the key secret.
+    pub secret: u32,
+    /// Nonce and ciphertext, base64url.
+    pub sealed: String,
+}
+
+/// The family of accounts at origins.
+pub struct OriginAccounts<'a>(pub &'a dyn Kv);
+
+impl OriginAccounts<'_> {
+    /// The account of `user` at the origin of `site`.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn find(&self, site: &str, user: &UserId) -> Result<Option<OriginAccount>, Fault> {
+        match self.0.read(&key(site, user)).await? {
+            Some(text) => decode(&text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes an account.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn put(
+        &self,
+        site: &str,
+        user: &UserId,
+        account: &OriginAccount,
+    ) -> Result<(), Fault> {
+        self.0
+            .write(&key(site, user), &encode(account)?, None)
+            .await
+    }
+
+    /// Forgets an account.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn remove(&self, site: &str, user: &UserId) -> Result<(), Fault> {
+        self.0.delete(&key(site, user)).await
+    }
+}
+
+/// Neither a site's name nor an id holds a line break.
+fn key(site: &str, user: &UserId) -> String {
+    hashed_key(ACCOUNT, &format!("{site}\n{user}"))
+}
