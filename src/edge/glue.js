@@ -122,7 +122,8 @@ function withCookies(response, cookies) {
  * policy names ancestors, browsers pass over X-Frame-Options (§6.4.2); so one that refuses stands as it is.
  */
 function changed(response, changes) {
-  const answer = response.status === 101 ? undefined : rebuilt(response);
+  const { status } = response;
+  const answer = status === 101 ? undefined : rebuilt(response, status);
   if (answer === undefined) return response;
   const { headers } = answer;
   for (let at = 0; at < changes.length; at++) {
