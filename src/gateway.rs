@@ -194,6 +194,15 @@ async fn site_request(
     match acting.map(crate::principal::Principal::source) {
         Some(Source::Session | Source::SsoCookie) => same_origin::check(parts, site)?,
         Some(Source::Query) if !parts.is_navigation() => same_origin::check_named(parts, site)?,
+        // The CDN writes these because of a cookie of its own, so they go along like one.
+        Some(Source::Header)
+            if site
+                .token_headers
+                .iter()
+                .any(|header| header.name.starts_with("cf-access-")) =>
+        {
+            same_origin::check(parts, site)?;
+        }
         Some(Source::Query | Source::Bearer | Source::Header | Source::ApiKey) | None => {}
     }
     let grant = access::decide(rule, asked, principal)

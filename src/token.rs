@@ -210,7 +210,8 @@ impl Examined {
     fn is_dead(&self) -> bool {
         match self {
             Self::Over => true,
-            Self::Bad(error) => !matches!(error, TokenError::Fault(_)),
+            // In a tenant of its own it still counts.
+            Self::Bad(error) => !matches!(error, TokenError::Fault(_) | TokenError::OtherTenant),
             Self::Absent | Self::Good(_) => false,
         }
     }

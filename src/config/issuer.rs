@@ -50,6 +50,8 @@ pub struct Issuer {
     pub email_verified: bool,
     /// The domain of the addresses of those who have none: `sub` at this domain.
     pub subject_domain: Option<String>,
+    /// The domains of the addresses that it may name; any, when it is not said.
+    pub email_domains: Option<Vec<String>>,
     /// Whether a token for an unknown address makes a user.
     pub create_users: bool,
     /// The roles that it may grant.
@@ -194,6 +196,8 @@ table! {
         pub(super) unverified_email_reason: Field<String>,
         /// The domain of the addresses of those who have none.
         pub(super) subject_domain: Field<String>,
+        /// The domains of the addresses that it may name.
+        pub(super) email_domains: Field<Vec<String>>,
         /// Whether a token for an unknown address makes a user.
         pub(super) create_users: Field<bool>,
         /// The roles that it may grant.
@@ -395,6 +399,12 @@ impl Issuer {
                 .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
             "is no domain",
         );
+        let domain =
+            |text: &str| Email::parse(&format!("a@{text}")).map(|email| email.domain().to_owned());
+        let email_domains = raw
+            .email_domains
+            .is_given()
+            .then(|| each(reader, "email_domains", raw.email_domains, domain));
         Some(Rc::new(Self {
             name: name.to_owned(),
             issuer: issuer?,
@@ -409,6 +419,7 @@ impl Issuer {
             defaults,
             email_verified: reason.is_none(),
             subject_domain,
+            email_domains,
             create_users: reader.or("create_users", raw.create_users, false),
             grant_roles,
             grant_staff,

@@ -9,6 +9,7 @@ use super::Site;
 use super::issuer::Issuer;
 use super::raw::{Reader, table};
 use super::site::canonical_host;
+use crate::origin::reserved;
 use crate::request::Parts;
 use crate::user::Tenant;
 
@@ -21,6 +22,15 @@ pub struct Tenants {
     pub groups: Vec<Group>,
     /// The issuers of all of them.
     pub issuers: Vec<Rc<Issuer>>,
+}
+
+impl Tenants {
+    /// Whether `name` is another spelling of the header that names the tenant: an origin that folds
+    /// names would take it for that one.
+    #[must_use]
+    pub fn is_misspelt(&self, name: &str) -> bool {
+        matches!(&self.by, By::Header(own) if own != name && reserved::fold(own) == reserved::fold(name))
+    }
 }
 
 /// What tells tenants apart.

@@ -14,18 +14,18 @@ const NOT_KEPT = ["set-cookie", "vary", "cache-control", "expires", "pragma", "a
 
 /** As `forward`, for such a file, which is kept for so many `seconds`. */
 export function forwardFile(request, plan, standing, seconds) {
-  return forward(request, plan, standing, (url, ask) => fromCache(request, url, seconds, ask));
+  return forward(request, plan, standing, (url, ask, way) => fromCache(request, url, seconds, ask, way));
 }
 
 /**
  * The answer to a GET or HEAD for such a file: from the cache, or by `ask` from the origin. A part of a file, or an
  * answer that is not the file, goes through without being kept.
  */
-async function fromCache(request, url, seconds, ask) {
+async function fromCache(request, url, seconds, ask, way) {
   if (request.headers.has("range")) return ask();
   const gzip = acceptsGzip(request.headers.get("accept-encoding"));
   const key = keyOf(request, url, gzip);
-  const file = (await kept(key)) ?? (await filled(url, key, seconds, gzip));
+  const file = (await kept(key)) ?? (await filled(url, key, seconds, gzip, way));
   if (file === undefined) return ask();
   if (isCurrent(request.headers, file.headers)) return unchanged(file);
   // The body is encoded already, if at all.
@@ -57,9 +57,14 @@ function keyOf(request, url, gzip) {
   return `${origin}/api/sso/assets/${gzip ? "gzip" : "identity"}${pathname}${search}`;
 }
 
-/** The file from the origin, put into the cache; undefined when it is not to be kept. */
-async function filled(url, key, seconds, gzip) {
-  const answer = await fetch(url, { headers: { accept: "*/*", "accept-encoding": "identity", "user-agent": "edgeward" }, redirect: "manual" });
+/**
+ * The file from the origin, put into the cache; undefined when it is not to be kept. `way`: the headers that the origin
+ * always gets, which for a file are nobody's, and where to connect.
+ */
+async function filled(url, key, seconds, gzip, { standing, cf }) {
+  const asked = new Headers({ accept: "*/*", "accept-encoding": "identity", "user-agent": "edgeward" });
+  for (let at = 0; at < standing.length; at += 2) asked.set(standing[at], standing[at + 1]);
+  const answer = await fetch(url, { headers: asked, redirect: "manual", cf });
   if (answer.status !== 200 || Number(answer.headers.get("content-length")) > LONGEST) {
     await answer.body?.cancel();
     return undefined;

@@ -71,7 +71,7 @@ export function forward(request, plan, standing, through) {
   const identified = lines[1] !== "";
   const override = lines[2];
   const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", override));
-  let response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask));
+  let response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, override) }));
   if (changes !== undefined) response = response.then((answer) => changed(answer, changes));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {

@@ -13,7 +13,12 @@ pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
     for (name, value) in parts.headers() {
         if is_set_always(name) {
             // Written over.
-        } else if site.reserved.contains(name) {
+        } else if site.reserved.contains(name)
+            || site
+                .tenants
+                .as_ref()
+                .is_some_and(|tenants| tenants.is_misspelt(name))
+        {
             changes.remove(name);
         } else if name == "cookie" {
             strip_cookies(changes, site, value);

@@ -316,7 +316,11 @@ async fn already_signed_in(
         .and_then(|next| ReturnTo::parse_local(&next, visit.parts))
         .filter(|next| {
             let path = next.local().split('?').next().unwrap_or_default();
-            !matches!(place("GET", path), Place::SignIn | Place::SignOut)
+            // Nor to the administration, which sends who is none there back to the sign-in form.
+            !matches!(
+                place("GET", path),
+                Place::SignIn | Place::SignOut | Place::AdminOnly
+            )
         });
     let next = next.map_or_else(|| "/".to_owned(), |next| next.as_str().to_owned());
     Ok(Verdict::Reply(Reply::from(Answer::see_other(next))))

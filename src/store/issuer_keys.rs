@@ -42,16 +42,17 @@ impl Published {
     }
 }
 
-/// The family of issuers' documents, by the URL that is configured.
+/// The family of issuers' documents, by the URL that is configured and the issuer that they were
+/// checked for: two may have one URL.
 pub struct IssuerKeys<'a>(pub &'a dyn Kv);
 
 impl IssuerKeys<'_> {
-    /// What was fetched for `url`.
+    /// What was fetched from `url` for `issuer`.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn find(&self, url: &str) -> Result<Option<Published>, Fault> {
-        match self.0.read(&hashed_key(KEYS, url)).await? {
+    pub async fn find(&self, url: &str, issuer: &str) -> Result<Option<Published>, Fault> {
+        match self.0.read(&key(url, issuer)).await? {
             Some(text) => decode(&text).map(Some),
             None => Ok(None),
         }
@@ -61,10 +62,21 @@ impl IssuerKeys<'_> {
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn put(&self, url: &str, published: &Published, stale: Seconds) -> Result<(), Fault> {
+    pub async fn put(
+        &self,
+        url: &str,
+        issuer: &str,
+        published: &Published,
+        stale: Seconds,
+    ) -> Result<(), Fault> {
         let expires = published.fetched_at + Seconds(stale.0.max(MIN_TTL.0) + MIN_TTL.0);
         self.0
-            .write(&hashed_key(KEYS, url), &encode(published)?, Some(expires))
+            .write(&key(url, issuer), &encode(published)?, Some(expires))
             .await
     }
+}
+
+fn key(url: &str, issuer: &str) -> String {
+    // No URL has a line break in it.
+    hashed_key(KEYS, &format!("{url}\n{issuer}"))
 }

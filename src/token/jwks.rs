@@ -197,7 +197,7 @@ async fn refresh(world: &World, issuer: &Issuer, remote: &Remote, now: Timestamp
     memory.change(issuer, |state| state.under_way = Some(now));
     // What the store cannot tell, the issuer can.
     let stored = IssuerKeys(&*world.platform.kv)
-        .find(&remote.url)
+        .find(&remote.url, &issuer.issuer)
         .await
         .unwrap_or_default();
     let stored = stored.and_then(|published| known(world, remote, &published));
@@ -241,7 +241,7 @@ async fn settle(
     });
     // Only a help for other isolates.
     let _ = IssuerKeys(&*world.platform.kv)
-        .put(&remote.url, &published, remote.stale)
+        .put(&remote.url, &issuer.issuer, &published, remote.stale)
         .await;
     true
 }

@@ -81,12 +81,13 @@ for (const kind of ["express", "flask"]) {
       await screenshot(page, `${kind}-frame-refusal`);
 
       const foreign = await embeddedBy(FOREIGN);
-      await receivedByOrigin(foreign.frame);
       await foreign.context.clearCookies({ name: "__Host-edgeward" });
       const blocked = foreign.context.waitForEvent("console", (message) => /frame-ancestors/.test(message.text()));
       await foreign.page.locator("iframe").evaluate((element, address) => (element.src = address), refused);
       await blocked;
-      assert.equal(await foreign.frame.getByText("token_missing").count(), 0);
+      for (const text of ["token_missing", "Headers, in the order of the wire"]) {
+        assert.equal(await foreign.frame.getByText(text).count(), 0, text);
+      }
     });
   });
 }

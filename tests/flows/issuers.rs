@@ -1,5 +1,7 @@
 //! Tokens of other issuers: which are taken, and what they may say.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::config::Config;
 use edgeward::token::algorithm::{Algorithm, KeyType};
 use serde_json::{Value, json};
@@ -507,6 +509,81 @@ fn who_has_no_address_is_known_by_subject_at_a_domain_of_the_issuer() {
         json!("ä"),
     ] {
         assert_eq!(me(bad.clone()).status(), 401, "{bad}");
+    }
+}
+
+#[test]
+fn an_issuer_speaks_for_addresses_of_its_own_domains_alone() {
+    let stage = Stage::new(
+        &json!({"email_domains": ["Partner.example", "b.c"]}),
+        &json!({}),
+    );
+    let isolate = stage.isolate();
+    for (email, forwarded) in [
+        ("ada@partner.example", true),
+        ("ada@PARTNER.example", true),
+        ("ceo@example.com", false),
+        ("ceo@x.partner.example", false),
+        ("ceo@partner.example.com", false),
+    ] {
+        let token = stage.token(&json!({"email": email}));
+        assert_eq!(
+            isolate.send(&by_bearer(&token)).is_forwarded(),
+            forwarded,
+            "{email}"
+        );
+    }
+}
+
+#[test]
+fn sec_27_the_second_signature_that_ecdsa_has_for_a_link_opens_nothing() {
+    let private = Private::new(Algorithm::Es256.key_type(), "k");
+    let key =
+        json!({"jwks_url": null, "public_key": private.jwk(&json!({})), "algorithms": ["ES256"]});
+    let stage = Stage::new(&key, &json!({}));
+    let token = private.token(Algorithm::Es256, &json!({}), &claims(&json!({})));
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let (r, s) = p256::ecdsa::Signature::from_slice(&bytes)
+        .unwrap()
+        .split_scalars();
+    let other = p256::ecdsa::Signature::from_scalars(*r, -*s).unwrap();
+    let twin = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(other.to_bytes()));
+    assert_ne!(token, twin);
+    let isolate = stage.isolate();
+    assert!(
+        isolate.send(&by_bearer(&twin)).is_forwarded(),
+        "it is as good a signature"
+    );
+    assert_eq!(
+        isolate.send(&open(&format!("/x?token={token}"))).status(),
+        303
+    );
+    let again = isolate.send(&open(&format!("/x?token={twin}")));
+    assert_eq!(reason(&again), "the link has been used");
+}
+
+#[test]
+fn sec_45_a_header_that_the_cdn_writes_by_a_cookie_does_not_let_a_page_elsewhere_act() {
+    let stage = Stage::new(
+        &json!({}),
+        &json!({"sources": ["header"], "token_headers": [{"name": "cf-access-jwt-assertion"}, {"name": "x-jwt"}]}),
+    );
+    let isolate = stage.isolate();
+    let token = stage.token(&json!({}));
+    for (header, site, forwarded) in [
+        ("cf-access-jwt-assertion", "same-origin", true),
+        ("cf-access-jwt-assertion", "cross-site", false),
+        ("x-jwt", "cross-site", true),
+    ] {
+        let request = req("POST", "/x")
+            .header(header, &token)
+            .header("sec-fetch-site", site);
+        assert_eq!(
+            isolate.send(&request).is_forwarded(),
+            forwarded,
+            "{header} {site}"
+        );
     }
 }
 

@@ -504,6 +504,7 @@ fn a_person_whom_the_origin_led_to_its_sign_in_form_goes_back_with_an_account_th
         ("?next=//evil.example/", "/"),
         ("?next=/user/login/", "/"),
         ("?next=/logout", "/"),
+        ("?next=/admin/", "/"),
     ] {
         let seen = isolate.send(&open(&format!("/user/login/{next}")).cookie(&session));
         assert_eq!(
@@ -512,6 +513,19 @@ fn a_person_whom_the_origin_led_to_its_sign_in_form_goes_back_with_an_account_th
             "{next}"
         );
     }
+}
+
+#[test]
+fn sec_74_whoever_signs_in_as_the_account_of_the_configured_token_does_not_end_that_token() {
+    let (edge, studio) = edge("pat");
+    let isolate = edge.isolate();
+    let token = studio.member(ADMIN).pat;
+    let admin = signed_in(&edge, &isolate, "admin@example.com");
+    let seen = isolate.send(&get("/").cookie(&admin));
+    assert_eq!(seen.status(), 403);
+    assert!(token.is_some() && studio.member(ADMIN).pat == token);
+    let ada = signed_in(&edge, &isolate, "ada@example.com");
+    assert!(isolate.send(&get("/").cookie(&ada)).is_forwarded());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::crypto::Private;
 use crate::harness::issuer::{by_bearer, claims, reason, table};
 use crate::harness::request::{Req, get, open};
-use crate::harness::{Edge, Isolate, SSO, bindings};
+use crate::harness::{Edge, Isolate, OWN, SSO, bindings};
 
 const OTHER: &str = "the credential is of another tenant";
 
@@ -97,6 +97,19 @@ fn kept_apart(two: &Two, into: impl Fn(Req, &str) -> Req) {
     }
 }
 
+/// An issuer that serves both says for which of them a token is.
+fn one_issuer_for_both(two: &Two, into: impl Fn(Req, &str) -> Req) {
+    let token = two.token(0, &json!({"tenant_id": "one"}));
+    for (name, forwarded) in [("one", true), ("two", false)] {
+        let seen = two.isolate.send(&into(by_bearer(&token), name));
+        assert_eq!(seen.is_forwarded(), forwarded, "{name}: {}", reason(&seen));
+    }
+    // A name that is none of this site's says nothing.
+    let token = two.token(0, &json!({"tenant_id": "org_17"}));
+    let seen = two.isolate.send(&into(by_bearer(&token), "two"));
+    assert!(seen.is_forwarded(), "{}", reason(&seen));
+}
+
 /// A session of one in the other.
 fn sessions_kept_apart(two: &Two, into: impl Fn(Req, &str) -> Req) {
     let token = two.token(0, &json!({"tenant_id": "one"}));
@@ -111,6 +124,66 @@ fn sessions_kept_apart(two: &Two, into: impl Fn(Req, &str) -> Req) {
         let seen = isolate.send(&into(get("/x").cookie(&session), "two"));
         assert_eq!(reason(&seen), OTHER);
     }
+}
+
+#[test]
+fn a_token_that_names_a_tenant_is_nothing_in_another_of_the_same_issuer() {
+    let by_host = two(
+        &json!({"by": "host", "groups": {
+            "one": {"issuers": ["one"], "hosts": ["one.site.example"]},
+            "two": {"issuers": ["one", "two"], "hosts": ["two.site.example"]},
+        }}),
+        &json!({}),
+    );
+    one_issuer_for_both(&by_host, |request, name| {
+        request.at(&format!("{name}.site.example"))
+    });
+    let groups = json!({"one": {"issuers": ["one"]}, "two": {"issuers": ["one", "two"]}});
+    let by_header = two(
+        &json!({"by": "header", "header": "X-Tenant-ID", "groups": groups}),
+        &json!({}),
+    );
+    one_issuer_for_both(&by_header, |request, name| {
+        request.at("one.site.example").header("x-tenant-id", name)
+    });
+}
+
+#[test]
+fn sec_28_no_other_spelling_of_the_tenant_s_header_reaches_the_origin() {
+    let two = two(
+        &json!({"by": "header", "header": "X-Tenant-ID", "groups": groups()}),
+        &json!({}),
+    );
+    let request = by_bearer(&two.token(0, &json!({"tenant_id": "one"})))
+        .at("one.site.example")
+        .header("x-tenant-id", "one")
+        .header("x_tenant_id", "two")
+        .header("x-tenant_id", "two");
+    let origin = two.isolate.send(&request).origin();
+    assert_eq!(origin.header("x-tenant-id"), Some("one"));
+    assert_eq!(origin.header("x_tenant_id"), None);
+    assert_eq!(origin.header("x-tenant_id"), None);
+}
+
+#[test]
+fn a_request_that_names_no_tenant_ends_no_session_of_one() {
+    let two = two(
+        &json!({"by": "header", "header": "X-Tenant-ID", "groups": groups()}),
+        &json!({}),
+    );
+    let within = |request: Req| request.at("one.site.example").header("x-tenant-id", "one");
+    let token = two.token(0, &json!({"tenant_id": "one"}));
+    let arrived = within(open("/").cookie(&format!("{SSO}={token}")));
+    let session = two.isolate.send(&arrived).session().unwrap();
+    let stray = two
+        .isolate
+        .send(&open("/").at("one.site.example").cookie(&session));
+    assert!(!stray.is_forwarded() && !stray.clears(OWN));
+    assert!(
+        two.isolate
+            .send(&within(get("/x").cookie(&session)))
+            .is_forwarded()
+    );
 }
 
 #[test]

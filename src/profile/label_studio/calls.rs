@@ -95,6 +95,11 @@ impl<'a> Calls<'a> {
         }
     }
 
+    /// Whether the configured personal access token is that of user `id`.
+    pub fn is_own(&self, id: u64) -> bool {
+        matches!(&self.settings.mode, Mode::Pat { admin } if pat::user_of(admin) == Some(id))
+    }
+
     pub async fn create(&self, user: &User) -> Result<Created, Denial> {
         let body = json!({
             "email": user.email.as_str(),

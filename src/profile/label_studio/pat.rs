@@ -166,6 +166,12 @@ async fn make(
     user: &Rc<User>,
     old: &OriginAccount,
 ) -> Result<(OriginAccount, String), Denial> {
+    // That account's token is the one that the edge itself lives by: making another would revoke it.
+    if calls.is_own(old.id) {
+        return Err(Denial::AccountRefused(
+            "is the account of the configured personal access token",
+        ));
+    }
     let password = random_text(&*world.platform.entropy) + &random_text(&*world.platform.entropy);
     let email = calls
         .user(old.id)
@@ -198,6 +204,14 @@ async fn make(
         .put(&site.name, &user.id, &record)
         .await;
     Ok((record, pat))
+}
+
+/// Whose personal access token `token` is, as it says itself.
+pub(super) fn user_of(token: &str) -> Option<u64> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
+    let id = claims.get("user_id")?;
+    id.as_u64().or_else(|| id.as_str()?.parse().ok())
 }
 
 /// A key for one account alone: a record that is put in the place of another does not open.

@@ -62,7 +62,8 @@ fn api(reads: bool, method: &str, name: &str, third: Option<&str>, fourth: Optio
     let name = stem(name);
     let is = |other: &str| name.eq_ignore_ascii_case(other);
     // Whoever has the link of an invitation becomes a member.
-    if is("invite") {
+    // So does whoever reads the organization itself: its `token` is that of the link.
+    if is("invite") || (is("organizations") && third.is_some() && fourth.is_none()) {
         return Place::AdminOnly;
     }
     if reads {
@@ -129,6 +130,9 @@ mod tests {
             ("PATCH", "/api/users/99999999999999999999999/"),
             ("PATCH", "/api/session-policy/"),
             ("PATCH", "/api/organizations/1"),
+            ("GET", "/api/organizations/1"),
+            ("GET", "/api/organizations/1/"),
+            ("HEAD", "/api/organizations/1.json"),
             ("POST", "/api/organizations/"),
             ("DELETE", "/api/organizations/1/memberships/3/"),
             ("GET", "/admin/"),
