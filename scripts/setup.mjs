@@ -127,7 +127,7 @@ async function addTarget() {
   await runStep("setup", `Rust target ${TARGET}`, ["rustup", "target", "add", TARGET]);
 }
 
-// tools from crates.io -----------------------------------------------------------------------------------------
+// tools that cargo installs -----------------------------------------------------------------------------------
 
 function bindgenIsReady() {
   return existsSync(wasmBindgen) && stamp().bindgen === wasmBindgenVersion();

@@ -2,9 +2,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
 import path from "node:path";
 import { withLock } from "./lock.mjs";
+import { freePort } from "./processes.mjs";
 import { at, toolEnv } from "./project.mjs";
 import { runStep, StepFailed } from "./step.mjs";
 
@@ -116,14 +116,4 @@ async function isUp(url) {
   } catch {
     return false;
   }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }

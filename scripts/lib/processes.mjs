@@ -1,5 +1,6 @@
 // Long-lived children, each in a process group of its own, that end with us whatever happens to us.
 import { spawn } from "node:child_process";
+import net from "node:net";
 import { StepFailed } from "./step.mjs";
 
 const GRACE_MS = 5_000;
@@ -60,4 +61,15 @@ function signalGroup(group, signal) {
   } catch (error) {
     return error.code === "EPERM";
   }
+}
+
+/** A port of this machine that nobody listens on. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
 }

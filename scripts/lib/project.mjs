@@ -16,7 +16,7 @@ export const pinnedNode = at("node_modules/.bin/node");
 /** The npm package with Node for this machine; the one for Apple's processors is named differently. */
 export const nodePackage = `node-${process.platform === "darwin" && process.arch === "arm64" ? "bin-" : ""}${process.platform}-${process.arch}`;
 
-/** Tools from crates.io, installed for this project only. */
+/** Tools that cargo installs, for this project only. */
 export const toolsDir = at(".tools");
 
 /** The wasm-bindgen command line tool of the version in Cargo.lock. */

@@ -31,6 +31,15 @@ before(async () => {
     vars[`EDGEWARD_ISSUER_${alg.toUpperCase()}`] = issuerTable({ algorithms: [alg], ...source });
     sites[alg.toUpperCase()] = { issuers: [alg.toLowerCase()], sources: ["session", "sso_cookie", "query", "bearer", "header"], token_headers: [{ name: "x-token", prefix: "JWT " }] };
   }
+  for (const alg of ["ES256", "ES384", "ES512"]) {
+    // The issuer's own point, with another parity of y: it lies on no curve.
+    const { alg: _, ...jwk } = keys[alg].jwk;
+    const y = Buffer.from(jwk.y, "base64url");
+    y[y.length - 1] ^= 1;
+    issuer.documents.set(`/${alg}-off`, JSON.stringify({ keys: [{ ...jwk, y: y.toString("base64url") }] }));
+    vars[`EDGEWARD_ISSUER_OFF${alg}`] = issuerTable({ algorithms: [alg], jwks_url: `${issuer.url}/${alg}-off`, loopback_origin: issuer.url });
+    sites[`OFF${alg}`] = { issuers: [`off${alg.toLowerCase()}`] };
+  }
   world = await startWorld({ sites, vars });
 });
 after(async () => {
@@ -122,7 +131,11 @@ test("SEC-16: zeros, DER and points off the curve sign nothing", async () => {
     const der = Buffer.concat([Buffer.from(content.length > 127 ? [0x30, 0x81, content.length] : [0x30, content.length]), content]);
     const forged = { zeros: Buffer.alloc(2 * size), "r zero": Buffer.concat([Buffer.alloc(size), raw.subarray(size)]), "s zero": Buffer.concat([raw.subarray(0, size), Buffer.alloc(size)]), DER: der, short: raw.subarray(1), long: Buffer.concat([raw, Buffer.alloc(1)]), all: Buffer.alloc(2 * size, 255) };
     for (const [what, bytes] of Object.entries(forged)) {
-      assert.equal((await site.client("/", { bearer: `${header}.${claims}.${bytes.toString("base64url")}` })).status, 401, `${alg} ${what}`);
+      for (const [where, name] of [[site, what], [world.site(`OFF${alg}`), `${what}, off the curve`]]) {
+        assert.equal((await where.client("/", { bearer: `${header}.${claims}.${bytes.toString("base64url")}` })).status, 401, `${alg} ${name}`);
+      }
     }
+    assert.equal((await site.client("/", { bearer: token })).status, 200, alg);
+    assert.equal((await world.site(`OFF${alg}`).client("/", { bearer: token })).status, 401, `${alg} off the curve`);
   }
 });

@@ -181,16 +181,19 @@ test("2,400 mutated tokens are judged as jose judges them, and every difference 
     const batch = await Promise.all(Array.from({ length: 40 }, () => mutated(random)));
     const answers = await Promise.all(
       batch.map(async ([what, token]) => {
-        const [ours, theirs] = await Promise.all([
-          site.client("/", { headers: { Authorization: `Bearer ${token}` } }),
+        const judged = () =>
           // White space around it is the header's (RFC 9110 §11.4), and never reaches a verifier.
           jwtVerify(token.trim(), set, JOSE).then(
             () => true,
             () => false,
-          ),
-        ]);
-        assert.ok([200, 401].includes(ours.status), `${what}: ${ours}`);
-        return { what, token, ours: ours.status === 200, theirs };
+          );
+        // Where the verdict changes with the second, either one is right.
+        const earlier = await judged();
+        const answer = await site.client("/", { headers: { Authorization: `Bearer ${token}` } });
+        const later = await judged();
+        assert.ok([200, 401].includes(answer.status), `${what}: ${answer}`);
+        const ours = answer.status === 200;
+        return { what, token, ours, theirs: earlier === later ? later : ours };
       }),
     );
     for (const { what, token, ours, theirs } of answers) {

@@ -139,6 +139,18 @@ test("every example of rules, and the complete one, has no error", async () => {
   }
 });
 
+test("a site in front of Label Studio has no error, in either mode, as its document writes it", async () => {
+  const program = await buildAdmin();
+  const [mint, pat] = [...readFileSync(at("docs/label-studio.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => parseToml(text).vars.EDGEWARD_SITE_STUDIO);
+  assert.deepEqual([mint.label_studio.mode, pat.label_studio.mode], ["mint", "pat"]);
+  for (const { label_studio } of [mint, pat]) {
+    const input = JSON.stringify({ x: { vars: { EDGEWARD_SITE_STUDIO: { ...mint, label_studio } } } });
+    const { errors, assumed } = JSON.parse(execFileSync(program, ["check-config"], { input, encoding: "utf8" })).x;
+    assert.deepEqual(errors, [], label_studio.mode);
+    assert.ok(assumed.includes(label_studio.secret), label_studio.mode);
+  }
+});
+
 test("what docs/rules.md says that its first example does, it does", () => {
   const [first] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => text);
   const [cases] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```json\n([\s\S]*?)```/g)].map(([, text]) => text);

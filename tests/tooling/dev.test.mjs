@@ -10,6 +10,7 @@ import path from "node:path";
 import { after, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { configForPorts, newSecrets } from "../../scripts/lib/dev.mjs";
+import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../scripts/lib/project.mjs";
 
 const DEADLINE_MS = 120_000;
@@ -72,16 +73,6 @@ async function assertAllGone(pids) {
 }
 
 const freePorts = async () => ({ port: await freePort(), originPort: await freePort() });
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** What a browser sends for a link; `fetch` would call itself a script. */
 async function navigate(url, headers = {}) {

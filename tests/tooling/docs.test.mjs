@@ -48,6 +48,7 @@ test("the README's table has every setting of the code, and no other", () => {
     if (!table || !["session", "sso_token"].includes(field)) settings.push(field);
   }
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+  assert.deepEqual(rows.filter((name, index) => rows.indexOf(name) < index), [], "two rows of one name");
   const named = rows.filter((name) => /^[a-z]/.test(name) && name !== "any other name");
   assert.deepEqual(named.toSorted(), settings.toSorted());
 

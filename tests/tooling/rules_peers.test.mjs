@@ -2,36 +2,20 @@
 // and the core by the admin tool, about the same cases, and must say the same.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import path from "node:path";
 import { before, test } from "node:test";
 import { core } from "../../scripts/lib/check-config.mjs";
-import { withLock } from "../../scripts/lib/lock.mjs";
 import { at } from "../../scripts/lib/project.mjs";
-import { runStep } from "../../scripts/lib/step.mjs";
+import { installPeers } from "../peers/lib/peers.mjs";
 
-const VENV = at(".tools/rules-venv");
-const REQUIREMENTS = at("tests/tooling/requirements.txt");
 /** Every answer comes from a site of so many rules at most. */
 const RULES = 500;
 
-before(async () => {
-  const stamp = path.join(VENV, ".edgeward-installed");
-  const wanted = createHash("sha256").update(readFileSync(REQUIREMENTS)).digest("hex");
-  const isReady = () => existsSync(stamp) && readFileSync(stamp, "utf8") === wanted;
-  await withLock(at(".tools/rules-venv.lock"), async () => {
-    if (isReady()) return;
-    rmSync(VENV, { recursive: true, force: true });
-    await runStep("tooling", "virtual environment for usso and more-sso-auth", ["python3", "-m", "venv", VENV]);
-    await runStep("tooling", "pip install", [path.join(VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", REQUIREMENTS]);
-    writeFileSync(stamp, wanted);
-  });
-});
+let python;
+before(async () => (python = await installPeers()));
 
 /** What the real packages say of each case. */
 function theirs(cases) {
-  const { stdout, stderr, status } = spawnSync(path.join(VENV, "bin/python"), [at("tests/tooling/lib/peers.py")], { input: JSON.stringify(cases), encoding: "utf8" });
+  const { stdout, stderr, status } = spawnSync(python, [at("tests/tooling/lib/peers.py")], { input: JSON.stringify(cases), encoding: "utf8" });
   assert.equal(status, 0, stderr);
   return JSON.parse(stdout);
 }

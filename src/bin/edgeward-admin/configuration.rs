@@ -164,6 +164,14 @@ fn bindings(given: Given) -> (Bindings, Vec<String>) {
             referred(value, false, &mut wanted);
         }
     }
+    // A personal access token has three parts, with dots between.
+    let in_parts: BTreeSet<String> = given
+        .vars
+        .values()
+        .filter_map(|table| table.get("label_studio"))
+        .filter(|table| table.get("mode").and_then(Value::as_str) == Some("pat"))
+        .filter_map(|table| table.get("secret")?.as_str().map(str::to_owned))
+        .collect();
     let text = |value: Value| match value {
         Value::String(text) => text,
         other => other.to_string(),
@@ -176,12 +184,15 @@ fn bindings(given: Given) -> (Bindings, Vec<String>) {
     bindings.extend(given.secrets);
     wanted.retain(|name| !bindings.contains_key(name));
     for name in &wanted {
-        bindings.insert(
-            name.clone(),
-            // Long enough for every algorithm.
-            URL_SAFE_NO_PAD
-                .encode([sha256(name.as_bytes()), sha256(&sha256(name.as_bytes()))].concat()),
-        );
+        // Long enough for every algorithm.
+        let random = URL_SAFE_NO_PAD
+            .encode([sha256(name.as_bytes()), sha256(&sha256(name.as_bytes()))].concat());
+        let text = if in_parts.contains(name) {
+            format!("{random}.{random}.{random}")
+        } else {
+            random
+        };
+        bindings.insert(name.clone(), text);
     }
     (bindings, wanted.into_iter().collect())
 }

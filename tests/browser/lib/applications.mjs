@@ -4,9 +4,9 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import net from "node:net";
 import path from "node:path";
 import { withLock } from "../../../scripts/lib/lock.mjs";
+import { freePort } from "../../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../../scripts/lib/project.mjs";
 import { runStep } from "../../../scripts/lib/step.mjs";
 
@@ -99,16 +99,6 @@ async function answers(port) {
   } catch {
     return false;
   }
-}
-
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 export const npm = () => (process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath] : ["npm"]);

@@ -5,22 +5,28 @@ import { readFileSync, rmSync } from "node:fs";
 import http from "node:http";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { freePort } from "../../../scripts/lib/processes.mjs";
 import { at, pinnedNode } from "../../../scripts/lib/project.mjs";
 import { runStep } from "../../../scripts/lib/step.mjs";
-import { freePort, installOnce, npm, outsideNpm } from "../../browser/lib/applications.mjs";
+import { installOnce, npm, outsideNpm } from "../../browser/lib/applications.mjs";
 
 const PEERS = at("tests/peers");
 const VENV = at(".tools/peers-venv");
 
-/** Starts the Python peers; `call(name, arguments)` answers what they say. */
-export async function startPython() {
+/** A Python with the packages whose tokens and permissions are compared with ours; answers its path. */
+export async function installPeers() {
   const requirements = path.join(PEERS, "requirements.txt");
   await installOnce("peers-python", VENV, [requirements], async () => {
     rmSync(VENV, { recursive: true, force: true });
     await runStep("peers", "virtual environment (Python 3.10 or newer)", ["python3", "-m", "venv", VENV]);
     await runStep("peers", "pip install for tests/peers", [path.join(VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements]);
   });
-  const child = spawn(path.join(VENV, "bin/python"), ["-W", "ignore", path.join(PEERS, "peers.py")], { env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" }, stdio: ["pipe", "pipe", "inherit"] });
+  return path.join(VENV, "bin/python");
+}
+
+/** Starts the Python peers; `call(name, arguments)` answers what they say. */
+export async function startPython() {
+  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "peers.py")], { env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" }, stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     async call(call, request = {}) {
