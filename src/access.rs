@@ -203,6 +203,12 @@ impl Rule {
 }
 
 impl Rules {
+    /// Whether any of them lets somebody pass who is not signed in.
+    #[must_use]
+    pub fn admit_nobody_in_particular(&self) -> bool {
+        self.list.iter().any(Rule::admits_nobody_in_particular)
+    }
+
     /// `list` in this order, and `otherwise` where none matches.
     #[must_use]
     pub fn new(list: Vec<Rule>, otherwise: Rule) -> Self {

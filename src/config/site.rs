@@ -381,6 +381,11 @@ impl Site {
             !profiled || !open_to_all,
             "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
         );
+        reader.check(
+            "rules",
+            !profiled || !rules.as_ref().is_some_and(Rules::admit_nobody_in_particular),
+            "must let nobody pass who is not signed in, with label_studio: public and anonymous_ok would meet its own sign-in form",
+        );
         let taken = custom_headers
             .iter()
             .map(|(header, _)| ("custom_headers", header.as_str()));

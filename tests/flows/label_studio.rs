@@ -520,8 +520,8 @@ fn sec_74_whoever_signs_in_as_the_account_of_the_configured_token_does_not_end_t
     let (edge, studio) = edge("pat");
     let isolate = edge.isolate();
     let token = studio.member(ADMIN).pat;
-    let admin = signed_in(&edge, &isolate, "admin@example.com");
-    let seen = isolate.send(&get("/").cookie(&admin));
+    let handed = isolate.issue(&edge.api_token(&[Scope::Admin]), "admin@example.com");
+    let seen = isolate.send(&open("/").cookie(&format!("ls_auth_token={handed}")));
     assert_eq!(seen.status(), 403);
     assert!(token.is_some() && studio.member(ADMIN).pat == token);
     let ada = signed_in(&edge, &isolate, "ada@example.com");

@@ -89,6 +89,27 @@ fn such_a_site_lets_nobody_pass_and_gives_the_header_to_nobody_else() {
 }
 
 #[test]
+fn no_rule_of_such_a_site_lets_somebody_pass_who_is_not_signed_in() {
+    for (rule, fine) in [
+        (r#""public": true"#, false),
+        (r#""anonymous_ok": true"#, false),
+        (r#""require": {"role": "a"}"#, true),
+    ] {
+        let mut bindings = bindings(&format!(
+            r#"{{"rules": [{{"prefix": "/a", {rule}}}],
+                "label_studio": {{"mode": "mint", "secret": "STUDIO_KEY", "admin_user": 1, "admins": []}}}}"#,
+        ));
+        bindings.insert("STUDIO_KEY".into(), SECRET_KEY.into());
+        let found = paths(&bindings);
+        assert_eq!(
+            found.contains(&"EDGEWARD_SITE_APP.rules".to_owned()),
+            !fine,
+            "{rule}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn such_a_site_has_no_tenants_whose_users_could_share_an_address() {
     let mut bindings = bindings(
         r#"{"tenants": {"by": "claim"},
