@@ -9,14 +9,19 @@ import { claimsOf, headerOf } from "./lib/tokens.mjs";
 import { newEmail, newSecret, now, SCRIPT, startWorld, until } from "./lib/world.mjs";
 
 const SECRET_KEY = newSecret();
+const ORIGIN_KEY = newSecret();
 const SETTINGS = { mode: "mint", secret: "STUDIO", admin_user: 1, admins: ["superuser"] };
 
 let world, site, origin;
 const members = new Map();
 before(async () => {
   world = await startWorld({
-    sites: { STUDIO: { identity_headers: [], label_studio: SETTINGS }, OTHER: {} },
-    vars: { STUDIO: SECRET_KEY },
+    sites: {
+      STUDIO: { identity_headers: [], label_studio: SETTINGS },
+      LOCKED: { identity_headers: ["x-forwarded"], label_studio: SETTINGS, upstream_credential: { header: "x-origin-key", secret: "ORIGIN_KEY" } },
+      OTHER: {},
+    },
+    vars: { STUDIO: SECRET_KEY, ORIGIN_KEY },
     edgeward: { user_cache: 1 },
   });
   ({ origin } = world);
@@ -182,6 +187,26 @@ test("a file is kept, compressed for who takes that, with a tag of its own for e
   assert.equal(tags.size, 2);
   assert.equal(asked.length, 2, "once for each encoding");
   for (const seen of asked) assert.deepEqual([seen.header("authorization"), seen.header("cookie")], [undefined, undefined]);
+});
+
+test("a file of an origin that wants a key is asked for with it, once, and as nobody", async () => {
+  const locked = world.site("LOCKED");
+  const arrival = await locked.navigate("/signed-in", { cookie: `ls_auth_token=${await locked.issue(newEmail("locked"))}` });
+  const { pair: cookie } = arrival.cookie("__Host-edgeward");
+  const asked = [];
+  origin.on("/static/locked.js", (_request, response, seen) => {
+    asked.push(seen);
+    if (seen.header("x-origin-key") !== ORIGIN_KEY) return json(response, 403, {});
+    response.writeHead(200, { "Content-Type": "application/javascript" });
+    response.end(SCRIPT_TEXT);
+  });
+  for (let turn = 0; turn < 2; turn++) {
+    const answer = await locked.script("/static/locked.js", { cookie, headers: { "Accept-Encoding": "gzip" } });
+    assert.deepEqual([answer.status, answer.headers.get("content-encoding")], [200, "gzip"]);
+    assert.equal(gunzipSync(answer.body).toString(), SCRIPT_TEXT);
+  }
+  assert.equal(asked.length, 1);
+  for (const name of ["cookie", "authorization", "x-forwarded-user", "x-forwarded-email"]) assert.equal(asked[0].header(name), undefined, name);
 });
 
 test("a client that has the file gets 304, HEAD gets the head, and a part is the origin's to cut", async () => {

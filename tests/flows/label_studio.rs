@@ -516,7 +516,7 @@ fn a_person_whom_the_origin_led_to_its_sign_in_form_goes_back_with_an_account_th
 }
 
 #[test]
-fn sec_74_whoever_signs_in_as_the_account_of_the_configured_token_does_not_end_that_token() {
+fn sec_75_whoever_signs_in_as_the_account_of_the_configured_token_does_not_end_that_token() {
     let (edge, studio) = edge("pat");
     let isolate = edge.isolate();
     let token = studio.member(ADMIN).pat;
