@@ -13,6 +13,9 @@ const FILE_TIMEOUT_MS = 300_000;
 /** With the installation of a Label Studio. */
 const LARGE_FILE_TIMEOUT_MS = 1_200_000;
 
+/** The file of tests that runs published vectors. */
+const VECTORS = "tests/edge/vectors.test.mjs";
+
 const clippy = (...options) => cargo("clippy", "--locked", ...options, "--", "-D", "warnings");
 
 /** The steps in their order. A step is only run when those in `needs` have passed. */
@@ -20,18 +23,21 @@ const STEPS = [
   { name: "format", about: "cargo fmt --check", run: () => everyCrate((crate) => cargo("fmt", "--check", ...crate)) },
   { name: "clippy", about: "clippy for this machine", run: () => clippy("--all-targets") },
   { name: "clippy-wasm", about: "clippy for the Worker", run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
-  { name: "native", about: "cargo nextest run", run: () => cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail") },
+  { name: "native", about: "cargo nextest run", hasVectors: true, run: () => cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail", ...(hasVectors() ? [] : ["--filterset", "not test(/^vectors::/)"])) },
   { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--no-fail-fast", "--quiet") },
   { name: "fuzz", about: "the fuzz targets compile", isThere: () => existsSync(at("fuzz/Cargo.toml")), run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml") },
   { name: "build", about: "the Worker", run: build },
   { name: "size", about: "what the Worker weighs", needs: ["build"], run: weighWorker },
   { name: "admin", about: "the admin tool", run: buildAdmin },
   { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
-  { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], run: (filter) => nodeTests("tests/edge", filter) },
+  { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], hasVectors: true, run: (filter) => nodeTests("tests/edge", filter) },
   { name: "peers", about: "the real packages of others", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
   { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
   { name: "label-studio", about: "a real Label Studio behind the Worker", needs: ["build", "admin"], isLarge: true, run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }) },
 ].map((step) => ({ needs: [], isThere: () => true, ...step }));
+
+/** Whether there are published vectors to run: they are no part of the project. */
+const hasVectors = (env = process.env) => Boolean(env.EDGEWARD_VECTORS);
 
 /** Runs the steps; answers the exit status. */
 export async function test(args) {
@@ -54,7 +60,7 @@ export async function test(args) {
     results.set(name, await timed(() => run(files)));
     if (interrupted) return 130;
   }
-  for (const { name, about } of leftOut(only)) console.log(`\nleft out: ${name}: ${about}; run it with: npm run test:${name}`);
+  for (const line of leftOut({ only, files })) console.log(`\nleft out: ${line}`);
   console.log(`\n${summary(results)}`);
   return [...results.values()].every(({ outcome }) => outcome === "passed") ? 0 : 1;
 }
@@ -88,8 +94,13 @@ function chosenSteps(only) {
   return STEPS.filter(({ name }) => wanted.has(name));
 }
 
-function leftOut(only) {
-  return only.length > 0 ? [] : STEPS.filter(({ isLarge }) => isLarge && !process.env.CI);
+/** What is not run though nobody left it out by name, and how it is run. */
+export function leftOut({ only = [], files = [], env = process.env }) {
+  const large = STEPS.filter(({ isLarge }) => isLarge && only.length === 0 && !env.CI).map(({ name, about }) => `${name}: ${about}; run it with: npm run test:${name}`);
+  const areMeant = files.length === 0 || files.some((part) => VECTORS.includes(part));
+  const wouldRun = chosenSteps(only).some((step) => step.hasVectors) && areMeant;
+  const vectors = "the published vectors of Project Wycheproof and RFC 7520; run them with: EDGEWARD_VECTORS=<folder> npm test -- --only native,edge vectors (CONTRIBUTING.md says what the folder holds)";
+  return wouldRun && !hasVectors(env) ? [...large, vectors] : large;
 }
 
 async function timed(run) {
@@ -149,7 +160,9 @@ async function weighWorker() {
 
 async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
   const files = existsSync(at(folder)) ? readdirSync(at(folder)).filter((name) => name.endsWith(".test.mjs")).sort() : [];
-  const chosen = files.filter((name) => filter.length === 0 || filter.some((part) => `${folder}/${name}`.includes(part)));
+  const chosen = files
+    .filter((name) => filter.length === 0 || filter.some((part) => `${folder}/${name}`.includes(part)))
+    .filter((name) => hasVectors() || `${folder}/${name}` !== VECTORS);
   if (chosen.length === 0) return { passed: 0 };
   const scratch = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
   const countFile = path.join(scratch, "counts.json");

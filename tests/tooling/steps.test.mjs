@@ -8,7 +8,7 @@ import { describe, test } from "node:test";
 import { refuseOversize, SIZE_LIMIT, sizes, sizeTable } from "../../scripts/lib/build.mjs";
 import { at, cargoLockVersion, duration, pinnedNode, toolEnv, wasmBindgenVersion } from "../../scripts/lib/project.mjs";
 import { capture, StepFailed } from "../../scripts/lib/step.mjs";
-import { summary, testCounts } from "../../scripts/lib/test.mjs";
+import { leftOut, summary, testCounts } from "../../scripts/lib/test.mjs";
 
 describe("capture", () => {
   test("answers stdout", async () => {
@@ -110,6 +110,21 @@ test("tools find ours first, and wrangler is neither curious nor chatty", () => 
 test("durations are short", () => {
   assert.equal(duration(1_340), "1.3 s");
   assert.equal(duration(125_900), "2 min 05 s");
+});
+
+test("what npm test leaves out by itself is told, with the command that runs it", () => {
+  const of = (options) => leftOut({ env: {}, ...options }).map((line) => line.match(/^[\w-]+: |published vectors/)[0].replace(": ", ""));
+  const vectors = "published vectors";
+  assert.deepEqual(of({}), ["label-studio", vectors]);
+  assert.match(leftOut({ env: {} })[0], /run it with: npm run test:label-studio$/);
+  assert.match(leftOut({ env: {} })[1], /run them with: EDGEWARD_VECTORS=<folder> npm test -- --only native,edge vectors /);
+  assert.deepEqual(of({ env: { CI: "true" } }), [vectors]);
+  assert.deepEqual(of({ env: { EDGEWARD_VECTORS: "somewhere" } }), ["label-studio"]);
+  assert.deepEqual(of({ only: ["edge"] }), [vectors]);
+  assert.deepEqual(of({ only: ["edge"], files: ["vectors"] }), [vectors]);
+  // Who asked for something else has not been deprived of them.
+  assert.deepEqual(of({ only: ["edge"], files: ["query"] }), []);
+  assert.deepEqual(of({ only: ["clippy", "peers"] }), []);
 });
 
 describe("npm test's summary", () => {
