@@ -2,15 +2,19 @@
 //! to answer.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::port::{Incoming, Outgoing};
 use edgeward::token::alg::{HmacAlgorithm, Keyring};
+use edgeward::token::algorithm::{Algorithm, KeyType};
 use edgeward::token::api_token::Scope;
 use serde_json::{Value, json};
 
+use crate::harness::crypto::Private;
+use crate::harness::issuer::{claims_at, reason, table};
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::shared::Verb;
 use crate::harness::{Edge, Isolate, bindings, claims_of, step};
@@ -258,6 +262,11 @@ impl Studio {
 
 /// An edge in front of a Label Studio that has an admin.
 fn edge(mode: &str) -> (Edge, Rc<Studio>) {
+    edge_with(mode, |_| {})
+}
+
+/// The same, with further settings and bindings.
+fn edge_with(mode: &str, change: impl FnOnce(&mut BTreeMap<String, String>)) -> (Edge, Rc<Studio>) {
     let studio = Rc::new(Studio::default());
     let label_studio = match mode {
         "mint" => {
@@ -276,6 +285,7 @@ fn edge(mode: &str) -> (Edge, Rc<Studio>) {
     if mode == "pat" {
         bindings.insert("STUDIO".into(), pat);
     }
+    change(&mut bindings);
     let edge = Edge::with(bindings);
     studio.edge.replace(Some(Rc::clone(&edge.shared)));
     let answering = Rc::clone(&studio);
@@ -417,6 +427,65 @@ fn a_user_that_is_there_is_found_however_the_address_is_spelt() {
             Some(id)
         );
         assert_eq!(studio.members.borrow().len(), 3);
+    }
+}
+
+#[test]
+fn a_user_made_by_a_token_of_another_issuer_is_made_in_label_studio_too() {
+    for mode in ["mint", "pat"] {
+        let key = Private::new(KeyType::Secret, "portal");
+        let (edge, studio) = edge_with(mode, |bindings| {
+            let Private::Secret(secret) = &key else {
+                unreachable!()
+            };
+            let secret = String::from_utf8(secret.clone()).unwrap();
+            bindings.insert("PORTAL_SECRET".into(), secret);
+            let issuer = json!({
+                "algorithms": ["HS256"],
+                "jwks_url": null,
+                "secret": "PORTAL_SECRET",
+                "claims": {"email": "user_email"},
+                "unverified_email_reason": "the portal has confirmed each of them",
+                "email_domains": ["portal.example"],
+            });
+            bindings.insert("EDGEWARD_ISSUER_ID".into(), table(&issuer));
+            let site = bindings.get_mut("EDGEWARD_SITE_APP").unwrap();
+            let mut settings: Value = serde_json::from_str(site).unwrap();
+            settings["issuers"] = json!(["id"]);
+            *site = settings.to_string();
+        });
+        let isolate = edge.isolate();
+        let token = |email: &str| {
+            let said = json!({"email": null, "email_verified": null, "user_email": email});
+            let claims = claims_at(edge.now().seconds(), &said);
+            key.token(Algorithm::Hs256, &json!({}), &claims)
+        };
+        let link = open(&format!(
+            "/projects/?token={}&page=2",
+            token("Ada@Portal.example")
+        ));
+        let arrived = isolate.send(&link);
+        assert_eq!(
+            arrived.header("location"),
+            Some("https://site.example/projects/?page=2")
+        );
+        let session = arrived.session().expect("a session");
+        let seen = isolate.send(&get("/projects/?page=2").cookie(&session));
+        assert_eq!(seen_as(&studio, &seen), Some(2), "{mode}");
+        let member = studio.member(2);
+        assert_eq!(
+            (member.email.as_str(), member.organization),
+            ("ada@portal.example", Some(1))
+        );
+        // As a bearer, and in another isolate, it is the same user.
+        let bearer = get("/api/projects").bearer(&token("ada@portal.example"));
+        let seen = edge.isolate().send(&bearer);
+        assert_eq!(seen_as(&studio, &seen), Some(2), "{mode}");
+        assert_eq!(studio.members.borrow().len(), 2);
+        // Nobody becomes the admin of Label Studio by a token of an issuer for another domain.
+        let seen = isolate.send(&get("/api/projects").bearer(&token("admin@example.com")));
+        assert_eq!(seen.status(), 401, "{}", reason(&seen));
+        assert_eq!(studio.members.borrow().len(), 2);
     }
 }
 

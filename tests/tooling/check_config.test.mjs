@@ -151,6 +151,17 @@ test("a site in front of Label Studio has no error, in either mode, as its docum
   }
 });
 
+test("docs/migrate-from-custom-jwt.md: its example has no error, and the schema takes it", () => {
+  const [text] = readFileSync(at("docs/migrate-from-custom-jwt.md"), "utf8").match(/(?<=```toml\n)[\s\S]*?(?=```)/);
+  const checked = run("check-config.mjs", "--file", file("custom-jwt.toml", `name = "x"\n${text}`), "--env", "", "--json");
+  assert.equal(checked.status, 0, checked.stderr);
+  const { errors, assumed } = JSON.parse(checked.stdout)[""];
+  assert.deepEqual(errors, []);
+  for (const secret of ["JWT_SSO_SECRET", "LABEL_STUDIO_SECRET_KEY"]) assert.ok(assumed.includes(secret), secret);
+  const validate = validator();
+  assert.ok(validate(parseToml(text)), JSON.stringify(validate.errors));
+});
+
 test("what docs/rules.md says that its first example does, it does", () => {
   const [first] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => text);
   const [cases] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```json\n([\s\S]*?)```/g)].map(([, text]) => text);
