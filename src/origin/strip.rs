@@ -3,6 +3,7 @@
 use crate::config::Site;
 use crate::config::site::Source;
 use crate::origin::mutate::{HeaderChanges, is_set_always};
+use crate::origin::reserved;
 use crate::request::Parts;
 use crate::token::api_token;
 use crate::token::jws::UntrustedJws;
@@ -23,12 +24,17 @@ pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
         } else if name == "cookie" {
             strip_cookies(changes, site, value);
         } else if (name == "authorization" && is_ours(site, value))
-            || (name == API_KEY && value.contains(api_token::PREFIX))
+            || (is_api_key(name) && value.contains(api_token::PREFIX))
             || is_token_header(site, name, value)
         {
             changes.remove(name);
         }
     }
+}
+
+/// Whether some server takes `name` for the header of API keys.
+fn is_api_key(name: &str) -> bool {
+    name == API_KEY || (name.len() == API_KEY.len() && reserved::fold(name) == API_KEY)
 }
 
 fn strip_cookies(changes: &mut HeaderChanges, site: &Site, value: &str) {
