@@ -84,7 +84,8 @@ pub fn fetch(request: Request, env: JsValue, now: f64) -> JsValue {
     let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&request)) else {
         return answer(&Answer::refusal(&Denial::Malformed)).into();
     };
-    let body = Rc::new(RequestBody(Clone::clone(&request)));
+    let request = Rc::new(RequestBody(request));
+    let body = Rc::<RequestBody>::clone(&request);
     let request_id = request_id(&parts);
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
         Box::pin(gateway::handle(world, parts, body, request_id, now));
@@ -93,9 +94,10 @@ pub fn fetch(request: Request, env: JsValue, now: f64) -> JsValue {
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
     {
-        Poll::Ready(outcome) => carry_out(&request, outcome),
+        Poll::Ready(outcome) => carry_out(&request.0, outcome),
         Poll::Pending => {
-            let promise = future_to_promise(async move { Ok(carry_out(&request, outcome.await)) });
+            let promise =
+                future_to_promise(async move { Ok(carry_out(&request.0, outcome.await)) });
             js_sys::Array::of1(&promise).into()
         }
     }

@@ -28,13 +28,14 @@ impl Parts {
     /// # Errors
     /// [`Malformed`] when a line is missing or the URL has no scheme or host.
     pub fn from_snapshot(text: String) -> Result<Self, Malformed> {
-        let mut lines = Lines { text: &text, at: 0 };
+        let mut lines = lines(&text);
         let method = lines.next().ok_or(Malformed)?;
         let url = lines.next().ok_or(Malformed)?;
         let mut headers = Vec::with_capacity(24);
         while let Some(name) = lines.next() {
             headers.push((name, lines.next().ok_or(Malformed)?));
         }
+        drop(lines);
         let whole = text.get(url.clone()).ok_or(Malformed)?;
         let scheme_end = memchr::memchr(b':', whole.as_bytes())
             .filter(|at| whole.get(at + 1..at + 3) == Some("//"))
@@ -161,21 +162,13 @@ impl Parts {
     }
 }
 
-struct Lines<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl Iterator for Lines<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let rest = self.text.get(self.at..)?;
-        let start = self.at;
-        let end = start + memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
-        self.at = end + 1;
-        Some(start..end)
-    }
+/// Where each line of `text` is. One pass over the whole: a search that is begun anew for each line
+/// costs more than the line.
+fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', text.as_bytes())
+        .chain(std::iter::once(text.len()))
+        .map(move |end| std::mem::replace(&mut start, end + 1)..end)
 }
 
 #[cfg(test)]

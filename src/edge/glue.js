@@ -25,13 +25,19 @@ export function snapshot(request, buffer) {
   return done.read === text.length ? done.written : -1;
 }
 
-/** The same as text, for a head of any length. */
+const head = [];
+
+/** The same as text, for a head of any length. Joined at once: a string that grows leaves a piece behind at every step. */
 export function snapshotText(request) {
-  let text = request.method + "\n" + request.url;
+  head[0] = request.method;
+  head[1] = request.url;
+  let at = 2;
   request.headers.forEach((value, name) => {
-    text += "\n" + name + "\n" + value;
+    head[at++] = name;
+    head[at++] = value;
   });
-  return text;
+  head.length = at;
+  return head.join("\n");
 }
 
 /**
