@@ -17,7 +17,10 @@ const SSO_COOKIE = "sso";
 const ISSUER = "edgeward";
 const TYP = "session+jwt";
 const ASSERTION = "x-edgeward-assertion";
+const ASSERTION_LENGTH = 583;
 const PERSON = { email: "ada@example.com", username: "ada", roles: ["editor", "reviewer"] };
+
+const CLIENT_ADDRESS = "203.0.113.7";
 
 /** What a browser's own request carries by the time it reaches a Worker, besides its cookies. */
 const CLIENT_HEADERS = [
@@ -29,20 +32,25 @@ const CLIENT_HEADERS = [
   ["Sec-Fetch-Site", "same-origin"],
   ["Sec-Fetch-Mode", "cors"],
   ["Sec-Fetch-Dest", "empty"],
-  ["CF-Connecting-IP", "203.0.113.7"],
+  ["CF-Connecting-IP", CLIENT_ADDRESS],
   ["CF-IPCountry", "DE"],
   ["CF-Ray", "8f0c2b7d4e5a6b7c-FRA"],
   ["CF-Visitor", '{"scheme":"https"}'],
   ["X-Forwarded-Proto", "https"],
-  ["X-Real-IP", "203.0.113.7"],
+  ["X-Real-IP", CLIENT_ADDRESS],
 ];
-// Those that every Worker must hand on. Hono's proxy chooses the encodings itself; the CDN's headers are no client's.
-const KEPT_HEADERS = ["user-agent", "accept", "accept-language", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"];
+// A client could have made these up, so whoever tells the origin of a person and of the way a request came takes them out.
+const NOT_A_CLIENTS = ["x-forwarded-proto", "x-real-ip"];
+// Hono's proxy chooses the encodings itself.
+const FREE = { hono: ["accept-encoding"] };
+// What Edgeward adds and no peer does; the request id only where no Cf-Ray names the request.
+const OWN_HEADERS = ["x-edgeward-assertion", "x-request-id"];
 const OTHER_COOKIES = ["theme=dark", "csrftoken=x9Y8z7w6V5u4"];
 
 export const BASE = "passthrough";
 const OWN = "edgeward";
-export const NAMES = [BASE, OWN, "jose", "hono"];
+const UNDECIDED = "undecided";
+export const NAMES = [BASE, UNDECIDED, OWN, "jose", "hono"];
 // For a run without the built Worker.
 const STAND_IN = { user: { ...PERSON, id: "usr_0123456789abcdefghijkl" }, session: "x".repeat(330) };
 
@@ -56,17 +64,18 @@ export async function startEntrants({ names, origin, folder, build, workers, adm
   const own = names.includes(OWN) ? await startEdgeward({ upstream, folder, build, adminTool }) : STAND_IN;
   const secret = randomBytes(32).toString("base64url");
   const peerCookie = await peerSession(own.user, secret, own.session.length);
-  const bindings = { ORIGIN: upstream, SECRET: secret, COOKIE, ISSUER, AUDIENCE: HOST, TYP };
+  const told = [...identity(own.user), ...wayOf(bare)];
+  const fixed = [["cookie", OTHER_COOKIES.join("; ")], ...told, [ASSERTION, "x".repeat(ASSERTION_LENGTH)]];
+  const bindings = { ORIGIN: upstream, SECRET: secret, COOKIE, ISSUER, AUDIENCE: HOST, TYP, FIXED: JSON.stringify(fixed) };
   const entrants = [];
   for (const name of names) {
     const worker = name === OWN ? own.worker : await startPeer({ name, workers, bindings, folder });
     const cookies = [OTHER_COOKIES[0], `${COOKIE}=${name === OWN ? own.session : peerCookie}`, OTHER_COOKIES[1]].join("; ");
     const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), ["Cookie", cookies]];
     const request = `GET ${PATH} HTTP/1.1\r\n${headers.map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;
-    const expected = [...headers.filter(([header]) => KEPT_HEADERS.includes(header.toLowerCase())), ["Host", upstream.slice("http://".length)]];
-    if (name === BASE) expected.push(["Cookie", cookies]);
-    else expected.push(["Cookie", OTHER_COOKIES.join("; ")], ...identity(own.user));
-    entrants.push({ name, worker, request, expected: expected.map(([header, value]) => [header.toLowerCase(), value]) });
+    const expected = name === BASE ? headers : [...headers.filter(([header]) => !NOT_A_CLIENTS.includes(header.toLowerCase())), ...told];
+    const replaced = { host: upstream.slice("http://".length), ...(name !== BASE && { cookie: OTHER_COOKIES.join("; ") }) };
+    entrants.push({ name, worker, request, expected: { ...lowerCase(expected), ...replaced } });
   }
   const keys = own.jwks && createLocalJWKSet(own.jwks);
   const check = (entrant, received) => whatIsWrong(entrant, received, { upstream, keys, user: own.user });
@@ -84,14 +93,26 @@ function identity({ id, email, username, roles }) {
   ];
 }
 
-/** What is wrong with the request as the origin received it, or null. */
+/** What the origin must be told of the way that the request came. */
+function wayOf(bare) {
+  return [["x-forwarded-host", HOST], ["x-forwarded-proto", "http"], ...(bare ? [] : [["x-forwarded-for", CLIENT_ADDRESS]])];
+}
+
+function lowerCase(headers) {
+  return Object.fromEntries(headers.map(([header, value]) => [header.toLowerCase(), value]));
+}
+
+/** What is wrong with the request as the origin received it, or null: no header may be missing, differ or be too many. */
 async function whatIsWrong({ name, expected }, received, { upstream, keys, user }) {
   if (received === null) return "the origin received nothing";
   if (received.method !== "GET" || received.path !== PATH) return `the origin received ${received.method} ${received.path}`;
-  for (const [header, value] of expected) {
+  const free = [...(FREE[name] ?? []), ...(name === OWN ? OWN_HEADERS : name === UNDECIDED ? [ASSERTION] : [])];
+  for (const header of new Set([...Object.keys(expected), ...received.headers.map(([key]) => key)])) {
+    if (free.includes(header)) continue;
     const values = received.headers.filter(([key]) => key === header).map(([, text]) => text);
-    if (values.length !== 1 || values[0] !== value) {
-      return `the origin received ${header} ${JSON.stringify(values)} instead of ${JSON.stringify(value)}`;
+    const wanted = header in expected ? [expected[header]] : [];
+    if (JSON.stringify(values) !== JSON.stringify(wanted)) {
+      return `the origin received ${header} ${JSON.stringify(values)} instead of ${JSON.stringify(wanted)}`;
     }
   }
   if (name !== OWN) return null;

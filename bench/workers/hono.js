@@ -41,6 +41,11 @@ app.all("*", (context) => {
   headers.set("x-forwarded-email", claims.email);
   headers.set("x-forwarded-groups", claims.roles.join(","));
   headers.set("x-forwarded-preferred-username", claims.username);
+  const address = headers.get("cf-connecting-ip");
+  if (address !== null) headers.set("x-forwarded-for", address);
+  headers.set("x-forwarded-host", headers.get("host"));
+  headers.set("x-forwarded-proto", request.url.slice(0, request.url.indexOf(":")));
+  headers.delete("x-real-ip");
   const path = request.url.slice(request.url.indexOf("/", 8));
   return proxy(env.ORIGIN + path, { raw: request, headers });
 });

@@ -1,5 +1,6 @@
 // The same job written by hand around `jose`: verify the session cookie on every request, take it out,
-// tell the origin who is calling. The key is imported once, so that only the verification is paid for.
+// tell the origin who is calling and how the request came. The key is imported once, so that only the verification
+// is paid for.
 
 import { jwtVerify } from "jose";
 
@@ -40,6 +41,11 @@ export default {
     forward.headers.set("x-forwarded-email", claims.email);
     forward.headers.set("x-forwarded-groups", claims.roles.join(","));
     forward.headers.set("x-forwarded-preferred-username", claims.username);
+    const address = request.headers.get("cf-connecting-ip");
+    if (address !== null) forward.headers.set("x-forwarded-for", address);
+    forward.headers.set("x-forwarded-host", request.headers.get("host"));
+    forward.headers.set("x-forwarded-proto", request.url.slice(0, request.url.indexOf(":")));
+    forward.headers.delete("x-real-ip");
     return fetch(forward);
   },
 };
