@@ -9,9 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use edgeward::gateway::Action;
+use edgeward::token::algorithm::Algorithm;
 use edgeward::token::api_token::Scope;
 use edgeward::token::jws::Kind;
 
+use crate::harness::crypto::Private;
+use crate::harness::issuer::{claims_at, table};
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::shared::{Trouble, Verb};
 use crate::harness::{
@@ -20,6 +23,7 @@ use crate::harness::{
 };
 
 const ORIGIN_SECRET: &str = "Basic b3JpZ2luOmNhbmFyeS1wYXNzd29yZA==";
+const ISSUER_SECRET: &str = "c8Wq2LxR5vNz7TbK1mYp4HsJ6dGf9EuAoXiQ3ZrVtCyDkPnB0hMjUwSeFaGlIgOq";
 const EMAIL: &str = "canary-address@example.com";
 
 /// An isolate that keeps what it says, by who hears it.
@@ -35,9 +39,12 @@ struct Watched {
 impl Watched {
     fn new() -> Self {
         let credential = json!({"header": "x-origin-key", "secret": "ORIGIN_SECRET"});
-        let settings = json!({"upstream_credential": credential, "query": {"single_use": false, "user_switch": "confirm"}});
+        let settings = json!({"upstream_credential": credential, "query": {"single_use": false, "user_switch": "confirm"}, "issuers": ["id"]});
         let mut bindings = bindings(&settings);
         bindings.insert("ORIGIN_SECRET".into(), ORIGIN_SECRET.into());
+        let issuer = json!({"algorithms": ["HS256"], "jwks_url": null, "secret": "ISSUER_SECRET"});
+        bindings.insert("EDGEWARD_ISSUER_ID".into(), table(&issuer));
+        bindings.insert("ISSUER_SECRET".into(), ISSUER_SECRET.into());
         bindings.insert("EDGEWARD".into(), r#"{"log":"all"}"#.into());
         let edge = Edge::with(bindings);
         Self {
@@ -91,6 +98,14 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
 
     let sso = format!("{SSO}={token}");
     let bad = tampered(&token);
+    let claims = claims_at(
+        watched.edge.now().seconds(),
+        &json!({"email": "canary-foreign@example.com", "name": "canary"}),
+    );
+    let foreign =
+        Private::Secret(ISSUER_SECRET.into()).token(Algorithm::Hs256, &json!({}), &claims);
+    let bad_foreign = tampered(&foreign);
+    assert!(watched.send(&get("/a").bearer(&foreign)).is_forwarded());
     let switch = format!("token={bad}&return_to=%2F{bad}");
     for request in [
         get("/a").cookie(&session),
@@ -100,6 +115,10 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
         open(&format!("/a?token={bad}&secret=canary-query")),
         get("/a").bearer(&token),
         get("/a").bearer(&bad),
+        get("/a").bearer(&bad_foreign),
+        open("/a").cookie(&format!("{SSO}={foreign}")),
+        get(&format!("/a?token={foreign}&x=1")),
+        open(&format!("/a?token={bad_foreign}&x=1")),
         get("/a")
             .header("authorization", &format!("Token {second}"))
             .cookie(&session),
@@ -166,6 +185,9 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
         ("SSO token", token),
         ("other SSO token", other),
         ("bad SSO token", bad),
+        ("issuer's secret", ISSUER_SECRET.to_owned()),
+        ("foreign token", foreign),
+        ("bad foreign token", bad_foreign),
         ("session", session_value),
         ("query", "canary-query".into()),
         ("invented API token", "canary-api-token".into()),
