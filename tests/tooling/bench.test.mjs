@@ -43,6 +43,14 @@ for (const { what, source, says } of [
     source: forwarding(`${WITHOUT_CREDENTIAL} forward.headers.set("x-forwarded-user", "mallory");`),
     says: /received x-forwarded-user \["mallory"\] instead of/,
   },
+  {
+    what: "passes on what a client made up",
+    source: forwarding(`${WITHOUT_CREDENTIAL}
+      const told = { user: "usr_0123456789abcdefghijkl", email: "ada@example.com", groups: "editor,reviewer", "preferred-username": "ada",
+        host: request.headers.get("host"), proto: "http", for: request.headers.get("cf-connecting-ip") };
+      for (const [name, value] of Object.entries(told)) forward.headers.set("x-forwarded-" + name, value);`),
+    says: /received x-real-ip \["203\.0\.113\.7"\] instead of \[\]/,
+  },
 ]) {
   test(`the bench refuses when a Worker ${what}`, async (t) => {
     const workers = folder(t);
