@@ -1,5 +1,5 @@
-// `npm run bench`: what a signed-in request costs in Edgeward, in a bare pass-through and in two peers that do the
-// same job. See docs/performance.md.
+// `npm run bench`: what a signed-in request costs in Edgeward, in a bare pass-through, in a Worker that does the same
+// and decides nothing, and in two peers. See docs/performance.md.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { BASE, NAMES, startEntrants } from "./lib/entrants.mjs";
-import { CONNECTIONS, helper, Mismatch, measure, ratios } from "./lib/rounds.mjs";
+import { CONNECTIONS, helper, Mismatch, measure, ratios, WARM_UP } from "./lib/rounds.mjs";
 import { buildAdmin } from "../scripts/lib/admin.mjs";
 
 const HELP = `npm run bench -- [options]
@@ -27,7 +27,7 @@ process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) process.once(signal, () => process.exit(status));
 
 // Every process that was started is killed in an `exit` handler, so this ends all of them as well.
-const limit = 30 + options.rounds * (5 + options.names.length * options.seconds * 1.6);
+const limit = 30 + options.rounds * (5 + options.names.length * (options.seconds + WARM_UP) * 1.3);
 setTimeout(() => fail(`not done after ${Math.round(limit)} s`), limit * 1000).unref();
 
 try {

@@ -28,14 +28,16 @@ impl Parts {
     /// # Errors
     /// [`Malformed`] when a line is missing or the URL has no scheme or host.
     pub fn from_snapshot(text: String) -> Result<Self, Malformed> {
-        let mut lines = lines(&text);
-        let method = lines.next().ok_or(Malformed)?;
-        let url = lines.next().ok_or(Malformed)?;
-        let mut headers = Vec::with_capacity(24);
-        while let Some(name) = lines.next() {
-            headers.push((name, lines.next().ok_or(Malformed)?));
-        }
-        drop(lines);
+        let (method, url, headers) = {
+            let mut rest = lines(&text);
+            let method = rest.next().ok_or(Malformed)?;
+            let url = rest.next().ok_or(Malformed)?;
+            let mut headers = Vec::with_capacity(24);
+            while let Some(name) = rest.next() {
+                headers.push((name, rest.next().ok_or(Malformed)?));
+            }
+            (method, url, headers)
+        };
         let whole = text.get(url.clone()).ok_or(Malformed)?;
         let scheme_end = memchr::memchr(b':', whole.as_bytes())
             .filter(|at| whole.get(at + 1..at + 3) == Some("//"))
@@ -162,8 +164,7 @@ impl Parts {
     }
 }
 
-/// Where each line of `text` is. One pass over the whole: a search that is begun anew for each line
-/// costs more than the line.
+/// Where each line of `text` is. One pass over the whole, and no search begun anew for each line.
 fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     memchr::memchr_iter(b'\n', text.as_bytes())
@@ -208,6 +209,8 @@ mod tests {
             "GET\nhttp://",
             "GET\nhttp://u@h/",
             "GET\nhttp://h/\nname",
+            "GET\nhttp://h/\n",
+            "GET\n\nname\nvalue",
         ] {
             assert!(Parts::from_snapshot(text.into()).is_err(), "{text:?}");
         }

@@ -17,7 +17,8 @@ const SSO_COOKIE = "sso";
 const ISSUER = "edgeward";
 const TYP = "session+jwt";
 const ASSERTION = "x-edgeward-assertion";
-const ASSERTION_LENGTH = 583;
+const ASSERTION_LENGTH = 583; // with the person and the site below; checked against Edgeward's own
+const REQUEST_ID = "x-request-id";
 const PERSON = { email: "ada@example.com", username: "ada", roles: ["editor", "reviewer"] };
 
 const CLIENT_ADDRESS = "203.0.113.7";
@@ -39,12 +40,10 @@ const CLIENT_HEADERS = [
   ["X-Forwarded-Proto", "https"],
   ["X-Real-IP", CLIENT_ADDRESS],
 ];
-// A client could have made these up, so whoever tells the origin of a person and of the way a request came takes them out.
+// A client could have made these up, so whoever tells the origin of the way a request came writes over them or takes them out.
 const NOT_A_CLIENTS = ["x-forwarded-proto", "x-real-ip"];
-// Hono's proxy chooses the encodings itself.
-const FREE = { hono: ["accept-encoding"] };
-// What Edgeward adds and no peer does; the request id only where no Cf-Ray names the request.
-const OWN_HEADERS = ["x-edgeward-assertion", "x-request-id"];
+// What an answer must say that is for one person.
+const PRIVATE = { "cache-control": "private", vary: "Cookie, Authorization" };
 const OTHER_COOKIES = ["theme=dark", "csrftoken=x9Y8z7w6V5u4"];
 
 export const BASE = "passthrough";
@@ -65,7 +64,8 @@ export async function startEntrants({ names, origin, folder, build, workers, adm
   const secret = randomBytes(32).toString("base64url");
   const peerCookie = await peerSession(own.user, secret, own.session.length);
   const told = [...identity(own.user), ...wayOf(bare)];
-  const fixed = [["cookie", OTHER_COOKIES.join("; ")], ...told, [ASSERTION, "x".repeat(ASSERTION_LENGTH)]];
+  const assertion = [ASSERTION, "x".repeat(ASSERTION_LENGTH)];
+  const fixed = [["cookie", OTHER_COOKIES.join("; ")], ...told, assertion];
   const bindings = { ORIGIN: upstream, SECRET: secret, COOKIE, ISSUER, AUDIENCE: HOST, TYP, FIXED: JSON.stringify(fixed) };
   const entrants = [];
   for (const name of names) {
@@ -73,9 +73,14 @@ export async function startEntrants({ names, origin, folder, build, workers, adm
     const cookies = [OTHER_COOKIES[0], `${COOKIE}=${name === OWN ? own.session : peerCookie}`, OTHER_COOKIES[1]].join("; ");
     const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), ["Cookie", cookies]];
     const request = `GET ${PATH} HTTP/1.1\r\n${headers.map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;
-    const expected = name === BASE ? headers : [...headers.filter(([header]) => !NOT_A_CLIENTS.includes(header.toLowerCase())), ...told];
-    const replaced = { host: upstream.slice("http://".length), ...(name !== BASE && { cookie: OTHER_COOKIES.join("; ") }) };
-    entrants.push({ name, worker, request, expected: { ...lowerCase(expected), ...replaced } });
+    const kept = name === BASE ? headers : [...headers.filter(([header]) => !NOT_A_CLIENTS.includes(header.toLowerCase())), ...told];
+    const expected = lowerCase(name === UNDECIDED ? [...kept, assertion] : kept);
+    expected.host = upstream.slice("http://".length);
+    if (name !== BASE) expected.cookie = OTHER_COOKIES.join("; ");
+    // Hono's proxy chooses the encodings itself. Edgeward's assertion is looked at by itself; and it names a request
+    // that has no Cf-Ray.
+    const free = { hono: ["accept-encoding"], [OWN]: bare ? [ASSERTION, REQUEST_ID] : [ASSERTION] }[name] ?? [];
+    entrants.push({ name, worker, request, expected, free, answer: name === BASE ? {} : PRIVATE });
   }
   const keys = own.jwks && createLocalJWKSet(own.jwks);
   const check = (entrant, received) => whatIsWrong(entrant, received, { upstream, keys, user: own.user });
@@ -103,20 +108,22 @@ function lowerCase(headers) {
 }
 
 /** What is wrong with the request as the origin received it, or null: no header may be missing, differ or be too many. */
-async function whatIsWrong({ name, expected }, received, { upstream, keys, user }) {
+async function whatIsWrong({ name, expected, free }, received, { upstream, keys, user }) {
   if (received === null) return "the origin received nothing";
   if (received.method !== "GET" || received.path !== PATH) return `the origin received ${received.method} ${received.path}`;
-  const free = [...(FREE[name] ?? []), ...(name === OWN ? OWN_HEADERS : name === UNDECIDED ? [ASSERTION] : [])];
   for (const header of new Set([...Object.keys(expected), ...received.headers.map(([key]) => key)])) {
     if (free.includes(header)) continue;
     const values = received.headers.filter(([key]) => key === header).map(([, text]) => text);
-    const wanted = header in expected ? [expected[header]] : [];
+    const wanted = Object.hasOwn(expected, header) ? [expected[header]] : [];
     if (JSON.stringify(values) !== JSON.stringify(wanted)) {
       return `the origin received ${header} ${JSON.stringify(values)} instead of ${JSON.stringify(wanted)}`;
     }
   }
   if (name !== OWN) return null;
-  const assertion = received.headers.find(([key]) => key === ASSERTION)?.[1];
+  const assertions = received.headers.filter(([key]) => key === ASSERTION).map(([, text]) => text);
+  if (assertions.length !== 1) return `the origin received ${assertions.length} assertions`;
+  const [assertion] = assertions;
+  if (assertion.length !== ASSERTION_LENGTH) return `the assertion has ${assertion.length} bytes; ${UNDECIDED} sends ${ASSERTION_LENGTH}`;
   try {
     await jwtVerify(assertion, keys, { algorithms: ["ES256"], issuer: ISSUER, audience: upstream, subject: user.id });
   } catch (error) {

@@ -8,12 +8,12 @@ process.on("disconnect", () => process.exit());
 process.on("SIGINT", () => {});
 process.send({ ready: true });
 
-/** Sends `request` (raw bytes of HTTP/1.1) over and over; counts the answers that are a 200 with `body`, and keeps the first that is not. */
+/** Sends `request` (raw bytes of HTTP/1.1) over and over; counts the answers that are a 200 with `body`, and keeps the first that is not, and the last head. */
 async function run({ port, request, body, connections, seconds }) {
   const bytes = Buffer.from(request, "latin1");
   const began = process.hrtime.bigint();
   const until = performance.now() + seconds * 1000;
-  const tally = { requests: 0, wrong: null };
+  const tally = { requests: 0, wrong: null, last: "" };
   await Promise.all(Array.from({ length: connections }, () => one(port, bytes, body, until, tally)));
   return { ...tally, seconds: Number(process.hrtime.bigint() - began) / 1e9 };
 }
@@ -35,10 +35,14 @@ function one(port, bytes, body, until, tally) {
       text += chunk.latin1Slice();
       if (!complete(text)) return;
       if (!text.startsWith("HTTP/1.1 200 ") || text.slice(text.indexOf("\r\n\r\n") + 4) !== body) return fail(text);
-      text = "";
       tally.requests += 1;
-      if (tally.wrong !== null || performance.now() >= until) socket.destroy();
-      else socket.write(bytes);
+      if (tally.wrong !== null || performance.now() >= until) {
+        tally.last = text.slice(0, text.indexOf("\r\n\r\n") + 2);
+        socket.destroy();
+      } else {
+        socket.write(bytes);
+      }
+      text = "";
     });
   });
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 export const CONNECTIONS = 16;
 const TURN = 1; // seconds
-const WARM_UP = 2; // seconds
+export const WARM_UP = 2; // seconds
 
 /** A helper process (`origin.mjs`, `load.mjs`): resolves, once it is ready, to `{ hello, ask(message), stop() }`. */
 export async function helper(file) {
@@ -45,7 +45,8 @@ export async function helper(file) {
 /**
  * Runs `rounds` rounds and resolves to the samples of each entrant, `name → [{ microseconds, rate }]`.
  *
- * `start()` resolves to `{ entrants, check, stop }`; an entrant is `{ name, worker, request, … }`. Every round has new
+ * `start()` resolves to `{ entrants, check, stop }`; an entrant is `{ name, worker, request, answer, … }`, where `answer`
+ * are headers that its answers must have. Every round has new
  * processes, since two processes of one Worker differ by a few percent for as long as they live. In a round each
  * entrant is warmed up and then loaded for `seconds`, in short turns, so that whatever else the machine does meets them
  * all alike. `check(entrant, received)` gets what the origin received last in a turn and resolves to what is wrong
@@ -82,10 +83,10 @@ async function takeTurns(entrants, { length, ...tools }) {
   return sums;
 }
 
-async function takeTurn({ name, worker, request, ...entrant }, { load, origin, check, seconds }) {
+async function takeTurn({ name, worker, request, answer, ...entrant }, { load, origin, check, seconds }) {
   await origin.ask();
   const before = worker.cpu();
-  const { requests, wrong, seconds: took } = await load.ask({
+  const { requests, wrong, last, seconds: took } = await load.ask({
     port: worker.port,
     request,
     body: origin.hello.body,
@@ -98,6 +99,10 @@ async function takeTurn({ name, worker, request, ...entrant }, { load, origin, c
   if (arrived !== requests) throw new Mismatch(`${name}: ${requests} requests were answered, the origin received ${arrived}`);
   const problem = await check({ name, ...entrant }, received);
   if (problem) throw new Mismatch(`${name}: ${problem}`);
+  const head = last.toLowerCase();
+  for (const [header, value] of Object.entries(answer)) {
+    if (!head.includes(`\r\n${header}: ${value.toLowerCase()}\r\n`)) throw new Mismatch(`${name}: the answer has no "${header}: ${value}"`);
+  }
   return { cpu, requests, seconds: took };
 }
 

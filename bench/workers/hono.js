@@ -26,7 +26,7 @@ app.use(async (context, next) => {
   return authenticate(context, next);
 });
 
-app.all("*", (context) => {
+app.all("*", async (context) => {
   const claims = context.get("jwtPayload");
   const request = context.req.raw;
   const headers = new Headers(request.headers);
@@ -42,12 +42,19 @@ app.all("*", (context) => {
   headers.set("x-forwarded-groups", claims.roles.join(","));
   headers.set("x-forwarded-preferred-username", claims.username);
   const address = headers.get("cf-connecting-ip");
-  if (address !== null) headers.set("x-forwarded-for", address);
+  if (address === null) headers.delete("x-forwarded-for");
+  else headers.set("x-forwarded-for", address);
   headers.set("x-forwarded-host", headers.get("host"));
   headers.set("x-forwarded-proto", request.url.slice(0, request.url.indexOf(":")));
   headers.delete("x-real-ip");
   const path = request.url.slice(request.url.indexOf("/", 8));
-  return proxy(env.ORIGIN + path, { raw: request, headers });
+  // The helper's response can be changed as it is.
+  const answer = await proxy(env.ORIGIN + path, { raw: request, headers });
+  if (!answer.headers.has("cache-control")) {
+    answer.headers.set("cache-control", "private");
+    answer.headers.append("vary", "Cookie, Authorization");
+  }
+  return answer;
 });
 
 export default app;

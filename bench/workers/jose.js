@@ -1,6 +1,6 @@
 // The same job written by hand around `jose`: verify the session cookie on every request, take it out,
-// tell the origin who is calling and how the request came. The key is imported once, so that only the verification
-// is paid for.
+// tell the origin who is calling and how the request came, and mark the answer as private; with as few objects of the
+// runtime as Edgeward makes. The key is imported once, so that only the verification is paid for.
 
 import { jwtVerify } from "jose";
 
@@ -32,20 +32,28 @@ export default {
       return new Response("unauthorized", { status: 401 });
     }
 
-    const path = request.url.slice(request.url.indexOf("/", 8));
-    const forward = new Request(env.ORIGIN + path, request);
+    const headers = new Headers(request.headers);
     const others = cookies.filter((pair) => !pair.startsWith(prefix));
-    if (others.length > 0) forward.headers.set("cookie", others.join("; "));
-    else forward.headers.delete("cookie");
-    forward.headers.set("x-forwarded-user", claims.sub);
-    forward.headers.set("x-forwarded-email", claims.email);
-    forward.headers.set("x-forwarded-groups", claims.roles.join(","));
-    forward.headers.set("x-forwarded-preferred-username", claims.username);
-    const address = request.headers.get("cf-connecting-ip");
-    if (address !== null) forward.headers.set("x-forwarded-for", address);
-    forward.headers.set("x-forwarded-host", request.headers.get("host"));
-    forward.headers.set("x-forwarded-proto", request.url.slice(0, request.url.indexOf(":")));
-    forward.headers.delete("x-real-ip");
-    return fetch(forward);
+    if (others.length > 0) headers.set("cookie", others.join("; "));
+    else headers.delete("cookie");
+    headers.set("x-forwarded-user", claims.sub);
+    headers.set("x-forwarded-email", claims.email);
+    headers.set("x-forwarded-groups", claims.roles.join(","));
+    headers.set("x-forwarded-preferred-username", claims.username);
+    const address = headers.get("cf-connecting-ip");
+    if (address === null) headers.delete("x-forwarded-for");
+    else headers.set("x-forwarded-for", address);
+    headers.set("x-forwarded-host", headers.get("host"));
+    headers.set("x-forwarded-proto", request.url.slice(0, request.url.indexOf(":")));
+    headers.delete("x-real-ip");
+    const { method, body, url } = request;
+    const path = url.slice(url.indexOf("/", 8));
+    // One person's answer, unless the origin says otherwise.
+    const response = await fetch(env.ORIGIN + path, { method, headers, body, redirect: "manual" });
+    if (response.headers.has("cache-control")) return response;
+    const answer = new Response(response.body, response);
+    answer.headers.set("cache-control", "private");
+    answer.headers.append("vary", "Cookie, Authorization");
+    return answer;
   },
 };

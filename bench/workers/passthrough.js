@@ -1,4 +1,4 @@
-// The measure of everything else: the least that a Worker in front of an origin can do.
+// The measure of everything else: a Worker in front of an origin that only forwards.
 
 export default {
   fetch(request, env) {

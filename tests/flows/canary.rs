@@ -39,7 +39,13 @@ struct Watched {
 impl Watched {
     fn new() -> Self {
         let credential = json!({"header": "x-origin-key", "secret": "ORIGIN_SECRET"});
-        let settings = json!({"upstream_credential": credential, "query": {"single_use": false, "user_switch": "confirm"}, "issuers": ["id"]});
+        let settings = json!({
+            "sources": ["session", "sso_cookie", "query", "bearer", "header", "api_key"],
+            "token_headers": [{"name": "X-Token"}],
+            "issuers": ["id"],
+            "upstream_credential": credential,
+            "query": {"single_use": false, "user_switch": "confirm"},
+        });
         let mut bindings = bindings(&settings);
         bindings.insert("ORIGIN_SECRET".into(), ORIGIN_SECRET.into());
         let issuer = json!({"algorithms": ["HS256"], "jwks_url": null, "secret": "ISSUER_SECRET"});
@@ -95,6 +101,12 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
         .admin(&api_token, "POST", "/api/sso/tokens", &new)
         .1;
     let second = made["token"].as_str().unwrap().to_owned();
+    let acting = json!({"name": "z", "acts_as": claims_of(&token)["sub"], "expires_in": 3600});
+    let acting = watched
+        .isolate
+        .admin(&api_token, "POST", "/api/sso/tokens", &acting)
+        .1;
+    let acting = acting["token"].as_str().unwrap().to_owned();
 
     let sso = format!("{SSO}={token}");
     let bad = tampered(&token);
@@ -115,10 +127,8 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
         open(&format!("/a?token={bad}&secret=canary-query")),
         get("/a").bearer(&token),
         get("/a").bearer(&bad),
-        get("/a").bearer(&bad_foreign),
-        open("/a").cookie(&format!("{SSO}={foreign}")),
-        get(&format!("/a?token={foreign}&x=1")),
-        open(&format!("/a?token={bad_foreign}&x=1")),
+        get("/a").header("x-api-key", &acting),
+        get("/a").header("x-api-key", &format!("{}000000", &acting[..47])),
         get("/a")
             .header("authorization", &format!("Token {second}"))
             .cookie(&session),
@@ -140,6 +150,19 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
         get("/.well-known/jwks.json"),
     ] {
         watched.send(&request);
+    }
+    for token in [&foreign, &bad_foreign, &token, &bad] {
+        for request in [
+            get("/a").bearer(token),
+            get("/a").header("x-token", token),
+            get("/a").header("x-api-key", token),
+            open("/a").cookie(&format!("{SSO}={token}")),
+            get("/a").cookie(&format!("{OWN}={token}")),
+            get(&format!("/a?token={token}&x=1")),
+            open(&format!("/a?token={token}&x=1")),
+        ] {
+            watched.send(&request);
+        }
     }
     let id = claims_of(&token)["sub"].as_str().unwrap().to_owned();
     let user = format!("/api/sso/users/{id}");
@@ -182,6 +205,7 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
         ("key secret", KEY_SECRET.to_owned()),
         ("API token", api_token),
         ("second API token", second),
+        ("acting API token", acting),
         ("SSO token", token),
         ("other SSO token", other),
         ("bad SSO token", bad),

@@ -31,6 +31,14 @@ const forwarding = (edits) => `
   };`;
 const WITHOUT_CREDENTIAL = `forward.headers.set("cookie", request.headers.get("cookie").replace(/__Host-edgeward=[^;]*; /, ""));`;
 
+const COMPLETE = `${WITHOUT_CREDENTIAL}
+  const told = {
+    user: "usr_0123456789abcdefghijkl", email: "ada@example.com", groups: "editor,reviewer", "preferred-username": "ada",
+    host: request.headers.get("host"), proto: "http", for: request.headers.get("cf-connecting-ip"),
+  };
+  for (const [name, value] of Object.entries(told)) forward.headers.set("x-forwarded-" + name, value);`;
+const CLEAN = `forward.headers.delete("x-real-ip");`;
+
 for (const { what, source, says } of [
   { what: "answers another status", source: `export default { fetch: () => new Response("hello edge!\\n", { status: 203 }) };`, says: /HTTP\/1\.1 203/ },
   { what: "answers another body", source: `export default { fetch: () => new Response("hello world\\n") };`, says: /hello world/ },
@@ -43,14 +51,9 @@ for (const { what, source, says } of [
     source: forwarding(`${WITHOUT_CREDENTIAL} forward.headers.set("x-forwarded-user", "mallory");`),
     says: /received x-forwarded-user \["mallory"\] instead of/,
   },
-  {
-    what: "passes on what a client made up",
-    source: forwarding(`${WITHOUT_CREDENTIAL}
-      const told = { user: "usr_0123456789abcdefghijkl", email: "ada@example.com", groups: "editor,reviewer", "preferred-username": "ada",
-        host: request.headers.get("host"), proto: "http", for: request.headers.get("cf-connecting-ip") };
-      for (const [name, value] of Object.entries(told)) forward.headers.set("x-forwarded-" + name, value);`),
-    says: /received x-real-ip \["203\.0\.113\.7"\] instead of \[\]/,
-  },
+  { what: "passes on what a client made up", source: forwarding(COMPLETE), says: /received x-real-ip \["203\.0\.113\.7"\] instead of \[\]/ },
+  { what: "adds a header", source: forwarding(`${COMPLETE} ${CLEAN} forward.headers.set("x-more", "1");`), says: /received x-more \["1"\] instead of \[\]/ },
+  { what: "lets others keep the answer", source: forwarding(`${COMPLETE} ${CLEAN}`), says: /the answer has no "cache-control: private"/ },
 ]) {
   test(`the bench refuses when a Worker ${what}`, async (t) => {
     const workers = folder(t);
