@@ -83,6 +83,47 @@ impl Watched {
     }
 }
 
+/// A token of the other issuer.
+fn foreign_token(watched: &Watched) -> String {
+    let said = json!({"email": "canary-foreign@example.com", "name": "canary"});
+    let claims = claims_at(watched.edge.now().seconds(), &said);
+    Private::Secret(ISSUER_SECRET.into()).token(Algorithm::Hs256, &json!({}), &claims)
+}
+
+/// Sends each of `tokens` in each place where a token may be.
+fn everywhere(watched: &Watched, tokens: [&String; 4]) {
+    for token in tokens {
+        let good = watched.send(&get("/a").bearer(token)).is_forwarded();
+        assert_eq!(good, token == tokens[0] || token == tokens[2]);
+        for request in [
+            get("/a").header("x-token", token),
+            get("/a").header("x-api-key", token),
+            open("/a").cookie(&format!("{SSO}={token}")),
+            get("/a").cookie(&format!("{OWN}={token}")),
+            get(&format!("/a?token={token}&x=1")),
+            open(&format!("/a?token={token}&x=1")),
+        ] {
+            watched.send(&request);
+        }
+    }
+}
+
+fn when_everything_breaks(watched: &Watched, session: &str, api_token: &str) {
+    for verb in Verb::ALL {
+        watched.edge.shared.make(Trouble::Every(verb));
+        watched.edge.wait(61);
+        for request in [
+            get("/a").cookie(session),
+            open("/a").cookie(session),
+            get("/api/sso/users").api_token(api_token),
+        ] {
+            watched.send(&request);
+        }
+    }
+    watched.edge.shared.make(Trouble::None);
+    watched.edge.wait(61);
+}
+
 /// Every request that means anything, with every credential in every place.
 fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
     let api_token = watched.edge.api_token(&[Scope::Admin]);
@@ -110,14 +151,8 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
 
     let sso = format!("{SSO}={token}");
     let bad = tampered(&token);
-    let claims = claims_at(
-        watched.edge.now().seconds(),
-        &json!({"email": "canary-foreign@example.com", "name": "canary"}),
-    );
-    let foreign =
-        Private::Secret(ISSUER_SECRET.into()).token(Algorithm::Hs256, &json!({}), &claims);
+    let foreign = foreign_token(watched);
     let bad_foreign = tampered(&foreign);
-    assert!(watched.send(&get("/a").bearer(&foreign)).is_forwarded());
     let switch = format!("token={bad}&return_to=%2F{bad}");
     for request in [
         get("/a").cookie(&session),
@@ -151,19 +186,7 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
     ] {
         watched.send(&request);
     }
-    for token in [&foreign, &bad_foreign, &token, &bad] {
-        for request in [
-            get("/a").bearer(token),
-            get("/a").header("x-token", token),
-            get("/a").header("x-api-key", token),
-            open("/a").cookie(&format!("{SSO}={token}")),
-            get("/a").cookie(&format!("{OWN}={token}")),
-            get(&format!("/a?token={token}&x=1")),
-            open(&format!("/a?token={token}&x=1")),
-        ] {
-            watched.send(&request);
-        }
-    }
+    everywhere(watched, [&foreign, &bad_foreign, &token, &bad]);
     let id = claims_of(&token)["sub"].as_str().unwrap().to_owned();
     let user = format!("/api/sso/users/{id}");
     let made = format!("/api/sso/tokens/{}", made["id"].as_str().unwrap());
@@ -184,20 +207,7 @@ fn life(watched: &Watched) -> (Vec<(&'static str, String)>, String) {
     ] {
         call(method, path, &body);
     }
-    // And when everything breaks.
-    for verb in Verb::ALL {
-        watched.edge.shared.make(Trouble::Every(verb));
-        watched.edge.wait(61);
-        for request in [
-            get("/a").cookie(&session),
-            open("/a").cookie(&session),
-            get("/api/sso/users").api_token(&api_token),
-        ] {
-            watched.send(&request);
-        }
-    }
-    watched.edge.shared.make(Trouble::None);
-    watched.edge.wait(61);
+    when_everything_breaks(watched, &session, &api_token);
     watched.send(&req("POST", "/api/sso/logout").cookie(&session));
     let secrets = vec![
         ("session secret", SESSION_SECRET.to_owned()),
