@@ -84,8 +84,8 @@ pub fn fetch(request: Request, env: JsValue, now: f64) -> JsValue {
     let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&request)) else {
         return answer(&Answer::refusal(&Denial::Malformed)).into();
     };
-    let request = Rc::new(Incoming(request));
-    let body = Rc::<Incoming>::clone(&request);
+    let request = Rc::new(Received(request));
+    let body = Rc::<Received>::clone(&request);
     let request_id = request_id(&parts);
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
         Box::pin(gateway::handle(world, parts, body, request_id, now));
@@ -295,9 +295,9 @@ fn request_id(parts: &Parts) -> String {
     })
 }
 
-struct Incoming(Request);
+struct Received(Request);
 
-impl Body for Incoming {
+impl Body for Received {
     fn read(
         &self,
         limit: usize,

@@ -5,9 +5,9 @@ import { env } from "cloudflare:workers";
 import { Hono } from "hono";
 import { jwt } from "hono/jwt";
 import { proxy } from "hono/proxy";
+import { forOnePerson, headersFor } from "./shared.js";
 
 const app = new Hono();
-const prefix = `${env.COOKIE}=`;
 let authenticate;
 
 app.use(async (context, next) => {
@@ -29,31 +29,11 @@ app.use(async (context, next) => {
 app.all("*", async (context) => {
   const claims = context.get("jwtPayload");
   const request = context.req.raw;
-  const headers = new Headers(request.headers);
-  const others = headers
-    .get("cookie")
-    .split(";")
-    .map((pair) => pair.trim())
-    .filter((pair) => !pair.startsWith(prefix));
-  if (others.length > 0) headers.set("cookie", others.join("; "));
-  else headers.delete("cookie");
-  headers.set("x-forwarded-user", claims.sub);
-  headers.set("x-forwarded-email", claims.email);
-  headers.set("x-forwarded-groups", claims.roles.join(","));
-  headers.set("x-forwarded-preferred-username", claims.username);
-  const address = headers.get("cf-connecting-ip");
-  if (address === null) headers.delete("x-forwarded-for");
-  else headers.set("x-forwarded-for", address);
-  headers.set("x-forwarded-host", headers.get("host"));
-  headers.set("x-forwarded-proto", request.url.slice(0, request.url.indexOf(":")));
-  headers.delete("x-real-ip");
+  const headers = headersFor(request, claims, env.COOKIE);
   const path = request.url.slice(request.url.indexOf("/", 8));
   // The helper's response can be changed as it is.
   const answer = await proxy(env.ORIGIN + path, { raw: request, headers });
-  if (!answer.headers.has("cache-control")) {
-    answer.headers.set("cache-control", "private");
-    answer.headers.append("vary", "Cookie, Authorization");
-  }
+  if (!answer.headers.has("cache-control")) forOnePerson(answer.headers);
   return answer;
 });
 

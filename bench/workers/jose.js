@@ -3,6 +3,7 @@
 // runtime as Edgeward makes. The key is imported once, so that only the verification is paid for.
 
 import { jwtVerify } from "jose";
+import { headersFor, keepPrivate } from "./shared.js";
 
 let key;
 
@@ -32,28 +33,9 @@ export default {
       return new Response("unauthorized", { status: 401 });
     }
 
-    const headers = new Headers(request.headers);
-    const others = cookies.filter((pair) => !pair.startsWith(prefix));
-    if (others.length > 0) headers.set("cookie", others.join("; "));
-    else headers.delete("cookie");
-    headers.set("x-forwarded-user", claims.sub);
-    headers.set("x-forwarded-email", claims.email);
-    headers.set("x-forwarded-groups", claims.roles.join(","));
-    headers.set("x-forwarded-preferred-username", claims.username);
-    const address = headers.get("cf-connecting-ip");
-    if (address === null) headers.delete("x-forwarded-for");
-    else headers.set("x-forwarded-for", address);
-    headers.set("x-forwarded-host", headers.get("host"));
-    headers.set("x-forwarded-proto", request.url.slice(0, request.url.indexOf(":")));
-    headers.delete("x-real-ip");
+    const headers = headersFor(request, claims, env.COOKIE);
     const { method, body, url } = request;
     const path = url.slice(url.indexOf("/", 8));
-    // One person's answer, unless the origin says otherwise.
-    const response = await fetch(env.ORIGIN + path, { method, headers, body, redirect: "manual" });
-    if (response.headers.has("cache-control")) return response;
-    const answer = new Response(response.body, response);
-    answer.headers.set("cache-control", "private");
-    answer.headers.append("vary", "Cookie, Authorization");
-    return answer;
+    return keepPrivate(await fetch(env.ORIGIN + path, { method, headers, body, redirect: "manual" }));
   },
 };

@@ -2,6 +2,8 @@
 // same headers with fixed values, and marks the answer as private. Nobody is verified. The distance from here to
 // Edgeward is the core's and that of the way to it and back.
 
+import { keepPrivate } from "./shared.js";
+
 const encoder = new TextEncoder();
 const buffer = new Uint8Array(16 * 1024);
 let fixed;
@@ -23,11 +25,3 @@ export default {
     return fetch(env.ORIGIN + path, { method, headers, body, redirect: "manual" }).then(keepPrivate);
   },
 };
-
-function keepPrivate(response) {
-  if (response.headers.has("cache-control")) return response;
-  const answer = new Response(response.body, response);
-  answer.headers.set("cache-control", "private");
-  answer.headers.append("vary", "Cookie, Authorization");
-  return answer;
-}
