@@ -27,7 +27,8 @@ use crate::gateway::{self, Action, Outcome};
 use crate::origin::Forward;
 use crate::origin::mutate::{HeaderChange, HeaderChanges};
 use crate::port::{Body, Entropy as _};
-use crate::request::Parts;
+use crate::repeat::{self, Repeat};
+use crate::request::{Parts, WITHHELD};
 use crate::time::Timestamp;
 use crate::token::alg::hex;
 use crate::world::World;
@@ -35,18 +36,27 @@ use crate::world::World;
 /// Of so many callers an isolate keeps the headers that have crossed to JavaScript.
 const MAX_STANDING: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
+/// So many requests an isolate can recognise. JavaScript keeps fewer.
+const MAX_REPEATS: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
+
 thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
     static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
     static STANDING: RefCell<LruCache<*const HeaderChanges, (Rc<HeaderChanges>, JsValue)>> =
         RefCell::new(LruCache::new(MAX_STANDING));
+    static REPEATS: RefCell<LruCache<u32, Known>> = RefCell::new(LruCache::new(MAX_REPEATS));
+    static LAST_REPEAT: Cell<u32> = const { Cell::new(0) };
 }
+
+/// A request that can be recognised, and whether the origin has to be told each one's name.
+struct Known(Rc<Repeat>, bool);
 
 /// Runs once per instance.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
+    bindings::withhold(&WITHHELD.join("\n"));
     let unreachable =
         Closure::<dyn Fn(Request, String) -> Response>::new(|request: Request, error: String| {
             unreachable(&request, &error)
@@ -64,24 +74,19 @@ pub fn start() {
     refused.forget();
 }
 
-/// One request, at `now` in milliseconds since 1970. Gives a response, or the promise of the
+/// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a response, or the promise of the
 /// origin's; or a list of one promise, when the core itself has still to wait for something.
 #[wasm_bindgen]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "an exported function owns what JavaScript passes"
 )]
-pub fn fetch(request: Request, env: JsValue, now: f64) -> JsValue {
+pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64) -> JsValue {
     let Some(world) = world(&env) else {
-        return misconfigured(&request).into();
+        return misconfigured(&head).into();
     };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "milliseconds since 1970, far below 2^53"
-    )]
-    let now = Timestamp::from_millis(now as u64);
-    let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&request)) else {
+    let now = timestamp(now);
+    let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&head)) else {
         return answer(&Answer::refusal(&Denial::Malformed)).into();
     };
     let request = Rc::new(Received(request));
@@ -94,16 +99,65 @@ pub fn fetch(request: Request, env: JsValue, now: f64) -> JsValue {
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
     {
-        Poll::Ready(outcome) => carry_out(&request.0, outcome),
+        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome),
         Poll::Pending => {
             let promise =
-                future_to_promise(async move { Ok(carry_out(&request.0, outcome.await)) });
+                future_to_promise(async move { Ok(carry_out(&request.0, &head, outcome.await)) });
             js_sys::Array::of1(&promise).into()
         }
     }
 }
 
-fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
+/// Whether a request for `url` may be sent as the one was that was remembered as `id`, whose head it
+/// has: 0 if it has to go the whole way; else 1, and 2 if the CDN is to be told to keep out, and 4
+/// if the origin has to be told the request's name. `ray`: the name that the CDN gave it.
+#[wasm_bindgen]
+#[must_use]
+pub fn again(id: u32, url: &str, ray: &str, now: f64) -> u32 {
+    let known = REPEATS.with_borrow_mut(|repeats| {
+        let Known(repeat, unnamed) = repeats.get(&id)?;
+        (*unnamed != is_ray(ray)).then(|| (Rc::clone(repeat), *unnamed))
+    });
+    let world = WORLD.with(|world| world.get().cloned().flatten());
+    let (Some((repeat, unnamed)), Some(world)) = (known, world) else {
+        return 0;
+    };
+    match repeat::again(&world, &repeat, url, timestamp(now)) {
+        Some(again) => 1 | u32::from(again.uncached()) << 1 | u32::from(unnamed) << 2,
+        None => 0,
+    }
+}
+
+/// A name for a request that the CDN gave none.
+#[wasm_bindgen(js_name = requestId)]
+#[must_use]
+pub fn own_request_id() -> String {
+    next_request_id()
+}
+
+fn timestamp(now: f64) -> Timestamp {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds since 1970, far below 2^53"
+    )]
+    Timestamp::from_millis(now as u64)
+}
+
+/// Remembers `repeat`, and how JavaScript is told of it: the number by which it asks [`again`], what
+/// of a URL is replaced, and by what.
+fn remember(repeat: Repeat) -> Option<String> {
+    let id = LAST_REPEAT.get().checked_add(1)?;
+    LAST_REPEAT.set(id);
+    let prefix = repeat.prefix();
+    let line = format!("*{id}\n{}\n{}\n", prefix.len(), repeat.base());
+    let unnamed = !repeat.parts().header("cf-ray").is_some_and(is_ray);
+    let known = Known(Rc::new(repeat), unnamed);
+    REPEATS.with_borrow_mut(|repeats| repeats.put(id, known));
+    prefix.is_ascii().then_some(line)
+}
+
+fn carry_out(request: &Request, head: &JsValue, outcome: Outcome) -> JsValue {
     if let Some(event) = outcome.event {
         bindings::log(&event.line());
     }
@@ -128,6 +182,9 @@ fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
             });
             plan.push_str(forward.resolve_override().unwrap_or_default());
             plan.push('\n');
+            if let Some(line) = outcome.repeat.and_then(|repeat| remember(*repeat)) {
+                plan.push_str(&line);
+            }
             plan.push_str(forward.changes().as_lines());
             for line in forward.answer().lines() {
                 plan.push('~');
@@ -145,8 +202,10 @@ fn carry_out(request: &Request, outcome: Outcome) -> JsValue {
             }
             let standing = standing_headers(&forward);
             match rules.and_then(|rules| rules.asset) {
-                Some(keep) => bindings::forward_file(request, &plan, &standing, keep.0).into(),
-                None => bindings::forward(request, &plan, &standing).into(),
+                Some(keep) => {
+                    bindings::forward_file(request, head, &plan, &standing, keep.0).into()
+                }
+                None => bindings::forward(request, head, &plan, &standing).into(),
             }
         }
     }
@@ -225,9 +284,9 @@ fn log_list(event: &str, errors: &[ConfigError]) {
 }
 
 /// Everything is answered so while the configuration has errors: a health check and a person too.
-fn misconfigured(request: &Request) -> Response {
+fn misconfigured(head: &JsValue) -> Response {
     let denial = Denial::Misconfigured;
-    match Parts::from_snapshot(bindings::snapshot(request)) {
+    match Parts::from_snapshot(bindings::snapshot(head)) {
         Ok(parts) if parts.wants_page() => answer(&Answer::refusal_page(
             &denial,
             None,
@@ -242,7 +301,7 @@ fn misconfigured(request: &Request) -> Response {
 /// What a person or a program sees when the origin does not answer.
 fn unreachable(request: &Request, error: &str) -> Response {
     let denial = Denial::OriginUnreachable;
-    let parts = Parts::from_snapshot(bindings::snapshot(request));
+    let parts = Parts::from_snapshot(bindings::snapshot(&bindings::read(request)));
     let world = WORLD.with(|world| world.get().cloned().flatten());
     let request_id = parts.as_ref().map(request_id).unwrap_or_default();
     let site = match (&parts, &world) {
@@ -275,14 +334,17 @@ fn unreachable(request: &Request, error: &str) -> Response {
 
 /// The request's name: Cloudflare's, which no client can choose there, or one of our own.
 fn request_id(parts: &Parts) -> String {
-    let ray = parts.header("cf-ray").filter(|ray| {
-        ray.len() <= 40
-            && !ray.is_empty()
-            && ray.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    });
-    if let Some(ray) = ray {
-        return ray.to_owned();
+    match parts.header("cf-ray").filter(|ray| is_ray(ray)) {
+        Some(ray) => ray.to_owned(),
+        None => next_request_id(),
     }
+}
+
+fn is_ray(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+fn next_request_id() -> String {
     let number = REQUESTS.get().wrapping_add(1);
     REQUESTS.set(number);
     REQUEST_PREFIX.with(|prefix| {

@@ -17,9 +17,10 @@ use crate::event::Name;
 use crate::login::{self, Arrival, Visit};
 use crate::origin::{self, Context};
 pub use crate::outcome::{Action, Outcome};
-use crate::outcome::{Step, admin_outcome, answered, astray, concluded};
+use crate::outcome::{Forwarded, Step, admin_outcome, answered, astray, concluded};
 use crate::port::Body;
 use crate::profile::Verdict;
+use crate::repeat::{Basis, Repeat};
 use crate::request::Parts;
 use crate::route::{self, Endpoint, Target};
 use crate::same_origin;
@@ -118,18 +119,30 @@ pub async fn handle(
         request_id: &request_id,
         now,
     };
-    let cookies = session::stale(
+    let stale = session::stale(
         &site,
         authentication.clear_session,
         authentication.clear_sso_cookie,
     );
-    let result = match &endpoint {
+    let mut result = match &endpoint {
         Some(endpoint) => Box::pin(own(&world, &visit, &authentication, &*body, endpoint))
             .await
             .map(Step::Reply),
         None => site_request(&world, &visit, authentication).await,
     };
-    concluded(&world, &visit, endpoint.is_some(), cookies, result)
+    let basis = match &mut result {
+        Ok(Step::Forward(forwarded)) => forwarded.basis.take(),
+        _ => None,
+    };
+    let mut outcome = concluded(&world, &visit, endpoint.is_some(), stale, result);
+    // One that nothing was said of, to nobody, can be repeated.
+    if let Some(basis) = basis
+        && outcome.cookies.is_empty()
+        && outcome.event.is_none()
+    {
+        outcome.repeat = Some(Box::new(Repeat::new(site, parts, basis)));
+    }
+    outcome
 }
 
 /// Methods that are about the connection, or that show a request to a page (RFC 9110 §9.3).
@@ -243,7 +256,14 @@ async fn site_request(
         &context,
     );
     // 7. The platform streams it.
-    Ok(Step::Forward(Box::new(forward), cookies, signed_in))
+    Ok(Step::Forward(Forwarded {
+        basis: grant
+            .principal()
+            .and_then(|principal| Basis::of(visit, principal, &forward)),
+        forward: Box::new(forward),
+        cookies,
+        signed_in,
+    }))
 }
 
 async fn own(

@@ -189,6 +189,43 @@ pub fn prepare(
     }
 }
 
+/// Proof that a request may be sent as one was that began with the same head. Only [`again`] makes
+/// one, and it wants a [`Grant`]:
+///
+/// ```compile_fail,E0451
+/// let again = edgeward::origin::Again { uncached: false };
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Again {
+    uncached: bool,
+}
+
+impl Again {
+    /// As [`Forward::uncached`].
+    #[must_use]
+    pub const fn uncached(self) -> bool {
+        self.uncached
+    }
+}
+
+/// Whether a request to `path` that begins with `parts` gets what one got that was told `standing`:
+/// only if the same would be said of the same caller.
+#[must_use]
+pub fn again(
+    grant: &Grant,
+    site: &Site,
+    parts: &Parts,
+    path: &CanonicalPath<'_>,
+    assertion: Option<&Rc<str>>,
+    standing: &Rc<HeaderChanges>,
+) -> Option<Again> {
+    let principal = grant.principal()?;
+    let told = mutate::standing(site, parts, Some(principal), assertion);
+    Rc::ptr_eq(&told, standing).then(|| Again {
+        uncached: looks_like_a_file(path),
+    })
+}
+
 /// Whether the last segment has an extension. The CDN keeps answers for such paths by itself,
 /// whoever asked; for all others it keeps nothing unless a rule of the zone tells it to. Telling it
 /// costs more than verifying the session, so it is told where it matters.

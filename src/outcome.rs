@@ -12,6 +12,7 @@ use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::login::{self, Visit};
 use crate::origin::Forward;
+use crate::repeat::{Basis, Repeat};
 use crate::request::Parts;
 use crate::session::SetCookie;
 use crate::world::World;
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
+    /// What of it holds for requests that begin alike, where something does.
+    pub repeat: Option<Box<Repeat>>,
 }
 
 /// Forwarded or answered.
@@ -37,9 +40,21 @@ pub enum Action {
 /// What the steps for a path of a site, or one of our endpoints, came to.
 pub(crate) enum Step {
     /// To the origin, with cookies for the way back, and who was signed in by it.
-    Forward(Box<Forward>, Vec<SetCookie>, Option<(String, Source)>),
+    Forward(Forwarded),
     /// Answered here.
     Reply(Reply),
+}
+
+/// A request on its way to the origin.
+pub(crate) struct Forwarded {
+    /// What the origin gets.
+    pub forward: Box<Forward>,
+    /// Cookies for the way back.
+    pub cookies: Vec<SetCookie>,
+    /// Who was signed in by it.
+    pub signed_in: Option<(String, Source)>,
+    /// What it was forwarded by, if others can be by the same.
+    pub basis: Option<Basis>,
 }
 
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
@@ -66,7 +81,12 @@ pub(crate) fn concluded(
         }
     };
     match result {
-        Ok(Step::Forward(forward, cookies, signed_in)) => {
+        Ok(Step::Forward(Forwarded {
+            forward,
+            cookies,
+            signed_in,
+            ..
+        })) => {
             let name = if signed_in.is_some() {
                 Name::SignedIn
             } else {
@@ -75,6 +95,7 @@ pub(crate) fn concluded(
             let log = signed_in.is_some() || world.config.log == Log::All;
             let (user, source) = signed_in.unzip();
             Outcome {
+                repeat: None,
                 action: Action::Forward(*forward),
                 cookies: merged(stale, cookies),
                 event: log.then(|| Event {
@@ -87,6 +108,7 @@ pub(crate) fn concluded(
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
             Outcome {
+                repeat: None,
                 event: reply.happened.map(|(name, user, source)| Event {
                     user: Some(user),
                     source: Some(source),
@@ -108,6 +130,7 @@ pub(crate) fn concluded(
                 Name::Denied
             };
             Outcome {
+                repeat: None,
                 event: Some(Event {
                     reason: Some(denial.reason()),
                     ..event(name, Some(answer.status))
@@ -167,6 +190,7 @@ pub(crate) fn admin_outcome(
         ..Event::default()
     };
     Outcome {
+        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -199,6 +223,7 @@ pub(crate) fn astray(
         ..Event::default()
     };
     Outcome {
+        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -208,6 +233,7 @@ pub(crate) fn astray(
 /// An answer that is not worth a line.
 pub(crate) fn answered(answer: Answer) -> Outcome {
     Outcome {
+        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: None,

@@ -3,6 +3,54 @@
 
 use std::ops::Range;
 
+/// Headers whose values the core is never told, only that they are there. They change from one
+/// request of a caller to the next, or say nothing that anything may be decided by (`User-Agent`);
+/// so requests that differ in nothing else are one to the core (see [`crate::repeat`]).
+pub const WITHHELD: [&str; 42] = [
+    "accept-encoding",
+    "accept-language",
+    "baggage",
+    "cache-control",
+    "cdn-loop",
+    "cf-ew-via",
+    "cf-visitor",
+    "content-length",
+    "content-type",
+    "device-memory",
+    "dnt",
+    "downlink",
+    "ect",
+    "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-event-id",
+    "pragma",
+    "priority",
+    "range",
+    "referer",
+    "rtt",
+    "save-data",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-user",
+    "sec-gpc",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "x-b3-spanid",
+    "x-b3-traceid",
+    "x-csrftoken",
+    "x-csrf-token",
+    "x-requested-with",
+];
+
 /// The head of a request. Header names are lower-case; a repeated header is joined with `, ` as
 /// the Fetch standard does.
 pub struct Parts {
@@ -23,7 +71,8 @@ pub struct Malformed;
 
 impl Parts {
     /// Reads a snapshot: method, URL, then name and value of each header, a line each. No header
-    /// value can hold a line break (RFC 9110 §5.5), so none needs escaping.
+    /// value can hold a line break (RFC 9110 §5.5), so none needs escaping. What is [`WITHHELD`] is
+    /// an empty value.
     ///
     /// # Errors
     /// [`Malformed`] when a line is missing or the URL has no scheme or host.
@@ -68,7 +117,8 @@ impl Parts {
         Ok(parts)
     }
 
-    /// A request head from its pieces, for callers that have no snapshot.
+    /// A request head from its pieces, for callers that have no snapshot. What is [`WITHHELD`] from
+    /// the core stays so.
     ///
     /// # Errors
     /// As [`Parts::from_snapshot`].
@@ -76,9 +126,12 @@ impl Parts {
         let mut text = format!("{method}\n{url}");
         for (name, value) in headers {
             text.push('\n');
-            text.push_str(&name.to_ascii_lowercase());
+            let name = name.to_ascii_lowercase();
+            text.push_str(&name);
             text.push('\n');
-            text.push_str(value);
+            if !WITHHELD.contains(&name.as_str()) {
+                text.push_str(value);
+            }
         }
         Self::from_snapshot(text)
     }

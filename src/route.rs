@@ -83,16 +83,26 @@ pub fn route<'a>(
         Ok(path) => path,
         Err(error) => return Err((Denial::Path(error), Some(site))),
     };
-    let endpoint = match &site.profile {
-        Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
-        Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),
-        _ => endpoint(path.as_str()),
-    };
+    let endpoint = endpoint_of(&site, &path);
     Ok(Target {
         site,
         path,
         endpoint,
     })
+}
+
+fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
+    match &site.profile {
+        Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
+        Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),
+        _ => endpoint(path.as_str()),
+    }
+}
+
+/// Whether `path` is one of our own endpoints at `site`.
+#[must_use]
+pub fn is_ours(site: &Site, path: &CanonicalPath<'_>) -> bool {
+    endpoint_of(site, path).is_some()
 }
 
 fn endpoint(path: &str) -> Option<Endpoint> {

@@ -94,17 +94,27 @@ pub fn renew(
     claims: &SessionClaims,
     now: Timestamp,
 ) -> Option<SetCookie> {
-    let expires_at = (now + site.session.idle).min(ends_at(site, claims));
-    let half = Seconds(site.session.idle.0 / 2);
-    if now < claims.issued_at + half || expires_at.seconds() <= claims.expires_at.seconds() {
+    if !is_due(site, claims, now) {
         return None;
     }
     let renewed = SessionClaims {
         issued_at: now,
-        expires_at,
+        expires_at: renewed_until(site, claims, now),
         ..claims.clone()
     };
     Some(write(config, site, &renewed, now))
+}
+
+/// Whether [`renew`] gives a cookie.
+#[must_use]
+pub fn is_due(site: &Site, claims: &SessionClaims, now: Timestamp) -> bool {
+    let half = Seconds(site.session.idle.0 / 2);
+    now >= claims.issued_at + half
+        && renewed_until(site, claims, now).seconds() > claims.expires_at.seconds()
+}
+
+fn renewed_until(site: &Site, claims: &SessionClaims, now: Timestamp) -> Timestamp {
+    (now + site.session.idle).min(ends_at(site, claims))
 }
 
 /// When the session ends in any case.

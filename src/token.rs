@@ -26,7 +26,7 @@ use crate::config::Site;
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
-use crate::port::Fault;
+use crate::port::{Fault, at_once};
 use crate::principal::Principal;
 use crate::session::{self, SessionClaims};
 use crate::store::api_tokens::ApiTokens;
@@ -265,7 +265,7 @@ pub struct Place<'a> {
 }
 
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with
-/// time: expiry, the user's state, whether the session was ended.
+/// time.
 ///
 /// # Errors
 /// Why it is not accepted.
@@ -299,6 +299,34 @@ pub async fn verify(
         };
         world.cache.put_credential(key, Verified::new(claims))
     };
+    judge(world, at, source, verified).await
+}
+
+/// The same for a credential that was verified before, from what is in memory: `None` when it is not
+/// accepted any more, and when something would have to be read to know.
+#[must_use]
+pub fn still(
+    world: &World,
+    at: Place<'_>,
+    source: Source,
+    verified: &Rc<Verified>,
+) -> Option<Principal> {
+    let in_memory =
+        is_still_known(world, verified, at.now) && world.knows_all_of(&verified.claims, at.now);
+    if !in_memory {
+        return None;
+    }
+    at_once(judge(world, at, source, Rc::clone(verified)))?.ok()
+}
+
+/// What changes with time: expiry, the user's state, whether the session was ended.
+async fn judge(
+    world: &World,
+    at: Place<'_>,
+    source: Source,
+    verified: Rc<Verified>,
+) -> Result<Principal, TokenError> {
+    let Place { site, now, .. } = at;
     if now >= verified.expires_at() {
         return Err(TokenError::Expired);
     }

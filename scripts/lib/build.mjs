@@ -96,10 +96,7 @@ async function bundle(entry, to) {
       logLevel: "silent",
       absWorkingDir: root,
       external: ["cloudflare:*"],
-      plugins: [{
-        name: "keep-wasm-import",
-        setup: (build) => build.onResolve({ filter: /^\.\/edgeward\.wasm$/ }, ({ path }) => ({ path, external: true })),
-      }],
+      plugins: [keepWasmImport, oneCopy(path.dirname(entry))],
     });
   } catch (error) {
     const text = await esbuild.formatMessages(error.errors ?? [], { kind: "error", terminalWidth: 100 });
@@ -107,6 +104,19 @@ async function bundle(entry, to) {
   }
   renameSync(draft, to);
 }
+
+const keepWasmImport = {
+  name: "keep-wasm-import",
+  setup: (build) => build.onResolve({ filter: /^\.\/edgeward\.wasm$/ }, ({ path }) => ({ path, external: true })),
+};
+
+// wasm-bindgen imports copies of the JavaScript beside the shell. The entry imports the same files, and a module's state
+// must be there once.
+const oneCopy = (folder) => ({
+  name: "one-copy",
+  setup: (build) =>
+    build.onResolve({ filter: /\/snippets\/edgeward-\w+\/src\/edge\/\w+\.js$/ }, (given) => ({ path: path.join(folder, path.basename(given.path)) })),
+});
 
 function javascript(folder) {
   if (!existsSync(folder)) return [];

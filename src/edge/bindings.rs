@@ -14,17 +14,21 @@ extern "C" {
     pub fn when_unreachable(answer: &Function);
     #[wasm_bindgen(js_name = whenRefused)]
     pub fn when_refused(listener: &Function);
-    #[wasm_bindgen(js_name = snapshot)]
-    fn snapshot_into(request: &Request, buffer: &mut [u8]) -> i32;
-    #[wasm_bindgen(js_name = snapshotText)]
-    fn snapshot_text(request: &Request) -> String;
-    pub fn forward(request: &Request, plan: &str, standing: &JsValue) -> Promise;
+    pub fn forward(request: &Request, head: &JsValue, plan: &str, standing: &JsValue) -> Promise;
     pub fn answer(head: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = readBody)]
     pub fn read_body(request: &Request, limit: u32) -> Promise;
     #[wasm_bindgen(js_name = bindings)]
     fn raw_bindings(env: &JsValue) -> Array;
     pub fn log(line: &str);
+}
+
+#[wasm_bindgen(module = "/src/edge/head.js")]
+extern "C" {
+    pub fn withhold(names: &str);
+    pub fn read(request: &Request) -> JsValue;
+    fn tell(head: &JsValue, buffer: &mut [u8]) -> i32;
+    fn told(head: &JsValue) -> String;
 }
 
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
@@ -67,23 +71,28 @@ extern "C" {
 #[wasm_bindgen(module = "/src/edge/assets.js")]
 extern "C" {
     #[wasm_bindgen(js_name = forwardFile)]
-    pub fn forward_file(request: &Request, plan: &str, standing: &JsValue, seconds: u32)
-    -> Promise;
+    pub fn forward_file(
+        request: &Request,
+        head: &JsValue,
+        plan: &str,
+        standing: &JsValue,
+        seconds: u32,
+    ) -> Promise;
 }
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
 }
 
-/// The head of `request`. Written straight into a buffer that is there already: letting a string
-/// cross by itself costs a loop over its characters and an allocation.
-pub fn snapshot(request: &Request) -> String {
+/// What the core is told of `head`, which [`read`] gave. Written straight into a buffer that is there
+/// already: letting a string cross by itself costs a loop over its characters and an allocation.
+pub fn snapshot(head: &JsValue) -> String {
     BUFFER.with_borrow_mut(|buffer| {
-        let written = usize::try_from(snapshot_into(request, buffer)).ok();
+        let written = usize::try_from(tell(head, buffer)).ok();
         let bytes = written.and_then(|written| buffer.get(..written));
         match bytes.map(str::from_utf8) {
             Some(Ok(text)) => text.to_owned(),
-            _ => snapshot_text(request),
+            _ => told(head),
         }
     })
 }

@@ -2,29 +2,49 @@
 // never take those after it down.
 import { DurableObject } from "cloudflare:workers";
 import * as core from "../../build/bindgen/index.js";
+import { forwardAgain } from "./glue.js";
+import { read } from "./head.js";
+import { forget, ray, recognise } from "./repeat.js";
 
 const waiting = new Set();
 
 // A panic in a later turn of a request reaches nobody: its promise would hang for ever.
 addEventListener("error", (event) => {
   if (!(event.error instanceof WebAssembly.RuntimeError)) return;
-  core.__wbg_reset_state();
+  restart();
   for (const fail of waiting) fail(event.error);
   waiting.clear();
 });
 
+/** A new instance of the core knows nothing of what the last one has decided. */
+function restart() {
+  core.__wbg_reset_state();
+  forget();
+}
+
 function call(request, env) {
+  const head = read(request);
+  const now = Date.now();
   try {
-    return core.fetch(request, env, Date.now());
+    return repeat(request, head, now) ?? core.fetch(request, head, env, now);
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     if (error?.message === "Module terminated") {
-      core.__wbg_reset_state();
-      return core.fetch(request, env, Date.now());
+      restart();
+      return core.fetch(request, head, env, now);
     }
-    if (error instanceof WebAssembly.RuntimeError) core.__wbg_reset_state();
+    if (error instanceof WebAssembly.RuntimeError) restart();
     throw error;
   }
+}
+
+/** The origin's promise for a request that begins as one did that was forwarded, if it may be sent as that was. */
+function repeat(request, head, now) {
+  const shape = recognise(head);
+  if (shape === undefined) return undefined;
+  const verdict = core.again(shape.id, head[1], ray(shape, head), now);
+  if (verdict === 0) return undefined;
+  return forwardAgain(request, head, shape, (verdict & 2) !== 0, (verdict & 4) === 0 ? undefined : core.requestId());
 }
 
 function broken(error) {

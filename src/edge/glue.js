@@ -1,5 +1,8 @@
-// The crossings between JavaScript and the core: one string in, one string out for a request that is
-// forwarded. Each header that crossed by itself would cost more than its verification. No decisions here.
+// What the core has decided, carried out: a request sent to the origin, an answer of our own. One string crosses for
+// a request that is forwarded; each header that crossed by itself would cost more than its verification. No decisions
+// here.
+
+import { remember, repeated } from "./repeat.js";
 
 let unreachable, refused;
 
@@ -13,49 +16,33 @@ export function whenRefused(listener) {
   refused = listener;
 }
 
-const encoder = new TextEncoder();
-
-/**
- * Method, URL, then name and value of each header, a line each, as UTF-8 into `buffer`. No header value holds a
- * line break. Answers how many bytes that is, or -1 when it does not fit.
- */
-export function snapshot(request, buffer) {
-  const text = snapshotText(request);
-  const done = encoder.encodeInto(text, buffer);
-  return done.read === text.length ? done.written : -1;
-}
-
-/** The same as text, for a head of any length. Joined at once: a string that grows leaves a piece behind at every step. */
-export function snapshotText(request) {
-  const lines = [request.method, request.url];
-  request.headers.forEach((value, name) => {
-    lines.push(name, value);
-  });
-  return lines.join("\n");
-}
-
 /**
  * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
  * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that
- * begins with `-` for each header to remove, with `+` for each to set (its value is the next line), with `=` for
- * each cookie of ours, with `~` for each change of the answer's headers, with `!` for each rule for the answer (see
- * `ruled`). `standing`: names and values of headers to set as well. `through` may answer in the origin's place.
+ * begins with `*` if requests with this `head` may be recognised (see `remember`; two more lines go with it), with `-`
+ * for each header to remove, with `+` for each to set (its value is the next line), with `=` for each cookie of ours,
+ * with `~` for each change of the answer's headers, with `!` for each rule for the answer (see `ruled`). `standing`:
+ * names and values of headers to set as well. `through` may answer in the origin's place.
  */
-export function forward(request, plan, standing, through) {
+export function forward(request, head, plan, standing, through) {
   const lines = plan.split("\n");
   // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
   const headers = new Headers(request.headers);
-  let cookies;
-  let changes;
-  let rules;
+  let cookies, changes, rules, repeat, own;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
+      case 0x2a:
+        repeat = { id: Number(line.slice(1)), from: Number(lines[++at]), base: lines[++at] };
+        own = new Set();
+        break;
       case 0x2d:
         headers.delete(line.slice(1));
+        own?.add(line.slice(1));
         break;
       case 0x2b:
         headers.set(line.slice(1), lines[++at]);
+        own?.add(line.slice(1));
         break;
       case 0x7e:
         (changes ??= []).push(line.slice(1));
@@ -67,12 +54,27 @@ export function forward(request, plan, standing, through) {
         (cookies ??= []).push(line.slice(1));
     }
   }
-  for (let at = 0; at < standing.length; at += 2) headers.set(standing[at], standing[at + 1]);
-  const identified = lines[1] !== "";
-  const override = lines[2];
-  const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", override));
-  let response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, override) }));
-  if (changes !== undefined) response = response.then((answer) => changed(answer, changes));
+  for (let at = 0; at < standing.length; at += 2) {
+    headers.set(standing[at], standing[at + 1]);
+    own?.add(standing[at]);
+  }
+  const way = { identified: lines[1] !== "", override: lines[2], changes };
+  if (repeat !== undefined) remember(head, repeat, headers, own, way);
+  const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", way.override));
+  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, way.override) }));
+  return returned(request, response, way, cookies);
+}
+
+/** Sends `request` as one was sent that began with the same `head`. `id`: its name, if the origin needs to be told. */
+export function forwardAgain(request, head, shape, uncached, id) {
+  const { url, headers } = repeated(shape, head, id);
+  const { way } = shape;
+  return returned(request, send(request, url, headers, cf(uncached, way.override)), way, undefined);
+}
+
+/** What becomes of the origin's response on its way to the client. */
+function returned(request, promise, { identified, changes }, cookies) {
+  const response = changes === undefined ? promise : promise.then((answer) => changed(answer, changes));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     return identified ? response.then((answer) => keepPrivate(answer) ?? failed("its status is none"), failed) : response.catch(failed);

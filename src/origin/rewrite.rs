@@ -10,19 +10,23 @@ use crate::path::CanonicalPath;
 #[must_use]
 pub fn url(site: &Site, authority: &str, path: &CanonicalPath<'_>, query: Option<&str>) -> String {
     let query = query.filter(|query| !query.is_empty());
-    let length =
-        site.upstream.len() + path.as_str().len() + query.map_or(0, |query| query.len() + 1);
-    let mut url = String::with_capacity(length);
-    match site.host_header {
-        HostHeader::Rewrite => url.push_str(&site.upstream),
-        HostHeader::Preserve => url.push_str(&with_host(&site.upstream, authority)),
-    }
+    let mut url = base(site, authority);
+    url.reserve(path.as_str().len() + query.map_or(0, |query| query.len() + 1));
     url.push_str(path.as_str());
     if let Some(query) = query {
         url.push('?');
         url.push_str(query);
     }
     url
+}
+
+/// Scheme and authority of [`url`].
+#[must_use]
+pub fn base(site: &Site, authority: &str) -> String {
+    match site.host_header {
+        HostHeader::Rewrite => site.upstream.clone(),
+        HostHeader::Preserve => with_host(&site.upstream, authority),
+    }
 }
 
 /// The host to connect to instead of the URL's, when the public host is preserved.

@@ -66,13 +66,10 @@ pub async fn for_principal(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<Rc<str>, Fault> {
-    let user = principal.user();
-    let known = principal.verified().memo.borrow().assertion.clone();
-    if let Some(known) =
-        known.filter(|known| now < known.fresh_until && Rc::ptr_eq(&known.user, user))
-    {
-        return Ok(known.token);
+    if let Some(known) = fresh(principal, now) {
+        return Ok(known);
     }
+    let user = principal.user();
     let token: Rc<str> = Box::pin(sign(world, site, assertion, principal, now))
         .await?
         .into();
@@ -83,6 +80,16 @@ pub async fn for_principal(
         token: Rc::clone(&token),
     });
     Ok(token)
+}
+
+/// The assertion that was made for `principal`, while it is fresh.
+#[must_use]
+pub fn fresh(principal: &Principal, now: Timestamp) -> Option<Rc<str>> {
+    let memo = principal.verified().memo.borrow();
+    memo.assertion
+        .as_ref()
+        .filter(|known| now < known.fresh_until && Rc::ptr_eq(&known.user, principal.user()))
+        .map(|known| Rc::clone(&known.token))
 }
 
 async fn sign(

@@ -37,6 +37,21 @@ pub struct Presented<'a> {
     pub query_changed: bool,
 }
 
+impl Presented<'_> {
+    /// How many credentials there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let in_headers = [
+            &self.session,
+            &self.sso_cookie,
+            &self.bearer,
+            &self.header,
+            &self.api_key,
+        ];
+        self.query.len() + in_headers.iter().map(|found| found.len()).sum::<usize>()
+    }
+}
+
 /// Finds the credentials of `parts` at `site`.
 #[must_use]
 pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
@@ -134,6 +149,15 @@ pub fn bearer(authorization: &str) -> Option<&str> {
 fn token_scheme(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("token").then(|| token.trim())
+}
+
+/// Whether `query` is one that reaches the origin as it is: no credential is in it, no marker of
+/// ours, and it is not empty.
+#[must_use]
+pub fn holds_nothing(site: &Site, query: &str) -> bool {
+    let mut presented = Presented::default();
+    read_query(&mut presented, site, query);
+    !query.is_empty() && !presented.query_changed && presented.query.is_empty()
 }
 
 fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {

@@ -1,0 +1,144 @@
+//! A request that begins as one did that was forwarded: the same method, and the same headers as
+//! far as the core is told of them. What follows from those alone is not worked out again. What
+//! depends on the path, on time or on what is stored is judged anew, by the functions that judged
+//! it the first time; where one of them says anything new, the request goes the whole way.
+
+use std::rc::Rc;
+
+use crate::access;
+use crate::asked;
+use crate::cache::{Claims, Verified};
+use crate::config::Site;
+use crate::config::site::Source;
+use crate::config::tenant::Tenancy;
+use crate::login::Visit;
+use crate::origin::mutate::HeaderChanges;
+use crate::origin::{self, Again};
+use crate::path::CanonicalPath;
+use crate::principal::Principal;
+use crate::request::Parts;
+use crate::route;
+use crate::session;
+use crate::time::Timestamp;
+use crate::token::{self, Place, assertion, jwks, source};
+use crate::world::World;
+
+/// A request that was forwarded for somebody, and what was made for it that holds for those that
+/// begin as it did.
+pub struct Repeat {
+    site: Rc<Site>,
+    parts: Parts,
+    basis: Basis,
+}
+
+/// What a request was forwarded by.
+pub struct Basis {
+    source: Source,
+    verified: Rc<Verified>,
+    standing: Rc<HeaderChanges>,
+}
+
+impl Basis {
+    /// What `visit` was forwarded by, if a later request can be by the same: one credential decided
+    /// and no other was there, and it is no credential that is used up or replaced by a session.
+    #[must_use]
+    pub fn of(visit: &Visit<'_>, principal: &Principal, forward: &origin::Forward) -> Option<Self> {
+        let lasting = match principal.source() {
+            Source::Session | Source::Bearer | Source::Header | Source::ApiKey => true,
+            Source::SsoCookie | Source::Query => false,
+        };
+        let plain = visit.site.profile.is_none()
+            && visit.presented.count() == 1
+            && !visit.presented.query_changed
+            && !visit.asked.preflight
+            && !visit.parts.is_websocket()
+            && forward.identified();
+        (lasting && plain).then(|| Self {
+            source: principal.source(),
+            verified: Rc::clone(principal.verified()),
+            standing: Rc::clone(forward.standing()),
+        })
+    }
+}
+
+impl Repeat {
+    /// Of the request that `parts` is the head of.
+    #[must_use]
+    pub const fn new(site: Rc<Site>, parts: Parts, basis: Basis) -> Self {
+        Self { site, parts, basis }
+    }
+
+    /// The head.
+    #[must_use]
+    pub const fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// How a URL begins that can be a repetition: scheme and authority, in ASCII.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        format!("{}://{}", self.parts.scheme(), self.parts.authority())
+    }
+
+    /// What stands at the origin in place of [`Repeat::prefix`].
+    #[must_use]
+    pub fn base(&self) -> String {
+        origin::rewrite::base(&self.site, self.parts.authority())
+    }
+
+    /// What of `url` comes after its [`Repeat::prefix`]: path and query.
+    fn local<'u>(&self, url: &'u str) -> Option<(&'u str, Option<&'u str>)> {
+        let rest = url
+            .strip_prefix(self.parts.scheme())?
+            .strip_prefix("://")?
+            .strip_prefix(self.parts.authority())?;
+        if !rest.starts_with('/') || rest.contains('#') {
+            return None;
+        }
+        Some(
+            rest.split_once('?')
+                .map_or((rest, None), |(path, query)| (path, Some(query))),
+        )
+    }
+}
+
+/// Judges a request for `url` whose method and headers are those of `repeat`. `None` sends it the
+/// whole way, which also makes every refusal; so nothing is waited for here, and nobody turned away.
+#[must_use]
+pub fn again(world: &Rc<World>, repeat: &Repeat, url: &str, now: Timestamp) -> Option<Again> {
+    let Repeat { site, parts, basis } = repeat;
+    // The URL is sent on as it came, so it must be the one that is judged.
+    let (local, query) = repeat.local(url)?;
+    let path = CanonicalPath::parse(local).ok()?;
+    if path.as_str() != local || route::is_ours(site, &path) {
+        return None;
+    }
+    if !query.is_none_or(|query| source::holds_nothing(site, query)) {
+        return None;
+    }
+    let host = asked::host(site, parts);
+    let (asked, rule) = asked::asked(site, parts, &host, &path);
+    // Where nobody is looked for, the origin is told of nobody.
+    if rule.is_public() {
+        return None;
+    }
+    let place = Place {
+        site,
+        tenancy: Tenancy::of(site, parts),
+        now,
+        may_create: false,
+    };
+    let principal = token::still(world, place, basis.source, &basis.verified)?;
+    jwks::refresh_later(world, now);
+    if let Claims::Session(claims) = &basis.verified.claims
+        && session::is_due(site, claims, now)
+    {
+        return None;
+    }
+    let signed = match site.assertion {
+        Some(_) => Some(assertion::fresh(&principal, now)?),
+        None => None,
+    };
+    let grant = access::decide(rule, &asked, Some(principal)).ok()?;
+    origin::again(&grant, site, parts, &path, signed.as_ref(), &basis.standing)
+}
