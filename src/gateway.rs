@@ -10,7 +10,6 @@ use crate::account::{self, Reply};
 use crate::admin::{self, Call};
 use crate::answer::Answer;
 use crate::asked;
-use crate::config::site::Source;
 use crate::cors;
 use crate::denial::Denial;
 use crate::event::Name;
@@ -204,19 +203,8 @@ async fn site_request(
 
     // 5. May it?
     let acting = principal.as_ref().filter(|_| !rule.is_public());
-    match acting.map(crate::principal::Principal::source) {
-        Some(Source::Session | Source::SsoCookie) => same_origin::check(parts, site)?,
-        Some(Source::Query) if !parts.is_navigation() => same_origin::check_named(parts, site)?,
-        // The CDN writes these because of a cookie of its own, so they go along like one.
-        Some(Source::Header)
-            if site
-                .token_headers
-                .iter()
-                .any(|header| header.name.starts_with("cf-access-")) =>
-        {
-            same_origin::check(parts, site)?;
-        }
-        Some(Source::Query | Source::Bearer | Source::Header | Source::ApiKey) | None => {}
+    if let Some(principal) = acting {
+        same_origin::check_by_source(principal.source(), parts, site)?;
     }
     let grant = access::decide(rule, asked, principal)
         .map_err(|refusal| Denial::of_rule(refusal, absence))?;

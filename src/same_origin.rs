@@ -2,9 +2,31 @@
 //! request comes from, so the request must come from a page that may act here.
 
 use crate::config::Site;
-use crate::config::site::canonical_host;
+use crate::config::site::{Source, canonical_host};
 use crate::denial::Denial;
 use crate::request::Parts;
+
+/// Checks a request by where its credential was: in what a browser sends by itself, in a URL that
+/// anybody can write, or in what a client has put there knowingly.
+///
+/// # Errors
+/// [`Denial::CrossOrigin`].
+pub fn check_by_source(source: Source, parts: &Parts, site: &Site) -> Result<(), Denial> {
+    match source {
+        Source::Session | Source::SsoCookie => check(parts, site),
+        Source::Query if !parts.is_navigation() => check_named(parts, site),
+        // The CDN writes these because of a cookie of its own, so they go along like one.
+        Source::Header
+            if site
+                .token_headers
+                .iter()
+                .any(|header| header.name.starts_with("cf-access-")) =>
+        {
+            check(parts, site)
+        }
+        Source::Query | Source::Bearer | Source::Header | Source::ApiKey => Ok(()),
+    }
+}
 
 /// Checks a request made with an ambient credential. Safe methods pass (RFC 9110 §9.2.1), but for a
 /// WebSocket, which a page of any origin may open and read.

@@ -17,6 +17,7 @@ use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
 use crate::profile::Profile;
 use crate::profile::label_studio::LabelStudio;
+use crate::request::WITHHELD;
 use crate::time::Seconds;
 use crate::token::alg::HmacAlgorithm;
 use crate::token::algorithm::Algorithm;
@@ -886,6 +887,11 @@ fn read_token_headers(
         reader.unknown(&raw.unknown);
         let name = reader.required("name", raw.name);
         let name = name.and_then(|name| read_header(&mut reader, "name", &name));
+        reader.check(
+            "name",
+            name.as_deref().is_none_or(is_told),
+            "says nothing that anything is decided by",
+        );
         let prefix = reader.or("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
         headers.extend(name.map(|name| TokenHeader { name, prefix }));
@@ -899,6 +905,11 @@ fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<Stri
     let fit = is_token(&header) && !reserved::is_of_the_message(&header);
     reader.check(name, fit, "is no header that can be set");
     fit.then_some(header)
+}
+
+/// Whether the core is told the value of the header `name`.
+pub(super) fn is_told(name: &str) -> bool {
+    !WITHHELD.contains(&name)
 }
 
 /// A token of RFC 9110 §5.6.2: what header and cookie names are made of.

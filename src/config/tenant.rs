@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Site;
 use super::issuer::Issuer;
 use super::raw::{Reader, table};
-use super::site::canonical_host;
+use super::site::{canonical_host, is_told};
 use crate::origin::reserved;
 use crate::request::Parts;
 use crate::user::Tenant;
@@ -207,6 +207,12 @@ impl Tenants {
             (by == Some(RawBy::Header)) == header.is_some(),
             "goes with by = \"header\", and only with that",
         );
+        let header = header.map(|header| header.to_ascii_lowercase());
+        reader.check(
+            "header",
+            header.as_deref().is_none_or(is_told),
+            "says nothing that anything is decided by",
+        );
         let given = reader.required("groups", raw.groups)?;
         reader.check("groups", !given.is_empty(), "must name at least one tenant");
         let mut groups: Vec<Group> = Vec::new();
@@ -268,7 +274,7 @@ impl Tenants {
         Some(Self {
             by: match by? {
                 RawBy::Host => By::Host,
-                RawBy::Header => By::Header(header?.to_ascii_lowercase()),
+                RawBy::Header => By::Header(header?),
                 RawBy::Claim => By::Claim,
             },
             groups,

@@ -5,6 +5,7 @@ pub mod crypto;
 pub mod issuer;
 pub mod keys;
 pub mod ports;
+pub mod repeats;
 pub mod request;
 pub mod shared;
 
@@ -28,6 +29,7 @@ use edgeward::world::World;
 use serde_json::{Value, json};
 
 use ports::{Location, MemoryBody, Seeded, platform};
+use repeats::Repeats;
 use request::{Req, Seen, get, open, req};
 use shared::Shared;
 
@@ -114,6 +116,7 @@ impl Edge {
         Isolate {
             shared: Rc::clone(&self.shared),
             world: Rc::new(World::new(config, platform(&self.shared, location, seed))),
+            repeats: Repeats::default(),
         }
     }
 
@@ -158,16 +161,25 @@ impl Edge {
 pub struct Isolate {
     pub shared: Rc<Shared>,
     pub world: Rc<World>,
+    repeats: Repeats,
 }
 
 impl Isolate {
-    /// Sends a request and waits for what becomes of it.
+    /// Sends a request and waits for what becomes of it. What the core would send again at once must
+    /// be what becomes of it the whole way.
     pub fn send(&self, request: &Req) -> Seen {
-        let (outcome, polls) = run(self.begin(request));
+        let now = self.shared.now.get();
+        let again = self.repeats.again(&self.world, request, now);
+        let (mut outcome, polls) = run(self.begin(request));
+        if let Some(again) = again {
+            self.repeats.assert_same(request, again, &outcome);
+        }
+        self.repeats.remember(request, &mut outcome);
         Seen {
             request: request.clone(),
             outcome,
             polls,
+            again: again.is_some(),
         }
     }
 

@@ -39,6 +39,8 @@ mod reasons;
 #[cfg(test)]
 mod refusal;
 #[cfg(test)]
+mod repeat;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod rules;

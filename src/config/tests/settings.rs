@@ -1,7 +1,7 @@
 use super::{bindings_of, paths};
 
 /// Settings of a site, and where the error is.
-const BAD: [(&str, &str); 83] = [
+const BAD: [(&str, &str); 85] = [
     (r#"{"hosts": null}"#, "hosts"),
     (r#"{"hosts": []}"#, "hosts"),
     (r#"{"hosts": "site.example"}"#, "hosts"),
@@ -151,6 +151,14 @@ const BAD: [(&str, &str); 83] = [
     (
         r#"{"custom_headers": {"content-length": "id"}}"#,
         "custom_headers.content-length",
+    ),
+    (
+        r#"{"sources": ["header"], "token_headers": [{"name": "Referer"}]}"#,
+        "token_headers.name",
+    ),
+    (
+        r#"{"tenants": {"by": "header", "header": "User-Agent", "groups": {"a": {}}}}"#,
+        "tenants.header",
     ),
     (r#"{"assertion": {"header": "host"}}"#, "assertion.header"),
     (r#"{"assertion": {"lifetime": 59}}"#, "assertion.lifetime"),

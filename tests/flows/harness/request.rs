@@ -103,6 +103,8 @@ pub struct Seen {
     pub outcome: Outcome,
     /// How often the core was polled; 1 when it waited for nothing.
     pub polls: usize,
+    /// Whether it was recognised, and could have been sent at once.
+    pub again: bool,
 }
 
 /// The request that an origin got.
