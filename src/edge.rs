@@ -57,6 +57,8 @@ struct Known(Rc<Repeat>, bool);
 pub fn start() {
     console_error_panic_hook::set_once();
     bindings::withhold(&WITHHELD.join("\n"));
+    // The numbers by which an earlier instance knew its repetitions mean others here.
+    bindings::forget();
     let unreachable =
         Closure::<dyn Fn(Request, String) -> Response>::new(|request: Request, error: String| {
             unreachable(&request, &error)

@@ -49,7 +49,7 @@ async function buildLocked(crate, out) {
   if (!isFresh) {
     rmSync(stampFile, { force: true });
     await bind(compiled, path.join(out, "bindgen"));
-    await bundle(path.join(crate, "src/edge/entry.js"), files.js);
+    await bundle(path.join(crate, "src/edge/entry.js"), files.js, path.join(crate, "src/edge"));
     await optimize(path.join(out, "bindgen/index_bg.wasm"), files.wasm);
     writeFileSync(stampFile, stamp);
   }
@@ -81,7 +81,8 @@ async function optimize(from, to) {
   renameSync(draft, to);
 }
 
-async function bundle(entry, to) {
+/** Bundles `entry` with what it imports; `shell` is the folder of the JavaScript beside the shell. */
+export async function bundle(entry, to, shell = at("src/edge")) {
   const draft = `${to}.new`;
   try {
     await esbuild.build({
@@ -96,7 +97,7 @@ async function bundle(entry, to) {
       logLevel: "silent",
       absWorkingDir: root,
       external: ["cloudflare:*"],
-      plugins: [keepWasmImport, oneCopy(path.dirname(entry))],
+      plugins: [keepWasmImport, oneCopy(shell)],
     });
   } catch (error) {
     const text = await esbuild.formatMessages(error.errors ?? [], { kind: "error", terminalWidth: 100 });

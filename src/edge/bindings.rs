@@ -31,6 +31,11 @@ extern "C" {
     fn told(head: &JsValue) -> String;
 }
 
+#[wasm_bindgen(module = "/src/edge/repeat.js")]
+extern "C" {
+    pub fn forget();
+}
+
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
 extern "C" {
     pub fn generate(algorithm: &str) -> Promise;

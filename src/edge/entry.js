@@ -4,23 +4,17 @@ import { DurableObject } from "cloudflare:workers";
 import * as core from "../../build/bindgen/index.js";
 import { forwardAgain } from "./glue.js";
 import { read } from "./head.js";
-import { forget, ray, recognise } from "./repeat.js";
+import { ray, recognise } from "./repeat.js";
 
 const waiting = new Set();
 
 // A panic in a later turn of a request reaches nobody: its promise would hang for ever.
 addEventListener("error", (event) => {
   if (!(event.error instanceof WebAssembly.RuntimeError)) return;
-  restart();
+  core.__wbg_reset_state();
   for (const fail of waiting) fail(event.error);
   waiting.clear();
 });
-
-/** A new instance of the core knows nothing of what the last one has decided. */
-function restart() {
-  core.__wbg_reset_state();
-  forget();
-}
 
 function call(request, env) {
   const head = read(request);
@@ -30,10 +24,10 @@ function call(request, env) {
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     if (error?.message === "Module terminated") {
-      restart();
+      core.__wbg_reset_state();
       return core.fetch(request, head, env, now);
     }
-    if (error instanceof WebAssembly.RuntimeError) restart();
+    if (error instanceof WebAssembly.RuntimeError) core.__wbg_reset_state();
     throw error;
   }
 }

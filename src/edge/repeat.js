@@ -21,7 +21,7 @@ const UNSENT = 2;
 /** By what signs them in, the heads of callers that were let through. The oldest is forgotten first. */
 let callers = new Map();
 
-/** All are forgotten: the core that knew them has ended. */
+/** All are forgotten. Each instance of the core begins with that: it knows nothing of what another has decided. */
 export function forget() {
   callers = new Map();
 }

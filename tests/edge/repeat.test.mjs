@@ -2,7 +2,13 @@
 // what they would get the whole way. In the built Worker, and what remembers them by itself.
 
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { decodeJwt } from "jose";
+import { bundle } from "../../scripts/lib/build.mjs";
 import { withhold } from "../../src/edge/head.js";
 import { forget, recognise, remember, repeated } from "../../src/edge/repeat.js";
 import { valueOf } from "./lib/tokens.mjs";
@@ -260,6 +266,31 @@ test("one isolate's memory is not another's", async () => {
   assert.ok(await isRecognised(app, newPath(), { cookie }));
   assert.equal((await other.client(newPath(), { cookie })).seen.header("x-forwarded-user"), user.id);
   assert.ok(valueOf(cookie).length > 100);
+});
+
+test("SEC-72: a new instance of the core knows nothing of what the last one has decided", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "edgeward-restart-"));
+  const script = path.join(folder, "worker.js");
+  await bundle(fileURLToPath(new URL("lib/restarting.js", import.meta.url)), script);
+  const restarting = await startWorld({ script, sites: { APP: { assertion: {} } } });
+  try {
+    const site = restarting.site("APP");
+    const [anna, bert] = [await site.signIn(), await site.signIn()];
+    const ask = ({ cookie }, headers) => site.client(newPath(), { cookie, headers });
+    assert.equal((await ask(anna)).seen.header("x-forwarded-user"), anna.user.id);
+    // Each is the first whom its instance remembers.
+    const afresh = await ask(bert, { "X-Test-Restart": "now" });
+    assert.equal(afresh.seen.header("x-forwarded-user"), bert.user.id);
+    assert.equal((await site.send("POST", "/api/sso/logout", { cookie: anna.cookie })).status, 200);
+    assert.equal((await ask(anna)).status, 401, "not judged as somebody else");
+    for (let n = 0; n < 2; n += 1) {
+      const { seen } = await ask(bert);
+      assert.equal(decodeJwt(seen.header("x-edgeward-assertion")).sub, bert.user.id);
+    }
+  } finally {
+    await restarting.stop();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 // What remembers, by itself.

@@ -57,6 +57,7 @@ export const siteDefaults = (name, origin) => ({
  * Starts a world.
  *
  * - `sites`: name → settings over `siteDefaults`; without it one site, `APP`
+ * - `script`: the file of another JavaScript around the same Wasm
  * - `edgeward`: the global settings
  * - `secrets`: family → number → value, over one generated secret per family (`null` for none)
  * - `vars`: any further variables
@@ -151,7 +152,7 @@ class World {
           mainModule: "worker.js",
           modulesRoot: BUILD,
           modules: {
-            "worker.js": { type: "esm", contents: readFileSync(path.join(BUILD, "worker.js"), "utf8") },
+            "worker.js": { type: "esm", contents: readFileSync(options.script ?? path.join(BUILD, "worker.js"), "utf8") },
             ...(existsSync(path.join(BUILD, "edgeward.wasm"))
               ? { "edgeward.wasm": { type: "wasm", contents: readFileSync(path.join(BUILD, "edgeward.wasm")) } }
               : {}),
