@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { build as bundle } from "esbuild";
 import { createLocalJWKSet, jwtVerify, SignJWT } from "jose";
 import { ask } from "./http.mjs";
+import { NUMBER } from "./number.mjs";
 import { startWorker } from "./workerd.mjs";
 
 const HOST = "bench.example.test";
-const PATH = "/api/projects/7/tasks?page=2&fields=id,title";
+const PATH = `/api/projects/7/tasks?page=${NUMBER}&fields=id,title`;
 const COOKIE = "__Host-edgeward";
 const SSO_COOKIE = "sso";
 const ISSUER = "edgeward";
@@ -35,7 +36,7 @@ const CLIENT_HEADERS = [
   ["Sec-Fetch-Dest", "empty"],
   ["CF-Connecting-IP", CLIENT_ADDRESS],
   ["CF-IPCountry", "DE"],
-  ["CF-Ray", "8f0c2b7d4e5a6b7c-FRA"],
+  ["CF-Ray", `8f0c2b7d${NUMBER}-FRA`],
   ["CF-Visitor", '{"scheme":"https"}'],
   ["X-Forwarded-Proto", "https"],
   ["X-Real-IP", CLIENT_ADDRESS],
@@ -46,10 +47,16 @@ const NOT_A_CLIENTS = ["x-forwarded-proto", "x-real-ip"];
 const PRIVATE = { "cache-control": "private", vary: "Cookie, Authorization" };
 const OTHER_COOKIES = ["theme=dark", "csrftoken=x9Y8z7w6V5u4"];
 
+// A header that Edgeward knows nothing of. The rest of a caller's requests is the same, as a page's own are.
+const OTHER_HEADER = "X-Page";
+
 export const BASE = "passthrough";
 const OWN = "edgeward";
+// The same with a value in OTHER_HEADER that no request before had, so that none is recognised.
+const UNSEEN = "unseen";
 const UNDECIDED = "undecided";
-export const NAMES = [BASE, UNDECIDED, OWN, "jose", "hono"];
+export const NAMES = [BASE, UNDECIDED, OWN, UNSEEN, "jose", "hono"];
+const IS_EDGEWARD = [OWN, UNSEEN];
 // For a run without the built Worker.
 const STAND_IN = { user: { ...PERSON, id: "usr_0123456789abcdefghijkl" }, session: "x".repeat(330) };
 
@@ -60,18 +67,25 @@ const STAND_IN = { user: { ...PERSON, id: "usr_0123456789abcdefghijkl" }, sessio
  */
 export async function startEntrants({ names, origin, folder, build, workers, adminTool, bare }) {
   const upstream = `http://127.0.0.1:${origin.hello.port}`;
-  const own = names.includes(OWN) ? await startEdgeward({ upstream, folder, build, adminTool }) : STAND_IN;
+  const own = new Map();
+  for (const name of names.filter((name) => IS_EDGEWARD.includes(name))) {
+    own.set(name, await startEdgeward({ name, upstream, folder, build, adminTool }));
+  }
+  const [{ user, session } = STAND_IN] = own.values();
   const secret = randomBytes(32).toString("base64url");
-  const peerCookie = await peerSession(own.user, secret, own.session.length);
-  const told = [...identity(own.user), ...wayOf(bare)];
+  const peerCookie = await peerSession(user, secret, session.length);
+  const tell = (user) => [...identity(user), ...wayOf(bare)];
   const assertion = [ASSERTION, "x".repeat(ASSERTION_LENGTH)];
-  const fixed = [["cookie", OTHER_COOKIES.join("; ")], ...told, assertion];
+  const fixed = [["cookie", OTHER_COOKIES.join("; ")], ...tell(user), assertion];
   const bindings = { ORIGIN: upstream, SECRET: secret, COOKIE, ISSUER, AUDIENCE: HOST, TYP, FIXED: JSON.stringify(fixed) };
   const entrants = [];
   for (const name of names) {
-    const worker = name === OWN ? own.worker : await startPeer({ name, workers, bindings, folder });
-    const cookies = [OTHER_COOKIES[0], `${COOKIE}=${name === OWN ? own.session : peerCookie}`, OTHER_COOKIES[1]].join("; ");
-    const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), ["Cookie", cookies]];
+    const edgeward = own.get(name);
+    const worker = edgeward?.worker ?? (await startPeer({ name, workers, bindings, folder }));
+    const cookies = [OTHER_COOKIES[0], `${COOKIE}=${edgeward?.session ?? peerCookie}`, OTHER_COOKIES[1]].join("; ");
+    const other = [OTHER_HEADER, name === UNSEEN ? NUMBER : "projects"];
+    const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), other, ["Cookie", cookies]];
+    const told = tell(edgeward?.user ?? user);
     const request = `GET ${PATH} HTTP/1.1\r\n${headers.map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;
     const kept = name === BASE ? headers : [...headers.filter(([header]) => !NOT_A_CLIENTS.includes(header.toLowerCase())), ...told];
     const expected = lowerCase(name === UNDECIDED ? [...kept, assertion] : kept);
@@ -79,13 +93,12 @@ export async function startEntrants({ names, origin, folder, build, workers, adm
     if (name !== BASE) expected.cookie = OTHER_COOKIES.join("; ");
     // Hono's proxy chooses the encodings itself. Edgeward's assertion is looked at by itself; and it names a request
     // that has no Cf-Ray.
-    const free = { hono: ["accept-encoding"], [OWN]: bare ? [ASSERTION, REQUEST_ID] : [ASSERTION] }[name] ?? [];
-    entrants.push({ name, worker, request, expected, free, answer: name === BASE ? {} : PRIVATE });
+    const free = name === "hono" ? ["accept-encoding"] : edgeward ? [ASSERTION, ...(bare ? [REQUEST_ID] : [])] : [];
+    entrants.push({ name, worker, request, expected, free, edgeward, answer: name === BASE ? {} : PRIVATE });
   }
-  const keys = own.jwks && createLocalJWKSet(own.jwks);
-  const check = (entrant, received) => whatIsWrong(entrant, received, { upstream, keys, user: own.user });
+  const check = (entrant, received) => whatIsWrong(entrant, received, upstream);
   const stop = () => Promise.all(entrants.map(({ worker }) => worker.stop()));
-  return { entrants, check, stop, cookieSize: own.session.length };
+  return { entrants, check, stop, cookieSize: session.length };
 }
 
 /** What the origin must be told of the person. */
@@ -108,23 +121,26 @@ function lowerCase(headers) {
 }
 
 /** What is wrong with the request as the origin received it, or null: no header may be missing, differ or be too many. */
-async function whatIsWrong({ name, expected, free }, received, { upstream, keys, user }) {
+async function whatIsWrong({ expected, free, edgeward }, received, upstream) {
   if (received === null) return "the origin received nothing";
-  if (received.method !== "GET" || received.path !== PATH) return `the origin received ${received.method} ${received.path}`;
+  const number = /page=(\d+)/.exec(received.path)?.[1] ?? "";
+  const isOne = number.length === NUMBER.length && received.path === PATH.replace(NUMBER, number);
+  if (received.method !== "GET" || !isOne) return `the origin received ${received.method} ${received.path}`;
   for (const header of new Set([...Object.keys(expected), ...received.headers.map(([key]) => key)])) {
     if (free.includes(header)) continue;
     const values = received.headers.filter(([key]) => key === header).map(([, text]) => text);
-    const wanted = Object.hasOwn(expected, header) ? [expected[header]] : [];
+    const wanted = Object.hasOwn(expected, header) ? [expected[header].replace(NUMBER, number)] : [];
     if (JSON.stringify(values) !== JSON.stringify(wanted)) {
       return `the origin received ${header} ${JSON.stringify(values)} instead of ${JSON.stringify(wanted)}`;
     }
   }
-  if (name !== OWN) return null;
+  if (edgeward === undefined) return null;
   const assertions = received.headers.filter(([key]) => key === ASSERTION).map(([, text]) => text);
   if (assertions.length !== 1) return `the origin received ${assertions.length} assertions`;
   const [assertion] = assertions;
   if (assertion.length !== ASSERTION_LENGTH) return `the assertion has ${assertion.length} bytes; ${UNDECIDED} sends ${ASSERTION_LENGTH}`;
   try {
+    const { keys, user } = edgeward;
     await jwtVerify(assertion, keys, { algorithms: ["ES256"], issuer: ISSUER, audience: upstream, subject: user.id });
   } catch (error) {
     return `the origin received no good assertion (${error.message})`;
@@ -133,7 +149,7 @@ async function whatIsWrong({ name, expected, free }, received, { upstream, keys,
 }
 
 /** Starts the built Worker, and signs the person in as an application and a browser would. */
-async function startEdgeward({ upstream, folder, build, adminTool }) {
+async function startEdgeward({ name, upstream, folder, build, adminTool }) {
   const files = ["worker.js", "edgeward.wasm"].map((name) => ({ name, file: join(build, name) }));
   for (const { file } of files) if (!existsSync(file)) throw new Error(`${file} is missing; run npm run build first`);
   const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], {
@@ -152,7 +168,7 @@ async function startEdgeward({ upstream, folder, build, adminTool }) {
   };
   const secret = () => ({ text: randomBytes(32).toString("base64url") });
   const worker = await startWorker({
-    name: "edgeward",
+    name,
     folder,
     modules: files,
     bindings: {
@@ -181,7 +197,7 @@ async function startEdgeward({ upstream, folder, build, adminTool }) {
   if (!setCookie) throw new Error(`the sign-in set no session cookie: ${arrival.status} ${arrival.body}\n${worker.log()}`);
   const session = setCookie.slice(COOKIE.length + 1).split(";", 1)[0];
   const jwks = JSON.parse((await ask(worker, { host: HOST, path: "/.well-known/jwks.json" })).body);
-  return { worker, user, session, jwks };
+  return { worker, user, session, keys: createLocalJWKSet(jwks) };
 }
 
 async function startPeer({ name, workers, bindings, folder }) {
