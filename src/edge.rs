@@ -28,7 +28,7 @@ use crate::origin::Forward;
 use crate::origin::mutate::{HeaderChange, HeaderChanges};
 use crate::port::{Body, Entropy as _};
 use crate::repeat::{self, Repeat};
-use crate::request::{Parts, WITHHELD};
+use crate::request::{Parts, RAY, WITHHELD};
 use crate::time::Timestamp;
 use crate::token::alg::hex;
 use crate::world::World;
@@ -36,8 +36,13 @@ use crate::world::World;
 /// Of so many callers an isolate keeps the headers that have crossed to JavaScript.
 const MAX_STANDING: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
-/// So many requests an isolate can recognise. JavaScript keeps fewer.
-const MAX_REPEATS: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
+/// So many requests an isolate can recognise; `repeat.js` keeps as many.
+const MAX_REPEATS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// What [`again`] says.
+const AGAIN: u32 = 1;
+const UNCACHED: u32 = 2;
+const UNNAMED: u32 = 4;
 
 thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
@@ -45,18 +50,15 @@ thread_local! {
     static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
     static STANDING: RefCell<LruCache<*const HeaderChanges, (Rc<HeaderChanges>, JsValue)>> =
         RefCell::new(LruCache::new(MAX_STANDING));
-    static REPEATS: RefCell<LruCache<u32, Known>> = RefCell::new(LruCache::new(MAX_REPEATS));
+    static REPEATS: RefCell<LruCache<u32, Rc<Repeat>>> = RefCell::new(LruCache::new(MAX_REPEATS));
     static LAST_REPEAT: Cell<u32> = const { Cell::new(0) };
 }
-
-/// A request that can be recognised, and whether the origin has to be told each one's name.
-struct Known(Rc<Repeat>, bool);
 
 /// Runs once per instance.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
-    bindings::withhold(&WITHHELD.join("\n"));
+    bindings::withhold(&WITHHELD.join("\n"), RAY);
     // The numbers by which an earlier instance knew its repetitions mean others here.
     bindings::forget();
     let unreachable =
@@ -111,30 +113,28 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64) -> JsValue
 }
 
 /// Whether a request for `url` may be sent as the one was that was remembered as `id`, whose head it
-/// has: 0 if it has to go the whole way; else 1, and 2 if the CDN is to be told to keep out, and 4
-/// if the origin has to be told the request's name. `ray`: the name that the CDN gave it.
+/// has: 0 if it has to go the whole way, else [`AGAIN`], with [`UNCACHED`] if the CDN is to be told
+/// to keep out, and [`UNNAMED`] if the origin has to be told the request's name. `ray`: the name that
+/// the CDN gave it.
 #[wasm_bindgen]
 #[must_use]
 pub fn again(id: u32, url: &str, ray: &str, now: f64) -> u32 {
-    let known = REPEATS.with_borrow_mut(|repeats| {
-        let Known(repeat, unnamed) = repeats.get(&id)?;
-        (*unnamed != is_ray(ray)).then(|| (Rc::clone(repeat), *unnamed))
-    });
+    let repeat = REPEATS.with_borrow_mut(|repeats| repeats.get(&id).map(Rc::clone));
     let world = WORLD.with(|world| world.get().cloned().flatten());
-    let (Some((repeat, unnamed)), Some(world)) = (known, world) else {
+    let (Some(repeat), Some(world)) = (repeat, world) else {
         return 0;
     };
-    match repeat::again(&world, &repeat, url, timestamp(now)) {
-        Some(again) => 1 | u32::from(again.uncached()) << 1 | u32::from(unnamed) << 2,
-        None => 0,
+    let Some(again) = repeat::again(&world, &repeat, url, ray, timestamp(now)) else {
+        return 0;
+    };
+    let mut verdict = AGAIN;
+    if again.uncached() {
+        verdict |= UNCACHED;
     }
-}
-
-/// A name for a request that the CDN gave none.
-#[wasm_bindgen(js_name = requestId)]
-#[must_use]
-pub fn own_request_id() -> String {
-    next_request_id()
+    if repeat.is_unnamed() {
+        verdict |= UNNAMED;
+    }
+    verdict
 }
 
 fn timestamp(now: f64) -> Timestamp {
@@ -146,17 +146,14 @@ fn timestamp(now: f64) -> Timestamp {
     Timestamp::from_millis(now as u64)
 }
 
-/// Remembers `repeat`, and how JavaScript is told of it: the number by which it asks [`again`], what
-/// of a URL is replaced, and by what.
+/// Remembers `repeat`; gives the lines by which JavaScript learns of it: the number by which it asks
+/// [`again`], how much of a URL is replaced, and by what.
 fn remember(repeat: Repeat) -> Option<String> {
     let id = LAST_REPEAT.get().checked_add(1)?;
     LAST_REPEAT.set(id);
-    let prefix = repeat.prefix();
-    let line = format!("*{id}\n{}\n{}\n", prefix.len(), repeat.base());
-    let unnamed = !repeat.parts().header("cf-ray").is_some_and(is_ray);
-    let known = Known(Rc::new(repeat), unnamed);
-    REPEATS.with_borrow_mut(|repeats| repeats.put(id, known));
-    prefix.is_ascii().then_some(line)
+    let lines = format!("*{id}\n{}\n{}\n", repeat.prefix().len(), repeat.base());
+    REPEATS.with_borrow_mut(|repeats| repeats.put(id, Rc::new(repeat)));
+    Some(lines)
 }
 
 fn carry_out(request: &Request, head: &JsValue, outcome: Outcome) -> JsValue {
@@ -184,7 +181,7 @@ fn carry_out(request: &Request, head: &JsValue, outcome: Outcome) -> JsValue {
             });
             plan.push_str(forward.resolve_override().unwrap_or_default());
             plan.push('\n');
-            if let Some(line) = outcome.repeat.and_then(|repeat| remember(*repeat)) {
+            if let Some(line) = outcome.repeat.and_then(remember) {
                 plan.push_str(&line);
             }
             plan.push_str(forward.changes().as_lines());
@@ -336,17 +333,13 @@ fn unreachable(request: &Request, error: &str) -> Response {
 
 /// The request's name: Cloudflare's, which no client can choose there, or one of our own.
 fn request_id(parts: &Parts) -> String {
-    match parts.header("cf-ray").filter(|ray| is_ray(ray)) {
-        Some(ray) => ray.to_owned(),
-        None => next_request_id(),
-    }
+    parts.ray().map_or_else(own_request_id, str::to_owned)
 }
 
-fn is_ray(text: &str) -> bool {
-    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-fn next_request_id() -> String {
+/// A name for a request that the CDN gave none.
+#[wasm_bindgen(js_name = requestId)]
+#[must_use]
+pub fn own_request_id() -> String {
     let number = REQUESTS.get().wrapping_add(1);
     REQUESTS.set(number);
     REQUEST_PREFIX.with(|prefix| {

@@ -19,7 +19,7 @@ pub use crate::outcome::{Action, Outcome};
 use crate::outcome::{Forwarded, Step, admin_outcome, answered, astray, concluded};
 use crate::port::Body;
 use crate::profile::Verdict;
-use crate::repeat::{Basis, Repeat};
+use crate::repeat::Repeat;
 use crate::request::Parts;
 use crate::route::{self, Endpoint, Target};
 use crate::same_origin;
@@ -37,6 +37,7 @@ pub async fn handle(
     now: Timestamp,
 ) -> Outcome {
     // 1. The snapshot was taken; from here on nothing else of the request is looked at.
+    let parts = Rc::new(parts);
     // 2. Host and path lead to a site, or to one of our own endpoints.
     let Target {
         site,
@@ -123,25 +124,13 @@ pub async fn handle(
         authentication.clear_session,
         authentication.clear_sso_cookie,
     );
-    let mut result = match &endpoint {
+    let result = match &endpoint {
         Some(endpoint) => Box::pin(own(&world, &visit, &authentication, &*body, endpoint))
             .await
             .map(Step::Reply),
         None => site_request(&world, &visit, authentication).await,
     };
-    let basis = match &mut result {
-        Ok(Step::Forward(forwarded)) => forwarded.basis.take(),
-        _ => None,
-    };
-    let mut outcome = concluded(&world, &visit, endpoint.is_some(), stale, result);
-    // One that nothing was said of, to nobody, can be repeated.
-    if let Some(basis) = basis
-        && outcome.cookies.is_empty()
-        && outcome.event.is_none()
-    {
-        outcome.repeat = Some(Box::new(Repeat::new(site, parts, basis)));
-    }
-    outcome
+    concluded(&world, &visit, endpoint.is_some(), stale, result)
 }
 
 /// Methods that are about the connection, or that show a request to a page (RFC 9110 §9.3).
@@ -245,9 +234,9 @@ async fn site_request(
     );
     // 7. The platform streams it.
     Ok(Step::Forward(Forwarded {
-        basis: grant
+        repeat: grant
             .principal()
-            .and_then(|principal| Basis::of(visit, principal, &forward)),
+            .and_then(|principal| Repeat::of(visit, principal, &forward)),
         forward: Box::new(forward),
         cookies,
         signed_in,

@@ -108,9 +108,9 @@ pub enum Arrival {
 /// The pieces of a request that this module works with.
 pub struct Visit<'a> {
     /// The site.
-    pub site: &'a Site,
+    pub site: &'a Rc<Site>,
     /// The head of the request.
-    pub parts: &'a Parts,
+    pub parts: &'a Rc<Parts>,
     /// Its canonical path.
     pub path: &'a CanonicalPath<'a>,
     /// What it asks for, as rules see it.

@@ -158,9 +158,11 @@ pub fn prepare(
     clean_query: Option<&Cow<'_, str>>,
     context: &Context<'_>,
 ) -> Forward {
-    let mut changes = HeaderChanges::with_capacity(1024);
-    strip::strip(&mut changes, site, parts);
-    mutate::of_request(&mut changes, parts, context);
+    let OfHead {
+        mut changes,
+        resolve_override,
+        answer,
+    } = of_head(site, parts, context.request_id);
     let told = context.told;
     // A file that is the same for everybody is asked for by nobody.
     let principal = grant
@@ -183,9 +185,28 @@ pub fn prepare(
         standing: mutate::standing(site, parts, principal, context.assertion),
         identified: principal.is_some(),
         uncached: principal.is_some() && looks_like_a_file(path),
+        resolve_override,
+        answer,
+        rules: told.map(|told| told.answer.clone()),
+    }
+}
+
+/// What follows from the head of a request alone. It is made without the path and without the
+/// caller, so that it holds for every request with this head.
+struct OfHead {
+    changes: HeaderChanges,
+    resolve_override: Option<String>,
+    answer: String,
+}
+
+fn of_head(site: &Site, parts: &Parts, request_id: &str) -> OfHead {
+    let mut changes = HeaderChanges::with_capacity(1024);
+    strip::strip(&mut changes, site, parts);
+    mutate::of_request(&mut changes, parts, request_id);
+    OfHead {
+        changes,
         resolve_override: rewrite::resolve_override(site),
         answer: cors::of_the_answer(site, parts),
-        rules: told.map(|told| told.answer.clone()),
     }
 }
 
@@ -195,7 +216,7 @@ pub fn prepare(
 /// ```compile_fail,E0451
 /// let again = edgeward::origin::Again { uncached: false };
 /// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct Again {
     uncached: bool,
 }
@@ -203,13 +224,14 @@ pub struct Again {
 impl Again {
     /// As [`Forward::uncached`].
     #[must_use]
-    pub const fn uncached(self) -> bool {
+    pub const fn uncached(&self) -> bool {
         self.uncached
     }
 }
 
 /// Whether a request to `path` that begins with `parts` gets what one got that was told `standing`:
-/// only if the same would be said of the same caller.
+/// only if the same would be said of the same caller. The rest follows from the head ([`OfHead`]) and
+/// from the path, which is sent as it is.
 #[must_use]
 pub fn again(
     grant: &Grant,

@@ -12,7 +12,7 @@ use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::login::{self, Visit};
 use crate::origin::Forward;
-use crate::repeat::{Basis, Repeat};
+use crate::repeat::Repeat;
 use crate::request::Parts;
 use crate::session::SetCookie;
 use crate::world::World;
@@ -26,7 +26,7 @@ pub struct Outcome {
     /// A line for the log.
     pub event: Option<Event>,
     /// What of it holds for requests that begin alike, where something does.
-    pub repeat: Option<Box<Repeat>>,
+    pub repeat: Option<Repeat>,
 }
 
 /// Forwarded or answered.
@@ -53,8 +53,8 @@ pub(crate) struct Forwarded {
     pub cookies: Vec<SetCookie>,
     /// Who was signed in by it.
     pub signed_in: Option<(String, Source)>,
-    /// What it was forwarded by, if others can be by the same.
-    pub basis: Option<Basis>,
+    /// What of it holds for requests that begin alike, where something does.
+    pub repeat: Option<Repeat>,
 }
 
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
@@ -85,7 +85,7 @@ pub(crate) fn concluded(
             forward,
             cookies,
             signed_in,
-            ..
+            repeat,
         })) => {
             let name = if signed_in.is_some() {
                 Name::SignedIn
@@ -94,10 +94,12 @@ pub(crate) fn concluded(
             };
             let log = signed_in.is_some() || world.config.log == Log::All;
             let (user, source) = signed_in.unzip();
+            let cookies = merged(stale, cookies);
             Outcome {
-                repeat: None,
+                // Neither a cookie nor a line in the log can be had again.
+                repeat: repeat.filter(|_| cookies.is_empty() && !log),
                 action: Action::Forward(*forward),
-                cookies: merged(stale, cookies),
+                cookies,
                 event: log.then(|| Event {
                     user,
                     source,

@@ -5,22 +5,13 @@
 //! or a synchronous method; only what must wait returns [`Pending`].
 
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
 
 use crate::time::{Seconds, Timestamp};
 use crate::token::algorithm::Algorithm;
 
 /// Something that has still to happen. Not `Send`: an isolate has one thread.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// What `future` gives if it has nothing to wait for.
-pub fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => Some(value),
-        Poll::Pending => None,
-    }
-}
 
 /// Everything that the core may ask of the platform.
 pub struct Platform {

@@ -13,36 +13,36 @@ use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::login::Visit;
 use crate::origin::mutate::HeaderChanges;
-use crate::origin::{self, Again};
+use crate::origin::{self, Again, Forward};
 use crate::path::CanonicalPath;
 use crate::principal::Principal;
-use crate::request::Parts;
+use crate::request::{Parts, is_ray};
 use crate::route;
 use crate::session;
 use crate::time::Timestamp;
 use crate::token::{self, Place, assertion, jwks, source};
 use crate::world::World;
 
+/// A longer head is not kept, in bytes.
+const MAX_HEAD: usize = 8 * 1024;
+
 /// A request that was forwarded for somebody, and what was made for it that holds for those that
 /// begin as it did.
 pub struct Repeat {
     site: Rc<Site>,
-    parts: Parts,
-    basis: Basis,
-}
-
-/// What a request was forwarded by.
-pub struct Basis {
+    parts: Rc<Parts>,
     source: Source,
     verified: Rc<Verified>,
     standing: Rc<HeaderChanges>,
 }
 
-impl Basis {
-    /// What `visit` was forwarded by, if a later request can be by the same: one credential decided
-    /// and no other was there, and it is no credential that is used up or replaced by a session.
+impl Repeat {
+    /// Of `visit`, which was forwarded for `principal`, if a later request can be by the same: one
+    /// credential decided and no other was there; and it is none that is used up, or that a session
+    /// takes the place of. What is not asked again must follow from the head alone: whether it is a
+    /// preflight or a WebSocket, and whose page it is from ([`crate::same_origin`]).
     #[must_use]
-    pub fn of(visit: &Visit<'_>, principal: &Principal, forward: &origin::Forward) -> Option<Self> {
+    pub fn of(visit: &Visit<'_>, principal: &Principal, forward: &Forward) -> Option<Self> {
         let lasting = match principal.source() {
             Source::Session | Source::Bearer | Source::Header | Source::ApiKey => true,
             Source::SsoCookie | Source::Query => false,
@@ -53,25 +53,20 @@ impl Basis {
             && !visit.asked.preflight
             && !visit.parts.is_websocket()
             && forward.identified();
-        (lasting && plain).then(|| Self {
+        let fits = visit.parts.size() <= MAX_HEAD && visit.parts.authority().is_ascii();
+        (lasting && plain && fits).then(|| Self {
+            site: Rc::clone(visit.site),
+            parts: Rc::clone(visit.parts),
             source: principal.source(),
             verified: Rc::clone(principal.verified()),
             standing: Rc::clone(forward.standing()),
         })
     }
-}
 
-impl Repeat {
-    /// Of the request that `parts` is the head of.
+    /// Whether the origin has to be told the name of each request, because the CDN gave none.
     #[must_use]
-    pub const fn new(site: Rc<Site>, parts: Parts, basis: Basis) -> Self {
-        Self { site, parts, basis }
-    }
-
-    /// The head.
-    #[must_use]
-    pub const fn parts(&self) -> &Parts {
-        &self.parts
+    pub fn is_unnamed(&self) -> bool {
+        self.parts.ray().is_none()
     }
 
     /// How a URL begins that can be a repetition: scheme and authority, in ASCII.
@@ -102,18 +97,28 @@ impl Repeat {
     }
 }
 
-/// Judges a request for `url` whose method and headers are those of `repeat`. `None` sends it the
-/// whole way, which also makes every refusal; so nothing is waited for here, and nobody turned away.
+/// Judges a request for `url` whose method and headers are those of `repeat`, but for what is
+/// withheld and for its name, which is `ray` if the CDN gave it one. `None` sends it the whole way,
+/// which also makes every refusal; so nothing is waited for here, and nobody turned away.
 #[must_use]
-pub fn again(world: &Rc<World>, repeat: &Repeat, url: &str, now: Timestamp) -> Option<Again> {
-    let Repeat { site, parts, basis } = repeat;
+pub fn again(
+    world: &Rc<World>,
+    repeat: &Repeat,
+    url: &str,
+    ray: &str,
+    now: Timestamp,
+) -> Option<Again> {
+    let Repeat { site, parts, .. } = repeat;
+    if is_ray(ray) == repeat.is_unnamed() {
+        return None;
+    }
     // The URL is sent on as it came, so it must be the one that is judged.
     let (local, query) = repeat.local(url)?;
     let path = CanonicalPath::parse(local).ok()?;
     if path.as_str() != local || route::is_ours(site, &path) {
         return None;
     }
-    if !query.is_none_or(|query| source::holds_nothing(site, query)) {
+    if !query.is_none_or(|query| source::passes_unchanged(site, query)) {
         return None;
     }
     let host = asked::host(site, parts);
@@ -128,9 +133,9 @@ pub fn again(world: &Rc<World>, repeat: &Repeat, url: &str, now: Timestamp) -> O
         now,
         may_create: false,
     };
-    let principal = token::still(world, place, basis.source, &basis.verified)?;
+    let principal = token::still(world, place, repeat.source, &repeat.verified)?;
     jwks::refresh_later(world, now);
-    if let Claims::Session(claims) = &basis.verified.claims
+    if let Claims::Session(claims) = &repeat.verified.claims
         && session::is_due(site, claims, now)
     {
         return None;
@@ -140,5 +145,12 @@ pub fn again(world: &Rc<World>, repeat: &Repeat, url: &str, now: Timestamp) -> O
         None => None,
     };
     let grant = access::decide(rule, &asked, Some(principal)).ok()?;
-    origin::again(&grant, site, parts, &path, signed.as_ref(), &basis.standing)
+    origin::again(
+        &grant,
+        site,
+        parts,
+        &path,
+        signed.as_ref(),
+        &repeat.standing,
+    )
 }

@@ -51,6 +51,15 @@ pub const WITHHELD: [&str; 42] = [
     "x-requested-with",
 ];
 
+/// The header in which the CDN names a request. Its value differs each time, and only names.
+pub const RAY: &str = "cf-ray";
+
+/// Whether `text` is a name as the CDN gives it.
+#[must_use]
+pub fn is_ray(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
 /// The head of a request. Header names are lower-case; a repeated header is joined with `, ` as
 /// the Fetch standard does.
 pub struct Parts {
@@ -166,12 +175,25 @@ impl Parts {
         self.query.as_ref().map(|query| self.slice(query))
     }
 
-    /// The value of header `name` (lower-case).
+    /// The value of header `name` (lower-case), none of [`WITHHELD`].
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
+        debug_assert!(!WITHHELD.contains(&name), "nobody is told what {name} says");
         self.headers()
             .find(|(n, _)| *n == name)
             .map(|(_, value)| value)
+    }
+
+    /// The name that the CDN gave the request, if it did.
+    #[must_use]
+    pub fn ray(&self) -> Option<&str> {
+        self.header(RAY).filter(|ray| is_ray(ray))
+    }
+
+    /// How many bytes the head has, as far as the core was told of it.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.text.len()
     }
 
     /// All headers, in the order of the snapshot.

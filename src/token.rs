@@ -19,14 +19,17 @@ pub mod jwt;
 pub mod key;
 pub mod source;
 
+use std::future::Future as _;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use crate::cache::{ActingClaims, Claims, CredentialKey, Verified};
 use crate::config::Site;
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
-use crate::port::{Fault, at_once};
+use crate::port::Fault;
 use crate::principal::Principal;
 use crate::session::{self, SessionClaims};
 use crate::store::api_tokens::ApiTokens;
@@ -311,12 +314,29 @@ pub fn still(
     source: Source,
     verified: &Rc<Verified>,
 ) -> Option<Principal> {
-    let in_memory =
-        is_still_known(world, verified, at.now) && world.knows_all_of(&verified.claims, at.now);
-    if !in_memory {
+    // Looked at first, because a future that is dropped would have begun to read.
+    if !is_still_known(world, verified, at.now) || !is_in_memory(world, &verified.claims, at.now) {
         return None;
     }
-    at_once(judge(world, at, source, Rc::clone(verified)))?.ok()
+    let judged = pin!(judge(world, at, source, Rc::clone(verified)));
+    match judged.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(judged) => judged.ok(),
+        Poll::Pending => None,
+    }
+}
+
+/// Whether all that [`judge`] looks up is in memory and young enough.
+fn is_in_memory(world: &World, claims: &Claims, now: Timestamp) -> bool {
+    let span = world.config.user_cache;
+    let knows = |user: &UserId| world.cache.user(user, span, now).is_some();
+    match claims {
+        Claims::Session(claims) => {
+            knows(&claims.user) && world.cache.session_ended(&claims.id, span, now).is_some()
+        }
+        Claims::Sso(claims) => knows(&claims.user),
+        Claims::ApiToken(claims) => knows(&claims.user),
+        Claims::Foreign(claims) => claims.known_user().is_some_and(|user| knows(&user)),
+    }
 }
 
 /// What changes with time: expiry, the user's state, whether the session was ended.

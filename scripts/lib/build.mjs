@@ -115,8 +115,10 @@ const keepWasmImport = {
 // must be there once.
 const oneCopy = (folder) => ({
   name: "one-copy",
-  setup: (build) =>
-    build.onResolve({ filter: /\/snippets\/edgeward-\w+\/src\/edge\/\w+\.js$/ }, (given) => ({ path: path.join(folder, path.basename(given.path)) })),
+  setup(build) {
+    build.onResolve({ filter: /\/snippets\/edgeward-\w+\/src\/edge\/\w+\.js$/ }, (given) => ({ path: path.join(folder, path.basename(given.path)) }));
+    build.onLoad({ filter: /\/snippets\/edgeward-/ }, (given) => ({ errors: [{ text: `a second copy of ${given.path}; scripts/lib/build.mjs does not know this path` }] }));
+  },
 });
 
 function javascript(folder) {

@@ -25,7 +25,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/edge/head.js")]
 extern "C" {
-    pub fn withhold(names: &str);
+    pub fn withhold(names: &str, ray: &str);
     pub fn read(request: &Request) -> JsValue;
     fn tell(head: &JsValue, buffer: &mut [u8]) -> i32;
     fn told(head: &JsValue) -> String;

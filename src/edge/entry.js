@@ -4,7 +4,7 @@ import { DurableObject } from "cloudflare:workers";
 import * as core from "../../build/bindgen/index.js";
 import { forwardAgain } from "./glue.js";
 import { read } from "./head.js";
-import { ray, recognise } from "./repeat.js";
+import { rayOf, recognise } from "./repeat.js";
 
 const waiting = new Set();
 
@@ -32,13 +32,17 @@ function call(request, env) {
   }
 }
 
+/** What `core.again` says besides yes. */
+const UNCACHED = 2;
+const UNNAMED = 4;
+
 /** The origin's promise for a request that begins as one did that was forwarded, if it may be sent as that was. */
 function repeat(request, head, now) {
   const shape = recognise(head);
   if (shape === undefined) return undefined;
-  const verdict = core.again(shape.id, head[1], ray(shape, head), now);
+  const verdict = core.again(shape.id, head.lines[1], rayOf(shape, head), now);
   if (verdict === 0) return undefined;
-  return forwardAgain(request, head, shape, (verdict & 2) !== 0, (verdict & 4) === 0 ? undefined : core.requestId());
+  return forwardAgain(request, head, shape, (verdict & UNCACHED) !== 0, verdict & UNNAMED ? core.requestId() : undefined);
 }
 
 function broken(error) {

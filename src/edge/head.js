@@ -1,23 +1,48 @@
 // The head of a request, read once: method, URL, then name and value of each header. And what the core is told of it.
 
 let withheld = new Set();
+let naming = "";
+/** Those that the core is not told, and the one that names the request. */
+let free = new Set();
 
-/** Keeps which headers the core is told the names of, and not the values; a line each. */
-export function withhold(names) {
+/** Keeps which headers the core is told the names of, and not the values, a line each; and which one names a request. */
+export function withhold(names, ray) {
   withheld = new Set(names.split("\n"));
+  naming = ray;
+  free = new Set(withheld).add(ray);
 }
 
-export function isWithheld(name) {
-  return withheld.has(name);
-}
-
-/** Names are in lower case and in order, and a repeated header is one, joined by `, `. */
+/**
+ * `lines`: method and URL, then name and value of each header, as the runtime gives them: in lower case, in order, a
+ * repeated one joined by `, `. `alike`: what two requests have in common that may differ in nothing but their URL, their
+ * name and what the core is not told. Joined at once: a string that grows leaves a piece behind at every step.
+ */
 export function read(request) {
-  const head = [request.method, request.url];
+  const { method, url } = request;
+  const lines = [method, url];
+  const alike = [method];
   request.headers.forEach((value, name) => {
-    head.push(name, value);
+    lines.push(name, value);
+    alike.push(name, free.has(name) ? "" : value);
   });
-  return head;
+  return { lines, alike: alike.join("\n") };
+}
+
+/** Where in the lines of a head the names of headers are whose values may differ among those that are alike. */
+export function freeIn({ lines }) {
+  const found = [];
+  for (let at = 2; at < lines.length; at += 2) {
+    if (free.has(lines[at])) found.push(at);
+  }
+  return found;
+}
+
+/** Where in the lines of a head the name of the header is by which the CDN names the request; -1 without one. */
+export function rayIn({ lines }) {
+  for (let at = 2; at < lines.length; at += 2) {
+    if (lines[at] === naming) return at;
+  }
+  return -1;
 }
 
 const encoder = new TextEncoder();
@@ -29,12 +54,9 @@ export function tell(head, buffer) {
   return done.read === text.length ? done.written : -1;
 }
 
-/**
- * The same as text, for a head of any length. No value holds a line break. Joined at once: a string that grows leaves
- * a piece behind at every step.
- */
+/** The same as text, for a head of any length. No value holds a line break. */
 export function told(head) {
-  const lines = head.slice();
+  const lines = head.lines.slice();
   for (let at = 2; at < lines.length; at += 2) {
     if (withheld.has(lines[at])) lines[at + 1] = "";
   }

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use crate::cache::StandingHeaders;
 use crate::config::Site;
 use crate::config::site::Preset;
-use crate::origin::Context;
 use crate::path::push_escape;
 use crate::principal::{Attribute, Principal};
 use crate::request::Parts;
@@ -115,13 +114,13 @@ pub fn is_set_always(name: &str) -> bool {
 }
 
 /// Adds what the site tells its origin of this request alone.
-pub fn of_request(changes: &mut HeaderChanges, parts: &Parts, context: &Context<'_>) {
+pub fn of_request(changes: &mut HeaderChanges, parts: &Parts, request_id: &str) {
     if let Some(address) = parts.header("cf-connecting-ip") {
         changes.set("x-forwarded-for", address);
     }
     // With a Ray the origin has the request's name already.
-    if parts.header("cf-ray") != Some(context.request_id) {
-        changes.set("x-request-id", context.request_id);
+    if parts.ray().is_none() {
+        changes.set("x-request-id", request_id);
     }
 }
 

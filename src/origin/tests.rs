@@ -264,7 +264,7 @@ fn what_a_caller_s_requests_have_in_common_is_made_once_for_record_assertion_and
 
 #[test]
 fn a_ray_is_the_request_s_name_and_stands_in_no_second_header() {
-    for (ray, told) in [("r-1", false), ("another", true), ("", true)] {
+    for (ray, told) in [("r-1", false), ("no ray", true), ("", true)] {
         let headers = [("cf-ray", ray), ("x-request-id", "forged")];
         let forward = prepared("{}", "https://site.example/", &headers, None);
         let changes = changes(&forward);

@@ -151,10 +151,10 @@ fn token_scheme(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("token").then(|| token.trim())
 }
 
-/// Whether `query` is one that reaches the origin as it is: no credential is in it, no marker of
-/// ours, and it is not empty.
+/// Whether `query` reaches the origin as it is: no credential is in it, no marker of ours, and it is
+/// not empty.
 #[must_use]
-pub fn holds_nothing(site: &Site, query: &str) -> bool {
+pub fn passes_unchanged(site: &Site, query: &str) -> bool {
     let mut presented = Presented::default();
     read_query(&mut presented, site, query);
     !query.is_empty() && !presented.query_changed && presented.query.is_empty()

@@ -171,7 +171,7 @@ impl Isolate {
         let now = self.shared.now.get();
         let again = self.repeats.again(&self.world, request, now);
         let (mut outcome, polls) = run(self.begin(request));
-        if let Some(again) = again {
+        if let Some(again) = &again {
             self.repeats.assert_same(request, again, &outcome);
         }
         self.repeats.remember(request, &mut outcome);

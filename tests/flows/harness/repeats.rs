@@ -8,7 +8,7 @@ use edgeward::gateway::{Action, Outcome};
 use edgeward::origin::Again;
 use edgeward::origin::mutate::HeaderChanges;
 use edgeward::repeat::{self, Repeat};
-use edgeward::request::WITHHELD;
+use edgeward::request::{RAY, WITHHELD};
 use edgeward::time::Timestamp;
 use edgeward::world::World;
 
@@ -33,11 +33,12 @@ impl Repeats {
     pub fn again(&self, world: &Rc<World>, request: &Req, now: Timestamp) -> Option<Again> {
         let shapes = self.0.borrow();
         let shape = shapes.iter().find(|shape| shape.head == head(request))?;
-        repeat::again(world, &shape.repeat, &request.url, now)
+        let ray = request.header_value(RAY).unwrap_or_default();
+        repeat::again(world, &shape.repeat, &request.url, ray, now)
     }
 
     /// That `outcome`, which `request` came to the whole way, is what it would have come to at once.
-    pub fn assert_same(&self, request: &Req, again: Again, outcome: &Outcome) {
+    pub fn assert_same(&self, request: &Req, again: &Again, outcome: &Outcome) {
         let shapes = self.0.borrow();
         let shape = shapes.iter().find(|shape| shape.head == head(request));
         let shape = shape.unwrap();
@@ -66,7 +67,7 @@ impl Repeats {
         };
         let shape = Shape {
             head: head(request),
-            repeat: *repeat,
+            repeat,
             changes: forward.changes().clone(),
             standing: Rc::clone(forward.standing()),
             resolve_override: forward.resolve_override().map(str::to_owned),
@@ -78,10 +79,11 @@ impl Repeats {
     }
 }
 
-/// What must be the same: the method, and the headers as far as the core is told of them.
+/// What must be the same, as `read` in `src/edge/head.js` has it: the method, and the headers as far
+/// as the core is told of them, but for the one that names a request.
 fn head(request: &Req) -> (String, Vec<(String, String)>) {
     let told = request.headers.iter().map(|(name, value)| {
-        let withheld = WITHHELD.contains(&name.as_str());
+        let withheld = WITHHELD.contains(&name.as_str()) || name == RAY;
         (
             name.clone(),
             if withheld {
