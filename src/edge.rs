@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use js_sys::JsString;
 use lru::LruCache;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
@@ -78,8 +79,9 @@ pub fn start() {
     refused.forget();
 }
 
-/// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a response, or the promise of the
-/// origin's; or a list of one promise, when the core itself has still to wait for something.
+/// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a
+/// response, or the promise of the origin's; or a list of one promise, when the core itself has still
+/// to wait for something.
 #[wasm_bindgen]
 #[expect(
     clippy::needless_pass_by_value,
@@ -115,16 +117,23 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64) -> JsValue
 /// Whether a request for `url` may be sent as the one was that was remembered as `id`, whose head it
 /// has: 0 if it has to go the whole way, else [`AGAIN`], with [`UNCACHED`] if the CDN is to be told
 /// to keep out, and [`UNNAMED`] if the origin has to be told the request's name. `ray`: the name that
-/// the CDN gave it.
+/// the CDN gave it. They are strings of JavaScript, because what crosses before a call begins would
+/// be lost if the call found its instance dead and began in another.
 #[wasm_bindgen]
 #[must_use]
-pub fn again(id: u32, url: &str, ray: &str, now: f64) -> u32 {
+pub fn again(id: u32, url: &JsString, ray: &JsString, now: f64) -> u32 {
     let repeat = REPEATS.with_borrow_mut(|repeats| repeats.get(&id).map(Rc::clone));
     let world = WORLD.with(|world| world.get().cloned().flatten());
     let (Some(repeat), Some(world)) = (repeat, world) else {
         return 0;
     };
-    let Some(again) = repeat::again(&world, &repeat, url, ray, timestamp(now)) else {
+    let Some(again) = repeat::again(
+        &world,
+        &repeat,
+        &String::from(url),
+        &String::from(ray),
+        timestamp(now),
+    ) else {
         return 0;
     };
     let mut verdict = AGAIN;

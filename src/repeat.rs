@@ -23,8 +23,9 @@ use crate::time::Timestamp;
 use crate::token::{self, Place, assertion, jwks, source};
 use crate::world::World;
 
-/// A longer head is not kept, in bytes.
+/// A head that is longer, in bytes, or has more headers is not kept.
 const MAX_HEAD: usize = 8 * 1024;
+const MAX_HEADERS: usize = 64;
 
 /// A request that was forwarded for somebody, and what was made for it that holds for those that
 /// begin as it did.
@@ -53,7 +54,9 @@ impl Repeat {
             && !visit.asked.preflight
             && !visit.parts.is_websocket()
             && forward.identified();
-        let fits = visit.parts.size() <= MAX_HEAD && visit.parts.authority().is_ascii();
+        let fits = visit.parts.size() <= MAX_HEAD
+            && visit.parts.headers().count() <= MAX_HEADERS
+            && visit.parts.authority().is_ascii();
         (lasting && plain && fits).then(|| Self {
             site: Rc::clone(visit.site),
             parts: Rc::clone(visit.parts),

@@ -17,7 +17,7 @@ use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
 use crate::profile::Profile;
 use crate::profile::label_studio::LabelStudio;
-use crate::request::WITHHELD;
+use crate::request::{RAY, WITHHELD};
 use crate::time::Seconds;
 use crate::token::alg::HmacAlgorithm;
 use crate::token::algorithm::Algorithm;
@@ -907,9 +907,10 @@ fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<Stri
     fit.then_some(header)
 }
 
-/// Whether the core is told the value of the header `name`.
+/// Whether something may be decided by the value of the header `name`: the core is told it, and
+/// requests that differ in it are not taken for one.
 pub(super) fn is_told(name: &str) -> bool {
-    !WITHHELD.contains(&name)
+    !WITHHELD.contains(&name) && name != RAY
 }
 
 /// A token of RFC 9110 §5.6.2: what header and cookie names are made of.

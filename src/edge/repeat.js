@@ -4,18 +4,22 @@ import { freeIn, rayIn } from "./head.js";
 
 /** So many requests can be recognised; the core remembers as many. */
 const MOST = 1024;
-/** Longer heads are not kept, in characters. */
+/** So many characters are kept of them all, */
+const ROOM = 4 * 1024 * 1024;
+/** and of one that is not longer. */
 const LONGEST = 8192;
 const ASCII = /^[\0-\x7f]*$/;
-/** A value that is one line in any case. What is not ASCII would not keep its bytes as a string. */
-const PLAIN = /^[ -+\--~]*$/;
+/** A value that is one line in any case, and short. What is not ASCII would not keep its bytes as a string. */
+const PLAIN = /^[ -+\--~]{0,1024}$/;
 
 /** By what they have in common, the requests that were forwarded. */
 let shapes = new Map();
+let kept = 0;
 
 /** All are forgotten. Each instance of the core begins with that: it knows nothing of what another has decided. */
 export function forget() {
   shapes = new Map();
+  kept = 0;
 }
 
 /** What a request that was forwarded and that `head` is alike has left behind. */
@@ -61,16 +65,21 @@ export function remember(head, { id, from, base }, headers, own, way) {
   const length = free.reduce((sum, at) => sum + lines[at + 1].length, alike.length);
   if (length > LONGEST || !ASCII.test(alike) || !free.every((at) => ASCII.test(lines[at + 1]))) return;
   const sent = free.filter((at) => !own.has(lines[at]));
-  if (shapes.size >= MOST && !shapes.has(alike)) makeRoom();
-  shapes.set(alike, { id, from, base, lines, sent, ray: rayIn(head), headers, way, changed: undefined, isUsed: false });
+  kept += length - (shapes.get(alike)?.length ?? 0);
+  shapes.set(alike, { id, from, base, lines, length, sent, ray: rayIn(head), headers, way, changed: undefined, isUsed: false });
+  if (shapes.size > MOST || kept > ROOM) makeRoom();
 }
 
-/** Forgets the oldest that was not recognised since it was last passed over here. */
+/** Forgets the oldest that were not recognised since they were last passed over here. */
 function makeRoom() {
   for (const [alike, shape] of shapes) {
     shapes.delete(alike);
-    if (!shape.isUsed) return;
-    shape.isUsed = false;
-    shapes.set(alike, shape);
+    if (shape.isUsed) {
+      shape.isUsed = false;
+      shapes.set(alike, shape);
+    } else {
+      kept -= shape.length;
+      if (shapes.size <= MOST && kept <= ROOM) return;
+    }
   }
 }

@@ -178,6 +178,21 @@ fn what_happens_once_or_beside_another_credential_is_not_repeated() {
 }
 
 #[test]
+fn a_head_that_is_long_or_has_many_headers_is_not_kept() {
+    let there = there(&json!({}));
+    for (length, kept) in [(7000, true), (8200, false), (60_000, false)] {
+        let request = there.get("/").header("x-long", &"x".repeat(length));
+        assert_eq!(there.recognises(&request, &request), kept, "{length}");
+    }
+    for (many, kept) in [(60, true), (64, false), (1000, false)] {
+        let headers = (0..many).fold(there.get("/"), |request, n| {
+            request.header(&format!("x-{n}"), "")
+        });
+        assert_eq!(there.recognises(&headers, &headers), kept, "{many}");
+    }
+}
+
+#[test]
 fn each_request_is_logged_where_all_are() {
     let mut bindings = crate::harness::bindings(&json!({}));
     bindings.insert("EDGEWARD".into(), json!({"log": "all"}).to_string());

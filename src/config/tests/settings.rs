@@ -1,7 +1,7 @@
 use super::{bindings_of, paths};
 
 /// Settings of a site, and where the error is.
-const BAD: [(&str, &str); 85] = [
+const BAD: [(&str, &str); 87] = [
     (r#"{"hosts": null}"#, "hosts"),
     (r#"{"hosts": []}"#, "hosts"),
     (r#"{"hosts": "site.example"}"#, "hosts"),
@@ -155,6 +155,14 @@ const BAD: [(&str, &str); 85] = [
     (
         r#"{"sources": ["header"], "token_headers": [{"name": "Referer"}]}"#,
         "token_headers.name",
+    ),
+    (
+        r#"{"sources": ["header"], "token_headers": [{"name": "CF-Ray"}]}"#,
+        "token_headers.name",
+    ),
+    (
+        r#"{"tenants": {"by": "header", "header": "cf-ray", "groups": {"a": {}}}}"#,
+        "tenants.header",
     ),
     (
         r#"{"tenants": {"by": "header", "header": "User-Agent", "groups": {"a": {}}}}"#,

@@ -1,5 +1,6 @@
 // The Worker, telling in each answer whether the request is sent again as one was before (`x-test-again`); and with a
-// core that can be made to begin again, as it does after a panic (`x-test-restart`).
+// core that can be made to begin again, as it does after a panic (`x-test-restart`), and to die unnoticed, so that the
+// next call begins again by itself (`x-test-die`).
 import * as core from "../../../build/bindgen/index.js";
 import worker, { Once } from "../../../src/edge/entry.js";
 import { read } from "../../../src/edge/head.js";
@@ -13,9 +14,20 @@ function isSentAgain(request) {
   return shape !== undefined && core.again(shape.id, request.url, rayOf(shape, head), Date.now()) !== 0;
 }
 
+/** What is thrown in an import, and is no panic, ends the instance as well. */
+function die(request, env) {
+  try {
+    core.fetch(request, null, env, Date.now());
+  } catch (error) {
+    return new Response(String(error));
+  }
+  return new Response("it lives", { status: 500 });
+}
+
 export default {
   async fetch(request, env) {
     if (request.headers.has("x-test-restart")) core.__wbg_reset_state();
+    if (request.headers.has("x-test-die")) return die(request, env);
     const again = isSentAgain(request);
     const answer = await worker.fetch(request, env);
     if (answer.status === 101) return answer;
