@@ -1,12 +1,12 @@
-// `npm run bench`: what a signed-in request costs in Edgeward, in a bare pass-through, in a Worker that does the same
-// and decides nothing, and in two peers. See docs/performance.md.
+// `npm run bench`: what a signed-in request costs in Edgeward, recognised or not, in a bare pass-through, in a Worker
+// that does the same and decides nothing, and in two peers. See docs/performance.md.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { BASE, NAMES, startEntrants } from "./lib/entrants.mjs";
+import { BASE, IS_EDGEWARD, NAMES, startEntrants } from "./lib/entrants.mjs";
 import { CONNECTIONS, helper, Mismatch, measure, ratios, WARM_UP } from "./lib/rounds.mjs";
 import { buildAdmin } from "../scripts/lib/admin.mjs";
 
@@ -38,7 +38,7 @@ try {
 }
 
 async function run() {
-  const own = options.names.includes("edgeward");
+  const own = options.names.some((name) => IS_EDGEWARD.includes(name));
   const adminTool = process.env.EDGEWARD_ADMIN_BINARY ?? (own ? await buildAdmin() : null);
   const origin = await helper("./origin.mjs");
   const load = await helper("./load.mjs");

@@ -53,10 +53,10 @@ const OTHER_HEADER = "X-Page";
 export const BASE = "passthrough";
 const OWN = "edgeward";
 // The same with a value in OTHER_HEADER that no request before had, so that none is recognised.
-const UNSEEN = "unseen";
+const UNRECOGNISED = "unrecognised";
 const UNDECIDED = "undecided";
-export const NAMES = [BASE, UNDECIDED, OWN, UNSEEN, "jose", "hono"];
-const IS_EDGEWARD = [OWN, UNSEEN];
+export const NAMES = [BASE, UNDECIDED, OWN, UNRECOGNISED, "jose", "hono"];
+export const IS_EDGEWARD = [OWN, UNRECOGNISED];
 // For a run without the built Worker.
 const STAND_IN = { user: { ...PERSON, id: "usr_0123456789abcdefghijkl" }, session: "x".repeat(330) };
 
@@ -83,7 +83,7 @@ export async function startEntrants({ names, origin, folder, build, workers, adm
     const edgeward = own.get(name);
     const worker = edgeward?.worker ?? (await startPeer({ name, workers, bindings, folder }));
     const cookies = [OTHER_COOKIES[0], `${COOKIE}=${edgeward?.session ?? peerCookie}`, OTHER_COOKIES[1]].join("; ");
-    const other = [OTHER_HEADER, name === UNSEEN ? NUMBER : "projects"];
+    const other = [OTHER_HEADER, name === UNRECOGNISED ? NUMBER : "projects"];
     const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), other, ["Cookie", cookies]];
     const told = tell(edgeward?.user ?? user);
     const request = `GET ${PATH} HTTP/1.1\r\n${headers.map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;

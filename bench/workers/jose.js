@@ -1,6 +1,6 @@
 // The same job written by hand around `jose`: verify the session cookie on every request, take it out,
 // tell the origin who is calling and how the request came, and mark the answer as private; with as few objects of the
-// runtime as Edgeward makes. The key is imported once, so that only the verification is paid for.
+// runtime as can be without remembering anything of a caller. The key is imported once, so that only the verification is paid for.
 
 import { jwtVerify } from "jose";
 import { headersFor, keepPrivate } from "./shared.js";

@@ -1,6 +1,6 @@
-// What Edgeward has the runtime do, without the decision: reads the whole head and encodes it for the core, sends the
-// same headers with fixed values, and marks the answer as private. Nobody is verified. The distance from here to
-// Edgeward is the core's and that of the way to it and back.
+// What Edgeward has the runtime do for a request that it does not recognise, without the decision: reads the whole head
+// and encodes it for the core, sends the same headers with fixed values, and marks the answer as private. Nobody is
+// verified. The distance from here to `unrecognised` is the core's and that of the way to it and back.
 
 import { keepPrivate } from "./shared.js";
 

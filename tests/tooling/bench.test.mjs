@@ -13,7 +13,7 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
   const file = path.join(folder(t), "samples.json");
   const { status, stdout, stderr } = await bench([...SHORT, "--json", file]).ended;
   assert.equal(status, 0, stderr);
-  const names = ["passthrough", "undecided", "edgeward", "unseen", "jose", "hono"];
+  const names = ["passthrough", "undecided", "edgeward", "unrecognised", "jose", "hono"];
   assert.deepEqual(stdout.trim().split("\n").slice(2).map((row) => row.split("|")[1].trim()), names);
   const { rows, samples } = JSON.parse(readFileSync(file, "utf8"));
   assert.deepEqual(rows.map(({ name }) => name), names);
