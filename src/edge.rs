@@ -81,13 +81,13 @@ pub fn start() {
 
 /// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a
 /// response, or the promise of the origin's; or a list of one promise, when the core itself has still
-/// to wait for something.
+/// to wait for something. With `keep` it is remembered for [`again`], if it may be.
 #[wasm_bindgen]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "an exported function owns what JavaScript passes"
 )]
-pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64) -> JsValue {
+pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, keep: bool) -> JsValue {
     let Some(world) = world(&env) else {
         return misconfigured(&head).into();
     };
@@ -105,10 +105,12 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64) -> JsValue
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
     {
-        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome),
+        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, keep),
         Poll::Pending => {
             let promise =
-                future_to_promise(async move { Ok(carry_out(&request.0, &head, outcome.await)) });
+                future_to_promise(
+                    async move { Ok(carry_out(&request.0, &head, outcome.await, keep)) },
+                );
             js_sys::Array::of1(&promise).into()
         }
     }
@@ -165,7 +167,7 @@ fn remember(repeat: Repeat) -> Option<String> {
     Some(lines)
 }
 
-fn carry_out(request: &Request, head: &JsValue, outcome: Outcome) -> JsValue {
+fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, keep: bool) -> JsValue {
     if let Some(event) = outcome.event {
         bindings::log(&event.line());
     }
@@ -190,7 +192,7 @@ fn carry_out(request: &Request, head: &JsValue, outcome: Outcome) -> JsValue {
             });
             plan.push_str(forward.resolve_override().unwrap_or_default());
             plan.push('\n');
-            if let Some(line) = outcome.repeat.and_then(remember) {
+            if let Some(line) = outcome.repeat.filter(|_| keep).and_then(remember) {
                 plan.push_str(&line);
             }
             plan.push_str(forward.changes().as_lines());

@@ -4,7 +4,7 @@ import { DurableObject } from "cloudflare:workers";
 import * as core from "../../build/bindgen/index.js";
 import { forwardAgain } from "./glue.js";
 import { read } from "./head.js";
-import { rayOf, recognise } from "./repeat.js";
+import { cameBefore, rayOf, recognise } from "./repeat.js";
 
 const waiting = new Set();
 
@@ -20,12 +20,12 @@ function call(request, env) {
   const head = read(request);
   const now = Date.now();
   try {
-    return repeat(request, head, now) ?? core.fetch(request, head, env, now);
+    return repeat(request, head, now) ?? core.fetch(request, head, env, now, cameBefore(head));
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     if (error?.message === "Module terminated") {
       core.__wbg_reset_state();
-      return core.fetch(request, head, env, now);
+      return core.fetch(request, head, env, now, false);
     }
     if (error instanceof WebAssembly.RuntimeError) core.__wbg_reset_state();
     throw error;

@@ -12,14 +12,22 @@ const ASCII = /^[\0-\x7f]*$/;
 /** A value that is one line in any case, and short. What is not ASCII would not keep its bytes as a string. */
 const PLAIN = /^[ -+\--~]{0,1024}$/;
 
-/** By what they have in common, the requests that were forwarded. */
+/** By what they have in common, the requests that were forwarded; the one that was recognised last comes last. */
 let shapes = new Map();
+let latest;
 let kept = 0;
+/** What requests had in common that came once, in two generations. */
+let young = new Set();
+let old = new Set();
+const GENERATION = 512;
 
 /** All are forgotten. Each instance of the core begins with that: it knows nothing of what another has decided. */
 export function forget() {
   shapes = new Map();
+  latest = undefined;
   kept = 0;
+  young = new Set();
+  old = new Set();
 }
 
 /** What a request that was forwarded and that `head` is alike has left behind. */
@@ -33,8 +41,24 @@ export function recognise(head) {
     if (!PLAIN.test(value)) return undefined;
     (shape.changed ??= []).push(at);
   }
-  shape.isUsed = true;
+  if (shape !== latest) {
+    latest = shape;
+    shapes.delete(head.alike);
+    shapes.set(head.alike, shape);
+  }
   return shape;
+}
+
+/** Whether a request that is alike came before, lately. To remember one costs a good deal, and most that are alike no other never come again. */
+export function cameBefore({ alike }) {
+  if (young.has(alike) || old.has(alike)) return true;
+  if (alike.length > LONGEST) return false;
+  if (young.size >= GENERATION) {
+    old = young;
+    young = new Set();
+  }
+  young.add(alike);
+  return false;
 }
 
 /** The name that the CDN gave a request, whose `shape` was recognised; empty without one. */
@@ -47,8 +71,10 @@ export function repeated(shape, { lines }, id) {
   const { headers, changed } = shape;
   if (changed !== undefined) {
     for (const at of changed) {
-      headers.set(lines[at], lines[at + 1]);
-      shape.lines[at + 1] = lines[at + 1];
+      const value = lines[at + 1];
+      headers.set(lines[at], value);
+      charge(shape, value.length - shape.lines[at + 1].length);
+      shape.lines[at + 1] = value;
     }
   }
   if (id !== undefined) headers.set("x-request-id", id);
@@ -65,21 +91,23 @@ export function remember(head, { id, from, base }, headers, own, way) {
   const length = free.reduce((sum, at) => sum + lines[at + 1].length, alike.length);
   if (length > LONGEST || !ASCII.test(alike) || !free.every((at) => ASCII.test(lines[at + 1]))) return;
   const sent = free.filter((at) => !own.has(lines[at]));
-  kept += length - (shapes.get(alike)?.length ?? 0);
-  shapes.set(alike, { id, from, base, lines, length, sent, ray: rayIn(head), headers, way, changed: undefined, isUsed: false });
-  if (shapes.size > MOST || kept > ROOM) makeRoom();
+  drop(alike, shapes.get(alike));
+  latest = { id, from, base, lines, length: 0, sent, ray: rayIn(head), headers, way, changed: undefined };
+  shapes.set(alike, latest);
+  charge(latest, length);
 }
 
-/** Forgets the oldest that were not recognised since they were last passed over here. */
-function makeRoom() {
-  for (const [alike, shape] of shapes) {
-    shapes.delete(alike);
-    if (shape.isUsed) {
-      shape.isUsed = false;
-      shapes.set(alike, shape);
-    } else {
-      kept -= shape.length;
-      if (shapes.size <= MOST && kept <= ROOM) return;
-    }
+/** A shape has become longer, by so much. Those go that were not recognised for the longest, until all have room. */
+function charge(shape, length) {
+  shape.length += length;
+  kept += length;
+  if (shapes.size <= MOST && kept <= ROOM) return;
+  for (const [oldest, other] of shapes) {
+    drop(oldest, other);
+    if (shapes.size <= MOST && kept <= ROOM) return;
   }
+}
+
+function drop(alike, shape) {
+  if (shapes.delete(alike)) kept -= shape.length;
 }

@@ -17,7 +17,7 @@ function isSentAgain(request) {
 /** What is thrown in an import, and is no panic, ends the instance as well. */
 function die(request, env) {
   try {
-    core.fetch(request, null, env, Date.now());
+    core.fetch(request, null, env, Date.now(), false);
   } catch (error) {
     return new Response(String(error));
   }
