@@ -12,24 +12,30 @@ export function withhold(names, ray) {
   free = new Set(withheld).add(ray);
 }
 
-/**
- * `lines`: method and URL, then name and value of each header, as the runtime gives them: in lower case, in order, a
- * repeated one joined by `, `. `alike`: what two requests have in common that may differ in nothing but their URL, their
- * name and what the core is not told. Joined at once: a string that grows leaves a piece behind at every step.
- */
+/** Method and URL, then name and value of each header, as the runtime gives them: in lower case, in order, a repeated one joined by `, `. */
 export function read(request) {
-  const { method, url } = request;
-  const lines = [method, url];
-  const alike = [method];
+  const lines = [request.method, request.url];
   request.headers.forEach((value, name) => {
     lines.push(name, value);
-    alike.push(name, free.has(name) ? "" : value);
   });
-  return { lines, alike: alike.join("\n") };
+  return lines;
 }
 
-/** Where in the lines of a head the names of headers are whose values may differ among those that are alike. */
-export function freeIn({ lines }) {
+/**
+ * What two requests have in common that may differ in nothing but their URL, their name and what the core is not told.
+ * Joined at once: a string that grows leaves a piece behind at every step.
+ */
+export function common(head) {
+  const lines = head.slice();
+  lines[1] = "";
+  for (let at = 2; at < lines.length; at += 2) {
+    if (free.has(lines[at])) lines[at + 1] = "";
+  }
+  return lines.join("\n");
+}
+
+/** Where in a head the names of headers are whose values may differ among requests that have the rest in common. */
+export function freeIn(lines) {
   const found = [];
   for (let at = 2; at < lines.length; at += 2) {
     if (free.has(lines[at])) found.push(at);
@@ -37,8 +43,8 @@ export function freeIn({ lines }) {
   return found;
 }
 
-/** Where in the lines of a head the name of the header is by which the CDN names the request; -1 without one. */
-export function rayIn({ lines }) {
+/** Where in a head the name of the header is by which the CDN names the request; -1 without one. */
+export function rayIn(lines) {
   for (let at = 2; at < lines.length; at += 2) {
     if (lines[at] === naming) return at;
   }
@@ -56,7 +62,7 @@ export function tell(head, buffer) {
 
 /** The same as text, for a head of any length. No value holds a line break. */
 export function told(head) {
-  const lines = head.lines.slice();
+  const lines = head.slice();
   for (let at = 2; at < lines.length; at += 2) {
     if (withheld.has(lines[at])) lines[at + 1] = "";
   }

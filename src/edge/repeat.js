@@ -1,6 +1,6 @@
 // Requests that begin as one did that was forwarded: recognised by what the core was told of it, and sent with the
 // headers that were made then. Whether it may be sent is the core's to say, each time anew.
-import { freeIn, rayIn } from "./head.js";
+import { common, freeIn, rayIn } from "./head.js";
 
 /** So many requests can be recognised; the core remembers as many. */
 const MOST = 1024;
@@ -30,55 +30,74 @@ export function forget() {
   old = new Set();
 }
 
-/** What a request that was forwarded and that `head` is alike has left behind. */
+/**
+ * The request that was forwarded and that one with this `head` has all in common with, but for what may differ. Requests
+ * of one page follow each other, so the last is tried first: to compare is cheaper than to look up.
+ */
 export function recognise(head) {
-  const shape = shapes.get(head.alike);
-  if (shape === undefined) return undefined;
+  if (latest === undefined || !isAlike(latest, head)) {
+    const text = common(head);
+    const shape = shapes.get(text);
+    if (shape === undefined) return undefined;
+    latest = shape;
+    shapes.delete(text);
+    shapes.set(text, shape);
+  }
+  const shape = latest;
   shape.changed = undefined;
   for (const at of shape.sent) {
-    const value = head.lines[at + 1];
-    if (value === shape.lines[at + 1]) continue;
+    const value = head[at + 1];
+    if (value === shape.head[at + 1]) continue;
     if (!PLAIN.test(value)) return undefined;
     (shape.changed ??= []).push(at);
-  }
-  if (shape !== latest) {
-    latest = shape;
-    shapes.delete(head.alike);
-    shapes.set(head.alike, shape);
   }
   return shape;
 }
 
-/** Whether a request that is alike came before, lately. To remember one costs a good deal, and most that are alike no other never come again. */
-export function cameBefore({ alike }) {
-  if (young.has(alike) || old.has(alike)) return true;
-  if (alike.length > LONGEST) return false;
+/** Whether `common` of both would be the same. */
+function isAlike(shape, head) {
+  const { head: other, isFree } = shape;
+  if (head.length !== other.length || head[0] !== other[0]) return false;
+  for (let at = 2; at < head.length; at += 2) {
+    if (head[at] !== other[at] || (head[at + 1] !== other[at + 1] && !isFree[at])) return false;
+  }
+  return true;
+}
+
+/**
+ * Whether one came before, lately, that has all in common with `head`. To remember a request costs a good deal, and
+ * many have nothing in common with any other.
+ */
+export function cameBefore(head) {
+  const text = common(head);
+  if (young.has(text) || old.has(text)) return true;
+  if (text.length > LONGEST) return false;
   if (young.size >= GENERATION) {
     old = young;
     young = new Set();
   }
-  young.add(alike);
+  young.add(text);
   return false;
 }
 
-/** The name that the CDN gave a request, whose `shape` was recognised; empty without one. */
+/** The name that the CDN gave a request, which was recognised as `shape`; empty without one. */
 export function rayOf(shape, head) {
-  return shape.ray < 0 ? "" : head.lines[shape.ray + 1];
+  return shape.ray < 0 ? "" : head[shape.ray + 1];
 }
 
-/** The URL at the origin and the headers for `head`, which `shape` was recognised by. `id`: the request's name, if the origin has to be told. */
-export function repeated(shape, { lines }, id) {
+/** The URL at the origin and the headers for `head`, which was recognised as `shape`. `id`: the request's name, if the origin has to be told. */
+export function repeated(shape, head, id) {
   const { headers, changed } = shape;
   if (changed !== undefined) {
     for (const at of changed) {
-      const value = lines[at + 1];
-      headers.set(lines[at], value);
-      charge(shape, value.length - shape.lines[at + 1].length);
-      shape.lines[at + 1] = value;
+      const value = head[at + 1];
+      headers.set(head[at], value);
+      charge(shape, value.length - shape.head[at + 1].length);
+      shape.head[at + 1] = value;
     }
   }
   if (id !== undefined) headers.set("x-request-id", id);
-  return { url: shape.base + lines[1].slice(shape.from), headers };
+  return { url: shape.base + head[1].slice(shape.from), headers };
 }
 
 /**
@@ -86,14 +105,16 @@ export function repeated(shape, { lines }, id) {
  * characters of its URL, with `headers`, whose `own` names are of our making; `way` is the rest of how it went.
  */
 export function remember(head, { id, from, base }, headers, own, way) {
-  const { lines, alike } = head;
+  const text = common(head);
   const free = freeIn(head);
-  const length = free.reduce((sum, at) => sum + lines[at + 1].length, alike.length);
-  if (length > LONGEST || !ASCII.test(alike) || !free.every((at) => ASCII.test(lines[at + 1]))) return;
-  const sent = free.filter((at) => !own.has(lines[at]));
-  drop(alike, shapes.get(alike));
-  latest = { id, from, base, lines, length: 0, sent, ray: rayIn(head), headers, way, changed: undefined };
-  shapes.set(alike, latest);
+  const length = free.reduce((sum, at) => sum + head[at + 1].length, text.length);
+  if (length > LONGEST || !ASCII.test(text) || !free.every((at) => ASCII.test(head[at + 1]))) return;
+  const isFree = new Array(head.length).fill(false);
+  for (const at of free) isFree[at] = true;
+  const sent = free.filter((at) => !own.has(head[at]));
+  drop(text, shapes.get(text));
+  latest = { id, from, base, head, isFree, sent, ray: rayIn(head), headers, way, length: 0, changed: undefined };
+  shapes.set(text, latest);
   charge(latest, length);
 }
 
@@ -108,6 +129,8 @@ function charge(shape, length) {
   }
 }
 
-function drop(alike, shape) {
-  if (shapes.delete(alike)) kept -= shape.length;
+function drop(text, shape) {
+  if (!shapes.delete(text)) return;
+  kept -= shape.length;
+  if (latest === shape) latest = undefined;
 }
