@@ -2,14 +2,12 @@
 
 let withheld = new Set();
 let naming = "";
-/** Those that the core is not told, and the one that names the request. */
-let free = new Set();
 
 /** Keeps which headers the core is told the names of, and not the values, a line each; and which one names a request. */
 export function withhold(names, ray) {
   withheld = new Set(names.split("\n"));
   naming = ray;
-  free = new Set(withheld).add(ray);
+  looked = NOTHING;
 }
 
 /** Method and URL, then name and value of each header, as the runtime gives them: in lower case, in order, a repeated one joined by `, `. */
@@ -21,34 +19,30 @@ export function read(request) {
   return lines;
 }
 
+const NOTHING = { head: undefined };
+let looked = NOTHING;
+
 /**
- * What two requests have in common that may differ in nothing but their URL, their name and what the core is not told.
- * Joined at once: a string that grows leaves a piece behind at every step.
+ * What is to be known of a head; asked again, it is known. `common`: what two requests have in common that may differ in
+ * nothing but their URL, their name and what the core is not told. `free`: where the names of headers are whose values
+ * may differ so; `ray`: where the one is by which the CDN names the request, -1 without it.
  */
-export function common(head) {
+export function look(head) {
+  if (looked.head === head) return looked;
   const lines = head.slice();
+  const free = [];
+  let ray = -1;
   lines[1] = "";
   for (let at = 2; at < lines.length; at += 2) {
-    if (free.has(lines[at])) lines[at + 1] = "";
+    const name = lines[at];
+    if (name === naming) ray = at;
+    else if (!withheld.has(name)) continue;
+    free.push(at);
+    lines[at + 1] = "";
   }
-  return lines.join("\n");
-}
-
-/** Where in a head the names of headers are whose values may differ among requests that have the rest in common. */
-export function freeIn(lines) {
-  const found = [];
-  for (let at = 2; at < lines.length; at += 2) {
-    if (free.has(lines[at])) found.push(at);
-  }
-  return found;
-}
-
-/** Where in a head the name of the header is by which the CDN names the request; -1 without one. */
-export function rayIn(lines) {
-  for (let at = 2; at < lines.length; at += 2) {
-    if (lines[at] === naming) return at;
-  }
-  return -1;
+  // Joined at once: a string that grows leaves a piece behind at every step.
+  looked = { head, lines, free, ray, common: lines.join("\n") };
+  return looked;
 }
 
 const encoder = new TextEncoder();
@@ -62,9 +56,8 @@ export function tell(head, buffer) {
 
 /** The same as text, for a head of any length. No value holds a line break. */
 export function told(head) {
-  const lines = head.slice();
-  for (let at = 2; at < lines.length; at += 2) {
-    if (withheld.has(lines[at])) lines[at + 1] = "";
-  }
+  const { lines, ray } = look(head);
+  lines[1] = head[1];
+  if (ray >= 0) lines[ray + 1] = head[ray + 1];
   return lines.join("\n");
 }

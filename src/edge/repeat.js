@@ -1,6 +1,6 @@
 // Requests that begin as one did that was forwarded: recognised by what the core was told of it, and sent with the
 // headers that were made then. Whether it may be sent is the core's to say, each time anew.
-import { common, freeIn, rayIn } from "./head.js";
+import { look } from "./head.js";
 
 /** So many requests can be recognised; the core remembers as many. */
 const MOST = 1024;
@@ -36,12 +36,12 @@ export function forget() {
  */
 export function recognise(head) {
   if (latest === undefined || !isAlike(latest, head)) {
-    const text = common(head);
-    const shape = shapes.get(text);
+    const { common } = look(head);
+    const shape = shapes.get(common);
     if (shape === undefined) return undefined;
     latest = shape;
-    shapes.delete(text);
-    shapes.set(text, shape);
+    shapes.delete(common);
+    shapes.set(common, shape);
   }
   const shape = latest;
   shape.changed = undefined;
@@ -54,7 +54,7 @@ export function recognise(head) {
   return shape;
 }
 
-/** Whether `common` of both would be the same. */
+/** Whether both have all in common, as if both had been looked at. */
 function isAlike(shape, head) {
   const { head: other, isFree } = shape;
   if (head.length !== other.length || head[0] !== other[0]) return false;
@@ -69,14 +69,14 @@ function isAlike(shape, head) {
  * many have nothing in common with any other.
  */
 export function cameBefore(head) {
-  const text = common(head);
-  if (young.has(text) || old.has(text)) return true;
-  if (text.length > LONGEST) return false;
+  const { common } = look(head);
+  if (young.has(common) || old.has(common)) return true;
+  if (common.length > LONGEST) return false;
   if (young.size >= GENERATION) {
     old = young;
     young = new Set();
   }
-  young.add(text);
+  young.add(common);
   return false;
 }
 
@@ -105,16 +105,15 @@ export function repeated(shape, head, id) {
  * characters of its URL, with `headers`, whose `own` names are of our making; `way` is the rest of how it went.
  */
 export function remember(head, { id, from, base }, headers, own, way) {
-  const text = common(head);
-  const free = freeIn(head);
-  const length = free.reduce((sum, at) => sum + head[at + 1].length, text.length);
-  if (length > LONGEST || !ASCII.test(text) || !free.every((at) => ASCII.test(head[at + 1]))) return;
+  const { common, free, ray } = look(head);
+  const length = free.reduce((sum, at) => sum + head[at + 1].length, common.length);
+  if (length > LONGEST || !ASCII.test(common) || !free.every((at) => ASCII.test(head[at + 1]))) return;
   const isFree = new Array(head.length).fill(false);
   for (const at of free) isFree[at] = true;
   const sent = free.filter((at) => !own.has(head[at]));
-  drop(text, shapes.get(text));
-  latest = { id, from, base, head, isFree, sent, ray: rayIn(head), headers, way, length: 0, changed: undefined };
-  shapes.set(text, latest);
+  drop(common, shapes.get(common));
+  latest = { id, from, base, head, isFree, sent, ray, headers, way, length: 0, changed: undefined };
+  shapes.set(common, latest);
   charge(latest, length);
 }
 
@@ -129,8 +128,8 @@ function charge(shape, length) {
   }
 }
 
-function drop(text, shape) {
-  if (!shapes.delete(text)) return;
+function drop(common, shape) {
+  if (!shapes.delete(common)) return;
   kept -= shape.length;
   if (latest === shape) latest = undefined;
 }

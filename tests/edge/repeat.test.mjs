@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { decodeJwt } from "jose";
 import { bundle } from "../../scripts/lib/build.mjs";
-import { common, read, told, withhold } from "../../src/edge/head.js";
+import { look, read, told, withhold } from "../../src/edge/head.js";
 import { cameBefore, forget, rayOf, recognise, remember, repeated } from "../../src/edge/repeat.js";
 import { CLIENT, NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
@@ -416,7 +416,7 @@ test("what the core is told and what makes heads alike are the same but for URL 
   remembered();
   const one = head({ accept: "cf-ray" });
   assert.equal(told(one), "GET\nhttps://a.test/b?c\naccept\ncf-ray\ncf-ray\nr-1\ncookie\ns=1\nreferer\n\nx-real-ip\n");
-  assert.equal(common(one), "GET\n\naccept\ncf-ray\ncf-ray\n\ncookie\ns=1\nreferer\n\nx-real-ip\n");
+  assert.equal(look(one).common, "GET\n\naccept\ncf-ray\ncf-ray\n\ncookie\ns=1\nreferer\n\nx-real-ip\n");
   remembered({ accept: "cf-ray" });
   assert.equal(rayOf(recognise(one), one), "r-1");
 });
