@@ -116,26 +116,22 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, keep: bool
     }
 }
 
-/// Whether a request for `url` may be sent as the one was that was remembered as `id`, whose head it
-/// has: 0 if it has to go the whole way, else [`AGAIN`], with [`UNCACHED`] if the CDN is to be told
-/// to keep out, and [`UNNAMED`] if the origin has to be told the request's name. `ray`: the name that
-/// the CDN gave it. They are strings of JavaScript, because what crosses before a call begins would
-/// be lost if the call found its instance dead and began in another.
+/// Whether a request may be sent as the one was that was remembered as `id`, whose head it has: 0 if
+/// it has to go the whole way, else [`AGAIN`], with [`UNCACHED`] if the CDN is to be told to keep out,
+/// and [`UNNAMED`] if the origin has to be told the request's name. `asked`: its URL and, on a line of
+/// its own, the name that the CDN gave it; a string of JavaScript, because what crosses before a call
+/// begins would be lost if the call found its instance dead and began in another.
 #[wasm_bindgen]
 #[must_use]
-pub fn again(id: u32, url: &JsString, ray: &JsString, now: f64) -> u32 {
+pub fn again(id: u32, asked: &JsString, now: f64) -> u32 {
+    let asked = String::from(asked);
+    let (url, ray) = asked.split_once('\n').unwrap_or((&asked, ""));
     let repeat = REPEATS.with_borrow_mut(|repeats| repeats.get(&id).map(Rc::clone));
     let world = WORLD.with(|world| world.get().cloned().flatten());
     let (Some(repeat), Some(world)) = (repeat, world) else {
         return 0;
     };
-    let Some(again) = repeat::again(
-        &world,
-        &repeat,
-        &String::from(url),
-        &String::from(ray),
-        timestamp(now),
-    ) else {
+    let Some(again) = repeat::again(&world, &repeat, url, ray, timestamp(now)) else {
         return 0;
     };
     let mut verdict = AGAIN;

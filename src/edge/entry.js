@@ -4,7 +4,7 @@ import { DurableObject } from "cloudflare:workers";
 import * as core from "../../build/bindgen/index.js";
 import { forwardAgain } from "./glue.js";
 import { read } from "./head.js";
-import { cameBefore, rayOf, recognise } from "./repeat.js";
+import { asked, cameBefore, recognise } from "./repeat.js";
 
 const waiting = new Set();
 
@@ -40,7 +40,7 @@ const UNNAMED = 4;
 function repeat(request, head, now) {
   const shape = recognise(head);
   if (shape === undefined) return undefined;
-  const verdict = core.again(shape.id, head[1], rayOf(shape, head), now);
+  const verdict = core.again(shape.id, asked(shape, head), now);
   if (verdict === 0) return undefined;
   return forwardAgain(request, head, shape, (verdict & UNCACHED) !== 0, verdict & UNNAMED ? core.requestId() : undefined);
 }

@@ -80,9 +80,9 @@ export function cameBefore(head) {
   return false;
 }
 
-/** The name that the CDN gave a request, which was recognised as `shape`; empty without one. */
-export function rayOf(shape, head) {
-  return shape.ray < 0 ? "" : head[shape.ray + 1];
+/** What the core is asked about a request that was recognised as `shape`: its URL and the name that the CDN gave it, if it did. */
+export function asked(shape, head) {
+  return shape.ray < 0 ? head[1] : `${head[1]}\n${head[shape.ray + 1]}`;
 }
 
 /** The URL at the origin and the headers for `head`, which was recognised as `shape`. `id`: the request's name, if the origin has to be told. */

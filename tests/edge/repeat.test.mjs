@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { decodeJwt } from "jose";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { look, read, told, withhold } from "../../src/edge/head.js";
-import { cameBefore, forget, rayOf, recognise, remember, repeated } from "../../src/edge/repeat.js";
+import { asked, cameBefore, forget, recognise, remember, repeated } from "../../src/edge/repeat.js";
 import { CLIENT, NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -418,7 +418,7 @@ test("what the core is told and what makes heads alike are the same but for URL 
   assert.equal(told(one), "GET\nhttps://a.test/b?c\naccept\ncf-ray\ncf-ray\nr-1\ncookie\ns=1\nreferer\n\nx-real-ip\n");
   assert.equal(look(one).common, "GET\n\naccept\ncf-ray\ncf-ray\n\ncookie\ns=1\nreferer\n\nx-real-ip\n");
   remembered({ accept: "cf-ray" });
-  assert.equal(rayOf(recognise(one), one), "r-1");
+  assert.equal(asked(recognise(one), one), "https://a.test/b?c\nr-1");
 });
 
 test("what changed is sent on, and only what the origin gets", () => {

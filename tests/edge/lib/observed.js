@@ -4,14 +4,14 @@
 import * as core from "../../../build/bindgen/index.js";
 import worker, { Once } from "../../../src/edge/entry.js";
 import { read } from "../../../src/edge/head.js";
-import { rayOf, recognise } from "../../../src/edge/repeat.js";
+import { asked, recognise } from "../../../src/edge/repeat.js";
 
 export { Once };
 
 function isSentAgain(request) {
   const head = read(request);
   const shape = recognise(head);
-  return shape !== undefined && core.again(shape.id, request.url, rayOf(shape, head), Date.now()) !== 0;
+  return shape !== undefined && core.again(shape.id, asked(shape, head), Date.now()) !== 0;
 }
 
 /** What is thrown in an import, and is no panic, ends the instance as well. */
