@@ -41,7 +41,8 @@ impl Repeat {
     /// Of `visit`, which was forwarded for `principal`, if a later request can be by the same: one
     /// credential decided and no other was there; and it is none that is used up, or that a session
     /// takes the place of. What is not asked again must follow from the head alone: whether it is a
-    /// preflight or a WebSocket, and whose page it is from ([`crate::same_origin`]).
+    /// WebSocket, and whose page it is from ([`crate::same_origin`]). A preflight that passes is
+    /// nobody's, so it has no principal to be repeated for.
     #[must_use]
     pub fn of(visit: &Visit<'_>, principal: &Principal, forward: &Forward) -> Option<Self> {
         let lasting = match principal.source() {

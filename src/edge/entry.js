@@ -10,11 +10,15 @@ const waiting = new Set();
 
 // A panic in a later turn of a request reaches nobody: its promise would hang for ever.
 addEventListener("error", (event) => {
-  if (!(event.error instanceof WebAssembly.RuntimeError)) return;
-  core.__wbg_reset_state();
-  for (const fail of waiting) fail(event.error);
-  waiting.clear();
+  if (event.error instanceof WebAssembly.RuntimeError) restart(event.error);
 });
+
+/** Whatever is thrown through the core ends its instance, and with it what still waits in it. */
+function restart(error) {
+  core.__wbg_reset_state();
+  for (const fail of waiting) fail(error);
+  waiting.clear();
+}
 
 function call(request, env) {
   const head = read(request);
@@ -23,11 +27,8 @@ function call(request, env) {
     return repeat(request, head, now) ?? core.fetch(request, head, env, now, cameBefore(head));
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
-    if (error?.message === "Module terminated") {
-      core.__wbg_reset_state();
-      return core.fetch(request, head, env, now, false);
-    }
-    if (error instanceof WebAssembly.RuntimeError) core.__wbg_reset_state();
+    restart(error);
+    if (error?.message === "Module terminated") return core.fetch(request, head, env, now, false);
     throw error;
   }
 }

@@ -9,8 +9,8 @@ const ROOM = 4 * 1024 * 1024;
 /** and of one that is not longer. */
 const LONGEST = 8192;
 const ASCII = /^[\0-\x7f]*$/;
-/** A value that is one line in any case, and short. What is not ASCII would not keep its bytes as a string. */
-const PLAIN = /^[ -+\--~]{0,1024}$/;
+/** What is not ASCII would not keep its bytes as a string. */
+const PLAIN = /^[ -~]{0,1024}$/;
 
 /** By what they have in common, the requests that were forwarded; the one that was recognised last comes last. */
 let shapes = new Map();
@@ -45,10 +45,13 @@ export function recognise(head) {
   }
   const shape = latest;
   shape.changed = undefined;
+  let { length } = shape;
   for (const at of shape.sent) {
     const value = head[at + 1];
-    if (value === shape.head[at + 1]) continue;
-    if (!PLAIN.test(value)) return undefined;
+    const before = shape.head[at + 1];
+    if (value === before) continue;
+    length += value.length - before.length;
+    if (length > LONGEST || !PLAIN.test(value)) return undefined;
     (shape.changed ??= []).push(at);
   }
   return shape;
@@ -70,8 +73,8 @@ function isAlike(shape, head) {
  */
 export function cameBefore(head) {
   const { common } = look(head);
-  if (young.has(common) || old.has(common)) return true;
-  if (common.length > LONGEST) return false;
+  if (young.has(common) || old.has(common) || shapes.has(common)) return true;
+  if (common.length > LONGEST || !ASCII.test(common)) return false;
   if (young.size >= GENERATION) {
     old = young;
     young = new Set();
@@ -112,7 +115,7 @@ export function remember(head, { id, from, base }, headers, own, way) {
   for (const at of free) isFree[at] = true;
   const sent = free.filter((at) => !own.has(head[at]));
   drop(common, shapes.get(common));
-  latest = { id, from, base, head, isFree, sent, ray, headers, way, length: 0, changed: undefined };
+  latest = { id, from, base, head: head.with(1, ""), isFree, sent, ray, headers, way, length: 0, changed: undefined };
   shapes.set(common, latest);
   charge(latest, length);
 }
