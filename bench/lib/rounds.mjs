@@ -5,7 +5,7 @@ import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 export const CONNECTIONS = 16;
-const TURN = 1; // seconds
+const TURN = 0.25; // seconds
 export const WARM_UP = 2; // seconds
 
 /** A helper process (`origin.mjs`, `load.mjs`): resolves, once it is ready, to `{ hello, ask(message), stop() }`. */
