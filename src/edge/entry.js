@@ -20,30 +20,28 @@ function restart(error) {
   waiting.clear();
 }
 
+/** What `core.again` says besides yes. */
+const UNCACHED = 2;
+const UNNAMED = 4;
+
 function call(request, env) {
   const head = read(request);
+  const shape = recognise(head);
   const now = Date.now();
+  let verdict = 0;
+  let id;
   try {
-    return repeat(request, head, now) ?? core.fetch(request, head, env, now, cameBefore(head));
+    if (shape !== undefined) verdict = core.again(shape.id, asked(shape, head), now);
+    if (verdict === 0) return core.fetch(request, head, env, now, cameBefore(head));
+    if (verdict & UNNAMED) id = core.requestId();
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     restart(error);
     if (error?.message === "Module terminated") return core.fetch(request, head, env, now, false);
     throw error;
   }
-}
-
-/** What `core.again` says besides yes. */
-const UNCACHED = 2;
-const UNNAMED = 4;
-
-/** The origin's promise for a request that begins as one did that was forwarded, if it may be sent as that was. */
-function repeat(request, head, now) {
-  const shape = recognise(head);
-  if (shape === undefined) return undefined;
-  const verdict = core.again(shape.id, asked(shape, head), now);
-  if (verdict === 0) return undefined;
-  return forwardAgain(request, head, shape, (verdict & UNCACHED) !== 0, verdict & UNNAMED ? core.requestId() : undefined);
+  // Begins as one did that was forwarded, and may be sent as that was. The core has no part in it any more.
+  return forwardAgain(request, head, shape, (verdict & UNCACHED) !== 0, id);
 }
 
 function broken(error) {
