@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::answer::Answer;
 use crate::cache::Claims;
 use crate::config::site::Source;
-use crate::denial::Denial;
+use crate::denial::{self, Denial};
 use crate::event;
 use crate::login::{self, ReturnTo, Visit};
 use crate::page::{self, Action, Frame, Message, Question};
-use crate::port::Body;
+use crate::port::{Body, Sender};
 use crate::principal::Principal;
 use crate::query;
 use crate::same_origin;
@@ -145,7 +145,7 @@ async fn log_out(
         EndedSessions(&*world.platform.kv)
             .put(&claims.id, until, visit.now)
             .await?;
-        world.cache.put_session_ended(&claims.id, true, visit.now);
+        world.cache.own_changes.end_session(&claims.id);
         happened = Some((
             event::Name::SignedOut,
             principal.user().id.to_string(),
@@ -196,7 +196,7 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
     if !visit.site.takes(Source::Query) {
         return Err(Denial::UnknownEndpoint);
     }
-    let form = body.read(MAX_FORM).await?.ok_or(Denial::BodyTooLarge)?;
+    let form = denial::whole(body.read(MAX_FORM, Sender::Anybody).await?)?;
     let form = String::from_utf8(form).map_err(|_| Denial::InvalidField("token"))?;
     let field = |name: &str| {
         query::take(&form, name)

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::config::Site;
-use crate::denial::Denial;
-use crate::port::{Body, Counter};
+use crate::denial::{self, Denial};
+use crate::port::{Body, Counter, Sender};
 use crate::query;
 use crate::request::Parts;
 use crate::route::AdminEndpoint;
@@ -110,7 +110,7 @@ async fn authenticate(call: &Call<'_>) -> Result<ApiToken, Denial> {
     let platform = &call.world.platform;
     let presented = call.parts.header("authorization").and_then(presented);
     let found = match presented {
-        Some(presented) => api_token::authenticate(&*platform.kv, presented, call.now).await?,
+        Some(presented) => api_token::authenticate(call.world, presented, call.now).await?,
         None => None,
     };
     let Some(token) = found else {
@@ -162,11 +162,7 @@ impl Call<'_> {
     /// # Errors
     /// [`Denial::BodyTooLarge`], [`Denial::InvalidJson`] or a fault.
     async fn json(&self) -> Result<Value, Denial> {
-        let body = self
-            .body
-            .read(MAX_BODY)
-            .await?
-            .ok_or(Denial::BodyTooLarge)?;
+        let body = denial::whole(self.body.read(MAX_BODY, Sender::Verified).await?)?;
         serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
     }
 

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::claim::Granted;
 use crate::origin::mutate::HeaderChanges;
+use crate::own_changes::OwnChanges;
 use crate::profile::label_studio::account::{Account, Known};
 use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
@@ -168,8 +169,12 @@ pub struct Cache {
     accounts: RefCell<LruCache<String, Known>>,
     admin_access: RefCell<HashMap<String, (Rc<str>, Timestamp)>>,
     signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
+    /// Whether the writer of an algorithm's keys was asked to keep them.
+    kept_keys: RefCell<BTreeMap<Algorithm, bool>>,
     /// The keys of issuers.
     pub issuer_keys: jwks::Memory,
+    /// What this isolate itself has changed.
+    pub own_changes: OwnChanges,
 }
 
 impl Default for Cache {
@@ -179,9 +184,11 @@ impl Default for Cache {
             credentials: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
             users: RefCell::new(LruCache::new(MAX_USERS)),
             signing_keys: RefCell::default(),
+            kept_keys: RefCell::default(),
             accounts: RefCell::new(LruCache::new(MAX_USERS)),
             admin_access: RefCell::default(),
             issuer_keys: jwks::Memory::default(),
+            own_changes: OwnChanges::default(),
         }
     }
 }
@@ -212,19 +219,30 @@ impl Cache {
     /// Remembers what was read of a user. A record that has not changed keeps its place in memory,
     /// so that what was made from it stays good.
     pub fn put_user(&self, id: &UserId, user: Option<User>, now: Timestamp) -> Option<Rc<User>> {
+        let user = self.own_changes.newest_user(id, user, now);
         let mut users = self.users.borrow_mut();
         let known = users.get(id).and_then(|(known, _)| known.clone());
         let user = user.map(|user| match known {
-            Some(known) if *known == user => known,
-            _ => Rc::new(user),
+            Some(known) if known == user => known,
+            _ => user,
         });
         users.put(id.clone(), (user.clone(), now));
         user
     }
 
+    /// Remembers what this isolate has made of a user.
+    pub fn put_changed_user(&self, id: &UserId, user: Option<&User>, now: Timestamp) {
+        let user = user.map(|user| Rc::new(user.clone()));
+        self.own_changes.put_user(id, user.clone(), now);
+        self.users.borrow_mut().put(id.clone(), (user, now));
+    }
+
     /// Whether the session was ended, if that was asked within `span` before `now`.
     #[must_use]
     pub fn session_ended(&self, id: &str, span: Seconds, now: Timestamp) -> Option<bool> {
+        if self.own_changes.has_ended(id) {
+            return Some(true);
+        }
         let mut sessions = self.sessions.borrow_mut();
         let (ended, at) = sessions.get(id)?;
         is_fresh(*at, span, now).then_some(*ended)
@@ -256,10 +274,31 @@ impl Cache {
         keys: SigningKeys,
         now: Timestamp,
     ) -> Rc<SigningKeys> {
+        self.kept_keys
+            .borrow_mut()
+            .entry(algorithm)
+            .or_insert(false);
         let keys = Rc::new(keys);
         let read = (Rc::clone(&keys), now);
         self.signing_keys.borrow_mut().insert(algorithm, read);
         keys
+    }
+
+    /// The algorithms whose keys were read and not yet asked to be kept.
+    pub fn take_unkept_keys(&self) -> Vec<Algorithm> {
+        let mut kept = self.kept_keys.borrow_mut();
+        let unkept = kept.iter_mut().filter(|(_, kept)| !**kept);
+        unkept
+            .map(|(algorithm, kept)| {
+                *kept = true;
+                *algorithm
+            })
+            .collect()
+    }
+
+    /// Notes that keeping the keys of an algorithm did not work.
+    pub fn keep_keys_again(&self, algorithm: Algorithm) {
+        self.kept_keys.borrow_mut().insert(algorithm, false);
     }
 
     /// What is known of a user's account at the origin of a site.

@@ -72,9 +72,10 @@ const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Bindings of ours that are no settings.
-const RESOURCES: [&str; 4] = [
+const RESOURCES: [&str; 5] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
+    "EDGEWARD_RECORD",
     "EDGEWARD_LIMIT",
     "EDGEWARD_FAILURE_LIMIT",
 ];

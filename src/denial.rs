@@ -3,7 +3,7 @@
 
 use crate::access::{Failing, Refusal};
 use crate::path::PathError;
-use crate::port::Fault;
+use crate::port::{BodyRead, Fault};
 use crate::token::api_token::Scope;
 use crate::token::error::TokenError;
 use crate::user::Email;
@@ -43,10 +43,16 @@ pub enum Denial {
     ScopeMissing(Scope),
     /// The API token is limited to other users.
     OutsideLimit,
+    /// An API token would change itself.
+    OwnApiToken,
+    /// There are too many API tokens to look for those that one has made.
+    TooManyApiTokens,
     /// Too many calls.
     RateLimited,
     /// The body is too long.
     BodyTooLarge,
+    /// The body did not come in time.
+    BodyTooSlow,
     /// The body is no JSON.
     InvalidJson,
     /// The body has no address.
@@ -127,6 +133,18 @@ impl Row {
     }
 }
 
+/// The bytes of a body.
+///
+/// # Errors
+/// [`Denial::BodyTooLarge`] or [`Denial::BodyTooSlow`].
+pub fn whole(body: BodyRead) -> Result<Vec<u8>, Denial> {
+    match body {
+        BodyRead::Whole(bytes) => Ok(bytes),
+        BodyRead::TooLong => Err(Denial::BodyTooLarge),
+        BodyRead::TooSlow => Err(Denial::BodyTooSlow),
+    }
+}
+
 impl Denial {
     /// This denial's row.
     #[must_use]
@@ -195,6 +213,18 @@ impl Denial {
                     "Invalid API token",
                 )
             },
+            Self::OwnApiToken => no(
+                403,
+                "own_token",
+                "Not by itself",
+                "An API token cannot change itself. Use another one.",
+            ),
+            Self::TooManyApiTokens => no(
+                409,
+                "too_many_tokens",
+                "Too many tokens",
+                "There are too many API tokens to look for the ones that this one made. It is revoked itself; revoke the others one by one.",
+            ),
             Self::ScopeMissing(_) | Self::OutsideLimit => Row {
                 title: "Admin privileges required",
                 ..insufficient_scope("Admin privileges required")
@@ -204,6 +234,12 @@ impl Denial {
                 "rate_limited",
                 "Too many requests",
                 "Too many requests. Try again in a minute.",
+            ),
+            Self::BodyTooSlow => no(
+                408,
+                "request_timeout",
+                "Too slow",
+                "The request did not arrive in time.",
             ),
             Self::BodyTooLarge => no(
                 413,
@@ -300,8 +336,11 @@ impl Denial {
             Self::InvalidApiToken => "api token unknown, revoked or expired".into(),
             Self::ScopeMissing(scope) => format!("api token lacks scope {scope}"),
             Self::OutsideLimit => "api token is limited to other users".into(),
+            Self::OwnApiToken => "api token would change itself".into(),
+            Self::TooManyApiTokens => "too many api tokens to look for a family among".into(),
             Self::RateLimited => "rate limited".into(),
             Self::BodyTooLarge => "body too large".into(),
+            Self::BodyTooSlow => "body did not come in time".into(),
             Self::InvalidJson => "body is no json".into(),
             Self::EmailRequired => "email missing".into(),
             Self::InvalidEmail => "email malformed".into(),

@@ -6,6 +6,7 @@
 
 mod bindings;
 mod platform;
+mod waiting;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
@@ -27,7 +28,7 @@ use crate::event::{Event, Name};
 use crate::gateway::{self, Action, Outcome};
 use crate::origin::Forward;
 use crate::origin::mutate::{HeaderChange, HeaderChanges};
-use crate::port::{Body, Entropy as _};
+use crate::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
 use crate::repeat::{self, Repeat};
 use crate::request::{Parts, RAY, WITHHELD};
 use crate::time::Timestamp;
@@ -80,14 +81,22 @@ pub fn start() {
 }
 
 /// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a
-/// response, or the promise of the origin's; or a list of one promise, when the core itself has still
-/// to wait for something. With `keep` it is remembered for [`again`], if it may be.
+/// response, or the promise of the origin's; or, when the core itself has still to wait for something,
+/// a list: the promise of a list of that one thing, and the number for [`abandon`]. With `keep` it is
+/// remembered for [`again`], if it may be. Without `admitted` it is refused if it would have to wait.
 #[wasm_bindgen]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "an exported function owns what JavaScript passes"
 )]
-pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, keep: bool) -> JsValue {
+pub fn fetch(
+    request: Request,
+    head: JsValue,
+    env: JsValue,
+    now: f64,
+    keep: bool,
+    admitted: bool,
+) -> JsValue {
     let Some(world) = world(&env) else {
         return misconfigured(&head).into();
     };
@@ -101,19 +110,38 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, keep: bool
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
         Box::pin(gateway::handle(world, parts, body, request_id, now));
     // A future that is woken before it is polled again loses nothing: the second poll looks anew.
-    match outcome
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
+    let polled = waiting::first_poll(admitted, || {
+        let mut context = Context::from_waker(Waker::noop());
+        outcome.as_mut().poll(&mut context)
+    });
+    match polled {
         Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, keep),
         Poll::Pending => {
-            let promise =
-                future_to_promise(
-                    async move { Ok(carry_out(&request.0, &head, outcome.await, keep)) },
-                );
-            js_sys::Array::of1(&promise).into()
+            let (id, held) = waiting::hold(outcome);
+            // The origin's response is not waited for here: who has gone needs none.
+            let promise = future_to_promise(async move {
+                let result = match held.await {
+                    Some(outcome) => carry_out(&request.0, &head, outcome, keep),
+                    None => answer(&Answer::refusal(&Denial::Fault(Fault::TimeLimit))).into(),
+                };
+                Ok(js_sys::Array::of1(&result).into())
+            });
+            js_sys::Array::of2(&promise, &id.into()).into()
         }
     }
+}
+
+/// The memory that this instance has, in bytes: it never shrinks.
+#[wasm_bindgen(js_name = memorySize)]
+#[must_use]
+pub fn memory_size() -> usize {
+    core::arch::wasm32::memory_size(0) * 65_536
+}
+
+/// Drops what waits under this number: it is answered with a refusal, if anybody is there still.
+#[wasm_bindgen]
+pub fn abandon(id: u32) {
+    waiting::abandon(id);
 }
 
 /// Whether a request may be sent as the one was that was remembered as `id`, whose head it has: 0 if
@@ -362,19 +390,22 @@ pub fn own_request_id() -> String {
 struct Received(Request);
 
 impl Body for Received {
-    fn read(
-        &self,
-        limit: usize,
-    ) -> crate::port::Pending<'_, Result<Option<Vec<u8>>, crate::port::Fault>> {
+    fn read(&self, limit: usize, sender: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         Box::pin(async move {
-            let body = platform::settled(bindings::read_body(&self.0, limit))
-                .await
-                .map_err(|()| crate::port::Fault::Body)?;
-            Ok(body
-                .dyn_into::<js_sys::Uint8Array>()
-                .ok()
-                .map(|bytes| bytes.to_vec()))
+            if !waiting::is_admitted() {
+                return Err(Fault::Overloaded);
+            }
+            let promise = bindings::read_body(&self.0, limit, sender == Sender::Anybody);
+            let body = platform::settled(promise).await.map_err(|()| Fault::Body)?;
+            Ok(match body.dyn_into::<js_sys::Uint8Array>() {
+                Ok(bytes) => BodyRead::Whole(bytes.to_vec()),
+                Err(other) => match other.as_string().as_deref() {
+                    Some("long") => BodyRead::TooLong,
+                    Some("slow") => BodyRead::TooSlow,
+                    _ => return Err(Fault::Overloaded),
+                },
+            })
         })
     }
 }

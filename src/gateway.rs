@@ -130,6 +130,7 @@ pub async fn handle(
             .map(Step::Reply),
         None => site_request(&world, &visit, authentication).await,
     };
+    assertion::keep_keys_later(&world);
     concluded(&world, &visit, endpoint.is_some(), stale, result)
 }
 

@@ -7,6 +7,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use serde::Serialize;
+
 use crate::time::{Seconds, Timestamp};
 use crate::token::algorithm::Algorithm;
 
@@ -19,6 +21,8 @@ pub struct Platform {
     pub kv: Box<dyn Kv>,
     /// What must happen at most once.
     pub once: Box<dyn Once>,
+    /// Records that are read, changed and written back.
+    pub records: Box<dyn Records>,
     /// Asymmetric signatures and encryption at rest.
     pub crypto: Box<dyn Crypto>,
     /// Random bytes.
@@ -43,6 +47,18 @@ pub enum Fault {
     /// The Durable Object did not answer.
     #[error("the once-store failed")]
     Once,
+    /// The Durable Object that orders the changes of a record did not answer.
+    #[error("the writer of a record failed")]
+    Writer,
+    /// Others changed a record at every attempt to change it.
+    #[error("a record was changed by others at every attempt")]
+    Contended,
+    /// So many requests wait at this moment that no further one may begin to.
+    #[error("too many requests are waiting in this isolate")]
+    Overloaded,
+    /// A request waited longer than any may.
+    #[error("the request took longer than the limit")]
+    TimeLimit,
     /// `WebCrypto` refused.
     #[error("a cryptographic operation failed")]
     Crypto,
@@ -129,6 +145,61 @@ pub trait Once {
     ) -> Pending<'a, Result<Option<String>, Fault>>;
 }
 
+/// The one writer of each record. [`Kv`] may be a minute behind, so a record that is read there,
+/// changed and written back would undo every change of that minute. A change made here is compared
+/// with the newest value, survives the runtime, and is carried to the key-value store and kept until
+/// that shows it. Readers stay on [`Kv`].
+pub trait Records {
+    /// The newest value under `key`, from wherever it was changed.
+    fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>>;
+    /// Makes a change, unless its key holds something else than the change expects.
+    fn change<'a>(&'a self, change: &'a Change) -> Pending<'a, Result<Changed, Fault>>;
+    /// Never forgets the value under `key` from here on, so that a store that shows nothing is not
+    /// believed.
+    fn keep<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>>;
+}
+
+/// A change of one record, and what belongs to it in others.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Change {
+    /// The record's key.
+    pub key: String,
+    /// What it must hold for the change to be made; `None` is nothing.
+    pub from: Option<String>,
+    /// What it holds after; `None` removes it.
+    pub to: Option<String>,
+    /// A change without which this one is not made: both are, or neither, also when the runtime is
+    /// killed between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Box<Change>>,
+    /// Changes that follow this one, sooner or later. One whose key holds something else by then is
+    /// left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<Change>,
+    /// As [`Records::keep`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
+    /// Where what the key holds stands among the values that one holder gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<u64>,
+    /// The change is made only while the `order` of what the key holds is lower: it comes too late
+    /// when its holder has come back in the meantime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub older_than: Option<u64>,
+    /// The key is random and new: nothing can be there, and nobody need look.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
+}
+
+/// What became of a [`Change`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Changed {
+    /// It was made.
+    Done,
+    /// It was not: the key holds this, or it is the change that it needs that was not made.
+    Holds(Option<String>),
+}
+
 /// A fresh key pair.
 pub struct KeyPair {
     /// The private key, PKCS #8.
@@ -200,8 +271,28 @@ pub trait Limit {
 
 /// The body of a request to one of our own endpoints. Bodies that are forwarded never come here.
 pub trait Body {
-    /// The whole body, or `None` when it is longer than `limit` bytes.
-    fn read(&self, limit: usize) -> Pending<'_, Result<Option<Vec<u8>>, Fault>>;
+    /// The whole body, if it has at most `limit` bytes and comes in time.
+    fn read(&self, limit: usize, sender: Sender) -> Pending<'_, Result<BodyRead, Fault>>;
+}
+
+/// Who sends a body. Whoever sends one slowly makes us hold the request meanwhile.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sender {
+    /// A caller whose credential was verified.
+    Verified,
+    /// Anybody: the credential is in the body. Few of these are read at once.
+    Anybody,
+}
+
+/// What became of a body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BodyRead {
+    /// This is all of it.
+    Whole(Vec<u8>),
+    /// It is longer than the limit.
+    TooLong,
+    /// It did not come in time.
+    TooSlow,
 }
 
 /// A request of our own to another server. Redirects are not followed.

@@ -4,7 +4,6 @@
 //! `docs/storage.md` shows each family with an example.
 
 pub mod api_tokens;
-pub mod create;
 pub mod ended_sessions;
 pub mod issuer_keys;
 pub mod origin_accounts;

@@ -400,7 +400,7 @@ async fn acting(
     now: Timestamp,
 ) -> Result<ActingClaims, TokenError> {
     let kv = &*world.platform.kv;
-    let token = api_token::authenticate(kv, credential, now).await?;
+    let token = api_token::authenticate(world, credential, now).await?;
     let token = token.ok_or(TokenError::ApiToken)?;
     // Keeping the books is no reason to turn a good call down.
     let _ = ApiTokens(kv).note_use(&token.id, now).await;

@@ -42,6 +42,10 @@ pub struct User {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+    /// One more at each change, so that an older copy of the record is known for one. 0 in records
+    /// of an earlier version.
+    #[serde(default)]
+    pub version: u64,
 }
 
 impl User {
@@ -62,7 +66,14 @@ impl User {
             tenant: None,
             created_at: now,
             updated_at: now,
+            version: 1,
         }
+    }
+
+    /// Ends all sessions and tokens from before `now`. What has ended does not begin again, also
+    /// when a clock is behind another.
+    pub fn end_sessions(&mut self, now: Timestamp) {
+        self.sessions_valid_after = self.sessions_valid_after.max(Some(now));
     }
 
     /// First and last name, or the username when both are empty.

@@ -174,6 +174,7 @@ async function startEdgeward({ name, upstream, folder, build, adminTool }) {
     bindings: {
       EDGEWARD_KV: { kv: { [key]: value } },
       EDGEWARD_ONCE: { object: "Once" },
+      EDGEWARD_RECORD: { object: "Record" },
       EDGEWARD_LIMIT: { limit: true },
       EDGEWARD_FAILURE_LIMIT: { limit: true },
       EDGEWARD: { json: { issuer: ISSUER } },

@@ -90,8 +90,11 @@ export function shippingProblems(config, env = "") {
   const namespace = (config.kv_namespaces ?? []).find(({ binding }) => binding === "EDGEWARD_KV");
   if (!namespace) refuse("kv_namespaces", "has no binding EDGEWARD_KV");
   else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? "")) refuse("kv_namespaces.EDGEWARD_KV.id", "is no namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
-  if (!(config.durable_objects?.bindings ?? []).some(({ name, class_name }) => name === "EDGEWARD_ONCE" && class_name === "Once")) {
-    refuse("durable_objects.bindings", "has no EDGEWARD_ONCE of the class Once");
+  const objects = config.durable_objects?.bindings ?? [];
+  const migrated = new Set((config.migrations ?? []).flatMap(({ new_sqlite_classes: classes }) => classes ?? []));
+  for (const [binding, className] of [["EDGEWARD_ONCE", "Once"], ["EDGEWARD_RECORD", "Record"]]) {
+    if (!objects.some(({ name, class_name }) => name === binding && class_name === className)) refuse("durable_objects.bindings", `has no ${binding} of the class ${className}`);
+    else if (!migrated.has(className)) refuse("migrations", `make no class ${className}: add new_sqlite_classes = ["${className}"] under a tag of its own`);
   }
   for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"]) {
     if (!(config.ratelimits ?? []).some((limit) => limit.name === name)) refuse("ratelimits", `has no ${name}`);

@@ -1,20 +1,26 @@
-//! API tokens: made, read, listed, changed, revoked, deleted. The functions on [`Platform`] serve
-//! the shell command too.
+//! API tokens: made, read, listed, changed, revoked, deleted.
 
 use serde_json::{Value, json};
 
-use super::{Call, member, only, require, write_cursor};
+use super::{Call, MAX_PAGE, member, only, require, write_cursor};
 use crate::answer::Answer;
 use crate::denial::Denial;
-use crate::port::{Entropy, Fault, Platform};
-use crate::store::api_tokens::ApiTokens;
+use crate::port::{Entropy, Fault};
+use crate::store::api_tokens::{ApiTokenRecords, ApiTokens};
 use crate::store::users::Users;
 use crate::time::{Seconds, Timestamp};
 use crate::token::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope, stored_hash};
 use crate::user::{Name, UserId};
+use crate::world::World;
 
 /// The longest life that can be asked for: ten years.
 const MAX_LIFETIME: u32 = 10 * 365 * 86_400;
+
+/// How often a change is worked out anew because others were faster.
+const ATTEMPTS: usize = 8;
+/// A token's family is looked for among so many pages of tokens: each token costs two reads, and a
+/// Worker has 1,000 operations per request.
+const MAX_FAMILY_PAGES: usize = 4;
 
 /// What a new token shall be.
 pub struct NewApiToken {
@@ -53,23 +59,96 @@ pub fn make(entropy: &dyn Entropy, new: NewApiToken, now: Timestamp) -> (PlainAp
     (plain, token)
 }
 
-/// Revokes a token for good. Revoking twice changes nothing.
-///
-/// # Errors
-/// [`Denial::NotFound`] or a fault.
-pub async fn revoke(
-    platform: &Platform,
+/// Changes a token as `change` says, which is called with the newest record, more than once when
+/// others change it too. `None` removes it.
+async fn change_record(
+    world: &World,
+    id: &ApiTokenId,
+    mut change: impl FnMut(ApiToken) -> Result<Option<ApiToken>, Denial>,
+) -> Result<Option<ApiToken>, Denial> {
+    let records = ApiTokenRecords(&*world.platform.records);
+    let revoked_at = ApiTokens(&*world.platform.kv).revoked_at(id).await?;
+    for _ in 0..ATTEMPTS {
+        let old = records.read(id).await?.ok_or(Denial::NotFound)?;
+        let token = change(old.token.clone().revoked(revoked_at))?;
+        if records.replace(&old, token.as_ref()).await? {
+            return Ok(token);
+        }
+    }
+    Err(Fault::Contended.into())
+}
+
+/// Revokes a token for good: first by the key that wins over every record. Revoking twice changes
+/// nothing.
+async fn revoke(world: &World, id: &ApiTokenId, now: Timestamp) -> Result<ApiToken, Denial> {
+    let store = ApiTokens(&*world.platform.kv);
+    let since = match store.revoked_at(id).await? {
+        Some(since) => since,
+        None => {
+            store.revoke(id, now).await?;
+            now
+        }
+    };
+    world.cache.own_changes.revoke(id);
+    let revoked = change_record(world, id, |token| Ok(Some(token.revoked(Some(since))))).await?;
+    revoked.ok_or(Denial::NotFound)
+}
+
+/// Revokes a token and, of what it has made and what that has made, everything. Gives how many.
+async fn revoke_descendants(
+    world: &World,
     id: &ApiTokenId,
     now: Timestamp,
-) -> Result<ApiToken, Denial> {
-    let store = ApiTokens(&*platform.kv);
-    let mut token = store.find(id).await?.ok_or(Denial::NotFound)?;
-    if token.revoked_at.is_none() {
-        token.revoked_at = Some(now);
-        token.active = false;
-        store.put(&token).await?;
+) -> Result<usize, Denial> {
+    let all = descendants(world, id, now).await?;
+    for token in &all {
+        match revoke(world, &token.id, now).await {
+            // Removed in the meantime.
+            Ok(_) | Err(Denial::NotFound) => {}
+            Err(denial) => return Err(denial),
+        }
     }
-    Ok(token)
+    Ok(all.len())
+}
+
+/// The tokens that are still good and were made by a token, or by one that it has made.
+async fn descendants(
+    world: &World,
+    id: &ApiTokenId,
+    now: Timestamp,
+) -> Result<Vec<ApiToken>, Denial> {
+    let store = ApiTokens(&*world.platform.kv);
+    let mut all = Vec::new();
+    let mut cursor = None;
+    for _ in 0..MAX_FAMILY_PAGES {
+        let page = store.page(cursor.as_deref(), MAX_PAGE).await?;
+        all.extend(page.records);
+        cursor = page.cursor;
+        if cursor.is_none() {
+            return Ok(family(&all, id, now));
+        }
+    }
+    Err(Denial::TooManyApiTokens)
+}
+
+/// Those of `all` that are good and descend from `id`. A token that is revoked may have made others
+/// before.
+#[must_use]
+pub fn family(all: &[ApiToken], id: &ApiTokenId, now: Timestamp) -> Vec<ApiToken> {
+    let mut makers: Vec<&str> = vec![id.as_str()];
+    let mut found = Vec::new();
+    let mut next = 0;
+    while let Some(maker) = makers.get(next).copied() {
+        next += 1;
+        for token in all.iter().filter(|token| token.created_by == maker) {
+            if !makers.contains(&token.id.as_str()) {
+                makers.push(token.id.as_str());
+                found.push(token);
+            }
+        }
+    }
+    let good = found.into_iter().filter(|token| token.is_good(now));
+    good.cloned().collect()
 }
 
 pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
@@ -96,13 +175,18 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
     require(caller, Scope::TokensWrite)?;
     let store = ApiTokens(&*call.world.platform.kv);
     let id = ApiTokenId::parse(id).ok_or(Denial::NotFound)?;
-    let found = store.find(&id).await?.ok_or(Denial::NotFound);
     match call.parts.method() {
-        "GET" => Ok(Answer::json(200, &with_last_use(call, &found?).await?)),
-        "PATCH" => change(call, caller, found?).await,
+        "GET" => {
+            let found = store.find(&id).await?.ok_or(Denial::NotFound)?;
+            Ok(Answer::json(200, &with_last_use(call, &found).await?))
+        }
+        "PATCH" => change(call, caller, &id).await,
         "DELETE" => {
-            may_manage(caller, &found?)?;
-            store.remove(&id).await?;
+            newest_may_be_managed(call, caller, &id).await?;
+            // The record goes; that the token is revoked stays.
+            revoke(call.world, &id, call.now).await?;
+            change_record(call.world, &id, |_| Ok(None)).await?;
+            store.forget_use(&id).await?;
             Ok(Answer::empty(204))
         }
         _ => Err(Denial::MethodNotAllowed("GET, PATCH, DELETE")),
@@ -119,13 +203,44 @@ pub(super) async fn revoke_call(
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let id = ApiTokenId::parse(id).ok_or(Denial::NotFound)?;
-    let found = ApiTokens(&*call.world.platform.kv)
-        .find(&id)
-        .await?
-        .ok_or(Denial::NotFound)?;
-    may_manage(caller, &found)?;
-    let token = revoke(&call.world.platform, &id, call.now).await?;
-    Ok(Answer::json(200, &with_last_use(call, &token).await?))
+    newest_may_be_managed(call, caller, &id).await?;
+    let with_children = match call.parameter("with_children").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Denial::InvalidField("with_children")),
+    };
+    let token = revoke(call.world, &id, call.now).await?;
+    let mut view = with_last_use(call, &token).await?;
+    let children = if with_children {
+        let revoked = revoke_descendants(call.world, &id, call.now).await?;
+        ("children_revoked", json!(revoked))
+    } else {
+        let good = match descendants(call.world, &id, call.now).await {
+            Ok(good) => Some(good),
+            // The token is revoked, and nobody has asked for more.
+            Err(Denial::TooManyApiTokens) => None,
+            Err(denial) => return Err(denial),
+        };
+        let ids = |good: Vec<ApiToken>| -> Vec<Value> {
+            good.iter().map(|token| json!(token.id)).collect()
+        };
+        ("children", json!(good.map(ids)))
+    };
+    if let Some(members) = view.as_object_mut() {
+        members.insert(children.0.into(), children.1);
+    }
+    Ok(Answer::json(200, &view))
+}
+
+/// Refuses a caller that may not manage the token as it is now.
+async fn newest_may_be_managed(
+    call: &Call<'_>,
+    caller: &ApiToken,
+    id: &ApiTokenId,
+) -> Result<(), Denial> {
+    let records = ApiTokenRecords(&*call.world.platform.records);
+    let held = records.read(id).await?.ok_or(Denial::NotFound)?;
+    may_manage(caller, &held.token)
 }
 
 async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
@@ -155,7 +270,9 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     };
     let (plain, token) = make(&*call.world.platform.entropy, new, call.now);
     may_manage(caller, &token)?;
-    ApiTokens(&*call.world.platform.kv).put(&token).await?;
+    ApiTokenRecords(&*call.world.platform.records)
+        .create(&token)
+        .await?;
     let mut view = view(&token, None);
     if let Some(members) = view.as_object_mut() {
         members.insert("token".into(), json!(plain.reveal()));
@@ -163,24 +280,38 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     Ok(Answer::json(201, &view))
 }
 
-async fn change(call: &Call<'_>, caller: &ApiToken, mut token: ApiToken) -> Result<Answer, Denial> {
-    may_manage(caller, &token)?;
+async fn change(call: &Call<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Answer, Denial> {
+    // Or a token that is about to end would give itself another life.
+    if caller.id == *id {
+        return Err(Denial::OwnApiToken);
+    }
+    newest_may_be_managed(call, caller, id).await?;
     let body = call.json().await?;
     only(&body, &["name", "expires_in", "active"])?;
-    if let Some(name) = named(&body)? {
-        token.name = name;
-    }
-    if let Some(span) = lifetime(&body)? {
-        token.expires_at = Some(call.now + span);
-    }
-    if let Some(active) = member(&body, "active")? {
-        if token.revoked_at.is_some() && active {
-            return Err(Denial::InvalidField("active"));
+    let name = named(&body)?;
+    let lifetime = lifetime(&body)?;
+    let active: Option<bool> = member(&body, "active")?;
+    let changed = change_record(call.world, id, |mut token| {
+        may_manage(caller, &token)?;
+        if let Some(name) = &name {
+            token.name = name.clone();
         }
-        token.active = active;
-    }
-    may_manage(caller, &token)?;
-    ApiTokens(&*call.world.platform.kv).put(&token).await?;
+        if let Some(span) = lifetime {
+            token.expires_at = Some(call.now + span);
+        }
+        if let Some(active) = active {
+            if token.revoked_at.is_some() && active {
+                return Err(Denial::InvalidField("active"));
+            }
+            token.active = active;
+        }
+        may_manage(caller, &token)?;
+        Ok(Some(token))
+    })
+    .await?;
+    let token = changed.ok_or(Denial::NotFound)?;
+    let own_changes = &call.world.cache.own_changes;
+    own_changes.switch(id, token.active, call.now);
     Ok(Answer::json(200, &with_last_use(call, &token).await?))
 }
 

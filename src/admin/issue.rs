@@ -7,7 +7,7 @@ use super::{Call, member, require};
 use crate::answer::Answer;
 use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
-use crate::store::users::Users;
+use crate::people;
 use crate::token::api_token::{ApiToken, Scope};
 use crate::token::issue;
 use crate::user::{Email, Tenant, User};
@@ -87,20 +87,13 @@ async fn user_for(
     email: Email,
     profile: Profile,
 ) -> Result<User, Denial> {
-    if let Some(user) = Users(&*call.world.platform.kv)
-        .find_by_email(tenant, &email)
-        .await?
-    {
+    if let Some(user) = people::find_by_email(call.world, tenant, &email, call.now).await? {
         return Ok(user);
     }
     if !call.site.auto_create_users {
         return Err(Denial::UserNotFound(email));
     }
     profile.check_username(&email)?;
-    let (user, _) = users::ensure(&call.world.platform, tenant, email, profile, call.now).await?;
-    // Here it is known at once, whatever the store shows this place.
-    call.world
-        .cache
-        .put_user(&user.id, Some(user.clone()), call.now);
-    Ok(user)
+    let mine = users::new(call.world, tenant, email, profile, call.now);
+    Ok(people::create(call.world, mine, call.now).await?.0)
 }

@@ -1,5 +1,6 @@
-//! Users: made, read, listed, changed, disabled, deleted, and synced in bulk. The functions on
-//! [`Platform`] serve the shell command too.
+//! Users: made, read, listed, changed, disabled, deleted, and synced in bulk.
+
+use std::rc::Rc;
 
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
@@ -8,14 +9,14 @@ use serde_json::{Value, json};
 use super::{Call, member, only, require, write_cursor};
 use crate::answer::Answer;
 use crate::denial::Denial;
-use crate::port::{Fault, Platform};
+use crate::people::{self, Ensured};
+use crate::port::Fault;
 use crate::profile;
-use crate::store::create;
-pub use crate::store::create::Ensured;
 use crate::store::users::Users;
 use crate::time::Timestamp;
 use crate::token::api_token::{ApiToken, Scope};
 use crate::user::{Email, Name, Role, Tenant, User, UserId};
+use crate::world::World;
 
 /// The most users in one bulk call: each takes a few operations, and a Worker has 1,000 per request.
 const MAX_BULK: usize = 100;
@@ -113,7 +114,7 @@ impl Profile {
         user.roles = roles.unwrap_or_else(|| user.roles.clone());
         if let Some(active) = active {
             if user.active && !active {
-                user.sessions_valid_after = Some(now);
+                user.end_sessions(now);
             }
             user.active = active;
         }
@@ -132,98 +133,19 @@ impl Profile {
     }
 }
 
-/// The user with this address, made if there is none. Of two calls at once, anywhere, one makes the
-/// user and both get the same: the claim carries the whole record.
-///
-/// # Errors
-/// A [`Fault`] of the platform.
-pub async fn ensure(
-    platform: &Platform,
+/// A new user with an id of its own.
+#[must_use]
+pub fn new(
+    world: &World,
     tenant: Option<&Tenant>,
     email: Email,
     profile: Profile,
     now: Timestamp,
-) -> Result<(User, Ensured), Fault> {
-    if let Some(user) = Users(&*platform.kv).find_by_email(tenant, &email).await? {
-        return Ok((user, Ensured::Found));
-    }
-    let mut mine = User::new(UserId::random(&*platform.entropy), email, now);
-    mine.tenant = tenant.cloned();
-    profile.apply(&mut mine, now);
-    create::once(platform, mine, now).await
-}
-
-/// Changes a user who gets another address. Each key is written once: the store takes one write
-/// per key and second.
-///
-/// # Errors
-/// [`Denial::UserExists`] or a fault.
-async fn move_to(
-    platform: &Platform,
-    mut user: User,
-    email: Email,
-    profile: Profile,
-    now: Timestamp,
-) -> Result<User, Denial> {
-    let store = Users(&*platform.kv);
-    let tenant = user.tenant.clone();
-    let taken = store.find_by_email(tenant.as_ref(), &email).await?;
-    if taken.is_some() {
-        return Err(Denial::UserExists);
-    }
-    let old = std::mem::replace(&mut user.email, email);
-    if create::claim(platform, &user, now).await?.id != user.id {
-        return Err(Denial::UserExists);
-    }
-    if user.username.as_str() == old.as_str() {
-        user.username = Name::parse(user.email.as_str()).unwrap_or_default();
-    }
+) -> User {
+    let mut user = User::new(UserId::random(&*world.platform.entropy), email, now);
+    user.tenant = tenant.cloned();
     profile.apply(&mut user, now);
-    user.updated_at = now;
-    store.put(&user).await?;
-    store.remove_email(tenant.as_ref(), &old).await?;
-    create::release(platform, tenant.as_ref(), &old).await?;
-    Ok(user)
-}
-
-/// Removes a user. Sessions and tokens of a user that does not exist count for nothing.
-///
-/// # Errors
-/// A [`Fault`] of the platform.
-pub async fn delete(platform: &Platform, user: &User) -> Result<(), Fault> {
-    Users(&*platform.kv).remove(user).await?;
-    create::release(platform, user.tenant.as_ref(), &user.email).await
-}
-
-/// Changes a user.
-///
-/// # Errors
-/// A [`Fault`] of the platform.
-pub async fn update(
-    platform: &Platform,
-    mut user: User,
-    profile: Profile,
-    now: Timestamp,
-) -> Result<User, Fault> {
-    profile.apply(&mut user, now);
-    user.updated_at = now;
-    Users(&*platform.kv).put_record(&user).await?;
-    Ok(user)
-}
-
-/// Ends all sessions of a user.
-///
-/// # Errors
-/// A [`Fault`] of the platform.
-pub async fn end_sessions(
-    platform: &Platform,
-    mut user: User,
-    now: Timestamp,
-) -> Result<User, Fault> {
-    user.sessions_valid_after = Some(now);
-    user.updated_at = now;
-    Users(&*platform.kv).put_record(&user).await?;
-    Ok(user)
+    user
 }
 
 pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
@@ -241,25 +163,25 @@ pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Ans
 }
 
 async fn list(call: &Call<'_>) -> Result<Answer, Denial> {
-    let store = Users(&*call.world.platform.kv);
     if let Some(email) = call.parameter("email") {
         let email = Email::parse(&email).ok_or(Denial::InvalidField("email"))?;
         let tenant = match call.parameter("tenant") {
             None => None,
             Some(name) => Some(Tenant::parse(&name).ok_or(Denial::InvalidField("tenant"))?),
         };
-        let users: Vec<Value> = store
-            .find_by_email(tenant.as_ref(), &email)
-            .await?
-            .iter()
-            .map(view)
-            .collect();
+        let users: Vec<Value> =
+            people::find_by_email(call.world, tenant.as_ref(), &email, call.now)
+                .await?
+                .iter()
+                .map(view)
+                .collect();
         return Ok(Answer::json(
             200,
             &json!({ "users": users, "cursor": null }),
         ));
     }
     let (cursor, limit) = call.paging()?;
+    let store = Users(&*call.world.platform.kv);
     let page = store.page(cursor.as_deref(), limit).await?;
     let users: Vec<Value> = page.records.iter().map(view).collect();
     let cursor = page.cursor.map(|cursor| write_cursor(&cursor));
@@ -279,14 +201,14 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(&body, "tenant")?;
-    let platform = &call.world.platform;
-    match ensure(platform, tenant.as_ref(), email, profile, call.now).await? {
+    let mine = new(call.world, tenant.as_ref(), email, profile, call.now);
+    match people::create(call.world, mine, call.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
             with_accounts(call, &user, &mut shown).await;
             Ok(Answer::json(201, &shown))
         }
-        (_, Ensured::Found | Ensured::BeingMade) => Err(Denial::UserExists),
+        (_, Ensured::Found) => Err(Denial::UserExists),
     }
 }
 
@@ -297,39 +219,42 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
         _ => return Err(Denial::MethodNotAllowed("GET, PATCH, DELETE")),
     };
     require(caller, scope)?;
-    let user = find(call, id).await?;
+    let id = UserId::parse(id).ok_or(Denial::NotFound)?;
+    let world = call.world;
     match call.parts.method() {
         "PATCH" => {
             let body = call.json().await?;
             let profile = Profile::read(&body, &Profile::MEMBERS)?;
             may_grant(caller, &profile)?;
-            may_touch(caller, &user)?;
-            let email = member::<Email>(&body, "email")?.filter(|email| *email != user.email);
-            profile.check_username(email.as_ref().unwrap_or(&user.email))?;
-            if email
-                .as_ref()
-                .is_some_and(|email| !caller.issue_for.allows_email(email))
-            {
-                return Err(Denial::OutsideLimit);
-            }
-            let platform = &call.world.platform;
-            let user = match email {
-                Some(email) => move_to(platform, user, email, profile, call.now).await?,
-                None => update(platform, user, profile, call.now).await?,
-            };
-            call.world
-                .cache
-                .put_user(&user.id, Some(user.clone()), call.now);
+            let email: Option<Email> = member(&body, "email")?;
+            let user = people::change(world, &id, call.now, |user| {
+                may_touch(caller, user)?;
+                let email = email.as_ref().filter(|email| **email != user.email);
+                profile.check_username(email.unwrap_or(&user.email))?;
+                if let Some(email) = email {
+                    if !caller.issue_for.allows_email(email) {
+                        return Err(Denial::OutsideLimit);
+                    }
+                    user.email = email.clone();
+                }
+                profile.clone().apply(user, call.now);
+                Ok(())
+            })
+            .await?;
+            people::repair(world, &user).await?;
             Ok(Answer::json(200, &view(&user)))
         }
         "DELETE" => {
-            may_touch(caller, &user)?;
-            delete(&call.world.platform, &user).await?;
-            call.world.cache.put_user(&user.id, None, call.now);
-            profile::forget(call.world, &user).await?;
+            let may = |user: &User| may_touch(caller, user);
+            let user = people::delete(world, &id, call.now, may).await?;
+            profile::forget(world, &user).await?;
             Ok(Answer::empty(204))
         }
-        _ => Ok(Answer::json(200, &view(&user))),
+        _ => {
+            let user = find(call, &id).await?;
+            people::repair(world, &user).await?;
+            Ok(Answer::json(200, &view(&user)))
+        }
     }
 }
 
@@ -338,12 +263,13 @@ pub(super) async fn logout(call: &Call<'_>, caller: &ApiToken, id: &str) -> Resu
     if call.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let user = find(call, id).await?;
-    may_touch(caller, &user)?;
-    let user = end_sessions(&call.world.platform, user, call.now).await?;
-    call.world
-        .cache
-        .put_user(&user.id.clone(), Some(user), call.now);
+    let id = UserId::parse(id).ok_or(Denial::NotFound)?;
+    people::change(call.world, &id, call.now, |user| {
+        may_touch(caller, user)?;
+        user.end_sessions(call.now);
+        Ok(())
+    })
+    .await?;
     Ok(Answer::empty(204))
 }
 
@@ -432,22 +358,44 @@ async fn sync(
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
-    let platform = &call.world.platform;
     let tenant: Option<Tenant> = member(item, "tenant")?;
-    let (user, ensured) =
-        ensure(platform, tenant.as_ref(), email, profile.clone(), call.now).await?;
-    match ensured {
-        Ensured::Made => return Ok(("created", user)),
-        Ensured::BeingMade => return Ok(("exists", user)),
-        Ensured::Found if on_existing == OnExisting::Skip => return Ok(("exists", user)),
-        Ensured::Found => {}
+    let world = call.world;
+    let found = people::find_by_email(world, tenant.as_ref(), &email, call.now).await?;
+    let (user, ensured) = match found {
+        Some(user) => (user, Ensured::Found),
+        None => create_anew(call, tenant.as_ref(), &email, &profile).await?,
+    };
+    if ensured == Ensured::Made {
+        return Ok(("created", user));
     }
-    may_touch(caller, &user)?;
-    let user = update(&call.world.platform, user, profile, call.now).await?;
-    call.world
-        .cache
-        .put_user(&user.id, Some(user.clone()), call.now);
-    Ok(("updated", user))
+    if on_existing == OnExisting::Skip {
+        return Ok(("exists", user));
+    }
+    let changed = people::change(world, &user.id, call.now, |user| {
+        may_touch(caller, user)?;
+        profile.clone().apply(user, call.now);
+        Ok(())
+    })
+    .await;
+    match changed {
+        Ok(user) => Ok(("updated", user)),
+        // Removed a moment ago, and the store still showed it.
+        Err(Denial::NotFound) => {
+            let (user, _) = create_anew(call, tenant.as_ref(), &email, &profile).await?;
+            Ok(("created", user))
+        }
+        Err(denial) => Err(denial),
+    }
+}
+
+async fn create_anew(
+    call: &Call<'_>,
+    tenant: Option<&Tenant>,
+    email: &Email,
+    profile: &Profile,
+) -> Result<(User, Ensured), Fault> {
+    let mine = new(call.world, tenant, email.clone(), profile.clone(), call.now);
+    people::create(call.world, mine, call.now).await
 }
 
 /// Makes the user known to the applications that keep users of their own, and adds to `answer` what
@@ -461,12 +409,11 @@ async fn with_accounts(call: &Call<'_>, user: &User, answer: &mut Value) {
     }
 }
 
-async fn find(call: &Call<'_>, id: &str) -> Result<User, Denial> {
-    let id = UserId::parse(id).ok_or(Denial::NotFound)?;
-    Users(&*call.world.platform.kv)
-        .find(&id)
-        .await?
-        .ok_or(Denial::NotFound)
+async fn find(call: &Call<'_>, id: &UserId) -> Result<User, Denial> {
+    let world = call.world;
+    let read = Users(&*world.platform.kv).find(id).await?;
+    let newest = world.cache.own_changes.newest_user(id, read, call.now);
+    newest.map(Rc::unwrap_or_clone).ok_or(Denial::NotFound)
 }
 
 /// Rights are granted by admins alone.

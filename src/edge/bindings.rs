@@ -17,7 +17,7 @@ extern "C" {
     pub fn forward(request: &Request, head: &JsValue, plan: &str, standing: &JsValue) -> Promise;
     pub fn answer(head: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = readBody)]
-    pub fn read_body(request: &Request, limit: u32) -> Promise;
+    pub fn read_body(request: &Request, limit: u32, anybody: bool) -> Promise;
     #[wasm_bindgen(js_name = bindings)]
     fn raw_bindings(env: &JsValue) -> Array;
     pub fn log(line: &str);
@@ -55,7 +55,6 @@ extern "C" {
         limit: u32,
         timeout: u32,
     ) -> Promise;
-    pub fn later(work: &Promise);
     pub fn pause(milliseconds: u32) -> Promise;
 }
 
@@ -71,6 +70,21 @@ extern "C" {
         expires: f64,
     ) -> Promise;
     pub fn changed(namespace: &JsValue, key: &str, held: &str, patience: f64) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/edge/waiting.js")]
+extern "C" {
+    pub fn hold(promise: &Promise, id: u32) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/edge/records.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = readRecord)]
+    pub fn read_record(namespace: &JsValue, key: &str) -> Promise;
+    #[wasm_bindgen(js_name = changeRecord)]
+    pub fn change_record(namespace: &JsValue, change: &str) -> Promise;
+    #[wasm_bindgen(js_name = keepRecord)]
+    pub fn keep_record(namespace: &JsValue, key: &str) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/edge/assets.js")]

@@ -5,19 +5,21 @@ import * as core from "../../build/bindgen/index.js";
 import { forwardAgain } from "./glue.js";
 import { read } from "./head.js";
 import { asked, cameBefore, recognise } from "./repeat.js";
+import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
-const waiting = new Set();
+export { Record } from "./record.js";
+
+abandonWith(core.abandon);
 
 // A panic in a later turn of a request reaches nobody: its promise would hang for ever.
 addEventListener("error", (event) => {
   if (event.error instanceof WebAssembly.RuntimeError) restart(event.error);
 });
 
-/** Whatever is thrown through the core ends its instance, and with it what still waits in it. */
+/** Any exception out of Wasm discards the instance and fails its pending requests. */
 function restart(error) {
   core.__wbg_reset_state();
-  for (const fail of waiting) fail(error);
-  waiting.clear();
+  failAll(error);
 }
 
 /** What `core.again` says besides yes. */
@@ -32,12 +34,12 @@ function call(request, env) {
   let id;
   try {
     if (shape !== undefined) verdict = core.again(shape.id, asked(shape, head), now);
-    if (verdict === 0) return core.fetch(request, head, env, now, cameBefore(head));
+    if (verdict === 0) return carried(core.fetch(request, head, env, now, cameBefore(head), hasRoom()), head);
     if (verdict & UNNAMED) id = core.requestId();
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     restart(error);
-    if (error?.message === "Module terminated") return core.fetch(request, head, env, now, false);
+    if (error?.message === "Module terminated") return carried(core.fetch(request, head, env, now, false, hasRoom()), head);
     throw error;
   }
   // Begins as one did that was forwarded, and may be sent as that was. The core has no part in it any more.
@@ -50,19 +52,17 @@ function broken(error) {
   return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 503, headers });
 }
 
-/** A promise of the core itself, and not only of an origin: it must not outlive the instance. */
-function settle(promise) {
-  return new Promise((resolve, reject) => {
-    waiting.add(reject);
-    promise.then(resolve, reject).finally(() => waiting.delete(reject));
-  }).catch(broken);
+/** What the core gave, or the promise of it, carried to its end where the core has still to wait for something. */
+function carried(result, head) {
+  if (!Array.isArray(result)) return result;
+  const [promise, id] = result;
+  return hold(promise, id, head).then(([answer]) => answer, broken);
 }
 
 export default {
   fetch(request, env) {
     try {
-      const result = call(request, env);
-      return Array.isArray(result) ? settle(result[0]) : result;
+      return call(request, env);
     } catch (error) {
       return broken(error);
     }

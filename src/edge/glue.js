@@ -2,6 +2,7 @@
 // a request that is forwarded; each header that crossed by itself would cost more than its verification. No decisions
 // here.
 
+import { read } from "./head.js";
 import { remember, repeated } from "./repeat.js";
 
 let unreachable, refused;
@@ -195,24 +196,53 @@ export function answer(head, body) {
   return new Response(status === 204 || status === 303 ? null : body, { status, headers });
 }
 
-/** The body of `request`, or null when it is longer than `limit` bytes; no more than that is ever held. */
-export async function readBody(request, limit) {
-  if (Number(request.headers.get("content-length")) > limit) return null;
+/** A body that is not there whole after so many milliseconds does not come. */
+const BODY_TIME = 10_000;
+/** So many characters the heads may have, together, of requests whose bodies are read for anybody. */
+const ANYBODYS_ROOM = 1024 * 1024;
+let anybodys = 0;
+
+/**
+ * The body of `request`; or why not: `long` when it has more than `limit` bytes, of which no more is ever held, `slow` when
+ * it did not come in time, `full` when it is for `anybody` and too many are read at this moment.
+ */
+export async function readBody(request, limit, anybody) {
+  if (Number(request.headers.get("content-length")) > limit) return "long";
   if (request.body === null) return new Uint8Array();
+  let room = 0;
+  if (anybody) for (const text of read(request)) room += text.length;
+  if (anybodys + room > ANYBODYS_ROOM) return "full";
+  anybodys += room;
+  const reader = request.body.getReader();
+  let timer;
+  const slow = new Promise((resolve) => (timer = setTimeout(resolve, BODY_TIME, "slow")));
+  try {
+    return await Promise.race([whole(reader, limit), slow]);
+  } finally {
+    clearTimeout(timer);
+    anybodys -= room;
+    // What is left is not read by anybody.
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function whole(reader, limit) {
   const chunks = [];
   let length = 0;
-  for await (const chunk of request.body) {
-    length += chunk.byteLength;
-    if (length > limit) return null;
-    chunks.push(chunk);
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.byteLength;
+    if (length > limit) return "long";
+    chunks.push(value);
   }
-  const whole = new Uint8Array(length);
+  const bytes = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {
-    whole.set(chunk, at);
+    bytes.set(chunk, at);
     at += chunk.byteLength;
   }
-  return whole;
+  return bytes;
 }
 
 /** The bindings that are configuration: variables as JSON, secrets as they are; a line break ends none of them. */

@@ -6,11 +6,11 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::kv::KvStore;
 use worker::{Env, RateLimiter};
 
-use super::bindings;
+use super::{bindings, waiting};
 use crate::config::ConfigError;
 use crate::port::{
-    Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Later, Limit,
-    Once, Outgoing, Pending, Platform,
+    Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
+    Later, Limit, Once, Outgoing, Pending, Platform, Records,
 };
 use crate::time::{Seconds, Timestamp};
 use crate::token::algorithm::Algorithm;
@@ -29,12 +29,16 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         .kv("EDGEWARD_KV")
         .map_err(|_| missing("EDGEWARD_KV"))
         .ok();
-    let once = js_sys::Reflect::get(&env, &"EDGEWARD_ONCE".into())
-        .ok()
-        .filter(JsValue::is_object);
-    if once.is_none() {
-        missing("EDGEWARD_ONCE");
-    }
+    let mut object = |name: &str| {
+        let found = js_sys::Reflect::get(&env, &name.into()).ok();
+        let found = found.filter(JsValue::is_object);
+        if found.is_none() {
+            missing(name);
+        }
+        found
+    };
+    let once = object("EDGEWARD_ONCE");
+    let records = object("EDGEWARD_RECORD");
     let calls = env
         .rate_limiter("EDGEWARD_LIMIT")
         .map_err(|_| missing("EDGEWARD_LIMIT"))
@@ -46,6 +50,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     Some(Platform {
         kv: Box::new(WorkersKv(kv?)),
         once: Box::new(DurableOnce(once?)),
+        records: Box::new(DurableRecords(records?)),
         crypto: Box::new(WebCrypto),
         entropy: Box::new(WebEntropy),
         limit: Box::new(RateLimit {
@@ -57,11 +62,23 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     })
 }
 
+/// Refuses what would make a request wait that may not.
+fn admitted() -> Result<(), Fault> {
+    if waiting::is_admitted() {
+        Ok(())
+    } else {
+        Err(Fault::Overloaded)
+    }
+}
+
 struct WorkersKv(KvStore);
 
 impl Kv for WorkersKv {
     fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
-        Box::pin(async move { self.0.get(key).text().await.map_err(|_| Fault::Kv) })
+        Box::pin(async move {
+            admitted()?;
+            self.0.get(key).text().await.map_err(|_| Fault::Kv)
+        })
     }
 
     fn write<'a>(
@@ -71,6 +88,7 @@ impl Kv for WorkersKv {
         expires: Option<Timestamp>,
     ) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async move {
+            admitted()?;
             let mut put = self.0.put(key, value).map_err(|_| Fault::Kv)?;
             if let Some(expires) = expires {
                 put = put.expiration(expires.seconds());
@@ -80,7 +98,10 @@ impl Kv for WorkersKv {
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
-        Box::pin(async move { self.0.delete(key).await.map_err(|_| Fault::Kv) })
+        Box::pin(async move {
+            admitted()?;
+            self.0.delete(key).await.map_err(|_| Fault::Kv)
+        })
     }
 
     fn list<'a>(
@@ -90,6 +111,7 @@ impl Kv for WorkersKv {
         limit: u32,
     ) -> Pending<'a, Result<KeyPage, Fault>> {
         Box::pin(async move {
+            admitted()?;
             let mut list = self
                 .0
                 .list()
@@ -110,6 +132,45 @@ impl Kv for WorkersKv {
     }
 }
 
+struct DurableRecords(JsValue);
+
+impl Records for DurableRecords {
+    fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async move {
+            admitted()?;
+            settled(bindings::read_record(&self.0, key))
+                .await
+                .map(|value| value.as_string())
+                .map_err(|()| Fault::Writer)
+        })
+    }
+
+    fn change<'a>(&'a self, change: &'a Change) -> Pending<'a, Result<Changed, Fault>> {
+        Box::pin(async move {
+            admitted()?;
+            let text = serde_json::to_string(change).map_err(|_| Fault::Writer)?;
+            let outcome = settled(bindings::change_record(&self.0, &text))
+                .await
+                .map_err(|()| Fault::Writer)?;
+            Ok(if outcome == JsValue::TRUE {
+                Changed::Done
+            } else {
+                Changed::Holds(outcome.as_string())
+            })
+        })
+    }
+
+    fn keep<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            admitted()?;
+            settled(bindings::keep_record(&self.0, key))
+                .await
+                .map(|_| ())
+                .map_err(|()| Fault::Writer)
+        })
+    }
+}
+
 struct DurableOnce(JsValue);
 
 impl Once for DurableOnce {
@@ -121,6 +182,7 @@ impl Once for DurableOnce {
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         Box::pin(async move {
+            admitted()?;
             let winner = settled(bindings::claim(&self.0, key, value, end(now, hold))).await;
             winner
                 .ok()
@@ -131,6 +193,7 @@ impl Once for DurableOnce {
 
     fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async move {
+            admitted()?;
             settled(bindings::release(&self.0, key))
                 .await
                 .map(|_| ())
@@ -147,6 +210,7 @@ impl Once for DurableOnce {
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         Box::pin(async move {
+            admitted()?;
             let expires = end(now, hold);
             let winner = settled(bindings::replace(&self.0, key, held, value, expires)).await;
             winner
@@ -163,6 +227,7 @@ impl Once for DurableOnce {
         patience: Seconds,
     ) -> Pending<'a, Result<Option<String>, Fault>> {
         Box::pin(async move {
+            admitted()?;
             let patience = f64::from(patience.0) * 1000.0;
             settled(bindings::changed(&self.0, key, held, patience))
                 .await
@@ -185,6 +250,7 @@ struct WebCrypto;
 impl Crypto for WebCrypto {
     fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>> {
         Box::pin(async move {
+            admitted()?;
             let pair: Array = settled(bindings::generate(algorithm.name()))
                 .await
                 .ok()
@@ -207,17 +273,20 @@ impl Crypto for WebCrypto {
         private: &'a [u8],
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
-        Box::pin(bytes(bindings::sign(algorithm.name(), private, message)))
+        Box::pin(bytes(move || {
+            bindings::sign(algorithm.name(), private, message)
+        }))
     }
 
     fn verify<'a>(&'a self, check: Check<'a>) -> Pending<'a, Result<bool, Fault>> {
-        let promise = bindings::verify(
-            check.algorithm.name(),
-            check.key,
-            check.message,
-            check.signature,
-        );
         Box::pin(async move {
+            admitted()?;
+            let promise = bindings::verify(
+                check.algorithm.name(),
+                check.key,
+                check.message,
+                check.signature,
+            );
             let good = settled(promise).await.map_err(|()| Fault::Crypto)?;
             good.as_bool().ok_or(Fault::Crypto)
         })
@@ -228,7 +297,7 @@ impl Crypto for WebCrypto {
         key: &'a [u8; 32],
         plain: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
-        Box::pin(bytes(bindings::seal(key, plain)))
+        Box::pin(bytes(|| bindings::seal(key, plain)))
     }
 
     fn open<'a>(
@@ -236,12 +305,13 @@ impl Crypto for WebCrypto {
         key: &'a [u8; 32],
         sealed: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
-        Box::pin(bytes(bindings::open(key, sealed)))
+        Box::pin(bytes(|| bindings::open(key, sealed)))
     }
 }
 
-async fn bytes(promise: Promise) -> Result<Vec<u8>, Fault> {
-    let value = settled(promise).await.map_err(|()| Fault::Crypto)?;
+async fn bytes(begin: impl FnOnce() -> Promise) -> Result<Vec<u8>, Fault> {
+    admitted()?;
+    let value = settled(begin()).await.map_err(|()| Fault::Crypto)?;
     value
         .dyn_into::<Uint8Array>()
         .map(|bytes| bytes.to_vec())
@@ -279,6 +349,7 @@ impl Limit for RateLimit {
             Counter::Failures => &self.failures,
         };
         Box::pin(async move {
+            admitted()?;
             let outcome = limiter
                 .limit(key.to_owned())
                 .await
@@ -293,6 +364,7 @@ struct WebFetch;
 impl Fetch for WebFetch {
     fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
         Box::pin(async move {
+            admitted()?;
             let headers: Vec<&str> = request
                 .headers
                 .iter()
@@ -337,10 +409,13 @@ struct AfterAnswer;
 
 impl Later for AfterAnswer {
     fn run(&self, work: Pending<'static, ()>) {
-        bindings::later(&future_to_promise(async move {
-            work.await;
+        let (id, held) = waiting::hold(work);
+        let promise = future_to_promise(async move {
+            held.await;
             Ok(JsValue::UNDEFINED)
-        }));
+        });
+        // A failure of the instance has been told where it happened.
+        drop(bindings::hold(&promise, id));
     }
 
     fn pause(&self, milliseconds: u32) -> Pending<'_, ()> {

@@ -22,10 +22,10 @@ use crate::answer::Answer;
 use crate::config::raw::{Reader, table};
 use crate::config::site::Source;
 use crate::config::{Bindings, Site, secret};
-use crate::denial::Denial;
+use crate::denial::{self, Denial};
 use crate::login::{ReturnTo, Visit};
 use crate::origin::{AnswerRules, Told};
-use crate::port::{Body, Entropy};
+use crate::port::{Body, Entropy, Sender};
 use crate::principal::Principal;
 use crate::profile::Verdict;
 use crate::query;
@@ -225,7 +225,7 @@ pub(super) async fn exchange(
     if visit.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let body = body.read(MAX_EXCHANGE).await?.ok_or(Denial::BodyTooLarge)?;
+    let body = denial::whole(body.read(MAX_EXCHANGE, Sender::Anybody).await?)?;
     let body: Value = serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)?;
     let token = body
         .get("refresh")

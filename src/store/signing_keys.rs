@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::{decode, encode};
-use crate::port::{Fault, Kv};
+use crate::port::{Change, Changed, Fault, Kv, Records};
 use crate::time::Timestamp;
 use crate::token::algorithm::{Algorithm, KeyType};
 use crate::token::der;
@@ -61,33 +61,67 @@ impl SigningKey {
     }
 }
 
-/// The family of signing keys: one record for each algorithm.
-pub struct SigningKeyStore<'a>(pub &'a dyn Kv, pub Algorithm);
+/// The keys of an algorithm as the store shows them: up to a minute old. `None` when it shows none,
+/// which does not mean that there are none.
+///
+/// # Errors
+/// A [`Fault`] of the store.
+pub async fn read(kv: &dyn Kv, algorithm: Algorithm) -> Result<Option<SigningKeys>, Fault> {
+    match kv.read(&key(algorithm)).await? {
+        Some(text) => decode(&text).map(Some),
+        None => Ok(None),
+    }
+}
 
-impl SigningKeyStore<'_> {
-    /// The keys, or none when none was made yet.
+/// The keys of an algorithm as their writer holds them.
+pub struct HeldKeys {
+    /// The keys; empty when none was made yet.
+    pub keys: SigningKeys,
+    text: Option<String>,
+}
+
+/// The writer of the keys of an algorithm. It never forgets them: what was signed by a key that is
+/// replaced because a store did not show it would be refused everywhere.
+pub struct SigningKeyRecord<'a>(pub &'a dyn Records, pub Algorithm);
+
+impl SigningKeyRecord<'_> {
+    /// The newest keys.
     ///
     /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn read(&self) -> Result<SigningKeys, Fault> {
-        match self.0.read(&self.key()).await? {
-            Some(text) => decode(&text),
-            None => Ok(SigningKeys::default()),
-        }
+    /// A [`Fault`] of the writer.
+    pub async fn read(&self) -> Result<HeldKeys, Fault> {
+        let text = self.0.read(&key(self.1)).await?;
+        let keys = text.as_deref().map_or(Ok(SigningKeys::default()), decode)?;
+        Ok(HeldKeys { keys, text })
     }
 
-    /// Writes the keys.
+    /// Puts `keys` in the place of `old`. Whether these were still there.
     ///
     /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn write(&self, keys: &SigningKeys) -> Result<(), Fault> {
-        self.0.write(&self.key(), &encode(keys)?, None).await
+    /// A [`Fault`] of the writer.
+    pub async fn replace(&self, old: &HeldKeys, keys: &SigningKeys) -> Result<bool, Fault> {
+        let change = Change {
+            key: key(self.1),
+            from: old.text.clone(),
+            to: Some(encode(keys)?),
+            keep: true,
+            ..Change::default()
+        };
+        Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    fn key(&self) -> String {
-        match self.1 {
-            Algorithm::Es256 => KEYS.to_owned(),
-            other => format!("{KEYS}:{}", other.name()),
-        }
+    /// Lets the writer hold the keys that a version before this one wrote into the store.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn keep(&self) -> Result<(), Fault> {
+        self.0.keep(&key(self.1)).await
+    }
+}
+
+fn key(algorithm: Algorithm) -> String {
+    match algorithm {
+        Algorithm::Es256 => KEYS.to_owned(),
+        other => format!("{KEYS}:{}", other.name()),
     }
 }

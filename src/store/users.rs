@@ -1,13 +1,14 @@
-//! Users by id, and their ids by address.
+//! Users by id, and their ids by address. Reading is from the store; changing goes through the
+//! writers of the two records, see [`Records`].
 
 use super::{Page, decode, encode, hashed_key, read_all};
-use crate::port::{Fault, Kv};
+use crate::port::{Change, Changed, Fault, Kv, Records};
 use crate::user::{Email, Tenant, User, UserId};
 
 const RECORD: &str = "user:";
 const BY_EMAIL: &str = "user_email:";
 
-/// The family of users.
+/// The family of users, as the store shows it: up to a minute old.
 pub struct Users<'a>(pub &'a dyn Kv);
 
 impl Users<'_> {
@@ -16,7 +17,7 @@ impl Users<'_> {
     /// # Errors
     /// A [`Fault`] of the store.
     pub async fn find(&self, id: &UserId) -> Result<Option<User>, Fault> {
-        match self.0.read(&hashed_key(RECORD, id.as_str())).await? {
+        match self.0.read(&record_key(id)).await? {
             Some(text) => decode(&text).map(Some),
             None => Ok(None),
         }
@@ -31,59 +32,24 @@ impl Users<'_> {
         tenant: Option<&Tenant>,
         email: &Email,
     ) -> Result<Option<User>, Fault> {
-        let key = hashed_key(BY_EMAIL, &address(tenant, email));
-        let Some(id) = self.0.read(&key).await? else {
+        let Some(id) = self.0.read(&address_key(tenant, email)).await? else {
             return Ok(None);
         };
         let id = UserId::parse(&id).ok_or(Fault::Record)?;
         // The address of a user that was changed or deleted a moment ago may still be listed.
-        let is_theirs = |user: &User| user.email == *email && user.tenant.as_ref() == tenant;
-        Ok(self.find(&id).await?.filter(is_theirs))
+        Ok(self
+            .find(&id)
+            .await?
+            .filter(|user| has_address(user, tenant, email)))
     }
 
-    /// Writes a user under its id and address. The record comes first: an address never leads to
-    /// nothing.
+    /// Whether the address of `user` leads to anybody.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn put(&self, user: &User) -> Result<(), Fault> {
-        self.put_record(user).await?;
-        self.0
-            .write(
-                &hashed_key(BY_EMAIL, &address(user.tenant.as_ref(), &user.email)),
-                user.id.as_str(),
-                None,
-            )
-            .await
-    }
-
-    /// Writes a user whose address has not changed.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn put_record(&self, user: &User) -> Result<(), Fault> {
-        self.0
-            .write(&hashed_key(RECORD, user.id.as_str()), &encode(user)?, None)
-            .await
-    }
-
-    /// Forgets that `email` leads to a user.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn remove_email(&self, tenant: Option<&Tenant>, email: &Email) -> Result<(), Fault> {
-        self.0
-            .delete(&hashed_key(BY_EMAIL, &address(tenant, email)))
-            .await
-    }
-
-    /// Removes a user: the record, then the address.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn remove(&self, user: &User) -> Result<(), Fault> {
-        self.0.delete(&hashed_key(RECORD, user.id.as_str())).await?;
-        self.remove_email(user.tenant.as_ref(), &user.email).await
+    pub async fn is_reached(&self, user: &User) -> Result<bool, Fault> {
+        let key = address_key(user.tenant.as_ref(), &user.email);
+        Ok(self.0.read(&key).await?.is_some())
     }
 
     /// A page of users.
@@ -99,11 +65,180 @@ impl Users<'_> {
     }
 }
 
-/// What stands for an address of a tenant: the same address in two of them is two. No address holds
-/// a line break.
-pub(super) fn address(tenant: Option<&Tenant>, email: &Email) -> String {
+/// A user's record as its writer holds it.
+pub struct HeldUser {
+    /// The user.
+    pub user: User,
+    text: String,
+}
+
+/// Who has an address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Holder {
+    /// The user with this id, or nobody who is there any more.
+    Id(UserId),
+    /// Nobody.
+    Nobody,
+}
+
+impl Holder {
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Id(id) => Some(id.as_str().to_owned()),
+            Self::Nobody => None,
+        }
+    }
+
+    fn read(text: Option<&str>) -> Result<Self, Fault> {
+        text.map_or(Ok(Self::Nobody), |text| {
+            UserId::parse(text).map(Self::Id).ok_or(Fault::Record)
+        })
+    }
+}
+
+/// The writers of users' records and addresses.
+pub struct UserRecords<'a>(pub &'a dyn Records);
+
+impl UserRecords<'_> {
+    /// The newest record of the user with this id.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn read(&self, id: &UserId) -> Result<Option<HeldUser>, Fault> {
+        let Some(text) = self.0.read(&record_key(id)).await? else {
+            return Ok(None);
+        };
+        let user = decode(&text)?;
+        Ok(Some(HeldUser { user, text }))
+    }
+
+    /// Makes `user`, whose address `held` has: record and address, both or neither. Gives who has
+    /// the address when it is somebody else.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn create(&self, user: &User, held: &Holder) -> Result<Option<Holder>, Fault> {
+        let record = Change {
+            key: record_key(&user.id),
+            to: Some(encode(user)?),
+            fresh: true,
+            ..Change::default()
+        };
+        self.take_address(user, held, record).await
+    }
+
+    /// Puts `user` in the place of `old`, which has another address; `held` has the new one. The
+    /// record and the new address change both or neither, and the old address goes after them.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn move_to(
+        &self,
+        old: &HeldUser,
+        user: &User,
+        held: &Holder,
+    ) -> Result<Option<Holder>, Fault> {
+        let record = Change {
+            key: record_key(&user.id),
+            from: Some(old.text.clone()),
+            to: Some(encode(user)?),
+            then: vec![leave_address(&old.user, user.version)],
+            ..Change::default()
+        };
+        self.take_address(user, held, record).await
+    }
+
+    async fn take_address(
+        &self,
+        user: &User,
+        held: &Holder,
+        record: Change,
+    ) -> Result<Option<Holder>, Fault> {
+        let change = Change {
+            key: address_key(user.tenant.as_ref(), &user.email),
+            from: held.text(),
+            to: Some(user.id.as_str().to_owned()),
+            order: Some(user.version),
+            needs: Some(Box::new(record)),
+            ..Change::default()
+        };
+        match self.0.change(&change).await? {
+            Changed::Done => Ok(None),
+            Changed::Holds(text) => Holder::read(text.as_deref()).map(Some),
+        }
+    }
+
+    /// Puts `user` in the place of `old`, which has the same address. Whether that was still there.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn replace(&self, old: &HeldUser, user: &User) -> Result<bool, Fault> {
+        let change = Change {
+            key: record_key(&user.id),
+            from: Some(old.text.clone()),
+            to: Some(encode(user)?),
+            ..Change::default()
+        };
+        Ok(self.0.change(&change).await? == Changed::Done)
+    }
+
+    /// Removes a user, and the address after it. Whether the record was still this one.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn remove(&self, old: &HeldUser) -> Result<bool, Fault> {
+        let change = Change {
+            key: record_key(&old.user.id),
+            from: Some(old.text.clone()),
+            then: vec![leave_address(&old.user, old.user.version + 1)],
+            ..Change::default()
+        };
+        Ok(self.0.change(&change).await? == Changed::Done)
+    }
+
+    /// Lets the address of `user` lead to them, if it leads to nobody.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn restore_address(&self, user: &User) -> Result<(), Fault> {
+        let change = Change {
+            key: address_key(user.tenant.as_ref(), &user.email),
+            to: Some(user.id.as_str().to_owned()),
+            order: Some(user.version),
+            ..Change::default()
+        };
+        self.0.change(&change).await.map(|_| ())
+    }
+}
+
+/// Whether a user is reached at this address, in this tenant or in none.
+#[must_use]
+pub fn has_address(user: &User, tenant: Option<&Tenant>, email: &Email) -> bool {
+    user.email == *email && user.tenant.as_ref() == tenant
+}
+
+/// The change by which an address stops to lead to a user whose record got `version` by that; it
+/// may have gone to another one since, or back to the same.
+fn leave_address(user: &User, version: u64) -> Change {
+    Change {
+        key: address_key(user.tenant.as_ref(), &user.email),
+        from: Some(user.id.as_str().to_owned()),
+        older_than: Some(version),
+        ..Change::default()
+    }
+}
+
+fn record_key(id: &UserId) -> String {
+    hashed_key(RECORD, id.as_str())
+}
+
+/// The same address in two tenants is two. No address holds a line break.
+fn address_key(tenant: Option<&Tenant>, email: &Email) -> String {
     match tenant {
-        None => email.as_str().to_owned(),
-        Some(tenant) => format!("{}\n{}", tenant.as_str(), email.as_str()),
+        None => hashed_key(BY_EMAIL, email.as_str()),
+        Some(tenant) => hashed_key(
+            BY_EMAIL,
+            &format!("{}\n{}", tenant.as_str(), email.as_str()),
+        ),
     }
 }

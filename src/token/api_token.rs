@@ -7,11 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use crate::port::{Entropy, Fault, Kv};
+use crate::port::{Entropy, Fault};
 use crate::store::api_tokens::ApiTokens;
 use crate::time::Timestamp;
 use crate::token::alg::{hex, sha256};
 use crate::user::{Email, Role, User, UserId};
+use crate::world::World;
 
 /// What every API token begins with, so that scanners for leaked secrets can know one.
 pub const PREFIX: &str = "ewt_";
@@ -80,7 +81,7 @@ impl HashedApiToken {
 }
 
 /// The id of an API token: 32 hexadecimal digits. No secret.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct ApiTokenId(String);
 
 impl ApiTokenId {
@@ -246,7 +247,19 @@ impl ApiToken {
             .any(|held| *held == scope || *held == Scope::Admin)
     }
 
-    fn is_good(&self, now: Timestamp) -> bool {
+    /// The token, when the store says since when it is revoked.
+    #[must_use]
+    pub fn revoked(mut self, at: Option<Timestamp>) -> Self {
+        if let Some(at) = at {
+            self.revoked_at.get_or_insert(at);
+            self.active = false;
+        }
+        self
+    }
+
+    /// Whether it opens anything now: switched on, not revoked, not over.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp) -> bool {
         self.active && self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 }
@@ -256,7 +269,7 @@ impl ApiToken {
 /// # Errors
 /// A [`Fault`] of the store.
 pub async fn authenticate(
-    kv: &dyn Kv,
+    world: &World,
     presented: &str,
     now: Timestamp,
 ) -> Result<Option<ApiToken>, Fault> {
@@ -264,7 +277,10 @@ pub async fn authenticate(
         return Ok(None);
     };
     let hash = plain.hash();
-    let Some(token) = ApiTokens(kv).find(&hash.id()).await? else {
+    let found = ApiTokens(&*world.platform.kv).find(&hash.id()).await?;
+    // Asked after the store, so that no revocation of the meantime is missed.
+    let token = found.filter(|token| !world.cache.own_changes.has_shut(&token.id, now));
+    let Some(token) = token else {
         return Ok(None);
     };
     let same = hex(&hash.0).as_bytes().ct_eq(token.sha256.as_bytes());

@@ -12,7 +12,7 @@ use crate::config::Site;
 use crate::config::site::Assertion;
 use crate::port::{Fault, KeyPair};
 use crate::principal::Principal;
-use crate::store::signing_keys::{SigningKey, SigningKeyStore, SigningKeys};
+use crate::store::signing_keys::{self, SigningKey, SigningKeyRecord, SigningKeys};
 use crate::time::{Seconds, Timestamp};
 use crate::token::alg::sha256;
 use crate::token::algorithm::{Algorithm, KeyType};
@@ -29,9 +29,8 @@ const PUBLISHED_AFTER: Seconds = Seconds(900 + 300);
 const KEYS_FRESH: Seconds = Seconds(60);
 /// An assertion is sent until a third of its lifetime is left.
 const FRESH_SHARE: u32 = 3;
-/// Who makes the first key is settled for this long; then it can be read everywhere.
-const FIRST_KEY_HOLD: Seconds = Seconds(180);
-const FIRST_KEY: &str = "signing_keys:first";
+/// How often a change of the keys is worked out anew because others were faster.
+const ATTEMPTS: usize = 8;
 /// The claims that we make ourselves.
 pub const OWN_CLAIMS: [&str; 17] = [
     "iss",
@@ -274,31 +273,40 @@ pub async fn ready_keys(
     if let Some(keys) = world.cache.signing_keys(algorithm, KEYS_FRESH, now) {
         return Ok(keys);
     }
-    let store = SigningKeyStore(&*world.platform.kv, algorithm);
-    let keys = store.read().await?;
-    if !keys.keys.is_empty() {
+    let shown = signing_keys::read(&*world.platform.kv, algorithm).await?;
+    if let Some(keys) = shown.filter(|keys| !keys.keys.is_empty()) {
         return Ok(world.cache.put_signing_keys(algorithm, keys, now));
     }
-    // Many isolates may find no key at once; what the first one claims is everybody's key, even
-    // before the store shows it.
-    let first = SigningKeys {
-        keys: vec![make(world, algorithm, now, now).await?],
-    };
-    let text = serde_json::to_string(&first).map_err(|_| Fault::Record)?;
-    let claim = match algorithm {
-        Algorithm::Es256 => FIRST_KEY.to_owned(),
-        other => format!("{FIRST_KEY}:{}", other.name()),
-    };
-    let winner = world
-        .platform
-        .once
-        .claim(&claim, &text, FIRST_KEY_HOLD, now)
-        .await?;
-    let keys: SigningKeys = serde_json::from_str(&winner).map_err(|_| Fault::Record)?;
-    if keys == first {
-        store.write(&keys).await?;
+    // The store shows none to somebody who asked too early, and may lose sight of them. What their
+    // writer holds counts; many isolates may ask at once, and the first one makes everybody's key.
+    let record = SigningKeyRecord(&*world.platform.records, algorithm);
+    for _ in 0..ATTEMPTS {
+        let held = record.read().await?;
+        if !held.keys.keys.is_empty() {
+            return Ok(world.cache.put_signing_keys(algorithm, held.keys, now));
+        }
+        let first = SigningKeys {
+            keys: vec![make(world, algorithm, now, now).await?],
+        };
+        if record.replace(&held, &first).await? {
+            return Ok(world.cache.put_signing_keys(algorithm, first, now));
+        }
     }
-    Ok(world.cache.put_signing_keys(algorithm, keys, now))
+    Err(Fault::Contended)
+}
+
+/// Lets the writers hold the keys that this isolate has read in the store, after the answer to this
+/// request: once for each algorithm.
+pub fn keep_keys_later(world: &Rc<World>) {
+    for algorithm in world.cache.take_unkept_keys() {
+        let held = Rc::clone(world);
+        world.platform.later.run(Box::pin(async move {
+            let record = SigningKeyRecord(&*held.platform.records, algorithm);
+            if record.keep().await.is_err() {
+                held.cache.keep_keys_again(algorithm);
+            }
+        }));
+    }
 }
 
 /// Adds a key of each algorithm that takes over soon, sealed with the newest key secret, and drops
@@ -312,25 +320,37 @@ pub async fn rotate(
     now: Timestamp,
 ) -> Result<Vec<(Algorithm, Rc<SigningKeys>)>, Fault> {
     let mut all = Vec::new();
-    for (algorithm, keys) in all_keys(world, now).await? {
-        let mut keys = SigningKeys::clone(&*keys);
-        let takes_over = now + PUBLISHED_BEFORE;
+    for algorithm in world.config.assertion_algorithms() {
+        ready_keys(world, algorithm, now).await?;
+        let keys = rotate_one(world, algorithm, now).await?;
+        let keys = world.cache.put_signing_keys(algorithm, keys, now);
+        all.push((algorithm, keys));
+    }
+    Ok(all)
+}
+
+async fn rotate_one(
+    world: &World,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<SigningKeys, Fault> {
+    let takes_over = now + PUBLISHED_BEFORE;
+    let new = make(world, algorithm, takes_over, now).await?;
+    let record = SigningKeyRecord(&*world.platform.records, algorithm);
+    for _ in 0..ATTEMPTS {
+        let held = record.read().await?;
+        let mut keys = held.keys.clone();
         keys.keys
             .retain(|key| key.retired_at.is_none_or(|end| now < end));
         for key in &mut keys.keys {
             key.retired_at.get_or_insert(takes_over + PUBLISHED_AFTER);
         }
-        keys.keys
-            .push(make(world, algorithm, takes_over, now).await?);
-        SigningKeyStore(&*world.platform.kv, algorithm)
-            .write(&keys)
-            .await?;
-        all.push((
-            algorithm,
-            world.cache.put_signing_keys(algorithm, keys, now),
-        ));
+        keys.keys.push(new.clone());
+        if record.replace(&held, &keys).await? {
+            return Ok(keys);
+        }
     }
-    Ok(all)
+    Err(Fault::Contended)
 }
 
 async fn make(

@@ -11,8 +11,7 @@ use crate::config::Site;
 use crate::config::issuer::{Issuer, Keys, Remote};
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
-use crate::store::create;
-use crate::store::users::Users;
+use crate::people;
 use crate::time::{Seconds, Timestamp};
 use crate::token::alg::{hex, sha256};
 use crate::token::algorithm::Algorithm;
@@ -330,10 +329,8 @@ impl ForeignClaims {
         may_create: bool,
         now: Timestamp,
     ) -> Result<UserId, TokenError> {
-        let store = Users(&*world.platform.kv);
-        let found = store
-            .find_by_email(self.tenant.as_ref(), &self.email)
-            .await?;
+        let tenant = self.tenant.as_ref();
+        let found = people::find_by_email(world, tenant, &self.email, now).await?;
         let user = match found {
             Some(user) => user,
             None if self.creates && may_create => {
@@ -344,7 +341,7 @@ impl ForeignClaims {
                 user.username = username.unwrap_or(user.username);
                 user.first_name = first_name.unwrap_or_default();
                 user.last_name = last_name.unwrap_or_default();
-                create::once(&world.platform, user, now).await?.0
+                people::create(world, user, now).await?.0
             }
             None => return Err(TokenError::UnknownUser),
         };

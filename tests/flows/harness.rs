@@ -5,6 +5,7 @@ pub mod crypto;
 pub mod issuer;
 pub mod keys;
 pub mod ports;
+pub mod records;
 pub mod repeats;
 pub mod request;
 pub mod shared;

@@ -284,7 +284,7 @@ fn a_call_that_overtakes_the_first_one_gives_the_same_user() {
     let (edge, isolate, api_token) = edge();
     let request = call(&api_token, &json!({"email": "new@b.c"}));
     let mut slow = Box::pin(isolate.begin(&request));
-    while edge.shared.claims.borrow().is_empty() {
+    while edge.shared.count(Verb::RecordChange) == 0 {
         assert!(step(&mut slow).is_none());
     }
     let quick = edge.isolate().send(&request);
@@ -292,9 +292,9 @@ fn a_call_that_overtakes_the_first_one_gives_the_same_user() {
 }
 
 #[test]
-fn a_fault_before_the_claim_makes_nothing() {
+fn a_fault_of_the_writer_makes_nothing() {
     let (edge, isolate, api_token) = edge();
-    edge.shared.make(Trouble::Every(Verb::Claim));
+    edge.shared.make(Trouble::Every(Verb::RecordChange));
     let seen = isolate.send(&call(&api_token, &json!({"email": "new@b.c"})));
     assert_eq!(seen.status(), 503);
     let values = edge.shared.values.borrow();
@@ -351,7 +351,7 @@ fn a_place_that_asks_before_the_first_has_written_still_gives_a_token_that_works
     let (first, second) = (edge.isolate(), edge.isolate());
     let request = call(&api_token, &json!({"email": "new@b.c"}));
     let mut slow = Box::pin(first.begin(&request));
-    while edge.shared.claims.borrow().is_empty() {
+    while edge.shared.count(Verb::RecordChange) == 0 {
         assert!(step(&mut slow).is_none());
     }
     let quick = second.send(&request);
@@ -370,7 +370,7 @@ fn a_call_that_failed_half_way_can_be_made_again_and_its_token_works() {
         edge.shared.make(Trouble::Call(failing));
         let first = isolate.send(&request);
         if edge.shared.counted() <= failing {
-            assert!(failing > 8);
+            assert!(failing > 6, "{failing}");
             break;
         }
         // That a token was used need not be noted; everything else must have worked.

@@ -66,6 +66,8 @@ fn keys_are_refreshed_after_an_answer_before_their_time_is_over() {
             .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
             .is_forwarded()
     );
+    // The keys that sign assertions are kept.
+    assert_eq!(afterwards(&isolate), 1);
     stage.edge.wait(440);
     assert!(
         isolate

@@ -63,6 +63,15 @@ fn table() -> Vec<Line> {
             InsufficientScope,
             false,
         ),
+        (Denial::BodyTooSlow, 408, "request_timeout", None, false),
+        (Denial::OwnApiToken, 403, "own_token", None, false),
+        (
+            Denial::TooManyApiTokens,
+            409,
+            "too_many_tokens",
+            None,
+            false,
+        ),
         (Denial::Hidden, 404, "not_found", None, false),
         (Denial::Withheld, 403, "forbidden", None, false),
         (Denial::RateLimited, 429, "rate_limited", None, false),
@@ -255,6 +264,9 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::Withheld => 30,
         Denial::AdminOnly => 31,
         Denial::AccountRefused(_) => 32,
+        Denial::OwnApiToken => 33,
+        Denial::TooManyApiTokens => 34,
+        Denial::BodyTooSlow => 35,
     }
 }
 
@@ -267,7 +279,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 33);
+    assert_eq!(found.len(), 36);
 }
 
 #[test]

@@ -22,7 +22,8 @@ workers_dev = false
 preview_urls = false
 routes = [{ pattern = "app.example.com/*", zone_name = "example.com" }]
 kv_namespaces = [{ binding = "EDGEWARD_KV", id = "REPLACE_WITH_KV_NAMESPACE_ID" }]
-durable_objects.bindings = [{ name = "EDGEWARD_ONCE", class_name = "Once" }]
+durable_objects.bindings = [{ name = "EDGEWARD_ONCE", class_name = "Once" }, { name = "EDGEWARD_RECORD", class_name = "Record" }]
+migrations = [{ tag = "v1", new_sqlite_classes = ["Once"] }, { tag = "v2", new_sqlite_classes = ["Record"] }]
 ratelimits = [{ name = "EDGEWARD_LIMIT" }, { name = "EDGEWARD_FAILURE_LIMIT" }]
 [vars.EDGEWARD_SITE_APP]
 hosts = ["app.example.com"]

@@ -73,6 +73,9 @@ enum TokenCommand {
     Revoke {
         /// The token's id, as `token list` shows it
         id: String,
+        /// Revoke the API tokens that it has made as well, and those that these have made
+        #[arg(long)]
+        with_children: bool,
     },
 }
 

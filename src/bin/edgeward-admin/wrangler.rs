@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::port::{
-    Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Later, Limit,
-    Once, Outgoing, Pending, Platform,
+    Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
+    Later, Limit, Once, Outgoing, Pending, Platform, Records,
 };
 use edgeward::time::{Seconds, Timestamp};
 use edgeward::token::algorithm::Algorithm;
@@ -94,6 +94,7 @@ impl Wrangler {
         let platform = Platform {
             kv: Box::new(SharedKv(std::rc::Rc::clone(&kv))),
             once: Box::new(Unclaimed),
+            records: Box::new(NoRecords),
             crypto: Box::new(NoCrypto),
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
@@ -288,6 +289,23 @@ impl Once for Unclaimed {
         _: Seconds,
     ) -> Pending<'a, Result<Option<String>, Fault>> {
         Box::pin(async { Ok(None) })
+    }
+}
+
+/// Only the Worker can ask the writer of a record.
+struct NoRecords;
+
+impl Records for NoRecords {
+    fn read<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async { Err(Fault::Writer) })
+    }
+
+    fn change<'a>(&'a self, _: &'a Change) -> Pending<'a, Result<Changed, Fault>> {
+        Box::pin(async { Err(Fault::Writer) })
+    }
+
+    fn keep<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
+        Box::pin(async { Err(Fault::Writer) })
     }
 }
 

@@ -3,9 +3,9 @@
 // again, as it does after a panic (`x-test-restart`), and to die unnoticed, so that the next call begins again by itself
 // (`x-test-die`).
 import * as core from "../../../build/bindgen/index.js";
-import worker, { Once } from "../../../src/edge/entry.js";
+import worker, { Once, Record } from "../../../src/edge/entry.js";
 
-export { Once };
+export { Once, Record };
 
 let cf;
 const { fetch } = globalThis;

@@ -161,11 +161,12 @@ class World {
         env: {
           EDGEWARD_KV: { type: "kv", id: "edgeward" },
           EDGEWARD_ONCE: { type: "durable-object", worker: first, exportName: "Once" },
+          EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
           ...this.#environment(options),
         },
-        ...(name === first ? { exports: { Once: { type: "durable-object", storage: "sqlite" } } } : {}),
+        ...(name === first ? { exports: { Once: { type: "durable-object", storage: "sqlite" }, Record: { type: "durable-object", storage: "sqlite" } } } : {}),
       },
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],

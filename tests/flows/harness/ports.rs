@@ -8,14 +8,15 @@ use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 
 use edgeward::port::{
-    Body, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Later,
-    Limit, Once, Outgoing, Pending, Platform,
+    Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
+    Later, Limit, Once, Outgoing, Pending, Platform, Sender,
 };
 use edgeward::time::{Seconds, Timestamp};
 use edgeward::token::alg::sha256;
 use edgeward::token::algorithm::Algorithm;
 
 use super::crypto;
+use super::records::MemoryRecords;
 use super::shared::{Fate, KV_LAG, Lag, Shared, Verb, later};
 
 /// What one location remembers of the store, with the moment it was read.
@@ -29,6 +30,7 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
             seen: Rc::clone(location),
         }),
         once: Box::new(MemoryOnce(Rc::clone(shared))),
+        records: Box::new(MemoryRecords(Rc::clone(shared))),
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
@@ -396,11 +398,12 @@ pub struct MemoryBody {
 }
 
 impl Body for MemoryBody {
-    fn read(&self, limit: usize) -> Pending<'_, Result<Option<Vec<u8>>, Fault>> {
+    fn read(&self, limit: usize, _: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
         let fate = self.shared.call(Verb::Body, "");
         later(move || match fate {
             Fate::Fails => Err(Fault::Body),
-            _ => Ok((self.bytes.len() <= limit).then(|| self.bytes.clone())),
+            _ if self.bytes.len() > limit => Ok(BodyRead::TooLong),
+            _ => Ok(BodyRead::Whole(self.bytes.clone())),
         })
     }
 }

@@ -10,6 +10,8 @@ use std::task::{Context, Poll};
 use edgeward::port::{Incoming, Outgoing, Pending};
 use edgeward::time::{Seconds, Timestamp};
 
+use super::records::Writers;
+
 /// Which verb of which port.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Verb {
@@ -28,10 +30,13 @@ pub enum Verb {
     Changed,
     Verify,
     Fetch,
+    RecordRead,
+    RecordChange,
+    RecordKeep,
 }
 
 impl Verb {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -47,6 +52,9 @@ impl Verb {
         Self::Changed,
         Self::Verify,
         Self::Fetch,
+        Self::RecordRead,
+        Self::RecordChange,
+        Self::RecordKeep,
     ];
 }
 
@@ -99,6 +107,8 @@ pub struct Shared {
     pub lag: Cell<Lag>,
     pub values: RefCell<BTreeMap<String, (String, Option<Timestamp>)>>,
     pub claims: RefCell<BTreeMap<String, (String, Timestamp)>>,
+    /// What the writers of records hold, see `records.rs`.
+    pub writers: Writers,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
     pub servers: RefCell<Option<Server>>,

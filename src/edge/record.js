@@ -1,0 +1,210 @@
+// The one writer of a record. Workers KV has no compare-and-set, may be a minute behind, and takes one write of a key in a
+// second; so whoever changes a record tells the Durable Object of its key, which compares, stores, and only then writes to
+// KV, again and again until KV shows it. A plain class, so that a panic of the core can take no change with it; all of its
+// state is in the object's storage.
+import { DurableObject } from "cloudflare:workers";
+
+/** KV shows a write everywhere within a minute (see docs/storage.md); it is looked at so long after one. In milliseconds. */
+const SHOWN_AFTER = 65_000;
+/** So long after a write nobody can read what was there before, wherever they are. */
+const FORGOTTEN_AFTER = 180_000;
+/** What failed is tried again after this, then after twice as long, at most after a minute. */
+const FIRST_RETRY = 1_000;
+const LAST_RETRY = 60_000;
+/** The caller waits so long for KV to take a write; it is durable before. */
+const PATIENCE = 5_000;
+/** So many changes are known by their ids, to tell one that is made twice from one that is made for the first time. */
+const KNOWN_CHANGES = 16;
+
+/**
+ * In storage: `now`, `{ key, value, order, back, needs, applied, written, writtenAt, shown, keep }`, where `value` null is no
+ * record and `back` is what it returns to when the change that it `needs` is not made; and `then`, the changes that follow.
+ */
+export class Record extends DurableObject {
+  #turn = Promise.resolve();
+  #writing;
+  #following;
+
+  /** The newest value under `key`, or null. */
+  read(key) {
+    return this.#inTurn(async () => {
+      const now = await this.#settled();
+      return now === undefined ? this.#stored(key) : now.value;
+    });
+  }
+
+  /** Makes `change` (`Change` in port.rs): `{ done }`, or what the key holds instead. Durable before it answers. */
+  async change(change) {
+    const outcome = await this.#inTurn(() => this.#make(change));
+    if (!outcome.done) return outcome;
+    const carried = this.#carry();
+    // Whoever needs it waits in its own turn, and what follows may lead back there.
+    if (change.isNeeded) this.ctx.waitUntil(carried);
+    else await Promise.race([carried, scheduler.wait(PATIENCE)]);
+    return outcome;
+  }
+
+  /** Never forgets the value from here on, so that a KV which shows nothing is not believed. */
+  keep(key) {
+    return this.#inTurn(async () => {
+      const now = await this.#settled();
+      if (now?.keep) return;
+      const value = now === undefined ? await this.#stored(key) : now.value;
+      if (value === null) return;
+      const known = now ?? { key, value, applied: [], written: true, writtenAt: Date.now(), shown: true };
+      await this.ctx.storage.put("now", { ...known, keep: true });
+    });
+  }
+
+  /** The next alarm is set first: one that fails would not come again for ever. */
+  async alarm() {
+    const tries = ((await this.ctx.storage.get("tries")) ?? 0) + 1;
+    await this.ctx.storage.put("tries", tries);
+    await this.ctx.storage.setAlarm(Date.now() + Math.min(FIRST_RETRY * 2 ** (tries - 1), LAST_RETRY));
+    try {
+      await this.#inTurn(() => this.#settled());
+      await this.#carry();
+      await this.#inTurn(() => this.#look());
+    } catch (error) {
+      // What KV said may hold a value.
+      console.error(JSON.stringify({ event: "fault", reason: `a record could not be carried to the store: ${error?.name}` }));
+    }
+  }
+
+  /** One at a time, also where one waits for another server. */
+  #inTurn(work) {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.then(
+      () => {},
+      () => {},
+    );
+    return turn;
+  }
+
+  async #make(change) {
+    const { key, from = null, to = null, needs, then = [], keep = false, fresh = false, order, older_than: olderThan, id = crypto.randomUUID() } = change;
+    const now = await this.#settled();
+    // Told twice, because the one who told it was killed before it heard the answer.
+    if (now?.applied.includes(id)) return { done: true };
+    const held = now !== undefined ? now.value : fresh ? null : await this.#stored(key);
+    if (held !== from || (olderThan !== undefined && now?.order >= olderThan)) return { done: false, value: held };
+    const pending = (await this.ctx.storage.get("then")) ?? [];
+    const next = {
+      key,
+      value: to,
+      order,
+      back: { value: held, order: now?.order },
+      needs: needs && { ...needs, isNeeded: true, id: crypto.randomUUID() },
+      applied: [...(now?.applied ?? []), id].slice(-KNOWN_CHANGES),
+      written: false,
+      writtenAt: now?.writtenAt,
+      shown: false,
+      keep: keep || (now?.keep ?? false),
+    };
+    await this.#store(next, [...pending, ...then.map((follower) => ({ ...follower, of: id, id: crypto.randomUUID() }))]);
+    if (needs === undefined) return { done: true };
+    const { applied, value } = await this.#settled();
+    return applied.includes(id) ? { done: true } : { done: false, value };
+  }
+
+  /** What is known, once it is certain: a change that needs another one is made or taken back first. */
+  async #settled() {
+    const now = await this.ctx.storage.get("now");
+    if (now?.needs === undefined) return now;
+    const { done } = await this.#writer(now.needs.key).change(now.needs);
+    const certain = { ...now, needs: undefined };
+    if (!done) {
+      const id = now.applied.at(-1);
+      Object.assign(certain, now.back);
+      certain.applied = now.applied.slice(0, -1);
+      const then = (await this.ctx.storage.get("then")) ?? [];
+      await this.ctx.storage.put("then", then.filter(({ of }) => of !== id));
+    }
+    await this.ctx.storage.put("now", certain);
+    return certain;
+  }
+
+  async #store(now, then) {
+    this.ctx.storage.put({ now, then, tries: 0 });
+    await this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
+  }
+
+  /** Writes to KV what it does not have, then tells the others; whoever calls while that goes on waits for the same. */
+  async #carry() {
+    this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+    await this.#writing;
+    this.#following ??= this.#follow().finally(() => (this.#following = undefined));
+    await this.#following;
+  }
+
+  /** One write is under way at a time, so that an older value can never arrive after a newer one. */
+  async #write() {
+    for (;;) {
+      const now = await this.ctx.storage.get("now");
+      if (now === undefined || now.needs !== undefined || now.written) return;
+      const kv = this.env.EDGEWARD_KV;
+      try {
+        if (now.value === null) await kv.delete(now.key);
+        else await kv.put(now.key, now.value);
+      } catch {
+        // The alarm is set. KV turns a second write of the same second down.
+        return;
+      }
+      const latest = await this.ctx.storage.get("now");
+      if (latest === undefined) return;
+      const written = latest.value === now.value && latest.needs === undefined;
+      await this.ctx.storage.put("now", { ...latest, written, writtenAt: Date.now() });
+    }
+  }
+
+  async #follow() {
+    for (;;) {
+      const [now, then = []] = await Promise.all([this.ctx.storage.get("now"), this.ctx.storage.get("then")]);
+      if (then.length === 0 || now?.needs !== undefined) return;
+      try {
+        await this.#writer(then[0].key).change(then[0]);
+      } catch {
+        return;
+      }
+      const left = (await this.ctx.storage.get("then")) ?? [];
+      await this.ctx.storage.put("then", left.filter(({ id }) => id !== then[0].id));
+    }
+  }
+
+  /** Whether KV shows the value by now; if so for long enough, KV alone has it from here on. */
+  async #look() {
+    const [now, then = []] = await Promise.all([this.ctx.storage.get("now"), this.ctx.storage.get("then")]);
+    if (now === undefined) return this.ctx.storage.deleteAll();
+    if (!now.written || now.needs !== undefined || then.length > 0) return;
+    const age = Date.now() - now.writtenAt;
+    if (!now.shown && age >= SHOWN_AFTER) {
+      if ((await this.env.EDGEWARD_KV.get(now.key)) !== now.value) {
+        await this.ctx.storage.put("now", { ...now, written: false });
+        return this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
+      }
+      now.shown = true;
+      await this.ctx.storage.put("now", now);
+    }
+    if (now.shown && now.keep) return this.ctx.storage.deleteAlarm();
+    if (now.shown && age >= FORGOTTEN_AFTER) return this.ctx.storage.deleteAll();
+    await this.ctx.storage.put("tries", 0);
+    return this.ctx.storage.setAlarm(now.writtenAt + (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER));
+  }
+
+  /** What KV has. That it has nothing is believed when it says so in two ways. */
+  async #stored(key) {
+    const kv = this.env.EDGEWARD_KV;
+    const value = await kv.get(key);
+    if (value !== null) return value;
+    const { keys } = await kv.list({ prefix: key, limit: 1 });
+    if (!keys.some(({ name }) => name === key)) return null;
+    const again = await kv.get(key);
+    if (again === null) throw new Error("KV lists a key and shows no value");
+    return again;
+  }
+
+  #writer(key) {
+    const namespace = this.env.EDGEWARD_RECORD;
+    return namespace.get(namespace.idFromName(key));
+  }
+}

@@ -1,0 +1,22 @@
+// Calls the writer of a record, see record.js.
+
+function writer(namespace, key) {
+  return namespace.get(namespace.idFromName(key));
+}
+
+/** Promises the newest value under `key`, or null. */
+export function readRecord(namespace, key) {
+  return writer(namespace, key).read(key);
+}
+
+/** Makes a change, which is JSON: promises true, or what the key holds instead, or null for nothing. */
+export async function changeRecord(namespace, text) {
+  const change = JSON.parse(text);
+  const { done, value } = await writer(namespace, change.key).change(change);
+  return done || value;
+}
+
+/** Lets the writer hold the value that KV has for ever. */
+export async function keepRecord(namespace, key) {
+  await writer(namespace, key).keep(key);
+}

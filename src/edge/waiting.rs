@@ -1,0 +1,92 @@
+//! What waits in the core: futures that are not ready yet, each under a number by which it can be
+//! dropped. A future that the runtime no longer wakes is freed by that, and not kept for ever.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+type Work<T> = Pin<Box<dyn Future<Output = T>>>;
+
+thread_local! {
+    static ADMITTED: Cell<bool> = const { Cell::new(true) };
+    static LAST: Cell<u32> = const { Cell::new(0) };
+    static ABANDONED: RefCell<BTreeMap<u32, Box<dyn Fn()>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Runs `poll`, the first one of a request. Without `admitted` no port begins anything in it, so that
+/// a request that would have to wait is refused before it has done anything.
+pub fn first_poll<T>(admitted: bool, poll: impl FnOnce() -> T) -> T {
+    ADMITTED.set(admitted);
+    let polled = poll();
+    ADMITTED.set(true);
+    polled
+}
+
+/// Whether a port may begin what it is asked for.
+pub fn is_admitted() -> bool {
+    ADMITTED.get()
+}
+
+/// `work` under a number: `None` when it was dropped before it was ready.
+pub fn hold<T: 'static>(work: Work<T>) -> (u32, impl Future<Output = Option<T>>) {
+    let id = LAST.get().wrapping_add(1);
+    LAST.set(id);
+    let slot = std::rc::Rc::new(RefCell::new(Slot {
+        work: Some(work),
+        waker: None,
+    }));
+    let held = std::rc::Rc::clone(&slot);
+    let drop_it = move || {
+        // Nothing is dropped or woken while the slot is borrowed.
+        let (work, waker) = {
+            let mut slot = held.borrow_mut();
+            (slot.work.take(), slot.waker.take())
+        };
+        drop(work);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    };
+    ABANDONED.with_borrow_mut(|all| all.insert(id, Box::new(drop_it)));
+    (id, Held { id, slot })
+}
+
+/// Drops what waits under a number, if anything does.
+pub fn abandon(id: u32) {
+    let drop_it = ABANDONED.with_borrow_mut(|all| all.remove(&id));
+    if let Some(drop_it) = drop_it {
+        drop_it();
+    }
+}
+
+struct Slot<T> {
+    work: Option<Work<T>>,
+    waker: Option<Waker>,
+}
+
+struct Held<T> {
+    id: u32,
+    slot: std::rc::Rc<RefCell<Slot<T>>>,
+}
+
+impl<T> Future for Held<T> {
+    type Output = Option<T>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        // Taken out while it is polled: it may come to be abandoned by what it does.
+        let Some(mut work) = self.slot.borrow_mut().work.take() else {
+            return Poll::Ready(None);
+        };
+        let polled = work.as_mut().poll(context);
+        if polled.is_pending() {
+            let mut slot = self.slot.borrow_mut();
+            slot.work = Some(work);
+            slot.waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        ABANDONED.with_borrow_mut(|all| all.remove(&self.id));
+        polled.map(Some)
+    }
+}

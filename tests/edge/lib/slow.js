@@ -1,0 +1,118 @@
+// The Worker, with ports that a test can make slow, deaf or deadly one call at a time, and that tells what waits in it.
+// `POST /__test/slow` says which call: `{ nth, ms, mode }` (`nth` counts from that moment; with `name` only calls of that
+// name), where `mode` is "before" (it waits, then it is made), "after" (it is made, then it waits), or "lost" (it is made and
+// never answers); `{ name, every: ms }` slows all calls of that name, `{ empty: "signing_keys" }` lets KV show nothing under a key, `{ refused: n }` refuses the next n writes of
+// KV. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
+import * as core from "../../../build/bindgen/index.js";
+import worker, { Once as PlainOnce, Record as PlainRecord } from "../../../src/edge/entry.js";
+import { state } from "../../../src/edge/waiting.js";
+
+let plan = {};
+let calls = [];
+let begun = false;
+let matched = 0;
+
+async function through(name, key, make) {
+  calls.push(name);
+  const counts = plan.name === undefined || plan.name === name;
+  const isChosen = counts && plan.nth === matched;
+  if (counts) matched += 1;
+  if (name === "kv.get" && plan.empty !== undefined && key === plan.empty) return null;
+  if (name === "kv.list" && plan.empty !== undefined && key === plan.empty) return { keys: [], list_complete: true };
+  if (["kv.put", "kv.delete"].includes(name) && plan.refused > 0) {
+    plan.refused -= 1;
+    throw new Error("KV PUT failed: 429 Too Many Requests");
+  }
+  if (counts && plan.every !== undefined) {
+    await scheduler.wait(plan.every);
+    return make();
+  }
+  if (!isChosen) return make();
+  begun = plan.mode !== "after" && plan.mode !== "lost";
+  if (plan.mode === "before") await scheduler.wait(plan.ms);
+  const made = await make();
+  begun = true;
+  if (plan.mode === "after") await scheduler.wait(plan.ms);
+  if (plan.mode === "lost") await scheduler.wait(600_000);
+  return made;
+}
+
+/** `target` with the methods `names` as ports of their own. */
+function port(target, prefix, names) {
+  return new Proxy(target, {
+    get(object, name) {
+      const value = Reflect.get(object, name, object);
+      if (typeof value !== "function") return value;
+      if (name === "constructor") return value;
+      if (!names.includes(name)) return value.bind(object);
+      return (...args) => {
+        const key = typeof args[0] === "string" ? args[0] : (args[0]?.prefix ?? args[0]?.key);
+        return through(`${prefix}.${String(name)}`, key, () => value.apply(object, args));
+      };
+    },
+  });
+}
+
+/** A namespace whose objects are ports. */
+function objects(namespace, prefix, names) {
+  return new Proxy(namespace, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target);
+      if (name === "get") {
+        return (id) => {
+          const object = target.get(id);
+          return Object.fromEntries(names.map((method) => [method, (...args) => through(`${prefix}.${method}`, args[0], () => object[method](...args))]));
+        };
+      }
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+function slow(env) {
+  return {
+    ...env,
+    EDGEWARD_KV: port(env.EDGEWARD_KV, "kv", ["get", "put", "delete", "list"]),
+    EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["claim", "release", "changed"]),
+    EDGEWARD_RECORD: objects(env.EDGEWARD_RECORD, "record", ["read", "change", "keep"]),
+    EDGEWARD_LIMIT: port(env.EDGEWARD_LIMIT, "limit", ["limit"]),
+    EDGEWARD_FAILURE_LIMIT: port(env.EDGEWARD_FAILURE_LIMIT, "limit", ["limit"]),
+  };
+}
+
+for (const name of ["importKey", "sign", "verify", "encrypt", "decrypt", "generateKey", "exportKey"]) {
+  const plain = SubtleCrypto.prototype[name];
+  SubtleCrypto.prototype[name] = function (...args) {
+    return through(`crypto.${name}`, undefined, () => plain.apply(this, args));
+  };
+}
+
+const { fetch } = globalThis;
+/** A request of Edgeward's own is not kept by any cache; one to the origin may be. */
+globalThis.fetch = (what, init) => (init?.cache === "no-store" ? through("fetch", undefined, () => fetch(what, init)) : fetch(what, init));
+
+export class Once extends PlainOnce {}
+
+export class Record extends PlainRecord {
+  constructor(ctx, env) {
+    super(ctx, slow(env));
+  }
+}
+
+async function control(request, path) {
+  if (path === "/__test/slow") {
+    plan = { mode: "before", ms: 0, ...(await request.json()) };
+    calls = [];
+    matched = 0;
+    begun = false;
+    return new Response();
+  }
+  return Response.json({ ...state(), begun, calls, memory: core.memorySize() });
+}
+
+export default {
+  fetch(request, env, context) {
+    const path = new URL(request.url).pathname;
+    return path.startsWith("/__test/") ? control(request, path) : worker.fetch(request, slow(env), context);
+  },
+};
