@@ -245,7 +245,8 @@ impl Cache {
         }
         let mut sessions = self.sessions.borrow_mut();
         let (ended, at) = sessions.get(id)?;
-        is_fresh(*at, span, now).then_some(*ended)
+        // What has ended does not begin again.
+        (*ended || is_fresh(*at, span, now)).then_some(*ended)
     }
 
     /// Remembers whether a session was ended: of the session, and so of every copy of its cookie.

@@ -168,7 +168,9 @@ pub async fn repair(world: &World, user: &User) -> Result<(), Fault> {
     if Users(&*world.platform.kv).is_reached(user).await? {
         return Ok(());
     }
-    UserRecords(&*world.platform.records)
-        .restore_address(user)
-        .await
+    let records = UserRecords(&*world.platform.records);
+    match records.read(&user.id).await? {
+        Some(held) => records.restore_address(&held).await,
+        None => Ok(()),
+    }
 }

@@ -196,15 +196,23 @@ impl UserRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    /// Lets the address of `user` lead to them, if it leads to nobody.
+    /// Lets the address of a user lead to them, if it leads to nobody, and while the user is as held.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn restore_address(&self, user: &User) -> Result<(), Fault> {
+    pub async fn restore_address(&self, held: &HeldUser) -> Result<(), Fault> {
+        let user = &held.user;
+        let unchanged = Change {
+            key: record_key(&user.id),
+            from: Some(held.text.clone()),
+            to: Some(held.text.clone()),
+            ..Change::default()
+        };
         let change = Change {
             key: address_key(user.tenant.as_ref(), &user.email),
             to: Some(user.id.as_str().to_owned()),
             order: Some(user.version),
+            needs: Some(Box::new(unchanged)),
             ..Change::default()
         };
         self.0.change(&change).await.map(|_| ())

@@ -21,6 +21,8 @@ mod hot;
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod interleavings;
+#[cfg(test)]
 mod issue;
 #[cfg(test)]
 mod issuer_keys;

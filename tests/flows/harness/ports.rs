@@ -59,8 +59,10 @@ struct MemoryKv {
 impl MemoryKv {
     fn look(&self, key: &str) -> Option<String> {
         let now = self.shared.now.get();
-        if self.shared.lag.get() == Lag::None {
-            return self.shared.value(key);
+        match self.shared.lag.get() {
+            Lag::None => return self.shared.value(key),
+            Lag::Wild => return self.shared.wild_value(key),
+            Lag::Elsewhere | Lag::Everywhere => {}
         }
         let mut seen = self.seen.borrow_mut();
         match seen.get(key) {
@@ -79,11 +81,7 @@ impl MemoryKv {
             let value = value.as_ref().map(|(value, _)| value.clone());
             self.seen.borrow_mut().insert(key.to_owned(), (value, now));
         }
-        let mut values = self.shared.values.borrow_mut();
-        match value {
-            Some(value) => values.insert(key.to_owned(), value),
-            None => values.remove(key),
-        };
+        self.shared.put(key, value);
     }
 }
 

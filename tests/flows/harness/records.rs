@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use edgeward::port::{Change, Changed, Fault, Pending, Records};
+use edgeward::time::{Seconds, Timestamp};
 
 use super::shared::{Fate, Shared, Verb, later};
+
+/// As in record.js.
+const SHOWN_AFTER: Seconds = Seconds(65);
+const FORGOTTEN_AFTER: Seconds = Seconds(180);
 
 /// What one writer holds.
 #[derive(Clone, Debug)]
@@ -15,31 +20,18 @@ struct Held {
     value: Option<String>,
     order: Option<u64>,
     keep: bool,
+    written_at: Option<Timestamp>,
+    is_written: bool,
 }
 
 /// All writers, and what they have still to do.
 #[derive(Default)]
 pub struct Writers {
     held: RefCell<BTreeMap<String, Held>>,
-    /// Changes that follow another one, and writes to the store, wait until [`Shared::carry`].
-    pub slow: Cell<bool>,
+    /// Writes to the store are late, refused and lost, and changes that follow another one wait, until
+    /// [`Shared::carry`] is called often enough.
+    pub wild: Cell<bool>,
     following: RefCell<Vec<Change>>,
-    unwritten: RefCell<Vec<String>>,
-}
-
-impl Writers {
-    /// The newest value of every key that a writer holds.
-    pub fn newest(&self) -> BTreeMap<String, Option<String>> {
-        let held = self.held.borrow();
-        held.iter()
-            .map(|(key, held)| (key.clone(), held.value.clone()))
-            .collect()
-    }
-
-    /// Writers forget what the store has shown for long enough.
-    pub fn forget(&self) {
-        self.held.borrow_mut().retain(|_, held| held.keep);
-    }
 }
 
 pub struct MemoryRecords(pub Rc<Shared>);
@@ -75,41 +67,89 @@ impl Shared {
             self.apply(needed);
         }
         let mut held = self.writers.held.borrow_mut();
-        let keep = change.keep || held.get(&change.key).is_some_and(|held| held.keep);
+        let before = held.get(&change.key);
         let now = Held {
             value: change.to.clone(),
             order: change.order,
-            keep,
+            keep: change.keep || before.is_some_and(|held| held.keep),
+            written_at: before.and_then(|held| held.written_at),
+            is_written: false,
         };
         held.insert(change.key.clone(), now);
         drop(held);
-        self.writers.unwritten.borrow_mut().push(change.key.clone());
         self.writers
             .following
             .borrow_mut()
             .extend(change.then.clone());
     }
 
-    /// The writers write to the store what they hold, and tell each other what follows.
+    /// The writers write to the store what they hold, look whether it shows that, and tell each other
+    /// what follows: all of it, or a part when they are wild.
     pub fn carry(&self) {
-        loop {
-            let keys = std::mem::take(&mut *self.writers.unwritten.borrow_mut());
-            for key in &keys {
-                let value = self.held(key);
-                let mut values = self.values.borrow_mut();
-                match value {
-                    Some(value) => values.insert(key.clone(), (value, None)),
-                    None => values.remove(key),
-                };
+        while self.carry_some() && !self.writers.wild.get() {}
+    }
+
+    fn carry_some(&self) -> bool {
+        let wild = self.writers.wild.get();
+        let now = self.now.get();
+        let mut is_busy = false;
+        let unwritten: Vec<(String, Option<String>)> = {
+            let mut held = self.writers.held.borrow_mut();
+            for (key, held) in held.iter_mut() {
+                let is_due = held.written_at.is_some_and(|at| now >= at + SHOWN_AFTER);
+                if is_due && self.value(key) != held.value {
+                    held.is_written = false;
+                }
             }
-            let following = std::mem::take(&mut *self.writers.following.borrow_mut());
-            if keys.is_empty() && following.is_empty() {
-                return;
+            let unwritten = held.iter().filter(|(_, held)| !held.is_written);
+            unwritten
+                .map(|(key, held)| (key.clone(), held.value.clone()))
+                .collect()
+        };
+        for (key, value) in unwritten {
+            let mut held = self.writers.held.borrow_mut();
+            let Some(writer) = held.get_mut(&key) else {
+                continue;
+            };
+            is_busy = true;
+            // The store turns a second write of a key in one second down, or loses it.
+            let is_second = writer.written_at.is_some_and(|at| now < at + Seconds(1));
+            let luck = if wild { self.draw(4) } else { 1 };
+            if luck == 0 || (wild && is_second && luck == 1) {
+                continue;
             }
-            for change in following.iter().filter(|change| self.is_possible(change)) {
-                self.apply(change);
+            writer.written_at = Some(now);
+            writer.is_written = true;
+            let is_lost = wild && is_second && luck == 2;
+            drop(held);
+            if !is_lost {
+                self.put(&key, value.map(|value| (value, None)));
             }
         }
+        let following = std::mem::take(&mut *self.writers.following.borrow_mut());
+        for change in following {
+            is_busy = true;
+            if wild && self.draw(3) == 0 {
+                self.writers.following.borrow_mut().push(change);
+            } else if self.is_possible(&change) {
+                self.apply(&change);
+            }
+        }
+        is_busy
+    }
+
+    /// Writers forget what the store has shown for long enough.
+    pub fn forget_writers(&self) {
+        let now = self.now.get();
+        let mut all = self.writers.held.borrow_mut();
+        all.retain(|key, held| {
+            let is_shown = held.is_written
+                && held
+                    .written_at
+                    .is_some_and(|at| now >= at + FORGOTTEN_AFTER)
+                && self.value(key) == held.value;
+            held.keep || !is_shown
+        });
     }
 }
 
@@ -133,9 +173,7 @@ impl Records for MemoryRecords {
                 return Ok(Changed::Holds(self.0.held(&change.key)));
             }
             self.0.apply(change);
-            if !self.0.writers.slow.get() {
-                self.0.carry();
-            }
+            self.0.carry();
             Ok(Changed::Done)
         })
     }
@@ -154,6 +192,8 @@ impl Records for MemoryRecords {
                         value,
                         order: None,
                         keep: true,
+                        written_at: None,
+                        is_written: true,
                     })
                     .keep = true;
             }

@@ -94,6 +94,9 @@ pub enum Lag {
     Elsewhere,
     /// As before, and a location does not see its own writes either.
     Everywhere,
+    /// Each read shows what was there at any moment of the last minute, newer and older in turn; and
+    /// now and then one shows nothing.
+    Wild,
 }
 
 pub const KV_LAG: Seconds = Seconds(60);
@@ -116,6 +119,11 @@ pub struct Shared {
     pub answers: RefCell<BTreeMap<String, (u16, Vec<u8>)>>,
     /// What is to be done after an answer.
     pub tasks: RefCell<Vec<Pending<'static, ()>>>,
+    /// What each key held, and since when, for readers that are behind.
+    history: RefCell<BTreeMap<String, Vec<(Timestamp, Option<String>)>>>,
+    chance: Cell<u64>,
+    /// Keys that are shown as they are, however wild the store is.
+    pub calm: RefCell<std::collections::BTreeSet<String>>,
     trouble: Cell<Trouble>,
     counted: Cell<usize>,
 }
@@ -176,6 +184,62 @@ impl Shared {
             .filter(|call| !seen.insert((call.at.seconds(), call.key.clone())))
             .map(|call| call.key.clone())
             .collect()
+    }
+
+    /// The next of a series of numbers below `limit` that look random and are the same in every run.
+    pub fn draw(&self, limit: u64) -> u64 {
+        let next = self
+            .chance
+            .get()
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.chance.set(next);
+        (next >> 33) % limit
+    }
+
+    /// Changes what the store holds.
+    pub fn put(&self, key: &str, value: Option<(String, Option<Timestamp>)>) {
+        let text = value.as_ref().map(|(text, _)| text.clone());
+        let before = self.value(key);
+        let mut history = self.history.borrow_mut();
+        let past = history
+            .entry(key.to_owned())
+            .or_insert_with(|| vec![(Timestamp::from_millis(0), before)]);
+        past.push((self.now.get(), text));
+        let mut values = self.values.borrow_mut();
+        match value {
+            Some(value) => values.insert(key.to_owned(), value),
+            None => values.remove(key),
+        };
+    }
+
+    /// Forgets all keys but some, and what they held.
+    pub fn retain(&self, keep: impl Fn(&str) -> bool) {
+        self.values.borrow_mut().retain(|key, _| keep(key));
+        self.history.borrow_mut().retain(|key, _| keep(key));
+    }
+
+    /// What a reader is shown that may be a minute behind.
+    pub fn wild_value(&self, key: &str) -> Option<String> {
+        if self.calm.borrow().contains(key) {
+            return self.value(key);
+        }
+        // That a session has ended is only told by what is there; nobody can tell a lost sight of it
+        // from its absence.
+        if !key.starts_with("session_ended:") && self.draw(20) == 0 {
+            return None;
+        }
+        let history = self.history.borrow();
+        let Some(past) = history.get(key) else {
+            return self.value(key);
+        };
+        let behind = self.draw(u64::from(KV_LAG.0) * 1000);
+        let moment = self.now.get().millis().saturating_sub(behind);
+        let shown = past
+            .iter()
+            .rev()
+            .find(|(since, _)| since.millis() <= moment);
+        shown.and_then(|(_, value)| value.clone())
     }
 
     pub fn value(&self, key: &str) -> Option<String> {
