@@ -21,7 +21,8 @@ function example(document, name, changes) {
   const { vars } = blocks(document, "toml").map(parseToml).find(({ vars }) => vars?.EDGEWARD_SITE_APP?.issuers);
   const [table] = Object.entries(vars).filter(([key]) => key.startsWith("EDGEWARD_ISSUER_"));
   const { hosts, upstream, ...site } = vars.EDGEWARD_SITE_APP;
-  return { vars: { [table[0]]: { ...table[1], ...changes } }, sites: { [name]: { sso_cookie: undefined, query: undefined, ...site } } };
+  const rules = vars.EDGEWARD_RULES_APP ? { [`EDGEWARD_RULES_${name}`]: vars.EDGEWARD_RULES_APP } : {};
+  return { vars: { ...rules, [table[0]]: { ...table[1], ...changes } }, sites: { [name]: { sso_cookie: undefined, query: undefined, ...site } } };
 }
 
 before(async () => {
@@ -79,8 +80,10 @@ for (const by of ["pyjwt", "usso"]) {
   });
 }
 
+const USSO_CLAIMS = { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", phone: "+15550017", email: undefined, email_verified: undefined, tenant_id: "org", workspace_id: "ws", token_type: "access" };
+
 test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie, and the origin learns what they say", async () => {
-  const claims = { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", email: undefined, email_verified: undefined, tenant_id: "org", workspace_id: "ws", roles: ["editor", "root"], scopes: ["read:posts", "write:posts"], token_type: "access" };
+  const claims = { ...USSO_CLAIMS, roles: ["editor", "root"], scopes: ["read:posts", "write:posts"] };
   const site = world.site("USSO");
   const token = await mint("usso", "EdDSA", claims);
   for (const options of [{ bearer: token }, { cookie: `usso-access-token=${token}` }]) {
@@ -94,14 +97,15 @@ test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie,
 
 test("docs/migrate-from-usso.md: the SDK takes our assertion through our key set", async () => {
   const site = world.site("USSO");
-  const token = await mint("usso", "EdDSA", { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", email: undefined, tenant_id: "org", workspace_id: "ws", roles: ["editor"], scopes: ["read:posts"] });
+  const token = await mint("usso", "EdDSA", { ...USSO_CLAIMS, roles: ["editor"], scopes: ["read:posts"] });
   const assertion = (await site.client("/", { bearer: token })).seen.header("x-edgeward-assertion");
   const usso = await startFront(site);
   try {
-    const code = blocks(MIGRATIONS.usso, "python").at(-1);
+    const code = blocks(MIGRATIONS.usso, "python").find((code) => code.includes("TOKEN"));
     const names = { JWKS_URL: `${usso.url}/.well-known/jwks.json`, TOKEN: assertion };
     const user = await python.call("run", { code, names });
-    assert.deepEqual([user.email, user.roles, user.scopes, user.tenant_id, user.workspace_id], ["u-17@users.sso.example.com", ["editor"], ["read:posts"], "org", "ws"]);
+    assert.deepEqual([user.email, user.phone, user.roles, user.scopes, user.tenant_id, user.workspace_id], ["u-17@users.sso.example.com", "+15550017", ["editor"], ["read:posts"], "org", "ws"]);
+    assert.equal(user.sub, claimsOf(assertion).sub, "Edgeward's id of the person");
     assert.notEqual(await python.call("refused", { code, names: { ...names, TOKEN: tampered(assertion) } }), null);
   } finally {
     await usso.stop();

@@ -45,6 +45,25 @@ export async function startPython() {
   };
 }
 
+/** Starts a Django service with the SDK, as an origin: `code` and `middleware` are examples of a document; answers `{ url, stop }`. */
+export async function startDjango(request) {
+  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "django_origin.py")], { env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" }, stdio: ["pipe", "pipe", "pipe"] });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
+  child.stdin.end(`${JSON.stringify(request)}\n`);
+  const ready = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
+  if (ready.done) throw new Error(`Django did not start: ${errors}`);
+  return {
+    url: `http://127.0.0.1:${ready.value}`,
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
 /** Starts the OpenID provider, at the same port and with the same keys as before if they are given. */
 export async function startProvider({ port, keys } = {}) {
   await installOnce("peers-npm", path.join(PEERS, "node_modules"), [path.join(PEERS, "package-lock.json")], async () => {
