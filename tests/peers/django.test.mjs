@@ -4,11 +4,12 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { parse as parseToml } from "smol-toml";
-import { newKey, startIssuer, tokenOf } from "../edge/lib/issuer.mjs";
+import { startFront } from "../edge/lib/front.mjs";
 import { send } from "../edge/lib/http.mjs";
+import { newKey, startIssuer, tokenOf } from "../edge/lib/issuer.mjs";
 import { tampered } from "../edge/lib/tokens.mjs";
 import { newEmail, newPath, startWorld } from "../edge/lib/world.mjs";
-import { blocks, startDjango, startFront } from "./lib/peers.mjs";
+import { blocks, startDjango } from "./lib/peers.mjs";
 
 const DOCUMENT = "docs/migrate-from-usso.md";
 const SDK_MIDDLEWARE = "usso.integrations.django.USSOAuthenticationMiddleware";
@@ -27,7 +28,7 @@ before(async () => {
   issuer = await startIssuer();
   key = await newKey("EdDSA");
   issuer.publish("/jwks", key);
-  front = await startFront({ client: (path) => world.site("APP").client(path) });
+  front = await startFront({ send: (...args) => world.site("APP").send(...args) });
   const names = { JWKS_URL: `${front.url}/.well-known/jwks.json` };
   services.APP = await startDjango({ code: settings, names });
   assert.ok(settings.includes(SDK_MIDDLEWARE));

@@ -4,10 +4,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { parse as parseToml } from "smol-toml";
+import { startFront } from "../edge/lib/front.mjs";
 import { claimsOfIssuer, issuerTable, newIssuerSecret, startIssuer } from "../edge/lib/issuer.mjs";
 import { claimsOf, headerOf, tampered } from "../edge/lib/tokens.mjs";
 import { now, startWorld } from "../edge/lib/world.mjs";
-import { blocks, startFront, startPython } from "./lib/peers.mjs";
+import { blocks, startPython } from "./lib/peers.mjs";
 
 const ALGORITHMS = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 const MIGRATIONS = { usso: "docs/migrate-from-usso.md", more: "docs/migrate-from-more-sso-auth.md" };

@@ -1,24 +1,20 @@
 //! What each command does.
 
 use std::future::Future;
-use std::path::Path;
 use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 
 use edgeward::admin::api_tokens::{self, NewApiToken};
-use edgeward::admin::users::{self, Ensured, Profile};
 use edgeward::denial::Denial;
 use edgeward::port::Platform;
 use edgeward::store::api_tokens::ApiTokens;
-use edgeward::store::users::Users;
 use edgeward::time::Seconds;
 use edgeward::token::api_token::{ApiTokenId, IssueFor};
-use edgeward::user::{Email, User, UserId};
 
 use crate::configuration;
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
-use crate::{Cli, Command, CreateToken, CreateUser, TokenCommand, UserCommand, secrets};
+use crate::{Cli, Command, CreateToken, TokenCommand, secrets, users};
 
 pub fn run(cli: Cli) -> Result<(), String> {
     let json = cli.place.json;
@@ -32,9 +28,7 @@ pub fn run(cli: Cli) -> Result<(), String> {
         Command::Schema => configuration::print_schema(),
         Command::CheckConfig => configuration::check(),
         Command::Explain => configuration::explain(),
-        Command::User(command) => {
-            with_store(&wrangler()?, |platform| user(platform, command, json))
-        }
+        Command::CheckUsers => users::check(),
     }
 }
 
@@ -148,167 +142,6 @@ fn token(platform: &Platform, command: TokenCommand, json: bool) -> Result<Strin
             ))
         }
     }
-}
-
-fn user(platform: &Platform, command: UserCommand, json: bool) -> Result<String, Problem> {
-    let store = Users(&*platform.kv);
-    let find = |who: &str| find(platform, who);
-    let bound = "It holds everywhere within 90 seconds.";
-    match command {
-        UserCommand::Create(create) => {
-            let (email, profile) = profile_of(create);
-            profile.check_username(&email)?;
-            let (user, ensured) = ready(users::ensure(platform, None, email, profile, now()))?;
-            if ensured != Ensured::Made {
-                return Err(Denial::UserExists.into());
-            }
-            Ok(if json {
-                users::view(&user).to_string()
-            } else {
-                format!("User {} has the id {}.", user.email.as_str(), user.id)
-            })
-        }
-        UserCommand::List => {
-            let page = ready(store.page(None, u32::MAX))?;
-            let views: Vec<Value> = page.records.iter().map(users::view).collect();
-            Ok(listed(&views, json, &["id", "email", "active", "roles"]))
-        }
-        UserCommand::Show(who) => {
-            let view = users::view(&find(&who.user)?);
-            Ok(if json {
-                view.to_string()
-            } else {
-                format!("{view:#}")
-            })
-        }
-        UserCommand::Enable(who) => {
-            let user = set_active(platform, find(&who.user)?, true)?;
-            Ok(format!(
-                "User {} may sign in again. {bound}",
-                user.email.as_str()
-            ))
-        }
-        UserCommand::Disable(who) => {
-            let user = set_active(platform, find(&who.user)?, false)?;
-            Ok(format!(
-                "User {} is disabled and signed out. {bound}",
-                user.email.as_str()
-            ))
-        }
-        UserCommand::Logout(who) => {
-            let user = ready(users::end_sessions(platform, find(&who.user)?, now()))?;
-            Ok(format!(
-                "All sessions of {} have ended. {bound}",
-                user.email.as_str()
-            ))
-        }
-        UserCommand::Delete(who) => {
-            let user = find(&who.user)?;
-            ready(users::delete(platform, &user))?;
-            Ok(format!(
-                "User {} is deleted and signed out. {bound}",
-                user.email.as_str()
-            ))
-        }
-        UserCommand::Import { file } => import(platform, &file),
-    }
-}
-
-fn set_active(platform: &Platform, user: User, active: bool) -> Result<User, Problem> {
-    let profile = Profile {
-        active: Some(active),
-        ..Profile::default()
-    };
-    ready(users::update(platform, user, profile, now()))
-}
-
-fn find(platform: &Platform, who: &str) -> Result<User, Problem> {
-    let store = Users(&*platform.kv);
-    let found = match (UserId::parse(who), Email::parse(who)) {
-        (Some(id), _) => ready(store.find(&id))?,
-        (None, Some(email)) => ready(store.find_by_email(None, &email))?,
-        (None, None) => return Err(Problem::Other("neither an id nor an address".into())),
-    };
-    found.ok_or_else(|| Problem::Other(format!("there is no user {who}")))
-}
-
-fn profile_of(create: CreateUser) -> (Email, Profile) {
-    let profile = Profile {
-        username: create.username,
-        first_name: create.first_name,
-        last_name: create.last_name,
-        staff: create.staff.then_some(true),
-        superuser: create.superuser.then_some(true),
-        roles: (!create.roles.is_empty()).then_some(create.roles),
-        active: None,
-    };
-    (create.email, profile)
-}
-
-/// Makes every user of a file that is not there yet. All lines are read before any is written; one
-/// that is wrong stops the import and names itself.
-fn import(platform: &Platform, file: &Path) -> Result<String, Problem> {
-    let rows = read_rows(file).map_err(Problem::Other)?;
-    let mut wanted = Vec::new();
-    let mut wrong = Vec::new();
-    for (index, row) in rows.into_iter().enumerate() {
-        match read_row(row) {
-            Ok(user) => wanted.push(user),
-            Err(error) => wrong.push(format!("  entry {}: {error}", index + 1)),
-        }
-    }
-    if !wrong.is_empty() {
-        return Err(Problem::Other(format!(
-            "{} is not imported; nothing was changed:\n{}",
-            file.display(),
-            wrong.join("\n")
-        )));
-    }
-    let total = wanted.len();
-    let mut made = 0_usize;
-    for (done, (email, profile)) in wanted.into_iter().enumerate() {
-        if done > 0 && done % 500 == 0 {
-            eprintln!("{done} of {total} …");
-        }
-        let (_, ensured) = ready(users::ensure(platform, None, email, profile, now()))?;
-        made += usize::from(ensured == Ensured::Made);
-    }
-    Ok(format!(
-        "{made} users made, {} were there already.",
-        total - made
-    ))
-}
-
-fn read_rows(file: &Path) -> Result<Vec<Value>, String> {
-    let at = |error: String| format!("{}: {error}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| at(error.to_string()))?;
-    if file
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
-    {
-        return serde_json::from_str(&text).map_err(|error| at(error.to_string()));
-    }
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    reader
-        .deserialize::<std::collections::BTreeMap<String, String>>()
-        .map(|row| {
-            row.map(|row| json!(row))
-                .map_err(|error| at(error.to_string()))
-        })
-        .collect()
-}
-
-fn read_row(mut row: Value) -> Result<(Email, Profile), String> {
-    let members = row.as_object_mut().ok_or("is no object")?;
-    let email = members.remove("email").unwrap_or_default();
-    let email = email
-        .as_str()
-        .and_then(Email::parse)
-        .ok_or("has no valid email")?;
-    let profile = serde_json::from_value(row).map_err(|error| error.to_string())?;
-    Ok((email, profile))
 }
 
 fn listed(views: &[Value], json: bool, columns: &[&str]) -> String {

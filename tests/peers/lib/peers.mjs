@@ -2,7 +2,6 @@
 
 import { spawn } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
-import http from "node:http";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { freePort } from "../../../scripts/lib/processes.mjs";
@@ -101,16 +100,6 @@ export async function startProvider({ port, keys } = {}) {
       await ended;
     },
   };
-}
-
-/** A site under a URL of this machine, for clients that cannot send another `Host`. */
-export async function startFront(site) {
-  const server = http.createServer(async (request, response) => {
-    const answer = await site.client(request.url);
-    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "text/plain" }).end(answer.body);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}`, stop: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))) };
 }
 
 /** The code blocks of a document in one language, in their order. */
