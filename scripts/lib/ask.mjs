@@ -91,5 +91,6 @@ function apiToken() {
   if (process.env.EDGEWARD_API_TOKEN) return process.env.EDGEWARD_API_TOKEN;
   const file = at(".edgeward/dev.json");
   if (!process.env.EDGEWARD_URL && existsSync(file)) return JSON.parse(readFileSync(file, "utf8")).token;
-  throw new StepFailed("set EDGEWARD_API_TOKEN to an API token of the deployment, and EDGEWARD_URL to one of its sites\n  `npm run admin -- token create --name ops --scope admin` makes a token; for the deployment at Cloudflare add --remote");
+  const first = process.env.EDGEWARD_URL ? "set EDGEWARD_API_TOKEN to an API token of the deployment" : "start `npm run dev`, which makes an API token; or set EDGEWARD_URL and EDGEWARD_API_TOKEN";
+  throw new StepFailed(`${first}\n  \`npm run admin -- token create --name ops --scope admin\` makes a token; for the deployment at Cloudflare add --remote`);
 }

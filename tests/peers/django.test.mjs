@@ -132,6 +132,12 @@ test("SEC-19: of USSO's types of tokens only access tokens pass, in every source
   }
 });
 
+test("as the document says, an address that is null or not verified is refused, and none at all is made of sub", async () => {
+  for (const email of [null, "alice@example.com"]) await assertRefused(await token({ ...ALICE, email }), 401, `address ${email}`);
+  const answer = await world.site("PLAIN").client(newPath(), { bearer: await token(ALICE) });
+  assert.equal(answer.seen.header("x-forwarded-email"), "u-alice@users.sso.example.com");
+});
+
 test("SEC-19: a session that a refresh token has opened passes no more than the token", async () => {
   const site = world.site("SESSION");
   const open = async (token_type) => {

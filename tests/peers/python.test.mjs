@@ -113,6 +113,23 @@ test("docs/migrate-from-usso.md: the SDK takes our assertion through our key set
   }
 });
 
+test("docs/migrate-from-usso.md: the SDK refuses a type other than access, takes a token without one, and reads user_id before sub", async () => {
+  const code = `
+from usso import UssoAuth
+from usso.config import AuthConfig
+
+config = AuthConfig(key={"kty": "oct", "k": KEY}, type="HS256")
+data = UssoAuth(jwt_config=config).user_data_from_token(TOKEN, raise_exception=False)
+user = {"taken": data is not None, "any_type": config.verify_token(TOKEN), "user_id": data and data.user_id, "phone": data and data.phone}
+`;
+  const ask = async (claims) => python.call("run", { code, names: { KEY: Buffer.from(secret).toString("base64url"), TOKEN: await mint("usso", "HS256", { sub: "u-1", ...claims }) } });
+  assert.deepEqual(await ask({ token_type: "access", user_id: "u-2" }), { taken: true, any_type: true, user_id: "u-2", phone: "" });
+  assert.deepEqual(await ask({ phone: "+1555" }), { taken: true, any_type: true, user_id: "u-1", phone: "+1555" });
+  for (const token_type of ["refresh", "secure", "one_time", "temporary"]) {
+    assert.deepEqual(await ask({ token_type }), { taken: false, any_type: true, user_id: null, phone: null }, token_type);
+  }
+});
+
 test("docs/issuers.md: a token made as it says is taken by the table beside it", async () => {
   const token = await python.call("run", { code: `${blocks("docs/issuers.md", "python")[0]}\nuser = {"token": token}`, names: { SECRET: secret } });
   const answer = await world.site("PORTAL").client("/", { bearer: token.token });
