@@ -1,17 +1,17 @@
-// `npm run admin -- …`: the admin tool (src/bin/edgeward-admin.rs), told how to call wrangler.
+// `npm run admin -- …`: commands over the admin API, and the native tool (src/bin/edgeward-admin/), told how to call wrangler.
 import { start } from "./lib/start.mjs";
 
+const COMMANDS = {
+  user: async (args) => (await import("./lib/users.mjs")).runUsers(args),
+  key: async (args) => (await import("./lib/keys.mjs")).runKeys(args),
+  explain: async (args) => (await import("./lib/explain.mjs")).runExplain(args),
+};
+
 await start(["rust", "npm"], async (args) => {
-  if (args[0] === "key") {
-    const { runKeys } = await import("./lib/keys.mjs");
-    process.exitCode = await runKeys(args.slice(1));
-    return;
-  }
-  if (args[0] === "explain") {
-    const { runExplain } = await import("./lib/explain.mjs");
-    process.exitCode = await runExplain(args.slice(1));
-    return;
-  }
-  const { runAdmin } = await import("./lib/admin.mjs");
-  process.exitCode = await runAdmin(args);
+  // Options may stand before the command, as they may for the native tool.
+  let index = 0;
+  while (args[index]?.startsWith("--")) index += args[index] === "--env" ? 2 : 1;
+  const name = args[index];
+  const run = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name] : undefined;
+  process.exitCode = run ? await run([...args.slice(index + 1), ...args.slice(0, index)]) : await (await import("./lib/admin.mjs")).runAdmin(args);
 });

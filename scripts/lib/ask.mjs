@@ -6,22 +6,91 @@ import { StepFailed } from "./step.mjs";
 const LOCAL_URL = "http://127.0.0.1:8787";
 const TIMEOUT_MS = 15_000;
 
-/** The JSON that a call is answered with; anything but success is a StepFailed. */
-export async function ask({ method, path, body }) {
-  const url = new URL(path, process.env.EDGEWARD_URL ?? LOCAL_URL);
+/** Where such a command works, for its help. */
+export const WHERE = (scopes) => `EDGEWARD_URL and EDGEWARD_API_TOKEN (${scopes}) say where; without them it is the deployment of \`npm run dev\`.`;
+
+/** A command that was written wrongly: it ends with status 2. */
+export class Misuse extends Error {}
+
+/** An answer of the admin API that is an error. */
+export class Refused extends StepFailed {
+  constructor(message, status, code) {
+    super(message);
+    Object.assign(this, { status, code });
+  }
+}
+
+/** Runs `work`; a Misuse is told with the usage. Answers the exit status. */
+export async function orUsage(usage, work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof Misuse)) throw error;
+    process.stderr.write(`error: ${error.message}\n\n${usage}\n`);
+    return 2;
+  }
+}
+
+/** Refuses the options that say where commands over wrangler work: to leave them unheard could change another deployment. */
+export function refusePlace({ remote, env }) {
+  if (!remote && env === undefined) return;
+  throw new Misuse(
+    `this command calls the admin API and knows no ${remote ? "--remote" : "--env"}.\n` +
+      "  Set EDGEWARD_URL to the deployment (such as https://app.example.com) and EDGEWARD_API_TOKEN to an API token of it",
+  );
+}
+
+/**
+ * The JSON that a call is answered with, which has the member `gives`; without `gives` the answer is an empty one. Anything
+ * else is a StepFailed: another server at that address may say 200 to everything.
+ */
+export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
+  const url = place(path);
   const headers = { authorization: `Token ${apiToken()}`, ...(body ? { "content-type": "application/json" } : {}) };
-  const init = { method, headers, body: body && JSON.stringify(body), redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) };
+  const init = { method, headers, body: body && JSON.stringify(body), redirect: "error", signal: AbortSignal.timeout(timeout) };
   const answer = await fetch(url, init).catch((error) => {
-    throw new StepFailed(`${url.origin} does not answer: ${error.cause?.message ?? error.message}`);
+    const reason = error.cause?.message || error.cause?.code || error.message;
+    throw new StepFailed(`${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it right?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`);
   });
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new StepFailed(`${method} ${url}: ${answer.status} ${told.error ?? ""} (${told.code ?? "no code"}${told.field ? `, ${told.field}` : ""})`);
+  const told = await answer.json().catch(() => undefined);
+  if (!answer.ok) throw refusal(`${method} ${url}`, answer, told ?? {});
+  const isOurs = gives === undefined ? answer.status === 204 : told?.[gives] !== undefined;
+  if (!isOurs) throw new StepFailed(`${method} ${url}: ${answer.status}, but not an answer of Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
   return told;
+}
+
+/** The deployment that is asked. */
+export const deployment = () => place("/").origin;
+
+function place(path) {
+  try {
+    return new URL(path, process.env.EDGEWARD_URL || LOCAL_URL);
+  } catch {
+    throw new StepFailed(`EDGEWARD_URL is no URL: ${process.env.EDGEWARD_URL}\n  It is the address of a site, such as https://app.example.com`);
+  }
+}
+
+/** What can be done about it, by status and code. */
+const ADVICE = {
+  401: "EDGEWARD_API_TOKEN is none that this deployment accepts. `npm run admin -- token create` makes one; for the deployment at Cloudflare add --remote",
+  403: "This API token may not do that: it lacks the scope, or its issue_for does not cover this user",
+  404: "There is no such record; or EDGEWARD_URL names no site of Edgeward",
+  429: "Wait, then run the command again",
+  500: "The deployment's configuration has errors; `npm run check-config` and its log name them",
+  503: "A part of the platform failed; run the command again",
+};
+
+function refusal(call, answer, { error = "", code, field }) {
+  const wait = answer.headers.get("retry-after");
+  const advice = answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status];
+  const message = `${call}: ${answer.status} ${error} (${code ?? "no code"}${field ? `, ${field}` : ""})${advice ? `\n  ${advice}` : ""}`;
+  return new Refused(message, answer.status, code);
 }
 
 function apiToken() {
   if (process.env.EDGEWARD_API_TOKEN) return process.env.EDGEWARD_API_TOKEN;
   const file = at(".edgeward/dev.json");
-  if (process.env.EDGEWARD_URL === undefined && existsSync(file)) return JSON.parse(readFileSync(file, "utf8")).token;
-  throw new StepFailed("set EDGEWARD_API_TOKEN to an API token with the scope admin, and EDGEWARD_URL to the site");
+  if (!process.env.EDGEWARD_URL && existsSync(file)) return JSON.parse(readFileSync(file, "utf8")).token;
+  const first = process.env.EDGEWARD_URL ? "set EDGEWARD_API_TOKEN to an API token of the deployment" : "start `npm run dev`, which makes an API token; or set EDGEWARD_URL and EDGEWARD_API_TOKEN";
+  throw new StepFailed(`${first}\n  \`npm run admin -- token create --name ops --scope admin\` makes a token; for the deployment at Cloudflare add --remote`);
 }

@@ -62,7 +62,7 @@ function readOptions(args) {
 
 function online({ token, source, caller }, question) {
   if (caller !== undefined) throw new StepFailed("--token and --caller are two answers to one question");
-  return ask({ method: "POST", path: "/api/sso/explain", body: { ...question, token, ...(source ? { source } : {}) } });
+  return ask({ method: "POST", path: "/api/sso/explain", gives: "granted", body: { ...question, token, ...(source ? { source } : {}) } });
 }
 
 async function offline(values, question) {

@@ -82,13 +82,11 @@ async fn change_record(
 /// nothing.
 async fn revoke(world: &World, id: &ApiTokenId, now: Timestamp) -> Result<ApiToken, Denial> {
     let store = ApiTokens(&*world.platform.kv);
-    let since = match store.revoked_at(id).await? {
-        Some(since) => since,
-        None => {
-            store.revoke(id, now).await?;
-            now
-        }
-    };
+    let known = store.revoked_at(id).await?;
+    if known.is_none() {
+        store.revoke(id, now).await?;
+    }
+    let since = known.unwrap_or(now);
     world.cache.own_changes.revoke(id);
     let revoked = change_record(world, id, |token| Ok(Some(token.revoked(Some(since))))).await?;
     revoked.ok_or(Denial::NotFound)

@@ -256,156 +256,137 @@ fn assert_taken_away_at_once(stage: &Stage<'_>, op: Op, isolate: &Isolate) {
     }
 }
 
-fn assert_whole(
-    stage: &Stage<'_>,
+/// What two operations came to.
+struct End<'a> {
+    stage: &'a Stage<'a>,
     ops: [Op; 2],
-    outcomes: &[Outcome; 2],
-    kids: &BTreeMap<String, Timestamp>,
-) {
-    let done = |op: Op| (0..2).any(|at| ops[at] == op && status(&outcomes[at]) < 300);
-    let tried = |op: Op| ops.contains(&op);
-    let user = stage.user();
-    let told = || {
-        format!(
-            "{ops:?} {:?} {user:?}",
-            outcomes.each_ref().map(|one| (status(one), body(one)))
-        )
-    };
+    outcomes: &'a [Outcome; 2],
+}
 
-    // No record is lost, and an address is one user.
-    match &user {
-        None => assert!(tried(Op::Delete), "lost: {}", told()),
-        Some(user) => {
-            assert!(!done(Op::Delete), "came back: {}", told());
-            let email = user["email"].as_str().unwrap();
-            assert_eq!(
-                stage.reached_at(email),
-                Some(stage.id.clone()),
-                "not reached: {}",
-                told()
-            );
-        }
+impl End<'_> {
+    /// Whether the operation was answered as done.
+    fn done(&self, op: Op) -> bool {
+        (0..2).any(|at| self.ops[at] == op && status(&self.outcomes[at]) < 300)
     }
-    let moved = format!("moved-{}", stage.email);
-    for email in [&stage.email, &moved] {
-        let Some(id) = stage.reached_at(email) else {
-            continue;
-        };
-        let reached = stage.edge.shared.value(&key("user:", &id));
-        let reached: Value =
-            serde_json::from_str(&reached.unwrap_or_else(|| panic!("leads to nobody: {}", told())))
-                .unwrap();
-        assert_eq!(
-            reached["email"],
-            email.as_str(),
-            "leads to another: {}",
-            told()
-        );
-    }
-    if done(Op::Move) && user.is_some() {
-        assert_eq!(
-            user.as_ref().unwrap()["email"],
-            moved.as_str(),
-            "{}",
-            told()
-        );
-    }
-    let values = stage.edge.shared.values.borrow();
-    let of_address: Vec<Value> = values
-        .iter()
-        .filter(|(key, _)| key.starts_with("user:"))
-        .map(|(_, (text, _))| serde_json::from_str::<Value>(text).unwrap())
-        .filter(|user| user["email"] == stage.email.as_str() || user["email"] == moved.as_str())
-        .collect();
-    let addresses: BTreeSet<&str> = of_address
-        .iter()
-        .map(|user| user["email"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        addresses.len(),
-        of_address.len(),
-        "two users of one address: {}",
-        told()
-    );
-    drop(values);
 
-    // No right comes back, and no change undoes another one.
-    if let Some(user) = &user {
-        let is = |member: &str, value: Value| assert_eq!(user[member], value, "{}", told());
-        if done(Op::TakeRoles) {
-            is("roles", json!([]));
+    fn told(&self) -> String {
+        let answers = self.outcomes.each_ref().map(|one| (status(one), body(one)));
+        format!("{:?} {answers:?} {:?}", self.ops, self.stage.user())
+    }
+
+    /// No record is lost, and an address is one user.
+    fn assert_records_are_whole(&self) {
+        let stage = self.stage;
+        let user = stage.user();
+        let told = self.told();
+        match &user {
+            None => assert!(self.ops.contains(&Op::Delete), "lost: {told}"),
+            Some(user) => {
+                assert!(!self.done(Op::Delete), "came back: {told}");
+                let email = user["email"].as_str().unwrap();
+                let reached = stage.reached_at(email);
+                assert_eq!(reached, Some(stage.id.clone()), "not reached: {told}");
+            }
         }
-        if done(Op::Disable) {
-            is("active", json!(false));
+        let moved = format!("moved-{}", stage.email);
+        for email in [&stage.email, &moved] {
+            let Some(id) = stage.reached_at(email) else {
+                continue;
+            };
+            let reached = stage.edge.shared.value(&key("user:", &id));
+            let reached = reached.unwrap_or_else(|| panic!("leads to nobody: {told}"));
+            let reached: Value = serde_json::from_str(&reached).unwrap();
+            assert_eq!(reached["email"], email.as_str(), "leads to another: {told}");
         }
-        if done(Op::Rename) {
-            is("first_name", json!("New"));
+        if let Some(user) = user.filter(|_| self.done(Op::Move)) {
+            assert_eq!(user["email"], moved.as_str(), "{told}");
         }
-        if done(Op::EndSessions) || done(Op::Disable) {
+        let values = stage.edge.shared.values.borrow();
+        let users = values.iter().filter(|(key, _)| key.starts_with("user:"));
+        let emails: Vec<String> = users
+            .map(|(_, (text, _))| serde_json::from_str::<Value>(text).unwrap())
+            .map(|user| user["email"].as_str().unwrap().to_owned())
+            .filter(|email| *email == stage.email || *email == moved)
+            .collect();
+        let distinct: BTreeSet<&String> = emails.iter().collect();
+        assert_eq!(
+            distinct.len(),
+            emails.len(),
+            "two users of one address: {told}"
+        );
+        drop(values);
+        if !self.ops.contains(&Op::DeleteToken) {
+            let record = format!("api_token:{}", stage.token_id);
+            let record = stage.edge.shared.value(&record);
+            assert!(record.is_some(), "the record of a token is lost: {told}");
+        }
+    }
+
+    /// No right comes back, and no change undoes another one.
+    fn assert_changes_hold(&self) {
+        let stage = self.stage;
+        let told = self.told();
+        if let Some(user) = stage.user() {
+            let is = |member: &str, value: Value| assert_eq!(user[member], value, "{told}");
+            if self.done(Op::TakeRoles) {
+                is("roles", json!([]));
+            }
+            if self.done(Op::Disable) {
+                is("active", json!(false));
+            }
+            if self.done(Op::Rename) {
+                is("first_name", json!("New"));
+            }
+            if self.done(Op::EndSessions) || self.done(Op::Disable) {
+                let after = user["sessions_valid_after"].as_u64().unwrap();
+                assert!(after > START.millis(), "{told}");
+            }
+        }
+        let ending = [Op::Disable, Op::EndSessions, Op::SignOut, Op::Delete];
+        let is_over = ending.into_iter().any(|op| self.done(op));
+        let shutting = [Op::SwitchTokenOff, Op::RevokeToken, Op::DeleteToken];
+        let is_shut = shutting.into_iter().any(|op| self.done(op));
+        for isolate in stage.isolates {
             assert!(
-                user["sessions_valid_after"].as_u64().unwrap() > START.millis(),
-                "{}",
-                told()
+                !(is_over && stage.is_let_in(isolate)),
+                "let in again: {told}"
+            );
+            assert!(
+                !(is_shut && stage.token_works(isolate)),
+                "works again: {told}"
             );
         }
     }
-    let is_over = [Op::Disable, Op::EndSessions, Op::SignOut, Op::Delete]
-        .into_iter()
-        .any(done);
-    let is_shut = [Op::SwitchTokenOff, Op::RevokeToken, Op::DeleteToken]
-        .into_iter()
-        .any(done);
-    for isolate in stage.isolates {
-        assert!(
-            !(is_over && stage.is_let_in(isolate)),
-            "let in again: {}",
-            told()
-        );
-        assert!(
-            !(is_shut && stage.token_works(isolate)),
-            "works again: {}",
-            told()
-        );
-    }
-    if !tried(Op::DeleteToken) {
-        let record = stage
-            .edge
-            .shared
-            .value(&format!("api_token:{}", stage.token_id));
-        assert!(
-            record.is_some(),
-            "the record of a token is lost: {}",
-            told()
-        );
-    }
 
-    // Every key whose time is not over is there, and every new one.
-    let now = stage.kids();
-    let mut kept = kids.iter().filter(|(_, until)| stage.edge.now() < **until);
-    assert!(
-        kept.all(|(kid, _)| now.contains_key(kid)),
-        "signing keys are lost: {}",
-        told()
-    );
-    let new = now.keys().filter(|kid| !kids.contains_key(*kid)).count();
-    let rotations = (0..2).filter(|at| ops[*at] == Op::Rotate);
-    let rotated = rotations
-        .clone()
-        .filter(|at| status(&outcomes[*at]) < 300)
-        .count();
-    // One whose answer was a fault may have been made.
-    assert!(
-        (rotated..=rotations.count()).contains(&new),
-        "{new} new keys: {}",
-        told()
-    );
-    for (at, outcome) in outcomes.iter().enumerate() {
-        if ops[at] == Op::ReadKeys && status(outcome) == 200 {
-            for key in body(outcome)["keys"].as_array().unwrap() {
+    /// Every key of `before` whose time is not over is there, and every new one.
+    fn assert_keys_are_kept(&self, before: &BTreeMap<String, Timestamp>) {
+        let told = self.told();
+        let now = self.stage.kids();
+        let time = self.stage.edge.now();
+        let mut kept = before.iter().filter(|(_, until)| time < **until);
+        assert!(
+            kept.all(|(kid, _)| now.contains_key(kid)),
+            "signing keys are lost: {told}"
+        );
+        let new = now.keys().filter(|kid| !before.contains_key(*kid)).count();
+        let rotations = (0..2).filter(|at| self.ops[*at] == Op::Rotate);
+        let rotated = rotations
+            .clone()
+            .filter(|at| status(&self.outcomes[*at]) < 300);
+        // One whose answer was a fault may have been made.
+        let fitting = rotated.count()..=rotations.count();
+        assert!(fitting.contains(&new), "{new} new keys: {told}");
+        for (at, outcome) in self.outcomes.iter().enumerate() {
+            if self.ops[at] == Op::ReadKeys && status(outcome) == 200 {
+                let published = body(outcome);
+                let mut kids = published["keys"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|key| key["kid"].as_str().unwrap());
                 assert!(
-                    now.contains_key(key["kid"].as_str().unwrap()),
-                    "a key of nobody's was published: {}",
-                    told()
+                    kids.all(|kid| now.contains_key(kid)),
+                    "a key of nobody's was published: {told}"
                 );
             }
         }
@@ -455,7 +436,14 @@ fn all_interleavings_of(first: Op) {
             }
             edge.shared.lag.set(Lag::None);
             edge.shared.carry();
-            assert_whole(&stage, ops, &outcomes, &kids);
+            let end = End {
+                stage: &stage,
+                ops,
+                outcomes: &outcomes,
+            };
+            end.assert_records_are_whole();
+            end.assert_changes_hold();
+            end.assert_keys_are_kept(&kids);
             // Keys whose time is over go at the next rotation; old users are of no further use.
             forget_old(&edge);
         }

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createLocalJWKSet, createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
+import { startFront } from "../edge/lib/front.mjs";
 import { ASYMMETRIC, claimsOfIssuer, issuerTable, newIssuerSecret, newKey, startIssuer, SYMMETRIC, tokenOf } from "../edge/lib/issuer.mjs";
 import { now, startWorld } from "../edge/lib/world.mjs";
-import { startFront } from "./lib/peers.mjs";
 
 const LEEWAY = 30;
 

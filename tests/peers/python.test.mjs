@@ -4,10 +4,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { parse as parseToml } from "smol-toml";
+import { startFront } from "../edge/lib/front.mjs";
 import { claimsOfIssuer, issuerTable, newIssuerSecret, startIssuer } from "../edge/lib/issuer.mjs";
 import { claimsOf, headerOf, tampered } from "../edge/lib/tokens.mjs";
 import { now, startWorld } from "../edge/lib/world.mjs";
-import { blocks, startFront, startPython } from "./lib/peers.mjs";
+import { blocks, startPython } from "./lib/peers.mjs";
 
 const ALGORITHMS = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 const MIGRATIONS = { usso: "docs/migrate-from-usso.md", more: "docs/migrate-from-more-sso-auth.md" };
@@ -21,7 +22,8 @@ function example(document, name, changes) {
   const { vars } = blocks(document, "toml").map(parseToml).find(({ vars }) => vars?.EDGEWARD_SITE_APP?.issuers);
   const [table] = Object.entries(vars).filter(([key]) => key.startsWith("EDGEWARD_ISSUER_"));
   const { hosts, upstream, ...site } = vars.EDGEWARD_SITE_APP;
-  return { vars: { [table[0]]: { ...table[1], ...changes } }, sites: { [name]: { sso_cookie: undefined, query: undefined, ...site } } };
+  const rules = vars.EDGEWARD_RULES_APP ? { [`EDGEWARD_RULES_${name}`]: vars.EDGEWARD_RULES_APP } : {};
+  return { vars: { ...rules, [table[0]]: { ...table[1], ...changes } }, sites: { [name]: { sso_cookie: undefined, query: undefined, ...site } } };
 }
 
 before(async () => {
@@ -79,8 +81,10 @@ for (const by of ["pyjwt", "usso"]) {
   });
 }
 
+const USSO_CLAIMS = { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", phone: "+15550017", email: undefined, email_verified: undefined, tenant_id: "org", workspace_id: "ws", token_type: "access" };
+
 test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie, and the origin learns what they say", async () => {
-  const claims = { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", email: undefined, email_verified: undefined, tenant_id: "org", workspace_id: "ws", roles: ["editor", "root"], scopes: ["read:posts", "write:posts"], token_type: "access" };
+  const claims = { ...USSO_CLAIMS, roles: ["editor", "root"], scopes: ["read:posts", "write:posts"] };
   const site = world.site("USSO");
   const token = await mint("usso", "EdDSA", claims);
   for (const options of [{ bearer: token }, { cookie: `usso-access-token=${token}` }]) {
@@ -94,17 +98,35 @@ test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie,
 
 test("docs/migrate-from-usso.md: the SDK takes our assertion through our key set", async () => {
   const site = world.site("USSO");
-  const token = await mint("usso", "EdDSA", { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", email: undefined, tenant_id: "org", workspace_id: "ws", roles: ["editor"], scopes: ["read:posts"] });
+  const token = await mint("usso", "EdDSA", { ...USSO_CLAIMS, roles: ["editor"], scopes: ["read:posts"] });
   const assertion = (await site.client("/", { bearer: token })).seen.header("x-edgeward-assertion");
   const usso = await startFront(site);
   try {
-    const code = blocks(MIGRATIONS.usso, "python").at(-1);
+    const code = blocks(MIGRATIONS.usso, "python").find((code) => code.includes("TOKEN"));
     const names = { JWKS_URL: `${usso.url}/.well-known/jwks.json`, TOKEN: assertion };
     const user = await python.call("run", { code, names });
-    assert.deepEqual([user.email, user.roles, user.scopes, user.tenant_id, user.workspace_id], ["u-17@users.sso.example.com", ["editor"], ["read:posts"], "org", "ws"]);
+    assert.deepEqual([user.email, user.phone, user.roles, user.scopes, user.tenant_id, user.workspace_id], ["u-17@users.sso.example.com", "+15550017", ["editor"], ["read:posts"], "org", "ws"]);
+    assert.equal(user.sub, claimsOf(assertion).sub, "Edgeward's id of the person");
     assert.notEqual(await python.call("refused", { code, names: { ...names, TOKEN: tampered(assertion) } }), null);
   } finally {
     await usso.stop();
+  }
+});
+
+test("docs/migrate-from-usso.md: the SDK refuses a type other than access, takes a token without one, and reads user_id before sub", async () => {
+  const code = `
+from usso import UssoAuth
+from usso.config import AuthConfig
+
+config = AuthConfig(key={"kty": "oct", "k": KEY}, type="HS256")
+data = UssoAuth(jwt_config=config).user_data_from_token(TOKEN, raise_exception=False)
+user = {"taken": data is not None, "any_type": config.verify_token(TOKEN), "user_id": data and data.user_id, "phone": data and data.phone}
+`;
+  const ask = async (claims) => python.call("run", { code, names: { KEY: Buffer.from(secret).toString("base64url"), TOKEN: await mint("usso", "HS256", { sub: "u-1", ...claims }) } });
+  assert.deepEqual(await ask({ token_type: "access", user_id: "u-2" }), { taken: true, any_type: true, user_id: "u-2", phone: "" });
+  assert.deepEqual(await ask({ phone: "+1555" }), { taken: true, any_type: true, user_id: "u-1", phone: "+1555" });
+  for (const token_type of ["refresh", "secure", "one_time", "temporary"]) {
+    assert.deepEqual(await ask({ token_type }), { taken: false, any_type: true, user_id: null, phone: null }, token_type);
   }
 });
 

@@ -106,9 +106,18 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     assert.match(page.body, /Signed in as demo@example\.com/);
 
     const env = { ...toolEnv(), EDGEWARD_URL: run.url, EDGEWARD_API_TOKEN: token };
-    const explain = await promisify(execFile)(pinnedNode, [at("scripts/admin.mjs"), "explain", "--path", "/hello", "--token", answer.token], { env });
-    assert.match(explain.stdout, /credential: accepted[\s\S]*granted, as whoever is signed in/);
-    assert.ok(!explain.stdout.includes(answer.token));
+    const admin = async (...args) => (await promisify(execFile)(pinnedNode, [at("scripts/admin.mjs"), ...args], { env })).stdout;
+    const explain = await admin("explain", "--path", "/hello", "--token", answer.token);
+    assert.match(explain, /credential: accepted[\s\S]*granted, as whoever is signed in/);
+    assert.ok(!explain.includes(answer.token));
+    const [me] = JSON.parse(await admin("user", "list", "--json"));
+    assert.equal(me.email, "demo@example.com");
+    assert.match(await admin("user", "disable", me.email), /is disabled and signed out/);
+    assert.equal((await navigate(run.url, { Cookie: cookie })).status, 403);
+    assert.match(await admin("user", "enable", me.id), /may sign in again/);
+    const made = JSON.parse(await admin("user", "create", "ada@example.org", "--first-name", "Ada", "--role", "editor", "--json"));
+    assert.deepEqual(JSON.parse(await admin("user", "show", "ada@example.org")), made);
+    assert.match(await admin("user", "delete", "ada@example.org"), /is deleted and signed out/);
 
     const pids = descendants(run.child.pid);
     process.kill(-run.child.pid, "SIGINT");

@@ -14,7 +14,7 @@ use edgeward::token::api_token::{ApiToken, ApiTokenId, IssueFor};
 
 use crate::configuration;
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
-use crate::{Cli, Command, CreateToken, TokenCommand, secrets};
+use crate::{Cli, Command, CreateToken, TokenCommand, secrets, users};
 
 pub fn run(cli: Cli) -> Result<(), String> {
     let json = cli.place.json;
@@ -28,7 +28,7 @@ pub fn run(cli: Cli) -> Result<(), String> {
         Command::Schema => configuration::print_schema(),
         Command::CheckConfig => configuration::check(),
         Command::Explain => configuration::explain(),
-        Command::User(_) => Err("see the admin API".into()),
+        Command::CheckUsers => users::check(),
     }
 }
 

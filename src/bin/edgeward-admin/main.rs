@@ -1,9 +1,11 @@
-//! The admin command: users, API tokens and secrets from a shell, through wrangler. It uses the
-//! core's own functions over a store that calls `wrangler kv`, so every format exists once.
+//! The admin command: API tokens and secrets from a shell, through wrangler. It uses the core's own
+//! functions over a store that calls `wrangler kv`, so every format exists once. Users are not its
+//! business: a shell sees the store a minute late, so the Worker alone changes their records.
 
 mod commands;
 mod configuration;
 mod secrets;
+mod users;
 mod wrangler;
 
 use std::process::ExitCode;
@@ -11,15 +13,23 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use edgeward::token::api_token::Scope;
-use edgeward::user::{Email, Name, Role, UserId};
+use edgeward::user::{Name, Role, UserId};
 
 #[derive(Parser)]
 #[command(
     name = "npm run admin --",
-    about = "Users, API tokens and secrets of an Edgeward deployment",
+    bin_name = "npm run admin --",
+    about = "API tokens, secrets, users and signing keys of an Edgeward deployment",
     disable_help_subcommand = true,
-    after_help = "The keys that sign assertions are the Worker's own: `key list` and `key rotate` call its admin API.
-`explain` tells what the rules say of a request and why: `explain --help`."
+    after_help = "Commands that call the admin API of the deployment that EDGEWARD_URL and EDGEWARD_API_TOKEN name, by default
+that of `npm run dev`; each has a --help of its own:
+  user     Users: create, list, show, enable, disable, logout, delete, import
+  key      The keys that sign assertions: list, rotate
+
+Commands on the rules:
+  explain  What the rules say of a request, and why
+
+--remote and --env are for the commands over wrangler: `token` and `secret` (and `explain` knows them)."
 )]
 struct Cli {
     #[command(flatten)]
@@ -47,9 +57,6 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Users
-    #[command(subcommand)]
-    User(UserCommand),
     /// The symmetric secrets
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -58,6 +65,9 @@ enum Command {
     /// Check configurations that come in on standard input (`npm run check-config` hands them over)
     #[command(hide = true)]
     CheckConfig,
+    /// Check users that come in on standard input (`npm run admin -- user import` hands them over)
+    #[command(hide = true)]
+    CheckUsers,
     /// Answer questions that come in on standard input (`npm run admin -- explain` hands them over)
     #[command(hide = true)]
     Explain,
@@ -102,60 +112,6 @@ struct CreateToken {
     /// Print the token and its record, and store nothing
     #[arg(long)]
     print_record: bool,
-}
-
-#[derive(Subcommand)]
-enum UserCommand {
-    /// Make a user
-    Create(CreateUser),
-    /// List the users
-    List,
-    /// Show a user
-    Show(Who),
-    /// Let a user sign in again
-    Enable(Who),
-    /// End a user's sessions and let them sign in no more
-    Disable(Who),
-    /// End a user's sessions
-    Logout(Who),
-    /// Delete a user
-    Delete(Who),
-    /// Make many users from a JSON list or a CSV file with a header line
-    Import {
-        /// A .json or .csv file with `email` and, if known, username, `first_name`, `last_name`
-        file: std::path::PathBuf,
-    },
-}
-
-#[derive(Args)]
-struct Who {
-    /// The user's id or address
-    user: String,
-}
-
-#[derive(Args)]
-struct CreateUser {
-    /// The address
-    #[arg(value_parser = email)]
-    email: Email,
-    /// The username [default: the address]
-    #[arg(long, value_parser = name)]
-    username: Option<Name>,
-    /// The given name
-    #[arg(long, value_parser = name)]
-    first_name: Option<Name>,
-    /// The family name
-    #[arg(long, value_parser = name)]
-    last_name: Option<Name>,
-    /// A role (repeatable)
-    #[arg(long = "role", value_parser = role)]
-    roles: Vec<Role>,
-    /// Staff
-    #[arg(long)]
-    staff: bool,
-    /// Superuser
-    #[arg(long)]
-    superuser: bool,
 }
 
 #[derive(Subcommand)]
@@ -211,10 +167,6 @@ fn role(text: &str) -> Result<Role, &'static str> {
 
 fn user_id(text: &str) -> Result<UserId, String> {
     UserId::parse(text).ok_or_else(|| "is no id of a user; `user list` shows them".into())
-}
-
-fn email(text: &str) -> Result<Email, &'static str> {
-    Email::parse(text).ok_or("not an e-mail address")
 }
 
 fn main() -> ExitCode {

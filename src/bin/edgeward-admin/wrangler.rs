@@ -93,8 +93,8 @@ impl Wrangler {
         let kv = std::rc::Rc::new(ShellKv::open(self.clone())?);
         let platform = Platform {
             kv: Box::new(SharedKv(std::rc::Rc::clone(&kv))),
-            once: Box::new(Unclaimed),
-            records: Box::new(NoRecords),
+            once: Box::new(Unreachable),
+            records: Box::new(Unreachable),
             crypto: Box::new(NoCrypto),
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
@@ -171,7 +171,7 @@ impl ShellKv {
         self.error.borrow().clone()
     }
 
-    /// `wrangler kv bulk` reads a file. It holds hashes and user records, so nobody else may.
+    /// `wrangler kv bulk` reads a file. It holds hashes of API tokens, so nobody else may.
     fn bulk(&self, verb: &str, content: &str) -> Result<(), String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let file = folder.path().join("keys.json");
@@ -252,34 +252,33 @@ impl Kv for SharedKv {
     }
 }
 
-/// A shell cannot reach the Durable Object. Two shells, or a shell and a request, that make the
-/// same user within the same minute can make two; the address then leads to the later one.
-struct Unclaimed;
+/// A shell reaches no Durable Object, so no command may do what must happen once, or change a record.
+struct Unreachable;
 
-impl Once for Unclaimed {
+impl Once for Unreachable {
     fn claim<'a>(
         &'a self,
         _: &'a str,
-        value: &'a str,
+        _: &'a str,
         _: Seconds,
         _: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
-        Box::pin(async move { Ok(value.to_owned()) })
+        Box::pin(async { Err(Fault::Once) })
     }
 
     fn release<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
-        Box::pin(async { Ok(()) })
+        Box::pin(async { Err(Fault::Once) })
     }
 
     fn replace<'a>(
         &'a self,
         _: &'a str,
         _: &'a str,
-        value: &'a str,
+        _: &'a str,
         _: Seconds,
         _: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
-        Box::pin(async move { Ok(value.to_owned()) })
+        Box::pin(async { Err(Fault::Once) })
     }
 
     fn changed<'a>(
@@ -288,14 +287,11 @@ impl Once for Unclaimed {
         _: &'a str,
         _: Seconds,
     ) -> Pending<'a, Result<Option<String>, Fault>> {
-        Box::pin(async { Ok(None) })
+        Box::pin(async { Err(Fault::Once) })
     }
 }
 
-/// Only the Worker can ask the writer of a record.
-struct NoRecords;
-
-impl Records for NoRecords {
+impl Records for Unreachable {
     fn read<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
         Box::pin(async { Err(Fault::Writer) })
     }

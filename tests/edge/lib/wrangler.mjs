@@ -12,12 +12,17 @@ const USAGE = {
   "kv bulk delete": 1,
 };
 
-/** Serves a world's KV to the stand-in: `{ env, stop }`, where `env` is what edgeward-admin needs. */
+/**
+ * Serves a world's KV to the stand-in: `{ env, asked, stop }`, where `env` is what edgeward-admin needs and `asked` the
+ * commands so far.
+ */
 export async function serveKv(world) {
+  const asked = [];
   const server = http.createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const { command, key, entries } = JSON.parse(Buffer.concat(chunks));
+    asked.push(command);
     const kv = await world.kv;
     const answers = {
       "kv key list": async () => JSON.stringify((await world.kvEntries()).map(([name]) => ({ name })), null, 2),
@@ -34,6 +39,7 @@ export async function serveKv(world) {
       EDGEWARD_WRANGLER: JSON.stringify([process.execPath, fileURLToPath(import.meta.url)]),
       EDGEWARD_TEST_KV: `http://127.0.0.1:${server.address().port}/`,
     },
+    asked,
     stop: () => new Promise((resolve) => server.close(resolve)),
   };
 }

@@ -104,6 +104,9 @@ pub const KV_LAG: Seconds = Seconds(60);
 /// What answers our own requests; `None` is no answer.
 pub type Server = Box<dyn Fn(&Outgoing<'_>) -> Option<Incoming>>;
 
+/// What a key held, and since when; the oldest first.
+type Past = Vec<(Timestamp, Option<String>)>;
+
 #[derive(Default)]
 pub struct Shared {
     pub now: Cell<Timestamp>,
@@ -120,7 +123,7 @@ pub struct Shared {
     /// What is to be done after an answer.
     pub tasks: RefCell<Vec<Pending<'static, ()>>>,
     /// What each key held, and since when, for readers that are behind.
-    history: RefCell<BTreeMap<String, Vec<(Timestamp, Option<String>)>>>,
+    history: RefCell<BTreeMap<String, Past>>,
     chance: Cell<u64>,
     /// Keys that are shown as they are, however wild the store is.
     pub calm: RefCell<std::collections::BTreeSet<String>>,

@@ -2,7 +2,6 @@
 
 import { spawn } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
-import http from "node:http";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { freePort } from "../../../scripts/lib/processes.mjs";
@@ -45,6 +44,25 @@ export async function startPython() {
   };
 }
 
+/** Starts a Django service with the SDK, as an origin: `code` and `middleware` are examples of a document; answers `{ url, stop }`. */
+export async function startDjango(request) {
+  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "django_origin.py")], { env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" }, stdio: ["pipe", "pipe", "pipe"] });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
+  child.stdin.end(`${JSON.stringify(request)}\n`);
+  const ready = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
+  if (ready.done) throw new Error(`Django did not start: ${errors}`);
+  return {
+    url: `http://127.0.0.1:${ready.value}`,
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
 /** Starts the OpenID provider, at the same port and with the same keys as before if they are given. */
 export async function startProvider({ port, keys } = {}) {
   await installOnce("peers-npm", path.join(PEERS, "node_modules"), [path.join(PEERS, "package-lock.json")], async () => {
@@ -82,16 +100,6 @@ export async function startProvider({ port, keys } = {}) {
       await ended;
     },
   };
-}
-
-/** A site under a URL of this machine, for clients that cannot send another `Host`. */
-export async function startFront(site) {
-  const server = http.createServer(async (request, response) => {
-    const answer = await site.client(request.url);
-    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "text/plain" }).end(answer.body);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}`, stop: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))) };
 }
 
 /** The code blocks of a document in one language, in their order. */

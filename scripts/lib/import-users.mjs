@@ -1,0 +1,111 @@
+// `npm run admin -- user import`: the users of a file, made by bulk calls of the admin API. Every entry is checked by the
+// core before the first one is sent.
+import { readFileSync } from "node:fs";
+import { parse } from "csv-parse/sync";
+import { ask, Misuse } from "./ask.mjs";
+import { core } from "./check-config.mjs";
+import { StepFailed } from "./step.mjs";
+import { progress, progressEnds } from "./table.mjs";
+
+/** What one bulk call takes: docs/admin-api.md. */
+const MOST_USERS = 100;
+const MOST_BYTES = 60_000;
+/** A hundred users may be a hundred accounts at an application, too. */
+const TIMEOUT_MS = 120_000;
+const MOST_LINES = 20;
+
+const COLUMNS = ["email", "username", "first_name", "last_name", "tenant"];
+
+/** Makes the users that are not there yet; answers the exit status. */
+export async function importUsers({ word: file, tenant, json }) {
+  const users = readUsers(file).map((user) => (tenant === undefined || !isObject(user) ? user : { tenant, ...user }));
+  const errors = JSON.parse(await core("check-users", users));
+  const wrong = errors.flatMap((error, index) => (error === null ? [] : [`entry ${index + 1}: ${error}`]));
+  if (wrong.length > 0) throw new StepFailed(`${file} is not imported; nothing was changed:\n${lines(wrong)}`);
+  const done = await send(users);
+  const { created, exists } = done.count;
+  const bad = done.errors.map(({ entry, email, status, code, field }) => `entry ${entry} (${email}): ${status}, ${code}${field ? ` (${field})` : ""}`);
+  console.log(json ? JSON.stringify({ ...done.count, errors: done.errors }) : `${created} users made, ${exists} were there already.`);
+  if (done.notes.length > 0) process.stderr.write(`note: no account at an application yet:\n${lines(done.notes)}\n`);
+  if (bad.length === 0) return 0;
+  process.stderr.write(`error: ${bad.length} of ${users.length} entries were not imported; the others were. Run it again when these are right:\n${lines(bad)}\n`);
+  return 1;
+}
+
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+const lines = (all) => [...all.slice(0, MOST_LINES), ...(all.length > MOST_LINES ? [`… and ${all.length - MOST_LINES} more`] : [])].map((line) => `  ${line}`).join("\n");
+
+/** The entries of a file, as they are. */
+function readUsers(file) {
+  if (!/\.(csv|json)$/i.test(file)) throw new Misuse(`${file} is neither a .csv nor a .json file`);
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(file));
+    return /json$/i.test(file) ? fromJson(text) : fromCsv(text);
+  } catch (error) {
+    if (error instanceof Misuse) throw error;
+    throw new StepFailed(`${file}: ${error.code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "is not UTF-8" : error.message}`);
+  }
+}
+
+function fromJson(text) {
+  const users = JSON.parse(text);
+  if (!Array.isArray(users)) throw new Error("is no list");
+  return users;
+}
+
+function fromCsv(text) {
+  const rows = parse(text, { bom: true, columns: checkedColumns, skip_empty_lines: true, trim: true });
+  // An empty cell says nothing.
+  return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([, cell]) => cell !== "")));
+}
+
+function checkedColumns(header) {
+  const unknown = header.find((name, index) => !COLUMNS.includes(name) || header.indexOf(name) !== index);
+  if (unknown !== undefined) throw new Error(`the header line names "${unknown}"; there are ${COLUMNS.join(", ")}, each once`);
+  if (!header.includes("email")) throw new Error("the header line names no email");
+  return header;
+}
+
+/** Sends the users in pieces, one after the other. */
+async function send(users) {
+  const done = { count: { created: 0, exists: 0, invalid: 0, failed: 0 }, errors: [], notes: [] };
+  let first = 0;
+  try {
+    for (const piece of pieces(users)) {
+      const body = { users: piece, on_existing: "skip" };
+      const { results, ...told } = await ask({ method: "POST", path: "/api/sso/users/bulk", body, gives: "results", timeout: TIMEOUT_MS });
+      for (const status of Object.keys(done.count)) done.count[status] += told[status];
+      results.forEach(({ email, status, code, field, accounts = {} }, index) => {
+        const entry = first + index + 1;
+        if (status === "invalid" || status === "failed") done.errors.push({ entry, email, status, code, field });
+        for (const [site, { error }] of Object.entries(accounts)) if (error) done.notes.push(`entry ${entry} (${email}) at ${site}: ${error}`);
+      });
+      first += piece.length;
+      if (first < users.length) progress(`${first} of ${users.length} …`);
+    }
+  } catch (error) {
+    if (!(error instanceof StepFailed) || first === 0) throw error;
+    throw new StepFailed(`${error.message}\n  ${first} of ${users.length} entries were sent before. Run it again: who is there already is left alone`);
+  } finally {
+    progressEnds();
+  }
+  return done;
+}
+
+/** The users in their order, in pieces that one call takes. */
+function* pieces(users) {
+  let piece = [];
+  let bytes = 0;
+  for (const user of users) {
+    const more = Buffer.byteLength(JSON.stringify(user)) + 1;
+    if (piece.length === MOST_USERS || (piece.length > 0 && bytes + more > MOST_BYTES)) {
+      yield piece;
+      piece = [];
+      bytes = 0;
+    }
+    piece.push(user);
+    bytes += more;
+  }
+  if (piece.length > 0) yield piece;
+}

@@ -1,0 +1,70 @@
+//! Users of a file, checked before any of them is sent. The rules are the core's own.
+
+use std::io::Read as _;
+
+use serde_json::{Value, json};
+
+use edgeward::admin::users::Profile;
+use edgeward::user::{Email, Tenant};
+
+/// Reads a list of users and prints for each what is wrong with it, or null.
+pub fn check() -> Result<(), String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| error.to_string())?;
+    let rows: Vec<Value> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let errors: Vec<Option<String>> = rows.into_iter().map(|row| check_row(row).err()).collect();
+    println!("{}", json!(errors));
+    Ok(())
+}
+
+fn check_row(mut row: Value) -> Result<(), String> {
+    let members = row.as_object_mut().ok_or("is no object")?;
+    let email = members.remove("email").unwrap_or_default();
+    let email = email
+        .as_str()
+        .and_then(Email::parse)
+        .ok_or("has no valid email")?;
+    let tenant = members.remove("tenant").unwrap_or_default();
+    if !tenant.is_null() && tenant.as_str().and_then(Tenant::parse).is_none() {
+        return Err("has no valid tenant".into());
+    }
+    let profile: Profile = serde_json::from_value(row).map_err(|error| error.to_string())?;
+    profile
+        .check_username(&email)
+        .map_err(|_| "has a username that is another address".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_admin_api_would_refuse_is_told_before_it_is_sent() {
+        for row in [
+            json!({"email": "ada@example.com"}),
+            json!({"email": " Ada@Example.com ", "username": "ada@example.com", "tenant": "acme"}),
+            json!({"email": "a@b.c", "first_name": "A", "last_name": "", "roles": ["x"], "active": false, "staff": true, "superuser": null}),
+        ] {
+            assert_eq!(check_row(row.clone()), Ok(()), "{row}");
+        }
+        for row in [
+            json!(null),
+            json!("ada@example.com"),
+            json!({}),
+            json!({"email": null}),
+            json!({"email": "a@b@c"}),
+            json!({"email": "a@b.c", "username": "d@e.f"}),
+            json!({"email": "a@b.c", "tenant": "No"}),
+            json!({"email": "a@b.c", "tenant": 1}),
+            json!({"email": "a@b.c", "roles": ["a b"]}),
+            json!({"email": "a@b.c", "roles": "a"}),
+            json!({"email": "a@b.c", "active": "yes"}),
+            json!({"email": "a@b.c", "first_name": "a\nb"}),
+            json!({"email": "a@b.c", "phone": "1"}),
+        ] {
+            assert!(check_row(row.clone()).is_err(), "{row}");
+        }
+    }
+}

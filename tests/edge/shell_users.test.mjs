@@ -1,0 +1,335 @@
+// `npm run admin -- user …` and `key …`: calls of the admin API from a shell. The Worker makes every change.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { freePort } from "../../scripts/lib/processes.mjs";
+import { at, pinnedNode } from "../../scripts/lib/project.mjs";
+import { startFront } from "./lib/front.mjs";
+import { newEmail, startWorld, until } from "./lib/world.mjs";
+import { serveKv } from "./lib/wrangler.mjs";
+
+const BOUND = 5;
+
+let world, app, front, folder;
+before(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), "edgeward-shell-"));
+  world = await startWorld({ sites: { APP: { assertion: {} } }, edgeward: { user_cache: 1 } });
+  app = world.site();
+  front = await startFront(app);
+});
+after(async () => {
+  await front?.stop();
+  await world?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Runs the admin command with these variables over the usual ones: `{ status, out, error }`. */
+async function run(env, ...args) {
+  const variables = { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken(), ...env };
+  return new Promise((resolve) => {
+    execFile(pinnedNode, [at("scripts/admin.mjs"), ...args], { env: variables }, (error, out, err) => resolve({ status: error ? error.code : 0, out, error: err }));
+  });
+}
+const admin = (...args) => run({}, ...args);
+/** The same with `--json`, for a command that must work. */
+async function json(...args) {
+  const { status, out, error } = await admin(...args, "--json");
+  assert.equal(status, 0, error);
+  return JSON.parse(out);
+}
+const byEmail = async (email) => (await app.admin("GET", `/api/sso/users?email=${encodeURIComponent(email)}`)).json.users;
+const byId = async (id) => (await app.admin("GET", `/api/sso/users/${id}`)).json;
+
+/** A file with this content. */
+function file(name, content) {
+  const written = path.join(folder, name);
+  writeFileSync(written, content);
+  return written;
+}
+
+test("a user that the shell made is one that HTTP knows, and the other way round", async () => {
+  const email = newEmail("shell");
+  const made = await json("user", "create", email.toUpperCase(), "--username", "ada", "--first-name", "Ada", "--last-name", "L", "--role", "reader", "--role", "writer", "--staff");
+  assert.deepEqual(await byEmail(email), [made]);
+  assert.deepEqual({ username: made.username, first_name: made.first_name, last_name: made.last_name, roles: made.roles, staff: made.staff, superuser: made.superuser }, { username: "ada", first_name: "Ada", last_name: "L", roles: ["reader", "writer"], staff: true, superuser: false });
+  assert.equal((await app.signIn(made)).user.id, made.id);
+  const other = await app.createUser({ first_name: "By HTTP" });
+  assert.deepEqual(await json("user", "show", other.email), other);
+  assert.deepEqual(await json("user", "show", other.id), other);
+  assert.deepEqual(JSON.parse((await admin("user", "show", other.email)).out), other);
+  const listed = await json("user", "list");
+  for (const user of [made, other]) assert.deepEqual(listed.find(({ id }) => id === user.id), user);
+  const { out } = await admin("user", "list");
+  assert.match(out, /^id +email +active +roles\n/);
+  assert.match(out, new RegExp(`^${made.id} +${email} +true +reader,writer$`, "m"));
+  const third = newEmail("shell");
+  assert.match((await admin("user", "create", third)).out, new RegExp(`^User ${third} has the id usr_[\\w-]{22}\\.\\n$`));
+});
+
+test("an address that a URL would read in another way leads to its own user", async () => {
+  const email = newEmail("a+b&email=x#?/'~=").replaceAll("%", "");
+  const made = await json("user", "create", email);
+  assert.deepEqual(await json("user", "show", email), made);
+  assert.equal((await admin("user", "delete", email)).status, 0);
+  assert.deepEqual(await byEmail(email), []);
+});
+
+test("an address that is taken is an error, in any spelling", async () => {
+  const user = await app.createUser();
+  const { status, error } = await admin("user", "create", user.email.toUpperCase());
+  assert.equal(status, 1);
+  assert.match(error, /exists already/);
+});
+
+for (const [command, refusal] of Object.entries({ disable: 403, logout: 401, delete: 401 })) {
+  test(`user ${command} ends the user's sessions within the bound`, async () => {
+    const { user, cookie } = await app.signIn();
+    assert.equal((await app.client("/", { cookie })).status, 200);
+    const { status, error, out } = await admin("user", command, command === "delete" ? user.email : user.id);
+    assert.equal(status, 0, error);
+    assert.match(out, new RegExp(`${user.email}.*within 90 seconds`));
+    await until(async () => (await app.client("/", { cookie })).status === refusal, BOUND);
+    const shown = await app.admin("GET", `/api/sso/users/${user.id}`);
+    assert.equal(shown.status, command === "delete" ? 404 : 200);
+    if (command !== "delete") assert.equal(shown.json.active, command !== "disable");
+  });
+}
+
+test("user enable lets a disabled user sign in again", async () => {
+  const user = await app.createUser({ active: false });
+  assert.equal((await app.issueAnswer({ email: user.email })).status, 403);
+  assert.equal((await admin("user", "enable", user.email)).status, 0);
+  await until(async () => (await app.issueAnswer({ email: user.email })).status === 200, BOUND);
+});
+
+test("what there is not is an error that says so, and changes nothing", async () => {
+  const before = await world.kvEntries();
+  for (const [pattern, ...args] of [
+    [/there is no user nobody@example\.test at http:/, "user", "show", "nobody@example.test"],
+    [/there is no user usr_0000000000000000000000 at http:/, "user", "disable", "usr_0000000000000000000000"],
+    [/there is no user usr_0000000000000000000000 at http:/, "user", "logout", "usr_0000000000000000000000"],
+    [/there is no user nobody@example\.test/, "user", "delete", "nobody@example.test"],
+    [/400 .*email/, "user", "create", "nonsense"],
+    [/400 .*roles/, "user", "create", newEmail(), "--role", "a b"],
+    [/no-such-file\.csv/, "user", "import", "no-such-file.csv"],
+  ]) {
+    const { status, error, out } = await admin(...args);
+    assert.equal(status, 1, args.join(" "));
+    assert.match(error, pattern);
+    assert.equal(out, "");
+  }
+  assert.deepEqual(await world.kvEntries(), before);
+});
+
+test("SEC-59: what was taken away a moment ago stays away when the shell changes something else", async () => {
+  const user = await app.createUser({ roles: ["editor"] });
+  // The store as a shell would see it: as it was a minute ago.
+  const entries = await world.kvEntries();
+  const late = await serveKv({ kv: { get: async (key) => entries.find(([name]) => name === key)?.[1] ?? null, put: async (...args) => (await world.kv).put(...args) }, kvEntries: async () => entries });
+  const taken = await app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false, roles: [] });
+  assert.equal(taken.status, 200, String(taken));
+  const ended = await run(late.env, "user", "logout", user.email);
+  assert.equal(ended.status, 0, ended.error);
+  await late.stop();
+  const { active, roles, sessions_valid_after } = await byId(user.id);
+  assert.deepEqual({ active, roles }, { active: false, roles: [] });
+  assert.ok(sessions_valid_after >= taken.json.updated_at);
+  assert.deepEqual(late.asked, [], "no command for users reads or writes the store by itself");
+});
+
+test("user list goes through all pages and says how far it is", async () => {
+  const emails = Array.from({ length: 130 }, () => newEmail("page"));
+  for (const part of [emails.slice(0, 100), emails.slice(100)]) await app.admin("POST", "/api/sso/users/bulk", { users: part.map((email) => ({ email })) });
+  const { status, out, error } = await admin("user", "list", "--json");
+  assert.equal(status, 0, error);
+  assert.match(error, /^\d+ users …$/m);
+  const listed = JSON.parse(out);
+  assert.deepEqual(emails.filter((email) => !listed.some((user) => user.email === email)), []);
+  assert.equal(new Set(listed.map(({ id }) => id)).size, listed.length);
+});
+
+test("user import makes the users of a CSV or JSON file that are not there yet", async () => {
+  const [known, one, two, three] = [(await app.createUser()).email, newEmail(), newEmail(), newEmail()];
+  const csv = file("users.csv", `\uFEFFemail,first_name,last_name\r\n${known},Other,\r\n${one}, Zoë ,"Ng, PhD"\r\n\r\n${two},,\r\n`);
+  const first = await admin("user", "import", csv);
+  assert.equal(first.status, 0, first.error);
+  assert.equal(first.out, "2 users made, 1 were there already.\n");
+  const list = file("users.json", JSON.stringify([{ email: one }, { email: three, first_name: "T", roles: ["editor"] }]));
+  assert.deepEqual(await json("user", "import", list), { created: 1, exists: 1, invalid: 0, failed: 0, errors: [] });
+  assert.equal((await byEmail(one))[0].first_name, "Zoë");
+  assert.equal((await byEmail(one))[0].last_name, "Ng, PhD");
+  assert.equal((await byEmail(two)).length, 1);
+  assert.equal((await byEmail(three))[0].first_name, "T");
+  assert.deepEqual((await byEmail(three))[0].roles, ["editor"]);
+  assert.notEqual((await byEmail(known))[0].first_name, "Other", "who was there is not changed");
+});
+
+test("user import sends hundreds in pieces of a hundred, and says how far it is", async () => {
+  const emails = Array.from({ length: 250 }, () => newEmail("import"));
+  const before = front.requests.length;
+  const { status, out, error } = await admin("user", "import", file("many.csv", `email\n${emails.join("\n")}\n`));
+  assert.equal(status, 0, error);
+  assert.equal(out, "250 users made, 0 were there already.\n");
+  assert.match(error, /^100 of 250 …\n200 of 250 …$/m);
+  assert.deepEqual(front.requests.slice(before), Array(3).fill("POST /api/sso/users/bulk"));
+  const listed = (await json("user", "list")).map(({ email }) => email);
+  assert.deepEqual(emails.filter((email) => !listed.includes(email)), []);
+});
+
+test("user import sends no body that is too long", async () => {
+  const roles = Array.from({ length: 20 }, (_, i) => `${i}-`.padEnd(100, "x"));
+  const users = Array.from({ length: 60 }, () => ({ email: newEmail("long"), roles }));
+  assert.equal((await json("user", "import", file("long.json", JSON.stringify(users)))).created, 60);
+});
+
+test("user import changes nothing when one entry is wrong, and names each that is", async () => {
+  const email = newEmail();
+  const before = front.requests.length;
+  for (const [name, content, ...wanted] of [
+    ["wrong.csv", `email,first_name\n${email},A\nnonsense,B\n${email},${"x".repeat(255)}\n`, /entry 2: has no valid email/, /entry 3: .*not a name/],
+    ["wrong.json", JSON.stringify([{ email }, { email, phone: "1" }, "x"]), /entry 2: .*unknown field `phone`/, /entry 3: is no object/],
+    ["columns.csv", `email,phone\n${email},1\n`, /names "phone"/],
+    ["none.csv", `first_name\nA\n`, /names no email/],
+    ["long-row.csv", `email,first_name\n${email},A,B\n`, /line 2/],
+    ["quote.csv", `email,first_name\n${email},"A\n`, /Quote Not Closed/],
+    ["object.json", JSON.stringify({ email }), /is no list/],
+    ["broken.json", "[", /JSON/],
+    ["latin1.csv", Buffer.from(`email,first_name\n${email},Zo\xEB\n`, "latin1"), /is not UTF-8/],
+  ]) {
+    const { status, error, out } = await admin("user", "import", file(name, content));
+    assert.equal(status, 1, name);
+    for (const pattern of wanted) assert.match(error, pattern, name);
+    assert.match(error, new RegExp(name.replace(".", "\\.")));
+    assert.equal(out, "", name);
+  }
+  assert.deepEqual(front.requests.slice(before), []);
+  assert.deepEqual(await byEmail(email), []);
+});
+
+test("user import names each entry that the deployment refuses, and ends with status 1", async () => {
+  const token = (await app.admin("POST", "/api/sso/tokens", { name: "limited", scopes: ["users:read", "users:write"], issue_for: { email_domains: ["example.test"] } })).json.token;
+  const [good, outside, granted] = [newEmail(), "someone@other.test", newEmail()];
+  const users = file("limited.json", JSON.stringify([{ email: outside }, { email: good }, { email: granted, roles: ["editor"] }]));
+  const { status, out, error } = await run({ EDGEWARD_API_TOKEN: token }, "user", "import", users);
+  assert.equal(status, 1);
+  assert.equal(out, "1 users made, 0 were there already.\n");
+  assert.match(error, /2 of 3 entries were not imported/);
+  assert.match(error, new RegExp(`entry 1 \\(${outside}\\): invalid, insufficient_scope`));
+  assert.match(error, new RegExp(`entry 3 \\(${granted}\\): invalid, insufficient_scope`));
+  assert.equal((await byEmail(good)).length, 1);
+  assert.deepEqual(await byEmail(granted), []);
+});
+
+test("users of a tenant are made, found and imported by its name", async () => {
+  const email = newEmail("tenant");
+  const here = await json("user", "create", email, "--tenant", "acme");
+  assert.equal(here.tenant, "acme");
+  const plain = await json("user", "create", email);
+  assert.notEqual(here.id, plain.id);
+  assert.deepEqual(await json("user", "show", email, "--tenant", "acme"), here);
+  assert.deepEqual(await json("user", "show", email), plain);
+  assert.equal((await json("user", "disable", email, "--tenant", "acme")).id, here.id);
+  assert.equal((await byId(plain.id)).active, true);
+  const [one, two] = [newEmail(), newEmail()];
+  assert.equal((await json("user", "import", file("tenants.csv", `email,tenant\n${one},\n${two},globex\n`), "--tenant", "acme")).created, 2);
+  assert.equal((await json("user", "show", one, "--tenant", "acme")).tenant, "acme");
+  assert.equal((await json("user", "show", two, "--tenant", "globex")).tenant, "globex");
+  assert.match((await admin("user", "list")).out, /^id +email +active +roles +tenant\n/);
+});
+
+test("a command that is written wrongly is told with its usage and ends with status 2, and nothing is sent", async () => {
+  const before = front.requests.length;
+  for (const [pattern, ...args] of [
+    [/which command/, "user"],
+    [/no command remove/, "user", "remove", "a@b.c"],
+    [/Unknown option '--rol'/, "user", "create", "a@b.c", "--rol", "x"],
+    [/takes one <address>/, "user", "create"],
+    [/takes one <id or address>/, "user", "show", "a@b.c", "d@e.f"],
+    [/no further words/, "user", "list", "all"],
+    [/neither an id nor an address/, "user", "disable", "usr_nobody"],
+    [/--tenant belongs to an address/, "user", "show", "usr_0000000000000000000000", "--tenant", "acme"],
+    [/neither a \.csv nor a \.json file/, "user", "import", "users.txt"],
+    [/one word: list or rotate/, "key", "toString"],
+  ]) {
+    const { status, error } = await admin(...args);
+    assert.equal(status, 2, `${args.join(" ")}: ${error}`);
+    assert.match(error, pattern);
+    assert.match(error, /^Usage: npm run admin -- (user|key)/m);
+  }
+  assert.deepEqual(front.requests.slice(before), []);
+});
+
+test("--remote and --env are refused by commands that call the admin API, with what to set instead", async () => {
+  const user = await app.createUser();
+  const before = front.requests.length;
+  for (const args of [["user", "disable", user.email, "--remote"], ["--remote", "user", "disable", user.email], ["user", "delete", user.email, "--env", "local"], ["--env", "local", "user", "delete", user.email], ["key", "rotate", "--remote"]]) {
+    const { status, error } = await admin(...args);
+    assert.equal(status, 2, args.join(" "));
+    assert.match(error, /calls the admin API and knows no --(remote|env)/);
+    assert.match(error, /EDGEWARD_URL/);
+  }
+  assert.deepEqual(front.requests.slice(before), []);
+});
+
+test("--help tells every command, those over wrangler and those over the admin API", async () => {
+  const { status, out } = await admin("--help");
+  assert.equal(status, 0);
+  for (const name of ["token", "secret", "schema", "user", "key", "explain"]) assert.match(out, new RegExp(`^  ${name} `, "m"));
+  for (const args of [["user", "--help"], ["user", "create", "--help"], ["user", "--help", "import"], ["key", "--help"]]) {
+    const told = await admin(...args);
+    assert.equal(told.status, 0, told.error);
+    assert.match(told.out, /^Usage: npm run admin -- (user|key)/);
+    assert.match(told.out, /EDGEWARD_URL and EDGEWARD_API_TOKEN/);
+  }
+  for (const command of ["create", "list", "show", "enable", "disable", "logout", "delete", "import"]) assert.equal((await admin("user", command, "--help")).status, 0);
+});
+
+test("a deployment that does not answer, or that is none, is an error that says what to do", async () => {
+  const nowhere = `http://127.0.0.1:${await freePort()}`;
+  for (const [pattern, EDGEWARD_URL] of [
+    [/does not answer: .*ECONNREFUSED.*\n.*EDGEWARD_URL/, nowhere],
+    [/EDGEWARD_URL is no URL: example/, "example"],
+    [/404 .*not_found[\s\S]*EDGEWARD_URL names no site/, `http://127.0.0.1:${app.port}`],
+    [/200, but not an answer of Edgeward; does EDGEWARD_URL name a site/, world.origin.url],
+  ]) {
+    const { status, error } = await run({ EDGEWARD_URL }, "user", "show", "ada@example.test");
+    assert.equal(status, 1, error);
+    assert.match(error, pattern);
+    assert.doesNotMatch(error, /^ +at /m, "no stack trace");
+  }
+});
+
+test("an API token that is wrong or lacks the scope is an error that says what to do, and changes nothing", async () => {
+  const user = await app.createUser();
+  const wrong = await run({ EDGEWARD_API_TOKEN: "ewt_nonsense" }, "user", "disable", user.email);
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.error, /401 .*invalid_api_token[\s\S]*token create/);
+  assert.ok(!wrong.error.includes("ewt_nonsense"));
+  const reader = await world.apiToken("users:read");
+  for (const args of [["disable", user.email], ["logout", user.id], ["delete", user.email], ["create", newEmail()], ["import", file("one.csv", `email\n${newEmail()}\n`)]]) {
+    const { status, error, out } = await run({ EDGEWARD_API_TOKEN: reader }, "user", ...args);
+    assert.equal(status, 1, args.join(" "));
+    assert.match(error, /403 .*insufficient_scope[\s\S]*lacks the scope/);
+    assert.equal(out, "");
+  }
+  assert.deepEqual(await byId(user.id), user);
+  assert.equal((await run({ EDGEWARD_API_TOKEN: reader }, "user", "show", user.email)).status, 0);
+});
+
+test("a deployment without an API token is never asked with that of another one", async () => {
+  const { status, error } = await run({ EDGEWARD_API_TOKEN: "" }, "user", "list");
+  assert.equal(status, 1);
+  assert.match(error, /set EDGEWARD_API_TOKEN/);
+});
+
+test("the keys that sign assertions are listed and rotated from a shell", async () => {
+  const before = await json("key", "list");
+  const rotated = await json("key", "rotate");
+  assert.deepEqual(rotated.slice(0, -1).map(({ kid }) => kid), before.map(({ kid }) => kid));
+  assert.notEqual(rotated.at(-1).kid, before.at(-1).kid);
+  assert.match((await admin("key", "list")).out, /^kid +signs from +published until +sealed with/);
+});

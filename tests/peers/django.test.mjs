@@ -1,0 +1,158 @@
+// docs/migrate-from-usso.md: a Django service that keeps the real SDK, behind the built Worker. Tables, settings and
+// middleware are those of the document; only hosts, URLs and the issuer's key are the test's.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { parse as parseToml } from "smol-toml";
+import { startFront } from "../edge/lib/front.mjs";
+import { send } from "../edge/lib/http.mjs";
+import { newKey, startIssuer, tokenOf } from "../edge/lib/issuer.mjs";
+import { tampered } from "../edge/lib/tokens.mjs";
+import { newEmail, newPath, startWorld } from "../edge/lib/world.mjs";
+import { blocks, startDjango } from "./lib/peers.mjs";
+
+const DOCUMENT = "docs/migrate-from-usso.md";
+const SDK_MIDDLEWARE = "usso.integrations.django.USSOAuthenticationMiddleware";
+
+const [tables, withoutPhone] = blocks(DOCUMENT, "toml").map((text) => parseToml(text).vars);
+const example = (head) => blocks(DOCUMENT, "python").find((code) => code.startsWith(head)) ?? assert.fail(`no example ${head}`);
+const settings = example("# settings.py");
+
+let issuer, key, front, world;
+/** The Django services by the site in front of them. */
+const services = {};
+/** The sites of the document: as it is, with the three settings for tokens without a phone, and further ones before a plain origin. */
+const SITES = { APP: tables, NOPHONE: { ...tables, ...withoutPhone }, PLAIN: tables, SESSION: tables, OPEN: tables };
+
+before(async () => {
+  issuer = await startIssuer();
+  key = await newKey("EdDSA");
+  issuer.publish("/jwks", key);
+  front = await startFront({ send: (...args) => world.site("APP").send(...args) });
+  const names = { JWKS_URL: `${front.url}/.well-known/jwks.json` };
+  services.APP = await startDjango({ code: settings, names });
+  assert.ok(settings.includes(SDK_MIDDLEWARE));
+  services.NOPHONE = await startDjango({ code: settings.replace(SDK_MIDDLEWARE, "middleware.BySubject"), middleware: example("# middleware.py"), names });
+  const sites = {};
+  const vars = {};
+  for (const [name, { EDGEWARD_SITE_APP: changes, EDGEWARD_ISSUER_USSO: issuerChanges, EDGEWARD_RULES_APP: rules }] of Object.entries(SITES)) {
+    const { hosts, upstream, ...site } = { ...tables.EDGEWARD_SITE_APP, ...changes };
+    sites[name] = { query: undefined, ...site, issuers: [name.toLowerCase()], ...(services[name] ? { upstream: services[name].url } : {}) };
+    vars[`EDGEWARD_RULES_${name}`] = rules;
+    vars[`EDGEWARD_ISSUER_${name}`] = { ...tables.EDGEWARD_ISSUER_USSO, ...issuerChanges, jwks_url: `${issuer.url}/jwks`, loopback_origin: issuer.url };
+  }
+  for (const name of ["OPEN", "SESSION"]) {
+    vars[`EDGEWARD_RULES_${name}`] = [{ path: "/anonymous", anonymous_ok: true }, { path: "/public", public: true }, ...tables.EDGEWARD_RULES_APP];
+  }
+  sites.SESSION.sources = ["session", ...sites.SESSION.sources];
+  world = await startWorld({ sites, vars });
+});
+after(async () => {
+  await world?.stop();
+  for (const service of Object.values(services)) await service.stop();
+  await front?.stop();
+  await issuer?.stop();
+});
+
+const ALICE = { sub: "u-alice", phone: "+15550001" };
+const BOB = { sub: "u-bob", phone: "+15550002" };
+const without = ({ phone, ...claims }) => claims;
+
+/** A token as USSO makes it: no address, and a type. */
+const token = (claims) => tokenOf(key, { iss: "https://sso.example.com", aud: "your-app", email: undefined, email_verified: undefined, token_type: "access", ...claims });
+
+/** How a token may come at the site of the document. */
+const SOURCES = { bearer: (value) => ({ bearer: value }), sso_cookie: (value) => ({ cookie: `usso-access-token=${value}` }) };
+
+/** Whom Django takes the bearer of these claims for. */
+async function userOf(site, claims, source = SOURCES.bearer) {
+  const answer = await world.site(site).client(newPath(), source(await token(claims)));
+  assert.equal(answer.status, 200, String(answer));
+  assert.equal(answer.json.origin, "django");
+  return answer.json.user;
+}
+
+/** Sends a token in each source; each is refused with this status, and the origin sees nothing of it. */
+async function assertRefused(value, status, what, site = "PLAIN") {
+  for (const [source, options] of Object.entries(SOURCES)) {
+    const path = newPath();
+    const answer = await world.site(site).client(path, options(value));
+    assert.equal(answer.status, status, `${what} in ${source}: ${answer}`);
+    assert.deepEqual(world.origin.about(path), [], `${what} in ${source} reached the origin`);
+  }
+}
+
+test("SEC-82: two people are two users of a Django service that keeps the SDK", async () => {
+  const alice = await userOf("APP", ALICE);
+  const bob = await userOf("APP", BOB);
+  assert.deepEqual([alice.username, bob.username], [ALICE.phone, BOB.phone]);
+  assert.notEqual(alice.pk, bob.pk);
+  assert.deepEqual([alice.email, bob.email], ["u-alice@users.sso.example.com", "u-bob@users.sso.example.com"]);
+  for (const source of Object.values(SOURCES)) {
+    assert.deepEqual(await userOf("APP", ALICE, source), alice, "one person stays one user");
+    assert.deepEqual(await userOf("APP", BOB, source), bob, "one person stays one user");
+  }
+});
+
+test("SEC-82: a credential without a phone does not reach a service that finds its users by it", async () => {
+  for (const phone of [undefined, null]) await assertRefused(await token({ ...ALICE, phone }), 401, `phone ${phone}`);
+  await assertRefused(await token({ ...ALICE, phone: "" }), 403, "an empty phone");
+  await assertRefused(await world.site("PLAIN").issue(newEmail()), 403, "a token that Edgeward issued");
+});
+
+test("SEC-82: without a phone, two people are two users by the middleware that finds them by sub", async () => {
+  const alice = await userOf("NOPHONE", without(ALICE));
+  const bob = await userOf("NOPHONE", without(BOB));
+  assert.notEqual(alice.pk, bob.pk);
+  assert.match(alice.username, /^usr_[\w-]{22}$/);
+  assert.deepEqual([alice.email, bob.email], ["u-alice@users.sso.example.com", "u-bob@users.sso.example.com"]);
+  assert.deepEqual(await userOf("NOPHONE", without(ALICE)), alice, "one person stays one user");
+  assert.deepEqual(await userOf("NOPHONE", without(BOB)), bob, "one person stays one user");
+});
+
+test("a Django service of the document takes nobody's word but the assertion's", async () => {
+  const assertion = (await world.site("PLAIN").client("/", { bearer: await token(ALICE) })).seen.header("x-edgeward-assertion");
+  const ask = async (headers) => (await send({ port: Number(new URL(services.APP.url).port), path: newPath(), headers: [["Host", "origin"], ...headers] })).json.user;
+  assert.equal((await ask([["x-edgeward-assertion", assertion]])).username, ALICE.phone);
+  for (const headers of [[], [["x-edgeward-assertion", tampered(assertion)]], [["x-api-key", "of-the-sdk"]], [["Authorization", `Bearer ${assertion}`]], [["Cookie", `usso-access-token=${assertion}`]]]) {
+    assert.equal(await ask(headers), null, JSON.stringify(headers));
+  }
+});
+
+test("SEC-19: of USSO's types of tokens only access tokens pass, in every source", async () => {
+  for (const [source, options] of Object.entries(SOURCES)) {
+    const answer = await world.site("PLAIN").client(newPath(), options(await token(ALICE)));
+    assert.equal(answer.status, 200, `${source}: ${answer}`);
+  }
+  for (const site of ["PLAIN", "NOPHONE"]) {
+    for (const token_type of ["refresh", "secure", "one_time", "temporary", "ACCESS", "", true, ["refresh"], {}]) {
+      await assertRefused(await token({ ...BOB, token_type }), 403, `type ${JSON.stringify(token_type)}`, site);
+    }
+    for (const token_type of [undefined, null]) await assertRefused(await token({ ...BOB, token_type }), 401, `type ${token_type}`, site);
+  }
+});
+
+test("as the document says, an address that is null or not verified is refused, and none at all is made of sub", async () => {
+  for (const email of [null, "alice@example.com"]) await assertRefused(await token({ ...ALICE, email }), 401, `address ${email}`);
+  const answer = await world.site("PLAIN").client(newPath(), { bearer: await token(ALICE) });
+  assert.equal(answer.seen.header("x-forwarded-email"), "u-alice@users.sso.example.com");
+});
+
+test("SEC-19: a session that a refresh token has opened passes no more than the token", async () => {
+  const site = world.site("SESSION");
+  const open = async (token_type) => {
+    const answer = await site.navigate("/public", { cookie: `usso-access-token=${await token({ ...ALICE, token_type })}` });
+    return answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared).pair;
+  };
+  assert.equal((await site.client("/", { cookie: await open("access") })).status, 200);
+  assert.equal((await site.client("/", { cookie: await open("refresh") })).status, 403);
+});
+
+test("the document's warning is true: an earlier rule without the requirements lets other tokens in", async () => {
+  const site = world.site("OPEN");
+  const refresh = await token({ ...ALICE, token_type: "refresh" });
+  const seen = async (path) => (await site.client(path, { bearer: refresh })).seen.header("x-forwarded-email");
+  assert.equal(await seen("/anonymous"), "u-alice@users.sso.example.com");
+  assert.equal(await seen("/public"), undefined);
+  assert.equal((await site.client("/", { bearer: refresh })).status, 403);
+});
