@@ -207,6 +207,14 @@ class World {
   }
   #entry;
 
+  /** Kills the runtime as a power cut would, and starts it anew over what it had on its disk. */
+  async kill() {
+    process.kill(this.#runtime.pid, "SIGKILL");
+    await this.#miniflare.dispose().catch(() => {});
+    this.#miniflare = undefined;
+    await this.#run();
+  }
+
   /** Starts the Worker anew, with cold caches, over the same KV; `changes` are laid over the options. */
   async restart(changes = {}) {
     this.#options = { ...this.#options, ...changes };
@@ -293,11 +301,16 @@ class World {
 
   /** Resident memory of workerd in bytes. */
   get memory() {
-    this.#pid ??= processes().find(({ parent, command }) => parent === process.pid && command.includes("workerd")).pid;
+    this.#pid ??= this.#runtime.pid;
     if (!existsSync("/proc/self/status")) return processes().find(({ pid }) => pid === this.#pid).memory;
     return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.#pid}/status`, "utf8"))[1]) * 1024;
   }
   #pid;
+
+  /** The runtime's process. */
+  get #runtime() {
+    return processes().find(({ parent, command }) => parent === process.pid && command.includes("workerd"));
+  }
 
   /**
    * Stops everything, and fails when a secret or a credential was written to the log: every test
