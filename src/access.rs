@@ -15,13 +15,12 @@ pub mod scope;
 use std::fmt;
 use std::net::IpAddr;
 
-use serde_json::{Map, Value};
-
 pub use explain::explain;
 pub(crate) use explain::object;
 use pattern::PathPattern;
 use requirement::Requirement;
 
+use crate::claim::{NUMBERS, Reading};
 use crate::path::CanonicalPath;
 use crate::principal::Principal;
 use crate::user::Role;
@@ -59,7 +58,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Who is asking, as rules see them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The address.
     pub email: &'a str,
@@ -68,7 +67,7 @@ pub struct Subject<'a> {
     /// The scopes.
     pub scopes: &'a [String],
     /// What else the credential says.
-    pub claims: &'a Map<String, Value>,
+    pub claims: Reading<'a>,
     /// The tenant.
     pub tenant: Option<&'a str>,
     /// The workspace.
@@ -211,7 +210,13 @@ impl Rules {
 
     /// `list` in this order, and `otherwise` where none matches.
     #[must_use]
-    pub fn new(list: Vec<Rule>, otherwise: Rule) -> Self {
+    pub fn new(mut list: Vec<Rule>, otherwise: Rule) -> Self {
+        let mut numbers = 0..NUMBERS;
+        for rule in &mut list {
+            if let Demand::Anybody(Some(asks)) | Demand::Somebody(asks) = &mut rule.demand {
+                asks.number_claims(&mut numbers);
+            }
+        }
         let asks = |r: &Requirement| matches!(r, Requirement::Network(_) | Requirement::Country(_));
         let reads_client = list
             .iter()

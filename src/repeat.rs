@@ -12,6 +12,7 @@ use crate::config::Site;
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::login::Visit;
+use crate::memory::Weigh;
 use crate::origin::mutate::HeaderChanges;
 use crate::origin::{self, Again, Forward};
 use crate::path::CanonicalPath;
@@ -35,6 +36,13 @@ pub struct Repeat {
     source: Source,
     verified: Rc<Verified>,
     standing: Rc<HeaderChanges>,
+}
+
+/// With the credential, which may be remembered here alone.
+impl Weigh for Repeat {
+    fn heap(&self) -> usize {
+        self.parts.heap() + self.verified.weight() + self.standing.heap()
+    }
 }
 
 impl Repeat {

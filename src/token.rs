@@ -422,22 +422,21 @@ fn with_grants(verified: &Verified, user: Rc<User>) -> Rc<User> {
     if !adds {
         return user;
     }
-    let mut memo = verified.memo.borrow_mut();
-    match &memo.user {
-        Some((made_from, whole)) if Rc::ptr_eq(made_from, &user) => Rc::clone(whole),
-        _ => {
-            let mut whole = User::clone(&user);
-            whole.staff |= granted.staff;
-            for role in &granted.roles {
-                if !whole.roles.contains(role) {
-                    whole.roles.push(role.clone());
-                }
-            }
-            let whole = Rc::new(whole);
-            memo.user = Some((user, Rc::clone(&whole)));
-            whole
+    if let Some((made_from, whole)) = &verified.memo().user
+        && Rc::ptr_eq(made_from, &user)
+    {
+        return Rc::clone(whole);
+    }
+    let mut whole = User::clone(&user);
+    whole.staff |= granted.staff;
+    for role in &granted.roles {
+        if !whole.roles.contains(role) {
+            whole.roles.push(role.clone());
         }
     }
+    let whole = Rc::new(whole);
+    verified.remember(|memo| memo.user = Some((user, Rc::clone(&whole))));
+    whole
 }
 
 /// Who a token of another issuer is about: found by the address that it names, made where the issuer

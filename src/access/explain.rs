@@ -154,7 +154,7 @@ fn why(
         (R::Scope(_), false) => "the caller has other scopes",
         (R::Access(_), false) => "no scope of the caller covers it",
         (R::Claim(_), true) => "the claim fits",
-        (R::Claim(claim), false) if !claim.is_present(subject.claims) => {
+        (R::Claim(claim), false) if !claim.is_present(subject.claims.members()) => {
             "the caller has no such claim"
         }
         (R::Claim(_), false) => "the claim has another value",

@@ -1,4 +1,4 @@
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::config::Site;
@@ -30,7 +30,7 @@ fn judged(
         email: "ada@example.com",
         roles,
         scopes: &[],
-        claims: &claims,
+        claims: Reading::from(&claims),
         tenant: None,
         workspace: None,
         issuer: "",
@@ -253,7 +253,7 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
         email: "canary@example.com",
         roles: &roles,
         scopes: &[],
-        claims: claims.as_object().unwrap(),
+        claims: Reading::from(claims.as_object().unwrap()),
         tenant: None,
         workspace: None,
         issuer: "",

@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::claim::{ClaimPath, Granted};
+use crate::claim::{ClaimPath, Granted, KeptClaims};
 use crate::config::Site;
 use crate::config::issuer::{Issuer, Keys, Remote};
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
+use crate::memory::{Weigh, block};
 use crate::store::create;
 use crate::store::users::Users;
 use crate::time::{Seconds, Timestamp};
@@ -291,7 +292,7 @@ fn granted(issuer: &Issuer, mut claims: Map<String, Value>) -> Result<Granted, T
         scopes: scopes.unwrap_or_else(|| issuer.defaults.scopes.clone()),
         tenant,
         workspace,
-        claims,
+        claims: KeptClaims::new(&claims),
     })
 }
 
@@ -311,6 +312,15 @@ fn words(value: Option<&Value>) -> Result<Option<Vec<String>>, TokenError> {
         return Err(TokenError::Claims);
     }
     Ok(Some(list))
+}
+
+impl Weigh for ForeignClaims {
+    fn heap(&self) -> usize {
+        let names: usize = self.names.iter().map(Weigh::heap).sum();
+        // Every id has 26 bytes, also the one that is looked up later.
+        let user = block(26);
+        self.email.heap() + self.tenant.heap() + names + self.granted.heap() + self.id.heap() + user
+    }
 }
 
 impl ForeignClaims {
