@@ -220,14 +220,21 @@ impl Examined {
     }
 }
 
+/// So many credentials of one source are looked at. A cookie may be there twice, for two paths or as
+/// partitioned; hundreds fit into one head, and each costs a signature.
+const MAX_OF_ONE_SOURCE: usize = 4;
+
 /// Verifies all credentials of one source. A name that comes twice is how a cookie is planted, so
-/// all must be good and of one user.
+/// all must be good and of one user. Of too many none is read: they cannot be meant.
 async fn examine(
     world: &World,
     at: Place<'_>,
     source: Source,
     credentials: &[impl AsRef<str>],
 ) -> Examined {
+    if credentials.len() > MAX_OF_ONE_SOURCE {
+        return Examined::Bad(TokenError::Conflict);
+    }
     let mut answer = Examined::Absent;
     for (index, credential) in credentials.iter().enumerate() {
         let one = match verify(world, at, source, credential.as_ref()).await {

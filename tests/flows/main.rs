@@ -56,3 +56,5 @@ mod tenants;
 mod users;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod work;
