@@ -18,6 +18,7 @@ use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
 use crate::time::{Seconds, Timestamp};
 use crate::token::algorithm::Algorithm;
+use crate::token::attempts;
 use crate::token::issue::SsoClaims;
 use crate::token::issuer::ForeignClaims;
 use crate::token::jwks;
@@ -250,6 +251,8 @@ pub struct Cache {
     signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
     /// The keys of issuers.
     pub issuer_keys: jwks::Memory,
+    /// Attempts at API tokens.
+    pub attempts: attempts::Memory,
 }
 
 impl Default for Cache {
@@ -262,6 +265,7 @@ impl Default for Cache {
             accounts: RefCell::new(Shelf::new(memory::ACCOUNTS)),
             admin_access: RefCell::new(Shelf::new(memory::ADMIN_ACCESS)),
             issuer_keys: jwks::Memory::default(),
+            attempts: attempts::Memory::default(),
         }
     }
 }
@@ -401,6 +405,7 @@ impl Cache {
             + self.admin_access.borrow().weight()
             + keys.values().map(|(keys, _)| keys.heap()).sum::<usize>()
             + self.issuer_keys.weight()
+            + self.attempts.weight()
     }
 }
 

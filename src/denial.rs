@@ -199,12 +199,7 @@ impl Denial {
                 title: "Admin privileges required",
                 ..insufficient_scope("Admin privileges required")
             },
-            Self::RateLimited => no(
-                429,
-                "rate_limited",
-                "Too many requests",
-                "Too many requests. Try again in a minute.",
-            ),
+            Self::RateLimited => rate_limited(),
             Self::BodyTooLarge => no(
                 413,
                 "payload_too_large",
@@ -331,6 +326,7 @@ impl From<TokenError> for Denial {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Fault(fault) => Self::Fault(fault),
+            TokenError::TooManyAttempts => Self::RateLimited,
             error => Self::Credential(error),
         }
     }
@@ -370,6 +366,7 @@ fn credential(error: TokenError) -> Row {
         | TokenError::ApiToken
         | TokenError::Conflict => refused("token_invalid", invalid),
         TokenError::DisabledUser => user_disabled(),
+        TokenError::TooManyAttempts => rate_limited(),
         TokenError::Fault(_) => unavailable(),
     }
 }
@@ -403,6 +400,15 @@ const fn user_disabled() -> Row {
         "user_disabled",
         "Account disabled",
         "This account is disabled. Ask whoever manages it.",
+    )
+}
+
+const fn rate_limited() -> Row {
+    no(
+        429,
+        "rate_limited",
+        "Too many requests",
+        "Too many requests. Try again in a minute.",
     )
 }
 

@@ -50,9 +50,11 @@ pub const REPEATS: Share = Share::new(1024, 3072);
 /// Headers of callers that have crossed to JavaScript.
 pub const STANDING: Share = Share::new(1024, 1024);
 /// Addresses that guess at API tokens.
-pub const REFUSED: Share = Share::new(1024, 256);
+pub const REFUSED: Share = Share::new(1024, 192);
+/// API tokens that were good lately.
+pub const GOOD_API_TOKENS: Share = Share::new(256, 64);
 
-const PARTS: [Share; 10] = [
+const PARTS: [Share; 11] = [
     CREDENTIALS,
     USERS,
     SESSIONS,
@@ -63,12 +65,13 @@ const PARTS: [Share; 10] = [
     REPEATS,
     STANDING,
     REFUSED,
+    GOOD_API_TOKENS,
 ];
 
 const _: () = {
-    let [a, b, c, d, e, f, g, h, i, j] = PARTS;
+    let [a, b, c, d, e, f, g, h, i, j, k] = PARTS;
     let sum = a.bytes + b.bytes + c.bytes + d.bytes + e.bytes;
-    let sum = sum + f.bytes + g.bytes + h.bytes + i.bytes + j.bytes;
+    let sum = sum + f.bytes + g.bytes + h.bytes + i.bytes + j.bytes + k.bytes;
     assert!(sum <= BUDGET);
 };
 
@@ -256,7 +259,7 @@ macro_rules! weightless {
     )*};
 }
 
-weightless!(bool, u32, u64, u128, Timestamp);
+weightless!((), bool, u32, u64, u128, Timestamp);
 
 impl<T> Weigh for *const T {
     fn heap(&self) -> usize {

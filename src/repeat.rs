@@ -144,6 +144,7 @@ pub fn again(
         tenancy: Tenancy::of(site, parts),
         now,
         may_create: false,
+        client: None,
     };
     let principal = token::still(world, place, repeat.source, &repeat.verified)?;
     jwks::refresh_later(world, now);

@@ -8,6 +8,7 @@ pub mod alg;
 pub mod algorithm;
 pub mod api_token;
 pub mod assertion;
+pub mod attempts;
 pub mod der;
 pub mod error;
 pub mod issue;
@@ -38,6 +39,8 @@ use crate::store::users::Users;
 use crate::time::Timestamp;
 use crate::user::{User, UserId};
 use crate::world::World;
+use api_token::ApiToken;
+use attempts::Client;
 use error::TokenError;
 use issuer::ForeignClaims;
 use source::Presented;
@@ -110,6 +113,7 @@ pub async fn authenticate(
         tenancy: presented.tenancy,
         now,
         may_create: true,
+        client: presented.client,
     };
     let session = examine(world, at, Source::Session, &presented.session).await;
     let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
@@ -272,6 +276,8 @@ pub struct Place<'a> {
     pub now: Timestamp,
     /// Whether a user may be made on first sight.
     pub may_create: bool,
+    /// By whom, where attempts are counted.
+    pub client: Option<Client>,
 }
 
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with
@@ -300,7 +306,7 @@ pub async fn verify(
             Source::Session => {
                 session::read(&world.config, site, credential, now).map(Claims::Session)?
             }
-            Source::ApiKey => Claims::ApiToken(Box::pin(acting(world, credential, now)).await?),
+            Source::ApiKey => Claims::ApiToken(Box::pin(acting(world, at, credential)).await?),
             _ if is_foreign(at, credential)? => {
                 let read = issuer::read(world, site, at.tenancy, credential, now);
                 Claims::Foreign(Box::pin(read).await?)
@@ -403,14 +409,16 @@ const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);
 /// The API token behind `x-api-key`, as the user that it acts as.
 async fn acting(
     world: &World,
+    at: Place<'_>,
     credential: &str,
-    now: Timestamp,
 ) -> Result<ActingClaims, TokenError> {
-    let kv = &*world.platform.kv;
-    let token = api_token::authenticate(kv, credential, now).await?;
-    let token = token.ok_or(TokenError::ApiToken)?;
+    let Place { client, now, .. } = at;
+    let acts = |token: &ApiToken| token.acts_as.is_some();
+    let token = attempts::api_token(world, client, Some(credential), acts, now).await?;
     // Keeping the books is no reason to turn a good call down.
-    let _ = ApiTokens(kv).note_use(&token.id, now).await;
+    let _ = ApiTokens(&*world.platform.kv)
+        .note_use(&token.id, now)
+        .await;
     Ok(ActingClaims {
         user: token.acts_as.ok_or(TokenError::ApiToken)?,
         expires_at: token.expires_at.unwrap_or(NO_END),

@@ -178,6 +178,7 @@ impl Question {
             tenancy: Tenancy::of_host(site, host, self.tenant.as_deref()),
             now,
             may_create: false,
+            client: None,
         };
         let principal = match token::verify(world, at, source, credential).await {
             Ok(principal) => principal,

@@ -251,19 +251,16 @@ impl ApiToken {
     }
 }
 
-/// The caller behind a presented API token, or `None` when it is unknown, revoked or expired.
+/// The record behind an API token, or `None` when it is unknown, revoked or expired. Only
+/// [`super::attempts`] asks, which counts those that are not good.
 ///
 /// # Errors
 /// A [`Fault`] of the store.
-pub async fn authenticate(
+pub(super) async fn find(
     kv: &dyn Kv,
-    presented: &str,
+    hash: &HashedApiToken,
     now: Timestamp,
 ) -> Result<Option<ApiToken>, Fault> {
-    let Some(plain) = PlainApiToken::parse(presented) else {
-        return Ok(None);
-    };
-    let hash = plain.hash();
     let Some(token) = ApiTokens(kv).find(&hash.id()).await? else {
         return Ok(None);
     };

@@ -210,6 +210,13 @@ fn table() -> Vec<Line> {
         ));
     }
     table.push((
+        Denial::Credential(TokenError::TooManyAttempts),
+        429,
+        "rate_limited",
+        None,
+        false,
+    ));
+    table.push((
         Denial::Credential(TokenError::DisabledUser),
         403,
         "user_disabled",
