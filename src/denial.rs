@@ -143,6 +143,12 @@ impl Denial {
                 no(404, "not_found", "Not found", "There is no such endpoint.")
             }
             Self::NotFound => no(404, "not_found", "Not found", "There is no such record."),
+            Self::Path(PathError::TooLong) => no(
+                414,
+                "path_too_long",
+                "Address too long",
+                "This address is too long.",
+            ),
             Self::Malformed | Self::Path(_) => no(
                 400,
                 "bad_request",

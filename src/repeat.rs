@@ -127,7 +127,7 @@ pub fn again(
     // The URL is sent on as it came, so it must be the one that is judged.
     let (local, query) = repeat.local(url)?;
     let path = CanonicalPath::parse(local).ok()?;
-    if path.as_str() != local || route::is_ours(site, &path) {
+    if path.as_str() != local || route::is_ours(site, &path) || !site.rules.can_judge(&path) {
         return None;
     }
     if !query.is_none_or(|query| source::passes_unchanged(site, query)) {

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::pattern::DecodedPath;
 use super::requirement::Requirement;
 use super::{Asked, Demand, Misses, Rule, Rules, Subject, judge};
 
@@ -15,12 +16,13 @@ pub fn explain(
     subject: Option<&Subject<'_>>,
 ) -> Map<String, Value> {
     let rule = rules.rule_for(asked);
+    let path = DecodedPath::of(asked.path);
     let passed_over = rules
         .list
         .iter()
         .take_while(|other| !std::ptr::eq(*other, rule))
         .map(|other| {
-            let because = other.misses(asked).map_or("", because);
+            let because = other.misses(asked, &path).map_or("", because);
             Value::Object(object([
                 ("rule", number(other)),
                 ("name", text(other.name.as_deref())),

@@ -143,6 +143,13 @@ fn table() -> Vec<Line> {
     ] {
         table.push((Denial::Path(error), 400, "bad_request", None, false));
     }
+    table.push((
+        Denial::Path(PathError::TooLong),
+        414,
+        "path_too_long",
+        None,
+        false,
+    ));
     for fault in [
         Fault::Kv,
         Fault::Record,

@@ -265,3 +265,34 @@ fn sec_78_who_is_turned_down_is_remembered_in_a_bounded_number() {
     let most = REFUSED.bytes + GOOD_API_TOKENS.bytes;
     assert!(weight > 1024 * 32 && weight <= most, "{weight}");
 }
+
+#[test]
+fn sec_78_a_path_that_is_too_long_for_the_rules_is_refused_and_never_passed_on() {
+    let edge = Edge::new(&json!({"rules": [
+        {"glob": vec!["/**/x"; 256], "deny": true},
+        {"anonymous_ok": true},
+    ]}));
+    let isolate = edge.isolate();
+    let session = isolate.sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");
+    let of = |length: usize| get(&format!("/{}", "a".repeat(length - 1))).cookie(&session);
+    // The second and third time it could be recognised.
+    for _ in 0..3 {
+        assert!(isolate.send(&of(2048)).is_forwarded());
+        let seen = isolate.send(&of(2049));
+        assert_eq!(seen.refusal(), (414, "path_too_long".into()));
+    }
+    // Our own endpoints are judged by no rule, and a site without globs has no limit.
+    assert_eq!(
+        isolate
+            .send(&get(&format!("/api/sso/{}", "a".repeat(4000))))
+            .status(),
+        404
+    );
+    let plain = Edge::new(&json!({"unauthenticated": "pass"}));
+    assert!(
+        plain
+            .isolate()
+            .send(&get(&format!("/{}", "a".repeat(16_000))))
+            .is_forwarded()
+    );
+}
