@@ -112,6 +112,12 @@ impl KeptClaims {
         self.text.is_empty()
     }
 
+    /// How many bytes of JSON they are.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.text.len()
+    }
+
     /// The claims, taken apart. What was written from a tree is always read as one.
     fn members(&self) -> Map<String, Value> {
         serde_json::from_str(&self.text).unwrap_or_default()

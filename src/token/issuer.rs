@@ -124,8 +124,12 @@ pub async fn read(
 
 /// Where sessions are, what a token says must fit into one, so that rules hold for it as well.
 fn carried(site: &Site, foreign: ForeignClaims) -> Result<ForeignClaims, TokenError> {
-    let fits =
-        || serde_json::to_string(&*foreign.granted).is_ok_and(|text| text.len() <= MAX_CARRIED);
+    let granted = &*foreign.granted;
+    // What is far too long is not written out to be measured.
+    let fits = || {
+        granted.claims.length() <= MAX_CARRIED
+            && serde_json::to_string(granted).is_ok_and(|text| text.len() <= MAX_CARRIED)
+    };
     if site.takes(Source::Session) && !fits() {
         return Err(TokenError::ClaimsTooLong);
     }
