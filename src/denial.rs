@@ -332,7 +332,6 @@ impl From<TokenError> for Denial {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Fault(fault) => Self::Fault(fault),
-            TokenError::TooManyAttempts => Self::RateLimited,
             error => Self::Credential(error),
         }
     }
