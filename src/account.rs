@@ -210,6 +210,7 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
         tenancy: visit.presented.tenancy,
         now: visit.now,
         may_create: true,
+        client: None,
     };
     let principal = token::verify(world, at, Source::Query, &field("token")).await?;
     let return_to = ReturnTo::parse_local(&field("return_to"), visit.parts)

@@ -21,7 +21,9 @@ use crate::request::Parts;
 use crate::route::AdminEndpoint;
 use crate::store::api_tokens::ApiTokens;
 use crate::time::Timestamp;
-use crate::token::api_token::{self, ApiToken, Scope};
+use crate::token::api_token::{ApiToken, Scope};
+use crate::token::attempts::{self, Client};
+use crate::token::error::TokenError;
 use crate::world::World;
 
 /// The longest body that is read.
@@ -104,27 +106,19 @@ pub async fn handle(call: &Call<'_>, endpoint: &AdminEndpoint) -> Outcome {
     outcome
 }
 
-/// Who is calling, by `Authorization: Token …` or `Bearer …`. Failures are counted by address,
-/// calls by token.
+/// Who is calling, by `Authorization: Token …` or `Bearer …`. Failures are counted by address
+/// ([`attempts`]), calls by token.
 async fn authenticate(call: &Call<'_>) -> Result<ApiToken, Denial> {
     let platform = &call.world.platform;
     let presented = call.parts.header("authorization").and_then(presented);
-    let found = match presented {
-        Some(presented) => api_token::authenticate(call.world, presented, call.now).await?,
-        None => None,
-    };
-    let Some(token) = found else {
-        let address = call.parts.header("cf-connecting-ip").unwrap_or("local");
-        if !platform.limit.allow(Counter::Failures, address).await? {
-            return Err(Denial::RateLimited);
-        }
-        let reason = if presented.is_some() {
-            Denial::InvalidApiToken
-        } else {
-            Denial::AuthenticationRequired
-        };
-        return Err(reason);
-    };
+    let client = Some(Client::of(call.parts));
+    let token = attempts::api_token(call.world, client, presented, |_| true, call.now)
+        .await
+        .map_err(|error| match error {
+            TokenError::ApiToken if presented.is_some() => Denial::InvalidApiToken,
+            TokenError::ApiToken => Denial::AuthenticationRequired,
+            other => other.into(),
+        })?;
     if !platform
         .limit
         .allow(Counter::Calls, token.id.as_str())

@@ -1,17 +1,17 @@
 //! What an isolate remembers between requests, so that a request whose credential it has seen waits
-//! for nothing. Bounded; never the only place where anything is kept.
+//! for nothing. Bounded in number and in bytes ([`crate::memory`]); never the only place where
+//! anything is kept.
 //!
 //! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroUsize;
+use std::cell::{Ref, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 
 use crate::claim::Granted;
+use crate::memory::{self, Growth, Scale, Shelf, Weigh, block};
 use crate::origin::mutate::HeaderChanges;
 use crate::own_changes::OwnChanges;
 use crate::profile::label_studio::account::{Account, Known};
@@ -19,13 +19,11 @@ use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
 use crate::time::{Seconds, Timestamp};
 use crate::token::algorithm::Algorithm;
+use crate::token::attempts;
 use crate::token::issue::SsoClaims;
 use crate::token::issuer::ForeignClaims;
 use crate::token::jwks;
 use crate::user::{User, UserId};
-
-const MAX_CREDENTIALS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
-const MAX_USERS: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 /// The SHA-256 of a credential, what it was presented as, and for which site.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
@@ -51,7 +49,8 @@ pub struct Verified {
     /// What it says.
     pub claims: Claims,
     /// The identity headers and the assertion that were made for it.
-    pub memo: RefCell<Memo>,
+    memo: RefCell<Memo>,
+    growth: Growth,
 }
 
 /// The claims of a verified credential.
@@ -133,7 +132,27 @@ impl Verified {
         Self {
             claims,
             memo: RefCell::default(),
+            growth: Growth::default(),
         }
+    }
+
+    /// What was made for it.
+    #[must_use]
+    pub fn memo(&self) -> Ref<'_, Memo> {
+        self.memo.borrow()
+    }
+
+    /// Remembers what was made for it, and weighs that.
+    pub fn remember(&self, change: impl FnOnce(&mut Memo)) {
+        let mut memo = self.memo.borrow_mut();
+        change(&mut memo);
+        self.growth.set(memo.heap());
+    }
+
+    /// What it weighs with all that was made for it.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        block(size_of::<Self>()) + self.heap() + self.growth.bytes()
     }
 
     /// When it ends.
@@ -158,16 +177,78 @@ impl Verified {
     }
 }
 
+impl Weigh for Verified {
+    fn heap(&self) -> usize {
+        match &self.claims {
+            Claims::Session(claims) => claims.heap(),
+            Claims::Sso(claims) => claims.heap(),
+            Claims::Foreign(claims) => claims.heap(),
+            Claims::ApiToken(claims) => claims.user.heap(),
+        }
+    }
+
+    fn lies_on(&self, scale: Option<&Scale>) {
+        self.growth.lies_on(scale);
+    }
+}
+
+impl Weigh for Memo {
+    fn heap(&self) -> usize {
+        let merged = self.user.as_ref();
+        let users = [
+            merged.map(|(user, _)| user),
+            merged.map(|(_, user)| user),
+            self.standing.as_ref().map(|standing| &standing.user),
+            self.assertion.as_ref().map(|assertion| &assertion.user),
+            self.origin.as_ref().map(|origin| &origin.user),
+        ];
+        let standing = self.standing.as_ref().map_or(0, |standing| {
+            let place = standing.authority.heap() + standing.scheme.heap();
+            place + standing.assertion.heap() + standing.changes.heap()
+        });
+        let origin = self
+            .origin
+            .as_ref()
+            .map_or(0, |origin| origin.account.heap() + origin.headers.heap());
+        let assertion = self.assertion.as_ref().map_or(0, |signed| {
+            // As a rule the headers hold the same one.
+            let shared = self.standing.as_ref().and_then(|s| s.assertion.as_ref());
+            let is_same = shared.is_some_and(|other| Rc::ptr_eq(other, &signed.token));
+            if is_same { 0 } else { signed.token.heap() }
+        });
+        once_each(users) + standing + origin + assertion
+    }
+}
+
+/// What records weigh of which several may be the same.
+fn once_each(users: [Option<&Rc<User>>; 5]) -> usize {
+    let there = || users.into_iter().flatten();
+    let is_new = |index: usize, user: &Rc<User>| {
+        let mut before = there().take(index);
+        !before.any(|other| Rc::ptr_eq(other, user))
+    };
+    let each = there().enumerate();
+    each.filter(|(index, user)| is_new(*index, user))
+        .map(|(_, user)| user.heap())
+        .sum()
+}
+
+impl Weigh for CredentialKey {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
 /// What was read of a user, if there is one, and when.
 type ReadUser = (Option<Rc<User>>, Timestamp);
 
 /// The isolate's memory.
 pub struct Cache {
-    sessions: RefCell<LruCache<String, (bool, Timestamp)>>,
-    credentials: RefCell<LruCache<CredentialKey, Rc<Verified>>>,
-    users: RefCell<LruCache<UserId, ReadUser>>,
-    accounts: RefCell<LruCache<String, Known>>,
-    admin_access: RefCell<HashMap<String, (Rc<str>, Timestamp)>>,
+    sessions: RefCell<Shelf<String, (bool, Timestamp)>>,
+    credentials: RefCell<Shelf<CredentialKey, Rc<Verified>>>,
+    users: RefCell<Shelf<UserId, ReadUser>>,
+    accounts: RefCell<Shelf<String, Known>>,
+    admin_access: RefCell<Shelf<String, (Rc<str>, Timestamp)>>,
     signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
     /// Whether the writer of an algorithm's keys was asked to keep them.
     kept_keys: RefCell<BTreeMap<Algorithm, bool>>,
@@ -175,19 +256,22 @@ pub struct Cache {
     pub issuer_keys: jwks::Memory,
     /// What this isolate itself has changed.
     pub own_changes: OwnChanges,
+    /// Attempts at API tokens.
+    pub attempts: attempts::Memory,
 }
 
 impl Default for Cache {
     fn default() -> Self {
         Self {
-            sessions: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
-            credentials: RefCell::new(LruCache::new(MAX_CREDENTIALS)),
-            users: RefCell::new(LruCache::new(MAX_USERS)),
+            sessions: RefCell::new(Shelf::new(memory::SESSIONS)),
+            credentials: RefCell::new(Shelf::new(memory::CREDENTIALS)),
+            users: RefCell::new(Shelf::new(memory::USERS)),
             signing_keys: RefCell::default(),
             kept_keys: RefCell::default(),
-            accounts: RefCell::new(LruCache::new(MAX_USERS)),
-            admin_access: RefCell::default(),
+            accounts: RefCell::new(Shelf::new(memory::ACCOUNTS)),
+            admin_access: RefCell::new(Shelf::new(memory::ADMIN_ACCESS)),
             issuer_keys: jwks::Memory::default(),
+            attempts: attempts::Memory::default(),
             own_changes: OwnChanges::default(),
         }
     }
@@ -280,8 +364,13 @@ impl Cache {
             .entry(algorithm)
             .or_insert(false);
         let keys = Rc::new(keys);
-        let read = (Rc::clone(&keys), now);
-        self.signing_keys.borrow_mut().insert(algorithm, read);
+        let mut known = self.signing_keys.borrow_mut();
+        known.remove(&algorithm);
+        let share = memory::SIGNING_KEYS.bytes / memory::SIGNING_KEYS.number;
+        if keys.heap() <= share {
+            known.insert(algorithm, (Rc::clone(&keys), now));
+        }
+        drop(known);
         keys
     }
 
@@ -333,7 +422,7 @@ impl Cache {
     /// The access token of the admin at the origin of a site, while it is fresh.
     #[must_use]
     pub fn admin_access(&self, site: &str, now: Timestamp) -> Option<Rc<str>> {
-        let tokens = self.admin_access.borrow();
+        let mut tokens = self.admin_access.borrow_mut();
         let (token, until) = tokens.get(site)?;
         (now < *until).then(|| Rc::clone(token))
     }
@@ -342,7 +431,22 @@ impl Cache {
     pub fn put_admin_access(&self, site: &str, token: &Rc<str>, until: Timestamp) {
         self.admin_access
             .borrow_mut()
-            .insert(site.to_owned(), (Rc::clone(token), until));
+            .put(site.to_owned(), (Rc::clone(token), until));
+    }
+
+    /// What all of it weighs, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let keys = self.signing_keys.borrow();
+        self.sessions.borrow().weight()
+            + self.credentials.borrow().weight()
+            + self.users.borrow().weight()
+            + self.accounts.borrow().weight()
+            + self.admin_access.borrow().weight()
+            + keys.values().map(|(keys, _)| keys.heap()).sum::<usize>()
+            + self.issuer_keys.weight()
+            + self.attempts.weight()
+            + self.own_changes.weight()
     }
 }
 

@@ -161,6 +161,12 @@ impl Denial {
                 no(404, "not_found", "Not found", "There is no such endpoint.")
             }
             Self::NotFound => no(404, "not_found", "Not found", "There is no such record."),
+            Self::Path(PathError::TooLong) => no(
+                414,
+                "path_too_long",
+                "Address too long",
+                "This address is too long.",
+            ),
             Self::Malformed | Self::Path(_) => no(
                 400,
                 "bad_request",
@@ -229,12 +235,7 @@ impl Denial {
                 title: "Admin privileges required",
                 ..insufficient_scope("Admin privileges required")
             },
-            Self::RateLimited => no(
-                429,
-                "rate_limited",
-                "Too many requests",
-                "Too many requests. Try again in a minute.",
-            ),
+            Self::RateLimited => rate_limited(),
             Self::BodyTooSlow => no(
                 408,
                 "request_timeout",
@@ -409,6 +410,7 @@ fn credential(error: TokenError) -> Row {
         | TokenError::ApiToken
         | TokenError::Conflict => refused("token_invalid", invalid),
         TokenError::DisabledUser => user_disabled(),
+        TokenError::TooManyAttempts => rate_limited(),
         TokenError::Fault(_) => unavailable(),
     }
 }
@@ -442,6 +444,15 @@ const fn user_disabled() -> Row {
         "user_disabled",
         "Account disabled",
         "This account is disabled. Ask whoever manages it.",
+    )
+}
+
+const fn rate_limited() -> Row {
+    no(
+        429,
+        "rate_limited",
+        "Too many requests",
+        "Too many requests. Try again in a minute.",
     )
 }
 

@@ -10,13 +10,11 @@ mod waiting;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
-use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use js_sys::JsString;
-use lru::LruCache;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
@@ -26,6 +24,7 @@ use crate::config::{Config, ConfigError};
 use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::gateway::{self, Action, Outcome};
+use crate::memory::{self, Shelf, Weigh};
 use crate::origin::Forward;
 use crate::origin::mutate::{HeaderChange, HeaderChanges};
 use crate::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
@@ -34,12 +33,6 @@ use crate::request::{Parts, RAY, WITHHELD};
 use crate::time::Timestamp;
 use crate::token::alg::hex;
 use crate::world::World;
-
-/// Of so many callers an isolate keeps the headers that have crossed to JavaScript.
-const MAX_STANDING: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-
-/// So many requests an isolate can recognise; `repeat.js` keeps as many.
-const MAX_REPEATS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// What [`again`] says.
 const AGAIN: u32 = 1;
@@ -50,9 +43,9 @@ thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
     static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
-    static STANDING: RefCell<LruCache<*const HeaderChanges, (Rc<HeaderChanges>, JsValue)>> =
-        RefCell::new(LruCache::new(MAX_STANDING));
-    static REPEATS: RefCell<LruCache<u32, Rc<Repeat>>> = RefCell::new(LruCache::new(MAX_REPEATS));
+    static STANDING: RefCell<Shelf<*const HeaderChanges, Crossed>> =
+        RefCell::new(Shelf::new(memory::STANDING));
+    static REPEATS: RefCell<Shelf<u32, Rc<Repeat>>> = RefCell::new(Shelf::new(memory::REPEATS));
     static LAST_REPEAT: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -254,9 +247,30 @@ fn standing_headers(forward: &Forward) -> JsValue {
         return list_of(standing);
     }
     STANDING.with_borrow_mut(|known| {
-        let made = || (Rc::clone(standing), list_of(standing));
-        known.get_or_insert(Rc::as_ptr(standing), made).1.clone()
+        if let Some(crossed) = known.get(&Rc::as_ptr(standing)) {
+            return crossed.list.clone();
+        }
+        let list = list_of(standing);
+        let crossed = Crossed {
+            headers: Rc::clone(standing),
+            list: list.clone(),
+        };
+        known.put(Rc::as_ptr(standing), crossed);
+        list
     })
+}
+
+/// Headers, and the list of JavaScript that was made of them.
+struct Crossed {
+    headers: Rc<HeaderChanges>,
+    list: JsValue,
+}
+
+impl Weigh for Crossed {
+    /// The list has as many characters, of up to two bytes; it counts to the same 128 MB.
+    fn heap(&self) -> usize {
+        3 * self.headers.heap()
+    }
 }
 
 fn list_of(headers: &HeaderChanges) -> JsValue {

@@ -27,6 +27,7 @@ mod edge;
 pub mod event;
 pub mod gateway;
 pub mod login;
+pub mod memory;
 pub mod origin;
 pub mod outcome;
 pub mod own_changes;

@@ -496,6 +496,7 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::MissingClaim
         | TokenError::Lifetime
         | TokenError::ApiToken
+        | TokenError::TooManyAttempts
         | TokenError::DisabledUser
         | TokenError::Fault(_) => "The application sent something that is not a valid SSO token.",
     }

@@ -3,17 +3,12 @@
 //! what is taken away is gone at once where it was taken away.
 
 use std::cell::RefCell;
-use std::num::NonZeroUsize;
 use std::rc::Rc;
 
-use lru::LruCache;
-
+use crate::memory::{self, Shelf};
 use crate::time::{Seconds, Timestamp};
 use crate::token::api_token::ApiTokenId;
 use crate::user::{User, UserId};
-
-/// So many changes of each kind are known; a record that is changed has some hundred bytes.
-const MAX_CHANGES: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 
 /// So long the store may be behind (docs/storage.md).
 pub const STORE_LAG: Seconds = Seconds(60);
@@ -23,19 +18,18 @@ type ChangedUser = (Option<Rc<User>>, Timestamp);
 
 /// The changes that this isolate has made.
 pub struct OwnChanges {
-    users: RefCell<LruCache<UserId, ChangedUser>>,
-    ended_sessions: RefCell<LruCache<String, ()>>,
-    revoked: RefCell<LruCache<ApiTokenId, ()>>,
-    switched_off: RefCell<LruCache<ApiTokenId, Timestamp>>,
+    users: RefCell<Shelf<UserId, ChangedUser>>,
+    ended_sessions: RefCell<Shelf<String, ()>>,
+    /// API tokens that are shut, and until when that is not left to the store; a revoked one for ever.
+    shut: RefCell<Shelf<String, Timestamp>>,
 }
 
 impl Default for OwnChanges {
     fn default() -> Self {
         Self {
-            users: RefCell::new(LruCache::new(MAX_CHANGES)),
-            ended_sessions: RefCell::new(LruCache::new(MAX_CHANGES)),
-            revoked: RefCell::new(LruCache::new(MAX_CHANGES)),
-            switched_off: RefCell::new(LruCache::new(MAX_CHANGES)),
+            users: RefCell::new(Shelf::new(memory::OWN_USERS)),
+            ended_sessions: RefCell::new(Shelf::new(memory::OWN_SESSIONS)),
+            shut: RefCell::new(Shelf::new(memory::OWN_API_TOKENS)),
         }
     }
 }
@@ -73,34 +67,47 @@ impl OwnChanges {
         self.ended_sessions.borrow_mut().get(id).is_some()
     }
 
-    /// Notes that an API token is revoked.
+    /// Notes that an API token is revoked, for good.
     pub fn revoke(&self, id: &ApiTokenId) {
-        self.revoked.borrow_mut().put(id.clone(), ());
+        self.shut_until(id, FOR_EVER);
     }
 
     /// Notes that an API token was switched on or off.
     pub fn switch(&self, id: &ApiTokenId, active: bool, now: Timestamp) {
-        let mut off = self.switched_off.borrow_mut();
-        if active {
-            off.pop(id);
-        } else {
-            off.put(id.clone(), now);
+        if !active {
+            self.shut_until(id, now + STORE_LAG);
+        } else if !self.has_shut(id, FOR_EVER) {
+            self.shut.borrow_mut().pop(id.as_str());
         }
+    }
+
+    fn shut_until(&self, id: &ApiTokenId, until: Timestamp) {
+        let mut shut = self.shut.borrow_mut();
+        let until = shut
+            .get(id.as_str())
+            .map_or(until, |known| until.max(*known));
+        shut.put(id.as_str().to_owned(), until);
     }
 
     /// Whether this isolate has revoked an API token, or has switched it off and the store may not
     /// show it yet to a request of `now`.
     #[must_use]
     pub fn has_shut(&self, id: &ApiTokenId, now: Timestamp) -> bool {
-        let is_lately = |at: &Timestamp| now < *at + STORE_LAG;
-        self.revoked.borrow_mut().get(id).is_some()
-            || self
-                .switched_off
-                .borrow_mut()
-                .get(id)
-                .is_some_and(is_lately)
+        let mut shut = self.shut.borrow_mut();
+        shut.get(id.as_str()).is_some_and(|until| now <= *until)
+    }
+
+    /// What all of it weighs, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.users.borrow().weight()
+            + self.ended_sessions.borrow().weight()
+            + self.shut.borrow().weight()
     }
 }
+
+/// Later than any request.
+const FOR_EVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
 /// No id is used again, so a user that was removed here comes back nowhere.
 fn is_newer(known: Option<&User>, read: Option<&User>) -> bool {

@@ -27,6 +27,9 @@ pub enum PathError {
     /// Bytes that are not UTF-8, overlong forms among them.
     #[error("the path is not UTF-8")]
     Utf8,
+    /// Longer than the site's rules judge.
+    #[error("the path is too long for the rules of the site")]
+    TooLong,
     /// `;`: cut off, with what follows, by some servers.
     #[error("the path has a parameter")]
     Parameter,

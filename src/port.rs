@@ -259,7 +259,7 @@ pub trait Entropy {
 pub enum Counter {
     /// Authenticated calls of the admin API, by API token.
     Calls,
-    /// Failed authentications at the admin API, by client address.
+    /// API tokens that are not good, at the admin API and at sites, by client address.
     Failures,
 }
 

@@ -2,14 +2,13 @@
 //! credential that was verified and a user that may sign in.
 
 use std::rc::Rc;
-use std::sync::LazyLock;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::access::Subject;
 use crate::cache::Verified;
-use crate::claim::ClaimPath;
+use crate::claim::{ClaimPath, Reading};
 use crate::config::site::Source;
 use crate::time::Timestamp;
 use crate::user::{Role, Tenant, User};
@@ -96,11 +95,8 @@ impl Principal {
 
     /// The claims that the token of another issuer has brought, as far as they are kept.
     #[must_use]
-    pub fn claims(&self) -> &Map<String, Value> {
-        static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
-        self.verified
-            .granted()
-            .map_or(&NONE, |granted| &granted.claims)
+    pub fn claims(&self) -> Reading<'_> {
+        Reading::new(self.verified.granted().map(|granted| &granted.claims))
     }
 
     /// The tenant: the one that the user is of, or the one that the token names at a site that does
@@ -211,9 +207,9 @@ impl TryFrom<String> for Attribute {
 }
 
 impl Attribute {
-    /// The attribute's value for `principal`; empty when it has none.
+    /// The attribute's value for `principal`, whose claims these are; empty when it has none.
     #[must_use]
-    pub fn of(&self, principal: &Principal) -> String {
+    pub fn of(&self, principal: &Principal, claims: &Reading<'_>) -> String {
         let user = principal.user();
         match self {
             Self::Id => user.id.as_str().to_owned(),
@@ -235,7 +231,7 @@ impl Attribute {
             Self::Workspace => principal.workspace().unwrap_or_default().to_owned(),
             Self::Issuer => principal.issuer().to_owned(),
             Self::Claim(path) => path
-                .find(principal.claims())
+                .find(claims.members())
                 .and_then(shown)
                 .unwrap_or_default(),
         }

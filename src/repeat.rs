@@ -12,6 +12,7 @@ use crate::config::Site;
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::login::Visit;
+use crate::memory::Weigh;
 use crate::origin::mutate::HeaderChanges;
 use crate::origin::{self, Again, Forward};
 use crate::path::CanonicalPath;
@@ -35,6 +36,13 @@ pub struct Repeat {
     source: Source,
     verified: Rc<Verified>,
     standing: Rc<HeaderChanges>,
+}
+
+/// With the credential, which may be remembered here alone.
+impl Weigh for Repeat {
+    fn heap(&self) -> usize {
+        self.parts.heap() + self.verified.weight() + self.standing.heap()
+    }
 }
 
 impl Repeat {
@@ -119,7 +127,7 @@ pub fn again(
     // The URL is sent on as it came, so it must be the one that is judged.
     let (local, query) = repeat.local(url)?;
     let path = CanonicalPath::parse(local).ok()?;
-    if path.as_str() != local || route::is_ours(site, &path) {
+    if path.as_str() != local || route::is_ours(site, &path) || !site.rules.can_judge(&path) {
         return None;
     }
     if !query.is_none_or(|query| source::passes_unchanged(site, query)) {
@@ -136,6 +144,7 @@ pub fn again(
         tenancy: Tenancy::of(site, parts),
         now,
         may_create: false,
+        client: None,
     };
     let principal = token::still(world, place, repeat.source, &repeat.verified)?;
     jwks::refresh_later(world, now);

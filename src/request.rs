@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::memory::{Weigh, block};
+
 /// Headers whose values the core is never told, only that they are there. They change from one
 /// request of a caller to the next, or say nothing that anything may be decided by (`User-Agent`);
 /// so requests that differ in nothing else are one to the core (see [`crate::repeat`]).
@@ -77,6 +79,13 @@ pub struct Parts {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the request's head is not readable")]
 pub struct Malformed;
+
+impl Weigh for Parts {
+    fn heap(&self) -> usize {
+        let headers = self.headers.capacity() * size_of::<(Range<usize>, Range<usize>)>();
+        self.text.heap() + block(headers)
+    }
+}
 
 impl Parts {
     /// Reads a snapshot: method, URL, then name and value of each header, a line each. No header

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::config::{Config, Site};
 use crate::denial::Denial;
-use crate::path::CanonicalPath;
+use crate::path::{CanonicalPath, PathError};
 use crate::request::Parts;
 
 /// What a request asks for.
@@ -84,6 +84,9 @@ pub fn route<'a>(
         Err(error) => return Err((Denial::Path(error), Some(site))),
     };
     let endpoint = endpoint_of(&site, &path);
+    if endpoint.is_none() && !site.rules.can_judge(&path) {
+        return Err((Denial::Path(PathError::TooLong), Some(site)));
+    }
     Ok(Target {
         site,
         path,

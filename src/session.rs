@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::claim::Granted;
 use crate::config::Config;
 use crate::config::site::{SameSite, Site};
+use crate::memory::Weigh;
 use crate::port::Entropy;
 use crate::time::{Seconds, Timestamp};
 use crate::token::alg::HmacAlgorithm;
@@ -37,6 +38,12 @@ pub struct SessionClaims {
     pub expires_at: Timestamp,
     /// What the token of another issuer has brought that opened it.
     pub granted: Option<Rc<Granted>>,
+}
+
+impl Weigh for SessionClaims {
+    fn heap(&self) -> usize {
+        self.id.heap() + self.user.heap() + self.granted.heap()
+    }
 }
 
 /// The value of a `Set-Cookie` header. Made in this file alone.

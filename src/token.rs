@@ -8,6 +8,7 @@ pub mod alg;
 pub mod algorithm;
 pub mod api_token;
 pub mod assertion;
+pub mod attempts;
 pub mod der;
 pub mod error;
 pub mod issue;
@@ -38,6 +39,8 @@ use crate::store::users::Users;
 use crate::time::Timestamp;
 use crate::user::{User, UserId};
 use crate::world::World;
+use api_token::ApiToken;
+use attempts::Client;
 use error::TokenError;
 use issuer::ForeignClaims;
 use source::Presented;
@@ -110,6 +113,7 @@ pub async fn authenticate(
         tenancy: presented.tenancy,
         now,
         may_create: true,
+        client: presented.client,
     };
     let session = examine(world, at, Source::Session, &presented.session).await;
     let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
@@ -220,14 +224,21 @@ impl Examined {
     }
 }
 
+/// So many credentials of one source are looked at. A cookie may be there twice, for two paths or as
+/// partitioned; hundreds fit into one head, and each costs a signature.
+const MAX_OF_ONE_SOURCE: usize = 4;
+
 /// Verifies all credentials of one source. A name that comes twice is how a cookie is planted, so
-/// all must be good and of one user.
+/// all must be good and of one user. Of too many none is read: they cannot be meant.
 async fn examine(
     world: &World,
     at: Place<'_>,
     source: Source,
     credentials: &[impl AsRef<str>],
 ) -> Examined {
+    if credentials.len() > MAX_OF_ONE_SOURCE {
+        return Examined::Bad(TokenError::Conflict);
+    }
     let mut answer = Examined::Absent;
     for (index, credential) in credentials.iter().enumerate() {
         let one = match verify(world, at, source, credential.as_ref()).await {
@@ -265,6 +276,8 @@ pub struct Place<'a> {
     pub now: Timestamp,
     /// Whether a user may be made on first sight.
     pub may_create: bool,
+    /// By whom, where attempts are counted.
+    pub client: Option<Client>,
 }
 
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with
@@ -293,7 +306,7 @@ pub async fn verify(
             Source::Session => {
                 session::read(&world.config, site, credential, now).map(Claims::Session)?
             }
-            Source::ApiKey => Claims::ApiToken(Box::pin(acting(world, credential, now)).await?),
+            Source::ApiKey => Claims::ApiToken(Box::pin(acting(world, at, credential)).await?),
             _ if is_foreign(at, credential)? => {
                 let read = issuer::read(world, site, at.tenancy, credential, now);
                 Claims::Foreign(Box::pin(read).await?)
@@ -396,14 +409,16 @@ const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);
 /// The API token behind `x-api-key`, as the user that it acts as.
 async fn acting(
     world: &World,
+    at: Place<'_>,
     credential: &str,
-    now: Timestamp,
 ) -> Result<ActingClaims, TokenError> {
-    let kv = &*world.platform.kv;
-    let token = api_token::authenticate(world, credential, now).await?;
-    let token = token.ok_or(TokenError::ApiToken)?;
+    let Place { client, now, .. } = at;
+    let acts = |token: &ApiToken| token.acts_as.is_some();
+    let token = attempts::api_token(world, client, Some(credential), acts, now).await?;
     // Keeping the books is no reason to turn a good call down.
-    let _ = ApiTokens(kv).note_use(&token.id, now).await;
+    let _ = ApiTokens(&*world.platform.kv)
+        .note_use(&token.id, now)
+        .await;
     Ok(ActingClaims {
         user: token.acts_as.ok_or(TokenError::ApiToken)?,
         expires_at: token.expires_at.unwrap_or(NO_END),
@@ -422,22 +437,21 @@ fn with_grants(verified: &Verified, user: Rc<User>) -> Rc<User> {
     if !adds {
         return user;
     }
-    let mut memo = verified.memo.borrow_mut();
-    match &memo.user {
-        Some((made_from, whole)) if Rc::ptr_eq(made_from, &user) => Rc::clone(whole),
-        _ => {
-            let mut whole = User::clone(&user);
-            whole.staff |= granted.staff;
-            for role in &granted.roles {
-                if !whole.roles.contains(role) {
-                    whole.roles.push(role.clone());
-                }
-            }
-            let whole = Rc::new(whole);
-            memo.user = Some((user, Rc::clone(&whole)));
-            whole
+    if let Some((made_from, whole)) = &verified.memo().user
+        && Rc::ptr_eq(made_from, &user)
+    {
+        return Rc::clone(whole);
+    }
+    let mut whole = User::clone(&user);
+    whole.staff |= granted.staff;
+    for role in &granted.roles {
+        if !whole.roles.contains(role) {
+            whole.roles.push(role.clone());
         }
     }
+    let whole = Rc::new(whole);
+    verified.remember(|memo| memo.user = Some((user, Rc::clone(&whole))));
+    whole
 }
 
 /// Who a token of another issuer is about: found by the address that it names, made where the issuer

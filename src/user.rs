@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::memory::Weigh;
 use crate::port::Entropy;
 use crate::time::Timestamp;
 
@@ -86,6 +87,27 @@ impl User {
         }
     }
 }
+
+impl Weigh for User {
+    fn heap(&self) -> usize {
+        let names = [&self.username, &self.first_name, &self.last_name];
+        let names: usize = names.into_iter().map(Weigh::heap).sum();
+        self.id.heap() + self.email.heap() + names + self.roles.heap() + self.tenant.heap()
+    }
+}
+
+/// Types of one text.
+macro_rules! texts {
+    ($($name:ty),*) => {$(
+        impl Weigh for $name {
+            fn heap(&self) -> usize {
+                self.0.heap()
+            }
+        }
+    )*};
+}
+
+texts!(UserId, Email, Name, Role, Tenant);
 
 /// A user's id: `usr_` and 22 characters of base64url.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]

@@ -3,11 +3,15 @@
 
 use serde_json::{Map, Number, Value};
 
+use crate::claim::Reading;
+
 /// What a rule wants of a claim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     path: Box<str>,
     value: Option<Value>,
+    /// Which of the site's questions this is.
+    number: Option<u8>,
 }
 
 impl Claim {
@@ -17,6 +21,7 @@ impl Claim {
         path.split('.').all(|name| !name.is_empty()).then(|| Self {
             path: path.into(),
             value,
+            number: None,
         })
     }
 
@@ -24,6 +29,17 @@ impl Claim {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Numbers it as one of the questions that a site asks of claims.
+    pub const fn be_number(&mut self, number: Option<u8>) {
+        self.number = number;
+    }
+
+    /// Whether the claims of a caller fit; looked at once for a number of its own.
+    #[must_use]
+    pub fn holds(&self, claims: &Reading<'_>) -> bool {
+        claims.judged(self.number, |members| self.fits(members))
     }
 
     /// Whether the claims fit. `"*"` fits whatever is wanted. A list on either side wants one value

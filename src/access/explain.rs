@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::pattern::DecodedPath;
 use super::requirement::Requirement;
 use super::{Asked, Demand, Misses, Rule, Rules, Subject, judge};
 
@@ -15,12 +16,13 @@ pub fn explain(
     subject: Option<&Subject<'_>>,
 ) -> Map<String, Value> {
     let rule = rules.rule_for(asked);
+    let path = DecodedPath::of(asked.path);
     let passed_over = rules
         .list
         .iter()
         .take_while(|other| !std::ptr::eq(*other, rule))
         .map(|other| {
-            let because = other.misses(asked).map_or("", because);
+            let because = other.misses(asked, &path).map_or("", because);
             Value::Object(object([
                 ("rule", number(other)),
                 ("name", text(other.name.as_deref())),
@@ -154,7 +156,7 @@ fn why(
         (R::Scope(_), false) => "the caller has other scopes",
         (R::Access(_), false) => "no scope of the caller covers it",
         (R::Claim(_), true) => "the claim fits",
-        (R::Claim(claim), false) if !claim.is_present(subject.claims) => {
+        (R::Claim(claim), false) if !claim.is_present(subject.claims.members()) => {
             "the caller has no such claim"
         }
         (R::Claim(_), false) => "the claim has another value",

@@ -4,6 +4,8 @@
 //! A canonical path keeps the escapes of reserved characters, and `/a%3Ab` is `/a:b` at every origin.
 //! So patterns and paths are compared decoded: no spelling of a path gets past its rule.
 
+use std::borrow::Cow;
+
 use crate::path::{CanonicalPath, hex_pair};
 
 /// A compiled pattern.
@@ -73,21 +75,50 @@ impl PathPattern {
 
     /// Whether `path` is one of these.
     #[must_use]
-    pub fn matches(&self, path: &CanonicalPath<'_>) -> bool {
-        let path = Decoded(path.as_str().as_bytes());
+    pub fn matches(&self, path: &DecodedPath<'_>) -> bool {
+        self.matches_bytes(path.0.iter().copied())
+    }
+
+    /// One step for each byte that is taken.
+    pub(super) fn matches_bytes(&self, mut path: impl Iterator<Item = u8>) -> bool {
         match &self.0 {
             Shape::Exact(exact) => path.eq(exact.iter().copied()),
             Shape::Prefix(prefix) => {
-                let mut path = path;
                 prefix.iter().all(|byte| path.next() == Some(*byte))
                     && matches!(path.next(), None | Some(b'/'))
             }
             Shape::Glob(glob) => glob.matches(path),
         }
     }
+
+    /// The most steps that it takes, whatever the path; `None` for a glob, which may take one for
+    /// each byte of it.
+    #[must_use]
+    pub fn most_steps(&self) -> Option<usize> {
+        match &self.0 {
+            Shape::Exact(text) | Shape::Prefix(text) => Some(text.len() + 1),
+            Shape::Glob(_) => None,
+        }
+    }
 }
 
-/// A path's bytes, each escape as the byte it stands for. Nothing is copied.
+/// A path as patterns are compared with it: each escape is the byte it stands for. Decoded once for
+/// all of them, and as it is when there is nothing to decode.
+pub struct DecodedPath<'a>(pub(super) Cow<'a, [u8]>);
+
+impl<'a> DecodedPath<'a> {
+    /// Decodes `path`.
+    #[must_use]
+    pub fn of(path: &'a CanonicalPath<'_>) -> Self {
+        let bytes = path.as_str().as_bytes();
+        Self(match memchr::memchr(b'%', bytes) {
+            None => Cow::Borrowed(bytes),
+            Some(_) => Cow::Owned(Decoded(bytes).collect()),
+        })
+    }
+}
+
+/// A path's bytes, each escape as the byte it stands for.
 struct Decoded<'a>(&'a [u8]);
 
 impl Iterator for Decoded<'_> {
@@ -130,8 +161,11 @@ fn canonical(text: &str) -> Result<(), PatternError> {
 /// (Baeza-Yates and Gonnet's Shift-And).
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Glob {
-    /// For each byte that the pattern has: the places that it leads on from.
-    literals: Box<[(u8, u128)]>,
+    /// For each byte: which of `literals` are its places. A look-up and no search, so that a step
+    /// costs the same whatever the pattern.
+    classes: Box<[u8; 256]>,
+    /// The places that a byte leads on from; the first for all that the pattern does not have.
+    literals: Box<[u128]>,
     /// Places at a `*`: stay there on any byte but `/`.
     star: u128,
     /// Places at a `**`: stay there on any byte.
@@ -148,6 +182,7 @@ const MAX_PLACES: usize = 120;
 impl Glob {
     fn new(text: &str) -> Result<Self, PatternError> {
         let mut glob = Self {
+            classes: Box::new([0; 256]),
             literals: Box::default(),
             star: 0,
             stars: 0,
@@ -215,18 +250,22 @@ impl Glob {
             }
         }
         glob.end = place;
-        glob.literals = literals.into();
+        for (class, (byte, _)) in (1..).zip(&literals) {
+            if let Some(known) = glob.classes.get_mut(usize::from(*byte)) {
+                *known = class;
+            }
+        }
+        let places = literals.iter().map(|(_, places)| *places);
+        glob.literals = std::iter::once(0).chain(places).collect();
         Ok(glob)
     }
 
     fn matches(&self, path: impl Iterator<Item = u8>) -> bool {
         let mut at = self.rest(1, 0);
         for byte in path {
-            let literal = self
-                .literals
-                .iter()
-                .find(|(known, _)| *known == byte)
-                .map_or(0, |(_, places)| *places);
+            let class = self.classes.get(usize::from(byte)).copied();
+            let literal = class.and_then(|class| self.literals.get(usize::from(class)));
+            let literal = literal.copied().unwrap_or_default();
             let star = if byte == b'/' { 0 } else { self.star };
             at = self.rest((at & literal) << 1, at & (self.stars | star));
             if at == 0 {
@@ -263,7 +302,7 @@ mod tests {
 
     fn is(pattern: &Result<PathPattern, PatternError>, path: &str) -> bool {
         let pattern = pattern.as_ref().unwrap();
-        pattern.matches(&CanonicalPath::parse(path).unwrap())
+        pattern.matches(&DecodedPath::of(&CanonicalPath::parse(path).unwrap()))
     }
 
     #[test]
@@ -430,7 +469,7 @@ mod tests {
                 let path = CanonicalPath::parse(&path).unwrap();
                 let parts: Vec<&str> = pattern.split('/').collect();
                 let segments: Vec<&str> = path.as_str().split('/').collect();
-                prop_assert_eq!(glob.matches(&path), naive(&parts, &segments), "{} {}", pattern, path.as_str());
+                prop_assert_eq!(glob.matches(&DecodedPath::of(&path)), naive(&parts, &segments), "{} {}", pattern, path.as_str());
             }
         }
 
@@ -439,7 +478,7 @@ mod tests {
             if let Ok(pattern) = PathPattern::prefix(&prefix) {
                 let path = CanonicalPath::parse(&path).unwrap();
                 let expected = path.as_str() == prefix || path.as_str().starts_with(&format!("{prefix}/"));
-                prop_assert_eq!(pattern.matches(&path), expected);
+                prop_assert_eq!(pattern.matches(&DecodedPath::of(&path)), expected);
             }
         }
 
@@ -456,7 +495,7 @@ mod tests {
                     crate::path::push_escape(&mut spelled, byte);
                 }
             }
-            prop_assert!(exact.matches(&CanonicalPath::parse(&spelled).unwrap()), "{}", spelled);
+            prop_assert!(exact.matches(&DecodedPath::of(&CanonicalPath::parse(&spelled).unwrap())), "{}", spelled);
         }
     }
 }

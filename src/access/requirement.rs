@@ -89,7 +89,7 @@ impl Requirement {
                     .flat_map(|access| s.scopes.iter().map(move |scope| (access, scope)));
                 pairs.any(|(access, scope)| access.is_covered_by(scope))
             }),
-            Self::Claim(claim) => who(&|s| claim.fits(s.claims)),
+            Self::Claim(claim) => who(&|s| claim.holds(&s.claims)),
             Self::Tenant(tenants) => {
                 who(&|s| s.tenant.is_some_and(|tenant| is_one_of(tenants, tenant)))
             }
@@ -134,6 +134,18 @@ impl Requirement {
                 .first()
                 .map_or(self.name(), |r| r.failing(asked, subject)),
             other => other.name(),
+        }
+    }
+
+    /// Numbers what is asked of claims, so that it is asked once of each caller's.
+    pub(super) fn number_claims(&mut self, numbers: &mut impl Iterator<Item = u8>) {
+        match self {
+            Self::Claim(claim) => claim.be_number(numbers.next()),
+            Self::Not(inner) => inner.number_claims(numbers),
+            Self::Any(inner) | Self::All(inner) => {
+                inner.iter_mut().for_each(|r| r.number_claims(numbers));
+            }
+            _ => {}
         }
     }
 
@@ -268,6 +280,7 @@ impl fmt::Display for Requirement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Reading;
     use crate::path::CanonicalPath;
     use serde_json::{Map, json};
 
@@ -313,7 +326,7 @@ mod tests {
             email: caller.email,
             roles: &caller.roles,
             scopes: &caller.scopes,
-            claims: &caller.claims,
+            claims: Reading::from(&caller.claims),
             tenant: Some("acme"),
             workspace: None,
             issuer: "",

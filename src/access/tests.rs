@@ -1,4 +1,4 @@
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::config::Site;
@@ -30,7 +30,7 @@ fn judged(
         email: "ada@example.com",
         roles,
         scopes: &[],
-        claims: &claims,
+        claims: Reading::from(&claims),
         tenant: None,
         workspace: None,
         issuer: "",
@@ -253,7 +253,7 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
         email: "canary@example.com",
         roles: &roles,
         scopes: &[],
-        claims: claims.as_object().unwrap(),
+        claims: Reading::from(claims.as_object().unwrap()),
         tenant: None,
         workspace: None,
         issuer: "",
@@ -286,4 +286,92 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
     assert!(!told.to_string().contains("canary"), "{told}");
     let nobody = explain(&site.rules, &asked, None);
     assert_eq!(nobody["refusal"], json!("rule 3 wants somebody signed in"));
+}
+
+/// How many steps the rules of `site` take for `path`.
+fn steps(site: &Site, path: &CanonicalPath<'_>) -> usize {
+    let taken = std::cell::Cell::new(0);
+    for pattern in site.rules.iter().flat_map(|rule| &rule.paths) {
+        let decoded = DecodedPath::of(path);
+        let counted = decoded.0.iter().copied();
+        let counted = counted.inspect(|_| taken.set(taken.get() + 1));
+        assert!(!pattern.matches_bytes(counted), "{path:?}");
+    }
+    taken.get()
+}
+
+/// `globs` globs that stay alive over any path, in rules of `each`.
+fn heavy(globs: usize, each: usize) -> String {
+    let one = |n: usize| format!("/**/*a*b*{}/**/*c*d{n}", "x*".repeat(40));
+    let all: Vec<String> = (0..globs).map(one).collect();
+    let rules: Vec<Value> = all
+        .chunks(each)
+        .map(|globs| json!({"glob": globs, "require": {"authenticated": true}}))
+        .collect();
+    json!({"unauthenticated": "deny", "rules": rules}).to_string()
+}
+
+#[test]
+fn sec_78_the_heaviest_rules_that_are_legal_take_a_bounded_number_of_steps() {
+    for (globs, each) in [(1, 1), (32, 1), (200, 1), (MAX_GLOBS, 100)] {
+        let site = site(&heavy(globs, each));
+        let length = 16 * 1024;
+        let longest = (1..=length)
+            .rev()
+            .find(|length| {
+                let text = format!("/{}", "a".repeat(length - 1));
+                site.rules.can_judge(&CanonicalPath::parse(&text).unwrap())
+            })
+            .unwrap();
+        assert!(longest >= 2048, "{globs}: {longest}");
+        for filling in ["a", "a/", "x/", "b%3A", "xa"] {
+            let times = (longest - 1) / filling.len();
+            let text = format!("/{}", filling.repeat(times));
+            let path = CanonicalPath::parse(&text).unwrap();
+            assert!(site.rules.can_judge(&path));
+            let steps = steps(&site, &path);
+            assert!(steps <= 1 << 19, "{globs} {filling}: {steps}");
+            // They are alive to the end: it is the worst case that is counted.
+            assert!(steps >= globs * (longest / 4), "{globs} {filling}: {steps}");
+        }
+    }
+}
+
+#[test]
+fn sec_78_a_path_too_long_to_be_judged_is_one_that_no_rule_is_for() {
+    let site = site(
+        &json!({"unauthenticated": "deny", "rules": [
+            {"glob": vec!["/**/x"; MAX_GLOBS], "deny": true},
+            {"public": true},
+        ]})
+        .to_string(),
+    );
+    let asked = |length: usize| {
+        let path = format!("/{}", "a".repeat(length - 1));
+        let path = CanonicalPath::parse(&path).unwrap();
+        let asked = Asked::of_our_own("site.example", &path);
+        (
+            site.rules.can_judge(&path),
+            site.rules.rule_for(&asked).number,
+        )
+    };
+    assert_eq!(asked(2048), (true, 2));
+    assert_eq!(asked(2049), (false, 0));
+}
+
+#[test]
+fn sec_78_more_globs_and_longer_paths_than_can_be_tried_are_an_error() {
+    let errors = |rules: Value| {
+        let settings = json!({"unauthenticated": "deny", "rules": rules}).to_string();
+        crate::config::tests::paths(&crate::config::tests::bindings(&settings))
+    };
+    let globs = |many: usize| json!([{"glob": vec!["/**/x"; many], "public": true}]);
+    assert!(errors(globs(MAX_GLOBS)).is_empty());
+    assert_eq!(errors(globs(MAX_GLOBS + 1)), ["EDGEWARD_SITE_APP.rules"]);
+    let prefixes = |many: usize| {
+        let long = format!("/{}", "a".repeat(1022));
+        json!([{"prefix": vec![long; many], "public": true}])
+    };
+    assert!(errors(prefixes(256)).is_empty());
+    assert_eq!(errors(prefixes(257)), ["EDGEWARD_SITE_APP.rules"]);
 }

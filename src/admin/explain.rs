@@ -10,7 +10,7 @@ use crate::config::Site;
 use crate::config::site::{Source, canonical_host};
 use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
-use crate::path::CanonicalPath;
+use crate::path::{CanonicalPath, PathError};
 use crate::time::Timestamp;
 use crate::token;
 use crate::token::api_token::{ApiToken, Scope};
@@ -122,7 +122,11 @@ impl Question {
         // The query decides nothing.
         let path = self.path.split(['?', '#']).next().unwrap_or_default();
         let mut public = false;
-        let mut told = match CanonicalPath::parse(path) {
+        let parsed = CanonicalPath::parse(path).and_then(|path| {
+            let judged = site.rules.can_judge(&path);
+            judged.then_some(path).ok_or(PathError::TooLong)
+        });
+        let mut told = match parsed {
             // Turned down before any rule is asked.
             Err(error) => access::object([
                 ("path", Value::Null),
@@ -178,6 +182,7 @@ impl Question {
             tenancy: Tenancy::of_host(site, host, self.tenant.as_deref()),
             now,
             may_create: false,
+            client: None,
         };
         let principal = match token::verify(world, at, source, credential).await {
             Ok(principal) => principal,

@@ -10,7 +10,7 @@ use crate::access::network::Network;
 use crate::access::pattern::{PathPattern, PatternError};
 use crate::access::requirement::{Requirement, is_country};
 use crate::access::scope::Access;
-use crate::access::{Demand, Reaction, Rule, Rules};
+use crate::access::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
 use crate::user::Role;
 
 /// How deep requirements may lie in one another.
@@ -242,6 +242,19 @@ pub(super) fn read(
         }
     }
     reader.check("rules", list.len() <= MAX_RULES, "are more than 500");
+    let patterns = || list.iter().flat_map(|rule| &rule.paths);
+    let literals: usize = patterns().filter_map(PathPattern::most_steps).sum();
+    let globs = patterns().filter(|path| path.most_steps().is_none());
+    reader.check(
+        "rules",
+        globs.count() <= MAX_GLOBS,
+        "have more than 256 globs, each of which is tried for each path; write prefixes",
+    );
+    reader.check(
+        "rules",
+        literals <= MAX_LITERALS,
+        "have more than 256 KB of paths",
+    );
     let otherwise = Rule::of_everything(Demand::Nobody, reaction);
     Some(Rules::new(list, otherwise))
 }

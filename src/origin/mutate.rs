@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::cache::StandingHeaders;
 use crate::config::Site;
 use crate::config::site::Preset;
+use crate::memory::Weigh;
 use crate::path::push_escape;
 use crate::principal::{Attribute, Principal};
 use crate::request::Parts;
@@ -87,6 +88,12 @@ impl HeaderChanges {
         })
     }
 
+    /// Without room for more: they are kept.
+    fn complete(mut self) -> Rc<Self> {
+        self.0.shrink_to_fit();
+        Rc::new(self)
+    }
+
     fn push_line(&mut self, text: &str) {
         if memchr::memchr3(b'\n', b'\r', 0, text.as_bytes()).is_some() {
             // Cannot come from a header or from us; if it ever does, no second line is made of it.
@@ -96,6 +103,12 @@ impl HeaderChanges {
             self.0.push_str(text);
         }
         self.0.push('\n');
+    }
+}
+
+impl Weigh for HeaderChanges {
+    fn heap(&self) -> usize {
+        self.0.heap()
     }
 }
 
@@ -134,11 +147,10 @@ pub fn standing(
     assertion: Option<&Rc<str>>,
 ) -> Rc<HeaderChanges> {
     let Some(principal) = principal else {
-        return Rc::new(made(site, parts, None, None));
+        return made(site, parts, None, None).complete();
     };
     let user = principal.user();
-    let mut memo = principal.verified().memo.borrow_mut();
-    if let Some(standing) = &memo.standing
+    if let Some(standing) = &principal.verified().memo().standing
         && Rc::ptr_eq(&standing.user, user)
         && standing.assertion.as_ref().map(Rc::as_ptr) == assertion.map(Rc::as_ptr)
         && standing.authority == parts.authority()
@@ -146,14 +158,16 @@ pub fn standing(
     {
         return Rc::clone(&standing.changes);
     }
-    let changes = Rc::new(made(site, parts, Some(principal), assertion));
-    memo.standing = Some(StandingHeaders {
+    let changes = made(site, parts, Some(principal), assertion).complete();
+    let standing = StandingHeaders {
         user: Rc::clone(user),
         assertion: assertion.cloned(),
         authority: parts.authority().to_owned(),
         scheme: parts.scheme().to_owned(),
         changes: Rc::clone(&changes),
-    });
+    };
+    let verified = principal.verified();
+    verified.remember(|memo| memo.standing = Some(standing));
     changes
 }
 
@@ -179,28 +193,23 @@ fn made(
 
 fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     let mut changes = HeaderChanges::default();
+    let claims = principal.claims();
+    let mut tell = |header: &str, attribute: &Attribute| {
+        let value = attribute.of(principal, &claims);
+        // What is not known of a user is not said: the client's own header has been removed already.
+        if !value.is_empty() {
+            changes.set_encoded(header, &value);
+        }
+    };
     for preset in &site.presets {
         for (header, attribute) in headers_of(*preset) {
-            set_known(&mut changes, header, &attribute, principal);
+            tell(header, &attribute);
         }
     }
     for (header, attribute) in &site.custom_headers {
-        set_known(&mut changes, header, attribute, principal);
+        tell(header, attribute);
     }
     changes
-}
-
-/// What is not known of a user is not said: the client's own header has been removed already.
-fn set_known(
-    changes: &mut HeaderChanges,
-    header: &str,
-    attribute: &Attribute,
-    principal: &Principal,
-) {
-    let value = attribute.of(principal);
-    if !value.is_empty() {
-        changes.set_encoded(header, &value);
-    }
 }
 
 /// The headers of a preset.

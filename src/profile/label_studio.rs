@@ -237,6 +237,7 @@ pub(super) async fn exchange(
         tenancy: visit.presented.tenancy,
         now: visit.now,
         may_create: true,
+        client: None,
     };
     token::verify(world, at, Source::Bearer, token).await?;
     Ok(Answer::json(200, &json!({ "access": token })))

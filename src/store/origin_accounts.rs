@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{decode, encode, hashed_key};
+use crate::memory::Weigh;
 use crate::port::{Fault, Kv};
 use crate::user::{Email, UserId};
 
@@ -27,6 +28,13 @@ pub struct SealedCredential {
     pub secret: u32,
     /// Nonce and ciphertext, base64url.
     pub sealed: String,
+}
+
+impl Weigh for OriginAccount {
+    fn heap(&self) -> usize {
+        let sealed = self.credential.as_ref().map(|one| one.sealed.heap());
+        self.email.heap() + sealed.unwrap_or_default()
+    }
 }
 
 /// The family of accounts at origins.

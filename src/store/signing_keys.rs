@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::{decode, encode};
+use crate::memory::Weigh;
 use crate::port::{Change, Changed, Fault, Kv, Records};
 use crate::time::Timestamp;
 use crate::token::algorithm::{Algorithm, KeyType};
@@ -44,6 +45,19 @@ pub struct SigningKey {
     pub secret: u32,
     /// The private key (PKCS #8), sealed with AES-256-GCM, base64url.
     pub sealed: String,
+}
+
+impl Weigh for SigningKeys {
+    fn heap(&self) -> usize {
+        self.keys.heap()
+    }
+}
+
+impl Weigh for SigningKey {
+    fn heap(&self) -> usize {
+        let texts = [&self.kid, &self.public, &self.x, &self.y, &self.sealed];
+        texts.into_iter().map(Weigh::heap).sum()
+    }
 }
 
 impl SigningKey {

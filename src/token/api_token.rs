@@ -264,19 +264,16 @@ impl ApiToken {
     }
 }
 
-/// The caller behind a presented API token, or `None` when it is unknown, revoked or expired.
+/// The record behind an API token, or `None` when it is unknown, revoked or expired. Only
+/// [`super::attempts`] asks, which counts those that are not good.
 ///
 /// # Errors
 /// A [`Fault`] of the store.
-pub async fn authenticate(
+pub(super) async fn find(
     world: &World,
-    presented: &str,
+    hash: &HashedApiToken,
     now: Timestamp,
 ) -> Result<Option<ApiToken>, Fault> {
-    let Some(plain) = PlainApiToken::parse(presented) else {
-        return Ok(None);
-    };
-    let hash = plain.hash();
     let found = ApiTokens(&*world.platform.kv).find(&hash.id()).await?;
     // Asked after the store, so that no revocation of the meantime is missed.
     let token = found.filter(|token| !world.cache.own_changes.has_shut(&token.id, now));

@@ -73,18 +73,21 @@ pub async fn for_principal(
         .await?
         .into();
     let fresh = Seconds(assertion.lifetime.0 - assertion.lifetime.0 / FRESH_SHARE);
-    principal.verified().memo.borrow_mut().assertion = Some(SignedAssertion {
+    let signed = SignedAssertion {
         user: Rc::clone(user),
         fresh_until: now + fresh,
         token: Rc::clone(&token),
-    });
+    };
+    principal
+        .verified()
+        .remember(|memo| memo.assertion = Some(signed));
     Ok(token)
 }
 
 /// The assertion that was made for `principal`, while it is fresh.
 #[must_use]
 pub fn fresh(principal: &Principal, now: Timestamp) -> Option<Rc<str>> {
-    let memo = principal.verified().memo.borrow();
+    let memo = principal.verified().memo();
     memo.assertion
         .as_ref()
         .filter(|known| now < known.fresh_until && Rc::ptr_eq(&known.user, principal.user()))
@@ -152,8 +155,9 @@ fn claims(
             members.insert(claim.into(), json!(name));
         }
     }
+    let kept = principal.claims();
     for name in &assertion.claims {
-        if let Some(value) = principal.claims().get(name) {
+        if let Some(value) = kept.members().get(name) {
             members.insert(name.clone(), value.clone());
         }
     }

@@ -77,6 +77,9 @@ pub enum TokenError {
     /// An API token that is unknown, revoked or over, or that acts for nobody.
     #[error("the api token is unknown, over, or acts as nobody")]
     ApiToken,
+    /// Too many API tokens that are not good came from this address.
+    #[error("too many wrong api tokens from this address")]
+    TooManyAttempts,
     /// The same credential was presented twice, with different contents.
     #[error("two credentials contradict each other")]
     Conflict,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, Site};
+use crate::memory::Weigh;
 use crate::port::Entropy;
 use crate::time::{Seconds, Timestamp};
 use crate::token::error::TokenError;
@@ -24,6 +25,12 @@ pub struct SsoClaims {
     pub issued_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+}
+
+impl Weigh for SsoClaims {
+    fn heap(&self) -> usize {
+        self.user.heap() + self.id.heap()
+    }
 }
 
 /// A token for `user` at `site`.

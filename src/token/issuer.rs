@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::claim::{ClaimPath, Granted};
+use crate::claim::{ClaimPath, Granted, KeptClaims};
 use crate::config::Site;
 use crate::config::issuer::{Issuer, Keys, Remote};
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
+use crate::memory::{Weigh, block};
 use crate::people;
 use crate::time::{Seconds, Timestamp};
 use crate::token::alg::{hex, sha256};
@@ -122,8 +123,12 @@ pub async fn read(
 
 /// Where sessions are, what a token says must fit into one, so that rules hold for it as well.
 fn carried(site: &Site, foreign: ForeignClaims) -> Result<ForeignClaims, TokenError> {
-    let fits =
-        || serde_json::to_string(&*foreign.granted).is_ok_and(|text| text.len() <= MAX_CARRIED);
+    let granted = &*foreign.granted;
+    // What is far too long is not written out to be measured.
+    let fits = || {
+        granted.claims.length() <= MAX_CARRIED
+            && serde_json::to_string(granted).is_ok_and(|text| text.len() <= MAX_CARRIED)
+    };
     if site.takes(Source::Session) && !fits() {
         return Err(TokenError::ClaimsTooLong);
     }
@@ -290,7 +295,7 @@ fn granted(issuer: &Issuer, mut claims: Map<String, Value>) -> Result<Granted, T
         scopes: scopes.unwrap_or_else(|| issuer.defaults.scopes.clone()),
         tenant,
         workspace,
-        claims,
+        claims: KeptClaims::new(&claims),
     })
 }
 
@@ -310,6 +315,15 @@ fn words(value: Option<&Value>) -> Result<Option<Vec<String>>, TokenError> {
         return Err(TokenError::Claims);
     }
     Ok(Some(list))
+}
+
+impl Weigh for ForeignClaims {
+    fn heap(&self) -> usize {
+        let names: usize = self.names.iter().map(Weigh::heap).sum();
+        // Every id has 26 bytes, also the one that is looked up later.
+        let user = block(26);
+        self.email.heap() + self.tenant.heap() + names + self.granted.heap() + self.id.heap() + user
+    }
 }
 
 impl ForeignClaims {

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::config::issuer::{Document, Issuer, Keys, Remote, fetchable_host};
+use crate::memory::{ISSUER_KEYS, Weigh as _};
 use crate::port::{Fault, Outgoing};
 use crate::store::issuer_keys::{IssuerKeys, Published};
 use crate::time::{Seconds, Timestamp};
@@ -78,6 +79,33 @@ impl Memory {
             change(&mut state);
             states.insert(issuer.name.clone(), state);
         }
+    }
+
+    /// Remembers the keys of `issuer`. When all together weigh too much, those go that were fetched
+    /// longest ago; they can be had from the store.
+    fn keep(&self, issuer: &Issuer, known: Known) {
+        self.change(issuer, |state| state.keys = Some(known));
+        while self.weight() > ISSUER_KEYS.bytes {
+            let mut states = self.states.borrow_mut();
+            let others = states.iter_mut().filter(|(name, _)| **name != issuer.name);
+            let oldest = others
+                .filter_map(|(_, state)| Some((state.keys.as_ref()?.fetched_at, &mut state.keys)))
+                .min_by_key(|(fetched_at, _)| *fetched_at);
+            match oldest {
+                Some((_, keys)) => *keys = None,
+                None => return,
+            }
+        }
+    }
+
+    /// What all keys weigh, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let states = self.states.borrow();
+        let known = states.values().filter_map(|state| state.keys.as_ref());
+        known
+            .map(|known| known.keys.heap() + known.jwks_uri.heap())
+            .sum()
     }
 }
 
@@ -205,7 +233,7 @@ async fn refresh(world: &World, issuer: &Issuer, remote: &Remote, now: Timestamp
     let known_at = memory.state(issuer).keys.map(|known| known.fetched_at);
     if let Some(stored) = stored.filter(|stored| Some(stored.fetched_at) > known_at) {
         let fresh = is_fresh(&stored);
-        memory.change(issuer, |state| state.keys = Some(stored));
+        memory.keep(issuer, stored);
         if fresh {
             memory.change(issuer, |state| state.under_way = None);
             return;
@@ -231,11 +259,12 @@ async fn settle(
         });
         return false;
     };
+    // The same keys keep their place, so that who compares sees that nothing is new.
+    let same = memory.state(issuer).keys;
+    let same = same.filter(|old| *old.keys == *known.keys);
+    let keys = same.map_or_else(|| Rc::clone(&known.keys), |old| old.keys);
+    memory.keep(issuer, Known { keys, ..known });
     memory.change(issuer, |state| {
-        // The same keys keep their place, so that who compares sees that nothing is new.
-        let same = state.keys.take().filter(|old| *old.keys == *known.keys);
-        let keys = same.map_or_else(|| Rc::clone(&known.keys), |old| old.keys);
-        state.keys = Some(Known { keys, ..known });
         state.under_way = None;
         state.failed_at = None;
     });

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
+use crate::memory::{Weigh, block};
 use crate::token::algorithm::{Algorithm, KeyType};
 use crate::token::der;
 use crate::token::json::StrictObject;
@@ -255,6 +256,18 @@ fn is_of_the_broken_generator(n: &[u8]) -> bool {
 pub struct KeySet {
     keys: Vec<PublicKey>,
     skipped: usize,
+}
+
+impl Weigh for KeySet {
+    fn heap(&self) -> usize {
+        self.keys.heap()
+    }
+}
+
+impl Weigh for PublicKey {
+    fn heap(&self) -> usize {
+        self.kid.heap() + block(self.spki.capacity())
+    }
 }
 
 impl From<PublicKey> for KeySet {

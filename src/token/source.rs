@@ -8,6 +8,7 @@ use crate::config::tenant::Tenancy;
 use crate::query;
 use crate::request::Parts;
 use crate::token::api_token;
+use crate::token::attempts::Client;
 
 /// The header in which an API token acts as a user.
 pub const API_KEY: &str = "x-api-key";
@@ -27,6 +28,8 @@ pub struct Presented<'a> {
     pub header: Vec<&'a str>,
     /// Our API tokens in `x-api-key`.
     pub api_key: Vec<&'a str>,
+    /// Who presents them, where an API token is among them.
+    pub client: Option<Client>,
     /// In which tenant the request is.
     pub tenancy: Tenancy<'a>,
     /// The query without the credential and without our own marker.
@@ -92,6 +95,7 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
         presented
             .api_key
             .extend(named.into_iter().chain(scheme).filter(ours));
+        presented.client = (!presented.api_key.is_empty()).then(|| Client::of(parts));
     }
     if let Some(query) = parts.query() {
         read_query(&mut presented, site, query);

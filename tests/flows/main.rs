@@ -33,6 +33,8 @@ mod kinds;
 #[cfg(test)]
 mod label_studio;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod paths;
@@ -56,3 +58,5 @@ mod tenants;
 mod users;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod work;

@@ -152,6 +152,13 @@ fn table() -> Vec<Line> {
     ] {
         table.push((Denial::Path(error), 400, "bad_request", None, false));
     }
+    table.push((
+        Denial::Path(PathError::TooLong),
+        414,
+        "path_too_long",
+        None,
+        false,
+    ));
     for fault in [
         Fault::Kv,
         Fault::Record,
@@ -218,6 +225,13 @@ fn table() -> Vec<Line> {
             true,
         ));
     }
+    table.push((
+        Denial::Credential(TokenError::TooManyAttempts),
+        429,
+        "rate_limited",
+        None,
+        false,
+    ));
     table.push((
         Denial::Credential(TokenError::DisabledUser),
         403,

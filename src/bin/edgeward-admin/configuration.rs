@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use edgeward::access::Subject;
 use edgeward::admin::explain::Question;
+use edgeward::claim::Reading;
 use edgeward::config::{Bindings, Config, ConfigError, schema};
 use edgeward::token::alg::sha256;
 use edgeward::user::Role;
@@ -131,7 +132,7 @@ impl Caller {
             email: &self.email,
             roles: &self.roles,
             scopes: &self.scopes,
-            claims: &self.claims,
+            claims: Reading::from(&self.claims),
             tenant: self.tenant.as_deref(),
             workspace: self.workspace.as_deref(),
             issuer: &self.issuer,

@@ -9,6 +9,7 @@ use super::{LabelStudio, Mode, REUSED, mint, pat};
 use crate::cache::OriginCredential;
 use crate::config::Site;
 use crate::denial::Denial;
+use crate::memory::{Growth, Scale, Weigh};
 use crate::origin::mutate::HeaderChanges;
 use crate::port::Fault;
 use crate::principal::Principal;
@@ -35,7 +36,8 @@ pub struct Account {
     /// The origin did not take it since then.
     pub doubted: Cell<bool>,
     /// The access token that the origin issued last, and from when on another one is asked for.
-    pub access: RefCell<Option<(Rc<str>, Timestamp)>>,
+    access: RefCell<Option<(Rc<str>, Timestamp)>>,
+    growth: Growth,
 }
 
 impl Account {
@@ -47,7 +49,29 @@ impl Account {
             looked_at: now,
             doubted: Cell::new(false),
             access: RefCell::default(),
+            growth: Growth::default(),
         }
+    }
+
+    /// The access token that the origin issued last, and from when on another one is asked for.
+    pub(super) fn access(&self) -> Option<(Rc<str>, Timestamp)> {
+        self.access.borrow().clone()
+    }
+
+    /// Remembers it.
+    pub(super) fn put_access(&self, token: &Rc<str>, until: Timestamp) {
+        self.growth.set(token.heap());
+        self.access.replace(Some((Rc::clone(token), until)));
+    }
+}
+
+impl Weigh for Account {
+    fn heap(&self) -> usize {
+        self.whom.heap() + self.record.heap()
+    }
+
+    fn lies_on(&self, scale: Option<&Scale>) {
+        self.growth.lies_on(scale);
     }
 }
 
@@ -58,6 +82,21 @@ pub enum Known {
     Account(Rc<Account>),
     /// It may not be used; until when that is not asked again.
     Refused(Trouble, Timestamp),
+}
+
+impl Weigh for Known {
+    fn heap(&self) -> usize {
+        match self {
+            Self::Account(account) => account.heap(),
+            Self::Refused(..) => 0,
+        }
+    }
+
+    fn lies_on(&self, scale: Option<&Scale>) {
+        if let Self::Account(account) = self {
+            account.lies_on(scale);
+        }
+    }
 }
 
 /// Why an account may not be used.
@@ -87,7 +126,7 @@ pub(super) async fn credential(
     now: Timestamp,
 ) -> Result<(Rc<Account>, Rc<HeaderChanges>), Denial> {
     let user = principal.user();
-    if let Some(known) = &principal.verified().memo.borrow().origin
+    if let Some(known) = &principal.verified().memo().origin
         && now < known.fresh_until
         && Rc::ptr_eq(&known.user, user)
         && !known.account.doubted.get()
@@ -110,12 +149,15 @@ pub(super) async fn credential(
     let mut headers = HeaderChanges::with_capacity(token.len() + 32);
     headers.set("authorization", &format!("Bearer {token}"));
     let headers = Rc::new(headers);
-    principal.verified().memo.borrow_mut().origin = Some(OriginCredential {
+    let told = OriginCredential {
         user: Rc::clone(user),
         fresh_until,
         account: Rc::clone(&account),
         headers: Rc::clone(&headers),
-    });
+    };
+    principal
+        .verified()
+        .remember(|memo| memo.origin = Some(told));
     Ok((account, headers))
 }
 

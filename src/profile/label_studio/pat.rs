@@ -48,7 +48,7 @@ pub(super) async fn access(
     account: Rc<Account>,
     now: Timestamp,
 ) -> Result<(Rc<Account>, Rc<str>, Timestamp), Denial> {
-    let known = account.access.borrow().clone();
+    let known = account.access();
     if let Some((token, until)) = known.filter(|(_, until)| now < *until) {
         return Ok((account, token, until));
     }
@@ -90,7 +90,7 @@ fn remember(
 ) -> (Rc<Account>, Rc<str>, Timestamp) {
     let token: Rc<str> = token.into();
     let until = good_until(&token, now);
-    account.access.replace(Some((Rc::clone(&token), until)));
+    account.put_access(&token, until);
     (account, token, until)
 }
 

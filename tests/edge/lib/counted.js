@@ -1,0 +1,27 @@
+// The Worker, telling in each answer how often KV was read for it (`x-test-reads`).
+import worker, { Once } from "../../../src/edge/entry.js";
+
+export { Once };
+
+let reads = 0;
+const counting = (kv) =>
+  new Proxy(kv, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      return (...args) => {
+        if (name === "get") reads += 1;
+        return value.apply(target, args);
+      };
+    },
+  });
+
+export default {
+  async fetch(request, env) {
+    const before = reads;
+    const answer = await worker.fetch(request, { ...env, EDGEWARD_KV: counting(env.EDGEWARD_KV) });
+    const told = new Response(answer.body, answer);
+    told.headers.set("x-test-reads", String(reads - before));
+    return told;
+  },
+};

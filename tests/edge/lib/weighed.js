@@ -1,0 +1,121 @@
+// The Worker with a store of its own in memory, sending itself the requests that a test asks for (`x-test-send`), each
+// with a credential of its own, and telling what its Wasm memory came to. A test that sent them all by HTTP would take
+// minutes.
+import { instances } from "./instances.js";
+import worker, { Once } from "../../../src/edge/entry.js";
+
+export { Once };
+
+const values = new Map();
+const EDGEWARD_KV = {
+  reads: 0,
+  async get(key) {
+    this.reads += 1;
+    return values.get(key) ?? null;
+  },
+  async put(key, value) {
+    values.set(key, value);
+  },
+  async delete(key) {
+    values.delete(key);
+  },
+  async list() {
+    return { keys: [], list_complete: true };
+  },
+};
+const EDGEWARD_ONCE = {
+  idFromName: (key) => key,
+  get: () => ({ claim: async (value) => value, release: async () => {}, changed: async () => undefined }),
+};
+
+/** The origin. */
+globalThis.fetch = async () => new Response("ok");
+
+const encoder = new TextEncoder();
+const b64 = (text) => encoder.encode(text).toBase64({ alphabet: "base64url", omitPadding: true });
+const keys = new Map();
+
+/** A token with these claims; `more` are further ones, written already. */
+async function sign(secret, header, claims, more = "}") {
+  if (!keys.has(secret)) keys.set(secret, await crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]));
+  const input = `${b64(JSON.stringify(header))}.${b64(`${JSON.stringify(claims).slice(0, -1)}${more === "}" ? "" : ","}${more}`)}`;
+  const signature = await crypto.subtle.sign("HMAC", keys.get(secret), encoder.encode(input));
+  return `${input}.${new Uint8Array(signature).toBase64({ alphabet: "base64url", omitPadding: true })}`;
+}
+
+const text = (length, seed) => `${seed}-`.padEnd(length, "abcdefghijklmnopqrstuvwxyz");
+const list = (length, make) => Array.from({ length }, (_, index) => make(index));
+
+/** What all tokens of a shape say besides whose they are. None is longer than a credential may be. */
+const SHAPES = {
+  keycloak: {
+    sub: text(36, "s"),
+    typ: "Bearer",
+    azp: "app",
+    session_state: text(36, "s"),
+    acr: "1",
+    "allowed-origins": list(6, (i) => `https://app-${i}.example.test`),
+    realm_access: { roles: list(30, (i) => `realm-role-${i}`) },
+    resource_access: Object.fromEntries(list(8, (i) => [`client-${i}`, { roles: list(8, (role) => `client-role-${role}`) }])),
+    scope: "openid email profile offline_access",
+    sid: text(36, "s"),
+    name: "Anna Example",
+    groups: list(24, (i) => `/department-${i}/team`),
+    preferred_username: "anna",
+  },
+  small: Object.fromEntries(list(200, (i) => [`c${i}`, { "": 0 }])),
+  deep: Object.fromEntries(list(12, (i) => [`d${i}`, JSON.parse(`${"[".repeat(110)}0${"]".repeat(110)}`)])),
+  long: { text: text(5600, "t") },
+  roles: { roles: list(190, (i) => `role-${i}`), scope: list(190, (i) => `scope:${i}`).join(" ") },
+  users: { name: text(200, "n") },
+};
+/** As members of an object: they are written once. */
+const WRITTEN = Object.fromEntries(Object.entries(SHAPES).map(([shape, claims]) => [shape, JSON.stringify(claims).slice(1)]));
+
+const headers = (extra) => ({ accept: "application/json", "cf-ray": "0123456789abcdef-TST", ...extra });
+
+/** The headers of the `n`th request of a shape. */
+async function credential({ shape, bad, secrets, user, host }, n) {
+  const now = Math.floor(Date.now() / 1000);
+  const times = { iat: now, exp: now + 300 };
+  if (shape === "sso") {
+    const claims = { user_id: user, sub: user, iss: "edgeward", aud: host, jti: `j${n}`, ...times };
+    return headers({ authorization: `Bearer ${await sign(secrets.token, { alg: "HS256", typ: "sso+jwt", kid: "1" }, claims)}` });
+  }
+  if (shape === "session") {
+    const claims = { iss: "edgeward", aud: host, sub: user, jti: `session-${n}-${"j".repeat(22)}`, began: now * 1000, ...times, ext: { i: "id", sc: ["a", "b"], c: { groups: list(60, (i) => `/department-${i}/team`) } } };
+    return headers({ cookie: `__Host-edgeward=${await sign(secrets.session, { alg: "HS256", typ: "session+jwt", kid: "1" }, claims)}` });
+  }
+  const email = shape === "users" ? `user-${n}-${"x".repeat(40)}@example.test` : "anna@example.test";
+  const claims = { iss: "https://id.example", aud: "app", email, email_verified: true, jti: `j${n}`, ...times };
+  return headers({ authorization: `Bearer ${await sign(bad ? "another secret" : secrets.issuer, { alg: "HS256" }, claims, WRITTEN[shape])}` });
+}
+
+/** Sends the requests from `from` on, some at once, each `times` times. */
+async function sendAll(env, order) {
+  const statuses = {};
+  let next = order.from;
+  const end = order.from + order.count;
+  const lane = async () => {
+    while (next < end) {
+      const headers = await credential(order, next++);
+      for (let time = 0; time < order.times; time++) {
+        const { status } = await worker.fetch(new Request(`http://${order.host}/`, { headers }), env);
+        statuses[status] = (statuses[status] ?? 0) + 1;
+      }
+    }
+  };
+  await Promise.all(list(16, lane));
+  return statuses;
+}
+
+export default {
+  async fetch(request, env) {
+    const own = { ...env, EDGEWARD_KV, EDGEWARD_ONCE };
+    if (!request.headers.has("x-test-send")) return worker.fetch(request, own);
+    const order = await request.json();
+    const user = [...values].find(([key]) => key.startsWith("user:"))?.[1];
+    const statuses = await sendAll(own, { ...order, user: user && JSON.parse(user).id });
+    return Response.json({ statuses, instances: instances.length, memory: instances.at(-1).exports.memory.buffer.byteLength });
+  },
+};
