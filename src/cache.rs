@@ -19,6 +19,7 @@ use crate::session::SessionClaims;
 use crate::store::signing_keys::SigningKeys;
 use crate::time::{Seconds, Timestamp};
 use crate::token::algorithm::Algorithm;
+use crate::token::api_token::ApiTokenId;
 use crate::token::attempts;
 use crate::token::issue::SsoClaims;
 use crate::token::issuer::ForeignClaims;
@@ -67,6 +68,8 @@ pub enum Claims {
 
 /// What is known of an API token that acts as a user.
 pub struct ActingClaims {
+    /// Which token it is.
+    pub id: ApiTokenId,
     /// Whom it acts as.
     pub user: UserId,
     /// When it ends.
@@ -183,7 +186,7 @@ impl Weigh for Verified {
             Claims::Session(claims) => claims.heap(),
             Claims::Sso(claims) => claims.heap(),
             Claims::Foreign(claims) => claims.heap(),
-            Claims::ApiToken(claims) => claims.user.heap(),
+            Claims::ApiToken(claims) => claims.id.heap() + claims.user.heap(),
         }
     }
 

@@ -390,7 +390,9 @@ fn is_still_known(world: &World, known: &Verified, now: Timestamp) -> bool {
         Claims::Session(_) | Claims::Sso(_) => true,
         Claims::Foreign(claims) => now < claims.good_until,
         Claims::ApiToken(claims) => {
-            claims.read_at <= now && now < claims.read_at + world.config.user_cache
+            claims.read_at <= now
+                && now < claims.read_at + world.config.user_cache
+                && !world.cache.own_changes.has_shut(&claims.id, now)
         }
     }
 }
@@ -420,6 +422,7 @@ async fn acting(
         .note_use(&token.id, now)
         .await;
     Ok(ActingClaims {
+        id: token.id,
         user: token.acts_as.ok_or(TokenError::ApiToken)?,
         expires_at: token.expires_at.unwrap_or(NO_END),
         read_at: now,

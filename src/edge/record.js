@@ -4,10 +4,6 @@
 // state is in the object's storage.
 import { DurableObject } from "cloudflare:workers";
 
-/** KV shows a write everywhere within a minute (see docs/storage.md); it is looked at so long after one. In milliseconds. */
-const SHOWN_AFTER = 65_000;
-/** So long after a write nobody can read what was there before, wherever they are. */
-const FORGOTTEN_AFTER = 180_000;
 /** What failed is tried again after this, then after twice as long, at most after a minute. */
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 60_000;
@@ -21,6 +17,11 @@ const KNOWN_CHANGES = 16;
  * record and `back` is what it returns to when the change that it `needs` is not made; and `then`, the changes that follow.
  */
 export class Record extends DurableObject {
+  /** KV shows a write everywhere within a minute (docs/storage.md); it is looked at so long after one. In milliseconds. */
+  static SHOWN_AFTER = 65_000;
+  /** So long after a write nobody can read what was there before, wherever they are. */
+  static FORGOTTEN_AFTER = 180_000;
+
   #turn = Promise.resolve();
   #writing;
   #following;
@@ -176,6 +177,7 @@ export class Record extends DurableObject {
     const [now, then = []] = await Promise.all([this.ctx.storage.get("now"), this.ctx.storage.get("then")]);
     if (now === undefined) return this.ctx.storage.deleteAll();
     if (!now.written || now.needs !== undefined || then.length > 0) return;
+    const { SHOWN_AFTER, FORGOTTEN_AFTER } = this.constructor;
     const age = Date.now() - now.writtenAt;
     if (!now.shown && age >= SHOWN_AFTER) {
       if ((await this.env.EDGEWARD_KV.get(now.key)) !== now.value) {

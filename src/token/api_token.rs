@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
+use crate::memory::Weigh;
 use crate::port::{Entropy, Fault};
 use crate::store::api_tokens::ApiTokens;
 use crate::time::Timestamp;
@@ -96,6 +97,12 @@ impl ApiTokenId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Weigh for ApiTokenId {
+    fn heap(&self) -> usize {
+        self.0.heap()
     }
 }
 

@@ -13,6 +13,8 @@ mod canary;
 #[cfg(test)]
 mod combinations;
 #[cfg(test)]
+mod contracts;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;

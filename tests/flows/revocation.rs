@@ -9,7 +9,7 @@ use edgeward::token::api_token::Scope;
 use crate::harness::ports::Location;
 use crate::harness::request::{Req, get, open, req};
 use crate::harness::shared::{Lag, Verb};
-use crate::harness::{Edge, Isolate, SSO};
+use crate::harness::{Edge, Isolate, SSO, step};
 
 const BOUND: u32 = 90;
 const ANNA: &str = "anna@example.com";
@@ -273,6 +273,64 @@ fn a_revocation_holds_everywhere_at_90_seconds_even_where_a_place_does_not_see_i
                 !two.honoured(&two.here) && !two.honoured(&two.there),
                 "{name}, phase {phase}"
             );
+        }
+    }
+}
+
+#[test]
+fn sec_77_a_read_that_was_under_way_when_something_ended_is_not_remembered_over_it() {
+    for (name, end) in ENDINGS {
+        // The read has its answer at one of its steps before or after the ending.
+        for steps in 0..12 {
+            let two = two(Lag::None);
+            two.edge.wait(60);
+            let mut reading = Box::pin(two.here.begin(&get("/").cookie(&two.session)));
+            let mut is_done = false;
+            for _ in 0..steps {
+                is_done = is_done || step(&mut reading).is_some();
+            }
+            // The store goes on showing what it showed.
+            two.edge.shared.lag.set(Lag::Everywhere);
+            end(&two);
+            while !is_done {
+                is_done = step(&mut reading).is_some();
+            }
+            for _ in 0..BOUND {
+                assert!(!two.honoured(&two.here), "{name}, after {steps} steps");
+                two.edge.wait(1);
+            }
+        }
+    }
+}
+
+#[test]
+fn sec_77_an_api_token_that_acts_as_a_user_ends_at_once_where_it_was_revoked() {
+    let settings = json!({"sources": ["session", "sso_cookie", "api_key"], "query": null});
+    for (method, path, body) in [
+        ("POST", "/revoke", Value::Null),
+        ("PATCH", "", json!({"active": false})),
+        ("DELETE", "", Value::Null),
+    ] {
+        let edge = Edge::new(&settings);
+        let isolate = edge.isolate();
+        let admin = edge.api_token(&[Scope::Admin]);
+        let (_, user) = isolate.admin(&admin, "POST", "/api/sso/users", &json!({"email": ANNA}));
+        let robot = json!({"name": "robot", "acts_as": user["id"]});
+        let (_, robot) = isolate.admin(&admin, "POST", "/api/sso/tokens", &robot);
+        let works = || {
+            let key = robot["token"].as_str().unwrap();
+            isolate
+                .send(&get("/").header("x-api-key", key))
+                .is_forwarded()
+        };
+        assert!(works());
+        edge.shared.lag.set(Lag::Everywhere);
+        let path = format!("/api/sso/tokens/{}{path}", robot["id"].as_str().unwrap());
+        let (status, _) = isolate.admin(&admin, method, &path, &body);
+        assert!(status < 300);
+        for _ in 0..BOUND {
+            assert!(!works(), "{method}");
+            edge.wait(1);
         }
     }
 }

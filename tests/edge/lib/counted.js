@@ -1,7 +1,7 @@
 // The Worker, telling in each answer how often KV was read for it (`x-test-reads`).
-import worker, { Once } from "../../../src/edge/entry.js";
+import worker, { Once, Record } from "../../../src/edge/entry.js";
 
-export { Once };
+export { Once, Record };
 
 let reads = 0;
 const counting = (kv) =>

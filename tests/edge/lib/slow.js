@@ -2,7 +2,7 @@
 // `POST /__test/slow` says which call: `{ nth, ms, mode }` (`nth` counts from that moment; with `name` only calls of that
 // name), where `mode` is "before" (it waits, then it is made), "after" (it is made, then it waits), or "lost" (it is made and
 // never answers); `{ name, every: ms }` slows all calls of that name, `{ empty: "signing_keys" }` lets KV show nothing under a key, `{ refused: n }` refuses the next n writes of
-// KV. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
+// KV and `{ lost: n }` loses them. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
 import * as core from "../../../build/bindgen/index.js";
 import worker, { Once as PlainOnce, Record as PlainRecord } from "../../../src/edge/entry.js";
 import { state } from "../../../src/edge/waiting.js";
@@ -26,6 +26,10 @@ async function through(name, key, make) {
   if (counts && plan.every !== undefined) {
     await scheduler.wait(plan.every);
     return make();
+  }
+  if (name === "kv.put" && plan.lost > 0) {
+    plan.lost -= 1;
+    return undefined;
   }
   if (!isChosen) return make();
   begun = plan.mode !== "after" && plan.mode !== "lost";
@@ -93,13 +97,31 @@ globalThis.fetch = (what, init) => (init?.cache === "no-store" ? through("fetch"
 
 export class Once extends PlainOnce {}
 
+/** Nothing here is a minute behind, so the writers need not wait that long for it. */
 export class Record extends PlainRecord {
+  static SHOWN_AFTER = 300;
+  static FORGOTTEN_AFTER = 900;
+
   constructor(ctx, env) {
     super(ctx, slow(env));
   }
+
+  async holdsNothing() {
+    return (await this.ctx.storage.list()).size === 0;
+  }
 }
 
-async function control(request, path) {
+async function control(request, path, env) {
+  if (path === "/__test/record") {
+    const { read, change, keep, forgotten } = await request.json();
+    const key = read ?? keep ?? forgotten ?? change.key;
+    const writer = env.EDGEWARD_RECORD.get(env.EDGEWARD_RECORD.idFromName(key));
+    if (forgotten !== undefined) return Response.json({ gives: await writer.holdsNothing() });
+    if (keep !== undefined) return Response.json({ gives: await writer.keep(key) });
+    if (read !== undefined) return Response.json({ gives: await writer.read(key) });
+    const { done, value } = await writer.change(change);
+    return Response.json({ gives: done ? "done" : { holds: value } });
+  }
   if (path === "/__test/slow") {
     plan = { mode: "before", ms: 0, ...(await request.json()) };
     calls = [];
@@ -113,6 +135,6 @@ async function control(request, path) {
 export default {
   fetch(request, env, context) {
     const path = new URL(request.url).pathname;
-    return path.startsWith("/__test/") ? control(request, path) : worker.fetch(request, slow(env), context);
+    return path.startsWith("/__test/") ? control(request, path, env) : worker.fetch(request, slow(env), context);
   },
 };

@@ -2,9 +2,9 @@
 // with a credential of its own, and telling what its Wasm memory came to. A test that sent them all by HTTP would take
 // minutes.
 import { instances } from "./instances.js";
-import worker, { Once } from "../../../src/edge/entry.js";
+import worker, { Once, Record } from "../../../src/edge/entry.js";
 
-export { Once };
+export { Once, Record };
 
 const values = new Map();
 const EDGEWARD_KV = {
