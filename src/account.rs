@@ -15,7 +15,7 @@ use crate::query;
 use crate::same_origin;
 use crate::session::{self, SetCookie};
 use crate::store::ended_sessions::EndedSessions;
-use crate::token::{self, Authentication};
+use crate::token::{self, Authentication, link};
 use crate::world::World;
 
 /// The longest form that is read.
@@ -65,7 +65,7 @@ pub async fn me(
         return Err(Denial::MethodNotAllowed("GET"));
     }
     let principal = authentication.required()?;
-    login::use_link(world, visit.site, &principal, visit.now).await?;
+    link::use_up(world, visit.site, &principal, visit.now).await?;
     let user = principal.user();
     let body = json!({
         "user": {
@@ -209,7 +209,7 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
         site: visit.site,
         tenancy: visit.presented.tenancy,
         now: visit.now,
-        may_create: true,
+        counts: true,
     };
     let principal = token::verify(world, at, Source::Query, &field("token")).await?;
     let return_to = ReturnTo::parse_local(&field("return_to"), visit.parts)

@@ -368,6 +368,7 @@ fn credential(error: TokenError) -> Row {
         | TokenError::OtherTenant
         | TokenError::ClaimsTooLong
         | TokenError::ApiToken
+        | TokenError::OnlyLink
         | TokenError::Conflict => refused("token_invalid", invalid),
         TokenError::DisabledUser => user_disabled(),
         TokenError::Fault(_) => unavailable(),

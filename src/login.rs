@@ -9,21 +9,18 @@ use crate::answer::Answer;
 use crate::cache::Claims;
 use crate::claim::Granted;
 use crate::config::Site;
-use crate::config::site::{Query, Source, UserSwitch};
+use crate::config::site::{Source, UserSwitch};
 use crate::denial::Denial;
 use crate::page::{self, Action, Frame, Message, Question};
 use crate::path::CanonicalPath;
-use crate::port::Fault;
 use crate::principal::Principal;
 use crate::query;
 use crate::request::Parts;
 use crate::session::{self, SetCookie};
-use crate::time::{Seconds, Timestamp};
-use crate::token::Authentication;
-use crate::token::alg::{hex, sha256};
+use crate::time::Timestamp;
 use crate::token::error::TokenError;
 use crate::token::source::Presented;
-use crate::user::random_text;
+use crate::token::{Authentication, link};
 use crate::world::World;
 
 /// The parameter in which a browser that comes back from the sign-in page says how often it was
@@ -156,17 +153,16 @@ pub async fn arrive(
         return Ok(Arrival::Proceed(Vec::new()));
     }
     if !navigation {
-        Box::pin(use_link(world, visit.site, principal, visit.now)).await?;
+        Box::pin(link::use_up(world, visit.site, principal, visit.now)).await?;
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let mut cookies = Vec::new();
     match principal.source() {
         // A site that takes no sessions is handed the token at each request.
         _ if !visit.site.takes(Source::Session) => {
-            use_link(world, visit.site, principal, visit.now).await?;
+            Box::pin(link::use_up(world, visit.site, principal, visit.now)).await?;
         }
         Source::SsoCookie => {
-            not_a_used_link(world, visit.site, principal, visit.now).await?;
             cookies.push(open_session(world, visit.site, principal, visit.now));
             cookies.extend(session::clear_sso(visit.site));
         }
@@ -217,93 +213,8 @@ pub async fn open_from_link(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<SetCookie, Denial> {
-    use_link(world, site, principal, now).await?;
+    link::use_up(world, site, principal, now).await?;
     Ok(open_session(world, site, principal, now))
-}
-
-/// Uses up a link that works once. Whatever the request is for, a second one finds it used.
-///
-/// # Errors
-/// [`TokenError::LinkUsed`], or a fault.
-pub async fn use_link(
-    world: &World,
-    site: &Site,
-    principal: &Principal,
-    now: Timestamp,
-) -> Result<(), Denial> {
-    let (Source::Query, Some(link), Some(query)) =
-        (principal.source(), Link::of(site, principal), &site.query)
-    else {
-        return Ok(());
-    };
-    if !query.single_use {
-        return Ok(());
-    }
-    let mine = random_text(&*world.platform.entropy);
-    if claim_token(world, site, link, query, &mine, now).await? == mine {
-        Ok(())
-    } else {
-        Err(Denial::Credential(TokenError::LinkUsed))
-    }
-}
-
-/// A token that was used up as a link opens no session as a cookie. The other way round, and from
-/// one cookie to the next, nothing is used up: a browser opens several pages at once.
-async fn not_a_used_link(
-    world: &World,
-    site: &Site,
-    principal: &Principal,
-    now: Timestamp,
-) -> Result<(), Denial> {
-    const BY_COOKIE: &str = "cookie";
-    let (Some(link), Some(query)) = (Link::of(site, principal), &site.query) else {
-        return Ok(());
-    };
-    if !query.single_use {
-        return Ok(());
-    }
-    let winner = Box::pin(claim_token(world, site, link, query, BY_COOKIE, now)).await?;
-    if winner == BY_COOKIE {
-        Ok(())
-    } else {
-        Err(Denial::Credential(TokenError::LinkUsed))
-    }
-}
-
-/// A token that can stand in a link: its own name, and how long it may live.
-struct Link<'a> {
-    id: &'a str,
-    max_lifetime: Seconds,
-}
-
-impl<'a> Link<'a> {
-    fn of(site: &Site, principal: &'a Principal) -> Option<Self> {
-        match &principal.verified().claims {
-            Claims::Sso(claims) => Some(Self {
-                id: &claims.id,
-                max_lifetime: site.sso_token.max_lifetime,
-            }),
-            Claims::Foreign(claims) => Some(Self {
-                id: &claims.id,
-                max_lifetime: claims.max_lifetime,
-            }),
-            Claims::Session(_) | Claims::ApiToken(_) => None,
-        }
-    }
-}
-
-/// Claims a token for as long as it can be valid; gives what holds the claim.
-async fn claim_token(
-    world: &World,
-    site: &Site,
-    link: Link<'_>,
-    query: &Query,
-    value: &str,
-    now: Timestamp,
-) -> Result<String, Fault> {
-    let hold = Seconds(query.max_age.0 + link.max_lifetime.0);
-    let key = format!("link:{}:{}", site.name, hex(&sha256(link.id.as_bytes())));
-    world.platform.once.claim(&key, value, hold, now).await
 }
 
 fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
@@ -476,7 +387,7 @@ fn cause_of(error: TokenError) -> &'static str {
         TokenError::Issuer | TokenError::UnknownKey | TokenError::Signature => {
             "The token was issued by another installation, or its secret was retired."
         }
-        TokenError::LinkUsed | TokenError::LinkTooOld => {
+        TokenError::LinkUsed | TokenError::LinkTooOld | TokenError::OnlyLink => {
             "The link had been used before, or was too old."
         }
         TokenError::UnknownUser => "The token's user does not exist any more.",

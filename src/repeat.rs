@@ -135,7 +135,7 @@ pub fn again(
         site,
         tenancy: Tenancy::of(site, parts),
         now,
-        may_create: false,
+        counts: false,
     };
     let principal = token::still(world, place, repeat.source, &repeat.verified)?;
     jwks::refresh_later(world, now);

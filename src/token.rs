@@ -17,6 +17,7 @@ pub mod jwks;
 pub mod jws;
 pub mod jwt;
 pub mod key;
+pub mod link;
 pub mod source;
 
 use std::future::Future as _;
@@ -109,11 +110,12 @@ pub async fn authenticate(
         site,
         tenancy: presented.tenancy,
         now,
-        may_create: true,
+        counts: true,
     };
     let session = examine(world, at, Source::Session, &presented.session).await;
-    let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
+    // Before all others that a token can be in: what is in the URL too, is a link.
     let query = examine(world, at, Source::Query, &presented.query).await;
+    let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
     let bearer = examine(world, at, Source::Bearer, &presented.bearer).await;
     let header = examine(world, at, Source::Header, &presented.header).await;
     let api_key = examine(world, at, Source::ApiKey, &presented.api_key).await;
@@ -233,6 +235,8 @@ async fn examine(
         let one = match verify(world, at, source, credential.as_ref()).await {
             Ok(principal) => Examined::Good(principal),
             Err(error) if error.is_over() => Examined::Over,
+            // It was handed over, by the link. A cookie that says so once more holds up nobody.
+            Err(TokenError::OnlyLink) if source == Source::SsoCookie => Examined::Over,
             // Signed with a secret, or by a clock, that is ahead of this isolate's: another isolate
             // knows it already, and so will this one. Nothing to hold against it.
             Err(TokenError::NotYet) if source == Source::Session => Examined::Absent,
@@ -263,8 +267,9 @@ pub struct Place<'a> {
     pub tenancy: Tenancy<'a>,
     /// When.
     pub now: Timestamp,
-    /// Whether a user may be made on first sight.
-    pub may_create: bool,
+    /// Whether it is shown to be let in, and not to learn what would become of it: then a user may
+    /// be made on first sight, and whether the token is a link is settled.
+    pub counts: bool,
 }
 
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with
@@ -315,7 +320,10 @@ pub fn still(
     verified: &Rc<Verified>,
 ) -> Option<Principal> {
     // Looked at first, because a future that is dropped would have begun to read.
-    if !is_still_known(world, verified, at.now) || !is_in_memory(world, &verified.claims, at.now) {
+    if !is_still_known(world, verified, at.now)
+        || !is_in_memory(world, &verified.claims, at.now)
+        || !link::is_settled(at.site, source, verified)
+    {
         return None;
     }
     let judged = pin!(judge(world, at, source, Rc::clone(verified)));
@@ -349,6 +357,9 @@ async fn judge(
     let Place { site, now, .. } = at;
     if now >= verified.expires_at() {
         return Err(TokenError::Expired);
+    }
+    if at.counts {
+        link::settle(world, site, source, &verified, now).await?;
     }
     let user = match &verified.claims {
         Claims::Session(claims) => session_user(world, at, claims).await?,
@@ -454,7 +465,7 @@ async fn foreign_user(
             Err(error) => return Err(error),
         }
     }
-    let id = Box::pin(claims.find_user(world, at.may_create, at.now)).await?;
+    let id = Box::pin(claims.find_user(world, at.counts, at.now)).await?;
     signed_in_user(world, at, &id).await
 }
 

@@ -41,7 +41,7 @@ test("who am I: the user, where the credential came from and when it ends", asyn
     assert.ok(expires_at > now() && expires_at <= now() + 43_200, String(expires_at));
     assert.equal(answer.headers.get("cache-control"), "no-store");
   }
-  const query = await app.client(`${ME}?token=${token}`);
+  const query = await app.client(`${ME}?token=${await app.issue(user.email)}`);
   assert.equal(query.json.source, "query", String(query));
 });
 

@@ -35,22 +35,24 @@ const everything = (seen) => JSON.stringify([seen.url, seen.headers.list]);
 test("SEC-40: the credential never reaches the origin, by whatever source it came", async () => {
   const { user, cookie, token } = await app.signIn();
   const expired = expiredSsoToken(app, user);
+  // What was a link counts nowhere else, and the other way round.
+  const link = ssoToken(app, user);
   const cases = [
     [{ cookie }, "/"],
     [{ cookie: `${SSO}=${token}` }, "/"],
-    [{}, `/?token=${token}`],
+    [{}, `/?token=${link}`],
     [{ bearer: token }, "/"],
-    [{ cookie: `${SSO}=${token}; ${cookie}`, bearer: token }, `/?token=${token}`],
+    [{ cookie: `${SSO}=${token}; ${cookie}`, bearer: token }, `/?token=${link}`],
     [{ cookie: `${cookie}; ${SSO}=${expired}` }, "/"],
     [{ cookie: `${SSO}=${token}` }, `/?token=${expired}`],
     [{ cookie, bearer: tampered(token) }, "/"],
-    [{ cookie: `${cookie}; ${cookie}; ${SSO}=${token}; ${SSO}=${token}` }, `/?token=${token}&token=${token}`],
+    [{ cookie: `${cookie}; ${cookie}; ${SSO}=${token}; ${SSO}=${token}` }, `/?token=${link}&token=${link}`],
   ];
   for (const [options, path] of cases) {
     const answer = await app.script(path, options);
     assert.equal(answer.status, 200, `${JSON.stringify(options).slice(0, 60)}: ${answer}`);
     const text = everything(answer.seen).replace(answer.seen.header("x-edgeward-assertion"), "");
-    for (const secret of [valueOf(cookie), token, expired, tampered(token)]) assert.ok(!text.includes(secret), text);
+    for (const secret of [valueOf(cookie), token, link, expired, tampered(token)]) assert.ok(!text.includes(secret), text);
     assert.doesNotMatch(text, /eyJ/);
     assert.ok(!answer.seen.headers.names.includes("authorization"));
     assert.ok(!answer.seen.headers.names.includes("cookie"));

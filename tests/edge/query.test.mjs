@@ -8,6 +8,7 @@ import { newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
+const SOURCES = ["session", "sso_cookie", "query", "bearer", "header"];
 
 let world, app, once, replacing;
 before(async () => {
@@ -15,9 +16,10 @@ before(async () => {
     isolates: 2,
     sites: {
       APP: {},
-      ONCE: { query: { single_use: true, user_switch: "confirm" } },
+      ONCE: { sources: SOURCES, token_headers: [{ name: "x-token" }], query: { single_use: true, user_switch: "confirm" } },
       REPLACING: { query: { single_use: false, user_switch: "replace" } },
       BRIEF: { query: { single_use: false, user_switch: "confirm", max_age: 30 } },
+      OFTEN: { sources: SOURCES, token_headers: [{ name: "x-token" }], query: { single_use: false, user_switch: "confirm", max_age: 30 } },
       OTHER: { query: { parameter: "ls+tok.en", single_use: false, user_switch: "confirm" } },
     },
   });
@@ -170,6 +172,47 @@ test("SEC-42: the token of a single-use link that was used opens no session as a
   const answer = await once.navigate("/", { cookie: `${SSO}=${token}` });
   assert.ok(!opened(answer), String(answer));
 });
+
+/** Every way to present a token but in a URL. */
+const elsewhere = (site, token) => ({
+  bearer: () => site.client("/", { bearer: token }),
+  header: () => site.client("/", { headers: { "X-Token": token } }),
+  cookie: () => site.client("/", { cookie: `${SSO}=${token}` }),
+  "cookie, navigation": () => site.navigate("/", { cookie: `${SSO}=${token}` }),
+  me: () => site.client("/api/sso/me", { bearer: token }),
+});
+
+for (const [name, waits] of [["ONCE", 0], ["OFTEN", 0], ["OFTEN", 40]]) {
+  test(`SEC-79: a token that was in a URL counts in no other source: ${name.toLowerCase()}, ${waits ? "past max_age" : "in time"}`, async () => {
+    const site = world.site(name);
+    const user = await app.createUser();
+    const token = ssoToken(site, user, { iat: now() - waits, exp: now() - waits + 600 });
+    const link = await site.navigate(`/?token=${token}`);
+    assert.equal(link.status, waits ? 401 : 303, String(link));
+    for (const where of [site, world.site(name, "edge-2")]) {
+      for (const [way, ask] of Object.entries(elsewhere(where, token))) {
+        const answer = await ask();
+        assert.equal(answer.status, 401, `${way}: ${answer}`);
+        assert.ok(!opened(answer), way);
+      }
+    }
+  });
+
+  test(`SEC-79: a token that was used elsewhere is no link, and counts on there: ${name.toLowerCase()}, ${waits ? "past max_age" : "in time"}`, async () => {
+    const site = world.site(name);
+    const user = await app.createUser();
+    for (const way of Object.keys(elsewhere(site, ""))) {
+      const token = ssoToken(site, user, { iat: now() - waits, exp: now() - waits + 600 });
+      assert.equal((await elsewhere(site, token)[way]()).status, 200, way);
+      for (const where of [site, world.site(name, "edge-2")]) {
+        const link = await where.navigate(`/?token=${token}`);
+        assert.equal(link.status, 401, `${way}: ${link}`);
+        assert.ok(!opened(link), way);
+        assert.equal((await where.client("/", { bearer: token })).status, 200, way);
+      }
+    }
+  });
+}
 
 test("SEC-42: a token in the query of a request that another site's page makes, other than by going there, counts for nothing", async () => {
   const user = await app.createUser();

@@ -31,6 +31,8 @@ mod kinds;
 #[cfg(test)]
 mod label_studio;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod paths;

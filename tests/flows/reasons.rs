@@ -198,6 +198,7 @@ fn table() -> Vec<Line> {
         TokenError::Issuer,
         TokenError::Audience,
         TokenError::LinkUsed,
+        TokenError::OnlyLink,
         TokenError::UnknownUser,
         TokenError::Conflict,
     ] {
