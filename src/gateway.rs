@@ -119,11 +119,12 @@ pub async fn handle(
         request_id: &request_id,
         now,
     };
-    let stale = session::stale(
-        &site,
-        authentication.clear_session,
-        authentication.clear_sso_cookie,
-    );
+    let dead = if authentication.clear_session {
+        presented.session.len()
+    } else {
+        0
+    };
+    let stale = session::stale(&site, dead, authentication.clear_sso_cookie);
     let result = match &endpoint {
         Some(endpoint) => Box::pin(own(&world, &visit, &authentication, &*body, endpoint))
             .await
@@ -252,7 +253,7 @@ async fn own(
 ) -> Result<Reply, Denial> {
     match endpoint {
         Endpoint::Me => account::me(world, visit, authentication).await,
-        Endpoint::Logout => account::logout(world, visit, authentication).await,
+        Endpoint::Logout => account::logout(world, visit).await,
         Endpoint::Switch => account::switch(world, visit, body).await,
         Endpoint::Exchange => match &visit.site.profile {
             Some(profile) => profile.exchange(world, visit, body).await.map(Reply::from),

@@ -138,7 +138,11 @@ pub(crate) fn concluded(
                     ..event(name, Some(answer.status))
                 }),
                 action: Action::Answer(readable(answer)),
-                cookies: stale,
+                // Whoever tries again after a failure of ours must have what it takes.
+                cookies: match denial {
+                    Denial::Fault(_) => Vec::new(),
+                    _ => stale,
+                },
             }
         }
     }
@@ -162,7 +166,7 @@ fn refuse_own(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
 fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
     let mut all: Vec<SetCookie> = earlier
         .into_iter()
-        .filter(|cookie| !later.iter().any(|other| other.name() == cookie.name()))
+        .filter(|cookie| !later.iter().any(|other| other.is_same(cookie)))
         .collect();
     all.extend(later);
     all

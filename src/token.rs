@@ -30,7 +30,6 @@ use crate::config::Site;
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
-use crate::port::Fault;
 use crate::principal::Principal;
 use crate::session::{self, SessionClaims};
 use crate::store::api_tokens::ApiTokens;
@@ -49,8 +48,6 @@ pub struct Authentication {
     pub result: Result<Option<Principal>, TokenError>,
     /// Who is signed in by our own cookie, whatever `result` says.
     pub session: Option<Principal>,
-    /// Our cookie was presented, and we could not tell whose it is.
-    pub session_fault: Option<Fault>,
     /// Our cookie was presented and is not honoured.
     pub clear_session: bool,
     /// The application's cookie was presented and has expired, or contradicts itself.
@@ -66,7 +63,6 @@ impl Authentication {
         Self {
             result: Ok(None),
             session: None,
-            session_fault: None,
             clear_session: false,
             clear_sso_cookie: false,
             over: false,
@@ -138,10 +134,6 @@ pub async fn authenticate(
             sso_cookie,
             Examined::Over | Examined::Bad(TokenError::Conflict)
         ),
-        session_fault: match &session {
-            Examined::Bad(TokenError::Fault(fault)) => Some(*fault),
-            _ => None,
-        },
         session: session.good().cloned(),
     }
 }

@@ -49,6 +49,8 @@ mod rules;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod sign_out;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod tenants;
