@@ -15,7 +15,7 @@ pub use crate::store::create::Ensured;
 use crate::store::users::Users;
 use crate::time::Timestamp;
 use crate::token::api_token::{ApiToken, Scope};
-use crate::user::{Email, Name, Role, Tenant, User, UserId};
+use crate::user::{Email, Name, Role, Tenant, User, UserId, Username};
 
 /// The most users in one bulk call: each takes a few operations, and a Worker has 1,000 per request.
 const MAX_BULK: usize = 100;
@@ -28,7 +28,7 @@ const SIDE_BY_SIDE: usize = 6;
 pub struct Profile {
     /// The username.
     #[serde(default)]
-    pub username: Option<Name>,
+    pub username: Option<Username>,
     /// The given name.
     #[serde(default)]
     pub first_name: Option<Name>,
@@ -124,7 +124,7 @@ impl Profile {
     /// # Errors
     /// [`Denial::InvalidField`].
     pub fn check_username(&self, email: &Email) -> Result<(), Denial> {
-        let named = self.username.as_ref().map_or("", Name::as_str);
+        let named = self.username.as_ref().map_or("", Username::as_str);
         if named.contains('@') && Email::parse(named).as_ref() != Some(email) {
             return Err(Denial::InvalidField("username"));
         }
@@ -176,7 +176,7 @@ async fn move_to(
         return Err(Denial::UserExists);
     }
     if user.username.as_str() == old.as_str() {
-        user.username = Name::parse(user.email.as_str()).unwrap_or_default();
+        user.username = Username::parse(user.email.as_str()).unwrap_or_default();
     }
     profile.apply(&mut user, now);
     user.updated_at = now;

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use edgeward::token::api_token::Scope;
-use edgeward::user::{Email, Name, Role, UserId};
+use edgeward::user::{Email, Name, Role, UserId, Username};
 
 #[derive(Parser)]
 #[command(
@@ -136,8 +136,8 @@ struct CreateUser {
     #[arg(value_parser = email)]
     email: Email,
     /// The username [default: the address]
-    #[arg(long, value_parser = name)]
-    username: Option<Name>,
+    #[arg(long, value_parser = username)]
+    username: Option<Username>,
     /// The given name
     #[arg(long, value_parser = name)]
     first_name: Option<Name>,
@@ -200,6 +200,12 @@ fn name(text: &str) -> Result<Name, &'static str> {
     Name::parse(text)
         .filter(|name| !name.as_str().is_empty())
         .ok_or("not a name: empty, over 200 bytes, or with control characters")
+}
+
+fn username(text: &str) -> Result<Username, &'static str> {
+    Username::parse(text)
+        .filter(|name| !name.as_str().is_empty())
+        .ok_or("not a username: empty, over 254 bytes, or with characters that are not seen or read like another address")
 }
 
 fn role(text: &str) -> Result<Role, &'static str> {
