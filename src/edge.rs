@@ -7,6 +7,7 @@
 mod bindings;
 mod platform;
 
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -27,6 +28,7 @@ use crate::event::{Event, Name};
 use crate::gateway::{self, Action, Outcome};
 use crate::origin::Forward;
 use crate::origin::mutate::{HeaderChange, HeaderChanges};
+use crate::origin::strip;
 use crate::port::{Body, Entropy as _};
 use crate::repeat::{self, Repeat};
 use crate::request::{Parts, RAY, WITHHELD};
@@ -74,7 +76,12 @@ pub fn start() {
             }
         });
     bindings::when_refused(refused.as_ref().unchecked_ref());
+    let withheld = Closure::<dyn Fn(String, String, String) -> Option<String>>::new(
+        |name: String, value: String, url: String| withheld(&name, &value, &url),
+    );
+    bindings::when_withheld(withheld.as_ref().unchecked_ref());
     // They live as long as the instance.
+    withheld.forget();
     unreachable.forget();
     refused.forget();
 }
@@ -302,6 +309,15 @@ fn misconfigured(head: &JsValue) -> Response {
         )),
         _ => answer(&Answer::refusal(&denial)),
     }
+}
+
+/// What the origin behind `url` may be told of the header `name`, whose value the core was not told.
+fn withheld(name: &str, value: &str, url: &str) -> Option<String> {
+    let world = WORLD.with(|world| world.get().cloned().flatten())?;
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let site = world.config.site(authority, scheme)?;
+    strip::withheld(&site, name, value).map(Cow::into_owned)
 }
 
 /// What a person or a program sees when the origin does not answer.

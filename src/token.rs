@@ -19,6 +19,7 @@ pub mod jwt;
 pub mod key;
 pub mod link;
 pub mod source;
+pub mod stray;
 
 use std::future::Future as _;
 use std::pin::pin;

@@ -2,6 +2,7 @@
 // a request that is forwarded; each header that crossed by itself would cost more than its verification. No decisions
 // here.
 
+import { look, passedOn } from "./head.js";
 import { remember, repeated } from "./repeat.js";
 
 let unreachable, refused;
@@ -28,6 +29,7 @@ export function forward(request, head, plan, standing, through) {
   const lines = plan.split("\n");
   // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
   const headers = new Headers(request.headers);
+  for (const at of look(head).free) put(headers, head[at], head[at + 1], passedOn(head[at], head[at + 1], head[1]));
   let cookies, changes, rules, repeat, own;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
@@ -63,6 +65,12 @@ export function forward(request, head, plan, standing, through) {
   const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", way.override));
   const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, way.override) }));
   return returned(request, response, way, cookies);
+}
+
+/** Puts `shown` in the place of a header's `value`, where it differs. */
+function put(headers, name, value, shown) {
+  if (shown === undefined) headers.delete(name);
+  else if (shown !== value) headers.set(name, shown);
 }
 
 /** Sends `request` as one was sent that began with the same `head`. `id`: its name, if the origin needs to be told. */

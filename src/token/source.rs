@@ -7,7 +7,7 @@ use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::query;
 use crate::request::Parts;
-use crate::token::api_token;
+use crate::token::{api_token, stray};
 
 /// The header in which an API token acts as a user.
 pub const API_KEY: &str = "x-api-key";
@@ -160,6 +160,15 @@ pub fn passes_unchanged(site: &Site, query: &str) -> bool {
     !query.is_empty() && !presented.query_changed && presented.query.is_empty()
 }
 
+/// `query` as an origin may see it: without the site's credential, our marker, and any credential of
+/// ours in another parameter.
+#[must_use]
+pub fn clean_query<'a>(site: &Site, query: &'a str) -> Cow<'a, str> {
+    let mut presented = Presented::default();
+    read_query(&mut presented, site, query);
+    presented.clean_query.unwrap_or(Cow::Borrowed(""))
+}
+
 fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
     let mut rest = Cow::Borrowed(query);
     if let Some(settings) = site.query.as_ref().filter(|_| site.takes(Source::Query)) {
@@ -185,6 +194,9 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
             .max()
             .unwrap_or(0);
         rest = Cow::Owned(taken.rest.into_owned());
+    }
+    if let Some(without) = stray::without(&rest) {
+        rest = Cow::Owned(without);
     }
     presented.query_changed = *rest != *query;
     presented.clean_query = Some(rest);
