@@ -103,12 +103,6 @@ pub async fn handle(
     // 3. and 4. The credentials, and who is behind them.
     let presented = source::present(&parts, &site);
     let nobody = asked.preflight || (rule.is_public() && !parts.is_navigation());
-    let authentication = if nobody {
-        token::Authentication::nobody()
-    } else {
-        token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await
-    };
-    jwks::refresh_later(&world, now);
     let visit = Visit {
         site: &site,
         parts: &parts,
@@ -119,6 +113,17 @@ pub async fn handle(
         request_id: &request_id,
         now,
     };
+    // Before anything is claimed or opened.
+    if !nobody && !presented.query.is_empty() && parts.is_speculative() {
+        let refused = Err(Denial::Speculative);
+        return concluded(&world, &visit, endpoint.is_some(), Vec::new(), refused);
+    }
+    let authentication = if nobody {
+        token::Authentication::nobody()
+    } else {
+        token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await
+    };
+    jwks::refresh_later(&world, now);
     let dead = if authentication.clear_session {
         presented.session.len()
     } else {

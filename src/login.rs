@@ -153,6 +153,9 @@ pub async fn arrive(
         return Ok(Arrival::Proceed(Vec::new()));
     }
     if !navigation {
+        if visit.parts.only_looks() {
+            return Ok(Arrival::Proceed(Vec::new()));
+        }
         Box::pin(link::use_up(world, visit.site, principal, visit.now)).await?;
         return Ok(Arrival::Proceed(Vec::new()));
     }

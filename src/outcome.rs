@@ -126,11 +126,9 @@ pub(crate) fn concluded(
             } else {
                 login::refuse(world, visit, &denial)
             };
-            let name = if denial.row().status >= 500 {
-                Name::Fault
-            } else {
-                Name::Denied
-            };
+            // What a browser asks ahead is turned down on purpose.
+            let fails = denial.row().status >= 500 && denial != Denial::Speculative;
+            let name = if fails { Name::Fault } else { Name::Denied };
             Outcome {
                 repeat: None,
                 event: Some(Event {

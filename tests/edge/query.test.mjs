@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { formOf } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
-import { newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
+import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
@@ -213,6 +213,53 @@ for (const [name, waits] of [["ONCE", 0], ["OFTEN", 0], ["OFTEN", 40]]) {
     }
   });
 }
+
+/** What browsers and their forerunners send when nobody has followed the link yet. */
+const SPECULATIVE = [{ "Sec-Purpose": "prefetch" }, { "Sec-Purpose": "prefetch;prerender" }, { "Sec-Purpose": "prefetch;anonymous-client-ip" }, { Purpose: "prefetch" }, { "X-Moz": "prefetch" }, { "X-Purpose": "preview" }];
+
+for (const name of ["ONCE", "OFTEN"]) {
+  test(`SEC-42: a request that a browser makes ahead uses no link up and opens nothing: ${name.toLowerCase()}`, async () => {
+    const site = world.site(name);
+    const user = await app.createUser();
+    const { cookie } = await site.signIn(user);
+    const token = await site.issue(user.email);
+    const path = newPath();
+    for (const headers of SPECULATIVE) {
+      for (const options of [{ headers }, { headers, cookie }]) {
+        for (const kind of [site.navigate, site.script, site.client]) {
+          const answer = await kind.call(site, `${path}?token=${token}`, options);
+          assert.equal(answer.status, 503, `${JSON.stringify(headers)}: ${answer}`);
+          assert.deepEqual(answer.cookies, []);
+          assert.equal(answer.headers.get("cache-control"), "no-store");
+        }
+      }
+      assert.equal((await site.client(newPath(), { headers, cookie })).status, 200, "without a link there is nothing to wait for");
+    }
+    assert.deepEqual(world.origin.about(path), []);
+    // Not even which kind of token it is was settled.
+    assert.equal((await site.client("/", { bearer: token })).status, 200);
+    const link = await site.issue(user.email);
+    assert.equal((await site.navigate(`/?token=${link}`, { headers: SPECULATIVE[0] })).status, 503);
+    assert.ok(opened(await site.navigate(`/?token=${link}`)));
+    await world.settled();
+    assert.ok(world.events("denied").some(({ reason }) => reason === "a link that a browser asked for ahead"));
+    assert.ok(!world.events("fault").some(({ reason }) => reason === "a link that a browser asked for ahead"));
+  });
+}
+
+test("SEC-42: HEAD and OPTIONS use no link up, and a used one lets neither through", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  for (const method of ["HEAD", "OPTIONS", "HEAD"]) {
+    for (const kind of [NAVIGATION, SCRIPT]) {
+      const answer = await once.send(method, `/?token=${token}`, { kind });
+      assert.equal(answer.status, 200, `${method}: ${answer}`);
+      assert.deepEqual(answer.cookies, []);
+    }
+  }
+  assert.ok(opened(await once.navigate(`/?token=${token}`)));
+  for (const method of ["HEAD", "OPTIONS"]) assert.equal((await once.send(method, `/?token=${token}`)).status, 401, method);
+});
 
 test("SEC-42: a token in the query of a request that another site's page makes, other than by going there, counts for nothing", async () => {
   const user = await app.createUser();

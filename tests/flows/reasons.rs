@@ -35,6 +35,7 @@ fn table() -> Vec<Line> {
         ),
         (Denial::SignInRequired, 401, "token_missing", Required, true),
         (Denial::CrossOrigin, 403, "cross_origin", None, false),
+        (Denial::Speculative, 503, "not_ahead", None, false),
         (
             Denial::AuthenticationRequired,
             401,
@@ -256,6 +257,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::Withheld => 30,
         Denial::AdminOnly => 31,
         Denial::AccountRefused(_) => 32,
+        Denial::Speculative => 33,
     }
 }
 
@@ -268,7 +270,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 33);
+    assert_eq!(found.len(), 34);
 }
 
 #[test]
