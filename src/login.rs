@@ -162,9 +162,8 @@ pub async fn arrive(
     let mut cookies = Vec::new();
     match principal.source() {
         // A site that takes no sessions is handed the token at each request.
-        _ if !visit.site.takes(Source::Session) => {
-            Box::pin(link::use_up(world, visit.site, principal, visit.now)).await?;
-        }
+        // (None takes links: they are for sites with sessions.)
+        _ if !visit.site.takes(Source::Session) => {}
         Source::SsoCookie => {
             cookies.push(open_session(world, visit.site, principal, visit.now));
             cookies.extend(session::clear_sso(visit.site));

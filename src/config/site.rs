@@ -337,6 +337,12 @@ impl Site {
             !has(Source::Query) || query_given,
             "is required with the source \"query\"",
         );
+        // The redirect takes the token out of the address, and nothing would be left to go on with.
+        reader.check(
+            "sources",
+            !has(Source::Query) || has(Source::Session),
+            "has \"query\" without \"session\": a browser loses the token with the redirect that cleans the address, and would never be signed in; add \"session\"",
+        );
         let same_name = sso_cookie
             .as_ref()
             .is_some_and(|sso| sso.name == session.cookie);

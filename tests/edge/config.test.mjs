@@ -54,6 +54,8 @@ const FAULTS = {
   "a login_url that is a script": [{ sites: { APP: { unauthenticated: "login", login_url: "javascript:alert(1)" } } }, "EDGEWARD_SITE_APP.login_url"],
   "sso_cookie as a source without its settings": [{ sites: { APP: { sso_cookie: undefined } } }, "EDGEWARD_SITE_APP.sso_cookie"],
   "query as a source without its settings": [{ sites: { APP: { query: undefined } } }, "EDGEWARD_SITE_APP.query"],
+  "query as the only source": [{ sites: { APP: { sources: ["query"] } } }, "EDGEWARD_SITE_APP.sources"],
+  "query beside others and without session": [{ sites: { APP: { sources: ["bearer", "query", "sso_cookie"] } } }, "EDGEWARD_SITE_APP.sources"],
   "query without single_use": [{ sites: { APP: { query: { user_switch: "confirm" } } } }, "EDGEWARD_SITE_APP.query.single_use"],
   "query without user_switch": [{ sites: { APP: { query: { single_use: true } } } }, "EDGEWARD_SITE_APP.query.user_switch"],
   "a link that works for long": [{ sites: { APP: { query: { single_use: true, user_switch: "confirm", max_age: 301 } } } }, "EDGEWARD_SITE_APP.query.max_age"],

@@ -19,7 +19,7 @@ before(async () => {
         sso_cookie: { name: "sso", path: "/studio", domain: "example.test", same_site: "none", partitioned: true, http_only: false },
       },
       STRICT: { session: { same_site: "strict", idle: 600, absolute: 1200 }, sso_cookie: { name: SSO, secure: false, same_site: "strict" } },
-      ORDERED: { sources: ["bearer", "query"], query: { parameter: "ticket", single_use: false, user_switch: "replace" }, sso_cookie: undefined },
+      ORDERED: { sources: ["bearer", "query", "session"], session: { cookie: "__Host-ordered" }, query: { parameter: "ticket", single_use: false, user_switch: "replace" }, sso_cookie: undefined },
       SESSIONS: { sources: ["session", "sso_cookie"], query: undefined },
       PASSING: { unauthenticated: "pass" },
       LOGIN: { unauthenticated: "login", login_url: "https://portal.example.test/login" },
