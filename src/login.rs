@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::cache::Claims;
 use crate::claim::Granted;
 use crate::config::Site;
-use crate::config::site::{Source, UserSwitch};
+use crate::config::site::{Query, Source, StrangerLink, UserSwitch};
 use crate::denial::Denial;
 use crate::page::{self, Action, Frame, Message, Question};
 use crate::path::CanonicalPath;
@@ -18,6 +18,7 @@ use crate::query;
 use crate::request::Parts;
 use crate::session::{self, SetCookie};
 use crate::time::Timestamp;
+use crate::token::alg::{hex, sha256};
 use crate::token::error::TokenError;
 use crate::token::source::Presented;
 use crate::token::{Authentication, link};
@@ -169,11 +170,14 @@ pub async fn arrive(
             cookies.extend(session::clear_sso(visit.site));
         }
         Source::Query => {
-            if let Some(question) = ask_before_switch(world, visit, authentication, principal) {
+            if let Some(question) = ask_before(world, visit, authentication, principal) {
                 return Ok(Arrival::Answer(question, cookies));
             }
             let opened = Box::pin(open_from_link(world, visit.site, principal, visit.now)).await?;
             cookies.push(opened);
+            if !visit.presented.trip.is_empty() {
+                cookies.push(session::end_trip(visit.site));
+            }
         }
         // A cookie that says nothing new, beside a session.
         Source::Session if !visit.presented.sso_cookie.is_empty() => {
@@ -236,30 +240,44 @@ fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestam
 }
 
 /// A link that somebody else sent must not sign a person in as another without their knowing.
-fn ask_before_switch(
+fn ask_before(
     world: &World,
     visit: &Visit<'_>,
     authentication: &Authentication,
     arriving: &Principal,
 ) -> Option<Answer> {
     let query = visit.site.query.as_ref()?;
-    let current = authentication.session.as_ref()?;
-    let from_here = visit.parts.header("sec-fetch-site") == Some("same-origin");
-    if query.user_switch == UserSwitch::Replace
-        || from_here
-        || current.user().id == arriving.user().id
-    {
-        return None;
-    }
-    let token = visit.presented.query.first()?;
+    let from = visit.parts.header("sec-fetch-site");
     let return_to = visit.return_to();
-    let lead = format!(
-        "You are signed in as {}. This link signs you in as {} instead.",
-        current.user().email.as_str(),
-        arriving.user().email.as_str(),
-    );
+    let arriving = arriving.user();
+    let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
+        let current = current.user();
+        if query.user_switch == UserSwitch::Replace
+            || from == Some("same-origin")
+            || current.id == arriving.id
+        {
+            return None;
+        }
+        let lead = format!(
+            "You are signed in as {}. This link signs you in as {} instead.",
+            current.email.as_str(),
+            arriving.email.as_str(),
+        );
+        ("Switch user?", "Switch user", "Stay signed in", lead)
+    } else {
+        let began_here = visit.presented.trip.contains(&trip_of(&return_to).as_str());
+        if query.stranger_link == StrangerLink::Allow || from != Some("cross-site") || began_here {
+            return None;
+        }
+        let lead = format!(
+            "You are not signed in. Another site led you here by a link that signs you in as {}. Go on only if that is you.",
+            arriving.email.as_str(),
+        );
+        ("Sign in?", "Sign in", "Do not sign in", lead)
+    };
+    let token = visit.presented.query.first()?;
     let frame = Frame {
-        title: "Switch user?",
+        title,
         code: "",
         request_id: visit.request_id,
         site: Some(visit.site),
@@ -271,9 +289,9 @@ fn ask_before_switch(
             ("token".into(), token.clone()),
             ("return_to".into(), return_to.local().into()),
         ],
-        submit_label: "Switch user",
+        submit_label,
         cancel: Some(Action {
-            label: "Stay signed in",
+            label: cancel,
             href: return_to.local().into(),
         }),
         form_to: None,
@@ -284,6 +302,27 @@ fn ask_before_switch(
         question,
         &*world.platform.entropy,
     ))
+}
+
+/// What the cookie says of somebody who was sent to sign in from `place`: the link back must lead to
+/// the very address that was asked for.
+fn trip_of(place: &ReturnTo) -> String {
+    hex(&sha256(place.as_str().as_bytes()))
+}
+
+/// The cookie by which a link is known that ends what began with this request, where the site asks
+/// about others. A navigation that a page of another site began is no beginning: a stranger's page
+/// could have made it.
+#[must_use]
+pub fn trip(visit: &Visit<'_>, answer: &Answer) -> Option<SetCookie> {
+    let asks = |query: &Query| query.stranger_link == StrangerLink::Ask;
+    let by_link = visit.site.takes(Source::Query) && visit.site.query.as_ref().is_some_and(asks);
+    let own = matches!(
+        visit.parts.header("sec-fetch-site"),
+        Some("none" | "same-origin" | "same-site")
+    );
+    let sent = answer.status == 303 && visit.parts.is_navigation();
+    (by_link && own && sent).then(|| session::begin_trip(visit.site, &trip_of(&visit.return_to())))
 }
 
 /// The answer to a request that was turned down: a way to sign in, a page, or JSON.

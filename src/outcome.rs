@@ -126,6 +126,11 @@ pub(crate) fn concluded(
             } else {
                 login::refuse(world, visit, &denial)
             };
+            let trip = if own_endpoint {
+                None
+            } else {
+                login::trip(visit, &answer)
+            };
             // What a browser asks ahead is turned down on purpose.
             let fails = denial.row().status >= 500 && denial != Denial::Speculative;
             let name = if fails { Name::Fault } else { Name::Denied };
@@ -139,7 +144,7 @@ pub(crate) fn concluded(
                 // Whoever tries again after a failure of ours must have what it takes.
                 cookies: match denial {
                     Denial::Fault(_) => Vec::new(),
-                    _ => stale,
+                    _ => stale.into_iter().chain(trip).collect(),
                 },
             }
         }

@@ -200,6 +200,34 @@ pub fn clear_all(site: &Site) -> [SetCookie; 2] {
     [clear(site), cleared(other)]
 }
 
+/// How long somebody who was sent to sign in may take until a link brings them back.
+const TRIP: Duration = Duration::minutes(10);
+
+/// Notes in the browser that it was sent to sign in from `place`. No stranger can: only this host
+/// sets a cookie with that prefix (RFC 6265bis §4.1.3.2), and it does so in no navigation that a page
+/// of another site has begun.
+#[must_use]
+pub fn begin_trip(site: &Site, place: &str) -> SetCookie {
+    let cookie = trip_cookie(site, place.to_owned()).max_age(TRIP);
+    SetCookie(cookie.build().to_string())
+}
+
+/// Forgets where the browser was sent to sign in from.
+#[must_use]
+pub fn end_trip(site: &Site) -> SetCookie {
+    cleared(trip_cookie(site, String::new()))
+}
+
+/// The way back is a navigation from another site, which `Strict` cookies do not go along with.
+fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
+    let session = &site.session;
+    let lax = match session.same_site {
+        SameSite::Strict => SameSite::Lax,
+        other => other,
+    };
+    named_cookie(session.trip.clone(), value, lax, session.partitioned)
+}
+
 /// Clears the application's cookie, with the attributes that the application sets it with.
 #[must_use]
 pub fn clear_sso(site: &Site) -> Option<SetCookie> {
@@ -269,7 +297,21 @@ fn own_cookie_as(
     same_site_as: SameSite,
     partitioned: bool,
 ) -> CookieBuilder<'static> {
-    Cookie::build((site.session.cookie.clone(), value))
+    named_cookie(
+        site.session.cookie.clone(),
+        value,
+        same_site_as,
+        partitioned,
+    )
+}
+
+fn named_cookie(
+    name: String,
+    value: String,
+    same_site_as: SameSite,
+    partitioned: bool,
+) -> CookieBuilder<'static> {
+    Cookie::build((name, value))
         .path("/")
         .secure(true)
         .http_only(true)

@@ -291,6 +291,8 @@ table! {
         pub(super) single_use: Field<bool>,
         /// What a link of another user does while somebody is signed in.
         pub(super) user_switch: Field<super::site::UserSwitch>,
+        /// What a link does that another site led to, while nobody is signed in.
+        pub(super) stranger_link: Field<super::site::StrangerLink>,
     }
 }
 

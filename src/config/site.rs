@@ -162,6 +162,18 @@ pub enum UserSwitch {
     Replace,
 }
 
+/// What a link does that a page of another site led to, while nobody is signed in and nobody was sent
+/// to sign in from here.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum StrangerLink {
+    /// Asks first.
+    Ask,
+    /// Signs in.
+    Allow,
+}
+
 /// A known set of identity headers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
@@ -188,6 +200,8 @@ pub struct Login {
 pub struct Session {
     /// Its name.
     pub cookie: String,
+    /// The name of the one that notes where somebody was sent to sign in from.
+    pub trip: String,
     /// `SameSite`.
     pub same_site: SameSite,
     /// `Partitioned`.
@@ -241,6 +255,8 @@ pub struct Query {
     pub single_use: bool,
     /// What a link of another user does.
     pub user_switch: UserSwitch,
+    /// What a link that another site led to does.
+    pub stranger_link: StrangerLink,
 }
 
 /// The signed assertion.
@@ -709,6 +725,7 @@ fn read_session(
     );
     reader.check("absolute", absolute <= MONTH, "must be at most 30 days");
     Session {
+        trip: format!("{cookie}-trip"),
         cookie,
         same_site,
         partitioned,
@@ -829,11 +846,13 @@ fn read_query(
     );
     let single_use = reader.required("single_use", raw.single_use);
     let user_switch = reader.required("user_switch", raw.user_switch);
+    let stranger_link = reader.or("stranger_link", raw.stranger_link, StrangerLink::Ask);
     Some(Query {
         parameter,
         max_age: Seconds(max_age),
         single_use: single_use?,
         user_switch: user_switch?,
+        stranger_link,
     })
 }
 

@@ -42,7 +42,8 @@ fn is_api_key(name: &str) -> bool {
 
 fn strip_cookies(changes: &mut HeaderChanges, site: &Site, value: &str) {
     let sso = site.sso_cookie.as_ref().map(|cookie| cookie.name.as_str());
-    let names = [Some(site.session.cookie.as_str()), sso];
+    let own = [&site.session.cookie, &site.session.trip];
+    let names = [Some(own[0].as_str()), Some(own[1].as_str()), sso];
     match without_cookies(value, |name, value| {
         names.contains(&Some(name)) || stray::is_in(value)
     }) {

@@ -27,6 +27,8 @@ pub struct Presented<'a> {
     pub header: Vec<&'a str>,
     /// Our API tokens in `x-api-key`.
     pub api_key: Vec<&'a str>,
+    /// Where the browser was sent to sign in from, as [`crate::session::begin_trip`] noted it.
+    pub trip: Vec<&'a str>,
     /// In which tenant the request is.
     pub tenancy: Tenancy<'a>,
     /// The query without the credential and without our own marker.
@@ -62,6 +64,9 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
     if let Some(header) = parts.header("cookie") {
         if site.takes(Source::Session) {
             presented.session = cookie_values(header, &site.session.cookie).collect();
+        }
+        if site.takes(Source::Query) {
+            presented.trip = cookie_values(header, &site.session.trip).collect();
         }
         if let Some(sso) = site
             .sso_cookie

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { formOf } from "./lib/http.mjs";
+import { cookieAttributes, formOf } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
@@ -18,6 +18,8 @@ before(async () => {
       APP: {},
       ONCE: { sources: SOURCES, token_headers: [{ name: "x-token" }], query: { single_use: true, user_switch: "confirm" } },
       REPLACING: { query: { single_use: false, user_switch: "replace" } },
+      ALLOWING: { query: { single_use: false, user_switch: "confirm", stranger_link: "allow" } },
+      LOGIN: { unauthenticated: "login", login_url: "https://portal.example/login" },
       BRIEF: { query: { single_use: false, user_switch: "confirm", max_age: 30 } },
       OFTEN: { sources: SOURCES, token_headers: [{ name: "x-token" }], query: { single_use: false, user_switch: "confirm", max_age: 30 } },
       OTHER: { query: { parameter: "ls+tok.en", single_use: false, user_switch: "confirm" } },
@@ -328,6 +330,63 @@ test("SEC-42: a link of another user asks before it replaces the session", async
   assert.equal(done.status, 303, String(done));
   assert.equal(done.location.replace(app.origin, ""), `${path}?x=1`);
   assert.equal(await userOf(app, opened(done).pair), b.id);
+});
+
+const CROSS = { "Sec-Fetch-Site": "cross-site" };
+const TRIP = `${SESSION}-trip`;
+
+test("SEC-42: a link that another site led to asks before it signs in somebody who is not signed in", async () => {
+  const stranger = await app.createUser();
+  const token = await once.issue(stranger.email);
+  const path = newPath();
+  const { cookie } = await once.signIn();
+  await once.form("/api/sso/logout", {}, { cookie });
+  for (const given of [undefined, cookie, `${TRIP}=x`, `${TRIP}=${"0".repeat(64)}`]) {
+    const page = await once.navigate(`${path}?x=1&token=${token}`, { headers: CROSS, cookie: given });
+    assert.equal(page.status, 200, String(page));
+    assert.ok(!opened(page));
+    assert.ok(page.text.includes("You are not signed in") && page.text.includes(stranger.email), String(page));
+    assert.deepEqual(world.origin.about(path), []);
+  }
+  const form = formOf(await once.navigate(`${path}?x=1&token=${token}`, { headers: CROSS }));
+  const done = await once.form(form.action, form.fields);
+  assert.equal(done.status, 303, String(done));
+  assert.equal(done.location.replace(once.origin, ""), `${path}?x=1`);
+  assert.equal(await userOf(once, opened(done).pair), stranger.id);
+  assert.ok(!opened(await once.form(form.action, form.fields)), "it was used by that");
+});
+
+test("a link from the same site, or that nothing led to, and one to a site that says so, ask nobody", async () => {
+  const user = await app.createUser();
+  for (const from of ["same-origin", "same-site", "none"]) {
+    const answer = await app.navigate(`/?token=${await app.issue(user.email)}`, { headers: { "Sec-Fetch-Site": from } });
+    assert.ok(opened(answer), from);
+  }
+  const allowing = world.site("ALLOWING");
+  assert.ok(opened(await allowing.navigate(`/?token=${await allowing.issue(user.email)}`, { headers: CROSS })));
+});
+
+test("SEC-42: who was sent to sign in from here is not asked on the way back, to the very address that it began with", async () => {
+  const login = world.site("LOGIN");
+  const user = await app.createUser();
+  const link = async (path, cookie) => login.navigate(`${path}token=${await login.issue(user.email)}`, { headers: CROSS, cookie });
+  const path = `${newPath()}?a=1`;
+  const sent = await login.navigate(path);
+  assert.equal(sent.status, 303, String(sent));
+  const trip = sent.cookie(TRIP);
+  assert.deepEqual(cookieAttributes(trip), { path: "/", secure: true, httponly: true, samesite: "lax" });
+  const back = await link(`${path}&edgeward_attempt=1&`, trip.pair);
+  assert.equal(back.status, 303, String(back));
+  assert.equal(back.location.replace(login.origin, ""), path);
+  assert.ok(opened(back) && back.cookie(TRIP).cleared);
+  const page = await login.navigate(path, { cookie: `${opened(back).pair}; ${trip.pair}` });
+  assert.equal(page.seen.header("cookie"), undefined, "it never reaches the origin");
+  for (const other of ["/other?", `${path.replace("a=1", "a=2")}&`]) assert.ok(!opened(await link(other, trip.pair)), other);
+  // A stranger's page can send a browser there, and has begun nothing by that.
+  const led = await login.navigate(path, { headers: CROSS });
+  assert.equal(led.status, 303);
+  assert.deepEqual(led.cookies, []);
+  assert.deepEqual((await login.script(path)).cookies, []);
 });
 
 test("SEC-42: the switch cannot be confirmed by another site, nor by GET", async () => {
