@@ -75,6 +75,8 @@ pub struct Site {
     pub token_headers: Vec<TokenHeader>,
     /// Groups of issuers and users that are kept apart.
     pub tenants: Option<Tenants>,
+    /// Headers that a client may not send, besides those of all sites.
+    pub reserved_headers: Vec<String>,
     /// Headers that a client may not send.
     pub reserved: Reserved,
 }
@@ -378,6 +380,7 @@ impl Site {
                     .map(|h| (h, attribute))
             })
             .collect();
+        let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
         let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
         let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
             let mut reader = reader.within("upstream_credential");
@@ -475,6 +478,7 @@ impl Site {
             issuers,
             token_headers,
             tenants,
+            reserved_headers,
             reserved: Reserved::default(),
         })
     }
@@ -506,6 +510,7 @@ impl Site {
     pub(super) fn reserve(&mut self, names: &[String]) {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.extend(self.credential_header());
+        names.extend(self.reserved_headers.iter().map(String::as_str));
         let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
         names.extend(own);
         self.reserved = Reserved::new(names);
@@ -920,6 +925,34 @@ fn read_token_headers(
         let prefix = reader.or("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
         headers.extend(name.map(|name| TokenHeader { name, prefix }));
+    }
+    headers
+}
+
+/// Names of headers, or beginnings of them with `*`, that an identity system in front of this origin
+/// would use.
+fn read_reserved_headers(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<Vec<String>>,
+) -> Vec<String> {
+    let mut headers = Vec::new();
+    for text in reader.or("reserved_headers", field, Vec::new()) {
+        let name = text.to_ascii_lowercase();
+        let stem = name.strip_suffix('*');
+        let shaped = match stem {
+            Some(stem) => stem.len() >= 3 && is_token(stem) && !stem.contains('*'),
+            None => is_token(&name) && !name.contains('*'),
+        };
+        if !shaped {
+            reader.error("reserved_headers", format!("{text:?} is no name of a header, and no beginning of at least three characters with * after it"));
+        } else if Reserved::new([name.as_str()]).takes_what_is_needed() {
+            reader.error(
+                "reserved_headers",
+                format!("{text:?} takes away what a request needs to be one, or to be anybody's"),
+            );
+        } else {
+            headers.push(name);
+        }
     }
     headers
 }
