@@ -1,21 +1,20 @@
 //! What a signed-in person can ask of us: who am I, sign me out, switch to another user.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::cache::Claims;
 use crate::config::site::Source;
 use crate::denial::{self, Denial};
 use crate::event;
 use crate::login::{self, ReturnTo, Visit};
 use crate::page::{self, Action, Frame, Message, Question};
-use crate::port::{Body, Sender};
-use crate::principal::Principal;
+use crate::port::{Body, Fault, Sender};
 use crate::query;
 use crate::same_origin;
-use crate::session::{self, SetCookie};
+use crate::session::{self, SessionClaims, SetCookie};
 use crate::store::ended_sessions::EndedSessions;
-use crate::token::{self, Authentication};
+use crate::token::{self, Authentication, link};
 use crate::world::World;
 
 /// The longest form that is read.
@@ -65,7 +64,7 @@ pub async fn me(
         return Err(Denial::MethodNotAllowed("GET"));
     }
     let principal = authentication.required()?;
-    login::use_link(world, visit.site, &principal, visit.now).await?;
+    link::use_up(world, visit.site, &principal, visit.now).await?;
     let user = principal.user();
     let body = json!({
         "user": {
@@ -90,11 +89,7 @@ pub async fn me(
 /// # Errors
 /// [`Denial::CrossOrigin`], [`Denial::MethodNotAllowed`], or a fault: a session that could not be
 /// ended is not called ended.
-pub async fn logout(
-    world: &World,
-    visit: &Visit<'_>,
-    authentication: &Authentication,
-) -> Result<Reply, Denial> {
+pub async fn logout(world: &World, visit: &Visit<'_>) -> Result<Reply, Denial> {
     // A link of the application's own page to the place where it signs people out means just that.
     let followed_here = visit.path.as_str() != LOGOUT_PATH
         && visit.parts.header("sec-fetch-site") == Some("same-origin");
@@ -102,10 +97,7 @@ pub async fn logout(
         "GET" if !followed_here => Ok(ask_to_log_out(world, visit).into()),
         "GET" | "POST" => {
             same_origin::check(visit.parts, visit.site)?;
-            if let Some(fault) = authentication.session_fault {
-                return Err(Denial::Fault(fault));
-            }
-            log_out(world, visit, authentication.session.as_ref()).await
+            log_out(world, visit).await
         }
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
@@ -132,28 +124,17 @@ fn ask_to_log_out(world: &World, visit: &Visit<'_>) -> Answer {
     page::question(200, &frame, question, &*world.platform.entropy)
 }
 
-async fn log_out(
-    world: &World,
-    visit: &Visit<'_>,
-    session: Option<&Principal>,
-) -> Result<Reply, Denial> {
-    let mut happened = None;
-    if let Some(principal) = session
-        && let Claims::Session(claims) = &principal.verified().claims
-    {
-        let until = session::ends_at(visit.site, claims);
-        EndedSessions(&*world.platform.kv)
-            .put(&claims.id, until, visit.now)
-            .await?;
-        world.cache.own_changes.end_session(&claims.id);
-        happened = Some((
+async fn log_out(world: &World, visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let ended = end_sessions(world, visit).await?;
+    let happened = ended.first().map(|claims| {
+        (
             event::Name::SignedOut,
-            principal.user().id.to_string(),
+            claims.user.to_string(),
             Source::Session,
-        ));
-    }
+        )
+    });
     // A token that is still there would sign the person in again.
-    let mut cookies = vec![session::clear(visit.site)];
+    let mut cookies = Vec::from(session::clear_all(visit.site));
     cookies.extend(session::clear_sso(visit.site));
     let answer = if !visit.parts.wants_page() {
         Answer::json(200, &json!({ "ok": true }))
@@ -184,6 +165,38 @@ async fn log_out(
     })
 }
 
+/// Ends every session that was presented, also where they contradict each other, or where the user
+/// could not sign in: what a browser holds twice, under one name and in two forms, is signed out as
+/// one. It is over when all of it is written down.
+async fn end_sessions(world: &World, visit: &Visit<'_>) -> Result<Vec<SessionClaims>, Fault> {
+    let mut sessions: Vec<SessionClaims> = Vec::new();
+    for value in &visit.presented.session {
+        let Ok(claims) = session::read(&world.config, visit.site, value, visit.now) else {
+            continue;
+        };
+        let span = world.config.user_cache;
+        let over = world.cache.session_ended(&claims.id, span, visit.now) == Some(true);
+        if !over && sessions.iter().all(|known| known.id != claims.id) {
+            sessions.push(claims);
+        }
+    }
+    let written = sessions.iter().map(|claims| async {
+        let until = session::ends_at(visit.site, claims);
+        let written = EndedSessions(&*world.platform.kv)
+            .put(&claims.id, until, visit.now)
+            .await;
+        if written.is_ok() {
+            world.cache.put_session_ended(&claims.id, true, visit.now);
+        }
+        written
+    });
+    // One that fails keeps none of the others from being written.
+    for written in join_all(written).await {
+        written?;
+    }
+    Ok(sessions)
+}
+
 /// `POST /api/sso/switch`: the answer to the question before a user switch.
 ///
 /// # Errors
@@ -209,7 +222,7 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
         site: visit.site,
         tenancy: visit.presented.tenancy,
         now: visit.now,
-        may_create: true,
+        counts: true,
         client: None,
     };
     let principal = token::verify(world, at, Source::Query, &field("token")).await?;

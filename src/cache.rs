@@ -81,6 +81,8 @@ pub struct ActingClaims {
 /// What was made for a principal and can be sent again while it is fresh.
 #[derive(Default)]
 pub struct Memo {
+    /// Whether the token is known to be no link (see [`crate::token::link`]).
+    pub no_link: bool,
     /// The user's record, and the same with what an issuer has granted.
     pub user: Option<(Rc<User>, Rc<User>)>,
     /// What the origin is told at every request.

@@ -33,6 +33,8 @@ pub enum Denial {
     Hidden,
     /// A rule says no more than that it is forbidden.
     Withheld,
+    /// A browser asked ahead for what a link opens once somebody follows it.
+    Speculative,
     /// A page of another origin acted with this site's cookies.
     CrossOrigin,
     /// An API token is needed and none was presented.
@@ -195,6 +197,13 @@ impl Denial {
                 ..refused(*refusal)
             },
             Self::Withheld => forbidden(),
+            // The browser throws it away and asks anew when the link is followed.
+            Self::Speculative => no(
+                503,
+                "not_ahead",
+                "Not ahead of time",
+                "This link is opened when somebody follows it.",
+            ),
             Self::CrossOrigin => no(
                 403,
                 "cross_origin",
@@ -332,6 +341,7 @@ impl Denial {
             Self::Credential(error) => error.to_string(),
             Self::Refused(refusal) => refusal.to_string(),
             Self::Hidden | Self::Withheld => "a rule of the site".into(),
+            Self::Speculative => "a link that a browser asked for ahead".into(),
             Self::CrossOrigin => "cross-origin request".into(),
             Self::AuthenticationRequired => "no api token".into(),
             Self::InvalidApiToken => "api token unknown, revoked or expired".into(),
@@ -408,6 +418,7 @@ fn credential(error: TokenError) -> Row {
         | TokenError::OtherTenant
         | TokenError::ClaimsTooLong
         | TokenError::ApiToken
+        | TokenError::OnlyLink
         | TokenError::Conflict => refused("token_invalid", invalid),
         TokenError::DisabledUser => user_disabled(),
         TokenError::TooManyAttempts => rate_limited(),

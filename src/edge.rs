@@ -8,6 +8,7 @@ mod bindings;
 mod platform;
 mod waiting;
 
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +28,7 @@ use crate::gateway::{self, Action, Outcome};
 use crate::memory::{self, Shelf, Weigh};
 use crate::origin::Forward;
 use crate::origin::mutate::{HeaderChange, HeaderChanges};
+use crate::origin::strip;
 use crate::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
 use crate::repeat::{self, Repeat};
 use crate::request::{Parts, RAY, WITHHELD};
@@ -68,7 +70,12 @@ pub fn start() {
             }
         });
     bindings::when_refused(refused.as_ref().unchecked_ref());
+    let withheld = Closure::<dyn Fn(String, String, String) -> Option<String>>::new(
+        |name: String, value: String, url: String| withheld(&name, &value, &url),
+    );
+    bindings::when_withheld(withheld.as_ref().unchecked_ref());
     // They live as long as the instance.
+    withheld.forget();
     unreachable.forget();
     refused.forget();
 }
@@ -344,6 +351,15 @@ fn misconfigured(head: &JsValue) -> Response {
         )),
         _ => answer(&Answer::refusal(&denial)),
     }
+}
+
+/// What the origin behind `url` may be told of the header `name`, whose value the core was not told.
+fn withheld(name: &str, value: &str, url: &str) -> Option<String> {
+    let world = WORLD.with(|world| world.get().cloned().flatten())?;
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let site = world.config.site(authority, scheme)?;
+    strip::withheld(&site, name, value).map(Cow::into_owned)
 }
 
 /// What a person or a program sees when the origin does not answer.

@@ -103,12 +103,6 @@ pub async fn handle(
     // 3. and 4. The credentials, and who is behind them.
     let presented = source::present(&parts, &site);
     let nobody = asked.preflight || (rule.is_public() && !parts.is_navigation());
-    let authentication = if nobody {
-        token::Authentication::nobody()
-    } else {
-        token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await
-    };
-    jwks::refresh_later(&world, now);
     let visit = Visit {
         site: &site,
         parts: &parts,
@@ -119,11 +113,23 @@ pub async fn handle(
         request_id: &request_id,
         now,
     };
-    let stale = session::stale(
-        &site,
-        authentication.clear_session,
-        authentication.clear_sso_cookie,
-    );
+    // Before anything is claimed or opened.
+    if !nobody && !presented.query.is_empty() && parts.is_speculative() {
+        let refused = Err(Denial::Speculative);
+        return concluded(&world, &visit, endpoint.is_some(), Vec::new(), refused);
+    }
+    let authentication = if nobody {
+        token::Authentication::nobody()
+    } else {
+        token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await
+    };
+    jwks::refresh_later(&world, now);
+    let dead = if authentication.clear_session {
+        presented.session.len()
+    } else {
+        0
+    };
+    let stale = session::stale(&site, dead, authentication.clear_sso_cookie);
     let result = match &endpoint {
         Some(endpoint) => Box::pin(own(&world, &visit, &authentication, &*body, endpoint))
             .await
@@ -253,7 +259,7 @@ async fn own(
 ) -> Result<Reply, Denial> {
     match endpoint {
         Endpoint::Me => account::me(world, visit, authentication).await,
-        Endpoint::Logout => account::logout(world, visit, authentication).await,
+        Endpoint::Logout => account::logout(world, visit).await,
         Endpoint::Switch => account::switch(world, visit, body).await,
         Endpoint::Exchange => match &visit.site.profile {
             Some(profile) => profile.exchange(world, visit, body).await.map(Reply::from),

@@ -9,21 +9,19 @@ use crate::answer::Answer;
 use crate::cache::Claims;
 use crate::claim::Granted;
 use crate::config::Site;
-use crate::config::site::{Query, Source, UserSwitch};
+use crate::config::site::{Query, Source, StrangerLink, UserSwitch};
 use crate::denial::Denial;
 use crate::page::{self, Action, Frame, Message, Question};
 use crate::path::CanonicalPath;
-use crate::port::Fault;
 use crate::principal::Principal;
 use crate::query;
 use crate::request::Parts;
 use crate::session::{self, SetCookie};
-use crate::time::{Seconds, Timestamp};
-use crate::token::Authentication;
+use crate::time::Timestamp;
 use crate::token::alg::{hex, sha256};
 use crate::token::error::TokenError;
 use crate::token::source::Presented;
-use crate::user::random_text;
+use crate::token::{Authentication, link};
 use crate::world::World;
 
 /// The parameter in which a browser that comes back from the sign-in page says how often it was
@@ -156,26 +154,30 @@ pub async fn arrive(
         return Ok(Arrival::Proceed(Vec::new()));
     }
     if !navigation {
-        Box::pin(use_link(world, visit.site, principal, visit.now)).await?;
+        if visit.parts.only_looks() {
+            return Ok(Arrival::Proceed(Vec::new()));
+        }
+        Box::pin(link::use_up(world, visit.site, principal, visit.now)).await?;
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let mut cookies = Vec::new();
     match principal.source() {
         // A site that takes no sessions is handed the token at each request.
-        _ if !visit.site.takes(Source::Session) => {
-            use_link(world, visit.site, principal, visit.now).await?;
-        }
+        // (None takes links: they are for sites with sessions.)
+        _ if !visit.site.takes(Source::Session) => {}
         Source::SsoCookie => {
-            not_a_used_link(world, visit.site, principal, visit.now).await?;
             cookies.push(open_session(world, visit.site, principal, visit.now));
             cookies.extend(session::clear_sso(visit.site));
         }
         Source::Query => {
-            if let Some(question) = ask_before_switch(world, visit, authentication, principal) {
+            if let Some(question) = ask_before(world, visit, authentication, principal) {
                 return Ok(Arrival::Answer(question, cookies));
             }
             let opened = Box::pin(open_from_link(world, visit.site, principal, visit.now)).await?;
             cookies.push(opened);
+            if !visit.presented.trip.is_empty() {
+                cookies.push(session::end_trip(visit.site));
+            }
         }
         // A cookie that says nothing new, beside a session.
         Source::Session if !visit.presented.sso_cookie.is_empty() => {
@@ -217,93 +219,8 @@ pub async fn open_from_link(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<SetCookie, Denial> {
-    use_link(world, site, principal, now).await?;
+    link::use_up(world, site, principal, now).await?;
     Ok(open_session(world, site, principal, now))
-}
-
-/// Uses up a link that works once. Whatever the request is for, a second one finds it used.
-///
-/// # Errors
-/// [`TokenError::LinkUsed`], or a fault.
-pub async fn use_link(
-    world: &World,
-    site: &Site,
-    principal: &Principal,
-    now: Timestamp,
-) -> Result<(), Denial> {
-    let (Source::Query, Some(link), Some(query)) =
-        (principal.source(), Link::of(site, principal), &site.query)
-    else {
-        return Ok(());
-    };
-    if !query.single_use {
-        return Ok(());
-    }
-    let mine = random_text(&*world.platform.entropy);
-    if claim_token(world, site, link, query, &mine, now).await? == mine {
-        Ok(())
-    } else {
-        Err(Denial::Credential(TokenError::LinkUsed))
-    }
-}
-
-/// A token that was used up as a link opens no session as a cookie. The other way round, and from
-/// one cookie to the next, nothing is used up: a browser opens several pages at once.
-async fn not_a_used_link(
-    world: &World,
-    site: &Site,
-    principal: &Principal,
-    now: Timestamp,
-) -> Result<(), Denial> {
-    const BY_COOKIE: &str = "cookie";
-    let (Some(link), Some(query)) = (Link::of(site, principal), &site.query) else {
-        return Ok(());
-    };
-    if !query.single_use {
-        return Ok(());
-    }
-    let winner = Box::pin(claim_token(world, site, link, query, BY_COOKIE, now)).await?;
-    if winner == BY_COOKIE {
-        Ok(())
-    } else {
-        Err(Denial::Credential(TokenError::LinkUsed))
-    }
-}
-
-/// A token that can stand in a link: its own name, and how long it may live.
-struct Link<'a> {
-    id: &'a str,
-    max_lifetime: Seconds,
-}
-
-impl<'a> Link<'a> {
-    fn of(site: &Site, principal: &'a Principal) -> Option<Self> {
-        match &principal.verified().claims {
-            Claims::Sso(claims) => Some(Self {
-                id: &claims.id,
-                max_lifetime: site.sso_token.max_lifetime,
-            }),
-            Claims::Foreign(claims) => Some(Self {
-                id: &claims.id,
-                max_lifetime: claims.max_lifetime,
-            }),
-            Claims::Session(_) | Claims::ApiToken(_) => None,
-        }
-    }
-}
-
-/// Claims a token for as long as it can be valid; gives what holds the claim.
-async fn claim_token(
-    world: &World,
-    site: &Site,
-    link: Link<'_>,
-    query: &Query,
-    value: &str,
-    now: Timestamp,
-) -> Result<String, Fault> {
-    let hold = Seconds(query.max_age.0 + link.max_lifetime.0);
-    let key = format!("link:{}:{}", site.name, hex(&sha256(link.id.as_bytes())));
-    world.platform.once.claim(&key, value, hold, now).await
 }
 
 fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
@@ -323,30 +240,44 @@ fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestam
 }
 
 /// A link that somebody else sent must not sign a person in as another without their knowing.
-fn ask_before_switch(
+fn ask_before(
     world: &World,
     visit: &Visit<'_>,
     authentication: &Authentication,
     arriving: &Principal,
 ) -> Option<Answer> {
     let query = visit.site.query.as_ref()?;
-    let current = authentication.session.as_ref()?;
-    let from_here = visit.parts.header("sec-fetch-site") == Some("same-origin");
-    if query.user_switch == UserSwitch::Replace
-        || from_here
-        || current.user().id == arriving.user().id
-    {
-        return None;
-    }
-    let token = visit.presented.query.first()?;
+    let from = visit.parts.header("sec-fetch-site");
     let return_to = visit.return_to();
-    let lead = format!(
-        "You are signed in as {}. This link signs you in as {} instead.",
-        current.user().email.as_str(),
-        arriving.user().email.as_str(),
-    );
+    let arriving = arriving.user();
+    let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
+        let current = current.user();
+        if query.user_switch == UserSwitch::Replace
+            || from == Some("same-origin")
+            || current.id == arriving.id
+        {
+            return None;
+        }
+        let lead = format!(
+            "You are signed in as {}. This link signs you in as {} instead.",
+            current.email.as_str(),
+            arriving.email.as_str(),
+        );
+        ("Switch user?", "Switch user", "Stay signed in", lead)
+    } else {
+        let began_here = visit.presented.trip.contains(&trip_of(&return_to).as_str());
+        if query.stranger_link == StrangerLink::Allow || from != Some("cross-site") || began_here {
+            return None;
+        }
+        let lead = format!(
+            "You are not signed in. Another site led you here by a link that signs you in as {}. Go on only if that is you.",
+            arriving.email.as_str(),
+        );
+        ("Sign in?", "Sign in", "Do not sign in", lead)
+    };
+    let token = visit.presented.query.first()?;
     let frame = Frame {
-        title: "Switch user?",
+        title,
         code: "",
         request_id: visit.request_id,
         site: Some(visit.site),
@@ -358,9 +289,9 @@ fn ask_before_switch(
             ("token".into(), token.clone()),
             ("return_to".into(), return_to.local().into()),
         ],
-        submit_label: "Switch user",
+        submit_label,
         cancel: Some(Action {
-            label: "Stay signed in",
+            label: cancel,
             href: return_to.local().into(),
         }),
         form_to: None,
@@ -371,6 +302,27 @@ fn ask_before_switch(
         question,
         &*world.platform.entropy,
     ))
+}
+
+/// What the cookie says of somebody who was sent to sign in from `place`: the link back must lead to
+/// the very address that was asked for.
+fn trip_of(place: &ReturnTo) -> String {
+    hex(&sha256(place.as_str().as_bytes()))
+}
+
+/// The cookie by which a link is known that ends what began with this request, where the site asks
+/// about others. A navigation that a page of another site began is no beginning: a stranger's page
+/// could have made it.
+#[must_use]
+pub fn trip(visit: &Visit<'_>, answer: &Answer) -> Option<SetCookie> {
+    let asks = |query: &Query| query.stranger_link == StrangerLink::Ask;
+    let by_link = visit.site.takes(Source::Query) && visit.site.query.as_ref().is_some_and(asks);
+    let own = matches!(
+        visit.parts.header("sec-fetch-site"),
+        Some("none" | "same-origin" | "same-site")
+    );
+    let sent = answer.status == 303 && visit.parts.is_navigation();
+    (by_link && own && sent).then(|| session::begin_trip(visit.site, &trip_of(&visit.return_to())))
 }
 
 /// The answer to a request that was turned down: a way to sign in, a page, or JSON.
@@ -476,7 +428,7 @@ fn cause_of(error: TokenError) -> &'static str {
         TokenError::Issuer | TokenError::UnknownKey | TokenError::Signature => {
             "The token was issued by another installation, or its secret was retired."
         }
-        TokenError::LinkUsed | TokenError::LinkTooOld => {
+        TokenError::LinkUsed | TokenError::LinkTooOld | TokenError::OnlyLink => {
             "The link had been used before, or was too old."
         }
         TokenError::UnknownUser => "The token's user does not exist any more.",

@@ -126,11 +126,14 @@ pub(crate) fn concluded(
             } else {
                 login::refuse(world, visit, &denial)
             };
-            let name = if denial.row().status >= 500 {
-                Name::Fault
+            let trip = if own_endpoint {
+                None
             } else {
-                Name::Denied
+                login::trip(visit, &answer)
             };
+            // What a browser asks ahead is turned down on purpose.
+            let fails = denial.row().status >= 500 && denial != Denial::Speculative;
+            let name = if fails { Name::Fault } else { Name::Denied };
             Outcome {
                 repeat: None,
                 event: Some(Event {
@@ -138,7 +141,11 @@ pub(crate) fn concluded(
                     ..event(name, Some(answer.status))
                 }),
                 action: Action::Answer(readable(answer)),
-                cookies: stale,
+                // Whoever tries again after a failure of ours must have what it takes.
+                cookies: match denial {
+                    Denial::Fault(_) => Vec::new(),
+                    _ => stale.into_iter().chain(trip).collect(),
+                },
             }
         }
     }
@@ -162,7 +169,7 @@ fn refuse_own(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
 fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
     let mut all: Vec<SetCookie> = earlier
         .into_iter()
-        .filter(|cookie| !later.iter().any(|other| other.name() == cookie.name()))
+        .filter(|cookie| !later.iter().any(|other| other.is_same(cookie)))
         .collect();
     all.extend(later);
     all

@@ -10,7 +10,7 @@ use crate::denial::Denial;
 use crate::port::Fault;
 use crate::store::users::{HeldUser, Holder, UserRecords, Users, has_address};
 use crate::time::Timestamp;
-use crate::user::{Email, Name, Tenant, User, UserId};
+use crate::user::{Email, Tenant, User, UserId, Username};
 use crate::world::World;
 
 /// How often a change is worked out anew because others were faster.
@@ -103,7 +103,7 @@ pub async fn change(
             records.replace(&old, &user).await?
         } else {
             if user.username.as_str() == old.user.email.as_str() {
-                user.username = Name::parse(user.email.as_str()).unwrap_or_default();
+                user.username = Username::parse(user.email.as_str()).unwrap_or_default();
             }
             let held = records.move_to(&old, &user, &held_address).await?;
             if let Some(held) = &held {

@@ -143,7 +143,7 @@ pub fn again(
         site,
         tenancy: Tenancy::of(site, parts),
         now,
-        may_create: false,
+        counts: false,
         client: None,
     };
     let principal = token::still(world, place, repeat.source, &repeat.verified)?;

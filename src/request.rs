@@ -236,6 +236,29 @@ impl Parts {
         }
     }
 
+    /// Whether a browser asks ahead, because somebody may follow a link: `Sec-Purpose` (Fetch standard,
+    /// `prefetch` and its parameters), and what was sent before there was that.
+    #[must_use]
+    pub fn is_speculative(&self) -> bool {
+        ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+            .iter()
+            .filter_map(|name| self.header(name))
+            .flat_map(|value| value.split([';', ',']))
+            .any(|word| {
+                let word = word.trim();
+                ["prefetch", "prerender", "preview"]
+                    .iter()
+                    .any(|purpose| word.eq_ignore_ascii_case(purpose))
+            })
+    }
+
+    /// Whether the method only looks (RFC 9110 §9.3.2, §9.3.7): what somebody sees later must not be
+    /// used up by it.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        matches!(self.method(), "HEAD" | "OPTIONS")
+    }
+
     /// Whether the client asks to switch to the WebSocket protocol (RFC 6455 §4.1).
     #[must_use]
     pub fn is_websocket(&self) -> bool {
@@ -297,6 +320,33 @@ mod tests {
             "GET\n\nname\nvalue",
         ] {
             assert!(Parts::from_snapshot(text.into()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_ahead_of_time_is_told_by_its_purpose() {
+        let is = |name: &str, value: &str| {
+            Parts::new("GET", "http://a/", &[(name, value)])
+                .unwrap()
+                .is_speculative()
+        };
+        for (name, value) in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch; anonymous-client-ip"),
+            ("sec-purpose", "Prefetch, x"),
+            ("purpose", "prefetch"),
+            ("x-moz", "prefetch"),
+            ("x-purpose", "preview"),
+        ] {
+            assert!(is(name, value), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("sec-purpose", ""),
+            ("sec-purpose", "prefetched"),
+            ("accept", "prefetch"),
+        ] {
+            assert!(!is(name, value), "{name}: {value}");
         }
     }
 

@@ -62,12 +62,25 @@ impl SetCookie {
     pub fn name(&self) -> &str {
         self.0.split_once('=').map_or("", |(name, _)| name)
     }
+
+    /// Whether it is of the form that browsers keep by the page around it, beside the other one.
+    #[must_use]
+    pub fn is_partitioned(&self) -> bool {
+        self.0.split("; ").any(|part| part == "Partitioned")
+    }
+
+    /// Whether both are about one cookie, so that a browser keeps what the later one says.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.is_partitioned() == other.is_partitioned()
+    }
 }
 
 /// Whether `cookie` opens or renews our session rather than clearing a cookie.
 #[must_use]
 pub fn opens(cookie: &SetCookie, site: &Site) -> bool {
-    cookie.name() == site.session.cookie && *cookie != clear(site)
+    let value = cookie.0.split_once('=').map_or("", |(_, rest)| rest);
+    cookie.name() == site.session.cookie && !value.starts_with(';')
 }
 
 /// Opens a session for `user`: a new id, the full lifetimes.
@@ -179,6 +192,49 @@ pub fn clear(site: &Site) -> SetCookie {
     cleared(own_cookie(site, String::new()))
 }
 
+/// Clears our cookie in both forms that it can have been set with: with and without `Partitioned`
+/// they are two cookies of one name, and a site may have changed its setting.
+#[must_use]
+pub fn clear_all(site: &Site) -> [SetCookie; 2] {
+    let partitioned = !site.session.partitioned;
+    // In a frame of another site, a browser takes such a cookie with `SameSite=None` alone.
+    let same_site = if partitioned {
+        SameSite::None
+    } else {
+        site.session.same_site
+    };
+    let other = own_cookie_as(site, String::new(), same_site, partitioned);
+    [clear(site), cleared(other)]
+}
+
+/// How long somebody who was sent to sign in may take until a link brings them back.
+const TRIP: Duration = Duration::minutes(10);
+
+/// Notes in the browser that it was sent to sign in from `place`. No stranger can: only this host
+/// sets a cookie with that prefix (RFC 6265bis §4.1.3.2), and it does so in no navigation that a page
+/// of another site has begun.
+#[must_use]
+pub fn begin_trip(site: &Site, place: &str) -> SetCookie {
+    let cookie = trip_cookie(site, place.to_owned()).max_age(TRIP);
+    SetCookie(cookie.build().to_string())
+}
+
+/// Forgets where the browser was sent to sign in from.
+#[must_use]
+pub fn end_trip(site: &Site) -> SetCookie {
+    cleared(trip_cookie(site, String::new()))
+}
+
+/// The way back is a navigation from another site, which `Strict` cookies do not go along with.
+fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
+    let session = &site.session;
+    let lax = match session.same_site {
+        SameSite::Strict => SameSite::Lax,
+        other => other,
+    };
+    named_cookie(session.trip.clone(), value, lax, session.partitioned)
+}
+
 /// Clears the application's cookie, with the attributes that the application sets it with.
 #[must_use]
 pub fn clear_sso(site: &Site) -> Option<SetCookie> {
@@ -195,12 +251,18 @@ pub fn clear_sso(site: &Site) -> Option<SetCookie> {
     Some(cleared(cookie))
 }
 
-/// Cookies that were presented and will never be honoured again.
+/// Cookies that were presented and will never be honoured again: so many of our own, and the
+/// application's.
 #[must_use]
-pub fn stale(site: &Site, own: bool, sso: bool) -> Vec<SetCookie> {
-    let own = own.then(|| clear(site));
-    let sso = sso.then(|| clear_sso(site)).flatten();
-    own.into_iter().chain(sso).collect()
+pub fn stale(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
+    let mut cookies = match own {
+        0 => Vec::new(),
+        1 => vec![clear(site)],
+        // Two of one name are two forms of it.
+        _ => clear_all(site).into(),
+    };
+    cookies.extend(sso.then(|| clear_sso(site)).flatten());
+    cookies
 }
 
 fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -> SetCookie {
@@ -232,12 +294,36 @@ fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -
 }
 
 fn own_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
-    Cookie::build((site.session.cookie.clone(), value))
+    let session = &site.session;
+    own_cookie_as(site, value, session.same_site, session.partitioned)
+}
+
+fn own_cookie_as(
+    site: &Site,
+    value: String,
+    same_site_as: SameSite,
+    partitioned: bool,
+) -> CookieBuilder<'static> {
+    named_cookie(
+        site.session.cookie.clone(),
+        value,
+        same_site_as,
+        partitioned,
+    )
+}
+
+fn named_cookie(
+    name: String,
+    value: String,
+    same_site_as: SameSite,
+    partitioned: bool,
+) -> CookieBuilder<'static> {
+    Cookie::build((name, value))
         .path("/")
         .secure(true)
         .http_only(true)
-        .same_site(same_site(site.session.same_site))
-        .partitioned(site.session.partitioned)
+        .same_site(same_site(same_site_as))
+        .partitioned(partitioned)
 }
 
 fn cleared(cookie: CookieBuilder<'_>) -> SetCookie {

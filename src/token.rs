@@ -18,7 +18,9 @@ pub mod jwks;
 pub mod jws;
 pub mod jwt;
 pub mod key;
+pub mod link;
 pub mod source;
+pub mod stray;
 
 use std::future::Future as _;
 use std::pin::pin;
@@ -30,7 +32,6 @@ use crate::config::Site;
 use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::denial::Denial;
-use crate::port::Fault;
 use crate::principal::Principal;
 use crate::session::{self, SessionClaims};
 use crate::store::api_tokens::ApiTokens;
@@ -51,8 +52,6 @@ pub struct Authentication {
     pub result: Result<Option<Principal>, TokenError>,
     /// Who is signed in by our own cookie, whatever `result` says.
     pub session: Option<Principal>,
-    /// Our cookie was presented, and we could not tell whose it is.
-    pub session_fault: Option<Fault>,
     /// Our cookie was presented and is not honoured.
     pub clear_session: bool,
     /// The application's cookie was presented and has expired, or contradicts itself.
@@ -68,7 +67,6 @@ impl Authentication {
         Self {
             result: Ok(None),
             session: None,
-            session_fault: None,
             clear_session: false,
             clear_sso_cookie: false,
             over: false,
@@ -112,12 +110,13 @@ pub async fn authenticate(
         site,
         tenancy: presented.tenancy,
         now,
-        may_create: true,
+        counts: true,
         client: presented.client,
     };
     let session = examine(world, at, Source::Session, &presented.session).await;
-    let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
+    // Before all others that a token can be in: what is in the URL too, is a link.
     let query = examine(world, at, Source::Query, &presented.query).await;
+    let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
     let bearer = examine(world, at, Source::Bearer, &presented.bearer).await;
     let header = examine(world, at, Source::Header, &presented.header).await;
     let api_key = examine(world, at, Source::ApiKey, &presented.api_key).await;
@@ -140,10 +139,6 @@ pub async fn authenticate(
             sso_cookie,
             Examined::Over | Examined::Bad(TokenError::Conflict)
         ),
-        session_fault: match &session {
-            Examined::Bad(TokenError::Fault(fault)) => Some(*fault),
-            _ => None,
-        },
         session: session.good().cloned(),
     }
 }
@@ -244,6 +239,8 @@ async fn examine(
         let one = match verify(world, at, source, credential.as_ref()).await {
             Ok(principal) => Examined::Good(principal),
             Err(error) if error.is_over() => Examined::Over,
+            // It was handed over, by the link. A cookie that says so once more holds up nobody.
+            Err(TokenError::OnlyLink) if source == Source::SsoCookie => Examined::Over,
             // Signed with a secret, or by a clock, that is ahead of this isolate's: another isolate
             // knows it already, and so will this one. Nothing to hold against it.
             Err(TokenError::NotYet) if source == Source::Session => Examined::Absent,
@@ -274,8 +271,9 @@ pub struct Place<'a> {
     pub tenancy: Tenancy<'a>,
     /// When.
     pub now: Timestamp,
-    /// Whether a user may be made on first sight.
-    pub may_create: bool,
+    /// Whether it is shown to be let in, and not to learn what would become of it: then a user may
+    /// be made on first sight, and whether the token is a link is settled.
+    pub counts: bool,
     /// By whom, where attempts are counted.
     pub client: Option<Client>,
 }
@@ -328,7 +326,10 @@ pub fn still(
     verified: &Rc<Verified>,
 ) -> Option<Principal> {
     // Looked at first, because a future that is dropped would have begun to read.
-    if !is_still_known(world, verified, at.now) || !is_in_memory(world, &verified.claims, at.now) {
+    if !is_still_known(world, verified, at.now)
+        || !is_in_memory(world, &verified.claims, at.now)
+        || !link::is_settled(at.site, source, verified)
+    {
         return None;
     }
     let judged = pin!(judge(world, at, source, Rc::clone(verified)));
@@ -362,6 +363,9 @@ async fn judge(
     let Place { site, now, .. } = at;
     if now >= verified.expires_at() {
         return Err(TokenError::Expired);
+    }
+    if at.counts {
+        link::settle(world, site, source, &verified, now).await?;
     }
     let user = match &verified.claims {
         Claims::Session(claims) => session_user(world, at, claims).await?,
@@ -471,7 +475,7 @@ async fn foreign_user(
             Err(error) => return Err(error),
         }
     }
-    let id = Box::pin(claims.find_user(world, at.may_create, at.now)).await?;
+    let id = Box::pin(claims.find_user(world, at.counts, at.now)).await?;
     signed_in_user(world, at, &id).await
 }
 

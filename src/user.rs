@@ -1,5 +1,7 @@
 //! A stored user, and the types of its members. Knows no storage and no HTTP.
 
+pub mod text;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -21,7 +23,7 @@ pub struct User {
     /// Where the user is reached; one user per address.
     pub email: Email,
     /// What applications call the user.
-    pub username: Name,
+    pub username: Username,
     /// Given name; may be empty.
     pub first_name: Name,
     /// Family name; may be empty.
@@ -54,7 +56,7 @@ impl User {
     #[must_use]
     pub fn new(id: UserId, email: Email, now: Timestamp) -> Self {
         Self {
-            username: Name(email.as_str().to_owned()),
+            username: Username(email.as_str().to_owned()),
             id,
             email,
             first_name: Name::default(),
@@ -90,8 +92,7 @@ impl User {
 
 impl Weigh for User {
     fn heap(&self) -> usize {
-        let names = [&self.username, &self.first_name, &self.last_name];
-        let names: usize = names.into_iter().map(Weigh::heap).sum();
+        let names = self.username.heap() + self.first_name.heap() + self.last_name.heap();
         self.id.heap() + self.email.heap() + names + self.roles.heap() + self.tenant.heap()
     }
 }
@@ -107,7 +108,7 @@ macro_rules! texts {
     )*};
 }
 
-texts!(UserId, Email, Name, Role, Tenant);
+texts!(UserId, Email, Name, Username, Role, Tenant);
 
 /// A user's id: `usr_` and 22 characters of base64url.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -159,7 +160,8 @@ pub(crate) fn random_text(entropy: &dyn Entropy) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// An e-mail address in its one form: trimmed and in lower case.
+/// An e-mail address in its one form: trimmed, and letters of ASCII in lower case. Two addresses that
+/// differ in anything else are two; characters by which two could be taken for one are in none.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Email(String);
@@ -169,19 +171,20 @@ impl Email {
     const MAX: usize = 254;
 
     /// Reads an address. Exactly one `@`, something on both sides, nothing that separates or
-    /// quotes.
+    /// quotes, nothing that is not seen or looks like ASCII.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let folded = text.trim().to_lowercase();
+        let folded = fold(text.trim());
         let (local, domain) = folded.split_once('@')?;
-        let plain =
-            |c: char| !c.is_whitespace() && !c.is_control() && !"<>()[]\\,;:\"@%".contains(c);
+        let plain = |c: char| {
+            !c.is_whitespace()
+                && !c.is_control()
+                && !"<>()[]\\,;:\"@%".contains(c)
+                && is_distinct(c)
+        };
         let fine = !local.is_empty()
             && local.chars().all(plain)
-            && domain
-                .chars()
-                .all(|c| c.is_alphanumeric() || c == '-' || c == '.')
-            && domain.split('.').all(|label| !label.is_empty())
+            && parse_domain(domain).is_some()
             && folded.len() <= Self::MAX;
         fine.then_some(Self(folded))
     }
@@ -199,6 +202,32 @@ impl Email {
     }
 }
 
+/// The one form of a text whose case does not count. See [`text`] for why no more than ASCII.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    text.to_ascii_lowercase()
+}
+
+/// The domain of addresses in its one form, wherever it is named: in an address, a rule, the limits
+/// of an API token or of an issuer.
+#[must_use]
+pub fn parse_domain(text: &str) -> Option<String> {
+    let plain = |c: char| (c.is_alphanumeric() || c == '-' || c == '.') && is_distinct(c);
+    let labels = text.split('.').all(|label| !label.is_empty());
+    (labels && text.chars().all(plain)).then(|| fold(text))
+}
+
+/// Whether both name one domain.
+#[must_use]
+pub fn is_same_domain(one: &str, other: &str) -> bool {
+    fold(one) == fold(other)
+}
+
+/// Whether `c` is seen, and taken for nothing but itself.
+fn is_distinct(c: char) -> bool {
+    !text::is_invisible(c) && !text::is_like_ascii(c) && !text::is_like_at(c)
+}
+
 impl TryFrom<String> for Email {
     type Error = &'static str;
 
@@ -207,7 +236,41 @@ impl TryFrom<String> for Email {
     }
 }
 
-/// A person's or user's name: no control characters, at most 254 bytes.
+/// What applications call a user: a [`Name`] of which every character is seen. Origins may know a
+/// user by it, so one that reads like an address, with another `@` or letters that are not ASCII's
+/// and look so, is none.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String")]
+pub struct Username(String);
+
+impl Username {
+    /// Reads a username, trimmed.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let Name(text) = Name::parse(text)?;
+        let seen = !text
+            .chars()
+            .any(|c| text::is_invisible(c) || text::is_like_at(c));
+        let reads_as_address = text.contains('@') && !text.chars().all(is_distinct);
+        (seen && !reads_as_address).then_some(Self(text))
+    }
+
+    /// The username.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Username {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a username")
+    }
+}
+
+/// A person's name, for people to read, or an API token's: no control characters, at most 254 bytes.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);
@@ -304,7 +367,10 @@ mod tests {
         for (given, expected) in [
             ("a@b.c", "a@b.c"),
             ("  Anna.Example@EXAMPLE.com\t", "anna.example@example.com"),
-            ("ÄRGER@example.com", "ärger@example.com"),
+            // Case is folded in ASCII alone, so these are two.
+            ("ÄRGER@example.com", "Ärger@example.com"),
+            ("ärger@Example.com", "ärger@example.com"),
+            ("ada@MÜLLER.example", "ada@mÜller.example"),
             ("a+tag@localhost", "a+tag@localhost"),
         ] {
             assert_eq!(Email::parse(given).unwrap().as_str(), expected);
@@ -333,6 +399,122 @@ mod tests {
             assert_eq!(Email::parse(bad), None, "{bad:?}");
         }
         assert!(Email::parse(&format!("{}@b.c", "a".repeat(251))).is_none());
+    }
+
+    /// Characters that are not seen, that turn the direction, or that look like others.
+    const DECEPTIVE: [char; 22] = [
+        '\u{ad}',
+        '\u{34f}',
+        '\u{61c}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{200c}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{fe0f}',
+        '\u{feff}',
+        '\u{ffa0}',
+        '\u{e0041}',
+        '\u{e0100}',
+        '\u{3164}',
+        '\u{ff20}',
+        '\u{fe6b}',
+    ];
+
+    #[test]
+    fn sec_80_no_address_holds_what_is_folded_to_ascii_or_is_not_seen() {
+        let like_ascii = [
+            '\u{212a}',
+            '\u{130}',
+            '\u{131}',
+            '\u{17f}',
+            '\u{df}',
+            '\u{1e9e}',
+            '\u{fb01}',
+            '\u{ff21}',
+            '\u{ff41}',
+            '\u{24b6}',
+            '\u{1d41a}',
+            '\u{aa}',
+            '\u{2170}',
+            '\u{ff0e}',
+        ];
+        for c in DECEPTIVE.into_iter().chain(like_ascii) {
+            for address in [
+                format!("a{c}b@example.com"),
+                format!("ab@ex{c}mple.com"),
+                format!("{c}ab@example.com"),
+                format!("ab@example.com{c}"),
+                format!("ab{c}@example.com"),
+                format!("ab@{c}example.com"),
+            ] {
+                assert_eq!(
+                    Email::parse(&address),
+                    None,
+                    "{:?}",
+                    address.escape_unicode()
+                );
+            }
+            assert_eq!(parse_domain(&format!("ex{c}mple.com")), None);
+        }
+        for two in [
+            "a＠b@example.com",
+            "a@b＠example.com",
+            "a﹫b@example.com",
+            "a＠example.com",
+        ] {
+            assert_eq!(Email::parse(two), None, "{two}");
+        }
+    }
+
+    #[test]
+    fn sec_80_no_username_holds_what_is_not_seen_or_reads_like_another_address() {
+        for c in DECEPTIVE {
+            for name in [
+                format!("ad{c}a"),
+                format!("{c}ada"),
+                format!("ada@example.com{c}"),
+            ] {
+                assert_eq!(Username::parse(&name), None, "{:?}", name.escape_unicode());
+            }
+        }
+        for like in [
+            "ada＠example.com",
+            "\u{212a}im@example.com",
+            "ａda@example.com",
+            "a\u{17f}a@b",
+        ] {
+            assert_eq!(Username::parse(like), None, "{like}");
+        }
+        for fine in [
+            "",
+            "ada",
+            "Ada Lovelace",
+            "yıldız",
+            "weiß",
+            "Ärger@example.com",
+            "علی",
+            "@ada",
+        ] {
+            assert_eq!(Username::parse(fine).unwrap().as_str(), fine);
+        }
+    }
+
+    #[test]
+    fn sec_80_domains_are_compared_by_one_function_that_folds_ascii() {
+        assert_eq!(parse_domain("Example.COM").as_deref(), Some("example.com"));
+        assert!(is_same_domain("Example.COM", "example.com"));
+        assert!(!is_same_domain("\u{212a}.example", "k.example"));
+        assert!(!is_same_domain("Ä.example", "ä.example"));
+        for bad in ["", ".", "a..b", "a@b", "a b"] {
+            assert_eq!(parse_domain(bad), None, "{bad}");
+        }
     }
 
     #[test]

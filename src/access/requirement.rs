@@ -9,7 +9,7 @@ use super::claim::Claim;
 use super::network::Network;
 use super::scope::Access;
 use super::{Asked, Subject};
-use crate::user::Role;
+use crate::user::{Role, is_same_domain};
 
 /// A list of texts, one of which is wanted.
 pub type OneOf = Box<[Box<str>]>;
@@ -98,11 +98,8 @@ impl Requirement {
                     .is_some_and(|workspace| is_one_of(workspaces, workspace))
             }),
             Self::EmailDomain(domains) => who(&|s| {
-                domain_of(s.email).is_some_and(|domain| {
-                    domains
-                        .iter()
-                        .any(|known| known.eq_ignore_ascii_case(domain))
-                })
+                domain_of(s.email)
+                    .is_some_and(|domain| domains.iter().any(|known| is_same_domain(known, domain)))
             }),
             Self::Network(networks) => {
                 let address = asked.address?;

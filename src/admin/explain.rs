@@ -181,7 +181,7 @@ impl Question {
             site,
             tenancy: Tenancy::of_host(site, host, self.tenant.as_deref()),
             now,
-            may_create: false,
+            counts: false,
             client: None,
         };
         let principal = match token::verify(world, at, source, credential).await {

@@ -15,7 +15,7 @@ use crate::profile;
 use crate::store::users::Users;
 use crate::time::Timestamp;
 use crate::token::api_token::{ApiToken, Scope};
-use crate::user::{Email, Name, Role, Tenant, User, UserId};
+use crate::user::{Email, Name, Role, Tenant, User, UserId, Username};
 use crate::world::World;
 
 /// The most users in one bulk call: each takes a few operations, and a Worker has 1,000 per request.
@@ -29,7 +29,7 @@ const SIDE_BY_SIDE: usize = 6;
 pub struct Profile {
     /// The username.
     #[serde(default)]
-    pub username: Option<Name>,
+    pub username: Option<Username>,
     /// The given name.
     #[serde(default)]
     pub first_name: Option<Name>,
@@ -125,7 +125,7 @@ impl Profile {
     /// # Errors
     /// [`Denial::InvalidField`].
     pub fn check_username(&self, email: &Email) -> Result<(), Denial> {
-        let named = self.username.as_ref().map_or("", Name::as_str);
+        let named = self.username.as_ref().map_or("", Username::as_str);
         if named.contains('@') && Email::parse(named).as_ref() != Some(email) {
             return Err(Denial::InvalidField("username"));
         }

@@ -15,7 +15,7 @@ use crate::time::Seconds;
 use crate::token::algorithm::{Algorithm, KeyType};
 use crate::token::json::StrictObject;
 use crate::token::key::{KeySet, PublicKey};
-use crate::user::{Email, Role};
+use crate::user::{Email, Role, parse_domain};
 
 /// The longest table of one issuer.
 const MAX_TABLE: usize = 5 * 1024;
@@ -399,12 +399,10 @@ impl Issuer {
                 .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
             "is no domain",
         );
-        let domain =
-            |text: &str| Email::parse(&format!("a@{text}")).map(|email| email.domain().to_owned());
         let email_domains = raw
             .email_domains
             .is_given()
-            .then(|| each(reader, "email_domains", raw.email_domains, domain));
+            .then(|| each(reader, "email_domains", raw.email_domains, parse_domain));
         Some(Rc::new(Self {
             name: name.to_owned(),
             issuer: issuer?,

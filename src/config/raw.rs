@@ -181,6 +181,8 @@ table! {
         pub(super) identity_headers: Field<Vec<super::site::Preset>>,
         /// More such headers: name and field.
         pub(super) custom_headers: Field<BTreeMap<String, crate::principal::Attribute>>,
+        /// More headers that clients may not send: names, or beginnings of names with `*` after them.
+        pub(super) reserved_headers: Field<Vec<String>>,
         /// The signed assertion for the origin.
         pub(super) assertion: Field<RawAssertion>,
         /// A fixed header for the origin.
@@ -291,6 +293,8 @@ table! {
         pub(super) single_use: Field<bool>,
         /// What a link of another user does while somebody is signed in.
         pub(super) user_switch: Field<super::site::UserSwitch>,
+        /// What a link does that another site led to, while nobody is signed in.
+        pub(super) stranger_link: Field<super::site::StrangerLink>,
     }
 }
 

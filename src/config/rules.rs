@@ -11,7 +11,7 @@ use crate::access::pattern::{PathPattern, PatternError};
 use crate::access::requirement::{Requirement, is_country};
 use crate::access::scope::Access;
 use crate::access::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
-use crate::user::Role;
+use crate::user::{Role, parse_domain};
 
 /// How deep requirements may lie in one another.
 const MAX_DEPTH: usize = 8;
@@ -571,9 +571,7 @@ fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<Claim> {
 }
 
 fn domain(text: &str) -> Option<Box<str>> {
-    let plain = |c: char| c.is_alphanumeric() || c == '-' || c == '.';
-    let labels = text.split('.').all(|label| !label.is_empty());
-    (labels && text.chars().all(plain)).then(|| text.to_lowercase().into())
+    parse_domain(text).map(Into::into)
 }
 
 fn country(text: &str) -> Option<Box<str>> {

@@ -75,6 +75,8 @@ pub struct Site {
     pub token_headers: Vec<TokenHeader>,
     /// Groups of issuers and users that are kept apart.
     pub tenants: Option<Tenants>,
+    /// Headers that a client may not send, besides those of all sites.
+    pub reserved_headers: Vec<String>,
     /// Headers that a client may not send.
     pub reserved: Reserved,
 }
@@ -162,6 +164,18 @@ pub enum UserSwitch {
     Replace,
 }
 
+/// What a link does that a page of another site led to, while nobody is signed in and nobody was sent
+/// to sign in from here.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum StrangerLink {
+    /// Asks first.
+    Ask,
+    /// Signs in.
+    Allow,
+}
+
 /// A known set of identity headers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
@@ -188,6 +202,8 @@ pub struct Login {
 pub struct Session {
     /// Its name.
     pub cookie: String,
+    /// The name of the one that notes where somebody was sent to sign in from.
+    pub trip: String,
     /// `SameSite`.
     pub same_site: SameSite,
     /// `Partitioned`.
@@ -241,6 +257,8 @@ pub struct Query {
     pub single_use: bool,
     /// What a link of another user does.
     pub user_switch: UserSwitch,
+    /// What a link that another site led to does.
+    pub stranger_link: StrangerLink,
 }
 
 /// The signed assertion.
@@ -337,6 +355,12 @@ impl Site {
             !has(Source::Query) || query_given,
             "is required with the source \"query\"",
         );
+        // The redirect takes the token out of the address, and nothing would be left to go on with.
+        reader.check(
+            "sources",
+            !has(Source::Query) || has(Source::Session),
+            "has \"query\" without \"session\": a browser loses the token with the redirect that cleans the address, and would never be signed in; add \"session\"",
+        );
         let same_name = sso_cookie
             .as_ref()
             .is_some_and(|sso| sso.name == session.cookie);
@@ -356,6 +380,7 @@ impl Site {
                     .map(|h| (h, attribute))
             })
             .collect();
+        let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
         let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
         let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
             let mut reader = reader.within("upstream_credential");
@@ -453,6 +478,7 @@ impl Site {
             issuers,
             token_headers,
             tenants,
+            reserved_headers,
             reserved: Reserved::default(),
         })
     }
@@ -484,6 +510,7 @@ impl Site {
     pub(super) fn reserve(&mut self, names: &[String]) {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.extend(self.credential_header());
+        names.extend(self.reserved_headers.iter().map(String::as_str));
         let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
         names.extend(own);
         self.reserved = Reserved::new(names);
@@ -703,6 +730,7 @@ fn read_session(
     );
     reader.check("absolute", absolute <= MONTH, "must be at most 30 days");
     Session {
+        trip: format!("{cookie}-trip"),
         cookie,
         same_site,
         partitioned,
@@ -823,11 +851,13 @@ fn read_query(
     );
     let single_use = reader.required("single_use", raw.single_use);
     let user_switch = reader.required("user_switch", raw.user_switch);
+    let stranger_link = reader.or("stranger_link", raw.stranger_link, StrangerLink::Ask);
     Some(Query {
         parameter,
         max_age: Seconds(max_age),
         single_use: single_use?,
         user_switch: user_switch?,
+        stranger_link,
     })
 }
 
@@ -895,6 +925,34 @@ fn read_token_headers(
         let prefix = reader.or("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
         headers.extend(name.map(|name| TokenHeader { name, prefix }));
+    }
+    headers
+}
+
+/// Names of headers, or beginnings of them with `*`, that an identity system in front of this origin
+/// would use.
+fn read_reserved_headers(
+    reader: &mut Reader<'_>,
+    field: super::raw::Field<Vec<String>>,
+) -> Vec<String> {
+    let mut headers = Vec::new();
+    for text in reader.or("reserved_headers", field, Vec::new()) {
+        let name = text.to_ascii_lowercase();
+        let stem = name.strip_suffix('*');
+        let shaped = match stem {
+            Some(stem) => stem.len() >= 3 && is_token(stem) && !stem.contains('*'),
+            None => is_token(&name) && !name.contains('*'),
+        };
+        if !shaped {
+            reader.error("reserved_headers", format!("{text:?} is no name of a header, and no beginning of at least three characters with * after it"));
+        } else if Reserved::new([name.as_str()]).takes_what_is_needed() {
+            reader.error(
+                "reserved_headers",
+                format!("{text:?} takes away what a request needs to be one, or to be anybody's"),
+            );
+        } else {
+            headers.push(name);
+        }
     }
     headers
 }

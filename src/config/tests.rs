@@ -192,6 +192,29 @@ fn all_errors_are_reported_at_once() {
 }
 
 #[test]
+fn a_site_that_takes_links_takes_sessions_or_is_told_to() {
+    let site = |sources: &str| {
+        let text = format!(r#"{{"sources": {sources}}}"#);
+        Config::parse(&bindings_of(&text)).err().unwrap_or_default()
+    };
+    for sources in [
+        r#"["query"]"#,
+        r#"["query", "bearer"]"#,
+        r#"["sso_cookie", "query"]"#,
+    ] {
+        let errors = site(sources);
+        assert_eq!(errors.len(), 1, "{sources}");
+        assert_eq!(errors[0].path, "EDGEWARD_SITE_APP.sources");
+        assert!(
+            errors[0].error.contains("add \"session\""),
+            "{}",
+            errors[0].error
+        );
+    }
+    assert!(site(r#"["query", "session"]"#).is_empty());
+}
+
+#[test]
 fn a_name_that_looks_like_ours_and_is_no_setting_is_an_error() {
     for name in [
         "EDGEWARD_SITE_",

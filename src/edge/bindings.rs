@@ -26,6 +26,8 @@ extern "C" {
 #[wasm_bindgen(module = "/src/edge/head.js")]
 extern "C" {
     pub fn withhold(names: &str, ray: &str);
+    #[wasm_bindgen(js_name = whenWithheld)]
+    pub fn when_withheld(answer: &Function);
     pub fn read(request: &Request) -> JsValue;
     fn tell(head: &JsValue, buffer: &mut [u8]) -> i32;
     fn told(head: &JsValue) -> String;

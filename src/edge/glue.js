@@ -2,7 +2,7 @@
 // a request that is forwarded; each header that crossed by itself would cost more than its verification. No decisions
 // here.
 
-import { read } from "./head.js";
+import { look, passedOn, read } from "./head.js";
 import { remember, repeated } from "./repeat.js";
 
 let unreachable, refused;
@@ -29,6 +29,7 @@ export function forward(request, head, plan, standing, through) {
   const lines = plan.split("\n");
   // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
   const headers = new Headers(request.headers);
+  for (const at of look(head).free) put(headers, head[at], head[at + 1], passedOn(head[at], head[at + 1], head[1]));
   let cookies, changes, rules, repeat, own;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
@@ -66,6 +67,12 @@ export function forward(request, head, plan, standing, through) {
   return returned(request, response, way, cookies);
 }
 
+/** Puts `shown` in the place of a header's `value`, where it differs. */
+function put(headers, name, value, shown) {
+  if (shown === undefined) headers.delete(name);
+  else if (shown !== value) headers.set(name, shown);
+}
+
 /** Sends `request` as one was sent that began with the same `head`. `id`: its name, if the origin needs to be told. */
 export function forwardAgain(request, head, shape, uncached, id) {
   const { url, headers } = repeated(shape, head, id);
@@ -78,9 +85,20 @@ function returned(request, promise, { identified, changes }, cookies) {
   const response = changes === undefined ? promise : promise.then((answer) => changed(answer, changes));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
-    return identified ? response.then((answer) => keepPrivate(answer) ?? failed("its status is none"), failed) : response.catch(failed);
+    const passed = identified ? keepPrivate : asked;
+    return response.then((answer) => passed(answer) ?? failed(NO_STATUS), failed);
   }
-  return response.catch(failed).then((answer) => withCookies(answer, cookies) ?? withCookies(failed("its status is none"), cookies));
+  return response.catch(failed).then((answer) => withCookies(answer, cookies) ?? withCookies(failed(NO_STATUS), cookies));
+}
+
+const NO_STATUS = "its status is none, or one that was not asked for";
+
+/**
+ * The response, but for a 101 that switches to nothing: nobody asked for it, or not for what the origin has chosen (RFC
+ * 9110 §15.2.2). What follows it on the connection belongs to no request.
+ */
+function asked(response) {
+  return response.status === 101 && response.webSocket === null ? undefined : response;
 }
 
 /**
@@ -120,10 +138,10 @@ function cf(uncached, override) {
 const CREDENTIALS = "Cookie, Authorization";
 const SAYS_WHOSE = /\b(public|private|no-store|s-maxage)\b/i;
 
-/** The same response, or one that says that it is one person's. Undefined for a status that HTTP does not have. */
+/** The same response, or one that says that it is one person's. Undefined for a status that it must not have. */
 function keepPrivate(response) {
   const { status } = response;
-  if (status === 101) return response;
+  if (status === 101) return asked(response);
   const kept = response.headers.get("cache-control");
   if (kept !== null && SAYS_WHOSE.test(kept)) return response;
   const answer = rebuilt(response, status);
@@ -181,6 +199,7 @@ function forOnePerson(headers, kept) {
 /** A response whose headers can be changed: that of a fetch is read-only. */
 function rebuilt(response, status = response.status) {
   if (status === 101) {
+    if (asked(response) === undefined) return undefined;
     const { webSocket, headers } = response;
     return new Response(null, { status, webSocket, headers });
   }

@@ -10,6 +10,25 @@ export function withhold(names, ray) {
   looked = NOTHING;
 }
 
+let ask;
+
+/** Keeps whom to ask what an origin may be told of a header whose value the core is not told. */
+export function whenWithheld(answer) {
+  ask = answer;
+}
+
+/** No token of the core's is shorter. */
+const SHORTEST = 60;
+
+/**
+ * What an origin may be told of such a header; undefined for nothing. What can hold no token is not asked about: one
+ * begins with `eyJ`, as it is or encoded, or it is a parameter of a URL.
+ */
+export function passedOn(name, value, url) {
+  if (value.length < SHORTEST || !(value.includes("eyJ") || value.includes("%") || value.includes("?"))) return value;
+  return ask(name, value, url);
+}
+
 /** Method and URL, then name and value of each header, as the runtime gives them: in lower case, in order, a repeated one joined by `, `. */
 export function read(request) {
   const head = [request.method, request.url];

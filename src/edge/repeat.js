@@ -1,6 +1,6 @@
 // Requests that begin as one did that was forwarded: recognised by what the core was told of it, and sent with the
 // headers that were made then. Whether it may be sent is the core's to say, each time anew.
-import { look } from "./head.js";
+import { look, passedOn } from "./head.js";
 
 /** So many requests can be recognised; the core remembers as many. */
 const MOST = 1024;
@@ -94,7 +94,9 @@ export function repeated(shape, head, id) {
   if (changed !== undefined) {
     for (const at of changed) {
       const value = head[at + 1];
-      headers.set(head[at], value);
+      const shown = passedOn(head[at], value, head[1]);
+      if (shown === undefined) headers.delete(head[at]);
+      else headers.set(head[at], shown);
       charge(shape, value.length - shape.head[at + 1].length);
       shape.head[at + 1] = value;
     }

@@ -61,14 +61,60 @@ const NAMES: [&str; 10] = [
     "trailer",
 ];
 
-/// The names that are reserved at a site, beyond those that are reserved everywhere.
+/// The names that are reserved at a site, beyond those that are reserved everywhere; and beginnings
+/// of names.
 #[derive(Debug, Default)]
-pub struct Reserved(Vec<String>);
+pub struct Reserved {
+    names: Vec<String>,
+    prefixes: Vec<String>,
+}
+
+/// Headers without which a request is not the same, or says no more who it is from. Those of
+/// [`is_of_the_message`] are needed too.
+const NEEDED: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cf-connecting-ip",
+    "cf-ray",
+    "content-encoding",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "origin",
+    "range",
+    "sec-fetch-site",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "user-agent",
+];
 
 impl Reserved {
-    /// Reserves `names` at a site.
+    /// Reserves `names` at a site. One with `*` at its end stands for all that begin with the rest.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(names.into_iter().map(fold).collect())
+        let mut reserved = Self::default();
+        for name in names {
+            match name.strip_suffix('*') {
+                Some(prefix) => reserved.prefixes.push(fold(prefix)),
+                None => reserved.names.push(fold(name)),
+            }
+        }
+        reserved
+    }
+
+    /// Whether a header is among them that no site can do without.
+    #[must_use]
+    pub fn takes_what_is_needed(&self) -> bool {
+        MESSAGE.iter().chain(&NEEDED).any(|name| self.is_own(name))
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        self.names.iter().any(|reserved| reserved == name)
+            || self
+                .prefixes
+                .iter()
+                .any(|prefix| name.starts_with(prefix.as_str()))
     }
 
     /// Whether a client may not send `name`, however some server spells it.
@@ -94,7 +140,7 @@ impl Reserved {
             }
             None => NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
         };
-        fixed || self.0.iter().any(|reserved| reserved == name)
+        fixed || self.is_own(name)
     }
 }
 
@@ -113,23 +159,25 @@ pub fn fold(name: &str) -> String {
         .collect()
 }
 
+/// Headers that carry the message itself.
+const MESSAGE: [&str; 12] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "trailer",
+    "cookie",
+    "set-cookie",
+    "proxy-connection",
+    "expect",
+];
+
 /// Whether a header carries the message itself, so that no setting may set it.
 #[must_use]
 pub fn is_of_the_message(name: &str) -> bool {
-    const MESSAGE: [&str; 12] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "upgrade",
-        "te",
-        "trailer",
-        "cookie",
-        "set-cookie",
-        "proxy-connection",
-        "expect",
-    ];
     MESSAGE.contains(&name)
 }
 
@@ -179,6 +227,40 @@ mod tests {
         ] {
             assert!(!reserved.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn sec_28_a_site_reserves_names_and_beginnings_of_names_in_every_spelling() {
+        let reserved = Reserved::new(["x-tenant-admin", "Vault-*"]);
+        for name in [
+            "x-tenant-admin",
+            "x_tenant_admin",
+            "vault-user",
+            "VAULT_USER",
+            "vault.x",
+        ] {
+            assert!(reserved.contains(name), "{name}");
+        }
+        for name in [
+            "x-tenant",
+            "x-tenant-admins",
+            "vaults",
+            "vault",
+            "a-vault-user",
+        ] {
+            assert!(!reserved.contains(name), "{name}");
+        }
+        for needed in [
+            "host",
+            "Cookie",
+            "content-*",
+            "coo*",
+            "sec-websocket-*",
+            "authorization",
+        ] {
+            assert!(Reserved::new([needed]).takes_what_is_needed(), "{needed}");
+        }
+        assert!(!reserved.takes_what_is_needed());
     }
 
     #[test]

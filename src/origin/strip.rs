@@ -1,13 +1,15 @@
 //! What is taken off a request before anything is added.
 
+use std::borrow::Cow;
+
 use crate::config::Site;
 use crate::config::site::Source;
 use crate::origin::mutate::{HeaderChanges, is_set_always};
 use crate::origin::reserved;
 use crate::request::Parts;
-use crate::token::api_token;
 use crate::token::jws::UntrustedJws;
-use crate::token::source::{API_KEY, bearer, cookie_pair, pieces};
+use crate::token::source::{self, API_KEY, bearer, cookie_pair, pieces};
+use crate::token::{api_token, stray};
 
 /// Removes reserved headers and our credentials. What is left is not touched at all.
 pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
@@ -26,6 +28,7 @@ pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
         } else if (name == "authorization" && is_ours(site, value))
             || (is_api_key(name) && value.contains(api_token::PREFIX))
             || is_token_header(site, name, value)
+            || stray::is_in(value)
         {
             changes.remove(name);
         }
@@ -39,22 +42,53 @@ fn is_api_key(name: &str) -> bool {
 
 fn strip_cookies(changes: &mut HeaderChanges, site: &Site, value: &str) {
     let sso = site.sso_cookie.as_ref().map(|cookie| cookie.name.as_str());
-    let names = [Some(site.session.cookie.as_str()), sso];
-    match without_cookies(value, |name| names.contains(&Some(name))) {
+    let own = [&site.session.cookie, &site.session.trip];
+    let names = [Some(own[0].as_str()), Some(own[1].as_str()), sso];
+    match without_cookies(value, |name, value| {
+        names.contains(&Some(name)) || stray::is_in(value)
+    }) {
         None => {}
         Some(rest) if rest.is_empty() => changes.remove("cookie"),
         Some(rest) => changes.set("cookie", &rest),
     }
 }
 
-/// The `Cookie` header without the cookies whose name is `ours`, every other one byte for byte and
+/// What an origin may be told of the header `name`, whose `value` the core does not know (see
+/// [`crate::request::WITHHELD`]): the value, another one, or nothing. For the shell, which asks it of
+/// values that may hold a credential. A `Referer` is a URL, so what goes from a URL goes from it.
+#[must_use]
+pub fn withheld<'a>(site: &Site, name: &str, value: &'a str) -> Option<Cow<'a, str>> {
+    if name != "referer" {
+        return (!stray::is_in(value)).then_some(Cow::Borrowed(value));
+    }
+    let (place, query) = match value.split_once('?') {
+        Some((place, query)) => (place, Some(query)),
+        None => (value, None),
+    };
+    if stray::is_in(place) {
+        return None;
+    }
+    let Some(query) = query else {
+        return Some(Cow::Borrowed(value));
+    };
+    let clean = source::clean_query(site, query);
+    Some(if *clean == *query {
+        Cow::Borrowed(value)
+    } else if clean.is_empty() {
+        Cow::Borrowed(place)
+    } else {
+        Cow::Owned(format!("{place}?{clean}"))
+    })
+}
+
+/// The `Cookie` header without the cookies whose name and value are `ours`, every other one byte for byte and
 /// in its place. `None` when there is nothing to take out.
 ///
 /// Two `Cookie` headers arrive joined by a comma, though RFC 6265bis §5.8.1 allows one only. A pair
 /// that begins after a comma is looked at too, so that a second header hides nothing.
 #[must_use]
-pub fn without_cookies(header: &str, ours: impl Fn(&str) -> bool) -> Option<String> {
-    let is_ours = |pair: &str| cookie_pair(pair).is_some_and(|(name, _)| ours(name));
+pub fn without_cookies(header: &str, ours: impl Fn(&str, &str) -> bool) -> Option<String> {
+    let is_ours = |pair: &str| cookie_pair(pair).is_some_and(|(name, value)| ours(name, value));
     let commas = memchr::memchr(b',', header.as_bytes()).is_some();
     let hides_ours = |pair: &str| is_ours(pair) || (commas && pieces(pair, b',').any(is_ours));
     let mut rest = String::new();
@@ -103,7 +137,7 @@ mod tests {
     use super::*;
 
     fn without(header: &str) -> Option<String> {
-        without_cookies(header, |name| name == "e" || name == "t")
+        without_cookies(header, |name, _| name == "e" || name == "t")
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::config::tests::site;
 use crate::principal::Principal;
 use crate::time::Timestamp;
 use crate::token::issue::SsoClaims;
-use crate::user::{Email, Name, Role, User, UserId};
+use crate::user::{Email, Role, User, UserId, Username};
 use mutate::HeaderChange;
 
 fn user() -> User {
@@ -20,7 +20,7 @@ fn user() -> User {
         Timestamp::default(),
     );
     User {
-        username: Name::parse("anna").unwrap(),
+        username: Username::parse("anna").unwrap(),
         roles: vec![
             Role::parse("editor").unwrap(),
             Role::parse("owner").unwrap(),
@@ -136,7 +136,7 @@ fn the_client_s_headers_go_first_and_ours_come_after() {
 #[test]
 fn sec_29_what_is_not_known_of_a_user_is_not_said() {
     let bare = User {
-        username: Name::default(),
+        username: Username::default(),
         roles: Vec::new(),
         ..user()
     };

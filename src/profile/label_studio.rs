@@ -236,7 +236,7 @@ pub(super) async fn exchange(
         site: visit.site,
         tenancy: visit.presented.tenancy,
         now: visit.now,
-        may_create: true,
+        counts: true,
         client: None,
     };
     token::verify(world, at, Source::Bearer, token).await?;

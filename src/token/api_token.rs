@@ -12,7 +12,7 @@ use crate::port::{Entropy, Fault};
 use crate::store::api_tokens::ApiTokens;
 use crate::time::Timestamp;
 use crate::token::alg::{hex, sha256};
-use crate::user::{Email, Role, User, UserId};
+use crate::user::{Email, Role, User, UserId, is_same_domain};
 use crate::world::World;
 
 /// What every API token begins with, so that scanners for leaked secrets can know one.
@@ -183,7 +183,7 @@ impl IssueFor {
     /// Whether a token so limited may sign in an address.
     #[must_use]
     pub fn allows_email(&self, email: &Email) -> bool {
-        let same = |domain: &String| domain.to_lowercase() == email.domain();
+        let same = |domain: &String| is_same_domain(domain, email.domain());
         self.email_domains
             .as_ref()
             .is_none_or(|domains| domains.iter().any(same))

@@ -53,9 +53,12 @@ pub enum TokenError {
     /// A link was used after its time.
     #[error("the link is too old")]
     LinkTooOld,
-    /// A link was used twice.
+    /// A link was used twice, or its token was used elsewhere before.
     #[error("the link has been used")]
     LinkUsed,
+    /// The token was in a URL, and so counts in no other place.
+    #[error("the token was in a link, and counts nowhere else")]
+    OnlyLink,
     /// The user does not exist (any more).
     #[error("the token's user does not exist")]
     UnknownUser,

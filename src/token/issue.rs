@@ -59,12 +59,12 @@ pub fn write(
     claims.insert("aud".into(), json!(site.audience));
     claims.insert("jti".into(), json!(random_text(entropy)));
     for (claim, name) in [
-        ("username", &user.username),
-        ("first_name", &user.first_name),
-        ("last_name", &user.last_name),
+        ("username", user.username.as_str()),
+        ("first_name", user.first_name.as_str()),
+        ("last_name", user.last_name.as_str()),
     ] {
-        if !name.as_str().is_empty() {
-            claims.insert(claim.into(), json!(name.as_str()));
+        if !name.is_empty() {
+            claims.insert(claim.into(), json!(name));
         }
     }
     jws::sign(

@@ -19,7 +19,7 @@ use crate::token::algorithm::Algorithm;
 use crate::token::error::TokenError;
 use crate::token::jws::{UntrustedJws, VerifiedJws};
 use crate::token::{jwks, jwt};
-use crate::user::{Email, Name, Tenant, User, UserId};
+use crate::user::{Email, Name, Tenant, User, UserId, Username, is_same_domain};
 use crate::world::World;
 
 /// The longest that what a session carries may be, in bytes of JSON: with the rest, and in base64,
@@ -37,8 +37,10 @@ pub struct ForeignClaims {
     pub email: Email,
     /// In which tenant, where the site has tenants.
     pub tenant: Option<Tenant>,
-    /// The names of a user that is made from it.
-    pub names: [Option<Name>; 3],
+    /// The username of a user that is made from it.
+    pub username: Option<Username>,
+    /// The first and the last name.
+    pub names: [Option<Name>; 2],
     /// Whether it may make one.
     pub creates: bool,
     /// What it brings.
@@ -202,7 +204,11 @@ fn check(
     }
     let email = email(issuer, &claims)?;
     // Nobody becomes somebody of a domain for which this issuer does not speak.
-    let speaks_for = |domains: &Vec<String>| domains.iter().any(|one| one == email.domain());
+    let speaks_for = |domains: &Vec<String>| {
+        domains
+            .iter()
+            .any(|one| is_same_domain(one, email.domain()))
+    };
     if !issuer.email_domains.as_ref().is_none_or(speaks_for) {
         return Err(TokenError::Claims);
     }
@@ -211,11 +217,13 @@ fn check(
         Name::parse(text).filter(|name| !name.as_str().is_empty())
     };
     // A username that is another address could be taken for somebody else.
-    let is_own = |name: &Name| {
+    let is_own = |name: &Username| {
         !name.as_str().contains('@') || Email::parse(name.as_str()).as_ref() == Some(&email)
     };
+    let username = name(&issuer.claims.username)
+        .and_then(|name| Username::parse(name.as_str()))
+        .filter(is_own);
     let names = [
-        name(&issuer.claims.username).filter(is_own),
         name(&issuer.claims.first_name),
         name(&issuer.claims.last_name),
     ];
@@ -226,6 +234,7 @@ fn check(
     Ok(ForeignClaims {
         email,
         tenant: None,
+        username,
         names,
         creates: issuer.create_users,
         granted: Rc::new(granted(issuer, claims)?),
@@ -351,8 +360,8 @@ impl ForeignClaims {
                 let id = UserId::random(&*world.platform.entropy);
                 let mut user = User::new(id, self.email.clone(), now);
                 user.tenant.clone_from(&self.tenant);
-                let [username, first_name, last_name] = self.names.clone();
-                user.username = username.unwrap_or(user.username);
+                let [first_name, last_name] = self.names.clone();
+                user.username = self.username.clone().unwrap_or(user.username);
                 user.first_name = first_name.unwrap_or_default();
                 user.last_name = last_name.unwrap_or_default();
                 people::create(world, user, now).await?.0

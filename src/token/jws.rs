@@ -123,6 +123,14 @@ impl<'a> UntrustedJws<'a> {
             .any(|kind| self.typ.as_deref() == Some(kind.typ()))
     }
 
+    /// Whether the header names a kind that signs somebody in here. Says nothing about who wrote it.
+    #[must_use]
+    pub fn is_credential_of_ours(&self) -> bool {
+        [Kind::Sso, Kind::Session]
+            .iter()
+            .any(|kind| self.typ.as_deref() == Some(kind.typ()))
+    }
+
     /// Checks type, algorithm and signature, in this order.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use crate::config::site::Source;
 use crate::config::tenant::Tenancy;
 use crate::query;
 use crate::request::Parts;
-use crate::token::api_token;
 use crate::token::attempts::Client;
+use crate::token::{api_token, stray};
 
 /// The header in which an API token acts as a user.
 pub const API_KEY: &str = "x-api-key";
@@ -30,6 +30,8 @@ pub struct Presented<'a> {
     pub api_key: Vec<&'a str>,
     /// Who presents them, where an API token is among them.
     pub client: Option<Client>,
+    /// Where the browser was sent to sign in from, as [`crate::session::begin_trip`] noted it.
+    pub trip: Vec<&'a str>,
     /// In which tenant the request is.
     pub tenancy: Tenancy<'a>,
     /// The query without the credential and without our own marker.
@@ -65,6 +67,9 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
     if let Some(header) = parts.header("cookie") {
         if site.takes(Source::Session) {
             presented.session = cookie_values(header, &site.session.cookie).collect();
+        }
+        if site.takes(Source::Query) {
+            presented.trip = cookie_values(header, &site.session.trip).collect();
         }
         if let Some(sso) = site
             .sso_cookie
@@ -164,6 +169,15 @@ pub fn passes_unchanged(site: &Site, query: &str) -> bool {
     !query.is_empty() && !presented.query_changed && presented.query.is_empty()
 }
 
+/// `query` as an origin may see it: without the site's credential, our marker, and any credential of
+/// ours in another parameter.
+#[must_use]
+pub fn clean_query<'a>(site: &Site, query: &'a str) -> Cow<'a, str> {
+    let mut presented = Presented::default();
+    read_query(&mut presented, site, query);
+    presented.clean_query.unwrap_or(Cow::Borrowed(""))
+}
+
 fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
     let mut rest = Cow::Borrowed(query);
     if let Some(settings) = site.query.as_ref().filter(|_| site.takes(Source::Query)) {
@@ -189,6 +203,9 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
             .max()
             .unwrap_or(0);
         rest = Cow::Owned(taken.rest.into_owned());
+    }
+    if let Some(without) = stray::without(&rest) {
+        rest = Cow::Owned(without);
     }
     presented.query_changed = *rest != *query;
     presented.clean_query = Some(rest);

@@ -123,7 +123,10 @@ for (const kind of ["express", "flask"]) {
         if (request.url().includes("token=")) link = request.url();
       });
       await page.getByRole("link", { name: "token in the link" }).click();
-      await receivedByOrigin(page);
+      // Another site led to it, and nobody was sent there from here.
+      await page.getByText("You are not signed in.").waitFor();
+      await page.getByRole("button", { name: "Sign in", exact: true }).click();
+      assert.equal((await receivedByOrigin(page)).heading, `Signed in as ${ADA}`);
       const other = await stage.visitor();
       await other.page.goto(link);
       assert.equal(new URL(other.page.url()).origin, stage.network.origin(stranger), "a used link signs nobody in");

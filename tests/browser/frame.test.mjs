@@ -24,7 +24,7 @@ for (const kind of ["express", "flask"]) {
             sources: ["session", "query"],
             unauthenticated: "deny",
             sso_cookie: undefined,
-            query: { single_use: true, user_switch: "confirm" },
+            query: { single_use: true, user_switch: "confirm", stranger_link: "allow" },
             session: { same_site: "none", partitioned: true },
             frame_ancestors: [network.origin(PORTAL)],
           },

@@ -14,6 +14,7 @@ const LOGOUT = "/api/sso/logout";
 let world, app, out;
 before(async () => {
   world = await startWorld({
+    isolates: 2,
     sites: {
       APP: {},
       OUT: { logout_url: "https://portal.example.test/bye?x=1", trusted_origins: ["https://portal.example.test"] },
@@ -41,7 +42,7 @@ test("who am I: the user, where the credential came from and when it ends", asyn
     assert.ok(expires_at > now() && expires_at <= now() + 43_200, String(expires_at));
     assert.equal(answer.headers.get("cache-control"), "no-store");
   }
-  const query = await app.client(`${ME}?token=${token}`);
+  const query = await app.client(`${ME}?token=${await app.issue(user.email)}`);
   assert.equal(query.json.source, "query", String(query));
 });
 
@@ -98,6 +99,30 @@ test("logout clears a leftover SSO cookie too, so that the next page does not si
   const { user, cookie } = await app.signIn();
   const answer = await app.form(LOGOUT, {}, { cookie: `${cookie}; ${SSO}=${await app.issue(user.email)}` });
   assert.ok(answer.cookie(SSO)?.cleared, String(answer));
+});
+
+test("SEC-81: every session that was presented ends with the sign-out, and both forms of the cookie are cleared", async () => {
+  const other = world.site("APP", "edge-2");
+  for (const same of [true, false]) {
+    const one = await app.signIn();
+    const two = await app.signIn(same ? one.user : undefined);
+    const kept = await app.signIn(one.user);
+    for (const pairs of [[one.cookie, two.cookie], [two.cookie, one.cookie]]) {
+      const answer = await app.form(LOGOUT, {}, { cookie: pairs.join("; ") });
+      assert.equal(answer.status, 200, String(answer));
+      const cleared = answer.cookies.filter(({ name }) => name === SESSION);
+      assert.ok(cleared.every((cookie) => cookie.cleared));
+      assert.deepEqual(cleared.map(cookieAttributes), [
+        { path: "/", secure: true, httponly: true, samesite: "lax" },
+        { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true },
+      ]);
+      for (const { cookie } of [one, two]) {
+        assert.equal((await app.client("/", { cookie })).status, 401);
+        assert.equal((await other.client("/", { cookie })).status, 401, "an isolate that had not seen it");
+      }
+    }
+    assert.equal((await app.client("/", { cookie: kept.cookie })).status, 200);
+  }
 });
 
 test("SEC-54: GET shows a page with a form that logs out, and ends nothing itself", async () => {

@@ -221,6 +221,20 @@ test("SEC-58: an address with two @, or whose domain only looks like the allowed
   }
 });
 
+test("SEC-80: an address that is folded to, or looks like, another one is refused, and beyond ASCII case makes two", async () => {
+  const { json } = await app.admin("POST", "/api/sso/tokens", { name: "k", scopes: ["token:issue"], issue_for: { email_domains: ["kelvin.test"] } });
+  const issue = (email) => app.issueAnswer({ email }, { token: json.token });
+  const subject = async (email) => claimsOf((await issue(email)).json.token).sub;
+  assert.equal(await subject("ada@kelvin.test"), await subject("ADA@KELVIN.test"));
+  assert.notEqual(await subject("Äda@kelvin.test"), await subject("äda@kelvin.test"));
+  for (const email of ["ada@\u212aelvin.test", "a\u200bda@kelvin.test", "ada\u202e@kelvin.test", "a\u00adda@kelvin.test", "ada@evil.test\uff20kelvin.test", "ada\uff20evil.test@kelvin.test", "\u017fda@kelvin.test", "\uff41da@kelvin.test", "ada@kelvin\uff0etest", "ada@kelvin.test\ufeff"]) {
+    assert.equal((await issue(email)).status, 400, escape(email));
+  }
+  for (const username of ["ada\uff20kelvin.test", "a\u200dda", "\u202eada", "\uff41da@kelvin.test"]) {
+    assert.equal((await app.admin("POST", "/api/sso/users", { email: "eve@kelvin.test", username })).status, 400, escape(username));
+  }
+});
+
 test("SEC-64: an API token limited to some roles issues for no one who has others", async () => {
   const { json } = await app.admin("POST", "/api/sso/tokens", { name: "annotators", scopes: ["token:issue"], issue_for: { roles: ["annotator"] } });
   const may = await app.createUser({ roles: ["annotator"] });

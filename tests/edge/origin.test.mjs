@@ -17,6 +17,7 @@ before(async () => {
       APP: { assertion: {} },
       PASS: { unauthenticated: "pass", assertion: { header: "X-Signed-Identity" }, custom_headers: { "X-Who": "email" } },
       PLAIN: { identity_headers: undefined },
+      RESERVING: { unauthenticated: "pass", reserved_headers: ["X-Vault-User", "Shib-*", "Referer"] },
       REMOTE: { identity_headers: ["remote"] },
       CUSTOM: {
         identity_headers: [],
@@ -32,25 +33,40 @@ after(() => world?.stop());
 
 const everything = (seen) => JSON.stringify([seen.url, seen.headers.list]);
 
+test("SEC-28: headers that a site reserves never come from a client, in any spelling, for anybody", async () => {
+  const site = world.site("RESERVING");
+  const { cookie } = await site.signIn();
+  const headers = { "X-Vault-User": "root", x_vault_user: "root", "Shib-Uid": "root", SHIB_UID: "root", Shibboleth: "kept", "X-Vault-Users": "kept", Referer: "http://root" };
+  for (const options of [{}, { cookie }, { cookie }, { cookie }, { cookie }]) {
+    const { seen } = await site.script("/a", { ...options, headers });
+    assert.ok(!JSON.stringify(seen.headers.list).includes("root"), JSON.stringify(seen.headers.list));
+    assert.deepEqual([seen.header("shibboleth"), seen.header("x-vault-users")], ["kept", "kept"]);
+  }
+  const { seen } = await app.script("/a", { cookie: (await app.signIn()).cookie, headers: { "X-Vault-User": "theirs" } });
+  assert.equal(seen.header("x-vault-user"), "theirs", "another site's headers are its own");
+});
+
 test("SEC-40: the credential never reaches the origin, by whatever source it came", async () => {
   const { user, cookie, token } = await app.signIn();
   const expired = expiredSsoToken(app, user);
+  // What was a link counts nowhere else, and the other way round.
+  const link = ssoToken(app, user);
   const cases = [
     [{ cookie }, "/"],
     [{ cookie: `${SSO}=${token}` }, "/"],
-    [{}, `/?token=${token}`],
+    [{}, `/?token=${link}`],
     [{ bearer: token }, "/"],
-    [{ cookie: `${SSO}=${token}; ${cookie}`, bearer: token }, `/?token=${token}`],
+    [{ cookie: `${SSO}=${token}; ${cookie}`, bearer: token }, `/?token=${link}`],
     [{ cookie: `${cookie}; ${SSO}=${expired}` }, "/"],
     [{ cookie: `${SSO}=${token}` }, `/?token=${expired}`],
     [{ cookie, bearer: tampered(token) }, "/"],
-    [{ cookie: `${cookie}; ${cookie}; ${SSO}=${token}; ${SSO}=${token}` }, `/?token=${token}&token=${token}`],
+    [{ cookie: `${cookie}; ${cookie}; ${SSO}=${token}; ${SSO}=${token}` }, `/?token=${link}&token=${link}`],
   ];
   for (const [options, path] of cases) {
     const answer = await app.script(path, options);
     assert.equal(answer.status, 200, `${JSON.stringify(options).slice(0, 60)}: ${answer}`);
     const text = everything(answer.seen).replace(answer.seen.header("x-edgeward-assertion"), "");
-    for (const secret of [valueOf(cookie), token, expired, tampered(token)]) assert.ok(!text.includes(secret), text);
+    for (const secret of [valueOf(cookie), token, link, expired, tampered(token)]) assert.ok(!text.includes(secret), text);
     assert.doesNotMatch(text, /eyJ/);
     assert.ok(!answer.seen.headers.names.includes("authorization"));
     assert.ok(!answer.seen.headers.names.includes("cookie"));

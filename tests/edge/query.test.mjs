@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { formOf } from "./lib/http.mjs";
+import { cookieAttributes, formOf } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
-import { newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
+import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
+const SOURCES = ["session", "sso_cookie", "query", "bearer", "header"];
 
 let world, app, once, replacing;
 before(async () => {
@@ -15,9 +16,12 @@ before(async () => {
     isolates: 2,
     sites: {
       APP: {},
-      ONCE: { query: { single_use: true, user_switch: "confirm" } },
+      ONCE: { sources: SOURCES, token_headers: [{ name: "x-token" }], query: { single_use: true, user_switch: "confirm" } },
       REPLACING: { query: { single_use: false, user_switch: "replace" } },
+      ALLOWING: { query: { single_use: false, user_switch: "confirm", stranger_link: "allow" } },
+      LOGIN: { unauthenticated: "login", login_url: "https://portal.example/login" },
       BRIEF: { query: { single_use: false, user_switch: "confirm", max_age: 30 } },
+      OFTEN: { sources: SOURCES, token_headers: [{ name: "x-token" }], query: { single_use: false, user_switch: "confirm", max_age: 30 } },
       OTHER: { query: { parameter: "ls+tok.en", single_use: false, user_switch: "confirm" } },
     },
   });
@@ -171,6 +175,94 @@ test("SEC-42: the token of a single-use link that was used opens no session as a
   assert.ok(!opened(answer), String(answer));
 });
 
+/** Every way to present a token but in a URL. */
+const elsewhere = (site, token) => ({
+  bearer: () => site.client("/", { bearer: token }),
+  header: () => site.client("/", { headers: { "X-Token": token } }),
+  cookie: () => site.client("/", { cookie: `${SSO}=${token}` }),
+  "cookie, navigation": () => site.navigate("/", { cookie: `${SSO}=${token}` }),
+  me: () => site.client("/api/sso/me", { bearer: token }),
+});
+
+for (const [name, waits] of [["ONCE", 0], ["OFTEN", 0], ["OFTEN", 40]]) {
+  test(`SEC-79: a token that was in a URL counts in no other source: ${name.toLowerCase()}, ${waits ? "past max_age" : "in time"}`, async () => {
+    const site = world.site(name);
+    const user = await app.createUser();
+    const token = ssoToken(site, user, { iat: now() - waits, exp: now() - waits + 600 });
+    const link = await site.navigate(`/?token=${token}`);
+    assert.equal(link.status, waits ? 401 : 303, String(link));
+    for (const where of [site, world.site(name, "edge-2")]) {
+      for (const [way, ask] of Object.entries(elsewhere(where, token))) {
+        const answer = await ask();
+        assert.equal(answer.status, 401, `${way}: ${answer}`);
+        assert.ok(!opened(answer), way);
+      }
+    }
+  });
+
+  test(`SEC-79: a token that was used elsewhere is no link, and counts on there: ${name.toLowerCase()}, ${waits ? "past max_age" : "in time"}`, async () => {
+    const site = world.site(name);
+    const user = await app.createUser();
+    for (const way of Object.keys(elsewhere(site, ""))) {
+      const token = ssoToken(site, user, { iat: now() - waits, exp: now() - waits + 600 });
+      assert.equal((await elsewhere(site, token)[way]()).status, 200, way);
+      for (const where of [site, world.site(name, "edge-2")]) {
+        const link = await where.navigate(`/?token=${token}`);
+        assert.equal(link.status, 401, `${way}: ${link}`);
+        assert.ok(!opened(link), way);
+        assert.equal((await where.client("/", { bearer: token })).status, 200, way);
+      }
+    }
+  });
+}
+
+/** What browsers and their forerunners send when nobody has followed the link yet. */
+const SPECULATIVE = [{ "Sec-Purpose": "prefetch" }, { "Sec-Purpose": "prefetch;prerender" }, { "Sec-Purpose": "prefetch;anonymous-client-ip" }, { Purpose: "prefetch" }, { "X-Moz": "prefetch" }, { "X-Purpose": "preview" }];
+
+for (const name of ["ONCE", "OFTEN"]) {
+  test(`SEC-42: a request that a browser makes ahead uses no link up and opens nothing: ${name.toLowerCase()}`, async () => {
+    const site = world.site(name);
+    const user = await app.createUser();
+    const { cookie } = await site.signIn(user);
+    const token = await site.issue(user.email);
+    const path = newPath();
+    for (const headers of SPECULATIVE) {
+      for (const options of [{ headers }, { headers, cookie }]) {
+        for (const kind of [site.navigate, site.script, site.client]) {
+          const answer = await kind.call(site, `${path}?token=${token}`, options);
+          assert.equal(answer.status, 503, `${JSON.stringify(headers)}: ${answer}`);
+          assert.deepEqual(answer.cookies, []);
+          assert.equal(answer.headers.get("cache-control"), "no-store");
+        }
+      }
+      assert.equal((await site.client(newPath(), { headers, cookie })).status, 200, "without a link there is nothing to wait for");
+    }
+    assert.deepEqual(world.origin.about(path), []);
+    // Not even which kind of token it is was settled.
+    assert.equal((await site.client("/", { bearer: token })).status, 200);
+    const link = await site.issue(user.email);
+    assert.equal((await site.navigate(`/?token=${link}`, { headers: SPECULATIVE[0] })).status, 503);
+    assert.ok(opened(await site.navigate(`/?token=${link}`)));
+    await world.settled();
+    assert.ok(world.events("denied").some(({ reason }) => reason === "a link that a browser asked for ahead"));
+    assert.ok(!world.events("fault").some(({ reason }) => reason === "a link that a browser asked for ahead"));
+  });
+}
+
+test("SEC-42: HEAD and OPTIONS use no link up, and a used one lets neither through", async () => {
+  const user = await app.createUser();
+  const token = await once.issue(user.email);
+  for (const method of ["HEAD", "OPTIONS", "HEAD"]) {
+    for (const kind of [NAVIGATION, SCRIPT]) {
+      const answer = await once.send(method, `/?token=${token}`, { kind });
+      assert.equal(answer.status, 200, `${method}: ${answer}`);
+      assert.deepEqual(answer.cookies, []);
+    }
+  }
+  assert.ok(opened(await once.navigate(`/?token=${token}`)));
+  for (const method of ["HEAD", "OPTIONS"]) assert.equal((await once.send(method, `/?token=${token}`)).status, 401, method);
+});
+
 test("SEC-42: a token in the query of a request that another site's page makes, other than by going there, counts for nothing", async () => {
   const user = await app.createUser();
   const token = await app.issue(user.email);
@@ -238,6 +330,63 @@ test("SEC-42: a link of another user asks before it replaces the session", async
   assert.equal(done.status, 303, String(done));
   assert.equal(done.location.replace(app.origin, ""), `${path}?x=1`);
   assert.equal(await userOf(app, opened(done).pair), b.id);
+});
+
+const CROSS = { "Sec-Fetch-Site": "cross-site" };
+const TRIP = `${SESSION}-trip`;
+
+test("SEC-42: a link that another site led to asks before it signs in somebody who is not signed in", async () => {
+  const stranger = await app.createUser();
+  const token = await once.issue(stranger.email);
+  const path = newPath();
+  const { cookie } = await once.signIn();
+  await once.form("/api/sso/logout", {}, { cookie });
+  for (const given of [undefined, cookie, `${TRIP}=x`, `${TRIP}=${"0".repeat(64)}`]) {
+    const page = await once.navigate(`${path}?x=1&token=${token}`, { headers: CROSS, cookie: given });
+    assert.equal(page.status, 200, String(page));
+    assert.ok(!opened(page));
+    assert.ok(page.text.includes("You are not signed in") && page.text.includes(stranger.email), String(page));
+    assert.deepEqual(world.origin.about(path), []);
+  }
+  const form = formOf(await once.navigate(`${path}?x=1&token=${token}`, { headers: CROSS }));
+  const done = await once.form(form.action, form.fields);
+  assert.equal(done.status, 303, String(done));
+  assert.equal(done.location.replace(once.origin, ""), `${path}?x=1`);
+  assert.equal(await userOf(once, opened(done).pair), stranger.id);
+  assert.ok(!opened(await once.form(form.action, form.fields)), "it was used by that");
+});
+
+test("a link from the same site, or that nothing led to, and one to a site that says so, ask nobody", async () => {
+  const user = await app.createUser();
+  for (const from of ["same-origin", "same-site", "none"]) {
+    const answer = await app.navigate(`/?token=${await app.issue(user.email)}`, { headers: { "Sec-Fetch-Site": from } });
+    assert.ok(opened(answer), from);
+  }
+  const allowing = world.site("ALLOWING");
+  assert.ok(opened(await allowing.navigate(`/?token=${await allowing.issue(user.email)}`, { headers: CROSS })));
+});
+
+test("SEC-42: who was sent to sign in from here is not asked on the way back, to the very address that it began with", async () => {
+  const login = world.site("LOGIN");
+  const user = await app.createUser();
+  const link = async (path, cookie) => login.navigate(`${path}token=${await login.issue(user.email)}`, { headers: CROSS, cookie });
+  const path = `${newPath()}?a=1`;
+  const sent = await login.navigate(path);
+  assert.equal(sent.status, 303, String(sent));
+  const trip = sent.cookie(TRIP);
+  assert.deepEqual(cookieAttributes(trip), { path: "/", secure: true, httponly: true, samesite: "lax" });
+  const back = await link(`${path}&edgeward_attempt=1&`, trip.pair);
+  assert.equal(back.status, 303, String(back));
+  assert.equal(back.location.replace(login.origin, ""), path);
+  assert.ok(opened(back) && back.cookie(TRIP).cleared);
+  const page = await login.navigate(path, { cookie: `${opened(back).pair}; ${trip.pair}` });
+  assert.equal(page.seen.header("cookie"), undefined, "it never reaches the origin");
+  for (const other of ["/other?", `${path.replace("a=1", "a=2")}&`]) assert.ok(!opened(await link(other, trip.pair)), other);
+  // A stranger's page can send a browser there, and has begun nothing by that.
+  const led = await login.navigate(path, { headers: CROSS });
+  assert.equal(led.status, 303);
+  assert.deepEqual(led.cookies, []);
+  assert.deepEqual((await login.script(path)).cookies, []);
 });
 
 test("SEC-42: the switch cannot be confirmed by another site, nor by GET", async () => {

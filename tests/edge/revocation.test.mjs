@@ -24,6 +24,8 @@ async function credentials() {
   const user = await here.createUser();
   const { cookie } = await here.signIn(user);
   const token = await here.issue(user.email);
+  // What was a link counts nowhere else, and the other way round.
+  const link = await here.issue(user.email);
   return {
     user,
     attempts: {
@@ -31,8 +33,8 @@ async function credentials() {
       "session of a browser": (site) => site.navigate("/", { cookie }),
       sso_cookie: (site) => site.client("/", { cookie: `ls_auth_token=${token}` }),
       "sso_cookie of a browser": (site) => site.navigate("/", { cookie: `ls_auth_token=${token}` }),
-      query: (site) => site.client(`/?token=${token}`),
-      "query of a browser": (site) => site.navigate(`/?token=${token}`),
+      query: (site) => site.client(`/?token=${link}`),
+      "query of a browser": (site) => site.navigate(`/?token=${link}`),
       bearer: (site) => site.client("/", { bearer: token }),
       "who am I": (site) => site.client("/api/sso/me", { cookie }),
     },

@@ -296,6 +296,7 @@ test("the user is one whom we know, named as a string", async () => {
 
 test("SEC-19: no kind of token counts as another: session, SSO token, assertion, API token × every entry", async () => {
   const { cookie, token: sso } = await app.signIn(user);
+  const link = await app.issue(user.email);
   const session = valueOf(cookie);
   const assertion = (await app.client("/", { cookie })).seen.header("x-edgeward-assertion");
   assert.match(assertion, /^eyJ/);
@@ -304,7 +305,8 @@ test("SEC-19: no kind of token counts as another: session, SSO token, assertion,
   const entries = {
     session: (token) => app.client("/", { cookie: `${SESSION}=${token}` }),
     sso_cookie: (token) => app.client("/", { cookie: `${SSO}=${token}` }),
-    query: (token) => app.client(`/?token=${token}`),
+    // What was a link counts nowhere else, and the other way round.
+    query: (token) => app.client(`/?token=${token === sso ? link : token}`),
     bearer: (token) => app.client("/", { bearer: token }),
     me: (token) => app.client("/api/sso/me", { bearer: token }),
     admin: (token) => app.admin("GET", "/api/sso/users?limit=1", undefined, { token }),

@@ -157,12 +157,14 @@ fn only_somebody_signed_in_at_a_site_that_wants_one_has_an_assertion() {
         &json!({"unauthenticated": "pass", "query": {"single_use": false, "user_switch": "replace"}}),
     );
     let isolate = edge.isolate();
-    let token = isolate.issue(&edge.api_token(&[Scope::Admin]), "a@b.c");
+    let api_token = edge.api_token(&[Scope::Admin]);
+    let token = isolate.issue(&api_token, "a@b.c");
+    let link = isolate.issue(&api_token, "a@b.c");
     assert_eq!(told(&isolate.send(&open("/"))), None);
     for request in [
         get("/").bearer(&token),
         get("/").cookie(&format!("{SSO}={token}")),
-        get(&format!("/?token={token}")),
+        get(&format!("/?token={link}")),
     ] {
         let assertion = told(&isolate.send(&request)).unwrap();
         assert_eq!(claims_of(&assertion).get("sid"), None);

@@ -96,11 +96,13 @@ fn sec_43_each_combination_of_credentials_has_one_answer() {
                 None => request,
             }
         };
+        // What was a link counts nowhere else, and the other way round.
+        let link = isolate.issue(&api_token, "bert@b.c");
         let by_cookie = |request: Req| match in_state(handed, &bert) {
             Some(token) => with(request.cookie(&format!("{SSO}={token}"))),
             None => with(request),
         };
-        let by_link = |kind: fn(&str) -> Req| match in_state(handed, &bert) {
+        let by_link = |kind: fn(&str) -> Req| match in_state(handed, &link) {
             Some(token) => with(kind(&format!("/?token={token}"))),
             None => with(kind("/")),
         };

@@ -81,8 +81,14 @@ fn sec_19_a_token_of_one_kind_is_nothing_in_the_place_of_another() {
             crossed(Kind::Assertion, &keys.token, &sso),
         ),
     ];
+    // What was a link counts nowhere else, and the other way round.
+    let [link, asked] = [(), ()].map(|()| isolate.issue(&api_token, "anna@b.c"));
     for (kind, token) in &kinds {
-        let form = format!("token={token}&return_to=%2F");
+        let [link, asked] = match *kind {
+            "sso" => [&link, &asked],
+            _ => [token, token],
+        };
+        let form = format!("token={asked}&return_to=%2F");
         let body = json!({"email": "a@b.c"});
         for (place, request, takes) in [
             (
@@ -95,7 +101,7 @@ fn sec_19_a_token_of_one_kind_is_nothing_in_the_place_of_another() {
                 get("/").cookie(&format!("{SSO}={token}")),
                 &["sso"],
             ),
-            ("link", get(&format!("/?token={token}")), &["sso"]),
+            ("link", get(&format!("/?token={link}")), &["sso"]),
             ("bearer", get("/").bearer(token), &["sso"]),
             ("token header", get("/").header("x-token", token), &["sso"]),
             (

@@ -760,6 +760,24 @@ fn signing_out_of_the_application_signs_out_of_the_edge() {
 }
 
 #[test]
+fn sec_81_signing_out_of_the_application_ends_every_session_that_was_presented() {
+    let (edge, _studio) = edge("mint");
+    let isolate = edge.isolate();
+    let sessions =
+        ["ada@example.com", "bert@example.com"].map(|email| signed_in(&edge, &isolate, email));
+    let out = isolate.send(
+        &open("/logout")
+            .cookie(&sessions[0])
+            .cookie(&sessions[1])
+            .header("sec-fetch-site", "same-origin"),
+    );
+    assert_eq!(out.set_cookies("__Host-edgeward").len(), 2);
+    for session in &sessions {
+        assert!(edge.isolate().me(session).is_none());
+    }
+}
+
+#[test]
 fn a_file_is_asked_for_by_nobody() {
     let (edge, _studio) = edge("mint");
     let isolate = edge.isolate();

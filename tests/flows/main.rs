@@ -35,6 +35,8 @@ mod kinds;
 #[cfg(test)]
 mod label_studio;
 #[cfg(test)]
+mod links;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod origin;
@@ -52,6 +54,8 @@ mod revocation;
 mod rules;
 #[cfg(test)]
 mod session;
+#[cfg(test)]
+mod sign_out;
 #[cfg(test)]
 mod template;
 #[cfg(test)]

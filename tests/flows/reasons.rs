@@ -35,6 +35,7 @@ fn table() -> Vec<Line> {
         ),
         (Denial::SignInRequired, 401, "token_missing", Required, true),
         (Denial::CrossOrigin, 403, "cross_origin", None, false),
+        (Denial::Speculative, 503, "not_ahead", None, false),
         (
             Denial::AuthenticationRequired,
             401,
@@ -214,6 +215,7 @@ fn table() -> Vec<Line> {
         TokenError::Issuer,
         TokenError::Audience,
         TokenError::LinkUsed,
+        TokenError::OnlyLink,
         TokenError::UnknownUser,
         TokenError::Conflict,
     ] {
@@ -281,6 +283,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::OwnApiToken => 33,
         Denial::TooManyApiTokens => 34,
         Denial::BodyTooSlow => 35,
+        Denial::Speculative => 36,
     }
 }
 
@@ -293,7 +296,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 36);
+    assert_eq!(found.len(), 37);
 }
 
 #[test]

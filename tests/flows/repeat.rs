@@ -158,7 +158,8 @@ fn what_happens_once_or_beside_another_credential_is_not_repeated() {
     let by_cookie = get("/a").cookie(&format!("{SSO}={token}"));
     let both = there.get("/a").bearer(&token);
     let twice = there.get("/a").cookie(&there.session);
-    let link = get(&format!("/a?token={token}"));
+    let link = there.isolate.issue(&there.admin, ANNA);
+    let link = get(&format!("/a?token={link}"));
     let socket = there
         .get("/a")
         .header("upgrade", "websocket")

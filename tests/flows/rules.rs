@@ -156,12 +156,13 @@ fn sec_59_rules_are_asked_at_each_request_for_every_kind_of_credential() {
     let api = edge.api_token(&[Scope::Admin]);
     let session = person(&edge, &isolate, "e@b.c", &json!(["editor"]));
     let token = isolate.issue(&api, "e@b.c");
+    let link = isolate.issue(&api, "e@b.c");
     let kinds = || {
         [
             get("/").cookie(&session),
             get("/").cookie(&format!("{SSO}={token}")),
             get("/").bearer(&token),
-            get(&format!("/?token={token}")),
+            get(&format!("/?token={link}")),
         ]
     };
     for request in kinds() {

@@ -210,3 +210,63 @@ fn a_typing_error_is_no_success() {
     );
     assert_eq!((status, answer["code"].as_str()), (404, Some("not_found")));
 }
+
+#[test]
+fn sec_80_no_case_folding_of_ours_makes_two_people_one() {
+    let (_, isolate, admin) = edge();
+    let id = |email: &str| make_user(&isolate, &admin, &json!({ "email": email }));
+    let users = [
+        id("kim@example.com"),
+        id("ärger@example.com"),
+        id("Ärger@example.com"),
+    ];
+    assert_eq!(
+        users.iter().collect::<std::collections::HashSet<_>>().len(),
+        3
+    );
+    let post = |email: &str| {
+        let body = json!({ "email": email });
+        isolate.admin(&admin, "POST", "/api/sso/users", &body).0
+    };
+    assert_eq!(post("KIM@EXAMPLE.COM"), 409);
+    assert_eq!(post("ÄRGER@example.com"), 409, "the rest is ASCII");
+    for look_alike in [
+        "\u{212a}im@example.com",
+        "kim@example.com\u{200b}",
+        "k\u{ad}im@example.com",
+        "kim＠example.com@b.c",
+    ] {
+        assert_eq!(post(look_alike), 400, "{look_alike}");
+    }
+    let rename = |name: &str| {
+        let path = format!("/api/sso/users/{}", users[1]);
+        let body = json!({ "username": name });
+        isolate.admin(&admin, "PATCH", &path, &body).0
+    };
+    assert_eq!(rename("kım"), 200);
+    for bad in [
+        "kim＠example.com",
+        "\u{212a}im@example.com",
+        "k\u{200d}im",
+        "\u{202e}mik",
+    ] {
+        assert_eq!(rename(bad), 400, "{bad}");
+    }
+}
+
+#[test]
+fn sec_80_a_stored_record_with_such_an_address_is_a_fault_for_its_user_alone() {
+    let (edge, isolate, admin) = edge();
+    let session = isolate.sign_in(&admin, "kim@example.com");
+    let other = isolate.sign_in(&admin, "ada@example.com");
+    for (key, (value, _)) in edge.shared.values.borrow_mut().iter_mut() {
+        if key.starts_with("user:") {
+            *value = value.replace("kim@example.com", "k\u{131}m@example.com");
+        }
+    }
+    let fresh = edge.isolate();
+    assert_eq!(fresh.send(&get("/").cookie(&session)).status(), 503);
+    assert!(fresh.send(&get("/").cookie(&other)).is_forwarded());
+    let (status, page) = fresh.admin(&admin, "GET", "/api/sso/users", &Value::Null);
+    assert_eq!((status, page["users"].as_array().unwrap().len()), (200, 1));
+}

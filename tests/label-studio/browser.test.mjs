@@ -32,6 +32,8 @@ for (const mode of MODES) {
             hosts: [network.host(hostOf(mode))],
             sources: ["session", "query"],
             sso_cookie: undefined,
+            // The frame is of another site.
+            query: { single_use: true, user_switch: "confirm", stranger_link: "allow" },
             unauthenticated: "login",
             login_url: `${network.origin(PORTAL)}/login`,
             logout_url: `${network.origin(PORTAL)}/`,

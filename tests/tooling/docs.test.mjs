@@ -140,6 +140,14 @@ test("SECURITY.md has a row for every class that a test names, and every test th
   }
 });
 
+test("SECURITY.md lists exactly the headers that no client may send at any site", () => {
+  const source = read("src/origin/reserved.rs");
+  const names = (list) => [...source.match(new RegExp(`const ${list}: [^=]*=\\s*\\[([^\\]]*)\\]`))[1].matchAll(/"([^"]+)"/g)].map(([, name]) => name);
+  const expected = [...names("X_PREFIXES").map((name) => `x-${name}*`), ...names("PREFIXES").map((name) => `${name}*`), ...names("X_NAMES").map((name) => `x-${name}`), ...names("NAMES")];
+  const [, listed] = read("SECURITY.md").match(/^At every site: (.*?)\. \(/m);
+  assert.deepEqual(listed.split(", ").map((name) => name.replaceAll("`", "")).toSorted(), expected.toSorted());
+});
+
 /** The cells of the table under a head line. */
 function tableRows(text, head) {
   const lines = text.split("\n");

@@ -15,7 +15,7 @@ use crate::port::Fault;
 use crate::principal::Principal;
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts};
 use crate::time::{Seconds, Timestamp};
-use crate::user::User;
+use crate::user::{User, fold};
 use crate::world::World;
 
 /// An account is not looked at more often than this, however often the origin turns it down.
@@ -260,7 +260,7 @@ async fn inspect(
     if found.is_removed() {
         return Err(Denial::AccountRefused("removed from the organization"));
     }
-    if found.email.to_lowercase() != record.email.as_str() {
+    if fold(&found.email) != record.email.as_str() {
         return Ok(None);
     }
     // Every page of a user without one is an error of the server's.

@@ -13,7 +13,7 @@ use crate::denial::Denial;
 use crate::port::{Fault, Incoming, Outgoing};
 use crate::query;
 use crate::time::Timestamp;
-use crate::user::{Email, User};
+use crate::user::{Email, User, fold};
 use crate::world::World;
 
 /// Longer than Label Studio takes for its slowest of these, a password.
@@ -131,7 +131,7 @@ impl<'a> Calls<'a> {
             return Err(failed("did not list its users"));
         }
         let mut found: Vec<Found> = read(&answer)?;
-        found.retain(|user| user.email.to_lowercase() == email.as_str());
+        found.retain(|user| fold(&user.email) == email.as_str());
         if found.len() > 1 {
             found.retain(|user| user.email == email.as_str());
         }

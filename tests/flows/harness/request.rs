@@ -169,16 +169,28 @@ impl Seen {
         }
     }
 
-    /// The `Set-Cookie` line for the cookie `name`. There is never more than one.
-    pub fn set_cookie(&self, name: &str) -> Option<&str> {
-        let mut all = self
-            .outcome
-            .cookies
+    /// The `Set-Cookie` lines for the cookie `name`. There are never two for one form of it.
+    pub fn set_cookies(&self, name: &str) -> Vec<&str> {
+        let all = self.outcome.cookies.iter();
+        let all: Vec<_> = all.filter(|cookie| cookie.name() == name).collect();
+        let forms = all
             .iter()
-            .filter(|cookie| cookie.name() == name);
-        let first = all.next();
-        assert!(all.next().is_none(), "two cookies named {name}");
-        first.map(edgeward::session::SetCookie::as_str)
+            .copied()
+            .map(edgeward::session::SetCookie::is_partitioned);
+        let forms: std::collections::HashSet<bool> = forms.collect();
+        assert_eq!(forms.len(), all.len(), "one form of {name} twice");
+        all.into_iter()
+            .map(edgeward::session::SetCookie::as_str)
+            .collect()
+    }
+
+    /// The `Set-Cookie` line for the cookie `name`: what opens a session before what clears another
+    /// form of it.
+    pub fn set_cookie(&self, name: &str) -> Option<&str> {
+        let all = self.set_cookies(name);
+        let clears = |line: &&str| line.starts_with(&format!("{name}=;"));
+        let opens = all.iter().find(|line| !clears(line));
+        opens.or(all.first()).copied()
     }
 
     /// The pair `name=value` of our own session cookie, if one was opened or renewed.
