@@ -3,10 +3,10 @@
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { BASE, IS_EDGEWARD, NAMES, startEntrants } from "./lib/entrants.mjs";
+import { BASE, EARLIER, IS_EDGEWARD, NAMES, startEntrants } from "./lib/entrants.mjs";
 import { CONNECTIONS, helper, Mismatch, measure, ratios, WARM_UP } from "./lib/rounds.mjs";
 import { buildAdmin } from "../scripts/lib/admin.mjs";
 
@@ -16,6 +16,7 @@ const HELP = `npm run bench -- [options]
   --only <names>  of ${NAMES.join(", ")}, separated by commas; ${BASE} always runs
   --bare          requests with no header but Host and Cookie, instead of a browser's
   --build <dir>   where the built Worker is (build)
+  --before <dir>  where an earlier build is, to be measured beside it
   --workers <dir> where the other Workers are (bench/workers)
   --json <file>   also write every sample there
 `;
@@ -80,6 +81,7 @@ function read(args) {
         only: { type: "string", default: NAMES.join(",") },
         bare: { type: "boolean", default: false },
         build: { type: "string", default: at("../build") },
+        before: { type: "string" },
         workers: { type: "string", default: at("./workers") },
         json: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
@@ -98,7 +100,9 @@ function read(args) {
   const unknown = only.find((name) => !NAMES.includes(name));
   if (unknown !== undefined) fail(`no Worker is named ${JSON.stringify(unknown)}\n${HELP}`);
   if (!Number.isInteger(rounds) || rounds < 1 || !(seconds > 0)) fail(`--rounds and --seconds want positive numbers\n${HELP}`);
-  return { ...values, rounds, seconds, names: NAMES.filter((name) => name === BASE || only.includes(name)) };
+  const names = [...NAMES.filter((name) => name === BASE || only.includes(name)), ...(values.before === undefined ? [] : EARLIER)];
+  const [build, before] = [values.build, values.before].map((folder) => folder && resolve(folder));
+  return { ...values, build, before, rounds, seconds, names };
 }
 
 function progress(line) {

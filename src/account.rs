@@ -19,6 +19,9 @@ use crate::world::World;
 
 /// The longest form that is read.
 const MAX_FORM: usize = 16 * 1024;
+/// So many sessions end with one sign-out: a browser holds two under one name, and each is a signature
+/// to check.
+const MAX_SESSIONS: usize = 16;
 const LOGOUT_PATH: &str = "/api/sso/logout";
 
 /// An answer, with cookies, and what to note in the log.
@@ -170,7 +173,7 @@ async fn log_out(world: &World, visit: &Visit<'_>) -> Result<Reply, Denial> {
 /// one. It is over when all of it is written down.
 async fn end_sessions(world: &World, visit: &Visit<'_>) -> Result<Vec<SessionClaims>, Fault> {
     let mut sessions: Vec<SessionClaims> = Vec::new();
-    for value in &visit.presented.session {
+    for value in visit.presented.session.iter().take(MAX_SESSIONS) {
         let Ok(claims) = session::read(&world.config, visit.site, value, visit.now) else {
             continue;
         };
@@ -186,7 +189,7 @@ async fn end_sessions(world: &World, visit: &Visit<'_>) -> Result<Vec<SessionCla
             .put(&claims.id, until, visit.now)
             .await;
         if written.is_ok() {
-            world.cache.put_session_ended(&claims.id, true, visit.now);
+            world.cache.own_changes.end_session(&claims.id);
         }
         written
     });

@@ -201,7 +201,7 @@ impl Denial {
             Self::Speculative => no(
                 503,
                 "not_ahead",
-                "Not ahead of time",
+                "Not available for prefetch",
                 "This link is opened when somebody follows it.",
             ),
             Self::CrossOrigin => no(
@@ -231,14 +231,14 @@ impl Denial {
             Self::OwnApiToken => no(
                 403,
                 "own_token",
-                "Not by itself",
+                "Not allowed for this token",
                 "An API token cannot change itself. Use another one.",
             ),
             Self::TooManyApiTokens => no(
                 409,
                 "too_many_tokens",
                 "Too many tokens",
-                "There are too many API tokens to look for the ones that this one made. It is revoked itself; revoke the others one by one.",
+                "There are too many API tokens to find those that this one created. This token is revoked; revoke the others one by one.",
             ),
             Self::ScopeMissing(_) | Self::OutsideLimit => Row {
                 title: "Admin privileges required",
@@ -348,7 +348,7 @@ impl Denial {
             Self::ScopeMissing(scope) => format!("api token lacks scope {scope}"),
             Self::OutsideLimit => "api token is limited to other users".into(),
             Self::OwnApiToken => "api token would change itself".into(),
-            Self::TooManyApiTokens => "too many api tokens to look for a family among".into(),
+            Self::TooManyApiTokens => "too many api tokens to search for descendants".into(),
             Self::RateLimited => "rate limited".into(),
             Self::BodyTooLarge => "body too large".into(),
             Self::BodyTooSlow => "body did not come in time".into(),

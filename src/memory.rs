@@ -25,9 +25,9 @@ pub const BUDGET: usize = 16 * 1024 * 1024;
 /// What one part of the memory may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
-    /// So many things,
+    /// The most entries.
     pub number: NonZeroUsize,
-    /// of so many bytes altogether.
+    /// The most bytes, all entries together.
     pub bytes: usize,
 }
 
@@ -78,10 +78,11 @@ const PARTS: [Share; 14] = [
 ];
 
 const _: () = {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = PARTS;
-    let sum = a.bytes + b.bytes + c.bytes + d.bytes + e.bytes;
-    let sum = sum + f.bytes + g.bytes + h.bytes + i.bytes + j.bytes + k.bytes;
-    let sum = sum + l.bytes + m.bytes + n.bytes;
+    let (mut sum, mut rest): (usize, &[Share]) = (0, &PARTS);
+    while let [first, others @ ..] = rest {
+        sum += first.bytes;
+        rest = others;
+    }
     assert!(sum <= BUDGET);
 };
 
@@ -96,8 +97,7 @@ impl Share {
         }
     }
 
-    /// The most that one thing may weigh: of one that is heavier, nothing is kept, rather than
-    /// nothing of all others.
+    /// The heaviest single entry. A heavier one is not kept, so that it cannot displace all others.
     #[must_use]
     pub const fn most_of_one(self) -> usize {
         self.bytes / 8
@@ -109,7 +109,8 @@ pub trait Weigh {
     /// The bytes that belong to this besides those of its own type: what it points to.
     fn heap(&self) -> usize;
 
-    /// Told where it lies, when it can grow there ([`Growth`]), and when it does not any more.
+    /// Called when it is placed on a shelf, with the scale that must hear of its growth ([`Growth`]),
+    /// and with `None` when it leaves.
     fn lies_on(&self, _scale: Option<&Scale>) {}
 }
 
@@ -143,8 +144,8 @@ impl Scale {
     }
 }
 
-/// By how much a thing has grown since it was made. While it lies on a [`Scale`], that is told of it
-/// at once; what then has to go does so at the next look at that part.
+/// By how much an entry has grown since it was placed. Its [`Scale`] is updated at once; eviction
+/// happens at the next access to that part.
 #[derive(Debug, Default)]
 pub struct Growth {
     bytes: Cell<usize>,

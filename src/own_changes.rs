@@ -1,6 +1,6 @@
-//! What this isolate itself has changed lately. The store may show it what was there before for
-//! another minute, and a read may have been under way; neither counts over what is known here. So
-//! what is taken away is gone at once where it was taken away.
+//! What this isolate has changed recently. The store may return the old value for another minute,
+//! and a read may have been under way; what is recorded here takes precedence. So a right that is
+//! taken away is gone at once in the isolate that took it away.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use crate::time::{Seconds, Timestamp};
 use crate::token::api_token::ApiTokenId;
 use crate::user::{User, UserId};
 
-/// So long the store may be behind (docs/storage.md).
+/// How far the store may lag behind (docs/storage.md).
 pub const STORE_LAG: Seconds = Seconds(60);
 
 /// A user as this isolate has left it, `None` when it removed it, and when that was.
@@ -20,7 +20,7 @@ type ChangedUser = (Option<Rc<User>>, Timestamp);
 pub struct OwnChanges {
     users: RefCell<Shelf<UserId, ChangedUser>>,
     ended_sessions: RefCell<Shelf<String, ()>>,
-    /// API tokens that are shut, and until when that is not left to the store; a revoked one for ever.
+    /// API tokens that are refused, and until when; a revoked one for ever.
     shut: RefCell<Shelf<String, Timestamp>>,
 }
 

@@ -1,5 +1,5 @@
 //! Every change of a user: of the record, of the address that leads to it, and of what this isolate
-//! remembers. Nobody else changes users.
+//! remembers. No other module changes users.
 //!
 //! A change is worked out from the newest record, and made only if that is still the newest; else it
 //! is worked out anew. So no change undoes another one.
@@ -8,15 +8,13 @@ use std::rc::Rc;
 
 use crate::denial::Denial;
 use crate::port::Fault;
+use crate::store::CHANGE_ATTEMPTS;
 use crate::store::users::{HeldUser, Holder, UserRecords, Users, has_address};
 use crate::time::Timestamp;
 use crate::user::{Email, Tenant, User, UserId, Username};
 use crate::world::World;
 
-/// How often a change is worked out anew because others were faster.
-const ATTEMPTS: usize = 8;
-
-/// How a user was come by.
+/// Whether the user already existed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ensured {
     /// It was there.
@@ -53,10 +51,10 @@ pub async fn find_by_email(
 ///
 /// # Errors
 /// A [`Fault`] of the platform.
-pub async fn create(world: &World, mine: User, now: Timestamp) -> Result<(User, Ensured), Fault> {
+pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, Ensured), Fault> {
     let records = UserRecords(&*world.platform.records);
     let mut held = Holder::Nobody;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..CHANGE_ATTEMPTS {
         match records.create(&mine, &held).await? {
             None => {
                 world.cache.put_changed_user(&mine.id, Some(&mine), now);
@@ -93,7 +91,7 @@ pub async fn change(
 ) -> Result<User, Denial> {
     let records = UserRecords(&*world.platform.records);
     let mut held_address = Holder::Nobody;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..CHANGE_ATTEMPTS {
         let old = records.read(id).await?.ok_or(Denial::NotFound)?;
         let mut user = old.user.clone();
         change(&mut user)?;
@@ -131,7 +129,7 @@ pub async fn delete(
     mut may: impl FnMut(&User) -> Result<(), Denial>,
 ) -> Result<User, Denial> {
     let records = UserRecords(&*world.platform.records);
-    for _ in 0..ATTEMPTS {
+    for _ in 0..CHANGE_ATTEMPTS {
         let old: HeldUser = records.read(id).await?.ok_or(Denial::NotFound)?;
         may(&old.user)?;
         if records.remove(&old).await? {
@@ -142,7 +140,7 @@ pub async fn delete(
     Err(Fault::Contended.into())
 }
 
-/// What an address that `user` wants holds, if nobody is reached there.
+/// What the wanted address holds, unless it leads to another user.
 async fn free_address(
     records: &UserRecords<'_>,
     user: &User,
@@ -163,8 +161,8 @@ async fn free_address(
     Ok(held.clone())
 }
 
-/// Lets the address of `user` lead to them again, if it leads to nobody: a version before this one
-/// wrote record and address one after the other, and could be cut between them.
+/// Makes the address of `user` lead to them again if it leads nowhere: earlier versions wrote record
+/// and address separately, and could be interrupted in between.
 ///
 /// # Errors
 /// A [`Fault`] of the platform.

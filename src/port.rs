@@ -1,4 +1,4 @@
-//! The platform's verbs, as traits. The Worker answers them with Workers KV, a Durable Object and
+//! The platform's verbs, as traits. The Worker answers them with Workers KV, two Durable Objects and
 //! `WebCrypto`; the admin command with wrangler; native tests with memory.
 //!
 //! Time is not a port: `now` is a value. What is synchronous on every platform is a plain function
@@ -21,7 +21,7 @@ pub struct Platform {
     pub kv: Box<dyn Kv>,
     /// What must happen at most once.
     pub once: Box<dyn Once>,
-    /// Records that are read, changed and written back.
+    /// The one writer of each record.
     pub records: Box<dyn Records>,
     /// Asymmetric signatures and encryption at rest.
     pub crypto: Box<dyn Crypto>,
@@ -44,7 +44,7 @@ pub enum Fault {
     /// A stored record could not be read.
     #[error("a stored record is not readable")]
     Record,
-    /// The Durable Object did not answer.
+    /// The Durable Object `Once` did not answer.
     #[error("the once-store failed")]
     Once,
     /// The Durable Object that orders the changes of a record did not answer.
@@ -179,14 +179,14 @@ pub struct Change {
     /// As [`Records::keep`].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
-    /// Where what the key holds stands among the values that one holder gives it.
+    /// The position of the new value among those that one holder writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<u64>,
-    /// The change is made only while the `order` of what the key holds is lower: it comes too late
-    /// when its holder has come back in the meantime.
+    /// The change is made only while the key's `order` is lower, so that giving up an address does
+    /// not undo its later return.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub older_than: Option<u64>,
-    /// The key is random and new: nothing can be there, and nobody need look.
+    /// The key is random and new, so no look-up is needed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
 }

@@ -10,6 +10,9 @@ pub mod origin_accounts;
 pub mod signing_keys;
 pub mod users;
 
+/// How often a change is worked out anew when other writers win.
+pub const CHANGE_ATTEMPTS: usize = 8;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -3,7 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { build as bundle } from "esbuild";
 import { createLocalJWKSet, jwtVerify, SignJWT } from "jose";
@@ -56,20 +56,22 @@ const OWN = "edgeward";
 const UNRECOGNISED = "unrecognised";
 const UNDECIDED = "undecided";
 export const NAMES = [BASE, UNDECIDED, OWN, UNRECOGNISED, "jose", "hono"];
-export const IS_EDGEWARD = [OWN, UNRECOGNISED];
+/** An earlier build of Edgeward, for a comparison in one run; recognised and not. */
+export const EARLIER = ["before", "before-unrecognised"];
+export const IS_EDGEWARD = [OWN, UNRECOGNISED, ...EARLIER];
 // For a run without the built Worker.
 const STAND_IN = { user: { ...PERSON, id: "usr_0123456789abcdefghijkl" }, session: "x".repeat(330) };
 
 /**
- * Starts the Workers `names` in front of `origin`; `build` and `workers` are the folders of Edgeward's and the others'
- * code. `adminTool` is the program that makes the first API token. With `bare` the request has no header but Host and
+ * Starts the Workers `names` in front of `origin`; `build`, `before` and `workers` are the folders of Edgeward's,
+ * an earlier Edgeward's and the others' code. `adminTool` is the program that makes the first API token. With `bare` the request has no header but Host and
  * Cookie.
  */
-export async function startEntrants({ names, origin, folder, build, workers, adminTool, bare }) {
+export async function startEntrants({ names, origin, folder, build, before, workers, adminTool, bare }) {
   const upstream = `http://127.0.0.1:${origin.hello.port}`;
   const own = new Map();
   for (const name of names.filter((name) => IS_EDGEWARD.includes(name))) {
-    own.set(name, await startEdgeward({ name, upstream, folder, build, adminTool }));
+    own.set(name, await startEdgeward({ name, upstream, folder, build: EARLIER.includes(name) ? before : build, adminTool }));
   }
   const [{ user, session } = STAND_IN] = own.values();
   const secret = randomBytes(32).toString("base64url");
@@ -83,7 +85,7 @@ export async function startEntrants({ names, origin, folder, build, workers, adm
     const edgeward = own.get(name);
     const worker = edgeward?.worker ?? (await startPeer({ name, workers, bindings, folder }));
     const cookies = [OTHER_COOKIES[0], `${COOKIE}=${edgeward?.session ?? peerCookie}`, OTHER_COOKIES[1]].join("; ");
-    const other = [OTHER_HEADER, name === UNRECOGNISED ? NUMBER : "projects"];
+    const other = [OTHER_HEADER, name.endsWith(UNRECOGNISED) ? NUMBER : "projects"];
     const headers = [["Host", HOST], ...(bare ? [] : CLIENT_HEADERS), other, ["Cookie", cookies]];
     const told = tell(edgeward?.user ?? user);
     const request = `GET ${PATH} HTTP/1.1\r\n${headers.map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;
@@ -174,7 +176,8 @@ async function startEdgeward({ name, upstream, folder, build, adminTool }) {
     bindings: {
       EDGEWARD_KV: { kv: { [key]: value } },
       EDGEWARD_ONCE: { object: "Once" },
-      EDGEWARD_RECORD: { object: "Record" },
+      // An earlier build knows no such class.
+      ...(/\bRecord\b/.test(readFileSync(files[0].file, "utf8")) ? { EDGEWARD_RECORD: { object: "Record" } } : {}),
       EDGEWARD_LIMIT: { limit: true },
       EDGEWARD_FAILURE_LIMIT: { limit: true },
       EDGEWARD: { json: { issuer: ISSUER } },

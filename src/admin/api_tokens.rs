@@ -6,6 +6,7 @@ use super::{Call, MAX_PAGE, member, only, require, write_cursor};
 use crate::answer::Answer;
 use crate::denial::Denial;
 use crate::port::{Entropy, Fault};
+use crate::store::CHANGE_ATTEMPTS;
 use crate::store::api_tokens::{ApiTokenRecords, ApiTokens};
 use crate::store::users::Users;
 use crate::time::{Seconds, Timestamp};
@@ -16,13 +17,13 @@ use crate::world::World;
 /// The longest life that can be asked for: ten years.
 const MAX_LIFETIME: u32 = 10 * 365 * 86_400;
 
-/// How often a change is worked out anew because others were faster.
-const ATTEMPTS: usize = 8;
-/// A token's family is looked for among so many pages of tokens: each token costs two reads, and a
-/// Worker has 1,000 operations per request.
-const MAX_FAMILY_PAGES: usize = 4;
+/// Finding the tokens that one created costs two reads per token, and a Worker has 1,000 operations
+/// per request.
+const MAX_FAMILY_PAGES: usize = 3;
+/// Revoking each of them costs four more.
+const MAX_FAMILY: usize = 64;
 
-/// What a new token shall be.
+/// The settings of a new token.
 pub struct NewApiToken {
     /// What it is for.
     pub name: Name,
@@ -68,7 +69,7 @@ async fn change_record(
 ) -> Result<Option<ApiToken>, Denial> {
     let records = ApiTokenRecords(&*world.platform.records);
     let revoked_at = ApiTokens(&*world.platform.kv).revoked_at(id).await?;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..CHANGE_ATTEMPTS {
         let old = records.read(id).await?.ok_or(Denial::NotFound)?;
         let token = change(old.token.clone().revoked(revoked_at))?;
         if records.replace(&old, token.as_ref()).await? {
@@ -92,7 +93,7 @@ async fn revoke(world: &World, id: &ApiTokenId, now: Timestamp) -> Result<ApiTok
     revoked.ok_or(Denial::NotFound)
 }
 
-/// Revokes a token and, of what it has made and what that has made, everything. Gives how many.
+/// Revokes all descendants of a token and returns their number. The token itself is not touched.
 async fn revoke_descendants(
     world: &World,
     id: &ApiTokenId,
@@ -101,7 +102,7 @@ async fn revoke_descendants(
     let all = descendants(world, id, now).await?;
     for token in &all {
         match revoke(world, &token.id, now).await {
-            // Removed in the meantime.
+            // Deleted in the meantime.
             Ok(_) | Err(Denial::NotFound) => {}
             Err(denial) => return Err(denial),
         }
@@ -123,14 +124,17 @@ async fn descendants(
         all.extend(page.records);
         cursor = page.cursor;
         if cursor.is_none() {
-            return Ok(family(&all, id, now));
+            let found = family(&all, id, now);
+            if found.len() > MAX_FAMILY {
+                break;
+            }
+            return Ok(found);
         }
     }
     Err(Denial::TooManyApiTokens)
 }
 
-/// Those of `all` that are good and descend from `id`. A token that is revoked may have made others
-/// before.
+/// The good tokens among `all` that descend from `id`, also through revoked ones.
 #[must_use]
 pub fn family(all: &[ApiToken], id: &ApiTokenId, now: Timestamp) -> Vec<ApiToken> {
     let mut makers: Vec<&str> = vec![id.as_str()];
@@ -180,7 +184,7 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
         }
         "PATCH" => change(call, caller, &id).await,
         "DELETE" => {
-            newest_may_be_managed(call, caller, &id).await?;
+            check_may_manage_newest(call, caller, &id).await?;
             // The record goes; that the token is revoked stays.
             revoke(call.world, &id, call.now).await?;
             change_record(call.world, &id, |_| Ok(None)).await?;
@@ -201,7 +205,7 @@ pub(super) async fn revoke_call(
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let id = ApiTokenId::parse(id).ok_or(Denial::NotFound)?;
-    newest_may_be_managed(call, caller, &id).await?;
+    check_may_manage_newest(call, caller, &id).await?;
     let with_children = match call.parameter("with_children").as_deref() {
         None | Some("false") => false,
         Some("true") => true,
@@ -231,7 +235,7 @@ pub(super) async fn revoke_call(
 }
 
 /// Refuses a caller that may not manage the token as it is now.
-async fn newest_may_be_managed(
+async fn check_may_manage_newest(
     call: &Call<'_>,
     caller: &ApiToken,
     id: &ApiTokenId,
@@ -283,7 +287,7 @@ async fn change(call: &Call<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<A
     if caller.id == *id {
         return Err(Denial::OwnApiToken);
     }
-    newest_may_be_managed(call, caller, id).await?;
+    check_may_manage_newest(call, caller, id).await?;
     let body = call.json().await?;
     only(&body, &["name", "expires_in", "active"])?;
     let name = named(&body)?;

@@ -94,6 +94,6 @@ async fn user_for(
         return Err(Denial::UserNotFound(email));
     }
     profile.check_username(&email)?;
-    let mine = users::new(call.world, tenant, email, profile, call.now);
-    Ok(people::create(call.world, mine, call.now).await?.0)
+    let mine = users::new_user(call.world, tenant, email, profile, call.now);
+    Ok(people::ensure(call.world, mine, call.now).await?.0)
 }

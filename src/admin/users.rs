@@ -134,8 +134,7 @@ impl Profile {
 }
 
 /// A new user with an id of its own.
-#[must_use]
-pub fn new(
+pub(super) fn new_user(
     world: &World,
     tenant: Option<&Tenant>,
     email: Email,
@@ -201,8 +200,8 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(&body, "tenant")?;
-    let mine = new(call.world, tenant.as_ref(), email, profile, call.now);
-    match people::create(call.world, mine, call.now).await? {
+    let mine = new_user(call.world, tenant.as_ref(), email, profile, call.now);
+    match people::ensure(call.world, mine, call.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
             with_accounts(call, &user, &mut shown).await;
@@ -394,8 +393,8 @@ async fn create_anew(
     email: &Email,
     profile: &Profile,
 ) -> Result<(User, Ensured), Fault> {
-    let mine = new(call.world, tenant, email.clone(), profile.clone(), call.now);
-    people::create(call.world, mine, call.now).await
+    let mine = new_user(call.world, tenant, email.clone(), profile.clone(), call.now);
+    people::ensure(call.world, mine, call.now).await
 }
 
 /// Makes the user known to the applications that keep users of their own, and adds to `answer` what

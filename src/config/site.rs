@@ -944,11 +944,11 @@ fn read_reserved_headers(
             None => is_token(&name) && !name.contains('*'),
         };
         if !shaped {
-            reader.error("reserved_headers", format!("{text:?} is no name of a header, and no beginning of at least three characters with * after it"));
+            reader.error("reserved_headers", format!("{text:?} is neither a header name nor a prefix of at least three characters followed by *"));
         } else if Reserved::new([name.as_str()]).takes_what_is_needed() {
             reader.error(
                 "reserved_headers",
-                format!("{text:?} takes away what a request needs to be one, or to be anybody's"),
+                format!("{text:?} would remove a header that every request needs"),
             );
         } else {
             headers.push(name);

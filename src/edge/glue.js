@@ -218,8 +218,8 @@ export function answer(head, body) {
 /** A body that is not there whole after so many milliseconds does not come. */
 const BODY_TIME = 10_000;
 /** So many characters the heads may have, together, of requests whose bodies are read for anybody. */
-const ANYBODYS_ROOM = 1024 * 1024;
-let anybodys = 0;
+const UNVERIFIED_ROOM = 1024 * 1024;
+let unverified = 0;
 
 /**
  * The body of `request`; or why not: `long` when it has more than `limit` bytes, of which no more is ever held, `slow` when
@@ -230,8 +230,8 @@ export async function readBody(request, limit, anybody) {
   if (request.body === null) return new Uint8Array();
   let room = 0;
   if (anybody) for (const text of read(request)) room += text.length;
-  if (anybodys + room > ANYBODYS_ROOM) return "full";
-  anybodys += room;
+  if (unverified + room > UNVERIFIED_ROOM) return "full";
+  unverified += room;
   const reader = request.body.getReader();
   let timer;
   const slow = new Promise((resolve) => (timer = setTimeout(resolve, BODY_TIME, "slow")));
@@ -239,8 +239,8 @@ export async function readBody(request, limit, anybody) {
     return await Promise.race([whole(reader, limit), slow]);
   } finally {
     clearTimeout(timer);
-    anybodys -= room;
-    // What is left is not read by anybody.
+    unverified -= room;
+    // The rest of the body is not needed.
     reader.cancel().catch(() => {});
   }
 }

@@ -1,25 +1,25 @@
-// The one writer of a record. Workers KV has no compare-and-set, may be a minute behind, and takes one write of a key in a
-// second; so whoever changes a record tells the Durable Object of its key, which compares, stores, and only then writes to
-// KV, again and again until KV shows it. A plain class, so that a panic of the core can take no change with it; all of its
-// state is in the object's storage.
+// The one writer of a record. Workers KV has no compare-and-set, may be a minute behind, and takes one write per key and
+// second. So every change is sent to the Durable Object named by the key, which compares, stores, and then writes to KV
+// until KV shows the value. A plain class, so that a panic of the core loses no change; all state is in the object's storage.
 import { DurableObject } from "cloudflare:workers";
 
-/** What failed is tried again after this, then after twice as long, at most after a minute. */
+/** The first retry after a failure; each further one waits twice as long, up to a minute. */
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 60_000;
-/** The caller waits so long for KV to take a write; it is durable before. */
+/** How long a caller waits for KV; the change is already durable. */
 const PATIENCE = 5_000;
-/** So many changes are known by their ids, to tell one that is made twice from one that is made for the first time. */
+/** How many change ids are kept, to recognise a change that is sent twice. */
 const KNOWN_CHANGES = 16;
 
 /**
  * In storage: `now`, `{ key, value, order, back, needs, applied, written, writtenAt, shown, keep }`, where `value` null is no
- * record and `back` is what it returns to when the change that it `needs` is not made; and `then`, the changes that follow.
+ * record and `back` is what it returns to when the change that it `needs` is not made; `then`, the changes that follow; and `tries`, the
+ * alarms since the last progress.
  */
 export class Record extends DurableObject {
-  /** KV shows a write everywhere within a minute (docs/storage.md); it is looked at so long after one. In milliseconds. */
+  /** A write is checked this long after it was made: KV should show it everywhere within a minute. In milliseconds. */
   static SHOWN_AFTER = 65_000;
-  /** So long after a write nobody can read what was there before, wherever they are. */
+  /** This long after a write, no location returns the previous value any more. */
   static FORGOTTEN_AFTER = 180_000;
 
   #turn = Promise.resolve();
@@ -30,7 +30,7 @@ export class Record extends DurableObject {
   read(key) {
     return this.#inTurn(async () => {
       const now = await this.#settled();
-      return now === undefined ? this.#stored(key) : now.value;
+      return now === undefined ? this.#readKv(key) : now.value;
     });
   }
 
@@ -39,25 +39,25 @@ export class Record extends DurableObject {
     const outcome = await this.#inTurn(() => this.#make(change));
     if (!outcome.done) return outcome;
     const carried = this.#carry();
-    // Whoever needs it waits in its own turn, and what follows may lead back there.
+    // The caller is itself a writer, inside its own turn; waiting here could deadlock.
     if (change.isNeeded) this.ctx.waitUntil(carried);
     else await Promise.race([carried, scheduler.wait(PATIENCE)]);
     return outcome;
   }
 
-  /** Never forgets the value from here on, so that a KV which shows nothing is not believed. */
+  /** Keeps the value for good, so that an empty answer from KV is never believed. */
   keep(key) {
     return this.#inTurn(async () => {
       const now = await this.#settled();
       if (now?.keep) return;
-      const value = now === undefined ? await this.#stored(key) : now.value;
+      const value = now === undefined ? await this.#readKv(key) : now.value;
       if (value === null) return;
       const known = now ?? { key, value, applied: [], written: true, writtenAt: Date.now(), shown: true };
       await this.ctx.storage.put("now", { ...known, keep: true });
     });
   }
 
-  /** The next alarm is set first: one that fails would not come again for ever. */
+  /** The next alarm is set before any work: the platform retries a failing alarm only a few times. */
   async alarm() {
     const tries = ((await this.ctx.storage.get("tries")) ?? 0) + 1;
     await this.ctx.storage.put("tries", tries);
@@ -67,12 +67,12 @@ export class Record extends DurableObject {
       await this.#carry();
       await this.#inTurn(() => this.#look());
     } catch (error) {
-      // What KV said may hold a value.
+      // KV's message may contain a value.
       console.error(JSON.stringify({ event: "fault", reason: `a record could not be carried to the store: ${error?.name}` }));
     }
   }
 
-  /** One at a time, also where one waits for another server. */
+  /** Runs one at a time, also across waits for another object. */
   #inTurn(work) {
     const turn = this.#turn.then(work);
     this.#turn = turn.then(
@@ -85,9 +85,9 @@ export class Record extends DurableObject {
   async #make(change) {
     const { key, from = null, to = null, needs, then = [], keep = false, fresh = false, order, older_than: olderThan, id = crypto.randomUUID() } = change;
     const now = await this.#settled();
-    // Told twice, because the one who told it was killed before it heard the answer.
+    // Sent twice: the caller was killed before it got the answer.
     if (now?.applied.includes(id)) return { done: true };
-    const held = now !== undefined ? now.value : fresh ? null : await this.#stored(key);
+    const held = now !== undefined ? now.value : fresh ? null : await this.#readKv(key);
     if (held !== from || (olderThan !== undefined && now?.order >= olderThan)) return { done: false, value: held };
     const pending = (await this.ctx.storage.get("then")) ?? [];
     const next = {
@@ -102,13 +102,13 @@ export class Record extends DurableObject {
       shown: false,
       keep: keep || (now?.keep ?? false),
     };
-    await this.#store(next, [...pending, ...then.map((follower) => ({ ...follower, of: id, id: crypto.randomUUID() }))]);
+    await this.#persist(next, [...pending, ...then.map((follower) => ({ ...follower, of: id, id: crypto.randomUUID() }))]);
     if (needs === undefined) return { done: true };
     const { applied, value } = await this.#settled();
     return applied.includes(id) ? { done: true } : { done: false, value };
   }
 
-  /** What is known, once it is certain: a change that needs another one is made or taken back first. */
+  /** The state once it is settled: a change that needs another one is completed or undone first. */
   async #settled() {
     const now = await this.ctx.storage.get("now");
     if (now?.needs === undefined) return now;
@@ -125,12 +125,13 @@ export class Record extends DurableObject {
     return certain;
   }
 
-  async #store(now, then) {
+  async #persist(now, then) {
+    // Not awaited: the output gate holds every answer until both writes are durable.
     this.ctx.storage.put({ now, then, tries: 0 });
     await this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
   }
 
-  /** Writes to KV what it does not have, then tells the others; whoever calls while that goes on waits for the same. */
+  /** Writes pending values to KV, then sends the changes that follow; concurrent callers share one run. */
   async #carry() {
     this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
     await this.#writing;
@@ -172,7 +173,7 @@ export class Record extends DurableObject {
     }
   }
 
-  /** Whether KV shows the value by now; if so for long enough, KV alone has it from here on. */
+  /** Checks whether KV shows the value; once it has for long enough, the object forgets it. */
   async #look() {
     const [now, then = []] = await Promise.all([this.ctx.storage.get("now"), this.ctx.storage.get("then")]);
     if (now === undefined) return this.ctx.storage.deleteAll();
@@ -193,8 +194,8 @@ export class Record extends DurableObject {
     return this.ctx.storage.setAlarm(now.writtenAt + (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER));
   }
 
-  /** What KV has. That it has nothing is believed when it says so in two ways. */
-  async #stored(key) {
+  /** What KV holds. A missing key is believed only if a listing agrees. */
+  async #readKv(key) {
     const kv = this.env.EDGEWARD_KV;
     const value = await kv.get(key);
     if (value !== null) return value;

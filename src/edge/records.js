@@ -16,7 +16,7 @@ export async function changeRecord(namespace, text) {
   return done || value;
 }
 
-/** Lets the writer hold the value that KV has for ever. */
+/** Tells the writer to keep KV's value for good. */
 export async function keepRecord(namespace, key) {
   await writer(namespace, key).keep(key);
 }

@@ -1,15 +1,15 @@
-// Requests that wait in the core. The runtime cancels what a request has begun as soon as its client has gone, and then
-// nothing that it waits for ever comes; what the core holds for it would stay for ever. So each of them is carried to its
-// end, within a limit in time, and there is a limit to what all of them may hold.
+// Requests that wait in the core. The runtime cancels what a request waits for as soon as its client disconnects. Its
+// promises then never settle, and the core would keep its state for ever. So each is run to completion within a time limit,
+// and together they have a size limit.
 import { waitUntil } from "cloudflare:workers";
 
-/** Longer than this no request waits in the core; `waitUntil` gives 30 s after the client has gone. In milliseconds. */
+/** No request waits in the core for longer; `waitUntil` holds for 30 s after the client has gone. In milliseconds. */
 const LONGEST = 25_000;
-/** The runtime ended a request of this age, whatever it has promised. */
+/** A request this old was ended by the runtime, whatever was passed to `waitUntil`. */
 const LOST_AFTER = 60_000;
-/** So many characters the heads of all of them may have, */
+/** The most characters that the heads of all waiting requests may have. */
 const ROOM = 8 * 1024 * 1024;
-/** and each counts as so many more, for what the core holds besides its head. */
+/** Added per request for what the core holds besides the head. */
 const OVERHEAD = 4096;
 
 /** By their number, the oldest first. */
@@ -17,7 +17,7 @@ const waiting = new Map();
 let held = 0;
 let abandon = () => {};
 
-/** Keeps how the core is told to drop what it holds for a number. */
+/** Registers the core's function that drops a waiting request. */
 export function abandonWith(drop) {
   abandon = drop;
 }
@@ -47,7 +47,7 @@ export function hold(promise, id, head) {
   return settled;
 }
 
-/** The instance of the core has ended, and what waited in it. */
+/** Fails every waiting request: the core's instance has ended. */
 export function failAll(error) {
   for (const [id, entry] of waiting) {
     forgotten(id, entry);
@@ -55,7 +55,7 @@ export function failAll(error) {
   }
 }
 
-/** Drops what was not carried to its end: the runtime may end a request at any time, for what it costs. */
+/** Drops requests that were never completed: the runtime may end one at any time, for what it costs. */
 function sweep() {
   const lost = Date.now() - LOST_AFTER;
   for (const [id, entry] of waiting) {
@@ -72,7 +72,7 @@ function forgotten(id, entry) {
   held -= entry.size;
 }
 
-/** For tests: how many wait, and what they hold. */
+/** For tests: how many requests wait, and what they hold. The bundle that ships leaves it out. */
 export function state() {
   return { waiting: waiting.size, held };
 }

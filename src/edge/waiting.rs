@@ -1,10 +1,11 @@
-//! What waits in the core: futures that are not ready yet, each under a number by which it can be
-//! dropped. A future that the runtime no longer wakes is freed by that, and not kept for ever.
+//! Pending futures of the core, each with an id by which it can be dropped. A future that the runtime
+//! will never wake again is freed that way.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 type Work<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -12,7 +13,7 @@ type Work<T> = Pin<Box<dyn Future<Output = T>>>;
 thread_local! {
     static ADMITTED: Cell<bool> = const { Cell::new(true) };
     static LAST: Cell<u32> = const { Cell::new(0) };
-    static ABANDONED: RefCell<BTreeMap<u32, Box<dyn Fn()>>> = const { RefCell::new(BTreeMap::new()) };
+    static WAITING: RefCell<BTreeMap<u32, Box<dyn Fn()>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Runs `poll`, the first one of a request. Without `admitted` no port begins anything in it, so that
@@ -33,11 +34,11 @@ pub fn is_admitted() -> bool {
 pub fn hold<T: 'static>(work: Work<T>) -> (u32, impl Future<Output = Option<T>>) {
     let id = LAST.get().wrapping_add(1);
     LAST.set(id);
-    let slot = std::rc::Rc::new(RefCell::new(Slot {
+    let slot = Rc::new(RefCell::new(Slot {
         work: Some(work),
         waker: None,
     }));
-    let held = std::rc::Rc::clone(&slot);
+    let held = Rc::clone(&slot);
     let drop_it = move || {
         // Nothing is dropped or woken while the slot is borrowed.
         let (work, waker) = {
@@ -49,13 +50,13 @@ pub fn hold<T: 'static>(work: Work<T>) -> (u32, impl Future<Output = Option<T>>)
             waker.wake();
         }
     };
-    ABANDONED.with_borrow_mut(|all| all.insert(id, Box::new(drop_it)));
+    WAITING.with_borrow_mut(|all| all.insert(id, Box::new(drop_it)));
     (id, Held { id, slot })
 }
 
 /// Drops what waits under a number, if anything does.
 pub fn abandon(id: u32) {
-    let drop_it = ABANDONED.with_borrow_mut(|all| all.remove(&id));
+    let drop_it = WAITING.with_borrow_mut(|all| all.remove(&id));
     if let Some(drop_it) = drop_it {
         drop_it();
     }
@@ -68,7 +69,7 @@ struct Slot<T> {
 
 struct Held<T> {
     id: u32,
-    slot: std::rc::Rc<RefCell<Slot<T>>>,
+    slot: Rc<RefCell<Slot<T>>>,
 }
 
 impl<T> Future for Held<T> {
@@ -86,7 +87,7 @@ impl<T> Future for Held<T> {
             slot.waker = Some(context.waker().clone());
             return Poll::Pending;
         }
-        ABANDONED.with_borrow_mut(|all| all.remove(&self.id));
+        WAITING.with_borrow_mut(|all| all.remove(&self.id));
         polled.map(Some)
     }
 }

@@ -1,4 +1,4 @@
-//! API tokens by the hash of their secret. The secret itself is nowhere.
+//! API tokens by the hash of their secret. The secret is not stored.
 //!
 //! That a token is revoked is a key of its own, which is only ever written: no record that is older,
 //! from wherever it comes, makes it good again.
@@ -125,7 +125,7 @@ impl ApiTokens<'_> {
 
 /// A token's record as its writer holds it.
 pub struct HeldApiToken {
-    /// The token. Whether it is revoked is not told by it alone.
+    /// The token. Its revocation is a separate key.
     pub token: ApiToken,
     text: String,
 }
@@ -164,7 +164,8 @@ impl ApiTokenRecords<'_> {
         }
     }
 
-    /// Puts `token` in the place of `old`, or nothing. Whether `old` was still there.
+    /// Puts `token` in the place of `old`, or nothing. Returns whether `old` was still
+    /// current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.

@@ -109,7 +109,7 @@ impl SigningKeyRecord<'_> {
         Ok(HeldKeys { keys, text })
     }
 
-    /// Puts `keys` in the place of `old`. Whether these were still there.
+    /// Puts `keys` in the place of `old`. Returns whether these were still current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.

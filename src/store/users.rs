@@ -75,9 +75,9 @@ pub struct HeldUser {
 /// Who has an address.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Holder {
-    /// The user with this id, or nobody who is there any more.
+    /// The user with this id, who may no longer exist.
     Id(UserId),
-    /// Nobody.
+    /// No user.
     Nobody,
 }
 
@@ -112,8 +112,8 @@ impl UserRecords<'_> {
         Ok(Some(HeldUser { user, text }))
     }
 
-    /// Makes `user`, whose address `held` has: record and address, both or neither. Gives who has
-    /// the address when it is somebody else.
+    /// Creates `user` at an address that `held` holds: record and address, or neither. Returns the
+    /// holder if it is another.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -168,7 +168,8 @@ impl UserRecords<'_> {
         }
     }
 
-    /// Puts `user` in the place of `old`, which has the same address. Whether that was still there.
+    /// Puts `user` in the place of `old`, which has the same address. Returns whether
+    /// `old` was still current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -182,7 +183,7 @@ impl UserRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    /// Removes a user, and the address after it. Whether the record was still this one.
+    /// Removes a user, and the address after it. Returns whether `old` was still current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -225,8 +226,8 @@ pub fn has_address(user: &User, tenant: Option<&Tenant>, email: &Email) -> bool 
     user.email == *email && user.tenant.as_ref() == tenant
 }
 
-/// The change by which an address stops to lead to a user whose record got `version` by that; it
-/// may have gone to another one since, or back to the same.
+/// Makes an address stop leading to a user whose record became `version` by that change. By then it
+/// may belong to another user, or to the same one again.
 fn leave_address(user: &User, version: u64) -> Change {
     Change {
         key: address_key(user.tenant.as_ref(), &user.email),

@@ -254,7 +254,7 @@ impl ApiToken {
             .any(|held| *held == scope || *held == Scope::Admin)
     }
 
-    /// The token, when the store says since when it is revoked.
+    /// The token, marked as revoked if `at` says when.
     #[must_use]
     pub fn revoked(mut self, at: Option<Timestamp>) -> Self {
         if let Some(at) = at {

@@ -12,6 +12,7 @@ use crate::config::Site;
 use crate::config::site::Assertion;
 use crate::port::{Fault, KeyPair};
 use crate::principal::Principal;
+use crate::store::CHANGE_ATTEMPTS;
 use crate::store::signing_keys::{self, SigningKey, SigningKeyRecord, SigningKeys};
 use crate::time::{Seconds, Timestamp};
 use crate::token::alg::sha256;
@@ -29,8 +30,6 @@ const PUBLISHED_AFTER: Seconds = Seconds(900 + 300);
 const KEYS_FRESH: Seconds = Seconds(60);
 /// An assertion is sent until a third of its lifetime is left.
 const FRESH_SHARE: u32 = 3;
-/// How often a change of the keys is worked out anew because others were faster.
-const ATTEMPTS: usize = 8;
 /// The claims that we make ourselves.
 pub const OWN_CLAIMS: [&str; 17] = [
     "iss",
@@ -284,7 +283,7 @@ pub async fn ready_keys(
     // The store shows none to somebody who asked too early, and may lose sight of them. What their
     // writer holds counts; many isolates may ask at once, and the first one makes everybody's key.
     let record = SigningKeyRecord(&*world.platform.records, algorithm);
-    for _ in 0..ATTEMPTS {
+    for _ in 0..CHANGE_ATTEMPTS {
         let held = record.read().await?;
         if !held.keys.keys.is_empty() {
             return Ok(world.cache.put_signing_keys(algorithm, held.keys, now));
@@ -341,7 +340,7 @@ async fn rotate_one(
     let takes_over = now + PUBLISHED_BEFORE;
     let new = make(world, algorithm, takes_over, now).await?;
     let record = SigningKeyRecord(&*world.platform.records, algorithm);
-    for _ in 0..ATTEMPTS {
+    for _ in 0..CHANGE_ATTEMPTS {
         let held = record.read().await?;
         let mut keys = held.keys.clone();
         keys.keys

@@ -1,4 +1,4 @@
-//! Guessing at API tokens costs whoever guesses more than us. Tokens that are not good are counted
+//! Guessing at API tokens must cost the guesser more than us. Tokens that are not good are counted
 //! by client address, wherever they are presented. An address that is over the limit is remembered
 //! by the isolate for a few seconds and turned down before the store is read.
 //!
@@ -17,8 +17,8 @@ use crate::token::api_token::{self, ApiToken, PlainApiToken};
 use crate::token::error::TokenError;
 use crate::world::World;
 
-/// For so long an address is turned down without asking. The limiter is asked anew then: it counts
-/// for all isolates of a place, and only it knows when its period is over.
+/// How long an address is refused without asking the limiter again. The limiter counts for all
+/// isolates of a location, and only it knows when its period is over.
 const REFUSED_FOR: Seconds = Seconds(10);
 
 /// Who presents a token, as far as attempts are counted together: an IPv4 address, or the /64 of an
@@ -27,7 +27,7 @@ const REFUSED_FOR: Seconds = Seconds(10);
 pub enum Client {
     /// An address, without the half that an IPv6 client chooses by itself.
     At(IpAddr),
-    /// No address that can be read. All of them are one.
+    /// No readable address; all such clients count as one.
     Somewhere,
 }
 
@@ -93,7 +93,7 @@ impl Default for Memory {
 impl Memory {
     fn refuses(&self, client: Client, now: Timestamp) -> bool {
         let mut refused = self.refused.borrow_mut();
-        // A clock that was set back refuses nobody for longer.
+        // A clock that was set back extends no refusal.
         let until = refused.get(&client).copied();
         until.is_some_and(|until| now < until && until <= now + REFUSED_FOR)
     }

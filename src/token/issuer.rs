@@ -331,6 +331,7 @@ impl Weigh for ForeignClaims {
         let names: usize = self.names.iter().map(Weigh::heap).sum();
         // Every id has 26 bytes, also the one that is looked up later.
         let user = block(26);
+        let names = names + self.username.heap();
         self.email.heap() + self.tenant.heap() + names + self.granted.heap() + self.id.heap() + user
     }
 }
@@ -364,7 +365,7 @@ impl ForeignClaims {
                 user.username = self.username.clone().unwrap_or(user.username);
                 user.first_name = first_name.unwrap_or_default();
                 user.last_name = last_name.unwrap_or_default();
-                people::create(world, user, now).await?.0
+                people::ensure(world, user, now).await?.0
             }
             None => return Err(TokenError::UnknownUser),
         };

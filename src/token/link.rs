@@ -1,4 +1,4 @@
-//! What came in a URL is for a URL. A URL stays in histories, logs and `Referer` (RFC 6750 §5.3), so
+//! A token that came in a URL is only a link. A URL stays in histories, logs and `Referer` (RFC 6750 §5.3), so
 //! a token that was in one counts as a link alone, and one that came in another way is no link. The
 //! first presentation settles which it is, everywhere at once. Knows no cookie and no answer.
 

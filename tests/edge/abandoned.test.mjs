@@ -131,18 +131,23 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
     await slow({});
     await exchange(first);
     const { calls } = await state();
-    // Nothing is asked for by the health check, so it would show that the harness counts nothing.
+    // Every endpoint here waits for something.
     assert.ok(calls.length > 0, "no call of a port was seen");
     const isRepeated = (nth) => calls.slice(0, nth).filter((name) => name === calls[nth]).length >= OF_ONE_NAME;
+    let left = 0;
     for (let nth = 0; nth < calls.length; nth++) {
       if (isRepeated(nth)) continue;
       const request = bytes(app, await make());
       const visitor = await app.signIn();
       await slow({ nth, ms: SLOW });
-      await leave(request, async () => {
-        // Sometimes there is one await less: then the request has ended.
-        await until(async () => (await state()).begun || (await state()).waiting === 0, 5);
-      });
+      await leave(request, () =>
+        until(async () => {
+          const { begun, waiting, calls } = await state();
+          left += Number(begun);
+          // Sometimes there is one await less: then the request has ended.
+          return begun || (calls.length > 0 && waiting === 0);
+        }, 5),
+      );
       const started = performance.now();
       assert.equal((await app.client("/", { cookie: visitor.cookie })).status, 200);
       assert.ok(performance.now() - started < 1000, `somebody else was held up at call ${nth}, ${calls[nth]}`);
@@ -150,6 +155,7 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
     }
     assert.deepEqual(await until(async () => ((await faultsOfStore(world)).length === 0 ? [] : undefined), 10), []);
     assert.equal((await state()).held, 0);
+    assert.ok(left > 0, "no client left while something was under way");
   });
 }
 

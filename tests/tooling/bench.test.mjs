@@ -21,6 +21,13 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
   for (const name of names) assert.ok(samples[name][0].microseconds > 0);
 });
 
+test("an earlier build is measured beside the newest, named by a relative path", async () => {
+  const { status, stdout, stderr } = await bench([...SHORT, "--only", "edgeward", "--before", "build"]).ended;
+  assert.equal(status, 0, stderr);
+  const names = stdout.trim().split("\n").slice(2).map((row) => row.split("|")[1].trim());
+  assert.deepEqual(names, ["passthrough", "edgeward", "before", "before-unrecognised"]);
+});
+
 const forwarding = (edits) => `
   export default {
     fetch(request, env) {

@@ -166,10 +166,10 @@ fn revoke(
         return Ok(json!({ "id": token.id, kind: ids }).to_string());
     }
     let rest = match (ids.as_slice(), with_children) {
-        ([], _) => "It has made no API token that still works.".to_owned(),
-        (ids, true) => format!("So are those that it made: {}.", ids.join(", ")),
+        ([], _) => "It has created no API token that still works.".to_owned(),
+        (ids, true) => format!("So are those that it created: {}.", ids.join(", ")),
         (ids, false) => format!(
-            "Those that it made go on: {}. Revoke them as well with --with-children.",
+            "The API tokens that it created still work: {}. Revoke them as well with --with-children.",
             ids.join(", ")
         ),
     };

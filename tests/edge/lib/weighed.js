@@ -27,6 +27,21 @@ const EDGEWARD_ONCE = {
   idFromName: (key) => key,
   get: () => ({ claim: async (value) => value, release: async () => {}, changed: async () => undefined }),
 };
+/** What was changed is in the store at once. */
+const EDGEWARD_RECORD = {
+  idFromName: (key) => key,
+  get: () => ({
+    read: async (key) => values.get(key) ?? null,
+    change: async function change({ key, from = null, to = null, needs }) {
+      const held = values.get(key) ?? null;
+      if (held !== from || (needs && !(await change(needs)).done)) return { done: false, value: held };
+      if (to === null) values.delete(key);
+      else values.set(key, to);
+      return { done: true };
+    },
+    keep: async () => {},
+  }),
+};
 
 /** The origin. */
 globalThis.fetch = async () => new Response("ok");
@@ -111,7 +126,7 @@ async function sendAll(env, order) {
 
 export default {
   async fetch(request, env) {
-    const own = { ...env, EDGEWARD_KV, EDGEWARD_ONCE };
+    const own = { ...env, EDGEWARD_KV, EDGEWARD_ONCE, EDGEWARD_RECORD };
     if (!request.headers.has("x-test-send")) return worker.fetch(request, own);
     const order = await request.json();
     const user = [...values].find(([key]) => key.startsWith("user:"))?.[1];
