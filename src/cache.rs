@@ -322,7 +322,7 @@ impl Cache {
     /// Remembers what this isolate has made of a user.
     pub fn put_changed_user(&self, id: &UserId, user: Option<&User>, now: Timestamp) {
         let user = user.map(|user| Rc::new(user.clone()));
-        self.own_changes.put_user(id, user.clone(), now);
+        let user = self.own_changes.put_user(id, user, now);
         self.users.borrow_mut().put(id.clone(), (user, now));
     }
 

@@ -22,6 +22,7 @@ use crate::token::algorithm::Algorithm;
 use issuer::Issuer;
 use raw::{Log, RawEdgeward, Reader};
 pub use site::Site;
+use site::Source;
 
 /// Where the bindings of the Worker came from: each is JSON (a variable) or text (a secret).
 pub type Bindings = BTreeMap<String, String>;
@@ -396,6 +397,22 @@ fn read_sites(
     by_host(sites, errors)
 }
 
+/// The longest time for which any site takes a link of each issuer. A token of another issuer is
+/// good at each site that takes the issuer, so whether it is a link is settled at all of them.
+fn link_ages(sites: &[(&String, Site)]) -> BTreeMap<String, Seconds> {
+    let mut ages = BTreeMap::new();
+    for (_, site) in sites {
+        let Some(query) = site.query.as_ref().filter(|_| site.takes(Source::Query)) else {
+            continue;
+        };
+        for issuer in site.all_issuers() {
+            let age = ages.entry(issuer.name.clone()).or_insert(query.max_age);
+            *age = (*age).max(query.max_age);
+        }
+    }
+    ages
+}
+
 /// Sites may share an origin, so the identity headers of one are reserved at all.
 fn by_host(
     sites: Vec<(&String, Site)>,
@@ -405,6 +422,7 @@ fn by_host(
         .iter()
         .flat_map(|(_, site)| site.identity_headers().map(str::to_owned))
         .collect();
+    let link_ages = link_ages(&sites);
     let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
     let mut audiences: HashMap<String, String> = HashMap::new();
     for (binding, mut site) in sites {
@@ -417,6 +435,7 @@ fn by_host(
             });
         }
         site.reserve(&identity);
+        site.link_ages.clone_from(&link_ages);
         let site = Rc::new(site);
         for host in &site.hosts {
             if let Some(other) = hosts.insert(host.clone(), Rc::clone(&site)) {

@@ -28,6 +28,10 @@ use crate::world::World;
 /// sent there. Ours alone; it never reaches an origin.
 pub const ATTEMPT: &str = "edgeward_attempt";
 
+/// The value of [`ATTEMPT`] by which a person comes who has declined to be signed in by a link: no
+/// round trip begins with that, or the next link of a stranger would seem to end it.
+pub const DECLINED: &str = "0";
+
 /// After so many rounds the browser is told what is wrong instead of being sent once more.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -292,7 +296,7 @@ fn ask_before(
         submit_label,
         cancel: Some(Action {
             label: cancel,
-            href: return_to.local().into(),
+            href: ReturnTo(return_to.with_attempt(0)).local().into(),
         }),
         form_to: None,
     };
@@ -321,7 +325,7 @@ pub fn trip(visit: &Visit<'_>, answer: &Answer) -> Option<SetCookie> {
         visit.parts.header("sec-fetch-site"),
         Some("none" | "same-origin" | "same-site")
     );
-    let sent = answer.status == 303 && visit.parts.is_navigation();
+    let sent = answer.status == 303 && visit.parts.is_navigation() && !visit.presented.declined;
     (by_link && own && sent).then(|| session::begin_trip(visit.site, &trip_of(&visit.return_to())))
 }
 

@@ -13,6 +13,10 @@ use crate::user::{User, UserId};
 /// How far the store may lag behind (docs/storage.md).
 pub const STORE_LAG: Seconds = Seconds(60);
 
+/// How long the store may show what was there before when it has lost a write, and the writer has
+/// noticed.
+const WRITER_LAG: Seconds = Seconds(180);
+
 /// A user as this isolate has left it, `None` when it removed it, and when that was.
 type ChangedUser = (Option<Rc<User>>, Timestamp);
 
@@ -20,8 +24,9 @@ type ChangedUser = (Option<Rc<User>>, Timestamp);
 pub struct OwnChanges {
     users: RefCell<Shelf<UserId, ChangedUser>>,
     ended_sessions: RefCell<Shelf<String, ()>>,
-    /// API tokens that are refused, and until when; a revoked one for ever.
-    shut: RefCell<Shelf<String, Timestamp>>,
+    /// By which version of its record an API token was last switched, and until when it is refused if
+    /// that was off; a revoked one for ever.
+    switched: RefCell<Shelf<String, (u64, Option<Timestamp>)>>,
 }
 
 impl Default for OwnChanges {
@@ -29,15 +34,33 @@ impl Default for OwnChanges {
         Self {
             users: RefCell::new(Shelf::new(memory::OWN_USERS)),
             ended_sessions: RefCell::new(Shelf::new(memory::OWN_SESSIONS)),
-            shut: RefCell::new(Shelf::new(memory::OWN_API_TOKENS)),
+            switched: RefCell::new(Shelf::new(memory::OWN_API_TOKENS)),
         }
     }
 }
 
 impl OwnChanges {
-    /// Notes what a user is from now on; `None` when there is none any more.
-    pub fn put_user(&self, id: &UserId, user: Option<Rc<User>>, now: Timestamp) {
-        self.users.borrow_mut().put(id.clone(), (user, now));
+    /// Notes what a user has become; `None` when it was removed. Gives what counts: the answer to an
+    /// older change may come after that to a newer one.
+    pub fn put_user(
+        &self,
+        id: &UserId,
+        user: Option<Rc<User>>,
+        now: Timestamp,
+    ) -> Option<Rc<User>> {
+        let mut users = self.users.borrow_mut();
+        if let Some((known, _)) = users.get(id) {
+            let is_older = match (known, &user) {
+                (None, _) => true,
+                (Some(known), Some(user)) => known.version > user.version,
+                (Some(_), None) => false,
+            };
+            if is_older {
+                return known.clone();
+            }
+        }
+        users.put(id.clone(), (user.clone(), now));
+        user
     }
 
     /// What counts of a user of whom the store shows `read` to a request of `now`: that, or what
@@ -46,10 +69,7 @@ impl OwnChanges {
     pub fn newest_user(&self, id: &UserId, read: Option<User>, now: Timestamp) -> Option<Rc<User>> {
         let mut users = self.users.borrow_mut();
         match users.get(id) {
-            // A request that began before the change may have read after it.
-            Some((known, at))
-                if now < *at + STORE_LAG && is_newer(known.as_deref(), read.as_ref()) =>
-            {
+            Some((known, at)) if is_newer(known.as_deref(), *at, read.as_ref(), now) => {
                 known.clone()
             }
             _ => read.map(Rc::new),
@@ -69,32 +89,28 @@ impl OwnChanges {
 
     /// Notes that an API token is revoked, for good.
     pub fn revoke(&self, id: &ApiTokenId) {
-        self.shut_until(id, FOR_EVER);
+        let mut switched = self.switched.borrow_mut();
+        switched.put(id.as_str().to_owned(), (u64::MAX, Some(FOR_EVER)));
     }
 
-    /// Notes that an API token was switched on or off.
-    pub fn switch(&self, id: &ApiTokenId, active: bool, now: Timestamp) {
-        if !active {
-            self.shut_until(id, now + STORE_LAG);
-        } else if !self.has_shut(id, FOR_EVER) {
-            self.shut.borrow_mut().pop(id.as_str());
+    /// Notes that an API token was switched on or off, by which its record got `version`. The answer
+    /// to an older change may come after that to a newer one.
+    pub fn switch(&self, id: &ApiTokenId, active: bool, version: u64, now: Timestamp) {
+        let mut switched = self.switched.borrow_mut();
+        let known = switched.get(id.as_str()).map(|(version, _)| *version);
+        if known.is_none_or(|known| known < version) {
+            let until = (!active).then(|| now + WRITER_LAG);
+            switched.put(id.as_str().to_owned(), (version, until));
         }
-    }
-
-    fn shut_until(&self, id: &ApiTokenId, until: Timestamp) {
-        let mut shut = self.shut.borrow_mut();
-        let until = shut
-            .get(id.as_str())
-            .map_or(until, |known| until.max(*known));
-        shut.put(id.as_str().to_owned(), until);
     }
 
     /// Whether this isolate has revoked an API token, or has switched it off and the store may not
     /// show it yet to a request of `now`.
     #[must_use]
     pub fn has_shut(&self, id: &ApiTokenId, now: Timestamp) -> bool {
-        let mut shut = self.shut.borrow_mut();
-        shut.get(id.as_str()).is_some_and(|until| now <= *until)
+        let mut switched = self.switched.borrow_mut();
+        let until = switched.get(id.as_str()).and_then(|(_, until)| *until);
+        until.is_some_and(|until| now <= until)
     }
 
     /// What all of it weighs, in bytes.
@@ -102,17 +118,21 @@ impl OwnChanges {
     pub fn weight(&self) -> usize {
         self.users.borrow().weight()
             + self.ended_sessions.borrow().weight()
-            + self.shut.borrow().weight()
+            + self.switched.borrow().weight()
     }
 }
 
 /// Later than any request.
 const FOR_EVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
-/// No id is used again, so a user that was removed here comes back nowhere.
-fn is_newer(known: Option<&User>, read: Option<&User>) -> bool {
+/// Whether what this isolate made of a user at `at` is newer than what it has read. Versions only
+/// grow, and no id is used again, so a store that loses a write is not believed for however long. A
+/// record that is not there is one that the store does not show yet, or that was removed elsewhere.
+fn is_newer(known: Option<&User>, at: Timestamp, read: Option<&User>, now: Timestamp) -> bool {
     match (known, read) {
-        (None, _) | (Some(_), None) => true,
+        (None, _) => true,
+        // A request that began before the change may have read after it.
+        (Some(_), None) => now < at + STORE_LAG,
         (Some(known), Some(read)) => known.version > read.version,
     }
 }

@@ -100,7 +100,9 @@ pub async fn change(
         let done = if user.email == old.user.email {
             records.replace(&old, &user).await?
         } else {
-            if user.username.as_str() == old.user.email.as_str() {
+            // A username that reads like an address reads like the user's own.
+            let named = user.username.as_str();
+            if named.contains('@') && Email::parse(named).as_ref() != Some(&user.email) {
                 user.username = Username::parse(user.email.as_str()).unwrap_or_default();
             }
             let held = records.move_to(&old, &user, &held_address).await?;

@@ -7,7 +7,7 @@ use crate::answer::Answer;
 use crate::denial::Denial;
 use crate::port::{Entropy, Fault};
 use crate::store::CHANGE_ATTEMPTS;
-use crate::store::api_tokens::{ApiTokenRecords, ApiTokens};
+use crate::store::api_tokens::{ApiTokenRecords, ApiTokens, HeldApiToken};
 use crate::store::users::Users;
 use crate::time::{Seconds, Timestamp};
 use crate::token::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope, stored_hash};
@@ -56,6 +56,7 @@ pub fn make(entropy: &dyn Entropy, new: NewApiToken, now: Timestamp) -> (PlainAp
         expires_at: new.expires_in.map(|span| now + span),
         active: true,
         revoked_at: None,
+        version: 1,
     };
     (plain, token)
 }
@@ -71,7 +72,10 @@ async fn change_record(
     let revoked_at = ApiTokens(&*world.platform.kv).revoked_at(id).await?;
     for _ in 0..CHANGE_ATTEMPTS {
         let old = records.read(id).await?.ok_or(Denial::NotFound)?;
-        let token = change(old.token.clone().revoked(revoked_at))?;
+        let mut token = change(old.token.clone().revoked(revoked_at))?;
+        if let Some(token) = &mut token {
+            token.version = old.token.version + 1;
+        }
         if records.replace(&old, token.as_ref()).await? {
             return Ok(token);
         }
@@ -272,14 +276,32 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     };
     let (plain, token) = make(&*call.world.platform.entropy, new, call.now);
     may_manage(caller, &token)?;
-    ApiTokenRecords(&*call.world.platform.records)
-        .create(&token)
-        .await?;
+    create_record(call, caller, &token).await?;
     let mut view = view(&token, None);
     if let Some(members) = view.as_object_mut() {
         members.insert("token".into(), json!(plain.reveal()));
     }
     Ok(Answer::json(201, &view))
+}
+
+/// Stores a new token, if the caller's own is good at this very moment: a token that was revoked a
+/// moment ago, and still passes here, must leave none behind.
+async fn create_record(call: &Call<'_>, caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
+    let records = ApiTokenRecords(&*call.world.platform.records);
+    let store = ApiTokens(&*call.world.platform.kv);
+    for _ in 0..CHANGE_ATTEMPTS {
+        let revoked_at = store.revoked_at(&caller.id).await?;
+        let maker = records.read(&caller.id).await?;
+        let is_good = |maker: &HeldApiToken| {
+            let newest = maker.token.clone().revoked(revoked_at);
+            newest.is_good(call.now)
+        };
+        let maker = maker.filter(is_good).ok_or(Denial::InvalidApiToken)?;
+        if records.create(token, &maker).await? {
+            return Ok(());
+        }
+    }
+    Err(Fault::Contended.into())
 }
 
 async fn change(call: &Call<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Answer, Denial> {
@@ -312,8 +334,10 @@ async fn change(call: &Call<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<A
     })
     .await?;
     let token = changed.ok_or(Denial::NotFound)?;
-    let own_changes = &call.world.cache.own_changes;
-    own_changes.switch(id, token.active, call.now);
+    if active.is_some() {
+        let own_changes = &call.world.cache.own_changes;
+        own_changes.switch(id, token.active, token.version, call.now);
+    }
     Ok(Answer::json(200, &with_last_use(call, &token).await?))
 }
 

@@ -12,7 +12,8 @@ use crate::denial::Denial;
 use crate::people::{self, Ensured};
 use crate::port::Fault;
 use crate::profile;
-use crate::store::users::Users;
+use crate::store::CHANGE_ATTEMPTS;
+use crate::store::users::{Users, has_address};
 use crate::time::Timestamp;
 use crate::token::api_token::{ApiToken, Scope};
 use crate::user::{Email, Name, Role, Tenant, User, UserId, Username};
@@ -360,31 +361,37 @@ async fn sync(
     let tenant: Option<Tenant> = member(item, "tenant")?;
     let world = call.world;
     let found = people::find_by_email(world, tenant.as_ref(), &email, call.now).await?;
-    let (user, ensured) = match found {
+    let (mut user, mut ensured) = match found {
         Some(user) => (user, Ensured::Found),
         None => create_anew(call, tenant.as_ref(), &email, &profile).await?,
     };
-    if ensured == Ensured::Made {
-        return Ok(("created", user));
-    }
-    if on_existing == OnExisting::Skip {
-        return Ok(("exists", user));
-    }
-    let changed = people::change(world, &user.id, call.now, |user| {
-        may_touch(caller, user)?;
-        profile.clone().apply(user, call.now);
-        Ok(())
-    })
-    .await;
-    match changed {
-        Ok(user) => Ok(("updated", user)),
-        // Removed a moment ago, and the store still showed it.
-        Err(Denial::NotFound) => {
-            let (user, _) = create_anew(call, tenant.as_ref(), &email, &profile).await?;
-            Ok(("created", user))
+    for _ in 0..CHANGE_ATTEMPTS {
+        if ensured == Ensured::Made {
+            return Ok(("created", user));
         }
-        Err(denial) => Err(denial),
+        if on_existing == OnExisting::Skip {
+            return Ok(("exists", user));
+        }
+        let changed = people::change(world, &user.id, call.now, |user| {
+            // The store may show whose address it was a minute ago.
+            if !has_address(user, tenant.as_ref(), &email) {
+                return Err(Denial::NotFound);
+            }
+            may_touch(caller, user)?;
+            profile.clone().apply(user, call.now);
+            Ok(())
+        })
+        .await;
+        match changed {
+            Ok(user) => return Ok(("updated", user)),
+            // The address is nobody's by now, or another one's.
+            Err(Denial::NotFound) => {
+                (user, ensured) = create_anew(call, tenant.as_ref(), &email, &profile).await?;
+            }
+            Err(denial) => return Err(denial),
+        }
     }
+    Err(Fault::Contended.into())
 }
 
 async fn create_anew(

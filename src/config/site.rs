@@ -1,5 +1,6 @@
 //! One site: a public hostname, in front of one origin.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::Deserialize;
@@ -35,6 +36,8 @@ pub struct Site {
     pub host_header: HostHeader,
     /// `aud` of this site's tokens.
     pub audience: String,
+    /// For how long a token of each issuer may be used as a link, at any site that takes it.
+    pub link_ages: BTreeMap<String, Seconds>,
     /// Where credentials are looked for, in this order.
     pub sources: Vec<Source>,
     /// Who may pass.
@@ -455,6 +458,7 @@ impl Site {
             upstream: upstream?,
             host_header,
             audience,
+            link_ages: BTreeMap::new(),
             sources,
             rules: rules?,
             cors,

@@ -217,32 +217,70 @@ export function answer(head, body) {
 
 /** A body that is not there whole after so many milliseconds does not come. */
 const BODY_TIME = 10_000;
-/** So many characters the heads may have, together, of requests whose bodies are read for anybody. */
+/**
+ * The most characters that the heads of requests may have, together, whose bodies are read for anybody. An honest form comes
+ * with its head, so when there is no room, whoever has waited for the longest makes way.
+ */
 const UNVERIFIED_ROOM = 1024 * 1024;
-let unverified = 0;
+/** So many characters they may have with those that have still to leave. */
+const UNVERIFIED_PEAK = 4 * UNVERIFIED_ROOM;
+/** How often each of them looks whether it has to leave, in milliseconds. No request may settle a promise of another. */
+const LOOK = 50;
+/** The sizes of those heads, the oldest first. */
+const unverified = new Map();
+let unverifiedSize = 0;
+let unverifiedPresent = 0;
 
 /**
  * The body of `request`; or why not: `long` when it has more than `limit` bytes, of which no more is ever held, `slow` when
- * it did not come in time, `full` when it is for `anybody` and too many are read at this moment.
+ * it did not come in time, or had to make way for others when it is for `anybody`; `full` when too many of those come at once.
  */
 export async function readBody(request, limit, anybody) {
   if (Number(request.headers.get("content-length")) > limit) return "long";
   if (request.body === null) return new Uint8Array();
-  let room = 0;
-  if (anybody) for (const text of read(request)) room += text.length;
-  if (unverified + room > UNVERIFIED_ROOM) return "full";
-  unverified += room;
+  const place = {};
+  const size = anybody ? sizeOf(request) : 0;
+  if (unverifiedPresent + size > UNVERIFIED_PEAK) return "full";
   const reader = request.body.getReader();
+  const body = whole(reader, limit);
+  unverifiedPresent += size;
+  if (anybody) admit(place, size);
   let timer;
-  const slow = new Promise((resolve) => (timer = setTimeout(resolve, BODY_TIME, "slow")));
   try {
-    return await Promise.race([whole(reader, limit), slow]);
+    for (let waited = 0; waited < BODY_TIME && (!anybody || unverified.has(place)); waited += LOOK) {
+      const tick = new Promise((resolve) => (timer = setTimeout(resolve, LOOK)));
+      const read = await Promise.race([body, tick]);
+      if (read !== undefined) return read;
+    }
+    return "slow";
   } finally {
     clearTimeout(timer);
-    unverified -= room;
-    // The rest of the body is not needed.
+    dismiss(place);
+    unverifiedPresent -= size;
+    // The rest of the body is not needed, and it may break off as it likes.
+    body.catch(() => {});
     reader.cancel().catch(() => {});
   }
+}
+
+function sizeOf(request) {
+  let size = 0;
+  for (const text of read(request)) size += text.length;
+  return size;
+}
+
+function admit(place, size) {
+  unverified.set(place, size);
+  unverifiedSize += size;
+  for (const oldest of unverified.keys()) {
+    if (unverifiedSize <= UNVERIFIED_ROOM || oldest === place) return;
+    dismiss(oldest);
+  }
+}
+
+function dismiss(place) {
+  unverifiedSize -= unverified.get(place) ?? 0;
+  unverified.delete(place);
 }
 
 async function whole(reader, limit) {

@@ -9,7 +9,7 @@ const LAST_RETRY = 60_000;
 /** How long a caller waits for KV; the change is already durable. */
 const PATIENCE = 5_000;
 /** How many change ids are kept, to recognise a change that is sent twice. */
-const KNOWN_CHANGES = 16;
+const KNOWN_CHANGES = 64;
 
 /**
  * In storage: `now`, `{ key, value, order, back, needs, applied, written, writtenAt, shown, keep }`, where `value` null is no
@@ -21,6 +21,8 @@ export class Record extends DurableObject {
   static SHOWN_AFTER = 65_000;
   /** This long after a write, no location returns the previous value any more. */
   static FORGOTTEN_AFTER = 180_000;
+  /** No call of KV or of another object is waited for any longer. */
+  static LONGEST = 10_000;
 
   #turn = Promise.resolve();
   #writing;
@@ -112,7 +114,7 @@ export class Record extends DurableObject {
   async #settled() {
     const now = await this.ctx.storage.get("now");
     if (now?.needs === undefined) return now;
-    const { done } = await this.#writer(now.needs.key).change(now.needs);
+    const { done } = await this.#within(this.#writer(now.needs.key).change(now.needs));
     const certain = { ...now, needs: undefined };
     if (!done) {
       const id = now.applied.at(-1);
@@ -146,8 +148,7 @@ export class Record extends DurableObject {
       if (now === undefined || now.needs !== undefined || now.written) return;
       const kv = this.env.EDGEWARD_KV;
       try {
-        if (now.value === null) await kv.delete(now.key);
-        else await kv.put(now.key, now.value);
+        await this.#within(now.value === null ? kv.delete(now.key) : kv.put(now.key, now.value));
       } catch {
         // The alarm is set. KV turns a second write of the same second down.
         return;
@@ -164,7 +165,7 @@ export class Record extends DurableObject {
       const [now, then = []] = await Promise.all([this.ctx.storage.get("now"), this.ctx.storage.get("then")]);
       if (then.length === 0 || now?.needs !== undefined) return;
       try {
-        await this.#writer(then[0].key).change(then[0]);
+        await this.#within(this.#writer(then[0].key).change(then[0]));
       } catch {
         return;
       }
@@ -180,16 +181,17 @@ export class Record extends DurableObject {
     if (!now.written || now.needs !== undefined || then.length > 0) return;
     const { SHOWN_AFTER, FORGOTTEN_AFTER } = this.constructor;
     const age = Date.now() - now.writtenAt;
-    if (!now.shown && age >= SHOWN_AFTER) {
-      if ((await this.env.EDGEWARD_KV.get(now.key)) !== now.value) {
-        await this.ctx.storage.put("now", { ...now, written: false });
+    // Looked at twice: a write that was given up on may arrive after all.
+    const isDue = age >= (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER);
+    if (isDue) {
+      if ((await this.#within(this.env.EDGEWARD_KV.get(now.key))) !== now.value) {
+        await this.ctx.storage.put("now", { ...now, written: false, shown: false });
         return this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
       }
+      if (now.shown) return now.keep ? this.ctx.storage.deleteAlarm() : this.ctx.storage.deleteAll();
       now.shown = true;
       await this.ctx.storage.put("now", now);
     }
-    if (now.shown && now.keep) return this.ctx.storage.deleteAlarm();
-    if (now.shown && age >= FORGOTTEN_AFTER) return this.ctx.storage.deleteAll();
     await this.ctx.storage.put("tries", 0);
     return this.ctx.storage.setAlarm(now.writtenAt + (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER));
   }
@@ -197,17 +199,38 @@ export class Record extends DurableObject {
   /** What KV holds. A missing key is believed only if a listing agrees. */
   async #readKv(key) {
     const kv = this.env.EDGEWARD_KV;
-    const value = await kv.get(key);
+    const value = await this.#within(kv.get(key));
     if (value !== null) return value;
-    const { keys } = await kv.list({ prefix: key, limit: 1 });
-    if (!keys.some(({ name }) => name === key)) return null;
-    const again = await kv.get(key);
-    if (again === null) throw new Error("KV lists a key and shows no value");
-    return again;
+    let cursor;
+    do {
+      const page = await this.#within(kv.list({ prefix: key, cursor }));
+      if (page.keys.some(({ name }) => name === key)) return this.#readListed(key);
+      cursor = page.list_complete ? undefined : page.cursor;
+    } while (cursor !== undefined);
+    return null;
+  }
+
+  async #readListed(key) {
+    const value = await this.#within(this.env.EDGEWARD_KV.get(key));
+    if (value === null) throw new Error("KV lists a key and shows no value");
+    return value;
   }
 
   #writer(key) {
     const namespace = this.env.EDGEWARD_RECORD;
     return namespace.get(namespace.idFromName(key));
+  }
+
+  /** What `promise` comes to; rejects when that takes too long. */
+  async #within(promise) {
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(reject, this.constructor.LONGEST, new Error("no answer in time"));
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

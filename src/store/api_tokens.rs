@@ -146,22 +146,26 @@ impl ApiTokenRecords<'_> {
         Ok(Some(HeldApiToken { token, text }))
     }
 
-    /// Writes the record of a new token.
+    /// Writes the record of a new token, while its `maker` is as held. Returns whether it still was.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn create(&self, token: &ApiToken) -> Result<(), Fault> {
+    pub async fn create(&self, token: &ApiToken, maker: &HeldApiToken) -> Result<bool, Fault> {
+        let unchanged = Change {
+            key: key(RECORD, &maker.token.id),
+            from: Some(maker.text.clone()),
+            to: Some(maker.text.clone()),
+            ..Change::default()
+        };
         let (key, value) = ApiTokens::record(token)?;
         let change = Change {
             key,
             to: Some(value),
             fresh: true,
+            needs: Some(Box::new(unchanged)),
             ..Change::default()
         };
-        match self.0.change(&change).await? {
-            Changed::Done => Ok(()),
-            Changed::Holds(_) => Err(Fault::Record),
-        }
+        Ok(self.0.change(&change).await? == Changed::Done)
     }
 
     /// Puts `token` in the place of `old`, or nothing. Returns whether `old` was still

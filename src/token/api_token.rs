@@ -243,6 +243,9 @@ pub struct ApiToken {
     pub active: bool,
     /// When it was revoked, for good.
     pub revoked_at: Option<Timestamp>,
+    /// One more at each change; 0 in records of an earlier version.
+    #[serde(default)]
+    pub version: u64,
 }
 
 impl ApiToken {

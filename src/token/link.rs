@@ -4,7 +4,7 @@
 
 use crate::cache::{Claims, Verified};
 use crate::config::Site;
-use crate::config::site::{Query, Source};
+use crate::config::site::Source;
 use crate::port::Fault;
 use crate::principal::Principal;
 use crate::time::{Seconds, Timestamp};
@@ -45,45 +45,51 @@ impl Holder {
     }
 }
 
-/// A token that can stand in a link, at a site that takes links.
+/// A token that can stand in a link, at this site or at another one that takes its issuer.
 struct Link<'a> {
-    site: &'a Site,
-    query: &'a Query,
+    /// Within which a token has its name: the site, or the issuer.
+    realm: &'a str,
     /// The token's own name.
     id: &'a str,
-    max_lifetime: Seconds,
+    /// For as long as the token can be valid.
+    hold: Seconds,
+    single_use: bool,
 }
 
 impl<'a> Link<'a> {
     fn of(site: &'a Site, verified: &'a Verified) -> Option<Self> {
-        let query = site.query.as_ref().filter(|_| site.takes(Source::Query))?;
-        let (id, max_lifetime) = match &verified.claims {
-            Claims::Sso(claims) => (&claims.id, site.sso_token.max_lifetime),
-            Claims::Foreign(claims) => (&claims.id, claims.max_lifetime),
+        let query = site.query.as_ref().filter(|_| site.takes(Source::Query));
+        let (realm, id, max_age, max_lifetime) = match &verified.claims {
+            Claims::Sso(claims) => (
+                &site.name,
+                &claims.id,
+                query?.max_age,
+                site.sso_token.max_lifetime,
+            ),
+            Claims::Foreign(claims) => {
+                let issuer = &claims.granted.issuer;
+                let max_age = *site.link_ages.get(issuer)?;
+                (issuer, &claims.id, max_age, claims.max_lifetime)
+            }
             Claims::Session(_) | Claims::ApiToken(_) => return None,
         };
         Some(Self {
-            site,
-            query,
+            realm,
             id,
-            max_lifetime,
+            hold: Seconds(max_age.0 + max_lifetime.0),
+            single_use: query.is_some_and(|query| query.single_use),
         })
     }
 
     fn key(&self) -> String {
         let id = hex(&sha256(self.id.as_bytes()));
-        format!("link:{}:{id}", self.site.name)
-    }
-
-    /// For as long as the token can be valid.
-    fn hold(&self) -> Seconds {
-        Seconds(self.query.max_age.0 + self.max_lifetime.0)
+        format!("link:{}:{id}", self.realm)
     }
 
     /// Claims the token; gives what holds the claim.
     async fn claim(&self, world: &World, value: &str, now: Timestamp) -> Result<Holder, Fault> {
         let once = &world.platform.once;
-        let held = once.claim(&self.key(), value, self.hold(), now).await?;
+        let held = once.claim(&self.key(), value, self.hold, now).await?;
         Holder::read(&held)
     }
 }
@@ -116,7 +122,7 @@ pub async fn settle(
     if source == Source::Query {
         return match link.claim(world, LINK, now).await? {
             Holder::Link => Ok(()),
-            Holder::Used if !link.query.single_use => Ok(()),
+            Holder::Used if !link.single_use => Ok(()),
             Holder::Used | Holder::Elsewhere => Err(TokenError::LinkUsed),
         };
     }
@@ -139,14 +145,14 @@ pub async fn use_up(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<(), TokenError> {
-    let link = Link::of(site, principal.verified()).filter(|link| link.query.single_use);
+    let link = Link::of(site, principal.verified()).filter(|link| link.single_use);
     let (Source::Query, Some(link)) = (principal.source(), link) else {
         return Ok(());
     };
     let mine = random_text(&*world.platform.entropy);
     let once = &world.platform.once;
     let holder = once
-        .replace(&link.key(), LINK, &mine, link.hold(), now)
+        .replace(&link.key(), LINK, &mine, link.hold, now)
         .await?;
     if holder == mine {
         Ok(())

@@ -38,6 +38,8 @@ pub struct Presented<'a> {
     pub clean_query: Option<Cow<'a, str>>,
     /// How often the browser has come back from the sign-in page without a credential.
     pub attempt: u32,
+    /// Whether the person has just declined to be signed in by a link.
+    pub declined: bool,
     /// Whether `clean_query` differs from what came.
     pub query_changed: bool,
 }
@@ -186,16 +188,21 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
         if taken.values.iter().all(String::is_empty)
             || taken.values.iter().any(|value| is_compact(value))
         {
-            presented.query = taken
-                .values
-                .into_iter()
-                .filter(|value| !value.is_empty())
-                .collect();
+            // The same one several times is one.
+            for value in taken.values {
+                if !value.is_empty() && !presented.query.contains(&value) {
+                    presented.query.push(value);
+                }
+            }
             rest = taken.rest;
         }
     }
     if memchr::memmem::find(query.as_bytes(), crate::login::ATTEMPT.as_bytes()).is_some() {
         let taken = query::take(&rest, crate::login::ATTEMPT);
+        presented.declined = taken
+            .values
+            .iter()
+            .any(|value| value == crate::login::DECLINED);
         presented.attempt = taken
             .values
             .iter()

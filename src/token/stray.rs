@@ -13,6 +13,10 @@ const SHORTEST: usize = 60;
 /// How each token of ours begins: `{"` in base64url (RFC 7515 §3).
 const BEGINNING: &[u8] = b"eyJ";
 
+/// So many beginnings are tried: a prefix that somebody has put before a token is part of no escape
+/// that could be undone.
+const MAX_TRIES: usize = 64;
+
 /// So often escapes are undone: a URL in a parameter of a URL in a parameter.
 const LAYERS: usize = 4;
 
@@ -48,32 +52,9 @@ pub fn without(query: &str) -> Option<String> {
 
 fn stands_in(text: &str) -> bool {
     memchr::memmem::find_iter(text.as_bytes(), BEGINNING)
-        .filter(|at| may_begin(text.as_bytes(), *at))
+        .take(MAX_TRIES)
         .filter_map(|at| compact(text.get(at..)?))
         .any(|token| UntrustedJws::parse(token).is_ok_and(|token| token.is_credential_of_ours()))
-}
-
-/// Whether a token may begin at `at`: what is before it belongs to none, or is the end of an escape,
-/// itself escaped or not (`%3D`, `%253D`).
-fn may_begin(bytes: &[u8], at: usize) -> bool {
-    let before = bytes.get(..at).unwrap_or_default();
-    let Some(last) = before.last() else {
-        return true;
-    };
-    if !is_of_token(*last) {
-        return true;
-    }
-    let Some((rest, pair)) = before.split_last_chunk::<2>() else {
-        return false;
-    };
-    if !pair.iter().all(u8::is_ascii_hexdigit) {
-        return false;
-    }
-    let mut rest = rest;
-    while let Some(shorter) = rest.strip_suffix(b"25") {
-        rest = shorter;
-    }
-    rest.ends_with(b"%")
 }
 
 /// The three parts with which `text` begins, if it begins with three.

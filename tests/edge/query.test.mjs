@@ -389,6 +389,19 @@ test("SEC-42: who was sent to sign in from here is not asked on the way back, to
   assert.deepEqual((await login.script(path)).cookies, []);
 });
 
+test("SEC-42: declining a stranger's link begins nothing that another link could end", async () => {
+  const login = world.site("LOGIN");
+  const stranger = await login.createUser();
+  const path = newPath();
+  const page = await login.navigate(`${path}?token=${await login.issue(stranger.email)}`, { headers: CROSS });
+  const [, href] = page.text.match(/href="([^"]*)"[^>]*>\s*Do not sign in/) ?? assert.fail(String(page));
+  const declined = await login.navigate(href.replaceAll("&amp;", "&"), { headers: { "Sec-Fetch-Site": "same-origin" } });
+  assert.equal(declined.status, 303, String(declined));
+  assert.deepEqual(declined.cookies, []);
+  const second = await login.navigate(`${path}?token=${await login.issue(stranger.email)}`, { headers: CROSS });
+  assert.ok(!opened(second) && second.text.includes("Sign in?"), String(second));
+});
+
 test("SEC-42: the switch cannot be confirmed by another site, nor by GET", async () => {
   const a = await app.signIn();
   const b = await app.createUser();

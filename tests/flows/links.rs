@@ -3,10 +3,13 @@
 
 use serde_json::{Value, json};
 
+use edgeward::token::algorithm::Algorithm;
 use edgeward::token::api_token::Scope;
 
+use crate::harness::crypto::Private;
+use crate::harness::issuer::{Stage, with_issuer};
 use crate::harness::request::{Req, get, open, req};
-use crate::harness::{Edge, Isolate, OWN, SSO};
+use crate::harness::{Edge, Isolate, OWN, SSO, site};
 
 const ANNA: &str = "anna@example.com";
 
@@ -213,4 +216,46 @@ fn what_becomes_of_a_token_is_explained_without_using_it() {
     );
     let seen = isolate.send(&open(&format!("/?token={token}")));
     assert!(seen.session().is_some());
+}
+
+#[test]
+fn sec_79_a_link_of_another_issuer_counts_at_one_site_alone() {
+    let query = json!({"single_use": true, "user_switch": "confirm"});
+    let sources = json!(["session", "query", "bearer"]);
+    let mut bindings = with_issuer(&json!({}), &json!({"sources": sources, "query": query}));
+    let two = json!({
+        "hosts": ["two.example"], "audience": "two.example", "issuers": ["id"],
+        "sources": sources, "query": query,
+    });
+    let three = json!({
+        "hosts": ["three.example"], "audience": "three.example", "issuers": ["id"],
+        "sources": ["bearer"], "query": null,
+    });
+    bindings.insert("EDGEWARD_SITE_TWO".into(), site(&two));
+    bindings.insert("EDGEWARD_SITE_THREE".into(), site(&three));
+    let stage = Stage {
+        edge: Edge::with(bindings),
+        key: Private::new(Algorithm::EdDsa.key_type(), "issuer"),
+    };
+    stage.publish(&[(&stage.key, "k1")]);
+    let isolate = stage.isolate();
+    let token = stage.token(&json!({}));
+    let link = open(&format!("/?token={token}"));
+    assert!(isolate.send(&link).session().is_some());
+    assert!(
+        isolate
+            .send(&link.clone().at("two.example"))
+            .session()
+            .is_none()
+    );
+    for host in ["site.example", "two.example", "three.example"] {
+        let seen = isolate.send(&get("/").at(host).bearer(&token));
+        assert!(!seen.is_forwarded(), "{host}");
+    }
+    // One that never was a link is good at each of them.
+    let token = stage.token(&json!({"jti": "another"}));
+    for host in ["site.example", "two.example", "three.example"] {
+        let seen = isolate.send(&get("/").at(host).bearer(&token));
+        assert!(seen.is_forwarded(), "{host}: {}", seen.body());
+    }
 }

@@ -35,6 +35,8 @@ mod kinds;
 #[cfg(test)]
 mod label_studio;
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod links;
 #[cfg(test)]
 mod memory;

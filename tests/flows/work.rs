@@ -68,9 +68,15 @@ fn sec_78_more_than_four_values_of_a_link_or_of_our_cookie_are_not_looked_at() {
     let edge = Edge::new(&json!({"query": {"single_use": false, "user_switch": "replace"}}));
     let isolate = edge.isolate();
     let api_token = edge.api_token(&[Scope::Admin]);
-    let token = isolate.issue(&api_token, "a@b.c");
+    let tokens: Vec<String> = (0..5).map(|_| isolate.issue(&api_token, "a@b.c")).collect();
     let session = isolate.sign_in(&api_token, "a@b.c");
-    let link = |many: usize| format!("/a?{}", vec![format!("token={token}"); many].join("&"));
+    let link = |many: usize| {
+        let pairs = tokens
+            .iter()
+            .take(many)
+            .map(|token| format!("token={token}"));
+        format!("/a?{}", pairs.collect::<Vec<_>>().join("&"))
+    };
     assert!(isolate.send(&open(&link(4))).status() == 303);
     let seen = isolate.send(&open(&link(5)));
     assert_eq!((seen.status(), reason(&seen).as_str()), (401, CONFLICT));

@@ -101,6 +101,7 @@ export class Once extends PlainOnce {}
 export class Record extends PlainRecord {
   static SHOWN_AFTER = 300;
   static FORGOTTEN_AFTER = 900;
+  static LONGEST = 500;
 
   constructor(ctx, env) {
     super(ctx, slow(env));
