@@ -120,17 +120,17 @@ pub struct Rule {
     pub preflight: bool,
 }
 
-/// Who passes a rule.
+/// Whom a rule lets pass.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demand {
-    /// Nobody.
-    Nobody,
-    /// Everybody, and as nobody: no credential is looked at, no identity goes along.
+    /// No one.
+    Deny,
+    /// Everyone, without identity: no credential is read and none is forwarded.
     Public,
-    /// Whoever meets the requirement, signed in or not.
-    Anybody(Option<Requirement>),
-    /// Whoever is signed in and meets the requirement.
-    Somebody(Requirement),
+    /// Everyone who meets the requirement, signed in or not.
+    Anonymous(Option<Requirement>),
+    /// Signed-in users who meet the requirement.
+    Authenticated(Requirement),
 }
 
 /// What a client gets that a rule turns away.
@@ -192,33 +192,35 @@ impl Rule {
         }
     }
 
-    /// Whether everybody passes as nobody, so that no credential need be looked at.
+    /// Whether everyone passes without identity, so that no credential need be read.
     #[must_use]
     pub const fn is_public(&self) -> bool {
         matches!(self.demand, Demand::Public)
     }
 
-    /// Whether somebody who is not signed in may pass.
+    /// Whether anonymous requests may pass.
     #[must_use]
-    pub const fn admits_nobody_in_particular(&self) -> bool {
-        matches!(self.demand, Demand::Public | Demand::Anybody(_))
+    pub const fn admits_anonymous(&self) -> bool {
+        matches!(self.demand, Demand::Public | Demand::Anonymous(_))
     }
 
-    /// What it requires, besides somebody.
+    /// The requirement, besides being signed in.
     #[must_use]
     pub const fn requirement(&self) -> Option<&Requirement> {
         match &self.demand {
-            Demand::Anybody(Some(requirement)) | Demand::Somebody(requirement) => Some(requirement),
-            Demand::Nobody | Demand::Public | Demand::Anybody(None) => None,
+            Demand::Anonymous(Some(requirement)) | Demand::Authenticated(requirement) => {
+                Some(requirement)
+            }
+            Demand::Deny | Demand::Public | Demand::Anonymous(None) => None,
         }
     }
 }
 
 impl Rules {
-    /// Whether any of them lets somebody pass who is not signed in.
+    /// Whether any of them lets anonymous requests pass.
     #[must_use]
-    pub fn admit_nobody_in_particular(&self) -> bool {
-        self.list.iter().any(Rule::admits_nobody_in_particular)
+    pub fn admit_anonymous(&self) -> bool {
+        self.list.iter().any(Rule::admits_anonymous)
     }
 
     /// `list` in this order, and `otherwise` where none matches.
@@ -226,7 +228,7 @@ impl Rules {
     pub fn new(mut list: Vec<Rule>, otherwise: Rule) -> Self {
         let mut numbers = 0..NUMBERS;
         for rule in &mut list {
-            if let Demand::Anybody(Some(asks)) | Demand::Somebody(asks) = &mut rule.demand {
+            if let Demand::Anonymous(Some(asks)) | Demand::Authenticated(asks) = &mut rule.demand {
                 asks.number_claims(&mut numbers);
             }
         }
@@ -290,7 +292,7 @@ impl Rules {
 /// let path = CanonicalPath::parse("/").unwrap();
 /// let asked = Asked { host: "a", path: &path, method: "GET", preflight: false, address: None, country: None };
 /// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None).is_ok());
-/// assert!(decide(&Rule::of_everything(Demand::Nobody, Reaction::Deny), &asked, None).is_err());
+/// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None).is_err());
 /// ```
 ///
 /// There is no other way to one:
@@ -366,11 +368,11 @@ pub fn decide(
 ) -> Result<Grant, Refusal> {
     let subject = principal.as_ref().map(Principal::subject);
     judge(rule, asked, subject.as_ref())?;
-    // Who asks for what is public is nobody's business, not even the origin's. And a browser sends a
-    // preflight without credentials, so whoever sends one with them is no browser.
-    let nobody = rule.is_public() || (asked.preflight && rule.preflight);
+    // Public paths are forwarded without identity. So are preflights: browsers send them without
+    // credentials, so credentials on one are ignored.
+    let is_anonymous = rule.is_public() || (asked.preflight && rule.preflight);
     Ok(Grant {
-        principal: principal.filter(|_| !nobody),
+        principal: principal.filter(|_| !is_anonymous),
     })
 }
 
@@ -387,12 +389,12 @@ fn judge(rule: &Rule, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Resul
         return Ok(());
     }
     let requirement = match &rule.demand {
-        Demand::Public | Demand::Anybody(None) => return Ok(()),
+        Demand::Public | Demand::Anonymous(None) => return Ok(()),
         // Where no rule matches, whoever is not signed in learns no more than that.
-        Demand::Nobody if rule.number == 0 && subject.is_none() => return refuse(Failing::SignIn),
-        Demand::Nobody => return refuse(Failing::Denied),
-        Demand::Somebody(_) if subject.is_none() => return refuse(Failing::SignIn),
-        Demand::Anybody(Some(requirement)) | Demand::Somebody(requirement) => requirement,
+        Demand::Deny if rule.number == 0 && subject.is_none() => return refuse(Failing::SignIn),
+        Demand::Deny => return refuse(Failing::Denied),
+        Demand::Authenticated(_) if subject.is_none() => return refuse(Failing::SignIn),
+        Demand::Anonymous(Some(requirement)) | Demand::Authenticated(requirement) => requirement,
     };
     if requirement.holds(asked, subject) == Some(true) {
         Ok(())

@@ -29,7 +29,7 @@ pub enum Denial {
     Credential(TokenError),
     /// A rule of the site turns down whoever is asking.
     Refused(Refusal),
-    /// A rule says that there be nothing.
+    /// A rule answers 404 to hide that the path exists.
     Hidden,
     /// A rule says no more than that it is forbidden.
     Withheld,
@@ -173,7 +173,7 @@ impl Denial {
                 400,
                 "bad_request",
                 "Bad request",
-                "This address cannot be read in one way only.",
+                "This URL is ambiguous and was not accepted.",
             ),
             Self::MethodRefused | Self::MethodNotAllowed(_) => no(
                 405,

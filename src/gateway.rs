@@ -102,7 +102,7 @@ pub async fn handle(
 
     // 3. and 4. The credentials, and who is behind them.
     let presented = source::present(&parts, &site);
-    let nobody = asked.preflight || (rule.is_public() && !parts.is_navigation());
+    let is_anonymous = asked.preflight || (rule.is_public() && !parts.is_navigation());
     let visit = Visit {
         site: &site,
         parts: &parts,
@@ -114,12 +114,12 @@ pub async fn handle(
         now,
     };
     // Before anything is claimed or opened.
-    if !nobody && !presented.query.is_empty() && parts.is_speculative() {
+    if !is_anonymous && !presented.query.is_empty() && parts.is_speculative() {
         let refused = Err(Denial::Speculative);
         return concluded(&world, &visit, endpoint.is_some(), Vec::new(), refused);
     }
-    let authentication = if nobody {
-        token::Authentication::nobody()
+    let authentication = if is_anonymous {
+        token::Authentication::anonymous()
     } else {
         token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await
     };

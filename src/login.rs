@@ -210,7 +210,7 @@ pub fn lets_pass(visit: &Visit<'_>, authentication: &Authentication) -> bool {
     };
     // What is public is public for a browser whose credential could not even be looked at.
     visit.parts.is_navigation()
-        && (visit.rule.is_public() || (forgivable && visit.rule.admits_nobody_in_particular()))
+        && (visit.rule.is_public() || (forgivable && visit.rule.admits_anonymous()))
 }
 
 /// Opens the session for a link.

@@ -25,7 +25,7 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
-    /// What of it holds for requests that begin alike, where something does.
+    /// Lets later requests with the same head reuse this decision; `None` if they may not.
     pub repeat: Option<Repeat>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Forwarded {
     pub cookies: Vec<SetCookie>,
     /// Who was signed in by it.
     pub signed_in: Option<(String, Source)>,
-    /// What of it holds for requests that begin alike, where something does.
+    /// Lets later requests with the same head reuse this decision; `None` if they may not.
     pub repeat: Option<Repeat>,
 }
 

@@ -121,8 +121,8 @@ impl Profile {
 }
 
 /// Makes a user's accounts at the origins that want one before the user comes; `None` when no site
-/// has such an origin. What fails here is made good when the user comes, so it is told and is no
-/// failure of the call.
+/// has such an origin. Failures are reported, not returned: provisioning is retried when the user
+/// first visits.
 pub async fn provision(world: &World, user: &User, now: Timestamp) -> Option<Value> {
     let user = Rc::new(user.clone());
     let mut accounts = Map::new();

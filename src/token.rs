@@ -63,7 +63,7 @@ pub struct Authentication {
 impl Authentication {
     /// Of a request whose credentials are not looked at.
     #[must_use]
-    pub const fn nobody() -> Self {
+    pub const fn anonymous() -> Self {
         Self {
             result: Ok(None),
             session: None,

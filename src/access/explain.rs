@@ -87,14 +87,14 @@ const fn because(misses: Misses) -> &'static str {
 
 fn demands(rule: &Rule) -> &'static str {
     match (&rule.demand, rule.number) {
-        (Demand::Nobody, 0) => "no rule matches: nobody passes",
-        (Demand::Nobody, _) => "deny: nobody passes",
+        (Demand::Deny, 0) => "no rule matches: nobody passes",
+        (Demand::Deny, _) => "deny: nobody passes",
         (Demand::Public, _) => "public: everybody passes, as nobody",
-        (Demand::Anybody(None), _) => "anonymous_ok: everybody passes",
-        (Demand::Anybody(Some(_)), _) => {
+        (Demand::Anonymous(None), _) => "anonymous_ok: everybody passes",
+        (Demand::Anonymous(Some(_)), _) => {
             "anonymous_ok: whoever meets the requirements passes, signed in or not"
         }
-        (Demand::Somebody(_), _) => "who is signed in and meets the requirements passes",
+        (Demand::Authenticated(_), _) => "who is signed in and meets the requirements passes",
     }
 }
 

@@ -208,7 +208,7 @@ pub(super) fn read(
         let (demand, reaction) = match default? {
             RawUnauthenticated::Deny => (somebody(), Reaction::Deny),
             RawUnauthenticated::Login => (somebody(), Reaction::Login),
-            RawUnauthenticated::Pass => (Demand::Anybody(None), Reaction::Deny),
+            RawUnauthenticated::Pass => (Demand::Anonymous(None), Reaction::Deny),
         };
         let mut rule = Rule::of_everything(demand, reaction);
         rule.preflight = around.has_cors;
@@ -255,12 +255,12 @@ pub(super) fn read(
         literals <= MAX_LITERALS,
         "have more than 256 KB of paths",
     );
-    let otherwise = Rule::of_everything(Demand::Nobody, reaction);
+    let otherwise = Rule::of_everything(Demand::Deny, reaction);
     Some(Rules::new(list, otherwise))
 }
 
 const fn somebody() -> Demand {
-    Demand::Somebody(Requirement::Authenticated)
+    Demand::Authenticated(Requirement::Authenticated)
 }
 
 /// `EDGEWARD_RULES_APP`, and what goes on in `EDGEWARD_RULES_APP__2`, `__3`, …: a variable may have
@@ -370,10 +370,10 @@ fn read_rule(
             .and_then(|raw| read_requirement(&mut reader.within("require"), raw, 1, &mut budget));
         match (public, deny, anonymous_ok, required) {
             (true, false, false, false) => Demand::Public,
-            (false, true, false, false) => Demand::Nobody,
-            (false, false, true, false) => Demand::Anybody(None),
-            (false, false, true, true) => Demand::Anybody(Some(requirement?)),
-            (false, false, false, true) => Demand::Somebody(requirement?),
+            (false, true, false, false) => Demand::Deny,
+            (false, false, true, false) => Demand::Anonymous(None),
+            (false, false, true, true) => Demand::Anonymous(Some(requirement?)),
+            (false, false, false, true) => Demand::Authenticated(requirement?),
             (false, false, false, false) => {
                 reader.error(
                     "require",

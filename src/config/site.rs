@@ -412,7 +412,7 @@ impl Site {
         );
         reader.check(
             "rules",
-            !profiled || !rules.as_ref().is_some_and(Rules::admit_nobody_in_particular),
+            !profiled || !rules.as_ref().is_some_and(Rules::admit_anonymous),
             "must let nobody pass who is not signed in, with label_studio: public and anonymous_ok would meet its own sign-in form",
         );
         let taken = custom_headers
@@ -924,7 +924,7 @@ fn read_token_headers(
         reader.check(
             "name",
             name.as_deref().is_none_or(is_told),
-            "says nothing that anything is decided by",
+            "cannot be used here: Edgeward ignores this header when it decides",
         );
         let prefix = reader.or("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");

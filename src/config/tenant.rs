@@ -211,7 +211,7 @@ impl Tenants {
         reader.check(
             "header",
             header.as_deref().is_none_or(is_told),
-            "says nothing that anything is decided by",
+            "cannot be used here: Edgeward ignores this header when it decides",
         );
         let given = reader.required("groups", raw.groups)?;
         reader.check("groups", !given.is_empty(), "must name at least one tenant");

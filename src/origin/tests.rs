@@ -44,7 +44,7 @@ fn principal(user: User) -> Principal {
 }
 
 fn grant(principal: Option<Principal>) -> Grant {
-    let rule = Rule::of_everything(Demand::Anybody(None), Reaction::Deny);
+    let rule = Rule::of_everything(Demand::Anonymous(None), Reaction::Deny);
     let path = CanonicalPath::parse("/").unwrap();
     let asked = Asked::of_our_own("site.example", &path);
     access::decide(&rule, &asked, principal).unwrap_or_else(|_| panic!("everybody passes"))

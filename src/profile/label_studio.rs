@@ -317,7 +317,7 @@ async fn already_signed_in(
         .and_then(|next| ReturnTo::parse_local(&next, visit.parts))
         .filter(|next| {
             let path = next.local().split('?').next().unwrap_or_default();
-            // Nor to the administration, which sends who is none there back to the sign-in form.
+            // Not to the admin area either: it redirects non-admins to the sign-in form.
             !matches!(
                 place("GET", path),
                 Place::SignIn | Place::SignOut | Place::AdminOnly
