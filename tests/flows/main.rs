@@ -15,6 +15,8 @@ mod combinations;
 #[cfg(test)]
 mod contracts;
 #[cfg(test)]
+mod earlier;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;
