@@ -166,8 +166,8 @@ pub async fn arrive(
     }
     let mut cookies = Vec::new();
     match principal.source() {
-        // A site that takes no sessions is handed the token at each request.
-        // (None takes links: they are for sites with sessions.)
+        // A site that takes no sessions is handed the token at each request. It takes no links
+        // either: those open sessions.
         _ if !visit.site.takes(Source::Session) => {}
         Source::SsoCookie => {
             cookies.push(open_session(world, visit.site, principal, visit.now));

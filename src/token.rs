@@ -44,7 +44,7 @@ use api_token::ApiToken;
 use attempts::Client;
 use error::TokenError;
 use issuer::ForeignClaims;
-use source::Presented;
+use source::{MAX_OF_ONE_SOURCE, Presented};
 
 /// What the presented credentials came to.
 pub struct Authentication {
@@ -218,10 +218,6 @@ impl Examined {
         }
     }
 }
-
-/// So many credentials of one source are looked at. A cookie may be there twice, for two paths or as
-/// partitioned; hundreds fit into one head, and each costs a signature.
-const MAX_OF_ONE_SOURCE: usize = 4;
 
 /// Verifies all credentials of one source. A name that comes twice is how a cookie is planted, so
 /// all must be good and of one user. Of too many none is read: they cannot be meant.

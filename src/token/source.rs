@@ -13,6 +13,10 @@ use crate::token::{api_token, stray};
 /// The header in which an API token acts as a user.
 pub const API_KEY: &str = "x-api-key";
 
+/// So many credentials of one source are looked at. A cookie may be there twice, for two paths or as
+/// partitioned; hundreds fit into one head, and each costs a signature.
+pub const MAX_OF_ONE_SOURCE: usize = 4;
+
 /// The raw credentials of a request, by source. A source that the site does not take is empty.
 #[derive(Debug, Default)]
 pub struct Presented<'a> {
@@ -30,7 +34,8 @@ pub struct Presented<'a> {
     pub api_key: Vec<&'a str>,
     /// Who presents them, where an API token is among them.
     pub client: Option<Client>,
-    /// Where the browser was sent to sign in from, as [`crate::session::begin_trip`] noted it.
+    /// Where the browser was sent to sign in from, as [`crate::session::begin_trip`] noted it. Read
+    /// only beside a credential in the query.
     pub trip: Vec<&'a str>,
     /// In which tenant the request is.
     pub tenancy: Tenancy<'a>,
@@ -70,9 +75,6 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
         if site.takes(Source::Session) {
             presented.session = cookie_values(header, &site.session.cookie).collect();
         }
-        if site.takes(Source::Query) {
-            presented.trip = cookie_values(header, &site.session.trip).collect();
-        }
         if let Some(sso) = site
             .sso_cookie
             .as_ref()
@@ -106,6 +108,13 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
     }
     if let Some(query) = parts.query() {
         read_query(&mut presented, site, query);
+    }
+    // Only a link is compared with it; other requests are spared the search.
+    if let Some(header) = parts
+        .header("cookie")
+        .filter(|_| !presented.query.is_empty())
+    {
+        presented.trip = cookie_values(header, &site.session.trip).collect();
     }
     presented
 }
@@ -188,8 +197,12 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
         if taken.values.iter().all(String::is_empty)
             || taken.values.iter().any(|value| is_compact(value))
         {
-            // The same one several times is one.
+            // The same one several times is one. One more than may be there shows that there are too
+            // many; a query has room for thousands.
             for value in taken.values {
+                if presented.query.len() > MAX_OF_ONE_SOURCE {
+                    break;
+                }
                 if !value.is_empty() && !presented.query.contains(&value) {
                     presented.query.push(value);
                 }
