@@ -90,6 +90,10 @@ const ENDPOINTS = {
   "an SSO cookie": async () => ({ kind: NAVIGATION, headers: [["Cookie", `ls_auth_token=${await app.issue(newEmail())}`]] }),
   "a link": async () => ({ kind: NAVIGATION, path: `/?token=${await app.issue(newEmail())}` }),
   "a bearer token": async () => ({ headers: [["Authorization", `Bearer ${await app.issue(newEmail())}`]] }),
+  "a bearer token of another issuer": async () => {
+    const email = newEmail();
+    return { site: world.site("OTHER"), headers: [["Authorization", `Bearer ${await tokenOf(key, { sub: email, email })}`]] };
+  },
   "an API token that acts as a user": async () => {
     const user = await app.createUser();
     const { token } = (await app.admin("POST", "/api/sso/tokens", { name: "robot", scopes: [], acts_as: user.id })).json;
@@ -124,10 +128,13 @@ const ENDPOINTS = {
 
 const newToken = async () => (await app.admin("POST", "/api/sso/tokens", { name: "n", scopes: ["users:read"] })).json;
 
+/** The bytes of a request to its own site, or to the app. */
+const of = ({ site = app, ...request }) => bytes(site, request);
+
 for (const [name, make] of Object.entries(ENDPOINTS)) {
   test(`SEC-76: a client that leaves at any await leaves nothing behind: ${name}`, async () => {
     await slow({});
-    const first = bytes(app, { ...(await make()) });
+    const first = of(await make());
     await slow({});
     await exchange(first);
     const { calls } = await state();
@@ -137,7 +144,7 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
     let left = 0;
     for (let nth = 0; nth < calls.length; nth++) {
       if (isRepeated(nth)) continue;
-      const request = bytes(app, await make());
+      const request = of(await make());
       const visitor = await app.signIn();
       await slow({ nth, ms: SLOW });
       await leave(request, () =>
