@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use edgeward::config::{Config, Site};
-use edgeward::session;
-use edgeward::time::{Seconds, Timestamp};
-use edgeward::token::alg::HmacAlgorithm;
-use edgeward::token::api_token::PlainApiToken;
-use edgeward::token::issue;
-use edgeward::token::jws::{self, Kind, UntrustedJws};
+use edgeward::credential::session;
+use edgeward::platform::time::{Seconds, Timestamp};
+use edgeward::jose::hmac::HmacAlgorithm;
+use edgeward::model::api_token::PlainApiToken;
+use edgeward::credential::sso_token;
+use edgeward::jose::jws;
+use edgeward::jose::jws::{Kind, UntrustedJws};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
@@ -51,7 +52,7 @@ fn world() -> (Config, Rc<Site>) {
 
 fuzz_target!(|text: &str| {
     WORLD.with(|(config, site)| {
-        assert!(issue::read(config, site, text, NOW).is_err());
+        assert!(sso_token::read(config, site, text, NOW).is_err());
         assert!(session::read(config, site, text, NOW).is_err());
         if let Ok(token) = UntrustedJws::parse(text) {
             assert_eq!(text.bytes().filter(|byte| *byte == b'.').count(), 2);
@@ -69,7 +70,7 @@ fuzz_target!(|text: &str| {
 fn signed(config: &Config, site: &Site, claims: &Value) {
     let sign = |kind, ring| jws::sign(kind, HmacAlgorithm::Hs256, ring, claims);
     let sso = sign(Kind::Sso, &config.keys.token);
-    if let Ok(read) = issue::read(config, site, &sso, NOW) {
+    if let Ok(read) = sso_token::read(config, site, &sso, NOW) {
         assert_eq!(
             (&claims["iss"], &claims["sub"]),
             (&json!("edgeward"), &json!(read.user.as_str()))
@@ -84,5 +85,5 @@ fn signed(config: &Config, site: &Site, claims: &Value) {
     }
     // Of the wrong kind, it is nothing.
     assert!(session::read(config, site, &sso, NOW).is_err());
-    assert!(issue::read(config, site, &own, NOW).is_err());
+    assert!(sso_token::read(config, site, &own, NOW).is_err());
 }

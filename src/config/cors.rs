@@ -1,7 +1,7 @@
 //! Which pages of other origins may read a site's answers, as it is written (Fetch standard, CORS).
 
-use super::raw::{Field, RawCors, Reader};
-use super::site::{is_token, read_origins};
+use crate::config::raw::{Field, RawCors, Reader};
+use crate::config::site::{is_token, read_origins};
 
 /// Which pages of other origins may read answers.
 #[derive(Debug)]

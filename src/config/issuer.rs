@@ -6,16 +6,16 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::raw::{Field, Reader, table};
-use super::rules::Texts;
-use super::site::{canonical_host, is_loopback, origin};
-use super::{Bindings, secret};
-use crate::claim::ClaimPath;
-use crate::time::Seconds;
-use crate::token::algorithm::{Algorithm, KeyType};
-use crate::token::json::StrictObject;
-use crate::token::key::{KeySet, PublicKey};
-use crate::user::{Email, Role, parse_domain};
+use crate::config::raw::{Field, Reader, table};
+use crate::config::rules::Texts;
+use crate::config::site::{canonical_host, is_loopback, origin};
+use crate::config::{Bindings, secret};
+use crate::jose::json::StrictObject;
+use crate::jose::key::{KeySet, PublicKey};
+use crate::model::claim::ClaimPath;
+use crate::model::user::{Email, Role, parse_domain};
+use crate::platform::algorithm::{Algorithm, KeyType};
+use crate::platform::time::Seconds;
 
 /// The longest table of one issuer.
 const MAX_TABLE: usize = 5 * 1024;
@@ -544,16 +544,16 @@ fn read_secrets(
     (secrets.len() == names.len() && !names.is_empty()).then_some(secrets)
 }
 
-fn read_key(value: &Value) -> Result<PublicKey, crate::token::key::KeyError> {
+fn read_key(value: &Value) -> Result<PublicKey, crate::jose::key::KeyError> {
     match value {
         Value::String(text) => PublicKey::from_text(text),
         Value::Object(_) => {
             // Read again as text, so that a member that comes twice is seen where it can be.
             let jwk: StrictObject = serde_json::from_value(value.clone())
-                .map_err(|_| crate::token::key::KeyError::Form)?;
+                .map_err(|_| crate::jose::key::KeyError::Form)?;
             PublicKey::from_jwk(&jwk.0)
         }
-        _ => Err(crate::token::key::KeyError::Form),
+        _ => Err(crate::jose::key::KeyError::Form),
     }
 }
 

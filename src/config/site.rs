@@ -5,23 +5,23 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
-use super::Bindings;
-use super::cors::{self, Cors};
-use super::issuer::Issuer;
-use super::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
-use super::rules;
-use super::tenant::Tenants;
-use crate::access::Rules;
-use crate::access::requirement::Gives;
+use crate::authn::principal::Attribute;
+use crate::config::Bindings;
+use crate::config::cors::{self, Cors};
+use crate::config::issuer::Issuer;
+use crate::config::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
+use crate::config::rules;
+use crate::config::tenant::Tenants;
+use crate::http::request::{RAY, WITHHELD};
+use crate::http::reserved::{self, Reserved};
+use crate::jose::hmac::HmacAlgorithm;
 use crate::origin::mutate::{SET_ALWAYS, headers_of};
-use crate::origin::reserved::{self, Reserved};
-use crate::principal::Attribute;
+use crate::platform::algorithm::Algorithm;
+use crate::platform::time::Seconds;
 use crate::profile::Profile;
 use crate::profile::label_studio::LabelStudio;
-use crate::request::{RAY, WITHHELD};
-use crate::time::Seconds;
-use crate::token::alg::HmacAlgorithm;
-use crate::token::algorithm::Algorithm;
+use crate::rules::Rules;
+use crate::rules::requirement::Gives;
 
 /// A site, checked.
 #[derive(Debug)]
@@ -325,7 +325,7 @@ impl Site {
         };
         let open_to_all = matches!(
             raw.unauthenticated,
-            super::raw::Field::Given(super::raw::RawUnauthenticated::Pass)
+            crate::config::raw::Field::Given(super::raw::RawUnauthenticated::Pass)
         );
         let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
         let login_host = login_url.as_deref().and_then(host_of);
@@ -430,7 +430,7 @@ impl Site {
         let set = sets.map(|header| ("label_studio", *header));
         check_headers(reader, &presets, set.chain(taken.chain(credential)));
         let all_issuers = issuers;
-        let issuers = super::issuers_named(raw.issuers, all_issuers, reader);
+        let issuers = crate::config::issuers_named(raw.issuers, all_issuers, reader);
         let token_headers = read_token_headers(reader, raw.token_headers);
         reader.check(
             "token_headers",
@@ -636,7 +636,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 fn read_hosts(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<Vec<String>>,
+    field: crate::config::raw::Field<Vec<String>>,
 ) -> Option<Vec<String>> {
     let given = reader.required("hosts", field)?;
     reader.check("hosts", !given.is_empty(), "must name at least one host");
@@ -650,7 +650,10 @@ fn read_hosts(
     (hosts.len() == given.len()).then_some(hosts)
 }
 
-fn read_sources(reader: &mut Reader<'_>, field: super::raw::Field<Vec<Source>>) -> Vec<Source> {
+fn read_sources(
+    reader: &mut Reader<'_>,
+    field: crate::config::raw::Field<Vec<Source>>,
+) -> Vec<Source> {
     let sources = reader.required("sources", field).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     let repeated = sources.iter().any(|source| !seen.insert(*source));
@@ -661,7 +664,7 @@ fn read_sources(reader: &mut Reader<'_>, field: super::raw::Field<Vec<Source>>) 
 fn read_url(
     reader: &mut Reader<'_>,
     name: &str,
-    field: super::raw::Field<String>,
+    field: crate::config::raw::Field<String>,
 ) -> Option<String> {
     let text = reader.maybe(name, field)?;
     let base = text
@@ -689,7 +692,7 @@ fn read_url(
 pub(super) fn read_origins(
     reader: &mut Reader<'_>,
     name: &str,
-    field: super::raw::Field<Vec<String>>,
+    field: crate::config::raw::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut origins = Vec::new();
     for text in reader.maybe(name, field).unwrap_or_default() {
@@ -706,10 +709,10 @@ pub(super) fn read_origins(
 
 fn read_session(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawSession>,
+    field: crate::config::raw::Field<crate::config::raw::RawSession>,
 ) -> Session {
     const MONTH: u32 = 30 * 86_400;
-    let raw = reader.or("session", field, super::raw::RawSession::default());
+    let raw = reader.or("session", field, crate::config::raw::RawSession::default());
     let mut reader = reader.within("session");
     reader.unknown(&raw.unknown);
     let cookie = reader.or("cookie", raw.cookie, "__Host-edgeward".to_owned());
@@ -745,7 +748,7 @@ fn read_session(
 
 fn read_sso_token(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawSsoToken>,
+    field: crate::config::raw::Field<crate::config::raw::RawSsoToken>,
 ) -> SsoToken {
     const TAKEN: [&str; 11] = [
         "iss",
@@ -760,7 +763,11 @@ fn read_sso_token(
         "first_name",
         "last_name",
     ];
-    let raw = reader.or("sso_token", field, super::raw::RawSsoToken::default());
+    let raw = reader.or(
+        "sso_token",
+        field,
+        crate::config::raw::RawSsoToken::default(),
+    );
     let mut reader = reader.within("sso_token");
     reader.unknown(&raw.unknown);
     let lifetime = reader.or("lifetime", raw.lifetime, 600);
@@ -836,7 +843,7 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
 
 fn read_query(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawQuery>,
+    field: crate::config::raw::Field<crate::config::raw::RawQuery>,
 ) -> Option<Query> {
     let raw = reader.maybe("query", field)?;
     let mut reader = reader.within("query");
@@ -844,7 +851,7 @@ fn read_query(
     let parameter = reader.or("parameter", raw.parameter, "token".to_owned());
     reader.check(
         "parameter",
-        is_token(&parameter) && parameter != crate::login::ATTEMPT,
+        is_token(&parameter) && parameter != crate::sign_in::arrive::ATTEMPT,
         "is no parameter name",
     );
     let max_age = reader.or("max_age", raw.max_age, 300);
@@ -867,7 +874,7 @@ fn read_query(
 
 fn read_assertion(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawAssertion>,
+    field: crate::config::raw::Field<crate::config::raw::RawAssertion>,
     upstream: Option<&str>,
 ) -> Option<Assertion> {
     let raw = reader.maybe("assertion", field)?;
@@ -896,7 +903,7 @@ fn read_assertion(
         "must be ES256, RS256 or EdDSA",
     );
     let claims = reader.or("claims", raw.claims, Vec::new());
-    let free = |name: &String| !crate::token::assertion::OWN_CLAIMS.contains(&name.as_str());
+    let free = |name: &String| !crate::origin::assertion::OWN_CLAIMS.contains(&name.as_str());
     reader.check(
         "claims",
         claims.iter().all(free),
@@ -913,7 +920,7 @@ fn read_assertion(
 
 fn read_token_headers(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<Vec<RawTokenHeader>>,
+    field: crate::config::raw::Field<Vec<RawTokenHeader>>,
 ) -> Vec<TokenHeader> {
     let mut headers: Vec<TokenHeader> = Vec::new();
     for raw in reader.or("token_headers", field, Vec::new()) {
@@ -937,7 +944,7 @@ fn read_token_headers(
 /// would use.
 fn read_reserved_headers(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<Vec<String>>,
+    field: crate::config::raw::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut headers = Vec::new();
     for text in reader.or("reserved_headers", field, Vec::new()) {

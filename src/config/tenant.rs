@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
-use super::Site;
-use super::issuer::Issuer;
-use super::raw::{Reader, table};
-use super::site::{canonical_host, is_told};
-use crate::origin::reserved;
-use crate::request::Parts;
-use crate::user::Tenant;
+use crate::config::Site;
+use crate::config::issuer::Issuer;
+use crate::config::raw::{Reader, table};
+use crate::config::site::{canonical_host, is_told};
+use crate::http::request::Parts;
+use crate::http::reserved;
+use crate::model::user::Tenant;
 
 /// The tenants of a site.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ impl Tenants {
                 own.is_empty() != (by == Some(RawBy::Host)),
                 "go with by = \"host\", and only with that",
             );
-            let issuers = super::issuers_named(raw.issuers, issuers, &mut reader);
+            let issuers = crate::config::issuers_named(raw.issuers, issuers, &mut reader);
             for issuer in &issuers {
                 if !all.iter().any(|known| Rc::ptr_eq(known, issuer)) {
                     all.push(Rc::clone(issuer));
@@ -269,7 +269,7 @@ impl Tenants {
             );
         }
         if by == Some(RawBy::Claim) {
-            super::check_distinct(&all, reader, "groups");
+            crate::config::check_distinct(&all, reader, "groups");
         }
         Some(Self {
             by: match by? {

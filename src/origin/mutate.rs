@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use crate::cache::StandingHeaders;
+use crate::authn::principal::{Attribute, Principal};
 use crate::config::Site;
 use crate::config::site::Preset;
-use crate::memory::Weigh;
-use crate::path::push_escape;
-use crate::principal::{Attribute, Principal};
-use crate::request::Parts;
+use crate::http::path::push_escape;
+use crate::http::request::Parts;
+use crate::memory::cache::StandingHeaders;
+use crate::platform::shelf::Weigh;
 
 /// The headers in which a forwarded request differs from the one that came: a line for each,
 /// `-name` to remove, `+name` and the value on the next line to set. No name or value can hold a

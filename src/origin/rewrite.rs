@@ -2,7 +2,7 @@
 
 use crate::config::Site;
 use crate::config::site::HostHeader;
-use crate::path::CanonicalPath;
+use crate::http::path::CanonicalPath;
 
 /// The origin's URL for the path that was judged, as it was judged: nothing is normalised again.
 /// The `Host` that an origin sees is always the URL's; so a public host that is to be preserved

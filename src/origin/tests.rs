@@ -2,14 +2,14 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::*;
-use crate::access::{self, Asked, Demand, Reaction, Rule};
-use crate::cache::{Claims, Verified};
+use crate::authn::principal::Principal;
 use crate::config::site::Source;
 use crate::config::tests::site;
-use crate::principal::Principal;
-use crate::time::Timestamp;
-use crate::token::issue::SsoClaims;
-use crate::user::{Email, Role, User, UserId, Username};
+use crate::credential::sso_token::SsoClaims;
+use crate::memory::cache::{Claims, Verified};
+use crate::model::user::{Email, Role, User, UserId, Username};
+use crate::platform::time::Timestamp;
+use crate::rules::{self, Asked, Demand, Reaction, Rule};
 use mutate::HeaderChange;
 
 fn user() -> User {
@@ -47,7 +47,7 @@ fn grant(principal: Option<Principal>) -> Grant {
     let rule = Rule::of_everything(Demand::Anonymous(None), Reaction::Deny);
     let path = CanonicalPath::parse("/").unwrap();
     let asked = Asked::of_our_own("site.example", &path);
-    access::decide(&rule, &asked, principal).unwrap_or_else(|_| panic!("everybody passes"))
+    rules::decide(&rule, &asked, principal).unwrap_or_else(|_| panic!("everybody passes"))
 }
 
 thread_local! {

@@ -17,24 +17,24 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::account::Reply;
 use crate::answer::Answer;
+use crate::answer::denial::{self, Denial};
+use crate::authn;
+use crate::authn::principal::Principal;
 use crate::config::raw::{Reader, table};
 use crate::config::site::Source;
 use crate::config::{Bindings, Site, secret};
-use crate::denial::{self, Denial};
-use crate::login::{ReturnTo, Visit};
+use crate::http::query;
+use crate::jose::hmac::{HmacAlgorithm, Keyring, hex};
+use crate::memory::world::World;
+use crate::model::user::{Role, User};
 use crate::origin::{AnswerRules, Told};
-use crate::port::{Body, Entropy, Sender};
-use crate::principal::Principal;
+use crate::platform::port::{Body, Entropy, Sender};
+use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::Verdict;
-use crate::query;
-use crate::time::{Seconds, Timestamp};
-use crate::token;
-use crate::token::alg::{HmacAlgorithm, Keyring, hex};
-use crate::user::{Role, User};
-use crate::world::World;
-use place::{Place, place};
+use crate::profile::label_studio::place::{Place, place};
+use crate::sign_in::account::Reply;
+use crate::sign_in::arrive::{ReturnTo, Visit};
 
 /// `X-Api-Key` wins over `Authorization` there; `Origin` makes it refuse what we let through: it
 /// knows only its own name.
@@ -232,14 +232,14 @@ pub(super) async fn exchange(
         .and_then(Value::as_str)
         .filter(|_| visit.site.takes(Source::Bearer))
         .ok_or(Denial::SignInRequired)?;
-    let at = token::Place {
+    let at = authn::Place {
         site: visit.site,
         tenancy: visit.presented.tenancy,
         now: visit.now,
         counts: true,
         client: None,
     };
-    token::verify(world, at, Source::Bearer, token).await?;
+    authn::verify(world, at, Source::Bearer, token).await?;
     Ok(Answer::json(200, &json!({ "access": token })))
 }
 

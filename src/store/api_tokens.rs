@@ -5,10 +5,10 @@
 
 use futures_util::future::try_join;
 
-use super::{Page, decode, encode, read_all};
-use crate::port::{Change, Changed, Fault, Kv, Records};
-use crate::time::{Seconds, Timestamp};
-use crate::token::api_token::{ApiToken, ApiTokenId};
+use crate::model::api_token::{ApiToken, ApiTokenId};
+use crate::platform::port::{Change, Changed, Fault, Kv, Records};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::{Page, decode, encode, read_all};
 
 const RECORD: &str = "api_token:";
 const REVOKED: &str = "api_token_revoked:";

@@ -1,8 +1,8 @@
 //! Sessions that were ended before their time, until they would have ended by themselves.
 
-use super::hashed_key;
-use crate::port::{Fault, Kv};
-use crate::time::{Seconds, Timestamp};
+use crate::platform::port::{Fault, Kv};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::hashed_key;
 
 const ENDED: &str = "session_ended:";
 

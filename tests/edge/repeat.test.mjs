@@ -100,7 +100,7 @@ test("a signed-in client's third request is recognised, by whatever lasting cred
 
 test("what the core is told of no header makes no difference, and all that it is told does", async () => {
   const { cookie } = await app.signIn();
-  const source = readFileSync(new URL("../../src/request.rs", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../src/http/request.rs", import.meta.url), "utf8");
   const list = /WITHHELD: \[&str; \d+\] = \[([^\]]*)\]/.exec(source)[1];
   const names = [...list.matchAll(/"([^"]+)"/g)].map(([, name]) => name).filter((name) => name !== "content-length");
   assert.ok(names.length > 35);

@@ -19,14 +19,14 @@ use std::task::{Context, Poll, Waker};
 
 use edgeward::admin::api_tokens::{self, NewApiToken};
 use edgeward::config::Config;
-use edgeward::gateway::{self, Outcome};
+use edgeward::jose::hmac::HmacAlgorithm;
+use edgeward::jose::jws::{self, Kind};
+use edgeward::memory::world::World;
+use edgeward::model::api_token::{IssueFor, Scope};
+use edgeward::model::user::Name;
+use edgeward::pipeline::{self, Outcome};
+use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store::api_tokens::ApiTokens;
-use edgeward::time::{Seconds, Timestamp};
-use edgeward::token::alg::HmacAlgorithm;
-use edgeward::token::api_token::{IssueFor, Scope};
-use edgeward::token::jws::{self, Kind};
-use edgeward::user::Name;
-use edgeward::world::World;
 use serde_json::{Value, json};
 
 use ports::{Location, MemoryBody, Seeded, platform};
@@ -190,7 +190,7 @@ impl Isolate {
             shared: Rc::clone(&self.shared),
             bytes: request.body.clone(),
         };
-        gateway::handle(
+        pipeline::handle(
             Rc::clone(&self.world),
             request.parts(),
             Rc::new(body),

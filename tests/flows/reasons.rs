@@ -1,12 +1,12 @@
 //! The table of reasons, row by row.
 
-use edgeward::access::{Failing, Refusal};
-use edgeward::denial::{Challenge, Denial};
-use edgeward::path::PathError;
-use edgeward::port::Fault;
-use edgeward::token::api_token::Scope;
-use edgeward::token::error::TokenError;
-use edgeward::user::Email;
+use edgeward::answer::denial::{Challenge, Denial};
+use edgeward::http::path::PathError;
+use edgeward::jose::error::TokenError;
+use edgeward::model::api_token::Scope;
+use edgeward::model::user::Email;
+use edgeward::platform::port::Fault;
+use edgeward::rules::{Failing, Refusal};
 
 type Line = (Denial, u16, &'static str, Challenge, bool);
 

@@ -6,11 +6,11 @@ use std::task::{Context, Poll, Waker};
 use serde_json::{Value, json};
 
 use edgeward::admin::api_tokens::{self, NewApiToken};
-use edgeward::denial::Denial;
-use edgeward::port::Platform;
+use edgeward::answer::denial::Denial;
+use edgeward::model::api_token::{ApiToken, ApiTokenId, IssueFor};
+use edgeward::platform::port::Platform;
+use edgeward::platform::time::Seconds;
 use edgeward::store::api_tokens::ApiTokens;
-use edgeward::time::Seconds;
-use edgeward::token::api_token::{ApiToken, ApiTokenId, IssueFor};
 
 use crate::configuration;
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};

@@ -9,12 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use edgeward::access::Subject;
 use edgeward::admin::explain::Question;
-use edgeward::claim::Reading;
 use edgeward::config::{Bindings, Config, ConfigError, schema};
-use edgeward::token::alg::sha256;
-use edgeward::user::Role;
+use edgeward::jose::hmac::sha256;
+use edgeward::model::claim::Reading;
+use edgeward::model::user::Role;
+use edgeward::rules::Subject;
 
 /// The variables of one environment, and those of its secrets that are known here.
 #[derive(Deserialize)]
@@ -94,7 +94,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
         Some(_) => "there is no such site",
         None => "there are several sites: say which",
     })?;
-    let told = |denial: edgeward::denial::Denial| denial.reason();
+    let told = |denial: edgeward::answer::denial::Denial| denial.reason();
     let read = Question::read(question).map_err(told)?;
     let caller = match question.get("caller") {
         None | Some(Value::Null) => None,

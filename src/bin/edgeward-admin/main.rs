@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use edgeward::token::api_token::Scope;
-use edgeward::user::{Name, Role, UserId};
+use edgeward::model::api_token::Scope;
+use edgeward::model::user::{Name, Role, UserId};
 
 #[derive(Parser)]
 #[command(

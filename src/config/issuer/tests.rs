@@ -73,7 +73,7 @@ fn a_good_table_has_no_error_and_these_defaults() {
 
 #[test]
 fn every_key_source_is_taken_alone() {
-    let pem = crate::token::der::to_pem(&crate::token::der::spki(KeyType::Ed25519, &[7; 32]));
+    let pem = crate::jose::der::to_pem(&crate::jose::der::spki(KeyType::Ed25519, &[7; 32]));
     let jwk =
         json!({"kty": "OKP", "crv": "Ed25519", "x": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"});
     let sources = [

@@ -4,19 +4,19 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::calls::{Calls, Created, Whose};
-use super::{LabelStudio, Mode, REUSED, mint, pat};
-use crate::cache::OriginCredential;
+use crate::answer::denial::Denial;
+use crate::authn::principal::Principal;
 use crate::config::Site;
-use crate::denial::Denial;
-use crate::memory::{Growth, Scale, Weigh};
+use crate::memory::cache::OriginCredential;
+use crate::memory::world::World;
+use crate::model::user::{User, fold};
 use crate::origin::mutate::HeaderChanges;
-use crate::port::Fault;
-use crate::principal::Principal;
+use crate::platform::port::Fault;
+use crate::platform::shelf::{Growth, Scale, Weigh};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::profile::label_studio::calls::{Calls, Created, Whose};
+use crate::profile::label_studio::{LabelStudio, Mode, REUSED, mint, pat};
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts};
-use crate::time::{Seconds, Timestamp};
-use crate::user::{User, fold};
-use crate::world::World;
 
 /// An account is not looked at more often than this, however often the origin turns it down.
 const LOOKED_AT: Seconds = Seconds(5);

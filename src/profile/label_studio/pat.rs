@@ -11,17 +11,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::LabelStudio;
-use super::account::{Account, Known, Trouble};
-use super::calls::Calls;
+use crate::answer::denial::Denial;
 use crate::config::Site;
-use crate::denial::Denial;
-use crate::port::Fault;
+use crate::jose::hmac::{hex, sha256};
+use crate::memory::world::World;
+use crate::model::user::{User, UserId, random_text};
+use crate::platform::port::Fault;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::profile::label_studio::LabelStudio;
+use crate::profile::label_studio::account::{Account, Known, Trouble};
+use crate::profile::label_studio::calls::Calls;
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts, SealedCredential};
-use crate::time::{Seconds, Timestamp};
-use crate::token::alg::{hex, sha256};
-use crate::user::{User, UserId, random_text};
-use crate::world::World;
 
 /// Longer than making a token takes, with every call at its longest.
 const MAKING: Seconds = Seconds(90);

@@ -99,7 +99,7 @@ fn begins(segment: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::CanonicalPath;
+    use crate::http::path::CanonicalPath;
 
     fn of(method: &str, path: &str) -> Place {
         place(method, CanonicalPath::parse(path).unwrap().as_str())

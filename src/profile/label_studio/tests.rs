@@ -139,8 +139,8 @@ fn admins_are_named_by_role_and_by_the_two_rights_of_a_user() {
         admins: serde_json::from_str(admins).unwrap(),
     };
     let mut user = User::new(
-        crate::user::UserId::parse("usr_0123456789abcdefghij-_").unwrap(),
-        crate::user::Email::parse("a@b.c").unwrap(),
+        crate::model::user::UserId::parse("usr_0123456789abcdefghij-_").unwrap(),
+        crate::model::user::Email::parse("a@b.c").unwrap(),
         Timestamp::from_seconds(0),
     );
     let all = r#"["boss", "staff", "superuser"]"#;

@@ -7,8 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use edgeward::port::{Incoming, Outgoing, Pending};
-use edgeward::time::{Seconds, Timestamp};
+use edgeward::platform::port::{Incoming, Outgoing, Pending};
+use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::records::Writers;
 

@@ -1,0 +1,4 @@
+//! Whether it is allowed: the grant, the origin of the page, other origins' pages.
+
+pub mod cors;
+pub mod same_origin;

@@ -1,0 +1,5 @@
+//! What is asked for: host and path to a target, a request as rules see it, and its credentials.
+
+pub mod asked;
+pub mod route;
+pub mod source;

@@ -1,0 +1,6 @@
+//! The head of a request and its parts: URL, path, query, headers. Knows no site.
+
+pub mod path;
+pub mod query;
+pub mod request;
+pub mod reserved;
