@@ -4,7 +4,7 @@ use super::hashed_key;
 use crate::port::{Fault, Kv};
 use crate::time::{Seconds, Timestamp};
 
-const ENDED: &str = "session_ended:";
+pub(super) const ENDED: &str = "session_ended:";
 
 /// KV refuses an expiry less than a minute ahead.
 const MIN_TTL: Seconds = Seconds(60);

@@ -8,7 +8,7 @@ use super::{decode, encode, hashed_key};
 use crate::port::{Fault, Kv};
 use crate::time::{Seconds, Timestamp};
 
-const KEYS: &str = "issuer_keys:";
+pub(super) const KEYS: &str = "issuer_keys:";
 
 /// KV refuses an expiry less than a minute ahead.
 const MIN_TTL: Seconds = Seconds(60);

@@ -7,7 +7,7 @@ use crate::memory::Weigh;
 use crate::port::{Fault, Kv};
 use crate::user::{Email, UserId};
 
-const ACCOUNT: &str = "origin_account:";
+pub(super) const ACCOUNT: &str = "origin_account:";
 
 /// An account at an origin.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

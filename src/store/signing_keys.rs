@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 use crate::token::algorithm::{Algorithm, KeyType};
 use crate::token::der;
 
-const KEYS: &str = "signing_keys";
+pub(super) const KEYS: &str = "signing_keys";
 
 /// All signing keys of an algorithm, oldest first.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

@@ -5,8 +5,8 @@ use super::{Page, decode, encode, hashed_key, read_all};
 use crate::port::{Change, Changed, Fault, Kv, Records};
 use crate::user::{Email, Tenant, User, UserId};
 
-const RECORD: &str = "user:";
-const BY_EMAIL: &str = "user_email:";
+pub(super) const RECORD: &str = "user:";
+pub(super) const BY_EMAIL: &str = "user_email:";
 
 /// The family of users, as the store shows it: up to a minute old.
 pub struct Users<'a>(pub &'a dyn Kv);
