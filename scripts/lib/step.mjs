@@ -84,6 +84,7 @@ export function capture([program, ...args], { cwd = root, env = toolEnv(), onLin
   });
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins what colours a terminal.
 const plain = (line) => line.replace(/\x1b\[[0-9;]*[A-Za-z]/g, "").trim();
 
 /** The end of every script: a failed step is told without a stack trace, anything else with one. */

@@ -140,6 +140,7 @@ async function cargo(...args) {
 
 /** How many tests have passed and failed, as nextest or libtest say. */
 export function testCounts(output) {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins what colours a terminal.
   const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
   const lines = plain.match(/^ *Summary \[.*$|^test result: .*$/gm) ?? [];
   const sum = (what) => lines.reduce((total, line) => total + Number(line.match(new RegExp(`(\\d+) ${what}`))?.[1] ?? 0), 0);
