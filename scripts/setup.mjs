@@ -11,6 +11,8 @@ import { fail, runStep, StepFailed } from "./lib/step.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
 const NEXTEST_VERSION = "0.9.143";
+const DENY_VERSION = "0.20.2";
+const MUTANTS_VERSION = "27.1.0";
 const OLDEST_NODE = 20;
 const stampFile = at(".tools/setup.json");
 
@@ -21,10 +23,15 @@ const PARTS = {
   target: { isReady: targetIsReady, make: addTarget },
   bindgen: { isReady: bindgenIsReady, make: installBindgen },
   nextest: { isReady: nextestIsReady, make: installNextest },
+  deny: { isReady: denyIsReady, make: installDeny },
+  mutants: { isReady: mutantsIsReady, make: installMutants, isOnDemand: true },
 };
 
+/** What everybody gets. The others are made for the script that asks for them. */
+const USUAL = Object.keys(PARTS).filter((part) => !PARTS[part].isOnDemand);
+
 /** Makes the named parts of the set-up that are missing or stale. Costs little when nothing is. */
-export async function setup(parts = Object.keys(PARTS)) {
+export async function setup(parts = USUAL) {
   if (Number(process.versions.node.split(".")[0]) < OLDEST_NODE) {
     throw new StepFailed(`Node ${process.versions.node} is too old: the scripts start on Node ${OLDEST_NODE} or newer`);
   }
@@ -147,6 +154,23 @@ function nextestIsReady() {
 
 async function installNextest() {
   await cargoInstall(`cargo-nextest@${NEXTEST_VERSION}`, []);
+}
+
+function denyIsReady() {
+  return tell(["cargo", "deny", "--version"]) === `cargo-deny ${DENY_VERSION}`;
+}
+
+// Without the features that fetch the database of advisories, which the tests do not ask.
+async function installDeny() {
+  await cargoInstall(`cargo-deny@${DENY_VERSION}`, ["--no-default-features"]);
+}
+
+function mutantsIsReady() {
+  return tell(["cargo", "mutants", "--version"]) === `cargo-mutants ${MUTANTS_VERSION}`;
+}
+
+async function installMutants() {
+  await cargoInstall(`cargo-mutants@${MUTANTS_VERSION}`, []);
 }
 
 /** The tool with the versions it was published with; a registry mirror may lack one of them, then with what it has. */

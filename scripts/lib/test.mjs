@@ -1,6 +1,6 @@
 // What `npm test` does: its steps, which of them need which, and the table at the end.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
@@ -18,13 +18,25 @@ const VECTORS = "tests/edge/vectors.test.mjs";
 
 const clippy = (...options) => cargo("clippy", "--locked", ...options, "--", "-D", "warnings");
 
-/** The steps in their order. A step is only run when those in `needs` have passed. */
+/** Programs of npm packages, under the pinned Node. */
+const biome = (...args) => passThrough([pinnedNode, at("node_modules/@biomejs/biome/bin/biome"), ...args]);
+const tsc = (project) => passThrough([pinnedNode, at("node_modules/typescript/bin/tsc"), "--project", project]);
+
+/**
+ * The steps in their order. A step is only run when those in `needs` have passed. One that is `within` another is a part of
+ * it, to be run alone by its name.
+ */
 const STEPS = [
-  { name: "format", about: "cargo fmt --check", run: () => everyCrate((crate) => cargo("fmt", "--check", ...crate)) },
-  { name: "clippy", about: "clippy for this machine", run: () => clippy("--all-targets") },
-  { name: "clippy-wasm", about: "clippy for the Worker", run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
+  { name: "format", about: "Rust by cargo fmt, JavaScript by biome", isQuick: true, run: checkFormat },
+  { name: "lint", about: "biome over all JavaScript", isQuick: true, run: () => biome("lint", "--error-on-warnings") },
+  { name: "types", about: "tsc over JavaScript", isQuick: true, run: checkTypes },
+  { name: "clippy", about: "clippy for this machine", isQuick: true, run: () => clippy("--all-targets") },
+  { name: "clippy-wasm", about: "clippy for the Worker", isQuick: true, run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
+  { name: "layering", about: "rooms know lower ones only", isQuick: true, within: "native", run: checkLayering },
+  { name: "deny", about: "licences, sources and banned crates", run: checkDependencies },
   { name: "native", about: "cargo nextest run", hasVectors: true, run: () => cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail", ...(hasVectors() ? [] : ["--filterset", "not test(/^vectors::/)"])) },
   { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--no-fail-fast", "--quiet") },
+  { name: "rustdoc", about: "the documentation of the code, without a broken link", run: checkRustdoc },
   { name: "fuzz", about: "the fuzz targets compile", isThere: () => existsSync(at("fuzz/Cargo.toml")), run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml") },
   { name: "build", about: "the Worker", run: build },
   { name: "size", about: "what the Worker weighs", needs: ["build"], run: weighWorker },
@@ -35,6 +47,9 @@ const STEPS = [
   { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
   { name: "label-studio", about: "a real Label Studio behind the Worker", needs: ["build", "admin"], isLarge: true, run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }) },
 ].map((step) => ({ needs: [], isThere: () => true, ...step }));
+
+/** The steps of `npm run check`: what a commit should have passed, in seconds. */
+export const QUICK_STEPS = STEPS.filter(({ isQuick }) => isQuick).map(({ name }) => name);
 
 /** Whether there are published vectors to run: they are no part of the project. */
 const hasVectors = (env = process.env) => Boolean(env.EDGEWARD_VECTORS);
@@ -88,7 +103,7 @@ function helpText() {
 
 /** The named steps, each after those that it needs. Without names all, but what installs a gigabyte only where `CI` is set. */
 function chosenSteps(only) {
-  if (only.length === 0) return STEPS.filter(({ isLarge }) => !isLarge || process.env.CI);
+  if (only.length === 0) return STEPS.filter(({ isLarge, within }) => !within && (!isLarge || process.env.CI));
   const wanted = new Set(only);
   for (const { name, needs } of [...STEPS].reverse()) if (wanted.has(name)) needs.forEach((need) => wanted.add(need));
   return STEPS.filter(({ name }) => wanted.has(name));
@@ -153,6 +168,40 @@ async function everyCrate(run) {
   for (const crate of crates) await run(crate);
 }
 
+async function checkFormat() {
+  await everyCrate((crate) => cargo("fmt", "--check", ...crate));
+  await biome("format");
+}
+
+async function checkTypes() {
+  for (const project of ["src/edge", "scripts"]) await tsc(project);
+}
+
+/** Skipped duplicates are of the tests' dependencies, which the fuzz targets do not have. */
+async function checkDependencies() {
+  await everyCrate((crate) => {
+    const unmatched = crate.length === 0 ? "--deny" : "--allow";
+    return cargo("deny", "--locked", "--config", at("deny.toml"), ...crate, "check", unmatched, "unmatched-skip", "bans", "licenses", "sources");
+  });
+}
+
+/** The test of the rooms needs the standard library alone: without cargo, it need not wait until the package is compiled. */
+async function checkLayering() {
+  const folder = path.join(process.env.CARGO_TARGET_DIR ?? at("target"), "check");
+  mkdirSync(folder, { recursive: true });
+  const program = path.join(folder, "layering");
+  await passThrough(["rustc", "--edition", "2024", "--test", at("tests/layering.rs"), "-o", program], { CARGO_MANIFEST_DIR: root });
+  return testCounts(await passThrough([program, "--quiet"]));
+}
+
+/** Of the core for this machine with the admin command, and of the Worker. */
+async function checkRustdoc() {
+  const env = { RUSTDOCFLAGS: "-D warnings" };
+  for (const target of [[], ["--lib", "--target", "wasm32-unknown-unknown"]]) {
+    await passThrough(["cargo", "doc", "--locked", "--no-deps", "--document-private-items", ...target], env);
+  }
+}
+
 async function weighWorker() {
   const size = await build();
   console.log(sizeTable(size));
@@ -184,9 +233,9 @@ async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
 }
 
 /** Runs a command whose output goes to the terminal and is also answered. */
-function passThrough([program, ...args]) {
+function passThrough([program, ...args], more = {}) {
   const terminal = process.stdout.isTTY;
-  const env = toolEnv(terminal ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {});
+  const env = toolEnv({ ...(terminal ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {}), ...more });
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
