@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { at, root, toolEnv } from "./project.mjs";
-import { capture, StepFailed } from "./step.mjs";
+import { capture, messageOf, StepFailed } from "./step.mjs";
 
 const HELP = `npm run mutants -- [--in-diff <commit>] [--shard <k>/<n>] [--list] [<file> …]
 
@@ -14,7 +14,12 @@ Without files: those of .cargo/mutants.toml. The report is in target/mutants/mut
   --shard <k>/<n>     the k-th of n parts (from 0), for machines side by side or for a week's nights
   --list              only say which changes there would be`;
 
-/** Runs cargo-mutants; answers its exit status: 0 when every change was noticed, 2 when one was missed, 3 after a timeout. */
+/** @typedef {{ inDiff?: string, shard?: string, list: boolean, help: boolean, files: string[] }} Options */
+
+/**
+ * Runs cargo-mutants; answers its exit status: 0 when every change was noticed, 2 when one was missed, 3 after a timeout.
+ * @param {string[]} args
+ */
 export async function mutants(args) {
   const options = readOptions(args);
   if (options.help) {
@@ -28,7 +33,12 @@ export async function mutants(args) {
   return run(command(options, output, diff));
 }
 
-/** What is run for `options`. */
+/**
+ * What is run for `options`.
+ * @param {Pick<Options, "inDiff" | "shard" | "list" | "files">} options
+ * @param {string} output
+ * @param {string} diff
+ */
 export function command({ inDiff, shard, list, files }, output, diff) {
   return [
     "cargo",
@@ -38,13 +48,19 @@ export function command({ inDiff, shard, list, files }, output, diff) {
     ...(inDiff === undefined ? [] : ["--in-diff", diff]),
     ...(shard === undefined ? [] : ["--shard", shard]),
     ...(list ? ["--list"] : []),
+    // cargo-mutants adds files to those of its configuration; here they take their place.
+    ...(files.length === 0 ? [] : ["--no-config", "--test-tool", "nextest"]),
     ...files.flatMap((file) => ["--file", file]),
     // The interleavings take longer than all other tests together, and are about the store.
     ...(list ? [] : ["--", "-E", "not test(interleav)"]),
   ];
 }
 
-/** The options of the command line. */
+/**
+ * The options of the command line.
+ * @param {string[]} args
+ * @returns {Options}
+ */
 export function readOptions(args) {
   try {
     const { values, positionals } = parseArgs({
@@ -55,7 +71,7 @@ export function readOptions(args) {
     if (values.shard !== undefined && !/^\d+\/[1-9]\d*$/.test(values.shard)) throw new Error("--shard is <k>/<n>, such as 0/7");
     return { inDiff: values["in-diff"], shard: values.shard, list: values.list, help: values.help, files: positionals };
   } catch (error) {
-    throw new StepFailed(`${error instanceof Error ? error.message : error}\n${HELP}`);
+    throw new StepFailed(`${messageOf(error)}\n${HELP}`);
   }
 }
 

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { buildAdmin } from "./admin.mjs";
 import { build, refuseOversize, sizeTable } from "./build.mjs";
 import { at, duration, pinnedNode, root, toolEnv } from "./project.mjs";
-import { StepFailed } from "./step.mjs";
+import { messageOf, StepFailed } from "./step.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
 /** With the installation of a Label Studio. */
@@ -16,15 +16,32 @@ const LARGE_FILE_TIMEOUT_MS = 1_200_000;
 /** The file of tests that runs published vectors. */
 const VECTORS = "tests/edge/vectors.test.mjs";
 
+/** @typedef {{ outcome: string, passed: number, failed: number, milliseconds: number }} Result */
+/**
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {string} about
+ * @property {(filter: string[]) => Promise<unknown>} run
+ * @property {string[]} [needs]
+ * @property {string} [within]
+ * @property {boolean} [isQuick]
+ * @property {boolean} [isLarge]
+ * @property {boolean} [hasVectors]
+ * @property {() => boolean} [isThere]
+ */
+
+/** @param {...string} options */
 const clippy = (...options) => cargo("clippy", "--locked", ...options, "--", "-D", "warnings");
 
-/** Programs of npm packages, under the pinned Node. */
+/** @param {...string} args */
 const biome = (...args) => passThrough([pinnedNode, at("node_modules/@biomejs/biome/bin/biome"), ...args]);
+/** @param {string} project */
 const tsc = (project) => passThrough([pinnedNode, at("node_modules/typescript/bin/tsc"), "--project", project]);
 
 /**
  * The steps in their order. A step is only run when those in `needs` have passed. One that is `within` another is a part of
  * it, to be run alone by its name.
+ * @type {Step[]}
  */
 const STEPS = [
   { name: "format", about: "Rust by cargo fmt, JavaScript by biome", isQuick: true, run: checkFormat },
@@ -38,15 +55,15 @@ const STEPS = [
   { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--no-fail-fast", "--quiet") },
   { name: "rustdoc", about: "the documentation of the code, without a broken link", run: checkRustdoc },
   { name: "fuzz", about: "the fuzz targets compile", isThere: () => existsSync(at("fuzz/Cargo.toml")), run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml") },
-  { name: "build", about: "the Worker", run: build },
+  { name: "build", about: "the Worker", run: () => build() },
   { name: "size", about: "what the Worker weighs", needs: ["build"], run: weighWorker },
-  { name: "admin", about: "the admin tool", run: buildAdmin },
+  { name: "admin", about: "the admin tool", run: () => buildAdmin() },
   { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
   { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], hasVectors: true, run: (filter) => nodeTests("tests/edge", filter) },
   { name: "peers", about: "the real packages of others", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
   { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
   { name: "label-studio", about: "a real Label Studio behind the Worker", needs: ["build", "admin"], isLarge: true, run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }) },
-].map((step) => ({ needs: [], isThere: () => true, ...step }));
+];
 
 /** The steps of `npm run check`: what a commit should have passed, in seconds. */
 export const QUICK_STEPS = STEPS.filter(({ isQuick }) => isQuick).map(({ name }) => name);
@@ -54,17 +71,21 @@ export const QUICK_STEPS = STEPS.filter(({ isQuick }) => isQuick).map(({ name })
 /** Whether there are published vectors to run: they are no part of the project. */
 const hasVectors = (env = process.env) => Boolean(env.EDGEWARD_VECTORS);
 
-/** Runs the steps; answers the exit status. */
+/**
+ * Runs the steps; answers the exit status.
+ * @param {string[]} args
+ */
 export async function test(args) {
   const { only, files, help } = readOptions(args);
   if (help) {
     console.log(helpText());
     return 0;
   }
+  /** @type {Map<string, Result>} */
   const results = new Map();
   let interrupted = false;
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => (interrupted = true));
-  for (const { name, about, needs, isThere, run } of chosenSteps(only)) {
+  for (const { name, about, needs = [], isThere = () => true, run } of chosenSteps(only)) {
     const failedNeeds = needs.filter((need) => results.get(need)?.outcome !== "passed");
     if (!isThere()) continue;
     if (failedNeeds.length > 0) {
@@ -80,6 +101,7 @@ export async function test(args) {
   return [...results.values()].every(({ outcome }) => outcome === "passed") ? 0 : 1;
 }
 
+/** @param {string[]} args */
 function readOptions(args) {
   try {
     const { values, positionals } = parseArgs({
@@ -92,7 +114,7 @@ function readOptions(args) {
     if (unknown.length > 0) throw new StepFailed(`no step is called ${unknown.join(", ")}`);
     return { only, files: positionals, help: values.help };
   } catch (error) {
-    throw new StepFailed(`${error.message}\n${helpText()}`);
+    throw new StepFailed(`${messageOf(error)}\n${helpText()}`);
   }
 }
 
@@ -101,15 +123,21 @@ function helpText() {
   return `npm test -- [--only <step>[,<step>…]] [<part of a test file's name> …]\n${steps}`;
 }
 
-/** The named steps, each after those that it needs. Without names all, but what installs a gigabyte only where `CI` is set. */
+/**
+ * The named steps, each after those that it needs. Without names all, but what installs a gigabyte only where `CI` is set.
+ * @param {string[]} only
+ */
 function chosenSteps(only) {
   if (only.length === 0) return STEPS.filter(({ isLarge, within }) => !within && (!isLarge || process.env.CI));
   const wanted = new Set(only);
-  for (const { name, needs } of [...STEPS].reverse()) if (wanted.has(name)) needs.forEach((need) => wanted.add(need));
+  for (const { name, needs = [] } of [...STEPS].reverse()) if (wanted.has(name)) for (const need of needs) wanted.add(need);
   return STEPS.filter(({ name }) => wanted.has(name));
 }
 
-/** What is not run though nobody left it out by name, and how it is run. */
+/**
+ * What is not run though nobody left it out by name, and how it is run.
+ * @param {{ only?: string[], files?: string[], env?: NodeJS.ProcessEnv }} options
+ */
 export function leftOut({ only = [], files = [], env = process.env }) {
   const large = STEPS.filter(({ isLarge }) => isLarge && only.length === 0 && !env.CI).map(({ name, about }) => `${name}: ${about}; run it with: npm run test:${name}`);
   const areMeant = files.length === 0 || files.some((part) => VECTORS.includes(part));
@@ -118,6 +146,10 @@ export function leftOut({ only = [], files = [], env = process.env }) {
   return wouldRun && !hasVectors(env) ? [...large, vectors] : large;
 }
 
+/**
+ * @param {() => Promise<unknown>} run
+ * @returns {Promise<Result>}
+ */
 async function timed(run) {
   const started = Date.now();
   const result = await run().catch((error) => {
@@ -126,16 +158,21 @@ async function timed(run) {
     console.log(`failed: ${error.message}`);
     return { ...error.counts, outcome: "failed" };
   });
-  const { outcome = "passed", passed = 0, failed = outcome === "passed" ? 0 : 1 } = result ?? {};
+  const told = /** @type {{ outcome?: string, passed?: number, failed?: number } | undefined} */ (typeof result === "object" ? result : undefined);
+  const { outcome = "passed", passed = 0, failed = outcome === "passed" ? 0 : 1 } = told ?? {};
   return { outcome, passed, failed: outcome === "passed" ? failed : Math.max(failed, 1), milliseconds: Date.now() - started };
 }
 
-/** The table of the steps, and one line that counts tests and failed steps. */
+/**
+ * The table of the steps, and one line that counts tests and failed steps.
+ * @param {Map<string, Result>} results
+ */
 export function summary(results) {
   const rows = [...results].map(([name, { outcome, passed, milliseconds }]) => {
     const tests = passed > 0 ? `${passed} passed` : "";
     return `${name.padEnd(14)}${outcome.padEnd(8)}${duration(milliseconds).padStart(13)}   ${tests}`.trimEnd();
   });
+  /** @param {"passed" | "failed" | "milliseconds"} key */
   const sum = (key) => [...results.values()].reduce((total, result) => total + result[key], 0);
   const total = duration(sum("milliseconds"));
   return `${rows.join("\n")}\n${"total".padEnd(22)}${total.padStart(13)}\n\n${sum("passed")} passed, ${sum("failed")} failed`;
@@ -143,7 +180,10 @@ export function summary(results) {
 
 // the kinds of step --------------------------------------------------------------------------------------------
 
-/** Runs cargo in the terminal; answers what nextest or libtest counted. */
+/**
+ * Runs cargo in the terminal; answers what nextest or libtest counted.
+ * @param {...string} args
+ */
 async function cargo(...args) {
   try {
     return testCounts(await passThrough(["cargo", ...args]));
@@ -153,16 +193,24 @@ async function cargo(...args) {
   }
 }
 
-/** How many tests have passed and failed, as nextest or libtest say. */
+/**
+ * How many tests have passed and failed, as nextest or libtest say.
+ * @param {string} output
+ */
 export function testCounts(output) {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins what colours a terminal.
   const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  /** @type {string[]} */
   const lines = plain.match(/^ *Summary \[.*$|^test result: .*$/gm) ?? [];
+  /** @param {string} what */
   const sum = (what) => lines.reduce((total, line) => total + Number(line.match(new RegExp(`(\\d+) ${what}`))?.[1] ?? 0), 0);
   return { passed: sum("passed"), failed: sum("failed") + sum("timed out") };
 }
 
-/** Runs a cargo command for the package and for the fuzz targets, which are a package of their own. */
+/**
+ * Runs a cargo command for the package and for the fuzz targets, which are a package of their own.
+ * @param {(crate: string[]) => Promise<unknown>} run
+ */
 async function everyCrate(run) {
   const crates = [[], ["--manifest-path", "fuzz/Cargo.toml"]].filter(([, manifest]) => !manifest || existsSync(at(manifest)));
   for (const crate of crates) await run(crate);
@@ -208,6 +256,11 @@ async function weighWorker() {
   refuseOversize(size);
 }
 
+/**
+ * @param {string} folder
+ * @param {string[]} filter
+ * @param {{ limit?: number }} [options]
+ */
 async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
   const files = existsSync(at(folder)) ? readdirSync(at(folder)).filter((name) => name.endsWith(".test.mjs")).sort() : [];
   const chosen = files
@@ -232,19 +285,25 @@ async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
   }
 }
 
-/** Runs a command whose output goes to the terminal and is also answered. */
+/**
+ * Runs a command whose output goes to the terminal and is also answered.
+ * @param {string[]} command
+ * @param {NodeJS.ProcessEnv} [more]
+ * @returns {Promise<string>}
+ */
 function passThrough([program, ...args], more = {}) {
   const terminal = process.stdout.isTTY;
   const env = toolEnv({ ...(terminal ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {}), ...more });
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
-    for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+    for (const [from, to] of /** @type {const} */ ([[child.stdout, process.stdout], [child.stderr, process.stderr]])) {
       from.setEncoding("utf8").on("data", (chunk) => {
         to.write(chunk);
         output += chunk;
       });
     }
+    /** @param {NodeJS.Signals} signal */
     const stop = (signal) => child.kill(signal);
     process.on("SIGINT", stop).on("SIGTERM", stop);
     child.on("error", (error) => reject(new StepFailed(`${program} could not be started: ${error.message}`)));
