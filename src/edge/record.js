@@ -80,7 +80,8 @@ export class Record extends DurableObject {
    * @override
    */
   async alarm() {
-    const tries = (/** @type {number | undefined} */ (await this.ctx.storage.get("tries")) ?? 0) + 1;
+    const before = /** @type {number | undefined} */ (await this.ctx.storage.get("tries"));
+    const tries = (before ?? 0) + 1;
     await this.ctx.storage.put("tries", tries);
     await this.ctx.storage.setAlarm(Date.now() + Math.min(FIRST_RETRY * 2 ** (tries - 1), LAST_RETRY));
     try {
