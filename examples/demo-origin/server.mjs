@@ -76,7 +76,7 @@ function page(seen) {
   const rows = seen.headers.map(([name, text]) => {
     const kind = IDENTITY.test(name) ? "identity" : PROXY.test(name) ? "proxy" : "";
     const note = kind === "identity" ? '<span class="badge">identity</span>' : "";
-    return `<tr class="${kind}"><th scope="row">${escape(name)}${note}</th><td>${escape(text)}</td></tr>`;
+    return `<tr class="${kind}"><th scope="row">${escapeHtml(name)}${note}</th><td>${escapeHtml(text)}</td></tr>`;
   });
   return `<!doctype html>
 <html lang="en">
@@ -134,7 +134,7 @@ tr.identity th { color: var(--text); font-weight: 600; }
 <body>
 <main class="${who ? "" : "anonymous"}">
 <p class="eyebrow">Demo origin</p>
-<h1>${who ? `Signed in as ${escape(decode(who))}` : "Nobody is signed in"}</h1>
+<h1>${who ? `Signed in as ${escapeHtml(decode(who))}` : "Nobody is signed in"}</h1>
 <p>This server knows nothing of sign-in. It shows the request that reached it; ${
     who ? "the marked headers are what Edgeward told it." : "no header in it says who sent it."
   }</p>
@@ -145,7 +145,7 @@ tr.identity th { color: var(--text); font-weight: 600; }
 </nav>
 <section aria-labelledby="request">
 <h2 id="request">Request</h2>
-<div class="line"><code>${escape(seen.method)} ${escape(seen.url)}</code></div>
+<div class="line"><code>${escapeHtml(seen.method)} ${escapeHtml(seen.url)}</code></div>
 <div class="line"><code>body: ${seen.body_bytes} bytes</code></div>
 </section>
 <section aria-labelledby="headers">
@@ -159,7 +159,7 @@ tr.identity th { color: var(--text); font-weight: 600; }
 }
 
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escape = (text) => String(text).replace(/[&<>"']/g, (character) => ESCAPES[character]);
+const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (character) => ESCAPES[character]);
 
 /** Identity values arrive percent-encoded where they are not plain ASCII. */
 function decode(text) {

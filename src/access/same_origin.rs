@@ -123,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn sec_42_a_link_is_followed_from_anywhere_and_used_by_no_page_elsewhere() {
+        let site = site("{}");
+        let check = |mode: &str| {
+            let headers = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", mode)];
+            let parts = Parts::new("GET", "https://site.example/x", &headers).unwrap();
+            check_by_source(Source::Query, &parts, &site)
+        };
+        assert_eq!(check("navigate"), Ok(()));
+        assert_eq!(check("no-cors"), Err(Denial::CrossOrigin));
+        assert_eq!(check("cors"), Err(Denial::CrossOrigin));
+    }
+
+    #[test]
     fn sec_45_a_websocket_or_an_unsafe_method_wants_an_origin_that_may_act_here() {
         let site = site(r#"{"trusted_origins": ["https://app.example.com"]}"#);
         let check = |method: &str, headers: &[(&str, &str)]| {

@@ -87,6 +87,39 @@ pub enum Denial {
     Fault(Fault),
 }
 
+/// Every [`Row::code`]. A test holds the rows of all denials against it.
+pub const CODES: [&str; 29] = [
+    "USER_NOT_FOUND",
+    "account_refused",
+    "admin_only",
+    "authentication_required",
+    "bad_request",
+    "cross_origin",
+    "forbidden",
+    "insufficient_scope",
+    "invalid_api_token",
+    "invalid_cursor",
+    "invalid_json",
+    "invalid_request",
+    "method_not_allowed",
+    "misconfigured",
+    "not_ahead",
+    "not_found",
+    "origin_unreachable",
+    "own_token",
+    "path_too_long",
+    "payload_too_large",
+    "rate_limited",
+    "request_timeout",
+    "temporarily_unavailable",
+    "token_expired",
+    "token_invalid",
+    "token_missing",
+    "too_many_tokens",
+    "user_disabled",
+    "user_exists",
+];
+
 /// What the client is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Row {

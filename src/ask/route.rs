@@ -68,6 +68,27 @@ pub enum AdminEndpoint {
     Explain,
 }
 
+/// The path of each of our endpoints, with `{id}` in the place of an id.
+pub const PATHS: [&str; 17] = [
+    "/api/sso/token",
+    "/api/sso/me",
+    "/api/sso/logout",
+    "/api/sso/switch",
+    "/api/sso/health",
+    "/.well-known/jwks.json",
+    "/.well-known/assertion-key.pem",
+    "/api/sso/users",
+    "/api/sso/users/bulk",
+    "/api/sso/users/{id}",
+    "/api/sso/users/{id}/logout",
+    "/api/sso/tokens",
+    "/api/sso/tokens/{id}",
+    "/api/sso/tokens/{id}/revoke",
+    "/api/sso/keys",
+    "/api/sso/keys/rotate",
+    "/api/sso/explain",
+];
+
 /// Finds the target of `parts`.
 ///
 /// # Errors
@@ -156,6 +177,43 @@ fn own(rest: &str) -> Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A new endpoint does not compile until its path stands here, and does not pass until it
+    /// stands in [`PATHS`] as well.
+    const fn path_of(endpoint: &Endpoint) -> Option<(usize, &'static str)> {
+        Some(match endpoint {
+            Endpoint::Token => (0, "/api/sso/token"),
+            Endpoint::Me => (1, "/api/sso/me"),
+            Endpoint::Logout => (2, "/api/sso/logout"),
+            Endpoint::Switch => (3, "/api/sso/switch"),
+            Endpoint::Health => (4, "/api/sso/health"),
+            Endpoint::KeySet => (5, "/.well-known/jwks.json"),
+            Endpoint::SigningKeyPem => (6, "/.well-known/assertion-key.pem"),
+            Endpoint::Admin(endpoint) => match endpoint {
+                AdminEndpoint::Users => (7, "/api/sso/users"),
+                AdminEndpoint::UsersBulk => (8, "/api/sso/users/bulk"),
+                AdminEndpoint::User(_) => (9, "/api/sso/users/{id}"),
+                AdminEndpoint::UserLogout(_) => (10, "/api/sso/users/{id}/logout"),
+                AdminEndpoint::ApiTokens => (11, "/api/sso/tokens"),
+                AdminEndpoint::ApiToken(_) => (12, "/api/sso/tokens/{id}"),
+                AdminEndpoint::ApiTokenRevoke(_) => (13, "/api/sso/tokens/{id}/revoke"),
+                AdminEndpoint::SigningKeys => (14, "/api/sso/keys"),
+                AdminEndpoint::SigningKeysRotate => (15, "/api/sso/keys/rotate"),
+                AdminEndpoint::Explain => (16, "/api/sso/explain"),
+            },
+            // The profile says where this one is.
+            Endpoint::Exchange | Endpoint::Unknown => return None,
+        })
+    }
+
+    #[test]
+    fn the_list_of_paths_has_every_endpoint() {
+        for (number, path) in PATHS.into_iter().enumerate() {
+            let found = endpoint(&path.replace("{id}", "x"));
+            assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
+        }
+        assert_eq!(PATHS.len(), 17, "as many as `path_of` has");
+    }
 
     #[test]
     fn sec_65_nothing_below_our_prefix_reaches_an_origin() {

@@ -67,13 +67,14 @@ const GLOBAL: &str = "EDGEWARD";
 const ISSUER: &str = "EDGEWARD_ISSUER_";
 const SITE: &str = "EDGEWARD_SITE_";
 const RULES: &str = "EDGEWARD_RULES_";
-const SECRETS: [&str; 3] = [
+/// The beginnings of the names of our secrets; a number follows.
+pub const SECRETS: [&str; 3] = [
     "EDGEWARD_SESSION_SECRET_",
     "EDGEWARD_TOKEN_SECRET_",
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Bindings of ours that are no settings.
-const RESOURCES: [&str; 5] = [
+pub const RESOURCES: [&str; 5] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",

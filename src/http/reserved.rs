@@ -69,6 +69,17 @@ pub struct Reserved {
     prefixes: Vec<String>,
 }
 
+/// Every name that is reserved at every site; one with `*` at its end stands for all that begin with
+/// the rest.
+pub fn everywhere() -> impl Iterator<Item = String> {
+    let families = X_PREFIXES.iter().map(|name| format!("x-{name}*"));
+    let names = X_NAMES.iter().map(|name| format!("x-{name}"));
+    families
+        .chain(PREFIXES.iter().map(|name| format!("{name}*")))
+        .chain(names)
+        .chain(NAMES.iter().map(|&name| name.to_owned()))
+}
+
 /// Headers without which a request is not the same, or says no more who it is from. Those of
 /// [`is_of_the_message`] are needed too.
 const NEEDED: [&str; 16] = [

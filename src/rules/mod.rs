@@ -376,7 +376,7 @@ pub fn decide(
     })
 }
 
-/// What [`decide`] and [`explain`] both say.
+/// What [`decide`] and [`explain()`] both say.
 fn judge(rule: &Rule, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Result<(), Refusal> {
     let refuse = |failing| {
         Err(Refusal {

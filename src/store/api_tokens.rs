@@ -10,9 +10,9 @@ use crate::platform::port::{Change, Changed, Fault, Kv, Records};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::{Page, decode, encode, read_all};
 
-const RECORD: &str = "api_token:";
-const REVOKED: &str = "api_token_revoked:";
-const LAST_USED: &str = "api_token_used:";
+pub(super) const RECORD: &str = "api_token:";
+pub(super) const REVOKED: &str = "api_token_revoked:";
+pub(super) const LAST_USED: &str = "api_token_used:";
 
 /// How much later a use must be to be written: KV takes one write per key and second, and each
 /// costs.

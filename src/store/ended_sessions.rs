@@ -4,7 +4,7 @@ use crate::platform::port::{Fault, Kv};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::hashed_key;
 
-const ENDED: &str = "session_ended:";
+pub(super) const ENDED: &str = "session_ended:";
 
 /// KV refuses an expiry less than a minute ahead.
 const MIN_TTL: Seconds = Seconds(60);

@@ -8,7 +8,7 @@ use crate::platform::port::{Fault, Kv};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::{decode, encode, hashed_key};
 
-const KEYS: &str = "issuer_keys:";
+pub(super) const KEYS: &str = "issuer_keys:";
 
 /// KV refuses an expiry less than a minute ahead.
 const MIN_TTL: Seconds = Seconds(60);

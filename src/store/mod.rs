@@ -10,6 +10,22 @@ pub mod origin_accounts;
 pub mod signing_keys;
 pub mod users;
 
+/// The prefixes of all keys in the store. The tests hold every key that is used against them.
+pub const FAMILIES: [&str; 9] = [
+    users::RECORD,
+    users::BY_EMAIL,
+    api_tokens::RECORD,
+    api_tokens::REVOKED,
+    api_tokens::LAST_USED,
+    ended_sessions::ENDED,
+    origin_accounts::ACCOUNT,
+    issuer_keys::KEYS,
+    signing_keys::KEYS,
+];
+
+/// The prefixes of all keys that are claimed with [`crate::port::Once`], likewise.
+pub const CLAIMS: [&str; 2] = ["link:", "origin_account:"];
+
 /// How often a change is worked out anew when other writers win.
 pub const CHANGE_ATTEMPTS: usize = 8;
 

@@ -7,7 +7,7 @@ use crate::platform::port::{Fault, Kv};
 use crate::platform::shelf::Weigh;
 use crate::store::{decode, encode, hashed_key};
 
-const ACCOUNT: &str = "origin_account:";
+pub(super) const ACCOUNT: &str = "origin_account:";
 
 /// An account at an origin.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

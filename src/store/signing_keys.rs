@@ -12,7 +12,7 @@ use crate::platform::shelf::Weigh;
 use crate::platform::time::Timestamp;
 use crate::store::{decode, encode};
 
-const KEYS: &str = "signing_keys";
+pub(super) const KEYS: &str = "signing_keys";
 
 /// All signing keys of an algorithm, oldest first.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

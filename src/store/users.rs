@@ -5,8 +5,8 @@ use crate::model::user::{Email, Tenant, User, UserId};
 use crate::platform::port::{Change, Changed, Fault, Kv, Records};
 use crate::store::{Page, decode, encode, hashed_key, read_all};
 
-const RECORD: &str = "user:";
-const BY_EMAIL: &str = "user_email:";
+pub(super) const RECORD: &str = "user:";
+pub(super) const BY_EMAIL: &str = "user_email:";
 
 /// The family of users, as the store shows it: up to a minute old.
 pub struct Users<'a>(pub &'a dyn Kv);

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { formOf } from "./lib/http.mjs";
-import { agedSession, expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { agedSession, expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newEmail, NAVIGATION, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -34,7 +34,7 @@ async function live() {
   const apiToken = (await app.admin("POST", "/api/sso/tokens", { name: "canary", scopes: ["token:issue"] })).json;
   const issued = (await app.issueAnswer({ email }, { token: apiToken.token })).json.token;
   const { cookie, token } = await app.signIn(user);
-  const session = valueOf(cookie);
+  const session = cookieValue(cookie);
   const expired = expiredSsoToken(app, user);
   const bad = tampered(token);
   const foreign = ssoToken(app, user, { aud: "elsewhere" });

@@ -21,9 +21,9 @@ const canonical = (target) => new URL(`http://h${target}`).pathname;
 /** The same with all that RFC 3986 section 6 calls equivalent made equal, and empty segments left out. */
 const normal = (target) =>
   canonical(target)
-    .replace(/%[0-9a-f]{2}/gi, (escape) => {
-      const letter = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-      return /[\w.~-]/.test(letter) ? letter : escape.toUpperCase();
+    .replace(/%[0-9a-f]{2}/gi, (encoded) => {
+      const letter = String.fromCharCode(Number.parseInt(encoded.slice(1), 16));
+      return /[\w.~-]/.test(letter) ? letter : encoded.toUpperCase();
     })
     .replace(/\/{2,}/g, "/");
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { cookieAttributes, formOf } from "./lib/http.mjs";
-import { expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -421,7 +421,7 @@ test("SEC-22: the switch checks the token in its form like any other", async () 
   const b = await app.createUser();
   const token = await app.issue(b.email);
   const { fields } = formOf(await app.navigate(`/?token=${token}`, { cookie: a.cookie }));
-  for (const bad of [tampered(token), expiredSsoToken(app, b), ssoToken(app, b, { aud: "other.example.test" }), "", valueOf(a.cookie)]) {
+  for (const bad of [tampered(token), expiredSsoToken(app, b), ssoToken(app, b, { aud: "other.example.test" }), "", cookieValue(a.cookie)]) {
     const changed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value === token ? bad : value]));
     assert.notDeepEqual(changed, fields);
     const answer = await app.form("/api/sso/switch", changed, { cookie: a.cookie });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { cookieAttributes, Jar } from "./lib/http.mjs";
-import { agedSession, claimsOf, expiredSsoToken, headerOf, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { agedSession, claimsOf, expiredSsoToken, headerOf, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -151,7 +151,7 @@ test("only the configured sources are read, under their configured names", async
   const token = await ordered.issue(user.email);
   const { cookie } = await app.signIn(user);
   assert.equal((await ordered.client("/", { cookie: `${SSO}=${token}` })).status, 401);
-  assert.equal((await ordered.client("/", { cookie: `${SESSION}=${valueOf(cookie)}` })).status, 401);
+  assert.equal((await ordered.client("/", { cookie: `${SESSION}=${cookieValue(cookie)}` })).status, 401);
   assert.equal((await ordered.client(`/?token=${token}`)).status, 401);
   assert.equal((await ordered.client(`/?ticket=${await ordered.issue(user.email)}`)).status, 200);
   assert.equal((await ordered.client("/", { bearer: token })).status, 200);
@@ -253,7 +253,7 @@ test("SEC-51: clearing a partitioned session cookie repeats Partitioned and Same
 
 test("our session cookie is cleared when it is no longer honoured: tampered, of a deleted user, or nonsense", async () => {
   const { user, cookie } = await app.signIn();
-  const attempts = [`${SESSION}=${tampered(valueOf(cookie))}`, `${SESSION}=nonsense`];
+  const attempts = [`${SESSION}=${tampered(cookieValue(cookie))}`, `${SESSION}=nonsense`];
   for (const attempt of attempts) {
     const answer = await app.client("/", { cookie: attempt });
     assert.equal(answer.status, 401, String(answer));
@@ -296,12 +296,12 @@ test("a session that was not used for the idle lifetime is over", async () => {
 test("SEC-52: every sign-in gives a new session, and none survives from before", async () => {
   const { user, cookie } = await app.signIn();
   const again = await app.signIn(user);
-  const [first, second] = [claimsOf(valueOf(cookie)), claimsOf(valueOf(again.cookie))];
+  const [first, second] = [claimsOf(cookieValue(cookie)), claimsOf(cookieValue(again.cookie))];
   const id = ({ sid, jti }) => sid ?? jti;
   assert.ok(id(first) && id(second));
   assert.notEqual(id(first), id(second));
   // A visitor who brings a session cookie of his own making gets another one at the sign-in.
-  const planted = await app.navigate("/", { cookie: `${SESSION}=${tampered(valueOf(cookie))}; ${SSO}=${await app.issue(user.email)}` });
+  const planted = await app.navigate("/", { cookie: `${SESSION}=${tampered(cookieValue(cookie))}; ${SSO}=${await app.issue(user.email)}` });
   const fresh = planted.cookie(SESSION);
   if (fresh && !fresh.cleared) assert.ok(![id(first), id(second)].includes(id(claimsOf(fresh.value))));
 });
@@ -347,7 +347,7 @@ test("SEC-50: an SSO cookie that occurs twice with different users counts as non
 
 test("SEC-50: only the exact cookie name is read", async () => {
   const { cookie } = await app.signIn();
-  const value = valueOf(cookie);
+  const value = cookieValue(cookie);
   for (const name of ["__host-edgeward", "__HOST-EDGEWARD", "edgeward", "__Host-edgeward ", "__Secure-edgeward", "__Host-edgeward%20", "x__Host-edgeward"]) {
     if (name.endsWith(" ")) continue;
     assert.equal((await app.client("/", { cookie: `${name}=${value}` })).status, 401, name);
@@ -361,7 +361,7 @@ test("SEC-43: a higher source that is present but invalid does not fall to a low
   const bearer = await app.issue(c.email);
   for (let mask = 0; mask < 8; mask++) {
     const [badSession, badSso, badBearer] = [mask & 1, mask & 2, mask & 4];
-    const cookie = `${SESSION}=${badSession ? tampered(valueOf(session)) : valueOf(session)}; ${SSO}=${badSso ? tampered(sso) : sso}`;
+    const cookie = `${SESSION}=${badSession ? tampered(cookieValue(session)) : cookieValue(session)}; ${SSO}=${badSso ? tampered(sso) : sso}`;
     const answer = await app.client("/", { cookie, bearer: badBearer ? tampered(bearer) : bearer });
     const what = JSON.stringify({ badSession, badSso, badBearer });
     if (badSession) assert.equal(answer.status, 401, `${what}: ${answer}`);
@@ -448,9 +448,9 @@ test("a request that changes something and comes from another site's page is ref
 
 test("the session is a JWT of its own kind, signed with the session secret", async () => {
   const { cookie } = await app.signIn();
-  const header = headerOf(valueOf(cookie));
+  const header = headerOf(cookieValue(cookie));
   assert.equal(header.typ, "session+jwt");
   assert.equal(header.kid, "1");
-  assert.ok(claimsOf(valueOf(cookie)).exp > now());
+  assert.ok(claimsOf(cookieValue(cookie)).exp > now());
   assert.ok(ssoToken(app, { id: "x", email: "y" }));
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { sign, ssoToken, valueOf } from "./lib/tokens.mjs";
+import { sign, ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { CLIENT, newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
 let world, app, open, user, cookie;
@@ -18,7 +18,7 @@ before(async () => {
   app = world.site("APP");
   open = world.site("OPEN");
   ({ user, cookie } = await app.signIn());
-  strays = { "SSO token": ssoToken(app, user), "SSO token of another site": ssoToken(open, user), session: valueOf((await app.signIn(user)).cookie) };
+  strays = { "SSO token": ssoToken(app, user), "SSO token of another site": ssoToken(open, user), session: cookieValue((await app.signIn(user)).cookie) };
   own = sign({ alg: "HS256", typ: "JWT" }, { sub: "somebody", name: "a token of the application's own" }, "x".repeat(32));
 });
 after(() => world?.stop());

@@ -5,7 +5,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { Headers, parseSetCookie } from "./lib/http.mjs";
-import { expiredSsoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { expiredSsoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -207,7 +207,7 @@ test("a WebSocket upgrade works both ways for those who are signed in, from the 
   const headers = new Headers(seen.headers);
   assert.equal(headers.get("x-forwarded-user"), user.id);
   assert.equal(headers.get("cookie"), "a=1; b=2");
-  assert.ok(!JSON.stringify(seen).includes(valueOf(cookie)));
+  assert.ok(!JSON.stringify(seen).includes(cookieValue(cookie)));
 });
 
 test("SEC-45: a WebSocket with a cookie needs an allowed Origin", async () => {
@@ -238,7 +238,7 @@ test("an expired SSO cookie is cleared by the answer that opens a WebSocket, too
 
 test("SEC-45: a WebSocket without a good credential is refused before it is opened", async () => {
   const path = newPath();
-  for (const options of [{}, { cookie: `__Host-edgeward=${tampered(valueOf(cookie))}` }, { cookie: `${SSO}=${expiredSsoToken(app, user)}` }]) {
+  for (const options of [{}, { cookie: `__Host-edgeward=${tampered(cookieValue(cookie))}` }, { cookie: `${SSO}=${expiredSsoToken(app, user)}` }]) {
     const answer = await app.webSocket(path, { ...options, headers: { Origin: app.origin } });
     assert.equal(answer.status, 401, String(answer));
   }

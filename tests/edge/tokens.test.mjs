@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createPublicKey } from "node:crypto";
 import { after, before, test } from "node:test";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
-import { b64, claimsOf, sign, signText, SSO_HEADER, ssoClaims, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { b64, claimsOf, sign, signText, SSO_HEADER, ssoClaims, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, now, startWorld, until } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -297,7 +297,7 @@ test("the user is one whom we know, named as a string", async () => {
 test("SEC-19: no kind of token counts as another: session, SSO token, assertion, API token × every entry", async () => {
   const { cookie, token: sso } = await app.signIn(user);
   const link = await app.issue(user.email);
-  const session = valueOf(cookie);
+  const session = cookieValue(cookie);
   const assertion = (await app.client("/", { cookie })).seen.header("x-edgeward-assertion");
   assert.match(assertion, /^eyJ/);
   const api = await world.adminToken();
@@ -325,7 +325,7 @@ test("SEC-19: typ says the kind: an SSO token of another typ, or signed as a ses
   await assertAllRefused(
     ["session+jwt", "assertion+jwt", "JWT", "at+jwt", "sso", "", null, undefined, 1].map((typ) => [`typ ${JSON.stringify(typ)}`, sign(header({ typ }), claims(), secret)]),
   );
-  const session = valueOf((await app.signIn(user)).cookie);
+  const session = cookieValue((await app.signIn(user)).cookie);
   await assertAllRefused([
     ["a session's claims as an SSO token", sign(header(), claimsOf(session), secret)],
     ["an SSO token's claims as a session", sign({ alg: "HS256", typ: "session+jwt", kid: "1" }, claims(), secret)],
@@ -351,7 +351,7 @@ test("SEC-26: what was accepted as one kind of credential is not accepted as ano
   const token = await app.issue(user.email);
   assert.equal((await app.client("/", { cookie })).status, 200);
   assert.equal((await app.client("/", { bearer: token })).status, 200);
-  assert.equal((await app.client("/", { bearer: valueOf(cookie) })).status, 401);
+  assert.equal((await app.client("/", { bearer: cookieValue(cookie) })).status, 401);
   assert.equal((await app.client("/", { cookie: `${SESSION}=${token}` })).status, 401);
 });
 
@@ -377,7 +377,7 @@ test("SEC-26: two tokens that differ only behind a long common beginning are tol
 
 test("SEC-22: a session is checked as strictly as an SSO token: what is not exactly ours is none", async () => {
   const { cookie } = await app.signIn(user);
-  const session = valueOf(cookie);
+  const session = cookieValue(cookie);
   const key = world.secrets.session[1];
   const [head, body] = [{ alg: "HS256", typ: "session+jwt", kid: "1" }, claimsOf(session)];
   const status = async (token) => (await app.client("/", { cookie: `${SESSION}=${token}` })).status;

@@ -14,7 +14,7 @@ use edgeward::store::api_tokens::ApiTokens;
 
 use crate::configuration;
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
-use crate::{Cli, Command, CreateToken, TokenCommand, secrets, users};
+use crate::{Cli, Command, CreateToken, TokenCommand, facts, secrets, users};
 
 pub fn run(cli: Cli) -> Result<(), String> {
     let json = cli.place.json;
@@ -26,6 +26,10 @@ pub fn run(cli: Cli) -> Result<(), String> {
             with_store(&wrangler()?, |platform| token(platform, command, json))
         }
         Command::Schema => configuration::print_schema(),
+        Command::Facts => {
+            facts::print();
+            Ok(())
+        }
         Command::CheckConfig => configuration::check(),
         Command::Explain => configuration::explain(),
         Command::CheckUsers => users::check(),

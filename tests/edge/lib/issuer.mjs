@@ -56,6 +56,9 @@ export async function startIssuer(port = 0) {
     documents,
     requests,
     publish: (path, ...keys) => documents.set(path, JSON.stringify({ keys: keys.map(({ jwk }) => jwk) })),
-    stop: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
+    stop() {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
   };
 }

@@ -458,7 +458,7 @@ export async function signInAgain(site, user) {
   return until(async () => {
     const answer = await site.navigate("/signed-in", { cookie: `ls_auth_token=${await site.issue(user.email)}` });
     const session = answer.status === 200 && answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared);
-    return session && session.pair;
+    return session?.pair;
   });
 }
 
