@@ -32,4 +32,5 @@ pub mod platform;
 pub mod profile;
 pub mod rules;
 pub mod sign_in;
+pub mod site;
 pub mod store;

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edgeward::config::{Config, Site};
+use edgeward::site::Site;
+use edgeward::site::config::Config;
 use edgeward::credential::session;
 use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::jose::hmac::HmacAlgorithm;
@@ -45,7 +46,7 @@ fn world() -> (Config, Rc<Site>) {
         ),
         ("EDGEWARD_SITE_APP".into(), site.to_string()),
     ]);
-    let config = Config::parse(&bindings).expect("a good configuration");
+    let config = edgeward::config::parse(&bindings).expect("a good configuration");
     let site = config.site("site.example", "https").expect("its site");
     (config, site)
 }

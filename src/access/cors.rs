@@ -3,9 +3,9 @@
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::config::Site;
-use crate::config::cors::Cors;
 use crate::http::request::Parts;
+use crate::site::Site;
+use crate::site::cors::Cors;
 
 /// The method that a true preflight asks about; `None` for every other request. Only OPTIONS with
 /// both headers is one: no page can make a browser send less.

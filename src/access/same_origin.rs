@@ -2,9 +2,10 @@
 //! request comes from, so the request must come from a page that may act here.
 
 use crate::answer::denial::Denial;
-use crate::config::Site;
-use crate::config::site::{Source, canonical_host};
+use crate::http::host::canonical_host;
 use crate::http::request::Parts;
+use crate::site::Site;
+use crate::site::Source;
 
 /// Checks a request by where its credential was: in what a browser sends by itself, in a URL that
 /// anybody can write, or in what a client has put there knowingly.

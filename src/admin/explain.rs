@@ -7,14 +7,15 @@ use crate::admin::{Call, member, only, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::authn;
-use crate::config::Site;
-use crate::config::site::{Source, canonical_host};
-use crate::config::tenant::Tenancy;
+use crate::http::host::canonical_host;
 use crate::http::path::{CanonicalPath, PathError};
 use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::platform::time::Timestamp;
 use crate::rules::{self, Asked, Subject};
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::tenant::Tenancy;
 
 const MEMBERS: [&str; 10] = [
     "site",

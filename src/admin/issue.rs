@@ -6,11 +6,11 @@ use crate::admin::users::{self, Profile};
 use crate::admin::{Call, member, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::config::tenant::Tenancy;
 use crate::credential::sso_token;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::user::{Email, Tenant, User};
 use crate::people;
+use crate::site::tenant::Tenancy;
 
 pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::TokenIssue)?;

@@ -16,7 +16,6 @@ use crate::answer::Answer;
 use crate::answer::denial::{self, Denial};
 use crate::ask::route::AdminEndpoint;
 use crate::authn::attempts::{self, Client};
-use crate::config::Site;
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::jose::error::TokenError;
@@ -24,6 +23,7 @@ use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::platform::port::{Body, Counter, Sender};
 use crate::platform::time::Timestamp;
+use crate::site::Site;
 use crate::store::api_tokens::ApiTokens;
 
 /// The longest body that is read.

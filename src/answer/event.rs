@@ -28,7 +28,7 @@ pub struct Event {
     pub api_token: Option<String>,
     /// Where the credential was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<crate::config::site::Source>,
+    pub source: Option<crate::site::Source>,
     /// What an admin call did: method and endpoint, without ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<&'static str>,

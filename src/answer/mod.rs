@@ -7,8 +7,8 @@ pub mod page;
 use serde_json::{Value, json};
 
 use crate::answer::denial::{Denial, Row};
-use crate::config::Site;
 use crate::platform::port::Entropy;
+use crate::site::Site;
 
 /// An answer of our own.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -4,9 +4,9 @@
 use askama::Template;
 
 use crate::answer::Answer;
-use crate::config::Site;
 use crate::model::user::random_text;
 use crate::platform::port::Entropy;
+use crate::site::Site;
 
 /// A link that looks like a button.
 #[derive(Clone, Debug)]

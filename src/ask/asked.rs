@@ -5,11 +5,11 @@
 use std::borrow::Cow;
 
 use crate::access::cors;
-use crate::config::Site;
-use crate::config::site::canonical_host;
+use crate::http::host::canonical_host;
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
 use crate::rules::{Asked, Rule};
+use crate::site::Site;
 
 /// The host in its one form. Most requests spell it as it is configured, and then nothing is copied.
 #[must_use]

@@ -4,9 +4,10 @@
 use std::rc::Rc;
 
 use crate::answer::denial::Denial;
-use crate::config::{Config, Site};
 use crate::http::path::{CanonicalPath, PathError};
 use crate::http::request::Parts;
+use crate::site::Site;
+use crate::site::config::Config;
 
 /// What a request asks for.
 pub struct Target<'a> {

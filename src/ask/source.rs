@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use crate::authn::attempts::Client;
-use crate::config::Site;
-use crate::config::site::Source;
-use crate::config::tenant::Tenancy;
 use crate::credential::stray;
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::model::api_token;
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::tenant::Tenancy;
 
 /// The header in which an API token acts as a user.
 pub const API_KEY: &str = "x-api-key";

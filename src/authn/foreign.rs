@@ -7,10 +7,6 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use crate::authn::jwks;
-use crate::config::Site;
-use crate::config::issuer::{Issuer, Keys, Remote};
-use crate::config::site::Source;
-use crate::config::tenant::Tenancy;
 use crate::jose::error::TokenError;
 use crate::jose::hmac::{hex, sha256};
 use crate::jose::jws::{UntrustedJws, VerifiedJws};
@@ -22,6 +18,10 @@ use crate::people;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::shelf::{Weigh, block};
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::issuer::{Issuer, Keys, Remote};
+use crate::site::tenant::Tenancy;
 
 /// The longest that what a session carries may be, in bytes of JSON: with the rest, and in base64,
 /// the cookie stays below 3.5 KB.

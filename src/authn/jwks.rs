@@ -10,13 +10,14 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::config::issuer::{Document, Issuer, Keys, Remote, fetchable_host};
+use crate::http::host::fetchable_host;
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
 use crate::memory::world::World;
 use crate::platform::port::{Fault, Outgoing};
 use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::issuer::{Document, Issuer, Keys, Remote};
 use crate::store::issuer_keys::{IssuerKeys, Published};
 
 /// The longest document that is read, in bytes.

@@ -3,8 +3,6 @@
 //! first presentation settles which it is, everywhere at once. Knows no cookie and no answer.
 
 use crate::authn::principal::Principal;
-use crate::config::Site;
-use crate::config::site::Source;
 use crate::jose::error::TokenError;
 use crate::jose::hmac::{hex, sha256};
 use crate::memory::cache::{Claims, Verified};
@@ -12,6 +10,8 @@ use crate::memory::world::World;
 use crate::model::user::random_text;
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::Site;
+use crate::site::Source;
 
 /// What holds the claim of a token that came in a URL, until it is used up.
 const LINK: &str = "link";

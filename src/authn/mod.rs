@@ -20,9 +20,6 @@ use crate::ask::source::{MAX_OF_ONE_SOURCE, Presented};
 use crate::authn::attempts::Client;
 use crate::authn::foreign::ForeignClaims;
 use crate::authn::principal::Principal;
-use crate::config::Site;
-use crate::config::site::Source;
-use crate::config::tenant::Tenancy;
 use crate::credential::session::{self, SessionClaims};
 use crate::credential::sso_token;
 use crate::jose::error::TokenError;
@@ -32,6 +29,9 @@ use crate::memory::world::World;
 use crate::model::api_token::ApiToken;
 use crate::model::user::{User, UserId};
 use crate::platform::time::Timestamp;
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::tenant::Tenancy;
 use crate::store::api_tokens::ApiTokens;
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::users::Users;
@@ -472,7 +472,7 @@ fn not_too_old(
     issued_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), TokenError> {
-    let too_old = |query: &crate::config::site::Query| now >= issued_at + query.max_age;
+    let too_old = |query: &crate::site::Query| now >= issued_at + query.max_age;
     if source == Source::Query && site.query.as_ref().is_none_or(too_old) {
         return Err(TokenError::LinkTooOld);
     }

@@ -3,22 +3,19 @@
 
 use std::rc::Rc;
 
-use serde::Deserialize;
-use serde_json::Value;
-
-use crate::config::site::Source;
 use crate::memory::cache::Verified;
-use crate::model::claim::{ClaimPath, Reading};
+use crate::model::claim::Reading;
 use crate::model::user::{Role, Tenant, User};
 use crate::platform::time::Timestamp;
 use crate::rules::Subject;
+use crate::site::Source;
 
 /// The authenticated caller. Only [`crate::authn`] makes one, after everything was checked:
 ///
 /// ```compile_fail,E0624
 /// use std::rc::Rc;
 /// use edgeward::memory::cache::Verified;
-/// use edgeward::config::site::Source;
+/// use edgeward::site::Source;
 ///
 /// fn forge(user: Rc<edgeward::model::user::User>, credential: Rc<Verified>) -> edgeward::authn::principal::Principal {
 ///     edgeward::authn::principal::Principal::new_unchecked(user, Source::Session, credential)
@@ -125,136 +122,5 @@ impl Principal {
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.verified.expires_at()
-    }
-}
-
-/// Something of a principal that an origin can be told.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(try_from = "String")]
-pub enum Attribute {
-    /// The user's id.
-    Id,
-    /// The address.
-    Email,
-    /// The username.
-    Username,
-    /// The given name.
-    FirstName,
-    /// The family name.
-    LastName,
-    /// Both names, or the username.
-    Name,
-    /// The roles, joined by commas.
-    Roles,
-    /// `true` or `false`.
-    Staff,
-    /// `true` or `false`.
-    Superuser,
-    /// The scopes, with spaces between them.
-    Scopes,
-    /// The tenant.
-    Tenant,
-    /// The workspace.
-    Workspace,
-    /// The name of the issuer.
-    Issuer,
-    /// A claim that the token of another issuer has brought.
-    Claim(ClaimPath),
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-impl schemars::JsonSchema for Attribute {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Attribute".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "anyOf": [
-            { "enum": ["id", "email", "username", "first_name", "last_name", "name", "roles", "staff", "superuser", "scopes", "tenant", "workspace", "issuer"] },
-            { "type": "string", "pattern": "^claim:." },
-        ] })
-    }
-}
-
-impl TryFrom<String> for Attribute {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        if let Some(path) = text.strip_prefix("claim:") {
-            return ClaimPath::parse(path).map(Self::Claim).ok_or("is no claim");
-        }
-        Ok(match text.as_str() {
-            "id" => Self::Id,
-            "email" => Self::Email,
-            "username" => Self::Username,
-            "first_name" => Self::FirstName,
-            "last_name" => Self::LastName,
-            "name" => Self::Name,
-            "roles" => Self::Roles,
-            "staff" => Self::Staff,
-            "superuser" => Self::Superuser,
-            "scopes" => Self::Scopes,
-            "tenant" => Self::Tenant,
-            "workspace" => Self::Workspace,
-            "issuer" => Self::Issuer,
-            _ => return Err("is nothing that is known of a user; see the README"),
-        })
-    }
-}
-
-impl Attribute {
-    /// The attribute's value for `principal`, whose claims these are; empty when it has none.
-    #[must_use]
-    pub fn of(&self, principal: &Principal, claims: &Reading<'_>) -> String {
-        let user = principal.user();
-        match self {
-            Self::Id => user.id.as_str().to_owned(),
-            Self::Email => user.email.as_str().to_owned(),
-            Self::Username => user.username.as_str().to_owned(),
-            Self::FirstName => user.first_name.as_str().to_owned(),
-            Self::LastName => user.last_name.as_str().to_owned(),
-            Self::Name => user.display_name(),
-            Self::Roles => user
-                .roles
-                .iter()
-                .map(Role::as_str)
-                .collect::<Vec<_>>()
-                .join(","),
-            Self::Staff => user.staff.to_string(),
-            Self::Superuser => user.superuser.to_string(),
-            Self::Scopes => principal.scopes().join(" "),
-            Self::Tenant => principal.tenant().unwrap_or_default().to_owned(),
-            Self::Workspace => principal.workspace().unwrap_or_default().to_owned(),
-            Self::Issuer => principal.issuer().to_owned(),
-            Self::Claim(path) => path
-                .find(claims.members())
-                .and_then(shown)
-                .unwrap_or_default(),
-        }
-    }
-}
-
-/// A claim as the text of a header: what is simple, or a list of it, joined by commas. A list with
-/// an item that holds a comma could be read in two ways, so it is not said.
-fn shown(value: &Value) -> Option<String> {
-    let simple = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    };
-    match value {
-        Value::Array(items) => {
-            let items: Option<Vec<String>> = items
-                .iter()
-                .map(|item| simple(item).filter(|text| !text.contains(',')))
-                .collect();
-            items.map(|items| items.join(","))
-        }
-        other => simple(other),
     }
 }

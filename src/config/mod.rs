@@ -5,6 +5,7 @@
 
 pub mod cors;
 pub mod issuer;
+pub mod label_studio;
 pub mod raw;
 pub mod rules;
 #[cfg(not(target_arch = "wasm32"))]
@@ -13,55 +14,22 @@ pub mod secret;
 pub mod site;
 pub mod tenant;
 
+use crate::site::config::Config;
+use crate::site::config::ConfigError;
+use crate::site::config::Keyrings;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use crate::config::issuer::Issuer;
-use crate::config::raw::{Log, RawEdgeward, Reader};
-pub use crate::config::site::Site;
-use crate::config::site::Source;
+use crate::config::raw::{RawEdgeward, Reader};
 use crate::jose::hmac::Keyring;
-use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
+pub use crate::site::Site;
+use crate::site::Source;
+use crate::site::config::Log;
+use crate::site::issuer::Issuer;
 
 /// Where the bindings of the Worker came from: each is JSON (a variable) or text (a secret).
 pub type Bindings = BTreeMap<String, String>;
-
-/// One thing wrong with the configuration.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfigError {
-    /// Where: the binding's name, then members with dots.
-    pub path: String,
-    /// What, and what to do.
-    pub error: String,
-}
-
-/// A configuration without errors.
-#[derive(Debug)]
-pub struct Config {
-    /// `iss` of every token of ours.
-    pub issuer: String,
-    /// How long an isolate may go on with what it knows of a user.
-    pub user_cache: Seconds,
-    /// What is logged.
-    pub log: Log,
-    /// The secrets.
-    pub keys: Keys,
-    /// What is allowed and yet surely not meant. Logged when an isolate starts.
-    pub notes: Vec<ConfigError>,
-    hosts: HashMap<String, Rc<Site>>,
-}
-
-/// The secrets by purpose.
-#[derive(Clone, Debug)]
-pub struct Keys {
-    /// Sign sessions.
-    pub session: Keyring,
-    /// Sign SSO tokens.
-    pub token: Keyring,
-    /// Seal private keys at rest.
-    pub key: Keyring,
-}
 
 const GLOBAL: &str = "EDGEWARD";
 const ISSUER: &str = "EDGEWARD_ISSUER_";
@@ -82,105 +50,49 @@ pub const RESOURCES: [&str; 5] = [
     "EDGEWARD_FAILURE_LIMIT",
 ];
 
-impl Config {
-    /// Reads all bindings of the Worker.
-    ///
-    /// # Errors
-    /// Everything that is wrong, in the order of the bindings' names.
-    pub fn parse(bindings: &Bindings) -> Result<Self, Vec<ConfigError>> {
-        let mut errors = Vec::new();
-        for name in bindings.keys().filter(|name| name.starts_with(GLOBAL)) {
-            let error = match name.strip_prefix(RULES) {
-                Some(site) if !is_rules_of_site(bindings, site) => {
-                    "has rules of no site, or leaves out a number before it"
-                }
-                None if !is_known(name) => "no such setting",
-                _ => continue,
-            };
+/// Reads all bindings of the Worker.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the bindings' names.
+pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    for name in bindings.keys().filter(|name| name.starts_with(GLOBAL)) {
+        let error = match name.strip_prefix(RULES) {
+            Some(site) if !is_rules_of_site(bindings, site) => {
+                "has rules of no site, or leaves out a number before it"
+            }
+            None if !is_known(name) => "no such setting",
+            _ => continue,
+        };
+        errors.push(ConfigError {
+            path: name.clone(),
+            error: error.into(),
+        });
+    }
+    let global = read_global(bindings, &mut errors);
+    let keys = read_keys(bindings, &mut errors);
+    let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
+    let issuers = read_issuers(bindings, ours, &mut errors);
+    let hosts = read_sites(bindings, &issuers, &mut errors);
+    for issuer in &issuers {
+        let host = issuer.remote_host();
+        if host.is_some_and(|host| hosts.contains_key(&host)) {
             errors.push(ConfigError {
-                path: name.clone(),
-                error: error.into(),
+                path: format!("{ISSUER}{}", issuer.name.to_ascii_uppercase()),
+                error: "has its keys at a host of our own".into(),
             });
         }
-        let global = read_global(bindings, &mut errors);
-        let keys = read_keys(bindings, &mut errors);
-        let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
-        let issuers = read_issuers(bindings, ours, &mut errors);
-        let hosts = read_sites(bindings, &issuers, &mut errors);
-        for issuer in &issuers {
-            let host = issuer.remote_host();
-            if host.is_some_and(|host| hosts.contains_key(&host)) {
-                errors.push(ConfigError {
-                    path: format!("{ISSUER}{}", issuer.name.to_ascii_uppercase()),
-                    error: "has its keys at a host of our own".into(),
-                });
-            }
-        }
-        match (global, keys) {
-            (Some((issuer, user_cache, log)), Some(keys)) if errors.is_empty() => Ok(Self {
-                issuer,
-                user_cache,
-                log,
-                keys,
-                notes: notes(&hosts),
-                hosts,
-            }),
-            _ => Err(errors),
-        }
     }
-
-    /// The algorithms that assertions are signed with: those of all sites, or the usual one.
-    #[must_use]
-    pub fn assertion_algorithms(&self) -> Vec<Algorithm> {
-        let sites = self.hosts.values();
-        let mut all: Vec<Algorithm> = sites
-            .filter_map(|site| Some(site.assertion.as_ref()?.algorithm))
-            .collect();
-        all.sort_unstable();
-        all.dedup();
-        if all.is_empty() {
-            all.push(Algorithm::Es256);
-        }
-        all
-    }
-
-    /// The site called `name`, without case.
-    #[must_use]
-    pub fn site_named(&self, name: &str) -> Option<Rc<Site>> {
-        self.hosts
-            .values()
-            .find(|site| site.name.eq_ignore_ascii_case(name))
-            .map(Rc::clone)
-    }
-
-    /// The site, where there is one only.
-    #[must_use]
-    pub fn only_site(&self) -> Option<Rc<Site>> {
-        let mut sites = self.hosts.values();
-        let first = sites.next()?;
-        sites
-            .all(|site| site.name == first.name)
-            .then(|| Rc::clone(first))
-    }
-
-    /// The site that serves `authority`, a host with or without a port as it came in a request.
-    #[must_use]
-    pub fn site(&self, authority: &str, scheme: &str) -> Option<Rc<Site>> {
-        // Most requests spell the host as it is configured.
-        if let Some(site) = self.hosts.get(authority) {
-            return Some(Rc::clone(site));
-        }
-        self.hosts
-            .get(&site::canonical_host(authority, scheme)?)
-            .map(Rc::clone)
-    }
-
-    /// Each site once.
-    pub fn sites(&self) -> impl Iterator<Item = &Rc<Site>> {
-        self.hosts
-            .iter()
-            .filter(|(host, site)| site.hosts.first() == Some(host))
-            .map(|(_, site)| site)
+    match (global, keys) {
+        (Some((issuer, user_cache, log)), Some(keys)) if errors.is_empty() => Ok(Config {
+            issuer,
+            user_cache,
+            log,
+            keys,
+            notes: notes(&hosts),
+            hosts,
+        }),
+        _ => Err(errors),
     }
 }
 
@@ -275,7 +187,7 @@ fn read_global(
     Some((issuer, Seconds(user_cache), log))
 }
 
-fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keys> {
+fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyrings> {
     let mut seen: HashMap<&str, &str> = HashMap::new();
     let mut rings = SECRETS.iter().map(|prefix| {
         let mut secrets = Vec::new();
@@ -311,7 +223,7 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keys>
         ring
     });
     let (session, token, key) = (rings.next()?, rings.next()?, rings.next()?);
-    Some(Keys {
+    Some(Keyrings {
         session: session?,
         token: token?,
         key: key?,
@@ -329,7 +241,7 @@ fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) 
         };
         let mut reader = Reader::new(binding, errors);
         let name = name.to_ascii_lowercase();
-        issuers.extend(Issuer::read(&name, text, ours, bindings, &mut reader));
+        issuers.extend(issuer::read(&name, text, ours, bindings, &mut reader));
     }
     issuers
 }
@@ -380,7 +292,7 @@ fn read_sites(
         let Some(raw) = reader.object(text) else {
             continue;
         };
-        let site = Site::read(
+        let site = site::read(
             &name.to_ascii_lowercase(),
             raw,
             bindings,

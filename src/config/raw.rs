@@ -2,15 +2,16 @@
 //!
 //! A [`Field`] takes whatever JSON is there, so that one wrong field does not hide the others.
 
+use crate::site::config::Log;
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::config::ConfigError;
+use crate::config::label_studio::RawLabelStudio;
 use crate::jose::hmac::HmacAlgorithm;
-use crate::profile::label_studio::RawLabelStudio;
+use crate::site::config::ConfigError;
 
 /// A setting as written: not there, of the right type, or not.
 #[derive(Debug, Default)]
@@ -112,17 +113,6 @@ macro_rules! table {
 }
 pub(crate) use table;
 
-/// What is logged.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Log {
-    /// Sign-ins, sign-outs, denials, faults and admin calls.
-    Notable,
-    /// Every request as well.
-    All,
-}
-
 table! {
     /// `EDGEWARD`.
     pub struct RawEdgeward {
@@ -146,11 +136,11 @@ table! {
         /// Allows `http://` to any origin.
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` that the origin sees.
-        pub(super) host_header: Field<crate::config::site::HostHeader>,
+        pub(super) host_header: Field<crate::site::HostHeader>,
         /// `aud` of this site's tokens; without it, the first host.
         pub(super) audience: Field<String>,
         /// Where credentials are looked for, in this order.
-        pub(super) sources: Field<Vec<crate::config::site::Source>>,
+        pub(super) sources: Field<Vec<crate::site::Source>>,
         /// What a client gets that is not signed in and would have to be. Without rules: who passes.
         pub(super) unauthenticated: Field<RawUnauthenticated>,
         /// Who may do what; the first rule that matches decides, and none lets nobody pass.
@@ -178,9 +168,9 @@ table! {
         /// The link in which your application hands a token over.
         pub(super) query: Field<RawQuery>,
         /// Sets of headers that tell the origin who is asking.
-        pub(super) identity_headers: Field<Vec<crate::config::site::Preset>>,
+        pub(super) identity_headers: Field<Vec<crate::site::Preset>>,
         /// More such headers: name and field.
-        pub(super) custom_headers: Field<BTreeMap<String, crate::authn::principal::Attribute>>,
+        pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
         /// More headers that clients may not send: names, or beginnings of names with `*` after them.
         pub(super) reserved_headers: Field<Vec<String>>,
         /// The signed assertion for the origin.
@@ -236,7 +226,7 @@ table! {
         /// Its name; begins with `__Host-`.
         pub(super) cookie: Field<String>,
         /// Its `SameSite`.
-        pub(super) same_site: Field<crate::config::site::SameSite>,
+        pub(super) same_site: Field<crate::site::SameSite>,
         /// Its `Partitioned`.
         pub(super) partitioned: Field<bool>,
         /// Seconds after which it ends without a request.
@@ -275,7 +265,7 @@ table! {
         /// Its `HttpOnly`.
         pub(super) http_only: Field<bool>,
         /// Its `SameSite`.
-        pub(super) same_site: Field<crate::config::site::SameSite>,
+        pub(super) same_site: Field<crate::site::SameSite>,
         /// Its `Partitioned`.
         pub(super) partitioned: Field<bool>,
     }
@@ -292,9 +282,9 @@ table! {
         /// Whether a link counts only once.
         pub(super) single_use: Field<bool>,
         /// What a link of another user does while somebody is signed in.
-        pub(super) user_switch: Field<crate::config::site::UserSwitch>,
+        pub(super) user_switch: Field<crate::site::UserSwitch>,
         /// What a link does that another site led to, while nobody is signed in.
-        pub(super) stranger_link: Field<crate::config::site::StrangerLink>,
+        pub(super) stranger_link: Field<crate::site::StrangerLink>,
     }
 }
 

@@ -305,7 +305,7 @@ fn read_rule(
         "host",
         raw.host,
         |host| {
-            let host = crate::config::site::canonical_host(host, "https")?;
+            let host = crate::http::host::canonical_host(host, "https")?;
             around.hosts.contains(&host).then(|| host.into())
         },
         "is no host of this site",

@@ -8,8 +8,6 @@ use cookie::{Cookie, CookieBuilder};
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
-use crate::config::Config;
-use crate::config::site::{SameSite, Site};
 use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::jws::{self, Kind, UntrustedJws};
@@ -19,6 +17,8 @@ use crate::model::user::{UserId, random_text};
 use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::config::Config;
+use crate::site::{SameSite, Site};
 
 /// The member of our cookie that holds what another issuer's token brought.
 const GRANTED: &str = "ext";

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Config, Site};
 use crate::jose::error::TokenError;
 use crate::jose::jws::{self, Kind, UntrustedJws};
 use crate::jose::jwt::{self, Expected};
@@ -10,6 +9,8 @@ use crate::model::user::{User, UserId, random_text};
 use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::Site;
+use crate::site::config::Config;
 
 /// How far the clocks of two data centres may differ. Nobody but us issues these tokens.
 const LEEWAY: Seconds = Seconds(5);

@@ -23,19 +23,19 @@ use web_sys::{Request, Response};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{Event, Name};
-use crate::config::{Config, ConfigError};
+use crate::http::headers::{HeaderChange, HeaderChanges};
 use crate::http::request::{Parts, RAY, WITHHELD};
 use crate::jose::hmac::hex;
 use crate::memory::world::World;
 use crate::origin::Forward;
-use crate::origin::mutate::{HeaderChange, HeaderChanges};
 use crate::origin::strip;
-use crate::pipeline;
 use crate::pipeline::repeat::{self, Repeat};
+use crate::pipeline;
 use crate::pipeline::{Action, Outcome};
 use crate::platform::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
 use crate::platform::shelf::{self, Shelf, Weigh};
 use crate::platform::time::Timestamp;
+use crate::site::config::ConfigError;
 
 /// What [`again`] says.
 const AGAIN: u32 = 1;
@@ -311,7 +311,7 @@ fn world(env: &JsValue) -> Option<Rc<World>> {
             .get_or_init(|| {
                 let mut errors = Vec::new();
                 let platform = platform::platform(env, &mut errors);
-                let config = Config::parse(&bindings::configuration(env));
+                let config = crate::config::parse(&bindings::configuration(env));
                 match (config, platform) {
                     (Ok(config), Some(platform)) => {
                         log_list("notes", &config.notes);

@@ -6,7 +6,6 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::kv::KvStore;
 use worker::{Env, RateLimiter};
 
-use crate::config::ConfigError;
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
@@ -14,6 +13,7 @@ use crate::platform::port::{
     Later, Limit, Once, Outgoing, Pending, Platform, Records,
 };
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::config::ConfigError;
 
 /// The platform of `env`; what is not bound goes to `errors`.
 pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform> {

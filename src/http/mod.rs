@@ -1,5 +1,7 @@
 //! The head of a request and its parts: URL, path, query, headers. Knows no site.
 
+pub mod headers;
+pub mod host;
 pub mod path;
 pub mod query;
 pub mod request;

@@ -192,6 +192,20 @@ pub fn is_of_the_message(name: &str) -> bool {
     MESSAGE.contains(&name)
 }
 
+/// The headers that say how a request came. A client's own never arrive.
+pub const SET_ALWAYS: [&str; 4] = [
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-for",
+    "x-request-id",
+];
+
+/// Whether `name` is set on every request, so that removing the client's first would be in vain.
+#[must_use]
+pub fn is_set_always(name: &str) -> bool {
+    matches!(name, "x-forwarded-host" | "x-forwarded-proto")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

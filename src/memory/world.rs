@@ -1,8 +1,8 @@
 //! What a request is handled with: configuration, platform and the isolate's memory.
 
-use crate::config::Config;
 use crate::memory::cache::Cache;
 use crate::platform::port::Platform;
+use crate::site::config::Config;
 
 /// Everything that outlives a request in an isolate.
 pub struct World {

@@ -8,8 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::authn::principal::Principal;
-use crate::config::Site;
-use crate::config::site::Assertion;
 use crate::jose::der;
 use crate::jose::hmac::sha256;
 use crate::jose::jws::{self, Kind};
@@ -18,6 +16,8 @@ use crate::memory::world::World;
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::port::{Fault, KeyPair};
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::Assertion;
+use crate::site::Site;
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::signing_keys::{self, SigningKey, SigningKeyRecord, SigningKeys};
 

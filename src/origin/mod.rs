@@ -11,12 +11,12 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::access::cors;
-use crate::config::Site;
+use crate::http::headers::{HeaderChange, HeaderChanges};
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
-use crate::origin::mutate::{HeaderChange, HeaderChanges};
 use crate::platform::time::Seconds;
 use crate::rules::Grant;
+use crate::site::Site;
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
 ///
@@ -25,7 +25,7 @@ use crate::rules::Grant;
 /// ```compile_fail,E0451
 /// let forward = edgeward::origin::Forward {
 ///     url: "https://origin.example/".to_owned(),
-///     changes: edgeward::origin::mutate::HeaderChanges::default(),
+///     changes: edgeward::http::headers::HeaderChanges::default(),
 ///     standing: Default::default(),
 ///     identified: true,
 ///     uncached: false,

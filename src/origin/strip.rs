@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use crate::ask::source::{self, API_KEY, bearer, cookie_pair, pieces};
-use crate::config::Site;
-use crate::config::site::Source;
 use crate::credential::stray;
+use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
-use crate::http::reserved;
+use crate::http::reserved::{self, is_set_always};
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
-use crate::origin::mutate::{HeaderChanges, is_set_always};
+use crate::site::Site;
+use crate::site::Source;
 
 /// Removes reserved headers and our credentials. What is left is not touched at all.
 pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {

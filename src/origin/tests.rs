@@ -3,14 +3,14 @@ use std::rc::Rc;
 
 use super::*;
 use crate::authn::principal::Principal;
-use crate::config::site::Source;
 use crate::config::tests::site;
 use crate::credential::sso_token::SsoClaims;
+use crate::http::headers::HeaderChange;
 use crate::memory::cache::{Claims, Verified};
 use crate::model::user::{Email, Role, User, UserId, Username};
 use crate::platform::time::Timestamp;
 use crate::rules::{self, Asked, Demand, Reaction, Rule};
-use mutate::HeaderChange;
+use crate::site::Source;
 
 fn user() -> User {
     let id = UserId::parse("usr_0123456789abcdefghijkl").unwrap();

@@ -21,14 +21,14 @@ use crate::authn::{self, Authentication, jwks};
 use crate::credential::session::{self, SetCookie};
 use crate::http::request::Parts;
 use crate::memory::world::World;
-use crate::origin::assertion;
-use crate::origin::{self, Context};
+use crate::origin::Context;
+use crate::origin::{self, assertion};
 pub use crate::pipeline::outcome::{Action, Outcome};
 use crate::pipeline::outcome::{Forwarded, Step, admin_outcome, answered, astray, concluded};
 use crate::pipeline::repeat::Repeat;
 use crate::platform::port::Body;
 use crate::platform::time::Timestamp;
-use crate::profile::Verdict;
+use crate::profile::{self, Verdict};
 use crate::rules::{self, Asked};
 use crate::sign_in::account::{self, Reply};
 use crate::sign_in::arrive::{self, Arrival, Visit};
@@ -213,7 +213,7 @@ async fn site_request(
     // What the application itself needs, where the site says which one it is.
     let told = match &site.profile {
         None => None,
-        Some(profile) => match profile.judge(world, visit, grant.principal()).await? {
+        Some(profile) => match profile::judge(profile, world, visit, grant.principal()).await? {
             Verdict::Forward(told) => Some(told),
             Verdict::Reply(reply) => return Ok(Step::Reply(reply.with(cookies))),
         },
@@ -267,7 +267,9 @@ async fn own(
         Endpoint::Logout => account::logout(world, visit).await,
         Endpoint::Switch => account::switch(world, visit, body).await,
         Endpoint::Exchange => match &visit.site.profile {
-            Some(profile) => profile.exchange(world, visit, body).await.map(Reply::from),
+            Some(profile) => profile::exchange(profile, world, visit, body)
+                .await
+                .map(Reply::from),
             None => Err(Denial::UnknownEndpoint),
         },
         Endpoint::Token
@@ -292,7 +294,7 @@ async fn key_set(world: &World, parts: &Parts, now: Timestamp) -> Result<Answer,
 /// The key that signs the site's assertions at this moment, as PEM.
 async fn signing_key(
     world: &World,
-    site: &crate::config::Site,
+    site: &crate::site::Site,
     parts: &Parts,
     now: Timestamp,
 ) -> Result<Answer, Denial> {

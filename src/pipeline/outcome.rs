@@ -6,9 +6,6 @@ use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{Event, Name};
-use crate::config::Site;
-use crate::config::raw::Log;
-use crate::config::site::Source;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::world::World;
@@ -16,6 +13,9 @@ use crate::origin::Forward;
 use crate::pipeline::repeat::Repeat;
 use crate::sign_in::account::Reply;
 use crate::sign_in::arrive::{self, Visit};
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::config::Log;
 
 /// What becomes of a request.
 pub struct Outcome {

@@ -10,21 +10,21 @@ use crate::ask::route;
 use crate::ask::source;
 use crate::authn::principal::Principal;
 use crate::authn::{self, Place, jwks};
-use crate::config::Site;
-use crate::config::site::Source;
-use crate::config::tenant::Tenancy;
 use crate::credential::session;
+use crate::http::headers::HeaderChanges;
 use crate::http::path::CanonicalPath;
 use crate::http::request::{Parts, is_ray};
 use crate::memory::cache::{Claims, Verified};
 use crate::memory::world::World;
-use crate::origin::mutate::HeaderChanges;
 use crate::origin::{self, assertion};
 use crate::origin::{Again, Forward};
 use crate::platform::shelf::Weigh;
 use crate::platform::time::Timestamp;
 use crate::rules;
 use crate::sign_in::arrive::Visit;
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::tenant::Tenancy;
 
 /// A head that is longer, in bytes, or has more headers is not kept.
 const MAX_HEAD: usize = 8 * 1024;

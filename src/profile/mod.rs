@@ -7,6 +7,7 @@
 
 pub mod label_studio;
 
+use crate::site::profile::Profile;
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
@@ -19,17 +20,9 @@ use crate::model::user::User;
 use crate::origin::Told;
 use crate::platform::port::{Body, Fault};
 use crate::platform::time::Timestamp;
-use crate::profile::label_studio::LabelStudio;
 use crate::sign_in::account::Reply;
 use crate::sign_in::arrive::Visit;
 use crate::store::origin_accounts::OriginAccounts;
-
-/// What the application behind a site is.
-#[derive(Debug)]
-pub enum Profile {
-    /// Label Studio.
-    LabelStudio(LabelStudio),
-}
 
 /// What a profile makes of a request that the rule let through.
 pub enum Verdict {
@@ -39,83 +32,49 @@ pub enum Verdict {
     Reply(Reply),
 }
 
-impl Profile {
-    /// Headers that no client may send to this origin, besides those that none may send anywhere.
-    #[must_use]
-    pub const fn reserved(&self) -> &'static [&'static str] {
-        match self {
-            Self::LabelStudio(_) => &label_studio::RESERVED,
+/// Answers such an exchange.
+///
+/// # Errors
+/// Why nothing is given for what was presented.
+pub async fn exchange(
+    profile: &Profile,
+    world: &World,
+    visit: &Visit<'_>,
+    body: &dyn Body,
+) -> Result<Answer, Denial> {
+    match profile {
+        Profile::LabelStudio(_) => label_studio::exchange(world, visit, body).await,
+    }
+}
+
+/// Judges a request, and says what the origin is told of it. Waits for nothing while what is
+/// known of the user at the origin is fresh.
+///
+/// # Errors
+/// Why it is refused, or a fault of the origin.
+pub async fn judge(
+    profile: &Profile,
+    world: &World,
+    visit: &Visit<'_>,
+    principal: Option<&Principal>,
+) -> Result<Verdict, Denial> {
+    match profile {
+        Profile::LabelStudio(settings) => {
+            label_studio::judge(settings, world, visit, principal).await
         }
     }
+}
 
-    /// Headers that this profile sets.
-    #[must_use]
-    pub const fn sets(&self) -> &'static [&'static str] {
-        match self {
-            Self::LabelStudio(_) => &label_studio::SETS,
-        }
-    }
-
-    /// Whether the application signs people out at `path`.
-    #[must_use]
-    pub fn signs_out(&self, path: &str) -> bool {
-        match self {
-            Self::LabelStudio(_) => label_studio::signs_out(path),
-        }
-    }
-
-    /// Whether programs of the application exchange a credential at `path` before they use it.
-    #[must_use]
-    pub fn exchanges(&self, path: &str) -> bool {
-        match self {
-            Self::LabelStudio(_) => label_studio::exchanges(path),
-        }
-    }
-
-    /// Answers such an exchange.
-    ///
-    /// # Errors
-    /// Why nothing is given for what was presented.
-    pub async fn exchange(
-        &self,
-        world: &World,
-        visit: &Visit<'_>,
-        body: &dyn Body,
-    ) -> Result<Answer, Denial> {
-        match self {
-            Self::LabelStudio(_) => label_studio::exchange(world, visit, body).await,
-        }
-    }
-
-    /// Judges a request, and says what the origin is told of it. Waits for nothing while what is
-    /// known of the user at the origin is fresh.
-    ///
-    /// # Errors
-    /// Why it is refused, or a fault of the origin.
-    pub async fn judge(
-        &self,
-        world: &World,
-        visit: &Visit<'_>,
-        principal: Option<&Principal>,
-    ) -> Result<Verdict, Denial> {
-        match self {
-            Self::LabelStudio(settings) => {
-                label_studio::judge(settings, world, visit, principal).await
-            }
-        }
-    }
-
-    async fn provision(
-        &self,
-        world: &World,
-        site: &crate::config::Site,
-        user: &Rc<User>,
-        now: Timestamp,
-    ) -> Result<u64, Denial> {
-        match self {
-            Self::LabelStudio(settings) => {
-                label_studio::provision(settings, world, site, user, now).await
-            }
+async fn provision_at(
+    profile: &Profile,
+    world: &World,
+    site: &crate::site::Site,
+    user: &Rc<User>,
+    now: Timestamp,
+) -> Result<u64, Denial> {
+    match profile {
+        Profile::LabelStudio(settings) => {
+            label_studio::provision(settings, world, site, user, now).await
         }
     }
 }
@@ -132,7 +91,7 @@ pub async fn provision(world: &World, user: &User, now: Timestamp) -> Option<Val
             && user.active
             && user.tenant.is_none()
         {
-            let made = Box::pin(profile.provision(world, site, &user, now)).await;
+            let made = Box::pin(provision_at(profile, world, site, &user, now)).await;
             let told = match made {
                 Ok(id) => json!({ "id": id }),
                 Err(denial) => json!({ "error": denial.reason() }),

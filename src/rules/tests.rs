@@ -1,8 +1,8 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::config::Site;
 use crate::config::tests::site;
+use crate::site::Site;
 
 const NOBODY: Option<Subject<'static>> = None;
 

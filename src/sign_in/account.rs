@@ -9,12 +9,12 @@ use crate::answer::denial::{self, Denial};
 use crate::answer::event;
 use crate::answer::page::{self, Action, Frame, Message, Question};
 use crate::authn::{self, Authentication, link};
-use crate::config::site::Source;
 use crate::credential::session::{self, SessionClaims, SetCookie};
 use crate::http::query;
 use crate::memory::world::World;
 use crate::platform::port::{Body, Fault, Sender};
 use crate::sign_in::arrive::{self, ReturnTo, Visit};
+use crate::site::Source;
 use crate::store::ended_sessions::EndedSessions;
 
 /// The longest form that is read.

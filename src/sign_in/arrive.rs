@@ -10,8 +10,6 @@ use crate::answer::page::{self, Action, Frame, Message, Question};
 use crate::ask::source::Presented;
 use crate::authn::principal::Principal;
 use crate::authn::{Authentication, link};
-use crate::config::Site;
-use crate::config::site::{Query, Source, StrangerLink, UserSwitch};
 use crate::credential::session::{self, SetCookie};
 use crate::http::path::CanonicalPath;
 use crate::http::query;
@@ -23,6 +21,8 @@ use crate::memory::world::World;
 use crate::model::claim::Granted;
 use crate::platform::time::Timestamp;
 use crate::rules::{Asked, Reaction, Rule};
+use crate::site::Site;
+use crate::site::{Query, Source, StrangerLink, UserSwitch};
 
 /// The parameter in which a browser that comes back from the sign-in page says how often it was
 /// sent there. Ours alone; it never reaches an origin.

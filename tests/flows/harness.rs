@@ -18,7 +18,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use edgeward::admin::api_tokens::{self, NewApiToken};
-use edgeward::config::Config;
 use edgeward::jose::hmac::HmacAlgorithm;
 use edgeward::jose::jws::{self, Kind};
 use edgeward::memory::world::World;
@@ -113,7 +112,7 @@ impl Edge {
     pub fn isolate_at(&self, location: &Location) -> Isolate {
         let seed = self.isolates.get() + 1;
         self.isolates.set(seed);
-        let config = Config::parse(&self.bindings).unwrap();
+        let config = edgeward::config::parse(&self.bindings).unwrap();
         Isolate {
             shared: Rc::clone(&self.shared),
             world: Rc::new(World::new(config, platform(&self.shared, location, seed))),

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgeward::config::Config;
 use edgeward::platform::algorithm::{Algorithm, KeyType};
 use serde_json::{Value, json};
 
@@ -829,7 +828,7 @@ fn a_site_without_issuers_takes_no_token_of_another() {
     let key = Private::new(KeyType::Ed25519, "issuer");
     let token = key.token(Algorithm::EdDsa, &json!({"kid": "k1"}), &claims(&json!({})));
     assert_eq!(edge.isolate().send(&by_bearer(&token)).status(), 401);
-    assert!(Config::parse(&with_issuer(&json!({}), &json!({}))).is_ok());
+    assert!(edgeward::config::parse(&with_issuer(&json!({}), &json!({}))).is_ok());
 }
 
 #[test]

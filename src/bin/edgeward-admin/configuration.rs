@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use edgeward::admin::explain::Question;
-use edgeward::config::{Bindings, Config, ConfigError, schema};
+use edgeward::config::{Bindings, schema};
 use edgeward::jose::hmac::sha256;
 use edgeward::model::claim::Reading;
 use edgeward::model::user::Role;
 use edgeward::rules::Subject;
+use edgeward::site::config::{Config, ConfigError};
 
 /// The variables of one environment, and those of its secrets that are known here.
 #[derive(Deserialize)]
@@ -44,7 +45,7 @@ pub fn check() -> Result<(), String> {
         .into_iter()
         .map(|(name, given)| {
             let (bindings, assumed) = bindings(given);
-            let (errors, notes) = match Config::parse(&bindings) {
+            let (errors, notes) = match edgeward::config::parse(&bindings) {
                 Ok(config) => (json!([]), list(&config.notes)),
                 Err(errors) => (list(&errors), json!([])),
             };
@@ -69,7 +70,7 @@ pub fn explain() -> Result<(), String> {
     }
     let Asked { given, questions } = input()?;
     let (bindings, _) = bindings(given);
-    let config = Config::parse(&bindings).map_err(|errors| {
+    let config = edgeward::config::parse(&bindings).map_err(|errors| {
         let lines: Vec<String> = errors
             .iter()
             .map(|error| format!("\n  {}: {}", error.path, error.error))

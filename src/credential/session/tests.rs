@@ -24,7 +24,7 @@ fn user() -> UserId {
 }
 
 fn config(settings: &str) -> Config {
-    Config::parse(&bindings(settings)).unwrap()
+    crate::config::parse(&bindings(settings)).unwrap()
 }
 
 /// The value of `cookie`, and the line without it.
@@ -241,7 +241,7 @@ fn retiring_a_secret_ends_what_it_signed_and_a_newer_one_is_waited_for() {
     let (value, _) = split(&cookie);
     let other = |number: u32| {
         let secret = b"hT5rEw2qAz8xSc4vFd6bGn1mJk9lPo3i".to_vec();
-        let mut other = Config::parse(&bindings("{}")).unwrap();
+        let mut other = crate::config::parse(&bindings("{}")).unwrap();
         other.keys.session = Keyring::new([(number, secret)]).unwrap();
         read(&other, &site, &value, NOW).err()
     };

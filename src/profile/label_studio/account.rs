@@ -6,16 +6,17 @@ use std::rc::Rc;
 
 use crate::answer::denial::Denial;
 use crate::authn::principal::Principal;
-use crate::config::Site;
+use crate::http::headers::HeaderChanges;
 use crate::memory::cache::OriginCredential;
 use crate::memory::world::World;
 use crate::model::user::{User, fold};
-use crate::origin::mutate::HeaderChanges;
 use crate::platform::port::Fault;
 use crate::platform::shelf::{Growth, Scale, Weigh};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::label_studio::calls::{Calls, Created, Whose};
-use crate::profile::label_studio::{LabelStudio, Mode, REUSED, mint, pat};
+use crate::profile::label_studio::{REUSED, mint, pat};
+use crate::site::Site;
+use crate::site::label_studio::{LabelStudio, Mode};
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts};
 
 /// An account is not looked at more often than this, however often the origin turns it down.

@@ -8,13 +8,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::answer::denial::Denial;
-use crate::config::Site;
 use crate::http::query;
 use crate::memory::world::World;
 use crate::model::user::{Email, User, fold};
 use crate::platform::port::{Fault, Incoming, Outgoing};
 use crate::platform::time::Timestamp;
-use crate::profile::label_studio::{LabelStudio, Mode, mint, pat};
+use crate::profile::label_studio::{mint, pat};
+use crate::site::Site;
+use crate::site::label_studio::{LabelStudio, Mode};
 
 /// Longer than Label Studio takes for its slowest of these, a password.
 const TIMEOUT_MS: u32 = 10_000;

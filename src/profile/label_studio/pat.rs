@@ -12,15 +12,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::answer::denial::Denial;
-use crate::config::Site;
 use crate::jose::hmac::{hex, sha256};
 use crate::memory::world::World;
 use crate::model::user::{User, UserId, random_text};
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
-use crate::profile::label_studio::LabelStudio;
 use crate::profile::label_studio::account::{Account, Known, Trouble};
 use crate::profile::label_studio::calls::Calls;
+use crate::site::Site;
+use crate::site::label_studio::LabelStudio;
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts, SealedCredential};
 
 /// Longer than making a token takes, with every call at its longest.

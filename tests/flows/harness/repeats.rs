@@ -4,10 +4,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use edgeward::http::headers::HeaderChanges;
 use edgeward::http::request::{RAY, WITHHELD};
 use edgeward::memory::world::World;
 use edgeward::origin::Again;
-use edgeward::origin::mutate::HeaderChanges;
 use edgeward::pipeline::repeat::{self, Repeat};
 use edgeward::pipeline::{Action, Outcome};
 use edgeward::platform::time::Timestamp;

@@ -1,7 +1,7 @@
 //! A request as a client writes it, and what became of it.
 
+use edgeward::http::headers::HeaderChange;
 use edgeward::http::request::Parts;
-use edgeward::origin::mutate::HeaderChange;
 use edgeward::pipeline::{Action, Outcome};
 use serde_json::Value;
 
