@@ -1,7 +1,7 @@
 //! Any path: it has one canonical form, in which no server finds another path, or it is refused.
 #![no_main]
 
-use edgeward::sign_in::arrive::ReturnTo;
+use edgeward::ask::return_to::ReturnTo;
 use edgeward::http::path::CanonicalPath;
 use edgeward::http::request::Parts;
 use libfuzzer_sys::fuzz_target;

@@ -7,19 +7,6 @@ use crate::http::request::Parts;
 use crate::site::Site;
 use crate::site::cors::Cors;
 
-/// The method that a true preflight asks about; `None` for every other request. Only OPTIONS with
-/// both headers is one: no page can make a browser send less.
-#[must_use]
-pub fn preflight(parts: &Parts) -> Option<&str> {
-    if parts.method() != "OPTIONS" {
-        return None;
-    }
-    parts.header("origin").filter(|origin| !origin.is_empty())?;
-    let method = parts.header("access-control-request-method")?;
-    let plain = |b: u8| b.is_ascii_alphabetic() || b == b'-';
-    (!method.is_empty() && method.bytes().all(plain)).then_some(method)
-}
-
 /// The listed origin whose page is asking.
 fn listed<'a>(cors: &Cors, parts: &'a Parts) -> Option<&'a str> {
     parts
@@ -122,6 +109,7 @@ pub fn of_the_answer(site: &Site, parts: &Parts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask::asked::preflight;
     use crate::config::tests::site;
 
     fn parts(method: &str, headers: &[(&str, &str)]) -> Parts {

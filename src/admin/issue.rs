@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::admin::users::{self, Profile};
+use crate::admin::users;
+use crate::admin::users::Profile;
 use crate::admin::{Call, member, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;

@@ -13,9 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::answer::Answer;
-use crate::answer::denial::{self, Denial};
+use crate::answer::denial;
+use crate::answer::denial::Denial;
 use crate::ask::route::AdminEndpoint;
-use crate::authn::attempts::{self, Client};
+use crate::authn::attempts;
+use crate::http::client::Client;
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::jose::error::TokenError;

@@ -3,6 +3,7 @@
 pub mod denial;
 pub mod event;
 pub mod page;
+pub mod reply;
 
 use serde_json::{Value, json};
 

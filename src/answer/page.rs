@@ -4,7 +4,7 @@
 use askama::Template;
 
 use crate::answer::Answer;
-use crate::model::user::random_text;
+use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
 use crate::site::Site;
 

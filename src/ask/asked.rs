@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use crate::access::cors;
 use crate::http::host::canonical_host;
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
@@ -44,7 +43,7 @@ pub fn asked<'a>(
             .and_then(|text| text.trim().parse().ok());
         asked.country = parts.header("cf-ipcountry").map(str::trim);
     }
-    if let Some(method) = cors::preflight(parts) {
+    if let Some(method) = preflight(parts) {
         let announced = Asked {
             method,
             preflight: true,
@@ -56,4 +55,17 @@ pub fn asked<'a>(
         }
     }
     (asked, site.rules.rule_for(&asked))
+}
+
+/// The method that a true preflight asks about; `None` for every other request. Only OPTIONS with
+/// both headers is one: no page can make a browser send less.
+#[must_use]
+pub fn preflight(parts: &Parts) -> Option<&str> {
+    if parts.method() != "OPTIONS" {
+        return None;
+    }
+    parts.header("origin").filter(|origin| !origin.is_empty())?;
+    let method = parts.header("access-control-request-method")?;
+    let plain = |b: u8| b.is_ascii_alphabetic() || b == b'-';
+    (!method.is_empty() && method.bytes().all(plain)).then_some(method)
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::authn::attempts::Client;
 use crate::credential::stray;
+use crate::http::client::Client;
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::model::api_token;
@@ -13,6 +13,14 @@ use crate::site::tenant::Tenancy;
 
 /// The header in which an API token acts as a user.
 pub const API_KEY: &str = "x-api-key";
+
+/// The parameter in which a browser that comes back from the sign-in page says how often it was
+/// sent there. Ours alone; it never reaches an origin.
+pub const ATTEMPT: &str = "edgeward_attempt";
+
+/// The value of [`ATTEMPT`] by which a person comes who has declined to be signed in by a link: no
+/// round trip begins with that, or the next link of a stranger would seem to end it.
+pub const DECLINED: &str = "0";
 
 /// So many credentials of one source are looked at. A cookie may be there twice, for two paths or as
 /// partitioned; hundreds fit into one head, and each costs a signature.
@@ -211,13 +219,12 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
             rest = taken.rest;
         }
     }
-    if memchr::memmem::find(query.as_bytes(), crate::sign_in::arrive::ATTEMPT.as_bytes()).is_some()
-    {
-        let taken = query::take(&rest, crate::sign_in::arrive::ATTEMPT);
+    if memchr::memmem::find(query.as_bytes(), crate::ask::source::ATTEMPT.as_bytes()).is_some() {
+        let taken = query::take(&rest, crate::ask::source::ATTEMPT);
         presented.declined = taken
             .values
             .iter()
-            .any(|value| value == crate::sign_in::arrive::DECLINED);
+            .any(|value| value == crate::ask::source::DECLINED);
         presented.attempt = taken
             .values
             .iter()

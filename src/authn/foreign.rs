@@ -1,6 +1,7 @@
 //! Tokens of other issuers: verified with the issuer's keys, then read into what they say of a user.
 //! What an issuer may say is limited by its configuration.
 
+use crate::credential::foreign::ForeignClaims;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -8,15 +9,14 @@ use serde_json::{Map, Value};
 
 use crate::authn::jwks;
 use crate::jose::error::TokenError;
-use crate::jose::hmac::{hex, sha256};
 use crate::jose::jws::{UntrustedJws, VerifiedJws};
 use crate::jose::jwt;
 use crate::memory::world::World;
 use crate::model::claim::{ClaimPath, Granted, KeptClaims};
-use crate::model::user::{Email, Name, Tenant, User, UserId, Username, is_same_domain};
+use crate::model::user::{Email, Name, User, UserId, Username, is_same_domain};
 use crate::people;
 use crate::platform::algorithm::Algorithm;
-use crate::platform::shelf::{Weigh, block};
+use crate::platform::digest::{hex, sha256};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Site;
 use crate::site::Source;
@@ -31,34 +31,6 @@ const MAX_LIST: usize = 200;
 
 /// Claims that are about the token and not about the person.
 const REGISTERED: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
-
-/// What a token of another issuer says.
-pub struct ForeignClaims {
-    /// Whom it is about.
-    pub email: Email,
-    /// In which tenant, where the site has tenants.
-    pub tenant: Option<Tenant>,
-    /// The username of a user that is made from it.
-    pub username: Option<Username>,
-    /// The first and the last name.
-    pub names: [Option<Name>; 2],
-    /// Whether it may make one.
-    pub creates: bool,
-    /// What it brings.
-    pub granted: Rc<Granted>,
-    /// The token's own name: a hash of the whole.
-    pub id: String,
-    /// `iat`.
-    pub issued_at: Timestamp,
-    /// `exp`, with the leeway.
-    pub expires_at: Timestamp,
-    /// The longest that it may live.
-    pub max_lifetime: Seconds,
-    /// From then on the issuer's keys are asked again: one that it has withdrawn ends then.
-    pub good_until: Timestamp,
-    /// Who that is, once it was looked up.
-    user: RefCell<Option<UserId>>,
-}
 
 /// Verifies `credential` and reads it.
 ///
@@ -327,52 +299,34 @@ fn words(value: Option<&Value>) -> Result<Option<Vec<String>>, TokenError> {
     Ok(Some(list))
 }
 
-impl Weigh for ForeignClaims {
-    fn heap(&self) -> usize {
-        let names: usize = self.names.iter().map(Weigh::heap).sum();
-        // Every id has 26 bytes, also the one that is looked up later.
-        let user = block(26);
-        let names = names + self.username.heap();
-        self.email.heap() + self.tenant.heap() + names + self.granted.heap() + self.id.heap() + user
-    }
-}
-
-impl ForeignClaims {
-    /// Whose token it is, if that was looked up before.
-    #[must_use]
-    pub fn known_user(&self) -> Option<UserId> {
-        self.user.borrow().clone()
-    }
-
-    /// Looks up whose token it is; makes the user on first sight where the issuer may.
-    ///
-    /// # Errors
-    /// [`TokenError::UnknownUser`], or a fault.
-    pub async fn find_user(
-        &self,
-        world: &World,
-        may_create: bool,
-        now: Timestamp,
-    ) -> Result<UserId, TokenError> {
-        let tenant = self.tenant.as_ref();
-        let found = people::find_by_email(world, tenant, &self.email, now).await?;
-        let user = match found {
-            Some(user) => user,
-            None if self.creates && may_create => {
-                let id = UserId::random(&*world.platform.entropy);
-                let mut user = User::new(id, self.email.clone(), now);
-                user.tenant.clone_from(&self.tenant);
-                let [first_name, last_name] = self.names.clone();
-                user.username = self.username.clone().unwrap_or(user.username);
-                user.first_name = first_name.unwrap_or_default();
-                user.last_name = last_name.unwrap_or_default();
-                people::ensure(world, user, now).await?.0
-            }
-            None => return Err(TokenError::UnknownUser),
-        };
-        let id = user.id.clone();
-        world.cache.put_user(&id, Some(user), now);
-        self.user.replace(Some(id.clone()));
-        Ok(id)
-    }
+/// Looks up whose token it is; makes the user on first sight where the issuer may.
+///
+/// # Errors
+/// [`TokenError::UnknownUser`], or a fault.
+pub async fn find_user(
+    claims: &ForeignClaims,
+    world: &World,
+    may_create: bool,
+    now: Timestamp,
+) -> Result<UserId, TokenError> {
+    let tenant = claims.tenant.as_ref();
+    let found = people::find_by_email(world, tenant, &claims.email, now).await?;
+    let user = match found {
+        Some(user) => user,
+        None if claims.creates && may_create => {
+            let id = UserId::random(&*world.platform.entropy);
+            let mut user = User::new(id, claims.email.clone(), now);
+            user.tenant.clone_from(&claims.tenant);
+            let [first_name, last_name] = claims.names.clone();
+            user.username = claims.username.clone().unwrap_or(user.username);
+            user.first_name = first_name.unwrap_or_default();
+            user.last_name = last_name.unwrap_or_default();
+            people::ensure(world, user, now).await?.0
+        }
+        None => return Err(TokenError::UnknownUser),
+    };
+    let id = user.id.clone();
+    world.cache.put_user(&id, Some(user), now);
+    claims.remember_user(id.clone());
+    Ok(id)
 }

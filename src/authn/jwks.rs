@@ -4,8 +4,8 @@
 //! One isolate asks an issuer once at a time. Others wait for what comes of it. After a failure, and
 //! after a question for an unknown key, it asks again only when the cool-down is over.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use crate::memory::issuer_keys::Known;
+use crate::memory::issuer_keys::LOST_AFTER;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -15,7 +15,6 @@ use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
 use crate::memory::world::World;
 use crate::platform::port::{Fault, Outgoing};
-use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::issuer::{Document, Issuer, Keys, Remote};
 use crate::store::issuer_keys::{IssuerKeys, Published};
@@ -27,89 +26,6 @@ pub const TIMEOUT: u32 = 3000;
 /// How often, and for how many milliseconds at a time, a request waits for another one's question.
 const PAUSES: u32 = 160;
 const PAUSE: u32 = 50;
-/// A question that has not come back after this long never will: its request is gone.
-const LOST_AFTER: Seconds = Seconds(10);
-
-/// What the isolate knows of all issuers' keys.
-#[derive(Default)]
-pub struct Memory {
-    states: RefCell<HashMap<String, State>>,
-    wishes: RefCell<Vec<Rc<Issuer>>>,
-}
-
-#[derive(Clone, Default)]
-struct State {
-    keys: Option<Known>,
-    /// When an unknown key was last asked for.
-    asked_at: Option<Timestamp>,
-    /// When the issuer last failed to answer.
-    failed_at: Option<Timestamp>,
-    /// When the question began that is under way.
-    under_way: Option<Timestamp>,
-}
-
-#[derive(Clone)]
-struct Known {
-    keys: Rc<KeySet>,
-    jwks_uri: Option<Rc<str>>,
-    fetched_at: Timestamp,
-}
-
-impl State {
-    fn is_under_way(&self, now: Timestamp) -> bool {
-        self.under_way.is_some_and(|began| now < began + LOST_AFTER)
-    }
-
-    fn has_failed(&self, remote: &Remote, now: Timestamp) -> bool {
-        self.failed_at.is_some_and(|at| now < at + remote.cooldown)
-    }
-}
-
-impl Memory {
-    fn state(&self, issuer: &Issuer) -> State {
-        let states = self.states.borrow();
-        states.get(&issuer.name).cloned().unwrap_or_default()
-    }
-
-    fn change(&self, issuer: &Issuer, change: impl FnOnce(&mut State)) {
-        let mut states = self.states.borrow_mut();
-        if let Some(state) = states.get_mut(&issuer.name) {
-            change(state);
-        } else {
-            let mut state = State::default();
-            change(&mut state);
-            states.insert(issuer.name.clone(), state);
-        }
-    }
-
-    /// Remembers the keys of `issuer`. When all together weigh too much, those go that were fetched
-    /// longest ago; they can be had from the store.
-    fn keep(&self, issuer: &Issuer, known: Known) {
-        self.change(issuer, |state| state.keys = Some(known));
-        while self.weight() > ISSUER_KEYS.bytes {
-            let mut states = self.states.borrow_mut();
-            let others = states.iter_mut().filter(|(name, _)| **name != issuer.name);
-            let oldest = others
-                .filter_map(|(_, state)| Some((state.keys.as_ref()?.fetched_at, &mut state.keys)))
-                .min_by_key(|(fetched_at, _)| *fetched_at);
-            match oldest {
-                Some((_, keys)) => *keys = None,
-                None => return,
-            }
-        }
-    }
-
-    /// What all keys weigh, in bytes.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        let states = self.states.borrow();
-        let known = states.values().filter_map(|state| state.keys.as_ref());
-        known
-            .map(|known| known.keys.heap() + known.jwks_uri.heap())
-            .sum()
-    }
-}
-
 /// The keys of `issuer`, from memory while they are fresh.
 ///
 /// # Errors

@@ -3,11 +3,11 @@
 //! first presentation settles which it is, everywhere at once. Knows no cookie and no answer.
 
 use crate::authn::principal::Principal;
+use crate::credential::verified::{Claims, Verified};
 use crate::jose::error::TokenError;
-use crate::jose::hmac::{hex, sha256};
-use crate::memory::cache::{Claims, Verified};
 use crate::memory::world::World;
-use crate::model::user::random_text;
+use crate::platform::digest::random_text;
+use crate::platform::digest::{hex, sha256};
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Site;

@@ -17,14 +17,15 @@ use std::task::{Context, Poll, Waker};
 
 use crate::answer::denial::Denial;
 use crate::ask::source::{MAX_OF_ONE_SOURCE, Presented};
-use crate::authn::attempts::Client;
-use crate::authn::foreign::ForeignClaims;
 use crate::authn::principal::Principal;
-use crate::credential::session::{self, SessionClaims};
+use crate::credential::foreign::ForeignClaims;
+use crate::credential::session;
+use crate::credential::session::SessionClaims;
 use crate::credential::sso_token;
+use crate::credential::verified::{ActingClaims, Claims, CredentialKey, Verified};
+use crate::http::client::Client;
 use crate::jose::error::TokenError;
 use crate::jose::jws::UntrustedJws;
-use crate::memory::cache::{ActingClaims, Claims, CredentialKey, Verified};
 use crate::memory::world::World;
 use crate::model::api_token::ApiToken;
 use crate::model::user::{User, UserId};
@@ -461,7 +462,7 @@ async fn foreign_user(
             Err(error) => return Err(error),
         }
     }
-    let id = Box::pin(claims.find_user(world, at.counts, at.now)).await?;
+    let id = Box::pin(foreign::find_user(claims, world, at.counts, at.now)).await?;
     signed_in_user(world, at, &id).await
 }
 

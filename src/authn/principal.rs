@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::memory::cache::Verified;
+use crate::credential::verified::Verified;
 use crate::model::claim::Reading;
 use crate::model::user::{Role, Tenant, User};
 use crate::platform::time::Timestamp;
@@ -14,7 +14,7 @@ use crate::site::Source;
 ///
 /// ```compile_fail,E0624
 /// use std::rc::Rc;
-/// use edgeward::memory::cache::Verified;
+/// use edgeward::credential::verified::Verified;
 /// use edgeward::site::Source;
 ///
 /// fn forge(user: Rc<edgeward::model::user::User>, credential: Rc<Verified>) -> edgeward::authn::principal::Principal {

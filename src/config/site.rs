@@ -26,8 +26,9 @@ use crate::config::cors;
 use crate::config::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
 use crate::config::rules;
 use crate::http::request::{RAY, WITHHELD};
+use crate::http::reserved;
+use crate::http::reserved::Reserved;
 use crate::http::reserved::SET_ALWAYS;
-use crate::http::reserved::{self, Reserved};
 use crate::jose::hmac::HmacAlgorithm;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
@@ -486,7 +487,7 @@ fn read_query(
     let parameter = reader.or("parameter", raw.parameter, "token".to_owned());
     reader.check(
         "parameter",
-        is_token(&parameter) && parameter != crate::sign_in::arrive::ATTEMPT,
+        is_token(&parameter) && parameter != crate::ask::source::ATTEMPT,
         "is no parameter name",
     );
     let max_age = reader.or("max_age", raw.max_age, 300);

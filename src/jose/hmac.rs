@@ -1,10 +1,10 @@
 //! The symmetric algorithms and their secrets. The key decides the algorithm; what a token says of
 //! its own algorithm is only compared (RFC 8725 §3.1).
 
+use crate::platform::algorithm;
 use jwt_compact::alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use crate::jose::error::TokenError;
 
@@ -25,6 +25,17 @@ pub enum HmacAlgorithm {
 }
 
 impl HmacAlgorithm {
+    /// The HMAC algorithm among all; `None` for an asymmetric one.
+    #[must_use]
+    pub const fn of(algorithm: algorithm::Algorithm) -> Option<Self> {
+        match algorithm {
+            algorithm::Algorithm::Hs256 => Some(Self::Hs256),
+            algorithm::Algorithm::Hs384 => Some(Self::Hs384),
+            algorithm::Algorithm::Hs512 => Some(Self::Hs512),
+            _ => None,
+        }
+    }
+
     /// The registered name (RFC 7518 §3.1).
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -168,22 +179,6 @@ impl Keyring {
             .chain(&self.older)
             .find(|secret| matches(secret))
     }
-}
-
-/// SHA-256 of `bytes`.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
-
-/// `bytes` in lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
-        .collect()
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
-use crate::jose::hmac::{hex, sha256};
 use crate::model::user::{Email, Role, User, UserId, is_same_domain};
+use crate::platform::digest::{hex, sha256};
 use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::Timestamp;

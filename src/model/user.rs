@@ -2,10 +2,9 @@
 
 pub mod text;
 
+use crate::platform::digest::random_text;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::platform::port::Entropy;
@@ -151,13 +150,6 @@ impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// 128 random bits in base64url.
-pub(crate) fn random_text(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0_u8; 16];
-    entropy.fill(&mut bytes);
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// An e-mail address in its one form: trimmed, and letters of ASCII in lower case. Two addresses that

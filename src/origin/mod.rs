@@ -11,11 +11,11 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::access::cors;
+use crate::access::grant::Grant;
 use crate::http::headers::{HeaderChange, HeaderChanges};
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
 use crate::platform::time::Seconds;
-use crate::rules::Grant;
 use crate::site::Site;
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].

@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::rc::Rc;
 
 use crate::authn::principal::Principal;
+use crate::credential::verified::StandingHeaders;
 use crate::http::request::Parts;
-use crate::memory::cache::StandingHeaders;
 use crate::site::Site;
 use crate::site::attribute::Attribute;
 

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::ask::source::{self, API_KEY, bearer, cookie_pair, pieces};
+use crate::ask::source;
+use crate::ask::source::{API_KEY, bearer, cookie_pair, pieces};
 use crate::credential::stray;
 use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
-use crate::http::reserved::{self, is_set_always};
+use crate::http::reserved;
+use crate::http::reserved::is_set_always;
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
 use crate::site::Site;

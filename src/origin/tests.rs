@@ -5,11 +5,11 @@ use super::*;
 use crate::authn::principal::Principal;
 use crate::config::tests::site;
 use crate::credential::sso_token::SsoClaims;
+use crate::credential::verified::{Claims, Verified};
 use crate::http::headers::HeaderChange;
-use crate::memory::cache::{Claims, Verified};
 use crate::model::user::{Email, Role, User, UserId, Username};
 use crate::platform::time::Timestamp;
-use crate::rules::{self, Asked, Demand, Reaction, Rule};
+use crate::rules::{Asked, Demand, Reaction, Rule};
 use crate::site::Source;
 
 fn user() -> User {
@@ -47,7 +47,8 @@ fn grant(principal: Option<Principal>) -> Grant {
     let rule = Rule::of_everything(Demand::Anonymous(None), Reaction::Deny);
     let path = CanonicalPath::parse("/").unwrap();
     let asked = Asked::of_our_own("site.example", &path);
-    rules::decide(&rule, &asked, principal).unwrap_or_else(|_| panic!("everybody passes"))
+    crate::access::grant::decide(&rule, &asked, principal)
+        .unwrap_or_else(|_| panic!("everybody passes"))
 }
 
 thread_local! {

@@ -6,32 +6,42 @@
 pub mod outcome;
 pub mod repeat;
 
+use crate::access::grant;
 use std::rc::Rc;
 
 use crate::access::cors;
 use crate::access::same_origin;
-use crate::admin::{self, Call};
+use crate::admin;
+use crate::admin::Call;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::Name;
+use crate::answer::reply::Reply;
 use crate::ask::asked;
-use crate::ask::route::{self, Endpoint, Target};
+use crate::ask::route;
+use crate::ask::route::{Endpoint, Target};
 use crate::ask::source;
-use crate::authn::{self, Authentication, jwks};
-use crate::credential::session::{self, SetCookie};
+use crate::ask::visit::Visit;
+use crate::authn;
+use crate::authn::{Authentication, jwks};
+use crate::credential::session;
+use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::world::World;
+use crate::origin;
 use crate::origin::Context;
-use crate::origin::{self, assertion};
+use crate::origin::assertion;
 pub use crate::pipeline::outcome::{Action, Outcome};
 use crate::pipeline::outcome::{Forwarded, Step, admin_outcome, answered, astray, concluded};
 use crate::pipeline::repeat::Repeat;
 use crate::platform::port::Body;
 use crate::platform::time::Timestamp;
-use crate::profile::{self, Verdict};
-use crate::rules::{self, Asked};
-use crate::sign_in::account::{self, Reply};
-use crate::sign_in::arrive::{self, Arrival, Visit};
+use crate::profile;
+use crate::profile::Verdict;
+use crate::rules::Asked;
+use crate::sign_in::account;
+use crate::sign_in::arrive;
+use crate::sign_in::arrive::Arrival;
 
 /// Handles one request.
 pub async fn handle(
@@ -207,7 +217,7 @@ async fn site_request(
     if let Some(principal) = acting {
         same_origin::check_by_source(principal.source(), parts, site)?;
     }
-    let grant = rules::decide(rule, asked, principal)
+    let grant = grant::decide(rule, asked, principal)
         .map_err(|refusal| Denial::of_rule(refusal, absence))?;
 
     // What the application itself needs, where the site says which one it is.
@@ -227,7 +237,7 @@ async fn site_request(
         _ => None,
     };
     if let Some(principal) = grant.principal()
-        && let crate::memory::cache::Claims::Session(claims) = &principal.verified().claims
+        && let crate::credential::verified::Claims::Session(claims) = &principal.verified().claims
     {
         cookies.extend(session::renew(&world.config, site, claims, now));
     }

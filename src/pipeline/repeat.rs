@@ -3,25 +3,27 @@
 //! depends on the path, on time or on what is stored is judged anew, by the functions that judged
 //! it the first time; where one of them says anything new, the request goes the whole way.
 
+use crate::access::grant;
 use std::rc::Rc;
 
 use crate::ask::asked;
 use crate::ask::route;
 use crate::ask::source;
+use crate::ask::visit::Visit;
+use crate::authn;
 use crate::authn::principal::Principal;
-use crate::authn::{self, Place, jwks};
+use crate::authn::{Place, jwks};
 use crate::credential::session;
+use crate::credential::verified::{Claims, Verified};
 use crate::http::headers::HeaderChanges;
 use crate::http::path::CanonicalPath;
 use crate::http::request::{Parts, is_ray};
-use crate::memory::cache::{Claims, Verified};
 use crate::memory::world::World;
-use crate::origin::{self, assertion};
+use crate::origin;
+use crate::origin::assertion;
 use crate::origin::{Again, Forward};
 use crate::platform::shelf::Weigh;
 use crate::platform::time::Timestamp;
-use crate::rules;
-use crate::sign_in::arrive::Visit;
 use crate::site::Site;
 use crate::site::Source;
 use crate::site::tenant::Tenancy;
@@ -159,7 +161,7 @@ pub fn again(
         Some(_) => Some(assertion::fresh(&principal, now)?),
         None => None,
     };
-    let grant = rules::decide(rule, &asked, Some(principal)).ok()?;
+    let grant = grant::decide(rule, &asked, Some(principal)).ok()?;
     origin::again(
         &grant,
         site,

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::jose::hmac::HmacAlgorithm;
-
 /// A signature algorithm. `none` is not among them, nor anything that is not named here.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
@@ -122,17 +120,6 @@ impl Algorithm {
             Self::Es256 | Self::EdDsa => Some(64),
             Self::Es384 => Some(96),
             Self::Es512 => Some(132),
-            _ => None,
-        }
-    }
-
-    /// The HMAC algorithm, if it is one.
-    #[must_use]
-    pub const fn hmac(self) -> Option<HmacAlgorithm> {
-        match self {
-            Self::Hs256 => Some(HmacAlgorithm::Hs256),
-            Self::Hs384 => Some(HmacAlgorithm::Hs384),
-            Self::Hs512 => Some(HmacAlgorithm::Hs512),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 //! remembered weighed in bytes.
 
 pub mod algorithm;
+pub mod digest;
 pub mod port;
 pub mod shelf;
 pub mod time;

@@ -14,14 +14,14 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::answer::reply::Reply;
+use crate::ask::visit::Visit;
 use crate::authn::principal::Principal;
 use crate::memory::world::World;
 use crate::model::user::User;
 use crate::origin::Told;
 use crate::platform::port::{Body, Fault};
 use crate::platform::time::Timestamp;
-use crate::sign_in::account::Reply;
-use crate::sign_in::arrive::Visit;
 use crate::store::origin_accounts::OriginAccounts;
 
 /// What a profile makes of a request that the rule let through.

@@ -20,7 +20,6 @@ pub(crate) use crate::rules::explain::object;
 use crate::rules::pattern::{DecodedPath, PathPattern};
 use crate::rules::requirement::Requirement;
 
-use crate::authn::principal::Principal;
 use crate::http::path::CanonicalPath;
 use crate::model::claim::{NUMBERS, Reading};
 use crate::model::user::Role;
@@ -34,7 +33,7 @@ pub struct Asked<'a> {
     pub path: &'a CanonicalPath<'a>,
     /// The method; of a preflight, the one that it asks for.
     pub method: &'a str,
-    /// Whether it is a true preflight (see [`crate::access::cors::preflight`]).
+    /// Whether it is a true preflight (see [`crate::ask::asked::preflight`]).
     pub preflight: bool,
     /// The client's address, as the CDN saw it.
     pub address: Option<IpAddr>,
@@ -283,35 +282,6 @@ impl Rules {
     }
 }
 
-/// Proof that a rule was asked and said yes. Nothing is forwarded without one.
-///
-/// ```
-/// use edgeward::rules::{Asked, Demand, Reaction, Rule, decide};
-/// use edgeward::http::path::CanonicalPath;
-///
-/// let path = CanonicalPath::parse("/").unwrap();
-/// let asked = Asked { host: "a", path: &path, method: "GET", preflight: false, address: None, country: None };
-/// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None).is_ok());
-/// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None).is_err());
-/// ```
-///
-/// There is no other way to one:
-///
-/// ```compile_fail,E0451
-/// let grant = edgeward::rules::Grant { principal: None };
-/// ```
-pub struct Grant {
-    principal: Option<Principal>,
-}
-
-impl Grant {
-    /// Who was let through; `None` for somebody anonymous.
-    #[must_use]
-    pub fn principal(&self) -> Option<&Principal> {
-        self.principal.as_ref()
-    }
-}
-
 /// Why a rule said no.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refusal {
@@ -357,27 +327,12 @@ impl Refusal {
     }
 }
 
-/// Judges `principal` by `rule`, which [`Rules::rule_for`] gave.
-///
-/// # Errors
-/// [`Refusal`].
-pub fn decide(
+/// What [`decide`] and [`explain()`] both say.
+pub(crate) fn judge(
     rule: &Rule,
     asked: &Asked<'_>,
-    principal: Option<Principal>,
-) -> Result<Grant, Refusal> {
-    let subject = principal.as_ref().map(Principal::subject);
-    judge(rule, asked, subject.as_ref())?;
-    // Public paths are forwarded without identity. So are preflights: browsers send them without
-    // credentials, so credentials on one are ignored.
-    let is_anonymous = rule.is_public() || (asked.preflight && rule.preflight);
-    Ok(Grant {
-        principal: principal.filter(|_| !is_anonymous),
-    })
-}
-
-/// What [`decide`] and [`explain()`] both say.
-fn judge(rule: &Rule, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Result<(), Refusal> {
+    subject: Option<&Subject<'_>>,
+) -> Result<(), Refusal> {
     let refuse = |failing| {
         Err(Refusal {
             rule: rule.number,

@@ -159,7 +159,7 @@ fn sec_39_a_preflight_passes_only_where_the_rule_of_what_it_announces_says_so() 
         let path = CanonicalPath::parse(path).unwrap();
         let host = crate::ask::asked::host(&site, &parts);
         let (asked, rule) = crate::ask::asked::asked(&site, &parts, &host, &path);
-        decide(rule, &asked, None).is_ok()
+        crate::access::grant::decide(rule, &asked, None).is_ok()
     };
     assert!(passes("/api/x", Some("POST")));
     for (path, announced) in [

@@ -1,19 +1,26 @@
 //! What a signed-in person can ask of us: who am I, sign me out, switch to another user.
 
+use crate::answer::reply::Reply;
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::access::same_origin;
 use crate::answer::Answer;
-use crate::answer::denial::{self, Denial};
+use crate::answer::denial;
+use crate::answer::denial::Denial;
 use crate::answer::event;
-use crate::answer::page::{self, Action, Frame, Message, Question};
-use crate::authn::{self, Authentication, link};
-use crate::credential::session::{self, SessionClaims, SetCookie};
+use crate::answer::page;
+use crate::answer::page::{Action, Frame, Message, Question};
+use crate::ask::return_to::ReturnTo;
+use crate::ask::visit::Visit;
+use crate::authn;
+use crate::authn::{Authentication, link};
+use crate::credential::session;
+use crate::credential::session::SessionClaims;
 use crate::http::query;
 use crate::memory::world::World;
 use crate::platform::port::{Body, Fault, Sender};
-use crate::sign_in::arrive::{self, ReturnTo, Visit};
+use crate::sign_in::arrive;
 use crate::site::Source;
 use crate::store::ended_sessions::EndedSessions;
 
@@ -23,36 +30,6 @@ const MAX_FORM: usize = 16 * 1024;
 /// to check.
 const MAX_SESSIONS: usize = 16;
 const LOGOUT_PATH: &str = "/api/sso/logout";
-
-/// An answer, with cookies, and what to note in the log.
-pub struct Reply {
-    /// The answer.
-    pub answer: Answer,
-    /// Cookies to set or clear.
-    pub cookies: Vec<SetCookie>,
-    /// What happened, and to which user.
-    pub happened: Option<(event::Name, String, Source)>,
-}
-
-impl Reply {
-    /// The same reply, with cookies that an earlier step sets.
-    #[must_use]
-    pub fn with(mut self, mut cookies: Vec<SetCookie>) -> Self {
-        cookies.append(&mut self.cookies);
-        self.cookies = cookies;
-        self
-    }
-}
-
-impl From<Answer> for Reply {
-    fn from(answer: Answer) -> Self {
-        Self {
-            answer,
-            cookies: Vec::new(),
-            happened: None,
-        }
-    }
-}
 
 /// `GET /api/sso/me`.
 ///

@@ -2,35 +2,28 @@
 //! before a user is switched, the way to the application's sign-in page and back. Never verifies a
 //! token itself.
 
+use crate::ask::return_to::ReturnTo;
+use crate::ask::visit::Visit;
 use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Action, Frame, Message, Question};
-use crate::ask::source::Presented;
+use crate::answer::page;
+use crate::answer::page::{Action, Frame, Message, Question};
 use crate::authn::principal::Principal;
 use crate::authn::{Authentication, link};
-use crate::credential::session::{self, SetCookie};
-use crate::http::path::CanonicalPath;
+use crate::credential::session;
+use crate::credential::session::SetCookie;
+use crate::credential::verified::Claims;
 use crate::http::query;
-use crate::http::request::Parts;
 use crate::jose::error::TokenError;
-use crate::jose::hmac::{hex, sha256};
-use crate::memory::cache::Claims;
 use crate::memory::world::World;
 use crate::model::claim::Granted;
+use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
-use crate::rules::{Asked, Reaction, Rule};
+use crate::rules::Reaction;
 use crate::site::Site;
 use crate::site::{Query, Source, StrangerLink, UserSwitch};
-
-/// The parameter in which a browser that comes back from the sign-in page says how often it was
-/// sent there. Ours alone; it never reaches an origin.
-pub const ATTEMPT: &str = "edgeward_attempt";
-
-/// The value of [`ATTEMPT`] by which a person comes who has declined to be signed in by a link: no
-/// round trip begins with that, or the next link of a stranger would seem to end it.
-pub const DECLINED: &str = "0";
 
 /// After so many rounds the browser is told what is wrong instead of being sent once more.
 const MAX_ATTEMPTS: u32 = 3;
@@ -38,101 +31,12 @@ const MAX_ATTEMPTS: u32 = 3;
 /// The path of the endpoint that answers the question before a user switch.
 pub const SWITCH_PATH: &str = "/api/sso/switch";
 
-/// A URL on one of a site's own hosts, to which a browser may be sent.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ReturnTo(String);
-
-impl ReturnTo {
-    /// The URL that was asked for, without credentials and markers.
-    #[must_use]
-    pub fn of_request(parts: &Parts, path: &CanonicalPath<'_>, clean_query: Option<&str>) -> Self {
-        let mut url = format!(
-            "{}://{}{}",
-            parts.scheme(),
-            parts.authority(),
-            path.as_str()
-        );
-        if let Some(query) = clean_query.filter(|query| !query.is_empty()) {
-            url.push('?');
-            url.push_str(query);
-        }
-        Self(url)
-    }
-
-    /// Reads a path with a query, as our own pages carry it. Nothing that could name another host
-    /// is one: it begins with exactly one slash and holds no backslash and no control character.
-    #[must_use]
-    pub fn parse_local(text: &str, parts: &Parts) -> Option<Self> {
-        let (path, query) = text
-            .split_once('?')
-            .map_or((text, None), |(path, query)| (path, Some(query)));
-        let local = path.starts_with('/') && !path.starts_with("//");
-        let plain = text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-        let path = CanonicalPath::parse(path).ok()?;
-        (local && plain).then(|| Self::of_request(parts, &path, query))
-    }
-
-    /// The URL.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Path and query.
-    #[must_use]
-    pub fn local(&self) -> &str {
-        let after = self.0.find("://").map_or(0, |at| at + 3);
-        let slash = self
-            .0
-            .get(after..)
-            .and_then(|rest| rest.find('/'))
-            .map_or(after, |at| after + at);
-        self.0.get(slash..).unwrap_or("/")
-    }
-
-    /// The URL with the number of rounds that were made.
-    fn with_attempt(&self, attempt: u32) -> String {
-        let separator = if self.0.contains('?') { '&' } else { '?' };
-        format!("{}{separator}{ATTEMPT}={attempt}", self.0)
-    }
-}
-
 /// What a request that arrives with a credential leads to, before any rule is asked.
 pub enum Arrival {
     /// It goes on, with these cookies for the way back.
     Proceed(Vec<SetCookie>),
     /// It ends here.
     Answer(Answer, Vec<SetCookie>),
-}
-
-/// The pieces of a request that this module works with.
-pub struct Visit<'a> {
-    /// The site.
-    pub site: &'a Rc<Site>,
-    /// The head of the request.
-    pub parts: &'a Rc<Parts>,
-    /// Its canonical path.
-    pub path: &'a CanonicalPath<'a>,
-    /// What it asks for, as rules see it.
-    pub asked: Asked<'a>,
-    /// The rule that decides.
-    pub rule: &'a Rule,
-    /// Its credentials.
-    pub presented: &'a Presented<'a>,
-    /// Its name in the log.
-    pub request_id: &'a str,
-    /// When it came.
-    pub now: Timestamp,
-}
-
-impl Visit<'_> {
-    /// Where the browser wanted to go.
-    #[must_use]
-    pub fn return_to(&self) -> ReturnTo {
-        ReturnTo::of_request(self.parts, self.path, self.presented.clean_query.as_deref())
-    }
 }
 
 /// Opens a session for a token that came with a navigation, and takes credentials and markers out
@@ -149,7 +53,7 @@ pub async fn arrive(
     let Ok(Some(principal)) = &authentication.result else {
         let stays = navigation && visit.presented.query_changed && lets_pass(visit, authentication);
         return Ok(if stays {
-            Arrival::Answer(Answer::see_other(visit.return_to().0), Vec::new())
+            Arrival::Answer(Answer::see_other(visit.return_to().into_url()), Vec::new())
         } else {
             Arrival::Proceed(Vec::new())
         });
@@ -191,7 +95,7 @@ pub async fn arrive(
     }
     if visit.presented.query_changed {
         return Ok(Arrival::Answer(
-            Answer::see_other(visit.return_to().0),
+            Answer::see_other(visit.return_to().into_url()),
             cookies,
         ));
     }
@@ -296,7 +200,7 @@ fn ask_before(
         submit_label,
         cancel: Some(Action {
             label: cancel,
-            href: ReturnTo(return_to.with_attempt(0)).local().into(),
+            href: return_to.with_attempt(0).local().into(),
         }),
         form_to: None,
     };
@@ -359,7 +263,7 @@ pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
                 return loop_page(world, visit, denial, &login.url);
             }
             let separator = if login.url.contains('?') { '&' } else { '?' };
-            let return_to = query::encode(&visit.return_to().with_attempt(attempt));
+            let return_to = query::encode(visit.return_to().with_attempt(attempt).as_str());
             Answer::see_other(format!(
                 "{}{separator}{}={return_to}",
                 login.url, login.return_parameter
@@ -455,52 +359,5 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::TooManyAttempts
         | TokenError::DisabledUser
         | TokenError::Fault(_) => "The application sent something that is not a valid SSO token.",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parts() -> Parts {
-        Parts::new("GET", "https://site.example/a/b?x=1", &[]).unwrap()
-    }
-
-    #[test]
-    fn a_return_address_is_always_on_the_own_host() {
-        let parse = |text: &str| ReturnTo::parse_local(text, &parts()).map(|r| r.0);
-        assert_eq!(
-            parse("/a?b=%2F").as_deref(),
-            Some("https://site.example/a?b=%2F")
-        );
-        assert_eq!(parse("/").as_deref(), Some("https://site.example/"));
-        for bad in [
-            "",
-            "a",
-            "//evil.example",
-            "///evil.example",
-            "/\\evil.example",
-            "\\\\evil.example",
-            "https://evil.example",
-            "javascript:alert(1)",
-            "/a\r\nSet-Cookie: x",
-            "/a b",
-            "/%5cevil",
-            "/a#b",
-            "/\t/evil.example",
-        ] {
-            assert_eq!(parse(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_local_part_is_what_follows_the_host() {
-        let path = CanonicalPath::parse("/a/b").unwrap();
-        let url = ReturnTo::of_request(&parts(), &path, Some("x=1"));
-        assert_eq!(url.local(), "/a/b?x=1");
-        assert_eq!(
-            url.with_attempt(2),
-            "https://site.example/a/b?x=1&edgeward_attempt=2"
-        );
     }
 }

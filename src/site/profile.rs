@@ -1,6 +1,7 @@
 //! What the application behind a site is, as far as it is known without a request.
 
-use crate::site::label_studio::{self, LabelStudio};
+use crate::site::label_studio;
+use crate::site::label_studio::LabelStudio;
 
 /// What the application behind a site is.
 #[derive(Debug)]

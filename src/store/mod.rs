@@ -32,7 +32,7 @@ pub const CHANGE_ATTEMPTS: usize = 8;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::jose::hmac::{hex, sha256};
+use crate::platform::digest::{hex, sha256};
 use crate::platform::port::Fault;
 
 /// `prefix` and the SHA-256 of `name`.

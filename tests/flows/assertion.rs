@@ -108,7 +108,7 @@ fn the_key_set_is_public_and_shows_nothing_private() {
             r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
             key["x"], key["y"]
         );
-        let digest = edgeward::jose::hmac::sha256(thumbprint.as_bytes());
+        let digest = edgeward::platform::digest::sha256(thumbprint.as_bytes());
         assert_eq!(key["kid"], URL_SAFE_NO_PAD.encode(digest));
     }
 }

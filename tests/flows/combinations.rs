@@ -198,7 +198,7 @@ fn tampered_api_token(token: &str) -> String {
     let last = if body.ends_with('A') { 'B' } else { 'A' };
     body.pop();
     body.push(last);
-    let sum = edgeward::jose::hmac::hex(&edgeward::jose::hmac::sha256(body.as_bytes()));
+    let sum = edgeward::platform::digest::hex(&edgeward::platform::digest::sha256(body.as_bytes()));
     format!("{body}{}", &sum[..6])
 }
 

@@ -9,10 +9,10 @@ use std::pin::Pin;
 
 use serde_json::{Value, json};
 
-use edgeward::jose::hmac::{hex, sha256};
 use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use edgeward::pipeline::{Action, Outcome};
+use edgeward::platform::digest::{hex, sha256};
 use edgeward::platform::time::{Seconds, Timestamp};
 
 use crate::harness::request::{Req, get, req};

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use edgeward::admin::explain::Question;
 use edgeward::config::{Bindings, schema};
-use edgeward::jose::hmac::sha256;
 use edgeward::model::claim::Reading;
 use edgeward::model::user::Role;
+use edgeward::platform::digest::sha256;
 use edgeward::rules::Subject;
 use edgeward::site::config::{Config, ConfigError};
 

@@ -2,6 +2,7 @@
 //! nothing of the claims can be read before the signature has matched.
 
 use crate::jose::error::TokenError;
+use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::json::StrictObject;
 use crate::jose::jws::{Kind, UntrustedJws, VerifiedJws};
 use crate::jose::key::{KeySet, PublicKey};
@@ -66,7 +67,7 @@ impl UntrustedJws<'_> {
         algorithm: Algorithm,
         secrets: &[Vec<u8>],
     ) -> Result<VerifiedJws, TokenError> {
-        let hmac = algorithm.hmac().ok_or(TokenError::Algorithm)?;
+        let hmac = HmacAlgorithm::of(algorithm).ok_or(TokenError::Algorithm)?;
         let message = self.signing_input.as_bytes();
         let good = secrets
             .iter()

@@ -200,7 +200,7 @@ impl<'a> Calls<'a> {
     /// in.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Option<String>, Denial> {
         // The two need only agree; it keeps nothing of its own to compare with.
-        let proof = crate::model::user::random_text(&*self.world.platform.entropy)
+        let proof = crate::platform::digest::random_text(&*self.world.platform.entropy)
             .replace(['-', '_'], "x")
             .repeat(2);
         let proof = proof.get(..32).unwrap_or_default();

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use edgeward::jose::der;
-use edgeward::jose::hmac::sha256;
 use edgeward::platform::algorithm::{Algorithm, KeyType};
+use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{Check, KeyPair};
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 
-use edgeward::jose::hmac::sha256;
 use edgeward::platform::algorithm::Algorithm;
+use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{
     Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
     Later, Limit, Once, Outgoing, Pending, Platform, Sender,

@@ -8,7 +8,8 @@ use edgeward::http::headers::HeaderChanges;
 use edgeward::http::request::{RAY, WITHHELD};
 use edgeward::memory::world::World;
 use edgeward::origin::Again;
-use edgeward::pipeline::repeat::{self, Repeat};
+use edgeward::pipeline::repeat;
+use edgeward::pipeline::repeat::Repeat;
 use edgeward::pipeline::{Action, Outcome};
 use edgeward::platform::time::Timestamp;
 
