@@ -246,7 +246,11 @@ class World {
     let cursor;
     do {
       const page = await kv.list({ cursor });
-      for (const { name } of page.keys) entries.push([name, await kv.get(name)]);
+      for (const { name } of page.keys) {
+        const value = await kv.get(name);
+        // Deleted since it was listed.
+        if (value !== null) entries.push([name, value]);
+      }
       cursor = page.list_complete ? undefined : page.cursor;
     } while (cursor);
     return entries;
