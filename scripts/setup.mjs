@@ -85,7 +85,11 @@ const rustVersion = () => version(tell(["rustc", "--version"]).split(" ")[1] ?? 
  * `1.95.0` as a number that compares.
  * @param {string} text
  */
-const version = (text) => text.split(".").slice(0, 2).reduce((sum, part, index) => sum + parseInt(part, 10) * (index ? 1 : 10_000), 0);
+const version = (text) =>
+  text
+    .split(".")
+    .slice(0, 2)
+    .reduce((sum, part, index) => sum + parseInt(part, 10) * (index ? 1 : 10_000), 0);
 
 /** @param {number} number */
 const show = (number) => `${Math.floor(number / 10_000)}.${number % 10_000}`;
@@ -107,9 +111,7 @@ async function installPackages() {
 }
 
 async function runNpm() {
-  const npm = process.env.npm_execpath?.endsWith("npm-cli.js")
-    ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath]
-    : ["npm"];
+  const npm = process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath] : ["npm"];
   await runStep("setup", "npm packages (wrangler, workerd, Node, esbuild, binaryen …)", [...npm, "ci", "--loglevel=error", "--no-progress"]);
 }
 
@@ -130,7 +132,10 @@ function linkNode() {
 }
 
 const npmDigest = () =>
-  createHash("sha256").update(readFileSync(at("package-lock.json"))).update(`${process.platform} ${process.arch}`).digest("hex");
+  createHash("sha256")
+    .update(readFileSync(at("package-lock.json")))
+    .update(`${process.platform} ${process.arch}`)
+    .digest("hex");
 
 // Rust's Wasm target -------------------------------------------------------------------------------------------
 

@@ -65,7 +65,8 @@ const pairs = (raw) => Array.from({ length: raw.length / 2 }, (_, index) => [raw
 
 // the page -----------------------------------------------------------------------------------------------------
 
-const IDENTITY = /^(x-forwarded-(user|email|groups|preferred-username)|remote-(user|email|name|groups)|x-edgeward-.*)$/i;
+const IDENTITY =
+  /^(x-forwarded-(user|email|groups|preferred-username)|remote-(user|email|name|groups)|x-edgeward-.*)$/i;
 const PROXY = /^(x-forwarded-(host|proto|for)|x-request-id)$/i;
 
 function page(seen) {
@@ -177,12 +178,18 @@ const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 1
 function echo(request, socket, head) {
   socket.on("error", () => socket.destroy());
   const key = request.headers["sec-websocket-key"];
-  if (new URL(request.url, "http://origin").pathname !== "/ws" || !key || request.headers.upgrade?.toLowerCase() !== "websocket") {
+  if (
+    new URL(request.url, "http://origin").pathname !== "/ws" ||
+    !key ||
+    request.headers.upgrade?.toLowerCase() !== "websocket"
+  ) {
     socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     return;
   }
   const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+  );
   let pending = head;
   const parts = { opcode: 0, chunks: [], length: 0 };
   const take = (chunk) => {
@@ -212,7 +219,14 @@ function readFrame(bytes) {
   }
   const tooLarge = length > MESSAGE_LIMIT;
   const masked = (bytes[1] & 0x80) !== 0;
-  if (!masked || tooLarge) return { opcode: OPCODE.close, final: true, data: Buffer.alloc(0), end: bytes.length, status: masked ? 1009 : 1002 };
+  if (!masked || tooLarge)
+    return {
+      opcode: OPCODE.close,
+      final: true,
+      data: Buffer.alloc(0),
+      end: bytes.length,
+      status: masked ? 1009 : 1002,
+    };
   if (bytes.length < at + 4 + length) return null;
   const mask = bytes.subarray(at, at + 4);
   const data = Buffer.from(bytes.subarray(at + 4, at + 4 + length));
@@ -240,7 +254,8 @@ function close(socket, status) {
 }
 
 function send(socket, opcode, data) {
-  const header = data.length < 126 ? Buffer.from([0x80 | opcode, data.length]) : Buffer.alloc(data.length < 65536 ? 4 : 10);
+  const header =
+    data.length < 126 ? Buffer.from([0x80 | opcode, data.length]) : Buffer.alloc(data.length < 65536 ? 4 : 10);
   if (header.length > 2) {
     header[0] = 0x80 | opcode;
     header[1] = header.length === 4 ? 126 : 127;
@@ -251,7 +266,9 @@ function send(socket, opcode, data) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({ options: { port: { type: "string", default: "8788" }, host: { type: "string", default: "127.0.0.1" } } });
+  const { values } = parseArgs({
+    options: { port: { type: "string", default: "8788" }, host: { type: "string", default: "127.0.0.1" } },
+  });
   const origin = await startDemoOrigin({ port: Number(values.port), host: values.host });
   console.log(`demo origin: http://${values.host}:${origin.port}`);
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => origin.stop());

@@ -69,7 +69,9 @@ export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
   const init = { method, headers, body: body && JSON.stringify(body), redirect: "error", signal: AbortSignal.timeout(timeout) };
   const answer = await fetch(url, init).catch((error) => {
     const reason = error.cause?.message || error.cause?.code || error.message;
-    throw new StepFailed(`${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it right?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`);
+    throw new StepFailed(
+      `${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it right?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`,
+    );
   });
   const told = /** @type {{ [member: string]: unknown } | undefined} */ (await answer.json().catch(() => undefined));
   if (!answer.ok) throw refusal(`${method} ${url}`, answer, told ?? {});
@@ -119,6 +121,8 @@ function apiToken() {
   if (process.env.EDGEWARD_API_TOKEN) return process.env.EDGEWARD_API_TOKEN;
   const file = at(".edgeward/dev.json");
   if (!process.env.EDGEWARD_URL && existsSync(file)) return JSON.parse(readFileSync(file, "utf8")).token;
-  const first = process.env.EDGEWARD_URL ? "set EDGEWARD_API_TOKEN to an API token of the deployment" : "start `npm run dev`, which makes an API token; or set EDGEWARD_URL and EDGEWARD_API_TOKEN";
+  const first = process.env.EDGEWARD_URL
+    ? "set EDGEWARD_API_TOKEN to an API token of the deployment"
+    : "start `npm run dev`, which makes an API token; or set EDGEWARD_URL and EDGEWARD_API_TOKEN";
   throw new StepFailed(`${first}\n  \`npm run admin -- token create --name ops --scope admin\` makes a token; for the deployment at Cloudflare add --remote`);
 }

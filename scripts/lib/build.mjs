@@ -143,14 +143,19 @@ const oneCopy = (folder) => ({
   name: "one-copy",
   setup(build) {
     build.onResolve({ filter: /\/snippets\/edgeward-\w+\/src\/edge\/\w+\.js$/ }, (given) => ({ path: path.join(folder, path.basename(given.path)) }));
-    build.onLoad({ filter: /\/snippets\/edgeward-/ }, (given) => ({ errors: [{ text: `a second copy of ${given.path}; scripts/lib/build.mjs does not know this path` }] }));
+    build.onLoad({ filter: /\/snippets\/edgeward-/ }, (given) => ({
+      errors: [{ text: `a second copy of ${given.path}; scripts/lib/build.mjs does not know this path` }],
+    }));
   },
 });
 
 /** @param {string} folder */
 function javascript(folder) {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".js")).sort().map((name) => path.join(folder, name));
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".js"))
+    .sort()
+    .map((name) => path.join(folder, name));
 }
 
 /** @param {string[]} files */

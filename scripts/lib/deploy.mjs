@@ -115,11 +115,16 @@ export function shippingProblems(config, env = "") {
 
   const namespace = (config.kv_namespaces ?? []).find(({ binding }) => binding === "EDGEWARD_KV");
   if (!namespace) refuse("kv_namespaces", "has no binding EDGEWARD_KV");
-  else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? "")) refuse("kv_namespaces.EDGEWARD_KV.id", "is no namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
+  else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? ""))
+    refuse("kv_namespaces.EDGEWARD_KV.id", "is no namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
   const objects = config.durable_objects?.bindings ?? [];
   const migrated = new Set((config.migrations ?? []).flatMap(({ new_sqlite_classes: classes }) => classes ?? []));
-  for (const [binding, className] of [["EDGEWARD_ONCE", "Once"], ["EDGEWARD_RECORD", "Record"]]) {
-    if (!objects.some(({ name, class_name }) => name === binding && class_name === className)) refuse("durable_objects.bindings", `has no ${binding} of the class ${className}`);
+  for (const [binding, className] of [
+    ["EDGEWARD_ONCE", "Once"],
+    ["EDGEWARD_RECORD", "Record"],
+  ]) {
+    if (!objects.some(({ name, class_name }) => name === binding && class_name === className))
+      refuse("durable_objects.bindings", `has no ${binding} of the class ${className}`);
     else if (!migrated.has(className)) refuse("migrations", `make no class ${className}: add new_sqlite_classes = ["${className}"] under a tag of its own`);
   }
   for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"]) {
@@ -139,7 +144,8 @@ export function shippingProblems(config, env = "") {
     }
     for (const host of Array.isArray(site.hosts) ? site.hosts : []) {
       if (isLoopback(host)) refuse(`vars.${name}.hosts`, `"${host}" is this machine`);
-      else if (patterns.length > 0 && !patterns.some((pattern) => covers(pattern, host))) refuse(`vars.${name}.hosts`, `no route leads from "${host}" to the Worker`);
+      else if (patterns.length > 0 && !patterns.some((pattern) => covers(pattern, host)))
+        refuse(`vars.${name}.hosts`, `no route leads from "${host}" to the Worker`);
     }
     if (isLoopback(String(site.upstream ?? "").replace(/^\w+:\/\//, ""))) refuse(`vars.${name}.upstream`, `"${site.upstream}" is this machine`);
   }

@@ -354,6 +354,8 @@ function watchSources() {
     timer = setTimeout(rebuild, SETTLE_MS);
   };
   for (const folder of ["src", "www"].map((name) => at(name)).filter(existsSync)) {
-    watch(folder, { recursive: true }, changed).on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`)).unref();
+    watch(folder, { recursive: true }, changed)
+      .on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`))
+      .unref();
   }
 }

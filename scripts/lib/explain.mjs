@@ -56,7 +56,12 @@ Without --token the rules are those of wrangler.toml as it is now, deployed or n
  */
 
 const OPTIONS = {
-  ...Object.fromEntries(["site", "path", "method", "host", "address", "country", "token", "source", "caller", "env", "file", "cases"].map((name) => [name, /** @type {const} */ ({ type: "string" })])),
+  ...Object.fromEntries(
+    ["site", "path", "method", "host", "address", "country", "token", "source", "caller", "env", "file", "cases"].map((name) => [
+      name,
+      /** @type {const} */ ({ type: "string" }),
+    ]),
+  ),
   ...Object.fromEntries(["preflight", "json", "remote", "help"].map((name) => [name, /** @type {const} */ ({ type: "boolean" })])),
 };
 const OF_THE_QUESTION = /** @type {const} */ (["site", "path", "method", "host", "preflight", "address", "country"]);
@@ -127,7 +132,10 @@ async function answers({ file, env, remote }, questions) {
 async function runCases(values) {
   const questions = json(values.cases, readFileSync(values.cases, "utf8"));
   if (!Array.isArray(questions)) throw new StepFailed(`${values.cases} is no list`);
-  const told = await answers(values, questions.map(({ granted, ...question }) => question));
+  const told = await answers(
+    values,
+    questions.map(({ granted, ...question }) => question),
+  );
   if (values.json) console.log(JSON.stringify(told));
   const wrong = told.filter((one, index) => (questions[index].granted ?? one.granted) !== one.granted);
   for (const one of wrong) console.error(`${text(one)}\n  but this was to be ${one.granted ? "refused" : "granted"}\n`);

@@ -35,7 +35,9 @@ export async function importUsers({ word: file, tenant, json }) {
   console.log(json ? JSON.stringify({ ...done.count, errors: done.errors }) : `${created} users made, ${exists} were there already.`);
   if (done.notes.length > 0) process.stderr.write(`note: no account at an application yet:\n${lines(done.notes)}\n`);
   if (bad.length === 0) return 0;
-  process.stderr.write(`error: ${bad.length} of ${users.length} entries were not imported; the others were. Run it again when these are right:\n${lines(bad)}\n`);
+  process.stderr.write(
+    `error: ${bad.length} of ${users.length} entries were not imported; the others were. Run it again when these are right:\n${lines(bad)}\n`,
+  );
   return 1;
 }
 
@@ -46,7 +48,8 @@ export async function importUsers({ word: file, tenant, json }) {
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
 /** @param {string[]} all */
-const lines = (all) => [...all.slice(0, MOST_LINES), ...(all.length > MOST_LINES ? [`… and ${all.length - MOST_LINES} more`] : [])].map((line) => `  ${line}`).join("\n");
+const lines = (all) =>
+  [...all.slice(0, MOST_LINES), ...(all.length > MOST_LINES ? [`… and ${all.length - MOST_LINES} more`] : [])].map((line) => `  ${line}`).join("\n");
 
 /**
  * The entries of a file, as they are.

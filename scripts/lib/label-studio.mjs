@@ -58,7 +58,20 @@ export async function startLabelStudio() {
   const data = mkdtempSync(path.join(FOLDER, "data-"));
   const port = await freePort();
   const secretKey = randomBytes(40).toString("base64url");
-  const command = ["start", "--no-browser", "--data-dir", data, "--internal-host", "127.0.0.1", "--port", String(port), "--username", ADMIN, "--password", randomBytes(16).toString("hex")];
+  const command = [
+    "start",
+    "--no-browser",
+    "--data-dir",
+    data,
+    "--internal-host",
+    "127.0.0.1",
+    "--port",
+    String(port),
+    "--username",
+    ADMIN,
+    "--password",
+    randomBytes(16).toString("hex"),
+  ];
   const child = spawn(path.join(VENV, "bin/label-studio"), command, {
     cwd: data,
     env: toolEnv({

@@ -66,7 +66,12 @@ export function readOptions(args) {
     const { values, positionals } = parseArgs({
       args,
       allowPositionals: true,
-      options: { "in-diff": { type: "string" }, shard: { type: "string" }, list: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
+      options: {
+        "in-diff": { type: "string" },
+        shard: { type: "string" },
+        list: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
     });
     if (values.shard !== undefined && !/^\d+\/[1-9]\d*$/.test(values.shard)) throw new Error("--shard is <k>/<n>, such as 0/7");
     return { inDiff: values["in-diff"], shard: values.shard, list: values.list, help: values.help, files: positionals };

@@ -51,10 +51,21 @@ const STEPS = [
   { name: "clippy-wasm", about: "clippy for the Worker", isQuick: true, run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
   { name: "layering", about: "rooms know lower ones only", isQuick: true, within: "native", run: checkLayering },
   { name: "deny", about: "licences, sources and banned crates", run: checkDependencies },
-  { name: "native", about: "cargo nextest run", hasVectors: true, run: () => cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail", ...(hasVectors() ? [] : ["--filterset", "not test(/^vectors::/)"])) },
+  {
+    name: "native",
+    about: "cargo nextest run",
+    hasVectors: true,
+    run: () =>
+      cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail", ...(hasVectors() ? [] : ["--filterset", "not test(/^vectors::/)"])),
+  },
   { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--no-fail-fast", "--quiet") },
   { name: "rustdoc", about: "the documentation of the code, without a broken link", run: checkRustdoc },
-  { name: "fuzz", about: "the fuzz targets compile", isThere: () => existsSync(at("fuzz/Cargo.toml")), run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml") },
+  {
+    name: "fuzz",
+    about: "the fuzz targets compile",
+    isThere: () => existsSync(at("fuzz/Cargo.toml")),
+    run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml"),
+  },
   { name: "build", about: "the Worker", run: () => build() },
   { name: "size", about: "what the Worker weighs", needs: ["build"], run: weighWorker },
   { name: "admin", about: "the admin tool", run: () => buildAdmin() },
@@ -62,7 +73,13 @@ const STEPS = [
   { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], hasVectors: true, run: (filter) => nodeTests("tests/edge", filter) },
   { name: "peers", about: "the real packages of others", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
   { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
-  { name: "label-studio", about: "a real Label Studio behind the Worker", needs: ["build", "admin"], isLarge: true, run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }) },
+  {
+    name: "label-studio",
+    about: "a real Label Studio behind the Worker",
+    needs: ["build", "admin"],
+    isLarge: true,
+    run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }),
+  },
 ];
 
 /** The steps of `npm run check`: what a commit should have passed, in seconds. */
@@ -139,10 +156,13 @@ function chosenSteps(only) {
  * @param {{ only?: string[], files?: string[], env?: NodeJS.ProcessEnv }} options
  */
 export function leftOut({ only = [], files = [], env = process.env }) {
-  const large = STEPS.filter(({ isLarge }) => isLarge && only.length === 0 && !env.CI).map(({ name, about }) => `${name}: ${about}; run it with: npm run test:${name}`);
+  const large = STEPS.filter(({ isLarge }) => isLarge && only.length === 0 && !env.CI).map(
+    ({ name, about }) => `${name}: ${about}; run it with: npm run test:${name}`,
+  );
   const areMeant = files.length === 0 || files.some((part) => VECTORS.includes(part));
   const wouldRun = chosenSteps(only).some((step) => step.hasVectors) && areMeant;
-  const vectors = "the published vectors of Project Wycheproof and RFC 7520; run them with: EDGEWARD_VECTORS=<folder> npm test -- --only native,edge vectors (CONTRIBUTING.md says what the folder holds)";
+  const vectors =
+    "the published vectors of Project Wycheproof and RFC 7520; run them with: EDGEWARD_VECTORS=<folder> npm test -- --only native,edge vectors (CONTRIBUTING.md says what the folder holds)";
   return wouldRun && !hasVectors(env) ? [...large, vectors] : large;
 }
 
@@ -262,14 +282,23 @@ async function weighWorker() {
  * @param {{ limit?: number }} [options]
  */
 async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
-  const files = existsSync(at(folder)) ? readdirSync(at(folder)).filter((name) => name.endsWith(".test.mjs")).sort() : [];
+  const files = existsSync(at(folder))
+    ? readdirSync(at(folder))
+        .filter((name) => name.endsWith(".test.mjs"))
+        .sort()
+    : [];
   const chosen = files
     .filter((name) => filter.length === 0 || filter.some((part) => `${folder}/${name}`.includes(part)))
     .filter((name) => hasVectors() || `${folder}/${name}` !== VECTORS);
   if (chosen.length === 0) return { passed: 0 };
   const scratch = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
   const countFile = path.join(scratch, "counts.json");
-  const reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout", `--test-reporter=${at("scripts/lib/count-reporter.mjs")}`, `--test-reporter-destination=${countFile}`];
+  const reporters = [
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    `--test-reporter=${at("scripts/lib/count-reporter.mjs")}`,
+    `--test-reporter-destination=${countFile}`,
+  ];
   const counts = () => {
     const { passed, failed, cancelled } = JSON.parse(existsSync(countFile) ? readFileSync(countFile, "utf8") || "{}" : "{}");
     return { passed, failed: failed + cancelled || undefined };
@@ -297,7 +326,10 @@ function passThrough([program, ...args], more = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
-    for (const [from, to] of /** @type {const} */ ([[child.stdout, process.stdout], [child.stderr, process.stderr]])) {
+    for (const [from, to] of /** @type {const} */ ([
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ])) {
       from.setEncoding("utf8").on("data", (chunk) => {
         to.write(chunk);
         output += chunk;

@@ -67,7 +67,13 @@ const COMMANDS = {
   list: { about: "list the users", run: list },
   show: { takes: "<id or address>", about: "show a user", options: TENANT, help: TENANT_HELP, run: show },
   enable: { takes: "<id or address>", about: "let a user sign in again", options: TENANT, help: TENANT_HELP, run: (who) => setActive(who, true) },
-  disable: { takes: "<id or address>", about: "end a user's sessions and let them sign in no more", options: TENANT, help: TENANT_HELP, run: (who) => setActive(who, false) },
+  disable: {
+    takes: "<id or address>",
+    about: "end a user's sessions and let them sign in no more",
+    options: TENANT,
+    help: TENANT_HELP,
+    run: (who) => setActive(who, false),
+  },
   logout: { takes: "<id or address>", about: "end a user's sessions", options: TENANT, help: TENANT_HELP, run: logout },
   delete: { takes: "<id or address>", about: "delete a user", options: TENANT, help: TENANT_HELP, run: remove },
   import: {
@@ -86,7 +92,9 @@ const WHERE_USERS = WHERE("scopes users:read and users:write, or admin");
 
 const USAGE = `Usage: npm run admin -- user <command> [--json]
 
-${Object.entries(COMMANDS).map(([name, { takes, about }]) => `  ${`${name} ${takes ?? ""}`.padEnd(32)}${about}`).join("\n")}
+${Object.entries(COMMANDS)
+  .map(([name, { takes, about }]) => `  ${`${name} ${takes ?? ""}`.padEnd(32)}${about}`)
+  .join("\n")}
 
   --json   print JSON for programs
   --help   with a command: its options
@@ -126,7 +134,8 @@ export function runUsers(args) {
     }
     refusePlace(values);
     const wanted = command.takes ? 1 : 0;
-    if (positionals.length !== wanted) throw new Misuse(wanted ? `\`user ${name}\` takes one ${command.takes}` : `\`user ${name}\` takes no further words: ${positionals.join(" ")}`);
+    if (positionals.length !== wanted)
+      throw new Misuse(wanted ? `\`user ${name}\` takes one ${command.takes}` : `\`user ${name}\` takes no further words: ${positionals.join(" ")}`);
     return (await command.run(/** @type {Given} */ ({ ...values, word: positionals[0] }))) ?? 0;
   });
 }
@@ -165,7 +174,14 @@ async function list({ json }) {
   }
   progressEnds();
   const columns = /** @type {(keyof User)[]} */ (["id", "email", "active", "roles", ...(users.some(({ tenant }) => tenant) ? ["tenant"] : [])]);
-  say({ json }, users, table(columns, users.map((user) => columns.map((column) => String(user[column] ?? "-")))));
+  say(
+    { json },
+    users,
+    table(
+      columns,
+      users.map((user) => columns.map((column) => String(user[column] ?? "-"))),
+    ),
+  );
 }
 
 /** @param {Given} who */

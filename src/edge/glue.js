@@ -88,7 +88,8 @@ export function forward(request, head, plan, standing, through) {
   const way = { identified: lines[1] !== "", override: lines[2], changes };
   if (repeat !== undefined && own !== undefined) remember(head, repeat, headers, own, way);
   const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", way.override));
-  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, way.override) }));
+  const response =
+    rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, way.override) }));
   return returned(request, response, way, cookies);
 }
 

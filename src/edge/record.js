@@ -90,7 +90,9 @@ export class Record extends DurableObject {
       await this.#inTurn(() => this.#look());
     } catch (error) {
       // KV's message may contain a value.
-      console.error(JSON.stringify({ event: "fault", reason: `a record could not be carried to the store: ${error instanceof Error ? error.name : typeof error}` }));
+      console.error(
+        JSON.stringify({ event: "fault", reason: `a record could not be carried to the store: ${error instanceof Error ? error.name : typeof error}` }),
+      );
     }
   }
 
@@ -161,7 +163,10 @@ export class Record extends DurableObject {
       Object.assign(certain, now.back);
       certain.applied = now.applied.slice(0, -1);
       const then = await this.#pending();
-      await this.ctx.storage.put("then", then.filter(({ of }) => of !== id));
+      await this.ctx.storage.put(
+        "then",
+        then.filter(({ of }) => of !== id),
+      );
     }
     await this.ctx.storage.put("now", certain);
     return certain;
@@ -214,7 +219,10 @@ export class Record extends DurableObject {
         return;
       }
       const left = await this.#pending();
-      await this.ctx.storage.put("then", left.filter(({ id }) => id !== then[0].id));
+      await this.ctx.storage.put(
+        "then",
+        left.filter(({ id }) => id !== then[0].id),
+      );
     }
   }
 

@@ -19,7 +19,12 @@ before(async () => {
         sso_cookie: { name: "sso", path: "/studio", domain: "example.test", same_site: "none", partitioned: true, http_only: false },
       },
       STRICT: { session: { same_site: "strict", idle: 600, absolute: 1200 }, sso_cookie: { name: SSO, secure: false, same_site: "strict" } },
-      ORDERED: { sources: ["bearer", "query", "session"], session: { cookie: "__Host-ordered" }, query: { parameter: "ticket", single_use: false, user_switch: "replace" }, sso_cookie: undefined },
+      ORDERED: {
+        sources: ["bearer", "query", "session"],
+        session: { cookie: "__Host-ordered" },
+        query: { parameter: "ticket", single_use: false, user_switch: "replace" },
+        sso_cookie: undefined,
+      },
       SESSIONS: { sources: ["session", "sso_cookie"], query: undefined },
       PASSING: { unauthenticated: "pass" },
       LOGIN: { unauthenticated: "login", login_url: "https://portal.example.test/login" },
@@ -66,7 +71,10 @@ test("SEC-50: the session cookie is a __Host- cookie: Secure, HttpOnly, Path=/, 
 test("the session cookie's name, SameSite, Partitioned and lifetimes are settings", async () => {
   const embedded = world.site("EMBEDDED");
   const user = await app.createUser();
-  const answer = await embedded.navigate("/studio/1", { cookie: `sso=${await embedded.issue(user.email)}`, headers: { "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site" } });
+  const answer = await embedded.navigate("/studio/1", {
+    cookie: `sso=${await embedded.issue(user.email)}`,
+    headers: { "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site" },
+  });
   assert.equal(answer.status, 200, String(answer));
   assert.deepEqual(cookieAttributes(answer.cookie("__Host-embedded")), { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true });
   const strict = await world.site("STRICT").signIn(user);
@@ -122,7 +130,10 @@ test("on other requests the token counts for that request, is stripped, and open
 test("a HEAD request with a token in the query opens no session", async () => {
   const user = await app.createUser();
   const answer = await app.send("HEAD", `/?token=${await app.issue(user.email)}`, { kind: NAVIGATION });
-  assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), []);
+  assert.deepEqual(
+    answer.cookies.filter(({ cleared }) => !cleared),
+    [],
+  );
 });
 
 test("`Authorization: Bearer <SSO token>` lets a client in, in any case of the scheme", async () => {
@@ -167,7 +178,10 @@ test("SEC-42: a token in the query counts only where the site says so", async ()
   const token = await sessions.issue(user.email);
   const answer = await sessions.navigate(`/?token=${token}`);
   assert.equal(answer.status, 401, String(answer));
-  assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), []);
+  assert.deepEqual(
+    answer.cookies.filter(({ cleared }) => !cleared),
+    [],
+  );
 });
 
 test("the sources are asked in the configured order", async () => {
@@ -342,7 +356,10 @@ test("SEC-50: an SSO cookie that occurs twice with different users counts as non
   const [a, b] = [await app.createUser(), await app.createUser()];
   const answer = await app.navigate("/", { cookie: `${SSO}=${await app.issue(a.email)}; ${SSO}=${await app.issue(b.email)}` });
   assert.equal(answer.status, 401, String(answer));
-  assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), []);
+  assert.deepEqual(
+    answer.cookies.filter(({ cleared }) => !cleared),
+    [],
+  );
 });
 
 test("SEC-50: only the exact cookie name is read", async () => {
@@ -378,7 +395,20 @@ test("SEC-43: a higher source that is present but invalid does not fall to a low
 
 test("SEC-38: a malformed Cookie header ends in a refusal, never in access", async () => {
   const path = newPath();
-  for (const cookie of [`${SESSION}`, `${SESSION}=`, `=${SESSION}`, ";;;;", `${SESSION}="`, `${SESSION}=\xff\xfe`, `${SESSION}==..`, `${SESSION}=.`, `${SESSION}=..`, `${SSO}=%00`, "a".repeat(8000), `${SESSION}=${"a".repeat(8000)}`]) {
+  for (const cookie of [
+    `${SESSION}`,
+    `${SESSION}=`,
+    `=${SESSION}`,
+    ";;;;",
+    `${SESSION}="`,
+    `${SESSION}=\xff\xfe`,
+    `${SESSION}==..`,
+    `${SESSION}=.`,
+    `${SESSION}=..`,
+    `${SSO}=%00`,
+    "a".repeat(8000),
+    `${SESSION}=${"a".repeat(8000)}`,
+  ]) {
     const answer = await app.client(path, { cookie });
     assert.equal(answer.status, 401, `${cookie.slice(0, 40)}: ${answer}`);
   }
@@ -387,7 +417,12 @@ test("SEC-38: a malformed Cookie header ends in a refusal, never in access", asy
 
 test("two Cookie headers are read as one list: the session is found and stripped", async () => {
   const { cookie, user } = await app.signIn();
-  const answer = await app.client("/", { headers: [["Cookie", "a=1"], ["Cookie", `${cookie}; b=2`]] });
+  const answer = await app.client("/", {
+    headers: [
+      ["Cookie", "a=1"],
+      ["Cookie", `${cookie}; b=2`],
+    ],
+  });
   assert.ok([200, 401].includes(answer.status), String(answer));
   if (answer.status === 200) {
     assert.equal(answer.seen.header("x-forwarded-user"), user.id);
@@ -434,7 +469,13 @@ test("an answer that sets a session cookie is never shared by a cache", async ()
 test("a request that changes something and comes from another site's page is refused when it brings cookies", async () => {
   const { cookie, user } = await app.signIn();
   const path = newPath();
-  for (const headers of [{ Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" }, { Origin: "null" }, { "Sec-Fetch-Site": "cross-site" }, { Origin: "http://app.example.test.evil.test" }, { Origin: "http://app.example.test:8080" }]) {
+  for (const headers of [
+    { Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" },
+    { Origin: "null" },
+    { "Sec-Fetch-Site": "cross-site" },
+    { Origin: "http://app.example.test.evil.test" },
+    { Origin: "http://app.example.test:8080" },
+  ]) {
     for (const method of ["POST", "PUT", "PATCH", "DELETE"]) {
       const answer = await app.send(method, path, { cookie, headers, body: "x" });
       assert.equal(answer.status, 403, `${method} ${JSON.stringify(headers)}: ${answer}`);
@@ -443,7 +484,11 @@ test("a request that changes something and comes from another site's page is ref
   assert.deepEqual(world.origin.about(path), []);
   assert.equal((await app.send("POST", path, { cookie, headers: { Origin: app.origin, "Sec-Fetch-Site": "same-origin" }, body: "x" })).status, 200);
   assert.equal((await app.send("POST", path, { cookie, body: "x" })).status, 200, "a client that is no browser");
-  assert.equal((await app.send("POST", path, { bearer: await app.issue(user.email), headers: { Origin: "https://evil.test" }, body: "x" })).status, 200, "a header is no ambient credential");
+  assert.equal(
+    (await app.send("POST", path, { bearer: await app.issue(user.email), headers: { Origin: "https://evil.test" }, body: "x" })).status,
+    200,
+    "a header is no ambient credential",
+  );
 });
 
 test("the session is a JWT of its own kind, signed with the session secret", async () => {

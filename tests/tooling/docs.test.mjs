@@ -21,7 +21,8 @@ const facts = JSON.parse(execFileSync(await buildAdmin(), ["facts"], { encoding:
 const { definitions } = JSON.parse(read("wrangler.schema.json"));
 /** The settings of a table of the schema: a Map from each name to the name of its own table, if it is one. */
 const settingsOf = (table) => new Map(Object.entries(definitions[table].properties).map(([name, schema]) => [name, tableOf(schema)]));
-const tableOf = ({ $ref, allOf = [] }) => [$ref, ...allOf.map((part) => part.$ref)].map((ref) => ref?.replace("#/definitions/", "")).find((name) => definitions[name]?.properties);
+const tableOf = ({ $ref, allOf = [] }) =>
+  [$ref, ...allOf.map((part) => part.$ref)].map((ref) => ref?.replace("#/definitions/", "")).find((name) => definitions[name]?.properties);
 
 test("every link in a document leads to a file, and every anchor to a heading", () => {
   for (const document of documents) {
@@ -51,7 +52,11 @@ test("the README's table has every setting of the code, and no other", () => {
     if (!table || !["session", "sso_token"].includes(name)) settings.push(name);
   }
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
-  assert.deepEqual(rows.filter((name, index) => rows.indexOf(name) < index), [], "two rows of one name");
+  assert.deepEqual(
+    rows.filter((name, index) => rows.indexOf(name) < index),
+    [],
+    "two rows of one name",
+  );
   const named = rows.filter((name) => /^[a-z]/.test(name) && name !== "any other name");
   assert.deepEqual(named.toSorted(), settings.toSorted());
 
@@ -59,7 +64,10 @@ test("the README's table has every setting of the code, and no other", () => {
   const bindings = [...families, ...facts.secrets, ...facts.resources];
   assert.ok(bindings.length >= 11, String(bindings));
   for (const name of bindings) {
-    assert.ok(rows.some((row) => row.startsWith(name) || row.includes(`vars.${name}`)), `no row for ${name}`);
+    assert.ok(
+      rows.some((row) => row.startsWith(name) || row.includes(`vars.${name}`)),
+      `no row for ${name}`,
+    );
   }
 });
 
@@ -73,14 +81,23 @@ test("the README's example names every setting of a site but those that only pla
   const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => parseToml(text)).find(({ vars }) => vars?.EDGEWARD_SITE_APP);
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
   const { EDGEWARD, EDGEWARD_SITE_APP: site } = example.vars;
-  const missing = rows.filter((name) => /^[a-z_.]+$/.test(name)).filter((name) => {
-    const [first, second] = name.split(".");
-    return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
-  });
+  const missing = rows
+    .filter((name) => /^[a-z_.]+$/.test(name))
+    .filter((name) => {
+      const [first, second] = name.split(".");
+      return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
+    });
   // Issuers are named in the tenants of a site that has tenants. A profile stands in an example of its own, in its own document.
-  assert.deepEqual(missing.filter((name) => !/^label_studio(\.|$)/.test(name)), ["upstream_plaintext", "tenants"]);
-  const profile = parseToml(read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)[1]).vars.EDGEWARD_SITE_STUDIO.label_studio;
-  assert.deepEqual(missing.filter((name) => /^label_studio\./.test(name) && !(name.split(".")[1] in profile)), ["label_studio.organization"]);
+  assert.deepEqual(
+    missing.filter((name) => !/^label_studio(\.|$)/.test(name)),
+    ["upstream_plaintext", "tenants"],
+  );
+  const profile = parseToml(read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)[1]).vars.EDGEWARD_SITE_STUDIO
+    .label_studio;
+  assert.deepEqual(
+    missing.filter((name) => /^label_studio\./.test(name) && !(name.split(".")[1] in profile)),
+    ["label_studio.organization"],
+  );
 });
 
 test("every endpoint and every code that a client can be told is documented", () => {
@@ -112,7 +129,9 @@ test("ARCHITECTURE.md has at most 150 lines, and a row for every dependency", ()
 });
 
 test("ARCHITECTURE.md's code map has every module", () => {
-  const map = tableRows(read("ARCHITECTURE.md"), "| module | what it does | what it does not know |").map(([modules]) => modules).join(" ");
+  const map = tableRows(read("ARCHITECTURE.md"), "| module | what it does | what it does not know |")
+    .map(([modules]) => modules)
+    .join(" ");
   const modules = new Set(files("src/*.rs", "src/**/*.rs").map((file) => path.basename(file.split("/")[1], ".rs")));
   for (const module of ["lib", "bin"]) assert.ok(modules.delete(module), module);
   assert.ok(modules.size > 0);
@@ -120,14 +139,20 @@ test("ARCHITECTURE.md's code map has every module", () => {
 });
 
 test("SECURITY.md has a row for every class that a test names, and every test that it names is there", () => {
-  const tests = files("src/*.rs", "src/**/*.rs", "tests/*.rs", "tests/**/*.rs", "tests/**/*.test.mjs").map((file) => ({ name: path.basename(file), text: read(file) }));
+  const tests = files("src/*.rs", "src/**/*.rs", "tests/*.rs", "tests/**/*.rs", "tests/**/*.test.mjs").map((file) => ({
+    name: path.basename(file),
+    text: read(file),
+  }));
   const ids = new Set();
   for (const { name, text } of tests) {
     const found = name.endsWith(".rs") ? text.matchAll(/fn sec_(\d+)_/g) : text.matchAll(/(?<=test\(\s*[`"'][^\n]*)SEC-(\d+)/g);
     for (const [, id] of found) ids.add(Number(id));
   }
   const rows = tableRows(read("SECURITY.md"), "| id | the failure | tests |");
-  assert.deepEqual(rows.map(([id]) => Number(id.slice(4))), [...ids].toSorted((a, b) => a - b));
+  assert.deepEqual(
+    rows.map(([id]) => Number(id.slice(4))),
+    [...ids].toSorted((a, b) => a - b),
+  );
   for (const [id, , cell] of rows) {
     for (const named of cell.split("<br>")) {
       const [, file, text] = named.match(/^`([^`]+)`: (.*)$/) ?? assert.fail(`${id}: ${named}`);
@@ -140,7 +165,13 @@ test("SECURITY.md has a row for every class that a test names, and every test th
 
 test("SECURITY.md lists exactly the headers that no client may send at any site", () => {
   const [, listed] = read("SECURITY.md").match(/^At every site: (.*?)\. \(/m);
-  assert.deepEqual(listed.split(", ").map((name) => name.replaceAll("`", "")).toSorted(), facts.reserved_headers.toSorted());
+  assert.deepEqual(
+    listed
+      .split(", ")
+      .map((name) => name.replaceAll("`", ""))
+      .toSorted(),
+    facts.reserved_headers.toSorted(),
+  );
 });
 
 /** The cells of the table under a head line. */
@@ -149,7 +180,12 @@ function tableRows(text, head) {
   const start = lines.indexOf(head);
   assert.notEqual(start, -1, head);
   const end = lines.findIndex((line, index) => index > start && !line.startsWith("|"));
-  return lines.slice(start + 2, end === -1 ? undefined : end).map((line) => line.slice(2, -2).split(/(?<!\\) \| /).map((cell) => cell.trim()));
+  return lines.slice(start + 2, end === -1 ? undefined : end).map((line) =>
+    line
+      .slice(2, -2)
+      .split(/(?<!\\) \| /)
+      .map((cell) => cell.trim()),
+  );
 }
 
 /** What a Markdown file says outside code blocks. */
@@ -160,5 +196,12 @@ function withoutCode(text) {
 /** The anchors that a code host makes of a file's headings. */
 function anchors(text) {
   const headings = [...text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)];
-  return new Set(headings.map(([, heading]) => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")));
+  return new Set(
+    headings.map(([, heading]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
 }

@@ -63,7 +63,8 @@ export function aged(token, seconds, secret) {
 }
 
 /** The session cookie `name=value`, `seconds` older. */
-export const agedSession = (world, cookie, seconds) => `${cookie.slice(0, cookie.indexOf("="))}=${aged(cookieValue(cookie), seconds, world.secrets.session[1])}`;
+export const agedSession = (world, cookie, seconds) =>
+  `${cookie.slice(0, cookie.indexOf("="))}=${aged(cookieValue(cookie), seconds, world.secrets.session[1])}`;
 
 /** A token with one bit of its signature flipped. */
 export function tampered(token) {
