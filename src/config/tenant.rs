@@ -9,7 +9,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 
 use crate::config::raw::{Reader, table};
-use crate::config::site::is_told;
+use crate::config::site::may_decide;
 use crate::http::host::canonical_host;
 use crate::model::user::Tenant;
 use crate::site::issuer::Issuer;
@@ -68,7 +68,7 @@ pub(super) fn read(
     let header = header.map(|header| header.to_ascii_lowercase());
     reader.check(
         "header",
-        header.as_deref().is_none_or(is_told),
+        header.as_deref().is_none_or(may_decide),
         "cannot be used here: Edgeward ignores this header when it decides",
     );
     let given = reader.required("groups", raw.groups)?;

@@ -5,15 +5,6 @@ import type { Record } from "./record.js";
 /** What head.js reads of a request: method and URL, then name and value of each header. */
 export type Head = string[];
 
-/** What is known of a head, see `look`. */
-export interface Look {
-  head: Head;
-  lines: string[];
-  free: number[];
-  ray: number;
-  common: string;
-}
-
 /** The bindings that the shell uses by name. The others are configuration, which the core reads. */
 export interface Env {
   EDGEWARD_KV: KVNamespace;
@@ -26,33 +17,23 @@ export type Through = (url: string, ask: () => Promise<Response>, way: Way) => P
 
 /** Headers that the origin always gets, by name and value in turn, and the CDN's options. */
 export interface Way {
-  standing: string[];
+  set: string[];
   cf: RequestInitCfProperties | undefined;
 }
 
-/** How the answer to a request goes back to the client. */
-export interface Return {
-  /** Whether the origin was told who is asking. */
-  identified: boolean;
+/** Changes of headers that many requests have in common, see `rendering` in glue.js. */
+export interface Rendering {
+  /** The origin's base URL. */
+  base: string;
   /** The host to connect to, if it is not the URL's; else empty. */
   override: string;
+  removed: string[];
+  /** Names and values in turn. */
+  set: string[];
+  /** Names in turn: the header that is set, and the one whose value it gets. */
+  copied: string[];
   /** Changes of the answer's headers. */
   changes: string[] | undefined;
-}
-
-/** A request that was forwarded, see `remember` in repeat.js. */
-export interface Shape {
-  id: number;
-  from: number;
-  base: string;
-  head: Head;
-  isFree: boolean[];
-  sent: number[];
-  ray: number;
-  headers: Headers;
-  way: Return;
-  length: number;
-  changed: number[] | undefined;
 }
 
 /** A file of the cache, or one that was just put there. */

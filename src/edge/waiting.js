@@ -2,6 +2,7 @@
 // promises then never settle, and the core would keep its state for ever. So each is run to completion within a time limit,
 // and together they have a size limit.
 import { waitUntil } from "cloudflare:workers";
+import { sizeOf } from "./head.js";
 
 /** No request waits in the core for longer; `waitUntil` holds for 30 s after the client has gone. In milliseconds. */
 const LONGEST = 25_000;
@@ -12,7 +13,6 @@ const ROOM = 8 * 1024 * 1024;
 /** Added per request for what the core holds besides the head. */
 const OVERHEAD = 4096;
 
-/** @import { Head } from "./types.js" */
 /** @typedef {{ since: number, size: number, fail: (error: unknown) => void, timer: ReturnType<typeof setTimeout> }} Entry */
 
 /**
@@ -38,20 +38,20 @@ export function hasRoom() {
 }
 
 /**
- * Carries the core's `promise` with this `id` to its end, also when the client leaves. `head`: what was read of the
- * request, if there is one. Rejects when the core's instance ends before.
+ * Carries the core's `promise` with this `id` to its end, also when the client leaves. `request`: the one that waits, if it
+ * is one. Rejects when the core's instance ends before.
  * @template T
  * @param {Promise<T>} promise
  * @param {number} id
- * @param {Head} [head]
+ * @param {Request} [request]
  * @returns {Promise<T>}
  */
-export function hold(promise, id, head) {
+export function hold(promise, id, request) {
   sweep();
   const { promise: settled, resolve, reject } = /** @type {PromiseWithResolvers<T>} */ (Promise.withResolvers());
+  const size = OVERHEAD + (request === undefined ? 0 : sizeOf(request));
   /** @type {Entry} */
-  const entry = { since: Date.now(), size: OVERHEAD, fail: reject, timer: setTimeout(() => abandon(id), LONGEST) };
-  for (const text of head ?? []) entry.size += text.length;
+  const entry = { since: Date.now(), size, fail: reject, timer: setTimeout(() => abandon(id), LONGEST) };
   promise.then(resolve, reject);
   waiting.set(id, entry);
   held += entry.size;

@@ -1,13 +1,15 @@
 //! Changes of a request's headers, and what a header is made of.
 
+use std::any::Any;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::http::path::push_escape;
 use crate::platform::shelf::Weigh;
 
 /// The headers in which a forwarded request differs from the one that came: a line for each,
-/// `-name` to remove, `+name` and the value on the next line to set. No name or value can hold a
-/// line break.
+/// `-name` to remove, `+name` and the value on the next line to set, `>name` and on the next line the name
+/// of the header whose value it gets. No name or value can hold a line break.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HeaderChanges(String);
 
@@ -18,6 +20,8 @@ pub enum HeaderChange<'a> {
     Remove(&'a str),
     /// Set this header to this value.
     Set(&'a str, &'a str),
+    /// Set this header to the value that another one came with.
+    Copy(&'a str, &'a str),
 }
 
 impl HeaderChanges {
@@ -38,6 +42,13 @@ impl HeaderChanges {
         self.0.push('+');
         self.push_line(name);
         self.push_line(value);
+    }
+
+    /// Sets `name` to what the header `from` came with.
+    pub fn copy(&mut self, name: &str, from: &str) {
+        self.0.push('>');
+        self.push_line(name);
+        self.push_line(from);
     }
 
     /// Sets `name` to a value that a person or an application chose: what is not printable ASCII
@@ -78,16 +89,10 @@ impl HeaderChanges {
             let line = lines.next()?;
             match line.split_at_checked(1)? {
                 ("-", name) => Some(HeaderChange::Remove(name)),
+                (">", name) => Some(HeaderChange::Copy(name, lines.next()?)),
                 (_, name) => Some(HeaderChange::Set(name, lines.next()?)),
             }
         })
-    }
-
-    /// Without room for more: they are kept.
-    #[must_use]
-    pub fn complete(mut self) -> Rc<Self> {
-        self.0.shrink_to_fit();
-        Rc::new(self)
     }
 
     fn push_line(&mut self, text: &str) {
@@ -105,6 +110,49 @@ impl HeaderChanges {
 impl Weigh for HeaderChanges {
     fn heap(&self) -> usize {
         self.0.heap()
+    }
+}
+
+/// The headers that an origin gets at every request of a caller, and what the platform has made of them.
+#[derive(Default)]
+pub struct Standing {
+    headers: HeaderChanges,
+    crossed: OnceCell<Rc<dyn Any>>,
+}
+
+impl Standing {
+    /// Headers without room for more: they are kept.
+    #[must_use]
+    pub fn new(mut headers: HeaderChanges) -> Rc<Self> {
+        headers.0.shrink_to_fit();
+        Rc::new(Self {
+            headers,
+            crossed: OnceCell::new(),
+        })
+    }
+
+    /// The headers.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderChanges {
+        &self.headers
+    }
+
+    /// The platform's own form of the headers, which `make` gives when it is asked for first. It lasts as
+    /// long as they do.
+    pub fn crossed<T: Clone + 'static>(&self, make: impl FnOnce(&HeaderChanges) -> T) -> T {
+        let crossed = self.crossed.get_or_init(|| Rc::new(make(&self.headers)));
+        match crossed.downcast_ref::<T>() {
+            Some(made) => made.clone(),
+            // A platform has one form.
+            None => unreachable!(),
+        }
+    }
+}
+
+impl Weigh for Standing {
+    /// With the platform's own form, which has as many characters.
+    fn heap(&self) -> usize {
+        2 * self.headers.heap()
     }
 }
 

@@ -4,21 +4,20 @@
 //!
 //! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
 
+use crate::credential::origin_account::KnownAccount;
 use crate::credential::verified::CredentialKey;
 use crate::credential::verified::Verified;
-use crate::memory::{attempts, issuer_keys};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-use crate::credential::origin_account::KnownAccount;
 use crate::memory::own_changes::OwnChanges;
+use crate::memory::{attempts, issuer_keys};
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::shelf;
 use crate::platform::shelf::{Shelf, Weigh};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::signing_keys::SigningKeys;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What was read of a user, if there is one, and when.
 type ReadUser = (Option<Rc<User>>, Timestamp);
@@ -66,7 +65,8 @@ impl Cache {
     }
 
     /// Remembers a credential.
-    pub fn put_credential(&self, key: CredentialKey, verified: Verified) -> Rc<Verified> {
+    pub fn put_credential(&self, mut key: CredentialKey, verified: Verified) -> Rc<Verified> {
+        key.shrink_to_fit();
         let verified = Rc::new(verified);
         self.credentials.borrow_mut().put(key, Rc::clone(&verified));
         verified

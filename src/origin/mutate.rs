@@ -1,81 +1,54 @@
 //! What is added to a request: who is asking, and how the request came.
 
+use crate::authn::principal::Principal;
+use crate::credential::verified::StandingHeaders;
 use crate::http::headers::HeaderChanges;
+use crate::http::headers::Standing;
+use crate::http::request::Parts;
 use crate::model::claim::Reading;
 use crate::model::user::Role;
+use crate::site::Site;
+use crate::site::attribute::Attribute;
 use crate::site::attribute::headers_of;
 use serde_json::Value;
 use std::rc::Rc;
 
-use crate::authn::principal::Principal;
-use crate::credential::verified::StandingHeaders;
-use crate::http::request::Parts;
-use crate::site::Site;
-use crate::site::attribute::Attribute;
-
-/// Adds what the site tells its origin of this request alone.
-pub fn of_request(changes: &mut HeaderChanges, parts: &Parts, request_id: &str) {
-    if let Some(address) = parts.header("cf-connecting-ip") {
-        changes.set("x-forwarded-for", address);
-    }
-    // With a Ray the origin has the request's name already.
-    if parts.ray().is_none() {
-        changes.set("x-request-id", request_id);
-    }
-}
-
-/// What the site tells its origin at every request of `principal`: who that is, and by which host.
-/// Made once, and the same [`Rc`] until the record, the assertion or the host is another.
-#[must_use]
-pub fn standing(
-    site: &Site,
-    parts: &Parts,
-    principal: Option<&Principal>,
-    assertion: Option<&Rc<str>>,
-) -> Rc<HeaderChanges> {
-    let Some(principal) = principal else {
-        return made(site, parts, None, None).complete();
-    };
-    let user = principal.user();
-    if let Some(standing) = &principal.verified().memo().standing
-        && Rc::ptr_eq(&standing.user, user)
-        && standing.assertion.as_ref().map(Rc::as_ptr) == assertion.map(Rc::as_ptr)
-        && standing.authority == parts.authority()
-        && standing.scheme == parts.scheme()
-    {
-        return Rc::clone(&standing.changes);
-    }
-    let changes = made(site, parts, Some(principal), assertion).complete();
-    let standing = StandingHeaders {
-        user: Rc::clone(user),
-        assertion: assertion.cloned(),
-        authority: parts.authority().to_owned(),
-        scheme: parts.scheme().to_owned(),
-        changes: Rc::clone(&changes),
-    };
-    let verified = principal.verified();
-    verified.remember(|memo| memo.standing = Some(standing));
-    changes
-}
-
-fn made(
-    site: &Site,
-    parts: &Parts,
-    principal: Option<&Principal>,
-    assertion: Option<&Rc<str>>,
-) -> HeaderChanges {
-    let mut changes = principal.map_or_else(HeaderChanges::default, |principal| {
-        identity(site, principal)
-    });
-    if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
-        changes.set(&settings.header, assertion);
+/// Adds what the site tells its origin of the way that a request came. None of it depends on who sends it.
+pub fn of_way(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
+    if parts.header("cf-connecting-ip").is_some() {
+        changes.copy("x-forwarded-for", "cf-connecting-ip");
     }
     changes.set("x-forwarded-host", parts.authority());
     changes.set("x-forwarded-proto", parts.scheme());
     if let Some((header, value)) = &site.upstream_credential {
         changes.set(header, &value.0);
     }
-    changes
+}
+
+/// What the site tells its origin at every request of `principal`: who that is. Made once, and the same
+/// [`Rc`] until the record or the assertion is another.
+#[must_use]
+pub fn standing(site: &Site, principal: &Principal, assertion: Option<&Rc<str>>) -> Rc<Standing> {
+    let user = principal.user();
+    if let Some(known) = &principal.verified().memo().standing
+        && Rc::ptr_eq(&known.user, user)
+        && known.assertion.as_ref().map(Rc::as_ptr) == assertion.map(Rc::as_ptr)
+    {
+        return Rc::clone(&known.headers);
+    }
+    let mut changes = identity(site, principal);
+    if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
+        changes.set(&settings.header, assertion);
+    }
+    let headers = Standing::new(changes);
+    let standing = StandingHeaders {
+        user: Rc::clone(user),
+        assertion: assertion.cloned(),
+        headers: Rc::clone(&headers),
+    };
+    let verified = principal.verified();
+    verified.remember(|memo| memo.standing = Some(standing));
+    headers
 }
 
 fn identity(site: &Site, principal: &Principal) -> HeaderChanges {

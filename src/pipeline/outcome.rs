@@ -12,7 +12,6 @@ use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::origin::Forward;
-use crate::pipeline::repeat::Repeat;
 use crate::sign_in::arrive;
 use crate::site::Site;
 use crate::site::Source;
@@ -26,8 +25,6 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
-    /// Lets later requests with the same head reuse this decision; `None` if they may not.
-    pub repeat: Option<Repeat>,
 }
 
 /// Forwarded or answered.
@@ -54,8 +51,6 @@ pub(crate) struct Forwarded {
     pub cookies: Vec<SetCookie>,
     /// Who was signed in by it.
     pub signed_in: Option<(String, Source)>,
-    /// Lets later requests with the same head reuse this decision; `None` if they may not.
-    pub repeat: Option<Repeat>,
 }
 
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
@@ -86,7 +81,6 @@ pub(crate) fn concluded(
             forward,
             cookies,
             signed_in,
-            repeat,
         })) => {
             let name = if signed_in.is_some() {
                 Name::SignedIn
@@ -95,12 +89,9 @@ pub(crate) fn concluded(
             };
             let log = signed_in.is_some() || world.config.log == Log::All;
             let (user, source) = signed_in.unzip();
-            let cookies = merged(stale, cookies);
             Outcome {
-                // Neither a cookie nor a line in the log can be had again.
-                repeat: repeat.filter(|_| cookies.is_empty() && !log),
                 action: Action::Forward(*forward),
-                cookies,
+                cookies: merged(stale, cookies),
                 event: log.then(|| Event {
                     user,
                     source,
@@ -111,7 +102,6 @@ pub(crate) fn concluded(
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
             Outcome {
-                repeat: None,
                 event: reply.happened.map(|(name, user, source)| Event {
                     user: Some(user),
                     source: Some(source),
@@ -136,7 +126,6 @@ pub(crate) fn concluded(
             let fails = denial.row().status >= 500 && denial != Denial::Speculative;
             let name = if fails { Name::Fault } else { Name::Denied };
             Outcome {
-                repeat: None,
                 event: Some(Event {
                     reason: Some(denial.reason()),
                     ..event(name, Some(answer.status))
@@ -200,7 +189,6 @@ pub(crate) fn admin_outcome(
         ..Event::default()
     };
     Outcome {
-        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -233,7 +221,6 @@ pub(crate) fn astray(
         ..Event::default()
     };
     Outcome {
-        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -243,7 +230,6 @@ pub(crate) fn astray(
 /// An answer that is not worth a line.
 pub(crate) fn answered(answer: Answer) -> Outcome {
     Outcome {
-        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: None,

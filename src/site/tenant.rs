@@ -72,7 +72,7 @@ impl<'a> Tenancy<'a> {
     #[must_use]
     pub fn of(site: &'a Site, parts: &Parts) -> Self {
         Self::told(site, parts.authority(), parts.scheme(), |name| {
-            parts.header(name)
+            parts.named(name)
         })
     }
 

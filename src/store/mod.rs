@@ -23,7 +23,7 @@ pub const FAMILIES: [&str; 9] = [
     signing_keys::KEYS,
 ];
 
-/// The prefixes of all keys that are claimed with [`crate::port::Once`], likewise.
+/// The prefixes of all keys that are claimed with [`crate::platform::port::Once`], likewise.
 pub const CLAIMS: [&str; 2] = ["link:", "origin_account:"];
 
 /// How often a change is worked out anew when other writers win.

@@ -2,11 +2,11 @@
 //! store, one clock and one place where the first to come wins.
 
 pub mod crypto;
+pub mod disclosure;
 pub mod issuer;
 pub mod keys;
 pub mod ports;
 pub mod records;
-pub mod repeats;
 pub mod request;
 pub mod shared;
 
@@ -25,6 +25,7 @@ use edgeward::jose::jws::Kind;
 use edgeward::memory::world::World;
 use edgeward::model::api_token::{IssueFor, Scope};
 use edgeward::model::user::Name;
+use edgeward::origin::disclosure::Disclosure;
 use edgeward::pipeline;
 use edgeward::pipeline::Outcome;
 use edgeward::platform::time::{Seconds, Timestamp};
@@ -32,7 +33,6 @@ use edgeward::store::api_tokens::ApiTokens;
 use serde_json::{Value, json};
 
 use ports::{Location, MemoryBody, Seeded, platform};
-use repeats::Repeats;
 use request::{Req, Seen, get, open, req};
 use shared::Shared;
 
@@ -119,7 +119,6 @@ impl Edge {
         Isolate {
             shared: Rc::clone(&self.shared),
             world: Rc::new(World::new(config, platform(&self.shared, location, seed))),
-            repeats: Repeats::default(),
         }
     }
 
@@ -164,25 +163,18 @@ impl Edge {
 pub struct Isolate {
     pub shared: Rc<Shared>,
     pub world: Rc<World>,
-    repeats: Repeats,
 }
 
 impl Isolate {
-    /// Sends a request and waits for what becomes of it. What the core would send again at once must
-    /// be what becomes of it the whole way.
+    /// Sends a request and waits for what becomes of it. The core is told as much of it as in the Worker:
+    /// what it reads of a request to the origin, and every header at our own endpoints.
     pub fn send(&self, request: &Req) -> Seen {
-        let now = self.shared.now.get();
-        let again = self.repeats.again(&self.world, request, now);
-        let (mut outcome, polls) = run(self.begin(request));
-        if let Some(again) = &again {
-            self.repeats.assert_same(request, again, &outcome);
-        }
-        self.repeats.remember(request, &mut outcome);
+        disclosure::assert_enough(&self.world.config, request);
+        let (outcome, polls) = run(self.begin(request));
         Seen {
             request: request.clone(),
             outcome,
             polls,
-            again: again.is_some(),
         }
     }
 
@@ -191,10 +183,11 @@ impl Isolate {
         let body = MemoryBody {
             shared: Rc::clone(&self.shared),
             bytes: request.body.clone(),
+            whole_head: request.snapshot(|_, _| Disclosure::Value),
         };
         pipeline::handle(
             Rc::clone(&self.world),
-            request.parts(),
+            request.parts(&self.world.config),
             Rc::new(body),
             "request-1".into(),
             self.shared.now.get(),

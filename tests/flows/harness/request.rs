@@ -2,7 +2,9 @@
 
 use edgeward::http::headers::HeaderChange;
 use edgeward::http::request::Parts;
+use edgeward::origin::disclosure::{self, Disclosure};
 use edgeward::pipeline::{Action, Outcome};
+use edgeward::site::config::Config;
 use serde_json::Value;
 
 /// A request.
@@ -92,13 +94,32 @@ impl Req {
         self
     }
 
-    pub fn parts(&self) -> Parts {
-        let headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        Parts::new(&self.method, &self.url, &headers).unwrap()
+    /// As much of the head as `told` says of each header.
+    pub fn snapshot(&self, told: impl Fn(&str, &str) -> Disclosure) -> String {
+        let mut text = format!("{}\n{}", self.method, self.url);
+        for (name, value) in &self.headers {
+            let value = match told(name, value) {
+                Disclosure::Nothing => continue,
+                Disclosure::Name => "",
+                Disclosure::Value => value,
+            };
+            for line in ["\n", name, "\n", value] {
+                text.push_str(line);
+            }
+        }
+        text
+    }
+
+    /// What the platform tells the core at first, as `read` in `src/edge/head.js` does.
+    pub fn parts(&self, config: &Config) -> Parts {
+        let text = self.snapshot(|name, value| {
+            if disclosure::may_hold_a_credential(name, value) {
+                Disclosure::Value
+            } else {
+                disclosure::disclosure_of(config, name)
+            }
+        });
+        Parts::from_snapshot(text).unwrap()
     }
 }
 
@@ -108,8 +129,6 @@ pub struct Seen {
     pub outcome: Outcome,
     /// How often the core was polled; 1 when it waited for nothing.
     pub polls: usize,
-    /// Whether it was recognised, and could have been sent at once.
-    pub again: bool,
 }
 
 /// The request that an origin got.
@@ -216,7 +235,11 @@ impl Seen {
         for change in forward.all_changes() {
             match change {
                 HeaderChange::Remove(name) => headers.retain(|(known, _)| known != name),
-                HeaderChange::Set(name, value) => {
+                HeaderChange::Set(name, value) | HeaderChange::Copy(name, value) => {
+                    let value = match change {
+                        HeaderChange::Copy(_, from) => self.request.header_value(from).unwrap(),
+                        _ => value,
+                    };
                     match headers.iter_mut().find(|(known, _)| known == name) {
                         Some((_, known)) => value.clone_into(known),
                         None => headers.push((name.to_owned(), value.to_owned())),
