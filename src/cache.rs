@@ -8,11 +8,9 @@ use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::claim::Granted;
 use crate::memory::{self, Growth, Scale, Shelf, Weigh, block};
-use crate::origin::mutate::HeaderChanges;
+use crate::origin::mutate::{HeaderChanges, Standing};
 use crate::own_changes::OwnChanges;
 use crate::profile::label_studio::account::{Account, Known};
 use crate::session::SessionClaims;
@@ -26,22 +24,24 @@ use crate::token::issuer::ForeignClaims;
 use crate::token::jwks;
 use crate::user::{User, UserId};
 
-/// The SHA-256 of a credential, what it was presented as, and for which site.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub struct CredentialKey([u8; 32]);
+/// A credential, what it was presented as, and for which site. It is kept as it is, so what is found under it
+/// is this credential's and no other's.
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub struct CredentialKey(String);
 
 impl CredentialKey {
     /// The key for `credential` presented as `kind` at `site`. Lengths come first, so that no two
-    /// different triples give the same input.
+    /// different triples give the same text.
     #[must_use]
     pub fn new(site: &str, kind: &str, credential: &str) -> Self {
-        let mut hash = Sha256::new();
+        let mut text = String::with_capacity(site.len() + kind.len() + credential.len() + 24);
         for field in [site, kind] {
-            hash.update(u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
-            hash.update(field.as_bytes());
+            text.push_str(&field.len().to_string());
+            text.push(':');
+            text.push_str(field);
         }
-        hash.update(credential.as_bytes());
-        Self(hash.finalize().into())
+        text.push_str(credential);
+        Self(text)
     }
 }
 
@@ -111,12 +111,8 @@ pub struct StandingHeaders {
     pub user: Rc<User>,
     /// The assertion.
     pub assertion: Option<Rc<str>>,
-    /// The host that was asked for.
-    pub authority: String,
-    /// The scheme by which it was.
-    pub scheme: String,
     /// The headers.
-    pub changes: Rc<HeaderChanges>,
+    pub headers: Rc<Standing>,
 }
 
 /// An assertion, and for whom and until when it can be sent.
@@ -208,8 +204,7 @@ impl Weigh for Memo {
             self.origin.as_ref().map(|origin| &origin.user),
         ];
         let standing = self.standing.as_ref().map_or(0, |standing| {
-            let place = standing.authority.heap() + standing.scheme.heap();
-            place + standing.assertion.heap() + standing.changes.heap()
+            standing.assertion.heap() + standing.headers.heap()
         });
         let origin = self
             .origin
@@ -240,7 +235,7 @@ fn once_each(users: [Option<&Rc<User>>; 5]) -> usize {
 
 impl Weigh for CredentialKey {
     fn heap(&self) -> usize {
-        0
+        self.0.heap()
     }
 }
 
@@ -290,7 +285,8 @@ impl Cache {
     }
 
     /// Remembers a credential.
-    pub fn put_credential(&self, key: CredentialKey, verified: Verified) -> Rc<Verified> {
+    pub fn put_credential(&self, mut key: CredentialKey, verified: Verified) -> Rc<Verified> {
+        key.0.shrink_to_fit();
         let verified = Rc::new(verified);
         self.credentials.borrow_mut().put(key, Rc::clone(&verified));
         verified

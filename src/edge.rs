@@ -6,16 +6,15 @@
 
 mod bindings;
 mod platform;
+mod sending;
 mod waiting;
 
-use std::borrow::Cow;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use js_sys::JsString;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
@@ -25,39 +24,23 @@ use crate::config::{Config, ConfigError};
 use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::gateway::{self, Action, Outcome};
-use crate::memory::{self, Shelf, Weigh};
-use crate::origin::Forward;
-use crate::origin::mutate::{HeaderChange, HeaderChanges};
-use crate::origin::strip;
+use crate::origin::told::{self, Told};
 use crate::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
-use crate::repeat::{self, Repeat};
-use crate::request::{Parts, RAY, WITHHELD};
+use crate::request::Parts;
 use crate::time::Timestamp;
 use crate::token::alg::hex;
 use crate::world::World;
-
-/// What [`again`] says.
-const AGAIN: u32 = 1;
-const UNCACHED: u32 = 2;
-const UNNAMED: u32 = 4;
 
 thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
     static REQUESTS: Cell<u32> = const { Cell::new(0) };
     static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
-    static STANDING: RefCell<Shelf<*const HeaderChanges, Crossed>> =
-        RefCell::new(Shelf::new(memory::STANDING));
-    static REPEATS: RefCell<Shelf<u32, Rc<Repeat>>> = RefCell::new(Shelf::new(memory::REPEATS));
-    static LAST_REPEAT: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Runs once per instance.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
-    bindings::withhold(&WITHHELD.join("\n"), RAY);
-    // The numbers by which an earlier instance knew its repetitions mean others here.
-    bindings::forget();
     let unreachable =
         Closure::<dyn Fn(Request, String) -> Response>::new(|request: Request, error: String| {
             unreachable(&request, &error)
@@ -65,38 +48,29 @@ pub fn start() {
     bindings::when_unreachable(unreachable.as_ref().unchecked_ref());
     let refused =
         Closure::<dyn Fn(String, u16, String)>::new(|whom: String, status, location: String| {
-            if let Some(world) = WORLD.with(|world| world.get().cloned().flatten()) {
+            if let Some(world) = begun() {
                 crate::profile::refused(&world, &whom, status, &location);
             }
         });
     bindings::when_refused(refused.as_ref().unchecked_ref());
-    let withheld = Closure::<dyn Fn(String, String, String) -> Option<String>>::new(
-        |name: String, value: String, url: String| withheld(&name, &value, &url),
-    );
-    bindings::when_withheld(withheld.as_ref().unchecked_ref());
+    let named = Closure::<dyn Fn(String) -> u32>::new(|name: String| told_of(&name));
+    bindings::when_named(named.as_ref().unchecked_ref());
     // They live as long as the instance.
-    withheld.forget();
+    named.forget();
     unreachable.forget();
     refused.forget();
 }
 
 /// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a
 /// response, or the promise of the origin's; or, when the core itself has still to wait for something,
-/// a list: the promise of a list of that one thing, and the number for [`abandon`]. With `keep` it is
-/// remembered for [`again`], if it may be. Without `admitted` it is refused if it would have to wait.
+/// a list: the promise of a list of that one thing, and the number for [`abandon`]. Without `admitted` it
+/// is refused if it would have to wait.
 #[wasm_bindgen]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "an exported function owns what JavaScript passes"
 )]
-pub fn fetch(
-    request: Request,
-    head: JsValue,
-    env: JsValue,
-    now: f64,
-    keep: bool,
-    admitted: bool,
-) -> JsValue {
+pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: bool) -> JsValue {
     let Some(world) = world(&env) else {
         return misconfigured(&head).into();
     };
@@ -107,6 +81,11 @@ pub fn fetch(
     let request = Rc::new(Received(request));
     let body = Rc::<Received>::clone(&request);
     let request_id = request_id(&parts);
+    let before = if parts.authority().is_ascii() {
+        parts.scheme().len() + "://".len() + parts.authority().len()
+    } else {
+        0
+    };
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
         Box::pin(gateway::handle(world, parts, body, request_id, now));
     // A future that is woken before it is polled again loses nothing: the second poll looks anew.
@@ -115,13 +94,13 @@ pub fn fetch(
         outcome.as_mut().poll(&mut context)
     });
     match polled {
-        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, keep),
+        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, before),
         Poll::Pending => {
             let (id, held) = waiting::hold(outcome);
             // The origin's response is not waited for here: who has gone needs none.
             let promise = future_to_promise(async move {
                 let result = match held.await {
-                    Some(outcome) => carry_out(&request.0, &head, outcome, keep),
+                    Some(outcome) => carry_out(&request.0, &head, outcome, before),
                     None => answer(&Answer::refusal(&Denial::Fault(Fault::TimeLimit))).into(),
                 };
                 Ok(js_sys::Array::of1(&result).into())
@@ -144,34 +123,6 @@ pub fn abandon(id: u32) {
     waiting::abandon(id);
 }
 
-/// Whether a request may be sent as the one was that was remembered as `id`, whose head it has: 0 if
-/// it has to go the whole way, else [`AGAIN`], with [`UNCACHED`] if the CDN is to be told to keep out,
-/// and [`UNNAMED`] if the origin has to be told the request's name. `asked`: its URL and, on a line of
-/// its own, the name that the CDN gave it; a string of JavaScript, because what crosses before a call
-/// begins would be lost if the call found its instance dead and began in another.
-#[wasm_bindgen]
-#[must_use]
-pub fn again(id: u32, asked: &JsString, now: f64) -> u32 {
-    let asked = String::from(asked);
-    let (url, ray) = asked.split_once('\n').unwrap_or((&asked, ""));
-    let repeat = REPEATS.with_borrow_mut(|repeats| repeats.get(&id).map(Rc::clone));
-    let world = WORLD.with(|world| world.get().cloned().flatten());
-    let (Some(repeat), Some(world)) = (repeat, world) else {
-        return 0;
-    };
-    let Some(again) = repeat::again(&world, &repeat, url, ray, timestamp(now)) else {
-        return 0;
-    };
-    let mut verdict = AGAIN;
-    if again.uncached() {
-        verdict |= UNCACHED;
-    }
-    if repeat.is_unnamed() {
-        verdict |= UNNAMED;
-    }
-    verdict
-}
-
 fn timestamp(now: f64) -> Timestamp {
     #[expect(
         clippy::cast_possible_truncation,
@@ -181,17 +132,7 @@ fn timestamp(now: f64) -> Timestamp {
     Timestamp::from_millis(now as u64)
 }
 
-/// Remembers `repeat`; gives the lines by which JavaScript learns of it: the number by which it asks
-/// [`again`], how much of a URL is replaced, and by what.
-fn remember(repeat: Repeat) -> Option<String> {
-    let id = LAST_REPEAT.get().checked_add(1)?;
-    LAST_REPEAT.set(id);
-    let lines = format!("*{id}\n{}\n{}\n", repeat.prefix().len(), repeat.base());
-    REPEATS.with_borrow_mut(|repeats| repeats.put(id, Rc::new(repeat)));
-    Some(lines)
-}
-
-fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, keep: bool) -> JsValue {
+fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize) -> JsValue {
     if let Some(event) = outcome.event {
         bindings::log(&event.line());
     }
@@ -205,90 +146,9 @@ fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, keep: bool) ->
             answer(&own).into()
         }
         Action::Forward(forward) => {
-            let mut plan = String::with_capacity(
-                forward.url().len() + forward.changes().as_lines().len() + 64,
-            );
-            plan.push_str(forward.url());
-            plan.push_str(match (forward.identified(), forward.uncached()) {
-                (true, true) => "\nu\n",
-                (true, false) => "\ni\n",
-                (false, _) => "\n\n",
-            });
-            plan.push_str(forward.resolve_override().unwrap_or_default());
-            plan.push('\n');
-            if let Some(line) = outcome.repeat.filter(|_| keep).and_then(remember) {
-                plan.push_str(&line);
-            }
-            plan.push_str(forward.changes().as_lines());
-            for line in forward.answer().lines() {
-                plan.push('~');
-                plan.push_str(line);
-                plan.push('\n');
-            }
-            for cookie in &outcome.cookies {
-                plan.push('=');
-                plan.push_str(cookie.as_str());
-                plan.push('\n');
-            }
-            let rules = forward.rules();
-            if let Some(rules) = rules {
-                plan.push_str(&rules.line());
-            }
-            let standing = standing_headers(&forward);
-            match rules.and_then(|rules| rules.asset) {
-                Some(keep) => {
-                    bindings::forward_file(request, head, &plan, &standing, keep.0).into()
-                }
-                None => bindings::forward(request, head, &plan, &standing).into(),
-            }
+            sending::send(request, head, before, &forward, &outcome.cookies)
         }
     }
-}
-
-/// Names and values of the headers that a caller's requests have in common, as a list that has
-/// crossed already. It is kept together with what it was made from, so nothing else can have come to
-/// that address since.
-fn standing_headers(forward: &Forward) -> JsValue {
-    let standing = forward.standing();
-    if !forward.identified() {
-        return list_of(standing);
-    }
-    STANDING.with_borrow_mut(|known| {
-        if let Some(crossed) = known.get(&Rc::as_ptr(standing)) {
-            return crossed.list.clone();
-        }
-        let list = list_of(standing);
-        let crossed = Crossed {
-            headers: Rc::clone(standing),
-            list: list.clone(),
-        };
-        known.put(Rc::as_ptr(standing), crossed);
-        list
-    })
-}
-
-/// Headers, and the list of JavaScript that was made of them.
-struct Crossed {
-    headers: Rc<HeaderChanges>,
-    list: JsValue,
-}
-
-impl Weigh for Crossed {
-    /// The list has as many characters, of up to two bytes; it counts to the same 128 MB.
-    fn heap(&self) -> usize {
-        3 * self.headers.heap()
-    }
-}
-
-fn list_of(headers: &HeaderChanges) -> JsValue {
-    let list = js_sys::Array::new();
-    for change in headers.iter() {
-        if let HeaderChange::Set(name, value) = change {
-            list.push(&name.into());
-            list.push(&value.into());
-        }
-    }
-    list.into()
 }
 
 fn answer(answer: &Answer) -> Response {
@@ -353,20 +213,26 @@ fn misconfigured(head: &JsValue) -> Response {
     }
 }
 
-/// What the origin behind `url` may be told of the header `name`, whose value the core was not told.
-fn withheld(name: &str, value: &str, url: &str) -> Option<String> {
-    let world = WORLD.with(|world| world.get().cloned().flatten())?;
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let site = world.config.site(authority, scheme)?;
-    strip::withheld(&site, name, value).map(Cow::into_owned)
+/// How much the core is told of the header `name`: 0 nothing, 1 that it is there, 2 its value as well; 3 when
+/// that cannot be said yet, so that this request tells all of them.
+fn told_of(name: &str) -> u32 {
+    let Some(world) = begun() else { return 3 };
+    match told::told(&world.config, name) {
+        Told::Nothing => 0,
+        Told::Name => 1,
+        Told::Value => 2,
+    }
+}
+
+fn begun() -> Option<Rc<World>> {
+    WORLD.with(|world| world.get().cloned().flatten())
 }
 
 /// What a person or a program sees when the origin does not answer.
 fn unreachable(request: &Request, error: &str) -> Response {
     let denial = Denial::OriginUnreachable;
-    let parts = Parts::from_snapshot(bindings::snapshot(&bindings::read(request)));
-    let world = WORLD.with(|world| world.get().cloned().flatten());
+    let parts = Parts::from_snapshot(bindings::snapshot(&bindings::read_all(request)));
+    let world = begun();
     let request_id = parts.as_ref().map(request_id).unwrap_or_default();
     let site = match (&parts, &world) {
         (Ok(parts), Some(world)) => world.config.site(parts.authority(), parts.scheme()),
@@ -420,6 +286,10 @@ pub fn own_request_id() -> String {
 struct Received(Request);
 
 impl Body for Received {
+    fn whole_head(&self) -> Option<String> {
+        Some(bindings::snapshot(&bindings::read_all(&self.0)))
+    }
+
     fn read(&self, limit: usize, sender: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         Box::pin(async move {

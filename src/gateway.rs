@@ -10,6 +10,7 @@ use crate::account::{self, Reply};
 use crate::admin::{self, Call};
 use crate::answer::Answer;
 use crate::asked;
+use crate::config::Site;
 use crate::cors;
 use crate::denial::Denial;
 use crate::event::Name;
@@ -19,13 +20,13 @@ pub use crate::outcome::{Action, Outcome};
 use crate::outcome::{Forwarded, Step, admin_outcome, answered, astray, concluded};
 use crate::port::Body;
 use crate::profile::Verdict;
-use crate::repeat::Repeat;
 use crate::request::Parts;
 use crate::route::{self, Endpoint, Target};
 use crate::same_origin;
 use crate::session::{self, SetCookie};
 use crate::time::Timestamp;
-use crate::token::{self, Authentication, assertion, jwks, source};
+use crate::token::source::{self, Presented};
+use crate::token::{self, Authentication, assertion, jwks};
 use crate::world::World;
 
 /// Handles one request.
@@ -37,22 +38,31 @@ pub async fn handle(
     now: Timestamp,
 ) -> Outcome {
     // 1. The snapshot was taken; from here on nothing else of the request is looked at.
-    let parts = Rc::new(parts);
-    // 2. Host and path lead to a site, or to one of our own endpoints.
+    // 2. Host and path lead to a site, or to one of our own endpoints, which are told every header.
+    let whole;
+    let routed = route::route(&world.config, &parts);
+    let is_own = matches!(&routed, Ok(target) if target.endpoint.is_some());
+    let (parts, routed) = match is_own.then(|| whole_head(&*body)).flatten() {
+        Some(head) => {
+            whole = head;
+            (&whole, route::route(&world.config, &whole))
+        }
+        None => (&parts, routed),
+    };
     let Target {
         site,
         path,
         endpoint,
-    } = match route::route(&world.config, &parts) {
+    } = match routed {
         Ok(target) => target,
         Err((denial, site)) => {
-            return astray(&world, &parts, site.as_deref(), &denial, &request_id);
+            return astray(&world, parts, site.as_deref(), &denial, &request_id);
         }
     };
     let call = Call {
         world: &world,
         site: &site,
-        parts: &parts,
+        parts,
         body: &*body,
         now,
     };
@@ -78,15 +88,15 @@ pub async fn handle(
             return answered(Answer::json(200, &serde_json::json!({ "status": "ok" })));
         }
         Some(Endpoint::KeySet) => {
-            return match Box::pin(key_set(&world, &parts, now)).await {
+            return match Box::pin(key_set(&world, parts, now)).await {
                 Ok(answer) => answered(answer),
-                Err(denial) => astray(&world, &parts, Some(&site), &denial, &request_id),
+                Err(denial) => astray(&world, parts, Some(&site), &denial, &request_id),
             };
         }
         Some(Endpoint::SigningKeyPem) => {
-            return match Box::pin(signing_key(&world, &site, &parts, now)).await {
+            return match Box::pin(signing_key(&world, &site, parts, now)).await {
                 Ok(answer) => answered(answer),
-                Err(denial) => astray(&world, &parts, Some(&site), &denial, &request_id),
+                Err(denial) => astray(&world, parts, Some(&site), &denial, &request_id),
             };
         }
         Some(Endpoint::Unknown) => return answered(Answer::refusal(&Denial::UnknownEndpoint)),
@@ -94,18 +104,18 @@ pub async fn handle(
     }
 
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
-    let host = asked::host(&site, &parts);
+    let host = asked::host(&site, parts);
     let (asked, rule) = match &endpoint {
-        None => asked::asked(&site, &parts, &host, &path),
+        None => asked::asked(&site, parts, &host, &path),
         Some(_) => (Asked::of_our_own(&host, &path), site.rules.otherwise()),
     };
 
     // 3. and 4. The credentials, and who is behind them.
-    let presented = source::present(&parts, &site);
+    let presented = source::present(parts, &site);
     let is_anonymous = asked.preflight || (rule.is_public() && !parts.is_navigation());
     let visit = Visit {
         site: &site,
-        parts: &parts,
+        parts,
         path: &path,
         asked,
         rule,
@@ -124,12 +134,7 @@ pub async fn handle(
         token::authenticate(&world, &site, &presented, parts.is_navigation(), now).await
     };
     jwks::refresh_later(&world, now);
-    let dead = if authentication.clear_session {
-        presented.session.len()
-    } else {
-        0
-    };
-    let stale = session::stale(&site, dead, authentication.clear_sso_cookie);
+    let stale = stale(&site, &presented, &authentication);
     let result = match &endpoint {
         Some(endpoint) => Box::pin(own(&world, &visit, &authentication, &*body, endpoint))
             .await
@@ -138,6 +143,25 @@ pub async fn handle(
     };
     assertion::keep_keys_later(&world);
     concluded(&world, &visit, endpoint.is_some(), stale, result)
+}
+
+/// What clears the cookies that have had their time.
+fn stale(
+    site: &Site,
+    presented: &Presented<'_>,
+    authentication: &Authentication,
+) -> Vec<SetCookie> {
+    let dead = if authentication.clear_session {
+        presented.session.len()
+    } else {
+        0
+    };
+    session::stale(site, dead, authentication.clear_sso_cookie)
+}
+
+/// The head with every header, where the platform has more of it than it told.
+fn whole_head(request: &dyn Body) -> Option<Parts> {
+    Parts::from_snapshot(request.whole_head()?).ok()
 }
 
 /// Methods that are about the connection, or that show a request to a page (RFC 9110 §9.3).
@@ -241,9 +265,6 @@ async fn site_request(
     );
     // 7. The platform streams it.
     Ok(Step::Forward(Forwarded {
-        repeat: grant
-            .principal()
-            .and_then(|principal| Repeat::of(visit, principal, &forward)),
         forward: Box::new(forward),
         cookies,
         signed_in,

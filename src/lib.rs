@@ -38,7 +38,6 @@ pub mod port;
 pub mod principal;
 pub mod profile;
 pub mod query;
-pub mod repeat;
 pub mod request;
 pub mod route;
 pub mod same_origin;

@@ -112,7 +112,7 @@ pub struct Visit<'a> {
     /// The site.
     pub site: &'a Rc<Site>,
     /// The head of the request.
-    pub parts: &'a Rc<Parts>,
+    pub parts: &'a Parts,
     /// Its canonical path.
     pub path: &'a CanonicalPath<'a>,
     /// What it asks for, as rules see it.

@@ -20,7 +20,7 @@ use lru::LruCache;
 use crate::time::Timestamp;
 
 /// What all parts may weigh together, in bytes.
-pub const BUDGET: usize = 16 * 1024 * 1024;
+pub const BUDGET: usize = 32 * 1024 * 1024;
 
 /// What one part of the memory may hold.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,11 @@ pub struct Share {
 }
 
 /// Verified credentials, with what was made for them.
-pub const CREDENTIALS: Share = Share::new(4096, 6656);
+pub const CREDENTIALS: Share = Share::new(8192, 20 * 1024);
 /// Users.
-pub const USERS: Share = Share::new(4096, 2048);
+pub const USERS: Share = Share::new(8192, 4096);
 /// Whether sessions were ended.
-pub const SESSIONS: Share = Share::new(4096, 768);
+pub const SESSIONS: Share = Share::new(8192, 1536);
 /// Accounts at origins.
 pub const ACCOUNTS: Share = Share::new(4096, 1024);
 /// Access tokens of admins at origins.
@@ -45,10 +45,8 @@ pub const ADMIN_ACCESS: Share = Share::new(64, 256);
 pub const ISSUER_KEYS: Share = Share::new(256, 1024);
 /// Our own signing keys, of one algorithm each.
 pub const SIGNING_KEYS: Share = Share::new(3, 256);
-/// Requests that can be recognised; `repeat.js` keeps as many.
-pub const REPEATS: Share = Share::new(1024, 1536);
-/// Headers of callers that have crossed to JavaScript.
-pub const STANDING: Share = Share::new(1024, 1024);
+/// Changes of headers that have crossed to JavaScript.
+pub const RENDERINGS: Share = Share::new(512, 512);
 /// Addresses that guess at API tokens.
 pub const REFUSED: Share = Share::new(1024, 192);
 /// API tokens that were good lately.
@@ -60,7 +58,7 @@ pub const OWN_SESSIONS: Share = Share::new(1024, 160);
 /// API tokens that it has revoked or switched off.
 pub const OWN_API_TOKENS: Share = Share::new(512, 96);
 
-const PARTS: [Share; 14] = [
+const PARTS: [Share; 13] = [
     CREDENTIALS,
     USERS,
     SESSIONS,
@@ -68,8 +66,7 @@ const PARTS: [Share; 14] = [
     ADMIN_ACCESS,
     ISSUER_KEYS,
     SIGNING_KEYS,
-    REPEATS,
-    STANDING,
+    RENDERINGS,
     REFUSED,
     GOOD_API_TOKENS,
     OWN_USERS,

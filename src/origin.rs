@@ -6,6 +6,7 @@ pub mod mutate;
 pub mod reserved;
 pub mod rewrite;
 pub mod strip;
+pub mod told;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -16,7 +17,8 @@ use crate::cors;
 use crate::path::CanonicalPath;
 use crate::request::Parts;
 use crate::time::Seconds;
-use mutate::{HeaderChange, HeaderChanges};
+use mutate::{HeaderChange, HeaderChanges, Standing};
+use strip::{CookiesLeft, Stripped};
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
 ///
@@ -25,8 +27,12 @@ use mutate::{HeaderChange, HeaderChanges};
 /// ```compile_fail,E0451
 /// let forward = edgeward::origin::Forward {
 ///     url: "https://origin.example/".to_owned(),
-///     changes: edgeward::origin::mutate::HeaderChanges::default(),
-///     standing: Default::default(),
+///     base: 0,
+///     is_local: true,
+///     changes: Default::default(),
+///     own: Default::default(),
+///     cookies: None,
+///     standing: None,
 ///     identified: true,
 ///     uncached: false,
 ///     resolve_override: None,
@@ -42,8 +48,12 @@ use mutate::{HeaderChange, HeaderChanges};
 /// ```
 pub struct Forward {
     url: String,
+    base: usize,
+    is_local: bool,
     changes: HeaderChanges,
-    standing: Rc<HeaderChanges>,
+    own: HeaderChanges,
+    cookies: Option<CookiesLeft>,
+    standing: Option<Rc<Standing>>,
     identified: bool,
     uncached: bool,
     resolve_override: Option<String>,
@@ -58,23 +68,54 @@ impl Forward {
         &self.url
     }
 
-    /// Which headers differ from the request that came, but for those of [`Forward::standing`].
+    /// Scheme and authority of [`Forward::url`].
     #[must_use]
-    pub fn changes(&self) -> &HeaderChanges {
+    pub fn base(&self) -> &str {
+        self.url.get(..self.base).unwrap_or_default()
+    }
+
+    /// Whether path and query are those that came, character by character.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        self.is_local
+    }
+
+    /// Which headers differ from the request that came, as far as that does not depend on what they say or on
+    /// who is asking. Many requests have the same: a platform may keep what it makes of them.
+    #[must_use]
+    pub const fn changes(&self) -> &HeaderChanges {
         &self.changes
     }
 
-    /// What the origin is told at every request of this caller, to be set after
-    /// [`Forward::changes`]. The same value while nothing of it changes: a platform may keep what it
-    /// makes of it.
+    /// Changes that this request alone has.
     #[must_use]
-    pub const fn standing(&self) -> &Rc<HeaderChanges> {
-        &self.standing
+    pub const fn own(&self) -> &HeaderChanges {
+        &self.own
     }
 
-    /// All changes, in their order.
+    /// What is left of the `Cookie` header, if some of it was taken off.
+    #[must_use]
+    pub const fn cookies(&self) -> Option<&CookiesLeft> {
+        self.cookies.as_ref()
+    }
+
+    /// What the origin is told at every request of this caller. The same value while nothing of it changes:
+    /// a platform may keep what it makes of it.
+    #[must_use]
+    pub const fn standing(&self) -> Option<&Rc<Standing>> {
+        self.standing.as_ref()
+    }
+
+    /// All changes, in their order. No header is set twice.
     pub fn all_changes(&self) -> impl Iterator<Item = HeaderChange<'_>> {
-        self.changes.iter().chain(self.standing.iter())
+        let cookies = self.cookies.iter();
+        let cookies = cookies.map(|left| HeaderChange::Set("cookie", &left.value));
+        let standing = self.standing.iter();
+        self.changes
+            .iter()
+            .chain(cookies)
+            .chain(self.own.iter())
+            .chain(standing.flat_map(|standing| standing.headers().iter()))
     }
 
     /// Whether the origin is told who is asking. No shared cache may keep the answer then.
@@ -158,94 +199,47 @@ pub fn prepare(
     clean_query: Option<&Cow<'_, str>>,
     context: &Context<'_>,
 ) -> Forward {
-    let OfHead {
+    let Stripped {
         mut changes,
-        resolve_override,
-        answer,
-    } = of_head(site, parts, context.request_id);
+        mut own,
+        mut cookies,
+    } = strip::strip(site, parts);
+    mutate::of_way(&mut changes, site, parts);
+    // With a Ray the origin has the request's name already.
+    if parts.ray().is_none() {
+        own.set("x-request-id", context.request_id);
+    }
     let told = context.told;
     // A file that is the same for everybody is asked for by nobody.
     let principal = grant
         .principal()
         .filter(|_| told.is_none_or(|told| told.answer.asset.is_none()));
     if let Some(told) = told {
+        cookies = None;
         changes.remove("cookie");
         if let Some(headers) = &told.headers {
-            changes.extend(headers);
+            own.extend(headers);
         }
     }
+    let query = clean_query.map(|query| &**query);
+    let base = rewrite::base(site, parts.authority());
     Forward {
-        url: rewrite::url(
-            site,
-            parts.authority(),
-            path,
-            clean_query.map(|query| &**query),
-        ),
+        base: base.len(),
+        url: rewrite::url(base, path, query),
+        is_local: !parts.has_fragment()
+            && path.as_str() == parts.path()
+            && query.is_none_or(|query| !query.is_empty())
+            && query == parts.query(),
         changes,
-        standing: mutate::standing(site, parts, principal, context.assertion),
+        own,
+        cookies,
+        standing: principal.map(|principal| mutate::standing(site, principal, context.assertion)),
         identified: principal.is_some(),
         uncached: principal.is_some() && looks_like_a_file(path),
-        resolve_override,
-        answer,
-        rules: told.map(|told| told.answer.clone()),
-    }
-}
-
-/// What follows from the head of a request alone. It is made without the path and without the
-/// caller, so that it holds for every request with this head.
-struct OfHead {
-    changes: HeaderChanges,
-    resolve_override: Option<String>,
-    answer: String,
-}
-
-fn of_head(site: &Site, parts: &Parts, request_id: &str) -> OfHead {
-    let mut changes = HeaderChanges::with_capacity(1024);
-    strip::strip(&mut changes, site, parts);
-    mutate::of_request(&mut changes, parts, request_id);
-    OfHead {
-        changes,
         resolve_override: rewrite::resolve_override(site),
         answer: cors::of_the_answer(site, parts),
+        rules: told.map(|told| told.answer.clone()),
     }
-}
-
-/// Proof that a request may be sent as one was that began with the same head. Only [`again`] makes
-/// one, and it wants a [`Grant`]:
-///
-/// ```compile_fail,E0451
-/// let again = edgeward::origin::Again { uncached: false };
-/// ```
-#[derive(Debug)]
-pub struct Again {
-    uncached: bool,
-}
-
-impl Again {
-    /// As [`Forward::uncached`].
-    #[must_use]
-    pub const fn uncached(&self) -> bool {
-        self.uncached
-    }
-}
-
-/// Whether a request to `path` that begins with `parts` gets what one got that was told `standing`:
-/// only if the same would be said of the same caller. The rest follows from the head ([`OfHead`]) and
-/// from the path, which is sent as it is.
-#[must_use]
-pub fn again(
-    grant: &Grant,
-    site: &Site,
-    parts: &Parts,
-    path: &CanonicalPath<'_>,
-    assertion: Option<&Rc<str>>,
-    standing: &Rc<HeaderChanges>,
-) -> Option<Again> {
-    let principal = grant.principal()?;
-    let told = mutate::standing(site, parts, Some(principal), assertion);
-    Rc::ptr_eq(&told, standing).then(|| Again {
-        uncached: looks_like_a_file(path),
-    })
 }
 
 /// Whether the last segment has an extension. The CDN keeps answers for such paths by itself,

@@ -12,7 +12,6 @@ use crate::denial::Denial;
 use crate::event::{Event, Name};
 use crate::login::{self, Visit};
 use crate::origin::Forward;
-use crate::repeat::Repeat;
 use crate::request::Parts;
 use crate::session::SetCookie;
 use crate::world::World;
@@ -25,8 +24,6 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
-    /// Lets later requests with the same head reuse this decision; `None` if they may not.
-    pub repeat: Option<Repeat>,
 }
 
 /// Forwarded or answered.
@@ -53,8 +50,6 @@ pub(crate) struct Forwarded {
     pub cookies: Vec<SetCookie>,
     /// Who was signed in by it.
     pub signed_in: Option<(String, Source)>,
-    /// Lets later requests with the same head reuse this decision; `None` if they may not.
-    pub repeat: Option<Repeat>,
 }
 
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
@@ -85,7 +80,6 @@ pub(crate) fn concluded(
             forward,
             cookies,
             signed_in,
-            repeat,
         })) => {
             let name = if signed_in.is_some() {
                 Name::SignedIn
@@ -94,12 +88,9 @@ pub(crate) fn concluded(
             };
             let log = signed_in.is_some() || world.config.log == Log::All;
             let (user, source) = signed_in.unzip();
-            let cookies = merged(stale, cookies);
             Outcome {
-                // Neither a cookie nor a line in the log can be had again.
-                repeat: repeat.filter(|_| cookies.is_empty() && !log),
                 action: Action::Forward(*forward),
-                cookies,
+                cookies: merged(stale, cookies),
                 event: log.then(|| Event {
                     user,
                     source,
@@ -110,7 +101,6 @@ pub(crate) fn concluded(
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
             Outcome {
-                repeat: None,
                 event: reply.happened.map(|(name, user, source)| Event {
                     user: Some(user),
                     source: Some(source),
@@ -135,7 +125,6 @@ pub(crate) fn concluded(
             let fails = denial.row().status >= 500 && denial != Denial::Speculative;
             let name = if fails { Name::Fault } else { Name::Denied };
             Outcome {
-                repeat: None,
                 event: Some(Event {
                     reason: Some(denial.reason()),
                     ..event(name, Some(answer.status))
@@ -199,7 +188,6 @@ pub(crate) fn admin_outcome(
         ..Event::default()
     };
     Outcome {
-        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -232,7 +220,6 @@ pub(crate) fn astray(
         ..Event::default()
     };
     Outcome {
-        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -242,7 +229,6 @@ pub(crate) fn astray(
 /// An answer that is not worth a line.
 pub(crate) fn answered(answer: Answer) -> Outcome {
     Outcome {
-        repeat: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: None,

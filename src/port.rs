@@ -271,6 +271,10 @@ pub trait Limit {
 
 /// The body of a request to one of our own endpoints. Bodies that are forwarded never come here.
 pub trait Body {
+    /// The request's head with every header, as [`crate::request::Parts::from_snapshot`] reads it; `None`
+    /// where the core was told all of it at first.
+    fn whole_head(&self) -> Option<String>;
+
     /// The whole body, if it has at most `limit` bytes and comes in time.
     fn read(&self, limit: usize, sender: Sender) -> Pending<'_, Result<BodyRead, Fault>>;
 }

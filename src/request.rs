@@ -3,54 +3,24 @@
 
 use std::ops::Range;
 
-use crate::memory::{Weigh, block};
-
-/// Headers whose values the core is never told, only that they are there. They change from one
-/// request of a caller to the next, or say nothing that anything may be decided by (`User-Agent`);
-/// so requests that differ in nothing else are one to the core (see [`crate::repeat`]).
-pub const WITHHELD: [&str; 42] = [
-    "accept-encoding",
-    "accept-language",
-    "baggage",
-    "cache-control",
-    "cdn-loop",
-    "cf-ew-via",
-    "cf-visitor",
-    "content-length",
-    "content-type",
-    "device-memory",
-    "dnt",
-    "downlink",
-    "ect",
-    "idempotency-key",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "last-event-id",
-    "pragma",
-    "priority",
-    "range",
-    "referer",
-    "rtt",
-    "save-data",
-    "sec-ch-ua",
-    "sec-ch-ua-mobile",
-    "sec-ch-ua-platform",
-    "sec-fetch-dest",
-    "sec-fetch-user",
-    "sec-gpc",
-    "sentry-trace",
-    "traceparent",
-    "tracestate",
-    "upgrade-insecure-requests",
-    "user-agent",
-    "x-b3-spanid",
-    "x-b3-traceid",
-    "x-csrftoken",
-    "x-csrf-token",
-    "x-requested-with",
+/// The headers whose values the core reads by itself, wherever a request goes. Sites add those that they
+/// name ([`crate::origin::told`]).
+pub const READ: [&str; 15] = [
+    "accept",
+    "access-control-request-method",
+    "authorization",
+    "cf-connecting-ip",
+    "cf-ipcountry",
+    RAY,
+    "cookie",
+    "origin",
+    "purpose",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-purpose",
+    "upgrade",
+    "x-moz",
+    "x-purpose",
 ];
 
 /// The header in which the CDN names a request. Its value differs each time, and only names.
@@ -62,8 +32,9 @@ pub fn is_ray(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// The head of a request. Header names are lower-case; a repeated header is joined with `, ` as
-/// the Fetch standard does.
+/// The head of a request, as far as the core is told of it ([`crate::origin::told`]): of every request its
+/// method and URL, at our own endpoints all headers. Header names are lower-case; a repeated header is
+/// joined with `, ` as the Fetch standard does.
 pub struct Parts {
     text: String,
     method: Range<usize>,
@@ -71,6 +42,7 @@ pub struct Parts {
     authority: Range<usize>,
     path: Range<usize>,
     query: Option<Range<usize>>,
+    has_fragment: bool,
     headers: Vec<(Range<usize>, Range<usize>)>,
     wants_page: bool,
 }
@@ -80,17 +52,9 @@ pub struct Parts {
 #[error("the request's head is not readable")]
 pub struct Malformed;
 
-impl Weigh for Parts {
-    fn heap(&self) -> usize {
-        let headers = self.headers.capacity() * size_of::<(Range<usize>, Range<usize>)>();
-        self.text.heap() + block(headers)
-    }
-}
-
 impl Parts {
     /// Reads a snapshot: method, URL, then name and value of each header, a line each. No header
-    /// value can hold a line break (RFC 9110 §5.5), so none needs escaping. What is [`WITHHELD`] is
-    /// an empty value.
+    /// value can hold a line break (RFC 9110 §5.5), so none needs escaping.
     ///
     /// # Errors
     /// [`Malformed`] when a line is missing or the URL has no scheme or host.
@@ -111,7 +75,8 @@ impl Parts {
             .ok_or(Malformed)?;
         let after = scheme_end + 3;
         let rest = whole.get(after..).ok_or(Malformed)?;
-        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+        let fragment = rest.find('#');
+        let rest = fragment.and_then(|at| rest.get(..at)).unwrap_or(rest);
         let authority_len = rest.find(['/', '?']).unwrap_or(rest.len());
         let start = url.start + after;
         let end = start + rest.len();
@@ -127,6 +92,7 @@ impl Parts {
             authority,
             path,
             query: question.map(|at| at + 1..end),
+            has_fragment: fragment.is_some(),
             headers,
             text,
             wants_page: false,
@@ -135,8 +101,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// A request head from its pieces, for callers that have no snapshot. What is [`WITHHELD`] from
-    /// the core stays so.
+    /// A request head from its pieces, for callers that have no snapshot.
     ///
     /// # Errors
     /// As [`Parts::from_snapshot`].
@@ -144,12 +109,9 @@ impl Parts {
         let mut text = format!("{method}\n{url}");
         for (name, value) in headers {
             text.push('\n');
-            let name = name.to_ascii_lowercase();
-            text.push_str(&name);
+            text.push_str(&name.to_ascii_lowercase());
             text.push('\n');
-            if !WITHHELD.contains(&name.as_str()) {
-                text.push_str(value);
-            }
+            text.push_str(value);
         }
         Self::from_snapshot(text)
     }
@@ -184,10 +146,23 @@ impl Parts {
         self.query.as_ref().map(|query| self.slice(query))
     }
 
-    /// The value of header `name` (lower-case), none of [`WITHHELD`].
+    /// Whether path and query stand at the end of the URL, with no fragment behind them.
+    #[must_use]
+    pub const fn has_fragment(&self) -> bool {
+        self.has_fragment
+    }
+
+    /// The value of header `name`, one of [`READ`].
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        debug_assert!(!WITHHELD.contains(&name), "nobody is told what {name} says");
+        debug_assert!(READ.contains(&name), "{name} is missing in READ");
+        self.named(name)
+    }
+
+    /// The value of header `name` (lower-case), which the configuration names. At our own endpoints it may
+    /// be any header.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&str> {
         self.headers()
             .find(|(n, _)| *n == name)
             .map(|(_, value)| value)
@@ -197,12 +172,6 @@ impl Parts {
     #[must_use]
     pub fn ray(&self) -> Option<&str> {
         self.header(RAY).filter(|ray| is_ray(ray))
-    }
-
-    /// How many bytes the head has, as far as the core was told of it.
-    #[must_use]
-    pub const fn size(&self) -> usize {
-        self.text.len()
     }
 
     /// All headers, in the order of the snapshot.

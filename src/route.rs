@@ -102,12 +102,6 @@ fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
     }
 }
 
-/// Whether `path` is one of our own endpoints at `site`.
-#[must_use]
-pub fn is_ours(site: &Site, path: &CanonicalPath<'_>) -> bool {
-    endpoint_of(site, path).is_some()
-}
-
 fn endpoint(path: &str) -> Option<Endpoint> {
     if path == "/.well-known/jwks.json" {
         return Some(Endpoint::KeySet);

@@ -126,8 +126,7 @@ pub fn renew(
 }
 
 /// Whether [`renew`] gives a cookie.
-#[must_use]
-pub fn is_due(site: &Site, claims: &SessionClaims, now: Timestamp) -> bool {
+fn is_due(site: &Site, claims: &SessionClaims, now: Timestamp) -> bool {
     let half = Seconds(site.session.idle.0 / 2);
     now >= claims.issued_at + half
         && renewed_until(site, claims, now).seconds() > claims.expires_at.seconds()

@@ -22,10 +22,7 @@ pub mod link;
 pub mod source;
 pub mod stray;
 
-use std::future::Future as _;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
 use crate::cache::{ActingClaims, Claims, CredentialKey, Verified};
 use crate::config::Site;
@@ -310,43 +307,6 @@ pub async fn verify(
         world.cache.put_credential(key, Verified::new(claims))
     };
     judge(world, at, source, verified).await
-}
-
-/// The same for a credential that was verified before, from what is in memory: `None` when it is not
-/// accepted any more, and when something would have to be read to know.
-#[must_use]
-pub fn still(
-    world: &World,
-    at: Place<'_>,
-    source: Source,
-    verified: &Rc<Verified>,
-) -> Option<Principal> {
-    // Looked at first, because a future that is dropped would have begun to read.
-    if !is_still_known(world, verified, at.now)
-        || !is_in_memory(world, &verified.claims, at.now)
-        || !link::is_settled(at.site, source, verified)
-    {
-        return None;
-    }
-    let judged = pin!(judge(world, at, source, Rc::clone(verified)));
-    match judged.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(judged) => judged.ok(),
-        Poll::Pending => None,
-    }
-}
-
-/// Whether all that [`judge`] looks up is in memory and young enough.
-fn is_in_memory(world: &World, claims: &Claims, now: Timestamp) -> bool {
-    let span = world.config.user_cache;
-    let knows = |user: &UserId| world.cache.user(user, span, now).is_some();
-    match claims {
-        Claims::Session(claims) => {
-            knows(&claims.user) && world.cache.session_ended(&claims.id, span, now).is_some()
-        }
-        Claims::Sso(claims) => knows(&claims.user),
-        Claims::ApiToken(claims) => knows(&claims.user),
-        Claims::Foreign(claims) => claims.known_user().is_some_and(|user| knows(&user)),
-    }
 }
 
 /// What changes with time: expiry, the user's state, whether the session was ended.

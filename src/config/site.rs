@@ -18,7 +18,7 @@ use crate::origin::reserved::{self, Reserved};
 use crate::principal::Attribute;
 use crate::profile::Profile;
 use crate::profile::label_studio::LabelStudio;
-use crate::request::{RAY, WITHHELD};
+use crate::request::RAY;
 use crate::time::Seconds;
 use crate::token::alg::HmacAlgorithm;
 use crate::token::algorithm::Algorithm;
@@ -923,7 +923,7 @@ fn read_token_headers(
         let name = name.and_then(|name| read_header(&mut reader, "name", &name));
         reader.check(
             "name",
-            name.as_deref().is_none_or(is_told),
+            name.as_deref().is_none_or(may_decide),
             "cannot be used here: Edgeward ignores this header when it decides",
         );
         let prefix = reader.or("prefix", raw.prefix, String::new());
@@ -969,10 +969,56 @@ fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<Stri
     fit.then_some(header)
 }
 
-/// Whether something may be decided by the value of the header `name`: the core is told it, and
-/// requests that differ in it are not taken for one.
-pub(super) fn is_told(name: &str) -> bool {
-    !WITHHELD.contains(&name) && name != RAY
+/// Headers that say nothing of who is asking: of the message, of what the client can show, and names of traces.
+const SAY_NOTHING: [&str; 42] = [
+    "accept-encoding",
+    "accept-language",
+    "baggage",
+    "cache-control",
+    "cdn-loop",
+    "cf-ew-via",
+    "cf-visitor",
+    "content-length",
+    "content-type",
+    "device-memory",
+    "dnt",
+    "downlink",
+    "ect",
+    "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-event-id",
+    "pragma",
+    "priority",
+    "range",
+    "referer",
+    "rtt",
+    "save-data",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-user",
+    "sec-gpc",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "x-b3-spanid",
+    "x-b3-traceid",
+    "x-csrftoken",
+    "x-csrf-token",
+    "x-requested-with",
+];
+
+/// Whether something may be decided by the value of the header `name`. The CDN's name of a request only
+/// names it.
+pub(super) fn may_decide(name: &str) -> bool {
+    !SAY_NOTHING.contains(&name) && name != RAY
 }
 
 /// A token of RFC 9110 §5.6.2: what header and cookie names are made of.

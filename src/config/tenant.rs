@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Site;
 use super::issuer::Issuer;
 use super::raw::{Reader, table};
-use super::site::{canonical_host, is_told};
+use super::site::{canonical_host, may_decide};
 use crate::origin::reserved;
 use crate::request::Parts;
 use crate::user::Tenant;
@@ -112,7 +112,7 @@ impl<'a> Tenancy<'a> {
     #[must_use]
     pub fn of(site: &'a Site, parts: &Parts) -> Self {
         Self::told(site, parts.authority(), parts.scheme(), |name| {
-            parts.header(name)
+            parts.named(name)
         })
     }
 
@@ -210,7 +210,7 @@ impl Tenants {
         let header = header.map(|header| header.to_ascii_lowercase());
         reader.check(
             "header",
-            header.as_deref().is_none_or(is_told),
+            header.as_deref().is_none_or(may_decide),
             "cannot be used here: Edgeward ignores this header when it decides",
         );
         let given = reader.required("groups", raw.groups)?;

@@ -14,7 +14,19 @@ extern "C" {
     pub fn when_unreachable(answer: &Function);
     #[wasm_bindgen(js_name = whenRefused)]
     pub fn when_refused(listener: &Function);
-    pub fn forward(request: &Request, head: &JsValue, plan: &str, standing: &JsValue) -> Promise;
+    pub fn rendering(text: &str) -> JsValue;
+    pub fn standing(text: &str) -> JsValue;
+    pub fn forward(
+        request: &Request,
+        head: &JsValue,
+        rendering: &JsValue,
+        standing: &JsValue,
+        flags: u32,
+        before: u32,
+        from: u32,
+        until: u32,
+        own: &JsValue,
+    ) -> Promise;
     pub fn answer(head: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = readBody)]
     pub fn read_body(request: &Request, limit: u32, anybody: bool) -> Promise;
@@ -25,17 +37,12 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/edge/head.js")]
 extern "C" {
-    pub fn withhold(names: &str, ray: &str);
-    #[wasm_bindgen(js_name = whenWithheld)]
-    pub fn when_withheld(answer: &Function);
-    pub fn read(request: &Request) -> JsValue;
+    #[wasm_bindgen(js_name = whenNamed)]
+    pub fn when_named(answer: &Function);
+    #[wasm_bindgen(js_name = readAll)]
+    pub fn read_all(request: &Request) -> JsValue;
     fn tell(head: &JsValue, buffer: &mut [u8]) -> i32;
     fn told(head: &JsValue) -> String;
-}
-
-#[wasm_bindgen(module = "/src/edge/repeat.js")]
-extern "C" {
-    pub fn forget();
 }
 
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
@@ -95,8 +102,13 @@ extern "C" {
     pub fn forward_file(
         request: &Request,
         head: &JsValue,
-        plan: &str,
+        rendering: &JsValue,
         standing: &JsValue,
+        flags: u32,
+        before: u32,
+        from: u32,
+        until: u32,
+        own: &JsValue,
         seconds: u32,
     ) -> Promise;
 }
@@ -105,7 +117,7 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
 }
 
-/// What the core is told of `head`, which [`read`] gave. Written straight into a buffer that is there
+/// What the core is told of `head`, which `head.js` read. Written straight into a buffer that is there
 /// already: letting a string cross by itself costs a loop over its characters and an allocation.
 pub fn snapshot(head: &JsValue) -> String {
     BUFFER.with_borrow_mut(|buffer| {

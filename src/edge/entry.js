@@ -2,9 +2,7 @@
 // never take those after it down.
 import { DurableObject } from "cloudflare:workers";
 import * as core from "../../build/bindgen/index.js";
-import { forwardAgain } from "./glue.js";
 import { read } from "./head.js";
-import { asked, cameBefore, recognise } from "./repeat.js";
 import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
 export { Record } from "./record.js";
@@ -22,28 +20,19 @@ function restart(error) {
   failAll(error);
 }
 
-/** What `core.again` says besides yes. */
-const UNCACHED = 2;
-const UNNAMED = 4;
-
 function call(request, env) {
-  const head = read(request);
-  const shape = recognise(head);
-  const now = Date.now();
-  let verdict = 0;
-  let id;
   try {
-    if (shape !== undefined) verdict = core.again(shape.id, asked(shape, head), now);
-    if (verdict === 0) return carried(core.fetch(request, head, env, now, cameBefore(head), hasRoom()), head);
-    if (verdict & UNNAMED) id = core.requestId();
+    return ask(request, env);
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     restart(error);
-    if (error?.message === "Module terminated") return carried(core.fetch(request, head, env, now, false, hasRoom()), head);
+    if (error?.message === "Module terminated") return ask(request, env);
     throw error;
   }
-  // Begins as one did that was forwarded, and may be sent as that was. The core has no part in it any more.
-  return forwardAgain(request, head, shape, (verdict & UNCACHED) !== 0, id);
+}
+
+function ask(request, env) {
+  return carried(core.fetch(request, read(request), env, Date.now(), hasRoom()), request);
 }
 
 function broken(error) {
@@ -53,10 +42,10 @@ function broken(error) {
 }
 
 /** What the core gave, or the promise of it, carried to its end where the core has still to wait for something. */
-function carried(result, head) {
+function carried(result, request) {
   if (!Array.isArray(result)) return result;
   const [promise, id] = result;
-  return hold(promise, id, head).then(([answer]) => answer, broken);
+  return hold(promise, id, request).then(([answer]) => answer, broken);
 }
 
 export default {

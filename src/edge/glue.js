@@ -1,9 +1,8 @@
-// What the core has decided, carried out: a request sent to the origin, an answer of our own. One string crosses for
-// a request that is forwarded; each header that crossed by itself would cost more than its verification. No decisions
-// here.
+// What the core has decided, carried out: a request sent to the origin, an answer of our own. Header changes that many
+// requests have in common have crossed before (`rendering`, `standing`); each header that crossed by itself would cost
+// more than its verification. No decisions here.
 
-import { look, passedOn, read } from "./head.js";
-import { remember, repeated } from "./repeat.js";
+import { sizeOf, valueOf } from "./head.js";
 
 let unreachable, refused;
 
@@ -18,70 +17,96 @@ export function whenRefused(listener) {
 }
 
 /**
- * Sends `request` to the origin and promises its response. `plan`: the URL; whether an identity goes along
- * (`i`, and `u` when the CDN is to be told); the host to connect to, if it is not the URL's; then a line that
- * begins with `*` if requests with this `head` may be recognised (see `remember`; two more lines go with it), with `-`
- * for each header to remove, with `+` for each to set (its value is the next line), with `=` for each cookie of ours,
- * with `~` for each change of the answer's headers, with `!` for each rule for the answer (see `ruled`). `standing`:
- * names and values of headers to set as well. `through` may answer in the origin's place.
+ * Header changes that are no request's own, read from `text`: the origin's base URL; the host to connect to, if it is not
+ * the URL's; then a line with `-` for each header to remove, `+` for each to set (its value is the next line), `>` for each
+ * to copy (the next line names the one that it is copied from), `~` for each change of the answer's headers.
  */
-export function forward(request, head, plan, standing, through) {
-  const lines = plan.split("\n");
-  // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
-  const headers = new Headers(request.headers);
-  for (const at of look(head).free) put(headers, head[at], head[at + 1], passedOn(head[at], head[at + 1], head[1]));
-  let cookies, changes, rules, repeat, own;
-  for (let at = 3; at < lines.length - 1; at++) {
-    const line = lines[at];
-    switch (line.charCodeAt(0)) {
-      case 0x2a:
-        repeat = { id: Number(line.slice(1)), from: Number(lines[++at]), base: lines[++at] };
-        own = new Set();
-        break;
+export function rendering(text) {
+  const lines = text.split("\n");
+  const read = { base: lines[0], override: lines[1], removed: [], set: [], copied: [], changes: undefined };
+  for (let at = 2; at < lines.length - 1; at++) {
+    const line = lines[at].slice(1);
+    switch (lines[at].charCodeAt(0)) {
       case 0x2d:
-        headers.delete(line.slice(1));
-        own?.add(line.slice(1));
+        read.removed.push(line);
         break;
       case 0x2b:
-        headers.set(line.slice(1), lines[++at]);
-        own?.add(line.slice(1));
+        read.set.push(line, lines[++at]);
         break;
-      case 0x7e:
-        (changes ??= []).push(line.slice(1));
-        break;
-      case 0x21:
-        (rules ??= {})[line[1]] = line.slice(2);
+      case 0x3e:
+        read.copied.push(line, lines[++at]);
         break;
       default:
-        (cookies ??= []).push(line.slice(1));
+        (read.changes ??= []).push(line);
     }
   }
-  for (let at = 0; at < standing.length; at += 2) {
-    headers.set(standing[at], standing[at + 1]);
-    own?.add(standing[at]);
+  return read;
+}
+
+/** Names and values of headers to set, read from `text`: `+` and the name, then the value, a line each. */
+export function standing(text) {
+  const lines = text.split("\n");
+  lines.pop();
+  for (let at = 0; at < lines.length; at += 2) lines[at] = lines[at].slice(1);
+  return lines;
+}
+
+const IDENTIFIED = 1;
+const UNCACHED = 2;
+
+/**
+ * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether an identity goes
+ * along, and whether the CDN has to be told. The first `before` characters of the URL are replaced by the base. The
+ * characters `from` to `until` of the `Cookie` header are taken out. `own`, if there are any, are changes that only this
+ * request has: `@` a URL that replaces the whole; `-` and `+` as in `rendering`; `=` for each cookie of ours; `!` for each
+ * rule for the answer (see `ruled`). `through` may answer in the origin's place.
+ */
+export function forward(request, head, rendering, standing, flags, before, from, until, own, through) {
+  const { base, override, removed, set, copied, changes } = rendering;
+  // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
+  const headers = new Headers(request.headers);
+  for (let at = 0; at < removed.length; at++) headers.delete(removed[at]);
+  if (until !== 0) {
+    const cookies = valueOf(head, "cookie");
+    headers.set("cookie", cookies.slice(0, from) + cookies.slice(until));
   }
-  const way = { identified: lines[1] !== "", override: lines[2], changes };
-  if (repeat !== undefined) remember(head, repeat, headers, own, way);
-  const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", way.override));
-  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, way.override) }));
-  return returned(request, response, way, cookies);
-}
-
-/** Puts `shown` in the place of a header's `value`, where it differs. */
-function put(headers, name, value, shown) {
-  if (shown === undefined) headers.delete(name);
-  else if (shown !== value) headers.set(name, shown);
-}
-
-/** Sends `request` as one was sent that began with the same `head`. `id`: its name, if the origin needs to be told. */
-export function forwardAgain(request, head, shape, uncached, id) {
-  const { url, headers } = repeated(shape, head, id);
-  const { way } = shape;
-  return returned(request, send(request, url, headers, cf(uncached, way.override)), way, undefined);
+  if (standing !== undefined) for (let at = 0; at < standing.length; at += 2) headers.set(standing[at], standing[at + 1]);
+  for (let at = 0; at < set.length; at += 2) headers.set(set[at], set[at + 1]);
+  for (let at = 0; at < copied.length; at += 2) headers.set(copied[at], valueOf(head, copied[at + 1]));
+  const identified = (flags & IDENTIFIED) !== 0;
+  const uncached = (flags & UNCACHED) !== 0;
+  if (own === undefined) {
+    return returned(request, send(request, base + head[1].slice(before), headers, cf(uncached, override)), identified, changes, undefined);
+  }
+  let url = base + head[1].slice(before);
+  let cookies, rules;
+  const lines = own.split("\n");
+  for (let at = 0; at < lines.length - 1; at++) {
+    const line = lines[at].slice(1);
+    switch (lines[at].charCodeAt(0)) {
+      case 0x40:
+        url = line;
+        break;
+      case 0x2d:
+        headers.delete(line);
+        break;
+      case 0x2b:
+        headers.set(line, lines[++at]);
+        break;
+      case 0x21:
+        (rules ??= {})[line[0]] = line.slice(1);
+        break;
+      default:
+        (cookies ??= []).push(line);
+    }
+  }
+  const ask = () => send(request, url, headers, cf(uncached, override));
+  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
+  return returned(request, response, identified, changes, cookies);
 }
 
 /** What becomes of the origin's response on its way to the client. */
-function returned(request, promise, { identified, changes }, cookies) {
+function returned(request, promise, identified, changes, cookies) {
   const response = changes === undefined ? promise : promise.then((answer) => changed(answer, changes));
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
@@ -261,12 +286,6 @@ export async function readBody(request, limit, anybody) {
     body.catch(() => {});
     reader.cancel().catch(() => {});
   }
-}
-
-function sizeOf(request) {
-  let size = 0;
-  for (const text of read(request)) size += text.length;
-  return size;
 }
 
 function admit(place, size) {

@@ -1,87 +1,98 @@
-// The head of a request, read once: method, URL, then name and value of each header. And what the core is told of it.
+// Reads the head of a request: method, URL, then name and value of each header that the core wants to know. The core
+// says once per name how much it wants; most headers it never hears of.
 
-let withheld = new Set();
-let naming = "";
+/** What the core answers about a name. */
+const NAME = 1;
+const VALUE = 2;
+/** It has not read the configuration yet, so it cannot tell. */
+const UNDECIDED = 3;
 
-/** Keeps which headers the core is told the names of, and not the values, a line each; and which one names a request. */
-export function withhold(names, ray) {
-  withheld = new Set(names.split("\n"));
-  naming = ray;
-  looked = NOTHING;
-}
+/** Names that were asked about. */
+let wanted = new Map();
+/** So many are remembered, none longer than that. Clients choose names, so all are forgotten when there are too many. */
+const MOST_NAMES = 1000;
+const LONGEST_NAME = 64;
 
 let ask;
 
-/** Keeps whom to ask what an origin may be told of a header whose value the core is not told. */
-export function whenWithheld(answer) {
+/** Registers the core's function that says how much it wants to know of a header. A new instance is asked anew. */
+export function whenNamed(answer) {
   ask = answer;
+  wanted = new Map();
 }
 
-/** No token of the core's is shorter. */
+function want(name) {
+  const answer = ask(name);
+  if (answer === UNDECIDED) return VALUE;
+  if (name.length > LONGEST_NAME) return answer;
+  if (wanted.size >= MOST_NAMES) wanted.clear();
+  wanted.set(name, answer);
+  return answer;
+}
+
+/** No credential of ours is shorter. */
 const SHORTEST = 60;
 
-/**
- * What an origin may be told of such a header; undefined for nothing. What can hold no token is not asked about: one
- * begins with `eyJ`, as it is or encoded, or it is a parameter of a URL.
- */
-export function passedOn(name, value, url) {
-  if (value.length < SHORTEST || !(value.includes("eyJ") || value.includes("%") || value.includes("?"))) return value;
-  return ask(name, value, url);
+/** Whether a value may hold a credential of ours. `may_hold_a_credential` in `origin/told.rs` has the same test. */
+function mayHold(name, value) {
+  return value.length >= SHORTEST && (value.includes("eyJ") || value.includes("%") || (name === "referer" && value.includes("?")));
 }
 
-/** Method and URL, then name and value of each header, as the runtime gives them: in lower case, in order, a repeated one joined by `, `. */
-export function read(request) {
-  const head = [request.method, request.url];
-  lines = head;
-  request.headers.forEach(collect);
-  return head;
-}
-
-let lines;
-/** One function for all requests: the runtime wraps each that it is given. */
+let head;
+// One function for all requests: the runtime wraps each one that it is given.
 function collect(value, name) {
-  lines.push(name, value);
+  const answer = wanted.get(name) ?? want(name);
+  if (answer === VALUE || mayHold(name, value)) head.push(name, value);
+  else if (answer === NAME) head.push(name, "");
 }
 
-const NOTHING = { head: undefined };
-let looked = NOTHING;
-
 /**
- * What is to be known of a head; asked again, it is known. `common`: what two requests have in common that may differ in
- * nothing but their URL, their name and what the core is not told. `free`: where the names of headers are whose values
- * may differ so; `ray`: where the one is by which the CDN names the request, -1 without it.
+ * What the core is told of a request at first. Names are in lower case, and a repeated header is one, joined by `, `, as the
+ * runtime has it. A value that may hold a credential is told whatever its name is.
  */
-export function look(head) {
-  if (looked.head === head) return looked;
-  const lines = head.slice();
-  const free = [];
-  let ray = -1;
-  lines[1] = "";
-  for (let at = 2; at < lines.length; at += 2) {
-    const name = lines[at];
-    if (name === naming) ray = at;
-    else if (!withheld.has(name)) continue;
-    free.push(at);
-    lines[at + 1] = "";
-  }
-  // Joined at once: a string that grows leaves a piece behind at every step.
-  looked = { head, lines, free, ray, common: lines.join("\n") };
-  return looked;
+export function read(request) {
+  const lines = [request.method, request.url];
+  head = lines;
+  request.headers.forEach(collect);
+  return lines;
+}
+
+function collectAll(value, name) {
+  head.push(name, value);
+}
+
+/** The same with every header: for our own endpoints, and for answers to a person. */
+export function readAll(request) {
+  const lines = [request.method, request.url];
+  head = lines;
+  request.headers.forEach(collectAll);
+  return lines;
+}
+
+/** How many characters all headers of a request have, with method and URL. */
+export function sizeOf(request) {
+  let size = 0;
+  for (const text of readAll(request)) size += text.length;
+  return size;
+}
+
+/** The value that was read of the header `name`. */
+export function valueOf(lines, name) {
+  for (let at = 2; at < lines.length; at += 2) if (lines[at] === name) return lines[at + 1];
+  return undefined;
 }
 
 const encoder = new TextEncoder();
 
-/** What the core is told, a line each, as UTF-8 into `buffer`. Answers how many bytes that is, or -1 when it does not fit. */
-export function tell(head, buffer) {
-  const text = told(head);
+/** What was read, a line each, as UTF-8 into `buffer`. Answers how many bytes that is, or -1 when it does not fit. */
+export function tell(lines, buffer) {
+  // Joined at once: a string that grows leaves a piece behind at every step.
+  const text = told(lines);
   const done = encoder.encodeInto(text, buffer);
   return done.read === text.length ? done.written : -1;
 }
 
 /** The same as text, for a head of any length. No value holds a line break. */
-export function told(head) {
-  const { lines, ray } = look(head);
-  lines[1] = head[1];
-  if (ray >= 0) lines[ray + 1] = head[ray + 1];
+export function told(lines) {
   return lines.join("\n");
 }

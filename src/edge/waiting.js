@@ -2,6 +2,7 @@
 // promises then never settle, and the core would keep its state for ever. So each is run to completion within a time limit,
 // and together they have a size limit.
 import { waitUntil } from "cloudflare:workers";
+import { sizeOf } from "./head.js";
 
 /** No request waits in the core for longer; `waitUntil` holds for 30 s after the client has gone. In milliseconds. */
 const LONGEST = 25_000;
@@ -28,13 +29,12 @@ export function hasRoom() {
 }
 
 /**
- * Carries the core's `promise` with this `id` to its end, also when the client leaves. `head`: what was read of the
- * request, if there is one. Rejects when the core's instance ends before.
+ * Carries the core's `promise` with this `id` to its end, also when the client leaves. `request`: the one that waits, if it
+ * is one. Rejects when the core's instance ends before.
  */
-export function hold(promise, id, head) {
+export function hold(promise, id, request) {
   sweep();
-  const entry = { since: Date.now(), size: OVERHEAD, fail: undefined, timer: undefined };
-  for (const text of head ?? []) entry.size += text.length;
+  const entry = { since: Date.now(), size: OVERHEAD + (request === undefined ? 0 : sizeOf(request)), fail: undefined, timer: undefined };
   const settled = new Promise((resolve, reject) => {
     entry.fail = reject;
     promise.then(resolve, reject);

@@ -1,5 +1,7 @@
 //! What is added to a request: who is asking, and how the request came.
 
+use std::any::Any;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use crate::cache::StandingHeaders;
@@ -11,8 +13,8 @@ use crate::principal::{Attribute, Principal};
 use crate::request::Parts;
 
 /// The headers in which a forwarded request differs from the one that came: a line for each,
-/// `-name` to remove, `+name` and the value on the next line to set. No name or value can hold a
-/// line break.
+/// `-name` to remove, `+name` and the value on the next line to set, `>name` and on the next line the name
+/// of the header whose value it gets. No name or value can hold a line break.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HeaderChanges(String);
 
@@ -23,6 +25,8 @@ pub enum HeaderChange<'a> {
     Remove(&'a str),
     /// Set this header to this value.
     Set(&'a str, &'a str),
+    /// Set this header to the value that another one came with.
+    Copy(&'a str, &'a str),
 }
 
 impl HeaderChanges {
@@ -43,6 +47,13 @@ impl HeaderChanges {
         self.0.push('+');
         self.push_line(name);
         self.push_line(value);
+    }
+
+    /// Sets `name` to what the header `from` came with.
+    pub fn copy(&mut self, name: &str, from: &str) {
+        self.0.push('>');
+        self.push_line(name);
+        self.push_line(from);
     }
 
     /// Sets `name` to a value that a person or an application chose: what is not printable ASCII
@@ -83,15 +94,10 @@ impl HeaderChanges {
             let line = lines.next()?;
             match line.split_at_checked(1)? {
                 ("-", name) => Some(HeaderChange::Remove(name)),
+                (">", name) => Some(HeaderChange::Copy(name, lines.next()?)),
                 (_, name) => Some(HeaderChange::Set(name, lines.next()?)),
             }
         })
-    }
-
-    /// Without room for more: they are kept.
-    fn complete(mut self) -> Rc<Self> {
-        self.0.shrink_to_fit();
-        Rc::new(self)
     }
 
     fn push_line(&mut self, text: &str) {
@@ -126,69 +132,83 @@ pub fn is_set_always(name: &str) -> bool {
     matches!(name, "x-forwarded-host" | "x-forwarded-proto")
 }
 
-/// Adds what the site tells its origin of this request alone.
-pub fn of_request(changes: &mut HeaderChanges, parts: &Parts, request_id: &str) {
-    if let Some(address) = parts.header("cf-connecting-ip") {
-        changes.set("x-forwarded-for", address);
-    }
-    // With a Ray the origin has the request's name already.
-    if parts.ray().is_none() {
-        changes.set("x-request-id", request_id);
-    }
-}
-
-/// What the site tells its origin at every request of `principal`: who that is, and by which host.
-/// Made once, and the same [`Rc`] until the record, the assertion or the host is another.
-#[must_use]
-pub fn standing(
-    site: &Site,
-    parts: &Parts,
-    principal: Option<&Principal>,
-    assertion: Option<&Rc<str>>,
-) -> Rc<HeaderChanges> {
-    let Some(principal) = principal else {
-        return made(site, parts, None, None).complete();
-    };
-    let user = principal.user();
-    if let Some(standing) = &principal.verified().memo().standing
-        && Rc::ptr_eq(&standing.user, user)
-        && standing.assertion.as_ref().map(Rc::as_ptr) == assertion.map(Rc::as_ptr)
-        && standing.authority == parts.authority()
-        && standing.scheme == parts.scheme()
-    {
-        return Rc::clone(&standing.changes);
-    }
-    let changes = made(site, parts, Some(principal), assertion).complete();
-    let standing = StandingHeaders {
-        user: Rc::clone(user),
-        assertion: assertion.cloned(),
-        authority: parts.authority().to_owned(),
-        scheme: parts.scheme().to_owned(),
-        changes: Rc::clone(&changes),
-    };
-    let verified = principal.verified();
-    verified.remember(|memo| memo.standing = Some(standing));
-    changes
-}
-
-fn made(
-    site: &Site,
-    parts: &Parts,
-    principal: Option<&Principal>,
-    assertion: Option<&Rc<str>>,
-) -> HeaderChanges {
-    let mut changes = principal.map_or_else(HeaderChanges::default, |principal| {
-        identity(site, principal)
-    });
-    if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
-        changes.set(&settings.header, assertion);
+/// Adds what the site tells its origin of the way that a request came. None of it depends on who sends it.
+pub fn of_way(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
+    if parts.header("cf-connecting-ip").is_some() {
+        changes.copy("x-forwarded-for", "cf-connecting-ip");
     }
     changes.set("x-forwarded-host", parts.authority());
     changes.set("x-forwarded-proto", parts.scheme());
     if let Some((header, value)) = &site.upstream_credential {
         changes.set(header, &value.0);
     }
-    changes
+}
+
+/// The headers that an origin gets at every request of a caller, and what the platform has made of them.
+#[derive(Default)]
+pub struct Standing {
+    headers: HeaderChanges,
+    crossed: OnceCell<Rc<dyn Any>>,
+}
+
+impl Standing {
+    fn new(mut headers: HeaderChanges) -> Rc<Self> {
+        headers.0.shrink_to_fit();
+        Rc::new(Self {
+            headers,
+            crossed: OnceCell::new(),
+        })
+    }
+
+    /// The headers.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderChanges {
+        &self.headers
+    }
+
+    /// The platform's own form of the headers, which `make` gives when it is asked for first. It lasts as
+    /// long as they do.
+    pub fn crossed<T: Clone + 'static>(&self, make: impl FnOnce(&HeaderChanges) -> T) -> T {
+        let crossed = self.crossed.get_or_init(|| Rc::new(make(&self.headers)));
+        match crossed.downcast_ref::<T>() {
+            Some(made) => made.clone(),
+            // A platform has one form.
+            None => unreachable!(),
+        }
+    }
+}
+
+impl Weigh for Standing {
+    /// With the platform's own form, which has as many characters.
+    fn heap(&self) -> usize {
+        2 * self.headers.heap()
+    }
+}
+
+/// What the site tells its origin at every request of `principal`: who that is. Made once, and the same
+/// [`Rc`] until the record or the assertion is another.
+#[must_use]
+pub fn standing(site: &Site, principal: &Principal, assertion: Option<&Rc<str>>) -> Rc<Standing> {
+    let user = principal.user();
+    if let Some(known) = &principal.verified().memo().standing
+        && Rc::ptr_eq(&known.user, user)
+        && known.assertion.as_ref().map(Rc::as_ptr) == assertion.map(Rc::as_ptr)
+    {
+        return Rc::clone(&known.headers);
+    }
+    let mut changes = identity(site, principal);
+    if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
+        changes.set(&settings.header, assertion);
+    }
+    let headers = Standing::new(changes);
+    let standing = StandingHeaders {
+        user: Rc::clone(user),
+        assertion: assertion.cloned(),
+        headers: Rc::clone(&headers),
+    };
+    let verified = principal.verified();
+    verified.remember(|memo| memo.standing = Some(standing));
+    headers
 }
 
 fn identity(site: &Site, principal: &Principal) -> HeaderChanges {

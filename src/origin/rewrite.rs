@@ -4,13 +4,13 @@ use crate::config::Site;
 use crate::config::site::HostHeader;
 use crate::path::CanonicalPath;
 
-/// The origin's URL for the path that was judged, as it was judged: nothing is normalised again.
+/// The origin's URL below `base` for the path that was judged, as it was judged: nothing is normalised again.
 /// The `Host` that an origin sees is always the URL's; so a public host that is to be preserved
 /// stands in the URL, and [`resolve_override`] says where to connect.
 #[must_use]
-pub fn url(site: &Site, authority: &str, path: &CanonicalPath<'_>, query: Option<&str>) -> String {
+pub fn url(base: String, path: &CanonicalPath<'_>, query: Option<&str>) -> String {
     let query = query.filter(|query| !query.is_empty());
-    let mut url = base(site, authority);
+    let mut url = base;
     url.reserve(path.as_str().len() + query.map_or(0, |query| query.len() + 1));
     url.push_str(path.as_str());
     if let Some(query) = query {
@@ -66,7 +66,7 @@ mod tests {
         let site = site(settings);
         let path = CanonicalPath::parse(path).unwrap();
         (
-            url(&site, "site.example:8443", &path, query),
+            url(base(&site, "site.example:8443"), &path, query),
             resolve_override(&site),
         )
     }

@@ -1,6 +1,7 @@
 //! What is taken off a request before anything is added.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::config::Site;
 use crate::config::site::Source;
@@ -11,8 +12,35 @@ use crate::token::jws::UntrustedJws;
 use crate::token::source::{self, API_KEY, bearer, cookie_pair, pieces};
 use crate::token::{api_token, stray};
 
+/// What is taken off a request.
+#[derive(Default)]
+pub struct Stripped {
+    /// The changes that depend on no value: they are the same for all requests that need them.
+    pub changes: HeaderChanges,
+    /// Headers that keep a part of their value.
+    pub own: HeaderChanges,
+    /// The `Cookie` header without our cookies.
+    pub cookies: Option<CookiesLeft>,
+}
+
+/// A `Cookie` header without our cookies.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CookiesLeft {
+    /// The whole value.
+    pub value: String,
+    /// The bytes whose removal from what came leaves `value`, when they are in one piece and the header is
+    /// ASCII.
+    pub cut: Option<Range<usize>>,
+}
+
 /// Removes reserved headers and our credentials. What is left is not touched at all.
-pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
+#[must_use]
+pub fn strip(site: &Site, parts: &Parts) -> Stripped {
+    let mut stripped = Stripped {
+        changes: HeaderChanges::with_capacity(256),
+        ..Stripped::default()
+    };
+    let changes = &mut stripped.changes;
     for (name, value) in parts.headers() {
         if is_set_always(name) {
             // Written over.
@@ -24,7 +52,16 @@ pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
         {
             changes.remove(name);
         } else if name == "cookie" {
-            strip_cookies(changes, site, value);
+            match cookies_left(site, value) {
+                Some(left) if left.value.is_empty() => changes.remove(name),
+                left => stripped.cookies = left,
+            }
+        } else if name == "referer" {
+            match referer_left(site, value) {
+                None => changes.remove(name),
+                Some(left) if *left == *value => {}
+                Some(left) => stripped.own.set(name, &left),
+            }
         } else if (name == "authorization" && is_ours(site, value))
             || (is_api_key(name) && value.contains(api_token::PREFIX))
             || is_token_header(site, name, value)
@@ -33,34 +70,40 @@ pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
             changes.remove(name);
         }
     }
+    stripped
 }
 
 /// Whether some server takes `name` for the header of API keys.
-fn is_api_key(name: &str) -> bool {
+#[must_use]
+pub fn is_api_key(name: &str) -> bool {
     name == API_KEY || (name.len() == API_KEY.len() && reserved::fold(name) == API_KEY)
 }
 
-fn strip_cookies(changes: &mut HeaderChanges, site: &Site, value: &str) {
+fn cookies_left(site: &Site, value: &str) -> Option<CookiesLeft> {
     let sso = site.sso_cookie.as_ref().map(|cookie| cookie.name.as_str());
     let own = [&site.session.cookie, &site.session.trip];
     let names = [Some(own[0].as_str()), Some(own[1].as_str()), sso];
-    match without_cookies(value, |name, value| {
+    let left = without_cookies(value, |name, value| {
         names.contains(&Some(name)) || stray::is_in(value)
-    }) {
-        None => {}
-        Some(rest) if rest.is_empty() => changes.remove("cookie"),
-        Some(rest) => changes.set("cookie", &rest),
-    }
+    })?;
+    Some(CookiesLeft {
+        cut: cut(value, &left),
+        value: left,
+    })
 }
 
-/// What an origin may be told of the header `name`, whose `value` the core does not know (see
-/// [`crate::request::WITHHELD`]): the value, another one, or nothing. For the shell, which asks it of
-/// values that may hold a credential. A `Referer` is a URL, so what goes from a URL goes from it.
-#[must_use]
-pub fn withheld<'a>(site: &Site, name: &str, value: &'a str) -> Option<Cow<'a, str>> {
-    if name != "referer" {
-        return (!stray::is_in(value)).then_some(Cow::Borrowed(value));
-    }
+/// The bytes of `text` whose removal leaves `rest`, if they are in one piece and `text` is ASCII.
+fn cut(text: &str, rest: &str) -> Option<Range<usize>> {
+    let equal = |(a, b): &(u8, u8)| a == b;
+    let before = text.bytes().zip(rest.bytes()).take_while(equal).count();
+    let after = rest.len() - before;
+    let end = text.len().checked_sub(after)?;
+    let fits = end >= before && text.get(end..) == rest.get(before..) && text.is_ascii();
+    fits.then_some(before..end)
+}
+
+/// What an origin may be told of a `Referer`. It is a URL, so what goes from a URL goes from it.
+fn referer_left<'a>(site: &Site, value: &'a str) -> Option<Cow<'a, str>> {
     let (place, query) = match value.split_once('?') {
         Some((place, query)) => (place, Some(query)),
         None => (value, None),

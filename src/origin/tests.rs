@@ -84,6 +84,7 @@ fn changes(forward: &Forward) -> Vec<String> {
     let line = |change| match change {
         HeaderChange::Remove(name) => format!("- {name}"),
         HeaderChange::Set(name, value) => format!("{name}: {value}"),
+        HeaderChange::Copy(name, from) => format!("{name} = {from}"),
     };
     forward.all_changes().map(line).collect()
 }
@@ -111,9 +112,11 @@ fn the_client_s_headers_go_first_and_ours_come_after() {
         [
             "- x-forwarded-user",
             "- x_full",
-            "cookie: a=1; b=2",
             "- authorization",
-            "x-forwarded-for: 203.0.113.9",
+            "x-forwarded-for = cf-connecting-ip",
+            "x-forwarded-host: site.example",
+            "x-forwarded-proto: https",
+            "cookie: a=1; b=2",
             "x-request-id: r-1",
             "x-forwarded-user: usr_0123456789abcdefghijkl",
             "x-forwarded-email: anna@example.com",
@@ -125,8 +128,6 @@ fn the_client_s_headers_go_first_and_ours_come_after() {
             "remote-groups: editor,owner",
             "x-full: anna",
             "x-edgeward-assertion: signed",
-            "x-forwarded-host: site.example",
-            "x-forwarded-proto: https",
         ]
     );
     assert_eq!(forward.url(), "https://origin.example/a?b");
@@ -168,9 +169,9 @@ fn somebody_anonymous_has_no_identity_and_no_assertion() {
         [
             "- remote-user",
             "- x-edgeward-assertion",
-            "x-request-id: r-1",
             "x-forwarded-host: site.example",
             "x-forwarded-proto: http",
+            "x-request-id: r-1",
         ]
     );
     assert!(!forward.identified() && !forward.uncached());
@@ -235,31 +236,106 @@ fn the_path_is_the_one_that_was_judged() {
 }
 
 #[test]
-fn what_a_caller_s_requests_have_in_common_is_made_once_for_record_assertion_and_host() {
+fn what_a_caller_s_requests_have_in_common_is_made_once_for_record_and_assertion() {
     let principal = principal(user());
     let at = |url: &str| prepared(ALL, url, &[], Some(principal.clone()));
     let first = at("https://site.example/");
-    assert!(Rc::ptr_eq(
-        first.standing(),
-        at("https://site.example/b").standing()
-    ));
-    for other in ["https://site.example:8443/", "http://site.example/"] {
-        let other = at(other);
-        assert!(!Rc::ptr_eq(first.standing(), other.standing()));
-        assert_ne!(changes(&first), changes(&other));
+    let standing = first.standing().unwrap();
+    for other in ["https://site.example/b", "http://site.example:8443/"] {
+        assert!(Rc::ptr_eq(standing, at(other).standing().unwrap()));
     }
+    let made = std::cell::Cell::new(0);
+    for _ in 0..2 {
+        let length = standing.crossed(|headers| {
+            made.set(made.get() + 1);
+            headers.as_lines().len()
+        });
+        assert_eq!(length, standing.headers().as_lines().len());
+    }
+    assert_eq!(made.get(), 1, "the platform's own form is made once");
     let again: Rc<str> = "signed again".into();
-    let newer = mutate::standing(
-        &site(ALL),
-        &Parts::new("GET", "https://site.example/", &[]).unwrap(),
-        Some(&principal),
-        Some(&again),
+    let newer = mutate::standing(&site(ALL), &principal, Some(&again));
+    assert!(!Rc::ptr_eq(standing, &newer));
+    let newer: Vec<_> = newer.headers().iter().collect();
+    assert!(newer.contains(&HeaderChange::Set("x-edgeward-assertion", &again)));
+    assert!(!newer.contains(&HeaderChange::Set("x-edgeward-assertion", "signed")));
+    // Nobody is told of somebody's headers.
+    let nobody = prepared(ALL, "https://site.example/", &[], None);
+    assert!(nobody.standing().is_none());
+}
+
+#[test]
+fn changes_that_many_requests_share_do_not_depend_on_who_asks_or_on_what_headers_say() {
+    let with = |cookie: &str, address: &str, principal| {
+        let headers = [
+            ("cookie", cookie),
+            ("cf-connecting-ip", address),
+            ("x-real-ip", address),
+        ];
+        let forward = prepared(ALL, "https://site.example/", &headers, principal);
+        forward.changes().as_lines().to_owned()
+    };
+    let one = with(
+        "a=1; __Host-edgeward=x",
+        "203.0.113.9",
+        Some(principal(user())),
     );
-    assert!(
-        newer
-            .iter()
-            .any(|change| change == HeaderChange::Set("x-edgeward-assertion", &again))
+    assert_eq!(
+        one,
+        with("b=2; __Host-edgeward=y; c=3", "203.0.113.10", None)
     );
+    assert!(one.contains("-x-real-ip\n") && !one.contains("203.0.113"));
+}
+
+#[test]
+fn sec_40_a_cut_leaves_what_is_left_and_there_is_none_where_bytes_and_characters_differ() {
+    for (cookie, left) in [
+        ("a=1; __Host-edgeward=x; b=2", Some("a=1; b=2")),
+        ("__Host-edgeward=x; a=1", Some("a=1")),
+        ("a=1;__Host-edgeward=x", Some("a=1")),
+        ("a=1; __Host-edgeward=x; b=2; __Host-edgeward=x", None),
+        ("a=\u{e9}; __Host-edgeward=x", None),
+        ("__Host-edgeward=x;  a=1; b", Some("a=1; b")),
+        (
+            "a=__Host; __Host-edgeward=__Host; a=__Host",
+            Some("a=__Host; a=__Host"),
+        ),
+    ] {
+        let forward = prepared("{}", "https://site.example/", &[("cookie", cookie)], None);
+        let cookies = forward.cookies().unwrap();
+        let rest = cookies.cut.clone().map(|cut| {
+            let mut rest = cookie.to_owned();
+            rest.replace_range(cut, "");
+            rest
+        });
+        assert_eq!(rest.as_deref(), left, "{cookie}");
+        assert!(left.is_none_or(|left| left == cookies.value), "{cookie}");
+    }
+}
+
+#[test]
+fn a_url_is_local_only_if_it_goes_on_character_by_character() {
+    for (local, is) in [
+        ("/a", true),
+        ("/a?x=1", true),
+        ("/%C3%A9", true),
+        ("", false),
+        ("/a?", false),
+        ("//a", false),
+        ("/a/../b", false),
+        ("/%61", false),
+        ("/a#b", false),
+        ("/a?x#b", false),
+    ] {
+        let url = format!("https://site.example{local}");
+        let forward = prepared("{}", &url, &[], None);
+        assert_eq!(forward.is_local(), is, "{local}");
+        assert_eq!(forward.base(), "https://origin.example");
+        assert!(
+            !is || forward.url() == format!("https://origin.example{local}"),
+            "{local}"
+        );
+    }
 }
 
 #[test]

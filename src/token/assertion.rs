@@ -84,8 +84,7 @@ pub async fn for_principal(
 }
 
 /// The assertion that was made for `principal`, while it is fresh.
-#[must_use]
-pub fn fresh(principal: &Principal, now: Timestamp) -> Option<Rc<str>> {
+fn fresh(principal: &Principal, now: Timestamp) -> Option<Rc<str>> {
     let memo = principal.verified().memo();
     memo.assertion
         .as_ref()

@@ -95,7 +95,7 @@ impl<'a> Link<'a> {
 }
 
 /// Whether [`settle`] has nothing left to ask for.
-pub fn is_settled(site: &Site, source: Source, verified: &Verified) -> bool {
+fn is_settled(site: &Site, source: Source, verified: &Verified) -> bool {
     Link::of(site, verified).is_none() || (source != Source::Query && verified.memo().no_link)
 }
 

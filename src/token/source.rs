@@ -49,21 +49,6 @@ pub struct Presented<'a> {
     pub query_changed: bool,
 }
 
-impl Presented<'_> {
-    /// How many credentials there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        let in_headers = [
-            &self.session,
-            &self.sso_cookie,
-            &self.bearer,
-            &self.header,
-            &self.api_key,
-        ];
-        self.query.len() + in_headers.iter().map(|found| found.len()).sum::<usize>()
-    }
-}
-
 /// Finds the credentials of `parts` at `site`.
 #[must_use]
 pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
@@ -90,13 +75,13 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
     }
     if site.takes(Source::Header) {
         let named = site.token_headers.iter().filter_map(|header| {
-            let value = parts.header(&header.name)?;
+            let value = parts.named(&header.name)?;
             header.token(value)
         });
         presented.header.extend(named);
     }
     if site.takes(Source::ApiKey) {
-        let named = parts.header(API_KEY).map(str::trim);
+        let named = parts.named(API_KEY).map(str::trim);
         // As at the admin API, and as clients of Django's REST framework send theirs.
         let scheme = parts.header("authorization").and_then(token_scheme);
         // Other keys are between the client and the application.
@@ -169,15 +154,6 @@ pub fn bearer(authorization: &str) -> Option<&str> {
 fn token_scheme(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("token").then(|| token.trim())
-}
-
-/// Whether `query` reaches the origin as it is: no credential is in it, no marker of ours, and it is
-/// not empty.
-#[must_use]
-pub fn passes_unchanged(site: &Site, query: &str) -> bool {
-    let mut presented = Presented::default();
-    read_query(&mut presented, site, query);
-    !query.is_empty() && !presented.query_changed && presented.query.is_empty()
 }
 
 /// `query` as an origin may see it: without the site's credential, our marker, and any credential of

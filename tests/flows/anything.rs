@@ -81,10 +81,11 @@ fn sec_72_no_request_makes_the_core_panic_and_none_without_a_credential_is_let_i
             for (name, value) in &headers {
                 write!(text, "\n{name}\n{value}").unwrap();
             }
-            let Ok(parts) = Parts::from_snapshot(text) else {
+            let Ok(parts) = Parts::from_snapshot(text.clone()) else {
                 return Ok(());
             };
             let body = MemoryBody {
+                whole_head: text,
                 shared: Rc::clone(&edge.shared),
                 bytes: body,
             };

@@ -6,9 +6,9 @@ pub mod issuer;
 pub mod keys;
 pub mod ports;
 pub mod records;
-pub mod repeats;
 pub mod request;
 pub mod shared;
+pub mod told;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 use edgeward::admin::api_tokens::{self, NewApiToken};
 use edgeward::config::Config;
 use edgeward::gateway::{self, Outcome};
+use edgeward::origin::told::Told;
 use edgeward::store::api_tokens::ApiTokens;
 use edgeward::time::{Seconds, Timestamp};
 use edgeward::token::alg::HmacAlgorithm;
@@ -30,7 +31,6 @@ use edgeward::world::World;
 use serde_json::{Value, json};
 
 use ports::{Location, MemoryBody, Seeded, platform};
-use repeats::Repeats;
 use request::{Req, Seen, get, open, req};
 use shared::Shared;
 
@@ -117,7 +117,6 @@ impl Edge {
         Isolate {
             shared: Rc::clone(&self.shared),
             world: Rc::new(World::new(config, platform(&self.shared, location, seed))),
-            repeats: Repeats::default(),
         }
     }
 
@@ -162,25 +161,18 @@ impl Edge {
 pub struct Isolate {
     pub shared: Rc<Shared>,
     pub world: Rc<World>,
-    repeats: Repeats,
 }
 
 impl Isolate {
-    /// Sends a request and waits for what becomes of it. What the core would send again at once must
-    /// be what becomes of it the whole way.
+    /// Sends a request and waits for what becomes of it. The core is told as much of it as in the Worker:
+    /// what it reads of a request to the origin, and every header at our own endpoints.
     pub fn send(&self, request: &Req) -> Seen {
-        let now = self.shared.now.get();
-        let again = self.repeats.again(&self.world, request, now);
-        let (mut outcome, polls) = run(self.begin(request));
-        if let Some(again) = &again {
-            self.repeats.assert_same(request, again, &outcome);
-        }
-        self.repeats.remember(request, &mut outcome);
+        told::assert_enough(&self.world.config, request);
+        let (outcome, polls) = run(self.begin(request));
         Seen {
             request: request.clone(),
             outcome,
             polls,
-            again: again.is_some(),
         }
     }
 
@@ -189,10 +181,11 @@ impl Isolate {
         let body = MemoryBody {
             shared: Rc::clone(&self.shared),
             bytes: request.body.clone(),
+            whole_head: request.snapshot(|_, _| Told::Value),
         };
         gateway::handle(
             Rc::clone(&self.world),
-            request.parts(),
+            request.parts(&self.world.config),
             Rc::new(body),
             "request-1".into(),
             self.shared.now.get(),

@@ -401,7 +401,6 @@ fn of_many_first_requests_at_once_one_makes_the_user_and_all_are_the_same() {
                         request: request.clone(),
                         outcome,
                         polls: 0,
-                        again: false,
                     };
                     assert!(seen.is_forwarded(), "{:?}", seen.outcome.event);
                     assert_eq!(seen_as(&studio, &seen), Some(2), "{mode}");

@@ -43,6 +43,8 @@ mod links;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod one_path;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
 mod paths;
@@ -50,8 +52,6 @@ mod paths;
 mod reasons;
 #[cfg(test)]
 mod refusal;
-#[cfg(test)]
-mod repeat;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]

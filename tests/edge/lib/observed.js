@@ -1,5 +1,5 @@
-// The Worker, telling in each answer how often the headers of the request were asked for (`x-test-headers`; to read them
-// is once, to copy them once more) and what the CDN was told (`x-test-cf`); and with a core that can be made to begin
+// The Worker, telling in each answer what crossed to its core and back (`x-test-crossed`: what the core was told, how many
+// texts came back, how often KV was read) and what the CDN was told (`x-test-cf`); and with a core that can be made to begin
 // again, as it does after a panic (`x-test-restart`), and to die unnoticed, so that the next call begins again by itself
 // (`x-test-die`).
 import * as core from "../../../build/bindgen/index.js";
@@ -7,12 +7,35 @@ import worker, { Once, Record } from "../../../src/edge/entry.js";
 
 export { Once, Record };
 
-let cf;
+let cf, told, texts, reads;
+// Texts cross by these two.
+const { encodeInto } = TextEncoder.prototype;
+TextEncoder.prototype.encodeInto = function (text, buffer) {
+  if (text.includes("\n")) told = text;
+  return encodeInto.call(this, text, buffer);
+};
+const { decode } = TextDecoder.prototype;
+TextDecoder.prototype.decode = function (...args) {
+  texts += 1;
+  return decode.apply(this, args);
+};
 const { fetch } = globalThis;
 globalThis.fetch = (what, init) => {
   cf = init?.cf;
   return fetch(what, init);
 };
+
+const counting = (kv) =>
+  new Proxy(kv, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      return (...args) => {
+        if (name === "get") reads += 1;
+        return value.apply(target, args);
+      };
+    },
+  });
 
 /** What is thrown in an import, and is no panic, ends the instance as well. */
 function die(request, env) {
@@ -29,18 +52,13 @@ export default {
     if (request.headers.has("upgrade")) return worker.fetch(request, env);
     if (request.headers.has("x-test-restart")) core.__wbg_reset_state();
     if (request.headers.has("x-test-die")) return die(request, env);
-    let asked = 0;
-    const watched = new Proxy(request, {
-      get(target, name) {
-        if (name === "headers") asked += 1;
-        const value = Reflect.get(target, name, target);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
-    });
-    const answer = await worker.fetch(watched, env);
-    const told = new Response(answer.body, answer);
-    told.headers.set("x-test-headers", String(asked));
-    told.headers.set("x-test-cf", JSON.stringify(cf) ?? "undefined");
-    return told;
+    texts = reads = 0;
+    told = "";
+    const answer = await worker.fetch(request, { ...env, EDGEWARD_KV: counting(env.EDGEWARD_KV) });
+    const seen = { texts, reads, told };
+    const shown = new Response(answer.body, answer);
+    shown.headers.set("x-test-crossed", JSON.stringify(seen));
+    shown.headers.set("x-test-cf", JSON.stringify(cf) ?? "undefined");
+    return shown;
   },
 };

@@ -393,9 +393,14 @@ impl Limit for MemoryLimit {
 pub struct MemoryBody {
     pub shared: Rc<Shared>,
     pub bytes: Vec<u8>,
+    pub whole_head: String,
 }
 
 impl Body for MemoryBody {
+    fn whole_head(&self) -> Option<String> {
+        Some(self.whole_head.clone())
+    }
+
     fn read(&self, limit: usize, _: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
         let fate = self.shared.call(Verb::Body, "");
         later(move || match fate {

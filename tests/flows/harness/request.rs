@@ -1,7 +1,9 @@
 //! A request as a client writes it, and what became of it.
 
+use edgeward::config::Config;
 use edgeward::gateway::{Action, Outcome};
 use edgeward::origin::mutate::HeaderChange;
+use edgeward::origin::told::{self, Told};
 use edgeward::request::Parts;
 use serde_json::Value;
 
@@ -92,13 +94,32 @@ impl Req {
         self
     }
 
-    pub fn parts(&self) -> Parts {
-        let headers: Vec<(&str, &str)> = self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        Parts::new(&self.method, &self.url, &headers).unwrap()
+    /// As much of the head as `told` says of each header.
+    pub fn snapshot(&self, told: impl Fn(&str, &str) -> Told) -> String {
+        let mut text = format!("{}\n{}", self.method, self.url);
+        for (name, value) in &self.headers {
+            let value = match told(name, value) {
+                Told::Nothing => continue,
+                Told::Name => "",
+                Told::Value => value,
+            };
+            for line in ["\n", name, "\n", value] {
+                text.push_str(line);
+            }
+        }
+        text
+    }
+
+    /// What the platform tells the core at first, as `read` in `src/edge/head.js` does.
+    pub fn parts(&self, config: &Config) -> Parts {
+        let text = self.snapshot(|name, value| {
+            if told::may_hold_a_credential(name, value) {
+                Told::Value
+            } else {
+                told::told(config, name)
+            }
+        });
+        Parts::from_snapshot(text).unwrap()
     }
 }
 
@@ -108,8 +129,6 @@ pub struct Seen {
     pub outcome: Outcome,
     /// How often the core was polled; 1 when it waited for nothing.
     pub polls: usize,
-    /// Whether it was recognised, and could have been sent at once.
-    pub again: bool,
 }
 
 /// The request that an origin got.
@@ -216,7 +235,11 @@ impl Seen {
         for change in forward.all_changes() {
             match change {
                 HeaderChange::Remove(name) => headers.retain(|(known, _)| known != name),
-                HeaderChange::Set(name, value) => {
+                HeaderChange::Set(name, value) | HeaderChange::Copy(name, value) => {
+                    let value = match change {
+                        HeaderChange::Copy(_, from) => self.request.header_value(from).unwrap(),
+                        _ => value,
+                    };
                     match headers.iter_mut().find(|(known, _)| known == name) {
                         Some((_, known)) => value.clone_into(known),
                         None => headers.push((name.to_owned(), value.to_owned())),

@@ -1,0 +1,146 @@
+//! A request on its way to the origin: what crosses to JavaScript, and what of it crosses only once.
+//!
+//! Two things are kept as JavaScript has made them: the changes of headers that many requests have in
+//! common, found by their whole text; and the headers of a caller, which lie beside the credential. Both
+//! are made anew of the same text when they are not there. What a request has alone crosses each time.
+
+use std::cell::RefCell;
+
+use wasm_bindgen::prelude::*;
+use web_sys::Request;
+
+use super::bindings;
+use crate::memory::{self, Shelf, Weigh};
+use crate::origin::Forward;
+use crate::session::SetCookie;
+
+const IDENTIFIED: u32 = 1;
+const UNCACHED: u32 = 2;
+
+thread_local! {
+    static RENDERINGS: RefCell<Shelf<String, Rendering>> =
+        RefCell::new(Shelf::new(memory::RENDERINGS));
+    static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Changes of headers as JavaScript has read them.
+struct Rendering {
+    list: JsValue,
+    length: usize,
+}
+
+impl Weigh for Rendering {
+    /// It has as many characters as its text, and they count to the same 128 MB.
+    fn heap(&self) -> usize {
+        2 * self.length
+    }
+}
+
+/// Sends `request`, whose `head` was told, and gives the promise of the response.
+pub fn send(
+    request: &Request,
+    head: &JsValue,
+    before: usize,
+    forward: &Forward,
+    cookies: &[SetCookie],
+) -> JsValue {
+    let rendering = rendering(forward);
+    let standing = forward.standing().map_or(JsValue::UNDEFINED, |standing| {
+        standing.crossed(|headers| bindings::standing(headers.as_lines()))
+    });
+    let mut flags = 0;
+    if forward.identified() {
+        flags |= IDENTIFIED;
+    }
+    if forward.uncached() {
+        flags |= UNCACHED;
+    }
+    let cut = forward.cookies().and_then(|left| left.cut.clone());
+    let (from, until) = cut.map_or((0, 0), |cut| (number(cut.start), number(cut.end)));
+    let (before, own) = own(forward, before, cookies);
+    let own = own.map_or(JsValue::UNDEFINED, |own| JsValue::from_str(&own));
+    let asset = forward.rules().and_then(|rules| rules.asset);
+    match asset {
+        None => bindings::forward(
+            request, head, &rendering, &standing, flags, before, from, until, &own,
+        ),
+        Some(keep) => bindings::forward_file(
+            request, head, &rendering, &standing, flags, before, from, until, &own, keep.0,
+        ),
+    }
+    .into()
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// What this request has alone, a line each; and how many characters of its URL the origin's base replaces, 0
+/// when the whole URL crosses.
+fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<String>) {
+    let is_short = forward.is_local() && before > 0;
+    let left = forward.cookies().filter(|left| left.cut.is_none());
+    let rules = forward.rules();
+    let is_plain = is_short
+        && left.is_none()
+        && rules.is_none()
+        && cookies.is_empty()
+        && forward.own().as_lines().is_empty();
+    if is_plain {
+        return (number(before), None);
+    }
+    let mut own = String::new();
+    if !is_short {
+        for line in ["@", forward.url(), "\n"] {
+            own.push_str(line);
+        }
+    }
+    if let Some(left) = left {
+        for line in ["+cookie\n", &left.value, "\n"] {
+            own.push_str(line);
+        }
+    }
+    own.push_str(forward.own().as_lines());
+    for cookie in cookies {
+        for line in ["=", cookie.as_str(), "\n"] {
+            own.push_str(line);
+        }
+    }
+    if let Some(rules) = rules {
+        own.push_str(&rules.line());
+    }
+    (if is_short { number(before) } else { 0 }, Some(own))
+}
+
+/// The changes that are no request's own, as JavaScript has read them.
+fn rendering(forward: &Forward) -> JsValue {
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        for line in [
+            forward.base(),
+            "\n",
+            forward.resolve_override().unwrap_or_default(),
+            "\n",
+        ] {
+            text.push_str(line);
+        }
+        text.push_str(forward.changes().as_lines());
+        for line in forward.answer().lines() {
+            text.push('~');
+            text.push_str(line);
+            text.push('\n');
+        }
+        RENDERINGS.with_borrow_mut(|known| {
+            if let Some(rendering) = known.get(text.as_str()) {
+                return rendering.list.clone();
+            }
+            let list = bindings::rendering(text);
+            let rendering = Rendering {
+                list: list.clone(),
+                length: text.len(),
+            };
+            known.put(text.clone(), rendering);
+            list
+        })
+    })
+}

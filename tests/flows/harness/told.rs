@@ -1,0 +1,40 @@
+//! The proof, at every request that any test sends, that the core comes to the same whether it is told of
+//! every header or only of those that it wants to know of.
+
+use edgeward::config::Config;
+use edgeward::origin::strip;
+use edgeward::origin::told::{Told, may_hold_a_credential};
+use edgeward::request::Parts;
+use edgeward::token::source;
+
+use super::request::Req;
+
+/// Which credentials are found in `request`, and what is taken off it, does not depend on the rest.
+pub fn assert_enough(config: &Config, request: &Req) {
+    let told = request.parts(config);
+    // A Referer too short for a credential is sent on unread.
+    let whole = request.snapshot(|name, value| {
+        if name == "referer" && !may_hold_a_credential(name, value) {
+            Told::Nothing
+        } else {
+            Told::Value
+        }
+    });
+    let whole = Parts::from_snapshot(whole).unwrap();
+    let Some(site) = config.site(told.authority(), told.scheme()) else {
+        return;
+    };
+    let found = [&told, &whole].map(|parts| {
+        let stripped = strip::strip(&site, parts);
+        (
+            format!("{:?}", source::present(parts, &site)),
+            stripped.changes,
+            stripped.own,
+            stripped.cookies,
+            parts.wants_page(),
+            parts.is_speculative(),
+            parts.is_websocket(),
+        )
+    });
+    assert_eq!(found[0], found[1], "{request:?}");
+}
