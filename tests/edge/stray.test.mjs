@@ -76,7 +76,7 @@ test("SEC-40: the site's own parameter leaves a Referer too, whoever has signed 
 test("SEC-40: a repeated request whose Referer, or another header that differs, holds a credential is sent without it", async () => {
   const path = newPath();
   const plain = `${app.origin}/page?a=1&b=2`;
-  // The first ones are worked out; those after them are recognised.
+  // The first ones fill what is remembered; those after them find it.
   const send = (n, headers) => app.send("GET", `${path}/${n}`, { kind: SCRIPT, cookie, headers: { Referer: plain, "X-CSRF-Token": "t", "X-Repeat": "1", ...headers } });
   for (let n = 0; n < 4; n++) assert.equal((await send(n, {})).seen.header("referer"), plain);
   for (const [kind, token] of Object.entries(strays)) {

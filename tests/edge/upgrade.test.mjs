@@ -46,12 +46,12 @@ for (const name of ["APP", "FRAMED"]) {
     const site = world.site(name);
     const user = await app.createUser();
     const token = await site.issue(user.email);
-    // Anonymous; signed in, with and without a cookie of ours on the way back; and recognised.
+    // Anonymous; signed in, with and without a cookie of ours on the way back; and a second time.
     const ways = [
       ["public", (path, kind) => site.send("GET", `/public${path}`, { kind })],
       ["bearer", (path, kind) => site.send("GET", path, { kind, bearer: token })],
       ["bearer, again", (path, kind) => site.send("GET", `${path}?2`, { kind, bearer: token })],
-      ["bearer, recognised", (path, kind) => site.send("GET", `${path}?3`, { kind, bearer: token })],
+      ["bearer, a second time", (path, kind) => site.send("GET", `${path}?3`, { kind, bearer: token })],
       ["POST", (path, kind) => site.send("POST", path, { kind, bearer: token, body: "x" })],
       ["sign-in", async (path, kind) => site.send("GET", path, { kind, cookie: `ls_auth_token=${await site.issue(user.email)}` })],
     ];

@@ -283,7 +283,7 @@ fn sec_78_a_path_that_is_too_long_for_the_rules_is_refused_and_never_passed_on()
     let isolate = edge.isolate();
     let session = isolate.sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");
     let of = |length: usize| get(&format!("/{}", "a".repeat(length - 1))).cookie(&session);
-    // The second and third time it could be recognised.
+    // The second and third time it is remembered.
     for _ in 0..3 {
         assert!(isolate.send(&of(2048)).is_forwarded());
         let seen = isolate.send(&of(2049));
