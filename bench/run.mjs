@@ -25,7 +25,12 @@ const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 const options = read(process.argv.slice(2));
 const folder = mkdtempSync(join(tmpdir(), "edgeward-bench-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) process.once(signal, () => process.exit(status));
+for (const [signal, status] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+])
+  process.once(signal, () => process.exit(status));
 
 // Every process that was started is killed in an `exit` handler, so this ends all of them as well.
 const limit = 30 + options.rounds * (5 + options.names.length * (options.seconds + WARM_UP) * 1.3);

@@ -86,7 +86,12 @@ async function takeTurns(entrants, { length, ...tools }) {
 async function takeTurn({ name, worker, request, answer, ...entrant }, { load, origin, check, seconds }) {
   await origin.ask();
   const before = worker.cpu();
-  const { requests, wrong, last, seconds: took } = await load.ask({
+  const {
+    requests,
+    wrong,
+    last,
+    seconds: took,
+  } = await load.ask({
     port: worker.port,
     request,
     body: origin.hello.body,

@@ -2,16 +2,27 @@
 // requests have in common have crossed before (`rendering`, `standing`); each header that crossed by itself would cost
 // more than its verification. No decisions here.
 
-import { sizeOf, valueOf } from "./head.js";
+import { sizeOf, headerOf } from "./head.js";
 
-let unreachable, refused;
+/** @import { Head, Rendering, Through } from "./types.js" */
 
-/** Keeps the core's answer for an origin that cannot be reached. */
+/** @type {(request: Request, error: string) => Response} */
+let unreachable;
+/** @type {(whom: string, status: number, location: string) => void} */
+let refused;
+
+/**
+ * Keeps the core's answer for an origin that cannot be reached.
+ * @param {typeof unreachable} answer
+ */
 export function whenUnreachable(answer) {
   unreachable = answer;
 }
 
-/** Keeps whom to tell that an origin did not take the identity it was told. */
+/**
+ * Keeps whom to tell that an origin did not take the identity it was told.
+ * @param {typeof refused} listener
+ */
 export function whenRefused(listener) {
   refused = listener;
 }
@@ -20,9 +31,12 @@ export function whenRefused(listener) {
  * Header changes that are no request's own, read from `text`: the origin's base URL; the host to connect to, if it is not
  * the URL's; then a line with `-` for each header to remove, `+` for each to set (its value is the next line), `>` for each
  * to copy (the next line names the one that it is copied from), `~` for each change of the answer's headers.
+ * @param {string} text
+ * @returns {Rendering}
  */
 export function rendering(text) {
   const lines = text.split("\n");
+  /** @type {Rendering} */
   const read = { base: lines[0], override: lines[1], removed: [], set: [], copied: [], changes: undefined };
   for (let at = 2; at < lines.length - 1; at++) {
     const line = lines[at].slice(1);
@@ -43,7 +57,10 @@ export function rendering(text) {
   return read;
 }
 
-/** Names and values of headers to set, read from `text`: `+` and the name, then the value, a line each. */
+/**
+ * Names and values of headers to set, read from `text`: `+` and the name, then the value, a line each.
+ * @param {string} text
+ */
 export function standing(text) {
   const lines = text.split("\n");
   lines.pop();
@@ -60,6 +77,16 @@ const UNCACHED = 2;
  * characters `from` to `until` of the `Cookie` header are taken out. `own`, if there are any, are changes that only this
  * request has: `@` a URL that replaces the whole; `-` and `+` as in `rendering`; `=` for each cookie of ours; `!` for each
  * rule for the answer (see `ruled`). `through` may answer in the origin's place.
+ * @param {Request} request
+ * @param {Head} head
+ * @param {Rendering} rendering
+ * @param {string[] | undefined} standing
+ * @param {number} flags
+ * @param {number} before
+ * @param {number} from
+ * @param {number} until
+ * @param {string | undefined} own
+ * @param {Through} [through]
  */
 export function forward(request, head, rendering, standing, flags, before, from, until, own, through) {
   const { base, override, removed, set, copied, changes } = rendering;
@@ -67,19 +94,22 @@ export function forward(request, head, rendering, standing, flags, before, from,
   const headers = new Headers(request.headers);
   for (let at = 0; at < removed.length; at++) headers.delete(removed[at]);
   if (until !== 0) {
-    const cookies = valueOf(head, "cookie");
+    const cookies = headerOf(head, "cookie");
     headers.set("cookie", cookies.slice(0, from) + cookies.slice(until));
   }
   if (standing !== undefined) for (let at = 0; at < standing.length; at += 2) headers.set(standing[at], standing[at + 1]);
   for (let at = 0; at < set.length; at += 2) headers.set(set[at], set[at + 1]);
-  for (let at = 0; at < copied.length; at += 2) headers.set(copied[at], valueOf(head, copied[at + 1]));
+  for (let at = 0; at < copied.length; at += 2) headers.set(copied[at], headerOf(head, copied[at + 1]));
   const identified = (flags & IDENTIFIED) !== 0;
   const uncached = (flags & UNCACHED) !== 0;
   if (own === undefined) {
     return returned(request, send(request, base + head[1].slice(before), headers, cf(uncached, override)), identified, changes, undefined);
   }
   let url = base + head[1].slice(before);
-  let cookies, rules;
+  /** @type {string[] | undefined} */
+  let cookies;
+  /** @type {{ [kind: string]: string } | undefined} */
+  let rules;
   const lines = own.split("\n");
   for (let at = 0; at < lines.length - 1; at++) {
     const line = lines[at].slice(1);
@@ -105,15 +135,29 @@ export function forward(request, head, rendering, standing, flags, before, from,
   return returned(request, response, identified, changes, cookies);
 }
 
-/** What becomes of the origin's response on its way to the client. */
+/**
+ * What becomes of the origin's response on its way to the client.
+ * @param {Request} request
+ * @param {Promise<Response>} promise
+ * @param {boolean} identified
+ * @param {string[] | undefined} changes
+ * @param {string[] | undefined} cookies
+ * @returns {Promise<Response>}
+ */
 function returned(request, promise, identified, changes, cookies) {
   const response = changes === undefined ? promise : promise.then((answer) => changed(answer, changes));
+  /** @param {unknown} error */
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     const passed = identified ? keepPrivate : asked;
     return response.then((answer) => passed(answer) ?? failed(NO_STATUS), failed);
   }
-  return response.catch(failed).then((answer) => withCookies(answer, cookies) ?? withCookies(failed(NO_STATUS), cookies));
+  return response.catch(failed).then((answer) => {
+    const own = withCookies(answer, cookies);
+    if (own !== undefined) return own;
+    const refusal = failed(NO_STATUS);
+    return withCookies(refusal, cookies) ?? refusal;
+  });
 }
 
 const NO_STATUS = "its status is none, or one that was not asked for";
@@ -121,6 +165,7 @@ const NO_STATUS = "its status is none, or one that was not asked for";
 /**
  * The response, but for a 101 that switches to nothing: nobody asked for it, or not for what the origin has chosen (RFC
  * 9110 §15.2.2). What follows it on the connection belongs to no request.
+ * @param {Response} response
  */
 function asked(response) {
   return response.status === 101 && response.webSocket === null ? undefined : response;
@@ -129,6 +174,8 @@ function asked(response) {
 /**
  * The origin's answer, with the rules of a profile applied: no cookie of the origin's goes on; `w`: whom the request
  * was from, to be named when the origin may have turned it down.
+ * @param {{ [kind: string]: string }} rules
+ * @param {Promise<Response>} response
  */
 async function ruled(rules, response) {
   const answer = await response;
@@ -144,6 +191,10 @@ async function ruled(rules, response) {
 /**
  * A URL and an init make one request; fetching a Request object makes two. Redirects are the browser's to follow.
  * An init may not give a body to GET or HEAD, though HTTP may.
+ * @param {Request} request
+ * @param {string} url
+ * @param {Headers} headers
+ * @param {RequestInitCfProperties | undefined} cf
  */
 function send(request, url, headers, cf) {
   const { method, body } = request;
@@ -155,6 +206,11 @@ function send(request, url, headers, cf) {
 
 const NOT_CACHED = { cacheTtl: -1 };
 
+/**
+ * @param {boolean} uncached
+ * @param {string} override
+ * @returns {RequestInitCfProperties | undefined}
+ */
 function cf(uncached, override) {
   if (override === "") return uncached ? NOT_CACHED : undefined;
   return uncached ? { cacheTtl: -1, resolveOverride: override } : { resolveOverride: override };
@@ -163,7 +219,10 @@ function cf(uncached, override) {
 const CREDENTIALS = "Cookie, Authorization";
 const SAYS_WHOSE = /\b(public|private|no-store|s-maxage)\b/i;
 
-/** The same response, or one that says that it is one person's. Undefined for a status that it must not have. */
+/**
+ * The same response, or one that says that it is one person's. Undefined for a status that it must not have.
+ * @param {Response} response
+ */
 function keepPrivate(response) {
   const { status } = response;
   if (status === 101) return asked(response);
@@ -174,7 +233,11 @@ function keepPrivate(response) {
   return answer;
 }
 
-/** The response with cookies of ours: they are one person's, whatever the origin says of its answer. */
+/**
+ * The response with cookies of ours: they are one person's, whatever the origin says of its answer.
+ * @param {Response} response
+ * @param {string[]} cookies
+ */
 function withCookies(response, cookies) {
   const answer = rebuilt(response);
   if (answer === undefined) return undefined;
@@ -188,6 +251,8 @@ function withCookies(response, cookies) {
  * The response with other headers: `-` a header to remove, `+` one to set and `&` one to append, with the value in
  * the next line; `f` who may frame it, likewise. A second policy only takes away (CSP Level 3 §8.1). But where a
  * policy names ancestors, browsers pass over X-Frame-Options (§6.4.2); so one that refuses stands as it is.
+ * @param {Response} response
+ * @param {string[]} changes
  */
 function changed(response, changes) {
   const { status } = response;
@@ -216,12 +281,19 @@ function changed(response, changes) {
 
 const REFUSES_FRAMES = /^\s*(deny|sameorigin)\s*$/i;
 
+/**
+ * @param {Headers} headers
+ * @param {string | null} kept
+ */
 function forOnePerson(headers, kept) {
   headers.set("cache-control", kept === null ? "private" : `private, ${kept}`);
   headers.append("vary", CREDENTIALS);
 }
 
-/** A response whose headers can be changed: that of a fetch is read-only. */
+/**
+ * A response whose headers can be changed: that of a fetch is read-only.
+ * @param {Response} response
+ */
 function rebuilt(response, status = response.status) {
   if (status === 101) {
     if (asked(response) === undefined) return undefined;
@@ -231,7 +303,11 @@ function rebuilt(response, status = response.status) {
   return status >= 200 && status <= 599 ? new Response(response.body, response) : undefined;
 }
 
-/** An answer of our own. `head`: the status, then name and value of each header, a line each. */
+/**
+ * An answer of our own. `head`: the status, then name and value of each header, a line each.
+ * @param {string} head
+ * @param {string} body
+ */
 export function answer(head, body) {
   const lines = head.split("\n");
   const headers = new Headers();
@@ -251,7 +327,10 @@ const UNVERIFIED_ROOM = 1024 * 1024;
 const UNVERIFIED_PEAK = 4 * UNVERIFIED_ROOM;
 /** How often each of them looks whether it has to leave, in milliseconds. No request may settle a promise of another. */
 const LOOK = 50;
-/** The sizes of those heads, the oldest first. */
+/**
+ * The sizes of those heads, the oldest first.
+ * @type {Map<object, number>}
+ */
 const unverified = new Map();
 let unverifiedSize = 0;
 let unverifiedPresent = 0;
@@ -259,6 +338,9 @@ let unverifiedPresent = 0;
 /**
  * The body of `request`; or why not: `long` when it has more than `limit` bytes, of which no more is ever held, `slow` when
  * it did not come in time, or had to make way for others when it is for `anybody`; `full` when too many of those come at once.
+ * @param {Request} request
+ * @param {number} limit
+ * @param {boolean} anybody
  */
 export async function readBody(request, limit, anybody) {
   if (Number(request.headers.get("content-length")) > limit) return "long";
@@ -270,10 +352,10 @@ export async function readBody(request, limit, anybody) {
   const body = whole(reader, limit);
   unverifiedPresent += size;
   if (anybody) admit(place, size);
-  let timer;
+  let timer = 0;
   try {
     for (let waited = 0; waited < BODY_TIME && (!anybody || unverified.has(place)); waited += LOOK) {
-      const tick = new Promise((resolve) => (timer = setTimeout(resolve, LOOK)));
+      const tick = /** @type {Promise<void>} */ (new Promise((resolve) => (timer = setTimeout(resolve, LOOK))));
       const read = await Promise.race([body, tick]);
       if (read !== undefined) return read;
     }
@@ -288,6 +370,10 @@ export async function readBody(request, limit, anybody) {
   }
 }
 
+/**
+ * @param {object} place
+ * @param {number} size
+ */
 function admit(place, size) {
   unverified.set(place, size);
   unverifiedSize += size;
@@ -297,11 +383,17 @@ function admit(place, size) {
   }
 }
 
+/** @param {object} place */
 function dismiss(place) {
   unverifiedSize -= unverified.get(place) ?? 0;
   unverified.delete(place);
 }
 
+/**
+ * @param {ReadableStreamDefaultReader<Uint8Array>} reader
+ * @param {number} limit
+ * @returns {Promise<Uint8Array | "long">}
+ */
 async function whole(reader, limit) {
   const chunks = [];
   let length = 0;
@@ -321,8 +413,12 @@ async function whole(reader, limit) {
   return bytes;
 }
 
-/** The bindings that are configuration: variables as JSON, secrets as they are; a line break ends none of them. */
+/**
+ * The bindings that are configuration: variables as JSON, secrets as they are; a line break ends none of them.
+ * @param {{ [name: string]: unknown }} env
+ */
 export function bindings(env) {
+  /** @type {string[]} */
   const found = [];
   for (const name of Object.keys(env)) {
     const value = env[name];
@@ -335,10 +431,12 @@ export function bindings(env) {
   return found;
 }
 
+/** @param {unknown} value */
 function isPlain(value) {
   return typeof value !== "object" || value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
+/** @param {string} line */
 export function log(line) {
   console.log(line);
 }

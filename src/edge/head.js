@@ -7,20 +7,30 @@ const VALUE = 2;
 /** It has not read the configuration yet, so it cannot tell. */
 const UNDECIDED = 3;
 
-/** Names that were asked about. */
+/** @import { Head } from "./types.js" */
+
+/**
+ * Names that were asked about.
+ * @type {Map<string, number>}
+ */
 let wanted = new Map();
 /** So many are remembered, none longer than that. Clients choose names, so all are forgotten when there are too many. */
 const MOST_NAMES = 1000;
 const LONGEST_NAME = 64;
 
-let ask;
+/** @type {(name: string) => number} */
+let ask = () => UNDECIDED;
 
-/** Registers the core's function that says how much it wants to know of a header. A new instance is asked anew. */
+/**
+ * Registers the core's function that says how much it wants to know of a header. A new instance is asked anew.
+ * @param {typeof ask} answer
+ */
 export function whenNamed(answer) {
   ask = answer;
   wanted = new Map();
 }
 
+/** @param {string} name */
 function want(name) {
   const answer = ask(name);
   if (answer === UNDECIDED) return VALUE;
@@ -33,13 +43,22 @@ function want(name) {
 /** No credential of ours is shorter. */
 const SHORTEST = 60;
 
-/** Whether a value may hold a credential of ours. `may_hold_a_credential` in `origin/told.rs` has the same test. */
+/**
+ * Whether a value may hold a credential of ours. `may_hold_a_credential` in `origin/told.rs` has the same test.
+ * @param {string} name
+ * @param {string} value
+ */
 function mayHold(name, value) {
   return value.length >= SHORTEST && (value.includes("eyJ") || value.includes("%") || (name === "referer" && value.includes("?")));
 }
 
+/** @type {Head} */
 let head;
-// One function for all requests: the runtime wraps each one that it is given.
+/**
+ * One function for all requests: the runtime wraps each one that it is given.
+ * @param {string} value
+ * @param {string} name
+ */
 function collect(value, name) {
   const answer = wanted.get(name) ?? want(name);
   if (answer === VALUE || mayHold(name, value)) head.push(name, value);
@@ -49,6 +68,8 @@ function collect(value, name) {
 /**
  * What the core is told of a request at first. Names are in lower case, and a repeated header is one, joined by `, `, as the
  * runtime has it. A value that may hold a credential is told whatever its name is.
+ * @param {Request} request
+ * @returns {Head}
  */
 export function read(request) {
   const lines = [request.method, request.url];
@@ -57,11 +78,19 @@ export function read(request) {
   return lines;
 }
 
+/**
+ * @param {string} value
+ * @param {string} name
+ */
 function collectAll(value, name) {
   head.push(name, value);
 }
 
-/** The same with every header: for our own endpoints, and for answers to a person. */
+/**
+ * The same with every header: for our own endpoints, and for answers to a person.
+ * @param {Request} request
+ * @returns {Head}
+ */
 export function readAll(request) {
   const lines = [request.method, request.url];
   head = lines;
@@ -69,22 +98,33 @@ export function readAll(request) {
   return lines;
 }
 
-/** How many characters all headers of a request have, with method and URL. */
+/**
+ * How many characters all headers of a request have, with method and URL.
+ * @param {Request} request
+ */
 export function sizeOf(request) {
   let size = 0;
   for (const text of readAll(request)) size += text.length;
   return size;
 }
 
-/** The value that was read of the header `name`. */
-export function valueOf(lines, name) {
+/**
+ * The value that was read of the header `name`; empty when it was not there.
+ * @param {Head} lines
+ * @param {string} name
+ */
+export function headerOf(lines, name) {
   for (let at = 2; at < lines.length; at += 2) if (lines[at] === name) return lines[at + 1];
-  return undefined;
+  return "";
 }
 
 const encoder = new TextEncoder();
 
-/** What was read, a line each, as UTF-8 into `buffer`. Answers how many bytes that is, or -1 when it does not fit. */
+/**
+ * What was read, a line each, as UTF-8 into `buffer`. Answers how many bytes that is, or -1 when it does not fit.
+ * @param {Head} lines
+ * @param {Uint8Array} buffer
+ */
 export function tell(lines, buffer) {
   // Joined at once: a string that grows leaves a piece behind at every step.
   const text = told(lines);
@@ -92,7 +132,10 @@ export function tell(lines, buffer) {
   return done.read === text.length ? done.written : -1;
 }
 
-/** The same as text, for a head of any length. No value holds a line break. */
+/**
+ * The same as text, for a head of any length. No value holds a line break.
+ * @param {Head} lines
+ */
 export function told(lines) {
   return lines.join("\n");
 }

@@ -10,16 +10,17 @@ use wasm_bindgen::prelude::*;
 use web_sys::Request;
 
 use super::bindings;
-use crate::memory::{self, Shelf, Weigh};
+use crate::credential::session::SetCookie;
 use crate::origin::Forward;
-use crate::session::SetCookie;
+use crate::platform::shelf;
+use crate::platform::shelf::{Shelf, Weigh};
 
 const IDENTIFIED: u32 = 1;
 const UNCACHED: u32 = 2;
 
 thread_local! {
     static RENDERINGS: RefCell<Shelf<String, Rendering>> =
-        RefCell::new(Shelf::new(memory::RENDERINGS));
+        RefCell::new(Shelf::new(shelf::RENDERINGS));
     static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 

@@ -3,14 +3,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::config::Site;
-use crate::config::site::Source;
-use crate::origin::mutate::{HeaderChanges, is_set_always};
-use crate::origin::reserved;
-use crate::request::Parts;
-use crate::token::jws::UntrustedJws;
-use crate::token::source::{self, API_KEY, bearer, cookie_pair, pieces};
-use crate::token::{api_token, stray};
+use crate::ask::source;
+use crate::ask::source::{API_KEY, bearer, cookie_pair, pieces};
+use crate::credential::stray;
+use crate::http::headers::HeaderChanges;
+use crate::http::request::Parts;
+use crate::http::reserved;
+use crate::http::reserved::is_set_always;
+use crate::jose::jws::UntrustedJws;
+use crate::model::api_token;
+use crate::site::Site;
+use crate::site::Source;
 
 /// What is taken off a request.
 #[derive(Default)]

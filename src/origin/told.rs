@@ -2,12 +2,12 @@
 //! nothing, whatever they say, so neither name nor value crosses. The platform asks once per name and
 //! remembers the answer, which therefore holds for every site of the configuration.
 
-use crate::config::Config;
-use crate::config::site::Source;
-use crate::config::tenant::By;
-use crate::origin::mutate::is_set_always;
+use crate::http::request::READ;
+use crate::http::reserved::is_set_always;
 use crate::origin::strip::is_api_key;
-use crate::request::READ;
+use crate::site::Source;
+use crate::site::config::Config;
+use crate::site::tenant::By;
 
 /// How much the core is told of a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

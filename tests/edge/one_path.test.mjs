@@ -55,7 +55,14 @@ const received = ({ method, url, headers, body }) => ({
 test("what the origin receives later is what it received the first time, but for what the client changed", async () => {
   const { cookie } = await app.signIn();
   const ray = (n) => ["CF-Ray", `8f0c2b7d4e5a6b${n}c-FRA`];
-  const headers = [["Referer", "one"], ["CF-Connecting-IP", "203.0.113.9"], ["X-Forwarded-User", "root"], ["X_Forwarded_Email", "root@x"], ["X-Custom", "kept"], ["X-Real-IP", "1.2.3.4"]];
+  const headers = [
+    ["Referer", "one"],
+    ["CF-Connecting-IP", "203.0.113.9"],
+    ["X-Forwarded-User", "root"],
+    ["X_Forwarded_Email", "root@x"],
+    ["X-Custom", "kept"],
+    ["X-Real-IP", "1.2.3.4"],
+  ];
   for (const kind of [NAVIGATION, SCRIPT, CLIENT]) {
     const options = { kind, cookie: `theme=dark; ${cookie}; x="a b"` };
     const path = newPath();
@@ -86,7 +93,10 @@ test("each request has a name of its own, the CDN's or ours", async () => {
     names.add(answer.seen.header("x-request-id"));
   }
   assert.equal(names.size, 5);
-  assert.ok([...names].every((name) => /^[0-9a-f]+-\d+$/.test(name)), [...names].join());
+  assert.ok(
+    [...names].every((name) => /^[0-9a-f]+-\d+$/.test(name)),
+    [...names].join(),
+  );
   const named = (ray) => app.client(newPath(), { cookie, headers: { "CF-Ray": ray } });
   for (const ray of ["abc-1", "abc-2", "abc-3", "no ray", "abc-4", "", "abc-5"]) {
     const answer = await named(ray);
@@ -100,7 +110,15 @@ test("each request has a name of its own, the CDN's or ours", async () => {
 test("bodies stream as they are, with their own length", async () => {
   const { cookie } = await app.signIn();
   for (const body of ["", "a", "b".repeat(100_000), "cc", ""]) {
-    const answer = await app.send("POST", newPath(), { cookie, kind: SCRIPT, body, headers: [["Origin", app.origin], ["Content-Type", `text/${body.length}`]] });
+    const answer = await app.send("POST", newPath(), {
+      cookie,
+      kind: SCRIPT,
+      body,
+      headers: [
+        ["Origin", app.origin],
+        ["Content-Type", `text/${body.length}`],
+      ],
+    });
     assert.equal(answer.status, 200);
     assert.equal(answer.seen.body.size, body.length);
     assert.equal(answer.seen.header("content-type"), `text/${body.length}`);
@@ -109,7 +127,17 @@ test("bodies stream as they are, with their own length", async () => {
 
 test("requests under way at once keep their own headers and bodies", async () => {
   const { cookie } = await app.signIn();
-  const begin = (n) => app.open("POST", `${newPath()}/${n}`, { cookie, kind: SCRIPT, headers: [["Origin", app.origin], ["Content-Type", `text/${n}`], ["Referer", `page ${n}`], ["Transfer-Encoding", "chunked"]] });
+  const begin = (n) =>
+    app.open("POST", `${newPath()}/${n}`, {
+      cookie,
+      kind: SCRIPT,
+      headers: [
+        ["Origin", app.origin],
+        ["Content-Type", `text/${n}`],
+        ["Referer", `page ${n}`],
+        ["Transfer-Encoding", "chunked"],
+      ],
+    });
   for (let round = 0; round < 3; round += 1) {
     const open = Array.from({ length: 20 }, (_, n) => begin(n));
     for (const [n, exchange] of open.entries()) await exchange.write(`${n}`.repeat(n + 1));
@@ -118,7 +146,11 @@ test("requests under way at once keep their own headers and bodies", async () =>
       const message = await exchange.answer;
       const { headers, body } = await json(message);
       const list = Array.from({ length: headers.length / 2 }, (_, at) => [headers[at * 2].toLowerCase(), headers[at * 2 + 1]]);
-      const value = (name) => list.filter(([key]) => key === name).map(([, text]) => text).join();
+      const value = (name) =>
+        list
+          .filter(([key]) => key === name)
+          .map(([, text]) => text)
+          .join();
       assert.deepEqual([value("content-type"), value("referer"), body.size], [`text/${n}`, `page ${n}`, `${n}`.repeat(n + 1).length]);
     }
   }
@@ -127,7 +159,10 @@ test("requests under way at once keep their own headers and bodies", async () =>
 test("SEC-44: the CDN is told to keep out of what looks like a file, each time", async () => {
   const { cookie } = await app.signIn();
   for (const _ of TIMES) {
-    for (const [path, cf] of [["/a.css", '{"cacheTtl":-1}'], ["/a", "undefined"]]) {
+    for (const [path, cf] of [
+      ["/a.css", '{"cacheTtl":-1}'],
+      ["/a", "undefined"],
+    ]) {
       const answer = await app.client(`${newPath()}${path}`, { cookie, headers: { "X-Of": path } });
       assert.equal(answer.headers.get("x-test-cf"), cf);
     }
@@ -147,7 +182,11 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
     }
   }
   const [anna, bert] = people;
-  for (const [cookie, who] of [[`${anna.cookie}; a=1`, anna], [`${bert.cookie}; a=1`, bert], [`${anna.cookie}; a=2`, anna]]) {
+  for (const [cookie, who] of [
+    [`${anna.cookie}; a=1`, anna],
+    [`${bert.cookie}; a=1`, bert],
+    [`${anna.cookie}; a=2`, anna],
+  ]) {
     for (let n = 0; n < 3; n += 1) assert.equal((await app.client(newPath(), { cookie })).seen.header("x-forwarded-user"), who.user.id);
   }
   const cut = anna.cookie.slice(0, -1);
@@ -157,12 +196,27 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
 test("SEC-33, SEC-65: no path gets by that would not the whole way", async () => {
   const { cookie } = await app.signIn();
   for (const _ of TIMES) assert.equal((await app.client(newPath(), { cookie })).status, 200);
-  for (const [path, status] of [["/a%2fb", 400], ["/a;b", 400], ["/a%00", 400], ["/%zz", 400], ["/api/sso/x", 404], ["/API/sso/me", 404], ["/api/sso/users", 401]]) {
+  for (const [path, status] of [
+    ["/a%2fb", 400],
+    ["/a;b", 400],
+    ["/a%00", 400],
+    ["/%zz", 400],
+    ["/api/sso/x", 404],
+    ["/API/sso/me", 404],
+    ["/api/sso/users", 401],
+  ]) {
     const answer = await app.client(path, { cookie });
     assert.equal(answer.status, status, path);
     assert.deepEqual(world.origin.about(path), []);
   }
-  for (const [path, url] of [["//a", "/a"], ["/a/../b", "/b"], ["/%61", "/a"], ["/a?", "/a"], ["/.%2e/a", "/a"], ["/%c3%a9", "/%C3%A9"]]) {
+  for (const [path, url] of [
+    ["//a", "/a"],
+    ["/a/../b", "/b"],
+    ["/%61", "/a"],
+    ["/a?", "/a"],
+    ["/.%2e/a", "/a"],
+    ["/%c3%a9", "/%C3%A9"],
+  ]) {
     const answer = await app.client(path, { cookie });
     assert.equal(answer.seen.url, url, path);
   }
@@ -217,10 +271,30 @@ test("a new address or name is told at the next request", async () => {
 test("SEC-45, SEC-40: another site's page is asked about each time", async () => {
   const { cookie } = await app.signIn();
   const post = (headers) => app.send("POST", newPath(), { cookie, kind: [], headers });
-  const own = [["Origin", app.origin], ["Sec-Fetch-Site", "same-origin"]];
+  const own = [
+    ["Origin", app.origin],
+    ["Sec-Fetch-Site", "same-origin"],
+  ];
   for (const _ of TIMES) assert.equal((await post(own)).status, 200);
-  assert.equal((await post([["Origin", "https://evil.test"], ["Sec-Fetch-Site", "cross-site"]])).status, 403);
-  assert.equal((await post([["Origin", "https://evil.test"], ["Sec-Fetch-Site", "same-origin"]])).status, 200, "Sec-Fetch-Site decides");
+  assert.equal(
+    (
+      await post([
+        ["Origin", "https://evil.test"],
+        ["Sec-Fetch-Site", "cross-site"],
+      ])
+    ).status,
+    403,
+  );
+  assert.equal(
+    (
+      await post([
+        ["Origin", "https://evil.test"],
+        ["Sec-Fetch-Site", "same-origin"],
+      ])
+    ).status,
+    200,
+    "Sec-Fetch-Site decides",
+  );
   assert.equal((await post([["Origin", "null"]])).status, 403);
 });
 
@@ -258,7 +332,13 @@ test("bytes that are no ASCII reach the origin as they came, each time", async (
   const { cookie } = await app.signIn();
   for (const bytes of ["é", "\xff\xfe", "\xff\xfd", "plain", "\xc3\xa9"]) {
     for (let n = 0; n < 3; n += 1) {
-      const answer = await app.client(newPath(), { cookie, headers: [["X-Bytes", bytes], ["Referer", `x${bytes}`]] });
+      const answer = await app.client(newPath(), {
+        cookie,
+        headers: [
+          ["X-Bytes", bytes],
+          ["Referer", `x${bytes}`],
+        ],
+      });
       const { seen } = answer;
       const value = (name) => seen.headers.list.find(([key]) => key.toLowerCase() === name)[1];
       assert.deepEqual([value("x-bytes"), value("referer")], [bytes, `x${bytes}`]);
@@ -294,23 +374,50 @@ test("SEC-26: a new instance of the core knows nothing of what the last one has 
   }
 });
 
-
 test("what crosses for a request does not grow with its headers, and nothing is read or waited for", async () => {
   const { cookie, user } = await app.signIn();
-  const browser = [...SCRIPT, ["User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"], ["Accept-Language", "en"], ["Referer", `${app.origin}/a/page`], ["If-None-Match", '"a"'], ["CF-Connecting-IP", "203.0.113.9"], ["CF-IPCountry", "DE"], ["X-Real-IP", "1.2.3.4"]];
-  const ask = (n, more = []) => app.send("GET", `${newPath()}?n=${n}`, { kind: browser, cookie: `own=${n}; ${cookie}; other=x`, headers: [["CF-Ray", `8f0c2b7d4e5a${n}-FRA`], ...more] });
+  const browser = [
+    ...SCRIPT,
+    ["User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"],
+    ["Accept-Language", "en"],
+    ["Referer", `${app.origin}/a/page`],
+    ["If-None-Match", '"a"'],
+    ["CF-Connecting-IP", "203.0.113.9"],
+    ["CF-IPCountry", "DE"],
+    ["X-Real-IP", "1.2.3.4"],
+  ];
+  const ask = (n, more = []) =>
+    app.send("GET", `${newPath()}?n=${n}`, { kind: browser, cookie: `own=${n}; ${cookie}; other=x`, headers: [["CF-Ray", `8f0c2b7d4e5a${n}-FRA`], ...more] });
   for (const _ of TIMES) await ask(1);
   for (let n = 10; n < 15; n += 1) {
     // New values in headers that decide nothing, a known name or not, and new cookies of the application's.
-    const answer = await ask(n, [["X-Page", `page ${n}`], ["Traceparent", `00-${n}`]]);
+    const answer = await ask(n, [
+      ["X-Page", `page ${n}`],
+      ["Traceparent", `00-${n}`],
+    ]);
     assert.equal(answer.seen.header("x-forwarded-user"), user.id);
     assert.equal(answer.seen.header("cookie"), `own=${n}; other=x`);
     assert.equal(answer.seen.header("x-page"), `page ${n}`);
     const { texts, told, reads } = crossed(answer);
     const names = told.split("\n").filter((_, at) => at > 1 && at % 2 === 0);
     // APP sets User-Agent itself, and Connection is for one hop: both are taken off.
-    const decides = ["accept", "cf-connecting-ip", "cf-ipcountry", "cf-ray", "cookie", "origin", "sec-fetch-mode", "sec-fetch-site", "x-real-ip", "connection", "user-agent"];
-    assert.deepEqual(names.filter((name) => !decides.includes(name)), []);
+    const decides = [
+      "accept",
+      "cf-connecting-ip",
+      "cf-ipcountry",
+      "cf-ray",
+      "cookie",
+      "origin",
+      "sec-fetch-mode",
+      "sec-fetch-site",
+      "x-real-ip",
+      "connection",
+      "user-agent",
+    ];
+    assert.deepEqual(
+      names.filter((name) => !decides.includes(name)),
+      [],
+    );
     assert.ok(!told.includes("1.2.3.4"), "of a header that is taken off, the core is told the name");
     assert.equal(texts, 0, `no text came back for request ${n}`);
     assert.equal(reads, 0);
@@ -319,7 +426,11 @@ test("what crosses for a request does not grow with its headers, and nothing is 
 
 test("our own endpoints are told every header", async () => {
   const { cookie } = await app.signIn();
-  const headers = [["Accept-Language", "fa"], ["User-Agent", "probe"], ["X-Anything", "x"]];
+  const headers = [
+    ["Accept-Language", "fa"],
+    ["User-Agent", "probe"],
+    ["X-Anything", "x"],
+  ];
   for (const path of ["/api/sso/me", "/api/sso/x", "/.well-known/jwks.json"]) {
     const { told } = crossed(await app.client(path, { cookie, headers }));
     for (const [name, value] of headers) assert.ok(told.includes(`\n${name.toLowerCase()}\n${value}`), `${path} ${name}`);
@@ -337,8 +448,17 @@ test("SEC-28: a name that was remembered at one site is treated by each site as 
       assert.equal(seen.header(name.toLowerCase()), "mine");
     }
     // APP sets User-Agent, so no site lets a client's through to an origin that may be the same.
-    for (const [site, { cookie }] of [[app, people[0]], [rules, people[1]]]) {
-      const { seen } = await site.client(newPath(), { cookie, headers: [["User-Agent", "root"], ["User_Agent", "root"]] });
+    for (const [site, { cookie }] of [
+      [app, people[0]],
+      [rules, people[1]],
+    ]) {
+      const { seen } = await site.client(newPath(), {
+        cookie,
+        headers: [
+          ["User-Agent", "root"],
+          ["User_Agent", "root"],
+        ],
+      });
       assert.notEqual(seen.header("user-agent"), "root");
       assert.equal(seen.header("user_agent"), undefined);
     }
@@ -349,7 +469,10 @@ test("SEC-28: many names at once, none of them remembered for long, let no reser
   const { cookie, user } = await app.signIn();
   for (let from = 0; from < 3000; from += 60) {
     const headers = Array.from({ length: 60 }, (_, n) => [`X-N-${from + n}`, "1"]);
-    const { seen } = await app.client(newPath(), { cookie, headers: [...headers, ["X_Forwarded_User", "root"], [`x-forwarded-${from}`, "root"], [`${"x".repeat(80)}-${from}`, "long"]] });
+    const { seen } = await app.client(newPath(), {
+      cookie,
+      headers: [...headers, ["X_Forwarded_User", "root"], [`x-forwarded-${from}`, "root"], [`${"x".repeat(80)}-${from}`, "long"]],
+    });
     assert.equal(seen.header("x-forwarded-user"), user.id);
     assert.equal(seen.header("x_forwarded_user"), undefined);
     assert.equal(seen.header(`x-forwarded-${from}`), undefined);
@@ -360,14 +483,25 @@ test("SEC-28: many names at once, none of them remembered for long, let no reser
 test("SEC-26, SEC-28: of 100,000 random pairs of requests none gets what was made for the other", async (t) => {
   const pairs = path.join(folder, "pairs.js");
   await bundle(fileURLToPath(new URL("lib/paired.js", import.meta.url)), pairs);
-  const rules = { unauthenticated: undefined, rules: [{ prefix: "/public", public: true }, { prefix: "/admin", require: { role: "admin" } }, { require: { authenticated: true } }] };
-  const own = await startWorld({ script: pairs, sites: { ONE: { assertion: {}, ...rules }, TWO: { assertion: {}, custom_headers: { "X-Team": "username" }, ...rules } } });
+  const rules = {
+    unauthenticated: undefined,
+    rules: [{ prefix: "/public", public: true }, { prefix: "/admin", require: { role: "admin" } }, { require: { authenticated: true } }],
+  };
+  const own = await startWorld({
+    script: pairs,
+    sites: { ONE: { assertion: {}, ...rules }, TWO: { assertion: {}, custom_headers: { "X-Team": "username" }, ...rules } },
+  });
   try {
     const hosts = [];
     const people = [{}];
     for (const name of ["ONE", "TWO"]) hosts.push(own.site(name).host);
     const site = own.site("ONE");
-    for (const [name, roles] of [["ONE", []], ["ONE", ["admin"]], ["TWO", ["editor", "reviewer"]], ["TWO", ["admin", "x"]]]) {
+    for (const [name, roles] of [
+      ["ONE", []],
+      ["ONE", ["admin"]],
+      ["TWO", ["editor", "reviewer"]],
+      ["TWO", ["admin", "x"]],
+    ]) {
       const { cookie, user } = await own.site(name).signIn();
       await site.admin("PATCH", `/api/sso/users/${user.id}`, { roles, username: user.id.slice(4) });
       const [, session] = /__Host-edgeward=([^;]*)/.exec(cookie);

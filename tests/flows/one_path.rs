@@ -5,9 +5,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use edgeward::config::Config;
+use edgeward::model::api_token::Scope;
 use edgeward::origin::told::{Told, told};
-use edgeward::token::api_token::Scope;
 
 use crate::harness::request::{Req, get, open, req};
 use crate::harness::{Edge, Isolate, SSO, bindings, claims_of, site};
@@ -218,7 +217,7 @@ fn of_a_name_the_core_is_told_what_some_site_needs() {
         "query": null,
     });
     bindings.insert("EDGEWARD_SITE_SECOND".into(), site(&second));
-    let config = Config::parse(&bindings).unwrap();
+    let config = edgeward::config::parse(&bindings).unwrap();
     for (name, expected) in [
         ("cookie", Told::Value),
         ("authorization", Told::Value),

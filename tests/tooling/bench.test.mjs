@@ -14,9 +14,19 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
   const { status, stdout, stderr } = await bench([...SHORT, "--json", file]).ended;
   assert.equal(status, 0, stderr);
   const names = ["passthrough", "undecided", "edgeward", "unrecognised", "jose", "hono"];
-  assert.deepEqual(stdout.trim().split("\n").slice(2).map((row) => row.split("|")[1].trim()), names);
+  assert.deepEqual(
+    stdout
+      .trim()
+      .split("\n")
+      .slice(2)
+      .map((row) => row.split("|")[1].trim()),
+    names,
+  );
   const { rows, samples } = JSON.parse(readFileSync(file, "utf8"));
-  assert.deepEqual(rows.map(({ name }) => name), names);
+  assert.deepEqual(
+    rows.map(({ name }) => name),
+    names,
+  );
   assert.equal(rows[0].ratio, 1);
   for (const name of names) assert.ok(samples[name][0].microseconds > 0);
 });
@@ -24,7 +34,11 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
 test("an earlier build is measured beside the newest, named by a relative path", async () => {
   const { status, stdout, stderr } = await bench([...SHORT, "--only", "edgeward", "--before", "build"]).ended;
   assert.equal(status, 0, stderr);
-  const names = stdout.trim().split("\n").slice(2).map((row) => row.split("|")[1].trim());
+  const names = stdout
+    .trim()
+    .split("\n")
+    .slice(2)
+    .map((row) => row.split("|")[1].trim());
   assert.deepEqual(names, ["passthrough", "edgeward", "before", "before-unrecognised"]);
 });
 

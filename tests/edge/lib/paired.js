@@ -25,14 +25,25 @@ function random(seed) {
 
 /** Headers by what becomes of them: kept, taken off everywhere, and taken off where a site sets them. */
 const KEPT = ["x-page", "traceparent", "user-agent", "x-only-two", "accept-language", "if-none-match", "x-userx", "referer"];
-const REMOVED = ["x-real-ip", "x-forwarded-user", "x_forwarded_user", "x.forwarded.email", "remote-user", "x-edgeward-assertion", "x_request_id", "cf_connecting_ip", "forwarded"];
+const REMOVED = [
+  "x-real-ip",
+  "x-forwarded-user",
+  "x_forwarded_user",
+  "x.forwarded.email",
+  "remote-user",
+  "x-edgeward-assertion",
+  "x_request_id",
+  "cf_connecting_ip",
+  "forwarded",
+];
 const SPELLED = { "x-team": ["x-team", "x_team", "X.Team"] };
 
 /** A request at random: who sends it, where to, and with which headers. */
 function draw(pick, people) {
   const person = pick(people);
   const headers = [];
-  for (let n = pick([0, 1, 2, 3]); n > 0; n -= 1) headers.push([pick(KEPT), pick(["a", "b", `v${pick([1, 2, 3])}`, "x".repeat(70), `https://a.test/?q=${"y".repeat(60)}`])]);
+  for (let n = pick([0, 1, 2, 3]); n > 0; n -= 1)
+    headers.push([pick(KEPT), pick(["a", "b", `v${pick([1, 2, 3])}`, "x".repeat(70), `https://a.test/?q=${"y".repeat(60)}`])]);
   if (pick([0, 1]) === 1) headers.push([pick(REMOVED), pick(["root", people[0].id, people[1].email])]);
   if (pick([0, 0, 1]) === 1) headers.push([pick(SPELLED["x-team"]), "root"]);
   // Somebody's credential strays into a header that is sent on otherwise.
@@ -42,7 +53,15 @@ function draw(pick, people) {
   const own = [`a=${pick([1, 2])}`, `_ga=GA1.${pick([1, 2, 3])}`].slice(0, pick([0, 1, 2]));
   const cookies = [...own];
   if (person.session !== undefined) cookies.splice(pick([0, 1, 2]), 0, `__Host-edgeward=${person.session}`);
-  return { method: pick(["GET", "GET", "POST", "HEAD"]), host: pick([0, 1]), path: pick(["/", "/a", "/a/b.js", "/a?x=1", "/admin/x", "/public/x"]), person, headers, own, cookies };
+  return {
+    method: pick(["GET", "GET", "POST", "HEAD"]),
+    host: pick([0, 1]),
+    path: pick(["/", "/a", "/a/b.js", "/a?x=1", "/admin/x", "/public/x"]),
+    person,
+    headers,
+    own,
+    cookies,
+  };
 }
 
 /** Another that differs in one thing. */
@@ -82,7 +101,16 @@ function expected({ host, path, person, headers, own, cookies }, { hosts, upstre
   told.set("x-forwarded-proto", "http");
   if (caller !== undefined) {
     const { id, email, username, roles } = caller;
-    for (const [name, value] of [["x-forwarded-user", id], ["x-forwarded-email", email], ["x-forwarded-preferred-username", username], ["x-forwarded-groups", roles.join(",")], ["remote-user", email], ["remote-email", email], ["remote-name", username], ["remote-groups", roles.join(",")]]) {
+    for (const [name, value] of [
+      ["x-forwarded-user", id],
+      ["x-forwarded-email", email],
+      ["x-forwarded-preferred-username", username],
+      ["x-forwarded-groups", roles.join(",")],
+      ["remote-user", email],
+      ["remote-email", email],
+      ["remote-name", username],
+      ["remote-groups", roles.join(",")],
+    ]) {
       if (value !== "") told.set(name, value);
     }
     if (host === 1) told.set("x-team", username);
@@ -101,7 +129,9 @@ async function check(order, one, env) {
   if (answer.status !== 200 || sent === undefined) return { one, wanted, got: answer.status };
   const { accept, "x-request-id": id, "x-edgeward-assertion": assertion, ...rest } = sent.headers;
   const got = { status: 200, url: sent.url, named: id !== undefined, headers: Object.fromEntries(Object.entries(rest).sort()) };
-  const isTheirs = one.path.startsWith("/public") ? assertion === undefined : JSON.parse(atob(assertion.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub === one.person.id;
+  const isTheirs = one.path.startsWith("/public")
+    ? assertion === undefined
+    : JSON.parse(atob(assertion.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub === one.person.id;
   return isTheirs && JSON.stringify(got) === JSON.stringify(wanted) ? undefined : { one, wanted, got, isTheirs };
 }
 

@@ -1,10 +1,11 @@
 //! A request as a client writes it, and what became of it.
 
-use edgeward::config::Config;
-use edgeward::gateway::{Action, Outcome};
-use edgeward::origin::mutate::HeaderChange;
-use edgeward::origin::told::{self, Told};
-use edgeward::request::Parts;
+use edgeward::http::headers::HeaderChange;
+use edgeward::http::request::Parts;
+use edgeward::origin::told;
+use edgeward::origin::told::Told;
+use edgeward::pipeline::{Action, Outcome};
+use edgeward::site::config::Config;
 use serde_json::Value;
 
 /// A request.
@@ -195,11 +196,11 @@ impl Seen {
         let forms = all
             .iter()
             .copied()
-            .map(edgeward::session::SetCookie::is_partitioned);
+            .map(edgeward::credential::session::SetCookie::is_partitioned);
         let forms: std::collections::HashSet<bool> = forms.collect();
         assert_eq!(forms.len(), all.len(), "one form of {name} twice");
         all.into_iter()
-            .map(edgeward::session::SetCookie::as_str)
+            .map(edgeward::credential::session::SetCookie::as_str)
             .collect()
     }
 

@@ -1,11 +1,11 @@
 //! The proof, at every request that any test sends, that the core comes to the same whether it is told of
 //! every header or only of those that it wants to know of.
 
-use edgeward::config::Config;
+use edgeward::ask::source;
+use edgeward::http::request::Parts;
 use edgeward::origin::strip;
 use edgeward::origin::told::{Told, may_hold_a_credential};
-use edgeward::request::Parts;
-use edgeward::token::source;
+use edgeward::site::config::Config;
 
 use super::request::Req;
 

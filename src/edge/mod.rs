@@ -1,0 +1,313 @@
+//! The Worker: takes the snapshot of a request, asks the core, and streams. Decides nothing.
+//!
+//! The export is synchronous. The core's future is polled once; when it is ready, as it is for
+//! every request whose credential this isolate has seen, the origin's promise is handed back as it
+//! is, and nothing was waited for.
+
+mod bindings;
+mod platform;
+mod sending;
+mod waiting;
+
+use std::cell::{Cell, OnceCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::future_to_promise;
+use web_sys::{Request, Response};
+
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::event::{Event, Name};
+use crate::http::request::Parts;
+use crate::memory::world::World;
+use crate::origin::told;
+use crate::origin::told::Told;
+use crate::pipeline;
+use crate::pipeline::{Action, Outcome};
+use crate::platform::digest::hex;
+use crate::platform::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
+use crate::platform::time::Timestamp;
+use crate::site::config::ConfigError;
+
+thread_local! {
+    static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
+    static REQUESTS: Cell<u32> = const { Cell::new(0) };
+    static REQUEST_PREFIX: OnceCell<String> = const { OnceCell::new() };
+}
+
+/// Runs once per instance.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+    let unreachable =
+        Closure::<dyn Fn(Request, String) -> Response>::new(|request: Request, error: String| {
+            unreachable(&request, &error)
+        });
+    bindings::when_unreachable(unreachable.as_ref().unchecked_ref());
+    let refused =
+        Closure::<dyn Fn(String, u16, String)>::new(|whom: String, status, location: String| {
+            if let Some(world) = begun() {
+                crate::profile::refused(&world, &whom, status, &location);
+            }
+        });
+    bindings::when_refused(refused.as_ref().unchecked_ref());
+    let named = Closure::<dyn Fn(String) -> u32>::new(|name: String| told_of(&name));
+    bindings::when_named(named.as_ref().unchecked_ref());
+    // They live as long as the instance.
+    named.forget();
+    unreachable.forget();
+    refused.forget();
+}
+
+/// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a
+/// response, or the promise of the origin's; or, when the core itself has still to wait for something,
+/// a list: the promise of a list of that one thing, and the number for [`abandon`]. Without `admitted` it
+/// is refused if it would have to wait.
+#[wasm_bindgen]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an exported function owns what JavaScript passes"
+)]
+pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: bool) -> JsValue {
+    let Some(world) = world(&env) else {
+        return misconfigured(&head).into();
+    };
+    let now = timestamp(now);
+    let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&head)) else {
+        return answer(&Answer::refusal(&Denial::Malformed)).into();
+    };
+    let request = Rc::new(Received(request));
+    let body = Rc::<Received>::clone(&request);
+    let request_id = request_id(&parts);
+    let before = if parts.authority().is_ascii() {
+        parts.scheme().len() + "://".len() + parts.authority().len()
+    } else {
+        0
+    };
+    let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
+        Box::pin(pipeline::handle(world, parts, body, request_id, now));
+    // A future that is woken before it is polled again loses nothing: the second poll looks anew.
+    let polled = waiting::first_poll(admitted, || {
+        let mut context = Context::from_waker(Waker::noop());
+        outcome.as_mut().poll(&mut context)
+    });
+    match polled {
+        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, before),
+        Poll::Pending => {
+            let (id, held) = waiting::hold(outcome);
+            // The origin's response is not waited for here: who has gone needs none.
+            let promise = future_to_promise(async move {
+                let result = match held.await {
+                    Some(outcome) => carry_out(&request.0, &head, outcome, before),
+                    None => answer(&Answer::refusal(&Denial::Fault(Fault::TimeLimit))).into(),
+                };
+                Ok(js_sys::Array::of1(&result).into())
+            });
+            js_sys::Array::of2(&promise, &id.into()).into()
+        }
+    }
+}
+
+/// The memory that this instance has, in bytes: it never shrinks.
+#[wasm_bindgen(js_name = memorySize)]
+#[must_use]
+pub fn memory_size() -> usize {
+    core::arch::wasm32::memory_size(0) * 65_536
+}
+
+/// Drops what waits under this number: it is answered with a refusal, if anybody is there still.
+#[wasm_bindgen]
+pub fn abandon(id: u32) {
+    waiting::abandon(id);
+}
+
+fn timestamp(now: f64) -> Timestamp {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds since 1970, far below 2^53"
+    )]
+    Timestamp::from_millis(now as u64)
+}
+
+fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize) -> JsValue {
+    if let Some(event) = outcome.event {
+        bindings::log(&event.line());
+    }
+    match outcome.action {
+        Action::Answer(mut own) => {
+            let cookies = outcome
+                .cookies
+                .iter()
+                .map(|cookie| ("set-cookie", cookie.as_str().to_owned()));
+            own.headers.extend(cookies);
+            answer(&own).into()
+        }
+        Action::Forward(forward) => {
+            sending::send(request, head, before, &forward, &outcome.cookies)
+        }
+    }
+}
+
+fn answer(answer: &Answer) -> Response {
+    let mut head = answer.status.to_string();
+    for (name, value) in &answer.headers {
+        head.push('\n');
+        head.push_str(name);
+        head.push('\n');
+        head.extend(value.chars().filter(|c| !c.is_control()));
+    }
+    bindings::answer(&head, &answer.body)
+}
+
+/// The world of this isolate, made at its first request. `None` when the configuration has errors;
+/// they are logged once.
+fn world(env: &JsValue) -> Option<Rc<World>> {
+    WORLD.with(|world| {
+        world
+            .get_or_init(|| {
+                let mut errors = Vec::new();
+                let platform = platform::platform(env, &mut errors);
+                let config = crate::config::parse(&bindings::configuration(env));
+                match (config, platform) {
+                    (Ok(config), Some(platform)) => {
+                        log_list("notes", &config.notes);
+                        Some(Rc::new(World::new(config, platform)))
+                    }
+                    (config, _) => {
+                        errors.extend(config.err().unwrap_or_default());
+                        log_list("misconfigured", &errors);
+                        None
+                    }
+                }
+            })
+            .clone()
+    })
+}
+
+fn log_list(event: &str, errors: &[ConfigError]) {
+    if errors.is_empty() {
+        return;
+    }
+    let errors: Vec<_> = errors
+        .iter()
+        .map(|error| serde_json::json!({ "path": error.path, "error": error.error }))
+        .collect();
+    bindings::log(&serde_json::json!({ "event": event, "errors": errors }).to_string());
+}
+
+/// Everything is answered so while the configuration has errors: a health check and a person too.
+fn misconfigured(head: &JsValue) -> Response {
+    let denial = Denial::Misconfigured;
+    match Parts::from_snapshot(bindings::snapshot(head)) {
+        Ok(parts) if parts.wants_page() => answer(&Answer::refusal_page(
+            &denial,
+            None,
+            &request_id(&parts),
+            None,
+            &platform::WebEntropy,
+        )),
+        _ => answer(&Answer::refusal(&denial)),
+    }
+}
+
+/// How much the core is told of the header `name`: 0 nothing, 1 that it is there, 2 its value as well; 3 when
+/// that cannot be said yet, so that this request tells all of them.
+fn told_of(name: &str) -> u32 {
+    let Some(world) = begun() else { return 3 };
+    match told::told(&world.config, name) {
+        Told::Nothing => 0,
+        Told::Name => 1,
+        Told::Value => 2,
+    }
+}
+
+fn begun() -> Option<Rc<World>> {
+    WORLD.with(|world| world.get().cloned().flatten())
+}
+
+/// What a person or a program sees when the origin does not answer.
+fn unreachable(request: &Request, error: &str) -> Response {
+    let denial = Denial::OriginUnreachable;
+    let parts = Parts::from_snapshot(bindings::snapshot(&bindings::read_all(request)));
+    let world = begun();
+    let request_id = parts.as_ref().map(request_id).unwrap_or_default();
+    let site = match (&parts, &world) {
+        (Ok(parts), Some(world)) => world.config.site(parts.authority(), parts.scheme()),
+        _ => None,
+    };
+    let event = Event {
+        event: Name::Fault,
+        site: site.as_ref().map(|site| site.name.clone()),
+        request_id: request_id.clone(),
+        reason: Some(format!("{}: {error}", denial.reason())),
+        status: Some(denial.row().status),
+        ..Event::default()
+    };
+    bindings::log(&event.line());
+    match (parts, site, world) {
+        (Ok(parts), Some(site), Some(world)) if parts.wants_page() => {
+            let entropy = &*world.platform.entropy;
+            answer(&Answer::refusal_page(
+                &denial,
+                Some(&site),
+                &request_id,
+                None,
+                entropy,
+            ))
+        }
+        _ => answer(&Answer::refusal(&denial)),
+    }
+}
+
+/// The request's name: Cloudflare's, which no client can choose there, or one of our own.
+fn request_id(parts: &Parts) -> String {
+    parts.ray().map_or_else(own_request_id, str::to_owned)
+}
+
+/// A name for a request that the CDN gave none.
+#[wasm_bindgen(js_name = requestId)]
+#[must_use]
+pub fn own_request_id() -> String {
+    let number = REQUESTS.get().wrapping_add(1);
+    REQUESTS.set(number);
+    REQUEST_PREFIX.with(|prefix| {
+        let prefix = prefix.get_or_init(|| {
+            let mut bytes = [0_u8; 6];
+            platform::WebEntropy.fill(&mut bytes);
+            hex(&bytes)
+        });
+        format!("{prefix}-{number}")
+    })
+}
+
+struct Received(Request);
+
+impl Body for Received {
+    fn whole_head(&self) -> Option<String> {
+        Some(bindings::snapshot(&bindings::read_all(&self.0)))
+    }
+
+    fn read(&self, limit: usize, sender: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        Box::pin(async move {
+            if !waiting::is_admitted() {
+                return Err(Fault::Overloaded);
+            }
+            let promise = bindings::read_body(&self.0, limit, sender == Sender::Anybody);
+            let body = platform::settled(promise).await.map_err(|()| Fault::Body)?;
+            Ok(match body.dyn_into::<js_sys::Uint8Array>() {
+                Ok(bytes) => BodyRead::Whole(bytes.to_vec()),
+                Err(other) => match other.as_string().as_deref() {
+                    Some("long") => BodyRead::TooLong,
+                    Some("slow") => BodyRead::TooSlow,
+                    _ => return Err(Fault::Overloaded),
+                },
+            })
+        })
+    }
+}
