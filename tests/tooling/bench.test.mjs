@@ -13,7 +13,8 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
   const file = path.join(folder(t), "samples.json");
   const { status, stdout, stderr } = await bench([...SHORT, "--json", file]).ended;
   assert.equal(status, 0, stderr);
-  const names = ["passthrough", "undecided", "edgeward", "unrecognised", "jose", "hono"];
+  const variants = ["edgeward", "edgeward-page", "edgeward-trace", "edgeward-cookie"];
+  const names = ["passthrough", "undecided", ...variants, "jose", "jose-memo", "hono", "hono-memo", "js-memo"];
   assert.deepEqual(stdout.trim().split("\n").slice(2).map((row) => row.split("|")[1].trim()), names);
   const { rows, samples } = JSON.parse(readFileSync(file, "utf8"));
   assert.deepEqual(rows.map(({ name }) => name), names);
@@ -22,10 +23,10 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
 });
 
 test("an earlier build is measured beside the newest, named by a relative path", async () => {
-  const { status, stdout, stderr } = await bench([...SHORT, "--only", "edgeward", "--before", "build"]).ended;
+  const { status, stdout, stderr } = await bench([...SHORT, "--only", "edgeward,edgeward-page", "--before", "build"]).ended;
   assert.equal(status, 0, stderr);
   const names = stdout.trim().split("\n").slice(2).map((row) => row.split("|")[1].trim());
-  assert.deepEqual(names, ["passthrough", "edgeward", "before", "before-unrecognised"]);
+  assert.deepEqual(names, ["passthrough", "edgeward", "edgeward-page", "before", "before-page"]);
 });
 
 const forwarding = (edits) => `
@@ -78,6 +79,7 @@ test("the bench refuses a Worker and an option that it does not know", async () 
   assert.match((await bench(["--only", "josie"]).ended).stderr, /no Worker is named "josie"/);
   assert.match((await bench(["--round", "1"]).ended).stderr, /--round/);
   assert.match((await bench(["--rounds", "0"]).ended).stderr, /want positive numbers/);
+  assert.match((await bench(["--section", "warm"]).ended).stderr, /no section is named "warm"/);
 });
 
 test("Ctrl-C stops everything that the bench started", async () => {

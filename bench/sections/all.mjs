@@ -1,0 +1,6 @@
+// All sections, in the order in which `--section all` measures them.
+
+import hot from "./hot.mjs";
+import page from "./page.mjs";
+
+export const SECTIONS = [hot, page];
