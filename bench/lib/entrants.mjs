@@ -9,7 +9,7 @@ export const BASE = "passthrough";
 const OWN = "edgeward";
 const EARLIER = "before";
 
-/** `build`: which built Worker it is; `file`: whose code it is; `fresh`: what is new in each of its requests; `free`: what it sends as it likes. */
+/** `build`: which built Worker it is; `site`: its own settings; `file`: whose code it is; `fresh`: what is new in each of its requests; `free`: what it sends as it likes. */
 const WORKERS = {
   [BASE]: { file: "passthrough", nobody: true },
   undecided: { file: "undecided", told: true },
@@ -23,7 +23,8 @@ const WORKERS = {
 };
 
 function variants(name, build) {
-  return { [name]: { build }, ...Object.fromEntries(VARIETIES.map((fresh) => [`${name}-${fresh}`, { build, fresh }])) };
+  const signing = { [`${name}-assertion`]: { build, site: { assertion: {} } } };
+  return { [name]: { build }, ...signing, ...Object.fromEntries(VARIETIES.map((fresh) => [`${name}-${fresh}`, { build, fresh }])) };
 }
 
 export const NAMES = Object.keys(WORKERS);
@@ -50,33 +51,41 @@ export function startPeople(tools) {
 }
 
 /**
- * Starts the Workers `names` of a scenario `{ job, callers, site, vars, delay, peer }` and resolves to
- * `{ entrants, check, stop }`. An entrant is `{ name, worker, plan, … }`.
+ * Starts the Workers `names` of a scenario and resolves to `{ entrants, check, stop }`. An entrant is
+ * `{ name, worker, job, plan, users, … }`.
+ *
+ * A scenario is `{ job, callers, … }`: `job({ name, fresh, bare })` says what is sent, by the first `callers` of `admitted`
+ * people. `site` and `vars` are settings of Edgeward, `stored` is how many more users KV holds, `delay` how long KV takes;
+ * `files` names the code of peers by row, and `peer` has more bindings for them. `credentialsFor(people)` are what
+ * is sent in place of sessions, with `usersFor(people)` whose they are.
  */
 export async function startEntrants({ names, scenario, people, tools }) {
-  const { callers: count = 1, site, vars, delay, peer } = scenario;
+  const { callers: count = 1, admitted = count, site, vars, delay, stored, files = {}, peer } = scenario;
   const { folder, workers, origin, kv, bare } = tools;
   const upstream = upstreamOf(origin);
   const own = names.find(isEdgeward);
-  const peers = await people.peersOf(count, own && WORKERS[own].build);
+  const peers = await people.peersOf(admitted, own && WORKERS[own].build);
   const entrants = [];
   for (const name of names) {
-    const { build, file, fresh, nobody = false, told, free = [] } = WORKERS[name];
-    const { callers, ...world } = build ? await people.worldOf(build, count) : peers;
+    const { build, file, fresh, nobody = false, told, free = [], site: own } = WORKERS[name];
+    const world = build ? await people.worldOf(build, admitted) : peers;
+    const callers = world.callers.slice(0, count);
+    const settings = { ...site, ...own };
     const worker = build
-      ? await startEdgeward({ name, build: tools[build], folder, kv, upstream, world, site, vars, delay })
-      : await startPeer({ name, file, workers, folder, upstream, people: peers, bare, more: peer });
+      ? await startEdgeward({ name, build: tools[build], folder, kv, upstream, world: await filled(world, stored, kv), site: settings, vars, delay })
+      : await startPeer({ name, file: files[name] ?? file, workers, folder, upstream, people: peers, bare, more: peer });
     const job = scenario.job({ fresh, bare, name });
-    const signs = build !== undefined && (site === undefined || !("assertion" in site) || site.assertion !== undefined);
+    const signs = build !== undefined && (!("assertion" in settings) || settings.assertion !== undefined);
+    const isNamed = job.kinds.every(({ headers }) => headers.some(([header]) => header === "CF-Ray"));
     entrants.push({
       name,
       worker,
       job,
-      plan: planOf(job, scenario.credentials ?? callers.map(({ session }) => session), origin.hello.body),
-      users: nobody ? null : scenario.users ?? callers.map(({ user }) => user),
+      plan: planOf(job, scenario.credentialsFor?.(callers) ?? callers.map(({ session }) => session), origin.hello.body),
+      users: nobody ? null : scenario.usersFor?.(callers) ?? callers.map(({ user }) => user),
       told: told ? [[ASSERTION, "x".repeat(ASSERTION_LENGTH)]] : [],
       // Edgeward's assertion is looked at by itself; and it names a request that has no Cf-Ray.
-      free: [...free, ...(signs ? [ASSERTION] : []), ...(build && bare ? ["x-request-id"] : [])],
+      free: [...free, ...(signs ? [ASSERTION] : []), ...(build && !isNamed ? ["x-request-id"] : [])],
       keys: signs ? world.keys : null,
     });
   }
@@ -91,6 +100,14 @@ export async function startEntrants({ names, scenario, people, tools }) {
     for (const { worker } of entrants) await worker.stop();
   };
   return { entrants, check, stop };
+}
+
+/** A world whose KV holds so many users more. */
+async function filled(world, stored, kv) {
+  if (stored === undefined) return world;
+  const seed = `${world.seed} and ${stored}`;
+  await kv.ask({ grow: seed, from: world.seed, users: stored });
+  return { ...world, seed };
 }
 
 export function upstreamOf(origin) {

@@ -1,6 +1,7 @@
 // Workers KV: what workerd's binding speaks, kept in memory; as in production in no process of the Worker's, so that its
 // own CPU is nobody's. A process of its own, started by `fork`. Each Worker has a namespace, that is a port.
 
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 
 /** What namespaces begin with, by name. */
@@ -14,11 +15,12 @@ process.on("SIGINT", () => {});
 process.send({ ready: true });
 
 /**
- * `seed` keeps `entries` under that name; `begin` opens a namespace with them, whose every answer takes `delay`
+ * `seed` keeps `entries` under that name; `grow` keeps what `from` has and `users` users more; `begin` opens a namespace with them, whose every answer takes `delay`
  * milliseconds; `dump` tells what a namespace holds; `end` closes it.
  */
-async function obey({ seed, entries, begin, delay = 0, dump, end }) {
+async function obey({ seed, entries, grow, from, users, begin, delay = 0, dump, end }) {
   if (seed !== undefined) seeds.set(seed, [...(seeds.get(seed) ?? []), ...entries]);
+  if (grow !== undefined && !seeds.has(grow)) seeds.set(grow, [...seeds.get(from), ...usersLike(seeds.get(from), users)]);
   if (begin !== undefined) return { port: await namespace(new Map(seeds.get(begin) ?? []), delay) };
   if (dump !== undefined) return { entries: [...open.get(dump).values], reads: open.get(dump).reads };
   if (end !== undefined) {
@@ -28,6 +30,17 @@ async function obey({ seed, entries, begin, delay = 0, dump, end }) {
     server.close();
   }
   return {};
+}
+
+/** Records of `count` users such as those in `entries` (docs/storage.md). */
+function usersLike(entries, count) {
+  const [, { body }] = entries.find(([key]) => key.startsWith("user:"));
+  const sha256 = (text) => createHash("sha256").update(text).digest("hex");
+  return Array.from({ length: count }, (_, index) => {
+    const [id, email] = [`usr_${String(index).padStart(22, "0")}`, `stored-${index}@example.com`];
+    const user = JSON.stringify({ ...JSON.parse(body), id, email, username: email });
+    return [[`user:${sha256(id)}`, user], [`user_email:${sha256(email)}`, id]].map(([key, text]) => [key, { body: text, metadata: null }]);
+  }).flat();
 }
 
 function namespace(values, delay) {

@@ -2,9 +2,12 @@
 // of requests. Plain sockets and one comparison per answer keep it cheap. A process of its own, started by `fork`.
 
 import { connect } from "node:net";
+import { mintedToken } from "./mint.mjs";
 import { digits, positionOf } from "./plan.mjs";
 
 const PLACES = /(#NUMBER#|#CREDENTIAL#)/;
+/** What a longer body is sent in. */
+const CHUNK = Buffer.alloc(64 * 1024, "x");
 const WITHOUT_BODY = /^HTTP\/1\.1 (204|304) /;
 
 /** Plans by name, each with the number of its next request, which goes on from run to run. */
@@ -16,20 +19,21 @@ process.on("SIGINT", () => {});
 process.send({ ready: true });
 
 async function obey({ keep, forget, ...order }) {
-  if (keep) plans.set(keep.name, { ...keep, next: 0, pieces: keep.kinds.map(({ text }) => text.split(PLACES)) });
+  if (keep) plans.set(keep.name, { ...keep, next: 0, pieces: keep.kinds.map(({ head }) => head.split(PLACES)) });
   if (forget) plans.delete(forget);
   return order.plan ? run(order) : {};
 }
 
-/** The bytes of the request with the number `n`. */
+/** The bytes of the request with the number `n`, as far as they are sent at once: with its body, if that is short. */
 function bytesOf(plan, n, { kind, caller }) {
   let text = "";
   for (const piece of plan.pieces[kind]) {
     if (piece === "#NUMBER#") text += digits(n);
-    else if (piece === "#CREDENTIAL#") text += plan.callers[caller];
+    else if (piece === "#CREDENTIAL#") text += plan.mint ? mintedToken(plan.mint, n) : plan.callers[caller];
     else text += piece;
   }
-  return Buffer.from(text, "latin1");
+  const { sends } = plan.kinds[kind];
+  return Buffer.from(sends > 0 && sends <= CHUNK.length ? text + "x".repeat(sends) : text, "latin1");
 }
 
 /**
@@ -73,6 +77,7 @@ function one(port, next, tally, latencies) {
       [head, text, wanted, received] = [null, "", 0, 0];
       began = performance.now();
       socket.write(request.bytes);
+      if (request.kind.sends > CHUNK.length) upload(socket, request.kind.sends);
     };
     socket.setTimeout(20_000, () => fail(`no answer within 20 s; so far: ${JSON.stringify(head ?? text)}`));
     socket.on("error", (error) => fail(`connection: ${error.message}`));
@@ -106,4 +111,17 @@ function one(port, next, tally, latencies) {
       send();
     });
   });
+}
+
+/** Sends `length` bytes as fast as the other side takes them. */
+function upload(socket, length) {
+  let left = length;
+  const write = () => {
+    while (left > 0) {
+      const chunk = left >= CHUNK.length ? CHUNK : CHUNK.subarray(0, left);
+      left -= chunk.length;
+      if (!socket.write(chunk)) return socket.once("drain", write);
+    }
+  };
+  write();
 }

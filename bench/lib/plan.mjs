@@ -36,9 +36,8 @@ export function fill(text, n, credential) {
   return text.replaceAll(NUMBER, digits(n)).replaceAll(CREDENTIAL, () => credential);
 }
 
-/** The head of a request (HTTP/1.1), and its body: as many bytes as `body` says. */
-export function textOf({ method, path, headers, body = 0 }) {
+/** The head of a request (HTTP/1.1); `body` bytes follow it. */
+export function headOf({ method, path, headers, body = 0 }) {
   const length = body > 0 || method === "POST" || method === "PUT" ? [["Content-Length", String(body)]] : [];
-  const lines = [...headers, ...length].map((header) => `${header.join(": ")}\r\n`);
-  return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n${"x".repeat(body)}`;
+  return `${method} ${path} HTTP/1.1\r\n${[...headers, ...length].map((header) => `${header.join(": ")}\r\n`).join("")}\r\n`;
 }

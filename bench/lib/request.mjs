@@ -1,6 +1,7 @@
 // The request that all Workers get, and what the origin must receive of it.
 
-import { CREDENTIAL, fill, NUMBER, positionOf, textOf } from "./plan.mjs";
+import { mintedToken } from "./mint.mjs";
+import { CREDENTIAL, fill, headOf, NUMBER, positionOf } from "./plan.mjs";
 
 export const HOST = "bench.example.test";
 export const COOKIE = "__Host-edgeward";
@@ -55,12 +56,15 @@ const NEW = {
 /** The names of what may be new in each request. */
 export const VARIETIES = Object.keys(NEW);
 
-/** A `fetch` of a page that is signed in. `fresh`: what is new in each request, of `VARIETIES`; `bare`: no header but Host and Cookie. */
-export function browserRequest({ method = "GET", path = `/api/projects/7/tasks?page=${NUMBER}&fields=id,title`, fresh, bare = false, more = [], cookies = ["theme=dark"], accept, credential = `${COOKIE}=${CREDENTIAL}` } = {}) {
+/**
+ * A `fetch` of a page that is signed in. `fresh`: what is new in each request, of `VARIETIES`; `bare`: no header but Host and
+ * Cookie; `more` headers; `cookies` before the session and `last` after it; `accept`: other values of headers of a browser.
+ */
+export function browserRequest({ method = "GET", path = `/api/projects/7/tasks?page=${NUMBER}&fields=id,title`, fresh, bare = false, more = [], cookies = ["theme=dark"], last, accept, credential = `${COOKIE}=${CREDENTIAL}` } = {}) {
   const { page = PAGE, trace = TRACE, cookie = OWN_COOKIE } = NEW[fresh] ?? {};
   const browser = accept === undefined ? BROWSER : BROWSER.map(([name, value]) => [name, name in accept ? accept[name] : value]);
   const headers = bare ? (fresh ? [page, trace].filter((header) => header[1].includes(NUMBER)) : []) : [...browser, ...ADDED, page, trace];
-  return { method, path, headers: [["Host", HOST], ...headers, ...more], cookies: [cookies, [cookie]], credential, status: 200 };
+  return { method, path, headers: [["Host", HOST], ...headers, ...more], cookies: [cookies, last ?? [cookie]], credential, status: 200 };
 }
 
 /** A request of a recording (sections/page.mjs). */
@@ -69,15 +73,16 @@ export function recordedRequest({ method, path, headers, cookies, body, status, 
   return { method, path, headers: [["Host", HOST], ...own, ...ADDED], cookies: [cookies, []], credential: `${COOKIE}=${CREDENTIAL}`, body, status, length, answered };
 }
 
-/** The plan for the load: `kinds` as `browserRequest` and its kin make them. `answer`: the text that the origin answers. */
-export function planOf({ kinds, order = "turns", once = false }, callers, answer) {
+/** The plan for the load: `kinds` as `browserRequest` and its kin make them. `answer`: the text that the origin answers. With `once` no credential is sent twice; `mint` says how the load makes them. */
+export function planOf({ kinds, order = "turns", once = false, mint }, callers, answer) {
   return {
     order,
     once,
+    mint,
     callers,
     kinds: kinds.map((kind) => {
       const { status, length, body = 0 } = kind;
-      return { text: textOf({ ...kind, headers: sent(kind) }), sends: body, status, ...(length === undefined ? (status === 200 ? { answer } : {}) : { length }) };
+      return { head: headOf({ ...kind, headers: sent(kind) }), sends: body, status, ...(length === undefined ? (status === 200 ? { answer } : {}) : { length }) };
     }),
   };
 }
@@ -97,11 +102,11 @@ const OF_THE_MESSAGE = ["content-length", "transfer-encoding"];
  * The headers that the origin must receive of `kind`: all that were sent when `user` is null, and otherwise those without
  * the credential, and with who is calling and how the request came.
  */
-export function expectedHeaders(kind, n, { user, upstreamHost, more = [] }) {
+export function expectedHeaders(kind, n, { user, credential, upstreamHost, more = [] }) {
   const expected = new Map();
-  const add = ([name, value]) => expected.set(name.toLowerCase(), fill(value, n, ""));
+  const add = ([name, value]) => expected.set(name.toLowerCase(), fill(value, n, credential));
   if (user === null) {
-    for (const header of kind.headers) add(header);
+    for (const header of sent(kind)) add(header);
   } else {
     for (const header of kind.headers) if (!NOT_A_CLIENTS.includes(header[0].toLowerCase())) add(header);
     const cookies = kind.cookies.flat();
@@ -141,8 +146,7 @@ export function whatIsWrong({ job, plan, users, upstreamHost, told, free = [] },
   const path = fill(kind.path, n, "");
   if (received.method !== kind.method || received.path !== path) return `the origin received ${received.method} ${received.path} instead of ${kind.method} ${path}`;
   const user = users === null ? null : users[caller];
-  const expected = expectedHeaders(kind, n, { user, upstreamHost, more: told });
-  if (user === null) expected.set("cookie", fill(sent(kind).at(-1)[1], n, plan.callers[caller]));
+  const expected = expectedHeaders(kind, n, { user, credential: plan.mint ? mintedToken(plan.mint, n) : plan.callers[caller], upstreamHost, more: told });
   for (const name of new Set([...expected.keys(), ...received.headers.map(([key]) => key)])) {
     if (free.includes(name) || OF_THE_MESSAGE.includes(name)) continue;
     const values = received.headers.filter(([key]) => key === name).map(([, text]) => text);

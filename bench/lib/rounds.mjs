@@ -13,7 +13,7 @@ const TURN = { seconds: 0.25, count: 250 };
  * `name → [{ microseconds, rate }]`.
  *
  * A scenario is what `startEntrants` takes, and `names`, its Workers. `amount` is what each Worker gets in a round,
- * `{ seconds }` or `{ count }` (requests), and `warmUp` what it gets before that. Every round has new processes, since two
+ * `{ seconds }` or `{ count }` (requests), and `warmUp` what it gets before that, unless the scenario says so itself. Every round has new processes, since two
  * processes of one Worker differ by a few percent for as long as they live.
  */
 export async function measure({ scenarios, rounds, amount, warmUp, people, tools }) {
@@ -24,7 +24,7 @@ export async function measure({ scenarios, rounds, amount, warmUp, people, tools
       await tools.origin.ask({ answers: scenario.answers ?? [] });
       const { entrants, check, stop } = await startEntrants({ names, scenario, people, tools });
       for (const { name, plan } of entrants) await tools.load.ask({ keep: { name, ...plan } });
-      await takeTurns(entrants, { ...tools, check, amount: warmUp });
+      await takeTurns(entrants, { ...tools, check, amount: scenario.warmUp ?? warmUp });
       const sums = await takeTurns(entrants, { ...tools, check, amount });
       for (const { name } of entrants) await tools.load.ask({ forget: name });
       await stop();

@@ -19,11 +19,11 @@ export function amountOf(section, options) {
 }
 
 /** Measures `scenarios` (each with `label` and `names`) and resolves to the report of the section. */
-export async function measureMatrix(section, { options, people, tools }, { scenarios, first, ...amount }) {
+export async function measureMatrix(section, { options, people, tools }, { scenarios, first, base = BASE, ...amount }) {
   const run = { ...amountOf(section, options), ...amount };
   const mine = scenarios.map((scenario) => ({ ...scenario, names: chosen(scenario.names, options) }));
   const results = await measure({ ...run, scenarios: mine, people, tools });
-  const rows = results.map((samples, index) => ({ label: mine[index].label, rows: ratios(samples, BASE) }));
+  const rows = results.map((samples, index) => ({ label: mine[index].label, rows: ratios(samples, base) }));
   const samples = Object.fromEntries(results.map((of, index) => [mine[index].label, Object.fromEntries(of)]));
-  return { text: matrix(rows, first, BASE), rows, samples, rounds: run.rounds, ...run.amount };
+  return { text: matrix(rows, first, base), rows, samples, rounds: run.rounds, ...run.amount };
 }

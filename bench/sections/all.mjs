@@ -2,5 +2,7 @@
 
 import hot from "./hot.mjs";
 import page from "./page.mjs";
+import refusals from "./refusals.mjs";
+import scale from "./scale.mjs";
 
-export const SECTIONS = [hot, page];
+export const SECTIONS = [hot, page, scale, refusals];
