@@ -63,12 +63,13 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
       ...vars,
     },
   });
-  const dump = () => kv.ask({ dump: port }); // `{ entries, reads }`
+  const dump = () => kv.ask({ dump: port });
+  const reads = async () => (await kv.ask({ reads: port })).reads;
   const stop = async () => {
     await worker.stop();
     await kv.ask({ end: port });
   };
-  return { ...worker, dump, stop };
+  return { ...worker, dump, reads, stop };
 }
 
 /**

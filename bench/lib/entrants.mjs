@@ -56,11 +56,12 @@ export function startPeople(tools) {
  *
  * A scenario is `{ job, callers, … }`: `job({ name, fresh, bare })` says what is sent, by the first `callers` of `admitted`
  * people. `site` and `vars` are settings of Edgeward, `stored` is how many more users KV holds, `delay` how long KV takes;
- * `files` names the code of peers by row, and `peer` has more bindings for them. `credentialsFor(people)` are what
+ * `files` names the code of peers by row, `peer` has more bindings
+ * for them and `modules` more modules. `credentialsFor(people)` are what
  * is sent in place of sessions, with `usersFor(people)` whose they are.
  */
 export async function startEntrants({ names, scenario, people, tools }) {
-  const { callers: count = 1, admitted = count, site, vars, delay, stored, files = {}, peer } = scenario;
+  const { callers: count = 1, admitted = count, site, vars, delay, stored, files = {}, peer, modules } = scenario;
   const { folder, workers, origin, kv, bare } = tools;
   const upstream = upstreamOf(origin);
   const own = names.find(isEdgeward);
@@ -73,7 +74,7 @@ export async function startEntrants({ names, scenario, people, tools }) {
     const settings = { ...site, ...own };
     const worker = build
       ? await startEdgeward({ name, build: tools[build], folder, kv, upstream, world: await filled(world, stored, kv), site: settings, vars, delay })
-      : await startPeer({ name, file: files[name] ?? file, workers, folder, upstream, people: peers, bare, more: peer });
+      : await startPeer({ name, file: files[name] ?? file, workers, folder, upstream, people: peers, bare, more: peer, modules });
     const job = scenario.job({ fresh, bare, name });
     const signs = build !== undefined && (!("assertion" in settings) || settings.assertion !== undefined);
     const isNamed = job.kinds.every(({ headers }) => headers.some(([header]) => header === "CF-Ray"));

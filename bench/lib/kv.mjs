@@ -16,13 +16,15 @@ process.send({ ready: true });
 
 /**
  * `seed` keeps `entries` under that name; `grow` keeps what `from` has and `users` users more; `begin` opens a namespace with them, whose every answer takes `delay`
- * milliseconds; `dump` tells what a namespace holds; `end` closes it.
+ * milliseconds; `dump` tells what a namespace holds, `reads` how
+ * often it was read; `end` closes it.
  */
-async function obey({ seed, entries, grow, from, users, begin, delay = 0, dump, end }) {
+async function obey({ seed, entries, grow, from, users, begin, delay = 0, dump, reads, end }) {
   if (seed !== undefined) seeds.set(seed, [...(seeds.get(seed) ?? []), ...entries]);
   if (grow !== undefined && !seeds.has(grow)) seeds.set(grow, [...seeds.get(from), ...usersLike(seeds.get(from), users)]);
   if (begin !== undefined) return { port: await namespace(new Map(seeds.get(begin) ?? []), delay) };
-  if (dump !== undefined) return { entries: [...open.get(dump).values], reads: open.get(dump).reads };
+  if (dump !== undefined) return { entries: [...open.get(dump).values] };
+  if (reads !== undefined) return { reads: open.get(reads).reads };
   if (end !== undefined) {
     const { server } = open.get(end);
     open.delete(end);

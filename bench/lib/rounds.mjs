@@ -10,7 +10,7 @@ const TURN = { seconds: 0.25, count: 250 };
 
 /**
  * Runs `rounds` rounds of all `scenarios` and resolves to the samples of each, a list (scenarios) of
- * `name → [{ microseconds, rate }]`.
+ * `name → [{ microseconds, rate, reads }]`; `reads` are those of KV for each request.
  *
  * A scenario is what `startEntrants` takes, and `names`, its Workers. `amount` is what each Worker gets in a round,
  * `{ seconds }` or `{ count }` (requests), and `warmUp` what it gets before that, unless the scenario says so itself. Every round has new processes, since two
@@ -29,10 +29,10 @@ export async function measure({ scenarios, rounds, amount, warmUp, people, tools
       for (const { name } of entrants) await tools.load.ask({ forget: name });
       await stop();
       const line = [];
-      for (const [name, { cpu, requests, seconds: took }] of sums) {
-        const sample = { microseconds: (cpu / requests) * 1e6, rate: requests / took };
+      for (const [name, { cpu, requests, reads, seconds: took }] of sums) {
+        const sample = { microseconds: (cpu / requests) * 1e6, rate: requests / took, reads: reads / requests };
         results[index].set(name, [...(results[index].get(name) ?? []), sample]);
-        line.push(`${name} ${sample.microseconds.toFixed(0)} µs`);
+        line.push(`${name} ${sample.microseconds.toFixed(0)} µs${reads > 0 ? ` (${sample.reads.toFixed(2)} reads of KV)` : ""}`);
       }
       tools.progress(`round ${round} of ${rounds}${scenario.label ? `, ${scenario.label}` : ""}: ${line.join(", ")}`);
     }
@@ -43,7 +43,7 @@ export async function measure({ scenarios, rounds, amount, warmUp, people, tools
 async function takeTurns(entrants, { amount, ...tools }) {
   const [[unit, whole]] = Object.entries(amount);
   const turns = Math.max(1, Math.round(whole / TURN[unit]));
-  const sums = new Map(entrants.map(({ name }) => [name, { cpu: 0, requests: 0, seconds: 0 }]));
+  const sums = new Map(entrants.map(({ name }) => [name, { cpu: 0, requests: 0, reads: 0, seconds: 0 }]));
   for (let turn = 0; turn < turns; turn += 1) {
     for (const entrant of entrants) {
       const one = await takeTurn(entrant, { ...tools, part: { [unit]: whole / turns } });
@@ -57,9 +57,11 @@ async function takeTurns(entrants, { amount, ...tools }) {
 export async function takeTurn(entrant, { load, origin, check, part, connections = CONNECTIONS, latencies }) {
   const { name, worker, job, plan, users } = entrant;
   await origin.ask();
+  const readsBefore = await worker.reads?.();
   const before = worker.cpu();
   const { requests, wrong, last, sent, seconds, milliseconds } = await load.ask({ plan: name, port: worker.port, connections, latencies, ...part });
   const cpu = worker.cpu() - before;
+  const reads = worker.reads ? (await worker.reads()) - readsBefore : 0;
   if (wrong !== null) throw new Mismatch(`${name}: an answer was not as it had to be: ${wrong}\n${worker.log()}`);
   const { requests: arrived, bytes, received } = await origin.ask();
   const wanted = job.refused?.(name) ? 0 : requests;
@@ -72,7 +74,7 @@ export async function takeTurn(entrant, { load, origin, check, part, connections
   for (const [header, value] of Object.entries(users === null ? {} : answered)) {
     if (!head.includes(`\r\n${header}: ${value.toLowerCase()}\r\n`)) throw new Mismatch(`${name}: the answer has no "${header}: ${value}"`);
   }
-  return { cpu, requests, seconds, ...(latencies ? { milliseconds } : {}) };
+  return { cpu, requests, reads, seconds, ...(latencies ? { milliseconds } : {}) };
 }
 
 /** The Workers did not do the same work, so no number of this run means anything. */

@@ -10,8 +10,8 @@ const COMPATIBILITY_DATE = "2026-11-01";
 const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
 
 /**
- * Starts a Worker and resolves to `{ name, pid, port, startedAt, cpu(), exactCpu(), memory(), log(), stop() }`; `startedAt`
- * is the moment before the process was started.
+ * Starts a Worker and resolves to `{ name, pid, port, readyAfter, cpu(), exactCpu(), memory(), log(), stop() }`; `readyAfter`
+ * is how many milliseconds the process took until it listened.
  *
  * `modules` is a list of `{ name, file }` (the first is the entry; `.wasm` becomes a Wasm module) and
  * `bindings` maps a name to `{ text }`, `{ json }`, `{ kv: port }`, `{ object: className }` or `{ limit: true }`.
@@ -47,8 +47,9 @@ export async function startWorker({ name, modules, bindings, folder }) {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${name}: workerd ended with ${code}\n${log}`)));
   });
+  const readyAfter = performance.now() - startedAt;
   const { pid } = child;
-  return { name, pid, port, startedAt, cpu: () => cpuSeconds(pid), exactCpu: () => exactCpuSeconds(pid), memory: () => memoryOf(pid), log: () => log, stop };
+  return { name, pid, port, readyAfter, cpu: () => cpuSeconds(pid), exactCpu: () => exactCpuSeconds(pid), memory: () => memoryOf(pid), log: () => log, stop };
 }
 
 /** User and system time of all threads of a process, in seconds. */

@@ -1,0 +1,65 @@
+// How long an answer takes: one connection, one request at a time.
+
+import { BASE, startEntrants } from "../lib/entrants.mjs";
+import { browserRequest } from "../lib/request.mjs";
+import { takeTurn } from "../lib/rounds.mjs";
+import { amountOf, chosen } from "../lib/section.mjs";
+import { quantile } from "../lib/stats.mjs";
+import { markdown } from "../lib/table.mjs";
+
+const KV_MILLISECONDS = 20;
+const SESSIONS = 250;
+const ONE = { kinds: [browserRequest()] };
+
+const ROWS = [
+  { label: "every request of a session that was seen", names: [BASE, "edgeward", "jose", "jose-memo", "hono", "hono-memo", "js-memo"], scenario: { job: () => ONE } },
+  {
+    label: `first request of a session, KV takes ${KV_MILLISECONDS} ms`,
+    names: [BASE, "edgeward"],
+    scenario: { job: () => ({ ...ONE, once: true }), callers: SESSIONS, delay: KV_MILLISECONDS },
+    // The first one also makes the isolate read the signing keys.
+    warmUp: { count: 20 },
+    part: { count: SESSIONS - 20 },
+  },
+];
+
+const section = {
+  name: "latency",
+  about: "milliseconds to an answer at one connection, p50 and p99",
+  minutes: 3,
+  rounds: 3,
+  seconds: 3,
+  warmUp: 1,
+  async run({ options, people, tools }) {
+    const { rounds, amount, warmUp } = amountOf(section, options);
+    const rows = [];
+    for (const row of ROWS) {
+      const names = chosen(row.names, options);
+      const all = new Map(names.map((name) => [name, []]));
+      for (let round = 1; round <= rounds; round += 1) {
+        await tools.origin.ask({ answers: [] });
+        const { entrants, check, stop } = await startEntrants({ names, scenario: row.scenario, people, tools });
+        for (const entrant of entrants) {
+          await tools.load.ask({ keep: { name: entrant.name, ...entrant.plan } });
+          const turn = (part) => takeTurn(entrant, { ...tools, check, connections: 1, latencies: true, part });
+          await turn(row.warmUp ?? warmUp);
+          all.get(entrant.name).push(...(await turn(row.part ?? amount)).milliseconds);
+          await tools.load.ask({ forget: entrant.name });
+        }
+        await stop();
+        tools.progress(`round ${round} of ${rounds}, ${row.label}`);
+      }
+      for (const [name, milliseconds] of all) rows.push({ label: row.label, name, requests: milliseconds.length, p50: quantile(milliseconds, 0.5), p99: quantile(milliseconds, 0.99) });
+    }
+    return { text: tableOf(rows), rows, rounds, ...amount };
+  },
+};
+export default section;
+
+function tableOf(rows) {
+  const base = (label) => rows.find((row) => row.label === label && row.name === BASE);
+  return markdown(
+    ["request", "Worker", "p50 ms", "p99 ms", "p50 / pass-through", "p50 − pass-through, ms", "requests"],
+    rows.map(({ label, name, p50, p99, requests }) => [label, name, p50.toFixed(2), p99.toFixed(2), (p50 / base(label).p50).toFixed(2), (p50 - base(label).p50).toFixed(2), String(requests)]),
+  );
+}
