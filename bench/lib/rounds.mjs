@@ -53,16 +53,18 @@ async function takeTurns(entrants, { amount, ...tools }) {
   return sums;
 }
 
-/** One turn of one Worker, and whether it did the work. `latencies`: the milliseconds of each answer too. */
-export async function takeTurn(entrant, { load, origin, check, part, connections = CONNECTIONS, latencies }) {
+/** One turn of one Worker, and whether it did the work. `latencies`: the milliseconds of each answer too; `exact`: CPU to the nanosecond, if no thread ends meanwhile. */
+export async function takeTurn(entrant, { load, origin, check, part, connections = CONNECTIONS, latencies, exact = false }) {
   const { name, worker, job, plan, users } = entrant;
   await origin.ask();
   const readsBefore = await worker.reads?.();
-  const before = worker.cpu();
+  const cpuNow = exact ? worker.exactCpu : worker.cpu;
+  const before = cpuNow();
   const { requests, wrong, last, sent, seconds, milliseconds } = await load.ask({ plan: name, port: worker.port, connections, latencies, ...part });
-  const cpu = worker.cpu() - before;
+  const cpu = cpuNow() - before;
   const reads = worker.reads ? (await worker.reads()) - readsBefore : 0;
   if (wrong !== null) throw new Mismatch(`${name}: an answer was not as it had to be: ${wrong}\n${worker.log()}`);
+  if (last === null) throw new Mismatch(`${name}: nothing was answered\n${worker.log()}`);
   const { requests: arrived, bytes, received } = await origin.ask();
   const wanted = job.refused?.(name) ? 0 : requests;
   if (arrived !== wanted) throw new Mismatch(`${name}: ${requests} requests were answered, the origin received ${arrived}`);
