@@ -27,14 +27,13 @@ try {
   await run();
   process.exit(0);
 } catch (error) {
+  if (error instanceof Misuse) fail(error.message);
   fail(error instanceof Mismatch ? `the Workers did not do the same work, so there is no table.\n${error.message}` : error.stack);
 }
 
 async function run() {
-  const own = options.only === undefined || options.only.some((name) => /^(edgeward|before)/.test(name));
-  const adminTool = process.env.EDGEWARD_ADMIN_BINARY ?? (own ? await buildAdmin() : null);
   const [origin, load, kv] = await Promise.all(["./origin.mjs", "./load.mjs", "./kv.mjs"].map(startHelper));
-  const tools = { ...options, folder, adminTool, origin, load, kv, progress };
+  const tools = { ...options, folder, adminTool: once(() => process.env.EDGEWARD_ADMIN_BINARY ?? buildAdmin()), origin, load, kv, progress };
   const people = startPeople(tools);
   const reports = [];
   for (const section of options.sections) {
@@ -73,6 +72,12 @@ function read(args) {
   }
   process.stdout.write(help);
   process.exit(0);
+}
+
+/** Calls `make` when somebody needs what it makes, and not again. */
+function once(make) {
+  let made;
+  return () => (made ??= make());
 }
 
 function progress(line) {

@@ -37,16 +37,16 @@ export function withEarlier(names, before) {
 }
 
 /**
- * What a run begins with, for as many callers as it needs: the people at each build and at the peers, made on first use.
- * `tools` are `{ build, before, workers, folder, origin, kv, adminTool, names }`.
+ * The people of a run, at each build and at the peers, made when a scenario asks for as many of them first.
+ * `tools` are `{ build, before, workers, folder, origin, kv, adminTool }`.
  */
 export function startPeople(tools) {
   const upstream = upstreamOf(tools.origin);
   const made = new Map();
   const once = (key, make) => made.get(key) ?? made.set(key, make()).get(key);
   const worldOf = (build, count) =>
-    once(`${build} ${count}`, () => admit({ name: `people-${build}`, build: tools[build], count, adminTool: tools.adminTool, kv: tools.kv, folder: tools.folder, upstream }));
-  const peersOf = (count, own) => once(`peers ${count}`, async () => admitToPeers({ world: own ? await worldOf(own, count) : undefined, count }));
+    once(`${build} ${count}`, async () => admit({ name: `people-${build}`, build: tools[build], count, adminTool: await tools.adminTool(), kv: tools.kv, folder: tools.folder, upstream }));
+  const peersOf = (count, own) => once(`peers ${own} ${count}`, async () => admitToPeers({ world: own ? await worldOf(own, count) : undefined, count }));
   return { worldOf, peersOf };
 }
 

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { build as bundle } from "esbuild";
 import { SignJWT } from "jose";
 import { ISSUER } from "./edgeward.mjs";
@@ -55,6 +56,7 @@ async function bundled(file, folder) {
       format: "esm",
       target: "es2024",
       conditions: ["workerd", "worker", "browser"],
+      nodePaths: [fileURLToPath(new URL("../../node_modules", import.meta.url))], // for Workers in another folder
       external: ["cloudflare:*", "*.wasm"],
       logLevel: "error",
     });

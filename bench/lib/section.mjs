@@ -1,13 +1,14 @@
 // What most sections are: scenarios that are measured in rounds, as one table with a row for each scenario.
 
 import { BASE, NAMES, withEarlier } from "./entrants.mjs";
+import { wantedRows } from "./options.mjs";
 import { measure } from "./rounds.mjs";
 import { ratios } from "./stats.mjs";
 import { matrix } from "./table.mjs";
 
 /** The Workers of a scenario that this run measures, in the order of all. */
-export function chosen(names, { only, before }) {
-  const asked = names.filter((name) => name === BASE || only === undefined || only.includes(name));
+export function chosen(names, { only, before }, base = BASE) {
+  const asked = names.filter((name) => name === BASE || name === base || only === undefined || only.includes(name));
   const all = withEarlier(asked, before);
   return NAMES.filter((name) => all.includes(name));
 }
@@ -21,7 +22,7 @@ export function amountOf(section, options) {
 /** Measures `scenarios` (each with `label` and `names`) and resolves to the report of the section. */
 export async function measureMatrix(section, { options, people, tools }, { scenarios, first, base = BASE, ...amount }) {
   const run = { ...amountOf(section, options), ...amount };
-  const mine = scenarios.map((scenario) => ({ ...scenario, names: chosen(scenario.names, options) }));
+  const mine = wantedRows(scenarios, options).map((scenario) => ({ ...scenario, names: chosen(scenario.names, options, base) }));
   const results = await measure({ ...run, scenarios: mine, people, tools });
   const rows = results.map((samples, index) => ({ label: mine[index].label, rows: ratios(samples, base) }));
   const samples = Object.fromEntries(results.map((of, index) => [mine[index].label, Object.fromEntries(of)]));

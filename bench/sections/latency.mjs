@@ -1,6 +1,7 @@
 // How long an answer takes: one connection, one request at a time.
 
 import { BASE, startEntrants } from "../lib/entrants.mjs";
+import { wantedRows } from "../lib/options.mjs";
 import { browserRequest } from "../lib/request.mjs";
 import { takeTurn } from "../lib/rounds.mjs";
 import { amountOf, chosen } from "../lib/section.mjs";
@@ -8,7 +9,7 @@ import { quantile } from "../lib/stats.mjs";
 import { markdown } from "../lib/table.mjs";
 
 const KV_MILLISECONDS = 20;
-const SESSIONS = 250;
+const SESSIONS = 120;
 const ONE = { kinds: [browserRequest()] };
 
 const ROWS = [
@@ -33,7 +34,7 @@ const section = {
   async run({ options, people, tools }) {
     const { rounds, amount, warmUp } = amountOf(section, options);
     const rows = [];
-    for (const row of ROWS) {
+    for (const row of wantedRows(ROWS, options)) {
       const names = chosen(row.names, options);
       const all = new Map(names.map((name) => [name, []]));
       for (let round = 1; round <= rounds; round += 1) {

@@ -2,6 +2,7 @@
 
 import { BASE, startEntrants } from "../lib/entrants.mjs";
 import { bearerRequest, claimsOf, newIssuer } from "../lib/issuer.mjs";
+import { wantedRows } from "../lib/options.mjs";
 import { Mismatch, takeTurn } from "../lib/rounds.mjs";
 import { chosen } from "../lib/section.mjs";
 import { markdown } from "../lib/table.mjs";
@@ -20,7 +21,7 @@ const section = {
   minutes: 28,
   async run({ options, people, tools }) {
     const rows = [];
-    for (const row of ROWS) {
+    for (const row of wantedRows(ROWS, options)) {
       for (const name of chosen(row.names, options)) rows.push({ label: row.label, name, bytes: await flood(row, name, { counts: options.counts, people, tools }) });
     }
     return { text: tableOf(rows, options.counts), rows, counts: options.counts };
