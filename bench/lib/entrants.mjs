@@ -12,6 +12,7 @@ const EARLIER = "before";
 /** `build`: which built Worker it is; `site`: its own settings; `file`: whose code it is; `fresh`: what is new in each of its requests; `free`: what it sends as it likes. */
 const WORKERS = {
   [BASE]: { file: "passthrough", nobody: true },
+  "passthrough-kv": { file: "passthrough-kv", nobody: true, asksKv: true },
   undecided: { file: "undecided", told: true },
   ...variants(OWN, "build"),
   jose: { file: "jose" },
@@ -56,25 +57,24 @@ export function startPeople(tools) {
  *
  * A scenario is `{ job, callers, … }`: `job({ name, fresh, bare })` says what is sent, by the first `callers` of `admitted`
  * people. `site` and `vars` are settings of Edgeward, `stored` is how many more users KV holds, `delay` how long KV takes;
- * `files` names the code of peers by row, `peer` has more bindings
- * for them and `modules` more modules. `credentialsFor(people)` are what
- * is sent in place of sessions, with `usersFor(people)` whose they are.
+ * `files` names the code of peers by row, `peer` has more bindings for them and `modules` more modules.
+ * `credentialsFor(people)` are what is sent in place of sessions, `usersFor(people)` whose they are.
  */
 export async function startEntrants({ names, scenario, people, tools }) {
   const { callers: count = 1, admitted = count, site, vars, delay, stored, files = {}, peer, modules } = scenario;
   const { folder, workers, origin, kv, bare } = tools;
   const upstream = upstreamOf(origin);
-  const own = names.find(isEdgeward);
-  const peers = await people.peersOf(admitted, own && WORKERS[own].build);
+  const first = names.find(isEdgeward);
+  const peers = await people.peersOf(admitted, first && WORKERS[first].build);
   const entrants = [];
   for (const name of names) {
-    const { build, file, fresh, nobody = false, told, free = [], site: own } = WORKERS[name];
+    const { build, file, fresh, nobody = false, told, asksKv, free = [], site: own } = WORKERS[name];
     const world = build ? await people.worldOf(build, admitted) : peers;
     const callers = world.callers.slice(0, count);
     const settings = { ...site, ...own };
     const worker = build
       ? await startEdgeward({ name, build: tools[build], folder, kv, upstream, world: await filled(world, stored, kv), site: settings, vars, delay })
-      : await startPeer({ name, file: files[name] ?? file, workers, folder, upstream, people: peers, bare, more: peer, modules });
+      : await startPeer({ name, file: files[name] ?? file, workers, folder, upstream, people: peers, bare, more: peer, modules, kv: asksKv && kv });
     const job = scenario.job({ fresh, bare, name });
     const signs = build !== undefined && (!("assertion" in settings) || settings.assertion !== undefined);
     const isNamed = job.kinds.every(({ headers }) => headers.some(([header]) => header === "CF-Ray"));

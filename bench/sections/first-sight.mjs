@@ -7,7 +7,7 @@ import { browserRequest } from "../lib/request.mjs";
 import { measureMatrix } from "../lib/section.mjs";
 
 const ALGORITHMS = ["HS256", "RS256", "PS256", "ES256", "ES384", "EdDSA"];
-const NAMES = [BASE, "edgeward", "edgeward-assertion", "jose"];
+const NAMES = [BASE, "passthrough-kv", "edgeward", "edgeward-assertion", "jose"];
 const [WARM_UP, MEASURED] = [500, 1500]; // requests for each Worker in a round
 const TOKENS = WARM_UP + MEASURED;
 

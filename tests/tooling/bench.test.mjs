@@ -88,7 +88,7 @@ async function section(t, name, ...args) {
 const isFigure = (cell) => /^\d+(\.\d+)?( \(\d+\.\d+–\d+\.\d+\))?$/.test(cell) && Number.parseFloat(cell) > 0;
 
 for (const { name, args = [], rows, columns } of [
-  { name: "first-sight", args: ["--row", "EdDSA"], rows: 1, columns: ["credential", "passthrough", "edgeward", "edgeward-assertion", "µs jose"] },
+  { name: "first-sight", args: ["--row", "EdDSA"], rows: 1, columns: ["credential", "passthrough", "passthrough-kv", "edgeward", "edgeward-assertion", "µs jose"] },
   { name: "refusals", rows: 9, columns: ["refusal", "edgeward", "jose", "µs passthrough"] },
   { name: "scale", args: ["--row", "60 headers", "--row", "30 cookies", "--only", "edgeward,js-memo"], rows: 2, columns: ["with", "edgeward", "js-memo", "µs passthrough"] },
   { name: "scale", args: ["--row", "2 headers", "--row", "500 rules", "--row", "200 sites", "--row", "100,000 users", "--only", "edgeward"], rows: 4, columns: ["with", "edgeward", "µs passthrough"] },
