@@ -55,9 +55,9 @@ function together(reports) {
   return { machine, ...report };
 }
 
-/** The seconds after which a section must be over: three times what it says, more with more rounds and seconds. */
+/** The seconds after which a section must be over: three times what it says, more with more rounds, seconds and tokens. */
 function limitOf({ minutes, rounds = 1, seconds = 1 }) {
-  const more = Math.max(1, (options.rounds ?? rounds) / rounds) * Math.max(1, (options.seconds ?? seconds) / seconds);
+  const more = Math.max(1, (options.rounds ?? rounds) / rounds) * Math.max(1, (options.seconds ?? seconds) / seconds) * Math.max(1, options.counts.at(-1) / 1e6);
   return minutes * 60 * 3 * more;
 }
 

@@ -1,6 +1,7 @@
 // 100 MB through a Worker, down and up, one at a time.
 
 import { BASE, startEntrants } from "../lib/entrants.mjs";
+import { wantedRows } from "../lib/options.mjs";
 import { browserRequest } from "../lib/request.mjs";
 import { takeTurn } from "../lib/rounds.mjs";
 import { amountOf, chosen } from "../lib/section.mjs";
@@ -24,9 +25,10 @@ const section = {
   async run({ options, people, tools }) {
     const { rounds } = amountOf(section, options);
     const names = chosen(NAMES, options);
+    const ways = wantedRows(ROWS, options);
     const samples = new Map();
     for (let round = 1; round <= rounds; round += 1) {
-      for (const row of ROWS) {
+      for (const row of ways) {
         for (const [name, sample] of await passOnce(row, names, { people, tools })) {
           const key = `${row.label} ${name}`;
           samples.set(key, [...(samples.get(key) ?? []), sample]);
@@ -34,7 +36,7 @@ const section = {
       }
       tools.progress(`round ${round} of ${rounds}`);
     }
-    const rows = ROWS.flatMap(({ label }) => names.map((name) => resultOf(label, name, samples)));
+    const rows = ways.flatMap(({ label }) => names.map((name) => resultOf(label, name, samples)));
     return { text: tableOf(rows), rows, samples: Object.fromEntries(samples), rounds };
   },
 };

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { BASE, startEntrants } from "../lib/entrants.mjs";
+import { wantedRows } from "../lib/options.mjs";
 import { browserRequest } from "../lib/request.mjs";
 import { Mismatch, takeTurn } from "../lib/rounds.mjs";
 import { amountOf } from "../lib/section.mjs";
@@ -24,7 +25,9 @@ const section = {
   rounds: 15,
   async run({ options, people, tools }) {
     const { rounds } = amountOf(section, options);
-    const rows = ROWS.filter(({ name }) => name === BASE || options.only === undefined || options.only.includes(name));
+    // The first row is what the others are compared with.
+    const wanted = [ROWS[0], ...wantedRows(ROWS, options).filter((row) => row !== ROWS[0])];
+    const rows = wanted.filter(({ name }) => name === BASE || options.only === undefined || options.only.includes(name));
     if (options.before !== undefined) rows.push({ label: "before, 1 site", name: "before" });
     const samples = rows.map(() => []);
     for (let round = 1; round <= rounds; round += 1) {
