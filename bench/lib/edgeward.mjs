@@ -74,9 +74,9 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
 
 /**
  * Signs `count` people in at a build, each as an application and a browser would, and keeps what KV then holds: resolves
- * to `{ secrets, seed, callers: [{ user, session }], keys }`.
+ * to `{ secrets, seed, callers: [{ user, session }], keys }`. With `alone` it is one person, who signs in as often.
  */
-export async function admit({ name, build, count, adminTool, ...tools }) {
+export async function admit({ name, build, count, alone, adminTool, ...tools }) {
   const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], {
     encoding: "utf8",
     env: { ...process.env, EDGEWARD_WRANGLER: "[]" }, // it stores nothing
@@ -90,29 +90,30 @@ export async function admit({ name, build, count, adminTool, ...tools }) {
   const lane = async () => {
     while (next < count) {
       const index = next++;
-      callers[index] = await signIn(worker, token, personOf(index));
+      callers[index] = await signIn(worker, token, alone ? callers[0] : { person: personOf(index) });
     }
   };
   // The first one alone: the signing keys are made once.
-  callers[next++] = await signIn(worker, token, personOf(0));
+  callers[next++] = await signIn(worker, token, { person: personOf(0) });
   await Promise.all(Array.from({ length: AT_ONCE }, lane));
   const jwks = JSON.parse((await ask(worker, { host: HOST, path: "/.well-known/jwks.json" })).body);
   const { entries } = await worker.dump();
   await worker.stop();
-  const seed = `${name} ${count}`;
+  const seed = `${name} ${count}${alone ? " alone" : ""}`;
   await tools.kv.ask({ seed, entries });
   return { ...world, seed, callers, keys: createLocalJWKSet(jwks) };
 }
 
-async function signIn(worker, token, person) {
+/** Of a user who is there already, or of a person who becomes one. */
+async function signIn(worker, token, { user: known, person }) {
   const call = async (path, body, status) => {
     const headers = { authorization: `Token ${token}`, "content-type": "application/json" };
     const answer = await ask(worker, { host: HOST, path, method: "POST", headers, body: JSON.stringify(body) });
     if (answer.status !== status) throw new Error(`POST ${path} answered ${answer.status}: ${answer.body}\n${worker.log()}`);
     return JSON.parse(answer.body);
   };
-  const user = await call("/api/sso/users", person, 201);
-  const { token: ssoToken } = await call("/api/sso/token", { email: person.email }, 200);
+  const user = known ?? (await call("/api/sso/users", person, 201));
+  const { token: ssoToken } = await call("/api/sso/token", { email: user.email }, 200);
   const headers = { accept: "text/html", "sec-fetch-mode": "navigate", cookie: `${SSO_COOKIE}=${ssoToken}` };
   const arrival = await ask(worker, { host: HOST, path: "/", headers });
   const setCookie = arrival.headers["set-cookie"]?.find((cookie) => cookie.startsWith(`${COOKIE}=`));

@@ -45,9 +45,9 @@ export function startPeople(tools) {
   const upstream = upstreamOf(tools.origin);
   const made = new Map();
   const once = (key, make) => made.get(key) ?? made.set(key, make()).get(key);
-  const worldOf = (build, count) =>
-    once(`${build} ${count}`, async () => admit({ name: `people-${build}`, build: tools[build], count, adminTool: await tools.adminTool(), kv: tools.kv, folder: tools.folder, upstream }));
-  const peersOf = (count, own) => once(`peers ${own} ${count}`, async () => admitToPeers({ world: own ? await worldOf(own, count) : undefined, count }));
+  const worldOf = (build, count, alone = false) =>
+    once(`${build} ${count} ${alone}`, async () => admit({ name: `people-${build}`, build: tools[build], count, alone, adminTool: await tools.adminTool(), kv: tools.kv, folder: tools.folder, upstream }));
+  const peersOf = (count, alone, own) => once(`peers ${own} ${count} ${alone}`, async () => admitToPeers({ world: own ? await worldOf(own, count, alone) : undefined, count }));
   return { worldOf, peersOf };
 }
 
@@ -56,20 +56,20 @@ export function startPeople(tools) {
  * `{ name, worker, job, plan, users, … }`.
  *
  * A scenario is `{ job, callers, … }`: `job({ name, fresh, bare })` says what is sent, by the first `callers` of `admitted`
- * people. `site` and `vars` are settings of Edgeward, `stored` is how many more users KV holds, `delay` how long KV takes;
+ * people, or by one person with as many sessions (`alone`). `site` and `vars` are settings of Edgeward, `stored` is how many more users KV holds, `delay` how long KV takes;
  * `files` names the code of peers by row, `peer` has more bindings for them and `modules` more modules.
  * `credentialsFor(people)` are what is sent in place of sessions, `usersFor(people)` whose they are.
  */
 export async function startEntrants({ names, scenario, people, tools }) {
-  const { callers: count = 1, admitted = count, site, vars, delay, stored, files = {}, peer, modules } = scenario;
+  const { callers: count = 1, admitted = count, alone = false, site, vars, delay, stored, files = {}, peer, modules } = scenario;
   const { folder, workers, origin, kv, bare } = tools;
   const upstream = upstreamOf(origin);
   const first = names.find(isEdgeward);
-  const peers = await people.peersOf(admitted, first && WORKERS[first].build);
+  const peers = await people.peersOf(admitted, alone, first && WORKERS[first].build);
   const entrants = [];
   for (const name of names) {
     const { build, file, fresh, nobody = false, told, asksKv, free = [], site: own } = WORKERS[name];
-    const world = build ? await people.worldOf(build, admitted) : peers;
+    const world = build ? await people.worldOf(build, admitted, alone) : peers;
     const callers = world.callers.slice(0, count);
     const settings = { ...site, ...own };
     const worker = build

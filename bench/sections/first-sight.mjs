@@ -14,13 +14,14 @@ const TOKENS = WARM_UP + MEASURED;
 const ROWS = [
   ...ALGORITHMS.map((algorithm) => ({ label: `${algorithm}, tokens of one user`, algorithm, make: tokensOfOne })),
   { label: "ES256, each of another user", algorithm: "ES256", make: tokensOfAll },
-  { label: "own session (HS256), each of another user", make: sessionsOfAll },
+  { label: "own session (HS256), of one user", alone: true, make: sessions },
+  { label: "own session (HS256), each of another user", alone: false, make: sessions },
 ];
 
 const section = {
   name: "first-sight",
   about: "CPU for a credential that the isolate has not seen, of six algorithms, beside jose",
-  minutes: 3,
+  minutes: 5,
   rounds: 3,
   async run(run) {
     const scenarios = [];
@@ -65,7 +66,7 @@ async function bearer(algorithm, callers, ownersOf) {
   };
 }
 
-/** Edgeward's own sessions, each of another person; `jose` gets its own cookies. */
-function sessionsOfAll() {
-  return { callers: TOKENS, site: { assertion: undefined }, job: () => ({ kinds: [browserRequest()], once: true }) };
+/** Edgeward's own sessions; `jose` gets its own cookies. */
+function sessions({ alone }) {
+  return { callers: TOKENS, alone, site: { assertion: undefined }, job: () => ({ kinds: [browserRequest()], once: true }) };
 }

@@ -18,7 +18,7 @@ const ROWS = [
 const section = {
   name: "memory",
   about: "resident memory after up to a million distinct good and bad tokens (--counts)",
-  minutes: 28,
+  minutes: 35,
   async run({ options, people, tools }) {
     const rows = [];
     for (const row of wantedRows(ROWS, options)) {
