@@ -40,13 +40,15 @@ const section = {
       for (let round = 1; round <= rounds; round += 1) {
         await tools.origin.ask({ answers: [] });
         const { entrants, check, stop } = await startEntrants({ names, scenario: row.scenario, people, tools });
+        const turn = (entrant, part) => takeTurn(entrant, { ...tools, check, connections: 1, latencies: true, part });
         for (const entrant of entrants) {
           await tools.load.ask({ keep: { name: entrant.name, ...entrant.plan } });
-          const turn = (part) => takeTurn(entrant, { ...tools, check, connections: 1, latencies: true, part });
-          await turn(row.warmUp ?? warmUp);
-          all.get(entrant.name).push(...(await turn(row.part ?? amount)).milliseconds);
-          await tools.load.ask({ forget: entrant.name });
+          await turn(entrant, row.warmUp ?? warmUp);
         }
+        for (const part of turnsOf(row.part ?? amount)) {
+          for (const entrant of entrants) all.get(entrant.name).push(...(await turn(entrant, part)).milliseconds);
+        }
+        for (const { name } of entrants) await tools.load.ask({ forget: name });
         await stop();
         tools.progress(`round ${round} of ${rounds}, ${row.label}`);
       }
@@ -56,6 +58,12 @@ const section = {
   },
 };
 export default section;
+
+/** An amount in parts, so that all Workers meet the same machine. */
+function turnsOf({ seconds, count }) {
+  const turns = seconds === undefined ? count / 20 : Math.max(1, Math.round(seconds / 0.25));
+  return new Array(turns).fill(seconds === undefined ? { count: 20 } : { seconds: seconds / turns });
+}
 
 function tableOf(rows) {
   const base = (label) => rows.find((row) => row.label === label && row.name === BASE);
