@@ -15,7 +15,9 @@ const HELP = `node_modules/.bin/node bench/record.mjs --url <http://host:port/pa
 `;
 const MOST = 60_000; // milliseconds
 
-const { values } = parseArgs({ options: { url: { type: "string" }, application: { type: "string" }, out: { type: "string" }, settle: { type: "string", default: "5" } } });
+const { values } = parseArgs({
+  options: { url: { type: "string" }, application: { type: "string" }, out: { type: "string" }, settle: { type: "string", default: "5" } },
+});
 if (!values.url || !values.application || !values.out || !(Number(values.settle) > 0)) {
   process.stderr.write(HELP);
   process.exit(1);
@@ -39,7 +41,9 @@ try {
   const over = exchanges.filter(({ length }) => length !== undefined);
   const text = writeRecording({ application: values.application, recorded: new Date().toISOString().slice(0, 10), host, exchanges: over });
   writeFileSync(values.out, text);
-  process.stdout.write(`${JSON.stringify(title)}: ${over.length} requests, ${over.reduce((sum, { length }) => sum + length, 0)} bytes of answers; ${exchanges.length - over.length} were not over; ${text.length} bytes written\n`);
+  process.stdout.write(
+    `${JSON.stringify(title)}: ${over.length} requests, ${over.reduce((sum, { length }) => sum + length, 0)} bytes of answers; ${exchanges.length - over.length} were not over; ${text.length} bytes written\n`,
+  );
 } finally {
   await browser.close();
   proxy.closeAllConnections();
@@ -52,7 +56,8 @@ async function visit(options) {
   const tab = await context.newPage();
   await tab.goto(page);
   const began = performance.now();
-  while (performance.now() - busyAt < Number(values.settle) * 1000 && performance.now() - began < MOST) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (performance.now() - busyAt < Number(values.settle) * 1000 && performance.now() - began < MOST)
+    await new Promise((resolve) => setTimeout(resolve, 100));
   const seen = { storageState: await context.storageState(), title: await tab.title() };
   await context.close();
   return seen;
@@ -62,16 +67,19 @@ function forward(incoming, response) {
   const exchange = { method: incoming.method, path: incoming.url, headers: pairs(incoming.rawHeaders), body: 0 };
   exchanges.push(exchange);
   busyAt = performance.now();
-  const outgoing = requestTo({ host: target.hostname, port: target.port, method: incoming.method, path: incoming.url, headers: incoming.rawHeaders }, (answer) => {
-    let length = 0;
-    response.writeHead(answer.statusCode, answer.rawHeaders);
-    answer.on("data", (chunk) => (length += chunk.length));
-    answer.on("end", () => {
-      Object.assign(exchange, { status: answer.statusCode, answerHeaders: pairs(answer.rawHeaders), length });
-      busyAt = performance.now();
-    });
-    answer.pipe(response);
-  });
+  const outgoing = requestTo(
+    { host: target.hostname, port: target.port, method: incoming.method, path: incoming.url, headers: incoming.rawHeaders },
+    (answer) => {
+      let length = 0;
+      response.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.on("data", (chunk) => (length += chunk.length));
+      answer.on("end", () => {
+        Object.assign(exchange, { status: answer.statusCode, answerHeaders: pairs(answer.rawHeaders), length });
+        busyAt = performance.now();
+      });
+      answer.pipe(response);
+    },
+  );
   outgoing.on("error", () => response.destroy());
   incoming.on("data", (chunk) => (exchange.body += chunk.length));
   incoming.pipe(outgoing);
@@ -79,11 +87,15 @@ function forward(incoming, response) {
 
 function tunnel(incoming, socket, head) {
   const onward = connect({ host: target.hostname, port: target.port }, () => {
-    onward.write(`${incoming.method} ${incoming.url} HTTP/1.1\r\n${pairs(incoming.rawHeaders).map((pair) => `${pair.join(": ")}\r\n`).join("")}\r\n`);
+    onward.write(
+      `${incoming.method} ${incoming.url} HTTP/1.1\r\n${pairs(incoming.rawHeaders)
+        .map((pair) => `${pair.join(": ")}\r\n`)
+        .join("")}\r\n`,
+    );
     onward.write(head);
     onward.pipe(socket).pipe(onward);
   });
-  for (const end of [onward, socket]) end.on("error", () => (onward.destroy(), socket.destroy()));
+  for (const end of [onward, socket]) end.on("error", () => [onward, socket].forEach((either) => either.destroy()));
 }
 
 function pairs(raw) {

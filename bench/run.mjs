@@ -17,7 +17,12 @@ process.setMaxListeners(0); // one for each process that has to end with this on
 const options = read(process.argv.slice(2));
 const folder = mkdtempSync(join(tmpdir(), "edgeward-bench-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) process.once(signal, () => process.exit(status));
+for (const [signal, status] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+])
+  process.once(signal, () => process.exit(status));
 
 // Every process that was started is killed in an `exit` handler, so this ends all of them as well.
 const limit = options.sections.reduce((sum, section) => sum + limitOf(section), 30);
@@ -57,7 +62,8 @@ function together(reports) {
 
 /** The seconds after which a section must be over: three times what it says, more with more rounds, seconds and tokens. */
 function limitOf({ minutes, rounds = 1, seconds = 1 }) {
-  const more = Math.max(1, (options.rounds ?? rounds) / rounds) * Math.max(1, (options.seconds ?? seconds) / seconds) * Math.max(1, options.counts.at(-1) / 1e6);
+  const more =
+    Math.max(1, (options.rounds ?? rounds) / rounds) * Math.max(1, (options.seconds ?? seconds) / seconds) * Math.max(1, options.counts.at(-1) / 1e6);
   return minutes * 60 * 3 * more;
 }
 

@@ -1,6 +1,7 @@
 // `npm run admin -- …`: commands over the admin API, and the native tool (src/bin/edgeward-admin/), told how to call wrangler.
 import { start } from "./lib/start.mjs";
 
+/** @type {{ [name: string]: (args: string[]) => Promise<number> }} */
 const COMMANDS = {
   user: async (args) => (await import("./lib/users.mjs")).runUsers(args),
   key: async (args) => (await import("./lib/keys.mjs")).runKeys(args),

@@ -11,20 +11,35 @@ import { fail, runStep, StepFailed } from "./lib/step.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
 const NEXTEST_VERSION = "0.9.143";
+const DENY_VERSION = "0.20.2";
+const MUTANTS_VERSION = "27.1.0";
 const OLDEST_NODE = 20;
 const stampFile = at(".tools/setup.json");
 
-/** The parts of the set-up, in the order in which they are made. */
+/** @typedef {"rust" | "npm" | "target" | "bindgen" | "nextest" | "deny" | "mutants"} Part */
+
+/**
+ * The parts of the set-up, in the order in which they are made.
+ * @type {{ [part in Part]: { isReady: () => boolean, make: () => void | Promise<void>, isOnDemand?: boolean } }}
+ */
 const PARTS = {
   rust: { isReady: rustIsReady, make: refuseWithoutRust },
   npm: { isReady: npmIsReady, make: installPackages },
   target: { isReady: targetIsReady, make: addTarget },
   bindgen: { isReady: bindgenIsReady, make: installBindgen },
   nextest: { isReady: nextestIsReady, make: installNextest },
+  deny: { isReady: denyIsReady, make: installDeny },
+  mutants: { isReady: mutantsIsReady, make: installMutants, isOnDemand: true },
 };
 
-/** Makes the named parts of the set-up that are missing or stale. Costs little when nothing is. */
-export async function setup(parts = Object.keys(PARTS)) {
+/** What everybody gets. The others are made for the script that asks for them. */
+const USUAL = /** @type {Part[]} */ (Object.keys(PARTS)).filter((part) => !PARTS[part].isOnDemand);
+
+/**
+ * Makes the named parts of the set-up that are missing or stale. Costs little when nothing is.
+ * @param {Part[]} [parts]
+ */
+export async function setup(parts = USUAL) {
   if (Number(process.versions.node.split(".")[0]) < OLDEST_NODE) {
     throw new StepFailed(`Node ${process.versions.node} is too old: the scripts start on Node ${OLDEST_NODE} or newer`);
   }
@@ -36,7 +51,7 @@ export async function setup(parts = Object.keys(PARTS)) {
     async () => {
       for (const part of missing()) await PARTS[part].make();
     },
-    (pid) => process.stderr.write(`setup  waits for another set-up (process ${pid}) to end\n`),
+    (pid) => void process.stderr.write(`setup  waits for another set-up (process ${pid}) to end\n`),
   );
   process.stderr.write(`setup  done in ${duration(Date.now() - started)}\n`);
 }
@@ -66,9 +81,17 @@ const oldestRust = () => version(readFileSync(at("Cargo.toml"), "utf8").match(/^
 
 const rustVersion = () => version(tell(["rustc", "--version"]).split(" ")[1] ?? "0");
 
-/** `1.95.0` as a number that compares. */
-const version = (text) => text.split(".").slice(0, 2).reduce((sum, part, index) => sum + parseInt(part, 10) * (index ? 1 : 10_000), 0);
+/**
+ * `1.95.0` as a number that compares.
+ * @param {string} text
+ */
+const version = (text) =>
+  text
+    .split(".")
+    .slice(0, 2)
+    .reduce((sum, part, index) => sum + parseInt(part, 10) * (index ? 1 : 10_000), 0);
 
+/** @param {number} number */
 const show = (number) => `${Math.floor(number / 10_000)}.${number % 10_000}`;
 
 // npm packages -------------------------------------------------------------------------------------------------
@@ -88,9 +111,7 @@ async function installPackages() {
 }
 
 async function runNpm() {
-  const npm = process.env.npm_execpath?.endsWith("npm-cli.js")
-    ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath]
-    : ["npm"];
+  const npm = process.env.npm_execpath?.endsWith("npm-cli.js") ? [process.env.npm_node_execpath ?? "node", process.env.npm_execpath] : ["npm"];
   await runStep("setup", "npm packages (wrangler, workerd, Node, esbuild, binaryen …)", [...npm, "ci", "--loglevel=error", "--no-progress"]);
 }
 
@@ -111,7 +132,10 @@ function linkNode() {
 }
 
 const npmDigest = () =>
-  createHash("sha256").update(readFileSync(at("package-lock.json"))).update(`${process.platform} ${process.arch}`).digest("hex");
+  createHash("sha256")
+    .update(readFileSync(at("package-lock.json")))
+    .update(`${process.platform} ${process.arch}`)
+    .digest("hex");
 
 // Rust's Wasm target -------------------------------------------------------------------------------------------
 
@@ -149,26 +173,52 @@ async function installNextest() {
   await cargoInstall(`cargo-nextest@${NEXTEST_VERSION}`, []);
 }
 
-/** The tool with the versions it was published with; a registry mirror may lack one of them, then with what it has. */
+function denyIsReady() {
+  return tell(["cargo", "deny", "--version"]) === `cargo-deny ${DENY_VERSION}`;
+}
+
+// Without the features that fetch the database of advisories, which the tests do not ask.
+async function installDeny() {
+  await cargoInstall(`cargo-deny@${DENY_VERSION}`, ["--no-default-features"]);
+}
+
+function mutantsIsReady() {
+  return tell(["cargo", "mutants", "--version"]) === `cargo-mutants ${MUTANTS_VERSION}`;
+}
+
+async function installMutants() {
+  await cargoInstall(`cargo-mutants@${MUTANTS_VERSION}`, []);
+}
+
+/**
+ * The tool with the versions it was published with; a registry mirror may lack one of them, then with what it has.
+ * @param {string} crate
+ * @param {string[]} options
+ */
 async function cargoInstall(crate, options) {
+  /** @param {...string} more */
   const install = (...more) => ["cargo", "install", "--root", toolsDir, "--force", ...more, ...options, crate];
   const env = toolEnv({ CARGO_PROFILE_RELEASE_OPT_LEVEL: "0" }); // a minute instead of four; the tools are quick enough
   try {
     await runStep("setup", `${crate} (compiled once, takes some minutes)`, install("--locked"), { env });
   } catch (error) {
-    if (!/failed to select a version/.test(error.output ?? "")) throw error;
+    if (!/failed to select a version/.test(error instanceof StepFailed ? error.output : "")) throw error;
     await runStep("setup", `${crate}, with the versions that this registry has`, install(), { env });
   }
 }
 
 // helpers ------------------------------------------------------------------------------------------------------
 
-/** What a short command prints, or "" when it fails. */
+/**
+ * What a short command prints, or "" when it fails.
+ * @param {string[]} command
+ */
 function tell([program, ...args]) {
   const { status, stdout } = spawnSync(program, args, { env: toolEnv(), encoding: "utf8", cwd: at() });
   return status === 0 ? stdout.trim() : "";
 }
 
+/** @returns {{ npm?: string, bindgen?: string }} */
 function stamp() {
   try {
     return JSON.parse(readFileSync(stampFile, "utf8"));
@@ -177,6 +227,7 @@ function stamp() {
   }
 }
 
+/** @param {{ npm?: string, bindgen?: string }} facts */
 function remember(facts) {
   mkdirSync(toolsDir, { recursive: true });
   const draft = `${stampFile}.${process.pid}`;

@@ -1,7 +1,7 @@
 // `npm test`: everything that must hold, in steps; `npm test -- --help` names them.
 import { start } from "./lib/start.mjs";
 
-await start(["rust", "npm", "target", "bindgen", "nextest"], async (args) => {
+await start(["rust", "npm", "target", "bindgen", "nextest", "deny"], async (args) => {
   const { test } = await import("./lib/test.mjs");
   process.exitCode = await test(args);
 });

@@ -46,8 +46,11 @@ export function startPeople(tools) {
   const made = new Map();
   const once = (key, make) => made.get(key) ?? made.set(key, make()).get(key);
   const worldOf = (build, count, alone = false) =>
-    once(`${build} ${count} ${alone}`, async () => admit({ name: `people-${build}`, build: tools[build], count, alone, adminTool: await tools.adminTool(), kv: tools.kv, folder: tools.folder, upstream }));
-  const peersOf = (count, alone, own) => once(`peers ${own} ${count} ${alone}`, async () => admitToPeers({ world: own ? await worldOf(own, count, alone) : undefined, count }));
+    once(`${build} ${count} ${alone}`, async () =>
+      admit({ name: `people-${build}`, build: tools[build], count, alone, adminTool: await tools.adminTool(), kv: tools.kv, folder: tools.folder, upstream }),
+    );
+  const peersOf = (count, alone, own) =>
+    once(`peers ${own} ${count} ${alone}`, async () => admitToPeers({ world: own ? await worldOf(own, count, alone) : undefined, count }));
   return { worldOf, peersOf };
 }
 
@@ -83,7 +86,7 @@ export async function startEntrants({ names, scenario, people, tools }) {
       worker,
       job,
       plan: planOf(job, scenario.credentialsFor?.(callers) ?? callers.map(({ session }) => session), origin.hello.body),
-      users: nobody ? null : scenario.usersFor?.(callers) ?? callers.map(({ user }) => user),
+      users: nobody ? null : (scenario.usersFor?.(callers) ?? callers.map(({ user }) => user)),
       told: told ? [[ASSERTION, "x".repeat(ASSERTION_LENGTH)]] : [],
       // Edgeward's assertion is looked at by itself; and it names a request that has no Cf-Ray.
       free: [...free, ...(signs ? [ASSERTION] : []), ...(build && !isNamed ? ["x-request-id"] : [])],

@@ -41,7 +41,10 @@ function usersLike(entries, count) {
   return Array.from({ length: count }, (_, index) => {
     const [id, email] = [`usr_${String(index).padStart(22, "0")}`, `stored-${index}@example.com`];
     const user = JSON.stringify({ ...JSON.parse(body), id, email, username: email });
-    return [[`user:${sha256(id)}`, user], [`user_email:${sha256(email)}`, id]].map(([key, text]) => [key, { body: text, metadata: null }]);
+    return [
+      [`user:${sha256(id)}`, user],
+      [`user_email:${sha256(email)}`, id],
+    ].map(([key, text]) => [key, { body: text, metadata: null }]);
   }).flat();
 }
 
@@ -83,7 +86,10 @@ function answer(state, { method, url, headers }, body) {
   state.reads += 1;
   if (key === "") {
     const prefix = searchParams.get("prefix") ?? "";
-    const keys = [...state.values.keys()].filter((name) => name.startsWith(prefix)).sort().map((name) => ({ name }));
+    const keys = [...state.values.keys()]
+      .filter((name) => name.startsWith(prefix))
+      .sort()
+      .map((name) => ({ name }));
     return { status: 200, text: JSON.stringify({ keys, list_complete: true, cacheStatus: null }), headers: { "content-type": "application/json" } };
   }
   const value = state.values.get(key);

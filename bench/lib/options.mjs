@@ -41,7 +41,11 @@ function wrapped(names) {
 export function wantedRows(all, { rows }) {
   if (rows === undefined) return all;
   const wanted = all.filter(({ label }) => rows.some((text) => label.includes(text)));
-  return wanted.length > 0 ? wanted : misuse(`no row has ${rows.map((text) => JSON.stringify(text)).join(" or ")} in it; there are ${all.map(({ label }) => JSON.stringify(label)).join(", ")}`);
+  return wanted.length > 0
+    ? wanted
+    : misuse(
+        `no row has ${rows.map((text) => JSON.stringify(text)).join(" or ")} in it; there are ${all.map(({ label }) => JSON.stringify(label)).join(", ")}`,
+      );
 }
 
 /** Reads the arguments; `sections` are all there are, `defaults` the folders `build` and `workers`. */
@@ -55,9 +59,11 @@ export function readOptions(args, { sections, defaults }) {
   if (unknown !== undefined) misuse(`no Worker is named ${JSON.stringify(unknown)}`);
   const rows = values.row;
   const counts = list(values.counts).map(Number);
-  if (counts.some((count, at) => !Number.isInteger(count) || count < 0 || (at > 0 && count <= counts[at - 1]))) misuse("--counts wants whole numbers, each more than the one before");
+  if (counts.some((count, at) => !Number.isInteger(count) || count < 0 || (at > 0 && count <= counts[at - 1])))
+    misuse("--counts wants whole numbers, each more than the one before");
   const [rounds, seconds] = [number(values, "rounds"), number(values, "seconds")];
-  if ((rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1)) || (seconds !== undefined && !(seconds > 0))) misuse("--rounds and --seconds want positive numbers");
+  if ((rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1)) || (seconds !== undefined && !(seconds > 0)))
+    misuse("--rounds and --seconds want positive numbers");
   const [build, before, workers, recording] = [values.build, values.before, values.workers, values.recording].map((path) => path && resolve(path));
   return { sections: chosen, only, rows, counts, rounds, seconds, bare: values.bare, build, before, workers, recording, json: values.json };
 }

@@ -67,7 +67,14 @@ async function bundled(file, folder) {
 /** Starts `<workers>/<file>.js`; `more` are further text bindings, `modules` further modules, `kv` gives it an empty namespace. */
 export async function startPeer({ name, file, workers, folder, upstream, people, bare = false, more = {}, modules = [], kv }) {
   const [{ user }] = people.callers;
-  const fixed = [["cookie", "theme=dark; csrftoken=x9Y8z7w6V5u4"], ...identity(user), ...(bare ? [] : [["x-forwarded-for", CLIENT_ADDRESS]]), ["x-forwarded-host", HOST], ["x-forwarded-proto", "http"], [ASSERTION, "x".repeat(ASSERTION_LENGTH)]];
+  const fixed = [
+    ["cookie", "theme=dark; csrftoken=x9Y8z7w6V5u4"],
+    ...identity(user),
+    ...(bare ? [] : [["x-forwarded-for", CLIENT_ADDRESS]]),
+    ["x-forwarded-host", HOST],
+    ["x-forwarded-proto", "http"],
+    [ASSERTION, "x".repeat(ASSERTION_LENGTH)],
+  ];
   const texts = { ORIGIN: upstream, SECRET: people.secret, COOKIE, ISSUER, AUDIENCE: HOST, TYP, FIXED: JSON.stringify(fixed), ...more };
   const bindings = Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, { text }]));
   if (kv) bindings.KV = { kv: (await kv.ask({ begin: "nothing" })).port };

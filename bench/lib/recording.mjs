@@ -20,18 +20,20 @@ export function writeRecording({ application, recorded, host, exchanges }) {
   };
   const general = (value) => value.replaceAll(host, HOST_MARK);
   const first = new Map();
-  const requests = exchanges.filter(({ method }) => METHODS.includes(method)).map(({ method, path, headers, body, status, answerHeaders, length }) => {
-    const sent = headers.filter(([name]) => !NOT_OF_THE_REQUEST.includes(name.toLowerCase())).map(([name, value]) => [name, general(value)]);
-    const cookies = headers.filter(([name]) => name.toLowerCase() === "cookie").flatMap(([, value]) => value.split(/; */).map(withoutValue));
-    const answered = answerHeaders
-      .map(([name, value]) => [name.toLowerCase(), general(value)])
-      .filter(([name]) => !NOT_OF_THE_ANSWER.includes(name))
-      .map(([name, value]) => [name, VALIDATORS[name] ?? value]);
-    // One path has one answer in a replay: the first.
-    const key = `${method} ${path}`;
-    if (!first.has(key)) first.set(key, [status, length, indexOf("answers", answered)]);
-    return [method, path, body, indexOf("headers", sent), indexOf("cookies", cookies), ...first.get(key)];
-  });
+  const requests = exchanges
+    .filter(({ method }) => METHODS.includes(method))
+    .map(({ method, path, headers, body, status, answerHeaders, length }) => {
+      const sent = headers.filter(([name]) => !NOT_OF_THE_REQUEST.includes(name.toLowerCase())).map(([name, value]) => [name, general(value)]);
+      const cookies = headers.filter(([name]) => name.toLowerCase() === "cookie").flatMap(([, value]) => value.split(/; */).map(withoutValue));
+      const answered = answerHeaders
+        .map(([name, value]) => [name.toLowerCase(), general(value)])
+        .filter(([name]) => !NOT_OF_THE_ANSWER.includes(name))
+        .map(([name, value]) => [name, VALIDATORS[name] ?? value]);
+      // One path has one answer in a replay: the first.
+      const key = `${method} ${path}`;
+      if (!first.has(key)) first.set(key, [status, length, indexOf("answers", answered)]);
+      return [method, path, body, indexOf("headers", sent), indexOf("cookies", cookies), ...first.get(key)];
+    });
   const lines = (list) => `[\n${list.map((item) => JSON.stringify(item)).join(",\n")}\n]`;
   return `{
 "application": ${JSON.stringify(application)},

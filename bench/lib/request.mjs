@@ -60,7 +60,17 @@ export const VARIETIES = Object.keys(NEW);
  * A `fetch` of a page that is signed in. `fresh`: what is new in each request, of `VARIETIES`; `bare`: no header but Host and
  * Cookie; `more` headers; `cookies` before the session and `last` after it; `accept`: other values of headers of a browser.
  */
-export function browserRequest({ method = "GET", path = `/api/projects/7/tasks?page=${NUMBER}&fields=id,title`, fresh, bare = false, more = [], cookies = ["theme=dark"], last, accept, credential = `${COOKIE}=${CREDENTIAL}` } = {}) {
+export function browserRequest({
+  method = "GET",
+  path = `/api/projects/7/tasks?page=${NUMBER}&fields=id,title`,
+  fresh,
+  bare = false,
+  more = [],
+  cookies = ["theme=dark"],
+  last,
+  accept,
+  credential = `${COOKIE}=${CREDENTIAL}`,
+} = {}) {
   const { page = PAGE, trace = TRACE, cookie = OWN_COOKIE } = NEW[fresh] ?? {};
   const browser = accept === undefined ? BROWSER : BROWSER.map(([name, value]) => [name, name in accept ? accept[name] : value]);
   const headers = bare ? (fresh ? [page, trace].filter((header) => header[1].includes(NUMBER)) : []) : [...browser, ...ADDED, page, trace];
@@ -70,7 +80,17 @@ export function browserRequest({ method = "GET", path = `/api/projects/7/tasks?p
 /** A request of a recording (sections/page.mjs). */
 export function recordedRequest({ method, path, headers, cookies, body, status, length, answered }) {
   const own = headers.filter(([name]) => !ADDED.some(([added]) => added.toLowerCase() === name.toLowerCase()));
-  return { method, path, headers: [["Host", HOST], ...own, ...ADDED], cookies: [cookies, []], credential: `${COOKIE}=${CREDENTIAL}`, body, status, length, answered };
+  return {
+    method,
+    path,
+    headers: [["Host", HOST], ...own, ...ADDED],
+    cookies: [cookies, []],
+    credential: `${COOKIE}=${CREDENTIAL}`,
+    body,
+    status,
+    length,
+    answered,
+  };
 }
 
 /** The plan for the load: `kinds` as `browserRequest` and its kin make them. `answer`: the text that the origin answers. With `once` no credential is sent twice; `mint` says how the load makes them. */
@@ -82,7 +102,12 @@ export function planOf({ kinds, order = "turns", once = false, mint }, callers, 
     callers,
     kinds: kinds.map((kind) => {
       const { status, length, body = 0 } = kind;
-      return { head: headOf({ ...kind, headers: sent(kind) }), sends: body, status, ...(length === undefined ? (status === 200 ? { answer } : {}) : { length }) };
+      return {
+        head: headOf({ ...kind, headers: sent(kind) }),
+        sends: body,
+        status,
+        ...(length === undefined ? (status === 200 ? { answer } : {}) : { length }),
+      };
     }),
   };
 }
@@ -113,7 +138,14 @@ export function expectedHeaders(kind, n, { user, credential, upstreamHost, more 
     if (cookies.length > 0) add(["cookie", cookies.join("; ")]);
     expected.delete("authorization");
     const address = kind.headers.find(([name]) => name.toLowerCase() === "cf-connecting-ip")?.[1];
-    for (const header of [...identity(user), ...(address ? [["x-forwarded-for", address]] : []), ["x-forwarded-host", HOST], ["x-forwarded-proto", "http"], ...more]) add(header);
+    for (const header of [
+      ...identity(user),
+      ...(address ? [["x-forwarded-for", address]] : []),
+      ["x-forwarded-host", HOST],
+      ["x-forwarded-proto", "http"],
+      ...more,
+    ])
+      add(header);
   }
   expected.set("host", upstreamHost);
   return expected;
@@ -144,7 +176,8 @@ export function whatIsWrong({ job, plan, users, upstreamHost, told, free = [] },
   const { kind: index, caller } = positionOf(plan, n);
   const kind = job.kinds[index];
   const path = fill(kind.path, n, "");
-  if (received.method !== kind.method || received.path !== path) return `the origin received ${received.method} ${received.path} instead of ${kind.method} ${path}`;
+  if (received.method !== kind.method || received.path !== path)
+    return `the origin received ${received.method} ${received.path} instead of ${kind.method} ${path}`;
   const user = users === null ? null : users[caller];
   const expected = expectedHeaders(kind, n, { user, credential: plan.mint ? mintedToken(plan.mint, n) : plan.callers[caller], upstreamHost, more: told });
   for (const name of new Set([...expected.keys(), ...received.headers.map(([key]) => key)])) {

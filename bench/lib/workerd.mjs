@@ -100,11 +100,15 @@ function module({ name, file }) {
 
 function binding([name, kind]) {
   const value =
-    "text" in kind ? `text = ${text(kind.text)}`
-    : "json" in kind ? `json = ${text(JSON.stringify(kind.json))}`
-    : "kv" in kind ? 'kvNamespace = "kv"'
-    : "limit" in kind ? 'wrapped = (moduleName = "bench:limit")'
-    : `durableObjectNamespace = ${text(kind.object)}`;
+    "text" in kind
+      ? `text = ${text(kind.text)}`
+      : "json" in kind
+        ? `json = ${text(JSON.stringify(kind.json))}`
+        : "kv" in kind
+          ? 'kvNamespace = "kv"'
+          : "limit" in kind
+            ? 'wrapped = (moduleName = "bench:limit")'
+            : `durableObjectNamespace = ${text(kind.object)}`;
   return `(name = ${text(name)}, ${value})`;
 }
 

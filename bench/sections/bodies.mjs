@@ -66,7 +66,14 @@ async function passOnce({ request, length, body, answer: [key, answered] }, name
 function resultOf(label, name, samples) {
   const [mine, base] = [samples.get(`${label} ${name}`), samples.get(`${label} ${BASE}`)];
   const of = (what) => median(mine.map((sample) => sample[what]));
-  return { label, name, rate: LENGTH / MEGABYTE / of("seconds"), cpu: of("cpu"), ratio: median(mine.map(({ cpu }, round) => cpu / base[round].cpu)), memory: of("memory") };
+  return {
+    label,
+    name,
+    rate: LENGTH / MEGABYTE / of("seconds"),
+    cpu: of("cpu"),
+    ratio: median(mine.map(({ cpu }, round) => cpu / base[round].cpu)),
+    memory: of("memory"),
+  };
 }
 
 function tableOf(rows) {

@@ -13,7 +13,11 @@ const SESSIONS = 120;
 const ONE = { kinds: [browserRequest()] };
 
 const ROWS = [
-  { label: "every request of a session that was seen", names: [BASE, "edgeward", "jose", "jose-memo", "hono", "hono-memo", "js-memo"], scenario: { job: () => ONE } },
+  {
+    label: "every request of a session that was seen",
+    names: [BASE, "edgeward", "jose", "jose-memo", "hono", "hono-memo", "js-memo"],
+    scenario: { job: () => ONE },
+  },
   {
     label: `first request of a session, KV takes ${KV_MILLISECONDS} ms`,
     names: [BASE, "edgeward"],
@@ -52,7 +56,8 @@ const section = {
         await stop();
         tools.progress(`round ${round} of ${rounds}, ${row.label}`);
       }
-      for (const [name, milliseconds] of all) rows.push({ label: row.label, name, requests: milliseconds.length, p50: quantile(milliseconds, 0.5), p99: quantile(milliseconds, 0.99) });
+      for (const [name, milliseconds] of all)
+        rows.push({ label: row.label, name, requests: milliseconds.length, p50: quantile(milliseconds, 0.5), p99: quantile(milliseconds, 0.99) });
     }
     return { text: tableOf(rows), rows, rounds, ...amount };
   },
@@ -69,6 +74,14 @@ function tableOf(rows) {
   const base = (label) => rows.find((row) => row.label === label && row.name === BASE);
   return markdown(
     ["request", "Worker", "p50 ms", "p99 ms", "p50 / pass-through", "p50 − pass-through, ms", "requests"],
-    rows.map(({ label, name, p50, p99, requests }) => [label, name, p50.toFixed(2), p99.toFixed(2), (p50 / base(label).p50).toFixed(2), (p50 - base(label).p50).toFixed(2), String(requests)]),
+    rows.map(({ label, name, p50, p99, requests }) => [
+      label,
+      name,
+      p50.toFixed(2),
+      p99.toFixed(2),
+      (p50 / base(label).p50).toFixed(2),
+      (p50 - base(label).p50).toFixed(2),
+      String(requests),
+    ]),
   );
 }

@@ -22,7 +22,8 @@ const section = {
   async run({ options, people, tools }) {
     const rows = [];
     for (const row of wantedRows(ROWS, options)) {
-      for (const name of chosen(row.names, options)) rows.push({ label: row.label, name, bytes: await flood(row, name, { counts: options.counts, people, tools }) });
+      for (const name of chosen(row.names, options))
+        rows.push({ label: row.label, name, bytes: await flood(row, name, { counts: options.counts, people, tools }) });
     }
     return { text: tableOf(rows, options.counts), rows, counts: options.counts };
   },
@@ -38,7 +39,12 @@ async function flood({ status, label }, name, { counts, people, tools }) {
   const kind = { ...bearerRequest(), ...(isBad && name !== BASE ? { status, answered: {} } : {}) };
   const job = () => ({ kinds: [kind], mint, refused: () => isBad && name !== BASE });
   await tools.origin.ask({ answers: [] });
-  const { entrants, check, stop } = await startEntrants({ names: [name], scenario: { job, usersFor: () => [callers[0].user], site, vars, peer, files: { jose: "jose-bearer" } }, people, tools });
+  const { entrants, check, stop } = await startEntrants({
+    names: [name],
+    scenario: { job, usersFor: () => [callers[0].user], site, vars, peer, files: { jose: "jose-bearer" } },
+    people,
+    tools,
+  });
   const [entrant] = entrants;
   await tools.load.ask({ keep: { name, ...entrant.plan } });
   const bytes = [];

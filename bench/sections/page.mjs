@@ -25,7 +25,11 @@ const section = {
   warmUp: 2,
   names: [BASE, "edgeward", "jose", "jose-memo", "js-memo"],
   run(run) {
-    const files = run.options.recording ? [run.options.recording] : readdirSync(RECORDINGS).sort().map((name) => join(RECORDINGS, name));
+    const files = run.options.recording
+      ? [run.options.recording]
+      : readdirSync(RECORDINGS)
+          .sort()
+          .map((name) => join(RECORDINGS, name));
     const scenarios = files.flatMap((file) => scenariosOf(readRecording(readFileSync(file, "utf8"), HOST)));
     return measureMatrix(section, run, { scenarios, first: "page load" });
   },
@@ -34,7 +38,10 @@ export default section;
 
 function scenariosOf({ application, requests }) {
   const kinds = requests.map((request) => recordedRequest({ ...request, answered: answeredOf(request) }));
-  const answers = requests.map(({ method, path, status, length, answerHeaders }) => [`${method} ${path}`, { status, length, headers: Object.fromEntries(answerHeaders) }]);
+  const answers = requests.map(({ method, path, status, length, answerHeaders }) => [
+    `${method} ${path}`,
+    { status, length, headers: Object.fromEntries(answerHeaders) },
+  ]);
   return ROWS.map(({ label, callers, order }) => ({
     label: `${application} (${requests.length} requests), ${label}`,
     names: section.names,

@@ -24,7 +24,12 @@ const ROWS = [
   { label: "303 to the sign-in page", status: 303, request: { credential: null, accept: NAVIGATION, path: `/account?page=${NUMBER}` } },
   { label: "403 JSON, a role is missing", status: 403, type: "application/json", request: { path: `/admin?page=${NUMBER}` } },
   { label: "403 page, a role is missing", status: 403, type: "text/html; charset=utf-8", request: { path: `/admin?page=${NUMBER}`, accept: NAVIGATION } },
-  { label: "403 JSON, a page of another site posts", status: 403, type: "application/json", request: { method: "POST", accept: { "Sec-Fetch-Site": "cross-site" }, more: [["Origin", "https://evil.example"]] } },
+  {
+    label: "403 JSON, a page of another site posts",
+    status: 403,
+    type: "application/json",
+    request: { method: "POST", accept: { "Sec-Fetch-Site": "cross-site" }, more: [["Origin", "https://evil.example"]] },
+  },
   { label: "404 JSON, a rule hides the path", status: 404, type: "application/json", request: { path: `/hidden?page=${NUMBER}` } },
   { label: "400 JSON, an ambiguous path", status: 400, type: "application/json", request: { path: `/a%00b?page=${NUMBER}` } },
 ];

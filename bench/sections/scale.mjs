@@ -19,7 +19,10 @@ const USUAL = browserRequest().headers.length + 1;
 /** A page's own calls, its pictures and its scripts. */
 const KINDS = [
   {},
-  { path: "/static/logo.png?page=#NUMBER#", accept: { Accept: "image/avif,image/webp,image/*,*/*;q=0.8", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image" } },
+  {
+    path: "/static/logo.png?page=#NUMBER#",
+    accept: { Accept: "image/avif,image/webp,image/*,*/*;q=0.8", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image" },
+  },
   { path: "/static/main.js?page=#NUMBER#", accept: { Accept: "*/*", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script" } },
 ];
 
@@ -61,7 +64,9 @@ export default section;
 
 /** As many rules, of which the last decides about the request. */
 function rules(length) {
-  const all = count(length, (index) => (index === length - 1 ? { prefix: "/", require: { authenticated: true } } : { prefix: `/area-${index}`, require: { role: `role-${index}` } }));
+  const all = count(length, (index) =>
+    index === length - 1 ? { prefix: "/", require: { authenticated: true } } : { prefix: `/area-${index}`, require: { role: `role-${index}` } },
+  );
   const parts = count(Math.ceil(length / RULES_IN_A_VARIABLE), (part) => all.slice(part * RULES_IN_A_VARIABLE, (part + 1) * RULES_IN_A_VARIABLE));
   const name = (part) => `EDGEWARD_RULES_BENCH${part === 0 ? "" : `__${part + 1}`}`;
   return { site: { unauthenticated: undefined }, vars: Object.fromEntries(parts.map((part, index) => [name(index), { json: part }])) };
@@ -69,6 +74,13 @@ function rules(length) {
 
 /** As many sites beside the one that is asked. */
 export function sites(length) {
-  const site = (index) => ({ hosts: [`site-${index}.${HOST}`], upstream: "http://127.0.0.1:9", sources: ["session"], unauthenticated: "deny", identity_headers: ["x-forwarded"], assertion: {} });
+  const site = (index) => ({
+    hosts: [`site-${index}.${HOST}`],
+    upstream: "http://127.0.0.1:9",
+    sources: ["session"],
+    unauthenticated: "deny",
+    identity_headers: ["x-forwarded"],
+    assertion: {},
+  });
   return Object.fromEntries(count(length, (index) => [`EDGEWARD_SITE_N${index}`, { json: site(index) }]));
 }

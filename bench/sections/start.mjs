@@ -34,7 +34,10 @@ const section = {
       for (const [index, row] of rows.entries()) samples[index].push(await firstAnswer(row, { people, tools }));
       tools.progress(`round ${round} of ${rounds}: ${rows.map(({ label }, index) => `${label} ${samples[index].at(-1).cpu.toFixed(0)} ms`).join(", ")}`);
     }
-    const results = rows.map(({ label }, index) => ({ label, ...Object.fromEntries(["cpu", "time"].map((what) => [what, median(samples[index].map((sample) => sample[what]))])) }));
+    const results = rows.map(({ label }, index) => ({
+      label,
+      ...Object.fromEntries(["cpu", "time"].map((what) => [what, median(samples[index].map((sample) => sample[what]))])),
+    }));
     return { text: tableOf(results), rows: results, samples: Object.fromEntries(rows.map(({ label }, index) => [label, samples[index]])), rounds };
   },
 };
@@ -43,7 +46,12 @@ export default section;
 /** Milliseconds of CPU and of time from before the process is there to its first answer. */
 async function firstAnswer({ name, files, vars, carriesWasm }, { people, tools }) {
   await tools.origin.ask({ answers: [] });
-  const scenario = { files, vars, modules: carriesWasm ? [{ name: "edgeward.wasm", file: join(tools.build, "edgeward.wasm") }] : [], job: () => ({ kinds: [browserRequest()] }) };
+  const scenario = {
+    files,
+    vars,
+    modules: carriesWasm ? [{ name: "edgeward.wasm", file: join(tools.build, "edgeward.wasm") }] : [],
+    job: () => ({ kinds: [browserRequest()] }),
+  };
   const { entrants, check, stop } = await startEntrants({ names: [name], scenario, people, tools });
   const [entrant] = entrants;
   await tools.load.ask({ keep: { name, ...entrant.plan } });

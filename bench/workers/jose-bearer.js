@@ -33,5 +33,11 @@ export default {
 /** A public key as PEM, or a shared secret. */
 function keyOf({ ALGORITHM, KEY }) {
   if (!ALGORITHM.startsWith("HS")) return importSPKI(KEY, ALGORITHM);
-  return crypto.subtle.importKey("raw", new TextEncoder().encode(KEY), { name: "HMAC", hash: `SHA-${ALGORITHM.slice(2)}` }, false, ["verify"]);
+  return crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(KEY),
+    { name: "HMAC", hash: `SHA-${ALGORITHM.slice(2)}` },
+    false,
+    ["verify"],
+  );
 }

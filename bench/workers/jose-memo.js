@@ -26,7 +26,13 @@ export default {
 };
 
 async function verify(session, env) {
-  key ??= await crypto.subtle.importKey("raw", new TextEncoder().encode(env.SECRET), { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
+  key ??= await crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(env.SECRET),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["verify"],
+  );
   const { payload } = await jwtVerify(session, key, {
     algorithms: ["HS256"],
     issuer: env.ISSUER,

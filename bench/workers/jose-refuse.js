@@ -15,25 +15,46 @@ export default {
       claims = await verify(request.headers.get("cookie") ?? "", env);
     } catch {
       if (url.pathname.startsWith("/account") && request.headers.get("sec-fetch-mode") === "navigate") {
-        return new Response(null, { status: 303, headers: { location: `${env.LOGIN}?return_to=${encodeURIComponent(request.url)}`, "cache-control": "no-store" } });
+        return new Response(null, {
+          status: 303,
+          headers: {
+            location: `${env.LOGIN}?return_to=${encodeURIComponent(request.url)}`,
+            "cache-control": "no-store",
+          },
+        });
       }
       return new Response("unauthorized", { status: 401, headers: { "cache-control": "no-store" } });
     }
-    if (request.method !== "GET" && request.headers.get("sec-fetch-site") === "cross-site") return new Response("forbidden", { status: 403 });
-    if (url.pathname.startsWith("/admin") && !claims.roles.includes("admin")) return new Response("forbidden", { status: 403 });
-    if (url.pathname.startsWith("/hidden") && !claims.roles.includes("admin")) return new Response("not found", { status: 404 });
+    if (request.method !== "GET" && request.headers.get("sec-fetch-site") === "cross-site")
+      return new Response("forbidden", { status: 403 });
+    if (url.pathname.startsWith("/admin") && !claims.roles.includes("admin"))
+      return new Response("forbidden", { status: 403 });
+    if (url.pathname.startsWith("/hidden") && !claims.roles.includes("admin"))
+      return new Response("not found", { status: 404 });
 
     const headers = headersFor(request, claims, env.COOKIE);
     const { method, body } = request;
-    return keepPrivate(await fetch(env.ORIGIN + url.pathname + url.search, { method, headers, body, redirect: "manual" }));
+    return keepPrivate(
+      await fetch(env.ORIGIN + url.pathname + url.search, { method, headers, body, redirect: "manual" }),
+    );
   },
 };
 
 async function verify(cookie, env) {
   const prefix = `${env.COOKIE}=`;
-  const session = cookie.split(";").map((pair) => pair.trim()).find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
+  const session = cookie
+    .split(";")
+    .map((pair) => pair.trim())
+    .find((pair) => pair.startsWith(prefix))
+    ?.slice(prefix.length);
   if (session === undefined) throw new Error("nobody");
-  key ??= await crypto.subtle.importKey("raw", new TextEncoder().encode(env.SECRET), { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
+  key ??= await crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(env.SECRET),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["verify"],
+  );
   const { payload } = await jwtVerify(session, key, {
     algorithms: ["HS256"],
     issuer: env.ISSUER,

@@ -24,7 +24,13 @@ async function verify(cookie, env) {
   const prefix = `${env.COOKIE}=`;
   const pairs = cookie.split(";").map((pair) => pair.trim());
   const session = pairs.find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
-  key ??= await crypto.subtle.importKey("raw", new TextEncoder().encode(env.SECRET), { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
+  key ??= await crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(env.SECRET),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["verify"],
+  );
   const { payload } = await jwtVerify(session, key, {
     algorithms: ["HS256"],
     issuer: env.ISSUER,

@@ -6,7 +6,8 @@ import core from "./edgeward.wasm";
 const STAND_INS = { function: () => () => {}, tag: () => WebAssembly.JSTag };
 
 const imports = {};
-for (const { module, name, kind } of WebAssembly.Module.imports(core)) (imports[module] ??= {})[name] = STAND_INS[kind]();
+for (const { module, name, kind } of WebAssembly.Module.imports(core))
+  (imports[module] ??= {})[name] = STAND_INS[kind]();
 new WebAssembly.Instance(core, imports);
 
 export { default } from "./passthrough.js";

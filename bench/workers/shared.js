@@ -53,8 +53,10 @@ export class Memo {
 }
 
 // What Edgeward lets no client send (SECURITY.md, "Headers that no client may send").
-const FAMILIES = /^(x-(forwarded|remote|auth-request|edgeward|authentik|pomerium|webauth|original|authenticated|ssl|goog-authenticated|goog-iap)-|x-ms-client-principal|remote-|cf-access-|oidc-claim-|ssl-client-)/;
-const SINGLE = /^(x-(forwarded|real-ip|auth-user|auth-username|auth-email|auth-groups|user-name|proxyuser-ip|scheme|url-scheme|authenticated|client-ip|cluster-client-ip|host|rewrite-url|request-id|user|user-id|user-email|email|username|groups|http-method-override|http-method|method-override)|forwarded|auth-user|true-client-ip|client-ip|keep-alive|proxy-connection|proxy-authorization|te|trailer)$/;
+const FAMILIES =
+  /^(x-(forwarded|remote|auth-request|edgeward|authentik|pomerium|webauth|original|authenticated|ssl|goog-authenticated|goog-iap)-|x-ms-client-principal|remote-|cf-access-|oidc-claim-|ssl-client-)/;
+const SINGLE =
+  /^(x-(forwarded|real-ip|auth-user|auth-username|auth-email|auth-groups|user-name|proxyuser-ip|scheme|url-scheme|authenticated|client-ip|cluster-client-ip|host|rewrite-url|request-id|user|user-id|user-email|email|username|groups|http-method-override|http-method|method-override)|forwarded|auth-user|true-client-ip|client-ip|keep-alive|proxy-connection|proxy-authorization|te|trailer)$/;
 const names = new Map();
 
 /** Whether a header has one of these names, in any spelling that a server may take for it. What a name is, is found out once. */

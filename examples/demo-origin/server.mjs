@@ -65,7 +65,8 @@ const pairs = (raw) => Array.from({ length: raw.length / 2 }, (_, index) => [raw
 
 // the page -----------------------------------------------------------------------------------------------------
 
-const IDENTITY = /^(x-forwarded-(user|email|groups|preferred-username)|remote-(user|email|name|groups)|x-edgeward-.*)$/i;
+const IDENTITY =
+  /^(x-forwarded-(user|email|groups|preferred-username)|remote-(user|email|name|groups)|x-edgeward-.*)$/i;
 const PROXY = /^(x-forwarded-(host|proto|for)|x-request-id)$/i;
 
 function page(seen) {
@@ -76,7 +77,7 @@ function page(seen) {
   const rows = seen.headers.map(([name, text]) => {
     const kind = IDENTITY.test(name) ? "identity" : PROXY.test(name) ? "proxy" : "";
     const note = kind === "identity" ? '<span class="badge">identity</span>' : "";
-    return `<tr class="${kind}"><th scope="row">${escape(name)}${note}</th><td>${escape(text)}</td></tr>`;
+    return `<tr class="${kind}"><th scope="row">${escapeHtml(name)}${note}</th><td>${escapeHtml(text)}</td></tr>`;
   });
   return `<!doctype html>
 <html lang="en">
@@ -134,7 +135,7 @@ tr.identity th { color: var(--text); font-weight: 600; }
 <body>
 <main class="${who ? "" : "anonymous"}">
 <p class="eyebrow">Demo origin</p>
-<h1>${who ? `Signed in as ${escape(decode(who))}` : "Nobody is signed in"}</h1>
+<h1>${who ? `Signed in as ${escapeHtml(decode(who))}` : "Nobody is signed in"}</h1>
 <p>This server knows nothing of sign-in. It shows the request that reached it; ${
     who ? "the marked headers are what Edgeward told it." : "no header in it says who sent it."
   }</p>
@@ -145,7 +146,7 @@ tr.identity th { color: var(--text); font-weight: 600; }
 </nav>
 <section aria-labelledby="request">
 <h2 id="request">Request</h2>
-<div class="line"><code>${escape(seen.method)} ${escape(seen.url)}</code></div>
+<div class="line"><code>${escapeHtml(seen.method)} ${escapeHtml(seen.url)}</code></div>
 <div class="line"><code>body: ${seen.body_bytes} bytes</code></div>
 </section>
 <section aria-labelledby="headers">
@@ -159,7 +160,7 @@ tr.identity th { color: var(--text); font-weight: 600; }
 }
 
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escape = (text) => String(text).replace(/[&<>"']/g, (character) => ESCAPES[character]);
+const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (character) => ESCAPES[character]);
 
 /** Identity values arrive percent-encoded where they are not plain ASCII. */
 function decode(text) {
@@ -177,12 +178,18 @@ const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 1
 function echo(request, socket, head) {
   socket.on("error", () => socket.destroy());
   const key = request.headers["sec-websocket-key"];
-  if (new URL(request.url, "http://origin").pathname !== "/ws" || !key || request.headers.upgrade?.toLowerCase() !== "websocket") {
+  if (
+    new URL(request.url, "http://origin").pathname !== "/ws" ||
+    !key ||
+    request.headers.upgrade?.toLowerCase() !== "websocket"
+  ) {
     socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     return;
   }
   const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-  socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  socket.write(
+    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+  );
   let pending = head;
   const parts = { opcode: 0, chunks: [], length: 0 };
   const take = (chunk) => {
@@ -212,7 +219,14 @@ function readFrame(bytes) {
   }
   const tooLarge = length > MESSAGE_LIMIT;
   const masked = (bytes[1] & 0x80) !== 0;
-  if (!masked || tooLarge) return { opcode: OPCODE.close, final: true, data: Buffer.alloc(0), end: bytes.length, status: masked ? 1009 : 1002 };
+  if (!masked || tooLarge)
+    return {
+      opcode: OPCODE.close,
+      final: true,
+      data: Buffer.alloc(0),
+      end: bytes.length,
+      status: masked ? 1009 : 1002,
+    };
   if (bytes.length < at + 4 + length) return null;
   const mask = bytes.subarray(at, at + 4);
   const data = Buffer.from(bytes.subarray(at + 4, at + 4 + length));
@@ -240,7 +254,8 @@ function close(socket, status) {
 }
 
 function send(socket, opcode, data) {
-  const header = data.length < 126 ? Buffer.from([0x80 | opcode, data.length]) : Buffer.alloc(data.length < 65536 ? 4 : 10);
+  const header =
+    data.length < 126 ? Buffer.from([0x80 | opcode, data.length]) : Buffer.alloc(data.length < 65536 ? 4 : 10);
   if (header.length > 2) {
     header[0] = 0x80 | opcode;
     header[1] = header.length === 4 ? 126 : 127;
@@ -251,7 +266,9 @@ function send(socket, opcode, data) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({ options: { port: { type: "string", default: "8788" }, host: { type: "string", default: "127.0.0.1" } } });
+  const { values } = parseArgs({
+    options: { port: { type: "string", default: "8788" }, host: { type: "string", default: "127.0.0.1" } },
+  });
   const origin = await startDemoOrigin({ port: Number(values.port), host: values.host });
   console.log(`demo origin: http://${values.host}:${origin.port}`);
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => origin.stop());

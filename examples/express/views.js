@@ -10,9 +10,11 @@ const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&
 
 function html(strings, ...values) {
   const render = (value) =>
-    Array.isArray(value) ? value.map(render).join("")
-    : value instanceof Html ? value.text
-    : String(value ?? "").replace(/[&<>"']/g, (character) => ESCAPES[character]);
+    Array.isArray(value)
+      ? value.map(render).join("")
+      : value instanceof Html
+        ? value.text
+        : String(value ?? "").replace(/[&<>"']/g, (character) => ESCAPES[character]);
   return new Html(String.raw({ raw: strings }, ...values.map(render)));
 }
 
@@ -44,7 +46,9 @@ button { font: inherit; padding: .4rem 1rem; }
 `;
 
 export const homePage = ({ user, logoutUrl }) =>
-  page("Express example", html`
+  page(
+    "Express example",
+    html`
 <p>Signed in as ${user.firstName} ${user.lastName} (${user.email}).</p>
 <ul>
 <li><a href="/open/cookie">Open the site, token in the cookie</a></li>
@@ -52,20 +56,29 @@ export const homePage = ({ user, logoutUrl }) =>
 <li><a href="/embed">Show the site in a frame</a></li>
 <li><a href="${logoutUrl}">Log out of the site</a></li>
 </ul>
-<form method="post" action="/logout"><button>Log out of this application</button></form>`);
+<form method="post" action="/logout"><button>Log out of this application</button></form>`,
+  );
 
 export const loginPage = ({ users, returnTo }) =>
-  page("Sign in", html`
+  page(
+    "Sign in",
+    html`
 <p>Example only: choose who you are.</p>
 <form method="post" action="/login">
 <input type="hidden" name="return_to" value="${returnTo}">
-${users.map((user) => html`
-<p><button name="username" value="${user.username}">${user.firstName} ${user.lastName}</button></p>`)}
-</form>`);
+${users.map(
+  (user) => html`
+<p><button name="username" value="${user.username}">${user.firstName} ${user.lastName}</button></p>`,
+)}
+</form>`,
+  );
 
 export const embedPage = ({ source }) =>
-  page("The site in a frame", html`
+  page(
+    "The site in a frame",
+    html`
 <p><a href="/">Back</a></p>
-<iframe src="${source}" title="The site behind Edgeward"></iframe>`);
+<iframe src="${source}" title="The site behind Edgeward"></iframe>`,
+  );
 
 export const errorPage = ({ title, text }) => page(title, html`<p>${text}</p><p><a href="/">Back</a></p>`);

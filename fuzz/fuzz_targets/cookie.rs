@@ -3,7 +3,7 @@
 #![no_main]
 
 use edgeward::origin::strip::without_cookies;
-use edgeward::token::source::cookie_values;
+use edgeward::ask::source::cookie_values;
 use libfuzzer_sys::fuzz_target;
 
 const OURS: [&str; 2] = ["__Host-edgeward", "t"];

@@ -1,9 +1,9 @@
 //! Any path: it has one canonical form, in which no server finds another path, or it is refused.
 #![no_main]
 
-use edgeward::login::ReturnTo;
-use edgeward::path::CanonicalPath;
-use edgeward::request::Parts;
+use edgeward::ask::return_to::ReturnTo;
+use edgeward::http::path::CanonicalPath;
+use edgeward::http::request::Parts;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

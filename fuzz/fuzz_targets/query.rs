@@ -1,7 +1,7 @@
 //! Any query: nothing of the parameter is left, and everything else stays byte for byte.
 #![no_main]
 
-use edgeward::query::{decode, encode, take};
+use edgeward::http::query::{decode, encode, take};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|query: &str| {

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edgeward::config::{Config, Site};
-use edgeward::session;
-use edgeward::time::{Seconds, Timestamp};
-use edgeward::token::alg::HmacAlgorithm;
-use edgeward::token::api_token::PlainApiToken;
-use edgeward::token::issue;
-use edgeward::token::jws::{self, Kind, UntrustedJws};
+use edgeward::site::Site;
+use edgeward::site::config::Config;
+use edgeward::credential::session;
+use edgeward::platform::time::{Seconds, Timestamp};
+use edgeward::jose::hmac::HmacAlgorithm;
+use edgeward::model::api_token::PlainApiToken;
+use edgeward::credential::sso_token;
+use edgeward::jose::jws;
+use edgeward::jose::jws::{Kind, UntrustedJws};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
@@ -44,14 +46,14 @@ fn world() -> (Config, Rc<Site>) {
         ),
         ("EDGEWARD_SITE_APP".into(), site.to_string()),
     ]);
-    let config = Config::parse(&bindings).expect("a good configuration");
+    let config = edgeward::config::parse(&bindings).expect("a good configuration");
     let site = config.site("site.example", "https").expect("its site");
     (config, site)
 }
 
 fuzz_target!(|text: &str| {
     WORLD.with(|(config, site)| {
-        assert!(issue::read(config, site, text, NOW).is_err());
+        assert!(sso_token::read(config, site, text, NOW).is_err());
         assert!(session::read(config, site, text, NOW).is_err());
         if let Ok(token) = UntrustedJws::parse(text) {
             assert_eq!(text.bytes().filter(|byte| *byte == b'.').count(), 2);
@@ -69,7 +71,7 @@ fuzz_target!(|text: &str| {
 fn signed(config: &Config, site: &Site, claims: &Value) {
     let sign = |kind, ring| jws::sign(kind, HmacAlgorithm::Hs256, ring, claims);
     let sso = sign(Kind::Sso, &config.keys.token);
-    if let Ok(read) = issue::read(config, site, &sso, NOW) {
+    if let Ok(read) = sso_token::read(config, site, &sso, NOW) {
         assert_eq!(
             (&claims["iss"], &claims["sub"]),
             (&json!("edgeward"), &json!(read.user.as_str()))
@@ -84,5 +86,5 @@ fn signed(config: &Config, site: &Site, claims: &Value) {
     }
     // Of the wrong kind, it is nothing.
     assert!(session::read(config, site, &sso, NOW).is_err());
-    assert!(issue::read(config, site, &own, NOW).is_err());
+    assert!(sso_token::read(config, site, &own, NOW).is_err());
 }

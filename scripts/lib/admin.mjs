@@ -11,16 +11,23 @@ export async function buildAdmin() {
   return path.join(process.env.CARGO_TARGET_DIR ?? at("target"), "debug/edgeward-admin");
 }
 
-/** The tool's environment; `options` are wrangler's, such as another configuration or another folder for local data. */
+/**
+ * The tool's environment; `options` are wrangler's, such as another configuration or another folder for local data.
+ * @param {string[]} [options]
+ */
 export function adminEnv(options = []) {
   return toolEnv({ EDGEWARD_WRANGLER: JSON.stringify([...wrangler, ...options]) });
 }
 
-/** Runs the tool in the terminal; answers its exit status. */
+/**
+ * Runs the tool in the terminal; answers its exit status.
+ * @param {string[]} args
+ * @returns {Promise<number>}
+ */
 export async function runAdmin(args) {
   const program = await buildAdmin();
   const child = spawn(program, args, { cwd: root, env: adminEnv(), stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.on("error", (error) => reject(new StepFailed(`${program} could not be started: ${error.message}`)));
     child.on("exit", (code, signal) => resolve(code ?? (signal === "SIGINT" ? 130 : 1)));

@@ -6,7 +6,10 @@ import { StepFailed } from "./step.mjs";
 const LOCAL_URL = "http://127.0.0.1:8787";
 const TIMEOUT_MS = 15_000;
 
-/** Where such a command works, for its help. */
+/**
+ * Where such a command works, for its help.
+ * @param {string} scopes
+ */
 export const WHERE = (scopes) => `EDGEWARD_URL and EDGEWARD_API_TOKEN (${scopes}) say where; without them it is the deployment of \`npm run dev\`.`;
 
 /** A command that was written wrongly: it ends with status 2. */
@@ -14,13 +17,23 @@ export class Misuse extends Error {}
 
 /** An answer of the admin API that is an error. */
 export class Refused extends StepFailed {
+  /**
+   * @param {string} message
+   * @param {number} status
+   * @param {string} [code]
+   */
   constructor(message, status, code) {
     super(message);
-    Object.assign(this, { status, code });
+    this.status = status;
+    this.code = code;
   }
 }
 
-/** Runs `work`; a Misuse is told with the usage. Answers the exit status. */
+/**
+ * Runs `work`; a Misuse is told with the usage. Answers the exit status.
+ * @param {string} usage
+ * @param {() => number | Promise<number>} work
+ */
 export async function orUsage(usage, work) {
   try {
     return await work();
@@ -31,7 +44,10 @@ export async function orUsage(usage, work) {
   }
 }
 
-/** Refuses the options that say where commands over wrangler work: to leave them unheard could change another deployment. */
+/**
+ * Refuses the options that say where commands over wrangler work: to leave them unheard could change another deployment.
+ * @param {{ remote?: boolean, env?: string }} options
+ */
 export function refusePlace({ remote, env }) {
   if (!remote && env === undefined) return;
   throw new Misuse(
@@ -43,16 +59,21 @@ export function refusePlace({ remote, env }) {
 /**
  * The JSON that a call is answered with, which has the member `gives`; without `gives` the answer is an empty one. Anything
  * else is a StepFailed: another server at that address may say 200 to everything.
+ * @param {{ method: string, path: string, body?: object, gives?: string, timeout?: number }} call
+ * @returns {Promise<unknown>}
  */
 export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
   const url = place(path);
   const headers = { authorization: `Token ${apiToken()}`, ...(body ? { "content-type": "application/json" } : {}) };
+  /** @type {RequestInit} */
   const init = { method, headers, body: body && JSON.stringify(body), redirect: "error", signal: AbortSignal.timeout(timeout) };
   const answer = await fetch(url, init).catch((error) => {
     const reason = error.cause?.message || error.cause?.code || error.message;
-    throw new StepFailed(`${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it right?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`);
+    throw new StepFailed(
+      `${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it right?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`,
+    );
   });
-  const told = await answer.json().catch(() => undefined);
+  const told = /** @type {{ [member: string]: unknown } | undefined} */ (await answer.json().catch(() => undefined));
   if (!answer.ok) throw refusal(`${method} ${url}`, answer, told ?? {});
   const isOurs = gives === undefined ? answer.status === 204 : told?.[gives] !== undefined;
   if (!isOurs) throw new StepFailed(`${method} ${url}: ${answer.status}, but not an answer of Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
@@ -62,6 +83,7 @@ export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
 /** The deployment that is asked. */
 export const deployment = () => place("/").origin;
 
+/** @param {string} path */
 function place(path) {
   try {
     return new URL(path, process.env.EDGEWARD_URL || LOCAL_URL);
@@ -70,7 +92,10 @@ function place(path) {
   }
 }
 
-/** What can be done about it, by status and code. */
+/**
+ * What can be done about it, by status.
+ * @type {{ [status: number]: string }}
+ */
 const ADVICE = {
   401: "EDGEWARD_API_TOKEN is none that this deployment accepts. `npm run admin -- token create` makes one; for the deployment at Cloudflare add --remote",
   403: "This API token may not do that: it lacks the scope, or its issue_for does not cover this user",
@@ -80,6 +105,11 @@ const ADVICE = {
   503: "A part of the platform failed; run the command again",
 };
 
+/**
+ * @param {string} call
+ * @param {Response} answer
+ * @param {{ error?: string, code?: string, field?: string }} told
+ */
 function refusal(call, answer, { error = "", code, field }) {
   const wait = answer.headers.get("retry-after");
   const advice = answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status];
@@ -91,6 +121,8 @@ function apiToken() {
   if (process.env.EDGEWARD_API_TOKEN) return process.env.EDGEWARD_API_TOKEN;
   const file = at(".edgeward/dev.json");
   if (!process.env.EDGEWARD_URL && existsSync(file)) return JSON.parse(readFileSync(file, "utf8")).token;
-  const first = process.env.EDGEWARD_URL ? "set EDGEWARD_API_TOKEN to an API token of the deployment" : "start `npm run dev`, which makes an API token; or set EDGEWARD_URL and EDGEWARD_API_TOKEN";
+  const first = process.env.EDGEWARD_URL
+    ? "set EDGEWARD_API_TOKEN to an API token of the deployment"
+    : "start `npm run dev`, which makes an API token; or set EDGEWARD_URL and EDGEWARD_API_TOKEN";
   throw new StepFailed(`${first}\n  \`npm run admin -- token create --name ops --scope admin\` makes a token; for the deployment at Cloudflare add --remote`);
 }

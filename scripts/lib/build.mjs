@@ -28,15 +28,25 @@ const WASM_FEATURES = [
   "simd",
 ];
 
-/** Builds what changed and answers the sizes. `crate` and `out` are other folders only in the tooling's own tests. */
+/** @typedef {{ raw: number, gzip: number }} Weight */
+/** @typedef {{ wasm: Weight, js: Weight, total: Weight }} Sizes */
+
+/**
+ * Builds what changed and answers the sizes. `crate` and `out` are other folders only in the tooling's own tests.
+ * @param {{ crate?: string, out?: string }} [folders]
+ */
 export function build({ crate = root, out = at("build") } = {}) {
   return withLock(
     path.join(out, ".lock"),
     () => buildLocked(crate, out),
-    (pid) => process.stderr.write(`build  waits for another build (process ${pid}) to end\n`),
+    (pid) => void process.stderr.write(`build  waits for another build (process ${pid}) to end\n`),
   );
 }
 
+/**
+ * @param {string} crate
+ * @param {string} out
+ */
 async function buildLocked(crate, out) {
   const lib = ["build", "--release", "--lib", "--target", TARGET, "--locked"];
   await runStep("build", "cargo: the library as Wasm", ["cargo", ...lib], { cwd: crate });
@@ -58,6 +68,10 @@ async function buildLocked(crate, out) {
 
 // The module target imports the .wasm as a module and instantiates it synchronously. `__wbg_reset_state` makes a new
 // instance after a panic; the abort handler makes wasm-bindgen notice that the old one has ended.
+/**
+ * @param {string} compiled
+ * @param {string} folder
+ */
 async function bind(compiled, folder) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -74,6 +88,10 @@ async function bind(compiled, folder) {
 
 // rustc has optimised already. Measured here: -O2, -O3, -Os and -Oz make the file smaller, but 10 to 14 KB larger under
 // gzip, take three times as long, and save no CPU per request.
+/**
+ * @param {string} from
+ * @param {string} to
+ */
 async function optimize(from, to) {
   const draft = `${to}.new`;
   const options = ["-O1", ...WASM_FEATURES.map((feature) => `--enable-${feature}`), "-o", draft];
@@ -81,7 +99,12 @@ async function optimize(from, to) {
   renameSync(draft, to);
 }
 
-/** Bundles `entry` with what it imports; `shell` is the folder of the JavaScript beside the shell. */
+/**
+ * Bundles `entry` with what it imports; `shell` is the folder of the JavaScript beside the shell.
+ * @param {string} entry
+ * @param {string} to
+ * @param {string} [shell]
+ */
 export async function bundle(entry, to, shell = at("src/edge")) {
   const draft = `${to}.new`;
   try {
@@ -100,12 +123,14 @@ export async function bundle(entry, to, shell = at("src/edge")) {
       plugins: [keepWasmImport, oneCopy(shell)],
     });
   } catch (error) {
-    const text = await esbuild.formatMessages(error.errors ?? [], { kind: "error", terminalWidth: 100 });
+    const { errors = [] } = /** @type {Partial<esbuild.BuildFailure>} */ (error);
+    const text = await esbuild.formatMessages(errors, { kind: "error", terminalWidth: 100 });
     throw new StepFailed("esbuild could not bundle the Worker", text.join("") || String(error));
   }
   renameSync(draft, to);
 }
 
+/** @type {esbuild.Plugin} */
 const keepWasmImport = {
   name: "keep-wasm-import",
   setup: (build) => build.onResolve({ filter: /^\.\/edgeward\.wasm$/ }, ({ path }) => ({ path, external: true })),
@@ -113,19 +138,27 @@ const keepWasmImport = {
 
 // wasm-bindgen imports copies of the JavaScript beside the shell. The entry imports the same files, and a module's state
 // must be there once.
+/** @type {(folder: string) => esbuild.Plugin} */
 const oneCopy = (folder) => ({
   name: "one-copy",
   setup(build) {
     build.onResolve({ filter: /\/snippets\/edgeward-\w+\/src\/edge\/\w+\.js$/ }, (given) => ({ path: path.join(folder, path.basename(given.path)) }));
-    build.onLoad({ filter: /\/snippets\/edgeward-/ }, (given) => ({ errors: [{ text: `a second copy of ${given.path}; scripts/lib/build.mjs does not know this path` }] }));
+    build.onLoad({ filter: /\/snippets\/edgeward-/ }, (given) => ({
+      errors: [{ text: `a second copy of ${given.path}; scripts/lib/build.mjs does not know this path` }],
+    }));
   },
 });
 
+/** @param {string} folder */
 function javascript(folder) {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".js")).sort().map((name) => path.join(folder, name));
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".js"))
+    .sort()
+    .map((name) => path.join(folder, name));
 }
 
+/** @param {string[]} files */
 function digest(files) {
   const hash = createHash("sha256");
   for (const file of files) hash.update(`${path.relative(root, file)}\0`).update(createHash("sha256").update(readFileSync(file)).digest());
@@ -134,8 +167,13 @@ function digest(files) {
 
 // sizes --------------------------------------------------------------------------------------------------------
 
-/** Raw and gzip sizes of what ships. */
+/**
+ * Raw and gzip sizes of what ships.
+ * @param {{ wasm: string, js: string }} files
+ * @returns {Sizes}
+ */
 export function sizes({ wasm, js }) {
+  /** @param {string} file */
   const weigh = (file) => {
     const content = readFileSync(file);
     return { raw: content.length, gzip: gzipSync(content).length };
@@ -144,9 +182,15 @@ export function sizes({ wasm, js }) {
   return { ...parts, total: { raw: parts.wasm.raw + parts.js.raw, gzip: parts.wasm.gzip + parts.js.gzip } };
 }
 
-/** The table that every build ends with. */
+/**
+ * The table that every build ends with.
+ * @param {Sizes} sizes
+ * @param {number} [limit]
+ */
 export function sizeTable({ wasm, js, total }, limit = SIZE_LIMIT) {
+  /** @param {number} bytes */
   const number = (bytes) => `${bytes.toLocaleString("en").padStart(11)} B`;
+  /** @type {(name: string, weight: Weight) => string} */
   const row = (name, { raw, gzip }) => `${name.padEnd(8)}${number(raw)}${number(gzip)}`;
   const used = ((100 * total.gzip) / limit).toFixed(1);
   return [
@@ -158,7 +202,11 @@ export function sizeTable({ wasm, js, total }, limit = SIZE_LIMIT) {
   ].join("\n");
 }
 
-/** Throws when the Worker is over its limit. */
+/**
+ * Throws when the Worker is over its limit.
+ * @param {Pick<Sizes, "total">} sizes
+ * @param {number} [limit]
+ */
 export function refuseOversize({ total }, limit = SIZE_LIMIT) {
   if (total.gzip > limit) {
     throw new StepFailed(`the Worker weighs ${total.gzip} bytes gzip, ${total.gzip - limit} over the limit of ${limit}`);

@@ -6,7 +6,7 @@ import { parse as parseToml } from "smol-toml";
 import { buildAdmin } from "./admin.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { at } from "./project.mjs";
-import { StepFailed } from "./step.mjs";
+import { messageOf, StepFailed } from "./step.mjs";
 
 const HELP = `npm run check-config -- [options]
   --env <name>   only [env.<name>] of wrangler.toml ("" is its top level); otherwise the top level and every environment
@@ -16,7 +16,15 @@ const HELP = `npm run check-config -- [options]
 Secrets are not in wrangler.toml and cannot be seen from here: each that is needed counts as set and good, and is named.
 Only for the environment "local" those of .dev.vars are read and checked. A deployment without a secret answers 500.`;
 
-/** Runs the command; answers its exit status. */
+/** @typedef {import("./effective-config.mjs").WranglerConfig} WranglerConfig */
+/** @typedef {{ path: string, error: string }} Told */
+/** @typedef {{ errors: Told[], notes: Told[], assumed: string[] }} Checked */
+/** @typedef {{ vars: object, secrets: object }} Configuration */
+
+/**
+ * Runs the command; answers its exit status.
+ * @param {string[]} args
+ */
 export async function runCheckConfig(args) {
   const { env, file, json, help } = readOptions(args);
   if (help) {
@@ -31,37 +39,57 @@ export async function runCheckConfig(args) {
   return Object.values(checked).some(({ errors }) => errors.length > 0) ? 1 : 0;
 }
 
+/** @param {string[]} args */
 function readOptions(args) {
   try {
-    const options = { env: { type: "string" }, file: { type: "string", default: at("wrangler.toml") }, json: { type: "boolean" }, help: { type: "boolean" } };
-    return parseArgs({ args, options }).values;
+    return parseArgs({
+      args,
+      options: { env: { type: "string" }, file: { type: "string", default: at("wrangler.toml") }, json: { type: "boolean" }, help: { type: "boolean" } },
+    }).values;
   } catch (error) {
-    throw new StepFailed(`${error.message}\n${HELP}`);
+    throw new StepFailed(`${messageOf(error)}\n${HELP}`);
   }
 }
 
-/** The parsed file. */
+/**
+ * The parsed file.
+ * @param {string} [file]
+ * @returns {WranglerConfig}
+ */
 export function readToml(file = at("wrangler.toml")) {
   try {
     return parseToml(readFileSync(file, "utf8"));
   } catch (error) {
-    throw new StepFailed(`${file}: ${error.message}`);
+    throw new StepFailed(`${file}: ${messageOf(error)}`);
   }
 }
 
-/** What the core is told of an environment: its variables, and the secrets that can be seen here. */
+/**
+ * What the core is told of an environment: its variables, and the secrets that can be seen here.
+ * @param {WranglerConfig} config
+ * @param {string} env
+ * @returns {Configuration}
+ */
 export function configuration({ vars = {} }, env) {
   const file = at(".dev.vars");
   const secrets = env === "local" && existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
   return { vars, secrets };
 }
 
-/** Asks the core about environments by name: `{ errors, notes, assumed }` for each. */
+/**
+ * Asks the core about environments by name: `{ errors, notes, assumed }` for each.
+ * @param {{ [env: string]: Configuration }} given
+ * @returns {Promise<{ [env: string]: Checked }>}
+ */
 export async function checkConfigurations(given) {
   return JSON.parse(await core("check-config", given));
 }
 
-/** Runs a command of the admin tool that reads JSON; answers what it prints. */
+/**
+ * Runs a command of the admin tool that reads JSON; answers what it prints.
+ * @param {string} command
+ * @param {unknown} input
+ */
 export async function core(command, input) {
   const program = await buildAdmin();
   const child = spawn(program, [command], { stdio: ["pipe", "pipe", "pipe"] });
@@ -75,7 +103,10 @@ export async function core(command, input) {
   return printed;
 }
 
-/** The same for people. */
+/**
+ * The same for people.
+ * @param {{ [env: string]: Checked }} checked
+ */
 export function report(checked) {
   const lines = [];
   for (const [name, { errors, notes }] of Object.entries(checked)) {

@@ -7,13 +7,19 @@ import { build, refuseOversize, sizeTable } from "./build.mjs";
 import { checkConfigurations, configuration, report } from "./check-config.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { at, root, toolEnv, wrangler } from "./project.mjs";
-import { StepFailed } from "./step.mjs";
+import { messageOf, StepFailed } from "./step.mjs";
 
 const HELP = `npm run deploy -- [options]
   --dry-run      build and check everything, send nothing; needs no login and no network
   --env <name>   deploy [env.<name>] of wrangler.toml instead of its top level`;
 
-/** Answers the exit status. */
+/** @typedef {import("./effective-config.mjs").WranglerConfig} WranglerConfig */
+/** @typedef {{ pattern: string, script?: string, request_limit_fail_open?: boolean }} ZoneRoute */
+
+/**
+ * Answers the exit status.
+ * @param {string[]} args
+ */
 export async function deploy(args) {
   const { dryRun, env, help } = readOptions(args);
   if (help) {
@@ -34,6 +40,7 @@ export async function deploy(args) {
   return dryRun ? 0 : reportFailOpenRoutes(config);
 }
 
+/** @param {string[]} args */
 function readOptions(args) {
   try {
     const { values } = parseArgs({
@@ -42,14 +49,18 @@ function readOptions(args) {
     });
     return { dryRun: values["dry-run"], env: values.env, help: values.help };
   } catch (error) {
-    throw new StepFailed(`${error.message}\n${HELP}`);
+    throw new StepFailed(`${messageOf(error)}\n${HELP}`);
   }
 }
 
+/**
+ * @param {string[]} args
+ * @returns {Promise<number>}
+ */
 function runWrangler(args) {
   const [program, ...first] = wrangler;
   const child = spawn(program, [...first, ...args], { cwd: root, env: toolEnv(), stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.on("error", (error) => reject(new StepFailed(`wrangler could not be started: ${error.message}`)));
     child.on("exit", (code) => resolve(code ?? 1));
@@ -58,7 +69,11 @@ function runWrangler(args) {
 
 // the checks of wrangler.toml ----------------------------------------------------------------------------------
 
-/** Throws when the Worker would answer 500 to everything, also for a dry run; answers what else there is to say. */
+/**
+ * Throws when the Worker would answer 500 to everything, also for a dry run; answers what else there is to say.
+ * @param {WranglerConfig} config
+ * @param {string} env
+ */
 export async function refuseErrors(config, env) {
   const checked = await checkConfigurations({ [env]: configuration(config, env) });
   const told = report(checked);
@@ -66,7 +81,12 @@ export async function refuseErrors(config, env) {
   return told;
 }
 
-/** Throws when the configuration must not ship; a dry run gets the same list as a warning, or null. */
+/**
+ * Throws when the configuration must not ship; a dry run gets the same list as a warning, or null.
+ * @param {WranglerConfig} config
+ * @param {string} env
+ * @param {boolean} dryRun
+ */
 export function refuseUnshippable(config, env, dryRun) {
   const problems = shippingProblems(config, env);
   if (problems.length === 0) return null;
@@ -75,13 +95,19 @@ export function refuseUnshippable(config, env, dryRun) {
   return `warning: a real deployment would be refused, because of wrangler.toml:\n${list}`;
 }
 
-/** Everything in an effective configuration that must not ship, as { path, problem }. */
+/**
+ * Everything in an effective configuration that must not ship.
+ * @param {WranglerConfig} config
+ * @param {string} [env]
+ */
 export function shippingProblems(config, env = "") {
+  /** @type {{ path: string, problem: string }[]} */
   const problems = [];
+  /** @type {(path: string, problem: string) => void} */
   const refuse = (path, problem) => problems.push({ path, problem });
   if (env === "local") refuse("env.local", "this is the environment of npm run dev");
 
-  for (const key of ["workers_dev", "preview_urls"]) {
+  for (const key of /** @type {const} */ (["workers_dev", "preview_urls"])) {
     if (config[key] !== false) refuse(key, "must be false: it would open a second way to the Worker, past the routes");
   }
   if (config.main !== "build/worker.js") refuse("main", "must be build/worker.js, what npm run build makes and the tests have run");
@@ -89,11 +115,16 @@ export function shippingProblems(config, env = "") {
 
   const namespace = (config.kv_namespaces ?? []).find(({ binding }) => binding === "EDGEWARD_KV");
   if (!namespace) refuse("kv_namespaces", "has no binding EDGEWARD_KV");
-  else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? "")) refuse("kv_namespaces.EDGEWARD_KV.id", "is no namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
+  else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? ""))
+    refuse("kv_namespaces.EDGEWARD_KV.id", "is no namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
   const objects = config.durable_objects?.bindings ?? [];
   const migrated = new Set((config.migrations ?? []).flatMap(({ new_sqlite_classes: classes }) => classes ?? []));
-  for (const [binding, className] of [["EDGEWARD_ONCE", "Once"], ["EDGEWARD_RECORD", "Record"]]) {
-    if (!objects.some(({ name, class_name }) => name === binding && class_name === className)) refuse("durable_objects.bindings", `has no ${binding} of the class ${className}`);
+  for (const [binding, className] of [
+    ["EDGEWARD_ONCE", "Once"],
+    ["EDGEWARD_RECORD", "Record"],
+  ]) {
+    if (!objects.some(({ name, class_name }) => name === binding && class_name === className))
+      refuse("durable_objects.bindings", `has no ${binding} of the class ${className}`);
     else if (!migrated.has(className)) refuse("migrations", `make no class ${className}: add new_sqlite_classes = ["${className}"] under a tag of its own`);
   }
   for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"]) {
@@ -102,9 +133,10 @@ export function shippingProblems(config, env = "") {
 
   const patterns = routePatterns(config);
   if (patterns.length === 0) refuse("routes", "is empty: no request would reach the Worker");
-  patterns.filter(isPlaceholder).forEach((pattern) => refuse("routes", `"${pattern}" is the template's placeholder`));
+  for (const pattern of patterns.filter(isPlaceholder)) refuse("routes", `"${pattern}" is the template's placeholder`);
 
-  const sites = Object.entries(config.vars ?? {}).filter(([name]) => name.startsWith("EDGEWARD_SITE_"));
+  const vars = /** @type {[string, { hosts?: unknown, upstream?: unknown }][]} */ (Object.entries(config.vars ?? {}));
+  const sites = vars.filter(([name]) => name.startsWith("EDGEWARD_SITE_"));
   if (sites.length === 0) refuse("vars", "has no EDGEWARD_SITE_…: every request would answer 404");
   for (const [name, site] of sites) {
     for (const [path, text] of strings(site, `vars.${name}`)) {
@@ -112,7 +144,8 @@ export function shippingProblems(config, env = "") {
     }
     for (const host of Array.isArray(site.hosts) ? site.hosts : []) {
       if (isLoopback(host)) refuse(`vars.${name}.hosts`, `"${host}" is this machine`);
-      else if (patterns.length > 0 && !patterns.some((pattern) => covers(pattern, host))) refuse(`vars.${name}.hosts`, `no route leads from "${host}" to the Worker`);
+      else if (patterns.length > 0 && !patterns.some((pattern) => covers(pattern, host)))
+        refuse(`vars.${name}.hosts`, `no route leads from "${host}" to the Worker`);
     }
     if (isLoopback(String(site.upstream ?? "").replace(/^\w+:\/\//, ""))) refuse(`vars.${name}.upstream`, `"${site.upstream}" is this machine`);
   }
@@ -124,14 +157,20 @@ export function shippingProblems(config, env = "") {
   return problems;
 }
 
-const routePatterns = ({ route, routes = [] }) =>
-  [route, ...routes].filter(Boolean).map((entry) => (typeof entry === "string" ? entry : entry.pattern));
+/** @param {WranglerConfig} config */
+const routePatterns = ({ route, routes = [] }) => [...(route ? [route] : []), ...routes].map((entry) => (typeof entry === "string" ? entry : entry.pattern));
 
+/** @param {string} text */
 const isPlaceholder = (text) => /REPLACE|(^|[./@])example\.(com|org|net|test)\b/.test(text);
 
+/** @param {string} host */
 const isLoopback = (host) => /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?(\/|$)/.test(host);
 
-/** Whether a route's pattern matches a host: `host/*`, `*.domain/*`, `*domain/*`, or a custom domain without a path. */
+/**
+ * Whether a route's pattern matches a host: `host/*`, `*.domain/*`, `*domain/*`, or a custom domain without a path.
+ * @param {string} pattern
+ * @param {string} host
+ */
 function covers(pattern, host) {
   const [hostPattern] = pattern.replace(/^\w+:\/\//, "").split("/");
   const name = host.toLowerCase().replace(/:\d+$/, "");
@@ -139,7 +178,12 @@ function covers(pattern, host) {
   return name.endsWith(hostPattern.slice(1).toLowerCase());
 }
 
-/** Every string inside a value, with its path. */
+/**
+ * Every string inside a value, with its path.
+ * @param {unknown} value
+ * @param {string} path
+ * @returns {[string, string][]}
+ */
 function strings(value, path) {
   if (typeof value === "string") return [[path, value]];
   if (value === null || typeof value !== "object") return [];
@@ -148,7 +192,10 @@ function strings(value, path) {
 
 // fail open ----------------------------------------------------------------------------------------------------
 
-/** What every deployment says about the switch that is not in wrangler.toml. */
+/**
+ * What every deployment says about the switch that is not in wrangler.toml.
+ * @param {WranglerConfig} config
+ */
 export function failOpenNotice(config) {
   return `
 Set every Workers route of this Worker to FAIL CLOSED (${routePatterns(config).join(", ")}).
@@ -160,21 +207,27 @@ Whatever the switch says, let the origin check x-edgeward-assertion: a request w
 `;
 }
 
-/** The patterns of a Worker's routes that let requests through past the limit, from the API's list of a zone's routes. */
+/**
+ * The patterns of a Worker's routes that let requests through past the limit, from the API's list of a zone's routes.
+ * @param {ZoneRoute[]} routes
+ * @param {string | undefined} script
+ */
 export function failOpenRoutes(routes, script) {
   return routes.filter((route) => route.script === script && route.request_limit_fail_open !== false).map(({ pattern }) => pattern);
 }
 
+/** @param {WranglerConfig} config */
 async function reportFailOpenRoutes({ name }) {
   const { CLOUDFLARE_API_TOKEN: token, CLOUDFLARE_ZONE_ID: zone } = process.env;
   if (!token || !zone) return 0;
   const base = process.env.CLOUDFLARE_API_BASE_URL ?? "https://api.cloudflare.com/client/v4";
   const headers = { Authorization: `Bearer ${token}` };
-  const answer = await fetch(`${base}/zones/${zone}/workers/routes`, { headers, signal: AbortSignal.timeout(15_000) })
+  const asked = await fetch(`${base}/zones/${zone}/workers/routes`, { headers, signal: AbortSignal.timeout(15_000) })
     .then((response) => response.json())
     .catch((error) => {
       throw new StepFailed(`deployed, but whether the routes fail open could not be asked: ${error.cause?.message ?? error.message}`);
     });
+  const answer = /** @type {{ success: boolean, errors: unknown, result: ZoneRoute[] }} */ (asked);
   if (!answer.success) throw new StepFailed(`deployed, but the routes could not be read: ${JSON.stringify(answer.errors)}`);
   const open = failOpenRoutes(answer.result, name);
   if (open.length > 0) throw new StepFailed(`deployed, but these routes FAIL OPEN, close them now: ${open.join(", ")}`);

@@ -9,7 +9,7 @@ import { adminEnv, buildAdmin } from "./admin.mjs";
 import { build, refuseOversize, sizeTable } from "./build.mjs";
 import { Children } from "./processes.mjs";
 import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
-import { runStep, StepFailed } from "./step.mjs";
+import { codeOf, messageOf, runStep, StepFailed } from "./step.mjs";
 
 const HOST = "127.0.0.1";
 const PORT = 8787;
@@ -24,7 +24,13 @@ const HELP = `npm run dev -- [options]
   --state <folder>    keep secrets, KV and the token there instead of .dev.vars, .wrangler/state and .edgeward
   --no-watch          do not build again when src/ or www/ change`;
 
-/** Runs until a signal or the end of a child; answers the exit status. */
+/** @typedef {ReturnType<typeof readOptions>} Options */
+/** @typedef {ReturnType<typeof placesOf>} Places */
+
+/**
+ * Runs until a signal or the end of a child; answers the exit status.
+ * @param {string[]} args
+ */
 export async function dev(args) {
   const options = readOptions(args);
   if (options.help) {
@@ -80,10 +86,22 @@ export async function dev(args) {
   }
 }
 
+/** @param {string[]} args */
 function readOptions(args) {
-  let values;
+  const values = parsed(args);
+  /** @param {"port" | "origin-port"} name */
+  const port = (name) => {
+    const number = Number(values[name]);
+    if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new StepFailed(`--${name} ${values[name]} is no port number`);
+    return number;
+  };
+  return { port: port("port"), originPort: port("origin-port"), state: values.state, watch: values.watch, help: values.help };
+}
+
+/** @param {string[]} args */
+function parsed(args) {
   try {
-    ({ values } = parseArgs({
+    return parseArgs({
       args,
       options: {
         port: { type: "string", default: String(PORT) },
@@ -93,19 +111,16 @@ function readOptions(args) {
         help: { type: "boolean", default: false },
       },
       allowNegative: true,
-    }));
+    }).values;
   } catch (error) {
-    throw new StepFailed(`${error.message}\n${HELP}`);
+    throw new StepFailed(`${messageOf(error)}\n${HELP}`);
   }
-  const port = (name) => {
-    const number = Number(values[name]);
-    if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new StepFailed(`--${name} ${values[name]} is no port number`);
-    return number;
-  };
-  return { port: port("port"), originPort: port("origin-port"), state: values.state, watch: values.watch, help: values.help };
 }
 
-/** The files of this run. With other ports than the usual ones, a configuration for them is written beside the token. */
+/**
+ * The files of this run. With other ports than the usual ones, a configuration for them is written beside the token.
+ * @param {Pick<Options, "port" | "originPort" | "state">} options
+ */
 function placesOf({ port, originPort, state }) {
   const folder = state ? path.resolve(state) : at(".edgeward");
   const isUsual = port === PORT && originPort === ORIGIN_PORT;
@@ -118,12 +133,16 @@ function placesOf({ port, originPort, state }) {
   };
 }
 
+/**
+ * @param {number} port
+ * @param {string} option
+ */
 async function refuseBusyPort(port, option) {
   const server = net.createServer();
   try {
-    await new Promise((resolve, reject) => server.once("error", reject).listen(port, HOST, resolve));
+    await /** @type {Promise<void>} */ (new Promise((resolve, reject) => server.once("error", reject).listen(port, HOST, resolve)));
   } catch (error) {
-    const reason = error.code === "EADDRINUSE" ? "is in use" : `cannot be used (${error.code})`;
+    const reason = codeOf(error) === "EADDRINUSE" ? "is in use" : `cannot be used (${codeOf(error)})`;
     throw new StepFailed(`port ${port} ${reason}: end what uses it, or choose another with npm run dev -- ${option} <n>`);
   }
   await new Promise((resolve) => server.close(resolve));
@@ -138,36 +157,51 @@ export function newSecrets() {
   return `# Secrets of the local Worker only, made by \`npm run dev\`. Never deploy them.\n${lines.join("\n")}\n`;
 }
 
+/** @param {string} file */
 function writeSecrets(file) {
   mkdirSync(path.dirname(file), { recursive: true });
   try {
     writeFileSync(file, newSecrets(), { mode: 0o600, flag: "wx" });
     process.stderr.write(`dev  made ${path.relative(root, file)} with new secrets\n`);
   } catch (error) {
-    if (error.code !== "EEXIST") throw error;
+    if (codeOf(error) !== "EEXIST") throw error;
   }
 }
 
-/** wrangler.toml with the local environment moved to other ports and every path made absolute. */
+/**
+ * wrangler.toml with the local environment moved to other ports and every path made absolute.
+ * @param {string} toml
+ * @param {number} port
+ * @param {number} originPort
+ */
 export function configForPorts(toml, port, originPort) {
-  const config = parseToml(toml);
-  config.main = at(config.main);
+  const config = /** @type {import("./effective-config.mjs").WranglerConfig} */ (parseToml(toml));
+  const { env: { local, ...environments } = {} } = config;
+  if (config.main === undefined || local === undefined) throw new StepFailed("wrangler.toml has no main, or no [env.local]");
+  /** @type {(value: unknown) => unknown} */
   const move = (value) => {
     if (Array.isArray(value)) return value.map(move);
     if (value !== null && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, move(inner)]));
     if (typeof value !== "string") return value;
     return value.replace(/\b(127\.0\.0\.1|localhost):(8787|8788)\b/g, (_, host, from) => `${host}:${Number(from) === PORT ? port : originPort}`);
   };
-  config.env.local = move(config.env.local);
-  return config;
+  return { ...config, main: at(config.main), env: { ...environments, local: move(local) } };
 }
 
+/**
+ * @param {Options} options
+ * @param {Places} places
+ */
 function writeConfig({ port, originPort }, { folder, config }) {
   if (config === at("wrangler.toml")) return;
   mkdirSync(folder, { recursive: true });
   writeFileSync(config, `${JSON.stringify(configForPorts(readFileSync(at("wrangler.toml"), "utf8"), port, originPort), null, 2)}\n`);
 }
 
+/**
+ * @param {Options} options
+ * @param {Places} places
+ */
 function wranglerArguments({ port }, { config, secrets, storage }) {
   const where = ["--config", config, "--env", "local", "--env-file", secrets, "--persist-to", storage];
   const listen = ["--ip", HOST, "--port", String(port), "--local-protocol", "http"];
@@ -176,6 +210,7 @@ function wranglerArguments({ port }, { config, secrets, storage }) {
 
 // the admin API token ------------------------------------------------------------------------------------------
 
+/** @param {Places} places */
 function rememberedToken({ token, storage }) {
   if (!existsSync(token) || !existsSync(storage)) return null;
   try {
@@ -185,6 +220,7 @@ function rememberedToken({ token, storage }) {
   }
 }
 
+/** @param {Places} places */
 async function createToken({ folder, token: file, config, storage }) {
   const program = await buildAdmin();
   const command = ["token", "create", "--name", "local-dev", "--scope", "admin", "--env", "local", "--json"];
@@ -196,6 +232,7 @@ async function createToken({ folder, token: file, config, storage }) {
   return token;
 }
 
+/** @param {string} output */
 function tokenIn(output) {
   try {
     return JSON.parse(output).token;
@@ -204,6 +241,10 @@ function tokenIn(output) {
   }
 }
 
+/**
+ * @param {string} url
+ * @param {string} token
+ */
 async function tokenWorks(url, token) {
   const response = await fetch(`${url}/api/sso/tokens?limit=1`, { headers: { Authorization: `Token ${token}` } });
   await response.arrayBuffer();
@@ -212,6 +253,7 @@ async function tokenWorks(url, token) {
 
 // running ------------------------------------------------------------------------------------------------------
 
+/** @param {string} url */
 async function waitUntilHealthy(url) {
   const deadline = Date.now() + READY_MS;
   let last = "it did not answer";
@@ -229,13 +271,18 @@ async function waitUntilHealthy(url) {
   throw new StepFailed(`the Worker did not start: ${url}/api/sso/health: ${last}`);
 }
 
+/**
+ * @param {string} url
+ * @param {string} apiToken
+ * @param {Options} options
+ */
 async function welcome(url, apiToken, { originPort }) {
   const response = await fetch(`${url}/api/sso/token`, {
     method: "POST",
     headers: { Authorization: `Token ${apiToken}`, "Content-Type": "application/json" },
     body: JSON.stringify({ email: "demo@example.com", first_name: "Demo", last_name: "User" }),
   });
-  const answer = await response.json();
+  const answer = /** @type {{ token?: string }} */ (await response.json());
   if (!response.ok) throw new StepFailed(`the Worker issued no SSO token: ${response.status} ${JSON.stringify(answer)}`);
   return `
 Edgeward is at ${url}, in front of the demo origin at http://${HOST}:${originPort}
@@ -254,13 +301,15 @@ Ctrl-C stops everything.
 
 /** What the children write: held back until the Worker is up, then passed on line by line. */
 class Log {
+  /** @type {string[]} */
   #lines = [];
   #rest = "";
   #isShown = false;
 
+  /** @param {string} text */
   write(text) {
     const lines = (this.#rest + text).split("\n");
-    this.#rest = lines.pop();
+    this.#rest = lines.pop() ?? "";
     for (const line of lines) {
       if (!this.#isShown) this.#lines.push(line);
       else if (!/^(Attaching additional modules:|[┌│├└].*|⎔ Reloading.*|)$/.test(line)) process.stderr.write(`${line}\n`);
@@ -277,6 +326,7 @@ class Log {
 
 /** Builds again after a change; wrangler dev notices the new files in build/. */
 function watchSources() {
+  /** @type {NodeJS.Timeout | undefined} */
   let timer;
   let building = false;
   let again = false;
@@ -289,7 +339,7 @@ function watchSources() {
     try {
       refuseOversize(await build());
     } catch (error) {
-      process.stderr.write(`${error.output ?? ""}\ndev  ${error.message}; the last good build goes on\n`);
+      process.stderr.write(`${error instanceof StepFailed ? error.output : ""}\ndev  ${messageOf(error)}; the last good build goes on\n`);
     }
     building = false;
     if (again) {
@@ -297,12 +347,15 @@ function watchSources() {
       await rebuild();
     }
   };
+  /** @type {(event: string, name: string | null) => void} */
   const changed = (_, name) => {
     if (name && !/\.(rs|js|html|css|svg|toml)$/.test(name)) return;
     clearTimeout(timer);
     timer = setTimeout(rebuild, SETTLE_MS);
   };
   for (const folder of ["src", "www"].map((name) => at(name)).filter(existsSync)) {
-    watch(folder, { recursive: true }, changed).on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`)).unref();
+    watch(folder, { recursive: true }, changed)
+      .on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`))
+      .unref();
   }
 }

@@ -4,7 +4,30 @@ import { StepFailed } from "./step.mjs";
 // wrangler does not hand these down from the top level to an environment.
 const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"];
 
-/** What wrangler makes of the file for an environment ("" is the top level). */
+/**
+ * wrangler.toml, parsed: what of it the scripts look at. A file may say anything, so nothing is sure to be there.
+ * @typedef {object} WranglerConfig
+ * @property {string} [name]
+ * @property {string} [main]
+ * @property {boolean} [no_bundle]
+ * @property {boolean} [workers_dev]
+ * @property {boolean} [preview_urls]
+ * @property {Route} [route]
+ * @property {Route[]} [routes]
+ * @property {{ binding?: string, id?: string }[]} [kv_namespaces]
+ * @property {{ bindings?: { name?: string, class_name?: string }[] }} [durable_objects]
+ * @property {{ new_sqlite_classes?: string[] }[]} [migrations]
+ * @property {{ name?: string }[]} [ratelimits]
+ * @property {{ [name: string]: unknown }} [vars]
+ * @property {{ [name: string]: WranglerConfig }} [env]
+ */
+/** @typedef {string | { pattern: string }} Route */
+
+/**
+ * What wrangler makes of the file for an environment ("" is the top level).
+ * @param {WranglerConfig} config
+ * @returns {WranglerConfig}
+ */
 export function effectiveConfig(config, env = "") {
   const { env: environments = {}, ...top } = config;
   if (env === "") return top;

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { parse } from "csv-parse/sync";
 import { ask, Misuse } from "./ask.mjs";
 import { core } from "./check-config.mjs";
-import { StepFailed } from "./step.mjs";
+import { codeOf, messageOf, StepFailed } from "./step.mjs";
 import { progress, progressEnds } from "./table.mjs";
 
 /** What one bulk call takes: docs/admin-api.md. */
@@ -14,12 +14,19 @@ const MOST_BYTES = 60_000;
 const TIMEOUT_MS = 120_000;
 const MOST_LINES = 20;
 
+/** @typedef {{ entry: number, email: string, status: string, code: string, field?: string }} Wrong */
+/** @typedef {{ count: { created: number, exists: number, invalid: number, failed: number }, errors: Wrong[], notes: string[] }} Done */
+/** @typedef {{ email: string, status: string, code: string, field?: string, accounts?: import("./users.mjs").Accounts }} BulkResult */
+
 const COLUMNS = ["email", "username", "first_name", "last_name", "tenant"];
 
-/** Makes the users that are not there yet; answers the exit status. */
+/**
+ * Makes the users that are not there yet; answers the exit status.
+ * @param {import("./users.mjs").Given} given
+ */
 export async function importUsers({ word: file, tenant, json }) {
   const users = readUsers(file).map((user) => (tenant === undefined || !isObject(user) ? user : { tenant, ...user }));
-  const errors = JSON.parse(await core("check-users", users));
+  const errors = /** @type {(string | null)[]} */ (JSON.parse(await core("check-users", users)));
   const wrong = errors.flatMap((error, index) => (error === null ? [] : [`entry ${index + 1}: ${error}`]));
   if (wrong.length > 0) throw new StepFailed(`${file} is not imported; nothing was changed:\n${lines(wrong)}`);
   const done = await send(users);
@@ -28,15 +35,27 @@ export async function importUsers({ word: file, tenant, json }) {
   console.log(json ? JSON.stringify({ ...done.count, errors: done.errors }) : `${created} users made, ${exists} were there already.`);
   if (done.notes.length > 0) process.stderr.write(`note: no account at an application yet:\n${lines(done.notes)}\n`);
   if (bad.length === 0) return 0;
-  process.stderr.write(`error: ${bad.length} of ${users.length} entries were not imported; the others were. Run it again when these are right:\n${lines(bad)}\n`);
+  process.stderr.write(
+    `error: ${bad.length} of ${users.length} entries were not imported; the others were. Run it again when these are right:\n${lines(bad)}\n`,
+  );
   return 1;
 }
 
+/**
+ * @param {unknown} value
+ * @returns {value is object}
+ */
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
-const lines = (all) => [...all.slice(0, MOST_LINES), ...(all.length > MOST_LINES ? [`… and ${all.length - MOST_LINES} more`] : [])].map((line) => `  ${line}`).join("\n");
+/** @param {string[]} all */
+const lines = (all) =>
+  [...all.slice(0, MOST_LINES), ...(all.length > MOST_LINES ? [`… and ${all.length - MOST_LINES} more`] : [])].map((line) => `  ${line}`).join("\n");
 
-/** The entries of a file, as they are. */
+/**
+ * The entries of a file, as they are.
+ * @param {string} file
+ * @returns {unknown[]}
+ */
 function readUsers(file) {
   if (!/\.(csv|json)$/i.test(file)) throw new Misuse(`${file} is neither a .csv nor a .json file`);
   try {
@@ -44,22 +63,26 @@ function readUsers(file) {
     return /json$/i.test(file) ? fromJson(text) : fromCsv(text);
   } catch (error) {
     if (error instanceof Misuse) throw error;
-    throw new StepFailed(`${file}: ${error.code === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "is not UTF-8" : error.message}`);
+    throw new StepFailed(`${file}: ${codeOf(error) === "ERR_ENCODING_INVALID_ENCODED_DATA" ? "is not UTF-8" : messageOf(error)}`);
   }
 }
 
+/** @param {string} text */
 function fromJson(text) {
   const users = JSON.parse(text);
   if (!Array.isArray(users)) throw new Error("is no list");
   return users;
 }
 
+/** @param {string} text */
 function fromCsv(text) {
+  /** @type {{ [column: string]: string }[]} */
   const rows = parse(text, { bom: true, columns: checkedColumns, skip_empty_lines: true, trim: true });
   // An empty cell says nothing.
   return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([, cell]) => cell !== "")));
 }
 
+/** @param {string[]} header */
 function checkedColumns(header) {
   const unknown = header.find((name, index) => !COLUMNS.includes(name) || header.indexOf(name) !== index);
   if (unknown !== undefined) throw new Error(`the header line names "${unknown}"; there are ${COLUMNS.join(", ")}, each once`);
@@ -67,15 +90,20 @@ function checkedColumns(header) {
   return header;
 }
 
-/** Sends the users in pieces, one after the other. */
+/**
+ * Sends the users in pieces, one after the other.
+ * @param {unknown[]} users
+ */
 async function send(users) {
+  /** @type {Done} */
   const done = { count: { created: 0, exists: 0, invalid: 0, failed: 0 }, errors: [], notes: [] };
   let first = 0;
   try {
     for (const piece of pieces(users)) {
       const body = { users: piece, on_existing: "skip" };
-      const { results, ...told } = await ask({ method: "POST", path: "/api/sso/users/bulk", body, gives: "results", timeout: TIMEOUT_MS });
-      for (const status of Object.keys(done.count)) done.count[status] += told[status];
+      const answer = await ask({ method: "POST", path: "/api/sso/users/bulk", body, gives: "results", timeout: TIMEOUT_MS });
+      const { results, ...told } = /** @type {{ results: BulkResult[] } & Done["count"]} */ (answer);
+      for (const status of /** @type {(keyof Done["count"])[]} */ (Object.keys(done.count))) done.count[status] += told[status];
       results.forEach(({ email, status, code, field, accounts = {} }, index) => {
         const entry = first + index + 1;
         if (status === "invalid" || status === "failed") done.errors.push({ entry, email, status, code, field });
@@ -93,8 +121,12 @@ async function send(users) {
   return done;
 }
 
-/** The users in their order, in pieces that one call takes. */
+/**
+ * The users in their order, in pieces that one call takes.
+ * @param {unknown[]} users
+ */
 function* pieces(users) {
+  /** @type {unknown[]} */
   let piece = [];
   let bytes = 0;
   for (const user of users) {

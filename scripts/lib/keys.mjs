@@ -3,6 +3,9 @@ import { ask, Misuse, orUsage, refusePlace, WHERE } from "./ask.mjs";
 import { optionsOf } from "./options.mjs";
 import { table } from "./table.mjs";
 
+/** @typedef {{ kid: string, signs_from: number, retired_at: number | null, sealed_with: number }} Key */
+
+/** @type {{ [word: string]: { method: string, path: string } }} */
 const CALLS = {
   list: { method: "GET", path: "/api/sso/keys" },
   rotate: { method: "POST", path: "/api/sso/keys/rotate" },
@@ -15,7 +18,10 @@ const USAGE = `Usage: npm run admin -- key <list|rotate> [--json]
 
 ${WHERE("scope admin")}`;
 
-/** Runs the command; answers its exit status. */
+/**
+ * Runs the command; answers its exit status.
+ * @param {string[]} args
+ */
 export function runKeys(args) {
   return orUsage(USAGE, async () => {
     const { values, positionals } = optionsOf(args);
@@ -26,13 +32,15 @@ export function runKeys(args) {
     refusePlace(values);
     const call = positionals.length === 1 && Object.hasOwn(CALLS, positionals[0]) ? CALLS[positionals[0]] : undefined;
     if (call === undefined) throw new Misuse("`key` takes one word: list or rotate");
-    const { keys } = await ask({ ...call, gives: "keys" });
+    const { keys } = /** @type {{ keys: Key[] }} */ (await ask({ ...call, gives: "keys" }));
     console.log(values.json ? JSON.stringify(keys) : shown(keys));
     return 0;
   });
 }
 
+/** @param {Key[]} keys */
 function shown(keys) {
+  /** @param {number | null} seconds */
   const time = (seconds) => (seconds === null ? "-" : new Date(seconds * 1000).toISOString().replace(".000", ""));
   const rows = keys.map((key) => [key.kid, time(key.signs_from), time(key.retired_at), `key secret ${key.sealed_with}`]);
   return table(["kid", "signs from", "published until", "sealed with"], rows);

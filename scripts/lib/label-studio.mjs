@@ -16,7 +16,10 @@ const VENV = path.join(FOLDER, "venv");
 const START_SECONDS = 180;
 const ADMIN = "admin@example.com";
 
-/** Builds the Worker, installs Label Studio and runs `tests/label-studio`; answers the exit status. */
+/**
+ * Builds the Worker, installs Label Studio and runs `tests/label-studio`; answers the exit status.
+ * @param {string[]} args
+ */
 export async function testLabelStudio(args) {
   const { test } = await import("./test.mjs");
   return test(["--only", "label-studio", ...args]);
@@ -40,6 +43,7 @@ export async function installLabelStudio() {
 /** Python 3.10 or newer: `PYTHON`, or the first of the usual names that is one. */
 function python() {
   const names = process.env.PYTHON ? [process.env.PYTHON] : ["python3", "python3.13", "python3.12", "python3.11", "python3.10"];
+  /** @param {string} name */
   const isFit = (name) => spawnSync(name, ["-c", "import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))"]).status === 0;
   const found = names.find(isFit);
   if (!found) throw new StepFailed("Label Studio wants Python 3.10 to 3.13 with venv; set PYTHON to one");
@@ -54,7 +58,20 @@ export async function startLabelStudio() {
   const data = mkdtempSync(path.join(FOLDER, "data-"));
   const port = await freePort();
   const secretKey = randomBytes(40).toString("base64url");
-  const command = ["start", "--no-browser", "--data-dir", data, "--internal-host", "127.0.0.1", "--port", String(port), "--username", ADMIN, "--password", randomBytes(16).toString("hex")];
+  const command = [
+    "start",
+    "--no-browser",
+    "--data-dir",
+    data,
+    "--internal-host",
+    "127.0.0.1",
+    "--port",
+    String(port),
+    "--username",
+    ADMIN,
+    "--password",
+    randomBytes(16).toString("hex"),
+  ];
   const child = spawn(path.join(VENV, "bin/label-studio"), command, {
     cwd: data,
     env: toolEnv({
@@ -69,6 +86,8 @@ export async function startLabelStudio() {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
+  /** Ends its own process group: the server is a child of the command. A command that could not be started has none. */
+  const end = (/** @type {NodeJS.Signals} */ signal) => child.pid !== undefined && process.kill(-child.pid, signal);
   const studio = {
     url: `http://127.0.0.1:${port}`,
     port,
@@ -79,9 +98,8 @@ export async function startLabelStudio() {
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         const ended = new Promise((resolve) => child.once("exit", resolve));
-        // Its own process group: the server is a child of the command.
-        process.kill(-child.pid, "SIGTERM");
-        const patience = setTimeout(() => process.kill(-child.pid, "SIGKILL"), 10_000);
+        end("SIGTERM");
+        const patience = setTimeout(() => end("SIGKILL"), 10_000);
         await ended;
         clearTimeout(patience);
       }
@@ -90,7 +108,7 @@ export async function startLabelStudio() {
   };
   const onExit = () => {
     try {
-      process.kill(-child.pid, "SIGKILL");
+      end("SIGKILL");
     } catch {}
   };
   process.once("exit", onExit);
@@ -109,6 +127,7 @@ export async function startLabelStudio() {
   return studio;
 }
 
+/** @param {string} url */
 async function isUp(url) {
   try {
     const answer = await fetch(`${url}/health`, { signal: AbortSignal.timeout(2000) });

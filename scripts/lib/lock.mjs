@@ -2,12 +2,22 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
+import { codeOf } from "./step.mjs";
+
+/** @typedef {{ pid: number, host: string }} Owner */
 
 const HEARTBEAT_MS = 2_000;
 const STALE_MS = 20_000;
 const POLL_MS = 200;
 
-/** Runs `work` while holding the lock `file`; `onWait(pid)` is called once when somebody else holds it. */
+/**
+ * Runs `work` while holding the lock `file`; `onWait(pid)` is called once when somebody else holds it.
+ * @template T
+ * @param {string} file
+ * @param {() => Promise<T>} work
+ * @param {(pid: number) => void} [onWait]
+ * @returns {Promise<T>}
+ */
 export async function withLock(file, work, onWait = () => {}) {
   mkdirSync(path.dirname(file), { recursive: true });
   let told = false;
@@ -39,7 +49,10 @@ export async function withLock(file, work, onWait = () => {}) {
   }
 }
 
-/** A hard link appears with its whole content or not at all, and never replaces another. */
+/**
+ * A hard link appears with its whole content or not at all, and never replaces another.
+ * @param {string} file
+ */
 function take(file) {
   const mine = `${file}.${process.pid}`;
   writeFileSync(mine, JSON.stringify({ pid: process.pid, host: hostname() }));
@@ -47,22 +60,30 @@ function take(file) {
     linkSync(mine, file);
     return true;
   } catch (error) {
-    if (error.code === "EEXIST") return false;
+    if (codeOf(error) === "EEXIST") return false;
     throw error;
   } finally {
     unlinkSync(mine);
   }
 }
 
+/**
+ * @param {string} file
+ * @returns {Owner | null}
+ */
 function read(file) {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    if (error.code === "ENOENT") return null;
+    if (codeOf(error) === "ENOENT") return null;
     return { pid: 0, host: "" };
   }
 }
 
+/**
+ * @param {string} file
+ * @param {Owner} owner
+ */
 function isStale(file, owner) {
   try {
     if (Date.now() - statSync(file).mtimeMs > STALE_MS) return true;
@@ -72,22 +93,27 @@ function isStale(file, owner) {
   return owner.host === hostname() && !isAlive(owner.pid);
 }
 
+/** @param {number} pid */
 function isAlive(pid) {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error.code === "EPERM";
+    return codeOf(error) === "EPERM";
   }
 }
 
-/** Moves the stale lock away; when another process was faster and holds it by now, gives it back. */
+/**
+ * Moves the stale lock away; when another process was faster and holds it by now, gives it back.
+ * @param {string} file
+ * @param {Owner} owner
+ */
 function breakLock(file, owner) {
   const aside = `${file}.stale.${process.pid}`;
   try {
     renameSync(file, aside);
   } catch (error) {
-    if (error.code === "ENOENT") return;
+    if (codeOf(error) === "ENOENT") return;
     throw error;
   }
   const moved = read(aside);
@@ -97,10 +123,11 @@ function breakLock(file, owner) {
   ignoreMissing(() => unlinkSync(aside));
 }
 
+/** @param {() => void} action */
 function ignoreMissing(action) {
   try {
     action();
   } catch (error) {
-    if (error.code !== "ENOENT" && error.code !== "EEXIST") throw error;
+    if (codeOf(error) !== "ENOENT" && codeOf(error) !== "EEXIST") throw error;
   }
 }

@@ -1,15 +1,23 @@
 // The options of commands that call the admin API.
 import { parseArgs } from "node:util";
 import { Misuse } from "./ask.mjs";
+import { messageOf } from "./step.mjs";
 
 /** Every command has these; the last two are there to be refused with a reason. */
-const ALWAYS = { help: { type: "boolean" }, json: { type: "boolean" }, remote: { type: "boolean" }, env: { type: "string" } };
+const ALWAYS = /** @type {const} */ ({ help: { type: "boolean" }, json: { type: "boolean" }, remote: { type: "boolean" }, env: { type: "string" } });
 
-/** Reads a command's options and words; what it does not know is a Misuse. */
+/** @typedef {{ help?: boolean, json?: boolean, remote?: boolean, env?: string }} CommonValues */
+
+/**
+ * Reads a command's options and words; what it does not know is a Misuse.
+ * @param {string[]} args
+ * @param {import("node:util").ParseArgsOptionsConfig} [options]
+ */
 export function optionsOf(args, options = {}) {
   try {
-    return parseArgs({ args, allowPositionals: true, options: { ...ALWAYS, ...options } });
+    const { values, positionals } = parseArgs({ args, allowPositionals: true, options: { ...ALWAYS, ...options } });
+    return { values: /** @type {CommonValues & typeof values} */ (values), positionals };
   } catch (error) {
-    throw new Misuse(error.message);
+    throw new Misuse(messageOf(error));
   }
 }

@@ -7,7 +7,10 @@ import { fileURLToPath } from "node:url";
 /** The project's root folder. */
 export const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
 
-/** A path below the project's root. */
+/**
+ * A path below the project's root.
+ * @param {...string} parts
+ */
 export const at = (...parts) => path.join(root, ...parts);
 
 /** The Node that package.json pins. A link to `nodePackage`, so that `npx wrangler` finds this Node as well. */
@@ -28,6 +31,8 @@ export const wrangler = [pinnedNode, at("node_modules/wrangler/bin/wrangler.js")
 /**
  * The environment for the tools that we start: our own tools first in PATH, rustup's usual folder as a
  * fall-back, and wrangler without questions, telemetry, banners or logs in the home folder.
+ * @param {NodeJS.ProcessEnv} [extra]
+ * @returns {NodeJS.ProcessEnv}
  */
 export function toolEnv(extra = {}) {
   const inherited = (process.env.PATH ?? "").split(path.delimiter).filter((dir) => dir !== at("node_modules/.bin"));
@@ -48,7 +53,11 @@ export function toolEnv(extra = {}) {
   };
 }
 
-/** The version of a package in the text of a Cargo.lock. */
+/**
+ * The version of a package in the text of a Cargo.lock.
+ * @param {string} lock
+ * @param {string} name
+ */
 export function cargoLockVersion(lock, name) {
   const found = lock.match(new RegExp(`\\[\\[package\\]\\]\\nname = "${name}"\\nversion = "([^"]+)"`));
   if (!found) throw new Error(`Cargo.lock names no package ${name}`);
@@ -58,7 +67,10 @@ export function cargoLockVersion(lock, name) {
 /** The version of wasm-bindgen that the Worker is compiled with. */
 export const wasmBindgenVersion = () => cargoLockVersion(readFileSync(at("Cargo.lock"), "utf8"), "wasm-bindgen");
 
-/** `1.3 s` or `2 min 05 s`. */
+/**
+ * `1.3 s` or `2 min 05 s`.
+ * @param {number} milliseconds
+ */
 export function duration(milliseconds) {
   const seconds = milliseconds / 1000;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;

@@ -1,6 +1,7 @@
 // The start of every script: the set-up first, then the script itself under the Node that package.json pins.
 import { spawn } from "node:child_process";
 import { realpathSync } from "node:fs";
+import { constants } from "node:os";
 import { setup } from "../setup.mjs";
 import { pinnedNode } from "./project.mjs";
 import { fail } from "./step.mjs";
@@ -10,6 +11,8 @@ const PARENT_POLL_MS = 500;
 /**
  * Makes the parts of the set-up that `parts` names, then calls `main(arguments)` under the pinned Node; when another
  * Node runs this, it starts the pinned one with the same script, passes signals on and ends as it does.
+ * @param {import("../setup.mjs").Part[]} parts
+ * @param {(args: string[]) => Promise<void>} main
  */
 export async function start(parts, main) {
   try {
@@ -36,10 +39,9 @@ function endWithNpm() {
 
 async function restart() {
   const child = spawn(pinnedNode, process.argv.slice(1), { stdio: "inherit" });
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  const [code, signal] = await new Promise((resolve, reject) => {
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) process.on(signal, () => child.kill(signal));
+  process.exitCode = await new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("exit", (...ended) => resolve(ended));
+    child.on("exit", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
-  process.exitCode = code ?? 128 + ({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1, SIGKILL: 9 }[signal] ?? 0);
 }

@@ -5,18 +5,43 @@ import { duration, root, toolEnv } from "./project.mjs";
 const LINE_EVERY_MS = 10_000;
 const KEPT_CHARACTERS = 200_000;
 
+/** A failure that is told without a stack trace, with the output of the command that failed. */
 export class StepFailed extends Error {
+  /**
+   * @param {string} message
+   * @param {string} [output]
+   */
   constructor(message, output = "") {
     super(message);
     this.name = "StepFailed";
     this.output = output;
+    /** Whether the output has been shown while the command ran. */
+    this.isShown = false;
+    /** @type {{ passed?: number, failed?: number }} */
+    this.counts = {};
   }
 }
+
+/**
+ * The message of whatever was thrown.
+ * @param {unknown} error
+ */
+export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
+
+/**
+ * The code of an error of the system, such as `ENOENT`.
+ * @param {unknown} error
+ */
+export const codeOf = (error) => (error instanceof Error && "code" in error ? error.code : undefined);
 
 /**
  * Runs `command` and says so on stderr as `label  title`. On a terminal the last line of the command's output
  * is shown in place; elsewhere one such line appears every ten seconds. A failure carries the whole output.
  * With `quietFor` nothing is said about a step that ends well within so many milliseconds.
+ * @param {string} label
+ * @param {string} title
+ * @param {string[]} command
+ * @param {{ quietFor?: number, cwd?: string, env?: NodeJS.ProcessEnv }} [options]
  */
 export async function runStep(label, title, command, { quietFor = 0, ...options } = {}) {
   const started = Date.now();
@@ -28,12 +53,17 @@ export async function runStep(label, title, command, { quietFor = 0, ...options 
     if (terminal) process.stderr.write(`\r\x1b[2K${line.slice(0, (process.stderr.columns ?? 80) - 1)}`);
     else process.stderr.write(`${line}\n`);
   };
+  /** @type {NodeJS.Timeout | undefined} */
   let ticker;
+  /** @type {NodeJS.Timeout | undefined} */
+  let silence;
   const announce = () => {
     if (!terminal) process.stderr.write(`${prefix} …\n`);
     ticker = setInterval(show, terminal ? 200 : LINE_EVERY_MS);
   };
-  const silence = quietFor > 0 ? setTimeout(announce, quietFor) : announce();
+  if (quietFor > 0) silence = setTimeout(announce, quietFor);
+  else announce();
+  /** @param {string} text */
   const end = (text) => {
     clearTimeout(silence);
     clearInterval(ticker);
@@ -41,7 +71,7 @@ export async function runStep(label, title, command, { quietFor = 0, ...options 
     if (text) process.stderr.write(`${prefix}  ${text} ${duration(Date.now() - started)}\n`);
   };
   try {
-    const output = await capture(command, { ...options, onLine: (line) => (last = line) });
+    const output = await capture(command, { ...options, onLine: (line) => void (last = line) });
     end(ticker ? "done in" : "");
     return output;
   } catch (error) {
@@ -50,17 +80,23 @@ export async function runStep(label, title, command, { quietFor = 0, ...options 
   }
 }
 
-/** Runs a command and answers what it wrote to stdout; throws StepFailed with all that it wrote when it fails. */
+/**
+ * Runs a command and answers what it wrote to stdout; throws StepFailed with all that it wrote when it fails.
+ * @param {string[]} command
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, onLine?: (line: string) => void }} [options]
+ * @returns {Promise<string>}
+ */
 export function capture([program, ...args], { cwd = root, env = toolEnv(), onLine = () => {} } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     let stdout = "";
     let rest = "";
+    /** @param {string} chunk */
     const take = (chunk) => {
       output = (output + chunk).slice(-KEPT_CHARACTERS);
       const lines = (rest + chunk).split(/\r?\n|\r/);
-      rest = lines.pop();
+      rest = lines.pop() ?? "";
       const line = lines.map(plain).filter(Boolean).at(-1);
       if (line) onLine(line);
     };
@@ -69,6 +105,7 @@ export function capture([program, ...args], { cwd = root, env = toolEnv(), onLin
       take(chunk);
     });
     child.stderr.setEncoding("utf8").on("data", take);
+    /** @param {NodeJS.Signals} signal */
     const stop = (signal) => child.kill(signal);
     process.on("SIGINT", stop).on("SIGTERM", stop);
     const ended = () => process.off("SIGINT", stop).off("SIGTERM", stop);
@@ -84,15 +121,21 @@ export function capture([program, ...args], { cwd = root, env = toolEnv(), onLin
   });
 }
 
+/** @param {string} line */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins what colours a terminal.
 const plain = (line) => line.replace(/\x1b\[[0-9;]*[A-Za-z]/g, "").trim();
 
-/** The end of every script: a failed step is told without a stack trace, anything else with one. */
+/**
+ * The end of every script: a failed step is told without a stack trace, anything else with one.
+ * @param {unknown} error
+ * @returns {never}
+ */
 export function fail(error) {
   if (error instanceof StepFailed) {
     if (error.output) process.stderr.write(`${error.output.trimEnd()}\n`);
     process.stderr.write(`error: ${error.message}\n`);
   } else {
-    process.stderr.write(`${error?.stack ?? error}\n`);
+    process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   }
   process.exit(1);
 }

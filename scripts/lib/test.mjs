@@ -1,13 +1,13 @@
 // What `npm test` does: its steps, which of them need which, and the table at the end.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { buildAdmin } from "./admin.mjs";
 import { build, refuseOversize, sizeTable } from "./build.mjs";
 import { at, duration, pinnedNode, root, toolEnv } from "./project.mjs";
-import { StepFailed } from "./step.mjs";
+import { messageOf, StepFailed } from "./step.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
 /** With the installation of a Label Studio. */
@@ -16,40 +16,93 @@ const LARGE_FILE_TIMEOUT_MS = 1_200_000;
 /** The file of tests that runs published vectors. */
 const VECTORS = "tests/edge/vectors.test.mjs";
 
+/** @typedef {{ outcome: string, passed: number, failed: number, milliseconds: number }} Result */
+/**
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {string} about
+ * @property {(filter: string[]) => Promise<unknown>} run
+ * @property {string[]} [needs]
+ * @property {string} [within]
+ * @property {boolean} [isQuick]
+ * @property {boolean} [isLarge]
+ * @property {boolean} [hasVectors]
+ * @property {() => boolean} [isThere]
+ */
+
+/** @param {...string} options */
 const clippy = (...options) => cargo("clippy", "--locked", ...options, "--", "-D", "warnings");
 
-/** The steps in their order. A step is only run when those in `needs` have passed. */
+/** @param {...string} args */
+const biome = (...args) => passThrough([pinnedNode, at("node_modules/@biomejs/biome/bin/biome"), ...args]);
+/** @param {string} project */
+const tsc = (project) => passThrough([pinnedNode, at("node_modules/typescript/bin/tsc"), "--project", project]);
+
+/**
+ * The steps in their order. A step is only run when those in `needs` have passed. One that is `within` another is a part of
+ * it, to be run alone by its name.
+ * @type {Step[]}
+ */
 const STEPS = [
-  { name: "format", about: "cargo fmt --check", run: () => everyCrate((crate) => cargo("fmt", "--check", ...crate)) },
-  { name: "clippy", about: "clippy for this machine", run: () => clippy("--all-targets") },
-  { name: "clippy-wasm", about: "clippy for the Worker", run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
-  { name: "native", about: "cargo nextest run", hasVectors: true, run: () => cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail", ...(hasVectors() ? [] : ["--filterset", "not test(/^vectors::/)"])) },
+  { name: "format", about: "Rust by cargo fmt, JavaScript by biome", isQuick: true, run: checkFormat },
+  { name: "lint", about: "biome over all JavaScript", isQuick: true, run: () => biome("lint", "--error-on-warnings") },
+  { name: "types", about: "tsc over JavaScript", isQuick: true, run: checkTypes },
+  { name: "clippy", about: "clippy for this machine", isQuick: true, run: () => clippy("--all-targets") },
+  { name: "clippy-wasm", about: "clippy for the Worker", isQuick: true, run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
+  { name: "layering", about: "rooms know lower ones only", isQuick: true, within: "native", run: checkLayering },
+  { name: "deny", about: "licences, sources and banned crates", run: checkDependencies },
+  {
+    name: "native",
+    about: "cargo nextest run",
+    hasVectors: true,
+    run: () =>
+      cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail", ...(hasVectors() ? [] : ["--filterset", "not test(/^vectors::/)"])),
+  },
   { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--no-fail-fast", "--quiet") },
-  { name: "fuzz", about: "the fuzz targets compile", isThere: () => existsSync(at("fuzz/Cargo.toml")), run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml") },
-  { name: "build", about: "the Worker", run: build },
+  { name: "rustdoc", about: "the documentation of the code, without a broken link", run: checkRustdoc },
+  {
+    name: "fuzz",
+    about: "the fuzz targets compile",
+    isThere: () => existsSync(at("fuzz/Cargo.toml")),
+    run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml"),
+  },
+  { name: "build", about: "the Worker", run: () => build() },
   { name: "size", about: "what the Worker weighs", needs: ["build"], run: weighWorker },
-  { name: "admin", about: "the admin tool", run: buildAdmin },
+  { name: "admin", about: "the admin tool", run: () => buildAdmin() },
   { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
   { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], hasVectors: true, run: (filter) => nodeTests("tests/edge", filter) },
   { name: "peers", about: "the real packages of others", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
   { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
-  { name: "label-studio", about: "a real Label Studio behind the Worker", needs: ["build", "admin"], isLarge: true, run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }) },
-].map((step) => ({ needs: [], isThere: () => true, ...step }));
+  {
+    name: "label-studio",
+    about: "a real Label Studio behind the Worker",
+    needs: ["build", "admin"],
+    isLarge: true,
+    run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }),
+  },
+];
+
+/** The steps of `npm run check`: what a commit should have passed, in seconds. */
+export const QUICK_STEPS = STEPS.filter(({ isQuick }) => isQuick).map(({ name }) => name);
 
 /** Whether there are published vectors to run: they are no part of the project. */
 const hasVectors = (env = process.env) => Boolean(env.EDGEWARD_VECTORS);
 
-/** Runs the steps; answers the exit status. */
+/**
+ * Runs the steps; answers the exit status.
+ * @param {string[]} args
+ */
 export async function test(args) {
   const { only, files, help } = readOptions(args);
   if (help) {
     console.log(helpText());
     return 0;
   }
+  /** @type {Map<string, Result>} */
   const results = new Map();
   let interrupted = false;
   for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => (interrupted = true));
-  for (const { name, about, needs, isThere, run } of chosenSteps(only)) {
+  for (const { name, about, needs = [], isThere = () => true, run } of chosenSteps(only)) {
     const failedNeeds = needs.filter((need) => results.get(need)?.outcome !== "passed");
     if (!isThere()) continue;
     if (failedNeeds.length > 0) {
@@ -65,6 +118,7 @@ export async function test(args) {
   return [...results.values()].every(({ outcome }) => outcome === "passed") ? 0 : 1;
 }
 
+/** @param {string[]} args */
 function readOptions(args) {
   try {
     const { values, positionals } = parseArgs({
@@ -77,7 +131,7 @@ function readOptions(args) {
     if (unknown.length > 0) throw new StepFailed(`no step is called ${unknown.join(", ")}`);
     return { only, files: positionals, help: values.help };
   } catch (error) {
-    throw new StepFailed(`${error.message}\n${helpText()}`);
+    throw new StepFailed(`${messageOf(error)}\n${helpText()}`);
   }
 }
 
@@ -86,23 +140,36 @@ function helpText() {
   return `npm test -- [--only <step>[,<step>…]] [<part of a test file's name> …]\n${steps}`;
 }
 
-/** The named steps, each after those that it needs. Without names all, but what installs a gigabyte only where `CI` is set. */
+/**
+ * The named steps, each after those that it needs. Without names all, but what installs a gigabyte only where `CI` is set.
+ * @param {string[]} only
+ */
 function chosenSteps(only) {
-  if (only.length === 0) return STEPS.filter(({ isLarge }) => !isLarge || process.env.CI);
+  if (only.length === 0) return STEPS.filter(({ isLarge, within }) => !within && (!isLarge || process.env.CI));
   const wanted = new Set(only);
-  for (const { name, needs } of [...STEPS].reverse()) if (wanted.has(name)) needs.forEach((need) => wanted.add(need));
+  for (const { name, needs = [] } of [...STEPS].reverse()) if (wanted.has(name)) for (const need of needs) wanted.add(need);
   return STEPS.filter(({ name }) => wanted.has(name));
 }
 
-/** What is not run though nobody left it out by name, and how it is run. */
+/**
+ * What is not run though nobody left it out by name, and how it is run.
+ * @param {{ only?: string[], files?: string[], env?: NodeJS.ProcessEnv }} options
+ */
 export function leftOut({ only = [], files = [], env = process.env }) {
-  const large = STEPS.filter(({ isLarge }) => isLarge && only.length === 0 && !env.CI).map(({ name, about }) => `${name}: ${about}; run it with: npm run test:${name}`);
+  const large = STEPS.filter(({ isLarge }) => isLarge && only.length === 0 && !env.CI).map(
+    ({ name, about }) => `${name}: ${about}; run it with: npm run test:${name}`,
+  );
   const areMeant = files.length === 0 || files.some((part) => VECTORS.includes(part));
   const wouldRun = chosenSteps(only).some((step) => step.hasVectors) && areMeant;
-  const vectors = "the published vectors of Project Wycheproof and RFC 7520; run them with: EDGEWARD_VECTORS=<folder> npm test -- --only native,edge vectors (CONTRIBUTING.md says what the folder holds)";
+  const vectors =
+    "the published vectors of Project Wycheproof and RFC 7520; run them with: EDGEWARD_VECTORS=<folder> npm test -- --only native,edge vectors (CONTRIBUTING.md says what the folder holds)";
   return wouldRun && !hasVectors(env) ? [...large, vectors] : large;
 }
 
+/**
+ * @param {() => Promise<unknown>} run
+ * @returns {Promise<Result>}
+ */
 async function timed(run) {
   const started = Date.now();
   const result = await run().catch((error) => {
@@ -111,16 +178,21 @@ async function timed(run) {
     console.log(`failed: ${error.message}`);
     return { ...error.counts, outcome: "failed" };
   });
-  const { outcome = "passed", passed = 0, failed = outcome === "passed" ? 0 : 1 } = result ?? {};
+  const told = /** @type {{ outcome?: string, passed?: number, failed?: number } | undefined} */ (typeof result === "object" ? result : undefined);
+  const { outcome = "passed", passed = 0, failed = outcome === "passed" ? 0 : 1 } = told ?? {};
   return { outcome, passed, failed: outcome === "passed" ? failed : Math.max(failed, 1), milliseconds: Date.now() - started };
 }
 
-/** The table of the steps, and one line that counts tests and failed steps. */
+/**
+ * The table of the steps, and one line that counts tests and failed steps.
+ * @param {Map<string, Result>} results
+ */
 export function summary(results) {
   const rows = [...results].map(([name, { outcome, passed, milliseconds }]) => {
     const tests = passed > 0 ? `${passed} passed` : "";
     return `${name.padEnd(14)}${outcome.padEnd(8)}${duration(milliseconds).padStart(13)}   ${tests}`.trimEnd();
   });
+  /** @param {"passed" | "failed" | "milliseconds"} key */
   const sum = (key) => [...results.values()].reduce((total, result) => total + result[key], 0);
   const total = duration(sum("milliseconds"));
   return `${rows.join("\n")}\n${"total".padEnd(22)}${total.padStart(13)}\n\n${sum("passed")} passed, ${sum("failed")} failed`;
@@ -128,7 +200,10 @@ export function summary(results) {
 
 // the kinds of step --------------------------------------------------------------------------------------------
 
-/** Runs cargo in the terminal; answers what nextest or libtest counted. */
+/**
+ * Runs cargo in the terminal; answers what nextest or libtest counted.
+ * @param {...string} args
+ */
 async function cargo(...args) {
   try {
     return testCounts(await passThrough(["cargo", ...args]));
@@ -138,18 +213,61 @@ async function cargo(...args) {
   }
 }
 
-/** How many tests have passed and failed, as nextest or libtest say. */
+/**
+ * How many tests have passed and failed, as nextest or libtest say.
+ * @param {string} output
+ */
 export function testCounts(output) {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins what colours a terminal.
   const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  /** @type {string[]} */
   const lines = plain.match(/^ *Summary \[.*$|^test result: .*$/gm) ?? [];
+  /** @param {string} what */
   const sum = (what) => lines.reduce((total, line) => total + Number(line.match(new RegExp(`(\\d+) ${what}`))?.[1] ?? 0), 0);
   return { passed: sum("passed"), failed: sum("failed") + sum("timed out") };
 }
 
-/** Runs a cargo command for the package and for the fuzz targets, which are a package of their own. */
+/**
+ * Runs a cargo command for the package and for the fuzz targets, which are a package of their own.
+ * @param {(crate: string[]) => Promise<unknown>} run
+ */
 async function everyCrate(run) {
   const crates = [[], ["--manifest-path", "fuzz/Cargo.toml"]].filter(([, manifest]) => !manifest || existsSync(at(manifest)));
   for (const crate of crates) await run(crate);
+}
+
+async function checkFormat() {
+  await everyCrate((crate) => cargo("fmt", "--check", ...crate));
+  await biome("format");
+}
+
+async function checkTypes() {
+  for (const project of ["src/edge", "scripts"]) await tsc(project);
+}
+
+/** Skipped duplicates are of the tests' dependencies, which the fuzz targets do not have. */
+async function checkDependencies() {
+  await everyCrate((crate) => {
+    const unmatched = crate.length === 0 ? "--deny" : "--allow";
+    return cargo("deny", "--locked", "--config", at("deny.toml"), ...crate, "check", unmatched, "unmatched-skip", "bans", "licenses", "sources");
+  });
+}
+
+/** The test of the rooms needs the standard library alone: without cargo, it need not wait until the package is compiled. */
+async function checkLayering() {
+  const folder = path.join(process.env.CARGO_TARGET_DIR ?? at("target"), "check");
+  mkdirSync(folder, { recursive: true });
+  const program = path.join(folder, "layering");
+  await passThrough(["rustc", "--edition", "2024", "--test", at("tests/layering.rs"), "-o", program], { CARGO_MANIFEST_DIR: root });
+  return testCounts(await passThrough([program, "--quiet"]));
+}
+
+/** Of the core for this machine with the admin command, and of the Worker. */
+async function checkRustdoc() {
+  const env = { RUSTDOCFLAGS: "-D warnings" };
+  for (const target of [[], ["--lib", "--target", "wasm32-unknown-unknown"]]) {
+    await passThrough(["cargo", "doc", "--locked", "--no-deps", "--document-private-items", ...target], env);
+  }
 }
 
 async function weighWorker() {
@@ -158,15 +276,29 @@ async function weighWorker() {
   refuseOversize(size);
 }
 
+/**
+ * @param {string} folder
+ * @param {string[]} filter
+ * @param {{ limit?: number }} [options]
+ */
 async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
-  const files = existsSync(at(folder)) ? readdirSync(at(folder)).filter((name) => name.endsWith(".test.mjs")).sort() : [];
+  const files = existsSync(at(folder))
+    ? readdirSync(at(folder))
+        .filter((name) => name.endsWith(".test.mjs"))
+        .sort()
+    : [];
   const chosen = files
     .filter((name) => filter.length === 0 || filter.some((part) => `${folder}/${name}`.includes(part)))
     .filter((name) => hasVectors() || `${folder}/${name}` !== VECTORS);
   if (chosen.length === 0) return { passed: 0 };
   const scratch = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
   const countFile = path.join(scratch, "counts.json");
-  const reporters = ["--test-reporter=spec", "--test-reporter-destination=stdout", `--test-reporter=${at("scripts/lib/count-reporter.mjs")}`, `--test-reporter-destination=${countFile}`];
+  const reporters = [
+    "--test-reporter=spec",
+    "--test-reporter-destination=stdout",
+    `--test-reporter=${at("scripts/lib/count-reporter.mjs")}`,
+    `--test-reporter-destination=${countFile}`,
+  ];
   const counts = () => {
     const { passed, failed, cancelled } = JSON.parse(existsSync(countFile) ? readFileSync(countFile, "utf8") || "{}" : "{}");
     return { passed, failed: failed + cancelled || undefined };
@@ -182,19 +314,28 @@ async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
   }
 }
 
-/** Runs a command whose output goes to the terminal and is also answered. */
-function passThrough([program, ...args]) {
+/**
+ * Runs a command whose output goes to the terminal and is also answered.
+ * @param {string[]} command
+ * @param {NodeJS.ProcessEnv} [more]
+ * @returns {Promise<string>}
+ */
+function passThrough([program, ...args], more = {}) {
   const terminal = process.stdout.isTTY;
-  const env = toolEnv(terminal ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {});
+  const env = toolEnv({ ...(terminal ? { CARGO_TERM_COLOR: "always", FORCE_COLOR: "1" } : {}), ...more });
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
-    for (const [from, to] of [[child.stdout, process.stdout], [child.stderr, process.stderr]]) {
+    for (const [from, to] of /** @type {const} */ ([
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ])) {
       from.setEncoding("utf8").on("data", (chunk) => {
         to.write(chunk);
         output += chunk;
       });
     }
+    /** @param {NodeJS.Signals} signal */
     const stop = (signal) => child.kill(signal);
     process.on("SIGINT", stop).on("SIGTERM", stop);
     child.on("error", (error) => reject(new StepFailed(`${program} could not be started: ${error.message}`)));

@@ -10,16 +10,47 @@ const USERS = "/api/sso/users";
 const PAGE = 100;
 const BOUND = "It holds everywhere within 90 seconds.";
 
+/** @typedef {{ id: string, email: string, active: boolean, tenant?: string, roles?: string[] }} User */
+/** @typedef {{ [site: string]: { error?: string } }} Accounts */
+/** @typedef {Parameters<typeof ask>[0]} Call */
+
+/**
+ * What a command is given: its options, and the one word, which is there if the command takes one.
+ * @typedef {object} Given
+ * @property {string} word
+ * @property {boolean} [json]
+ * @property {string} [tenant]
+ * @property {string} [username]
+ * @property {string} [first-name]
+ * @property {string} [last-name]
+ * @property {string[]} [role]
+ * @property {boolean} [staff]
+ * @property {boolean} [superuser]
+ */
+
+/**
+ * @typedef {object} Command
+ * @property {string} about
+ * @property {string} [takes]
+ * @property {import("node:util").ParseArgsOptionsConfig} [options]
+ * @property {string} [help]
+ * @property {(given: Given) => Promise<number | void>} run
+ */
+
+/** @type {{ tenant: { type: "string" } }} */
 const TENANT = { tenant: { type: "string" } };
 const TENANT_HELP = "  --tenant <name>      the tenant in which the address is looked up";
 
-/** The commands: what each takes, does and says. `run` gets the options and the one word, if `takes` asks for it. */
+/**
+ * The commands: what each takes, does and says. `run` gets the options and the one word, if `takes` asks for it.
+ * @type {{ [name: string]: Command }}
+ */
 const COMMANDS = {
   create: {
     takes: "<address>",
     about: "make a user",
     options: {
-      ...Object.fromEntries(["username", "first-name", "last-name", "tenant"].map((name) => [name, { type: "string" }])),
+      ...Object.fromEntries(["username", "first-name", "last-name", "tenant"].map((name) => [name, /** @type {const} */ ({ type: "string" })])),
       role: { type: "string", multiple: true },
       staff: { type: "boolean" },
       superuser: { type: "boolean" },
@@ -36,7 +67,13 @@ const COMMANDS = {
   list: { about: "list the users", run: list },
   show: { takes: "<id or address>", about: "show a user", options: TENANT, help: TENANT_HELP, run: show },
   enable: { takes: "<id or address>", about: "let a user sign in again", options: TENANT, help: TENANT_HELP, run: (who) => setActive(who, true) },
-  disable: { takes: "<id or address>", about: "end a user's sessions and let them sign in no more", options: TENANT, help: TENANT_HELP, run: (who) => setActive(who, false) },
+  disable: {
+    takes: "<id or address>",
+    about: "end a user's sessions and let them sign in no more",
+    options: TENANT,
+    help: TENANT_HELP,
+    run: (who) => setActive(who, false),
+  },
   logout: { takes: "<id or address>", about: "end a user's sessions", options: TENANT, help: TENANT_HELP, run: logout },
   delete: { takes: "<id or address>", about: "delete a user", options: TENANT, help: TENANT_HELP, run: remove },
   import: {
@@ -55,20 +92,26 @@ const WHERE_USERS = WHERE("scopes users:read and users:write, or admin");
 
 const USAGE = `Usage: npm run admin -- user <command> [--json]
 
-${Object.entries(COMMANDS).map(([name, { takes, about }]) => `  ${`${name} ${takes ?? ""}`.padEnd(32)}${about}`).join("\n")}
+${Object.entries(COMMANDS)
+  .map(([name, { takes, about }]) => `  ${`${name} ${takes ?? ""}`.padEnd(32)}${about}`)
+  .join("\n")}
 
   --json   print JSON for programs
   --help   with a command: its options
 
 ${WHERE_USERS}`;
 
+/** @type {(name: string, command: Command) => string} */
 const usageOf = (name, { takes, about, help }) => `Usage: npm run admin -- user ${name} ${takes ? `${takes} ` : ""}${help ? "[options] " : ""}[--json]
 
 ${about[0].toUpperCase()}${about.slice(1)}.
 ${help ? `\n${help}\n` : ""}
 ${WHERE_USERS}`;
 
-/** Runs the command; answers its exit status. */
+/**
+ * Runs the command; answers its exit status.
+ * @param {string[]} args
+ */
 export function runUsers(args) {
   const index = args.findIndex((word) => Object.hasOwn(COMMANDS, word));
   const name = args.find((word) => !word.startsWith("-"));
@@ -91,81 +134,120 @@ export function runUsers(args) {
     }
     refusePlace(values);
     const wanted = command.takes ? 1 : 0;
-    if (positionals.length !== wanted) throw new Misuse(wanted ? `\`user ${name}\` takes one ${command.takes}` : `\`user ${name}\` takes no further words: ${positionals.join(" ")}`);
-    return (await command.run({ ...values, word: positionals[0] })) ?? 0;
+    if (positionals.length !== wanted)
+      throw new Misuse(wanted ? `\`user ${name}\` takes one ${command.takes}` : `\`user ${name}\` takes no further words: ${positionals.join(" ")}`);
+    return (await command.run(/** @type {Given} */ ({ ...values, word: positionals[0] }))) ?? 0;
   });
 }
 
-/** Prints the text, or with `--json` the value. */
+/**
+ * Prints the text, or with `--json` the value.
+ * @type {(given: Pick<Given, "json">, value: unknown, text: string) => void}
+ */
 const say = ({ json }, value, text) => console.log(json ? JSON.stringify(value) : text);
 
+/** @param {Given} who */
 async function create({ word: email, role, "first-name": first_name, "last-name": last_name, username, tenant, staff, superuser, json }) {
   const body = { email, username, first_name, last_name, tenant, staff, superuser, roles: role };
-  const user = await ask({ method: "POST", path: USERS, body, gives: "id" }).catch((error) => {
+  const made = await ask({ method: "POST", path: USERS, body, gives: "id" }).catch((error) => {
     if (error instanceof Refused && error.code === "user_exists") throw new StepFailed(`a user with the address ${email} exists already`);
     throw error;
   });
-  const { accounts, ...made } = user;
-  say({ json }, made, `User ${user.email} has the id ${user.id}.`);
-  const failed = Object.entries(accounts ?? {}).filter(([, account]) => account.error);
+  const { accounts = {}, ...user } = /** @type {User & { accounts?: Accounts }} */ (made);
+  say({ json }, user, `User ${user.email} has the id ${user.id}.`);
+  const failed = Object.entries(accounts).filter(([, account]) => account.error);
   for (const [site, { error }] of failed) process.stderr.write(`note: no account at ${site} yet: ${error}\n`);
 }
 
+/** @param {Given} who */
 async function list({ json }) {
+  /** @type {User[]} */
   const users = [];
-  for (let cursor = ""; cursor !== null; ) {
-    const page = await ask({ method: "GET", path: `${USERS}?limit=${PAGE}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`, gives: "users" });
+  /** @type {string | null} */
+  let cursor = "";
+  while (cursor !== null) {
+    const path = `${USERS}?limit=${PAGE}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
+    const page = /** @type {{ users: User[], cursor: string | null }} */ (await ask({ method: "GET", path, gives: "users" }));
     users.push(...page.users);
     cursor = page.cursor;
     if (cursor !== null) progress(`${users.length} users …`);
   }
   progressEnds();
-  const columns = ["id", "email", "active", "roles", ...(users.some(({ tenant }) => tenant) ? ["tenant"] : [])];
-  say({ json }, users, table(columns, users.map((user) => columns.map((column) => String(user[column] ?? "-")))));
+  const columns = /** @type {(keyof User)[]} */ (["id", "email", "active", "roles", ...(users.some(({ tenant }) => tenant) ? ["tenant"] : [])]);
+  say(
+    { json },
+    users,
+    table(
+      columns,
+      users.map((user) => columns.map((column) => String(user[column] ?? "-"))),
+    ),
+  );
 }
 
+/** @param {Given} who */
 async function show(who) {
   const user = await find(who);
   say(who, user, JSON.stringify(user, null, 2));
 }
 
+/**
+ * @param {Given} who
+ * @param {boolean} active
+ */
 async function setActive(who, active) {
   const { id } = await find(who);
   const user = await change(who, { method: "PATCH", path: `${USERS}/${id}`, body: { active }, gives: "id" });
   say(who, user, `User ${user.email} ${active ? "may sign in again" : "is disabled and signed out"}. ${BOUND}`);
 }
 
+/** @param {Given} who */
 async function logout(who) {
   const { id, email } = await find(who);
   await change(who, { method: "POST", path: `${USERS}/${id}/logout` });
   say(who, { id, email }, `All sessions of ${email} have ended. ${BOUND}`);
 }
 
+/** @param {Given} who */
 async function remove(who) {
   const { id, email } = await find(who);
   await change(who, { method: "DELETE", path: `${USERS}/${id}` });
   say(who, { id, email }, `User ${email} is deleted and signed out. ${BOUND}`);
 }
 
-/** The user with this id or address. */
+/**
+ * The user with this id or address.
+ * @param {Given} who
+ * @returns {Promise<User>}
+ */
 async function find({ word, tenant }) {
   if (/^usr_[\w-]{22}$/.test(word)) {
     if (tenant !== undefined) throw new Misuse("--tenant belongs to an address; an id is of one user everywhere");
     return change({ word }, { method: "GET", path: `${USERS}/${word}`, gives: "id" });
   }
   if (!word.includes("@")) throw new Misuse(`${word} is neither an id nor an address`);
-  const { users } = await ask({ method: "GET", path: `${USERS}?email=${encodeURIComponent(word)}${tenant === undefined ? "" : `&tenant=${encodeURIComponent(tenant)}`}`, gives: "users" });
+  const path = `${USERS}?email=${encodeURIComponent(word)}${tenant === undefined ? "" : `&tenant=${encodeURIComponent(tenant)}`}`;
+  const { users } = /** @type {{ users: User[] }} */ (await ask({ method: "GET", path, gives: "users" }));
   return users[0] ?? nobody(word);
 }
 
-/** A call about one user, who may be gone. */
-function change({ word }, call) {
-  return ask(call).catch((error) => {
+/**
+ * A call about one user, who may be gone.
+ * @param {Pick<Given, "word">} who
+ * @param {Call} call
+ * @returns {Promise<User>}
+ */
+async function change({ word }, call) {
+  const answer = await ask(call).catch((error) => {
     if (error instanceof Refused && error.code === "not_found") nobody(word);
     throw error;
   });
+  return /** @type {User} */ (answer);
 }
 
+/**
+ * @param {string} word
+ * @returns {never}
+ */
 function nobody(word) {
   throw new StepFailed(`there is no user ${word} at ${deployment()}`);
 }

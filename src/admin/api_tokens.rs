@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::{Call, MAX_PAGE, member, only, require, write_cursor};
+use crate::admin::{Call, MAX_PAGE, member, only, require, write_cursor};
 use crate::answer::Answer;
-use crate::denial::Denial;
-use crate::port::{Entropy, Fault};
+use crate::answer::denial::Denial;
+use crate::memory::world::World;
+use crate::model::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope};
+use crate::model::user::{Name, UserId};
+use crate::platform::port::{Entropy, Fault};
+use crate::platform::time::{Seconds, Timestamp};
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::api_tokens::{ApiTokenRecords, ApiTokens, HeldApiToken};
 use crate::store::users::Users;
-use crate::time::{Seconds, Timestamp};
-use crate::token::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope, stored_hash};
-use crate::user::{Name, UserId};
-use crate::world::World;
 
 /// The longest life that can be asked for: ten years.
 const MAX_LIFETIME: u32 = 10 * 365 * 86_400;
@@ -46,7 +46,7 @@ pub fn make(entropy: &dyn Entropy, new: NewApiToken, now: Timestamp) -> (PlainAp
     let hash = plain.hash();
     let token = ApiToken {
         id: hash.id(),
-        sha256: stored_hash(&hash),
+        sha256: hash.stored(),
         name: new.name,
         scopes: new.scopes,
         issue_for: new.issue_for,

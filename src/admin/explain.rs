@@ -3,18 +3,20 @@
 
 use serde_json::{Map, Value};
 
-use super::{Call, member, only, require};
-use crate::access::{self, Asked, Subject};
+use crate::admin::{Call, member, only, require};
 use crate::answer::Answer;
-use crate::config::Site;
-use crate::config::site::{Source, canonical_host};
-use crate::config::tenant::Tenancy;
-use crate::denial::Denial;
-use crate::path::{CanonicalPath, PathError};
-use crate::time::Timestamp;
-use crate::token;
-use crate::token::api_token::{ApiToken, Scope};
-use crate::world::World;
+use crate::answer::denial::Denial;
+use crate::authn;
+use crate::http::host::canonical_host;
+use crate::http::path::{CanonicalPath, PathError};
+use crate::memory::world::World;
+use crate::model::api_token::{ApiToken, Scope};
+use crate::platform::time::Timestamp;
+use crate::rules;
+use crate::rules::{Asked, Subject};
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::tenant::Tenancy;
 
 const MEMBERS: [&str; 10] = [
     "site",
@@ -128,7 +130,7 @@ impl Question {
         });
         let mut told = match parsed {
             // Turned down before any rule is asked.
-            Err(error) => access::object([
+            Err(error) => rules::object([
                 ("path", Value::Null),
                 ("granted", false.into()),
                 ("refusal", error.to_string().into()),
@@ -143,7 +145,7 @@ impl Question {
                     country: self.country.as_deref(),
                 };
                 public = site.rules.rule_for(&asked).is_public();
-                let mut told = access::explain(&site.rules, &asked, subject);
+                let mut told = rules::explain(&site.rules, &asked, subject);
                 told.insert("path".to_owned(), path.as_str().into());
                 told
             }
@@ -177,14 +179,14 @@ impl Question {
             .as_deref()
             .or(site.hosts.first().map(String::as_str));
         let host = host.unwrap_or_default();
-        let at = token::Place {
+        let at = authn::Place {
             site,
             tenancy: Tenancy::of_host(site, host, self.tenant.as_deref()),
             now,
             counts: false,
             client: None,
         };
-        let principal = match token::verify(world, at, source, credential).await {
+        let principal = match authn::verify(world, at, source, credential).await {
             Ok(principal) => principal,
             // A bad credential ends a request before its rule is asked for a requirement.
             Err(error) => {

@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::users::{self, Profile};
-use super::{Call, member, require};
+use crate::admin::users;
+use crate::admin::users::Profile;
+use crate::admin::{Call, member, require};
 use crate::answer::Answer;
-use crate::config::tenant::Tenancy;
-use crate::denial::Denial;
+use crate::answer::denial::Denial;
+use crate::credential::sso_token;
+use crate::model::api_token::{ApiToken, Scope};
+use crate::model::user::{Email, Tenant, User};
 use crate::people;
-use crate::token::api_token::{ApiToken, Scope};
-use crate::token::issue;
-use crate::user::{Email, Tenant, User};
+use crate::site::tenant::Tenancy;
 
 pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::TokenIssue)?;
@@ -33,7 +34,7 @@ pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, 
     if !caller.issue_for.allows(&user) {
         return Err(Denial::OutsideLimit);
     }
-    let token = issue::write(
+    let token = sso_token::write(
         &call.world.config,
         call.site,
         &user,

@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::{Call, require};
+use crate::admin::{Call, require};
 use crate::answer::Answer;
-use crate::denial::Denial;
+use crate::answer::denial::Denial;
+use crate::model::api_token::{ApiToken, Scope};
+use crate::origin::assertion;
+use crate::platform::algorithm::Algorithm;
 use crate::store::signing_keys::SigningKeys;
-use crate::token::algorithm::Algorithm;
-use crate::token::api_token::{ApiToken, Scope};
-use crate::token::assertion;
 
 pub(super) async fn list(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
@@ -39,7 +39,7 @@ fn view(all: &[(Algorithm, Rc<SigningKeys>)]) -> Value {
                 "algorithm": algorithm,
                 "created_at": key.created_at.seconds(),
                 "signs_from": key.signs_from.seconds(),
-                "retired_at": key.retired_at.map(crate::time::Timestamp::seconds),
+                "retired_at": key.retired_at.map(crate::platform::time::Timestamp::seconds),
                 "sealed_with": key.secret,
             })
         }));

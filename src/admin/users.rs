@@ -6,18 +6,19 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, member, only, require, write_cursor};
+use crate::admin::{Call, member, only, require, write_cursor};
 use crate::answer::Answer;
-use crate::denial::Denial;
-use crate::people::{self, Ensured};
-use crate::port::Fault;
+use crate::answer::denial::Denial;
+use crate::memory::world::World;
+use crate::model::api_token::{ApiToken, Scope};
+use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};
+use crate::people;
+use crate::people::Ensured;
+use crate::platform::port::Fault;
+use crate::platform::time::Timestamp;
 use crate::profile;
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::users::{Users, has_address};
-use crate::time::Timestamp;
-use crate::token::api_token::{ApiToken, Scope};
-use crate::user::{Email, Name, Role, Tenant, User, UserId, Username};
-use crate::world::World;
 
 /// The most users in one bulk call: each takes a few operations, and a Worker has 1,000 per request.
 const MAX_BULK: usize = 100;

@@ -1,24 +1,9 @@
 //! Which pages of other origins may read a site's answers, as it is written (Fetch standard, CORS).
 
-use super::raw::{Field, RawCors, Reader};
-use super::site::{is_token, read_origins};
-
-/// Which pages of other origins may read answers.
-#[derive(Debug)]
-pub struct Cors {
-    /// The origins, each in the form in which a browser names it.
-    pub origins: Vec<String>,
-    /// Whether their requests may carry cookies.
-    pub credentials: bool,
-    /// `Access-Control-Allow-Methods`.
-    pub methods: String,
-    /// `Access-Control-Allow-Headers`.
-    pub headers: String,
-    /// `Access-Control-Expose-Headers`; may be empty.
-    pub expose: String,
-    /// `Access-Control-Max-Age`.
-    pub max_age: String,
-}
+use crate::config::raw::{Field, RawCors, Reader};
+use crate::config::site::read_origins;
+use crate::http::headers::is_token;
+use crate::site::cors::Cors;
 
 pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cors> {
     let raw = reader.maybe("cors", field)?;

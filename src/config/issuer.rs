@@ -1,154 +1,33 @@
 //! Issuers other than us: whose tokens a site takes, how they are checked, and what they may say.
 
+use crate::http::host::fetchable_host;
+use crate::site::issuer::Defaults;
+use crate::site::issuer::Document;
+use crate::site::issuer::Issuer;
+use crate::site::issuer::Keys;
+use crate::site::issuer::Mapping;
+use crate::site::issuer::Remote;
+use crate::site::issuer::Secrets;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::raw::{Field, Reader, table};
-use super::rules::Texts;
-use super::site::{canonical_host, is_loopback, origin};
-use super::{Bindings, secret};
-use crate::claim::ClaimPath;
-use crate::time::Seconds;
-use crate::token::algorithm::{Algorithm, KeyType};
-use crate::token::json::StrictObject;
-use crate::token::key::{KeySet, PublicKey};
-use crate::user::{Email, Role, parse_domain};
+use crate::config::raw::{Field, Reader, table};
+use crate::config::rules::Texts;
+use crate::config::{Bindings, secret};
+use crate::http::host::{is_loopback, origin};
+use crate::jose::json::StrictObject;
+use crate::jose::key::PublicKey;
+use crate::model::claim::ClaimPath;
+use crate::model::user::{Email, Role, parse_domain};
+use crate::platform::algorithm::{Algorithm, KeyType};
+use crate::platform::time::Seconds;
 
 /// The longest table of one issuer.
 const MAX_TABLE: usize = 5 * 1024;
 const DAY: u32 = 86_400;
-
-/// An issuer, checked.
-#[derive(Debug)]
-pub struct Issuer {
-    /// The binding's name after `EDGEWARD_ISSUER_`, in lower case.
-    pub name: String,
-    /// Exact `iss`.
-    pub issuer: String,
-    /// One of these must be in `aud`.
-    pub audience: Vec<String>,
-    /// What its tokens may be signed with.
-    pub algorithms: Vec<Algorithm>,
-    /// How far its clock and ours may differ.
-    pub leeway: Seconds,
-    /// The `typ` that its tokens must have, in lower case.
-    pub typ: Option<String>,
-    /// The longest `exp` − `iat`.
-    pub max_lifetime: Seconds,
-    /// Claims that must be there.
-    pub required_claims: Vec<ClaimPath>,
-    /// What its signatures are checked with.
-    pub keys: Keys,
-    /// Where its tokens say what.
-    pub claims: Mapping,
-    /// What is assumed when they do not.
-    pub defaults: Defaults,
-    /// Whether an address must be said to be verified.
-    pub email_verified: bool,
-    /// The domain of the addresses of those who have none: `sub` at this domain.
-    pub subject_domain: Option<String>,
-    /// The domains of the addresses that it may name; any, when it is not said.
-    pub email_domains: Option<Vec<String>>,
-    /// Whether a token for an unknown address makes a user.
-    pub create_users: bool,
-    /// The roles that it may grant.
-    pub grant_roles: Vec<Role>,
-    /// Whether it may say who is staff.
-    pub grant_staff: bool,
-    /// The claims that are kept for rules and headers; all when it is not said.
-    pub keep_claims: Option<Vec<String>>,
-}
-
-/// What signatures are checked with.
-#[derive(Debug)]
-pub enum Keys {
-    /// Shared secrets; any of them.
-    Secrets(Secrets),
-    /// A key in the configuration.
-    Fixed(KeySet),
-    /// Keys that the issuer publishes.
-    Remote(Remote),
-}
-
-/// Shared secrets. Their `Debug` shows nothing.
-pub struct Secrets(pub Vec<Vec<u8>>);
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secrets")
-    }
-}
-
-/// Keys that the issuer publishes.
-#[derive(Debug)]
-pub struct Remote {
-    /// Exact `iss`; a discovery document must name it too.
-    pub issuer: String,
-    /// Where.
-    pub url: String,
-    /// What is there.
-    pub document: Document,
-    /// How long they count as fresh.
-    pub ttl: Seconds,
-    /// How long they are used when the issuer cannot be asked.
-    pub stale: Seconds,
-    /// How long to wait before asking again for a key that is not known.
-    pub cooldown: Seconds,
-    /// The one origin on this machine that may be asked.
-    pub loopback: Option<String>,
-}
-
-/// What is at the URL.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Document {
-    /// A key set.
-    KeySet,
-    /// A discovery document, which names the key set.
-    Discovery,
-    /// One key: PEM, DER or JWK.
-    Key,
-}
-
-/// Where a token says what.
-#[derive(Debug)]
-pub struct Mapping {
-    /// The address.
-    pub email: ClaimPath,
-    /// Whether the address is the person's.
-    pub email_verified: ClaimPath,
-    /// The username.
-    pub username: ClaimPath,
-    /// The given name.
-    pub first_name: ClaimPath,
-    /// The family name.
-    pub last_name: ClaimPath,
-    /// The roles.
-    pub roles: ClaimPath,
-    /// Whether it is staff.
-    pub staff: ClaimPath,
-    /// The scopes.
-    pub scopes: ClaimPath,
-    /// The tenant.
-    pub tenant: ClaimPath,
-    /// The workspace.
-    pub workspace: ClaimPath,
-}
-
-/// What is assumed when a token does not say it.
-#[derive(Debug, Default)]
-pub struct Defaults {
-    /// The roles.
-    pub roles: Vec<Role>,
-    /// The scopes.
-    pub scopes: Vec<String>,
-    /// The tenant.
-    pub tenant: Option<String>,
-    /// The workspace.
-    pub workspace: Option<String>,
-}
 
 table! {
     /// `EDGEWARD_ISSUER_…`.
@@ -234,242 +113,194 @@ const MAPPED: [(&str, &str); 10] = [
     ("workspace", "workspace_id"),
 ];
 
-impl Issuer {
-    /// Checks the table of issuer `name`; what is wrong goes to `reader`. `ours` is our own `iss`.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one paragraph for each setting, in the order of the table"
-    )]
-    pub(super) fn read(
-        name: &str,
-        text: &str,
-        ours: &str,
-        bindings: &Bindings,
-        reader: &mut Reader<'_>,
-    ) -> Option<Rc<Self>> {
-        let raw: RawIssuer = reader.object(text)?;
-        reader.unknown(&raw.unknown);
-        reader.check(
-            "issuer",
-            text.len() <= MAX_TABLE,
-            "is a table of more than 5 KB",
-        );
-        let issuer = reader.required("issuer", raw.issuer);
-        let is_ours = issuer.as_deref() == Some(ours);
-        reader.check(
-            "issuer",
-            !is_ours,
-            "is our own issuer, which nobody else may be",
-        );
-        let empty = issuer.as_deref() == Some("");
-        reader.check("issuer", !empty, "must not be empty");
-        let audience = reader.required("audience", raw.audience).map(|list| list.0);
-        let fine = |list: &Vec<String>| !list.is_empty() && list.iter().all(|one| !one.is_empty());
-        reader.check(
-            "audience",
-            audience.as_ref().is_none_or(fine),
-            "must name at least one audience",
-        );
-        let algorithms = reader.required("algorithms", raw.algorithms);
-        reader.check(
-            "algorithms",
-            algorithms.as_ref().is_none_or(|list| !list.is_empty()),
-            "must name at least one algorithm",
-        );
-        let leeway = reader.or("leeway", raw.leeway, 30);
-        reader.check("leeway", leeway <= 300, "must be at most 300 seconds");
-        let typ = reader.maybe("typ", raw.typ).map(|t| t.to_ascii_lowercase());
-        let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, DAY);
-        reader.check(
-            "max_lifetime",
-            (1..=30 * DAY).contains(&max_lifetime),
-            "must be from 1 second to 30 days",
-        );
-        let required_claims = each(
-            reader,
-            "required_claims",
-            raw.required_claims,
-            ClaimPath::parse,
-        );
+/// Checks the table of issuer `name`; what is wrong goes to `reader`. `ours` is our own `iss`.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one paragraph for each setting, in the order of the table"
+)]
+pub(super) fn read(
+    name: &str,
+    text: &str,
+    ours: &str,
+    bindings: &Bindings,
+    reader: &mut Reader<'_>,
+) -> Option<Rc<Issuer>> {
+    let raw: RawIssuer = reader.object(text)?;
+    reader.unknown(&raw.unknown);
+    reader.check(
+        "issuer",
+        text.len() <= MAX_TABLE,
+        "is a table of more than 5 KB",
+    );
+    let issuer = reader.required("issuer", raw.issuer);
+    let is_ours = issuer.as_deref() == Some(ours);
+    reader.check(
+        "issuer",
+        !is_ours,
+        "is our own issuer, which nobody else may be",
+    );
+    let empty = issuer.as_deref() == Some("");
+    reader.check("issuer", !empty, "must not be empty");
+    let audience = reader.required("audience", raw.audience).map(|list| list.0);
+    let fine = |list: &Vec<String>| !list.is_empty() && list.iter().all(|one| !one.is_empty());
+    reader.check(
+        "audience",
+        audience.as_ref().is_none_or(fine),
+        "must name at least one audience",
+    );
+    let algorithms = reader.required("algorithms", raw.algorithms);
+    reader.check(
+        "algorithms",
+        algorithms.as_ref().is_none_or(|list| !list.is_empty()),
+        "must name at least one algorithm",
+    );
+    let leeway = reader.or("leeway", raw.leeway, 30);
+    reader.check("leeway", leeway <= 300, "must be at most 300 seconds");
+    let typ = reader.maybe("typ", raw.typ).map(|t| t.to_ascii_lowercase());
+    let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, DAY);
+    reader.check(
+        "max_lifetime",
+        (1..=30 * DAY).contains(&max_lifetime),
+        "must be from 1 second to 30 days",
+    );
+    let required_claims = each(
+        reader,
+        "required_claims",
+        raw.required_claims,
+        ClaimPath::parse,
+    );
 
-        let loopback = reader.maybe("loopback_origin", raw.loopback_origin);
-        let loopback = loopback.and_then(|text| {
-            let found = origin(&text, true).filter(|origin| {
-                origin
-                    .split_once("://")
-                    .is_some_and(|(_, host)| is_loopback(host))
-            });
-            if found.is_none() {
-                reader.error(
-                    "loopback_origin",
-                    "must be an origin on this machine, such as http://127.0.0.1:9000",
-                );
-            }
-            found
+    let loopback = reader.maybe("loopback_origin", raw.loopback_origin);
+    let loopback = loopback.and_then(|text| {
+        let found = origin(&text, true).filter(|origin| {
+            origin
+                .split_once("://")
+                .is_some_and(|(_, host)| is_loopback(host))
         });
-        let ttl = reader.or("keys_ttl", raw.keys_ttl, 600);
-        reader.check(
-            "keys_ttl",
-            (60..=DAY).contains(&ttl),
-            "must be from 60 seconds to a day",
-        );
-        let stale = reader.or("keys_stale", raw.keys_stale, DAY);
-        reader.check(
-            "keys_stale",
-            (ttl..=7 * DAY).contains(&stale),
-            "must be from keys_ttl to 7 days",
-        );
-        let cooldown = reader.or("keys_cooldown", raw.keys_cooldown, 10);
-        reader.check(
-            "keys_cooldown",
-            (1..=600).contains(&cooldown),
-            "must be from 1 to 600 seconds",
-        );
-        let sources = [
-            ("secret", raw.secret.is_given()),
-            ("jwks_url", raw.jwks_url.is_given()),
-            ("discovery_url", raw.discovery_url.is_given()),
-            ("public_key", raw.public_key.is_given()),
-            ("public_key_url", raw.public_key_url.is_given()),
-        ];
-        if sources.iter().filter(|(_, given)| *given).count() != 1 {
+        if found.is_none() {
             reader.error(
-                "secret",
-                "exactly one of secret, jwks_url, discovery_url, public_key and public_key_url says where the key is",
+                "loopback_origin",
+                "must be an origin on this machine, such as http://127.0.0.1:9000",
             );
         }
-        let encoding = reader.or("secret_encoding", raw.secret_encoding, SecretEncoding::Text);
-        let secrets = reader.maybe("secret", raw.secret).and_then(|names| {
-            read_secrets(&names.0, encoding, algorithms.as_deref(), bindings, reader)
-        });
-        let fixed = reader
-            .maybe("public_key", raw.public_key)
-            .and_then(|value| match read_key(&value) {
-                Ok(key) => Some(key),
-                Err(error) => {
-                    reader.error("public_key", error.to_string());
-                    None
-                }
-            });
-        let remote = [
-            ("jwks_url", raw.jwks_url, Document::KeySet),
-            ("discovery_url", raw.discovery_url, Document::Discovery),
-            ("public_key_url", raw.public_key_url, Document::Key),
-        ]
-        .into_iter()
-        .find_map(|(name, field, document)| {
-            let url = reader.maybe(name, field)?;
-            if fetchable_host(&url, loopback.as_deref()).is_none() {
-                reader.error(
-                    name,
-                    "must be https to a public host name, without a fragment (or to loopback_origin)",
-                );
+        found
+    });
+    let ttl = reader.or("keys_ttl", raw.keys_ttl, 600);
+    reader.check(
+        "keys_ttl",
+        (60..=DAY).contains(&ttl),
+        "must be from 60 seconds to a day",
+    );
+    let stale = reader.or("keys_stale", raw.keys_stale, DAY);
+    reader.check(
+        "keys_stale",
+        (ttl..=7 * DAY).contains(&stale),
+        "must be from keys_ttl to 7 days",
+    );
+    let cooldown = reader.or("keys_cooldown", raw.keys_cooldown, 10);
+    reader.check(
+        "keys_cooldown",
+        (1..=600).contains(&cooldown),
+        "must be from 1 to 600 seconds",
+    );
+    let sources = [
+        ("secret", raw.secret.is_given()),
+        ("jwks_url", raw.jwks_url.is_given()),
+        ("discovery_url", raw.discovery_url.is_given()),
+        ("public_key", raw.public_key.is_given()),
+        ("public_key_url", raw.public_key_url.is_given()),
+    ];
+    if sources.iter().filter(|(_, given)| *given).count() != 1 {
+        reader.error(
+            "secret",
+            "exactly one of secret, jwks_url, discovery_url, public_key and public_key_url says where the key is",
+        );
+    }
+    let encoding = reader.or("secret_encoding", raw.secret_encoding, SecretEncoding::Text);
+    let secrets = reader.maybe("secret", raw.secret).and_then(|names| {
+        read_secrets(&names.0, encoding, algorithms.as_deref(), bindings, reader)
+    });
+    let fixed = reader
+        .maybe("public_key", raw.public_key)
+        .and_then(|value| match read_key(&value) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                reader.error("public_key", error.to_string());
+                None
             }
-            Some(Remote {
-                issuer: issuer.clone().unwrap_or_default(),
-                url,
-                document,
-                ttl: Seconds(ttl),
-                stale: Seconds(stale),
-                cooldown: Seconds(cooldown),
-                loopback: loopback.clone(),
-            })
         });
-        check_algorithms(reader, algorithms.as_deref(), sources[0].1, fixed.as_ref());
-        let keys = secrets
-            .map(|list| Keys::Secrets(Secrets(list)))
-            .or(fixed.map(|key| Keys::Fixed(key.into())))
-            .or(remote.map(Keys::Remote));
-
-        let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
-        let grant_staff = reader.or("grant_staff", raw.grant_staff, false);
-        let claims = read_mapping(reader, raw.claims);
-        let defaults = read_defaults(reader, raw.defaults, &grant_roles);
-        let reason = reader.maybe("unverified_email_reason", raw.unverified_email_reason);
-        reader.check(
-            "unverified_email_reason",
-            reason.as_deref().is_none_or(|text| text.trim().len() >= 10),
-            "must say in words why addresses of this issuer can be trusted all the same",
-        );
-        let subject_domain = reader.maybe("subject_domain", raw.subject_domain);
-        reader.check(
-            "subject_domain",
-            subject_domain
-                .as_ref()
-                .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
-            "is no domain",
-        );
-        let email_domains = raw
-            .email_domains
-            .is_given()
-            .then(|| each(reader, "email_domains", raw.email_domains, parse_domain));
-        Some(Rc::new(Self {
-            name: name.to_owned(),
-            issuer: issuer?,
-            audience: audience?,
-            algorithms: algorithms?,
-            leeway: Seconds(leeway),
-            typ,
-            max_lifetime: Seconds(max_lifetime),
-            required_claims,
-            keys: keys?,
-            claims: claims?,
-            defaults,
-            email_verified: reason.is_none(),
-            subject_domain,
-            email_domains,
-            create_users: reader.or("create_users", raw.create_users, false),
-            grant_roles,
-            grant_staff,
-            keep_claims: reader.maybe("keep_claims", raw.keep_claims),
-        }))
-    }
-
-    /// The host that is asked for keys.
-    pub(super) fn remote_host(&self) -> Option<String> {
-        match &self.keys {
-            Keys::Remote(remote) => fetchable_host(&remote.url, remote.loopback.as_deref()),
-            Keys::Secrets(_) | Keys::Fixed(_) => None,
-        }
-    }
-}
-
-/// The host of a URL that may be fetched: https, a host that has a name and not only an address, and
-/// no name that stands for something private. Nothing in it can be read in two ways. `None` for any
-/// other URL, but for those at `loopback`.
-#[must_use]
-pub fn fetchable_host(url: &str, loopback: Option<&str>) -> Option<String> {
-    let plain = url
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !b"\\#@\"<>".contains(&b));
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?']).next()?;
-    let host = canonical_host(authority, scheme)?;
-    if !plain {
-        return None;
-    }
-    if loopback.is_some_and(|origin| origin == format!("{scheme}://{host}")) {
-        return Some(host);
-    }
-    let name = host
-        .rsplit_once(':')
-        .map_or(host.as_str(), |(name, _)| name);
-    let last = name.rsplit('.').next()?;
-    // A last label that begins with a digit makes an address of the whole (WHATWG URL, host parsing).
-    let is_address = name.starts_with('[') || last.starts_with(|c: char| c.is_ascii_digit());
-    let is_private = [
-        "localhost",
-        "local",
-        "internal",
-        "lan",
-        "intranet",
-        "corp",
-        "home",
-        "arpa",
+    let remote = [
+        ("jwks_url", raw.jwks_url, Document::KeySet),
+        ("discovery_url", raw.discovery_url, Document::Discovery),
+        ("public_key_url", raw.public_key_url, Document::Key),
     ]
-    .contains(&last)
-        || !name.contains('.');
-    (scheme == "https" && !is_address && !is_private).then_some(host)
+    .into_iter()
+    .find_map(|(name, field, document)| {
+        let url = reader.maybe(name, field)?;
+        if fetchable_host(&url, loopback.as_deref()).is_none() {
+            reader.error(
+                name,
+                "must be https to a public host name, without a fragment (or to loopback_origin)",
+            );
+        }
+        Some(Remote {
+            issuer: issuer.clone().unwrap_or_default(),
+            url,
+            document,
+            ttl: Seconds(ttl),
+            stale: Seconds(stale),
+            cooldown: Seconds(cooldown),
+            loopback: loopback.clone(),
+        })
+    });
+    check_algorithms(reader, algorithms.as_deref(), sources[0].1, fixed.as_ref());
+    let keys = secrets
+        .map(|list| Keys::Secrets(Secrets(list)))
+        .or(fixed.map(|key| Keys::Fixed(key.into())))
+        .or(remote.map(Keys::Remote));
+
+    let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
+    let grant_staff = reader.or("grant_staff", raw.grant_staff, false);
+    let claims = read_mapping(reader, raw.claims);
+    let defaults = read_defaults(reader, raw.defaults, &grant_roles);
+    let reason = reader.maybe("unverified_email_reason", raw.unverified_email_reason);
+    reader.check(
+        "unverified_email_reason",
+        reason.as_deref().is_none_or(|text| text.trim().len() >= 10),
+        "must say in words why addresses of this issuer can be trusted all the same",
+    );
+    let subject_domain = reader.maybe("subject_domain", raw.subject_domain);
+    reader.check(
+        "subject_domain",
+        subject_domain
+            .as_ref()
+            .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
+        "is no domain",
+    );
+    let email_domains = raw
+        .email_domains
+        .is_given()
+        .then(|| each(reader, "email_domains", raw.email_domains, parse_domain));
+    Some(Rc::new(Issuer {
+        name: name.to_owned(),
+        issuer: issuer?,
+        audience: audience?,
+        algorithms: algorithms?,
+        leeway: Seconds(leeway),
+        typ,
+        max_lifetime: Seconds(max_lifetime),
+        required_claims,
+        keys: keys?,
+        claims: claims?,
+        defaults,
+        email_verified: reason.is_none(),
+        subject_domain,
+        email_domains,
+        create_users: reader.or("create_users", raw.create_users, false),
+        grant_roles,
+        grant_staff,
+        keep_claims: reader.maybe("keep_claims", raw.keep_claims),
+    }))
 }
 
 /// The algorithms must go with the key; a set that is fetched later is looked at then.
@@ -544,16 +375,16 @@ fn read_secrets(
     (secrets.len() == names.len() && !names.is_empty()).then_some(secrets)
 }
 
-fn read_key(value: &Value) -> Result<PublicKey, crate::token::key::KeyError> {
+fn read_key(value: &Value) -> Result<PublicKey, crate::jose::key::KeyError> {
     match value {
         Value::String(text) => PublicKey::from_text(text),
         Value::Object(_) => {
             // Read again as text, so that a member that comes twice is seen where it can be.
             let jwk: StrictObject = serde_json::from_value(value.clone())
-                .map_err(|_| crate::token::key::KeyError::Form)?;
+                .map_err(|_| crate::jose::key::KeyError::Form)?;
             PublicKey::from_jwk(&jwk.0)
         }
-        _ => Err(crate::token::key::KeyError::Form),
+        _ => Err(crate::jose::key::KeyError::Form),
     }
 }
 

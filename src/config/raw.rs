@@ -2,15 +2,16 @@
 //!
 //! A [`Field`] takes whatever JSON is there, so that one wrong field does not hide the others.
 
+use crate::site::config::Log;
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::ConfigError;
-use crate::profile::label_studio::RawLabelStudio;
-use crate::token::alg::HmacAlgorithm;
+use crate::config::label_studio::RawLabelStudio;
+use crate::jose::hmac::HmacAlgorithm;
+use crate::site::config::ConfigError;
 
 /// A setting as written: not there, of the right type, or not.
 #[derive(Debug, Default)]
@@ -112,17 +113,6 @@ macro_rules! table {
 }
 pub(crate) use table;
 
-/// What is logged.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Log {
-    /// Sign-ins, sign-outs, denials, faults and admin calls.
-    Notable,
-    /// Every request as well.
-    All,
-}
-
 table! {
     /// `EDGEWARD`.
     pub struct RawEdgeward {
@@ -146,15 +136,15 @@ table! {
         /// Allows `http://` to any origin.
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` that the origin sees.
-        pub(super) host_header: Field<super::site::HostHeader>,
+        pub(super) host_header: Field<crate::site::HostHeader>,
         /// `aud` of this site's tokens; without it, the first host.
         pub(super) audience: Field<String>,
         /// Where credentials are looked for, in this order.
-        pub(super) sources: Field<Vec<super::site::Source>>,
+        pub(super) sources: Field<Vec<crate::site::Source>>,
         /// What a client gets that is not signed in and would have to be. Without rules: who passes.
         pub(super) unauthenticated: Field<RawUnauthenticated>,
         /// Who may do what; the first rule that matches decides, and none lets nobody pass.
-        pub(super) rules: Field<Vec<Field<super::rules::RawRule>>>,
+        pub(super) rules: Field<Vec<Field<crate::config::rules::RawRule>>>,
         /// Which pages of other origins may read answers.
         pub(super) cors: Field<RawCors>,
         /// Your application's sign-in page.
@@ -178,9 +168,9 @@ table! {
         /// The link in which your application hands a token over.
         pub(super) query: Field<RawQuery>,
         /// Sets of headers that tell the origin who is asking.
-        pub(super) identity_headers: Field<Vec<super::site::Preset>>,
+        pub(super) identity_headers: Field<Vec<crate::site::Preset>>,
         /// More such headers: name and field.
-        pub(super) custom_headers: Field<BTreeMap<String, crate::principal::Attribute>>,
+        pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
         /// More headers that clients may not send: names, or beginnings of names with `*` after them.
         pub(super) reserved_headers: Field<Vec<String>>,
         /// The signed assertion for the origin.
@@ -194,7 +184,7 @@ table! {
         /// Headers in which tokens come.
         pub(super) token_headers: Field<Vec<RawTokenHeader>>,
         /// Groups of issuers and users that are kept apart.
-        pub(super) tenants: Field<super::tenant::RawTenants>,
+        pub(super) tenants: Field<crate::config::tenant::RawTenants>,
     }
 }
 
@@ -236,7 +226,7 @@ table! {
         /// Its name; begins with `__Host-`.
         pub(super) cookie: Field<String>,
         /// Its `SameSite`.
-        pub(super) same_site: Field<super::site::SameSite>,
+        pub(super) same_site: Field<crate::site::SameSite>,
         /// Its `Partitioned`.
         pub(super) partitioned: Field<bool>,
         /// Seconds after which it ends without a request.
@@ -275,7 +265,7 @@ table! {
         /// Its `HttpOnly`.
         pub(super) http_only: Field<bool>,
         /// Its `SameSite`.
-        pub(super) same_site: Field<super::site::SameSite>,
+        pub(super) same_site: Field<crate::site::SameSite>,
         /// Its `Partitioned`.
         pub(super) partitioned: Field<bool>,
     }
@@ -292,9 +282,9 @@ table! {
         /// Whether a link counts only once.
         pub(super) single_use: Field<bool>,
         /// What a link of another user does while somebody is signed in.
-        pub(super) user_switch: Field<super::site::UserSwitch>,
+        pub(super) user_switch: Field<crate::site::UserSwitch>,
         /// What a link does that another site led to, while nobody is signed in.
-        pub(super) stranger_link: Field<super::site::StrangerLink>,
+        pub(super) stranger_link: Field<crate::site::StrangerLink>,
     }
 }
 
@@ -308,7 +298,7 @@ table! {
         /// How many seconds it lives.
         pub(super) lifetime: Field<u32>,
         /// What it is signed with: ES256, RS256 or `EdDSA`.
-        pub(super) algorithm: Field<crate::token::algorithm::Algorithm>,
+        pub(super) algorithm: Field<crate::platform::algorithm::Algorithm>,
         /// Claims of another issuer's token that it repeats.
         pub(super) claims: Field<Vec<String>>,
     }

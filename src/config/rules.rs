@@ -1,17 +1,17 @@
-//! The rules of a site as they are written, and their way to [`crate::access`].
+//! The rules of a site as they are written, and their way to [`crate::rules`].
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::raw::{Field, RawUnauthenticated, Reader, table};
-use super::{Bindings, RULES};
-use crate::access::claim::Claim;
-use crate::access::network::Network;
-use crate::access::pattern::{PathPattern, PatternError};
-use crate::access::requirement::{Requirement, is_country};
-use crate::access::scope::Access;
-use crate::access::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
-use crate::user::{Role, parse_domain};
+use crate::config::raw::{Field, RawUnauthenticated, Reader, table};
+use crate::config::{Bindings, RULES};
+use crate::model::user::{Role, parse_domain};
+use crate::rules::claim::Claim;
+use crate::rules::network::Network;
+use crate::rules::pattern::{PathPattern, PatternError};
+use crate::rules::requirement::{Requirement, is_country};
+use crate::rules::scope::Access;
+use crate::rules::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
 
 /// How deep requirements may lie in one another.
 const MAX_DEPTH: usize = 8;
@@ -305,7 +305,7 @@ fn read_rule(
         "host",
         raw.host,
         |host| {
-            let host = super::site::canonical_host(host, "https")?;
+            let host = crate::http::host::canonical_host(host, "https")?;
             around.hosts.contains(&host).then(|| host.into())
         },
         "is no host of this site",

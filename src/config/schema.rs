@@ -4,10 +4,10 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
-use super::issuer::RawIssuer;
-use super::raw::{RawEdgeward, RawSite};
-use super::rules::RawRule;
-use super::{GLOBAL, ISSUER, RULES, SITE};
+use crate::config::issuer::RawIssuer;
+use crate::config::raw::{RawEdgeward, RawSite};
+use crate::config::rules::RawRule;
+use crate::config::{GLOBAL, ISSUER, RULES, SITE};
 
 /// The schema (draft 7, which editors know). It is about our variables; what else wrangler knows
 /// is left to wrangler.

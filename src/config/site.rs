@@ -1,551 +1,248 @@
 //! One site: a public hostname, in front of one origin.
 
+use crate::config::{label_studio, tenant};
+use crate::http::headers::is_token;
+use crate::http::host::canonical_host;
+use crate::http::host::host_of;
+use crate::http::host::origin;
+use crate::site::Assertion;
+use crate::site::HostHeader;
+use crate::site::Login;
+use crate::site::Preset;
+use crate::site::Query;
+use crate::site::SameSite;
+use crate::site::Session;
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::SsoToken;
+use crate::site::StrangerLink;
+use crate::site::UpstreamCredential;
+use crate::site::{SsoCookie, TokenHeader};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde::Deserialize;
+use crate::config::Bindings;
+use crate::config::cors;
+use crate::config::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
+use crate::config::rules;
+use crate::http::request::{RAY, WITHHELD};
+use crate::http::reserved;
+use crate::http::reserved::Reserved;
+use crate::http::reserved::SET_ALWAYS;
+use crate::jose::hmac::HmacAlgorithm;
+use crate::platform::algorithm::Algorithm;
+use crate::platform::time::Seconds;
+use crate::rules::Rules;
+use crate::site::attribute::Attribute;
+use crate::site::attribute::headers_of;
+use crate::site::issuer::Issuer;
+use crate::site::profile::Profile;
 
-use super::Bindings;
-use super::cors::{self, Cors};
-use super::issuer::Issuer;
-use super::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
-use super::rules;
-use super::tenant::Tenants;
-use crate::access::Rules;
-use crate::access::requirement::Gives;
-use crate::origin::mutate::{SET_ALWAYS, headers_of};
-use crate::origin::reserved::{self, Reserved};
-use crate::principal::Attribute;
-use crate::profile::Profile;
-use crate::profile::label_studio::LabelStudio;
-use crate::request::{RAY, WITHHELD};
-use crate::time::Seconds;
-use crate::token::alg::HmacAlgorithm;
-use crate::token::algorithm::Algorithm;
-
-/// A site, checked.
-#[derive(Debug)]
-pub struct Site {
-    /// The binding's name after `EDGEWARD_SITE_`, in lower case.
-    pub name: String,
-    /// Canonical public hosts.
-    pub hosts: Vec<String>,
-    /// Scheme and authority of the origin.
-    pub upstream: String,
-    /// The `Host` that the origin sees.
-    pub host_header: HostHeader,
-    /// `aud` of this site's tokens.
-    pub audience: String,
-    /// For how long a token of each issuer may be used as a link, at any site that takes it.
-    pub link_ages: BTreeMap<String, Seconds>,
-    /// Where credentials are looked for, in this order.
-    pub sources: Vec<Source>,
-    /// Who may pass.
-    pub rules: Rules,
-    /// Which pages of other origins may read answers.
-    pub cors: Option<Cors>,
-    /// Where the application signs people in.
-    pub login: Option<Login>,
-    /// Where a browser goes after signing out.
-    pub logout_url: Option<String>,
-    /// Other origins whose pages may act with this site's cookies.
-    pub trusted_origins: Vec<String>,
-    /// Origins that may frame our own pages and the origin's.
-    pub frame_ancestors: Vec<String>,
-    /// Whether a token for an unknown address makes a user.
-    pub auto_create_users: bool,
-    /// Our own cookie.
-    pub session: Session,
-    /// SSO tokens.
-    pub sso_token: SsoToken,
-    /// The cookie in which an application hands over an SSO token.
-    pub sso_cookie: Option<SsoCookie>,
-    /// The query parameter in which it does.
-    pub query: Option<Query>,
-    /// Sets of identity headers.
-    pub presets: Vec<Preset>,
-    /// Identity headers by name.
-    pub custom_headers: Vec<(String, Attribute)>,
-    /// The signed assertion.
-    pub assertion: Option<Assertion>,
-    /// A fixed header for the origin.
-    pub upstream_credential: Option<(String, UpstreamCredential)>,
-    /// What the application behind it is, where that matters.
-    pub profile: Option<Profile>,
-    /// Issuers other than us whose tokens are taken.
-    pub issuers: Vec<Rc<Issuer>>,
-    /// Headers in which tokens come.
-    pub token_headers: Vec<TokenHeader>,
-    /// Groups of issuers and users that are kept apart.
-    pub tenants: Option<Tenants>,
-    /// Headers that a client may not send, besides those of all sites.
-    pub reserved_headers: Vec<String>,
-    /// Headers that a client may not send.
-    pub reserved: Reserved,
-}
-
-/// A header in which a token comes.
-#[derive(Debug)]
-pub struct TokenHeader {
-    /// Its name, in lower case.
-    pub name: String,
-    /// What stands before the token.
-    pub prefix: String,
-}
-
-impl TokenHeader {
-    /// The token in the header's value; `None` when the value is something else.
-    #[must_use]
-    pub fn token<'a>(&self, value: &'a str) -> Option<&'a str> {
-        let value = value.trim();
-        let (head, token) = value.split_at_checked(self.prefix.len())?;
-        let token = token.trim();
-        (head.eq_ignore_ascii_case(&self.prefix) && !token.is_empty()).then_some(token)
-    }
-}
-
-/// The value of a fixed header. Its `Debug` does not show it.
-pub struct UpstreamCredential(pub String);
-
-impl std::fmt::Debug for UpstreamCredential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("UpstreamCredential")
-    }
-}
-
-/// Where a credential can be.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, serde::Serialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// Our own cookie.
-    Session,
-    /// The application's cookie.
-    SsoCookie,
-    /// The query parameter.
-    Query,
-    /// `Authorization: Bearer`.
-    Bearer,
-    /// A header that the site names.
-    Header,
-    /// `x-api-key`, with an API token of ours that acts as a user.
-    ApiKey,
-}
-
-/// The `Host` that the origin sees.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum HostHeader {
-    /// The upstream's.
-    Rewrite,
-    /// The public one.
-    Preserve,
-}
-
-/// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum SameSite {
-    /// `Strict`.
-    Strict,
-    /// `Lax`.
-    Lax,
-    /// `None`.
-    None,
-}
-
-/// What a link of another user does while someone is signed in.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum UserSwitch {
-    /// Asks first, unless the link was followed on this site itself.
-    Confirm,
-    /// Switches.
-    Replace,
-}
-
-/// What a link does that a page of another site led to, while nobody is signed in and nobody was sent
-/// to sign in from here.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum StrangerLink {
-    /// Asks first.
-    Ask,
-    /// Signs in.
-    Allow,
-}
-
-/// A known set of identity headers.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
-    XForwarded,
-    /// `remote-user`, `-email`, `-name`, `-groups`. The first is the address: a username is nobody's
-    /// alone.
-    Remote,
-}
-
-/// The application's sign-in page.
-#[derive(Debug)]
-pub struct Login {
-    /// Its URL.
-    pub url: String,
-    /// The parameter that tells it where to return to.
-    pub return_parameter: String,
-}
-
-/// Our own cookie.
-#[derive(Debug)]
-pub struct Session {
-    /// Its name.
-    pub cookie: String,
-    /// The name of the one that notes where somebody was sent to sign in from.
-    pub trip: String,
-    /// `SameSite`.
-    pub same_site: SameSite,
-    /// `Partitioned`.
-    pub partitioned: bool,
-    /// Ends after this long without a request.
-    pub idle: Seconds,
-    /// Ends after this long in any case.
-    pub absolute: Seconds,
-}
-
-/// SSO tokens.
-#[derive(Debug)]
-pub struct SsoToken {
-    /// `exp` − `iat` of those we issue.
-    pub lifetime: Seconds,
-    /// The longest we accept.
-    pub max_lifetime: Seconds,
-    /// Their algorithm.
-    pub algorithm: HmacAlgorithm,
-    /// The claim that holds the user's id besides `sub`.
-    pub user_id_claim: String,
-}
-
-/// The application's cookie, as the application sets it.
-#[derive(Debug)]
-pub struct SsoCookie {
-    /// Its name.
-    pub name: String,
-    /// `Path`.
-    pub path: String,
-    /// `Domain`.
-    pub domain: Option<String>,
-    /// `Secure`.
-    pub secure: bool,
-    /// `HttpOnly`.
-    pub http_only: bool,
-    /// `SameSite`.
-    pub same_site: SameSite,
-    /// `Partitioned`.
-    pub partitioned: bool,
-}
-
-/// The query parameter.
-#[derive(Debug)]
-pub struct Query {
-    /// Its name.
-    pub parameter: String,
-    /// For how long after `iat` a link works.
-    pub max_age: Seconds,
-    /// Whether a link opens one session only.
-    pub single_use: bool,
-    /// What a link of another user does.
-    pub user_switch: UserSwitch,
-    /// What a link that another site led to does.
-    pub stranger_link: StrangerLink,
-}
-
-/// The signed assertion.
-#[derive(Debug)]
-pub struct Assertion {
-    /// Its header.
-    pub header: String,
-    /// Its `aud`.
-    pub audience: String,
-    /// Its lifetime.
-    pub lifetime: Seconds,
-    /// What it is signed with.
-    pub algorithm: Algorithm,
-    /// Claims of other issuers that it repeats.
-    pub claims: Vec<String>,
-}
-
-impl Site {
-    /// Checks `raw`; what is wrong goes to `reader`.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one paragraph for each setting, in the order of the table"
-    )]
-    pub(super) fn read(
-        name: &str,
-        raw: RawSite,
-        bindings: &Bindings,
-        issuers: &[Rc<Issuer>],
-        reader: &mut Reader<'_>,
-    ) -> Option<Self> {
-        reader.unknown(&raw.unknown);
-        let hosts = read_hosts(reader, raw.hosts);
-        let plaintext = reader.or("upstream_plaintext", raw.upstream_plaintext, false);
-        let upstream = reader.required("upstream", raw.upstream).and_then(|text| {
-            let origin = origin(&text, plaintext);
-            if origin.is_none() {
-                reader.error("upstream", "must be https://host or https://host:port (http:// only to this machine, or with upstream_plaintext = true)");
-            }
-            origin
-        });
-        let host_header = reader.or("host_header", raw.host_header, HostHeader::Rewrite);
-        let first_host = hosts
-            .as_ref()
-            .and_then(|hosts| hosts.first().cloned())
-            .unwrap_or_default();
-        let audience = reader.or("audience", raw.audience, first_host);
-        let sources = read_sources(reader, raw.sources);
-        let return_parameter = reader.or(
-            "return_parameter",
-            raw.return_parameter,
-            "return_to".to_owned(),
-        );
-        let login_url = read_url(reader, "login_url", raw.login_url);
-        let cors = cors::read(reader, raw.cors);
-        let around = rules::Around {
-            binding: &name.to_ascii_uppercase(),
-            hosts: hosts.as_deref().unwrap_or_default(),
-            has_login: login_url.is_some(),
-            has_cors: cors.is_some(),
-            bindings,
-        };
-        let open_to_all = matches!(
-            raw.unauthenticated,
-            super::raw::Field::Given(super::raw::RawUnauthenticated::Pass)
-        );
-        let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
-        let login_host = login_url.as_deref().and_then(host_of);
-        let own = |host: &String| login_host.as_ref() == Some(host);
-        reader.check(
-            "login_url",
-            !hosts.as_ref().is_some_and(|hosts| hosts.iter().any(own)),
-            "must not be on a host of this site: who is sent there would be sent there again",
-        );
-        let logout_url = read_url(reader, "logout_url", raw.logout_url);
-        let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
-        let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
-        let auto_create_users = reader.or("auto_create_users", raw.auto_create_users, true);
-        let session = read_session(reader, raw.session);
-        let sso_token = read_sso_token(reader, raw.sso_token);
-        let sso_cookie_given = raw.sso_cookie.is_given();
-        let sso_cookie = reader
-            .maybe("sso_cookie", raw.sso_cookie)
-            .and_then(|raw| read_sso_cookie(&mut reader.within("sso_cookie"), raw));
-        let query_given = raw.query.is_given();
-        let query = read_query(reader, raw.query);
-        let has = |source| sources.contains(&source);
-        reader.check(
-            "sso_cookie",
-            !has(Source::SsoCookie) || sso_cookie_given,
-            "is required with the source \"sso_cookie\"",
-        );
-        reader.check(
-            "query",
-            !has(Source::Query) || query_given,
-            "is required with the source \"query\"",
-        );
-        // The redirect takes the token out of the address, and nothing would be left to go on with.
-        reader.check(
-            "sources",
-            !has(Source::Query) || has(Source::Session),
-            "has \"query\" without \"session\": a browser loses the token with the redirect that cleans the address, and would never be signed in; add \"session\"",
-        );
-        let same_name = sso_cookie
-            .as_ref()
-            .is_some_and(|sso| sso.name == session.cookie);
-        reader.check(
-            "sso_cookie.name",
-            !same_name,
-            "must differ from session.cookie",
-        );
-        let presets = reader.or("identity_headers", raw.identity_headers, Vec::new());
-        let custom_headers = reader
-            .maybe("custom_headers", raw.custom_headers)
-            .unwrap_or_default();
-        let custom_headers: Vec<(String, Attribute)> = custom_headers
-            .into_iter()
-            .filter_map(|(header, attribute)| {
-                read_header(&mut reader.within("custom_headers"), &header, &header)
-                    .map(|h| (h, attribute))
-            })
-            .collect();
-        let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
-        let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
-        let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
-            let mut reader = reader.within("upstream_credential");
-            reader.unknown(&raw.unknown);
-            let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
-            let secret = reader.required("secret", raw.secret)?;
-            if secret.starts_with("EDGEWARD") {
-                reader.error("secret", "names a secret of Edgeward itself, which no origin may have");
-                return None;
-            }
-            let value = bindings.get(&secret).filter(|value| is_header_value(value));
-            if value.is_none() {
-                reader.error("secret", "names no secret of this Worker with a value fit for a header; set it with `wrangler secret put`");
-            }
-            Some((header?, UpstreamCredential(value?.clone())))
-        });
-        let profiled = raw.label_studio.is_given();
-        let profile = reader
-            .maybe("label_studio", raw.label_studio)
-            .and_then(|raw| LabelStudio::read(&mut reader.within("label_studio"), raw, bindings))
-            .map(Profile::LabelStudio);
-        reader.check(
-            "unauthenticated",
-            !profiled || !open_to_all,
-            "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
-        );
-        reader.check(
-            "rules",
-            !profiled || !rules.as_ref().is_some_and(Rules::admit_anonymous),
-            "must let nobody pass who is not signed in, with label_studio: public and anonymous_ok would meet its own sign-in form",
-        );
-        let taken = custom_headers
-            .iter()
-            .map(|(header, _)| ("custom_headers", header.as_str()));
-        let taken = taken.chain(
-            assertion
-                .iter()
-                .map(|assertion| ("assertion", assertion.header.as_str())),
-        );
-        let credential = upstream_credential
-            .iter()
-            .map(|(header, _)| ("upstream_credential", header.as_str()));
-        let sets = profile.iter().flat_map(Profile::sets);
-        let set = sets.map(|header| ("label_studio", *header));
-        check_headers(reader, &presets, set.chain(taken.chain(credential)));
-        let all_issuers = issuers;
-        let issuers = super::issuers_named(raw.issuers, all_issuers, reader);
-        let token_headers = read_token_headers(reader, raw.token_headers);
-        reader.check(
-            "token_headers",
-            has(Source::Header) != token_headers.is_empty(),
-            "go with the source \"header\", and only with that",
-        );
-        let grouped = raw.tenants.is_given();
-        let tenants = reader.maybe("tenants", raw.tenants).and_then(|raw| {
-            let hosts = hosts.as_deref().unwrap_or_default();
-            Tenants::read(raw, hosts, all_issuers, &mut reader.within("tenants"))
-        });
-        reader.check(
-            "issuers",
-            tenants.is_none() || issuers.is_empty(),
-            "must be named in the tenants of a site that has tenants",
-        );
-        reader.check(
-            "tenants",
-            !grouped || !profiled,
-            "must not be there with label_studio: it knows a user by the address alone, which users of several tenants may have",
-        );
-        Some(Self {
-            name: name.to_owned(),
-            hosts: hosts?,
-            upstream: upstream?,
-            host_header,
-            audience,
-            link_ages: BTreeMap::new(),
-            sources,
-            rules: rules?,
-            cors,
-            login: login_url.map(|url| Login {
-                url,
-                return_parameter,
-            }),
-            logout_url,
-            trusted_origins,
-            frame_ancestors,
-            auto_create_users,
-            session,
-            sso_token,
-            sso_cookie,
-            query,
-            presets,
-            custom_headers,
-            assertion,
-            upstream_credential,
-            profile,
-            issuers,
-            token_headers,
-            tenants,
-            reserved_headers,
-            reserved: Reserved::default(),
-        })
-    }
-
-    /// The headers in which this site's origin is told who is asking, or that it is us.
-    pub(super) fn identity_headers(&self) -> impl Iterator<Item = &str> {
-        let custom = self
-            .custom_headers
-            .iter()
-            .map(|(header, _)| header.as_str());
-        let assertion = self
-            .assertion
-            .as_ref()
-            .map(|assertion| assertion.header.as_str());
-        let credential = self
-            .credential_header()
-            .filter(|header| *header != "authorization");
-        custom.chain(assertion).chain(credential)
-    }
-
-    fn credential_header(&self) -> Option<&str> {
-        self.upstream_credential
-            .as_ref()
-            .map(|(header, _)| header.as_str())
-    }
-
-    /// Reserves `names`, and the header of this site's own fixed credential: `Authorization` too,
-    /// which at another site is between client and origin.
-    pub(super) fn reserve(&mut self, names: &[String]) {
-        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
-        names.extend(self.credential_header());
-        names.extend(self.reserved_headers.iter().map(String::as_str));
-        let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
-        names.extend(own);
-        self.reserved = Reserved::new(names);
-    }
-
-    /// All issuers whose tokens are taken, in whatever tenant.
-    #[must_use]
-    pub fn all_issuers(&self) -> &[Rc<Issuer>] {
-        self.tenants
-            .as_ref()
-            .map_or(&self.issuers, |tenants| &tenants.issuers)
-    }
-
-    /// What the issuers of this site can say of a caller, all together. Of ourselves, only what is in
-    /// the user's record.
-    #[must_use]
-    pub fn gives(&self) -> Gives {
-        let others = !self.all_issuers().is_empty();
-        Gives {
-            scopes: others,
-            claims: others,
-            tenant: others || self.tenants.is_some(),
-            workspace: others,
+/// Checks `raw`; what is wrong goes to `reader`.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one paragraph for each setting, in the order of the table"
+)]
+pub(super) fn read(
+    name: &str,
+    raw: RawSite,
+    bindings: &Bindings,
+    issuers: &[Rc<Issuer>],
+    reader: &mut Reader<'_>,
+) -> Option<Site> {
+    reader.unknown(&raw.unknown);
+    let hosts = read_hosts(reader, raw.hosts);
+    let plaintext = reader.or("upstream_plaintext", raw.upstream_plaintext, false);
+    let upstream = reader.required("upstream", raw.upstream).and_then(|text| {
+        let origin = origin(&text, plaintext);
+        if origin.is_none() {
+            reader.error("upstream", "must be https://host or https://host:port (http:// only to this machine, or with upstream_plaintext = true)");
         }
-    }
-
-    /// Whether credentials are looked for in `source`.
-    #[must_use]
-    pub fn takes(&self, source: Source) -> bool {
-        self.sources.contains(&source)
-    }
+        origin
+    });
+    let host_header = reader.or("host_header", raw.host_header, HostHeader::Rewrite);
+    let first_host = hosts
+        .as_ref()
+        .and_then(|hosts| hosts.first().cloned())
+        .unwrap_or_default();
+    let audience = reader.or("audience", raw.audience, first_host);
+    let sources = read_sources(reader, raw.sources);
+    let return_parameter = reader.or(
+        "return_parameter",
+        raw.return_parameter,
+        "return_to".to_owned(),
+    );
+    let login_url = read_url(reader, "login_url", raw.login_url);
+    let cors = cors::read(reader, raw.cors);
+    let around = rules::Around {
+        binding: &name.to_ascii_uppercase(),
+        hosts: hosts.as_deref().unwrap_or_default(),
+        has_login: login_url.is_some(),
+        has_cors: cors.is_some(),
+        bindings,
+    };
+    let open_to_all = matches!(
+        raw.unauthenticated,
+        crate::config::raw::Field::Given(super::raw::RawUnauthenticated::Pass)
+    );
+    let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
+    let login_host = login_url.as_deref().and_then(host_of);
+    let own = |host: &String| login_host.as_ref() == Some(host);
+    reader.check(
+        "login_url",
+        !hosts.as_ref().is_some_and(|hosts| hosts.iter().any(own)),
+        "must not be on a host of this site: who is sent there would be sent there again",
+    );
+    let logout_url = read_url(reader, "logout_url", raw.logout_url);
+    let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
+    let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
+    let auto_create_users = reader.or("auto_create_users", raw.auto_create_users, true);
+    let session = read_session(reader, raw.session);
+    let sso_token = read_sso_token(reader, raw.sso_token);
+    let sso_cookie_given = raw.sso_cookie.is_given();
+    let sso_cookie = reader
+        .maybe("sso_cookie", raw.sso_cookie)
+        .and_then(|raw| read_sso_cookie(&mut reader.within("sso_cookie"), raw));
+    let query_given = raw.query.is_given();
+    let query = read_query(reader, raw.query);
+    let has = |source| sources.contains(&source);
+    reader.check(
+        "sso_cookie",
+        !has(Source::SsoCookie) || sso_cookie_given,
+        "is required with the source \"sso_cookie\"",
+    );
+    reader.check(
+        "query",
+        !has(Source::Query) || query_given,
+        "is required with the source \"query\"",
+    );
+    // The redirect takes the token out of the address, and nothing would be left to go on with.
+    reader.check(
+        "sources",
+        !has(Source::Query) || has(Source::Session),
+        "has \"query\" without \"session\": a browser loses the token with the redirect that cleans the address, and would never be signed in; add \"session\"",
+    );
+    let same_name = sso_cookie
+        .as_ref()
+        .is_some_and(|sso| sso.name == session.cookie);
+    reader.check(
+        "sso_cookie.name",
+        !same_name,
+        "must differ from session.cookie",
+    );
+    let presets = reader.or("identity_headers", raw.identity_headers, Vec::new());
+    let custom_headers = reader
+        .maybe("custom_headers", raw.custom_headers)
+        .unwrap_or_default();
+    let custom_headers: Vec<(String, Attribute)> = custom_headers
+        .into_iter()
+        .filter_map(|(header, attribute)| {
+            read_header(&mut reader.within("custom_headers"), &header, &header)
+                .map(|h| (h, attribute))
+        })
+        .collect();
+    let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
+    let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
+    let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
+        let mut reader = reader.within("upstream_credential");
+        reader.unknown(&raw.unknown);
+        let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
+        let secret = reader.required("secret", raw.secret)?;
+        if secret.starts_with("EDGEWARD") {
+            reader.error("secret", "names a secret of Edgeward itself, which no origin may have");
+            return None;
+        }
+        let value = bindings.get(&secret).filter(|value| is_header_value(value));
+        if value.is_none() {
+            reader.error("secret", "names no secret of this Worker with a value fit for a header; set it with `wrangler secret put`");
+        }
+        Some((header?, UpstreamCredential(value?.clone())))
+    });
+    let profiled = raw.label_studio.is_given();
+    let profile = reader
+        .maybe("label_studio", raw.label_studio)
+        .and_then(|raw| label_studio::read(&mut reader.within("label_studio"), raw, bindings))
+        .map(Profile::LabelStudio);
+    reader.check(
+        "unauthenticated",
+        !profiled || !open_to_all,
+        "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
+    );
+    reader.check(
+        "rules",
+        !profiled || !rules.as_ref().is_some_and(Rules::admit_anonymous),
+        "must let nobody pass who is not signed in, with label_studio: public and anonymous_ok would meet its own sign-in form",
+    );
+    let taken = custom_headers
+        .iter()
+        .map(|(header, _)| ("custom_headers", header.as_str()));
+    let taken = taken.chain(
+        assertion
+            .iter()
+            .map(|assertion| ("assertion", assertion.header.as_str())),
+    );
+    let credential = upstream_credential
+        .iter()
+        .map(|(header, _)| ("upstream_credential", header.as_str()));
+    let sets = profile.iter().flat_map(Profile::sets);
+    let set = sets.map(|header| ("label_studio", *header));
+    check_headers(reader, &presets, set.chain(taken.chain(credential)));
+    let all_issuers = issuers;
+    let issuers = crate::config::issuers_named(raw.issuers, all_issuers, reader);
+    let token_headers = read_token_headers(reader, raw.token_headers);
+    reader.check(
+        "token_headers",
+        has(Source::Header) != token_headers.is_empty(),
+        "go with the source \"header\", and only with that",
+    );
+    let grouped = raw.tenants.is_given();
+    let tenants = reader.maybe("tenants", raw.tenants).and_then(|raw| {
+        let hosts = hosts.as_deref().unwrap_or_default();
+        tenant::read(raw, hosts, all_issuers, &mut reader.within("tenants"))
+    });
+    reader.check(
+        "issuers",
+        tenants.is_none() || issuers.is_empty(),
+        "must be named in the tenants of a site that has tenants",
+    );
+    reader.check(
+        "tenants",
+        !grouped || !profiled,
+        "must not be there with label_studio: it knows a user by the address alone, which users of several tenants may have",
+    );
+    Some(Site {
+        name: name.to_owned(),
+        hosts: hosts?,
+        upstream: upstream?,
+        host_header,
+        audience,
+        link_ages: BTreeMap::new(),
+        sources,
+        rules: rules?,
+        cors,
+        login: login_url.map(|url| Login {
+            url,
+            return_parameter,
+        }),
+        logout_url,
+        trusted_origins,
+        frame_ancestors,
+        auto_create_users,
+        session,
+        sso_token,
+        sso_cookie,
+        query,
+        presets,
+        custom_headers,
+        assertion,
+        upstream_credential,
+        profile,
+        issuers,
+        token_headers,
+        tenants,
+        reserved_headers,
+        reserved: Reserved::default(),
+    })
 }
 
 /// No header is set for two reasons: the second would stand, and the first be lost.
@@ -573,70 +270,9 @@ fn check_headers<'a>(
     }
 }
 
-/// The host of a URL that was checked, in its one form.
-fn host_of(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?']).next()?;
-    canonical_host(authority, scheme)
-}
-
-/// A host in its one form: lower case, no trailing dot, no default port (RFC 9110 §4.2.3). `None`
-/// when it is no host. An internationalised name must come as the client sends it: in its ASCII
-/// form (RFC 5891).
-#[must_use]
-pub fn canonical_host(authority: &str, scheme: &str) -> Option<String> {
-    let lower = authority.to_ascii_lowercase();
-    let (host, port) = match lower.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (lower.as_str(), None),
-    };
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    let plain = match address {
-        Some(address) => address
-            .bytes()
-            .all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.'),
-        None => host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_'),
-    };
-    if host.is_empty() || !plain || host.starts_with('.') || host.contains("..") {
-        return None;
-    }
-    let default = if scheme == "https" { "443" } else { "80" };
-    match port {
-        None => Some(host.to_owned()),
-        Some(port) if port == default || port.is_empty() => Some(host.to_owned()),
-        Some(port) => port
-            .parse::<u16>()
-            .ok()
-            .map(|port| format!("{host}:{port}")),
-    }
-}
-
-/// `scheme://host[:port]` in its one form; `None` for anything else.
-pub(super) fn origin(text: &str, plaintext: bool) -> Option<String> {
-    let (scheme, authority) = text.split_once("://")?;
-    let host = canonical_host(authority.strip_suffix('/').unwrap_or(authority), scheme)?;
-    let allowed = match scheme {
-        "https" => true,
-        "http" => plaintext || is_loopback(&host),
-        _ => false,
-    };
-    allowed.then(|| format!("{scheme}://{host}"))
-}
-
-pub(super) fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let is_address = name
-        .parse()
-        .is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback());
-    is_address || name == "localhost" || name.ends_with(".localhost") || host.starts_with("[::1]")
-}
-
 fn read_hosts(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<Vec<String>>,
+    field: crate::config::raw::Field<Vec<String>>,
 ) -> Option<Vec<String>> {
     let given = reader.required("hosts", field)?;
     reader.check("hosts", !given.is_empty(), "must name at least one host");
@@ -650,7 +286,10 @@ fn read_hosts(
     (hosts.len() == given.len()).then_some(hosts)
 }
 
-fn read_sources(reader: &mut Reader<'_>, field: super::raw::Field<Vec<Source>>) -> Vec<Source> {
+fn read_sources(
+    reader: &mut Reader<'_>,
+    field: crate::config::raw::Field<Vec<Source>>,
+) -> Vec<Source> {
     let sources = reader.required("sources", field).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     let repeated = sources.iter().any(|source| !seen.insert(*source));
@@ -661,7 +300,7 @@ fn read_sources(reader: &mut Reader<'_>, field: super::raw::Field<Vec<Source>>) 
 fn read_url(
     reader: &mut Reader<'_>,
     name: &str,
-    field: super::raw::Field<String>,
+    field: crate::config::raw::Field<String>,
 ) -> Option<String> {
     let text = reader.maybe(name, field)?;
     let base = text
@@ -689,7 +328,7 @@ fn read_url(
 pub(super) fn read_origins(
     reader: &mut Reader<'_>,
     name: &str,
-    field: super::raw::Field<Vec<String>>,
+    field: crate::config::raw::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut origins = Vec::new();
     for text in reader.maybe(name, field).unwrap_or_default() {
@@ -706,10 +345,10 @@ pub(super) fn read_origins(
 
 fn read_session(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawSession>,
+    field: crate::config::raw::Field<crate::config::raw::RawSession>,
 ) -> Session {
     const MONTH: u32 = 30 * 86_400;
-    let raw = reader.or("session", field, super::raw::RawSession::default());
+    let raw = reader.or("session", field, crate::config::raw::RawSession::default());
     let mut reader = reader.within("session");
     reader.unknown(&raw.unknown);
     let cookie = reader.or("cookie", raw.cookie, "__Host-edgeward".to_owned());
@@ -745,7 +384,7 @@ fn read_session(
 
 fn read_sso_token(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawSsoToken>,
+    field: crate::config::raw::Field<crate::config::raw::RawSsoToken>,
 ) -> SsoToken {
     const TAKEN: [&str; 11] = [
         "iss",
@@ -760,7 +399,11 @@ fn read_sso_token(
         "first_name",
         "last_name",
     ];
-    let raw = reader.or("sso_token", field, super::raw::RawSsoToken::default());
+    let raw = reader.or(
+        "sso_token",
+        field,
+        crate::config::raw::RawSsoToken::default(),
+    );
     let mut reader = reader.within("sso_token");
     reader.unknown(&raw.unknown);
     let lifetime = reader.or("lifetime", raw.lifetime, 600);
@@ -836,7 +479,7 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
 
 fn read_query(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawQuery>,
+    field: crate::config::raw::Field<crate::config::raw::RawQuery>,
 ) -> Option<Query> {
     let raw = reader.maybe("query", field)?;
     let mut reader = reader.within("query");
@@ -844,7 +487,7 @@ fn read_query(
     let parameter = reader.or("parameter", raw.parameter, "token".to_owned());
     reader.check(
         "parameter",
-        is_token(&parameter) && parameter != crate::login::ATTEMPT,
+        is_token(&parameter) && parameter != crate::ask::source::ATTEMPT,
         "is no parameter name",
     );
     let max_age = reader.or("max_age", raw.max_age, 300);
@@ -867,7 +510,7 @@ fn read_query(
 
 fn read_assertion(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<super::raw::RawAssertion>,
+    field: crate::config::raw::Field<crate::config::raw::RawAssertion>,
     upstream: Option<&str>,
 ) -> Option<Assertion> {
     let raw = reader.maybe("assertion", field)?;
@@ -896,7 +539,7 @@ fn read_assertion(
         "must be ES256, RS256 or EdDSA",
     );
     let claims = reader.or("claims", raw.claims, Vec::new());
-    let free = |name: &String| !crate::token::assertion::OWN_CLAIMS.contains(&name.as_str());
+    let free = |name: &String| !crate::origin::assertion::OWN_CLAIMS.contains(&name.as_str());
     reader.check(
         "claims",
         claims.iter().all(free),
@@ -913,7 +556,7 @@ fn read_assertion(
 
 fn read_token_headers(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<Vec<RawTokenHeader>>,
+    field: crate::config::raw::Field<Vec<RawTokenHeader>>,
 ) -> Vec<TokenHeader> {
     let mut headers: Vec<TokenHeader> = Vec::new();
     for raw in reader.or("token_headers", field, Vec::new()) {
@@ -937,7 +580,7 @@ fn read_token_headers(
 /// would use.
 fn read_reserved_headers(
     reader: &mut Reader<'_>,
-    field: super::raw::Field<Vec<String>>,
+    field: crate::config::raw::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut headers = Vec::new();
     for text in reader.or("reserved_headers", field, Vec::new()) {
@@ -973,14 +616,6 @@ fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<Stri
 /// requests that differ in it are not taken for one.
 pub(super) fn is_told(name: &str) -> bool {
     !WITHHELD.contains(&name) && name != RAY
-}
-
-/// A token of RFC 9110 §5.6.2: what header and cookie names are made of.
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 /// What may stand in a cookie attribute (RFC 6265bis §4.1.1).

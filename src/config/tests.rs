@@ -29,7 +29,7 @@ pub(crate) fn bindings(settings: &str) -> Bindings {
 
 /// A site with `settings` laid over the defaults.
 pub(crate) fn site(settings: &str) -> Rc<Site> {
-    Config::parse(&bindings(settings))
+    crate::config::parse(&bindings(settings))
         .unwrap()
         .site("site.example", "https")
         .unwrap()
@@ -37,7 +37,7 @@ pub(crate) fn site(settings: &str) -> Rc<Site> {
 
 /// The paths of all errors, each once, in their order.
 pub(crate) fn paths(bindings: &Bindings) -> Vec<String> {
-    let mut paths: Vec<String> = Config::parse(bindings)
+    let mut paths: Vec<String> = crate::config::parse(bindings)
         .err()
         .unwrap_or_default()
         .into_iter()
@@ -61,7 +61,7 @@ fn with(name: &str, value: &str) -> Bindings {
 
 #[test]
 fn good_bindings_have_no_error_and_these_defaults() {
-    let config = Config::parse(&bindings("{}")).unwrap();
+    let config = crate::config::parse(&bindings("{}")).unwrap();
     assert_eq!(
         (config.issuer.as_str(), config.user_cache, config.log),
         ("edgeward", Seconds(30), Log::Notable)
@@ -69,7 +69,7 @@ fn good_bindings_have_no_error_and_these_defaults() {
     let site = config.site("site.example", "https").unwrap();
     assert_eq!(site.name, "app");
     assert_eq!(site.audience, "site.example");
-    assert_eq!(site.host_header, site::HostHeader::Rewrite);
+    assert_eq!(site.host_header, crate::site::HostHeader::Rewrite);
     assert_eq!(
         (site.session.idle, site.session.absolute),
         (Seconds(28_800), Seconds(43_200))
@@ -115,7 +115,7 @@ fn every_setting_can_be_set() {
         "EDGEWARD_SESSION_SECRET_12".into(),
         "hT5rEw2qAz8xSc4vFd6bGn1mJk9lPo3i".into(),
     );
-    let config = Config::parse(&bindings).unwrap();
+    let config = crate::config::parse(&bindings).unwrap();
     let site = config.site("app.example.com", "https").unwrap();
     assert_eq!(site.hosts, ["app.example.com", "localhost:8787"]);
     assert_eq!(site.upstream, "http://10.0.0.1:8080");
@@ -195,7 +195,9 @@ fn all_errors_are_reported_at_once() {
 fn a_site_that_takes_links_takes_sessions_or_is_told_to() {
     let site = |sources: &str| {
         let text = format!(r#"{{"sources": {sources}}}"#);
-        Config::parse(&bindings_of(&text)).err().unwrap_or_default()
+        crate::config::parse(&bindings_of(&text))
+            .err()
+            .unwrap_or_default()
     };
     for sources in [
         r#"["query"]"#,
@@ -283,7 +285,10 @@ fn the_highest_number_signs_however_many_digits_it_has() {
         "EDGEWARD_TOKEN_SECRET_10".into(),
         "yU7iOp2aSd9fGh4jKl6zXc1vBn8mQw3e".into(),
     );
-    assert_eq!(Config::parse(&bindings).unwrap().keys.token.newest(), 10);
+    assert_eq!(
+        crate::config::parse(&bindings).unwrap().keys.token.newest(),
+        10
+    );
 }
 
 #[test]
@@ -297,7 +302,7 @@ fn no_error_shows_the_value_of_a_secret() {
         1,
         r#""upstream_credential": {"header": "x-key", "secret": "ORIGIN_KEY"},"#,
     );
-    let errors = Config::parse(&bindings).unwrap_err();
+    let errors = crate::config::parse(&bindings).unwrap_err();
     assert_eq!(errors.len(), 3);
     assert!(!format!("{errors:?}").contains(canary), "{errors:?}");
 }
@@ -318,7 +323,7 @@ fn sec_36_a_host_is_found_in_every_form_that_clients_use_and_in_no_other() {
         .replace("8787", "8788")
         .replace("xn--bcher", "xn--bchr");
     bindings.insert("EDGEWARD_SITE_SECOND".into(), other);
-    let config = Config::parse(&bindings).unwrap();
+    let config = crate::config::parse(&bindings).unwrap();
     let name = |host: &str, scheme: &str| config.site(host, scheme).map(|site| site.name.clone());
     for (host, scheme, expected) in [
         ("site.example", "https", Some("app")),
@@ -359,7 +364,7 @@ fn a_host_belongs_to_one_site() {
     let mut bindings = bindings("{}");
     let twin = bindings["EDGEWARD_SITE_APP"].replace("site.example", "SITE.example.");
     bindings.insert("EDGEWARD_SITE_TWIN".into(), twin);
-    let errors = Config::parse(&bindings).unwrap_err();
+    let errors = crate::config::parse(&bindings).unwrap_err();
     let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
     // Its audience is its first host, if nothing else is said.
     assert_eq!(

@@ -3,10 +3,16 @@
 
 const NONCE = 12;
 
+/** @type {{ [bits: string]: string }} */
 const HASHES = { 256: "SHA-256", 384: "SHA-384", 512: "SHA-512" };
+/** @type {{ [algorithm: string]: string }} */
 const CURVES = { ES256: "P-256", ES384: "P-384", ES512: "P-521" };
 
-/** How keys of a JWS algorithm are imported, and how signatures are made and checked (RFC 7518 §3, RFC 8037 §3.1). */
+/**
+ * How keys of a JWS algorithm are imported, and how signatures are made and checked (RFC 7518 §3, RFC 8037 §3.1).
+ * @param {string} algorithm
+ * @returns {{ key: SubtleCryptoImportKeyAlgorithm, sign: SubtleCryptoSignAlgorithm }}
+ */
 function parameters(algorithm) {
   if (algorithm === "EdDSA") return { key: { name: "Ed25519" }, sign: { name: "Ed25519" } };
   const hash = HASHES[algorithm.slice(2)];
@@ -20,15 +26,24 @@ function parameters(algorithm) {
   }
 }
 
-/** A new key pair: [PKCS #8 bytes, SubjectPublicKeyInfo bytes]. */
+/**
+ * A new key pair: [PKCS #8 bytes, SubjectPublicKeyInfo bytes].
+ * @param {string} algorithm
+ */
 export async function generate(algorithm) {
   const { key } = parameters(algorithm);
   const rsa = { ...key, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) };
-  const pair = await crypto.subtle.generateKey(algorithm === "RS256" ? rsa : key, true, ["sign", "verify"]);
-  const [pkcs8, spki] = await Promise.all([crypto.subtle.exportKey("pkcs8", pair.privateKey), crypto.subtle.exportKey("spki", pair.publicKey)]);
+  const pair = /** @type {CryptoKeyPair} */ (await crypto.subtle.generateKey(algorithm === "RS256" ? rsa : key, true, ["sign", "verify"]));
+  const exported = await Promise.all([crypto.subtle.exportKey("pkcs8", pair.privateKey), crypto.subtle.exportKey("spki", pair.publicKey)]);
+  const [pkcs8, spki] = /** @type {ArrayBuffer[]} */ (exported);
   return [new Uint8Array(pkcs8), new Uint8Array(spki)];
 }
 
+/**
+ * @param {string} algorithm
+ * @param {Uint8Array} pkcs8
+ * @param {Uint8Array} message
+ */
 export async function sign(algorithm, pkcs8, message) {
   const copy = message.slice();
   const { key, sign } = parameters(algorithm);
@@ -36,7 +51,13 @@ export async function sign(algorithm, pkcs8, message) {
   return new Uint8Array(await crypto.subtle.sign(sign, imported, copy));
 }
 
-/** Whether a signature is good. A key that cannot be imported, such as a point off its curve, has signed nothing. */
+/**
+ * Whether a signature is good. A key that cannot be imported, such as a point off its curve, has signed nothing.
+ * @param {string} algorithm
+ * @param {Uint8Array} spki
+ * @param {Uint8Array} message
+ * @param {Uint8Array} signature
+ */
 export async function verify(algorithm, spki, message, signature) {
   const [copy, signed] = [message.slice(), signature.slice()];
   const { key, sign } = parameters(algorithm);
@@ -44,7 +65,11 @@ export async function verify(algorithm, spki, message, signature) {
   return imported !== undefined && crypto.subtle.verify(sign, imported, signed, copy);
 }
 
-/** AES-256-GCM; the nonce stands before the ciphertext. */
+/**
+ * AES-256-GCM; the nonce stands before the ciphertext.
+ * @param {Uint8Array} key
+ * @param {Uint8Array} plain
+ */
 export async function seal(key, plain) {
   const copy = plain.slice();
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE));
@@ -56,6 +81,10 @@ export async function seal(key, plain) {
   return whole;
 }
 
+/**
+ * @param {Uint8Array} key
+ * @param {Uint8Array} sealed
+ */
 export async function open(key, sealed) {
   const copy = sealed.slice();
   const aes = await crypto.subtle.importKey("raw", key, "AES-GCM", false, ["decrypt"]);

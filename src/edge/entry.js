@@ -1,22 +1,30 @@
 // The Worker's entry. Calls the core, and gives it a new instance after a panic, so that one request can
 // never take those after it down.
 import { DurableObject } from "cloudflare:workers";
-import * as core from "../../build/bindgen/index.js";
+import * as core from "#core";
 import { forwardAgain } from "./glue.js";
 import { read } from "./head.js";
 import { asked, cameBefore, recognise } from "./repeat.js";
 import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
+/** @import { Claim, Env, Head } from "./types.js" */
+
 export { Record } from "./record.js";
 
 abandonWith(core.abandon);
 
-// A panic in a later turn of a request reaches nobody: its promise would hang for ever.
-addEventListener("error", (event) => {
-  if (event.error instanceof WebAssembly.RuntimeError) restart(event.error);
+// A panic in a later turn of a request reaches no caller: the core polls its futures in microtasks. The runtime reports it
+// as an `error` event, which its documentation does not name. Were it ever not sent, the next request would find the
+// instance terminated and begin a new one (see `call`); the others would only wait for longer, as long as `hold` allows.
+addEventListener("error", ({ error }) => {
+  // A trap; or an exception of JavaScript that went through Wasm, as wasm-bindgen calls it.
+  if (error instanceof WebAssembly.RuntimeError || error?.message === "Critical error") restart(error);
 });
 
-/** Any exception out of Wasm discards the instance and fails its pending requests. */
+/**
+ * Any exception out of Wasm discards the instance and fails its pending requests.
+ * @param {unknown} error
+ */
 function restart(error) {
   core.__wbg_reset_state();
   failAll(error);
@@ -26,6 +34,10 @@ function restart(error) {
 const UNCACHED = 2;
 const UNNAMED = 4;
 
+/**
+ * @param {Request} request
+ * @param {Env} env
+ */
 function call(request, env) {
   const head = read(request);
   const shape = recognise(head);
@@ -34,32 +46,43 @@ function call(request, env) {
   let id;
   try {
     if (shape !== undefined) verdict = core.again(shape.id, asked(shape, head), now);
-    if (verdict === 0) return carried(core.fetch(request, head, env, now, cameBefore(head), hasRoom()), head);
+    if (shape === undefined || verdict === 0) return carried(core.fetch(request, head, env, now, cameBefore(head), hasRoom()), head);
     if (verdict & UNNAMED) id = core.requestId();
   } catch (error) {
     // The panic of an earlier request ended the instance before this one began: begin again.
     restart(error);
-    if (error?.message === "Module terminated") return carried(core.fetch(request, head, env, now, false, hasRoom()), head);
+    if (error instanceof Error && error.message === "Module terminated") return carried(core.fetch(request, head, env, now, false, hasRoom()), head);
     throw error;
   }
   // Begins as one did that was forwarded, and may be sent as that was. The core has no part in it any more.
   return forwardAgain(request, head, shape, (verdict & UNCACHED) !== 0, id);
 }
 
+/** @param {unknown} error */
 function broken(error) {
   console.error(JSON.stringify({ event: "fault", reason: "panic", error: String(error) }));
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
   return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 503, headers });
 }
 
-/** What the core gave, or the promise of it, carried to its end where the core has still to wait for something. */
+/**
+ * What the core gave, or the promise of it, carried to its end where the core has still to wait for something.
+ * @param {core.Result} result
+ * @param {Head} head
+ * @returns {Response | Promise<Response>}
+ */
 function carried(result, head) {
   if (!Array.isArray(result)) return result;
   const [promise, id] = result;
   return hold(promise, id, head).then(([answer]) => answer, broken);
 }
 
+/** @satisfies {ExportedHandler<Env>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {Env} env
+   */
   fetch(request, env) {
     try {
       return call(request, env);
@@ -72,21 +95,32 @@ export default {
 /**
  * What must happen once: the first claim of a key holds until it ends. A plain class, so that a panic of the
  * core can never take a claim with it; all of its state is in the object's storage.
+ * @extends DurableObject<Env>
  */
 export class Once extends DurableObject {
+  /**
+   * Claims the key for `value`, if it is free or `replaced` holds it; gives what holds it then.
+   * @param {string} value
+   * @param {number} expires
+   * @param {string} [replaced]
+   */
   async claim(value, expires, replaced) {
-    const held = await this.ctx.storage.get("claim");
+    const held = /** @type {Claim | undefined} */ (await this.ctx.storage.get("claim"));
     if (held !== undefined && Date.now() < held.expires && held.value !== replaced) return held.value;
     await this.ctx.storage.put("claim", { value, expires });
     await this.ctx.storage.setAlarm(expires);
     return value;
   }
 
-  /** While it waits, others may claim: the gate is shut only while the storage answers. */
+  /**
+   * While it waits, others may claim: the gate is shut only while the storage answers.
+   * @param {string} value
+   * @param {number} patience
+   */
   async changed(value, patience) {
     const until = Date.now() + patience;
     for (;;) {
-      const held = await this.ctx.storage.get("claim");
+      const held = /** @type {Claim | undefined} */ (await this.ctx.storage.get("claim"));
       if (held === undefined || Date.now() >= held.expires) return undefined;
       if (held.value !== value || Date.now() >= until) return held.value;
       await scheduler.wait(50);
@@ -97,6 +131,7 @@ export class Once extends DurableObject {
     return this.ctx.storage.deleteAll();
   }
 
+  /** @override */
   alarm() {
     return this.ctx.storage.deleteAll();
   }

@@ -5,14 +5,25 @@
 import { look, passedOn, read } from "./head.js";
 import { remember, repeated } from "./repeat.js";
 
-let unreachable, refused;
+/** @import { Head, Return, Shape, Through } from "./types.js" */
 
-/** Keeps the core's answer for an origin that cannot be reached. */
+/** @type {(request: Request, error: string) => Response} */
+let unreachable;
+/** @type {(whom: string, status: number, location: string) => void} */
+let refused;
+
+/**
+ * Keeps the core's answer for an origin that cannot be reached.
+ * @param {typeof unreachable} answer
+ */
 export function whenUnreachable(answer) {
   unreachable = answer;
 }
 
-/** Keeps whom to tell that an origin did not take the identity it was told. */
+/**
+ * Keeps whom to tell that an origin did not take the identity it was told.
+ * @param {typeof refused} listener
+ */
 export function whenRefused(listener) {
   refused = listener;
 }
@@ -24,13 +35,27 @@ export function whenRefused(listener) {
  * for each header to remove, with `+` for each to set (its value is the next line), with `=` for each cookie of ours,
  * with `~` for each change of the answer's headers, with `!` for each rule for the answer (see `ruled`). `standing`:
  * names and values of headers to set as well. `through` may answer in the origin's place.
+ * @param {Request} request
+ * @param {Head} head
+ * @param {string} plan
+ * @param {string[]} standing
+ * @param {Through} [through]
  */
 export function forward(request, head, plan, standing, through) {
   const lines = plan.split("\n");
   // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
   const headers = new Headers(request.headers);
   for (const at of look(head).free) put(headers, head[at], head[at + 1], passedOn(head[at], head[at + 1], head[1]));
-  let cookies, changes, rules, repeat, own;
+  /** @type {string[] | undefined} */
+  let cookies;
+  /** @type {string[] | undefined} */
+  let changes;
+  /** @type {{ [kind: string]: string } | undefined} */
+  let rules;
+  /** @type {{ id: number, from: number, base: string } | undefined} */
+  let repeat;
+  /** @type {Set<string> | undefined} */
+  let own;
   for (let at = 3; at < lines.length - 1; at++) {
     const line = lines[at];
     switch (line.charCodeAt(0)) {
@@ -61,34 +86,61 @@ export function forward(request, head, plan, standing, through) {
     own?.add(standing[at]);
   }
   const way = { identified: lines[1] !== "", override: lines[2], changes };
-  if (repeat !== undefined) remember(head, repeat, headers, own, way);
+  if (repeat !== undefined && own !== undefined) remember(head, repeat, headers, own, way);
   const ask = () => send(request, lines[0], headers, cf(lines[1] === "u", way.override));
-  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, way.override) }));
+  const response =
+    rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(lines[0], ask, { standing, cf: cf(false, way.override) }));
   return returned(request, response, way, cookies);
 }
 
-/** Puts `shown` in the place of a header's `value`, where it differs. */
+/**
+ * Puts `shown` in the place of a header's `value`, where it differs.
+ * @param {Headers} headers
+ * @param {string} name
+ * @param {string} value
+ * @param {string | undefined} shown
+ */
 function put(headers, name, value, shown) {
   if (shown === undefined) headers.delete(name);
   else if (shown !== value) headers.set(name, shown);
 }
 
-/** Sends `request` as one was sent that began with the same `head`. `id`: its name, if the origin needs to be told. */
+/**
+ * Sends `request` as one was sent that began with the same `head`. `id`: its name, if the origin needs to be told.
+ * @param {Request} request
+ * @param {Head} head
+ * @param {Shape} shape
+ * @param {boolean} uncached
+ * @param {string} [id]
+ */
 export function forwardAgain(request, head, shape, uncached, id) {
   const { url, headers } = repeated(shape, head, id);
   const { way } = shape;
   return returned(request, send(request, url, headers, cf(uncached, way.override)), way, undefined);
 }
 
-/** What becomes of the origin's response on its way to the client. */
+/**
+ * What becomes of the origin's response on its way to the client.
+ * @param {Request} request
+ * @param {Promise<Response>} promise
+ * @param {Return} way
+ * @param {string[] | undefined} cookies
+ * @returns {Promise<Response>}
+ */
 function returned(request, promise, { identified, changes }, cookies) {
   const response = changes === undefined ? promise : promise.then((answer) => changed(answer, changes));
+  /** @param {unknown} error */
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     const passed = identified ? keepPrivate : asked;
     return response.then((answer) => passed(answer) ?? failed(NO_STATUS), failed);
   }
-  return response.catch(failed).then((answer) => withCookies(answer, cookies) ?? withCookies(failed(NO_STATUS), cookies));
+  return response.catch(failed).then((answer) => {
+    const own = withCookies(answer, cookies);
+    if (own !== undefined) return own;
+    const refusal = failed(NO_STATUS);
+    return withCookies(refusal, cookies) ?? refusal;
+  });
 }
 
 const NO_STATUS = "its status is none, or one that was not asked for";
@@ -96,6 +148,7 @@ const NO_STATUS = "its status is none, or one that was not asked for";
 /**
  * The response, but for a 101 that switches to nothing: nobody asked for it, or not for what the origin has chosen (RFC
  * 9110 §15.2.2). What follows it on the connection belongs to no request.
+ * @param {Response} response
  */
 function asked(response) {
   return response.status === 101 && response.webSocket === null ? undefined : response;
@@ -104,6 +157,8 @@ function asked(response) {
 /**
  * The origin's answer, with the rules of a profile applied: no cookie of the origin's goes on; `w`: whom the request
  * was from, to be named when the origin may have turned it down.
+ * @param {{ [kind: string]: string }} rules
+ * @param {Promise<Response>} response
  */
 async function ruled(rules, response) {
   const answer = await response;
@@ -119,6 +174,10 @@ async function ruled(rules, response) {
 /**
  * A URL and an init make one request; fetching a Request object makes two. Redirects are the browser's to follow.
  * An init may not give a body to GET or HEAD, though HTTP may.
+ * @param {Request} request
+ * @param {string} url
+ * @param {Headers} headers
+ * @param {RequestInitCfProperties | undefined} cf
  */
 function send(request, url, headers, cf) {
   const { method, body } = request;
@@ -130,6 +189,11 @@ function send(request, url, headers, cf) {
 
 const NOT_CACHED = { cacheTtl: -1 };
 
+/**
+ * @param {boolean} uncached
+ * @param {string} override
+ * @returns {RequestInitCfProperties | undefined}
+ */
 function cf(uncached, override) {
   if (override === "") return uncached ? NOT_CACHED : undefined;
   return uncached ? { cacheTtl: -1, resolveOverride: override } : { resolveOverride: override };
@@ -138,7 +202,10 @@ function cf(uncached, override) {
 const CREDENTIALS = "Cookie, Authorization";
 const SAYS_WHOSE = /\b(public|private|no-store|s-maxage)\b/i;
 
-/** The same response, or one that says that it is one person's. Undefined for a status that it must not have. */
+/**
+ * The same response, or one that says that it is one person's. Undefined for a status that it must not have.
+ * @param {Response} response
+ */
 function keepPrivate(response) {
   const { status } = response;
   if (status === 101) return asked(response);
@@ -149,7 +216,11 @@ function keepPrivate(response) {
   return answer;
 }
 
-/** The response with cookies of ours: they are one person's, whatever the origin says of its answer. */
+/**
+ * The response with cookies of ours: they are one person's, whatever the origin says of its answer.
+ * @param {Response} response
+ * @param {string[]} cookies
+ */
 function withCookies(response, cookies) {
   const answer = rebuilt(response);
   if (answer === undefined) return undefined;
@@ -163,6 +234,8 @@ function withCookies(response, cookies) {
  * The response with other headers: `-` a header to remove, `+` one to set and `&` one to append, with the value in
  * the next line; `f` who may frame it, likewise. A second policy only takes away (CSP Level 3 §8.1). But where a
  * policy names ancestors, browsers pass over X-Frame-Options (§6.4.2); so one that refuses stands as it is.
+ * @param {Response} response
+ * @param {string[]} changes
  */
 function changed(response, changes) {
   const { status } = response;
@@ -191,12 +264,19 @@ function changed(response, changes) {
 
 const REFUSES_FRAMES = /^\s*(deny|sameorigin)\s*$/i;
 
+/**
+ * @param {Headers} headers
+ * @param {string | null} kept
+ */
 function forOnePerson(headers, kept) {
   headers.set("cache-control", kept === null ? "private" : `private, ${kept}`);
   headers.append("vary", CREDENTIALS);
 }
 
-/** A response whose headers can be changed: that of a fetch is read-only. */
+/**
+ * A response whose headers can be changed: that of a fetch is read-only.
+ * @param {Response} response
+ */
 function rebuilt(response, status = response.status) {
   if (status === 101) {
     if (asked(response) === undefined) return undefined;
@@ -206,7 +286,11 @@ function rebuilt(response, status = response.status) {
   return status >= 200 && status <= 599 ? new Response(response.body, response) : undefined;
 }
 
-/** An answer of our own. `head`: the status, then name and value of each header, a line each. */
+/**
+ * An answer of our own. `head`: the status, then name and value of each header, a line each.
+ * @param {string} head
+ * @param {string} body
+ */
 export function answer(head, body) {
   const lines = head.split("\n");
   const headers = new Headers();
@@ -226,7 +310,10 @@ const UNVERIFIED_ROOM = 1024 * 1024;
 const UNVERIFIED_PEAK = 4 * UNVERIFIED_ROOM;
 /** How often each of them looks whether it has to leave, in milliseconds. No request may settle a promise of another. */
 const LOOK = 50;
-/** The sizes of those heads, the oldest first. */
+/**
+ * The sizes of those heads, the oldest first.
+ * @type {Map<object, number>}
+ */
 const unverified = new Map();
 let unverifiedSize = 0;
 let unverifiedPresent = 0;
@@ -234,6 +321,9 @@ let unverifiedPresent = 0;
 /**
  * The body of `request`; or why not: `long` when it has more than `limit` bytes, of which no more is ever held, `slow` when
  * it did not come in time, or had to make way for others when it is for `anybody`; `full` when too many of those come at once.
+ * @param {Request} request
+ * @param {number} limit
+ * @param {boolean} anybody
  */
 export async function readBody(request, limit, anybody) {
   if (Number(request.headers.get("content-length")) > limit) return "long";
@@ -245,10 +335,10 @@ export async function readBody(request, limit, anybody) {
   const body = whole(reader, limit);
   unverifiedPresent += size;
   if (anybody) admit(place, size);
-  let timer;
+  let timer = 0;
   try {
     for (let waited = 0; waited < BODY_TIME && (!anybody || unverified.has(place)); waited += LOOK) {
-      const tick = new Promise((resolve) => (timer = setTimeout(resolve, LOOK)));
+      const tick = /** @type {Promise<void>} */ (new Promise((resolve) => (timer = setTimeout(resolve, LOOK))));
       const read = await Promise.race([body, tick]);
       if (read !== undefined) return read;
     }
@@ -263,12 +353,17 @@ export async function readBody(request, limit, anybody) {
   }
 }
 
+/** @param {Request} request */
 function sizeOf(request) {
   let size = 0;
   for (const text of read(request)) size += text.length;
   return size;
 }
 
+/**
+ * @param {object} place
+ * @param {number} size
+ */
 function admit(place, size) {
   unverified.set(place, size);
   unverifiedSize += size;
@@ -278,11 +373,17 @@ function admit(place, size) {
   }
 }
 
+/** @param {object} place */
 function dismiss(place) {
   unverifiedSize -= unverified.get(place) ?? 0;
   unverified.delete(place);
 }
 
+/**
+ * @param {ReadableStreamDefaultReader<Uint8Array>} reader
+ * @param {number} limit
+ * @returns {Promise<Uint8Array | "long">}
+ */
 async function whole(reader, limit) {
   const chunks = [];
   let length = 0;
@@ -302,8 +403,12 @@ async function whole(reader, limit) {
   return bytes;
 }
 
-/** The bindings that are configuration: variables as JSON, secrets as they are; a line break ends none of them. */
+/**
+ * The bindings that are configuration: variables as JSON, secrets as they are; a line break ends none of them.
+ * @param {{ [name: string]: unknown }} env
+ */
 export function bindings(env) {
+  /** @type {string[]} */
   const found = [];
   for (const name of Object.keys(env)) {
     const value = env[name];
@@ -316,10 +421,12 @@ export function bindings(env) {
   return found;
 }
 
+/** @param {unknown} value */
 function isPlain(value) {
   return typeof value !== "object" || value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
+/** @param {string} line */
 export function log(line) {
   console.log(line);
 }

@@ -6,14 +6,14 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::kv::KvStore;
 use worker::{Env, RateLimiter};
 
-use super::{bindings, waiting};
-use crate::config::ConfigError;
-use crate::port::{
+use crate::edge::{bindings, waiting};
+use crate::platform::algorithm::Algorithm;
+use crate::platform::port::{
     Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
     Later, Limit, Once, Outgoing, Pending, Platform, Records,
 };
-use crate::time::{Seconds, Timestamp};
-use crate::token::algorithm::Algorithm;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::config::ConfigError;
 
 /// The platform of `env`; what is not bound goes to `errors`.
 pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform> {

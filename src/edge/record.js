@@ -3,6 +3,8 @@
 // until KV shows the value. A plain class, so that a panic of the core loses no change; all state is in the object's storage.
 import { DurableObject } from "cloudflare:workers";
 
+/** @import { Change, ChangeOutcome, Env, RecordState, StoredChange } from "./types.js" */
+
 /** The first retry after a failure; each further one waits twice as long, up to a minute. */
 const FIRST_RETRY = 1_000;
 const LAST_RETRY = 60_000;
@@ -15,6 +17,7 @@ const KNOWN_CHANGES = 64;
  * In storage: `now`, `{ key, value, order, back, needs, applied, written, writtenAt, shown, keep }`, where `value` null is no
  * record and `back` is what it returns to when the change that it `needs` is not made; `then`, the changes that follow; and `tries`, the
  * alarms since the last progress.
+ * @extends DurableObject<Env>
  */
 export class Record extends DurableObject {
   /** A write is checked this long after it was made: KV should show it everywhere within a minute. In milliseconds. */
@@ -24,11 +27,17 @@ export class Record extends DurableObject {
   /** No call of KV or of another object is waited for any longer. */
   static LONGEST = 10_000;
 
+  /** @type {Promise<unknown>} */
   #turn = Promise.resolve();
+  /** @type {Promise<void> | undefined} */
   #writing;
+  /** @type {Promise<void> | undefined} */
   #following;
 
-  /** The newest value under `key`, or null. */
+  /**
+   * The newest value under `key`, or null.
+   * @param {string} key
+   */
   read(key) {
     return this.#inTurn(async () => {
       const now = await this.#settled();
@@ -36,7 +45,11 @@ export class Record extends DurableObject {
     });
   }
 
-  /** Makes `change` (`Change` in port.rs): `{ done }`, or what the key holds instead. Durable before it answers. */
+  /**
+   * Makes `change` (`Change` in port.rs): `{ done }`, or what the key holds instead. Durable before it answers.
+   * @param {Change} change
+   * @returns {Promise<ChangeOutcome>}
+   */
   async change(change) {
     const outcome = await this.#inTurn(() => this.#make(change));
     if (!outcome.done) return outcome;
@@ -47,7 +60,10 @@ export class Record extends DurableObject {
     return outcome;
   }
 
-  /** Keeps the value for good, so that an empty answer from KV is never believed. */
+  /**
+   * Keeps the value for good, so that an empty answer from KV is never believed.
+   * @param {string} key
+   */
   keep(key) {
     return this.#inTurn(async () => {
       const now = await this.#settled();
@@ -59,9 +75,13 @@ export class Record extends DurableObject {
     });
   }
 
-  /** The next alarm is set before any work: the platform retries a failing alarm only a few times. */
+  /**
+   * The next alarm is set before any work: the platform retries a failing alarm only a few times.
+   * @override
+   */
   async alarm() {
-    const tries = ((await this.ctx.storage.get("tries")) ?? 0) + 1;
+    const before = /** @type {number | undefined} */ (await this.ctx.storage.get("tries"));
+    const tries = (before ?? 0) + 1;
     await this.ctx.storage.put("tries", tries);
     await this.ctx.storage.setAlarm(Date.now() + Math.min(FIRST_RETRY * 2 ** (tries - 1), LAST_RETRY));
     try {
@@ -70,11 +90,18 @@ export class Record extends DurableObject {
       await this.#inTurn(() => this.#look());
     } catch (error) {
       // KV's message may contain a value.
-      console.error(JSON.stringify({ event: "fault", reason: `a record could not be carried to the store: ${error?.name}` }));
+      console.error(
+        JSON.stringify({ event: "fault", reason: `a record could not be carried to the store: ${error instanceof Error ? error.name : typeof error}` }),
+      );
     }
   }
 
-  /** Runs one at a time, also across waits for another object. */
+  /**
+   * Runs one at a time, also across waits for another object.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
   #inTurn(work) {
     const turn = this.#turn.then(work);
     this.#turn = turn.then(
@@ -84,14 +111,19 @@ export class Record extends DurableObject {
     return turn;
   }
 
+  /**
+   * @param {Change} change
+   * @returns {Promise<ChangeOutcome>}
+   */
   async #make(change) {
     const { key, from = null, to = null, needs, then = [], keep = false, fresh = false, order, older_than: olderThan, id = crypto.randomUUID() } = change;
     const now = await this.#settled();
     // Sent twice: the caller was killed before it got the answer.
     if (now?.applied.includes(id)) return { done: true };
     const held = now !== undefined ? now.value : fresh ? null : await this.#readKv(key);
-    if (held !== from || (olderThan !== undefined && now?.order >= olderThan)) return { done: false, value: held };
-    const pending = (await this.ctx.storage.get("then")) ?? [];
+    if (held !== from || (olderThan !== undefined && now?.order !== undefined && now.order >= olderThan)) return { done: false, value: held };
+    const pending = await this.#pending();
+    /** @type {RecordState} */
     const next = {
       key,
       value: to,
@@ -106,27 +138,44 @@ export class Record extends DurableObject {
     };
     await this.#persist(next, [...pending, ...then.map((follower) => ({ ...follower, of: id, id: crypto.randomUUID() }))]);
     if (needs === undefined) return { done: true };
-    const { applied, value } = await this.#settled();
-    return applied.includes(id) ? { done: true } : { done: false, value };
+    const settled = await this.#settled();
+    return settled?.applied.includes(id) ? { done: true } : { done: false, value: settled?.value ?? null };
+  }
+
+  async #now() {
+    return /** @type {RecordState | undefined} */ (await this.ctx.storage.get("now"));
+  }
+
+  /** The changes that follow. */
+  async #pending() {
+    return /** @type {StoredChange[] | undefined} */ (await this.ctx.storage.get("then")) ?? [];
   }
 
   /** The state once it is settled: a change that needs another one is completed or undone first. */
   async #settled() {
-    const now = await this.ctx.storage.get("now");
+    const now = await this.#now();
     if (now?.needs === undefined) return now;
     const { done } = await this.#within(this.#writer(now.needs.key).change(now.needs));
+    /** @type {RecordState} */
     const certain = { ...now, needs: undefined };
     if (!done) {
       const id = now.applied.at(-1);
       Object.assign(certain, now.back);
       certain.applied = now.applied.slice(0, -1);
-      const then = (await this.ctx.storage.get("then")) ?? [];
-      await this.ctx.storage.put("then", then.filter(({ of }) => of !== id));
+      const then = await this.#pending();
+      await this.ctx.storage.put(
+        "then",
+        then.filter(({ of }) => of !== id),
+      );
     }
     await this.ctx.storage.put("now", certain);
     return certain;
   }
 
+  /**
+   * @param {RecordState} now
+   * @param {StoredChange[]} then
+   */
   async #persist(now, then) {
     // Not awaited: the output gate holds every answer until both writes are durable.
     this.ctx.storage.put({ now, then, tries: 0 });
@@ -144,7 +193,7 @@ export class Record extends DurableObject {
   /** One write is under way at a time, so that an older value can never arrive after a newer one. */
   async #write() {
     for (;;) {
-      const now = await this.ctx.storage.get("now");
+      const now = await this.#now();
       if (now === undefined || now.needs !== undefined || now.written) return;
       const kv = this.env.EDGEWARD_KV;
       try {
@@ -153,7 +202,7 @@ export class Record extends DurableObject {
         // The alarm is set. KV turns a second write of the same second down.
         return;
       }
-      const latest = await this.ctx.storage.get("now");
+      const latest = await this.#now();
       if (latest === undefined) return;
       const written = latest.value === now.value && latest.needs === undefined;
       await this.ctx.storage.put("now", { ...latest, written, writtenAt: Date.now() });
@@ -162,25 +211,30 @@ export class Record extends DurableObject {
 
   async #follow() {
     for (;;) {
-      const [now, then = []] = await Promise.all([this.ctx.storage.get("now"), this.ctx.storage.get("then")]);
+      const [now, then] = await Promise.all([this.#now(), this.#pending()]);
       if (then.length === 0 || now?.needs !== undefined) return;
       try {
         await this.#within(this.#writer(then[0].key).change(then[0]));
       } catch {
         return;
       }
-      const left = (await this.ctx.storage.get("then")) ?? [];
-      await this.ctx.storage.put("then", left.filter(({ id }) => id !== then[0].id));
+      const left = await this.#pending();
+      await this.ctx.storage.put(
+        "then",
+        left.filter(({ id }) => id !== then[0].id),
+      );
     }
   }
 
   /** Checks whether KV shows the value; once it has for long enough, the object forgets it. */
   async #look() {
-    const [now, then = []] = await Promise.all([this.ctx.storage.get("now"), this.ctx.storage.get("then")]);
+    const [now, then] = await Promise.all([this.#now(), this.#pending()]);
     if (now === undefined) return this.ctx.storage.deleteAll();
     if (!now.written || now.needs !== undefined || then.length > 0) return;
-    const { SHOWN_AFTER, FORGOTTEN_AFTER } = this.constructor;
-    const age = Date.now() - now.writtenAt;
+    const { SHOWN_AFTER, FORGOTTEN_AFTER } = this.#times;
+    // What has been written has a time.
+    const writtenAt = now.writtenAt ?? 0;
+    const age = Date.now() - writtenAt;
     // Looked at twice: a write that was given up on may arrive after all.
     const isDue = age >= (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER);
     if (isDue) {
@@ -193,39 +247,58 @@ export class Record extends DurableObject {
       await this.ctx.storage.put("now", now);
     }
     await this.ctx.storage.put("tries", 0);
-    return this.ctx.storage.setAlarm(now.writtenAt + (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER));
+    return this.ctx.storage.setAlarm(writtenAt + (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER));
   }
 
-  /** What KV holds. A missing key is believed only if a listing agrees. */
+  /**
+   * What KV holds. A missing key is believed only if a listing agrees.
+   * @param {string} key
+   * @returns {Promise<string | null>}
+   */
   async #readKv(key) {
     const kv = this.env.EDGEWARD_KV;
     const value = await this.#within(kv.get(key));
     if (value !== null) return value;
-    let cursor;
+    /** @type {string | null} */
+    let cursor = null;
     do {
+      /** @type {KVNamespaceListResult<unknown>} */
       const page = await this.#within(kv.list({ prefix: key, cursor }));
       if (page.keys.some(({ name }) => name === key)) return this.#readListed(key);
-      cursor = page.list_complete ? undefined : page.cursor;
-    } while (cursor !== undefined);
+      cursor = page.list_complete ? null : page.cursor;
+    } while (cursor !== null);
     return null;
   }
 
+  /** @param {string} key */
   async #readListed(key) {
     const value = await this.#within(this.env.EDGEWARD_KV.get(key));
     if (value === null) throw new Error("KV lists a key and shows no value");
     return value;
   }
 
+  /** The times of this class; a subclass has others. */
+  get #times() {
+    return /** @type {typeof Record} */ (this.constructor);
+  }
+
+  /** @param {string} key */
   #writer(key) {
     const namespace = this.env.EDGEWARD_RECORD;
     return namespace.get(namespace.idFromName(key));
   }
 
-  /** What `promise` comes to; rejects when that takes too long. */
+  /**
+   * What `promise` comes to; rejects when that takes too long.
+   * @template T
+   * @param {Promise<T>} promise
+   * @returns {Promise<T>}
+   */
   async #within(promise) {
-    let timer;
+    let timer = 0;
+    /** @type {Promise<never>} */
     const late = new Promise((_, reject) => {
-      timer = setTimeout(reject, this.constructor.LONGEST, new Error("no answer in time"));
+      timer = setTimeout(reject, this.#times.LONGEST, new Error("no answer in time"));
     });
     try {
       return await Promise.race([promise, late]);

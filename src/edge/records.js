@@ -1,22 +1,41 @@
 // Calls the writer of a record, see record.js.
 
+/** @import { Record } from "./record.js" */
+/** @import { Change } from "./types.js" */
+
+/**
+ * @param {DurableObjectNamespace<Record>} namespace
+ * @param {string} key
+ */
 function writer(namespace, key) {
   return namespace.get(namespace.idFromName(key));
 }
 
-/** Promises the newest value under `key`, or null. */
+/**
+ * Promises the newest value under `key`, or null.
+ * @param {DurableObjectNamespace<Record>} namespace
+ * @param {string} key
+ */
 export function readRecord(namespace, key) {
   return writer(namespace, key).read(key);
 }
 
-/** Makes a change, which is JSON: promises true, or what the key holds instead, or null for nothing. */
+/**
+ * Makes a change, which is JSON: promises true, or what the key holds instead, or null for nothing.
+ * @param {DurableObjectNamespace<Record>} namespace
+ * @param {string} text
+ */
 export async function changeRecord(namespace, text) {
-  const change = JSON.parse(text);
+  const change = /** @type {Change} */ (JSON.parse(text));
   const { done, value } = await writer(namespace, change.key).change(change);
   return done || value;
 }
 
-/** Tells the writer to keep KV's value for good. */
+/**
+ * Tells the writer to keep KV's value for good.
+ * @param {DurableObjectNamespace<Record>} namespace
+ * @param {string} key
+ */
 export async function keepRecord(namespace, key) {
   await writer(namespace, key).keep(key);
 }

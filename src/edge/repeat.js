@@ -2,6 +2,8 @@
 // headers that were made then. Whether it may be sent is the core's to say, each time anew.
 import { look, passedOn } from "./head.js";
 
+/** @import { Head, Return, Shape } from "./types.js" */
+
 /** So many requests can be recognised; the core remembers as many. */
 const MOST = 1024;
 /** So many characters are kept of them all, */
@@ -12,12 +14,20 @@ const ASCII = /^[\0-\x7f]*$/;
 /** What is not ASCII would not keep its bytes as a string. */
 const PLAIN = /^[ -~]{0,1024}$/;
 
-/** By what they have in common, the requests that were forwarded; the one that was recognised last comes last. */
+/**
+ * By what they have in common, the requests that were forwarded; the one that was recognised last comes last.
+ * @type {Map<string, Shape>}
+ */
 let shapes = new Map();
+/** @type {Shape | undefined} */
 let latest;
 let kept = 0;
-/** What requests had in common that came once, in two generations. */
+/**
+ * What requests had in common that came once, in two generations.
+ * @type {Set<string>}
+ */
 let young = new Set();
+/** @type {Set<string>} */
 let old = new Set();
 const GENERATION = 512;
 
@@ -33,6 +43,8 @@ export function forget() {
 /**
  * The request that was forwarded and that one with this `head` has all in common with, but for what may differ. Requests
  * of one page follow each other, so the last is tried first: to compare is cheaper than to look up.
+ * @param {Head} head
+ * @returns {Shape | undefined}
  */
 export function recognise(head) {
   if (latest === undefined || !isAlike(latest, head)) {
@@ -57,7 +69,11 @@ export function recognise(head) {
   return shape;
 }
 
-/** Whether both have all in common, as if both had been looked at. */
+/**
+ * Whether both have all in common, as if both had been looked at.
+ * @param {Shape} shape
+ * @param {Head} head
+ */
 function isAlike(shape, head) {
   const { head: other, isFree } = shape;
   if (head.length !== other.length || head[0] !== other[0]) return false;
@@ -70,6 +86,7 @@ function isAlike(shape, head) {
 /**
  * Whether one came before, lately, that has all in common with `head`. To remember a request costs a good deal, and
  * many have nothing in common with any other.
+ * @param {Head} head
  */
 export function cameBefore(head) {
   const { common } = look(head);
@@ -83,12 +100,21 @@ export function cameBefore(head) {
   return false;
 }
 
-/** What the core is asked about a request that was recognised as `shape`: its URL and the name that the CDN gave it, if it did. */
+/**
+ * What the core is asked about a request that was recognised as `shape`: its URL and the name that the CDN gave it, if it did.
+ * @param {Shape} shape
+ * @param {Head} head
+ */
 export function asked(shape, head) {
   return shape.ray < 0 ? head[1] : `${head[1]}\n${head[shape.ray + 1]}`;
 }
 
-/** The URL at the origin and the headers for `head`, which was recognised as `shape`. `id`: the request's name, if the origin has to be told. */
+/**
+ * The URL at the origin and the headers for `head`, which was recognised as `shape`. `id`: the request's name, if the origin has to be told.
+ * @param {Shape} shape
+ * @param {Head} head
+ * @param {string} [id]
+ */
 export function repeated(shape, head, id) {
   const { headers, changed } = shape;
   if (changed !== undefined) {
@@ -108,6 +134,11 @@ export function repeated(shape, head, id) {
 /**
  * Remembers the request with this `head` as the core's `id`: it went to `base` and what came after the first `from`
  * characters of its URL, with `headers`, whose `own` names are of our making; `way` is the rest of how it went.
+ * @param {Head} head
+ * @param {{ id: number, from: number, base: string }} repeat
+ * @param {Headers} headers
+ * @param {Set<string>} own
+ * @param {Return} way
  */
 export function remember(head, { id, from, base }, headers, own, way) {
   const { common, free, ray } = look(head);
@@ -122,7 +153,11 @@ export function remember(head, { id, from, base }, headers, own, way) {
   charge(latest, length);
 }
 
-/** A shape has become longer, by so much. Those go that were not recognised for the longest, until all have room. */
+/**
+ * A shape has become longer, by so much. Those go that were not recognised for the longest, until all have room.
+ * @param {Shape} shape
+ * @param {number} length
+ */
 function charge(shape, length) {
   shape.length += length;
   kept += length;
@@ -133,8 +168,12 @@ function charge(shape, length) {
   }
 }
 
+/**
+ * @param {string} common
+ * @param {Shape | undefined} shape
+ */
 function drop(common, shape) {
-  if (!shapes.delete(common)) return;
+  if (!shapes.delete(common) || shape === undefined) return;
   kept -= shape.length;
   if (latest === shape) latest = undefined;
 }

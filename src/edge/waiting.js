@@ -12,12 +12,22 @@ const ROOM = 8 * 1024 * 1024;
 /** Added per request for what the core holds besides the head. */
 const OVERHEAD = 4096;
 
-/** By their number, the oldest first. */
+/** @import { Head } from "./types.js" */
+/** @typedef {{ since: number, size: number, fail: (error: unknown) => void, timer: ReturnType<typeof setTimeout> }} Entry */
+
+/**
+ * By their number, the oldest first.
+ * @type {Map<number, Entry>}
+ */
 const waiting = new Map();
 let held = 0;
+/** @type {(id: number) => void} */
 let abandon = () => {};
 
-/** Registers the core's function that drops a waiting request. */
+/**
+ * Registers the core's function that drops a waiting request.
+ * @param {(id: number) => void} drop
+ */
 export function abandonWith(drop) {
   abandon = drop;
 }
@@ -30,16 +40,19 @@ export function hasRoom() {
 /**
  * Carries the core's `promise` with this `id` to its end, also when the client leaves. `head`: what was read of the
  * request, if there is one. Rejects when the core's instance ends before.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {number} id
+ * @param {Head} [head]
+ * @returns {Promise<T>}
  */
 export function hold(promise, id, head) {
   sweep();
-  const entry = { since: Date.now(), size: OVERHEAD, fail: undefined, timer: undefined };
+  const { promise: settled, resolve, reject } = /** @type {PromiseWithResolvers<T>} */ (Promise.withResolvers());
+  /** @type {Entry} */
+  const entry = { since: Date.now(), size: OVERHEAD, fail: reject, timer: setTimeout(() => abandon(id), LONGEST) };
   for (const text of head ?? []) entry.size += text.length;
-  const settled = new Promise((resolve, reject) => {
-    entry.fail = reject;
-    promise.then(resolve, reject);
-  });
-  entry.timer = setTimeout(() => abandon(id), LONGEST);
+  promise.then(resolve, reject);
   waiting.set(id, entry);
   held += entry.size;
   const forget = () => forgotten(id, entry);
@@ -47,7 +60,10 @@ export function hold(promise, id, head) {
   return settled;
 }
 
-/** Fails every waiting request: the core's instance has ended. */
+/**
+ * Fails every waiting request: the core's instance has ended.
+ * @param {unknown} error
+ */
 export function failAll(error) {
   for (const [id, entry] of waiting) {
     forgotten(id, entry);
@@ -65,6 +81,10 @@ function sweep() {
   }
 }
 
+/**
+ * @param {number} id
+ * @param {Entry} entry
+ */
 function forgotten(id, entry) {
   clearTimeout(entry.timer);
   if (waiting.get(id) !== entry) return;

@@ -1,130 +1,17 @@
 //! What is added to a request: who is asking, and how the request came.
 
+use crate::http::headers::HeaderChanges;
+use crate::model::claim::Reading;
+use crate::model::user::Role;
+use crate::site::attribute::headers_of;
+use serde_json::Value;
 use std::rc::Rc;
 
-use crate::cache::StandingHeaders;
-use crate::config::Site;
-use crate::config::site::Preset;
-use crate::memory::Weigh;
-use crate::path::push_escape;
-use crate::principal::{Attribute, Principal};
-use crate::request::Parts;
-
-/// The headers in which a forwarded request differs from the one that came: a line for each,
-/// `-name` to remove, `+name` and the value on the next line to set. No name or value can hold a
-/// line break.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct HeaderChanges(String);
-
-/// One change.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HeaderChange<'a> {
-    /// Remove this header.
-    Remove(&'a str),
-    /// Set this header to this value.
-    Set(&'a str, &'a str),
-}
-
-impl HeaderChanges {
-    /// An empty list with room for `bytes`.
-    #[must_use]
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self(String::with_capacity(bytes))
-    }
-
-    /// Removes `name`.
-    pub fn remove(&mut self, name: &str) {
-        self.0.push('-');
-        self.push_line(name);
-    }
-
-    /// Sets `name` to `value`, which came in a header or from the configuration.
-    pub fn set(&mut self, name: &str, value: &str) {
-        self.0.push('+');
-        self.push_line(name);
-        self.push_line(value);
-    }
-
-    /// Sets `name` to a value that a person or an application chose: what is not printable ASCII
-    /// is percent-encoded as UTF-8, and so is `%`.
-    pub fn set_encoded(&mut self, name: &str, value: &str) {
-        if value
-            .bytes()
-            .all(|b| (b' '..0x7f).contains(&b) && b != b'%')
-        {
-            return self.set(name, value);
-        }
-        let mut encoded = String::with_capacity(value.len() * 3);
-        for byte in value.bytes() {
-            if (b' '..0x7f).contains(&byte) && byte != b'%' {
-                encoded.push(char::from(byte));
-            } else {
-                push_escape(&mut encoded, byte);
-            }
-        }
-        self.set(name, &encoded);
-    }
-
-    /// Adds all of `other`.
-    pub fn extend(&mut self, other: &Self) {
-        self.0.push_str(&other.0);
-    }
-
-    /// The lines.
-    #[must_use]
-    pub fn as_lines(&self) -> &str {
-        &self.0
-    }
-
-    /// The changes, one by one.
-    pub fn iter(&self) -> impl Iterator<Item = HeaderChange<'_>> {
-        let mut lines = self.0.split_terminator('\n');
-        std::iter::from_fn(move || {
-            let line = lines.next()?;
-            match line.split_at_checked(1)? {
-                ("-", name) => Some(HeaderChange::Remove(name)),
-                (_, name) => Some(HeaderChange::Set(name, lines.next()?)),
-            }
-        })
-    }
-
-    /// Without room for more: they are kept.
-    fn complete(mut self) -> Rc<Self> {
-        self.0.shrink_to_fit();
-        Rc::new(self)
-    }
-
-    fn push_line(&mut self, text: &str) {
-        if memchr::memchr3(b'\n', b'\r', 0, text.as_bytes()).is_some() {
-            // Cannot come from a header or from us; if it ever does, no second line is made of it.
-            self.0
-                .extend(text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')));
-        } else {
-            self.0.push_str(text);
-        }
-        self.0.push('\n');
-    }
-}
-
-impl Weigh for HeaderChanges {
-    fn heap(&self) -> usize {
-        self.0.heap()
-    }
-}
-
-/// The headers that say how a request came. A client's own never arrive.
-pub const SET_ALWAYS: [&str; 4] = [
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-for",
-    "x-request-id",
-];
-
-/// Whether `name` is set on every request, so that removing the client's first would be in vain.
-#[must_use]
-pub fn is_set_always(name: &str) -> bool {
-    matches!(name, "x-forwarded-host" | "x-forwarded-proto")
-}
+use crate::authn::principal::Principal;
+use crate::credential::verified::StandingHeaders;
+use crate::http::request::Parts;
+use crate::site::Site;
+use crate::site::attribute::Attribute;
 
 /// Adds what the site tells its origin of this request alone.
 pub fn of_request(changes: &mut HeaderChanges, parts: &Parts, request_id: &str) {
@@ -195,7 +82,7 @@ fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     let mut changes = HeaderChanges::default();
     let claims = principal.claims();
     let mut tell = |header: &str, attribute: &Attribute| {
-        let value = attribute.of(principal, &claims);
+        let value = value_of(attribute, principal, &claims);
         // What is not known of a user is not said: the client's own header has been removed already.
         if !value.is_empty() {
             changes.set_encoded(header, &value);
@@ -212,58 +99,52 @@ fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     changes
 }
 
-/// The headers of a preset.
-#[must_use]
-pub const fn headers_of(preset: Preset) -> [(&'static str, Attribute); 4] {
-    match preset {
-        Preset::XForwarded => [
-            ("x-forwarded-user", Attribute::Id),
-            ("x-forwarded-email", Attribute::Email),
-            ("x-forwarded-groups", Attribute::Roles),
-            ("x-forwarded-preferred-username", Attribute::Username),
-        ],
-        Preset::Remote => [
-            ("remote-user", Attribute::Email),
-            ("remote-email", Attribute::Email),
-            ("remote-name", Attribute::Name),
-            ("remote-groups", Attribute::Roles),
-        ],
+/// The attribute's value for `principal`, whose claims these are; empty when it has none.
+fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) -> String {
+    let user = principal.user();
+    match attribute {
+        Attribute::Id => user.id.as_str().to_owned(),
+        Attribute::Email => user.email.as_str().to_owned(),
+        Attribute::Username => user.username.as_str().to_owned(),
+        Attribute::FirstName => user.first_name.as_str().to_owned(),
+        Attribute::LastName => user.last_name.as_str().to_owned(),
+        Attribute::Name => user.display_name(),
+        Attribute::Roles => user
+            .roles
+            .iter()
+            .map(Role::as_str)
+            .collect::<Vec<_>>()
+            .join(","),
+        Attribute::Staff => user.staff.to_string(),
+        Attribute::Superuser => user.superuser.to_string(),
+        Attribute::Scopes => principal.scopes().join(" "),
+        Attribute::Tenant => principal.tenant().unwrap_or_default().to_owned(),
+        Attribute::Workspace => principal.workspace().unwrap_or_default().to_owned(),
+        Attribute::Issuer => principal.issuer().to_owned(),
+        Attribute::Claim(path) => path
+            .find(claims.members())
+            .and_then(shown)
+            .unwrap_or_default(),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sec_31_a_value_never_makes_a_second_line_or_another_header() {
-        let mut changes = HeaderChanges::default();
-        changes.set_encoded("remote-name", "Zoë\r\nremote-user: root\0 100%");
-        changes.set("x-a", "b\n+x-c\nd");
-        let all: Vec<_> = changes.iter().collect();
-        assert_eq!(
-            all,
-            [
-                HeaderChange::Set("remote-name", "Zo%C3%AB%0D%0Aremote-user: root%00 100%25"),
-                HeaderChange::Set("x-a", "b+x-cd"),
-            ]
-        );
-    }
-
-    #[test]
-    fn changes_are_read_as_they_were_written() {
-        let mut changes = HeaderChanges::default();
-        changes.remove("a");
-        changes.set("b", "");
-        changes.set("c", "d");
-        let all: Vec<_> = changes.iter().collect();
-        assert_eq!(
-            all,
-            [
-                HeaderChange::Remove("a"),
-                HeaderChange::Set("b", ""),
-                HeaderChange::Set("c", "d")
-            ]
-        );
+/// A claim as the text of a header: what is simple, or a list of it, joined by commas. A list with
+/// an item that holds a comma could be read in two ways, so it is not said.
+fn shown(value: &Value) -> Option<String> {
+    let simple = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::Array(items) => {
+            let items: Option<Vec<String>> = items
+                .iter()
+                .map(|item| simple(item).filter(|text| !text.contains(',')))
+                .collect();
+            items.map(|items| items.join(","))
+        }
+        other => simple(other),
     }
 }

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 
-use crate::config::Site;
-use crate::config::site::Source;
-use crate::origin::mutate::{HeaderChanges, is_set_always};
-use crate::origin::reserved;
-use crate::request::Parts;
-use crate::token::jws::UntrustedJws;
-use crate::token::source::{self, API_KEY, bearer, cookie_pair, pieces};
-use crate::token::{api_token, stray};
+use crate::ask::source;
+use crate::ask::source::{API_KEY, bearer, cookie_pair, pieces};
+use crate::credential::stray;
+use crate::http::headers::HeaderChanges;
+use crate::http::request::Parts;
+use crate::http::reserved;
+use crate::http::reserved::is_set_always;
+use crate::jose::jws::UntrustedJws;
+use crate::model::api_token;
+use crate::site::Site;
+use crate::site::Source;
 
 /// Removes reserved headers and our credentials. What is left is not touched at all.
 pub fn strip(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
@@ -54,7 +57,7 @@ fn strip_cookies(changes: &mut HeaderChanges, site: &Site, value: &str) {
 }
 
 /// What an origin may be told of the header `name`, whose `value` the core does not know (see
-/// [`crate::request::WITHHELD`]): the value, another one, or nothing. For the shell, which asks it of
+/// [`crate::http::request::WITHHELD`]): the value, another one, or nothing. For the shell, which asks it of
 /// values that may hold a credential. A `Referer` is a URL, so what goes from a URL goes from it.
 #[must_use]
 pub fn withheld<'a>(site: &Site, name: &str, value: &'a str) -> Option<Cow<'a, str>> {

@@ -2,15 +2,15 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::*;
-use crate::access::{self, Asked, Demand, Reaction, Rule};
-use crate::cache::{Claims, Verified};
-use crate::config::site::Source;
+use crate::authn::principal::Principal;
 use crate::config::tests::site;
-use crate::principal::Principal;
-use crate::time::Timestamp;
-use crate::token::issue::SsoClaims;
-use crate::user::{Email, Role, User, UserId, Username};
-use mutate::HeaderChange;
+use crate::credential::sso_token::SsoClaims;
+use crate::credential::verified::{Claims, Verified};
+use crate::http::headers::HeaderChange;
+use crate::model::user::{Email, Role, User, UserId, Username};
+use crate::platform::time::Timestamp;
+use crate::rules::{Asked, Demand, Reaction, Rule};
+use crate::site::Source;
 
 fn user() -> User {
     let id = UserId::parse("usr_0123456789abcdefghijkl").unwrap();
@@ -47,7 +47,8 @@ fn grant(principal: Option<Principal>) -> Grant {
     let rule = Rule::of_everything(Demand::Anonymous(None), Reaction::Deny);
     let path = CanonicalPath::parse("/").unwrap();
     let asked = Asked::of_our_own("site.example", &path);
-    access::decide(&rule, &asked, principal).unwrap_or_else(|_| panic!("everybody passes"))
+    crate::access::grant::decide(&rule, &asked, principal)
+        .unwrap_or_else(|_| panic!("everybody passes"))
 }
 
 thread_local! {

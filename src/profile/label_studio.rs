@@ -8,38 +8,34 @@
 pub mod account;
 mod calls;
 mod pat;
-mod place;
 
+use crate::site::label_studio::LabelStudio;
 use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::account::Reply;
 use crate::answer::Answer;
-use crate::config::raw::{Reader, table};
-use crate::config::site::Source;
-use crate::config::{Bindings, Site, secret};
-use crate::denial::{self, Denial};
-use crate::login::{ReturnTo, Visit};
+use crate::answer::denial;
+use crate::answer::denial::Denial;
+use crate::answer::reply::Reply;
+use crate::ask::return_to::ReturnTo;
+use crate::ask::visit::Visit;
+use crate::authn;
+use crate::authn::principal::Principal;
+use crate::http::query;
+use crate::jose::hmac::{HmacAlgorithm, Keyring};
+use crate::memory::world::World;
+use crate::model::user::User;
 use crate::origin::{AnswerRules, Told};
-use crate::port::{Body, Entropy, Sender};
-use crate::principal::Principal;
+use crate::platform::digest::hex;
+use crate::platform::port::{Body, Entropy, Sender};
+use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::Verdict;
-use crate::query;
-use crate::time::{Seconds, Timestamp};
-use crate::token;
-use crate::token::alg::{HmacAlgorithm, Keyring, hex};
-use crate::user::{Role, User};
-use crate::world::World;
-use place::{Place, place};
-
-/// `X-Api-Key` wins over `Authorization` there; `Origin` makes it refuse what we let through: it
-/// knows only its own name.
-pub(super) const RESERVED: [&str; 3] = ["authorization", "x-api-key", "origin"];
-pub(super) const SETS: [&str; 1] = ["authorization"];
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::place::{Place, place};
 
 /// How long a minted token lives.
 const MINTED: Seconds = Seconds(60);
@@ -53,167 +49,6 @@ const MAX_EXCHANGE: usize = 16 * 1024;
 const VERSIONED: Seconds = Seconds(86_400);
 /// How long they keep another one before they ask again.
 const UNVERSIONED: Seconds = Seconds(300);
-
-/// The settings of a site in front of Label Studio.
-#[derive(Debug)]
-pub struct LabelStudio {
-    mode: Mode,
-    /// The organization that users become members of.
-    organization: u64,
-    /// Who may do what Label Studio lets every member do: roles, and `staff` and `superuser`.
-    admins: Vec<Role>,
-}
-
-enum Mode {
-    Mint {
-        key: Keyring,
-        /// As whom users are made.
-        admin: u64,
-    },
-    Pat {
-        /// The admin's personal access token.
-        admin: String,
-    },
-}
-
-/// Shows no secret.
-impl std::fmt::Debug for Mode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Mint { .. } => "Mint",
-            Self::Pat { .. } => "Pat",
-        })
-    }
-}
-
-table! {
-    /// `label_studio`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["mode", "secret", "admins"])))]
-    pub struct RawLabelStudio {
-        /// How Edgeward comes by access tokens for its users.
-        mode: Field<ModeName>,
-        /// The name of the Worker secret with `SECRET_KEY`, or with an admin's personal access token.
-        secret: Field<String>,
-        /// With `mint`: the number of the user as whom users are made.
-        admin_user: Field<u32>,
-        /// The number of the organization that users join.
-        organization: Field<u32>,
-        /// Who may do what only admins shall: roles, `staff`, `superuser`.
-        admins: Field<Vec<String>>,
-    }
-}
-
-/// `label_studio.mode`.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ModeName {
-    /// It signs them.
-    Mint,
-    /// Label Studio issues them.
-    Pat,
-}
-
-impl LabelStudio {
-    /// Checks `raw`; what is wrong goes to `reader`.
-    pub fn read(reader: &mut Reader<'_>, raw: RawLabelStudio, bindings: &Bindings) -> Option<Self> {
-        reader.unknown(&raw.unknown);
-        let mode = reader.required("mode", raw.mode);
-        let value = reader
-            .required("secret", raw.secret)
-            .and_then(|name| read_secret(reader, &name, mode, bindings));
-        let admin_given = raw.admin_user.is_given();
-        let admin = reader.maybe("admin_user", raw.admin_user);
-        reader.check(
-            "admin_user",
-            mode != Some(ModeName::Mint) || admin_given,
-            "is required with mode = \"mint\": the number of the user as whom users are made",
-        );
-        reader.check(
-            "admin_user",
-            mode != Some(ModeName::Pat) || !admin_given,
-            "is for mode = \"mint\" only: a personal access token says whose it is",
-        );
-        let organization = reader.or("organization", raw.organization, 1);
-        let admins: Option<Vec<Role>> = reader.required("admins", raw.admins).and_then(|names| {
-            names
-                .iter()
-                .map(|name| Role::parse(name))
-                .collect::<Option<_>>()
-                .or_else(|| {
-                    reader.error("admins", "names something that is no role");
-                    None
-                })
-        });
-        let value = value?;
-        let mode = match mode? {
-            ModeName::Mint => Mode::Mint {
-                key: Keyring::new([(1, value.into_bytes())])?,
-                admin: u64::from(admin?),
-            },
-            ModeName::Pat => Mode::Pat { admin: value },
-        };
-        Some(Self {
-            mode,
-            organization: u64::from(organization),
-            admins: admins?,
-        })
-    }
-
-    fn is_admin(&self, user: &User) -> bool {
-        self.admins.iter().any(|admin| {
-            user.roles.contains(admin)
-                || (user.staff && admin.as_str() == "staff")
-                || (user.superuser && admin.as_str() == "superuser")
-        })
-    }
-}
-
-fn read_secret(
-    reader: &mut Reader<'_>,
-    name: &str,
-    mode: Option<ModeName>,
-    bindings: &Bindings,
-) -> Option<String> {
-    if name.starts_with("EDGEWARD") {
-        reader.error(
-            "secret",
-            "names a secret of Edgeward itself, which no origin may have",
-        );
-        return None;
-    }
-    let value = bindings.get(name).map(|value| value.trim());
-    let Some(value) = value.filter(|value| !value.is_empty()) else {
-        reader.error(
-            "secret",
-            "names no secret of this Worker; set it with `wrangler secret put`",
-        );
-        return None;
-    };
-    let error = match mode? {
-        ModeName::Mint => secret::weakness(value)
-            .map(|_| "is no random text of at least 32 bytes; give Label Studio such a SECRET_KEY"),
-        ModeName::Pat => (value.split('.').count() != 3).then_some(
-            "is no personal access token of Label Studio (three parts with dots between)",
-        ),
-    };
-    if let Some(error) = error {
-        reader.error("secret", error);
-        return None;
-    }
-    Some(value.to_owned())
-}
-
-/// Whether the application signs people out at `path`.
-pub(super) fn signs_out(path: &str) -> bool {
-    place("GET", path) == Place::SignOut
-}
-
-/// Whether Label Studio's SDK asks for an access token at `path`.
-pub(super) fn exchanges(path: &str) -> bool {
-    path.trim_end_matches('/')
-        .eq_ignore_ascii_case("/api/token/refresh")
-}
 
 /// The SDK takes every JWT for a personal access token, and exchanges it before it calls. An SSO
 /// token is an access token already, so it is what it gets; nothing else is exchanged here.
@@ -232,14 +67,14 @@ pub(super) async fn exchange(
         .and_then(Value::as_str)
         .filter(|_| visit.site.takes(Source::Bearer))
         .ok_or(Denial::SignInRequired)?;
-    let at = token::Place {
+    let at = authn::Place {
         site: visit.site,
         tenancy: visit.presented.tenancy,
         now: visit.now,
         counts: true,
         client: None,
     };
-    token::verify(world, at, Source::Bearer, token).await?;
+    authn::verify(world, at, Source::Bearer, token).await?;
     Ok(Answer::json(200, &json!({ "access": token })))
 }
 

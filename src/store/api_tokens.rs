@@ -5,14 +5,14 @@
 
 use futures_util::future::try_join;
 
-use super::{Page, decode, encode, read_all};
-use crate::port::{Change, Changed, Fault, Kv, Records};
-use crate::time::{Seconds, Timestamp};
-use crate::token::api_token::{ApiToken, ApiTokenId};
+use crate::model::api_token::{ApiToken, ApiTokenId};
+use crate::platform::port::{Change, Changed, Fault, Kv, Records};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::{Page, decode, encode, read_all};
 
-const RECORD: &str = "api_token:";
-const REVOKED: &str = "api_token_revoked:";
-const LAST_USED: &str = "api_token_used:";
+pub(super) const RECORD: &str = "api_token:";
+pub(super) const REVOKED: &str = "api_token_revoked:";
+pub(super) const LAST_USED: &str = "api_token_used:";
 
 /// How much later a use must be to be written: KV takes one write per key and second, and each
 /// costs.

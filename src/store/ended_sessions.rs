@@ -1,10 +1,10 @@
 //! Sessions that were ended before their time, until they would have ended by themselves.
 
-use super::hashed_key;
-use crate::port::{Fault, Kv};
-use crate::time::{Seconds, Timestamp};
+use crate::platform::port::{Fault, Kv};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::hashed_key;
 
-const ENDED: &str = "session_ended:";
+pub(super) const ENDED: &str = "session_ended:";
 
 /// KV refuses an expiry less than a minute ahead.
 const MIN_TTL: Seconds = Seconds(60);

@@ -4,11 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{decode, encode, hashed_key};
-use crate::port::{Fault, Kv};
-use crate::time::{Seconds, Timestamp};
+use crate::platform::port::{Fault, Kv};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::{decode, encode, hashed_key};
 
-const KEYS: &str = "issuer_keys:";
+pub(super) const KEYS: &str = "issuer_keys:";
 
 /// KV refuses an expiry less than a minute ahead.
 const MIN_TTL: Seconds = Seconds(60);

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{decode, encode, hashed_key};
-use crate::memory::Weigh;
-use crate::port::{Fault, Kv};
-use crate::user::{Email, UserId};
+use crate::model::user::{Email, UserId};
+use crate::platform::port::{Fault, Kv};
+use crate::platform::shelf::Weigh;
+use crate::store::{decode, encode, hashed_key};
 
-const ACCOUNT: &str = "origin_account:";
+pub(super) const ACCOUNT: &str = "origin_account:";
 
 /// An account at an origin.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

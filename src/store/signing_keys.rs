@@ -5,14 +5,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{decode, encode};
-use crate::memory::Weigh;
-use crate::port::{Change, Changed, Fault, Kv, Records};
-use crate::time::Timestamp;
-use crate::token::algorithm::{Algorithm, KeyType};
-use crate::token::der;
+use crate::jose::der;
+use crate::platform::algorithm::{Algorithm, KeyType};
+use crate::platform::port::{Change, Changed, Fault, Kv, Records};
+use crate::platform::shelf::Weigh;
+use crate::platform::time::Timestamp;
+use crate::store::{decode, encode};
 
-const KEYS: &str = "signing_keys";
+pub(super) const KEYS: &str = "signing_keys";
 
 /// All signing keys of an algorithm, oldest first.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

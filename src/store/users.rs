@@ -1,12 +1,12 @@
 //! Users by id, and their ids by address. Reading is from the store; changing goes through the
 //! writers of the two records, see [`Records`].
 
-use super::{Page, decode, encode, hashed_key, read_all};
-use crate::port::{Change, Changed, Fault, Kv, Records};
-use crate::user::{Email, Tenant, User, UserId};
+use crate::model::user::{Email, Tenant, User, UserId};
+use crate::platform::port::{Change, Changed, Fault, Kv, Records};
+use crate::store::{Page, decode, encode, hashed_key, read_all};
 
-const RECORD: &str = "user:";
-const BY_EMAIL: &str = "user_email:";
+pub(super) const RECORD: &str = "user:";
+pub(super) const BY_EMAIL: &str = "user_email:";
 
 /// The family of users, as the store shows it: up to a minute old.
 pub struct Users<'a>(pub &'a dyn Kv);

@@ -47,7 +47,15 @@ for (const [name, start] of Object.entries({ express: startExpress, flask: start
     let stub, application, cookie;
     before(async () => {
       stub = await startStub();
-      application = await start({ EDGEWARD_URL: stub.origin, EDGEWARD_API_TOKEN: API_TOKEN, SSO_COOKIE_NAME: "sso_token", SSO_COOKIE_DOMAIN: "ward.test", SSO_COOKIE_SAME_SITE: "none", SSO_COOKIE_SECURE: "true", SSO_COOKIE_PARTITIONED: "true" });
+      application = await start({
+        EDGEWARD_URL: stub.origin,
+        EDGEWARD_API_TOKEN: API_TOKEN,
+        SSO_COOKIE_NAME: "sso_token",
+        SSO_COOKIE_DOMAIN: "ward.test",
+        SSO_COOKIE_SAME_SITE: "none",
+        SSO_COOKIE_SECURE: "true",
+        SSO_COOKIE_PARTITIONED: "true",
+      });
       const answer = await send("/login", { body: new URLSearchParams({ username: "ada" }) });
       assert.equal(answer.status, 303);
       cookie = answer.headers.getSetCookie()[0].split(";")[0];
@@ -92,8 +100,20 @@ for (const [name, start] of Object.entries({ express: startExpress, flask: start
       const answer = await send("/open/cookie?path=%2Fdeep%3Fa%3D1");
       assert.equal(answer.headers.get("location"), `${stub.origin}/deep?a=1`);
       const set = answer.headers.getSetCookie().find((line) => line.startsWith("sso_token="));
-      const attributes = set.toLowerCase().split("; ").filter((part) => !part.startsWith("expires="));
-      assert.deepEqual(attributes.toSorted(), ["domain=ward.test", "httponly", "max-age=600", "partitioned", "path=/", "samesite=none", "secure", `sso_token=${SSO_TOKEN}`]);
+      const attributes = set
+        .toLowerCase()
+        .split("; ")
+        .filter((part) => !part.startsWith("expires="));
+      assert.deepEqual(attributes.toSorted(), [
+        "domain=ward.test",
+        "httponly",
+        "max-age=600",
+        "partitioned",
+        "path=/",
+        "samesite=none",
+        "secure",
+        `sso_token=${SSO_TOKEN}`,
+      ]);
     });
 
     test("Edgeward is asked with the API token and the user's names", async () => {

@@ -84,7 +84,11 @@ describe("docs/integrate.md", () => {
   });
 
   test("the Node programs get a token and check the assertion", async () => {
-    const { token } = await program(pinnedNode, "ask.mjs", `import { ssoToken } from "./token.mjs"; console.log(JSON.stringify(await ssoToken({ email: "node@example.com" })));`);
+    const { token } = await program(
+      pinnedNode,
+      "ask.mjs",
+      `import { ssoToken } from "./token.mjs"; console.log(JSON.stringify(await ssoToken({ email: "node@example.com" })));`,
+    );
     const assertion = await assertionFor(token);
     const checked = await program(
       pinnedNode,

@@ -93,7 +93,10 @@ describe("the pages of Edgeward", () => {
       await page.setViewportSize({ width: 1000, height: 720 });
       await screenshot(page, `refusal-${colorScheme}`);
       // Chromium itself writes one line for an answer with status 401; a blocked style would be another.
-      assert.deepEqual(complaints.filter((line) => !/status of 401/.test(line)), []);
+      assert.deepEqual(
+        complaints.filter((line) => !/status of 401/.test(line)),
+        [],
+      );
     }
   });
 

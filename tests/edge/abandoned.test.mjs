@@ -28,7 +28,16 @@ before(async () => {
   issuer = await startIssuer();
   key = await newKey("ES256");
   issuer.publish("/keys", key);
-  const foreign = { issuer: "https://id.example", audience: "app", algorithms: ["ES256"], jwks_url: `${issuer.url}/keys`, loopback_origin: issuer.url, create_users: true, keys_ttl: 60, keys_cooldown: 1 };
+  const foreign = {
+    issuer: "https://id.example",
+    audience: "app",
+    algorithms: ["ES256"],
+    jwks_url: `${issuer.url}/keys`,
+    loopback_origin: issuer.url,
+    create_users: true,
+    keys_ttl: 60,
+    keys_cooldown: 1,
+  };
   world = await startWorld({
     script,
     edgeward: { user_cache: 1 },
@@ -73,14 +82,22 @@ async function leave(text, left) {
 const admin = async (method, target, json, token) => ({
   method,
   path: target,
-  headers: [["Authorization", `Token ${token ?? (await world.adminToken())}`], ["Content-Type", "application/json"]],
+  headers: [
+    ["Authorization", `Token ${token ?? (await world.adminToken())}`],
+    ["Content-Type", "application/json"],
+  ],
   body: json === undefined ? undefined : JSON.stringify(json),
 });
 const form = (target, fields, cookie) => ({
   method: "POST",
   path: target,
   kind: NAVIGATION,
-  headers: [["Origin", app.origin], ["Sec-Fetch-Site", "same-origin"], ["Content-Type", "application/x-www-form-urlencoded"], ...(cookie ? [["Cookie", cookie]] : [])],
+  headers: [
+    ["Origin", app.origin],
+    ["Sec-Fetch-Site", "same-origin"],
+    ["Content-Type", "application/x-www-form-urlencoded"],
+    ...(cookie ? [["Cookie", cookie]] : []),
+  ],
   body: new URLSearchParams(fields).toString(),
 });
 
@@ -198,7 +215,11 @@ test("SEC-76: two thousand long heads with bodies that never end hold no memory"
   request.headers.push(["X-Long", "x".repeat(60_000)]);
   const text = bytes(app, request, false);
   // The client leaves at a time of its own choosing, not when something has happened.
-  await crowd(2000, () => text, () => pause(30));
+  await crowd(
+    2000,
+    () => text,
+    () => pause(30),
+  );
   await settled();
   const { memory, held } = await state();
   assert.equal(held, 0);
@@ -242,7 +263,14 @@ function inventedToken() {
 
 test("SEC-76: a thousand callers who leave while KV is slow hold no memory", async () => {
   await slow({ name: "kv.get", every: 60 });
-  const text = async () => bytes(app, { path: "/api/sso/users", headers: [["Authorization", `Token ${inventedToken()}`], ["X-Long", "x".repeat(60_000)]] });
+  const text = async () =>
+    bytes(app, {
+      path: "/api/sso/users",
+      headers: [
+        ["Authorization", `Token ${inventedToken()}`],
+        ["X-Long", "x".repeat(60_000)],
+      ],
+    });
   await crowd(1000, text, () => pause(5));
   await settled();
   const { memory } = await state();

@@ -52,7 +52,13 @@ test("a request with the key reaches the origin as the user, and without the key
       const answer = await site.client(path, options);
       assert.equal(answer.status, 200, String(answer));
       const header = (name) => answer.seen.header(name);
-      assert.deepEqual(["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-api-key", "authorization"].map(header), [user.id, user.email, "importer", undefined, undefined]);
+      assert.deepEqual(["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-api-key", "authorization"].map(header), [
+        user.id,
+        user.email,
+        "importer",
+        undefined,
+        undefined,
+      ]);
       assert.doesNotMatch(JSON.stringify(world.origin.about(path)), /ewt_/);
       assert.deepEqual(answer.cookies, [], "a key opens no session");
     }
@@ -67,7 +73,8 @@ test("a key that acts as nobody is refused, whatever its scopes", async () => {
 
 test("a key that is mistyped, cut, or of nobody is refused", async () => {
   const { token } = robot;
-  for (const key of [`${token}0`, token.slice(0, -1), token.toUpperCase(), `ewt_${"A".repeat(43)}000000`, "ewt_"]) await assertRefused(key, key.replace(token.slice(4), "…"));
+  for (const key of [`${token}0`, token.slice(0, -1), token.toUpperCase(), `ewt_${"A".repeat(43)}000000`, "ewt_"])
+    await assertRefused(key, key.replace(token.slice(4), "…"));
 });
 
 test("a good session beside a bad key does not help", async () => {
@@ -81,7 +88,10 @@ test("a value that is none of ours is between the client and the application", a
   const { cookie, user } = await app.signIn();
   const answer = await app.client("/", { cookie, headers: { "X-API-Key": "theirs" } });
   assert.equal(answer.status, 200, String(answer));
-  assert.deepEqual(["x-forwarded-user", "x-api-key"].map((name) => answer.seen.header(name)), [user.id, "theirs"]);
+  assert.deepEqual(
+    ["x-forwarded-user", "x-api-key"].map((name) => answer.seen.header(name)),
+    [user.id, "theirs"],
+  );
   assert.equal((await app.client("/", { headers: { "X-API-Key": "theirs" } })).status, 401);
 });
 

@@ -170,7 +170,17 @@ test("SEC-64: only tokens:write and admin change API tokens", async () => {
 });
 
 test("a wrong value is 400 and names the field", async () => {
-  for (const [field, value] of [["name", ""], ["name", 1], ["scopes", []], ["scopes", "admin"], ["scopes", ["root"]], ["expires_in", 0], ["expires_in", -5], ["expires_in", "1h"], ["issue_for", { email_domains: "x" }]]) {
+  for (const [field, value] of [
+    ["name", ""],
+    ["name", 1],
+    ["scopes", []],
+    ["scopes", "admin"],
+    ["scopes", ["root"]],
+    ["expires_in", 0],
+    ["expires_in", -5],
+    ["expires_in", "1h"],
+    ["issue_for", { email_domains: "x" }],
+  ]) {
     const answer = await app.admin("POST", TOKENS, { name: "n", scopes: ["users:read"], [field]: value });
     assert.equal(answer.status, 400, `${field} ${JSON.stringify(value)}: ${answer}`);
     assert.equal(answer.json.code, "invalid_request");
@@ -191,7 +201,11 @@ test("SEC-65: calls with one API token are limited, and say when to come again",
 
 test("SEC-65: failed attempts from one address are limited, whatever the path, and others still get in", async () => {
   const guarded = world.site("APP", "guarded");
-  const attempt = (ip, i) => guarded.admin(...(i % 2 ? ["GET", "/api/sso/users"] : ["POST", "/api/sso/token"]), undefined, { token: `ewt_guess${i}`, headers: { "CF-Connecting-IP": ip } });
+  const attempt = (ip, i) =>
+    guarded.admin(...(i % 2 ? ["GET", "/api/sso/users"] : ["POST", "/api/sso/token"]), undefined, {
+      token: `ewt_guess${i}`,
+      headers: { "CF-Connecting-IP": ip },
+    });
   const statuses = [];
   for (let i = 0; i < 12; i++) statuses.push((await attempt("192.0.2.1", i)).status);
   assert.ok(statuses.includes(429), statuses.join());

@@ -12,7 +12,12 @@ const JWKS = "/.well-known/jwks.json";
 let world, app;
 before(async () => {
   world = await startWorld({
-    sites: { APP: { assertion: {} }, OWN: { assertion: { header: "X-Id-Token", audience: "https://app.internal", lifetime: 60 } }, PASS: { unauthenticated: "pass", assertion: {} }, NONE: {} },
+    sites: {
+      APP: { assertion: {} },
+      OWN: { assertion: { header: "X-Id-Token", audience: "https://app.internal", lifetime: 60 } },
+      PASS: { unauthenticated: "pass", assertion: {} },
+      NONE: {},
+    },
   });
   app = world.site("APP");
 });
@@ -66,7 +71,10 @@ test("SEC-26: simultaneous first requests of many sessions each get their own as
   const sessions = await Promise.all(Array.from({ length: 8 }, () => app.signIn()));
   const twice = [...sessions, ...sessions];
   const subjects = await Promise.all(twice.map(async ({ cookie }) => claimsOf(await assertionOf(app, cookie)).sub));
-  assert.deepEqual(subjects, twice.map(({ user }) => user.id));
+  assert.deepEqual(
+    subjects,
+    twice.map(({ user }) => user.id),
+  );
 });
 
 test("a changed user has a changed assertion at the next request", async () => {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { formOf } from "./lib/http.mjs";
-import { agedSession, expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { agedSession, expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newEmail, NAVIGATION, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -15,7 +15,11 @@ before(async () => {
   world = await startWorld({
     edgeward: { log: "all" },
     vars: { UPSTREAM_PASSWORD: "canary-upstream-password" },
-    sites: { APP: { assertion: {}, unauthenticated: "login", login_url: "https://portal.example.test/login" }, CREDENTIAL: { upstream_credential: { header: "X-Upstream-Key", secret: "UPSTREAM_PASSWORD" } }, DOWN: { upstream: "http://127.0.0.1:9" } },
+    sites: {
+      APP: { assertion: {}, unauthenticated: "login", login_url: "https://portal.example.test/login" },
+      CREDENTIAL: { upstream_credential: { header: "X-Upstream-Key", secret: "UPSTREAM_PASSWORD" } },
+      DOWN: { upstream: "http://127.0.0.1:9" },
+    },
   });
   app = world.site("APP");
 });
@@ -34,14 +38,15 @@ async function live() {
   const apiToken = (await app.admin("POST", "/api/sso/tokens", { name: "canary", scopes: ["token:issue"] })).json;
   const issued = (await app.issueAnswer({ email }, { token: apiToken.token })).json.token;
   const { cookie, token } = await app.signIn(user);
-  const session = valueOf(cookie);
+  const session = cookieValue(cookie);
   const expired = expiredSsoToken(app, user);
   const bad = tampered(token);
   const foreign = ssoToken(app, user, { aud: "elsewhere" });
   const body = "canary-body-0123456789";
   const query = "canary-query-0123456789";
 
-  for (const options of [{ cookie }, { bearer: issued }, { cookie: `${SSO}=${issued}; x=1` }, { cookie, kind: NAVIGATION }]) await keep(app.client(`/a?q=${query}`, options));
+  for (const options of [{ cookie }, { bearer: issued }, { cookie: `${SSO}=${issued}; x=1` }, { cookie, kind: NAVIGATION }])
+    await keep(app.client(`/a?q=${query}`, options));
   await keep(app.client(`/a?q=1&token=${issued}`));
   await keep(app.client(`/a?q=${query}&token=${bad}`));
   await keep(app.navigate(`/a?q=${query}&token=${bad}`, { cookie: `other=canary-cookie-0123456789` }));
@@ -146,7 +151,10 @@ test("SEC-63: KV holds no secret and no credential in the clear", async () => {
 test("SEC-63: denials, faults, sign-ins and admin calls are logged, with a reason and no more", async () => {
   await once();
   const events = world.events();
-  assert.ok(events.every((line) => typeof line.event === "string"), JSON.stringify(events.find((line) => typeof line.event !== "string")));
+  assert.ok(
+    events.every((line) => typeof line.event === "string"),
+    JSON.stringify(events.find((line) => typeof line.event !== "string")),
+  );
   const reasons = new Set(events.map(({ reason }) => reason).filter(Boolean));
   assert.ok(reasons.size >= 4, [...reasons].join());
 });

@@ -16,7 +16,10 @@ const session = (value) => ({ secrets: { session: { 1: value } } });
 // Each alone makes the whole Worker refuse: name → options, and the path that the log must name.
 const FAULTS = {
   "two header names that fold to one": [{ sites: { APP: { custom_headers: { "X-Id": "id", x_id: "email" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
-  "our own secret as an upstream credential": [{ sites: { APP: { upstream_credential: { header: "X-Key", secret: "EDGEWARD_SESSION_SECRET_1" } } } }, "EDGEWARD_SITE_APP.upstream_credential.secret"],
+  "our own secret as an upstream credential": [
+    { sites: { APP: { upstream_credential: { header: "X-Key", secret: "EDGEWARD_SESSION_SECRET_1" } } } },
+    "EDGEWARD_SITE_APP.upstream_credential.secret",
+  ],
   "an upstream that only begins like this machine": [{ sites: { APP: { upstream: "http://127.0.0.1.evil.test" } } }, "EDGEWARD_SITE_APP.upstream"],
   "no session secret": [{ secrets: { session: null } }, "EDGEWARD_SESSION_SECRET"],
   "no token secret": [{ secrets: { token: null } }, "EDGEWARD_TOKEN_SECRET"],
@@ -38,7 +41,10 @@ const FAULTS = {
   "a host with a path": [{ sites: { APP: { hosts: ["app.example.test/x"] } } }, "EDGEWARD_SITE_APP.hosts"],
   "a host of two sites": [{ sites: { APP: {}, SAME: { hosts: ["APP.example.test."] } } }, "hosts"],
   "one audience of two sites": [{ sites: { APP: { audience: "same" }, TWO: { audience: "same" } } }, "audience"],
-  "a login_url on the site itself": [{ sites: { APP: { unauthenticated: "login", login_url: "https://app.example.test/login" } } }, "EDGEWARD_SITE_APP.login_url"],
+  "a login_url on the site itself": [
+    { sites: { APP: { unauthenticated: "login", login_url: "https://app.example.test/login" } } },
+    "EDGEWARD_SITE_APP.login_url",
+  ],
   "a header name that a preset has": [{ sites: { APP: { custom_headers: { "Remote-User": "id" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
   "no upstream": [{ sites: { APP: { upstream: undefined } } }, "EDGEWARD_SITE_APP.upstream"],
   "an upstream without TLS": [{ sites: { APP: { upstream: "http://origin.example.test" } } }, "EDGEWARD_SITE_APP.upstream"],
@@ -73,7 +79,10 @@ const FAULTS = {
   "an unknown field of a user": [{ sites: { APP: { custom_headers: { "X-P": "password" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
   "a header name that is none": [{ sites: { APP: { custom_headers: { "X P": "id" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
   "an assertion for long": [{ sites: { APP: { assertion: { lifetime: 901 } } } }, "EDGEWARD_SITE_APP.assertion.lifetime"],
-  "an upstream credential whose secret is not there": [{ sites: { APP: { upstream_credential: { header: "Authorization", secret: "NOT_THERE" } } } }, "EDGEWARD_SITE_APP.upstream_credential.secret"],
+  "an upstream credential whose secret is not there": [
+    { sites: { APP: { upstream_credential: { header: "Authorization", secret: "NOT_THERE" } } } },
+    "EDGEWARD_SITE_APP.upstream_credential.secret",
+  ],
   "a trusted origin with a path": [{ sites: { APP: { trusted_origins: ["https://portal.example.test/x"] } } }, "EDGEWARD_SITE_APP.trusted_origins"],
   "a trusted origin that is a pattern": [{ sites: { APP: { trusted_origins: ["https://*.example.test"] } } }, "EDGEWARD_SITE_APP.trusted_origins"],
   "everybody as a frame ancestor": [{ sites: { APP: { frame_ancestors: ["*"] } } }, "EDGEWARD_SITE_APP.frame_ancestors"],
@@ -107,7 +116,9 @@ for (const [name, [, path]] of Object.entries(FAULTS)) {
     assert.deepEqual(world.origin.about(target), []);
     const names = (error) => error.path.startsWith(path) || error.path.endsWith(path);
     const named = await until(() => {
-      const found = logged().flatMap(({ errors }) => errors).filter(names);
+      const found = logged()
+        .flatMap(({ errors }) => errors)
+        .filter(names);
       return found.length > 0 && found;
     });
     assert.ok(named.every(({ error }) => typeof error === "string" && error.length > 3));
@@ -162,8 +173,21 @@ test("the log has one line with all errors and their paths, however many request
     const lines = world.events("misconfigured");
     assert.equal(lines.length, 1);
     const paths = lines[0].errors.map(({ path }) => path);
-    for (const path of ["EDGEWARD.user_cache", "EDGEWARD.unknown", "EDGEWARD_SESSION_SECRET_1", "EDGEWARD_TOKEN_SECRET", "EDGEWARD_SITE_APP.unauthenticated", "EDGEWARD_SITE_APP.upstream", "EDGEWARD_SITE_APP.session.cookie", "EDGEWARD_SITE_APP.session.idle", "EDGEWARD_SITE_TWO.hosts"]) {
-      assert.ok(paths.some((found) => found.startsWith(path)), `${path} is not in ${paths}`);
+    for (const path of [
+      "EDGEWARD.user_cache",
+      "EDGEWARD.unknown",
+      "EDGEWARD_SESSION_SECRET_1",
+      "EDGEWARD_TOKEN_SECRET",
+      "EDGEWARD_SITE_APP.unauthenticated",
+      "EDGEWARD_SITE_APP.upstream",
+      "EDGEWARD_SITE_APP.session.cookie",
+      "EDGEWARD_SITE_APP.session.idle",
+      "EDGEWARD_SITE_TWO.hosts",
+    ]) {
+      assert.ok(
+        paths.some((found) => found.startsWith(path)),
+        `${path} is not in ${paths}`,
+      );
     }
   } finally {
     await world.stop();

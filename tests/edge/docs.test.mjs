@@ -18,11 +18,14 @@ for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
     for (const example of examples) {
       const { EDGEWARD = {}, ...tables } = parseToml(example).vars;
       const of = (prefix) => Object.entries(tables).filter(([name]) => name.startsWith(prefix));
-      const sites = Object.fromEntries(of("EDGEWARD_SITE_").map(([name, settings]) => [name.slice(14), { ...(file === "docs/issuers.md" ? PLAIN : {}), ...settings }]));
+      const sites = Object.fromEntries(
+        of("EDGEWARD_SITE_").map(([name, settings]) => [name.slice(14), { ...(file === "docs/issuers.md" ? PLAIN : {}), ...settings }]),
+      );
       const issuers = Object.fromEntries(of("EDGEWARD_ISSUER_"));
       if (of("EDGEWARD_SITE_").length === 0) sites.APP = { issuers: Object.keys(issuers).map((name) => name.slice(16).toLowerCase()) };
       for (const { issuers: named = [], tenants } of Object.values(sites)) {
-        for (const name of [...named, ...Object.values(tenants?.groups ?? {}).flatMap((group) => group.issuers)]) issuers[`EDGEWARD_ISSUER_${name.toUpperCase()}`] ??= OTHER(name);
+        for (const name of [...named, ...Object.values(tenants?.groups ?? {}).flatMap((group) => group.issuers)])
+          issuers[`EDGEWARD_ISSUER_${name.toUpperCase()}`] ??= OTHER(name);
       }
       // Starting a world asks its health, and shows the log when that is bad.
       const world = await startWorld({ sites, edgeward: EDGEWARD, vars: { ...issuers, ORIGIN_KEY: "a-value-for-the-origin", PORTAL_SECRET: newSecret() } });

@@ -65,7 +65,10 @@ test("the SSO token is an HS256 JWT with user_id, email, sub, iat, exp, iss, aud
   assert.equal(iss, "edgeward");
   assert.equal(aud, "app.example.test");
   assert.match(jti, /^[\w-]{22}$/);
-  assert.deepEqual(Object.keys(rest).filter((name) => !["username", "first_name", "last_name"].includes(name)), []);
+  assert.deepEqual(
+    Object.keys(rest).filter((name) => !["username", "first_name", "last_name"].includes(name)),
+    [],
+  );
 });
 
 test("every SSO token has its own jti", async () => {
@@ -134,7 +137,12 @@ for (const [what, headers] of [
 
 test("an API token in the query, in a cookie or in the body is no credential", async () => {
   const token = await world.apiToken("token:issue");
-  const answer = await app.admin("POST", `${TOKEN}?token=${token}&api_token=${token}`, { email: newEmail(), token, api_token: token }, { token: null, headers: { Cookie: `token=${token}; __Host-edgeward=${token}` } });
+  const answer = await app.admin(
+    "POST",
+    `${TOKEN}?token=${token}&api_token=${token}`,
+    { email: newEmail(), token, api_token: token },
+    { token: null, headers: { Cookie: `token=${token}; __Host-edgeward=${token}` } },
+  );
   assertError(answer, 401, { error: "Authentication required" });
 });
 
@@ -142,7 +150,16 @@ test("an unknown API token is 401 `Invalid API token`", async () => {
   const { createHash } = await import("node:crypto");
   const start = `ewt_${"A".repeat(43)}`;
   const checksum = createHash("sha256").update(start).digest("hex").slice(0, 6);
-  for (const token of [start + checksum, `${start}000000`, "nonsense", "ewt_", `${await world.adminToken()}x`, (await world.adminToken()).slice(0, -1), (await world.adminToken()).toUpperCase(), "ä".repeat(20)]) {
+  for (const token of [
+    start + checksum,
+    `${start}000000`,
+    "nonsense",
+    "ewt_",
+    `${await world.adminToken()}x`,
+    (await world.adminToken()).slice(0, -1),
+    (await world.adminToken()).toUpperCase(),
+    "ä".repeat(20),
+  ]) {
     assertError(await app.issueAnswer({ email: newEmail() }, { token }), 401, { error: "Invalid API token" });
   }
 });
@@ -198,7 +215,21 @@ for (const body of ["[]", '"a@b.c"', "1", "null", "true", "{}", '{"email": ""}',
   });
 }
 
-for (const email of [1, true, {}, ["a@b.c"], "plain", "@example.test", "a@", "a b@example.test", "a@b@example.test", "a@exa mple.test", "a\r\nb@example.test", "a\u0000@example.test", `${"a".repeat(600)}@example.test`]) {
+for (const email of [
+  1,
+  true,
+  {},
+  ["a@b.c"],
+  "plain",
+  "@example.test",
+  "a@",
+  "a b@example.test",
+  "a@b@example.test",
+  "a@exa mple.test",
+  "a\r\nb@example.test",
+  "a\u0000@example.test",
+  `${"a".repeat(600)}@example.test`,
+]) {
   test(`the address ${JSON.stringify(email).slice(0, 40)} is 400`, async () => {
     const answer = await app.issueAnswer({ email });
     assert.equal(answer.status, 400, String(answer));
@@ -227,7 +258,18 @@ test("SEC-80: an address that is folded to, or looks like, another one is refuse
   const subject = async (email) => claimsOf((await issue(email)).json.token).sub;
   assert.equal(await subject("ada@kelvin.test"), await subject("ADA@KELVIN.test"));
   assert.notEqual(await subject("Äda@kelvin.test"), await subject("äda@kelvin.test"));
-  for (const email of ["ada@\u212aelvin.test", "a\u200bda@kelvin.test", "ada\u202e@kelvin.test", "a\u00adda@kelvin.test", "ada@evil.test\uff20kelvin.test", "ada\uff20evil.test@kelvin.test", "\u017fda@kelvin.test", "\uff41da@kelvin.test", "ada@kelvin\uff0etest", "ada@kelvin.test\ufeff"]) {
+  for (const email of [
+    "ada@\u212aelvin.test",
+    "a\u200bda@kelvin.test",
+    "ada\u202e@kelvin.test",
+    "a\u00adda@kelvin.test",
+    "ada@evil.test\uff20kelvin.test",
+    "ada\uff20evil.test@kelvin.test",
+    "\u017fda@kelvin.test",
+    "\uff41da@kelvin.test",
+    "ada@kelvin\uff0etest",
+    "ada@kelvin.test\ufeff",
+  ]) {
     assert.equal((await issue(email)).status, 400, escape(email));
   }
   for (const username of ["ada\uff20kelvin.test", "a\u200dda", "\u202eada", "\uff41da@kelvin.test"]) {
@@ -333,10 +375,16 @@ test("an answer is never stored and never readable for another origin's script",
     await app.admin("POST", TOKEN, { email: newEmail() }, { headers: { Origin: "https://elsewhere.test" } }),
     await app.admin("POST", TOKEN, { email: "" }, { headers: { Origin: "https://elsewhere.test" } }),
     await app.admin("POST", TOKEN, {}, { token: null, headers: { Origin: "https://elsewhere.test" } }),
-    await app.admin("OPTIONS", TOKEN, undefined, { token: null, headers: { Origin: "https://elsewhere.test", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization" } }),
+    await app.admin("OPTIONS", TOKEN, undefined, {
+      token: null,
+      headers: { Origin: "https://elsewhere.test", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization" },
+    }),
   ]) {
     assert.equal(answer.headers.get("cache-control"), "no-store", String(answer));
-    assert.deepEqual(answer.headers.names.filter((name) => name.startsWith("access-control-")), []);
+    assert.deepEqual(
+      answer.headers.names.filter((name) => name.startsWith("access-control-")),
+      [],
+    );
     assert.deepEqual(answer.cookies, []);
   }
 });

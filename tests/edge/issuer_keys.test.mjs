@@ -13,7 +13,11 @@ before(async () => {
   const sites = {};
   const vars = {};
   for (const name of CASES) {
-    const url = { discovery: { discovery_url: `${issuer.url}/discovery` }, other: { discovery_url: `${issuer.url}/other` }, der: { public_key_url: `${issuer.url}/der` } }[name] ?? { jwks_url: `${issuer.url}/${name}` };
+    const url = {
+      discovery: { discovery_url: `${issuer.url}/discovery` },
+      other: { discovery_url: `${issuer.url}/other` },
+      der: { public_key_url: `${issuer.url}/der` },
+    }[name] ?? { jwks_url: `${issuer.url}/${name}` };
     vars[`EDGEWARD_ISSUER_${name.toUpperCase()}`] = issuerTable({ algorithms: ["EdDSA"], loopback_origin: issuer.url, ...url });
     sites[name.toUpperCase()] = { issuers: [name] };
   }
@@ -42,10 +46,12 @@ test("many first requests at once share one question, and so do many with a new 
   const [first, second] = [await newKey("EdDSA", "a"), await newKey("EdDSA", "b")];
   let release;
   const held = new Promise((resolve) => (release = resolve));
-  const slowly = (...keys) => async (_, response) => {
-    await held;
-    response.end(JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }));
-  };
+  const slowly =
+    (...keys) =>
+    async (_, response) => {
+      await held;
+      response.end(JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }));
+    };
   issuer.documents.set("/many", slowly(first));
   const cold = Array.from({ length: 20 }, () => send("many", first));
   setTimeout(release, 300);

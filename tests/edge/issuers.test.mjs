@@ -29,7 +29,11 @@ before(async () => {
   for (const alg of ALL) {
     const source = alg.startsWith("HS") ? { secret: "ISSUER_SECRET" } : { jwks_url: `${issuer.url}/${alg}`, loopback_origin: issuer.url };
     vars[`EDGEWARD_ISSUER_${alg.toUpperCase()}`] = issuerTable({ algorithms: [alg], ...source });
-    sites[alg.toUpperCase()] = { issuers: [alg.toLowerCase()], sources: ["session", "sso_cookie", "query", "bearer", "header"], token_headers: [{ name: "x-token", prefix: "JWT " }] };
+    sites[alg.toUpperCase()] = {
+      issuers: [alg.toLowerCase()],
+      sources: ["session", "sso_cookie", "query", "bearer", "header"],
+      token_headers: [{ name: "x-token", prefix: "JWT " }],
+    };
   }
   for (const alg of ["ES256", "ES384", "ES512"]) {
     // The issuer's own point, with another parity of y: it lies on no curve.
@@ -75,7 +79,15 @@ test("SEC-1: a public key in any form is no shared secret", async () => {
   for (const alg of ASYMMETRIC) {
     const site = world.site(alg.toUpperCase());
     const key = createPublicKey({ key: keys[alg].jwk, format: "jwk" });
-    const forms = [keys[alg].pem, keys[alg].pem.trimEnd(), key.export({ type: "spki", format: "der" }), JSON.stringify(keys[alg].jwk), keys[alg].jwk.n ?? keys[alg].jwk.x, "k1", ""];
+    const forms = [
+      keys[alg].pem,
+      keys[alg].pem.trimEnd(),
+      key.export({ type: "spki", format: "der" }),
+      JSON.stringify(keys[alg].jwk),
+      keys[alg].jwk.n ?? keys[alg].jwk.x,
+      "k1",
+      "",
+    ];
     for (const form of forms) {
       for (const hmac of SYMMETRIC) {
         assert.equal((await site.client("/", { bearer: tokenBySecret(hmac, form, {}, { kid: "k1" }) })).status, 401, `${hmac} at ${alg}`);
@@ -87,7 +99,10 @@ test("SEC-1: a public key in any form is no shared secret", async () => {
 test("SEC-22: a tampered signature of any algorithm is refused at every source", async () => {
   for (const alg of ALL) {
     const site = world.site(alg.toUpperCase());
-    for (const [forged, status] of [[(token) => token, 200], [tampered, 401]]) {
+    for (const [forged, status] of [
+      [(token) => token, 200],
+      [tampered, 401],
+    ]) {
       const token = forged(await sign(alg));
       const link = forged(await sign(alg, { jti: "link" }));
       const path = newPath();
@@ -123,7 +138,11 @@ test("a session opened by a token of another issuer goes on by itself", async ()
 });
 
 test("SEC-16: zeros, DER and points off the curve sign nothing", async () => {
-  for (const [alg, size] of [["ES256", 32], ["ES384", 48], ["ES512", 66]]) {
+  for (const [alg, size] of [
+    ["ES256", 32],
+    ["ES384", 48],
+    ["ES512", 66],
+  ]) {
     const site = world.site(alg);
     const token = await sign(alg);
     const [header, claims, signature] = token.split(".");
@@ -131,9 +150,20 @@ test("SEC-16: zeros, DER and points off the curve sign nothing", async () => {
     const integer = (bytes) => Buffer.concat([Buffer.from([2, bytes.length + 1, 0]), bytes]);
     const content = Buffer.concat([integer(raw.subarray(0, size)), integer(raw.subarray(size))]);
     const der = Buffer.concat([Buffer.from(content.length > 127 ? [0x30, 0x81, content.length] : [0x30, content.length]), content]);
-    const forged = { zeros: Buffer.alloc(2 * size), "r zero": Buffer.concat([Buffer.alloc(size), raw.subarray(size)]), "s zero": Buffer.concat([raw.subarray(0, size), Buffer.alloc(size)]), DER: der, short: raw.subarray(1), long: Buffer.concat([raw, Buffer.alloc(1)]), all: Buffer.alloc(2 * size, 255) };
+    const forged = {
+      zeros: Buffer.alloc(2 * size),
+      "r zero": Buffer.concat([Buffer.alloc(size), raw.subarray(size)]),
+      "s zero": Buffer.concat([raw.subarray(0, size), Buffer.alloc(size)]),
+      DER: der,
+      short: raw.subarray(1),
+      long: Buffer.concat([raw, Buffer.alloc(1)]),
+      all: Buffer.alloc(2 * size, 255),
+    };
     for (const [what, bytes] of Object.entries(forged)) {
-      for (const [where, name] of [[site, what], [world.site(`OFF${alg}`), `${what}, off the curve`]]) {
+      for (const [where, name] of [
+        [site, what],
+        [world.site(`OFF${alg}`), `${what}, off the curve`],
+      ]) {
         assert.equal((await where.client("/", { bearer: `${header}.${claims}.${bytes.toString("base64url")}` })).status, 401, `${alg} ${name}`);
       }
     }

@@ -112,7 +112,9 @@ for (const [name, { prepare, call, holds }] of Object.entries(OPERATIONS)) {
         await until(async () => (await state()).begun);
         await world.kill();
         const faults = async () => faultsOfStore(world);
-        await until(async () => (await faults()).length === 0, 15).catch(async () => assert.fail(`${moment.name} ${moment.nth} ${mode}: ${(await faults()).join("; ")}`));
+        await until(async () => (await faults()).length === 0, 15).catch(async () =>
+          assert.fail(`${moment.name} ${moment.nth} ${mode}: ${(await faults()).join("; ")}`),
+        );
         // Everything but the first change is carried out by whoever has made that.
         const made = moment.name !== "record.change" || moment.nth > 0 || mode === "lost";
         await holds(prepared, await call(prepared), made);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { sendRaw } from "./lib/http.mjs";
-import { expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -21,7 +21,17 @@ before(async () => {
       REMOTE: { identity_headers: ["remote"] },
       CUSTOM: {
         identity_headers: [],
-        custom_headers: { "X-Id": "id", "X-Mail": "email", "X-Login": "username", "X-First": "first_name", "X-Last": "last_name", "X-Name": "name", "X-Roles": "roles", "X-Staff": "staff", "X-Super": "superuser" },
+        custom_headers: {
+          "X-Id": "id",
+          "X-Mail": "email",
+          "X-Login": "username",
+          "X-First": "first_name",
+          "X-Last": "last_name",
+          "X-Name": "name",
+          "X-Roles": "roles",
+          "X-Staff": "staff",
+          "X-Super": "superuser",
+        },
       },
       SECRET: { unauthenticated: "pass", upstream_credential: { header: "Authorization", secret: "UPSTREAM_PASSWORD" } },
       SECRETX: { upstream_credential: { header: "X-Upstream-Key", secret: "UPSTREAM_PASSWORD" } },
@@ -36,7 +46,15 @@ const everything = (seen) => JSON.stringify([seen.url, seen.headers.list]);
 test("SEC-28: headers that a site reserves never come from a client, in any spelling, for anybody", async () => {
   const site = world.site("RESERVING");
   const { cookie } = await site.signIn();
-  const headers = { "X-Vault-User": "root", x_vault_user: "root", "Shib-Uid": "root", SHIB_UID: "root", Shibboleth: "kept", "X-Vault-Users": "kept", Referer: "http://root" };
+  const headers = {
+    "X-Vault-User": "root",
+    x_vault_user: "root",
+    "Shib-Uid": "root",
+    SHIB_UID: "root",
+    Shibboleth: "kept",
+    "X-Vault-Users": "kept",
+    Referer: "http://root",
+  };
   for (const options of [{}, { cookie }, { cookie }, { cookie }, { cookie }]) {
     const { seen } = await site.script("/a", { ...options, headers });
     assert.ok(!JSON.stringify(seen.headers.list).includes("root"), JSON.stringify(seen.headers.list));
@@ -66,7 +84,7 @@ test("SEC-40: the credential never reaches the origin, by whatever source it cam
     const answer = await app.script(path, options);
     assert.equal(answer.status, 200, `${JSON.stringify(options).slice(0, 60)}: ${answer}`);
     const text = everything(answer.seen).replace(answer.seen.header("x-edgeward-assertion"), "");
-    for (const secret of [valueOf(cookie), token, link, expired, tampered(token)]) assert.ok(!text.includes(secret), text);
+    for (const secret of [cookieValue(cookie), token, link, expired, tampered(token)]) assert.ok(!text.includes(secret), text);
     assert.doesNotMatch(text, /eyJ/);
     assert.ok(!answer.seen.headers.names.includes("authorization"));
     assert.ok(!answer.seen.headers.names.includes("cookie"));
@@ -86,9 +104,12 @@ test("SEC-40: an API token that strays to the application's paths does not reach
 test("SEC-40: a credential in an odd wrapping does not reach the origin either", async () => {
   const pass = world.site("PASS");
   const { cookie, token } = await pass.signIn();
-  const value = valueOf(cookie);
+  const value = cookieValue(cookie);
   const wrappings = [
-    [["Cookie", "a=1"], ["Cookie", cookie]],
+    [
+      ["Cookie", "a=1"],
+      ["Cookie", cookie],
+    ],
     [["Cookie", `a=1, ${cookie}`]],
     [["Cookie", `${SESSION} = ${value}`]],
     [["Cookie", `${SESSION}="${value}"`]],
@@ -99,13 +120,17 @@ test("SEC-40: a credential in an odd wrapping does not reach the origin either",
     [["Authorization", `Token ${token}`]],
     [["Authorization", token]],
     [["Authorization", `Basic x, Bearer ${token}`]],
-    [["Authorization", "Basic x"], ["Authorization", `Bearer ${token}`]],
+    [
+      ["Authorization", "Basic x"],
+      ["Authorization", `Bearer ${token}`],
+    ],
   ];
   const leaks = [];
   for (const headers of wrappings) {
     const answer = await pass.client("/", { headers });
     if (answer.status !== 200) assert.ok([400, 401].includes(answer.status), String(answer));
-    else if ([value, token].some((credential) => everything(answer.seen).includes(credential))) leaks.push(JSON.stringify(headers).replaceAll(value, "SESSION").replaceAll(token, "TOKEN"));
+    else if ([value, token].some((credential) => everything(answer.seen).includes(credential)))
+      leaks.push(JSON.stringify(headers).replaceAll(value, "SESSION").replaceAll(token, "TOKEN"));
   }
   assert.deepEqual(leaks, []);
   for (const query of [`token=${token}&token=x`, `%74oken=${token}`, `token=%20${token}`, `a&token=${token.replaceAll(".", "%2E")}`]) {
@@ -129,7 +154,7 @@ const COOKIES = [
   ["a==b=c==", "d=%3B%20%25"],
   ["csrftoken=aB3.-_~!#$&'()*+/:<>?@[]^`{|}", "sessionid=x"],
   ["utf8=caf\xc3\xa9", "astral=\xf0\x9f\x98\x80", "two=\xc2\x80"],
-  ["comma=1,2,3", "json={\"a\":1}"],
+  ["comma=1,2,3", 'json={"a":1}'],
   ["__Host-edgeward-x=1", "x__Host-edgeward=2", "__host-edgeward=3", "__Secure-x=4"],
   ["ls_auth_token2=1", "xls_auth_token=2", "LS_AUTH_TOKEN=3"],
   ["tab=\ta\tb", "sp=a  b"],
@@ -200,7 +225,17 @@ test("names of identity headers are freely configurable", async () => {
   const user = await app.createUser({ username: "ada", first_name: "Ada", last_name: "L", roles: ["r"], staff: true });
   const { cookie } = await custom.signIn(user);
   const { seen } = await custom.client("/", { cookie });
-  const expected = { "x-id": user.id, "x-mail": user.email, "x-login": "ada", "x-first": "Ada", "x-last": "L", "x-name": "Ada L", "x-roles": "r", "x-staff": "true", "x-super": "false" };
+  const expected = {
+    "x-id": user.id,
+    "x-mail": user.email,
+    "x-login": "ada",
+    "x-first": "Ada",
+    "x-last": "L",
+    "x-name": "Ada L",
+    "x-roles": "r",
+    "x-staff": "true",
+    "x-super": "false",
+  };
   for (const [name, value] of Object.entries(expected)) assert.equal(seen.header(name), value, name);
 });
 
@@ -209,15 +244,37 @@ test("a site without identity headers sends none", async () => {
   const { cookie } = await plain.signIn();
   const { seen } = await plain.client("/", { cookie });
   const known = /^(x-forwarded-(host|proto|for)|x-request-id)$/;
-  assert.deepEqual(seen.headers.names.filter((name) => /^(x-|remote)/.test(name) && !known.test(name)), []);
+  assert.deepEqual(
+    seen.headers.names.filter((name) => /^(x-|remote)/.test(name) && !known.test(name)),
+    [],
+  );
 });
 
 // Every name that must never come from a client, and the spellings that some server folds to it.
 const RESERVED = [
-  "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username",
-  "remote-user", "remote-email", "remote-name", "remote-groups",
-  "x-edgeward-assertion", "x-signed-identity", "x-who", "x-id", "x-roles", "x-upstream-key",
-  "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-uri", "x-forwarded-server", "x-forwarded-method", "x-forwarded-anything",
+  "x-forwarded-user",
+  "x-forwarded-email",
+  "x-forwarded-groups",
+  "x-forwarded-preferred-username",
+  "remote-user",
+  "remote-email",
+  "remote-name",
+  "remote-groups",
+  "x-edgeward-assertion",
+  "x-signed-identity",
+  "x-who",
+  "x-id",
+  "x-roles",
+  "x-upstream-key",
+  "x-forwarded-host",
+  "x-forwarded-proto",
+  "x-forwarded-for",
+  "x-forwarded-port",
+  "x-forwarded-prefix",
+  "x-forwarded-uri",
+  "x-forwarded-server",
+  "x-forwarded-method",
+  "x-forwarded-anything",
   "x-request-id",
 ];
 const capital = (name) => name.replace(/(^|[-_.])[a-z]/g, (letter) => letter.toUpperCase());
@@ -239,9 +296,15 @@ for (const [who, visit] of [
   ["anonymous browser, on such a site", async (headers) => world.site("PASS").navigate("/", { headers })],
   ["signed in, on the same site", async (headers) => world.site("PASS").client("/", { headers, cookie: (await world.site("PASS").signIn()).cookie })],
   ["signed in", async (headers) => app.client("/", { headers, cookie: (await app.signIn()).cookie })],
-  ["signed in, on a site with no identity headers of its own", async (headers) => world.site("PLAIN").client("/", { headers, cookie: (await world.site("PLAIN").signIn()).cookie })],
+  [
+    "signed in, on a site with no identity headers of its own",
+    async (headers) => world.site("PLAIN").client("/", { headers, cookie: (await world.site("PLAIN").signIn()).cookie }),
+  ],
   ["signed in by a bearer token", async (headers) => app.client("/", { headers, bearer: (await app.signIn()).token })],
-  ["a POST", async (headers) => app.send("POST", "/", { kind: SCRIPT, headers: [...headers, ["Origin", app.origin]], cookie: (await app.signIn()).cookie, body: "x" })],
+  [
+    "a POST",
+    async (headers) => app.send("POST", "/", { kind: SCRIPT, headers: [...headers, ["Origin", app.origin]], cookie: (await app.signIn()).cookie, body: "x" }),
+  ],
 ]) {
   test(`SEC-28: no reserved header of a client reaches the origin, in any spelling: ${who}`, async () => {
     const forged = RESERVED.flatMap((name) => SPELLINGS.map((spell, i) => [spell(name), `forged-${i}`]));
@@ -253,7 +316,7 @@ for (const [who, visit] of [
 
 test("SEC-28: headers that only look similar are the application's", async () => {
   const { cookie } = await app.signIn();
-  const kept = { "X-Forwarded": "1", "Remote": "3", "X-Requested-With": "XMLHttpRequest", "X-CSRFToken": "4", "X_Custom": "5", "X.Custom": "6" };
+  const kept = { "X-Forwarded": "1", Remote: "3", "X-Requested-With": "XMLHttpRequest", "X-CSRFToken": "4", X_Custom: "5", "X.Custom": "6" };
   const { seen } = await app.client("/", { cookie, headers: kept });
   for (const [name, value] of Object.entries(kept)) if (name !== "X-Forwarded") assert.equal(seen.header(name), value, name);
 });
@@ -270,8 +333,16 @@ test("SEC-29: what is not known of a user is absent or empty, and never what the
 test("SEC-30: `Connection` cannot take our headers away from the origin", async () => {
   const user = await app.createUser({ roles: ["r"] });
   const { cookie } = await app.signIn(user);
-  for (const connection of ["X-Forwarded-User, X-Forwarded-Groups", "close, X-Forwarded-User", "x-forwarded-user", "keep-alive, X-Edgeward-Assertion, X-Forwarded-For, Cookie"]) {
-    const answer = await sendRaw({ port: app.port, text: `GET / HTTP/1.1\r\nHost: ${app.host}\r\nCookie: ${cookie}; a=1\r\nConnection: ${connection}\r\nConnection: close\r\n\r\n` });
+  for (const connection of [
+    "X-Forwarded-User, X-Forwarded-Groups",
+    "close, X-Forwarded-User",
+    "x-forwarded-user",
+    "keep-alive, X-Edgeward-Assertion, X-Forwarded-For, Cookie",
+  ]) {
+    const answer = await sendRaw({
+      port: app.port,
+      text: `GET / HTTP/1.1\r\nHost: ${app.host}\r\nCookie: ${cookie}; a=1\r\nConnection: ${connection}\r\nConnection: close\r\n\r\n`,
+    });
     assert.equal(answer.status, 200, `${connection}: ${answer}`);
     assert.equal(answer.seen.header("x-forwarded-user"), user.id);
     assert.equal(answer.seen.header("x-forwarded-groups"), "r");
@@ -304,7 +375,13 @@ test("SEC-31: no value starts a new header or a new group", async () => {
     if (answer.status === 400) continue;
     const { cookie } = await app.signIn(answer.json);
     const { seen } = await app.client("/", { cookie });
-    assert.ok(!(seen.header("x-forwarded-groups") ?? "").split(",").map((group) => group.trim()).includes("admin"), role);
+    assert.ok(
+      !(seen.header("x-forwarded-groups") ?? "")
+        .split(",")
+        .map((group) => group.trim())
+        .includes("admin"),
+      role,
+    );
   }
 });
 
@@ -363,7 +440,9 @@ test("a static upstream credential is sent, and the client's header of that name
   const anonymous = await secret.client("/", { headers: { Authorization: "Basic dXNlcjpwYXNz" } });
   assert.deepEqual(anonymous.seen.headers.all("authorization"), ["Token upstream-credential-0123456789"]);
   const { cookie } = await secret.signIn();
-  assert.deepEqual((await secret.client("/", { cookie, headers: { Authorization: "Token mine" } })).seen.headers.all("authorization"), ["Token upstream-credential-0123456789"]);
+  assert.deepEqual((await secret.client("/", { cookie, headers: { Authorization: "Token mine" } })).seen.headers.all("authorization"), [
+    "Token upstream-credential-0123456789",
+  ]);
   const named = world.site("SECRETX");
   const there = await named.signIn();
   const { seen } = await named.client("/", { cookie: there.cookie, headers: { "X-Upstream-Key": "forged", X_Upstream_Key: "forged" } });
@@ -374,14 +453,19 @@ test("a static upstream credential is sent, and the client's header of that name
 test("SEC-63: the static upstream credential goes to no client and to no other origin's site", async () => {
   const { cookie } = await app.signIn();
   assert.ok(!everything((await app.client("/", { cookie })).seen).includes("upstream-credential"));
-  for (const path of ["/api/sso/me", "/api/sso/health", "/api/sso/nothing"]) assert.ok(!String(await world.site("SECRET").client(path)).includes("upstream-credential"));
+  for (const path of ["/api/sso/me", "/api/sso/health", "/api/sso/nothing"])
+    assert.ok(!String(await world.site("SECRET").client(path)).includes("upstream-credential"));
 });
 
 test("method, path, query, body and the application's headers arrive as they were sent", async () => {
   const { cookie } = await app.signIn();
   const body = Buffer.from([0, 1, 2, 255, 254, 13, 10]);
   for (const method of ["POST", "PUT", "PATCH", "DELETE"]) {
-    const answer = await app.send(method, "/a/b%20c/?q=%zz&&x=+", { cookie, body, headers: { Origin: app.origin, "Content-Type": "application/x-odd", "If-None-Match": '"x"', "Accept-Language": "de", Range: "bytes=0-" } });
+    const answer = await app.send(method, "/a/b%20c/?q=%zz&&x=+", {
+      cookie,
+      body,
+      headers: { Origin: app.origin, "Content-Type": "application/x-odd", "If-None-Match": '"x"', "Accept-Language": "de", Range: "bytes=0-" },
+    });
     assert.equal(answer.status, 200, String(answer));
     const { seen } = answer;
     assert.equal(seen.method, method);
@@ -398,14 +482,20 @@ test("method, path, query, body and the application's headers arrive as they wer
 test("SEC-39: the method that we judged is the method that the origin gets", async () => {
   const { cookie } = await app.signIn();
   for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "PURGE", "LOCK", "SEARCH", "QUERY"]) {
-    const answer = await sendRaw({ port: app.port, text: `${method} /m HTTP/1.1\r\nHost: ${app.host}\r\nOrigin: ${app.origin}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n` });
+    const answer = await sendRaw({
+      port: app.port,
+      text: `${method} /m HTTP/1.1\r\nHost: ${app.host}\r\nOrigin: ${app.origin}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
+    });
     assert.ok(answer, method);
     if (answer.status === 200) assert.equal(answer.seen.method, method);
     else assert.ok([400, 403, 405, 501].includes(answer.status), `${method}: ${answer}`);
   }
   const head = newPath();
   assert.equal((await app.send("HEAD", head, { cookie })).status, 200);
-  assert.deepEqual(world.origin.about(head).map(({ method }) => method), ["HEAD"]);
+  assert.deepEqual(
+    world.origin.about(head).map(({ method }) => method),
+    ["HEAD"],
+  );
 });
 
 test("SEC-39: TRACE, which makes an origin repeat what it was told, is refused", async () => {
@@ -432,7 +522,10 @@ test("SEC-39: OPTIONS passes without a credential only as a true preflight, and 
     assert.ok([401, 403].includes(answer.status), `${JSON.stringify(headers)}: ${answer}`);
   }
   assert.deepEqual(world.origin.about(path), []);
-  const answer = await app.send("OPTIONS", path, { kind: SCRIPT, headers: { Origin: "https://x.test", "Access-Control-Request-Method": "POST", "X-Forwarded-User": "forged" } });
+  const answer = await app.send("OPTIONS", path, {
+    kind: SCRIPT,
+    headers: { Origin: "https://x.test", "Access-Control-Request-Method": "POST", "X-Forwarded-User": "forged" },
+  });
   for (const seen of world.origin.about(path)) assert.ok(!seen.header("x-forwarded-user"));
   assert.ok([200, 401, 403].includes(answer.status), String(answer));
 });

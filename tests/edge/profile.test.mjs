@@ -29,7 +29,12 @@ before(async () => {
   // Who may be made: everybody, numbered from 2 on.
   origin.on("/api/users/", async (request, response) => {
     const body = JSON.parse(Buffer.concat(await request.toArray()).toString() || "{}");
-    if (request.method === "GET") return json(response, 200, [...members].map(([email, id]) => ({ id, email, active_organization: 1 })));
+    if (request.method === "GET")
+      return json(
+        response,
+        200,
+        [...members].map(([email, id]) => ({ id, email, active_organization: 1 })),
+      );
     if (members.has(body.email)) return json(response, 400, { validation_errors: { email: ["exists"] } });
     members.set(body.email, members.size + 2);
     json(response, 201, { id: members.get(body.email), email: body.email, active_organization: 1 });
@@ -99,9 +104,21 @@ test("SEC-74: nothing that a client says in the origin's own words reaches it, i
 
 test("no cookie of the origin's comes back, with whatever answer", async () => {
   const ada = await arrive();
-  for (const [path, status] of [["/with-cookies", 200], ["/fails-with-cookies", 404], ["/leads-with-cookies", 302]]) {
+  for (const [path, status] of [
+    ["/with-cookies", 200],
+    ["/fails-with-cookies", 404],
+    ["/leads-with-cookies", 302],
+  ]) {
     origin.on(path, (_request, response) => {
-      response.writeHead(status, [["Set-Cookie", "sessionid=secret; HttpOnly"], ["Set-Cookie", "csrftoken=x"], ["Location", "/projects/"], ["X-Kept", "1"]].flat());
+      response.writeHead(
+        status,
+        [
+          ["Set-Cookie", "sessionid=secret; HttpOnly"],
+          ["Set-Cookie", "csrftoken=x"],
+          ["Location", "/projects/"],
+          ["X-Kept", "1"],
+        ].flat(),
+      );
       response.end("text");
     });
     const answer = await site.script(path, { cookie: ada.cookie });
@@ -112,8 +129,14 @@ test("no cookie of the origin's comes back, with whatever answer", async () => {
 test("another site is not touched by any of this", async () => {
   const other = world.site("OTHER");
   const { cookie } = await other.signIn();
-  const { seen } = await other.script("/static/a.js", { cookie: `${cookie}; sessionid=a`, headers: { "X-Api-Key": "k", Origin: other.origin, Authorization: "Token t" } });
-  assert.deepEqual(["cookie", "x-api-key", "origin", "authorization"].map((name) => seen.header(name)), ["sessionid=a", "k", other.origin, "Token t"]);
+  const { seen } = await other.script("/static/a.js", {
+    cookie: `${cookie}; sessionid=a`,
+    headers: { "X-Api-Key": "k", Origin: other.origin, Authorization: "Token t" },
+  });
+  assert.deepEqual(
+    ["cookie", "x-api-key", "origin", "authorization"].map((name) => seen.header(name)),
+    ["sessionid=a", "k", other.origin, "Token t"],
+  );
   assert.equal((await other.navigate("/logout", { cookie })).status, 200);
 });
 
@@ -163,7 +186,12 @@ function file(path, { type = "application/javascript", body = SCRIPT_TEXT, statu
   const asked = [];
   origin.on(path, (request, response, seen) => {
     asked.push(seen);
-    response.writeHead(status, { "Content-Type": type, "Last-Modified": "Tue, 24 Nov 2026 06:00:00 GMT", Vary: "Accept-Language, Cookie, origin", "Set-Cookie": "sessionid=a" });
+    response.writeHead(status, {
+      "Content-Type": type,
+      "Last-Modified": "Tue, 24 Nov 2026 06:00:00 GMT",
+      Vary: "Accept-Language, Cookie, origin",
+      "Set-Cookie": "sessionid=a",
+    });
     response.end(request.method === "HEAD" ? undefined : body);
   });
   return asked;
@@ -173,14 +201,30 @@ test("a file is kept, compressed for who takes that, with a tag of its own for e
   const ada = await arrive();
   const bob = await arrive();
   const asked = file("/react-app/main.js");
-  const load = (encoding, headers = {}, { cookie } = ada) => site.script("/react-app/main.js?v=1a2b3c", { cookie, headers: { ...(encoding === undefined ? {} : { "Accept-Encoding": encoding }), ...headers } });
+  const load = (encoding, headers = {}, { cookie } = ada) =>
+    site.script("/react-app/main.js?v=1a2b3c", { cookie, headers: { ...(encoding === undefined ? {} : { "Accept-Encoding": encoding }), ...headers } });
   const tags = new Set();
-  for (const [encoding, compressed] of [["gzip, deflate, br", true], [undefined, false], ["identity", false], ["gzip;q=0", false], ["br, gzip;q=0.5", true], ["*", true], ["br", false]]) {
+  for (const [encoding, compressed] of [
+    ["gzip, deflate, br", true],
+    [undefined, false],
+    ["identity", false],
+    ["gzip;q=0", false],
+    ["br, gzip;q=0.5", true],
+    ["*", true],
+    ["br", false],
+  ]) {
     for (const who of [ada, bob, ada]) {
       const answer = await load(encoding, {}, who);
       const body = compressed ? gunzipSync(answer.body) : answer.body;
-      assert.deepEqual([answer.status, answer.headers.get("content-encoding"), body.toString() === SCRIPT_TEXT], [200, compressed ? "gzip" : undefined, true], encoding);
-      assert.deepEqual([answer.headers.get("cache-control"), answer.headers.get("vary"), answer.type, answer.cookies], ["public, max-age=86400", "Accept-Encoding", "application/javascript", []]);
+      assert.deepEqual(
+        [answer.status, answer.headers.get("content-encoding"), body.toString() === SCRIPT_TEXT],
+        [200, compressed ? "gzip" : undefined, true],
+        encoding,
+      );
+      assert.deepEqual(
+        [answer.headers.get("cache-control"), answer.headers.get("vary"), answer.type, answer.cookies],
+        ["public, max-age=86400", "Accept-Encoding", "application/javascript", []],
+      );
       tags.add(`${compressed} ${answer.headers.get("etag")}`);
     }
   }
@@ -212,13 +256,28 @@ test("a file of an origin that wants a key is asked for with it, once, and as no
 test("a client that has the file gets 304, HEAD gets the head, and a part is the origin's to cut", async () => {
   const ada = await arrive();
   const asked = file("/static/app.js");
-  const load = (headers = {}, method = "GET") => site.send(method, "/static/app.js", { kind: SCRIPT, cookie: ada.cookie, headers: { "Accept-Encoding": "gzip", ...headers } });
+  const load = (headers = {}, method = "GET") =>
+    site.send(method, "/static/app.js", { kind: SCRIPT, cookie: ada.cookie, headers: { "Accept-Encoding": "gzip", ...headers } });
   const tag = (await load()).headers.get("etag");
-  for (const headers of [{ "If-None-Match": tag }, { "If-None-Match": `"x", W/${tag}` }, { "If-None-Match": "*" }, { "If-Modified-Since": "Tue, 24 Nov 2026 06:00:00 GMT" }]) {
+  for (const headers of [
+    { "If-None-Match": tag },
+    { "If-None-Match": `"x", W/${tag}` },
+    { "If-None-Match": "*" },
+    { "If-Modified-Since": "Tue, 24 Nov 2026 06:00:00 GMT" },
+  ]) {
     const answer = await load(headers);
-    assert.deepEqual([answer.status, answer.body.length, answer.headers.get("etag"), answer.headers.get("cache-control")], [304, 0, tag, "public, max-age=300"], JSON.stringify(headers));
+    assert.deepEqual(
+      [answer.status, answer.body.length, answer.headers.get("etag"), answer.headers.get("cache-control")],
+      [304, 0, tag, "public, max-age=300"],
+      JSON.stringify(headers),
+    );
   }
-  for (const headers of [{ "If-None-Match": '"x"' }, { "If-None-Match": '"x"', "If-Modified-Since": "Tue, 24 Nov 2026 07:00:00 GMT" }, { "If-Modified-Since": "Tue, 24 Nov 2026 05:00:00 GMT" }, { "If-Modified-Since": "nonsense" }]) {
+  for (const headers of [
+    { "If-None-Match": '"x"' },
+    { "If-None-Match": '"x"', "If-Modified-Since": "Tue, 24 Nov 2026 07:00:00 GMT" },
+    { "If-Modified-Since": "Tue, 24 Nov 2026 05:00:00 GMT" },
+    { "If-Modified-Since": "nonsense" },
+  ]) {
     assert.equal((await load(headers)).status, 200, JSON.stringify(headers));
   }
   const head = await load({}, "HEAD");
@@ -241,7 +300,8 @@ test("what is no file goes through and is kept by nobody, and who is not signed 
   assert.equal((await site.script("/static/a.png")).status, 401);
   assert.equal(image.length, 1);
   // The place where it is kept is no address.
-  for (const path of ["/api/sso/assets/gzip/static/a.png", "/api/sso/assets/identity/static/a.png"]) assert.equal((await site.script(path, { cookie: ada.cookie })).status, 404);
+  for (const path of ["/api/sso/assets/gzip/static/a.png", "/api/sso/assets/identity/static/a.png"])
+    assert.equal((await site.script(path, { cookie: ada.cookie })).status, 404);
 });
 
 test("a file with a session that is renewed on the way is one person's", async () => {

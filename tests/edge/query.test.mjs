@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { cookieAttributes, formOf } from "./lib/http.mjs";
-import { expiredSsoToken, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -184,7 +184,11 @@ const elsewhere = (site, token) => ({
   me: () => site.client("/api/sso/me", { bearer: token }),
 });
 
-for (const [name, waits] of [["ONCE", 0], ["OFTEN", 0], ["OFTEN", 40]]) {
+for (const [name, waits] of [
+  ["ONCE", 0],
+  ["OFTEN", 0],
+  ["OFTEN", 40],
+]) {
   test(`SEC-79: a token that was in a URL counts in no other source: ${name.toLowerCase()}, ${waits ? "past max_age" : "in time"}`, async () => {
     const site = world.site(name);
     const user = await app.createUser();
@@ -217,7 +221,14 @@ for (const [name, waits] of [["ONCE", 0], ["OFTEN", 0], ["OFTEN", 40]]) {
 }
 
 /** What browsers and their forerunners send when nobody has followed the link yet. */
-const SPECULATIVE = [{ "Sec-Purpose": "prefetch" }, { "Sec-Purpose": "prefetch;prerender" }, { "Sec-Purpose": "prefetch;anonymous-client-ip" }, { Purpose: "prefetch" }, { "X-Moz": "prefetch" }, { "X-Purpose": "preview" }];
+const SPECULATIVE = [
+  { "Sec-Purpose": "prefetch" },
+  { "Sec-Purpose": "prefetch;prerender" },
+  { "Sec-Purpose": "prefetch;anonymous-client-ip" },
+  { Purpose: "prefetch" },
+  { "X-Moz": "prefetch" },
+  { "X-Purpose": "preview" },
+];
 
 for (const name of ["ONCE", "OFTEN"]) {
   test(`SEC-42: a request that a browser makes ahead uses no link up and opens nothing: ${name.toLowerCase()}`, async () => {
@@ -407,7 +418,11 @@ test("SEC-42: the switch cannot be confirmed by another site, nor by GET", async
   const b = await app.createUser();
   const page = await app.navigate(`/?token=${await app.issue(b.email)}`, { cookie: a.cookie });
   const { fields } = formOf(page);
-  for (const headers of [{ Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" }, { Origin: "null", "Sec-Fetch-Site": "cross-site" }, { Origin: "http://other.example.test", "Sec-Fetch-Site": "same-site" }]) {
+  for (const headers of [
+    { Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" },
+    { Origin: "null", "Sec-Fetch-Site": "cross-site" },
+    { Origin: "http://other.example.test", "Sec-Fetch-Site": "same-site" },
+  ]) {
     const answer = await app.form("/api/sso/switch", fields, { cookie: a.cookie, headers });
     assert.equal(answer.status, 403, `${JSON.stringify(headers)}: ${answer}`);
     assert.ok(!opened(answer));
@@ -421,7 +436,7 @@ test("SEC-22: the switch checks the token in its form like any other", async () 
   const b = await app.createUser();
   const token = await app.issue(b.email);
   const { fields } = formOf(await app.navigate(`/?token=${token}`, { cookie: a.cookie }));
-  for (const bad of [tampered(token), expiredSsoToken(app, b), ssoToken(app, b, { aud: "other.example.test" }), "", valueOf(a.cookie)]) {
+  for (const bad of [tampered(token), expiredSsoToken(app, b), ssoToken(app, b, { aud: "other.example.test" }), "", cookieValue(a.cookie)]) {
     const changed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value === token ? bad : value]));
     assert.notDeepEqual(changed, fields);
     const answer = await app.form("/api/sso/switch", changed, { cookie: a.cookie });
@@ -473,7 +488,10 @@ test("SEC-42: a link of another user replaces nothing on a request that is no na
   const a = await app.signIn();
   const b = await app.createUser();
   const token = await app.issue(b.email);
-  for (const answer of [await app.script(`/?token=${token}`, { cookie: a.cookie }), await app.send("POST", `/?token=${token}`, { kind: SCRIPT, cookie: a.cookie, headers: { Origin: app.origin }, body: "x" })]) {
+  for (const answer of [
+    await app.script(`/?token=${token}`, { cookie: a.cookie }),
+    await app.send("POST", `/?token=${token}`, { kind: SCRIPT, cookie: a.cookie, headers: { Origin: app.origin }, body: "x" }),
+  ]) {
     assert.ok(!opened(answer), String(answer));
   }
   assert.equal(await userOf(app, a.cookie), a.user.id);

@@ -90,7 +90,9 @@ test("SEC-55: our pages are framed by no one, or by those that the site lists", 
 });
 
 test("a page shows nothing of the request as markup", async () => {
-  const answer = await deny.navigate("/%3Cscript%3Ealert(1)%3C/script%3E?%22%3E%3Cimg%20src=x%3E", { headers: { "User-Agent": "<script>1</script>", Referer: "http://x/<script>" } });
+  const answer = await deny.navigate("/%3Cscript%3Ealert(1)%3C/script%3E?%22%3E%3Cimg%20src=x%3E", {
+    headers: { "User-Agent": "<script>1</script>", Referer: "http://x/<script>" },
+  });
   assert.doesNotMatch(answer.text, /<script>alert|<img src=x|<script>1/);
 });
 
@@ -141,7 +143,14 @@ test("nobody is sent to the sign-in by anything but GET and HEAD", async () => {
 });
 
 test("SEC-48: the return address is always an address of the site itself", async () => {
-  for (const path of ["//evil.test/x", "/\\evil.test", "/%2f%2fevil.test", "/x?return_to=https://evil.test", "/@evil.test", "/x?edgeward_attempt=https://evil.test"]) {
+  for (const path of [
+    "//evil.test/x",
+    "/\\evil.test",
+    "/%2f%2fevil.test",
+    "/x?return_to=https://evil.test",
+    "/@evil.test",
+    "/x?edgeward_attempt=https://evil.test",
+  ]) {
     const answer = await login.navigate(path);
     if (answer.status === 400) continue;
     const { url, back } = signIn(answer);
@@ -239,7 +248,15 @@ test("SEC-29: a bad credential on a site that lets everybody pass gives no ident
 
 test("SEC-34: what the query or a header says about the path opens nothing", async () => {
   for (const path of ["/secret?x=/public/", "/secret?/api/sso/health", "/secret/api/sso/health"]) {
-    const answer = await deny.client(path, { headers: { "X-Original-URL": "/api/sso/health", "X-Rewrite-URL": "/public", "X-Forwarded-Uri": "/public", "X-Forwarded-Host": "pass.example.test", Referer: "http://pass.example.test/" } });
+    const answer = await deny.client(path, {
+      headers: {
+        "X-Original-URL": "/api/sso/health",
+        "X-Rewrite-URL": "/public",
+        "X-Forwarded-Uri": "/public",
+        "X-Forwarded-Host": "pass.example.test",
+        Referer: "http://pass.example.test/",
+      },
+    });
     assert.equal(answer.status, 401, String(answer));
   }
 });

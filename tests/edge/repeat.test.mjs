@@ -66,7 +66,15 @@ test("the Worker that ships recognises a signed-in client, and each isolate only
       const { seen } = await shipped.site("APP", isolate).client(newPath(), { cookie, headers });
       return seen.headers.list.filter(([name]) => name.toLowerCase() === "x-line").length;
     };
-    for (let n = 0; n < 2; n += 1) assert.equal(await lines([["X-Line", "a"], ["X-Line", "b"]]), 2, "the runtime keeps lines apart");
+    for (let n = 0; n < 2; n += 1)
+      assert.equal(
+        await lines([
+          ["X-Line", "a"],
+          ["X-Line", "b"],
+        ]),
+        2,
+        "the runtime keeps lines apart",
+      );
     assert.equal(await lines([["X-Line", "a, b"]], "edge-2"), 1);
     assert.equal(await lines([["X-Line", "a, b"]]), 2);
   } finally {
@@ -100,7 +108,7 @@ test("a signed-in client's third request is recognised, by whatever lasting cred
 
 test("what the core is told of no header makes no difference, and all that it is told does", async () => {
   const { cookie } = await app.signIn();
-  const source = readFileSync(new URL("../../src/request.rs", import.meta.url), "utf8");
+  const source = readFileSync(new URL("../../src/http/request.rs", import.meta.url), "utf8");
   const list = /WITHHELD: \[&str; \d+\] = \[([^\]]*)\]/.exec(source)[1];
   const names = [...list.matchAll(/"([^"]+)"/g)].map(([, name]) => name).filter((name) => name !== "content-length");
   assert.ok(names.length > 35);
@@ -124,7 +132,14 @@ test("what the core is told of no header makes no difference, and all that it is
 test("what the origin receives later is what it received the first time, but for what the client changed", async () => {
   const { cookie } = await app.signIn();
   const ray = (n) => ["CF-Ray", `8f0c2b7d4e5a6b${n}c-FRA`];
-  const headers = [["Referer", "one"], ["CF-Connecting-IP", "203.0.113.9"], ["X-Forwarded-User", "root"], ["X_Forwarded_Email", "root@x"], ["X-Custom", "kept"], ["X-Real-IP", "1.2.3.4"]];
+  const headers = [
+    ["Referer", "one"],
+    ["CF-Connecting-IP", "203.0.113.9"],
+    ["X-Forwarded-User", "root"],
+    ["X_Forwarded_Email", "root@x"],
+    ["X-Custom", "kept"],
+    ["X-Real-IP", "1.2.3.4"],
+  ];
   for (const kind of [NAVIGATION, SCRIPT, CLIENT]) {
     const options = { kind, cookie: `theme=dark; ${cookie}; x="a b"` };
     const path = newPath();
@@ -157,7 +172,10 @@ test("each request has a name of its own, the CDN's or ours", async () => {
     names.add(answer.seen.header("x-request-id"));
   }
   assert.equal(names.size, 5);
-  assert.ok([...names].every((name) => /^[0-9a-f]+-\d+$/.test(name)), [...names].join());
+  assert.ok(
+    [...names].every((name) => /^[0-9a-f]+-\d+$/.test(name)),
+    [...names].join(),
+  );
   const named = (ray) => app.client(newPath(), { cookie, headers: { "CF-Ray": ray } });
   for (const ray of ["abc-1", "abc-2", "abc-3", "no ray", "abc-4", "", "abc-5"]) {
     const answer = await named(ray);
@@ -173,7 +191,15 @@ test("bodies stream as they are, with their own length", async () => {
   const { cookie } = await app.signIn();
   const recognised = [];
   for (const body of ["", "a", "b".repeat(100_000), "cc", ""]) {
-    const answer = await app.send("POST", newPath(), { cookie, kind: SCRIPT, body, headers: [["Origin", app.origin], ["Content-Type", `text/${body.length}`]] });
+    const answer = await app.send("POST", newPath(), {
+      cookie,
+      kind: SCRIPT,
+      body,
+      headers: [
+        ["Origin", app.origin],
+        ["Content-Type", `text/${body.length}`],
+      ],
+    });
     assert.equal(answer.status, 200);
     assert.equal(answer.seen.body.size, body.length);
     assert.equal(answer.seen.header("content-type"), `text/${body.length}`);
@@ -184,7 +210,17 @@ test("bodies stream as they are, with their own length", async () => {
 
 test("requests under way at once keep their own headers and bodies", async () => {
   const { cookie } = await app.signIn();
-  const begin = (n) => app.open("POST", `${newPath()}/${n}`, { cookie, kind: SCRIPT, headers: [["Origin", app.origin], ["Content-Type", `text/${n}`], ["Referer", `page ${n}`], ["Transfer-Encoding", "chunked"]] });
+  const begin = (n) =>
+    app.open("POST", `${newPath()}/${n}`, {
+      cookie,
+      kind: SCRIPT,
+      headers: [
+        ["Origin", app.origin],
+        ["Content-Type", `text/${n}`],
+        ["Referer", `page ${n}`],
+        ["Transfer-Encoding", "chunked"],
+      ],
+    });
   for (let round = 0; round < 3; round += 1) {
     const open = Array.from({ length: 20 }, (_, n) => begin(n));
     for (const [n, exchange] of open.entries()) await exchange.write(`${n}`.repeat(n + 1));
@@ -193,7 +229,11 @@ test("requests under way at once keep their own headers and bodies", async () =>
       const message = await exchange.answer;
       const { headers, body } = await json(message);
       const list = Array.from({ length: headers.length / 2 }, (_, at) => [headers[at * 2].toLowerCase(), headers[at * 2 + 1]]);
-      const value = (name) => list.filter(([key]) => key === name).map(([, text]) => text).join();
+      const value = (name) =>
+        list
+          .filter(([key]) => key === name)
+          .map(([, text]) => text)
+          .join();
       assert.deepEqual([value("content-type"), value("referer"), body.size], [`text/${n}`, `page ${n}`, `${n}`.repeat(n + 1).length]);
       if (round > 0) assert.equal(message.headers["x-test-headers"], "1");
     }
@@ -203,7 +243,10 @@ test("requests under way at once keep their own headers and bodies", async () =>
 test("SEC-44: the CDN is told to keep out of what looks like a file, each time", async () => {
   const { cookie } = await app.signIn();
   for (const again of KNOWN) {
-    for (const [path, cf] of [["/a.css", '{"cacheTtl":-1}'], ["/a", "undefined"]]) {
+    for (const [path, cf] of [
+      ["/a.css", '{"cacheTtl":-1}'],
+      ["/a", "undefined"],
+    ]) {
       const answer = await app.client(`${newPath()}${path}`, { cookie, headers: { "X-Of": path } });
       assert.equal(wasAgain(answer), again);
       assert.equal(answer.headers.get("x-test-cf"), cf);
@@ -225,7 +268,11 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
     }
   }
   const [anna, bert] = people;
-  for (const [cookie, who] of [[`${anna.cookie}; a=1`, anna], [`${bert.cookie}; a=1`, bert], [`${anna.cookie}; a=2`, anna]]) {
+  for (const [cookie, who] of [
+    [`${anna.cookie}; a=1`, anna],
+    [`${bert.cookie}; a=1`, bert],
+    [`${anna.cookie}; a=2`, anna],
+  ]) {
     for (let n = 0; n < 3; n += 1) assert.equal((await app.client(newPath(), { cookie })).seen.header("x-forwarded-user"), who.user.id);
   }
   const cut = anna.cookie.slice(0, -1);
@@ -235,12 +282,27 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
 test("SEC-33, SEC-65: no path gets by that would not the whole way", async () => {
   const { cookie } = await app.signIn();
   for (const again of KNOWN) assert.equal(wasAgain(await app.client(newPath(), { cookie })), again);
-  for (const [path, status] of [["/a%2fb", 400], ["/a;b", 400], ["/a%00", 400], ["/%zz", 400], ["/api/sso/x", 404], ["/API/sso/me", 404], ["/api/sso/users", 401]]) {
+  for (const [path, status] of [
+    ["/a%2fb", 400],
+    ["/a;b", 400],
+    ["/a%00", 400],
+    ["/%zz", 400],
+    ["/api/sso/x", 404],
+    ["/API/sso/me", 404],
+    ["/api/sso/users", 401],
+  ]) {
     const answer = await app.client(path, { cookie });
     assert.equal(answer.status, status, path);
     assert.deepEqual(world.origin.about(path), []);
   }
-  for (const [path, url] of [["//a", "/a"], ["/a/../b", "/b"], ["/%61", "/a"], ["/a?", "/a"], ["/.%2e/a", "/a"], ["/%c3%a9", "/%C3%A9"]]) {
+  for (const [path, url] of [
+    ["//a", "/a"],
+    ["/a/../b", "/b"],
+    ["/%61", "/a"],
+    ["/a?", "/a"],
+    ["/.%2e/a", "/a"],
+    ["/%c3%a9", "/%C3%A9"],
+  ]) {
     const answer = await app.client(path, { cookie });
     assert.equal(answer.seen.url, url, path);
     assert.ok(!wasAgain(answer) || path === url, path);
@@ -303,16 +365,45 @@ test("a new address or name is told at the next request", async () => {
 test("SEC-45, SEC-40: another site's page is asked about each time", async () => {
   const { cookie } = await app.signIn();
   const post = (headers) => app.send("POST", newPath(), { cookie, kind: [], headers });
-  const own = [["Origin", app.origin], ["Sec-Fetch-Site", "same-origin"]];
+  const own = [
+    ["Origin", app.origin],
+    ["Sec-Fetch-Site", "same-origin"],
+  ];
   for (const again of KNOWN) assert.equal(wasAgain(await post(own)), again);
-  assert.equal((await post([["Origin", "https://evil.test"], ["Sec-Fetch-Site", "cross-site"]])).status, 403);
-  assert.equal((await post([["Origin", "https://evil.test"], ["Sec-Fetch-Site", "same-origin"]])).status, 200, "Sec-Fetch-Site decides");
+  assert.equal(
+    (
+      await post([
+        ["Origin", "https://evil.test"],
+        ["Sec-Fetch-Site", "cross-site"],
+      ])
+    ).status,
+    403,
+  );
+  assert.equal(
+    (
+      await post([
+        ["Origin", "https://evil.test"],
+        ["Sec-Fetch-Site", "same-origin"],
+      ])
+    ).status,
+    200,
+    "Sec-Fetch-Site decides",
+  );
   assert.equal((await post([["Origin", "null"]])).status, 403);
 });
 
 test("another host of the same site is told as such, and pages of listed origins may read each answer", async () => {
   const { cookie } = await app.signIn();
-  for (const [host, again] of [["app", false], ["app", false], ["app", true], ["also", false], ["also", false], ["also", true], ["app", false], ["app", true]]) {
+  for (const [host, again] of [
+    ["app", false],
+    ["app", false],
+    ["app", true],
+    ["also", false],
+    ["also", false],
+    ["also", true],
+    ["app", false],
+    ["app", true],
+  ]) {
     const answer = await app.client(newPath(), { cookie, host: `${host}.example.test` });
     assert.equal(answer.seen.header("x-forwarded-host"), `${host}.example.test`);
     assert.equal(wasAgain(answer), again, host);
@@ -347,7 +438,13 @@ test("bytes that are no ASCII reach the origin as they came, each time", async (
   const { cookie } = await app.signIn();
   for (const bytes of ["é", "\xff\xfe", "\xff\xfd", "plain", "\xc3\xa9"]) {
     for (let n = 0; n < 3; n += 1) {
-      const answer = await app.client(newPath(), { cookie, headers: [["X-Bytes", bytes], ["Referer", `x${bytes}`]] });
+      const answer = await app.client(newPath(), {
+        cookie,
+        headers: [
+          ["X-Bytes", bytes],
+          ["Referer", `x${bytes}`],
+        ],
+      });
       const { seen } = answer;
       assert.equal(wasAgain(answer), n > 1 && bytes === "plain");
       const value = (name) => seen.headers.list.find(([key]) => key.toLowerCase() === name)[1];
@@ -421,7 +518,10 @@ function put(changes, id = 7) {
   remember(head(changes), { id, from: 14, base: "http://origin" }, headers, new Set(["cookie", "x-forwarded-user", "x-real-ip"]), {});
 }
 
-for (const [which, another] of [["the last", () => {}], ["an earlier one", () => put({ cookie: "another" }, 8)]]) {
+for (const [which, another] of [
+  ["the last", () => {}],
+  ["an earlier one", () => put({ cookie: "another" }, 8)],
+]) {
   test(`a head is recognised as ${which} if it differs in nothing that the core was told`, () => {
     remembered();
     const known = (next) => {
@@ -459,7 +559,15 @@ test("what changed is sent on, and only what the origin gets", () => {
   };
   const first = again({ "cf-ray": "r-2", referer: "y", "x-real-ip": "9" }, "https://a.test/x?y");
   assert.equal(first.url, "http://origin/x?y");
-  assert.deepEqual([...first.headers], [["accept", "*/*"], ["cf-ray", "r-2"], ["referer", "y"], ["x-forwarded-user", "u"]]);
+  assert.deepEqual(
+    [...first.headers],
+    [
+      ["accept", "*/*"],
+      ["cf-ray", "r-2"],
+      ["referer", "y"],
+      ["x-forwarded-user", "u"],
+    ],
+  );
   const back = again({});
   assert.equal(back.headers.get("referer"), "x");
   assert.equal(back.headers.get("cf-ray"), "r-1");
@@ -468,7 +576,10 @@ test("what changed is sent on, and only what the origin gets", () => {
 test("what came once, lately, is known to have come", () => {
   remembered();
   const one = (n) => head({ "x-n": String(n) });
-  assert.deepEqual([0, 1, 0, 1, 0].map((n) => cameBefore(one(n))), [false, false, true, true, true]);
+  assert.deepEqual(
+    [0, 1, 0, 1, 0].map((n) => cameBefore(one(n))),
+    [false, false, true, true, true],
+  );
   for (let n = 2; n < 520; n += 1) assert.ok(!cameBefore(one(n)));
   assert.ok(cameBefore(one(0)));
   for (let n = 520; n < 2000; n += 1) assert.ok(!cameBefore(one(n)));
@@ -506,7 +617,13 @@ test("a value that has become long is not sent on by what was made for another, 
 });
 
 test("a head that is long, or has bytes that are no ASCII, is not remembered", () => {
-  for (const [changes, fits] of [[{ cookie: "s".repeat(8000) }, true], [{ cookie: "s".repeat(8200) }, false], [{ referer: "s".repeat(8200) }, false], [{ accept: "\xe9" }, false], [{ referer: "\xe9" }, false]]) {
+  for (const [changes, fits] of [
+    [{ cookie: "s".repeat(8000) }, true],
+    [{ cookie: "s".repeat(8200) }, false],
+    [{ referer: "s".repeat(8200) }, false],
+    [{ accept: "\xe9" }, false],
+    [{ referer: "\xe9" }, false],
+  ]) {
     remembered(changes);
     assert.equal(recognise(head(changes)) !== undefined, fits);
   }

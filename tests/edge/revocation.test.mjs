@@ -54,7 +54,11 @@ for (const [what, change] of Object.entries(CHANGES)) {
     for (const [source, attempt] of Object.entries(attempts)) {
       const answer = await attempt(here);
       assert.ok([401, 403].includes(answer.status), `${source}: ${answer}`);
-      assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), [], source);
+      assert.deepEqual(
+        answer.cookies.filter(({ cleared }) => !cleared),
+        [],
+        source,
+      );
     }
   });
 
@@ -62,7 +66,10 @@ for (const [what, change] of Object.entries(CHANGES)) {
     const { user, attempts } = await credentials();
     for (const attempt of Object.values(attempts)) assert.ok([200, 303].includes((await attempt(there)).status));
     await change(user);
-    await until(async () => (await Promise.all(Object.values(attempts).map((attempt) => attempt(there)))).every(({ status }) => status === 401 || status === 403), BOUND);
+    await until(
+      async () => (await Promise.all(Object.values(attempts).map((attempt) => attempt(there)))).every(({ status }) => status === 401 || status === 403),
+      BOUND,
+    );
   });
 }
 

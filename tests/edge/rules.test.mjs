@@ -54,7 +54,10 @@ async function signIn(fields) {
   const user = await app.createUser(fields);
   const answer = await app.navigate(`/free?token=${await app.issue(user.email)}`);
   assert.equal(answer.status, 303, String(answer));
-  return answer.headers.all("set-cookie").find((cookie) => cookie.startsWith("__Host-edgeward=")).split(";")[0];
+  return answer.headers
+    .all("set-cookie")
+    .find((cookie) => cookie.startsWith("__Host-edgeward="))
+    .split(";")[0];
 }
 
 const code = ({ status, json }) => [status, json.code];
@@ -92,7 +95,10 @@ test("missing scopes are insufficient_scope, in JSON and in WWW-Authenticate", a
   assert.equal(answer.headers.get("www-authenticate"), 'Bearer realm="edgeward", error="insufficient_scope", code="insufficient_scope"');
   await world.settled();
   const notes = world.events("notes").flatMap(({ errors }) => errors);
-  assert.ok(notes.some(({ path, error }) => path === "EDGEWARD_SITE_APP.rules.12" && /requires access, which no issuer/.test(error)), JSON.stringify(notes));
+  assert.ok(
+    notes.some(({ path, error }) => path === "EDGEWARD_SITE_APP.rules.12" && /requires access, which no issuer/.test(error)),
+    JSON.stringify(notes),
+  );
 });
 
 test("SEC-32: no forwarded header changes which rule decides", async () => {
@@ -114,14 +120,40 @@ test("SEC-32: no forwarded header changes which rule decides", async () => {
 test("SEC-33: no spelling of a path gets past its rule, and what is judged is what arrives", async () => {
   const raw = (target) => sendRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${app.host}\r\nConnection: close\r\n\r\n` });
   for (const target of [
-    "/admin/%2e%2e/admin", "/static/../admin", "/static/..%2fadmin", "/static/%2e%2e/admin", "/static/..;/admin", "/static/%2e%2e%2fadmin",
-    "/static\\..\\admin", "/static/%252e%252e/admin", "//admin", "/./admin", "/%61dmin", "/admin;x=.css", "/admin/%00.css", "/admin%2f.css", "/admin%5c.css",
-    "/a:b", "/a%3Ab", "/a%3ab", "/%61%3ab", "//a:b", "/a:b?.css", "/a:b#.css", "/admin?x=/static/a.css", "/%c0%ae%c0%ae/static/a", "/static/%zz",
+    "/admin/%2e%2e/admin",
+    "/static/../admin",
+    "/static/..%2fadmin",
+    "/static/%2e%2e/admin",
+    "/static/..;/admin",
+    "/static/%2e%2e%2fadmin",
+    "/static\\..\\admin",
+    "/static/%252e%252e/admin",
+    "//admin",
+    "/./admin",
+    "/%61dmin",
+    "/admin;x=.css",
+    "/admin/%00.css",
+    "/admin%2f.css",
+    "/admin%5c.css",
+    "/a:b",
+    "/a%3Ab",
+    "/a%3ab",
+    "/%61%3ab",
+    "//a:b",
+    "/a:b?.css",
+    "/a:b#.css",
+    "/admin?x=/static/a.css",
+    "/%c0%ae%c0%ae/static/a",
+    "/static/%zz",
   ]) {
     const answer = await raw(target);
     assert.ok([400, 401, 403].includes(answer.status), `${target}: ${answer.status}`);
   }
-  for (const [target, arrives] of [["/static/x/../a.js", "/static/a.js"], ["//static//a.js", "/static/a.js"], ["/static/%61.js?y=/admin", "/static/a.js?y=/admin"]]) {
+  for (const [target, arrives] of [
+    ["/static/x/../a.js", "/static/a.js"],
+    ["//static//a.js", "/static/a.js"],
+    ["/static/%61.js?y=/admin", "/static/a.js?y=/admin"],
+  ]) {
     const answer = await raw(target);
     assert.equal(answer.status, 200, target);
     assert.equal(answer.seen.url, arrives);
@@ -199,7 +231,12 @@ test("SEC-39: OPTIONS passes as a true preflight only, where the rule of what it
 });
 
 test("SEC-58: an address in a domain is one whose only @ stands before it", async () => {
-  for (const [email, status] of [["a@staff.example", 200], ["b@xstaff.example", 403], ["c@staff.example.evil.test", 403], ["d@sub.staff.example", 403]]) {
+  for (const [email, status] of [
+    ["a@staff.example", 200],
+    ["b@xstaff.example", 403],
+    ["c@staff.example.evil.test", 403],
+    ["d@sub.staff.example", 403],
+  ]) {
     assert.equal((await app.client("/staff", { cookie: await signIn({ email }) })).status, status, email);
   }
   const twice = await app.admin("POST", "/api/sso/users", { email: "evil@evil.test@staff.example" });
@@ -210,9 +247,15 @@ test("SEC-59: rules are asked at each request, for every kind of credential", as
   const user = await app.createUser({ roles: ["editor"] });
   const token = await app.issue(user.email);
   const link = await app.issue(user.email);
-  const cookie = (await app.navigate(`/free?token=${link}`)).headers.all("set-cookie").find((one) => one.startsWith("__Host-")).split(";")[0];
+  const cookie = (await app.navigate(`/free?token=${link}`)).headers
+    .all("set-cookie")
+    .find((one) => one.startsWith("__Host-"))
+    .split(";")[0];
   const ways = [{ cookie }, { cookie: `ls_auth_token=${token}` }, { bearer: token }];
-  const statuses = async () => [...(await Promise.all(ways.map(async (way) => (await app.client("/admin", way)).status))), (await app.client(`/admin?token=${link}`)).status];
+  const statuses = async () => [
+    ...(await Promise.all(ways.map(async (way) => (await app.client("/admin", way)).status))),
+    (await app.client(`/admin?token=${link}`)).status,
+  ];
   assert.deepEqual(await statuses(), [403, 403, 403, 403]);
   assert.equal((await app.admin("PATCH", `/api/sso/users/${user.id}`, { roles: ["admin"] })).status, 200);
   assert.deepEqual(await statuses(), [200, 200, 200, 200]);
@@ -253,7 +296,13 @@ test("what the origin says of CORS is replaced by what the site says", async () 
   const cors = world.site("CORS");
   const path = newPath();
   world.origin.on(path, (request, response) => {
-    response.writeHead(200, { "Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": "true", "Access-Control-Expose-Headers": "*", Vary: "Accept", "X-Page": "1" });
+    response.writeHead(200, {
+      "Access-Control-Allow-Origin": "*",
+      "Access-Control-Allow-Credentials": "true",
+      "Access-Control-Expose-Headers": "*",
+      Vary: "Accept",
+      "X-Page": "1",
+    });
     response.end("{}");
   });
   const listed = await cors.script(path, { headers: { Origin: SPA, "Sec-Fetch-Site": "cross-site" } });
@@ -304,19 +353,31 @@ test("explain tells which rule decides for a token and why, to an admin, and not
   const told = await explain({ path: "/admin/x?y", method: "POST", token });
   assert.equal(told.status, 200, String(told));
   const { rule, name, granted, refusal, requirements, credential, user: whose, path } = told.json;
-  assert.deepEqual([rule, name, granted, refusal, credential, whose, path], [2, "admins", false, "rule 2: role does not hold", "accepted", user.id, "/admin/x"]);
+  assert.deepEqual(
+    [rule, name, granted, refusal, credential, whose, path],
+    [2, "admins", false, "rule 2: role does not hold", "accepted", user.id, "/admin/x"],
+  );
   assert.deepEqual(requirements, { requirement: "role admin", held: false, because: "the caller has other roles" });
   for (const secret of [token, user.email]) assert.ok(!told.body.includes(secret));
   const session = await explain({ site: "APP", path: "/admin", token: admin.split("=")[1], source: "session" });
   assert.deepEqual([session.json.granted, session.json.as], [true, "principal"]);
   const bad = await explain({ path: "/free", token: tampered(token) });
-  assert.deepEqual([bad.json.granted, bad.json.refusal, bad.json.credential], [false, "the token's signature does not match", "refused: the token's signature does not match"]);
+  assert.deepEqual(
+    [bad.json.granted, bad.json.refusal, bad.json.credential],
+    [false, "the token's signature does not match", "refused: the token's signature does not match"],
+  );
   const open = await explain({ path: "/static/x", token: "x" });
   assert.deepEqual([open.json.granted, open.json.as], [true, "anonymous"]);
   assert.equal((await explain({ path: "/hook", address: "192.0.2.1" })).json.granted, true);
   assert.equal((await explain({ path: "/hook" })).json.requirements.because, "the client's address is not known");
   assert.equal((await explain({ path: "/a%2fb" })).json.refusal, "the path hides a separator");
-  for (const [body, field] of [[{}, "path"], [{ path: "/", x: 1 }, "x"], [{ path: "/", address: "x" }, "address"], [{ path: "/", host: "evil.test" }, "host"], [{ path: "/", source: "cookie" }, "source"]]) {
+  for (const [body, field] of [
+    [{}, "path"],
+    [{ path: "/", x: 1 }, "x"],
+    [{ path: "/", address: "x" }, "address"],
+    [{ path: "/", host: "evil.test" }, "host"],
+    [{ path: "/", source: "cookie" }, "source"],
+  ]) {
     const answer = await explain(body);
     assert.deepEqual([answer.status, answer.json.field], [400, field]);
   }

@@ -43,7 +43,20 @@ test("the first API token is made before any HTTP call can, and works at once", 
 });
 
 test("scopes, expiry and limits of an API token are what was asked for", async () => {
-  const { token, id } = await json("token", "create", "--name", "portal", "--scope", "token:issue", "--scope", "users:read", "--expires-in", "3600", "--email-domain", "allowed.test");
+  const { token, id } = await json(
+    "token",
+    "create",
+    "--name",
+    "portal",
+    "--scope",
+    "token:issue",
+    "--scope",
+    "users:read",
+    "--expires-in",
+    "3600",
+    "--email-domain",
+    "allowed.test",
+  );
   const shown = (await app.admin("GET", `/api/sso/tokens/${id}`)).json;
   assert.deepEqual(shown.scopes.toSorted(), ["token:issue", "users:read"]);
   assert.equal(shown.expires_at, shown.created_at + 3600);
@@ -63,7 +76,12 @@ test("the list of API tokens shows those that HTTP made, and no secret; a revoca
 
 test("an unknown id or scope is an error that says so, and changes nothing", async () => {
   const before = await world.kvEntries();
-  for (const args of [["token", "revoke", "x"], ["token", "revoke", "0".repeat(32)], ["token", "create", "--name", "n", "--scope", "root"], ["token", "create", "--name", "", "--scope", "admin"]]) {
+  for (const args of [
+    ["token", "revoke", "x"],
+    ["token", "revoke", "0".repeat(32)],
+    ["token", "create", "--name", "n", "--scope", "root"],
+    ["token", "create", "--name", "", "--scope", "admin"],
+  ]) {
     const { status, error } = await admin(...args);
     assert.notEqual(status, 0, args.join(" "));
     assert.ok(error.trim().length > 5, args.join(" "));

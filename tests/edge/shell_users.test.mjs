@@ -31,7 +31,9 @@ after(async () => {
 async function run(env, ...args) {
   const variables = { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken(), ...env };
   return new Promise((resolve) => {
-    execFile(pinnedNode, [at("scripts/admin.mjs"), ...args], { env: variables }, (error, out, err) => resolve({ status: error ? error.code : 0, out, error: err }));
+    execFile(pinnedNode, [at("scripts/admin.mjs"), ...args], { env: variables }, (error, out, err) =>
+      resolve({ status: error ? error.code : 0, out, error: err }),
+    );
   });
 }
 const admin = (...args) => run({}, ...args);
@@ -53,16 +55,38 @@ function file(name, content) {
 
 test("a user that the shell made is one that HTTP knows, and the other way round", async () => {
   const email = newEmail("shell");
-  const made = await json("user", "create", email.toUpperCase(), "--username", "ada", "--first-name", "Ada", "--last-name", "L", "--role", "reader", "--role", "writer", "--staff");
+  const made = await json(
+    "user",
+    "create",
+    email.toUpperCase(),
+    "--username",
+    "ada",
+    "--first-name",
+    "Ada",
+    "--last-name",
+    "L",
+    "--role",
+    "reader",
+    "--role",
+    "writer",
+    "--staff",
+  );
   assert.deepEqual(await byEmail(email), [made]);
-  assert.deepEqual({ username: made.username, first_name: made.first_name, last_name: made.last_name, roles: made.roles, staff: made.staff, superuser: made.superuser }, { username: "ada", first_name: "Ada", last_name: "L", roles: ["reader", "writer"], staff: true, superuser: false });
+  assert.deepEqual(
+    { username: made.username, first_name: made.first_name, last_name: made.last_name, roles: made.roles, staff: made.staff, superuser: made.superuser },
+    { username: "ada", first_name: "Ada", last_name: "L", roles: ["reader", "writer"], staff: true, superuser: false },
+  );
   assert.equal((await app.signIn(made)).user.id, made.id);
   const other = await app.createUser({ first_name: "By HTTP" });
   assert.deepEqual(await json("user", "show", other.email), other);
   assert.deepEqual(await json("user", "show", other.id), other);
   assert.deepEqual(JSON.parse((await admin("user", "show", other.email)).out), other);
   const listed = await json("user", "list");
-  for (const user of [made, other]) assert.deepEqual(listed.find(({ id }) => id === user.id), user);
+  for (const user of [made, other])
+    assert.deepEqual(
+      listed.find(({ id }) => id === user.id),
+      user,
+    );
   const { out } = await admin("user", "list");
   assert.match(out, /^id +email +active +roles\n/);
   assert.match(out, new RegExp(`^${made.id} +${email} +true +reader,writer$`, "m"));
@@ -129,7 +153,10 @@ test("SEC-59: what was taken away a moment ago stays away when the shell changes
   const user = await app.createUser({ roles: ["editor"] });
   // The store as a shell would see it: as it was a minute ago.
   const entries = await world.kvEntries();
-  const late = await serveKv({ kv: { get: async (key) => entries.find(([name]) => name === key)?.[1] ?? null, put: async (...args) => (await world.kv).put(...args) }, kvEntries: async () => entries });
+  const late = await serveKv({
+    kv: { get: async (key) => entries.find(([name]) => name === key)?.[1] ?? null, put: async (...args) => (await world.kv).put(...args) },
+    kvEntries: async () => entries,
+  });
   const taken = await app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false, roles: [] });
   assert.equal(taken.status, 200, String(taken));
   const ended = await run(late.env, "user", "logout", user.email);
@@ -148,7 +175,10 @@ test("user list goes through all pages and says how far it is", async () => {
   assert.equal(status, 0, error);
   assert.match(error, /^\d+ users …$/m);
   const listed = JSON.parse(out);
-  assert.deepEqual(emails.filter((email) => !listed.some((user) => user.email === email)), []);
+  assert.deepEqual(
+    emails.filter((email) => !listed.some((user) => user.email === email)),
+    [],
+  );
   assert.equal(new Set(listed.map(({ id }) => id)).size, listed.length);
 });
 
@@ -177,7 +207,10 @@ test("user import sends hundreds in pieces of a hundred, and says how far it is"
   assert.match(error, /^100 of 250 …\n200 of 250 …$/m);
   assert.deepEqual(front.requests.slice(before), Array(3).fill("POST /api/sso/users/bulk"));
   const listed = (await json("user", "list")).map(({ email }) => email);
-  assert.deepEqual(emails.filter((email) => !listed.includes(email)), []);
+  assert.deepEqual(
+    emails.filter((email) => !listed.includes(email)),
+    [],
+  );
 });
 
 test("user import sends no body that is too long", async () => {
@@ -211,7 +244,9 @@ test("user import changes nothing when one entry is wrong, and names each that i
 });
 
 test("user import names each entry that the deployment refuses, and ends with status 1", async () => {
-  const token = (await app.admin("POST", "/api/sso/tokens", { name: "limited", scopes: ["users:read", "users:write"], issue_for: { email_domains: ["example.test"] } })).json.token;
+  const token = (
+    await app.admin("POST", "/api/sso/tokens", { name: "limited", scopes: ["users:read", "users:write"], issue_for: { email_domains: ["example.test"] } })
+  ).json.token;
   const [good, outside, granted] = [newEmail(), "someone@other.test", newEmail()];
   const users = file("limited.json", JSON.stringify([{ email: outside }, { email: good }, { email: granted, roles: ["editor"] }]));
   const { status, out, error } = await run({ EDGEWARD_API_TOKEN: token }, "user", "import", users);
@@ -266,7 +301,13 @@ test("a command that is written wrongly is told with its usage and ends with sta
 test("--remote and --env are refused by commands that call the admin API, with what to set instead", async () => {
   const user = await app.createUser();
   const before = front.requests.length;
-  for (const args of [["user", "disable", user.email, "--remote"], ["--remote", "user", "disable", user.email], ["user", "delete", user.email, "--env", "local"], ["--env", "local", "user", "delete", user.email], ["key", "rotate", "--remote"]]) {
+  for (const args of [
+    ["user", "disable", user.email, "--remote"],
+    ["--remote", "user", "disable", user.email],
+    ["user", "delete", user.email, "--env", "local"],
+    ["--env", "local", "user", "delete", user.email],
+    ["key", "rotate", "--remote"],
+  ]) {
     const { status, error } = await admin(...args);
     assert.equal(status, 2, args.join(" "));
     assert.match(error, /calls the admin API and knows no --(remote|env)/);
@@ -279,13 +320,19 @@ test("--help tells every command, those over wrangler and those over the admin A
   const { status, out } = await admin("--help");
   assert.equal(status, 0);
   for (const name of ["token", "secret", "schema", "user", "key", "explain"]) assert.match(out, new RegExp(`^  ${name} `, "m"));
-  for (const args of [["user", "--help"], ["user", "create", "--help"], ["user", "--help", "import"], ["key", "--help"]]) {
+  for (const args of [
+    ["user", "--help"],
+    ["user", "create", "--help"],
+    ["user", "--help", "import"],
+    ["key", "--help"],
+  ]) {
     const told = await admin(...args);
     assert.equal(told.status, 0, told.error);
     assert.match(told.out, /^Usage: npm run admin -- (user|key)/);
     assert.match(told.out, /EDGEWARD_URL and EDGEWARD_API_TOKEN/);
   }
-  for (const command of ["create", "list", "show", "enable", "disable", "logout", "delete", "import"]) assert.equal((await admin("user", command, "--help")).status, 0);
+  for (const command of ["create", "list", "show", "enable", "disable", "logout", "delete", "import"])
+    assert.equal((await admin("user", command, "--help")).status, 0);
 });
 
 test("a deployment that does not answer, or that is none, is an error that says what to do", async () => {
@@ -310,7 +357,13 @@ test("an API token that is wrong or lacks the scope is an error that says what t
   assert.match(wrong.error, /401 .*invalid_api_token[\s\S]*token create/);
   assert.ok(!wrong.error.includes("ewt_nonsense"));
   const reader = await world.apiToken("users:read");
-  for (const args of [["disable", user.email], ["logout", user.id], ["delete", user.email], ["create", newEmail()], ["import", file("one.csv", `email\n${newEmail()}\n`)]]) {
+  for (const args of [
+    ["disable", user.email],
+    ["logout", user.id],
+    ["delete", user.email],
+    ["create", newEmail()],
+    ["import", file("one.csv", `email\n${newEmail()}\n`)],
+  ]) {
     const { status, error, out } = await run({ EDGEWARD_API_TOKEN: reader }, "user", ...args);
     assert.equal(status, 1, args.join(" "));
     assert.match(error, /403 .*insufficient_scope[\s\S]*lacks the scope/);
@@ -329,7 +382,10 @@ test("a deployment without an API token is never asked with that of another one"
 test("the keys that sign assertions are listed and rotated from a shell", async () => {
   const before = await json("key", "list");
   const rotated = await json("key", "rotate");
-  assert.deepEqual(rotated.slice(0, -1).map(({ kid }) => kid), before.map(({ kid }) => kid));
+  assert.deepEqual(
+    rotated.slice(0, -1).map(({ kid }) => kid),
+    before.map(({ kid }) => kid),
+  );
   assert.notEqual(rotated.at(-1).kid, before.at(-1).kid);
   assert.match((await admin("key", "list")).out, /^kid +signs from +published until +sealed with/);
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { cookieAttributes, Jar } from "./lib/http.mjs";
-import { agedSession, claimsOf, expiredSsoToken, headerOf, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { agedSession, claimsOf, expiredSsoToken, headerOf, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -19,7 +19,12 @@ before(async () => {
         sso_cookie: { name: "sso", path: "/studio", domain: "example.test", same_site: "none", partitioned: true, http_only: false },
       },
       STRICT: { session: { same_site: "strict", idle: 600, absolute: 1200 }, sso_cookie: { name: SSO, secure: false, same_site: "strict" } },
-      ORDERED: { sources: ["bearer", "query", "session"], session: { cookie: "__Host-ordered" }, query: { parameter: "ticket", single_use: false, user_switch: "replace" }, sso_cookie: undefined },
+      ORDERED: {
+        sources: ["bearer", "query", "session"],
+        session: { cookie: "__Host-ordered" },
+        query: { parameter: "ticket", single_use: false, user_switch: "replace" },
+        sso_cookie: undefined,
+      },
       SESSIONS: { sources: ["session", "sso_cookie"], query: undefined },
       PASSING: { unauthenticated: "pass" },
       LOGIN: { unauthenticated: "login", login_url: "https://portal.example.test/login" },
@@ -66,7 +71,10 @@ test("SEC-50: the session cookie is a __Host- cookie: Secure, HttpOnly, Path=/, 
 test("the session cookie's name, SameSite, Partitioned and lifetimes are settings", async () => {
   const embedded = world.site("EMBEDDED");
   const user = await app.createUser();
-  const answer = await embedded.navigate("/studio/1", { cookie: `sso=${await embedded.issue(user.email)}`, headers: { "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site" } });
+  const answer = await embedded.navigate("/studio/1", {
+    cookie: `sso=${await embedded.issue(user.email)}`,
+    headers: { "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site" },
+  });
   assert.equal(answer.status, 200, String(answer));
   assert.deepEqual(cookieAttributes(answer.cookie("__Host-embedded")), { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true });
   const strict = await world.site("STRICT").signIn(user);
@@ -122,7 +130,10 @@ test("on other requests the token counts for that request, is stripped, and open
 test("a HEAD request with a token in the query opens no session", async () => {
   const user = await app.createUser();
   const answer = await app.send("HEAD", `/?token=${await app.issue(user.email)}`, { kind: NAVIGATION });
-  assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), []);
+  assert.deepEqual(
+    answer.cookies.filter(({ cleared }) => !cleared),
+    [],
+  );
 });
 
 test("`Authorization: Bearer <SSO token>` lets a client in, in any case of the scheme", async () => {
@@ -151,7 +162,7 @@ test("only the configured sources are read, under their configured names", async
   const token = await ordered.issue(user.email);
   const { cookie } = await app.signIn(user);
   assert.equal((await ordered.client("/", { cookie: `${SSO}=${token}` })).status, 401);
-  assert.equal((await ordered.client("/", { cookie: `${SESSION}=${valueOf(cookie)}` })).status, 401);
+  assert.equal((await ordered.client("/", { cookie: `${SESSION}=${cookieValue(cookie)}` })).status, 401);
   assert.equal((await ordered.client(`/?token=${token}`)).status, 401);
   assert.equal((await ordered.client(`/?ticket=${await ordered.issue(user.email)}`)).status, 200);
   assert.equal((await ordered.client("/", { bearer: token })).status, 200);
@@ -167,7 +178,10 @@ test("SEC-42: a token in the query counts only where the site says so", async ()
   const token = await sessions.issue(user.email);
   const answer = await sessions.navigate(`/?token=${token}`);
   assert.equal(answer.status, 401, String(answer));
-  assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), []);
+  assert.deepEqual(
+    answer.cookies.filter(({ cleared }) => !cleared),
+    [],
+  );
 });
 
 test("the sources are asked in the configured order", async () => {
@@ -253,7 +267,7 @@ test("SEC-51: clearing a partitioned session cookie repeats Partitioned and Same
 
 test("our session cookie is cleared when it is no longer honoured: tampered, of a deleted user, or nonsense", async () => {
   const { user, cookie } = await app.signIn();
-  const attempts = [`${SESSION}=${tampered(valueOf(cookie))}`, `${SESSION}=nonsense`];
+  const attempts = [`${SESSION}=${tampered(cookieValue(cookie))}`, `${SESSION}=nonsense`];
   for (const attempt of attempts) {
     const answer = await app.client("/", { cookie: attempt });
     assert.equal(answer.status, 401, String(answer));
@@ -296,12 +310,12 @@ test("a session that was not used for the idle lifetime is over", async () => {
 test("SEC-52: every sign-in gives a new session, and none survives from before", async () => {
   const { user, cookie } = await app.signIn();
   const again = await app.signIn(user);
-  const [first, second] = [claimsOf(valueOf(cookie)), claimsOf(valueOf(again.cookie))];
+  const [first, second] = [claimsOf(cookieValue(cookie)), claimsOf(cookieValue(again.cookie))];
   const id = ({ sid, jti }) => sid ?? jti;
   assert.ok(id(first) && id(second));
   assert.notEqual(id(first), id(second));
   // A visitor who brings a session cookie of his own making gets another one at the sign-in.
-  const planted = await app.navigate("/", { cookie: `${SESSION}=${tampered(valueOf(cookie))}; ${SSO}=${await app.issue(user.email)}` });
+  const planted = await app.navigate("/", { cookie: `${SESSION}=${tampered(cookieValue(cookie))}; ${SSO}=${await app.issue(user.email)}` });
   const fresh = planted.cookie(SESSION);
   if (fresh && !fresh.cleared) assert.ok(![id(first), id(second)].includes(id(claimsOf(fresh.value))));
 });
@@ -342,12 +356,15 @@ test("SEC-50: an SSO cookie that occurs twice with different users counts as non
   const [a, b] = [await app.createUser(), await app.createUser()];
   const answer = await app.navigate("/", { cookie: `${SSO}=${await app.issue(a.email)}; ${SSO}=${await app.issue(b.email)}` });
   assert.equal(answer.status, 401, String(answer));
-  assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), []);
+  assert.deepEqual(
+    answer.cookies.filter(({ cleared }) => !cleared),
+    [],
+  );
 });
 
 test("SEC-50: only the exact cookie name is read", async () => {
   const { cookie } = await app.signIn();
-  const value = valueOf(cookie);
+  const value = cookieValue(cookie);
   for (const name of ["__host-edgeward", "__HOST-EDGEWARD", "edgeward", "__Host-edgeward ", "__Secure-edgeward", "__Host-edgeward%20", "x__Host-edgeward"]) {
     if (name.endsWith(" ")) continue;
     assert.equal((await app.client("/", { cookie: `${name}=${value}` })).status, 401, name);
@@ -361,7 +378,7 @@ test("SEC-43: a higher source that is present but invalid does not fall to a low
   const bearer = await app.issue(c.email);
   for (let mask = 0; mask < 8; mask++) {
     const [badSession, badSso, badBearer] = [mask & 1, mask & 2, mask & 4];
-    const cookie = `${SESSION}=${badSession ? tampered(valueOf(session)) : valueOf(session)}; ${SSO}=${badSso ? tampered(sso) : sso}`;
+    const cookie = `${SESSION}=${badSession ? tampered(cookieValue(session)) : cookieValue(session)}; ${SSO}=${badSso ? tampered(sso) : sso}`;
     const answer = await app.client("/", { cookie, bearer: badBearer ? tampered(bearer) : bearer });
     const what = JSON.stringify({ badSession, badSso, badBearer });
     if (badSession) assert.equal(answer.status, 401, `${what}: ${answer}`);
@@ -378,7 +395,20 @@ test("SEC-43: a higher source that is present but invalid does not fall to a low
 
 test("SEC-38: a malformed Cookie header ends in a refusal, never in access", async () => {
   const path = newPath();
-  for (const cookie of [`${SESSION}`, `${SESSION}=`, `=${SESSION}`, ";;;;", `${SESSION}="`, `${SESSION}=\xff\xfe`, `${SESSION}==..`, `${SESSION}=.`, `${SESSION}=..`, `${SSO}=%00`, "a".repeat(8000), `${SESSION}=${"a".repeat(8000)}`]) {
+  for (const cookie of [
+    `${SESSION}`,
+    `${SESSION}=`,
+    `=${SESSION}`,
+    ";;;;",
+    `${SESSION}="`,
+    `${SESSION}=\xff\xfe`,
+    `${SESSION}==..`,
+    `${SESSION}=.`,
+    `${SESSION}=..`,
+    `${SSO}=%00`,
+    "a".repeat(8000),
+    `${SESSION}=${"a".repeat(8000)}`,
+  ]) {
     const answer = await app.client(path, { cookie });
     assert.equal(answer.status, 401, `${cookie.slice(0, 40)}: ${answer}`);
   }
@@ -387,7 +417,12 @@ test("SEC-38: a malformed Cookie header ends in a refusal, never in access", asy
 
 test("two Cookie headers are read as one list: the session is found and stripped", async () => {
   const { cookie, user } = await app.signIn();
-  const answer = await app.client("/", { headers: [["Cookie", "a=1"], ["Cookie", `${cookie}; b=2`]] });
+  const answer = await app.client("/", {
+    headers: [
+      ["Cookie", "a=1"],
+      ["Cookie", `${cookie}; b=2`],
+    ],
+  });
   assert.ok([200, 401].includes(answer.status), String(answer));
   if (answer.status === 200) {
     assert.equal(answer.seen.header("x-forwarded-user"), user.id);
@@ -434,7 +469,13 @@ test("an answer that sets a session cookie is never shared by a cache", async ()
 test("a request that changes something and comes from another site's page is refused when it brings cookies", async () => {
   const { cookie, user } = await app.signIn();
   const path = newPath();
-  for (const headers of [{ Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" }, { Origin: "null" }, { "Sec-Fetch-Site": "cross-site" }, { Origin: "http://app.example.test.evil.test" }, { Origin: "http://app.example.test:8080" }]) {
+  for (const headers of [
+    { Origin: "https://evil.test", "Sec-Fetch-Site": "cross-site" },
+    { Origin: "null" },
+    { "Sec-Fetch-Site": "cross-site" },
+    { Origin: "http://app.example.test.evil.test" },
+    { Origin: "http://app.example.test:8080" },
+  ]) {
     for (const method of ["POST", "PUT", "PATCH", "DELETE"]) {
       const answer = await app.send(method, path, { cookie, headers, body: "x" });
       assert.equal(answer.status, 403, `${method} ${JSON.stringify(headers)}: ${answer}`);
@@ -443,14 +484,18 @@ test("a request that changes something and comes from another site's page is ref
   assert.deepEqual(world.origin.about(path), []);
   assert.equal((await app.send("POST", path, { cookie, headers: { Origin: app.origin, "Sec-Fetch-Site": "same-origin" }, body: "x" })).status, 200);
   assert.equal((await app.send("POST", path, { cookie, body: "x" })).status, 200, "a client that is no browser");
-  assert.equal((await app.send("POST", path, { bearer: await app.issue(user.email), headers: { Origin: "https://evil.test" }, body: "x" })).status, 200, "a header is no ambient credential");
+  assert.equal(
+    (await app.send("POST", path, { bearer: await app.issue(user.email), headers: { Origin: "https://evil.test" }, body: "x" })).status,
+    200,
+    "a header is no ambient credential",
+  );
 });
 
 test("the session is a JWT of its own kind, signed with the session secret", async () => {
   const { cookie } = await app.signIn();
-  const header = headerOf(valueOf(cookie));
+  const header = headerOf(cookieValue(cookie));
   assert.equal(header.typ, "session+jwt");
   assert.equal(header.kid, "1");
-  assert.ok(claimsOf(valueOf(cookie)).exp > now());
+  assert.ok(claimsOf(cookieValue(cookie)).exp > now());
   assert.ok(ssoToken(app, { id: "x", email: "y" }));
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { sign, ssoToken, valueOf } from "./lib/tokens.mjs";
+import { sign, ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { CLIENT, newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
 let world, app, open, user, cookie;
@@ -12,13 +12,19 @@ before(async () => {
   world = await startWorld({
     sites: {
       APP: { sources: ["session", "sso_cookie", "query", "bearer", "header"], token_headers: [{ name: "x-token" }] },
-      OPEN: { sources: ["session"], unauthenticated: undefined, sso_cookie: undefined, query: undefined, rules: [{ prefix: "/public", public: true }, { anonymous_ok: true }] },
+      OPEN: {
+        sources: ["session"],
+        unauthenticated: undefined,
+        sso_cookie: undefined,
+        query: undefined,
+        rules: [{ prefix: "/public", public: true }, { anonymous_ok: true }],
+      },
     },
   });
   app = world.site("APP");
   open = world.site("OPEN");
   ({ user, cookie } = await app.signIn());
-  strays = { "SSO token": ssoToken(app, user), "SSO token of another site": ssoToken(open, user), session: valueOf((await app.signIn(user)).cookie) };
+  strays = { "SSO token": ssoToken(app, user), "SSO token of another site": ssoToken(open, user), session: cookieValue((await app.signIn(user)).cookie) };
   own = sign({ alg: "HS256", typ: "JWT" }, { sub: "somebody", name: "a token of the application's own" }, "x".repeat(32));
 });
 after(() => world?.stop());
@@ -77,7 +83,8 @@ test("SEC-40: a repeated request whose Referer, or another header that differs, 
   const path = newPath();
   const plain = `${app.origin}/page?a=1&b=2`;
   // The first ones are worked out; those after them are recognised.
-  const send = (n, headers) => app.send("GET", `${path}/${n}`, { kind: SCRIPT, cookie, headers: { Referer: plain, "X-CSRF-Token": "t", "X-Repeat": "1", ...headers } });
+  const send = (n, headers) =>
+    app.send("GET", `${path}/${n}`, { kind: SCRIPT, cookie, headers: { Referer: plain, "X-CSRF-Token": "t", "X-Repeat": "1", ...headers } });
   for (let n = 0; n < 4; n++) assert.equal((await send(n, {})).seen.header("referer"), plain);
   for (const [kind, token] of Object.entries(strays)) {
     for (const text of written(token)) {
@@ -98,7 +105,12 @@ test("tokens of other kinds are between the client and the application, wherever
     assert.equal(answer.status, 200, `${place}: ${answer}`);
     assert.equal(answer.seen.query, `jwt=${own}&x=%65`);
     assert.equal(answer.seen.header("cookie"), `own=${own}; a=%65`);
-    for (const [name, value] of [["x-own", own], ["referer", referer], ["x-csrf-token", own]]) assert.equal(answer.seen.header(name), value, place);
+    for (const [name, value] of [
+      ["x-own", own],
+      ["referer", referer],
+      ["x-csrf-token", own],
+    ])
+      assert.equal(answer.seen.header(name), value, place);
   }
 });
 

@@ -76,7 +76,10 @@ for (const by of ["host", "header", "claim"]) {
         const [tenant, id, address] = told(answer);
         assert.deepEqual([tenant, address], [name, email]);
         const found = await site.admin("GET", `/api/sso/users?email=${email}&tenant=${name}`);
-        assert.deepEqual(found.json.users.map((user) => [user.id, user.tenant]), [[id, name]]);
+        assert.deepEqual(
+          found.json.users.map((user) => [user.id, user.tenant]),
+          [[id, name]],
+        );
         ids.push(id);
       }
       assert.notEqual(ids[0], ids[1]);
@@ -145,7 +148,18 @@ for (const by of ["host", "header"]) {
 test("tenants by header: who names none, two, or one that is not there is nobody", async () => {
   const bearer = await token("one");
   const [site] = isolates("header");
-  const named = [[], [["X-Tenant-ID", ""]], [["X-Tenant-ID", "three"]], [["X-Tenant-ID", "One"]], [["X-Tenant-ID", "one, two"]], [["X-Tenant-ID", "one"], ["X-Tenant-ID", "two"]], [["X_Tenant_ID", "one"]]];
+  const named = [
+    [],
+    [["X-Tenant-ID", ""]],
+    [["X-Tenant-ID", "three"]],
+    [["X-Tenant-ID", "One"]],
+    [["X-Tenant-ID", "one, two"]],
+    [
+      ["X-Tenant-ID", "one"],
+      ["X-Tenant-ID", "two"],
+    ],
+    [["X_Tenant_ID", "one"]],
+  ];
   for (const headers of named) {
     const path = newPath();
     const answer = await site.client(path, { headers: [...headers, ["Authorization", `Bearer ${bearer}`]] });
@@ -155,7 +169,15 @@ test("tenants by header: who names none, two, or one that is not there is nobody
 });
 
 test("tenants by claim: an issuer names no tenant but its own", async () => {
-  for (const [issuer, tenant_id] of [["one", "two"], ["two", "one"], ["one", "three"], ["one", ""], ["one", undefined], ["one", null], ["one", ["one"]]]) {
+  for (const [issuer, tenant_id] of [
+    ["one", "two"],
+    ["two", "one"],
+    ["one", "three"],
+    ["one", ""],
+    ["one", undefined],
+    ["one", null],
+    ["one", ["one"]],
+  ]) {
     await assertNobody("claim", issuer, { bearer: await token(issuer, { tenant_id }) }, `${issuer} says ${tenant_id}`);
   }
 });

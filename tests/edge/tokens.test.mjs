@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createPublicKey } from "node:crypto";
 import { after, before, test } from "node:test";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
-import { b64, claimsOf, sign, signText, SSO_HEADER, ssoClaims, ssoToken, tampered, valueOf } from "./lib/tokens.mjs";
+import { b64, claimsOf, sign, signText, SSO_HEADER, ssoClaims, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, now, startWorld, until } from "./lib/world.mjs";
 
 const SSO = "ls_auth_token";
@@ -39,7 +39,11 @@ async function assertRefused(token, what, { code } = {}) {
   for (const [source, attempt] of Object.entries(attempts)) {
     const answer = await attempt();
     assert.equal(answer.status, 401, `${what} by ${source}: ${answer}`);
-    assert.deepEqual(answer.cookies.filter(({ cleared }) => !cleared), [], `${what} by ${source}`);
+    assert.deepEqual(
+      answer.cookies.filter(({ cleared }) => !cleared),
+      [],
+      `${what} by ${source}`,
+    );
     if (code && source === "bearer") assert.equal(answer.json.code, code, `${what}: ${answer}`);
   }
   assert.deepEqual(world.origin.about(path), [], `${what} reached the origin`);
@@ -135,10 +139,28 @@ test("SEC-3: none, in any spelling, with and without a signature, is refused", a
 });
 
 test("SEC-4: exp, nbf and iat are numbers, and exp is required", async () => {
-  const list = [["no exp", sign(header(), claims({ exp: undefined }), secret)], ["no iat and no exp", sign(header(), claims({ exp: undefined, iat: undefined }), secret)]];
+  const list = [
+    ["no exp", sign(header(), claims({ exp: undefined }), secret)],
+    ["no iat and no exp", sign(header(), claims({ exp: undefined, iat: undefined }), secret)],
+  ];
   const later = now() + 600;
   for (const name of ["exp", "nbf", "iat"]) {
-    for (const value of [`"${later}"`, "true", "false", ...(name === "nbf" ? [] : ["null"]), "[]", `[${later}]`, "{}", "NaN", "1e400", "-1e400", '""', `"NaN"`, "9007199254740993", "1e17"]) {
+    for (const value of [
+      `"${later}"`,
+      "true",
+      "false",
+      ...(name === "nbf" ? [] : ["null"]),
+      "[]",
+      `[${later}]`,
+      "{}",
+      "NaN",
+      "1e400",
+      "-1e400",
+      '""',
+      `"NaN"`,
+      "9007199254740993",
+      "1e17",
+    ]) {
       const text = JSON.stringify(claims({ [name]: undefined })).replace(/\}$/, `,"${name}":${value}}`);
       // A time far ahead is no wrong type: exp may lie there, but then the token lives longer than it may.
       list.push([`${name}: ${value}`, signText(JSON.stringify(header()), text, secret)]);
@@ -178,11 +200,35 @@ test("SEC-5: a key inside the token is never used, and nothing is fetched for it
 test("SEC-6: kid is compared and nothing else", async () => {
   const before = (await world.kvEntries()).map(([key]) => key);
   const list = [];
-  for (const kid of ["../1", "1/../1", "1\u0000", "' OR 1=1 --", "EDGEWARD_TOKEN_SECRET_1", "x".repeat(257), "x".repeat(3000), "01", "1 ", "2", "-1", "1e0", "", "key:1", 1, null, ["1"], { a: 1 }, "\n{\"event\":\"forged\"}"]) {
+  for (const kid of [
+    "../1",
+    "1/../1",
+    "1\u0000",
+    "' OR 1=1 --",
+    "EDGEWARD_TOKEN_SECRET_1",
+    "x".repeat(257),
+    "x".repeat(3000),
+    "01",
+    "1 ",
+    "2",
+    "-1",
+    "1e0",
+    "",
+    "key:1",
+    1,
+    null,
+    ["1"],
+    { a: 1 },
+    '\n{"event":"forged"}',
+  ]) {
     list.push([`kid ${JSON.stringify(kid).slice(0, 40)}`, sign(header({ kid }), claims(), secret)]);
   }
   await assertAllRefused(list);
-  assert.deepEqual((await world.kvEntries()).map(([key]) => key), before, "nothing was written");
+  assert.deepEqual(
+    (await world.kvEntries()).map(([key]) => key),
+    before,
+    "nothing was written",
+  );
   assert.ok(!world.events("forged").length, "nothing was written into the log");
 });
 
@@ -276,9 +322,33 @@ test("a header or claims that are no JSON object in UTF-8 are refused", async ()
 
 test("SEC-18: the audience is the site's, as a string or in a list, and nothing like it", async () => {
   const host = app.host;
-  const audiences = [undefined, null, "", [], {}, 1, true, [null], [host, 1], [[host]], `${host}.`, `x${host}`, `${host}x`, host.slice(1), host.slice(0, -1), host.toUpperCase(), `${host} `, `http://${host}`, `${host},other`, "other.example.test", ["other.example.test"], "*"];
+  const audiences = [
+    undefined,
+    null,
+    "",
+    [],
+    {},
+    1,
+    true,
+    [null],
+    [host, 1],
+    [[host]],
+    `${host}.`,
+    `x${host}`,
+    `${host}x`,
+    host.slice(1),
+    host.slice(0, -1),
+    host.toUpperCase(),
+    `${host} `,
+    `http://${host}`,
+    `${host},other`,
+    "other.example.test",
+    ["other.example.test"],
+    "*",
+  ];
   await assertAllRefused(audiences.map((aud) => [`aud ${JSON.stringify(aud)}`, sign(header(), claims({ aud }), secret)]));
-  for (const aud of [host, [host], ["other.example.test", host]]) assert.equal((await app.client("/", { bearer: sign(header(), claims({ aud }), secret) })).status, 200, JSON.stringify(aud));
+  for (const aud of [host, [host], ["other.example.test", host]])
+    assert.equal((await app.client("/", { bearer: sign(header(), claims({ aud }), secret) })).status, 200, JSON.stringify(aud));
 });
 
 test("the issuer is ours exactly", async () => {
@@ -288,7 +358,8 @@ test("the issuer is ours exactly", async () => {
 
 test("the user is one whom we know, named as a string", async () => {
   const list = [["no user_id and no sub", sign(header(), claims({ user_id: undefined, sub: undefined }), secret)]];
-  for (const id of ["", "usr_unknown", 1, true, {}, [user.id], null, `${user.id} `, user.email, "../x", "x".repeat(2000)]) list.push([`id ${JSON.stringify(id)?.slice(0, 40)}`, sign(header(), claims({ user_id: id, sub: id }), secret)]);
+  for (const id of ["", "usr_unknown", 1, true, {}, [user.id], null, `${user.id} `, user.email, "../x", "x".repeat(2000)])
+    list.push([`id ${JSON.stringify(id)?.slice(0, 40)}`, sign(header(), claims({ user_id: id, sub: id }), secret)]);
   const someone = await app.createUser();
   list.push(["user_id and sub of two users", sign(header(), claims({ user_id: user.id, sub: someone.id }), secret)]);
   await assertAllRefused(list);
@@ -297,7 +368,7 @@ test("the user is one whom we know, named as a string", async () => {
 test("SEC-19: no kind of token counts as another: session, SSO token, assertion, API token × every entry", async () => {
   const { cookie, token: sso } = await app.signIn(user);
   const link = await app.issue(user.email);
-  const session = valueOf(cookie);
+  const session = cookieValue(cookie);
   const assertion = (await app.client("/", { cookie })).seen.header("x-edgeward-assertion");
   assert.match(assertion, /^eyJ/);
   const api = await world.adminToken();
@@ -323,9 +394,12 @@ test("SEC-19: no kind of token counts as another: session, SSO token, assertion,
 
 test("SEC-19: typ says the kind: an SSO token of another typ, or signed as a session, is refused", async () => {
   await assertAllRefused(
-    ["session+jwt", "assertion+jwt", "JWT", "at+jwt", "sso", "", null, undefined, 1].map((typ) => [`typ ${JSON.stringify(typ)}`, sign(header({ typ }), claims(), secret)]),
+    ["session+jwt", "assertion+jwt", "JWT", "at+jwt", "sso", "", null, undefined, 1].map((typ) => [
+      `typ ${JSON.stringify(typ)}`,
+      sign(header({ typ }), claims(), secret),
+    ]),
   );
-  const session = valueOf((await app.signIn(user)).cookie);
+  const session = cookieValue((await app.signIn(user)).cookie);
   await assertAllRefused([
     ["a session's claims as an SSO token", sign(header(), claimsOf(session), secret)],
     ["an SSO token's claims as a session", sign({ alg: "HS256", typ: "session+jwt", kid: "1" }, claims(), secret)],
@@ -351,7 +425,7 @@ test("SEC-26: what was accepted as one kind of credential is not accepted as ano
   const token = await app.issue(user.email);
   assert.equal((await app.client("/", { cookie })).status, 200);
   assert.equal((await app.client("/", { bearer: token })).status, 200);
-  assert.equal((await app.client("/", { bearer: valueOf(cookie) })).status, 401);
+  assert.equal((await app.client("/", { bearer: cookieValue(cookie) })).status, 401);
   assert.equal((await app.client("/", { cookie: `${SESSION}=${token}` })).status, 401);
 });
 
@@ -377,7 +451,7 @@ test("SEC-26: two tokens that differ only behind a long common beginning are tol
 
 test("SEC-22: a session is checked as strictly as an SSO token: what is not exactly ours is none", async () => {
   const { cookie } = await app.signIn(user);
-  const session = valueOf(cookie);
+  const session = cookieValue(cookie);
   const key = world.secrets.session[1];
   const [head, body] = [{ alg: "HS256", typ: "session+jwt", kid: "1" }, claimsOf(session)];
   const status = async (token) => (await app.client("/", { cookie: `${SESSION}=${token}` })).status;

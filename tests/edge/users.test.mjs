@@ -24,14 +24,31 @@ function assertError(answer, status, code, field) {
 test("a created user has id, email, username, names, flags, roles, sessions_valid_after and timestamps", async () => {
   const email = newEmail();
   const before = now();
-  const answer = await app.admin("POST", USERS, { email, username: "ada", first_name: "Ada", last_name: "L", roles: ["reader", "writer"], staff: true, superuser: false });
+  const answer = await app.admin("POST", USERS, {
+    email,
+    username: "ada",
+    first_name: "Ada",
+    last_name: "L",
+    roles: ["reader", "writer"],
+    staff: true,
+    superuser: false,
+  });
   assert.equal(answer.status, 201, String(answer));
   const { id, created_at, updated_at, sessions_valid_after, ...rest } = answer.json;
   assert.match(id, /^usr_[\w-]+$/);
   assert.ok(created_at >= before && created_at <= now());
   assert.ok(updated_at >= created_at);
   assert.equal(sessions_valid_after, null);
-  assert.deepEqual(rest, { email, username: "ada", first_name: "Ada", last_name: "L", active: true, staff: true, superuser: false, roles: ["reader", "writer"] });
+  assert.deepEqual(rest, {
+    email,
+    username: "ada",
+    first_name: "Ada",
+    last_name: "L",
+    active: true,
+    staff: true,
+    superuser: false,
+    roles: ["reader", "writer"],
+  });
   assert.deepEqual((await app.admin("GET", `${USERS}/${id}`)).json, answer.json);
 });
 
@@ -96,7 +113,10 @@ test("the address itself can be changed, frees the old one and cannot take anoth
   assert.equal(answer.json.id, user.id);
   const byNew = (await app.admin("GET", `${USERS}?email=${encodeURIComponent(email)}`)).json.users;
   const byOld = (await app.admin("GET", `${USERS}?email=${encodeURIComponent(user.email)}`)).json.users;
-  assert.deepEqual(byNew.map(({ id }) => id), [user.id]);
+  assert.deepEqual(
+    byNew.map(({ id }) => id),
+    [user.id],
+  );
   assert.deepEqual(byOld, []);
   assertError(await app.admin("PATCH", `${USERS}/${user.id}`, { email: other.email }), 409, "user_exists");
   assert.equal((await app.admin("POST", USERS, { email: user.email })).status, 201);
@@ -150,14 +170,20 @@ test("a user can be found by address in any spelling", async () => {
 test("several hundred users are created in batches of 100", async () => {
   const emails = Array.from({ length: 300 }, () => newEmail("bulk"));
   const answers = await Promise.all(
-    [0, 100, 200].map((at) => app.admin("POST", `${USERS}/bulk`, { users: emails.slice(at, at + 100).map((email) => ({ email, first_name: "B" })), on_existing: "skip" })),
+    [0, 100, 200].map((at) =>
+      app.admin("POST", `${USERS}/bulk`, { users: emails.slice(at, at + 100).map((email) => ({ email, first_name: "B" })), on_existing: "skip" }),
+    ),
   );
   const results = answers.flatMap((answer) => {
     assert.equal(answer.status, 200, String(answer));
     assert.equal(answer.json.created, 100);
     return answer.json.results;
   });
-  assert.deepEqual(results.map(({ email }) => email), emails, "in the order of the request");
+  assert.deepEqual(
+    results.map(({ email }) => email),
+    emails,
+    "in the order of the request",
+  );
   assert.equal(new Set(results.map(({ id }) => id)).size, 300);
   assert.deepEqual(new Set(results.map(({ status }) => status)), new Set(["created"]));
   const some = (await app.admin("GET", `${USERS}/${results[250].id}`)).json;
@@ -170,13 +196,19 @@ test("a bulk call skips or updates those who exist, and tells what was wrong wit
   const fresh = newEmail();
   const users = [{ email: existing.email.toUpperCase(), first_name: "New" }, { email: "nonsense" }, { email: fresh }, { first_name: "no address" }];
   const skipped = (await app.admin("POST", `${USERS}/bulk`, { users, on_existing: "skip" })).json;
-  assert.deepEqual(skipped.results.map(({ status }) => status), ["exists", "invalid", "created", "invalid"]);
+  assert.deepEqual(
+    skipped.results.map(({ status }) => status),
+    ["exists", "invalid", "created", "invalid"],
+  );
   assert.deepEqual([skipped.created, skipped.updated, skipped.exists, skipped.invalid], [1, 0, 1, 2]);
   assert.equal(skipped.results[0].id, existing.id);
   assert.equal(typeof skipped.results[1].code, "string");
   assert.equal((await app.admin("GET", `${USERS}/${existing.id}`)).json.first_name, "Old");
   const updated = (await app.admin("POST", `${USERS}/bulk`, { users, on_existing: "update" })).json;
-  assert.deepEqual(updated.results.map(({ status }) => status), ["updated", "invalid", "updated", "invalid"]);
+  assert.deepEqual(
+    updated.results.map(({ status }) => status),
+    ["updated", "invalid", "updated", "invalid"],
+  );
   assert.equal((await app.admin("GET", `${USERS}/${existing.id}`)).json.first_name, "New");
 });
 
@@ -235,7 +267,11 @@ test("SEC-64: a username that looks like an address is the user's own address or
 });
 
 test("SEC-64: an API token that is limited to some users writes and ends the sessions of no others", async () => {
-  const answer = await app.admin("POST", "/api/sso/tokens", { name: "one domain", scopes: ["users:write", "users:read"], issue_for: { email_domains: ["allowed.test"] } });
+  const answer = await app.admin("POST", "/api/sso/tokens", {
+    name: "one domain",
+    scopes: ["users:write", "users:read"],
+    issue_for: { email_domains: ["allowed.test"] },
+  });
   const { token } = answer.json;
   const other = await app.createUser();
   assert.equal((await app.admin("POST", USERS, { email: newEmail() }, { token })).status, 403);
@@ -290,7 +326,10 @@ test("SEC-65: no answer of the admin API may be read by a page of another origin
   ];
   for (const answer of answers) {
     assert.equal(answer.headers.get("cache-control"), "no-store", String(answer));
-    assert.deepEqual(answer.headers.names.filter((name) => name.startsWith("access-control-")), []);
+    assert.deepEqual(
+      answer.headers.names.filter((name) => name.startsWith("access-control-")),
+      [],
+    );
   }
 });
 
@@ -325,17 +364,46 @@ test("a body that is no JSON is 400 invalid_json, one over 64 KB is 413 payload_
 
 test("SEC-66: no address or id walks into another record's key, and no key contains an address", async () => {
   const victim = await app.createUser({ first_name: "Victim" });
-  const odd = ["a:b@example.test", "a/../b@example.test", "..@example.test", `usr:${victim.id}@example.test`, "a%2fb@example.test", "a*b@example.test", `${"l".repeat(600)}@example.test`, `${"l".repeat(64)}@${"d.".repeat(100)}test`];
+  const odd = [
+    "a:b@example.test",
+    "a/../b@example.test",
+    "..@example.test",
+    `usr:${victim.id}@example.test`,
+    "a%2fb@example.test",
+    "a*b@example.test",
+    `${"l".repeat(600)}@example.test`,
+    `${"l".repeat(64)}@${"d.".repeat(100)}test`,
+  ];
   for (const email of odd) {
     const answer = await app.admin("POST", USERS, { email });
     assert.ok([201, 400].includes(answer.status), `${email}: ${answer}`);
     if (answer.status !== 201) continue;
     const found = (await app.admin("GET", `${USERS}?email=${encodeURIComponent(email)}`)).json.users;
-    assert.deepEqual(found.map(({ id }) => id), [answer.json.id]);
+    assert.deepEqual(
+      found.map(({ id }) => id),
+      [answer.json.id],
+    );
   }
-  for (const id of ["..", "%2e%2e", `x/../${victim.id}`, `x%2f..%2f${victim.id}`, `${victim.id}%00`, `${victim.id}%20`, victim.id.toUpperCase(), `usr_${"x".repeat(600)}`, "usr_*", "%", "usr_%zz"]) {
+  for (const id of [
+    "..",
+    "%2e%2e",
+    `x/../${victim.id}`,
+    `x%2f..%2f${victim.id}`,
+    `${victim.id}%00`,
+    `${victim.id}%20`,
+    victim.id.toUpperCase(),
+    `usr_${"x".repeat(600)}`,
+    "usr_*",
+    "%",
+    "usr_%zz",
+  ]) {
     const answer = await app.admin("GET", `${USERS}/${id}`);
-    assert.ok([400, 404].includes(answer.status) || (answer.status === 200 && new URL(`http://x${USERS}/${id}`).pathname === `${USERS}/${victim.id}`) || answer.status === 200 && "users" in answer.json, `${id}: ${answer}`);
+    assert.ok(
+      [400, 404].includes(answer.status) ||
+        (answer.status === 200 && new URL(`http://x${USERS}/${id}`).pathname === `${USERS}/${victim.id}`) ||
+        (answer.status === 200 && "users" in answer.json),
+      `${id}: ${answer}`,
+    );
   }
   for (const [key] of await world.kvEntries()) {
     assert.ok(Buffer.byteLength(key) <= 512, key);

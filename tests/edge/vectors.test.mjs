@@ -25,7 +25,12 @@ const EXCEPTIONS = {
   "signature 351": "the same with key_ops",
   "signature 372": "a stray ? in base64url: two readers must not read two things",
   "signature 373": "the same in another part",
-  ...Object.fromEntries(["signature 348", "signature 352", `rfc7520 4_4.hmac-sha2_integrity_protection.json`].map((id) => [id, "the secret stands in a public document, so a configuration with it serves nobody"])),
+  ...Object.fromEntries(
+    ["signature 348", "signature 352", `rfc7520 4_4.hmac-sha2_integrity_protection.json`].map((id) => [
+      id,
+      "the secret stands in a public document, so a configuration with it serves nobody",
+    ]),
+  ),
   ...Object.fromEntries([357, 358, 359, 376, 377].map((id) => [`signature ${id}`, "the secret is 32 zero bytes, so a configuration with it serves nobody"])),
 };
 // The same code verifies those of the last two sorts natively: tests/flows/vectors.rs.
@@ -37,7 +42,10 @@ run(vectors());
 /** All groups: `{ name, keys, secret, tests: [{ id, jws, valid }] }`. */
 function vectors() {
   const groups = [];
-  for (const [file, kind] of [["wycheproof_json_web_signature.json", "signature"], ["wycheproof_json_web_key.json", "key"]]) {
+  for (const [file, kind] of [
+    ["wycheproof_json_web_signature.json", "signature"],
+    ["wycheproof_json_web_key.json", "key"],
+  ]) {
     for (const group of JSON.parse(readFileSync(path.join(FOLDER, file), "utf8")).testGroups) {
       const given = group.public ?? group.private;
       const tests = group.tests.map(({ tcId, jws, result }) => ({ id: `${kind} ${tcId}`, jws, valid: result === "valid" }));
@@ -54,7 +62,9 @@ function vectors() {
     const valid = compact !== undefined && !compact.includes("..");
     if (compact) groups.push({ keys: [{ kty, ...publicOnly }], tests: [{ id: `rfc7520 ${file}`, jws: compact, valid }] });
     // JSON serialisations, unprotected headers and detached contents are forms that are not taken.
-    const others = [output.json, output.json_flat, output.compact_detached].filter(Boolean).map((form) => (typeof form === "string" ? form : JSON.stringify(form)));
+    const others = [output.json, output.json_flat, output.compact_detached]
+      .filter(Boolean)
+      .map((form) => (typeof form === "string" ? form : JSON.stringify(form)));
     if (kty) others.forEach((jws, n) => groups.push({ keys: [{ kty, ...publicOnly }], tests: [{ id: `rfc7520 ${file} other form ${n}`, jws, valid: false }] }));
   }
   return groups;
@@ -77,7 +87,12 @@ function run(groups) {
       if (symmetric && hmac) {
         const secrets = group.keys.map(({ k }, at) => [`SECRET_${name}_${at}`, k]);
         const table = issuerTable({ algorithms: [group.keys[0].alg], secret: secrets.map(([secret]) => secret), secret_encoding: "base64url" });
-        bySecret.push({ group, name, vars: { ...Object.fromEntries(secrets), [`EDGEWARD_ISSUER_${name}`]: table }, sites: { [name]: { issuers: [name.toLowerCase()] } } });
+        bySecret.push({
+          group,
+          name,
+          vars: { ...Object.fromEntries(secrets), [`EDGEWARD_ISSUER_${name}`]: table },
+          sites: { [name]: { issuers: [name.toLowerCase()] } },
+        });
         return;
       }
       issuer.documents.set(`/${name}`, JSON.stringify({ keys: group.keys }));

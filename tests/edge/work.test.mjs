@@ -92,7 +92,12 @@ const WAYS = [
 ];
 const reads = (answer) => Number(answer.headers.get("x-test-reads"));
 
-for (const [name, way] of [["the admin API", 0], ["the endpoint for SSO tokens", 1], ["a site, in x-api-key", 2], ["a site, in Authorization", 3]]) {
+for (const [name, way] of [
+  ["the admin API", 0],
+  ["the endpoint for SSO tokens", 1],
+  ["a site, in x-api-key", 2],
+  ["a site, in Authorization", 3],
+]) {
   test(`SEC-78: whoever guesses at API tokens is soon turned down before KV is read, at ${name}`, async () => {
     const site = world.site("KEYS", "guarded");
     const [address, neighbour] = [`2001:db8:${way + 1}:7::1`, `2001:DB8:${way + 1}:7:FFFF::2`];

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::{IssueFor, Scope};
+use edgeward::model::api_token::{IssueFor, Scope};
 
 use crate::harness::request::{get, open, req};
 use crate::harness::{Edge, Isolate};

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 
-use edgeward::gateway::{self, Action};
-use edgeward::request::Parts;
-use edgeward::token::api_token::Scope;
+use edgeward::http::request::Parts;
+use edgeward::model::api_token::Scope;
+use edgeward::pipeline;
+use edgeward::pipeline::Action;
 
 use crate::harness::ports::MemoryBody;
 use crate::harness::{Edge, OWN, SSO, run, tampered};
@@ -88,7 +89,7 @@ fn sec_72_no_request_makes_the_core_panic_and_none_without_a_credential_is_let_i
                 shared: Rc::clone(&edge.shared),
                 bytes: body,
             };
-            let handled = gateway::handle(
+            let handled = pipeline::handle(
                 Rc::clone(&isolate.world),
                 parts,
                 Rc::new(body),

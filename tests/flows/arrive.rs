@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, tampered};
@@ -206,7 +206,7 @@ fn sec_42_a_link_of_another_user_asks_first_and_the_answer_switches() {
     assert_eq!(place.email(&session), ANNA);
 
     let form = |token: &str, to: &str| {
-        let to = edgeward::query::encode(to);
+        let to = edgeward::http::query::encode(to);
         req("POST", "/api/sso/switch")
             .cookie(&session)
             .header("accept", "text/html")

@@ -11,7 +11,7 @@ use p256::elliptic_curve::generic_array::GenericArray;
 use p256::{EncodedPoint, PublicKey};
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Seen, get, open};
 use crate::harness::shared::{Lag, Verb};
@@ -108,7 +108,7 @@ fn the_key_set_is_public_and_shows_nothing_private() {
             r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#,
             key["x"], key["y"]
         );
-        let digest = edgeward::token::alg::sha256(thumbprint.as_bytes());
+        let digest = edgeward::platform::digest::sha256(thumbprint.as_bytes());
         assert_eq!(key["kid"], URL_SAFE_NO_PAD.encode(digest));
     }
 }

@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use edgeward::gateway::Action;
-use edgeward::token::algorithm::Algorithm;
-use edgeward::token::api_token::Scope;
-use edgeward::token::jws::Kind;
+use edgeward::jose::jws::Kind;
+use edgeward::model::api_token::Scope;
+use edgeward::pipeline::Action;
+use edgeward::platform::algorithm::Algorithm;
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::{claims_at, table};
@@ -320,7 +320,7 @@ fn told_nasty_things() -> Edge {
     let now = edge.now().seconds();
     for text in nasty {
         edge.wait(2);
-        let escaped = edgeward::query::encode(text);
+        let escaped = edgeward::http::query::encode(text);
         let address = format!("{text}@example.com");
         for body in [
             json!({"email": text}),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, bindings, claims_of, site, tampered};
@@ -198,7 +198,7 @@ fn tampered_api_token(token: &str) -> String {
     let last = if body.ends_with('A') { 'B' } else { 'A' };
     body.pop();
     body.push(last);
-    let sum = edgeward::token::alg::hex(&edgeward::token::alg::sha256(body.as_bytes()));
+    let sum = edgeward::platform::digest::hex(&edgeward::platform::digest::sha256(body.as_bytes()));
     format!("{body}{}", &sum[..6])
 }
 

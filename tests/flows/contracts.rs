@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use edgeward::port::{Change, Changed, Records as _};
+use edgeward::platform::port::{Change, Changed, Records as _};
 use serde_json::{Value, json};
 
 use crate::harness::records::MemoryRecords;

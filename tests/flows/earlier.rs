@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::alg::{hex, sha256};
-use edgeward::token::api_token::Scope;
-use edgeward::token::jws::Kind;
+use edgeward::jose::jws::Kind;
+use edgeward::model::api_token::Scope;
+use edgeward::platform::digest::{hex, sha256};
 
 use crate::harness::request::get;
 use crate::harness::{Edge, OWN, START};

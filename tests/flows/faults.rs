@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use edgeward::event::Name;
-use edgeward::token::api_token::Scope;
+use edgeward::answer::event::Name;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::shared::{PortCall, Trouble, Verb};

@@ -17,16 +17,18 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use edgeward::admin::api_tokens::{self, NewApiToken};
-use edgeward::config::Config;
-use edgeward::gateway::{self, Outcome};
+use edgeward::admin::api_tokens;
+use edgeward::admin::api_tokens::NewApiToken;
+use edgeward::jose::hmac::HmacAlgorithm;
+use edgeward::jose::jws;
+use edgeward::jose::jws::Kind;
+use edgeward::memory::world::World;
+use edgeward::model::api_token::{IssueFor, Scope};
+use edgeward::model::user::Name;
+use edgeward::pipeline;
+use edgeward::pipeline::Outcome;
+use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store::api_tokens::ApiTokens;
-use edgeward::time::{Seconds, Timestamp};
-use edgeward::token::alg::HmacAlgorithm;
-use edgeward::token::api_token::{IssueFor, Scope};
-use edgeward::token::jws::{self, Kind};
-use edgeward::user::Name;
-use edgeward::world::World;
 use serde_json::{Value, json};
 
 use ports::{Location, MemoryBody, Seeded, platform};
@@ -113,7 +115,7 @@ impl Edge {
     pub fn isolate_at(&self, location: &Location) -> Isolate {
         let seed = self.isolates.get() + 1;
         self.isolates.set(seed);
-        let config = Config::parse(&self.bindings).unwrap();
+        let config = edgeward::config::parse(&self.bindings).unwrap();
         Isolate {
             shared: Rc::clone(&self.shared),
             world: Rc::new(World::new(config, platform(&self.shared, location, seed))),
@@ -190,7 +192,7 @@ impl Isolate {
             shared: Rc::clone(&self.shared),
             bytes: request.body.clone(),
         };
-        gateway::handle(
+        pipeline::handle(
             Rc::clone(&self.world),
             request.parts(),
             Rc::new(body),

@@ -9,11 +9,11 @@ use std::pin::Pin;
 
 use serde_json::{Value, json};
 
-use edgeward::gateway::{Action, Outcome};
-use edgeward::time::{Seconds, Timestamp};
-use edgeward::token::alg::{hex, sha256};
-use edgeward::token::api_token::Scope;
-use edgeward::token::jws::Kind;
+use edgeward::jose::jws::Kind;
+use edgeward::model::api_token::Scope;
+use edgeward::pipeline::{Action, Outcome};
+use edgeward::platform::digest::{hex, sha256};
+use edgeward::platform::time::{Seconds, Timestamp};
 
 use crate::harness::request::{Req, get, req};
 use crate::harness::shared::Lag;

@@ -3,10 +3,10 @@
 use futures_util::future::join;
 use serde_json::{Value, json};
 
-use edgeward::gateway::Action;
-use edgeward::time::Seconds;
-use edgeward::token::api_token::{IssueFor, Scope};
-use edgeward::user::Role;
+use edgeward::model::api_token::{IssueFor, Scope};
+use edgeward::model::user::Role;
+use edgeward::pipeline::Action;
+use edgeward::platform::time::Seconds;
 
 use crate::harness::ports::Location;
 use crate::harness::request::{Req, open, req};
@@ -237,7 +237,7 @@ fn sec_64_a_user_made_on_first_sight_has_no_rights_whatever_the_call_says() {
     );
 }
 
-fn user_of(outcome: &edgeward::gateway::Outcome) -> (String, String) {
+fn user_of(outcome: &edgeward::pipeline::Outcome) -> (String, String) {
     let Action::Answer(answer) = &outcome.action else {
         panic!("forwarded");
     };

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use edgeward::token::algorithm::{Algorithm, KeyType};
+use edgeward::platform::algorithm::{Algorithm, KeyType};
 use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
@@ -173,7 +173,7 @@ fn sec_24_requests_at_once_share_one_fetch_and_all_get_the_right_answer() {
             .into_iter()
             .map(|(_, outcome)| {
                 let outcome = outcome.expect("an outcome");
-                matches!(outcome.action, edgeward::gateway::Action::Forward(_))
+                matches!(outcome.action, edgeward::pipeline::Action::Forward(_))
             })
             .collect::<Vec<bool>>()
     };
@@ -380,7 +380,7 @@ fn one_key_at_a_url_may_be_replaced_under_the_same_url() {
         &json!({"jwks_url": null, "public_key_url": url}),
         &json!({}),
     );
-    let pem = |key: &Private| edgeward::token::der::to_pem(&key.spki());
+    let pem = |key: &Private| edgeward::jose::der::to_pem(&key.spki());
     stage.answer(url, 200, &pem(&stage.key));
     let isolate = stage.isolate();
     assert!(

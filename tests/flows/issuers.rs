@@ -2,8 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgeward::config::Config;
-use edgeward::token::algorithm::{Algorithm, KeyType};
+use edgeward::platform::algorithm::{Algorithm, KeyType};
 use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
@@ -79,7 +78,7 @@ fn sec_1_a_public_key_is_no_secret() {
         }
         let edge = stage(&table, &key);
         let isolate = edge.isolate();
-        let pem = edgeward::token::der::to_pem(&key.spki());
+        let pem = edgeward::jose::der::to_pem(&key.spki());
         let jwk = key.jwk(&json!({"kid": "k1"}));
         let secrets = [
             pem.clone().into_bytes(),
@@ -369,7 +368,7 @@ fn sec_26_what_is_remembered_is_judged_again() {
     // Disabled, and ended.
     let admin = stage
         .edge
-        .api_token(&[edgeward::token::api_token::Scope::Admin]);
+        .api_token(&[edgeward::model::api_token::Scope::Admin]);
     let token = stage.token(&json!({}));
     let me = isolate.send(&get("/api/sso/me").bearer(&token)).json();
     let path = format!("/api/sso/users/{}", me["user"]["id"].as_str().unwrap());
@@ -684,7 +683,7 @@ fn shared_secrets_are_all_tried_and_a_kid_says_nothing() {
 #[test]
 fn a_key_in_the_configuration_needs_no_fetch() {
     let key = Private::new(KeyType::P256, "fixed");
-    let pem = edgeward::token::der::to_pem(&key.spki());
+    let pem = edgeward::jose::der::to_pem(&key.spki());
     for public in [
         json!(pem),
         key.jwk(&json!({})),
@@ -704,7 +703,7 @@ fn our_own_tokens_are_taken_beside_those_of_others_and_never_mistaken() {
     let isolate = stage.isolate();
     let admin = stage
         .edge
-        .api_token(&[edgeward::token::api_token::Scope::Admin]);
+        .api_token(&[edgeward::model::api_token::Scope::Admin]);
     let ours = isolate.issue(&admin, "anna@b.c");
     assert!(isolate.send(&by_bearer(&ours)).is_forwarded());
     // The same claims by the issuer's key are not ours, and ours are not the issuer's.
@@ -748,7 +747,7 @@ fn a_fault_while_a_token_is_looked_at_never_reaches_the_origin() {
 
 #[test]
 fn an_api_token_acts_as_a_user_where_the_site_takes_it() {
-    use edgeward::token::api_token::Scope;
+    use edgeward::model::api_token::Scope;
     let edge =
         Edge::new(&json!({"sources": ["api_key", "session"], "query": null, "sso_cookie": null}));
     let isolate = edge.isolate();
@@ -810,7 +809,7 @@ fn an_api_token_acts_as_a_user_where_the_site_takes_it() {
 
 #[test]
 fn an_api_key_is_taken_off_even_where_it_is_not_asked_for() {
-    use edgeward::token::api_token::Scope;
+    use edgeward::model::api_token::Scope;
     let edge = Edge::new(&json!({"unauthenticated": "pass"}));
     let key = edge.api_token(&[Scope::Admin]);
     for name in ["x-api-key", "x_api_key", "x-api_key"] {
@@ -829,7 +828,7 @@ fn a_site_without_issuers_takes_no_token_of_another() {
     let key = Private::new(KeyType::Ed25519, "issuer");
     let token = key.token(Algorithm::EdDsa, &json!({"kid": "k1"}), &claims(&json!({})));
     assert_eq!(edge.isolate().send(&by_bearer(&token)).status(), 401);
-    assert!(Config::parse(&with_issuer(&json!({}), &json!({}))).is_ok());
+    assert!(edgeward::config::parse(&with_issuer(&json!({}), &json!({}))).is_ok());
 }
 
 #[test]
@@ -908,7 +907,7 @@ fn explain_judges_a_token_of_an_issuer_and_makes_nobody() {
     let isolate = stage.isolate();
     let admin = stage
         .edge
-        .api_token(&[edgeward::token::api_token::Scope::Admin]);
+        .api_token(&[edgeward::model::api_token::Scope::Admin]);
     let token = stage.token(&json!({"plan": "gold"}));
     let ask = |token: &str| {
         let body = json!({"path": "/x", "token": token});

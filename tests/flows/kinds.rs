@@ -4,9 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use edgeward::token::alg::{HmacAlgorithm, Keyring};
-use edgeward::token::api_token::Scope;
-use edgeward::token::jws::{self, Kind};
+use edgeward::jose::hmac::{HmacAlgorithm, Keyring};
+use edgeward::jose::jws;
+use edgeward::jose::jws::Kind;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{get, req};
 use crate::harness::shared::Verb;

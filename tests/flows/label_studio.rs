@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgeward::port::{Incoming, Outgoing};
-use edgeward::token::alg::{HmacAlgorithm, Keyring};
-use edgeward::token::algorithm::{Algorithm, KeyType};
-use edgeward::token::api_token::Scope;
+use edgeward::jose::hmac::{HmacAlgorithm, Keyring};
+use edgeward::model::api_token::Scope;
+use edgeward::platform::algorithm::{Algorithm, KeyType};
+use edgeward::platform::port::{Incoming, Outgoing};
 use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
@@ -544,7 +544,7 @@ fn a_user_without_an_organization_gets_one() {
 }
 
 fn whom(seen: &Seen) -> String {
-    let edgeward::gateway::Action::Forward(forward) = &seen.outcome.action else {
+    let edgeward::pipeline::Action::Forward(forward) = &seen.outcome.action else {
         panic!("answered")
     };
     forward.rules().unwrap().whom.as_deref().unwrap().to_owned()

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{get, open};
 use crate::harness::shared::Lag;

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::algorithm::Algorithm;
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
+use edgeward::platform::algorithm::Algorithm;
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::{Stage, with_issuer};

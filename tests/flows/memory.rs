@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use edgeward::memory::{BUDGET, CREDENTIALS, ISSUER_KEYS};
-use edgeward::token::algorithm::Algorithm;
+use edgeward::platform::algorithm::Algorithm;
+use edgeward::platform::shelf::{BUDGET, CREDENTIALS, ISSUER_KEYS};
 use peak_alloc::PeakAlloc;
 use serde_json::{Map, Value, json};
 
@@ -156,7 +156,7 @@ fn sec_78_our_own_sessions_and_users_weigh_what_they_take() {
             "iat": now, "exp": now + 300, "began": now * 1000,
             "ext": {"i": "id", "sc": ["a", "b"], "c": {"groups": listed(60, |n| format!("/team-{n}"))}},
         });
-        let cookie = isolate.forge(edgeward::token::jws::Kind::Session, &claims);
+        let cookie = isolate.forge(edgeward::jose::jws::Kind::Session, &claims);
         get("/x").cookie(&format!("{OWN}={cookie}"))
     };
     let requests: Vec<Req> = (0..200).map(session).collect();

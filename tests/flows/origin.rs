@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use edgeward::gateway::Action;
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
+use edgeward::pipeline::Action;
 
 use crate::harness::request::{Seen, get, open};
 use crate::harness::{Edge, Isolate, SSO, bindings, site};

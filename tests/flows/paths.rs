@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{get, open, req};
 use crate::harness::{Edge, Isolate};

@@ -1,12 +1,12 @@
 //! The table of reasons, row by row.
 
-use edgeward::access::{Failing, Refusal};
-use edgeward::denial::{Challenge, Denial};
-use edgeward::path::PathError;
-use edgeward::port::Fault;
-use edgeward::token::api_token::Scope;
-use edgeward::token::error::TokenError;
-use edgeward::user::Email;
+use edgeward::answer::denial::{CODES, Challenge, Denial};
+use edgeward::http::path::PathError;
+use edgeward::jose::error::TokenError;
+use edgeward::model::api_token::Scope;
+use edgeward::model::user::Email;
+use edgeward::platform::port::Fault;
+use edgeward::rules::{Failing, Refusal};
 
 type Line = (Denial, u16, &'static str, Challenge, bool);
 
@@ -313,6 +313,14 @@ fn every_reason_has_its_row() {
         let challenged = status == 401 || code == "insufficient_scope";
         assert_eq!(challenged, challenge != Challenge::None, "{denial:?}");
     }
+}
+
+#[test]
+fn the_list_of_codes_has_those_of_every_reason_and_no_other() {
+    let mut found: Vec<&str> = table().iter().map(|(_, _, code, ..)| *code).collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, CODES);
 }
 
 #[test]

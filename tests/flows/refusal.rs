@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, get, open, req};
 use crate::harness::{Edge, OWN, SSO};
@@ -88,7 +88,7 @@ fn the_way_back_has_neither_token_nor_marker_and_never_leads_elsewhere() {
         ),
     ] {
         let seen = isolate.send(&open(path));
-        let expected = edgeward::query::encode(&format!("https://site.example{back}"));
+        let expected = edgeward::http::query::encode(&format!("https://site.example{back}"));
         let location = seen.header("location").unwrap();
         assert_eq!(location.rsplit_once('=').unwrap().1, expected, "{path}");
     }

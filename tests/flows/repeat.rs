@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use edgeward::request::WITHHELD;
-use edgeward::token::api_token::Scope;
+use edgeward::http::request::WITHHELD;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, get, open, req};
 use crate::harness::{Edge, Isolate, SSO};

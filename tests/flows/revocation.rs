@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::ports::Location;
 use crate::harness::request::{Req, get, open, req};

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::Scope;
-use edgeward::token::jws::Kind;
+use edgeward::jose::jws::Kind;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, START, claims_of, tampered};

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::shared::{Trouble, Verb};

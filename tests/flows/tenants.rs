@@ -1,7 +1,7 @@
 //! Tenants: what is somebody in one is nobody in another.
 
-use edgeward::token::algorithm::Algorithm;
-use edgeward::token::api_token::Scope;
+use edgeward::model::api_token::Scope;
+use edgeward::platform::algorithm::Algorithm;
 use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgeward::token::algorithm::Algorithm;
-use edgeward::token::jws::UntrustedJws;
+use edgeward::jose::jws::UntrustedJws;
+use edgeward::platform::algorithm::Algorithm;
 use serde_json::Value;
 
 /// Called valid, and refused here: a stray `?` in base64url. Two readers must not read two things.

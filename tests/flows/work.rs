@@ -1,8 +1,8 @@
 //! What one request, or one client, can make us do: each has a bound.
 
-use edgeward::memory::{GOOD_API_TOKENS, REFUSED};
-use edgeward::token::algorithm::Algorithm;
-use edgeward::token::api_token::{PlainApiToken, Scope};
+use edgeward::model::api_token::{PlainApiToken, Scope};
+use edgeward::platform::algorithm::Algorithm;
+use edgeward::platform::shelf::{GOOD_API_TOKENS, REFUSED};
 use serde_json::json;
 
 use crate::harness::crypto::Private;

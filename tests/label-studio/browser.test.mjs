@@ -77,7 +77,10 @@ for (const mode of MODES) {
       assert.deepEqual((await studio.userOf("zoe@example.com")).length, mode === MODES[0] ? 0 : 1);
       await page.getByRole("link", { name: "in a frame" }).click();
       const frame = page.frameLocator("iframe");
-      await frame.getByRole("button", { name: /Create Project/ }).first().waitFor();
+      await frame
+        .getByRole("button", { name: /Create Project/ })
+        .first()
+        .waitFor();
       await page.waitForLoadState("networkidle");
       await picture("frame");
       const inner = page.frames()[1];
@@ -85,7 +88,10 @@ for (const mode of MODES) {
       assert.equal(await inner.evaluate(async () => (await (await fetch("/api/current-user/whoami")).json()).email), "zoe@example.com");
       assert.equal((await studio.userOf("zoe@example.com")).length, 1);
       const cookies = await page.context().cookies();
-      assert.deepEqual(cookies.filter(({ domain }) => domain === hostOf(mode)).map(({ name }) => name), ["__Host-edgeward"]);
+      assert.deepEqual(
+        cookies.filter(({ domain }) => domain === hostOf(mode)).map(({ name }) => name),
+        ["__Host-edgeward"],
+      );
       await page.context().close();
     });
 
@@ -93,16 +99,23 @@ for (const mode of MODES) {
       ({ page, complaints } = await visitor("Ada Lovelace"));
       page.context().on("response", (answer) => {
         // Tips come from the internet, if at all.
-        if (answer.status() >= 400 && answer.url().startsWith(address) && !answer.url().includes("/heidi-tips")) failures.push(`${answer.status()} ${answer.url()}`);
+        if (answer.status() >= 400 && answer.url().startsWith(address) && !answer.url().includes("/heidi-tips"))
+          failures.push(`${answer.status()} ${answer.url()}`);
       });
       bytes = await meter();
       await page.goto(`${portal}/open/link`);
-      await page.getByRole("button", { name: /Create Project/ }).first().waitFor();
+      await page
+        .getByRole("button", { name: /Create Project/ })
+        .first()
+        .waitFor();
       await page.waitForLoadState("networkidle");
       const first = bytes();
       await picture("first-page");
       await page.goto(`${address}/projects/`);
-      await page.getByRole("button", { name: /Create/ }).first().waitFor();
+      await page
+        .getByRole("button", { name: /Create/ })
+        .first()
+        .waitFor();
       await page.waitForLoadState("networkidle");
       const second = bytes();
       await picture("projects");
@@ -115,12 +128,18 @@ for (const mode of MODES) {
     test("a project is made with an uploaded image, and its task is labelled and submitted", async () => {
       // The dialogue makes a draft, and asks for the name afterwards.
       const draft = page.waitForResponse((answer) => answer.request().method() === "POST" && answer.url() === `${address}/api/projects`);
-      await page.getByRole("button", { name: /Create/ }).first().click();
+      await page
+        .getByRole("button", { name: /Create/ })
+        .first()
+        .click();
       assert.equal((await draft).status(), 201);
       await page.locator("#project_name").fill(`Pictures ${mode}`);
       await page.getByText("Data Import", { exact: true }).click();
       await page.locator('input[type="file"]').setInputFiles({ name: "dot.png", mimeType: "image/png", buffer: PNG });
-      await page.getByText(/dot\.png/).first().waitFor();
+      await page
+        .getByText(/dot\.png/)
+        .first()
+        .waitFor();
       await picture("upload");
       await page.getByText("Labeling Setup", { exact: true }).click();
       await page.getByText("Custom template").first().click();
@@ -158,13 +177,19 @@ for (const mode of MODES) {
 
     test("another user in the same browser is another user in Label Studio", async () => {
       await page.goto(portal);
-      await page.getByRole("button", { name: /Sign out|Log out/ }).first().click();
+      await page
+        .getByRole("button", { name: /Sign out|Log out/ })
+        .first()
+        .click();
       await page.getByRole("button", { name: "Zoë Ångström" }).click();
       await page.goto(`${portal}/open/link`);
       await page.getByRole("heading", { name: "Switch user?" }).waitFor();
       await picture("switch-asked");
       await page.getByRole("button", { name: "Switch user" }).click();
-      await page.getByRole("button", { name: /Create/ }).first().waitFor();
+      await page
+        .getByRole("button", { name: /Create/ })
+        .first()
+        .waitFor();
       assert.equal(await whoami(), "zoe@example.com");
       await picture("switched");
     });
@@ -177,12 +202,21 @@ for (const mode of MODES) {
       await page.waitForURL(`${portal}/**`);
       await picture("signed-out");
       const cookies = await page.context().cookies();
-      assert.deepEqual(cookies.filter(({ domain }) => domain === hostOf(mode)), []);
-      await page.getByRole("button", { name: /Sign out|Log out/ }).first().click();
+      assert.deepEqual(
+        cookies.filter(({ domain }) => domain === hostOf(mode)),
+        [],
+      );
+      await page
+        .getByRole("button", { name: /Sign out|Log out/ })
+        .first()
+        .click();
       await page.goto(`${address}/projects/`);
       assert.match(page.url(), new RegExp(`^${portal}/login`));
       // Its editor complains of its own objects even without an edge; what an edge could break is told apart.
-      assert.deepEqual(complaints.filter((text) => /SyntaxError|ReferenceError|Refused to|CORS|Content Security Policy directive/.test(text)), []);
+      assert.deepEqual(
+        complaints.filter((text) => /SyntaxError|ReferenceError|Refused to|CORS|Content Security Policy directive/.test(text)),
+        [],
+      );
       assert.deepEqual(failures, []);
       await page.context().close();
     });

@@ -60,7 +60,12 @@ async function runPython(script, ...args) {
 }
 
 const post = (site, path, cookie, json, headers = {}) =>
-  site.send("POST", path, { kind: SCRIPT, cookie, headers: { "Content-Type": "application/json", Origin: site.origin, ...headers }, body: JSON.stringify(json) });
+  site.send("POST", path, {
+    kind: SCRIPT,
+    cookie,
+    headers: { "Content-Type": "application/json", Origin: site.origin, ...headers },
+    body: JSON.stringify(json),
+  });
 
 async function project(site, cookie, config = CHOICES) {
   const answer = await post(site, "/api/projects", cookie, { title: "A project", label_config: config });
@@ -86,7 +91,11 @@ for (const mode of MODES) {
     test("no cookie of Label Studio's reaches the browser, on pages, files, API and errors", async () => {
       for (const path of ["/", "/projects/", "/user/account", "/static/images/favicon.ico", "/api/projects", "/api/nothing", "/data/upload/none"]) {
         const answer = await site.script(path, { cookie: ada.cookie });
-        assert.deepEqual(answer.cookies.filter(({ name }) => name !== SESSION), [], path);
+        assert.deepEqual(
+          answer.cookies.filter(({ name }) => name !== SESSION),
+          [],
+          path,
+        );
       }
       assert.deepEqual(ada.answer.cookies.map(({ name }) => name).sort(), [SESSION, "ls_auth_token"].sort());
     });
@@ -94,12 +103,22 @@ for (const mode of MODES) {
     test("pages, a JSON POST with Origin, CSV, PNG, media, ranges and exports work", async () => {
       const id = await project(site, ada.cookie, TEXT_CHOICES);
       const csv = fileForm("texts.csv", "text/csv", "text\nfirst\nsecond\n");
-      const imported = await site.send("POST", `/api/projects/${id}/import`, { kind: SCRIPT, cookie: ada.cookie, headers: { Origin: site.origin, ...csv.headers }, body: csv.body });
+      const imported = await site.send("POST", `/api/projects/${id}/import`, {
+        kind: SCRIPT,
+        cookie: ada.cookie,
+        headers: { Origin: site.origin, ...csv.headers },
+        body: csv.body,
+      });
       assert.deepEqual([imported.status, imported.json?.task_count], [201, 2], String(imported));
 
       const images = await project(site, ada.cookie);
       const png = fileForm("dot.png", "image/png", PNG);
-      const uploaded = await site.send("POST", `/api/projects/${images}/import`, { kind: SCRIPT, cookie: ada.cookie, headers: { Origin: site.origin, ...png.headers }, body: png.body });
+      const uploaded = await site.send("POST", `/api/projects/${images}/import`, {
+        kind: SCRIPT,
+        cookie: ada.cookie,
+        headers: { Origin: site.origin, ...png.headers },
+        body: png.body,
+      });
       assert.equal(uploaded.status, 201, String(uploaded));
       const tasks = await site.script(`/api/tasks?project=${images}`, { cookie: ada.cookie });
       const media = tasks.json.tasks[0].data.image;
@@ -111,7 +130,9 @@ for (const mode of MODES) {
       assert.deepEqual([part.status, part.text], [206, "PNG"]);
       assert.equal((await site.script(media)).status, 401);
 
-      const annotated = await post(site, `/api/tasks/${tasks.json.tasks[0].id}/annotations/`, ada.cookie, { result: [{ from_name: "choice", to_name: "image", type: "choices", value: { choices: ["Cat"] } }] });
+      const annotated = await post(site, `/api/tasks/${tasks.json.tasks[0].id}/annotations/`, ada.cookie, {
+        result: [{ from_name: "choice", to_name: "image", type: "choices", value: { choices: ["Cat"] } }],
+      });
       assert.equal(annotated.status, 201, String(annotated));
       const exported = await site.script(`/api/projects/${images}/export?exportType=JSON`, { cookie: ada.cookie });
       assert.equal(exported.status, 200, String(exported));
@@ -126,7 +147,12 @@ for (const mode of MODES) {
       const id = await project(site, ada.cookie);
       const bytes = Buffer.concat([PNG, Buffer.alloc(60 * 1024 * 1024, 7)]);
       const form = fileForm("large.png", "image/png", bytes);
-      const answer = await site.send("POST", `/api/projects/${id}/import`, { kind: SCRIPT, cookie: ada.cookie, headers: { Origin: site.origin, ...form.headers }, body: form.body });
+      const answer = await site.send("POST", `/api/projects/${id}/import`, {
+        kind: SCRIPT,
+        cookie: ada.cookie,
+        headers: { Origin: site.origin, ...form.headers },
+        body: form.body,
+      });
       assert.equal(answer.status, 201, String(answer));
       const tasks = await site.script(`/api/tasks?project=${id}`, { cookie: ada.cookie });
       const back = await site.script(tasks.json.tasks[0].data.image, { cookie: ada.cookie });
@@ -140,7 +166,7 @@ for (const mode of MODES) {
       for (const headers of [
         { Authorization: `Token ${legacy}` },
         { "X-Api-Key": legacy },
-        { "x_api_key": legacy },
+        { x_api_key: legacy },
         { "X-Api-Key": admin },
         { "Remote-User": studio.admin.email, "X-Forwarded-User": studio.admin.email },
         { Cookie: `${ada.cookie}; sessionid=forged; csrftoken=x` },
@@ -162,7 +188,13 @@ for (const mode of MODES) {
       const boss = await arrive(site);
       const made = (await site.admin("GET", `/api/sso/users?email=${boss.email}`)).json.users[0];
       await site.admin("PATCH", `/api/sso/users/${made.id}`, { superuser: true });
-      const send = (method, path, cookie, json) => site.send(method, path, { kind: SCRIPT, cookie, headers: { Origin: site.origin, "Content-Type": "application/json" }, body: json && JSON.stringify(json) });
+      const send = (method, path, cookie, json) =>
+        site.send(method, path, {
+          kind: SCRIPT,
+          cookie,
+          headers: { Origin: site.origin, "Content-Type": "application/json" },
+          body: json && JSON.stringify(json),
+        });
       const before = JSON.stringify((await studio.users()).map(({ id, email, first_name }) => [id, email, first_name]));
       for (const [method, path, body] of [
         ["POST", "/api/jwt/settings", { api_tokens_enabled: false }],
@@ -267,7 +299,11 @@ for (const mode of MODES) {
       const email = newEmail("many");
       const token = await site.issue(email);
       const answers = await Promise.all(Array.from({ length: 6 }, () => site.client("/api/current-user/whoami", { bearer: token })));
-      assert.deepEqual(answers.map(({ status, json }) => [status, json?.email]), Array(6).fill([200, email]), JSON.stringify(world.events("fault")));
+      assert.deepEqual(
+        answers.map(({ status, json }) => [status, json?.email]),
+        Array(6).fill([200, email]),
+        JSON.stringify(world.events("fault")),
+      );
       assert.equal((await studio.userOf(email)).length, 1);
     });
 
@@ -310,7 +346,10 @@ print(sum(1 for _ in client.tasks.list(project=project.id)))
         // An API token acts as nobody unless it says so, whatever its scopes.
         const admin = await site.client("/api/projects", { headers: { Authorization: `Token ${await world.adminToken()}` } });
         assert.equal(admin.status, 401);
-        const refused = await site.send("POST", "/api/token/refresh/", { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ refresh: studio.token(1, { token_type: "refresh" }) }) });
+        const refused = await site.send("POST", "/api/token/refresh/", {
+          headers: { "Content-Type": "application/json" },
+          body: JSON.stringify({ refresh: studio.token(1, { token_type: "refresh" }) }),
+        });
         assert.equal(refused.status, 401, "a token of Label Studio's own is exchanged for nothing");
       } finally {
         address.close();
@@ -322,7 +361,11 @@ print(sum(1 for _ in client.tasks.list(project=project.id)))
       const main = page.match(/\/react-app\/main\.[^"' ]*js[^"' ]*/)?.[0] ?? page.match(/\/react-app\/[^"' ]*main[^"' ]*\.js[^"' ]*/)[0];
       const plain = await site.script(main, { cookie: ada.cookie });
       const file = await site.script(main, { cookie: ada.cookie, headers: { "Accept-Encoding": "gzip, br" } });
-      assert.deepEqual([file.status, file.headers.get("content-encoding"), file.headers.get("vary")], [200, "gzip", "Accept-Encoding"], String(file).slice(0, 900));
+      assert.deepEqual(
+        [file.status, file.headers.get("content-encoding"), file.headers.get("vary")],
+        [200, "gzip", "Accept-Encoding"],
+        String(file).slice(0, 900),
+      );
       assert.equal(plain.headers.get("content-encoding"), undefined);
       assert.ok(file.body.length < plain.body.length / 2);
       assert.equal(Buffer.compare(gunzipSync(file.body), plain.body), 0);
@@ -348,9 +391,14 @@ test("pat: a personal access token that was revoked is replaced once, and one th
   const [{ id }] = await studio.userOf(ada.email);
   const listed = () => studio.call("GET", "/api/token/", undefined, { as: id });
   const revoke = async () => {
-    for (const { token } of (await listed()).json) assert.equal((await studio.call("POST", "/api/token/blacklist/", { refresh: token }, { as: id })).status, 204);
+    for (const { token } of (await listed()).json)
+      assert.equal((await studio.call("POST", "/api/token/blacklist/", { refresh: token }, { as: id })).status, 204);
   };
-  const kept = async () => (await world.kvEntries()).filter(([key]) => key.startsWith("origin_account:")).map(([, value]) => JSON.parse(value)).find(({ email }) => email === ada.email);
+  const kept = async () =>
+    (await world.kvEntries())
+      .filter(([key]) => key.startsWith("origin_account:"))
+      .map(([, value]) => JSON.parse(value))
+      .find(({ email }) => email === ada.email);
   const first = await kept();
   assert.ok(first.credential.sealed);
   // The access token at hand works until it ends; a cold isolate asks for another one at once.
@@ -378,7 +426,11 @@ test("Label Studio itself takes an access token that does not say when it was ma
   const site = world.site("MINT");
   const ada = await arrive(site);
   const [{ id }] = await studio.userOf(ada.email);
-  for (const [exp, status] of [[60 - 15 - 40, 200], [60 + 40, 200], [-3, 401]]) {
+  for (const [exp, status] of [
+    [60 - 15 - 40, 200],
+    [60 + 40, 200],
+    [-3, 401],
+  ]) {
     const token = studio.token(id, { exp: Math.floor(Date.now() / 1000) + exp });
     const answer = await fetch(`${studio.url}/api/current-user/whoami`, { headers: { authorization: `Bearer ${token}` } });
     assert.equal(answer.status, status, `${exp} seconds are left`);

@@ -17,11 +17,22 @@ import { blocks, startPython } from "./lib/peers.mjs";
 const DOCUMENT = "docs/migrate-from-custom-jwt.md";
 const SESSION = "__Host-edgeward";
 /** A link that is followed in a frame of another site. */
-const FRAME = [["Accept", "text/html"], ["Sec-Fetch-Mode", "navigate"], ["Sec-Fetch-Dest", "iframe"], ["Sec-Fetch-Site", "cross-site"]];
+const FRAME = [
+  ["Accept", "text/html"],
+  ["Sec-Fetch-Mode", "navigate"],
+  ["Sec-Fetch-Dest", "iframe"],
+  ["Sec-Fetch-Site", "cross-site"],
+];
 
 const secret = newIssuerSecret();
 const [settings, minting] = blocks(DOCUMENT, "python");
-const mintInNode = new Function("SignJWT", "randomUUID", blocks(DOCUMENT, "js")[0].replaceAll(/^import .*$/gm, "").replace("export const mint =", "return"))(SignJWT, randomUUID);
+const mintInNode = new Function(
+  "SignJWT",
+  "randomUUID",
+  blocks(DOCUMENT, "js")[0]
+    .replaceAll(/^import .*$/gm, "")
+    .replace("export const mint =", "return"),
+)(SignJWT, randomUUID);
 
 let python, world, site;
 before(async () => {
@@ -34,7 +45,11 @@ before(async () => {
   const { unverified_email_reason, ...asks } = issuer;
   assert.ok(unverified_email_reason);
   world = await startWorld({
-    sites: { STUDIO: studio, ASKS: { ...studio, hosts: ["asks.example.com"], issuers: ["asks"] }, KNOWN: { ...studio, hosts: ["known.example.com"], issuers: ["known"] } },
+    sites: {
+      STUDIO: studio,
+      ASKS: { ...studio, hosts: ["asks.example.com"], issuers: ["asks"] },
+      KNOWN: { ...studio, hosts: ["known.example.com"], issuers: ["known"] },
+    },
     vars: { JWT_SSO_SECRET: secret, EDGEWARD_ISSUER_PORTAL: issuer, EDGEWARD_ISSUER_ASKS: asks, EDGEWARD_ISSUER_KNOWN: { ...issuer, create_users: false } },
   });
   site = world.site("STUDIO");
@@ -48,7 +63,20 @@ const address = () => newEmail("portal").replace(/@.*/, "@example.net");
 const arrive = (token, { at = site, path = newPath() } = {}) => at.navigate(`${path}?token=${token}&page=2`, { kind: FRAME });
 
 /** Claims as the application mints them, with changes; `undefined` leaves one out. */
-const claims = (changes = {}) => JSON.parse(JSON.stringify({ iss: "https://portal.example.net", aud: "label-studio", jti: randomUUID(), user_email: address(), given_name: "Ada", family_name: "Lovelace", iat: now(), exp: now() + 300, ...changes }));
+const claims = (changes = {}) =>
+  JSON.parse(
+    JSON.stringify({
+      iss: "https://portal.example.net",
+      aud: "label-studio",
+      jti: randomUUID(),
+      user_email: address(),
+      given_name: "Ada",
+      family_name: "Lovelace",
+      iat: now(),
+      exp: now() + 300,
+      ...changes,
+    }),
+  );
 /** A token of these claims, by PyJWT. */
 const mint = (changes, { alg = "HS256", by = secret } = {}) => python.call("mint", { by: "pyjwt", alg, claims: claims(changes), secret: by });
 
@@ -61,7 +89,10 @@ async function assertRefused(token, what, options) {
 }
 
 const WAYS = {
-  PyJWT: async () => ({ email: "ada@example.net", token: (await python.call("run", { code: `${minting}\nuser = {"token": token}`, names: { SECRET: secret } })).token }),
+  PyJWT: async () => ({
+    email: "ada@example.net",
+    token: (await python.call("run", { code: `${minting}\nuser = {"token": token}`, names: { SECRET: secret } })).token,
+  }),
   jose: async () => {
     const email = address();
     return { email, token: await mintInNode({ email, firstName: "Ada", lastName: "Lovelace" }, secret) };
@@ -75,7 +106,10 @@ for (const [by, way] of Object.entries(WAYS)) {
     const answer = await arrive(token, { path });
     assert.deepEqual([answer.status, answer.location], [303, `${site.origin}${path}?page=2`], String(answer));
     const session = answer.cookie(SESSION);
-    assert.deepEqual(["samesite", "partitioned", "secure", "httponly"].map((name) => session.attributes[name]), ["None", true, true, true]);
+    assert.deepEqual(
+      ["samesite", "partitioned", "secure", "httponly"].map((name) => session.attributes[name]),
+      ["None", true, true, true],
+    );
 
     const page = await site.navigate(`${path}?page=2`, { kind: FRAME, cookie: session.pair });
     assert.equal(page.status, 200, String(page));
@@ -83,7 +117,10 @@ for (const [by, way] of Object.entries(WAYS)) {
     assert.match(page.headers.get("content-security-policy"), /frame-ancestors 'self' https:\/\/portal\.example\.net/);
     assert.doesNotMatch(JSON.stringify(world.origin.about(path)), /eyJ/, "neither the token nor the session reaches the origin");
     const { users } = (await site.admin("GET", `/api/sso/users?email=${email}`)).json;
-    assert.deepEqual(users.map(({ first_name, last_name }) => [first_name, last_name]), [["Ada", "Lovelace"]]);
+    assert.deepEqual(
+      users.map(({ first_name, last_name }) => [first_name, last_name]),
+      [["Ada", "Lovelace"]],
+    );
 
     await assertRefused(token, "the link a second time");
     // The next one is another token, though it is of the same second, and leads to the same user.
@@ -102,7 +139,7 @@ test(`${DOCUMENT}: a token as it was before, or by anybody else, signs nobody in
     "without exp": [{ exp: undefined }],
     "of another issuer": [{ iss: "https://portal.example.net/" }],
     "for somebody else": [{ aud: "another" }],
-    "over": [{ iat: now() - 300, exp: now() - 60 }],
+    over: [{ iat: now() - 300, exp: now() - 60 }],
     "that lives too long": [{ exp: now() + 700 }],
     "in a link that is too old": [{ iat: now() - 301, exp: now() + 200 }],
     "with the address in another claim": [{ user_email: undefined, email: "ada@example.net" }],

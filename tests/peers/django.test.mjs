@@ -59,7 +59,8 @@ const BOB = { sub: "u-bob", phone: "+15550002" };
 const without = ({ phone, ...claims }) => claims;
 
 /** A token as USSO makes it: no address, and a type. */
-const token = (claims) => tokenOf(key, { iss: "https://sso.example.com", aud: "your-app", email: undefined, email_verified: undefined, token_type: "access", ...claims });
+const token = (claims) =>
+  tokenOf(key, { iss: "https://sso.example.com", aud: "your-app", email: undefined, email_verified: undefined, token_type: "access", ...claims });
 
 /** How a token may come at the site of the document. */
 const SOURCES = { bearer: (value) => ({ bearer: value }), sso_cookie: (value) => ({ cookie: `usso-access-token=${value}` }) };
@@ -112,9 +113,16 @@ test("SEC-82: without a phone, two people are two users by the middleware that f
 
 test("a Django service of the document takes nobody's word but the assertion's", async () => {
   const assertion = (await world.site("PLAIN").client("/", { bearer: await token(ALICE) })).seen.header("x-edgeward-assertion");
-  const ask = async (headers) => (await send({ port: Number(new URL(services.APP.url).port), path: newPath(), headers: [["Host", "origin"], ...headers] })).json.user;
+  const ask = async (headers) =>
+    (await send({ port: Number(new URL(services.APP.url).port), path: newPath(), headers: [["Host", "origin"], ...headers] })).json.user;
   assert.equal((await ask([["x-edgeward-assertion", assertion]])).username, ALICE.phone);
-  for (const headers of [[], [["x-edgeward-assertion", tampered(assertion)]], [["x-api-key", "of-the-sdk"]], [["Authorization", `Bearer ${assertion}`]], [["Cookie", `usso-access-token=${assertion}`]]]) {
+  for (const headers of [
+    [],
+    [["x-edgeward-assertion", tampered(assertion)]],
+    [["x-api-key", "of-the-sdk"]],
+    [["Authorization", `Bearer ${assertion}`]],
+    [["Cookie", `usso-access-token=${assertion}`]],
+  ]) {
     assert.equal(await ask(headers), null, JSON.stringify(headers));
   }
 });

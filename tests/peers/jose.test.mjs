@@ -22,7 +22,11 @@ before(async () => {
   sides.APP = { keys, algorithms: ASYMMETRIC, verifier: createLocalJWKSet({ keys: keys.map(({ jwk }) => jwk) }) };
   const secret = newIssuerSecret();
   const bytes = Buffer.from(secret);
-  sides.SHARED = { keys: SYMMETRIC.map((alg) => ({ alg, kid: alg, privateKey: bytes, jwk: { kty: "oct", k: bytes.toString("base64url") } })), algorithms: SYMMETRIC, verifier: bytes };
+  sides.SHARED = {
+    keys: SYMMETRIC.map((alg) => ({ alg, kid: alg, privateKey: bytes, jwk: { kty: "oct", k: bytes.toString("base64url") } })),
+    algorithms: SYMMETRIC,
+    verifier: bytes,
+  };
   const table = issuerTable({ algorithms: ASYMMETRIC, jwks_url: `${issuer.url}/jwks`, loopback_origin: issuer.url, leeway: LEEWAY, keys_cooldown: 600 });
   const shared = issuerTable({ algorithms: SYMMETRIC, secret: "PEER_SECRET", leeway: LEEWAY });
   const sites = { APP: { issuers: ["id"] }, SHARED: { issuers: ["shared"] } };
@@ -43,7 +47,12 @@ test("jose takes our assertions by each algorithm through our key set, also afte
         const answer = await site.client("/", { bearer: await tokenOf(keys[0]) });
         const assertion = answer.seen.header("x-edgeward-assertion");
         const jwks = createRemoteJWKSet(new URL(`${front.url}/.well-known/jwks.json`));
-        const { payload, protectedHeader } = await jwtVerify(assertion, jwks, { issuer: "edgeward", audience: "origin", typ: "assertion+jwt", algorithms: [alg] });
+        const { payload, protectedHeader } = await jwtVerify(assertion, jwks, {
+          issuer: "edgeward",
+          audience: "origin",
+          typ: "assertion+jwt",
+          algorithms: [alg],
+        });
         assert.equal(payload.email, "anna@example.com");
         return protectedHeader.kid;
       };
@@ -109,7 +118,10 @@ async function mutated(random, { keys, algorithms }) {
       return ["another kid", await signed(claims, { kid: pick([...algorithms, "", "x", "RS256 "]) })];
     case 7: {
       const [, body, signature] = (await signed()).split(".");
-      return ["another alg", `${b64(JSON.stringify({ alg: pick([...algorithms, "HS256", "RS256", "none", "None", ""]), kid: pick([key.kid, pick(algorithms)]) }))}.${body}.${signature}`];
+      return [
+        "another alg",
+        `${b64(JSON.stringify({ alg: pick([...algorithms, "HS256", "RS256", "none", "None", ""]), kid: pick([key.kid, pick(algorithms)]) }))}.${body}.${signature}`,
+      ];
     }
     case 8: {
       const token = await signed();
@@ -129,12 +141,33 @@ async function mutated(random, { keys, algorithms }) {
     case 11:
       return ["typ", await signed(claims, { typ: pick(["JWT", "jwt", "at+jwt", "application/jwt", "sso+jwt", "x", ""]) })];
     case 12: {
-      const extra = pick([{ jwk: key.jwk }, { jku: "https://evil.example" }, { x5u: "https://evil.example" }, { x5c: ["AA"] }, { cty: "JWT" }, { any: [1] }, { zip: "DEF" }]);
+      const extra = pick([
+        { jwk: key.jwk },
+        { jku: "https://evil.example" },
+        { x5u: "https://evil.example" },
+        { x5c: ["AA"] },
+        { cty: "JWT" },
+        { any: [1] },
+        { zip: "DEF" },
+      ]);
       return ["extra header", await signed(claims, extra)];
     }
     case 13: {
       const [header, body, signature] = (await signed()).split(".");
-      return ["shuffled", pick([`${body}.${header}.${signature}`, `${header}.${signature}.${body}`, `${header}.${body}`, `${header}.${body}.${signature}.`, `.${body}.${signature}`, `${header}..${signature}`, `${header}.${body}.${signature}=`, ` ${header}.${body}.${signature}`, `${header}.${body}.${signature}.${signature}`])];
+      return [
+        "shuffled",
+        pick([
+          `${body}.${header}.${signature}`,
+          `${header}.${signature}.${body}`,
+          `${header}.${body}`,
+          `${header}.${body}.${signature}.`,
+          `.${body}.${signature}`,
+          `${header}..${signature}`,
+          `${header}.${body}.${signature}=`,
+          ` ${header}.${body}.${signature}`,
+          `${header}.${body}.${signature}.${signature}`,
+        ]),
+      ];
     }
     case 14: {
       // Signed by the right key over text that is no proper JSON for everybody.
@@ -157,7 +190,8 @@ function explanation(token) {
   const claims = JSON.parse(text);
   const whole = (value) => typeof value === "number" && value >= 0 && value <= 2 ** 53;
   if (namesTwice(Buffer.from(head, "base64url").toString()) || namesTwice(text)) return "a member is named twice";
-  if (/[^\w.-]/.test(token) || [head, body, token.split(".")[2]].some((part) => Buffer.from(part, "base64url").toString("base64url") !== part)) return "not strict base64url";
+  if (/[^\w.-]/.test(token) || [head, body, token.split(".")[2]].some((part) => Buffer.from(part, "base64url").toString("base64url") !== part))
+    return "not strict base64url";
   if (header.typ !== undefined && !/^(application\/)?jwt$/i.test(header.typ)) return "a type that the issuer's tokens do not have";
   if ("zip" in header || "b64" in header) return "a header that changes what is signed";
   if (!whole(claims.exp) || !whole(claims.iat) || (claims.nbf !== undefined && !whole(claims.nbf))) return "a date that is none";
@@ -219,6 +253,8 @@ async function compare(t, { name, seed, rounds }) {
   assert.ok(counts.both > all / 12 && counts.neither > all / 3, JSON.stringify(counts));
 }
 
-test("2,400 mutated tokens are judged as jose judges them, and every difference is explained", (t) => compare(t, { name: "APP", seed: 20_260_101, rounds: 60 }));
+test("2,400 mutated tokens are judged as jose judges them, and every difference is explained", (t) =>
+  compare(t, { name: "APP", seed: 20_260_101, rounds: 60 }));
 
-test("1,200 mutated tokens by a shared secret, of HS256, HS384 and HS512, are judged as jose judges them", (t) => compare(t, { name: "SHARED", seed: 20_260_102, rounds: 30 }));
+test("1,200 mutated tokens by a shared secret, of HS256, HS384 and HS512, are judged as jose judges them", (t) =>
+  compare(t, { name: "SHARED", seed: 20_260_102, rounds: 30 }));

@@ -7,11 +7,18 @@ import { Provider } from "oidc-provider";
 const [, , port, keysOnStdin] = process.argv;
 const issuer = `http://127.0.0.1:${port}`;
 
-const newKey = () => ({ ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }), kid: randomUUID(), alg: "RS256", use: "sig" });
+const newKey = () => ({
+  ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }),
+  kid: randomUUID(),
+  alg: "RS256",
+  use: "sig",
+});
 
 const provider = (keys) =>
   new Provider(issuer, {
-    clients: [{ client_id: "app", client_secret: "DEV-ONLY-client-secret-of-the-tests", grant_types: ["client_credentials"], redirect_uris: [], response_types: [] }],
+    clients: [
+      { client_id: "app", client_secret: "DEV-ONLY-client-secret-of-the-tests", grant_types: ["client_credentials"], redirect_uris: [], response_types: [] },
+    ],
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },

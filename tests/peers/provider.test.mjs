@@ -36,7 +36,10 @@ const send = async (token) => site.client("/", { bearer: token });
 test("its tokens are taken after discovery", async () => {
   const answer = await send(await provider.token());
   assert.equal(answer.status, 200, String(answer));
-  assert.deepEqual(["x-forwarded-email", "x-forwarded-groups", "x-client"].map((name) => answer.seen.header(name)), ["anna@example.com", "editor", "app"]);
+  assert.deepEqual(
+    ["x-forwarded-email", "x-forwarded-groups", "x-client"].map((name) => answer.seen.header(name)),
+    ["anna@example.com", "editor", "app"],
+  );
 });
 
 test("its keys rotate under load without one wrong answer", async () => {

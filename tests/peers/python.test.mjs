@@ -19,7 +19,9 @@ const keys = {};
 
 /** The tables of a document's example, for a site of this name. */
 function example(document, name, changes) {
-  const { vars } = blocks(document, "toml").map(parseToml).find(({ vars }) => vars?.EDGEWARD_SITE_APP?.issuers);
+  const { vars } = blocks(document, "toml")
+    .map(parseToml)
+    .find(({ vars }) => vars?.EDGEWARD_SITE_APP?.issuers);
   const [table] = Object.entries(vars).filter(([key]) => key.startsWith("EDGEWARD_ISSUER_"));
   const { hosts, upstream, ...site } = vars.EDGEWARD_SITE_APP;
   const rules = vars.EDGEWARD_RULES_APP ? { [`EDGEWARD_RULES_${name}`]: vars.EDGEWARD_RULES_APP } : {};
@@ -47,7 +49,13 @@ before(async () => {
     Object.assign(vars, more);
     Object.assign(sites, others);
   }
-  Object.assign(vars, { PORTAL_SECRET: secret }, blocks("docs/issuers.md", "toml").map(parseToml).find(({ vars }) => vars.EDGEWARD_ISSUER_PORTAL).vars);
+  Object.assign(
+    vars,
+    { PORTAL_SECRET: secret },
+    blocks("docs/issuers.md", "toml")
+      .map(parseToml)
+      .find(({ vars }) => vars.EDGEWARD_ISSUER_PORTAL).vars,
+  );
   sites.PORTAL = { issuers: ["portal"] };
   world = await startWorld({ sites, vars });
   front = await startFront(world.site("MORE"));
@@ -81,7 +89,17 @@ for (const by of ["pyjwt", "usso"]) {
   });
 }
 
-const USSO_CLAIMS = { iss: "https://sso.example.com", aud: "your-app", sub: "u-17", phone: "+15550017", email: undefined, email_verified: undefined, tenant_id: "org", workspace_id: "ws", token_type: "access" };
+const USSO_CLAIMS = {
+  iss: "https://sso.example.com",
+  aud: "your-app",
+  sub: "u-17",
+  phone: "+15550017",
+  email: undefined,
+  email_verified: undefined,
+  tenant_id: "org",
+  workspace_id: "ws",
+  token_type: "access",
+};
 
 test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie, and the origin learns what they say", async () => {
   const claims = { ...USSO_CLAIMS, roles: ["editor", "root"], scopes: ["read:posts", "write:posts"] };
@@ -91,7 +109,14 @@ test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie,
     const answer = await site.client("/", options);
     assert.equal(answer.status, 200, String(answer));
     const header = (name) => answer.seen.header(name);
-    assert.deepEqual(["x-user-sub", "x-tenant-id", "x-workspace-id", "x-scopes", "x-forwarded-groups", "x-forwarded-email"].map(header), ["u-17", "org", "ws", "read:posts write:posts", "editor", "u-17@users.sso.example.com"]);
+    assert.deepEqual(["x-user-sub", "x-tenant-id", "x-workspace-id", "x-scopes", "x-forwarded-groups", "x-forwarded-email"].map(header), [
+      "u-17",
+      "org",
+      "ws",
+      "read:posts write:posts",
+      "editor",
+      "u-17@users.sso.example.com",
+    ]);
   }
   assert.equal((await site.client("/", { bearer: await mint("usso", "EdDSA", { ...claims, aud: "other" }) })).status, 401);
 });
@@ -105,7 +130,10 @@ test("docs/migrate-from-usso.md: the SDK takes our assertion through our key set
     const code = blocks(MIGRATIONS.usso, "python").find((code) => code.includes("TOKEN"));
     const names = { JWKS_URL: `${usso.url}/.well-known/jwks.json`, TOKEN: assertion };
     const user = await python.call("run", { code, names });
-    assert.deepEqual([user.email, user.phone, user.roles, user.scopes, user.tenant_id, user.workspace_id], ["u-17@users.sso.example.com", "+15550017", ["editor"], ["read:posts"], "org", "ws"]);
+    assert.deepEqual(
+      [user.email, user.phone, user.roles, user.scopes, user.tenant_id, user.workspace_id],
+      ["u-17@users.sso.example.com", "+15550017", ["editor"], ["read:posts"], "org", "ws"],
+    );
     assert.equal(user.sub, claimsOf(assertion).sub, "Edgeward's id of the person");
     assert.notEqual(await python.call("refused", { code, names: { ...names, TOKEN: tampered(assertion) } }), null);
   } finally {
@@ -122,7 +150,8 @@ config = AuthConfig(key={"kty": "oct", "k": KEY}, type="HS256")
 data = UssoAuth(jwt_config=config).user_data_from_token(TOKEN, raise_exception=False)
 user = {"taken": data is not None, "any_type": config.verify_token(TOKEN), "user_id": data and data.user_id, "phone": data and data.phone}
 `;
-  const ask = async (claims) => python.call("run", { code, names: { KEY: Buffer.from(secret).toString("base64url"), TOKEN: await mint("usso", "HS256", { sub: "u-1", ...claims }) } });
+  const ask = async (claims) =>
+    python.call("run", { code, names: { KEY: Buffer.from(secret).toString("base64url"), TOKEN: await mint("usso", "HS256", { sub: "u-1", ...claims }) } });
   assert.deepEqual(await ask({ token_type: "access", user_id: "u-2" }), { taken: true, any_type: true, user_id: "u-2", phone: "" });
   assert.deepEqual(await ask({ phone: "+1555" }), { taken: true, any_type: true, user_id: "u-1", phone: "+1555" });
   for (const token_type of ["refresh", "secure", "one_time", "temporary"]) {

@@ -18,14 +18,20 @@ const read = (...args) => readOptions(args, { sections: SECTIONS, defaults: { bu
 
 test("without options the section hot is measured, with its own rounds and seconds", () => {
   const options = read();
-  assert.deepEqual(options.sections.map(({ name }) => name), ["hot"]);
+  assert.deepEqual(
+    options.sections.map(({ name }) => name),
+    ["hot"],
+  );
   assert.deepEqual([options.rounds, options.seconds, options.only, options.rows], [undefined, undefined, undefined, undefined]);
   assert.deepEqual([options.build, options.workers], ["/default/build", "/default/workers"]);
   assert.deepEqual(options.counts, [0, 100_000, 500_000, 1_000_000]);
 });
 
 test("sections are named one by one, or all", () => {
-  assert.deepEqual(read("--section", "page,hot").sections.map(({ name }) => name), ["page", "hot"]);
+  assert.deepEqual(
+    read("--section", "page,hot").sections.map(({ name }) => name),
+    ["page", "hot"],
+  );
   assert.deepEqual(read("--section", "all").sections, SECTIONS);
   assert.equal(new Set(SECTIONS.map(({ name }) => name)).size, SECTIONS.length);
 });
@@ -58,7 +64,10 @@ for (const args of [
 test("rows are chosen by a part of their label, and a text that none has is refused", () => {
   const rows = [{ label: "10 rules" }, { label: "500 rules" }, { label: "1 site" }];
   assert.deepEqual(wantedRows(rows, {}), rows);
-  assert.deepEqual(wantedRows(rows, { rows: ["500", "site"] }).map(({ label }) => label), ["500 rules", "1 site"]);
+  assert.deepEqual(
+    wantedRows(rows, { rows: ["500", "site"] }).map(({ label }) => label),
+    ["500 rules", "1 site"],
+  );
   assert.throws(() => wantedRows(rows, { rows: ["users"] }), Misuse);
 });
 
@@ -71,7 +80,9 @@ test("the pass-through and the Worker that all are compared with always run, an 
 });
 
 const positions = (order, kinds, callers, length) =>
-  Array.from({ length }, (_, n) => positionOf({ order, kinds: new Array(kinds), callers: new Array(callers) }, n)).map(({ kind, caller }) => `${caller}${"abcdef"[kind]}`);
+  Array.from({ length }, (_, n) => positionOf({ order, kinds: new Array(kinds), callers: new Array(callers) }, n)).map(
+    ({ kind, caller }) => `${caller}${"abcdef"[kind]}`,
+  );
 
 test("callers in turn each send one kind before any sends the next", () => {
   assert.deepEqual(positions("turns", 2, 3, 8), ["0a", "1a", "2a", "0b", "1b", "2b", "0a", "1a"]);
@@ -85,7 +96,10 @@ test("callers that visit together are at different places, and each sends all ki
   const all = positions("together", 6, 3, 18);
   assert.deepEqual(all.slice(0, 6), ["0a", "1c", "2e", "0b", "1d", "2f"]);
   for (const caller of ["0", "1", "2"]) {
-    const kinds = all.filter((one) => one[0] === caller).map((one) => one[1]).join("");
+    const kinds = all
+      .filter((one) => one[0] === caller)
+      .map((one) => one[1])
+      .join("");
     assert.ok("abcdefabcdef".includes(kinds), kinds);
   }
 });
@@ -119,12 +133,26 @@ const USER = { ...personOf(0), id: "usr_1" };
 function received(changes = {}) {
   const job = { kinds: [browserRequest()] };
   const plan = planOf(job, ["one", "two"], "hello");
-  const told = { "x-forwarded-user": "usr_1", "x-forwarded-email": USER.email, "x-forwarded-groups": USER.roles.join(","), "x-forwarded-preferred-username": USER.username };
-  const way = { "x-forwarded-for": "203.0.113.7", "x-forwarded-host": HOST, "x-forwarded-proto": "http", host: "origin", cookie: "theme=dark; csrftoken=x9Y8z7w6V5u4" };
+  const told = {
+    "x-forwarded-user": "usr_1",
+    "x-forwarded-email": USER.email,
+    "x-forwarded-groups": USER.roles.join(","),
+    "x-forwarded-preferred-username": USER.username,
+  };
+  const way = {
+    "x-forwarded-for": "203.0.113.7",
+    "x-forwarded-host": HOST,
+    "x-forwarded-proto": "http",
+    host: "origin",
+    cookie: "theme=dark; csrftoken=x9Y8z7w6V5u4",
+  };
   const kept = browserRequest().headers.filter(([name]) => !["X-Forwarded-Proto", "X-Real-IP", "Host"].includes(name));
   const all = { ...Object.fromEntries(kept.map(([name, value]) => [name.toLowerCase(), fill(value, 1, "")])), ...told, ...way, ...changes };
   const headers = Object.entries(all).filter(([, value]) => value !== undefined);
-  return { entrant: { job, plan, users: [{ ...USER, id: "usr_0" }, USER], upstreamHost: "origin", told: [] }, request: { method: "GET", path: fill(job.kinds[0].path, 1, ""), headers } };
+  return {
+    entrant: { job, plan, users: [{ ...USER, id: "usr_0" }, USER], upstreamHost: "origin", told: [] },
+    request: { method: "GET", path: fill(job.kinds[0].path, 1, ""), headers },
+  };
 }
 
 test("the number of a request is found again, and with it who sent it", () => {
@@ -158,27 +186,63 @@ test("a pass-through must hand on everything, the credential too", () => {
 const EXCHANGE = {
   method: "GET",
   path: "/a?b=1",
-  headers: [["Host", "127.0.0.1:1"], ["Accept", "*/*"], ["Referer", "http://127.0.0.1:1/x"], ["Cookie", "id=secret; theme=dark"], ["Authorization", "Basic secret"]],
+  headers: [
+    ["Host", "127.0.0.1:1"],
+    ["Accept", "*/*"],
+    ["Referer", "http://127.0.0.1:1/x"],
+    ["Cookie", "id=secret; theme=dark"],
+    ["Authorization", "Basic secret"],
+  ],
   body: 0,
   status: 200,
-  answerHeaders: [["Content-Type", "text/html"], ["ETag", '"secret"'], ["Set-Cookie", "id=secret"], ["Date", "today"]],
+  answerHeaders: [
+    ["Content-Type", "text/html"],
+    ["ETag", '"secret"'],
+    ["Set-Cookie", "id=secret"],
+    ["Date", "today"],
+  ],
   length: 12,
 };
 
 test("a recording keeps what was sent and how long answers were, and nothing personal", () => {
-  const text = writeRecording({ application: "App 1", recorded: "2026-01-01", host: "127.0.0.1:1", exchanges: [EXCHANGE, { ...EXCHANGE, method: "POST", path: "/c", body: 3 }] });
+  const text = writeRecording({
+    application: "App 1",
+    recorded: "2026-01-01",
+    host: "127.0.0.1:1",
+    exchanges: [EXCHANGE, { ...EXCHANGE, method: "POST", path: "/c", body: 3 }],
+  });
   assert.doesNotMatch(text, /secret|127\.0\.0\.1/);
   const { application, requests } = readRecording(text, "site.test");
   assert.equal(application, "App 1");
-  assert.deepEqual(requests[0].headers, [["Accept", "*/*"], ["Referer", "http://site.test/x"]]);
+  assert.deepEqual(requests[0].headers, [
+    ["Accept", "*/*"],
+    ["Referer", "http://site.test/x"],
+  ]);
   assert.deepEqual(requests[0].cookies, ["id=xxxxxx", "theme=xxxx"]);
-  assert.deepEqual(requests.map(({ method, path, body, status, length }) => [method, path, body, status, length]), [["GET", "/a?b=1", 0, 200, 12], ["POST", "/c", 3, 200, 12]]);
-  assert.deepEqual(requests[0].answerHeaders.map(([name]) => name), ["content-type", "etag"]);
+  assert.deepEqual(
+    requests.map(({ method, path, body, status, length }) => [method, path, body, status, length]),
+    [
+      ["GET", "/a?b=1", 0, 200, 12],
+      ["POST", "/c", 3, 200, 12],
+    ],
+  );
+  assert.deepEqual(
+    requests[0].answerHeaders.map(([name]) => name),
+    ["content-type", "etag"],
+  );
 });
 
 test("of two answers for one path a recording has the first, and it leaves out what no replay sends", () => {
-  const text = writeRecording({ application: "App", recorded: "", host: "h", exchanges: [EXCHANGE, { ...EXCHANGE, length: 99 }, { ...EXCHANGE, method: "OPTIONS" }] });
-  assert.deepEqual(readRecording(text, "h").requests.map(({ length }) => length), [12, 12]);
+  const text = writeRecording({
+    application: "App",
+    recorded: "",
+    host: "h",
+    exchanges: [EXCHANGE, { ...EXCHANGE, length: 99 }, { ...EXCHANGE, method: "OPTIONS" }],
+  });
+  assert.deepEqual(
+    readRecording(text, "h").requests.map(({ length }) => length),
+    [12, 12],
+  );
 });
 
 test("a recording that is not whole is refused", () => {
@@ -211,7 +275,13 @@ test("quantiles lie between samples, and ratios are taken round by round", () =>
   assert.equal(median([4, 1, 2, 3]), 2.5);
   assert.equal(quantile([0, 10], 0.99), 9.9);
   const rounds = (...list) => list.map((microseconds) => ({ microseconds, rate: 1 }));
-  const [, row] = ratios(new Map([["base", rounds(100, 200, 100)], ["other", rounds(150, 200, 300)]]), "base");
+  const [, row] = ratios(
+    new Map([
+      ["base", rounds(100, 200, 100)],
+      ["other", rounds(150, 200, 300)],
+    ]),
+    "base",
+  );
   assert.deepEqual([row.ratio, row.min, row.max], [1.5, 1, 3]);
 });
 
@@ -223,8 +293,20 @@ test("a million requests cost the requests and their CPU", () => {
 test("tables line up, and say where a Worker has no row", () => {
   assert.equal(markdown(["a", "long"], [["first", "1"]]), "| a     | long |\n|-------|-----:|\n| first |    1 |");
   const row = (name, ratio) => ({ name, ratio, min: ratio, max: ratio, microseconds: 100 * ratio });
-  const text = matrix([{ label: "x", rows: [row("base", 1), row("one", 1.5)] }, { label: "y", rows: [row("base", 1), row("two", 2)] }], "with", "base");
-  const [head, , x, y] = text.split("\n").map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+  const text = matrix(
+    [
+      { label: "x", rows: [row("base", 1), row("one", 1.5)] },
+      { label: "y", rows: [row("base", 1), row("two", 2)] },
+    ],
+    "with",
+    "base",
+  );
+  const [head, , x, y] = text.split("\n").map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
   assert.deepEqual(head, ["with", "one", "two", "µs base"]);
   assert.deepEqual(x, ["x", "1.50 (1.50–1.50)", "–", "100"]);
   assert.deepEqual(y, ["y", "–", "2.00 (2.00–2.00)", "100"]);

@@ -93,7 +93,10 @@ test("a weak secret in .dev.vars would be an error of the local environment, and
   const { vars } = parseToml(GOOD);
   const input = JSON.stringify({ local: { vars, secrets: { EDGEWARD_KEY_SECRET_1: "canary-canary" } } });
   const printed = execFileSync(program, ["check-config"], { input, encoding: "utf8" });
-  assert.deepEqual(JSON.parse(printed).local.errors.map(({ path }) => path), ["EDGEWARD_KEY_SECRET_1"]);
+  assert.deepEqual(
+    JSON.parse(printed).local.errors.map(({ path }) => path),
+    ["EDGEWARD_KEY_SECRET_1"],
+  );
   assert.doesNotMatch(printed, /canary/);
 });
 
@@ -141,7 +144,9 @@ test("every example of rules, and the complete one, has no error", async () => {
 
 test("a site in front of Label Studio has no error, in either mode, as its document writes it", async () => {
   const program = await buildAdmin();
-  const [mint, pat] = [...readFileSync(at("docs/label-studio.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => parseToml(text).vars.EDGEWARD_SITE_STUDIO);
+  const [mint, pat] = [...readFileSync(at("docs/label-studio.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(
+    ([, text]) => parseToml(text).vars.EDGEWARD_SITE_STUDIO,
+  );
   assert.deepEqual([mint.label_studio.mode, pat.label_studio.mode], ["mint", "pat"]);
   for (const { label_studio } of [mint, pat]) {
     const input = JSON.stringify({ x: { vars: { EDGEWARD_SITE_STUDIO: { ...mint, label_studio } } } });
@@ -165,15 +170,23 @@ test("docs/migrate-from-custom-jwt.md: its example has no error, and the schema 
 test("what docs/rules.md says that its first example does, it does", () => {
   const [first] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => text);
   const [cases] = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/```json\n([\s\S]*?)```/g)].map(([, text]) => text);
-  const { status, stdout, stderr } = run("admin.mjs", "explain", "--file", file("first.toml", `name = "x"\n${first}`), "--remote", "--cases", file("first.json", cases));
+  const { status, stdout, stderr } = run(
+    "admin.mjs",
+    "explain",
+    "--file",
+    file("first.toml", `name = "x"\n${first}`),
+    "--remote",
+    "--cases",
+    file("first.json", cases),
+  );
   assert.equal(status, 0, stderr);
   assert.match(stdout, /3 of 3 as expected/);
 });
 
 test("docs/rules.md has a row for every setting of a rule and of a requirement, and no other", () => {
-  const raw = readFileSync(at("src/config/rules.rs"), "utf8");
-  const fields = (name) => [...raw.match(new RegExp(`pub struct ${name} \\{([^}]*)\\}`))[1].matchAll(/^ +(\w+): Field</gm)].map(([, field]) => field);
-  const wanted = [...fields("RawRule"), ...fields("RawRequirement"), ...fields("RawClaim").map((field) => `claim.${field}`)];
+  const { definitions } = JSON.parse(readFileSync(at("wrangler.schema.json"), "utf8"));
+  const settings = (table) => Object.keys(definitions[table].properties);
+  const wanted = [...settings("RawRule"), ...settings("RawRequirement"), ...settings("RawClaim").map((name) => `claim.${name}`)];
   const rows = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/^\| `([a-z_.]+)` \| [^|]+ \| [^|]*\|/gm)].map(([, name]) => name);
   const named = rows.filter((name) => wanted.includes(name));
   assert.deepEqual([...new Set(named)].toSorted(), [...new Set(wanted)].toSorted());
@@ -188,7 +201,11 @@ test("the schema refuses what the configuration refuses: unknown names, wrong ty
     change(vars.EDGEWARD_SITE_APP, vars);
     return !validate({ vars }) && !validate({ env: { x: { vars } } });
   };
-  for (const name of ["hosts", "upstream", "sources"]) assert.ok(wrong((site) => delete site[name]), name);
+  for (const name of ["hosts", "upstream", "sources"])
+    assert.ok(
+      wrong((site) => delete site[name]),
+      name,
+    );
   assert.ok(wrong((site) => (site.unauthenticated = "allow")));
   assert.ok(wrong((site) => (site.hosts = "app.ward.dev")));
   assert.ok(wrong((site) => (site.sesion = {})));
@@ -209,7 +226,9 @@ test("what the schema requires, the configuration requires", async () => {
   const program = await buildAdmin();
   const errors = (settings) => {
     const vars = { EDGEWARD_SITE_APP: { hosts: ["a.ward.dev"], upstream: "https://o.ward.dev", sources: ["session"], unauthenticated: "deny", ...settings } };
-    return JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify({ x: { vars: JSON.parse(JSON.stringify(vars)) } }), encoding: "utf8" })).x.errors.map(({ path }) => path);
+    return JSON.parse(
+      execFileSync(program, ["check-config"], { input: JSON.stringify({ x: { vars: JSON.parse(JSON.stringify(vars)) } }), encoding: "utf8" }),
+    ).x.errors.map(({ path }) => path);
   };
   assert.deepEqual(errors({}), []);
   for (const name of site.required) assert.ok(errors({ [name]: undefined }).includes(`EDGEWARD_SITE_APP.${name}`), name);

@@ -81,15 +81,27 @@ describe("the project's wrangler.toml", () => {
 });
 
 describe("a template", () => {
-  const PLACEHOLDERS = ["kv_namespaces.EDGEWARD_KV.id", "routes", "vars.EDGEWARD_SITE_APP.hosts", "vars.EDGEWARD_SITE_APP.upstream", "vars.EDGEWARD_SITE_APP.login_url"];
+  const PLACEHOLDERS = [
+    "kv_namespaces.EDGEWARD_KV.id",
+    "routes",
+    "vars.EDGEWARD_SITE_APP.hosts",
+    "vars.EDGEWARD_SITE_APP.upstream",
+    "vars.EDGEWARD_SITE_APP.login_url",
+  ];
 
   test("is refused for every placeholder in it", () => {
-    assert.deepEqual(shippingProblems(effectiveConfig(template())).map(({ path }) => path), PLACEHOLDERS);
-    assert.throws(() => refuseUnshippable(effectiveConfig(template()), "", false), ({ message }) => {
-      assert.match(message, /must not be deployed like this/);
-      for (const path of PLACEHOLDERS) assert.ok(message.includes(`\n  - ${path}: `), path);
-      return true;
-    });
+    assert.deepEqual(
+      shippingProblems(effectiveConfig(template())).map(({ path }) => path),
+      PLACEHOLDERS,
+    );
+    assert.throws(
+      () => refuseUnshippable(effectiveConfig(template()), "", false),
+      ({ message }) => {
+        assert.match(message, /must not be deployed like this/);
+        for (const path of PLACEHOLDERS) assert.ok(message.includes(`\n  - ${path}: `), path);
+        return true;
+      },
+    );
   });
 
   test("passes a dry run with the same list as a warning", () => {
@@ -138,10 +150,13 @@ describe("what may ship", () => {
     ["a wildcard route", (config) => (config.routes = ["*.ward.dev/*"])],
     ["a single route", (config) => Object.assign(config, { route: "app.ward.dev/*", routes: undefined })],
     ["a custom domain", (config) => (config.routes = [{ pattern: "app.ward.dev", custom_domain: true }])],
-    ["several sites", (config) => {
-      config.routes.push({ pattern: "wiki.ward.dev/*", zone_name: "ward.dev" });
-      config.vars.EDGEWARD_SITE_WIKI = { ...config.vars.EDGEWARD_SITE_APP, hosts: ["wiki.ward.dev"] };
-    }],
+    [
+      "several sites",
+      (config) => {
+        config.routes.push({ pattern: "wiki.ward.dev/*", zone_name: "ward.dev" });
+        config.vars.EDGEWARD_SITE_WIKI = { ...config.vars.EDGEWARD_SITE_APP, hosts: ["wiki.ward.dev"] };
+      },
+    ],
   ];
   for (const [name, change] of CASES) {
     test(name, () => assert.deepEqual(pathsAfter(change), []));

@@ -30,7 +30,11 @@ async function startDev({ port, originPort }) {
   let isOver = false;
   run.ended.then(() => (isOver = true));
   run.ready = async () => {
-    await until(() => isOver || run.output.includes("Ctrl-C stops everything"), DEADLINE_MS, () => run.output);
+    await until(
+      () => isOver || run.output.includes("Ctrl-C stops everything"),
+      DEADLINE_MS,
+      () => run.output,
+    );
     assert.ok(!isOver, run.output);
     return run;
   };
@@ -51,7 +55,10 @@ async function until(condition, milliseconds, explain) {
 
 /** Every process below `root`, with what started it: wrangler, workerd, esbuild, the demo origin. */
 function descendants(root) {
-  const rows = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n").map((row) => row.trim().split(/\s+/).map(Number));
+  const rows = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .map((row) => row.trim().split(/\s+/).map(Number));
   const below = (parent) => rows.filter(([, ppid]) => ppid === parent).flatMap(([pid]) => [pid, ...below(pid)]);
   return below(root);
 }
@@ -69,7 +76,11 @@ function kill(pid, signal) {
 async function assertAllGone(pids) {
   assert.ok(pids.length >= 4, `expected npm, node, the demo origin, wrangler and workerd below npm, found ${pids.length}`);
   const alive = () => pids.filter((pid) => kill(pid, 0));
-  await until(() => alive().length === 0, STOP_MS, () => execFileSync("ps", ["-o", "pid,ppid,stat,args", "-p", alive().join(",")], { encoding: "utf8" }));
+  await until(
+    () => alive().length === 0,
+    STOP_MS,
+    () => execFileSync("ps", ["-o", "pid,ppid,stat,args", "-p", alive().join(",")], { encoding: "utf8" }),
+  );
 }
 
 const freePorts = async () => ({ port: await freePort(), originPort: await freePort() });
@@ -132,7 +143,10 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     assert.equal(readFileSync(path.join(state, ".dev.vars"), "utf8"), before);
     for (const file of [".dev.vars", "dev.json"]) assert.equal(statSync(path.join(state, file)).mode & 0o777, 0o600, file);
     const users = await (await fetch(`${run.url}/api/sso/users`, { headers: { Authorization: `Token ${token}` } })).json();
-    assert.deepEqual(users.users.map(({ email }) => email), ["demo@example.com"]);
+    assert.deepEqual(
+      users.users.map(({ email }) => email),
+      ["demo@example.com"],
+    );
 
     const pids = descendants(run.child.pid);
     process.kill(scriptOf(pids), "SIGINT");
@@ -188,7 +202,10 @@ const commandOf = (pid) => execFileSync("ps", ["-o", "args=", "-p", String(pid)]
 
 test("new secrets differ each time and are long enough", () => {
   const lines = newSecrets().trim().split("\n").slice(1);
-  assert.deepEqual(lines.map((line) => line.split("=")[0]), ["EDGEWARD_SESSION_SECRET_1", "EDGEWARD_TOKEN_SECRET_1", "EDGEWARD_KEY_SECRET_1"]);
+  assert.deepEqual(
+    lines.map((line) => line.split("=")[0]),
+    ["EDGEWARD_SESSION_SECRET_1", "EDGEWARD_TOKEN_SECRET_1", "EDGEWARD_KEY_SECRET_1"],
+  );
   const values = lines.map((line) => line.split("=")[1]);
   for (const value of values) assert.equal(Buffer.from(value, "base64url").length, 32);
   assert.equal(new Set([...values, ...newSecrets().match(/=\S+/g)]).size, 6);

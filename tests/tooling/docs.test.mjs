@@ -1,10 +1,12 @@
-// The documents fit the code: links, settings, endpoints, codes, records, dependencies and named tests.
+// The documents fit the code: links, settings, endpoints, codes, records, dependencies and named tests. What the code
+// has comes from the schema and from the admin tool, which print the tables that the core itself goes by.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { parse as parseToml } from "smol-toml";
+import { buildAdmin } from "../../scripts/lib/admin.mjs";
 import { at } from "../../scripts/lib/project.mjs";
 
 const read = (file) => readFileSync(at(file), "utf8");
@@ -14,6 +16,13 @@ const files = (...patterns) =>
     .split("\n")
     .filter((file) => file && existsSync(at(file)));
 const documents = files("*.md");
+/** What the documents have to name besides settings. */
+const facts = JSON.parse(execFileSync(await buildAdmin(), ["facts"], { encoding: "utf8" }));
+const { definitions } = JSON.parse(read("wrangler.schema.json"));
+/** The settings of a table of the schema: a Map from each name to the name of its own table, if it is one. */
+const settingsOf = (table) => new Map(Object.entries(definitions[table].properties).map(([name, schema]) => [name, tableOf(schema)]));
+const tableOf = ({ $ref, allOf = [] }) =>
+  [$ref, ...allOf.map((part) => part.$ref)].map((ref) => ref?.replace("#/definitions/", "")).find((name) => definitions[name]?.properties);
 
 test("every link in a document leads to a file, and every anchor to a heading", () => {
   for (const document of documents) {
@@ -35,76 +44,79 @@ test("no document has a placeholder left, or speaks of another place than the pr
 });
 
 test("the README's table has every setting of the code, and no other", () => {
-  const raw = ["src/config/raw.rs", ...files("src/profile/*.rs")].map(read).join("\n");
-  const fields = (name) => {
-    const body = raw.match(new RegExp(`pub struct ${name} \\{([^}]*)\\}`))?.[1] ?? assert.fail(`no struct ${name}`);
-    return [...body.matchAll(/^ +(?:pub\(super\) )?(\w+): Field<(.*)>,/gm)].map(([, field, type]) => ({ field, table: type.match(/^Raw(?!Unauthenticated)\w+$/)?.[0] }));
-  };
-  const settings = fields("RawEdgeward").map(({ field }) => field);
-  for (const { field, table } of fields("RawSite")) {
-    const inner = table ? fields(table).map((setting) => `${field}.${setting.field}`) : [];
-    settings.push(...inner);
+  const settings = [...settingsOf("RawEdgeward").keys()];
+  for (const [name, table] of settingsOf("RawSite")) {
+    // docs/issuers.md has its table.
+    if (table && name !== "tenants") settings.push(...[...settingsOf(table).keys()].map((inner) => `${name}.${inner}`));
     // A table whose members all have defaults needs no row of its own.
-    if (!table || !["session", "sso_token"].includes(field)) settings.push(field);
+    if (!table || !["session", "sso_token"].includes(name)) settings.push(name);
   }
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
-  assert.deepEqual(rows.filter((name, index) => rows.indexOf(name) < index), [], "two rows of one name");
+  assert.deepEqual(
+    rows.filter((name, index) => rows.indexOf(name) < index),
+    [],
+    "two rows of one name",
+  );
   const named = rows.filter((name) => /^[a-z]/.test(name) && name !== "any other name");
   assert.deepEqual(named.toSorted(), settings.toSorted());
 
-  const config = read("src/config.rs");
-  const bindings = [...config.matchAll(/"(EDGEWARD_[A-Z_]+)"/g)].map(([, name]) => name);
+  const families = Object.keys(definitions.vars.patternProperties).map((pattern) => pattern.match(/^\^(EDGEWARD_[A-Z_]+)\[/)[1]);
+  const bindings = [...families, ...facts.secrets, ...facts.resources];
+  assert.ok(bindings.length >= 11, String(bindings));
   for (const name of bindings) {
-    assert.ok(rows.some((row) => row.startsWith(name) || row.includes(`vars.${name}`)), `no row for ${name}`);
+    assert.ok(
+      rows.some((row) => row.startsWith(name) || row.includes(`vars.${name}`)),
+      `no row for ${name}`,
+    );
   }
 });
 
 test("docs/issuers.md has every setting of an issuer, and no other", () => {
-  const [, body] = read("src/config/issuer.rs").match(/pub struct RawIssuer \{([^}]*)\}/);
-  const settings = [...body.matchAll(/pub\(super\) (\w+): Field</g)].map(([, field]) => field);
   const rows = tableRows(read("docs/issuers.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
-  assert.deepEqual(rows, settings);
+  assert.deepEqual(rows.toSorted(), [...settingsOf("RawIssuer").keys()].toSorted());
+  for (const name of settingsOf("RawTenants").keys()) assert.match(read("docs/issuers.md"), new RegExp(`\\b${name} = `), name);
 });
 
 test("the README's example names every setting of a site but those that only plain http needs", () => {
   const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => parseToml(text)).find(({ vars }) => vars?.EDGEWARD_SITE_APP);
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
   const { EDGEWARD, EDGEWARD_SITE_APP: site } = example.vars;
-  const missing = rows.filter((name) => /^[a-z_.]+$/.test(name)).filter((name) => {
-    const [first, second] = name.split(".");
-    return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
-  });
+  const missing = rows
+    .filter((name) => /^[a-z_.]+$/.test(name))
+    .filter((name) => {
+      const [first, second] = name.split(".");
+      return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
+    });
   // Issuers are named in the tenants of a site that has tenants. A profile stands in an example of its own, in its own document.
-  assert.deepEqual(missing.filter((name) => !/^label_studio(\.|$)/.test(name)), ["upstream_plaintext", "tenants"]);
-  const profile = parseToml(read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)[1]).vars.EDGEWARD_SITE_STUDIO.label_studio;
-  assert.deepEqual(missing.filter((name) => /^label_studio\./.test(name) && !(name.split(".")[1] in profile)), ["label_studio.organization"]);
+  assert.deepEqual(
+    missing.filter((name) => !/^label_studio(\.|$)/.test(name)),
+    ["upstream_plaintext", "tenants"],
+  );
+  const profile = parseToml(read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)[1]).vars.EDGEWARD_SITE_STUDIO
+    .label_studio;
+  assert.deepEqual(
+    missing.filter((name) => /^label_studio\./.test(name) && !(name.split(".")[1] in profile)),
+    ["label_studio.organization"],
+  );
 });
 
 test("every endpoint and every code that a client can be told is documented", () => {
   const api = read("docs/admin-api.md");
-  for (const [, endpoint] of read("src/route.rs").matchAll(/\/\/\/ `(\/[^`]+)`/g)) {
-    assert.ok(api.includes(endpoint), `docs/admin-api.md says nothing of ${endpoint}`);
-  }
+  for (const path of facts.paths) assert.ok(api.includes(path), `docs/admin-api.md says nothing of ${path}`);
   const all = ["README.md", "docs/admin-api.md", "docs/integrate.md", "docs/issuers.md"].map(read).join("\n");
-  const table = read("src/denial.rs").split("#[cfg(test)]")[0];
-  const codes = [...table.matchAll(/(?:no|refused)\(\s*(?:\d{3},\s*)?"([A-Za-z_]+)"/g)].map(([, code]) => code);
-  assert.ok(codes.length > 15, String(codes));
-  for (const code of codes) assert.ok(all.includes(`\`${code}\``) || all.includes(`"${code}"`), `no document names the code ${code}`);
+  for (const code of facts.codes) assert.ok(all.includes(`\`${code}\``) || all.includes(`"${code}"`), `no document names the code ${code}`);
 });
 
 test("the README names every family of headers that no client can send", () => {
   const readme = read("README.md");
-  const [, prefixes] = read("src/origin/reserved.rs").match(/const PREFIXES: [^=]*= \[([^\]]*)\]/);
-  for (const [, prefix] of prefixes.matchAll(/"([^"]+)"/g)) assert.ok(readme.includes(`\`${prefix}\``), prefix);
+  const prefixes = facts.reserved_headers.filter((name) => name.endsWith("*") && !name.startsWith("x-")).map((name) => name.slice(0, -1));
+  assert.ok(prefixes.length > 0);
+  for (const prefix of prefixes) assert.ok(readme.includes(`\`${prefix}\``), prefix);
 });
 
 test("docs/storage.md has every family of keys and every claim", () => {
   const storage = read("docs/storage.md");
-  for (const file of files("src/store/*.rs")) {
-    for (const [, prefix] of read(file).matchAll(/^const [A-Z_]+: &str = "([a-z_]+:?)";/gm)) assert.ok(storage.includes(`\`${prefix}`), prefix);
-  }
-  const sources = files("src/*.rs", "src/**/*.rs").map(read).join("\n");
-  for (const [, claim] of sources.matchAll(/"((?:link|user_email|signing_keys):[a-z]*)/g)) assert.ok(storage.includes(`\`${claim}`), claim);
+  for (const prefix of [...facts.key_families, ...facts.claims]) assert.ok(storage.includes(`\`${prefix}`), prefix);
 });
 
 test("ARCHITECTURE.md has at most 150 lines, and a row for every dependency", () => {
@@ -117,19 +129,30 @@ test("ARCHITECTURE.md has at most 150 lines, and a row for every dependency", ()
 });
 
 test("ARCHITECTURE.md's code map has every module", () => {
-  const map = tableRows(read("ARCHITECTURE.md"), "| module | what it does | what it does not know |").map(([modules]) => modules).join(" ");
-  for (const [, module] of read("src/lib.rs").matchAll(/^(?:pub )?mod (\w+);/gm)) assert.match(map, new RegExp(`\`${module}\``), module);
+  const map = tableRows(read("ARCHITECTURE.md"), "| module | what it does | what it does not know |")
+    .map(([modules]) => modules)
+    .join(" ");
+  const modules = new Set(files("src/*.rs", "src/**/*.rs").map((file) => path.basename(file.split("/")[1], ".rs")));
+  for (const module of ["lib", "bin"]) assert.ok(modules.delete(module), module);
+  assert.ok(modules.size > 0);
+  for (const module of modules) assert.match(map, new RegExp(`\`${module}[\`/]`), module);
 });
 
 test("SECURITY.md has a row for every class that a test names, and every test that it names is there", () => {
-  const tests = files("src/*.rs", "src/**/*.rs", "tests/*.rs", "tests/**/*.rs", "tests/**/*.test.mjs").map((file) => ({ name: path.basename(file), text: read(file) }));
+  const tests = files("src/*.rs", "src/**/*.rs", "tests/*.rs", "tests/**/*.rs", "tests/**/*.test.mjs").map((file) => ({
+    name: path.basename(file),
+    text: read(file),
+  }));
   const ids = new Set();
   for (const { name, text } of tests) {
     const found = name.endsWith(".rs") ? text.matchAll(/fn sec_(\d+)_/g) : text.matchAll(/(?<=test\(\s*[`"'][^\n]*)SEC-(\d+)/g);
     for (const [, id] of found) ids.add(Number(id));
   }
   const rows = tableRows(read("SECURITY.md"), "| id | the failure | tests |");
-  assert.deepEqual(rows.map(([id]) => Number(id.slice(4))), [...ids].toSorted((a, b) => a - b));
+  assert.deepEqual(
+    rows.map(([id]) => Number(id.slice(4))),
+    [...ids].toSorted((a, b) => a - b),
+  );
   for (const [id, , cell] of rows) {
     for (const named of cell.split("<br>")) {
       const [, file, text] = named.match(/^`([^`]+)`: (.*)$/) ?? assert.fail(`${id}: ${named}`);
@@ -141,11 +164,14 @@ test("SECURITY.md has a row for every class that a test names, and every test th
 });
 
 test("SECURITY.md lists exactly the headers that no client may send at any site", () => {
-  const source = read("src/origin/reserved.rs");
-  const names = (list) => [...source.match(new RegExp(`const ${list}: [^=]*=\\s*\\[([^\\]]*)\\]`))[1].matchAll(/"([^"]+)"/g)].map(([, name]) => name);
-  const expected = [...names("X_PREFIXES").map((name) => `x-${name}*`), ...names("PREFIXES").map((name) => `${name}*`), ...names("X_NAMES").map((name) => `x-${name}`), ...names("NAMES")];
   const [, listed] = read("SECURITY.md").match(/^At every site: (.*?)\. \(/m);
-  assert.deepEqual(listed.split(", ").map((name) => name.replaceAll("`", "")).toSorted(), expected.toSorted());
+  assert.deepEqual(
+    listed
+      .split(", ")
+      .map((name) => name.replaceAll("`", ""))
+      .toSorted(),
+    facts.reserved_headers.toSorted(),
+  );
 });
 
 /** The cells of the table under a head line. */
@@ -154,7 +180,12 @@ function tableRows(text, head) {
   const start = lines.indexOf(head);
   assert.notEqual(start, -1, head);
   const end = lines.findIndex((line, index) => index > start && !line.startsWith("|"));
-  return lines.slice(start + 2, end === -1 ? undefined : end).map((line) => line.slice(2, -2).split(/(?<!\\) \| /).map((cell) => cell.trim()));
+  return lines.slice(start + 2, end === -1 ? undefined : end).map((line) =>
+    line
+      .slice(2, -2)
+      .split(/(?<!\\) \| /)
+      .map((cell) => cell.trim()),
+  );
 }
 
 /** What a Markdown file says outside code blocks. */
@@ -165,5 +196,12 @@ function withoutCode(text) {
 /** The anchors that a code host makes of a file's headings. */
 function anchors(text) {
   const headings = [...text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)];
-  return new Set(headings.map(([, heading]) => heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")));
+  return new Set(
+    headings.map(([, heading]) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
 }

@@ -18,7 +18,10 @@ test("the lock is held during the work and gone afterwards, also after an error"
   const file = path.join(folder, "a", "lock");
   const held = await withLock(file, async () => JSON.parse(readFileSync(file, "utf8")).pid);
   assert.equal(held, process.pid);
-  await assert.rejects(withLock(file, () => Promise.reject(new Error("work failed"))), /work failed/);
+  await assert.rejects(
+    withLock(file, () => Promise.reject(new Error("work failed"))),
+    /work failed/,
+  );
   assert.deepEqual(readdirSync(path.dirname(file)), []);
 });
 
@@ -61,10 +64,14 @@ test("who waits is told whom for", async () => {
   const order = [];
   let release;
   const first = withLock(file, () => new Promise((resolve) => (release = resolve)));
-  const second = withLock(file, async () => order.push("second"), (pid) => {
-    order.push(`waits for ${pid}`);
-    release();
-  });
+  const second = withLock(
+    file,
+    async () => order.push("second"),
+    (pid) => {
+      order.push(`waits for ${pid}`);
+      release();
+    },
+  );
   await Promise.all([first, second]);
   assert.deepEqual(order, [`waits for ${process.pid}`, "second"]);
 });

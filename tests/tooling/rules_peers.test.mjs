@@ -84,15 +84,31 @@ test("scopes cover what they cover in usso", async () => {
 test("a claim fits where more-sso-auth's permission check says so", async () => {
   const { pick, next, some } = random(20_260_102);
   const scalars = ["admin", "user", "*", "", "1", 0, 1, 1.5, 1.0, -1, true, false];
-  const leaf = () => (next() < 0.65 ? pick(scalars) : next() < 0.5 ? some(3, () => pick([...scalars, ["admin"], null])) : next() < 0.5 ? null : { role: pick(scalars) });
-  const value = () => (next() < 0.2 ? undefined : next() < 0.55 ? pick(scalars) : next() < 0.8 ? some(3, () => pick([...scalars, ["admin"]])) : { role: pick(scalars) });
-  const tree = () => ({ permissions: pick([() => ({ pma: { role: leaf() } }), () => ({ pma: leaf() }), () => ({ pma: { role: leaf(), x: leaf() }, role: leaf() }), () => "*", () => leaf(), () => ({})])() });
+  const leaf = () =>
+    next() < 0.65 ? pick(scalars) : next() < 0.5 ? some(3, () => pick([...scalars, ["admin"], null])) : next() < 0.5 ? null : { role: pick(scalars) };
+  const value = () =>
+    next() < 0.2 ? undefined : next() < 0.55 ? pick(scalars) : next() < 0.8 ? some(3, () => pick([...scalars, ["admin"]])) : { role: pick(scalars) };
+  const tree = () => ({
+    permissions: pick([
+      () => ({ pma: { role: leaf() } }),
+      () => ({ pma: leaf() }),
+      () => ({ pma: { role: leaf(), x: leaf() }, role: leaf() }),
+      () => "*",
+      () => leaf(),
+      () => ({}),
+    ])(),
+  });
   const cases = Array.from({ length: 3_000 }, () => {
     const claims = next() < 0.03 ? {} : tree();
     // Their check fails on claims whose permissions are no table (and answers nothing), which is no verdict.
     const wanted = value();
     return { claims, path: pick(["pma.role", "pma", "role", "pma.x", "pma.role.role"]), ...(wanted === undefined ? {} : { value: wanted }) };
   });
-  const said = await ours(cases.map(({ claims, path, value }) => ({ require: { claim: { path: `permissions.${path}`, ...(value === undefined ? {} : { value }) } }, caller: { claims } })));
+  const said = await ours(
+    cases.map(({ claims, path, value }) => ({
+      require: { claim: { path: `permissions.${path}`, ...(value === undefined ? {} : { value }) } },
+      caller: { claims },
+    })),
+  );
   compare(cases, said, theirs(cases));
 });

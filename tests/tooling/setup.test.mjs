@@ -36,6 +36,10 @@ test("the scripts that run before npm ci import nothing but Node's own modules",
   }
   for (const script of ["admin", "bench", "build", "deploy", "dev", "test"]) {
     const text = readFileSync(at(`scripts/${script}.mjs`), "utf8");
-    assert.deepEqual([...text.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name), ["./lib/start.mjs"], script);
+    assert.deepEqual(
+      [...text.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name),
+      ["./lib/start.mjs"],
+      script,
+    );
   }
 });

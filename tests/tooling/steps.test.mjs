@@ -138,11 +138,13 @@ describe("npm test's summary", () => {
   });
 
   test("ends with one line over all steps", () => {
-    const text = summary(new Map([
-      ["clippy", { outcome: "passed", passed: 0, failed: 0, milliseconds: 1_000 }],
-      ["native", { outcome: "passed", passed: 30, failed: 0, milliseconds: 2_000 }],
-      ["edge", { outcome: "failed", passed: 11, failed: 2, milliseconds: 61_000 }],
-    ]));
+    const text = summary(
+      new Map([
+        ["clippy", { outcome: "passed", passed: 0, failed: 0, milliseconds: 1_000 }],
+        ["native", { outcome: "passed", passed: 30, failed: 0, milliseconds: 2_000 }],
+        ["edge", { outcome: "failed", passed: 11, failed: 2, milliseconds: 61_000 }],
+      ]),
+    );
     assert.match(text, /^native +passed +2\.0 s +30 passed$/m);
     assert.match(text, /^edge +failed +1 min 01 s +11 passed$/m);
     assert.match(text, /^total +1 min 04 s$/m);

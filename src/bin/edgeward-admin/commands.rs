@@ -5,16 +5,17 @@ use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 
-use edgeward::admin::api_tokens::{self, NewApiToken};
-use edgeward::denial::Denial;
-use edgeward::port::Platform;
+use edgeward::admin::api_tokens;
+use edgeward::admin::api_tokens::NewApiToken;
+use edgeward::answer::denial::Denial;
+use edgeward::model::api_token::{ApiToken, ApiTokenId, IssueFor};
+use edgeward::platform::port::Platform;
+use edgeward::platform::time::Seconds;
 use edgeward::store::api_tokens::ApiTokens;
-use edgeward::time::Seconds;
-use edgeward::token::api_token::{ApiToken, ApiTokenId, IssueFor};
 
 use crate::configuration;
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
-use crate::{Cli, Command, CreateToken, TokenCommand, secrets, users};
+use crate::{Cli, Command, CreateToken, TokenCommand, facts, secrets, users};
 
 pub fn run(cli: Cli) -> Result<(), String> {
     let json = cli.place.json;
@@ -26,6 +27,10 @@ pub fn run(cli: Cli) -> Result<(), String> {
             with_store(&wrangler()?, |platform| token(platform, command, json))
         }
         Command::Schema => configuration::print_schema(),
+        Command::Facts => {
+            facts::print();
+            Ok(())
+        }
         Command::CheckConfig => configuration::check(),
         Command::Explain => configuration::explain(),
         Command::CheckUsers => users::check(),

@@ -9,12 +9,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use edgeward::access::Subject;
 use edgeward::admin::explain::Question;
-use edgeward::claim::Reading;
-use edgeward::config::{Bindings, Config, ConfigError, schema};
-use edgeward::token::alg::sha256;
-use edgeward::user::Role;
+use edgeward::config::{Bindings, schema};
+use edgeward::model::claim::Reading;
+use edgeward::model::user::Role;
+use edgeward::platform::digest::sha256;
+use edgeward::rules::Subject;
+use edgeward::site::config::{Config, ConfigError};
 
 /// The variables of one environment, and those of its secrets that are known here.
 #[derive(Deserialize)]
@@ -44,7 +45,7 @@ pub fn check() -> Result<(), String> {
         .into_iter()
         .map(|(name, given)| {
             let (bindings, assumed) = bindings(given);
-            let (errors, notes) = match Config::parse(&bindings) {
+            let (errors, notes) = match edgeward::config::parse(&bindings) {
                 Ok(config) => (json!([]), list(&config.notes)),
                 Err(errors) => (list(&errors), json!([])),
             };
@@ -69,7 +70,7 @@ pub fn explain() -> Result<(), String> {
     }
     let Asked { given, questions } = input()?;
     let (bindings, _) = bindings(given);
-    let config = Config::parse(&bindings).map_err(|errors| {
+    let config = edgeward::config::parse(&bindings).map_err(|errors| {
         let lines: Vec<String> = errors
             .iter()
             .map(|error| format!("\n  {}: {}", error.path, error.error))
@@ -94,7 +95,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
         Some(_) => "there is no such site",
         None => "there are several sites: say which",
     })?;
-    let told = |denial: edgeward::denial::Denial| denial.reason();
+    let told = |denial: edgeward::answer::denial::Denial| denial.reason();
     let read = Question::read(question).map_err(told)?;
     let caller = match question.get("caller") {
         None | Some(Value::Null) => None,

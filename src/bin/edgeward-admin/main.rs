@@ -4,6 +4,7 @@
 
 mod commands;
 mod configuration;
+mod facts;
 mod secrets;
 mod users;
 mod wrangler;
@@ -12,8 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use edgeward::token::api_token::Scope;
-use edgeward::user::{Name, Role, UserId};
+use edgeward::model::api_token::Scope;
+use edgeward::model::user::{Name, Role, UserId};
 
 #[derive(Parser)]
 #[command(
@@ -62,6 +63,9 @@ enum Command {
     Secret(SecretCommand),
     /// Print the JSON schema of wrangler.toml with Edgeward's settings
     Schema,
+    /// Print what the documents have to name: codes, endpoints, keys, headers, bindings
+    #[command(hide = true)]
+    Facts,
     /// Check configurations that come in on standard input (`npm run check-config` hands them over)
     #[command(hide = true)]
     CheckConfig,

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgeward::port::Entropy as _;
+use edgeward::platform::port::Entropy as _;
 
 use crate::wrangler::{SystemEntropy, Wrangler};
 use crate::{Purpose, SecretCommand};

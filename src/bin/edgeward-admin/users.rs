@@ -5,7 +5,7 @@ use std::io::Read as _;
 use serde_json::{Value, json};
 
 use edgeward::admin::users::Profile;
-use edgeward::user::{Email, Tenant};
+use edgeward::model::user::{Email, Tenant};
 
 /// Reads a list of users and prints for each what is wrong with it, or null.
 pub fn check() -> Result<(), String> {

@@ -6,12 +6,12 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use edgeward::port::{
+use edgeward::platform::algorithm::Algorithm;
+use edgeward::platform::port::{
     Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
     Later, Limit, Once, Outgoing, Pending, Platform, Records,
 };
-use edgeward::time::{Seconds, Timestamp};
-use edgeward::token::algorithm::Algorithm;
+use edgeward::platform::time::{Seconds, Timestamp};
 
 const BINDING: &str = "EDGEWARD_KV";
 

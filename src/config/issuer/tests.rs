@@ -1,7 +1,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::Config;
 use crate::config::tests::bindings;
 
 const SECRET: &str = "Kd83mBx0qLw2Zr7tVc5nYp8fHg1aEuJ4sQ9vRi6oXe3TzUbNyWjMkClDhGfPaSoI";
@@ -37,7 +36,7 @@ fn table(settings: &Value) -> Value {
 
 /// The errors, without those of the site that then names an issuer that is not there.
 fn errors(bindings: &Bindings) -> Vec<(String, String)> {
-    let errors = Config::parse(bindings).err().unwrap_or_default();
+    let errors = crate::config::parse(bindings).err().unwrap_or_default();
     errors
         .into_iter()
         .filter(|error| error.path != "EDGEWARD_SITE_APP.issuers")
@@ -46,7 +45,7 @@ fn errors(bindings: &Bindings) -> Vec<(String, String)> {
 }
 
 fn issuer(settings: &Value) -> Rc<Issuer> {
-    let config = Config::parse(&with(settings)).unwrap();
+    let config = crate::config::parse(&with(settings)).unwrap();
     let site = config.site("site.example", "https").unwrap();
     Rc::clone(&site.issuers[0])
 }
@@ -73,7 +72,7 @@ fn a_good_table_has_no_error_and_these_defaults() {
 
 #[test]
 fn every_key_source_is_taken_alone() {
-    let pem = crate::token::der::to_pem(&crate::token::der::spki(KeyType::Ed25519, &[7; 32]));
+    let pem = crate::jose::der::to_pem(&crate::jose::der::spki(KeyType::Ed25519, &[7; 32]));
     let jwk =
         json!({"kty": "OKP", "crv": "Ed25519", "x": "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"});
     let sources = [
@@ -277,7 +276,7 @@ fn a_site_names_issuers_that_are_there_and_differ() {
         let mut all = bindings(&format!(r#"{{"issuers": {names}}}"#));
         all.insert("EDGEWARD_ISSUER_ID".into(), table(&json!({})).to_string());
         all.insert("EDGEWARD_ISSUER_SAME".into(), table(&json!({})).to_string());
-        Config::parse(&all).err().unwrap_or_default()
+        crate::config::parse(&all).err().unwrap_or_default()
     };
     assert_eq!(site(r#"["id"]"#), []);
     for bad in [
@@ -308,7 +307,7 @@ fn tenants_are_checked() {
         let site = json!({"hosts": ["a.example", "b.example"], "tenants": tenants});
         let mut all = bindings(&site.to_string());
         all.insert("EDGEWARD_ISSUER_ID".into(), table(&json!({})).to_string());
-        let found = Config::parse(&all).err().unwrap_or_default();
+        let found = crate::config::parse(&all).err().unwrap_or_default();
         found
             .into_iter()
             .map(|error| error.path)

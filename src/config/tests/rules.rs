@@ -179,7 +179,7 @@ fn rules_may_have_bindings_of_their_own_which_go_on_by_number() {
         ],
         r#"{"unauthenticated": null}"#,
     );
-    let config = Config::parse(&bindings).unwrap();
+    let config = crate::config::parse(&bindings).unwrap();
     let site = config.site("site.example", "https").unwrap();
     let numbers: Vec<u16> = site.rules.iter().map(|rule| rule.number).collect();
     assert_eq!(numbers, [1, 2, 3, 0]);
@@ -274,7 +274,7 @@ fn a_requirement_that_no_issuer_can_meet_is_noted_and_no_error() {
             {"require": {"claim": {"path": "a"}}}
         ]}"#,
     );
-    let config = Config::parse(&bindings).unwrap();
+    let config = crate::config::parse(&bindings).unwrap();
     let notes: Vec<(&str, bool)> = config
         .notes
         .iter()

@@ -1,112 +1,29 @@
 //! Who a user is at Label Studio, and what a request of theirs carries: from the credential's own
 //! memory, from the isolate's, from the store, or from Label Studio itself, in this order.
 
-use std::cell::{Cell, RefCell};
+use crate::credential::origin_account::Account;
+use crate::credential::origin_account::KnownAccount;
+use crate::credential::origin_account::Trouble;
 use std::rc::Rc;
 
-use super::calls::{Calls, Created, Whose};
-use super::{LabelStudio, Mode, REUSED, mint, pat};
-use crate::cache::OriginCredential;
-use crate::config::Site;
-use crate::denial::Denial;
-use crate::memory::{Growth, Scale, Weigh};
-use crate::origin::mutate::HeaderChanges;
-use crate::port::Fault;
-use crate::principal::Principal;
+use crate::answer::denial::Denial;
+use crate::authn::principal::Principal;
+use crate::credential::verified::OriginCredential;
+use crate::http::headers::HeaderChanges;
+use crate::memory::world::World;
+use crate::model::user::{User, fold};
+use crate::platform::port::Fault;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::profile::label_studio::calls::{Calls, Created, Whose};
+use crate::profile::label_studio::{REUSED, mint, pat};
+use crate::site::Site;
+use crate::site::label_studio::{LabelStudio, Mode};
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts};
-use crate::time::{Seconds, Timestamp};
-use crate::user::{User, fold};
-use crate::world::World;
 
 /// An account is not looked at more often than this, however often the origin turns it down.
 const LOOKED_AT: Seconds = Seconds(5);
 /// How long a refusal is remembered.
 const REFUSED: Seconds = Seconds(10);
-
-/// An account at an origin, as an isolate knows it.
-pub struct Account {
-    /// Its number there.
-    pub id: u64,
-    /// What an answer names when the origin did not take the identity.
-    pub whom: Rc<str>,
-    /// What the store has of it.
-    pub record: OriginAccount,
-    /// When it was last looked at.
-    pub looked_at: Timestamp,
-    /// The origin did not take it since then.
-    pub doubted: Cell<bool>,
-    /// The access token that the origin issued last, and from when on another one is asked for.
-    access: RefCell<Option<(Rc<str>, Timestamp)>>,
-    growth: Growth,
-}
-
-impl Account {
-    pub(super) fn new(site: &Site, user: &User, record: OriginAccount, now: Timestamp) -> Self {
-        Self {
-            id: record.id,
-            whom: format!("{}\t{}", site.name, user.id).into(),
-            record,
-            looked_at: now,
-            doubted: Cell::new(false),
-            access: RefCell::default(),
-            growth: Growth::default(),
-        }
-    }
-
-    /// The access token that the origin issued last, and from when on another one is asked for.
-    pub(super) fn access(&self) -> Option<(Rc<str>, Timestamp)> {
-        self.access.borrow().clone()
-    }
-
-    /// Remembers it.
-    pub(super) fn put_access(&self, token: &Rc<str>, until: Timestamp) {
-        self.growth.set(token.heap());
-        self.access.replace(Some((Rc::clone(token), until)));
-    }
-}
-
-impl Weigh for Account {
-    fn heap(&self) -> usize {
-        self.whom.heap() + self.record.heap()
-    }
-
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.growth.lies_on(scale);
-    }
-}
-
-/// What the isolate knows of an account.
-#[derive(Clone)]
-pub enum Known {
-    /// It is there.
-    Account(Rc<Account>),
-    /// It may not be used; until when that is not asked again.
-    Refused(Trouble, Timestamp),
-}
-
-impl Weigh for Known {
-    fn heap(&self) -> usize {
-        match self {
-            Self::Account(account) => account.heap(),
-            Self::Refused(..) => 0,
-        }
-    }
-
-    fn lies_on(&self, scale: Option<&Scale>) {
-        if let Self::Account(account) = self {
-            account.lies_on(scale);
-        }
-    }
-}
-
-/// Why an account may not be used.
-#[derive(Clone, Copy)]
-pub enum Trouble {
-    /// The origin has shut it out.
-    Account(&'static str),
-    /// The origin does not do its part.
-    Fault(Fault),
-}
 
 impl From<Trouble> for Denial {
     fn from(trouble: Trouble) -> Self {
@@ -174,8 +91,8 @@ pub(super) async fn known_or_made(
     let known = world.cache.account(&site.name, user.id.as_str());
     let mut doubted = None;
     match known {
-        Some(Known::Refused(trouble, until)) if now < until => return Err(trouble.into()),
-        Some(Known::Account(account)) if account.record.email == user.email => {
+        Some(KnownAccount::Refused(trouble, until)) if now < until => return Err(trouble.into()),
+        Some(KnownAccount::Account(account)) if account.record.email == user.email => {
             if !account.doubted.get() || now < account.looked_at + LOOKED_AT {
                 return Ok(account);
             }
@@ -185,9 +102,9 @@ pub(super) async fn known_or_made(
     }
     let found = Box::pin(look(settings, world, site, user, doubted, keep, now)).await;
     let known = match &found {
-        Ok(account) => Known::Account(Rc::clone(account)),
+        Ok(account) => KnownAccount::Account(Rc::clone(account)),
         Err(Denial::AccountRefused(reason)) => {
-            Known::Refused(Trouble::Account(reason), now + REFUSED)
+            KnownAccount::Refused(Trouble::Account(reason), now + REFUSED)
         }
         // Another request may try at once.
         Err(_) => return found,

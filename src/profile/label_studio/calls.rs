@@ -7,14 +7,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{LabelStudio, Mode, mint, pat};
-use crate::config::Site;
-use crate::denial::Denial;
-use crate::port::{Fault, Incoming, Outgoing};
-use crate::query;
-use crate::time::Timestamp;
-use crate::user::{Email, User, fold};
-use crate::world::World;
+use crate::answer::denial::Denial;
+use crate::http::query;
+use crate::memory::world::World;
+use crate::model::user::{Email, User, fold};
+use crate::platform::port::{Fault, Incoming, Outgoing};
+use crate::platform::time::Timestamp;
+use crate::profile::label_studio::{mint, pat};
+use crate::site::Site;
+use crate::site::label_studio::{LabelStudio, Mode};
 
 /// Longer than Label Studio takes for its slowest of these, a password.
 const TIMEOUT_MS: u32 = 10_000;
@@ -199,7 +200,7 @@ impl<'a> Calls<'a> {
     /// in.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Option<String>, Denial> {
         // The two need only agree; it keeps nothing of its own to compare with.
-        let proof = crate::user::random_text(&*self.world.platform.entropy)
+        let proof = crate::platform::digest::random_text(&*self.world.platform.entropy)
             .replace(['-', '_'], "x")
             .repeat(2);
         let proof = proof.get(..32).unwrap_or_default();

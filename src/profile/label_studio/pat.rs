@@ -11,17 +11,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::LabelStudio;
-use super::account::{Account, Known, Trouble};
-use super::calls::Calls;
-use crate::config::Site;
-use crate::denial::Denial;
-use crate::port::Fault;
+use crate::answer::denial::Denial;
+use crate::credential::origin_account::{Account, KnownAccount, Trouble};
+use crate::memory::world::World;
+use crate::model::user::{User, UserId};
+use crate::platform::digest::random_text;
+use crate::platform::digest::{hex, sha256};
+use crate::platform::port::Fault;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::profile::label_studio::calls::Calls;
+use crate::site::Site;
+use crate::site::label_studio::LabelStudio;
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts, SealedCredential};
-use crate::time::{Seconds, Timestamp};
-use crate::token::alg::{hex, sha256};
-use crate::user::{User, UserId, random_text};
-use crate::world::World;
 
 /// Longer than making a token takes, with every call at its longest.
 const MAKING: Seconds = Seconds(90);
@@ -67,7 +68,7 @@ pub(super) async fn access(
     let trouble = match (replaced, token) {
         (Ok((record, _)), Some(token)) => {
             let account = Rc::new(Account::new(site, user, record, now));
-            let known = Known::Account(Rc::clone(&account));
+            let known = KnownAccount::Account(Rc::clone(&account));
             world.cache.put_account(&site.name, user.id.as_str(), known);
             return Ok(remember(account, &token, now));
         }
@@ -78,7 +79,7 @@ pub(super) async fn access(
         (Err(Denial::Fault(fault)), _) => Trouble::Fault(fault),
         (Err(other), _) => return Err(other),
     };
-    let known = Known::Refused(trouble, now + TROUBLE);
+    let known = KnownAccount::Refused(trouble, now + TROUBLE);
     world.cache.put_account(&site.name, user.id.as_str(), known);
     Err(trouble.into())
 }

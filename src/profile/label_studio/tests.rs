@@ -1,5 +1,7 @@
 use super::*;
 use crate::config::tests::{bindings, paths, site};
+use crate::model::user::Role;
+use crate::site::label_studio::{Mode, RESERVED};
 
 const SECRET_KEY: &str = "pZ3vX8qLm1Rt6Yw0Kb5Nc9Jd4Hf7Gs2A";
 
@@ -125,7 +127,7 @@ fn sec_63_the_settings_show_no_secret() {
         r#"{"label_studio": {"mode": "mint", "secret": "STUDIO_KEY", "admin_user": 1, "admins": []}}"#,
     );
     bindings.insert("STUDIO_KEY".into(), SECRET_KEY.into());
-    let config = crate::config::Config::parse(&bindings).unwrap();
+    let config = crate::config::parse(&bindings).unwrap();
     assert!(!format!("{config:?}").contains(SECRET_KEY));
 }
 
@@ -139,8 +141,8 @@ fn admins_are_named_by_role_and_by_the_two_rights_of_a_user() {
         admins: serde_json::from_str(admins).unwrap(),
     };
     let mut user = User::new(
-        crate::user::UserId::parse("usr_0123456789abcdefghij-_").unwrap(),
-        crate::user::Email::parse("a@b.c").unwrap(),
+        crate::model::user::UserId::parse("usr_0123456789abcdefghij-_").unwrap(),
+        crate::model::user::Email::parse("a@b.c").unwrap(),
         Timestamp::from_seconds(0),
     );
     let all = r#"["boss", "staff", "superuser"]"#;

@@ -52,7 +52,9 @@ export async function installPython() {
 /** Runs `install` unless `folder` was made from these very `sources` before. */
 export async function installOnce(name, folder, sources, install) {
   const stampFile = path.join(folder, ".edgeward-installed");
-  const wanted = createHash("sha256").update(sources.map((file) => readFileSync(file, "utf8")).join("\0")).digest("hex");
+  const wanted = createHash("sha256")
+    .update(sources.map((file) => readFileSync(file, "utf8")).join("\0"))
+    .digest("hex");
   const isReady = () => existsSync(stampFile) && readFileSync(stampFile, "utf8") === wanted;
   if (isReady()) return;
   await withLock(at(`.tools/${name}.lock`), async () => {

@@ -46,5 +46,4 @@ const integer = (bytes) => der(0x02, bytes);
 const oid = (hex) => der(0x06, Buffer.from(hex, "hex"));
 const bitString = (bytes) => der(0x03, Buffer.from([0]), bytes);
 const utcTime = (time) => der(0x17, Buffer.from(`${new Date(time).toISOString().replace(/\D/g, "").slice(2, 14)}Z`));
-const extension = (id, value, { critical = false } = {}) =>
-  sequence(oid(id), ...(critical ? [der(0x01, Buffer.from([0xff]))] : []), der(0x04, value));
+const extension = (id, value, { critical = false } = {}) => sequence(oid(id), ...(critical ? [der(0x01, Buffer.from([0xff]))] : []), der(0x04, value));

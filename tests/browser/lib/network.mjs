@@ -52,7 +52,9 @@ export async function startNetwork(names) {
   const { port } = front.address();
   return {
     /** By this a browser trusts the certificate: what comes over an untrusted one it does not keep. */
-    publicKeyHash: createHash("sha256").update(createPublicKey(cert).export({ type: "spki", format: "der" })).digest("base64"),
+    publicKeyHash: createHash("sha256")
+      .update(createPublicKey(cert).export({ type: "spki", format: "der" }))
+      .digest("base64"),
     /** The origin of a name as the browser knows it. */
     origin: (name) => `https://${name}:${port}`,
     /** The name with its port, as in a `Host` header. */

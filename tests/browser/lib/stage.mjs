@@ -87,12 +87,16 @@ async function newPage(context) {
 /** What the demo origin received, read from the page that it made of it. `place` is a page or a frame. */
 export async function receivedByOrigin(place) {
   await place.getByText("Headers, in the order of the wire").waitFor();
-  const rows = await place.locator("table tr").evaluateAll((list) =>
-    list.map((row) => [row.querySelector("th").firstChild.textContent.toLowerCase(), row.querySelector("td").textContent]),
-  );
+  const rows = await place
+    .locator("table tr")
+    .evaluateAll((list) => list.map((row) => [row.querySelector("th").firstChild.textContent.toLowerCase(), row.querySelector("td").textContent]));
   return {
     heading: await place.locator("h1").textContent(),
     request: await place.locator("section code").first().textContent(),
-    header: (name) => rows.filter(([key]) => key === name).map(([, value]) => value).join(", ") || undefined,
+    header: (name) =>
+      rows
+        .filter(([key]) => key === name)
+        .map(([, value]) => value)
+        .join(", ") || undefined,
   };
 }

@@ -18,5 +18,9 @@ export async function startFront(site) {
     response.writeHead(answer.status, kept.flat()).end(answer.body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { url: `http://127.0.0.1:${server.address().port}`, requests, stop: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))) };
+  const stop = () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, requests, stop };
 }

@@ -19,7 +19,17 @@ export const newIssuerSecret = () => randomBytes(64).toString("base64url");
 
 /** Claims that are good now; `undefined` leaves one out. */
 export function claimsOfIssuer(overrides = {}) {
-  const claims = { iss: "https://id.example", aud: "app", sub: "u1", email: "anna@example.com", email_verified: true, iat: now(), exp: now() + 300, jti: randomBytes(8).toString("hex"), ...overrides };
+  const claims = {
+    iss: "https://id.example",
+    aud: "app",
+    sub: "u1",
+    email: "anna@example.com",
+    email_verified: true,
+    iat: now(),
+    exp: now() + 300,
+    jti: randomBytes(8).toString("hex"),
+    ...overrides,
+  };
   return JSON.parse(JSON.stringify(claims));
 }
 
@@ -32,7 +42,9 @@ export function tokenOf(key, claims = {}, header = {}) {
 export function tokenBySecret(alg, secret, claims = {}, header = {}) {
   const b64 = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
   const input = `${b64({ alg, ...header })}.${b64(claimsOfIssuer(claims))}`;
-  return `${input}.${createHmac(`sha${alg.slice(2)}`, secret).update(input).digest("base64url")}`;
+  return `${input}.${createHmac(`sha${alg.slice(2)}`, secret)
+    .update(input)
+    .digest("base64url")}`;
 }
 
 /** The table of an issuer whose server is `server`. */
@@ -56,6 +68,9 @@ export async function startIssuer(port = 0) {
     documents,
     requests,
     publish: (path, ...keys) => documents.set(path, JSON.stringify({ keys: keys.map(({ jwk }) => jwk) })),
-    stop: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
+    stop() {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    },
   };
 }

@@ -51,7 +51,7 @@ export const claimsOf = decodeJwt;
 export const headerOf = decodeProtectedHeader;
 
 /** The value of a cookie given as `name=value`. */
-export const valueOf = (cookie) => cookie.slice(cookie.indexOf("=") + 1);
+export const cookieValue = (cookie) => cookie.slice(cookie.indexOf("=") + 1);
 
 /** A JWT whose times all lie `seconds` earlier, signed anew: what the same token would be if it were that much older. */
 export function aged(token, seconds, secret) {
@@ -63,7 +63,8 @@ export function aged(token, seconds, secret) {
 }
 
 /** The session cookie `name=value`, `seconds` older. */
-export const agedSession = (world, cookie, seconds) => `${cookie.slice(0, cookie.indexOf("="))}=${aged(valueOf(cookie), seconds, world.secrets.session[1])}`;
+export const agedSession = (world, cookie, seconds) =>
+  `${cookie.slice(0, cookie.indexOf("="))}=${aged(cookieValue(cookie), seconds, world.secrets.session[1])}`;
 
 /** A token with one bit of its signature flipped. */
 export function tampered(token) {

@@ -98,7 +98,15 @@ async function credential({ shape, bad, secrets, user, host }, n) {
     return headers({ authorization: `Bearer ${await sign(secrets.token, { alg: "HS256", typ: "sso+jwt", kid: "1" }, claims)}` });
   }
   if (shape === "session") {
-    const claims = { iss: "edgeward", aud: host, sub: user, jti: `session-${n}-${"j".repeat(22)}`, began: now * 1000, ...times, ext: { i: "id", sc: ["a", "b"], c: { groups: list(60, (i) => `/department-${i}/team`) } } };
+    const claims = {
+      iss: "edgeward",
+      aud: host,
+      sub: user,
+      jti: `session-${n}-${"j".repeat(22)}`,
+      began: now * 1000,
+      ...times,
+      ext: { i: "id", sc: ["a", "b"], c: { groups: list(60, (i) => `/department-${i}/team`) } },
+    };
     return headers({ cookie: `__Host-edgeward=${await sign(secrets.session, { alg: "HS256", typ: "session+jwt", kid: "1" }, claims)}` });
   }
   const email = shape === "users" ? `user-${n}-${"x".repeat(40)}@example.test` : "anna@example.test";

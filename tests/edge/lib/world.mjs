@@ -16,7 +16,8 @@ import { startOrigin } from "./origin.mjs";
 const PROJECT = fileURLToPath(new URL("../../../", import.meta.url));
 const BUILD = process.env.EDGEWARD_BUILD_DIR ?? path.join(PROJECT, "build");
 /** The admin command, as `npm run admin` runs it. */
-export const ADMIN_BINARY = process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
+export const ADMIN_BINARY =
+  process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
 
 /** What a top-level navigation of a browser sends. */
@@ -171,7 +172,9 @@ class World {
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
         stripCfConnectingIp: false,
-        ...(options.outbound ? { outboundService: { type: "fetcher", handler: async (request) => new WorkerResponse(...(await options.outbound(request))) } } : {}),
+        ...(options.outbound
+          ? { outboundService: { type: "fetcher", handler: async (request) => new WorkerResponse(...(await options.outbound(request))) } }
+          : {}),
       },
     };
   }
@@ -243,7 +246,11 @@ class World {
     let cursor;
     do {
       const page = await kv.list({ cursor });
-      for (const { name } of page.keys) entries.push([name, await kv.get(name)]);
+      for (const { name } of page.keys) {
+        const value = await kv.get(name);
+        // Deleted since it was listed.
+        if (value !== null) entries.push([name, value]);
+      }
       cursor = page.list_complete ? undefined : page.cursor;
     } while (cursor);
     return entries;
@@ -273,7 +280,13 @@ class World {
   /** One site of the first Worker, or of another one by name. */
   site(name = "APP", worker = "edge") {
     const host = (this.#options.sites ?? { APP: {} })[name]?.hosts?.[0] ?? `${name.toLowerCase()}.example.test`;
-    return new Site(this, name, host, () => this.port(worker), () => this.#agent);
+    return new Site(
+      this,
+      name,
+      host,
+      () => this.port(worker),
+      () => this.#agent,
+    );
   }
 
   /** The first admin API token: made by `edgeward-admin` and put into KV, as a deployer would. */
@@ -417,7 +430,11 @@ class Site {
     const credential = token === undefined ? await this.world.adminToken() : token;
     const list = Array.isArray(headers) ? headers : Object.entries(headers);
     return this.send(method, path, {
-      headers: [...(credential === null ? [] : [["Authorization", `Token ${credential}`]]), ...(json === undefined ? [] : [["Content-Type", "application/json"]]), ...list],
+      headers: [
+        ...(credential === null ? [] : [["Authorization", `Token ${credential}`]]),
+        ...(json === undefined ? [] : [["Content-Type", "application/json"]]),
+        ...list,
+      ],
       body: json === undefined ? undefined : JSON.stringify(json),
     });
   }
@@ -458,7 +475,7 @@ export async function signInAgain(site, user) {
   return until(async () => {
     const answer = await site.navigate("/signed-in", { cookie: `ls_auth_token=${await site.issue(user.email)}` });
     const session = answer.status === 200 && answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared);
-    return session && session.pair;
+    return session?.pair;
   });
 }
 

@@ -25,7 +25,12 @@ export async function serveKv(world) {
     asked.push(command);
     const kv = await world.kv;
     const answers = {
-      "kv key list": async () => JSON.stringify((await world.kvEntries()).map(([name]) => ({ name })), null, 2),
+      "kv key list": async () =>
+        JSON.stringify(
+          (await world.kvEntries()).map(([name]) => ({ name })),
+          null,
+          2,
+        ),
       "kv key get": async () => kv.get(key),
       "kv bulk put": async () => void (await Promise.all(entries.map(({ key, value }) => kv.put(key, value)))),
       "kv bulk delete": async () => void (await Promise.all(entries.map((key) => kv.delete(key)))),

@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use edgeward::port::{Check, KeyPair};
-use edgeward::token::alg::sha256;
-use edgeward::token::algorithm::{Algorithm, KeyType};
-use edgeward::token::der;
+use edgeward::jose::der;
+use edgeward::platform::algorithm::{Algorithm, KeyType};
+use edgeward::platform::digest::sha256;
+use edgeward::platform::port::{Check, KeyPair};
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use p521::ecdsa::signature::{Signer as _, Verifier as _};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use edgeward::token::algorithm::Algorithm;
+use edgeward::platform::algorithm::Algorithm;
 use serde_json::{Value, json};
 
 use super::crypto::Private;

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use aes_gcm::aead::{Aead, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 
-use edgeward::port::{
+use edgeward::platform::algorithm::Algorithm;
+use edgeward::platform::digest::sha256;
+use edgeward::platform::port::{
     Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
     Later, Limit, Once, Outgoing, Pending, Platform, Sender,
 };
-use edgeward::time::{Seconds, Timestamp};
-use edgeward::token::alg::sha256;
-use edgeward::token::algorithm::Algorithm;
+use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::crypto;
 use super::records::MemoryRecords;

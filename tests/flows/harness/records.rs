@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edgeward::port::{Change, Changed, Fault, Pending, Records};
-use edgeward::time::{Seconds, Timestamp};
+use edgeward::platform::port::{Change, Changed, Fault, Pending, Records};
+use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::shared::{Fate, Shared, Verb, later};
 

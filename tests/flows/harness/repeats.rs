@@ -4,13 +4,14 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use edgeward::gateway::{Action, Outcome};
+use edgeward::http::headers::HeaderChanges;
+use edgeward::http::request::{RAY, WITHHELD};
+use edgeward::memory::world::World;
 use edgeward::origin::Again;
-use edgeward::origin::mutate::HeaderChanges;
-use edgeward::repeat::{self, Repeat};
-use edgeward::request::{RAY, WITHHELD};
-use edgeward::time::Timestamp;
-use edgeward::world::World;
+use edgeward::pipeline::repeat;
+use edgeward::pipeline::repeat::Repeat;
+use edgeward::pipeline::{Action, Outcome};
+use edgeward::platform::time::Timestamp;
 
 use super::request::Req;
 

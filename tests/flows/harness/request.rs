@@ -1,8 +1,8 @@
 //! A request as a client writes it, and what became of it.
 
-use edgeward::gateway::{Action, Outcome};
-use edgeward::origin::mutate::HeaderChange;
-use edgeward::request::Parts;
+use edgeward::http::headers::HeaderChange;
+use edgeward::http::request::Parts;
+use edgeward::pipeline::{Action, Outcome};
 use serde_json::Value;
 
 /// A request.
@@ -176,11 +176,11 @@ impl Seen {
         let forms = all
             .iter()
             .copied()
-            .map(edgeward::session::SetCookie::is_partitioned);
+            .map(edgeward::credential::session::SetCookie::is_partitioned);
         let forms: std::collections::HashSet<bool> = forms.collect();
         assert_eq!(forms.len(), all.len(), "one form of {name} twice");
         all.into_iter()
-            .map(edgeward::session::SetCookie::as_str)
+            .map(edgeward::credential::session::SetCookie::as_str)
             .collect()
     }
 

@@ -7,8 +7,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use edgeward::port::{Incoming, Outgoing, Pending};
-use edgeward::time::{Seconds, Timestamp};
+use edgeward::platform::port::{Incoming, Outgoing, Pending};
+use edgeward::platform::time::{Seconds, Timestamp};
+use edgeward::store;
 
 use super::records::Writers;
 
@@ -36,6 +37,28 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// The prefixes of the keys that this verb takes; none for a verb that takes no key.
+    const fn key_prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::KvRead
+            | Self::KvWrite
+            | Self::KvDelete
+            | Self::KvList
+            | Self::RecordRead
+            | Self::RecordChange
+            | Self::RecordKeep => &store::FAMILIES,
+            Self::Claim | Self::Release | Self::Changed => &store::CLAIMS,
+            Self::Generate
+            | Self::Sign
+            | Self::Seal
+            | Self::Open
+            | Self::Allow
+            | Self::Body
+            | Self::Verify
+            | Self::Fetch => &[],
+        }
+    }
+
     pub const ALL: [Self; 18] = [
         Self::KvRead,
         Self::KvWrite,
@@ -142,6 +165,11 @@ pub enum Fate {
 impl Shared {
     /// Notes a call and tells what becomes of it.
     pub fn call(&self, verb: Verb, key: &str) -> Fate {
+        let known = verb.key_prefixes();
+        assert!(
+            known.is_empty() || known.iter().any(|prefix| key.starts_with(prefix)),
+            "{verb:?}: the key {key:?} is of no family that is documented"
+        );
         self.calls.borrow_mut().push(PortCall {
             verb,
             key: key.to_owned(),

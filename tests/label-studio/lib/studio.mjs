@@ -45,9 +45,13 @@ export async function startStudio() {
         const attribute = (name) => tag.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1];
         const [type, name] = [attribute("type"), attribute("name")];
         if (!name || name === "is_active" || type === "submit" || (type === "checkbox" && !/\bchecked\b/.test(tag))) continue;
-        form.append(name, (attribute("value") ?? (type === "checkbox" ? "on" : "")).replaceAll("&quot;", '"').replaceAll("&#x27;", "'").replaceAll("&amp;", "&"));
+        form.append(
+          name,
+          (attribute("value") ?? (type === "checkbox" ? "on" : "")).replaceAll("&quot;", '"').replaceAll("&#x27;", "'").replaceAll("&amp;", "&"),
+        );
       }
-      for (const [, name, body] of page.matchAll(/<textarea[^>]*name="([^"]*)"[^>]*>\s*([\s\S]*?)<\/textarea>/g)) form.append(name, body.replaceAll("&quot;", '"'));
+      for (const [, name, body] of page.matchAll(/<textarea[^>]*name="([^"]*)"[^>]*>\s*([\s\S]*?)<\/textarea>/g))
+        form.append(name, body.replaceAll("&quot;", '"'));
       for (const [, name, body] of page.matchAll(/<select[^>]*name="([^"]*)"[^>]*>([\s\S]*?)<\/select>/g)) {
         for (const [, value] of body.matchAll(/<option value="([^"]*)"[^>]*selected/g)) form.append(name, value);
       }
@@ -66,7 +70,10 @@ export function siteOf(studio, mode, settings = {}) {
     identity_headers: [],
     sources: ["session", "sso_cookie", "query", "bearer", "api_key"],
     query: { single_use: true, user_switch: "confirm" },
-    label_studio: mode === "mint" ? { mode, secret: "STUDIO_SECRET_KEY", admin_user: studio.admin.id, admins: ["superuser"] } : { mode, secret: "STUDIO_ADMIN_PAT", admins: ["superuser"] },
+    label_studio:
+      mode === "mint"
+        ? { mode, secret: "STUDIO_SECRET_KEY", admin_user: studio.admin.id, admins: ["superuser"] }
+        : { mode, secret: "STUDIO_ADMIN_PAT", admins: ["superuser"] },
     ...settings,
   };
 }
@@ -98,6 +105,8 @@ export function fileForm(name, type, bytes) {
 export const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==", "base64");
 
 /** How an image is classified, as a project's settings. */
-export const CHOICES = '<View><Image name="image" value="$image"/><Choices name="choice" toName="image"><Choice value="Cat"/><Choice value="Dog"/></Choices></View>';
+export const CHOICES =
+  '<View><Image name="image" value="$image"/><Choices name="choice" toName="image"><Choice value="Cat"/><Choice value="Dog"/></Choices></View>';
 /** The same for a text. */
-export const TEXT_CHOICES = '<View><Text name="text" value="$text"/><Choices name="choice" toName="text"><Choice value="Good"/><Choice value="Bad"/></Choices></View>';
+export const TEXT_CHOICES =
+  '<View><Text name="text" value="$text"/><Choices name="choice" toName="text"><Choice value="Good"/><Choice value="Bad"/></Choices></View>';

@@ -18,14 +18,24 @@ export async function installPeers() {
   await installOnce("peers-python", VENV, [requirements], async () => {
     rmSync(VENV, { recursive: true, force: true });
     await runStep("peers", "virtual environment (Python 3.10 or newer)", ["python3", "-m", "venv", VENV]);
-    await runStep("peers", "pip install for tests/peers", [path.join(VENV, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements]);
+    await runStep("peers", "pip install for tests/peers", [
+      path.join(VENV, "bin/pip"),
+      "install",
+      "--disable-pip-version-check",
+      "--no-input",
+      "-r",
+      requirements,
+    ]);
   });
   return path.join(VENV, "bin/python");
 }
 
 /** Starts the Python peers; `call(name, arguments)` answers what they say. */
 export async function startPython() {
-  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "peers.py")], { env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" }, stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "peers.py")], {
+    env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
     async call(call, request = {}) {
@@ -46,7 +56,10 @@ export async function startPython() {
 
 /** Starts a Django service with the SDK, as an origin: `code` and `middleware` are examples of a document; answers `{ url, stop }`. */
 export async function startDjango(request) {
-  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "django_origin.py")], { env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" }, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "django_origin.py")], {
+    env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
   child.stdin.end(`${JSON.stringify(request)}\n`);

@@ -1,0 +1,96 @@
+// What `npm run mutants` does: cargo-mutants over the files that .cargo/mutants.toml names, or over those of one change.
+import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { at, root, toolEnv } from "./project.mjs";
+import { capture, messageOf, StepFailed } from "./step.mjs";
+
+const HELP = `npm run mutants -- [--in-diff <commit>] [--shard <k>/<n>] [--list] [<file> …]
+
+Changes a place of the code at a time and runs the native tests. A change that no test notices is missed.
+Without files: those of .cargo/mutants.toml. The report is in target/mutants/mutants.out.
+
+  --in-diff <commit>  only what has changed since this commit, with what is not committed yet
+  --shard <k>/<n>     the k-th of n parts (from 0), for machines side by side or for a week's nights
+  --list              only say which changes there would be`;
+
+/** @typedef {{ inDiff?: string, shard?: string, list: boolean, help: boolean, files: string[] }} Options */
+
+/**
+ * Runs cargo-mutants; answers its exit status: 0 when every change was noticed, 2 when one was missed, 3 after a timeout.
+ * @param {string[]} args
+ */
+export async function mutants(args) {
+  const options = readOptions(args);
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const output = at("target/mutants");
+  mkdirSync(output, { recursive: true });
+  const diff = `${output}/changes.diff`;
+  if (options.inDiff !== undefined) writeFileSync(diff, await capture(["git", "diff", "--no-ext-diff", options.inDiff, "--", "src"]));
+  return run(command(options, output, diff));
+}
+
+/**
+ * What is run for `options`.
+ * @param {Pick<Options, "inDiff" | "shard" | "list" | "files">} options
+ * @param {string} output
+ * @param {string} diff
+ */
+export function command({ inDiff, shard, list, files }, output, diff) {
+  return [
+    "cargo",
+    "mutants",
+    "--output",
+    output,
+    ...(inDiff === undefined ? [] : ["--in-diff", diff]),
+    ...(shard === undefined ? [] : ["--shard", shard]),
+    ...(list ? ["--list"] : []),
+    // cargo-mutants adds files to those of its configuration; here they take their place.
+    ...(files.length === 0 ? [] : ["--no-config", "--test-tool", "nextest"]),
+    ...files.flatMap((file) => ["--file", file]),
+    // The interleavings take longer than all other tests together, and are about the store.
+    ...(list ? [] : ["--", "-E", "not test(interleav)"]),
+  ];
+}
+
+/**
+ * The options of the command line.
+ * @param {string[]} args
+ * @returns {Options}
+ */
+export function readOptions(args) {
+  try {
+    const { values, positionals } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        "in-diff": { type: "string" },
+        shard: { type: "string" },
+        list: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.shard !== undefined && !/^\d+\/[1-9]\d*$/.test(values.shard)) throw new Error("--shard is <k>/<n>, such as 0/7");
+    return { inDiff: values["in-diff"], shard: values.shard, list: values.list, help: values.help, files: positionals };
+  } catch (error) {
+    throw new StepFailed(`${messageOf(error)}\n${HELP}`);
+  }
+}
+
+/**
+ * Runs a command in the terminal; answers its exit status.
+ * @param {string[]} command
+ * @returns {Promise<number>}
+ */
+function run([program, ...args]) {
+  // Without debug information each change is built in half the time.
+  const child = spawn(program, args, { cwd: root, env: toolEnv({ CARGO_PROFILE_DEV_DEBUG: "0" }), stdio: "inherit" });
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) => reject(new StepFailed(`${program} could not be started: ${error.message}`)));
+    child.on("exit", (code) => resolve(code ?? 130));
+  });
+}

@@ -1,0 +1,7 @@
+// `npm run mutants`: changes the security files one place at a time, and tells which changes no native test notices.
+import { start } from "./lib/start.mjs";
+
+await start(["rust", "npm", "nextest", "mutants"], async (args) => {
+  const { mutants } = await import("./lib/mutants.mjs");
+  process.exitCode = await mutants(args);
+});

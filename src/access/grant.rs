@@ -1,0 +1,55 @@
+//! The proof that a rule was asked and let a request pass.
+
+use crate::authn::principal::Principal;
+use crate::rules;
+use crate::rules::Asked;
+use crate::rules::Refusal;
+use crate::rules::Rule;
+
+/// Proof that a rule was asked and said yes. Nothing is forwarded without one.
+///
+/// ```
+/// use edgeward::rules::{Asked, Demand, Reaction, Rule, decide};
+/// use edgeward::http::path::CanonicalPath;
+///
+/// let path = CanonicalPath::parse("/").unwrap();
+/// let asked = Asked { host: "a", path: &path, method: "GET", preflight: false, address: None, country: None };
+/// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None).is_ok());
+/// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None).is_err());
+/// ```
+///
+/// There is no other way to one:
+///
+/// ```compile_fail,E0451
+/// let grant = edgeward::access::grant::Grant { principal: None };
+/// ```
+pub struct Grant {
+    principal: Option<Principal>,
+}
+
+impl Grant {
+    /// Who was let through; `None` for somebody anonymous.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
+        self.principal.as_ref()
+    }
+}
+
+/// Judges `principal` by `rule`, which [`Rules::rule_for`] gave.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn decide(
+    rule: &Rule,
+    asked: &Asked<'_>,
+    principal: Option<Principal>,
+) -> Result<Grant, Refusal> {
+    let subject = principal.as_ref().map(Principal::subject);
+    rules::judge(rule, asked, subject.as_ref())?;
+    // Public paths are forwarded without identity. So are preflights: browsers send them without
+    // credentials, so credentials on one are ignored.
+    let is_anonymous = rule.is_public() || (asked.preflight && rule.preflight);
+    Ok(Grant {
+        principal: principal.filter(|_| !is_anonymous),
+    })
+}

@@ -1,0 +1,275 @@
+//! The admin API: API token → typed request → typed answer. A header credential only, so that no
+//! page can make a browser call it; no CORS; nothing of it is ever kept by a cache.
+
+pub mod api_tokens;
+pub mod explain;
+pub mod issue;
+pub mod keys;
+pub mod users;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::answer::denial;
+use crate::answer::denial::Denial;
+use crate::ask::route::AdminEndpoint;
+use crate::authn::attempts;
+use crate::http::client::Client;
+use crate::http::query;
+use crate::http::request::Parts;
+use crate::jose::error::TokenError;
+use crate::memory::world::World;
+use crate::model::api_token::{ApiToken, Scope};
+use crate::platform::port::{Body, Counter, Sender};
+use crate::platform::time::Timestamp;
+use crate::site::Site;
+use crate::store::api_tokens::ApiTokens;
+
+/// The longest body that is read.
+pub const MAX_BODY: usize = 64 * 1024;
+const DEFAULT_PAGE: u32 = 50;
+const MAX_PAGE: u32 = 100;
+
+/// One call of the admin API.
+pub struct Call<'a> {
+    /// The world.
+    pub world: &'a World,
+    /// The site at whose host the call was made.
+    pub site: &'a Site,
+    /// The head of the request.
+    pub parts: &'a Parts,
+    /// Its body.
+    pub body: &'a dyn Body,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// What became of a call, for the log.
+pub struct Outcome {
+    /// The answer or the reason for a refusal.
+    pub result: Result<Answer, Denial>,
+    /// The caller's id, when it was authenticated.
+    pub caller: Option<String>,
+    /// What was called.
+    pub call: &'static str,
+}
+
+/// `POST /api/sso/token`. Method, credential, right and body are looked at in the order that the
+/// clients of this call know.
+pub async fn token(call: &Call<'_>) -> Outcome {
+    let mut outcome = Outcome {
+        result: Err(Denial::MethodNotAllowed("POST")),
+        caller: None,
+        call: "issue token",
+    };
+    if call.parts.method() != "POST" {
+        return outcome;
+    }
+    match authenticate(call).await {
+        Err(denial) => outcome.result = Err(denial),
+        Ok(caller) => {
+            outcome.caller = Some(caller.id.as_str().to_owned());
+            outcome.result = issue::issue(call, &caller).await;
+        }
+    }
+    outcome
+}
+
+/// Any other endpoint of the admin API.
+pub async fn handle(call: &Call<'_>, endpoint: &AdminEndpoint) -> Outcome {
+    let mut outcome = Outcome {
+        result: Err(Denial::UnknownEndpoint),
+        caller: None,
+        call: name_of(endpoint),
+    };
+    match authenticate(call).await {
+        Err(denial) => outcome.result = Err(denial),
+        Ok(caller) => {
+            outcome.caller = Some(caller.id.as_str().to_owned());
+            outcome.result = match endpoint {
+                AdminEndpoint::Users => users::collection(call, &caller).await,
+                AdminEndpoint::UsersBulk => users::bulk(call, &caller).await,
+                AdminEndpoint::User(id) => users::one(call, &caller, id).await,
+                AdminEndpoint::UserLogout(id) => users::logout(call, &caller, id).await,
+                AdminEndpoint::ApiTokens => api_tokens::collection(call, &caller).await,
+                AdminEndpoint::ApiToken(id) => api_tokens::one(call, &caller, id).await,
+                AdminEndpoint::ApiTokenRevoke(id) => {
+                    api_tokens::revoke_call(call, &caller, id).await
+                }
+                AdminEndpoint::SigningKeys => keys::list(call, &caller).await,
+                AdminEndpoint::SigningKeysRotate => keys::rotate(call, &caller).await,
+                AdminEndpoint::Explain => explain::explain(call, &caller).await,
+            };
+        }
+    }
+    outcome
+}
+
+/// Who is calling, by `Authorization: Token …` or `Bearer …`. Failures are counted by address
+/// ([`attempts`]), calls by token.
+async fn authenticate(call: &Call<'_>) -> Result<ApiToken, Denial> {
+    let platform = &call.world.platform;
+    let presented = call.parts.header("authorization").and_then(presented);
+    let client = Some(Client::of(call.parts));
+    let token = attempts::api_token(call.world, client, presented, |_| true, call.now)
+        .await
+        .map_err(|error| match error {
+            TokenError::ApiToken if presented.is_some() => Denial::InvalidApiToken,
+            TokenError::ApiToken => Denial::AuthenticationRequired,
+            other => other.into(),
+        })?;
+    if !platform
+        .limit
+        .allow(Counter::Calls, token.id.as_str())
+        .await?
+    {
+        return Err(Denial::RateLimited);
+    }
+    // Keeping the books is no reason to turn a good call down.
+    let _ = ApiTokens(&*platform.kv).note_use(&token.id, call.now).await;
+    Ok(token)
+}
+
+fn presented(authorization: &str) -> Option<&str> {
+    let (scheme, credential) = authorization.split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
+    let credential = credential.trim();
+    (known && !credential.is_empty()).then_some(credential)
+}
+
+/// Refuses a caller without `scope`.
+///
+/// # Errors
+/// [`Denial::ScopeMissing`].
+fn require(caller: &ApiToken, scope: Scope) -> Result<(), Denial> {
+    if caller.may(scope) {
+        Ok(())
+    } else {
+        Err(Denial::ScopeMissing(scope))
+    }
+}
+
+impl Call<'_> {
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Denial::BodyTooLarge`], [`Denial::InvalidJson`] or a fault.
+    async fn json(&self) -> Result<Value, Denial> {
+        let body = denial::whole(self.body.read(MAX_BODY, Sender::Verified).await?)?;
+        serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
+    }
+
+    /// The page that a list call asks for.
+    ///
+    /// # Errors
+    /// [`Denial::InvalidField`] or [`Denial::InvalidCursor`].
+    fn paging(&self) -> Result<(Option<String>, u32), Denial> {
+        let limit = match self.parameter("limit") {
+            None => DEFAULT_PAGE,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=MAX_PAGE).contains(limit))
+                .ok_or(Denial::InvalidField("limit"))?,
+        };
+        let cursor = match self.parameter("cursor") {
+            None => None,
+            Some(text) => Some(read_cursor(&text).ok_or(Denial::InvalidCursor)?),
+        };
+        Ok((cursor, limit))
+    }
+
+    fn parameter(&self, name: &str) -> Option<String> {
+        query::take(self.parts.query()?, name)
+            .values
+            .into_iter()
+            .next()
+    }
+}
+
+/// A member of a body, if it is there and not null.
+///
+/// # Errors
+/// [`Denial::InvalidField`] when it is of another type or not valid.
+fn member<T: DeserializeOwned>(body: &Value, name: &'static str) -> Result<Option<T>, Denial> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => serde_json::from_value(value.clone())
+            .map(Some)
+            .map_err(|_| Denial::InvalidField(name)),
+    }
+}
+
+/// Refuses members that no request of this kind has: a typing error must not look like success.
+///
+/// # Errors
+/// [`Denial::InvalidField`] when the body is no object, [`Denial::UnknownField`].
+fn only(body: &Value, known: &[&'static str]) -> Result<(), Denial> {
+    let members = body.as_object().ok_or(Denial::InvalidField("body"))?;
+    match members.keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Denial::UnknownField(name.chars().take(64).collect())),
+    }
+}
+
+const CURSOR: &str = "c1:";
+
+fn write_cursor(cursor: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{CURSOR}{cursor}"))
+}
+
+fn read_cursor(text: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let cursor = text.strip_prefix(CURSOR)?;
+    (!cursor.is_empty() && cursor.len() <= 1024).then(|| cursor.to_owned())
+}
+
+const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
+    match endpoint {
+        AdminEndpoint::Users => "users",
+        AdminEndpoint::UsersBulk => "bulk users",
+        AdminEndpoint::User(_) => "user",
+        AdminEndpoint::UserLogout(_) => "end sessions of user",
+        AdminEndpoint::ApiTokens => "api tokens",
+        AdminEndpoint::ApiToken(_) => "api token",
+        AdminEndpoint::ApiTokenRevoke(_) => "revoke api token",
+        AdminEndpoint::SigningKeys => "signing keys",
+        AdminEndpoint::SigningKeysRotate => "rotate signing keys",
+        AdminEndpoint::Explain => "explain",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_was_given_and_nothing_else_is_one() {
+        assert_eq!(
+            read_cursor(&write_cursor("AAbb==/+")).as_deref(),
+            Some("AAbb==/+")
+        );
+        for bad in [
+            "",
+            "x",
+            "AAAA",
+            &URL_SAFE_NO_PAD.encode("c1:"),
+            &URL_SAFE_NO_PAD.encode("c2:x"),
+        ] {
+            assert_eq!(read_cursor(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_two_schemes_carry_an_api_token() {
+        assert_eq!(presented("Token abc"), Some("abc"));
+        assert_eq!(presented("bearer abc"), Some("abc"));
+        for other in ["Basic abc", "Token", "Token ", "abc", ""] {
+            assert_eq!(presented(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a browser goes when it comes back.
+
+use crate::ask::source::ATTEMPT;
+use crate::http::path::CanonicalPath;
+use crate::http::request::Parts;
+
+/// A URL on one of a site's own hosts, to which a browser may be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReturnTo(String);
+
+impl ReturnTo {
+    /// The URL that was asked for, without credentials and markers.
+    #[must_use]
+    pub fn of_request(parts: &Parts, path: &CanonicalPath<'_>, clean_query: Option<&str>) -> Self {
+        let mut url = format!(
+            "{}://{}{}",
+            parts.scheme(),
+            parts.authority(),
+            path.as_str()
+        );
+        if let Some(query) = clean_query.filter(|query| !query.is_empty()) {
+            url.push('?');
+            url.push_str(query);
+        }
+        Self(url)
+    }
+
+    /// Reads a path with a query, as our own pages carry it. Nothing that could name another host
+    /// is one: it begins with exactly one slash and holds no backslash and no control character.
+    #[must_use]
+    pub fn parse_local(text: &str, parts: &Parts) -> Option<Self> {
+        let (path, query) = text
+            .split_once('?')
+            .map_or((text, None), |(path, query)| (path, Some(query)));
+        let local = path.starts_with('/') && !path.starts_with("//");
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+        let path = CanonicalPath::parse(path).ok()?;
+        (local && plain).then(|| Self::of_request(parts, &path, query))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Path and query.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        let after = self.0.find("://").map_or(0, |at| at + 3);
+        let slash = self
+            .0
+            .get(after..)
+            .and_then(|rest| rest.find('/'))
+            .map_or(after, |at| after + at);
+        self.0.get(slash..).unwrap_or("/")
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn into_url(self) -> String {
+        self.0
+    }
+
+    /// The URL with the number of rounds that were made.
+    #[must_use]
+    pub fn with_attempt(&self, attempt: u32) -> Self {
+        let separator = if self.0.contains('?') { '&' } else { '?' };
+        Self(format!("{}{separator}{ATTEMPT}={attempt}", self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> Parts {
+        Parts::new("GET", "https://site.example/a/b?x=1", &[]).unwrap()
+    }
+
+    #[test]
+    fn a_return_address_is_always_on_the_own_host() {
+        let parse = |text: &str| ReturnTo::parse_local(text, &parts()).map(|r| r.0);
+        assert_eq!(
+            parse("/a?b=%2F").as_deref(),
+            Some("https://site.example/a?b=%2F")
+        );
+        assert_eq!(parse("/").as_deref(), Some("https://site.example/"));
+        for bad in [
+            "",
+            "a",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a\r\nSet-Cookie: x",
+            "/a b",
+            "/%5cevil",
+            "/a#b",
+            "/\t/evil.example",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_local_part_is_what_follows_the_host() {
+        let path = CanonicalPath::parse("/a/b").unwrap();
+        let url = ReturnTo::of_request(&parts(), &path, Some("x=1"));
+        assert_eq!(url.local(), "/a/b?x=1");
+        assert_eq!(
+            url.with_attempt(2).as_str(),
+            "https://site.example/a/b?x=1&edgeward_attempt=2"
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! What the documents have to name, from the tables that the core itself goes by. The tests of the
+//! documents read it, so they depend on no file of the source.
+
+use edgeward::answer::denial;
+use edgeward::ask::route;
+use edgeward::config::{RESOURCES, SECRETS};
+use edgeward::http::reserved;
+use edgeward::store;
+
+use serde_json::json;
+
+/// Prints the facts as JSON.
+pub fn print() {
+    let facts = json!({
+        "codes": denial::CODES,
+        "paths": route::PATHS,
+        "key_families": store::FAMILIES,
+        "claims": store::CLAIMS,
+        "reserved_headers": reserved::everywhere().collect::<Vec<_>>(),
+        "secrets": SECRETS,
+        "resources": RESOURCES,
+    });
+    println!("{facts}");
+}

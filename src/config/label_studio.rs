@@ -1,0 +1,121 @@
+//! The settings of a site in front of Label Studio, as they are written.
+
+use serde::Deserialize;
+
+use crate::config::raw::{Reader, table};
+use crate::config::{Bindings, secret};
+use crate::jose::hmac::Keyring;
+use crate::model::user::Role;
+use crate::site::label_studio::{LabelStudio, Mode};
+
+table! {
+    /// `label_studio`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["mode", "secret", "admins"])))]
+    pub struct RawLabelStudio {
+        /// How Edgeward comes by access tokens for its users.
+        mode: Field<ModeName>,
+        /// The name of the Worker secret with `SECRET_KEY`, or with an admin's personal access token.
+        secret: Field<String>,
+        /// With `mint`: the number of the user as whom users are made.
+        admin_user: Field<u32>,
+        /// The number of the organization that users join.
+        organization: Field<u32>,
+        /// Who may do what only admins shall: roles, `staff`, `superuser`.
+        admins: Field<Vec<String>>,
+    }
+}
+
+/// `label_studio.mode`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ModeName {
+    /// It signs them.
+    Mint,
+    /// Label Studio issues them.
+    Pat,
+}
+
+fn read_secret(
+    reader: &mut Reader<'_>,
+    name: &str,
+    mode: Option<ModeName>,
+    bindings: &Bindings,
+) -> Option<String> {
+    if name.starts_with("EDGEWARD") {
+        reader.error(
+            "secret",
+            "names a secret of Edgeward itself, which no origin may have",
+        );
+        return None;
+    }
+    let value = bindings.get(name).map(|value| value.trim());
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        reader.error(
+            "secret",
+            "names no secret of this Worker; set it with `wrangler secret put`",
+        );
+        return None;
+    };
+    let error = match mode? {
+        ModeName::Mint => secret::weakness(value)
+            .map(|_| "is no random text of at least 32 bytes; give Label Studio such a SECRET_KEY"),
+        ModeName::Pat => (value.split('.').count() != 3).then_some(
+            "is no personal access token of Label Studio (three parts with dots between)",
+        ),
+    };
+    if let Some(error) = error {
+        reader.error("secret", error);
+        return None;
+    }
+    Some(value.to_owned())
+}
+
+/// Checks `raw`; what is wrong goes to `reader`.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    raw: RawLabelStudio,
+    bindings: &Bindings,
+) -> Option<LabelStudio> {
+    reader.unknown(&raw.unknown);
+    let mode = reader.required("mode", raw.mode);
+    let value = reader
+        .required("secret", raw.secret)
+        .and_then(|name| read_secret(reader, &name, mode, bindings));
+    let admin_given = raw.admin_user.is_given();
+    let admin = reader.maybe("admin_user", raw.admin_user);
+    reader.check(
+        "admin_user",
+        mode != Some(ModeName::Mint) || admin_given,
+        "is required with mode = \"mint\": the number of the user as whom users are made",
+    );
+    reader.check(
+        "admin_user",
+        mode != Some(ModeName::Pat) || !admin_given,
+        "is for mode = \"mint\" only: a personal access token says whose it is",
+    );
+    let organization = reader.or("organization", raw.organization, 1);
+    let admins: Option<Vec<Role>> = reader.required("admins", raw.admins).and_then(|names| {
+        names
+            .iter()
+            .map(|name| Role::parse(name))
+            .collect::<Option<_>>()
+            .or_else(|| {
+                reader.error("admins", "names something that is no role");
+                None
+            })
+    });
+    let value = value?;
+    let mode = match mode? {
+        ModeName::Mint => Mode::Mint {
+            key: Keyring::new([(1, value.into_bytes())])?,
+            admin: u64::from(admin?),
+        },
+        ModeName::Pat => Mode::Pat { admin: value },
+    };
+    Some(LabelStudio {
+        mode,
+        organization: u64::from(organization),
+        admins: admins?,
+    })
+}

@@ -1,0 +1,366 @@
+//! The configuration: variables and secrets of the Worker → typed values, references resolved.
+//!
+//! Every error is reported, with its path, in one go; a configuration with an error serves nobody.
+//! A setting that switches a check has no default.
+
+pub mod cors;
+pub mod issuer;
+pub mod label_studio;
+pub mod raw;
+pub mod rules;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod schema;
+pub mod secret;
+pub mod site;
+pub mod tenant;
+
+use crate::site::config::Config;
+use crate::site::config::ConfigError;
+use crate::site::config::Keyrings;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use crate::config::raw::{RawEdgeward, Reader};
+use crate::jose::hmac::Keyring;
+use crate::platform::time::Seconds;
+pub use crate::site::Site;
+use crate::site::Source;
+use crate::site::config::Log;
+use crate::site::issuer::Issuer;
+
+/// Where the bindings of the Worker came from: each is JSON (a variable) or text (a secret).
+pub type Bindings = BTreeMap<String, String>;
+
+const GLOBAL: &str = "EDGEWARD";
+const ISSUER: &str = "EDGEWARD_ISSUER_";
+const SITE: &str = "EDGEWARD_SITE_";
+const RULES: &str = "EDGEWARD_RULES_";
+/// The beginnings of the names of our secrets; a number follows.
+pub const SECRETS: [&str; 3] = [
+    "EDGEWARD_SESSION_SECRET_",
+    "EDGEWARD_TOKEN_SECRET_",
+    "EDGEWARD_KEY_SECRET_",
+];
+/// Bindings of ours that are no settings.
+pub const RESOURCES: [&str; 5] = [
+    "EDGEWARD_KV",
+    "EDGEWARD_ONCE",
+    "EDGEWARD_RECORD",
+    "EDGEWARD_LIMIT",
+    "EDGEWARD_FAILURE_LIMIT",
+];
+
+/// Reads all bindings of the Worker.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the bindings' names.
+pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
+    let mut errors = Vec::new();
+    for name in bindings.keys().filter(|name| name.starts_with(GLOBAL)) {
+        let error = match name.strip_prefix(RULES) {
+            Some(site) if !is_rules_of_site(bindings, site) => {
+                "has rules of no site, or leaves out a number before it"
+            }
+            None if !is_known(name) => "no such setting",
+            _ => continue,
+        };
+        errors.push(ConfigError {
+            path: name.clone(),
+            error: error.into(),
+        });
+    }
+    let global = read_global(bindings, &mut errors);
+    let keys = read_keys(bindings, &mut errors);
+    let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
+    let issuers = read_issuers(bindings, ours, &mut errors);
+    let hosts = read_sites(bindings, &issuers, &mut errors);
+    for issuer in &issuers {
+        let host = issuer.remote_host();
+        if host.is_some_and(|host| hosts.contains_key(&host)) {
+            errors.push(ConfigError {
+                path: format!("{ISSUER}{}", issuer.name.to_ascii_uppercase()),
+                error: "has its keys at a host of our own".into(),
+            });
+        }
+    }
+    match (global, keys) {
+        (Some((issuer, user_cache, log)), Some(keys)) if errors.is_empty() => Ok(Config {
+            issuer,
+            user_cache,
+            log,
+            keys,
+            notes: notes(&hosts),
+            hosts,
+        }),
+        _ => Err(errors),
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    let numbered = |prefix: &str| {
+        name.strip_prefix(prefix)
+            .is_some_and(|n| number(n).is_some())
+    };
+    name == GLOBAL
+        || RESOURCES.contains(&name)
+        || SECRETS.iter().any(|prefix| numbered(prefix))
+        || [SITE, ISSUER]
+            .iter()
+            .any(|prefix| name.strip_prefix(prefix).is_some_and(is_site_name))
+}
+
+/// Whether `name` is that of a site, or that of one and `__2`, `__3`, …, where nothing is left out.
+fn is_rules_of_site(bindings: &Bindings, name: &str) -> bool {
+    let is_there = |prefix: &str, name: &str| bindings.contains_key(&format!("{prefix}{name}"));
+    let continued = |(site, count): (&str, &str)| {
+        let count = number(count).filter(|count| *count > 1)?;
+        let before = match count {
+            2 => site.to_owned(),
+            _ => format!("{site}__{}", count - 1),
+        };
+        Some(is_there(SITE, site) && is_there(RULES, &before))
+    };
+    is_there(SITE, name) || name.rsplit_once("__").and_then(continued) == Some(true)
+}
+
+/// Rules that nobody can meet.
+fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
+    let mut notes = Vec::new();
+    let firsts = hosts
+        .iter()
+        .filter(|(host, site)| site.hosts.first() == Some(host));
+    for (_, site) in firsts {
+        for rule in site.rules.iter() {
+            let beyond = rule.requirement().map(|r| r.beyond(&site.gives()));
+            for name in beyond.into_iter().flatten() {
+                notes.push(ConfigError {
+                    path: format!(
+                        "{SITE}{}.rules.{}",
+                        site.name.to_ascii_uppercase(),
+                        rule.number
+                    ),
+                    error: format!(
+                        "requires {name}, which no issuer of this site gives: nobody can meet it"
+                    ),
+                });
+            }
+        }
+    }
+    notes.sort_by(|a, b| a.path.cmp(&b.path));
+    notes.dedup();
+    notes
+}
+
+fn is_site_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// A secret's number: 1, 2, …, without leading zeros.
+fn number(text: &str) -> Option<u32> {
+    text.parse()
+        .ok()
+        .filter(|n: &u32| *n > 0 && n.to_string() == text)
+}
+
+fn read_global(
+    bindings: &Bindings,
+    errors: &mut Vec<ConfigError>,
+) -> Option<(String, Seconds, Log)> {
+    let raw: RawEdgeward = match bindings.get(GLOBAL) {
+        None => RawEdgeward::default(),
+        Some(text) => Reader::new(GLOBAL, errors).object(text)?,
+    };
+    let mut reader = Reader::new(GLOBAL, errors);
+    reader.unknown(&raw.unknown);
+    let issuer = reader.or("issuer", raw.issuer, "edgeward".to_owned());
+    reader.check("issuer", !issuer.is_empty(), "must not be empty");
+    let user_cache = reader.or("user_cache", raw.user_cache, 30);
+    reader.check(
+        "user_cache",
+        (1..=60).contains(&user_cache),
+        "must be from 1 to 60 seconds",
+    );
+    let log = reader.or("log", raw.log, Log::Notable);
+    Some((issuer, Seconds(user_cache), log))
+}
+
+fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyrings> {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let mut rings = SECRETS.iter().map(|prefix| {
+        let mut secrets = Vec::new();
+        for (name, value) in bindings {
+            let Some(number) = name.strip_prefix(*prefix).and_then(number) else {
+                continue;
+            };
+            let mut error = secret::weakness(value).map(str::to_owned);
+            if let Some(other) = seen.insert(value, name) {
+                error = Some(format!(
+                    "is the same as {other}; each secret must be one of its own"
+                ));
+            }
+            match error {
+                Some(error) => errors.push(ConfigError {
+                    path: name.clone(),
+                    error,
+                }),
+                None => secrets.push((number, value.clone().into_bytes())),
+            }
+        }
+        let ring = Keyring::new(secrets);
+        let any = bindings.keys().any(|name| {
+            name.strip_prefix(*prefix)
+                .is_some_and(|n| number(n).is_some())
+        });
+        if !any {
+            errors.push(ConfigError {
+                path: format!("{prefix}1"),
+                error: "is missing; set it with `wrangler secret put`".into(),
+            });
+        }
+        ring
+    });
+    let (session, token, key) = (rings.next()?, rings.next()?, rings.next()?);
+    Some(Keyrings {
+        session: session?,
+        token: token?,
+        key: key?,
+    })
+}
+
+fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) -> Vec<Rc<Issuer>> {
+    let mut issuers = Vec::new();
+    for (binding, text) in bindings {
+        let Some(name) = binding
+            .strip_prefix(ISSUER)
+            .filter(|name| is_site_name(name))
+        else {
+            continue;
+        };
+        let mut reader = Reader::new(binding, errors);
+        let name = name.to_ascii_lowercase();
+        issuers.extend(issuer::read(&name, text, ours, bindings, &mut reader));
+    }
+    issuers
+}
+
+/// The issuers that a setting names.
+fn issuers_named(
+    field: raw::Field<Vec<String>>,
+    issuers: &[Rc<Issuer>],
+    reader: &mut Reader<'_>,
+) -> Vec<Rc<Issuer>> {
+    let mut found: Vec<Rc<Issuer>> = Vec::new();
+    for name in reader.or("issuers", field, Vec::new()) {
+        match issuers.iter().find(|issuer| issuer.name == name) {
+            Some(issuer) => found.push(Rc::clone(issuer)),
+            None => reader.error(
+                "issuers",
+                format!(
+                    "{name:?} is no issuer without errors; {ISSUER}{} would be its table",
+                    name.to_ascii_uppercase()
+                ),
+            ),
+        }
+    }
+    check_distinct(&found, reader, "issuers");
+    found
+}
+
+/// Two issuers of one name could not be told apart.
+fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, name: &str) {
+    let mut seen = std::collections::HashSet::new();
+    let distinct = issuers.iter().all(|issuer| seen.insert(&issuer.issuer));
+    reader.check(name, distinct, "names two issuers with the same `issuer`");
+}
+
+fn read_sites(
+    bindings: &Bindings,
+    issuers: &[Rc<Issuer>],
+    errors: &mut Vec<ConfigError>,
+) -> HashMap<String, Rc<Site>> {
+    let mut sites = Vec::new();
+    let mut any = false;
+    for (binding, text) in bindings {
+        let Some(name) = binding.strip_prefix(SITE).filter(|name| is_site_name(name)) else {
+            continue;
+        };
+        any = true;
+        let mut reader = Reader::new(binding, errors);
+        let Some(raw) = reader.object(text) else {
+            continue;
+        };
+        let site = site::read(
+            &name.to_ascii_lowercase(),
+            raw,
+            bindings,
+            issuers,
+            &mut reader,
+        );
+        sites.extend(site.map(|site| (binding, site)));
+    }
+    if !any {
+        errors.push(ConfigError {
+            path: format!("{SITE}…"),
+            error: "no site is configured; add a [vars.EDGEWARD_SITE_APP] table".into(),
+        });
+    }
+    by_host(sites, errors)
+}
+
+/// The longest time for which any site takes a link of each issuer. A token of another issuer is
+/// good at each site that takes the issuer, so whether it is a link is settled at all of them.
+fn link_ages(sites: &[(&String, Site)]) -> BTreeMap<String, Seconds> {
+    let mut ages = BTreeMap::new();
+    for (_, site) in sites {
+        let Some(query) = site.query.as_ref().filter(|_| site.takes(Source::Query)) else {
+            continue;
+        };
+        for issuer in site.all_issuers() {
+            let age = ages.entry(issuer.name.clone()).or_insert(query.max_age);
+            *age = (*age).max(query.max_age);
+        }
+    }
+    ages
+}
+
+/// Sites may share an origin, so the identity headers of one are reserved at all.
+fn by_host(
+    sites: Vec<(&String, Site)>,
+    errors: &mut Vec<ConfigError>,
+) -> HashMap<String, Rc<Site>> {
+    let identity: Vec<String> = sites
+        .iter()
+        .flat_map(|(_, site)| site.identity_headers().map(str::to_owned))
+        .collect();
+    let link_ages = link_ages(&sites);
+    let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
+    let mut audiences: HashMap<String, String> = HashMap::new();
+    for (binding, mut site) in sites {
+        if let Some(other) = audiences.insert(site.audience.clone(), site.name.clone()) {
+            errors.push(ConfigError {
+                path: format!("{binding}.audience"),
+                error: format!(
+                    "is that of site {other}; a token of one site must be nothing at another"
+                ),
+            });
+        }
+        site.reserve(&identity);
+        site.link_ages.clone_from(&link_ages);
+        let site = Rc::new(site);
+        for host in &site.hosts {
+            if let Some(other) = hosts.insert(host.clone(), Rc::clone(&site)) {
+                errors.push(ConfigError {
+                    path: format!("{binding}.hosts"),
+                    error: format!("{host} is served by site {} already", other.name),
+                });
+            }
+        }
+    }
+    hosts
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,375 @@
+//! Our cookies: how they are built, renewed and cleared. The only file that writes `Set-Cookie`
+//! (RFC 6265bis §4.1).
+
+use std::rc::Rc;
+
+use cookie::time::{Duration, OffsetDateTime};
+use cookie::{Cookie, CookieBuilder};
+use serde::Deserialize as _;
+use serde_json::{Map, Value, json};
+
+use crate::jose::error::TokenError;
+use crate::jose::hmac::HmacAlgorithm;
+use crate::jose::jws;
+use crate::jose::jws::{Kind, UntrustedJws};
+use crate::jose::jwt;
+use crate::jose::jwt::Expected;
+use crate::model::claim::Granted;
+use crate::model::user::UserId;
+use crate::platform::digest::random_text;
+use crate::platform::port::Entropy;
+use crate::platform::shelf::Weigh;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::config::Config;
+use crate::site::{SameSite, Site};
+
+/// The member of our cookie that holds what another issuer's token brought.
+const GRANTED: &str = "ext";
+
+/// What our cookie says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionClaims {
+    /// Which session. New at each sign-in.
+    pub id: String,
+    /// Whose.
+    pub user: UserId,
+    /// When the person signed in, to the millisecond.
+    pub began_at: Timestamp,
+    /// When this cookie was written.
+    pub issued_at: Timestamp,
+    /// When this cookie ends: the idle limit, or the absolute one if that comes first.
+    pub expires_at: Timestamp,
+    /// What the token of another issuer has brought that opened it.
+    pub granted: Option<Rc<Granted>>,
+}
+
+impl Weigh for SessionClaims {
+    fn heap(&self) -> usize {
+        self.id.heap() + self.user.heap() + self.granted.heap()
+    }
+}
+
+/// The value of a `Set-Cookie` header. Made in this file alone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SetCookie(String);
+
+impl SetCookie {
+    /// The header's value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The cookie's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.split_once('=').map_or("", |(name, _)| name)
+    }
+
+    /// Whether it is of the form that browsers keep by the page around it, beside the other one.
+    #[must_use]
+    pub fn is_partitioned(&self) -> bool {
+        self.0.split("; ").any(|part| part == "Partitioned")
+    }
+
+    /// Whether both are about one cookie, so that a browser keeps what the later one says.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.is_partitioned() == other.is_partitioned()
+    }
+}
+
+/// Whether `cookie` opens or renews our session rather than clearing a cookie.
+#[must_use]
+pub fn opens(cookie: &SetCookie, site: &Site) -> bool {
+    let value = cookie.0.split_once('=').map_or("", |(_, rest)| rest);
+    cookie.name() == site.session.cookie && !value.starts_with(';')
+}
+
+/// Opens a session for `user`: a new id, the full lifetimes.
+#[must_use]
+pub fn open(
+    config: &Config,
+    site: &Site,
+    user: &UserId,
+    granted: Option<&Rc<Granted>>,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> (SessionClaims, SetCookie) {
+    let claims = SessionClaims {
+        id: random_text(entropy),
+        user: user.clone(),
+        began_at: now,
+        issued_at: now,
+        expires_at: now + site.session.idle,
+        granted: granted.map(Rc::clone),
+    };
+    let cookie = write(config, site, &claims, now);
+    (claims, cookie)
+}
+
+/// A cookie for the same session with a fresh idle lifetime, once half of the last one has gone.
+/// Never past the absolute lifetime.
+#[must_use]
+pub fn renew(
+    config: &Config,
+    site: &Site,
+    claims: &SessionClaims,
+    now: Timestamp,
+) -> Option<SetCookie> {
+    if !is_due(site, claims, now) {
+        return None;
+    }
+    let renewed = SessionClaims {
+        issued_at: now,
+        expires_at: renewed_until(site, claims, now),
+        ..claims.clone()
+    };
+    Some(write(config, site, &renewed, now))
+}
+
+/// Whether [`renew`] gives a cookie.
+#[must_use]
+pub fn is_due(site: &Site, claims: &SessionClaims, now: Timestamp) -> bool {
+    let half = Seconds(site.session.idle.0 / 2);
+    now >= claims.issued_at + half
+        && renewed_until(site, claims, now).seconds() > claims.expires_at.seconds()
+}
+
+fn renewed_until(site: &Site, claims: &SessionClaims, now: Timestamp) -> Timestamp {
+    (now + site.session.idle).min(ends_at(site, claims))
+}
+
+/// When the session ends in any case.
+#[must_use]
+pub fn ends_at(site: &Site, claims: &SessionClaims) -> Timestamp {
+    claims.began_at + site.session.absolute
+}
+
+/// Reads our cookie's value.
+///
+/// # Errors
+/// Any [`TokenError`]. A cookie signed with a secret that is no longer configured is
+/// [`TokenError::Ended`]: retiring a secret ends what it signed.
+pub fn read(
+    config: &Config,
+    site: &Site,
+    value: &str,
+    now: Timestamp,
+) -> Result<SessionClaims, TokenError> {
+    let verified = UntrustedJws::parse(value)?
+        .verify(Kind::Session, HmacAlgorithm::Hs256, &config.keys.session)
+        .map_err(|error| {
+            if error == TokenError::UnknownKey {
+                TokenError::Ended
+            } else {
+                error
+            }
+        })?;
+    let claims = verified.into_claims()?;
+    let expected = Expected {
+        issuer: &config.issuer,
+        audience: &site.audience,
+        max_lifetime: site.session.idle.max(site.session.absolute),
+        leeway: Seconds(5),
+    };
+    let registered = jwt::check(&claims, expected, now)?;
+    let began_at = began_at(&claims)?;
+    let claims = SessionClaims {
+        id: registered.id,
+        user: UserId::parse(&registered.subject).ok_or(TokenError::Claims)?,
+        began_at,
+        issued_at: registered.issued_at,
+        expires_at: registered.expires_at,
+        granted: granted(&claims, site)?,
+    };
+    if now >= ends_at(site, &claims) {
+        return Err(TokenError::Expired);
+    }
+    Ok(claims)
+}
+
+/// Clears our cookie, with the attributes it was set with.
+#[must_use]
+pub fn clear(site: &Site) -> SetCookie {
+    cleared(own_cookie(site, String::new()))
+}
+
+/// Clears our cookie in both forms that it can have been set with: with and without `Partitioned`
+/// they are two cookies of one name, and a site may have changed its setting.
+#[must_use]
+pub fn clear_all(site: &Site) -> [SetCookie; 2] {
+    let partitioned = !site.session.partitioned;
+    // In a frame of another site, a browser takes such a cookie with `SameSite=None` alone.
+    let same_site = if partitioned {
+        SameSite::None
+    } else {
+        site.session.same_site
+    };
+    let other = own_cookie_as(site, String::new(), same_site, partitioned);
+    [clear(site), cleared(other)]
+}
+
+/// How long somebody who was sent to sign in may take until a link brings them back.
+const TRIP: Duration = Duration::minutes(10);
+
+/// Notes in the browser that it was sent to sign in from `place`. No stranger can: only this host
+/// sets a cookie with that prefix (RFC 6265bis §4.1.3.2), and it does so in no navigation that a page
+/// of another site has begun.
+#[must_use]
+pub fn begin_trip(site: &Site, place: &str) -> SetCookie {
+    let cookie = trip_cookie(site, place.to_owned()).max_age(TRIP);
+    SetCookie(cookie.build().to_string())
+}
+
+/// Forgets where the browser was sent to sign in from.
+#[must_use]
+pub fn end_trip(site: &Site) -> SetCookie {
+    cleared(trip_cookie(site, String::new()))
+}
+
+/// The way back is a navigation from another site, which `Strict` cookies do not go along with.
+fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
+    let session = &site.session;
+    let lax = match session.same_site {
+        SameSite::Strict => SameSite::Lax,
+        other => other,
+    };
+    named_cookie(session.trip.clone(), value, lax, session.partitioned)
+}
+
+/// Clears the application's cookie, with the attributes that the application sets it with.
+#[must_use]
+pub fn clear_sso(site: &Site) -> Option<SetCookie> {
+    let sso = site.sso_cookie.as_ref()?;
+    let mut cookie = Cookie::build((sso.name.clone(), String::new()))
+        .path(sso.path.clone())
+        .secure(sso.secure)
+        .http_only(sso.http_only)
+        .same_site(same_site(sso.same_site))
+        .partitioned(sso.partitioned);
+    if let Some(domain) = &sso.domain {
+        cookie = cookie.domain(domain.clone());
+    }
+    Some(cleared(cookie))
+}
+
+/// Cookies that were presented and will never be honoured again: so many of our own, and the
+/// application's.
+#[must_use]
+pub fn stale(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
+    let mut cookies = match own {
+        0 => Vec::new(),
+        1 => vec![clear(site)],
+        // Two of one name are two forms of it.
+        _ => clear_all(site).into(),
+    };
+    cookies.extend(sso.then(|| clear_sso(site)).flatten());
+    cookies
+}
+
+fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -> SetCookie {
+    let mut value = json!({
+        "iss": config.issuer,
+        "aud": site.audience,
+        "sub": claims.user.as_str(),
+        "jti": claims.id,
+        "iat": claims.issued_at.seconds(),
+        "exp": claims.expires_at.seconds(),
+        "began": claims.began_at.millis(),
+    });
+    if let (Some(granted), Some(members)) = (&claims.granted, value.as_object_mut()) {
+        members.insert(GRANTED.into(), json!(**granted));
+    }
+    let token = jws::sign(
+        Kind::Session,
+        HmacAlgorithm::Hs256,
+        &config.keys.session,
+        &value,
+    );
+    let lifetime = i64::from(claims.expires_at.since(now).0);
+    SetCookie(
+        own_cookie(site, token)
+            .max_age(Duration::seconds(lifetime))
+            .build()
+            .to_string(),
+    )
+}
+
+fn own_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
+    let session = &site.session;
+    own_cookie_as(site, value, session.same_site, session.partitioned)
+}
+
+fn own_cookie_as(
+    site: &Site,
+    value: String,
+    same_site_as: SameSite,
+    partitioned: bool,
+) -> CookieBuilder<'static> {
+    named_cookie(
+        site.session.cookie.clone(),
+        value,
+        same_site_as,
+        partitioned,
+    )
+}
+
+fn named_cookie(
+    name: String,
+    value: String,
+    same_site_as: SameSite,
+    partitioned: bool,
+) -> CookieBuilder<'static> {
+    Cookie::build((name, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(same_site(same_site_as))
+        .partitioned(partitioned)
+}
+
+fn cleared(cookie: CookieBuilder<'_>) -> SetCookie {
+    let cookie = cookie
+        .max_age(Duration::ZERO)
+        .expires(OffsetDateTime::UNIX_EPOCH);
+    SetCookie(cookie.build().to_string())
+}
+
+fn same_site(same_site: SameSite) -> cookie::SameSite {
+    match same_site {
+        SameSite::Strict => cookie::SameSite::Strict,
+        SameSite::Lax => cookie::SameSite::Lax,
+        SameSite::None => cookie::SameSite::None,
+    }
+}
+
+/// What the opening token brought, within what its issuer may still grant. A session of an issuer
+/// that the site does not take any more is over.
+fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted>>, TokenError> {
+    let Some(value) = claims.get(GRANTED) else {
+        return Ok(None);
+    };
+    let mut granted = Granted::deserialize(value).map_err(|_| TokenError::Claims)?;
+    let issuer = site
+        .all_issuers()
+        .iter()
+        .find(|issuer| issuer.name == granted.issuer)
+        .ok_or(TokenError::Ended)?;
+    granted
+        .roles
+        .retain(|role| issuer.grant_roles.contains(role));
+    granted.staff &= issuer.grant_staff;
+    Ok(Some(Rc::new(granted)))
+}
+
+fn began_at(claims: &Map<String, Value>) -> Result<Timestamp, TokenError> {
+    let millis = claims
+        .get("began")
+        .and_then(Value::as_u64)
+        .ok_or(TokenError::Claims)?;
+    Ok(Timestamp::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests;

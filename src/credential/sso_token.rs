@@ -1,0 +1,114 @@
+//! SSO tokens: what `POST /api/sso/token` hands out, and how it is read when it comes back.
+
+use serde_json::{Map, Value, json};
+
+use crate::jose::error::TokenError;
+use crate::jose::jws;
+use crate::jose::jws::{Kind, UntrustedJws};
+use crate::jose::jwt;
+use crate::jose::jwt::Expected;
+use crate::model::user::{User, UserId};
+use crate::platform::digest::random_text;
+use crate::platform::port::Entropy;
+use crate::platform::shelf::Weigh;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::Site;
+use crate::site::config::Config;
+
+/// How far the clocks of two data centres may differ. Nobody but us issues these tokens.
+const LEEWAY: Seconds = Seconds(5);
+
+/// What an SSO token says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SsoClaims {
+    /// Whom it is about.
+    pub user: UserId,
+    /// Its own name.
+    pub id: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl Weigh for SsoClaims {
+    fn heap(&self) -> usize {
+        self.user.heap() + self.id.heap()
+    }
+}
+
+/// A token for `user` at `site`.
+#[must_use]
+pub fn write(
+    config: &Config,
+    site: &Site,
+    user: &User,
+    entropy: &dyn Entropy,
+    now: Timestamp,
+) -> String {
+    let mut claims = Map::new();
+    let issued_at = now.seconds();
+    claims.insert(
+        site.sso_token.user_id_claim.clone(),
+        json!(user.id.as_str()),
+    );
+    claims.insert("email".into(), json!(user.email.as_str()));
+    claims.insert("sub".into(), json!(user.id.as_str()));
+    claims.insert("iat".into(), json!(issued_at));
+    claims.insert(
+        "exp".into(),
+        json!(issued_at + u64::from(site.sso_token.lifetime.0)),
+    );
+    claims.insert("iss".into(), json!(config.issuer));
+    claims.insert("aud".into(), json!(site.audience));
+    claims.insert("jti".into(), json!(random_text(entropy)));
+    for (claim, name) in [
+        ("username", user.username.as_str()),
+        ("first_name", user.first_name.as_str()),
+        ("last_name", user.last_name.as_str()),
+    ] {
+        if !name.is_empty() {
+            claims.insert(claim.into(), json!(name));
+        }
+    }
+    jws::sign(
+        Kind::Sso,
+        site.sso_token.algorithm,
+        &config.keys.token,
+        &Value::Object(claims),
+    )
+}
+
+/// Reads a token presented at `site`.
+///
+/// # Errors
+/// Any [`TokenError`] of form, signature and claims.
+pub fn read(
+    config: &Config,
+    site: &Site,
+    token: &str,
+    now: Timestamp,
+) -> Result<SsoClaims, TokenError> {
+    let claims = UntrustedJws::parse(token)?
+        .verify(Kind::Sso, site.sso_token.algorithm, &config.keys.token)?
+        .into_claims()?;
+    let expected = Expected {
+        issuer: &config.issuer,
+        audience: &site.audience,
+        max_lifetime: site.sso_token.max_lifetime,
+        leeway: LEEWAY,
+    };
+    let registered = jwt::check(&claims, expected, now)?;
+    // Two claims name the user; they must agree.
+    let named =
+        jwt::text(&claims, &site.sso_token.user_id_claim)?.ok_or(TokenError::MissingClaim)?;
+    if named != registered.subject {
+        return Err(TokenError::Claims);
+    }
+    Ok(SsoClaims {
+        user: UserId::parse(&registered.subject).ok_or(TokenError::Claims)?,
+        id: registered.id,
+        issued_at: registered.issued_at,
+        expires_at: registered.expires_at,
+    })
+}

@@ -1,0 +1,158 @@
+//! Our credentials where no site looks for them: in another cookie, another parameter, any header, a
+//! `Referer`. A live one must reach no origin, wherever it strayed. Told by the kind that its header
+//! names; other applications' tokens are left alone. Verifies nothing.
+
+use std::borrow::Cow;
+
+use crate::http::query;
+use crate::jose::jws::UntrustedJws;
+
+/// What is shorter is no token of ours: header, claims and signature have many times that together.
+const SHORTEST: usize = 60;
+
+/// How each token of ours begins: `{"` in base64url (RFC 7515 §3).
+const BEGINNING: &[u8] = b"eyJ";
+
+/// So many beginnings are tried: a prefix that somebody has put before a token is part of no escape
+/// that could be undone.
+const MAX_TRIES: usize = 64;
+
+/// So often escapes are undone: a URL in a parameter of a URL in a parameter.
+const LAYERS: usize = 4;
+
+/// Whether a session or an SSO token stands anywhere in `text`, as it is or percent-encoded.
+#[must_use]
+pub fn is_in(text: &str) -> bool {
+    if text.len() < SHORTEST {
+        return false;
+    }
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..LAYERS {
+        if stands_in(&text) {
+            return true;
+        }
+        if memchr::memchr(b'%', text.as_bytes()).is_none() {
+            return false;
+        }
+        text = Cow::Owned(query::decode(&text));
+    }
+    stands_in(&text)
+}
+
+/// `query` without the parameters that hold one, every other byte as it was; `None` when none does.
+#[must_use]
+pub fn without(query: &str) -> Option<String> {
+    // All that could be one is in one of the pieces, so the whole is looked through once before.
+    if !is_in(query) {
+        return None;
+    }
+    let kept: Vec<&str> = query.split('&').filter(|piece| !is_in(piece)).collect();
+    Some(kept.join("&"))
+}
+
+fn stands_in(text: &str) -> bool {
+    memchr::memmem::find_iter(text.as_bytes(), BEGINNING)
+        .take(MAX_TRIES)
+        .filter_map(|at| compact(text.get(at..)?))
+        .any(|token| UntrustedJws::parse(token).is_ok_and(|token| token.is_credential_of_ours()))
+}
+
+/// The three parts with which `text` begins, if it begins with three.
+fn compact(text: &str) -> Option<&str> {
+    let mut dots = 0;
+    let end = text.bytes().position(|b| {
+        dots += usize::from(b == b'.');
+        dots > 2 || (b != b'.' && !is_of_token(b))
+    });
+    let token = text.get(..end.unwrap_or(text.len()))?;
+    (token.len() >= SHORTEST).then_some(token)
+}
+
+const fn is_of_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    fn token(typ: &str) -> String {
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let header = part(&format!(r#"{{"alg":"HS256","kid":"1","typ":"{typ}"}}"#));
+        let claims = part(r#"{"aud":"site.example","sub":"usr_0123456789abcdefghijkl"}"#);
+        format!(
+            "{header}.{claims}.{}",
+            part("a signature, 32 bytes in length.")
+        )
+    }
+
+    fn encoded(text: &str) -> String {
+        let escape = |mut escaped: String, byte| {
+            crate::http::path::push_escape(&mut escaped, byte);
+            escaped
+        };
+        text.bytes().fold(String::new(), escape)
+    }
+
+    #[test]
+    fn sec_40_our_kinds_are_found_wherever_they_stand_and_other_tokens_are_not() {
+        for typ in ["sso+jwt", "session+jwt"] {
+            let ours = token(typ);
+            for text in [
+                ours.clone(),
+                format!("Bearer {ours}"),
+                format!("a, {ours}, b"),
+                format!("{{\"token\":\"{ours}\"}}"),
+                format!("https://x.example/?next=%2Fa%3Ftoken%3D{ours}%26b"),
+                format!("https://x.example/?next=%252Fa%253Ftoken%253D{ours}"),
+                format!("{}.{ours}", token("JWT")),
+                format!("{ours}.x"),
+                format!("jwt_{ours}"),
+                format!("v1-{ours}"),
+                format!("=3D{ours}"),
+                format!("https:\\/\\/x.example\\/?t\\u003d{ours}"),
+                encoded(&ours),
+                encoded(&encoded(&ours)),
+                format!("x={}", ours.replacen('e', "%65", 1)),
+                format!("x={}", ours.replace('.', "%2E")),
+            ] {
+                assert!(is_in(&text), "{text}");
+            }
+        }
+        for other in ["JWT", "at+jwt", "assertion+jwt", "SSO+JWT2", ""] {
+            assert!(!is_in(&token(other)), "{other}");
+            assert!(!is_in(&encoded(&token(other))), "{other}");
+        }
+        let ours = token("sso+jwt");
+        let (two_parts, _) = ours.rsplit_once('.').unwrap();
+        for nothing in [
+            "",
+            "eyJ",
+            two_parts,
+            &"eyJ".repeat(4000),
+            &"eyJ.".repeat(4000),
+        ] {
+            assert!(!is_in(nothing));
+        }
+    }
+
+    #[test]
+    fn sec_40_a_parameter_that_holds_one_goes_and_every_other_byte_stays() {
+        let ours = token("sso+jwt");
+        let other = token("JWT");
+        for (query, rest) in [
+            (format!("a={ours}"), ""),
+            (format!("a=%20&b={ours}&c=+"), "a=%20&c=+"),
+            (format!("{ours}&&x"), "&x"),
+            (format!("x&next=%2F%3Ft%3D{ours}&y={}", encoded(&ours)), "x"),
+        ] {
+            assert_eq!(without(&query).as_deref(), Some(rest), "{query}");
+        }
+        for query in [String::new(), "a=1&b".into(), format!("t={other}&a=%zz")] {
+            assert_eq!(without(&query), None, "{query}");
+        }
+    }
+}

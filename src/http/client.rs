@@ -1,0 +1,85 @@
+//! Who sends a request, as far as clients are counted together.
+
+use crate::http::request::Parts;
+use crate::platform::shelf::Weigh;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Who presents a token, as far as attempts are counted together: an IPv4 address, or the /64 of an
+/// IPv6 address, which is what one customer has at least (RFC 6177 §2).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Client {
+    /// An address, without the half that an IPv6 client chooses by itself.
+    At(IpAddr),
+    /// No readable address; all such clients count as one.
+    Somewhere,
+}
+
+impl Client {
+    /// Who sent a request, as the CDN saw it. No client can write this header there.
+    #[must_use]
+    pub fn of(parts: &Parts) -> Self {
+        parts
+            .header("cf-connecting-ip")
+            .map_or(Self::Somewhere, Self::at)
+    }
+
+    /// Reads an address in any form of its text (RFC 4291 §2.2, RFC 4007 §11).
+    #[must_use]
+    pub fn at(text: &str) -> Self {
+        let without_zone = text.split('%').next().unwrap_or_default();
+        match without_zone
+            .trim()
+            .parse()
+            .map(|ip: IpAddr| ip.to_canonical())
+        {
+            Ok(IpAddr::V6(v6)) => Self::At(IpAddr::V6((v6.to_bits() >> 64 << 64).into())),
+            Ok(v4 @ IpAddr::V4(_)) => Self::At(v4),
+            Err(_) => Self::Somewhere,
+        }
+    }
+}
+
+/// What the limiter counts by.
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(v4 @ IpAddr::V4(_)) => v4.fmt(f),
+            Self::At(v6 @ IpAddr::V6(_)) => write!(f, "{v6}/64"),
+            Self::Somewhere => f.write_str("local"),
+        }
+    }
+}
+
+impl Weigh for Client {
+    fn heap(&self) -> usize {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_78_attempts_are_counted_together_however_the_address_is_written() {
+        for (text, counted) in [
+            ("192.0.2.1", "192.0.2.1"),
+            (" 192.0.2.1 ", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("::FFFF:C000:0201", "192.0.2.1"),
+            ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+            ("2001:DB8:1:2:FFFF:FFFF:FFFF:FFFF", "2001:db8:1:2::/64"),
+            ("2001:0db8:0001:0002:0:0:0:9", "2001:db8:1:2::/64"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+            ("fe80::1%eth0", "fe80::/64"),
+            ("::1", "::/64"),
+            ("", "local"),
+            ("192.0.2", "local"),
+            ("192.0.2.1, 192.0.2.2", "local"),
+            ("x", "local"),
+        ] {
+            assert_eq!(Client::at(text).to_string(), counted, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Hosts, origins, and which URLs may be fetched.
+
+/// The host of a URL that was checked, in its one form.
+#[must_use]
+pub fn host_of(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    canonical_host(authority, scheme)
+}
+
+/// A host in its one form: lower case, no trailing dot, no default port (RFC 9110 §4.2.3). `None`
+/// when it is no host. An internationalised name must come as the client sends it: in its ASCII
+/// form (RFC 5891).
+#[must_use]
+pub fn canonical_host(authority: &str, scheme: &str) -> Option<String> {
+    let lower = authority.to_ascii_lowercase();
+    let (host, port) = match lower.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (lower.as_str(), None),
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let address = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let plain = match address {
+        Some(address) => address
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.'),
+        None => host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_'),
+    };
+    if host.is_empty() || !plain || host.starts_with('.') || host.contains("..") {
+        return None;
+    }
+    let default = if scheme == "https" { "443" } else { "80" };
+    match port {
+        None => Some(host.to_owned()),
+        Some(port) if port == default || port.is_empty() => Some(host.to_owned()),
+        Some(port) => port
+            .parse::<u16>()
+            .ok()
+            .map(|port| format!("{host}:{port}")),
+    }
+}
+
+/// `scheme://host[:port]` in its one form; `None` for anything else. `http` only to this machine, unless
+/// `plaintext`.
+#[must_use]
+pub fn origin(text: &str, plaintext: bool) -> Option<String> {
+    let (scheme, authority) = text.split_once("://")?;
+    let host = canonical_host(authority.strip_suffix('/').unwrap_or(authority), scheme)?;
+    let allowed = match scheme {
+        "https" => true,
+        "http" => plaintext || is_loopback(&host),
+        _ => false,
+    };
+    allowed.then(|| format!("{scheme}://{host}"))
+}
+
+/// Whether `host` is on this machine.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_address = name
+        .parse()
+        .is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback());
+    is_address || name == "localhost" || name.ends_with(".localhost") || host.starts_with("[::1]")
+}
+
+/// The host of a URL that may be fetched: https, a host that has a name and not only an address, and
+/// no name that stands for something private. Nothing in it can be read in two ways. `None` for any
+/// other URL, but for those at `loopback`.
+#[must_use]
+pub fn fetchable_host(url: &str, loopback: Option<&str>) -> Option<String> {
+    let plain = url
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"\\#@\"<>".contains(&b));
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = canonical_host(authority, scheme)?;
+    if !plain {
+        return None;
+    }
+    if loopback.is_some_and(|origin| origin == format!("{scheme}://{host}")) {
+        return Some(host);
+    }
+    let name = host
+        .rsplit_once(':')
+        .map_or(host.as_str(), |(name, _)| name);
+    let last = name.rsplit('.').next()?;
+    // A last label that begins with a digit makes an address of the whole (WHATWG URL, host parsing).
+    let is_address = name.starts_with('[') || last.starts_with(|c: char| c.is_ascii_digit());
+    let is_private = [
+        "localhost",
+        "local",
+        "internal",
+        "lan",
+        "intranet",
+        "corp",
+        "home",
+        "arpa",
+    ]
+    .contains(&last)
+        || !name.contains('.');
+    (scheme == "https" && !is_address && !is_private).then_some(host)
+}

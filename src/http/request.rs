@@ -1,0 +1,373 @@
+//! One request as the core sees it: method, URL and headers, taken in one snapshot. The body is
+//! not in it. Knows no site, no credential and no rule.
+
+use std::ops::Range;
+
+use crate::platform::shelf::{Weigh, block};
+
+/// Headers whose values the core is never told, only that they are there. They change from one
+/// request of a caller to the next, or say nothing that anything may be decided by (`User-Agent`);
+/// so requests that differ in nothing else are one to the core (see [`crate::pipeline::repeat`]).
+pub const WITHHELD: [&str; 42] = [
+    "accept-encoding",
+    "accept-language",
+    "baggage",
+    "cache-control",
+    "cdn-loop",
+    "cf-ew-via",
+    "cf-visitor",
+    "content-length",
+    "content-type",
+    "device-memory",
+    "dnt",
+    "downlink",
+    "ect",
+    "idempotency-key",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "last-event-id",
+    "pragma",
+    "priority",
+    "range",
+    "referer",
+    "rtt",
+    "save-data",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-user",
+    "sec-gpc",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "x-b3-spanid",
+    "x-b3-traceid",
+    "x-csrftoken",
+    "x-csrf-token",
+    "x-requested-with",
+];
+
+/// The header in which the CDN names a request. Its value differs each time, and only names.
+pub const RAY: &str = "cf-ray";
+
+/// Whether `text` is a name as the CDN gives it.
+#[must_use]
+pub fn is_ray(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+/// The head of a request. Header names are lower-case; a repeated header is joined with `, ` as
+/// the Fetch standard does.
+pub struct Parts {
+    text: String,
+    method: Range<usize>,
+    scheme: Range<usize>,
+    authority: Range<usize>,
+    path: Range<usize>,
+    query: Option<Range<usize>>,
+    headers: Vec<(Range<usize>, Range<usize>)>,
+    wants_page: bool,
+}
+
+/// The snapshot was not of the agreed form, or the URL not an absolute `http` one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the request's head is not readable")]
+pub struct Malformed;
+
+impl Weigh for Parts {
+    fn heap(&self) -> usize {
+        let headers = self.headers.capacity() * size_of::<(Range<usize>, Range<usize>)>();
+        self.text.heap() + block(headers)
+    }
+}
+
+impl Parts {
+    /// Reads a snapshot: method, URL, then name and value of each header, a line each. No header
+    /// value can hold a line break (RFC 9110 §5.5), so none needs escaping. What is [`WITHHELD`] is
+    /// an empty value.
+    ///
+    /// # Errors
+    /// [`Malformed`] when a line is missing or the URL has no scheme or host.
+    pub fn from_snapshot(text: String) -> Result<Self, Malformed> {
+        let (method, url, headers) = {
+            let mut rest = lines(&text);
+            let method = rest.next().ok_or(Malformed)?;
+            let url = rest.next().ok_or(Malformed)?;
+            let mut headers = Vec::with_capacity(24);
+            while let Some(name) = rest.next() {
+                headers.push((name, rest.next().ok_or(Malformed)?));
+            }
+            (method, url, headers)
+        };
+        let whole = text.get(url.clone()).ok_or(Malformed)?;
+        let scheme_end = memchr::memchr(b':', whole.as_bytes())
+            .filter(|at| whole.get(at + 1..at + 3) == Some("//"))
+            .ok_or(Malformed)?;
+        let after = scheme_end + 3;
+        let rest = whole.get(after..).ok_or(Malformed)?;
+        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+        let authority_len = rest.find(['/', '?']).unwrap_or(rest.len());
+        let start = url.start + after;
+        let end = start + rest.len();
+        let question = rest.find('?').map(|at| start + at);
+        let authority = start..start + authority_len;
+        let path = authority.end..question.unwrap_or(end);
+        if authority.is_empty() || text.get(authority.clone()).is_some_and(|a| a.contains('@')) {
+            return Err(Malformed);
+        }
+        let mut parts = Self {
+            method,
+            scheme: url.start..url.start + scheme_end,
+            authority,
+            path,
+            query: question.map(|at| at + 1..end),
+            headers,
+            text,
+            wants_page: false,
+        };
+        parts.wants_page = parts.asks_for_page();
+        Ok(parts)
+    }
+
+    /// A request head from its pieces, for callers that have no snapshot. What is [`WITHHELD`] from
+    /// the core stays so.
+    ///
+    /// # Errors
+    /// As [`Parts::from_snapshot`].
+    pub fn new(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Self, Malformed> {
+        let mut text = format!("{method}\n{url}");
+        for (name, value) in headers {
+            text.push('\n');
+            let name = name.to_ascii_lowercase();
+            text.push_str(&name);
+            text.push('\n');
+            if !WITHHELD.contains(&name.as_str()) {
+                text.push_str(value);
+            }
+        }
+        Self::from_snapshot(text)
+    }
+
+    /// The method, as sent.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.slice(&self.method)
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.slice(&self.scheme)
+    }
+
+    /// Host and, if given, port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.slice(&self.authority)
+    }
+
+    /// The path as it came; see [`crate::http::path`] for the one to decide by.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.slice(&self.path)
+    }
+
+    /// The query without its question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_ref().map(|query| self.slice(query))
+    }
+
+    /// The value of header `name` (lower-case), none of [`WITHHELD`].
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        debug_assert!(!WITHHELD.contains(&name), "nobody is told what {name} says");
+        self.headers()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The name that the CDN gave the request, if it did.
+    #[must_use]
+    pub fn ray(&self) -> Option<&str> {
+        self.header(RAY).filter(|ray| is_ray(ray))
+    }
+
+    /// How many bytes the head has, as far as the core was told of it.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.text.len()
+    }
+
+    /// All headers, in the order of the snapshot.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers
+            .iter()
+            .map(|(name, value)| (self.slice(name), self.slice(value)))
+    }
+
+    /// Whether a person's browser is about to show the answer as a page: `Sec-Fetch-Mode` says so,
+    /// or, from a client that does not send it, `Accept` asks for HTML. Only a GET can be one: what
+    /// a navigation sets off (a session, a redirect) must not be set off by anything else.
+    #[must_use]
+    pub fn is_navigation(&self) -> bool {
+        self.method() == "GET" && self.wants_page()
+    }
+
+    /// Whether a refusal is best shown as a page. Decided by `Sec-Fetch-Mode`, then `Accept`; never
+    /// by `User-Agent`.
+    #[must_use]
+    pub const fn wants_page(&self) -> bool {
+        self.wants_page
+    }
+
+    fn asks_for_page(&self) -> bool {
+        match self.header("sec-fetch-mode") {
+            Some(mode) => mode == "navigate",
+            None => self
+                .header("accept")
+                .is_some_and(|accept| accept.to_ascii_lowercase().contains("text/html")),
+        }
+    }
+
+    /// Whether a browser asks ahead, because somebody may follow a link: `Sec-Purpose` (Fetch standard,
+    /// `prefetch` and its parameters), and what was sent before there was that.
+    #[must_use]
+    pub fn is_speculative(&self) -> bool {
+        ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+            .iter()
+            .filter_map(|name| self.header(name))
+            .flat_map(|value| value.split([';', ',']))
+            .any(|word| {
+                let word = word.trim();
+                ["prefetch", "prerender", "preview"]
+                    .iter()
+                    .any(|purpose| word.eq_ignore_ascii_case(purpose))
+            })
+    }
+
+    /// Whether the method only looks (RFC 9110 §9.3.2, §9.3.7): what somebody sees later must not be
+    /// used up by it.
+    #[must_use]
+    pub fn only_looks(&self) -> bool {
+        matches!(self.method(), "HEAD" | "OPTIONS")
+    }
+
+    /// Whether the client asks to switch to the WebSocket protocol (RFC 6455 §4.1).
+    #[must_use]
+    pub fn is_websocket(&self) -> bool {
+        self.header("upgrade")
+            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    }
+
+    fn slice(&self, range: &Range<usize>) -> &str {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+}
+
+/// Where each line of `text` is. One pass over the whole, and no search begun anew for each line.
+fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    memchr::memchr_iter(b'\n', text.as_bytes())
+        .chain(std::iter::once(text.len()))
+        .map(move |end| std::mem::replace(&mut start, end + 1)..end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_taken_apart_without_copying() {
+        let parts = Parts::from_snapshot(
+            "GET\nhttps://a.example:8443/p/q?x=1&y\naccept\n*/*\ncookie\n".into(),
+        )
+        .unwrap();
+        assert_eq!(parts.method(), "GET");
+        assert_eq!(parts.scheme(), "https");
+        assert_eq!(parts.authority(), "a.example:8443");
+        assert_eq!(parts.path(), "/p/q");
+        assert_eq!(parts.query(), Some("x=1&y"));
+        assert_eq!(parts.header("accept"), Some("*/*"));
+        assert_eq!(parts.header("cookie"), Some(""));
+        assert_eq!(parts.header("authorization"), None);
+    }
+
+    #[test]
+    fn a_url_without_path_or_with_a_fragment_is_understood() {
+        let parts = Parts::new("GET", "http://a?b", &[]).unwrap();
+        assert_eq!((parts.path(), parts.query()), ("", Some("b")));
+        let parts = Parts::new("GET", "http://a/b#c?d", &[]).unwrap();
+        assert_eq!((parts.path(), parts.query()), ("/b", None));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for text in [
+            "",
+            "GET",
+            "GET\n/relative",
+            "GET\nhttp://",
+            "GET\nhttp://u@h/",
+            "GET\nhttp://h/\nname",
+            "GET\nhttp://h/\n",
+            "GET\n\nname\nvalue",
+        ] {
+            assert!(Parts::from_snapshot(text.into()).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_ahead_of_time_is_told_by_its_purpose() {
+        let is = |name: &str, value: &str| {
+            Parts::new("GET", "http://a/", &[(name, value)])
+                .unwrap()
+                .is_speculative()
+        };
+        for (name, value) in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch; anonymous-client-ip"),
+            ("sec-purpose", "Prefetch, x"),
+            ("purpose", "prefetch"),
+            ("x-moz", "prefetch"),
+            ("x-purpose", "preview"),
+        ] {
+            assert!(is(name, value), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("sec-purpose", ""),
+            ("sec-purpose", "prefetched"),
+            ("accept", "prefetch"),
+        ] {
+            assert!(!is(name, value), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_navigation_is_told_by_sec_fetch_mode_then_accept_and_only_for_get() {
+        let is = |method: &str, headers: &[(&str, &str)]| {
+            Parts::new(method, "http://a/", headers)
+                .unwrap()
+                .is_navigation()
+        };
+        assert!(is("GET", &[("sec-fetch-mode", "navigate")]));
+        assert!(is("GET", &[("accept", "text/html,*/*")]));
+        assert!(!is(
+            "GET",
+            &[("sec-fetch-mode", "cors"), ("accept", "text/html")]
+        ));
+        assert!(!is(
+            "GET",
+            &[("accept", "*/*"), ("user-agent", "Mozilla/5.0")]
+        ));
+        assert!(!is("HEAD", &[("sec-fetch-mode", "navigate")]));
+        assert!(!is("POST", &[("sec-fetch-mode", "navigate")]));
+    }
+}

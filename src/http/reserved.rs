@@ -1,0 +1,300 @@
+//! Headers that a client may not send to an origin.
+
+/// Families of which every member speaks of identity or of the way a request came: those that begin
+/// with `x-`, and the others.
+const X_PREFIXES: [&str; 13] = [
+    "forwarded-",
+    "remote-",
+    "auth-request-",
+    "edgeward-",
+    "authentik-",
+    "pomerium-",
+    "webauth-",
+    "original-",
+    "authenticated-",
+    "ssl-",
+    "goog-authenticated-",
+    "goog-iap-",
+    "ms-client-principal",
+];
+const PREFIXES: [&str; 4] = ["remote-", "cf-access-", "oidc-claim-", "ssl-client-"];
+
+/// Single names of that sort; headers that change the method behind our back; and those that are
+/// for one hop only (RFC 9110 §7.6.1), which could take an identity header away.
+const X_NAMES: [&str; 25] = [
+    "forwarded",
+    "real-ip",
+    "auth-user",
+    "auth-username",
+    "auth-email",
+    "auth-groups",
+    "user-name",
+    "proxyuser-ip",
+    "scheme",
+    "url-scheme",
+    "authenticated",
+    "client-ip",
+    "cluster-client-ip",
+    "host",
+    "rewrite-url",
+    "request-id",
+    "user",
+    "user-id",
+    "user-email",
+    "email",
+    "username",
+    "groups",
+    "http-method-override",
+    "http-method",
+    "method-override",
+];
+const NAMES: [&str; 10] = [
+    "forwarded",
+    "auth-user",
+    "true-client-ip",
+    "client-ip",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "te",
+    "trailer",
+];
+
+/// The names that are reserved at a site, beyond those that are reserved everywhere; and beginnings
+/// of names.
+#[derive(Debug, Default)]
+pub struct Reserved {
+    names: Vec<String>,
+    prefixes: Vec<String>,
+}
+
+/// Every name that is reserved at every site; one with `*` at its end stands for all that begin with
+/// the rest.
+pub fn everywhere() -> impl Iterator<Item = String> {
+    let families = X_PREFIXES.iter().map(|name| format!("x-{name}*"));
+    let names = X_NAMES.iter().map(|name| format!("x-{name}"));
+    families
+        .chain(PREFIXES.iter().map(|name| format!("{name}*")))
+        .chain(names)
+        .chain(NAMES.iter().map(|&name| name.to_owned()))
+}
+
+/// Headers without which a request is not the same, or says no more who it is from. Those of
+/// [`is_of_the_message`] are needed too.
+const NEEDED: [&str; 16] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cf-connecting-ip",
+    "cf-ray",
+    "content-encoding",
+    "content-type",
+    "if-match",
+    "if-none-match",
+    "origin",
+    "range",
+    "sec-fetch-site",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "user-agent",
+];
+
+impl Reserved {
+    /// Reserves `names` at a site. One with `*` at its end stands for all that begin with the rest.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut reserved = Self::default();
+        for name in names {
+            match name.strip_suffix('*') {
+                Some(prefix) => reserved.prefixes.push(fold(prefix)),
+                None => reserved.names.push(fold(name)),
+            }
+        }
+        reserved
+    }
+
+    /// Whether a header is among them that no site can do without.
+    #[must_use]
+    pub fn takes_what_is_needed(&self) -> bool {
+        MESSAGE.iter().chain(&NEEDED).any(|name| self.is_own(name))
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        self.names.iter().any(|reserved| reserved == name)
+            || self
+                .prefixes
+                .iter()
+                .any(|prefix| name.starts_with(prefix.as_str()))
+    }
+
+    /// Whether a client may not send `name`, however some server spells it.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        // Names come in lower case; only those with another character need a folded copy.
+        let plain = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if plain {
+            return self.contains_folded(name);
+        }
+        let folded = fold(name);
+        // The CDN writes its own headers over a client's, but only in the right spelling.
+        folded.starts_with("cf-") || self.contains_folded(&folded)
+    }
+
+    fn contains_folded(&self, name: &str) -> bool {
+        // Most names are not reserved, so each is held against few.
+        let fixed = match name.strip_prefix("x-") {
+            Some(rest) => {
+                X_NAMES.contains(&rest) || X_PREFIXES.iter().any(|prefix| rest.starts_with(prefix))
+            }
+            None => NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
+        };
+        fixed || self.is_own(name)
+    }
+}
+
+/// The one spelling of a name that CGI, WSGI, PHP and their kin make of many: they turn what is no
+/// letter or digit into `_`.
+#[must_use]
+pub fn fold(name: &str) -> String {
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}
+
+/// Headers that carry the message itself.
+const MESSAGE: [&str; 12] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "trailer",
+    "cookie",
+    "set-cookie",
+    "proxy-connection",
+    "expect",
+];
+
+/// Whether a header carries the message itself, so that no setting may set it.
+#[must_use]
+pub fn is_of_the_message(name: &str) -> bool {
+    MESSAGE.contains(&name)
+}
+
+/// The headers that say how a request came. A client's own never arrive.
+pub const SET_ALWAYS: [&str; 4] = [
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-for",
+    "x-request-id",
+];
+
+/// Whether `name` is set on every request, so that removing the client's first would be in vain.
+#[must_use]
+pub fn is_set_always(name: &str) -> bool {
+    matches!(name, "x-forwarded-host" | "x-forwarded-proto")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_28_every_spelling_that_folds_to_a_reserved_name_is_reserved() {
+        let reserved = Reserved::new(["x-staff-id"]);
+        for name in [
+            "x-forwarded-user",
+            "X-Forwarded-User",
+            "x_forwarded_user",
+            "x-forwarded_user",
+            "X_FORWARDED_EMAIL",
+            "x.forwarded.groups",
+            "x forwarded user",
+            "remote_user",
+            "Remote-User",
+            "x-edgeward-assertion",
+            "x_edgeward_assertion",
+            "forwarded",
+            "x-http-method-override",
+            "x_http_method_override",
+            "x-original-url",
+            "connection",
+            "x-staff-id",
+            "x_staff_id",
+            "X.Staff.Id",
+            "cf_connecting_ip",
+            "oidc_claim_email",
+            "x-ms-client-principal-name",
+            "auth-user",
+        ] {
+            assert!(reserved.contains(name), "{name}");
+        }
+        for name in [
+            "accept",
+            "cookie",
+            "content-type",
+            "x-requested-with",
+            "range",
+            "x-staff",
+            "authorization",
+            "user-agent",
+        ] {
+            assert!(!reserved.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn sec_28_a_site_reserves_names_and_beginnings_of_names_in_every_spelling() {
+        let reserved = Reserved::new(["x-tenant-admin", "Vault-*"]);
+        for name in [
+            "x-tenant-admin",
+            "x_tenant_admin",
+            "vault-user",
+            "VAULT_USER",
+            "vault.x",
+        ] {
+            assert!(reserved.contains(name), "{name}");
+        }
+        for name in [
+            "x-tenant",
+            "x-tenant-admins",
+            "vaults",
+            "vault",
+            "a-vault-user",
+        ] {
+            assert!(!reserved.contains(name), "{name}");
+        }
+        for needed in [
+            "host",
+            "Cookie",
+            "content-*",
+            "coo*",
+            "sec-websocket-*",
+            "authorization",
+        ] {
+            assert!(Reserved::new([needed]).takes_what_is_needed(), "{needed}");
+        }
+        assert!(!reserved.takes_what_is_needed());
+    }
+
+    #[test]
+    fn every_fixed_name_is_reserved_at_every_site() {
+        for name in X_NAMES.into_iter().chain(X_PREFIXES) {
+            assert!(Reserved::default().contains(&format!("x-{name}")), "{name}");
+        }
+        for name in NAMES.into_iter().chain(PREFIXES) {
+            assert!(Reserved::default().contains(name), "{name}");
+        }
+    }
+}

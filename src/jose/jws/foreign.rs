@@ -1,0 +1,116 @@
+//! Tokens of other issuers: the same envelope, checked with the issuer's own keys. As with ours,
+//! nothing of the claims can be read before the signature has matched.
+
+use crate::jose::error::TokenError;
+use crate::jose::hmac::HmacAlgorithm;
+use crate::jose::json::StrictObject;
+use crate::jose::jws::{Kind, UntrustedJws, VerifiedJws};
+use crate::jose::key::{KeySet, PublicKey};
+use crate::platform::algorithm::Algorithm;
+use crate::platform::port::{Check, Crypto};
+
+impl UntrustedJws<'_> {
+    /// Whether the token says that it is of `issuer`. That is how an issuer's keys are found, and
+    /// tells nobody anything: it is compared, and compared again once the signature has matched.
+    #[must_use]
+    pub fn claims_to_be_of(&self, issuer: &str) -> bool {
+        serde_json::from_slice(&self.claims)
+            .is_ok_and(|claims: StrictObject| claims.0.get("iss").is_some_and(|iss| iss == issuer))
+    }
+
+    /// The algorithm, one of `allowed`; after the type was found to be `typ`, or one that says
+    /// nothing when there is none (RFC 8725 §3.1, §3.11). A token of one of our kinds is never an
+    /// issuer's.
+    ///
+    /// # Errors
+    /// [`TokenError::Type`], [`TokenError::Algorithm`].
+    pub fn algorithm_among(
+        &self,
+        allowed: &[Algorithm],
+        typ: Option<&str>,
+    ) -> Result<Algorithm, TokenError> {
+        // `application/` may be left out, and case does not count (RFC 7515 §4.1.9).
+        let named = self.typ.as_deref().map(str::to_ascii_lowercase);
+        let named = named
+            .as_deref()
+            .map(|name| name.strip_prefix("application/").unwrap_or(name));
+        let ours = [Kind::Sso, Kind::Session, Kind::Assertion]
+            .iter()
+            .any(|kind| named == Some(kind.typ()));
+        let fits = match typ {
+            Some(typ) => named == Some(typ),
+            None => named.is_none_or(|name| name == "jwt"),
+        };
+        if ours || !fits {
+            return Err(TokenError::Type);
+        }
+        allowed
+            .iter()
+            .copied()
+            .find(|one| one.name() == self.algorithm)
+            .ok_or(TokenError::Algorithm)
+    }
+
+    /// The key of `keys` that the token is signed with, as it says.
+    #[must_use]
+    pub fn key_in<'k>(&self, keys: &'k KeySet, algorithm: Algorithm) -> Option<&'k PublicKey> {
+        keys.find(self.kid.as_deref(), algorithm)
+    }
+
+    /// Checks the signature with shared secrets. A `kid` says nothing here: there is no name to
+    /// compare it with.
+    ///
+    /// # Errors
+    /// [`TokenError::Algorithm`] or [`TokenError::Signature`].
+    pub fn verified_by_secret(
+        &self,
+        algorithm: Algorithm,
+        secrets: &[Vec<u8>],
+    ) -> Result<VerifiedJws, TokenError> {
+        let hmac = HmacAlgorithm::of(algorithm).ok_or(TokenError::Algorithm)?;
+        let message = self.signing_input.as_bytes();
+        let good = secrets
+            .iter()
+            .any(|secret| hmac.verify(secret, message, &self.signature));
+        self.verified(good)
+    }
+
+    /// Checks the signature with a public key.
+    ///
+    /// # Errors
+    /// [`TokenError::Algorithm`], [`TokenError::Signature`], or a fault.
+    pub async fn verified_by(
+        &self,
+        algorithm: Algorithm,
+        key: &PublicKey,
+        crypto: &dyn Crypto,
+    ) -> Result<VerifiedJws, TokenError> {
+        if !key.is_for(algorithm) {
+            return Err(TokenError::Algorithm);
+        }
+        let length = self.signature.len();
+        if algorithm
+            .signature_length()
+            .is_some_and(|right| right != length)
+        {
+            return Err(TokenError::Signature);
+        }
+        let check = Check {
+            algorithm,
+            key: key.spki(),
+            message: self.signing_input.as_bytes(),
+            signature: &self.signature,
+        };
+        let good = crypto.verify(check).await?;
+        self.verified(good)
+    }
+
+    fn verified(&self, good: bool) -> Result<VerifiedJws, TokenError> {
+        if !good {
+            return Err(TokenError::Signature);
+        }
+        Ok(VerifiedJws {
+            claims: self.claims.clone(),
+        })
+    }
+}

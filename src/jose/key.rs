@@ -1,0 +1,351 @@
+//! Public keys of issuers: read from JWK, PEM or DER, refused when weak, and put in one form. The
+//! key decides the algorithm (RFC 8725 §3.1); a token is only compared with it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Map, Value};
+
+use crate::jose::der;
+use crate::jose::json::StrictObject;
+use crate::platform::algorithm::{Algorithm, KeyType};
+use crate::platform::shelf::{Weigh, block};
+
+/// The most keys that a set may have.
+pub const MAX_KEYS: usize = 100;
+/// The longest `kid` of a key, in bytes: as long as a token may name.
+const MAX_KID: usize = 256;
+
+/// Why a key, or a whole set, is not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KeyError {
+    /// Not of the expected form.
+    #[error("is not readable as a public key")]
+    Form,
+    /// No kind of key that we know.
+    #[error("is of a kind that is not supported")]
+    Kind,
+    /// A secret where only public keys may be.
+    #[error("holds a secret, which is nothing to publish")]
+    Symmetric,
+    /// The private half of a key.
+    #[error("holds a private key; publish the public one alone, and make a new one")]
+    Private,
+    /// `use` or `key_ops` is for something else (RFC 7517 §4.2, §4.3).
+    #[error("is not for signatures")]
+    Use,
+    /// `alg` does not go with the kind of key (RFC 7517 §4.4).
+    #[error("is for an algorithm that does not go with it")]
+    Algorithm,
+    /// Too short, too long, a bad exponent, or made by a generator that is known to be broken.
+    #[error("is weak, or too long to be used")]
+    Weak,
+    /// Two keys of a set have the same name.
+    #[error("is a set in which two keys have the same kid")]
+    Ambiguous,
+    /// More than [`MAX_KEYS`].
+    #[error("is a set of too many keys")]
+    TooMany,
+    /// No key of the set can be used.
+    #[error("is a set without a key that can be used")]
+    Empty,
+}
+
+/// A public key that was looked at closely.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PublicKey {
+    kid: Option<String>,
+    only: Option<Algorithm>,
+    key_type: KeyType,
+    spki: Vec<u8>,
+}
+
+impl PublicKey {
+    /// Reads a JWK (RFC 7517 §4).
+    ///
+    /// # Errors
+    /// Any [`KeyError`] of a single key.
+    pub fn from_jwk(jwk: &Map<String, Value>) -> Result<Self, KeyError> {
+        let text = |name: &str| match jwk.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(KeyError::Form),
+        };
+        let bytes = |name: &str| {
+            let text = text(name)?.ok_or(KeyError::Form)?;
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Form)
+        };
+        let kid = text("kid")?.map(str::to_owned);
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+            return Err(KeyError::Form);
+        }
+        let kty = text("kty")?.ok_or(KeyError::Form)?;
+        if kty == "oct" {
+            return Err(KeyError::Symmetric);
+        }
+        if jwk.contains_key("d") || jwk.contains_key("k") {
+            return Err(KeyError::Private);
+        }
+        let (key_type, key) = match (kty, text("crv")?) {
+            ("RSA", _) => (KeyType::Rsa, der::rsa_key(&bytes("n")?, &bytes("e")?)),
+            ("EC", Some(curve)) => {
+                let key_type = match curve {
+                    "P-256" => KeyType::P256,
+                    "P-384" => KeyType::P384,
+                    "P-521" => KeyType::P521,
+                    _ => return Err(KeyError::Kind),
+                };
+                // Both coordinates in full length (RFC 7518 §6.2.1.2).
+                let (x, y) = (bytes("x")?, bytes("y")?);
+                if x.len() != y.len() {
+                    return Err(KeyError::Form);
+                }
+                (key_type, [&[4], x.as_slice(), y.as_slice()].concat())
+            }
+            ("OKP", Some("Ed25519")) => (KeyType::Ed25519, bytes("x")?),
+            _ => return Err(KeyError::Kind),
+        };
+        if text("use")?.is_some_and(|what| what != "sig") || !may_verify(jwk.get("key_ops"))? {
+            return Err(KeyError::Use);
+        }
+        let only = match text("alg")? {
+            None => None,
+            Some(name) => Some(Algorithm::named(name).ok_or(KeyError::Algorithm)?),
+        };
+        Self::new(kid, only, key_type, &key)
+    }
+
+    /// Reads a key from a document: PEM, DER, or a JWK.
+    ///
+    /// # Errors
+    /// Any [`KeyError`] of a single key.
+    pub fn from_document(document: &[u8]) -> Result<Self, KeyError> {
+        match document.trim_ascii_start() {
+            [b'{', ..] => {
+                let jwk: StrictObject =
+                    serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
+                Self::from_jwk(&jwk.0)
+            }
+            [b'-', ..] => {
+                let text = str::from_utf8(document).map_err(|_| KeyError::Form)?;
+                Self::from_der(&der::from_pem(text).ok_or(KeyError::Form)?)
+            }
+            _ => Self::from_der(document),
+        }
+    }
+
+    /// Reads a key as it is written in a configuration: PEM, or DER in base64.
+    ///
+    /// # Errors
+    /// Any [`KeyError`] of a single key.
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        if text.trim_start().starts_with('-') {
+            return Self::from_document(text.as_bytes());
+        }
+        let der = STANDARD.decode(text.trim()).map_err(|_| KeyError::Form)?;
+        Self::from_der(&der)
+    }
+
+    /// Reads a key in DER: `SubjectPublicKeyInfo`, PKCS #1, or an X.509 certificate.
+    ///
+    /// # Errors
+    /// [`KeyError::Form`] or [`KeyError::Weak`].
+    pub fn from_der(bytes: &[u8]) -> Result<Self, KeyError> {
+        let parsed = der::parse(bytes).ok_or(KeyError::Form)?;
+        Self::new(None, None, parsed.key_type, parsed.key)
+    }
+
+    fn new(
+        kid: Option<String>,
+        only: Option<Algorithm>,
+        key_type: KeyType,
+        key: &[u8],
+    ) -> Result<Self, KeyError> {
+        if only.is_some_and(|only| only.key_type() != key_type) {
+            return Err(KeyError::Algorithm);
+        }
+        let point = |size: usize| key.len() == 2 * size + 1 && key.first() == Some(&4);
+        match key_type {
+            KeyType::Rsa => {
+                let (n, e) = der::rsa(key).ok_or(KeyError::Form)?;
+                if !is_strong_rsa(n, e) {
+                    return Err(KeyError::Weak);
+                }
+            }
+            // Whether the point is on its curve is for the platform to say, when it is imported.
+            KeyType::P256 if point(32) => {}
+            KeyType::P384 if point(48) => {}
+            KeyType::P521 if point(66) => {}
+            KeyType::Ed25519 if key.len() == 32 => {}
+            _ => return Err(KeyError::Form),
+        }
+        Ok(Self {
+            kid,
+            only,
+            key_type,
+            spki: der::spki(key_type, key),
+        })
+    }
+
+    /// Whether `algorithm` is what this key is for.
+    #[must_use]
+    pub fn is_for(&self, algorithm: Algorithm) -> bool {
+        algorithm.key_type() == self.key_type && self.only.is_none_or(|only| only == algorithm)
+    }
+
+    /// Whether the key has a name, so that a token can say that it means this one.
+    #[must_use]
+    pub const fn is_named(&self) -> bool {
+        self.kid.is_some()
+    }
+
+    /// The key in its one form, `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+}
+
+/// `key_ops` may be absent; otherwise `verify` must be in it.
+fn may_verify(operations: Option<&Value>) -> Result<bool, KeyError> {
+    match operations {
+        None => Ok(true),
+        Some(Value::Array(list)) => Ok(list.iter().any(|one| one == "verify")),
+        Some(_) => Err(KeyError::Form),
+    }
+}
+
+/// From 2048 to 8192 bits, an odd exponent from 3 on that fits into 32 bits, and not of the
+/// generator of CVE-2017-15361.
+fn is_strong_rsa(n: &[u8], e: &[u8]) -> bool {
+    let bits = n
+        .first()
+        .map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
+    let exponent = e.iter().fold(0_u64, |sum, digit| {
+        sum.saturating_mul(256).saturating_add(u64::from(*digit))
+    });
+    (2048..=8192).contains(&bits)
+        && e.len() <= 4
+        && exponent % 2 == 1
+        && exponent >= 3
+        && n.last().is_some_and(|last| last % 2 == 1)
+        && !is_of_the_broken_generator(n)
+}
+
+/// The moduli of CVE-2017-15361 ("ROCA") are powers of 65537 modulo every small prime. One that is
+/// of another make is so for all of these primes with a probability of less than 2⁻²⁷.
+fn is_of_the_broken_generator(n: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+        97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.into_iter().all(|prime| {
+        let rest = n
+            .iter()
+            .fold(0, |rest, digit| (rest * 256 + u32::from(*digit)) % prime);
+        let generator = 65537 % prime;
+        let mut power = 1;
+        (0..prime).any(|_| {
+            power = power * generator % prime;
+            power == rest
+        })
+    })
+}
+
+/// The keys of an issuer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeySet {
+    keys: Vec<PublicKey>,
+    skipped: usize,
+}
+
+impl Weigh for KeySet {
+    fn heap(&self) -> usize {
+        self.keys.heap()
+    }
+}
+
+impl Weigh for PublicKey {
+    fn heap(&self) -> usize {
+        self.kid.heap() + block(self.spki.capacity())
+    }
+}
+
+impl From<PublicKey> for KeySet {
+    fn from(key: PublicKey) -> Self {
+        Self {
+            keys: vec![key],
+            skipped: 0,
+        }
+    }
+}
+
+impl KeySet {
+    /// Reads a published set (RFC 7517 §5), key by key: one that we do not know or would not use is
+    /// counted and left out, as the RFC asks. What makes the set as a whole doubtful refuses all.
+    ///
+    /// # Errors
+    /// [`KeyError::Form`], [`KeyError::Symmetric`], [`KeyError::Ambiguous`], [`KeyError::TooMany`],
+    /// [`KeyError::Empty`].
+    pub fn from_jwks(document: &[u8]) -> Result<Self, KeyError> {
+        let set: StrictObject = serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
+        let Some(Value::Array(list)) = set.0.get("keys") else {
+            return Err(KeyError::Form);
+        };
+        if list.len() > MAX_KEYS {
+            return Err(KeyError::TooMany);
+        }
+        let mut names = std::collections::HashSet::new();
+        let mut keys = Vec::new();
+        for item in list {
+            let jwk = item.as_object().ok_or(KeyError::Form)?;
+            if jwk
+                .get("kid")
+                .and_then(Value::as_str)
+                .is_some_and(|kid| !names.insert(kid))
+            {
+                return Err(KeyError::Ambiguous);
+            }
+            match PublicKey::from_jwk(jwk) {
+                Ok(key) => keys.push(key),
+                Err(KeyError::Symmetric) => return Err(KeyError::Symmetric),
+                Err(_) => {}
+            }
+        }
+        if keys.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        Ok(Self {
+            skipped: list.len() - keys.len(),
+            keys,
+        })
+    }
+
+    /// How many keys were left out.
+    #[must_use]
+    pub const fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// The one key for a token that names `kid` and `algorithm`. A key without a name stands for
+    /// any; where two could be meant there is none.
+    #[must_use]
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
+        let fits = |key: &&PublicKey| {
+            key.is_for(algorithm)
+                && match (&key.kid, kid) {
+                    (Some(known), Some(kid)) => known == kid,
+                    _ => true,
+                }
+        };
+        let named = self
+            .keys
+            .iter()
+            .filter(fits)
+            .find(|key| kid.is_some() && key.kid.as_deref() == kid);
+        let mut all = self.keys.iter().filter(fits);
+        named.or_else(|| all.next().filter(|_| all.next().is_none()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! What an isolate remembers between requests, so that a request whose credential it has seen waits
+//! for nothing. Bounded in number and in bytes ([`crate::platform::shelf`]); never the only place where
+//! anything is kept.
+//!
+//! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
+
+use crate::credential::verified::CredentialKey;
+use crate::credential::verified::Verified;
+use crate::memory::{attempts, issuer_keys};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::credential::origin_account::KnownAccount;
+use crate::memory::own_changes::OwnChanges;
+use crate::model::user::{User, UserId};
+use crate::platform::algorithm::Algorithm;
+use crate::platform::shelf;
+use crate::platform::shelf::{Shelf, Weigh};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::signing_keys::SigningKeys;
+
+/// What was read of a user, if there is one, and when.
+type ReadUser = (Option<Rc<User>>, Timestamp);
+
+/// The isolate's memory.
+pub struct Cache {
+    sessions: RefCell<Shelf<String, (bool, Timestamp)>>,
+    credentials: RefCell<Shelf<CredentialKey, Rc<Verified>>>,
+    users: RefCell<Shelf<UserId, ReadUser>>,
+    accounts: RefCell<Shelf<String, KnownAccount>>,
+    admin_access: RefCell<Shelf<String, (Rc<str>, Timestamp)>>,
+    signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
+    /// Whether the writer of an algorithm's keys was asked to keep them.
+    kept_keys: RefCell<BTreeMap<Algorithm, bool>>,
+    /// The keys of issuers.
+    pub issuer_keys: issuer_keys::Memory,
+    /// What this isolate itself has changed.
+    pub own_changes: OwnChanges,
+    /// Attempts at API tokens.
+    pub attempts: attempts::Memory,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            sessions: RefCell::new(Shelf::new(shelf::SESSIONS)),
+            credentials: RefCell::new(Shelf::new(shelf::CREDENTIALS)),
+            users: RefCell::new(Shelf::new(shelf::USERS)),
+            signing_keys: RefCell::default(),
+            kept_keys: RefCell::default(),
+            accounts: RefCell::new(Shelf::new(shelf::ACCOUNTS)),
+            admin_access: RefCell::new(Shelf::new(shelf::ADMIN_ACCESS)),
+            issuer_keys: issuer_keys::Memory::default(),
+            attempts: attempts::Memory::default(),
+            own_changes: OwnChanges::default(),
+        }
+    }
+}
+
+impl Cache {
+    /// A credential seen before.
+    #[must_use]
+    pub fn credential(&self, key: &CredentialKey) -> Option<Rc<Verified>> {
+        self.credentials.borrow_mut().get(key).map(Rc::clone)
+    }
+
+    /// Remembers a credential.
+    pub fn put_credential(&self, key: CredentialKey, verified: Verified) -> Rc<Verified> {
+        let verified = Rc::new(verified);
+        self.credentials.borrow_mut().put(key, Rc::clone(&verified));
+        verified
+    }
+
+    /// What is known of a user, if it was read within `span` before `now`. The inner `None` is a
+    /// user that does not exist.
+    #[must_use]
+    pub fn user(&self, id: &UserId, span: Seconds, now: Timestamp) -> Option<Option<Rc<User>>> {
+        let mut users = self.users.borrow_mut();
+        let (user, read_at) = users.get(id)?;
+        is_fresh(*read_at, span, now).then(|| user.clone())
+    }
+
+    /// Remembers what was read of a user. A record that has not changed keeps its place in memory,
+    /// so that what was made from it stays good.
+    pub fn put_user(&self, id: &UserId, user: Option<User>, now: Timestamp) -> Option<Rc<User>> {
+        let user = self.own_changes.newest_user(id, user, now);
+        let mut users = self.users.borrow_mut();
+        let known = users.get(id).and_then(|(known, _)| known.clone());
+        let user = user.map(|user| match known {
+            Some(known) if known == user => known,
+            _ => user,
+        });
+        users.put(id.clone(), (user.clone(), now));
+        user
+    }
+
+    /// Remembers what this isolate has made of a user.
+    pub fn put_changed_user(&self, id: &UserId, user: Option<&User>, now: Timestamp) {
+        let user = user.map(|user| Rc::new(user.clone()));
+        let user = self.own_changes.put_user(id, user, now);
+        self.users.borrow_mut().put(id.clone(), (user, now));
+    }
+
+    /// Whether the session was ended, if that was asked within `span` before `now`.
+    #[must_use]
+    pub fn session_ended(&self, id: &str, span: Seconds, now: Timestamp) -> Option<bool> {
+        if self.own_changes.has_ended(id) {
+            return Some(true);
+        }
+        let mut sessions = self.sessions.borrow_mut();
+        let (ended, at) = sessions.get(id)?;
+        // What has ended does not begin again.
+        (*ended || is_fresh(*at, span, now)).then_some(*ended)
+    }
+
+    /// Remembers whether a session was ended: of the session, and so of every copy of its cookie.
+    pub fn put_session_ended(&self, id: &str, ended: bool, now: Timestamp) {
+        self.sessions.borrow_mut().put(id.to_owned(), (ended, now));
+    }
+
+    /// The signing keys, if they were read within `span` before `now`.
+    #[must_use]
+    pub fn signing_keys(
+        &self,
+        algorithm: Algorithm,
+        span: Seconds,
+        now: Timestamp,
+    ) -> Option<Rc<SigningKeys>> {
+        let keys = self.signing_keys.borrow();
+        keys.get(&algorithm)
+            .filter(|(_, at)| is_fresh(*at, span, now))
+            .map(|(keys, _)| Rc::clone(keys))
+    }
+
+    /// Remembers the signing keys.
+    pub fn put_signing_keys(
+        &self,
+        algorithm: Algorithm,
+        keys: SigningKeys,
+        now: Timestamp,
+    ) -> Rc<SigningKeys> {
+        self.kept_keys
+            .borrow_mut()
+            .entry(algorithm)
+            .or_insert(false);
+        let keys = Rc::new(keys);
+        let mut known = self.signing_keys.borrow_mut();
+        known.remove(&algorithm);
+        let share = shelf::SIGNING_KEYS.bytes / shelf::SIGNING_KEYS.number;
+        if keys.heap() <= share {
+            known.insert(algorithm, (Rc::clone(&keys), now));
+        }
+        drop(known);
+        keys
+    }
+
+    /// The algorithms whose keys were read and not yet asked to be kept.
+    pub fn take_unkept_keys(&self) -> Vec<Algorithm> {
+        let mut kept = self.kept_keys.borrow_mut();
+        let unkept = kept.iter_mut().filter(|(_, kept)| !**kept);
+        unkept
+            .map(|(algorithm, kept)| {
+                *kept = true;
+                *algorithm
+            })
+            .collect()
+    }
+
+    /// Notes that keeping the keys of an algorithm did not work.
+    pub fn keep_keys_again(&self, algorithm: Algorithm) {
+        self.kept_keys.borrow_mut().insert(algorithm, false);
+    }
+
+    /// What is known of a user's account at the origin of a site.
+    #[must_use]
+    pub fn account(&self, site: &str, user: &str) -> Option<KnownAccount> {
+        let mut accounts = self.accounts.borrow_mut();
+        accounts.get(&account_key(site, user)).cloned()
+    }
+
+    /// Remembers what is known of an account.
+    pub fn put_account(&self, site: &str, user: &str, known: KnownAccount) {
+        self.accounts
+            .borrow_mut()
+            .put(account_key(site, user), known);
+    }
+
+    /// Notes that an origin did not take an account.
+    pub fn doubt_account(&self, site: &str, user: &str) {
+        if let Some(KnownAccount::Account(account)) = self.account(site, user) {
+            account.doubted.set(true);
+        }
+    }
+
+    /// Forgets an account.
+    pub fn forget_account(&self, site: &str, user: &UserId) {
+        self.accounts
+            .borrow_mut()
+            .pop(&account_key(site, user.as_str()));
+    }
+
+    /// The access token of the admin at the origin of a site, while it is fresh.
+    #[must_use]
+    pub fn admin_access(&self, site: &str, now: Timestamp) -> Option<Rc<str>> {
+        let mut tokens = self.admin_access.borrow_mut();
+        let (token, until) = tokens.get(site)?;
+        (now < *until).then(|| Rc::clone(token))
+    }
+
+    /// Remembers it.
+    pub fn put_admin_access(&self, site: &str, token: &Rc<str>, until: Timestamp) {
+        self.admin_access
+            .borrow_mut()
+            .put(site.to_owned(), (Rc::clone(token), until));
+    }
+
+    /// What all of it weighs, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let keys = self.signing_keys.borrow();
+        self.sessions.borrow().weight()
+            + self.credentials.borrow().weight()
+            + self.users.borrow().weight()
+            + self.accounts.borrow().weight()
+            + self.admin_access.borrow().weight()
+            + keys.values().map(|(keys, _)| keys.heap()).sum::<usize>()
+            + self.issuer_keys.weight()
+            + self.attempts.weight()
+            + self.own_changes.weight()
+    }
+}
+
+/// Neither holds a line break.
+fn account_key(site: &str, user: &str) -> String {
+    format!("{site}\n{user}")
+}
+
+/// A clock that was set back makes nothing fresh.
+fn is_fresh(at: Timestamp, span: Seconds, now: Timestamp) -> bool {
+    at <= now && now < at + span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_26_no_two_triples_share_a_key() {
+        let keys = [
+            CredentialKey::new("ab", "c", "d"),
+            CredentialKey::new("a", "bc", "d"),
+            CredentialKey::new("a", "b", "cd"),
+            CredentialKey::new("abc", "", "d"),
+            CredentialKey::new("", "abc", "d"),
+            CredentialKey::new("", "", "abcd"),
+            CredentialKey::new("a\0\0\0\u{1}b", "c", "d"),
+            CredentialKey::new("a", "\0\0\0\u{1}b", "d"),
+        ];
+        let different: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
+    }
+
+    #[test]
+    fn what_was_read_is_known_for_its_span_and_not_longer() {
+        let at = Timestamp::from_seconds(1000);
+        assert!(is_fresh(at, Seconds(30), at));
+        assert!(is_fresh(at, Seconds(30), Timestamp::from_seconds(1029)));
+        assert!(!is_fresh(at, Seconds(30), Timestamp::from_seconds(1030)));
+        assert!(!is_fresh(at, Seconds(30), Timestamp::from_seconds(999)));
+    }
+}

@@ -1,0 +1,105 @@
+//! The keys of issuers that an isolate remembers, and when each issuer was last asked.
+
+use crate::jose::key::KeySet;
+use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::issuer::{Issuer, Remote};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// A question that has not come back after this long never will: its request is gone.
+pub const LOST_AFTER: Seconds = Seconds(10);
+
+/// What the isolate knows of all issuers' keys.
+#[derive(Default)]
+pub struct Memory {
+    states: RefCell<HashMap<String, State>>,
+    /// Issuers whose keys are to be fetched after the request.
+    pub wishes: RefCell<Vec<Rc<Issuer>>>,
+}
+
+/// What is known of the keys of one issuer.
+#[derive(Clone, Default)]
+pub struct State {
+    /// The keys, once they were fetched.
+    pub keys: Option<Known>,
+    /// When an unknown key was last asked for.
+    pub asked_at: Option<Timestamp>,
+    /// When the issuer last failed to answer.
+    pub failed_at: Option<Timestamp>,
+    /// When the question began that is under way.
+    pub under_way: Option<Timestamp>,
+}
+
+/// Keys that were fetched.
+#[derive(Clone)]
+pub struct Known {
+    /// The keys.
+    pub keys: Rc<KeySet>,
+    /// Where a discovery document says that they are.
+    pub jwks_uri: Option<Rc<str>>,
+    /// When they were fetched.
+    pub fetched_at: Timestamp,
+}
+
+impl State {
+    /// Whether a request of this isolate is fetching the keys.
+    #[must_use]
+    pub fn is_under_way(&self, now: Timestamp) -> bool {
+        self.under_way.is_some_and(|began| now < began + LOST_AFTER)
+    }
+
+    /// Whether the issuer failed to answer so lately that it is not asked again.
+    #[must_use]
+    pub fn has_failed(&self, remote: &Remote, now: Timestamp) -> bool {
+        self.failed_at.is_some_and(|at| now < at + remote.cooldown)
+    }
+}
+
+impl Memory {
+    /// A copy of what is known of `issuer`.
+    pub fn state(&self, issuer: &Issuer) -> State {
+        let states = self.states.borrow();
+        states.get(&issuer.name).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is known of `issuer`.
+    pub fn change(&self, issuer: &Issuer, change: impl FnOnce(&mut State)) {
+        let mut states = self.states.borrow_mut();
+        if let Some(state) = states.get_mut(&issuer.name) {
+            change(state);
+        } else {
+            let mut state = State::default();
+            change(&mut state);
+            states.insert(issuer.name.clone(), state);
+        }
+    }
+
+    /// Remembers the keys of `issuer`. When all together weigh too much, those go that were fetched
+    /// longest ago; they can be had from the store.
+    pub fn keep(&self, issuer: &Issuer, known: Known) {
+        self.change(issuer, |state| state.keys = Some(known));
+        while self.weight() > ISSUER_KEYS.bytes {
+            let mut states = self.states.borrow_mut();
+            let others = states.iter_mut().filter(|(name, _)| **name != issuer.name);
+            let oldest = others
+                .filter_map(|(_, state)| Some((state.keys.as_ref()?.fetched_at, &mut state.keys)))
+                .min_by_key(|(fetched_at, _)| *fetched_at);
+            match oldest {
+                Some((_, keys)) => *keys = None,
+                None => return,
+            }
+        }
+    }
+
+    /// What all keys weigh, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let states = self.states.borrow();
+        let known = states.values().filter_map(|state| state.keys.as_ref());
+        known
+            .map(|known| known.keys.heap() + known.jwks_uri.heap())
+            .sum()
+    }
+}

@@ -1,0 +1,7 @@
+//! What an isolate remembers, and what every step works with.
+
+pub mod attempts;
+pub mod cache;
+pub mod issuer_keys;
+pub mod own_changes;
+pub mod world;

@@ -1,0 +1,406 @@
+//! The signed assertion: what the origin can check by itself. Signed once per session and sent again
+//! while it is fresh; its keys, their rotation and their publication.
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::authn::principal::Principal;
+use crate::credential::verified::{Claims, SignedAssertion};
+use crate::jose::der;
+use crate::jose::jws;
+use crate::jose::jws::Kind;
+use crate::memory::world::World;
+use crate::platform::algorithm::{Algorithm, KeyType};
+use crate::platform::digest::sha256;
+use crate::platform::port::{Fault, KeyPair};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::Assertion;
+use crate::site::Site;
+use crate::store::CHANGE_ATTEMPTS;
+use crate::store::signing_keys;
+use crate::store::signing_keys::{SigningKey, SigningKeyRecord, SigningKeys};
+
+/// How long a new key is published before it signs: longer than the store and the isolates may lag,
+/// and than the key set may be cached.
+const PUBLISHED_BEFORE: Seconds = Seconds(300);
+/// How long a key stays published after the next one signs: longer than any assertion lives.
+const PUBLISHED_AFTER: Seconds = Seconds(900 + 300);
+/// How long an isolate goes on with the keys it has read.
+const KEYS_FRESH: Seconds = Seconds(60);
+/// An assertion is sent until a third of its lifetime is left.
+const FRESH_SHARE: u32 = 3;
+/// The claims that we make ourselves.
+pub const OWN_CLAIMS: [&str; 17] = [
+    "iss",
+    "aud",
+    "sub",
+    "email",
+    "username",
+    "name",
+    "roles",
+    "staff",
+    "superuser",
+    "site",
+    "iat",
+    "exp",
+    "nbf",
+    "sid",
+    "scopes",
+    "tenant_id",
+    "workspace_id",
+];
+const PURPOSE: &str = "edgeward signing key";
+
+/// The assertion for `principal`, from memory while it is fresh.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto; the request then fails: an origin that expects an assertion
+/// must not be reached without one.
+pub async fn for_principal(
+    world: &World,
+    site: &Site,
+    assertion: &Assertion,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<Rc<str>, Fault> {
+    if let Some(known) = fresh(principal, now) {
+        return Ok(known);
+    }
+    let user = principal.user();
+    let token: Rc<str> = Box::pin(sign(world, site, assertion, principal, now))
+        .await?
+        .into();
+    let fresh = Seconds(assertion.lifetime.0 - assertion.lifetime.0 / FRESH_SHARE);
+    let signed = SignedAssertion {
+        user: Rc::clone(user),
+        fresh_until: now + fresh,
+        token: Rc::clone(&token),
+    };
+    principal
+        .verified()
+        .remember(|memo| memo.assertion = Some(signed));
+    Ok(token)
+}
+
+/// The assertion that was made for `principal`, while it is fresh.
+#[must_use]
+pub fn fresh(principal: &Principal, now: Timestamp) -> Option<Rc<str>> {
+    let memo = principal.verified().memo();
+    memo.assertion
+        .as_ref()
+        .filter(|known| now < known.fresh_until && Rc::ptr_eq(&known.user, principal.user()))
+        .map(|known| Rc::clone(&known.token))
+}
+
+async fn sign(
+    world: &World,
+    site: &Site,
+    assertion: &Assertion,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<String, Fault> {
+    let algorithm = assertion.algorithm;
+    let keys = ready_keys(world, algorithm, now).await?;
+    let key = signing_key(&keys, now).ok_or(Fault::Record)?;
+    let private = open(world, key).await?;
+    let claims = claims(world, site, assertion, principal, now);
+    let input = jws::signing_input(Kind::Assertion, algorithm.name(), &key.kid, &claims);
+    let signature = world
+        .platform
+        .crypto
+        .sign(algorithm, &private, input.as_bytes())
+        .await?;
+    Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
+}
+
+fn claims(
+    world: &World,
+    site: &Site,
+    assertion: &Assertion,
+    principal: &Principal,
+    now: Timestamp,
+) -> Value {
+    let user = principal.user();
+    let mut claims = json!({
+        "iss": world.config.issuer,
+        "aud": assertion.audience,
+        "sub": user.id.as_str(),
+        "email": user.email.as_str(),
+        "username": user.username.as_str(),
+        "name": user.display_name(),
+        "roles": user.roles,
+        "staff": user.staff,
+        "superuser": user.superuser,
+        "site": site.name,
+        "iat": now.seconds(),
+        "exp": (now + assertion.lifetime).seconds(),
+    });
+    let Some(members) = claims.as_object_mut() else {
+        return claims;
+    };
+    if let Claims::Session(session) = &principal.verified().claims {
+        members.insert("sid".into(), json!(session.id));
+    }
+    if !principal.scopes().is_empty() {
+        members.insert("scopes".into(), json!(principal.scopes()));
+    }
+    let names = [
+        ("tenant_id", principal.tenant()),
+        ("workspace_id", principal.workspace()),
+    ];
+    for (claim, name) in names {
+        if let Some(name) = name {
+            members.insert(claim.into(), json!(name));
+        }
+    }
+    let kept = principal.claims();
+    for name in &assertion.claims {
+        if let Some(value) = kept.members().get(name) {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    claims
+}
+
+/// The key that signs now: the newest whose time has come.
+fn signing_key(keys: &SigningKeys, now: Timestamp) -> Option<&SigningKey> {
+    keys.keys
+        .iter()
+        .rev()
+        .find(|key| key.signs_from <= now)
+        .or(keys.keys.first())
+}
+
+/// The published key set (RFC 7517 §5): every key that has signed or will sign something that may
+/// still be valid. Makes the first key of an algorithm when there is none.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto.
+pub async fn key_set(world: &World, now: Timestamp) -> Result<Value, Fault> {
+    let mut published = Vec::new();
+    for algorithm in world.config.assertion_algorithms() {
+        let keys = ready_keys(world, algorithm, now).await?;
+        for key in &keys.keys {
+            if key.retired_at.is_some_and(|end| end <= now) {
+                continue;
+            }
+            let mut jwk = jwk_of(&key.spki()?)?;
+            jwk.extend([
+                ("kid", key.kid.clone()),
+                ("alg", algorithm.name().to_owned()),
+                ("use", "sig".to_owned()),
+            ]);
+            let jwk = jwk
+                .into_iter()
+                .map(|(name, text)| (name.to_owned(), json!(text)));
+            published.push(Value::Object(jwk.collect()));
+        }
+    }
+    Ok(json!({ "keys": published }))
+}
+
+/// The key that signs now, as PEM.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto.
+pub async fn signing_key_pem(
+    world: &World,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<String, Fault> {
+    let keys = ready_keys(world, algorithm, now).await?;
+    let key = signing_key(&keys, now).ok_or(Fault::Record)?;
+    Ok(der::to_pem(&key.spki()?))
+}
+
+/// The members of a public JWK that make up its thumbprint, in order (RFC 7638 §3.2).
+fn jwk_of(spki: &[u8]) -> Result<Vec<(&'static str, String)>, Fault> {
+    let parsed = der::parse(spki).ok_or(Fault::Record)?;
+    let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    match parsed.key_type {
+        KeyType::P256 => {
+            let (x, y) = parsed
+                .key
+                .strip_prefix(&[4])
+                .and_then(|point| point.split_at_checked(32))
+                .ok_or(Fault::Record)?;
+            Ok(vec![
+                ("crv", "P-256".to_owned()),
+                ("kty", "EC".to_owned()),
+                ("x", text(x)),
+                ("y", text(y)),
+            ])
+        }
+        KeyType::Rsa => {
+            let (n, e) = der::rsa(parsed.key).ok_or(Fault::Record)?;
+            Ok(vec![
+                ("e", text(e)),
+                ("kty", "RSA".to_owned()),
+                ("n", text(n)),
+            ])
+        }
+        KeyType::Ed25519 => Ok(vec![
+            ("crv", "Ed25519".to_owned()),
+            ("kty", "OKP".to_owned()),
+            ("x", text(parsed.key)),
+        ]),
+        KeyType::Secret | KeyType::P384 | KeyType::P521 => Err(Fault::Record),
+    }
+}
+
+/// The keys of all algorithms that are in use.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto.
+pub async fn all_keys(
+    world: &World,
+    now: Timestamp,
+) -> Result<Vec<(Algorithm, Rc<SigningKeys>)>, Fault> {
+    let mut all = Vec::new();
+    for algorithm in world.config.assertion_algorithms() {
+        all.push((algorithm, ready_keys(world, algorithm, now).await?));
+    }
+    Ok(all)
+}
+
+/// The keys of an algorithm, read again when they are not fresh, made when there are none.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto.
+pub async fn ready_keys(
+    world: &World,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<Rc<SigningKeys>, Fault> {
+    if let Some(keys) = world.cache.signing_keys(algorithm, KEYS_FRESH, now) {
+        return Ok(keys);
+    }
+    let shown = signing_keys::read(&*world.platform.kv, algorithm).await?;
+    if let Some(keys) = shown.filter(|keys| !keys.keys.is_empty()) {
+        return Ok(world.cache.put_signing_keys(algorithm, keys, now));
+    }
+    // The store shows none to somebody who asked too early, and may lose sight of them. What their
+    // writer holds counts; many isolates may ask at once, and the first one makes everybody's key.
+    let record = SigningKeyRecord(&*world.platform.records, algorithm);
+    for _ in 0..CHANGE_ATTEMPTS {
+        let held = record.read().await?;
+        if !held.keys.keys.is_empty() {
+            return Ok(world.cache.put_signing_keys(algorithm, held.keys, now));
+        }
+        let first = SigningKeys {
+            keys: vec![make(world, algorithm, now, now).await?],
+        };
+        if record.replace(&held, &first).await? {
+            return Ok(world.cache.put_signing_keys(algorithm, first, now));
+        }
+    }
+    Err(Fault::Contended)
+}
+
+/// Lets the writers hold the keys that this isolate has read in the store, after the answer to this
+/// request: once for each algorithm.
+pub fn keep_keys_later(world: &Rc<World>) {
+    for algorithm in world.cache.take_unkept_keys() {
+        let held = Rc::clone(world);
+        world.platform.later.run(Box::pin(async move {
+            let record = SigningKeyRecord(&*held.platform.records, algorithm);
+            if record.keep().await.is_err() {
+                held.cache.keep_keys_again(algorithm);
+            }
+        }));
+    }
+}
+
+/// Adds a key of each algorithm that takes over soon, sealed with the newest key secret, and drops
+/// those that have had their time. Nobody is signed out: what the old key signed stays valid and
+/// checkable.
+///
+/// # Errors
+/// A [`Fault`] of store or crypto.
+pub async fn rotate(
+    world: &World,
+    now: Timestamp,
+) -> Result<Vec<(Algorithm, Rc<SigningKeys>)>, Fault> {
+    let mut all = Vec::new();
+    for algorithm in world.config.assertion_algorithms() {
+        ready_keys(world, algorithm, now).await?;
+        let keys = rotate_one(world, algorithm, now).await?;
+        let keys = world.cache.put_signing_keys(algorithm, keys, now);
+        all.push((algorithm, keys));
+    }
+    Ok(all)
+}
+
+async fn rotate_one(
+    world: &World,
+    algorithm: Algorithm,
+    now: Timestamp,
+) -> Result<SigningKeys, Fault> {
+    let takes_over = now + PUBLISHED_BEFORE;
+    let new = make(world, algorithm, takes_over, now).await?;
+    let record = SigningKeyRecord(&*world.platform.records, algorithm);
+    for _ in 0..CHANGE_ATTEMPTS {
+        let held = record.read().await?;
+        let mut keys = held.keys.clone();
+        keys.keys
+            .retain(|key| key.retired_at.is_none_or(|end| now < end));
+        for key in &mut keys.keys {
+            key.retired_at.get_or_insert(takes_over + PUBLISHED_AFTER);
+        }
+        keys.keys.push(new.clone());
+        if record.replace(&held, &keys).await? {
+            return Ok(keys);
+        }
+    }
+    Err(Fault::Contended)
+}
+
+async fn make(
+    world: &World,
+    algorithm: Algorithm,
+    signs_from: Timestamp,
+    now: Timestamp,
+) -> Result<SigningKey, Fault> {
+    let KeyPair { private, public } = world.platform.crypto.generate(algorithm).await?;
+    let secret = world.config.keys.key.newest();
+    let sealing = world
+        .config
+        .keys
+        .key
+        .encryption_key(secret, PURPOSE)
+        .ok_or(Fault::SealedWithUnknownSecret)?;
+    let sealed = world.platform.crypto.seal(&sealing, &private).await?;
+    // These members, in this order, without white space; no value needs an escape (RFC 7638 §3.3).
+    let members: Vec<String> = jwk_of(&public)?
+        .into_iter()
+        .map(|(name, text)| format!("\"{name}\":\"{text}\""))
+        .collect();
+    let thumbprint = sha256(format!("{{{}}}", members.join(",")).as_bytes());
+    Ok(SigningKey {
+        kid: URL_SAFE_NO_PAD.encode(thumbprint),
+        public: URL_SAFE_NO_PAD.encode(public),
+        x: String::new(),
+        y: String::new(),
+        created_at: now,
+        signs_from,
+        retired_at: None,
+        secret,
+        sealed: URL_SAFE_NO_PAD.encode(sealed),
+    })
+}
+
+async fn open(world: &World, key: &SigningKey) -> Result<Vec<u8>, Fault> {
+    let sealing = world
+        .config
+        .keys
+        .key
+        .encryption_key(key.secret, PURPOSE)
+        .ok_or(Fault::SealedWithUnknownSecret)?;
+    let sealed = URL_SAFE_NO_PAD
+        .decode(&key.sealed)
+        .map_err(|_| Fault::Record)?;
+    world.platform.crypto.open(&sealing, &sealed).await
+}

@@ -1,0 +1,251 @@
+//! What becomes of a request: the answer or the request to the origin, the cookies that go back
+//! with it, and the line in the log. Decides nothing of who may do what.
+
+use crate::access::cors;
+use crate::admin;
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::event::{Event, Name};
+use crate::answer::reply::Reply;
+use crate::ask::visit::Visit;
+use crate::credential::session::SetCookie;
+use crate::http::request::Parts;
+use crate::memory::world::World;
+use crate::origin::Forward;
+use crate::pipeline::repeat::Repeat;
+use crate::sign_in::arrive;
+use crate::site::Site;
+use crate::site::Source;
+use crate::site::config::Log;
+
+/// What becomes of a request.
+pub struct Outcome {
+    /// Forwarded or answered.
+    pub action: Action,
+    /// Cookies for the response, whichever it is.
+    pub cookies: Vec<SetCookie>,
+    /// A line for the log.
+    pub event: Option<Event>,
+    /// Lets later requests with the same head reuse this decision; `None` if they may not.
+    pub repeat: Option<Repeat>,
+}
+
+/// Forwarded or answered.
+pub enum Action {
+    /// Goes to the origin.
+    Forward(Forward),
+    /// Is answered here.
+    Answer(Answer),
+}
+
+/// What the steps for a path of a site, or one of our endpoints, came to.
+pub(crate) enum Step {
+    /// To the origin, with cookies for the way back, and who was signed in by it.
+    Forward(Forwarded),
+    /// Answered here.
+    Reply(Reply),
+}
+
+/// A request on its way to the origin.
+pub(crate) struct Forwarded {
+    /// What the origin gets.
+    pub forward: Box<Forward>,
+    /// Cookies for the way back.
+    pub cookies: Vec<SetCookie>,
+    /// Who was signed in by it.
+    pub signed_in: Option<(String, Source)>,
+    /// Lets later requests with the same head reuse this decision; `None` if they may not.
+    pub repeat: Option<Repeat>,
+}
+
+/// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
+/// had their time are cleared.
+pub(crate) fn concluded(
+    world: &World,
+    visit: &Visit<'_>,
+    own_endpoint: bool,
+    stale: Vec<SetCookie>,
+    result: Result<Step, Denial>,
+) -> Outcome {
+    let event = |name, status| Event {
+        event: name,
+        site: Some(visit.site.name.clone()),
+        request_id: visit.request_id.to_owned(),
+        status,
+        ..Event::default()
+    };
+    let readable = |answer| {
+        if own_endpoint {
+            answer
+        } else {
+            cors::readable(answer, visit.site, visit.parts)
+        }
+    };
+    match result {
+        Ok(Step::Forward(Forwarded {
+            forward,
+            cookies,
+            signed_in,
+            repeat,
+        })) => {
+            let name = if signed_in.is_some() {
+                Name::SignedIn
+            } else {
+                Name::Forwarded
+            };
+            let log = signed_in.is_some() || world.config.log == Log::All;
+            let (user, source) = signed_in.unzip();
+            let cookies = merged(stale, cookies);
+            Outcome {
+                // Neither a cookie nor a line in the log can be had again.
+                repeat: repeat.filter(|_| cookies.is_empty() && !log),
+                action: Action::Forward(*forward),
+                cookies,
+                event: log.then(|| Event {
+                    user,
+                    source,
+                    ..event(name, None)
+                }),
+            }
+        }
+        Ok(Step::Reply(reply)) => {
+            let status = Some(reply.answer.status);
+            Outcome {
+                repeat: None,
+                event: reply.happened.map(|(name, user, source)| Event {
+                    user: Some(user),
+                    source: Some(source),
+                    ..event(name, status)
+                }),
+                cookies: merged(stale, reply.cookies),
+                action: Action::Answer(readable(reply.answer)),
+            }
+        }
+        Err(denial) => {
+            let answer = if own_endpoint {
+                refuse_own(world, visit, &denial)
+            } else {
+                arrive::refuse(world, visit, &denial)
+            };
+            let trip = if own_endpoint {
+                None
+            } else {
+                arrive::trip(visit, &answer)
+            };
+            // What a browser asks ahead is turned down on purpose.
+            let fails = denial.row().status >= 500 && denial != Denial::Speculative;
+            let name = if fails { Name::Fault } else { Name::Denied };
+            Outcome {
+                repeat: None,
+                event: Some(Event {
+                    reason: Some(denial.reason()),
+                    ..event(name, Some(answer.status))
+                }),
+                action: Action::Answer(readable(answer)),
+                // Whoever tries again after a failure of ours must have what it takes.
+                cookies: match denial {
+                    Denial::Fault(_) => Vec::new(),
+                    _ => stale.into_iter().chain(trip).collect(),
+                },
+            }
+        }
+    }
+}
+
+/// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
+fn refuse_own(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
+    if visit.parts.wants_page() && visit.path.as_str() != "/api/sso/me" {
+        return Answer::refusal_page(
+            denial,
+            Some(visit.site),
+            visit.request_id,
+            None,
+            &*world.platform.entropy,
+        );
+    }
+    Answer::refusal(denial)
+}
+
+/// What a later step says of a cookie stands instead of what an earlier one said.
+fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
+    let mut all: Vec<SetCookie> = earlier
+        .into_iter()
+        .filter(|cookie| !later.iter().any(|other| other.is_same(cookie)))
+        .collect();
+    all.extend(later);
+    all
+}
+
+/// A call of the admin API, and its line.
+pub(crate) fn admin_outcome(
+    outcome: admin::Outcome,
+    site: &Site,
+    request_id: String,
+    refusal: impl Fn(&Denial) -> Answer,
+) -> Outcome {
+    let reason = outcome.result.as_ref().err().map(Denial::reason);
+    let answer = outcome.result.unwrap_or_else(|denial| refusal(&denial));
+    let event = Event {
+        event: if answer.status >= 500 {
+            Name::Fault
+        } else {
+            Name::AdminCall
+        },
+        site: Some(site.name.clone()),
+        request_id,
+        reason,
+        status: Some(answer.status),
+        api_token: outcome.caller,
+        call: Some(outcome.call),
+        ..Event::default()
+    };
+    Outcome {
+        repeat: None,
+        action: Action::Answer(answer),
+        cookies: Vec::new(),
+        event: Some(event),
+    }
+}
+
+/// A request that ends before anybody is asked for: no site, no readable path, no keys.
+pub(crate) fn astray(
+    world: &World,
+    parts: &Parts,
+    site: Option<&Site>,
+    denial: &Denial,
+    request_id: &str,
+) -> Outcome {
+    let answer = if parts.wants_page() {
+        Answer::refusal_page(denial, site, request_id, None, &*world.platform.entropy)
+    } else {
+        Answer::refusal(denial)
+    };
+    let event = Event {
+        event: if answer.status >= 500 {
+            Name::Fault
+        } else {
+            Name::Denied
+        },
+        site: site.map(|site| site.name.clone()),
+        request_id: request_id.to_owned(),
+        reason: Some(denial.reason()),
+        status: Some(answer.status),
+        ..Event::default()
+    };
+    Outcome {
+        repeat: None,
+        action: Action::Answer(answer),
+        cookies: Vec::new(),
+        event: Some(event),
+    }
+}
+
+/// An answer that is not worth a line.
+pub(crate) fn answered(answer: Answer) -> Outcome {
+    Outcome {
+        repeat: None,
+        action: Action::Answer(answer),
+        cookies: Vec::new(),
+        event: None,
+    }
+}

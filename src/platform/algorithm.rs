@@ -1,0 +1,126 @@
+//! The algorithms of signatures, and which kind of key each is for (RFC 7518 §3.1, RFC 8037 §3.1).
+
+use serde::{Deserialize, Serialize};
+
+/// A signature algorithm. `none` is not among them, nor anything that is not named here.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Rs512,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// RSASSA-PSS with SHA-384.
+    Ps384,
+    /// RSASSA-PSS with SHA-512.
+    Ps512,
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// ECDSA with P-384 and SHA-384.
+    Es384,
+    /// ECDSA with P-521 and SHA-512.
+    Es512,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+/// What a key is made of, and so what it can be used for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum KeyType {
+    /// A shared secret.
+    Secret,
+    /// An RSA key.
+    Rsa,
+    /// A point on P-256.
+    P256,
+    /// A point on P-384.
+    P384,
+    /// A point on P-521.
+    P521,
+    /// An Ed25519 key.
+    Ed25519,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Hs256,
+        Self::Hs384,
+        Self::Hs512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::Es512,
+        Self::EdDsa,
+    ];
+
+    /// The registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The algorithm of this name, letter for letter.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    /// The one kind of key that it is for.
+    #[must_use]
+    pub const fn key_type(self) -> KeyType {
+        match self {
+            Self::Hs256 | Self::Hs384 | Self::Hs512 => KeyType::Secret,
+            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => {
+                KeyType::Rsa
+            }
+            Self::Es256 => KeyType::P256,
+            Self::Es384 => KeyType::P384,
+            Self::Es512 => KeyType::P521,
+            Self::EdDsa => KeyType::Ed25519,
+        }
+    }
+
+    /// How long its signatures are, in bytes, where that does not depend on the key (RFC 7518 §3.4,
+    /// RFC 8032 §5.1.6).
+    #[must_use]
+    pub const fn signature_length(self) -> Option<usize> {
+        match self {
+            Self::Es256 | Self::EdDsa => Some(64),
+            Self::Es384 => Some(96),
+            Self::Es512 => Some(132),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! Which paths a rule is for: one path, everything below one, or a glob. Compiled once; matching
+//! takes one step for each byte of the path, whatever the pattern (no backtracking, no regex).
+//!
+//! A canonical path keeps the escapes of reserved characters, and `/a%3Ab` is `/a:b` at every origin.
+//! So patterns and paths are compared decoded: no spelling of a path gets past its rule.
+
+use std::borrow::Cow;
+
+use crate::http::path::{CanonicalPath, hex_pair};
+
+/// A compiled pattern.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PathPattern(Shape);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Shape {
+    Exact(Box<[u8]>),
+    Prefix(Box<[u8]>),
+    Glob(Box<Glob>),
+}
+
+/// Why a text is no pattern.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PatternError {
+    /// The text is a path that no request has.
+    #[error(
+        "is no canonical path: no request arrives in this form (begin with /, no //, no dot segments, no query)"
+    )]
+    NotCanonical,
+    /// A prefix ends with a slash.
+    #[error("must not end with /: a prefix stands for itself and everything below it")]
+    TrailingSlash,
+    /// `**` is only a part of a segment.
+    #[error("has ** beside other characters: ** stands for whole segments, * for a part of one")]
+    PartialDoubleStar,
+    /// `*` in a pattern that is no glob.
+    #[error("has a *, which only a glob may have (write %2A for the character itself)")]
+    Star,
+    /// More than a glob can hold.
+    #[error("is too long for a glob: 120 characters at most")]
+    TooLong,
+}
+
+impl PathPattern {
+    /// The one path `text`.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn exact(text: &str) -> Result<Self, PatternError> {
+        Ok(Self(Shape::Exact(literal(text)?)))
+    }
+
+    /// `text` and everything below it: `/a` stands for `/a` and `/a/b`, not for `/ab`.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn prefix(text: &str) -> Result<Self, PatternError> {
+        if text != "/" && text.ends_with('/') {
+            return Err(PatternError::TrailingSlash);
+        }
+        let bytes = literal(text)?;
+        // The root has nothing before the slash that begins each segment.
+        let bytes = if text == "/" { Box::default() } else { bytes };
+        Ok(Self(Shape::Prefix(bytes)))
+    }
+
+    /// A glob: `*` is any part of one segment, `**` any number of whole segments.
+    ///
+    /// # Errors
+    /// [`PatternError`].
+    pub fn glob(text: &str) -> Result<Self, PatternError> {
+        canonical(text)?;
+        Ok(Self(Shape::Glob(Box::new(Glob::new(text)?))))
+    }
+
+    /// Whether `path` is one of these.
+    #[must_use]
+    pub fn matches(&self, path: &DecodedPath<'_>) -> bool {
+        self.matches_bytes(path.0.iter().copied())
+    }
+
+    /// One step for each byte that is taken.
+    pub(super) fn matches_bytes(&self, mut path: impl Iterator<Item = u8>) -> bool {
+        match &self.0 {
+            Shape::Exact(exact) => path.eq(exact.iter().copied()),
+            Shape::Prefix(prefix) => {
+                prefix.iter().all(|byte| path.next() == Some(*byte))
+                    && matches!(path.next(), None | Some(b'/'))
+            }
+            Shape::Glob(glob) => glob.matches(path),
+        }
+    }
+
+    /// The most steps that it takes, whatever the path; `None` for a glob, which may take one for
+    /// each byte of it.
+    #[must_use]
+    pub fn most_steps(&self) -> Option<usize> {
+        match &self.0 {
+            Shape::Exact(text) | Shape::Prefix(text) => Some(text.len() + 1),
+            Shape::Glob(_) => None,
+        }
+    }
+}
+
+/// A path as patterns are compared with it: each escape is the byte it stands for. Decoded once for
+/// all of them, and as it is when there is nothing to decode.
+pub struct DecodedPath<'a>(pub(super) Cow<'a, [u8]>);
+
+impl<'a> DecodedPath<'a> {
+    /// Decodes `path`.
+    #[must_use]
+    pub fn of(path: &'a CanonicalPath<'_>) -> Self {
+        let bytes = path.as_str().as_bytes();
+        Self(match memchr::memchr(b'%', bytes) {
+            None => Cow::Borrowed(bytes),
+            Some(_) => Cow::Owned(Decoded(bytes).collect()),
+        })
+    }
+}
+
+/// A path's bytes, each escape as the byte it stands for.
+struct Decoded<'a>(&'a [u8]);
+
+impl Iterator for Decoded<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        if byte == b'%'
+            && let Some(value) = hex_pair(rest.get(..2))
+        {
+            self.0 = rest.get(2..).unwrap_or_default();
+            return Some(value);
+        }
+        Some(byte)
+    }
+}
+
+/// The bytes of a pattern without wildcards.
+fn literal(text: &str) -> Result<Box<[u8]>, PatternError> {
+    canonical(text)?;
+    if text.contains('*') {
+        return Err(PatternError::Star);
+    }
+    Ok(Decoded(text.as_bytes()).collect())
+}
+
+/// Refuses a pattern that no canonical path could match. How characters are escaped is free.
+fn canonical(text: &str) -> Result<(), PatternError> {
+    let path = CanonicalPath::parse(text).map_err(|_| PatternError::NotCanonical)?;
+    let same = Decoded(path.as_str().as_bytes()).eq(Decoded(text.as_bytes()));
+    if same && !text.contains(['?', '#']) {
+        Ok(())
+    } else {
+        Err(PatternError::NotCanonical)
+    }
+}
+
+/// A glob as a row of places, one bit for each, all of which are moved at once by each byte
+/// (Baeza-Yates and Gonnet's Shift-And).
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Glob {
+    /// For each byte: which of `literals` are its places. A look-up and no search, so that a step
+    /// costs the same whatever the pattern.
+    classes: Box<[u8; 256]>,
+    /// The places that a byte leads on from; the first for all that the pattern does not have.
+    literals: Box<[u128]>,
+    /// Places at a `*`: stay there on any byte but `/`.
+    star: u128,
+    /// Places at a `**`: stay there on any byte.
+    stars: u128,
+    /// Places at a `**` that a `/` follows: both together may stand for nothing.
+    skip: u128,
+    /// The place after the last.
+    end: u128,
+}
+
+/// How many places a glob may have, besides the one after the last.
+const MAX_PLACES: usize = 120;
+
+impl Glob {
+    fn new(text: &str) -> Result<Self, PatternError> {
+        let mut glob = Self {
+            classes: Box::new([0; 256]),
+            literals: Box::default(),
+            star: 0,
+            stars: 0,
+            skip: 0,
+            end: 0,
+        };
+        let mut literals: Vec<(u8, u128)> = Vec::new();
+        let mut place = 1_u128;
+        let mut places = 0;
+        let mut previous = "";
+        let mut segments = text.split('/').peekable();
+        let mut push = |byte: u8, place: u128| match literals.iter_mut().find(|(b, _)| *b == byte) {
+            Some((_, mask)) => *mask |= place,
+            None => literals.push((byte, place)),
+        };
+        while let Some(segment) = segments.next() {
+            let last = segments.peek().is_none();
+            // One after the other they say no more than one.
+            let repeated = segment == "**" && previous == "**";
+            previous = segment;
+            if segment == "**" {
+                if !repeated {
+                    glob.stars |= place;
+                    if last {
+                        place <<= 1;
+                        places += 1;
+                        continue;
+                    }
+                    glob.skip |= place;
+                    push(b'/', place << 1);
+                    place <<= 2;
+                    places += 2;
+                } else if last {
+                    // `/**/**`: what is there already ends with a `/`, and this stands for the rest.
+                    glob.stars |= place;
+                    place <<= 1;
+                    places += 1;
+                }
+                if places > MAX_PLACES {
+                    return Err(PatternError::TooLong);
+                }
+                continue;
+            }
+            if segment.contains("**") {
+                return Err(PatternError::PartialDoubleStar);
+            }
+            for part in pieces(segment) {
+                match part {
+                    None => glob.star |= place,
+                    Some(byte) => push(byte, place),
+                }
+                place <<= 1;
+                places += 1;
+                if places > MAX_PLACES {
+                    return Err(PatternError::TooLong);
+                }
+            }
+            if !last {
+                push(b'/', place);
+                place <<= 1;
+                places += 1;
+            }
+            if places > MAX_PLACES {
+                return Err(PatternError::TooLong);
+            }
+        }
+        glob.end = place;
+        for (class, (byte, _)) in (1..).zip(&literals) {
+            if let Some(known) = glob.classes.get_mut(usize::from(*byte)) {
+                *known = class;
+            }
+        }
+        let places = literals.iter().map(|(_, places)| *places);
+        glob.literals = std::iter::once(0).chain(places).collect();
+        Ok(glob)
+    }
+
+    fn matches(&self, path: impl Iterator<Item = u8>) -> bool {
+        let mut at = self.rest(1, 0);
+        for byte in path {
+            let class = self.classes.get(usize::from(byte)).copied();
+            let literal = class.and_then(|class| self.literals.get(usize::from(class)));
+            let literal = literal.copied().unwrap_or_default();
+            let star = if byte == b'/' { 0 } else { self.star };
+            at = self.rest((at & literal) << 1, at & (self.stars | star));
+            if at == 0 {
+                return false;
+            }
+        }
+        at & self.end != 0
+    }
+
+    /// Where one may be without another byte, having come to some places and stayed at others. Only
+    /// who has just come to a `**` is at the beginning of a segment.
+    const fn rest(&self, came: u128, stayed: u128) -> u128 {
+        let at = came | ((came & self.skip) << 2) | stayed;
+        at | ((at & (self.star | self.stars)) << 1)
+    }
+}
+
+/// A segment's bytes, `None` for a `*`.
+fn pieces(segment: &str) -> impl Iterator<Item = Option<u8>> {
+    let mut rest = segment.as_bytes();
+    std::iter::from_fn(move || {
+        let wild = rest.first() == Some(&b'*');
+        let mut decoded = Decoded(rest);
+        let byte = decoded.next()?;
+        rest = decoded.0;
+        Some((!wild).then_some(byte))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn is(pattern: &Result<PathPattern, PatternError>, path: &str) -> bool {
+        let pattern = pattern.as_ref().unwrap();
+        pattern.matches(&DecodedPath::of(&CanonicalPath::parse(path).unwrap()))
+    }
+
+    #[test]
+    fn sec_33_a_prefix_ends_at_a_segment() {
+        let admin = PathPattern::prefix("/admin");
+        for path in [
+            "/admin",
+            "/admin/",
+            "/admin/x/y",
+            "/%61dmin/x",
+            "//admin/./x",
+        ] {
+            assert!(is(&admin, path), "{path}");
+        }
+        for path in [
+            "/",
+            "/adminx",
+            "/admin.php",
+            "/admi",
+            "/x/admin",
+            "/Admin",
+            "/admin%3Fx",
+        ] {
+            assert!(!is(&admin, path), "{path}");
+        }
+        let all = PathPattern::prefix("/");
+        assert!(is(&all, "/") && is(&all, "/a") && is(&all, "/a/b/"));
+    }
+
+    #[test]
+    fn sec_33_an_escape_is_the_character_it_stands_for() {
+        let pattern = PathPattern::exact("/a:b/é");
+        for path in ["/a:b/é", "/a%3Ab/%C3%A9", "/a%3ab/%c3%a9", "/%61%3Ab/é"] {
+            assert!(is(&pattern, path), "{path}");
+        }
+        let star = PathPattern::exact("/a%2Ab");
+        assert!(is(&star, "/a*b") && is(&star, "/a%2ab") && !is(&star, "/axb"));
+        let glob = PathPattern::glob("/%2A/*");
+        assert!(is(&glob, "/*/x") && !is(&glob, "/y/x"));
+        assert!(is(&PathPattern::prefix("/a@b"), "/a%40b/c"));
+    }
+
+    #[test]
+    fn a_glob_has_parts_of_segments_and_whole_ones() {
+        for (pattern, yes, no) in [
+            ("/*", vec!["/", "/a", "/a.b"], vec!["/a/", "/a/b"]),
+            (
+                "/a/**",
+                vec!["/a/", "/a/b", "/a/b/c/"],
+                vec!["/a", "/ab", "/"],
+            ),
+            ("/**", vec!["/", "/a", "/a/b"], vec![]),
+            (
+                "/**/x",
+                vec!["/x", "/a/x", "/a/b/x"],
+                vec!["/ax", "/x/", "/a/bx"],
+            ),
+            (
+                "/a/**/b",
+                vec!["/a/b", "/a/x/b", "/a/x/y/b"],
+                vec!["/ab", "/a/xb", "/a/b/c"],
+            ),
+            (
+                "/**/*.js",
+                vec!["/a.js", "/b/a.js", "/.js"],
+                vec!["/a.js/", "/a.jsx"],
+            ),
+            ("/**/**/x", vec!["/x", "/a/x"], vec!["/ax"]),
+            ("/a/**/**", vec!["/a/", "/a/b/c"], vec!["/a"]),
+            (
+                "/a*b*c",
+                vec!["/abc", "/axbxc", "/abcbc"],
+                vec!["/ab/c", "/acb"],
+            ),
+            (
+                "/api/*/users",
+                vec!["/api/v1/users"],
+                vec!["/api/v1/x/users", "/api/users"],
+            ),
+        ] {
+            let glob = PathPattern::glob(pattern);
+            for path in yes {
+                assert!(is(&glob, path), "{pattern} {path}");
+            }
+            for path in no {
+                assert!(!is(&glob, path), "{pattern} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_no_request_could_match_is_refused() {
+        for text in [
+            "", "a", "//", "/a//b", "/a/../b", "/./a", "/a?x", "/a#x", "/a;x", "/a%2Fb", "/a%zz",
+        ] {
+            for made in [
+                PathPattern::exact(text),
+                PathPattern::prefix(text),
+                PathPattern::glob(text),
+            ] {
+                assert!(made.is_err(), "{text}");
+            }
+        }
+        assert_eq!(PathPattern::prefix("/a/"), Err(PatternError::TrailingSlash));
+        assert_eq!(PathPattern::exact("/a*"), Err(PatternError::Star));
+        assert_eq!(PathPattern::prefix("/*"), Err(PatternError::Star));
+        assert_eq!(
+            PathPattern::glob("/a**"),
+            Err(PatternError::PartialDoubleStar)
+        );
+        assert_eq!(
+            PathPattern::glob("/***"),
+            Err(PatternError::PartialDoubleStar)
+        );
+        assert!(PathPattern::glob(&format!("/{}", "a".repeat(119))).is_ok());
+        assert_eq!(
+            PathPattern::glob(&format!("/{}", "a".repeat(120))),
+            Err(PatternError::TooLong)
+        );
+        let stars = PathPattern::glob(&"/a/**".repeat(24));
+        assert!(stars.is_ok() && is(&stars, &"/a/x".repeat(24)));
+    }
+
+    #[test]
+    fn a_glob_made_to_be_slow_is_not() {
+        let glob = PathPattern::glob(&"/**/*a".repeat(20));
+        let path = format!("/{}b", "a/".repeat(4_000));
+        assert!(!is(&glob, &path));
+    }
+
+    /// What a glob means, the slow way: segment by segment, character by character.
+    fn naive(pattern: &[&str], path: &[&str]) -> bool {
+        match (pattern.split_first(), path.split_first()) {
+            (None, None) => true,
+            // At the end it stands for what is below, not for the place itself.
+            (Some((&"**", [])), below) => below.is_some(),
+            (Some((&"**", rest)), _) => (0..=path.len()).any(|skip| naive(rest, &path[skip..])),
+            (Some((first, rest)), Some((segment, more))) => {
+                naive_segment(first.as_bytes(), segment.as_bytes()) && naive(rest, more)
+            }
+            _ => false,
+        }
+    }
+
+    fn naive_segment(pattern: &[u8], segment: &[u8]) -> bool {
+        match (pattern.split_first(), segment.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), _) => {
+                (0..=segment.len()).any(|skip| naive_segment(rest, &segment[skip..]))
+            }
+            (Some((a, rest)), Some((b, more))) => a == b && naive_segment(rest, more),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+        #[test]
+        fn a_glob_means_what_the_slow_reading_says(
+            pattern in "(/(\\*\\*|[ab*]{0,3}|[ab]\\*[ab])){1,5}",
+            path in "(/[ab]{0,3}){1,6}",
+        ) {
+            if let Ok(glob) = PathPattern::glob(&pattern) {
+                let path = CanonicalPath::parse(&path).unwrap();
+                let parts: Vec<&str> = pattern.split('/').collect();
+                let segments: Vec<&str> = path.as_str().split('/').collect();
+                prop_assert_eq!(glob.matches(&DecodedPath::of(&path)), naive(&parts, &segments), "{} {}", pattern, path.as_str());
+            }
+        }
+
+        #[test]
+        fn sec_33_a_prefix_is_itself_or_a_whole_segment_more(prefix in "(/[ab.]{1,2}){1,3}", path in "(/[ab.]{0,2}){1,5}") {
+            if let Ok(pattern) = PathPattern::prefix(&prefix) {
+                let path = CanonicalPath::parse(&path).unwrap();
+                let expected = path.as_str() == prefix || path.as_str().starts_with(&format!("{prefix}/"));
+                prop_assert_eq!(pattern.matches(&DecodedPath::of(&path)), expected);
+            }
+        }
+
+        #[test]
+        fn sec_33_any_spelling_of_one_path_matches_alike(path in "(/[ab:@!é]{1,3}){1,4}", seed in any::<u64>()) {
+            let exact = PathPattern::exact(&path).unwrap();
+            let mut spelled = String::new();
+            for (index, byte) in path.bytes().enumerate() {
+                if byte != b'/' && (seed >> (index % 64)) & 1 == 1 {
+                    crate::http::path::push_escape(&mut spelled, byte);
+                } else if byte.is_ascii() {
+                    spelled.push(char::from(byte));
+                } else {
+                    crate::http::path::push_escape(&mut spelled, byte);
+                }
+            }
+            prop_assert!(exact.matches(&DecodedPath::of(&CanonicalPath::parse(&spelled).unwrap())), "{}", spelled);
+        }
+    }
+}

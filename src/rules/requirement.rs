@@ -1,0 +1,463 @@
+//! One condition on the caller or on where a request comes from, or several of them.
+//!
+//! Three answers: it holds, it does not, or it cannot be told (no readable address, no country).
+//! What cannot be told is not made true by `not`.
+
+use std::fmt;
+
+use crate::model::user::{Role, is_same_domain};
+use crate::rules::claim::Claim;
+use crate::rules::network::Network;
+use crate::rules::scope::Access;
+use crate::rules::{Asked, Subject};
+
+/// A list of texts, one of which is wanted.
+pub type OneOf = Box<[Box<str>]>;
+
+/// A compiled requirement.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Requirement {
+    /// Somebody is signed in.
+    Authenticated,
+    /// One of these roles.
+    Role(Box<[Role]>),
+    /// All of these roles.
+    AllRoles(Box<[Role]>),
+    /// One of these scopes, letter by letter.
+    Scope(OneOf),
+    /// All of these scopes, letter by letter.
+    AllScopes(OneOf),
+    /// One of these accesses, by scopes in USSO's form.
+    Access(Box<[Access]>),
+    /// A claim.
+    Claim(Claim),
+    /// One of these tenants.
+    Tenant(OneOf),
+    /// One of these workspaces.
+    Workspace(OneOf),
+    /// An address in one of these domains.
+    EmailDomain(OneOf),
+    /// A client in one of these networks.
+    Network(Box<[Network]>),
+    /// A client in one of these countries.
+    Country(OneOf),
+    /// Not this.
+    Not(Box<Requirement>),
+    /// One of these.
+    Any(Box<[Requirement]>),
+    /// All of these.
+    All(Box<[Requirement]>),
+}
+
+impl Requirement {
+    /// The setting that says it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Authenticated => "authenticated",
+            Self::Role(_) => "role",
+            Self::AllRoles(_) => "all_roles",
+            Self::Scope(_) => "scope",
+            Self::AllScopes(_) => "all_scopes",
+            Self::Access(_) => "access",
+            Self::Claim(_) => "claim",
+            Self::Tenant(_) => "tenant",
+            Self::Workspace(_) => "workspace",
+            Self::EmailDomain(_) => "email_domain",
+            Self::Network(_) => "network",
+            Self::Country(_) => "country",
+            Self::Not(_) => "not",
+            Self::Any(_) => "any",
+            Self::All(_) => "all",
+        }
+    }
+
+    /// Whether it holds; `None` when that cannot be told. Nobody has no roles, scopes, claims,
+    /// tenant or address.
+    #[must_use]
+    pub fn holds(&self, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Option<bool> {
+        let who = |judge: &dyn Fn(&Subject<'_>) -> bool| Some(subject.is_some_and(judge));
+        match self {
+            Self::Authenticated => Some(subject.is_some()),
+            Self::Role(roles) => who(&|s| roles.iter().any(|role| s.roles.contains(role))),
+            Self::AllRoles(roles) => who(&|s| roles.iter().all(|role| s.roles.contains(role))),
+            Self::Scope(scopes) => who(&|s| scopes.iter().any(|scope| has(s.scopes, scope))),
+            Self::AllScopes(scopes) => who(&|s| scopes.iter().all(|scope| has(s.scopes, scope))),
+            Self::Access(wanted) => who(&|s| {
+                let mut pairs = wanted
+                    .iter()
+                    .flat_map(|access| s.scopes.iter().map(move |scope| (access, scope)));
+                pairs.any(|(access, scope)| access.is_covered_by(scope))
+            }),
+            Self::Claim(claim) => who(&|s| claim.holds(&s.claims)),
+            Self::Tenant(tenants) => {
+                who(&|s| s.tenant.is_some_and(|tenant| is_one_of(tenants, tenant)))
+            }
+            Self::Workspace(workspaces) => who(&|s| {
+                s.workspace
+                    .is_some_and(|workspace| is_one_of(workspaces, workspace))
+            }),
+            Self::EmailDomain(domains) => who(&|s| {
+                domain_of(s.email)
+                    .is_some_and(|domain| domains.iter().any(|known| is_same_domain(known, domain)))
+            }),
+            Self::Network(networks) => {
+                let address = asked.address?;
+                Some(networks.iter().any(|network| network.contains(address)))
+            }
+            Self::Country(countries) => {
+                let country = asked.country.filter(|country| is_country(country))?;
+                Some(
+                    countries
+                        .iter()
+                        .any(|known| known.eq_ignore_ascii_case(country)),
+                )
+            }
+            Self::Not(inner) => inner.holds(asked, subject).map(|held| !held),
+            Self::Any(inner) => settle(inner.iter().map(|r| r.holds(asked, subject)), true),
+            Self::All(inner) => settle(inner.iter().map(|r| r.holds(asked, subject)), false),
+        }
+    }
+
+    /// The first requirement that stands in the way: within `all` the one that does not hold.
+    #[must_use]
+    pub fn failing(&self, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> &'static str {
+        match self {
+            Self::All(inner) => inner
+                .iter()
+                .find(|r| r.holds(asked, subject) != Some(true))
+                .map_or(self.name(), |r| r.failing(asked, subject)),
+            Self::Any(inner) if inner.len() == 1 => inner
+                .first()
+                .map_or(self.name(), |r| r.failing(asked, subject)),
+            other => other.name(),
+        }
+    }
+
+    /// Numbers what is asked of claims, so that it is asked once of each caller's.
+    pub(super) fn number_claims(&mut self, numbers: &mut impl Iterator<Item = u8>) {
+        match self {
+            Self::Claim(claim) => claim.be_number(numbers.next()),
+            Self::Not(inner) => inner.number_claims(numbers),
+            Self::Any(inner) | Self::All(inner) => {
+                inner.iter_mut().for_each(|r| r.number_claims(numbers));
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether `test` holds for this requirement or one inside it.
+    pub fn has(&self, test: &dyn Fn(&Self) -> bool) -> bool {
+        test(self)
+            || match self {
+                Self::Not(inner) => inner.has(test),
+                Self::Any(inner) | Self::All(inner) => inner.iter().any(|r| r.has(test)),
+                _ => false,
+            }
+    }
+
+    /// Whether it is about who is asking.
+    #[must_use]
+    pub fn is_about_subject(&self) -> bool {
+        self.has(&|r| {
+            !matches!(
+                r,
+                Self::Network(_) | Self::Country(_) | Self::Not(_) | Self::Any(_) | Self::All(_)
+            )
+        })
+    }
+
+    /// What makes it impossible: names of requirements that nobody of these issuers can meet.
+    #[must_use]
+    pub fn beyond(&self, gives: &Gives) -> Vec<&'static str> {
+        let lacks = match self {
+            Self::Scope(_) | Self::AllScopes(_) | Self::Access(_) => !gives.scopes,
+            Self::Claim(_) => !gives.claims,
+            Self::Tenant(_) => !gives.tenant,
+            Self::Workspace(_) => !gives.workspace,
+            Self::All(inner) => return inner.iter().flat_map(|r| r.beyond(gives)).collect(),
+            Self::Any(inner) => {
+                let each: Vec<Vec<_>> = inner.iter().map(|r| r.beyond(gives)).collect();
+                return if each.iter().all(|names| !names.is_empty()) {
+                    each.concat()
+                } else {
+                    Vec::new()
+                };
+            }
+            _ => false,
+        };
+        if lacks { vec![self.name()] } else { Vec::new() }
+    }
+}
+
+/// What the issuers of a site can say of a caller, all together.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that have nothing to do with each other"
+)]
+pub struct Gives {
+    /// Scopes.
+    pub scopes: bool,
+    /// Claims of their own.
+    pub claims: bool,
+    /// A tenant.
+    pub tenant: bool,
+    /// A workspace.
+    pub workspace: bool,
+}
+
+/// Kleene's `any` (`decisive` true) or `all` (false): one decisive answer decides, and otherwise
+/// one that cannot be told leaves it untold.
+fn settle(answers: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
+    let mut told = true;
+    for answer in answers {
+        match answer {
+            Some(held) if held == decisive => return Some(decisive),
+            Some(_) => {}
+            None => told = false,
+        }
+    }
+    told.then_some(!decisive)
+}
+
+fn has(scopes: &[String], scope: &str) -> bool {
+    scopes.iter().any(|held| held == scope)
+}
+
+fn is_one_of(known: &OneOf, text: &str) -> bool {
+    known.iter().any(|one| **one == *text)
+}
+
+/// What follows the one `@` of an address; of any other text nothing.
+fn domain_of(email: &str) -> Option<&str> {
+    let (local, domain) = email.split_once('@')?;
+    (!local.is_empty() && !domain.is_empty() && !domain.contains('@')).then_some(domain)
+}
+
+/// Two letters (ISO 3166-1), or a letter and a digit as for Tor. `XX` is how the CDN says that it
+/// does not know.
+pub(crate) fn is_country(text: &str) -> bool {
+    text.len() == 2
+        && text.bytes().all(|b| b.is_ascii_alphanumeric())
+        && !text.eq_ignore_ascii_case("xx")
+}
+
+/// As a deployer wrote it, but for the value of a claim.
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let list = |f: &mut fmt::Formatter<'_>, items: &mut dyn Iterator<Item = &str>| {
+            for (index, item) in items.enumerate() {
+                f.write_str(if index == 0 { " " } else { " | " })?;
+                f.write_str(item)?;
+            }
+            Ok(())
+        };
+        match self {
+            Self::Role(roles) | Self::AllRoles(roles) => {
+                list(f, &mut roles.iter().map(Role::as_str))
+            }
+            Self::Scope(texts)
+            | Self::AllScopes(texts)
+            | Self::Tenant(texts)
+            | Self::Workspace(texts)
+            | Self::EmailDomain(texts)
+            | Self::Country(texts) => list(f, &mut texts.iter().map(|text| &**text)),
+            Self::Access(wanted) => list(f, &mut wanted.iter().map(Access::as_str)),
+            Self::Claim(claim) => list(f, &mut std::iter::once(claim.path())),
+            Self::Network(networks) => networks
+                .iter()
+                .try_for_each(|network| write!(f, " {network}")),
+            Self::Authenticated | Self::Not(_) | Self::Any(_) | Self::All(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::path::CanonicalPath;
+    use crate::model::claim::Reading;
+    use serde_json::{Map, json};
+
+    fn texts(list: &[&str]) -> OneOf {
+        list.iter().map(|text| Box::from(*text)).collect()
+    }
+
+    struct Caller {
+        email: &'static str,
+        roles: Vec<Role>,
+        scopes: Vec<String>,
+        claims: Map<String, serde_json::Value>,
+    }
+
+    fn caller(email: &'static str) -> Caller {
+        Caller {
+            email,
+            roles: ["editor", "staff"]
+                .iter()
+                .filter_map(|r| Role::parse(r))
+                .collect(),
+            scopes: vec!["read:files".into(), "openid".into()],
+            claims: json!({"plan": "gold"}).as_object().unwrap().clone(),
+        }
+    }
+
+    fn asks(
+        requirement: &Requirement,
+        caller: Option<&Caller>,
+        address: Option<&str>,
+        country: Option<&str>,
+    ) -> Option<bool> {
+        let path = CanonicalPath::parse("/").unwrap();
+        let asked = Asked {
+            host: "site.example",
+            path: &path,
+            method: "GET",
+            preflight: false,
+            address: address.and_then(|text| text.parse().ok()),
+            country,
+        };
+        let subject = caller.map(|caller| Subject {
+            email: caller.email,
+            roles: &caller.roles,
+            scopes: &caller.scopes,
+            claims: Reading::from(&caller.claims),
+            tenant: Some("acme"),
+            workspace: None,
+            issuer: "",
+        });
+        requirement.holds(&asked, subject.as_ref())
+    }
+
+    fn role(names: &[&str]) -> Box<[Role]> {
+        names.iter().filter_map(|r| Role::parse(r)).collect()
+    }
+
+    #[test]
+    fn each_requirement_asks_for_one_thing() {
+        let somebody = caller("ada@example.com");
+        for (requirement, expected) in [
+            (Requirement::Authenticated, true),
+            (Requirement::Role(role(&["admin", "editor"])), true),
+            (Requirement::Role(role(&["Editor"])), false),
+            (Requirement::AllRoles(role(&["editor", "staff"])), true),
+            (Requirement::AllRoles(role(&["editor", "admin"])), false),
+            (Requirement::Scope(texts(&["openid"])), true),
+            (Requirement::Scope(texts(&["open"])), false),
+            (Requirement::AllScopes(texts(&["openid", "x"])), false),
+            (
+                Requirement::Access(Box::new([Access::parse("read:files").unwrap()])),
+                true,
+            ),
+            (
+                Requirement::Access(Box::new([Access::parse("update:files").unwrap()])),
+                false,
+            ),
+            (
+                Requirement::Claim(Claim::new("plan", Some(json!("gold"))).unwrap()),
+                true,
+            ),
+            (
+                Requirement::Claim(Claim::new("plan", Some(json!("tin"))).unwrap()),
+                false,
+            ),
+            (Requirement::Tenant(texts(&["acme"])), true),
+            (Requirement::Tenant(texts(&["ACME", "acm"])), false),
+            (Requirement::Workspace(texts(&["w"])), false),
+            (Requirement::EmailDomain(texts(&["example.com"])), true),
+        ] {
+            assert_eq!(
+                asks(&requirement, Some(&somebody), None, None),
+                Some(expected),
+                "{requirement}"
+            );
+            assert_eq!(
+                asks(&requirement, None, None, None),
+                Some(false),
+                "{requirement}"
+            );
+        }
+    }
+
+    #[test]
+    fn sec_58_a_domain_is_what_follows_the_only_at_sign() {
+        let rule = Requirement::EmailDomain(texts(&["example.com"]));
+        for good in ["a@example.com", "a@EXAMPLE.com"] {
+            assert_eq!(
+                asks(&rule, Some(&caller(good)), None, None),
+                Some(true),
+                "{good}"
+            );
+        }
+        for bad in [
+            "a@evil.net@example.com",
+            "a@example.com@evil.net",
+            "@example.com",
+            "example.com",
+            "a@",
+            "a@xexample.com",
+            "a@example.com.evil.net",
+            "a@sub.example.com",
+            "a@example.com.",
+            "a@example.com ",
+            "",
+        ] {
+            assert_eq!(
+                asks(&rule, Some(&caller(bad)), None, None),
+                Some(false),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn sec_47_what_cannot_be_told_holds_neither_way() {
+        let office = Requirement::Network(Box::new([Network::parse("192.0.2.0/24").unwrap()]));
+        let home = Requirement::Country(texts(&["DE"]));
+        assert_eq!(asks(&office, None, Some("192.0.2.9"), None), Some(true));
+        assert_eq!(asks(&home, None, None, Some("DE")), Some(true));
+        let no_country = ["", "D", "DEU", "DE, US", "XX", "--"];
+        for country in no_country.map(Some).into_iter().chain([None]) {
+            assert_eq!(asks(&home, None, None, country), None, "{country:?}");
+            let not = Requirement::Not(Box::new(home.clone()));
+            assert_eq!(asks(&not, None, None, country), None);
+        }
+        for address in [None, Some("unknown"), Some("192.0.2.9, 1.2.3.4"), Some("")] {
+            assert_eq!(asks(&office, None, address, None), None);
+            let not = Requirement::Not(Box::new(office.clone()));
+            assert_eq!(asks(&not, None, address, None), None);
+            let either = Requirement::Any(Box::new([office.clone(), Requirement::Authenticated]));
+            assert_eq!(asks(&either, None, address, None), None);
+            assert_eq!(
+                asks(&either, Some(&caller("a@b.c")), address, None),
+                Some(true)
+            );
+            let both = Requirement::All(Box::new([office.clone(), Requirement::Authenticated]));
+            assert_eq!(asks(&both, None, address, None), Some(false));
+        }
+    }
+
+    #[test]
+    fn what_no_issuer_gives_is_named() {
+        let scope = Requirement::Scope(texts(&["x"]));
+        let tenant = Requirement::Tenant(texts(&["x"]));
+        let gives = Gives {
+            tenant: true,
+            ..Gives::default()
+        };
+        assert_eq!(scope.beyond(&gives), ["scope"]);
+        assert!(tenant.beyond(&gives).is_empty());
+        assert!(
+            Requirement::Any(Box::new([scope.clone(), tenant.clone()]))
+                .beyond(&gives)
+                .is_empty()
+        );
+        assert_eq!(
+            Requirement::All(Box::new([scope.clone(), tenant])).beyond(&gives),
+            ["scope"]
+        );
+        assert!(Requirement::Not(Box::new(scope)).beyond(&gives).is_empty());
+    }
+}

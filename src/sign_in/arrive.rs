@@ -1,0 +1,363 @@
+//! Arriving and being sent to sign in: the session that a token opens, the clean URL, the question
+//! before a user is switched, the way to the application's sign-in page and back. Never verifies a
+//! token itself.
+
+use crate::ask::return_to::ReturnTo;
+use crate::ask::visit::Visit;
+use std::rc::Rc;
+
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::page;
+use crate::answer::page::{Action, Frame, Message, Question};
+use crate::authn::principal::Principal;
+use crate::authn::{Authentication, link};
+use crate::credential::session;
+use crate::credential::session::SetCookie;
+use crate::credential::verified::Claims;
+use crate::http::query;
+use crate::jose::error::TokenError;
+use crate::memory::world::World;
+use crate::model::claim::Granted;
+use crate::platform::digest::{hex, sha256};
+use crate::platform::time::Timestamp;
+use crate::rules::Reaction;
+use crate::site::Site;
+use crate::site::{Query, Source, StrangerLink, UserSwitch};
+
+/// After so many rounds the browser is told what is wrong instead of being sent once more.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The path of the endpoint that answers the question before a user switch.
+pub const SWITCH_PATH: &str = "/api/sso/switch";
+
+/// What a request that arrives with a credential leads to, before any rule is asked.
+pub enum Arrival {
+    /// It goes on, with these cookies for the way back.
+    Proceed(Vec<SetCookie>),
+    /// It ends here.
+    Answer(Answer, Vec<SetCookie>),
+}
+
+/// Opens a session for a token that came with a navigation, and takes credentials and markers out
+/// of the address bar.
+///
+/// # Errors
+/// Why the token opens no session.
+pub async fn arrive(
+    world: &World,
+    visit: &Visit<'_>,
+    authentication: &Authentication,
+) -> Result<Arrival, Denial> {
+    let navigation = visit.parts.is_navigation();
+    let Ok(Some(principal)) = &authentication.result else {
+        let stays = navigation && visit.presented.query_changed && lets_pass(visit, authentication);
+        return Ok(if stays {
+            Arrival::Answer(Answer::see_other(visit.return_to().into_url()), Vec::new())
+        } else {
+            Arrival::Proceed(Vec::new())
+        });
+    };
+    if !navigation && principal.source() != Source::Query {
+        return Ok(Arrival::Proceed(Vec::new()));
+    }
+    if !navigation {
+        if visit.parts.only_looks() {
+            return Ok(Arrival::Proceed(Vec::new()));
+        }
+        Box::pin(link::use_up(world, visit.site, principal, visit.now)).await?;
+        return Ok(Arrival::Proceed(Vec::new()));
+    }
+    let mut cookies = Vec::new();
+    match principal.source() {
+        // A site that takes no sessions is handed the token at each request. It takes no links
+        // either: those open sessions.
+        _ if !visit.site.takes(Source::Session) => {}
+        Source::SsoCookie => {
+            cookies.push(open_session(world, visit.site, principal, visit.now));
+            cookies.extend(session::clear_sso(visit.site));
+        }
+        Source::Query => {
+            if let Some(question) = ask_before(world, visit, authentication, principal) {
+                return Ok(Arrival::Answer(question, cookies));
+            }
+            let opened = Box::pin(open_from_link(world, visit.site, principal, visit.now)).await?;
+            cookies.push(opened);
+            if !visit.presented.trip.is_empty() {
+                cookies.push(session::end_trip(visit.site));
+            }
+        }
+        // A cookie that says nothing new, beside a session.
+        Source::Session if !visit.presented.sso_cookie.is_empty() => {
+            cookies.extend(session::clear_sso(visit.site));
+        }
+        Source::Session | Source::Bearer | Source::Header | Source::ApiKey => {}
+    }
+    if visit.presented.query_changed {
+        return Ok(Arrival::Answer(
+            Answer::see_other(visit.return_to().into_url()),
+            cookies,
+        ));
+    }
+    Ok(Arrival::Proceed(cookies))
+}
+
+/// Whether a person whose credential was not accepted is let in all the same, as nobody: on a site
+/// that is open to everybody, a cookie that went bad must not lock a browser out. A disabled user is
+/// told so, and an API client always learns that its credential is bad.
+#[must_use]
+pub fn lets_pass(visit: &Visit<'_>, authentication: &Authentication) -> bool {
+    let forgivable = match &authentication.result {
+        Ok(principal) => principal.is_none(),
+        Err(TokenError::Fault(_) | TokenError::DisabledUser) => false,
+        Err(_) => true,
+    };
+    // What is public is public for a browser whose credential could not even be looked at.
+    visit.parts.is_navigation()
+        && (visit.rule.is_public() || (forgivable && visit.rule.admits_anonymous()))
+}
+
+/// Opens the session for a link.
+///
+/// # Errors
+/// [`TokenError::LinkUsed`], or a fault.
+pub async fn open_from_link(
+    world: &World,
+    site: &Site,
+    principal: &Principal,
+    now: Timestamp,
+) -> Result<SetCookie, Denial> {
+    link::use_up(world, site, principal, now).await?;
+    Ok(open_session(world, site, principal, now))
+}
+
+fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
+    let granted: Option<&Rc<Granted>> = match &principal.verified().claims {
+        Claims::Foreign(claims) => Some(&claims.granted),
+        Claims::Session(_) | Claims::Sso(_) | Claims::ApiToken(_) => None,
+    };
+    session::open(
+        &world.config,
+        site,
+        &principal.user().id,
+        granted,
+        &*world.platform.entropy,
+        now,
+    )
+    .1
+}
+
+/// A link that somebody else sent must not sign a person in as another without their knowing.
+fn ask_before(
+    world: &World,
+    visit: &Visit<'_>,
+    authentication: &Authentication,
+    arriving: &Principal,
+) -> Option<Answer> {
+    let query = visit.site.query.as_ref()?;
+    let from = visit.parts.header("sec-fetch-site");
+    let return_to = visit.return_to();
+    let arriving = arriving.user();
+    let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
+        let current = current.user();
+        if query.user_switch == UserSwitch::Replace
+            || from == Some("same-origin")
+            || current.id == arriving.id
+        {
+            return None;
+        }
+        let lead = format!(
+            "You are signed in as {}. This link signs you in as {} instead.",
+            current.email.as_str(),
+            arriving.email.as_str(),
+        );
+        ("Switch user?", "Switch user", "Stay signed in", lead)
+    } else {
+        let began_here = visit.presented.trip.contains(&trip_of(&return_to).as_str());
+        if query.stranger_link == StrangerLink::Allow || from != Some("cross-site") || began_here {
+            return None;
+        }
+        let lead = format!(
+            "You are not signed in. Another site led you here by a link that signs you in as {}. Go on only if that is you.",
+            arriving.email.as_str(),
+        );
+        ("Sign in?", "Sign in", "Do not sign in", lead)
+    };
+    let token = visit.presented.query.first()?;
+    let frame = Frame {
+        title,
+        code: "",
+        request_id: visit.request_id,
+        site: Some(visit.site),
+    };
+    let question = Question {
+        lead: &lead,
+        form_action: SWITCH_PATH,
+        fields: vec![
+            ("token".into(), token.clone()),
+            ("return_to".into(), return_to.local().into()),
+        ],
+        submit_label,
+        cancel: Some(Action {
+            label: cancel,
+            href: return_to.with_attempt(0).local().into(),
+        }),
+        form_to: None,
+    };
+    Some(page::question(
+        200,
+        &frame,
+        question,
+        &*world.platform.entropy,
+    ))
+}
+
+/// What the cookie says of somebody who was sent to sign in from `place`: the link back must lead to
+/// the very address that was asked for.
+fn trip_of(place: &ReturnTo) -> String {
+    hex(&sha256(place.as_str().as_bytes()))
+}
+
+/// The cookie by which a link is known that ends what began with this request, where the site asks
+/// about others. A navigation that a page of another site began is no beginning: a stranger's page
+/// could have made it.
+#[must_use]
+pub fn trip(visit: &Visit<'_>, answer: &Answer) -> Option<SetCookie> {
+    let asks = |query: &Query| query.stranger_link == StrangerLink::Ask;
+    let by_link = visit.site.takes(Source::Query) && visit.site.query.as_ref().is_some_and(asks);
+    let own = matches!(
+        visit.parts.header("sec-fetch-site"),
+        Some("none" | "same-origin" | "same-site")
+    );
+    let sent = answer.status == 303 && visit.parts.is_navigation() && !visit.presented.declined;
+    (by_link && own && sent).then(|| session::begin_trip(visit.site, &trip_of(&visit.return_to())))
+}
+
+/// The answer to a request that was turned down: a way to sign in, a page, or JSON.
+#[must_use]
+pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
+    let entropy = &*world.platform.entropy;
+    let row = denial.row();
+    let reaction = if row.sign_in_helps {
+        visit.rule.unauthenticated
+    } else if row.by_rule {
+        visit.rule.unauthorised
+    } else {
+        Reaction::Deny
+    };
+    let denial = match reaction {
+        Reaction::NotFound => &Denial::Hidden,
+        Reaction::Forbidden => &Denial::Withheld,
+        Reaction::Deny | Reaction::Login | Reaction::Page => denial,
+    };
+    let row = denial.row();
+    let page = visit.parts.wants_page() || reaction == Reaction::Page;
+    if !page || visit.parts.is_websocket() {
+        return Answer::refusal(denial);
+    }
+    let may_redirect = matches!(visit.parts.method(), "GET" | "HEAD");
+    match &visit.site.login {
+        Some(login) if reaction == Reaction::Login && may_redirect => {
+            let attempt = visit.presented.attempt.saturating_add(1);
+            if attempt > MAX_ATTEMPTS {
+                return loop_page(world, visit, denial, &login.url);
+            }
+            let separator = if login.url.contains('?') { '&' } else { '?' };
+            let return_to = query::encode(visit.return_to().with_attempt(attempt).as_str());
+            Answer::see_other(format!(
+                "{}{separator}{}={return_to}",
+                login.url, login.return_parameter
+            ))
+        }
+        Some(login) if row.sign_in_helps => {
+            let action = Action {
+                label: "Sign in",
+                href: login.url.clone(),
+            };
+            Answer::refusal_page(
+                denial,
+                Some(visit.site),
+                visit.request_id,
+                Some(action),
+                entropy,
+            )
+        }
+        _ => Answer::refusal_page(denial, Some(visit.site), visit.request_id, None, entropy),
+    }
+}
+
+/// The end of a round trip that leads nowhere, with its likely cause.
+fn loop_page(world: &World, visit: &Visit<'_>, denial: &Denial, login_url: &str) -> Answer {
+    let cookie = visit
+        .site
+        .sso_cookie
+        .as_ref()
+        .map_or("", |cookie| cookie.name.as_str());
+    let details = if let Denial::Credential(error) = denial {
+        vec![cause_of(*error).to_owned()]
+    } else {
+        let mut causes = Vec::new();
+        if visit.site.takes(Source::SsoCookie) {
+            causes.push(format!("The application set no cookie named {cookie} for this address: its name, domain or path may differ, or it was sent without Secure."));
+            causes.push("The browser blocks the cookie. In a frame of another site it needs SameSite=None, Secure and Partitioned.".into());
+        }
+        if visit.site.takes(Source::Query) {
+            causes
+                .push("The application sent the browser back without a token in the link.".into());
+        }
+        causes
+            .push("The token had expired on arrival: the clocks of the servers may differ.".into());
+        causes
+    };
+    let row = denial.row();
+    let frame = Frame {
+        title: "Signing in did not work",
+        code: "sign_in_loop",
+        request_id: visit.request_id,
+        site: Some(visit.site),
+    };
+    let message = Message {
+        lead: "You were sent to sign in several times, and came back without being signed in. The likely cause:",
+        details,
+        action: Some(Action {
+            label: "Try again",
+            href: login_url.to_owned(),
+        }),
+    };
+    page::message(row.status, &frame, message, &*world.platform.entropy)
+}
+
+fn cause_of(error: TokenError) -> &'static str {
+    match error {
+        TokenError::Expired | TokenError::NotYet | TokenError::Ended => {
+            "The token had expired, or was not valid yet: the clocks of the servers may differ."
+        }
+        TokenError::Audience => "The token was issued for another site.",
+        TokenError::Issuer | TokenError::UnknownKey | TokenError::Signature => {
+            "The token was issued by another installation, or its secret was retired."
+        }
+        TokenError::LinkUsed | TokenError::LinkTooOld | TokenError::OnlyLink => {
+            "The link had been used before, or was too old."
+        }
+        TokenError::UnknownUser => "The token's user does not exist any more.",
+        TokenError::EmailUnverified => "The token's issuer has not verified the address.",
+        TokenError::OtherTenant => "The token was issued for another tenant.",
+        TokenError::ClaimsTooLong => "The token says more than a session can carry.",
+        TokenError::Conflict => {
+            "The browser holds two cookies of the same name that contradict each other. Delete the cookies of this site."
+        }
+        TokenError::TooLong
+        | TokenError::NotCompact
+        | TokenError::Header
+        | TokenError::Critical
+        | TokenError::Type
+        | TokenError::Algorithm
+        | TokenError::Claims
+        | TokenError::MissingClaim
+        | TokenError::Lifetime
+        | TokenError::ApiToken
+        | TokenError::TooManyAttempts
+        | TokenError::DisabledUser
+        | TokenError::Fault(_) => "The application sent something that is not a valid SSO token.",
+    }
+}

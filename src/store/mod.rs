@@ -1,0 +1,73 @@
+//! What is kept in the key-value store: one typed family per file. A key is a fixed prefix and a
+//! hash in hexadecimal, so that nothing a caller chose is ever part of one. Never sees HTTP.
+//!
+//! `docs/storage.md` shows each family with an example.
+
+pub mod api_tokens;
+pub mod ended_sessions;
+pub mod issuer_keys;
+pub mod origin_accounts;
+pub mod signing_keys;
+pub mod users;
+
+/// The prefixes of all keys in the store. The tests hold every key that is used against them.
+pub const FAMILIES: [&str; 9] = [
+    users::RECORD,
+    users::BY_EMAIL,
+    api_tokens::RECORD,
+    api_tokens::REVOKED,
+    api_tokens::LAST_USED,
+    ended_sessions::ENDED,
+    origin_accounts::ACCOUNT,
+    issuer_keys::KEYS,
+    signing_keys::KEYS,
+];
+
+/// The prefixes of all keys that are claimed with [`crate::port::Once`], likewise.
+pub const CLAIMS: [&str; 2] = ["link:", "origin_account:"];
+
+/// How often a change is worked out anew when other writers win.
+pub const CHANGE_ATTEMPTS: usize = 8;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::platform::digest::{hex, sha256};
+use crate::platform::port::Fault;
+
+/// `prefix` and the SHA-256 of `name`.
+fn hashed_key(prefix: &str, name: &str) -> String {
+    format!("{prefix}{}", hex(&sha256(name.as_bytes())))
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|_| Fault::Record)
+}
+
+fn encode<T: Serialize>(record: &T) -> Result<String, Fault> {
+    serde_json::to_string(record).map_err(|_| Fault::Record)
+}
+
+/// One page of records, in an order that is stable and means nothing.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// The records.
+    pub records: Vec<T>,
+    /// Where the next page begins.
+    pub cursor: Option<String>,
+}
+
+/// Reads the records behind `keys` side by side. One that has gone since the keys were listed is
+/// left out.
+async fn read_all<T: DeserializeOwned>(
+    kv: &dyn crate::platform::port::Kv,
+    keys: &[String],
+) -> Result<Vec<T>, Fault> {
+    let texts = futures_util::future::try_join_all(keys.iter().map(|key| kv.read(key))).await?;
+    // One record that cannot be read must not hide the others.
+    Ok(texts
+        .into_iter()
+        .flatten()
+        .filter_map(|text| decode(&text).ok())
+        .collect())
+}
