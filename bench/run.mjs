@@ -1,27 +1,19 @@
-// `npm run bench`: what a signed-in request costs in Edgeward, recognised or not, in a bare pass-through, in a Worker
-// that does the same and decides nothing, and in two peers. See docs/performance.md.
+// `npm run bench`: what Edgeward costs, section by section (sections/), each a table of ratios in one run. See
+// docs/performance.md.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { BASE, EARLIER, IS_EDGEWARD, NAMES, startEntrants } from "./lib/entrants.mjs";
-import { CONNECTIONS, helper, Mismatch, measure, ratios, WARM_UP } from "./lib/rounds.mjs";
+import { startPeople } from "./lib/entrants.mjs";
+import { startHelper } from "./lib/helper.mjs";
+import { helpOf, Misuse, readOptions } from "./lib/options.mjs";
+import { Mismatch } from "./lib/rounds.mjs";
 import { buildAdmin } from "../scripts/lib/admin.mjs";
-
-const HELP = `npm run bench -- [options]
-  --rounds <n>    measured rounds (5)
-  --seconds <s>   load for each Worker in a round (4)
-  --only <names>  of ${NAMES.join(", ")}, separated by commas; ${BASE} always runs
-  --bare          requests with no header but Host and Cookie, instead of a browser's
-  --build <dir>   where the built Worker is (build)
-  --before <dir>  where an earlier build is, to be measured beside it
-  --workers <dir> where the other Workers are (bench/workers)
-  --json <file>   also write every sample there
-`;
+import { SECTIONS } from "./sections/all.mjs";
 
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
+process.setMaxListeners(0); // one for each process that has to end with this one
 const options = read(process.argv.slice(2));
 const folder = mkdtempSync(join(tmpdir(), "edgeward-bench-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -33,81 +25,65 @@ for (const [signal, status] of [
   process.once(signal, () => process.exit(status));
 
 // Every process that was started is killed in an `exit` handler, so this ends all of them as well.
-const limit = 30 + options.rounds * (5 + options.names.length * (options.seconds + WARM_UP) * 1.3);
-setTimeout(() => fail(`not done after ${Math.round(limit)} s`), limit * 1000).unref();
+const limit = options.sections.reduce((sum, section) => sum + limitOf(section), 30);
+setTimeout(() => fail(`not done after ${Math.round(limit / 60)} min`), limit * 1000).unref();
 
 try {
   await run();
   process.exit(0);
 } catch (error) {
+  if (error instanceof Misuse) fail(error.message);
   fail(error instanceof Mismatch ? `the Workers did not do the same work, so there is no table.\n${error.message}` : error.stack);
 }
 
 async function run() {
-  const own = options.names.some((name) => IS_EDGEWARD.includes(name));
-  const adminTool = process.env.EDGEWARD_ADMIN_BINARY ?? (own ? await buildAdmin() : null);
-  const origin = await helper("./origin.mjs");
-  const load = await helper("./load.mjs");
-  const start = () => startEntrants({ ...options, origin, folder, adminTool });
-  progress(`${options.names.join(", ")}; ${options.rounds} rounds of ${options.seconds} s each, ${CONNECTIONS} connections`);
-  const results = await measure({ ...options, start, load, origin, progress });
-  const rows = ratios(results, BASE);
-  console.log(table(rows));
-  if (options.json) {
-    const machine = { cores: cpus().length, model: cpus()[0]?.model };
-    const { rounds, seconds, bare } = options;
-    writeFileSync(options.json, `${JSON.stringify({ machine, rounds, seconds, bare, rows, samples: Object.fromEntries(results) }, null, 2)}\n`);
+  const [origin, load, kv] = await Promise.all(["./origin.mjs", "./load.mjs", "./kv.mjs"].map(startHelper));
+  const tools = { ...options, folder, adminTool: once(() => process.env.EDGEWARD_ADMIN_BINARY ?? buildAdmin()), origin, load, kv, progress };
+  const people = startPeople(tools);
+  const reports = [];
+  for (const section of options.sections) {
+    progress(`${section.name}: ${section.about}`);
+    const began = performance.now();
+    const { text, ...report } = await section.run({ options, people, tools });
+    progress(`${section.name}: ${Math.round((performance.now() - began) / 1000)} s`);
+    console.log(options.sections.length > 1 ? `${reports.length > 0 ? "\n" : ""}## ${section.name}\n\n${text}` : text);
+    reports.push({ name: section.name, ...report });
+    if (options.json) writeFileSync(options.json, `${JSON.stringify(together(reports), null, 2)}\n`);
   }
 }
 
-function table(rows) {
-  const head = ["Worker", "CPU per request / pass-through", "min–max of rounds", "µs CPU", "req/s"];
-  const body = rows.map(({ name, ratio, min, max, microseconds, rate }) => [
-    name,
-    ratio.toFixed(2),
-    `${min.toFixed(2)}–${max.toFixed(2)}`,
-    microseconds.toFixed(0),
-    rate.toFixed(0),
-  ]);
-  const widths = head.map((_, column) => Math.max(...[head, ...body].map((row) => row[column].length)));
-  const line = (row) => `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join(" | ")} |`;
-  const rule = `|${widths.map((width, column) => (column === 0 ? "-".repeat(width + 2) : `${"-".repeat(width + 1)}:`)).join("|")}|`;
-  return [line(head), rule, ...body.map(line)].join("\n");
+/** One section's report as it is, or those of several by name. */
+function together(reports) {
+  const machine = { cores: cpus().length, model: cpus()[0]?.model };
+  if (options.sections.length > 1) return { machine, sections: Object.fromEntries(reports.map(({ name, ...report }) => [name, report])) };
+  const { name, ...report } = reports[0];
+  return { machine, ...report };
+}
+
+/** The seconds after which a section must be over: three times what it says, more with more rounds, seconds and tokens. */
+function limitOf({ minutes, rounds = 1, seconds = 1 }) {
+  const more =
+    Math.max(1, (options.rounds ?? rounds) / rounds) * Math.max(1, (options.seconds ?? seconds) / seconds) * Math.max(1, options.counts.at(-1) / 1e6);
+  return minutes * 60 * 3 * more;
 }
 
 function read(args) {
-  let values;
+  const help = helpOf(SECTIONS);
   try {
-    ({ values } = parseArgs({
-      args,
-      options: {
-        rounds: { type: "string", default: "5" },
-        seconds: { type: "string", default: "4" },
-        only: { type: "string", default: NAMES.join(",") },
-        bare: { type: "boolean", default: false },
-        build: { type: "string", default: at("../build") },
-        before: { type: "string" },
-        workers: { type: "string", default: at("./workers") },
-        json: { type: "string" },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    }));
+    const read = readOptions(args, { sections: SECTIONS, defaults: { build: at("../build"), workers: at("./workers") } });
+    if (!read.help) return read;
   } catch (error) {
-    fail(`${error.message}\n${HELP}`);
+    if (error instanceof Misuse) fail(`${error.message}\n${help}`);
+    throw error;
   }
-  if (values.help) {
-    process.stdout.write(HELP);
-    process.exit(0);
-  }
-  const rounds = Number(values.rounds);
-  const seconds = Number(values.seconds);
-  const only = values.only.split(",");
-  const unknown = only.find((name) => !NAMES.includes(name));
-  if (unknown !== undefined) fail(`no Worker is named ${JSON.stringify(unknown)}\n${HELP}`);
-  if (!Number.isInteger(rounds) || rounds < 1 || !(seconds > 0)) fail(`--rounds and --seconds want positive numbers\n${HELP}`);
-  const names = [...NAMES.filter((name) => name === BASE || only.includes(name)), ...(values.before === undefined ? [] : EARLIER)];
-  const [build, before] = [values.build, values.before].map((folder) => folder && resolve(folder));
-  return { ...values, build, before, rounds, seconds, names };
+  process.stdout.write(help);
+  process.exit(0);
+}
+
+/** Calls `make` when somebody needs what it makes, and not again. */
+function once(make) {
+  let made;
+  return () => (made ??= make());
 }
 
 function progress(line) {

@@ -1,72 +1,127 @@
-// The load: a fixed number of keep-alive connections, one request outstanding on each, for a fixed time.
-// Plain sockets and one comparison per answer keep it cheap. A process of its own, started by `fork`.
+// The load: a fixed number of keep-alive connections, one request outstanding on each, for a fixed time or a fixed number
+// of requests. Plain sockets and one comparison per answer keep it cheap. A process of its own, started by `fork`.
 
 import { connect } from "node:net";
-import { NUMBER } from "./number.mjs";
+import { mintedToken } from "./mint.mjs";
+import { digits, positionOf } from "./plan.mjs";
 
-process.on("message", async ({ id, ...order }) => process.send({ id, ...(await run(order)) }));
+const PLACES = /(#NUMBER#|#CREDENTIAL#)/;
+/** What a longer body is sent in. */
+const CHUNK = Buffer.alloc(64 * 1024, "x");
+const WITHOUT_BODY = /^HTTP\/1\.1 (204|304) /;
+
+/** Plans by name, each with the number of its next request, which goes on from run to run. */
+const plans = new Map();
+
+process.on("message", async ({ id, ...order }) => process.send({ id, ...(await obey(order)) }));
 process.on("disconnect", () => process.exit());
 process.on("SIGINT", () => {});
 process.send({ ready: true });
 
-let number = 0;
+async function obey({ keep, forget, ...order }) {
+  if (keep) plans.set(keep.name, { ...keep, next: 0, pieces: keep.kinds.map(({ head }) => head.split(PLACES)) });
+  if (forget) plans.delete(forget);
+  return order.plan ? run(order) : {};
+}
 
-/** The bytes of `request`, with the next number wherever it says `NUMBER`: no two requests are the same. */
-function numbered(request) {
-  const bytes = Buffer.from(request, "latin1");
-  const places = [];
-  for (let at = bytes.indexOf(NUMBER); at >= 0; at = bytes.indexOf(NUMBER, at + 1)) places.push(at);
-  return () => {
-    const one = Buffer.from(bytes);
-    const digits = String((number += 1)).padStart(NUMBER.length, "0");
-    for (const at of places) one.write(digits, at, "latin1");
-    return one;
+/** The bytes of the request with the number `n`, as far as they are sent at once: with its body, if that is short. */
+function bytesOf(plan, n, { kind, caller }) {
+  let text = "";
+  for (const piece of plan.pieces[kind]) {
+    if (piece === "#NUMBER#") text += digits(n);
+    else if (piece === "#CREDENTIAL#") text += plan.mint ? mintedToken(plan.mint, n) : plan.callers[caller];
+    else text += piece;
+  }
+  const { sends } = plan.kinds[kind];
+  return Buffer.from(sends > 0 && sends <= CHUNK.length ? text + "x".repeat(sends) : text, "latin1");
+}
+
+/**
+ * Sends requests of a plan until `seconds` or `count` of them are over; counts the answers that are as the plan wants
+ * them, and keeps the first that is not, and the last head. `latencies`: the milliseconds of each answer too.
+ */
+async function run({ plan: name, port, connections, seconds = Infinity, count = Infinity, latencies = false }) {
+  const plan = plans.get(name);
+  const tally = { requests: 0, wrong: null, last: null, sent: 0, milliseconds: [] };
+  const began = performance.now();
+  const until = began + seconds * 1000;
+  const last = plan.next + count;
+  const next = () => {
+    if (tally.wrong !== null || plan.next >= last || performance.now() >= until) return null;
+    const n = plan.next;
+    if (plan.once && n >= plan.callers.length * plan.kinds.length) {
+      tally.wrong = "the plan has no credential left that was not sent yet";
+      return null;
+    }
+    plan.next += 1;
+    const position = positionOf(plan, n);
+    const kind = plan.kinds[position.kind];
+    tally.sent += kind.sends;
+    return { n, kind, bytes: bytesOf(plan, n, position) };
   };
+  await Promise.all(Array.from({ length: connections }, () => one(port, next, tally, latencies)));
+  return { ...tally, seconds: (performance.now() - began) / 1000 };
 }
 
-/** Sends `request` (HTTP/1.1) over and over; counts the answers that are a 200 with `body`, and keeps the first that is not, and the last head. */
-async function run({ port, request, body, connections, seconds }) {
-  const next = numbered(request);
-  const began = process.hrtime.bigint();
-  const until = performance.now() + seconds * 1000;
-  const tally = { requests: 0, wrong: null, last: "" };
-  await Promise.all(Array.from({ length: connections }, () => one(port, next, body, until, tally)));
-  return { ...tally, seconds: Number(process.hrtime.bigint() - began) / 1e9 };
-}
-
-function one(port, next, body, until, tally) {
+function one(port, next, tally, latencies) {
   return new Promise((resolve) => {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    let request, began, head, text, wanted, received;
     const fail = (what) => {
-      tally.wrong ??= what;
+      tally.wrong ??= String(what).slice(0, 2000);
       socket.destroy();
     };
-    let text = "";
-    socket.setTimeout(5000, () => fail(`no answer within 5 s; so far: ${JSON.stringify(text)}`));
+    const send = () => {
+      request = next();
+      if (request === null) return socket.destroy();
+      [head, text, wanted, received] = [null, "", 0, 0];
+      began = performance.now();
+      socket.write(request.bytes);
+      if (request.kind.sends > CHUNK.length) upload(socket, request.kind.sends);
+    };
+    socket.setTimeout(20_000, () => fail(`no answer within 20 s; so far: ${JSON.stringify(head ?? text)}`));
     socket.on("error", (error) => fail(`connection: ${error.message}`));
     socket.on("close", resolve);
-    socket.on("end", () => fail(`connection closed after ${JSON.stringify(text)}`));
-    socket.on("connect", () => socket.write(next()));
+    socket.on("end", () => fail(`connection closed after ${JSON.stringify((head ?? "") + text)}`));
+    socket.on("connect", send);
     socket.on("data", (chunk) => {
-      text += chunk.latin1Slice();
-      if (!complete(text)) return;
-      if (!text.startsWith("HTTP/1.1 200 ") || text.slice(text.indexOf("\r\n\r\n") + 4) !== body) return fail(text);
-      tally.requests += 1;
-      if (tally.wrong !== null || performance.now() >= until) {
-        tally.last = text.slice(0, text.indexOf("\r\n\r\n") + 2);
-        socket.destroy();
+      if (head === null) {
+        text += chunk.latin1Slice();
+        const end = text.indexOf("\r\n\r\n");
+        if (end < 0) return;
+        head = text.slice(0, end + 2);
+        text = text.slice(end + 4);
+        received = text.length;
+        // The origin declares a length: a Worker that loses it does other work than its peers.
+        const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? (WITHOUT_BODY.test(head) ? 0 : null);
+        if (length === null) return fail(`no length: ${head}${text}`);
+        wanted = Number(length);
       } else {
-        socket.write(next());
+        received += chunk.length;
+        if (received <= 10_000) text += chunk.latin1Slice();
       }
-      text = "";
+      if (received < wanted) return;
+      const { kind } = request;
+      if (!head.startsWith(`HTTP/1.1 ${kind.status} `)) return fail(head + text);
+      if (kind.answer !== undefined && text !== kind.answer) return fail(head + text);
+      if (kind.length !== undefined && received !== kind.length) return fail(`${received} bytes instead of ${kind.length}: ${head}`);
+      tally.requests += 1;
+      tally.last = { n: request.n, head };
+      if (latencies) tally.milliseconds.push(performance.now() - began);
+      send();
     });
   });
 }
 
-/** Whether `text` holds a whole answer. A length must be declared: the origin declares one, and a Worker that loses it does other work than its peers. */
-function complete(text) {
-  const head = text.indexOf("\r\n\r\n");
-  if (head < 0) return false;
-  const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, head));
-  return length === null || text.length >= head + 4 + Number(length[1]);
+/** Sends `length` bytes as fast as the other side takes them. */
+function upload(socket, length) {
+  let left = length;
+  const write = () => {
+    while (left > 0) {
+      const chunk = left >= CHUNK.length ? CHUNK : CHUNK.subarray(0, left);
+      left -= chunk.length;
+      if (!socket.write(chunk)) return socket.once("drain", write);
+    }
+  };
+  write();
 }

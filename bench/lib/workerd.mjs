@@ -2,7 +2,7 @@
 // stands between the load and the Worker, or between the Worker and the origin.
 
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import workerd from "workerd";
 
@@ -10,14 +10,16 @@ const COMPATIBILITY_DATE = "2026-11-01";
 const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
 
 /**
- * Starts a Worker and resolves to `{ name, pid, port, cpu(), stop() }`.
+ * Starts a Worker and resolves to `{ name, pid, port, readyAfter, cpu(), exactCpu(), memory(), log(), stop() }`; `readyAfter`
+ * is how many milliseconds the process took until it listened.
  *
  * `modules` is a list of `{ name, file }` (the first is the entry; `.wasm` becomes a Wasm module) and
- * `bindings` maps a name to `{ text }`, `{ json }`, `{ kv: { key: value } }` (what it holds at first), `{ object: className }` or `{ limit: true }`.
+ * `bindings` maps a name to `{ text }`, `{ json }`, `{ kv: port }`, `{ object: className }` or `{ limit: true }`.
  */
 export async function startWorker({ name, modules, bindings, folder }) {
   const file = join(folder, `${name}.capnp`);
   writeFileSync(file, configuration({ modules, bindings }));
+  const startedAt = performance.now();
   const child = spawn(workerd.default, ["serve", "--control-fd=3", "--import-path=/", file], {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     // A group of its own: Ctrl-C reaches the bench alone, which then stops every process in order.
@@ -45,7 +47,9 @@ export async function startWorker({ name, modules, bindings, folder }) {
     child.once("error", reject);
     child.once("exit", (code) => reject(new Error(`${name}: workerd ended with ${code}\n${log}`)));
   });
-  return { name, pid: child.pid, port, cpu: () => cpuSeconds(child.pid), log: () => log, stop };
+  const readyAfter = performance.now() - startedAt;
+  const { pid } = child;
+  return { name, pid, port, readyAfter, cpu: () => cpuSeconds(pid), exactCpu: () => exactCpuSeconds(pid), memory: () => memoryOf(pid), log: () => log, stop };
 }
 
 /** User and system time of all threads of a process, in seconds. */
@@ -55,9 +59,22 @@ function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/** The same to the nanosecond, for a process that lives a short time; threads that have ended are not in it. */
+function exactCpuSeconds(pid) {
+  const spent = readdirSync(`/proc/${pid}/task`).map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "latin1").split(" ")[0]));
+  return spent.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e9;
+}
+
+/** Resident memory of a process now, and the most that it has been, in bytes. `clear_refs` begins the latter anew. */
+function memoryOf(pid) {
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)[1]) * 1024;
+  return { now: field("VmRSS"), most: field("VmHWM"), forget: () => writeFileSync(`/proc/${pid}/clear_refs`, "5") };
+}
+
 function configuration({ modules, bindings }) {
   const classes = Object.values(bindings).flatMap(({ object }) => object ?? []);
-  const seed = Object.values(bindings).find(({ kv }) => kv)?.kv ?? {};
+  const kv = Object.values(bindings).find((binding) => "kv" in binding);
   const objects = classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(`bench-${name}`)}, enableSql = true)`);
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -69,12 +86,7 @@ const config :Workerd.Config = (
       durableObjectNamespaces = [${objects.join(", ")}],
       durableObjectStorage = (${classes.length > 0 ? "inMemory" : "none"} = void),
     )),
-    (name = "kv", worker = (
-      compatibilityDate = ${text(COMPATIBILITY_DATE)},
-      modules = [(name = "kv.js", esModule = ${text(KV)})],
-      bindings = [(name = "SEED", json = ${text(JSON.stringify(seed))})],
-    )),
-    (name = "internet", network = (allow = ["local"])),
+${kv ? `    (name = "kv", external = (address = "127.0.0.1:${kv.kv}", http = ())),\n` : ""}    (name = "internet", network = (allow = ["local"])),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
   extensions = [(modules = [(name = "bench:limit", internal = true, esModule = ${text(LIMIT)})])],
@@ -105,34 +117,6 @@ function text(value) {
   const escaped = value.replace(/[\\"]/g, "\\$&").replace(/\n/g, "\\n");
   return `"${escaped}"`;
 }
-
-// What workerd's KV binding speaks, kept in memory: enough for the requests that prepare the run.
-const KV = `
-let values;
-export default {
-  async fetch(request, env) {
-    values ??= new Map(Object.entries(env.SEED).map(([key, body]) => [key, { body, metadata: null }]));
-    const url = new URL(request.url);
-    const key = decodeURIComponent(url.pathname.slice(1));
-    if (request.method === "PUT") {
-      values.set(key, { body: await request.text(), metadata: request.headers.get("cf-kv-metadata") });
-      return new Response(null);
-    }
-    if (request.method === "DELETE") {
-      values.delete(key);
-      return new Response(null);
-    }
-    if (key === "") {
-      const prefix = url.searchParams.get("prefix") ?? "";
-      const keys = [...values.keys()].filter((name) => name.startsWith(prefix)).sort().map((name) => ({ name }));
-      return Response.json({ keys, list_complete: true, cacheStatus: null });
-    }
-    const value = values.get(key);
-    if (value === undefined) return new Response(null, { status: 404 });
-    return new Response(value.body, { headers: value.metadata ? { "cf-kv-metadata": value.metadata } : {} });
-  },
-};
-`;
 
 // A rate limit that never refuses. The class is named as Cloudflare's is; bindings are told by that.
 const LIMIT = `

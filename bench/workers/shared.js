@@ -35,3 +35,37 @@ export function forOnePerson(headers) {
   headers.set("cache-control", "private");
   headers.append("vary", "Cookie, Authorization");
 }
+
+/** Verified claims by the text that they were verified from: as many as a cautious author lets it grow to, the oldest goes first. */
+export class Memo {
+  #known = new Map();
+
+  get(text) {
+    const known = this.#known.get(text);
+    return known !== undefined && known.exp > Date.now() / 1000 ? known : undefined;
+  }
+
+  set(text, claims) {
+    this.#known.delete(text);
+    if (this.#known.size >= 4096) this.#known.delete(this.#known.keys().next().value);
+    this.#known.set(text, claims);
+  }
+}
+
+// What Edgeward lets no client send (SECURITY.md, "Headers that no client may send").
+const FAMILIES =
+  /^(x-(forwarded|remote|auth-request|edgeward|authentik|pomerium|webauth|original|authenticated|ssl|goog-authenticated|goog-iap)-|x-ms-client-principal|remote-|cf-access-|oidc-claim-|ssl-client-)/;
+const SINGLE =
+  /^(x-(forwarded|real-ip|auth-user|auth-username|auth-email|auth-groups|user-name|proxyuser-ip|scheme|url-scheme|authenticated|client-ip|cluster-client-ip|host|rewrite-url|request-id|user|user-id|user-email|email|username|groups|http-method-override|http-method|method-override)|forwarded|auth-user|true-client-ip|client-ip|keep-alive|proxy-connection|proxy-authorization|te|trailer)$/;
+const names = new Map();
+
+/** Whether a header has one of these names, in any spelling that a server may take for it. What a name is, is found out once. */
+export function isReserved(name) {
+  let reserved = names.get(name);
+  if (reserved === undefined) {
+    const spelling = name.replace(/[^a-z0-9]/g, "-");
+    reserved = FAMILIES.test(spelling) || SINGLE.test(spelling);
+    if (names.size < 1000) names.set(name, reserved);
+  }
+  return reserved;
+}

@@ -1,6 +1,6 @@
-// What Edgeward has the runtime do for a request that it does not recognise, without the decision: reads the whole head
+// What a Worker with its core in Wasm has the runtime do for a request, without the decision: reads the whole head
 // and encodes it for the core, sends the same headers with fixed values, and marks the answer as private. Nobody is
-// verified. The distance from here to `unrecognised` is the core's and that of the way to it and back.
+// verified. The distance from here to `edgeward` is the price of the core and of the way to it and back, less what it remembers.
 
 import { keepPrivate } from "./shared.js";
 

@@ -13,7 +13,8 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
   const file = path.join(folder(t), "samples.json");
   const { status, stdout, stderr } = await bench([...SHORT, "--json", file]).ended;
   assert.equal(status, 0, stderr);
-  const names = ["passthrough", "undecided", "edgeward", "unrecognised", "jose", "hono"];
+  const variants = ["edgeward", "edgeward-page", "edgeward-trace", "edgeward-cookie"];
+  const names = ["passthrough", "undecided", ...variants, "jose", "jose-memo", "hono", "hono-memo", "js-memo"];
   assert.deepEqual(
     stdout
       .trim()
@@ -32,14 +33,14 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
 });
 
 test("an earlier build is measured beside the newest, named by a relative path", async () => {
-  const { status, stdout, stderr } = await bench([...SHORT, "--only", "edgeward", "--before", "build"]).ended;
+  const { status, stdout, stderr } = await bench([...SHORT, "--only", "edgeward,edgeward-page", "--before", "build"]).ended;
   assert.equal(status, 0, stderr);
   const names = stdout
     .trim()
     .split("\n")
     .slice(2)
     .map((row) => row.split("|")[1].trim());
-  assert.deepEqual(names, ["passthrough", "edgeward", "before", "before-unrecognised"]);
+  assert.deepEqual(names, ["passthrough", "edgeward", "edgeward-page", "before", "before-page"]);
 });
 
 const forwarding = (edits) => `
@@ -88,10 +89,175 @@ for (const { what, source, says } of [
   });
 }
 
+/** Runs one section, short; answers its table as lists of cells, and its JSON. */
+async function section(t, name, ...args) {
+  const file = path.join(folder(t), "samples.json");
+  const { status, stdout, stderr } = await bench(["--section", name, "--rounds", "1", "--seconds", "0.2", "--json", file, ...args]).ended;
+  assert.equal(status, 0, stderr);
+  const table = stdout
+    .trim()
+    .split("\n")
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  return { head: table[0], rows: table.slice(2), report: JSON.parse(readFileSync(file, "utf8")) };
+}
+
+/** A number above zero, perhaps with what lies around it. */
+const isFigure = (cell) => /^\d+(\.\d+)?( \(\d+\.\d+–\d+\.\d+\))?$/.test(cell) && Number.parseFloat(cell) > 0;
+
+for (const { name, args = [], rows, columns } of [
+  {
+    name: "first-sight",
+    args: ["--row", "EdDSA"],
+    rows: 1,
+    columns: ["credential", "passthrough", "passthrough-kv", "edgeward", "edgeward-assertion", "µs jose"],
+  },
+  { name: "refusals", rows: 9, columns: ["refusal", "edgeward", "jose", "µs passthrough"] },
+  {
+    name: "scale",
+    args: ["--row", "60 headers", "--row", "30 cookies", "--only", "edgeward,js-memo"],
+    rows: 2,
+    columns: ["with", "edgeward", "js-memo", "µs passthrough"],
+  },
+  {
+    name: "scale",
+    args: ["--row", "2 headers", "--row", "500 rules", "--row", "200 sites", "--row", "100,000 users", "--only", "edgeward"],
+    rows: 4,
+    columns: ["with", "edgeward", "µs passthrough"],
+  },
+]) {
+  test(`the section ${name} prints a row for each scenario (${args.join(" ") || "all rows"})`, async (t) => {
+    const { head, rows: printed, report } = await section(t, name, ...args);
+    assert.deepEqual(head, columns);
+    assert.equal(printed.length, rows, JSON.stringify(printed));
+    for (const row of printed) assert.ok(row.slice(1).every(isFigure), row.join(" | "));
+    assert.equal(Object.keys(report.samples).length, rows);
+  });
+}
+
+test("a session's first request waits for KV, and the section latency shows by how much", async (t) => {
+  const { report } = await section(t, "latency", "--only", "edgeward");
+  const first = report.rows.find(({ label, name }) => label.startsWith("first request") && name === "edgeward");
+  const seen = report.rows.find(({ label, name }) => label.startsWith("every request") && name === "edgeward");
+  assert.ok(first.p50 >= 20, `${first.p50} ms`);
+  assert.ok(seen.p50 < 20, `${seen.p50} ms`);
+});
+
+test("the section start measures a fresh isolate with one site and with 200", async (t) => {
+  const { rows, report } = await section(t, "start");
+  assert.deepEqual(
+    rows.map(([label]) => label),
+    ["pass-through", "pass-through with the same Wasm", "hono", "edgeward, 1 site", "edgeward, 200 sites"],
+  );
+  for (const { label, cpu, time } of report.rows) assert.ok(cpu > 0 && time > 0, label);
+});
+
+test("the section bodies sends 100 MB down and up", async (t) => {
+  const { rows } = await section(t, "bodies", "--only", "edgeward");
+  assert.deepEqual(
+    rows.map(([way, name]) => `${way} ${name}`),
+    ["down passthrough", "down edgeward", "up passthrough", "up edgeward"],
+  );
+});
+
+test("the section memory reads the memory after each count", async (t) => {
+  const { head, rows } = await section(t, "memory", "--counts", "0,300", "--only", "edgeward,jose");
+  assert.deepEqual(head, ["resident memory, MB, after", "Worker", "0", "300"]);
+  assert.deepEqual(
+    rows.map(([, name]) => name),
+    ["passthrough", "edgeward", "jose", "passthrough", "edgeward", "jose"],
+  );
+  for (const row of rows) assert.ok(row.slice(2).every(isFigure), row.join(" | "));
+});
+
+test("the section page replays the recordings, and one that is given", async (t) => {
+  const recording = path.join(folder(t), "recording.json");
+  const headers = [
+    [["Accept", "text/html"]],
+    [
+      ["Accept", "*/*"],
+      ["Origin", "http://{host}"],
+    ],
+  ];
+  const requests = [
+    ["GET", "/", 0, 0, 0, 200, 2000, 0],
+    ["POST", "/api", 70_000, 1, 0, 201, 0, 1],
+    ["GET", "/a.js?v=1", 0, 1, 0, 404, 12, 1],
+  ];
+  const answers = [[["content-type", "text/html"]], [["cache-control", "public, max-age=60"]]];
+  writeFileSync(recording, JSON.stringify({ application: "App", headers, cookies: [["theme=xxxx"]], answers, requests }));
+  const { rows } = await section(t, "page", "--recording", recording, "--only", "edgeward,jose-memo");
+  assert.deepEqual(
+    rows.map(([label]) => label),
+    ["one caller", "another caller at each visit", "20 callers at once", "200 callers at once"].map((row) => `App (3 requests), ${row}`),
+  );
+  const { rows: own } = await section(t, "page", "--only", "edgeward", "--row", "20 callers at once");
+  assert.equal(own.length, readdirSync(at("bench/recordings")).length);
+});
+
+for (const { what, args, file, source, says } of [
+  {
+    what: "lets through what the others refuse",
+    args: ["refusals", "--row", "403 JSON, a role"],
+    file: "jose-refuse.js",
+    source: forwarding(""),
+    says: /jose: an answer was not as it had to be: HTTP\/1\.1 200/,
+  },
+  {
+    what: "refuses after it has asked the origin",
+    args: ["refusals", "--row", "404 JSON"],
+    file: "jose-refuse.js",
+    source: `export default { async fetch(request, env) { await fetch(env.ORIGIN + "/"); return new Response("no", { status: 404 }); } };`,
+    says: /jose: \d+ requests were answered, the origin received \d+/,
+  },
+  {
+    what: "lets anybody in",
+    args: ["first-sight", "--row", "EdDSA"],
+    file: "jose-bearer.js",
+    source: forwarding(`forward.headers.delete("authorization");`),
+    says: /jose: the origin received/,
+  },
+  {
+    what: "tells one caller's identity of another",
+    args: ["page", "--row", "Node-RED 5.0.7 (85 requests), 20 callers"],
+    file: "js-memo.js",
+    source: readFileSync(at("bench/workers/js-memo.js"), "utf8")
+      .replace("const known = memo.get(cookie);", `const known = memo.get("first") ?? memo.get(cookie);`)
+      .replace("memo.set(cookie, known);", `memo.set("first", known);`),
+    says: /js-memo: the origin received x-forwarded-user/,
+  },
+  {
+    what: "loses a part of what is uploaded",
+    args: ["bodies"],
+    file: "jose.js",
+    source: forwarding("").replace(
+      "return fetch(forward)",
+      `return request.method === "GET" ? fetch(forward) : fetch(forward.url, { method: "POST", headers: { "cf-ray": request.headers.get("cf-ray") }, body: "short" })`,
+    ),
+    says: /jose: 100000000 bytes were sent, the origin received 5|jose: the origin received/,
+  },
+]) {
+  test(`the bench refuses in another section when a Worker ${what}`, async (t) => {
+    const workers = folder(t);
+    for (const name of readdirSync(at("bench/workers"))) writeFileSync(path.join(workers, name), readFileSync(at("bench/workers", name)));
+    writeFileSync(path.join(workers, file), source);
+    const { status, stdout, stderr } = await bench(["--rounds", "1", "--seconds", "0.3", "--workers", workers, "--section", ...args]).ended;
+    assert.equal(status, 1, stderr);
+    assert.equal(stdout, "");
+    assert.match(stderr, /the Workers did not do the same work, so there is no table\./);
+    assert.match(stderr, says);
+  });
+}
+
 test("the bench refuses a Worker and an option that it does not know", async () => {
   assert.match((await bench(["--only", "josie"]).ended).stderr, /no Worker is named "josie"/);
   assert.match((await bench(["--round", "1"]).ended).stderr, /--round/);
   assert.match((await bench(["--rounds", "0"]).ended).stderr, /want positive numbers/);
+  assert.match((await bench(["--section", "warm"]).ended).stderr, /no section is named "warm"/);
 });
 
 test("Ctrl-C stops everything that the bench started", async () => {

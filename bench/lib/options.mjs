@@ -1,0 +1,105 @@
+// What `npm run bench` was asked to do. Pure: throws `Misuse`, and leaves printing and ending to others.
+
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { NAMES } from "./entrants.mjs";
+
+/** The command line says something that cannot be done. */
+export class Misuse extends Error {}
+
+/** The text of `--help`; `sections` are all there are. */
+export function helpOf(sections) {
+  const width = Math.max(...sections.map(({ name }) => name.length));
+  const about = sections.map(({ name, about, minutes }) => `  ${name.padEnd(width)}  ${about}; about ${minutes} min\n`);
+  return `npm run bench -- [options]
+  --section <names>  what to measure, separated by commas (hot), or all:
+${about.map((line) => `  ${line}`).join("")}  --rounds <n>       measured rounds (otherwise each section has its own number)
+  --seconds <s>      load for each Worker in a round, where a section works by time
+  --row <text>       only the rows whose label contains this text; may be said several times
+  --only <names>     only these Workers, separated by commas; the pass-through always runs:
+${wrapped(NAMES)}
+  --bare             in hot: requests with no header but Host and Cookie, instead of a browser's
+  --counts <n,…>     in memory: after how many distinct tokens memory is read (0,100000,500000,1000000)
+  --recording <file> in page: a recording of yours (bench/record.mjs makes one), instead of those in bench/recordings
+  --build <dir>      where the built Worker is (build)
+  --before <dir>     where an earlier build is, to be measured beside it
+  --workers <dir>    where the other Workers are (bench/workers)
+  --json <file>      also write every sample there
+`;
+}
+
+function wrapped(names) {
+  const lines = [""];
+  for (const name of names) {
+    if (`${lines.at(-1)}${name}`.length > 90) lines.push("");
+    lines.push(`${lines.pop()}${name}${name === names.at(-1) ? "" : ", "}`);
+  }
+  return lines.map((line) => `    ${line.trimEnd()}`).join("\n");
+}
+
+/** The rows that the options want, of those that have a `label`. */
+export function wantedRows(all, { rows }) {
+  if (rows === undefined) return all;
+  const wanted = all.filter(({ label }) => rows.some((text) => label.includes(text)));
+  return wanted.length > 0
+    ? wanted
+    : misuse(
+        `no row has ${rows.map((text) => JSON.stringify(text)).join(" or ")} in it; there are ${all.map(({ label }) => JSON.stringify(label)).join(", ")}`,
+      );
+}
+
+/** Reads the arguments; `sections` are all there are, `defaults` the folders `build` and `workers`. */
+export function readOptions(args, { sections, defaults }) {
+  const values = parse(args, defaults);
+  if (values.help) return { help: true };
+  const asked = values.section === "all" ? sections.map(({ name }) => name) : list(values.section);
+  const chosen = asked.map((name) => sections.find((section) => section.name === name) ?? misuse(`no section is named ${JSON.stringify(name)}`));
+  const only = values.only === undefined ? undefined : list(values.only);
+  const unknown = only?.find((name) => !NAMES.includes(name));
+  if (unknown !== undefined) misuse(`no Worker is named ${JSON.stringify(unknown)}`);
+  const rows = values.row;
+  const counts = list(values.counts).map(Number);
+  if (counts.some((count, at) => !Number.isInteger(count) || count < 0 || (at > 0 && count <= counts[at - 1])))
+    misuse("--counts wants whole numbers, each more than the one before");
+  const [rounds, seconds] = [number(values, "rounds"), number(values, "seconds")];
+  if ((rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1)) || (seconds !== undefined && !(seconds > 0)))
+    misuse("--rounds and --seconds want positive numbers");
+  const [build, before, workers, recording] = [values.build, values.before, values.workers, values.recording].map((path) => path && resolve(path));
+  return { sections: chosen, only, rows, counts, rounds, seconds, bare: values.bare, build, before, workers, recording, json: values.json };
+}
+
+function parse(args, defaults) {
+  const text = (fallback) => ({ type: "string", ...(fallback === undefined ? {} : { default: fallback }) });
+  try {
+    return parseArgs({
+      args,
+      options: {
+        section: text("hot"),
+        rounds: text(),
+        seconds: text(),
+        row: { type: "string", multiple: true },
+        only: text(),
+        bare: { type: "boolean", default: false },
+        counts: text("0,100000,500000,1000000"),
+        recording: text(),
+        build: text(defaults.build),
+        before: text(),
+        workers: text(defaults.workers),
+        json: text(),
+        help: { type: "boolean", short: "h", default: false },
+      },
+    }).values;
+  } catch (error) {
+    return misuse(error.message);
+  }
+}
+
+const list = (text) => text.split(",").map((item) => item.trim());
+
+function number(values, name) {
+  return values[name] === undefined ? undefined : Number(values[name]);
+}
+
+function misuse(message) {
+  throw new Misuse(message);
+}

@@ -1,0 +1,58 @@
+// A recorded page load of a real application, replayed by one caller and by many.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BASE } from "../lib/entrants.mjs";
+import { readRecording } from "../lib/recording.mjs";
+import { HOST, PRIVATE, recordedRequest } from "../lib/request.mjs";
+import { measureMatrix } from "../lib/section.mjs";
+
+const RECORDINGS = fileURLToPath(new URL("../recordings", import.meta.url));
+const ROWS = [
+  { label: "one caller", callers: 1, order: "visits" },
+  { label: "another caller at each visit", callers: 200, order: "visits" },
+  { label: "20 callers at once", callers: 20, order: "together" },
+  { label: "200 callers at once", callers: 200, order: "together" },
+];
+
+const section = {
+  name: "page",
+  about: "recorded page loads of real applications, by one caller and by many",
+  minutes: 11,
+  rounds: 3,
+  seconds: 3,
+  warmUp: 2,
+  names: [BASE, "edgeward", "jose", "jose-memo", "js-memo"],
+  run(run) {
+    const files = run.options.recording
+      ? [run.options.recording]
+      : readdirSync(RECORDINGS)
+          .sort()
+          .map((name) => join(RECORDINGS, name));
+    const scenarios = files.flatMap((file) => scenariosOf(readRecording(readFileSync(file, "utf8"), HOST)));
+    return measureMatrix(section, run, { scenarios, first: "page load" });
+  },
+};
+export default section;
+
+function scenariosOf({ application, requests }) {
+  const kinds = requests.map((request) => recordedRequest({ ...request, answered: answeredOf(request) }));
+  const answers = requests.map(({ method, path, status, length, answerHeaders }) => [
+    `${method} ${path}`,
+    { status, length, headers: Object.fromEntries(answerHeaders) },
+  ]);
+  return ROWS.map(({ label, callers, order }) => ({
+    label: `${application} (${requests.length} requests), ${label}`,
+    names: section.names,
+    callers,
+    answers,
+    job: () => ({ kinds, order }),
+  }));
+}
+
+/** What the answer must say of caching: what the origin says, or else that it is for one person. */
+function answeredOf({ answerHeaders }) {
+  const said = answerHeaders.find(([name]) => name === "cache-control")?.[1];
+  return { "cache-control": said ?? PRIVATE["cache-control"] };
+}

@@ -1,0 +1,71 @@
+// The least that plain JavaScript needs for what Edgeward does with a request's headers: one look-up by the whole Cookie
+// header gives the caller and the Cookie header without the session, one pass over the names takes out what a client may
+// not send. It signs no assertion, keeps no users and has no rules, and a value in its memory counts until the token ends.
+
+import { jwtVerify } from "jose";
+import { isReserved, keepPrivate, Memo } from "./shared.js";
+
+const memo = new Memo();
+let key;
+
+export default {
+  fetch(request, env) {
+    const cookie = request.headers.get("cookie");
+    const known = memo.get(cookie);
+    if (known !== undefined) return forward(request, env, known);
+    return verify(cookie ?? "", env).then(
+      (known) => forward(request, env, known),
+      () => new Response("unauthorized", { status: 401 }),
+    );
+  },
+};
+
+async function verify(cookie, env) {
+  const prefix = `${env.COOKIE}=`;
+  const pairs = cookie.split(";").map((pair) => pair.trim());
+  const session = pairs.find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
+  key ??= await crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(env.SECRET),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["verify"],
+  );
+  const { payload } = await jwtVerify(session, key, {
+    algorithms: ["HS256"],
+    issuer: env.ISSUER,
+    audience: env.AUDIENCE,
+    typ: env.TYP,
+    requiredClaims: ["exp", "sub"],
+  });
+  const known = {
+    exp: payload.exp,
+    cookie: pairs.filter((pair) => !pair.startsWith(prefix)).join("; "),
+    identity: [
+      ["x-forwarded-user", payload.sub],
+      ["x-forwarded-email", payload.email],
+      ["x-forwarded-groups", payload.roles.join(",")],
+      ["x-forwarded-preferred-username", payload.username],
+    ],
+  };
+  memo.set(cookie, known);
+  return known;
+}
+
+function forward(request, env, { cookie, identity }) {
+  const headers = new Headers(request.headers);
+  const address = headers.get("cf-connecting-ip");
+  request.headers.forEach((_, name) => {
+    if (isReserved(name)) headers.delete(name);
+  });
+  if (cookie === "") headers.delete("cookie");
+  else headers.set("cookie", cookie);
+  for (const [name, value] of identity) headers.set(name, value);
+  if (address !== null) headers.set("x-forwarded-for", address);
+  const { method, body, url } = request;
+  const path = url.indexOf("/", 8);
+  const scheme = url.indexOf(":");
+  headers.set("x-forwarded-host", url.slice(scheme + 3, path));
+  headers.set("x-forwarded-proto", url.slice(0, scheme));
+  return fetch(env.ORIGIN + url.slice(path), { method, headers, body, redirect: "manual" }).then(keepPrivate);
+}

@@ -1,0 +1,13 @@
+// The pass-through, with Edgeward's Wasm beside it: compiled and instantiated as an isolate starts, and never called.
+
+import core from "./edgeward.wasm";
+
+/** Stands for what the core's own JavaScript would give it. */
+const STAND_INS = { function: () => () => {}, tag: () => WebAssembly.JSTag };
+
+const imports = {};
+for (const { module, name, kind } of WebAssembly.Module.imports(core))
+  (imports[module] ??= {})[name] = STAND_INS[kind]();
+new WebAssembly.Instance(core, imports);
+
+export { default } from "./passthrough.js";
