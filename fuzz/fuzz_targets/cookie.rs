@@ -2,8 +2,8 @@
 //! origin, while every other one stays byte for byte and in its order.
 #![no_main]
 
-use edgeward::origin::strip::without_cookies;
 use edgeward::ask::source::cookie_values;
+use edgeward::origin::strip::without_cookies;
 use libfuzzer_sys::fuzz_target;
 
 const OURS: [&str; 2] = ["__Host-edgeward", "t"];

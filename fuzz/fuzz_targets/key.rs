@@ -2,9 +2,9 @@
 //! and is never a secret for HMAC.
 #![no_main]
 
-use edgeward::platform::algorithm::{Algorithm, KeyType};
 use edgeward::jose::der;
 use edgeward::jose::key::{KeySet, PublicKey};
+use edgeward::platform::algorithm::{Algorithm, KeyType};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 

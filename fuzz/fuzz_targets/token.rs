@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edgeward::site::Site;
-use edgeward::site::config::Config;
 use edgeward::credential::session;
-use edgeward::platform::time::{Seconds, Timestamp};
-use edgeward::jose::hmac::HmacAlgorithm;
-use edgeward::model::api_token::PlainApiToken;
 use edgeward::credential::sso_token;
+use edgeward::jose::hmac::HmacAlgorithm;
 use edgeward::jose::jws;
 use edgeward::jose::jws::{Kind, UntrustedJws};
+use edgeward::model::api_token::PlainApiToken;
+use edgeward::platform::time::{Seconds, Timestamp};
+use edgeward::site::Site;
+use edgeward::site::config::Config;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 

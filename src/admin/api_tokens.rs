@@ -1,8 +1,9 @@
 //! API tokens: made, read, listed, changed, revoked, deleted.
 
+use crate::ask::ctx::Ctx;
 use serde_json::{Value, json};
 
-use crate::admin::{Call, MAX_PAGE, member, only, require, write_cursor};
+use crate::admin::{MAX_PAGE, member, only, paging, parameter, read_json, require, write_cursor};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::memory::world::World;
@@ -157,14 +158,14 @@ pub fn family(all: &[ApiToken], id: &ApiTokenId, now: Timestamp) -> Vec<ApiToken
     good.cloned().collect()
 }
 
-pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::TokensWrite)?;
-    match call.parts.method() {
+    match ctx.parts.method() {
         "GET" => {
-            let (cursor, limit) = call.paging()?;
-            let store = ApiTokens(&*call.world.platform.kv);
+            let (cursor, limit) = paging(ctx)?;
+            let store = ApiTokens(&*ctx.world.platform.kv);
             let page = store.page(cursor.as_deref(), limit).await?;
-            let views = page.records.iter().map(|token| with_last_use(call, token));
+            let views = page.records.iter().map(|token| with_last_use(ctx, token));
             let tokens = futures_util::future::try_join_all(views).await?;
             let cursor = page.cursor.map(|cursor| write_cursor(&cursor));
             Ok(Answer::json(
@@ -172,26 +173,26 @@ pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Ans
                 &json!({ "tokens": tokens, "cursor": cursor }),
             ))
         }
-        "POST" => create(call, caller).await,
+        "POST" => create(ctx, caller).await,
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
 }
 
-pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
     require(caller, Scope::TokensWrite)?;
-    let store = ApiTokens(&*call.world.platform.kv);
+    let store = ApiTokens(&*ctx.world.platform.kv);
     let id = ApiTokenId::parse(id).ok_or(Denial::NotFound)?;
-    match call.parts.method() {
+    match ctx.parts.method() {
         "GET" => {
             let found = store.find(&id).await?.ok_or(Denial::NotFound)?;
-            Ok(Answer::json(200, &with_last_use(call, &found).await?))
+            Ok(Answer::json(200, &with_last_use(ctx, &found).await?))
         }
-        "PATCH" => change(call, caller, &id).await,
+        "PATCH" => change(ctx, caller, &id).await,
         "DELETE" => {
-            check_may_manage_newest(call, caller, &id).await?;
+            check_may_manage_newest(ctx, caller, &id).await?;
             // The record goes; that the token is revoked stays.
-            revoke(call.world, &id, call.now).await?;
-            change_record(call.world, &id, |_| Ok(None)).await?;
+            revoke(ctx.world, &id, ctx.now).await?;
+            change_record(ctx.world, &id, |_| Ok(None)).await?;
             store.forget_use(&id).await?;
             Ok(Answer::empty(204))
         }
@@ -200,28 +201,28 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
 }
 
 pub(super) async fn revoke_call(
-    call: &Call<'_>,
+    ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &str,
 ) -> Result<Answer, Denial> {
     require(caller, Scope::TokensWrite)?;
-    if call.parts.method() != "POST" {
+    if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let id = ApiTokenId::parse(id).ok_or(Denial::NotFound)?;
-    check_may_manage_newest(call, caller, &id).await?;
-    let with_children = match call.parameter("with_children").as_deref() {
+    check_may_manage_newest(ctx, caller, &id).await?;
+    let with_children = match parameter(ctx, "with_children").as_deref() {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => return Err(Denial::InvalidField("with_children")),
     };
-    let token = revoke(call.world, &id, call.now).await?;
-    let mut view = with_last_use(call, &token).await?;
+    let token = revoke(ctx.world, &id, ctx.now).await?;
+    let mut view = with_last_use(ctx, &token).await?;
     let children = if with_children {
-        let revoked = revoke_descendants(call.world, &id, call.now).await?;
+        let revoked = revoke_descendants(ctx.world, &id, ctx.now).await?;
         ("children_revoked", json!(revoked))
     } else {
-        let good = match descendants(call.world, &id, call.now).await {
+        let good = match descendants(ctx.world, &id, ctx.now).await {
             Ok(good) => Some(good),
             // The token is revoked, and nobody has asked for more.
             Err(Denial::TooManyApiTokens) => None,
@@ -240,17 +241,17 @@ pub(super) async fn revoke_call(
 
 /// Refuses a caller that may not manage the token as it is now.
 async fn check_may_manage_newest(
-    call: &Call<'_>,
+    ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &ApiTokenId,
 ) -> Result<(), Denial> {
-    let records = ApiTokenRecords(&*call.world.platform.records);
+    let records = ApiTokenRecords(&*ctx.world.platform.records);
     let held = records.read(id).await?.ok_or(Denial::NotFound)?;
     may_manage(caller, &held.token)
 }
 
-async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
-    let body = call.json().await?;
+async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    let body = read_json(ctx).await?;
     only(
         &body,
         &["name", "scopes", "expires_in", "issue_for", "acts_as"],
@@ -258,7 +259,7 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let acts_as: Option<UserId> = member(&body, "acts_as")?;
     if let Some(id) = &acts_as {
         require(caller, Scope::Admin)?;
-        let user = Users(&*call.world.platform.kv).find(id).await?;
+        let user = Users(&*ctx.world.platform.kv).find(id).await?;
         user.ok_or(Denial::InvalidField("acts_as"))?;
     }
     let scopes: Vec<Scope> = member(&body, "scopes")?.unwrap_or_default();
@@ -271,12 +272,12 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
         scopes,
         acts_as,
         issue_for: member(&body, "issue_for")?.unwrap_or_else(|| caller.issue_for.clone()),
-        expires_in: lifetime(&body)?.or_else(|| caller.expires_at.map(|end| end.since(call.now))),
+        expires_in: lifetime(&body)?.or_else(|| caller.expires_at.map(|end| end.since(ctx.now))),
         created_by: caller.id.as_str().to_owned(),
     };
-    let (plain, token) = make(&*call.world.platform.entropy, new, call.now);
+    let (plain, token) = make(&*ctx.world.platform.entropy, new, ctx.now);
     may_manage(caller, &token)?;
-    create_record(call, caller, &token).await?;
+    create_record(ctx, caller, &token).await?;
     let mut view = view(&token, None);
     if let Some(members) = view.as_object_mut() {
         members.insert("token".into(), json!(plain.reveal()));
@@ -286,15 +287,15 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
 
 /// Stores a new token, if the caller's own is good at this very moment: a token that was revoked a
 /// moment ago, and still passes here, must leave none behind.
-async fn create_record(call: &Call<'_>, caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
-    let records = ApiTokenRecords(&*call.world.platform.records);
-    let store = ApiTokens(&*call.world.platform.kv);
+async fn create_record(ctx: &Ctx<'_>, caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
+    let records = ApiTokenRecords(&*ctx.world.platform.records);
+    let store = ApiTokens(&*ctx.world.platform.kv);
     for _ in 0..CHANGE_ATTEMPTS {
         let revoked_at = store.revoked_at(&caller.id).await?;
         let maker = records.read(&caller.id).await?;
         let is_good = |maker: &HeldApiToken| {
             let newest = maker.token.clone().revoked(revoked_at);
-            newest.is_good(call.now)
+            newest.is_good(ctx.now)
         };
         let maker = maker.filter(is_good).ok_or(Denial::InvalidApiToken)?;
         if records.create(token, &maker).await? {
@@ -304,24 +305,24 @@ async fn create_record(call: &Call<'_>, caller: &ApiToken, token: &ApiToken) -> 
     Err(Fault::Contended.into())
 }
 
-async fn change(call: &Call<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Answer, Denial> {
+async fn change(ctx: &Ctx<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Answer, Denial> {
     // Or a token that is about to end would give itself another life.
     if caller.id == *id {
         return Err(Denial::OwnApiToken);
     }
-    check_may_manage_newest(call, caller, id).await?;
-    let body = call.json().await?;
+    check_may_manage_newest(ctx, caller, id).await?;
+    let body = read_json(ctx).await?;
     only(&body, &["name", "expires_in", "active"])?;
     let name = named(&body)?;
     let lifetime = lifetime(&body)?;
     let active: Option<bool> = member(&body, "active")?;
-    let changed = change_record(call.world, id, |mut token| {
+    let changed = change_record(ctx.world, id, |mut token| {
         may_manage(caller, &token)?;
         if let Some(name) = &name {
             token.name = name.clone();
         }
         if let Some(span) = lifetime {
-            token.expires_at = Some(call.now + span);
+            token.expires_at = Some(ctx.now + span);
         }
         if let Some(active) = active {
             if token.revoked_at.is_some() && active {
@@ -335,10 +336,10 @@ async fn change(call: &Call<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<A
     .await?;
     let token = changed.ok_or(Denial::NotFound)?;
     if active.is_some() {
-        let own_changes = &call.world.cache.own_changes;
-        own_changes.switch(id, token.active, token.version, call.now);
+        let own_changes = &ctx.world.cache.own_changes;
+        own_changes.switch(id, token.active, token.version, ctx.now);
     }
-    Ok(Answer::json(200, &with_last_use(call, &token).await?))
+    Ok(Answer::json(200, &with_last_use(ctx, &token).await?))
 }
 
 /// A caller manages only tokens that can do no more than itself, for no longer.
@@ -376,8 +377,8 @@ fn lifetime(body: &Value) -> Result<Option<Seconds>, Denial> {
     }
 }
 
-async fn with_last_use(call: &Call<'_>, token: &ApiToken) -> Result<Value, Fault> {
-    let last_used = ApiTokens(&*call.world.platform.kv)
+async fn with_last_use(ctx: &Ctx<'_>, token: &ApiToken) -> Result<Value, Fault> {
+    let last_used = ApiTokens(&*ctx.world.platform.kv)
         .last_used(&token.id)
         .await?;
     Ok(view(token, last_used))

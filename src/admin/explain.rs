@@ -1,9 +1,10 @@
 //! `POST /api/sso/explain`: what the rules of a site say of a request, and why. The admin command
 //! asks the same functions. No answer holds a credential, or a value of a claim.
 
+use crate::ask::ctx::Ctx;
 use serde_json::{Map, Value};
 
-use crate::admin::{Call, member, only, require};
+use crate::admin::{member, only, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::authn;
@@ -31,30 +32,25 @@ const MEMBERS: [&str; 10] = [
     "tenant",
 ];
 
-pub(super) async fn explain(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
-    if call.parts.method() != "POST" {
+    if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let body = call.json().await?;
+    let body = read_json(ctx).await?;
     only(&body, &MEMBERS)?;
     let named = match member::<String>(&body, "site")? {
         None => None,
-        Some(name) => Some(
-            call.world
-                .config
-                .site_named(&name)
-                .ok_or(Denial::NotFound)?,
-        ),
+        Some(name) => Some(ctx.world.config.site_named(&name).ok_or(Denial::NotFound)?),
     };
-    let site = named.as_deref().unwrap_or(call.site);
+    let site = named.as_deref().unwrap_or(ctx.site);
     let question = Question::read(&body)?;
     let source = member(&body, "source")?.unwrap_or(Source::Bearer);
     let told = match member::<String>(&body, "token")? {
         None => question.ask(site, None, "none")?,
         Some(token) => {
             question
-                .ask_with(call.world, site, source, &token, call.now)
+                .ask_with(ctx.world, site, source, &token, ctx.now)
                 .await?
         }
     };

@@ -1,10 +1,11 @@
 //! `POST /api/sso/token`: an SSO token for a user, made on first sight when the site allows it.
 
+use crate::ask::ctx::Ctx;
 use serde_json::{Value, json};
 
 use crate::admin::users;
 use crate::admin::users::Profile;
-use crate::admin::{Call, member, require};
+use crate::admin::{member, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::credential::sso_token;
@@ -13,9 +14,9 @@ use crate::model::user::{Email, Tenant, User};
 use crate::people;
 use crate::site::tenant::Tenancy;
 
-pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::TokenIssue)?;
-    let body = call.json().await?;
+    let body = read_json(ctx).await?;
     let email = email_of(&body)?;
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
@@ -26,8 +27,8 @@ pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, 
         last_name: member(&body, "last_name")?,
         ..Profile::default()
     };
-    let tenant = tenant_of(call, &body)?;
-    let user = user_for(call, tenant.as_ref(), email, profile).await?;
+    let tenant = tenant_of(ctx, &body)?;
+    let user = user_for(ctx, tenant.as_ref(), email, profile).await?;
     if !user.active {
         return Err(Denial::UserDisabled);
     }
@@ -35,13 +36,13 @@ pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, 
         return Err(Denial::OutsideLimit);
     }
     let token = sso_token::write(
-        &call.world.config,
-        call.site,
+        &ctx.world.config,
+        ctx.site,
         &user,
-        &*call.world.platform.entropy,
-        call.now,
+        &*ctx.world.platform.entropy,
+        ctx.now,
     );
-    let expires_in = call.site.sso_token.lifetime.0;
+    let expires_in = ctx.site.sso_token.lifetime.0;
     Ok(Answer::json(
         200,
         &json!({ "token": token, "expires_in": expires_in }),
@@ -50,8 +51,8 @@ pub(super) async fn issue(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, 
 
 /// The tenant that the user is of: that of the request, or the one that the body names where tokens
 /// tell tenants apart. At a site with tenants there is always one.
-fn tenant_of(call: &Call<'_>, body: &Value) -> Result<Option<Tenant>, Denial> {
-    let tenancy = Tenancy::of(call.site, call.parts);
+fn tenant_of(ctx: &Ctx<'_>, body: &Value) -> Result<Option<Tenant>, Denial> {
+    let tenancy = Tenancy::of(ctx.site, ctx.parts);
     let named: Option<Tenant> = member(body, "tenant")?;
     let tenant = match tenancy {
         Tenancy::ByClaim(_) => named,
@@ -83,18 +84,18 @@ fn email_of(body: &Value) -> Result<Email, Denial> {
 /// The user with this address; a new one when there is none. A user that is there is left as it is:
 /// asking for a token is no right to change users.
 async fn user_for(
-    call: &Call<'_>,
+    ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,
     email: Email,
     profile: Profile,
 ) -> Result<User, Denial> {
-    if let Some(user) = people::find_by_email(call.world, tenant, &email, call.now).await? {
+    if let Some(user) = people::find_by_email(ctx.world, tenant, &email, ctx.now).await? {
         return Ok(user);
     }
-    if !call.site.auto_create_users {
+    if !ctx.site.auto_create_users {
         return Err(Denial::UserNotFound(email));
     }
     profile.check_username(&email)?;
-    let mine = users::new_user(call.world, tenant, email, profile, call.now);
-    Ok(people::ensure(call.world, mine, call.now).await?.0)
+    let mine = users::new_user(ctx.world, tenant, email, profile, ctx.now);
+    Ok(people::ensure(ctx.world, mine, ctx.now).await?.0)
 }

@@ -1,10 +1,11 @@
 //! `/api/sso/keys`: the keys that sign assertions.
 
+use crate::ask::ctx::Ctx;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::admin::{Call, require};
+use crate::admin::require;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::model::api_token::{ApiToken, Scope};
@@ -12,21 +13,21 @@ use crate::origin::assertion;
 use crate::platform::algorithm::Algorithm;
 use crate::store::signing_keys::SigningKeys;
 
-pub(super) async fn list(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn list(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
-    if call.parts.method() != "GET" {
+    if ctx.parts.method() != "GET" {
         return Err(Denial::MethodNotAllowed("GET"));
     }
-    let keys = assertion::all_keys(call.world, call.now).await?;
+    let keys = assertion::all_keys(ctx.world, ctx.now).await?;
     Ok(Answer::json(200, &view(&keys)))
 }
 
-pub(super) async fn rotate(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
-    if call.parts.method() != "POST" {
+    if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let keys = assertion::rotate(call.world, call.now).await?;
+    let keys = assertion::rotate(ctx.world, ctx.now).await?;
     Ok(Answer::json(200, &view(&keys)))
 }
 

@@ -7,6 +7,7 @@ pub mod issue;
 pub mod keys;
 pub mod users;
 
+use crate::ask::ctx::Ctx;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -19,33 +20,15 @@ use crate::ask::route::AdminEndpoint;
 use crate::authn::attempts;
 use crate::http::client::Client;
 use crate::http::query;
-use crate::http::request::Parts;
 use crate::jose::error::TokenError;
-use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::port::{Body, Counter, Sender};
-use crate::platform::time::Timestamp;
-use crate::site::Site;
+use crate::platform::port::{Counter, Sender};
 use crate::store::api_tokens::ApiTokens;
 
 /// The longest body that is read.
 pub const MAX_BODY: usize = 64 * 1024;
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 100;
-
-/// One call of the admin API.
-pub struct Call<'a> {
-    /// The world.
-    pub world: &'a World,
-    /// The site at whose host the call was made.
-    pub site: &'a Site,
-    /// The head of the request.
-    pub parts: &'a Parts,
-    /// Its body.
-    pub body: &'a dyn Body,
-    /// When it came.
-    pub now: Timestamp,
-}
 
 /// What became of a call, for the log.
 pub struct Outcome {
@@ -59,49 +42,49 @@ pub struct Outcome {
 
 /// `POST /api/sso/token`. Method, credential, right and body are looked at in the order that the
 /// clients of this call know.
-pub async fn token(call: &Call<'_>) -> Outcome {
+pub async fn token(ctx: &Ctx<'_>) -> Outcome {
     let mut outcome = Outcome {
         result: Err(Denial::MethodNotAllowed("POST")),
         caller: None,
         call: "issue token",
     };
-    if call.parts.method() != "POST" {
+    if ctx.parts.method() != "POST" {
         return outcome;
     }
-    match authenticate(call).await {
+    match authenticate(ctx).await {
         Err(denial) => outcome.result = Err(denial),
         Ok(caller) => {
             outcome.caller = Some(caller.id.as_str().to_owned());
-            outcome.result = issue::issue(call, &caller).await;
+            outcome.result = issue::issue(ctx, &caller).await;
         }
     }
     outcome
 }
 
 /// Any other endpoint of the admin API.
-pub async fn handle(call: &Call<'_>, endpoint: &AdminEndpoint) -> Outcome {
+pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> Outcome {
     let mut outcome = Outcome {
         result: Err(Denial::UnknownEndpoint),
         caller: None,
         call: name_of(endpoint),
     };
-    match authenticate(call).await {
+    match authenticate(ctx).await {
         Err(denial) => outcome.result = Err(denial),
         Ok(caller) => {
             outcome.caller = Some(caller.id.as_str().to_owned());
             outcome.result = match endpoint {
-                AdminEndpoint::Users => users::collection(call, &caller).await,
-                AdminEndpoint::UsersBulk => users::bulk(call, &caller).await,
-                AdminEndpoint::User(id) => users::one(call, &caller, id).await,
-                AdminEndpoint::UserLogout(id) => users::logout(call, &caller, id).await,
-                AdminEndpoint::ApiTokens => api_tokens::collection(call, &caller).await,
-                AdminEndpoint::ApiToken(id) => api_tokens::one(call, &caller, id).await,
+                AdminEndpoint::Users => users::collection(ctx, &caller).await,
+                AdminEndpoint::UsersBulk => users::bulk(ctx, &caller).await,
+                AdminEndpoint::User(id) => users::one(ctx, &caller, id).await,
+                AdminEndpoint::UserLogout(id) => users::logout(ctx, &caller, id).await,
+                AdminEndpoint::ApiTokens => api_tokens::collection(ctx, &caller).await,
+                AdminEndpoint::ApiToken(id) => api_tokens::one(ctx, &caller, id).await,
                 AdminEndpoint::ApiTokenRevoke(id) => {
-                    api_tokens::revoke_call(call, &caller, id).await
+                    api_tokens::revoke_call(ctx, &caller, id).await
                 }
-                AdminEndpoint::SigningKeys => keys::list(call, &caller).await,
-                AdminEndpoint::SigningKeysRotate => keys::rotate(call, &caller).await,
-                AdminEndpoint::Explain => explain::explain(call, &caller).await,
+                AdminEndpoint::SigningKeys => keys::list(ctx, &caller).await,
+                AdminEndpoint::SigningKeysRotate => keys::rotate(ctx, &caller).await,
+                AdminEndpoint::Explain => explain::explain(ctx, &caller).await,
             };
         }
     }
@@ -110,11 +93,11 @@ pub async fn handle(call: &Call<'_>, endpoint: &AdminEndpoint) -> Outcome {
 
 /// Who is calling, by `Authorization: Token …` or `Bearer …`. Failures are counted by address
 /// ([`attempts`]), calls by token.
-async fn authenticate(call: &Call<'_>) -> Result<ApiToken, Denial> {
-    let platform = &call.world.platform;
-    let presented = call.parts.header("authorization").and_then(presented);
-    let client = Some(Client::of(call.parts));
-    let token = attempts::api_token(call.world, client, presented, |_| true, call.now)
+async fn authenticate(ctx: &Ctx<'_>) -> Result<ApiToken, Denial> {
+    let platform = &ctx.world.platform;
+    let presented = ctx.parts.header("authorization").and_then(presented);
+    let client = Some(Client::of(ctx.parts));
+    let token = attempts::api_token(ctx.world, client, presented, |_| true, ctx.now)
         .await
         .map_err(|error| match error {
             TokenError::ApiToken if presented.is_some() => Denial::InvalidApiToken,
@@ -129,7 +112,7 @@ async fn authenticate(call: &Call<'_>) -> Result<ApiToken, Denial> {
         return Err(Denial::RateLimited);
     }
     // Keeping the books is no reason to turn a good call down.
-    let _ = ApiTokens(&*platform.kv).note_use(&token.id, call.now).await;
+    let _ = ApiTokens(&*platform.kv).note_use(&token.id, ctx.now).await;
     Ok(token)
 }
 
@@ -152,42 +135,40 @@ fn require(caller: &ApiToken, scope: Scope) -> Result<(), Denial> {
     }
 }
 
-impl Call<'_> {
-    /// The body as JSON.
-    ///
-    /// # Errors
-    /// [`Denial::BodyTooLarge`], [`Denial::InvalidJson`] or a fault.
-    async fn json(&self) -> Result<Value, Denial> {
-        let body = denial::whole(self.body.read(MAX_BODY, Sender::Verified).await?)?;
-        serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
-    }
+/// The body as JSON.
+///
+/// # Errors
+/// [`Denial::BodyTooLarge`], [`Denial::InvalidJson`] or a fault.
+async fn read_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
+    let body = denial::whole(ctx.body.read(MAX_BODY, Sender::Verified).await?)?;
+    serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
+}
 
-    /// The page that a list call asks for.
-    ///
-    /// # Errors
-    /// [`Denial::InvalidField`] or [`Denial::InvalidCursor`].
-    fn paging(&self) -> Result<(Option<String>, u32), Denial> {
-        let limit = match self.parameter("limit") {
-            None => DEFAULT_PAGE,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=MAX_PAGE).contains(limit))
-                .ok_or(Denial::InvalidField("limit"))?,
-        };
-        let cursor = match self.parameter("cursor") {
-            None => None,
-            Some(text) => Some(read_cursor(&text).ok_or(Denial::InvalidCursor)?),
-        };
-        Ok((cursor, limit))
-    }
+/// The page that a list call asks for.
+///
+/// # Errors
+/// [`Denial::InvalidField`] or [`Denial::InvalidCursor`].
+fn paging(ctx: &Ctx<'_>) -> Result<(Option<String>, u32), Denial> {
+    let limit = match parameter(ctx, "limit") {
+        None => DEFAULT_PAGE,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MAX_PAGE).contains(limit))
+            .ok_or(Denial::InvalidField("limit"))?,
+    };
+    let cursor = match parameter(ctx, "cursor") {
+        None => None,
+        Some(text) => Some(read_cursor(&text).ok_or(Denial::InvalidCursor)?),
+    };
+    Ok((cursor, limit))
+}
 
-    fn parameter(&self, name: &str) -> Option<String> {
-        query::take(self.parts.query()?, name)
-            .values
-            .into_iter()
-            .next()
-    }
+fn parameter(ctx: &Ctx<'_>, name: &str) -> Option<String> {
+    query::take(ctx.parts.query()?, name)
+        .values
+        .into_iter()
+        .next()
 }
 
 /// A member of a body, if it is there and not null.

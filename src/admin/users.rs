@@ -1,12 +1,13 @@
 //! Users: made, read, listed, changed, disabled, deleted, and synced in bulk.
 
+use crate::ask::ctx::Ctx;
 use std::rc::Rc;
 
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::{Call, member, only, require, write_cursor};
+use crate::admin::{member, only, paging, parameter, read_json, require, write_cursor};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::memory::world::World;
@@ -149,40 +150,39 @@ pub(super) fn new_user(
     user
 }
 
-pub(super) async fn collection(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
-    match call.parts.method() {
+pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    match ctx.parts.method() {
         "GET" => {
             require(caller, Scope::UsersRead)?;
-            list(call).await
+            list(ctx).await
         }
         "POST" => {
             require(caller, Scope::UsersWrite)?;
-            create(call, caller).await
+            create(ctx, caller).await
         }
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
 }
 
-async fn list(call: &Call<'_>) -> Result<Answer, Denial> {
-    if let Some(email) = call.parameter("email") {
+async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
+    if let Some(email) = parameter(ctx, "email") {
         let email = Email::parse(&email).ok_or(Denial::InvalidField("email"))?;
-        let tenant = match call.parameter("tenant") {
+        let tenant = match parameter(ctx, "tenant") {
             None => None,
             Some(name) => Some(Tenant::parse(&name).ok_or(Denial::InvalidField("tenant"))?),
         };
-        let users: Vec<Value> =
-            people::find_by_email(call.world, tenant.as_ref(), &email, call.now)
-                .await?
-                .iter()
-                .map(view)
-                .collect();
+        let users: Vec<Value> = people::find_by_email(ctx.world, tenant.as_ref(), &email, ctx.now)
+            .await?
+            .iter()
+            .map(view)
+            .collect();
         return Ok(Answer::json(
             200,
             &json!({ "users": users, "cursor": null }),
         ));
     }
-    let (cursor, limit) = call.paging()?;
-    let store = Users(&*call.world.platform.kv);
+    let (cursor, limit) = paging(ctx)?;
+    let store = Users(&*ctx.world.platform.kv);
     let page = store.page(cursor.as_deref(), limit).await?;
     let users: Vec<Value> = page.records.iter().map(view).collect();
     let cursor = page.cursor.map(|cursor| write_cursor(&cursor));
@@ -192,8 +192,8 @@ async fn list(call: &Call<'_>) -> Result<Answer, Denial> {
     ))
 }
 
-async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
-    let body = call.json().await?;
+async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    let body = read_json(ctx).await?;
     let profile = Profile::read(&body, Profile::NEW)?;
     may_grant(caller, &profile)?;
     let email: Email = member(&body, "email")?.ok_or(Denial::InvalidField("email"))?;
@@ -202,33 +202,33 @@ async fn create(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(&body, "tenant")?;
-    let mine = new_user(call.world, tenant.as_ref(), email, profile, call.now);
-    match people::ensure(call.world, mine, call.now).await? {
+    let mine = new_user(ctx.world, tenant.as_ref(), email, profile, ctx.now);
+    match people::ensure(ctx.world, mine, ctx.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
-            with_accounts(call, &user, &mut shown).await;
+            with_accounts(ctx, &user, &mut shown).await;
             Ok(Answer::json(201, &shown))
         }
         (_, Ensured::Found) => Err(Denial::UserExists),
     }
 }
 
-pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
-    let scope = match call.parts.method() {
+pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    let scope = match ctx.parts.method() {
         "GET" => Scope::UsersRead,
         "PATCH" | "DELETE" => Scope::UsersWrite,
         _ => return Err(Denial::MethodNotAllowed("GET, PATCH, DELETE")),
     };
     require(caller, scope)?;
     let id = UserId::parse(id).ok_or(Denial::NotFound)?;
-    let world = call.world;
-    match call.parts.method() {
+    let world = ctx.world;
+    match ctx.parts.method() {
         "PATCH" => {
-            let body = call.json().await?;
+            let body = read_json(ctx).await?;
             let profile = Profile::read(&body, &Profile::MEMBERS)?;
             may_grant(caller, &profile)?;
             let email: Option<Email> = member(&body, "email")?;
-            let user = people::change(world, &id, call.now, |user| {
+            let user = people::change(world, &id, ctx.now, |user| {
                 may_touch(caller, user)?;
                 let email = email.as_ref().filter(|email| **email != user.email);
                 profile.check_username(email.unwrap_or(&user.email))?;
@@ -238,7 +238,7 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
                     }
                     user.email = email.clone();
                 }
-                profile.clone().apply(user, call.now);
+                profile.clone().apply(user, ctx.now);
                 Ok(())
             })
             .await?;
@@ -247,27 +247,27 @@ pub(super) async fn one(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<
         }
         "DELETE" => {
             let may = |user: &User| may_touch(caller, user);
-            let user = people::delete(world, &id, call.now, may).await?;
+            let user = people::delete(world, &id, ctx.now, may).await?;
             profile::forget(world, &user).await?;
             Ok(Answer::empty(204))
         }
         _ => {
-            let user = find(call, &id).await?;
+            let user = find(ctx, &id).await?;
             people::repair(world, &user).await?;
             Ok(Answer::json(200, &view(&user)))
         }
     }
 }
 
-pub(super) async fn logout(call: &Call<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn logout(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
     require(caller, Scope::UsersWrite)?;
-    if call.parts.method() != "POST" {
+    if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let id = UserId::parse(id).ok_or(Denial::NotFound)?;
-    people::change(call.world, &id, call.now, |user| {
+    people::change(ctx.world, &id, ctx.now, |user| {
         may_touch(caller, user)?;
-        user.end_sessions(call.now);
+        user.end_sessions(ctx.now);
         Ok(())
     })
     .await?;
@@ -284,12 +284,12 @@ pub enum OnExisting {
     Update,
 }
 
-pub(super) async fn bulk(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn bulk(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::UsersWrite)?;
-    if call.parts.method() != "POST" {
+    if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let body = call.json().await?;
+    let body = read_json(ctx).await?;
     only(&body, &["users", "on_existing"])?;
     let on_existing = member(&body, "on_existing")?.unwrap_or(OnExisting::Skip);
     let users: Vec<Value> = member(&body, "users")?.ok_or(Denial::InvalidField("users"))?;
@@ -297,7 +297,7 @@ pub(super) async fn bulk(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, D
         return Err(Denial::InvalidField("users"));
     }
     let results: Vec<(&'static str, Value)> = stream::iter(&users)
-        .map(|item| sync_one(call, caller, item, on_existing))
+        .map(|item| sync_one(ctx, caller, item, on_existing))
         .buffered(SIDE_BY_SIDE)
         .collect()
         .await;
@@ -318,17 +318,17 @@ pub(super) async fn bulk(call: &Call<'_>, caller: &ApiToken) -> Result<Answer, D
 
 /// One user of a bulk call. What goes wrong with one says nothing of the others.
 async fn sync_one(
-    call: &Call<'_>,
+    ctx: &Ctx<'_>,
     caller: &ApiToken,
     item: &Value,
     on_existing: OnExisting,
 ) -> (&'static str, Value) {
     let email = item.get("email").cloned().unwrap_or_default();
-    match sync(call, caller, item, on_existing).await {
+    match sync(ctx, caller, item, on_existing).await {
         Ok((status, user)) => {
             let mut result =
                 json!({ "email": user.email.as_str(), "id": user.id.as_str(), "status": status });
-            with_accounts(call, &user, &mut result).await;
+            with_accounts(ctx, &user, &mut result).await;
             (status, result)
         }
         Err(denial) => {
@@ -347,7 +347,7 @@ async fn sync_one(
 }
 
 async fn sync(
-    call: &Call<'_>,
+    ctx: &Ctx<'_>,
     caller: &ApiToken,
     item: &Value,
     on_existing: OnExisting,
@@ -360,11 +360,11 @@ async fn sync(
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(item, "tenant")?;
-    let world = call.world;
-    let found = people::find_by_email(world, tenant.as_ref(), &email, call.now).await?;
+    let world = ctx.world;
+    let found = people::find_by_email(world, tenant.as_ref(), &email, ctx.now).await?;
     let (mut user, mut ensured) = match found {
         Some(user) => (user, Ensured::Found),
-        None => create_anew(call, tenant.as_ref(), &email, &profile).await?,
+        None => create_anew(ctx, tenant.as_ref(), &email, &profile).await?,
     };
     for _ in 0..CHANGE_ATTEMPTS {
         if ensured == Ensured::Made {
@@ -373,13 +373,13 @@ async fn sync(
         if on_existing == OnExisting::Skip {
             return Ok(("exists", user));
         }
-        let changed = people::change(world, &user.id, call.now, |user| {
+        let changed = people::change(world, &user.id, ctx.now, |user| {
             // The store may show whose address it was a minute ago.
             if !has_address(user, tenant.as_ref(), &email) {
                 return Err(Denial::NotFound);
             }
             may_touch(caller, user)?;
-            profile.clone().apply(user, call.now);
+            profile.clone().apply(user, ctx.now);
             Ok(())
         })
         .await;
@@ -387,7 +387,7 @@ async fn sync(
             Ok(user) => return Ok(("updated", user)),
             // The address is nobody's by now, or another one's.
             Err(Denial::NotFound) => {
-                (user, ensured) = create_anew(call, tenant.as_ref(), &email, &profile).await?;
+                (user, ensured) = create_anew(ctx, tenant.as_ref(), &email, &profile).await?;
             }
             Err(denial) => return Err(denial),
         }
@@ -396,30 +396,30 @@ async fn sync(
 }
 
 async fn create_anew(
-    call: &Call<'_>,
+    ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,
     email: &Email,
     profile: &Profile,
 ) -> Result<(User, Ensured), Fault> {
-    let mine = new_user(call.world, tenant, email.clone(), profile.clone(), call.now);
-    people::ensure(call.world, mine, call.now).await
+    let mine = new_user(ctx.world, tenant, email.clone(), profile.clone(), ctx.now);
+    people::ensure(ctx.world, mine, ctx.now).await
 }
 
 /// Makes the user known to the applications that keep users of their own, and adds to `answer` what
 /// came of it.
-async fn with_accounts(call: &Call<'_>, user: &User, answer: &mut Value) {
+async fn with_accounts(ctx: &Ctx<'_>, user: &User, answer: &mut Value) {
     if let (Some(accounts), Some(members)) = (
-        profile::provision(call.world, user, call.now).await,
+        profile::provision(ctx.world, user, ctx.now).await,
         answer.as_object_mut(),
     ) {
         members.insert("accounts".into(), accounts);
     }
 }
 
-async fn find(call: &Call<'_>, id: &UserId) -> Result<User, Denial> {
-    let world = call.world;
+async fn find(ctx: &Ctx<'_>, id: &UserId) -> Result<User, Denial> {
+    let world = ctx.world;
     let read = Users(&*world.platform.kv).find(id).await?;
-    let newest = world.cache.own_changes.newest_user(id, read, call.now);
+    let newest = world.cache.own_changes.newest_user(id, read, ctx.now);
     newest.map(Rc::unwrap_or_clone).ok_or(Denial::NotFound)
 }
 

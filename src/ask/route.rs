@@ -9,14 +9,24 @@ use crate::http::request::Parts;
 use crate::site::Site;
 use crate::site::config::Config;
 
-/// What a request asks for.
-pub struct Target<'a> {
-    /// The site.
-    pub site: Rc<Site>,
-    /// The path by which everything is judged.
-    pub path: CanonicalPath<'a>,
-    /// One of our endpoints, or `None` for the origin.
-    pub endpoint: Option<Endpoint>,
+/// What a request asks for. A path is the canonical one, by which everything is judged.
+pub enum Target<'a> {
+    /// A path of the site's application.
+    Site {
+        /// The site.
+        site: Rc<Site>,
+        /// The path.
+        path: CanonicalPath<'a>,
+    },
+    /// One of our own endpoints, at a site.
+    Own {
+        /// The site.
+        site: Rc<Site>,
+        /// The path.
+        path: CanonicalPath<'a>,
+        /// The endpoint.
+        endpoint: Endpoint,
+    },
 }
 
 /// Our own endpoints. They come before every rule and are never forwarded.
@@ -105,15 +115,15 @@ pub fn route<'a>(
         Ok(path) => path,
         Err(error) => return Err((Denial::Path(error), Some(site))),
     };
-    let endpoint = endpoint_of(&site, &path);
-    if endpoint.is_none() && !site.rules.can_judge(&path) {
-        return Err((Denial::Path(PathError::TooLong), Some(site)));
+    match endpoint_of(&site, &path) {
+        Some(endpoint) => Ok(Target::Own {
+            site,
+            path,
+            endpoint,
+        }),
+        None if site.rules.can_judge(&path) => Ok(Target::Site { site, path }),
+        None => Err((Denial::Path(PathError::TooLong), Some(site))),
     }
-    Ok(Target {
-        site,
-        path,
-        endpoint,
-    })
 }
 
 fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {

@@ -36,7 +36,17 @@ pub struct Principal {
 
 impl Principal {
     /// Only [`crate::authn`] calls this, after signature, claims and the user's state were checked.
-    pub(crate) fn new_unchecked(user: Rc<User>, source: Source, verified: Rc<Verified>) -> Self {
+    pub(super) fn new_unchecked(user: Rc<User>, source: Source, verified: Rc<Verified>) -> Self {
+        Self {
+            user,
+            source,
+            verified,
+        }
+    }
+
+    /// For tests of other rooms.
+    #[cfg(test)]
+    pub(crate) const fn of_test(user: Rc<User>, source: Source, verified: Rc<Verified>) -> Self {
         Self {
             user,
             source,

@@ -269,9 +269,7 @@ fn request_id(parts: &Parts) -> String {
 }
 
 /// A name for a request that the CDN gave none.
-#[wasm_bindgen(js_name = requestId)]
-#[must_use]
-pub fn own_request_id() -> String {
+fn own_request_id() -> String {
     let number = REQUESTS.get().wrapping_add(1);
     REQUESTS.set(number);
     REQUEST_PREFIX.with(|prefix| {

@@ -36,7 +36,7 @@ fn principal(user: User) -> Principal {
         issued_at: Timestamp::default(),
         expires_at: Timestamp::from_seconds(600),
     };
-    Principal::new_unchecked(
+    Principal::of_test(
         Rc::new(user),
         Source::Bearer,
         Rc::new(Verified::new(Claims::Sso(claims))),

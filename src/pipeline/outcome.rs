@@ -7,7 +7,7 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{Event, Name};
 use crate::answer::reply::Reply;
-use crate::ask::visit::Visit;
+use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::world::World;
@@ -56,16 +56,16 @@ pub(crate) struct Forwarded {
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
 /// had their time are cleared.
 pub(crate) fn concluded(
-    world: &World,
-    visit: &Visit<'_>,
+    ctx: &Ctx<'_>,
     own_endpoint: bool,
     stale: Vec<SetCookie>,
     result: Result<Step, Denial>,
 ) -> Outcome {
+    let world = ctx.world;
     let event = |name, status| Event {
         event: name,
-        site: Some(visit.site.name.clone()),
-        request_id: visit.request_id.to_owned(),
+        site: Some(ctx.site.name.clone()),
+        request_id: ctx.request_id.to_owned(),
         status,
         ..Event::default()
     };
@@ -73,7 +73,7 @@ pub(crate) fn concluded(
         if own_endpoint {
             answer
         } else {
-            cors::readable(answer, visit.site, visit.parts)
+            cors::readable(answer, ctx.site, ctx.parts)
         }
     };
     match result {
@@ -113,14 +113,14 @@ pub(crate) fn concluded(
         }
         Err(denial) => {
             let answer = if own_endpoint {
-                refuse_own(world, visit, &denial)
+                refuse_own(ctx, &denial)
             } else {
-                arrive::refuse(world, visit, &denial)
+                arrive::refuse(ctx, &denial)
             };
             let trip = if own_endpoint {
                 None
             } else {
-                arrive::trip(visit, &answer)
+                arrive::trip(ctx, &answer)
             };
             // What a browser asks ahead is turned down on purpose.
             let fails = denial.row().status >= 500 && denial != Denial::Speculative;
@@ -142,12 +142,13 @@ pub(crate) fn concluded(
 }
 
 /// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
-fn refuse_own(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
-    if visit.parts.wants_page() && visit.path.as_str() != "/api/sso/me" {
+fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
+    let world = ctx.world;
+    if ctx.parts.wants_page() && ctx.path.as_str() != "/api/sso/me" {
         return Answer::refusal_page(
             denial,
-            Some(visit.site),
-            visit.request_id,
+            Some(ctx.site),
+            ctx.request_id,
             None,
             &*world.platform.entropy,
         );
@@ -167,9 +168,8 @@ fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
 
 /// A call of the admin API, and its line.
 pub(crate) fn admin_outcome(
+    ctx: &Ctx<'_>,
     outcome: admin::Outcome,
-    site: &Site,
-    request_id: String,
     refusal: impl Fn(&Denial) -> Answer,
 ) -> Outcome {
     let reason = outcome.result.as_ref().err().map(Denial::reason);
@@ -180,8 +180,8 @@ pub(crate) fn admin_outcome(
         } else {
             Name::AdminCall
         },
-        site: Some(site.name.clone()),
-        request_id,
+        site: Some(ctx.site.name.clone()),
+        request_id: ctx.request_id.to_owned(),
         reason,
         status: Some(answer.status),
         api_token: outcome.caller,

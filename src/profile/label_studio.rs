@@ -20,8 +20,8 @@ use crate::answer::Answer;
 use crate::answer::denial;
 use crate::answer::denial::Denial;
 use crate::answer::reply::Reply;
+use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
-use crate::ask::visit::Visit;
 use crate::authn;
 use crate::authn::principal::Principal;
 use crate::http::query;
@@ -30,7 +30,7 @@ use crate::memory::world::World;
 use crate::model::user::User;
 use crate::origin::{AnswerRules, Told};
 use crate::platform::digest::hex;
-use crate::platform::port::{Body, Entropy, Sender};
+use crate::platform::port::{Entropy, Sender};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::Verdict;
 use crate::site::Site;
@@ -52,25 +52,22 @@ const UNVERSIONED: Seconds = Seconds(300);
 
 /// The SDK takes every JWT for a personal access token, and exchanges it before it calls. An SSO
 /// token is an access token already, so it is what it gets; nothing else is exchanged here.
-pub(super) async fn exchange(
-    world: &World,
-    visit: &Visit<'_>,
-    body: &dyn Body,
-) -> Result<Answer, Denial> {
-    if visit.parts.method() != "POST" {
+pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
+    let world = ctx.world;
+    if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let body = denial::whole(body.read(MAX_EXCHANGE, Sender::Anybody).await?)?;
+    let body = denial::whole(ctx.body.read(MAX_EXCHANGE, Sender::Anybody).await?)?;
     let body: Value = serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)?;
     let token = body
         .get("refresh")
         .and_then(Value::as_str)
-        .filter(|_| visit.site.takes(Source::Bearer))
+        .filter(|_| ctx.site.takes(Source::Bearer))
         .ok_or(Denial::SignInRequired)?;
     let at = authn::Place {
-        site: visit.site,
-        tenancy: visit.presented.tenancy,
-        now: visit.now,
+        site: ctx.site,
+        tenancy: ctx.presented.tenancy,
+        now: ctx.now,
         counts: true,
         client: None,
     };
@@ -86,25 +83,24 @@ pub(super) fn speaks_of_identity(status: u16, location: &str) -> bool {
 
 pub(super) async fn judge(
     settings: &LabelStudio,
-    world: &World,
-    visit: &Visit<'_>,
+    ctx: &Ctx<'_>,
     principal: Option<&Principal>,
 ) -> Result<Verdict, Denial> {
     // A site of this profile lets nobody pass who is not signed in.
     let principal = principal.ok_or(Denial::SignInRequired)?;
-    let place = place(visit.parts.method(), visit.path.as_str());
+    let place = place(ctx.parts.method(), ctx.path.as_str());
     match place {
-        Place::Asset => return Ok(Verdict::Forward(asset(visit))),
+        Place::Asset => return Ok(Verdict::Forward(asset(ctx))),
         Place::AdminOnly if !settings.is_admin(principal.user()) => {
             return Err(Denial::AdminOnly);
         }
         Place::SignIn => {
-            return Box::pin(already_signed_in(settings, world, visit, principal)).await;
+            return Box::pin(already_signed_in(settings, ctx, principal)).await;
         }
         _ => {}
     }
     let (account, headers) =
-        account::credential(settings, world, visit.site, principal, visit.now).await?;
+        account::credential(settings, ctx.world, ctx.site, principal, ctx.now).await?;
     if let Place::Account(id) = place
         && id != account.id
         && !settings.is_admin(principal.user())
@@ -136,20 +132,20 @@ pub(super) async fn provision(
 /// them any more has their account looked at, and goes back to where they came from.
 async fn already_signed_in(
     settings: &LabelStudio,
-    world: &World,
-    visit: &Visit<'_>,
+    ctx: &Ctx<'_>,
     principal: &Principal,
 ) -> Result<Verdict, Denial> {
+    let world = ctx.world;
     world
         .cache
-        .doubt_account(&visit.site.name, principal.user().id.as_str());
-    account::credential(settings, world, visit.site, principal, visit.now).await?;
-    let next = visit
+        .doubt_account(&ctx.site.name, principal.user().id.as_str());
+    account::credential(settings, ctx.world, ctx.site, principal, ctx.now).await?;
+    let next = ctx
         .parts
         .query()
         .map(|query| query::take(query, "next").values)
         .and_then(|values| values.into_iter().next())
-        .and_then(|next| ReturnTo::parse_local(&next, visit.parts))
+        .and_then(|next| ReturnTo::parse_local(&next, ctx.parts))
         .filter(|next| {
             let path = next.local().split('?').next().unwrap_or_default();
             // Not to the admin area either: it redirects non-admins to the sign-in form.
@@ -162,9 +158,9 @@ async fn already_signed_in(
     Ok(Verdict::Reply(Reply::from(Answer::see_other(next))))
 }
 
-fn asset(visit: &Visit<'_>) -> Told {
-    let path = visit.path.as_str();
-    let query = visit.parts.query().unwrap_or_default();
+fn asset(ctx: &Ctx<'_>) -> Told {
+    let path = ctx.path.as_str();
+    let query = ctx.parts.query().unwrap_or_default();
     let keep = if is_versioned(path, query) {
         VERSIONED
     } else {

@@ -15,12 +15,12 @@ use serde_json::{Map, Value, json};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::reply::Reply;
-use crate::ask::visit::Visit;
+use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
 use crate::memory::world::World;
 use crate::model::user::User;
 use crate::origin::Told;
-use crate::platform::port::{Body, Fault};
+use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
 use crate::store::origin_accounts::OriginAccounts;
 
@@ -36,14 +36,9 @@ pub enum Verdict {
 ///
 /// # Errors
 /// Why nothing is given for what was presented.
-pub async fn exchange(
-    profile: &Profile,
-    world: &World,
-    visit: &Visit<'_>,
-    body: &dyn Body,
-) -> Result<Answer, Denial> {
+pub async fn exchange(profile: &Profile, ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     match profile {
-        Profile::LabelStudio(_) => label_studio::exchange(world, visit, body).await,
+        Profile::LabelStudio(_) => label_studio::exchange(ctx).await,
     }
 }
 
@@ -54,14 +49,11 @@ pub async fn exchange(
 /// Why it is refused, or a fault of the origin.
 pub async fn judge(
     profile: &Profile,
-    world: &World,
-    visit: &Visit<'_>,
+    ctx: &Ctx<'_>,
     principal: Option<&Principal>,
 ) -> Result<Verdict, Denial> {
     match profile {
-        Profile::LabelStudio(settings) => {
-            label_studio::judge(settings, world, visit, principal).await
-        }
+        Profile::LabelStudio(settings) => label_studio::judge(settings, ctx, principal).await,
     }
 }
 

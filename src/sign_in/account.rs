@@ -11,15 +11,14 @@ use crate::answer::denial::Denial;
 use crate::answer::event;
 use crate::answer::page;
 use crate::answer::page::{Action, Frame, Message, Question};
+use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
-use crate::ask::visit::Visit;
 use crate::authn;
 use crate::authn::{Authentication, link};
 use crate::credential::session;
 use crate::credential::session::SessionClaims;
 use crate::http::query;
-use crate::memory::world::World;
-use crate::platform::port::{Body, Fault, Sender};
+use crate::platform::port::{Fault, Sender};
 use crate::sign_in::arrive;
 use crate::site::Source;
 use crate::store::ended_sessions::EndedSessions;
@@ -35,16 +34,12 @@ const LOGOUT_PATH: &str = "/api/sso/logout";
 ///
 /// # Errors
 /// Why nobody is signed in.
-pub async fn me(
-    world: &World,
-    visit: &Visit<'_>,
-    authentication: &Authentication,
-) -> Result<Reply, Denial> {
-    if visit.parts.method() != "GET" {
+pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply, Denial> {
+    if ctx.parts.method() != "GET" {
         return Err(Denial::MethodNotAllowed("GET"));
     }
     let principal = authentication.required()?;
-    link::use_up(world, visit.site, &principal, visit.now).await?;
+    link::use_up(ctx.world, ctx.site, &principal, ctx.now).await?;
     let user = principal.user();
     let body = json!({
         "user": {
@@ -69,26 +64,27 @@ pub async fn me(
 /// # Errors
 /// [`Denial::CrossOrigin`], [`Denial::MethodNotAllowed`], or a fault: a session that could not be
 /// ended is not called ended.
-pub async fn logout(world: &World, visit: &Visit<'_>) -> Result<Reply, Denial> {
+pub async fn logout(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     // A link of the application's own page to the place where it signs people out means just that.
-    let followed_here = visit.path.as_str() != LOGOUT_PATH
-        && visit.parts.header("sec-fetch-site") == Some("same-origin");
-    match visit.parts.method() {
-        "GET" if !followed_here => Ok(ask_to_log_out(world, visit).into()),
+    let followed_here = ctx.path.as_str() != LOGOUT_PATH
+        && ctx.parts.header("sec-fetch-site") == Some("same-origin");
+    match ctx.parts.method() {
+        "GET" if !followed_here => Ok(ask_to_log_out(ctx).into()),
         "GET" | "POST" => {
-            same_origin::check(visit.parts, visit.site)?;
-            log_out(world, visit).await
+            same_origin::check(ctx.parts, ctx.site)?;
+            log_out(ctx).await
         }
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
 }
 
-fn ask_to_log_out(world: &World, visit: &Visit<'_>) -> Answer {
+fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
+    let world = ctx.world;
     let frame = Frame {
         title: "Sign out?",
         code: "",
-        request_id: visit.request_id,
-        site: Some(visit.site),
+        request_id: ctx.request_id,
+        site: Some(ctx.site),
     };
     let question = Question {
         lead: "This ends your session here.",
@@ -99,13 +95,14 @@ fn ask_to_log_out(world: &World, visit: &Visit<'_>) -> Answer {
             label: "Stay signed in",
             href: "/".into(),
         }),
-        form_to: visit.site.logout_url.as_deref().map(form_target),
+        form_to: ctx.site.logout_url.as_deref().map(form_target),
     };
     page::question(200, &frame, question, &*world.platform.entropy)
 }
 
-async fn log_out(world: &World, visit: &Visit<'_>) -> Result<Reply, Denial> {
-    let ended = end_sessions(world, visit).await?;
+async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+    let world = ctx.world;
+    let ended = end_sessions(ctx).await?;
     let happened = ended.first().map(|claims| {
         (
             event::Name::SignedOut,
@@ -114,20 +111,20 @@ async fn log_out(world: &World, visit: &Visit<'_>) -> Result<Reply, Denial> {
         )
     });
     // A token that is still there would sign the person in again.
-    let mut cookies = Vec::from(session::clear_all(visit.site));
-    cookies.extend(session::clear_sso(visit.site));
-    let answer = if !visit.parts.wants_page() {
+    let mut cookies = Vec::from(session::clear_all(ctx.site));
+    cookies.extend(session::clear_sso(ctx.site));
+    let answer = if !ctx.parts.wants_page() {
         Answer::json(200, &json!({ "ok": true }))
-    } else if let Some(url) = &visit.site.logout_url {
+    } else if let Some(url) = &ctx.site.logout_url {
         Answer::see_other(url.clone())
     } else {
         let frame = Frame {
             title: "Signed out",
             code: "",
-            request_id: visit.request_id,
-            site: Some(visit.site),
+            request_id: ctx.request_id,
+            site: Some(ctx.site),
         };
-        let action = visit.site.login.as_ref().map(|login| Action {
+        let action = ctx.site.login.as_ref().map(|login| Action {
             label: "Sign in again",
             href: login.url.clone(),
         });
@@ -148,22 +145,23 @@ async fn log_out(world: &World, visit: &Visit<'_>) -> Result<Reply, Denial> {
 /// Ends every session that was presented, also where they contradict each other, or where the user
 /// could not sign in: what a browser holds twice, under one name and in two forms, is signed out as
 /// one. It is over when all of it is written down.
-async fn end_sessions(world: &World, visit: &Visit<'_>) -> Result<Vec<SessionClaims>, Fault> {
+async fn end_sessions(ctx: &Ctx<'_>) -> Result<Vec<SessionClaims>, Fault> {
+    let world = ctx.world;
     let mut sessions: Vec<SessionClaims> = Vec::new();
-    for value in visit.presented.session.iter().take(MAX_SESSIONS) {
-        let Ok(claims) = session::read(&world.config, visit.site, value, visit.now) else {
+    for value in ctx.presented.session.iter().take(MAX_SESSIONS) {
+        let Ok(claims) = session::read(&world.config, ctx.site, value, ctx.now) else {
             continue;
         };
         let span = world.config.user_cache;
-        let over = world.cache.session_ended(&claims.id, span, visit.now) == Some(true);
+        let over = world.cache.session_ended(&claims.id, span, ctx.now) == Some(true);
         if !over && sessions.iter().all(|known| known.id != claims.id) {
             sessions.push(claims);
         }
     }
     let written = sessions.iter().map(|claims| async {
-        let until = session::ends_at(visit.site, claims);
+        let until = session::ends_at(ctx.site, claims);
         let written = EndedSessions(&*world.platform.kv)
-            .put(&claims.id, until, visit.now)
+            .put(&claims.id, until, ctx.now)
             .await;
         if written.is_ok() {
             world.cache.own_changes.end_session(&claims.id);
@@ -181,15 +179,16 @@ async fn end_sessions(world: &World, visit: &Visit<'_>) -> Result<Vec<SessionCla
 ///
 /// # Errors
 /// Why the switch is not made.
-pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result<Reply, Denial> {
-    if visit.parts.method() != "POST" {
+pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+    let world = ctx.world;
+    if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    same_origin::check(visit.parts, visit.site)?;
-    if !visit.site.takes(Source::Query) {
+    same_origin::check(ctx.parts, ctx.site)?;
+    if !ctx.site.takes(Source::Query) {
         return Err(Denial::UnknownEndpoint);
     }
-    let form = denial::whole(body.read(MAX_FORM, Sender::Anybody).await?)?;
+    let form = denial::whole(ctx.body.read(MAX_FORM, Sender::Anybody).await?)?;
     let form = String::from_utf8(form).map_err(|_| Denial::InvalidField("token"))?;
     let field = |name: &str| {
         query::take(&form, name)
@@ -199,16 +198,16 @@ pub async fn switch(world: &World, visit: &Visit<'_>, body: &dyn Body) -> Result
             .unwrap_or_default()
     };
     let at = authn::Place {
-        site: visit.site,
-        tenancy: visit.presented.tenancy,
-        now: visit.now,
+        site: ctx.site,
+        tenancy: ctx.presented.tenancy,
+        now: ctx.now,
         counts: true,
         client: None,
     };
     let principal = authn::verify(world, at, Source::Query, &field("token")).await?;
-    let return_to = ReturnTo::parse_local(&field("return_to"), visit.parts)
+    let return_to = ReturnTo::parse_local(&field("return_to"), ctx.parts)
         .ok_or(Denial::InvalidField("return_to"))?;
-    let cookie = arrive::open_from_link(world, visit.site, &principal, visit.now).await?;
+    let cookie = arrive::open_from_link(ctx.world, ctx.site, &principal, ctx.now).await?;
     Ok(Reply {
         answer: Answer::see_other(return_to.as_str().to_owned()),
         cookies: vec![cookie],

@@ -2,8 +2,8 @@
 //! before a user is switched, the way to the application's sign-in page and back. Never verifies a
 //! token itself.
 
+use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
-use crate::ask::visit::Visit;
 use std::rc::Rc;
 
 use crate::answer::Answer;
@@ -44,16 +44,12 @@ pub enum Arrival {
 ///
 /// # Errors
 /// Why the token opens no session.
-pub async fn arrive(
-    world: &World,
-    visit: &Visit<'_>,
-    authentication: &Authentication,
-) -> Result<Arrival, Denial> {
-    let navigation = visit.parts.is_navigation();
+pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Arrival, Denial> {
+    let navigation = ctx.parts.is_navigation();
     let Ok(Some(principal)) = &authentication.result else {
-        let stays = navigation && visit.presented.query_changed && lets_pass(visit, authentication);
+        let stays = navigation && ctx.presented.query_changed && lets_pass(ctx, authentication);
         return Ok(if stays {
-            Arrival::Answer(Answer::see_other(visit.return_to().into_url()), Vec::new())
+            Arrival::Answer(Answer::see_other(ctx.return_to().into_url()), Vec::new())
         } else {
             Arrival::Proceed(Vec::new())
         });
@@ -62,40 +58,40 @@ pub async fn arrive(
         return Ok(Arrival::Proceed(Vec::new()));
     }
     if !navigation {
-        if visit.parts.only_looks() {
+        if ctx.parts.only_looks() {
             return Ok(Arrival::Proceed(Vec::new()));
         }
-        Box::pin(link::use_up(world, visit.site, principal, visit.now)).await?;
+        Box::pin(link::use_up(ctx.world, ctx.site, principal, ctx.now)).await?;
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let mut cookies = Vec::new();
     match principal.source() {
         // A site that takes no sessions is handed the token at each request. It takes no links
         // either: those open sessions.
-        _ if !visit.site.takes(Source::Session) => {}
+        _ if !ctx.site.takes(Source::Session) => {}
         Source::SsoCookie => {
-            cookies.push(open_session(world, visit.site, principal, visit.now));
-            cookies.extend(session::clear_sso(visit.site));
+            cookies.push(open_session(ctx.world, ctx.site, principal, ctx.now));
+            cookies.extend(session::clear_sso(ctx.site));
         }
         Source::Query => {
-            if let Some(question) = ask_before(world, visit, authentication, principal) {
+            if let Some(question) = ask_before(ctx, authentication, principal) {
                 return Ok(Arrival::Answer(question, cookies));
             }
-            let opened = Box::pin(open_from_link(world, visit.site, principal, visit.now)).await?;
+            let opened = Box::pin(open_from_link(ctx.world, ctx.site, principal, ctx.now)).await?;
             cookies.push(opened);
-            if !visit.presented.trip.is_empty() {
-                cookies.push(session::end_trip(visit.site));
+            if !ctx.presented.trip.is_empty() {
+                cookies.push(session::end_trip(ctx.site));
             }
         }
         // A cookie that says nothing new, beside a session.
-        Source::Session if !visit.presented.sso_cookie.is_empty() => {
-            cookies.extend(session::clear_sso(visit.site));
+        Source::Session if !ctx.presented.sso_cookie.is_empty() => {
+            cookies.extend(session::clear_sso(ctx.site));
         }
         Source::Session | Source::Bearer | Source::Header | Source::ApiKey => {}
     }
-    if visit.presented.query_changed {
+    if ctx.presented.query_changed {
         return Ok(Arrival::Answer(
-            Answer::see_other(visit.return_to().into_url()),
+            Answer::see_other(ctx.return_to().into_url()),
             cookies,
         ));
     }
@@ -106,15 +102,15 @@ pub async fn arrive(
 /// that is open to everybody, a cookie that went bad must not lock a browser out. A disabled user is
 /// told so, and an API client always learns that its credential is bad.
 #[must_use]
-pub fn lets_pass(visit: &Visit<'_>, authentication: &Authentication) -> bool {
+pub fn lets_pass(ctx: &Ctx<'_>, authentication: &Authentication) -> bool {
     let forgivable = match &authentication.result {
         Ok(principal) => principal.is_none(),
         Err(TokenError::Fault(_) | TokenError::DisabledUser) => false,
         Err(_) => true,
     };
     // What is public is public for a browser whose credential could not even be looked at.
-    visit.parts.is_navigation()
-        && (visit.rule.is_public() || (forgivable && visit.rule.admits_anonymous()))
+    ctx.parts.is_navigation()
+        && (ctx.rule.is_public() || (forgivable && ctx.rule.admits_anonymous()))
 }
 
 /// Opens the session for a link.
@@ -149,14 +145,14 @@ fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestam
 
 /// A link that somebody else sent must not sign a person in as another without their knowing.
 fn ask_before(
-    world: &World,
-    visit: &Visit<'_>,
+    ctx: &Ctx<'_>,
     authentication: &Authentication,
     arriving: &Principal,
 ) -> Option<Answer> {
-    let query = visit.site.query.as_ref()?;
-    let from = visit.parts.header("sec-fetch-site");
-    let return_to = visit.return_to();
+    let world = ctx.world;
+    let query = ctx.site.query.as_ref()?;
+    let from = ctx.parts.header("sec-fetch-site");
+    let return_to = ctx.return_to();
     let arriving = arriving.user();
     let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
         let current = current.user();
@@ -173,7 +169,7 @@ fn ask_before(
         );
         ("Switch user?", "Switch user", "Stay signed in", lead)
     } else {
-        let began_here = visit.presented.trip.contains(&trip_of(&return_to).as_str());
+        let began_here = ctx.presented.trip.contains(&trip_of(&return_to).as_str());
         if query.stranger_link == StrangerLink::Allow || from != Some("cross-site") || began_here {
             return None;
         }
@@ -183,12 +179,12 @@ fn ask_before(
         );
         ("Sign in?", "Sign in", "Do not sign in", lead)
     };
-    let token = visit.presented.query.first()?;
+    let token = ctx.presented.query.first()?;
     let frame = Frame {
         title,
         code: "",
-        request_id: visit.request_id,
-        site: Some(visit.site),
+        request_id: ctx.request_id,
+        site: Some(ctx.site),
     };
     let question = Question {
         lead: &lead,
@@ -222,26 +218,27 @@ fn trip_of(place: &ReturnTo) -> String {
 /// about others. A navigation that a page of another site began is no beginning: a stranger's page
 /// could have made it.
 #[must_use]
-pub fn trip(visit: &Visit<'_>, answer: &Answer) -> Option<SetCookie> {
+pub fn trip(ctx: &Ctx<'_>, answer: &Answer) -> Option<SetCookie> {
     let asks = |query: &Query| query.stranger_link == StrangerLink::Ask;
-    let by_link = visit.site.takes(Source::Query) && visit.site.query.as_ref().is_some_and(asks);
+    let by_link = ctx.site.takes(Source::Query) && ctx.site.query.as_ref().is_some_and(asks);
     let own = matches!(
-        visit.parts.header("sec-fetch-site"),
+        ctx.parts.header("sec-fetch-site"),
         Some("none" | "same-origin" | "same-site")
     );
-    let sent = answer.status == 303 && visit.parts.is_navigation() && !visit.presented.declined;
-    (by_link && own && sent).then(|| session::begin_trip(visit.site, &trip_of(&visit.return_to())))
+    let sent = answer.status == 303 && ctx.parts.is_navigation() && !ctx.presented.declined;
+    (by_link && own && sent).then(|| session::begin_trip(ctx.site, &trip_of(&ctx.return_to())))
 }
 
 /// The answer to a request that was turned down: a way to sign in, a page, or JSON.
 #[must_use]
-pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
+pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
+    let world = ctx.world;
     let entropy = &*world.platform.entropy;
     let row = denial.row();
     let reaction = if row.sign_in_helps {
-        visit.rule.unauthenticated
+        ctx.rule.unauthenticated
     } else if row.by_rule {
-        visit.rule.unauthorised
+        ctx.rule.unauthorised
     } else {
         Reaction::Deny
     };
@@ -251,19 +248,19 @@ pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
         Reaction::Deny | Reaction::Login | Reaction::Page => denial,
     };
     let row = denial.row();
-    let page = visit.parts.wants_page() || reaction == Reaction::Page;
-    if !page || visit.parts.is_websocket() {
+    let page = ctx.parts.wants_page() || reaction == Reaction::Page;
+    if !page || ctx.parts.is_websocket() {
         return Answer::refusal(denial);
     }
-    let may_redirect = matches!(visit.parts.method(), "GET" | "HEAD");
-    match &visit.site.login {
+    let may_redirect = matches!(ctx.parts.method(), "GET" | "HEAD");
+    match &ctx.site.login {
         Some(login) if reaction == Reaction::Login && may_redirect => {
-            let attempt = visit.presented.attempt.saturating_add(1);
+            let attempt = ctx.presented.attempt.saturating_add(1);
             if attempt > MAX_ATTEMPTS {
-                return loop_page(world, visit, denial, &login.url);
+                return loop_page(ctx, denial, &login.url);
             }
             let separator = if login.url.contains('?') { '&' } else { '?' };
-            let return_to = query::encode(visit.return_to().with_attempt(attempt).as_str());
+            let return_to = query::encode(ctx.return_to().with_attempt(attempt).as_str());
             Answer::see_other(format!(
                 "{}{separator}{}={return_to}",
                 login.url, login.return_parameter
@@ -276,19 +273,20 @@ pub fn refuse(world: &World, visit: &Visit<'_>, denial: &Denial) -> Answer {
             };
             Answer::refusal_page(
                 denial,
-                Some(visit.site),
-                visit.request_id,
+                Some(ctx.site),
+                ctx.request_id,
                 Some(action),
                 entropy,
             )
         }
-        _ => Answer::refusal_page(denial, Some(visit.site), visit.request_id, None, entropy),
+        _ => Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None, entropy),
     }
 }
 
 /// The end of a round trip that leads nowhere, with its likely cause.
-fn loop_page(world: &World, visit: &Visit<'_>, denial: &Denial, login_url: &str) -> Answer {
-    let cookie = visit
+fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
+    let world = ctx.world;
+    let cookie = ctx
         .site
         .sso_cookie
         .as_ref()
@@ -297,11 +295,11 @@ fn loop_page(world: &World, visit: &Visit<'_>, denial: &Denial, login_url: &str)
         vec![cause_of(*error).to_owned()]
     } else {
         let mut causes = Vec::new();
-        if visit.site.takes(Source::SsoCookie) {
+        if ctx.site.takes(Source::SsoCookie) {
             causes.push(format!("The application set no cookie named {cookie} for this address: its name, domain or path may differ, or it was sent without Secure."));
             causes.push("The browser blocks the cookie. In a frame of another site it needs SameSite=None, Secure and Partitioned.".into());
         }
-        if visit.site.takes(Source::Query) {
+        if ctx.site.takes(Source::Query) {
             causes
                 .push("The application sent the browser back without a token in the link.".into());
         }
@@ -313,8 +311,8 @@ fn loop_page(world: &World, visit: &Visit<'_>, denial: &Denial, login_url: &str)
     let frame = Frame {
         title: "Signing in did not work",
         code: "sign_in_loop",
-        request_id: visit.request_id,
-        site: Some(visit.site),
+        request_id: ctx.request_id,
+        site: Some(ctx.site),
     };
     let message = Message {
         lead: "You were sent to sign in several times, and came back without being signed in. The likely cause:",

@@ -1,22 +1,30 @@
-//! A request at a site, with what was found of it so far.
+//! One request, with everything that the steps need to know of it: what judges it, what answers it and
+//! what sends it on all get this.
+
+use std::rc::Rc;
 
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Presented;
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
+use crate::memory::world::World;
+use crate::platform::port::Body;
 use crate::platform::time::Timestamp;
 use crate::rules::{Asked, Rule};
 use crate::site::Site;
-use std::rc::Rc;
 
-/// The pieces of a request that this module works with.
-pub struct Visit<'a> {
+/// A request at a site, with its rule and its credentials. Nothing in it was verified.
+pub struct Ctx<'a> {
+    /// Configuration, platform and memory.
+    pub world: &'a World,
     /// The site.
     pub site: &'a Rc<Site>,
     /// The head of the request.
     pub parts: &'a Parts,
     /// Its canonical path.
     pub path: &'a CanonicalPath<'a>,
+    /// Its body, which nobody has read yet.
+    pub body: &'a dyn Body,
     /// What it asks for, as rules see it.
     pub asked: Asked<'a>,
     /// The rule that decides.
@@ -29,7 +37,7 @@ pub struct Visit<'a> {
     pub now: Timestamp,
 }
 
-impl Visit<'_> {
+impl Ctx<'_> {
     /// Where the browser wanted to go.
     #[must_use]
     pub fn return_to(&self) -> ReturnTo {

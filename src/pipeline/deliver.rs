@@ -1,0 +1,59 @@
+//! A request that may pass, on its way to the origin of its site (step 6).
+
+use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
+use crate::credential::session;
+use crate::credential::verified::Claims;
+use crate::origin::{self, Context, assertion};
+use crate::pipeline::judge::Judgement;
+use crate::pipeline::outcome::{Forwarded, Step};
+use crate::profile::{self, Verdict};
+
+/// What the origin gets of a request that was judged.
+///
+/// # Errors
+/// What the application of a site with a profile refuses, or a fault.
+pub(super) async fn forward(ctx: &Ctx<'_>, judgement: Judgement) -> Result<Step, Denial> {
+    let judged = match judgement {
+        Judgement::Passes(judged) => judged,
+        Judgement::Answered(reply) => return Ok(Step::Reply(reply)),
+    };
+    let Ctx {
+        world, site, now, ..
+    } = *ctx;
+    // What the application itself needs, where the site says which one it is.
+    let told = match &site.profile {
+        None => None,
+        Some(profile) => match profile::judge(profile, ctx, judged.grant().principal()).await? {
+            Verdict::Forward(told) => Some(told),
+            Verdict::Reply(reply) => {
+                let (_, cookies, _) = judged.into_parts();
+                return Ok(Step::Reply(reply.with(cookies)));
+            }
+        },
+    };
+    let (grant, mut cookies, signed_in) = judged.into_parts();
+    let signed = match (&site.assertion, grant.principal()) {
+        (Some(settings), Some(principal)) => {
+            Some(assertion::for_principal(world, site, settings, principal, now).await?)
+        }
+        _ => None,
+    };
+    if let Some(principal) = grant.principal()
+        && let Claims::Session(claims) = &principal.verified().claims
+    {
+        cookies.extend(session::renew(&world.config, site, claims, now));
+    }
+    let context = Context {
+        assertion: signed.as_ref(),
+        request_id: ctx.request_id,
+        told: told.as_ref(),
+    };
+    let query = ctx.presented.clean_query.as_ref();
+    let forward = origin::prepare(&grant, site, ctx.parts, ctx.path, query, &context);
+    Ok(Step::Forward(Forwarded {
+        forward: Box::new(forward),
+        cookies,
+        signed_in,
+    }))
+}

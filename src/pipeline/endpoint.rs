@@ -1,0 +1,94 @@
+//! Our own endpoints: which function answers which.
+
+use serde_json::{Value, json};
+
+use crate::admin;
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::reply::Reply;
+use crate::ask::ctx::Ctx;
+use crate::ask::route::Endpoint;
+use crate::origin::assertion;
+use crate::pipeline::judge::identify;
+use crate::pipeline::outcome::{Outcome, Step, admin_outcome, answered, astray, concluded};
+use crate::profile;
+use crate::sign_in::account;
+
+/// Answers a request for `endpoint`.
+pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
+    match endpoint {
+        Endpoint::Token => admin_outcome(ctx, admin::token(ctx).await, Answer::token_refusal),
+        Endpoint::Admin(endpoint) => {
+            admin_outcome(ctx, admin::handle(ctx, endpoint).await, Answer::refusal)
+        }
+        Endpoint::Health => answered(Answer::json(200, &json!({ "status": "ok" }))),
+        Endpoint::KeySet => published(ctx, key_set(ctx).await),
+        Endpoint::SigningKeyPem => published(ctx, signing_key(ctx).await),
+        Endpoint::Unknown => answered(Answer::refusal(&Denial::UnknownEndpoint)),
+        Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange => {
+            let (stale, result) = match identify(ctx).await {
+                Ok((authentication, stale)) => {
+                    let reply = match endpoint {
+                        Endpoint::Me => account::me(ctx, &authentication).await,
+                        Endpoint::Logout => account::logout(ctx).await,
+                        Endpoint::Switch => account::switch(ctx).await,
+                        _ => exchange(ctx).await,
+                    };
+                    (stale, reply.map(Step::Reply))
+                }
+                Err(denial) => (Vec::new(), Err(denial)),
+            };
+            concluded(ctx, true, stale, result)
+        }
+    }
+}
+
+async fn exchange(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+    match &ctx.site.profile {
+        Some(profile) => profile::exchange(profile, ctx).await.map(Reply::from),
+        None => Err(Denial::UnknownEndpoint),
+    }
+}
+
+/// An answer that is the same for everybody.
+fn published(ctx: &Ctx<'_>, result: Result<Answer, Denial>) -> Outcome {
+    match result {
+        Ok(answer) => answered(
+            answer
+                .replacing("cache-control", "public, max-age=60")
+                .replacing("vary", "Accept-Encoding"),
+        ),
+        Err(denial) => astray(
+            ctx.world,
+            ctx.parts,
+            Some(ctx.site),
+            &denial,
+            ctx.request_id,
+        ),
+    }
+}
+
+fn only_reads(ctx: &Ctx<'_>) -> Result<(), Denial> {
+    match ctx.parts.method() {
+        "GET" | "HEAD" => Ok(()),
+        _ => Err(Denial::MethodNotAllowed("GET, HEAD")),
+    }
+}
+
+async fn key_set(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
+    only_reads(ctx)?;
+    let keys = assertion::key_set(ctx.world, ctx.now).await?;
+    Ok(Answer::json(200, &keys))
+}
+
+/// The key that signs the site's assertions at this moment, as PEM.
+async fn signing_key(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
+    only_reads(ctx)?;
+    let Some(settings) = &ctx.site.assertion else {
+        return Err(Denial::UnknownEndpoint);
+    };
+    let mut answer =
+        Answer::json(200, &Value::Null).replacing("content-type", "application/x-pem-file");
+    answer.body = assertion::signing_key_pem(ctx.world, settings.algorithm, ctx.now).await?;
+    Ok(answer)
+}

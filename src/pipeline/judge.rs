@@ -1,0 +1,135 @@
+//! The judgement: who is asking, and may they? The only place with the order of steps 4 and 5. What is
+//! made of a judgement is for its sinks; `deliver` sends it to the origin.
+
+use crate::access::grant::{self, Grant};
+use crate::access::{cors, same_origin};
+use crate::answer::denial::Denial;
+use crate::answer::event::Name;
+use crate::answer::reply::Reply;
+use crate::ask::ctx::Ctx;
+use crate::authn::{self, Authentication};
+use crate::credential::session::{self, SetCookie};
+use crate::sign_in::arrive::{self, Arrival};
+use crate::site::Source;
+
+/// A request that may pass. Made here alone, of a [`Grant`].
+pub(super) struct Judged {
+    grant: Grant,
+    cookies: Vec<SetCookie>,
+    signed_in: Option<(String, Source)>,
+}
+
+impl Judged {
+    pub(super) const fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// Cookies for the way back, and who was signed in by this request: id, and where the credential was.
+    pub(super) fn into_parts(self) -> (Grant, Vec<SetCookie>, Option<(String, Source)>) {
+        (self.grant, self.cookies, self.signed_in)
+    }
+}
+
+/// What a judgement came to, if it is no denial.
+pub(super) enum Judgement {
+    /// It may pass.
+    Passes(Judged),
+    /// It is answered before any rule is asked: a clean URL, a question, a preflight.
+    Answered(Reply),
+}
+
+/// Methods that are about the connection, or that show a request to a page (RFC 9110 §9.3).
+const REFUSED_METHODS: [&str; 3] = ["TRACE", "CONNECT", "TRACK"];
+
+/// Judges a request for a path of a site. Whatever comes of it, the cookies that it gives clear those that
+/// have had their time.
+pub(super) async fn judge(ctx: &Ctx<'_>) -> (Vec<SetCookie>, Result<Judgement, Denial>) {
+    match identify(ctx).await {
+        Ok((authentication, stale)) => (stale, judge_as(ctx, authentication).await),
+        Err(denial) => (Vec::new(), Err(denial)),
+    }
+}
+
+/// Step 4: verifies the credentials, and says which cookies are to be cleared.
+///
+/// # Errors
+/// [`Denial::Speculative`], before anything is claimed or opened.
+pub(super) async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCookie>), Denial> {
+    let Ctx {
+        site,
+        parts,
+        presented,
+        ..
+    } = *ctx;
+    let is_anonymous = ctx.asked.preflight || (ctx.rule.is_public() && !parts.is_navigation());
+    if !is_anonymous && !presented.query.is_empty() && parts.is_speculative() {
+        return Err(Denial::Speculative);
+    }
+    let authentication = if is_anonymous {
+        Authentication::anonymous()
+    } else {
+        authn::authenticate(ctx.world, site, presented, parts.is_navigation(), ctx.now).await
+    };
+    let dead = if authentication.clear_session {
+        presented.session.len()
+    } else {
+        0
+    };
+    let stale = session::stale(site, dead, authentication.clear_sso_cookie);
+    Ok((authentication, stale))
+}
+
+/// Step 5, for whoever step 4 has found.
+async fn judge_as(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgement, Denial> {
+    let Ctx {
+        site, parts, rule, ..
+    } = *ctx;
+    if REFUSED_METHODS
+        .iter()
+        .any(|refused| parts.method().eq_ignore_ascii_case(refused))
+    {
+        return Err(Denial::MethodRefused);
+    }
+    if let (true, Some(cors)) = (ctx.asked.preflight, &site.cors) {
+        return cors::answer_preflight(cors, parts)
+            .map(|answer| Judgement::Answered(answer.into()));
+    }
+    let lets_pass = arrive::lets_pass(ctx, &authentication);
+    let arrival = arrive::arrive(ctx, &authentication).await?;
+    let absence = match &authentication.result {
+        Ok(_) => authentication.absence(),
+        Err(error) => Denial::from(*error),
+    };
+    let principal = match authentication.result {
+        Err(_) if lets_pass => None,
+        result => result.map_err(Denial::from)?,
+    };
+    let opened = |cookies: &[SetCookie]| {
+        let signed_in = principal
+            .as_ref()
+            .filter(|_| cookies.iter().any(|cookie| session::opens(cookie, site)));
+        signed_in.map(|principal| (principal.user().id.to_string(), principal.source()))
+    };
+    let cookies = match arrival {
+        Arrival::Answer(answer, cookies) => {
+            let happened = opened(&cookies).map(|(user, source)| (Name::SignedIn, user, source));
+            return Ok(Judgement::Answered(Reply {
+                answer,
+                cookies,
+                happened,
+            }));
+        }
+        Arrival::Proceed(cookies) => cookies,
+    };
+    let signed_in = opened(&cookies);
+    if let Some(principal) = principal.as_ref().filter(|_| !rule.is_public()) {
+        same_origin::check_by_source(principal.source(), parts, site)?;
+    }
+    let grant = grant::decide(rule, &ctx.asked, principal)
+        .map_err(|refusal| Denial::of_rule(refusal, absence))?;
+    Ok(Judgement::Passes(Judged {
+        grant,
+        cookies,
+        signed_in,
+    }))
+}
