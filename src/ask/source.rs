@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use crate::credential::stray;
 use crate::http::client::Client;
+use crate::http::cookies::{self, Left};
 use crate::http::query;
 use crate::http::request::Parts;
+use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
 use crate::site::Site;
 use crate::site::Source;
@@ -43,9 +45,12 @@ pub struct Presented<'a> {
     pub api_key: Vec<&'a str>,
     /// Who presents them, where an API token is among them.
     pub client: Option<Client>,
-    /// Where the browser was sent to sign in from, as [`crate::credential::session::begin_trip`] noted it. Read
-    /// only beside a credential in the query.
+    /// Where the browser was sent to sign in from, as [`crate::credential::session::begin_trip`] noted it.
     pub trip: Vec<&'a str>,
+    /// What the origin gets of the `Cookie` header.
+    pub cookies_left: Left,
+    /// Whether the `Authorization` header is for us, so that the origin does not get it.
+    pub authorization_is_ours: bool,
     /// In which tenant the request is.
     pub tenancy: Tenancy<'a>,
     /// The query without the credential and without our own marker.
@@ -66,16 +71,10 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
         ..Presented::default()
     };
     if let Some(header) = parts.header("cookie") {
-        if site.takes(Source::Session) {
-            presented.session = cookie_values(header, &site.session.cookie).collect();
-        }
-        if let Some(sso) = site
-            .sso_cookie
-            .as_ref()
-            .filter(|_| site.takes(Source::SsoCookie))
-        {
-            presented.sso_cookie = cookie_values(header, &sso.name).collect();
-        }
+        read_cookies(&mut presented, site, header);
+    }
+    if let Some(value) = parts.header("authorization") {
+        presented.authorization_is_ours = is_ours(site, value);
     }
     if site.takes(Source::Bearer) {
         presented
@@ -103,53 +102,49 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
     if let Some(query) = parts.query() {
         read_query(&mut presented, site, query);
     }
-    // Only a link is compared with it; other requests are spared the search.
-    if let Some(header) = parts
-        .header("cookie")
-        .filter(|_| !presented.query.is_empty())
-    {
-        presented.trip = cookie_values(header, &site.session.trip).collect();
-    }
     presented
 }
 
-/// The values of all cookies with exactly this name (RFC 6265bis §5.8.3). Empty ones are none.
-pub fn cookie_values<'a>(header: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
-    pieces(header, b';')
-        .filter_map(move |pair| {
-            let (found, value) = cookie_pair(pair)?;
-            (found == name).then_some(value)
-        })
-        .filter(|value| !value.is_empty())
-}
-
-/// Name and value of a pair of a `Cookie` header, without the blanks around them.
-#[must_use]
-pub fn cookie_pair(pair: &str) -> Option<(&str, &str)> {
-    let (name, value) = pair.split_at_checked(memchr::memchr(b'=', pair.as_bytes())?)?;
-    Some((unpadded(name), unpadded(value.get(1..)?)))
-}
-
-/// What stands between the `separator`s, as `str::split` gives it. Every request goes through this,
-/// with cookies of any length.
-pub fn pieces(text: &str, separator: u8) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let (piece, after) = match memchr::memchr(separator, text.as_bytes()) {
-            Some(at) => (text.get(..at)?, text.get(at + 1..)),
-            None => (text, None),
+/// Finds our cookies and the application's, and what the origin gets of the others. Empty values are none
+/// (RFC 6265bis §5.8.3).
+fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str) {
+    let sso = site.sso_cookie.as_ref().map(|cookie| cookie.name.as_str());
+    let takes_session = site.takes(Source::Session);
+    let takes_sso = site.takes(Source::SsoCookie);
+    let Presented {
+        session,
+        sso_cookie,
+        trip,
+        ..
+    } = presented;
+    let left = cookies::read(header, |pair| {
+        let (found, is_read) = if pair.name == site.session.cookie {
+            (&mut *session, takes_session)
+        } else if Some(pair.name) == sso {
+            (&mut *sso_cookie, takes_sso)
+        } else if pair.name == site.session.trip {
+            (&mut *trip, true)
+        } else {
+            return stray::is_in(pair.value);
         };
-        rest = after;
-        Some(piece)
-    })
+        if is_read && !pair.behind_comma && !pair.value.is_empty() {
+            found.push(pair.value);
+        }
+        true
+    });
+    presented.cookies_left = left;
 }
 
-fn unpadded(text: &str) -> &str {
-    match text.as_bytes() {
-        [b' ' | b'\t', ..] | [.., b' ' | b'\t'] => text.trim_matches([' ', '\t']),
-        _ => text,
-    }
+/// Whether an `Authorization` header is for us: the site takes bearer tokens, or it holds something
+/// that only we hand out. Everything else is between the client and the origin.
+fn is_ours(site: &Site, value: &str) -> bool {
+    // Two headers arrive joined by a comma.
+    let handed_out = |piece: &str| {
+        piece.starts_with(api_token::PREFIX)
+            || UntrustedJws::parse(piece).is_ok_and(|token| token.names_our_kind())
+    };
+    (site.takes(Source::Bearer) && bearer(value).is_some())
+        || value.split([' ', '\t', ',', '"', '=', ':']).any(handed_out)
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1). The scheme's case is free
@@ -223,20 +218,6 @@ fn is_compact(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sec_50_only_the_exact_name_is_read_and_every_occurrence_of_it() {
-        let values = |header: &'static str| cookie_values(header, "__Host-e").collect::<Vec<_>>();
-        assert_eq!(values("a=1; __Host-e=x; b=2"), ["x"]);
-        assert_eq!(values("__Host-e=x;__Host-e=y"), ["x", "y"]);
-        assert_eq!(values("__Host-e = x ; c"), ["x"]);
-        assert_eq!(values("__Host-e=a=b=="), ["a=b=="]);
-        assert_eq!(
-            values("__host-e=x; __HOST-E=y; e=z; x__Host-e=w; __Host-e; =__Host-e=q"),
-            [""; 0]
-        );
-        assert_eq!(values("__Host-e="), [""; 0]);
-    }
 
     #[test]
     fn an_api_token_follows_the_scheme_token_and_nothing_else_does() {

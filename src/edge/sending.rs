@@ -11,6 +11,7 @@ use web_sys::Request;
 
 use super::bindings;
 use crate::credential::session::SetCookie;
+use crate::http::cookies::Left;
 use crate::origin::Forward;
 use crate::platform::shelf;
 use crate::platform::shelf::{Shelf, Weigh};
@@ -56,8 +57,10 @@ pub fn send(
     if forward.uncached() {
         flags |= UNCACHED;
     }
-    let cut = forward.cookies().and_then(|left| left.cut.clone());
-    let (from, until) = cut.map_or((0, 0), |cut| (number(cut.start), number(cut.end)));
+    let (from, until) = match forward.cookies() {
+        Left::Without(cut) => (number(cut.start), number(cut.end)),
+        Left::Whole | Left::Nothing | Left::Text(_) => (0, 0),
+    };
     let (before, own) = own(forward, before, cookies);
     let own = own.map_or(JsValue::UNDEFINED, |own| JsValue::from_str(&own));
     let asset = forward.rules().and_then(|rules| rules.asset);
@@ -80,7 +83,10 @@ fn number(place: usize) -> u32 {
 /// when the whole URL crosses.
 fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<String>) {
     let is_short = forward.is_local() && before > 0;
-    let left = forward.cookies().filter(|left| left.cut.is_none());
+    let left = match forward.cookies() {
+        Left::Text(text) => Some(text),
+        Left::Whole | Left::Nothing | Left::Without(_) => None,
+    };
     let rules = forward.rules();
     let is_plain = is_short
         && left.is_none()
@@ -97,7 +103,7 @@ fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<
         }
     }
     if let Some(left) = left {
-        for line in ["+cookie\n", &left.value, "\n"] {
+        for line in ["+cookie\n", left, "\n"] {
             own.push_str(line);
         }
     }

@@ -8,10 +8,10 @@ pub mod mutate;
 pub mod rewrite;
 pub mod strip;
 
+use crate::ask::source::Presented;
+use crate::http::cookies::Left;
 use crate::http::headers::Standing;
-use crate::origin::strip::CookiesLeft;
 use crate::origin::strip::Stripped;
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::access::cors;
@@ -33,7 +33,7 @@ use crate::site::Site;
 ///     is_local: true,
 ///     changes: Default::default(),
 ///     own: Default::default(),
-///     cookies: None,
+///     cookies: Default::default(),
 ///     standing: None,
 ///     identified: true,
 ///     uncached: false,
@@ -54,7 +54,7 @@ pub struct Forward {
     is_local: bool,
     changes: HeaderChanges,
     own: HeaderChanges,
-    cookies: Option<CookiesLeft>,
+    cookies: Left,
     standing: Option<Rc<Standing>>,
     identified: bool,
     uncached: bool,
@@ -95,10 +95,10 @@ impl Forward {
         &self.own
     }
 
-    /// What is left of the `Cookie` header, if some of it was taken off.
+    /// What is left of the `Cookie` header that came, if it is not removed.
     #[must_use]
-    pub const fn cookies(&self) -> Option<&CookiesLeft> {
-        self.cookies.as_ref()
+    pub const fn cookies(&self) -> &Left {
+        &self.cookies
     }
 
     /// What the origin is told at every request of this caller. The same value while nothing of it changes:
@@ -108,14 +108,11 @@ impl Forward {
         self.standing.as_ref()
     }
 
-    /// All changes, in their order. No header is set twice.
+    /// All changes but that of the `Cookie` header, in their order. No header is set twice.
     pub fn all_changes(&self) -> impl Iterator<Item = HeaderChange<'_>> {
-        let cookies = self.cookies.iter();
-        let cookies = cookies.map(|left| HeaderChange::Set("cookie", &left.value));
         let standing = self.standing.iter();
         self.changes
             .iter()
-            .chain(cookies)
             .chain(self.own.iter())
             .chain(standing.flat_map(|standing| standing.headers().iter()))
     }
@@ -198,14 +195,17 @@ pub fn prepare(
     site: &Site,
     parts: &Parts,
     path: &CanonicalPath<'_>,
-    clean_query: Option<&Cow<'_, str>>,
+    presented: &Presented<'_>,
     context: &Context<'_>,
 ) -> Forward {
     let Stripped {
         mut changes,
         mut own,
-        mut cookies,
-    } = strip::strip(site, parts);
+    } = strip::strip(site, parts, presented);
+    let mut cookies = match &presented.cookies_left {
+        Left::Nothing => Left::Whole,
+        left => left.clone(),
+    };
     mutate::of_way(&mut changes, site, parts);
     // With a Ray the origin has the request's name already.
     if parts.ray().is_none() {
@@ -217,13 +217,13 @@ pub fn prepare(
         .principal()
         .filter(|_| told.is_none_or(|told| told.answer.asset.is_none()));
     if let Some(told) = told {
-        cookies = None;
+        cookies = Left::Whole;
         changes.remove("cookie");
         if let Some(headers) = &told.headers {
             own.extend(headers);
         }
     }
-    let query = clean_query.map(|query| &**query);
+    let query = presented.clean_query.as_deref();
     let base = rewrite::base(site, parts.authority());
     Forward {
         base: base.len(),

@@ -1,16 +1,15 @@
 //! What is taken off a request before anything is added.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use crate::ask::source;
-use crate::ask::source::{API_KEY, bearer, cookie_pair, pieces};
+use crate::ask::source::{API_KEY, Presented};
 use crate::credential::stray;
+use crate::http::cookies::Left;
 use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
 use crate::http::reserved;
 use crate::http::reserved::is_set_always;
-use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
 use crate::site::Site;
 use crate::site::Source;
@@ -22,23 +21,11 @@ pub struct Stripped {
     pub changes: HeaderChanges,
     /// Headers that keep a part of their value.
     pub own: HeaderChanges,
-    /// The `Cookie` header without our cookies.
-    pub cookies: Option<CookiesLeft>,
-}
-
-/// A `Cookie` header without our cookies.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CookiesLeft {
-    /// The whole value.
-    pub value: String,
-    /// The bytes whose removal from what came leaves `value`, when they are in one piece and the header is
-    /// ASCII.
-    pub cut: Option<Range<usize>>,
 }
 
 /// Removes reserved headers and our credentials. What is left is not touched at all.
 #[must_use]
-pub fn strip(site: &Site, parts: &Parts) -> Stripped {
+pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped {
     let mut stripped = Stripped {
         changes: HeaderChanges::with_capacity(256),
         ..Stripped::default()
@@ -55,9 +42,8 @@ pub fn strip(site: &Site, parts: &Parts) -> Stripped {
         {
             changes.remove(name);
         } else if name == "cookie" {
-            match cookies_left(site, value) {
-                Some(left) if left.value.is_empty() => changes.remove(name),
-                left => stripped.cookies = left,
+            if presented.cookies_left == Left::Nothing {
+                changes.remove(name);
             }
         } else if name == "referer" {
             match referer_left(site, value) {
@@ -65,7 +51,7 @@ pub fn strip(site: &Site, parts: &Parts) -> Stripped {
                 Some(left) if *left == *value => {}
                 Some(left) => stripped.own.set(name, &left),
             }
-        } else if (name == "authorization" && is_ours(site, value))
+        } else if (name == "authorization" && presented.authorization_is_ours)
             || (is_api_key(name) && value.contains(api_token::PREFIX))
             || is_token_header(site, name, value)
             || stray::is_in(value)
@@ -80,29 +66,6 @@ pub fn strip(site: &Site, parts: &Parts) -> Stripped {
 #[must_use]
 pub fn is_api_key(name: &str) -> bool {
     name == API_KEY || (name.len() == API_KEY.len() && reserved::fold(name) == API_KEY)
-}
-
-fn cookies_left(site: &Site, value: &str) -> Option<CookiesLeft> {
-    let sso = site.sso_cookie.as_ref().map(|cookie| cookie.name.as_str());
-    let own = [&site.session.cookie, &site.session.trip];
-    let names = [Some(own[0].as_str()), Some(own[1].as_str()), sso];
-    let left = without_cookies(value, |name, value| {
-        names.contains(&Some(name)) || stray::is_in(value)
-    })?;
-    Some(CookiesLeft {
-        cut: cut(value, &left),
-        value: left,
-    })
-}
-
-/// The bytes of `text` whose removal leaves `rest`, if they are in one piece and `text` is ASCII.
-fn cut(text: &str, rest: &str) -> Option<Range<usize>> {
-    let equal = |(a, b): &(u8, u8)| a == b;
-    let before = text.bytes().zip(rest.bytes()).take_while(equal).count();
-    let after = rest.len() - before;
-    let end = text.len().checked_sub(after)?;
-    let fits = end >= before && text.get(end..) == rest.get(before..) && text.is_ascii();
-    fits.then_some(before..end)
 }
 
 /// What an origin may be told of a `Referer`. It is a URL, so what goes from a URL goes from it.
@@ -127,46 +90,6 @@ fn referer_left<'a>(site: &Site, value: &'a str) -> Option<Cow<'a, str>> {
     })
 }
 
-/// The `Cookie` header without the cookies whose name and value are `ours`, every other one byte for byte and
-/// in its place. `None` when there is nothing to take out.
-///
-/// Two `Cookie` headers arrive joined by a comma, though RFC 6265bis §5.8.1 allows one only. A pair
-/// that begins after a comma is looked at too, so that a second header hides nothing.
-#[must_use]
-pub fn without_cookies(header: &str, ours: impl Fn(&str, &str) -> bool) -> Option<String> {
-    let is_ours = |pair: &str| cookie_pair(pair).is_some_and(|(name, value)| ours(name, value));
-    let commas = memchr::memchr(b',', header.as_bytes()).is_some();
-    let hides_ours = |pair: &str| is_ours(pair) || (commas && pieces(pair, b',').any(is_ours));
-    let mut rest = String::new();
-    let mut found = false;
-    for pair in pieces(header, b';') {
-        if hides_ours(pair) {
-            found = true;
-            continue;
-        }
-        if rest.is_empty() {
-            rest.reserve(header.len());
-            rest.push_str(pair.trim_start_matches([' ', '\t']));
-        } else {
-            rest.push(';');
-            rest.push_str(pair);
-        }
-    }
-    found.then_some(rest)
-}
-
-/// Whether an `Authorization` header is for us: the site takes bearer tokens, or it holds something
-/// that only we hand out. Everything else is between the client and the origin.
-fn is_ours(site: &Site, value: &str) -> bool {
-    // Two headers arrive joined by a comma.
-    let handed_out = |piece: &str| {
-        piece.starts_with(api_token::PREFIX)
-            || UntrustedJws::parse(piece).is_ok_and(|token| token.names_our_kind())
-    };
-    (site.takes(Source::Bearer) && bearer(value).is_some())
-        || value.split([' ', '\t', ',', '"', '=', ':']).any(handed_out)
-}
-
 /// Whether a header is one in which the site takes tokens, and holds one.
 fn is_token_header(site: &Site, name: &str, value: &str) -> bool {
     site.takes(Source::Header)
@@ -176,53 +99,4 @@ fn is_token_header(site: &Site, name: &str, value: &str) -> bool {
                 && (header.prefix.is_empty()
                     || value.split(',').any(|piece| header.token(piece).is_some()))
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn without(header: &str) -> Option<String> {
-        without_cookies(header, |name, _| name == "e" || name == "t")
-    }
-
-    #[test]
-    fn sec_40_our_cookies_go_and_the_others_keep_bytes_and_order() {
-        for (header, rest) in [
-            ("e=1", Some("")),
-            ("a=1; e=2; b=3", Some("a=1; b=3")),
-            ("e=2; a=1", Some("a=1")),
-            ("a=1; e=2", Some("a=1")),
-            ("a=1;e=2;b=3", Some("a=1;b=3")),
-            ("a=1;  b=\"x y\" ; t=3;c", Some("a=1;  b=\"x y\" ;c")),
-            ("e=1; e=2; t=3", Some("")),
-            ("a=e; b=t=1; c=; =d; ee=1; E=2", None),
-            ("a=1, e=2; b=3", Some("b=3")),
-            ("e = 2; a=é", Some("a=é")),
-            ("", None),
-        ] {
-            assert_eq!(without(header).as_deref(), rest, "{header}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn other_cookies_stay_byte_for_byte_and_in_order(
-            pairs in proptest::collection::vec("[a-d]{0,2}=?[ -+\\--:<>-~é]{0,6}", 0..8),
-            ours in proptest::collection::vec(0_usize..9, 1..3),
-        ) {
-            // Pairs as a client writes them; none of them is ours.
-            let others: Vec<String> = pairs.into_iter().map(|p| p.trim().to_owned()).collect();
-            let mut all = others.clone();
-            for at in ours {
-                all.insert(at.min(all.len()), "e=secret".into());
-            }
-            let rest = without(&all.join("; ")).unwrap();
-            proptest::prop_assert!(!rest.contains("secret"));
-            let kept: Vec<&str> = rest.split(';').map(|p| p.strip_prefix(' ').unwrap_or(p)).collect();
-            let expected: Vec<&str> = others.iter().map(String::as_str).skip_while(|p| p.is_empty()).collect();
-            let kept: Vec<&str> = kept.into_iter().skip_while(|p| p.is_empty()).collect();
-            proptest::prop_assert_eq!(kept, expected);
-        }
-    }
 }

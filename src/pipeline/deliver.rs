@@ -49,8 +49,7 @@ pub(super) async fn forward(ctx: &Ctx<'_>, judgement: Judgement) -> Result<Step,
         request_id: ctx.request_id,
         told: told.as_ref(),
     };
-    let query = ctx.presented.clean_query.as_ref();
-    let forward = origin::prepare(&grant, site, ctx.parts, ctx.path, query, &context);
+    let forward = origin::prepare(&grant, site, ctx.parts, ctx.path, ctx.presented, &context);
     Ok(Step::Forward(Forwarded {
         forward: Box::new(forward),
         cookies,

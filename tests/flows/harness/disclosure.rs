@@ -25,12 +25,12 @@ pub fn assert_enough(config: &Config, request: &Req) {
         return;
     };
     let found = [&told, &whole].map(|parts| {
-        let stripped = strip::strip(&site, parts);
+        let presented = source::present(parts, &site);
+        let stripped = strip::strip(&site, parts, &presented);
         (
-            format!("{:?}", source::present(parts, &site)),
+            format!("{presented:?}"),
             stripped.changes,
             stripped.own,
-            stripped.cookies,
             parts.wants_page(),
             parts.is_speculative(),
             parts.is_websocket(),

@@ -232,6 +232,9 @@ impl Seen {
             panic!("answered {}: {}", self.status(), self.body());
         };
         let mut headers = self.request.headers.clone();
+        for (_, value) in headers.iter_mut().filter(|(name, _)| name == "cookie") {
+            *value = forward.cookies().of(value).unwrap();
+        }
         for change in forward.all_changes() {
             match change {
                 HeaderChange::Remove(name) => headers.retain(|(known, _)| known != name),
