@@ -2,7 +2,8 @@
 //! origin, while every other one stays byte for byte and in its order.
 #![no_main]
 
-use edgeward::http::cookies::{self, Left};
+use edgeward::http::cookies;
+use edgeward::http::cookies::Left;
 use libfuzzer_sys::fuzz_target;
 
 const OURS: [&str; 2] = ["__Host-edgeward", "t"];

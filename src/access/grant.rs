@@ -1,10 +1,9 @@
 //! The proof that a rule was asked and let a request pass.
 
 use crate::authn::principal::Principal;
-use crate::rules;
-use crate::rules::Asked;
 use crate::rules::Refusal;
 use crate::rules::Rule;
+use crate::rules::{self, Asked};
 
 /// Proof that a rule was asked and said yes. Nothing is forwarded without one.
 ///

@@ -3,8 +3,7 @@
 use crate::ask::ctx::Ctx;
 use serde_json::{Value, json};
 
-use crate::admin::users;
-use crate::admin::users::Profile;
+use crate::admin::users::{self, Profile};
 use crate::admin::{member, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;

@@ -14,8 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::answer::Answer;
-use crate::answer::denial;
-use crate::answer::denial::Denial;
+use crate::answer::denial::{self, Denial};
 use crate::ask::route::AdminEndpoint;
 use crate::authn::attempts;
 use crate::http::client::Client;

@@ -1,6 +1,7 @@
 //! Which pages of other origins may read a site's answers, as it is written (Fetch standard, CORS).
 
-use crate::config::raw::{Field, RawCors, Reader};
+use crate::config::raw::RawCors;
+use crate::config::reader::{Field, Reader};
 use crate::config::site::read_origins;
 use crate::http::headers::is_token;
 use crate::site::cors::Cors;

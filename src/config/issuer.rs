@@ -1,5 +1,6 @@
 //! Issuers other than us: whose tokens a site takes, how they are checked, and what they may say.
 
+use crate::config::reader::ISSUER;
 use crate::http::host::fetchable_host;
 use crate::site::issuer::Defaults;
 use crate::site::issuer::Document;
@@ -14,9 +15,10 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::raw::{Field, Reader, table};
+use crate::config::reader::Bindings;
+use crate::config::reader::{Field, Reader, table};
 use crate::config::rules::Texts;
-use crate::config::{Bindings, secret};
+use crate::config::secret;
 use crate::http::host::{is_loopback, origin};
 use crate::jose::json::StrictObject;
 use crate::jose::key::PublicKey;
@@ -462,6 +464,36 @@ fn read_defaults(
         }
     }
     defaults
+}
+
+/// The issuers that a setting names.
+pub(super) fn issuers_named(
+    field: Field<Vec<String>>,
+    issuers: &[Rc<Issuer>],
+    reader: &mut Reader<'_>,
+) -> Vec<Rc<Issuer>> {
+    let mut found: Vec<Rc<Issuer>> = Vec::new();
+    for name in reader.or("issuers", field, Vec::new()) {
+        match issuers.iter().find(|issuer| issuer.name == name) {
+            Some(issuer) => found.push(Rc::clone(issuer)),
+            None => reader.error(
+                "issuers",
+                format!(
+                    "{name:?} is no issuer without errors; {ISSUER}{} would be its table",
+                    name.to_ascii_uppercase()
+                ),
+            ),
+        }
+    }
+    check_distinct(&found, reader, "issuers");
+    found
+}
+
+/// Two issuers of one name could not be told apart.
+pub(super) fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, name: &str) {
+    let mut seen = std::collections::HashSet::new();
+    let distinct = issuers.iter().all(|issuer| seen.insert(&issuer.issuer));
+    reader.check(name, distinct, "names two issuers with the same `issuer`");
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::config::raw::{Reader, table};
-use crate::config::{Bindings, secret};
+use crate::config::reader::Bindings;
+use crate::config::reader::{Reader, table};
+use crate::config::secret;
 use crate::jose::hmac::Keyring;
 use crate::model::user::Role;
 use crate::site::label_studio::{LabelStudio, Mode};

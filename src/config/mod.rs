@@ -7,6 +7,7 @@ pub mod cors;
 pub mod issuer;
 pub mod label_studio;
 pub mod raw;
+pub mod reader;
 pub mod rules;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod schema;
@@ -14,13 +15,19 @@ pub mod secret;
 pub mod site;
 pub mod tenant;
 
+use crate::config::reader::Bindings;
+use crate::config::reader::GLOBAL;
+use crate::config::reader::ISSUER;
+use crate::config::reader::RULES;
+use crate::config::reader::SITE;
 use crate::site::config::Config;
 use crate::site::config::ConfigError;
 use crate::site::config::Keyrings;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use crate::config::raw::{RawEdgeward, Reader};
+use crate::config::raw::RawEdgeward;
+use crate::config::reader::Reader;
 use crate::jose::hmac::Keyring;
 use crate::platform::time::Seconds;
 pub use crate::site::Site;
@@ -28,13 +35,6 @@ use crate::site::Source;
 use crate::site::config::Log;
 use crate::site::issuer::Issuer;
 
-/// Where the bindings of the Worker came from: each is JSON (a variable) or text (a secret).
-pub type Bindings = BTreeMap<String, String>;
-
-const GLOBAL: &str = "EDGEWARD";
-const ISSUER: &str = "EDGEWARD_ISSUER_";
-const SITE: &str = "EDGEWARD_SITE_";
-const RULES: &str = "EDGEWARD_RULES_";
 /// The beginnings of the names of our secrets; a number follows.
 pub const SECRETS: [&str; 3] = [
     "EDGEWARD_SESSION_SECRET_",
@@ -244,36 +244,6 @@ fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) 
         issuers.extend(issuer::read(&name, text, ours, bindings, &mut reader));
     }
     issuers
-}
-
-/// The issuers that a setting names.
-fn issuers_named(
-    field: raw::Field<Vec<String>>,
-    issuers: &[Rc<Issuer>],
-    reader: &mut Reader<'_>,
-) -> Vec<Rc<Issuer>> {
-    let mut found: Vec<Rc<Issuer>> = Vec::new();
-    for name in reader.or("issuers", field, Vec::new()) {
-        match issuers.iter().find(|issuer| issuer.name == name) {
-            Some(issuer) => found.push(Rc::clone(issuer)),
-            None => reader.error(
-                "issuers",
-                format!(
-                    "{name:?} is no issuer without errors; {ISSUER}{} would be its table",
-                    name.to_ascii_uppercase()
-                ),
-            ),
-        }
-    }
-    check_distinct(&found, reader, "issuers");
-    found
-}
-
-/// Two issuers of one name could not be told apart.
-fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, name: &str) {
-    let mut seen = std::collections::HashSet::new();
-    let distinct = issuers.iter().all(|issuer| seen.insert(&issuer.issuer));
-    reader.check(name, distinct, "names two issuers with the same `issuer`");
 }
 
 fn read_sites(

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::config::raw::{Field, RawUnauthenticated, Reader, table};
-use crate::config::{Bindings, RULES};
+use crate::config::raw::RawUnauthenticated;
+use crate::config::reader::{Bindings, RULES};
+use crate::config::reader::{Field, Reader, table};
 use crate::model::user::{Role, parse_domain};
 use crate::rules::claim::Claim;
 use crate::rules::network::Network;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::config::issuer::RawIssuer;
 use crate::config::raw::{RawEdgeward, RawSite};
+use crate::config::reader::{GLOBAL, ISSUER, RULES, SITE};
 use crate::config::rules::RawRule;
-use crate::config::{GLOBAL, ISSUER, RULES, SITE};
 
 /// The schema (draft 7, which editors know). It is about our variables; what else wrangler knows
 /// is left to wrangler.

@@ -21,14 +21,14 @@ use crate::site::{SsoCookie, TokenHeader};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::Bindings;
 use crate::config::cors;
-use crate::config::raw::{RawSite, RawSsoCookie, RawTokenHeader, Reader};
+use crate::config::raw::{RawSite, RawSsoCookie, RawTokenHeader};
+use crate::config::reader::Bindings;
+use crate::config::reader::Reader;
 use crate::config::rules;
 use crate::http::request::RAY;
-use crate::http::reserved;
-use crate::http::reserved::Reserved;
 use crate::http::reserved::SET_ALWAYS;
+use crate::http::reserved::{self, Reserved};
 use crate::jose::hmac::HmacAlgorithm;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
@@ -83,7 +83,7 @@ pub(super) fn read(
     };
     let open_to_all = matches!(
         raw.unauthenticated,
-        crate::config::raw::Field::Given(super::raw::RawUnauthenticated::Pass)
+        crate::config::reader::Field::Given(super::raw::RawUnauthenticated::Pass)
     );
     let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
     let login_host = login_url.as_deref().and_then(host_of);
@@ -188,7 +188,7 @@ pub(super) fn read(
     let set = sets.map(|header| ("label_studio", *header));
     check_headers(reader, &presets, set.chain(taken.chain(credential)));
     let all_issuers = issuers;
-    let issuers = crate::config::issuers_named(raw.issuers, all_issuers, reader);
+    let issuers = crate::config::issuer::issuers_named(raw.issuers, all_issuers, reader);
     let token_headers = read_token_headers(reader, raw.token_headers);
     reader.check(
         "token_headers",
@@ -272,7 +272,7 @@ fn check_headers<'a>(
 
 fn read_hosts(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<Vec<String>>,
+    field: crate::config::reader::Field<Vec<String>>,
 ) -> Option<Vec<String>> {
     let given = reader.required("hosts", field)?;
     reader.check("hosts", !given.is_empty(), "must name at least one host");
@@ -288,7 +288,7 @@ fn read_hosts(
 
 fn read_sources(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<Vec<Source>>,
+    field: crate::config::reader::Field<Vec<Source>>,
 ) -> Vec<Source> {
     let sources = reader.required("sources", field).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
@@ -300,7 +300,7 @@ fn read_sources(
 fn read_url(
     reader: &mut Reader<'_>,
     name: &str,
-    field: crate::config::raw::Field<String>,
+    field: crate::config::reader::Field<String>,
 ) -> Option<String> {
     let text = reader.maybe(name, field)?;
     let base = text
@@ -328,7 +328,7 @@ fn read_url(
 pub(super) fn read_origins(
     reader: &mut Reader<'_>,
     name: &str,
-    field: crate::config::raw::Field<Vec<String>>,
+    field: crate::config::reader::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut origins = Vec::new();
     for text in reader.maybe(name, field).unwrap_or_default() {
@@ -345,7 +345,7 @@ pub(super) fn read_origins(
 
 fn read_session(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<crate::config::raw::RawSession>,
+    field: crate::config::reader::Field<crate::config::raw::RawSession>,
 ) -> Session {
     const MONTH: u32 = 30 * 86_400;
     let raw = reader.or("session", field, crate::config::raw::RawSession::default());
@@ -384,7 +384,7 @@ fn read_session(
 
 fn read_sso_token(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<crate::config::raw::RawSsoToken>,
+    field: crate::config::reader::Field<crate::config::raw::RawSsoToken>,
 ) -> SsoToken {
     const TAKEN: [&str; 11] = [
         "iss",
@@ -479,7 +479,7 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
 
 fn read_query(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<crate::config::raw::RawQuery>,
+    field: crate::config::reader::Field<crate::config::raw::RawQuery>,
 ) -> Option<Query> {
     let raw = reader.maybe("query", field)?;
     let mut reader = reader.within("query");
@@ -510,7 +510,7 @@ fn read_query(
 
 fn read_assertion(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<crate::config::raw::RawAssertion>,
+    field: crate::config::reader::Field<crate::config::raw::RawAssertion>,
     upstream: Option<&str>,
 ) -> Option<Assertion> {
     let raw = reader.maybe("assertion", field)?;
@@ -556,7 +556,7 @@ fn read_assertion(
 
 fn read_token_headers(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<Vec<RawTokenHeader>>,
+    field: crate::config::reader::Field<Vec<RawTokenHeader>>,
 ) -> Vec<TokenHeader> {
     let mut headers: Vec<TokenHeader> = Vec::new();
     for raw in reader.or("token_headers", field, Vec::new()) {
@@ -580,7 +580,7 @@ fn read_token_headers(
 /// would use.
 fn read_reserved_headers(
     reader: &mut Reader<'_>,
-    field: crate::config::raw::Field<Vec<String>>,
+    field: crate::config::reader::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut headers = Vec::new();
     for text in reader.or("reserved_headers", field, Vec::new()) {

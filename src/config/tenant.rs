@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
-use crate::config::raw::{Reader, table};
+use crate::config::reader::{Reader, table};
 use crate::config::site::may_decide;
 use crate::http::host::canonical_host;
 use crate::model::user::Tenant;
@@ -103,7 +103,7 @@ pub(super) fn read(
             own.is_empty() != (by == Some(RawBy::Host)),
             "go with by = \"host\", and only with that",
         );
-        let issuers = crate::config::issuers_named(raw.issuers, issuers, &mut reader);
+        let issuers = crate::config::issuer::issuers_named(raw.issuers, issuers, &mut reader);
         for issuer in &issuers {
             if !all.iter().any(|known| Rc::ptr_eq(known, issuer)) {
                 all.push(Rc::clone(issuer));
@@ -127,7 +127,7 @@ pub(super) fn read(
         );
     }
     if by == Some(RawBy::Claim) {
-        crate::config::check_distinct(&all, reader, "groups");
+        crate::config::issuer::check_distinct(&all, reader, "groups");
     }
     Some(Tenants {
         by: match by? {

@@ -10,10 +10,8 @@ use serde_json::{Map, Value, json};
 
 use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
-use crate::jose::jws;
-use crate::jose::jws::{Kind, UntrustedJws};
-use crate::jose::jwt;
-use crate::jose::jwt::Expected;
+use crate::jose::jws::{self, Kind, UntrustedJws};
+use crate::jose::jwt::{self, Expected};
 use crate::model::claim::Granted;
 use crate::model::user::UserId;
 use crate::platform::digest::random_text;

@@ -6,7 +6,7 @@ use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use web_sys::{Request, Response};
 
-use crate::config::Bindings;
+use crate::config::reader::Bindings;
 
 #[wasm_bindgen(module = "/src/edge/glue.js")]
 extern "C" {

@@ -13,8 +13,7 @@ use super::bindings;
 use crate::credential::session::SetCookie;
 use crate::http::cookies::Left;
 use crate::origin::Forward;
-use crate::platform::shelf;
-use crate::platform::shelf::{Shelf, Weigh};
+use crate::platform::shelf::{self, Shelf, Weigh};
 
 const IDENTIFIED: u32 = 1;
 const UNCACHED: u32 = 2;

@@ -1,8 +1,7 @@
 //! What an isolate knows of attempts at API tokens.
 
 use crate::http::client::Client;
-use crate::platform::shelf;
-use crate::platform::shelf::Shelf;
+use crate::platform::shelf::{self, Shelf};
 use crate::platform::time::{Seconds, Timestamp};
 use std::cell::RefCell;
 

@@ -7,8 +7,7 @@ use std::rc::Rc;
 
 use crate::model::api_token::ApiTokenId;
 use crate::model::user::{User, UserId};
-use crate::platform::shelf;
-use crate::platform::shelf::Shelf;
+use crate::platform::shelf::{self, Shelf};
 use crate::platform::time::{Seconds, Timestamp};
 
 /// How far the store may lag behind (docs/storage.md).

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use crate::authn::principal::Principal;
 use crate::credential::verified::{Claims, SignedAssertion};
 use crate::jose::der;
-use crate::jose::jws;
-use crate::jose::jws::Kind;
+use crate::jose::jws::{self, Kind};
 use crate::memory::world::World;
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::digest::sha256;
@@ -20,8 +19,7 @@ use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Assertion;
 use crate::site::Site;
 use crate::store::CHANGE_ATTEMPTS;
-use crate::store::signing_keys;
-use crate::store::signing_keys::{SigningKey, SigningKeyRecord, SigningKeys};
+use crate::store::signing_keys::{self, SigningKey, SigningKeyRecord, SigningKeys};
 
 /// How long a new key is published before it signs: longer than the store and the isolates may lag,
 /// and than the key set may be cached.

@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::ask::source;
-use crate::ask::source::{API_KEY, Presented};
+use crate::ask::source::{self, API_KEY, Presented};
 use crate::credential::stray;
 use crate::http::cookies::Left;
 use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
-use crate::http::reserved;
-use crate::http::reserved::is_set_always;
+use crate::http::reserved::{self, is_set_always};
 use crate::model::api_token;
 use crate::site::Site;
 use crate::site::Source;

@@ -17,8 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::answer::denial;
-use crate::answer::denial::Denial;
+use crate::answer::denial::{self, Denial};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;

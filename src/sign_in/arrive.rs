@@ -8,12 +8,10 @@ use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page;
-use crate::answer::page::{Action, Frame, Message, Question};
+use crate::answer::page::{self, Action, Frame, Message, Question};
 use crate::authn::principal::Principal;
 use crate::authn::{Authentication, link};
-use crate::credential::session;
-use crate::credential::session::SetCookie;
+use crate::credential::session::{self, SetCookie};
 use crate::credential::verified::Claims;
 use crate::http::query;
 use crate::jose::error::TokenError;

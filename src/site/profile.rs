@@ -1,7 +1,6 @@
 //! What the application behind a site is, as far as it is known without a request.
 
-use crate::site::label_studio;
-use crate::site::label_studio::LabelStudio;
+use crate::site::label_studio::{self, LabelStudio};
 
 /// What the application behind a site is.
 #[derive(Debug)]

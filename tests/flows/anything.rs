@@ -9,8 +9,7 @@ use serde_json::json;
 
 use edgeward::http::request::Parts;
 use edgeward::model::api_token::Scope;
-use edgeward::pipeline;
-use edgeward::pipeline::Action;
+use edgeward::pipeline::{self, Action};
 
 use crate::harness::ports::MemoryBody;
 use crate::harness::{Edge, OWN, SSO, run, tampered};

@@ -5,8 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use edgeward::jose::hmac::{HmacAlgorithm, Keyring};
-use edgeward::jose::jws;
-use edgeward::jose::jws::Kind;
+use edgeward::jose::jws::{self, Kind};
 use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{get, req};

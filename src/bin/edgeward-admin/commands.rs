@@ -5,8 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use serde_json::{Value, json};
 
-use edgeward::admin::api_tokens;
-use edgeward::admin::api_tokens::NewApiToken;
+use edgeward::admin::api_tokens::{self, NewApiToken};
 use edgeward::answer::denial::Denial;
 use edgeward::model::api_token::{ApiToken, ApiTokenId, IssueFor};
 use edgeward::platform::port::Platform;

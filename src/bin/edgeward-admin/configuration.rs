@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use edgeward::admin::explain::Question;
-use edgeward::config::{Bindings, schema};
+use edgeward::config::reader::Bindings;
+use edgeward::config::schema;
 use edgeward::model::claim::Reading;
 use edgeward::model::user::Role;
 use edgeward::platform::digest::sha256;

@@ -1,0 +1,220 @@
+//! Reading settings as they are written, before anything is checked.
+//!
+//! A [`Field`] takes whatever JSON is there, so that one wrong field does not hide the others.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::site::config::ConfigError;
+
+/// Where the bindings of the Worker came from: each is JSON (a variable) or text (a secret).
+pub type Bindings = BTreeMap<String, String>;
+
+pub(super) const GLOBAL: &str = "EDGEWARD";
+
+pub(super) const ISSUER: &str = "EDGEWARD_ISSUER_";
+
+pub(super) const SITE: &str = "EDGEWARD_SITE_";
+
+pub(super) const RULES: &str = "EDGEWARD_RULES_";
+
+/// A setting as written: not there, of the right type, or not.
+#[derive(Debug, Default)]
+pub enum Field<T> {
+    /// Not written.
+    #[default]
+    Absent,
+    /// Written, of the right type.
+    Given(T),
+    /// Written, of another type; the text says which was expected.
+    Wrong(String),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Ok(match serde_json::from_value(value) {
+            Ok(given) => Self::Given(given),
+            Err(error) => Self::Wrong(error.to_string()),
+        })
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Field<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        T::json_schema(generator)
+    }
+
+    fn _schemars_private_is_option() -> bool {
+        true
+    }
+}
+
+impl<T> Field<T> {
+    /// Whether anything is written, right or wrong.
+    pub const fn is_given(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+}
+
+/// Members of a table, by name.
+pub type Members = Map<String, Value>;
+
+impl<T: DeserializeOwned> Field<T> {
+    /// Takes the setting `name` out of a table.
+    pub fn take(members: &mut Members, name: &str) -> Self {
+        match members.remove(name).map(serde_json::from_value) {
+            None => Self::Absent,
+            Some(Ok(given)) => Self::Given(given),
+            Some(Err(error)) => Self::Wrong(error.to_string()),
+        }
+    }
+}
+
+/// Takes settings out of a raw table and notes what is wrong with them.
+pub struct Reader<'a> {
+    path: String,
+    errors: &'a mut Vec<ConfigError>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of what is at `path`.
+    pub fn new(path: &str, errors: &'a mut Vec<ConfigError>) -> Self {
+        Self {
+            path: path.to_owned(),
+            errors,
+        }
+    }
+
+    /// A reader of the table `name` in this one.
+    pub fn within(&mut self, name: &str) -> Reader<'_> {
+        Reader {
+            path: format!("{}.{name}", self.path),
+            errors: self.errors,
+        }
+    }
+
+    /// The whole table, from JSON text.
+    pub fn object<T: DeserializeOwned>(&mut self, text: &str) -> Option<T> {
+        match serde_json::from_str(text) {
+            Ok(table) => Some(table),
+            Err(error) => {
+                let path = self.path.clone();
+                self.errors.push(ConfigError {
+                    path,
+                    error: format!("is not a table: {error}"),
+                });
+                None
+            }
+        }
+    }
+
+    /// Notes an error of member `name`.
+    pub fn error(&mut self, name: &str, error: impl Into<String>) {
+        self.errors.push(ConfigError {
+            path: format!("{}.{name}", self.path),
+            error: error.into(),
+        });
+    }
+
+    /// Notes an error of the whole of what is read here.
+    pub fn fault(&mut self, error: impl Into<String>) {
+        self.errors.push(ConfigError {
+            path: self.path.clone(),
+            error: error.into(),
+        });
+    }
+
+    /// A reader of what is at `path`, from the top.
+    pub fn elsewhere(&mut self, path: &str) -> Reader<'_> {
+        Reader::new(path, self.errors)
+    }
+
+    /// Notes `error` unless `holds`.
+    pub fn check(&mut self, name: &str, holds: bool, error: &str) {
+        if !holds {
+            self.error(name, error);
+        }
+    }
+
+    /// Notes every member that is no setting.
+    pub fn unknown(&mut self, unknown: &Members) {
+        for name in unknown.keys() {
+            self.error(name, "no such setting");
+        }
+    }
+
+    /// A setting that may be absent.
+    pub fn maybe<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Absent => None,
+            Field::Given(value) => Some(value),
+            Field::Wrong(error) => {
+                self.error(name, error);
+                None
+            }
+        }
+    }
+
+    /// A setting with a default.
+    pub fn or<T>(&mut self, name: &str, field: Field<T>, default: T) -> T {
+        self.maybe(name, field).unwrap_or(default)
+    }
+
+    /// A setting that must be there.
+    pub fn required<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
+        if matches!(field, Field::Absent) {
+            self.error(name, "is required");
+        }
+        self.maybe(name, field)
+    }
+}
+
+/// The one description of a table of settings: makes the type, reads it, and gives its schema. What
+/// no field takes is left in `unknown`. (What serde derives for such a table is several times as
+/// large.)
+macro_rules! table {
+    (
+        $(#[$outer:meta])*
+        $vis:vis struct $name:ident {
+            $($(#[$meta:meta])* $field_vis:vis $field:ident: Field<$type:ty>,)*
+        }
+    ) => {
+        #[derive(Debug, Default)]
+        #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+        #[cfg_attr(not(target_arch = "wasm32"), schemars(deny_unknown_fields))]
+        $(#[$outer])*
+        $vis struct $name {
+            $($(#[$meta])* $field_vis $field: $crate::config::reader::Field<$type>,)*
+            #[cfg_attr(not(target_arch = "wasm32"), schemars(skip))]
+            pub(super) unknown: $crate::config::reader::Members,
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut members = $crate::config::reader::Members::deserialize(deserializer)?;
+                Ok(Self {
+                    $($field: $crate::config::reader::Field::take(&mut members, stringify!($field)),)*
+                    unknown: members,
+                })
+            }
+        }
+    };
+}
+pub(crate) use table;
