@@ -125,7 +125,7 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
         } else if pair.name == site.session.trip {
             (&mut *trip, true)
         } else {
-            return stray::is_in(pair.value);
+            return stray::is_in(pair.text);
         };
         if is_read && !pair.behind_comma && !pair.value.is_empty() {
             found.push(pair.value);
@@ -143,8 +143,11 @@ fn is_ours(site: &Site, value: &str) -> bool {
         piece.starts_with(api_token::PREFIX)
             || UntrustedJws::parse(piece).is_ok_and(|token| token.names_our_kind())
     };
-    (site.takes(Source::Bearer) && bearer(value).is_some())
-        || value.split([' ', '\t', ',', '"', '=', ':']).any(handed_out)
+    let is_bearer = |piece: &str| bearer(piece.trim()).is_some();
+    (site.takes(Source::Bearer) && value.split(',').any(is_bearer))
+        || value
+            .split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
+            .any(handed_out)
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1). The scheme's case is free

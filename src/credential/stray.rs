@@ -6,21 +6,23 @@ use std::borrow::Cow;
 
 use crate::http::query;
 use crate::jose::jws::UntrustedJws;
+use crate::model::api_token::{self, PlainApiToken};
 
-/// What is shorter is no token of ours: header, claims and signature have many times that together.
-const SHORTEST: usize = 60;
+/// What is shorter is no credential of ours: an API token has as many characters, a session or an SSO token
+/// several times that.
+const SHORTEST: usize = 53;
 
-/// How each token of ours begins: `{"` in base64url (RFC 7515 §3).
-const BEGINNING: &[u8] = b"eyJ";
+/// How each session and SSO token begins: `{"alg":"H` in base64url. We write the members of a header in the
+/// order of their names, and sign these kinds with HMAC alone.
+const BEGINNING: &[u8] = b"eyJhbGciOiJI";
 
-/// So many beginnings are tried: a prefix that somebody has put before a token is part of no escape
-/// that could be undone.
-const MAX_TRIES: usize = 64;
+/// No header of ours is longer, in base64url.
+const LONGEST_HEADER: usize = 128;
 
 /// So often escapes are undone: a URL in a parameter of a URL in a parameter.
 const LAYERS: usize = 4;
 
-/// Whether a session or an SSO token stands anywhere in `text`, as it is or percent-encoded.
+/// Whether a session, an SSO token or an API token stands anywhere in `text`, as it is or percent-encoded.
 #[must_use]
 pub fn is_in(text: &str) -> bool {
     if text.len() < SHORTEST {
@@ -51,14 +53,21 @@ pub fn without(query: &str) -> Option<String> {
 }
 
 fn stands_in(text: &str) -> bool {
-    memchr::memmem::find_iter(text.as_bytes(), BEGINNING)
-        .take(MAX_TRIES)
+    let found = |beginning| memchr::memmem::find_iter(text.as_bytes(), beginning);
+    let signs_in = found(BEGINNING)
         .filter_map(|at| compact(text.get(at..)?))
-        .any(|token| UntrustedJws::parse(token).is_ok_and(|token| token.is_credential_of_ours()))
+        .any(|token| UntrustedJws::parse(token).is_ok_and(|token| token.is_credential_of_ours()));
+    signs_in
+        || found(api_token::PREFIX.as_bytes())
+            .filter_map(|at| text.get(at..at + SHORTEST))
+            .any(|token| PlainApiToken::parse(token).is_some())
 }
 
-/// The three parts with which `text` begins, if it begins with three.
+/// The three parts with which `text` begins, if it begins with three. Looks no further than a header of ours
+/// can reach for the first dot, so many beginnings in one long text cost no more than its length.
 fn compact(text: &str) -> Option<&str> {
+    let head = text.as_bytes().get(..LONGEST_HEADER.min(text.len()))?;
+    memchr::memchr(b'.', head)?;
     let mut dots = 0;
     let end = text.bytes().position(|b| {
         dots += usize::from(b == b'.');
@@ -118,6 +127,8 @@ mod tests {
                 encoded(&encoded(&ours)),
                 format!("x={}", ours.replacen('e', "%65", 1)),
                 format!("x={}", ours.replace('.', "%2E")),
+                format!("{}&jwt={ours}", "eyJ".repeat(100)),
+                format!("{}.{ours}", "eyJhbGciOiJI".repeat(100)),
             ] {
                 assert!(is_in(&text), "{text}");
             }
@@ -134,9 +145,33 @@ mod tests {
             two_parts,
             &"eyJ".repeat(4000),
             &"eyJ.".repeat(4000),
+            &"eyJhbGciOiJI".repeat(4000),
+            &"eyJhbGciOiJI.".repeat(4000),
+            &"ewt_".repeat(4000),
         ] {
             assert!(!is_in(nothing));
         }
+    }
+
+    #[test]
+    fn sec_40_an_api_token_is_found_by_its_checksum() {
+        struct Sevens;
+        impl crate::platform::port::Entropy for Sevens {
+            fn fill(&self, bytes: &mut [u8]) {
+                bytes.fill(7);
+            }
+        }
+        let ours = PlainApiToken::random(&Sevens).reveal().to_owned();
+        assert_eq!(ours.len(), SHORTEST);
+        for text in [
+            ours.clone(),
+            format!("https://x.example/?k={ours}&b"),
+            format!("ewt_{ours}x"),
+            encoded(&ours),
+        ] {
+            assert!(is_in(&text), "{text}");
+        }
+        assert!(!is_in(&ours.replace('7', "8").replacen('B', "C", 1)));
     }
 
     #[test]

@@ -9,9 +9,26 @@ pub struct Pair<'a> {
     pub name: &'a str,
     /// The value, as it came.
     pub value: &'a str,
+    /// The whole of it. Without a `=` it is all value, as browsers store it (RFC 6265bis §5.6).
+    pub text: &'a str,
     /// Whether it stands behind a comma. Two `Cookie` headers arrive joined by one, though RFC 6265bis §5.8.1
     /// allows one header only; so such a pair gives no value, and hides none either.
     pub behind_comma: bool,
+}
+
+impl<'a> Pair<'a> {
+    fn of(text: &'a str, behind_comma: bool) -> Self {
+        let (name, value) = match memchr::memchr(b'=', text.as_bytes()) {
+            Some(at) => text.split_at_checked(at).unwrap_or(("", text)),
+            None => ("", text),
+        };
+        Self {
+            name: unpadded(name),
+            value: unpadded(value.strip_prefix('=').unwrap_or(value)),
+            text,
+            behind_comma,
+        }
+    }
 }
 
 /// What is left of a `Cookie` header without the pairs that are taken off. Every other pair stays byte for
@@ -50,23 +67,11 @@ impl Left {
 pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Left {
     let has_commas = memchr::memchr(b',', header.as_bytes()).is_some();
     let mut is_taken = |piece: &'a str| {
-        let whole = pair(piece).is_some_and(|(name, value)| {
-            take(Pair {
-                name,
-                value,
-                behind_comma: false,
-            })
-        });
+        let whole = take(Pair::of(piece, false));
         let hidden = has_commas
-            && pieces(piece, b',').skip(1).any(|piece| {
-                pair(piece).is_some_and(|(name, value)| {
-                    take(Pair {
-                        name,
-                        value,
-                        behind_comma: true,
-                    })
-                })
-            });
+            && pieces(piece, b',')
+                .skip(1)
+                .any(|piece| take(Pair::of(piece, true)));
         whole || hidden
     };
     let mut runs: Vec<Range<usize>> = Vec::new();
@@ -127,12 +132,6 @@ fn text_without(header: &str, runs: &[Range<usize>]) -> Left {
     } else {
         Left::Text(text)
     }
-}
-
-/// Name and value of a pair, without the blanks around them.
-fn pair(pair: &str) -> Option<(&str, &str)> {
-    let (name, value) = pair.split_at_checked(memchr::memchr(b'=', pair.as_bytes())?)?;
-    Some((unpadded(name), unpadded(value.get(1..)?)))
 }
 
 /// What stands between the `separator`s, as `str::split` gives it. Every request goes through this,
@@ -257,7 +256,10 @@ mod tests {
             let mut expected = String::new();
             let mut kept = 0;
             for piece in header.split(';') {
-                let taken = |piece: &str| pair(piece).is_some_and(|(name, _)| name == "e");
+                let taken = |piece: &str| {
+                    let name = piece.split_once('=').map(|(name, _)| name);
+                    name.is_some_and(|name| name.trim_matches([' ', '\t']) == "e")
+                };
                 if taken(piece) || piece.split(',').any(taken) {
                     continue;
                 }

@@ -47,14 +47,13 @@ pub fn disclosure_of(config: &Config, name: &str) -> Disclosure {
 }
 
 /// No credential of ours is shorter, in characters.
-const SHORTEST: usize = 60;
+const SHORTEST: usize = 53;
 
-/// Whether `value` of the header `name` may hold a credential of ours: one begins with `eyJ`, as it is or
-/// percent-encoded, or it is a parameter in a `Referer`. `head.js` has the same test.
+/// Whether `value` of the header `name` may hold a credential of ours: one begins with `eyJ` or
+/// `ewt_`, as it is or percent-encoded, or it is a parameter in a `Referer`. `head.js` has the same test.
 #[must_use]
 pub fn may_hold_a_credential(name: &str, value: &str) -> bool {
-    value.len() >= SHORTEST
-        && (value.contains("eyJ")
-            || value.contains('%')
-            || (name == "referer" && value.contains('?')))
+    (name == "referer" && value.contains('?'))
+        || (value.len() >= SHORTEST
+            && (value.contains("eyJ") || value.contains("ewt_") || value.contains('%')))
 }

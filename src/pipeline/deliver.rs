@@ -1,6 +1,7 @@
 //! A request that may pass, on its way to the origin of its site (step 6).
 
 use crate::answer::denial::Denial;
+use crate::answer::event::Name;
 use crate::ask::ctx::Ctx;
 use crate::credential::session;
 use crate::credential::verified::Claims;
@@ -27,8 +28,12 @@ pub(super) async fn forward(ctx: &Ctx<'_>, judgement: Judgement) -> Result<Step,
         Some(profile) => match profile::judge(profile, ctx, judged.grant().principal()).await? {
             Verdict::Forward(told) => Some(told),
             Verdict::Reply(reply) => {
-                let (_, cookies, _) = judged.into_parts();
-                return Ok(Step::Reply(reply.with(cookies)));
+                let (_, cookies, signed_in) = judged.into_parts();
+                let mut reply = reply.with(cookies);
+                if reply.happened.is_none() {
+                    reply.happened = signed_in.map(|(user, source)| (Name::SignedIn, user, source));
+                }
+                return Ok(Step::Reply(reply));
             }
         },
     };

@@ -24,7 +24,12 @@ before(async () => {
   app = world.site("APP");
   open = world.site("OPEN");
   ({ user, cookie } = await app.signIn());
-  strays = { "SSO token": ssoToken(app, user), "SSO token of another site": ssoToken(open, user), session: cookieValue((await app.signIn(user)).cookie) };
+  strays = {
+    "SSO token": ssoToken(app, user),
+    "SSO token of another site": ssoToken(open, user),
+    session: cookieValue((await app.signIn(user)).cookie),
+    "API token": await world.adminToken(),
+  };
   own = sign({ alg: "HS256", typ: "JWT" }, { sub: "somebody", name: "a token of the application's own" }, "x".repeat(32));
 });
 after(() => world?.stop());
@@ -58,6 +63,16 @@ test("SEC-40: no live credential of ours reaches an origin in another cookie, pa
       for (const text of written(token)) {
         const byCookie = assertClean(await send(newPath(), {}, `a=1; other=${text}; b=2`), `cookie, ${what}`);
         assert.equal(byCookie.header("cookie"), "a=1; b=2");
+        // Without a name, as a name, behind a comma, and behind many beginnings of a token.
+        for (const [sent, left] of [
+          [`a=1; ${text}; b=2`, "a=1; b=2"],
+          [`a=1; ${text}=x`, "a=1"],
+          [`a, ${text}; b=2`, "b=2"],
+          [`a=1; o=${"eyJ".repeat(100)}.${text}`, "a=1"],
+        ]) {
+          assert.equal(assertClean(await send(newPath(), {}, sent), `cookie ${sent}, ${what}`).header("cookie"), left);
+        }
+        assertClean(await send(`${newPath()}?pad=${"eyJ".repeat(100)}&jwt=${text}`, {}), `query behind a pad, ${what}`);
         const path = newPath();
         const byQuery = assertClean(await send(`${path}?a=%20&other=${text}&next=%2Fx%3Ftoken%3D${text}&b=+`, {}), `query, ${what}`);
         assert.equal(byQuery.query, "a=%20&b=+");
