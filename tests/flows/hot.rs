@@ -105,7 +105,6 @@ fn the_first_request_reads_each_thing_once() {
             "KvRead session_ended",
             "KvRead signing_keys",
             "KvRead user",
-            "Open ",
             "Sign "
         ]
     );
