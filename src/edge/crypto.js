@@ -94,7 +94,7 @@ function nameOf(algorithm, ...parts) {
 }
 
 /**
- * A signature by a private key that is sealed with `secret`. It is opened here, so that it never reaches the core.
+ * A signature by a private key that is sealed with `secret`. It is opened here and stays here.
  * @param {string} algorithm
  * @param {Uint8Array} secret
  * @param {Uint8Array} sealed
