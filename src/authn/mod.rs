@@ -12,6 +12,8 @@ pub mod principal;
 
 use std::rc::Rc;
 
+use futures_util::future::join;
+
 use crate::answer::denial::Denial;
 use crate::ask::source::{MAX_OF_ONE_SOURCE, Presented};
 use crate::authn::principal::Principal;
@@ -25,6 +27,7 @@ use crate::jose::jws::UntrustedJws;
 use crate::memory::world::World;
 use crate::model::api_token::ApiToken;
 use crate::model::user::{User, UserId};
+use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
 use crate::site::Site;
 use crate::site::Source;
@@ -457,37 +460,38 @@ async fn session_user(
     if now >= session::ends_at(site, claims) {
         return Err(TokenError::Expired);
     }
+    // Neither depends on the other, so a session that is new here waits for both at once. What
+    // the user's record says comes first, as it would one after the other.
+    let (user, ended) = join(
+        signed_in_user(world, at, &claims.user),
+        has_ended(world, &claims.id, now),
+    )
+    .await;
     // A session whose user cannot sign in any more is over, not wrong: the browser may sign in as
     // somebody else.
-    let user = signed_in_user(world, at, &claims.user)
-        .await
-        .map_err(|error| match error {
-            TokenError::UnknownUser => TokenError::Ended,
-            other => other,
-        })?;
+    let user = user.map_err(|error| match error {
+        TokenError::UnknownUser => TokenError::Ended,
+        other => other,
+    })?;
     if user
         .sessions_valid_after
         .is_some_and(|after| claims.began_at <= after)
+        || ended?
     {
         return Err(TokenError::Ended);
     }
-    let known = world
-        .cache
-        .session_ended(&claims.id, world.config.user_cache, now);
-    let ended = if let Some(ended) = known {
-        ended
-    } else {
-        let ended = EndedSessions(&*world.platform.kv)
-            .contains(&claims.id)
-            .await?;
-        world.cache.put_session_ended(&claims.id, ended, now);
-        ended
-    };
-    if ended {
-        Err(TokenError::Ended)
-    } else {
-        Ok(user)
+    Ok(user)
+}
+
+/// Whether the session was ended, from memory while that is fresh.
+async fn has_ended(world: &World, session: &str, now: Timestamp) -> Result<bool, Fault> {
+    let span = world.config.user_cache;
+    if let Some(ended) = world.cache.session_ended(session, span, now) {
+        return Ok(ended);
     }
+    let ended = EndedSessions(&*world.platform.kv).contains(session).await?;
+    world.cache.put_session_ended(session, ended, now);
+    Ok(ended)
 }
 
 /// The user, from memory while it is fresh, if allowed to sign in, and of the tenant that the

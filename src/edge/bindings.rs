@@ -48,7 +48,7 @@ extern "C" {
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
 extern "C" {
     pub fn generate(algorithm: &str) -> Promise;
-    pub fn sign(algorithm: &str, private: &[u8], message: &[u8]) -> Promise;
+    pub fn sign(algorithm: &str, secret: &[u8], sealed: &[u8], message: &[u8]) -> Promise;
     pub fn verify(algorithm: &str, key: &[u8], message: &[u8], signature: &[u8]) -> Promise;
     pub fn seal(key: &[u8], plain: &[u8]) -> Promise;
     pub fn open(key: &[u8], sealed: &[u8]) -> Promise;

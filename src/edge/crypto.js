@@ -40,14 +40,75 @@ export async function generate(algorithm) {
 }
 
 /**
+ * Imported keys, each found by the algorithm that it was imported for and by all of its bytes. Which key a signature is
+ * checked with is decided by the core at each call, so a key that was withdrawn is of no use here. The oldest goes first.
+ */
+class ImportedKeys {
+  /** @type {Map<string, CryptoKey>} */
+  #keys = new Map();
+  #weight = 0;
+  #most;
+
+  /** @param {{ number: number, bytes: number }} most */
+  constructor(most) {
+    this.#most = most;
+  }
+
+  /** @param {string} name */
+  get(name) {
+    return this.#keys.get(name);
+  }
+
+  /**
+   * @param {string} name
+   * @param {CryptoKey} key
+   */
+  keep(name, key) {
+    if (name.length > LONGEST_NAME || this.#keys.has(name)) return;
+    this.#keys.set(name, key);
+    this.#weight += name.length + WEIGHT_OF_KEY;
+    for (const oldest of this.#keys.keys()) {
+      if (this.#keys.size <= this.#most.number && this.#weight <= this.#most.bytes) return;
+      this.#keys.delete(oldest);
+      this.#weight -= oldest.length + WEIGHT_OF_KEY;
+    }
+  }
+}
+
+/** A longer name is not kept. An RSA key of 8192 bits takes 1.1 KB, and 4.8 KB with its private half. */
+const LONGEST_NAME = 8192;
+/** What the runtime is taken to need for an imported key, in bytes. */
+const WEIGHT_OF_KEY = 2048;
+/** One for each use, so that the keys of issuers, of which a stranger may name one after the other, push out none of ours. */
+const VERIFYING = new ImportedKeys({ number: 64, bytes: 256 * 1024 });
+const SIGNING = new ImportedKeys({ number: 8, bytes: 64 * 1024 });
+
+/**
+ * The name of a key: one character for each byte, so that no two keys share one.
  * @param {string} algorithm
- * @param {Uint8Array} pkcs8
+ * @param {...Uint8Array} parts of which only the last may differ in length
+ */
+function nameOf(algorithm, ...parts) {
+  const text = parts.map((part) => (part.length > LONGEST_NAME ? undefined : String.fromCharCode(...part)));
+  return text.includes(undefined) ? undefined : `${algorithm} ${text.join("")}`;
+}
+
+/**
+ * A signature by a private key that is sealed with `secret`. It is opened here and stays here.
+ * @param {string} algorithm
+ * @param {Uint8Array} secret
+ * @param {Uint8Array} sealed
  * @param {Uint8Array} message
  */
-export async function sign(algorithm, pkcs8, message) {
+export async function sign(algorithm, secret, sealed, message) {
   const copy = message.slice();
   const { key, sign } = parameters(algorithm);
-  const imported = await crypto.subtle.importKey("pkcs8", pkcs8, key, false, ["sign"]);
+  const name = nameOf(algorithm, secret, sealed);
+  let imported = name && SIGNING.get(name);
+  if (!imported) {
+    imported = await crypto.subtle.importKey("pkcs8", await open(secret, sealed), key, false, ["sign"]);
+    if (name) SIGNING.keep(name, imported);
+  }
   return new Uint8Array(await crypto.subtle.sign(sign, imported, copy));
 }
 
@@ -59,10 +120,16 @@ export async function sign(algorithm, pkcs8, message) {
  * @param {Uint8Array} signature
  */
 export async function verify(algorithm, spki, message, signature) {
-  const [copy, signed] = [message.slice(), signature.slice()];
   const { key, sign } = parameters(algorithm);
+  const name = nameOf(algorithm, spki);
+  const known = name && VERIFYING.get(name);
+  // Nothing is awaited before the runtime has the bytes, so there is nothing to copy.
+  if (known) return crypto.subtle.verify(sign, known, signature, message);
+  const [copy, signed] = [message.slice(), signature.slice()];
   const imported = await crypto.subtle.importKey("spki", spki, key, false, ["verify"]).catch(() => undefined);
-  return imported !== undefined && crypto.subtle.verify(sign, imported, signed, copy);
+  if (imported === undefined) return false;
+  if (name) VERIFYING.keep(name, imported);
+  return crypto.subtle.verify(sign, imported, signed, copy);
 }
 
 /**

@@ -10,7 +10,7 @@ use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
     Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
-    Later, Limit, Once, Outgoing, Pending, Platform, Records,
+    Later, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -270,11 +270,11 @@ impl Crypto for WebCrypto {
     fn sign<'a>(
         &'a self,
         algorithm: Algorithm,
-        private: &'a [u8],
+        private: SealedKey<'a>,
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
         Box::pin(bytes(move || {
-            bindings::sign(algorithm.name(), private, message)
+            bindings::sign(algorithm.name(), private.secret, private.sealed, message)
         }))
     }
 

@@ -14,7 +14,7 @@ use crate::jose::jws::{self, Kind};
 use crate::memory::world::World;
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::digest::sha256;
-use crate::platform::port::{Fault, KeyPair};
+use crate::platform::port::{Fault, KeyPair, SealedKey};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Assertion;
 use crate::site::Site;
@@ -102,13 +102,20 @@ async fn sign(
     let algorithm = assertion.algorithm;
     let keys = ready_keys(world, algorithm, now).await?;
     let key = signing_key(&keys, now).ok_or(Fault::Record)?;
-    let private = open(world, key).await?;
+    let secret = sealing_key(world, key.secret)?;
+    let sealed = URL_SAFE_NO_PAD
+        .decode(&key.sealed)
+        .map_err(|_| Fault::Record)?;
+    let private = SealedKey {
+        secret: &secret,
+        sealed: &sealed,
+    };
     let claims = claims(world, site, assertion, principal, now);
     let input = jws::signing_input(Kind::Assertion, algorithm.name(), &key.kid, &claims);
     let signature = world
         .platform
         .crypto
-        .sign(algorithm, &private, input.as_bytes())
+        .sign(algorithm, private, input.as_bytes())
         .await?;
     Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
@@ -363,12 +370,7 @@ async fn make(
 ) -> Result<SigningKey, Fault> {
     let KeyPair { private, public } = world.platform.crypto.generate(algorithm).await?;
     let secret = world.config.keys.key.newest();
-    let sealing = world
-        .config
-        .keys
-        .key
-        .encryption_key(secret, PURPOSE)
-        .ok_or(Fault::SealedWithUnknownSecret)?;
+    let sealing = sealing_key(world, secret)?;
     let sealed = world.platform.crypto.seal(&sealing, &private).await?;
     // These members, in this order, without white space; no value needs an escape (RFC 7638 §3.3).
     let members: Vec<String> = jwk_of(&public)?
@@ -389,15 +391,9 @@ async fn make(
     })
 }
 
-async fn open(world: &World, key: &SigningKey) -> Result<Vec<u8>, Fault> {
-    let sealing = world
-        .config
-        .keys
-        .key
-        .encryption_key(key.secret, PURPOSE)
-        .ok_or(Fault::SealedWithUnknownSecret)?;
-    let sealed = URL_SAFE_NO_PAD
-        .decode(&key.sealed)
-        .map_err(|_| Fault::Record)?;
-    world.platform.crypto.open(&sealing, &sealed).await
+/// What a private key is sealed with.
+fn sealing_key(world: &World, secret: u32) -> Result<[u8; 32], Fault> {
+    let keys = &world.config.keys.key;
+    keys.encryption_key(secret, PURPOSE)
+        .ok_or(Fault::SealedWithUnknownSecret)
 }

@@ -221,15 +221,25 @@ pub struct Check<'a> {
     pub signature: &'a [u8],
 }
 
+/// A private key as the store has it.
+#[derive(Clone, Copy)]
+pub struct SealedKey<'a> {
+    /// What [`Crypto::seal`] sealed it with.
+    pub secret: &'a [u8; 32],
+    /// What came of that; inside is PKCS #8 (RFC 5958).
+    pub sealed: &'a [u8],
+}
+
 /// What `WebCrypto` does for us: everything asymmetric. Private operations never run in Wasm.
 pub trait Crypto {
     /// Makes a key pair for ES256, RS256 or `EdDSA`.
     fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>>;
-    /// Signs `message`; the signature is in the form that JWS gives it (RFC 7518 §3).
+    /// Opens `private` and signs `message` with it; the signature is in the form that JWS gives it
+    /// (RFC 7518 §3). The platform may go on with a key that it has opened before.
     fn sign<'a>(
         &'a self,
         algorithm: Algorithm,
-        private: &'a [u8],
+        private: SealedKey<'a>,
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>>;
     /// Whether a signature is good. A key that the platform refuses has signed nothing.

@@ -5,7 +5,8 @@ use serde_json::json;
 use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Req, get, open, req};
-use crate::harness::{Edge, Isolate};
+use crate::harness::shared::{Trouble, Verb};
+use crate::harness::{Edge, Isolate, OWN};
 
 fn calls(edge: &Edge) -> usize {
     edge.shared.calls.borrow().len()
@@ -92,7 +93,10 @@ fn the_first_request_reads_each_thing_once() {
         .sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");
     edge.shared.calls.borrow_mut().clear();
     let isolate = edge.isolate();
-    assert!(isolate.send(&get("/").cookie(&session)).is_forwarded());
+    let seen = isolate.send(&get("/").cookie(&session));
+    assert!(seen.is_forwarded());
+    // It waits three times: for what decides, read at once; for our keys; for the signature.
+    assert_eq!(seen.polls, 4);
     let calls = edge.shared.calls.borrow();
     let mut made: Vec<String> = calls
         .iter()
@@ -105,10 +109,63 @@ fn the_first_request_reads_each_thing_once() {
             "KvRead session_ended",
             "KvRead signing_keys",
             "KvRead user",
-            "Open ",
             "Sign "
         ]
     );
+}
+
+#[test]
+fn a_session_seen_for_the_first_time_waits_once_for_user_and_session() {
+    let edge = Edge::new(&json!({"assertion": null}));
+    let session = edge
+        .isolate()
+        .sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");
+    let isolate = edge.isolate();
+    let seen = isolate.send(&get("/").cookie(&session));
+    assert!(seen.is_forwarded());
+    assert_eq!(seen.polls, 2);
+    // What cannot be read of either is a fault, and costs nobody the session.
+    let fault = |trouble: Trouble, polls: usize, status: u16| {
+        let isolate = edge.isolate();
+        edge.shared.make(trouble);
+        let seen = isolate.send(&get("/").cookie(&session));
+        edge.shared.make(Trouble::None);
+        assert_eq!((seen.status(), seen.polls), (status, polls), "{trouble:?}");
+        assert!(!seen.clears(OWN));
+    };
+    fault(Trouble::Call(0), 2, 503);
+    fault(Trouble::Call(1), 2, 503);
+    fault(Trouble::Every(Verb::KvRead), 2, 503);
+}
+
+#[test]
+fn a_user_who_is_gone_or_disabled_is_that_whatever_the_other_read_comes_to() {
+    for (change, expected) in [
+        (Some(json!({"active": false})), (403, true)),
+        (None, (401, true)),
+    ] {
+        let edge = Edge::new(&json!({"assertion": null}));
+        let admin = edge.api_token(&[Scope::Admin]);
+        let first = edge.isolate();
+        let session = first.sign_in(&admin, "a@b.c");
+        let id = first.me(&session).unwrap()["user"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let path = format!("/api/sso/users/{id}");
+        let (status, _) = match &change {
+            Some(change) => first.admin(&admin, "PATCH", &path, change),
+            None => first.admin(&admin, "DELETE", &path, &json!({})),
+        };
+        assert!(status < 300, "{status}");
+        for trouble in [Trouble::None, Trouble::Call(1)] {
+            let isolate = edge.isolate();
+            edge.shared.make(trouble);
+            let seen = isolate.send(&get("/").cookie(&session));
+            edge.shared.make(Trouble::None);
+            assert_eq!((seen.status(), seen.clears(OWN)), expected, "{trouble:?}");
+        }
+    }
 }
 
 #[test]

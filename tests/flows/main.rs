@@ -43,6 +43,8 @@ mod links;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod moved;
+#[cfg(test)]
 mod one_path;
 #[cfg(test)]
 mod origin;

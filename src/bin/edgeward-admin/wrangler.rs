@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
     Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
-    Later, Limit, Once, Outgoing, Pending, Platform, Records,
+    Later, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -316,7 +316,7 @@ impl Crypto for NoCrypto {
     fn sign<'a>(
         &'a self,
         _: Algorithm,
-        _: &'a [u8],
+        _: SealedKey<'a>,
         _: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
         Box::pin(async { Err(Fault::Crypto) })

@@ -11,7 +11,7 @@ use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{
     Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
-    Later, Limit, Once, Outgoing, Pending, Platform, Sender,
+    Later, Limit, Once, Outgoing, Pending, Platform, SealedKey, Sender,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -292,7 +292,7 @@ impl Crypto for NativeCrypto {
     fn sign<'a>(
         &'a self,
         algorithm: Algorithm,
-        private: &'a [u8],
+        private: SealedKey<'a>,
         message: &'a [u8],
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
         let fate = self.0.call(Verb::Sign, "");
@@ -300,7 +300,8 @@ impl Crypto for NativeCrypto {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Crypto);
             }
-            Ok(crypto::sign(algorithm, private, message))
+            let opened = open(private.secret, private.sealed)?;
+            Ok(crypto::sign(algorithm, &opened, message))
         })
     }
 
@@ -340,16 +341,20 @@ impl Crypto for NativeCrypto {
     ) -> Pending<'a, Result<Vec<u8>, Fault>> {
         let fate = self.0.call(Verb::Open, "");
         later(move || {
-            let (nonce, text) = sealed.split_at_checked(12).ok_or(Fault::Crypto)?;
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Crypto);
             }
-            let cipher = Aes256Gcm::new(key.into());
-            cipher
-                .decrypt(Nonce::from_slice(nonce), text)
-                .map_err(|_| Fault::Crypto)
+            open(key, sealed)
         })
     }
+}
+
+fn open(key: &[u8; 32], sealed: &[u8]) -> Result<Vec<u8>, Fault> {
+    let (nonce, text) = sealed.split_at_checked(12).ok_or(Fault::Crypto)?;
+    let cipher = Aes256Gcm::new(key.into());
+    cipher
+        .decrypt(Nonce::from_slice(nonce), text)
+        .map_err(|_| Fault::Crypto)
 }
 
 /// Looks random, and is the same in every run.
