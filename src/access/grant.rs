@@ -8,7 +8,8 @@ use crate::rules::{self, Asked};
 /// Proof that a rule was asked and said yes. Nothing is forwarded without one.
 ///
 /// ```
-/// use edgeward::rules::{Asked, Demand, Reaction, Rule, decide};
+/// use edgeward::access::grant::decide;
+/// use edgeward::rules::{Asked, Demand, Reaction, Rule};
 /// use edgeward::http::path::CanonicalPath;
 ///
 /// let path = CanonicalPath::parse("/").unwrap();
@@ -34,7 +35,7 @@ impl Grant {
     }
 }
 
-/// Judges `principal` by `rule`, which [`Rules::rule_for`] gave.
+/// Judges `principal` by `rule`, which [`crate::rules::Rules::rule_for`] gave.
 ///
 /// # Errors
 /// [`Refusal`].

@@ -327,7 +327,10 @@ impl Refusal {
     }
 }
 
-/// What [`decide`] and [`explain()`] both say.
+/// Whether `rule` lets `subject` pass; for the grant, and for [`explain()`].
+///
+/// # Errors
+/// [`Refusal`].
 pub(crate) fn judge(
     rule: &Rule,
     asked: &Asked<'_>,
