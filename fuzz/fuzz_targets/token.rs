@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edgeward::credential::session;
-use edgeward::credential::sso_token;
+use edgeward::credential::{session, sso_token};
 use edgeward::jose::hmac::HmacAlgorithm;
 use edgeward::jose::jws;
 use edgeward::jose::jws::{Kind, UntrustedJws};

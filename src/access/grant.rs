@@ -1,9 +1,7 @@
 //! The proof that a rule was asked and let a request pass.
 
 use crate::authn::principal::Principal;
-use crate::rules::Refusal;
-use crate::rules::Rule;
-use crate::rules::{self, Asked};
+use crate::rules::{self, Asked, Refusal, Rule};
 
 /// Proof that a rule was asked and said yes. Nothing is forwarded without one.
 ///

@@ -4,8 +4,7 @@
 use crate::answer::denial::Denial;
 use crate::http::host::canonical_host;
 use crate::http::request::Parts;
-use crate::site::Site;
-use crate::site::Source;
+use crate::site::{Site, Source};
 
 /// Checks a request by where its credential was: in what a browser sends by itself, in a URL that
 /// anybody can write, or in what a client has put there knowingly.

@@ -1,11 +1,11 @@
 //! API tokens: made, read, listed, changed, revoked, deleted.
 
-use crate::ask::ctx::Ctx;
 use serde_json::{Value, json};
 
 use crate::admin::{MAX_PAGE, member, only, paging, parameter, read_json, require, write_cursor};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
 use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope};
 use crate::model::user::{Name, UserId};

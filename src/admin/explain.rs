@@ -1,12 +1,12 @@
 //! `POST /api/sso/explain`: what the rules of a site say of a request, and why. The admin command
 //! asks the same functions. No answer holds a credential, or a value of a claim.
 
-use crate::ask::ctx::Ctx;
 use serde_json::{Map, Value};
 
 use crate::admin::{member, only, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
 use crate::authn;
 use crate::http::host::canonical_host;
 use crate::http::path::{CanonicalPath, PathError};
@@ -14,9 +14,8 @@ use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::platform::time::Timestamp;
 use crate::rules::{self, Asked, Subject};
-use crate::site::Site;
-use crate::site::Source;
 use crate::site::tenant::Tenancy;
+use crate::site::{Site, Source};
 
 const MEMBERS: [&str; 10] = [
     "site",

@@ -1,12 +1,12 @@
 //! `POST /api/sso/token`: an SSO token for a user, made on first sight when the site allows it.
 
-use crate::ask::ctx::Ctx;
 use serde_json::{Value, json};
 
 use crate::admin::users::{self, Profile};
 use crate::admin::{member, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
 use crate::credential::sso_token;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::user::{Email, Tenant, User};

@@ -1,6 +1,5 @@
 //! `/api/sso/keys`: the keys that sign assertions.
 
-use crate::ask::ctx::Ctx;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -8,6 +7,7 @@ use serde_json::{Value, json};
 use crate::admin::require;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::origin::assertion;
 use crate::platform::algorithm::Algorithm;

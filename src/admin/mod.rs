@@ -7,7 +7,6 @@ pub mod issue;
 pub mod keys;
 pub mod users;
 
-use crate::ask::ctx::Ctx;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -15,6 +14,7 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::answer::denial::{self, Denial};
+use crate::ask::ctx::Ctx;
 use crate::ask::route::AdminEndpoint;
 use crate::authn::attempts;
 use crate::http::client::Client;

@@ -1,6 +1,5 @@
 //! Users: made, read, listed, changed, disabled, deleted, and synced in bulk.
 
-use crate::ask::ctx::Ctx;
 use std::rc::Rc;
 
 use futures_util::stream::{self, StreamExt as _};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use crate::admin::{member, only, paging, parameter, read_json, require, write_cursor};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
 use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};

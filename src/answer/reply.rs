@@ -1,7 +1,6 @@
 //! An answer together with its cookies and its line in the log.
 
-use crate::answer::Answer;
-use crate::answer::event;
+use crate::answer::{Answer, event};
 use crate::credential::session::SetCookie;
 use crate::site::Source;
 

@@ -9,9 +9,8 @@ use crate::http::query;
 use crate::http::request::Parts;
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
-use crate::site::Site;
-use crate::site::Source;
 use crate::site::tenant::Tenancy;
+use crate::site::{Site, Source};
 
 /// The header in which an API token acts as a user.
 pub const API_KEY: &str = "x-api-key";

@@ -6,9 +6,8 @@
 //! wrong script in an office does not shut out what works beside it.
 
 use crate::http::client::Client;
-use crate::memory::attempts::REFUSED_FOR;
-
 use crate::jose::error::TokenError;
+use crate::memory::attempts::REFUSED_FOR;
 use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, ApiTokenId, HashedApiToken, PlainApiToken};
 use crate::platform::port::{Counter, Fault};

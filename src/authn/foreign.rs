@@ -1,13 +1,13 @@
 //! Tokens of other issuers: verified with the issuer's keys, then read into what they say of a user.
 //! What an issuer may say is limited by its configuration.
 
-use crate::credential::foreign::ForeignClaims;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use crate::authn::jwks;
+use crate::credential::foreign::ForeignClaims;
 use crate::jose::error::TokenError;
 use crate::jose::jws::{UntrustedJws, VerifiedJws};
 use crate::jose::jwt;
@@ -18,10 +18,9 @@ use crate::people;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::Site;
-use crate::site::Source;
 use crate::site::issuer::{Issuer, Keys, Remote};
 use crate::site::tenant::Tenancy;
+use crate::site::{Site, Source};
 
 /// The longest that what a session carries may be, in bytes of JSON: with the rest, and in base64,
 /// the cookie stays below 3.5 KB.

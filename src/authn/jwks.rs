@@ -4,8 +4,6 @@
 //! One isolate asks an issuer once at a time. Others wait for what comes of it. After a failure, and
 //! after a question for an unknown key, it asks again only when the cool-down is over.
 
-use crate::memory::issuer_keys::Known;
-use crate::memory::issuer_keys::LOST_AFTER;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -13,6 +11,7 @@ use serde_json::Value;
 use crate::http::host::fetchable_host;
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
+use crate::memory::issuer_keys::{Known, LOST_AFTER};
 use crate::memory::world::World;
 use crate::platform::port::{Fault, Outgoing};
 use crate::platform::time::{Seconds, Timestamp};

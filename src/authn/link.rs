@@ -6,12 +6,10 @@ use crate::authn::principal::Principal;
 use crate::credential::verified::{Claims, Verified};
 use crate::jose::error::TokenError;
 use crate::memory::world::World;
-use crate::platform::digest::random_text;
-use crate::platform::digest::{hex, sha256};
+use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::Site;
-use crate::site::Source;
+use crate::site::{Site, Source};
 
 /// What holds the claim of a token that came in a URL, until it is used up.
 const LINK: &str = "link";

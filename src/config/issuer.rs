@@ -1,31 +1,22 @@
 //! Issuers other than us: whose tokens a site takes, how they are checked, and what they may say.
 
-use crate::config::reader::ISSUER;
-use crate::http::host::fetchable_host;
-use crate::site::issuer::Defaults;
-use crate::site::issuer::Document;
-use crate::site::issuer::Issuer;
-use crate::site::issuer::Keys;
-use crate::site::issuer::Mapping;
-use crate::site::issuer::Remote;
-use crate::site::issuer::Secrets;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::reader::Bindings;
-use crate::config::reader::{Field, Reader, table};
+use crate::config::reader::{Bindings, Field, ISSUER, Reader, table};
 use crate::config::rules::Texts;
 use crate::config::secret;
-use crate::http::host::{is_loopback, origin};
+use crate::http::host::{fetchable_host, is_loopback, origin};
 use crate::jose::json::StrictObject;
 use crate::jose::key::PublicKey;
 use crate::model::claim::ClaimPath;
 use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::time::Seconds;
+use crate::site::issuer::{Defaults, Document, Issuer, Keys, Mapping, Remote, Secrets};
 
 /// The longest table of one issuer.
 const MAX_TABLE: usize = 5 * 1024;

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::config::reader::Bindings;
-use crate::config::reader::{Reader, table};
+use crate::config::reader::{Bindings, Reader, table};
 use crate::config::secret;
 use crate::jose::hmac::Keyring;
 use crate::model::user::Role;

@@ -15,24 +15,16 @@ pub mod secret;
 pub mod site;
 pub mod tenant;
 
-use crate::config::reader::Bindings;
-use crate::config::reader::GLOBAL;
-use crate::config::reader::ISSUER;
-use crate::config::reader::RULES;
-use crate::config::reader::SITE;
-use crate::site::config::Config;
-use crate::site::config::ConfigError;
-use crate::site::config::Keyrings;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::config::raw::RawEdgeward;
-use crate::config::reader::Reader;
+use crate::config::reader::{Bindings, GLOBAL, ISSUER, RULES, Reader, SITE};
 use crate::jose::hmac::Keyring;
 use crate::platform::time::Seconds;
 pub use crate::site::Site;
 use crate::site::Source;
-use crate::site::config::Log;
+use crate::site::config::{Config, ConfigError, Keyrings, Log};
 use crate::site::issuer::Issuer;
 
 /// The beginnings of the names of our secrets; a number follows.

@@ -1,14 +1,13 @@
 //! The tables of settings of the Worker and of a site, as they are written.
 
-use crate::config::reader::Field;
-use crate::config::reader::table;
-use crate::site::config::Log;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::config::label_studio::RawLabelStudio;
+use crate::config::reader::{Field, table};
 use crate::jose::hmac::HmacAlgorithm;
+use crate::site::config::Log;
 
 table! {
     /// `EDGEWARD`.

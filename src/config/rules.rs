@@ -4,8 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::config::raw::RawUnauthenticated;
-use crate::config::reader::{Bindings, RULES};
-use crate::config::reader::{Field, Reader, table};
+use crate::config::reader::{Bindings, Field, RULES, Reader, table};
 use crate::model::user::{Role, parse_domain};
 use crate::rules::claim::Claim;
 use crate::rules::network::Network;

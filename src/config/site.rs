@@ -1,42 +1,26 @@
 //! One site: a public hostname, in front of one origin.
 
-use crate::config::{label_studio, tenant};
-use crate::http::headers::is_token;
-use crate::http::host::canonical_host;
-use crate::http::host::host_of;
-use crate::http::host::origin;
-use crate::site::Assertion;
-use crate::site::HostHeader;
-use crate::site::Login;
-use crate::site::Preset;
-use crate::site::Query;
-use crate::site::SameSite;
-use crate::site::Session;
-use crate::site::Site;
-use crate::site::Source;
-use crate::site::SsoToken;
-use crate::site::StrangerLink;
-use crate::site::UpstreamCredential;
-use crate::site::{SsoCookie, TokenHeader};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::cors;
 use crate::config::raw::{RawSite, RawSsoCookie, RawTokenHeader};
-use crate::config::reader::Bindings;
-use crate::config::reader::Reader;
-use crate::config::rules;
+use crate::config::reader::{Bindings, Reader};
+use crate::config::{cors, label_studio, rules, tenant};
+use crate::http::headers::is_token;
+use crate::http::host::{canonical_host, host_of, origin};
 use crate::http::request::RAY;
-use crate::http::reserved::SET_ALWAYS;
-use crate::http::reserved::{self, Reserved};
+use crate::http::reserved::{self, Reserved, SET_ALWAYS};
 use crate::jose::hmac::HmacAlgorithm;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::rules::Rules;
-use crate::site::attribute::Attribute;
-use crate::site::attribute::headers_of;
+use crate::site::attribute::{Attribute, headers_of};
 use crate::site::issuer::Issuer;
 use crate::site::profile::Profile;
+use crate::site::{
+    Assertion, HostHeader, Login, Preset, Query, SameSite, Session, Site, Source, SsoCookie,
+    SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
+};
 
 /// Checks `raw`; what is wrong goes to `reader`.
 #[expect(

@@ -1,8 +1,5 @@
 //! Tenants: groups of issuers and users that are kept apart at one site.
 
-use crate::site::tenant::By;
-use crate::site::tenant::Group;
-use crate::site::tenant::Tenants;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -13,6 +10,7 @@ use crate::config::site::may_decide;
 use crate::http::host::canonical_host;
 use crate::model::user::Tenant;
 use crate::site::issuer::Issuer;
+use crate::site::tenant::{By, Group, Tenants};
 
 table! {
     /// `tenants`.

@@ -1,11 +1,12 @@
 //! What a token of another issuer says of a user.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::model::claim::Granted;
 use crate::model::user::{Email, Name, Tenant, UserId, Username};
 use crate::platform::shelf::{Weigh, block};
 use crate::platform::time::{Seconds, Timestamp};
-use std::cell::RefCell;
-use std::rc::Rc;
 
 /// What a token of another issuer says.
 pub struct ForeignClaims {

@@ -1,13 +1,14 @@
 //! A user's account at an origin, as an isolate knows it.
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
 use crate::model::user::User;
 use crate::platform::port::Fault;
 use crate::platform::shelf::{Growth, Scale, Weigh};
 use crate::platform::time::Timestamp;
 use crate::site::Site;
 use crate::store::origin_accounts::OriginAccount;
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 
 /// An account at an origin, as an isolate knows it.
 pub struct Account {

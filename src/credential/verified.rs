@@ -2,19 +2,19 @@
 //!
 //! A hit in memory says that a signature matched. Expiry, rules and the user's state are judged again.
 
+use std::cell::{Ref, RefCell};
+use std::rc::Rc;
+
 use crate::credential::foreign::ForeignClaims;
 use crate::credential::origin_account::Account;
 use crate::credential::session::SessionClaims;
 use crate::credential::sso_token::SsoClaims;
-use crate::http::headers::HeaderChanges;
-use crate::http::headers::Standing;
+use crate::http::headers::{HeaderChanges, Standing};
 use crate::model::api_token::ApiTokenId;
 use crate::model::claim::Granted;
 use crate::model::user::{User, UserId};
 use crate::platform::shelf::{Growth, Scale, Weigh, block};
 use crate::platform::time::Timestamp;
-use std::cell::{Ref, RefCell};
-use std::rc::Rc;
 
 /// A credential, what it was presented as, and for which site. It is kept as it is, so what is found under it
 /// is this credential's and no other's.

@@ -1,9 +1,10 @@
 //! Who sends a request, as far as clients are counted together.
 
-use crate::http::request::Parts;
-use crate::platform::shelf::Weigh;
 use std::fmt;
 use std::net::IpAddr;
+
+use crate::http::request::Parts;
+use crate::platform::shelf::Weigh;
 
 /// Who presents a token, as far as attempts are counted together: an IPv4 address, or the /64 of an
 /// IPv6 address, which is what one customer has at least (RFC 6177 §2).

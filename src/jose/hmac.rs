@@ -1,12 +1,12 @@
 //! The symmetric algorithms and their secrets. The key decides the algorithm; what a token says of
 //! its own algorithm is only compared (RFC 8725 §3.1).
 
-use crate::platform::algorithm;
 use jwt_compact::alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
 use jwt_compact::{Algorithm, AlgorithmSignature};
 use serde::Deserialize;
 
 use crate::jose::error::TokenError;
+use crate::platform::algorithm;
 
 /// An HMAC algorithm (RFC 7518 §3.2).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]

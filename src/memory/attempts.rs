@@ -1,9 +1,10 @@
 //! What an isolate knows of attempts at API tokens.
 
+use std::cell::RefCell;
+
 use crate::http::client::Client;
 use crate::platform::shelf::{self, Shelf};
 use crate::platform::time::{Seconds, Timestamp};
-use std::cell::RefCell;
 
 /// How long an address is refused without asking the limiter again. The limiter counts for all
 /// isolates of a location, and only it knows when its period is over.

@@ -4,9 +4,12 @@
 //!
 //! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use crate::credential::origin_account::KnownAccount;
-use crate::credential::verified::CredentialKey;
-use crate::credential::verified::Verified;
+use crate::credential::verified::{CredentialKey, Verified};
 use crate::memory::own_changes::OwnChanges;
 use crate::memory::{attempts, issuer_keys};
 use crate::model::user::{User, UserId};
@@ -14,9 +17,6 @@ use crate::platform::algorithm::Algorithm;
 use crate::platform::shelf::{self, Shelf, Weigh};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::signing_keys::SigningKeys;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
 
 /// What was read of a user, if there is one, and when.
 type ReadUser = (Option<Rc<User>>, Timestamp);

@@ -1,12 +1,13 @@
 //! The keys of issuers that an isolate remembers, and when each issuer was last asked.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use crate::jose::key::KeySet;
 use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::issuer::{Issuer, Remote};
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
 
 /// A question that has not come back after this long never will: its request is gone.
 pub const LOST_AFTER: Seconds = Seconds(10);

@@ -2,11 +2,11 @@
 
 pub mod text;
 
-use crate::platform::digest::random_text;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::Timestamp;

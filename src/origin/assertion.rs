@@ -16,8 +16,7 @@ use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::digest::sha256;
 use crate::platform::port::{Fault, KeyPair, SealedKey};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::Assertion;
-use crate::site::Site;
+use crate::site::{Assertion, Site};
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::signing_keys::{self, SigningKey, SigningKeyRecord, SigningKeys};
 

@@ -8,17 +8,16 @@ pub mod mutate;
 pub mod rewrite;
 pub mod strip;
 
-use crate::ask::source::Presented;
-use crate::http::cookies::Left;
-use crate::http::headers::Standing;
-use crate::origin::strip::Stripped;
 use std::rc::Rc;
 
 use crate::access::cors;
 use crate::access::grant::Grant;
-use crate::http::headers::{HeaderChange, HeaderChanges};
+use crate::ask::source::Presented;
+use crate::http::cookies::Left;
+use crate::http::headers::{HeaderChange, HeaderChanges, Standing};
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
+use crate::origin::strip::Stripped;
 use crate::platform::time::Seconds;
 use crate::site::Site;
 

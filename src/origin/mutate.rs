@@ -1,17 +1,17 @@
 //! What is added to a request: who is asking, and how the request came.
 
+use std::rc::Rc;
+
+use serde_json::Value;
+
 use crate::authn::principal::Principal;
 use crate::credential::verified::StandingHeaders;
-use crate::http::headers::HeaderChanges;
-use crate::http::headers::Standing;
+use crate::http::headers::{HeaderChanges, Standing};
 use crate::http::request::Parts;
 use crate::model::claim::Reading;
 use crate::model::user::Role;
 use crate::site::Site;
-use crate::site::attribute::Attribute;
-use crate::site::attribute::headers_of;
-use serde_json::Value;
-use std::rc::Rc;
+use crate::site::attribute::{Attribute, headers_of};
 
 /// Adds what the site tells its origin of the way that a request came. None of it depends on who sends it.
 pub fn of_way(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {

@@ -1,8 +1,7 @@
 //! Where a request goes.
 
 use crate::http::path::CanonicalPath;
-use crate::site::HostHeader;
-use crate::site::Site;
+use crate::site::{HostHeader, Site};
 
 /// The origin's URL below `base` for the path that was judged, as it was judged: nothing is normalised again.
 /// The `Host` that an origin sees is always the URL's; so a public host that is to be preserved

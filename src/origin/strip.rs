@@ -9,8 +9,7 @@ use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
 use crate::http::reserved::{self, is_set_always};
 use crate::model::api_token;
-use crate::site::Site;
-use crate::site::Source;
+use crate::site::{Site, Source};
 
 /// What is taken off a request.
 #[derive(Default)]

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::reply::Reply;
@@ -11,8 +10,8 @@ use crate::ask::route::Endpoint;
 use crate::origin::assertion;
 use crate::pipeline::judge::identify;
 use crate::pipeline::outcome::{Outcome, Step, admin_outcome, answered, astray, concluded};
-use crate::profile;
 use crate::sign_in::account;
+use crate::{admin, profile};
 
 /// Answers a request for `endpoint`.
 pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {

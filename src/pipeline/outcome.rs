@@ -13,9 +13,8 @@ use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::sign_in::arrive;
-use crate::site::Site;
-use crate::site::Source;
 use crate::site::config::Log;
+use crate::site::{Site, Source};
 
 /// What becomes of a request.
 pub struct Outcome {

@@ -9,7 +9,6 @@ pub mod account;
 mod calls;
 mod pat;
 
-use crate::site::label_studio::LabelStudio;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -32,9 +31,9 @@ use crate::platform::digest::hex;
 use crate::platform::port::{Entropy, Sender};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::Verdict;
-use crate::site::Site;
-use crate::site::Source;
+use crate::site::label_studio::LabelStudio;
 use crate::site::place::{Place, place};
+use crate::site::{Site, Source};
 
 /// How long a minted token lives.
 const MINTED: Seconds = Seconds(60);

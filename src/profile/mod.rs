@@ -7,7 +7,6 @@
 
 pub mod label_studio;
 
-use crate::site::profile::Profile;
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
@@ -22,6 +21,7 @@ use crate::model::user::User;
 use crate::origin::Told;
 use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
+use crate::site::profile::Profile;
 use crate::store::origin_accounts::OriginAccounts;
 
 /// What a profile makes of a request that the rule let through.

@@ -15,14 +15,13 @@ pub mod scope;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::http::path::CanonicalPath;
+use crate::model::claim::{NUMBERS, Reading};
+use crate::model::user::Role;
 pub use crate::rules::explain::explain;
 pub(crate) use crate::rules::explain::object;
 use crate::rules::pattern::{DecodedPath, PathPattern};
 use crate::rules::requirement::Requirement;
-
-use crate::http::path::CanonicalPath;
-use crate::model::claim::{NUMBERS, Reading};
-use crate::model::user::Role;
 
 /// What is asked for, as rules see it.
 #[derive(Clone, Copy, Debug)]

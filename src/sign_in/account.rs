@@ -1,14 +1,13 @@
 //! What a signed-in person can ask of us: who am I, sign me out, switch to another user.
 
-use crate::answer::reply::Reply;
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::access::same_origin;
-use crate::answer::Answer;
 use crate::answer::denial::{self, Denial};
-use crate::answer::event;
 use crate::answer::page::{self, Action, Frame, Message, Question};
+use crate::answer::reply::Reply;
+use crate::answer::{Answer, event};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::authn::{self, Authentication, link};

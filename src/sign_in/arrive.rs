@@ -2,13 +2,13 @@
 //! before a user is switched, the way to the application's sign-in page and back. Never verifies a
 //! token itself.
 
-use crate::ask::ctx::Ctx;
-use crate::ask::return_to::ReturnTo;
 use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::page::{self, Action, Frame, Message, Question};
+use crate::ask::ctx::Ctx;
+use crate::ask::return_to::ReturnTo;
 use crate::authn::principal::Principal;
 use crate::authn::{Authentication, link};
 use crate::credential::session::{self, SetCookie};
@@ -20,8 +20,7 @@ use crate::model::claim::Granted;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
 use crate::rules::Reaction;
-use crate::site::Site;
-use crate::site::{Query, Source, StrangerLink, UserSwitch};
+use crate::site::{Query, Site, Source, StrangerLink, UserSwitch};
 
 /// After so many rounds the browser is told what is wrong instead of being sent once more.
 const MAX_ATTEMPTS: u32 = 3;

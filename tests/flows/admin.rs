@@ -1,8 +1,7 @@
 //! The admin API: who may do what.
 
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::{IssueFor, Scope};
+use serde_json::{Value, json};
 
 use crate::harness::request::{get, open, req};
 use crate::harness::{Edge, Isolate};

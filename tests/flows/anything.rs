@@ -3,13 +3,12 @@
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use proptest::prelude::*;
-use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use serde_json::json;
-
 use edgeward::http::request::Parts;
 use edgeward::model::api_token::Scope;
 use edgeward::pipeline::{self, Action};
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use serde_json::json;
 
 use crate::harness::ports::MemoryBody;
 use crate::harness::{Edge, OWN, SSO, run, tampered};

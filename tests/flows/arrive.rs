@@ -1,8 +1,7 @@
 //! Arriving with a credential: what opens a session, what counts for one request, who replaces whom.
 
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, tampered};

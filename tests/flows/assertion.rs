@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use edgeward::model::api_token::Scope;
 use futures_util::future::join;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use p256::elliptic_curve::generic_array::GenericArray;
 use p256::{EncodedPoint, PublicKey};
 use serde_json::{Value, json};
-
-use edgeward::model::api_token::Scope;
 
 use crate::harness::request::{Seen, get, open};
 use crate::harness::shared::{Lag, Verb};

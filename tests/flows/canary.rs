@@ -6,12 +6,11 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
-
 use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use edgeward::pipeline::Action;
 use edgeward::platform::algorithm::Algorithm;
+use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::{claims_at, table};

@@ -1,8 +1,7 @@
 //! Credentials side by side, tampered with, and at the wrong site.
 
-use serde_json::json;
-
 use edgeward::model::api_token::Scope;
+use serde_json::json;
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, bindings, claims_of, site, tampered};

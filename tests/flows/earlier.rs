@@ -1,10 +1,9 @@
 //! Records and sessions of the version before this one are read, and changed.
 
-use serde_json::{Value, json};
-
 use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use edgeward::platform::digest::{hex, sha256};
+use serde_json::{Value, json};
 
 use crate::harness::request::get;
 use crate::harness::{Edge, OWN, START};

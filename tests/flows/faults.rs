@@ -1,9 +1,8 @@
 //! SEC-38: whatever fails, wherever and whenever, nobody gets in by it.
 
-use serde_json::{Value, json};
-
 use edgeward::answer::event::Name;
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::shared::{PortCall, Trouble, Verb};

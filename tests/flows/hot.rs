@@ -1,8 +1,7 @@
 //! A request whose credential the isolate has seen waits for nothing and reads nothing.
 
-use serde_json::json;
-
 use edgeward::model::api_token::Scope;
+use serde_json::json;
 
 use crate::harness::request::{Req, get, open, req};
 use crate::harness::shared::{Trouble, Verb};

@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 
-use serde_json::{Value, json};
-
 use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use edgeward::pipeline::{Action, Outcome};
 use edgeward::platform::digest::{hex, sha256};
 use edgeward::platform::time::{Seconds, Timestamp};
+use serde_json::{Value, json};
 
 use crate::harness::request::{Req, get, req};
 use crate::harness::shared::Lag;

@@ -1,12 +1,11 @@
 //! `POST /api/sso/token`.
 
-use futures_util::future::join;
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::{IssueFor, Scope};
 use edgeward::model::user::Role;
 use edgeward::pipeline::Action;
 use edgeward::platform::time::Seconds;
+use futures_util::future::join;
+use serde_json::{Value, json};
 
 use crate::harness::ports::Location;
 use crate::harness::request::{Req, open, req};

@@ -2,11 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
-
 use edgeward::jose::hmac::{HmacAlgorithm, Keyring};
 use edgeward::jose::jws::{self, Kind};
 use edgeward::model::api_token::Scope;
+use serde_json::json;
 
 use crate::harness::request::{get, req};
 use crate::harness::shared::Verb;

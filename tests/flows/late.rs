@@ -1,9 +1,8 @@
 //! SEC-77: what is known late, and what comes late. A store that shows who had an address a minute ago, a
 //! write that it has lost, a caller who is revoked and does not know it yet.
 
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::request::{get, open};
 use crate::harness::shared::Lag;

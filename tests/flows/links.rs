@@ -1,10 +1,9 @@
 //! What came in a URL is for a URL: a token that was a link counts nowhere else, and one that was
 //! used elsewhere is no link.
 
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::Scope;
 use edgeward::platform::algorithm::Algorithm;
+use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::{Stage, with_issuer};

@@ -1,12 +1,11 @@
 //! All requests go all steps, and none is taken for another: what an isolate remembers decides nothing. That
 //! the core is told enough of each is looked at in `harness/disclosure.rs`, at every request of every test here.
 
+use edgeward::model::api_token::Scope;
+use edgeward::origin::disclosure::{Disclosure, disclosure_of};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
-
-use edgeward::model::api_token::Scope;
-use edgeward::origin::disclosure::{Disclosure, disclosure_of};
 
 use crate::harness::request::{Req, get, open, req};
 use crate::harness::{Edge, Isolate, SSO, bindings, claims_of, site};

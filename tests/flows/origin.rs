@@ -1,9 +1,8 @@
 //! What an origin is told.
 
-use serde_json::json;
-
 use edgeward::model::api_token::Scope;
 use edgeward::pipeline::Action;
+use serde_json::json;
 
 use crate::harness::request::{Seen, get, open};
 use crate::harness::{Edge, Isolate, SSO, bindings, site};

@@ -1,8 +1,7 @@
 //! The path and the method by which a request is judged are those that the origin gets.
 
-use serde_json::json;
-
 use edgeward::model::api_token::Scope;
+use serde_json::json;
 
 use crate::harness::request::{get, open, req};
 use crate::harness::{Edge, Isolate};

@@ -1,8 +1,7 @@
 //! Who is turned away, and how: per site, per kind of client, per reason.
 
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::request::{Req, get, open, req};
 use crate::harness::{Edge, OWN, SSO};

@@ -2,9 +2,8 @@
 //! within 90 seconds, the store's 60 and an isolate's 30. Two isolates at two places share a store
 //! that shows each of them what it has read, or has not found, for another minute.
 
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::ports::Location;
 use crate::harness::request::{Req, get, open, req};

@@ -1,9 +1,8 @@
 //! Rules from the configuration to what becomes of a request.
 
-use serde_json::{Value, json};
-
 use edgeward::answer::event::Name;
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::request::{get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, tampered};

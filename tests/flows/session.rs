@@ -1,9 +1,8 @@
 //! The session: renewed, ended, cleared; and the cookies that are cleared whatever else happens.
 
-use serde_json::{Value, json};
-
 use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, START, claims_of, tampered};

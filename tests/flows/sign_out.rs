@@ -1,9 +1,8 @@
 //! Signing out: every session that was presented ends, in every form of the cookie, or the answer
 //! says that it did not.
 
-use serde_json::{Value, json};
-
 use edgeward::model::api_token::Scope;
+use serde_json::{Value, json};
 
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::shared::{Trouble, Verb};

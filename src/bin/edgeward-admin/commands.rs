@@ -3,18 +3,16 @@
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
-use serde_json::{Value, json};
-
 use edgeward::admin::api_tokens::{self, NewApiToken};
 use edgeward::answer::denial::Denial;
 use edgeward::model::api_token::{ApiToken, ApiTokenId, IssueFor};
 use edgeward::platform::port::Platform;
 use edgeward::platform::time::Seconds;
 use edgeward::store::api_tokens::ApiTokens;
+use serde_json::{Value, json};
 
-use crate::configuration;
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
-use crate::{Cli, Command, CreateToken, TokenCommand, facts, secrets, users};
+use crate::{Cli, Command, CreateToken, TokenCommand, configuration, facts, secrets, users};
 
 pub fn run(cli: Cli) -> Result<(), String> {
     let json = cli.place.json;

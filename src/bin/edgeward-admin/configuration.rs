@@ -6,9 +6,6 @@ use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-
 use edgeward::admin::explain::Question;
 use edgeward::config::reader::Bindings;
 use edgeward::config::schema;
@@ -17,6 +14,8 @@ use edgeward::model::user::Role;
 use edgeward::platform::digest::sha256;
 use edgeward::rules::Subject;
 use edgeward::site::config::{Config, ConfigError};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 /// The variables of one environment, and those of its secrets that are known here.
 #[derive(Deserialize)]

@@ -6,7 +6,6 @@ use edgeward::ask::route;
 use edgeward::config::{RESOURCES, SECRETS};
 use edgeward::http::reserved;
 use edgeward::store;
-
 use serde_json::json;
 
 /// Prints the facts as JSON.

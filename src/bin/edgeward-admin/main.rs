@@ -12,7 +12,6 @@ mod wrangler;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-
 use edgeward::model::api_token::Scope;
 use edgeward::model::user::{Name, Role, UserId};
 

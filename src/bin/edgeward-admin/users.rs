@@ -2,10 +2,9 @@
 
 use std::io::Read as _;
 
-use serde_json::{Value, json};
-
 use edgeward::admin::users::Profile;
 use edgeward::model::user::{Email, Tenant};
+use serde_json::{Value, json};
 
 /// Reads a list of users and prints for each what is wrong with it, or null.
 pub fn check() -> Result<(), String> {

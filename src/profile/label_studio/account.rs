@@ -1,13 +1,11 @@
 //! Who a user is at Label Studio, and what a request of theirs carries: from the credential's own
 //! memory, from the isolate's, from the store, or from Label Studio itself, in this order.
 
-use crate::credential::origin_account::Account;
-use crate::credential::origin_account::KnownAccount;
-use crate::credential::origin_account::Trouble;
 use std::rc::Rc;
 
 use crate::answer::denial::Denial;
 use crate::authn::principal::Principal;
+use crate::credential::origin_account::{Account, KnownAccount, Trouble};
 use crate::credential::verified::OriginCredential;
 use crate::http::headers::HeaderChanges;
 use crate::memory::world::World;
