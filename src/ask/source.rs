@@ -7,13 +7,11 @@ use crate::http::client::Client;
 use crate::http::cookies::{self, Left};
 use crate::http::query;
 use crate::http::request::Parts;
+use crate::http::reserved::API_KEY;
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
 use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
-
-/// The header in which an API token acts as a user.
-pub const API_KEY: &str = "x-api-key";
 
 /// The parameter in which a browser that comes back from the sign-in page says how often it was
 /// sent there. Ours alone; it never reaches an origin.

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use futures_util::future::join;
 
 use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
 use crate::ask::source::{MAX_OF_ONE_SOURCE, Presented};
 use crate::authn::principal::Principal;
 use crate::credential::foreign::ForeignClaims;
@@ -261,6 +262,20 @@ pub struct Place<'a> {
     pub counts: bool,
     /// By whom, where attempts are counted.
     pub client: Option<Client>,
+}
+
+impl<'a> Place<'a> {
+    /// Where `ctx` is, for a credential that it brings in its body: attempts are not counted there.
+    #[must_use]
+    pub fn of(ctx: &Ctx<'a>) -> Self {
+        Self {
+            site: ctx.site,
+            tenancy: ctx.presented.tenancy,
+            now: ctx.now,
+            counts: true,
+            client: None,
+        }
+    }
 }
 
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with

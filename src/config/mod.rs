@@ -25,6 +25,7 @@ use crate::platform::time::Seconds;
 pub use crate::site::Site;
 use crate::site::Source;
 use crate::site::config::{Config, ConfigError, Keyrings, Log};
+use crate::site::disclosure::Disclosures;
 use crate::site::issuer::Issuer;
 
 /// The beginnings of the names of our secrets; a number follows.
@@ -82,6 +83,7 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
             log,
             keys,
             notes: notes(&hosts),
+            disclosures: Disclosures::of(hosts.values()),
             hosts,
         }),
         _ => Err(errors),

@@ -44,7 +44,7 @@ function want(name) {
 const SHORTEST = 53;
 
 /**
- * Whether a value may hold a credential of ours. `may_hold_a_credential` in `origin/disclosure.rs` has the same test.
+ * Whether a value may hold a credential of ours. `may_hold_a_credential` in `site/disclosure.rs` has the same test.
  * @param {string} name
  * @param {string} value
  */

@@ -24,12 +24,12 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{Event, Name};
 use crate::http::request::Parts;
 use crate::memory::world::World;
-use crate::origin::disclosure::{Disclosure, disclosure_of};
 use crate::pipeline::{self, Action, Outcome};
 use crate::platform::digest::hex;
 use crate::platform::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
 use crate::platform::time::Timestamp;
 use crate::site::config::ConfigError;
+use crate::site::disclosure::Disclosure;
 
 thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
@@ -217,7 +217,7 @@ fn misconfigured(head: &JsValue) -> Response {
 /// that cannot be said yet, so that this request tells all of them.
 fn told_of(name: &str) -> u32 {
     let Some(world) = begun() else { return 3 };
-    match disclosure_of(&world.config, name) {
+    match world.config.disclosures.for_name(name) {
         Disclosure::Nothing => 0,
         Disclosure::Name => 1,
         Disclosure::Value => 2,

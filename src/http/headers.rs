@@ -140,12 +140,14 @@ impl Standing {
     /// The platform's own form of the headers, which `make` gives when it is asked for first. It lasts as
     /// long as they do.
     pub fn crossed<T: Clone + 'static>(&self, make: impl FnOnce(&HeaderChanges) -> T) -> T {
-        let crossed = self.crossed.get_or_init(|| Rc::new(make(&self.headers)));
-        match crossed.downcast_ref::<T>() {
-            Some(made) => made.clone(),
-            // A platform has one form.
-            None => unreachable!(),
+        let known = self.crossed.get();
+        if let Some(known) = known.and_then(|known| known.downcast_ref::<T>()) {
+            return known.clone();
         }
+        let made = make(&self.headers);
+        // A platform has one form; the first one that is asked for is kept.
+        self.crossed.get_or_init(|| Rc::new(made.clone()));
+        made
     }
 }
 

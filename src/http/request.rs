@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 /// The headers whose values the core reads by itself, wherever a request goes. Sites add those that they
-/// name ([`crate::origin::disclosure`]).
+/// name ([`crate::site::disclosure`]).
 pub const READ: [&str; 15] = [
     "accept",
     "access-control-request-method",
@@ -32,7 +32,7 @@ pub fn is_ray(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// The head of a request, as far as the core is told of it ([`crate::origin::disclosure`]): of every request its
+/// The head of a request, as far as the core is told of it ([`crate::site::disclosure`]): of every request its
 /// method and URL, at our own endpoints all headers. Header names are lower-case; a repeated header is
 /// joined with `, ` as the Fetch standard does.
 pub struct Parts {

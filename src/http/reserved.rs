@@ -61,6 +61,15 @@ const NAMES: [&str; 10] = [
     "trailer",
 ];
 
+/// The header in which an API token acts as a user.
+pub const API_KEY: &str = "x-api-key";
+
+/// Whether some server takes `name` for the header of API keys.
+#[must_use]
+pub fn is_api_key(name: &str) -> bool {
+    name == API_KEY || (name.len() == API_KEY.len() && fold(name) == API_KEY)
+}
+
 /// The names that are reserved at a site, beyond those that are reserved everywhere; and beginnings
 /// of names.
 #[derive(Debug, Default)]
@@ -102,6 +111,21 @@ const NEEDED: [&str; 16] = [
 ];
 
 impl Reserved {
+    /// Adds what `other` reserves; of a list that is built by this alone, each name is there once.
+    pub fn add(&mut self, other: &Self) {
+        let lists = [
+            (&mut self.names, &other.names),
+            (&mut self.prefixes, &other.prefixes),
+        ];
+        for (own, others) in lists {
+            for name in others {
+                if let Err(place) = own.binary_search(name) {
+                    own.insert(place, name.clone());
+                }
+            }
+        }
+    }
+
     /// Reserves `names` at a site. One with `*` at its end stands for all that begin with the rest.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut reserved = Self::default();

@@ -3,7 +3,6 @@
 //! cookie's meaning or the store.
 
 pub mod assertion;
-pub mod disclosure;
 pub mod mutate;
 pub mod rewrite;
 pub mod strip;

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::ask::source::{self, API_KEY, Presented};
+use crate::ask::source::{self, Presented};
 use crate::credential::stray;
 use crate::http::cookies::Left;
 use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
-use crate::http::reserved::{self, is_set_always};
+use crate::http::reserved::{is_api_key, is_set_always};
 use crate::model::api_token;
 use crate::site::{Site, Source};
 
@@ -57,12 +57,6 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
         }
     }
     stripped
-}
-
-/// Whether some server takes `name` for the header of API keys.
-#[must_use]
-pub fn is_api_key(name: &str) -> bool {
-    name == API_KEY || (name.len() == API_KEY.len() && reserved::fold(name) == API_KEY)
 }
 
 /// What an origin may be told of a `Referer`. It is a URL, so what goes from a URL goes from it.

@@ -62,13 +62,7 @@ pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
         .and_then(Value::as_str)
         .filter(|_| ctx.site.takes(Source::Bearer))
         .ok_or(Denial::SignInRequired)?;
-    let at = authn::Place {
-        site: ctx.site,
-        tenancy: ctx.presented.tenancy,
-        now: ctx.now,
-        counts: true,
-        client: None,
-    };
+    let at = authn::Place::of(ctx);
     authn::verify(world, at, Source::Bearer, token).await?;
     Ok(Answer::json(200, &json!({ "access": token })))
 }

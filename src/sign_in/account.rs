@@ -192,13 +192,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             .next()
             .unwrap_or_default()
     };
-    let at = authn::Place {
-        site: ctx.site,
-        tenancy: ctx.presented.tenancy,
-        now: ctx.now,
-        counts: true,
-        client: None,
-    };
+    let at = authn::Place::of(ctx);
     let principal = authn::verify(world, at, Source::Query, &field("token")).await?;
     let return_to = ReturnTo::parse_local(&field("return_to"), ctx.parts)
         .ok_or(Denial::InvalidField("return_to"))?;

@@ -10,6 +10,7 @@ use crate::jose::hmac::Keyring;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::site::Site;
+use crate::site::disclosure::Disclosures;
 
 /// One thing wrong with the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,6 +34,8 @@ pub struct Config {
     pub keys: Keyrings,
     /// What is allowed and yet surely not meant. Logged when an isolate starts.
     pub notes: Vec<ConfigError>,
+    /// How much the core is told of each header.
+    pub disclosures: Disclosures,
     pub(crate) hosts: HashMap<String, Rc<Site>>,
 }
 

@@ -3,6 +3,7 @@
 pub mod attribute;
 pub mod config;
 pub mod cors;
+pub mod disclosure;
 pub mod issuer;
 pub mod label_studio;
 pub mod place;

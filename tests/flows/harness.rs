@@ -23,9 +23,9 @@ use edgeward::jose::jws::{self, Kind};
 use edgeward::memory::world::World;
 use edgeward::model::api_token::{IssueFor, Scope};
 use edgeward::model::user::Name;
-use edgeward::origin::disclosure::Disclosure;
 use edgeward::pipeline::{self, Outcome};
 use edgeward::platform::time::{Seconds, Timestamp};
+use edgeward::site::disclosure::Disclosure;
 use edgeward::store::api_tokens::ApiTokens;
 use serde_json::{Value, json};
 

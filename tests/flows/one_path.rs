@@ -2,7 +2,8 @@
 //! the core is told enough of each is looked at in `harness/disclosure.rs`, at every request of every test here.
 
 use edgeward::model::api_token::Scope;
-use edgeward::origin::disclosure::{Disclosure, disclosure_of};
+use edgeward::site::config::Config;
+use edgeward::site::disclosure::Disclosure;
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
@@ -203,8 +204,8 @@ fn a_session_ends_and_is_renewed_on_time() {
     assert!(renewed > 0);
 }
 
-#[test]
-fn of_a_name_the_core_is_told_what_some_site_needs() {
+/// Two sites, of which the second has headers of its own.
+fn two_sites() -> Config {
     let mut bindings = bindings(&json!({}));
     let second = json!({
         "hosts": ["second.example"],
@@ -216,7 +217,12 @@ fn of_a_name_the_core_is_told_what_some_site_needs() {
         "query": null,
     });
     bindings.insert("EDGEWARD_SITE_SECOND".into(), site(&second));
-    let config = edgeward::config::parse(&bindings).unwrap();
+    edgeward::config::parse(&bindings).unwrap()
+}
+
+#[test]
+fn of_a_name_the_core_is_told_what_some_site_needs() {
+    let config = two_sites();
     for (name, expected) in [
         ("cookie", Disclosure::Value),
         ("authorization", Disclosure::Value),
@@ -244,7 +250,18 @@ fn of_a_name_the_core_is_told_what_some_site_needs() {
         ("referer", Disclosure::Nothing),
         ("if-none-match", Disclosure::Nothing),
     ] {
-        assert_eq!(disclosure_of(&config, name), expected, "{name}");
+        assert_eq!(config.disclosures.for_name(name), expected, "{name}");
+    }
+}
+
+proptest! {
+    /// What is worked out once for all sites is what asking each of them would say.
+    #[test]
+    fn what_any_site_removes_is_told(name in "(x[-_.])?(second|staff|vault-[a-z]{0,3}|user|page|remote-[a-z]|[a-z_.-]{1,12})") {
+        let config = two_sites();
+        let removed = config.sites().any(|site| site.reserved.contains(&name));
+        let told = config.disclosures.for_name(&name);
+        prop_assert_eq!(removed, told == Disclosure::Name, "{}", name);
     }
 }
 

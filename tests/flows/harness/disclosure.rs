@@ -3,9 +3,9 @@
 
 use edgeward::ask::source;
 use edgeward::http::request::Parts;
-use edgeward::origin::disclosure::{Disclosure, may_hold_a_credential};
 use edgeward::origin::strip;
 use edgeward::site::config::Config;
+use edgeward::site::disclosure::{Disclosure, may_hold_a_credential};
 
 use super::request::Req;
 

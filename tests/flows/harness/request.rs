@@ -2,9 +2,9 @@
 
 use edgeward::http::headers::HeaderChange;
 use edgeward::http::request::Parts;
-use edgeward::origin::disclosure::{self, Disclosure};
 use edgeward::pipeline::{Action, Outcome};
 use edgeward::site::config::Config;
+use edgeward::site::disclosure::{self, Disclosure};
 use serde_json::Value;
 
 /// A request.
@@ -116,7 +116,7 @@ impl Req {
             if disclosure::may_hold_a_credential(name, value) {
                 Disclosure::Value
             } else {
-                disclosure::disclosure_of(config, name)
+                config.disclosures.for_name(name)
             }
         });
         Parts::from_snapshot(text).unwrap()
