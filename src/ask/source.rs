@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
 use crate::credential::stray;
 use crate::http::client::Client;
 use crate::http::cookies::{self, Left};
@@ -133,18 +136,31 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
 }
 
 /// Whether an `Authorization` header is for us: the site takes bearer tokens, or it holds something
-/// that only we hand out. Everything else is between the client and the origin.
+/// that only we hand out, be it as a name or password of `Basic` (RFC 7617 §2). Everything else is between
+/// the client and the origin.
 fn is_ours(site: &Site, value: &str) -> bool {
-    // Two headers arrive joined by a comma.
-    let handed_out = |piece: &str| {
-        piece.starts_with(api_token::PREFIX)
-            || UntrustedJws::parse(piece).is_ok_and(|token| token.names_our_kind())
+    let handed_out = |text: &str| {
+        text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
+            .any(|piece| {
+                piece.starts_with(api_token::PREFIX)
+                    || UntrustedJws::parse(piece).is_ok_and(|token| token.names_our_kind())
+            })
     };
-    let is_bearer = |piece: &str| bearer(piece.trim()).is_some();
-    (site.takes(Source::Bearer) && value.split(',').any(is_bearer))
-        || value
-            .split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
-            .any(handed_out)
+    // Two headers arrive joined by a comma.
+    handed_out(value)
+        || value.split(',').map(str::trim).any(|one| {
+            (site.takes(Source::Bearer) && bearer(one).is_some())
+                || basic(one).is_some_and(|text| handed_out(&text))
+        })
+}
+
+/// Name and password of an `Authorization: Basic` header, with a colon between.
+fn basic(authorization: &str) -> Option<String> {
+    let (scheme, encoded) = authorization.split_once(' ')?;
+    let encoded = encoded.trim().trim_end_matches('=');
+    let is_basic = scheme.eq_ignore_ascii_case("basic");
+    let bytes = is_basic.then(|| STANDARD_NO_PAD.decode(encoded).ok())??;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 §2.1). The scheme's case is free
@@ -239,6 +255,42 @@ mod tests {
         for other in ["Token 0123", "Bearer ewt_a", "ewt_a", "Token"] {
             assert_eq!(of(&[("authorization", other)]), [""; 0], "{other}");
         }
+    }
+
+    #[test]
+    fn sec_40_an_authorization_header_with_something_of_ours_is_told_however_it_is_written() {
+        let is_ours = |sources: &str, value: &str| {
+            let settings = format!(r#"{{"sources": {sources}}}"#);
+            is_ours(&crate::config::tests::site(&settings), value)
+        };
+        let in_basic = |text: &str| {
+            use base64::engine::general_purpose::STANDARD;
+            [STANDARD.encode(text), STANDARD_NO_PAD.encode(text)]
+                .map(|encoded| format!("Basic {encoded}"))
+        };
+        let mut ours = vec![
+            "Token ewt_a".to_owned(),
+            "Token 'ewt_a'".to_owned(),
+            "Token;ewt_a".to_owned(),
+            "Basic eDp5, Token ewt_a".to_owned(),
+        ];
+        ours.extend(in_basic("user:ewt_a"));
+        ours.extend(in_basic("ewt_a:"));
+        for value in ours {
+            assert!(is_ours(r#"["session"]"#, &value), "{value}");
+        }
+        let mut others = vec![
+            "Basic eDp5".to_owned(),
+            "Bearer x.y.z".to_owned(),
+            "Basic %".to_owned(),
+        ];
+        others.extend(in_basic("user:secret"));
+        for value in others {
+            assert!(!is_ours(r#"["session"]"#, &value), "{value}");
+        }
+        // Where bearer tokens are taken, one behind another header is one too.
+        assert!(is_ours(r#"["bearer"]"#, "Basic eDp5, Bearer x.y.z"));
+        assert!(!is_ours(r#"["bearer"]"#, "Basic eDp5"));
     }
 
     #[test]

@@ -88,6 +88,25 @@ test("SEC-40: no live credential of ours reaches an origin in another cookie, pa
   }
 });
 
+test("SEC-40: no Authorization header with a credential of ours in it reaches an origin, however it is written", async () => {
+  for (const [place, send] of places()) {
+    for (const [kind, token] of Object.entries(strays)) {
+      const basic = (text) => `Basic ${Buffer.from(text).toString("base64")}`;
+      for (const value of [`Token '${token}'`, `Token;${token}`, basic(`user:${token}`), basic(`${token}:`), `Basic eDp5, Token ${token}`]) {
+        const answer = await send(newPath(), { Authorization: value });
+        assert.equal(assertClean(answer, `${value}, ${kind}, ${place}`).header("authorization"), undefined);
+      }
+    }
+    const plain = await send(newPath(), { Authorization: "Basic eDp5" });
+    assert.equal(plain.seen.header("authorization"), "Basic eDp5", place);
+  }
+});
+
+test("SEC-41: our marker leaves a Referer, however short that is", async () => {
+  const answer = await app.send("GET", newPath(), { kind: SCRIPT, cookie, headers: { Referer: "https://a.test/?edgeward_attempt=1&b" } });
+  assert.equal(answer.seen.header("referer"), "https://a.test/?b");
+});
+
 test("SEC-40: the site's own parameter leaves a Referer too, whoever has signed the token", async () => {
   const foreign = own;
   const answer = await app.send("GET", newPath(), { kind: SCRIPT, cookie, headers: { Referer: `${app.origin}/page?token=${foreign}&b=2` } });

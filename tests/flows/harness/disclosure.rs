@@ -5,21 +5,14 @@ use edgeward::ask::source;
 use edgeward::http::request::Parts;
 use edgeward::origin::strip;
 use edgeward::site::config::Config;
-use edgeward::site::disclosure::{Disclosure, may_hold_a_credential};
+use edgeward::site::disclosure::Disclosure;
 
 use super::request::Req;
 
 /// Which credentials are found in `request`, and what is taken off it, does not depend on the rest.
 pub fn assert_enough(config: &Config, request: &Req) {
     let told = request.parts(config);
-    // A Referer too short for a credential is sent on unread.
-    let whole = request.snapshot(|name, value| {
-        if name == "referer" && !may_hold_a_credential(name, value) {
-            Disclosure::Nothing
-        } else {
-            Disclosure::Value
-        }
-    });
+    let whole = request.snapshot(|_, _| Disclosure::Value);
     let whole = Parts::from_snapshot(whole).unwrap();
     let Some(site) = config.site(told.authority(), told.scheme()) else {
         return;
