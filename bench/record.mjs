@@ -15,15 +15,31 @@ const HELP = `node_modules/.bin/node bench/record.mjs --url <http://host:port/pa
 `;
 const MOST = 60_000; // milliseconds
 
-const { values } = parseArgs({
-  options: { url: { type: "string" }, application: { type: "string" }, out: { type: "string" }, settle: { type: "string", default: "5" } },
-});
-if (!values.url || !values.application || !values.out || !(Number(values.settle) > 0)) {
-  process.stderr.write(HELP);
+/** Ends with `text` and the usage. */
+function fail(text) {
+  process.stderr.write(`record: ${text}\n${HELP}`);
   process.exit(1);
 }
+
+function read() {
+  const options = { url: { type: "string" }, application: { type: "string" }, out: { type: "string" }, settle: { type: "string", default: "5" } };
+  try {
+    return parseArgs({ options: { ...options, help: { type: "boolean", short: "h", default: false } } }).values;
+  } catch (error) {
+    return fail(error.message);
+  }
+}
+
+const values = read();
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+for (const name of ["url", "application", "out"]) if (!values[name]) fail(`--${name} is missing`);
+if (!(Number(values.settle) > 0)) fail("--settle wants a positive number of seconds");
+if (!URL.canParse(values.url)) fail(`--url is no URL: ${values.url}`);
 const target = new URL(values.url);
-if (target.protocol !== "http:") throw new Error("the application has to be asked by http");
+if (target.protocol !== "http:") fail("--url has to begin with http: the load goes through a proxy that reads it");
 
 let exchanges = [];
 let busyAt = performance.now();

@@ -1,10 +1,8 @@
 // What somebody writes around `jose` who turns people down: nobody signed in is 401 or sent to sign in, a role opens one
 // area and hides another, a page of another site may not act, and an ambiguous path is not read.
 
-import { jwtVerify } from "jose";
+import { pairsOf, sessionIn, verify } from "./session.js";
 import { headersFor, keepPrivate } from "./shared.js";
-
-let key;
 
 export default {
   async fetch(request, env) {
@@ -12,7 +10,7 @@ export default {
     if (/%(00|2f|5c)/i.test(url.pathname)) return new Response("bad request", { status: 400 });
     let claims;
     try {
-      claims = await verify(request.headers.get("cookie") ?? "", env);
+      claims = await verify(sessionIn(pairsOf(request.headers.get("cookie") ?? ""), env), env);
     } catch {
       if (url.pathname.startsWith("/account") && request.headers.get("sec-fetch-mode") === "navigate") {
         return new Response(null, {
@@ -39,28 +37,3 @@ export default {
     );
   },
 };
-
-async function verify(cookie, env) {
-  const prefix = `${env.COOKIE}=`;
-  const session = cookie
-    .split(";")
-    .map((pair) => pair.trim())
-    .find((pair) => pair.startsWith(prefix))
-    ?.slice(prefix.length);
-  if (session === undefined) throw new Error("nobody");
-  key ??= await crypto.subtle.importKey(
-    "raw",
-    new TextEncoder().encode(env.SECRET),
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    ["verify"],
-  );
-  const { payload } = await jwtVerify(session, key, {
-    algorithms: ["HS256"],
-    issuer: env.ISSUER,
-    audience: env.AUDIENCE,
-    typ: env.TYP,
-    requiredClaims: ["exp", "sub"],
-  });
-  return payload;
-}

@@ -2,33 +2,14 @@
 // tell the origin who is calling and how the request came, and mark the answer as private; with as few objects of the
 // runtime as can be without remembering anything of a caller. The key is imported once, so that only the verification is paid for.
 
-import { jwtVerify } from "jose";
+import { pairsOf, sessionIn, verify } from "./session.js";
 import { headersFor, keepPrivate } from "./shared.js";
-
-let key;
 
 export default {
   async fetch(request, env) {
-    const cookies = (request.headers.get("cookie") ?? "").split(";").map((pair) => pair.trim());
-    const prefix = `${env.COOKIE}=`;
-    const session = cookies.find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
     let claims;
     try {
-      key ??= await crypto.subtle.importKey(
-        "raw",
-        new TextEncoder().encode(env.SECRET),
-        { name: "HMAC", hash: "SHA-256" },
-        false,
-        ["verify"],
-      );
-      const verified = await jwtVerify(session, key, {
-        algorithms: ["HS256"],
-        issuer: env.ISSUER,
-        audience: env.AUDIENCE,
-        typ: env.TYP,
-        requiredClaims: ["exp", "sub"],
-      });
-      claims = verified.payload;
+      claims = await verify(sessionIn(pairsOf(request.headers.get("cookie") ?? ""), env), env);
     } catch {
       return new Response("unauthorized", { status: 401 });
     }

@@ -2,45 +2,29 @@
 // header gives the caller and the Cookie header without the session, one pass over the names takes out what a client may
 // not send. It signs no assertion, keeps no users and has no rules, and a value in its memory counts until the token ends.
 
-import { jwtVerify } from "jose";
+import { pairsOf, sessionIn, verify } from "./session.js";
 import { isReserved, keepPrivate, Memo } from "./shared.js";
 
 const memo = new Memo();
-let key;
 
 export default {
   fetch(request, env) {
     const cookie = request.headers.get("cookie");
     const known = memo.get(cookie);
     if (known !== undefined) return forward(request, env, known);
-    return verify(cookie ?? "", env).then(
+    return remembered(cookie ?? "", env).then(
       (known) => forward(request, env, known),
       () => new Response("unauthorized", { status: 401 }),
     );
   },
 };
 
-async function verify(cookie, env) {
-  const prefix = `${env.COOKIE}=`;
-  const pairs = cookie.split(";").map((pair) => pair.trim());
-  const session = pairs.find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
-  key ??= await crypto.subtle.importKey(
-    "raw",
-    new TextEncoder().encode(env.SECRET),
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    ["verify"],
-  );
-  const { payload } = await jwtVerify(session, key, {
-    algorithms: ["HS256"],
-    issuer: env.ISSUER,
-    audience: env.AUDIENCE,
-    typ: env.TYP,
-    requiredClaims: ["exp", "sub"],
-  });
+async function remembered(cookie, env) {
+  const pairs = pairsOf(cookie);
+  const payload = await verify(sessionIn(pairs, env), env);
   const known = {
     exp: payload.exp,
-    cookie: pairs.filter((pair) => !pair.startsWith(prefix)).join("; "),
+    cookie: pairs.filter((pair) => !pair.startsWith(`${env.COOKIE}=`)).join("; "),
     identity: [
       ["x-forwarded-user", payload.sub],
       ["x-forwarded-email", payload.email],
