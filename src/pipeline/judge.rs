@@ -68,7 +68,7 @@ pub(super) async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCo
     let authentication = if is_anonymous {
         Authentication::anonymous()
     } else {
-        authn::authenticate(ctx.world, site, presented, parts.is_navigation(), ctx.now).await
+        authn::authenticate(ctx).await
     };
     let dead = if authentication.clear_session {
         presented.session.len()

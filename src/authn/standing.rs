@@ -1,0 +1,199 @@
+//! What changes with time: whether a credential that was verified still counts, and whom it stands for now.
+
+use crate::authn::principal::Principal;
+use crate::authn::verify::Place;
+use crate::authn::{foreign, link};
+use crate::credential::foreign::ForeignClaims;
+use crate::credential::session::{self, SessionClaims};
+use crate::credential::verified::{Claims, Verified};
+use crate::jose::error::TokenError;
+use crate::memory::world::World;
+use crate::model::user::{User, UserId};
+use crate::platform::port::Fault;
+use crate::platform::time::Timestamp;
+use crate::site::{Site, Source};
+use crate::store::ended_sessions::EndedSessions;
+use crate::store::users::Users;
+use futures_util::future::join;
+use std::rc::Rc;
+
+/// What changes with time: expiry, the user's state, whether the session was ended.
+pub(super) async fn judge(
+    world: &World,
+    at: Place<'_>,
+    source: Source,
+    verified: Rc<Verified>,
+) -> Result<Principal, TokenError> {
+    let Place { site, now, .. } = at;
+    if now >= verified.expires_at() {
+        return Err(TokenError::Expired);
+    }
+    if at.counts {
+        link::settle(world, site, source, &verified, now).await?;
+    }
+    let user = match &verified.claims {
+        Claims::Session(claims) => session_user(world, at, claims).await?,
+        Claims::Sso(claims) => {
+            not_too_old(site, source, claims.issued_at, now)?;
+            let user = signed_in_user(world, at, &claims.user).await?;
+            not_ended(&user, claims.issued_at)?;
+            user
+        }
+        Claims::Foreign(claims) => {
+            not_too_old(site, source, claims.issued_at, now)?;
+            let user = foreign_user(world, at, claims).await?;
+            not_ended(&user, claims.issued_at)?;
+            user
+        }
+        Claims::ApiToken(claims) => signed_in_user(world, at, &claims.user).await?,
+    };
+    let user = with_grants(&verified, user);
+    Ok(Principal::new_unchecked(user, source, verified))
+}
+
+/// Whether what is remembered is young enough to go by: an issuer may have withdrawn its key, and an
+/// API token may have been revoked.
+pub(super) fn is_still_known(world: &World, known: &Verified, now: Timestamp) -> bool {
+    match &known.claims {
+        Claims::Session(_) | Claims::Sso(_) => true,
+        Claims::Foreign(claims) => now < claims.good_until,
+        Claims::ApiToken(claims) => {
+            claims.read_at <= now
+                && now < claims.read_at + world.config.user_cache
+                && !world.cache.own_changes.has_shut(&claims.id, now)
+        }
+    }
+}
+
+/// The record with the roles that the token's issuer has granted; the same as long as it is the
+/// same record, so that what was made of it stays good.
+fn with_grants(verified: &Verified, user: Rc<User>) -> Rc<User> {
+    let Some(granted) = verified.granted() else {
+        return user;
+    };
+    let adds =
+        granted.staff && !user.staff || granted.roles.iter().any(|role| !user.roles.contains(role));
+    if !adds {
+        return user;
+    }
+    if let Some((made_from, whole)) = &verified.memo().user
+        && Rc::ptr_eq(made_from, &user)
+    {
+        return Rc::clone(whole);
+    }
+    let mut whole = User::clone(&user);
+    whole.staff |= granted.staff;
+    for role in &granted.roles {
+        if !whole.roles.contains(role) {
+            whole.roles.push(role.clone());
+        }
+    }
+    let whole = Rc::new(whole);
+    verified.remember(|memo| memo.user = Some((user, Rc::clone(&whole))));
+    whole
+}
+
+/// Who a token of another issuer is about: found by the address that it names, made where the issuer
+/// may. An address that has gone to somebody else since is looked up again.
+async fn foreign_user(
+    world: &World,
+    at: Place<'_>,
+    claims: &ForeignClaims,
+) -> Result<Rc<User>, TokenError> {
+    if let Some(id) = claims.known_user() {
+        match signed_in_user(world, at, &id).await {
+            Ok(user) if user.email == claims.email => return Ok(user),
+            Ok(_) | Err(TokenError::UnknownUser) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let id = Box::pin(foreign::find_user(claims, world, at.counts, at.now)).await?;
+    signed_in_user(world, at, &id).await
+}
+
+/// A link works only for a while after its token was issued.
+fn not_too_old(
+    site: &Site,
+    source: Source,
+    issued_at: Timestamp,
+    now: Timestamp,
+) -> Result<(), TokenError> {
+    let too_old = |query: &crate::site::Query| now >= issued_at + query.max_age;
+    if source == Source::Query && site.query.as_ref().is_none_or(too_old) {
+        return Err(TokenError::LinkTooOld);
+    }
+    Ok(())
+}
+
+/// A token's time is in whole seconds; one of the same second may be from before.
+fn not_ended(user: &User, issued_at: Timestamp) -> Result<(), TokenError> {
+    let ended = |after: Timestamp| issued_at.seconds() <= after.seconds();
+    if user.sessions_valid_after.is_some_and(ended) {
+        return Err(TokenError::Ended);
+    }
+    Ok(())
+}
+
+async fn session_user(
+    world: &World,
+    at: Place<'_>,
+    claims: &SessionClaims,
+) -> Result<Rc<User>, TokenError> {
+    let Place { site, now, .. } = at;
+    if now >= session::ends_at(site, claims) {
+        return Err(TokenError::Expired);
+    }
+    // Neither depends on the other, so a session that is new here waits for both at once. What
+    // the user's record says comes first, as it would one after the other.
+    let (user, ended) = join(
+        signed_in_user(world, at, &claims.user),
+        has_ended(world, &claims.id, now),
+    )
+    .await;
+    // A session whose user cannot sign in any more is over, not wrong: the browser may sign in as
+    // somebody else.
+    let user = user.map_err(|error| match error {
+        TokenError::UnknownUser => TokenError::Ended,
+        other => other,
+    })?;
+    if user
+        .sessions_valid_after
+        .is_some_and(|after| claims.began_at <= after)
+        || ended?
+    {
+        return Err(TokenError::Ended);
+    }
+    Ok(user)
+}
+
+/// Whether the session was ended, from memory while that is fresh.
+async fn has_ended(world: &World, session: &str, now: Timestamp) -> Result<bool, Fault> {
+    let span = world.config.user_cache;
+    if let Some(ended) = world.cache.session_ended(session, span, now) {
+        return Ok(ended);
+    }
+    let ended = EndedSessions(&*world.platform.kv).contains(session).await?;
+    world.cache.put_session_ended(session, ended, now);
+    Ok(ended)
+}
+
+/// The user, from memory while it is fresh, if allowed to sign in, and of the tenant that the
+/// request is in.
+async fn signed_in_user(world: &World, at: Place<'_>, id: &UserId) -> Result<Rc<User>, TokenError> {
+    let now = at.now;
+    let known = if let Some(known) = world.cache.user(id, world.config.user_cache, now) {
+        known
+    } else {
+        let read = Users(&*world.platform.kv).find(id).await?;
+        world.cache.put_user(id, read, now)
+    };
+    let user = known.ok_or(TokenError::UnknownUser)?;
+    if !at.tenancy.admits(user.tenant.as_ref()) {
+        return Err(TokenError::OtherTenant);
+    }
+    if user.active {
+        Ok(user)
+    } else {
+        Err(TokenError::DisabledUser)
+    }
+}
