@@ -1,7 +1,11 @@
 //! What changes with time: whether a credential that was verified still counts, and whom it stands for now.
 
+use std::rc::Rc;
+
+use futures_util::future::join;
+
+use crate::authn::place::Place;
 use crate::authn::principal::Principal;
-use crate::authn::verify::Place;
 use crate::authn::{foreign, link};
 use crate::credential::foreign::ForeignClaims;
 use crate::credential::session::{self, SessionClaims};
@@ -14,8 +18,6 @@ use crate::platform::time::Timestamp;
 use crate::site::{Site, Source};
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::users::Users;
-use futures_util::future::join;
-use std::rc::Rc;
 
 /// What changes with time: expiry, the user's state, whether the session was ended.
 pub(super) async fn judge(

@@ -1,50 +1,18 @@
 //! One credential: signature and claims, or the memory of them.
 
-use crate::ask::ctx::Ctx;
+use crate::authn::place::Place;
 use crate::authn::principal::Principal;
 use crate::authn::{attempts, foreign, standing};
-use crate::credential::session::{self};
+use crate::credential::session;
 use crate::credential::sso_token;
 use crate::credential::verified::{ActingClaims, Claims, CredentialKey, Verified};
-use crate::http::client::Client;
 use crate::jose::error::TokenError;
 use crate::jose::jws::UntrustedJws;
 use crate::memory::world::World;
 use crate::model::api_token::ApiToken;
 use crate::platform::time::Timestamp;
-use crate::site::tenant::Tenancy;
-use crate::site::{Site, Source};
+use crate::site::Source;
 use crate::store::api_tokens::ApiTokens;
-
-/// Where and when a credential is shown.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    /// The site.
-    pub site: &'a Site,
-    /// In which tenant.
-    pub tenancy: Tenancy<'a>,
-    /// When.
-    pub now: Timestamp,
-    /// Whether it is shown to be let in, and not to learn what would become of it: then a user may
-    /// be made on first sight, and whether the token is a link is settled.
-    pub counts: bool,
-    /// By whom, where attempts are counted.
-    pub client: Option<Client>,
-}
-
-impl<'a> Place<'a> {
-    /// Where `ctx` is, for a credential that it brings in its body: attempts are not counted there.
-    #[must_use]
-    pub fn of(ctx: &Ctx<'a>) -> Self {
-        Self {
-            site: ctx.site,
-            tenancy: ctx.presented.tenancy,
-            now: ctx.now,
-            counts: true,
-            client: None,
-        }
-    }
-}
 
 /// Verifies one credential: signature and claims, or the memory of them; then what changes with
 /// time.
