@@ -51,7 +51,6 @@ const UNVERSIONED: Seconds = Seconds(300);
 /// The SDK takes every JWT for a personal access token, and exchanges it before it calls. An SSO
 /// token is an access token already, so it is what it gets; nothing else is exchanged here.
 pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
-    let world = ctx.world;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
@@ -62,8 +61,7 @@ pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
         .and_then(Value::as_str)
         .filter(|_| ctx.site.takes(Source::Bearer))
         .ok_or(Denial::SignInRequired)?;
-    let at = authn::Place::of(ctx);
-    authn::verify(world, at, Source::Bearer, token).await?;
+    authn::verify(ctx, Source::Bearer, token).await?;
     Ok(Answer::json(200, &json!({ "access": token })))
 }
 

@@ -37,11 +37,14 @@ pub enum Arrival {
 }
 
 /// Opens a session for a token that came with a navigation, and takes credentials and markers out
-/// of the address bar.
+/// of the address bar. Does nothing where the request is only explained.
 ///
 /// # Errors
 /// Why the token opens no session.
 pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Arrival, Denial> {
+    if ctx.is_explained() {
+        return Ok(Arrival::Proceed(Vec::new()));
+    }
     let navigation = ctx.parts.is_navigation();
     let Ok(Some(principal)) = &authentication.result else {
         let stays = navigation && ctx.presented.query_changed && lets_pass(ctx, authentication);
