@@ -108,7 +108,7 @@ fn compare(
     let good = match source {
         "session" if takes_sessions => isolate
             .sign_in(admin, email)
-            .split_once("=")
+            .split_once('=')
             .map(|(_, value)| value.to_owned())
             .unwrap_or_default(),
         _ => isolate.issue(admin, email),
