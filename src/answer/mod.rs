@@ -8,7 +8,6 @@ pub mod reply;
 use serde_json::{Value, json};
 
 use crate::answer::denial::{Denial, Row};
-use crate::platform::port::Entropy;
 use crate::site::Site;
 
 /// An answer of our own.
@@ -61,13 +60,7 @@ impl Answer {
     /// (Content Security Policy Level 3). `form_to` is where its form may lead besides here, as a
     /// source of that policy.
     #[must_use]
-    pub fn page(
-        status: u16,
-        html: String,
-        nonce: &str,
-        frames: &[String],
-        form_to: Option<&str>,
-    ) -> Self {
+    pub fn page(status: u16, html: String, frames: &[String], form_to: Option<&str>) -> Self {
         let ancestors = if frames.is_empty() {
             "'none'".to_owned()
         } else {
@@ -81,8 +74,9 @@ impl Answer {
         answer.headers.push((
             "content-security-policy",
             format!(
-                "default-src 'none'; style-src 'nonce-{nonce}'; form-action {form}; base-uri 'none'; \
-                 frame-ancestors {ancestors}"
+                "default-src 'none'; style-src {}; form-action {form}; base-uri 'none'; \
+                 frame-ancestors {ancestors}",
+                *page::STYLE_SOURCE,
             ),
         ));
         if frames.is_empty() {
@@ -140,7 +134,6 @@ impl Answer {
         site: Option<&Site>,
         request_id: &str,
         action: Option<page::Action>,
-        entropy: &dyn Entropy,
     ) -> Self {
         let row = denial.row();
         let frame = page::Frame {
@@ -154,7 +147,7 @@ impl Answer {
             details: Vec::new(),
             action,
         };
-        page::message(row.status, &frame, message, entropy).for_row(denial, &row)
+        page::message(row.status, &frame, message).for_row(denial, &row)
     }
 
     fn for_row(mut self, denial: &Denial, row: &Row) -> Self {

@@ -1,12 +1,22 @@
 //! The pages that people see, from the templates in `www/`. Everything that goes into one is
 //! escaped by the template engine; no page has a script.
 
+use std::sync::LazyLock;
+
 use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::answer::Answer;
-use crate::platform::digest::random_text;
-use crate::platform::port::Entropy;
+use crate::platform::digest::sha256;
 use crate::site::Site;
+
+/// The style of every page.
+const STYLE: &str = include_str!("../../www/style.css");
+
+/// The style as a source of a page's policy, which lets no other style in (Content Security Policy Level 3 §2.3.1).
+pub static STYLE_SOURCE: LazyLock<String> =
+    LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(sha256(STYLE.as_bytes()))));
 
 /// A link that looks like a button.
 #[derive(Clone, Debug)]
@@ -64,7 +74,6 @@ struct MessagePage<'a> {
     action: Option<Action>,
     code: &'a str,
     request_id: &'a str,
-    nonce: &'a str,
     site: &'a str,
 }
 
@@ -79,19 +88,12 @@ struct ConfirmPage<'a> {
     cancel: Option<Action>,
     code: &'a str,
     request_id: &'a str,
-    nonce: &'a str,
     site: &'a str,
 }
 
 /// Renders a page that tells something.
 #[must_use]
-pub fn message(
-    status: u16,
-    frame: &Frame<'_>,
-    message: Message<'_>,
-    entropy: &dyn Entropy,
-) -> Answer {
-    let nonce = random_text(entropy);
+pub fn message(status: u16, frame: &Frame<'_>, message: Message<'_>) -> Answer {
     let page = MessagePage {
         title: frame.title,
         lead: message.lead,
@@ -99,21 +101,14 @@ pub fn message(
         action: message.action,
         code: frame.code,
         request_id: frame.request_id,
-        nonce: &nonce,
         site: site_title(frame.site),
     };
-    finish(status, &page, &nonce, frame.site, None)
+    finish(status, &page, frame.site, None)
 }
 
 /// Renders a page that asks something.
 #[must_use]
-pub fn question(
-    status: u16,
-    frame: &Frame<'_>,
-    question: Question<'_>,
-    entropy: &dyn Entropy,
-) -> Answer {
-    let nonce = random_text(entropy);
+pub fn question(status: u16, frame: &Frame<'_>, question: Question<'_>) -> Answer {
     let page = ConfirmPage {
         title: frame.title,
         lead: question.lead,
@@ -123,23 +118,16 @@ pub fn question(
         cancel: question.cancel,
         code: frame.code,
         request_id: frame.request_id,
-        nonce: &nonce,
         site: site_title(frame.site),
     };
-    finish(status, &page, &nonce, frame.site, question.form_to)
+    finish(status, &page, frame.site, question.form_to)
 }
 
-fn finish(
-    status: u16,
-    page: &impl Template,
-    nonce: &str,
-    site: Option<&Site>,
-    form_to: Option<&str>,
-) -> Answer {
+fn finish(status: u16, page: &impl Template, site: Option<&Site>, form_to: Option<&str>) -> Answer {
     // Writing to a string cannot fail; if it ever does, an empty page is still a refusal.
     let html = page.render().unwrap_or_default();
     let frames = site.map_or(&[][..], |site| &site.frame_ancestors);
-    Answer::page(status, html, nonce, frames, form_to)
+    Answer::page(status, html, frames, form_to)
 }
 
 fn site_title(site: Option<&Site>) -> &str {

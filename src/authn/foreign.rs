@@ -309,9 +309,9 @@ pub async fn find_user(
     now: Timestamp,
 ) -> Result<UserId, TokenError> {
     let tenant = claims.tenant.as_ref();
-    let found = people::find_by_email(world, tenant, &claims.email, now).await?;
-    let user = match found {
-        Some(user) => user,
+    let found = people::find_known_by_email(world, tenant, &claims.email, now).await?;
+    let id = match found {
+        Some(user) => user.id.clone(),
         None if claims.creates && may_create => {
             let id = UserId::random(&*world.platform.entropy);
             let mut user = User::new(id, claims.email.clone(), now);
@@ -320,12 +320,13 @@ pub async fn find_user(
             user.username = claims.username.clone().unwrap_or(user.username);
             user.first_name = first_name.unwrap_or_default();
             user.last_name = last_name.unwrap_or_default();
-            people::ensure(world, user, now).await?.0
+            let user = people::ensure(world, user, now).await?.0;
+            let id = user.id.clone();
+            world.cache.put_user(&id, Some(user), now);
+            id
         }
         None => return Err(TokenError::UnknownUser),
     };
-    let id = user.id.clone();
-    world.cache.put_user(&id, Some(user), now);
     claims.remember_user(id.clone());
     Ok(id)
 }

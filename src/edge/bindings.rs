@@ -27,7 +27,7 @@ extern "C" {
         until: u32,
         own: &JsValue,
     ) -> Promise;
-    pub fn answer(head: &str, body: &str) -> Response;
+    pub fn answer(status: u16, shared: &str, own: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = readBody)]
     pub fn read_body(request: &Request, limit: u32, anybody: bool) -> Promise;
     #[wasm_bindgen(js_name = bindings)]

@@ -2,7 +2,7 @@
 // never take those after it down.
 import { DurableObject } from "cloudflare:workers";
 import * as core from "#core";
-import { read } from "./head.js";
+import { read, sizeOfLast } from "./head.js";
 import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
 /** @import { Claim, Env } from "./types.js" */
@@ -48,7 +48,10 @@ function call(request, env) {
  * @param {Env} env
  */
 function ask(request, env) {
-  return carried(core.fetch(request, read(request), env, Date.now(), hasRoom()), request);
+  const head = read(request);
+  // Nothing else reads a head before the core has answered.
+  const size = sizeOfLast();
+  return carried(core.fetch(request, head, env, Date.now(), hasRoom()), size);
 }
 
 /** @param {unknown} error */
@@ -61,13 +64,13 @@ function broken(error) {
 /**
  * What the core gave, or the promise of it, carried to its end where the core has still to wait for something.
  * @param {core.Result} result
- * @param {Request} request
+ * @param {number} size
  * @returns {Response | Promise<Response>}
  */
-function carried(result, request) {
+function carried(result, size) {
   if (!Array.isArray(result)) return result;
   const [promise, id] = result;
-  return hold(promise, id, request).then(([answer]) => answer, broken);
+  return hold(promise, id, size).then(([answer]) => answer, broken);
 }
 
 /** @satisfies {ExportedHandler<Env>} */

@@ -55,12 +55,15 @@ function mayHold(name, value) {
 
 /** @type {Head} */
 let head;
+/** How many characters the head has that is being read, with what the core is not told. */
+let size = 0;
 /**
  * One function for all requests: the runtime wraps each one that it is given.
  * @param {string} value
  * @param {string} name
  */
 function collect(value, name) {
+  size += name.length + value.length;
   const answer = wanted.get(name) ?? want(name);
   if (answer === VALUE || mayHold(name, value)) head.push(name, value);
   else if (answer === NAME) head.push(name, "");
@@ -75,8 +78,14 @@ export function read(request) {
   /** @type {Head} */
   const lines = [request.method, request.url];
   head = lines;
+  size = lines[0].length + lines[1].length;
   request.headers.forEach(collect);
   return lines;
+}
+
+/** How many characters all headers of the request have that {@link read} has read last, with method and URL. */
+export function sizeOfLast() {
+  return size;
 }
 
 /**

@@ -152,14 +152,37 @@ fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize)
 }
 
 fn answer(answer: &Answer) -> Response {
-    let mut head = answer.status.to_string();
+    let (mut shared, mut own) = (String::with_capacity(256), String::new());
     for (name, value) in &answer.headers {
-        head.push('\n');
-        head.push_str(name);
-        head.push('\n');
-        head.extend(value.chars().filter(|c| !c.is_control()));
+        let lines = if is_shared(name) {
+            &mut shared
+        } else {
+            &mut own
+        };
+        lines.push_str(name);
+        lines.push('\n');
+        lines.extend(value.chars().filter(|c| !c.is_control()));
+        lines.push('\n');
     }
-    bindings::answer(&head, &answer.body)
+    bindings::answer(answer.status, &shared, &own, &answer.body)
+}
+
+/// Whether many answers have this header with the same value, so that JavaScript keeps what it makes of it. No
+/// value of these comes from a request.
+fn is_shared(name: &str) -> bool {
+    matches!(
+        name,
+        "allow"
+            | "cache-control"
+            | "content-security-policy"
+            | "content-type"
+            | "referrer-policy"
+            | "retry-after"
+            | "vary"
+            | "www-authenticate"
+            | "x-content-type-options"
+            | "x-frame-options"
+    )
 }
 
 /// The world of this isolate, made at its first request. `None` when the configuration has errors;
@@ -207,7 +230,6 @@ fn misconfigured(head: &JsValue) -> Response {
             None,
             &request_id(&parts),
             None,
-            &platform::WebEntropy,
         )),
         _ => answer(&Answer::refusal(&denial)),
     }
@@ -247,17 +269,13 @@ fn unreachable(request: &Request, error: &str) -> Response {
         ..Event::default()
     };
     bindings::log(&event.line());
-    match (parts, site, world) {
-        (Ok(parts), Some(site), Some(world)) if parts.wants_page() => {
-            let entropy = &*world.platform.entropy;
-            answer(&Answer::refusal_page(
-                &denial,
-                Some(&site),
-                &request_id,
-                None,
-                entropy,
-            ))
-        }
+    match (parts, site) {
+        (Ok(parts), Some(site)) if parts.wants_page() => answer(&Answer::refusal_page(
+            &denial,
+            Some(&site),
+            &request_id,
+            None,
+        )),
         _ => answer(&Answer::refusal(&denial)),
     }
 }

@@ -2,7 +2,6 @@
 // promises then never settle, and the core would keep its state for ever. So each is run to completion within a time limit,
 // and together they have a size limit.
 import { waitUntil } from "cloudflare:workers";
-import { sizeOf } from "./head.js";
 
 /** No request waits in the core for longer; `waitUntil` holds for 30 s after the client has gone. In milliseconds. */
 const LONGEST = 25_000;
@@ -38,18 +37,18 @@ export function hasRoom() {
 }
 
 /**
- * Carries the core's `promise` with this `id` to its end, also when the client leaves. `request`: the one that waits, if it
- * is one. Rejects when the core's instance ends before.
+ * Carries the core's `promise` with this `id` to its end, also when the client leaves. `headSize`: how many characters
+ * the head of the waiting request has, if it is one. Rejects when the core's instance ends before.
  * @template T
  * @param {Promise<T>} promise
  * @param {number} id
- * @param {Request} [request]
+ * @param {number} [headSize]
  * @returns {Promise<T>}
  */
-export function hold(promise, id, request) {
+export function hold(promise, id, headSize = 0) {
   sweep();
   const { promise: settled, resolve, reject } = /** @type {PromiseWithResolvers<T>} */ (Promise.withResolvers());
-  const size = OVERHEAD + (request === undefined ? 0 : sizeOf(request));
+  const size = OVERHEAD + headSize;
   /** @type {Entry} */
   const entry = { since: Date.now(), size, fail: reject, timer: setTimeout(() => abandon(id), LONGEST) };
   promise.then(resolve, reject);

@@ -46,6 +46,30 @@ pub async fn find_by_email(
         .map(Rc::unwrap_or_clone))
 }
 
+/// The same, with a record that this isolate may have read up to `user_cache` ago. Who holds the address is asked
+/// of the store each time: a session that a token opens lasts for days, so no new token may go by a former holder.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn find_known_by_email(
+    world: &World,
+    tenant: Option<&Tenant>,
+    email: &Email,
+    now: Timestamp,
+) -> Result<Option<Rc<User>>, Fault> {
+    let users = Users(&*world.platform.kv);
+    let Some(id) = users.holder(tenant, email).await? else {
+        return Ok(None);
+    };
+    let holds = |user: &Rc<User>| has_address(user, tenant, email);
+    let known = world.cache.user(&id, world.config.user_cache, now);
+    if let Some(known) = known.flatten().filter(holds) {
+        return Ok(Some(known));
+    }
+    let read = users.find(&id).await?;
+    Ok(world.cache.put_user(&id, read, now).filter(holds))
+}
+
 /// The user with the address of `mine`, which is made if there is none. Of two calls at once,
 /// anywhere, one makes the user and both get the same.
 ///

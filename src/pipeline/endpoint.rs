@@ -57,13 +57,7 @@ fn published(ctx: &Ctx<'_>, result: Result<Answer, Denial>) -> Outcome {
                 .replacing("cache-control", "public, max-age=60")
                 .replacing("vary", "Accept-Encoding"),
         ),
-        Err(denial) => astray(
-            ctx.world,
-            ctx.parts,
-            Some(ctx.site),
-            &denial,
-            ctx.request_id,
-        ),
+        Err(denial) => astray(ctx.parts, Some(ctx.site), &denial, ctx.request_id),
     }
 }
 

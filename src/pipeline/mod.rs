@@ -51,7 +51,7 @@ pub async fn handle(
             endpoint,
         }) => (site, path, Some(endpoint)),
         Err((denial, site)) => {
-            return astray(&world, parts, site.as_deref(), &denial, &request_id);
+            return astray(parts, site.as_deref(), &denial, &request_id);
         }
     };
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.

@@ -10,7 +10,6 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
-use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::sign_in::arrive;
 use crate::site::config::Log;
@@ -142,15 +141,8 @@ pub(crate) fn concluded(
 
 /// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
 fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
-    let world = ctx.world;
     if ctx.parts.wants_page() && ctx.path.as_str() != "/api/sso/me" {
-        return Answer::refusal_page(
-            denial,
-            Some(ctx.site),
-            ctx.request_id,
-            None,
-            &*world.platform.entropy,
-        );
+        return Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
     }
     Answer::refusal(denial)
 }
@@ -196,14 +188,13 @@ pub(crate) fn admin_outcome(
 
 /// A request that ends before anybody is asked for: no site, no readable path, no keys.
 pub(crate) fn astray(
-    world: &World,
     parts: &Parts,
     site: Option<&Site>,
     denial: &Denial,
     request_id: &str,
 ) -> Outcome {
     let answer = if parts.wants_page() {
-        Answer::refusal_page(denial, site, request_id, None, &*world.platform.entropy)
+        Answer::refusal_page(denial, site, request_id, None)
     } else {
         Answer::refusal(denial)
     };

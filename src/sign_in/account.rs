@@ -74,7 +74,6 @@ pub async fn logout(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
 }
 
 fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
-    let world = ctx.world;
     let frame = Frame {
         title: "Sign out?",
         code: "",
@@ -92,11 +91,10 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
         }),
         form_to: ctx.site.logout_url.as_deref().map(form_target),
     };
-    page::question(200, &frame, question, &*world.platform.entropy)
+    page::question(200, &frame, question)
 }
 
 async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
-    let world = ctx.world;
     let ended = end_sessions(ctx).await?;
     let happened = ended.first().map(|claims| {
         (
@@ -128,7 +126,7 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             details: Vec::new(),
             action,
         };
-        page::message(200, &frame, message, &*world.platform.entropy)
+        page::message(200, &frame, message)
     };
     Ok(Reply {
         answer,

@@ -149,7 +149,6 @@ fn ask_before(
     authentication: &Authentication,
     arriving: &Principal,
 ) -> Option<Answer> {
-    let world = ctx.world;
     let query = ctx.site.query.as_ref()?;
     let from = ctx.parts.header("sec-fetch-site");
     let return_to = ctx.return_to();
@@ -200,12 +199,7 @@ fn ask_before(
         }),
         form_to: None,
     };
-    Some(page::question(
-        200,
-        &frame,
-        question,
-        &*world.platform.entropy,
-    ))
+    Some(page::question(200, &frame, question))
 }
 
 /// What the cookie says of somebody who was sent to sign in from `place`: the link back must lead to
@@ -232,8 +226,6 @@ pub fn trip(ctx: &Ctx<'_>, answer: &Answer) -> Option<SetCookie> {
 /// The answer to a request that was turned down: a way to sign in, a page, or JSON.
 #[must_use]
 pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
-    let world = ctx.world;
-    let entropy = &*world.platform.entropy;
     let row = denial.row();
     let reaction = if row.sign_in_helps {
         ctx.rule.unauthenticated
@@ -271,21 +263,14 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
                 label: "Sign in",
                 href: login.url.clone(),
             };
-            Answer::refusal_page(
-                denial,
-                Some(ctx.site),
-                ctx.request_id,
-                Some(action),
-                entropy,
-            )
+            Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, Some(action))
         }
-        _ => Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None, entropy),
+        _ => Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None),
     }
 }
 
 /// The end of a round trip that leads nowhere, with its likely cause.
 fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
-    let world = ctx.world;
     let cookie = ctx
         .site
         .sso_cookie
@@ -322,7 +307,7 @@ fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
             href: login_url.to_owned(),
         }),
     };
-    page::message(row.status, &frame, message, &*world.platform.entropy)
+    page::message(row.status, &frame, message)
 }
 
 fn cause_of(error: TokenError) -> &'static str {

@@ -32,15 +32,30 @@ impl Users<'_> {
         tenant: Option<&Tenant>,
         email: &Email,
     ) -> Result<Option<User>, Fault> {
-        let Some(id) = self.0.read(&address_key(tenant, email)).await? else {
+        let Some(id) = self.holder(tenant, email).await? else {
             return Ok(None);
         };
-        let id = UserId::parse(&id).ok_or(Fault::Record)?;
         // The address of a user that was changed or deleted a moment ago may still be listed.
         Ok(self
             .find(&id)
             .await?
             .filter(|user| has_address(user, tenant, email)))
+    }
+
+    /// Who holds this address. It may still be listed when that user was changed or deleted a moment ago, so
+    /// compare it with their record.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn holder(
+        &self,
+        tenant: Option<&Tenant>,
+        email: &Email,
+    ) -> Result<Option<UserId>, Fault> {
+        match self.0.read(&address_key(tenant, email)).await? {
+            None => Ok(None),
+            Some(id) => UserId::parse(&id).map(Some).ok_or(Fault::Record),
+        }
     }
 
     /// Whether the address of `user` leads to anybody.

@@ -1,8 +1,9 @@
 // The Worker, with ports that a test can make slow, deaf or deadly one call at a time, and that tells what waits in it.
 // `POST /__test/slow` says which call: `{ nth, ms, mode }` (`nth` counts from that moment; with `name` only calls of that
 // name), where `mode` is "before" (it waits, then it is made), "after" (it is made, then it waits), or "lost" (it is made and
-// never answers); `{ name, every: ms }` slows all calls of that name, `{ empty: "signing_keys" }` lets KV show nothing under a key, `{ refused: n }` refuses the next n writes of
-// KV and `{ lost: n }` loses them. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
+// never answers); `{ name, every: ms }` slows all calls of that name, `{ empty: "signing_keys" }` lets KV show nothing under
+// a key, `{ without: prefix }` leaves out calls for keys that begin so, `{ refused: n }` refuses the next n writes of KV and
+// `{ lost: n }` loses them. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
 import * as core from "../../../build/bindgen/index.js";
 import worker, { Once as PlainOnce, Record as PlainRecord } from "../../../src/edge/entry.js";
 import { state } from "../../../src/edge/waiting.js";
@@ -13,6 +14,7 @@ let begun = false;
 let matched = 0;
 
 async function through(name, key, make) {
+  if (plan.without !== undefined && typeof key === "string" && key.startsWith(plan.without)) return make();
   calls.push(name);
   const counts = plan.name === undefined || plan.name === name;
   const isChosen = counts && plan.nth === matched;
