@@ -7,9 +7,9 @@ use crate::http::headers::is_token;
 use crate::site::cors::Cors;
 
 pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cors> {
-    let raw = reader.maybe("cors", field)?;
-    let mut reader = reader.within("cors");
-    reader.unknown(&raw.unknown);
+    let raw = reader.optional("cors", field)?;
+    let mut reader = reader.table("cors");
+    reader.reject_unknown(&raw.unknown);
     if !raw.origins.is_given() {
         reader.error("origins", "is required");
     }
@@ -22,9 +22,9 @@ pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cor
     );
     let credentials = reader.required("credentials", raw.credentials);
     let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-    let methods = reader.or("methods", raw.methods, list(&["GET", "HEAD", "POST"]));
-    let headers = reader.or("headers", raw.headers, list(&["content-type"]));
-    let expose = reader.or("expose", raw.expose, Vec::new());
+    let methods = reader.with_default("methods", raw.methods, list(&["GET", "HEAD", "POST"]));
+    let headers = reader.with_default("headers", raw.headers, list(&["content-type"]));
+    let expose = reader.with_default("expose", raw.expose, Vec::new());
     for (name, items) in [
         ("methods", &methods),
         ("headers", &headers),
@@ -34,7 +34,7 @@ pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cor
         let plain = items.iter().all(|item| is_token(item) && item != "*");
         reader.check(name, plain, "must be a list of names, and * is none");
     }
-    let max_age = reader.or("max_age", raw.max_age, 600);
+    let max_age = reader.with_default("max_age", raw.max_age, 600);
     reader.check("max_age", max_age <= 86_400, "must be at most a day");
     Some(Cors {
         origins,

@@ -16,7 +16,9 @@ use crate::model::claim::ClaimPath;
 use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::time::Seconds;
-use crate::site::issuer::{Defaults, Document, Issuer, Keys, Mapping, Remote, Secrets};
+use crate::site::issuer::{
+    Defaults, Document, Issuer, KeySource, Mapping, RemoteKeys, SharedSecrets,
+};
 
 /// The longest table of one issuer.
 const MAX_TABLE: usize = 5 * 1024;
@@ -119,7 +121,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> Option<Rc<Issuer>> {
     let raw: RawIssuer = reader.object(text)?;
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     reader.check(
         "issuer",
         text.len() <= MAX_TABLE,
@@ -147,10 +149,12 @@ pub(super) fn read(
         algorithms.as_ref().is_none_or(|list| !list.is_empty()),
         "must name at least one algorithm",
     );
-    let leeway = reader.or("leeway", raw.leeway, 30);
+    let leeway = reader.with_default("leeway", raw.leeway, 30);
     reader.check("leeway", leeway <= 300, "must be at most 300 seconds");
-    let typ = reader.maybe("typ", raw.typ).map(|t| t.to_ascii_lowercase());
-    let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, DAY);
+    let typ = reader
+        .optional("typ", raw.typ)
+        .map(|t| t.to_ascii_lowercase());
+    let max_lifetime = reader.with_default("max_lifetime", raw.max_lifetime, DAY);
     reader.check(
         "max_lifetime",
         (1..=30 * DAY).contains(&max_lifetime),
@@ -163,7 +167,7 @@ pub(super) fn read(
         ClaimPath::parse,
     );
 
-    let loopback = reader.maybe("loopback_origin", raw.loopback_origin);
+    let loopback = reader.optional("loopback_origin", raw.loopback_origin);
     let loopback = loopback.and_then(|text| {
         let found = origin(&text, true).filter(|origin| {
             origin
@@ -178,19 +182,19 @@ pub(super) fn read(
         }
         found
     });
-    let ttl = reader.or("keys_ttl", raw.keys_ttl, 600);
+    let ttl = reader.with_default("keys_ttl", raw.keys_ttl, 600);
     reader.check(
         "keys_ttl",
         (60..=DAY).contains(&ttl),
         "must be from 60 seconds to a day",
     );
-    let stale = reader.or("keys_stale", raw.keys_stale, DAY);
+    let stale = reader.with_default("keys_stale", raw.keys_stale, DAY);
     reader.check(
         "keys_stale",
         (ttl..=7 * DAY).contains(&stale),
         "must be from keys_ttl to 7 days",
     );
-    let cooldown = reader.or("keys_cooldown", raw.keys_cooldown, 10);
+    let cooldown = reader.with_default("keys_cooldown", raw.keys_cooldown, 10);
     reader.check(
         "keys_cooldown",
         (1..=600).contains(&cooldown),
@@ -209,12 +213,13 @@ pub(super) fn read(
             "exactly one of secret, jwks_url, discovery_url, public_key and public_key_url says where the key is",
         );
     }
-    let encoding = reader.or("secret_encoding", raw.secret_encoding, SecretEncoding::Text);
-    let secrets = reader.maybe("secret", raw.secret).and_then(|names| {
+    let encoding =
+        reader.with_default("secret_encoding", raw.secret_encoding, SecretEncoding::Text);
+    let secrets = reader.optional("secret", raw.secret).and_then(|names| {
         read_secrets(&names.0, encoding, algorithms.as_deref(), bindings, reader)
     });
     let fixed = reader
-        .maybe("public_key", raw.public_key)
+        .optional("public_key", raw.public_key)
         .and_then(|value| match read_key(&value) {
             Ok(key) => Some(key),
             Err(error) => {
@@ -229,14 +234,14 @@ pub(super) fn read(
     ]
     .into_iter()
     .find_map(|(name, field, document)| {
-        let url = reader.maybe(name, field)?;
+        let url = reader.optional(name, field)?;
         if fetchable_host(&url, loopback.as_deref()).is_none() {
             reader.error(
                 name,
                 "must be https to a public host name, without a fragment (or to loopback_origin)",
             );
         }
-        Some(Remote {
+        Some(RemoteKeys {
             issuer: issuer.clone().unwrap_or_default(),
             url,
             document,
@@ -248,21 +253,21 @@ pub(super) fn read(
     });
     check_algorithms(reader, algorithms.as_deref(), sources[0].1, fixed.as_ref());
     let keys = secrets
-        .map(|list| Keys::Secrets(Secrets(list)))
-        .or(fixed.map(|key| Keys::Fixed(key.into())))
-        .or(remote.map(Keys::Remote));
+        .map(|list| KeySource::Secrets(SharedSecrets(list)))
+        .or(fixed.map(|key| KeySource::Fixed(key.into())))
+        .or(remote.map(KeySource::Remote));
 
     let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
-    let grant_staff = reader.or("grant_staff", raw.grant_staff, false);
+    let grant_staff = reader.with_default("grant_staff", raw.grant_staff, false);
     let claims = read_mapping(reader, raw.claims);
     let defaults = read_defaults(reader, raw.defaults, &grant_roles);
-    let reason = reader.maybe("unverified_email_reason", raw.unverified_email_reason);
+    let reason = reader.optional("unverified_email_reason", raw.unverified_email_reason);
     reader.check(
         "unverified_email_reason",
         reason.as_deref().is_none_or(|text| text.trim().len() >= 10),
         "must say in words why addresses of this issuer can be trusted all the same",
     );
-    let subject_domain = reader.maybe("subject_domain", raw.subject_domain);
+    let subject_domain = reader.optional("subject_domain", raw.subject_domain);
     reader.check(
         "subject_domain",
         subject_domain
@@ -289,10 +294,10 @@ pub(super) fn read(
         email_verified: reason.is_none(),
         subject_domain,
         email_domains,
-        create_users: reader.or("create_users", raw.create_users, false),
+        create_users: reader.with_default("create_users", raw.create_users, false),
         grant_roles,
         grant_staff,
-        keep_claims: reader.maybe("keep_claims", raw.keep_claims),
+        keep_claims: reader.optional("keep_claims", raw.keep_claims),
     }))
 }
 
@@ -389,7 +394,7 @@ fn each<T>(
     parse: impl Fn(&str) -> Option<T>,
 ) -> Vec<T> {
     let mut found = Vec::new();
-    for text in reader.or(name, field, Vec::new()) {
+    for text in reader.with_default(name, field, Vec::new()) {
         match parse(&text) {
             Some(one) => found.push(one),
             None => reader.error(name, format!("{text:?} cannot be one")),
@@ -402,8 +407,8 @@ fn read_mapping(
     reader: &mut Reader<'_>,
     field: Field<BTreeMap<String, String>>,
 ) -> Option<Mapping> {
-    let mut given = reader.or("claims", field, BTreeMap::new());
-    let mut reader = reader.within("claims");
+    let mut given = reader.with_default("claims", field, BTreeMap::new());
+    let mut reader = reader.table("claims");
     let mut of = |name: &str| {
         let default = MAPPED.iter().find(|(known, _)| *known == name)?.1;
         let text = given.remove(name).unwrap_or_else(|| default.to_owned());
@@ -434,8 +439,8 @@ fn read_defaults(
     field: Field<BTreeMap<String, Texts>>,
     may_grant: &[Role],
 ) -> Defaults {
-    let given = reader.or("defaults", field, BTreeMap::new());
-    let mut reader = reader.within("defaults");
+    let given = reader.with_default("defaults", field, BTreeMap::new());
+    let mut reader = reader.table("defaults");
     let mut defaults = Defaults::default();
     for (name, values) in given {
         let mut values = values.0;
@@ -464,7 +469,7 @@ pub(super) fn issuers_named(
     reader: &mut Reader<'_>,
 ) -> Vec<Rc<Issuer>> {
     let mut found: Vec<Rc<Issuer>> = Vec::new();
-    for name in reader.or("issuers", field, Vec::new()) {
+    for name in reader.with_default("issuers", field, Vec::new()) {
         match issuers.iter().find(|issuer| issuer.name == name) {
             Some(issuer) => found.push(Rc::clone(issuer)),
             None => reader.error(

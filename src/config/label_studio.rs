@@ -77,13 +77,13 @@ pub(super) fn read(
     raw: RawLabelStudio,
     bindings: &Bindings,
 ) -> Option<LabelStudio> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let mode = reader.required("mode", raw.mode);
     let value = reader
         .required("secret", raw.secret)
         .and_then(|name| read_secret(reader, &name, mode, bindings));
     let admin_given = raw.admin_user.is_given();
-    let admin = reader.maybe("admin_user", raw.admin_user);
+    let admin = reader.optional("admin_user", raw.admin_user);
     reader.check(
         "admin_user",
         mode != Some(ModeName::Mint) || admin_given,
@@ -94,7 +94,7 @@ pub(super) fn read(
         mode != Some(ModeName::Pat) || !admin_given,
         "is for mode = \"mint\" only: a personal access token says whose it is",
     );
-    let organization = reader.or("organization", raw.organization, 1);
+    let organization = reader.with_default("organization", raw.organization, 1);
     let admins: Option<Vec<Role>> = reader.required("admins", raw.admins).and_then(|names| {
         names
             .iter()

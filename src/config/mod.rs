@@ -125,7 +125,7 @@ fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
         .filter(|(host, site)| site.hosts.first() == Some(host));
     for (_, site) in firsts {
         for rule in site.rules.iter() {
-            let beyond = rule.requirement().map(|r| r.beyond(&site.gives()));
+            let beyond = rule.requirement().map(|r| r.unmeetable(&site.provides()));
             for name in beyond.into_iter().flatten() {
                 notes.push(ConfigError {
                     path: format!(
@@ -168,16 +168,16 @@ fn read_global(
         Some(text) => Reader::new(GLOBAL, errors).object(text)?,
     };
     let mut reader = Reader::new(GLOBAL, errors);
-    reader.unknown(&raw.unknown);
-    let issuer = reader.or("issuer", raw.issuer, "edgeward".to_owned());
+    reader.reject_unknown(&raw.unknown);
+    let issuer = reader.with_default("issuer", raw.issuer, "edgeward".to_owned());
     reader.check("issuer", !issuer.is_empty(), "must not be empty");
-    let user_cache = reader.or("user_cache", raw.user_cache, 30);
+    let user_cache = reader.with_default("user_cache", raw.user_cache, 30);
     reader.check(
         "user_cache",
         (1..=60).contains(&user_cache),
         "must be from 1 to 60 seconds",
     );
-    let log = reader.or("log", raw.log, Log::Notable);
+    let log = reader.with_default("log", raw.log, Log::Notable);
     Some((issuer, Seconds(user_cache), log))
 }
 

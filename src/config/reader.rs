@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A reader of the table `name` in this one.
-    pub fn within(&mut self, name: &str) -> Reader<'_> {
+    pub fn table(&mut self, name: &str) -> Reader<'_> {
         Reader {
             path: format!("{}.{name}", self.path),
             errors: self.errors,
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes an error of the whole of what is read here.
-    pub fn fault(&mut self, error: impl Into<String>) {
+    pub fn reject(&mut self, error: impl Into<String>) {
         self.errors.push(ConfigError {
             path: self.path.clone(),
             error: error.into(),
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A reader of what is at `path`, from the top.
-    pub fn elsewhere(&mut self, path: &str) -> Reader<'_> {
+    pub fn at(&mut self, path: &str) -> Reader<'_> {
         Reader::new(path, self.errors)
     }
 
@@ -154,14 +154,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes every member that is no setting.
-    pub fn unknown(&mut self, unknown: &Members) {
+    pub fn reject_unknown(&mut self, unknown: &Members) {
         for name in unknown.keys() {
             self.error(name, "no such setting");
         }
     }
 
     /// A setting that may be absent.
-    pub fn maybe<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
+    pub fn optional<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent => None,
             Field::Given(value) => Some(value),
@@ -173,8 +173,8 @@ impl<'a> Reader<'a> {
     }
 
     /// A setting with a default.
-    pub fn or<T>(&mut self, name: &str, field: Field<T>, default: T) -> T {
-        self.maybe(name, field).unwrap_or(default)
+    pub fn with_default<T>(&mut self, name: &str, field: Field<T>, default: T) -> T {
+        self.optional(name, field).unwrap_or(default)
     }
 
     /// A setting that must be there.
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         if matches!(field, Field::Absent) {
             self.error(name, "is required");
         }
-        self.maybe(name, field)
+        self.optional(name, field)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::config::raw::RawUnauthenticated;
 use crate::config::reader::{Bindings, Field, RULES, Reader, table};
 use crate::model::user::{Role, parse_domain};
-use crate::rules::claim::Claim;
+use crate::rules::claim::ClaimRequirement;
 use crate::rules::network::Network;
 use crate::rules::pattern::{PathPattern, PatternError};
 use crate::rules::requirement::{Requirement, is_country};
@@ -195,7 +195,7 @@ pub(super) fn read(
     }
     let given = in_table || !own.is_empty();
     let default = if given {
-        reader.maybe("unauthenticated", unauthenticated)
+        reader.optional("unauthenticated", unauthenticated)
     } else {
         reader.required("unauthenticated", unauthenticated)
     };
@@ -224,21 +224,15 @@ pub(super) fn read(
         _ => Reaction::Deny,
     };
     let mut list = Vec::new();
-    if let Some(raw) = reader.maybe("rules", field) {
-        read_list(
-            &mut reader.within("rules"),
-            raw,
-            reaction,
-            around,
-            &mut list,
-        );
+    if let Some(raw) = reader.optional("rules", field) {
+        read_list(&mut reader.table("rules"), raw, reaction, around, &mut list);
     }
     for binding in own {
         let text = around.bindings.get(&binding).map_or("", String::as_str);
-        let mut reader = reader.elsewhere(&binding);
+        let mut reader = reader.at(&binding);
         match serde_json::from_str::<Vec<Field<RawRule>>>(text) {
             Ok(raw) => read_list(&mut reader, raw, reaction, around, &mut list),
-            Err(_) => reader.fault("is no list of rules"),
+            Err(_) => reader.reject("is no list of rules"),
         }
     }
     reader.check("rules", list.len() <= MAX_RULES, "are more than 500");
@@ -283,11 +277,11 @@ fn read_list(
 ) {
     for (index, field) in raw.into_iter().enumerate() {
         let place = (index + 1).to_string();
-        let Some(raw) = reader.maybe(&place, field) else {
+        let Some(raw) = reader.optional(&place, field) else {
             continue;
         };
         let number = u16::try_from(list.len() + 1).unwrap_or(u16::MAX);
-        let rule = read_rule(&mut reader.within(&place), raw, number, default, around);
+        let rule = read_rule(&mut reader.table(&place), raw, number, default, around);
         list.extend(rule);
     }
 }
@@ -299,7 +293,7 @@ fn read_rule(
     default: Reaction,
     around: &Around<'_>,
 ) -> Option<Rule> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let hosts = one_of(
         reader,
         "host",
@@ -338,7 +332,7 @@ fn read_rule(
         }
     }
     let mut reaction = |name: &str, field| {
-        let reaction = reader.maybe(name, field).map(Reaction::from);
+        let reaction = reader.optional(name, field).map(Reaction::from);
         reader.check(
             name,
             reaction != Some(Reaction::Login) || around.has_login,
@@ -348,11 +342,11 @@ fn read_rule(
     };
     let unauthenticated = reaction("unauthenticated", raw.unauthenticated).unwrap_or(default);
     let unauthorised = reaction("unauthorised", raw.unauthorised).unwrap_or(Reaction::Deny);
-    let preflight = reader.or("preflight", raw.preflight, false);
-    let name = reader.maybe("name", raw.name).map(Into::into);
+    let preflight = reader.with_default("preflight", raw.preflight, false);
+    let name = reader.optional("name", raw.name).map(Into::into);
     let demand = {
         let mut is = |name: &str, field| {
-            let value = reader.maybe(name, field);
+            let value = reader.optional(name, field);
             reader.check(
                 name,
                 value != Some(false),
@@ -366,8 +360,8 @@ fn read_rule(
         let required = raw.require.is_given();
         let mut budget = MAX_REQUIREMENTS;
         let requirement = reader
-            .maybe("require", raw.require)
-            .and_then(|raw| read_requirement(&mut reader.within("require"), raw, 1, &mut budget));
+            .optional("require", raw.require)
+            .and_then(|raw| read_requirement(&mut reader.table("require"), raw, 1, &mut budget));
         match (public, deny, anonymous_ok, required) {
             (true, false, false, false) => Demand::Public,
             (false, true, false, false) => Demand::Deny,
@@ -382,7 +376,7 @@ fn read_rule(
                 return None;
             }
             _ => {
-                reader.fault("says two things at once: public and deny stand alone, anonymous_ok alone or with require");
+                reader.reject("says two things at once: public and deny stand alone, anonymous_ok alone or with require");
                 return None;
             }
         }
@@ -402,7 +396,7 @@ fn read_rule(
 
 /// One text or a list, none of them empty, and at least one.
 fn texts(reader: &mut Reader<'_>, name: &str, field: Field<Texts>) -> Option<Vec<String>> {
-    let Texts(texts) = reader.maybe(name, field)?;
+    let Texts(texts) = reader.optional(name, field)?;
     if texts.is_empty() || texts.iter().any(String::is_empty) {
         reader.error(name, "must not be empty");
         return None;
@@ -438,16 +432,16 @@ fn read_requirement(
     depth: usize,
     budget: &mut usize,
 ) -> Option<Requirement> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     if depth > MAX_DEPTH {
-        reader.fault("lies too deep: 8 at most in one another");
+        reader.reject("lies too deep: 8 at most in one another");
         return None;
     }
     let any_text = |text: &str| Some(text.into());
     let mut all = Vec::new();
     let mut fine = raw.unknown.is_empty();
     let given = raw.authenticated.is_given();
-    let authenticated = reader.maybe("authenticated", raw.authenticated);
+    let authenticated = reader.optional("authenticated", raw.authenticated);
     fine &= given == authenticated.is_some();
     if let Some(on) = authenticated {
         reader.check(
@@ -481,8 +475,8 @@ fn read_requirement(
     }
     if raw.claim.is_given() {
         match reader
-            .maybe("claim", raw.claim)
-            .and_then(|raw| read_claim(&mut reader.within("claim"), raw))
+            .optional("claim", raw.claim)
+            .and_then(|raw| read_claim(&mut reader.table("claim"), raw))
         {
             Some(claim) => all.push(Requirement::Claim(claim)),
             None => fine = false,
@@ -490,8 +484,8 @@ fn read_requirement(
     }
     if raw.not.is_given() {
         match reader
-            .maybe("not", raw.not)
-            .and_then(|raw| read_requirement(&mut reader.within("not"), *raw, depth + 1, budget))
+            .optional("not", raw.not)
+            .and_then(|raw| read_requirement(&mut reader.table("not"), *raw, depth + 1, budget))
         {
             Some(inner) => all.push(Requirement::Not(Box::new(inner))),
             None => fine = false,
@@ -513,12 +507,12 @@ fn read_requirement(
         }
     }
     let Some(left) = budget.checked_sub(all.len()) else {
-        reader.fault("has more than 100 requirements in all");
+        reader.reject("has more than 100 requirements in all");
         return None;
     };
     *budget = left;
     if fine && all.is_empty() {
-        reader.fault("requires nothing");
+        reader.reject("requires nothing");
     }
     if !fine {
         return None;
@@ -537,18 +531,18 @@ fn read_several(
     depth: usize,
     budget: &mut usize,
 ) -> Option<Box<[Requirement]>> {
-    let given = reader.maybe(name, field)?;
+    let given = reader.optional(name, field)?;
     reader.check(name, !given.is_empty(), "must not be empty");
     let count = given.len();
-    let mut reader = reader.within(name);
+    let mut reader = reader.table(name);
     let mut read = Vec::new();
     for (index, field) in given.into_iter().enumerate() {
         let place = (index + 1).to_string();
-        let Some(raw) = reader.maybe(&place, field) else {
+        let Some(raw) = reader.optional(&place, field) else {
             continue;
         };
         read.extend(read_requirement(
-            &mut reader.within(&place),
+            &mut reader.table(&place),
             raw,
             depth + 1,
             budget,
@@ -557,11 +551,11 @@ fn read_several(
     (count > 0 && read.len() == count).then(|| read.into())
 }
 
-fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<Claim> {
-    reader.unknown(&raw.unknown);
+fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<ClaimRequirement> {
+    reader.reject_unknown(&raw.unknown);
     let path = reader.required("path", raw.path);
-    let value = reader.maybe("value", raw.value);
-    let claim = Claim::new(&path?, value);
+    let value = reader.optional("value", raw.value);
+    let claim = ClaimRequirement::new(&path?, value);
     reader.check(
         "path",
         claim.is_some(),

@@ -34,9 +34,9 @@ pub(super) fn read(
     issuers: &[Rc<Issuer>],
     reader: &mut Reader<'_>,
 ) -> Option<Site> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let hosts = read_hosts(reader, raw.hosts);
-    let plaintext = reader.or("upstream_plaintext", raw.upstream_plaintext, false);
+    let plaintext = reader.with_default("upstream_plaintext", raw.upstream_plaintext, false);
     let upstream = reader.required("upstream", raw.upstream).and_then(|text| {
         let origin = origin(&text, plaintext);
         if origin.is_none() {
@@ -44,14 +44,14 @@ pub(super) fn read(
         }
         origin
     });
-    let host_header = reader.or("host_header", raw.host_header, HostHeader::Rewrite);
+    let host_header = reader.with_default("host_header", raw.host_header, HostHeader::Rewrite);
     let first_host = hosts
         .as_ref()
         .and_then(|hosts| hosts.first().cloned())
         .unwrap_or_default();
-    let audience = reader.or("audience", raw.audience, first_host);
+    let audience = reader.with_default("audience", raw.audience, first_host);
     let sources = read_sources(reader, raw.sources);
-    let return_parameter = reader.or(
+    let return_parameter = reader.with_default(
         "return_parameter",
         raw.return_parameter,
         "return_to".to_owned(),
@@ -80,13 +80,13 @@ pub(super) fn read(
     let logout_url = read_url(reader, "logout_url", raw.logout_url);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
     let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
-    let auto_create_users = reader.or("auto_create_users", raw.auto_create_users, true);
+    let auto_create_users = reader.with_default("auto_create_users", raw.auto_create_users, true);
     let session = read_session(reader, raw.session);
     let sso_token = read_sso_token(reader, raw.sso_token);
     let sso_cookie_given = raw.sso_cookie.is_given();
     let sso_cookie = reader
-        .maybe("sso_cookie", raw.sso_cookie)
-        .and_then(|raw| read_sso_cookie(&mut reader.within("sso_cookie"), raw));
+        .optional("sso_cookie", raw.sso_cookie)
+        .and_then(|raw| read_sso_cookie(&mut reader.table("sso_cookie"), raw));
     let query_given = raw.query.is_given();
     let query = read_query(reader, raw.query);
     let has = |source| sources.contains(&source);
@@ -114,22 +114,22 @@ pub(super) fn read(
         !same_name,
         "must differ from session.cookie",
     );
-    let presets = reader.or("identity_headers", raw.identity_headers, Vec::new());
+    let presets = reader.with_default("identity_headers", raw.identity_headers, Vec::new());
     let custom_headers = reader
-        .maybe("custom_headers", raw.custom_headers)
+        .optional("custom_headers", raw.custom_headers)
         .unwrap_or_default();
     let custom_headers: Vec<(String, Attribute)> = custom_headers
         .into_iter()
         .filter_map(|(header, attribute)| {
-            read_header(&mut reader.within("custom_headers"), &header, &header)
+            read_header(&mut reader.table("custom_headers"), &header, &header)
                 .map(|h| (h, attribute))
         })
         .collect();
     let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
     let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
-    let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
-        let mut reader = reader.within("upstream_credential");
-        reader.unknown(&raw.unknown);
+    let upstream_credential = reader.optional("upstream_credential", raw.upstream_credential).and_then(|raw| {
+        let mut reader = reader.table("upstream_credential");
+        reader.reject_unknown(&raw.unknown);
         let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
         let secret = reader.required("secret", raw.secret)?;
         if secret.starts_with("EDGEWARD") {
@@ -144,8 +144,8 @@ pub(super) fn read(
     });
     let profiled = raw.label_studio.is_given();
     let profile = reader
-        .maybe("label_studio", raw.label_studio)
-        .and_then(|raw| label_studio::read(&mut reader.within("label_studio"), raw, bindings))
+        .optional("label_studio", raw.label_studio)
+        .and_then(|raw| label_studio::read(&mut reader.table("label_studio"), raw, bindings))
         .map(Profile::LabelStudio);
     reader.check(
         "unauthenticated",
@@ -180,9 +180,9 @@ pub(super) fn read(
         "go with the source \"header\", and only with that",
     );
     let grouped = raw.tenants.is_given();
-    let tenants = reader.maybe("tenants", raw.tenants).and_then(|raw| {
+    let tenants = reader.optional("tenants", raw.tenants).and_then(|raw| {
         let hosts = hosts.as_deref().unwrap_or_default();
-        tenant::read(raw, hosts, all_issuers, &mut reader.within("tenants"))
+        tenant::read(raw, hosts, all_issuers, &mut reader.table("tenants"))
     });
     reader.check(
         "issuers",
@@ -286,7 +286,7 @@ fn read_url(
     name: &str,
     field: crate::config::reader::Field<String>,
 ) -> Option<String> {
-    let text = reader.maybe(name, field)?;
+    let text = reader.optional(name, field)?;
     let base = text
         .find(['?', '#'])
         .map_or(text.as_str(), |at| text.get(..at).unwrap_or_default());
@@ -315,7 +315,7 @@ pub(super) fn read_origins(
     field: crate::config::reader::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut origins = Vec::new();
-    for text in reader.maybe(name, field).unwrap_or_default() {
+    for text in reader.optional(name, field).unwrap_or_default() {
         match origin(&text, true) {
             Some(origin) => origins.push(origin),
             None => reader.error(
@@ -332,24 +332,24 @@ fn read_session(
     field: crate::config::reader::Field<crate::config::raw::RawSession>,
 ) -> Session {
     const MONTH: u32 = 30 * 86_400;
-    let raw = reader.or("session", field, crate::config::raw::RawSession::default());
-    let mut reader = reader.within("session");
-    reader.unknown(&raw.unknown);
-    let cookie = reader.or("cookie", raw.cookie, "__Host-edgeward".to_owned());
+    let raw = reader.with_default("session", field, crate::config::raw::RawSession::default());
+    let mut reader = reader.table("session");
+    reader.reject_unknown(&raw.unknown);
+    let cookie = reader.with_default("cookie", raw.cookie, "__Host-edgeward".to_owned());
     reader.check(
         "cookie",
         cookie.starts_with("__Host-") && is_token(&cookie),
         "must begin with __Host- (RFC 6265bis §4.1.3.2)",
     );
-    let same_site = reader.or("same_site", raw.same_site, SameSite::Lax);
-    let partitioned = reader.or("partitioned", raw.partitioned, false);
+    let same_site = reader.with_default("same_site", raw.same_site, SameSite::Lax);
+    let partitioned = reader.with_default("partitioned", raw.partitioned, false);
     reader.check(
         "partitioned",
         !partitioned || same_site == SameSite::None,
         "needs same_site = \"none\"",
     );
-    let idle = reader.or("idle", raw.idle, 8 * 3600);
-    let absolute = reader.or("absolute", raw.absolute, 12 * 3600);
+    let idle = reader.with_default("idle", raw.idle, 8 * 3600);
+    let absolute = reader.with_default("absolute", raw.absolute, 12 * 3600);
     reader.check(
         "idle",
         (60..=absolute).contains(&idle),
@@ -383,15 +383,15 @@ fn read_sso_token(
         "first_name",
         "last_name",
     ];
-    let raw = reader.or(
+    let raw = reader.with_default(
         "sso_token",
         field,
         crate::config::raw::RawSsoToken::default(),
     );
-    let mut reader = reader.within("sso_token");
-    reader.unknown(&raw.unknown);
-    let lifetime = reader.or("lifetime", raw.lifetime, 600);
-    let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, 900);
+    let mut reader = reader.table("sso_token");
+    reader.reject_unknown(&raw.unknown);
+    let lifetime = reader.with_default("lifetime", raw.lifetime, 600);
+    let max_lifetime = reader.with_default("max_lifetime", raw.max_lifetime, 900);
     reader.check(
         "lifetime",
         (10..=max_lifetime).contains(&lifetime),
@@ -402,8 +402,9 @@ fn read_sso_token(
         max_lifetime <= 86_400,
         "must be at most a day",
     );
-    let algorithm = reader.or("algorithm", raw.algorithm, HmacAlgorithm::Hs256);
-    let user_id_claim = reader.or("user_id_claim", raw.user_id_claim, "user_id".to_owned());
+    let algorithm = reader.with_default("algorithm", raw.algorithm, HmacAlgorithm::Hs256);
+    let user_id_claim =
+        reader.with_default("user_id_claim", raw.user_id_claim, "user_id".to_owned());
     let free = !user_id_claim.is_empty() && !TAKEN.contains(&user_id_claim.as_str());
     reader.check(
         "user_id_claim",
@@ -419,20 +420,20 @@ fn read_sso_token(
 }
 
 fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCookie> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let name = reader.required("name", raw.name);
     reader.check(
         "name",
         name.as_deref().is_none_or(is_token),
         "is no cookie name",
     );
-    let path = reader.or("path", raw.path, "/".to_owned());
+    let path = reader.with_default("path", raw.path, "/".to_owned());
     reader.check(
         "path",
         path.starts_with('/') && is_attribute(&path),
         "must begin with /",
     );
-    let domain = reader.maybe("domain", raw.domain);
+    let domain = reader.optional("domain", raw.domain);
     reader.check(
         "domain",
         domain
@@ -440,10 +441,10 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
             .is_none_or(|d| canonical_host(d, "https").is_some() && !d.contains(':')),
         "is no domain",
     );
-    let secure = reader.or("secure", raw.secure, true);
-    let http_only = reader.or("http_only", raw.http_only, true);
-    let same_site = reader.or("same_site", raw.same_site, SameSite::Lax);
-    let partitioned = reader.or("partitioned", raw.partitioned, false);
+    let secure = reader.with_default("secure", raw.secure, true);
+    let http_only = reader.with_default("http_only", raw.http_only, true);
+    let same_site = reader.with_default("same_site", raw.same_site, SameSite::Lax);
+    let partitioned = reader.with_default("partitioned", raw.partitioned, false);
     reader.check(
         "same_site",
         same_site != SameSite::None || secure,
@@ -465,16 +466,16 @@ fn read_query(
     reader: &mut Reader<'_>,
     field: crate::config::reader::Field<crate::config::raw::RawQuery>,
 ) -> Option<Query> {
-    let raw = reader.maybe("query", field)?;
-    let mut reader = reader.within("query");
-    reader.unknown(&raw.unknown);
-    let parameter = reader.or("parameter", raw.parameter, "token".to_owned());
+    let raw = reader.optional("query", field)?;
+    let mut reader = reader.table("query");
+    reader.reject_unknown(&raw.unknown);
+    let parameter = reader.with_default("parameter", raw.parameter, "token".to_owned());
     reader.check(
         "parameter",
         is_token(&parameter) && parameter != crate::ask::source::ATTEMPT,
         "is no parameter name",
     );
-    let max_age = reader.or("max_age", raw.max_age, 300);
+    let max_age = reader.with_default("max_age", raw.max_age, 300);
     reader.check(
         "max_age",
         (1..=300).contains(&max_age),
@@ -482,7 +483,7 @@ fn read_query(
     );
     let single_use = reader.required("single_use", raw.single_use);
     let user_switch = reader.required("user_switch", raw.user_switch);
-    let stranger_link = reader.or("stranger_link", raw.stranger_link, StrangerLink::Ask);
+    let stranger_link = reader.with_default("stranger_link", raw.stranger_link, StrangerLink::Ask);
     Some(Query {
         parameter,
         max_age: Seconds(max_age),
@@ -497,23 +498,23 @@ fn read_assertion(
     field: crate::config::reader::Field<crate::config::raw::RawAssertion>,
     upstream: Option<&str>,
 ) -> Option<Assertion> {
-    let raw = reader.maybe("assertion", field)?;
-    let mut reader = reader.within("assertion");
-    reader.unknown(&raw.unknown);
-    let header = reader.or("header", raw.header, "x-edgeward-assertion".to_owned());
+    let raw = reader.optional("assertion", field)?;
+    let mut reader = reader.table("assertion");
+    reader.reject_unknown(&raw.unknown);
+    let header = reader.with_default("header", raw.header, "x-edgeward-assertion".to_owned());
     let header = read_header(&mut reader, "header", &header);
-    let audience = reader.or(
+    let audience = reader.with_default(
         "audience",
         raw.audience,
         upstream.unwrap_or_default().to_owned(),
     );
-    let lifetime = reader.or("lifetime", raw.lifetime, 300);
+    let lifetime = reader.with_default("lifetime", raw.lifetime, 300);
     reader.check(
         "lifetime",
         (60..=900).contains(&lifetime),
         "must be from 60 to 900 seconds",
     );
-    let algorithm = reader.or("algorithm", raw.algorithm, Algorithm::Es256);
+    let algorithm = reader.with_default("algorithm", raw.algorithm, Algorithm::Es256);
     reader.check(
         "algorithm",
         matches!(
@@ -522,7 +523,7 @@ fn read_assertion(
         ),
         "must be ES256, RS256 or EdDSA",
     );
-    let claims = reader.or("claims", raw.claims, Vec::new());
+    let claims = reader.with_default("claims", raw.claims, Vec::new());
     let free = |name: &String| !crate::origin::assertion::OWN_CLAIMS.contains(&name.as_str());
     reader.check(
         "claims",
@@ -543,9 +544,9 @@ fn read_token_headers(
     field: crate::config::reader::Field<Vec<RawTokenHeader>>,
 ) -> Vec<TokenHeader> {
     let mut headers: Vec<TokenHeader> = Vec::new();
-    for raw in reader.or("token_headers", field, Vec::new()) {
-        let mut reader = reader.within("token_headers");
-        reader.unknown(&raw.unknown);
+    for raw in reader.with_default("token_headers", field, Vec::new()) {
+        let mut reader = reader.table("token_headers");
+        reader.reject_unknown(&raw.unknown);
         let name = reader.required("name", raw.name);
         let name = name.and_then(|name| read_header(&mut reader, "name", &name));
         reader.check(
@@ -553,7 +554,7 @@ fn read_token_headers(
             name.as_deref().is_none_or(may_decide),
             "cannot be used here: Edgeward ignores this header when it decides",
         );
-        let prefix = reader.or("prefix", raw.prefix, String::new());
+        let prefix = reader.with_default("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
         headers.extend(name.map(|name| TokenHeader { name, prefix }));
     }
@@ -567,7 +568,7 @@ fn read_reserved_headers(
     field: crate::config::reader::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut headers = Vec::new();
-    for text in reader.or("reserved_headers", field, Vec::new()) {
+    for text in reader.with_default("reserved_headers", field, Vec::new()) {
         let name = text.to_ascii_lowercase();
         let stem = name.strip_suffix('*');
         let shaped = match stem {

@@ -10,7 +10,7 @@ use crate::config::site::may_decide;
 use crate::http::host::canonical_host;
 use crate::model::user::Tenant;
 use crate::site::issuer::Issuer;
-use crate::site::tenant::{By, Group, Tenants};
+use crate::site::tenant::{Group, TenantSource, Tenants};
 
 table! {
     /// `tenants`.
@@ -55,9 +55,9 @@ pub(super) fn read(
     issuers: &[Rc<Issuer>],
     reader: &mut Reader<'_>,
 ) -> Option<Tenants> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let by = reader.required("by", raw.by);
-    let header = reader.maybe("header", raw.header);
+    let header = reader.optional("header", raw.header);
     reader.check(
         "header",
         (by == Some(RawBy::Header)) == header.is_some(),
@@ -74,7 +74,7 @@ pub(super) fn read(
     let mut groups: Vec<Group> = Vec::new();
     let mut all: Vec<Rc<Issuer>> = Vec::new();
     for (name, raw) in given {
-        let mut reader = reader.within("groups");
+        let mut reader = reader.table("groups");
         let Some(tenant) = Tenant::parse(&name) else {
             reader.error(
                 &name,
@@ -82,9 +82,9 @@ pub(super) fn read(
             );
             continue;
         };
-        let mut reader = reader.within(&name);
-        reader.unknown(&raw.unknown);
-        let own = reader.or("hosts", raw.hosts, Vec::new());
+        let mut reader = reader.table(&name);
+        reader.reject_unknown(&raw.unknown);
+        let own = reader.with_default("hosts", raw.hosts, Vec::new());
         let own: Vec<String> = own
             .iter()
             .filter_map(|host| canonical_host(host, "https"))
@@ -129,9 +129,9 @@ pub(super) fn read(
     }
     Some(Tenants {
         by: match by? {
-            RawBy::Host => By::Host,
-            RawBy::Header => By::Header(header?),
-            RawBy::Claim => By::Claim,
+            RawBy::Host => TenantSource::Host,
+            RawBy::Header => TenantSource::Header(header?),
+            RawBy::Claim => TenantSource::Claim,
         },
         groups,
         issuers: all,

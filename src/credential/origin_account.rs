@@ -59,8 +59,8 @@ impl Weigh for Account {
         self.whom.heap() + self.record.heap()
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.growth.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.growth.attach(scale);
     }
 }
 
@@ -81,9 +81,9 @@ impl Weigh for KnownAccount {
         }
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
+    fn attach(&self, scale: Option<&Scale>) {
         if let Self::Account(account) = self {
-            account.lies_on(scale);
+            account.attach(scale);
         }
     }
 }

@@ -254,7 +254,7 @@ pub fn clear_sso(site: &Site) -> Option<SetCookie> {
 /// Cookies that were presented and will never be honoured again: so many of our own, and the
 /// application's.
 #[must_use]
-pub fn stale(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
+pub fn clear_presented(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
     let mut cookies = match own {
         0 => Vec::new(),
         1 => vec![clear(site)],

@@ -43,7 +43,7 @@ pub fn is_in(text: &str) -> bool {
 
 /// `query` without the parameters that hold one, every other byte as it was; `None` when none does.
 #[must_use]
-pub fn without(query: &str) -> Option<String> {
+pub fn strip(query: &str) -> Option<String> {
     // All that could be one is in one of the pieces, so the whole is looked through once before.
     if !is_in(query) {
         return None;
@@ -184,10 +184,10 @@ mod tests {
             (format!("{ours}&&x"), "&x"),
             (format!("x&next=%2F%3Ft%3D{ours}&y={}", encoded(&ours)), "x"),
         ] {
-            assert_eq!(without(&query).as_deref(), Some(rest), "{query}");
+            assert_eq!(strip(&query).as_deref(), Some(rest), "{query}");
         }
         for query in [String::new(), "a=1&b".into(), format!("t={other}&a=%zz")] {
-            assert_eq!(without(&query), None, "{query}");
+            assert_eq!(strip(&query), None, "{query}");
         }
     }
 }

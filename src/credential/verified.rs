@@ -185,8 +185,8 @@ impl Weigh for Verified {
         }
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.growth.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.growth.attach(scale);
     }
 }
 

@@ -34,7 +34,7 @@ impl<'a> Pair<'a> {
 /// What is left of a `Cookie` header without the pairs that are taken off. Every other pair stays byte for
 /// byte, in its place.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum Left {
+pub enum Remainder {
     /// The whole header: nothing is taken off.
     #[default]
     Whole,
@@ -46,10 +46,10 @@ pub enum Left {
     Text(String),
 }
 
-impl Left {
+impl Remainder {
     /// The value that is left of `header`; `None` when nothing is.
     #[must_use]
-    pub fn of(&self, header: &str) -> Option<String> {
+    pub fn apply_to(&self, header: &str) -> Option<String> {
         match self {
             Self::Whole => Some(header.to_owned()),
             Self::Nothing => None,
@@ -64,7 +64,7 @@ impl Left {
 
 /// Shows `take` each pair of `header`, in order, and says what is left without those for which it answered
 /// yes.
-pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Left {
+pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Remainder {
     let has_commas = memchr::memchr(b',', header.as_bytes()).is_some();
     let mut is_taken = |piece: &'a str| {
         let whole = take(Pair::of(piece, false));
@@ -89,9 +89,9 @@ pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Left
         at = end + 1;
     }
     match runs.as_slice() {
-        [] => Left::Whole,
+        [] => Remainder::Whole,
         [run] if header.is_ascii() => {
-            cut(header, run).map_or_else(|| text_without(header, &runs), Left::Without)
+            cut(header, run).map_or_else(|| text_without(header, &runs), Remainder::Without)
         }
         _ => text_without(header, &runs),
     }
@@ -111,7 +111,7 @@ fn cut(header: &str, run: &Range<usize>) -> Option<Range<usize>> {
 
 /// The pieces that are in none of the `runs`, as a header. Empty ones at the beginning, and blanks there, are
 /// left out.
-fn text_without(header: &str, runs: &[Range<usize>]) -> Left {
+fn text_without(header: &str, runs: &[Range<usize>]) -> Remainder {
     let mut text = String::with_capacity(header.len());
     let mut at = 0;
     for piece in pieces(header, b';') {
@@ -128,9 +128,9 @@ fn text_without(header: &str, runs: &[Range<usize>]) -> Left {
         }
     }
     if text.is_empty() {
-        Left::Nothing
+        Remainder::Nothing
     } else {
-        Left::Text(text)
+        Remainder::Text(text)
     }
 }
 
@@ -161,9 +161,9 @@ mod tests {
     use super::*;
 
     /// What is left without the cookies `e` and `t`; the whole when nothing is taken off.
-    fn without(header: &str) -> (Left, String) {
+    fn without(header: &str) -> (Remainder, String) {
         let left = read(header, |pair| matches!(pair.name, "e" | "t"));
-        let text = left.of(header).unwrap_or_default();
+        let text = left.apply_to(header).unwrap_or_default();
         (left, text)
     }
 
@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(without(header).1, rest, "{header}");
         }
         for header in ["a=e; b=t=1; c=; =d; ee=1; E=2", ""] {
-            assert_eq!(without(header).0, Left::Whole, "{header}");
+            assert_eq!(without(header).0, Remainder::Whole, "{header}");
         }
     }
 
@@ -224,10 +224,10 @@ mod tests {
             ("a=1; e=2", 3..8),
             ("a=1; e=2; t=3; b=4", 3..13),
         ] {
-            assert_eq!(without(header).0, Left::Without(cut), "{header}");
+            assert_eq!(without(header).0, Remainder::Without(cut), "{header}");
         }
         for header in ["a=1; e=2; b=3; t=4; c=5", "a=é; e=2; b=3", "  a=1; e=2"] {
-            assert!(matches!(without(header).0, Left::Text(_)), "{header}");
+            assert!(matches!(without(header).0, Remainder::Text(_)), "{header}");
         }
     }
 
@@ -272,7 +272,7 @@ mod tests {
                 }
             }
             let (left, text) = without(&header);
-            if left == Left::Whole {
+            if left == Remainder::Whole {
                 proptest::prop_assert_eq!(kept, header.split(';').count());
             } else {
                 proptest::prop_assert_eq!(text, expected);

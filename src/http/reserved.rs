@@ -80,7 +80,7 @@ pub struct Reserved {
 
 /// Every name that is reserved at every site; one with `*` at its end stands for all that begin with
 /// the rest.
-pub fn everywhere() -> impl Iterator<Item = String> {
+pub fn fixed() -> impl Iterator<Item = String> {
     let families = X_PREFIXES.iter().map(|name| format!("x-{name}*"));
     let names = X_NAMES.iter().map(|name| format!("x-{name}"));
     families

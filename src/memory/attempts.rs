@@ -11,14 +11,14 @@ use crate::platform::time::{Seconds, Timestamp};
 pub const REFUSED_FOR: Seconds = Seconds(10);
 
 /// What the isolate knows of attempts.
-pub struct Memory {
+pub struct AttemptMemory {
     /// Clients that are over the limit, and until when that is not asked again.
     pub refused: RefCell<Shelf<Client, Timestamp>>,
     /// Ids of tokens that were good when they were last looked at. Each is looked at anew.
     pub good: RefCell<Shelf<String, ()>>,
 }
 
-impl Default for Memory {
+impl Default for AttemptMemory {
     fn default() -> Self {
         Self {
             refused: RefCell::new(Shelf::new(shelf::REFUSED)),
@@ -27,7 +27,7 @@ impl Default for Memory {
     }
 }
 
-impl Memory {
+impl AttemptMemory {
     /// Whether `client` is refused without asking the limiter.
     pub fn refuses(&self, client: Client, now: Timestamp) -> bool {
         let mut refused = self.refused.borrow_mut();

@@ -10,8 +10,10 @@ use std::rc::Rc;
 
 use crate::credential::origin_account::KnownAccount;
 use crate::credential::verified::{CredentialKey, Verified};
+use crate::memory::attempts::AttemptMemory;
+use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
-use crate::memory::{attempts, issuer_keys};
+
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::shelf::{self, Shelf, Weigh};
@@ -32,11 +34,11 @@ pub struct Cache {
     /// Whether the writer of an algorithm's keys was asked to keep them.
     kept_keys: RefCell<BTreeMap<Algorithm, bool>>,
     /// The keys of issuers.
-    pub issuer_keys: issuer_keys::Memory,
+    pub issuer_keys: IssuerKeyMemory,
     /// What this isolate itself has changed.
     pub own_changes: OwnChanges,
     /// Attempts at API tokens.
-    pub attempts: attempts::Memory,
+    pub attempts: AttemptMemory,
 }
 
 impl Default for Cache {
@@ -49,8 +51,8 @@ impl Default for Cache {
             kept_keys: RefCell::default(),
             accounts: RefCell::new(Shelf::new(shelf::ACCOUNTS)),
             admin_access: RefCell::new(Shelf::new(shelf::ADMIN_ACCESS)),
-            issuer_keys: issuer_keys::Memory::default(),
-            attempts: attempts::Memory::default(),
+            issuer_keys: IssuerKeyMemory::default(),
+            attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),
         }
     }
@@ -167,7 +169,7 @@ impl Cache {
     }
 
     /// Notes that keeping the keys of an algorithm did not work.
-    pub fn keep_keys_again(&self, algorithm: Algorithm) {
+    pub fn retry_keeping_keys(&self, algorithm: Algorithm) {
         self.kept_keys.borrow_mut().insert(algorithm, false);
     }
 

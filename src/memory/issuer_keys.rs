@@ -7,24 +7,24 @@ use std::rc::Rc;
 use crate::jose::key::KeySet;
 use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::issuer::{Issuer, Remote};
+use crate::site::issuer::{Issuer, RemoteKeys};
 
 /// A question that has not come back after this long never will: its request is gone.
 pub const LOST_AFTER: Seconds = Seconds(10);
 
 /// What the isolate knows of all issuers' keys.
 #[derive(Default)]
-pub struct Memory {
-    states: RefCell<HashMap<String, State>>,
+pub struct IssuerKeyMemory {
+    states: RefCell<HashMap<String, IssuerState>>,
     /// Issuers whose keys are to be fetched after the request.
     pub wishes: RefCell<Vec<Rc<Issuer>>>,
 }
 
 /// What is known of the keys of one issuer.
 #[derive(Clone, Default)]
-pub struct State {
+pub struct IssuerState {
     /// The keys, once they were fetched.
-    pub keys: Option<Known>,
+    pub keys: Option<FetchedKeys>,
     /// When an unknown key was last asked for.
     pub asked_at: Option<Timestamp>,
     /// When the issuer last failed to answer.
@@ -35,7 +35,7 @@ pub struct State {
 
 /// Keys that were fetched.
 #[derive(Clone)]
-pub struct Known {
+pub struct FetchedKeys {
     /// The keys.
     pub keys: Rc<KeySet>,
     /// Where a discovery document says that they are.
@@ -44,7 +44,7 @@ pub struct Known {
     pub fetched_at: Timestamp,
 }
 
-impl State {
+impl IssuerState {
     /// Whether a request of this isolate is fetching the keys.
     #[must_use]
     pub fn is_under_way(&self, now: Timestamp) -> bool {
@@ -53,25 +53,25 @@ impl State {
 
     /// Whether the issuer failed to answer so lately that it is not asked again.
     #[must_use]
-    pub fn has_failed(&self, remote: &Remote, now: Timestamp) -> bool {
+    pub fn has_failed(&self, remote: &RemoteKeys, now: Timestamp) -> bool {
         self.failed_at.is_some_and(|at| now < at + remote.cooldown)
     }
 }
 
-impl Memory {
+impl IssuerKeyMemory {
     /// A copy of what is known of `issuer`.
-    pub fn state(&self, issuer: &Issuer) -> State {
+    pub fn state(&self, issuer: &Issuer) -> IssuerState {
         let states = self.states.borrow();
         states.get(&issuer.name).cloned().unwrap_or_default()
     }
 
     /// Changes what is known of `issuer`.
-    pub fn change(&self, issuer: &Issuer, change: impl FnOnce(&mut State)) {
+    pub fn change(&self, issuer: &Issuer, change: impl FnOnce(&mut IssuerState)) {
         let mut states = self.states.borrow_mut();
         if let Some(state) = states.get_mut(&issuer.name) {
             change(state);
         } else {
-            let mut state = State::default();
+            let mut state = IssuerState::default();
             change(&mut state);
             states.insert(issuer.name.clone(), state);
         }
@@ -79,7 +79,7 @@ impl Memory {
 
     /// Remembers the keys of `issuer`. When all together weigh too much, those go that were fetched
     /// longest ago; they can be had from the store.
-    pub fn keep(&self, issuer: &Issuer, known: Known) {
+    pub fn keep(&self, issuer: &Issuer, known: FetchedKeys) {
         self.change(issuer, |state| state.keys = Some(known));
         while self.weight() > ISSUER_KEYS.bytes {
             let mut states = self.states.borrow_mut();

@@ -218,15 +218,15 @@ impl IssueFor {
     /// Whether everything that `other` allows is allowed by this as well.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        fn within<T: PartialEq>(outer: Option<&Vec<T>>, inner: Option<&Vec<T>>) -> bool {
+        fn is_subset<T: PartialEq>(outer: Option<&Vec<T>>, inner: Option<&Vec<T>>) -> bool {
             match (outer, inner) {
                 (None, _) => true,
                 (Some(_), None) => false,
                 (Some(outer), Some(inner)) => inner.iter().all(|item| outer.contains(item)),
             }
         }
-        within(self.email_domains.as_ref(), other.email_domains.as_ref())
-            && within(self.roles.as_ref(), other.roles.as_ref())
+        is_subset(self.email_domains.as_ref(), other.email_domains.as_ref())
+            && is_subset(self.roles.as_ref(), other.roles.as_ref())
     }
 }
 

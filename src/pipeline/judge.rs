@@ -75,7 +75,7 @@ pub(super) async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCo
     } else {
         0
     };
-    let stale = session::stale(site, dead, authentication.clear_sso_cookie);
+    let stale = session::clear_presented(site, dead, authentication.clear_sso_cookie);
     Ok((authentication, stale))
 }
 

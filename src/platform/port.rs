@@ -32,7 +32,7 @@ pub struct Platform {
     /// Requests of our own.
     pub fetch: Box<dyn Fetch>,
     /// What is done later.
-    pub later: Box<dyn Later>,
+    pub background: Box<dyn Background>,
 }
 
 /// Our own failure, or the platform's: never the caller's doing. Each becomes a 5xx.
@@ -117,7 +117,7 @@ pub struct KeyPage {
 pub trait Once {
     /// Claims `key` with `value` for `hold`. Returns the value that holds the claim: `value` itself
     /// when this call won, the winner's otherwise.
-    fn claim<'a>(
+    fn acquire<'a>(
         &'a self,
         key: &'a str,
         value: &'a str,
@@ -126,7 +126,7 @@ pub trait Once {
     ) -> Pending<'a, Result<String, Fault>>;
     /// Gives `key` up before its time.
     fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>>;
-    /// As [`Once::claim`], and takes the claim over when `held` holds it.
+    /// As [`Once::acquire`], and takes the claim over when `held` holds it.
     fn replace<'a>(
         &'a self,
         key: &'a str,
@@ -342,9 +342,9 @@ pub trait Fetch {
 }
 
 /// What is done later.
-pub trait Later {
+pub trait Background {
     /// Goes on with `work` after the answer to this request.
-    fn run(&self, work: Pending<'static, ()>);
+    fn spawn(&self, work: Pending<'static, ()>);
     /// Lets other requests of this isolate go on for a while.
     fn pause(&self, milliseconds: u32) -> Pending<'_, ()>;
 }

@@ -108,7 +108,7 @@ pub trait Weigh {
 
     /// Called when it is placed on a shelf, with the scale that must hear of its growth ([`Growth`]),
     /// and with `None` when it leaves.
-    fn lies_on(&self, _scale: Option<&Scale>) {}
+    fn attach(&self, _scale: Option<&Scale>) {}
 }
 
 /// What the allocator takes for so many bytes: a head, and whole words.
@@ -165,8 +165,8 @@ impl Growth {
         }
     }
 
-    /// For [`Weigh::lies_on`].
-    pub fn lies_on(&self, scale: Option<&Scale>) {
+    /// For [`Weigh::attach`].
+    pub fn attach(&self, scale: Option<&Scale>) {
         if let Some(before) = self.scale.replace(scale.cloned()) {
             before.take(self.bytes.get());
         }
@@ -217,7 +217,7 @@ impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
             return;
         }
         self.scale.add(weight);
-        value.lies_on(Some(&self.scale));
+        value.attach(Some(&self.scale));
         if let Some((_, gone)) = self.entries.push(key, (value, weight)) {
             self.leave(&gone);
         }
@@ -252,7 +252,7 @@ impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
 
     fn leave(&self, (value, weight): &(V, usize)) {
         self.scale.take(*weight);
-        value.lies_on(None);
+        value.attach(None);
     }
 }
 
@@ -298,8 +298,8 @@ impl<T: Weigh> Weigh for Rc<T> {
         block(size_of::<T>() + 2 * size_of::<usize>()) + T::heap(self)
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        T::lies_on(self, scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        T::attach(self, scale);
     }
 }
 
@@ -308,9 +308,9 @@ impl<T: Weigh> Weigh for Option<T> {
         self.as_ref().map_or(0, T::heap)
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
+    fn attach(&self, scale: Option<&Scale>) {
         if let Some(inner) = self {
-            inner.lies_on(scale);
+            inner.attach(scale);
         }
     }
 }
@@ -326,9 +326,9 @@ impl<A: Weigh, B: Weigh> Weigh for (A, B) {
         self.0.heap() + self.1.heap()
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.0.lies_on(scale);
-        self.1.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.0.attach(scale);
+        self.1.attach(scale);
     }
 }
 

@@ -7,14 +7,14 @@ use crate::model::claim::Reading;
 
 /// What a rule wants of a claim.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
+pub struct ClaimRequirement {
     path: Box<str>,
     value: Option<Value>,
     /// Which of the site's questions this is.
     number: Option<u8>,
 }
 
-impl Claim {
+impl ClaimRequirement {
     /// A claim at `path`, names with dots between, none of them empty; with `value`, or true.
     #[must_use]
     pub fn new(path: &str, value: Option<Value>) -> Option<Self> {
@@ -32,7 +32,7 @@ impl Claim {
     }
 
     /// Numbers it as one of the questions that a site asks of claims.
-    pub const fn be_number(&mut self, number: Option<u8>) {
+    pub const fn set_number(&mut self, number: Option<u8>) {
         self.number = number;
     }
 
@@ -200,12 +200,12 @@ mod tests {
             ),
         ] {
             let wanted = Some(value.clone()).filter(|value| !value.is_null());
-            let claim = Claim::new(path, wanted).unwrap();
+            let claim = ClaimRequirement::new(path, wanted).unwrap();
             let fits = claim.fits(claims.as_object().unwrap());
             assert_eq!(fits, expected, "{claims} {path} {value}");
         }
         for bad in ["", ".", "a.", ".a", "a..b"] {
-            assert!(Claim::new(bad, None).is_none(), "{bad:?}");
+            assert!(ClaimRequirement::new(bad, None).is_none(), "{bad:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::rules::pattern::DecodedPath;
 use crate::rules::requirement::Requirement;
-use crate::rules::{Asked, Demand, Misses, Rule, Rules, Subject, judge};
+use crate::rules::{Asked, Demand, Mismatch, Rule, Rules, Subject, judge};
 
 /// What became of the request at the rules, as JSON: the rules that were passed over and why, the
 /// rule that matched, and each of its requirements.
@@ -22,7 +22,7 @@ pub fn explain(
         .iter()
         .take_while(|other| !std::ptr::eq(*other, rule))
         .map(|other| {
-            let because = other.misses(asked, &path).map_or("", because);
+            let because = other.mismatch(asked, &path).map_or("", because);
             Value::Object(object([
                 ("rule", number(other)),
                 ("name", text(other.name.as_deref())),
@@ -77,11 +77,11 @@ fn number(rule: &Rule) -> Value {
     }
 }
 
-const fn because(misses: Misses) -> &'static str {
-    match misses {
-        Misses::Host => "it is for other hosts",
-        Misses::Method => "it is for other methods",
-        Misses::Path => "it is for other paths",
+const fn because(mismatch: Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::Host => "it is for other hosts",
+        Mismatch::Method => "it is for other methods",
+        Mismatch::Path => "it is for other paths",
     }
 }
 

@@ -148,7 +148,7 @@ pub enum Reaction {
 
 /// The first thing in which a rule is not for a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Misses {
+pub(crate) enum Mismatch {
     /// Other hosts.
     Host,
     /// Other methods.
@@ -175,16 +175,16 @@ impl Rule {
     }
 
     /// `path`: the one that is asked for, decoded.
-    fn misses(&self, asked: &Asked<'_>, path: &DecodedPath<'_>) -> Option<Misses> {
+    fn mismatch(&self, asked: &Asked<'_>, path: &DecodedPath<'_>) -> Option<Mismatch> {
         let is_for =
             |method: &str| method == asked.method || (method == "GET" && asked.method == "HEAD");
         if !self.hosts.is_empty() && !self.hosts.iter().any(|host| **host == *asked.host) {
-            Some(Misses::Host)
+            Some(Mismatch::Host)
         } else if !self.methods.is_empty() && !self.methods.iter().any(|method| is_for(method)) {
-            Some(Misses::Method)
+            Some(Mismatch::Method)
         } else if !self.paths.is_empty() && !self.paths.iter().any(|pattern| pattern.matches(path))
         {
-            Some(Misses::Path)
+            Some(Mismatch::Path)
         } else {
             None
         }
@@ -259,7 +259,7 @@ impl Rules {
         let path = DecodedPath::of(asked.path);
         self.list
             .iter()
-            .find(|rule| rule.misses(asked, &path).is_none())
+            .find(|rule| rule.mismatch(asked, &path).is_none())
             .unwrap_or(&self.otherwise)
     }
 

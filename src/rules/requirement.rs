@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::model::user::{Role, is_same_domain};
-use crate::rules::claim::Claim;
+use crate::rules::claim::ClaimRequirement;
 use crate::rules::network::Network;
 use crate::rules::scope::Access;
 use crate::rules::{Asked, Subject};
@@ -30,7 +30,7 @@ pub enum Requirement {
     /// One of these accesses, by scopes in USSO's form.
     Access(Box<[Access]>),
     /// A claim.
-    Claim(Claim),
+    Claim(ClaimRequirement),
     /// One of these tenants.
     Tenant(OneOf),
     /// One of these workspaces.
@@ -137,7 +137,7 @@ impl Requirement {
     /// Numbers what is asked of claims, so that it is asked once of each caller's.
     pub(super) fn number_claims(&mut self, numbers: &mut impl Iterator<Item = u8>) {
         match self {
-            Self::Claim(claim) => claim.be_number(numbers.next()),
+            Self::Claim(claim) => claim.set_number(numbers.next()),
             Self::Not(inner) => inner.number_claims(numbers),
             Self::Any(inner) | Self::All(inner) => {
                 inner.iter_mut().for_each(|r| r.number_claims(numbers));
@@ -169,15 +169,15 @@ impl Requirement {
 
     /// What makes it impossible: names of requirements that nobody of these issuers can meet.
     #[must_use]
-    pub fn beyond(&self, gives: &Gives) -> Vec<&'static str> {
+    pub fn unmeetable(&self, provided: &Provided) -> Vec<&'static str> {
         let lacks = match self {
-            Self::Scope(_) | Self::AllScopes(_) | Self::Access(_) => !gives.scopes,
-            Self::Claim(_) => !gives.claims,
-            Self::Tenant(_) => !gives.tenant,
-            Self::Workspace(_) => !gives.workspace,
-            Self::All(inner) => return inner.iter().flat_map(|r| r.beyond(gives)).collect(),
+            Self::Scope(_) | Self::AllScopes(_) | Self::Access(_) => !provided.scopes,
+            Self::Claim(_) => !provided.claims,
+            Self::Tenant(_) => !provided.tenant,
+            Self::Workspace(_) => !provided.workspace,
+            Self::All(inner) => return inner.iter().flat_map(|r| r.unmeetable(provided)).collect(),
             Self::Any(inner) => {
-                let each: Vec<Vec<_>> = inner.iter().map(|r| r.beyond(gives)).collect();
+                let each: Vec<Vec<_>> = inner.iter().map(|r| r.unmeetable(provided)).collect();
                 return if each.iter().all(|names| !names.is_empty()) {
                     each.concat()
                 } else {
@@ -196,7 +196,7 @@ impl Requirement {
     clippy::struct_excessive_bools,
     reason = "four facts that have nothing to do with each other"
 )]
-pub struct Gives {
+pub struct Provided {
     /// Scopes.
     pub scopes: bool,
     /// Claims of their own.
@@ -356,11 +356,11 @@ mod tests {
                 false,
             ),
             (
-                Requirement::Claim(Claim::new("plan", Some(json!("gold"))).unwrap()),
+                Requirement::Claim(ClaimRequirement::new("plan", Some(json!("gold"))).unwrap()),
                 true,
             ),
             (
-                Requirement::Claim(Claim::new("plan", Some(json!("tin"))).unwrap()),
+                Requirement::Claim(ClaimRequirement::new("plan", Some(json!("tin"))).unwrap()),
                 false,
             ),
             (Requirement::Tenant(texts(&["acme"])), true),
@@ -443,21 +443,25 @@ mod tests {
     fn what_no_issuer_gives_is_named() {
         let scope = Requirement::Scope(texts(&["x"]));
         let tenant = Requirement::Tenant(texts(&["x"]));
-        let gives = Gives {
+        let provided = Provided {
             tenant: true,
-            ..Gives::default()
+            ..Provided::default()
         };
-        assert_eq!(scope.beyond(&gives), ["scope"]);
-        assert!(tenant.beyond(&gives).is_empty());
+        assert_eq!(scope.unmeetable(&provided), ["scope"]);
+        assert!(tenant.unmeetable(&provided).is_empty());
         assert!(
             Requirement::Any(Box::new([scope.clone(), tenant.clone()]))
-                .beyond(&gives)
+                .unmeetable(&provided)
                 .is_empty()
         );
         assert_eq!(
-            Requirement::All(Box::new([scope.clone(), tenant])).beyond(&gives),
+            Requirement::All(Box::new([scope.clone(), tenant])).unmeetable(&provided),
             ["scope"]
         );
-        assert!(Requirement::Not(Box::new(scope)).beyond(&gives).is_empty());
+        assert!(
+            Requirement::Not(Box::new(scope))
+                .unmeetable(&provided)
+                .is_empty()
+        );
     }
 }

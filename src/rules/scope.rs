@@ -39,7 +39,7 @@ impl Access {
     /// `delete` into `read`. Without an action it is `read`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let scope = Scope::of(text);
+        let scope = ParsedScope::of(text);
         let level = match scope.action {
             "" => READ,
             action => level(action)?,
@@ -71,7 +71,7 @@ impl Access {
         if scope.is_empty() {
             return false;
         }
-        let held = Scope::of(scope);
+        let held = ParsedScope::of(scope);
         let held_level = match held.action {
             "" => READ,
             action => level(action).unwrap_or(READ),
@@ -81,7 +81,7 @@ impl Access {
 
     /// Paths are compared from the right, as far as the shorter one goes. What the scope has more
     /// must be wildcards if it has any.
-    fn is_within(&self, held: &Scope<'_>) -> bool {
+    fn is_within(&self, held: &ParsedScope<'_>) -> bool {
         let mut held_parts = held.parts().rev();
         let mut wanted_parts = self.path.iter().rev();
         let (Some(held_last), Some(wanted_last)) = (held_parts.next(), wanted_parts.next()) else {
@@ -104,7 +104,7 @@ impl Access {
     }
 
     /// Every filter of the scope must be among those asked for, with a value that fits.
-    fn satisfies(&self, held: &Scope<'_>) -> bool {
+    fn satisfies(&self, held: &ParsedScope<'_>) -> bool {
         held.filters().enumerate().all(|(index, (name, pattern))| {
             // Of a name that comes twice the first value counts.
             let repeated = held
@@ -118,13 +118,13 @@ impl Access {
 }
 
 /// A scope taken apart, without a copy.
-struct Scope<'a> {
+struct ParsedScope<'a> {
     action: &'a str,
     path: &'a str,
     query: &'a str,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> ParsedScope<'a> {
     fn of(text: &'a str) -> Self {
         let (head, query) = text.split_once('?').unwrap_or((text, ""));
         let (action, path) = head.split_once(':').unwrap_or(("", head));

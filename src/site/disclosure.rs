@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::http::request::READ;
 use crate::http::reserved::{self, Reserved, is_api_key, is_set_always};
-use crate::site::tenant::By;
+use crate::site::tenant::TenantSource;
 use crate::site::{Site, Source};
 
 /// How much the core is told of a header.
@@ -43,7 +43,9 @@ impl Disclosures {
                 let names = site.token_headers.iter().map(|header| header.name.clone());
                 all.read.extend(names);
             }
-            if let Some(By::Header(name)) = site.tenants.as_ref().map(|tenants| &tenants.by) {
+            if let Some(TenantSource::Header(name)) =
+                site.tenants.as_ref().map(|tenants| &tenants.by)
+            {
                 all.tenants.insert(reserved::fold(name));
                 all.read.insert(name.clone());
             }

@@ -27,7 +27,7 @@ pub struct Issuer {
     /// Claims that must be there.
     pub required_claims: Vec<ClaimPath>,
     /// What its signatures are checked with.
-    pub keys: Keys,
+    pub keys: KeySource,
     /// Where its tokens say what.
     pub claims: Mapping,
     /// What is assumed when they do not.
@@ -50,27 +50,27 @@ pub struct Issuer {
 
 /// What signatures are checked with.
 #[derive(Debug)]
-pub enum Keys {
+pub enum KeySource {
     /// Shared secrets; any of them.
-    Secrets(Secrets),
+    Secrets(SharedSecrets),
     /// A key in the configuration.
     Fixed(KeySet),
     /// Keys that the issuer publishes.
-    Remote(Remote),
+    Remote(RemoteKeys),
 }
 
 /// Shared secrets. Their `Debug` shows nothing.
-pub struct Secrets(pub Vec<Vec<u8>>);
+pub struct SharedSecrets(pub Vec<Vec<u8>>);
 
-impl std::fmt::Debug for Secrets {
+impl std::fmt::Debug for SharedSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secrets")
+        f.write_str("SharedSecrets")
     }
 }
 
 /// Keys that the issuer publishes.
 #[derive(Debug)]
-pub struct Remote {
+pub struct RemoteKeys {
     /// Exact `iss`; a discovery document must name it too.
     pub issuer: String,
     /// Where.
@@ -141,8 +141,8 @@ impl Issuer {
     #[must_use]
     pub fn remote_host(&self) -> Option<String> {
         match &self.keys {
-            Keys::Remote(remote) => fetchable_host(&remote.url, remote.loopback.as_deref()),
-            Keys::Secrets(_) | Keys::Fixed(_) => None,
+            KeySource::Remote(remote) => fetchable_host(&remote.url, remote.loopback.as_deref()),
+            KeySource::Secrets(_) | KeySource::Fixed(_) => None,
         }
     }
 }

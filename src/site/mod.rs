@@ -20,7 +20,7 @@ use crate::jose::hmac::HmacAlgorithm;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::rules::Rules;
-use crate::rules::requirement::Gives;
+use crate::rules::requirement::Provided;
 use attribute::Attribute;
 use cors::Cors;
 use issuer::Issuer;
@@ -328,9 +328,9 @@ impl Site {
     /// What the issuers of this site can say of a caller, all together. Of ourselves, only what is in
     /// the user's record.
     #[must_use]
-    pub fn gives(&self) -> Gives {
+    pub fn provides(&self) -> Provided {
         let others = !self.all_issuers().is_empty();
-        Gives {
+        Provided {
             scopes: others,
             claims: others,
             tenant: others || self.tenants.is_some(),

@@ -13,7 +13,7 @@ use crate::site::issuer::Issuer;
 #[derive(Debug)]
 pub struct Tenants {
     /// What tells them apart.
-    pub by: By,
+    pub by: TenantSource,
     /// Each of them.
     pub groups: Vec<Group>,
     /// The issuers of all of them.
@@ -25,13 +25,13 @@ impl Tenants {
     /// names would take it for that one.
     #[must_use]
     pub fn is_misspelt(&self, name: &str) -> bool {
-        matches!(&self.by, By::Header(own) if own != name && reserved::fold(own) == reserved::fold(name))
+        matches!(&self.by, TenantSource::Header(own) if own != name && reserved::fold(own) == reserved::fold(name))
     }
 }
 
 /// What tells tenants apart.
 #[derive(Debug)]
-pub enum By {
+pub enum TenantSource {
     /// The host of the request.
     Host,
     /// A header of the request.
@@ -92,9 +92,9 @@ impl<'a> Tenancy<'a> {
             return Self::None;
         };
         let group = match &tenants.by {
-            By::Claim => return Self::ByClaim(tenants),
-            By::Header(name) => header(name).and_then(|name| tenants.named(name)),
-            By::Host => canonical_host(authority, scheme).and_then(|host| {
+            TenantSource::Claim => return Self::ByClaim(tenants),
+            TenantSource::Header(name) => header(name).and_then(|name| tenants.named(name)),
+            TenantSource::Host => canonical_host(authority, scheme).and_then(|host| {
                 tenants
                     .groups
                     .iter()

@@ -24,7 +24,7 @@ pub const FAMILIES: [&str; 9] = [
 ];
 
 /// The prefixes of all keys that are claimed with [`crate::platform::port::Once`], likewise.
-pub const CLAIMS: [&str; 2] = ["link:", "origin_account:"];
+pub const LOCKS: [&str; 2] = ["link:", "origin_account:"];
 
 /// How often a change is worked out anew when other writers win.
 pub const CHANGE_ATTEMPTS: usize = 8;

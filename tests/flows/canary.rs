@@ -404,7 +404,7 @@ fn sec_66_no_claim_is_made_on_what_a_client_said() {
     let calls = edge.shared.calls.borrow();
     let claims: Vec<&str> = calls
         .iter()
-        .filter(|call| matches!(call.verb, Verb::Claim | Verb::Release))
+        .filter(|call| matches!(call.verb, Verb::Acquire | Verb::Release))
         .map(|call| call.key.as_str())
         .collect();
     assert!(claims.iter().any(|key| key.starts_with("link:")));

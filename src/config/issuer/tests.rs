@@ -60,7 +60,7 @@ fn a_good_table_has_no_error_and_these_defaults() {
     );
     assert!(issuer.email_verified && !issuer.create_users && !issuer.grant_staff);
     assert!(issuer.grant_roles.is_empty());
-    let Keys::Remote(remote) = &issuer.keys else {
+    let KeySource::Remote(remote) = &issuer.keys else {
         panic!()
     };
     assert_eq!(

@@ -24,8 +24,8 @@ impl Weigh for Thing {
         self.text.heap()
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.growth.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.growth.attach(scale);
     }
 }
 
@@ -36,19 +36,19 @@ fn shelf() -> Shelf<u32, Rc<Thing>> {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Operation {
     Put(u32, usize),
     Get(u32),
     Pop(u32),
     Grow(u32, usize),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<Operation>> {
     let step = (0_u32..40, 0_usize..1500, 0..4).prop_map(|(key, size, which)| match which {
-        0 => Step::Get(key),
-        1 => Step::Pop(key),
-        2 => Step::Grow(key, size),
-        _ => Step::Put(key, size),
+        0 => Operation::Get(key),
+        1 => Operation::Pop(key),
+        2 => Operation::Grow(key, size),
+        _ => Operation::Put(key, size),
     });
     proptest::collection::vec(step, 0..200)
 }
@@ -60,15 +60,15 @@ proptest! {
         let mut things: Vec<(u32, Rc<Thing>)> = Vec::new();
         for step in steps {
             match step {
-                Step::Put(key, size) => {
+                Operation::Put(key, size) => {
                     let thing = Thing::new(size);
                     things.push((key, Rc::clone(&thing)));
                     shelf.put(key, thing);
                 }
-                Step::Get(key) => drop(shelf.get(&key).cloned()),
-                Step::Pop(key) => shelf.pop(&key),
+                Operation::Get(key) => drop(shelf.get(&key).cloned()),
+                Operation::Pop(key) => shelf.pop(&key),
                 // Also of things that have left: they weigh nothing here any more.
-                Step::Grow(key, size) => things
+                Operation::Grow(key, size) => things
                     .iter()
                     .filter(|(known, _)| *known == key)
                     .for_each(|(_, thing)| thing.growth.set(size)),

@@ -9,8 +9,8 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{
-    Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
-    Later, Limit, Once, Outgoing, Pending, Platform, SealedKey, Sender,
+    Background, Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
+    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, SealedKey, Sender,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -34,14 +34,14 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
         fetch: Box::new(MemoryFetch(Rc::clone(shared))),
-        later: Box::new(MemoryLater(Rc::clone(shared))),
+        background: Box::new(MemoryBackground(Rc::clone(shared))),
     }
 }
 
-struct MemoryLater(Rc<Shared>);
+struct MemoryBackground(Rc<Shared>);
 
-impl Later for MemoryLater {
-    fn run(&self, work: Pending<'static, ()>) {
+impl Background for MemoryBackground {
+    fn spawn(&self, work: Pending<'static, ()>) {
         self.0.tasks.borrow_mut().push(work);
     }
 
@@ -166,7 +166,7 @@ impl MemoryOnce {
         end: Timestamp,
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
-        let fate = self.0.call(Verb::Claim, key);
+        let fate = self.0.call(Verb::Acquire, key);
         later(move || match fate {
             Fate::Fails => Err(Fault::Once),
             Fate::Reads(text) => Ok(text.to_owned()),
@@ -185,7 +185,7 @@ impl MemoryOnce {
 }
 
 impl Once for MemoryOnce {
-    fn claim<'a>(
+    fn acquire<'a>(
         &'a self,
         key: &'a str,
         value: &'a str,

@@ -47,7 +47,7 @@ impl Verb {
             | Self::RecordRead
             | Self::RecordChange
             | Self::RecordKeep => &store::FAMILIES,
-            Self::Claim | Self::Release | Self::Changed => &store::CLAIMS,
+            Self::Acquire | Self::Release | Self::Changed => &store::LOCKS,
             Self::Generate
             | Self::Sign
             | Self::Seal
@@ -64,7 +64,7 @@ impl Verb {
         Self::KvWrite,
         Self::KvDelete,
         Self::KvList,
-        Self::Claim,
+        Self::Acquire,
         Self::Release,
         Self::Generate,
         Self::Sign,
