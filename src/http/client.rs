@@ -1,4 +1,4 @@
-//! Who sends a request, as far as clients are counted together.
+//! Whom rate limits count as one client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,18 +6,18 @@ use std::net::IpAddr;
 use crate::http::request::Parts;
 use crate::platform::shelf::Weigh;
 
-/// Who presents a token, as far as attempts are counted together: an IPv4 address, or the /64 of an
-/// IPv6 address, which is what one customer has at least (RFC 6177 §2).
+/// A client as rate limits count it: an IPv4 address, or the /64 network of an IPv6 address, which
+/// is the least that one customer has (RFC 6177 §2).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Client {
-    /// An address, without the half that an IPv6 client chooses by itself.
+    /// IPv6 addresses without the half that the client chooses.
     Address(IpAddr),
-    /// No readable address; all such clients count as one.
+    /// Without a valid address; all such clients count as one.
     Unknown,
 }
 
 impl Client {
-    /// Who sent a request, as the CDN saw it. No client can write this header there.
+    /// The client of a request, as the CDN saw it. Clients cannot set this header.
     #[must_use]
     pub fn of(parts: &Parts) -> Self {
         parts
@@ -25,7 +25,7 @@ impl Client {
             .map_or(Self::Unknown, Self::parse)
     }
 
-    /// Reads an address in any form of its text (RFC 4291 §2.2, RFC 4007 §11).
+    /// Parses an address in any textual form (RFC 4291 §2.2, RFC 4007 §11).
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let without_zone = text.split('%').next().unwrap_or_default();
@@ -41,7 +41,7 @@ impl Client {
     }
 }
 
-/// What the limiter counts by.
+/// The key of the rate limiter.
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,18 +1,18 @@
-//! The `Cookie` header, read in one pass: its pairs, and what is left of it without some of them.
+//! The `Cookie` header, read in one pass: its pairs, and what remains of it without some of them.
 
 use std::ops::Range;
 
-/// One pair of a `Cookie` header, without the blanks around name and value.
+/// One pair of a `Cookie` header.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// The name, letter for letter.
+    /// Without surrounding blanks.
     pub name: &'a str,
-    /// The value, as it came.
+    /// Without surrounding blanks.
     pub value: &'a str,
-    /// The whole of it. Without a `=` it is all value, as browsers store it (RFC 6265bis §5.6).
+    /// The whole pair. Without a `=`, all of it is the value, as in browsers (RFC 6265bis §5.6).
     pub text: &'a str,
-    /// Whether it stands behind a comma. Two `Cookie` headers arrive joined by one, though RFC 6265bis §5.8.1
-    /// allows one header only; so such a pair gives no value, and hides none either.
+    /// Whether it follows a comma. Two `Cookie` headers arrive joined by one, though RFC 6265bis
+    /// §5.8.1 allows one header only. Such a pair is removed if it is ours, but never used.
     pub behind_comma: bool,
 }
 
@@ -31,23 +31,23 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// What is left of a `Cookie` header without the pairs that are taken off. Every other pair stays byte for
+/// What remains of a `Cookie` header after some pairs were removed. Every other pair stays byte for
 /// byte, in its place.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Remainder {
-    /// The whole header: nothing is taken off.
+    /// Nothing was removed.
     #[default]
     Whole,
-    /// Nothing.
+    /// All of it was removed.
     Nothing,
-    /// The header without these bytes. It is ASCII, so they are its characters too.
+    /// The header without these bytes. Only for ASCII headers, so bytes are characters in
+    /// JavaScript too.
     Without(Range<usize>),
-    /// This text.
     Text(String),
 }
 
 impl Remainder {
-    /// The value that is left of `header`; `None` when nothing is.
+    /// The header value that remains of `header`; `None` if nothing does.
     #[must_use]
     pub fn apply_to(&self, header: &str) -> Option<String> {
         match self {
@@ -62,8 +62,8 @@ impl Remainder {
     }
 }
 
-/// Shows `take` each pair of `header`, in order, and says what is left without those for which it answered
-/// yes.
+/// Calls `take` for each pair of `header`, in order, and returns what remains without the pairs for
+/// which it returned true.
 pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Remainder {
     let has_commas = memchr::memchr(b',', header.as_bytes()).is_some();
     let mut is_taken = |piece: &'a str| {
@@ -97,8 +97,9 @@ pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Rema
     }
 }
 
-/// The bytes that go with the one `run` of pieces, if nothing else has to change: the semicolon before it; or,
-/// where it comes first, the one after it and the blanks that would come first then.
+/// The one range of bytes to remove for a single `run` of pairs: with the semicolon before it, or,
+/// at the beginning, with the semicolon after it and the blanks that follow. `None` if more has to
+/// change than that.
 fn cut(header: &str, run: &Range<usize>) -> Option<Range<usize>> {
     if run.start > 0 {
         let begins_well = !header.starts_with([' ', '\t', ';']);
@@ -109,8 +110,7 @@ fn cut(header: &str, run: &Range<usize>) -> Option<Range<usize>> {
     begins_well.then(|| 0..header.len() - rest.len())
 }
 
-/// The pieces that are in none of the `runs`, as a header. Empty ones at the beginning, and blanks there, are
-/// left out.
+/// Joins the pieces outside the `runs`. Leading empty pieces and blanks are dropped.
 fn text_without(header: &str, runs: &[Range<usize>]) -> Remainder {
     let mut text = String::with_capacity(header.len());
     let mut at = 0;
@@ -134,8 +134,7 @@ fn text_without(header: &str, runs: &[Range<usize>]) -> Remainder {
     }
 }
 
-/// What stands between the `separator`s, as `str::split` gives it. Every request goes through this,
-/// with cookies of any length.
+/// Like `str::split`, but by `memchr`: this runs on every request, for cookies of any length.
 fn pieces(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -160,7 +159,7 @@ fn unpadded(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// What is left without the cookies `e` and `t`; the whole when nothing is taken off.
+    /// What remains without the cookies `e` and `t`.
     fn without(header: &str) -> (Remainder, String) {
         let left = read(header, |pair| matches!(pair.name, "e" | "t"));
         let text = left.apply_to(header).unwrap_or_default();
@@ -237,7 +236,7 @@ mod tests {
             pairs in proptest::collection::vec("[a-d]{0,2}=?[ -+\\--:<>-~é]{0,6}", 0..8),
             ours in proptest::collection::vec(0_usize..9, 1..3),
         ) {
-            // Pairs as a client writes them; none of them is ours.
+            // Pairs as clients write them; none of them is ours.
             let others: Vec<String> = pairs.into_iter().map(|p| p.trim().to_owned()).collect();
             let mut all = others.clone();
             for at in ours {

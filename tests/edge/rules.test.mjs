@@ -370,7 +370,7 @@ test("explain tells which rule decides for a token and why, to an admin, and not
   assert.deepEqual([open.json.granted, open.json.as], [true, "anonymous"]);
   assert.equal((await explain({ path: "/hook", address: "192.0.2.1" })).json.granted, true);
   assert.equal((await explain({ path: "/hook" })).json.requirements.because, "the client's address is not known");
-  assert.equal((await explain({ path: "/a%2fb" })).json.refusal, "the path hides a separator");
+  assert.equal((await explain({ path: "/a%2fb" })).json.refusal, "the path contains an encoded separator or a backslash");
   for (const [body, field] of [
     [{}, "path"],
     [{ path: "/", x: 1 }, "x"],

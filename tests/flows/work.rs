@@ -143,7 +143,10 @@ fn sec_78_an_address_that_guesses_is_turned_down_before_the_store_is_read() {
             let seen = isolate.send(&both_ways(&guess(seed), address)[way]);
             assert_eq!(seen.refusal(), (429, "rate_limited".into()));
             assert!(seen.header("retry-after").is_some());
-            assert_eq!(reason(&seen), "too many wrong api tokens from this address");
+            assert_eq!(
+                reason(&seen),
+                "too many invalid api tokens from this address"
+            );
             assert_eq!(count(&edge, Verb::KvWrite), before.2);
             (
                 count(&edge, Verb::KvRead) - before.0,

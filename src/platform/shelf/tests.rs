@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A thing of a given length that can grow.
+/// A value of a given length that can grow.
 struct Thing {
     text: String,
     growth: Growth,
@@ -67,7 +67,7 @@ proptest! {
                 }
                 Operation::Get(key) => drop(shelf.get(&key).cloned()),
                 Operation::Pop(key) => shelf.pop(&key),
-                // Also of things that have left: they weigh nothing here any more.
+                // Evicted values may grow too; their growth is not counted any more.
                 Operation::Grow(key, size) => things
                     .iter()
                     .filter(|(known, _)| *known == key)
@@ -118,7 +118,7 @@ fn sec_78_one_that_is_too_heavy_pushes_nothing_out_and_leaves_nothing_stale() {
     let before = shelf.weight();
     shelf.put(3, Thing::new(SMALL.most_of_one()));
     assert_eq!(shelf.weight(), before);
-    // What was known before under its key does not stay in its place.
+    // The old value of its key is gone.
     shelf.put(2, Thing::new(SMALL.most_of_one()));
     assert!(shelf.get(&1).is_some() && shelf.get(&2).is_none() && shelf.get(&3).is_none());
 }
