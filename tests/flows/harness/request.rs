@@ -233,7 +233,7 @@ impl Seen {
         };
         let mut headers = self.request.headers.clone();
         for (_, value) in headers.iter_mut().filter(|(name, _)| name == "cookie") {
-            *value = forward.cookies().of(value).unwrap();
+            *value = forward.cookies().apply_to(value).unwrap();
         }
         for change in forward.all_changes() {
             match change {

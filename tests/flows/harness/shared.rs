@@ -20,7 +20,7 @@ pub enum Verb {
     KvWrite,
     KvDelete,
     KvList,
-    Claim,
+    Acquire,
     Release,
     Generate,
     Sign,
