@@ -31,7 +31,7 @@ fuzz_target!(|header: &str| {
         assert!(values.is_empty());
         return;
     }
-    let rest = left.of(header).unwrap_or_default();
+    let rest = left.apply_to(header).unwrap_or_default();
     // Nothing of ours is left, whatever an origin splits at.
     for pair in rest.split([';', ',']) {
         let name = pair
