@@ -1,4 +1,4 @@
-//! The keys of issuers that an isolate remembers, and when each issuer was last asked.
+//! The keys of issuers that an isolate has cached, and when each issuer was last asked.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,38 +9,34 @@ use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::issuer::{Issuer, RemoteKeys};
 
-/// A question that has not come back after this long never will: its request is gone.
+/// A fetch that has not returned after this time never will: its request is gone.
 pub const LOST_AFTER: Seconds = Seconds(10);
 
-/// What the isolate knows of all issuers' keys.
+/// The keys of all issuers, as an isolate knows them.
 #[derive(Default)]
 pub struct IssuerKeyMemory {
     states: RefCell<HashMap<String, IssuerState>>,
-    /// Issuers whose keys are to be fetched after the request.
+    /// Issuers whose keys are fetched after the request.
     pub wishes: RefCell<Vec<Rc<Issuer>>>,
 }
 
-/// What is known of the keys of one issuer.
+/// The keys of one issuer, and the state of fetching them.
 #[derive(Clone, Default)]
 pub struct IssuerState {
-    /// The keys, once they were fetched.
     pub keys: Option<FetchedKeys>,
-    /// When an unknown key was last asked for.
+    /// When the issuer was last asked because of an unknown key.
     pub asked_at: Option<Timestamp>,
-    /// When the issuer last failed to answer.
     pub failed_at: Option<Timestamp>,
-    /// When the question began that is under way.
+    /// When the running fetch started.
     pub under_way: Option<Timestamp>,
 }
 
-/// Keys that were fetched.
+/// Fetched keys.
 #[derive(Clone)]
 pub struct FetchedKeys {
-    /// The keys.
     pub keys: Rc<KeySet>,
-    /// Where a discovery document says that they are.
+    /// The URL of the key set, if a discovery document named it.
     pub jwks_uri: Option<Rc<str>>,
-    /// When they were fetched.
     pub fetched_at: Timestamp,
 }
 
@@ -51,7 +47,7 @@ impl IssuerState {
         self.under_way.is_some_and(|began| now < began + LOST_AFTER)
     }
 
-    /// Whether the issuer failed to answer so lately that it is not asked again.
+    /// Whether the issuer failed so recently that it is not asked again.
     #[must_use]
     pub fn has_failed(&self, remote: &RemoteKeys, now: Timestamp) -> bool {
         self.failed_at.is_some_and(|at| now < at + remote.cooldown)
@@ -59,13 +55,13 @@ impl IssuerState {
 }
 
 impl IssuerKeyMemory {
-    /// A copy of what is known of `issuer`.
+    /// A copy of the state of `issuer`.
     pub fn state(&self, issuer: &Issuer) -> IssuerState {
         let states = self.states.borrow();
         states.get(&issuer.name).cloned().unwrap_or_default()
     }
 
-    /// Changes what is known of `issuer`.
+    /// Changes the state of `issuer`.
     pub fn change(&self, issuer: &Issuer, change: impl FnOnce(&mut IssuerState)) {
         let mut states = self.states.borrow_mut();
         if let Some(state) = states.get_mut(&issuer.name) {
@@ -77,8 +73,8 @@ impl IssuerKeyMemory {
         }
     }
 
-    /// Remembers the keys of `issuer`. When all together weigh too much, those go that were fetched
-    /// longest ago; they can be had from the store.
+    /// Caches the keys of `issuer`. If all keys together weigh too much, those that were fetched
+    /// longest ago are dropped; they can be read from the store again.
     pub fn keep(&self, issuer: &Issuer, known: FetchedKeys) {
         self.change(issuer, |state| state.keys = Some(known));
         while self.weight() > ISSUER_KEYS.bytes {
@@ -94,7 +90,7 @@ impl IssuerKeyMemory {
         }
     }
 
-    /// What all keys weigh, in bytes.
+    /// The weight of all keys, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         let states = self.states.borrow();
