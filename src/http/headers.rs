@@ -13,6 +13,7 @@ use crate::platform::shelf::Weigh;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HeaderChanges(String);
 
+/// A change of one header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HeaderChange<'a> {
     Remove(&'a str),
