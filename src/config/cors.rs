@@ -1,4 +1,4 @@
-//! Which pages of other origins may read a site's answers, as it is written (Fetch standard, CORS).
+//! The CORS settings of a site as they are written (Fetch standard, CORS).
 
 use crate::config::raw::RawCors;
 use crate::config::reader::{Field, Reader};
@@ -30,9 +30,10 @@ pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cor
         ("headers", &headers),
         ("expose", &expose),
     ] {
-        // With credentials `*` is a name like others, without them it is everything: never meant.
+        // With credentials, `*` is an ordinary name; without them, it allows everything, which is
+        // never intended.
         let plain = items.iter().all(|item| is_token(item) && item != "*");
-        reader.check(name, plain, "must be a list of names, and * is none");
+        reader.check(name, plain, "must be a list of names; * is not allowed");
     }
     let max_age = reader.with_default("max_age", raw.max_age, 600);
     reader.check("max_age", max_age <= 86_400, "must be at most a day");

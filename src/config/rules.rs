@@ -1,4 +1,4 @@
-//! The rules of a site as they are written, and their way to [`crate::rules`].
+//! The rules of a site as they are written, and their conversion to [`crate::rules`].
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -13,14 +13,14 @@ use crate::rules::requirement::{Requirement, is_country};
 use crate::rules::scope::Access;
 use crate::rules::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
 
-/// How deep requirements may lie in one another.
+/// The deepest nesting of requirements.
 const MAX_DEPTH: usize = 8;
-/// How many requirements one rule may have.
+/// The most requirements in one rule.
 const MAX_REQUIREMENTS: usize = 100;
-/// How many rules a site may have.
+/// The most rules of a site.
 const MAX_RULES: usize = 500;
 
-/// One text, or a list of them.
+/// One text, or a list of texts.
 #[derive(Debug, Default)]
 pub struct Texts(pub(super) Vec<String>);
 
@@ -59,51 +59,52 @@ impl schemars::JsonSchema for Texts {
 }
 
 table! {
-    /// A rule: what it is for, who passes, and what the others get.
+    /// A rule: which requests it matches, who is allowed, and what others get.
     pub struct RawRule {
-        /// What the log and `explain` call the rule.
+        /// The name of the rule in the log and in `explain`.
         name: Field<String>,
-        /// The hosts it is for, each one of the site's; without it, all.
+        /// The hosts it matches, each one of the site's; defaults to all.
         host: Field<Texts>,
-        /// The methods it is for; without it, all. `GET` stands for `HEAD` too.
+        /// The methods it matches; defaults to all. `GET` includes `HEAD`.
         method: Field<Texts>,
-        /// Paths it is for, each exactly this one.
+        /// Paths it matches exactly.
         path: Field<Texts>,
-        /// Paths it is for, each with everything below it.
+        /// Paths it matches with everything below them.
         prefix: Field<Texts>,
-        /// Paths it is for: `*` stands for a part of a segment, `**` for any number of segments.
+        /// Paths it matches: `*` stands for part of a segment, `**` for any number of segments.
         glob: Field<Texts>,
-        /// Everybody passes, as nobody: no credential is looked at, no identity goes to the origin.
+        /// Everyone is allowed, without identity: no credential is read and none is forwarded.
         public: Field<bool>,
-        /// Who is not signed in passes too, if the requirements (if any) are met.
+        /// Anonymous clients are allowed too, if they meet the requirements (if any).
         anonymous_ok: Field<bool>,
-        /// Nobody passes.
+        /// Everyone is denied.
         deny: Field<bool>,
-        /// What whoever is signed in must meet.
+        /// What a signed-in user must meet.
         require: Field<RawRequirement>,
-        /// What a client gets that is not signed in and would have to be; without it, what the site says.
+        /// What an anonymous client gets where signing in is required; defaults to the site's
+        /// setting.
         unauthenticated: Field<RawReaction>,
-        /// What a client gets for which signing in is not enough.
+        /// What a signed-in user gets who does not meet the requirements.
         unauthorised: Field<RawReaction>,
-        /// Whether CORS preflights for what the rule is for pass.
+        /// Whether CORS preflights for the requests it matches are allowed.
         preflight: Field<bool>,
     }
 }
 
-/// What a client gets that a rule turns away.
+/// What a client gets that a rule refuses.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RawReaction {
-    /// 401 or 403, as a page or as JSON, whichever the client takes.
+    /// 401 or 403, as a page or JSON, whichever the client prefers.
     Deny,
-    /// A browser is sent to `login_url`; others get 401 or 403.
+    /// Browsers are redirected to `login_url`; other clients get 401 or 403.
     Login,
-    /// 401 or 403 as a page, whatever the client takes.
+    /// 401 or 403 as a page, whatever the client prefers.
     Page,
     /// 403, whatever the reason.
     Forbidden,
-    /// 404, as if there were nothing.
+    /// 404, to hide that the path exists.
     NotFound,
 }
 
@@ -120,37 +121,37 @@ impl From<RawReaction> for Reaction {
 }
 
 table! {
-    /// Requirements. All that are written must hold; of a list, one is enough.
+    /// Requirements. All of them must be met; of a list, one item suffices.
     pub struct RawRequirement {
-        /// Somebody is signed in.
+        /// The caller is signed in.
         authenticated: Field<bool>,
-        /// One of these roles.
+        /// The caller has one of these roles.
         role: Field<Texts>,
-        /// All of these roles.
+        /// The caller has all of these roles.
         all_roles: Field<Texts>,
-        /// One of these scopes, letter by letter.
+        /// The caller has one of these scopes; compared exactly.
         scope: Field<Texts>,
-        /// All of these scopes, letter by letter.
+        /// The caller has all of these scopes; compared exactly.
         all_scopes: Field<Texts>,
-        /// One of these accesses, `action:path?filter`, which a scope of the caller must cover.
+        /// One of these accesses, `action:path?filter`, is covered by a scope of the caller.
         access: Field<Texts>,
-        /// A claim of the caller.
+        /// A claim of the caller's token.
         claim: Field<RawClaim>,
-        /// One of these tenants.
+        /// The caller's tenant is one of these.
         tenant: Field<Texts>,
-        /// One of these workspaces.
+        /// The caller's workspace is one of these.
         workspace: Field<Texts>,
-        /// An e-mail address in one of these domains.
+        /// The caller's e-mail address is in one of these domains.
         email_domain: Field<Texts>,
-        /// A client in one of these networks: `192.0.2.0/24`, `2001:db8::/32`, or an address.
+        /// The client is in one of these networks: `192.0.2.0/24`, `2001:db8::/32`, or an address.
         network: Field<Texts>,
-        /// A client in one of these countries, by two letters, as the CDN says.
+        /// The client is in one of these countries: two letters, as the CDN reports them.
         country: Field<Texts>,
-        /// None of these requirements holds together: their opposite.
+        /// These requirements, together, are not met.
         not: Field<Box<RawRequirement>>,
-        /// One of these holds.
+        /// One of these is met.
         any: Field<Vec<Field<RawRequirement>>>,
-        /// All of these hold.
+        /// All of these are met.
         all: Field<Vec<Field<RawRequirement>>>,
     }
 }
@@ -159,28 +160,26 @@ table! {
     /// A claim.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["path"])))]
     pub struct RawClaim {
-        /// Where it is: names with dots between.
+        /// The path of the claim: names separated by dots.
         path: Field<String>,
-        /// What it must be, or a list of what it may be; without it, it must be true.
+        /// The required value, or a list of allowed ones; without it, the claim must be true.
         value: Field<Value>,
     }
 }
 
-/// What the rules of a site depend on.
+/// What the rules of a site refer to.
 pub(super) struct Around<'a> {
     /// The site's binding after `EDGEWARD_SITE_`.
     pub binding: &'a str,
-    /// The site's hosts.
     pub hosts: &'a [String],
-    /// Whether there is a sign-in page.
+    /// Whether the site has a sign-in page.
     pub has_login: bool,
-    /// Whether Edgeward answers preflights by itself.
+    /// Whether Edgeward answers preflights itself.
     pub has_cors: bool,
-    /// All bindings.
     pub bindings: &'a Bindings,
 }
 
-/// The rules of a site, from its table or from bindings of their own; or the one rule that
+/// Reads the rules of a site, from its table or from bindings of their own, or the single rule that
 /// `unauthenticated` stands for.
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -191,7 +190,10 @@ pub(super) fn read(
     let own = own_bindings(around.bindings, around.binding);
     let in_table = field.is_given();
     if in_table && !own.is_empty() {
-        reader.error("rules", format!("are in {RULES}{} already", around.binding));
+        reader.error(
+            "rules",
+            format!("are also given in {RULES}{}", around.binding),
+        );
     }
     let given = in_table || !own.is_empty();
     let default = if given {
@@ -217,7 +219,7 @@ pub(super) fn read(
     reader.check(
         "unauthenticated",
         default != Some(RawUnauthenticated::Pass),
-        "\"pass\" says nothing beside rules: write a rule with anonymous_ok = true",
+        "\"pass\" has no effect with rules; write a rule with anonymous_ok = true",
     );
     let reaction = match default {
         Some(RawUnauthenticated::Login) => Reaction::Login,
@@ -232,22 +234,22 @@ pub(super) fn read(
         let mut reader = reader.at(&binding);
         match serde_json::from_str::<Vec<Field<RawRule>>>(text) {
             Ok(raw) => read_list(&mut reader, raw, reaction, around, &mut list),
-            Err(_) => reader.reject("is no list of rules"),
+            Err(_) => reader.reject("is not a list of rules"),
         }
     }
-    reader.check("rules", list.len() <= MAX_RULES, "are more than 500");
+    reader.check("rules", list.len() <= MAX_RULES, "has more than 500 rules");
     let patterns = || list.iter().flat_map(|rule| &rule.paths);
     let literals: usize = patterns().filter_map(PathPattern::most_steps).sum();
     let globs = patterns().filter(|path| path.most_steps().is_none());
     reader.check(
         "rules",
         globs.count() <= MAX_GLOBS,
-        "have more than 256 globs, each of which is tried for each path; write prefixes",
+        "has more than 256 globs, all of which are tried for every path; use prefixes",
     );
     reader.check(
         "rules",
         literals <= MAX_LITERALS,
-        "have more than 256 KB of paths",
+        "has more than 256 KB of paths",
     );
     let otherwise = Rule::of_everything(Demand::Deny, reaction);
     Some(Rules::new(list, otherwise))
@@ -257,8 +259,8 @@ const fn somebody() -> Demand {
     Demand::Authenticated(Requirement::Authenticated)
 }
 
-/// `EDGEWARD_RULES_APP`, and what goes on in `EDGEWARD_RULES_APP__2`, `__3`, …: a variable may have
-/// 5 KB only.
+/// `EDGEWARD_RULES_APP`, and its continuation in `EDGEWARD_RULES_APP__2`, `__3`, …: the size of a
+/// variable is limited to 5 KB.
 fn own_bindings(bindings: &Bindings, site: &str) -> Vec<String> {
     let first = format!("{RULES}{site}");
     let more = (2..).map(|number| format!("{first}__{number}"));
@@ -302,7 +304,7 @@ fn read_rule(
             let host = crate::http::host::canonical_host(host, "https")?;
             around.hosts.contains(&host).then(|| host.into())
         },
-        "is no host of this site",
+        "is not a host of this site",
     );
     let methods = one_of(
         reader,
@@ -312,7 +314,7 @@ fn read_rule(
             let plain = method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
             (plain && !method.is_empty()).then(|| method.into())
         },
-        "is no method (they are compared with case: GET)",
+        "is not a method (methods are case-sensitive: GET)",
     );
     let mut paths = Vec::new();
     for (name, field, make) in [
@@ -336,7 +338,7 @@ fn read_rule(
         reader.check(
             name,
             reaction != Some(Reaction::Login) || around.has_login,
-            "\"login\" needs the site's login_url",
+            "\"login\" requires the site's login_url",
         );
         reaction
     };
@@ -350,7 +352,7 @@ fn read_rule(
             reader.check(
                 name,
                 value != Some(false),
-                "says nothing when it is false; leave it out",
+                "has no effect when false; remove it",
             );
             value.is_some()
         };
@@ -371,12 +373,12 @@ fn read_rule(
             (false, false, false, false) => {
                 reader.error(
                     "require",
-                    "is required, or one of public, anonymous_ok and deny: a rule says who passes",
+                    "is required, or one of public, anonymous_ok and deny: a rule must say who is allowed",
                 );
                 return None;
             }
             _ => {
-                reader.reject("says two things at once: public and deny stand alone, anonymous_ok alone or with require");
+                reader.reject("contradicts itself: use public or deny alone, anonymous_ok alone or with require");
                 return None;
             }
         }
@@ -394,7 +396,7 @@ fn read_rule(
     })
 }
 
-/// One text or a list, none of them empty, and at least one.
+/// Reads one text or a non-empty list of non-empty texts.
 fn texts(reader: &mut Reader<'_>, name: &str, field: Field<Texts>) -> Option<Vec<String>> {
     let Texts(texts) = reader.optional(name, field)?;
     if texts.is_empty() || texts.iter().any(String::is_empty) {
@@ -404,7 +406,7 @@ fn texts(reader: &mut Reader<'_>, name: &str, field: Field<Texts>) -> Option<Vec
     Some(texts)
 }
 
-/// What is written, each made by `make`; empty when nothing is written, `None` when it is wrong.
+/// Converts each text by `make`; empty if the setting is absent, `None` if any text is wrong.
 fn one_of<T>(
     reader: &mut Reader<'_>,
     name: &str,
@@ -434,7 +436,7 @@ fn read_requirement(
 ) -> Option<Requirement> {
     reader.reject_unknown(&raw.unknown);
     if depth > MAX_DEPTH {
-        reader.reject("lies too deep: 8 at most in one another");
+        reader.reject("is nested too deeply: at most 8 levels");
         return None;
     }
     let any_text = |text: &str| Some(text.into());
@@ -444,11 +446,7 @@ fn read_requirement(
     let authenticated = reader.optional("authenticated", raw.authenticated);
     fine &= given == authenticated.is_some();
     if let Some(on) = authenticated {
-        reader.check(
-            "authenticated",
-            on,
-            "says nothing when it is false; leave it out",
-        );
+        reader.check("authenticated", on, "has no effect when false; remove it");
         all.push(Requirement::Authenticated);
     }
     macro_rules! list {
@@ -462,16 +460,16 @@ fn read_requirement(
         )*};
     }
     list! {
-        "role", raw.role, Role::parse, "is no role" => Requirement::Role;
-        "all_roles", raw.all_roles, Role::parse, "is no role" => Requirement::AllRoles;
+        "role", raw.role, Role::parse, "is not a role" => Requirement::Role;
+        "all_roles", raw.all_roles, Role::parse, "is not a role" => Requirement::AllRoles;
         "scope", raw.scope, any_text, "" => Requirement::Scope;
         "all_scopes", raw.all_scopes, any_text, "" => Requirement::AllScopes;
-        "access", raw.access, Access::parse, "is no action:path?filter with one of the actions none, read, create, update, delete, manage, admin, owner, * and superadmin" => Requirement::Access;
+        "access", raw.access, Access::parse, "is not of the form action:path?filter with an action of none, read, create, update, delete, manage, admin, owner, * and superadmin" => Requirement::Access;
         "tenant", raw.tenant, any_text, "" => Requirement::Tenant;
         "workspace", raw.workspace, any_text, "" => Requirement::Workspace;
-        "email_domain", raw.email_domain, domain, "is no domain (without @)" => Requirement::EmailDomain;
-        "network", raw.network, Network::parse, "is no network: 192.0.2.0/24, 2001:db8::/32 or an address, without bits behind the length" => Requirement::Network;
-        "country", raw.country, country, "is no country of two letters (ISO 3166-1, or T1)" => Requirement::Country;
+        "email_domain", raw.email_domain, domain, "is not a domain (write it without @)" => Requirement::EmailDomain;
+        "network", raw.network, Network::parse, "is not a network (192.0.2.0/24, 2001:db8::/32 or an address; host bits must be zero)" => Requirement::Network;
+        "country", raw.country, country, "is not a two-letter country (ISO 3166-1, or T1)" => Requirement::Country;
     }
     if raw.claim.is_given() {
         match reader
@@ -507,7 +505,7 @@ fn read_requirement(
         }
     }
     let Some(left) = budget.checked_sub(all.len()) else {
-        reader.reject("has more than 100 requirements in all");
+        reader.reject("has more than 100 requirements");
         return None;
     };
     *budget = left;
@@ -559,7 +557,7 @@ fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<ClaimRequirement
     reader.check(
         "path",
         claim.is_some(),
-        "must be names with dots between, none of them empty",
+        "must be non-empty names separated by dots",
     );
     claim
 }

@@ -1,4 +1,4 @@
-//! One site: a public hostname, in front of one origin.
+//! Reads and validates one site: public hosts in front of one origin.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::site::{
     SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
 };
 
-/// Checks `raw`; what is wrong goes to `reader`.
+/// Validates `raw`; errors go to `reader`.
 #[expect(
     clippy::too_many_lines,
     reason = "one paragraph for each setting, in the order of the table"
@@ -40,7 +40,7 @@ pub(super) fn read(
     let upstream = reader.required("upstream", raw.upstream).and_then(|text| {
         let origin = origin(&text, plaintext);
         if origin.is_none() {
-            reader.error("upstream", "must be https://host or https://host:port (http:// only to this machine, or with upstream_plaintext = true)");
+            reader.error("upstream", "must be https://host or https://host:port (http:// only for loopback hosts, or with upstream_plaintext = true)");
         }
         origin
     });
@@ -75,7 +75,7 @@ pub(super) fn read(
     reader.check(
         "login_url",
         !hosts.as_ref().is_some_and(|hosts| hosts.iter().any(own)),
-        "must not be on a host of this site: who is sent there would be sent there again",
+        "must not be on a host of this site: the sign-in page itself would redirect to it",
     );
     let logout_url = read_url(reader, "logout_url", raw.logout_url);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
@@ -100,11 +100,11 @@ pub(super) fn read(
         !has(Source::Query) || query_given,
         "is required with the source \"query\"",
     );
-    // The redirect takes the token out of the address, and nothing would be left to go on with.
+    // The redirect removes the token from the URL, so only a session can authenticate what follows.
     reader.check(
         "sources",
         !has(Source::Query) || has(Source::Session),
-        "has \"query\" without \"session\": a browser loses the token with the redirect that cleans the address, and would never be signed in; add \"session\"",
+        "has \"query\" without \"session\": a redirect removes the token from the URL, so the browser would never be signed in; add \"session\"",
     );
     let same_name = sso_cookie
         .as_ref()
@@ -133,12 +133,12 @@ pub(super) fn read(
         let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
         let secret = reader.required("secret", raw.secret)?;
         if secret.starts_with("EDGEWARD") {
-            reader.error("secret", "names a secret of Edgeward itself, which no origin may have");
+            reader.error("secret", "names one of Edgeward's own secrets, which must not be sent to an origin");
             return None;
         }
         let value = bindings.get(&secret).filter(|value| is_header_value(value));
         if value.is_none() {
-            reader.error("secret", "names no secret of this Worker with a value fit for a header; set it with `wrangler secret put`");
+            reader.error("secret", "names no secret of this Worker that can be a header value; set it with `wrangler secret put`");
         }
         Some((header?, UpstreamCredential(value?.clone())))
     });
@@ -150,12 +150,12 @@ pub(super) fn read(
     reader.check(
         "unauthenticated",
         !profiled || !open_to_all,
-        "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
+        "must be \"deny\" or \"login\" with label_studio: anonymous users would get Label Studio's own sign-in form",
     );
     reader.check(
         "rules",
         !profiled || !rules.as_ref().is_some_and(Rules::admit_anonymous),
-        "must let nobody pass who is not signed in, with label_studio: public and anonymous_ok would meet its own sign-in form",
+        "must not allow anonymous requests with label_studio (public, anonymous_ok): they would get Label Studio's own sign-in form",
     );
     let taken = custom_headers
         .iter()
@@ -177,7 +177,7 @@ pub(super) fn read(
     reader.check(
         "token_headers",
         has(Source::Header) != token_headers.is_empty(),
-        "go with the source \"header\", and only with that",
+        "are required with the source \"header\", and allowed with that source only",
     );
     let grouped = raw.tenants.is_given();
     let tenants = reader.optional("tenants", raw.tenants).and_then(|raw| {
@@ -187,12 +187,12 @@ pub(super) fn read(
     reader.check(
         "issuers",
         tenants.is_none() || issuers.is_empty(),
-        "must be named in the tenants of a site that has tenants",
+        "must be listed in the tenants' groups if the site has tenants",
     );
     reader.check(
         "tenants",
         !grouped || !profiled,
-        "must not be there with label_studio: it knows a user by the address alone, which users of several tenants may have",
+        "cannot be combined with label_studio, which identifies users by their address; users of several tenants may share one",
     );
     Some(Site {
         name: name.to_owned(),
@@ -229,7 +229,7 @@ pub(super) fn read(
     })
 }
 
-/// No header is set for two reasons: the second would stand, and the first be lost.
+/// Rejects a header that is set twice: only the second value would be sent.
 fn check_headers<'a>(
     reader: &mut Reader<'_>,
     presets: &[Preset],
@@ -247,7 +247,7 @@ fn check_headers<'a>(
         {
             reader.error(
                 setting,
-                format!("{header} is set by Edgeward for another reason already"),
+                format!("{header} is already set by another setting or by Edgeward"),
             );
         }
         seen.push(header);
@@ -264,7 +264,7 @@ fn read_hosts(
     for host in &given {
         match canonical_host(host, "https") {
             Some(host) => hosts.push(host),
-            None => reader.error("hosts", format!("{host:?} is no host (host or host:port, an international name in its xn-- form)")),
+            None => reader.error("hosts", format!("{host:?} is not a host (host or host:port; write an international name in its xn-- form)")),
         }
     }
     (hosts.len() == given.len()).then_some(hosts)
@@ -277,7 +277,7 @@ fn read_sources(
     let sources = reader.required("sources", field).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     let repeated = sources.iter().any(|source| !seen.insert(*source));
-    reader.check("sources", !repeated, "names a source twice");
+    reader.check("sources", !repeated, "contains a source twice");
     sources
 }
 
@@ -304,7 +304,7 @@ fn read_url(
     }
     reader.error(
         name,
-        "must be an https URL without a fragment (http:// only to this machine)",
+        "must be an https URL without a fragment (http:// only for loopback hosts)",
     );
     None
 }
@@ -320,7 +320,7 @@ pub(super) fn read_origins(
             Some(origin) => origins.push(origin),
             None => reader.error(
                 name,
-                format!("{text:?} is no origin (https://host or https://host:port)"),
+                format!("{text:?} is not an origin (https://host or https://host:port)"),
             ),
         }
     }
@@ -339,14 +339,14 @@ fn read_session(
     reader.check(
         "cookie",
         cookie.starts_with("__Host-") && is_token(&cookie),
-        "must begin with __Host- (RFC 6265bis §4.1.3.2)",
+        "must be a cookie name that begins with __Host- (RFC 6265bis §4.1.3.2)",
     );
     let same_site = reader.with_default("same_site", raw.same_site, SameSite::Lax);
     let partitioned = reader.with_default("partitioned", raw.partitioned, false);
     reader.check(
         "partitioned",
         !partitioned || same_site == SameSite::None,
-        "needs same_site = \"none\"",
+        "requires same_site = \"none\"",
     );
     let idle = reader.with_default("idle", raw.idle, 8 * 3600);
     let absolute = reader.with_default("absolute", raw.absolute, 12 * 3600);
@@ -409,7 +409,7 @@ fn read_sso_token(
     reader.check(
         "user_id_claim",
         free,
-        "must be a name that no other claim has",
+        "must not be empty or the name of another claim",
     );
     SsoToken {
         lifetime: Seconds(lifetime),
@@ -425,7 +425,7 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
     reader.check(
         "name",
         name.as_deref().is_none_or(is_token),
-        "is no cookie name",
+        "is not a cookie name",
     );
     let path = reader.with_default("path", raw.path, "/".to_owned());
     reader.check(
@@ -439,7 +439,7 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
         domain
             .as_deref()
             .is_none_or(|d| canonical_host(d, "https").is_some() && !d.contains(':')),
-        "is no domain",
+        "is not a domain",
     );
     let secure = reader.with_default("secure", raw.secure, true);
     let http_only = reader.with_default("http_only", raw.http_only, true);
@@ -448,9 +448,13 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
     reader.check(
         "same_site",
         same_site != SameSite::None || secure,
-        "\"none\" needs secure = true",
+        "\"none\" requires secure = true",
     );
-    reader.check("partitioned", !partitioned || secure, "needs secure = true");
+    reader.check(
+        "partitioned",
+        !partitioned || secure,
+        "requires secure = true",
+    );
     Some(SsoCookie {
         name: name?,
         path,
@@ -473,7 +477,7 @@ fn read_query(
     reader.check(
         "parameter",
         is_token(&parameter) && parameter != crate::ask::source::ATTEMPT,
-        "is no parameter name",
+        "is not a valid parameter name",
     );
     let max_age = reader.with_default("max_age", raw.max_age, 300);
     reader.check(
@@ -528,7 +532,7 @@ fn read_assertion(
     reader.check(
         "claims",
         claims.iter().all(free),
-        "must not name a claim that Edgeward itself makes",
+        "must not contain a claim that Edgeward sets itself",
     );
     Some(Assertion {
         header: header?,
@@ -552,7 +556,7 @@ fn read_token_headers(
         reader.check(
             "name",
             name.as_deref().is_none_or(may_decide),
-            "cannot be used here: Edgeward ignores this header when it decides",
+            "cannot be used here: Edgeward ignores this header in its decisions",
         );
         let prefix = reader.with_default("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
@@ -561,8 +565,8 @@ fn read_token_headers(
     headers
 }
 
-/// Names of headers, or beginnings of them with `*`, that an identity system in front of this origin
-/// would use.
+/// Reads names or prefixes (with `*`) of headers that another identity system in front of this
+/// origin would set.
 fn read_reserved_headers(
     reader: &mut Reader<'_>,
     field: crate::config::reader::Field<Vec<String>>,
@@ -589,15 +593,17 @@ fn read_reserved_headers(
     headers
 }
 
-/// A header that we set for the origin: lower case, and not one that carries the message itself.
+/// Reads the name of a header that Edgeward sets for the origin: in lower case, and not one of the
+/// message itself.
 fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<String> {
     let header = header.to_ascii_lowercase();
     let fit = is_token(&header) && !reserved::is_of_the_message(&header);
-    reader.check(name, fit, "is no header that can be set");
+    reader.check(name, fit, "is not a header that can be set");
     fit.then_some(header)
 }
 
-/// Headers that say nothing of who is asking: of the message, of what the client can show, and names of traces.
+/// Headers that say nothing about the caller: headers of the message, of what the client supports,
+/// and trace ids.
 const SAY_NOTHING: [&str; 42] = [
     "accept-encoding",
     "accept-language",
@@ -643,13 +649,12 @@ const SAY_NOTHING: [&str; 42] = [
     "x-requested-with",
 ];
 
-/// Whether something may be decided by the value of the header `name`. The CDN's name of a request only
-/// names it.
+/// Whether decisions may depend on the header `name`. The CDN's request id decides nothing either.
 pub(super) fn may_decide(name: &str) -> bool {
     !SAY_NOTHING.contains(&name) && name != RAY
 }
 
-/// What may stand in a cookie attribute (RFC 6265bis §4.1.1).
+/// Whether `text` may be a cookie attribute's value (RFC 6265bis §4.1.1).
 fn is_attribute(text: &str) -> bool {
     text.bytes().all(|b| (b' '..0x7f).contains(&b) && b != b';')
 }

@@ -86,7 +86,7 @@ pub struct RemoteKeys {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Document {
     KeySet,
-    /// An OpenID discovery document, which names the URL of the key set.
+    /// An `OpenID` discovery document, which names the URL of the key set.
     Discovery,
     /// A single key in PEM, in DER, or as a JWK.
     Key,
