@@ -358,7 +358,7 @@ fn read_secrets(
         let error = match &bytes {
             None => Some("is not base64url".to_owned()),
             Some(bytes) if bytes.len() < needed => Some(format!(
-                "is shorter than the {needed} bytes that its algorithm requires"
+                "is shorter than {needed} bytes, which its algorithm requires"
             )),
             Some(_) => secret::weakness(value).map(str::to_owned),
         };

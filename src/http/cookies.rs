@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-/// One pair of a `Cookie` header.
+/// One pair of a `Cookie` header; name and value without surrounding blanks.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// Without surrounding blanks.
     pub name: &'a str,
-    /// Without surrounding blanks.
     pub value: &'a str,
     /// The whole pair. Without a `=`, all of it is the value, as in browsers (RFC 6265bis §5.6).
     pub text: &'a str,

@@ -132,7 +132,7 @@ impl Standing {
         })
     }
 
-    /// The headers.
+    /// The headers, before the platform's own form.
     #[must_use]
     pub const fn headers(&self) -> &HeaderChanges {
         &self.headers

@@ -23,7 +23,7 @@ pub const FAMILIES: [&str; 9] = [
     signing_keys::KEYS,
 ];
 
-/// The prefixes of all keys that are leased with [`crate::platform::port::Once`], likewise.
+/// The prefixes of all keys leased through [`crate::platform::port::Once`], likewise.
 pub const LOCKS: [&str; 2] = ["link:", "origin_account:"];
 
 /// How often a change is recomputed when other writers win.

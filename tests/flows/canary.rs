@@ -1,5 +1,5 @@
-//! SEC-63 and SEC-66: what must be seen nowhere is looked for everywhere: in each log line, answer,
-//! header for an origin, key and record of a whole life of a site.
+//! SEC-63 and SEC-66: what must never be exposed is searched for in every log line, response,
+//! header for an origin, key and record of a site's whole life.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The platform in memory.
+//! The in-memory platform.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -228,7 +228,7 @@ impl Once for MemoryOnce {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Once);
             }
-            // Whoever else is under way gets a turn at each of these.
+            // Lets other requests proceed.
             for _ in 0..1000 {
                 let now = self.0.now.get();
                 let claim = self.0.claims.borrow().get(key).cloned();
@@ -356,7 +356,7 @@ fn open(key: &[u8; 32], sealed: &[u8]) -> Result<Vec<u8>, Fault> {
         .map_err(|_| Fault::Crypto)
 }
 
-/// Looks random, and is the same in every run.
+/// Looks random, but is the same in every run.
 pub struct Seeded {
     seed: u64,
     drawn: Cell<u64>,
