@@ -1,4 +1,5 @@
-// `npm run check`: what a commit should have passed: format, lint, types, clippy and the order of the rooms, in seconds.
+// `npm run check`: what a commit should have passed: format, lint, types, clippy, the order of the rooms and doc comments, in
+// seconds.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target"], async () => {

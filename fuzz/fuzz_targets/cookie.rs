@@ -3,13 +3,13 @@
 #![no_main]
 
 use edgeward::http::cookies;
-use edgeward::http::cookies::Left;
+use edgeward::http::cookies::Remainder;
 use libfuzzer_sys::fuzz_target;
 
 const OURS: [&str; 2] = ["__Host-edgeward", "t"];
 
 /// What is left of `header` without our cookies, and their values.
-fn read(header: &str) -> (Left, Vec<&str>) {
+fn read(header: &str) -> (Remainder, Vec<&str>) {
     let mut values = Vec::new();
     let left = cookies::read(header, |pair| {
         let is_ours = OURS.contains(&pair.name);
@@ -27,11 +27,11 @@ fuzz_target!(|header: &str| {
         assert!(!value.contains(';'));
         assert_eq!(value.trim_matches([' ', '\t']), *value);
     }
-    if left == Left::Whole {
+    if left == Remainder::Whole {
         assert!(values.is_empty());
         return;
     }
-    let rest = left.of(header).unwrap_or_default();
+    let rest = left.apply_to(header).unwrap_or_default();
     // Nothing of ours is left, whatever an origin splits at.
     for pair in rest.split([';', ',']) {
         let name = pair
@@ -39,7 +39,7 @@ fuzz_target!(|header: &str| {
             .map(|(name, _)| name.trim_matches([' ', '\t']));
         assert!(name.is_none_or(|name| !OURS.contains(&name)), "{rest}");
     }
-    assert_eq!(read(&rest).0, Left::Whole);
+    assert_eq!(read(&rest).0, Remainder::Whole);
     // What is left was there, in this order.
     let mut all = header.split(';');
     for pair in rest.split(';').filter(|pair| !pair.is_empty()) {

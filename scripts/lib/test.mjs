@@ -49,7 +49,8 @@ const STEPS = [
   { name: "types", about: "tsc over JavaScript", isQuick: true, run: checkTypes },
   { name: "clippy", about: "clippy for this machine", isQuick: true, run: () => clippy("--all-targets") },
   { name: "clippy-wasm", about: "clippy for the Worker", isQuick: true, run: () => clippy("--lib", "--target", "wasm32-unknown-unknown") },
-  { name: "layering", about: "rooms know lower ones only", isQuick: true, within: "native", run: checkLayering },
+  { name: "layering", about: "rooms know lower ones only", isQuick: true, within: "native", run: () => testAlone("layering") },
+  { name: "documented", about: "public items of the code have a doc comment", isQuick: true, within: "native", run: () => testAlone("documented") },
   { name: "deny", about: "licences, sources and banned crates", run: checkDependencies },
   {
     name: "native",
@@ -253,12 +254,15 @@ async function checkDependencies() {
   });
 }
 
-/** The test of the rooms needs the standard library alone: without cargo, it need not wait until the package is compiled. */
-async function checkLayering() {
+/**
+ * Runs a native test that needs nothing but the standard library: without cargo, it need not wait until the package is compiled.
+ * @param {string} name
+ */
+async function testAlone(name) {
   const folder = path.join(process.env.CARGO_TARGET_DIR ?? at("target"), "check");
   mkdirSync(folder, { recursive: true });
-  const program = path.join(folder, "layering");
-  await passThrough(["rustc", "--edition", "2024", "--test", at("tests/layering.rs"), "-o", program], { CARGO_MANIFEST_DIR: root });
+  const program = path.join(folder, name);
+  await passThrough(["rustc", "--edition", "2024", "--test", at(`tests/${name}.rs`), "-o", program], { CARGO_MANIFEST_DIR: root });
   return testCounts(await passThrough([program, "--quiet"]));
 }
 

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::credential::stray;
 use crate::http::client::Client;
-use crate::http::cookies::{self, Left};
+use crate::http::cookies::{self, Remainder};
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::http::reserved::API_KEY;
@@ -48,7 +48,7 @@ pub struct Presented<'a> {
     /// Where the browser was sent to sign in from, as [`crate::credential::session::begin_trip`] noted it.
     pub trip: Vec<&'a str>,
     /// What the origin gets of the `Cookie` header.
-    pub cookies_left: Left,
+    pub cookies_left: Remainder,
     /// Whether the `Authorization` header is for us, so that the origin does not get it.
     pub authorization_is_ours: bool,
     /// In which tenant the request is.
@@ -220,7 +220,7 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
             .unwrap_or(0);
         rest = Cow::Owned(taken.rest.into_owned());
     }
-    if let Some(without) = stray::without(&rest) {
+    if let Some(without) = stray::strip(&rest) {
         rest = Cow::Owned(without);
     }
     presented.query_changed = *rest != *query;

@@ -74,7 +74,7 @@ async fn find(
 ) -> Result<Option<ApiToken>, Fault> {
     let found = ApiTokens(&*world.platform.kv).find(&hash.id()).await?;
     // Asked after the store, so that no revocation of the meantime is missed.
-    let token = found.filter(|token| !world.cache.own_changes.has_shut(&token.id, now));
+    let token = found.filter(|token| !world.cache.own_changes.has_disabled(&token.id, now));
     let Some(token) = token else {
         return Ok(None);
     };

@@ -18,7 +18,7 @@ use crate::people;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::issuer::{Issuer, Keys, Remote};
+use crate::site::issuer::{Issuer, KeySource, RemoteKeys};
 use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
 
@@ -53,15 +53,15 @@ pub async fn read(
     };
     let algorithm = token.algorithm_among(&issuer.algorithms, issuer.typ.as_deref())?;
     let verified = match &issuer.keys {
-        Keys::Secrets(secrets) => token.verified_by_secret(algorithm, &secrets.0)?,
-        Keys::Fixed(keys) => {
+        KeySource::Secrets(secrets) => token.verified_by_secret(algorithm, &secrets.0)?,
+        KeySource::Fixed(keys) => {
             let key = token
                 .key_in(keys, algorithm)
                 .ok_or(TokenError::UnknownKey)?;
             let crypto = &*world.platform.crypto;
             token.verified_by(algorithm, key, crypto).await?
         }
-        Keys::Remote(remote) => {
+        KeySource::Remote(remote) => {
             by_published_key(world, issuer, remote, &token, algorithm, now).await?
         }
     };
@@ -114,7 +114,7 @@ fn carried(site: &Site, foreign: ForeignClaims) -> Result<ForeignClaims, TokenEr
 async fn by_published_key(
     world: &World,
     issuer: &Rc<Issuer>,
-    remote: &Remote,
+    remote: &RemoteKeys,
     token: &UntrustedJws<'_>,
     algorithm: Algorithm,
     now: Timestamp,
@@ -200,8 +200,8 @@ fn check(
         name(&issuer.claims.last_name),
     ];
     let good_until = match &issuer.keys {
-        Keys::Remote(remote) => now + remote.ttl,
-        Keys::Secrets(_) | Keys::Fixed(_) => expires_at,
+        KeySource::Remote(remote) => now + remote.ttl,
+        KeySource::Secrets(_) | KeySource::Fixed(_) => expires_at,
     };
     Ok(ForeignClaims {
         email,

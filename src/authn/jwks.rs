@@ -11,11 +11,11 @@ use serde_json::Value;
 use crate::http::host::fetchable_host;
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
-use crate::memory::issuer_keys::{Known, LOST_AFTER};
+use crate::memory::issuer_keys::{FetchedKeys, LOST_AFTER};
 use crate::memory::world::World;
 use crate::platform::port::{Fault, Outgoing};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::issuer::{Document, Issuer, Keys, Remote};
+use crate::site::issuer::{Document, Issuer, KeySource, RemoteKeys};
 use crate::store::issuer_keys::{IssuerKeys, Published};
 
 /// The longest document that is read, in bytes.
@@ -32,7 +32,7 @@ const PAUSE: u32 = 50;
 pub async fn current(
     world: &World,
     issuer: &Rc<Issuer>,
-    remote: &Remote,
+    remote: &RemoteKeys,
     now: Timestamp,
 ) -> Result<Rc<KeySet>, Fault> {
     let memory = &world.cache.issuer_keys;
@@ -57,7 +57,7 @@ pub async fn current(
         if !state.is_under_way(now) {
             break;
         }
-        world.platform.later.pause(PAUSE).await;
+        world.platform.background.pause(PAUSE).await;
     }
     Box::pin(refresh(world, issuer, remote, now)).await;
     let state = memory.state(issuer);
@@ -75,7 +75,7 @@ pub async fn current(
 pub async fn anew(
     world: &World,
     issuer: &Rc<Issuer>,
-    remote: &Remote,
+    remote: &RemoteKeys,
     known: &Rc<KeySet>,
     now: Timestamp,
 ) -> Result<Option<Rc<KeySet>>, Fault> {
@@ -99,7 +99,7 @@ pub async fn anew(
             }
             break;
         }
-        world.platform.later.pause(PAUSE).await;
+        world.platform.background.pause(PAUSE).await;
     }
     memory.change(issuer, |state| {
         state.asked_at = Some(now);
@@ -126,8 +126,8 @@ pub fn refresh_later(world: &Rc<World>, now: Timestamp) {
     let wishes = std::mem::take(&mut *world.cache.issuer_keys.wishes.borrow_mut());
     for issuer in wishes {
         let held = Rc::clone(world);
-        world.platform.later.run(Box::pin(async move {
-            if let Keys::Remote(remote) = &issuer.keys {
+        world.platform.background.spawn(Box::pin(async move {
+            if let KeySource::Remote(remote) = &issuer.keys {
                 let fetched = fetch(&held, remote, None, now).await;
                 settle(&held, &issuer, remote, fetched, now).await;
             }
@@ -136,7 +136,7 @@ pub fn refresh_later(world: &Rc<World>, now: Timestamp) {
 }
 
 /// From KV while what it has is fresh, else from the issuer.
-async fn refresh(world: &World, issuer: &Issuer, remote: &Remote, now: Timestamp) {
+async fn refresh(world: &World, issuer: &Issuer, remote: &RemoteKeys, now: Timestamp) {
     let memory = &world.cache.issuer_keys;
     memory.change(issuer, |state| state.under_way = Some(now));
     // What the store cannot tell, the issuer can.
@@ -145,7 +145,8 @@ async fn refresh(world: &World, issuer: &Issuer, remote: &Remote, now: Timestamp
         .await
         .unwrap_or_default();
     let stored = stored.and_then(|published| known(world, remote, &published));
-    let is_fresh = |known: &Known| known.fetched_at <= now && now < known.fetched_at + remote.ttl;
+    let is_fresh =
+        |known: &FetchedKeys| known.fetched_at <= now && now < known.fetched_at + remote.ttl;
     let known_at = memory.state(issuer).keys.map(|known| known.fetched_at);
     if let Some(stored) = stored.filter(|stored| Some(stored.fetched_at) > known_at) {
         let fresh = is_fresh(&stored);
@@ -163,8 +164,8 @@ async fn refresh(world: &World, issuer: &Issuer, remote: &Remote, now: Timestamp
 async fn settle(
     world: &World,
     issuer: &Issuer,
-    remote: &Remote,
-    fetched: Option<(Published, Known)>,
+    remote: &RemoteKeys,
+    fetched: Option<(Published, FetchedKeys)>,
     now: Timestamp,
 ) -> bool {
     let memory = &world.cache.issuer_keys;
@@ -179,7 +180,7 @@ async fn settle(
     let same = memory.state(issuer).keys;
     let same = same.filter(|old| *old.keys == *known.keys);
     let keys = same.map_or_else(|| Rc::clone(&known.keys), |old| old.keys);
-    memory.keep(issuer, Known { keys, ..known });
+    memory.keep(issuer, FetchedKeys { keys, ..known });
     memory.change(issuer, |state| {
         state.under_way = None;
         state.failed_at = None;
@@ -195,10 +196,10 @@ async fn settle(
 /// known, then for the keys.
 async fn fetch(
     world: &World,
-    remote: &Remote,
+    remote: &RemoteKeys,
     jwks_uri: Option<Rc<str>>,
     now: Timestamp,
-) -> Option<(Published, Known)> {
+) -> Option<(Published, FetchedKeys)> {
     let uri = match (remote.document, jwks_uri) {
         (Document::Discovery, None) => Some(discovered(
             &document(world, remote, &remote.url).await?,
@@ -212,7 +213,7 @@ async fn fetch(
     Some((published, known))
 }
 
-fn known(world: &World, remote: &Remote, published: &Published) -> Option<Known> {
+fn known(world: &World, remote: &RemoteKeys, published: &Published) -> Option<FetchedKeys> {
     if let Some(uri) = &published.jwks_uri {
         may_ask(world, remote, uri)?;
     }
@@ -221,7 +222,7 @@ fn known(world: &World, remote: &Remote, published: &Published) -> Option<Known>
         Document::KeySet | Document::Discovery => KeySet::from_jwks(&document).ok()?,
         Document::Key => PublicKey::from_document(&document).ok()?.into(),
     };
-    Some(Known {
+    Some(FetchedKeys {
         keys: Rc::new(keys),
         jwks_uri: published.jwks_uri.as_deref().map(Rc::from),
         fetched_at: published.fetched_at,
@@ -230,7 +231,7 @@ fn known(world: &World, remote: &Remote, published: &Published) -> Option<Known>
 
 /// `jwks_uri` of a discovery document, when it is that of this very issuer (`OpenID` Connect
 /// Discovery 1.0 §4.3).
-fn discovered(document: &[u8], remote: &Remote) -> Option<String> {
+fn discovered(document: &[u8], remote: &RemoteKeys) -> Option<String> {
     let document: StrictObject = serde_json::from_slice(document).ok()?;
     if document.0.get("issuer").and_then(Value::as_str) != Some(remote.issuer.as_str()) {
         return None;
@@ -240,13 +241,13 @@ fn discovered(document: &[u8], remote: &Remote) -> Option<String> {
 }
 
 /// Whether `url` may be asked: a public name, and not one of our own sites.
-fn may_ask(world: &World, remote: &Remote, url: &str) -> Option<()> {
+fn may_ask(world: &World, remote: &RemoteKeys, url: &str) -> Option<()> {
     let host = fetchable_host(url, remote.loopback.as_deref())?;
     let scheme = url.split_once("://")?.0;
     world.config.site(&host, scheme).is_none().then_some(())
 }
 
-async fn document(world: &World, remote: &Remote, url: &str) -> Option<Vec<u8>> {
+async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Option<Vec<u8>> {
     may_ask(world, remote, url)?;
     let request = Outgoing {
         method: "GET",

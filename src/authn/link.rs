@@ -19,7 +19,7 @@ const ELSEWHERE: &str = "elsewhere";
 
 /// What became of a token at its first presentation.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Holder {
+enum FirstUse {
     /// It is a link.
     Link,
     /// It was a link and is used up: a random value holds the claim.
@@ -28,7 +28,7 @@ enum Holder {
     Elsewhere,
 }
 
-impl Holder {
+impl FirstUse {
     fn read(held: &str) -> Result<Self, Fault> {
         let random = held.len() == 22
             && held
@@ -85,10 +85,10 @@ impl<'a> Link<'a> {
     }
 
     /// Claims the token; gives what holds the claim.
-    async fn claim(&self, world: &World, value: &str, now: Timestamp) -> Result<Holder, Fault> {
+    async fn claim(&self, world: &World, value: &str, now: Timestamp) -> Result<FirstUse, Fault> {
         let once = &world.platform.once;
-        let held = once.claim(&self.key(), value, self.hold, now).await?;
-        Holder::read(&held)
+        let held = once.acquire(&self.key(), value, self.hold, now).await?;
+        FirstUse::read(&held)
     }
 }
 
@@ -119,17 +119,17 @@ pub async fn settle(
     };
     if source == Source::Query {
         return match link.claim(world, LINK, now).await? {
-            Holder::Link => Ok(()),
-            Holder::Used if !link.single_use => Ok(()),
-            Holder::Used | Holder::Elsewhere => Err(TokenError::LinkUsed),
+            FirstUse::Link => Ok(()),
+            FirstUse::Used if !link.single_use => Ok(()),
+            FirstUse::Used | FirstUse::Elsewhere => Err(TokenError::LinkUsed),
         };
     }
     match link.claim(world, ELSEWHERE, now).await? {
-        Holder::Elsewhere => {
+        FirstUse::Elsewhere => {
             verified.remember(|memo| memo.no_link = true);
             Ok(())
         }
-        Holder::Link | Holder::Used => Err(TokenError::OnlyLink),
+        FirstUse::Link | FirstUse::Used => Err(TokenError::OnlyLink),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn is_still_known(world: &World, known: &Verified, now: Timestamp) ->
         Claims::ApiToken(claims) => {
             claims.read_at <= now
                 && now < claims.read_at + world.config.user_cache
-                && !world.cache.own_changes.has_shut(&claims.id, now)
+                && !world.cache.own_changes.has_disabled(&claims.id, now)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which pages of other origins may read a site's answers, as it is written (Fetch standard, CORS).
+//! The CORS settings of a site as they are written (Fetch standard, CORS).
 
 use crate::config::raw::RawCors;
 use crate::config::reader::{Field, Reader};
@@ -7,9 +7,9 @@ use crate::http::headers::is_token;
 use crate::site::cors::Cors;
 
 pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cors> {
-    let raw = reader.maybe("cors", field)?;
-    let mut reader = reader.within("cors");
-    reader.unknown(&raw.unknown);
+    let raw = reader.optional("cors", field)?;
+    let mut reader = reader.table("cors");
+    reader.reject_unknown(&raw.unknown);
     if !raw.origins.is_given() {
         reader.error("origins", "is required");
     }
@@ -22,19 +22,20 @@ pub(super) fn read(reader: &mut Reader<'_>, field: Field<RawCors>) -> Option<Cor
     );
     let credentials = reader.required("credentials", raw.credentials);
     let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect();
-    let methods = reader.or("methods", raw.methods, list(&["GET", "HEAD", "POST"]));
-    let headers = reader.or("headers", raw.headers, list(&["content-type"]));
-    let expose = reader.or("expose", raw.expose, Vec::new());
+    let methods = reader.with_default("methods", raw.methods, list(&["GET", "HEAD", "POST"]));
+    let headers = reader.with_default("headers", raw.headers, list(&["content-type"]));
+    let expose = reader.with_default("expose", raw.expose, Vec::new());
     for (name, items) in [
         ("methods", &methods),
         ("headers", &headers),
         ("expose", &expose),
     ] {
-        // With credentials `*` is a name like others, without them it is everything: never meant.
+        // With credentials, `*` is an ordinary name; without them, it allows everything, which is
+        // never intended.
         let plain = items.iter().all(|item| is_token(item) && item != "*");
-        reader.check(name, plain, "must be a list of names, and * is none");
+        reader.check(name, plain, "must be a list of names; * is not allowed");
     }
-    let max_age = reader.or("max_age", raw.max_age, 600);
+    let max_age = reader.with_default("max_age", raw.max_age, 600);
     reader.check("max_age", max_age <= 86_400, "must be at most a day");
     Some(Cors {
         origins,

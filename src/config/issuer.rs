@@ -1,4 +1,5 @@
-//! Issuers other than us: whose tokens a site takes, how they are checked, and what they may say.
+//! Other issuers as they are written: whose tokens a site accepts, how they are verified, and what
+//! they may state.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,9 +17,11 @@ use crate::model::claim::ClaimPath;
 use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::time::Seconds;
-use crate::site::issuer::{Defaults, Document, Issuer, Keys, Mapping, Remote, Secrets};
+use crate::site::issuer::{
+    Defaults, Document, Issuer, KeySource, Mapping, RemoteKeys, SharedSecrets,
+};
 
-/// The longest table of one issuer.
+/// The longest table of an issuer, in bytes.
 const MAX_TABLE: usize = 5 * 1024;
 const DAY: u32 = 86_400;
 
@@ -26,73 +29,73 @@ table! {
     /// `EDGEWARD_ISSUER_…`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["issuer", "audience", "algorithms"])))]
     pub struct RawIssuer {
-        /// Exact `iss`.
+        /// The `iss` of its tokens; compared exactly.
         pub(super) issuer: Field<String>,
         /// One of these must be in `aud`.
         pub(super) audience: Field<Texts>,
-        /// What its tokens may be signed with.
+        /// The accepted signature algorithms.
         pub(super) algorithms: Field<Vec<Algorithm>>,
-        /// How many seconds its clock and ours may differ.
+        /// The tolerated difference between its clock and ours, in seconds.
         pub(super) leeway: Field<u32>,
         /// The `typ` that its tokens must have.
         pub(super) typ: Field<String>,
-        /// The longest lifetime in seconds.
+        /// The longest accepted lifetime in seconds.
         pub(super) max_lifetime: Field<u32>,
-        /// Claims that must be there, by name or dotted path.
+        /// Required claims, by name or dotted path.
         pub(super) required_claims: Field<Vec<String>>,
-        /// Names of Worker secrets: shared secrets, any of them.
+        /// The names of Worker secrets with shared secrets, any of which may match.
         pub(super) secret: Field<Texts>,
-        /// How a secret's text stands for its bytes.
+        /// The encoding of these secrets.
         pub(super) secret_encoding: Field<SecretEncoding>,
-        /// Its key set.
+        /// The URL of its key set.
         pub(super) jwks_url: Field<String>,
-        /// Its discovery document.
+        /// The URL of its discovery document.
         pub(super) discovery_url: Field<String>,
-        /// A key: PEM, DER in base64, or a JWK.
+        /// A public key: PEM, DER in base64, or a JWK.
         pub(super) public_key: Field<Value>,
-        /// Such a key at a URL.
+        /// The URL of such a key.
         pub(super) public_key_url: Field<String>,
-        /// For local development: the one origin on this machine that may be asked.
+        /// For local development: the only loopback origin that may be asked.
         pub(super) loopback_origin: Field<String>,
-        /// For how many seconds fetched keys are fresh.
+        /// How many seconds fetched keys are fresh.
         pub(super) keys_ttl: Field<u32>,
-        /// For how many seconds they are used when the issuer cannot be asked.
+        /// How many seconds they are used if the issuer cannot be reached.
         pub(super) keys_stale: Field<u32>,
         /// How many seconds to wait before asking again.
         pub(super) keys_cooldown: Field<u32>,
-        /// Where a token says what.
+        /// The claims from which the user's properties are read.
         pub(super) claims: Field<BTreeMap<String, String>>,
-        /// What is assumed when it does not.
+        /// What is assumed if a claim is missing.
         pub(super) defaults: Field<BTreeMap<String, Texts>>,
-        /// Why addresses that are not said to be verified can be trusted.
+        /// Why addresses that the issuer does not mark as verified can be trusted.
         pub(super) unverified_email_reason: Field<String>,
-        /// The domain of the addresses of those who have none.
+        /// For users without an e-mail address: their `sub` at this domain becomes the address.
         pub(super) subject_domain: Field<String>,
-        /// The domains of the addresses that it may name.
+        /// The domains of the e-mail addresses that it may name; defaults to any.
         pub(super) email_domains: Field<Vec<String>>,
-        /// Whether a token for an unknown address makes a user.
+        /// Whether a token for an unknown address creates a user.
         pub(super) create_users: Field<bool>,
         /// The roles that it may grant.
         pub(super) grant_roles: Field<Vec<String>>,
         /// Whether it may say who is staff.
         pub(super) grant_staff: Field<bool>,
-        /// The claims that are kept; without it, all.
+        /// The claims that are kept for rules and headers; defaults to all.
         pub(super) keep_claims: Field<Vec<String>>,
     }
 }
 
-/// How the text of a shared secret stands for its bytes.
+/// The encoding of a shared secret.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SecretEncoding {
-    /// As it is.
+    /// The text itself.
     Text,
     /// Base64url, as in a JWK.
     Base64url,
 }
 
-/// The names under `claims`, each with the claim that is read when nothing is said.
+/// The names under `claims`, each with the claim that is read by default.
 const MAPPED: [(&str, &str); 10] = [
     ("email", "email"),
     ("email_verified", "email_verified"),
@@ -106,7 +109,7 @@ const MAPPED: [(&str, &str); 10] = [
     ("workspace", "workspace_id"),
 ];
 
-/// Checks the table of issuer `name`; what is wrong goes to `reader`. `ours` is our own `iss`.
+/// Validates the table of issuer `name`; errors go to `reader`. `ours` is our own `iss`.
 #[expect(
     clippy::too_many_lines,
     reason = "one paragraph for each setting, in the order of the table"
@@ -119,19 +122,15 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> Option<Rc<Issuer>> {
     let raw: RawIssuer = reader.object(text)?;
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     reader.check(
         "issuer",
         text.len() <= MAX_TABLE,
-        "is a table of more than 5 KB",
+        "has a table of more than 5 KB",
     );
     let issuer = reader.required("issuer", raw.issuer);
     let is_ours = issuer.as_deref() == Some(ours);
-    reader.check(
-        "issuer",
-        !is_ours,
-        "is our own issuer, which nobody else may be",
-    );
+    reader.check("issuer", !is_ours, "is the issuer of Edgeward's own tokens");
     let empty = issuer.as_deref() == Some("");
     reader.check("issuer", !empty, "must not be empty");
     let audience = reader.required("audience", raw.audience).map(|list| list.0);
@@ -147,10 +146,12 @@ pub(super) fn read(
         algorithms.as_ref().is_none_or(|list| !list.is_empty()),
         "must name at least one algorithm",
     );
-    let leeway = reader.or("leeway", raw.leeway, 30);
+    let leeway = reader.with_default("leeway", raw.leeway, 30);
     reader.check("leeway", leeway <= 300, "must be at most 300 seconds");
-    let typ = reader.maybe("typ", raw.typ).map(|t| t.to_ascii_lowercase());
-    let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, DAY);
+    let typ = reader
+        .optional("typ", raw.typ)
+        .map(|t| t.to_ascii_lowercase());
+    let max_lifetime = reader.with_default("max_lifetime", raw.max_lifetime, DAY);
     reader.check(
         "max_lifetime",
         (1..=30 * DAY).contains(&max_lifetime),
@@ -163,7 +164,7 @@ pub(super) fn read(
         ClaimPath::parse,
     );
 
-    let loopback = reader.maybe("loopback_origin", raw.loopback_origin);
+    let loopback = reader.optional("loopback_origin", raw.loopback_origin);
     let loopback = loopback.and_then(|text| {
         let found = origin(&text, true).filter(|origin| {
             origin
@@ -173,24 +174,24 @@ pub(super) fn read(
         if found.is_none() {
             reader.error(
                 "loopback_origin",
-                "must be an origin on this machine, such as http://127.0.0.1:9000",
+                "must be a loopback origin, such as http://127.0.0.1:9000",
             );
         }
         found
     });
-    let ttl = reader.or("keys_ttl", raw.keys_ttl, 600);
+    let ttl = reader.with_default("keys_ttl", raw.keys_ttl, 600);
     reader.check(
         "keys_ttl",
         (60..=DAY).contains(&ttl),
         "must be from 60 seconds to a day",
     );
-    let stale = reader.or("keys_stale", raw.keys_stale, DAY);
+    let stale = reader.with_default("keys_stale", raw.keys_stale, DAY);
     reader.check(
         "keys_stale",
         (ttl..=7 * DAY).contains(&stale),
         "must be from keys_ttl to 7 days",
     );
-    let cooldown = reader.or("keys_cooldown", raw.keys_cooldown, 10);
+    let cooldown = reader.with_default("keys_cooldown", raw.keys_cooldown, 10);
     reader.check(
         "keys_cooldown",
         (1..=600).contains(&cooldown),
@@ -206,15 +207,16 @@ pub(super) fn read(
     if sources.iter().filter(|(_, given)| *given).count() != 1 {
         reader.error(
             "secret",
-            "exactly one of secret, jwks_url, discovery_url, public_key and public_key_url says where the key is",
+            "exactly one of secret, jwks_url, discovery_url, public_key and public_key_url is required",
         );
     }
-    let encoding = reader.or("secret_encoding", raw.secret_encoding, SecretEncoding::Text);
-    let secrets = reader.maybe("secret", raw.secret).and_then(|names| {
+    let encoding =
+        reader.with_default("secret_encoding", raw.secret_encoding, SecretEncoding::Text);
+    let secrets = reader.optional("secret", raw.secret).and_then(|names| {
         read_secrets(&names.0, encoding, algorithms.as_deref(), bindings, reader)
     });
     let fixed = reader
-        .maybe("public_key", raw.public_key)
+        .optional("public_key", raw.public_key)
         .and_then(|value| match read_key(&value) {
             Ok(key) => Some(key),
             Err(error) => {
@@ -229,14 +231,14 @@ pub(super) fn read(
     ]
     .into_iter()
     .find_map(|(name, field, document)| {
-        let url = reader.maybe(name, field)?;
+        let url = reader.optional(name, field)?;
         if fetchable_host(&url, loopback.as_deref()).is_none() {
             reader.error(
                 name,
-                "must be https to a public host name, without a fragment (or to loopback_origin)",
+                "must be an https URL with a public host name and without a fragment (or at loopback_origin)",
             );
         }
-        Some(Remote {
+        Some(RemoteKeys {
             issuer: issuer.clone().unwrap_or_default(),
             url,
             document,
@@ -248,27 +250,27 @@ pub(super) fn read(
     });
     check_algorithms(reader, algorithms.as_deref(), sources[0].1, fixed.as_ref());
     let keys = secrets
-        .map(|list| Keys::Secrets(Secrets(list)))
-        .or(fixed.map(|key| Keys::Fixed(key.into())))
-        .or(remote.map(Keys::Remote));
+        .map(|list| KeySource::Secrets(SharedSecrets(list)))
+        .or(fixed.map(|key| KeySource::Fixed(key.into())))
+        .or(remote.map(KeySource::Remote));
 
     let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
-    let grant_staff = reader.or("grant_staff", raw.grant_staff, false);
+    let grant_staff = reader.with_default("grant_staff", raw.grant_staff, false);
     let claims = read_mapping(reader, raw.claims);
     let defaults = read_defaults(reader, raw.defaults, &grant_roles);
-    let reason = reader.maybe("unverified_email_reason", raw.unverified_email_reason);
+    let reason = reader.optional("unverified_email_reason", raw.unverified_email_reason);
     reader.check(
         "unverified_email_reason",
         reason.as_deref().is_none_or(|text| text.trim().len() >= 10),
-        "must say in words why addresses of this issuer can be trusted all the same",
+        "must explain why unverified addresses of this issuer can be trusted",
     );
-    let subject_domain = reader.maybe("subject_domain", raw.subject_domain);
+    let subject_domain = reader.optional("subject_domain", raw.subject_domain);
     reader.check(
         "subject_domain",
         subject_domain
             .as_ref()
             .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
-        "is no domain",
+        "is not a domain",
     );
     let email_domains = raw
         .email_domains
@@ -289,14 +291,14 @@ pub(super) fn read(
         email_verified: reason.is_none(),
         subject_domain,
         email_domains,
-        create_users: reader.or("create_users", raw.create_users, false),
+        create_users: reader.with_default("create_users", raw.create_users, false),
         grant_roles,
         grant_staff,
-        keep_claims: reader.maybe("keep_claims", raw.keep_claims),
+        keep_claims: reader.optional("keep_claims", raw.keep_claims),
     }))
 }
 
-/// The algorithms must go with the key; a set that is fetched later is looked at then.
+/// The algorithms must match the key; a fetched key set is checked when it is used.
 fn check_algorithms(
     reader: &mut Reader<'_>,
     algorithms: Option<&[Algorithm]>,
@@ -311,7 +313,7 @@ fn check_algorithms(
         if !fits {
             reader.error(
                 "algorithms",
-                format!("{} does not go with the key", algorithm.name()),
+                format!("{} does not match the key", algorithm.name()),
             );
         }
     }
@@ -326,7 +328,7 @@ fn read_secrets(
 ) -> Option<Vec<Vec<u8>>> {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    // A key at least as long as the hash (RFC 7518 §3.2).
+    // At least as long as the hash (RFC 7518 §3.2).
     let needed = algorithms.unwrap_or_default().iter().map(|one| match one {
         Algorithm::Hs384 => 48,
         Algorithm::Hs512 => 64,
@@ -338,14 +340,14 @@ fn read_secrets(
         if name.starts_with("EDGEWARD") {
             reader.error(
                 "secret",
-                "names a secret of Edgeward itself, which no issuer may have",
+                "names one of Edgeward's own secrets, which no issuer may share",
             );
             continue;
         }
         let Some(value) = bindings.get(name) else {
             reader.error(
                 "secret",
-                format!("{name} is no secret of this Worker; set it with `wrangler secret put`"),
+                format!("{name} is not a secret of this Worker; set it with `wrangler secret put`"),
             );
             continue;
         };
@@ -356,7 +358,7 @@ fn read_secrets(
         let error = match &bytes {
             None => Some("is not base64url".to_owned()),
             Some(bytes) if bytes.len() < needed => Some(format!(
-                "is shorter than {needed} bytes, as its algorithm needs"
+                "is shorter than {needed} bytes, which its algorithm requires"
             )),
             Some(_) => secret::weakness(value).map(str::to_owned),
         };
@@ -372,7 +374,7 @@ fn read_key(value: &Value) -> Result<PublicKey, crate::jose::key::KeyError> {
     match value {
         Value::String(text) => PublicKey::from_text(text),
         Value::Object(_) => {
-            // Read again as text, so that a member that comes twice is seen where it can be.
+            // Deserialised again, so that duplicate members are found where they can be.
             let jwk: StrictObject = serde_json::from_value(value.clone())
                 .map_err(|_| crate::jose::key::KeyError::Form)?;
             PublicKey::from_jwk(&jwk.0)
@@ -381,7 +383,7 @@ fn read_key(value: &Value) -> Result<PublicKey, crate::jose::key::KeyError> {
     }
 }
 
-/// A list of texts, each of which must be something.
+/// Parses each text of a list.
 fn each<T>(
     reader: &mut Reader<'_>,
     name: &str,
@@ -389,10 +391,10 @@ fn each<T>(
     parse: impl Fn(&str) -> Option<T>,
 ) -> Vec<T> {
     let mut found = Vec::new();
-    for text in reader.or(name, field, Vec::new()) {
+    for text in reader.with_default(name, field, Vec::new()) {
         match parse(&text) {
             Some(one) => found.push(one),
-            None => reader.error(name, format!("{text:?} cannot be one")),
+            None => reader.error(name, format!("{text:?} is not valid here")),
         }
     }
     found
@@ -402,13 +404,13 @@ fn read_mapping(
     reader: &mut Reader<'_>,
     field: Field<BTreeMap<String, String>>,
 ) -> Option<Mapping> {
-    let mut given = reader.or("claims", field, BTreeMap::new());
-    let mut reader = reader.within("claims");
+    let mut given = reader.with_default("claims", field, BTreeMap::new());
+    let mut reader = reader.table("claims");
     let mut of = |name: &str| {
         let default = MAPPED.iter().find(|(known, _)| *known == name)?.1;
         let text = given.remove(name).unwrap_or_else(|| default.to_owned());
         let path = ClaimPath::parse(&text);
-        reader.check(name, path.is_some(), "is no name of a claim");
+        reader.check(name, path.is_some(), "is not the name of a claim");
         path.or_else(|| ClaimPath::parse(default))
     };
     let mapping = Mapping {
@@ -434,8 +436,8 @@ fn read_defaults(
     field: Field<BTreeMap<String, Texts>>,
     may_grant: &[Role],
 ) -> Defaults {
-    let given = reader.or("defaults", field, BTreeMap::new());
-    let mut reader = reader.within("defaults");
+    let given = reader.with_default("defaults", field, BTreeMap::new());
+    let mut reader = reader.table("defaults");
     let mut defaults = Defaults::default();
     for (name, values) in given {
         let mut values = values.0;
@@ -457,20 +459,20 @@ fn read_defaults(
     defaults
 }
 
-/// The issuers that a setting names.
+/// Resolves the issuers that a setting names.
 pub(super) fn issuers_named(
     field: Field<Vec<String>>,
     issuers: &[Rc<Issuer>],
     reader: &mut Reader<'_>,
 ) -> Vec<Rc<Issuer>> {
     let mut found: Vec<Rc<Issuer>> = Vec::new();
-    for name in reader.or("issuers", field, Vec::new()) {
+    for name in reader.with_default("issuers", field, Vec::new()) {
         match issuers.iter().find(|issuer| issuer.name == name) {
             Some(issuer) => found.push(Rc::clone(issuer)),
             None => reader.error(
                 "issuers",
                 format!(
-                    "{name:?} is no issuer without errors; {ISSUER}{} would be its table",
+                    "{name:?} is not a valid issuer; its table is {ISSUER}{}",
                     name.to_ascii_uppercase()
                 ),
             ),
@@ -480,11 +482,15 @@ pub(super) fn issuers_named(
     found
 }
 
-/// Two issuers of one name could not be told apart.
+/// Rejects two issuers with the same `iss`, which could not be told apart.
 pub(super) fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, name: &str) {
     let mut seen = std::collections::HashSet::new();
     let distinct = issuers.iter().all(|issuer| seen.insert(&issuer.issuer));
-    reader.check(name, distinct, "names two issuers with the same `issuer`");
+    reader.check(
+        name,
+        distinct,
+        "contains two issuers with the same `issuer`",
+    );
 }
 
 #[cfg(test)]

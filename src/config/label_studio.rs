@@ -12,15 +12,16 @@ table! {
     /// `label_studio`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["mode", "secret", "admins"])))]
     pub struct RawLabelStudio {
-        /// How Edgeward comes by access tokens for its users.
+        /// How Edgeward obtains access tokens for its users.
         mode: Field<ModeName>,
-        /// The name of the Worker secret with `SECRET_KEY`, or with an admin's personal access token.
+        /// The name of the Worker secret with Label Studio's `SECRET_KEY`, or with an admin's
+        /// personal access token.
         secret: Field<String>,
-        /// With `mint`: the number of the user as whom users are made.
+        /// With `mint`: the number of the user as whom users are created.
         admin_user: Field<u32>,
         /// The number of the organization that users join.
         organization: Field<u32>,
-        /// Who may do what only admins shall: roles, `staff`, `superuser`.
+        /// Who may do what is reserved for admins: roles, `staff`, `superuser`.
         admins: Field<Vec<String>>,
     }
 }
@@ -30,7 +31,7 @@ table! {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ModeName {
-    /// It signs them.
+    /// Edgeward signs them.
     Mint,
     /// Label Studio issues them.
     Pat,
@@ -45,7 +46,7 @@ fn read_secret(
     if name.starts_with("EDGEWARD") {
         reader.error(
             "secret",
-            "names a secret of Edgeward itself, which no origin may have",
+            "names one of Edgeward's own secrets, which must not be sent to an origin",
         );
         return None;
     }
@@ -58,10 +59,11 @@ fn read_secret(
         return None;
     };
     let error = match mode? {
-        ModeName::Mint => secret::weakness(value)
-            .map(|_| "is no random text of at least 32 bytes; give Label Studio such a SECRET_KEY"),
+        ModeName::Mint => secret::weakness(value).map(
+            |_| "is not a random text of at least 32 bytes; give Label Studio such a SECRET_KEY",
+        ),
         ModeName::Pat => (value.split('.').count() != 3).then_some(
-            "is no personal access token of Label Studio (three parts with dots between)",
+            "is not a personal access token of Label Studio (three parts separated by dots)",
         ),
     };
     if let Some(error) = error {
@@ -71,37 +73,37 @@ fn read_secret(
     Some(value.to_owned())
 }
 
-/// Checks `raw`; what is wrong goes to `reader`.
+/// Validates `raw`; errors go to `reader`.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     raw: RawLabelStudio,
     bindings: &Bindings,
 ) -> Option<LabelStudio> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let mode = reader.required("mode", raw.mode);
     let value = reader
         .required("secret", raw.secret)
         .and_then(|name| read_secret(reader, &name, mode, bindings));
     let admin_given = raw.admin_user.is_given();
-    let admin = reader.maybe("admin_user", raw.admin_user);
+    let admin = reader.optional("admin_user", raw.admin_user);
     reader.check(
         "admin_user",
         mode != Some(ModeName::Mint) || admin_given,
-        "is required with mode = \"mint\": the number of the user as whom users are made",
+        "is required with mode = \"mint\": the number of the user as whom users are created",
     );
     reader.check(
         "admin_user",
         mode != Some(ModeName::Pat) || !admin_given,
-        "is for mode = \"mint\" only: a personal access token says whose it is",
+        "is for mode = \"mint\" only: a personal access token already belongs to a user",
     );
-    let organization = reader.or("organization", raw.organization, 1);
+    let organization = reader.with_default("organization", raw.organization, 1);
     let admins: Option<Vec<Role>> = reader.required("admins", raw.admins).and_then(|names| {
         names
             .iter()
             .map(|name| Role::parse(name))
             .collect::<Option<_>>()
             .or_else(|| {
-                reader.error("admins", "names something that is no role");
+                reader.error("admins", "contains something that is not a role");
                 None
             })
     });

@@ -1,7 +1,8 @@
-//! The configuration: variables and secrets of the Worker → typed values, references resolved.
+//! The configuration: variables and secrets of the Worker become typed values with resolved
+//! references.
 //!
-//! Every error is reported, with its path, in one go; a configuration with an error serves nobody.
-//! A setting that switches a check has no default.
+//! All errors are reported at once, each with its path; a configuration with an error serves
+//! nobody. A setting that controls a check has no default.
 
 pub mod cors;
 pub mod issuer;
@@ -28,13 +29,13 @@ use crate::site::config::{Config, ConfigError, Keyrings, Log};
 use crate::site::disclosure::Disclosures;
 use crate::site::issuer::Issuer;
 
-/// The beginnings of the names of our secrets; a number follows.
+/// The prefixes of the names of our secrets; a number follows.
 pub const SECRETS: [&str; 3] = [
     "EDGEWARD_SESSION_SECRET_",
     "EDGEWARD_TOKEN_SECRET_",
     "EDGEWARD_KEY_SECRET_",
 ];
-/// Bindings of ours that are no settings.
+/// Our bindings that are not settings.
 pub const RESOURCES: [&str; 5] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
@@ -43,7 +44,7 @@ pub const RESOURCES: [&str; 5] = [
     "EDGEWARD_FAILURE_LIMIT",
 ];
 
-/// Reads all bindings of the Worker.
+/// Parses all bindings of the Worker.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the bindings' names.
@@ -52,7 +53,7 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
     for name in bindings.keys().filter(|name| name.starts_with(GLOBAL)) {
         let error = match name.strip_prefix(RULES) {
             Some(site) if !is_rules_of_site(bindings, site) => {
-                "has rules of no site, or leaves out a number before it"
+                "names no configured site, or skips a number"
             }
             None if !is_known(name) => "no such setting",
             _ => continue,
@@ -72,7 +73,7 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
         if host.is_some_and(|host| hosts.contains_key(&host)) {
             errors.push(ConfigError {
                 path: format!("{ISSUER}{}", issuer.name.to_ascii_uppercase()),
-                error: "has its keys at a host of our own".into(),
+                error: "fetches its keys from a host that Edgeward serves".into(),
             });
         }
     }
@@ -103,7 +104,7 @@ fn is_known(name: &str) -> bool {
             .any(|prefix| name.strip_prefix(prefix).is_some_and(is_site_name))
 }
 
-/// Whether `name` is that of a site, or that of one and `__2`, `__3`, …, where nothing is left out.
+/// Whether `name` is a site, or a site followed by `__2`, `__3`, …, without a gap.
 fn is_rules_of_site(bindings: &Bindings, name: &str) -> bool {
     let is_there = |prefix: &str, name: &str| bindings.contains_key(&format!("{prefix}{name}"));
     let continued = |(site, count): (&str, &str)| {
@@ -117,7 +118,7 @@ fn is_rules_of_site(bindings: &Bindings, name: &str) -> bool {
     is_there(SITE, name) || name.rsplit_once("__").and_then(continued) == Some(true)
 }
 
-/// Rules that nobody can meet.
+/// Rules that no caller can meet.
 fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
     let mut notes = Vec::new();
     let firsts = hosts
@@ -125,7 +126,7 @@ fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
         .filter(|(host, site)| site.hosts.first() == Some(host));
     for (_, site) in firsts {
         for rule in site.rules.iter() {
-            let beyond = rule.requirement().map(|r| r.beyond(&site.gives()));
+            let beyond = rule.requirement().map(|r| r.unmeetable(&site.provides()));
             for name in beyond.into_iter().flatten() {
                 notes.push(ConfigError {
                     path: format!(
@@ -134,7 +135,7 @@ fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
                         rule.number
                     ),
                     error: format!(
-                        "requires {name}, which no issuer of this site gives: nobody can meet it"
+                        "requires {name}, which no issuer of this site provides, so nobody can meet it"
                     ),
                 });
             }
@@ -152,7 +153,7 @@ fn is_site_name(name: &str) -> bool {
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// A secret's number: 1, 2, …, without leading zeros.
+/// Parses a secret's number: 1, 2, …, without leading zeros.
 fn number(text: &str) -> Option<u32> {
     text.parse()
         .ok()
@@ -168,16 +169,16 @@ fn read_global(
         Some(text) => Reader::new(GLOBAL, errors).object(text)?,
     };
     let mut reader = Reader::new(GLOBAL, errors);
-    reader.unknown(&raw.unknown);
-    let issuer = reader.or("issuer", raw.issuer, "edgeward".to_owned());
+    reader.reject_unknown(&raw.unknown);
+    let issuer = reader.with_default("issuer", raw.issuer, "edgeward".to_owned());
     reader.check("issuer", !issuer.is_empty(), "must not be empty");
-    let user_cache = reader.or("user_cache", raw.user_cache, 30);
+    let user_cache = reader.with_default("user_cache", raw.user_cache, 30);
     reader.check(
         "user_cache",
         (1..=60).contains(&user_cache),
         "must be from 1 to 60 seconds",
     );
-    let log = reader.or("log", raw.log, Log::Notable);
+    let log = reader.with_default("log", raw.log, Log::Notable);
     Some((issuer, Seconds(user_cache), log))
 }
 
@@ -191,9 +192,7 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyri
             };
             let mut error = secret::weakness(value).map(str::to_owned);
             if let Some(other) = seen.insert(value, name) {
-                error = Some(format!(
-                    "is the same as {other}; each secret must be one of its own"
-                ));
+                error = Some(format!("is the same as {other}; all secrets must differ"));
             }
             match error {
                 Some(error) => errors.push(ConfigError {
@@ -268,14 +267,14 @@ fn read_sites(
     if !any {
         errors.push(ConfigError {
             path: format!("{SITE}…"),
-            error: "no site is configured; add a [vars.EDGEWARD_SITE_APP] table".into(),
+            error: "no site is configured; add a table [vars.EDGEWARD_SITE_APP]".into(),
         });
     }
     by_host(sites, errors)
 }
 
-/// The longest time for which any site takes a link of each issuer. A token of another issuer is
-/// good at each site that takes the issuer, so whether it is a link is settled at all of them.
+/// By issuer, the longest time for which any site accepts a link. A token of another issuer is
+/// valid at each site that accepts the issuer, so whether it is a link is decided for all of them.
 fn link_ages(sites: &[(&String, Site)]) -> BTreeMap<String, Seconds> {
     let mut ages = BTreeMap::new();
     for (_, site) in sites {
@@ -290,7 +289,7 @@ fn link_ages(sites: &[(&String, Site)]) -> BTreeMap<String, Seconds> {
     ages
 }
 
-/// Sites may share an origin, so the identity headers of one are reserved at all.
+/// Sites by host. Sites may share an origin, so the identity headers of one are reserved at all.
 fn by_host(
     sites: Vec<(&String, Site)>,
     errors: &mut Vec<ConfigError>,
@@ -307,7 +306,7 @@ fn by_host(
             errors.push(ConfigError {
                 path: format!("{binding}.audience"),
                 error: format!(
-                    "is that of site {other}; a token of one site must be nothing at another"
+                    "is also the audience of site {other}; a token for one site must not be valid at another"
                 ),
             });
         }
@@ -318,7 +317,7 @@ fn by_host(
             if let Some(other) = hosts.insert(host.clone(), Rc::clone(&site)) {
                 errors.push(ConfigError {
                     path: format!("{binding}.hosts"),
-                    error: format!("{host} is served by site {} already", other.name),
+                    error: format!("{host} already belongs to site {}", other.name),
                 });
             }
         }

@@ -1,4 +1,5 @@
-//! The tables of settings of the Worker and of a site, as they are written.
+//! The settings of the Worker and of a site, as they are written. The comments become descriptions
+//! in the JSON schema.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,9 @@ use crate::site::config::Log;
 table! {
     /// `EDGEWARD`.
     pub struct RawEdgeward {
-        /// `iss` of every token.
+        /// The `iss` of every token that Edgeward issues.
         pub(super) issuer: Field<String>,
-        /// How many seconds an isolate may go on with what it knows of a user, 1 to 60.
+        /// How many seconds an isolate may use what it has read about a user: 1 to 60.
         pub(super) user_cache: Field<u32>,
         /// What is logged.
         pub(super) log: Field<Log>,
@@ -25,61 +26,63 @@ table! {
     /// `EDGEWARD_SITE_…`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["hosts", "upstream", "sources"])))]
     pub struct RawSite {
-        /// The public hosts, `host` or `host:port`.
+        /// The public hosts: `host` or `host:port`.
         pub(super) hosts: Field<Vec<String>>,
-        /// The origin, `https://host` or `https://host:port`; `http://` only to this machine.
+        /// The origin: `https://host` or `https://host:port`; `http://` to loopback hosts only.
         pub(super) upstream: Field<String>,
         /// Allows `http://` to any origin.
         pub(super) upstream_plaintext: Field<bool>,
-        /// The `Host` that the origin sees.
+        /// The `Host` header that the origin receives.
         pub(super) host_header: Field<crate::site::HostHeader>,
-        /// `aud` of this site's tokens; without it, the first host.
+        /// The `aud` of this site's tokens; defaults to the first host.
         pub(super) audience: Field<String>,
-        /// Where credentials are looked for, in this order.
+        /// Where credentials are accepted, in order of precedence.
         pub(super) sources: Field<Vec<crate::site::Source>>,
-        /// What a client gets that is not signed in and would have to be. Without rules: who passes.
+        /// What an anonymous client gets where signing in is required. Without `rules`, also who is
+        /// allowed.
         pub(super) unauthenticated: Field<RawUnauthenticated>,
-        /// Who may do what; the first rule that matches decides, and none lets nobody pass.
+        /// Who may do what. The first rule that matches decides; if none matches, everyone is
+        /// denied.
         pub(super) rules: Field<Vec<Field<crate::config::rules::RawRule>>>,
-        /// Which pages of other origins may read answers.
+        /// Which pages of other origins may read responses.
         pub(super) cors: Field<RawCors>,
         /// Your application's sign-in page.
         pub(super) login_url: Field<String>,
-        /// The query parameter of `login_url` that gets the address to return to.
+        /// The query parameter of `login_url` that receives the URL to return to.
         pub(super) return_parameter: Field<String>,
-        /// Where a browser goes after signing out.
+        /// Where a browser is sent after signing out.
         pub(super) logout_url: Field<String>,
-        /// Origins whose pages may act with this site's cookies.
+        /// Other origins whose pages may act with this site's cookies.
         pub(super) trusted_origins: Field<Vec<String>>,
-        /// Who may show pages of this site in a frame.
+        /// Origins that may show pages of this site in a frame.
         pub(super) frame_ancestors: Field<Vec<String>>,
-        /// Whether a token for an unknown address makes a user.
+        /// Whether a token for an unknown address creates a user.
         pub(super) auto_create_users: Field<bool>,
         /// Edgeward's own cookie.
         pub(super) session: Field<RawSession>,
-        /// SSO tokens.
+        /// The SSO tokens that Edgeward issues.
         pub(super) sso_token: Field<RawSsoToken>,
-        /// The cookie in which your application hands a token over.
+        /// The cookie in which your application hands over a token.
         pub(super) sso_cookie: Field<RawSsoCookie>,
-        /// The link in which your application hands a token over.
+        /// The query parameter in which your application hands over a token.
         pub(super) query: Field<RawQuery>,
-        /// Sets of headers that tell the origin who is asking.
+        /// Predefined sets of headers that tell the origin who is asking.
         pub(super) identity_headers: Field<Vec<crate::site::Preset>>,
-        /// More such headers: name and field.
+        /// More such headers: the name, and the property of the user.
         pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
-        /// More headers that clients may not send: names, or beginnings of names with `*` after them.
+        /// More headers that clients may not send: names, or prefixes followed by `*`.
         pub(super) reserved_headers: Field<Vec<String>>,
         /// The signed assertion for the origin.
         pub(super) assertion: Field<RawAssertion>,
         /// A fixed header for the origin.
         pub(super) upstream_credential: Field<RawUpstreamCredential>,
-        /// The origin is Label Studio: its users are made and signed in there.
+        /// The origin is Label Studio; Edgeward creates its users and signs them in.
         pub(super) label_studio: Field<RawLabelStudio>,
-        /// Other issuers whose tokens count: their names, in small letters.
+        /// Other issuers whose tokens are accepted: their names in lower case.
         pub(super) issuers: Field<Vec<String>>,
-        /// Headers in which tokens come.
+        /// Headers that carry tokens.
         pub(super) token_headers: Field<Vec<RawTokenHeader>>,
-        /// Groups of issuers and users that are kept apart.
+        /// Isolated groups of issuers and users.
         pub(super) tenants: Field<crate::config::tenant::RawTenants>,
     }
 }
@@ -88,7 +91,7 @@ table! {
     /// `cors`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["origins", "credentials"])))]
     pub struct RawCors {
-        /// The origins whose pages may read answers, each in full: `https://host` or `https://host:port`.
+        /// The origins whose pages may read responses: `https://host` or `https://host:port`.
         pub(super) origins: Field<Vec<String>>,
         /// Whether their requests may carry cookies.
         pub(super) credentials: Field<bool>,
@@ -96,9 +99,9 @@ table! {
         pub(super) methods: Field<Vec<String>>,
         /// The headers they may send.
         pub(super) headers: Field<Vec<String>>,
-        /// The headers of answers that they may read.
+        /// The response headers that they may read.
         pub(super) expose: Field<Vec<String>>,
-        /// For how many seconds a browser may go on without asking again.
+        /// How many seconds a browser may cache a preflight.
         pub(super) max_age: Field<u32>,
     }
 }
@@ -108,26 +111,26 @@ table! {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawUnauthenticated {
-    /// Refuse.
+    /// Refuse the request.
     Deny,
-    /// Send a browser to the application's sign-in page.
+    /// Redirect browsers to the application's sign-in page.
     Login,
-    /// Forward as anonymous.
+    /// Forward the request as anonymous.
     Pass,
 }
 
 table! {
     /// `session`.
     pub struct RawSession {
-        /// Its name; begins with `__Host-`.
+        /// The name of the cookie; begins with `__Host-`.
         pub(super) cookie: Field<String>,
-        /// Its `SameSite`.
+        /// The `SameSite` attribute.
         pub(super) same_site: Field<crate::site::SameSite>,
-        /// Its `Partitioned`.
+        /// The `Partitioned` attribute.
         pub(super) partitioned: Field<bool>,
-        /// Seconds after which it ends without a request.
+        /// Seconds without a request after which the session ends.
         pub(super) idle: Field<u32>,
-        /// Seconds after which it ends in any case.
+        /// Seconds after which the session ends in any case.
         pub(super) absolute: Field<u32>,
     }
 }
@@ -135,13 +138,13 @@ table! {
 table! {
     /// `sso_token`.
     pub struct RawSsoToken {
-        /// How many seconds it lives.
+        /// The lifetime in seconds.
         pub(super) lifetime: Field<u32>,
-        /// The longest lifetime that is accepted, in seconds.
+        /// The longest accepted lifetime in seconds.
         pub(super) max_lifetime: Field<u32>,
-        /// The only algorithm that is accepted.
+        /// The only accepted algorithm.
         pub(super) algorithm: Field<HmacAlgorithm>,
-        /// The claim with the user's id, besides `sub`.
+        /// The claim with the user's id, in addition to `sub`.
         pub(super) user_id_claim: Field<String>,
     }
 }
@@ -150,19 +153,19 @@ table! {
     /// `sso_cookie`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["name"])))]
     pub struct RawSsoCookie {
-        /// Its name.
+        /// The name of the cookie.
         pub(super) name: Field<String>,
-        /// Its `Path`.
+        /// The `Path` attribute.
         pub(super) path: Field<String>,
-        /// Its `Domain`.
+        /// The `Domain` attribute.
         pub(super) domain: Field<String>,
-        /// Its `Secure`.
+        /// The `Secure` attribute.
         pub(super) secure: Field<bool>,
-        /// Its `HttpOnly`.
+        /// The `HttpOnly` attribute.
         pub(super) http_only: Field<bool>,
-        /// Its `SameSite`.
+        /// The `SameSite` attribute.
         pub(super) same_site: Field<crate::site::SameSite>,
-        /// Its `Partitioned`.
+        /// The `Partitioned` attribute.
         pub(super) partitioned: Field<bool>,
     }
 }
@@ -173,13 +176,13 @@ table! {
     pub struct RawQuery {
         /// The query parameter.
         pub(super) parameter: Field<String>,
-        /// For how many seconds after its making a link works.
+        /// How many seconds after it was issued a link works.
         pub(super) max_age: Field<u32>,
-        /// Whether a link counts only once.
+        /// Whether a link works only once.
         pub(super) single_use: Field<bool>,
-        /// What a link of another user does while somebody is signed in.
+        /// What a link for another user does while somebody is signed in.
         pub(super) user_switch: Field<crate::site::UserSwitch>,
-        /// What a link does that another site led to, while nobody is signed in.
+        /// What a link from another site does while nobody is signed in.
         pub(super) stranger_link: Field<crate::site::StrangerLink>,
     }
 }
@@ -189,13 +192,13 @@ table! {
     pub struct RawAssertion {
         /// The name of the header.
         pub(super) header: Field<String>,
-        /// Its `aud`; without it, the upstream.
+        /// The `aud` claim; defaults to the upstream.
         pub(super) audience: Field<String>,
-        /// How many seconds it lives.
+        /// The lifetime in seconds.
         pub(super) lifetime: Field<u32>,
-        /// What it is signed with: ES256, RS256 or `EdDSA`.
+        /// The signature algorithm: ES256, RS256 or `EdDSA`.
         pub(super) algorithm: Field<crate::platform::algorithm::Algorithm>,
-        /// Claims of another issuer's token that it repeats.
+        /// Claims of another issuer's token that the assertion repeats.
         pub(super) claims: Field<Vec<String>>,
     }
 }
@@ -206,7 +209,7 @@ table! {
     pub struct RawTokenHeader {
         /// The name of the header.
         pub(super) name: Field<String>,
-        /// What stands before the token.
+        /// The text before the token.
         pub(super) prefix: Field<String>,
     }
 }
@@ -217,7 +220,7 @@ table! {
     pub struct RawUpstreamCredential {
         /// The name of the header.
         pub(super) header: Field<String>,
-        /// The name of the Worker secret that is its value.
+        /// The name of the Worker secret with its value.
         pub(super) secret: Field<String>,
     }
 }

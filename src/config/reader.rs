@@ -1,6 +1,6 @@
-//! Reading settings as they are written, before anything is checked.
+//! Reads settings as they are written, before anything is validated.
 //!
-//! A [`Field`] takes whatever JSON is there, so that one wrong field does not hide the others.
+//! A [`Field`] accepts any JSON, so that one wrong setting does not hide the others.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::site::config::ConfigError;
 
-/// Where the bindings of the Worker came from: each is JSON (a variable) or text (a secret).
+/// The bindings of the Worker: each is JSON (a variable) or text (a secret).
 pub type Bindings = BTreeMap<String, String>;
 
 pub(super) const GLOBAL: &str = "EDGEWARD";
@@ -21,15 +21,13 @@ pub(super) const SITE: &str = "EDGEWARD_SITE_";
 
 pub(super) const RULES: &str = "EDGEWARD_RULES_";
 
-/// A setting as written: not there, of the right type, or not.
+/// A setting as written.
 #[derive(Debug, Default)]
 pub enum Field<T> {
-    /// Not written.
     #[default]
     Absent,
-    /// Written, of the right type.
     Given(T),
-    /// Written, of another type; the text says which was expected.
+    /// Of the wrong type; the text says which was expected.
     Wrong(String),
 }
 
@@ -67,17 +65,17 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Whether anything is written, right or wrong.
+    /// Whether the setting is present, right or wrong.
     pub const fn is_given(&self) -> bool {
         !matches!(self, Self::Absent)
     }
 }
 
-/// Members of a table, by name.
+/// The members of a table, by name.
 pub type Members = Map<String, Value>;
 
 impl<T: DeserializeOwned> Field<T> {
-    /// Takes the setting `name` out of a table.
+    /// Removes the setting `name` from a table.
     pub fn take(members: &mut Members, name: &str) -> Self {
         match members.remove(name).map(serde_json::from_value) {
             None => Self::Absent,
@@ -87,14 +85,14 @@ impl<T: DeserializeOwned> Field<T> {
     }
 }
 
-/// Takes settings out of a raw table and notes what is wrong with them.
+/// Reads settings and collects their errors.
 pub struct Reader<'a> {
     path: String,
     errors: &'a mut Vec<ConfigError>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of what is at `path`.
+    /// A reader for the table at `path`.
     pub fn new(path: &str, errors: &'a mut Vec<ConfigError>) -> Self {
         Self {
             path: path.to_owned(),
@@ -102,15 +100,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader of the table `name` in this one.
-    pub fn within(&mut self, name: &str) -> Reader<'_> {
+    /// A reader for the nested table `name`.
+    pub fn table(&mut self, name: &str) -> Reader<'_> {
         Reader {
             path: format!("{}.{name}", self.path),
             errors: self.errors,
         }
     }
 
-    /// The whole table, from JSON text.
+    /// Parses a whole table from JSON text.
     pub fn object<T: DeserializeOwned>(&mut self, text: &str) -> Option<T> {
         match serde_json::from_str(text) {
             Ok(table) => Some(table),
@@ -125,7 +123,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes an error of member `name`.
+    /// Reports an error of the setting `name`.
     pub fn error(&mut self, name: &str, error: impl Into<String>) {
         self.errors.push(ConfigError {
             path: format!("{}.{name}", self.path),
@@ -133,35 +131,35 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Notes an error of the whole of what is read here.
-    pub fn fault(&mut self, error: impl Into<String>) {
+    /// Reports an error of the table as a whole.
+    pub fn reject(&mut self, error: impl Into<String>) {
         self.errors.push(ConfigError {
             path: self.path.clone(),
             error: error.into(),
         });
     }
 
-    /// A reader of what is at `path`, from the top.
-    pub fn elsewhere(&mut self, path: &str) -> Reader<'_> {
+    /// A reader for the binding `path`.
+    pub fn at(&mut self, path: &str) -> Reader<'_> {
         Reader::new(path, self.errors)
     }
 
-    /// Notes `error` unless `holds`.
+    /// Reports `error` unless `holds`.
     pub fn check(&mut self, name: &str, holds: bool, error: &str) {
         if !holds {
             self.error(name, error);
         }
     }
 
-    /// Notes every member that is no setting.
-    pub fn unknown(&mut self, unknown: &Members) {
+    /// Reports every member that is not a setting.
+    pub fn reject_unknown(&mut self, unknown: &Members) {
         for name in unknown.keys() {
             self.error(name, "no such setting");
         }
     }
 
-    /// A setting that may be absent.
-    pub fn maybe<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
+    /// Reads a setting that may be absent.
+    pub fn optional<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent => None,
             Field::Given(value) => Some(value),
@@ -172,23 +170,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A setting with a default.
-    pub fn or<T>(&mut self, name: &str, field: Field<T>, default: T) -> T {
-        self.maybe(name, field).unwrap_or(default)
+    /// Reads a setting with a default.
+    pub fn with_default<T>(&mut self, name: &str, field: Field<T>, default: T) -> T {
+        self.optional(name, field).unwrap_or(default)
     }
 
-    /// A setting that must be there.
+    /// Reads a required setting.
     pub fn required<T>(&mut self, name: &str, field: Field<T>) -> Option<T> {
         if matches!(field, Field::Absent) {
             self.error(name, "is required");
         }
-        self.maybe(name, field)
+        self.optional(name, field)
     }
 }
 
-/// The one description of a table of settings: makes the type, reads it, and gives its schema. What
-/// no field takes is left in `unknown`. (What serde derives for such a table is several times as
-/// large.)
+/// Declares a table of settings: its type, how it is read, and its schema. Members without a field
+/// are left in `unknown`. (What serde derives for such a table is several times as large.)
 macro_rules! table {
     (
         $(#[$outer:meta])*

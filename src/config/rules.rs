@@ -1,4 +1,4 @@
-//! The rules of a site as they are written, and their way to [`crate::rules`].
+//! The rules of a site as they are written, and their conversion to [`crate::rules`].
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -6,21 +6,21 @@ use serde_json::Value;
 use crate::config::raw::RawUnauthenticated;
 use crate::config::reader::{Bindings, Field, RULES, Reader, table};
 use crate::model::user::{Role, parse_domain};
-use crate::rules::claim::Claim;
+use crate::rules::claim::ClaimRequirement;
 use crate::rules::network::Network;
 use crate::rules::pattern::{PathPattern, PatternError};
 use crate::rules::requirement::{Requirement, is_country};
 use crate::rules::scope::Access;
 use crate::rules::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
 
-/// How deep requirements may lie in one another.
+/// The deepest nesting of requirements.
 const MAX_DEPTH: usize = 8;
-/// How many requirements one rule may have.
+/// The most requirements in one rule.
 const MAX_REQUIREMENTS: usize = 100;
-/// How many rules a site may have.
+/// The most rules of a site.
 const MAX_RULES: usize = 500;
 
-/// One text, or a list of them.
+/// One text, or a list of texts.
 #[derive(Debug, Default)]
 pub struct Texts(pub(super) Vec<String>);
 
@@ -59,51 +59,52 @@ impl schemars::JsonSchema for Texts {
 }
 
 table! {
-    /// A rule: what it is for, who passes, and what the others get.
+    /// A rule: which requests it matches, who is allowed, and what others get.
     pub struct RawRule {
-        /// What the log and `explain` call the rule.
+        /// The name of the rule in the log and in `explain`.
         name: Field<String>,
-        /// The hosts it is for, each one of the site's; without it, all.
+        /// The hosts it matches, each one of the site's; defaults to all.
         host: Field<Texts>,
-        /// The methods it is for; without it, all. `GET` stands for `HEAD` too.
+        /// The methods it matches; defaults to all. `GET` includes `HEAD`.
         method: Field<Texts>,
-        /// Paths it is for, each exactly this one.
+        /// Paths it matches exactly.
         path: Field<Texts>,
-        /// Paths it is for, each with everything below it.
+        /// Paths it matches with everything below them.
         prefix: Field<Texts>,
-        /// Paths it is for: `*` stands for a part of a segment, `**` for any number of segments.
+        /// Paths it matches: `*` stands for part of a segment, `**` for any number of segments.
         glob: Field<Texts>,
-        /// Everybody passes, as nobody: no credential is looked at, no identity goes to the origin.
+        /// Everyone is allowed, without identity: no credential is read and none is forwarded.
         public: Field<bool>,
-        /// Who is not signed in passes too, if the requirements (if any) are met.
+        /// Anonymous clients are allowed too, if they meet the requirements (if any).
         anonymous_ok: Field<bool>,
-        /// Nobody passes.
+        /// Everyone is denied.
         deny: Field<bool>,
-        /// What whoever is signed in must meet.
+        /// What a signed-in user must meet.
         require: Field<RawRequirement>,
-        /// What a client gets that is not signed in and would have to be; without it, what the site says.
+        /// What an anonymous client gets where signing in is required; defaults to the site's
+        /// setting.
         unauthenticated: Field<RawReaction>,
-        /// What a client gets for which signing in is not enough.
+        /// What a signed-in user gets who does not meet the requirements.
         unauthorised: Field<RawReaction>,
-        /// Whether CORS preflights for what the rule is for pass.
+        /// Whether CORS preflights for the requests it matches are allowed.
         preflight: Field<bool>,
     }
 }
 
-/// What a client gets that a rule turns away.
+/// What a client gets that a rule refuses.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RawReaction {
-    /// 401 or 403, as a page or as JSON, whichever the client takes.
+    /// 401 or 403, as a page or JSON, whichever the client prefers.
     Deny,
-    /// A browser is sent to `login_url`; others get 401 or 403.
+    /// Browsers are redirected to `login_url`; other clients get 401 or 403.
     Login,
-    /// 401 or 403 as a page, whatever the client takes.
+    /// 401 or 403 as a page, whatever the client prefers.
     Page,
     /// 403, whatever the reason.
     Forbidden,
-    /// 404, as if there were nothing.
+    /// 404, to hide that the path exists.
     NotFound,
 }
 
@@ -120,37 +121,37 @@ impl From<RawReaction> for Reaction {
 }
 
 table! {
-    /// Requirements. All that are written must hold; of a list, one is enough.
+    /// Requirements. All of them must be met; of a list, one item suffices.
     pub struct RawRequirement {
-        /// Somebody is signed in.
+        /// The caller is signed in.
         authenticated: Field<bool>,
-        /// One of these roles.
+        /// The caller has one of these roles.
         role: Field<Texts>,
-        /// All of these roles.
+        /// The caller has all of these roles.
         all_roles: Field<Texts>,
-        /// One of these scopes, letter by letter.
+        /// The caller has one of these scopes; compared exactly.
         scope: Field<Texts>,
-        /// All of these scopes, letter by letter.
+        /// The caller has all of these scopes; compared exactly.
         all_scopes: Field<Texts>,
-        /// One of these accesses, `action:path?filter`, which a scope of the caller must cover.
+        /// One of these accesses, `action:path?filter`, is covered by a scope of the caller.
         access: Field<Texts>,
-        /// A claim of the caller.
+        /// A claim of the caller's token.
         claim: Field<RawClaim>,
-        /// One of these tenants.
+        /// The caller's tenant is one of these.
         tenant: Field<Texts>,
-        /// One of these workspaces.
+        /// The caller's workspace is one of these.
         workspace: Field<Texts>,
-        /// An e-mail address in one of these domains.
+        /// The caller's e-mail address is in one of these domains.
         email_domain: Field<Texts>,
-        /// A client in one of these networks: `192.0.2.0/24`, `2001:db8::/32`, or an address.
+        /// The client is in one of these networks: `192.0.2.0/24`, `2001:db8::/32`, or an address.
         network: Field<Texts>,
-        /// A client in one of these countries, by two letters, as the CDN says.
+        /// The client is in one of these countries: two letters, as the CDN reports them.
         country: Field<Texts>,
-        /// None of these requirements holds together: their opposite.
+        /// These requirements, together, are not met.
         not: Field<Box<RawRequirement>>,
-        /// One of these holds.
+        /// One of these is met.
         any: Field<Vec<Field<RawRequirement>>>,
-        /// All of these hold.
+        /// All of these are met.
         all: Field<Vec<Field<RawRequirement>>>,
     }
 }
@@ -159,28 +160,26 @@ table! {
     /// A claim.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["path"])))]
     pub struct RawClaim {
-        /// Where it is: names with dots between.
+        /// The path of the claim: names separated by dots.
         path: Field<String>,
-        /// What it must be, or a list of what it may be; without it, it must be true.
+        /// The required value, or a list of allowed ones; without it, the claim must be true.
         value: Field<Value>,
     }
 }
 
-/// What the rules of a site depend on.
+/// What the rules of a site refer to.
 pub(super) struct Around<'a> {
     /// The site's binding after `EDGEWARD_SITE_`.
     pub binding: &'a str,
-    /// The site's hosts.
     pub hosts: &'a [String],
-    /// Whether there is a sign-in page.
+    /// Whether the site has a sign-in page.
     pub has_login: bool,
-    /// Whether Edgeward answers preflights by itself.
+    /// Whether Edgeward answers preflights itself.
     pub has_cors: bool,
-    /// All bindings.
     pub bindings: &'a Bindings,
 }
 
-/// The rules of a site, from its table or from bindings of their own; or the one rule that
+/// Reads the rules of a site, from its table or from bindings of their own, or the single rule that
 /// `unauthenticated` stands for.
 pub(super) fn read(
     reader: &mut Reader<'_>,
@@ -191,11 +190,14 @@ pub(super) fn read(
     let own = own_bindings(around.bindings, around.binding);
     let in_table = field.is_given();
     if in_table && !own.is_empty() {
-        reader.error("rules", format!("are in {RULES}{} already", around.binding));
+        reader.error(
+            "rules",
+            format!("are also given in {RULES}{}", around.binding),
+        );
     }
     let given = in_table || !own.is_empty();
     let default = if given {
-        reader.maybe("unauthenticated", unauthenticated)
+        reader.optional("unauthenticated", unauthenticated)
     } else {
         reader.required("unauthenticated", unauthenticated)
     };
@@ -217,43 +219,37 @@ pub(super) fn read(
     reader.check(
         "unauthenticated",
         default != Some(RawUnauthenticated::Pass),
-        "\"pass\" says nothing beside rules: write a rule with anonymous_ok = true",
+        "\"pass\" has no effect with rules; write a rule with anonymous_ok = true",
     );
     let reaction = match default {
         Some(RawUnauthenticated::Login) => Reaction::Login,
         _ => Reaction::Deny,
     };
     let mut list = Vec::new();
-    if let Some(raw) = reader.maybe("rules", field) {
-        read_list(
-            &mut reader.within("rules"),
-            raw,
-            reaction,
-            around,
-            &mut list,
-        );
+    if let Some(raw) = reader.optional("rules", field) {
+        read_list(&mut reader.table("rules"), raw, reaction, around, &mut list);
     }
     for binding in own {
         let text = around.bindings.get(&binding).map_or("", String::as_str);
-        let mut reader = reader.elsewhere(&binding);
+        let mut reader = reader.at(&binding);
         match serde_json::from_str::<Vec<Field<RawRule>>>(text) {
             Ok(raw) => read_list(&mut reader, raw, reaction, around, &mut list),
-            Err(_) => reader.fault("is no list of rules"),
+            Err(_) => reader.reject("is not a list of rules"),
         }
     }
-    reader.check("rules", list.len() <= MAX_RULES, "are more than 500");
+    reader.check("rules", list.len() <= MAX_RULES, "has more than 500 rules");
     let patterns = || list.iter().flat_map(|rule| &rule.paths);
     let literals: usize = patterns().filter_map(PathPattern::most_steps).sum();
     let globs = patterns().filter(|path| path.most_steps().is_none());
     reader.check(
         "rules",
         globs.count() <= MAX_GLOBS,
-        "have more than 256 globs, each of which is tried for each path; write prefixes",
+        "has more than 256 globs, all of which are tried for every path; use prefixes",
     );
     reader.check(
         "rules",
         literals <= MAX_LITERALS,
-        "have more than 256 KB of paths",
+        "has more than 256 KB of paths",
     );
     let otherwise = Rule::of_everything(Demand::Deny, reaction);
     Some(Rules::new(list, otherwise))
@@ -263,8 +259,8 @@ const fn somebody() -> Demand {
     Demand::Authenticated(Requirement::Authenticated)
 }
 
-/// `EDGEWARD_RULES_APP`, and what goes on in `EDGEWARD_RULES_APP__2`, `__3`, …: a variable may have
-/// 5 KB only.
+/// `EDGEWARD_RULES_APP`, and its continuation in `EDGEWARD_RULES_APP__2`, `__3`, …: the size of a
+/// variable is limited to 5 KB.
 fn own_bindings(bindings: &Bindings, site: &str) -> Vec<String> {
     let first = format!("{RULES}{site}");
     let more = (2..).map(|number| format!("{first}__{number}"));
@@ -283,11 +279,11 @@ fn read_list(
 ) {
     for (index, field) in raw.into_iter().enumerate() {
         let place = (index + 1).to_string();
-        let Some(raw) = reader.maybe(&place, field) else {
+        let Some(raw) = reader.optional(&place, field) else {
             continue;
         };
         let number = u16::try_from(list.len() + 1).unwrap_or(u16::MAX);
-        let rule = read_rule(&mut reader.within(&place), raw, number, default, around);
+        let rule = read_rule(&mut reader.table(&place), raw, number, default, around);
         list.extend(rule);
     }
 }
@@ -299,7 +295,7 @@ fn read_rule(
     default: Reaction,
     around: &Around<'_>,
 ) -> Option<Rule> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let hosts = one_of(
         reader,
         "host",
@@ -308,7 +304,7 @@ fn read_rule(
             let host = crate::http::host::canonical_host(host, "https")?;
             around.hosts.contains(&host).then(|| host.into())
         },
-        "is no host of this site",
+        "is not a host of this site",
     );
     let methods = one_of(
         reader,
@@ -318,7 +314,7 @@ fn read_rule(
             let plain = method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
             (plain && !method.is_empty()).then(|| method.into())
         },
-        "is no method (they are compared with case: GET)",
+        "is not a method (methods are case-sensitive: GET)",
     );
     let mut paths = Vec::new();
     for (name, field, make) in [
@@ -338,25 +334,25 @@ fn read_rule(
         }
     }
     let mut reaction = |name: &str, field| {
-        let reaction = reader.maybe(name, field).map(Reaction::from);
+        let reaction = reader.optional(name, field).map(Reaction::from);
         reader.check(
             name,
             reaction != Some(Reaction::Login) || around.has_login,
-            "\"login\" needs the site's login_url",
+            "\"login\" requires the site's login_url",
         );
         reaction
     };
     let unauthenticated = reaction("unauthenticated", raw.unauthenticated).unwrap_or(default);
     let unauthorised = reaction("unauthorised", raw.unauthorised).unwrap_or(Reaction::Deny);
-    let preflight = reader.or("preflight", raw.preflight, false);
-    let name = reader.maybe("name", raw.name).map(Into::into);
+    let preflight = reader.with_default("preflight", raw.preflight, false);
+    let name = reader.optional("name", raw.name).map(Into::into);
     let demand = {
         let mut is = |name: &str, field| {
-            let value = reader.maybe(name, field);
+            let value = reader.optional(name, field);
             reader.check(
                 name,
                 value != Some(false),
-                "says nothing when it is false; leave it out",
+                "has no effect when false; remove it",
             );
             value.is_some()
         };
@@ -366,8 +362,8 @@ fn read_rule(
         let required = raw.require.is_given();
         let mut budget = MAX_REQUIREMENTS;
         let requirement = reader
-            .maybe("require", raw.require)
-            .and_then(|raw| read_requirement(&mut reader.within("require"), raw, 1, &mut budget));
+            .optional("require", raw.require)
+            .and_then(|raw| read_requirement(&mut reader.table("require"), raw, 1, &mut budget));
         match (public, deny, anonymous_ok, required) {
             (true, false, false, false) => Demand::Public,
             (false, true, false, false) => Demand::Deny,
@@ -377,12 +373,12 @@ fn read_rule(
             (false, false, false, false) => {
                 reader.error(
                     "require",
-                    "is required, or one of public, anonymous_ok and deny: a rule says who passes",
+                    "is required, or one of public, anonymous_ok and deny: a rule must say who is allowed",
                 );
                 return None;
             }
             _ => {
-                reader.fault("says two things at once: public and deny stand alone, anonymous_ok alone or with require");
+                reader.reject("contradicts itself: use public or deny alone, anonymous_ok alone or with require");
                 return None;
             }
         }
@@ -400,9 +396,9 @@ fn read_rule(
     })
 }
 
-/// One text or a list, none of them empty, and at least one.
+/// Reads one text or a non-empty list of non-empty texts.
 fn texts(reader: &mut Reader<'_>, name: &str, field: Field<Texts>) -> Option<Vec<String>> {
-    let Texts(texts) = reader.maybe(name, field)?;
+    let Texts(texts) = reader.optional(name, field)?;
     if texts.is_empty() || texts.iter().any(String::is_empty) {
         reader.error(name, "must not be empty");
         return None;
@@ -410,7 +406,7 @@ fn texts(reader: &mut Reader<'_>, name: &str, field: Field<Texts>) -> Option<Vec
     Some(texts)
 }
 
-/// What is written, each made by `make`; empty when nothing is written, `None` when it is wrong.
+/// Converts each text by `make`; empty if the setting is absent, `None` if any text is wrong.
 fn one_of<T>(
     reader: &mut Reader<'_>,
     name: &str,
@@ -438,23 +434,19 @@ fn read_requirement(
     depth: usize,
     budget: &mut usize,
 ) -> Option<Requirement> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     if depth > MAX_DEPTH {
-        reader.fault("lies too deep: 8 at most in one another");
+        reader.reject("is nested too deeply: at most 8 levels");
         return None;
     }
     let any_text = |text: &str| Some(text.into());
     let mut all = Vec::new();
     let mut fine = raw.unknown.is_empty();
     let given = raw.authenticated.is_given();
-    let authenticated = reader.maybe("authenticated", raw.authenticated);
+    let authenticated = reader.optional("authenticated", raw.authenticated);
     fine &= given == authenticated.is_some();
     if let Some(on) = authenticated {
-        reader.check(
-            "authenticated",
-            on,
-            "says nothing when it is false; leave it out",
-        );
+        reader.check("authenticated", on, "has no effect when false; remove it");
         all.push(Requirement::Authenticated);
     }
     macro_rules! list {
@@ -468,21 +460,21 @@ fn read_requirement(
         )*};
     }
     list! {
-        "role", raw.role, Role::parse, "is no role" => Requirement::Role;
-        "all_roles", raw.all_roles, Role::parse, "is no role" => Requirement::AllRoles;
+        "role", raw.role, Role::parse, "is not a role" => Requirement::Role;
+        "all_roles", raw.all_roles, Role::parse, "is not a role" => Requirement::AllRoles;
         "scope", raw.scope, any_text, "" => Requirement::Scope;
         "all_scopes", raw.all_scopes, any_text, "" => Requirement::AllScopes;
-        "access", raw.access, Access::parse, "is no action:path?filter with one of the actions none, read, create, update, delete, manage, admin, owner, * and superadmin" => Requirement::Access;
+        "access", raw.access, Access::parse, "is not of the form action:path?filter with an action of none, read, create, update, delete, manage, admin, owner, * and superadmin" => Requirement::Access;
         "tenant", raw.tenant, any_text, "" => Requirement::Tenant;
         "workspace", raw.workspace, any_text, "" => Requirement::Workspace;
-        "email_domain", raw.email_domain, domain, "is no domain (without @)" => Requirement::EmailDomain;
-        "network", raw.network, Network::parse, "is no network: 192.0.2.0/24, 2001:db8::/32 or an address, without bits behind the length" => Requirement::Network;
-        "country", raw.country, country, "is no country of two letters (ISO 3166-1, or T1)" => Requirement::Country;
+        "email_domain", raw.email_domain, domain, "is not a domain (write it without @)" => Requirement::EmailDomain;
+        "network", raw.network, Network::parse, "is not a network (192.0.2.0/24, 2001:db8::/32 or an address; host bits must be zero)" => Requirement::Network;
+        "country", raw.country, country, "is not a two-letter country (ISO 3166-1, or T1)" => Requirement::Country;
     }
     if raw.claim.is_given() {
         match reader
-            .maybe("claim", raw.claim)
-            .and_then(|raw| read_claim(&mut reader.within("claim"), raw))
+            .optional("claim", raw.claim)
+            .and_then(|raw| read_claim(&mut reader.table("claim"), raw))
         {
             Some(claim) => all.push(Requirement::Claim(claim)),
             None => fine = false,
@@ -490,8 +482,8 @@ fn read_requirement(
     }
     if raw.not.is_given() {
         match reader
-            .maybe("not", raw.not)
-            .and_then(|raw| read_requirement(&mut reader.within("not"), *raw, depth + 1, budget))
+            .optional("not", raw.not)
+            .and_then(|raw| read_requirement(&mut reader.table("not"), *raw, depth + 1, budget))
         {
             Some(inner) => all.push(Requirement::Not(Box::new(inner))),
             None => fine = false,
@@ -513,12 +505,12 @@ fn read_requirement(
         }
     }
     let Some(left) = budget.checked_sub(all.len()) else {
-        reader.fault("has more than 100 requirements in all");
+        reader.reject("has more than 100 requirements");
         return None;
     };
     *budget = left;
     if fine && all.is_empty() {
-        reader.fault("requires nothing");
+        reader.reject("requires nothing");
     }
     if !fine {
         return None;
@@ -537,18 +529,18 @@ fn read_several(
     depth: usize,
     budget: &mut usize,
 ) -> Option<Box<[Requirement]>> {
-    let given = reader.maybe(name, field)?;
+    let given = reader.optional(name, field)?;
     reader.check(name, !given.is_empty(), "must not be empty");
     let count = given.len();
-    let mut reader = reader.within(name);
+    let mut reader = reader.table(name);
     let mut read = Vec::new();
     for (index, field) in given.into_iter().enumerate() {
         let place = (index + 1).to_string();
-        let Some(raw) = reader.maybe(&place, field) else {
+        let Some(raw) = reader.optional(&place, field) else {
             continue;
         };
         read.extend(read_requirement(
-            &mut reader.within(&place),
+            &mut reader.table(&place),
             raw,
             depth + 1,
             budget,
@@ -557,15 +549,15 @@ fn read_several(
     (count > 0 && read.len() == count).then(|| read.into())
 }
 
-fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<Claim> {
-    reader.unknown(&raw.unknown);
+fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<ClaimRequirement> {
+    reader.reject_unknown(&raw.unknown);
     let path = reader.required("path", raw.path);
-    let value = reader.maybe("value", raw.value);
-    let claim = Claim::new(&path?, value);
+    let value = reader.optional("value", raw.value);
+    let claim = ClaimRequirement::new(&path?, value);
     reader.check(
         "path",
         claim.is_some(),
-        "must be names with dots between, none of them empty",
+        "must be non-empty names separated by dots",
     );
     claim
 }

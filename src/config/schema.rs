@@ -1,5 +1,5 @@
-//! The JSON schema of a wrangler.toml with our settings, from the same tables that are read. Only
-//! for this machine: nothing of it is in the Worker.
+//! The JSON schema of our settings in wrangler.toml, generated from the tables that are read.
+//! Native only: none of it is in the Worker.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::config::raw::{RawEdgeward, RawSite};
 use crate::config::reader::{GLOBAL, ISSUER, RULES, SITE};
 use crate::config::rules::RawRule;
 
-/// The schema (draft 7, which editors know). It is about our variables; what else wrangler knows
+/// Generates the schema (draft 7, which editors support). It covers our variables; everything else
 /// is left to wrangler.
 #[must_use]
 pub fn schema() -> Value {

@@ -1,34 +1,34 @@
-//! Whether a symmetric secret is one (RFC 8725 §3.5).
+//! Checks the strength of symmetric secrets (RFC 8725 §3.5).
 
 use std::collections::HashSet;
 
-/// A secret must have at least as many bytes as SHA-256 gives (RFC 7518 §3.2).
+/// A secret must be as long as a SHA-256 hash (RFC 7518 §3.2).
 const MIN_BYTES: usize = 32;
-/// A random text of 32 characters has far more different ones than this.
+/// A random text of 32 characters has far more distinct ones.
 const MIN_DIFFERENT: usize = 12;
 
-/// Secrets of at least 32 bytes that stand in public guides and lists. Shorter ones need no list.
+/// Secrets of at least 32 bytes from public guides and lists. Shorter ones are rejected anyway.
 const PUBLISHED: &str = include_str!("published-secrets.txt");
 
-/// What is wrong with `secret`, if anything. Says nothing of the secret itself.
+/// What is wrong with `secret`, if anything. The message does not contain the secret.
 #[must_use]
 pub fn weakness(secret: &str) -> Option<&'static str> {
     if secret.len() < MIN_BYTES {
-        return Some("is shorter than 32 bytes; make one with `npm run admin -- secret rotate`");
+        return Some("is shorter than 32 bytes; create one with `npm run admin -- secret rotate`");
     }
     if PUBLISHED.lines().any(|known| known == secret) {
         return Some(
-            "is an example from a public document; make one with `npm run admin -- secret rotate`",
+            "is an example from public documentation; create one with `npm run admin -- secret rotate`",
         );
     }
     let different: HashSet<u8> = secret.bytes().collect();
     if different.len() < MIN_DIFFERENT || repeats(secret.as_bytes()) {
-        return Some("is not random; make one with `npm run admin -- secret rotate`");
+        return Some("is not random; create one with `npm run admin -- secret rotate`");
     }
     None
 }
 
-/// Whether `bytes` is one short text over and over.
+/// Whether `bytes` repeats one short sequence.
 fn repeats(bytes: &[u8]) -> bool {
     (1..=bytes.len() / 2).any(|period| {
         bytes

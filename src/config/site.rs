@@ -1,4 +1,4 @@
-//! One site: a public hostname, in front of one origin.
+//! Reads and validates one site: public hosts in front of one origin.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use crate::site::{
     SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
 };
 
-/// Checks `raw`; what is wrong goes to `reader`.
+/// Validates `raw`; errors go to `reader`.
 #[expect(
     clippy::too_many_lines,
     reason = "one paragraph for each setting, in the order of the table"
@@ -34,24 +34,24 @@ pub(super) fn read(
     issuers: &[Rc<Issuer>],
     reader: &mut Reader<'_>,
 ) -> Option<Site> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let hosts = read_hosts(reader, raw.hosts);
-    let plaintext = reader.or("upstream_plaintext", raw.upstream_plaintext, false);
+    let plaintext = reader.with_default("upstream_plaintext", raw.upstream_plaintext, false);
     let upstream = reader.required("upstream", raw.upstream).and_then(|text| {
         let origin = origin(&text, plaintext);
         if origin.is_none() {
-            reader.error("upstream", "must be https://host or https://host:port (http:// only to this machine, or with upstream_plaintext = true)");
+            reader.error("upstream", "must be https://host or https://host:port (http:// only for loopback hosts, or with upstream_plaintext = true)");
         }
         origin
     });
-    let host_header = reader.or("host_header", raw.host_header, HostHeader::Rewrite);
+    let host_header = reader.with_default("host_header", raw.host_header, HostHeader::Rewrite);
     let first_host = hosts
         .as_ref()
         .and_then(|hosts| hosts.first().cloned())
         .unwrap_or_default();
-    let audience = reader.or("audience", raw.audience, first_host);
+    let audience = reader.with_default("audience", raw.audience, first_host);
     let sources = read_sources(reader, raw.sources);
-    let return_parameter = reader.or(
+    let return_parameter = reader.with_default(
         "return_parameter",
         raw.return_parameter,
         "return_to".to_owned(),
@@ -75,18 +75,18 @@ pub(super) fn read(
     reader.check(
         "login_url",
         !hosts.as_ref().is_some_and(|hosts| hosts.iter().any(own)),
-        "must not be on a host of this site: who is sent there would be sent there again",
+        "must not be on a host of this site: the sign-in page itself would redirect to it",
     );
     let logout_url = read_url(reader, "logout_url", raw.logout_url);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
     let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
-    let auto_create_users = reader.or("auto_create_users", raw.auto_create_users, true);
+    let auto_create_users = reader.with_default("auto_create_users", raw.auto_create_users, true);
     let session = read_session(reader, raw.session);
     let sso_token = read_sso_token(reader, raw.sso_token);
     let sso_cookie_given = raw.sso_cookie.is_given();
     let sso_cookie = reader
-        .maybe("sso_cookie", raw.sso_cookie)
-        .and_then(|raw| read_sso_cookie(&mut reader.within("sso_cookie"), raw));
+        .optional("sso_cookie", raw.sso_cookie)
+        .and_then(|raw| read_sso_cookie(&mut reader.table("sso_cookie"), raw));
     let query_given = raw.query.is_given();
     let query = read_query(reader, raw.query);
     let has = |source| sources.contains(&source);
@@ -100,11 +100,11 @@ pub(super) fn read(
         !has(Source::Query) || query_given,
         "is required with the source \"query\"",
     );
-    // The redirect takes the token out of the address, and nothing would be left to go on with.
+    // The redirect removes the token from the URL, so only a session can authenticate what follows.
     reader.check(
         "sources",
         !has(Source::Query) || has(Source::Session),
-        "has \"query\" without \"session\": a browser loses the token with the redirect that cleans the address, and would never be signed in; add \"session\"",
+        "has \"query\" without \"session\": a redirect removes the token from the URL, so the browser would never be signed in; add \"session\"",
     );
     let same_name = sso_cookie
         .as_ref()
@@ -114,48 +114,48 @@ pub(super) fn read(
         !same_name,
         "must differ from session.cookie",
     );
-    let presets = reader.or("identity_headers", raw.identity_headers, Vec::new());
+    let presets = reader.with_default("identity_headers", raw.identity_headers, Vec::new());
     let custom_headers = reader
-        .maybe("custom_headers", raw.custom_headers)
+        .optional("custom_headers", raw.custom_headers)
         .unwrap_or_default();
     let custom_headers: Vec<(String, Attribute)> = custom_headers
         .into_iter()
         .filter_map(|(header, attribute)| {
-            read_header(&mut reader.within("custom_headers"), &header, &header)
+            read_header(&mut reader.table("custom_headers"), &header, &header)
                 .map(|h| (h, attribute))
         })
         .collect();
     let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
     let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
-    let upstream_credential = reader.maybe("upstream_credential", raw.upstream_credential).and_then(|raw| {
-        let mut reader = reader.within("upstream_credential");
-        reader.unknown(&raw.unknown);
+    let upstream_credential = reader.optional("upstream_credential", raw.upstream_credential).and_then(|raw| {
+        let mut reader = reader.table("upstream_credential");
+        reader.reject_unknown(&raw.unknown);
         let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
         let secret = reader.required("secret", raw.secret)?;
         if secret.starts_with("EDGEWARD") {
-            reader.error("secret", "names a secret of Edgeward itself, which no origin may have");
+            reader.error("secret", "names one of Edgeward's own secrets, which must not be sent to an origin");
             return None;
         }
         let value = bindings.get(&secret).filter(|value| is_header_value(value));
         if value.is_none() {
-            reader.error("secret", "names no secret of this Worker with a value fit for a header; set it with `wrangler secret put`");
+            reader.error("secret", "names no secret of this Worker that can be a header value; set it with `wrangler secret put`");
         }
         Some((header?, UpstreamCredential(value?.clone())))
     });
     let profiled = raw.label_studio.is_given();
     let profile = reader
-        .maybe("label_studio", raw.label_studio)
-        .and_then(|raw| label_studio::read(&mut reader.within("label_studio"), raw, bindings))
+        .optional("label_studio", raw.label_studio)
+        .and_then(|raw| label_studio::read(&mut reader.table("label_studio"), raw, bindings))
         .map(Profile::LabelStudio);
     reader.check(
         "unauthenticated",
         !profiled || !open_to_all,
-        "must be \"deny\" or \"login\" with label_studio: who is not signed in would meet its own sign-in form",
+        "must be \"deny\" or \"login\" with label_studio: anonymous users would get Label Studio's own sign-in form",
     );
     reader.check(
         "rules",
         !profiled || !rules.as_ref().is_some_and(Rules::admit_anonymous),
-        "must let nobody pass who is not signed in, with label_studio: public and anonymous_ok would meet its own sign-in form",
+        "must not allow anonymous requests with label_studio (public, anonymous_ok): they would get Label Studio's own sign-in form",
     );
     let taken = custom_headers
         .iter()
@@ -177,22 +177,22 @@ pub(super) fn read(
     reader.check(
         "token_headers",
         has(Source::Header) != token_headers.is_empty(),
-        "go with the source \"header\", and only with that",
+        "are required with the source \"header\", and allowed with that source only",
     );
     let grouped = raw.tenants.is_given();
-    let tenants = reader.maybe("tenants", raw.tenants).and_then(|raw| {
+    let tenants = reader.optional("tenants", raw.tenants).and_then(|raw| {
         let hosts = hosts.as_deref().unwrap_or_default();
-        tenant::read(raw, hosts, all_issuers, &mut reader.within("tenants"))
+        tenant::read(raw, hosts, all_issuers, &mut reader.table("tenants"))
     });
     reader.check(
         "issuers",
         tenants.is_none() || issuers.is_empty(),
-        "must be named in the tenants of a site that has tenants",
+        "must be listed in the tenants' groups if the site has tenants",
     );
     reader.check(
         "tenants",
         !grouped || !profiled,
-        "must not be there with label_studio: it knows a user by the address alone, which users of several tenants may have",
+        "cannot be combined with label_studio, which identifies users by their address; users of several tenants may share one",
     );
     Some(Site {
         name: name.to_owned(),
@@ -229,7 +229,7 @@ pub(super) fn read(
     })
 }
 
-/// No header is set for two reasons: the second would stand, and the first be lost.
+/// Rejects a header that is set twice: only the second value would be sent.
 fn check_headers<'a>(
     reader: &mut Reader<'_>,
     presets: &[Preset],
@@ -247,7 +247,7 @@ fn check_headers<'a>(
         {
             reader.error(
                 setting,
-                format!("{header} is set by Edgeward for another reason already"),
+                format!("{header} is already set by another setting or by Edgeward"),
             );
         }
         seen.push(header);
@@ -264,7 +264,7 @@ fn read_hosts(
     for host in &given {
         match canonical_host(host, "https") {
             Some(host) => hosts.push(host),
-            None => reader.error("hosts", format!("{host:?} is no host (host or host:port, an international name in its xn-- form)")),
+            None => reader.error("hosts", format!("{host:?} is not a host (host or host:port; write an international name in its xn-- form)")),
         }
     }
     (hosts.len() == given.len()).then_some(hosts)
@@ -277,7 +277,7 @@ fn read_sources(
     let sources = reader.required("sources", field).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     let repeated = sources.iter().any(|source| !seen.insert(*source));
-    reader.check("sources", !repeated, "names a source twice");
+    reader.check("sources", !repeated, "contains a source twice");
     sources
 }
 
@@ -286,7 +286,7 @@ fn read_url(
     name: &str,
     field: crate::config::reader::Field<String>,
 ) -> Option<String> {
-    let text = reader.maybe(name, field)?;
+    let text = reader.optional(name, field)?;
     let base = text
         .find(['?', '#'])
         .map_or(text.as_str(), |at| text.get(..at).unwrap_or_default());
@@ -304,7 +304,7 @@ fn read_url(
     }
     reader.error(
         name,
-        "must be an https URL without a fragment (http:// only to this machine)",
+        "must be an https URL without a fragment (http:// only for loopback hosts)",
     );
     None
 }
@@ -315,12 +315,12 @@ pub(super) fn read_origins(
     field: crate::config::reader::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut origins = Vec::new();
-    for text in reader.maybe(name, field).unwrap_or_default() {
+    for text in reader.optional(name, field).unwrap_or_default() {
         match origin(&text, true) {
             Some(origin) => origins.push(origin),
             None => reader.error(
                 name,
-                format!("{text:?} is no origin (https://host or https://host:port)"),
+                format!("{text:?} is not an origin (https://host or https://host:port)"),
             ),
         }
     }
@@ -332,24 +332,24 @@ fn read_session(
     field: crate::config::reader::Field<crate::config::raw::RawSession>,
 ) -> Session {
     const MONTH: u32 = 30 * 86_400;
-    let raw = reader.or("session", field, crate::config::raw::RawSession::default());
-    let mut reader = reader.within("session");
-    reader.unknown(&raw.unknown);
-    let cookie = reader.or("cookie", raw.cookie, "__Host-edgeward".to_owned());
+    let raw = reader.with_default("session", field, crate::config::raw::RawSession::default());
+    let mut reader = reader.table("session");
+    reader.reject_unknown(&raw.unknown);
+    let cookie = reader.with_default("cookie", raw.cookie, "__Host-edgeward".to_owned());
     reader.check(
         "cookie",
         cookie.starts_with("__Host-") && is_token(&cookie),
-        "must begin with __Host- (RFC 6265bis §4.1.3.2)",
+        "must be a cookie name that begins with __Host- (RFC 6265bis §4.1.3.2)",
     );
-    let same_site = reader.or("same_site", raw.same_site, SameSite::Lax);
-    let partitioned = reader.or("partitioned", raw.partitioned, false);
+    let same_site = reader.with_default("same_site", raw.same_site, SameSite::Lax);
+    let partitioned = reader.with_default("partitioned", raw.partitioned, false);
     reader.check(
         "partitioned",
         !partitioned || same_site == SameSite::None,
-        "needs same_site = \"none\"",
+        "requires same_site = \"none\"",
     );
-    let idle = reader.or("idle", raw.idle, 8 * 3600);
-    let absolute = reader.or("absolute", raw.absolute, 12 * 3600);
+    let idle = reader.with_default("idle", raw.idle, 8 * 3600);
+    let absolute = reader.with_default("absolute", raw.absolute, 12 * 3600);
     reader.check(
         "idle",
         (60..=absolute).contains(&idle),
@@ -383,15 +383,15 @@ fn read_sso_token(
         "first_name",
         "last_name",
     ];
-    let raw = reader.or(
+    let raw = reader.with_default(
         "sso_token",
         field,
         crate::config::raw::RawSsoToken::default(),
     );
-    let mut reader = reader.within("sso_token");
-    reader.unknown(&raw.unknown);
-    let lifetime = reader.or("lifetime", raw.lifetime, 600);
-    let max_lifetime = reader.or("max_lifetime", raw.max_lifetime, 900);
+    let mut reader = reader.table("sso_token");
+    reader.reject_unknown(&raw.unknown);
+    let lifetime = reader.with_default("lifetime", raw.lifetime, 600);
+    let max_lifetime = reader.with_default("max_lifetime", raw.max_lifetime, 900);
     reader.check(
         "lifetime",
         (10..=max_lifetime).contains(&lifetime),
@@ -402,13 +402,14 @@ fn read_sso_token(
         max_lifetime <= 86_400,
         "must be at most a day",
     );
-    let algorithm = reader.or("algorithm", raw.algorithm, HmacAlgorithm::Hs256);
-    let user_id_claim = reader.or("user_id_claim", raw.user_id_claim, "user_id".to_owned());
+    let algorithm = reader.with_default("algorithm", raw.algorithm, HmacAlgorithm::Hs256);
+    let user_id_claim =
+        reader.with_default("user_id_claim", raw.user_id_claim, "user_id".to_owned());
     let free = !user_id_claim.is_empty() && !TAKEN.contains(&user_id_claim.as_str());
     reader.check(
         "user_id_claim",
         free,
-        "must be a name that no other claim has",
+        "must not be empty or the name of another claim",
     );
     SsoToken {
         lifetime: Seconds(lifetime),
@@ -419,37 +420,41 @@ fn read_sso_token(
 }
 
 fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCookie> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let name = reader.required("name", raw.name);
     reader.check(
         "name",
         name.as_deref().is_none_or(is_token),
-        "is no cookie name",
+        "is not a cookie name",
     );
-    let path = reader.or("path", raw.path, "/".to_owned());
+    let path = reader.with_default("path", raw.path, "/".to_owned());
     reader.check(
         "path",
         path.starts_with('/') && is_attribute(&path),
         "must begin with /",
     );
-    let domain = reader.maybe("domain", raw.domain);
+    let domain = reader.optional("domain", raw.domain);
     reader.check(
         "domain",
         domain
             .as_deref()
             .is_none_or(|d| canonical_host(d, "https").is_some() && !d.contains(':')),
-        "is no domain",
+        "is not a domain",
     );
-    let secure = reader.or("secure", raw.secure, true);
-    let http_only = reader.or("http_only", raw.http_only, true);
-    let same_site = reader.or("same_site", raw.same_site, SameSite::Lax);
-    let partitioned = reader.or("partitioned", raw.partitioned, false);
+    let secure = reader.with_default("secure", raw.secure, true);
+    let http_only = reader.with_default("http_only", raw.http_only, true);
+    let same_site = reader.with_default("same_site", raw.same_site, SameSite::Lax);
+    let partitioned = reader.with_default("partitioned", raw.partitioned, false);
     reader.check(
         "same_site",
         same_site != SameSite::None || secure,
-        "\"none\" needs secure = true",
+        "\"none\" requires secure = true",
     );
-    reader.check("partitioned", !partitioned || secure, "needs secure = true");
+    reader.check(
+        "partitioned",
+        !partitioned || secure,
+        "requires secure = true",
+    );
     Some(SsoCookie {
         name: name?,
         path,
@@ -465,16 +470,16 @@ fn read_query(
     reader: &mut Reader<'_>,
     field: crate::config::reader::Field<crate::config::raw::RawQuery>,
 ) -> Option<Query> {
-    let raw = reader.maybe("query", field)?;
-    let mut reader = reader.within("query");
-    reader.unknown(&raw.unknown);
-    let parameter = reader.or("parameter", raw.parameter, "token".to_owned());
+    let raw = reader.optional("query", field)?;
+    let mut reader = reader.table("query");
+    reader.reject_unknown(&raw.unknown);
+    let parameter = reader.with_default("parameter", raw.parameter, "token".to_owned());
     reader.check(
         "parameter",
         is_token(&parameter) && parameter != crate::ask::source::ATTEMPT,
-        "is no parameter name",
+        "is not a valid parameter name",
     );
-    let max_age = reader.or("max_age", raw.max_age, 300);
+    let max_age = reader.with_default("max_age", raw.max_age, 300);
     reader.check(
         "max_age",
         (1..=300).contains(&max_age),
@@ -482,7 +487,7 @@ fn read_query(
     );
     let single_use = reader.required("single_use", raw.single_use);
     let user_switch = reader.required("user_switch", raw.user_switch);
-    let stranger_link = reader.or("stranger_link", raw.stranger_link, StrangerLink::Ask);
+    let stranger_link = reader.with_default("stranger_link", raw.stranger_link, StrangerLink::Ask);
     Some(Query {
         parameter,
         max_age: Seconds(max_age),
@@ -497,23 +502,23 @@ fn read_assertion(
     field: crate::config::reader::Field<crate::config::raw::RawAssertion>,
     upstream: Option<&str>,
 ) -> Option<Assertion> {
-    let raw = reader.maybe("assertion", field)?;
-    let mut reader = reader.within("assertion");
-    reader.unknown(&raw.unknown);
-    let header = reader.or("header", raw.header, "x-edgeward-assertion".to_owned());
+    let raw = reader.optional("assertion", field)?;
+    let mut reader = reader.table("assertion");
+    reader.reject_unknown(&raw.unknown);
+    let header = reader.with_default("header", raw.header, "x-edgeward-assertion".to_owned());
     let header = read_header(&mut reader, "header", &header);
-    let audience = reader.or(
+    let audience = reader.with_default(
         "audience",
         raw.audience,
         upstream.unwrap_or_default().to_owned(),
     );
-    let lifetime = reader.or("lifetime", raw.lifetime, 300);
+    let lifetime = reader.with_default("lifetime", raw.lifetime, 300);
     reader.check(
         "lifetime",
         (60..=900).contains(&lifetime),
         "must be from 60 to 900 seconds",
     );
-    let algorithm = reader.or("algorithm", raw.algorithm, Algorithm::Es256);
+    let algorithm = reader.with_default("algorithm", raw.algorithm, Algorithm::Es256);
     reader.check(
         "algorithm",
         matches!(
@@ -522,12 +527,12 @@ fn read_assertion(
         ),
         "must be ES256, RS256 or EdDSA",
     );
-    let claims = reader.or("claims", raw.claims, Vec::new());
+    let claims = reader.with_default("claims", raw.claims, Vec::new());
     let free = |name: &String| !crate::origin::assertion::OWN_CLAIMS.contains(&name.as_str());
     reader.check(
         "claims",
         claims.iter().all(free),
-        "must not name a claim that Edgeward itself makes",
+        "must not contain a claim that Edgeward sets itself",
     );
     Some(Assertion {
         header: header?,
@@ -543,31 +548,31 @@ fn read_token_headers(
     field: crate::config::reader::Field<Vec<RawTokenHeader>>,
 ) -> Vec<TokenHeader> {
     let mut headers: Vec<TokenHeader> = Vec::new();
-    for raw in reader.or("token_headers", field, Vec::new()) {
-        let mut reader = reader.within("token_headers");
-        reader.unknown(&raw.unknown);
+    for raw in reader.with_default("token_headers", field, Vec::new()) {
+        let mut reader = reader.table("token_headers");
+        reader.reject_unknown(&raw.unknown);
         let name = reader.required("name", raw.name);
         let name = name.and_then(|name| read_header(&mut reader, "name", &name));
         reader.check(
             "name",
             name.as_deref().is_none_or(may_decide),
-            "cannot be used here: Edgeward ignores this header when it decides",
+            "cannot be used here: Edgeward ignores this header in its decisions",
         );
-        let prefix = reader.or("prefix", raw.prefix, String::new());
+        let prefix = reader.with_default("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
         headers.extend(name.map(|name| TokenHeader { name, prefix }));
     }
     headers
 }
 
-/// Names of headers, or beginnings of them with `*`, that an identity system in front of this origin
-/// would use.
+/// Reads names or prefixes (with `*`) of headers that another identity system in front of this
+/// origin would set.
 fn read_reserved_headers(
     reader: &mut Reader<'_>,
     field: crate::config::reader::Field<Vec<String>>,
 ) -> Vec<String> {
     let mut headers = Vec::new();
-    for text in reader.or("reserved_headers", field, Vec::new()) {
+    for text in reader.with_default("reserved_headers", field, Vec::new()) {
         let name = text.to_ascii_lowercase();
         let stem = name.strip_suffix('*');
         let shaped = match stem {
@@ -588,15 +593,17 @@ fn read_reserved_headers(
     headers
 }
 
-/// A header that we set for the origin: lower case, and not one that carries the message itself.
+/// Reads the name of a header that Edgeward sets for the origin: in lower case, and not one of the
+/// message itself.
 fn read_header(reader: &mut Reader<'_>, name: &str, header: &str) -> Option<String> {
     let header = header.to_ascii_lowercase();
     let fit = is_token(&header) && !reserved::is_of_the_message(&header);
-    reader.check(name, fit, "is no header that can be set");
+    reader.check(name, fit, "is not a header that can be set");
     fit.then_some(header)
 }
 
-/// Headers that say nothing of who is asking: of the message, of what the client can show, and names of traces.
+/// Headers that say nothing about the caller: headers of the message, of what the client supports,
+/// and trace ids.
 const SAY_NOTHING: [&str; 42] = [
     "accept-encoding",
     "accept-language",
@@ -642,13 +649,12 @@ const SAY_NOTHING: [&str; 42] = [
     "x-requested-with",
 ];
 
-/// Whether something may be decided by the value of the header `name`. The CDN's name of a request only
-/// names it.
+/// Whether decisions may depend on the header `name`. The CDN's request id decides nothing either.
 pub(super) fn may_decide(name: &str) -> bool {
     !SAY_NOTHING.contains(&name) && name != RAY
 }
 
-/// What may stand in a cookie attribute (RFC 6265bis §4.1.1).
+/// Whether `text` may be a cookie attribute's value (RFC 6265bis §4.1.1).
 fn is_attribute(text: &str) -> bool {
     text.bytes().all(|b| (b' '..0x7f).contains(&b) && b != b';')
 }

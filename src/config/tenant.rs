@@ -1,4 +1,4 @@
-//! Tenants: groups of issuers and users that are kept apart at one site.
+//! Tenants as they are written: isolated groups of issuers and users at one site.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,17 +10,17 @@ use crate::config::site::may_decide;
 use crate::http::host::canonical_host;
 use crate::model::user::Tenant;
 use crate::site::issuer::Issuer;
-use crate::site::tenant::{By, Group, Tenants};
+use crate::site::tenant::{Group, TenantSource, Tenants};
 
 table! {
     /// `tenants`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["by", "groups"])))]
     pub struct RawTenants {
-        /// What tells them apart.
+        /// How the tenant of a request is determined.
         pub(super) by: Field<RawBy>,
-        /// The header that names a tenant.
+        /// With `by = "header"`: the header with the tenant's name.
         pub(super) header: Field<String>,
-        /// Each tenant by its name.
+        /// The tenants by name.
         pub(super) groups: Field<BTreeMap<String, RawGroup>>,
     }
 }
@@ -30,61 +30,61 @@ table! {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawBy {
-    /// By host.
+    /// By the host of the request.
     Host,
-    /// By header.
+    /// By a header of the request.
     Header,
-    /// By claim.
+    /// By a claim of the token.
     Claim,
 }
 
 table! {
     /// One of `tenants.groups`.
     pub struct RawGroup {
-        /// The hosts that are its own.
+        /// With `by = "host"`: its own hosts.
         pub(super) hosts: Field<Vec<String>>,
-        /// The issuers whose tokens are taken in it.
+        /// The issuers that it accepts.
         pub(super) issuers: Field<Vec<String>>,
     }
 }
 
-/// Checks `raw`; what is wrong goes to `reader`, which is that of the table.
+/// Validates `raw`; errors go to `reader`, which is that of the table.
 pub(super) fn read(
     raw: RawTenants,
     hosts: &[String],
     issuers: &[Rc<Issuer>],
     reader: &mut Reader<'_>,
 ) -> Option<Tenants> {
-    reader.unknown(&raw.unknown);
+    reader.reject_unknown(&raw.unknown);
     let by = reader.required("by", raw.by);
-    let header = reader.maybe("header", raw.header);
+    let header = reader.optional("header", raw.header);
     reader.check(
         "header",
         (by == Some(RawBy::Header)) == header.is_some(),
-        "goes with by = \"header\", and only with that",
+        "is required with by = \"header\", and allowed with that only",
     );
     let header = header.map(|header| header.to_ascii_lowercase());
     reader.check(
         "header",
         header.as_deref().is_none_or(may_decide),
-        "cannot be used here: Edgeward ignores this header when it decides",
+        "cannot be used here: Edgeward ignores this header in its decisions",
     );
     let given = reader.required("groups", raw.groups)?;
     reader.check("groups", !given.is_empty(), "must name at least one tenant");
     let mut groups: Vec<Group> = Vec::new();
     let mut all: Vec<Rc<Issuer>> = Vec::new();
     for (name, raw) in given {
-        let mut reader = reader.within("groups");
+        let mut reader = reader.table("groups");
         let Some(tenant) = Tenant::parse(&name) else {
             reader.error(
                 &name,
-                "is no name of a tenant (small letters, digits, - and _)",
+                "is not a tenant name (lower-case letters, digits, - and _)",
             );
             continue;
         };
-        let mut reader = reader.within(&name);
-        reader.unknown(&raw.unknown);
-        let own = reader.or("hosts", raw.hosts, Vec::new());
+        let mut reader = reader.table(&name);
+        reader.reject_unknown(&raw.unknown);
+        let own = reader.with_default("hosts", raw.hosts, Vec::new());
         let own: Vec<String> = own
             .iter()
             .filter_map(|host| canonical_host(host, "https"))
@@ -94,12 +94,12 @@ pub(super) fn read(
         reader.check(
             "hosts",
             fine,
-            "must be hosts of this site, each of one tenant only",
+            "must be hosts of this site, each in one tenant only",
         );
         reader.check(
             "hosts",
             own.is_empty() != (by == Some(RawBy::Host)),
-            "go with by = \"host\", and only with that",
+            "are required with by = \"host\", and allowed with that only",
         );
         let issuers = crate::config::issuer::issuers_named(raw.issuers, issuers, &mut reader);
         for issuer in &issuers {
@@ -121,7 +121,7 @@ pub(super) fn read(
         reader.check(
             "groups",
             all_known,
-            "must say of each host of the site whose it is",
+            "must assign every host of the site to a tenant",
         );
     }
     if by == Some(RawBy::Claim) {
@@ -129,9 +129,9 @@ pub(super) fn read(
     }
     Some(Tenants {
         by: match by? {
-            RawBy::Host => By::Host,
-            RawBy::Header => By::Header(header?),
-            RawBy::Claim => By::Claim,
+            RawBy::Host => TenantSource::Host,
+            RawBy::Header => TenantSource::Header(header?),
+            RawBy::Claim => TenantSource::Claim,
         },
         groups,
         issuers: all,

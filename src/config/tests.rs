@@ -372,7 +372,7 @@ fn a_host_belongs_to_one_site() {
         ["EDGEWARD_SITE_TWIN.audience", "EDGEWARD_SITE_TWIN.hosts"]
     );
     assert!(
-        errors[1].error.contains("served by site app"),
+        errors[1].error.contains("belongs to site app"),
         "{}",
         errors[1].error
     );

@@ -1,4 +1,4 @@
-//! What a token of another issuer says of a user.
+//! The claims of another issuer's token about a user.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,38 +8,39 @@ use crate::model::user::{Email, Name, Tenant, UserId, Username};
 use crate::platform::shelf::{Weigh, block};
 use crate::platform::time::{Seconds, Timestamp};
 
-/// What a token of another issuer says.
+/// The validated claims of another issuer's token.
 pub struct ForeignClaims {
-    /// Whom it is about.
+    /// The address that identifies the user.
     pub email: Email,
-    /// In which tenant, where the site has tenants.
+    /// The user's tenant, if the site has tenants.
     pub tenant: Option<Tenant>,
-    /// The username of a user that is made from it.
+    /// For a user that is created from it.
     pub username: Option<Username>,
-    /// The first and the last name.
+    /// First and last name, for a user that is created from it.
     pub names: [Option<Name>; 2],
-    /// Whether it may make one.
+    /// Whether it may create a user.
     pub creates: bool,
-    /// What it brings.
+    /// What it adds to the user's record.
     pub granted: Rc<Granted>,
-    /// The token's own name: a hash of the whole.
+    /// The token's id: a hash of the whole token.
     pub id: String,
     /// `iat`.
     pub issued_at: Timestamp,
-    /// `exp`, with the leeway.
+    /// `exp` plus the leeway.
     pub expires_at: Timestamp,
-    /// The longest that it may live.
+    /// The longest accepted `exp` − `iat`.
     pub max_lifetime: Seconds,
-    /// From then on the issuer's keys are asked again: one that it has withdrawn ends then.
+    /// When it has to be verified again with the issuer's current keys, so that withdrawing a key
+    /// ends it.
     pub good_until: Timestamp,
-    /// Who that is, once it was looked up.
+    /// The user's id, once it was looked up.
     pub(crate) user: RefCell<Option<UserId>>,
 }
 
 impl Weigh for ForeignClaims {
     fn heap(&self) -> usize {
         let names: usize = self.names.iter().map(Weigh::heap).sum();
-        // Every id has 26 bytes, also the one that is looked up later.
+        // Every id has 26 bytes; counted even before it is looked up.
         let user = block(26);
         let names = names + self.username.heap();
         self.email.heap() + self.tenant.heap() + names + self.granted.heap() + self.id.heap() + user
@@ -47,13 +48,13 @@ impl Weigh for ForeignClaims {
 }
 
 impl ForeignClaims {
-    /// Whose token it is, if that was looked up before.
+    /// The user's id, if it was looked up before.
     #[must_use]
     pub fn known_user(&self) -> Option<UserId> {
         self.user.borrow().clone()
     }
 
-    /// Remembers whose token it is.
+    /// Remembers the user's id.
     pub fn remember_user(&self, id: UserId) {
         self.user.replace(Some(id));
     }

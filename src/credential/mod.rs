@@ -1,4 +1,5 @@
-//! What our own credentials and those of other issuers say, once their signature matched.
+//! Credentials as data: what our own and those of other issuers state once their signature was
+//! verified.
 
 pub mod foreign;
 pub mod origin_account;

@@ -1,4 +1,4 @@
-//! A user's account at an origin, as an isolate knows it.
+//! Users' accounts at origins, as an isolate caches them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,25 +10,24 @@ use crate::platform::time::Timestamp;
 use crate::site::Site;
 use crate::store::origin_accounts::OriginAccount;
 
-/// An account at an origin, as an isolate knows it.
+/// A user's account at an origin.
 pub struct Account {
-    /// Its number there.
+    /// The origin's number of the account.
     pub id: u64,
-    /// What an answer names when the origin did not take the identity.
+    /// What a response names if the origin did not accept the identity: site and user.
     pub whom: Rc<str>,
-    /// What the store has of it.
     pub record: OriginAccount,
-    /// When it was last looked at.
+    /// When it was last verified.
     pub looked_at: Timestamp,
-    /// The origin did not take it since then.
+    /// Set when the origin did not accept it since.
     pub doubted: Cell<bool>,
-    /// The access token that the origin issued last, and from when on another one is asked for.
+    /// The access token that the origin issued last, and when a new one is requested.
     access: RefCell<Option<(Rc<str>, Timestamp)>>,
     growth: Growth,
 }
 
 impl Account {
-    /// The account of `user` at `site`, as its `record` in the store says.
+    /// Creates the account of `user` at `site` from its stored `record`.
     #[must_use]
     pub fn new(site: &Site, user: &User, record: OriginAccount, now: Timestamp) -> Self {
         Self {
@@ -42,12 +41,12 @@ impl Account {
         }
     }
 
-    /// The access token that the origin issued last, and from when on another one is asked for.
+    /// The access token that the origin issued last, and when a new one is requested.
     pub fn access(&self) -> Option<(Rc<str>, Timestamp)> {
         self.access.borrow().clone()
     }
 
-    /// Remembers it.
+    /// Keeps the access token.
     pub fn put_access(&self, token: &Rc<str>, until: Timestamp) {
         self.growth.set(token.heap());
         self.access.replace(Some((Rc::clone(token), until)));
@@ -59,17 +58,16 @@ impl Weigh for Account {
         self.whom.heap() + self.record.heap()
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.growth.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.growth.attach(scale);
     }
 }
 
-/// What the isolate knows of an account.
+/// The cached state of an account.
 #[derive(Clone)]
 pub enum KnownAccount {
-    /// It is there.
     Account(Rc<Account>),
-    /// It may not be used; until when that is not asked again.
+    /// It may not be used; until when this is not checked again.
     Refused(Trouble, Timestamp),
 }
 
@@ -81,9 +79,9 @@ impl Weigh for KnownAccount {
         }
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
+    fn attach(&self, scale: Option<&Scale>) {
         if let Self::Account(account) = self {
-            account.lies_on(scale);
+            account.attach(scale);
         }
     }
 }
@@ -91,8 +89,8 @@ impl Weigh for KnownAccount {
 /// Why an account may not be used.
 #[derive(Clone, Copy)]
 pub enum Trouble {
-    /// The origin has shut it out.
+    /// The origin has disabled it.
     Account(&'static str),
-    /// The origin does not do its part.
+    /// The origin failed.
     Fault(Fault),
 }

@@ -1,4 +1,4 @@
-//! Our cookies: how they are built, renewed and cleared. The only file that writes `Set-Cookie`
+//! Edgeward's cookies: created, renewed and cleared here. The only file that writes `Set-Cookie`
 //! (RFC 6265bis §4.1).
 
 use std::rc::Rc;
@@ -21,23 +21,22 @@ use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::Config;
 use crate::site::{SameSite, Site};
 
-/// The member of our cookie that holds what another issuer's token brought.
+/// The claim with what another issuer's token added.
 const GRANTED: &str = "ext";
 
-/// What our cookie says.
+/// The claims of the session cookie.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionClaims {
-    /// Which session. New at each sign-in.
+    /// The session's id, new for each sign-in.
     pub id: String,
-    /// Whose.
     pub user: UserId,
-    /// When the person signed in, to the millisecond.
+    /// When the user signed in, to the millisecond.
     pub began_at: Timestamp,
-    /// When this cookie was written.
+    /// When this cookie was issued.
     pub issued_at: Timestamp,
-    /// When this cookie ends: the idle limit, or the absolute one if that comes first.
+    /// When this cookie expires: the idle limit, or the absolute one if that is earlier.
     pub expires_at: Timestamp,
-    /// What the token of another issuer has brought that opened it.
+    /// What the token that opened the session added, if it was another issuer's.
     pub granted: Option<Rc<Granted>>,
 }
 
@@ -47,7 +46,7 @@ impl Weigh for SessionClaims {
     }
 }
 
-/// The value of a `Set-Cookie` header. Made in this file alone.
+/// The value of a `Set-Cookie` header. Only this file creates it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SetCookie(String);
 
@@ -64,27 +63,28 @@ impl SetCookie {
         self.0.split_once('=').map_or("", |(name, _)| name)
     }
 
-    /// Whether it is of the form that browsers keep by the page around it, beside the other one.
+    /// Whether browsers keep it partitioned by the top-level site, separate from an unpartitioned
+    /// one of the same name.
     #[must_use]
     pub fn is_partitioned(&self) -> bool {
         self.0.split("; ").any(|part| part == "Partitioned")
     }
 
-    /// Whether both are about one cookie, so that a browser keeps what the later one says.
+    /// Whether both concern the same cookie, so that a browser keeps the later value.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.name() == other.name() && self.is_partitioned() == other.is_partitioned()
     }
 }
 
-/// Whether `cookie` opens or renews our session rather than clearing a cookie.
+/// Whether `cookie` opens or renews a session rather than clearing a cookie.
 #[must_use]
 pub fn opens(cookie: &SetCookie, site: &Site) -> bool {
     let value = cookie.0.split_once('=').map_or("", |(_, rest)| rest);
     cookie.name() == site.session.cookie && !value.starts_with(';')
 }
 
-/// Opens a session for `user`: a new id, the full lifetimes.
+/// Opens a session for `user`, with a new id and full lifetimes.
 #[must_use]
 pub fn open(
     config: &Config,
@@ -106,8 +106,8 @@ pub fn open(
     (claims, cookie)
 }
 
-/// A cookie for the same session with a fresh idle lifetime, once half of the last one has gone.
-/// Never past the absolute lifetime.
+/// A cookie for the same session with a new idle lifetime, once half of the previous one has
+/// passed. Never exceeds the absolute lifetime.
 #[must_use]
 pub fn renew(
     config: &Config,
@@ -126,7 +126,7 @@ pub fn renew(
     Some(write(config, site, &renewed, now))
 }
 
-/// Whether [`renew`] gives a cookie.
+/// Whether [`renew`] returns a cookie.
 fn is_due(site: &Site, claims: &SessionClaims, now: Timestamp) -> bool {
     let half = Seconds(site.session.idle.0 / 2);
     now >= claims.issued_at + half
@@ -137,13 +137,13 @@ fn renewed_until(site: &Site, claims: &SessionClaims, now: Timestamp) -> Timesta
     (now + site.session.idle).min(ends_at(site, claims))
 }
 
-/// When the session ends in any case.
+/// When the session ends at the latest.
 #[must_use]
 pub fn ends_at(site: &Site, claims: &SessionClaims) -> Timestamp {
     claims.began_at + site.session.absolute
 }
 
-/// Reads our cookie's value.
+/// Verifies the value of the session cookie.
 ///
 /// # Errors
 /// Any [`TokenError`]. A cookie signed with a secret that is no longer configured is
@@ -186,18 +186,18 @@ pub fn read(
     Ok(claims)
 }
 
-/// Clears our cookie, with the attributes it was set with.
+/// Clears the session cookie, with the attributes it was set with.
 #[must_use]
 pub fn clear(site: &Site) -> SetCookie {
     cleared(own_cookie(site, String::new()))
 }
 
-/// Clears our cookie in both forms that it can have been set with: with and without `Partitioned`
-/// they are two cookies of one name, and a site may have changed its setting.
+/// Clears the session cookie in both forms that it may have been set in: with and without
+/// `Partitioned` it is two cookies of one name, and the setting may have changed.
 #[must_use]
 pub fn clear_all(site: &Site) -> [SetCookie; 2] {
     let partitioned = !site.session.partitioned;
-    // In a frame of another site, a browser takes such a cookie with `SameSite=None` alone.
+    // In a frame of another site, browsers accept such a cookie with `SameSite=None` only.
     let same_site = if partitioned {
         SameSite::None
     } else {
@@ -207,25 +207,25 @@ pub fn clear_all(site: &Site) -> [SetCookie; 2] {
     [clear(site), cleared(other)]
 }
 
-/// How long somebody who was sent to sign in may take until a link brings them back.
+/// How long a user who was sent to sign in may take until a link brings them back.
 const TRIP: Duration = Duration::minutes(10);
 
-/// Notes in the browser that it was sent to sign in from `place`. No stranger can: only this host
-/// sets a cookie with that prefix (RFC 6265bis §4.1.3.2), and it does so in no navigation that a page
-/// of another site has begun.
+/// Records in the browser that it was sent to sign in from `place`. Nobody else can: only this host
+/// sets a cookie with that prefix (RFC 6265bis §4.1.3.2), and not in a navigation that another site
+/// started.
 #[must_use]
 pub fn begin_trip(site: &Site, place: &str) -> SetCookie {
     let cookie = trip_cookie(site, place.to_owned()).max_age(TRIP);
     SetCookie(cookie.build().to_string())
 }
 
-/// Forgets where the browser was sent to sign in from.
+/// Clears the record of where the browser was sent to sign in from.
 #[must_use]
 pub fn end_trip(site: &Site) -> SetCookie {
     cleared(trip_cookie(site, String::new()))
 }
 
-/// The way back is a navigation from another site, which `Strict` cookies do not go along with.
+/// The way back is a navigation from another site, which `Strict` cookies are not sent with.
 fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
     let session = &site.session;
     let lax = match session.same_site {
@@ -235,7 +235,7 @@ fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
     named_cookie(session.trip.clone(), value, lax, session.partitioned)
 }
 
-/// Clears the application's cookie, with the attributes that the application sets it with.
+/// Clears the application's cookie, with the attributes that the application gives it.
 #[must_use]
 pub fn clear_sso(site: &Site) -> Option<SetCookie> {
     let sso = site.sso_cookie.as_ref()?;
@@ -251,14 +251,14 @@ pub fn clear_sso(site: &Site) -> Option<SetCookie> {
     Some(cleared(cookie))
 }
 
-/// Cookies that were presented and will never be honoured again: so many of our own, and the
-/// application's.
+/// Clears cookies that were presented and will never be valid again: `own` session cookies and,
+/// with `sso`, the application's.
 #[must_use]
-pub fn stale(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
+pub fn clear_presented(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
     let mut cookies = match own {
         0 => Vec::new(),
         1 => vec![clear(site)],
-        // Two of one name are two forms of it.
+        // Two with one name are the two forms.
         _ => clear_all(site).into(),
     };
     cookies.extend(sso.then(|| clear_sso(site)).flatten());
@@ -341,8 +341,8 @@ fn same_site(same_site: SameSite) -> cookie::SameSite {
     }
 }
 
-/// What the opening token brought, within what its issuer may still grant. A session of an issuer
-/// that the site does not take any more is over.
+/// What the token that opened the session added, within what its issuer may still grant. A session
+/// of an issuer that the site no longer accepts has ended.
 fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted>>, TokenError> {
     let Some(value) = claims.get(GRANTED) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! SSO tokens: what `POST /api/sso/token` hands out, and how it is read when it comes back.
+//! SSO tokens: issued by `POST /api/sso/token`, and verified when they are presented.
 
 use serde_json::{Map, Value, json};
 
@@ -13,19 +13,16 @@ use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Site;
 use crate::site::config::Config;
 
-/// How far the clocks of two data centres may differ. Nobody but us issues these tokens.
+/// The tolerated clock difference between two data centres; only Edgeward issues these tokens.
 const LEEWAY: Seconds = Seconds(5);
 
-/// What an SSO token says.
+/// The claims of an SSO token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SsoClaims {
-    /// Whom it is about.
     pub user: UserId,
-    /// Its own name.
+    /// The `jti`.
     pub id: String,
-    /// When it was issued.
     pub issued_at: Timestamp,
-    /// When it ends.
     pub expires_at: Timestamp,
 }
 
@@ -35,7 +32,7 @@ impl Weigh for SsoClaims {
     }
 }
 
-/// A token for `user` at `site`.
+/// Issues a token for `user` at `site`.
 #[must_use]
 pub fn write(
     config: &Config,
@@ -77,7 +74,7 @@ pub fn write(
     )
 }
 
-/// Reads a token presented at `site`.
+/// Verifies a token presented at `site`.
 ///
 /// # Errors
 /// Any [`TokenError`] of form, signature and claims.
@@ -97,7 +94,7 @@ pub fn read(
         leeway: LEEWAY,
     };
     let registered = jwt::check(&claims, expected, now)?;
-    // Two claims name the user; they must agree.
+    // Two claims name the user, and they must agree.
     let named =
         jwt::text(&claims, &site.sso_token.user_id_claim)?.ok_or(TokenError::MissingClaim)?;
     if named != registered.subject {

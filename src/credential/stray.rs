@@ -1,6 +1,6 @@
-//! Our credentials where no site looks for them: in another cookie, another parameter, any header, a
-//! `Referer`. A live one must reach no origin, wherever it strayed. Told by the kind that its header
-//! names; other applications' tokens are left alone. Verifies nothing.
+//! Credentials of ours in places where no site looks for them: another cookie or parameter, any
+//! header, a `Referer`. A live one must not reach an origin. Recognised by the kind that its header
+//! names, so tokens of other applications are left alone. Verifies nothing.
 
 use std::borrow::Cow;
 
@@ -8,21 +8,21 @@ use crate::http::query;
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token::{self, PlainApiToken};
 
-/// What is shorter is no credential of ours: an API token has as many characters, a session or an SSO token
-/// several times that.
+/// The shortest credential: an API token has this length, sessions and SSO tokens are several times
+/// longer.
 const SHORTEST: usize = 53;
 
-/// How each session and SSO token begins: `{"alg":"H` in base64url. We write the members of a header in the
-/// order of their names, and sign these kinds with HMAC alone.
+/// The start of every session and SSO token: `{"alg":"H` in base64url. We write the members of a
+/// header in alphabetical order, and sign these kinds with HMAC only.
 const BEGINNING: &[u8] = b"eyJhbGciOiJI";
 
-/// No header of ours is longer, in base64url.
+/// The longest header of ours, in base64url.
 const LONGEST_HEADER: usize = 128;
 
-/// So often escapes are undone: a URL in a parameter of a URL in a parameter.
+/// How often escapes are decoded: a URL in a parameter of a URL in a parameter.
 const LAYERS: usize = 4;
 
-/// Whether a session, an SSO token or an API token stands anywhere in `text`, as it is or percent-encoded.
+/// Whether `text` contains a session, an SSO token or an API token, as it is or percent-encoded.
 #[must_use]
 pub fn is_in(text: &str) -> bool {
     if text.len() < SHORTEST {
@@ -41,10 +41,11 @@ pub fn is_in(text: &str) -> bool {
     stands_in(&text)
 }
 
-/// `query` without the parameters that hold one, every other byte as it was; `None` when none does.
+/// `query` without the parameters that contain one, every other byte unchanged; `None` if none
+/// does.
 #[must_use]
-pub fn without(query: &str) -> Option<String> {
-    // All that could be one is in one of the pieces, so the whole is looked through once before.
+pub fn strip(query: &str) -> Option<String> {
+    // Each parameter is a part of the query, so search the whole once before.
     if !is_in(query) {
         return None;
     }
@@ -63,8 +64,9 @@ fn stands_in(text: &str) -> bool {
             .any(|token| PlainApiToken::parse(token).is_some())
 }
 
-/// The three parts with which `text` begins, if it begins with three. Looks no further than a header of ours
-/// can reach for the first dot, so many beginnings in one long text cost no more than its length.
+/// The three parts at the start of `text`, if there are three. Searches no further for the first
+/// dot than a header of ours can reach, so many beginnings in a long text cost no more than its
+/// length.
 fn compact(text: &str) -> Option<&str> {
     let head = text.as_bytes().get(..LONGEST_HEADER.min(text.len()))?;
     memchr::memchr(b'.', head)?;
@@ -184,10 +186,10 @@ mod tests {
             (format!("{ours}&&x"), "&x"),
             (format!("x&next=%2F%3Ft%3D{ours}&y={}", encoded(&ours)), "x"),
         ] {
-            assert_eq!(without(&query).as_deref(), Some(rest), "{query}");
+            assert_eq!(strip(&query).as_deref(), Some(rest), "{query}");
         }
         for query in [String::new(), "a=1&b".into(), format!("t={other}&a=%zz")] {
-            assert_eq!(without(&query), None, "{query}");
+            assert_eq!(strip(&query), None, "{query}");
         }
     }
 }

@@ -1,6 +1,7 @@
-//! A credential whose signature and claims were right, and what was made for it.
+//! A verified credential, and what was derived from it.
 //!
-//! A hit in memory says that a signature matched. Expiry, rules and the user's state are judged again.
+//! A cache hit means only that the signature matched. Expiry, rules and the user's state are
+//! evaluated each time.
 
 use std::cell::{Ref, RefCell};
 use std::rc::Rc;
@@ -16,14 +17,14 @@ use crate::model::user::{User, UserId};
 use crate::platform::shelf::{Growth, Scale, Weigh, block};
 use crate::platform::time::Timestamp;
 
-/// A credential, what it was presented as, and for which site. It is kept as it is, so what is found under it
-/// is this credential's and no other's.
+/// The cache key of a credential: the whole credential, its kind, and the site, so that no other
+/// credential is found under it.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct CredentialKey(String);
 
 impl CredentialKey {
-    /// The key for `credential` presented as `kind` at `site`. Lengths come first, so that no two
-    /// different triples give the same text.
+    /// The key of `credential`, presented as `kind` at `site`. Lengths come first, so that no two
+    /// different triples have the same key.
     #[must_use]
     pub fn new(site: &str, kind: &str, credential: &str) -> Self {
         let mut text = String::with_capacity(site.len() + kind.len() + credential.len() + 24);
@@ -36,90 +37,75 @@ impl CredentialKey {
         Self(text)
     }
 
-    /// Gives back the room that was only needed while it was put together: it is kept.
+    /// Frees the spare capacity before the key is cached.
     pub fn shrink_to_fit(&mut self) {
         self.0.shrink_to_fit();
     }
 }
 
-/// A credential whose signature and claims were right when they were looked at.
+/// A credential whose signature and claims were valid when they were verified.
 pub struct Verified {
-    /// What it says.
     pub claims: Claims,
-    /// The identity headers and the assertion that were made for it.
     memo: RefCell<Memo>,
     growth: Growth,
 }
 
 /// The claims of a verified credential.
 pub enum Claims {
-    /// Of our own cookie.
     Session(SessionClaims),
-    /// Of an SSO token.
     Sso(SsoClaims),
-    /// Of a token of another issuer.
     Foreign(ForeignClaims),
-    /// Of an API token that acts as a user.
     ApiToken(ActingClaims),
 }
 
-/// What is known of an API token that acts as a user.
+/// An API token that acts as a user.
 pub struct ActingClaims {
-    /// Which token it is.
     pub id: ApiTokenId,
-    /// Whom it acts as.
+    /// The user that it acts as.
     pub user: UserId,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// When its record was read.
     pub read_at: Timestamp,
 }
 
-/// What was made for a principal and can be sent again while it is fresh.
+/// What was derived from a credential and can be used again while it is fresh.
 #[derive(Default)]
 pub struct Memo {
-    /// Whether the token is known to be no link (see [`crate::authn::link`]).
+    /// Whether the token is known not to be a link (see [`crate::authn::link`]).
     pub no_link: bool,
-    /// The user's record, and the same with what an issuer has granted.
+    /// The user's record, and the record merged with what an issuer granted.
     pub user: Option<(Rc<User>, Rc<User>)>,
-    /// What the origin is told at every request.
+    /// The headers that the origin gets with every request.
     pub standing: Option<StandingHeaders>,
-    /// The signed assertion, from the same record.
     pub assertion: Option<SignedAssertion>,
-    /// What the origin of a site with a profile is told, from the same record.
+    /// For a site with a profile, the credential for its origin.
     pub origin: Option<OriginCredential>,
 }
 
-/// A credential of a user at an origin, and for whom and until when it can be sent.
+/// A credential for the origin of a site with a profile.
 pub struct OriginCredential {
-    /// The record it was made from.
+    /// The record that it was derived from.
     pub user: Rc<User>,
-    /// From then on a new one is made.
+    /// When it is replaced by a new one.
     pub fresh_until: Timestamp,
-    /// The account there.
     pub account: Rc<Account>,
-    /// The header that carries it.
     pub headers: Rc<HeaderChanges>,
 }
 
-/// What an origin is told at every request of a caller, and what that was made from.
+/// The headers that an origin gets with every request of a caller, and what they were derived from.
 pub struct StandingHeaders {
-    /// The record.
     pub user: Rc<User>,
-    /// The assertion.
     pub assertion: Option<Rc<str>>,
-    /// The headers.
     pub headers: Rc<Standing>,
 }
 
-/// An assertion, and for whom and until when it can be sent.
+/// A signed assertion.
 #[derive(Clone)]
 pub struct SignedAssertion {
-    /// The record it was made from.
+    /// The record that it was derived from.
     pub user: Rc<User>,
-    /// From then on a new one is made.
+    /// When it is replaced by a new one.
     pub fresh_until: Timestamp,
-    /// The token.
     pub token: Rc<str>,
 }
 
@@ -134,26 +120,26 @@ impl Verified {
         }
     }
 
-    /// What was made for it.
+    /// What was derived from it.
     #[must_use]
     pub fn memo(&self) -> Ref<'_, Memo> {
         self.memo.borrow()
     }
 
-    /// Remembers what was made for it, and weighs that.
+    /// Keeps what was derived from it, and weighs that.
     pub fn remember(&self, change: impl FnOnce(&mut Memo)) {
         let mut memo = self.memo.borrow_mut();
         change(&mut memo);
         self.growth.set(memo.heap());
     }
 
-    /// What it weighs with all that was made for it.
+    /// Its weight in bytes, including what was derived from it.
     #[must_use]
     pub fn weight(&self) -> usize {
         block(size_of::<Self>()) + self.heap() + self.growth.bytes()
     }
 
-    /// When it ends.
+    /// When it expires.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         match &self.claims {
@@ -164,7 +150,7 @@ impl Verified {
         }
     }
 
-    /// What a token of another issuer has brought, directly or into a session.
+    /// What a token of another issuer added, directly or through the session it opened.
     #[must_use]
     pub fn granted(&self) -> Option<&Rc<Granted>> {
         match &self.claims {
@@ -185,8 +171,8 @@ impl Weigh for Verified {
         }
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.growth.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.growth.attach(scale);
     }
 }
 
@@ -208,7 +194,7 @@ impl Weigh for Memo {
             .as_ref()
             .map_or(0, |origin| origin.account.heap() + origin.headers.heap());
         let assertion = self.assertion.as_ref().map_or(0, |signed| {
-            // As a rule the headers hold the same one.
+            // Usually the headers contain the same assertion.
             let shared = self.standing.as_ref().and_then(|s| s.assertion.as_ref());
             let is_same = shared.is_some_and(|other| Rc::ptr_eq(other, &signed.token));
             if is_same { 0 } else { signed.token.heap() }
@@ -217,7 +203,7 @@ impl Weigh for Memo {
     }
 }
 
-/// What records weigh of which several may be the same.
+/// The weight of records of which several may be the same one.
 fn once_each(users: [Option<&Rc<User>>; 5]) -> usize {
     let there = || users.into_iter().flatten();
     let is_new = |index: usize, user: &Rc<User>| {

@@ -9,8 +9,8 @@ use worker::{Env, RateLimiter};
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
-    Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
-    Later, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
+    Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
+    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -58,7 +58,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
             failures: failures?,
         }),
         fetch: Box::new(WebFetch),
-        later: Box::new(AfterAnswer),
+        background: Box::new(AfterAnswer),
     })
 }
 
@@ -174,7 +174,7 @@ impl Records for DurableRecords {
 struct DurableOnce(JsValue);
 
 impl Once for DurableOnce {
-    fn claim<'a>(
+    fn acquire<'a>(
         &'a self,
         key: &'a str,
         value: &'a str,
@@ -407,8 +407,8 @@ fn incoming(answer: JsValue) -> Option<Incoming> {
 
 struct AfterAnswer;
 
-impl Later for AfterAnswer {
-    fn run(&self, work: Pending<'static, ()>) {
+impl Background for AfterAnswer {
+    fn spawn(&self, work: Pending<'static, ()>) {
         let (id, held) = waiting::hold(work);
         let promise = future_to_promise(async move {
             held.await;

@@ -11,7 +11,7 @@ use web_sys::Request;
 
 use super::bindings;
 use crate::credential::session::SetCookie;
-use crate::http::cookies::Left;
+use crate::http::cookies::Remainder;
 use crate::origin::Forward;
 use crate::platform::shelf::{self, Shelf, Weigh};
 
@@ -57,8 +57,8 @@ pub fn send(
         flags |= UNCACHED;
     }
     let (from, until) = match forward.cookies() {
-        Left::Without(cut) => (number(cut.start), number(cut.end)),
-        Left::Whole | Left::Nothing | Left::Text(_) => (0, 0),
+        Remainder::Without(cut) => (number(cut.start), number(cut.end)),
+        Remainder::Whole | Remainder::Nothing | Remainder::Text(_) => (0, 0),
     };
     let (before, own) = own(forward, before, cookies);
     let own = own.map_or(JsValue::UNDEFINED, |own| JsValue::from_str(&own));
@@ -83,8 +83,8 @@ fn number(place: usize) -> u32 {
 fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<String>) {
     let is_short = forward.is_local() && before > 0;
     let left = match forward.cookies() {
-        Left::Text(text) => Some(text),
-        Left::Whole | Left::Nothing | Left::Without(_) => None,
+        Remainder::Text(text) => Some(text),
+        Remainder::Whole | Remainder::Nothing | Remainder::Without(_) => None,
     };
     let rules = forward.rules();
     let is_plain = is_short

@@ -1,4 +1,4 @@
-//! Who sends a request, as far as clients are counted together.
+//! Whom rate limits count as one client.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,48 +6,48 @@ use std::net::IpAddr;
 use crate::http::request::Parts;
 use crate::platform::shelf::Weigh;
 
-/// Who presents a token, as far as attempts are counted together: an IPv4 address, or the /64 of an
-/// IPv6 address, which is what one customer has at least (RFC 6177 §2).
+/// A client as rate limits count it: an IPv4 address, or the /64 network of an IPv6 address, which
+/// is the least that one customer has (RFC 6177 §2).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Client {
-    /// An address, without the half that an IPv6 client chooses by itself.
-    At(IpAddr),
-    /// No readable address; all such clients count as one.
-    Somewhere,
+    /// IPv6 addresses without the half that the client chooses.
+    Address(IpAddr),
+    /// Without a valid address; all such clients count as one.
+    Unknown,
 }
 
 impl Client {
-    /// Who sent a request, as the CDN saw it. No client can write this header there.
+    /// The client of a request, as the CDN saw it. Clients cannot set this header.
     #[must_use]
     pub fn of(parts: &Parts) -> Self {
         parts
             .header("cf-connecting-ip")
-            .map_or(Self::Somewhere, Self::at)
+            .map_or(Self::Unknown, Self::parse)
     }
 
-    /// Reads an address in any form of its text (RFC 4291 §2.2, RFC 4007 §11).
+    /// Parses an address in any textual form (RFC 4291 §2.2, RFC 4007 §11).
     #[must_use]
-    pub fn at(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let without_zone = text.split('%').next().unwrap_or_default();
         match without_zone
             .trim()
             .parse()
             .map(|ip: IpAddr| ip.to_canonical())
         {
-            Ok(IpAddr::V6(v6)) => Self::At(IpAddr::V6((v6.to_bits() >> 64 << 64).into())),
-            Ok(v4 @ IpAddr::V4(_)) => Self::At(v4),
-            Err(_) => Self::Somewhere,
+            Ok(IpAddr::V6(v6)) => Self::Address(IpAddr::V6((v6.to_bits() >> 64 << 64).into())),
+            Ok(v4 @ IpAddr::V4(_)) => Self::Address(v4),
+            Err(_) => Self::Unknown,
         }
     }
 }
 
-/// What the limiter counts by.
+/// The key of the rate limiter.
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::At(v4 @ IpAddr::V4(_)) => v4.fmt(f),
-            Self::At(v6 @ IpAddr::V6(_)) => write!(f, "{v6}/64"),
-            Self::Somewhere => f.write_str("local"),
+            Self::Address(v4 @ IpAddr::V4(_)) => v4.fmt(f),
+            Self::Address(v6 @ IpAddr::V6(_)) => write!(f, "{v6}/64"),
+            Self::Unknown => f.write_str("local"),
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
             ("192.0.2.1, 192.0.2.2", "local"),
             ("x", "local"),
         ] {
-            assert_eq!(Client::at(text).to_string(), counted, "{text:?}");
+            assert_eq!(Client::parse(text).to_string(), counted, "{text:?}");
         }
     }
 }

@@ -1,18 +1,16 @@
-//! The `Cookie` header, read in one pass: its pairs, and what is left of it without some of them.
+//! The `Cookie` header, read in one pass: its pairs, and what remains of it without some of them.
 
 use std::ops::Range;
 
-/// One pair of a `Cookie` header, without the blanks around name and value.
+/// One pair of a `Cookie` header; name and value without surrounding blanks.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// The name, letter for letter.
     pub name: &'a str,
-    /// The value, as it came.
     pub value: &'a str,
-    /// The whole of it. Without a `=` it is all value, as browsers store it (RFC 6265bis §5.6).
+    /// The whole pair. Without a `=`, all of it is the value, as in browsers (RFC 6265bis §5.6).
     pub text: &'a str,
-    /// Whether it stands behind a comma. Two `Cookie` headers arrive joined by one, though RFC 6265bis §5.8.1
-    /// allows one header only; so such a pair gives no value, and hides none either.
+    /// Whether it follows a comma. Two `Cookie` headers arrive joined by one, though RFC 6265bis
+    /// §5.8.1 allows one header only. Such a pair is removed if it is ours, but never used.
     pub behind_comma: bool,
 }
 
@@ -31,25 +29,25 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// What is left of a `Cookie` header without the pairs that are taken off. Every other pair stays byte for
+/// What remains of a `Cookie` header after some pairs were removed. Every other pair stays byte for
 /// byte, in its place.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum Left {
-    /// The whole header: nothing is taken off.
+pub enum Remainder {
+    /// Nothing was removed.
     #[default]
     Whole,
-    /// Nothing.
+    /// All of it was removed.
     Nothing,
-    /// The header without these bytes. It is ASCII, so they are its characters too.
+    /// The header without these bytes. Only for ASCII headers, so bytes are characters in
+    /// JavaScript too.
     Without(Range<usize>),
-    /// This text.
     Text(String),
 }
 
-impl Left {
-    /// The value that is left of `header`; `None` when nothing is.
+impl Remainder {
+    /// The header value that remains of `header`; `None` if nothing does.
     #[must_use]
-    pub fn of(&self, header: &str) -> Option<String> {
+    pub fn apply_to(&self, header: &str) -> Option<String> {
         match self {
             Self::Whole => Some(header.to_owned()),
             Self::Nothing => None,
@@ -62,9 +60,9 @@ impl Left {
     }
 }
 
-/// Shows `take` each pair of `header`, in order, and says what is left without those for which it answered
-/// yes.
-pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Left {
+/// Calls `take` for each pair of `header`, in order, and returns what remains without the pairs for
+/// which it returned true.
+pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Remainder {
     let has_commas = memchr::memchr(b',', header.as_bytes()).is_some();
     let mut is_taken = |piece: &'a str| {
         let whole = take(Pair::of(piece, false));
@@ -89,16 +87,17 @@ pub fn read<'a>(header: &'a str, mut take: impl FnMut(Pair<'a>) -> bool) -> Left
         at = end + 1;
     }
     match runs.as_slice() {
-        [] => Left::Whole,
+        [] => Remainder::Whole,
         [run] if header.is_ascii() => {
-            cut(header, run).map_or_else(|| text_without(header, &runs), Left::Without)
+            cut(header, run).map_or_else(|| text_without(header, &runs), Remainder::Without)
         }
         _ => text_without(header, &runs),
     }
 }
 
-/// The bytes that go with the one `run` of pieces, if nothing else has to change: the semicolon before it; or,
-/// where it comes first, the one after it and the blanks that would come first then.
+/// The one range of bytes to remove for a single `run` of pairs: with the semicolon before it, or,
+/// at the beginning, with the semicolon after it and the blanks that follow. `None` if more has to
+/// change than that.
 fn cut(header: &str, run: &Range<usize>) -> Option<Range<usize>> {
     if run.start > 0 {
         let begins_well = !header.starts_with([' ', '\t', ';']);
@@ -109,9 +108,8 @@ fn cut(header: &str, run: &Range<usize>) -> Option<Range<usize>> {
     begins_well.then(|| 0..header.len() - rest.len())
 }
 
-/// The pieces that are in none of the `runs`, as a header. Empty ones at the beginning, and blanks there, are
-/// left out.
-fn text_without(header: &str, runs: &[Range<usize>]) -> Left {
+/// Joins the pieces outside the `runs`. Leading empty pieces and blanks are dropped.
+fn text_without(header: &str, runs: &[Range<usize>]) -> Remainder {
     let mut text = String::with_capacity(header.len());
     let mut at = 0;
     for piece in pieces(header, b';') {
@@ -128,14 +126,13 @@ fn text_without(header: &str, runs: &[Range<usize>]) -> Left {
         }
     }
     if text.is_empty() {
-        Left::Nothing
+        Remainder::Nothing
     } else {
-        Left::Text(text)
+        Remainder::Text(text)
     }
 }
 
-/// What stands between the `separator`s, as `str::split` gives it. Every request goes through this,
-/// with cookies of any length.
+/// Like `str::split`, but by `memchr`: this runs on every request, for cookies of any length.
 fn pieces(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -160,10 +157,10 @@ fn unpadded(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// What is left without the cookies `e` and `t`; the whole when nothing is taken off.
-    fn without(header: &str) -> (Left, String) {
+    /// What remains without the cookies `e` and `t`.
+    fn without(header: &str) -> (Remainder, String) {
         let left = read(header, |pair| matches!(pair.name, "e" | "t"));
-        let text = left.of(header).unwrap_or_default();
+        let text = left.apply_to(header).unwrap_or_default();
         (left, text)
     }
 
@@ -212,7 +209,7 @@ mod tests {
             assert_eq!(without(header).1, rest, "{header}");
         }
         for header in ["a=e; b=t=1; c=; =d; ee=1; E=2", ""] {
-            assert_eq!(without(header).0, Left::Whole, "{header}");
+            assert_eq!(without(header).0, Remainder::Whole, "{header}");
         }
     }
 
@@ -224,10 +221,10 @@ mod tests {
             ("a=1; e=2", 3..8),
             ("a=1; e=2; t=3; b=4", 3..13),
         ] {
-            assert_eq!(without(header).0, Left::Without(cut), "{header}");
+            assert_eq!(without(header).0, Remainder::Without(cut), "{header}");
         }
         for header in ["a=1; e=2; b=3; t=4; c=5", "a=é; e=2; b=3", "  a=1; e=2"] {
-            assert!(matches!(without(header).0, Left::Text(_)), "{header}");
+            assert!(matches!(without(header).0, Remainder::Text(_)), "{header}");
         }
     }
 
@@ -237,7 +234,7 @@ mod tests {
             pairs in proptest::collection::vec("[a-d]{0,2}=?[ -+\\--:<>-~é]{0,6}", 0..8),
             ours in proptest::collection::vec(0_usize..9, 1..3),
         ) {
-            // Pairs as a client writes them; none of them is ours.
+            // Pairs as clients write them; none of them is ours.
             let others: Vec<String> = pairs.into_iter().map(|p| p.trim().to_owned()).collect();
             let mut all = others.clone();
             for at in ours {
@@ -272,7 +269,7 @@ mod tests {
                 }
             }
             let (left, text) = without(&header);
-            if left == Left::Whole {
+            if left == Remainder::Whole {
                 proptest::prop_assert_eq!(kept, header.split(';').count());
             } else {
                 proptest::prop_assert_eq!(text, expected);

@@ -1,4 +1,4 @@
-//! Changes of a request's headers, and what a header is made of.
+//! Changes of a request's headers, and the syntax of header names.
 
 use std::any::Any;
 use std::cell::OnceCell;
@@ -7,25 +7,24 @@ use std::rc::Rc;
 use crate::http::path::push_escape;
 use crate::platform::shelf::Weigh;
 
-/// The headers in which a forwarded request differs from the one that came: a line for each,
-/// `-name` to remove, `+name` and the value on the next line to set, `>name` and on the next line the name
-/// of the header whose value it gets. No name or value can hold a line break.
+/// How the headers of a forwarded request differ from those that arrived. One line for each change:
+/// `-name` removes; `+name` sets, with the value on the next line; `>name` copies, with the name of
+/// the source header on the next line. Neither names nor values can contain a line break.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HeaderChanges(String);
 
-/// One change.
+/// A change of one header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HeaderChange<'a> {
-    /// Remove this header.
     Remove(&'a str),
-    /// Set this header to this value.
+    /// Name and value.
     Set(&'a str, &'a str),
-    /// Set this header to the value that another one came with.
+    /// The header to set, and the header of the request whose value it gets.
     Copy(&'a str, &'a str),
 }
 
 impl HeaderChanges {
-    /// An empty list with room for `bytes`.
+    /// An empty list with capacity for `bytes`.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self(String::with_capacity(bytes))
@@ -37,21 +36,21 @@ impl HeaderChanges {
         self.push_line(name);
     }
 
-    /// Sets `name` to `value`, which came in a header or from the configuration.
+    /// Sets `name` to `value`, which comes from a header or the configuration.
     pub fn set(&mut self, name: &str, value: &str) {
         self.0.push('+');
         self.push_line(name);
         self.push_line(value);
     }
 
-    /// Sets `name` to what the header `from` came with.
+    /// Sets `name` to the value of the request's header `from`.
     pub fn copy(&mut self, name: &str, from: &str) {
         self.0.push('>');
         self.push_line(name);
         self.push_line(from);
     }
 
-    /// Sets `name` to a value that a person or an application chose: what is not printable ASCII
+    /// Sets `name` to a value that a person or an application chose: everything but printable ASCII
     /// is percent-encoded as UTF-8, and so is `%`.
     pub fn set_encoded(&mut self, name: &str, value: &str) {
         if value
@@ -71,18 +70,18 @@ impl HeaderChanges {
         self.set(name, &encoded);
     }
 
-    /// Adds all of `other`.
+    /// Appends `other`.
     pub fn extend(&mut self, other: &Self) {
         self.0.push_str(&other.0);
     }
 
-    /// The lines.
+    /// The lines, as JavaScript parses them.
     #[must_use]
     pub fn as_lines(&self) -> &str {
         &self.0
     }
 
-    /// The changes, one by one.
+    /// Iterates over the changes.
     pub fn iter(&self) -> impl Iterator<Item = HeaderChange<'_>> {
         let mut lines = self.0.split_terminator('\n');
         std::iter::from_fn(move || {
@@ -97,7 +96,8 @@ impl HeaderChanges {
 
     fn push_line(&mut self, text: &str) {
         if memchr::memchr3(b'\n', b'\r', 0, text.as_bytes()).is_some() {
-            // Cannot come from a header or from us; if it ever does, no second line is made of it.
+            // Neither a header nor our own code can contain these; if one ever does, it must not
+            // start another line.
             self.0
                 .extend(text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')));
         } else {
@@ -113,7 +113,8 @@ impl Weigh for HeaderChanges {
     }
 }
 
-/// The headers that an origin gets at every request of a caller, and what the platform has made of them.
+/// The headers that an origin gets with every request of a caller, and the platform's parsed form
+/// of them.
 #[derive(Default)]
 pub struct Standing {
     headers: HeaderChanges,
@@ -121,7 +122,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Headers without room for more: they are kept.
+    /// Keeps `headers` for later requests, without spare capacity.
     #[must_use]
     pub fn new(mut headers: HeaderChanges) -> Rc<Self> {
         headers.0.shrink_to_fit();
@@ -131,34 +132,34 @@ impl Standing {
         })
     }
 
-    /// The headers.
+    /// The headers, before the platform's own form.
     #[must_use]
     pub const fn headers(&self) -> &HeaderChanges {
         &self.headers
     }
 
-    /// The platform's own form of the headers, which `make` gives when it is asked for first. It lasts as
-    /// long as they do.
+    /// The platform's own form of the headers, created by `make` on first use and kept as long as
+    /// they are.
     pub fn crossed<T: Clone + 'static>(&self, make: impl FnOnce(&HeaderChanges) -> T) -> T {
         let known = self.crossed.get();
         if let Some(known) = known.and_then(|known| known.downcast_ref::<T>()) {
             return known.clone();
         }
         let made = make(&self.headers);
-        // A platform has one form; the first one that is asked for is kept.
+        // A platform has one form only; the first is kept.
         self.crossed.get_or_init(|| Rc::new(made.clone()));
         made
     }
 }
 
 impl Weigh for Standing {
-    /// With the platform's own form, which has as many characters.
+    /// Twice, for the platform's own form of the same length.
     fn heap(&self) -> usize {
         2 * self.headers.heap()
     }
 }
 
-/// A token of RFC 9110 §5.6.2: what header and cookie names are made of.
+/// Whether `text` is a token (RFC 9110 §5.6.2), as header and cookie names are.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     !text.is_empty()

@@ -1,6 +1,6 @@
-//! Hosts, origins, and which URLs may be fetched.
+//! Hosts, origins, and the URLs that may be fetched.
 
-/// The host of a URL that was checked, in its one form.
+/// The canonical host of a URL that was validated before.
 #[must_use]
 pub fn host_of(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
@@ -8,9 +8,9 @@ pub fn host_of(url: &str) -> Option<String> {
     canonical_host(authority, scheme)
 }
 
-/// A host in its one form: lower case, no trailing dot, no default port (RFC 9110 §4.2.3). `None`
-/// when it is no host. An internationalised name must come as the client sends it: in its ASCII
-/// form (RFC 5891).
+/// The canonical form of a host: lower case, no trailing dot, no default port (RFC 9110 §4.2.3).
+/// `None` if it is not a host. An internationalised name must be in its ASCII form (RFC 5891), as
+/// clients send it.
 #[must_use]
 pub fn canonical_host(authority: &str, scheme: &str) -> Option<String> {
     let lower = authority.to_ascii_lowercase();
@@ -42,8 +42,8 @@ pub fn canonical_host(authority: &str, scheme: &str) -> Option<String> {
     }
 }
 
-/// `scheme://host[:port]` in its one form; `None` for anything else. `http` only to this machine, unless
-/// `plaintext`.
+/// The canonical form of `scheme://host[:port]`; `None` for anything else. Unless `plaintext` is
+/// set, `http` is allowed for loopback hosts only.
 #[must_use]
 pub fn origin(text: &str, plaintext: bool) -> Option<String> {
     let (scheme, authority) = text.split_once("://")?;
@@ -56,7 +56,7 @@ pub fn origin(text: &str, plaintext: bool) -> Option<String> {
     allowed.then(|| format!("{scheme}://{host}"))
 }
 
-/// Whether `host` is on this machine.
+/// Whether `host` is a loopback host.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
@@ -66,9 +66,9 @@ pub fn is_loopback(host: &str) -> bool {
     is_address || name == "localhost" || name.ends_with(".localhost") || host.starts_with("[::1]")
 }
 
-/// The host of a URL that may be fetched: https, a host that has a name and not only an address, and
-/// no name that stands for something private. Nothing in it can be read in two ways. `None` for any
-/// other URL, but for those at `loopback`.
+/// The host of a URL that may be fetched: https, to a host with a public name, not an address, and
+/// without anything that parsers read differently. `None` for any other URL, except those at the
+/// origin `loopback`.
 #[must_use]
 pub fn fetchable_host(url: &str, loopback: Option<&str>) -> Option<String> {
     let plain = url
@@ -87,7 +87,7 @@ pub fn fetchable_host(url: &str, loopback: Option<&str>) -> Option<String> {
         .rsplit_once(':')
         .map_or(host.as_str(), |(name, _)| name);
     let last = name.rsplit('.').next()?;
-    // A last label that begins with a digit makes an address of the whole (WHATWG URL, host parsing).
+    // A last label that starts with a digit makes the whole an address (WHATWG URL, host parsing).
     let is_address = name.starts_with('[') || last.starts_with(|c: char| c.is_ascii_digit());
     let is_private = [
         "localhost",

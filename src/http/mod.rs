@@ -1,4 +1,4 @@
-//! The head of a request and its parts: URL, path, query, headers. Knows no site.
+//! The head of a request: URL, path, query, headers, cookies. Knows no site.
 
 pub mod client;
 pub mod cookies;

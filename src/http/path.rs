@@ -1,46 +1,45 @@
-//! The canonical path: the one that rules see and the origin receives. RFC 3986 §6.2.2.
+//! The canonical path, which rules judge and the origin receives (RFC 3986 §6.2.2).
 //!
-//! Two readings of one path are how rules get skipped, so what some server reads differently is
-//! refused, and what all read alike is written in one way.
+//! Rules are bypassed where two servers read one path differently. So a path that some server reads
+//! differently is refused, and all others are brought into one form.
 
 use std::borrow::Cow;
 
-/// A path that no common server reads differently from us.
+/// A path that all common servers read alike.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CanonicalPath<'a>(Cow<'a, str>);
 
 /// Why a path was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PathError {
-    /// `%2f` or `%5c`, or a backslash: a separator for some servers only.
-    #[error("the path hides a separator")]
+    /// `%2f`, `%5c` or a backslash: a separator for some servers only.
+    #[error("the path contains an encoded separator or a backslash")]
     Separator,
-    /// `%25` before two hex digits: decoded twice by some servers.
-    #[error("the path is encoded twice")]
+    /// `%25` before two hex digits: some servers decode twice.
+    #[error("the path is percent-encoded twice")]
     Twice,
-    /// `%` without two hex digits.
-    #[error("the path has a broken escape")]
+    #[error("the path has an invalid percent-escape")]
     Escape,
-    /// A control character, plain or encoded.
-    #[error("the path has a control character")]
+    /// Plain or encoded.
+    #[error("the path contains a control character")]
     Control,
-    /// Bytes that are not UTF-8, overlong forms among them.
+    /// Including overlong forms.
     #[error("the path is not UTF-8")]
     Utf8,
-    /// Longer than the site's rules judge.
-    #[error("the path is too long for the rules of the site")]
+    /// Longer than the site's rules can judge.
+    #[error("the path is too long for the site's rules")]
     TooLong,
-    /// `;`: cut off, with what follows, by some servers.
-    #[error("the path has a parameter")]
+    /// `;`: some servers strip it and what follows.
+    #[error("the path contains a semicolon")]
     Parameter,
 }
 
 impl<'a> CanonicalPath<'a> {
-    /// Brings `path` into its one form: dot segments resolved, empty segments removed, unreserved
-    /// characters decoded, escapes in capitals.
+    /// Normalises `path`: resolves dot segments, removes empty segments, decodes unreserved
+    /// characters, and writes escapes in upper case.
     ///
     /// # Errors
-    /// [`PathError`] for a path that servers read in more than one way.
+    /// [`PathError`] if servers read the path in different ways.
     pub fn parse(path: &'a str) -> Result<Self, PathError> {
         if is_canonical(path) {
             return Ok(Self(Cow::Borrowed(path)));
@@ -69,14 +68,14 @@ impl<'a> CanonicalPath<'a> {
         Ok(Self(Cow::Owned(canonical)))
     }
 
-    /// The path's text.
+    /// The canonical text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The common case, without a copy: only plain characters, no empty and no dot segment.
+/// The common case, which needs no copy: only plain characters, no empty or dot segment.
 fn is_canonical(path: &str) -> bool {
     let mut previous = 0_u8;
     let plain = path.bytes().all(|byte| {
@@ -115,8 +114,7 @@ fn normalise_escapes(path: &str) -> Result<String, PathError> {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 canonical.push(char::from(value));
             }
-            // A reserved character keeps the form it came in: escaping changes its meaning
-            // (RFC 3986 §2.2).
+            // A reserved character keeps its form: escaping changes its meaning (RFC 3986 §2.2).
             b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':'
             | b'@'
                 if !escaped =>
@@ -126,7 +124,7 @@ fn normalise_escapes(path: &str) -> Result<String, PathError> {
             _ => push_escape(&mut canonical, value),
         }
     }
-    // Only now are all escapes decoded that will be: `%25%32%66` has become `%252f`.
+    // Only now has every escape been decoded: `%25%32%66` has become `%252f`.
     let escape_in_escape = |at: usize| hex_pair(canonical.as_bytes().get(at + 3..at + 5)).is_some();
     if canonical
         .match_indices("%25")
@@ -149,7 +147,7 @@ pub(crate) fn push_escape(text: &mut String, byte: u8) {
     }
 }
 
-/// The byte that two hex digits stand for.
+/// Decodes two hex digits.
 pub(crate) fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
     let [high, low] = digits? else { return None };
     let value = |digit: u8| {

@@ -1,20 +1,20 @@
-//! Taking a parameter out of a query, and leaving every other byte as it was.
+//! Removing a parameter from a query without changing any other byte.
 
 use std::borrow::Cow;
 
 use crate::http::path::hex_pair;
 
-/// What [`take`] found.
+/// The result of [`take`].
 #[derive(Debug, Eq, PartialEq)]
 pub struct Taken<'a> {
-    /// The values of the parameter, decoded, in order. An empty one is there as an empty string.
+    /// The decoded values, in order; an empty string for an empty one.
     pub values: Vec<String>,
-    /// The query without it.
+    /// The query without the parameter.
     pub rest: Cow<'a, str>,
 }
 
-/// Takes every occurrence of `name` out of `query`: repeated, empty and with its name encoded
-/// (`%74oken`) too.
+/// Removes every occurrence of `name` from `query`, including repeated and empty ones and those
+/// with an encoded name (`%74oken`).
 #[must_use]
 pub fn take<'a>(query: &'a str, name: &str) -> Taken<'a> {
     let is_it = |piece: &str| {
@@ -42,8 +42,8 @@ pub fn take<'a>(query: &'a str, name: &str) -> Taken<'a> {
     }
 }
 
-/// Undoes `application/x-www-form-urlencoded`. A broken escape stands for itself, bytes that are
-/// not UTF-8 become U+FFFD: neither can turn into a valid token.
+/// Decodes `application/x-www-form-urlencoded`. An invalid escape is kept as it is, and bytes that
+/// are not UTF-8 become U+FFFD; neither can turn into a valid token.
 #[must_use]
 pub fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -67,8 +67,8 @@ pub fn decode(text: &str) -> String {
         .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
-/// Encodes `text` as the value of a query parameter: all but unreserved characters (RFC 3986 §2.3)
-/// become escapes.
+/// Encodes `text` as a query value: everything but unreserved characters (RFC 3986 §2.3) is
+/// escaped.
 #[must_use]
 pub fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

@@ -1,10 +1,10 @@
-//! One request as the core sees it: method, URL and headers, taken in one snapshot. The body is
-//! not in it. Knows no site, no credential and no rule.
+//! The head of a request as the core sees it: method, URL and headers, taken in one snapshot,
+//! without the body. Knows no site, no credential and no rule.
 
 use std::ops::Range;
 
-/// The headers whose values the core reads by itself, wherever a request goes. Sites add those that they
-/// name ([`crate::site::disclosure`]).
+/// The headers whose values the core reads at every site. Sites add those that they name
+/// ([`crate::site::disclosure`]).
 pub const READ: [&str; 15] = [
     "accept",
     "access-control-request-method",
@@ -23,18 +23,18 @@ pub const READ: [&str; 15] = [
     "x-purpose",
 ];
 
-/// The header in which the CDN names a request. Its value differs each time, and only names.
+/// The header with the CDN's id of the request: a new value each time, which decides nothing.
 pub const RAY: &str = "cf-ray";
 
-/// Whether `text` is a name as the CDN gives it.
+/// Whether `text` has the form of a CDN request id.
 #[must_use]
 pub fn is_ray(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
-/// The head of a request, as far as the core is told of it ([`crate::site::disclosure`]): of every request its
-/// method and URL, at our own endpoints all headers. Header names are lower-case; a repeated header is
-/// joined with `, ` as the Fetch standard does.
+/// The head of a request: method and URL, and the headers that the core is told of
+/// ([`crate::site::disclosure`]); for Edgeward's own endpoints, every header. Header names are in
+/// lower case; repeated headers are joined with `, ` as in the Fetch standard.
 pub struct Parts {
     text: String,
     method: Range<usize>,
@@ -47,17 +47,17 @@ pub struct Parts {
     wants_page: bool,
 }
 
-/// The snapshot was not of the agreed form, or the URL not an absolute `http` one.
+/// The snapshot is malformed, or the URL is not an absolute `http` URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the request's head is not readable")]
+#[error("the head of the request is malformed")]
 pub struct Malformed;
 
 impl Parts {
-    /// Reads a snapshot: method, URL, then name and value of each header, a line each. No header
-    /// value can hold a line break (RFC 9110 §5.5), so none needs escaping.
+    /// Parses a snapshot: method, URL, then name and value of each header, one per line. No header
+    /// value can contain a line break (RFC 9110 §5.5), so nothing needs escaping.
     ///
     /// # Errors
-    /// [`Malformed`] when a line is missing or the URL has no scheme or host.
+    /// [`Malformed`] if a line is missing or the URL has no scheme or host.
     pub fn from_snapshot(text: String) -> Result<Self, Malformed> {
         let (method, url, headers) = {
             let mut rest = lines(&text);
@@ -101,7 +101,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// A request head from its pieces, for callers that have no snapshot.
+    /// Builds a request head from its parts, for callers without a snapshot.
     ///
     /// # Errors
     /// As [`Parts::from_snapshot`].
@@ -134,7 +134,7 @@ impl Parts {
         self.slice(&self.authority)
     }
 
-    /// The path as it came; see [`crate::http::path`] for the one to decide by.
+    /// The path as it was sent; decisions use the canonical one ([`crate::http::path`]).
     #[must_use]
     pub fn path(&self) -> &str {
         self.slice(&self.path)
@@ -146,21 +146,21 @@ impl Parts {
         self.query.as_ref().map(|query| self.slice(query))
     }
 
-    /// Whether path and query stand at the end of the URL, with no fragment behind them.
+    /// Whether the URL has a fragment, so that it does not end with path and query.
     #[must_use]
     pub const fn has_fragment(&self) -> bool {
         self.has_fragment
     }
 
-    /// The value of header `name`, one of [`READ`].
+    /// The value of header `name`, which must be one of [`READ`].
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         debug_assert!(READ.contains(&name), "{name} is missing in READ");
         self.named(name)
     }
 
-    /// The value of header `name` (lower-case), which the configuration names. At our own endpoints it may
-    /// be any header.
+    /// The value of a header (in lower case) that the configuration names or, at Edgeward's own
+    /// endpoints, of any header.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&str> {
         self.headers()
@@ -168,7 +168,7 @@ impl Parts {
             .map(|(_, value)| value)
     }
 
-    /// The name that the CDN gave the request, if it did.
+    /// The CDN's request id, if there is a valid one.
     #[must_use]
     pub fn ray(&self) -> Option<&str> {
         self.header(RAY).filter(|ray| is_ray(ray))
@@ -181,16 +181,16 @@ impl Parts {
             .map(|(name, value)| (self.slice(name), self.slice(value)))
     }
 
-    /// Whether a person's browser is about to show the answer as a page: `Sec-Fetch-Mode` says so,
-    /// or, from a client that does not send it, `Accept` asks for HTML. Only a GET can be one: what
-    /// a navigation sets off (a session, a redirect) must not be set off by anything else.
+    /// Whether a browser is navigating to a page: `Sec-Fetch-Mode` says so or, from clients that do
+    /// not send it, `Accept` asks for HTML. Only a GET counts: nothing else may trigger what a
+    /// navigation does (open a session, redirect).
     #[must_use]
     pub fn is_navigation(&self) -> bool {
         self.method() == "GET" && self.wants_page()
     }
 
-    /// Whether a refusal is best shown as a page. Decided by `Sec-Fetch-Mode`, then `Accept`; never
-    /// by `User-Agent`.
+    /// Whether the client prefers a page to JSON: by `Sec-Fetch-Mode`, then by `Accept`, never by
+    /// `User-Agent`.
     #[must_use]
     pub const fn wants_page(&self) -> bool {
         self.wants_page
@@ -205,8 +205,8 @@ impl Parts {
         }
     }
 
-    /// Whether a browser asks ahead, because somebody may follow a link: `Sec-Purpose` (Fetch standard,
-    /// `prefetch` and its parameters), and what was sent before there was that.
+    /// Whether the request is speculative, in case somebody follows a link: `Sec-Purpose` (Fetch
+    /// standard, `prefetch` and its parameters) or one of its predecessors.
     #[must_use]
     pub fn is_speculative(&self) -> bool {
         ["sec-purpose", "purpose", "x-purpose", "x-moz"]
@@ -221,14 +221,14 @@ impl Parts {
             })
     }
 
-    /// Whether the method only looks (RFC 9110 §9.3.2, §9.3.7): what somebody sees later must not be
-    /// used up by it.
+    /// Whether the method retrieves no content (RFC 9110 §9.3.2, §9.3.7), so that the request must
+    /// not use up anything meant to be seen later.
     #[must_use]
     pub fn only_looks(&self) -> bool {
         matches!(self.method(), "HEAD" | "OPTIONS")
     }
 
-    /// Whether the client asks to switch to the WebSocket protocol (RFC 6455 §4.1).
+    /// Whether the client asks for a WebSocket (RFC 6455 §4.1).
     #[must_use]
     pub fn is_websocket(&self) -> bool {
         self.header("upgrade")
@@ -240,7 +240,7 @@ impl Parts {
     }
 }
 
-/// Where each line of `text` is. One pass over the whole, and no search begun anew for each line.
+/// The range of each line. A single pass, instead of a new search for each line.
 fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     memchr::memchr_iter(b'\n', text.as_bytes())

@@ -1,7 +1,7 @@
 //! Headers that a client may not send to an origin.
 
-/// Families of which every member speaks of identity or of the way a request came: those that begin
-/// with `x-`, and the others.
+/// Prefixes of header names that convey identity or how a request arrived. `X_PREFIXES` follow
+/// `x-`; `PREFIXES` stand alone.
 const X_PREFIXES: [&str; 13] = [
     "forwarded-",
     "remote-",
@@ -19,8 +19,8 @@ const X_PREFIXES: [&str; 13] = [
 ];
 const PREFIXES: [&str; 4] = ["remote-", "cf-access-", "oidc-claim-", "ssl-client-"];
 
-/// Single names of that sort; headers that change the method behind our back; and those that are
-/// for one hop only (RFC 9110 §7.6.1), which could take an identity header away.
+/// Names of the same kind, names that override the method, and hop-by-hop headers (RFC 9110
+/// §7.6.1), which could remove an identity header.
 const X_NAMES: [&str; 25] = [
     "forwarded",
     "real-ip",
@@ -61,26 +61,24 @@ const NAMES: [&str; 10] = [
     "trailer",
 ];
 
-/// The header in which an API token acts as a user.
+/// The header with an API token that acts as a user.
 pub const API_KEY: &str = "x-api-key";
 
-/// Whether some server takes `name` for the header of API keys.
+/// Whether some server reads `name` as [`API_KEY`].
 #[must_use]
 pub fn is_api_key(name: &str) -> bool {
     name == API_KEY || (name.len() == API_KEY.len() && fold(name) == API_KEY)
 }
 
-/// The names that are reserved at a site, beyond those that are reserved everywhere; and beginnings
-/// of names.
+/// The names and prefixes that a site reserves in addition to the fixed ones.
 #[derive(Debug, Default)]
 pub struct Reserved {
     names: Vec<String>,
     prefixes: Vec<String>,
 }
 
-/// Every name that is reserved at every site; one with `*` at its end stands for all that begin with
-/// the rest.
-pub fn everywhere() -> impl Iterator<Item = String> {
+/// The names that every site reserves; one that ends with `*` is a prefix.
+pub fn fixed() -> impl Iterator<Item = String> {
     let families = X_PREFIXES.iter().map(|name| format!("x-{name}*"));
     let names = X_NAMES.iter().map(|name| format!("x-{name}"));
     families
@@ -89,8 +87,8 @@ pub fn everywhere() -> impl Iterator<Item = String> {
         .chain(NAMES.iter().map(|&name| name.to_owned()))
 }
 
-/// Headers without which a request is not the same, or says no more who it is from. Those of
-/// [`is_of_the_message`] are needed too.
+/// Headers that carry an essential part of a request or of its credentials. So do those of
+/// [`is_of_the_message`].
 const NEEDED: [&str; 16] = [
     "accept",
     "accept-encoding",
@@ -111,7 +109,7 @@ const NEEDED: [&str; 16] = [
 ];
 
 impl Reserved {
-    /// Adds what `other` reserves; of a list that is built by this alone, each name is there once.
+    /// Adds what `other` reserves. A list built by this method alone has no duplicates.
     pub fn add(&mut self, other: &Self) {
         let lists = [
             (&mut self.names, &other.names),
@@ -126,7 +124,7 @@ impl Reserved {
         }
     }
 
-    /// Reserves `names` at a site. One with `*` at its end stands for all that begin with the rest.
+    /// Reserves `names`; one that ends with `*` is a prefix.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut reserved = Self::default();
         for name in names {
@@ -138,7 +136,7 @@ impl Reserved {
         reserved
     }
 
-    /// Whether a header is among them that no site can do without.
+    /// Whether it reserves a header that every site needs.
     #[must_use]
     pub fn takes_what_is_needed(&self) -> bool {
         MESSAGE.iter().chain(&NEEDED).any(|name| self.is_own(name))
@@ -152,10 +150,10 @@ impl Reserved {
                 .any(|prefix| name.starts_with(prefix.as_str()))
     }
 
-    /// Whether a client may not send `name`, however some server spells it.
+    /// Whether `name` is reserved, in any spelling that a server may treat as the same.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        // Names come in lower case; only those with another character need a folded copy.
+        // Names arrive in lower case; only one with other characters needs a folded copy.
         let plain = name
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -163,12 +161,12 @@ impl Reserved {
             return self.contains_folded(name);
         }
         let folded = fold(name);
-        // The CDN writes its own headers over a client's, but only in the right spelling.
+        // The CDN overwrites its own headers, but only in their proper spelling.
         folded.starts_with("cf-") || self.contains_folded(&folded)
     }
 
     fn contains_folded(&self, name: &str) -> bool {
-        // Most names are not reserved, so each is held against few.
+        // Most names are not reserved, so compare each with as few as possible.
         let fixed = match name.strip_prefix("x-") {
             Some(rest) => {
                 X_NAMES.contains(&rest) || X_PREFIXES.iter().any(|prefix| rest.starts_with(prefix))
@@ -179,8 +177,8 @@ impl Reserved {
     }
 }
 
-/// The one spelling of a name that CGI, WSGI, PHP and their kin make of many: they turn what is no
-/// letter or digit into `_`.
+/// Folds the spellings of a name that CGI, WSGI, PHP and others treat as one: they replace every
+/// character but letters and digits with `_`.
 #[must_use]
 pub fn fold(name: &str) -> String {
     name.chars()
@@ -194,7 +192,7 @@ pub fn fold(name: &str) -> String {
         .collect()
 }
 
-/// Headers that carry the message itself.
+/// Headers of the message itself: its framing, its connection and its cookies.
 const MESSAGE: [&str; 12] = [
     "host",
     "content-length",
@@ -210,13 +208,13 @@ const MESSAGE: [&str; 12] = [
     "expect",
 ];
 
-/// Whether a header carries the message itself, so that no setting may set it.
+/// Whether `name` belongs to the message itself, so that no setting may set it.
 #[must_use]
 pub fn is_of_the_message(name: &str) -> bool {
     MESSAGE.contains(&name)
 }
 
-/// The headers that say how a request came. A client's own never arrive.
+/// The headers that say how a request arrived. A client's own are never forwarded.
 pub const SET_ALWAYS: [&str; 4] = [
     "x-forwarded-host",
     "x-forwarded-proto",
@@ -224,7 +222,8 @@ pub const SET_ALWAYS: [&str; 4] = [
     "x-request-id",
 ];
 
-/// Whether `name` is set on every request, so that removing the client's first would be in vain.
+/// Whether `name` is set on every request, so that removing the client's value first is
+/// unnecessary.
 #[must_use]
 pub fn is_set_always(name: &str) -> bool {
     matches!(name, "x-forwarded-host" | "x-forwarded-proto")

@@ -1,7 +1,7 @@
-//! Public keys in DER (X.690) and PEM (RFC 7468): taken apart, and put together in one form.
+//! Public keys in DER (X.690) and PEM (RFC 7468): parsed, and written in one form.
 //!
-//! Only what names a key is read. Lengths must be the shortest possible, as DER demands, and nothing
-//! may follow.
+//! Only the fields that identify a key are read. Lengths must have their shortest form, as DER
+//! requires, and trailing bytes are rejected.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ const BIT_STRING: u8 = 0x03;
 /// `[0] EXPLICIT`, the version of a certificate.
 const VERSION: u8 = 0xa0;
 
-/// The `AlgorithmIdentifier` of each kind of key, without its own tag and length.
+/// The content of each `AlgorithmIdentifier`, without tag and length.
 const ALGORITHMS: [(KeyType, &[u8]); 5] = [
     // rsaEncryption, NULL (RFC 8017 §A.1)
     (
@@ -38,17 +38,16 @@ const ALGORITHMS: [(KeyType, &[u8]); 5] = [
     (KeyType::Ed25519, b"\x06\x03\x2b\x65\x70"),
 ];
 
-/// What a `SubjectPublicKeyInfo` says.
+/// The content of a `SubjectPublicKeyInfo`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Parsed<'a> {
-    /// What kind of key it is.
     pub key_type: KeyType,
-    /// The key itself: a `RSAPublicKey`, a point, or 32 bytes.
+    /// An `RSAPublicKey`, a point, or the 32 bytes of an Ed25519 key.
     pub key: &'a [u8],
 }
 
-/// Reads a `SubjectPublicKeyInfo`, a PKCS #1 `RSAPublicKey` or an X.509 certificate. Of a
-/// certificate only the key counts: whoever configures one vouches for it.
+/// Parses a `SubjectPublicKeyInfo`, a PKCS #1 `RSAPublicKey` or an X.509 certificate. Of a
+/// certificate only the key is used: whoever configures it vouches for it.
 #[must_use]
 pub fn parse(der: &[u8]) -> Option<Parsed<'_>> {
     let outer = whole(der, SEQUENCE)?;
@@ -62,7 +61,7 @@ pub fn parse(der: &[u8]) -> Option<Parsed<'_>> {
         })
 }
 
-/// The bytes of the one PEM block in `text`. Private keys are not taken.
+/// Decodes the only PEM block in `text`. Private keys are rejected.
 #[must_use]
 pub fn from_pem(text: &str) -> Option<Vec<u8>> {
     let rest = text.trim().strip_prefix("-----BEGIN ")?;
@@ -78,7 +77,7 @@ pub fn from_pem(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(body).ok()
 }
 
-/// A `SubjectPublicKeyInfo` as PEM, in lines of 64.
+/// Encodes a `SubjectPublicKeyInfo` as PEM.
 #[must_use]
 pub fn to_pem(spki: &[u8]) -> String {
     let text = STANDARD.encode(spki);
@@ -93,7 +92,7 @@ pub fn to_pem(spki: &[u8]) -> String {
     pem
 }
 
-/// Modulus and exponent of a `RSAPublicKey` (RFC 8017 §A.1.1), without leading zeros.
+/// Modulus and exponent of an `RSAPublicKey` (RFC 8017 §A.1.1), without leading zeros.
 #[must_use]
 pub fn rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (n, rest) = take(whole(der, SEQUENCE)?, INTEGER)?;
@@ -101,7 +100,7 @@ pub fn rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((unsigned(n)?, unsigned(e)?))
 }
 
-/// The `RSAPublicKey` of a modulus and an exponent.
+/// Encodes an `RSAPublicKey`.
 #[must_use]
 pub fn rsa_key(n: &[u8], e: &[u8]) -> Vec<u8> {
     let mut both = integer(n);
@@ -109,7 +108,7 @@ pub fn rsa_key(n: &[u8], e: &[u8]) -> Vec<u8> {
     element(SEQUENCE, &both)
 }
 
-/// The `SubjectPublicKeyInfo` of a key.
+/// Encodes a `SubjectPublicKeyInfo`.
 #[must_use]
 pub fn spki(key_type: KeyType, key: &[u8]) -> Vec<u8> {
     let identifier = ALGORITHMS.iter().find(|(known, _)| *known == key_type);
@@ -130,8 +129,8 @@ fn public_key_info(content: &[u8]) -> Option<Parsed<'_>> {
     })
 }
 
-/// The key of a `Certificate` (RFC 5280 §4.1): serial, algorithm, issuer, validity and subject come
-/// before it.
+/// The key of a `Certificate` (RFC 5280 §4.1), which follows version, serial number, algorithm,
+/// issuer, validity and subject.
 fn certificate(content: &[u8]) -> Option<Parsed<'_>> {
     let (mut rest, _) = take(content, SEQUENCE)?;
     if let Some((_, after)) = take(rest, VERSION) {
@@ -143,7 +142,7 @@ fn certificate(content: &[u8]) -> Option<Parsed<'_>> {
     public_key_info(take(rest, SEQUENCE)?.0)
 }
 
-/// The content of the element with `tag` at the beginning of `bytes`, and what follows it.
+/// The content of the element with `tag` at the start of `bytes`, and the bytes after it.
 fn take(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let (&short, mut rest) = rest.split_first()?;
@@ -168,12 +167,12 @@ fn take(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
-/// The content of the element with `tag` that is all of `bytes`.
+/// The content of the element with `tag` that spans all of `bytes`.
 fn whole(bytes: &[u8], tag: u8) -> Option<&[u8]> {
     take(bytes, tag).and_then(|(content, rest)| rest.is_empty().then_some(content))
 }
 
-/// The digits of a positive `INTEGER`.
+/// The bytes of a positive `INTEGER`, without a leading zero.
 fn unsigned(integer: &[u8]) -> Option<&[u8]> {
     match integer {
         [0, rest @ ..] if rest.first().is_some_and(|first| *first >= 0x80) => Some(rest),

@@ -1,8 +1,8 @@
-//! Why a credential was not accepted. Facts without values: no error holds a part of a token.
+//! Why a credential was rejected. Errors hold no part of a token.
 
 use crate::platform::port::Fault;
 
-/// Why a presented credential was refused.
+/// Why a presented credential was rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TokenError {
     /// Longer than [`crate::jose::jws::MAX_LENGTH`].
@@ -11,89 +11,86 @@ pub enum TokenError {
     /// Not three parts of unpadded base64url (RFC 7515 §7.1).
     #[error("the token is not in compact form")]
     NotCompact,
-    /// The header is no JSON object of the expected shape, or has a duplicate member.
-    #[error("the token's header is not readable")]
+    /// The header is not a JSON object of the expected shape, or has a duplicate member.
+    #[error("the token's header is malformed")]
     Header,
-    /// `crit` is present; we understand none (RFC 7515 §4.1.11).
-    #[error("the token has a critical header")]
+    /// `crit` is present, and no extension is supported (RFC 7515 §4.1.11).
+    #[error("the token has an unsupported critical header")]
     Critical,
-    /// `typ` is not the one that this place takes (RFC 8725 §3.11).
+    /// `typ` is not the expected one (RFC 8725 §3.11).
     #[error("the token is of another type")]
     Type,
-    /// `alg` is not the one that the key is for (RFC 8725 §3.1).
+    /// `alg` is not the algorithm of the key (RFC 8725 §3.1).
     #[error("the token's algorithm is not allowed")]
     Algorithm,
-    /// No configured key has this `kid`.
+    /// No key has this `kid`.
     #[error("the token's key is unknown")]
     UnknownKey,
-    /// The signature does not match.
     #[error("the token's signature does not match")]
     Signature,
-    /// The claims are no JSON object, have a duplicate member, or one of the wrong type.
-    #[error("the token's claims are not readable")]
+    /// The claims are not a JSON object, have a duplicate member, or one of the wrong type.
+    #[error("the token's claims are malformed")]
     Claims,
-    /// A claim that must be there is not.
     #[error("the token lacks a required claim")]
     MissingClaim,
-    /// `exp` has passed (RFC 7519 §4.1.4). Said only of a token whose signature matched.
+    /// `exp` has passed (RFC 7519 §4.1.4). Returned only after the signature matched.
     #[error("the token has expired")]
     Expired,
-    /// `nbf` or `iat` lies ahead (RFC 7519 §4.1.5).
+    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5).
     #[error("the token is not valid yet")]
     NotYet,
-    /// The token lives longer than allowed.
-    #[error("the token's lifetime is over the maximum")]
+    /// `exp` − `iat` exceeds the maximum.
+    #[error("the token's lifetime exceeds the maximum")]
     Lifetime,
-    /// `iss` is another (RFC 8725 §3.8).
-    #[error("the token is of another issuer")]
+    /// `iss` is not the expected one (RFC 8725 §3.8).
+    #[error("the token is from another issuer")]
     Issuer,
     /// `aud` does not name this site (RFC 8725 §3.9).
     #[error("the token is for another audience")]
     Audience,
-    /// A link was used after its time.
+    /// The token may still be valid elsewhere: a link has a shorter lifetime.
     #[error("the link is too old")]
     LinkTooOld,
-    /// A link was used twice, or its token was used elsewhere before.
+    /// The link was used before, or its token was used elsewhere first.
     #[error("the link has been used")]
     LinkUsed,
-    /// The token was in a URL, and so counts in no other place.
-    #[error("the token was in a link, and counts nowhere else")]
+    /// The token appeared in a URL, so it is accepted nowhere else.
+    #[error("the token was used in a link and is not accepted elsewhere")]
     OnlyLink,
-    /// The user does not exist (any more).
+    /// Or no longer exists.
     #[error("the token's user does not exist")]
     UnknownUser,
-    /// The user is disabled.
     #[error("the token's user is disabled")]
     DisabledUser,
-    /// The session was ended: a sign-out, or all sessions of the user.
+    /// By signing out, or because all sessions of the user were ended.
     #[error("the session was ended")]
     Ended,
-    /// An address that the issuer has not verified (`OpenID` Connect Core 1.0 §5.1).
-    #[error("the token's address is not verified")]
+    /// The issuer has not verified the address (`OpenID` Connect Core 1.0 §5.1).
+    #[error("the token's e-mail address is not verified")]
     EmailUnverified,
-    /// The credential is of another tenant, or the request is in none.
-    #[error("the credential is of another tenant")]
+    /// The credential belongs to another tenant, or the request to none.
+    #[error("the credential belongs to another tenant")]
     OtherTenant,
-    /// The claims that are kept do not fit into a session.
-    #[error("the token's claims are too long for a session; keep_claims can name fewer")]
+    /// The kept claims do not fit into a session.
+    #[error("the token's claims are too long for a session; list fewer in keep_claims")]
     ClaimsTooLong,
-    /// An API token that is unknown, revoked or over, or that acts for nobody.
-    #[error("the api token is unknown, over, or acts as nobody")]
+    /// An API token that is unknown, revoked or expired, or that acts as nobody.
+    #[error("the api token is unknown, ended, or acts as nobody")]
     ApiToken,
-    /// Too many API tokens that are not good came from this address.
-    #[error("too many wrong api tokens from this address")]
+    /// Too many invalid API tokens came from this address.
+    #[error("too many invalid api tokens from this address")]
     TooManyAttempts,
-    /// The same credential was presented twice, with different contents.
+    /// Several credentials of one source were presented with different contents.
     #[error("two credentials contradict each other")]
     Conflict,
-    /// We could not tell.
+    /// It could not be verified.
     #[error(transparent)]
     Fault(#[from] Fault),
 }
 
 impl TokenError {
-    /// Whether the credential was good once and its time is over, by the clock or by decision. Such
-    /// a credential counts as absent (and its cookie is cleared); any other error stops the request.
+    /// Whether the credential was valid once and has ended, by the clock or by decision. It then
+    /// counts as absent, and its cookie is cleared; any other error stops the request.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Expired | Self::Ended)

@@ -1,5 +1,5 @@
-//! The symmetric algorithms and their secrets. The key decides the algorithm; what a token says of
-//! its own algorithm is only compared (RFC 8725 §3.1).
+//! HMAC algorithms and their secrets. The key decides the algorithm; the token's `alg` is only
+//! compared with it (RFC 8725 §3.1).
 
 use jwt_compact::alg::{Hs256, Hs256Key, Hs384, Hs384Key, Hs512, Hs512Key};
 use jwt_compact::{Algorithm, AlgorithmSignature};
@@ -25,7 +25,7 @@ pub enum HmacAlgorithm {
 }
 
 impl HmacAlgorithm {
-    /// The HMAC algorithm among all; `None` for an asymmetric one.
+    /// Converts from [`algorithm::Algorithm`]; `None` for an asymmetric one.
     #[must_use]
     pub const fn of(algorithm: algorithm::Algorithm) -> Option<Self> {
         match algorithm {
@@ -36,7 +36,7 @@ impl HmacAlgorithm {
         }
     }
 
-    /// The registered name (RFC 7518 §3.1).
+    /// The name in the IANA registry (RFC 7518 §3.1).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl HmacAlgorithm {
         }
     }
 
-    /// Compares in constant time (`CtOutput` of the `digest` crate).
+    /// Verifies in constant time (`CtOutput` of the `digest` crate).
     pub(crate) fn verify(self, secret: &[u8], message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Hs256 => verify(&Hs256, &Hs256Key::new(secret), message, signature),
@@ -73,7 +73,7 @@ impl HmacAlgorithm {
     }
 }
 
-/// `try_from_slice` panics on another length, so the length is looked at first.
+/// `try_from_slice` panics on a wrong length, so check the length first.
 fn verify<A: Algorithm>(
     algorithm: &A,
     key: &A::VerifyingKey,
@@ -85,7 +85,7 @@ fn verify<A: Algorithm>(
             .is_ok_and(|signature| algorithm.verify_signature(&signature, key, message))
 }
 
-/// One symmetric secret. Its `Debug` shows nothing of it.
+/// A symmetric secret. Its `Debug` output does not contain it.
 #[derive(Clone)]
 pub struct Secret {
     number: u32,
@@ -100,8 +100,8 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The secrets for one purpose, newest first: the newest signs, all verify. So a secret can be
-/// replaced without ending what the one before it signed.
+/// The secrets for one purpose: the newest signs, all verify. So a secret can be rotated without
+/// ending what the previous one signed.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     newest: Secret,
@@ -109,8 +109,8 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A ring of numbered secrets; `None` when there is none. Their strength is checked where they
-    /// are configured ([`crate::config::secret`]).
+    /// A key ring of numbered secrets; `None` if there is none. Their strength is checked where
+    /// they are configured ([`crate::config::secret`]).
     #[must_use]
     pub fn new(secrets: impl IntoIterator<Item = (u32, Vec<u8>)>) -> Option<Self> {
         let mut all: Vec<Secret> = secrets
@@ -122,7 +122,7 @@ impl Keyring {
         Some(Self { newest, older: all })
     }
 
-    /// The number of the secret that signs; it becomes the `kid`.
+    /// The number of the signing secret, which is the `kid`.
     #[must_use]
     pub const fn newest(&self) -> u32 {
         self.newest.number
@@ -134,7 +134,7 @@ impl Keyring {
         algorithm.sign(&self.newest.bytes, message)
     }
 
-    /// Checks `signature` with the secret that `kid` names. The `kid` is compared, nothing else.
+    /// Verifies `signature` with the secret that `kid` names. The `kid` is only compared.
     ///
     /// # Errors
     /// [`TokenError::UnknownKey`], [`TokenError::NotYet`] for a secret newer than ours, or
@@ -157,7 +157,7 @@ impl Keyring {
         }
     }
 
-    /// A 256-bit encryption key made of secret `number`, for `purpose` alone.
+    /// Derives a 256-bit encryption key from secret `number`, for `purpose` alone.
     #[must_use]
     pub fn encryption_key(&self, number: u32, purpose: &str) -> Option<[u8; 32]> {
         let secret = self.find(|secret| secret.number == number)?;
@@ -166,7 +166,7 @@ impl Keyring {
         derived.try_into().ok()
     }
 
-    /// A number above our newest is a secret that is still on its way to this isolate.
+    /// A number above our newest belongs to a secret that has not reached this isolate yet.
     fn unknown(&self, kid: &str) -> TokenError {
         match kid.parse::<u32>() {
             Ok(number) if number > self.newest() && number.to_string() == kid => TokenError::NotYet,

@@ -1,5 +1,6 @@
-//! JSON objects without duplicate members. Two parsers of one token must not see two values
-//! (RFC 8725 §2.6, RFC 7515 §4: "the Header Parameter names within the JOSE Header MUST be unique").
+//! JSON objects without duplicate members, so that no two parsers of one token see different values
+//! (RFC 8725 §2.6; RFC 7515 §4: "the Header Parameter names within the JOSE Header MUST be
+//! unique").
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-/// A JSON object in which no member, at any depth, is named twice.
+/// A JSON object without duplicate members at any depth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StrictObject(pub Map<String, Value>);
 

@@ -1,7 +1,7 @@
-//! The signed envelope: JWS in compact form (RFC 7515 §7.1), symmetric algorithms.
+//! The signed envelope: JWS in compact form (RFC 7515 §7.1), with HMAC.
 //!
-//! [`UntrustedJws`] is what arrived. Its claims cannot be read; [`UntrustedJws::verify`] gives a
-//! [`VerifiedJws`], whose claims can. Knows no issuer, no clock and no user.
+//! [`UntrustedJws`] is a token as it arrived; its claims cannot be read. [`UntrustedJws::verify`]
+//! turns it into a [`VerifiedJws`], whose claims can. Knows no issuer, no clock and no user.
 
 pub mod foreign;
 
@@ -13,20 +13,20 @@ use crate::jose::error::TokenError;
 use crate::jose::hmac::{HmacAlgorithm, Keyring};
 use crate::jose::json::StrictObject;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is parsed, in bytes.
 pub const MAX_LENGTH: usize = 8192;
 
-/// The longest `kid` that is looked at, in bytes.
+/// The longest `kid` that is accepted, in bytes.
 const MAX_KID: usize = 256;
 
-/// What a token is for. A token of one kind is nothing in the place of another (RFC 8725 §3.11).
+/// What a token is for. A token of one kind is never accepted as another (RFC 8725 §3.11).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// The short-lived token that an application asks for.
+    /// Requested by an application, short-lived.
     Sso,
-    /// Our own cookie.
+    /// The value of Edgeward's cookie.
     Session,
-    /// What the origin is told.
+    /// Tells the origin who is asking.
     Assertion,
 }
 
@@ -42,7 +42,7 @@ impl Kind {
     }
 }
 
-/// A token whose form is right and whose signature nobody has looked at. Its claims cannot be read:
+/// A token in the right form with an unverified signature. Its claims cannot be read:
 ///
 /// ```compile_fail,E0599
 /// let token = edgeward::jose::jws::UntrustedJws::parse("aa.bb.cc")?;
@@ -64,9 +64,10 @@ pub struct UntrustedJws<'a> {
     signature: Vec<u8>,
 }
 
-/// A token whose signature matched. Whether it is for us, and still valid, is [`crate::jose::jwt`]'s.
+/// A token with a verified signature. Whether it is for us, and still valid, is for
+/// [`crate::jose::jwt`] to check.
 ///
-/// Only [`UntrustedJws::verify`] makes one:
+/// Only [`UntrustedJws::verify`] creates one:
 ///
 /// ```compile_fail,E0451
 /// let token = edgeward::jose::jws::VerifiedJws { claims: b"{}".to_vec() };
@@ -76,8 +77,8 @@ pub struct VerifiedJws {
 }
 
 impl<'a> UntrustedJws<'a> {
-    /// Takes `token` apart. Three parts of unpadded base64url, a header without `crit`; nothing
-    /// else is let through, and nothing is decoded before length and dots are right.
+    /// Parses `token`: three parts of unpadded base64url, a header without `crit`, and nothing
+    /// else. Nothing is decoded before the length and the dots are right.
     ///
     /// # Errors
     /// [`TokenError::TooLong`], [`TokenError::NotCompact`], [`TokenError::Header`],
@@ -96,8 +97,8 @@ impl<'a> UntrustedJws<'a> {
         let header: StrictObject =
             serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Header)?;
         let header = header.0;
-        // `b64` (RFC 7797) changes what is signed, and may be left out of `crit` by a careless
-        // issuer; `zip` is for encryption only.
+        // `b64` (RFC 7797) changes what is signed, and a careless issuer may not list it in `crit`;
+        // `zip` is for encryption only.
         if header.contains_key("crit") || header.contains_key("b64") || header.contains_key("zip") {
             return Err(TokenError::Critical);
         }
@@ -115,7 +116,7 @@ impl<'a> UntrustedJws<'a> {
         })
     }
 
-    /// Whether the header names one of our kinds. Says nothing about who wrote it.
+    /// Whether the unverified header names one of our kinds.
     #[must_use]
     pub fn names_our_kind(&self) -> bool {
         [Kind::Sso, Kind::Session, Kind::Assertion]
@@ -123,7 +124,7 @@ impl<'a> UntrustedJws<'a> {
             .any(|kind| self.typ.as_deref() == Some(kind.typ()))
     }
 
-    /// Whether the header names a kind that signs somebody in here. Says nothing about who wrote it.
+    /// Whether the unverified header names one of our kinds that authenticate here.
     #[must_use]
     pub fn is_credential_of_ours(&self) -> bool {
         [Kind::Sso, Kind::Session]
@@ -131,7 +132,7 @@ impl<'a> UntrustedJws<'a> {
             .any(|kind| self.typ.as_deref() == Some(kind.typ()))
     }
 
-    /// Checks type, algorithm and signature, in this order.
+    /// Verifies type, algorithm and signature, in this order.
     ///
     /// # Errors
     /// [`TokenError::Type`], [`TokenError::Algorithm`], [`TokenError::UnknownKey`],
@@ -183,7 +184,7 @@ pub fn sign(kind: Kind, algorithm: HmacAlgorithm, keys: &Keyring, claims: &Value
     token
 }
 
-/// Header and claims in the form that is signed (RFC 7515 §5.1).
+/// The JWS signing input (RFC 7515 §5.1).
 #[must_use]
 pub fn signing_input(kind: Kind, algorithm: &str, kid: &str, claims: &Value) -> String {
     let header = serde_json::json!({ "alg": algorithm, "typ": kind.typ(), "kid": kid });
@@ -193,7 +194,7 @@ pub fn signing_input(kind: Kind, algorithm: &str, kid: &str, claims: &Value) -> 
     input
 }
 
-/// Strict base64url: no padding, no white space, no stray bits at the end (RFC 7515 §2).
+/// Decodes strict base64url: no padding, no white space, no stray trailing bits (RFC 7515 §2).
 fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD
         .decode(part)
@@ -231,7 +232,7 @@ mod tests {
             .into_claims()
     }
 
-    /// A token with the given header, correctly signed with our secret.
+    /// A token with this header, correctly signed with our secret.
     fn with_header(header: &str) -> String {
         let mut input = URL_SAFE_NO_PAD.encode(header);
         input.push('.');

@@ -1,30 +1,30 @@
-//! The claims that every token of ours has, and their checks (RFC 7519 §4.1, RFC 8725 §3.8–3.10).
+//! The claims that every token of ours has, and their validation (RFC 7519 §4.1, RFC 8725
+//! §3.8–3.10).
 
 use serde_json::{Map, Value};
 
 use crate::jose::error::TokenError;
 use crate::platform::time::{Seconds, Timestamp};
 
-/// The largest `NumericDate` taken: 2^53, past which a double loses whole seconds.
+/// The largest accepted `NumericDate`: beyond 2^53, a double cannot represent every second.
 const MAX_DATE: u64 = 1 << 53;
 
-/// Whom a token must be from and for, and how long it may live.
+/// What the claims of a token must be.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// Exact `iss`.
+    /// Compared exactly.
     pub issuer: &'a str,
-    /// A member of `aud`.
+    /// Must be in `aud`.
     pub audience: &'a str,
-    /// The longest `exp` − `iat`.
     pub max_lifetime: Seconds,
-    /// How far our clock and the issuer's may differ.
+    /// The tolerated difference between the issuer's clock and ours.
     pub leeway: Seconds,
 }
 
-/// Registered claims that were checked.
+/// Validated registered claims.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Registered {
-    /// `sub`: whom the token is about.
+    /// `sub`.
     pub subject: String,
     /// `iat`.
     pub issued_at: Timestamp,
@@ -34,8 +34,8 @@ pub struct Registered {
     pub id: String,
 }
 
-/// Checks `claims` against `expected` at `now`. Audience and issuer come before time, so that only
-/// a token that was for us can be called expired.
+/// Validates `claims` at `now`. Issuer and audience come before time, so that only a token that was
+/// meant for us can be reported as expired.
 ///
 /// # Errors
 /// [`TokenError::Claims`] for a claim of the wrong type, [`TokenError::MissingClaim`],
@@ -79,7 +79,7 @@ pub fn check(
     })
 }
 
-/// A claim that must be a string when it is there.
+/// A claim that must be a string if present.
 pub(crate) fn text<'a>(
     claims: &'a Map<String, Value>,
     name: &str,
@@ -105,7 +105,7 @@ pub(crate) fn date(
     let seconds = match (number.as_u64(), number.as_f64()) {
         (Some(seconds), _) => seconds,
         (None, Some(seconds)) if (0.0..=9_007_199_254_740_992.0).contains(&seconds) => {
-            // In range, so the cast neither wraps nor saturates; it drops the fraction.
+            // Within range, so the cast neither wraps nor saturates; it drops the fraction.
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -122,7 +122,8 @@ pub(crate) fn date(
     Ok(Some(Timestamp::from_seconds(seconds)))
 }
 
-/// `aud` is a string or a list of strings (RFC 7519 §4.1.3); compared whole.
+/// Whether `aud` names `audience`. It is a string or a list of strings (RFC 7519 §4.1.3), compared
+/// exactly.
 pub(crate) fn names_audience(aud: Option<&Value>, audience: &str) -> Result<bool, TokenError> {
     match aud {
         None => Err(TokenError::MissingClaim),

@@ -1,5 +1,5 @@
-//! Public keys of issuers: read from JWK, PEM or DER, refused when weak, and put in one form. The
-//! key decides the algorithm (RFC 8725 §3.1); a token is only compared with it.
+//! Public keys of issuers: parsed from JWK, PEM or DER, checked for strength, and kept in one form.
+//! The key decides the algorithm (RFC 8725 §3.1); the token's `alg` is only compared with it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -10,47 +10,41 @@ use crate::jose::json::StrictObject;
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::shelf::{Weigh, block};
 
-/// The most keys that a set may have.
+/// The most keys in a set.
 pub const MAX_KEYS: usize = 100;
-/// The longest `kid` of a key, in bytes: as long as a token may name.
+/// The longest `kid` of a key, in bytes: the longest that a token may name.
 const MAX_KID: usize = 256;
 
-/// Why a key, or a whole set, is not taken.
+/// Why a key or a key set was rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyError {
-    /// Not of the expected form.
-    #[error("is not readable as a public key")]
+    #[error("is not a valid public key")]
     Form,
-    /// No kind of key that we know.
-    #[error("is of a kind that is not supported")]
+    #[error("has an unsupported key type")]
     Kind,
-    /// A secret where only public keys may be.
-    #[error("holds a secret, which is nothing to publish")]
+    #[error("contains a symmetric key, which must not be published")]
     Symmetric,
-    /// The private half of a key.
-    #[error("holds a private key; publish the public one alone, and make a new one")]
+    #[error("contains a private key; generate a new key pair and publish the public key only")]
     Private,
     /// `use` or `key_ops` is for something else (RFC 7517 §4.2, §4.3).
     #[error("is not for signatures")]
     Use,
-    /// `alg` does not go with the kind of key (RFC 7517 §4.4).
-    #[error("is for an algorithm that does not go with it")]
+    /// `alg` does not match the kind of key (RFC 7517 §4.4).
+    #[error("names an algorithm that does not match its key type")]
     Algorithm,
-    /// Too short, too long, a bad exponent, or made by a generator that is known to be broken.
-    #[error("is weak, or too long to be used")]
+    /// Too short, too long, a bad exponent, or from a generator that is known to be broken.
+    #[error("is too weak or too long")]
     Weak,
-    /// Two keys of a set have the same name.
-    #[error("is a set in which two keys have the same kid")]
+    #[error("is a key set with a duplicate kid")]
     Ambiguous,
     /// More than [`MAX_KEYS`].
-    #[error("is a set of too many keys")]
+    #[error("is a key set with too many keys")]
     TooMany,
-    /// No key of the set can be used.
-    #[error("is a set without a key that can be used")]
+    #[error("is a key set without a usable key")]
     Empty,
 }
 
-/// A public key that was looked at closely.
+/// A public key that passed all checks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PublicKey {
     kid: Option<String>,
@@ -60,7 +54,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads a JWK (RFC 7517 §4).
+    /// Parses a JWK (RFC 7517 §4).
     ///
     /// # Errors
     /// Any [`KeyError`] of a single key.
@@ -94,7 +88,7 @@ impl PublicKey {
                     "P-521" => KeyType::P521,
                     _ => return Err(KeyError::Kind),
                 };
-                // Both coordinates in full length (RFC 7518 §6.2.1.2).
+                // Both coordinates have their full length (RFC 7518 §6.2.1.2).
                 let (x, y) = (bytes("x")?, bytes("y")?);
                 if x.len() != y.len() {
                     return Err(KeyError::Form);
@@ -114,7 +108,7 @@ impl PublicKey {
         Self::new(kid, only, key_type, &key)
     }
 
-    /// Reads a key from a document: PEM, DER, or a JWK.
+    /// Parses a key in PEM, in DER, or as a JWK.
     ///
     /// # Errors
     /// Any [`KeyError`] of a single key.
@@ -133,7 +127,7 @@ impl PublicKey {
         }
     }
 
-    /// Reads a key as it is written in a configuration: PEM, or DER in base64.
+    /// Parses a key as it is written in the configuration: PEM, or DER in base64.
     ///
     /// # Errors
     /// Any [`KeyError`] of a single key.
@@ -145,7 +139,7 @@ impl PublicKey {
         Self::from_der(&der)
     }
 
-    /// Reads a key in DER: `SubjectPublicKeyInfo`, PKCS #1, or an X.509 certificate.
+    /// Parses a key in DER: `SubjectPublicKeyInfo`, PKCS #1, or an X.509 certificate.
     ///
     /// # Errors
     /// [`KeyError::Form`] or [`KeyError::Weak`].
@@ -171,7 +165,7 @@ impl PublicKey {
                     return Err(KeyError::Weak);
                 }
             }
-            // Whether the point is on its curve is for the platform to say, when it is imported.
+            // The platform checks that the point is on its curve when it imports the key.
             KeyType::P256 if point(32) => {}
             KeyType::P384 if point(48) => {}
             KeyType::P521 if point(66) => {}
@@ -186,26 +180,26 @@ impl PublicKey {
         })
     }
 
-    /// Whether `algorithm` is what this key is for.
+    /// Whether the key may be used with `algorithm`.
     #[must_use]
     pub fn is_for(&self, algorithm: Algorithm) -> bool {
         algorithm.key_type() == self.key_type && self.only.is_none_or(|only| only == algorithm)
     }
 
-    /// Whether the key has a name, so that a token can say that it means this one.
+    /// Whether the key has a `kid`, so that a token can name it.
     #[must_use]
     pub const fn is_named(&self) -> bool {
         self.kid.is_some()
     }
 
-    /// The key in its one form, `SubjectPublicKeyInfo`.
+    /// The key as `SubjectPublicKeyInfo`.
     #[must_use]
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 }
 
-/// `key_ops` may be absent; otherwise `verify` must be in it.
+/// Whether `key_ops`, if present, contains `verify`.
 fn may_verify(operations: Option<&Value>) -> Result<bool, KeyError> {
     match operations {
         None => Ok(true),
@@ -214,8 +208,8 @@ fn may_verify(operations: Option<&Value>) -> Result<bool, KeyError> {
     }
 }
 
-/// From 2048 to 8192 bits, an odd exponent from 3 on that fits into 32 bits, and not of the
-/// generator of CVE-2017-15361.
+/// Whether a key has 2048 to 8192 bits, an odd exponent from 3 to 2^32, and is not affected by
+/// CVE-2017-15361.
 fn is_strong_rsa(n: &[u8], e: &[u8]) -> bool {
     let bits = n
         .first()
@@ -231,8 +225,8 @@ fn is_strong_rsa(n: &[u8], e: &[u8]) -> bool {
         && !is_of_the_broken_generator(n)
 }
 
-/// The moduli of CVE-2017-15361 ("ROCA") are powers of 65537 modulo every small prime. One that is
-/// of another make is so for all of these primes with a probability of less than 2⁻²⁷.
+/// Moduli affected by CVE-2017-15361 ("ROCA") are powers of 65537 modulo every small prime. The
+/// probability that any other modulus passes for all of these primes is less than 2⁻²⁷.
 fn is_of_the_broken_generator(n: &[u8]) -> bool {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
@@ -251,7 +245,7 @@ fn is_of_the_broken_generator(n: &[u8]) -> bool {
     })
 }
 
-/// The keys of an issuer.
+/// The public keys of an issuer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeySet {
     keys: Vec<PublicKey>,
@@ -280,8 +274,8 @@ impl From<PublicKey> for KeySet {
 }
 
 impl KeySet {
-    /// Reads a published set (RFC 7517 §5), key by key: one that we do not know or would not use is
-    /// counted and left out, as the RFC asks. What makes the set as a whole doubtful refuses all.
+    /// Parses a published key set (RFC 7517 §5). Keys that are unknown or unusable are counted and
+    /// skipped, as the RFC asks; what makes the whole set doubtful rejects all of it.
     ///
     /// # Errors
     /// [`KeyError::Form`], [`KeyError::Symmetric`], [`KeyError::Ambiguous`], [`KeyError::TooMany`],
@@ -320,14 +314,14 @@ impl KeySet {
         })
     }
 
-    /// How many keys were left out.
+    /// The number of skipped keys.
     #[must_use]
     pub const fn skipped(&self) -> usize {
         self.skipped
     }
 
-    /// The one key for a token that names `kid` and `algorithm`. A key without a name stands for
-    /// any; where two could be meant there is none.
+    /// The key for a token with `kid` and `algorithm`. A key without a name matches any `kid`; if
+    /// several keys could be meant, there is none.
     #[must_use]
     pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
         let fits = |key: &&PublicKey| {

@@ -78,7 +78,7 @@ pub async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCookie>),
     } else {
         0
     };
-    let stale = session::stale(site, dead, authentication.clear_sso_cookie);
+    let stale = session::clear_presented(site, dead, authentication.clear_sso_cookie);
     Ok((authentication, stale))
 }
 

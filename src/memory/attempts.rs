@@ -1,4 +1,4 @@
-//! What an isolate knows of attempts at API tokens.
+//! Attempts to guess API tokens, as an isolate remembers them.
 
 use std::cell::RefCell;
 
@@ -6,19 +6,19 @@ use crate::http::client::Client;
 use crate::platform::shelf::{self, Shelf};
 use crate::platform::time::{Seconds, Timestamp};
 
-/// How long an address is refused without asking the limiter again. The limiter counts for all
-/// isolates of a location, and only it knows when its period is over.
+/// How long an address is refused without asking the rate limiter again. The limiter counts for all
+/// isolates of a location, and only it knows when its period ends.
 pub const REFUSED_FOR: Seconds = Seconds(10);
 
-/// What the isolate knows of attempts.
-pub struct Memory {
-    /// Clients that are over the limit, and until when that is not asked again.
+/// Attempts to guess API tokens, as an isolate remembers them.
+pub struct AttemptMemory {
+    /// Clients over the limit, and until when they are refused without asking the limiter.
     pub refused: RefCell<Shelf<Client, Timestamp>>,
-    /// Ids of tokens that were good when they were last looked at. Each is looked at anew.
+    /// The ids of tokens that were valid last time. Each is verified again.
     pub good: RefCell<Shelf<String, ()>>,
 }
 
-impl Default for Memory {
+impl Default for AttemptMemory {
     fn default() -> Self {
         Self {
             refused: RefCell::new(Shelf::new(shelf::REFUSED)),
@@ -27,16 +27,16 @@ impl Default for Memory {
     }
 }
 
-impl Memory {
-    /// Whether `client` is refused without asking the limiter.
+impl AttemptMemory {
+    /// Whether `client` is refused without asking the rate limiter.
     pub fn refuses(&self, client: Client, now: Timestamp) -> bool {
         let mut refused = self.refused.borrow_mut();
-        // A clock that was set back extends no refusal.
+        // A clock that was set back must not extend a refusal.
         let until = refused.get(&client).copied();
         until.is_some_and(|until| now < until && until <= now + REFUSED_FOR)
     }
 
-    /// What all of it weighs, in bytes.
+    /// The weight of all entries, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.refused.borrow().weight() + self.good.borrow().weight()

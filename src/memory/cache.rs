@@ -1,8 +1,9 @@
-//! What an isolate remembers between requests, so that a request whose credential it has seen waits
-//! for nothing. Bounded in number and in bytes ([`crate::platform::shelf`]); never the only place where
-//! anything is kept.
+//! What an isolate caches between requests, so that a request with a known credential waits for
+//! nothing. Bounded in entries and in bytes ([`crate::platform::shelf`]); never the only copy of
+//! anything.
 //!
-//! A hit says that a signature matched. Expiry, rules and the user's state are judged again.
+//! A hit means only that the signature matched. Expiry, rules and the user's state are evaluated
+//! each time.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,18 +11,20 @@ use std::rc::Rc;
 
 use crate::credential::origin_account::KnownAccount;
 use crate::credential::verified::{CredentialKey, Verified};
+use crate::memory::attempts::AttemptMemory;
+use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
-use crate::memory::{attempts, issuer_keys};
+
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::shelf::{self, Shelf, Weigh};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::signing_keys::SigningKeys;
 
-/// What was read of a user, if there is one, and when.
+/// The user that was read, if there is one, and when.
 type ReadUser = (Option<Rc<User>>, Timestamp);
 
-/// The isolate's memory.
+/// The caches of an isolate.
 pub struct Cache {
     sessions: RefCell<Shelf<String, (bool, Timestamp)>>,
     credentials: RefCell<Shelf<CredentialKey, Rc<Verified>>>,
@@ -29,14 +32,11 @@ pub struct Cache {
     accounts: RefCell<Shelf<String, KnownAccount>>,
     admin_access: RefCell<Shelf<String, (Rc<str>, Timestamp)>>,
     signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
-    /// Whether the writer of an algorithm's keys was asked to keep them.
+    /// Whether the writer of an algorithm's keys was told to keep them.
     kept_keys: RefCell<BTreeMap<Algorithm, bool>>,
-    /// The keys of issuers.
-    pub issuer_keys: issuer_keys::Memory,
-    /// What this isolate itself has changed.
+    pub issuer_keys: IssuerKeyMemory,
     pub own_changes: OwnChanges,
-    /// Attempts at API tokens.
-    pub attempts: attempts::Memory,
+    pub attempts: AttemptMemory,
 }
 
 impl Default for Cache {
@@ -49,21 +49,21 @@ impl Default for Cache {
             kept_keys: RefCell::default(),
             accounts: RefCell::new(Shelf::new(shelf::ACCOUNTS)),
             admin_access: RefCell::new(Shelf::new(shelf::ADMIN_ACCESS)),
-            issuer_keys: issuer_keys::Memory::default(),
-            attempts: attempts::Memory::default(),
+            issuer_keys: IssuerKeyMemory::default(),
+            attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),
         }
     }
 }
 
 impl Cache {
-    /// A credential seen before.
+    /// A credential that was verified before.
     #[must_use]
     pub fn credential(&self, key: &CredentialKey) -> Option<Rc<Verified>> {
         self.credentials.borrow_mut().get(key).map(Rc::clone)
     }
 
-    /// Remembers a credential.
+    /// Caches a verified credential.
     pub fn put_credential(&self, mut key: CredentialKey, verified: Verified) -> Rc<Verified> {
         key.shrink_to_fit();
         let verified = Rc::new(verified);
@@ -71,8 +71,8 @@ impl Cache {
         verified
     }
 
-    /// What is known of a user, if it was read within `span` before `now`. The inner `None` is a
-    /// user that does not exist.
+    /// The user, if read within `span` before `now`. The inner `None` is a user that does not
+    /// exist.
     #[must_use]
     pub fn user(&self, id: &UserId, span: Seconds, now: Timestamp) -> Option<Option<Rc<User>>> {
         let mut users = self.users.borrow_mut();
@@ -80,8 +80,8 @@ impl Cache {
         is_fresh(*read_at, span, now).then(|| user.clone())
     }
 
-    /// Remembers what was read of a user. A record that has not changed keeps its place in memory,
-    /// so that what was made from it stays good.
+    /// Caches a user that was read. An unchanged record stays the same object, so that what was
+    /// derived from it stays valid.
     pub fn put_user(&self, id: &UserId, user: Option<User>, now: Timestamp) -> Option<Rc<User>> {
         let user = self.own_changes.newest_user(id, user, now);
         let mut users = self.users.borrow_mut();
@@ -94,14 +94,14 @@ impl Cache {
         user
     }
 
-    /// Remembers what this isolate has made of a user.
+    /// Caches a user that this isolate changed.
     pub fn put_changed_user(&self, id: &UserId, user: Option<&User>, now: Timestamp) {
         let user = user.map(|user| Rc::new(user.clone()));
         let user = self.own_changes.put_user(id, user, now);
         self.users.borrow_mut().put(id.clone(), (user, now));
     }
 
-    /// Whether the session was ended, if that was asked within `span` before `now`.
+    /// Whether the session was ended, if read within `span` before `now`.
     #[must_use]
     pub fn session_ended(&self, id: &str, span: Seconds, now: Timestamp) -> Option<bool> {
         if self.own_changes.has_ended(id) {
@@ -109,16 +109,16 @@ impl Cache {
         }
         let mut sessions = self.sessions.borrow_mut();
         let (ended, at) = sessions.get(id)?;
-        // What has ended does not begin again.
+        // An ended session never becomes valid again.
         (*ended || is_fresh(*at, span, now)).then_some(*ended)
     }
 
-    /// Remembers whether a session was ended: of the session, and so of every copy of its cookie.
+    /// Caches whether a session was ended, for every copy of its cookie.
     pub fn put_session_ended(&self, id: &str, ended: bool, now: Timestamp) {
         self.sessions.borrow_mut().put(id.to_owned(), (ended, now));
     }
 
-    /// The signing keys, if they were read within `span` before `now`.
+    /// The signing keys, if read within `span` before `now`.
     #[must_use]
     pub fn signing_keys(
         &self,
@@ -132,7 +132,7 @@ impl Cache {
             .map(|(keys, _)| Rc::clone(keys))
     }
 
-    /// Remembers the signing keys.
+    /// Caches the signing keys.
     pub fn put_signing_keys(
         &self,
         algorithm: Algorithm,
@@ -154,7 +154,7 @@ impl Cache {
         keys
     }
 
-    /// The algorithms whose keys were read and not yet asked to be kept.
+    /// The algorithms whose keys were read but whose writer was not yet told to keep them.
     pub fn take_unkept_keys(&self) -> Vec<Algorithm> {
         let mut kept = self.kept_keys.borrow_mut();
         let unkept = kept.iter_mut().filter(|(_, kept)| !**kept);
@@ -166,40 +166,40 @@ impl Cache {
             .collect()
     }
 
-    /// Notes that keeping the keys of an algorithm did not work.
-    pub fn keep_keys_again(&self, algorithm: Algorithm) {
+    /// Records that telling the writer to keep an algorithm's keys failed.
+    pub fn retry_keeping_keys(&self, algorithm: Algorithm) {
         self.kept_keys.borrow_mut().insert(algorithm, false);
     }
 
-    /// What is known of a user's account at the origin of a site.
+    /// The cached account of a user at the origin of a site.
     #[must_use]
     pub fn account(&self, site: &str, user: &str) -> Option<KnownAccount> {
         let mut accounts = self.accounts.borrow_mut();
         accounts.get(&account_key(site, user)).cloned()
     }
 
-    /// Remembers what is known of an account.
+    /// Caches an account.
     pub fn put_account(&self, site: &str, user: &str, known: KnownAccount) {
         self.accounts
             .borrow_mut()
             .put(account_key(site, user), known);
     }
 
-    /// Notes that an origin did not take an account.
+    /// Marks an account that its origin did not accept.
     pub fn doubt_account(&self, site: &str, user: &str) {
         if let Some(KnownAccount::Account(account)) = self.account(site, user) {
             account.doubted.set(true);
         }
     }
 
-    /// Forgets an account.
+    /// Removes an account.
     pub fn forget_account(&self, site: &str, user: &UserId) {
         self.accounts
             .borrow_mut()
             .pop(&account_key(site, user.as_str()));
     }
 
-    /// The access token of the admin at the origin of a site, while it is fresh.
+    /// The admin's access token at the origin of a site, while it is fresh.
     #[must_use]
     pub fn admin_access(&self, site: &str, now: Timestamp) -> Option<Rc<str>> {
         let mut tokens = self.admin_access.borrow_mut();
@@ -207,14 +207,14 @@ impl Cache {
         (now < *until).then(|| Rc::clone(token))
     }
 
-    /// Remembers it.
+    /// Caches the admin's access token.
     pub fn put_admin_access(&self, site: &str, token: &Rc<str>, until: Timestamp) {
         self.admin_access
             .borrow_mut()
             .put(site.to_owned(), (Rc::clone(token), until));
     }
 
-    /// What all of it weighs, in bytes.
+    /// The weight of all entries, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         let keys = self.signing_keys.borrow();
@@ -230,12 +230,12 @@ impl Cache {
     }
 }
 
-/// Neither holds a line break.
+/// Neither part contains a line break.
 fn account_key(site: &str, user: &str) -> String {
     format!("{site}\n{user}")
 }
 
-/// A clock that was set back makes nothing fresh.
+/// Nothing is fresh if the clock was set back.
 fn is_fresh(at: Timestamp, span: Seconds, now: Timestamp) -> bool {
     at <= now && now < at + span
 }

@@ -1,4 +1,4 @@
-//! The keys of issuers that an isolate remembers, and when each issuer was last asked.
+//! The keys of issuers that an isolate has cached, and when each issuer was last asked.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,79 +7,75 @@ use std::rc::Rc;
 use crate::jose::key::KeySet;
 use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::issuer::{Issuer, Remote};
+use crate::site::issuer::{Issuer, RemoteKeys};
 
-/// A question that has not come back after this long never will: its request is gone.
+/// A fetch that has not returned after this time never will: its request is gone.
 pub const LOST_AFTER: Seconds = Seconds(10);
 
-/// What the isolate knows of all issuers' keys.
+/// The keys of all issuers, as an isolate knows them.
 #[derive(Default)]
-pub struct Memory {
-    states: RefCell<HashMap<String, State>>,
-    /// Issuers whose keys are to be fetched after the request.
+pub struct IssuerKeyMemory {
+    states: RefCell<HashMap<String, IssuerState>>,
+    /// Issuers whose keys are fetched after the request.
     pub wishes: RefCell<Vec<Rc<Issuer>>>,
 }
 
-/// What is known of the keys of one issuer.
+/// The keys of one issuer, and the state of fetching them.
 #[derive(Clone, Default)]
-pub struct State {
-    /// The keys, once they were fetched.
-    pub keys: Option<Known>,
-    /// When an unknown key was last asked for.
+pub struct IssuerState {
+    pub keys: Option<FetchedKeys>,
+    /// When the issuer was last asked because of an unknown key.
     pub asked_at: Option<Timestamp>,
-    /// When the issuer last failed to answer.
     pub failed_at: Option<Timestamp>,
-    /// When the question began that is under way.
+    /// When the running fetch started.
     pub under_way: Option<Timestamp>,
 }
 
-/// Keys that were fetched.
+/// Fetched keys.
 #[derive(Clone)]
-pub struct Known {
-    /// The keys.
+pub struct FetchedKeys {
     pub keys: Rc<KeySet>,
-    /// Where a discovery document says that they are.
+    /// The URL of the key set, if a discovery document named it.
     pub jwks_uri: Option<Rc<str>>,
-    /// When they were fetched.
     pub fetched_at: Timestamp,
 }
 
-impl State {
+impl IssuerState {
     /// Whether a request of this isolate is fetching the keys.
     #[must_use]
     pub fn is_under_way(&self, now: Timestamp) -> bool {
         self.under_way.is_some_and(|began| now < began + LOST_AFTER)
     }
 
-    /// Whether the issuer failed to answer so lately that it is not asked again.
+    /// Whether the issuer failed so recently that it is not asked again.
     #[must_use]
-    pub fn has_failed(&self, remote: &Remote, now: Timestamp) -> bool {
+    pub fn has_failed(&self, remote: &RemoteKeys, now: Timestamp) -> bool {
         self.failed_at.is_some_and(|at| now < at + remote.cooldown)
     }
 }
 
-impl Memory {
-    /// A copy of what is known of `issuer`.
-    pub fn state(&self, issuer: &Issuer) -> State {
+impl IssuerKeyMemory {
+    /// A copy of the state of `issuer`.
+    pub fn state(&self, issuer: &Issuer) -> IssuerState {
         let states = self.states.borrow();
         states.get(&issuer.name).cloned().unwrap_or_default()
     }
 
-    /// Changes what is known of `issuer`.
-    pub fn change(&self, issuer: &Issuer, change: impl FnOnce(&mut State)) {
+    /// Changes the state of `issuer`.
+    pub fn change(&self, issuer: &Issuer, change: impl FnOnce(&mut IssuerState)) {
         let mut states = self.states.borrow_mut();
         if let Some(state) = states.get_mut(&issuer.name) {
             change(state);
         } else {
-            let mut state = State::default();
+            let mut state = IssuerState::default();
             change(&mut state);
             states.insert(issuer.name.clone(), state);
         }
     }
 
-    /// Remembers the keys of `issuer`. When all together weigh too much, those go that were fetched
-    /// longest ago; they can be had from the store.
-    pub fn keep(&self, issuer: &Issuer, known: Known) {
+    /// Caches the keys of `issuer`. If all keys together weigh too much, those that were fetched
+    /// longest ago are dropped; they can be read from the store again.
+    pub fn keep(&self, issuer: &Issuer, known: FetchedKeys) {
         self.change(issuer, |state| state.keys = Some(known));
         while self.weight() > ISSUER_KEYS.bytes {
             let mut states = self.states.borrow_mut();
@@ -94,7 +90,7 @@ impl Memory {
         }
     }
 
-    /// What all keys weigh, in bytes.
+    /// The weight of all keys, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         let states = self.states.borrow();

@@ -1,4 +1,4 @@
-//! What an isolate remembers, and what every step works with.
+//! What an isolate keeps between requests, and what every step works with.
 
 pub mod attempts;
 pub mod cache;

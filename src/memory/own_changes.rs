@@ -1,6 +1,6 @@
-//! What this isolate has changed recently. The store may return the old value for another minute,
-//! and a read may have been under way; what is recorded here takes precedence. So a right that is
-//! taken away is gone at once in the isolate that took it away.
+//! What this isolate recently changed. The store may return the old value for another minute, and a
+//! read may have been in progress; what is recorded here takes precedence. So a right that is
+//! revoked is gone at once in the isolate that revoked it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,22 +10,21 @@ use crate::model::user::{User, UserId};
 use crate::platform::shelf::{self, Shelf};
 use crate::platform::time::{Seconds, Timestamp};
 
-/// How far the store may lag behind (docs/storage.md).
+/// How far the store may be behind (docs/storage.md).
 pub const STORE_LAG: Seconds = Seconds(60);
 
-/// How long the store may show what was there before when it has lost a write, and the writer has
-/// noticed.
+/// How long the store may return an old value if it lost a write and the writer has to repeat it.
 const WRITER_LAG: Seconds = Seconds(180);
 
-/// A user as this isolate has left it, `None` when it removed it, and when that was.
+/// A user as this isolate left it (`None` if deleted), and when.
 type ChangedUser = (Option<Rc<User>>, Timestamp);
 
 /// The changes that this isolate has made.
 pub struct OwnChanges {
     users: RefCell<Shelf<UserId, ChangedUser>>,
     ended_sessions: RefCell<Shelf<String, ()>>,
-    /// By which version of its record an API token was last switched, and until when it is refused if
-    /// that was off; a revoked one for ever.
+    /// By API token: the version of its record when it was last enabled or disabled, and until when
+    /// it is refused if it was disabled; a revoked one is refused for good.
     switched: RefCell<Shelf<String, (u64, Option<Timestamp>)>>,
 }
 
@@ -40,8 +39,8 @@ impl Default for OwnChanges {
 }
 
 impl OwnChanges {
-    /// Notes what a user has become; `None` when it was removed. Gives what counts: the answer to an
-    /// older change may come after that to a newer one.
+    /// Records a changed user; `None` for a deleted one. Returns the newest state: the response to
+    /// an older change may arrive after that to a newer one.
     pub fn put_user(
         &self,
         id: &UserId,
@@ -63,8 +62,8 @@ impl OwnChanges {
         user
     }
 
-    /// What counts of a user of whom the store shows `read` to a request of `now`: that, or what
-    /// this isolate has made of it, if that is newer.
+    /// The newest state of a user of whom the store returned `read` to a request of `now`: that, or
+    /// what this isolate made of it.
     #[must_use]
     pub fn newest_user(&self, id: &UserId, read: Option<User>, now: Timestamp) -> Option<Rc<User>> {
         let mut users = self.users.borrow_mut();
@@ -76,7 +75,7 @@ impl OwnChanges {
         }
     }
 
-    /// Notes that a session has ended.
+    /// Records that a session was ended.
     pub fn end_session(&self, id: &str) {
         self.ended_sessions.borrow_mut().put(id.to_owned(), ());
     }
@@ -87,14 +86,14 @@ impl OwnChanges {
         self.ended_sessions.borrow_mut().get(id).is_some()
     }
 
-    /// Notes that an API token is revoked, for good.
+    /// Records that an API token was revoked, for good.
     pub fn revoke(&self, id: &ApiTokenId) {
         let mut switched = self.switched.borrow_mut();
         switched.put(id.as_str().to_owned(), (u64::MAX, Some(FOR_EVER)));
     }
 
-    /// Notes that an API token was switched on or off, by which its record got `version`. The answer
-    /// to an older change may come after that to a newer one.
+    /// Records that an API token was enabled or disabled, which brought its record to `version`.
+    /// The response to an older change may arrive after that to a newer one.
     pub fn switch(&self, id: &ApiTokenId, active: bool, version: u64, now: Timestamp) {
         let mut switched = self.switched.borrow_mut();
         let known = switched.get(id.as_str()).map(|(version, _)| *version);
@@ -104,16 +103,16 @@ impl OwnChanges {
         }
     }
 
-    /// Whether this isolate has revoked an API token, or has switched it off and the store may not
-    /// show it yet to a request of `now`.
+    /// Whether this isolate revoked an API token, or disabled it so recently that the store may not
+    /// show it yet.
     #[must_use]
-    pub fn has_shut(&self, id: &ApiTokenId, now: Timestamp) -> bool {
+    pub fn has_disabled(&self, id: &ApiTokenId, now: Timestamp) -> bool {
         let mut switched = self.switched.borrow_mut();
         let until = switched.get(id.as_str()).and_then(|(_, until)| *until);
         until.is_some_and(|until| now <= until)
     }
 
-    /// What all of it weighs, in bytes.
+    /// The weight of all entries, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.users.borrow().weight()
@@ -122,16 +121,16 @@ impl OwnChanges {
     }
 }
 
-/// Later than any request.
+/// Later than the time of any request.
 const FOR_EVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
-/// Whether what this isolate made of a user at `at` is newer than what it has read. Versions only
-/// grow, and no id is used again, so a store that loses a write is not believed for however long. A
-/// record that is not there is one that the store does not show yet, or that was removed elsewhere.
+/// Whether a user that this isolate changed at `at` is newer than what it read. Versions only grow
+/// and ids are never reused, so a store that lost a write is never believed. A missing record is
+/// one that the store does not show yet, or that was deleted elsewhere.
 fn is_newer(known: Option<&User>, at: Timestamp, read: Option<&User>, now: Timestamp) -> bool {
     match (known, read) {
         (None, _) => true,
-        // A request that began before the change may have read after it.
+        // A request that started before the change may have read after it.
         (Some(_), None) => now < at + STORE_LAG,
         (Some(known), Some(read)) => known.version > read.version,
     }

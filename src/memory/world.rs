@@ -1,21 +1,18 @@
-//! What a request is handled with: configuration, platform and the isolate's memory.
+//! What every step of a request works with: configuration, platform and caches.
 
 use crate::memory::cache::Cache;
 use crate::platform::port::Platform;
 use crate::site::config::Config;
 
-/// Everything that outlives a request in an isolate.
+/// Everything in an isolate that outlives a request.
 pub struct World {
-    /// The configuration, free of errors.
     pub config: Config,
-    /// The platform.
     pub platform: Platform,
-    /// The isolate's memory.
     pub cache: Cache,
 }
 
 impl World {
-    /// A world without memories.
+    /// A world with empty caches.
     #[must_use]
     pub fn new(config: Config, platform: Platform) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! API tokens: opaque secrets with a recognisable prefix and a checksum, known to us by their hash.
+//! API tokens: opaque secrets with a recognisable prefix and a checksum, stored as a hash.
 
 use std::fmt;
 
@@ -13,17 +13,17 @@ use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::Timestamp;
 
-/// What every API token begins with, so that scanners for leaked secrets can know one.
+/// The prefix of every API token, by which scanners for leaked secrets recognise one.
 pub const PREFIX: &str = "ewt_";
 const SECRET_LENGTH: usize = 43;
 const CHECKSUM_LENGTH: usize = 6;
 
-/// An API token in the clear. It exists when it is made and when it is presented, and is never
+/// An API token in plain text. It exists when it is created and when it is presented, and is never
 /// stored or logged.
 pub struct PlainApiToken(String);
 
 impl PlainApiToken {
-    /// A fresh one: 256 random bits.
+    /// Creates a token from 256 random bits.
     #[must_use]
     pub fn random(entropy: &dyn Entropy) -> Self {
         let mut bytes = [0_u8; 32];
@@ -33,8 +33,7 @@ impl PlainApiToken {
         Self(body + &checksum)
     }
 
-    /// Reads a presented one. A mistyped or invented token is turned down here, without asking
-    /// the store.
+    /// Parses a presented token. A mistyped or invented one is rejected here, without a look-up.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let secret = text.strip_prefix(PREFIX)?;
@@ -46,13 +45,13 @@ impl PlainApiToken {
         bool::from(right).then(|| Self(text.to_owned()))
     }
 
-    /// The token's text, for the one answer that shows it.
+    /// The token's text, for the one response that shows it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Its hash.
+    /// Hashes the token.
     #[must_use]
     pub fn hash(&self) -> HashedApiToken {
         HashedApiToken(sha256(self.0.as_bytes()))
@@ -66,25 +65,25 @@ fn checksum(body: &str) -> String {
         .collect()
 }
 
-/// The SHA-256 of an API token. The token has 256 bits of its own, so it needs no salt and no slow
-/// hash.
+/// The SHA-256 of an API token. The token itself has 256 bits of entropy, so the hash needs no salt
+/// and need not be slow.
 #[derive(Clone, Copy)]
 pub struct HashedApiToken([u8; 32]);
 
 impl HashedApiToken {
-    /// The id of the token: half of its hash.
+    /// The token's id: the first half of the hash.
     #[must_use]
     pub fn id(&self) -> ApiTokenId {
         ApiTokenId(hex(self.0.get(..16).unwrap_or_default()))
     }
 
-    /// The hash as a record holds it: 64 hexadecimal digits.
+    /// The hash as it is stored: 64 hexadecimal digits.
     #[must_use]
     pub fn stored(&self) -> String {
         hex(&self.0)
     }
 
-    /// Whether `record` is of the token with this hash. Compares in constant time.
+    /// Whether `record` belongs to the token with this hash. Compares in constant time.
     #[must_use]
     pub fn is_of(&self, record: &ApiToken) -> bool {
         self.stored()
@@ -94,19 +93,19 @@ impl HashedApiToken {
     }
 }
 
-/// The id of an API token: 32 hexadecimal digits. No secret.
+/// The id of an API token: 32 hexadecimal digits. Not secret.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct ApiTokenId(String);
 
 impl ApiTokenId {
-    /// Reads an id.
+    /// Parses an id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fine = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         fine.then(|| Self(text.to_owned()))
     }
 
-    /// The id's text.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -119,22 +118,17 @@ impl Weigh for ApiTokenId {
     }
 }
 
-/// What a token may do.
+/// What an API token may do.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Scope {
-    /// Ask for SSO tokens.
     #[serde(rename = "token:issue")]
     TokenIssue,
-    /// Read users.
     #[serde(rename = "users:read")]
     UsersRead,
-    /// Change users.
     #[serde(rename = "users:write")]
     UsersWrite,
-    /// Manage API tokens.
     #[serde(rename = "tokens:write")]
     TokensWrite,
-    /// Everything.
     #[serde(rename = "admin")]
     Admin,
 }
@@ -149,7 +143,7 @@ impl Scope {
         Self::Admin,
     ];
 
-    /// The scope's name.
+    /// The name of the scope.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -179,11 +173,11 @@ impl std::str::FromStr for Scope {
     }
 }
 
-/// For whom a token may ask for SSO tokens. Absent lists limit nothing.
+/// The users for whom a token may request SSO tokens. An absent list sets no limit.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssueFor {
-    /// Only users with an address in one of these domains.
+    /// Only users with an e-mail address in one of these domains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_domains: Option<Vec<String>>,
     /// Only users whose every role is in this list. Staff and superusers count as having the roles
@@ -193,7 +187,7 @@ pub struct IssueFor {
 }
 
 impl IssueFor {
-    /// Whether a token so limited may sign in an address.
+    /// Whether the limits allow signing in a user with this address.
     #[must_use]
     pub fn allows_email(&self, email: &Email) -> bool {
         let same = |domain: &String| is_same_domain(domain, email.domain());
@@ -202,7 +196,7 @@ impl IssueFor {
             .is_none_or(|domains| domains.iter().any(same))
     }
 
-    /// Whether a token so limited may sign in this user.
+    /// Whether the limits allow signing in this user.
     #[must_use]
     pub fn allows(&self, user: &User) -> bool {
         let Some(allowed) = &self.roles else {
@@ -215,54 +209,49 @@ impl IssueFor {
             && (!user.superuser || listed("superuser"))
     }
 
-    /// Whether everything that `other` allows is allowed by this as well.
+    /// Whether these limits allow everything that `other` allows.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        fn within<T: PartialEq>(outer: Option<&Vec<T>>, inner: Option<&Vec<T>>) -> bool {
+        fn is_subset<T: PartialEq>(outer: Option<&Vec<T>>, inner: Option<&Vec<T>>) -> bool {
             match (outer, inner) {
                 (None, _) => true,
                 (Some(_), None) => false,
                 (Some(outer), Some(inner)) => inner.iter().all(|item| outer.contains(item)),
             }
         }
-        within(self.email_domains.as_ref(), other.email_domains.as_ref())
-            && within(self.roles.as_ref(), other.roles.as_ref())
+        is_subset(self.email_domains.as_ref(), other.email_domains.as_ref())
+            && is_subset(self.roles.as_ref(), other.roles.as_ref())
     }
 }
 
-/// An API token's record.
+/// The stored record of an API token.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ApiToken {
-    /// Its id.
     pub id: ApiTokenId,
-    /// The whole hash, hexadecimal.
+    /// The whole hash in hexadecimal.
     pub sha256: String,
-    /// What it is for, in its maker's words.
+    /// What it is for, as its creator described it.
     pub name: crate::model::user::Name,
-    /// What it may do.
     pub scopes: Vec<Scope>,
-    /// For whom it may ask for SSO tokens.
     pub issue_for: IssueFor,
-    /// The user that it stands for at a site, as `x-api-key`.
+    /// The user that it authenticates as at sites, as `x-api-key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acts_as: Option<UserId>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// The id of the token that made it, or `shell`.
+    /// The id of the token that created it, or `shell`.
     pub created_by: String,
-    /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
-    /// Whether it is switched on.
+    /// Cleared to disable the token for a while.
     pub active: bool,
-    /// When it was revoked, for good.
+    /// Set once; a revoked token never becomes valid again.
     pub revoked_at: Option<Timestamp>,
-    /// One more at each change; 0 in records of an earlier version.
+    /// Incremented by each change; 0 in records of an earlier version.
     #[serde(default)]
     pub version: u64,
 }
 
 impl ApiToken {
-    /// Whether the token holds `scope`; `admin` holds all.
+    /// Whether the token has `scope`; `admin` includes all.
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes
@@ -270,7 +259,7 @@ impl ApiToken {
             .any(|held| *held == scope || *held == Scope::Admin)
     }
 
-    /// The token, marked as revoked if `at` says when.
+    /// Marks the token as revoked, if `at` says when.
     #[must_use]
     pub fn revoked(mut self, at: Option<Timestamp>) -> Self {
         if let Some(at) = at {
@@ -280,7 +269,7 @@ impl ApiToken {
         self
     }
 
-    /// Whether it opens anything now: switched on, not revoked, not over.
+    /// Whether the token is valid now: active, not revoked, not expired.
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
         self.active && self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)

@@ -1,4 +1,4 @@
-//! Claims by name or dotted path, and what an issuer's token has brought of them. Knows no signature
+//! Claims by name or dotted path, and the claims that an issuer's token brought. Knows no signature
 //! and no user.
 
 use std::borrow::Cow;
@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 use crate::model::user::Role;
 use crate::platform::shelf::Weigh;
 
-/// Where a claim is: its name, or the names on the way to it with dots between them.
+/// The path of a claim: its name, or nested names separated by dots.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClaimPath(String);
 
 impl ClaimPath {
-    /// Reads a path.
+    /// Parses a path.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fine = !text.is_empty()
@@ -24,8 +24,8 @@ impl ClaimPath {
         fine.then(|| Self(text.to_owned()))
     }
 
-    /// What is there. A name is taken whole before it is taken apart: names may hold dots, as those
-    /// that are URLs do (RFC 7519 §4.2).
+    /// The value at this path. The whole path is tried as one name first: names may contain dots,
+    /// as those that are URLs do (RFC 7519 §4.2).
     #[must_use]
     pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         find(claims, &self.0)
@@ -40,29 +40,26 @@ fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     find(claims.get(first)?.as_object()?, rest)
 }
 
-/// What a token of another issuer has brought beyond who it is about: what rules and origins may
-/// know, within what the issuer may grant. A session that it opens carries this on.
+/// What a token of another issuer adds to the user's record: what rules and origins may use, within
+/// what the issuer may grant. A session opened by the token carries it on.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Granted {
-    /// The issuer's name in the configuration.
+    /// The issuer's name in the configuration, not its `iss`.
     #[serde(rename = "i")]
     pub issuer: String,
-    /// Roles, those alone that the issuer may grant.
+    /// Only roles that the issuer may grant.
     #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
-    /// Whether the issuer, which may, says that this is staff.
+    /// Set only if the issuer may grant it.
     #[serde(rename = "st", default, skip_serializing_if = "is_false")]
     pub staff: bool,
-    /// Scopes.
     #[serde(rename = "sc", default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-    /// The tenant that the token names.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// The workspace.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
-    /// Every other claim that is kept, as it was.
+    /// All other claims that are kept.
     #[serde(rename = "c", default, skip_serializing_if = "KeptClaims::is_empty")]
     pub claims: KeptClaims,
 }
@@ -78,53 +75,55 @@ impl Weigh for Granted {
     }
 }
 
-/// Claims as the isolate keeps them: their JSON as one text. As a tree they would take up to sixty
-/// times as much, and whoever signs them chooses how much. Taken apart when something asks for one
-/// ([`Reading`]); what came of that is remembered where it is asked for at every request.
+/// Claims as an isolate caches them: as JSON text. A parsed tree would take up to sixty times the
+/// memory, and whoever signs the token chooses how much that is. They are parsed when something
+/// needs one ([`Reading`]); the results of rules that ask at every request are cached with them.
 #[derive(Clone, Debug, Default)]
 pub struct KeptClaims {
-    /// Empty when there is none.
+    /// Empty if there are no claims.
     text: Box<str>,
-    /// For which of [`NUMBERS`] it is known whether a rule's claim fits, and for which it does.
+    /// Two bit sets over [`NUMBERS`]: which claim requirements have been evaluated, and which of
+    /// these are met.
     judged: Cell<(u64, u64)>,
 }
 
-/// What rules want of claims is remembered for so many of them; others are looked at each time.
+/// The number of claim requirements of a site whose results are cached; others are evaluated each
+/// time.
 pub const NUMBERS: u8 = 64;
 
 impl KeptClaims {
-    /// Keeps `claims`.
+    /// Serialises `claims`.
     #[must_use]
     pub fn new(claims: &Map<String, Value>) -> Self {
         if claims.is_empty() {
             return Self::default();
         }
         Self {
-            // A map of JSON values can always be written.
+            // A map of JSON values can always be serialised.
             text: serde_json::to_string(claims).unwrap_or_default().into(),
             judged: Cell::default(),
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no claims.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// How many bytes of JSON they are.
+    /// The length of their JSON in bytes.
     #[must_use]
     pub fn length(&self) -> usize {
         self.text.len()
     }
 
-    /// The claims, taken apart. What was written from a tree is always read as one.
+    /// Parses the claims. What was serialised from a tree can always be parsed.
     fn members(&self) -> Map<String, Value> {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 }
 
-/// What was found out about them is no part of them.
+/// Cached results are not part of the claims.
 impl PartialEq for KeptClaims {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
@@ -149,8 +148,7 @@ impl Weigh for KeptClaims {
     }
 }
 
-/// The claims of a caller as one request reads them: taken apart at most once, and not before
-/// something asks.
+/// A caller's claims within one request: parsed on first use, and at most once.
 #[derive(Clone, Debug, Default)]
 pub struct Reading<'a> {
     kept: Option<&'a KeptClaims>,
@@ -158,7 +156,7 @@ pub struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Of what is kept of a caller's claims, if anything is.
+    /// Reads the cached claims of a caller, if there are any.
     #[must_use]
     pub const fn new(kept: Option<&'a KeptClaims>) -> Self {
         Self {
@@ -167,7 +165,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The claims.
+    /// The parsed claims.
     pub fn members(&self) -> &Map<String, Value> {
         self.members.get_or_init(|| {
             let members = self.kept.map(KeptClaims::members);
@@ -175,8 +173,8 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// What `judge` says of the claims; remembered with them under `number`, which stands for one
-    /// question of the site whose credential this is.
+    /// The result of `judge` for the claims, cached with them under `number`, which stands for one
+    /// requirement of the site that the credential is for.
     pub fn judged(
         &self,
         number: Option<u8>,
@@ -198,7 +196,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Of claims that are no caller's.
+/// For claims that are not cached.
 impl<'a> From<&'a Map<String, Value>> for Reading<'a> {
     fn from(members: &'a Map<String, Value>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What is kept of people and API tokens, and what tokens claim of people.
+//! Users, API tokens, and the claims of other issuers' tokens, as data.
 
 pub mod api_token;
 pub mod claim;

@@ -1,4 +1,4 @@
-//! A stored user, and the types of its members. Knows no storage and no HTTP.
+//! A user's record, and the types of its fields. Knows no storage and no HTTP.
 
 pub mod text;
 
@@ -11,47 +11,44 @@ use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::Timestamp;
 
-/// The longest name that a user record holds, in bytes: an address is a username.
+/// The longest name in a user's record, in bytes: an e-mail address can be the username.
 const MAX_NAME: usize = Email::MAX;
 
-/// A user.
+/// The record of a user.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct User {
-    /// Never changes, never used again.
+    /// Never changes and is never reused.
     pub id: UserId,
-    /// Where the user is reached; one user per address.
+    /// Unique, or unique within the tenant where there are tenants.
     pub email: Email,
-    /// What applications call the user.
+    /// What applications call the user; the e-mail address unless set.
     pub username: Username,
-    /// Given name; may be empty.
+    /// May be empty.
     pub first_name: Name,
-    /// Family name; may be empty.
+    /// May be empty.
     pub last_name: Name,
-    /// Whether the user may sign in.
+    /// Cleared to disable the user.
     pub active: bool,
-    /// For origins that know staff.
+    /// For origins that distinguish staff.
     pub staff: bool,
-    /// For origins that know superusers.
+    /// For origins that distinguish superusers.
     pub superuser: bool,
-    /// For rules and origins.
     pub roles: Vec<Role>,
-    /// Sessions and tokens from before this moment count for nothing.
+    /// Sessions and tokens issued before this moment are no longer valid.
     pub sessions_valid_after: Option<Timestamp>,
-    /// The tenant that the user is of, at sites that have tenants.
+    /// The user's tenant, at sites that have tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Tenant>,
-    /// When the record was made.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
-    /// One more at each change, so that an older copy of the record is known for one. 0 in records
+    /// Incremented by each change, so that an older copy of the record is recognised. 0 in records
     /// of an earlier version.
     #[serde(default)]
     pub version: u64,
 }
 
 impl User {
-    /// A new, active user without rights.
+    /// Creates an active user without roles.
     #[must_use]
     pub fn new(id: UserId, email: Email, now: Timestamp) -> Self {
         Self {
@@ -72,13 +69,13 @@ impl User {
         }
     }
 
-    /// Ends all sessions and tokens from before `now`. What has ended does not begin again, also
-    /// when a clock is behind another.
+    /// Ends all sessions and tokens issued before `now`. Never moves the limit back, even if clocks
+    /// differ.
     pub fn end_sessions(&mut self, now: Timestamp) {
         self.sessions_valid_after = self.sessions_valid_after.max(Some(now));
     }
 
-    /// First and last name, or the username when both are empty.
+    /// First and last name, or the username if both are empty.
     #[must_use]
     pub fn display_name(&self) -> String {
         let name = format!("{} {}", self.first_name.as_str(), self.last_name.as_str());
@@ -96,7 +93,7 @@ impl Weigh for User {
     }
 }
 
-/// Types of one text.
+/// For types that wrap a text.
 macro_rules! texts {
     ($($name:ty),*) => {$(
         impl Weigh for $name {
@@ -115,13 +112,13 @@ texts!(UserId, Email, Name, Username, Role, Tenant);
 pub struct UserId(String);
 
 impl UserId {
-    /// A fresh one.
+    /// Creates a random id.
     #[must_use]
     pub fn random(entropy: &dyn Entropy) -> Self {
         Self(format!("usr_{}", random_text(entropy)))
     }
 
-    /// Reads an id.
+    /// Parses an id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("usr_")?;
@@ -131,7 +128,7 @@ impl UserId {
         (rest.len() == 22 && plain).then(|| Self(text.to_owned()))
     }
 
-    /// The id's text.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -152,8 +149,9 @@ impl fmt::Display for UserId {
     }
 }
 
-/// An e-mail address in its one form: trimmed, and letters of ASCII in lower case. Two addresses that
-/// differ in anything else are two; characters by which two could be taken for one are in none.
+/// An e-mail address in its canonical form: trimmed, ASCII letters in lower case. Addresses that
+/// differ in anything else are different, and characters that make two addresses look alike are
+/// rejected.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Email(String);
@@ -162,8 +160,8 @@ impl Email {
     /// The longest address, in bytes (RFC 5321 §4.5.3.1.3, less the angle brackets).
     const MAX: usize = 254;
 
-    /// Reads an address. Exactly one `@`, something on both sides, nothing that separates or
-    /// quotes, nothing that is not seen or looks like ASCII.
+    /// Parses an address: exactly one `@` with something on both sides, no separators or quotes, no
+    /// invisible characters, and no look-alikes of ASCII.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let folded = fold(text.trim());
@@ -181,27 +179,27 @@ impl Email {
         fine.then_some(Self(folded))
     }
 
-    /// The address.
+    /// The address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What follows the `@`.
+    /// The part after the `@`.
     #[must_use]
     pub fn domain(&self) -> &str {
         self.0.split_once('@').map_or("", |(_, domain)| domain)
     }
 }
 
-/// The one form of a text whose case does not count. See [`text`] for why no more than ASCII.
+/// Folds the case of ASCII letters. See [`text`] for why no others.
 #[must_use]
 pub fn fold(text: &str) -> String {
     text.to_ascii_lowercase()
 }
 
-/// The domain of addresses in its one form, wherever it is named: in an address, a rule, the limits
-/// of an API token or of an issuer.
+/// Parses the domain of e-mail addresses into its canonical form, wherever one is given: in an
+/// address, a rule, or the limits of an API token or an issuer.
 #[must_use]
 pub fn parse_domain(text: &str) -> Option<String> {
     let plain = |c: char| (c.is_alphanumeric() || c == '-' || c == '.') && is_distinct(c);
@@ -209,13 +207,13 @@ pub fn parse_domain(text: &str) -> Option<String> {
     (labels && text.chars().all(plain)).then(|| fold(text))
 }
 
-/// Whether both name one domain.
+/// Whether two domains are the same.
 #[must_use]
 pub fn is_same_domain(one: &str, other: &str) -> bool {
     fold(one) == fold(other)
 }
 
-/// Whether `c` is seen, and taken for nothing but itself.
+/// Whether `c` is visible and looks like no other character.
 fn is_distinct(c: char) -> bool {
     !text::is_invisible(c) && !text::is_like_ascii(c) && !text::is_like_at(c)
 }
@@ -228,15 +226,14 @@ impl TryFrom<String> for Email {
     }
 }
 
-/// What applications call a user: a [`Name`] of which every character is seen. Origins may know a
-/// user by it, so one that reads like an address, with another `@` or letters that are not ASCII's
-/// and look so, is none.
+/// What applications call a user: a [`Name`] of visible characters. Origins may identify a user by
+/// it, so it may not look like an e-mail address through a look-alike of `@` or of ASCII letters.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Username(String);
 
 impl Username {
-    /// Reads a username, trimmed.
+    /// Parses a username, trimmed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let Name(text) = Name::parse(text)?;
@@ -247,7 +244,7 @@ impl Username {
         (seen && !reads_as_address).then_some(Self(text))
     }
 
-    /// The username.
+    /// The username as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -262,13 +259,13 @@ impl TryFrom<String> for Username {
     }
 }
 
-/// A person's name, for people to read, or an API token's: no control characters, at most 254 bytes.
+/// The display name of a person or an API token: no control characters, at most 254 bytes.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Name(String);
 
 impl Name {
-    /// Reads a name, trimmed.
+    /// Parses a name, trimmed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -276,7 +273,7 @@ impl Name {
             .then(|| Self(text.to_owned()))
     }
 
-    /// The name.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -291,14 +288,14 @@ impl TryFrom<String> for Name {
     }
 }
 
-/// A role. It travels in headers as one item of a list, so it holds no separator that an origin
-/// may split at.
+/// A role. Headers carry roles as a list, so a role contains no separator that an origin may split
+/// at.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Role(String);
 
 impl Role {
-    /// Reads a role: visible characters but `,`, `;`, `|` and quotes, at most 100 bytes.
+    /// Parses a role: visible characters except `,`, `;`, `|` and quotes, at most 100 bytes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain = |c: char| !c.is_whitespace() && !c.is_control() && !",;|\"'".contains(c);
@@ -306,7 +303,7 @@ impl Role {
         fine.then(|| Self(text.to_owned()))
     }
 
-    /// The role's name.
+    /// The role as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -321,13 +318,13 @@ impl TryFrom<String> for Role {
     }
 }
 
-/// The name of a tenant: small letters, digits, `-` and `_`, at most 64.
+/// The name of a tenant: lower-case letters, digits, `-` and `_`, at most 64.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(try_from = "String")]
 pub struct Tenant(String);
 
 impl Tenant {
-    /// Reads a name.
+    /// Parses a name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b);
@@ -335,7 +332,7 @@ impl Tenant {
         fine.then(|| Self(text.to_owned()))
     }
 
-    /// The name.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -359,7 +356,7 @@ mod tests {
         for (given, expected) in [
             ("a@b.c", "a@b.c"),
             ("  Anna.Example@EXAMPLE.com\t", "anna.example@example.com"),
-            // Case is folded in ASCII alone, so these are two.
+            // Only ASCII case is folded, so these are two addresses.
             ("ÄRGER@example.com", "Ärger@example.com"),
             ("ärger@Example.com", "ärger@example.com"),
             ("ada@MÜLLER.example", "ada@mÜller.example"),
@@ -393,7 +390,7 @@ mod tests {
         assert!(Email::parse(&format!("{}@b.c", "a".repeat(251))).is_none());
     }
 
-    /// Characters that are not seen, that turn the direction, or that look like others.
+    /// Characters that are invisible, change the text direction, or look like others.
     const DECEPTIVE: [char; 22] = [
         '\u{ad}',
         '\u{34f}',

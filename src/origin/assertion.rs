@@ -308,10 +308,10 @@ pub async fn ready_keys(
 pub fn keep_keys_later(world: &Rc<World>) {
     for algorithm in world.cache.take_unkept_keys() {
         let held = Rc::clone(world);
-        world.platform.later.run(Box::pin(async move {
+        world.platform.background.spawn(Box::pin(async move {
             let record = SigningKeyRecord(&*held.platform.records, algorithm);
             if record.keep().await.is_err() {
-                held.cache.keep_keys_again(algorithm);
+                held.cache.retry_keeping_keys(algorithm);
             }
         }));
     }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use crate::access::cors;
 use crate::access::grant::Grant;
 use crate::ask::source::Presented;
-use crate::http::cookies::Left;
+use crate::http::cookies::Remainder;
 use crate::http::headers::{HeaderChange, HeaderChanges, Standing};
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
@@ -52,7 +52,7 @@ pub struct Forward {
     is_local: bool,
     changes: HeaderChanges,
     own: HeaderChanges,
-    cookies: Left,
+    cookies: Remainder,
     standing: Option<Rc<Standing>>,
     identified: bool,
     uncached: bool,
@@ -95,7 +95,7 @@ impl Forward {
 
     /// What is left of the `Cookie` header that came, if it is not removed.
     #[must_use]
-    pub const fn cookies(&self) -> &Left {
+    pub const fn cookies(&self) -> &Remainder {
         &self.cookies
     }
 
@@ -201,7 +201,7 @@ pub fn prepare(
         mut own,
     } = strip::strip(site, parts, presented);
     let mut cookies = match &presented.cookies_left {
-        Left::Nothing => Left::Whole,
+        Remainder::Nothing => Remainder::Whole,
         left => left.clone(),
     };
     mutate::of_way(&mut changes, site, parts);
@@ -215,7 +215,7 @@ pub fn prepare(
         .principal()
         .filter(|_| told.is_none_or(|told| told.answer.asset.is_none()));
     if let Some(told) = told {
-        cookies = Left::Whole;
+        cookies = Remainder::Whole;
         changes.remove("cookie");
         if let Some(headers) = &told.headers {
             own.extend(headers);

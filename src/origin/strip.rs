@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::ask::source::{self, Presented};
 use crate::credential::stray;
-use crate::http::cookies::Left;
+use crate::http::cookies::Remainder;
 use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
 use crate::http::reserved::{is_api_key, is_set_always};
@@ -39,7 +39,7 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
         {
             changes.remove(name);
         } else if name == "cookie" {
-            if presented.cookies_left == Left::Nothing {
+            if presented.cookies_left == Remainder::Nothing {
                 changes.remove(name);
             }
         } else if name == "referer" {

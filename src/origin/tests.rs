@@ -7,7 +7,7 @@ use crate::authn::principal::Principal;
 use crate::config::tests::site;
 use crate::credential::sso_token::SsoClaims;
 use crate::credential::verified::{Claims, Verified};
-use crate::http::cookies::Left;
+use crate::http::cookies::Remainder;
 use crate::http::headers::HeaderChange;
 use crate::model::user::{Email, Role, User, UserId, Username};
 use crate::platform::time::Timestamp;
@@ -100,7 +100,7 @@ fn cookies_of(forward: &Forward, cookie: &str) -> Option<String> {
     let is_removed = forward
         .all_changes()
         .any(|change| change == HeaderChange::Remove("cookie"));
-    forward.cookies().of(cookie).filter(|_| !is_removed)
+    forward.cookies().apply_to(cookie).filter(|_| !is_removed)
 }
 
 const ALL: &str = r#"{"identity_headers": ["x-forwarded", "remote"], "custom_headers": {"X-Full": "name"}, "assertion": {}}"#;
@@ -318,7 +318,7 @@ fn sec_40_a_cut_leaves_what_is_left_and_there_is_none_where_bytes_and_characters
     ] {
         let forward = prepared("{}", "https://site.example/", &[("cookie", cookie)], None);
         let cut = match forward.cookies() {
-            Left::Without(_) => forward.cookies().of(cookie),
+            Remainder::Without(_) => forward.cookies().apply_to(cookie),
             _ => None,
         };
         assert_eq!(cut.as_deref(), left, "{cookie}");

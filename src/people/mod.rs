@@ -193,7 +193,7 @@ async fn free_address(
 /// # Errors
 /// A [`Fault`] of the platform.
 pub async fn repair(world: &World, user: &User) -> Result<(), Fault> {
-    if Users(&*world.platform.kv).is_reached(user).await? {
+    if Users(&*world.platform.kv).has_owner(user).await? {
         return Ok(());
     }
     let records = UserRecords(&*world.platform.records);

@@ -1,8 +1,8 @@
-//! The algorithms of signatures, and which kind of key each is for (RFC 7518 §3.1, RFC 8037 §3.1).
+//! Signature algorithms, and the kind of key that each one needs (RFC 7518 §3.1, RFC 8037 §3.1).
 
 use serde::{Deserialize, Serialize};
 
-/// A signature algorithm. `none` is not among them, nor anything that is not named here.
+/// A signature algorithm. There is no `none`: a name that is not listed here is not an algorithm.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
@@ -36,25 +36,19 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// What a key is made of, and so what it can be used for.
+/// The kind of a key, which limits the algorithms that it can be used with.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum KeyType {
-    /// A shared secret.
     Secret,
-    /// An RSA key.
     Rsa,
-    /// A point on P-256.
     P256,
-    /// A point on P-384.
     P384,
-    /// A point on P-521.
     P521,
-    /// An Ed25519 key.
     Ed25519,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 13] = [
         Self::Hs256,
         Self::Hs384,
@@ -71,7 +65,7 @@ impl Algorithm {
         Self::EdDsa,
     ];
 
-    /// The registered name.
+    /// The name in the IANA registry.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,13 +85,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of this name, letter for letter.
+    /// The algorithm with this name; case-sensitive.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    /// The one kind of key that it is for.
+    /// The only kind of key that the algorithm can be used with.
     #[must_use]
     pub const fn key_type(self) -> KeyType {
         match self {
@@ -112,7 +106,7 @@ impl Algorithm {
         }
     }
 
-    /// How long its signatures are, in bytes, where that does not depend on the key (RFC 7518 §3.4,
+    /// The length of its signatures in bytes, where it does not depend on the key (RFC 7518 §3.4,
     /// RFC 8032 §5.1.6).
     #[must_use]
     pub const fn signature_length(self) -> Option<usize> {

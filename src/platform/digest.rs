@@ -1,4 +1,4 @@
-//! SHA-256, hexadecimal digits and random text.
+//! SHA-256, hexadecimal encoding and random identifiers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,7 +22,7 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// 128 random bits in base64url.
+/// A random identifier: 128 bits in base64url.
 pub(crate) fn random_text(entropy: &dyn Entropy) -> String {
     let mut bytes = [0_u8; 16];
     entropy.fill(&mut bytes);

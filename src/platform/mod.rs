@@ -1,5 +1,5 @@
-//! The ground: the platform's verbs as traits, the names of algorithms, time as a value, and what is
-//! remembered weighed in bytes.
+//! What everything else builds on: the platform's services as traits, algorithm names, time as a
+//! value, hashes, and caches bounded in bytes.
 
 pub mod algorithm;
 pub mod digest;

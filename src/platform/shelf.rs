@@ -1,13 +1,13 @@
-//! How much an isolate remembers, in number and in bytes. Whoever presents credentials chooses how
-//! many there are and what is in them, and an isolate that needs more than 128 MB is ended with all
-//! that it was doing; so each thing that is remembered is weighed, and the sum has a bound.
+//! Caches with a bound in entries and in bytes. Clients choose how many credentials they present
+//! and what is in them, and the runtime ends an isolate that needs more than 128 MB, with
+//! everything it was doing. So each cached entry is weighed, and the total is bounded.
 //!
-//! Each part of the memory has a share of its own. What strangers can fill (a token of any shape, as
-//! long as it is signed) then never pushes out what is dear to learn again: users, accounts, keys.
-//! Within a part those go that were not used for the longest.
+//! Each cache has a share of its own. What strangers can fill (tokens of any shape, as long as they
+//! are signed) therefore never evicts what is expensive to load again: users, accounts, keys.
+//! Within a cache, the least recently used entries are evicted first.
 //!
-//! A thing that two parts hold counts in both: the sum is never less than what is there. Knows
-//! nothing of what is remembered.
+//! An entry that two caches share counts in both, so the total is never less than what is there.
+//! Knows nothing of what is cached.
 
 use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
@@ -19,43 +19,42 @@ use lru::LruCache;
 
 use crate::platform::time::Timestamp;
 
-/// What all parts may weigh together, in bytes.
+/// The limit for all caches together, in bytes.
 pub const BUDGET: usize = 32 * 1024 * 1024;
 
-/// What one part of the memory may hold.
+/// The limits of one cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
-    /// The most entries.
     pub number: NonZeroUsize,
-    /// The most bytes, all entries together.
+    /// All entries together.
     pub bytes: usize,
 }
 
-/// Verified credentials, with what was made for them.
+/// Verified credentials, with what was derived from them.
 pub const CREDENTIALS: Share = Share::new(8192, 20 * 1024);
 /// Users.
 pub const USERS: Share = Share::new(8192, 4096);
-/// Whether sessions were ended.
+/// Whether each session was ended.
 pub const SESSIONS: Share = Share::new(8192, 1536);
-/// Accounts at origins.
+/// Users' accounts at origins.
 pub const ACCOUNTS: Share = Share::new(4096, 1024);
-/// Access tokens of admins at origins.
+/// Admin access tokens at origins.
 pub const ADMIN_ACCESS: Share = Share::new(64, 256);
 /// Keys of issuers.
 pub const ISSUER_KEYS: Share = Share::new(256, 1024);
-/// Our own signing keys, of one algorithm each.
+/// Edgeward's own signing keys; one entry for each algorithm.
 pub const SIGNING_KEYS: Share = Share::new(3, 256);
-/// Changes of headers that have crossed to JavaScript.
+/// Header changes that JavaScript has parsed.
 pub const RENDERINGS: Share = Share::new(512, 512);
-/// Addresses that guess at API tokens.
+/// Client addresses over the limit of wrong API tokens.
 pub const REFUSED: Share = Share::new(1024, 192);
-/// API tokens that were good lately.
+/// Recently valid API tokens.
 pub const GOOD_API_TOKENS: Share = Share::new(256, 64);
-/// Users that this isolate has changed lately.
+/// Users that this isolate recently changed.
 pub const OWN_USERS: Share = Share::new(4096, 1280);
-/// Sessions that it has ended.
+/// Sessions that this isolate ended.
 pub const OWN_SESSIONS: Share = Share::new(1024, 160);
-/// API tokens that it has revoked or switched off.
+/// API tokens that this isolate revoked or disabled.
 pub const OWN_API_TOKENS: Share = Share::new(512, 96);
 
 const PARTS: [Share; 13] = [
@@ -94,24 +93,24 @@ impl Share {
         }
     }
 
-    /// The heaviest single entry. A heavier one is not kept, so that it cannot displace all others.
+    /// The heaviest entry that is cached. A heavier one would evict all others.
     #[must_use]
     pub const fn most_of_one(self) -> usize {
         self.bytes / 8
     }
 }
 
-/// What has a weight.
+/// A value with a known weight in memory.
 pub trait Weigh {
-    /// The bytes that belong to this besides those of its own type: what it points to.
+    /// The heap memory it owns, in bytes, besides its own size.
     fn heap(&self) -> usize;
 
-    /// Called when it is placed on a shelf, with the scale that must hear of its growth ([`Growth`]),
-    /// and with `None` when it leaves.
-    fn lies_on(&self, _scale: Option<&Scale>) {}
+    /// Called with the cache's scale when the value is cached, so that later growth is counted
+    /// ([`Growth`]), and with `None` when it is evicted.
+    fn attach(&self, _scale: Option<&Scale>) {}
 }
 
-/// What the allocator takes for so many bytes: a head, and whole words.
+/// What the allocator uses for `size` bytes: a header, rounded up to whole words.
 #[must_use]
 pub const fn block(size: usize) -> usize {
     if size == 0 {
@@ -121,12 +120,12 @@ pub const fn block(size: usize) -> usize {
     }
 }
 
-/// What a part of the memory weighs at this moment. Shared with what can grow there.
+/// The current weight of a cache. Shared with entries that can grow.
 #[derive(Clone, Debug, Default)]
 pub struct Scale(Rc<Cell<usize>>);
 
 impl Scale {
-    /// The weight, in bytes.
+    /// In bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.0.get()
@@ -141,8 +140,8 @@ impl Scale {
     }
 }
 
-/// By how much an entry has grown since it was placed. Its [`Scale`] is updated at once; eviction
-/// happens at the next access to that part.
+/// How much an entry has grown since it was cached. Its [`Scale`] is updated at once; entries are
+/// evicted at the next access to the cache.
 #[derive(Debug, Default)]
 pub struct Growth {
     bytes: Cell<usize>,
@@ -150,13 +149,13 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// By so many bytes.
+    /// The growth so far, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.get()
     }
 
-    /// It comes to so many bytes now.
+    /// Sets the growth since the entry was cached.
     pub fn set(&self, bytes: usize) {
         let before = self.bytes.replace(bytes);
         if let Some(scale) = &*self.scale.borrow() {
@@ -165,8 +164,8 @@ impl Growth {
         }
     }
 
-    /// For [`Weigh::lies_on`].
-    pub fn lies_on(&self, scale: Option<&Scale>) {
+    /// Implements [`Weigh::attach`] for the entry.
+    pub fn attach(&self, scale: Option<&Scale>) {
         if let Some(before) = self.scale.replace(scale.cloned()) {
             before.take(self.bytes.get());
         }
@@ -176,8 +175,7 @@ impl Growth {
     }
 }
 
-/// A part of the memory: so many things at most, of so many bytes. Those go that were not used for
-/// the longest.
+/// An LRU cache with a limit in entries and in bytes.
 pub struct Shelf<K: Eq + Hash, V> {
     entries: LruCache<K, (V, usize)>,
     scale: Scale,
@@ -185,11 +183,11 @@ pub struct Shelf<K: Eq + Hash, V> {
 }
 
 impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
-    /// Besides what it points to, a thing takes its place in the list and, counted as if the table
-    /// were half empty, in the table.
+    /// The overhead of an entry, besides what it points to: its node in the list and, as if the
+    /// table were half empty, its slot in the table.
     const PLACE: usize = block(size_of::<(K, V, [usize; 3])>()) + 6 * size_of::<usize>();
 
-    /// An empty one.
+    /// An empty cache.
     #[must_use]
     pub fn new(share: Share) -> Self {
         Self {
@@ -199,7 +197,7 @@ impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
         }
     }
 
-    /// What is kept under `key`, which is then what was used last.
+    /// The value of `key`, which becomes the most recently used.
     pub fn get<Q>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -209,7 +207,7 @@ impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
         self.entries.get(key).map(|(value, _)| value)
     }
 
-    /// Keeps `value` under `key`, unless it is too heavy for that.
+    /// Caches `value` under `key`, unless it is too heavy.
     pub fn put(&mut self, key: K, value: V) {
         self.pop(&key);
         let weight = Self::PLACE + key.heap() + value.heap();
@@ -217,14 +215,14 @@ impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
             return;
         }
         self.scale.add(weight);
-        value.lies_on(Some(&self.scale));
+        value.attach(Some(&self.scale));
         if let Some((_, gone)) = self.entries.push(key, (value, weight)) {
             self.leave(&gone);
         }
         self.shed();
     }
 
-    /// Forgets what is kept under `key`.
+    /// Removes the value of `key`.
     pub fn pop<Q>(&mut self, key: &Q)
     where
         K: Borrow<Q>,
@@ -235,7 +233,7 @@ impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
         }
     }
 
-    /// What all of it weighs.
+    /// The weight of all entries, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.scale.weight()
@@ -252,11 +250,11 @@ impl<K: Eq + Hash + Weigh, V: Weigh> Shelf<K, V> {
 
     fn leave(&self, (value, weight): &(V, usize)) {
         self.scale.take(*weight);
-        value.lies_on(None);
+        value.attach(None);
     }
 }
 
-/// What points to nothing.
+/// For types that own no heap memory.
 macro_rules! weightless {
     ($($name:ty),*) => {$(
         impl Weigh for $name {
@@ -298,8 +296,8 @@ impl<T: Weigh> Weigh for Rc<T> {
         block(size_of::<T>() + 2 * size_of::<usize>()) + T::heap(self)
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        T::lies_on(self, scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        T::attach(self, scale);
     }
 }
 
@@ -308,9 +306,9 @@ impl<T: Weigh> Weigh for Option<T> {
         self.as_ref().map_or(0, T::heap)
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
+    fn attach(&self, scale: Option<&Scale>) {
         if let Some(inner) = self {
-            inner.lies_on(scale);
+            inner.attach(scale);
         }
     }
 }
@@ -326,9 +324,9 @@ impl<A: Weigh, B: Weigh> Weigh for (A, B) {
         self.0.heap() + self.1.heap()
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.0.lies_on(scale);
-        self.1.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.0.attach(scale);
+        self.1.attach(scale);
     }
 }
 

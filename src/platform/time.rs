@@ -1,4 +1,4 @@
-//! Time as a value. Nothing in the core asks for the time; each request brings its own `now`.
+//! Time as a value. The core never reads a clock: each request brings its own `now`.
 
 use std::ops::Add;
 
@@ -33,11 +33,11 @@ impl Timestamp {
         self.0 / 1000
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// The time since `earlier`; zero if `earlier` is in the future.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a span of more than 136 years is none of ours"
+        reason = "no span here exceeds 136 years"
     )]
     pub const fn since(self, earlier: Self) -> Seconds {
         Seconds((self.0.saturating_sub(earlier.0) / 1000) as u32)

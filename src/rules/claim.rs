@@ -1,21 +1,23 @@
-//! A claim by dotted path, with the meaning that the permission check of `more-sso-auth` gives it;
-//! a test asks that package. Its paths begin below the claim `permissions`, ours at the claims.
+//! A requirement on a claim, found by its dotted path, with the semantics of the permission check
+//! of `more-sso-auth`; a test compares both. Paths there start below the claim `permissions`, here
+//! at the claims themselves.
 
 use serde_json::{Map, Number, Value};
 
 use crate::model::claim::Reading;
 
-/// What a rule wants of a claim.
+/// A requirement on a claim.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
+pub struct ClaimRequirement {
     path: Box<str>,
     value: Option<Value>,
-    /// Which of the site's questions this is.
+    /// Its number among the claim requirements of the site.
     number: Option<u8>,
 }
 
-impl Claim {
-    /// A claim at `path`, names with dots between, none of them empty; with `value`, or true.
+impl ClaimRequirement {
+    /// Requires the claim at `path`, non-empty names separated by dots, to match `value` or,
+    /// without one, to be true.
     #[must_use]
     pub fn new(path: &str, value: Option<Value>) -> Option<Self> {
         path.split('.').all(|name| !name.is_empty()).then(|| Self {
@@ -25,25 +27,27 @@ impl Claim {
         })
     }
 
-    /// Its path.
+    /// The path of the claim.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Numbers it as one of the questions that a site asks of claims.
-    pub const fn be_number(&mut self, number: Option<u8>) {
+    /// Numbers it among the claim requirements of the site.
+    pub const fn set_number(&mut self, number: Option<u8>) {
         self.number = number;
     }
 
-    /// Whether the claims of a caller fit; looked at once for a number of its own.
+    /// Whether a caller's claims meet the requirement; evaluated once for each credential if it has
+    /// a number.
     #[must_use]
     pub fn holds(&self, claims: &Reading<'_>) -> bool {
         claims.judged(self.number, |members| self.fits(members))
     }
 
-    /// Whether the claims fit. `"*"` fits whatever is wanted. A list on either side wants one value
-    /// in common. Without a value, what is there must be true as Python has it, and no list.
+    /// Whether the claims match. A claim `"*"` matches every value. If either side is a list, one
+    /// common value suffices. Without a value, the claim must be true in the sense of Python, and
+    /// not a list.
     #[must_use]
     pub fn fits(&self, claims: &Map<String, Value>) -> bool {
         let Some(found) = self.find(claims) else {
@@ -62,7 +66,7 @@ impl Claim {
         }
     }
 
-    /// Whether there is anything at the path.
+    /// Whether the claim is present.
     #[must_use]
     pub fn is_present(&self, claims: &Map<String, Value>) -> bool {
         self.find(claims).is_some_and(|found| !found.is_null())
@@ -79,7 +83,7 @@ fn contains(items: &[Value], value: &Value) -> bool {
     items.iter().any(|item| equal(item, value))
 }
 
-/// Python's `==`: numbers by value, and `True` is 1.
+/// Python's `==`: numbers compare by value, and `True` equals 1.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => {
@@ -106,7 +110,7 @@ fn same_number(a: &Number, b: &Number) -> bool {
     }
 }
 
-/// The number as an integer, if it is one: `1.0` is 1.
+/// The number as an integer, if it is whole: `1.0` is 1.
 fn integer(number: &Number) -> Option<i128> {
     if let Some(value) = number.as_i64() {
         return Some(value.into());
@@ -117,7 +121,7 @@ fn integer(number: &Number) -> Option<i128> {
     let value = number.as_f64()?;
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "whole, and within the bounds that are asked first"
+        reason = "a whole number within the range checked first"
     )]
     let whole = (value.fract() == 0.0 && value.abs() < 1e38).then_some(value as i128);
     whole
@@ -200,12 +204,12 @@ mod tests {
             ),
         ] {
             let wanted = Some(value.clone()).filter(|value| !value.is_null());
-            let claim = Claim::new(path, wanted).unwrap();
+            let claim = ClaimRequirement::new(path, wanted).unwrap();
             let fits = claim.fits(claims.as_object().unwrap());
             assert_eq!(fits, expected, "{claims} {path} {value}");
         }
         for bad in ["", ".", "a.", ".a", "a..b"] {
-            assert!(Claim::new(bad, None).is_none(), "{bad:?}");
+            assert!(ClaimRequirement::new(bad, None).is_none(), "{bad:?}");
         }
     }
 

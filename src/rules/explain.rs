@@ -1,14 +1,14 @@
-//! Why a request passes or does not: what [`crate::rules::judge`] found, told requirement by requirement.
-//! Holds no value of a claim, and nothing of a credential.
+//! Explains a decision of [`crate::rules::judge`], requirement by requirement. Contains no claim
+//! values and no part of a credential.
 
 use serde_json::{Map, Value};
 
 use crate::rules::pattern::DecodedPath;
 use crate::rules::requirement::Requirement;
-use crate::rules::{Asked, Demand, Misses, Rule, Rules, Subject, judge};
+use crate::rules::{Asked, Demand, Mismatch, Rule, Rules, Subject, judge};
 
-/// What became of the request at the rules, as JSON: the rules that were passed over and why, the
-/// rule that matched, and each of its requirements.
+/// The decision about a request as JSON: the rules that did not match and why, the rule that
+/// matched, and each of its requirements.
 #[must_use]
 pub fn explain(
     rules: &Rules,
@@ -22,7 +22,7 @@ pub fn explain(
         .iter()
         .take_while(|other| !std::ptr::eq(*other, rule))
         .map(|other| {
-            let because = other.misses(asked, &path).map_or("", because);
+            let because = other.mismatch(asked, &path).map_or("", because);
             Value::Object(object([
                 ("rule", number(other)),
                 ("name", text(other.name.as_deref())),
@@ -56,7 +56,7 @@ pub fn explain(
     ])
 }
 
-/// An object of these members. (Smaller than what `json!` writes out for each.)
+/// Creates an object of these members. (Smaller in Wasm than the expansion of `json!`.)
 pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     let mut object = Map::new();
     for (name, value) in members {
@@ -77,24 +77,24 @@ fn number(rule: &Rule) -> Value {
     }
 }
 
-const fn because(misses: Misses) -> &'static str {
-    match misses {
-        Misses::Host => "it is for other hosts",
-        Misses::Method => "it is for other methods",
-        Misses::Path => "it is for other paths",
+const fn because(mismatch: Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::Host => "it is for other hosts",
+        Mismatch::Method => "it is for other methods",
+        Mismatch::Path => "it is for other paths",
     }
 }
 
 fn demands(rule: &Rule) -> &'static str {
     match (&rule.demand, rule.number) {
-        (Demand::Deny, 0) => "no rule matches: nobody passes",
-        (Demand::Deny, _) => "deny: nobody passes",
-        (Demand::Public, _) => "public: everybody passes, as nobody",
-        (Demand::Anonymous(None), _) => "anonymous_ok: everybody passes",
+        (Demand::Deny, 0) => "no rule matches: everyone is denied",
+        (Demand::Deny, _) => "deny: everyone is denied",
+        (Demand::Public, _) => "public: everyone is allowed, without identity",
+        (Demand::Anonymous(None), _) => "anonymous_ok: everyone is allowed",
         (Demand::Anonymous(Some(_)), _) => {
-            "anonymous_ok: whoever meets the requirements passes, signed in or not"
+            "anonymous_ok: everyone who meets the requirements is allowed, signed in or not"
         }
-        (Demand::Authenticated(_), _) => "who is signed in and meets the requirements passes",
+        (Demand::Authenticated(_), _) => "signed-in users who meet the requirements are allowed",
     }
 }
 
@@ -130,7 +130,7 @@ fn why(
             return "the client's address is not known";
         }
         (None, R::Country(_)) => return "the client's country is not known",
-        (None, _) => return "it cannot be told",
+        (None, _) => return "it cannot be determined",
     };
     let Some(subject) = subject else {
         return match requirement {
@@ -139,11 +139,11 @@ fn why(
             R::Country(_) if held => "the country is one of them",
             R::Country(_) => "the country is none of them",
             R::Not(_) | R::Any(_) | R::All(_) => "see within",
-            _ => "nobody is signed in",
+            _ => "the caller is anonymous",
         };
     };
     match (requirement, held) {
-        (R::Authenticated, _) => "somebody is signed in",
+        (R::Authenticated, _) => "the caller is signed in",
         (R::Role(_) | R::Scope(_), true) => "the caller has one of them",
         (R::Role(_), false) if subject.roles.is_empty() => "the caller has no role",
         (R::Role(_), false) => "the caller has other roles",
@@ -155,7 +155,7 @@ fn why(
         }
         (R::Scope(_), false) => "the caller has other scopes",
         (R::Access(_), false) => "no scope of the caller covers it",
-        (R::Claim(_), true) => "the claim fits",
+        (R::Claim(_), true) => "the claim matches",
         (R::Claim(claim), false) if !claim.is_present(subject.claims.members()) => {
             "the caller has no such claim"
         }

@@ -1,9 +1,9 @@
-//! Whether somebody may do what is asked for: the rules of a site, and what they say of a caller.
-//! Pure; never knows HTTP, a token or the store. Rules are compiled when the configuration is read;
-//! asking them waits for nothing and allocates nothing (but for a path with escapes).
+//! The policy of a site: its rules, and what they decide about a request. Pure; knows no HTTP, no
+//! token and no store. Rules are compiled when the configuration is read; evaluating them never
+//! waits, and allocates nothing (except for a path with escapes).
 //!
-//! A rule *matches* by host, path and method alone; the first that matches decides, and what it
-//! demands then holds or not. No later rule is asked.
+//! A rule *matches* by host, path and method alone. The first rule that matches decides; its
+//! requirement is met or not, and no later rule is evaluated.
 
 pub mod claim;
 mod explain;
@@ -23,25 +23,25 @@ pub(crate) use crate::rules::explain::object;
 use crate::rules::pattern::{DecodedPath, PathPattern};
 use crate::rules::requirement::Requirement;
 
-/// What is asked for, as rules see it.
+/// A request as rules see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The host in its one form.
+    /// In its canonical form.
     pub host: &'a str,
-    /// The path that the origin would get.
+    /// The path that the origin would receive.
     pub path: &'a CanonicalPath<'a>,
-    /// The method; of a preflight, the one that it asks for.
+    /// Of a preflight, the method that it announces.
     pub method: &'a str,
-    /// Whether it is a true preflight (see [`crate::ask::asked::preflight`]).
+    /// Whether it is a genuine preflight ([`crate::ask::asked::preflight`]).
     pub preflight: bool,
-    /// The client's address, as the CDN saw it.
+    /// As the CDN reports it.
     pub address: Option<IpAddr>,
-    /// The client's country, as the CDN knows it.
+    /// As the CDN reports it.
     pub country: Option<&'a str>,
 }
 
 impl<'a> Asked<'a> {
-    /// For one of our own endpoints, which no rule is asked about.
+    /// For one of Edgeward's own endpoints, which no rule is about.
     #[must_use]
     pub const fn of_our_own(host: &'a str, path: &'a CanonicalPath<'a>) -> Self {
         Self {
@@ -55,66 +55,59 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Who is asking, as rules see them.
+/// An authenticated caller as rules see it.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
-    /// The address.
     pub email: &'a str,
-    /// The roles.
     pub roles: &'a [Role],
-    /// The scopes.
     pub scopes: &'a [String],
-    /// What else the credential says.
     pub claims: Reading<'a>,
-    /// The tenant.
     pub tenant: Option<&'a str>,
-    /// The workspace.
     pub workspace: Option<&'a str>,
-    /// Who says so; empty for ourselves.
+    /// The name of the issuer; empty for Edgeward itself.
     pub issuer: &'a str,
 }
 
-/// The most steps that the rules of a site take to find the one for a path, by globs; a step moves
-/// one glob by one byte. Some three milliseconds; a preflight may take them twice.
+/// The most steps to match a path against the globs of a site; a step advances one glob by one
+/// byte. About three milliseconds; a preflight may need twice as many.
 const MAX_STEPS: usize = 1 << 19;
 
-/// The most globs that the rules of a site may have: a path of 2 KB is judged by as many.
+/// The most globs in the rules of a site: with so many, a path of 2 KB can still be judged.
 pub const MAX_GLOBS: usize = 256;
 
-/// The most bytes that all other paths of a site's rules may have.
+/// The most bytes in all other path patterns of a site.
 pub const MAX_LITERALS: usize = 256 * 1024;
 
-/// The policy of a site.
+/// The policy of a site: its rules in order, and what decides where none matches.
 #[derive(Debug)]
 pub struct Rules {
     list: Box<[Rule]>,
-    /// The longest path that is judged.
+    /// The longest path that can be judged, in bytes.
     longest_path: usize,
-    /// What decides where no rule matches.
+    /// The rule that decides where no other matches.
     otherwise: Rule,
     reads_client: bool,
 }
 
-/// One rule: what it is for, what it demands, and what a client gets that does not meet it.
+/// A rule: which requests it matches, what it demands, and what clients get that do not meet it.
 #[derive(Debug)]
 pub struct Rule {
-    /// Its place in the list, from 1; 0 is what decides where no rule matches.
+    /// The position in the list, from 1; 0 for the rule that decides where no other matches.
     pub number: u16,
-    /// What its deployer calls it.
+    /// For the log and `explain`.
     pub name: Option<Box<str>>,
-    /// The hosts it is for; all of the site's when empty.
+    /// Empty for all hosts of the site.
     pub hosts: Box<[Box<str>]>,
-    /// The methods it is for; all when empty. `GET` stands for `HEAD` too.
+    /// Empty for all methods. `GET` includes `HEAD`.
     pub methods: Box<[Box<str>]>,
-    /// The paths it is for; all when empty.
+    /// Empty for all paths.
     pub paths: Box<[PathPattern]>,
-    /// Who passes.
     pub demand: Demand,
-    /// What somebody gets who is not signed in and would have to be.
+    /// What an anonymous client gets if the rule demands signing in.
     pub unauthenticated: Reaction,
-    /// What somebody gets for whom signing in is not enough.
+    /// What a signed-in user gets who does not meet the requirement.
     pub unauthorised: Reaction,
-    /// Whether true preflights for what it is for pass.
+    /// Whether the rule allows genuine preflights for the requests that it matches.
     pub preflight: bool,
 }
 
@@ -131,34 +124,31 @@ pub enum Demand {
     Authenticated(Requirement),
 }
 
-/// What a client gets that a rule turns away.
+/// What a client gets that a rule refuses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reaction {
-    /// The refusal, as a page or as JSON, whichever the client takes.
+    /// A page or JSON, whichever the client prefers.
     Deny,
-    /// A browser is sent to sign in; others get the refusal.
+    /// A browser is redirected to the sign-in page; other clients are refused.
     Login,
-    /// The refusal as a page, whatever the client takes.
+    /// A page, whatever the client prefers.
     Page,
     /// 403, whatever the reason.
     Forbidden,
-    /// 404, as if there were nothing.
+    /// 404, to hide that the path exists.
     NotFound,
 }
 
-/// The first thing in which a rule is not for a request.
+/// The first condition by which a rule does not match a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Misses {
-    /// Other hosts.
+pub(crate) enum Mismatch {
     Host,
-    /// Other methods.
     Method,
-    /// Other paths.
     Path,
 }
 
 impl Rule {
-    /// A rule for everything.
+    /// A rule that matches every request.
     #[must_use]
     pub fn of_everything(demand: Demand, unauthenticated: Reaction) -> Self {
         Self {
@@ -174,17 +164,17 @@ impl Rule {
         }
     }
 
-    /// `path`: the one that is asked for, decoded.
-    fn misses(&self, asked: &Asked<'_>, path: &DecodedPath<'_>) -> Option<Misses> {
+    /// Why the rule does not match; `None` if it does. `path` is the decoded path of the request.
+    fn mismatch(&self, asked: &Asked<'_>, path: &DecodedPath<'_>) -> Option<Mismatch> {
         let is_for =
             |method: &str| method == asked.method || (method == "GET" && asked.method == "HEAD");
         if !self.hosts.is_empty() && !self.hosts.iter().any(|host| **host == *asked.host) {
-            Some(Misses::Host)
+            Some(Mismatch::Host)
         } else if !self.methods.is_empty() && !self.methods.iter().any(|method| is_for(method)) {
-            Some(Misses::Method)
+            Some(Mismatch::Method)
         } else if !self.paths.is_empty() && !self.paths.iter().any(|pattern| pattern.matches(path))
         {
-            Some(Misses::Path)
+            Some(Mismatch::Path)
         } else {
             None
         }
@@ -215,13 +205,13 @@ impl Rule {
 }
 
 impl Rules {
-    /// Whether any of them lets anonymous requests pass.
+    /// Whether any rule admits anonymous requests.
     #[must_use]
     pub fn admit_anonymous(&self) -> bool {
         self.list.iter().any(Rule::admits_anonymous)
     }
 
-    /// `list` in this order, and `otherwise` where none matches.
+    /// Creates a policy: `list` in this order, and `otherwise` where none matches.
     #[must_use]
     pub fn new(mut list: Vec<Rule>, otherwise: Rule) -> Self {
         let mut numbers = 0..NUMBERS;
@@ -244,13 +234,14 @@ impl Rules {
         }
     }
 
-    /// Whether `path` is short enough to be judged: the more globs there are, the shorter.
+    /// Whether `path` is short enough to be judged: the more globs there are, the shorter it must
+    /// be.
     #[must_use]
     pub fn can_judge(&self, path: &CanonicalPath<'_>) -> bool {
         path.as_str().len() <= self.longest_path
     }
 
-    /// The rule that decides. A path that is too long to be judged is one that no rule is for.
+    /// The rule that decides about a request. No rule matches a path that is too long to be judged.
     #[must_use]
     pub fn rule_for(&self, asked: &Asked<'_>) -> &Rule {
         if !self.can_judge(asked.path) {
@@ -259,64 +250,66 @@ impl Rules {
         let path = DecodedPath::of(asked.path);
         self.list
             .iter()
-            .find(|rule| rule.misses(asked, &path).is_none())
+            .find(|rule| rule.mismatch(asked, &path).is_none())
             .unwrap_or(&self.otherwise)
     }
 
-    /// What decides where no rule matches.
+    /// The rule that decides where no other matches.
     #[must_use]
     pub const fn otherwise(&self) -> &Rule {
         &self.otherwise
     }
 
-    /// Every rule, and what decides where none matches.
+    /// All rules, the one for what no other matches last.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.list.iter().chain([&self.otherwise])
     }
 
-    /// Whether any of them asks where the client is.
+    /// Whether any rule depends on the client's network or country.
     #[must_use]
     pub const fn reads_client(&self) -> bool {
         self.reads_client
     }
 }
 
-/// Why a rule said no.
+/// Why a rule refused a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refusal {
-    /// The rule's place in the list; 0 when none matched.
+    /// The rule's position in the list; 0 if none matched.
     pub rule: u16,
-    /// What stood in the way.
+    /// The reason of a refusal.
     pub failing: Failing,
 }
 
-/// What stood in the way.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Failing {
-    /// Somebody would have to be signed in.
+    /// Signing in is required.
     SignIn,
-    /// No rule matches, or one that lets nobody pass.
+    /// No rule matches, or a rule that denies everyone.
     Denied,
-    /// This requirement does not hold.
+    /// The requirement with this name is not met.
     Requirement(&'static str),
 }
 
-/// Without any value of a caller.
+/// Contains no value of the caller.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.rule, self.failing) {
             (0, Failing::Denied) => f.write_str("no rule matches"),
-            (0, Failing::SignIn) => f.write_str("somebody must be signed in"),
-            (0, Failing::Requirement(name)) => write!(f, "{name} does not hold"),
-            (rule, Failing::Denied) => write!(f, "rule {rule} lets nobody pass"),
-            (rule, Failing::SignIn) => write!(f, "rule {rule} wants somebody signed in"),
-            (rule, Failing::Requirement(name)) => write!(f, "rule {rule}: {name} does not hold"),
+            (0, Failing::SignIn) => f.write_str("signing in is required"),
+            (0, Failing::Requirement(name)) => write!(f, "requirement {name} is not met"),
+            (rule, Failing::Denied) => write!(f, "rule {rule} denies everyone"),
+            (rule, Failing::SignIn) => write!(f, "rule {rule} requires signing in"),
+            (rule, Failing::Requirement(name)) => {
+                write!(f, "rule {rule}: requirement {name} is not met")
+            }
         }
     }
 }
 
 impl Refusal {
-    /// Whether scopes are what is missing (RFC 6750 §3.1).
+    /// Whether missing scopes are the reason (RFC 6750 §3.1).
     #[must_use]
     pub fn is_about_scope(&self) -> bool {
         matches!(
@@ -326,7 +319,7 @@ impl Refusal {
     }
 }
 
-/// Whether `rule` lets `subject` pass; for the grant, and for [`explain()`].
+/// Whether `rule` allows the request of `subject`; for the grant and for [`explain()`].
 ///
 /// # Errors
 /// [`Refusal`].
@@ -341,13 +334,13 @@ pub(crate) fn judge(
             failing,
         })
     };
-    // What a preflight asks for is asked for again, with credentials.
+    // The request that a preflight announces is judged when it arrives, with its credentials.
     if asked.preflight && rule.preflight {
         return Ok(());
     }
     let requirement = match &rule.demand {
         Demand::Public | Demand::Anonymous(None) => return Ok(()),
-        // Where no rule matches, whoever is not signed in learns no more than that.
+        // Where no rule matches, anonymous clients learn only that they would have to sign in.
         Demand::Deny if rule.number == 0 && subject.is_none() => return refuse(Failing::SignIn),
         Demand::Deny => return refuse(Failing::Denied),
         Demand::Authenticated(_) if subject.is_none() => return refuse(Failing::SignIn),

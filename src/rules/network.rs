@@ -1,9 +1,9 @@
-//! Networks: an address and how many of its first bits count (RFC 4632 §3.1, RFC 4291 §2.3).
+//! Networks in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3).
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// A network.
+/// An address and the length of its prefix.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Network {
     address: IpAddr,
@@ -11,8 +11,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads `192.0.2.0/24`, `2001:db8::/32` or a single address. Bits behind the length must not be
-    /// set: who writes them means something else.
+    /// Parses `192.0.2.0/24`, `2001:db8::/32` or a single address. Host bits must be zero;
+    /// otherwise something else was meant.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (address, length) = match text.split_once('/') {
@@ -33,7 +33,7 @@ impl Network {
             .then_some(network)
     }
 
-    /// Whether `address` is in it. An IPv4 address that is written as IPv6 is an IPv4 address.
+    /// Whether `address` is in the network. An IPv4-mapped IPv6 address counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -1,8 +1,8 @@
-//! Which paths a rule is for: one path, everything below one, or a glob. Compiled once; matching
-//! takes one step for each byte of the path, whatever the pattern (no backtracking, no regex).
+//! Path patterns of rules: an exact path, a prefix, or a glob. Compiled once; matching takes one
+//! step for each byte of the path, whatever the pattern (no backtracking, no regular expressions).
 //!
-//! A canonical path keeps the escapes of reserved characters, and `/a%3Ab` is `/a:b` at every origin.
-//! So patterns and paths are compared decoded: no spelling of a path gets past its rule.
+//! A canonical path keeps the escapes of reserved characters, and every origin reads `/a%3Ab` as
+//! `/a:b`. So patterns and paths are compared decoded, and no spelling of a path bypasses its rule.
 
 use std::borrow::Cow;
 
@@ -19,30 +19,29 @@ enum Shape {
     Glob(Box<Glob>),
 }
 
-/// Why a text is no pattern.
+/// Why a pattern was rejected.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PatternError {
-    /// The text is a path that no request has.
+    /// No request has such a path.
     #[error(
-        "is no canonical path: no request arrives in this form (begin with /, no //, no dot segments, no query)"
+        "is not a canonical path, so no request matches it (it must begin with / and have no //, dot segments or query)"
     )]
     NotCanonical,
-    /// A prefix ends with a slash.
-    #[error("must not end with /: a prefix stands for itself and everything below it")]
+    #[error("must not end with /: a prefix matches itself and everything below it")]
     TrailingSlash,
-    /// `**` is only a part of a segment.
-    #[error("has ** beside other characters: ** stands for whole segments, * for a part of one")]
+    /// `**` is only part of a segment.
+    #[error("has ** next to other characters: ** matches whole segments, * part of one")]
     PartialDoubleStar,
-    /// `*` in a pattern that is no glob.
-    #[error("has a *, which only a glob may have (write %2A for the character itself)")]
+    /// `*` in an exact path or a prefix.
+    #[error("contains *, which is allowed in a glob only (write %2A for the character itself)")]
     Star,
-    /// More than a glob can hold.
-    #[error("is too long for a glob: 120 characters at most")]
+    /// More than [`MAX_PLACES`].
+    #[error("is too long for a glob (at most 120 characters)")]
     TooLong,
 }
 
 impl PathPattern {
-    /// The one path `text`.
+    /// Matches the path `text` only.
     ///
     /// # Errors
     /// [`PatternError`].
@@ -50,7 +49,7 @@ impl PathPattern {
         Ok(Self(Shape::Exact(literal(text)?)))
     }
 
-    /// `text` and everything below it: `/a` stands for `/a` and `/a/b`, not for `/ab`.
+    /// Matches `text` and everything below it: `/a` matches `/a` and `/a/b`, not `/ab`.
     ///
     /// # Errors
     /// [`PatternError`].
@@ -59,12 +58,13 @@ impl PathPattern {
             return Err(PatternError::TrailingSlash);
         }
         let bytes = literal(text)?;
-        // The root has nothing before the slash that begins each segment.
+        // The root has nothing before the slash that starts each segment.
         let bytes = if text == "/" { Box::default() } else { bytes };
         Ok(Self(Shape::Prefix(bytes)))
     }
 
-    /// A glob: `*` is any part of one segment, `**` any number of whole segments.
+    /// Matches a glob: `*` stands for any part of one segment, `**` for any number of whole
+    /// segments.
     ///
     /// # Errors
     /// [`PatternError`].
@@ -73,13 +73,13 @@ impl PathPattern {
         Ok(Self(Shape::Glob(Box::new(Glob::new(text)?))))
     }
 
-    /// Whether `path` is one of these.
+    /// Whether the pattern matches `path`.
     #[must_use]
     pub fn matches(&self, path: &DecodedPath<'_>) -> bool {
         self.matches_bytes(path.0.iter().copied())
     }
 
-    /// One step for each byte that is taken.
+    /// Takes one step for each byte that it consumes.
     pub(super) fn matches_bytes(&self, mut path: impl Iterator<Item = u8>) -> bool {
         match &self.0 {
             Shape::Exact(exact) => path.eq(exact.iter().copied()),
@@ -91,8 +91,8 @@ impl PathPattern {
         }
     }
 
-    /// The most steps that it takes, whatever the path; `None` for a glob, which may take one for
-    /// each byte of it.
+    /// The most steps that matching takes, whatever the path; `None` for a glob, which may take one
+    /// for each byte of the path.
     #[must_use]
     pub fn most_steps(&self) -> Option<usize> {
         match &self.0 {
@@ -102,8 +102,8 @@ impl PathPattern {
     }
 }
 
-/// A path as patterns are compared with it: each escape is the byte it stands for. Decoded once for
-/// all of them, and as it is when there is nothing to decode.
+/// A path in the form that patterns are compared with: each escape is replaced by the byte it
+/// stands for. Decoded once for all patterns, and not copied if there is nothing to decode.
 pub struct DecodedPath<'a>(pub(super) Cow<'a, [u8]>);
 
 impl<'a> DecodedPath<'a> {
@@ -118,7 +118,7 @@ impl<'a> DecodedPath<'a> {
     }
 }
 
-/// A path's bytes, each escape as the byte it stands for.
+/// Iterates over the bytes of a path, decoding escapes.
 struct Decoded<'a>(&'a [u8]);
 
 impl Iterator for Decoded<'_> {
@@ -146,7 +146,7 @@ fn literal(text: &str) -> Result<Box<[u8]>, PatternError> {
     Ok(Decoded(text.as_bytes()).collect())
 }
 
-/// Refuses a pattern that no canonical path could match. How characters are escaped is free.
+/// Rejects a pattern that no canonical path can match. It may escape characters or not.
 fn canonical(text: &str) -> Result<(), PatternError> {
     let path = CanonicalPath::parse(text).map_err(|_| PatternError::NotCanonical)?;
     let same = Decoded(path.as_str().as_bytes()).eq(Decoded(text.as_bytes()));
@@ -157,26 +157,27 @@ fn canonical(text: &str) -> Result<(), PatternError> {
     }
 }
 
-/// A glob as a row of places, one bit for each, all of which are moved at once by each byte
-/// (Baeza-Yates and Gonnet's Shift-And).
+/// A glob as a nondeterministic automaton: one bit for each place, all of which advance at once
+/// with each byte (Baeza-Yates and Gonnet's Shift-And).
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Glob {
-    /// For each byte: which of `literals` are its places. A look-up and no search, so that a step
-    /// costs the same whatever the pattern.
+    /// The index into `literals` for each byte. A look-up, so that a step costs the same whatever
+    /// the pattern.
     classes: Box<[u8; 256]>,
-    /// The places that a byte leads on from; the first for all that the pattern does not have.
+    /// The places from which a byte advances; the first entry is for bytes that are not in the
+    /// pattern.
     literals: Box<[u128]>,
-    /// Places at a `*`: stay there on any byte but `/`.
+    /// Places at a `*`, which consume any byte but `/`.
     star: u128,
-    /// Places at a `**`: stay there on any byte.
+    /// Places at a `**`, which consume any byte.
     stars: u128,
-    /// Places at a `**` that a `/` follows: both together may stand for nothing.
+    /// Places at a `**` followed by `/`; the two together may match nothing.
     skip: u128,
-    /// The place after the last.
+    /// The accepting place, after the last one.
     end: u128,
 }
 
-/// How many places a glob may have, besides the one after the last.
+/// The most places in a glob, besides the accepting one.
 const MAX_PLACES: usize = 120;
 
 impl Glob {
@@ -200,7 +201,7 @@ impl Glob {
         };
         while let Some(segment) = segments.next() {
             let last = segments.peek().is_none();
-            // One after the other they say no more than one.
+            // Repeated `**` match the same as one.
             let repeated = segment == "**" && previous == "**";
             previous = segment;
             if segment == "**" {
@@ -216,7 +217,7 @@ impl Glob {
                     place <<= 2;
                     places += 2;
                 } else if last {
-                    // `/**/**`: what is there already ends with a `/`, and this stands for the rest.
+                    // `/**/**`: the first already ends with a `/`, and the last matches the rest.
                     glob.stars |= place;
                     place <<= 1;
                     places += 1;
@@ -275,15 +276,15 @@ impl Glob {
         at & self.end != 0
     }
 
-    /// Where one may be without another byte, having come to some places and stayed at others. Only
-    /// who has just come to a `**` is at the beginning of a segment.
+    /// The places that can be reached without consuming a byte, from those that were just entered
+    /// and those that stayed. Only a `**` that was just entered is at the start of a segment.
     const fn rest(&self, came: u128, stayed: u128) -> u128 {
         let at = came | ((came & self.skip) << 2) | stayed;
         at | ((at & (self.star | self.stars)) << 1)
     }
 }
 
-/// A segment's bytes, `None` for a `*`.
+/// The bytes of a segment, decoded; `None` for a `*`.
 fn pieces(segment: &str) -> impl Iterator<Item = Option<u8>> {
     let mut rest = segment.as_bytes();
     std::iter::from_fn(move || {
@@ -433,11 +434,11 @@ mod tests {
         assert!(!is(&glob, &path));
     }
 
-    /// What a glob means, the slow way: segment by segment, character by character.
+    /// A slow reference implementation: segment by segment, character by character.
     fn naive(pattern: &[&str], path: &[&str]) -> bool {
         match (pattern.split_first(), path.split_first()) {
             (None, None) => true,
-            // At the end it stands for what is below, not for the place itself.
+            // At the end it matches what is below, not the path itself.
             (Some((&"**", [])), below) => below.is_some(),
             (Some((&"**", rest)), _) => (0..=path.len()).any(|skip| naive(rest, &path[skip..])),
             (Some((first, rest)), Some((segment, more))) => {

@@ -1,56 +1,50 @@
-//! One condition on the caller or on where a request comes from, or several of them.
+//! A condition on the caller or on where a request comes from, or a combination of conditions.
 //!
-//! Three answers: it holds, it does not, or it cannot be told (no readable address, no country).
-//! What cannot be told is not made true by `not`.
+//! There are three results: met, not met, and unknown (no valid address, no country). `not` does
+//! not turn unknown into met.
 
 use std::fmt;
 
 use crate::model::user::{Role, is_same_domain};
-use crate::rules::claim::Claim;
+use crate::rules::claim::ClaimRequirement;
 use crate::rules::network::Network;
 use crate::rules::scope::Access;
 use crate::rules::{Asked, Subject};
 
-/// A list of texts, one of which is wanted.
+/// A list of which one item suffices.
 pub type OneOf = Box<[Box<str>]>;
 
 /// A compiled requirement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Requirement {
-    /// Somebody is signed in.
+    /// The caller is signed in.
     Authenticated,
-    /// One of these roles.
+    /// The caller has one of these roles.
     Role(Box<[Role]>),
-    /// All of these roles.
+    /// The caller has all of these roles.
     AllRoles(Box<[Role]>),
-    /// One of these scopes, letter by letter.
+    /// The caller has one of these scopes; compared exactly.
     Scope(OneOf),
-    /// All of these scopes, letter by letter.
+    /// The caller has all of these scopes; compared exactly.
     AllScopes(OneOf),
-    /// One of these accesses, by scopes in USSO's form.
+    /// The caller's scopes, in USSO's form, cover one of these.
     Access(Box<[Access]>),
-    /// A claim.
-    Claim(Claim),
-    /// One of these tenants.
+    Claim(ClaimRequirement),
     Tenant(OneOf),
-    /// One of these workspaces.
     Workspace(OneOf),
-    /// An address in one of these domains.
+    /// The caller's e-mail address is in one of these domains.
     EmailDomain(OneOf),
-    /// A client in one of these networks.
+    /// The client's address is in one of these networks.
     Network(Box<[Network]>),
-    /// A client in one of these countries.
+    /// The client is in one of these countries.
     Country(OneOf),
-    /// Not this.
     Not(Box<Requirement>),
-    /// One of these.
     Any(Box<[Requirement]>),
-    /// All of these.
     All(Box<[Requirement]>),
 }
 
 impl Requirement {
-    /// The setting that says it.
+    /// The name of its setting.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -72,8 +66,8 @@ impl Requirement {
         }
     }
 
-    /// Whether it holds; `None` when that cannot be told. Nobody has no roles, scopes, claims,
-    /// tenant or address.
+    /// Whether the requirement is met; `None` if that is unknown. An anonymous caller has no roles,
+    /// scopes, claims, tenant or address.
     #[must_use]
     pub fn holds(&self, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Option<bool> {
         let who = |judge: &dyn Fn(&Subject<'_>) -> bool| Some(subject.is_some_and(judge));
@@ -119,7 +113,7 @@ impl Requirement {
         }
     }
 
-    /// The first requirement that stands in the way: within `all` the one that does not hold.
+    /// The name of the requirement that is not met: within `all`, the first one.
     #[must_use]
     pub fn failing(&self, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> &'static str {
         match self {
@@ -134,10 +128,10 @@ impl Requirement {
         }
     }
 
-    /// Numbers what is asked of claims, so that it is asked once of each caller's.
+    /// Numbers the requirements on claims, so that each is evaluated once for a credential.
     pub(super) fn number_claims(&mut self, numbers: &mut impl Iterator<Item = u8>) {
         match self {
-            Self::Claim(claim) => claim.be_number(numbers.next()),
+            Self::Claim(claim) => claim.set_number(numbers.next()),
             Self::Not(inner) => inner.number_claims(numbers),
             Self::Any(inner) | Self::All(inner) => {
                 inner.iter_mut().for_each(|r| r.number_claims(numbers));
@@ -156,7 +150,7 @@ impl Requirement {
             }
     }
 
-    /// Whether it is about who is asking.
+    /// Whether it depends on the caller, so that signing in may help.
     #[must_use]
     pub fn is_about_subject(&self) -> bool {
         self.has(&|r| {
@@ -167,17 +161,18 @@ impl Requirement {
         })
     }
 
-    /// What makes it impossible: names of requirements that nobody of these issuers can meet.
+    /// The names of the requirements that no caller can meet, because no issuer provides what they
+    /// are about; empty if it can be met.
     #[must_use]
-    pub fn beyond(&self, gives: &Gives) -> Vec<&'static str> {
+    pub fn unmeetable(&self, provided: &Provided) -> Vec<&'static str> {
         let lacks = match self {
-            Self::Scope(_) | Self::AllScopes(_) | Self::Access(_) => !gives.scopes,
-            Self::Claim(_) => !gives.claims,
-            Self::Tenant(_) => !gives.tenant,
-            Self::Workspace(_) => !gives.workspace,
-            Self::All(inner) => return inner.iter().flat_map(|r| r.beyond(gives)).collect(),
+            Self::Scope(_) | Self::AllScopes(_) | Self::Access(_) => !provided.scopes,
+            Self::Claim(_) => !provided.claims,
+            Self::Tenant(_) => !provided.tenant,
+            Self::Workspace(_) => !provided.workspace,
+            Self::All(inner) => return inner.iter().flat_map(|r| r.unmeetable(provided)).collect(),
             Self::Any(inner) => {
-                let each: Vec<Vec<_>> = inner.iter().map(|r| r.beyond(gives)).collect();
+                let each: Vec<Vec<_>> = inner.iter().map(|r| r.unmeetable(provided)).collect();
                 return if each.iter().all(|names| !names.is_empty()) {
                     each.concat()
                 } else {
@@ -190,25 +185,18 @@ impl Requirement {
     }
 }
 
-/// What the issuers of a site can say of a caller, all together.
+/// What the issuers of a site, taken together, can state about a caller.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four facts that have nothing to do with each other"
-)]
-pub struct Gives {
-    /// Scopes.
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
+pub struct Provided {
     pub scopes: bool,
-    /// Claims of their own.
     pub claims: bool,
-    /// A tenant.
     pub tenant: bool,
-    /// A workspace.
     pub workspace: bool,
 }
 
-/// Kleene's `any` (`decisive` true) or `all` (false): one decisive answer decides, and otherwise
-/// one that cannot be told leaves it untold.
+/// Kleene's `any` (`decisive` is true) or `all` (false): one decisive result decides; otherwise an
+/// unknown one makes the result unknown.
 fn settle(answers: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
     let mut told = true;
     for answer in answers {
@@ -229,21 +217,21 @@ fn is_one_of(known: &OneOf, text: &str) -> bool {
     known.iter().any(|one| **one == *text)
 }
 
-/// What follows the one `@` of an address; of any other text nothing.
+/// The part after the only `@` of an address; `None` for any other text.
 fn domain_of(email: &str) -> Option<&str> {
     let (local, domain) = email.split_once('@')?;
     (!local.is_empty() && !domain.is_empty() && !domain.contains('@')).then_some(domain)
 }
 
-/// Two letters (ISO 3166-1), or a letter and a digit as for Tor. `XX` is how the CDN says that it
-/// does not know.
+/// Whether `text` is a known country: two letters (ISO 3166-1), or a letter and a digit as for Tor.
+/// The CDN reports `XX` if it does not know.
 pub(crate) fn is_country(text: &str) -> bool {
     text.len() == 2
         && text.bytes().all(|b| b.is_ascii_alphanumeric())
         && !text.eq_ignore_ascii_case("xx")
 }
 
-/// As a deployer wrote it, but for the value of a claim.
+/// As it was configured, without the value of a claim.
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
@@ -356,11 +344,11 @@ mod tests {
                 false,
             ),
             (
-                Requirement::Claim(Claim::new("plan", Some(json!("gold"))).unwrap()),
+                Requirement::Claim(ClaimRequirement::new("plan", Some(json!("gold"))).unwrap()),
                 true,
             ),
             (
-                Requirement::Claim(Claim::new("plan", Some(json!("tin"))).unwrap()),
+                Requirement::Claim(ClaimRequirement::new("plan", Some(json!("tin"))).unwrap()),
                 false,
             ),
             (Requirement::Tenant(texts(&["acme"])), true),
@@ -443,21 +431,25 @@ mod tests {
     fn what_no_issuer_gives_is_named() {
         let scope = Requirement::Scope(texts(&["x"]));
         let tenant = Requirement::Tenant(texts(&["x"]));
-        let gives = Gives {
+        let provided = Provided {
             tenant: true,
-            ..Gives::default()
+            ..Provided::default()
         };
-        assert_eq!(scope.beyond(&gives), ["scope"]);
-        assert!(tenant.beyond(&gives).is_empty());
+        assert_eq!(scope.unmeetable(&provided), ["scope"]);
+        assert!(tenant.unmeetable(&provided).is_empty());
         assert!(
             Requirement::Any(Box::new([scope.clone(), tenant.clone()]))
-                .beyond(&gives)
+                .unmeetable(&provided)
                 .is_empty()
         );
         assert_eq!(
-            Requirement::All(Box::new([scope.clone(), tenant])).beyond(&gives),
+            Requirement::All(Box::new([scope.clone(), tenant])).unmeetable(&provided),
             ["scope"]
         );
-        assert!(Requirement::Not(Box::new(scope)).beyond(&gives).is_empty());
+        assert!(
+            Requirement::Not(Box::new(scope))
+                .unmeetable(&provided)
+                .is_empty()
+        );
     }
 }

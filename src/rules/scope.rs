@@ -1,12 +1,12 @@
-//! Scopes in USSO's form, `action:path?filter`, with wildcards and privilege levels. What the
-//! caller holds is matched as the Python package `usso` matches it (`check_access`); a test asks
-//! that package.
+//! Scopes in USSO's form, `action:path?filter`, with wildcards and privilege levels. Matched
+//! against the caller's scopes as the Python package `usso` does (`check_access`); a test compares
+//! both.
 
 use std::borrow::Cow;
 
 use crate::http::query;
 
-/// What a rule wants access to: `update:media/files?workspace_id=w1`.
+/// An access that a rule requires: `update:media/files?workspace_id=w1`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Access {
     text: Box<str>,
@@ -15,10 +15,10 @@ pub struct Access {
     filters: Box<[(Box<str>, Box<str>)]>,
 }
 
-/// The level of an action that has none: that of `read`.
+/// The level of `read`, which unknown actions of a caller's scope have too.
 const READ: u8 = 10;
 
-/// The level of `action`; `None` for one that is none.
+/// The level of `action`; `None` if it is unknown.
 fn level(action: &str) -> Option<u8> {
     Some(match action {
         "none" => 0,
@@ -35,11 +35,11 @@ fn level(action: &str) -> Option<u8> {
 }
 
 impl Access {
-    /// Reads what a rule wants. `None` when the action is none, so that a typing error does not turn
-    /// `delete` into `read`. Without an action it is `read`.
+    /// Parses an access. `None` if the action is unknown, so that a typing error does not turn
+    /// `delete` into `read`. The default action is `read`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let scope = Scope::of(text);
+        let scope = ParsedScope::of(text);
         let level = match scope.action {
             "" => READ,
             action => level(action)?,
@@ -58,20 +58,20 @@ impl Access {
         })
     }
 
-    /// As it was written.
+    /// As it was configured.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether a caller who holds `scope` has this access.
+    /// Whether a caller with `scope` has this access.
     #[must_use]
     pub fn is_covered_by(&self, scope: &str) -> bool {
-        // Read as the others are, an empty text would be reading everything.
+        // Parsed like the others, an empty scope would mean reading everything.
         if scope.is_empty() {
             return false;
         }
-        let held = Scope::of(scope);
+        let held = ParsedScope::of(scope);
         let held_level = match held.action {
             "" => READ,
             action => level(action).unwrap_or(READ),
@@ -79,9 +79,9 @@ impl Access {
         held_level >= self.level && self.is_within(&held) && self.satisfies(&held)
     }
 
-    /// Paths are compared from the right, as far as the shorter one goes. What the scope has more
-    /// must be wildcards if it has any.
-    fn is_within(&self, held: &Scope<'_>) -> bool {
+    /// Whether the paths match. They are compared from the right, as far as the shorter one goes.
+    /// If the scope has wildcards, its remaining parts must be wildcards too.
+    fn is_within(&self, held: &ParsedScope<'_>) -> bool {
         let mut held_parts = held.parts().rev();
         let mut wanted_parts = self.path.iter().rev();
         let (Some(held_last), Some(wanted_last)) = (held_parts.next(), wanted_parts.next()) else {
@@ -103,10 +103,10 @@ impl Access {
         !wild || held_parts.all(|part| part == "*")
     }
 
-    /// Every filter of the scope must be among those asked for, with a value that fits.
-    fn satisfies(&self, held: &Scope<'_>) -> bool {
+    /// Whether every filter of the scope is among the required ones, with a matching value.
+    fn satisfies(&self, held: &ParsedScope<'_>) -> bool {
         held.filters().enumerate().all(|(index, (name, pattern))| {
-            // Of a name that comes twice the first value counts.
+            // If a name is repeated, its first value counts.
             let repeated = held
                 .filters()
                 .take(index)
@@ -117,14 +117,14 @@ impl Access {
     }
 }
 
-/// A scope taken apart, without a copy.
-struct Scope<'a> {
+/// The parts of a scope.
+struct ParsedScope<'a> {
     action: &'a str,
     path: &'a str,
     query: &'a str,
 }
 
-impl<'a> Scope<'a> {
+impl<'a> ParsedScope<'a> {
     fn of(text: &'a str) -> Self {
         let (head, query) = text.split_once('?').unwrap_or((text, ""));
         let (action, path) = head.split_once(':').unwrap_or(("", head));
@@ -135,14 +135,14 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The parts of the path; an empty one stands for any.
+    /// The segments of the path; an empty one matches any.
     fn parts(&self) -> impl DoubleEndedIterator<Item = &'a str> + use<'a> {
         self.path
             .split('/')
             .map(|part| if part.is_empty() { "*" } else { part })
     }
 
-    /// Names and values, decoded; those without a value do not count.
+    /// Decoded names and values; filters without a value are ignored.
     fn filters(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         self.query.split('&').filter_map(|pair| {
             let (name, value) = pair.split_once('=')?;
@@ -151,7 +151,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Only what is escaped needs a copy.
+/// Copies only if there is something to decode.
 fn decoded(text: &str) -> Cow<'_, str> {
     if text.contains(['%', '+']) {
         Cow::Owned(query::decode(text))
@@ -160,10 +160,10 @@ fn decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether `text` fits a shell pattern: `*`, `?`, `[a-z]`, `[!a-z]` (as Python's `fnmatch`).
+/// Whether `text` matches a shell pattern: `*`, `?`, `[a-z]`, `[!a-z]` (as Python's `fnmatch`).
 fn fits(text: &str, pattern: &str) -> bool {
     let (mut text, mut pattern) = (text, pattern);
-    // Where the last `*` was, and what it stands for so far; earlier ones need not be tried again.
+    // The last `*` and what it matches so far; earlier ones need not be tried again.
     let mut retry: Option<(&str, &str)> = None;
     loop {
         let advanced = match pattern.chars().next() {
@@ -196,7 +196,7 @@ fn fits(text: &str, pattern: &str) -> bool {
     }
 }
 
-/// What is left of `pattern` after `c`, if its first item stands for `c`.
+/// The rest of `pattern`, if its first item matches `c`.
 fn one(c: char, pattern: &str) -> Option<&str> {
     let mut rest = pattern.chars();
     let first = rest.next()?;
@@ -209,7 +209,7 @@ fn one(c: char, pattern: &str) -> Option<&str> {
     (first == '?' || first == c).then_some(rest)
 }
 
-/// The inside of a set, and what follows it. A `]` that comes first belongs to the set.
+/// The content of a set, and the pattern after it. A `]` that comes first belongs to the set.
 fn set_of(text: &str) -> Option<(&str, &str)> {
     let skipped = usize::from(text.starts_with('!'));
     let first = skipped + usize::from(text.get(skipped..)?.starts_with(']'));

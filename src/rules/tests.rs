@@ -6,7 +6,7 @@ use crate::site::Site;
 
 const NOBODY: Option<Subject<'static>> = None;
 
-/// What becomes of a request at `rules` for somebody with `roles`, or for nobody.
+/// The decision of a site's rules for a caller with `roles`, or for an anonymous one.
 fn judged(
     site: &Site,
     method: &str,
@@ -203,7 +203,7 @@ fn anonymous_ok_with_a_requirement_asks_everybody_the_same() {
         Err(Failing::Requirement("network"))
     );
     assert_eq!(ask("/either", Some("192.0.2.1"), None), Ok(()));
-    // Signing in may help here.
+    // Signing in can help here.
     assert_eq!(
         ask("/either", Some("192.0.3.1"), None),
         Err(Failing::SignIn)
@@ -263,7 +263,7 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
         (&told["rule"], &told["name"], &told["granted"]),
         (&json!(3), &json!("gold"), &json!(false))
     );
-    assert_eq!(told["refusal"], json!("rule 3: any does not hold"));
+    assert_eq!(told["refusal"], json!("rule 3: requirement any is not met"));
     assert_eq!(
         told["passed_over"][0],
         json!({"rule": 1, "name": null, "because": "it is for other paths"})
@@ -285,10 +285,10 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
     );
     assert!(!told.to_string().contains("canary"), "{told}");
     let nobody = explain(&site.rules, &asked, None);
-    assert_eq!(nobody["refusal"], json!("rule 3 wants somebody signed in"));
+    assert_eq!(nobody["refusal"], json!("rule 3 requires signing in"));
 }
 
-/// How many steps the rules of `site` take for `path`.
+/// The number of steps that the rules of `site` take for `path`.
 fn steps(site: &Site, path: &CanonicalPath<'_>) -> usize {
     let taken = std::cell::Cell::new(0);
     for pattern in site.rules.iter().flat_map(|rule| &rule.paths) {
@@ -300,7 +300,7 @@ fn steps(site: &Site, path: &CanonicalPath<'_>) -> usize {
     taken.get()
 }
 
-/// `globs` globs that stay alive over any path, in rules of `each`.
+/// `globs` globs that stay active over any path, in rules of `each`.
 fn heavy(globs: usize, each: usize) -> String {
     let one = |n: usize| format!("/**/*a*b*{}/**/*c*d{n}", "x*".repeat(40));
     let all: Vec<String> = (0..globs).map(one).collect();
@@ -331,7 +331,7 @@ fn sec_78_the_heaviest_rules_that_are_legal_take_a_bounded_number_of_steps() {
             assert!(site.rules.can_judge(&path));
             let steps = steps(&site, &path);
             assert!(steps <= 1 << 19, "{globs} {filling}: {steps}");
-            // They are alive to the end: it is the worst case that is counted.
+            // All globs are active to the end: this is the worst case.
             assert!(steps >= globs * (longest / 4), "{globs} {filling}: {steps}");
         }
     }

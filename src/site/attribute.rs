@@ -1,41 +1,34 @@
-//! What an origin can be told of a caller, and the sets of headers that tell it.
+//! What an origin can be told about a caller, and the headers that tell it.
 
 use serde::Deserialize;
 
 use crate::model::claim::ClaimPath;
 use crate::site::Preset;
 
-/// Something of a principal that an origin can be told.
+/// A property of the caller that an origin can be told.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(try_from = "String")]
 pub enum Attribute {
-    /// The user's id.
     Id,
-    /// The address.
     Email,
-    /// The username.
     Username,
-    /// The given name.
     FirstName,
-    /// The family name.
     LastName,
-    /// Both names, or the username.
+    /// First and last name, or the username.
     Name,
-    /// The roles, joined by commas.
+    /// Joined by commas.
     Roles,
     /// `true` or `false`.
     Staff,
     /// `true` or `false`.
     Superuser,
-    /// The scopes, with spaces between them.
+    /// Joined by spaces.
     Scopes,
-    /// The tenant.
     Tenant,
-    /// The workspace.
     Workspace,
-    /// The name of the issuer.
+    /// The issuer's name in the configuration.
     Issuer,
-    /// A claim that the token of another issuer has brought.
+    /// A claim of another issuer's token.
     Claim(ClaimPath),
 }
 
@@ -62,7 +55,9 @@ impl TryFrom<String> for Attribute {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if let Some(path) = text.strip_prefix("claim:") {
-            return ClaimPath::parse(path).map(Self::Claim).ok_or("is no claim");
+            return ClaimPath::parse(path)
+                .map(Self::Claim)
+                .ok_or("is not a claim");
         }
         Ok(match text.as_str() {
             "id" => Self::Id,
@@ -78,7 +73,7 @@ impl TryFrom<String> for Attribute {
             "tenant" => Self::Tenant,
             "workspace" => Self::Workspace,
             "issuer" => Self::Issuer,
-            _ => return Err("is nothing that is known of a user; see the README"),
+            _ => return Err("is not a known property of a user; see the README"),
         })
     }
 }

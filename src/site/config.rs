@@ -1,4 +1,4 @@
-//! The configuration of the Worker, free of errors.
+//! The valid configuration of the Worker.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -12,41 +12,39 @@ use crate::platform::time::Seconds;
 use crate::site::Site;
 use crate::site::disclosure::Disclosures;
 
-/// One thing wrong with the configuration.
+/// An error in the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConfigError {
-    /// Where: the binding's name, then members with dots.
+    /// The binding's name, then members, separated by dots.
     pub path: String,
-    /// What, and what to do.
+    /// What is wrong, and what to do about it.
     pub error: String,
 }
 
-/// A configuration without errors.
+/// A valid configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// `iss` of every token of ours.
+    /// The `iss` of every token that Edgeward issues.
     pub issuer: String,
-    /// How long an isolate may go on with what it knows of a user.
+    /// How long an isolate may use what it has read about a user.
     pub user_cache: Seconds,
-    /// What is logged.
     pub log: Log,
-    /// The secrets.
     pub keys: Keyrings,
-    /// What is allowed and yet surely not meant. Logged when an isolate starts.
+    /// Settings that are valid but surely not intended. Logged when an isolate starts.
     pub notes: Vec<ConfigError>,
-    /// How much the core is told of each header.
+    /// How much the core is told about each header.
     pub disclosures: Disclosures,
     pub(crate) hosts: HashMap<String, Rc<Site>>,
 }
 
-/// The secrets by purpose.
+/// The key rings, by purpose.
 #[derive(Clone, Debug)]
 pub struct Keyrings {
-    /// Sign sessions.
+    /// Signs sessions.
     pub session: Keyring,
-    /// Sign SSO tokens.
+    /// Signs SSO tokens.
     pub token: Keyring,
-    /// Seal private keys at rest.
+    /// Encrypts private keys at rest.
     pub key: Keyring,
 }
 
@@ -62,7 +60,7 @@ pub enum Log {
 }
 
 impl Config {
-    /// The algorithms that assertions are signed with: those of all sites, or the usual one.
+    /// The algorithms of all sites' assertions, or the default one.
     #[must_use]
     pub fn assertion_algorithms(&self) -> Vec<Algorithm> {
         let sites = self.hosts.values();
@@ -77,7 +75,7 @@ impl Config {
         all
     }
 
-    /// The site called `name`, without case.
+    /// The site with this name, ignoring case.
     #[must_use]
     pub fn site_named(&self, name: &str) -> Option<Rc<Site>> {
         self.hosts
@@ -86,7 +84,7 @@ impl Config {
             .map(Rc::clone)
     }
 
-    /// The site, where there is one only.
+    /// The site, if there is exactly one.
     #[must_use]
     pub fn only_site(&self) -> Option<Rc<Site>> {
         let mut sites = self.hosts.values();
@@ -96,7 +94,7 @@ impl Config {
             .then(|| Rc::clone(first))
     }
 
-    /// The site that serves `authority`, a host with or without a port as it came in a request.
+    /// The site that serves `authority`, the host of a request with or without a port.
     #[must_use]
     pub fn site(&self, authority: &str, scheme: &str) -> Option<Rc<Site>> {
         // Most requests spell the host as it is configured.
@@ -108,7 +106,7 @@ impl Config {
             .map(Rc::clone)
     }
 
-    /// Each site once.
+    /// All sites, each once.
     pub fn sites(&self) -> impl Iterator<Item = &Rc<Site>> {
         self.hosts
             .iter()

@@ -1,9 +1,9 @@
-//! Which pages of other origins may read a site's answers (Fetch standard, CORS).
+//! Which pages of other origins may read a site's responses (Fetch standard, CORS).
 
-/// Which pages of other origins may read answers.
+/// The CORS policy of a site.
 #[derive(Debug)]
 pub struct Cors {
-    /// The origins, each in the form in which a browser names it.
+    /// In the form of the `Origin` header.
     pub origins: Vec<String>,
     /// Whether their requests may carry cookies.
     pub credentials: bool,

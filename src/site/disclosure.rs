@@ -1,40 +1,40 @@
-//! What the platform tells the core of the headers of a request that may be forwarded. Most headers decide
-//! nothing, whatever they say, so neither name nor value crosses. The platform asks once per name and
-//! remembers the answer, which therefore holds for every site of the configuration.
+//! How much of each header crosses from JavaScript into the core for a request that may be
+//! forwarded. Most headers decide nothing, whatever their value, so neither name nor value crosses.
+//! The shell asks once per name and remembers the answer, which therefore holds for every site.
 
 use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::http::request::READ;
 use crate::http::reserved::{self, Reserved, is_api_key, is_set_always};
-use crate::site::tenant::By;
+use crate::site::tenant::TenantSource;
 use crate::site::{Site, Source};
 
-/// How much the core is told of a header.
+/// How much the core is told about a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Disclosure {
-    /// Nothing: no site decides by it, and none removes it.
+    /// No site depends on it or removes it.
     Nothing,
-    /// That it is there: some site removes it, whatever it says.
+    /// Only that it is present: some site removes it, whatever its value.
     Name,
-    /// Name and value: some site reads it.
+    /// Some site reads its value.
     Value,
 }
 
-/// What all sites together want to know of headers. Worked out once: clients choose names, so an answer must
-/// not cost more the more sites there are.
+/// What all sites together need to know about headers. Computed once: clients choose header names,
+/// so an answer must not cost more the more sites there are.
 #[derive(Debug, Default)]
 pub struct Disclosures {
-    /// Whose values some site reads.
+    /// The headers whose values some site reads.
     read: HashSet<String>,
-    /// The tenant headers among these in their folded form: other spellings are removed.
+    /// The tenant headers in folded form: other spellings of them are removed.
     tenants: HashSet<String>,
-    /// What some site removes.
+    /// The headers that some site removes.
     removed: Reserved,
 }
 
 impl Disclosures {
-    /// What `sites` want to know.
+    /// Collects what `sites` need to know.
     #[must_use]
     pub fn of<'a>(sites: impl IntoIterator<Item = &'a Rc<Site>>) -> Self {
         let mut all = Self::default();
@@ -43,7 +43,9 @@ impl Disclosures {
                 let names = site.token_headers.iter().map(|header| header.name.clone());
                 all.read.extend(names);
             }
-            if let Some(By::Header(name)) = site.tenants.as_ref().map(|tenants| &tenants.by) {
+            if let Some(TenantSource::Header(name)) =
+                site.tenants.as_ref().map(|tenants| &tenants.by)
+            {
                 all.tenants.insert(reserved::fold(name));
                 all.read.insert(name.clone());
             }
@@ -52,8 +54,9 @@ impl Disclosures {
         all
     }
 
-    /// How much the core is told of the header `name` (lower-case), whose value cannot hold a credential of
-    /// ours. Of a value that can ([`may_hold_a_credential`]) it is told in any case.
+    /// How much the core is told about the header `name` (in lower case) if its value cannot
+    /// contain a credential of ours. Values that can ([`may_hold_a_credential`]) are always
+    /// disclosed.
     #[must_use]
     pub fn for_name(&self, name: &str) -> Disclosure {
         if READ.contains(&name) || is_api_key(name) || self.read.contains(name) {
@@ -72,11 +75,12 @@ impl Disclosures {
     }
 }
 
-/// No credential of ours is shorter, in characters.
+/// The length of the shortest credential of ours, in characters.
 const SHORTEST: usize = 53;
 
-/// Whether `value` of the header `name` may hold a credential of ours: one begins with `eyJ` or
-/// `ewt_`, as it is or percent-encoded, or it is a parameter in a `Referer`. `head.js` has the same test.
+/// Whether the `value` of header `name` may contain a credential of ours: one that begins with
+/// `eyJ` or `ewt_`, as it is or percent-encoded, or a parameter in a `Referer`. `head.js` has the
+/// same test.
 #[must_use]
 pub fn may_hold_a_credential(name: &str, value: &str) -> bool {
     (name == "referer" && value.contains('?'))

@@ -1,4 +1,4 @@
-//! Issuers other than us: whose tokens a site takes, how they are checked, and what they may say.
+//! Other issuers: whose tokens a site accepts, how they are verified, and what they may state.
 
 use crate::http::host::fetchable_host;
 use crate::jose::key::KeySet;
@@ -7,142 +7,123 @@ use crate::model::user::Role;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 
-/// An issuer, checked.
+/// A validated issuer.
 #[derive(Debug)]
 pub struct Issuer {
     /// The binding's name after `EDGEWARD_ISSUER_`, in lower case.
     pub name: String,
-    /// Exact `iss`.
+    /// The `iss` of its tokens; compared exactly.
     pub issuer: String,
     /// One of these must be in `aud`.
     pub audience: Vec<String>,
-    /// What its tokens may be signed with.
+    /// The accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
-    /// How far its clock and ours may differ.
+    /// The tolerated difference between its clock and ours.
     pub leeway: Seconds,
     /// The `typ` that its tokens must have, in lower case.
     pub typ: Option<String>,
-    /// The longest `exp` − `iat`.
+    /// The longest accepted `exp` − `iat`.
     pub max_lifetime: Seconds,
-    /// Claims that must be there.
     pub required_claims: Vec<ClaimPath>,
-    /// What its signatures are checked with.
-    pub keys: Keys,
-    /// Where its tokens say what.
+    pub keys: KeySource,
+    /// The claims from which the user's properties are read.
     pub claims: Mapping,
-    /// What is assumed when they do not.
+    /// What is assumed if a claim is missing.
     pub defaults: Defaults,
-    /// Whether an address must be said to be verified.
+    /// Whether a token must state that the e-mail address is verified.
     pub email_verified: bool,
-    /// The domain of the addresses of those who have none: `sub` at this domain.
+    /// For users without an e-mail address: their `sub` at this domain becomes the address.
     pub subject_domain: Option<String>,
-    /// The domains of the addresses that it may name; any, when it is not said.
+    /// The domains of the e-mail addresses that it may name; `None` for any.
     pub email_domains: Option<Vec<String>>,
-    /// Whether a token for an unknown address makes a user.
+    /// Whether a token for an unknown address creates a user.
     pub create_users: bool,
-    /// The roles that it may grant.
     pub grant_roles: Vec<Role>,
-    /// Whether it may say who is staff.
     pub grant_staff: bool,
-    /// The claims that are kept for rules and headers; all when it is not said.
+    /// The claims that are kept for rules and headers; `None` for all.
     pub keep_claims: Option<Vec<String>>,
 }
 
-/// What signatures are checked with.
+/// Where the keys for an issuer's signatures come from.
 #[derive(Debug)]
-pub enum Keys {
-    /// Shared secrets; any of them.
-    Secrets(Secrets),
-    /// A key in the configuration.
+pub enum KeySource {
+    /// Shared secrets; any of them may match.
+    Secrets(SharedSecrets),
+    /// A public key in the configuration.
     Fixed(KeySet),
-    /// Keys that the issuer publishes.
-    Remote(Remote),
+    /// Public keys that the issuer publishes.
+    Remote(RemoteKeys),
 }
 
-/// Shared secrets. Their `Debug` shows nothing.
-pub struct Secrets(pub Vec<Vec<u8>>);
+/// Shared secrets. Their `Debug` output does not show them.
+pub struct SharedSecrets(pub Vec<Vec<u8>>);
 
-impl std::fmt::Debug for Secrets {
+impl std::fmt::Debug for SharedSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secrets")
+        f.write_str("SharedSecrets")
     }
 }
 
-/// Keys that the issuer publishes.
+/// Public keys that the issuer publishes.
 #[derive(Debug)]
-pub struct Remote {
-    /// Exact `iss`; a discovery document must name it too.
+pub struct RemoteKeys {
+    /// The `iss` of the issuer; a discovery document must name it too.
     pub issuer: String,
-    /// Where.
     pub url: String,
-    /// What is there.
+    /// What the URL returns.
     pub document: Document,
-    /// How long they count as fresh.
+    /// How long fetched keys are fresh.
     pub ttl: Seconds,
-    /// How long they are used when the issuer cannot be asked.
+    /// How long they are used if the issuer cannot be reached.
     pub stale: Seconds,
-    /// How long to wait before asking again for a key that is not known.
+    /// How long to wait before asking again for an unknown key.
     pub cooldown: Seconds,
-    /// The one origin on this machine that may be asked.
+    /// The only loopback origin that may be asked.
     pub loopback: Option<String>,
 }
 
-/// What is at the URL.
+/// The kind of document at the URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Document {
-    /// A key set.
     KeySet,
-    /// A discovery document, which names the key set.
+    /// An `OpenID` discovery document, which names the URL of the key set.
     Discovery,
-    /// One key: PEM, DER or JWK.
+    /// A single key in PEM, in DER, or as a JWK.
     Key,
 }
 
-/// Where a token says what.
+/// The claims from which a user's properties are read.
 #[derive(Debug)]
 pub struct Mapping {
-    /// The address.
     pub email: ClaimPath,
-    /// Whether the address is the person's.
+    /// Whether the address belongs to the user.
     pub email_verified: ClaimPath,
-    /// The username.
     pub username: ClaimPath,
-    /// The given name.
     pub first_name: ClaimPath,
-    /// The family name.
     pub last_name: ClaimPath,
-    /// The roles.
     pub roles: ClaimPath,
-    /// Whether it is staff.
     pub staff: ClaimPath,
-    /// The scopes.
     pub scopes: ClaimPath,
-    /// The tenant.
     pub tenant: ClaimPath,
-    /// The workspace.
     pub workspace: ClaimPath,
 }
 
-/// What is assumed when a token does not say it.
+/// What is assumed if a token does not state it.
 #[derive(Debug, Default)]
 pub struct Defaults {
-    /// The roles.
     pub roles: Vec<Role>,
-    /// The scopes.
     pub scopes: Vec<String>,
-    /// The tenant.
     pub tenant: Option<String>,
-    /// The workspace.
     pub workspace: Option<String>,
 }
 
 impl Issuer {
-    /// The host that is asked for keys.
+    /// The host that its keys are fetched from.
     #[must_use]
     pub fn remote_host(&self) -> Option<String> {
         match &self.keys {
-            Keys::Remote(remote) => fetchable_host(&remote.url, remote.loopback.as_deref()),
-            Keys::Secrets(_) | Keys::Fixed(_) => None,
+            KeySource::Remote(remote) => fetchable_host(&remote.url, remote.loopback.as_deref()),
+            KeySource::Secrets(_) | KeySource::Fixed(_) => None,
         }
     }
 }

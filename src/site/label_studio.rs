@@ -1,4 +1,4 @@
-//! The settings of a site in front of Label Studio, and its places that are known without a request.
+//! The settings of a site in front of Label Studio, and the paths and headers that are fixed.
 
 use crate::jose::hmac::Keyring;
 use crate::model::user::{Role, User};
@@ -7,31 +7,31 @@ use crate::site::place::{Place, place};
 /// The settings of a site in front of Label Studio.
 #[derive(Debug)]
 pub struct LabelStudio {
-    /// How access tokens for users come about.
+    /// How Edgeward obtains access tokens for users.
     pub mode: Mode,
-    /// The organization that users become members of.
+    /// The organization that users join.
     pub organization: u64,
-    /// Who may do what Label Studio lets every member do: roles, and `staff` and `superuser`.
+    /// Roles, `staff` and `superuser` that may do what Label Studio lets every member do.
     pub admins: Vec<Role>,
 }
 
-/// How access tokens for users come about.
+/// How Edgeward obtains access tokens for users.
 pub enum Mode {
-    /// They are signed here.
+    /// Edgeward signs them.
     Mint {
         /// The origin's `SECRET_KEY`.
         key: Keyring,
-        /// As whom users are made.
+        /// The number of the user as whom users are created.
         admin: u64,
     },
-    /// The origin issues them.
+    /// Label Studio issues them.
     Pat {
         /// The admin's personal access token.
         admin: String,
     },
 }
 
-/// Shows no secret.
+/// Shows no secrets.
 impl std::fmt::Debug for Mode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -41,20 +41,20 @@ impl std::fmt::Debug for Mode {
     }
 }
 
-/// `X-Api-Key` wins over `Authorization` there; `Origin` makes it refuse what we let through: it
-/// knows only its own name.
+/// Label Studio prefers `X-Api-Key` over `Authorization`. It rejects a request with an `Origin`
+/// that is not its own host, which is not the public one.
 pub const RESERVED: [&str; 3] = ["authorization", "x-api-key", "origin"];
 
-/// What its origin is told who is asking by.
+/// The header that tells Label Studio who is asking.
 pub const SETS: [&str; 1] = ["authorization"];
 
-/// Whether the application signs people out at `path`.
+/// Whether Label Studio signs users out at `path`.
 #[must_use]
 pub fn signs_out(path: &str) -> bool {
     place("GET", path) == Place::SignOut
 }
 
-/// Whether Label Studio's SDK asks for an access token at `path`.
+/// Whether Label Studio's SDK requests an access token at `path`.
 #[must_use]
 pub fn exchanges(path: &str) -> bool {
     path.trim_end_matches('/')
@@ -62,7 +62,7 @@ pub fn exchanges(path: &str) -> bool {
 }
 
 impl LabelStudio {
-    /// Whether `user` may do what only admins shall.
+    /// Whether `user` may do what is reserved for admins.
     #[must_use]
     pub fn is_admin(&self, user: &User) -> bool {
         self.admins.iter().any(|admin| {

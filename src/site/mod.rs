@@ -1,4 +1,4 @@
-//! What is configured, checked: sites and what belongs to them. Nothing here reads a setting.
+//! The validated configuration: sites and what belongs to them. Nothing here reads a setting.
 
 pub mod attribute;
 pub mod config;
@@ -20,85 +20,76 @@ use crate::jose::hmac::HmacAlgorithm;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::rules::Rules;
-use crate::rules::requirement::Gives;
+use crate::rules::requirement::Provided;
 use attribute::Attribute;
 use cors::Cors;
 use issuer::Issuer;
 use profile::Profile;
 use tenant::Tenants;
 
-/// A site, checked.
+/// A validated site.
 #[derive(Debug)]
 pub struct Site {
     /// The binding's name after `EDGEWARD_SITE_`, in lower case.
     pub name: String,
-    /// Canonical public hosts.
+    /// In their canonical form.
     pub hosts: Vec<String>,
     /// Scheme and authority of the origin.
     pub upstream: String,
-    /// The `Host` that the origin sees.
+    /// The `Host` header that the origin receives.
     pub host_header: HostHeader,
-    /// `aud` of this site's tokens.
+    /// The `aud` of this site's tokens.
     pub audience: String,
-    /// For how long a token of each issuer may be used as a link, at any site that takes it.
+    /// By issuer, how long a token may be used as a link at any site that accepts it.
     pub link_ages: BTreeMap<String, Seconds>,
-    /// Where credentials are looked for, in this order.
+    /// In order of precedence.
     pub sources: Vec<Source>,
-    /// Who may pass.
     pub rules: Rules,
-    /// Which pages of other origins may read answers.
     pub cors: Option<Cors>,
-    /// Where the application signs people in.
     pub login: Option<Login>,
-    /// Where a browser goes after signing out.
+    /// Where a browser is sent after signing out.
     pub logout_url: Option<String>,
     /// Other origins whose pages may act with this site's cookies.
     pub trusted_origins: Vec<String>,
-    /// Origins that may frame our own pages and the origin's.
+    /// Origins that may frame Edgeward's pages and those of the origin.
     pub frame_ancestors: Vec<String>,
-    /// Whether a token for an unknown address makes a user.
+    /// Whether a token for an unknown address creates a user.
     pub auto_create_users: bool,
-    /// Our own cookie.
+    /// Edgeward's own cookie.
     pub session: Session,
-    /// SSO tokens.
+    /// Edgeward's SSO tokens.
     pub sso_token: SsoToken,
-    /// The cookie in which an application hands over an SSO token.
     pub sso_cookie: Option<SsoCookie>,
-    /// The query parameter in which it does.
     pub query: Option<Query>,
-    /// Sets of identity headers.
     pub presets: Vec<Preset>,
-    /// Identity headers by name.
     pub custom_headers: Vec<(String, Attribute)>,
-    /// The signed assertion.
+    /// The signed assertion for the origin.
     pub assertion: Option<Assertion>,
-    /// A fixed header for the origin.
+    /// A fixed header for the origin, by name.
     pub upstream_credential: Option<(String, UpstreamCredential)>,
-    /// What the application behind it is, where that matters.
+    /// The application behind the site, if it needs special treatment.
     pub profile: Option<Profile>,
-    /// Issuers other than us whose tokens are taken.
+    /// Other issuers whose tokens the site accepts.
     pub issuers: Vec<Rc<Issuer>>,
-    /// Headers in which tokens come.
     pub token_headers: Vec<TokenHeader>,
-    /// Groups of issuers and users that are kept apart.
     pub tenants: Option<Tenants>,
-    /// Headers that a client may not send, besides those of all sites.
+    /// Those that this site adds, as configured.
     pub reserved_headers: Vec<String>,
-    /// Headers that a client may not send.
+    /// All that clients may not send to this site, besides the fixed ones.
     pub reserved: Reserved,
 }
 
-/// A header in which a token comes.
+/// A header that carries tokens.
 #[derive(Debug)]
 pub struct TokenHeader {
-    /// Its name, in lower case.
+    /// In lower case.
     pub name: String,
-    /// What stands before the token.
+    /// The text before the token; may be empty.
     pub prefix: String,
 }
 
 impl TokenHeader {
-    /// The token in the header's value; `None` when the value is something else.
+    /// The token in a header value; `None` if the value has another form.
     #[must_use]
     pub fn token<'a>(&self, value: &'a str) -> Option<&'a str> {
         let value = value.trim();
@@ -108,7 +99,7 @@ impl TokenHeader {
     }
 }
 
-/// The value of a fixed header. Its `Debug` does not show it.
+/// The value of a fixed header. Its `Debug` output does not show it.
 pub struct UpstreamCredential(pub String);
 
 impl std::fmt::Debug for UpstreamCredential {
@@ -117,33 +108,33 @@ impl std::fmt::Debug for UpstreamCredential {
     }
 }
 
-/// Where a credential can be.
+/// Where a credential may be presented.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, serde::Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// Our own cookie.
+    /// Edgeward's own cookie.
     Session,
-    /// The application's cookie.
+    /// A cookie that the application sets.
     SsoCookie,
-    /// The query parameter.
+    /// A query parameter.
     Query,
     /// `Authorization: Bearer`.
     Bearer,
     /// A header that the site names.
     Header,
-    /// `x-api-key`, with an API token of ours that acts as a user.
+    /// `x-api-key`, with an API token that acts as a user.
     ApiKey,
 }
 
-/// The `Host` that the origin sees.
+/// The `Host` header that the origin receives.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostHeader {
-    /// The upstream's.
+    /// The upstream's host.
     Rewrite,
-    /// The public one.
+    /// The public host.
     Preserve,
 }
 
@@ -160,7 +151,7 @@ pub enum SameSite {
     None,
 }
 
-/// What a link of another user does while someone is signed in.
+/// What a link for another user does while somebody is signed in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -171,8 +162,8 @@ pub enum UserSwitch {
     Replace,
 }
 
-/// What a link does that a page of another site led to, while nobody is signed in and nobody was sent
-/// to sign in from here.
+/// What a link from another site does while nobody is signed in and this site did not send the
+/// browser to sign in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -183,108 +174,91 @@ pub enum StrangerLink {
     Allow,
 }
 
-/// A known set of identity headers.
+/// A predefined set of identity headers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
     XForwarded,
-    /// `remote-user`, `-email`, `-name`, `-groups`. The first is the address: a username is nobody's
-    /// alone.
+    /// `remote-user`, `-email`, `-name`, `-groups`. The first is the e-mail address: usernames are
+    /// not unique.
     Remote,
 }
 
 /// The application's sign-in page.
 #[derive(Debug)]
 pub struct Login {
-    /// Its URL.
     pub url: String,
-    /// The parameter that tells it where to return to.
+    /// The query parameter with the URL to return to.
     pub return_parameter: String,
 }
 
-/// Our own cookie.
+/// Edgeward's own cookie.
 #[derive(Debug)]
 pub struct Session {
-    /// Its name.
     pub cookie: String,
-    /// The name of the one that notes where somebody was sent to sign in from.
+    /// The name of the cookie that records from where somebody was sent to sign in.
     pub trip: String,
-    /// `SameSite`.
     pub same_site: SameSite,
-    /// `Partitioned`.
     pub partitioned: bool,
-    /// Ends after this long without a request.
+    /// Ends after this time without a request.
     pub idle: Seconds,
-    /// Ends after this long in any case.
+    /// Ends after this time in any case.
     pub absolute: Seconds,
 }
 
-/// SSO tokens.
+/// Edgeward's SSO tokens.
 #[derive(Debug)]
 pub struct SsoToken {
-    /// `exp` − `iat` of those we issue.
+    /// `exp` − `iat` of tokens that we issue.
     pub lifetime: Seconds,
-    /// The longest we accept.
+    /// The longest `exp` − `iat` that we accept.
     pub max_lifetime: Seconds,
-    /// Their algorithm.
     pub algorithm: HmacAlgorithm,
-    /// The claim that holds the user's id besides `sub`.
+    /// The claim with the user's id, in addition to `sub`.
     pub user_id_claim: String,
 }
 
-/// The application's cookie, as the application sets it.
+/// The application's cookie, with the attributes that the application gives it.
 #[derive(Debug)]
 pub struct SsoCookie {
-    /// Its name.
     pub name: String,
-    /// `Path`.
     pub path: String,
-    /// `Domain`.
     pub domain: Option<String>,
-    /// `Secure`.
     pub secure: bool,
-    /// `HttpOnly`.
     pub http_only: bool,
-    /// `SameSite`.
     pub same_site: SameSite,
-    /// `Partitioned`.
     pub partitioned: bool,
 }
 
-/// The query parameter.
+/// A query parameter.
 #[derive(Debug)]
 pub struct Query {
-    /// Its name.
     pub parameter: String,
-    /// For how long after `iat` a link works.
+    /// How long after `iat` a link works.
     pub max_age: Seconds,
     /// Whether a link opens one session only.
     pub single_use: bool,
-    /// What a link of another user does.
     pub user_switch: UserSwitch,
-    /// What a link that another site led to does.
     pub stranger_link: StrangerLink,
 }
 
-/// The signed assertion.
+/// The signed assertion for the origin.
 #[derive(Debug)]
 pub struct Assertion {
-    /// Its header.
     pub header: String,
-    /// Its `aud`.
+    /// The `aud` claim.
     pub audience: String,
-    /// Its lifetime.
     pub lifetime: Seconds,
-    /// What it is signed with.
     pub algorithm: Algorithm,
-    /// Claims of other issuers that it repeats.
+    /// Claims of other issuers' tokens that it repeats.
     pub claims: Vec<String>,
 }
 
 impl Site {
-    /// The headers in which this site's origin is told who is asking, or that it is us.
+    /// The headers that tell this site's origin who is asking, or that the request comes from
+    /// Edgeward.
     pub(crate) fn identity_headers(&self) -> impl Iterator<Item = &str> {
         let custom = self
             .custom_headers
@@ -306,8 +280,8 @@ impl Site {
             .map(|(header, _)| header.as_str())
     }
 
-    /// Reserves `names`, and the header of this site's own fixed credential: `Authorization` too,
-    /// which at another site is between client and origin.
+    /// Reserves `names` and the header of this site's own fixed credential. That may be
+    /// `Authorization`, which at another site is between client and origin.
     pub(crate) fn reserve(&mut self, names: &[String]) {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.extend(self.credential_header());
@@ -317,7 +291,7 @@ impl Site {
         self.reserved = Reserved::new(names);
     }
 
-    /// All issuers whose tokens are taken, in whatever tenant.
+    /// All issuers that the site accepts, in any tenant.
     #[must_use]
     pub fn all_issuers(&self) -> &[Rc<Issuer>] {
         self.tenants
@@ -325,12 +299,12 @@ impl Site {
             .map_or(&self.issuers, |tenants| &tenants.issuers)
     }
 
-    /// What the issuers of this site can say of a caller, all together. Of ourselves, only what is in
-    /// the user's record.
+    /// What the issuers of this site, taken together, can state about a caller. Edgeward itself
+    /// states only what is in the user's record.
     #[must_use]
-    pub fn gives(&self) -> Gives {
+    pub fn provides(&self) -> Provided {
         let others = !self.all_issuers().is_empty();
-        Gives {
+        Provided {
             scopes: others,
             claims: others,
             tenant: others || self.tenants.is_some(),
@@ -338,7 +312,7 @@ impl Site {
         }
     }
 
-    /// Whether credentials are looked for in `source`.
+    /// Whether the site accepts credentials from `source`.
     #[must_use]
     pub fn takes(&self, source: Source) -> bool {
         self.sources.contains(&source)

@@ -1,27 +1,26 @@
-//! Which paths of Label Studio are what. Judged by the canonical path, without regard to case, to a
-//! slash at the end, or to the suffix that its API takes for a format (`/api/users.json`).
+//! The meaning of Label Studio's paths. They are compared in canonical form, ignoring case, a
+//! trailing slash, and the suffix by which its API selects a format (`/api/users.json`).
 
-/// What a request asks of Label Studio.
+/// The kind of a request to Label Studio.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Place {
-    /// A file that is the same for everybody.
+    /// A file that is the same for everyone.
     Asset,
     /// A form that would open a session of Label Studio's own.
     SignIn,
     /// Ends such a session.
     SignOut,
-    /// What Label Studio lets every member do, and only admins shall.
+    /// An action that Label Studio allows to every member and Edgeward to admins only.
     AdminOnly,
-    /// Changes this account.
+    /// Changes the account with this number.
     Account(u64),
-    /// Everything else.
     Ordinary,
 }
 
-/// Folders whose files are served to anybody, and nothing else.
+/// Folders with public files only.
 const ASSETS: [&str; 4] = ["static", "react-app", "label-studio-frontend", "dm"];
 
-/// What `method` on `path` asks for.
+/// Classifies a request.
 #[must_use]
 pub fn place(method: &str, path: &str) -> Place {
     let mut segments = path.split('/').filter(|segment| !segment.is_empty());
@@ -61,15 +60,15 @@ pub fn place(method: &str, path: &str) -> Place {
 fn api(reads: bool, method: &str, name: &str, third: Option<&str>, fourth: Option<&str>) -> Place {
     let name = stem(name);
     let is = |other: &str| name.eq_ignore_ascii_case(other);
-    // Whoever has the link of an invitation becomes a member.
-    // So does whoever reads the organization itself: its `token` is that of the link.
+    // Everyone with an invitation link becomes a member. The organization's record contains the
+    // link's token.
     if is("invite") || (is("organizations") && third.is_some() && fourth.is_none()) {
         return Place::AdminOnly;
     }
     if reads {
         return Place::Ordinary;
     }
-    // Switch off all tokens for everybody; how long sessions last; who is a member.
+    // These disable all tokens, set how long sessions last, and change who is a member.
     if is("jwt") || is("session-policy") || is("organizations") {
         return Place::AdminOnly;
     }
@@ -85,7 +84,7 @@ fn api(reads: bool, method: &str, name: &str, third: Option<&str>, fourth: Optio
     }
 }
 
-/// A segment without the suffix for a format.
+/// Strips the format suffix of a segment.
 fn stem(segment: &str) -> &str {
     segment.split_once('.').map_or(segment, |(stem, _)| stem)
 }

@@ -1,16 +1,15 @@
-//! What the application behind a site is, as far as it is known without a request.
+//! The application behind a site, as far as the configuration describes it.
 
 use crate::site::label_studio::{self, LabelStudio};
 
-/// What the application behind a site is.
+/// An application that needs special treatment.
 #[derive(Debug)]
 pub enum Profile {
-    /// Label Studio.
     LabelStudio(LabelStudio),
 }
 
 impl Profile {
-    /// Headers that no client may send to this origin, besides those that none may send anywhere.
+    /// Headers that clients may not send to this origin, besides those reserved at every site.
     #[must_use]
     pub const fn reserved(&self) -> &'static [&'static str] {
         match self {
@@ -26,7 +25,7 @@ impl Profile {
         }
     }
 
-    /// Whether the application signs people out at `path`.
+    /// Whether the application signs users out at `path`.
     #[must_use]
     pub fn signs_out(&self, path: &str) -> bool {
         match self {
@@ -34,7 +33,7 @@ impl Profile {
         }
     }
 
-    /// Whether programs of the application exchange a credential at `path` before they use it.
+    /// Whether clients of the application exchange a credential at `path` before they use it.
     #[must_use]
     pub fn exchanges(&self, path: &str) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Tenants: groups of issuers and users that are kept apart at one site.
+//! Tenants: isolated groups of issuers and users at one site.
 
 use std::rc::Rc;
 
@@ -12,72 +12,68 @@ use crate::site::issuer::Issuer;
 /// The tenants of a site.
 #[derive(Debug)]
 pub struct Tenants {
-    /// What tells them apart.
-    pub by: By,
-    /// Each of them.
+    pub by: TenantSource,
     pub groups: Vec<Group>,
-    /// The issuers of all of them.
+    /// The issuers of all tenants.
     pub issuers: Vec<Rc<Issuer>>,
 }
 
 impl Tenants {
-    /// Whether `name` is another spelling of the header that names the tenant: an origin that folds
-    /// names would take it for that one.
+    /// Whether `name` is another spelling of the tenant header, which an origin that folds names
+    /// would treat as the same.
     #[must_use]
     pub fn is_misspelt(&self, name: &str) -> bool {
-        matches!(&self.by, By::Header(own) if own != name && reserved::fold(own) == reserved::fold(name))
+        matches!(&self.by, TenantSource::Header(own) if own != name && reserved::fold(own) == reserved::fold(name))
     }
 }
 
-/// What tells tenants apart.
+/// How the tenant of a request is determined.
 #[derive(Debug)]
-pub enum By {
-    /// The host of the request.
+pub enum TenantSource {
+    /// By the host of the request.
     Host,
-    /// A header of the request.
+    /// By the value of this header.
     Header(String),
-    /// A claim of the token.
+    /// By a claim of the token.
     Claim,
 }
 
-/// One tenant.
+/// A tenant.
 #[derive(Debug)]
 pub struct Group {
-    /// Its name.
     pub name: Tenant,
-    /// What tokens are remembered as in it.
+    /// The kind under which its tokens are cached, so that they are not found from another tenant.
     pub kind: String,
-    /// The hosts that are its own.
+    /// Its own hosts.
     pub hosts: Vec<String>,
-    /// The issuers whose tokens are taken in it.
+    /// The issuers that it accepts.
     pub issuers: Vec<Rc<Issuer>>,
 }
 
-/// In which tenant a request is.
+/// The tenant of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Tenancy<'a> {
     /// The site has no tenants.
     #[default]
     None,
-    /// In this one.
     In(&'a Group),
-    /// The credential says it.
+    /// The credential names the tenant.
     ByClaim(&'a Tenants),
-    /// In none that we know: nobody can be signed in.
+    /// No known tenant: nobody can be signed in.
     Unknown,
 }
 
 impl<'a> Tenancy<'a> {
-    /// The tenancy of a request.
+    /// Determines the tenant of a request.
     #[must_use]
     pub fn of(site: &'a Site, parts: &Parts) -> Self {
         let Some(tenants) = &site.tenants else {
             return Self::None;
         };
         let group = match &tenants.by {
-            By::Claim => return Self::ByClaim(tenants),
-            By::Header(name) => parts.named(name).and_then(|name| tenants.named(name)),
-            By::Host => canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
+            TenantSource::Claim => return Self::ByClaim(tenants),
+            TenantSource::Header(name) => parts.named(name).and_then(|name| tenants.named(name)),
+            TenantSource::Host => canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
                 tenants
                     .groups
                     .iter()
@@ -87,7 +83,7 @@ impl<'a> Tenancy<'a> {
         group.map_or(Self::Unknown, Self::In)
     }
 
-    /// The issuers whose tokens are taken.
+    /// The issuers whose tokens are accepted.
     #[must_use]
     pub fn issuers(self, site: &'a Site) -> &'a [Rc<Issuer>] {
         match self {
@@ -98,7 +94,7 @@ impl<'a> Tenancy<'a> {
         }
     }
 
-    /// The tenant's name, where the request alone tells it.
+    /// The tenant's name, if the request alone determines it.
     #[must_use]
     pub fn name(self) -> Option<&'a Tenant> {
         match self {
@@ -107,7 +103,8 @@ impl<'a> Tenancy<'a> {
         }
     }
 
-    /// What a token is remembered as: what is good in one tenant is not looked up in another.
+    /// The kind under which a token is cached: a token that is valid in one tenant must not be
+    /// found from another.
     #[must_use]
     pub fn kind(self) -> &'a str {
         match self {
@@ -116,7 +113,7 @@ impl<'a> Tenancy<'a> {
         }
     }
 
-    /// Whether a user of `tenant` is somebody here.
+    /// Whether a user of `tenant` may be signed in here.
     #[must_use]
     pub fn admits(self, tenant: Option<&Tenant>) -> bool {
         match (self, tenant) {
@@ -129,7 +126,7 @@ impl<'a> Tenancy<'a> {
 }
 
 impl Tenants {
-    /// The tenant of this name.
+    /// The tenant with this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.name.as_str() == name)

@@ -1,7 +1,7 @@
-//! API tokens by the hash of their secret. The secret is not stored.
+//! API tokens, by the hash of their secret. The secret is not stored.
 //!
-//! That a token is revoked is a key of its own, which is only ever written: no record that is older,
-//! from wherever it comes, makes it good again.
+//! Revocation is a separate key, which is never deleted: no older record of the token, wherever it
+//! comes from, makes it valid again.
 
 use futures_util::future::try_join;
 
@@ -14,11 +14,11 @@ pub(super) const RECORD: &str = "api_token:";
 pub(super) const REVOKED: &str = "api_token_revoked:";
 pub(super) const LAST_USED: &str = "api_token_used:";
 
-/// How much later a use must be to be written: KV takes one write per key and second, and each
+/// The least time between two recorded uses: KV allows one write per key and second, and each write
 /// costs.
 const LAST_USED_STEP: Seconds = Seconds(3600);
 
-/// The family of API tokens, as the store shows it: up to a minute old.
+/// API tokens in the key-value store, which may be up to a minute behind.
 pub struct ApiTokens<'a>(pub &'a dyn Kv);
 
 impl ApiTokens<'_> {
@@ -42,11 +42,11 @@ impl ApiTokens<'_> {
     /// A [`Fault`] of the store.
     pub async fn revoked_at(&self, id: &ApiTokenId) -> Result<Option<Timestamp>, Fault> {
         let text = self.0.read(&key(REVOKED, id)).await?;
-        // A text that is no time is a revocation all the same.
+        // A value that is not a time still means that the token is revoked.
         Ok(text.map(|text| Timestamp::from_millis(text.parse().unwrap_or_default())))
     }
 
-    /// Notes that the token is revoked, for good.
+    /// Records that the token is revoked, for good.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -64,7 +64,7 @@ impl ApiTokens<'_> {
         self.0.write(&key, &value, None).await
     }
 
-    /// The key and value of a token's record, for whoever writes it in another way.
+    /// The key and value of a token's record, for a caller that writes it in another way.
     ///
     /// # Errors
     /// [`Fault::Record`].
@@ -99,8 +99,7 @@ impl ApiTokens<'_> {
             .map(Timestamp::from_millis))
     }
 
-    /// Notes a use. Kept apart from the record, so that noting a use can never bring back what was
-    /// revoked meanwhile.
+    /// Records a use. Kept apart from the token's record, so that it can never undo a revocation.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -114,7 +113,7 @@ impl ApiTokens<'_> {
             .await
     }
 
-    /// Forgets when a token was last used.
+    /// Deletes the time of the last use.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -123,9 +122,9 @@ impl ApiTokens<'_> {
     }
 }
 
-/// A token's record as its writer holds it.
+/// The record of a token as its writer holds it.
 pub struct HeldApiToken {
-    /// The token. Its revocation is a separate key.
+    /// Without its revocation, which is a separate key.
     pub token: ApiToken,
     text: String,
 }
@@ -134,7 +133,7 @@ pub struct HeldApiToken {
 pub struct ApiTokenRecords<'a>(pub &'a dyn Records);
 
 impl ApiTokenRecords<'_> {
-    /// The newest record of the token with this id.
+    /// The current record of the token with this id.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -146,7 +145,8 @@ impl ApiTokenRecords<'_> {
         Ok(Some(HeldApiToken { token, text }))
     }
 
-    /// Writes the record of a new token, while its `maker` is as held. Returns whether it still was.
+    /// Creates the record of a new token, if the record of its `maker` is unchanged. Returns
+    /// whether it was.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -168,8 +168,7 @@ impl ApiTokenRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    /// Puts `token` in the place of `old`, or nothing. Returns whether `old` was still
-    /// current.
+    /// Replaces `old` with `token`, or deletes it. Returns whether `old` was still current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -188,7 +187,7 @@ impl ApiTokenRecords<'_> {
     }
 }
 
-/// An id is a hash in hexadecimal already.
+/// An id is already a hash in hexadecimal.
 fn key(prefix: &str, id: &ApiTokenId) -> String {
     format!("{prefix}{}", id.as_str())
 }

@@ -1,4 +1,4 @@
-//! Sessions that were ended before their time, until they would have ended by themselves.
+//! Sessions that were ended early, until they would have expired.
 
 use crate::platform::port::{Fault, Kv};
 use crate::platform::time::{Seconds, Timestamp};
@@ -9,7 +9,7 @@ pub(super) const ENDED: &str = "session_ended:";
 /// KV refuses an expiry less than a minute ahead.
 const MIN_TTL: Seconds = Seconds(60);
 
-/// The family of ended sessions.
+/// Ended sessions in the key-value store.
 pub struct EndedSessions<'a>(pub &'a dyn Kv);
 
 impl EndedSessions<'_> {
@@ -21,7 +21,7 @@ impl EndedSessions<'_> {
         Ok(self.0.read(&hashed_key(ENDED, session_id)).await?.is_some())
     }
 
-    /// Notes that the session was ended. `until` is when it can no longer be valid by itself.
+    /// Records that the session was ended. `until` is when it would have expired.
     ///
     /// # Errors
     /// A [`Fault`] of the store.

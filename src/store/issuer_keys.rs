@@ -1,4 +1,4 @@
-//! What issuers publish, as it was fetched, so that a new isolate need not ask.
+//! The fetched documents of issuers, so that a new isolate need not fetch them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,16 +16,15 @@ const MIN_TTL: Seconds = Seconds(60);
 /// A document as an issuer published it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Published {
-    /// When it was fetched.
     pub fetched_at: Timestamp,
-    /// Where the key set is, when a discovery document said so.
+    /// The URL of the key set, if a discovery document named it.
     pub jwks_uri: Option<String>,
-    /// The document, base64.
+    /// In base64.
     pub document: String,
 }
 
 impl Published {
-    /// A document that was fetched now.
+    /// Creates a record of a document that was just fetched.
     #[must_use]
     pub fn new(document: &[u8], jwks_uri: Option<String>, now: Timestamp) -> Self {
         Self {
@@ -42,12 +41,12 @@ impl Published {
     }
 }
 
-/// The family of issuers' documents, by the URL that is configured and the issuer that they were
-/// checked for: two may have one URL.
+/// The documents of issuers, by the configured URL and the issuer that they were validated for: two
+/// issuers may share a URL.
 pub struct IssuerKeys<'a>(pub &'a dyn Kv);
 
 impl IssuerKeys<'_> {
-    /// What was fetched from `url` for `issuer`.
+    /// The document that was fetched from `url` for `issuer`.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -58,7 +57,7 @@ impl IssuerKeys<'_> {
         }
     }
 
-    /// Keeps what was fetched for as long as it may be used.
+    /// Stores a fetched document for as long as it may be used.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -77,6 +76,6 @@ impl IssuerKeys<'_> {
 }
 
 fn key(url: &str, issuer: &str) -> String {
-    // No URL has a line break in it.
+    // No URL contains a line break.
     hashed_key(KEYS, &format!("{url}\n{issuer}"))
 }

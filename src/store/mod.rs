@@ -1,5 +1,5 @@
-//! What is kept in the key-value store: one typed family per file. A key is a fixed prefix and a
-//! hash in hexadecimal, so that nothing a caller chose is ever part of one. Never sees HTTP.
+//! The data in the key-value store: one typed family per file. A key is a fixed prefix and a hash
+//! in hexadecimal, so nothing that a caller chose becomes part of a key. Knows no HTTP.
 //!
 //! `docs/storage.md` shows each family with an example.
 
@@ -10,7 +10,7 @@ pub mod origin_accounts;
 pub mod signing_keys;
 pub mod users;
 
-/// The prefixes of all keys in the store. The tests hold every key that is used against them.
+/// The prefixes of all keys in the store. Tests compare every key that is used with them.
 pub const FAMILIES: [&str; 9] = [
     users::RECORD,
     users::BY_EMAIL,
@@ -23,10 +23,10 @@ pub const FAMILIES: [&str; 9] = [
     signing_keys::KEYS,
 ];
 
-/// The prefixes of all keys that are claimed with [`crate::platform::port::Once`], likewise.
-pub const CLAIMS: [&str; 2] = ["link:", "origin_account:"];
+/// The prefixes of all keys leased through [`crate::platform::port::Once`], likewise.
+pub const LOCKS: [&str; 2] = ["link:", "origin_account:"];
 
-/// How often a change is worked out anew when other writers win.
+/// How often a change is recomputed when other writers win.
 pub const CHANGE_ATTEMPTS: usize = 8;
 
 use serde::Serialize;
@@ -48,23 +48,22 @@ fn encode<T: Serialize>(record: &T) -> Result<String, Fault> {
     serde_json::to_string(record).map_err(|_| Fault::Record)
 }
 
-/// One page of records, in an order that is stable and means nothing.
+/// One page of records, in a stable but meaningless order.
 #[derive(Debug)]
 pub struct Page<T> {
-    /// The records.
     pub records: Vec<T>,
-    /// Where the next page begins.
+    /// Where the next page starts; `None` on the last page.
     pub cursor: Option<String>,
 }
 
-/// Reads the records behind `keys` side by side. One that has gone since the keys were listed is
-/// left out.
+/// Reads the records of `keys` concurrently. Records that were deleted since the keys were listed
+/// are skipped.
 async fn read_all<T: DeserializeOwned>(
     kv: &dyn crate::platform::port::Kv,
     keys: &[String],
 ) -> Result<Vec<T>, Fault> {
     let texts = futures_util::future::try_join_all(keys.iter().map(|key| kv.read(key))).await?;
-    // One record that cannot be read must not hide the others.
+    // One malformed record must not hide the others.
     Ok(texts
         .into_iter()
         .flatten()

@@ -1,4 +1,4 @@
-//! Who a user is at the origin of a site with a profile.
+//! Users' accounts at the origins of sites with a profile.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,16 +12,16 @@ pub(super) const ACCOUNT: &str = "origin_account:";
 /// An account at an origin.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct OriginAccount {
-    /// The address it was found by. When the user gets another one, it is another account.
+    /// The address by which it was found. If the user's address changes, so does the account.
     pub email: Email,
-    /// Its number there.
+    /// The origin's number of the account.
     pub id: u64,
-    /// Its credential there, for an origin whose profile keeps one.
+    /// For profiles that keep a credential of the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<SealedCredential>,
 }
 
-/// A credential, encrypted with AES-256-GCM under a key for this account alone.
+/// A credential, encrypted with AES-256-GCM by a key for this account alone.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SealedCredential {
     /// The number of the key secret.
@@ -37,7 +37,7 @@ impl Weigh for OriginAccount {
     }
 }
 
-/// The family of accounts at origins.
+/// Accounts at origins, in the key-value store.
 pub struct OriginAccounts<'a>(pub &'a dyn Kv);
 
 impl OriginAccounts<'_> {
@@ -67,7 +67,7 @@ impl OriginAccounts<'_> {
             .await
     }
 
-    /// Forgets an account.
+    /// Deletes an account.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -76,7 +76,7 @@ impl OriginAccounts<'_> {
     }
 }
 
-/// Neither a site's name nor an id holds a line break.
+/// Neither the name of a site nor an id contains a line break.
 fn key(site: &str, user: &UserId) -> String {
     hashed_key(ACCOUNT, &format!("{site}\n{user}"))
 }

@@ -1,5 +1,5 @@
-//! The keys that sign assertions: one document for each algorithm. Private keys are in it only
-//! encrypted.
+//! The keys that sign assertions: one document for each algorithm. Private keys are stored
+//! encrypted only.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,16 +17,15 @@ pub(super) const KEYS: &str = "signing_keys";
 /// All signing keys of an algorithm, oldest first.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SigningKeys {
-    /// The keys.
     pub keys: Vec<SigningKey>,
 }
 
 /// A key pair.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SigningKey {
-    /// Its name: the RFC 7638 thumbprint of the public key.
+    /// The thumbprint of the public key (RFC 7638).
     pub kid: String,
-    /// The public key, `SubjectPublicKeyInfo` in base64url. Empty in records of an earlier version.
+    /// `SubjectPublicKeyInfo` in base64url. Empty in records of an earlier version.
     #[serde(default)]
     pub public: String,
     /// The public point of an ES256 key in a record of an earlier version.
@@ -35,15 +34,15 @@ pub struct SigningKey {
     /// See `x`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub y: String,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// From when on it signs. It is published before, so that no origin meets a key it cannot find.
+    /// It is published before, so that no origin meets a key that it cannot find.
     pub signs_from: Timestamp,
-    /// From when on nothing signed by it can be valid; it is dropped then. `None` for the newest.
+    /// When everything signed with it has expired, so that it can be dropped. `None` for the newest
+    /// key.
     pub retired_at: Option<Timestamp>,
-    /// The number of the key secret that seals the private key.
+    /// The number of the key secret that encrypts the private key.
     pub secret: u32,
-    /// The private key (PKCS #8), sealed with AES-256-GCM, base64url.
+    /// The private key (PKCS #8), encrypted with AES-256-GCM, in base64url.
     pub sealed: String,
 }
 
@@ -61,7 +60,7 @@ impl Weigh for SigningKey {
 }
 
 impl SigningKey {
-    /// The public key, `SubjectPublicKeyInfo`.
+    /// The public key as `SubjectPublicKeyInfo`.
     ///
     /// # Errors
     /// [`Fault::Record`].
@@ -75,8 +74,8 @@ impl SigningKey {
     }
 }
 
-/// The keys of an algorithm as the store shows them: up to a minute old. `None` when it shows none,
-/// which does not mean that there are none.
+/// The keys of an algorithm in the key-value store, which may be up to a minute behind: `None` does
+/// not mean that there are none.
 ///
 /// # Errors
 /// A [`Fault`] of the store.
@@ -89,17 +88,17 @@ pub async fn read(kv: &dyn Kv, algorithm: Algorithm) -> Result<Option<SigningKey
 
 /// The keys of an algorithm as their writer holds them.
 pub struct HeldKeys {
-    /// The keys; empty when none was made yet.
+    /// Empty if none was generated yet.
     pub keys: SigningKeys,
     text: Option<String>,
 }
 
-/// The writer of the keys of an algorithm. It never forgets them: what was signed by a key that is
-/// replaced because a store did not show it would be refused everywhere.
+/// The writer of the keys of an algorithm. It never forgets them: if a key were replaced because
+/// the store did not show it, everything it signed would be rejected.
 pub struct SigningKeyRecord<'a>(pub &'a dyn Records, pub Algorithm);
 
 impl SigningKeyRecord<'_> {
-    /// The newest keys.
+    /// The current keys.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -109,7 +108,7 @@ impl SigningKeyRecord<'_> {
         Ok(HeldKeys { keys, text })
     }
 
-    /// Puts `keys` in the place of `old`. Returns whether these were still current.
+    /// Replaces `old` with `keys`. Returns whether `old` was still current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -124,7 +123,7 @@ impl SigningKeyRecord<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    /// Lets the writer hold the keys that a version before this one wrote into the store.
+    /// Makes the writer hold the keys that an earlier version stored.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.

@@ -1,5 +1,5 @@
-//! Users by id, and their ids by address. Reading is from the store; changing goes through the
-//! writers of the two records, see [`Records`].
+//! Users by id, and user ids by address. Reads use the key-value store; changes go through the
+//! writers of both records, see [`Records`].
 
 use crate::model::user::{Email, Tenant, User, UserId};
 use crate::platform::port::{Change, Changed, Fault, Kv, Records};
@@ -8,7 +8,7 @@ use crate::store::{Page, decode, encode, hashed_key, read_all};
 pub(super) const RECORD: &str = "user:";
 pub(super) const BY_EMAIL: &str = "user_email:";
 
-/// The family of users, as the store shows it: up to a minute old.
+/// Users in the key-value store, which may be up to a minute behind.
 pub struct Users<'a>(pub &'a dyn Kv);
 
 impl Users<'_> {
@@ -23,7 +23,7 @@ impl Users<'_> {
         }
     }
 
-    /// The user with this address, in this tenant or in none.
+    /// The user with this address, in this tenant or without one.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -35,14 +35,14 @@ impl Users<'_> {
         let Some(id) = self.holder(tenant, email).await? else {
             return Ok(None);
         };
-        // The address of a user that was changed or deleted a moment ago may still be listed.
+        // The address may still point to a user who was just changed or deleted.
         Ok(self
             .find(&id)
             .await?
             .filter(|user| has_address(user, tenant, email)))
     }
 
-    /// Who holds this address. It may still be listed when that user was changed or deleted a moment ago, so
+    /// Finds the holder of an address. It may still point to a user who was just changed or deleted, so
     /// compare it with their record.
     ///
     /// # Errors
@@ -58,11 +58,11 @@ impl Users<'_> {
         }
     }
 
-    /// Whether the address of `user` leads to anybody.
+    /// Whether the address of `user` points to any user.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn is_reached(&self, user: &User) -> Result<bool, Fault> {
+    pub async fn has_owner(&self, user: &User) -> Result<bool, Fault> {
         let key = address_key(user.tenant.as_ref(), &user.email);
         Ok(self.0.read(&key).await?.is_some())
     }
@@ -80,19 +80,17 @@ impl Users<'_> {
     }
 }
 
-/// A user's record as its writer holds it.
+/// The record of a user as its writer holds it.
 pub struct HeldUser {
-    /// The user.
     pub user: User,
     text: String,
 }
 
-/// Who has an address.
+/// The user that an address belongs to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Holder {
-    /// The user with this id, who may no longer exist.
+    /// The user with this id may no longer exist.
     Id(UserId),
-    /// No user.
     Nobody,
 }
 
@@ -115,7 +113,7 @@ impl Holder {
 pub struct UserRecords<'a>(pub &'a dyn Records);
 
 impl UserRecords<'_> {
-    /// The newest record of the user with this id.
+    /// The current record of the user with this id.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -127,8 +125,8 @@ impl UserRecords<'_> {
         Ok(Some(HeldUser { user, text }))
     }
 
-    /// Creates `user` at an address that `held` holds: record and address, or neither. Returns the
-    /// holder if it is another.
+    /// Creates `user` together with the address, which `held` holds so far: both or neither.
+    /// Returns the current holder if it is another.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -142,8 +140,8 @@ impl UserRecords<'_> {
         self.take_address(user, held, record).await
     }
 
-    /// Puts `user` in the place of `old`, which has another address; `held` has the new one. The
-    /// record and the new address change both or neither, and the old address goes after them.
+    /// Replaces `old` with `user`, whose address differs and is held by `held` so far. The record
+    /// and the new address change together or not at all; the old address is released afterwards.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -157,7 +155,7 @@ impl UserRecords<'_> {
             key: record_key(&user.id),
             from: Some(old.text.clone()),
             to: Some(encode(user)?),
-            then: vec![leave_address(&old.user, user.version)],
+            then: vec![release_address(&old.user, user.version)],
             ..Change::default()
         };
         self.take_address(user, held, record).await
@@ -183,8 +181,8 @@ impl UserRecords<'_> {
         }
     }
 
-    /// Puts `user` in the place of `old`, which has the same address. Returns whether
-    /// `old` was still current.
+    /// Replaces `old` with `user`, who has the same address. Returns whether `old` was still
+    /// current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -198,7 +196,8 @@ impl UserRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    /// Removes a user, and the address after it. Returns whether `old` was still current.
+    /// Deletes a user, and releases the address afterwards. Returns whether `old` was still
+    /// current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -206,13 +205,14 @@ impl UserRecords<'_> {
         let change = Change {
             key: record_key(&old.user.id),
             from: Some(old.text.clone()),
-            then: vec![leave_address(&old.user, old.user.version + 1)],
+            then: vec![release_address(&old.user, old.user.version + 1)],
             ..Change::default()
         };
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    /// Lets the address of a user lead to them, if it leads to nobody, and while the user is as held.
+    /// Points the address of a user to the user, if it points to nobody and the record is
+    /// unchanged.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -235,15 +235,15 @@ impl UserRecords<'_> {
     }
 }
 
-/// Whether a user is reached at this address, in this tenant or in none.
+/// Whether `user` has this address, in this tenant or without one.
 #[must_use]
 pub fn has_address(user: &User, tenant: Option<&Tenant>, email: &Email) -> bool {
     user.email == *email && user.tenant.as_ref() == tenant
 }
 
-/// Makes an address stop leading to a user whose record became `version` by that change. By then it
-/// may belong to another user, or to the same one again.
-fn leave_address(user: &User, version: u64) -> Change {
+/// Releases the address of a user whose record that change brought to `version`. By then the
+/// address may belong to another user, or to the same one again.
+fn release_address(user: &User, version: u64) -> Change {
     Change {
         key: address_key(user.tenant.as_ref(), &user.email),
         from: Some(user.id.as_str().to_owned()),
@@ -256,7 +256,7 @@ fn record_key(id: &UserId) -> String {
     hashed_key(RECORD, id.as_str())
 }
 
-/// The same address in two tenants is two. No address holds a line break.
+/// The same address belongs to different users in two tenants. No address contains a line break.
 fn address_key(tenant: Option<&Tenant>, email: &Email) -> String {
     match tenant {
         None => hashed_key(BY_EMAIL, email.as_str()),

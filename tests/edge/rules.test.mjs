@@ -85,7 +85,7 @@ test("a rule says what those get whom it turns away: a page, JSON, the way to si
   assert.equal(page.status, 403);
   assert.match(String(page.body), /Not allowed/);
   await world.settled();
-  const denied = world.events("denied").find(({ reason }) => reason === "rule 3: role does not hold");
+  const denied = world.events("denied").find(({ reason }) => reason === "rule 3: requirement role is not met");
   assert.equal(denied.status, 404);
 });
 
@@ -355,7 +355,7 @@ test("explain tells which rule decides for a token and why, to an admin, and not
   const { rule, name, granted, refusal, requirements, credential, user: whose, path } = told.json;
   assert.deepEqual(
     [rule, name, granted, refusal, credential, whose, path],
-    [2, "admins", false, "rule 2: role does not hold", "accepted", user.id, "/admin/x"],
+    [2, "admins", false, "rule 2: requirement role is not met", "accepted", user.id, "/admin/x"],
   );
   assert.deepEqual(requirements, { requirement: "role admin", held: false, because: "the caller has other roles" });
   for (const secret of [token, user.email]) assert.ok(!told.body.includes(secret));
@@ -370,7 +370,7 @@ test("explain tells which rule decides for a token and why, to an admin, and not
   assert.deepEqual([open.json.granted, open.json.as], [true, "anonymous"]);
   assert.equal((await explain({ path: "/hook", address: "192.0.2.1" })).json.granted, true);
   assert.equal((await explain({ path: "/hook" })).json.requirements.because, "the client's address is not known");
-  assert.equal((await explain({ path: "/a%2fb" })).json.refusal, "the path hides a separator");
+  assert.equal((await explain({ path: "/a%2fb" })).json.refusal, "the path contains an encoded separator or a backslash");
   for (const [body, field] of [
     [{}, "path"],
     [{ path: "/", x: 1 }, "x"],

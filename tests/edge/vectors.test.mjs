@@ -1,6 +1,6 @@
 // Published vectors for JWS and JWK, against the Worker as it ships: each signature is shown to a site whose only issuer
 // has the vector's key. The payloads of these vectors are no claims, so none of them lets anybody in. But the Worker reads
-// no claim before the signature has matched, and its log says which step refused: "claims are not readable" means that
+// no claim before the signature has matched, and its log says which step refused: "claims are malformed" means that
 // key, algorithm and signature were accepted, and anything else that they were not.
 //
 // EDGEWARD_VECTORS names a folder with wycheproof_json_web_signature.json, wycheproof_json_web_key.json (Project
@@ -15,7 +15,7 @@ import { ASYMMETRIC, issuerTable, startIssuer } from "./lib/issuer.mjs";
 import { startWorld } from "./lib/world.mjs";
 
 const FOLDER = process.env.EDGEWARD_VECTORS;
-const ACCEPTED = "the token's claims are not readable";
+const ACCEPTED = "the token's claims are malformed";
 
 /** Vectors that are called valid and are refused here, and why. By file and tcId. */
 const EXCEPTIONS = {
@@ -148,7 +148,7 @@ async function verdict(world, site, jws) {
   await world.settled();
   if (answer.status === 503) {
     // A set that is refused as a whole; nothing else may fail.
-    assert.equal(world.events("fault").at(-1).reason, "an issuer's keys cannot be had");
+    assert.equal(world.events("fault").at(-1).reason, "an issuer's keys are unavailable");
     return false;
   }
   const denied = world.events("denied");

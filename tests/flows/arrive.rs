@@ -1,4 +1,5 @@
-//! Arriving with a credential: what opens a session, what counts for one request, who replaces whom.
+//! Arriving with a credential: what opens a session, what authenticates one request only, and which
+//! user replaces which.
 
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};

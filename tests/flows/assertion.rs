@@ -1,4 +1,4 @@
-//! The signed assertion, and the keys that an origin checks it by.
+//! The signed assertion, and the keys that origins verify it with.
 
 use std::collections::BTreeMap;
 

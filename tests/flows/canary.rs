@@ -1,5 +1,5 @@
-//! SEC-63 and SEC-66: what must be seen nowhere is looked for everywhere: in each log line, answer,
-//! header for an origin, key and record of a whole life of a site.
+//! SEC-63 and SEC-66: what must never be exposed is searched for in every log line, response,
+//! header for an origin, key and record of a site's whole life.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -404,7 +404,7 @@ fn sec_66_no_claim_is_made_on_what_a_client_said() {
     let calls = edge.shared.calls.borrow();
     let claims: Vec<&str> = calls
         .iter()
-        .filter(|call| matches!(call.verb, Verb::Claim | Verb::Release))
+        .filter(|call| matches!(call.verb, Verb::Acquire | Verb::Release))
         .map(|call| call.key.as_str())
         .collect();
     assert!(claims.iter().any(|key| key.starts_with("link:")));

@@ -1,4 +1,4 @@
-//! Credentials side by side, tampered with, and at the wrong site.
+//! Credentials in combination, tampered with, and at the wrong site.
 
 use edgeward::model::api_token::Scope;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! The ports in memory do what the real ones do: both run through the same steps
-//! (`tests/edge/records.test.mjs` has the real ones).
+//! The in-memory ports behave as the real ones: both run through the same steps
+//! (`tests/edge/records.test.mjs` runs the real ones).
 
 use std::rc::Rc;
 

@@ -231,7 +231,7 @@ fn a_link_that_could_not_be_used_up_opens_nothing_and_can_be_followed_again() {
         "/?token={}",
         isolate.issue(&api_token(&edge), ANNA)
     ));
-    edge.shared.make(Trouble::Every(Verb::Claim));
+    edge.shared.make(Trouble::Every(Verb::Acquire));
     let seen = isolate.send(&link);
     assert_eq!((seen.status(), seen.session()), (503, None));
     edge.shared.make(Trouble::None);

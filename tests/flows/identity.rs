@@ -1,4 +1,4 @@
-//! What no client can tell an origin.
+//! What clients cannot tell an origin.
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};

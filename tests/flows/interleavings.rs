@@ -1,7 +1,7 @@
-//! SEC-77: two isolates change the same things at once, over a store that shows each read any moment
-//! of the last minute, writes late, turns second writes down and loses some, and at times shows
-//! nothing. Whatever the order: no right that was taken away comes back, no record is lost, and an
-//! address is one user.
+//! SEC-77: two isolates change the same records concurrently, over a store that returns the value
+//! of any moment of the last minute, delays writes, rejects second writes, loses some, and
+//! sometimes returns nothing. In every order: no revoked right comes back, no record is lost, and
+//! an address belongs to one user.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

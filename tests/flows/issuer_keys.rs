@@ -11,7 +11,7 @@ use crate::harness::issuer::{ISS, JWKS, Stage, by_bearer, reason};
 use crate::harness::shared::{Trouble, Verb};
 use crate::harness::{Isolate, run, step};
 
-const NO_KEYS: &str = "an issuer's keys cannot be had";
+const NO_KEYS: &str = "an issuer's keys are unavailable";
 const UNKNOWN: &str = "the token's key is unknown";
 
 fn fetches(stage: &Stage) -> usize {

@@ -160,15 +160,18 @@ fn every_claim_of_another_issuer_is_checked() {
     ] {
         assert_eq!(refused(good.clone()), "", "{good}");
     }
-    let claims = "the token's claims are not readable";
+    let claims = "the token's claims are malformed";
     let missing = "the token lacks a required claim";
     for (bad, why) in [
         (json!({"iss": null}), missing),
         (
             json!({"iss": format!("{ISS}/")}),
-            "the token is of another issuer",
+            "the token is from another issuer",
         ),
-        (json!({"iss": "edgeward"}), "the token is of another issuer"),
+        (
+            json!({"iss": "edgeward"}),
+            "the token is from another issuer",
+        ),
         (json!({"iss": [ISS]}), claims),
         (json!({"aud": null}), missing),
         (json!({"aud": []}), "the token is for another audience"),
@@ -188,11 +191,11 @@ fn every_claim_of_another_issuer_is_checked() {
         (json!({"iat": now + 31}), "the token is not valid yet"),
         (
             json!({"exp": now + 86_401}),
-            "the token's lifetime is over the maximum",
+            "the token's lifetime exceeds the maximum",
         ),
         (
             json!({"exp": now, "iat": now + 1}),
-            "the token's lifetime is over the maximum",
+            "the token's lifetime exceeds the maximum",
         ),
         (json!({"sub": null}), missing),
         (json!({"sub": 5}), claims),
@@ -203,15 +206,15 @@ fn every_claim_of_another_issuer_is_checked() {
         (json!({"email": "a@b@c"}), claims),
         (
             json!({"email_verified": null}),
-            "the token's address is not verified",
+            "the token's e-mail address is not verified",
         ),
         (
             json!({"email_verified": false}),
-            "the token's address is not verified",
+            "the token's e-mail address is not verified",
         ),
         (
             json!({"email_verified": "true"}),
-            "the token's address is not verified",
+            "the token's e-mail address is not verified",
         ),
         (json!({"roles": 1}), claims),
         (json!({"roles": [1]}), claims),
@@ -219,7 +222,7 @@ fn every_claim_of_another_issuer_is_checked() {
         (json!({"tenant_id": 1}), claims),
         (
             json!({"long": "x".repeat(3000)}),
-            "the token's claims are too long for a session; keep_claims can name fewer",
+            "the token's claims are too long for a session; list fewer in keep_claims",
         ),
     ] {
         assert_eq!(refused(bad.clone()), why, "{bad}");
@@ -559,7 +562,7 @@ fn sec_27_the_second_signature_that_ecdsa_has_for_a_link_opens_nothing() {
     let elsewhere = isolate.send(&by_bearer(&twin));
     assert_eq!(
         reason(&elsewhere),
-        "the token was in a link, and counts nowhere else"
+        "the token was used in a link and is not accepted elsewhere"
     );
     let again = isolate.send(&open(&format!("/x?token={twin}")));
     assert_eq!(reason(&again), "the link has been used");
@@ -796,7 +799,7 @@ fn an_api_token_acts_as_a_user_where_the_site_takes_it() {
     let seen = isolate.send(&get("/x").header("x-api-key", key));
     assert_eq!(
         reason(&seen),
-        "the api token is unknown, over, or acts as nobody"
+        "the api token is unknown, ended, or acts as nobody"
     );
     // Only an admin makes one, and only for a user that exists.
     let limited = edge.api_token(&[Scope::TokensWrite]);

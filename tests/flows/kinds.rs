@@ -1,4 +1,4 @@
-//! Tokens in the wrong place, and tokens signed with what is no secret.
+//! Tokens in the wrong place, and tokens signed with something that is not a shared secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -143,7 +143,7 @@ fn sec_19_a_token_of_one_kind_is_nothing_in_the_place_of_another() {
             let seen = isolate.send(&request);
             let accepted = seen.status() != 401;
             if accepted && *kind == "acting api token" && place != "api key" {
-                // It is known there, and may do nothing.
+                // The token is known there, but has no scope.
                 assert_eq!(seen.status(), 403, "{place}");
             }
             assert_eq!(

@@ -1,5 +1,5 @@
-//! The profile of Label Studio, over a Label Studio in memory that answers as the real one was seen
-//! to answer.
+//! The profile of Label Studio, with an in-memory Label Studio that answers as the real one was
+//! observed to answer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! What came in a URL is for a URL: a token that was a link counts nowhere else, and one that was
-//! used elsewhere is no link.
+//! Tokens in URLs: a token that was used as a link is accepted nowhere else, and one that was used
+//! elsewhere is not a link.
 
 use edgeward::model::api_token::Scope;
 use edgeward::platform::algorithm::Algorithm;

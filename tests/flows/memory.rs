@@ -1,4 +1,4 @@
-//! What an isolate remembers: it is weighed as what it takes, and the sum has a bound.
+//! The caches of an isolate: entries weigh what they take, and the total is bounded.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! An address that has gone to somebody else: whose token it is, is looked up where the address is
-//! kept, and not remembered from one token to the next. A session that a token opens lasts for days,
-//! so an isolate that went on with the old owner for seconds would sign the new one in as the old.
+//! An address that was reassigned: the user of a token is looked up by the address and not
+//! remembered from one token to the next. A session opened by a token lasts for days, so an isolate
+//! that used the previous owner for some seconds would sign the new owner in as the previous one.
 
 use edgeward::model::api_token::Scope;
 use serde_json::json;

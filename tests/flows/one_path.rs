@@ -1,5 +1,6 @@
-//! All requests go all steps, and none is taken for another: what an isolate remembers decides nothing. That
-//! the core is told enough of each is looked at in `harness/disclosure.rs`, at every request of every test here.
+//! Every request takes every step, and nothing that an isolate caches decides about a request.
+//! `harness/disclosure.rs` checks, for every request of every test here, that the core is told
+//! enough of each header.
 
 use edgeward::model::api_token::Scope;
 use edgeward::site::config::Config;
@@ -38,7 +39,7 @@ impl There {
         get(path).cookie("theme=dark").cookie(&self.session)
     }
 
-    /// What the origin gets of `request` is what it gets from an isolate that remembers nothing.
+    /// The origin receives the same as from an isolate with empty caches.
     fn assert_as_fresh(&self, request: &Req) -> bool {
         let here = self.isolate.send(request);
         let fresh = self.edge.isolate().send(request);
@@ -255,7 +256,7 @@ fn of_a_name_the_core_is_told_what_some_site_needs() {
 }
 
 proptest! {
-    /// What is worked out once for all sites is what asking each of them would say.
+    /// What is computed once for all sites equals the union over the sites.
     #[test]
     fn what_any_site_removes_is_told(name in "(x[-_.])?(second|staff|vault-[a-z]{0,3}|user|page|remote-[a-z]|[a-z_.-]{1,12})") {
         let config = two_sites();

@@ -1,4 +1,4 @@
-//! The path and the method by which a request is judged are those that the origin gets.
+//! The path and the method that are judged are those that the origin receives.
 
 use edgeward::model::api_token::Scope;
 use serde_json::json;

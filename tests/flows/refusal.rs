@@ -1,4 +1,4 @@
-//! Who is turned away, and how: per site, per kind of client, per reason.
+//! Who is refused, and how: per site, per kind of client, per reason.
 
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
-//! How soon what was taken away is gone: at once in the isolate that took it away, and everywhere
-//! within 90 seconds, the store's 60 and an isolate's 30. Two isolates at two places share a store
-//! that shows each of them what it has read, or has not found, for another minute.
+//! How soon a revoked right is gone: at once in the isolate that revoked it, and everywhere within
+//! 90 seconds (60 of the store and 30 of an isolate). Two isolates in two locations share a store
+//! that keeps returning, for another minute, what each location has read or not found.
 
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};

@@ -81,8 +81,8 @@ fn the_log_says_which_rule_and_which_requirement_and_nothing_of_the_caller() {
     let isolate = edge.isolate();
     let cookie = person(&edge, &isolate, "e@b.c", &json!(["admin"]));
     for (path, reason) in [
-        ("/a", "rule 1: email_domain does not hold"),
-        ("/b", "rule 2 lets nobody pass"),
+        ("/a", "rule 1: requirement email_domain is not met"),
+        ("/b", "rule 2 denies everyone"),
         ("/c", "no rule matches"),
     ] {
         let seen = isolate.send(&get(path).cookie(&cookie));
@@ -141,7 +141,10 @@ fn a_rule_says_what_those_get_whom_it_turns_away() {
     // The log knows better than the client.
     let seen = isolate.send(&get("/not_found").cookie(&session));
     let event = seen.outcome.event.unwrap();
-    assert_eq!(event.reason.as_deref(), Some("rule 5: role does not hold"));
+    assert_eq!(
+        event.reason.as_deref(),
+        Some("rule 5: requirement role is not met")
+    );
     assert_eq!(event.status, Some(404));
 }
 

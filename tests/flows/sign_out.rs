@@ -1,5 +1,5 @@
-//! Signing out: every session that was presented ends, in every form of the cookie, or the answer
-//! says that it did not.
+//! Signing out: every presented session ends, in every form of the cookie, or the response says
+//! that it did not.
 
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};

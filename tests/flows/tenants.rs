@@ -9,7 +9,7 @@ use crate::harness::issuer::{by_bearer, claims, reason, table};
 use crate::harness::request::{Req, get, open};
 use crate::harness::{Edge, Isolate, OWN, SSO, bindings};
 
-const OTHER: &str = "the credential is of another tenant";
+const OTHER: &str = "the credential belongs to another tenant";
 
 struct Two {
     edge: Edge,

@@ -1,4 +1,4 @@
-//! What one request, or one client, can make us do: each has a bound.
+//! The work that one request or one client can cause is bounded.
 
 use edgeward::model::api_token::{PlainApiToken, Scope};
 use edgeward::platform::algorithm::Algorithm;
@@ -93,7 +93,7 @@ fn sec_78_more_than_four_values_of_a_link_or_of_our_cookie_are_not_looked_at() {
     assert_eq!(count(&edge, Verb::KvRead), reads);
 }
 
-/// A token that was never made, and that could have been: its checksum is right.
+/// A token that was never issued, with a correct checksum.
 fn guess(seed: u64) -> String {
     PlainApiToken::random(&Seeded::new(seed + 1000))
         .reveal()
@@ -143,7 +143,10 @@ fn sec_78_an_address_that_guesses_is_turned_down_before_the_store_is_read() {
             let seen = isolate.send(&both_ways(&guess(seed), address)[way]);
             assert_eq!(seen.refusal(), (429, "rate_limited".into()));
             assert!(seen.header("retry-after").is_some());
-            assert_eq!(reason(&seen), "too many wrong api tokens from this address");
+            assert_eq!(
+                reason(&seen),
+                "too many invalid api tokens from this address"
+            );
             assert_eq!(count(&edge, Verb::KvWrite), before.2);
             (
                 count(&edge, Verb::KvRead) - before.0,
@@ -157,7 +160,7 @@ fn sec_78_an_address_that_guesses_is_turned_down_before_the_store_is_read() {
             assert_eq!(attempt(seed, 1, "::ffff:192.0.2.1"), (0, 0));
         }
         assert_eq!(attempt(50, first, "192.0.2.2"), (2, 1));
-        // Whoever has one address of IPv6 has 2^64.
+        // Whoever has one IPv6 address has 2^64 of them.
         assert_eq!(attempt(51, first, "2001:db8:1:2::1"), (2, 1));
         assert_eq!(attempt(52, first, "2001:DB8:1:2:ffff::9"), (0, 0));
         assert_eq!(attempt(53, first, "2001:db8:1:3::1"), (2, 1));
@@ -194,7 +197,7 @@ fn sec_78_wrong_tokens_at_a_site_and_at_the_admin_api_are_counted_together_by_ne
             }
         }
     }
-    // One that is good, and acts as nobody, is none here.
+    // A valid token that acts as nobody is not accepted here.
     wrong.push(admin);
     let at_site = get("/a").header("x-api-key", wrong.last().unwrap());
     let before = count(&edge, Verb::Allow);
@@ -221,7 +224,7 @@ fn sec_78_a_good_token_beside_one_who_guesses_is_shut_out_for_seconds_at_most() 
         assert_eq!(isolate.send(&request).status(), 429);
         edge.shared.limited.set(false);
     };
-    // Known here: it goes on, also when its record has to be read anew.
+    // Known to this isolate: still accepted, even if its record has to be read again.
     assert_eq!(good(&isolate), (true, 200));
     guesses(&isolate, 1);
     assert_eq!(good(&isolate), (true, 200));
@@ -230,13 +233,13 @@ fn sec_78_a_good_token_beside_one_who_guesses_is_shut_out_for_seconds_at_most() 
         assert_eq!(good(&isolate), (true, 200));
         edge.wait(1);
     }
-    // Not known here: for ten seconds.
+    // Unknown to this isolate: refused for ten seconds.
     let other = edge.isolate();
     guesses(&other, 100);
     assert_eq!(good(&other), (false, 429));
     edge.wait(10);
     assert_eq!(good(&other), (true, 200));
-    // Known and revoked since: it is no way around the limit.
+    // Known, but revoked since: no way around the limit.
     let id = isolate
         .admin(&admin, "GET", "/api/sso/tokens", &json!(null))
         .1;

@@ -21,8 +21,8 @@ function run(program, args, options = {}) {
   return { status, output: stdout + stderr };
 }
 
-test("the quick check has format, lint, types, clippy and the order of the rooms", () => {
-  assert.deepEqual(QUICK_STEPS, ["format", "lint", "types", "clippy", "clippy-wasm", "layering"]);
+test("the quick check has format, lint, types, clippy, the order of the rooms and doc comments", () => {
+  assert.deepEqual(QUICK_STEPS, ["format", "lint", "types", "clippy", "clippy-wasm", "layering", "documented"]);
 });
 
 test("the hook runs the quick check, and can be run", () => {

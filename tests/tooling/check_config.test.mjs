@@ -251,13 +251,13 @@ test("explain tells which rule decides and which requirement does not hold", () 
   assert.match(admin.stdout, /rule 1 \(assets\) is passed over: it is for other paths/);
   assert.match(admin.stdout, /rule 2 \(admins\) decides[\s\S]*yes role admin: the caller has one of them[\s\S]*granted, as whoever is signed in/);
   const editor = explain("--path", "/admin", "--country", "DE", "--caller", '{"roles": ["editor"]}');
-  assert.match(editor.stdout, /no {2}role admin: the caller has other roles[\s\S]*refused: rule 2: role does not hold/);
+  assert.match(editor.stdout, /no {2}role admin: the caller has other roles[\s\S]*refused: rule 2: requirement role is not met/);
   const nobody = JSON.parse(explain("--path", "/a%3fb", "--json").stdout);
-  assert.deepEqual([nobody.rule, nobody.granted, nobody.refusal], [3, false, "rule 3 wants somebody signed in"]);
+  assert.deepEqual([nobody.rule, nobody.granted, nobody.refusal], [3, false, "rule 3 requires signing in"]);
   const asset = JSON.parse(explain("--path", "/x/a.css?v=1", "--host", "API.ward.dev", "--json").stdout);
   assert.deepEqual([asset.rule, asset.granted, asset.as, asset.host], [1, true, "anonymous", "api.ward.dev"]);
   const odd = explain("--path", "/a%2fb");
-  assert.match(odd.stdout, /refused: the path hides a separator/);
+  assert.match(odd.stdout, /refused: the path contains an encoded separator or a backslash/);
   for (const [args, told] of [
     [[], /--path is missing/],
     [["--path", "/", "--caller", "{"], /--caller is no JSON/],

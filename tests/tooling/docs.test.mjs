@@ -114,9 +114,9 @@ test("the README names every family of headers that no client can send", () => {
   for (const prefix of prefixes) assert.ok(readme.includes(`\`${prefix}\``), prefix);
 });
 
-test("docs/storage.md has every family of keys and every claim", () => {
+test("docs/storage.md has every family of keys and every lease", () => {
   const storage = read("docs/storage.md");
-  for (const prefix of [...facts.key_families, ...facts.claims]) assert.ok(storage.includes(`\`${prefix}`), prefix);
+  for (const prefix of [...facts.key_families, ...facts.locks]) assert.ok(storage.includes(`\`${prefix}`), prefix);
 });
 
 test("ARCHITECTURE.md has at most 150 lines, and a row for every dependency", () => {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
 use crate::{Cli, Command, CreateToken, TokenCommand, configuration, facts, secrets, users};
 
+/// Runs the command that `cli` names.
 pub fn run(cli: Cli) -> Result<(), String> {
     let json = cli.place.json;
     let wrangler = || Wrangler::new(cli.place.remote, cli.place.env.as_deref());

@@ -14,8 +14,8 @@ pub fn print() {
         "codes": denial::CODES,
         "paths": route::PATHS,
         "key_families": store::FAMILIES,
-        "claims": store::CLAIMS,
-        "reserved_headers": reserved::everywhere().collect::<Vec<_>>(),
+        "locks": store::LOCKS,
+        "reserved_headers": reserved::fixed().collect::<Vec<_>>(),
         "secrets": SECRETS,
         "resources": RESOURCES,
     });

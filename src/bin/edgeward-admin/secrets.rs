@@ -9,6 +9,7 @@ use crate::{Purpose, SecretCommand};
 
 const LOCAL: &str = ".dev.vars";
 
+/// Runs a `secret` command.
 pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
     let names = names(wrangler)?;
     match command {

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
-    Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
-    Later, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
+    Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
+    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -99,7 +99,7 @@ impl Wrangler {
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
             fetch: Box::new(NoFetch),
-            later: Box::new(Nothing),
+            background: Box::new(Nothing),
         };
         Ok((platform, kv))
     }
@@ -256,7 +256,7 @@ impl Kv for SharedKv {
 struct Unreachable;
 
 impl Once for Unreachable {
-    fn claim<'a>(
+    fn acquire<'a>(
         &'a self,
         _: &'a str,
         _: &'a str,
@@ -347,8 +347,8 @@ impl Fetch for NoFetch {
 /// A command does everything at once.
 struct Nothing;
 
-impl Later for Nothing {
-    fn run(&self, _: Pending<'static, ()>) {}
+impl Background for Nothing {
+    fn spawn(&self, _: Pending<'static, ()>) {}
 
     fn pause(&self, _: u32) -> Pending<'_, ()> {
         Box::pin(async {})

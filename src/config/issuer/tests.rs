@@ -60,7 +60,7 @@ fn a_good_table_has_no_error_and_these_defaults() {
     );
     assert!(issuer.email_verified && !issuer.create_users && !issuer.grant_staff);
     assert!(issuer.grant_roles.is_empty());
-    let Keys::Remote(remote) = &issuer.keys else {
+    let KeySource::Remote(remote) = &issuer.keys else {
         panic!()
     };
     assert_eq!(
@@ -181,12 +181,12 @@ fn sec_14_a_shared_secret_is_long_random_and_not_one_of_ours() {
         (
             "MISSING",
             json!(["HS256"]),
-            Some("is no secret of this Worker"),
+            Some("is not a secret of this Worker"),
         ),
         (
             "EDGEWARD_TOKEN_SECRET_1",
             json!(["HS256"]),
-            Some("secret of Edgeward"),
+            Some("one of Edgeward's own secrets"),
         ),
         ("WEAK_SECRET", json!(["HS256"]), Some("not random")),
         ("SHORT_SECRET", json!(["HS256"]), None),
@@ -205,7 +205,7 @@ fn sec_14_a_shared_secret_is_long_random_and_not_one_of_ours() {
             Some(text) => assert!(found[0].1.contains(text), "{settings}: {found:?}"),
         }
     }
-    // What it says in base64url counts, not how long the text is.
+    // The length of the decoded bytes counts, not that of the text.
     let settings = json!({"jwks_url": null, "secret": "SHORT_SECRET", "algorithms": ["HS256"], "secret_encoding": "base64url"});
     assert!(errors(&with(&settings))[0].1.contains("shorter than 32"));
 }
@@ -265,9 +265,12 @@ fn sec_25_only_public_names_are_asked_for_keys() {
     ] {
         assert!(fetchable_host(other, here).is_none(), "{other}");
     }
-    // Not one of our own hosts: that would be asking ourselves.
+    // Not a host of ours: Edgeward would ask itself.
     let found = errors(&with(&json!({"jwks_url": "https://Site.example./jwks"})));
-    assert!(found[0].1.contains("host of our own"), "{found:?}");
+    assert!(
+        found[0].1.contains("a host that Edgeward serves"),
+        "{found:?}"
+    );
 }
 
 #[test]

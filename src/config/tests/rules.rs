@@ -150,7 +150,7 @@ fn a_site_has_rules_or_says_what_happens_without() {
     );
     let without = bindings_of(r#"{"unauthenticated": null, "rules": [{"public": true}]}"#);
     assert_eq!(paths(&without), [""; 0]);
-    // No rule at all lets nobody pass.
+    // An empty list of rules denies everyone.
     assert_eq!(
         paths(&bindings_of(r#"{"unauthenticated": null, "rules": []}"#)),
         [""; 0]

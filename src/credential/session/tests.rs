@@ -27,7 +27,7 @@ fn config(settings: &str) -> Config {
     crate::config::parse(&bindings(settings)).unwrap()
 }
 
-/// The value of `cookie`, and the line without it.
+/// The value of `cookie`, and the rest of the line.
 fn split(cookie: &SetCookie) -> (String, String) {
     let (pair, attributes) = cookie.as_str().split_once("; ").unwrap();
     let (name, value) = pair.split_once('=').unwrap();
@@ -177,14 +177,14 @@ fn a_session_is_renewed_after_half_of_its_idle_time_and_never_past_its_end() {
 fn a_session_ends_by_the_clock_even_where_its_cookie_says_otherwise() {
     let (config, _, _, cookie) = opened("{}");
     let (value, _) = split(&cookie);
-    // The site's absolute lifetime was cut meanwhile.
+    // The site's absolute lifetime was reduced meanwhile.
     let short = site(r#"{"session": {"idle": 60, "absolute": 600}}"#);
     let at = |seconds: u32| read(&config, &short, &value, NOW + Seconds(seconds));
     assert!(matches!(at(10), Ok(_) | Err(TokenError::Lifetime)));
     assert!(at(600).is_err());
 }
 
-/// A cookie of our own making, with one claim changed; `null` takes it away.
+/// A cookie that we signed, with one claim changed; `null` removes it.
 fn with(name: &str, value: &Value) -> Result<SessionClaims, TokenError> {
     let (config, site, ..) = opened("{}");
     let mut claims = json!({

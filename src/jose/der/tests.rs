@@ -34,16 +34,16 @@ fn only_the_shortest_form_of_a_length_and_of_a_number_is_read() {
     let good = b"\x30\x06\x02\x01\x05\x02\x01\x03";
     assert!(rsa(good).is_some());
     for bad in [
-        // More or less than it says.
+        // Too short, trailing bytes, and a length that is too small.
         &b"\x30\x06\x02\x01\x05\x02\x01"[..],
         b"\x30\x06\x02\x01\x05\x02\x01\x03\x00",
         b"\x30\x05\x02\x01\x05\x02\x01\x03",
-        // Lengths that could be shorter, or have no end.
+        // Lengths that are not in their shortest form, and an indefinite one.
         b"\x30\x81\x06\x02\x01\x05\x02\x01\x03",
         b"\x30\x82\x00\x06\x02\x01\x05\x02\x01\x03",
         b"\x30\x80\x02\x01\x05\x02\x01\x03\x00\x00",
         b"\x30\x84\x00\x00\x00\x06\x02\x01\x05\x02\x01\x03",
-        // Zero, negative, a zero in front that is not needed, nothing.
+        // Zero, a negative number, an unnecessary leading zero, no number at all.
         b"\x30\x06\x02\x01\x00\x02\x01\x03",
         b"\x30\x06\x02\x01\x85\x02\x01\x03",
         b"\x30\x07\x02\x02\x00\x05\x02\x01\x03",

@@ -1,5 +1,5 @@
-//! Tokens of other issuers: the same envelope, checked with the issuer's own keys. As with ours,
-//! nothing of the claims can be read before the signature has matched.
+//! Tokens of other issuers: the same envelope, verified with the issuer's own keys. As with our
+//! own, no claim can be read before the signature has matched.
 
 use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
@@ -10,17 +10,16 @@ use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{Check, Crypto};
 
 impl UntrustedJws<'_> {
-    /// Whether the token says that it is of `issuer`. That is how an issuer's keys are found, and
-    /// tells nobody anything: it is compared, and compared again once the signature has matched.
+    /// Whether the token's unverified `iss` is `issuer`. Only finds the keys to verify with; `iss`
+    /// is compared again after the signature has matched.
     #[must_use]
     pub fn claims_to_be_of(&self, issuer: &str) -> bool {
         serde_json::from_slice(&self.claims)
             .is_ok_and(|claims: StrictObject| claims.0.get("iss").is_some_and(|iss| iss == issuer))
     }
 
-    /// The algorithm, one of `allowed`; after the type was found to be `typ`, or one that says
-    /// nothing when there is none (RFC 8725 §3.1, §3.11). A token of one of our kinds is never an
-    /// issuer's.
+    /// The algorithm, if it is one of `allowed`, once `typ` is the expected one, or generic if none
+    /// is expected (RFC 8725 §3.1, §3.11). Our own kinds are never accepted.
     ///
     /// # Errors
     /// [`TokenError::Type`], [`TokenError::Algorithm`].
@@ -29,7 +28,7 @@ impl UntrustedJws<'_> {
         allowed: &[Algorithm],
         typ: Option<&str>,
     ) -> Result<Algorithm, TokenError> {
-        // `application/` may be left out, and case does not count (RFC 7515 §4.1.9).
+        // `application/` may be omitted, and case does not matter (RFC 7515 §4.1.9).
         let named = self.typ.as_deref().map(str::to_ascii_lowercase);
         let named = named
             .as_deref()
@@ -51,14 +50,14 @@ impl UntrustedJws<'_> {
             .ok_or(TokenError::Algorithm)
     }
 
-    /// The key of `keys` that the token is signed with, as it says.
+    /// The key in `keys` that the token names.
     #[must_use]
     pub fn key_in<'k>(&self, keys: &'k KeySet, algorithm: Algorithm) -> Option<&'k PublicKey> {
         keys.find(self.kid.as_deref(), algorithm)
     }
 
-    /// Checks the signature with shared secrets. A `kid` says nothing here: there is no name to
-    /// compare it with.
+    /// Verifies the signature with shared secrets. The `kid` is ignored: shared secrets have no
+    /// names.
     ///
     /// # Errors
     /// [`TokenError::Algorithm`] or [`TokenError::Signature`].
@@ -75,7 +74,7 @@ impl UntrustedJws<'_> {
         self.verified(good)
     }
 
-    /// Checks the signature with a public key.
+    /// Verifies the signature with a public key.
     ///
     /// # Errors
     /// [`TokenError::Algorithm`], [`TokenError::Signature`], or a fault.

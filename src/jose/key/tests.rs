@@ -108,8 +108,8 @@ fn sec_15_weak_rsa_keys_are_refused() {
 
 #[test]
 fn sec_15_a_modulus_of_the_generator_of_cve_2017_15361_is_refused() {
-    // The product of two numbers that are powers of 65537 modulo the product of the small primes is
-    // one too: 65537 to the 130th is such a number, of 2081 bits.
+    // The product of two powers of 65537 modulo the small primes is one too: 65537^130 is such a
+    // number, of 2081 bits.
     let mut n = vec![1_u8];
     for _ in 0..130 {
         n = times_65537(&n);
@@ -311,7 +311,7 @@ fn a_key_is_found_by_name_or_when_only_one_can_be_meant() {
     assert_eq!(find(json!([a, unnamed]), Some("a")), of("a"));
     assert_eq!(find(json!([a, unnamed]), Some("x")), of(""));
     assert_eq!(find(json!([ed(&json!({})), unnamed]), Some("x")), None);
-    // One for another algorithm cannot be meant.
+    // A key for another algorithm cannot be meant.
     let rsa = rsa(&modulus(2048), &[1, 0, 1]);
     assert_eq!(find(json!([a, rsa]), None), of("a"));
 }

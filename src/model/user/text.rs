@@ -1,13 +1,13 @@
-//! Characters by which two texts that differ look, or are compared, as one. What names a person has
-//! none of them. Knows no address and no user.
+//! Characters that make two different texts look, or compare, the same. Identifiers of people may
+//! not contain them. Knows no address and no user.
 //!
-//! Case is folded in ASCII alone, here and wherever addresses and domains are compared: what lies
-//! beyond it is folded in many ways, by language and by version of Unicode, and two systems that
-//! fold differently take two people for one.
+//! Only ASCII case is folded, here and wherever addresses and domains are compared: folding beyond
+//! ASCII differs by language and by version of Unicode, and where two systems fold differently,
+//! they confuse two people.
 
-/// What nobody sees, and what turns the direction of a text: format characters (`Cf`), those that
-/// are ignored where they cannot be shown (`Default_Ignorable_Code_Point`, Unicode 17), separators
-/// of lines and paragraphs, and the blank of Braille.
+/// Invisible characters and those that change the text direction: format characters (`Cf`), those
+/// that are ignored where they cannot be displayed (`Default_Ignorable_Code_Point`, Unicode 17),
+/// line and paragraph separators, and the Braille blank.
 const INVISIBLE: [(u32, u32); 26] = [
     (0xAD, 0xAD),
     (0x34F, 0x34F),
@@ -37,8 +37,9 @@ const INVISIBLE: [(u32, u32); 26] = [
     (0xE0000, 0xE0FFF),
 ];
 
-/// What a change of case turns into a letter of ASCII (`K` into `k`, `ß` into `ss`), and the blocks
-/// with compatibility forms of ASCII characters, which some systems turn into those (NFKC, UAX #15).
+/// Characters that case mapping turns into ASCII letters (the Kelvin sign into `k`, `ß` into `ss`),
+/// and the blocks with compatibility forms of ASCII characters, which some systems replace by those
+/// (NFKC, UAX #15).
 const LIKE_ASCII: [(u32, u32); 37] = [
     (0xAA, 0xAA),
     (0xB2, 0xB3),
@@ -79,19 +80,19 @@ const LIKE_ASCII: [(u32, u32); 37] = [
     (0x1FBF0, 0x1FBF9),
 ];
 
-/// Whether `c` cannot be seen, or turns the direction of what follows.
+/// Whether `c` is invisible or changes the text direction.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     is_in(&INVISIBLE, c)
 }
 
-/// Whether `c`, beyond ASCII, may be taken for characters of ASCII.
+/// Whether `c` is not ASCII but may be mistaken for or mapped to ASCII.
 #[must_use]
 pub fn is_like_ascii(c: char) -> bool {
     is_in(&LIKE_ASCII, c)
 }
 
-/// Whether `c` is not `@` and may be taken for it: the two compatibility forms of it.
+/// Whether `c` is one of the two compatibility forms of `@`.
 #[must_use]
 pub fn is_like_at(c: char) -> bool {
     matches!(c, '\u{FE6B}' | '\u{FF20}')

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A thing of a given length that can grow.
+/// A value of a given length that can grow.
 struct Thing {
     text: String,
     growth: Growth,
@@ -24,8 +24,8 @@ impl Weigh for Thing {
         self.text.heap()
     }
 
-    fn lies_on(&self, scale: Option<&Scale>) {
-        self.growth.lies_on(scale);
+    fn attach(&self, scale: Option<&Scale>) {
+        self.growth.attach(scale);
     }
 }
 
@@ -36,19 +36,19 @@ fn shelf() -> Shelf<u32, Rc<Thing>> {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum Operation {
     Put(u32, usize),
     Get(u32),
     Pop(u32),
     Grow(u32, usize),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<Operation>> {
     let step = (0_u32..40, 0_usize..1500, 0..4).prop_map(|(key, size, which)| match which {
-        0 => Step::Get(key),
-        1 => Step::Pop(key),
-        2 => Step::Grow(key, size),
-        _ => Step::Put(key, size),
+        0 => Operation::Get(key),
+        1 => Operation::Pop(key),
+        2 => Operation::Grow(key, size),
+        _ => Operation::Put(key, size),
     });
     proptest::collection::vec(step, 0..200)
 }
@@ -60,15 +60,15 @@ proptest! {
         let mut things: Vec<(u32, Rc<Thing>)> = Vec::new();
         for step in steps {
             match step {
-                Step::Put(key, size) => {
+                Operation::Put(key, size) => {
                     let thing = Thing::new(size);
                     things.push((key, Rc::clone(&thing)));
                     shelf.put(key, thing);
                 }
-                Step::Get(key) => drop(shelf.get(&key).cloned()),
-                Step::Pop(key) => shelf.pop(&key),
-                // Also of things that have left: they weigh nothing here any more.
-                Step::Grow(key, size) => things
+                Operation::Get(key) => drop(shelf.get(&key).cloned()),
+                Operation::Pop(key) => shelf.pop(&key),
+                // Evicted values may grow too; their growth is not counted any more.
+                Operation::Grow(key, size) => things
                     .iter()
                     .filter(|(known, _)| *known == key)
                     .for_each(|(_, thing)| thing.growth.set(size)),
@@ -118,7 +118,7 @@ fn sec_78_one_that_is_too_heavy_pushes_nothing_out_and_leaves_nothing_stale() {
     let before = shelf.weight();
     shelf.put(3, Thing::new(SMALL.most_of_one()));
     assert_eq!(shelf.weight(), before);
-    // What was known before under its key does not stay in its place.
+    // The old value of its key is gone.
     shelf.put(2, Thing::new(SMALL.most_of_one()));
     assert!(shelf.get(&1).is_some() && shelf.get(&2).is_none() && shelf.get(&3).is_none());
 }

@@ -61,6 +61,7 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether Label Studio has deleted the user, whose record then stays without its address.
     pub fn is_removed(&self) -> bool {
         self.email == REMOVED
     }
@@ -74,6 +75,7 @@ enum By<'a> {
 }
 
 impl<'a> Calls<'a> {
+    /// Calls to the origin of `site`.
     pub fn new(
         settings: &'a LabelStudio,
         world: &'a World,
@@ -101,6 +103,7 @@ impl<'a> Calls<'a> {
         matches!(&self.settings.mode, Mode::Pat { admin } if pat::user_of(admin) == Some(id))
     }
 
+    /// Creates `user`.
     pub async fn create(&self, user: &User) -> Result<Created, Denial> {
         let body = json!({
             "email": user.email.as_str(),
@@ -139,6 +142,7 @@ impl<'a> Calls<'a> {
         Ok(found.pop())
     }
 
+    /// The user with this number.
     pub async fn user(&self, id: u64) -> Result<Option<Found>, Denial> {
         let answer = self
             .as_admin("GET", &format!("/api/users/{id}/"), None)
@@ -159,6 +163,7 @@ impl<'a> Calls<'a> {
         expect(&answer, 200, "did not give a user an organization")
     }
 
+    /// Whom Label Studio takes the bearer of `token` for.
     pub async fn whoami(&self, token: &str) -> Result<Whose, Denial> {
         let answer = self
             .call(

@@ -1,5 +1,5 @@
-//! The proof, at every request that any test sends, that the core comes to the same whether it is told of
-//! every header or only of those that it wants to know of.
+//! Checks, for every request that a test sends, that the core decides the same whether it is told
+//! of every header or only of those that it needs.
 
 use edgeward::ask::source;
 use edgeward::http::request::Parts;

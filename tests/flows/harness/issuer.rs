@@ -1,4 +1,4 @@
-//! An issuer other than us, and the edge that takes its tokens.
+//! Another issuer, and an edge that accepts its tokens.
 
 use std::collections::BTreeMap;
 

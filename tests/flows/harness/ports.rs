@@ -1,4 +1,4 @@
-//! The platform in memory.
+//! The in-memory platform.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -9,8 +9,8 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{
-    Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv,
-    Later, Limit, Once, Outgoing, Pending, Platform, SealedKey, Sender,
+    Background, Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
+    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, SealedKey, Sender,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -34,14 +34,14 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
         fetch: Box::new(MemoryFetch(Rc::clone(shared))),
-        later: Box::new(MemoryLater(Rc::clone(shared))),
+        background: Box::new(MemoryBackground(Rc::clone(shared))),
     }
 }
 
-struct MemoryLater(Rc<Shared>);
+struct MemoryBackground(Rc<Shared>);
 
-impl Later for MemoryLater {
-    fn run(&self, work: Pending<'static, ()>) {
+impl Background for MemoryBackground {
+    fn spawn(&self, work: Pending<'static, ()>) {
         self.0.tasks.borrow_mut().push(work);
     }
 
@@ -166,7 +166,7 @@ impl MemoryOnce {
         end: Timestamp,
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
-        let fate = self.0.call(Verb::Claim, key);
+        let fate = self.0.call(Verb::Acquire, key);
         later(move || match fate {
             Fate::Fails => Err(Fault::Once),
             Fate::Reads(text) => Ok(text.to_owned()),
@@ -185,7 +185,7 @@ impl MemoryOnce {
 }
 
 impl Once for MemoryOnce {
-    fn claim<'a>(
+    fn acquire<'a>(
         &'a self,
         key: &'a str,
         value: &'a str,
@@ -228,7 +228,7 @@ impl Once for MemoryOnce {
             if !matches!(fate, Fate::Good) {
                 return Err(Fault::Once);
             }
-            // Whoever else is under way gets a turn at each of these.
+            // Lets other requests proceed.
             for _ in 0..1000 {
                 let now = self.0.now.get();
                 let claim = self.0.claims.borrow().get(key).cloned();
@@ -356,7 +356,7 @@ fn open(key: &[u8; 32], sealed: &[u8]) -> Result<Vec<u8>, Fault> {
         .map_err(|_| Fault::Crypto)
 }
 
-/// Looks random, and is the same in every run.
+/// Looks random, but is the same in every run.
 pub struct Seeded {
     seed: u64,
     drawn: Cell<u64>,

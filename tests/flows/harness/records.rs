@@ -1,5 +1,5 @@
-//! The writers of records in memory: what `src/edge/record.js` does, without its storage. A contract
-//! test runs both through the same steps (tests/edge/records.test.mjs has the real one).
+//! In-memory writers of records: what `src/edge/record.js` does, without its storage. A contract
+//! test runs both through the same steps (tests/edge/records.test.mjs runs the real one).
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ struct Held {
 #[derive(Default)]
 pub struct Writers {
     held: RefCell<BTreeMap<String, Held>>,
-    /// Writes to the store are late, refused and lost, and changes that follow another one wait, until
+    /// Writes to the store are delayed, rejected and lost, and following changes wait until
     /// [`Shared::carry`] is called often enough.
     pub wild: Cell<bool>,
     following: RefCell<Vec<Change>>,

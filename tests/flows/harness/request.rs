@@ -1,4 +1,4 @@
-//! A request as a client writes it, and what became of it.
+//! A request as a client sends it, and its outcome.
 
 use edgeward::http::headers::HeaderChange;
 use edgeward::http::request::Parts;
@@ -94,7 +94,7 @@ impl Req {
         self
     }
 
-    /// As much of the head as `told` says of each header.
+    /// The head with as much of each header as `told` says.
     pub fn snapshot(&self, told: impl Fn(&str, &str) -> Disclosure) -> String {
         let mut text = format!("{}\n{}", self.method, self.url);
         for (name, value) in &self.headers {
@@ -123,7 +123,7 @@ impl Req {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 pub struct Seen {
     pub request: Req,
     pub outcome: Outcome,
@@ -233,7 +233,7 @@ impl Seen {
         };
         let mut headers = self.request.headers.clone();
         for (_, value) in headers.iter_mut().filter(|(name, _)| name == "cookie") {
-            *value = forward.cookies().of(value).unwrap();
+            *value = forward.cookies().apply_to(value).unwrap();
         }
         for change in forward.all_changes() {
             match change {

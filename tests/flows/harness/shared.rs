@@ -13,14 +13,14 @@ use edgeward::store;
 
 use super::records::Writers;
 
-/// Which verb of which port.
+/// The methods of the ports.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Verb {
     KvRead,
     KvWrite,
     KvDelete,
     KvList,
-    Claim,
+    Acquire,
     Release,
     Generate,
     Sign,
@@ -47,7 +47,7 @@ impl Verb {
             | Self::RecordRead
             | Self::RecordChange
             | Self::RecordKeep => &store::FAMILIES,
-            Self::Claim | Self::Release | Self::Changed => &store::CLAIMS,
+            Self::Acquire | Self::Release | Self::Changed => &store::LOCKS,
             Self::Generate
             | Self::Sign
             | Self::Seal
@@ -64,7 +64,7 @@ impl Verb {
         Self::KvWrite,
         Self::KvDelete,
         Self::KvList,
-        Self::Claim,
+        Self::Acquire,
         Self::Release,
         Self::Generate,
         Self::Sign,
@@ -89,12 +89,12 @@ pub struct PortCall {
     pub at: Timestamp,
 }
 
-/// What goes wrong.
+/// Failures that a test injects.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Trouble {
     #[default]
     None,
-    /// The call with this number, counted from when the trouble was made, fails.
+    /// The call with this number, counted from the injection, fails.
     Call(usize),
     /// Every call of this verb fails.
     Every(Verb),
@@ -106,25 +106,25 @@ pub enum Trouble {
     GarbageAt(usize, &'static str),
 }
 
-/// How far the key-value store may be behind.
+/// How far the key-value store is behind.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Lag {
     /// Every reader sees every write at once.
     #[default]
     None,
-    /// A location goes on for a minute with what it has read, and with what was not there; its own
-    /// writes it sees at once.
+    /// For a minute, a location keeps seeing what it has read, including that a key did not exist;
+    /// it sees its own writes at once.
     Elsewhere,
-    /// As before, and a location does not see its own writes either.
+    /// Likewise, but a location does not see its own writes either.
     Everywhere,
-    /// Each read shows what was there at any moment of the last minute, newer and older in turn; and
-    /// now and then one shows nothing.
+    /// Each read returns the value of any moment of the last minute, newer and older in turn, and
+    /// occasionally none.
     Wild,
 }
 
 pub const KV_LAG: Seconds = Seconds(60);
 
-/// What answers our own requests; `None` is no answer.
+/// Answers outgoing requests; `None` if the server does not respond.
 pub type Server = Box<dyn Fn(&Outgoing<'_>) -> Option<Incoming>>;
 
 /// What a key held, and since when; the oldest first.
@@ -154,7 +154,7 @@ pub struct Shared {
     counted: Cell<usize>,
 }
 
-/// What a call shall come to.
+/// The outcome of a call.
 #[derive(Clone, Copy)]
 pub enum Fate {
     Good,
@@ -163,7 +163,7 @@ pub enum Fate {
 }
 
 impl Shared {
-    /// Notes a call and tells what becomes of it.
+    /// Records a call and returns its outcome.
     pub fn call(&self, verb: Verb, key: &str) -> Fate {
         let known = verb.key_prefixes();
         assert!(
@@ -189,13 +189,13 @@ impl Shared {
         }
     }
 
-    /// Makes trouble from now on; calls are counted anew.
+    /// Injects failures from now on; calls are counted from zero.
     pub fn make(&self, trouble: Trouble) {
         self.counted.set(0);
         self.trouble.set(trouble);
     }
 
-    /// How many calls there were since trouble was made.
+    /// The number of calls since failures were injected.
     pub fn counted(&self) -> usize {
         self.counted.get()
     }
@@ -250,7 +250,7 @@ impl Shared {
         self.history.borrow_mut().retain(|key, _| keep(key));
     }
 
-    /// What a reader is shown that may be a minute behind.
+    /// The value that a reader sees that may be a minute behind.
     pub fn wild_value(&self, key: &str) -> Option<String> {
         if self.calm.borrow().contains(key) {
             return self.value(key);
@@ -282,8 +282,7 @@ impl Shared {
     }
 }
 
-/// Not ready at the first poll, whatever it is: so what is ready at its first poll has asked no
-/// port for anything.
+/// Pending at the first poll, so a future that is ready at its first poll has not called any port.
 pub fn later<'a, T: 'a>(work: impl FnOnce() -> T + 'a) -> Pending<'a, T> {
     Box::pin(async move {
         Pause(false).await;
