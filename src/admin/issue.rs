@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::admin::users::{self, Profile};
+use crate::admin::users::{self, UserPatch};
 use crate::admin::{member, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
@@ -20,14 +20,14 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
-    let profile = Profile {
+    let patch = UserPatch {
         username: member(&body, "username")?,
         first_name: member(&body, "first_name")?,
         last_name: member(&body, "last_name")?,
-        ..Profile::default()
+        ..UserPatch::default()
     };
     let tenant = tenant_of(ctx, &body)?;
-    let user = user_for(ctx, tenant.as_ref(), email, profile).await?;
+    let user = user_for(ctx, tenant.as_ref(), email, patch).await?;
     if !user.active {
         return Err(Denial::UserDisabled);
     }
@@ -86,7 +86,7 @@ async fn user_for(
     ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,
     email: Email,
-    profile: Profile,
+    patch: UserPatch,
 ) -> Result<User, Denial> {
     if let Some(user) = people::find_by_email(ctx.world, tenant, &email, ctx.now).await? {
         return Ok(user);
@@ -94,7 +94,7 @@ async fn user_for(
     if !ctx.site.auto_create_users {
         return Err(Denial::UserNotFound(email));
     }
-    profile.check_username(&email)?;
-    let mine = users::new_user(ctx.world, tenant, email, profile, ctx.now);
+    patch.check_username(&email)?;
+    let mine = users::new_user(ctx.world, tenant, email, patch, ctx.now);
     Ok(people::ensure(ctx.world, mine, ctx.now).await?.0)
 }

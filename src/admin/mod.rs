@@ -30,7 +30,7 @@ const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 100;
 
 /// What became of a call, for the log.
-pub struct Outcome {
+pub struct CallOutcome {
     /// The answer or the reason for a refusal.
     pub result: Result<Answer, Denial>,
     /// The caller's id, when it was authenticated.
@@ -41,8 +41,8 @@ pub struct Outcome {
 
 /// `POST /api/sso/token`. Method, credential, right and body are looked at in the order that the
 /// clients of this call know.
-pub async fn token(ctx: &Ctx<'_>) -> Outcome {
-    let mut outcome = Outcome {
+pub async fn token(ctx: &Ctx<'_>) -> CallOutcome {
+    let mut outcome = CallOutcome {
         result: Err(Denial::MethodNotAllowed("POST")),
         caller: None,
         call: "issue token",
@@ -61,8 +61,8 @@ pub async fn token(ctx: &Ctx<'_>) -> Outcome {
 }
 
 /// Any other endpoint of the admin API.
-pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> Outcome {
-    let mut outcome = Outcome {
+pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
+    let mut outcome = CallOutcome {
         result: Err(Denial::UnknownEndpoint),
         caller: None,
         call: name_of(endpoint),

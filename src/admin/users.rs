@@ -28,7 +28,7 @@ const SIDE_BY_SIDE: usize = 6;
 /// What a request says of a user besides the address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Profile {
+pub struct UserPatch {
     /// The username.
     #[serde(default)]
     pub username: Option<Username>,
@@ -52,7 +52,7 @@ pub struct Profile {
     pub roles: Option<Vec<Role>>,
 }
 
-impl Profile {
+impl UserPatch {
     const MEMBERS: [&'static str; 8] = [
         "email",
         "username",
@@ -140,12 +140,12 @@ pub(super) fn new_user(
     world: &World,
     tenant: Option<&Tenant>,
     email: Email,
-    profile: Profile,
+    patch: UserPatch,
     now: Timestamp,
 ) -> User {
     let mut user = User::new(UserId::random(&*world.platform.entropy), email, now);
     user.tenant = tenant.cloned();
-    profile.apply(&mut user, now);
+    patch.apply(&mut user, now);
     user
 }
 
@@ -193,15 +193,15 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
 
 async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = read_json(ctx).await?;
-    let profile = Profile::read(&body, Profile::NEW)?;
-    may_grant(caller, &profile)?;
+    let patch = UserPatch::read(&body, UserPatch::NEW)?;
+    may_grant(caller, &patch)?;
     let email: Email = member(&body, "email")?.ok_or(Denial::InvalidField("email"))?;
-    profile.check_username(&email)?;
+    patch.check_username(&email)?;
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(&body, "tenant")?;
-    let mine = new_user(ctx.world, tenant.as_ref(), email, profile, ctx.now);
+    let mine = new_user(ctx.world, tenant.as_ref(), email, patch, ctx.now);
     match people::ensure(ctx.world, mine, ctx.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
@@ -224,20 +224,20 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
     match ctx.parts.method() {
         "PATCH" => {
             let body = read_json(ctx).await?;
-            let profile = Profile::read(&body, &Profile::MEMBERS)?;
-            may_grant(caller, &profile)?;
+            let patch = UserPatch::read(&body, &UserPatch::MEMBERS)?;
+            may_grant(caller, &patch)?;
             let email: Option<Email> = member(&body, "email")?;
             let user = people::change(world, &id, ctx.now, |user| {
                 may_touch(caller, user)?;
                 let email = email.as_ref().filter(|email| **email != user.email);
-                profile.check_username(email.unwrap_or(&user.email))?;
+                patch.check_username(email.unwrap_or(&user.email))?;
                 if let Some(email) = email {
                     if !caller.issue_for.allows_email(email) {
                         return Err(Denial::OutsideLimit);
                     }
                     user.email = email.clone();
                 }
-                profile.clone().apply(user, ctx.now);
+                patch.clone().apply(user, ctx.now);
                 Ok(())
             })
             .await?;
@@ -351,10 +351,10 @@ async fn sync(
     item: &Value,
     on_existing: OnExisting,
 ) -> Result<(&'static str, User), Denial> {
-    let profile = Profile::read(item, Profile::NEW)?;
-    may_grant(caller, &profile)?;
+    let patch = UserPatch::read(item, UserPatch::NEW)?;
+    may_grant(caller, &patch)?;
     let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
-    profile.check_username(&email)?;
+    patch.check_username(&email)?;
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
@@ -363,7 +363,7 @@ async fn sync(
     let found = people::find_by_email(world, tenant.as_ref(), &email, ctx.now).await?;
     let (mut user, mut ensured) = match found {
         Some(user) => (user, Ensured::Found),
-        None => create_anew(ctx, tenant.as_ref(), &email, &profile).await?,
+        None => create_anew(ctx, tenant.as_ref(), &email, &patch).await?,
     };
     for _ in 0..CHANGE_ATTEMPTS {
         if ensured == Ensured::Made {
@@ -378,7 +378,7 @@ async fn sync(
                 return Err(Denial::NotFound);
             }
             may_touch(caller, user)?;
-            profile.clone().apply(user, ctx.now);
+            patch.clone().apply(user, ctx.now);
             Ok(())
         })
         .await;
@@ -386,7 +386,7 @@ async fn sync(
             Ok(user) => return Ok(("updated", user)),
             // The address is nobody's by now, or another one's.
             Err(Denial::NotFound) => {
-                (user, ensured) = create_anew(ctx, tenant.as_ref(), &email, &profile).await?;
+                (user, ensured) = create_anew(ctx, tenant.as_ref(), &email, &patch).await?;
             }
             Err(denial) => return Err(denial),
         }
@@ -398,9 +398,9 @@ async fn create_anew(
     ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,
     email: &Email,
-    profile: &Profile,
+    patch: &UserPatch,
 ) -> Result<(User, Ensured), Fault> {
-    let mine = new_user(ctx.world, tenant, email.clone(), profile.clone(), ctx.now);
+    let mine = new_user(ctx.world, tenant, email.clone(), patch.clone(), ctx.now);
     people::ensure(ctx.world, mine, ctx.now).await
 }
 
@@ -423,8 +423,8 @@ async fn find(ctx: &Ctx<'_>, id: &UserId) -> Result<User, Denial> {
 }
 
 /// Rights are granted by admins alone.
-fn may_grant(caller: &ApiToken, profile: &Profile) -> Result<(), Denial> {
-    if profile.grants() {
+fn may_grant(caller: &ApiToken, patch: &UserPatch) -> Result<(), Denial> {
+    if patch.grants() {
         require(caller, Scope::Admin)
     } else {
         Ok(())

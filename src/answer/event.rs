@@ -7,7 +7,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Event {
     /// What happened.
-    pub event: Name,
+    pub event: EventKind,
     /// Which site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
@@ -37,7 +37,7 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Name {
+pub enum EventKind {
     /// A request went to the origin. Logged only with `log = "all"`.
     #[default]
     Forwarded,

@@ -139,7 +139,7 @@ impl Answer {
         denial: &Denial,
         site: Option<&Site>,
         request_id: &str,
-        action: Option<page::Action>,
+        action: Option<page::LinkButton>,
         entropy: &dyn Entropy,
     ) -> Self {
         let row = denial.row();

@@ -10,7 +10,7 @@ use crate::site::Site;
 
 /// A link that looks like a button.
 #[derive(Clone, Debug)]
-pub struct Action {
+pub struct LinkButton {
     /// Its text.
     pub label: &'static str,
     /// Where it leads: a path of ours or a URL from the configuration.
@@ -36,11 +36,11 @@ pub struct Message<'a> {
     /// More, as a list.
     pub details: Vec<String>,
     /// What to do next.
-    pub action: Option<Action>,
+    pub action: Option<LinkButton>,
 }
 
 /// A page that asks something.
-pub struct Question<'a> {
+pub struct Confirmation<'a> {
     /// The first sentence.
     pub lead: &'a str,
     /// Where the answer goes.
@@ -50,7 +50,7 @@ pub struct Question<'a> {
     /// The button's text.
     pub submit_label: &'a str,
     /// The way out.
-    pub cancel: Option<Action>,
+    pub cancel: Option<LinkButton>,
     /// Where the form may lead besides this site: an origin.
     pub form_to: Option<&'a str>,
 }
@@ -61,7 +61,7 @@ struct MessagePage<'a> {
     title: &'a str,
     lead: &'a str,
     details: Vec<String>,
-    action: Option<Action>,
+    action: Option<LinkButton>,
     code: &'a str,
     request_id: &'a str,
     nonce: &'a str,
@@ -76,7 +76,7 @@ struct ConfirmPage<'a> {
     form_action: &'a str,
     fields: Vec<(String, String)>,
     submit_label: &'a str,
-    cancel: Option<Action>,
+    cancel: Option<LinkButton>,
     code: &'a str,
     request_id: &'a str,
     nonce: &'a str,
@@ -110,7 +110,7 @@ pub fn message(
 pub fn question(
     status: u16,
     frame: &Frame<'_>,
-    question: Question<'_>,
+    question: Confirmation<'_>,
     entropy: &dyn Entropy,
 ) -> Answer {
     let nonce = random_text(entropy);

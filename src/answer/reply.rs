@@ -11,7 +11,7 @@ pub struct Reply {
     /// Cookies to set or clear.
     pub cookies: Vec<SetCookie>,
     /// What happened, and to which user.
-    pub happened: Option<(event::Name, String, Source)>,
+    pub happened: Option<(event::EventKind, String, Source)>,
 }
 
 impl Reply {

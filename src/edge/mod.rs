@@ -21,7 +21,7 @@ use web_sys::{Request, Response};
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, Name};
+use crate::answer::event::{Event, EventKind};
 use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::pipeline::{self, Action, Outcome};
@@ -239,7 +239,7 @@ fn unreachable(request: &Request, error: &str) -> Response {
         _ => None,
     };
     let event = Event {
-        event: Name::Fault,
+        event: EventKind::Fault,
         site: site.as_ref().map(|site| site.name.clone()),
         request_id: request_id.clone(),
         reason: Some(format!("{}: {error}", denial.reason())),

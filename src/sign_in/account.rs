@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::access::same_origin;
 use crate::answer::denial::{self, Denial};
-use crate::answer::page::{self, Action, Frame, Message, Question};
+use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
 use crate::answer::reply::Reply;
 use crate::answer::{Answer, event};
 use crate::ask::ctx::Ctx;
@@ -81,12 +81,12 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
         request_id: ctx.request_id,
         site: Some(ctx.site),
     };
-    let question = Question {
+    let question = Confirmation {
         lead: "This ends your session here.",
         form_action: LOGOUT_PATH,
         fields: Vec::new(),
         submit_label: "Sign out",
-        cancel: Some(Action {
+        cancel: Some(LinkButton {
             label: "Stay signed in",
             href: "/".into(),
         }),
@@ -100,7 +100,7 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     let ended = end_sessions(ctx).await?;
     let happened = ended.first().map(|claims| {
         (
-            event::Name::SignedOut,
+            event::EventKind::SignedOut,
             claims.user.to_string(),
             Source::Session,
         )
@@ -119,7 +119,7 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             request_id: ctx.request_id,
             site: Some(ctx.site),
         };
-        let action = ctx.site.login.as_ref().map(|login| Action {
+        let action = ctx.site.login.as_ref().map(|login| LinkButton {
             label: "Sign in again",
             href: login.url.clone(),
         });
@@ -201,7 +201,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         answer: Answer::see_other(return_to.as_str().to_owned()),
         cookies: vec![cookie],
         happened: Some((
-            event::Name::SignedIn,
+            event::EventKind::SignedIn,
             principal.user().id.to_string(),
             Source::Query,
         )),

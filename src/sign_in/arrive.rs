@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Action, Frame, Message, Question};
+use crate::answer::page::{self, Confirmation as Question, Frame, LinkButton as Action, Message};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::authn::principal::Principal;

@@ -15,8 +15,8 @@ use crate::wrangler::{ShellKv, SystemEntropy, Wrangler, now};
 use crate::{Cli, Command, CreateToken, TokenCommand, configuration, facts, secrets, users};
 
 pub fn run(cli: Cli) -> Result<(), String> {
-    let json = cli.place.json;
-    let wrangler = || Wrangler::new(cli.place.remote, cli.place.env.as_deref());
+    let json = cli.deployment.json;
+    let wrangler = || Wrangler::new(cli.deployment.remote, cli.deployment.env.as_deref());
     match cli.command {
         Command::Token(TokenCommand::Create(create)) if create.print_record => print_record(create),
         Command::Secret(command) => secrets::run(&wrangler()?, &command),

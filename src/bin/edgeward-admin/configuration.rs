@@ -63,12 +63,12 @@ pub fn check() -> Result<(), String> {
 /// has a `caller` instead of a token: an object with what rules ask about, or nothing for nobody.
 pub fn explain() -> Result<(), String> {
     #[derive(Deserialize)]
-    struct Asked {
+    struct ExplainInput {
         #[serde(flatten)]
         given: Given,
         questions: Vec<Value>,
     }
-    let Asked { given, questions } = input()?;
+    let ExplainInput { given, questions } = input()?;
     let (bindings, _) = bindings(given);
     let config = edgeward::config::parse(&bindings).map_err(|errors| {
         let lines: Vec<String> = errors
@@ -99,11 +99,11 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
     let read = Question::read(question).map_err(told)?;
     let caller = match question.get("caller") {
         None | Some(Value::Null) => None,
-        Some(caller) => {
-            Some(Caller::deserialize(caller).map_err(|error| format!("caller: {error}"))?)
-        }
+        Some(caller) => Some(
+            HypotheticalCaller::deserialize(caller).map_err(|error| format!("caller: {error}"))?,
+        ),
     };
-    let subject = caller.as_ref().map(Caller::subject);
+    let subject = caller.as_ref().map(HypotheticalCaller::subject);
     let credential = if subject.is_some() {
         "a caller as described"
     } else {
@@ -117,7 +117,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
 /// Somebody as a deployer imagines them.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Caller {
+struct HypotheticalCaller {
     email: String,
     roles: Vec<Role>,
     scopes: Vec<String>,
@@ -127,7 +127,7 @@ struct Caller {
     issuer: String,
 }
 
-impl Caller {
+impl HypotheticalCaller {
     fn subject(&self) -> Subject<'_> {
         Subject {
             email: &self.email,

@@ -33,14 +33,14 @@ Commands on the rules:
 )]
 struct Cli {
     #[command(flatten)]
-    place: Place,
+    deployment: Deployment,
     #[command(subcommand)]
     command: Command,
 }
 
 /// Where the deployment is.
 #[derive(Args, Clone)]
-struct Place {
+struct Deployment {
     /// Work on the deployment at Cloudflare; without it, on the local one of `npm run dev`
     #[arg(long, global = true)]
     remote: bool,

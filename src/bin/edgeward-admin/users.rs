@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use edgeward::admin::users::Profile;
+use edgeward::admin::users::UserPatch;
 use edgeward::model::user::{Email, Tenant};
 use serde_json::{Value, json};
 
@@ -29,8 +29,8 @@ fn check_row(mut row: Value) -> Result<(), String> {
     if !tenant.is_null() && tenant.as_str().and_then(Tenant::parse).is_none() {
         return Err("has no valid tenant".into());
     }
-    let profile: Profile = serde_json::from_value(row).map_err(|error| error.to_string())?;
-    profile
+    let patch: UserPatch = serde_json::from_value(row).map_err(|error| error.to_string())?;
+    patch
         .check_username(&email)
         .map_err(|_| "has a username that is another address".into())
 }

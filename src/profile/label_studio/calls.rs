@@ -67,8 +67,8 @@ impl Found {
 }
 
 /// How a call says who makes it.
-enum By<'a> {
-    Nobody,
+enum CallAuth<'a> {
+    None,
     Bearer(&'a str),
     Session(&'a str),
 }
@@ -164,7 +164,7 @@ impl<'a> Calls<'a> {
             .call(
                 "GET",
                 "/api/current-user/whoami",
-                &By::Bearer(token),
+                &CallAuth::Bearer(token),
                 None,
                 LIMIT,
             )
@@ -187,7 +187,13 @@ impl<'a> Calls<'a> {
         let admin = self.admin().await?;
         let body = (FORM, form);
         let answer = self
-            .call("POST", &path, &By::Bearer(&admin), Some(&body), LIST_LIMIT)
+            .call(
+                "POST",
+                &path,
+                &CallAuth::Bearer(&admin),
+                Some(&body),
+                LIST_LIMIT,
+            )
             .await?;
         expect(
             &answer,
@@ -215,7 +221,7 @@ impl<'a> Calls<'a> {
             .call(
                 "POST",
                 "/user/login/",
-                &By::Session(&cookie),
+                &CallAuth::Session(&cookie),
                 Some(&body),
                 LIST_LIMIT,
             )
@@ -239,7 +245,7 @@ impl<'a> Calls<'a> {
             .call(
                 "POST",
                 "/api/token/",
-                &By::Session(session),
+                &CallAuth::Session(session),
                 Some(&body),
                 LIMIT,
             )
@@ -257,7 +263,7 @@ impl<'a> Calls<'a> {
         struct Listed {
             token: String,
         }
-        let by = By::Session(session);
+        let by = CallAuth::Session(session);
         let answer = self.call("GET", "/api/token/", &by, None, LIMIT).await?;
         expect(&answer, 200, "did not list personal access tokens")?;
         for Listed { token } in read::<Vec<Listed>>(&answer)? {
@@ -280,7 +286,7 @@ impl<'a> Calls<'a> {
             .call(
                 "POST",
                 "/api/token/refresh/",
-                &By::Nobody,
+                &CallAuth::None,
                 Some(&body),
                 LIMIT,
             )
@@ -301,7 +307,13 @@ impl<'a> Calls<'a> {
         let admin = self.admin().await?;
         let body = body.map(|body| (JSON, body.to_string()));
         let answer = self
-            .call(method, path, &By::Bearer(&admin), body.as_ref(), LIST_LIMIT)
+            .call(
+                method,
+                path,
+                &CallAuth::Bearer(&admin),
+                body.as_ref(),
+                LIST_LIMIT,
+            )
             .await?;
         match answer.status {
             401 => Err(failed(
@@ -337,19 +349,19 @@ impl<'a> Calls<'a> {
         &self,
         method: &str,
         path: &str,
-        by: &By<'_>,
+        by: &CallAuth<'_>,
         body: Option<&(&'static str, String)>,
         limit: usize,
     ) -> Result<Incoming, Denial> {
         let bearer;
         let mut headers = vec![("accept", "application/json"), ("user-agent", "edgeward")];
         match by {
-            By::Nobody => {}
-            By::Bearer(token) => {
+            CallAuth::None => {}
+            CallAuth::Bearer(token) => {
                 bearer = format!("Bearer {token}");
                 headers.push(("authorization", &bearer));
             }
-            By::Session(cookie) => headers.push(("cookie", cookie)),
+            CallAuth::Session(cookie) => headers.push(("cookie", cookie)),
         }
         if let Some((kind, _)) = body {
             headers.push(("content-type", kind));
