@@ -1,4 +1,4 @@
-//! `POST /api/sso/token`: an SSO token for a user, made on first sight when the site allows it.
+//! `POST /api/sso/token`: an SSO token for a user, who is created if the site allows it.
 
 use serde_json::{Value, json};
 
@@ -48,8 +48,8 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
     ))
 }
 
-/// The tenant that the user is of: that of the request, or the one that the body names where tokens
-/// tell tenants apart. At a site with tenants there is always one.
+/// The user's tenant: that of the request, or the one that the body names if the site tells tenants
+/// apart by a claim. On a site with tenants there is always one.
 fn tenant_of(ctx: &Ctx<'_>, body: &Value) -> Result<Option<Tenant>, Denial> {
     let tenancy = Tenancy::of(ctx.site, ctx.parts);
     let named: Option<Tenant> = member(body, "tenant")?;
@@ -80,8 +80,8 @@ fn email_of(body: &Value) -> Result<Email, Denial> {
     Email::parse(text).ok_or(Denial::InvalidEmail)
 }
 
-/// The user with this address; a new one when there is none. A user that is there is left as it is:
-/// asking for a token is no right to change users.
+/// The user with this address, or a new one. An existing user stays as it is: a caller that may issue
+/// tokens may not change users.
 async fn user_for(
     ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,

@@ -1,5 +1,5 @@
-//! What is asked of Label Studio's own API, one function for each request. All of them go to the
-//! site's upstream, without following redirects, and end within seconds.
+//! The calls of Label Studio's own API, one function each. They go to the site's upstream only,
+//! follow no redirects, and have a time limit.
 
 use std::rc::Rc;
 
@@ -17,15 +17,15 @@ use crate::profile::label_studio::{mint, pat};
 use crate::site::Site;
 use crate::site::label_studio::{LabelStudio, Mode};
 
-/// Longer than Label Studio takes for its slowest of these, a password.
+/// Longer than the slowest call takes: setting a password.
 const TIMEOUT_MS: u32 = 10_000;
 const LIMIT: usize = 64 * 1024;
-/// The list of users comes in one piece.
+/// The list of users has no pages.
 const LIST_LIMIT: usize = 16 * 1024 * 1024;
-/// What Label Studio shows instead of the names of a member that was removed.
+/// What Label Studio shows in place of the address and names of a removed member.
 const REMOVED: &str = "Deleted";
 
-/// The calls of one request.
+/// Makes calls for one request to Edgeward.
 pub(super) struct Calls<'a> {
     settings: &'a LabelStudio,
     world: &'a World,
@@ -33,26 +33,17 @@ pub(super) struct Calls<'a> {
     now: Timestamp,
 }
 
-/// What came of making a user.
+/// The result of creating a user.
 pub(super) enum Created {
-    /// The number of the new user.
+    /// The id of the new user.
     Made(u64),
-    /// The address is taken, or is none for Label Studio.
+    /// The address is taken, or invalid for Label Studio.
     EmailRefused,
-    /// It failed, as it does when two make the same user at the same moment.
+    /// Status 500, as when two requests create the same user at the same moment.
     Failed,
 }
 
-/// Whose an access token is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Whose {
-    /// Somebody's.
-    Somebodys,
-    /// The origin does not take it.
-    Nobodys,
-}
-
-/// A user as Label Studio shows one.
+/// A user as Label Studio's API shows one.
 #[derive(Debug, Deserialize)]
 pub(super) struct Found {
     pub id: u64,
@@ -66,7 +57,7 @@ impl Found {
     }
 }
 
-/// How a call says who makes it.
+/// How a call authenticates. `Session` is a `Cookie` header.
 enum CallAuth<'a> {
     None,
     Bearer(&'a str),
@@ -88,15 +79,15 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// A minted token for user `id`, where tokens are minted.
-    pub fn minted(&self, id: u64) -> Option<String> {
+    /// A token for user `id`, in mode `mint`.
+    pub fn mint_for(&self, id: u64) -> Option<String> {
         match &self.settings.mode {
             Mode::Mint { key, .. } => Some(mint(key, id, &*self.world.platform.entropy, self.now)),
             Mode::Pat { .. } => None,
         }
     }
 
-    /// Whether the configured personal access token is that of user `id`.
+    /// Whether the configured personal access token belongs to user `id`.
     pub fn is_own(&self, id: u64) -> bool {
         matches!(&self.settings.mode, Mode::Pat { admin } if pat::user_of(admin) == Some(id))
     }
@@ -117,15 +108,16 @@ impl<'a> Calls<'a> {
                 if body.pointer("/validation_errors/email").is_some() {
                     Ok(Created::EmailRefused)
                 } else {
-                    Err(failed("did not take the name of a new user"))
+                    Err(failed("refused the names of a new user"))
                 }
             }
             500 => Ok(Created::Failed),
-            _ => Err(failed("did not make a user")),
+            _ => Err(failed("did not create a user")),
         }
     }
 
-    /// The member with this address; the one that spells it as we do, if several do.
+    /// The member with this address. If several members match, differing in case, the one that is
+    /// spelt like ours.
     pub async fn find_by_email(&self, email: &Email) -> Result<Option<Found>, Denial> {
         let answer = self.as_admin("GET", "/api/users/", None).await?;
         if answer.status != 200 {
@@ -150,7 +142,7 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// Makes the organization the user's active one.
+    /// Makes the configured organization the user's active one.
     pub async fn join(&self, id: u64) -> Result<(), Denial> {
         let body = json!({ "active_organization": self.settings.organization });
         let answer = self
@@ -159,7 +151,8 @@ impl<'a> Calls<'a> {
         expect(&answer, 200, "did not give a user an organization")
     }
 
-    pub async fn whoami(&self, token: &str) -> Result<Whose, Denial> {
+    /// Whether the origin accepts an access token.
+    pub async fn accepts(&self, token: &str) -> Result<bool, Denial> {
         let answer = self
             .call(
                 "GET",
@@ -170,13 +163,13 @@ impl<'a> Calls<'a> {
             )
             .await?;
         match answer.status {
-            200 => Ok(Whose::Somebodys),
-            401 => Ok(Whose::Nobodys),
-            _ => Err(failed("did not say whose an access token is")),
+            200 => Ok(true),
+            401 => Ok(false),
+            _ => Err(failed("did not check an access token")),
         }
     }
 
-    /// Django's administration lets a superuser set anybody's password.
+    /// Sets a user's password through Django's admin site, as a superuser may.
     pub async fn put_password(&self, id: u64, password: &str) -> Result<(), Denial> {
         let form = form(&[
             ("password1", password),
@@ -202,10 +195,10 @@ impl<'a> Calls<'a> {
         )
     }
 
-    /// Signs in with a password; gives the session. `None` when Label Studio does not let the user
-    /// in.
+    /// Signs in with a password and returns the session cookie, or `None` if Label Studio refuses the
+    /// user.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Option<String>, Denial> {
-        // The two need only agree; it keeps nothing of its own to compare with.
+        // Django compares cookie and form field only with each other, so any value will do.
         let proof = crate::platform::digest::random_text(&*self.world.platform.entropy)
             .replace(['-', '_'], "x")
             .repeat(2);
@@ -238,7 +231,7 @@ impl<'a> Calls<'a> {
         Ok(session.map(str::to_owned))
     }
 
-    /// Makes a personal access token; `None` when there is one already.
+    /// Makes a personal access token; `None` if the user already has one.
     pub async fn make_pat(&self, session: &str) -> Result<Option<String>, Denial> {
         let body = (JSON, "{}".to_owned());
         let answer = self
@@ -271,7 +264,7 @@ impl<'a> Calls<'a> {
             let answer = self
                 .call("POST", "/api/token/blacklist/", &by, Some(&body), LIMIT)
                 .await?;
-            // Somebody else may have been faster.
+            // 404: another request has revoked it already.
             if !matches!(answer.status, 204 | 404) {
                 return Err(failed("did not revoke a personal access token"));
             }
@@ -279,7 +272,7 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
-    /// A fresh access token for a personal one; `None` when that is revoked.
+    /// A fresh access token for a personal one; `None` if that was revoked.
     pub async fn refresh(&self, pat: &str) -> Result<Option<String>, Denial> {
         let body = (JSON, json!({ "refresh": pat }).to_string());
         let answer = self
@@ -317,7 +310,7 @@ impl<'a> Calls<'a> {
             .await?;
         match answer.status {
             401 => Err(failed(
-                "does not know its admin: wrong secret, or clocks that differ",
+                "did not accept the configured admin: wrong secret, or clocks that differ",
             )),
             _ => Ok(answer),
         }
@@ -334,7 +327,7 @@ impl<'a> Calls<'a> {
                 }
                 let token = self.refresh(admin).await?;
                 let token: Rc<str> = token
-                    .ok_or(failed("does not take the admin's personal access token"))?
+                    .ok_or(failed("did not accept the admin's personal access token"))?
                     .into();
                 let until = pat::good_until(&token, self.now);
                 self.world
@@ -366,7 +359,7 @@ impl<'a> Calls<'a> {
         if let Some((kind, _)) = body {
             headers.push(("content-type", kind));
         }
-        // What lets us in to the origin lets our own calls in.
+        // Our own calls need the site's upstream credential as well.
         if let Some((header, value)) = &self.site.upstream_credential {
             headers.push((header, &value.0));
         }
@@ -406,7 +399,7 @@ fn expect(answer: &Incoming, status: u16, otherwise: &'static str) -> Result<(),
 }
 
 fn read<T: DeserializeOwned>(answer: &Incoming) -> Result<T, Denial> {
-    serde_json::from_slice(&answer.body).map_err(|_| failed("gave an answer that is not readable"))
+    serde_json::from_slice(&answer.body).map_err(|_| failed("sent a malformed response"))
 }
 
 fn text_of(answer: &Incoming, name: &str) -> Result<String, Denial> {
@@ -414,5 +407,5 @@ fn text_of(answer: &Incoming, name: &str) -> Result<String, Denial> {
     body.get(name)
         .and_then(Value::as_str)
         .map(str::to_owned)
-        .ok_or(failed("gave an answer that is not readable"))
+        .ok_or(failed("sent a malformed response"))
 }
