@@ -269,7 +269,8 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
         scopes,
         acts_as,
         issue_for: member(&body, "issue_for")?.unwrap_or_else(|| caller.issue_for.clone()),
-        expires_in: read_lifetime(&body)?.or_else(|| caller.expires_at.map(|end| end.since(ctx.now))),
+        expires_in: read_lifetime(&body)?
+            .or_else(|| caller.expires_at.map(|end| end.since(ctx.now))),
         created_by: caller.id.as_str().to_owned(),
     };
     let (plain, token) = make(&*ctx.world.platform.entropy, new, ctx.now);

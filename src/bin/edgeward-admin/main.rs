@@ -122,12 +122,12 @@ enum SecretCommand {
     /// Add a new secret that signs from now on; the previous one still verifies
     Rotate {
         /// Which secret
-        purpose: Purpose,
+        purpose: SecretPurpose,
     },
     /// Remove a secret that no longer signs; whatever it signed becomes invalid
     Retire {
         /// Which secret
-        purpose: Purpose,
+        purpose: SecretPurpose,
         /// The number at the end of its name
         number: u32,
     },
@@ -137,7 +137,7 @@ enum SecretCommand {
 
 /// What a secret is used for.
 #[derive(Clone, Copy, ValueEnum)]
-enum Purpose {
+enum SecretPurpose {
     /// Signs sessions
     Session,
     /// Signs SSO tokens
@@ -146,7 +146,7 @@ enum Purpose {
     Key,
 }
 
-impl Purpose {
+impl SecretPurpose {
     const ALL: [Self; 3] = [Self::Session, Self::Token, Self::Key];
 
     const fn prefix(self) -> &'static str {

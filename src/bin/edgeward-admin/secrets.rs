@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::platform::port::Entropy as _;
 
 use crate::wrangler::{SystemEntropy, Wrangler};
-use crate::{Purpose, SecretCommand};
+use crate::{SecretCommand, SecretPurpose};
 
 const LOCAL: &str = ".dev.vars";
 
@@ -13,7 +13,7 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
     let names = names(wrangler)?;
     match command {
         SecretCommand::List => {
-            for purpose in Purpose::ALL {
+            for purpose in SecretPurpose::ALL {
                 for number in numbers(&names, purpose) {
                     println!("{}{number}", purpose.prefix());
                 }
@@ -24,9 +24,7 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
             let next = known.last().map_or(1, |newest| newest + 1);
             let name = format!("{}{next}", purpose.prefix());
             put(wrangler, &name)?;
-            println!(
-                "{name} signs from now on. Nobody is signed out: older secrets still verify."
-            );
+            println!("{name} signs from now on. Nobody is signed out: older secrets still verify.");
             if let Some(previous) = known.last() {
                 println!("{}", advice(*purpose, *previous));
             }
@@ -49,22 +47,22 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
     Ok(())
 }
 
-fn advice(purpose: Purpose, previous: u32) -> String {
+fn advice(purpose: SecretPurpose, previous: u32) -> String {
     let (what, word) = match purpose {
-        Purpose::Session => (
+        SecretPurpose::Session => (
             "when the absolute lifetime of sessions has passed (12 hours by default)",
             "session",
         ),
-        Purpose::Token => (
+        SecretPurpose::Token => (
             "when the last SSO token has expired (15 minutes by default)",
             "token",
         ),
-        Purpose::Key => ("after `npm run admin -- key rotate` and 30 minutes", "key"),
+        SecretPurpose::Key => ("after `npm run admin -- key rotate` and 30 minutes", "key"),
     };
     format!("Retire the previous one {what}: npm run admin -- secret retire {word} {previous}")
 }
 
-fn numbers(names: &[String], purpose: Purpose) -> Vec<u32> {
+fn numbers(names: &[String], purpose: SecretPurpose) -> Vec<u32> {
     let mut numbers: Vec<u32> = names
         .iter()
         .filter_map(|name| name.strip_prefix(purpose.prefix())?.parse().ok())
