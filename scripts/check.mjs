@@ -1,4 +1,4 @@
-// `npm run check`: what a commit should have passed: format, lint, types, clippy and the order of the rooms, in seconds.
+// `npm run check`: the checks that every commit should pass, in seconds: format, lint, types, clippy, order of the rooms.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target"], async () => {
