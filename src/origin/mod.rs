@@ -62,6 +62,7 @@ pub struct Forward {
 }
 
 impl Forward {
+    /// The URL at the origin.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
