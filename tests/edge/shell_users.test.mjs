@@ -225,7 +225,7 @@ test("user import changes nothing when one entry is wrong, and names each that i
   for (const [name, content, ...wanted] of [
     ["wrong.csv", `email,first_name\n${email},A\nnonsense,B\n${email},${"x".repeat(255)}\n`, /entry 2: has no valid email/, /entry 3: .*not a name/],
     ["wrong.json", JSON.stringify([{ email }, { email, phone: "1" }, "x"]), /entry 2: .*unknown field `phone`/, /entry 3: is not an object/],
-    ["columns.csv", `email,phone\n${email},1\n`, /names "phone"/],
+    ["columns.csv", `email,phone\n${email},1\n`, /has "phone"/],
     ["none.csv", `first_name\nA\n`, /has no email/],
     ["long-row.csv", `email,first_name\n${email},A,B\n`, /line 2/],
     ["quote.csv", `email,first_name\n${email},"A\n`, /Quote Not Closed/],
