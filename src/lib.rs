@@ -25,6 +25,7 @@ pub mod credential;
 mod edge;
 pub mod http;
 pub mod jose;
+pub mod judge;
 pub mod memory;
 pub mod model;
 pub mod origin;

@@ -25,6 +25,7 @@ mod layering {
         "origin",
         "sign_in",
         "profile",
+        "judge",
         "admin",
         "pipeline",
         "config",

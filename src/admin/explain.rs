@@ -1,20 +1,21 @@
-//! `POST /api/sso/explain`: what the rules of a site say of a request, and why. The admin command
-//! asks the same functions. No answer holds a credential, or a value of a claim.
+//! `POST /api/sso/explain`: what would become of a request at a site, and why. The request is judged as one
+//! that came; nothing is used up, and nobody signed in. No answer holds a credential, or a value of a claim.
 
 use serde_json::{Map, Value};
 
+use crate::admin::imagined::{Imagined, Shown};
 use crate::admin::{member, only, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::ask::ctx::Ctx;
+use crate::ask::ctx::{Ctx, Purpose};
+use crate::ask::source::Presented;
+use crate::ask::{asked, route, source};
 use crate::authn;
-use crate::http::host::canonical_host;
 use crate::http::path::{CanonicalPath, PathError};
-use crate::memory::world::World;
+use crate::judge::{self, Judgement};
 use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::time::Timestamp;
+use crate::platform::port::{Body, BodyRead, Fault, Pending, Sender};
 use crate::rules::{self, Asked, Subject};
-use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
 
 const MEMBERS: [&str; 10] = [
@@ -41,162 +42,177 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
         None => None,
         Some(name) => Some(ctx.world.config.site_named(&name).ok_or(Denial::NotFound)?),
     };
-    let site = named.as_deref().unwrap_or(ctx.site);
-    let question = Question::read(&body)?;
+    let site = named.as_ref().unwrap_or(ctx.site);
+    let request = Imagined::read(&body)?;
     let source = member(&body, "source")?.unwrap_or(Source::Bearer);
-    let told = match member::<String>(&body, "token")? {
-        None => question.ask(site, None, "none")?,
-        Some(token) => {
-            question
-                .ask_with(ctx.world, site, source, &token, ctx.now)
-                .await?
+    let token = member::<String>(&body, "token")?;
+    let shown = token
+        .as_deref()
+        .map(|credential| Shown { source, credential });
+    let host = request.host(site)?;
+    let mut told = match request.path(site) {
+        Err(error) => {
+            let credential = shown.map_or("none", |_| "ignored: the path is refused first");
+            rejected(error, credential)
+        }
+        Ok(path) => {
+            let parts = request.head(site, &host, &path, shown)?;
+            let (asked, rule) = asked::asked(site, &parts, &host, &path);
+            let presented = source::present(&parts, site);
+            let dry = Ctx {
+                purpose: Purpose::Explain,
+                world: ctx.world,
+                site,
+                parts: &parts,
+                path: &path,
+                body: &NoBody,
+                asked,
+                rule,
+                presented: &presented,
+                request_id: ctx.request_id,
+                now: ctx.now,
+            };
+            judged(&dry, shown).await
         }
     };
+    name(&mut told, site, &host, &request);
     Ok(Answer::json(200, &Value::Object(told)))
 }
 
-/// A request that rules are asked about.
-pub struct Question {
-    host: Option<String>,
-    path: String,
-    method: String,
-    preflight: bool,
-    address: Option<std::net::IpAddr>,
-    country: Option<String>,
-    tenant: Option<String>,
+/// What the rules of `site` say of `request` for `subject`, whom somebody only describes; `caller` says so in the
+/// answer.
+///
+/// # Errors
+/// [`Denial::InvalidField`] for a host of another site.
+pub fn by_rules(
+    request: &Imagined,
+    site: &Site,
+    subject: Option<&Subject<'_>>,
+    caller: &str,
+) -> Result<Map<String, Value>, Denial> {
+    let host = request.host(site)?;
+    let mut told = match request.path(site) {
+        Err(error) => rejected(error, caller),
+        Ok(path) => {
+            let parts = request.head(site, &host, &path, None)?;
+            let (asked, _) = asked::asked(site, &parts, &host, &path);
+            let mut told = of_rules(site, &asked, subject, &path);
+            told.insert("credential".to_owned(), caller.into());
+            told
+        }
+    };
+    name(&mut told, site, &host, request);
+    Ok(told)
 }
 
-impl Question {
-    /// Reads one from its members: `path`, and if given `host`, `method`, `preflight`, `address` and
-    /// `country`.
-    ///
-    /// # Errors
-    /// [`Denial::InvalidField`].
-    pub fn read(body: &Value) -> Result<Self, Denial> {
-        let address: Option<String> = member(body, "address")?;
-        let address = match address {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| Denial::InvalidField("address"))?),
-        };
-        Ok(Self {
-            host: member(body, "host")?,
-            path: member(body, "path")?.ok_or(Denial::InvalidField("path"))?,
-            method: member(body, "method")?.unwrap_or_else(|| "GET".to_owned()),
-            preflight: member(body, "preflight")?.unwrap_or(false),
-            address,
-            country: member(body, "country")?,
-            tenant: member(body, "tenant")?,
-        })
-    }
-
-    /// What the rules of `site` say for `subject`. `credential`: what became of the one presented.
-    ///
-    /// # Errors
-    /// [`Denial::InvalidField`] for a host of another site.
-    pub fn ask(
-        &self,
-        site: &Site,
-        subject: Option<&Subject<'_>>,
-        credential: &str,
-    ) -> Result<Map<String, Value>, Denial> {
-        self.told(site, subject, credential).map(|(told, _)| told)
-    }
-
-    /// The same, and whether the rule that decides is public.
-    fn told(
-        &self,
-        site: &Site,
-        subject: Option<&Subject<'_>>,
-        credential: &str,
-    ) -> Result<(Map<String, Value>, bool), Denial> {
-        let host = match &self.host {
-            None => site.hosts.first().cloned().unwrap_or_default(),
-            Some(host) => canonical_host(host, "https")
-                .filter(|host| site.hosts.contains(host))
-                .ok_or(Denial::InvalidField("host"))?,
-        };
-        // The query decides nothing.
-        let path = self.path.split(['?', '#']).next().unwrap_or_default();
-        let mut public = false;
-        let parsed = CanonicalPath::parse(path).and_then(|path| {
-            let judged = site.rules.can_judge(&path);
-            judged.then_some(path).ok_or(PathError::TooLong)
-        });
-        let mut told = match parsed {
-            // Turned down before any rule is asked.
-            Err(error) => rules::object([
-                ("path", Value::Null),
-                ("granted", false.into()),
-                ("refusal", error.to_string().into()),
-            ]),
-            Ok(path) => {
-                let asked = Asked {
-                    host: &host,
-                    path: &path,
-                    method: &self.method,
-                    preflight: self.preflight,
-                    address: self.address,
-                    country: self.country.as_deref(),
-                };
-                public = site.rules.rule_for(&asked).is_public();
-                let mut told = rules::explain(&site.rules, &asked, subject);
-                told.insert("path".to_owned(), path.as_str().into());
-                told
-            }
-        };
-        for (name, value) in [
-            ("site", site.name.as_str()),
-            ("host", &host),
-            ("method", &self.method),
-            ("credential", credential),
-        ] {
-            told.insert(name.to_owned(), value.into());
+/// What the judgement of `ctx` comes to, and what the rules say of it.
+async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Map<String, Value> {
+    let site = ctx.site;
+    let verified = match shown {
+        Some(shown) if is_presented(ctx.presented, shown.source) => {
+            Some(authn::verify(ctx, shown.source, shown.credential).await)
         }
-        Ok((told, public))
+        _ => None,
+    };
+    let principal = verified
+        .as_ref()
+        .and_then(|verified| verified.as_ref().ok());
+    let subject = principal.map(|principal| principal.subject());
+    let mut told = of_rules(site, &ctx.asked, subject.as_ref(), ctx.path);
+    let credential = match (&verified, shown) {
+        (Some(Ok(_)), _) => "accepted".into(),
+        (Some(Err(error)), _) => format!("refused: {error}"),
+        (None, Some(_)) => "ignored: the site does not take credentials from this source".into(),
+        (None, None) => "none".into(),
+    };
+    told.insert("credential".to_owned(), credential.into());
+    if let Some(principal) = principal {
+        told.insert("user".to_owned(), principal.user().id.as_str().into());
+    }
+    if route::endpoint_of(site, ctx.path).is_some() {
+        let why = "one of Edgeward's own endpoints: no rule is asked";
+        for member in ["rule", "name", "requirements"] {
+            told.insert(member.to_owned(), Value::Null);
+        }
+        told.insert("demands".to_owned(), why.into());
+        return told;
+    }
+    let (passes_as, refusal) = match judge::judge(ctx).await.1 {
+        Ok(Judgement::Answered(_)) => (Some("anonymous"), None),
+        Ok(Judgement::Passes(judged)) => match judged.grant().principal() {
+            Some(_) => (Some("principal"), None),
+            None => (Some("anonymous"), None),
+        },
+        Err(denial) => (None, Some(denial)),
+    };
+    told.insert("granted".to_owned(), refusal.is_none().into());
+    told.insert("as".to_owned(), passes_as.map_or(Value::Null, Value::from));
+    // A rule that wants somebody signed in is named; what ends a request before its rule goes before it.
+    let by_rule = matches!(refusal, Some(Denial::SignInRequired));
+    match refusal {
+        Some(denial) if !by_rule => {
+            told.insert("refusal".to_owned(), denial.reason().into());
+        }
+        Some(_) => {}
+        None => {
+            told.insert("refusal".to_owned(), Value::Null);
+        }
+    }
+    told
+}
+
+/// Whether anything was found in `source`.
+fn is_presented(presented: &Presented<'_>, source: Source) -> bool {
+    match source {
+        Source::Session => !presented.session.is_empty(),
+        Source::SsoCookie => !presented.sso_cookie.is_empty(),
+        Source::Query => !presented.query.is_empty(),
+        Source::Bearer => !presented.bearer.is_empty(),
+        Source::Header => !presented.header.is_empty(),
+        Source::ApiKey => !presented.api_key.is_empty(),
+    }
+}
+
+fn of_rules(
+    site: &Site,
+    asked: &Asked<'_>,
+    subject: Option<&Subject<'_>>,
+    path: &CanonicalPath<'_>,
+) -> Map<String, Value> {
+    let mut told = rules::explain(&site.rules, asked, subject);
+    told.insert("path".to_owned(), path.as_str().into());
+    told
+}
+
+/// A request that is refused before any rule is asked.
+fn rejected(error: PathError, credential: &str) -> Map<String, Value> {
+    rules::object([
+        ("path", Value::Null),
+        ("credential", credential.into()),
+        ("granted", false.into()),
+        ("refusal", error.to_string().into()),
+    ])
+}
+
+fn name(told: &mut Map<String, Value>, site: &Site, host: &str, request: &Imagined) {
+    for (name, value) in [
+        ("site", site.name.as_str()),
+        ("host", host),
+        ("method", &request.method),
+    ] {
+        told.insert(name.to_owned(), value.into());
+    }
+}
+
+/// The body of a request that nobody sent.
+struct NoBody;
+
+impl Body for NoBody {
+    fn whole_head(&self) -> Option<String> {
+        None
     }
 
-    /// The same for whoever presents `credential` in `source`. It is verified as it would be in a
-    /// request; nothing is used up, and nobody signed in.
-    ///
-    /// # Errors
-    /// As [`Question::ask`].
-    pub async fn ask_with(
-        &self,
-        world: &World,
-        site: &Site,
-        source: Source,
-        credential: &str,
-        now: Timestamp,
-    ) -> Result<Map<String, Value>, Denial> {
-        let host = self
-            .host
-            .as_deref()
-            .or(site.hosts.first().map(String::as_str));
-        let host = host.unwrap_or_default();
-        let at = authn::Place {
-            site,
-            tenancy: Tenancy::of_host(site, host, self.tenant.as_deref()),
-            now,
-            counts: false,
-            client: None,
-        };
-        let principal = match authn::verify(world, at, source, credential).await {
-            Ok(principal) => principal,
-            // A bad credential ends a request before its rule is asked for a requirement.
-            Err(error) => {
-                let error = error.to_string();
-                let refused = ["refused: ", &error].concat();
-                let (mut told, public) = self.told(site, None, &refused)?;
-                if !public {
-                    told.insert("granted".to_owned(), false.into());
-                    told.insert("as".to_owned(), Value::Null);
-                    told.insert("refusal".to_owned(), error.into());
-                }
-                return Ok(told);
-            }
-        };
-        let mut told = self.ask(site, Some(&principal.subject()), "accepted")?;
-        told.insert("user".to_owned(), principal.user().id.as_str().into());
-        Ok(told)
+    fn read(&self, _: usize, _: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
+        Box::pin(std::future::ready(Ok(BodyRead::Whole(Vec::new()))))
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod api_tokens;
 pub mod explain;
+pub mod imagined;
 pub mod issue;
 pub mod keys;
 pub mod users;

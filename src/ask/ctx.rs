@@ -13,8 +13,19 @@ use crate::platform::time::Timestamp;
 use crate::rules::{Asked, Rule};
 use crate::site::Site;
 
+/// Why a request is judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// It is answered or forwarded.
+    Serve,
+    /// Somebody wants to know what would become of it. Nothing is used up, created, opened or counted.
+    Explain,
+}
+
 /// A request at a site, with its rule and its credentials. Nothing in it was verified.
 pub struct Ctx<'a> {
+    /// Why it is judged.
+    pub purpose: Purpose,
     /// Configuration, platform and memory.
     pub world: &'a World,
     /// The site.
@@ -38,6 +49,12 @@ pub struct Ctx<'a> {
 }
 
 impl Ctx<'_> {
+    /// Whether it is only explained.
+    #[must_use]
+    pub fn is_explained(&self) -> bool {
+        self.purpose == Purpose::Explain
+    }
+
     /// Where the browser wanted to go.
     #[must_use]
     pub fn return_to(&self) -> ReturnTo {

@@ -126,7 +126,9 @@ pub fn route<'a>(
     }
 }
 
-fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
+/// Which of our own endpoints `path` is at `site`; `None` for a path of its application.
+#[must_use]
+pub fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
     match &site.profile {
         Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
         Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),

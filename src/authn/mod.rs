@@ -8,7 +8,6 @@ pub mod attempts;
 pub mod foreign;
 pub mod jwks;
 pub mod link;
-mod place;
 pub mod principal;
 mod standing;
 mod verify;
@@ -16,12 +15,10 @@ mod verify;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::ask::source::MAX_OF_ONE_SOURCE;
-pub use crate::authn::place::Place;
 use crate::authn::principal::Principal;
 pub use crate::authn::verify::verify;
 use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
-use crate::memory::world::World;
 use crate::site::{Site, Source};
 
 /// What the presented credentials came to.
@@ -79,22 +76,15 @@ impl Authentication {
 /// makes way for it. Otherwise the site's order of sources decides.
 pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
     let Ctx {
-        world,
-        site,
-        presented,
-        ..
+        site, presented, ..
     } = *ctx;
-    let at = Place {
-        client: presented.client,
-        ..Place::of(ctx)
-    };
-    let session = examine(world, at, Source::Session, &presented.session).await;
+    let session = examine(ctx, Source::Session, &presented.session).await;
     // Before all others that a token can be in: what is in the URL too, is a link.
-    let query = examine(world, at, Source::Query, &presented.query).await;
-    let sso_cookie = examine(world, at, Source::SsoCookie, &presented.sso_cookie).await;
-    let bearer = examine(world, at, Source::Bearer, &presented.bearer).await;
-    let header = examine(world, at, Source::Header, &presented.header).await;
-    let api_key = examine(world, at, Source::ApiKey, &presented.api_key).await;
+    let query = examine(ctx, Source::Query, &presented.query).await;
+    let sso_cookie = examine(ctx, Source::SsoCookie, &presented.sso_cookie).await;
+    let bearer = examine(ctx, Source::Bearer, &presented.bearer).await;
+    let header = examine(ctx, Source::Header, &presented.header).await;
+    let api_key = examine(ctx, Source::ApiKey, &presented.api_key).await;
     let of = |source| match source {
         Source::Session => &session,
         Source::SsoCookie => &sso_cookie,
@@ -196,18 +186,13 @@ impl Examined {
 
 /// Verifies all credentials of one source. A name that comes twice is how a cookie is planted, so
 /// all must be good and of one user. Of too many none is read: they cannot be meant.
-async fn examine(
-    world: &World,
-    at: Place<'_>,
-    source: Source,
-    credentials: &[impl AsRef<str>],
-) -> Examined {
+async fn examine(ctx: &Ctx<'_>, source: Source, credentials: &[impl AsRef<str>]) -> Examined {
     if credentials.len() > MAX_OF_ONE_SOURCE {
         return Examined::Bad(TokenError::Conflict);
     }
     let mut answer = Examined::Absent;
     for (index, credential) in credentials.iter().enumerate() {
-        let one = match verify(world, at, source, credential.as_ref()).await {
+        let one = match verify(ctx, source, credential.as_ref()).await {
             Ok(principal) => Examined::Good(principal),
             Err(error) if error.is_over() => Examined::Over,
             // It was handed over, by the link. A cookie that says so once more holds up nobody.

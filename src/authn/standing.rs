@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::join;
 
-use crate::authn::place::Place;
+use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
 use crate::authn::{foreign, link};
 use crate::credential::foreign::ForeignClaims;
@@ -21,33 +21,34 @@ use crate::store::users::Users;
 
 /// What changes with time: expiry, the user's state, whether the session was ended.
 pub(super) async fn judge(
-    world: &World,
-    at: Place<'_>,
+    ctx: &Ctx<'_>,
     source: Source,
     verified: Rc<Verified>,
 ) -> Result<Principal, TokenError> {
-    let Place { site, now, .. } = at;
+    let Ctx {
+        world, site, now, ..
+    } = *ctx;
     if now >= verified.expires_at() {
         return Err(TokenError::Expired);
     }
-    if at.counts {
+    if !ctx.is_explained() {
         link::settle(world, site, source, &verified, now).await?;
     }
     let user = match &verified.claims {
-        Claims::Session(claims) => session_user(world, at, claims).await?,
+        Claims::Session(claims) => session_user(ctx, claims).await?,
         Claims::Sso(claims) => {
             not_too_old(site, source, claims.issued_at, now)?;
-            let user = signed_in_user(world, at, &claims.user).await?;
+            let user = signed_in_user(ctx, &claims.user).await?;
             not_ended(&user, claims.issued_at)?;
             user
         }
         Claims::Foreign(claims) => {
             not_too_old(site, source, claims.issued_at, now)?;
-            let user = foreign_user(world, at, claims).await?;
+            let user = foreign_user(ctx, claims).await?;
             not_ended(&user, claims.issued_at)?;
             user
         }
-        Claims::ApiToken(claims) => signed_in_user(world, at, &claims.user).await?,
+        Claims::ApiToken(claims) => signed_in_user(ctx, &claims.user).await?,
     };
     let user = with_grants(&verified, user);
     Ok(Principal::new_unchecked(user, source, verified))
@@ -97,20 +98,22 @@ fn with_grants(verified: &Verified, user: Rc<User>) -> Rc<User> {
 
 /// Who a token of another issuer is about: found by the address that it names, made where the issuer
 /// may. An address that has gone to somebody else since is looked up again.
-async fn foreign_user(
-    world: &World,
-    at: Place<'_>,
-    claims: &ForeignClaims,
-) -> Result<Rc<User>, TokenError> {
+async fn foreign_user(ctx: &Ctx<'_>, claims: &ForeignClaims) -> Result<Rc<User>, TokenError> {
     if let Some(id) = claims.known_user() {
-        match signed_in_user(world, at, &id).await {
+        match signed_in_user(ctx, &id).await {
             Ok(user) if user.email == claims.email => return Ok(user),
             Ok(_) | Err(TokenError::UnknownUser) => {}
             Err(error) => return Err(error),
         }
     }
-    let id = Box::pin(foreign::find_user(claims, world, at.counts, at.now)).await?;
-    signed_in_user(world, at, &id).await
+    let id = Box::pin(foreign::find_user(
+        claims,
+        ctx.world,
+        !ctx.is_explained(),
+        ctx.now,
+    ))
+    .await?;
+    signed_in_user(ctx, &id).await
 }
 
 /// A link works only for a while after its token was issued.
@@ -136,19 +139,17 @@ fn not_ended(user: &User, issued_at: Timestamp) -> Result<(), TokenError> {
     Ok(())
 }
 
-async fn session_user(
-    world: &World,
-    at: Place<'_>,
-    claims: &SessionClaims,
-) -> Result<Rc<User>, TokenError> {
-    let Place { site, now, .. } = at;
+async fn session_user(ctx: &Ctx<'_>, claims: &SessionClaims) -> Result<Rc<User>, TokenError> {
+    let Ctx {
+        world, site, now, ..
+    } = *ctx;
     if now >= session::ends_at(site, claims) {
         return Err(TokenError::Expired);
     }
     // Neither depends on the other, so a session that is new here waits for both at once. What
     // the user's record says comes first, as it would one after the other.
     let (user, ended) = join(
-        signed_in_user(world, at, &claims.user),
+        signed_in_user(ctx, &claims.user),
         has_ended(world, &claims.id, now),
     )
     .await;
@@ -181,8 +182,8 @@ async fn has_ended(world: &World, session: &str, now: Timestamp) -> Result<bool,
 
 /// The user, from memory while it is fresh, if allowed to sign in, and of the tenant that the
 /// request is in.
-async fn signed_in_user(world: &World, at: Place<'_>, id: &UserId) -> Result<Rc<User>, TokenError> {
-    let now = at.now;
+async fn signed_in_user(ctx: &Ctx<'_>, id: &UserId) -> Result<Rc<User>, TokenError> {
+    let Ctx { world, now, .. } = *ctx;
     let known = if let Some(known) = world.cache.user(id, world.config.user_cache, now) {
         known
     } else {
@@ -190,7 +191,7 @@ async fn signed_in_user(world: &World, at: Place<'_>, id: &UserId) -> Result<Rc<
         world.cache.put_user(id, read, now)
     };
     let user = known.ok_or(TokenError::UnknownUser)?;
-    if !at.tenancy.admits(user.tenant.as_ref()) {
+    if !ctx.presented.tenancy.admits(user.tenant.as_ref()) {
         return Err(TokenError::OtherTenant);
     }
     if user.active {

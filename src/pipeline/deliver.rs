@@ -5,8 +5,8 @@ use crate::answer::event::EventKind as Name;
 use crate::ask::ctx::Ctx;
 use crate::credential::session;
 use crate::credential::verified::Claims;
+use crate::judge::Judgement;
 use crate::origin::{self, Context, assertion};
-use crate::pipeline::judge::Judgement;
 use crate::pipeline::outcome::{Forwarded, Step};
 use crate::profile::{self, Verdict};
 

@@ -5,16 +5,16 @@
 
 mod deliver;
 mod endpoint;
-mod judge;
 pub mod outcome;
 
 use std::rc::Rc;
 
-use crate::ask::ctx::Ctx;
+use crate::ask::ctx::{Ctx, Purpose};
 use crate::ask::route::{self, Target};
 use crate::ask::{asked, source};
 use crate::authn::jwks;
 use crate::http::request::Parts;
+use crate::judge;
 use crate::memory::world::World;
 use crate::origin::assertion;
 pub use crate::pipeline::outcome::{Action, Outcome};
@@ -63,6 +63,7 @@ pub async fn handle(
     // 3. The credentials.
     let presented = source::present(parts, &site);
     let ctx = Ctx {
+        purpose: Purpose::Serve,
         world: &world,
         site: &site,
         parts,

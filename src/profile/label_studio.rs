@@ -51,7 +51,6 @@ const UNVERSIONED: Seconds = Seconds(300);
 /// its first call. An SSO token already is an access token, so it is returned as it is. No other
 /// credential is exchanged here.
 pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
-    let world = ctx.world;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
@@ -62,8 +61,7 @@ pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
         .and_then(Value::as_str)
         .filter(|_| ctx.site.takes(Source::Bearer))
         .ok_or(Denial::SignInRequired)?;
-    let at = authn::Place::of(ctx);
-    authn::verify(world, at, Source::Bearer, token).await?;
+    authn::verify(ctx, Source::Bearer, token).await?;
     Ok(Answer::json(200, &json!({ "access": token })))
 }
 

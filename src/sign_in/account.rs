@@ -175,7 +175,6 @@ async fn end_sessions(ctx: &Ctx<'_>) -> Result<Vec<SessionClaims>, Fault> {
 /// # Errors
 /// Why the user is not switched.
 pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
-    let world = ctx.world;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
@@ -192,8 +191,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             .next()
             .unwrap_or_default()
     };
-    let at = authn::Place::of(ctx);
-    let principal = authn::verify(world, at, Source::Query, &field("token")).await?;
+    let principal = authn::verify(ctx, Source::Query, &field("token")).await?;
     let return_to = ReturnTo::parse_local(&field("return_to"), ctx.parts)
         .ok_or(Denial::InvalidField("return_to"))?;
     let cookie = arrive::open_from_link(ctx.world, ctx.site, &principal, ctx.now).await?;

@@ -37,11 +37,15 @@ pub enum Arrival {
 }
 
 /// Opens a session for a token that came with a navigation, and redirects to the URL without our
-/// parameters, so that none of them stays in the address bar.
+/// parameters, so that none of them stays in the address bar. Does nothing if the request is only
+/// explained.
 ///
 /// # Errors
 /// Why the token opens no session.
 pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Arrival, Denial> {
+    if ctx.is_explained() {
+        return Ok(Arrival::Proceed(Vec::new()));
+    }
     let navigation = ctx.parts.is_navigation();
     let Ok(Some(principal)) = &authentication.result else {
         let stays = navigation && ctx.presented.query_changed && lets_pass(ctx, authentication);

@@ -71,30 +71,13 @@ impl<'a> Tenancy<'a> {
     /// The tenancy of a request.
     #[must_use]
     pub fn of(site: &'a Site, parts: &Parts) -> Self {
-        Self::told(site, parts.authority(), parts.scheme(), |name| {
-            parts.named(name)
-        })
-    }
-
-    /// The same for a request that is only thought of, with what its header would say.
-    #[must_use]
-    pub fn of_host(site: &'a Site, host: &str, tenant: Option<&str>) -> Self {
-        Self::told(site, host, "https", |_| tenant)
-    }
-
-    fn told<'h>(
-        site: &'a Site,
-        authority: &str,
-        scheme: &str,
-        header: impl Fn(&str) -> Option<&'h str>,
-    ) -> Self {
         let Some(tenants) = &site.tenants else {
             return Self::None;
         };
         let group = match &tenants.by {
             By::Claim => return Self::ByClaim(tenants),
-            By::Header(name) => header(name).and_then(|name| tenants.named(name)),
-            By::Host => canonical_host(authority, scheme).and_then(|host| {
+            By::Header(name) => parts.named(name).and_then(|name| tenants.named(name)),
+            By::Host => canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
                 tenants
                     .groups
                     .iter()

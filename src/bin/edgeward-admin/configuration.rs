@@ -6,7 +6,8 @@ use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgeward::admin::explain::Question;
+use edgeward::admin::explain;
+use edgeward::admin::imagined::Imagined;
 use edgeward::config::reader::Bindings;
 use edgeward::config::schema;
 use edgeward::model::claim::Reading;
@@ -96,7 +97,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
         None => "there is more than one site: name one with --site",
     })?;
     let told = |denial: edgeward::answer::denial::Denial| denial.reason();
-    let read = Question::read(question).map_err(told)?;
+    let read = Imagined::read(question).map_err(told)?;
     let caller = match question.get("caller") {
         None | Some(Value::Null) => None,
         Some(caller) => Some(
@@ -109,7 +110,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
     } else {
         "none"
     };
-    read.ask(&site, subject.as_ref(), credential)
+    explain::by_rules(&read, &site, subject.as_ref(), credential)
         .map(Value::Object)
         .map_err(told)
 }

@@ -1,5 +1,5 @@
 //! The judgement: who is asking, and may they? The only place with the order of steps 4 and 5. What is
-//! made of a judgement is for its sinks; `deliver` sends it to the origin.
+//! made of a judgement is for its sinks: `pipeline::deliver` sends it to the origin, `admin::explain` tells it.
 
 use crate::access::grant::{self, Grant};
 use crate::access::{cors, same_origin};
@@ -13,25 +13,28 @@ use crate::sign_in::arrive::{self, Arrival};
 use crate::site::Source;
 
 /// A request that may pass. Made here alone, of a [`Grant`].
-pub(super) struct Judged {
+pub struct Judged {
     grant: Grant,
     cookies: Vec<SetCookie>,
     signed_in: Option<(String, Source)>,
 }
 
 impl Judged {
-    pub(super) const fn grant(&self) -> &Grant {
+    /// The proof that a rule let it pass.
+    #[must_use]
+    pub const fn grant(&self) -> &Grant {
         &self.grant
     }
 
-    /// Cookies for the way back, and who was signed in by this request: id, and where the credential was.
-    pub(super) fn into_parts(self) -> (Grant, Vec<SetCookie>, Option<(String, Source)>) {
+    /// The grant, cookies for the way back, and who was signed in by this request: id, and where the credential was.
+    #[must_use]
+    pub fn into_parts(self) -> (Grant, Vec<SetCookie>, Option<(String, Source)>) {
         (self.grant, self.cookies, self.signed_in)
     }
 }
 
 /// What a judgement came to, if it is no denial.
-pub(super) enum Judgement {
+pub enum Judgement {
     /// It may pass.
     Passes(Judged),
     /// It is answered before any rule is asked: a clean URL, a question, a preflight.
@@ -43,9 +46,9 @@ const REFUSED_METHODS: [&str; 3] = ["TRACE", "CONNECT", "TRACK"];
 
 /// Judges a request for a path of a site. Whatever comes of it, the cookies that it gives clear those that
 /// have had their time.
-pub(super) async fn judge(ctx: &Ctx<'_>) -> (Vec<SetCookie>, Result<Judgement, Denial>) {
+pub async fn judge(ctx: &Ctx<'_>) -> (Vec<SetCookie>, Result<Judgement, Denial>) {
     match identify(ctx).await {
-        Ok((authentication, stale)) => (stale, judge_as(ctx, authentication).await),
+        Ok((authentication, stale)) => (stale, decide(ctx, authentication).await),
         Err(denial) => (Vec::new(), Err(denial)),
     }
 }
@@ -54,7 +57,7 @@ pub(super) async fn judge(ctx: &Ctx<'_>) -> (Vec<SetCookie>, Result<Judgement, D
 ///
 /// # Errors
 /// [`Denial::Speculative`], before anything is claimed or opened.
-pub(super) async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCookie>), Denial> {
+pub async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCookie>), Denial> {
     let Ctx {
         site,
         parts,
@@ -80,7 +83,7 @@ pub(super) async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCo
 }
 
 /// Step 5, for whoever step 4 has found.
-async fn judge_as(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgement, Denial> {
+async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgement, Denial> {
     let Ctx {
         site, parts, rule, ..
     } = *ctx;
