@@ -1,4 +1,4 @@
-// `npm run admin -- …`: commands over the admin API, and the native tool (src/bin/edgeward-admin/), told how to call wrangler.
+// `npm run admin -- …`: commands that call the admin API, and the native tool (src/bin/edgeward-admin/), which calls wrangler.
 import { start } from "./lib/start.mjs";
 
 /** @type {{ [name: string]: (args: string[]) => Promise<number> }} */
@@ -9,7 +9,7 @@ const COMMANDS = {
 };
 
 await start(["rust", "npm"], async (args) => {
-  // Options may stand before the command, as they may for the native tool.
+  // Options may precede the command, as with the native tool.
   let index = 0;
   while (args[index]?.startsWith("--")) index += args[index] === "--env" ? 2 : 1;
   const name = args[index];

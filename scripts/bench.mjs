@@ -1,4 +1,4 @@
-// `npm run bench`: builds what is missing, then measures (bench/run.mjs).
+// `npm run bench`: builds what has changed, then measures (bench/run.mjs).
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target", "bindgen"], async () => {

@@ -1,4 +1,4 @@
-// `npm run build`: the Worker as it ships, in build/, with its size against the limit.
+// `npm run build`: builds the Worker as it ships into build/ and checks its size.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target", "bindgen"], async () => {

@@ -1,4 +1,4 @@
-// `npm run check-config`: every error of wrangler.toml's configuration, before it ships.
+// `npm run check-config`: reports every error in wrangler.toml before it ships.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm"], async (args) => {

@@ -1,4 +1,4 @@
-// `npm run deploy`: builds, refuses what must not ship, and hands build/ to wrangler.
+// `npm run deploy`: builds, refuses what must not ship, and lets wrangler deploy build/.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target", "bindgen"], async (args) => {

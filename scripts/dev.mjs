@@ -1,4 +1,4 @@
-// `npm run dev`: Edgeward in workerd on http://127.0.0.1:8787 in front of the demo origin. Ctrl-C stops all of it.
+// `npm run dev`: runs Edgeward in workerd on http://127.0.0.1:8787 in front of the demo origin. Ctrl-C stops everything.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target", "bindgen"], async (args) => {

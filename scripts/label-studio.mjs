@@ -1,4 +1,4 @@
-// `npm run test:label-studio`: the Worker in front of a real, unmodified Label Studio, by HTTP and in Chromium.
+// `npm run test:label-studio`: tests the Worker in front of a real, unmodified Label Studio, by HTTP and in Chromium.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target", "bindgen"], async (args) => {

@@ -1,4 +1,4 @@
-// `npm run mutants`: changes the security files one place at a time, and tells which changes no native test notices.
+// `npm run mutants`: changes the security files one place at a time and reports the changes that no native test notices.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "nextest", "mutants"], async (args) => {

@@ -1,5 +1,5 @@
-// `npm run setup`: everything that building, testing and running need, inside the project's own folder.
-// Runs on the system's Node (20 or newer) and imports nothing from node_modules. Safe to repeat and to run twice at once.
+// `npm run setup`: installs everything that building, testing and running need into the project's own folder.
+// Runs on the system's Node (20 or newer) and imports nothing from node_modules. May be repeated, and run concurrently.
 import { createHash } from "node:crypto";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ const stampFile = at(".tools/setup.json");
 /** @typedef {"rust" | "npm" | "target" | "bindgen" | "nextest" | "deny" | "mutants"} Part */
 
 /**
- * The parts of the set-up, in the order in which they are made.
+ * The parts of the set-up, in the order of their installation.
  * @type {{ [part in Part]: { isReady: () => boolean, make: () => void | Promise<void>, isOnDemand?: boolean } }}
  */
 const PARTS = {
@@ -32,11 +32,11 @@ const PARTS = {
   mutants: { isReady: mutantsIsReady, make: installMutants, isOnDemand: true },
 };
 
-/** What everybody gets. The others are made for the script that asks for them. */
+/** The parts that everybody gets. The others are installed for the scripts that need them. */
 const USUAL = /** @type {Part[]} */ (Object.keys(PARTS)).filter((part) => !PARTS[part].isOnDemand);
 
 /**
- * Makes the named parts of the set-up that are missing or stale. Costs little when nothing is.
+ * Installs the named parts that are missing or stale. Costs little if none is.
  * @param {Part[]} [parts]
  */
 export async function setup(parts = USUAL) {
@@ -51,7 +51,7 @@ export async function setup(parts = USUAL) {
     async () => {
       for (const part of missing()) await PARTS[part].make();
     },
-    (pid) => void process.stderr.write(`setup  waits for another set-up (process ${pid}) to end\n`),
+    (pid) => void process.stderr.write(`setup  waiting for another set-up (process ${pid})\n`),
   );
   process.stderr.write(`setup  done in ${duration(Date.now() - started)}\n`);
 }
@@ -69,10 +69,10 @@ function refuseWithoutRust() {
         "  Install it with rustup, from https://rustup.rs, then run this command again in a new shell.",
     );
   }
-  throw new StepFailed(`Rust is too old: Cargo.toml asks for ${show(oldestRust())} or newer. Run: rustup update stable`);
+  throw new StepFailed(`Rust is too old: Cargo.toml requires ${show(oldestRust())} or newer. Run: rustup update stable`);
 }
 
-/** The folder of the toolchain in use, or null without one. */
+/** The folder of the toolchain in use; null if there is none. */
 function sysroot() {
   return tell(["rustc", "--print", "sysroot"]) || null;
 }
@@ -82,7 +82,7 @@ const oldestRust = () => version(readFileSync(at("Cargo.toml"), "utf8").match(/^
 const rustVersion = () => version(tell(["rustc", "--version"]).split(" ")[1] ?? "0");
 
 /**
- * `1.95.0` as a number that compares.
+ * `1.95.0` as a number that can be compared.
  * @param {string} text
  */
 const version = (text) =>
@@ -115,7 +115,7 @@ async function runNpm() {
   await runStep("setup", "npm packages (wrangler, workerd, Node, esbuild, binaryen …)", [...npm, "ci", "--loglevel=error", "--no-progress"]);
 }
 
-/** npm 10 links no program of a package that exists for one platform only; npm 11 does. */
+/** npm 10 does not link the programs of packages that exist for one platform only; npm 11 does. */
 function linkNode() {
   const wanted = JSON.parse(readFileSync(at("package.json"), "utf8")).optionalDependencies[nodePackage];
   const program = at("node_modules", nodePackage, "bin/node");
@@ -146,7 +146,7 @@ function targetIsReady() {
 
 async function addTarget() {
   if (!tell(["rustup", "--version"])) {
-    throw new StepFailed(`The Rust target ${TARGET} is missing and there is no rustup to add it; get rustup from https://rustup.rs`);
+    throw new StepFailed(`The Rust target ${TARGET} is missing, and there is no rustup to add it; install rustup from https://rustup.rs`);
   }
   await runStep("setup", `Rust target ${TARGET}`, ["rustup", "target", "add", TARGET]);
 }
@@ -177,7 +177,7 @@ function denyIsReady() {
   return tell(["cargo", "deny", "--version"]) === `cargo-deny ${DENY_VERSION}`;
 }
 
-// Without the features that fetch the database of advisories, which the tests do not ask.
+// Without the features that fetch the advisory database, which the tests do not use.
 async function installDeny() {
   await cargoInstall(`cargo-deny@${DENY_VERSION}`, ["--no-default-features"]);
 }
@@ -191,14 +191,14 @@ async function installMutants() {
 }
 
 /**
- * The tool with the versions it was published with; a registry mirror may lack one of them, then with what it has.
+ * Installs a tool with its locked dependencies; if a registry mirror lacks one of them, with those that it has.
  * @param {string} crate
  * @param {string[]} options
  */
 async function cargoInstall(crate, options) {
   /** @param {...string} more */
   const install = (...more) => ["cargo", "install", "--root", toolsDir, "--force", ...more, ...options, crate];
-  const env = toolEnv({ CARGO_PROFILE_RELEASE_OPT_LEVEL: "0" }); // a minute instead of four; the tools are quick enough
+  const env = toolEnv({ CARGO_PROFILE_RELEASE_OPT_LEVEL: "0" }); // a minute instead of four; the tools are fast enough
   try {
     await runStep("setup", `${crate} (compiled once, takes some minutes)`, install("--locked"), { env });
   } catch (error) {
@@ -210,7 +210,7 @@ async function cargoInstall(crate, options) {
 // helpers ------------------------------------------------------------------------------------------------------
 
 /**
- * What a short command prints, or "" when it fails.
+ * The output of a short command, or "" if it fails.
  * @param {string[]} command
  */
 function tell([program, ...args]) {

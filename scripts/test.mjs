@@ -1,4 +1,4 @@
-// `npm test`: everything that must hold, in steps; `npm test -- --help` names them.
+// `npm test`: runs all tests, in steps; `npm test -- --help` lists them.
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target", "bindgen", "nextest", "deny"], async (args) => {

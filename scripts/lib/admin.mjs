@@ -1,10 +1,10 @@
-// The native admin tool: built when its sources changed, then run with wrangler's KV commands as its store.
+// The native admin tool: builds it if its sources have changed, then runs it with wrangler's KV commands as its store.
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { at, root, toolEnv, wrangler } from "./project.mjs";
 import { runStep, StepFailed } from "./step.mjs";
 
-/** Builds the tool and answers the path of its program. Says so only when that takes long. */
+/** Builds the tool and returns the path of its program. Prints a message only if that takes long. */
 export async function buildAdmin() {
   const command = ["cargo", "build", "--locked", "--bin", "edgeward-admin"];
   await runStep("admin", "cargo: the admin tool", command, { quietFor: 1_500 });
@@ -12,7 +12,7 @@ export async function buildAdmin() {
 }
 
 /**
- * The tool's environment; `options` are wrangler's, such as another configuration or another folder for local data.
+ * The tool's environment. `options` are for wrangler, such as another configuration or another folder for local data.
  * @param {string[]} [options]
  */
 export function adminEnv(options = []) {
@@ -20,7 +20,7 @@ export function adminEnv(options = []) {
 }
 
 /**
- * Runs the tool in the terminal; answers its exit status.
+ * Runs the tool in the terminal; returns its exit status.
  * @param {string[]} args
  * @returns {Promise<number>}
  */

@@ -1,4 +1,4 @@
-// Calls of the admin API from a shell: of the deployment that EDGEWARD_URL names, or of the one of `npm run dev`.
+// Calls the admin API from a shell: that of the deployment that EDGEWARD_URL names, or that of `npm run dev`.
 import { existsSync, readFileSync } from "node:fs";
 import { at } from "./project.mjs";
 import { StepFailed } from "./step.mjs";
@@ -7,15 +7,15 @@ const LOCAL_URL = "http://127.0.0.1:8787";
 const TIMEOUT_MS = 15_000;
 
 /**
- * Where such a command works, for its help.
+ * For the help of a command: which deployment it calls.
  * @param {string} scopes
  */
-export const WHERE = (scopes) => `EDGEWARD_URL and EDGEWARD_API_TOKEN (${scopes}) say where; without them it is the deployment of \`npm run dev\`.`;
+export const WHERE = (scopes) => `EDGEWARD_URL and EDGEWARD_API_TOKEN (${scopes}) name the deployment; the default is that of \`npm run dev\`.`;
 
-/** A command that was written wrongly: it ends with status 2. */
+/** A command with wrong arguments: it ends with status 2. */
 export class Misuse extends Error {}
 
-/** An answer of the admin API that is an error. */
+/** An error response of the admin API. */
 export class Refused extends StepFailed {
   /**
    * @param {string} message
@@ -30,7 +30,7 @@ export class Refused extends StepFailed {
 }
 
 /**
- * Runs `work`; a Misuse is told with the usage. Answers the exit status.
+ * Runs `work`; reports a Misuse together with the usage. Returns the exit status.
  * @param {string} usage
  * @param {() => number | Promise<number>} work
  */
@@ -45,63 +45,63 @@ export async function orUsage(usage, work) {
 }
 
 /**
- * Refuses the options that say where commands over wrangler work: to leave them unheard could change another deployment.
+ * Refuses the options of commands that use wrangler: to ignore them could change the wrong deployment.
  * @param {{ remote?: boolean, env?: string }} options
  */
 export function refusePlace({ remote, env }) {
   if (!remote && env === undefined) return;
   throw new Misuse(
-    `this command calls the admin API and knows no ${remote ? "--remote" : "--env"}.\n` +
-      "  Set EDGEWARD_URL to the deployment (such as https://app.example.com) and EDGEWARD_API_TOKEN to an API token of it",
+    `this command calls the admin API and has no option ${remote ? "--remote" : "--env"}.\n` +
+      "  Set EDGEWARD_URL to the deployment (such as https://app.example.com) and EDGEWARD_API_TOKEN to one of its API tokens",
   );
 }
 
 /**
- * The JSON that a call is answered with, which has the member `gives`; without `gives` the answer is an empty one. Anything
- * else is a StepFailed: another server at that address may say 200 to everything.
+ * Makes a call and returns the JSON of its response, which must have the member `gives`; without `gives` the response must be
+ * empty. Anything else is a StepFailed, because another server at that address may answer 200 to everything.
  * @param {{ method: string, path: string, body?: object, gives?: string, timeout?: number }} call
  * @returns {Promise<unknown>}
  */
 export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
-  const url = place(path);
+  const url = urlOf(path);
   const headers = { authorization: `Token ${apiToken()}`, ...(body ? { "content-type": "application/json" } : {}) };
   /** @type {RequestInit} */
   const init = { method, headers, body: body && JSON.stringify(body), redirect: "error", signal: AbortSignal.timeout(timeout) };
   const answer = await fetch(url, init).catch((error) => {
     const reason = error.cause?.message || error.cause?.code || error.message;
     throw new StepFailed(
-      `${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it right?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`,
+      `${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it correct?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`,
     );
   });
   const told = /** @type {{ [member: string]: unknown } | undefined} */ (await answer.json().catch(() => undefined));
   if (!answer.ok) throw refusal(`${method} ${url}`, answer, told ?? {});
   const isOurs = gives === undefined ? answer.status === 204 : told?.[gives] !== undefined;
-  if (!isOurs) throw new StepFailed(`${method} ${url}: ${answer.status}, but not an answer of Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
+  if (!isOurs) throw new StepFailed(`${method} ${url}: ${answer.status}, but not from Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
   return told;
 }
 
-/** The deployment that is asked. */
-export const deployment = () => place("/").origin;
+/** The deployment that is called. */
+export const deployment = () => urlOf("/").origin;
 
 /** @param {string} path */
-function place(path) {
+function urlOf(path) {
   try {
     return new URL(path, process.env.EDGEWARD_URL || LOCAL_URL);
   } catch {
-    throw new StepFailed(`EDGEWARD_URL is no URL: ${process.env.EDGEWARD_URL}\n  It is the address of a site, such as https://app.example.com`);
+    throw new StepFailed(`EDGEWARD_URL is not a URL: ${process.env.EDGEWARD_URL}\n  It must be the URL of a site, such as https://app.example.com`);
   }
 }
 
 /**
- * What can be done about it, by status.
+ * What to do about an error, by status.
  * @type {{ [status: number]: string }}
  */
 const ADVICE = {
-  401: "EDGEWARD_API_TOKEN is none that this deployment accepts. `npm run admin -- token create` makes one; for the deployment at Cloudflare add --remote",
+  401: "The deployment does not accept EDGEWARD_API_TOKEN. `npm run admin -- token create` makes an API token; for the deployment at Cloudflare add --remote",
   403: "This API token may not do that: it lacks the scope, or its issue_for does not cover this user",
-  404: "There is no such record; or EDGEWARD_URL names no site of Edgeward",
+  404: "There is no such record, or EDGEWARD_URL does not name a site of Edgeward",
   429: "Wait, then run the command again",
-  500: "The deployment's configuration has errors; `npm run check-config` and its log name them",
+  500: "The deployment's configuration has errors; `npm run check-config` and the Worker's log list them",
   503: "A part of the platform failed; run the command again",
 };
 

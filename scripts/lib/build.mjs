@@ -8,13 +8,13 @@ import { withLock } from "./lock.mjs";
 import { at, pinnedNode, root, wasmBindgen } from "./project.mjs";
 import { runStep, StepFailed } from "./step.mjs";
 
-/** What the Worker may weigh, gzip of JS and Wasm together. */
+/** The size limit of the Worker: JS and Wasm together, gzip, in bytes. */
 export const SIZE_LIMIT = 700 * 1024;
 
 const TARGET = "wasm32-unknown-unknown";
 
-// Named one by one, never --all-features: binaryen must not use an encoding that workerd does not read yet.
-// These are what rustc emits by default, and the exception handling of wasm-bindgen's catch wrappers.
+// Listed one by one, never --all-features: binaryen must not use an encoding that workerd does not support yet.
+// These are the features that rustc uses by default, and the exception handling of wasm-bindgen's catch wrappers.
 const WASM_FEATURES = [
   "mutable-globals",
   "sign-ext",
@@ -32,14 +32,14 @@ const WASM_FEATURES = [
 /** @typedef {{ wasm: Weight, js: Weight, total: Weight }} Sizes */
 
 /**
- * Builds what changed and answers the sizes. `crate` and `out` are other folders only in the tooling's own tests.
+ * Builds what has changed and returns the sizes. Only the tooling's own tests set other folders for `crate` and `out`.
  * @param {{ crate?: string, out?: string }} [folders]
  */
 export function build({ crate = root, out = at("build") } = {}) {
   return withLock(
     path.join(out, ".lock"),
     () => buildLocked(crate, out),
-    (pid) => void process.stderr.write(`build  waits for another build (process ${pid}) to end\n`),
+    (pid) => void process.stderr.write(`build  waiting for another build (process ${pid})\n`),
   );
 }
 
@@ -66,8 +66,8 @@ async function buildLocked(crate, out) {
   return sizes(files);
 }
 
-// The module target imports the .wasm as a module and instantiates it synchronously. `__wbg_reset_state` makes a new
-// instance after a panic; the abort handler makes wasm-bindgen notice that the old one has ended.
+// The module target imports the .wasm as a module and instantiates it synchronously. `__wbg_reset_state` creates a new
+// instance after a panic; with the abort handler wasm-bindgen notices that the old one has ended.
 /**
  * @param {string} compiled
  * @param {string} folder
@@ -80,14 +80,14 @@ async function bind(compiled, folder) {
   await runStep("build", "wasm-bindgen", [wasmBindgen, compiled, ...target, ...recovery]);
   const index = path.join(folder, "index.js");
   const written = readFileSync(index, "utf8");
-  // workerd gives a WebAssembly.Module for a plain import; it has no source-phase imports.
+  // workerd has no source-phase imports; a plain import of a .wasm file is a WebAssembly.Module.
   const plain = written.replace(/^import source (\w+) from "\.\/index_bg\.wasm";$/m, 'import $1 from "./edgeward.wasm";');
-  if (plain === written) throw new StepFailed("wasm-bindgen wrote no source-phase import of index_bg.wasm; scripts/lib/build.mjs expects one");
+  if (plain === written) throw new StepFailed("wasm-bindgen's output has no source-phase import of index_bg.wasm; scripts/lib/build.mjs expects one");
   writeFileSync(index, plain);
 }
 
-// rustc has optimised already. Measured here: -O2, -O3, -Os and -Oz make the file smaller, but 10 to 14 KB larger under
-// gzip, take three times as long, and save no CPU per request.
+// rustc has already optimised the code. Measured: -O2, -O3, -Os and -Oz make the file smaller, but 10 to 14 KB larger after
+// gzip; they take three times as long and save no CPU per request.
 /**
  * @param {string} from
  * @param {string} to
@@ -100,7 +100,7 @@ async function optimize(from, to) {
 }
 
 /**
- * Bundles `entry` with what it imports; `shell` is the folder of the JavaScript beside the shell.
+ * Bundles `entry` with its imports. `shell` is the folder of the JavaScript that the shell uses.
  * @param {string} entry
  * @param {string} to
  * @param {string} [shell]
@@ -136,15 +136,15 @@ const keepWasmImport = {
   setup: (build) => build.onResolve({ filter: /^\.\/edgeward\.wasm$/ }, ({ path }) => ({ path, external: true })),
 };
 
-// wasm-bindgen imports copies of the JavaScript beside the shell. The entry imports the same files, and a module's state
-// must be there once.
+// wasm-bindgen imports copies of the shell's JavaScript. The entry imports the same files, and each module's state must
+// exist only once.
 /** @type {(folder: string) => esbuild.Plugin} */
 const oneCopy = (folder) => ({
   name: "one-copy",
   setup(build) {
     build.onResolve({ filter: /\/snippets\/edgeward-\w+\/src\/edge\/\w+\.js$/ }, (given) => ({ path: path.join(folder, path.basename(given.path)) }));
     build.onLoad({ filter: /\/snippets\/edgeward-/ }, (given) => ({
-      errors: [{ text: `a second copy of ${given.path}; scripts/lib/build.mjs does not know this path` }],
+      errors: [{ text: `a second copy of ${given.path}: scripts/lib/build.mjs does not know this path` }],
     }));
   },
 });
@@ -168,7 +168,7 @@ function digest(files) {
 // sizes --------------------------------------------------------------------------------------------------------
 
 /**
- * Raw and gzip sizes of what ships.
+ * The raw and gzip sizes of the files that ship.
  * @param {{ wasm: string, js: string }} files
  * @returns {Sizes}
  */
@@ -203,7 +203,7 @@ export function sizeTable({ wasm, js, total }, limit = SIZE_LIMIT) {
 }
 
 /**
- * Throws when the Worker is over its limit.
+ * Throws if the Worker exceeds the limit.
  * @param {Pick<Sizes, "total">} sizes
  * @param {number} [limit]
  */

@@ -1,4 +1,4 @@
-// What `npm run check-config` does: hands the variables of wrangler.toml to the core, natively, and tells what it finds.
+// What `npm run check-config` does: passes the variables of wrangler.toml to the core, natively, and reports its findings.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { parseArgs, parseEnv } from "node:util";
@@ -13,8 +13,9 @@ const HELP = `npm run check-config -- [options]
   --file <file>  another file than wrangler.toml
   --json         print JSON for programs
 
-Secrets are not in wrangler.toml and cannot be seen from here: each that is needed counts as set and good, and is named.
-Only for the environment "local" those of .dev.vars are read and checked. A deployment without a secret answers 500.`;
+Secrets are not in wrangler.toml, so they cannot be checked here: every secret that is needed is assumed to be set and
+valid, and is listed. Only the environment "local" has its secrets, in .dev.vars, read and checked. A deployment that lacks
+a secret answers 500.`;
 
 /** @typedef {import("./effective-config.mjs").WranglerConfig} WranglerConfig */
 /** @typedef {{ path: string, error: string }} Told */
@@ -22,7 +23,7 @@ Only for the environment "local" those of .dev.vars are read and checked. A depl
 /** @typedef {{ vars: object, secrets: object }} Configuration */
 
 /**
- * Runs the command; answers its exit status.
+ * Runs the command; returns its exit status.
  * @param {string[]} args
  */
 export async function runCheckConfig(args) {
@@ -65,7 +66,7 @@ export function readToml(file = at("wrangler.toml")) {
 }
 
 /**
- * What the core is told of an environment: its variables, and the secrets that can be seen here.
+ * What the core gets of an environment: its variables, and its secrets as far as they are known here.
  * @param {WranglerConfig} config
  * @param {string} env
  * @returns {Configuration}
@@ -86,7 +87,7 @@ export async function checkConfigurations(given) {
 }
 
 /**
- * Runs a command of the admin tool that reads JSON; answers what it prints.
+ * Runs a command of the admin tool that reads JSON; returns its output.
  * @param {string} command
  * @param {unknown} input
  */
@@ -104,7 +105,7 @@ export async function core(command, input) {
 }
 
 /**
- * The same for people.
+ * The findings as text for people.
  * @param {{ [env: string]: Checked }} checked
  */
 export function report(checked) {
@@ -116,6 +117,6 @@ export function report(checked) {
     for (const { path, error } of notes) lines.push(`  note: ${path}: ${error}`);
   }
   const assumed = [...new Set(Object.values(checked).flatMap((one) => one.assumed))];
-  if (assumed.length > 0) lines.push(`secrets that cannot be seen from here count as set: ${assumed.join(", ")}`);
+  if (assumed.length > 0) lines.push(`secrets that cannot be checked here and are assumed to be set: ${assumed.join(", ")}`);
   return lines.join("\n");
 }

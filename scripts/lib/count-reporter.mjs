@@ -1,4 +1,4 @@
-// A reporter for `node --test` that writes nothing but the counts of the whole run, as JSON.
+// A reporter for `node --test` that writes only the counts of the whole run, as JSON.
 /** @param {AsyncIterable<import("node:test/reporters").TestEvent>} events */
 export default async function* count(events) {
   for await (const { type, data } of events) {

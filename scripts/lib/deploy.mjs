@@ -1,4 +1,4 @@
-// What `npm run deploy` does: the build, the checks of wrangler.toml, wrangler deploy, and the look at the routes.
+// What `npm run deploy` does: builds, checks wrangler.toml, runs wrangler deploy, and checks the routes.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -10,14 +10,14 @@ import { at, root, toolEnv, wrangler } from "./project.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
 const HELP = `npm run deploy -- [options]
-  --dry-run      build and check everything, send nothing; needs no login and no network
+  --dry-run      build and check everything, upload nothing; needs no login and no network
   --env <name>   deploy [env.<name>] of wrangler.toml instead of its top level`;
 
 /** @typedef {import("./effective-config.mjs").WranglerConfig} WranglerConfig */
 /** @typedef {{ pattern: string, script?: string, request_limit_fail_open?: boolean }} ZoneRoute */
 
 /**
- * Answers the exit status.
+ * Runs the command; returns its exit status.
  * @param {string[]} args
  */
 export async function deploy(args) {
@@ -70,7 +70,7 @@ function runWrangler(args) {
 // the checks of wrangler.toml ----------------------------------------------------------------------------------
 
 /**
- * Throws when the Worker would answer 500 to everything, also for a dry run; answers what else there is to say.
+ * Throws if the Worker would answer 500 to everything, even in a dry run; otherwise returns the report.
  * @param {WranglerConfig} config
  * @param {string} env
  */
@@ -82,7 +82,7 @@ export async function refuseErrors(config, env) {
 }
 
 /**
- * Throws when the configuration must not ship; a dry run gets the same list as a warning, or null.
+ * Throws if the configuration must not ship. For a dry run, returns the same list as a warning; null if there is none.
  * @param {WranglerConfig} config
  * @param {string} env
  * @param {boolean} dryRun
@@ -92,7 +92,7 @@ export function refuseUnshippable(config, env, dryRun) {
   if (problems.length === 0) return null;
   const list = problems.map(({ path, problem }) => `  - ${path}: ${problem}`).join("\n");
   if (!dryRun) throw new StepFailed(`wrangler.toml must not be deployed like this:\n${list}`);
-  return `warning: a real deployment would be refused, because of wrangler.toml:\n${list}`;
+  return `warning: a real deployment would be refused because of wrangler.toml:\n${list}`;
 }
 
 /**
@@ -108,15 +108,15 @@ export function shippingProblems(config, env = "") {
   if (env === "local") refuse("env.local", "this is the environment of npm run dev");
 
   for (const key of /** @type {const} */ (["workers_dev", "preview_urls"])) {
-    if (config[key] !== false) refuse(key, "must be false: it would open a second way to the Worker, past the routes");
+    if (config[key] !== false) refuse(key, "must be false: otherwise the Worker can be reached past its routes");
   }
-  if (config.main !== "build/worker.js") refuse("main", "must be build/worker.js, what npm run build makes and the tests have run");
+  if (config.main !== "build/worker.js") refuse("main", "must be build/worker.js, which npm run build makes and the tests have run");
   if (config.no_bundle !== true) refuse("no_bundle", "must be true, so that wrangler ships build/ as it is");
 
   const namespace = (config.kv_namespaces ?? []).find(({ binding }) => binding === "EDGEWARD_KV");
   if (!namespace) refuse("kv_namespaces", "has no binding EDGEWARD_KV");
   else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? ""))
-    refuse("kv_namespaces.EDGEWARD_KV.id", "is no namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
+    refuse("kv_namespaces.EDGEWARD_KV.id", "is not a namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
   const objects = config.durable_objects?.bindings ?? [];
   const migrated = new Set((config.migrations ?? []).flatMap(({ new_sqlite_classes: classes }) => classes ?? []));
   for (const [binding, className] of [
@@ -124,8 +124,8 @@ export function shippingProblems(config, env = "") {
     ["EDGEWARD_RECORD", "Record"],
   ]) {
     if (!objects.some(({ name, class_name }) => name === binding && class_name === className))
-      refuse("durable_objects.bindings", `has no ${binding} of the class ${className}`);
-    else if (!migrated.has(className)) refuse("migrations", `make no class ${className}: add new_sqlite_classes = ["${className}"] under a tag of its own`);
+      refuse("durable_objects.bindings", `has no ${binding} with the class ${className}`);
+    else if (!migrated.has(className)) refuse("migrations", `do not create the class ${className}: add new_sqlite_classes = ["${className}"] under a new tag`);
   }
   for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"]) {
     if (!(config.ratelimits ?? []).some((limit) => limit.name === name)) refuse("ratelimits", `has no ${name}`);
@@ -193,22 +193,22 @@ function strings(value, path) {
 // fail open ----------------------------------------------------------------------------------------------------
 
 /**
- * What every deployment says about the switch that is not in wrangler.toml.
+ * The notice about the setting that wrangler.toml does not have.
  * @param {WranglerConfig} config
  */
 export function failOpenNotice(config) {
   return `
 Set every Workers route of this Worker to FAIL CLOSED (${routePatterns(config).join(", ")}).
-Past the account's request limit Cloudflare otherwise sends requests to your origin without running Edgeward.
+Otherwise, once the account's request limit is used up, Cloudflare sends requests to your origin without running Edgeward.
   In the dashboard: the zone → Workers Routes → edit the route → Request limit failure mode → Fail closed (block).
   By the API: "request_limit_fail_open": false on PUT /zones/<zone id>/workers/routes/<route id>.
-With CLOUDFLARE_API_TOKEN and CLOUDFLARE_ZONE_ID set, npm run deploy looks at the routes itself.
-Whatever the switch says, let the origin check x-edgeward-assertion: a request without a valid one did not pass Edgeward.
+With CLOUDFLARE_API_TOKEN and CLOUDFLARE_ZONE_ID set, npm run deploy checks the routes itself.
+In any case, let the origin check x-edgeward-assertion: a request without a valid one did not pass Edgeward.
 `;
 }
 
 /**
- * The patterns of a Worker's routes that let requests through past the limit, from the API's list of a zone's routes.
+ * The patterns of a Worker's routes that fail open, from the API's list of a zone's routes.
  * @param {ZoneRoute[]} routes
  * @param {string | undefined} script
  */
@@ -225,12 +225,12 @@ async function reportFailOpenRoutes({ name }) {
   const asked = await fetch(`${base}/zones/${zone}/workers/routes`, { headers, signal: AbortSignal.timeout(15_000) })
     .then((response) => response.json())
     .catch((error) => {
-      throw new StepFailed(`deployed, but whether the routes fail open could not be asked: ${error.cause?.message ?? error.message}`);
+      throw new StepFailed(`deployed, but it could not be checked whether the routes fail open: ${error.cause?.message ?? error.message}`);
     });
   const answer = /** @type {{ success: boolean, errors: unknown, result: ZoneRoute[] }} */ (asked);
   if (!answer.success) throw new StepFailed(`deployed, but the routes could not be read: ${JSON.stringify(answer.errors)}`);
   const open = failOpenRoutes(answer.result, name);
-  if (open.length > 0) throw new StepFailed(`deployed, but these routes FAIL OPEN, close them now: ${open.join(", ")}`);
+  if (open.length > 0) throw new StepFailed(`deployed, but these routes FAIL OPEN; set them to fail closed now: ${open.join(", ")}`);
   console.log("The zone's routes of this Worker fail closed.");
   return 0;
 }

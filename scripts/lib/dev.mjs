@@ -1,4 +1,5 @@
-// What `npm run dev` does: build, secrets, a local admin API token, the demo origin, wrangler dev, and rebuilds.
+// What `npm run dev` does: builds, makes secrets and a local API token, starts the demo origin and wrangler dev, and rebuilds
+// after changes.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
 import net from "node:net";
@@ -22,13 +23,13 @@ const HELP = `npm run dev -- [options]
   --port <n>          where Edgeward listens (${PORT})
   --origin-port <n>   where the demo origin listens (${ORIGIN_PORT})
   --state <folder>    keep secrets, KV and the token there instead of .dev.vars, .wrangler/state and .edgeward
-  --no-watch          do not build again when src/ or www/ change`;
+  --no-watch          do not rebuild when src/ or www/ change`;
 
 /** @typedef {ReturnType<typeof readOptions>} Options */
 /** @typedef {ReturnType<typeof placesOf>} Places */
 
 /**
- * Runs until a signal or the end of a child; answers the exit status.
+ * Runs until a signal arrives or a child ends; returns the exit status.
  * @param {string[]} args
  */
 export async function dev(args) {
@@ -61,7 +62,7 @@ export async function dev(args) {
     });
     children.start("wrangler dev", [...wrangler, ...wranglerArguments(options, places)], {
       cwd: root,
-      env: toolEnv({ CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "true" }), // reads the file of --env-file, and no other
+      env: toolEnv({ CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "true" }), // reads the file of --env-file and no other
       onOutput: (text) => log.write(text),
     });
     const url = `http://${HOST}:${options.port}`;
@@ -92,7 +93,7 @@ function readOptions(args) {
   /** @param {"port" | "origin-port"} name */
   const port = (name) => {
     const number = Number(values[name]);
-    if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new StepFailed(`--${name} ${values[name]} is no port number`);
+    if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new StepFailed(`--${name} ${values[name]} is not a port number`);
     return number;
   };
   return { port: port("port"), originPort: port("origin-port"), state: values.state, watch: values.watch, help: values.help };
@@ -118,7 +119,7 @@ function parsed(args) {
 }
 
 /**
- * The files of this run. With other ports than the usual ones, a configuration for them is written beside the token.
+ * The files of this run. For ports other than the default ones, a configuration is written beside the token.
  * @param {Pick<Options, "port" | "originPort" | "state">} options
  */
 function placesOf({ port, originPort, state }) {
@@ -143,14 +144,14 @@ async function refuseBusyPort(port, option) {
     await /** @type {Promise<void>} */ (new Promise((resolve, reject) => server.once("error", reject).listen(port, HOST, resolve)));
   } catch (error) {
     const reason = codeOf(error) === "EADDRINUSE" ? "is in use" : `cannot be used (${codeOf(error)})`;
-    throw new StepFailed(`port ${port} ${reason}: end what uses it, or choose another with npm run dev -- ${option} <n>`);
+    throw new StepFailed(`port ${port} ${reason}: stop the program that uses it, or choose another port with npm run dev -- ${option} <n>`);
   }
   await new Promise((resolve) => server.close(resolve));
 }
 
 // secrets and configuration ------------------------------------------------------------------------------------
 
-/** The text of a new .dev.vars: every secret that the Worker wants, made now. */
+/** The text of a new .dev.vars, with a new value for every secret that the Worker needs. */
 export function newSecrets() {
   const families = ["SESSION", "TOKEN", "KEY"];
   const lines = families.map((family) => `EDGEWARD_${family}_SECRET_1=${randomBytes(32).toString("base64url")}`);
@@ -169,7 +170,7 @@ function writeSecrets(file) {
 }
 
 /**
- * wrangler.toml with the local environment moved to other ports and every path made absolute.
+ * wrangler.toml with other ports in its local environment, and an absolute path to the Worker.
  * @param {string} toml
  * @param {number} port
  * @param {number} originPort
@@ -299,7 +300,7 @@ Ctrl-C stops everything.
 `;
 }
 
-/** What the children write: held back until the Worker is up, then passed on line by line. */
+/** The children's output: held back until the Worker is ready, then passed on line by line. */
 class Log {
   /** @type {string[]} */
   #lines = [];
@@ -316,7 +317,7 @@ class Log {
     }
   }
 
-  /** From now on lines are shown; those of the start only where it failed. */
+  /** Shows lines from now on; the lines held back are shown only if the start failed. */
   show({ held = false } = {}) {
     if (held) process.stderr.write(this.#lines.map((line) => `${line}\n`).join("") + this.#rest);
     this.#lines = [];
@@ -324,7 +325,7 @@ class Log {
   }
 }
 
-/** Builds again after a change; wrangler dev notices the new files in build/. */
+/** Rebuilds after a change; wrangler dev notices the new files in build/. */
 function watchSources() {
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
@@ -339,7 +340,7 @@ function watchSources() {
     try {
       refuseOversize(await build());
     } catch (error) {
-      process.stderr.write(`${error instanceof StepFailed ? error.output : ""}\ndev  ${messageOf(error)}; the last good build goes on\n`);
+      process.stderr.write(`${error instanceof StepFailed ? error.output : ""}\ndev  ${messageOf(error)}; the last good build keeps running\n`);
     }
     building = false;
     if (again) {

@@ -1,11 +1,11 @@
-// wrangler.toml as wrangler reads it for an environment.
+// wrangler.toml as wrangler interprets it for an environment.
 import { StepFailed } from "./step.mjs";
 
-// wrangler does not hand these down from the top level to an environment.
+// An environment does not inherit these from the top level.
 const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"];
 
 /**
- * wrangler.toml, parsed: what of it the scripts look at. A file may say anything, so nothing is sure to be there.
+ * The part of wrangler.toml that the scripts use, parsed. A file may have anything, so every member is optional.
  * @typedef {object} WranglerConfig
  * @property {string} [name]
  * @property {string} [main]
@@ -24,7 +24,7 @@ const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"]
 /** @typedef {string | { pattern: string }} Route */
 
 /**
- * What wrangler makes of the file for an environment ("" is the top level).
+ * The configuration of an environment; "" is the top level.
  * @param {WranglerConfig} config
  * @returns {WranglerConfig}
  */

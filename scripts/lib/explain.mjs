@@ -1,5 +1,5 @@
-// `npm run admin -- explain`: what the rules of a site say of a request, and why. With a token the deployment is asked,
-// which alone can verify it; without one the core answers here, by wrangler.toml as it is now.
+// `npm run admin -- explain`: what the rules of a site decide about a request, and why. With a token it asks the deployment,
+// since only that can verify the token; otherwise the core answers here, from the current wrangler.toml.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ask } from "./ask.mjs";
@@ -9,31 +9,31 @@ import { messageOf, StepFailed } from "./step.mjs";
 
 const USAGE = `Usage: npm run admin -- explain --path <path> [options]
 
-  --site <name>      which site; may be left out when there is one
-  --path <path>      the path that is asked for
-  --method <method>  the method [default: GET]
-  --host <host>      which of the site's hosts [default: the first]
+  --site <name>      the site; may be omitted if there is only one
+  --path <path>      the path of the request
+  --method <method>  its method [default: GET]
+  --host <host>      one of the site's hosts [default: the first]
   --preflight        a CORS preflight for that method
-  --address <ip>     where the client is
-  --country <code>   its country
+  --address <ip>     the client's address
+  --country <code>   the client's country
   --json             print JSON for programs
 
-Who is asking; without any of these, nobody:
-  --token <token>    whoever this credential stands for. Asks the deployment: EDGEWARD_URL and EDGEWARD_API_TOKEN
-                     (scope admin) say which; without them it is the one of \`npm run dev\`
-  --source <source>  where it is presented: bearer, session, sso_cookie or query [default: bearer]
-  --caller <json>    somebody imagined: {"email", "roles", "scopes", "claims", "tenant", "workspace"}, all optional
+The caller; anonymous without any of these:
+  --token <token>    the one that this credential stands for. Asks the deployment that EDGEWARD_URL and
+                     EDGEWARD_API_TOKEN (scope admin) name; the default is that of \`npm run dev\`
+  --source <source>  where the token is presented: bearer, session, sso_cookie or query [default: bearer]
+  --caller <json>    a made-up one: {"email", "roles", "scopes", "claims", "tenant", "workspace"}, all optional
 
-Without --token the rules are those of wrangler.toml as it is now, deployed or not:
-  --remote           those of its top level [default: of the environment local]
+Without --token the rules are those of the current wrangler.toml, deployed or not:
+  --remote           those of its top level [default: those of the environment local]
   --env <name>       those of another environment
   --file <file>      those of another file
-  --cases <file>     many questions at once: a JSON list of objects with the names above, without dashes; where one has
-                     "granted", the answer must be that. Ends with status 1 when one is not`;
+  --cases <file>     many requests at once: a JSON list of objects with the names above, without dashes. If one has
+                     "granted", that is the expected result; the command ends with status 1 if any result differs`;
 
 /** @typedef {{ requirement: string, held: boolean | null, because: string, within?: Check[] }} Check */
 /**
- * What the core says of a question.
+ * The core's answer to a question.
  * @typedef {object} Told
  * @property {string} method
  * @property {string} host
@@ -67,7 +67,7 @@ const OPTIONS = {
 const OF_THE_QUESTION = /** @type {const} */ (["site", "path", "method", "host", "preflight", "address", "country"]);
 
 /**
- * Runs the command; answers its exit status.
+ * Runs the command; returns its exit status.
  * @param {string[]} args
  */
 export async function runExplain(args) {
@@ -101,7 +101,7 @@ function readOptions(args) {
  * @param {Question} question
  */
 async function online({ token, source, caller }, question) {
-  if (caller !== undefined) throw new StepFailed("--token and --caller are two answers to one question");
+  if (caller !== undefined) throw new StepFailed("--token and --caller exclude each other: each names the caller");
   const body = { ...question, token, ...(source ? { source } : {}) };
   return /** @type {Told} */ (await ask({ method: "POST", path: "/api/sso/explain", gives: "granted", body }));
 }
@@ -111,7 +111,7 @@ async function online({ token, source, caller }, question) {
  * @param {Question} question
  */
 async function offline(values, question) {
-  if (values.source !== undefined) throw new StepFailed("--source says where --token is presented");
+  if (values.source !== undefined) throw new StepFailed("--source needs --token: it says where the token is presented");
   const caller = values.caller === undefined ? undefined : json("--caller", values.caller);
   const [told] = await answers(values, [{ ...question, ...(caller === undefined ? {} : { caller }) }]);
   return told;
@@ -131,14 +131,14 @@ async function answers({ file, env, remote }, questions) {
 /** @param {Options & { cases: string }} values */
 async function runCases(values) {
   const questions = json(values.cases, readFileSync(values.cases, "utf8"));
-  if (!Array.isArray(questions)) throw new StepFailed(`${values.cases} is no list`);
+  if (!Array.isArray(questions)) throw new StepFailed(`${values.cases} is not a list`);
   const told = await answers(
     values,
     questions.map(({ granted, ...question }) => question),
   );
   if (values.json) console.log(JSON.stringify(told));
   const wrong = told.filter((one, index) => (questions[index].granted ?? one.granted) !== one.granted);
-  for (const one of wrong) console.error(`${text(one)}\n  but this was to be ${one.granted ? "refused" : "granted"}\n`);
+  for (const one of wrong) console.error(`${text(one)}\n  expected: ${one.granted ? "refused" : "granted"}\n`);
   if (!values.json) console.log(`${told.length - wrong.length} of ${told.length} as expected`);
   return wrong.length > 0 ? 1 : 0;
 }
@@ -151,20 +151,20 @@ function json(name, source) {
   try {
     return JSON.parse(source);
   } catch (error) {
-    throw new StepFailed(`${name} is no JSON: ${messageOf(error)}`);
+    throw new StepFailed(`${name} is not JSON: ${messageOf(error)}`);
   }
 }
 
 /**
- * An answer for people.
+ * The answer as text for people.
  * @param {Told} told
  */
 export function text(told) {
   const lines = [`${told.method} ${told.host}${told.path ?? ""} at site ${told.site}, credential: ${told.credential}`];
-  for (const { rule, name, because } of told.passed_over ?? []) lines.push(`  rule ${named(rule, name)} is passed over: ${because}`);
+  for (const { rule, name, because } of told.passed_over ?? []) lines.push(`  rule ${named(rule, name)} does not match: ${because}`);
   if (told.demands !== undefined) lines.push(told.rule === null ? `  ${told.demands}` : `  rule ${named(told.rule, told.name)} decides. ${told.demands}`);
   if (told.requirements) lines.push(...check(told.requirements, "    "));
-  lines.push(told.granted ? `granted, as ${told.as === "principal" ? "whoever is signed in" : "nobody"}` : `refused: ${told.refusal}`);
+  lines.push(told.granted ? `granted, as ${told.as === "principal" ? "the signed-in caller" : "anonymous"}` : `refused: ${told.refusal}`);
   return lines.join("\n");
 }
 

@@ -1,5 +1,5 @@
-// `npm run admin -- user import`: the users of a file, made by bulk calls of the admin API. Every entry is checked by the
-// core before the first one is sent.
+// `npm run admin -- user import`: creates the users of a file by bulk calls of the admin API. The core checks every entry
+// before the first one is sent.
 import { readFileSync } from "node:fs";
 import { parse } from "csv-parse/sync";
 import { ask, Misuse } from "./ask.mjs";
@@ -7,10 +7,10 @@ import { core } from "./check-config.mjs";
 import { codeOf, messageOf, StepFailed } from "./step.mjs";
 import { progress, progressEnds } from "./table.mjs";
 
-/** What one bulk call takes: docs/admin-api.md. */
+/** The limits of one bulk call (docs/admin-api.md). */
 const MOST_USERS = 100;
 const MOST_BYTES = 60_000;
-/** A hundred users may be a hundred accounts at an application, too. */
+/** A hundred users may also be a hundred new accounts at an application. */
 const TIMEOUT_MS = 120_000;
 const MOST_LINES = 20;
 
@@ -21,22 +21,22 @@ const MOST_LINES = 20;
 const COLUMNS = ["email", "username", "first_name", "last_name", "tenant"];
 
 /**
- * Makes the users that are not there yet; answers the exit status.
+ * Creates the users that do not exist yet; returns the exit status.
  * @param {import("./users.mjs").Given} given
  */
 export async function importUsers({ word: file, tenant, json }) {
   const users = readUsers(file).map((user) => (tenant === undefined || !isObject(user) ? user : { tenant, ...user }));
   const errors = /** @type {(string | null)[]} */ (JSON.parse(await core("check-users", users)));
   const wrong = errors.flatMap((error, index) => (error === null ? [] : [`entry ${index + 1}: ${error}`]));
-  if (wrong.length > 0) throw new StepFailed(`${file} is not imported; nothing was changed:\n${lines(wrong)}`);
+  if (wrong.length > 0) throw new StepFailed(`${file} was not imported, and nothing was changed:\n${lines(wrong)}`);
   const done = await send(users);
   const { created, exists } = done.count;
   const bad = done.errors.map(({ entry, email, status, code, field }) => `entry ${entry} (${email}): ${status}, ${code}${field ? ` (${field})` : ""}`);
-  console.log(json ? JSON.stringify({ ...done.count, errors: done.errors }) : `${created} users made, ${exists} were there already.`);
+  console.log(json ? JSON.stringify({ ...done.count, errors: done.errors }) : `${created} users created, ${exists} existed already.`);
   if (done.notes.length > 0) process.stderr.write(`note: no account at an application yet:\n${lines(done.notes)}\n`);
   if (bad.length === 0) return 0;
   process.stderr.write(
-    `error: ${bad.length} of ${users.length} entries were not imported; the others were. Run it again when these are right:\n${lines(bad)}\n`,
+    `error: ${bad.length} of ${users.length} entries were not imported; the others were. Correct these and run the command again:\n${lines(bad)}\n`,
   );
   return 1;
 }
@@ -52,7 +52,7 @@ const lines = (all) =>
   [...all.slice(0, MOST_LINES), ...(all.length > MOST_LINES ? [`… and ${all.length - MOST_LINES} more`] : [])].map((line) => `  ${line}`).join("\n");
 
 /**
- * The entries of a file, as they are.
+ * The entries of a file, unchecked.
  * @param {string} file
  * @returns {unknown[]}
  */
@@ -70,7 +70,7 @@ function readUsers(file) {
 /** @param {string} text */
 function fromJson(text) {
   const users = JSON.parse(text);
-  if (!Array.isArray(users)) throw new Error("is no list");
+  if (!Array.isArray(users)) throw new Error("is not a list");
   return users;
 }
 
@@ -78,20 +78,20 @@ function fromJson(text) {
 function fromCsv(text) {
   /** @type {{ [column: string]: string }[]} */
   const rows = parse(text, { bom: true, columns: checkedColumns, skip_empty_lines: true, trim: true });
-  // An empty cell says nothing.
+  // An empty cell means that the user has no such field.
   return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([, cell]) => cell !== "")));
 }
 
 /** @param {string[]} header */
 function checkedColumns(header) {
   const unknown = header.find((name, index) => !COLUMNS.includes(name) || header.indexOf(name) !== index);
-  if (unknown !== undefined) throw new Error(`the header line names "${unknown}"; there are ${COLUMNS.join(", ")}, each once`);
-  if (!header.includes("email")) throw new Error("the header line names no email");
+  if (unknown !== undefined) throw new Error(`the header line has "${unknown}"; allowed are ${COLUMNS.join(", ")}, each once`);
+  if (!header.includes("email")) throw new Error("the header line has no email");
   return header;
 }
 
 /**
- * Sends the users in pieces, one after the other.
+ * Sends the users in batches, one after the other.
  * @param {unknown[]} users
  */
 async function send(users) {
@@ -114,7 +114,9 @@ async function send(users) {
     }
   } catch (error) {
     if (!(error instanceof StepFailed) || first === 0) throw error;
-    throw new StepFailed(`${error.message}\n  ${first} of ${users.length} entries were sent before. Run it again: who is there already is left alone`);
+    throw new StepFailed(
+      `${error.message}\n  ${first} of ${users.length} entries were sent before that. Run the command again: existing users stay as they are`,
+    );
   } finally {
     progressEnds();
   }
@@ -122,7 +124,7 @@ async function send(users) {
 }
 
 /**
- * The users in their order, in pieces that one call takes.
+ * The users in their order, in batches that fit into one call.
  * @param {unknown[]} users
  */
 function* pieces(users) {

@@ -1,4 +1,4 @@
-// `npm run admin -- key …`: the keys that sign assertions. Only the Worker can make one, so this calls its admin API.
+// `npm run admin -- key …`: the keys that sign assertions. Only the Worker can make them, so this calls its admin API.
 import { ask, Misuse, orUsage, refusePlace, WHERE } from "./ask.mjs";
 import { optionsOf } from "./options.mjs";
 import { table } from "./table.mjs";
@@ -13,13 +13,13 @@ const CALLS = {
 
 const USAGE = `Usage: npm run admin -- key <list|rotate> [--json]
 
-  list     the keys: since when each signs, and until when it is published
-  rotate   make a key that signs from five minutes on; the one before it stays published until what it signed has ended
+  list     list the keys: since when each signs, and until when it is published
+  rotate   make a key that signs in five minutes; the previous one stays published until everything it signed has expired
 
 ${WHERE("scope admin")}`;
 
 /**
- * Runs the command; answers its exit status.
+ * Runs the command; returns its exit status.
  * @param {string[]} args
  */
 export function runKeys(args) {
@@ -31,7 +31,7 @@ export function runKeys(args) {
     }
     refusePlace(values);
     const call = positionals.length === 1 && Object.hasOwn(CALLS, positionals[0]) ? CALLS[positionals[0]] : undefined;
-    if (call === undefined) throw new Misuse("`key` takes one word: list or rotate");
+    if (call === undefined) throw new Misuse("`key` takes one argument: list or rotate");
     const { keys } = /** @type {{ keys: Key[] }} */ (await ask({ ...call, gives: "keys" }));
     console.log(values.json ? JSON.stringify(keys) : shown(keys));
     return 0;

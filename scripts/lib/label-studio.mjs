@@ -1,4 +1,4 @@
-// Label Studio for the tests: installed from PyPI into the project's own folder, started as it comes.
+// Label Studio for the tests: installed from PyPI into the project's own folder, and started unmodified.
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { freePort } from "./processes.mjs";
 import { at, toolEnv } from "./project.mjs";
 import { runStep, StepFailed } from "./step.mjs";
 
-/** The version that the tests were written against. */
+/** The version that the tests were written for. */
 export const VERSION = "1.23.2";
 
 const FOLDER = at(".label-studio");
@@ -17,7 +17,7 @@ const START_SECONDS = 180;
 const ADMIN = "admin@example.com";
 
 /**
- * Builds the Worker, installs Label Studio and runs `tests/label-studio`; answers the exit status.
+ * Builds the Worker, installs Label Studio and runs `tests/label-studio`; returns the exit status.
  * @param {string[]} args
  */
 export async function testLabelStudio(args) {
@@ -25,7 +25,7 @@ export async function testLabelStudio(args) {
   return test(["--only", "label-studio", ...args]);
 }
 
-/** Label Studio in a virtual environment of its own, about 1 GB. */
+/** Installs Label Studio into a virtual environment of its own, about 1 GB. */
 export async function installLabelStudio() {
   const stamp = path.join(VENV, `.edgeward-${VERSION}`);
   if (existsSync(stamp)) return;
@@ -40,20 +40,20 @@ export async function installLabelStudio() {
   });
 }
 
-/** Python 3.10 or newer: `PYTHON`, or the first of the usual names that is one. */
+/** A Python from 3.10 to 3.13: `PYTHON`, or the first fitting one among the usual names. */
 function python() {
   const names = process.env.PYTHON ? [process.env.PYTHON] : ["python3", "python3.13", "python3.12", "python3.11", "python3.10"];
   /** @param {string} name */
   const isFit = (name) => spawnSync(name, ["-c", "import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 14))"]).status === 0;
   const found = names.find(isFit);
-  if (!found) throw new StepFailed("Label Studio wants Python 3.10 to 3.13 with venv; set PYTHON to one");
+  if (!found) throw new StepFailed("Label Studio needs Python 3.10 to 3.13 with venv; set PYTHON to one");
   return found;
 }
 
-/** The Python of that environment: it has Label Studio's own SDK. */
+/** The Python of that environment, which has Label Studio's own SDK. */
 export const labelStudioPython = path.join(VENV, "bin/python");
 
-/** A Label Studio with an empty database: `{ url, port, secretKey, admin, output, stop }`. */
+/** Starts a Label Studio with an empty database: `{ url, port, secretKey, admin, output, stop }`. */
 export async function startLabelStudio() {
   const data = mkdtempSync(path.join(FOLDER, "data-"));
   const port = await freePort();
@@ -86,14 +86,14 @@ export async function startLabelStudio() {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
-  /** Ends its own process group: the server is a child of the command. A command that could not be started has none. */
+  /** Signals the whole process group, since the server is a child of the command. */
   const end = (/** @type {NodeJS.Signals} */ signal) => child.pid !== undefined && process.kill(-child.pid, signal);
   const studio = {
     url: `http://127.0.0.1:${port}`,
     port,
     secretKey,
     admin: { id: 1, email: ADMIN },
-    /** What it wrote, its last 200,000 characters. */
+    /** The last 200,000 characters of its output. */
     output: "",
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {

@@ -1,4 +1,4 @@
-// One process at a time: a lock file with the owner's pid, taken over when the owner is gone.
+// Lets one process run at a time, by a lock file with the owner's pid. A lock is taken over if its owner is gone.
 import { linkSync, mkdirSync, readFileSync, renameSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
@@ -11,7 +11,7 @@ const STALE_MS = 20_000;
 const POLL_MS = 200;
 
 /**
- * Runs `work` while holding the lock `file`; `onWait(pid)` is called once when somebody else holds it.
+ * Runs `work` while holding the lock `file`; calls `onWait(pid)` once if another process holds it.
  * @template T
  * @param {string} file
  * @param {() => Promise<T>} work
@@ -50,7 +50,7 @@ export async function withLock(file, work, onWait = () => {}) {
 }
 
 /**
- * A hard link appears with its whole content or not at all, and never replaces another.
+ * Takes the lock by a hard link, which appears with its whole content or not at all and never replaces another file.
  * @param {string} file
  */
 function take(file) {
@@ -104,7 +104,7 @@ function isAlive(pid) {
 }
 
 /**
- * Moves the stale lock away; when another process was faster and holds it by now, gives it back.
+ * Moves a stale lock away. If another process was faster and holds the lock by now, restores it.
  * @param {string} file
  * @param {Owner} owner
  */

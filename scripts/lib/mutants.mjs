@@ -1,4 +1,4 @@
-// What `npm run mutants` does: cargo-mutants over the files that .cargo/mutants.toml names, or over those of one change.
+// What `npm run mutants` does: runs cargo-mutants over the files in .cargo/mutants.toml, or over the files of a change.
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -7,17 +7,17 @@ import { capture, messageOf, StepFailed } from "./step.mjs";
 
 const HELP = `npm run mutants -- [--in-diff <commit>] [--shard <k>/<n>] [--list] [<file> …]
 
-Changes a place of the code at a time and runs the native tests. A change that no test notices is missed.
-Without files: those of .cargo/mutants.toml. The report is in target/mutants/mutants.out.
+Changes one place of the code at a time and runs the native tests. A change that no test notices counts as missed.
+The default files are those in .cargo/mutants.toml. The report is in target/mutants/mutants.out.
 
-  --in-diff <commit>  only what has changed since this commit, with what is not committed yet
-  --shard <k>/<n>     the k-th of n parts (from 0), for machines side by side or for a week's nights
-  --list              only say which changes there would be`;
+  --in-diff <commit>  only what has changed since this commit, including uncommitted changes
+  --shard <k>/<n>     the k-th of n parts (from 0), to spread the work over machines or nights
+  --list              only list the changes`;
 
 /** @typedef {{ inDiff?: string, shard?: string, list: boolean, help: boolean, files: string[] }} Options */
 
 /**
- * Runs cargo-mutants; answers its exit status: 0 when every change was noticed, 2 when one was missed, 3 after a timeout.
+ * Runs cargo-mutants; returns its exit status: 0 if every change was noticed, 2 if one was missed, 3 after a timeout.
  * @param {string[]} args
  */
 export async function mutants(args) {
@@ -34,7 +34,7 @@ export async function mutants(args) {
 }
 
 /**
- * What is run for `options`.
+ * The command for `options`.
  * @param {Pick<Options, "inDiff" | "shard" | "list" | "files">} options
  * @param {string} output
  * @param {string} diff
@@ -48,16 +48,16 @@ export function command({ inDiff, shard, list, files }, output, diff) {
     ...(inDiff === undefined ? [] : ["--in-diff", diff]),
     ...(shard === undefined ? [] : ["--shard", shard]),
     ...(list ? ["--list"] : []),
-    // cargo-mutants adds files to those of its configuration; here they take their place.
+    // cargo-mutants would add the files to those of its configuration; here they replace them.
     ...(files.length === 0 ? [] : ["--no-config", "--test-tool", "nextest"]),
     ...files.flatMap((file) => ["--file", file]),
-    // The interleavings take longer than all other tests together, and are about the store.
+    // The interleavings take longer than all other tests together and only test the store.
     ...(list ? [] : ["--", "-E", "not test(interleav)"]),
   ];
 }
 
 /**
- * The options of the command line.
+ * Parses the command line.
  * @param {string[]} args
  * @returns {Options}
  */
@@ -73,7 +73,7 @@ export function readOptions(args) {
         help: { type: "boolean", default: false },
       },
     });
-    if (values.shard !== undefined && !/^\d+\/[1-9]\d*$/.test(values.shard)) throw new Error("--shard is <k>/<n>, such as 0/7");
+    if (values.shard !== undefined && !/^\d+\/[1-9]\d*$/.test(values.shard)) throw new Error("--shard must be <k>/<n>, such as 0/7");
     return { inDiff: values["in-diff"], shard: values.shard, list: values.list, help: values.help, files: positionals };
   } catch (error) {
     throw new StepFailed(`${messageOf(error)}\n${HELP}`);
@@ -81,12 +81,12 @@ export function readOptions(args) {
 }
 
 /**
- * Runs a command in the terminal; answers its exit status.
+ * Runs a command in the terminal; returns its exit status.
  * @param {string[]} command
  * @returns {Promise<number>}
  */
 function run([program, ...args]) {
-  // Without debug information each change is built in half the time.
+  // Without debug information each build takes half the time.
   const child = spawn(program, args, { cwd: root, env: toolEnv({ CARGO_PROFILE_DEV_DEBUG: "0" }), stdio: "inherit" });
   for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {

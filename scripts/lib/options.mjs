@@ -3,13 +3,13 @@ import { parseArgs } from "node:util";
 import { Misuse } from "./ask.mjs";
 import { messageOf } from "./step.mjs";
 
-/** Every command has these; the last two are there to be refused with a reason. */
+/** Every command has these; the last two are known only to refuse them with a reason. */
 const ALWAYS = /** @type {const} */ ({ help: { type: "boolean" }, json: { type: "boolean" }, remote: { type: "boolean" }, env: { type: "string" } });
 
 /** @typedef {{ help?: boolean, json?: boolean, remote?: boolean, env?: string }} CommonValues */
 
 /**
- * Reads a command's options and words; what it does not know is a Misuse.
+ * Parses a command's options and arguments; an unknown option is a Misuse.
  * @param {string[]} args
  * @param {import("node:util").ParseArgsOptionsConfig} [options]
  */

@@ -1,4 +1,4 @@
-// Long-lived children, each in a process group of its own, that end with us whatever happens to us.
+// Long-lived children, each in a process group of its own, that end when we end, however that happens.
 import { spawn } from "node:child_process";
 import net from "node:net";
 import { codeOf, StepFailed } from "./step.mjs";
@@ -6,7 +6,7 @@ import { codeOf, StepFailed } from "./step.mjs";
 const GRACE_MS = 5_000;
 const POLL_MS = 50;
 
-// Reads process groups, one a line, until our end of the pipe closes: then we are gone, also when by SIGKILL.
+// Reads process groups, one a line, until our end of the pipe closes, which also happens if we are killed by SIGKILL.
 const GUARD = `
 trap '' INT TERM HUP
 while read -r group; do groups="$groups -$group"; done
@@ -33,7 +33,7 @@ export class Children {
   }
 
   /**
-   * Starts a child. `onOutput(text)` gets what it writes. When it ends by itself, `earlyEnd` resolves with why.
+   * Starts a child. `onOutput(text)` gets its output. If it ends by itself, `earlyEnd` resolves with the reason.
    * @param {string} name
    * @param {string[]} command
    * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, onOutput: (text: string) => void }} options
@@ -46,10 +46,10 @@ export class Children {
     if (child.pid === undefined) return;
     this.#groups.set(name, child.pid);
     this.#guard.stdin.write(`${child.pid}\n`);
-    child.on("exit", (code, signal) => this.#ended(new StepFailed(`${name} ended by itself with ${signal ?? `status ${code}`}`)));
+    child.on("exit", (code, signal) => this.#ended(new StepFailed(`${name} ended unexpectedly with ${signal ?? `status ${code}`}`)));
   }
 
-  /** Ends every child with its whole group, at first politely. */
+  /** Ends every child and its whole group, first by SIGTERM, then by SIGKILL. */
   async stop() {
     const groups = [...this.#groups.values()];
     for (const group of groups) signalGroup(group, "SIGTERM");
@@ -64,7 +64,7 @@ export class Children {
 const isAlive = (group) => signalGroup(group, 0);
 
 /**
- * Whether there was anything left in the group to signal.
+ * Signals a process group; returns whether it still exists.
  * @param {number} group
  * @param {NodeJS.Signals | 0} signal
  */
@@ -78,7 +78,7 @@ function signalGroup(group, signal) {
 }
 
 /**
- * A port of this machine that nobody listens on.
+ * A free port of this machine.
  * @returns {Promise<number>}
  */
 export function freePort() {

@@ -1,4 +1,4 @@
-// Where things are in the project. Imports nothing outside Node: setup.mjs runs on it before `npm ci`.
+// Paths and names of the project. Imports nothing but Node's own modules, since setup.mjs uses it before `npm ci`.
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
@@ -13,24 +13,24 @@ export const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/\
  */
 export const at = (...parts) => path.join(root, ...parts);
 
-/** The Node that package.json pins. A link to `nodePackage`, so that `npx wrangler` finds this Node as well. */
+/** The Node that package.json pins: a link into `nodePackage`, so that `npx wrangler` finds this Node as well. */
 export const pinnedNode = at("node_modules/.bin/node");
 
-/** The npm package with Node for this machine; the one for Apple's processors is named differently. */
+/** The npm package with Node for this machine; the one for Apple silicon is named differently. */
 export const nodePackage = `node-${process.platform === "darwin" && process.arch === "arm64" ? "bin-" : ""}${process.platform}-${process.arch}`;
 
-/** Tools that cargo installs, for this project only. */
+/** Where cargo installs tools for this project only. */
 export const toolsDir = at(".tools");
 
-/** The wasm-bindgen command line tool of the version in Cargo.lock. */
+/** The wasm-bindgen command line tool, of the version in Cargo.lock. */
 export const wasmBindgen = at(".tools/bin/wasm-bindgen");
 
-/** What starts wrangler: the pinned Node and wrangler's own script. */
+/** The command for wrangler: the pinned Node and wrangler's own script. */
 export const wrangler = [pinnedNode, at("node_modules/wrangler/bin/wrangler.js")];
 
 /**
- * The environment for the tools that we start: our own tools first in PATH, rustup's usual folder as a
- * fall-back, and wrangler without questions, telemetry, banners or logs in the home folder.
+ * The environment for the tools that we start: our own tools first in PATH, rustup's default folder as a fallback, and
+ * wrangler without questions, telemetry, banners or logs in the home folder.
  * @param {NodeJS.ProcessEnv} [extra]
  * @returns {NodeJS.ProcessEnv}
  */
@@ -60,11 +60,11 @@ export function toolEnv(extra = {}) {
  */
 export function cargoLockVersion(lock, name) {
   const found = lock.match(new RegExp(`\\[\\[package\\]\\]\\nname = "${name}"\\nversion = "([^"]+)"`));
-  if (!found) throw new Error(`Cargo.lock names no package ${name}`);
+  if (!found) throw new Error(`Cargo.lock has no package ${name}`);
   return found[1];
 }
 
-/** The version of wasm-bindgen that the Worker is compiled with. */
+/** The version of wasm-bindgen in the Worker. */
 export const wasmBindgenVersion = () => cargoLockVersion(readFileSync(at("Cargo.lock"), "utf8"), "wasm-bindgen");
 
 /**

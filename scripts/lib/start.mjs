@@ -1,4 +1,4 @@
-// The start of every script: the set-up first, then the script itself under the Node that package.json pins.
+// Starts every script: the set-up first, then the script itself on the Node that package.json pins.
 import { spawn } from "node:child_process";
 import { realpathSync } from "node:fs";
 import { constants } from "node:os";
@@ -9,8 +9,8 @@ import { fail } from "./step.mjs";
 const PARENT_POLL_MS = 500;
 
 /**
- * Makes the parts of the set-up that `parts` names, then calls `main(arguments)` under the pinned Node; when another
- * Node runs this, it starts the pinned one with the same script, passes signals on and ends as it does.
+ * Sets up `parts`, then calls `main(arguments)` on the pinned Node. If another Node runs this, it starts the same script on
+ * the pinned one, passes signals on to it, and ends with its status.
  * @param {import("../setup.mjs").Part[]} parts
  * @param {(args: string[]) => Promise<void>} main
  */
@@ -25,7 +25,7 @@ export async function start(parts, main) {
   }
 }
 
-/** npm that is ended by a signal does not always tell its child; then the child sees its parent change. */
+/** When a signal ends npm, npm does not always pass it on. So we end when our parent process changes. */
 function endWithNpm() {
   if (process.env.npm_lifecycle_event === undefined) return;
   const parent = process.ppid;

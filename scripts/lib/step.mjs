@@ -1,11 +1,11 @@
-// One step of a longer job: runs a command, shows that it lives, keeps its output for the case that it fails.
+// A step of a longer job: runs a command, shows progress, and keeps the output in case the command fails.
 import { spawn } from "node:child_process";
 import { duration, root, toolEnv } from "./project.mjs";
 
 const LINE_EVERY_MS = 10_000;
 const KEPT_CHARACTERS = 200_000;
 
-/** A failure that is told without a stack trace, with the output of the command that failed. */
+/** A failure that is reported without a stack trace, but with the output of the command that failed. */
 export class StepFailed extends Error {
   /**
    * @param {string} message
@@ -23,21 +23,21 @@ export class StepFailed extends Error {
 }
 
 /**
- * The message of whatever was thrown.
+ * The message of anything that was thrown.
  * @param {unknown} error
  */
 export const messageOf = (error) => (error instanceof Error ? error.message : String(error));
 
 /**
- * The code of an error of the system, such as `ENOENT`.
+ * The code of a system error, such as `ENOENT`.
  * @param {unknown} error
  */
 export const codeOf = (error) => (error instanceof Error && "code" in error ? error.code : undefined);
 
 /**
- * Runs `command` and says so on stderr as `label  title`. On a terminal the last line of the command's output
- * is shown in place; elsewhere one such line appears every ten seconds. A failure carries the whole output.
- * With `quietFor` nothing is said about a step that ends well within so many milliseconds.
+ * Runs `command` and announces it on stderr as `label  title`. A terminal shows the last line of the command's output in
+ * place; elsewhere such a line is printed every ten seconds. A failure has the whole output. A step that succeeds within
+ * `quietFor` milliseconds prints nothing.
  * @param {string} label
  * @param {string} title
  * @param {string[]} command
@@ -81,7 +81,7 @@ export async function runStep(label, title, command, { quietFor = 0, ...options 
 }
 
 /**
- * Runs a command and answers what it wrote to stdout; throws StepFailed with all that it wrote when it fails.
+ * Runs a command and returns its stdout. If it fails, throws StepFailed with all of its output.
  * @param {string[]} command
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, onLine?: (line: string) => void }} [options]
  * @returns {Promise<string>}
@@ -122,11 +122,11 @@ export function capture([program, ...args], { cwd = root, env = toolEnv(), onLin
 }
 
 /** @param {string} line */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins what colours a terminal.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins a terminal's colour codes.
 const plain = (line) => line.replace(/\x1b\[[0-9;]*[A-Za-z]/g, "").trim();
 
 /**
- * The end of every script: a failed step is told without a stack trace, anything else with one.
+ * Ends every script that fails: reports a failed step without a stack trace, anything else with one.
  * @param {unknown} error
  * @returns {never}
  */

@@ -1,7 +1,7 @@
-// Rows for people: columns as wide as their longest cell.
+// Tables and progress for people.
 
 /**
- * A head and rows of texts, aligned.
+ * A header and rows of text, aligned in columns.
  * @param {string[]} head
  * @param {string[][]} rows
  */
@@ -19,14 +19,14 @@ export function table(head, rows) {
 }
 
 /**
- * How far a longer job is, on stderr: in place on a terminal, elsewhere a line each time.
+ * Shows the progress of a longer job on stderr: in place on a terminal, elsewhere as a line each time.
  * @param {string} text
  */
 export function progress(text) {
   process.stderr.write(process.stderr.isTTY ? `\r\x1b[2K${text}` : `${text}\n`);
 }
 
-/** The end of `progress`: what comes next begins on a line of its own. */
+/** Ends `progress`: clears its line. */
 export function progressEnds() {
   if (process.stderr.isTTY) process.stderr.write("\r\x1b[2K");
 }

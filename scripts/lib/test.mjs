@@ -1,4 +1,4 @@
-// What `npm test` does: its steps, which of them need which, and the table at the end.
+// What `npm test` does: its steps, their dependencies, and the table at the end.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,10 +10,10 @@ import { at, duration, pinnedNode, root, toolEnv } from "./project.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
-/** With the installation of a Label Studio. */
+/** Includes the installation of Label Studio. */
 const LARGE_FILE_TIMEOUT_MS = 1_200_000;
 
-/** The file of tests that runs published vectors. */
+/** The test file that runs the published vectors. */
 const VECTORS = "tests/edge/vectors.test.mjs";
 
 /** @typedef {{ outcome: string, passed: number, failed: number, milliseconds: number }} Result */
@@ -39,8 +39,8 @@ const biome = (...args) => passThrough([pinnedNode, at("node_modules/@biomejs/bi
 const tsc = (project) => passThrough([pinnedNode, at("node_modules/typescript/bin/tsc"), "--project", project]);
 
 /**
- * The steps in their order. A step is only run when those in `needs` have passed. One that is `within` another is a part of
- * it, to be run alone by its name.
+ * The steps in their order. A step runs only if those in `needs` have passed. One that is `within` another is a part of it
+ * and runs by itself only if it is named.
  * @type {Step[]}
  */
 const STEPS = [
@@ -60,7 +60,7 @@ const STEPS = [
       cargo("nextest", "run", "--locked", "--no-fail-fast", "--status-level", "fail", ...(hasVectors() ? [] : ["--filterset", "not test(/^vectors::/)"])),
   },
   { name: "doc", about: "cargo test --doc", run: () => cargo("test", "--doc", "--locked", "--no-fail-fast", "--quiet") },
-  { name: "rustdoc", about: "the documentation of the code, without a broken link", run: checkRustdoc },
+  { name: "rustdoc", about: "the code's documentation has no broken links", run: checkRustdoc },
   {
     name: "fuzz",
     about: "the fuzz targets compile",
@@ -68,11 +68,11 @@ const STEPS = [
     run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml"),
   },
   { name: "build", about: "the Worker", run: () => build() },
-  { name: "size", about: "what the Worker weighs", needs: ["build"], run: weighWorker },
+  { name: "size", about: "the Worker's size", needs: ["build"], run: weighWorker },
   { name: "admin", about: "the admin tool", run: () => buildAdmin() },
   { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
   { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], hasVectors: true, run: (filter) => nodeTests("tests/edge", filter) },
-  { name: "peers", about: "the real packages of others", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
+  { name: "peers", about: "other projects' packages", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
   { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
   {
     name: "label-studio",
@@ -83,14 +83,14 @@ const STEPS = [
   },
 ];
 
-/** The steps of `npm run check`: what a commit should have passed, in seconds. */
+/** The steps of `npm run check`, which every commit should pass. */
 export const QUICK_STEPS = STEPS.filter(({ isQuick }) => isQuick).map(({ name }) => name);
 
-/** Whether there are published vectors to run: they are no part of the project. */
+/** Whether there are published vectors to run; they are not part of the project. */
 const hasVectors = (env = process.env) => Boolean(env.EDGEWARD_VECTORS);
 
 /**
- * Runs the steps; answers the exit status.
+ * Runs the steps; returns the exit status.
  * @param {string[]} args
  */
 export async function test(args) {
@@ -129,7 +129,7 @@ function readOptions(args) {
     });
     const only = values.only.flatMap((names) => names.split(","));
     const unknown = only.filter((name) => !STEPS.some((step) => step.name === name));
-    if (unknown.length > 0) throw new StepFailed(`no step is called ${unknown.join(", ")}`);
+    if (unknown.length > 0) throw new StepFailed(`there is no step ${unknown.join(", ")}`);
     return { only, files: positionals, help: values.help };
   } catch (error) {
     throw new StepFailed(`${messageOf(error)}\n${helpText()}`);
@@ -142,7 +142,8 @@ function helpText() {
 }
 
 /**
- * The named steps, each after those that it needs. Without names all, but what installs a gigabyte only where `CI` is set.
+ * The named steps, each after those that it needs. The default is all of them, with those that install a gigabyte only if
+ * `CI` is set.
  * @param {string[]} only
  */
 function chosenSteps(only) {
@@ -153,7 +154,7 @@ function chosenSteps(only) {
 }
 
 /**
- * What is not run though nobody left it out by name, and how it is run.
+ * What a run leaves out by default, and how to run it.
  * @param {{ only?: string[], files?: string[], env?: NodeJS.ProcessEnv }} options
  */
 export function leftOut({ only = [], files = [], env = process.env }) {
@@ -185,7 +186,7 @@ async function timed(run) {
 }
 
 /**
- * The table of the steps, and one line that counts tests and failed steps.
+ * The table of the steps, and a line with the number of passed tests, failed tests and failed steps.
  * @param {Map<string, Result>} results
  */
 export function summary(results) {
@@ -202,7 +203,7 @@ export function summary(results) {
 // the kinds of step --------------------------------------------------------------------------------------------
 
 /**
- * Runs cargo in the terminal; answers what nextest or libtest counted.
+ * Runs cargo in the terminal; returns the counts of nextest or libtest.
  * @param {...string} args
  */
 async function cargo(...args) {
@@ -215,11 +216,11 @@ async function cargo(...args) {
 }
 
 /**
- * How many tests have passed and failed, as nextest or libtest say.
+ * The number of tests that passed and failed, from the output of nextest or libtest.
  * @param {string} output
  */
 export function testCounts(output) {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins what colours a terminal.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins a terminal's colour codes.
   const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
   /** @type {string[]} */
   const lines = plain.match(/^ *Summary \[.*$|^test result: .*$/gm) ?? [];
@@ -229,7 +230,7 @@ export function testCounts(output) {
 }
 
 /**
- * Runs a cargo command for the package and for the fuzz targets, which are a package of their own.
+ * Runs a cargo command for our package and for the fuzz targets, which are a separate package.
  * @param {(crate: string[]) => Promise<unknown>} run
  */
 async function everyCrate(run) {
@@ -246,7 +247,7 @@ async function checkTypes() {
   for (const project of ["src/edge", "scripts"]) await tsc(project);
 }
 
-/** Skipped duplicates are of the tests' dependencies, which the fuzz targets do not have. */
+/** The exceptions for duplicates belong to the tests' dependencies, which the fuzz targets do not have. */
 async function checkDependencies() {
   await everyCrate((crate) => {
     const unmatched = crate.length === 0 ? "--deny" : "--allow";
@@ -266,7 +267,7 @@ async function testAlone(name) {
   return testCounts(await passThrough([program, "--quiet"]));
 }
 
-/** Of the core for this machine with the admin command, and of the Worker. */
+/** Documents the core and the admin command for this machine, and the Worker. */
 async function checkRustdoc() {
   const env = { RUSTDOCFLAGS: "-D warnings" };
   for (const target of [[], ["--lib", "--target", "wasm32-unknown-unknown"]]) {
@@ -319,7 +320,7 @@ async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
 }
 
 /**
- * Runs a command whose output goes to the terminal and is also answered.
+ * Runs a command in the terminal; returns its output.
  * @param {string[]} command
  * @param {NodeJS.ProcessEnv} [more]
  * @returns {Promise<string>}

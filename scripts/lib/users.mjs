@@ -1,5 +1,5 @@
-// `npm run admin -- user …`: users, by calls of the admin API. A shell sees the store a minute late, so one that wrote
-// records by itself would bring back what was taken away; the Worker makes every change.
+// `npm run admin -- user …`: users, by calls of the admin API. The Worker makes every change: a shell sees KV a minute late,
+// so by writing records itself it could undo newer changes.
 import { ask, deployment, Misuse, orUsage, Refused, refusePlace, WHERE } from "./ask.mjs";
 import { importUsers } from "./import-users.mjs";
 import { optionsOf } from "./options.mjs";
@@ -8,14 +8,14 @@ import { progress, progressEnds, table } from "./table.mjs";
 
 const USERS = "/api/sso/users";
 const PAGE = 100;
-const BOUND = "It holds everywhere within 90 seconds.";
+const BOUND = "This takes effect everywhere within 90 seconds.";
 
 /** @typedef {{ id: string, email: string, active: boolean, tenant?: string, roles?: string[] }} User */
 /** @typedef {{ [site: string]: { error?: string } }} Accounts */
 /** @typedef {Parameters<typeof ask>[0]} Call */
 
 /**
- * What a command is given: its options, and the one word, which is there if the command takes one.
+ * What a command gets: its options, and its argument if it takes one.
  * @typedef {object} Given
  * @property {string} word
  * @property {boolean} [json]
@@ -39,16 +39,16 @@ const BOUND = "It holds everywhere within 90 seconds.";
 
 /** @type {{ tenant: { type: "string" } }} */
 const TENANT = { tenant: { type: "string" } };
-const TENANT_HELP = "  --tenant <name>      the tenant in which the address is looked up";
+const TENANT_HELP = "  --tenant <name>      the tenant in which to look up the address";
 
 /**
- * The commands: what each takes, does and says. `run` gets the options and the one word, if `takes` asks for it.
+ * The commands. `takes` names the argument, if there is one.
  * @type {{ [name: string]: Command }}
  */
 const COMMANDS = {
   create: {
     takes: "<address>",
-    about: "make a user",
+    about: "create a user",
     options: {
       ...Object.fromEntries(["username", "first-name", "last-name", "tenant"].map((name) => [name, /** @type {const} */ ({ type: "string" })])),
       role: { type: "string", multiple: true },
@@ -58,10 +58,10 @@ const COMMANDS = {
     help: `  --username <name>    the username [default: the address]
   --first-name <name>  the given name
   --last-name <name>   the family name
-  --role <role>        a role (repeatable); roles, --staff and --superuser want the scope admin
-  --staff              staff
-  --superuser          superuser
-  --tenant <name>      the tenant that the user is of, for good`,
+  --role <role>        a role (repeatable); --role, --staff and --superuser need the scope admin
+  --staff              make the user staff
+  --superuser          make the user a superuser
+  --tenant <name>      the user's tenant, which cannot be changed later`,
     run: create,
   },
   list: { about: "list the users", run: list },
@@ -69,7 +69,7 @@ const COMMANDS = {
   enable: { takes: "<id or address>", about: "let a user sign in again", options: TENANT, help: TENANT_HELP, run: (who) => setActive(who, true) },
   disable: {
     takes: "<id or address>",
-    about: "end a user's sessions and let them sign in no more",
+    about: "end a user's sessions and refuse further sign-ins",
     options: TENANT,
     help: TENANT_HELP,
     run: (who) => setActive(who, false),
@@ -78,12 +78,12 @@ const COMMANDS = {
   delete: { takes: "<id or address>", about: "delete a user", options: TENANT, help: TENANT_HELP, run: remove },
   import: {
     takes: "<file.csv or file.json>",
-    about: "make many users; who is there already is left alone",
+    about: "create many users; existing ones stay as they are",
     options: TENANT,
-    help: `  --tenant <name>      the tenant of every entry that names none, for good
+    help: `  --tenant <name>      the tenant of every entry that names none; it cannot be changed later
 
 A CSV file has a header line with email and any of username, first_name, last_name and tenant. A JSON file is a list of
-objects that may also have active, roles, staff and superuser. Nothing is sent unless every entry is right.`,
+objects that may also have active, roles, staff and superuser. Nothing is sent unless every entry is valid.`,
     run: importUsers,
   },
 };
@@ -97,7 +97,7 @@ ${Object.entries(COMMANDS)
   .join("\n")}
 
   --json   print JSON for programs
-  --help   with a command: its options
+  --help   with a command: show its options
 
 ${WHERE_USERS}`;
 
@@ -109,7 +109,7 @@ ${help ? `\n${help}\n` : ""}
 ${WHERE_USERS}`;
 
 /**
- * Runs the command; answers its exit status.
+ * Runs the command; returns its exit status.
  * @param {string[]} args
  */
 export function runUsers(args) {
@@ -121,7 +121,7 @@ export function runUsers(args) {
         console.log(USAGE);
         return 0;
       }
-      throw new Misuse(name === undefined ? "which command?" : `\`user\` knows no command ${name}`);
+      throw new Misuse(name === undefined ? "the command is missing" : `\`user\` has no command ${name}`);
     });
   }
   const command = COMMANDS[name];
@@ -135,13 +135,13 @@ export function runUsers(args) {
     refusePlace(values);
     const wanted = command.takes ? 1 : 0;
     if (positionals.length !== wanted)
-      throw new Misuse(wanted ? `\`user ${name}\` takes one ${command.takes}` : `\`user ${name}\` takes no further words: ${positionals.join(" ")}`);
+      throw new Misuse(wanted ? `\`user ${name}\` takes one ${command.takes}` : `\`user ${name}\` takes no arguments: ${positionals.join(" ")}`);
     return (await command.run(/** @type {Given} */ ({ ...values, word: positionals[0] }))) ?? 0;
   });
 }
 
 /**
- * Prints the text, or with `--json` the value.
+ * Prints the text, or the value if `--json` is set.
  * @type {(given: Pick<Given, "json">, value: unknown, text: string) => void}
  */
 const say = ({ json }, value, text) => console.log(json ? JSON.stringify(value) : text);
@@ -150,7 +150,7 @@ const say = ({ json }, value, text) => console.log(json ? JSON.stringify(value) 
 async function create({ word: email, role, "first-name": first_name, "last-name": last_name, username, tenant, staff, superuser, json }) {
   const body = { email, username, first_name, last_name, tenant, staff, superuser, roles: role };
   const made = await ask({ method: "POST", path: USERS, body, gives: "id" }).catch((error) => {
-    if (error instanceof Refused && error.code === "user_exists") throw new StepFailed(`a user with the address ${email} exists already`);
+    if (error instanceof Refused && error.code === "user_exists") throw new StepFailed(`a user with the address ${email} already exists`);
     throw error;
   });
   const { accounts = {}, ...user } = /** @type {User & { accounts?: Accounts }} */ (made);
@@ -221,7 +221,7 @@ async function remove(who) {
  */
 async function find({ word, tenant }) {
   if (/^usr_[\w-]{22}$/.test(word)) {
-    if (tenant !== undefined) throw new Misuse("--tenant belongs to an address; an id is of one user everywhere");
+    if (tenant !== undefined) throw new Misuse("--tenant needs an address; an id is unique across tenants");
     return change({ word }, { method: "GET", path: `${USERS}/${word}`, gives: "id" });
   }
   if (!word.includes("@")) throw new Misuse(`${word} is neither an id nor an address`);
@@ -231,7 +231,7 @@ async function find({ word, tenant }) {
 }
 
 /**
- * A call about one user, who may be gone.
+ * Makes a call about one user, who may have been deleted.
  * @param {Pick<Given, "word">} who
  * @param {Call} call
  * @returns {Promise<User>}

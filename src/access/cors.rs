@@ -1,5 +1,5 @@
-//! CORS (Fetch standard, §3.2): what a preflight is, and what pages of the origins that a site lists
-//! may read. Grants nothing: whether a request passes is for the rules to say.
+//! CORS (Fetch standard, §3.2): the answer to a preflight, and what pages of the listed origins may
+//! read. Grants nothing: the rules decide whether a request passes.
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
@@ -7,14 +7,14 @@ use crate::http::request::Parts;
 use crate::site::Site;
 use crate::site::cors::Cors;
 
-/// The listed origin whose page is asking.
+/// The origin of the request, if the site lists it.
 fn listed<'a>(cors: &Cors, parts: &'a Parts) -> Option<&'a str> {
     parts
         .header("origin")
         .filter(|origin| cors.origins.iter().any(|known| known == origin))
 }
 
-/// The answer to a preflight that passed.
+/// The answer to a preflight that the rules allow.
 ///
 /// # Errors
 /// [`Denial::CrossOrigin`] for a page of an origin that is not listed.
@@ -35,8 +35,8 @@ pub fn answer_preflight(cors: &Cors, parts: &Parts) -> Result<Answer, Denial> {
     Ok(answer)
 }
 
-/// An answer of our own at a path of the site, readable for the pages of listed origins: a program
-/// in a page shall learn why it was refused.
+/// Makes our own answer at a path of the site readable for pages of listed origins, so that a
+/// script can learn why its request was refused.
 #[must_use]
 pub fn readable(answer: Answer, site: &Site, parts: &Parts) -> Answer {
     let Some(cors) = &site.cors else {
@@ -59,8 +59,8 @@ pub fn readable(answer: Answer, site: &Site, parts: &Parts) -> Answer {
     answer
 }
 
-/// What an origin may say of CORS is said by us, at a site that lists origins.
-const OF_THE_ORIGIN: [&str; 6] = [
+/// Removed from the origin's response on a site with `cors`: there Edgeward alone sets these.
+const CORS_HEADERS: [&str; 6] = [
     "access-control-allow-origin",
     "access-control-allow-credentials",
     "access-control-allow-methods",
@@ -69,11 +69,11 @@ const OF_THE_ORIGIN: [&str; 6] = [
     "access-control-max-age",
 ];
 
-/// What becomes of the headers of the origin's answer, a line each: `-` a header to remove, `+` one
-/// to set and `&` one to append, with the value in the next line; `f` who may frame it, likewise.
-/// Empty, and so without cost, at a site that sets neither `cors` nor `frame_ancestors`.
+/// The changes to the headers of the origin's response, one a line: `-` removes a header, `+` sets
+/// and `&` appends one, with the value in the next line; `f` adds a frame policy, also in the next
+/// line. Empty, and so free of cost, on a site with neither `cors` nor `frame_ancestors`.
 #[must_use]
-pub fn of_the_answer(site: &Site, parts: &Parts) -> String {
+pub fn response_changes(site: &Site, parts: &Parts) -> String {
     let mut lines = String::new();
     let mut line = |kind: char, name: &str, value: Option<&str>| {
         lines.push(kind);
@@ -85,7 +85,7 @@ pub fn of_the_answer(site: &Site, parts: &Parts) -> String {
         }
     };
     if let Some(cors) = &site.cors {
-        for name in OF_THE_ORIGIN {
+        for name in CORS_HEADERS {
             line('-', name, None);
         }
         line('&', "vary", Some("Origin"));
@@ -180,7 +180,7 @@ mod tests {
             "https://spa.example/",
         ] {
             assert_eq!(ask(other).unwrap_err(), Denial::CrossOrigin, "{other}");
-            let lines = of_the_answer(&site, &parts("GET", &[("origin", other)]));
+            let lines = response_changes(&site, &parts("GET", &[("origin", other)]));
             assert!(
                 !lines.contains("+access") && lines.contains("&vary\nOrigin\n"),
                 "{other}"
@@ -191,6 +191,6 @@ mod tests {
     #[test]
     fn a_site_that_sets_neither_pays_nothing() {
         let parts = parts("GET", &[("origin", "https://spa.example")]);
-        assert_eq!(of_the_answer(&site("{}"), &parts).capacity(), 0);
+        assert_eq!(response_changes(&site("{}"), &parts).capacity(), 0);
     }
 }

@@ -1,9 +1,9 @@
-//! The proof that a rule was asked and let a request pass.
+//! The proof that a rule allowed a request.
 
 use crate::authn::principal::Principal;
 use crate::rules::{self, Asked, Refusal, Rule};
 
-/// Proof that a rule was asked and said yes. Nothing is forwarded without one.
+/// Proof that a rule allowed the request. Nothing is forwarded without one.
 ///
 /// ```
 /// use edgeward::access::grant::decide;
@@ -16,7 +16,7 @@ use crate::rules::{self, Asked, Refusal, Rule};
 /// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None).is_err());
 /// ```
 ///
-/// There is no other way to one:
+/// There is no other way to make one:
 ///
 /// ```compile_fail,E0451
 /// let grant = edgeward::access::grant::Grant { principal: None };
@@ -26,14 +26,14 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Who was let through; `None` for somebody anonymous.
+    /// The authenticated caller; `None` for an anonymous one.
     #[must_use]
     pub fn principal(&self) -> Option<&Principal> {
         self.principal.as_ref()
     }
 }
 
-/// Judges `principal` by `rule`, which [`crate::rules::Rules::rule_for`] gave.
+/// Judges `principal` by `rule`, the one that [`crate::rules::Rules::rule_for`] found.
 ///
 /// # Errors
 /// [`Refusal`].

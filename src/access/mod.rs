@@ -1,4 +1,4 @@
-//! Whether it is allowed: the grant, the origin of the page, other origins' pages.
+//! Authorization: the grant, protection against cross-site requests, and CORS.
 
 pub mod cors;
 pub mod grant;

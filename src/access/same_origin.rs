@@ -1,13 +1,13 @@
-//! Whether a request that a browser signs by itself may do something: cookies go along wherever a
-//! request comes from, so the request must come from a page that may act here.
+//! Protection against cross-site requests. A browser attaches cookies to a request whichever page
+//! makes it, so the request must come from a page that may act on this site.
 
 use crate::answer::denial::Denial;
 use crate::http::host::canonical_host;
 use crate::http::request::Parts;
 use crate::site::{Site, Source};
 
-/// Checks a request by where its credential was: in what a browser sends by itself, in a URL that
-/// anybody can write, or in what a client has put there knowingly.
+/// Checks a request by the source of its credential: sent automatically by a browser, part of a URL
+/// that anybody can write, or set deliberately by the client.
 ///
 /// # Errors
 /// [`Denial::CrossOrigin`].
@@ -15,7 +15,7 @@ pub fn check_by_source(source: Source, parts: &Parts, site: &Site) -> Result<(),
     match source {
         Source::Session | Source::SsoCookie => check(parts, site),
         Source::Query if !parts.is_navigation() => check_named(parts, site),
-        // The CDN writes these because of a cookie of its own, so they go along like one.
+        // The CDN derives these from a cookie of its own, so they are ambient as well.
         Source::Header
             if site
                 .token_headers
@@ -28,11 +28,11 @@ pub fn check_by_source(source: Source, parts: &Parts, site: &Site) -> Result<(),
     }
 }
 
-/// Checks a request made with an ambient credential. Safe methods pass (RFC 9110 §9.2.1), but for a
-/// WebSocket, which a page of any origin may open and read.
+/// Checks a request made with an ambient credential. Safe methods pass (RFC 9110 §9.2.1), except a
+/// WebSocket handshake: a page of any origin may open a WebSocket and read from it.
 ///
-/// `Sec-Fetch-Site` decides where a browser sends it: no page can write it, and it counts redirects
-/// in. `Origin` alone would turn down a page's own form, which says `null` when the page has
+/// `Sec-Fetch-Site` decides if the browser sends it: no page can set it, and it also covers
+/// redirects. `Origin` alone would refuse a site's own form, for which it is `null` if the page has
 /// `Referrer-Policy: no-referrer`.
 ///
 /// # Errors
@@ -44,7 +44,7 @@ pub fn check(parts: &Parts, site: &Site) -> Result<(), Denial> {
         })
     };
     let allowed = if parts.is_websocket() {
-        // Every browser names the origin of a WebSocket.
+        // Every browser sends `Origin` with a WebSocket handshake.
         named().unwrap_or(false)
     } else if matches!(parts.method(), "GET" | "HEAD" | "OPTIONS") {
         true
@@ -52,8 +52,8 @@ pub fn check(parts: &Parts, site: &Site) -> Result<(), Denial> {
         match parts.header("sec-fetch-site") {
             Some("same-origin" | "none") => true,
             Some(_) => named().unwrap_or(false),
-            // A client without either header is no browser, and has no cookies that it was tricked
-            // into sending.
+            // A client that sends neither header is not a browser, so no page can make it send
+            // cookies.
             None => named().unwrap_or(true),
         }
     };
@@ -64,8 +64,8 @@ pub fn check(parts: &Parts, site: &Site) -> Result<(), Denial> {
     }
 }
 
-/// Checks a request that carries its credential in the URL. Whoever can write a link can make a
-/// browser send it, so a page elsewhere may not; a client that is no browser may.
+/// Checks a request that carries its credential in the URL. Anybody who can write a link can make a
+/// browser request it, so pages of other origins are refused. Clients other than browsers pass.
 ///
 /// # Errors
 /// [`Denial::CrossOrigin`].

@@ -1,4 +1,4 @@
-//! API tokens: made, read, listed, changed, revoked, deleted.
+//! `/api/sso/tokens`: create, read, list, change, revoke and delete API tokens.
 
 use serde_json::{Value, json};
 
@@ -15,32 +15,29 @@ use crate::store::CHANGE_ATTEMPTS;
 use crate::store::api_tokens::{ApiTokenRecords, ApiTokens, HeldApiToken};
 use crate::store::users::Users;
 
-/// The longest life that can be asked for: ten years.
+/// Ten years, in seconds.
 const MAX_LIFETIME: u32 = 10 * 365 * 86_400;
 
-/// Finding the tokens that one created costs two reads per token, and a Worker has 1,000 operations
-/// per request.
+/// The search for descendants costs two reads per token, and a Worker may make 1,000 operations per
+/// request.
 const MAX_FAMILY_PAGES: usize = 3;
-/// Revoking each of them costs four more.
+/// Revoking a descendant costs four more operations.
 const MAX_FAMILY: usize = 64;
 
 /// The settings of a new token.
 pub struct NewApiToken {
-    /// What it is for.
     pub name: Name,
-    /// What it may do.
     pub scopes: Vec<Scope>,
-    /// For whom it may ask for SSO tokens.
+    /// The users for whom it may issue SSO tokens.
     pub issue_for: IssueFor,
-    /// The user that it stands for.
     pub acts_as: Option<UserId>,
-    /// How long it lives.
+    /// `None`: it does not expire.
     pub expires_in: Option<Seconds>,
-    /// Who makes it.
+    /// The id of the API token that creates it, or `shell`.
     pub created_by: String,
 }
 
-/// Makes a token and its record, and stores nothing.
+/// Makes a token and its record; stores neither.
 #[must_use]
 pub fn make(entropy: &dyn Entropy, new: NewApiToken, now: Timestamp) -> (PlainApiToken, ApiToken) {
     let plain = PlainApiToken::random(entropy);
@@ -62,8 +59,8 @@ pub fn make(entropy: &dyn Entropy, new: NewApiToken, now: Timestamp) -> (PlainAp
     (plain, token)
 }
 
-/// Changes a token as `change` says, which is called with the newest record, more than once when
-/// others change it too. `None` removes it.
+/// Applies `change` to the newest record of a token; `None` removes it. Calls `change` again if the
+/// record was changed by others meanwhile.
 async fn change_record(
     world: &World,
     id: &ApiTokenId,
@@ -84,8 +81,8 @@ async fn change_record(
     Err(Fault::Contended.into())
 }
 
-/// Revokes a token for good: first by the key that wins over every record. Revoking twice changes
-/// nothing.
+/// Revokes a token for good. First it writes the revocation key, which overrides every record.
+/// Idempotent.
 async fn revoke(world: &World, id: &ApiTokenId, now: Timestamp) -> Result<ApiToken, Denial> {
     let store = ApiTokens(&*world.platform.kv);
     let known = store.revoked_at(id).await?;
@@ -98,7 +95,7 @@ async fn revoke(world: &World, id: &ApiTokenId, now: Timestamp) -> Result<ApiTok
     revoked.ok_or(Denial::NotFound)
 }
 
-/// Revokes all descendants of a token and returns their number. The token itself is not touched.
+/// Revokes all descendants of a token, but not the token itself; returns their number.
 async fn revoke_descendants(
     world: &World,
     id: &ApiTokenId,
@@ -107,7 +104,7 @@ async fn revoke_descendants(
     let all = descendants(world, id, now).await?;
     for token in &all {
         match revoke(world, &token.id, now).await {
-            // Deleted in the meantime.
+            // Deleted meanwhile.
             Ok(_) | Err(Denial::NotFound) => {}
             Err(denial) => return Err(denial),
         }
@@ -115,7 +112,7 @@ async fn revoke_descendants(
     Ok(all.len())
 }
 
-/// The tokens that are still good and were made by a token, or by one that it has made.
+/// The valid tokens that a token has created, directly or through others.
 async fn descendants(
     world: &World,
     id: &ApiTokenId,
@@ -139,7 +136,7 @@ async fn descendants(
     Err(Denial::TooManyApiTokens)
 }
 
-/// The good tokens among `all` that descend from `id`, also through revoked ones.
+/// The valid tokens among `all` that descend from `id`, including those whose parent is revoked.
 #[must_use]
 pub fn family(all: &[ApiToken], id: &ApiTokenId, now: Timestamp) -> Vec<ApiToken> {
     let mut makers: Vec<&str> = vec![id.as_str()];
@@ -190,7 +187,7 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
         "PATCH" => change(ctx, caller, &id).await,
         "DELETE" => {
             check_may_manage_newest(ctx, caller, &id).await?;
-            // The record goes; that the token is revoked stays.
+            // The record is removed; the revocation key stays.
             revoke(ctx.world, &id, ctx.now).await?;
             change_record(ctx.world, &id, |_| Ok(None)).await?;
             store.forget_use(&id).await?;
@@ -224,7 +221,7 @@ pub(super) async fn revoke_call(
     } else {
         let good = match descendants(ctx.world, &id, ctx.now).await {
             Ok(good) => Some(good),
-            // The token is revoked, and nobody has asked for more.
+            // The token is revoked, and the caller asked for no more.
             Err(Denial::TooManyApiTokens) => None,
             Err(denial) => return Err(denial),
         };
@@ -239,7 +236,7 @@ pub(super) async fn revoke_call(
     Ok(Answer::json(200, &view))
 }
 
-/// Refuses a caller that may not manage the token as it is now.
+/// Refuses a caller that may not manage the token in its newest state.
 async fn check_may_manage_newest(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
@@ -263,16 +260,17 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
         user.ok_or(Denial::InvalidField("acts_as"))?;
     }
     let scopes: Vec<Scope> = member(&body, "scopes")?.unwrap_or_default();
-    // A token that acts as a user need not be able to do anything else.
+    // A token that acts as a user needs no scope.
     if scopes.is_empty() && acts_as.is_none() {
         return Err(Denial::InvalidField("scopes"));
     }
     let new = NewApiToken {
-        name: named(&body)?.ok_or(Denial::InvalidField("name"))?,
+        name: read_name(&body)?.ok_or(Denial::InvalidField("name"))?,
         scopes,
         acts_as,
         issue_for: member(&body, "issue_for")?.unwrap_or_else(|| caller.issue_for.clone()),
-        expires_in: lifetime(&body)?.or_else(|| caller.expires_at.map(|end| end.since(ctx.now))),
+        expires_in: read_lifetime(&body)?
+            .or_else(|| caller.expires_at.map(|end| end.since(ctx.now))),
         created_by: caller.id.as_str().to_owned(),
     };
     let (plain, token) = make(&*ctx.world.platform.entropy, new, ctx.now);
@@ -285,8 +283,8 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     Ok(Answer::json(201, &view))
 }
 
-/// Stores a new token, if the caller's own is good at this very moment: a token that was revoked a
-/// moment ago, and still passes here, must leave none behind.
+/// Stores a new token if the caller's own is valid at this moment: a token that was just revoked, but
+/// still passes in this isolate, must not leave a new one behind.
 async fn create_record(ctx: &Ctx<'_>, caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
     let records = ApiTokenRecords(&*ctx.world.platform.records);
     let store = ApiTokens(&*ctx.world.platform.kv);
@@ -306,15 +304,15 @@ async fn create_record(ctx: &Ctx<'_>, caller: &ApiToken, token: &ApiToken) -> Re
 }
 
 async fn change(ctx: &Ctx<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Answer, Denial> {
-    // Or a token that is about to end would give itself another life.
+    // Otherwise a token could extend its own lifetime.
     if caller.id == *id {
         return Err(Denial::OwnApiToken);
     }
     check_may_manage_newest(ctx, caller, id).await?;
     let body = read_json(ctx).await?;
     only(&body, &["name", "expires_in", "active"])?;
-    let name = named(&body)?;
-    let lifetime = lifetime(&body)?;
+    let name = read_name(&body)?;
+    let lifetime = read_lifetime(&body)?;
     let active: Option<bool> = member(&body, "active")?;
     let changed = change_record(ctx.world, id, |mut token| {
         may_manage(caller, &token)?;
@@ -342,7 +340,7 @@ async fn change(ctx: &Ctx<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Ans
     Ok(Answer::json(200, &with_last_use(ctx, &token).await?))
 }
 
-/// A caller manages only tokens that can do no more than itself, for no longer.
+/// A caller may manage only tokens that can do no more than itself and live no longer.
 fn may_manage(caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
     let outlives = |end| token.expires_at.is_none_or(|other| other > end);
     if caller.expires_at.is_some_and(outlives) {
@@ -361,14 +359,14 @@ fn may_manage(caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
     }
 }
 
-fn named(body: &Value) -> Result<Option<Name>, Denial> {
+fn read_name(body: &Value) -> Result<Option<Name>, Denial> {
     match member::<Name>(body, "name")? {
         Some(name) if name.as_str().is_empty() => Err(Denial::InvalidField("name")),
         other => Ok(other),
     }
 }
 
-fn lifetime(body: &Value) -> Result<Option<Seconds>, Denial> {
+fn read_lifetime(body: &Value) -> Result<Option<Seconds>, Denial> {
     match member::<u32>(body, "expires_in")? {
         Some(seconds) if !(1..=MAX_LIFETIME).contains(&seconds) => {
             Err(Denial::InvalidField("expires_in"))
@@ -384,7 +382,7 @@ async fn with_last_use(ctx: &Ctx<'_>, token: &ApiToken) -> Result<Value, Fault> 
     Ok(view(token, last_used))
 }
 
-/// What is shown of a token. Nothing of its secret, nor of the hash beyond the id.
+/// A token as the API shows one: nothing of its secret, and of its hash only the id.
 #[must_use]
 pub fn view(token: &ApiToken, last_used: Option<Timestamp>) -> Value {
     let mut view = json!({

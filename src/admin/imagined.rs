@@ -11,7 +11,7 @@ use crate::http::path::{CanonicalPath, PathError};
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::http::reserved::API_KEY;
-use crate::site::tenant::By;
+use crate::site::tenant::TenantSource;
 use crate::site::{Site, Source};
 
 /// A credential, and where the request carries it.
@@ -109,7 +109,7 @@ impl Imagined {
         headers.extend(address.as_deref().map(|text| ("cf-connecting-ip", text)));
         headers.extend(self.country.as_deref().map(|text| ("cf-ipcountry", text)));
         if let (Some(tenants), Some(tenant)) = (&site.tenants, &self.tenant)
-            && let By::Header(name) = &tenants.by
+            && let TenantSource::Header(name) = &tenants.by
         {
             headers.push((name, tenant));
         }

@@ -1,8 +1,8 @@
-//! `POST /api/sso/token`: an SSO token for a user, made on first sight when the site allows it.
+//! `POST /api/sso/token`: an SSO token for a user, who is created if the site allows it.
 
 use serde_json::{Value, json};
 
-use crate::admin::users::{self, Profile};
+use crate::admin::users::{self, UserPatch};
 use crate::admin::{member, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
@@ -20,14 +20,14 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
-    let profile = Profile {
+    let patch = UserPatch {
         username: member(&body, "username")?,
         first_name: member(&body, "first_name")?,
         last_name: member(&body, "last_name")?,
-        ..Profile::default()
+        ..UserPatch::default()
     };
     let tenant = tenant_of(ctx, &body)?;
-    let user = user_for(ctx, tenant.as_ref(), email, profile).await?;
+    let user = user_for(ctx, tenant.as_ref(), email, patch).await?;
     if !user.active {
         return Err(Denial::UserDisabled);
     }
@@ -48,8 +48,8 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
     ))
 }
 
-/// The tenant that the user is of: that of the request, or the one that the body names where tokens
-/// tell tenants apart. At a site with tenants there is always one.
+/// The user's tenant: that of the request, or the one that the body names if the site tells tenants
+/// apart by a claim. On a site with tenants there is always one.
 fn tenant_of(ctx: &Ctx<'_>, body: &Value) -> Result<Option<Tenant>, Denial> {
     let tenancy = Tenancy::of(ctx.site, ctx.parts);
     let named: Option<Tenant> = member(body, "tenant")?;
@@ -80,13 +80,13 @@ fn email_of(body: &Value) -> Result<Email, Denial> {
     Email::parse(text).ok_or(Denial::InvalidEmail)
 }
 
-/// The user with this address; a new one when there is none. A user that is there is left as it is:
-/// asking for a token is no right to change users.
+/// The user with this address, or a new one. An existing user stays as it is: a caller that may issue
+/// tokens may not change users.
 async fn user_for(
     ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,
     email: Email,
-    profile: Profile,
+    patch: UserPatch,
 ) -> Result<User, Denial> {
     if let Some(user) = people::find_by_email(ctx.world, tenant, &email, ctx.now).await? {
         return Ok(user);
@@ -94,7 +94,7 @@ async fn user_for(
     if !ctx.site.auto_create_users {
         return Err(Denial::UserNotFound(email));
     }
-    profile.check_username(&email)?;
-    let mine = users::new_user(ctx.world, tenant, email, profile, ctx.now);
+    patch.check_username(&email)?;
+    let mine = users::new_user(ctx.world, tenant, email, patch, ctx.now);
     Ok(people::ensure(ctx.world, mine, ctx.now).await?.0)
 }

@@ -1,4 +1,4 @@
-//! `/api/sso/keys`: the keys that sign assertions.
+//! `/api/sso/keys`: list and rotate the keys that sign assertions.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! The admin API: API token → typed request → typed answer. A header credential only, so that no
-//! page can make a browser call it; no CORS; nothing of it is ever kept by a cache.
+//! The admin API: API token → typed request → typed answer. The credential comes in a header only,
+//! so that no page can make a browser call it. No CORS; no cache may store an answer.
 
 pub mod api_tokens;
 pub mod explain;
@@ -25,25 +25,24 @@ use crate::model::api_token::{ApiToken, Scope};
 use crate::platform::port::{Counter, Sender};
 use crate::store::api_tokens::ApiTokens;
 
-/// The longest body that is read.
+/// In bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 100;
 
-/// What became of a call, for the log.
-pub struct Outcome {
-    /// The answer or the reason for a refusal.
+/// The result of a call and what to log about it.
+pub struct CallOutcome {
     pub result: Result<Answer, Denial>,
-    /// The caller's id, when it was authenticated.
+    /// The id of the API token, once it is authenticated.
     pub caller: Option<String>,
-    /// What was called.
+    /// The name of the endpoint.
     pub call: &'static str,
 }
 
-/// `POST /api/sso/token`. Method, credential, right and body are looked at in the order that the
-/// clients of this call know.
-pub async fn token(ctx: &Ctx<'_>) -> Outcome {
-    let mut outcome = Outcome {
+/// `POST /api/sso/token`. Checks method, credential, scope and body in the order that the existing
+/// clients of this call rely on.
+pub async fn token(ctx: &Ctx<'_>) -> CallOutcome {
+    let mut outcome = CallOutcome {
         result: Err(Denial::MethodNotAllowed("POST")),
         caller: None,
         call: "issue token",
@@ -62,8 +61,8 @@ pub async fn token(ctx: &Ctx<'_>) -> Outcome {
 }
 
 /// Any other endpoint of the admin API.
-pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> Outcome {
-    let mut outcome = Outcome {
+pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
+    let mut outcome = CallOutcome {
         result: Err(Denial::UnknownEndpoint),
         caller: None,
         call: name_of(endpoint),
@@ -91,8 +90,8 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> Outcome {
     outcome
 }
 
-/// Who is calling, by `Authorization: Token …` or `Bearer …`. Failures are counted by address
-/// ([`attempts`]), calls by token.
+/// Authenticates the caller by `Authorization: Token …` or `Bearer …`. Failures are limited per
+/// address ([`attempts`]), calls per token.
 async fn authenticate(ctx: &Ctx<'_>) -> Result<ApiToken, Denial> {
     let platform = &ctx.world.platform;
     let presented = ctx.parts.header("authorization").and_then(presented);
@@ -111,7 +110,7 @@ async fn authenticate(ctx: &Ctx<'_>) -> Result<ApiToken, Denial> {
     {
         return Err(Denial::RateLimited);
     }
-    // Keeping the books is no reason to turn a good call down.
+    // A failure to note the time of use is no reason to refuse a good call.
     let _ = ApiTokens(&*platform.kv).note_use(&token.id, ctx.now).await;
     Ok(token)
 }
@@ -140,11 +139,11 @@ fn require(caller: &ApiToken, scope: Scope) -> Result<(), Denial> {
 /// # Errors
 /// [`Denial::BodyTooLarge`], [`Denial::InvalidJson`] or a fault.
 async fn read_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
-    let body = denial::whole(ctx.body.read(MAX_BODY, Sender::Verified).await?)?;
+    let body = denial::body_bytes(ctx.body.read(MAX_BODY, Sender::Verified).await?)?;
     serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
 }
 
-/// The page that a list call asks for.
+/// The cursor and the page size that a list call asks for.
 ///
 /// # Errors
 /// [`Denial::InvalidField`] or [`Denial::InvalidCursor`].
@@ -171,10 +170,10 @@ fn parameter(ctx: &Ctx<'_>, name: &str) -> Option<String> {
         .next()
 }
 
-/// A member of a body, if it is there and not null.
+/// A member of a body, unless it is absent or null.
 ///
 /// # Errors
-/// [`Denial::InvalidField`] when it is of another type or not valid.
+/// [`Denial::InvalidField`] if it has another type or is invalid.
 fn member<T: DeserializeOwned>(body: &Value, name: &'static str) -> Result<Option<T>, Denial> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -184,10 +183,10 @@ fn member<T: DeserializeOwned>(body: &Value, name: &'static str) -> Result<Optio
     }
 }
 
-/// Refuses members that no request of this kind has: a typing error must not look like success.
+/// Refuses a body with members other than the `known` ones: a misspelt one must not be ignored.
 ///
 /// # Errors
-/// [`Denial::InvalidField`] when the body is no object, [`Denial::UnknownField`].
+/// [`Denial::InvalidField`] if the body is not an object, [`Denial::UnknownField`].
 fn only(body: &Value, known: &[&'static str]) -> Result<(), Denial> {
     let members = body.as_object().ok_or(Denial::InvalidField("body"))?;
     match members.keys().find(|name| !known.contains(&name.as_str())) {

@@ -1,4 +1,4 @@
-//! Users: made, read, listed, changed, disabled, deleted, and synced in bulk.
+//! `/api/sso/users`: create, read, list, change, disable and delete users; synchronise them in bulk.
 
 use std::rc::Rc;
 
@@ -20,39 +20,36 @@ use crate::profile;
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::users::{Users, has_address};
 
-/// The most users in one bulk call: each takes a few operations, and a Worker has 1,000 per request.
+/// Users per bulk call. Each takes a few operations, and a Worker may make 1,000 per request.
 const MAX_BULK: usize = 100;
-/// How many of them are under way at once.
-const SIDE_BY_SIDE: usize = 6;
+/// How many users of a bulk call are processed concurrently.
+const CONCURRENCY: usize = 6;
 
-/// What a request says of a user besides the address.
+/// What a request sets on a user, apart from the address. `None` changes nothing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Profile {
-    /// The username.
+pub struct UserPatch {
     #[serde(default)]
     pub username: Option<Username>,
-    /// The given name.
     #[serde(default)]
     pub first_name: Option<Name>,
-    /// The family name.
     #[serde(default)]
     pub last_name: Option<Name>,
     /// Whether the user may sign in.
     #[serde(default)]
     pub active: Option<bool>,
-    /// Staff; only an admin may set it.
+    /// Only an admin may set it.
     #[serde(default)]
     pub staff: Option<bool>,
-    /// Superuser; only an admin may set it.
+    /// Only an admin may set it.
     #[serde(default)]
     pub superuser: Option<bool>,
-    /// Roles; only an admin may set them.
+    /// Only an admin may set them.
     #[serde(default)]
     pub roles: Option<Vec<Role>>,
 }
 
-impl Profile {
+impl UserPatch {
     const MEMBERS: [&'static str; 8] = [
         "email",
         "username",
@@ -64,7 +61,7 @@ impl Profile {
         "roles",
     ];
 
-    /// The members of a user that is made: which tenant it is of is settled then.
+    /// The members for a new user: only then can the tenant be set.
     const NEW: &'static [&'static str] = &[
         "email",
         "username",
@@ -94,8 +91,7 @@ impl Profile {
         self.staff.is_some() || self.superuser.is_some() || self.roles.is_some()
     }
 
-    /// Writes everything that is given into `user`. Taking the right to sign in away ends all
-    /// sessions.
+    /// Applies the patch to `user`. Disabling a user ends all of their sessions.
     pub fn apply(self, user: &mut User, now: Timestamp) {
         let Self {
             username,
@@ -122,7 +118,8 @@ impl Profile {
         }
     }
 
-    /// Refuses a username that is somebody else's address: an application may take it for one.
+    /// Refuses a username that looks like an address other than the user's own: an application might
+    /// use it as one.
     ///
     /// # Errors
     /// [`Denial::InvalidField`].
@@ -135,17 +132,17 @@ impl Profile {
     }
 }
 
-/// A new user with an id of its own.
+/// A new user with a random id.
 pub(super) fn new_user(
     world: &World,
     tenant: Option<&Tenant>,
     email: Email,
-    profile: Profile,
+    patch: UserPatch,
     now: Timestamp,
 ) -> User {
     let mut user = User::new(UserId::random(&*world.platform.entropy), email, now);
     user.tenant = tenant.cloned();
-    profile.apply(&mut user, now);
+    patch.apply(&mut user, now);
     user
 }
 
@@ -193,15 +190,15 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
 
 async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = read_json(ctx).await?;
-    let profile = Profile::read(&body, Profile::NEW)?;
-    may_grant(caller, &profile)?;
+    let patch = UserPatch::read(&body, UserPatch::NEW)?;
+    may_grant(caller, &patch)?;
     let email: Email = member(&body, "email")?.ok_or(Denial::InvalidField("email"))?;
-    profile.check_username(&email)?;
+    patch.check_username(&email)?;
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(&body, "tenant")?;
-    let mine = new_user(ctx.world, tenant.as_ref(), email, profile, ctx.now);
+    let mine = new_user(ctx.world, tenant.as_ref(), email, patch, ctx.now);
     match people::ensure(ctx.world, mine, ctx.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
@@ -224,20 +221,20 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
     match ctx.parts.method() {
         "PATCH" => {
             let body = read_json(ctx).await?;
-            let profile = Profile::read(&body, &Profile::MEMBERS)?;
-            may_grant(caller, &profile)?;
+            let patch = UserPatch::read(&body, &UserPatch::MEMBERS)?;
+            may_grant(caller, &patch)?;
             let email: Option<Email> = member(&body, "email")?;
             let user = people::change(world, &id, ctx.now, |user| {
                 may_touch(caller, user)?;
                 let email = email.as_ref().filter(|email| **email != user.email);
-                profile.check_username(email.unwrap_or(&user.email))?;
+                patch.check_username(email.unwrap_or(&user.email))?;
                 if let Some(email) = email {
                     if !caller.issue_for.allows_email(email) {
                         return Err(Denial::OutsideLimit);
                     }
                     user.email = email.clone();
                 }
-                profile.clone().apply(user, ctx.now);
+                patch.clone().apply(user, ctx.now);
                 Ok(())
             })
             .await?;
@@ -273,13 +270,11 @@ pub(super) async fn logout(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
     Ok(Answer::empty(204))
 }
 
-/// What a bulk call does with a user that exists.
+/// What a bulk call does with a user that exists already.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum OnExisting {
-    /// Leaves it.
     Skip,
-    /// Changes what is given.
     Update,
 }
 
@@ -297,7 +292,7 @@ pub(super) async fn bulk(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Den
     }
     let results: Vec<(&'static str, Value)> = stream::iter(&users)
         .map(|item| sync_one(ctx, caller, item, on_existing))
-        .buffered(SIDE_BY_SIDE)
+        .buffered(CONCURRENCY)
         .collect()
         .await;
     let count = |status: &str| results.iter().filter(|(found, _)| *found == status).count();
@@ -315,7 +310,7 @@ pub(super) async fn bulk(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Den
     Ok(Answer::json(200, &answer))
 }
 
-/// One user of a bulk call. What goes wrong with one says nothing of the others.
+/// Processes one user of a bulk call. An error does not affect the other users.
 async fn sync_one(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
@@ -351,10 +346,10 @@ async fn sync(
     item: &Value,
     on_existing: OnExisting,
 ) -> Result<(&'static str, User), Denial> {
-    let profile = Profile::read(item, Profile::NEW)?;
-    may_grant(caller, &profile)?;
+    let patch = UserPatch::read(item, UserPatch::NEW)?;
+    may_grant(caller, &patch)?;
     let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
-    profile.check_username(&email)?;
+    patch.check_username(&email)?;
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
@@ -363,7 +358,7 @@ async fn sync(
     let found = people::find_by_email(world, tenant.as_ref(), &email, ctx.now).await?;
     let (mut user, mut ensured) = match found {
         Some(user) => (user, Ensured::Found),
-        None => create_anew(ctx, tenant.as_ref(), &email, &profile).await?,
+        None => ensure_user(ctx, tenant.as_ref(), &email, &patch).await?,
     };
     for _ in 0..CHANGE_ATTEMPTS {
         if ensured == Ensured::Made {
@@ -373,20 +368,20 @@ async fn sync(
             return Ok(("exists", user));
         }
         let changed = people::change(world, &user.id, ctx.now, |user| {
-            // The store may show whose address it was a minute ago.
+            // KV may show the owner of the address as of a minute ago.
             if !has_address(user, tenant.as_ref(), &email) {
                 return Err(Denial::NotFound);
             }
             may_touch(caller, user)?;
-            profile.clone().apply(user, ctx.now);
+            patch.clone().apply(user, ctx.now);
             Ok(())
         })
         .await;
         match changed {
             Ok(user) => return Ok(("updated", user)),
-            // The address is nobody's by now, or another one's.
+            // By now the address belongs to nobody, or to another user.
             Err(Denial::NotFound) => {
-                (user, ensured) = create_anew(ctx, tenant.as_ref(), &email, &profile).await?;
+                (user, ensured) = ensure_user(ctx, tenant.as_ref(), &email, &patch).await?;
             }
             Err(denial) => return Err(denial),
         }
@@ -394,18 +389,18 @@ async fn sync(
     Err(Fault::Contended.into())
 }
 
-async fn create_anew(
+async fn ensure_user(
     ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,
     email: &Email,
-    profile: &Profile,
+    patch: &UserPatch,
 ) -> Result<(User, Ensured), Fault> {
-    let mine = new_user(ctx.world, tenant, email.clone(), profile.clone(), ctx.now);
+    let mine = new_user(ctx.world, tenant, email.clone(), patch.clone(), ctx.now);
     people::ensure(ctx.world, mine, ctx.now).await
 }
 
-/// Makes the user known to the applications that keep users of their own, and adds to `answer` what
-/// came of it.
+/// Creates the user's accounts at applications that have users of their own, and adds the results to
+/// `answer`.
 async fn with_accounts(ctx: &Ctx<'_>, user: &User, answer: &mut Value) {
     if let (Some(accounts), Some(members)) = (
         profile::provision(ctx.world, user, ctx.now).await,
@@ -422,17 +417,17 @@ async fn find(ctx: &Ctx<'_>, id: &UserId) -> Result<User, Denial> {
     newest.map(Rc::unwrap_or_clone).ok_or(Denial::NotFound)
 }
 
-/// Rights are granted by admins alone.
-fn may_grant(caller: &ApiToken, profile: &Profile) -> Result<(), Denial> {
-    if profile.grants() {
+/// Only admins grant rights.
+fn may_grant(caller: &ApiToken, patch: &UserPatch) -> Result<(), Denial> {
+    if patch.grants() {
         require(caller, Scope::Admin)
     } else {
         Ok(())
     }
 }
 
-/// Who holds rights is changed by admins alone: another address for a superuser would be a way in.
-/// And a caller that is limited to some users changes no others.
+/// Only admins may change a user with rights, since a new address for a superuser would be a way to
+/// become one. A caller that is limited to some users may change only those.
 fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
     if user.staff || user.superuser || !user.roles.is_empty() {
         require(caller, Scope::Admin)?;
@@ -444,7 +439,7 @@ fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
     }
 }
 
-/// What is shown of a user.
+/// A user as the API shows one.
 #[must_use]
 pub fn view(user: &User) -> Value {
     let mut view = json!({

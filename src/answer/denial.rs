@@ -1,5 +1,6 @@
-//! Every reason for which we say no, and what the client is told: the one table. Only here is a
-//! status or a public text chosen. Texts are vague on purpose; the precise reason is in the log.
+//! The one table of refusals: every reason to refuse a request, and what the client is told. No
+//! other file chooses a status or a public text. Public texts are vague on purpose; the log has
+//! the precise reason.
 
 use crate::http::path::PathError;
 use crate::jose::error::TokenError;
@@ -8,86 +9,79 @@ use crate::model::user::Email;
 use crate::platform::port::{BodyRead, Fault};
 use crate::rules::{Failing, Refusal};
 
-/// Why a request was turned down, or could not be served.
+/// Why a request was denied or could not be served.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Denial {
     /// No site has this host.
     UnknownHost,
     /// None of our endpoints has this path.
     UnknownEndpoint,
-    /// The head of the request is not readable.
+    /// The head of the request cannot be parsed.
     Malformed,
-    /// The path can be read in more than one way.
+    /// The path is ambiguous or too long.
     Path(PathError),
     /// A method that is never forwarded.
     MethodRefused,
-    /// One of our endpoints does not take this method; these it takes.
+    /// One of our endpoints does not support this method. Holds those that it supports.
     MethodNotAllowed(&'static str),
-    /// Somebody has to sign in first.
+    /// The caller must sign in first.
     SignInRequired,
-    /// A credential was presented and is not accepted.
+    /// The presented credential was not accepted.
     Credential(TokenError),
-    /// A rule of the site turns down whoever is asking.
+    /// A rule of the site denies this caller.
     Refused(Refusal),
     /// A rule answers 404 to hide that the path exists.
     Hidden,
-    /// A rule says no more than that it is forbidden.
+    /// A rule answers 403 and gives no reason.
     Withheld,
-    /// A browser asked ahead for what a link opens once somebody follows it.
+    /// A browser prefetched a single-use link, which opens only when somebody follows it.
     Speculative,
-    /// A page of another origin acted with this site's cookies.
+    /// A page of another origin used this site's cookies.
     CrossOrigin,
-    /// An API token is needed and none was presented.
+    /// An API token is required, and none was presented.
     AuthenticationRequired,
     /// The API token is unknown, revoked or expired.
     InvalidApiToken,
     /// The API token lacks a scope.
     ScopeMissing(Scope),
-    /// The API token is limited to other users.
+    /// The API token's `issue_for` does not cover this user.
     OutsideLimit,
-    /// An API token would change itself.
+    /// An API token tried to change itself.
     OwnApiToken,
-    /// There are too many API tokens to look for those that one has made.
+    /// There are too many API tokens to find all descendants of one.
     TooManyApiTokens,
-    /// Too many calls.
     RateLimited,
-    /// The body is too long.
     BodyTooLarge,
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     BodyTooSlow,
-    /// The body is no JSON.
     InvalidJson,
-    /// The body has no address.
+    /// The body has no email address.
     EmailRequired,
-    /// The address is none.
     InvalidEmail,
-    /// A member of the body, or a parameter, is wrong.
+    /// This member of the body, or this query parameter, is invalid.
     InvalidField(&'static str),
-    /// The body has a member that this call does not take: its name.
+    /// The body has a member with this name, which the call does not know.
     UnknownField(String),
-    /// The cursor is none of ours.
+    /// We did not issue this cursor.
     InvalidCursor,
     /// No user, token or key has this id.
     NotFound,
-    /// There is a user with this address already.
     UserExists,
-    /// There is no user with this address, and none is made.
+    /// No user has this address, and the site does not create users.
     UserNotFound(Email),
-    /// The user is disabled.
     UserDisabled,
-    /// The application lets everybody do this, and the site only its admins.
+    /// The application allows this to everybody, the site only to its admins.
     AdminOnly,
     /// The user's account at the origin may not be used; the text says why.
     AccountRefused(&'static str),
     /// The configuration has errors.
     Misconfigured,
-    /// The origin did not answer.
     OriginUnreachable,
-    /// We failed.
+    /// Edgeward itself or the platform failed.
     Fault(Fault),
 }
 
-/// Every [`Row::code`]. A test holds the rows of all denials against it.
+/// Every [`Row::code`]. A test compares it with the rows of all denials.
 pub const CODES: [&str; 29] = [
     "USER_NOT_FOUND",
     "account_refused",
@@ -123,38 +117,36 @@ pub const CODES: [&str; 29] = [
 /// What the client is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Row {
-    /// The status (RFC 9110 §15).
+    /// RFC 9110 §15.
     pub status: u16,
-    /// The stable code, for programs.
+    /// Stable, for programs.
     pub code: &'static str,
-    /// The title of the page, for people.
+    /// The heading of the page.
     pub title: &'static str,
-    /// The text, for both.
+    /// For people and programs.
     pub text: &'static str,
-    /// What `WWW-Authenticate` says.
     pub challenge: Challenge,
     /// Whether signing in may help.
     pub sign_in_helps: bool,
-    /// Whether a rule of the site says so, to whom signing in is not enough.
+    /// Whether a rule denied the request of a caller who is signed in.
     pub by_rule: bool,
 }
 
-/// What `WWW-Authenticate` says (RFC 9110 §11.6.1, RFC 6750 §3).
+/// The challenge in `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Challenge {
-    /// Nothing.
     None,
-    /// That a credential is needed.
+    /// A credential is required, and none was presented.
     Required,
-    /// That the one presented is not accepted.
+    /// The presented credential is not accepted.
     InvalidToken,
-    /// That the one presented is good, and not for this.
+    /// The presented credential is valid but does not allow this.
     InsufficientScope,
 }
 
 impl Row {
-    /// The value of `WWW-Authenticate`. Where nothing was presented it has no `error` (RFC 6750
-    /// §3.1); our own code stands in a parameter of its own, which the RFC leaves room for (§3).
+    /// The value of `WWW-Authenticate`. It has no `error` if no credential was presented (RFC 6750
+    /// §3.1). Our own code goes into a parameter `code`, which §3 allows.
     #[must_use]
     pub fn challenge(&self) -> Option<String> {
         let error = match self.challenge {
@@ -168,11 +160,11 @@ impl Row {
     }
 }
 
-/// The bytes of a body.
+/// The bytes of a body that was read whole.
 ///
 /// # Errors
 /// [`Denial::BodyTooLarge`] or [`Denial::BodyTooSlow`].
-pub fn whole(body: BodyRead) -> Result<Vec<u8>, Denial> {
+pub fn body_bytes(body: BodyRead) -> Result<Vec<u8>, Denial> {
     match body {
         BodyRead::Whole(bytes) => Ok(bytes),
         BodyRead::TooLong => Err(Denial::BodyTooLarge),
@@ -230,18 +222,18 @@ impl Denial {
                 ..refused(*refusal)
             },
             Self::Withheld => forbidden(),
-            // The browser throws it away and asks anew when the link is followed.
+            // The browser drops this answer and asks again when somebody follows the link.
             Self::Speculative => no(
                 503,
                 "not_ahead",
                 "Not available for prefetch",
-                "This link is opened when somebody follows it.",
+                "This link opens only when somebody follows it.",
             ),
             Self::CrossOrigin => no(
                 403,
                 "cross_origin",
-                "Not from here",
-                "This request came from another site, which may not make it.",
+                "Cross-site request refused",
+                "This request came from a page of another site, which is not allowed to make it.",
             ),
             Self::AuthenticationRequired => Row {
                 challenge: Challenge::Required,
@@ -281,7 +273,7 @@ impl Denial {
             Self::BodyTooSlow => no(
                 408,
                 "request_timeout",
-                "Too slow",
+                "Request timed out",
                 "The request did not arrive in time.",
             ),
             Self::BodyTooLarge => no(
@@ -297,7 +289,7 @@ impl Denial {
                 400,
                 "invalid_request",
                 "Invalid request",
-                "A member of the request is not valid",
+                "A field of the request is not valid",
             ),
             Self::InvalidCursor => no(
                 400,
@@ -317,31 +309,31 @@ impl Denial {
                 403,
                 "admin_only",
                 "Not allowed",
-                "Only an administrator may do this.",
+                "Only administrators may do this.",
             ),
             Self::AccountRefused(_) => no(
                 403,
                 "account_refused",
                 "No access",
-                "This application does not let you in. Ask whoever manages it.",
+                "The application does not accept your account. Ask its administrator.",
             ),
             Self::Misconfigured => no(
                 500,
                 "misconfigured",
                 "Not in service",
-                "This site is not set up correctly. Its operator finds the reason in the log.",
+                "This site is not set up correctly. The reason is in the operator's log.",
             ),
             Self::OriginUnreachable => no(
                 502,
                 "origin_unreachable",
                 "Not available right now",
-                "The application does not answer. Please try again in a moment.",
+                "The application did not respond. Please try again in a moment.",
             ),
             Self::Fault(_) => unavailable(),
         }
     }
 
-    /// What a rule's refusal comes to: `absence` where somebody would have to be signed in.
+    /// The denial for a rule's refusal: `absence` if the rule wants a caller who is signed in.
     #[must_use]
     pub fn of_rule(refusal: Refusal, absence: Self) -> Self {
         match refusal.failing {
@@ -350,7 +342,7 @@ impl Denial {
         }
     }
 
-    /// The member of the request that is wrong.
+    /// The field of the request that is invalid.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
@@ -368,34 +360,34 @@ impl Denial {
             Self::UnknownEndpoint => "unknown endpoint".into(),
             Self::Malformed => "malformed request".into(),
             Self::Path(error) => error.to_string(),
-            Self::MethodRefused => "a method that is not forwarded".into(),
+            Self::MethodRefused => "method is never forwarded".into(),
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),
             Self::Credential(error) => error.to_string(),
             Self::Refused(refusal) => refusal.to_string(),
-            Self::Hidden | Self::Withheld => "a rule of the site".into(),
-            Self::Speculative => "a link that a browser asked for ahead".into(),
+            Self::Hidden | Self::Withheld => "denied by a rule of the site".into(),
+            Self::Speculative => "prefetch of a single-use link".into(),
             Self::CrossOrigin => "cross-origin request".into(),
             Self::AuthenticationRequired => "no api token".into(),
             Self::InvalidApiToken => "api token unknown, revoked or expired".into(),
             Self::ScopeMissing(scope) => format!("api token lacks scope {scope}"),
             Self::OutsideLimit => "api token is limited to other users".into(),
-            Self::OwnApiToken => "api token would change itself".into(),
+            Self::OwnApiToken => "api token tried to change itself".into(),
             Self::TooManyApiTokens => "too many api tokens to search for descendants".into(),
             Self::RateLimited => "rate limited".into(),
             Self::BodyTooLarge => "body too large".into(),
-            Self::BodyTooSlow => "body did not come in time".into(),
-            Self::InvalidJson => "body is no json".into(),
+            Self::BodyTooSlow => "body did not arrive in time".into(),
+            Self::InvalidJson => "body is not json".into(),
             Self::EmailRequired => "email missing".into(),
             Self::InvalidEmail => "email malformed".into(),
             Self::InvalidField(name) => format!("invalid {name}"),
-            Self::UnknownField(_) => "a member that the call does not take".into(),
+            Self::UnknownField(_) => "unknown field in the body".into(),
             Self::InvalidCursor => "invalid cursor".into(),
             Self::NotFound => "no such record".into(),
             Self::UserExists => "user exists".into(),
             Self::UserNotFound(_) => "user unknown and not created".into(),
             Self::UserDisabled => "user disabled".into(),
-            Self::AdminOnly => "for admins of the site only".into(),
+            Self::AdminOnly => "only for admins of the site".into(),
             Self::AccountRefused(reason) => format!("account at the origin: {reason}"),
             Self::Misconfigured => "misconfigured".into(),
             Self::OriginUnreachable => "the origin did not answer".into(),
@@ -421,8 +413,8 @@ impl From<TokenError> for Denial {
 
 fn credential(error: TokenError) -> Row {
     let expired = "Your sign-in has expired. Please sign in again.";
-    let invalid = "Your sign-in could not be accepted. Please sign in again.";
-    let link = "This link does not work any more. Please go back and follow a new one.";
+    let invalid = "Your sign-in was not accepted. Please sign in again.";
+    let link = "This link no longer works. Please go back and request a new one.";
     let refused = |code, text| Row {
         challenge: Challenge::InvalidToken,
         sign_in_helps: true,
@@ -478,7 +470,7 @@ const fn forbidden() -> Row {
         403,
         "forbidden",
         "Not allowed",
-        "You may not open this. If you should, ask whoever manages this site.",
+        "You do not have access to this page. If you need it, ask the administrator of this site.",
     )
 }
 
@@ -487,7 +479,7 @@ const fn user_disabled() -> Row {
         403,
         "user_disabled",
         "Account disabled",
-        "This account is disabled. Ask whoever manages it.",
+        "This account is disabled. Ask the administrator of this site.",
     )
 }
 

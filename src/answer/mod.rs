@@ -1,4 +1,4 @@
-//! What we answer ourselves: JSON, a page or a redirect. Never kept by any cache unless said so.
+//! Our own answers: JSON, pages and redirects. No cache may store one unless its headers say so.
 
 pub mod denial;
 pub mod event;
@@ -13,11 +13,8 @@ use crate::site::Site;
 /// An answer of our own.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answer {
-    /// The status.
     pub status: u16,
-    /// The headers.
     pub headers: Vec<(&'static str, String)>,
-    /// The body.
     pub body: String,
 }
 
@@ -33,7 +30,7 @@ impl Answer {
         answer
     }
 
-    /// No body.
+    /// An answer without a body, with the headers that all our answers have.
     #[must_use]
     pub fn empty(status: u16) -> Self {
         Self {
@@ -56,9 +53,8 @@ impl Answer {
         answer
     }
 
-    /// A page, with a policy that lets it load nothing and be framed by nobody but `frames`
-    /// (Content Security Policy Level 3). `form_to` is where its form may lead besides here, as a
-    /// source of that policy.
+    /// A page with a content security policy (CSP Level 3): it loads nothing, and only the origins
+    /// in `frames` may frame it. `form_to` is a further source for `form-action`, besides this site.
     #[must_use]
     pub fn page(status: u16, html: String, frames: &[String], form_to: Option<&str>) -> Self {
         let ancestors = if frames.is_empty() {
@@ -93,14 +89,14 @@ impl Answer {
         self
     }
 
-    /// Sets a header that is there already.
+    /// Replaces a header.
     #[must_use]
     pub fn replacing(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.retain(|(known, _)| *known != name);
         self.with(name, value)
     }
 
-    /// A refusal for programs: the row's text and code, and what belongs to this denial alone.
+    /// A refusal for programs: text and code of the row, and the invalid field if there is one.
     #[must_use]
     pub fn refusal(denial: &Denial) -> Self {
         let row = denial.row();
@@ -111,7 +107,7 @@ impl Answer {
         Self::json(row.status, &body).for_row(denial, &row)
     }
 
-    /// A refusal of `POST /api/sso/token`, in the words that its clients know.
+    /// A refusal of `POST /api/sso/token`, in the shape that its existing clients expect.
     #[must_use]
     pub fn token_refusal(denial: &Denial) -> Self {
         let row = denial.row();
@@ -133,7 +129,7 @@ impl Answer {
         denial: &Denial,
         site: Option<&Site>,
         request_id: &str,
-        action: Option<page::Action>,
+        action: Option<page::LinkButton>,
     ) -> Self {
         let row = denial.row();
         let frame = page::Frame {

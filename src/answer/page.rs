@@ -1,5 +1,5 @@
-//! The pages that people see, from the templates in `www/`. Everything that goes into one is
-//! escaped by the template engine; no page has a script.
+//! The pages that people see, rendered from the templates in `www/`. The template engine escapes
+//! every value. No page has a script.
 
 use std::sync::LazyLock;
 
@@ -20,48 +20,41 @@ pub static STYLE_SOURCE: LazyLock<String> =
 
 /// A link that looks like a button.
 #[derive(Clone, Debug)]
-pub struct Action {
-    /// Its text.
+pub struct LinkButton {
     pub label: &'static str,
-    /// Where it leads: a path of ours or a URL from the configuration.
+    /// A path of this site or a URL from the configuration.
     pub href: String,
 }
 
 /// What every page shows.
 pub struct Frame<'a> {
-    /// The heading.
     pub title: &'a str,
-    /// A stable code, for whoever is asked for help; may be empty.
+    /// A stable code that a person can give to support; may be empty.
     pub code: &'a str,
-    /// The request's name in the log.
+    /// The id under which the log has this request.
     pub request_id: &'a str,
-    /// The site, unless the configuration is too broken to have one.
+    /// `None` if the configuration is too broken to have a site.
     pub site: Option<&'a Site>,
 }
 
-/// A page that tells something.
+/// The content of a page that informs.
 pub struct Message<'a> {
-    /// The first sentence.
     pub lead: &'a str,
-    /// More, as a list.
+    /// The items of a list below `lead`.
     pub details: Vec<String>,
     /// What to do next.
-    pub action: Option<Action>,
+    pub action: Option<LinkButton>,
 }
 
-/// A page that asks something.
-pub struct Question<'a> {
-    /// The first sentence.
+/// The content of a page that asks for a confirmation.
+pub struct Confirmation<'a> {
     pub lead: &'a str,
-    /// Where the answer goes.
     pub form_action: &'a str,
-    /// What goes with it.
+    /// Hidden fields of the form: name and value.
     pub fields: Vec<(String, String)>,
-    /// The button's text.
     pub submit_label: &'a str,
-    /// The way out.
-    pub cancel: Option<Action>,
-    /// Where the form may lead besides this site: an origin.
+    pub cancel: Option<LinkButton>,
+    /// A source for `form-action` besides this site: where redirects after the form may lead.
     pub form_to: Option<&'a str>,
 }
 
@@ -71,7 +64,7 @@ struct MessagePage<'a> {
     title: &'a str,
     lead: &'a str,
     details: Vec<String>,
-    action: Option<Action>,
+    action: Option<LinkButton>,
     code: &'a str,
     request_id: &'a str,
     site: &'a str,
@@ -85,13 +78,13 @@ struct ConfirmPage<'a> {
     form_action: &'a str,
     fields: Vec<(String, String)>,
     submit_label: &'a str,
-    cancel: Option<Action>,
+    cancel: Option<LinkButton>,
     code: &'a str,
     request_id: &'a str,
     site: &'a str,
 }
 
-/// Renders a page that tells something.
+/// Renders a page that informs.
 #[must_use]
 pub fn message(status: u16, frame: &Frame<'_>, message: Message<'_>) -> Answer {
     let page = MessagePage {
@@ -106,9 +99,9 @@ pub fn message(status: u16, frame: &Frame<'_>, message: Message<'_>) -> Answer {
     finish(status, &page, frame.site, None)
 }
 
-/// Renders a page that asks something.
+/// Renders a page that asks for a confirmation.
 #[must_use]
-pub fn question(status: u16, frame: &Frame<'_>, question: Question<'_>) -> Answer {
+pub fn question(status: u16, frame: &Frame<'_>, question: Confirmation<'_>) -> Answer {
     let page = ConfirmPage {
         title: frame.title,
         lead: question.lead,
@@ -124,7 +117,7 @@ pub fn question(status: u16, frame: &Frame<'_>, question: Question<'_>) -> Answe
 }
 
 fn finish(status: u16, page: &impl Template, site: Option<&Site>, form_to: Option<&str>) -> Answer {
-    // Writing to a string cannot fail; if it ever does, an empty page is still a refusal.
+    // Writing to a string cannot fail. If it ever does, an empty page still refuses.
     let html = page.render().unwrap_or_default();
     let frames = site.map_or(&[][..], |site| &site.frame_ancestors);
     Answer::page(status, html, frames, form_to)

@@ -1,21 +1,20 @@
-//! An answer together with its cookies and its line in the log.
+//! An answer together with its cookies and its log event.
 
 use crate::answer::{Answer, event};
 use crate::credential::session::SetCookie;
 use crate::site::Source;
 
-/// An answer, with cookies, and what to note in the log.
+/// An answer with its cookies and what to log.
 pub struct Reply {
-    /// The answer.
     pub answer: Answer,
     /// Cookies to set or clear.
     pub cookies: Vec<SetCookie>,
-    /// What happened, and to which user.
-    pub happened: Option<(event::Name, String, Source)>,
+    /// What happened, the id of the user, and where the credential was found.
+    pub happened: Option<(event::EventKind, String, Source)>,
 }
 
 impl Reply {
-    /// The same reply, with cookies that an earlier step sets.
+    /// Puts the cookies that an earlier step sets before this reply's own.
     #[must_use]
     pub fn with(mut self, mut cookies: Vec<SetCookie>) -> Self {
         cookies.append(&mut self.cookies);

@@ -1,4 +1,4 @@
-//! The functions of the JavaScript files beside this one.
+//! Bindings for the JavaScript files beside this one.
 
 use std::cell::RefCell;
 
@@ -41,8 +41,10 @@ extern "C" {
     pub fn when_named(answer: &Function);
     #[wasm_bindgen(js_name = readAll)]
     pub fn read_all(request: &Request) -> JsValue;
-    fn tell(head: &JsValue, buffer: &mut [u8]) -> i32;
-    fn told(head: &JsValue) -> String;
+    #[wasm_bindgen(js_name = encodeInto)]
+    fn encode_into(head: &JsValue, buffer: &mut [u8]) -> i32;
+    #[wasm_bindgen(js_name = toText)]
+    fn to_text(head: &JsValue) -> String;
 }
 
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
@@ -117,15 +119,15 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 * 1024]);
 }
 
-/// What the core is told of `head`, which `head.js` read. Written straight into a buffer that is there
-/// already: letting a string cross by itself costs a loop over its characters and an allocation.
+/// The text of `head`, which `head.js` read. JavaScript writes it into an existing buffer: to pass a
+/// string would cost a loop over its characters and an allocation.
 pub fn snapshot(head: &JsValue) -> String {
     BUFFER.with_borrow_mut(|buffer| {
-        let written = usize::try_from(tell(head, buffer)).ok();
+        let written = usize::try_from(encode_into(head, buffer)).ok();
         let bytes = written.and_then(|written| buffer.get(..written));
         match bytes.map(str::from_utf8) {
             Some(Ok(text)) => text.to_owned(),
-            _ => told(head),
+            _ => to_text(head),
         }
     })
 }

@@ -1,5 +1,5 @@
-// WebCrypto, by the verbs that the core has for it. What comes from the core is a view of its memory, which may move
-// while a promise is pending: all that is used after an await is copied first.
+// The core's cryptographic verbs, by WebCrypto. Bytes from the core are views of its memory, which may move while a promise
+// is pending. So whatever is used after an await is copied first.
 
 const NONCE = 12;
 
@@ -9,7 +9,7 @@ const HASHES = { 256: "SHA-256", 384: "SHA-384", 512: "SHA-512" };
 const CURVES = { ES256: "P-256", ES384: "P-384", ES512: "P-521" };
 
 /**
- * How keys of a JWS algorithm are imported, and how signatures are made and checked (RFC 7518 §3, RFC 8037 §3.1).
+ * WebCrypto's parameters for a JWS algorithm: to import keys, and to sign and verify (RFC 7518 §3, RFC 8037 §3.1).
  * @param {string} algorithm
  * @returns {{ key: SubtleCryptoImportKeyAlgorithm, sign: SubtleCryptoSignAlgorithm }}
  */
@@ -40,8 +40,8 @@ export async function generate(algorithm) {
 }
 
 /**
- * Imported keys, each found by the algorithm that it was imported for and by all of its bytes. Which key a signature is
- * checked with is decided by the core at each call, so a key that was withdrawn is of no use here. The oldest goes first.
+ * Imported keys, each found by its algorithm and all of its bytes. The core decides at each call which key verifies a
+ * signature, so a withdrawn key that is still here is never used. The oldest keys are dropped first.
  */
 class ImportedKeys {
   /** @type {Map<string, CryptoKey>} */
@@ -75,18 +75,18 @@ class ImportedKeys {
   }
 }
 
-/** A longer name is not kept. An RSA key of 8192 bits takes 1.1 KB, and 4.8 KB with its private half. */
+/** Keys with longer names are not kept. An RSA key of 8192 bits takes 1.1 KB, and 4.8 KB with its private half. */
 const LONGEST_NAME = 8192;
-/** What the runtime is taken to need for an imported key, in bytes. */
+/** An estimate of the runtime's memory for an imported key, in bytes. */
 const WEIGHT_OF_KEY = 2048;
-/** One for each use, so that the keys of issuers, of which a stranger may name one after the other, push out none of ours. */
+/** Separate from our own: a stranger can make us import one issuer's key after another, which must not push out ours. */
 const VERIFYING = new ImportedKeys({ number: 64, bytes: 256 * 1024 });
 const SIGNING = new ImportedKeys({ number: 8, bytes: 64 * 1024 });
 
 /**
- * The name of a key: one character for each byte, so that no two keys share one.
+ * The name of a key: one character per byte, so that no two keys have the same name.
  * @param {string} algorithm
- * @param {...Uint8Array} parts of which only the last may differ in length
+ * @param {...Uint8Array} parts only the last may vary in length
  */
 function nameOf(algorithm, ...parts) {
   const text = parts.map((part) => (part.length > LONGEST_NAME ? undefined : String.fromCharCode(...part)));
@@ -94,7 +94,7 @@ function nameOf(algorithm, ...parts) {
 }
 
 /**
- * A signature by a private key that is sealed with `secret`. It is opened here and stays here.
+ * Signs with a private key that is encrypted with `secret`. The plain key never leaves JavaScript.
  * @param {string} algorithm
  * @param {Uint8Array} secret
  * @param {Uint8Array} sealed
@@ -113,7 +113,7 @@ export async function sign(algorithm, secret, sealed, message) {
 }
 
 /**
- * Whether a signature is good. A key that cannot be imported, such as a point off its curve, has signed nothing.
+ * Whether a signature is valid. A key that cannot be imported, such as a point that is not on its curve, verifies nothing.
  * @param {string} algorithm
  * @param {Uint8Array} spki
  * @param {Uint8Array} message
@@ -123,7 +123,7 @@ export async function verify(algorithm, spki, message, signature) {
   const { key, sign } = parameters(algorithm);
   const name = nameOf(algorithm, spki);
   const known = name && VERIFYING.get(name);
-  // Nothing is awaited before the runtime has the bytes, so there is nothing to copy.
+  // There is no await before the runtime gets the bytes, so no copy is needed.
   if (known) return crypto.subtle.verify(sign, known, signature, message);
   const [copy, signed] = [message.slice(), signature.slice()];
   const imported = await crypto.subtle.importKey("spki", spki, key, false, ["verify"]).catch(() => undefined);
@@ -133,7 +133,7 @@ export async function verify(algorithm, spki, message, signature) {
 }
 
 /**
- * AES-256-GCM; the nonce stands before the ciphertext.
+ * Encrypts with AES-256-GCM. The nonce precedes the ciphertext.
  * @param {Uint8Array} key
  * @param {Uint8Array} plain
  */

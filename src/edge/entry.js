@@ -1,5 +1,5 @@
-// The Worker's entry. Calls the core, and gives it a new instance after a panic, so that one request can
-// never take those after it down.
+// The Worker's entry. Calls the core, and starts a new instance of it after a panic, so that one request cannot break
+// those after it.
 import { DurableObject } from "cloudflare:workers";
 import * as core from "#core";
 import { read, sizeOfLast } from "./head.js";
@@ -11,11 +11,11 @@ export { Record } from "./record.js";
 
 abandonWith(core.abandon);
 
-// A panic in a later turn of a request reaches no caller: the core polls its futures in microtasks. The runtime reports it
-// as an `error` event, which its documentation does not name. Were it ever not sent, the next request would find the
-// instance terminated and begin a new one (see `call`); the others would only wait for longer, as long as `hold` allows.
+// The core polls pending futures in microtasks, so no caller catches a panic there. The runtime reports it as an `error`
+// event, which its documentation does not mention. Without the event, the next request would find the instance terminated
+// and start a new one (see `call`), and other waiting requests would wait as long as `hold` allows.
 addEventListener("error", ({ error }) => {
-  // A trap; or an exception of JavaScript that went through Wasm, as wasm-bindgen calls it.
+  // A trap, or wasm-bindgen's name for a JavaScript exception that passed through Wasm.
   if (error instanceof WebAssembly.RuntimeError || error?.message === "Critical error") restart(error);
 });
 
@@ -36,7 +36,7 @@ function call(request, env) {
   try {
     return ask(request, env);
   } catch (error) {
-    // The panic of an earlier request ended the instance before this one began: begin again.
+    // An earlier request's panic had terminated the instance before this one began: try again.
     restart(error);
     if (error instanceof Error && error.message === "Module terminated") return ask(request, env);
     throw error;
@@ -51,26 +51,29 @@ function ask(request, env) {
   const head = read(request);
   // Nothing else reads a head before the core has answered.
   const size = sizeOfLast();
-  return carried(core.fetch(request, head, env, Date.now(), hasRoom()), size);
+  return complete(core.fetch(request, head, env, Date.now(), hasRoom()), size);
 }
 
-/** @param {unknown} error */
-function broken(error) {
+/**
+ * The answer if the core failed.
+ * @param {unknown} error
+ */
+function answerFault(error) {
   console.error(JSON.stringify({ event: "fault", reason: "panic", error: String(error) }));
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
   return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 503, headers });
 }
 
 /**
- * What the core gave, or the promise of it, carried to its end where the core has still to wait for something.
+ * Returns the core's result. If the core has to wait, holds the request and promises the result.
  * @param {core.Result} result
  * @param {number} size
  * @returns {Response | Promise<Response>}
  */
-function carried(result, size) {
+function complete(result, size) {
   if (!Array.isArray(result)) return result;
   const [promise, id] = result;
-  return hold(promise, id, size).then(([answer]) => answer, broken);
+  return hold(promise, id, size).then(([answer]) => answer, answerFault);
 }
 
 /** @satisfies {ExportedHandler<Env>} */
@@ -83,19 +86,19 @@ export default {
     try {
       return call(request, env);
     } catch (error) {
-      return broken(error);
+      return answerFault(error);
     }
   },
 };
 
 /**
- * What must happen once: the first claim of a key holds until it ends. A plain class, so that a panic of the
- * core can never take a claim with it; all of its state is in the object's storage.
+ * For what must happen only once: the first claim of a key holds until it expires. A plain class, so that a panic of the
+ * core cannot lose a claim. All of its state is in the object's storage.
  * @extends DurableObject<Env>
  */
 export class Once extends DurableObject {
   /**
-   * Claims the key for `value`, if it is free or `replaced` holds it; gives what holds it then.
+   * Claims the key for `value` if it is free or held by `replaced`. Returns the value that holds it afterwards.
    * @param {string} value
    * @param {number} expires
    * @param {string} [replaced]
@@ -109,7 +112,8 @@ export class Once extends DurableObject {
   }
 
   /**
-   * While it waits, others may claim: the gate is shut only while the storage answers.
+   * Returns what holds the key once `value` no longer does, or after `patience` milliseconds; undefined if it is free.
+   * Others may claim meanwhile: the input gate is closed only while the storage is busy.
    * @param {string} value
    * @param {number} patience
    */

@@ -1,6 +1,6 @@
-// What the core has decided, carried out: a request sent to the origin, an answer of our own. Header changes that many
-// requests have in common have crossed before (`rendering`, `standing`); each header that crossed by itself would cost
-// more than its verification. No decisions here.
+// Carries out what the core has decided: sends a request to the origin, or our own answer. Header changes that many requests
+// share cross once (`rendering`, `standing`): to pass each header by itself would cost more than to verify the credential.
+// No decisions here.
 
 import { sizeOf, headerOf } from "./head.js";
 
@@ -12,7 +12,7 @@ let unreachable;
 let refused;
 
 /**
- * Keeps the core's answer for an origin that cannot be reached.
+ * Registers the core's function that answers if the origin cannot be reached.
  * @param {typeof unreachable} answer
  */
 export function whenUnreachable(answer) {
@@ -20,7 +20,7 @@ export function whenUnreachable(answer) {
 }
 
 /**
- * Keeps whom to tell that an origin did not take the identity it was told.
+ * Registers the core's function to call if an origin may not have accepted the identity that it was told.
  * @param {typeof refused} listener
  */
 export function whenRefused(listener) {
@@ -28,9 +28,9 @@ export function whenRefused(listener) {
 }
 
 /**
- * Header changes that are no request's own, read from `text`: the origin's base URL; the host to connect to, if it is not
- * the URL's; then a line with `-` for each header to remove, `+` for each to set (its value is the next line), `>` for each
- * to copy (the next line names the one that it is copied from), `~` for each change of the answer's headers.
+ * Parses header changes that many requests share. The lines of `text`: the origin's base URL; the host to connect to if it
+ * is not the URL's; then `-` and a header to remove, `+` and one to set (the next line is its value), `>` and one to copy
+ * (the next line names its source), `~` and a change to the response's headers (see `applyChanges`).
  * @param {string} text
  * @returns {Rendering}
  */
@@ -58,7 +58,7 @@ export function rendering(text) {
 }
 
 /**
- * Names and values of headers to set, read from `text`: `+` and the name, then the value, a line each.
+ * Parses names and values of headers to set. In `text`, a line with `+` and the name precedes a line with the value.
  * @param {string} text
  */
 export function standing(text) {
@@ -72,11 +72,11 @@ const IDENTIFIED = 1;
 const UNCACHED = 2;
 
 /**
- * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether an identity goes
- * along, and whether the CDN has to be told. The first `before` characters of the URL are replaced by the base. The
- * characters `from` to `until` of the `Cookie` header are taken out. `own`, if there are any, are changes that only this
- * request has: `@` a URL that replaces the whole; `-` and `+` as in `rendering`; `=` for each cookie of ours; `!` for each
- * rule for the answer (see `ruled`). `through` may answer in the origin's place.
+ * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether the origin is told
+ * an identity, and whether the CDN must bypass its cache. The base replaces the first `before` characters of the URL. The
+ * characters `from` to `until` are cut out of the `Cookie` header. `own` has the changes of this request alone, if any: `@`
+ * and a URL that replaces the whole; `-` and `+` as in `rendering`; `=` and a cookie of ours; `!` and a rule for the response
+ * (see `applyRules`). `through` may answer in the origin's place.
  * @param {Request} request
  * @param {Head} head
  * @param {Rendering} rendering
@@ -90,7 +90,7 @@ const UNCACHED = 2;
  */
 export function forward(request, head, rendering, standing, flags, before, from, until, own, through) {
   const { base, override, removed, set, copied, changes } = rendering;
-  // A copy of the runtime's own: what does not change never becomes a string, whatever bytes it has.
+  // The runtime copies the headers, so those that do not change never become strings, whatever bytes they have.
   const headers = new Headers(request.headers);
   for (let at = 0; at < removed.length; at++) headers.delete(removed[at]);
   if (until !== 0) {
@@ -103,7 +103,7 @@ export function forward(request, head, rendering, standing, flags, before, from,
   const identified = (flags & IDENTIFIED) !== 0;
   const uncached = (flags & UNCACHED) !== 0;
   if (own === undefined) {
-    return returned(request, send(request, base + head[1].slice(before), headers, cf(uncached, override)), identified, changes, undefined);
+    return respond(request, send(request, base + head[1].slice(before), headers, cf(uncached, override)), identified, changes, undefined);
   }
   let url = base + head[1].slice(before);
   /** @type {string[] | undefined} */
@@ -131,12 +131,12 @@ export function forward(request, head, rendering, standing, flags, before, from,
     }
   }
   const ask = () => send(request, url, headers, cf(uncached, override));
-  const response = rules === undefined ? ask() : ruled(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
-  return returned(request, response, identified, changes, cookies);
+  const response = rules === undefined ? ask() : applyRules(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
+  return respond(request, response, identified, changes, cookies);
 }
 
 /**
- * What becomes of the origin's response on its way to the client.
+ * The response for the client, from the promise of the origin's.
  * @param {Request} request
  * @param {Promise<Response>} promise
  * @param {boolean} identified
@@ -144,13 +144,13 @@ export function forward(request, head, rendering, standing, flags, before, from,
  * @param {string[] | undefined} cookies
  * @returns {Promise<Response>}
  */
-function returned(request, promise, identified, changes, cookies) {
-  const response = changes === undefined ? promise : promise.then((answer) => changed(answer, changes));
+function respond(request, promise, identified, changes, cookies) {
+  const response = changes === undefined ? promise : promise.then((answer) => applyChanges(answer, changes));
   /** @param {unknown} error */
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
-    const passed = identified ? keepPrivate : asked;
-    return response.then((answer) => passed(answer) ?? failed(NO_STATUS), failed);
+    const checked = identified ? keepPrivate : refuseBareUpgrade;
+    return response.then((answer) => checked(answer) ?? failed(NO_STATUS), failed);
   }
   return response.catch(failed).then((answer) => {
     const own = withCookies(answer, cookies);
@@ -160,37 +160,37 @@ function returned(request, promise, identified, changes, cookies) {
   });
 }
 
-const NO_STATUS = "its status is none, or one that was not asked for";
+const NO_STATUS = "its status is invalid, or a 101 that was not requested";
 
 /**
- * The response, but for a 101 that switches to nothing: nobody asked for it, or not for what the origin has chosen (RFC
- * 9110 §15.2.2). What follows it on the connection belongs to no request.
+ * The response, or undefined for a 101 without a WebSocket: the client requested no upgrade, or not the one that the origin
+ * has chosen (RFC 9110 §15.2.2). Whatever follows it on the connection belongs to no request.
  * @param {Response} response
  */
-function asked(response) {
+function refuseBareUpgrade(response) {
   return response.status === 101 && response.webSocket === null ? undefined : response;
 }
 
 /**
- * The origin's answer, with the rules of a profile applied: no cookie of the origin's goes on; `w`: whom the request
- * was from, to be named when the origin may have turned it down.
+ * Applies a profile's rules to the origin's response. Its cookies are removed. `w` is the caller, to be reported if the
+ * origin may not have accepted them.
  * @param {{ [kind: string]: string }} rules
  * @param {Promise<Response>} response
  */
-async function ruled(rules, response) {
+async function applyRules(rules, response) {
   const answer = await response;
   const { status, headers } = answer;
   if (rules.w !== "" && status >= 300 && status !== 304) refused(rules.w, status, headers.get("location") ?? "");
   if (!headers.has("set-cookie")) return answer;
-  const own = rebuilt(answer);
+  const own = rebuild(answer);
   if (own === undefined) return answer;
   own.headers.delete("set-cookie");
   return own;
 }
 
 /**
- * A URL and an init make one request; fetching a Request object makes two. Redirects are the browser's to follow.
- * An init may not give a body to GET or HEAD, though HTTP may.
+ * Sends the request. A URL with an init makes one Request object, `fetch` of a Request makes two. Redirects are left to the
+ * browser. An init must not have a body with GET or HEAD, although HTTP allows one.
  * @param {Request} request
  * @param {string} url
  * @param {Headers} headers
@@ -217,46 +217,46 @@ function cf(uncached, override) {
 }
 
 const CREDENTIALS = "Cookie, Authorization";
-const SAYS_WHOSE = /\b(public|private|no-store|s-maxage)\b/i;
+const SAYS_WHO_MAY_CACHE = /\b(public|private|no-store|s-maxage)\b/i;
 
 /**
- * The same response, or one that says that it is one person's. Undefined for a status that it must not have.
+ * The same response if it says who may cache it, otherwise one that is marked private. Undefined for an invalid status.
  * @param {Response} response
  */
 function keepPrivate(response) {
   const { status } = response;
-  if (status === 101) return asked(response);
+  if (status === 101) return refuseBareUpgrade(response);
   const kept = response.headers.get("cache-control");
-  if (kept !== null && SAYS_WHOSE.test(kept)) return response;
-  const answer = rebuilt(response, status);
-  if (answer !== undefined) forOnePerson(answer.headers, kept);
+  if (kept !== null && SAYS_WHO_MAY_CACHE.test(kept)) return response;
+  const answer = rebuild(response, status);
+  if (answer !== undefined) markPrivate(answer.headers, kept);
   return answer;
 }
 
 /**
- * The response with cookies of ours: they are one person's, whatever the origin says of its answer.
+ * The response with our cookies, marked private whatever the origin says: they are for one person only.
  * @param {Response} response
  * @param {string[]} cookies
  */
 function withCookies(response, cookies) {
-  const answer = rebuilt(response);
+  const answer = rebuild(response);
   if (answer === undefined) return undefined;
   for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
   const kept = answer.headers.get("cache-control");
-  if (kept === null || !/\b(private|no-store)\b/i.test(kept)) forOnePerson(answer.headers, kept === null || SAYS_WHOSE.test(kept) ? null : kept);
+  if (kept === null || !/\b(private|no-store)\b/i.test(kept)) markPrivate(answer.headers, kept === null || SAYS_WHO_MAY_CACHE.test(kept) ? null : kept);
   return answer;
 }
 
 /**
- * The response with other headers: `-` a header to remove, `+` one to set and `&` one to append, with the value in
- * the next line; `f` who may frame it, likewise. A second policy only takes away (CSP Level 3 §8.1). But where a
- * policy names ancestors, browsers pass over X-Frame-Options (§6.4.2); so one that refuses stands as it is.
+ * The response with changed headers: `-` removes a header, `+` sets and `&` appends one, with the value in the next entry;
+ * `f` adds a frame policy, also in the next entry. A further policy can only restrict (CSP Level 3 §8.1). But browsers ignore
+ * X-Frame-Options if a policy has frame-ancestors (§6.4.2), so none is added to a response that refuses frames.
  * @param {Response} response
  * @param {string[]} changes
  */
-function changed(response, changes) {
+function applyChanges(response, changes) {
   const { status } = response;
-  const answer = status === 101 ? undefined : rebuilt(response, status);
+  const answer = status === 101 ? undefined : rebuild(response, status);
   if (answer === undefined) return response;
   const { headers } = answer;
   for (let at = 0; at < changes.length; at++) {
@@ -285,18 +285,18 @@ const REFUSES_FRAMES = /^\s*(deny|sameorigin)\s*$/i;
  * @param {Headers} headers
  * @param {string | null} kept
  */
-function forOnePerson(headers, kept) {
+function markPrivate(headers, kept) {
   headers.set("cache-control", kept === null ? "private" : `private, ${kept}`);
   headers.append("vary", CREDENTIALS);
 }
 
 /**
- * A response whose headers can be changed: that of a fetch is read-only.
+ * A copy of the response with mutable headers: those of a fetched response are read-only.
  * @param {Response} response
  */
-function rebuilt(response, status = response.status) {
+function rebuild(response, status = response.status) {
   if (status === 101) {
-    if (asked(response) === undefined) return undefined;
+    if (refuseBareUpgrade(response) === undefined) return undefined;
     const { webSocket, headers } = response;
     return new Response(null, { status, webSocket, headers });
   }
@@ -346,19 +346,19 @@ export function answer(status, shared, own, body) {
   return response;
 }
 
-/** A body that is not there whole after so many milliseconds does not come. */
+/** The longest wait for a whole body. In milliseconds. */
 const BODY_TIME = 10_000;
 /**
- * The most characters that the heads of requests may have, together, whose bodies are read for anybody. An honest form comes
- * with its head, so when there is no room, whoever has waited for the longest makes way.
+ * The most characters that the heads of unverified requests may have together while their bodies are read. An honest form
+ * arrives together with its head, so if there is no room, the request that has waited the longest is dismissed.
  */
 const UNVERIFIED_ROOM = 1024 * 1024;
-/** So many characters they may have with those that have still to leave. */
+/** The same, counting dismissed requests that have not ended yet. */
 const UNVERIFIED_PEAK = 4 * UNVERIFIED_ROOM;
-/** How often each of them looks whether it has to leave, in milliseconds. No request may settle a promise of another. */
+/** How often each of them checks whether it was dismissed, since no request may settle another's promise. In milliseconds. */
 const LOOK = 50;
 /**
- * The sizes of those heads, the oldest first.
+ * The sizes of these heads, the oldest first.
  * @type {Map<object, number>}
  */
 const unverified = new Map();
@@ -366,8 +366,8 @@ let unverifiedSize = 0;
 let unverifiedPresent = 0;
 
 /**
- * The body of `request`; or why not: `long` when it has more than `limit` bytes, of which no more is ever held, `slow` when
- * it did not come in time, or had to make way for others when it is for `anybody`; `full` when too many of those come at once.
+ * The body of `request`, or why there is none: `long` if it has more than `limit` bytes (no more are ever held), `slow` if it
+ * did not arrive in time or, for `anybody`, was dismissed for others, `full` if too many of those arrive at once.
  * @param {Request} request
  * @param {number} limit
  * @param {boolean} anybody
@@ -379,7 +379,7 @@ export async function readBody(request, limit, anybody) {
   const size = anybody ? sizeOf(request) : 0;
   if (unverifiedPresent + size > UNVERIFIED_PEAK) return "full";
   const reader = request.body.getReader();
-  const body = whole(reader, limit);
+  const body = readWhole(reader, limit);
   unverifiedPresent += size;
   if (anybody) admit(place, size);
   let timer = 0;
@@ -394,7 +394,7 @@ export async function readBody(request, limit, anybody) {
     clearTimeout(timer);
     dismiss(place);
     unverifiedPresent -= size;
-    // The rest of the body is not needed, and it may break off as it likes.
+    // The rest of the body is not needed, so errors in it do not matter.
     body.catch(() => {});
     reader.cancel().catch(() => {});
   }
@@ -424,7 +424,7 @@ function dismiss(place) {
  * @param {number} limit
  * @returns {Promise<Uint8Array | "long">}
  */
-async function whole(reader, limit) {
+async function readWhole(reader, limit) {
   const chunks = [];
   let length = 0;
   for (;;) {
@@ -444,7 +444,7 @@ async function whole(reader, limit) {
 }
 
 /**
- * The bindings that are configuration: variables as JSON, secrets as they are; a line break ends none of them.
+ * The bindings that are configuration, names and values in turn: variables as JSON, secrets as they are.
  * @param {{ [name: string]: unknown }} env
  */
 export function bindings(env) {

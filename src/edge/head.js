@@ -1,20 +1,20 @@
-// Reads the head of a request: method, URL, then name and value of each header that the core wants to know. The core
-// says once per name how much it wants; most headers it never hears of.
+// Reads the head of a request: method, URL, then name and value of each header that the core wants to know. The core says
+// once per name how much it wants to know; of most headers it learns nothing.
 
 /** @import { Head } from "./types.js" */
 
-/** What the core answers about a name. */
+/** The core's answers about a name. 0 is nothing. */
 const NAME = 1;
 const VALUE = 2;
-/** It has not read the configuration yet, so it cannot tell. */
+/** The core has not read its configuration yet. */
 const UNDECIDED = 3;
 
 /**
- * Names that were asked about.
+ * The core's answers by name.
  * @type {Map<string, number>}
  */
 let wanted = new Map();
-/** So many are remembered, none longer than that. Clients choose names, so all are forgotten when there are too many. */
+/** Clients choose names, so their number and length are bounded. If there are too many, all are forgotten. */
 const MOST_NAMES = 1000;
 const LONGEST_NAME = 64;
 
@@ -22,7 +22,7 @@ const LONGEST_NAME = 64;
 let ask;
 
 /**
- * Registers the core's function that says how much it wants to know of a header. A new instance is asked anew.
+ * Registers the core's function that says how much it wants to know of a header. A new instance is asked again.
  * @param {typeof ask} answer
  */
 export function whenNamed(answer) {
@@ -40,7 +40,7 @@ function want(name) {
   return answer;
 }
 
-/** No credential of ours is shorter. */
+/** The length of our shortest credential. */
 const SHORTEST = 53;
 
 /**
@@ -58,7 +58,7 @@ let head;
 /** How many characters the head has that is being read, with what the core is not told. */
 let size = 0;
 /**
- * One function for all requests: the runtime wraps each one that it is given.
+ * A single function for all requests, because the runtime wraps every new one that it gets.
  * @param {string} value
  * @param {string} name
  */
@@ -70,8 +70,8 @@ function collect(value, name) {
 }
 
 /**
- * What the core is told of a request at first. Names are in lower case, and a repeated header is one, joined by `, `, as the
- * runtime has it. A value that may hold a credential is told whatever its name is.
+ * What the core gets of a request at first. The runtime gives names in lower case, and a repeated header as one, joined by
+ * `, `. A value that may hold a credential is included whatever its name is.
  * @param {Request} request
  */
 export function read(request) {
@@ -97,7 +97,7 @@ function collectAll(value, name) {
 }
 
 /**
- * The same with every header: for our own endpoints, and for answers to a person.
+ * The same with every header: for our own endpoints, and for pages.
  * @param {Request} request
  */
 export function readAll(request) {
@@ -109,7 +109,7 @@ export function readAll(request) {
 }
 
 /**
- * How many characters all headers of a request have, with method and URL.
+ * The number of characters in the head of a request: method, URL and all headers.
  * @param {Request} request
  */
 export function sizeOf(request) {
@@ -131,21 +131,21 @@ export function headerOf(lines, name) {
 const encoder = new TextEncoder();
 
 /**
- * What was read, a line each, as UTF-8 into `buffer`. Answers how many bytes that is, or -1 when it does not fit.
+ * Writes the head into `buffer`, one item a line, as UTF-8. Returns the number of bytes, or -1 if it does not fit.
  * @param {Head} lines
  * @param {Uint8Array} buffer
  */
-export function tell(lines, buffer) {
-  // Joined at once: a string that grows leaves a piece behind at every step.
-  const text = told(lines);
+export function encodeInto(lines, buffer) {
+  // Joined in one step: a growing string would allocate at every step.
+  const text = toText(lines);
   const done = encoder.encodeInto(text, buffer);
   return done.read === text.length ? done.written : -1;
 }
 
 /**
- * The same as text, for a head of any length. No value holds a line break.
+ * The same as a string, for a head of any length. No value contains a line break.
  * @param {Head} lines
  */
-export function told(lines) {
+export function toText(lines) {
   return lines.join("\n");
 }

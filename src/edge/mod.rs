@@ -1,8 +1,7 @@
 //! The Worker: takes the snapshot of a request, asks the core, and streams. Decides nothing.
 //!
-//! The export is synchronous. The core's future is polled once; when it is ready, as it is for
-//! every request whose credential this isolate has seen, the origin's promise is handed back as it
-//! is, and nothing was waited for.
+//! The export is synchronous and polls the core's future once. For every request whose credential
+//! this isolate has seen before, the future is ready, and the origin's promise is returned as it is.
 
 mod bindings;
 mod platform;
@@ -21,7 +20,7 @@ use web_sys::{Request, Response};
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, Name};
+use crate::answer::event::{Event, EventKind};
 use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::pipeline::{self, Action, Outcome};
@@ -48,23 +47,23 @@ pub fn start() {
     bindings::when_unreachable(unreachable.as_ref().unchecked_ref());
     let refused =
         Closure::<dyn Fn(String, u16, String)>::new(|whom: String, status, location: String| {
-            if let Some(world) = begun() {
+            if let Some(world) = current_world() {
                 crate::profile::refused(&world, &whom, status, &location);
             }
         });
     bindings::when_refused(refused.as_ref().unchecked_ref());
-    let named = Closure::<dyn Fn(String) -> u32>::new(|name: String| told_of(&name));
+    let named = Closure::<dyn Fn(String) -> u32>::new(|name: String| disclosure_of(&name));
     bindings::when_named(named.as_ref().unchecked_ref());
-    // They live as long as the instance.
+    // The closures live as long as the instance.
     named.forget();
     unreachable.forget();
     refused.forget();
 }
 
-/// One request, whose `head` is what `head.js` read, at `now` in milliseconds since 1970. Gives a
-/// response, or the promise of the origin's; or, when the core itself has still to wait for something,
-/// a list: the promise of a list of that one thing, and the number for [`abandon`]. Without `admitted` it
-/// is refused if it would have to wait.
+/// Handles one request. `head` is what `head.js` read, `now` in milliseconds since 1970. Returns a
+/// response or the promise of the origin's. If the core itself has to wait, it returns a pair: a
+/// promise of a list with either of these, and the id for [`abandon`]. A request that would have to
+/// wait is refused unless it is `admitted`.
 #[wasm_bindgen]
 #[expect(
     clippy::needless_pass_by_value,
@@ -88,7 +87,7 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
     };
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
         Box::pin(pipeline::handle(world, parts, body, request_id, now));
-    // A future that is woken before it is polled again loses nothing: the second poll looks anew.
+    // The first poll needs no waker: the second poll checks again whatever has happened since.
     let polled = waiting::first_poll(admitted, || {
         let mut context = Context::from_waker(Waker::noop());
         outcome.as_mut().poll(&mut context)
@@ -97,7 +96,8 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
         Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, before),
         Poll::Pending => {
             let (id, held) = waiting::hold(outcome);
-            // The origin's response is not waited for here: who has gone needs none.
+            // A list keeps the promise inside it from being awaited here: a client that has gone needs
+            // no response of the origin.
             let promise = future_to_promise(async move {
                 let result = match held.await {
                     Some(outcome) => carry_out(&request.0, &head, outcome, before),
@@ -110,14 +110,14 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
     }
 }
 
-/// The memory that this instance has, in bytes: it never shrinks.
+/// The size of this instance's memory in bytes, which never shrinks.
 #[wasm_bindgen(js_name = memorySize)]
 #[must_use]
 pub fn memory_size() -> usize {
     core::arch::wasm32::memory_size(0) * 65_536
 }
 
-/// Drops what waits under this number: it is answered with a refusal, if anybody is there still.
+/// Drops the waiting request with this id. Its client gets a refusal if it is still there.
 #[wasm_bindgen]
 pub fn abandon(id: u32) {
     waiting::abandon(id);
@@ -185,8 +185,8 @@ fn is_shared(name: &str) -> bool {
     )
 }
 
-/// The world of this isolate, made at its first request. `None` when the configuration has errors;
-/// they are logged once.
+/// The world of this isolate, made at its first request. `None` if the configuration has errors,
+/// which are logged once.
 fn world(env: &JsValue) -> Option<Rc<World>> {
     WORLD.with(|world| {
         world
@@ -221,7 +221,7 @@ fn log_list(event: &str, errors: &[ConfigError]) {
     bindings::log(&serde_json::json!({ "event": event, "errors": errors }).to_string());
 }
 
-/// Everything is answered so while the configuration has errors: a health check and a person too.
+/// The answer to every request while the configuration has errors, including health checks.
 fn misconfigured(head: &JsValue) -> Response {
     let denial = Denial::Misconfigured;
     match Parts::from_snapshot(bindings::snapshot(head)) {
@@ -235,10 +235,12 @@ fn misconfigured(head: &JsValue) -> Response {
     }
 }
 
-/// How much the core is told of the header `name`: 0 nothing, 1 that it is there, 2 its value as well; 3 when
-/// that cannot be said yet, so that this request tells all of them.
-fn told_of(name: &str) -> u32 {
-    let Some(world) = begun() else { return 3 };
+/// How much the core wants to know of the header `name`: 0 nothing, 1 that it is present, 2 its value
+/// as well. 3 if that is not known yet: then this request passes every value.
+fn disclosure_of(name: &str) -> u32 {
+    let Some(world) = current_world() else {
+        return 3;
+    };
     match world.config.disclosures.for_name(name) {
         Disclosure::Nothing => 0,
         Disclosure::Name => 1,
@@ -246,22 +248,23 @@ fn told_of(name: &str) -> u32 {
     }
 }
 
-fn begun() -> Option<Rc<World>> {
+/// The world, unless no request has made one yet.
+fn current_world() -> Option<Rc<World>> {
     WORLD.with(|world| world.get().cloned().flatten())
 }
 
-/// What a person or a program sees when the origin does not answer.
+/// The answer if the origin cannot be reached.
 fn unreachable(request: &Request, error: &str) -> Response {
     let denial = Denial::OriginUnreachable;
     let parts = Parts::from_snapshot(bindings::snapshot(&bindings::read_all(request)));
-    let world = begun();
+    let world = current_world();
     let request_id = parts.as_ref().map(request_id).unwrap_or_default();
     let site = match (&parts, &world) {
         (Ok(parts), Some(world)) => world.config.site(parts.authority(), parts.scheme()),
         _ => None,
     };
     let event = Event {
-        event: Name::Fault,
+        event: EventKind::Fault,
         site: site.as_ref().map(|site| site.name.clone()),
         request_id: request_id.clone(),
         reason: Some(format!("{}: {error}", denial.reason())),
@@ -280,12 +283,12 @@ fn unreachable(request: &Request, error: &str) -> Response {
     }
 }
 
-/// The request's name: Cloudflare's, which no client can choose there, or one of our own.
+/// The request's id: Cloudflare's, which no client can choose there, or one of our own.
 fn request_id(parts: &Parts) -> String {
     parts.ray().map_or_else(own_request_id, str::to_owned)
 }
 
-/// A name for a request that the CDN gave none.
+/// An id for a request without one from the CDN.
 fn own_request_id() -> String {
     let number = REQUESTS.get().wrapping_add(1);
     REQUESTS.set(number);
@@ -313,7 +316,7 @@ impl Body for Received {
                 return Err(Fault::Overloaded);
             }
             let promise = bindings::read_body(&self.0, limit, sender == Sender::Anybody);
-            let body = platform::settled(promise).await.map_err(|()| Fault::Body)?;
+            let body = platform::resolve(promise).await.map_err(|()| Fault::Body)?;
             Ok(match body.dyn_into::<js_sys::Uint8Array>() {
                 Ok(bytes) => BodyRead::Whole(bytes.to_vec()),
                 Err(other) => match other.as_string().as_deref() {

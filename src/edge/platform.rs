@@ -1,4 +1,4 @@
-//! The ports, answered by the Workers runtime.
+//! The ports, implemented by the Workers runtime.
 
 use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -15,7 +15,7 @@ use crate::platform::port::{
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
 
-/// The platform of `env`; what is not bound goes to `errors`.
+/// The platform of `env`. Missing bindings are added to `errors`.
 pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform> {
     let env: Env = env.clone().unchecked_into();
     let mut missing = |name: &str| {
@@ -62,8 +62,8 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     })
 }
 
-/// Refuses what would make a request wait that may not.
-fn admitted() -> Result<(), Fault> {
+/// Refuses an operation that would make a request wait that may not wait.
+fn check_admitted() -> Result<(), Fault> {
     if waiting::is_admitted() {
         Ok(())
     } else {
@@ -76,7 +76,7 @@ struct WorkersKv(KvStore);
 impl Kv for WorkersKv {
     fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             self.0.get(key).text().await.map_err(|_| Fault::Kv)
         })
     }
@@ -88,7 +88,7 @@ impl Kv for WorkersKv {
         expires: Option<Timestamp>,
     ) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             let mut put = self.0.put(key, value).map_err(|_| Fault::Kv)?;
             if let Some(expires) = expires {
                 put = put.expiration(expires.seconds());
@@ -99,7 +99,7 @@ impl Kv for WorkersKv {
 
     fn delete<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             self.0.delete(key).await.map_err(|_| Fault::Kv)
         })
     }
@@ -111,7 +111,7 @@ impl Kv for WorkersKv {
         limit: u32,
     ) -> Pending<'a, Result<KeyPage, Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             let mut list = self
                 .0
                 .list()
@@ -137,8 +137,8 @@ struct DurableRecords(JsValue);
 impl Records for DurableRecords {
     fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
         Box::pin(async move {
-            admitted()?;
-            settled(bindings::read_record(&self.0, key))
+            check_admitted()?;
+            resolve(bindings::read_record(&self.0, key))
                 .await
                 .map(|value| value.as_string())
                 .map_err(|()| Fault::Writer)
@@ -147,9 +147,9 @@ impl Records for DurableRecords {
 
     fn change<'a>(&'a self, change: &'a Change) -> Pending<'a, Result<Changed, Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             let text = serde_json::to_string(change).map_err(|_| Fault::Writer)?;
-            let outcome = settled(bindings::change_record(&self.0, &text))
+            let outcome = resolve(bindings::change_record(&self.0, &text))
                 .await
                 .map_err(|()| Fault::Writer)?;
             Ok(if outcome == JsValue::TRUE {
@@ -162,8 +162,8 @@ impl Records for DurableRecords {
 
     fn keep<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async move {
-            admitted()?;
-            settled(bindings::keep_record(&self.0, key))
+            check_admitted()?;
+            resolve(bindings::keep_record(&self.0, key))
                 .await
                 .map(|_| ())
                 .map_err(|()| Fault::Writer)
@@ -182,8 +182,8 @@ impl Once for DurableOnce {
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         Box::pin(async move {
-            admitted()?;
-            let winner = settled(bindings::claim(&self.0, key, value, end(now, hold))).await;
+            check_admitted()?;
+            let winner = resolve(bindings::claim(&self.0, key, value, expiry(now, hold))).await;
             winner
                 .ok()
                 .and_then(|winner| winner.as_string())
@@ -193,8 +193,8 @@ impl Once for DurableOnce {
 
     fn release<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async move {
-            admitted()?;
-            settled(bindings::release(&self.0, key))
+            check_admitted()?;
+            resolve(bindings::release(&self.0, key))
                 .await
                 .map(|_| ())
                 .map_err(|()| Fault::Once)
@@ -210,9 +210,9 @@ impl Once for DurableOnce {
         now: Timestamp,
     ) -> Pending<'a, Result<String, Fault>> {
         Box::pin(async move {
-            admitted()?;
-            let expires = end(now, hold);
-            let winner = settled(bindings::replace(&self.0, key, held, value, expires)).await;
+            check_admitted()?;
+            let expires = expiry(now, hold);
+            let winner = resolve(bindings::replace(&self.0, key, held, value, expires)).await;
             winner
                 .ok()
                 .and_then(|winner| winner.as_string())
@@ -227,9 +227,9 @@ impl Once for DurableOnce {
         patience: Seconds,
     ) -> Pending<'a, Result<Option<String>, Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             let patience = f64::from(patience.0) * 1000.0;
-            settled(bindings::changed(&self.0, key, held, patience))
+            resolve(bindings::changed(&self.0, key, held, patience))
                 .await
                 .map(|value| value.as_string())
                 .map_err(|()| Fault::Once)
@@ -241,7 +241,7 @@ impl Once for DurableOnce {
     clippy::cast_precision_loss,
     reason = "milliseconds since 1970, far below 2^53"
 )]
-fn end(now: Timestamp, hold: Seconds) -> f64 {
+fn expiry(now: Timestamp, hold: Seconds) -> f64 {
     (now + hold).millis() as f64
 }
 
@@ -250,8 +250,8 @@ struct WebCrypto;
 impl Crypto for WebCrypto {
     fn generate(&self, algorithm: Algorithm) -> Pending<'_, Result<KeyPair, Fault>> {
         Box::pin(async move {
-            admitted()?;
-            let pair: Array = settled(bindings::generate(algorithm.name()))
+            check_admitted()?;
+            let pair: Array = resolve(bindings::generate(algorithm.name()))
                 .await
                 .ok()
                 .and_then(|pair| pair.dyn_into().ok())
@@ -280,14 +280,14 @@ impl Crypto for WebCrypto {
 
     fn verify<'a>(&'a self, check: Check<'a>) -> Pending<'a, Result<bool, Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             let promise = bindings::verify(
                 check.algorithm.name(),
                 check.key,
                 check.message,
                 check.signature,
             );
-            let good = settled(promise).await.map_err(|()| Fault::Crypto)?;
+            let good = resolve(promise).await.map_err(|()| Fault::Crypto)?;
             good.as_bool().ok_or(Fault::Crypto)
         })
     }
@@ -310,27 +310,27 @@ impl Crypto for WebCrypto {
 }
 
 async fn bytes(begin: impl FnOnce() -> Promise) -> Result<Vec<u8>, Fault> {
-    admitted()?;
-    let value = settled(begin()).await.map_err(|()| Fault::Crypto)?;
+    check_admitted()?;
+    let value = resolve(begin()).await.map_err(|()| Fault::Crypto)?;
     value
         .dyn_into::<Uint8Array>()
         .map(|bytes| bytes.to_vec())
         .map_err(|_| Fault::Crypto)
 }
 
-/// What a promise came to. A rejection's text may hold what we passed in, so it is dropped.
-pub async fn settled(promise: Promise) -> Result<JsValue, ()> {
+/// The value of a promise. The text of a rejection may contain what we passed in, so it is dropped.
+pub async fn resolve(promise: Promise) -> Result<JsValue, ()> {
     JsFuture::from(promise).await.map_err(|_| ())
 }
 
-/// The runtime's generator.
+/// The runtime's random number generator.
 pub struct WebEntropy;
 
 impl Entropy for WebEntropy {
     #[expect(
         clippy::disallowed_methods,
         clippy::expect_used,
-        reason = "the one place for it; without randomness nothing may go on"
+        reason = "the one place for it; without randomness the Worker must not continue"
     )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the runtime has a random number generator");
@@ -349,7 +349,7 @@ impl Limit for RateLimit {
             Counter::Failures => &self.failures,
         };
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             let outcome = limiter
                 .limit(key.to_owned())
                 .await
@@ -364,7 +364,7 @@ struct WebFetch;
 impl Fetch for WebFetch {
     fn fetch<'a>(&'a self, request: Outgoing<'a>) -> Pending<'a, Result<Incoming, Fault>> {
         Box::pin(async move {
-            admitted()?;
+            check_admitted()?;
             let headers: Vec<&str> = request
                 .headers
                 .iter()
@@ -378,7 +378,7 @@ impl Fetch for WebFetch {
                 u32::try_from(request.limit).unwrap_or(u32::MAX),
                 request.timeout,
             );
-            let answer = settled(promise).await.map_err(|()| Fault::Fetch)?;
+            let answer = resolve(promise).await.map_err(|()| Fault::Fetch)?;
             incoming(answer).ok_or(Fault::Fetch)
         })
     }
@@ -414,13 +414,13 @@ impl Background for AfterAnswer {
             held.await;
             Ok(JsValue::UNDEFINED)
         });
-        // A failure of the instance has been told where it happened.
+        // A failure of the instance has been reported where it happened.
         drop(bindings::hold(&promise, id));
     }
 
     fn pause(&self, milliseconds: u32) -> Pending<'_, ()> {
         Box::pin(async move {
-            let _ = settled(bindings::pause(milliseconds)).await;
+            let _ = resolve(bindings::pause(milliseconds)).await;
         })
     }
 }

@@ -1,6 +1,6 @@
-// The one writer of a record. Workers KV has no compare-and-set, may be a minute behind, and takes one write per key and
-// second. So every change is sent to the Durable Object named by the key, which compares, stores, and then writes to KV
-// until KV shows the value. A plain class, so that a panic of the core loses no change; all state is in the object's storage.
+// The single writer of a record. Workers KV has no compare-and-set, may be a minute behind, and takes one write per key and
+// second. So every change goes to the Durable Object named by the key, which compares, stores, and then writes to KV until
+// KV shows the value. A plain class, so that a panic of the core loses no change; all state is in the object's storage.
 import { DurableObject } from "cloudflare:workers";
 
 /** @import { Change, ChangeOutcome, Env, RecordState, StoredChange } from "./types.js" */
@@ -10,21 +10,20 @@ const FIRST_RETRY = 1_000;
 const LAST_RETRY = 60_000;
 /** How long a caller waits for KV; the change is already durable. */
 const PATIENCE = 5_000;
-/** How many change ids are kept, to recognise a change that is sent twice. */
+/** How many change ids are kept to recognise a change that is sent twice. */
 const KNOWN_CHANGES = 64;
 
 /**
- * In storage: `now`, `{ key, value, order, back, needs, applied, written, writtenAt, shown, keep }`, where `value` null is no
- * record and `back` is what it returns to when the change that it `needs` is not made; `then`, the changes that follow; and `tries`, the
- * alarms since the last progress.
+ * In storage: `now`, a RecordState; `then`, the changes to send to other writers; and `tries`, the number of alarms since the
+ * last progress.
  * @extends DurableObject<Env>
  */
 export class Record extends DurableObject {
   /** A write is checked this long after it was made: KV should show it everywhere within a minute. In milliseconds. */
   static SHOWN_AFTER = 65_000;
-  /** This long after a write, no location returns the previous value any more. */
+  /** This long after a write, no location returns the previous value any more. In milliseconds. */
   static FORGOTTEN_AFTER = 180_000;
-  /** No call of KV or of another object is waited for any longer. */
+  /** The longest wait for KV or another object. In milliseconds. */
   static LONGEST = 10_000;
 
   /** @type {Promise<unknown>} */
@@ -46,7 +45,7 @@ export class Record extends DurableObject {
   }
 
   /**
-   * Makes `change` (`Change` in port.rs): `{ done }`, or what the key holds instead. Durable before it answers.
+   * Applies `change` (`Change` in port.rs) unless the key holds another value. Durable before it answers.
    * @param {Change} change
    * @returns {Promise<ChangeOutcome>}
    */
@@ -61,7 +60,7 @@ export class Record extends DurableObject {
   }
 
   /**
-   * Keeps the value for good, so that an empty answer from KV is never believed.
+   * Keeps the value permanently, so that KV is never believed when it shows nothing.
    * @param {string} key
    */
   keep(key) {
@@ -76,7 +75,7 @@ export class Record extends DurableObject {
   }
 
   /**
-   * The next alarm is set before any work: the platform retries a failing alarm only a few times.
+   * Sets the next alarm before any work, because the platform retries a failing alarm only a few times.
    * @override
    */
   async alarm() {
@@ -91,13 +90,13 @@ export class Record extends DurableObject {
     } catch (error) {
       // KV's message may contain a value.
       console.error(
-        JSON.stringify({ event: "fault", reason: `a record could not be carried to the store: ${error instanceof Error ? error.name : typeof error}` }),
+        JSON.stringify({ event: "fault", reason: `a record could not be written to the store: ${error instanceof Error ? error.name : typeof error}` }),
       );
     }
   }
 
   /**
-   * Runs one at a time, also across waits for another object.
+   * Runs one piece of work at a time, even while it waits for another object.
    * @template T
    * @param {() => Promise<T>} work
    * @returns {Promise<T>}
@@ -118,7 +117,7 @@ export class Record extends DurableObject {
   async #make(change) {
     const { key, from = null, to = null, needs, then = [], keep = false, fresh = false, order, older_than: olderThan, id = crypto.randomUUID() } = change;
     const now = await this.#settled();
-    // Sent twice: the caller was killed before it got the answer.
+    // Sent twice: the caller ended before it got the answer.
     if (now?.applied.includes(id)) return { done: true };
     const held = now !== undefined ? now.value : fresh ? null : await this.#readKv(key);
     if (held !== from || (olderThan !== undefined && now?.order !== undefined && now.order >= olderThan)) return { done: false, value: held };
@@ -151,7 +150,7 @@ export class Record extends DurableObject {
     return /** @type {StoredChange[] | undefined} */ (await this.ctx.storage.get("then")) ?? [];
   }
 
-  /** The state once it is settled: a change that needs another one is completed or undone first. */
+  /** The state, settled: a change that needs another one is completed or undone first. */
   async #settled() {
     const now = await this.#now();
     if (now?.needs === undefined) return now;
@@ -199,7 +198,7 @@ export class Record extends DurableObject {
       try {
         await this.#within(now.value === null ? kv.delete(now.key) : kv.put(now.key, now.value));
       } catch {
-        // The alarm is set. KV turns a second write of the same second down.
+        // The alarm will retry. KV refuses a second write within a second.
         return;
       }
       const latest = await this.#now();
@@ -226,16 +225,16 @@ export class Record extends DurableObject {
     }
   }
 
-  /** Checks whether KV shows the value; once it has for long enough, the object forgets it. */
+  /** Checks whether KV shows the value. Once it has done so for long enough, forgets it. */
   async #look() {
     const [now, then] = await Promise.all([this.#now(), this.#pending()]);
     if (now === undefined) return this.ctx.storage.deleteAll();
     if (!now.written || now.needs !== undefined || then.length > 0) return;
     const { SHOWN_AFTER, FORGOTTEN_AFTER } = this.#times;
-    // What has been written has a time.
+    // `writtenAt` is set whenever `written` is.
     const writtenAt = now.writtenAt ?? 0;
     const age = Date.now() - writtenAt;
-    // Looked at twice: a write that was given up on may arrive after all.
+    // Checked twice, because a write that timed out may still arrive.
     const isDue = age >= (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER);
     if (isDue) {
       if ((await this.#within(this.env.EDGEWARD_KV.get(now.key))) !== now.value) {
@@ -251,7 +250,7 @@ export class Record extends DurableObject {
   }
 
   /**
-   * What KV holds. A missing key is believed only if a listing agrees.
+   * What KV holds. KV is believed that a key is missing only if a listing agrees.
    * @param {string} key
    * @returns {Promise<string | null>}
    */
@@ -277,7 +276,7 @@ export class Record extends DurableObject {
     return value;
   }
 
-  /** The times of this class; a subclass has others. */
+  /** The constants of this class, which a subclass may override. */
   get #times() {
     return /** @type {typeof Record} */ (this.constructor);
   }
@@ -289,7 +288,7 @@ export class Record extends DurableObject {
   }
 
   /**
-   * What `promise` comes to; rejects when that takes too long.
+   * The value of `promise`; rejects if it takes too long.
    * @template T
    * @param {Promise<T>} promise
    * @returns {Promise<T>}

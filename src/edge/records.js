@@ -1,4 +1,4 @@
-// Calls the writer of a record, see record.js.
+// Calls the writer of a record (record.js).
 
 /** @import { Record } from "./record.js" */
 /** @import { Change } from "./types.js" */
@@ -21,7 +21,7 @@ export function readRecord(namespace, key) {
 }
 
 /**
- * Makes a change, which is JSON: promises true, or what the key holds instead, or null for nothing.
+ * Applies a change, given as JSON. Promises true, or otherwise the value that the key holds, null for none.
  * @param {DurableObjectNamespace<Record>} namespace
  * @param {string} text
  */
@@ -32,7 +32,7 @@ export async function changeRecord(namespace, text) {
 }
 
 /**
- * Tells the writer to keep KV's value for good.
+ * Tells the writer to keep KV's value permanently.
  * @param {DurableObjectNamespace<Record>} namespace
  * @param {string} key
  */

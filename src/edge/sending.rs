@@ -1,8 +1,8 @@
-//! A request on its way to the origin: what crosses to JavaScript, and what of it crosses only once.
+//! Sends a request to the origin: what crosses to JavaScript with each request, and what only once.
 //!
-//! Two things are kept as JavaScript has made them: the changes of headers that many requests have in
-//! common, found by their whole text; and the headers of a caller, which lie beside the credential. Both
-//! are made anew of the same text when they are not there. What a request has alone crosses each time.
+//! Two things are kept as JavaScript objects: the header changes that many requests share, found by
+//! their whole text, and the headers of a caller, which lie beside the credential. Either is made
+//! again from its text if it is missing. What belongs to one request alone crosses each time.
 
 use std::cell::RefCell;
 
@@ -24,20 +24,21 @@ thread_local! {
     static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Changes of headers as JavaScript has read them.
+/// Header changes as JavaScript has parsed them.
 struct Rendering {
     list: JsValue,
     length: usize,
 }
 
 impl Weigh for Rendering {
-    /// It has as many characters as its text, and they count to the same 128 MB.
+    /// JavaScript's form has as many characters as the text, and counts towards the same 128 MB.
     fn heap(&self) -> usize {
         2 * self.length
     }
 }
 
-/// Sends `request`, whose `head` was told, and gives the promise of the response.
+/// Sends `request`, of which `head` was read, and returns the promise of the response. `before`: the
+/// length of scheme and authority in its URL, 0 if that cannot be replaced by position.
 pub fn send(
     request: &Request,
     head: &JsValue,
@@ -78,8 +79,8 @@ fn number(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
 
-/// What this request has alone, a line each; and how many characters of its URL the origin's base replaces, 0
-/// when the whole URL crosses.
+/// What belongs to this request alone, one line each, and how many characters of its URL the origin's
+/// base replaces: 0 if the whole URL crosses.
 fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<String>) {
     let is_short = forward.is_local() && before > 0;
     let left = match forward.cookies() {
@@ -118,7 +119,7 @@ fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<
     (if is_short { number(before) } else { 0 }, Some(own))
 }
 
-/// The changes that are no request's own, as JavaScript has read them.
+/// The changes that many requests share, as JavaScript has parsed them.
 fn rendering(forward: &Forward) -> JsValue {
     TEXT.with_borrow_mut(|text| {
         text.clear();

@@ -1,42 +1,42 @@
-// The types of what goes through the shell. For the type check only: nothing of it is in the Worker.
+// The types of the shell's data. For the type check only; none of it is in the Worker.
 import type { Once } from "./entry.js";
 import type { Record } from "./record.js";
 
 /** What head.js reads of a request: method and URL, then name and value of each header. */
 export type Head = string[];
 
-/** The bindings that the shell uses by name. The others are configuration, which the core reads. */
+/** The bindings that the shell uses by name. All others are configuration for the core. */
 export interface Env {
   EDGEWARD_KV: KVNamespace;
   EDGEWARD_ONCE: DurableObjectNamespace<Once>;
   EDGEWARD_RECORD: DurableObjectNamespace<Record>;
 }
 
-/** A request for the origin, and how it is sent: what `forward` hands to whoever may answer in the origin's place. */
+/** May answer in place of the origin: gets the URL, the function that asks the origin, and how to ask it. */
 export type Through = (url: string, ask: () => Promise<Response>, way: Way) => Promise<Response>;
 
-/** Headers that the origin always gets, by name and value in turn, and the CDN's options. */
+/** How to ask the origin: the headers that it always gets, names and values in turn, and the CDN's options. */
 export interface Way {
   set: string[];
   cf: RequestInitCfProperties | undefined;
 }
 
-/** Changes of headers that many requests have in common, see `rendering` in glue.js. */
+/** Header changes that many requests share (`rendering` in glue.js). */
 export interface Rendering {
   /** The origin's base URL. */
   base: string;
-  /** The host to connect to, if it is not the URL's; else empty. */
+  /** The host to connect to if it is not the URL's, otherwise empty. */
   override: string;
   removed: string[];
   /** Names and values in turn. */
   set: string[];
-  /** Names in turn: the header that is set, and the one whose value it gets. */
+  /** Names in turn: the header to set, and the header whose value it gets. */
   copied: string[];
-  /** Changes of the answer's headers. */
+  /** Changes to the response's headers. */
   changes: string[] | undefined;
 }
 
-/** A file of the cache, or one that was just put there. */
+/** A file that is in the cache. */
 export interface CachedFile {
   headers: Headers;
   body: ReadableStream | ArrayBuffer | null;
@@ -53,30 +53,30 @@ export interface Change {
   fresh?: boolean;
   order?: number;
   older_than?: number;
-  /** By which a change that is sent twice is recognised. */
+  /** Identifies the change, so that it is applied once even if it is sent twice. */
   id?: string;
-  /** Sent by another writer, inside its own turn. */
+  /** Whether another writer sends it inside its own turn. */
   isNeeded?: boolean;
-  /** The change that this one follows. */
+  /** The id of the change that this one follows. */
   of?: string;
 }
 
-/** A change that is stored has an id. */
+/** Stored changes have an id. */
 export type StoredChange = Change & { id: string };
 
-/** Whether a change was made; if not, what the key holds instead. */
+/** Whether a change was applied; if not, the value that the key holds. */
 export interface ChangeOutcome {
   done: boolean;
   value?: string | null;
 }
 
-/** What a writer stores of its record. */
+/** What a writer stores for its record. */
 export interface RecordState {
   key: string;
   /** null: there is no record. */
   value: string | null;
   order?: number;
-  /** What it returns to when the change that it needs is not made. */
+  /** The state to return to if the change that this one needs is not applied. */
   back?: { value: string | null; order?: number };
   needs?: StoredChange;
   applied: string[];

@@ -1,21 +1,21 @@
-// Requests that wait in the core. The runtime cancels what a request waits for as soon as its client disconnects. Its
-// promises then never settle, and the core would keep its state for ever. So each is run to completion within a time limit,
-// and together they have a size limit.
+// Requests that wait in the core. When a client disconnects, the runtime cancels what its request waits for. The promises
+// then never settle, and the core would keep the request's state for ever. So every request runs to completion, within a
+// time limit, and all of them together have a size limit.
 import { waitUntil } from "cloudflare:workers";
 
-/** No request waits in the core for longer; `waitUntil` holds for 30 s after the client has gone. In milliseconds. */
+/** The longest wait of a request; `waitUntil` holds for 30 s after the client has gone. In milliseconds. */
 const LONGEST = 25_000;
-/** A request this old was ended by the runtime, whatever was passed to `waitUntil`. */
+/** The runtime has ended any request older than this, whatever was passed to `waitUntil`. In milliseconds. */
 const LOST_AFTER = 60_000;
-/** The most characters that the heads of all waiting requests may have. */
+/** The most characters that the heads of all waiting requests may have together. */
 const ROOM = 8 * 1024 * 1024;
-/** Added per request for what the core holds besides the head. */
+/** Added per request for what the core holds besides the head. In characters. */
 const OVERHEAD = 4096;
 
 /** @typedef {{ since: number, size: number, fail: (error: unknown) => void, timer: ReturnType<typeof setTimeout> }} Entry */
 
 /**
- * By their number, the oldest first.
+ * By id, the oldest first.
  * @type {Map<number, Entry>}
  */
 const waiting = new Map();
@@ -31,14 +31,14 @@ export function abandonWith(drop) {
   abandon = drop;
 }
 
-/** Whether one more request may begin to wait. */
+/** Whether another request may begin to wait. */
 export function hasRoom() {
   return held < ROOM;
 }
 
 /**
- * Carries the core's `promise` with this `id` to its end, also when the client leaves. `headSize`: how many characters
- * the head of the waiting request has, if it is one. Rejects when the core's instance ends before.
+ * Runs the core's `promise` with this `id` to completion, even if the client disconnects. `headSize`: how many characters the
+ * head of the waiting request has, if there is one. Rejects if the core's instance ends first.
  * @template T
  * @param {Promise<T>} promise
  * @param {number} id
@@ -54,28 +54,28 @@ export function hold(promise, id, headSize = 0) {
   promise.then(resolve, reject);
   waiting.set(id, entry);
   held += entry.size;
-  const forget = () => forgotten(id, entry);
-  waitUntil(settled.then(forget, forget));
+  const done = () => forget(id, entry);
+  waitUntil(settled.then(done, done));
   return settled;
 }
 
 /**
- * Fails every waiting request: the core's instance has ended.
+ * Fails every waiting request, because the core's instance has ended.
  * @param {unknown} error
  */
 export function failAll(error) {
   for (const [id, entry] of waiting) {
-    forgotten(id, entry);
+    forget(id, entry);
     entry.fail(error);
   }
 }
 
-/** Drops requests that were never completed: the runtime may end one at any time, for what it costs. */
+/** Drops requests that never completed: the runtime may end one at any time that exceeds a limit. */
 function sweep() {
   const lost = Date.now() - LOST_AFTER;
   for (const [id, entry] of waiting) {
     if (entry.since > lost) return;
-    forgotten(id, entry);
+    forget(id, entry);
     abandon(id);
   }
 }
@@ -84,14 +84,14 @@ function sweep() {
  * @param {number} id
  * @param {Entry} entry
  */
-function forgotten(id, entry) {
+function forget(id, entry) {
   clearTimeout(entry.timer);
   if (waiting.get(id) !== entry) return;
   waiting.delete(id);
   held -= entry.size;
 }
 
-/** For tests: how many requests wait, and what they hold. The bundle that ships leaves it out. */
+/** For tests: the number of waiting requests and their size. The shipped bundle does not contain it. */
 export function state() {
   return { waiting: waiting.size, held };
 }

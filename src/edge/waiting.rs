@@ -1,5 +1,5 @@
-//! Pending futures of the core, each with an id by which it can be dropped. A future that the runtime
-//! will never wake again is freed that way.
+//! Pending futures of the core, each with an id by which it can be dropped. That frees a future that
+//! the runtime will never wake again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ thread_local! {
     static WAITING: RefCell<BTreeMap<u32, Box<dyn Fn()>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-/// Runs `poll`, the first one of a request. Without `admitted` no port begins anything in it, so that
-/// a request that would have to wait is refused before it has done anything.
+/// Runs `poll`, the first poll of a request. Unless the request is `admitted`, the ports refuse every
+/// operation in it, so a request that would have to wait is refused before it has begun anything.
 pub fn first_poll<T>(admitted: bool, poll: impl FnOnce() -> T) -> T {
     ADMITTED.set(admitted);
     let polled = poll();
@@ -25,12 +25,13 @@ pub fn first_poll<T>(admitted: bool, poll: impl FnOnce() -> T) -> T {
     polled
 }
 
-/// Whether a port may begin what it is asked for.
+/// Whether a port may begin an operation.
 pub fn is_admitted() -> bool {
     ADMITTED.get()
 }
 
-/// `work` under a number: `None` when it was dropped before it was ready.
+/// Registers `work` under a new id. The future yields `None` if the work was dropped before it was
+/// ready.
 pub fn hold<T: 'static>(work: Work<T>) -> (u32, impl Future<Output = Option<T>>) {
     let id = LAST.get().wrapping_add(1);
     LAST.set(id);
@@ -40,7 +41,7 @@ pub fn hold<T: 'static>(work: Work<T>) -> (u32, impl Future<Output = Option<T>>)
     }));
     let held = Rc::clone(&slot);
     let drop_it = move || {
-        // Nothing is dropped or woken while the slot is borrowed.
+        // Dropping or waking may come back here, so the slot must not be borrowed meanwhile.
         let (work, waker) = {
             let mut slot = held.borrow_mut();
             (slot.work.take(), slot.waker.take())
@@ -54,7 +55,7 @@ pub fn hold<T: 'static>(work: Work<T>) -> (u32, impl Future<Output = Option<T>>)
     (id, Held { id, slot })
 }
 
-/// Drops what waits under a number, if anything does.
+/// Drops the work with this id, if it is still pending.
 pub fn abandon(id: u32) {
     let drop_it = WAITING.with_borrow_mut(|all| all.remove(&id));
     if let Some(drop_it) = drop_it {
@@ -76,7 +77,7 @@ impl<T> Future for Held<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
-        // Taken out while it is polled: it may come to be abandoned by what it does.
+        // Taken out while it is polled, because polling may abandon it.
         let Some(mut work) = self.slot.borrow_mut().work.take() else {
             return Poll::Ready(None);
         };

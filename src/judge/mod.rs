@@ -4,7 +4,7 @@
 use crate::access::grant::{self, Grant};
 use crate::access::{cors, same_origin};
 use crate::answer::denial::Denial;
-use crate::answer::event::Name;
+use crate::answer::event::EventKind as Name;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::authn::{self, Authentication};

@@ -1,5 +1,5 @@
-//! The signed assertion: what the origin can check by itself. Signed once per session and sent again
-//! while it is fresh; its keys, their rotation and their publication.
+//! The signed assertion, which the origin can verify by itself: signed once per session and reused
+//! while it is fresh. Also its signing keys, their rotation and their publication.
 
 use std::rc::Rc;
 
@@ -20,16 +20,16 @@ use crate::site::{Assertion, Site};
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::signing_keys::{self, SigningKey, SigningKeyRecord, SigningKeys};
 
-/// How long a new key is published before it signs: longer than the store and the isolates may lag,
-/// and than the key set may be cached.
+/// How long a new key is published before it signs: longer than the store and the isolates may lag
+/// behind, and than clients may cache the key set.
 const PUBLISHED_BEFORE: Seconds = Seconds(300);
-/// How long a key stays published after the next one signs: longer than any assertion lives.
+/// How long a key stays published after its successor signs: longer than any assertion is valid.
 const PUBLISHED_AFTER: Seconds = Seconds(900 + 300);
-/// How long an isolate goes on with the keys it has read.
+/// How long an isolate uses the keys that it has read.
 const KEYS_FRESH: Seconds = Seconds(60);
-/// An assertion is sent until a third of its lifetime is left.
+/// An assertion is reused until this fraction of its lifetime is left: a third.
 const FRESH_SHARE: u32 = 3;
-/// The claims that we make ourselves.
+/// The claims that Edgeward sets, so no setting may name them.
 pub const OWN_CLAIMS: [&str; 17] = [
     "iss",
     "aud",
@@ -51,11 +51,11 @@ pub const OWN_CLAIMS: [&str; 17] = [
 ];
 const PURPOSE: &str = "edgeward signing key";
 
-/// The assertion for `principal`, from memory while it is fresh.
+/// The assertion for `principal`: from memory while it is fresh, otherwise signed anew.
 ///
 /// # Errors
-/// A [`Fault`] of store or crypto; the request then fails: an origin that expects an assertion
-/// must not be reached without one.
+/// A [`Fault`] of store or crypto. The request then fails: an origin that expects an assertion must
+/// never get a request without one.
 pub async fn for_principal(
     world: &World,
     site: &Site,
@@ -82,7 +82,7 @@ pub async fn for_principal(
     Ok(token)
 }
 
-/// The assertion that was made for `principal`, while it is fresh.
+/// The remembered assertion for `principal`, if it is fresh.
 fn fresh(principal: &Principal, now: Timestamp) -> Option<Rc<str>> {
     let memo = principal.verified().memo();
     memo.assertion
@@ -168,7 +168,7 @@ fn claims(
     claims
 }
 
-/// The key that signs now: the newest whose time has come.
+/// The key that signs now: the newest one whose `signs_from` has passed.
 fn signing_key(keys: &SigningKeys, now: Timestamp) -> Option<&SigningKey> {
     keys.keys
         .iter()
@@ -177,8 +177,8 @@ fn signing_key(keys: &SigningKeys, now: Timestamp) -> Option<&SigningKey> {
         .or(keys.keys.first())
 }
 
-/// The published key set (RFC 7517 §5): every key that has signed or will sign something that may
-/// still be valid. Makes the first key of an algorithm when there is none.
+/// The published key set (RFC 7517 §5): every key whose signatures may still be valid, and those
+/// that will sign soon. Makes the first key of an algorithm if there is none.
 ///
 /// # Errors
 /// A [`Fault`] of store or crypto.
@@ -269,7 +269,8 @@ pub async fn all_keys(
     Ok(all)
 }
 
-/// The keys of an algorithm, read again when they are not fresh, made when there are none.
+/// The keys of an algorithm: reads them again if they are not fresh, makes the first if there is
+/// none.
 ///
 /// # Errors
 /// A [`Fault`] of store or crypto.
@@ -285,8 +286,8 @@ pub async fn ready_keys(
     if let Some(keys) = shown.filter(|keys| !keys.keys.is_empty()) {
         return Ok(world.cache.put_signing_keys(algorithm, keys, now));
     }
-    // The store shows none to somebody who asked too early, and may lose sight of them. What their
-    // writer holds counts; many isolates may ask at once, and the first one makes everybody's key.
+    // KV may not show the keys yet, or lose sight of them, so only their writer knows for sure. Many
+    // isolates may get here at once; the first one makes the key for all of them.
     let record = SigningKeyRecord(&*world.platform.records, algorithm);
     for _ in 0..CHANGE_ATTEMPTS {
         let held = record.read().await?;
@@ -303,8 +304,8 @@ pub async fn ready_keys(
     Err(Fault::Contended)
 }
 
-/// Lets the writers hold the keys that this isolate has read in the store, after the answer to this
-/// request: once for each algorithm.
+/// Hands the keys that this isolate has read from KV to their writers, which keep them for good:
+/// after the answer to this request, once per algorithm.
 pub fn keep_keys_later(world: &Rc<World>) {
     for algorithm in world.cache.take_unkept_keys() {
         let held = Rc::clone(world);
@@ -317,9 +318,9 @@ pub fn keep_keys_later(world: &Rc<World>) {
     }
 }
 
-/// Adds a key of each algorithm that takes over soon, sealed with the newest key secret, and drops
-/// those that have had their time. Nobody is signed out: what the old key signed stays valid and
-/// checkable.
+/// Adds a key for each algorithm, sealed with the newest key secret, that takes over soon; drops the
+/// keys that have retired. Nobody is signed out: what the old key signed stays valid, and its key
+/// stays published.
 ///
 /// # Errors
 /// A [`Fault`] of store or crypto.
@@ -371,7 +372,8 @@ async fn make(
     let secret = world.config.keys.key.newest();
     let sealing = sealing_key(world, secret)?;
     let sealed = world.platform.crypto.seal(&sealing, &private).await?;
-    // These members, in this order, without white space; no value needs an escape (RFC 7638 §3.3).
+    // Exactly these members in this order, without white space; no value needs an escape
+    // (RFC 7638 §3.3).
     let members: Vec<String> = jwk_of(&public)?
         .into_iter()
         .map(|(name, text)| format!("\"{name}\":\"{text}\""))
@@ -390,7 +392,7 @@ async fn make(
     })
 }
 
-/// What a private key is sealed with.
+/// The key with which private signing keys are sealed.
 fn sealing_key(world: &World, secret: u32) -> Result<[u8; 32], Fault> {
     let keys = &world.config.keys.key;
     keys.encryption_key(secret, PURPOSE)

@@ -1,6 +1,6 @@
-//! What the origin gets: the request without its credential and without anything a client may not
-//! say, then what we say about the caller, to the path that was judged. Never reads a token, a
-//! cookie's meaning or the store.
+//! The request for the origin: strips our credentials and the headers that no client may send, then
+//! adds what Edgeward says about the caller. Its path is the one that was judged. Never parses a
+//! token, interprets a cookie or reads the store.
 
 pub mod assertion;
 pub mod mutate;
@@ -62,7 +62,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Where it goes.
+    /// The URL at the origin.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -74,39 +74,39 @@ impl Forward {
         self.url.get(..self.base).unwrap_or_default()
     }
 
-    /// Whether path and query are those that came, character by character.
+    /// Whether path and query are those of the incoming request, character by character.
     #[must_use]
     pub const fn is_local(&self) -> bool {
         self.is_local
     }
 
-    /// Which headers differ from the request that came, as far as that does not depend on what they say or on
-    /// who is asking. Many requests have the same: a platform may keep what it makes of them.
+    /// Header changes that depend neither on header values nor on the caller. Many requests share
+    /// them, so a platform may keep its own form of them.
     #[must_use]
     pub const fn changes(&self) -> &HeaderChanges {
         &self.changes
     }
 
-    /// Changes that this request alone has.
+    /// Header changes of this request alone.
     #[must_use]
     pub const fn own(&self) -> &HeaderChanges {
         &self.own
     }
 
-    /// What is left of the `Cookie` header that came, if it is not removed.
+    /// What is left of the incoming `Cookie` header, if it is not removed.
     #[must_use]
     pub const fn cookies(&self) -> &Remainder {
         &self.cookies
     }
 
-    /// What the origin is told at every request of this caller. The same value while nothing of it changes:
-    /// a platform may keep what it makes of it.
+    /// The headers that every request of this caller gets. The same value until one of them changes,
+    /// so a platform may keep its own form of it.
     #[must_use]
     pub const fn standing(&self) -> Option<&Rc<Standing>> {
         self.standing.as_ref()
     }
 
-    /// All changes but that of the `Cookie` header, in their order. No header is set twice.
+    /// All header changes except that of `Cookie`, in order. No header is set twice.
     pub fn all_changes(&self) -> impl Iterator<Item = HeaderChange<'_>> {
         let standing = self.standing.iter();
         self.changes
@@ -115,60 +115,59 @@ impl Forward {
             .chain(standing.flat_map(|standing| standing.headers().iter()))
     }
 
-    /// Whether the origin is told who is asking. No shared cache may keep the answer then.
+    /// Whether the origin is told who the caller is. If so, no shared cache may store the response.
     #[must_use]
     pub const fn identified(&self) -> bool {
         self.identified
     }
 
-    /// Whether the CDN must be told to keep its own cache out of it.
+    /// Whether the CDN must be told to bypass its own cache.
     #[must_use]
     pub const fn uncached(&self) -> bool {
         self.uncached
     }
 
-    /// What becomes of the headers of the origin's answer (see [`cors::of_the_answer`]).
+    /// The changes to the headers of the origin's response (see [`cors::response_changes`]).
     #[must_use]
     pub fn answer(&self) -> &str {
         &self.answer
     }
 
-    /// The host to connect to, when the URL names the public one, so that the origin sees that.
+    /// The host to connect to if the URL has the public host, for an origin that wants to see that.
     #[must_use]
     pub fn resolve_override(&self) -> Option<&str> {
         self.resolve_override.as_deref()
     }
 
-    /// What a profile wants of the origin's answer: without a profile, nothing.
+    /// A profile's rules for the origin's response; `None` without a profile.
     #[must_use]
     pub const fn rules(&self) -> Option<&AnswerRules> {
         self.rules.as_ref()
     }
 }
 
-/// What the origin of a site with a profile is told, and what becomes of its answer. No cookie of a
-/// client's reaches such an origin, and none of its own reaches a client.
+/// What a profile adds to a request, and its rules for the response. No cookie crosses a profile,
+/// from client to origin or back.
 #[derive(Default)]
 pub struct Told {
-    /// Headers that stand in place of a client's.
+    /// Headers that replace those of the client.
     pub headers: Option<Rc<HeaderChanges>>,
-    /// What becomes of the answer.
     pub answer: AnswerRules,
 }
 
-/// What becomes of an origin's answer.
+/// A profile's rules for the response of the origin.
 #[derive(Clone, Default)]
 pub struct AnswerRules {
-    /// It is a file, the same for everybody: the origin is told nothing of who asks, and the answer
-    /// is kept, compressed, for so long.
+    /// Set for a static file, which is the same for everybody: the origin is not told who the caller
+    /// is, and the response is cached, compressed, for this long.
     pub asset: Option<Seconds>,
-    /// Whom the request was from, in the words of [`crate::profile::refused`], which hears of it when the
-    /// origin did not know them.
+    /// The caller, in the format of [`crate::profile::refused`], which is called if the origin did
+    /// not accept their identity.
     pub whom: Option<Rc<str>>,
 }
 
 impl AnswerRules {
-    /// Them as `edge/glue.js` reads them.
+    /// The rules in the format that `edge/glue.js` parses.
     #[must_use]
     pub fn line(&self) -> String {
         let whom = self.whom.as_deref().unwrap_or_default();
@@ -178,15 +177,15 @@ impl AnswerRules {
 
 /// What only this request has.
 pub struct Context<'a> {
-    /// The signed assertion, if the site wants one and somebody is signed in.
+    /// The signed assertion, if the site wants one and the caller is signed in.
     pub assertion: Option<&'a Rc<str>>,
-    /// The request's name in our log.
+    /// The request's id in our log.
     pub request_id: &'a str,
     /// What the site's profile adds.
     pub told: Option<&'a Told>,
 }
 
-/// Makes the request for the origin: strip, mutate, rewrite.
+/// Prepares the request for the origin: strip, mutate, rewrite.
 #[must_use]
 pub fn prepare(
     grant: &Grant,
@@ -204,13 +203,13 @@ pub fn prepare(
         Remainder::Nothing => Remainder::Whole,
         left => left.clone(),
     };
-    mutate::of_way(&mut changes, site, parts);
-    // With a Ray the origin has the request's name already.
+    mutate::add_forwarding_headers(&mut changes, site, parts);
+    // A Ray in `cf-ray` is the request's id already.
     if parts.ray().is_none() {
         own.set("x-request-id", context.request_id);
     }
     let told = context.told;
-    // A file that is the same for everybody is asked for by nobody.
+    // A static file is requested anonymously, whoever the caller is.
     let principal = grant
         .principal()
         .filter(|_| told.is_none_or(|told| told.answer.asset.is_none()));
@@ -237,14 +236,14 @@ pub fn prepare(
         identified: principal.is_some(),
         uncached: principal.is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
-        answer: cors::of_the_answer(site, parts),
+        answer: cors::response_changes(site, parts),
         rules: told.map(|told| told.answer.clone()),
     }
 }
 
-/// Whether the last segment has an extension. The CDN keeps answers for such paths by itself,
-/// whoever asked; for all others it keeps nothing unless a rule of the zone tells it to. Telling it
-/// costs more than verifying the session, so it is told where it matters.
+/// Whether the last segment has an extension. The CDN caches such paths by default, whoever the
+/// caller is, and other paths only if a rule of the zone says so. To bypass its cache costs more
+/// than to verify the session, so that is done only where it matters.
 fn looks_like_a_file(path: &CanonicalPath<'_>) -> bool {
     let path = path.as_str();
     path.rsplit('/')

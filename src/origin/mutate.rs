@@ -1,4 +1,4 @@
-//! What is added to a request: who is asking, and how the request came.
+//! Adds headers to a request: who the caller is, and how the request arrived.
 
 use std::rc::Rc;
 
@@ -13,8 +13,9 @@ use crate::model::user::Role;
 use crate::site::Site;
 use crate::site::attribute::{Attribute, headers_of};
 
-/// Adds what the site tells its origin of the way that a request came. None of it depends on who sends it.
-pub fn of_way(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
+/// Adds the `X-Forwarded-*` headers and the site's `upstream_credential`. None of them depends on
+/// the caller.
+pub fn add_forwarding_headers(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
     if parts.header("cf-connecting-ip").is_some() {
         changes.copy("x-forwarded-for", "cf-connecting-ip");
     }
@@ -25,8 +26,8 @@ pub fn of_way(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
     }
 }
 
-/// What the site tells its origin at every request of `principal`: who that is. Made once, and the same
-/// [`Rc`] until the record or the assertion is another.
+/// The headers that say who `principal` is. Made once per credential; the same [`Rc`] until the
+/// user's record or the assertion changes.
 #[must_use]
 pub fn standing(site: &Site, principal: &Principal, assertion: Option<&Rc<str>>) -> Rc<Standing> {
     let user = principal.user();
@@ -56,7 +57,7 @@ fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     let claims = principal.claims();
     let mut tell = |header: &str, attribute: &Attribute| {
         let value = value_of(attribute, principal, &claims);
-        // What is not known of a user is not said: the client's own header has been removed already.
+        // An unknown attribute gets no header; the client's own header is removed already.
         if !value.is_empty() {
             changes.set_encoded(header, &value);
         }
@@ -72,7 +73,7 @@ fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     changes
 }
 
-/// The attribute's value for `principal`, whose claims these are; empty when it has none.
+/// The attribute's value for `principal`, whose claims these are; empty if there is none.
 fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) -> String {
     let user = principal.user();
     match attribute {
@@ -101,8 +102,8 @@ fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) 
     }
 }
 
-/// A claim as the text of a header: what is simple, or a list of it, joined by commas. A list with
-/// an item that holds a comma could be read in two ways, so it is not said.
+/// A claim as the value of a header: a scalar, or a list of scalars joined by commas. A list with an
+/// item that contains a comma would be ambiguous, so it gives no header.
 fn shown(value: &Value) -> Option<String> {
     let simple = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),

@@ -1,11 +1,11 @@
-//! Where a request goes.
+//! The URL of the request for the origin.
 
 use crate::http::path::CanonicalPath;
 use crate::site::{HostHeader, Site};
 
-/// The origin's URL below `base` for the path that was judged, as it was judged: nothing is normalised again.
-/// The `Host` that an origin sees is always the URL's; so a public host that is to be preserved
-/// stands in the URL, and [`resolve_override`] says where to connect.
+/// The URL for the path that was judged, below `base`. The path is not normalised again. The origin
+/// always gets the URL's host as `Host`; to preserve the public host, the URL has that one, and
+/// [`resolve_override`] names the host to connect to.
 #[must_use]
 pub fn url(base: String, path: &CanonicalPath<'_>, query: Option<&str>) -> String {
     let query = query.filter(|query| !query.is_empty());
@@ -28,7 +28,7 @@ pub fn base(site: &Site, authority: &str) -> String {
     }
 }
 
-/// The host to connect to instead of the URL's, when the public host is preserved.
+/// The host to connect to instead of the URL's if the public host is preserved.
 #[must_use]
 pub fn resolve_override(site: &Site) -> Option<String> {
     (site.host_header == HostHeader::Preserve).then(|| host_and_port(&site.upstream).1.to_owned())

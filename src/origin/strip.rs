@@ -1,4 +1,4 @@
-//! What is taken off a request before anything is added.
+//! Removes our credentials and reserved headers from a request before anything is added.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use crate::http::reserved::{is_api_key, is_set_always};
 use crate::model::api_token;
 use crate::site::{Site, Source};
 
-/// What is taken off a request.
+/// What [`strip`] removes.
 #[derive(Default)]
 pub struct Stripped {
-    /// The changes that depend on no value: they are the same for all requests that need them.
+    /// Changes that depend on no header value, so many requests share them.
     pub changes: HeaderChanges,
-    /// Headers that keep a part of their value.
+    /// Headers that lose only a part of their value.
     pub own: HeaderChanges,
 }
 
-/// Removes reserved headers and our credentials. What is left is not touched at all.
+/// Removes reserved headers and our credentials. All other headers stay untouched.
 #[must_use]
 pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped {
     let mut stripped = Stripped {
@@ -30,7 +30,7 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
     let changes = &mut stripped.changes;
     for (name, value) in parts.headers() {
         if is_set_always(name) {
-            // Written over.
+            // `mutate` overwrites it.
         } else if site.reserved.contains(name)
             || site
                 .tenants
@@ -59,7 +59,8 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
     stripped
 }
 
-/// What an origin may be told of a `Referer`. It is a URL, so what goes from a URL goes from it.
+/// The part of a `Referer` that the origin may see; `None` for nothing. It is a URL, so our
+/// credentials are removed from it as from the request's own URL.
 fn referer_left<'a>(site: &Site, value: &'a str) -> Option<Cow<'a, str>> {
     let (place, query) = match value.split_once('?') {
         Some((place, query)) => (place, Some(query)),
@@ -81,12 +82,12 @@ fn referer_left<'a>(site: &Site, value: &'a str) -> Option<Cow<'a, str>> {
     })
 }
 
-/// Whether a header is one in which the site takes tokens, and holds one.
+/// Whether the site takes tokens in this header, and it holds one.
 fn is_token_header(site: &Site, name: &str, value: &str) -> bool {
     site.takes(Source::Header)
         && site.token_headers.iter().any(|header| {
             header.name == name
-                // Two headers arrive joined by a comma.
+                // A repeated header arrives as one, joined by commas.
                 && (header.prefix.is_empty()
                     || value.split(',').any(|piece| header.token(piece).is_some()))
         })

@@ -95,7 +95,7 @@ fn changes(forward: &Forward) -> Vec<String> {
     forward.all_changes().map(line).collect()
 }
 
-/// The `Cookie` header that the origin gets of `cookie`.
+/// What the origin gets of the `Cookie` header `cookie`.
 fn cookies_of(forward: &Forward, cookie: &str) -> Option<String> {
     let is_removed = forward
         .all_changes()
@@ -150,7 +150,7 @@ fn the_client_s_headers_go_first_and_ours_come_after() {
 }
 
 #[test]
-fn sec_29_what_is_not_known_of_a_user_is_not_said() {
+fn sec_29_an_unknown_attribute_of_a_user_gives_no_header() {
     let bare = User {
         username: Username::default(),
         roles: Vec::new(),
@@ -176,7 +176,7 @@ fn sec_29_what_is_not_known_of_a_user_is_not_said() {
 }
 
 #[test]
-fn somebody_anonymous_has_no_identity_and_no_assertion() {
+fn an_anonymous_caller_has_no_identity_and_no_assertion() {
     let headers = [("remote-user", "root"), ("x-edgeward-assertion", "forged")];
     let forward = prepared(ALL, "http://site.example/", &headers, None);
     assert_eq!(
@@ -208,7 +208,7 @@ fn a_cookie_header_of_ours_alone_is_removed_and_one_without_ours_is_not_touched(
 }
 
 #[test]
-fn the_cdn_is_told_to_keep_out_of_an_answer_that_it_would_keep_by_itself() {
+fn the_cdn_is_told_to_bypass_its_cache_where_it_would_use_it_by_default() {
     for (path, uncached) in [
         ("/a", false),
         ("/", false),
@@ -251,7 +251,7 @@ fn the_path_is_the_one_that_was_judged() {
 }
 
 #[test]
-fn what_a_caller_s_requests_have_in_common_is_made_once_for_record_and_assertion() {
+fn the_headers_of_a_caller_are_made_once_for_record_and_assertion() {
     let principal = principal(user());
     let at = |url: &str| prepared(ALL, url, &[], Some(principal.clone()));
     let first = at("https://site.example/");
@@ -274,13 +274,13 @@ fn what_a_caller_s_requests_have_in_common_is_made_once_for_record_and_assertion
     let newer: Vec<_> = newer.headers().iter().collect();
     assert!(newer.contains(&HeaderChange::Set("x-edgeward-assertion", &again)));
     assert!(!newer.contains(&HeaderChange::Set("x-edgeward-assertion", "signed")));
-    // Nobody is told of somebody's headers.
-    let nobody = prepared(ALL, "https://site.example/", &[], None);
-    assert!(nobody.standing().is_none());
+    // An anonymous request gets none of them.
+    let anonymous = prepared(ALL, "https://site.example/", &[], None);
+    assert!(anonymous.standing().is_none());
 }
 
 #[test]
-fn changes_that_many_requests_share_do_not_depend_on_who_asks_or_on_what_headers_say() {
+fn shared_changes_depend_neither_on_the_caller_nor_on_header_values() {
     let with = |cookie: &str, address: &str, principal| {
         let headers = [
             ("cookie", cookie),
@@ -303,7 +303,7 @@ fn changes_that_many_requests_share_do_not_depend_on_who_asks_or_on_what_headers
 }
 
 #[test]
-fn sec_40_a_cut_leaves_what_is_left_and_there_is_none_where_bytes_and_characters_differ() {
+fn sec_40_a_cut_removes_our_cookie_alone_and_is_not_used_where_bytes_and_characters_differ() {
     for (cookie, left) in [
         ("a=1; __Host-edgeward=x; b=2", Some("a=1; b=2")),
         ("__Host-edgeward=x; a=1", Some("a=1")),
@@ -326,7 +326,7 @@ fn sec_40_a_cut_leaves_what_is_left_and_there_is_none_where_bytes_and_characters
 }
 
 #[test]
-fn a_url_is_local_only_if_it_goes_on_character_by_character() {
+fn a_url_is_local_only_if_path_and_query_stay_as_they_came() {
     for (local, is) in [
         ("/a", true),
         ("/a?x=1", true),
@@ -351,7 +351,7 @@ fn a_url_is_local_only_if_it_goes_on_character_by_character() {
 }
 
 #[test]
-fn a_ray_is_the_request_s_name_and_stands_in_no_second_header() {
+fn a_ray_is_the_request_s_id_and_no_second_header_has_it() {
     for (ray, told) in [("r-1", false), ("no ray", true), ("", true)] {
         let headers = [("cf-ray", ray), ("x-request-id", "forged")];
         let forward = prepared("{}", "https://site.example/", &headers, None);

@@ -1,8 +1,8 @@
-//! Every change of a user: of the record, of the address that leads to it, and of what this isolate
-//! remembers. No other module changes users.
+//! Every change of a user: of the record, of the address that points to it, and of what this
+//! isolate remembers. No other module changes users.
 //!
-//! A change is worked out from the newest record, and made only if that is still the newest; else it
-//! is worked out anew. So no change undoes another one.
+//! A change is computed from the newest record and applied by compare-and-set: if the record has
+//! changed meanwhile, the change is computed again. So no change overwrites another one.
 
 use std::rc::Rc;
 
@@ -17,13 +17,12 @@ use crate::store::users::{HeldUser, Holder, UserRecords, Users, has_address};
 /// Whether the user already existed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ensured {
-    /// It was there.
     Found,
-    /// This call made it.
+    /// This call created the user.
     Made,
 }
 
-/// The user with this address, as the store shows it, or as this isolate has changed it since.
+/// The user with this address: as the store shows it, or newer if this isolate has changed it.
 ///
 /// # Errors
 /// A [`Fault`] of the platform.
@@ -70,8 +69,8 @@ pub async fn find_known_by_email(
     Ok(world.cache.put_user(&id, read, now).filter(holds))
 }
 
-/// The user with the address of `mine`, which is made if there is none. Of two calls at once,
-/// anywhere, one makes the user and both get the same.
+/// The user with the address of `mine`; creates `mine` if there is none. Of two concurrent calls,
+/// anywhere, one creates the user and both return that one.
 ///
 /// # Errors
 /// A [`Fault`] of the platform.
@@ -88,11 +87,11 @@ pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, 
                 Some(HeldUser { user, .. })
                     if has_address(&user, mine.tenant.as_ref(), &mine.email) =>
                 {
-                    // Newer than what the store shows here.
+                    // The writer's record may be newer than what KV shows here.
                     world.cache.put_changed_user(&user.id, Some(&user), now);
                     return Ok((user, Ensured::Found));
                 }
-                // Left behind by a user who is gone, or has another address.
+                // A leftover: that user was deleted or has another address now.
                 _ => held = Holder::Id(id),
             },
             Some(Holder::Nobody) => held = Holder::Nobody,
@@ -101,12 +100,12 @@ pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, 
     Err(Fault::Contended)
 }
 
-/// Changes a user as `change` says, which is called with the newest record, more than once when
-/// others change it too.
+/// Applies `change` to the newest record of a user. Calls `change` again if the record was changed
+/// by others meanwhile.
 ///
 /// # Errors
-/// [`Denial::NotFound`], what `change` says, [`Denial::UserExists`] when the user's new address is
-/// another one's, or a fault.
+/// [`Denial::NotFound`], any error of `change`, [`Denial::UserExists`] if the new address belongs
+/// to another user, or a fault.
 pub async fn change(
     world: &World,
     id: &UserId,
@@ -124,7 +123,7 @@ pub async fn change(
         let done = if user.email == old.user.email {
             records.replace(&old, &user).await?
         } else {
-            // A username that reads like an address reads like the user's own.
+            // A username that looks like an address must be the user's own address.
             let named = user.username.as_str();
             if named.contains('@') && Email::parse(named).as_ref() != Some(&user.email) {
                 user.username = Username::parse(user.email.as_str()).unwrap_or_default();
@@ -143,11 +142,11 @@ pub async fn change(
     Err(Fault::Contended.into())
 }
 
-/// Removes a user if `may` lets it. Sessions and tokens of a user that does not exist count for
-/// nothing.
+/// Deletes a user if `may` allows it. That ends all sessions and tokens: none is valid without its
+/// user.
 ///
 /// # Errors
-/// [`Denial::NotFound`], what `may` says, or a fault.
+/// [`Denial::NotFound`], any error of `may`, or a fault.
 pub async fn delete(
     world: &World,
     id: &UserId,
@@ -166,7 +165,7 @@ pub async fn delete(
     Err(Fault::Contended.into())
 }
 
-/// What the wanted address holds, unless it leads to another user.
+/// Returns what the wanted address holds now; refuses if it belongs to another user.
 async fn free_address(
     records: &UserRecords<'_>,
     user: &User,
@@ -175,7 +174,7 @@ async fn free_address(
     let Holder::Id(id) = held else {
         return Ok(Holder::Nobody);
     };
-    // The same change, begun by a call that was cut off before it was answered.
+    // The same change, begun by a call that was interrupted before it was answered.
     if *id == user.id {
         return Ok(held.clone());
     }
@@ -187,8 +186,8 @@ async fn free_address(
     Ok(held.clone())
 }
 
-/// Makes the address of `user` lead to them again if it leads nowhere: earlier versions wrote record
-/// and address separately, and could be interrupted in between.
+/// Makes the address of `user` point to them again if it points nowhere: earlier versions wrote
+/// record and address separately and could be interrupted between the two.
 ///
 /// # Errors
 /// A [`Fault`] of the platform.

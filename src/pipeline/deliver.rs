@@ -1,7 +1,7 @@
 //! A request that may pass, on its way to the origin of its site (step 6).
 
 use crate::answer::denial::Denial;
-use crate::answer::event::Name;
+use crate::answer::event::EventKind as Name;
 use crate::ask::ctx::Ctx;
 use crate::credential::session;
 use crate::credential::verified::Claims;

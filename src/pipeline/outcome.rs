@@ -5,7 +5,7 @@ use crate::access::cors;
 use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, Name};
+use crate::answer::event::{Event, EventKind as Name};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
@@ -160,7 +160,7 @@ fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
 /// A call of the admin API, and its line.
 pub(crate) fn admin_outcome(
     ctx: &Ctx<'_>,
-    outcome: admin::Outcome,
+    outcome: admin::CallOutcome,
     refusal: impl Fn(&Denial) -> Answer,
 ) -> Outcome {
     let reason = outcome.result.as_ref().err().map(Denial::reason);

@@ -1,9 +1,9 @@
-//! Label Studio, unmodified, from 1.17 on. It takes `Authorization: Bearer` with an access token of
-//! its own kind on every path, pages too. So a request needs no session there, no cookie crosses in
-//! either direction, and its own forms for signing in are never reached.
+//! Label Studio, unmodified, from version 1.17 on. It accepts its own access tokens in
+//! `Authorization: Bearer` on every path, including pages. So a request needs no session there, no
+//! cookie crosses in either direction, and nobody reaches its own sign-in forms.
 //!
-//! `mint`: the access token is signed here with the origin's `SECRET_KEY`. `pat`: the origin issues
-//! it for a personal access token that Edgeward keeps for each user.
+//! Mode `mint`: Edgeward signs the access token with the origin's `SECRET_KEY`. Mode `pat`: the
+//! origin issues it for a personal access token that Edgeward keeps for each user.
 
 pub mod account;
 mod calls;
@@ -35,26 +35,26 @@ use crate::site::label_studio::LabelStudio;
 use crate::site::place::{Place, place};
 use crate::site::{Site, Source};
 
-/// How long a minted token lives.
+/// The lifetime of a minted token.
 const MINTED: Seconds = Seconds(60);
-/// For how long it is sent again. The origin allows its clock no difference at all; what is left of
-/// the lifetime is how far it may be ahead of ours. Behind, it may be as far as it likes: there is
-/// no `iat`.
+/// How long a minted token is reused. The origin allows no clock skew, so the rest of the lifetime is
+/// how far its clock may be ahead of ours. It may be behind by any amount, since there is no `iat`.
 const REUSED: Seconds = Seconds(15);
-/// The longest body of an exchange that is read.
+/// In bytes.
 const MAX_EXCHANGE: usize = 16 * 1024;
-/// How long a browser and the edge keep a file whose address changes with its content.
+/// How long browser and edge cache a file whose URL changes with its content.
 const VERSIONED: Seconds = Seconds(86_400);
-/// How long they keep another one before they ask again.
+/// How long they cache any other file.
 const UNVERSIONED: Seconds = Seconds(300);
 
-/// The SDK takes every JWT for a personal access token, and exchanges it before it calls. An SSO
-/// token is an access token already, so it is what it gets; nothing else is exchanged here.
+/// The SDK takes every JWT for a personal access token and exchanges it for an access token before
+/// its first call. An SSO token already is an access token, so it is returned as it is. No other
+/// credential is exchanged here.
 pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let body = denial::whole(ctx.body.read(MAX_EXCHANGE, Sender::Anybody).await?)?;
+    let body = denial::body_bytes(ctx.body.read(MAX_EXCHANGE, Sender::Anybody).await?)?;
     let body: Value = serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)?;
     let token = body
         .get("refresh")
@@ -65,9 +65,9 @@ pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     Ok(Answer::json(200, &json!({ "access": token })))
 }
 
-/// Whether an answer says that the origin did not know whom the request was from: it refuses, leads
-/// to its sign-in form, or fails as it does for a user without an organization.
-pub(super) fn speaks_of_identity(status: u16, location: &str) -> bool {
+/// Whether a response may mean that the origin did not accept the user: 401, a redirect to its
+/// sign-in form, or the 500 that it answers to a user without an organization.
+pub(super) fn may_refuse_user(status: u16, location: &str) -> bool {
     matches!(status, 401 | 500) || (matches!(status, 301 | 302) && location.contains("/user/login"))
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn judge(
     ctx: &Ctx<'_>,
     principal: Option<&Principal>,
 ) -> Result<Verdict, Denial> {
-    // A site of this profile lets nobody pass who is not signed in.
+    // The configuration lets no anonymous caller pass on a site with this profile.
     let principal = principal.ok_or(Denial::SignInRequired)?;
     let place = place(ctx.parts.method(), ctx.path.as_str());
     match place {
@@ -106,7 +106,7 @@ pub(super) async fn judge(
     }))
 }
 
-/// A user's account, made if there is none.
+/// The id of a user's account, which is created if there is none.
 pub(super) async fn provision(
     settings: &LabelStudio,
     world: &World,
@@ -114,12 +114,13 @@ pub(super) async fn provision(
     user: &Rc<User>,
     now: Timestamp,
 ) -> Result<u64, Denial> {
-    let account = account::known_or_made(settings, world, site, user, true, now).await?;
+    let account = account::ensure(settings, world, site, user, true, now).await?;
     Ok(account.id)
 }
 
-/// Nobody needs the origin's sign-in form. Whoever was led there because the origin did not know
-/// them any more has their account looked at, and goes back to where they came from.
+/// Answers a request for the origin's sign-in form, which nobody needs. The user may be here because
+/// the origin no longer accepts their account: it is checked, and the user sent back to where they
+/// came from.
 async fn already_signed_in(
     settings: &LabelStudio,
     ctx: &Ctx<'_>,
@@ -165,14 +166,14 @@ fn asset(ctx: &Ctx<'_>) -> Told {
     }
 }
 
-/// Whether the address changes with the content: `?v=…`, or a hash in the name (`main.3f2a9c1b.js`).
+/// Whether the URL changes with the content: `?v=…`, or a hash in the name (`main.3f2a9c1b.js`).
 fn is_versioned(path: &str, query: &str) -> bool {
     let named = path.rsplit('/').next().unwrap_or_default();
     let hash = |part: &str| part.len() >= 8 && part.bytes().all(|b| b.is_ascii_hexdigit());
     named.split(['.', '-']).any(hash) || query.split('&').any(|pair| pair.starts_with("v="))
 }
 
-/// An access token for user `id`, as `djangorestframework-simplejwt` makes it, but without `iat`.
+/// An access token for user `id` as `djangorestframework-simplejwt` makes it, but without `iat`.
 fn mint(key: &Keyring, id: u64, entropy: &dyn Entropy, now: Timestamp) -> String {
     let mut jti = [0_u8; 16];
     entropy.fill(&mut jti);

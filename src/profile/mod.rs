@@ -1,6 +1,6 @@
-//! Origin profiles: what one application needs beyond identity headers. A profile is a gate (paths
-//! that are taken over, or refused), a provisioner (who a user is at the origin) and a mutator (what
-//! the origin is told, and what of its answer is changed). Knows the store and the origin's API,
+//! Origin profiles: what one application needs beyond identity headers. A profile is a gate (it takes
+//! over or refuses paths), a provisioner (it creates a user's account at the origin) and a mutator
+//! (it sets headers for the origin and changes its response). Knows the store and the origin's API,
 //! never how a credential was verified.
 //!
 //! This file is the seam: another application is another variant, in a file of its own.
@@ -24,26 +24,27 @@ use crate::platform::time::Timestamp;
 use crate::site::profile::Profile;
 use crate::store::origin_accounts::OriginAccounts;
 
-/// What a profile makes of a request that the rule let through.
+/// What a profile decides about a request that the rule allowed.
 pub enum Verdict {
-    /// It goes on, and the origin is told this.
+    /// It is forwarded with these headers.
     Forward(Told),
     /// It is answered here.
     Reply(Reply),
 }
 
-/// Answers such an exchange.
+/// Answers a request at a path where the application's programs exchange a credential
+/// ([`Profile::exchanges`]).
 ///
 /// # Errors
-/// Why nothing is given for what was presented.
+/// Why the presented credential is not exchanged.
 pub async fn exchange(profile: &Profile, ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     match profile {
         Profile::LabelStudio(_) => label_studio::exchange(ctx).await,
     }
 }
 
-/// Judges a request, and says what the origin is told of it. Waits for nothing while what is
-/// known of the user at the origin is fresh.
+/// Judges a request and says which headers the origin gets. Does not wait while the user's account
+/// and its token are fresh in memory.
 ///
 /// # Errors
 /// Why it is refused, or a fault of the origin.
@@ -71,14 +72,14 @@ async fn provision_at(
     }
 }
 
-/// Makes a user's accounts at the origins that want one before the user comes; `None` when no site
-/// has such an origin. Failures are reported, not returned: provisioning is retried when the user
-/// first visits.
+/// Creates a user's accounts at the origins of all sites with a profile, before the user's first
+/// visit. `None` if there is no such site. Failures are reported, not returned: provisioning is
+/// retried when the user first visits.
 pub async fn provision(world: &World, user: &User, now: Timestamp) -> Option<Value> {
     let user = Rc::new(user.clone());
     let mut accounts = Map::new();
     for site in world.config.sites() {
-        // A user of a tenant comes to sites with tenants only, and none of those has a profile.
+        // A tenant's users can only use sites with tenants, and none of those has a profile.
         if let Some(profile) = &site.profile
             && user.active
             && user.tenant.is_none()
@@ -94,8 +95,8 @@ pub async fn provision(world: &World, user: &User, now: Timestamp) -> Option<Val
     (!accounts.is_empty()).then_some(Value::Object(accounts))
 }
 
-/// Forgets the accounts of a user that was deleted. At the origin they stay: the work that was done
-/// with them is there.
+/// Forgets the accounts of a deleted user. At the origin they stay, with the work that was done with
+/// them.
 ///
 /// # Errors
 /// A [`Fault`] of the store.
@@ -111,14 +112,14 @@ pub async fn forget(world: &World, user: &User) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The origin did not take the identity that it was told: what is known of the account is looked at
-/// again before it is used once more. `whom` is what [`Told`] carried, `location` where the answer
-/// leads.
+/// Called when the origin may not have accepted the identity that it was told. If it did not, the
+/// account is checked before its next use. `whom` is [`crate::origin::AnswerRules::whom`], `location`
+/// the header of the response.
 pub fn refused(world: &World, whom: &str, status: u16, location: &str) {
     let Some((site, user)) = whom.split_once('\t') else {
         return;
     };
-    if label_studio::speaks_of_identity(status, location) {
+    if label_studio::may_refuse_user(status, location) {
         world.cache.doubt_account(site, user);
     }
 }

@@ -1,11 +1,11 @@
-//! What a signed-in person can ask of us: who am I, sign me out, switch to another user.
+//! The endpoints of a signed-in person: who am I, sign out, switch to another user.
 
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::access::same_origin;
 use crate::answer::denial::{self, Denial};
-use crate::answer::page::{self, Action, Frame, Message, Question};
+use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
 use crate::answer::reply::Reply;
 use crate::answer::{Answer, event};
 use crate::ask::ctx::Ctx;
@@ -18,17 +18,17 @@ use crate::sign_in::arrive;
 use crate::site::Source;
 use crate::store::ended_sessions::EndedSessions;
 
-/// The longest form that is read.
+/// In bytes.
 const MAX_FORM: usize = 16 * 1024;
-/// So many sessions end with one sign-out: a browser holds two under one name, and each is a signature
-/// to check.
+/// How many sessions one sign-out ends. A browser has two cookies of one name at most, and each
+/// session costs the verification of a signature.
 const MAX_SESSIONS: usize = 16;
 const LOGOUT_PATH: &str = "/api/sso/logout";
 
 /// `GET /api/sso/me`.
 ///
 /// # Errors
-/// Why nobody is signed in.
+/// Why the caller is not signed in.
 pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply, Denial> {
     if ctx.parts.method() != "GET" {
         return Err(Denial::MethodNotAllowed("GET"));
@@ -53,14 +53,14 @@ pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply,
     Ok(Answer::json(200, &body).into())
 }
 
-/// `/api/sso/logout`: POST ends the session, GET asks, unless it is where the application signs
-/// people out and one of its own pages led there.
+/// `/api/sso/logout`, or the application's own sign-out path. POST ends the session; GET asks for a
+/// confirmation, except at the application's path when one of its own pages links there.
 ///
 /// # Errors
-/// [`Denial::CrossOrigin`], [`Denial::MethodNotAllowed`], or a fault: a session that could not be
-/// ended is not called ended.
+/// [`Denial::CrossOrigin`], [`Denial::MethodNotAllowed`], or a fault if the session could not be
+/// ended.
 pub async fn logout(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
-    // A link of the application's own page to the place where it signs people out means just that.
+    // A link on the application's own page to its own sign-out path needs no confirmation.
     let followed_here = ctx.path.as_str() != LOGOUT_PATH
         && ctx.parts.header("sec-fetch-site") == Some("same-origin");
     match ctx.parts.method() {
@@ -80,12 +80,12 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
         request_id: ctx.request_id,
         site: Some(ctx.site),
     };
-    let question = Question {
-        lead: "This ends your session here.",
+    let question = Confirmation {
+        lead: "This ends your session on this site.",
         form_action: LOGOUT_PATH,
         fields: Vec::new(),
         submit_label: "Sign out",
-        cancel: Some(Action {
+        cancel: Some(LinkButton {
             label: "Stay signed in",
             href: "/".into(),
         }),
@@ -98,12 +98,12 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     let ended = end_sessions(ctx).await?;
     let happened = ended.first().map(|claims| {
         (
-            event::Name::SignedOut,
+            event::EventKind::SignedOut,
             claims.user.to_string(),
             Source::Session,
         )
     });
-    // A token that is still there would sign the person in again.
+    // An SSO cookie that stays would sign the person in again.
     let mut cookies = Vec::from(session::clear_all(ctx.site));
     cookies.extend(session::clear_sso(ctx.site));
     let answer = if !ctx.parts.wants_page() {
@@ -117,12 +117,12 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             request_id: ctx.request_id,
             site: Some(ctx.site),
         };
-        let action = ctx.site.login.as_ref().map(|login| Action {
+        let action = ctx.site.login.as_ref().map(|login| LinkButton {
             label: "Sign in again",
             href: login.url.clone(),
         });
         let message = Message {
-            lead: "Your session here has ended.",
+            lead: "Your session on this site has ended.",
             details: Vec::new(),
             action,
         };
@@ -135,9 +135,9 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     })
 }
 
-/// Ends every session that was presented, also where they contradict each other, or where the user
-/// could not sign in: what a browser holds twice, under one name and in two forms, is signed out as
-/// one. It is over when all of it is written down.
+/// Ends every presented session, even if they contradict each other or the user may not sign in: a
+/// browser may hold two session cookies of one name, and signing out ends both. Returns once all of
+/// them are recorded as ended.
 async fn end_sessions(ctx: &Ctx<'_>) -> Result<Vec<SessionClaims>, Fault> {
     let world = ctx.world;
     let mut sessions: Vec<SessionClaims> = Vec::new();
@@ -161,17 +161,17 @@ async fn end_sessions(ctx: &Ctx<'_>) -> Result<Vec<SessionClaims>, Fault> {
         }
         written
     });
-    // One that fails keeps none of the others from being written.
+    // All writes are attempted, even if one of them fails.
     for written in join_all(written).await {
         written?;
     }
     Ok(sessions)
 }
 
-/// `POST /api/sso/switch`: the answer to the question before a user switch.
+/// `POST /api/sso/switch`: the confirmation of a user switch.
 ///
 /// # Errors
-/// Why the switch is not made.
+/// Why the user is not switched.
 pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
@@ -180,7 +180,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if !ctx.site.takes(Source::Query) {
         return Err(Denial::UnknownEndpoint);
     }
-    let form = denial::whole(ctx.body.read(MAX_FORM, Sender::Anybody).await?)?;
+    let form = denial::body_bytes(ctx.body.read(MAX_FORM, Sender::Anybody).await?)?;
     let form = String::from_utf8(form).map_err(|_| Denial::InvalidField("token"))?;
     let field = |name: &str| {
         query::take(&form, name)
@@ -197,15 +197,15 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         answer: Answer::see_other(return_to.as_str().to_owned()),
         cookies: vec![cookie],
         happened: Some((
-            event::Name::SignedIn,
+            event::EventKind::SignedIn,
             principal.user().id.to_string(),
             Source::Query,
         )),
     })
 }
 
-/// A browser applies `form-action` to every redirect that follows a form, and the page at
-/// `logout_url` may well redirect again, to an identity provider: any address by the same scheme.
+/// A source for `form-action`, which browsers apply to every redirect after a form. The page at
+/// `logout_url` may redirect on to an identity provider, so any URL of the same scheme is allowed.
 fn form_target(logout_url: &str) -> &'static str {
     if logout_url.starts_with("https:") {
         "https:"

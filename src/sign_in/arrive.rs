@@ -1,12 +1,12 @@
-//! Arriving and being sent to sign in: the session that a token opens, the clean URL, the question
-//! before a user is switched, the way to the application's sign-in page and back. Never verifies a
-//! token itself.
+//! Signing in with a token, and the way to the sign-in page: opens the session, cleans the URL, asks
+//! before it switches the user, redirects to the application's sign-in page and detects loops. Never
+//! verifies a token itself.
 
 use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Action, Frame, Message, Question};
+use crate::answer::page::{self, Confirmation as Question, Frame, LinkButton as Action, Message};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::authn::principal::Principal;
@@ -22,22 +22,23 @@ use crate::platform::time::Timestamp;
 use crate::rules::Reaction;
 use crate::site::{Query, Site, Source, StrangerLink, UserSwitch};
 
-/// After so many rounds the browser is told what is wrong instead of being sent once more.
+/// After this many round trips the browser gets a page with the likely cause instead of a redirect.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The path of the endpoint that answers the question before a user switch.
+/// The endpoint that takes the confirmation of a user switch.
 pub const SWITCH_PATH: &str = "/api/sso/switch";
 
-/// What a request that arrives with a credential leads to, before any rule is asked.
+/// What becomes of a request with a credential, before any rule is asked.
 pub enum Arrival {
-    /// It goes on, with these cookies for the way back.
+    /// It continues, and these cookies are set on the response.
     Proceed(Vec<SetCookie>),
-    /// It ends here.
+    /// It is answered here.
     Answer(Answer, Vec<SetCookie>),
 }
 
-/// Opens a session for a token that came with a navigation, and takes credentials and markers out
-/// of the address bar. Does nothing where the request is only explained.
+/// Opens a session for a token that came with a navigation, and redirects to the URL without our
+/// parameters, so that none of them stays in the address bar. Does nothing if the request is only
+/// explained.
 ///
 /// # Errors
 /// Why the token opens no session.
@@ -66,8 +67,8 @@ pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Ar
     }
     let mut cookies = Vec::new();
     match principal.source() {
-        // A site that takes no sessions is handed the token at each request. It takes no links
-        // either: those open sessions.
+        // Without sessions, the token comes with each request. Such a site takes no links either,
+        // since a link opens a session.
         _ if !ctx.site.takes(Source::Session) => {}
         Source::SsoCookie => {
             cookies.push(open_session(ctx.world, ctx.site, principal, ctx.now));
@@ -83,7 +84,7 @@ pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Ar
                 cookies.push(session::end_trip(ctx.site));
             }
         }
-        // A cookie that says nothing new, beside a session.
+        // An SSO cookie beside a session of the same user is of no use any more.
         Source::Session if !ctx.presented.sso_cookie.is_empty() => {
             cookies.extend(session::clear_sso(ctx.site));
         }
@@ -98,9 +99,9 @@ pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Ar
     Ok(Arrival::Proceed(cookies))
 }
 
-/// Whether a person whose credential was not accepted is let in all the same, as nobody: on a site
-/// that is open to everybody, a cookie that went bad must not lock a browser out. A disabled user is
-/// told so, and an API client always learns that its credential is bad.
+/// Whether a browser whose credential was not accepted may continue anonymously: where anonymous
+/// callers pass, a bad cookie must not lock a browser out. A disabled user is told so, and an API
+/// client always learns that its credential is bad.
 #[must_use]
 pub fn lets_pass(ctx: &Ctx<'_>, authentication: &Authentication) -> bool {
     let forgivable = match &authentication.result {
@@ -108,12 +109,12 @@ pub fn lets_pass(ctx: &Ctx<'_>, authentication: &Authentication) -> bool {
         Err(TokenError::Fault(_) | TokenError::DisabledUser) => false,
         Err(_) => true,
     };
-    // What is public is public for a browser whose credential could not even be looked at.
+    // A public path stays public for a browser even if its credential could not be verified at all.
     ctx.parts.is_navigation()
         && (ctx.rule.is_public() || (forgivable && ctx.rule.admits_anonymous()))
 }
 
-/// Opens the session for a link.
+/// Opens the session for a single-use link.
 ///
 /// # Errors
 /// [`TokenError::LinkUsed`], or a fault.
@@ -143,7 +144,8 @@ fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestam
     .1
 }
 
-/// A link that somebody else sent must not sign a person in as another without their knowing.
+/// The page that asks before a link signs a person in as somebody else, or `None` if there is no need
+/// to ask. A link that a stranger sent must not do that without the person's knowledge.
 fn ask_before(
     ctx: &Ctx<'_>,
     authentication: &Authentication,
@@ -173,7 +175,7 @@ fn ask_before(
             return None;
         }
         let lead = format!(
-            "You are not signed in. Another site led you here by a link that signs you in as {}. Go on only if that is you.",
+            "You are not signed in. A link on another site brought you here, and it signs you in as {}. Continue only if that is you.",
             arriving.email.as_str(),
         );
         ("Sign in?", "Sign in", "Do not sign in", lead)
@@ -202,15 +204,15 @@ fn ask_before(
     Some(page::question(200, &frame, question))
 }
 
-/// What the cookie says of somebody who was sent to sign in from `place`: the link back must lead to
-/// the very address that was asked for.
+/// The value of the trip cookie for a browser that was sent to sign in from `place`: the link back
+/// must lead to exactly this address.
 fn trip_of(place: &ReturnTo) -> String {
     hex(&sha256(place.as_str().as_bytes()))
 }
 
-/// The cookie by which a link is known that ends what began with this request, where the site asks
-/// about others. A navigation that a page of another site began is no beginning: a stranger's page
-/// could have made it.
+/// The trip cookie, for a site that asks before it accepts a stranger's link: a link that completes
+/// a trip begun with this request needs no question. A navigation from a page of another site begins
+/// no trip, because a stranger's page could start one.
 #[must_use]
 pub fn trip(ctx: &Ctx<'_>, answer: &Answer) -> Option<SetCookie> {
     let asks = |query: &Query| query.stranger_link == StrangerLink::Ask;
@@ -223,7 +225,7 @@ pub fn trip(ctx: &Ctx<'_>, answer: &Answer) -> Option<SetCookie> {
     (by_link && own && sent).then(|| session::begin_trip(ctx.site, &trip_of(&ctx.return_to())))
 }
 
-/// The answer to a request that was turned down: a way to sign in, a page, or JSON.
+/// The answer to a denied request: a redirect to the sign-in page, a page, or JSON.
 #[must_use]
 pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
     let row = denial.row();
@@ -269,7 +271,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
     }
 }
 
-/// The end of a round trip that leads nowhere, with its likely cause.
+/// The page that ends a sign-in loop and names the likely cause.
 fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
     let cookie = ctx
         .site
@@ -281,15 +283,14 @@ fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
     } else {
         let mut causes = Vec::new();
         if ctx.site.takes(Source::SsoCookie) {
-            causes.push(format!("The application set no cookie named {cookie} for this address: its name, domain or path may differ, or it was sent without Secure."));
-            causes.push("The browser blocks the cookie. In a frame of another site it needs SameSite=None, Secure and Partitioned.".into());
+            causes.push(format!("The application did not set a cookie named {cookie} for this address: its name, domain or path may be different, or it was sent without Secure."));
+            causes.push("The browser blocked the cookie. In a frame on another site it needs SameSite=None, Secure and Partitioned.".into());
         }
         if ctx.site.takes(Source::Query) {
             causes
                 .push("The application sent the browser back without a token in the link.".into());
         }
-        causes
-            .push("The token had expired on arrival: the clocks of the servers may differ.".into());
+        causes.push("The token had already expired: the servers' clocks may differ.".into());
         causes
     };
     let row = denial.row();
@@ -300,7 +301,7 @@ fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
         site: Some(ctx.site),
     };
     let message = Message {
-        lead: "You were sent to sign in several times, and came back without being signed in. The likely cause:",
+        lead: "You were sent to the sign-in page several times and came back without being signed in. The likely cause:",
         details,
         action: Some(Action {
             label: "Try again",
@@ -313,21 +314,21 @@ fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
 fn cause_of(error: TokenError) -> &'static str {
     match error {
         TokenError::Expired | TokenError::NotYet | TokenError::Ended => {
-            "The token had expired, or was not valid yet: the clocks of the servers may differ."
+            "The token had expired or was not valid yet: the servers' clocks may differ."
         }
         TokenError::Audience => "The token was issued for another site.",
         TokenError::Issuer | TokenError::UnknownKey | TokenError::Signature => {
-            "The token was issued by another installation, or its secret was retired."
+            "The token was issued by another deployment, or its secret has been retired."
         }
         TokenError::LinkUsed | TokenError::LinkTooOld | TokenError::OnlyLink => {
-            "The link had been used before, or was too old."
+            "The link had already been used, or was too old."
         }
-        TokenError::UnknownUser => "The token's user does not exist any more.",
-        TokenError::EmailUnverified => "The token's issuer has not verified the address.",
+        TokenError::UnknownUser => "The token's user no longer exists.",
+        TokenError::EmailUnverified => "The token's issuer has not verified the email address.",
         TokenError::OtherTenant => "The token was issued for another tenant.",
-        TokenError::ClaimsTooLong => "The token says more than a session can carry.",
+        TokenError::ClaimsTooLong => "The token has more claims than a session can hold.",
         TokenError::Conflict => {
-            "The browser holds two cookies of the same name that contradict each other. Delete the cookies of this site."
+            "The browser has two cookies of the same name that contradict each other. Delete this site's cookies."
         }
         TokenError::TooLong
         | TokenError::NotCompact

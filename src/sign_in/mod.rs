@@ -1,4 +1,4 @@
-//! Arriving, being sent to sign in, and the account.
+//! Signing in with a token, the redirect to the sign-in page, and the endpoints of an account.
 
 pub mod account;
 pub mod arrive;

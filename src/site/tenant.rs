@@ -73,12 +73,14 @@ impl<'a> Tenancy<'a> {
         let group = match &tenants.by {
             TenantSource::Claim => return Self::ByClaim(tenants),
             TenantSource::Header(name) => parts.named(name).and_then(|name| tenants.named(name)),
-            TenantSource::Host => canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
-                tenants
-                    .groups
-                    .iter()
-                    .find(|group| group.hosts.contains(&host))
-            }),
+            TenantSource::Host => {
+                canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
+                    tenants
+                        .groups
+                        .iter()
+                        .find(|group| group.hosts.contains(&host))
+                })
+            }
         };
         group.map_or(Self::Unknown, Self::In)
     }

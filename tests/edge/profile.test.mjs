@@ -161,9 +161,9 @@ test("an origin that answers otherwise than it should is 503, and is asked witho
     const token = await there.issue(newEmail());
     const attempt = () => there.client("/api/projects", { bearer: token });
     for (const [answer, reason] of [
-      [(response) => response.writeHead(302, { Location: "/elsewhere" }).end(), /did not make a user/],
-      [(response) => json(response, 401, {}), /does not know its admin/],
-      [(response) => json(response, 201, { id: "x" }), /not readable/],
+      [(response) => response.writeHead(302, { Location: "/elsewhere" }).end(), /did not create a user/],
+      [(response) => json(response, 401, {}), /did not accept the configured admin/],
+      [(response) => json(response, 201, { id: "x" }), /malformed response/],
       [(response) => response.writeHead(201).end("x".repeat(17 * 1024 * 1024)), /another server/],
       [(response) => response.destroy(), /another server/],
     ]) {

@@ -255,8 +255,8 @@ for (const name of ["ONCE", "OFTEN"]) {
     assert.equal((await site.navigate(`/?token=${link}`, { headers: SPECULATIVE[0] })).status, 503);
     assert.ok(opened(await site.navigate(`/?token=${link}`)));
     await world.settled();
-    assert.ok(world.events("denied").some(({ reason }) => reason === "a link that a browser asked for ahead"));
-    assert.ok(!world.events("fault").some(({ reason }) => reason === "a link that a browser asked for ahead"));
+    assert.ok(world.events("denied").some(({ reason }) => reason === "prefetch of a single-use link"));
+    assert.ok(!world.events("fault").some(({ reason }) => reason === "prefetch of a single-use link"));
   });
 }
 

@@ -106,7 +106,7 @@ test("an address that is taken is an error, in any spelling", async () => {
   const user = await app.createUser();
   const { status, error } = await admin("user", "create", user.email.toUpperCase());
   assert.equal(status, 1);
-  assert.match(error, /exists already/);
+  assert.match(error, /already exists/);
 });
 
 for (const [command, refusal] of Object.entries({ disable: 403, logout: 401, delete: 401 })) {
@@ -187,7 +187,7 @@ test("user import makes the users of a CSV or JSON file that are not there yet",
   const csv = file("users.csv", `\uFEFFemail,first_name,last_name\r\n${known},Other,\r\n${one}, Zoë ,"Ng, PhD"\r\n\r\n${two},,\r\n`);
   const first = await admin("user", "import", csv);
   assert.equal(first.status, 0, first.error);
-  assert.equal(first.out, "2 users made, 1 were there already.\n");
+  assert.equal(first.out, "2 users created, 1 existed already.\n");
   const list = file("users.json", JSON.stringify([{ email: one }, { email: three, first_name: "T", roles: ["editor"] }]));
   assert.deepEqual(await json("user", "import", list), { created: 1, exists: 1, invalid: 0, failed: 0, errors: [] });
   assert.equal((await byEmail(one))[0].first_name, "Zoë");
@@ -203,7 +203,7 @@ test("user import sends hundreds in pieces of a hundred, and says how far it is"
   const before = front.requests.length;
   const { status, out, error } = await admin("user", "import", file("many.csv", `email\n${emails.join("\n")}\n`));
   assert.equal(status, 0, error);
-  assert.equal(out, "250 users made, 0 were there already.\n");
+  assert.equal(out, "250 users created, 0 existed already.\n");
   assert.match(error, /^100 of 250 …\n200 of 250 …$/m);
   assert.deepEqual(front.requests.slice(before), Array(3).fill("POST /api/sso/users/bulk"));
   const listed = (await json("user", "list")).map(({ email }) => email);
@@ -224,12 +224,12 @@ test("user import changes nothing when one entry is wrong, and names each that i
   const before = front.requests.length;
   for (const [name, content, ...wanted] of [
     ["wrong.csv", `email,first_name\n${email},A\nnonsense,B\n${email},${"x".repeat(255)}\n`, /entry 2: has no valid email/, /entry 3: .*not a name/],
-    ["wrong.json", JSON.stringify([{ email }, { email, phone: "1" }, "x"]), /entry 2: .*unknown field `phone`/, /entry 3: is no object/],
-    ["columns.csv", `email,phone\n${email},1\n`, /names "phone"/],
-    ["none.csv", `first_name\nA\n`, /names no email/],
+    ["wrong.json", JSON.stringify([{ email }, { email, phone: "1" }, "x"]), /entry 2: .*unknown field `phone`/, /entry 3: is not an object/],
+    ["columns.csv", `email,phone\n${email},1\n`, /has "phone"/],
+    ["none.csv", `first_name\nA\n`, /has no email/],
     ["long-row.csv", `email,first_name\n${email},A,B\n`, /line 2/],
     ["quote.csv", `email,first_name\n${email},"A\n`, /Quote Not Closed/],
-    ["object.json", JSON.stringify({ email }), /is no list/],
+    ["object.json", JSON.stringify({ email }), /is not a list/],
     ["broken.json", "[", /JSON/],
     ["latin1.csv", Buffer.from(`email,first_name\n${email},Zo\xEB\n`, "latin1"), /is not UTF-8/],
   ]) {
@@ -251,7 +251,7 @@ test("user import names each entry that the deployment refuses, and ends with st
   const users = file("limited.json", JSON.stringify([{ email: outside }, { email: good }, { email: granted, roles: ["editor"] }]));
   const { status, out, error } = await run({ EDGEWARD_API_TOKEN: token }, "user", "import", users);
   assert.equal(status, 1);
-  assert.equal(out, "1 users made, 0 were there already.\n");
+  assert.equal(out, "1 users created, 0 existed already.\n");
   assert.match(error, /2 of 3 entries were not imported/);
   assert.match(error, new RegExp(`entry 1 \\(${outside}\\): invalid, insufficient_scope`));
   assert.match(error, new RegExp(`entry 3 \\(${granted}\\): invalid, insufficient_scope`));
@@ -279,16 +279,16 @@ test("users of a tenant are made, found and imported by its name", async () => {
 test("a command that is written wrongly is told with its usage and ends with status 2, and nothing is sent", async () => {
   const before = front.requests.length;
   for (const [pattern, ...args] of [
-    [/which command/, "user"],
+    [/the command is missing/, "user"],
     [/no command remove/, "user", "remove", "a@b.c"],
     [/Unknown option '--rol'/, "user", "create", "a@b.c", "--rol", "x"],
     [/takes one <address>/, "user", "create"],
     [/takes one <id or address>/, "user", "show", "a@b.c", "d@e.f"],
-    [/no further words/, "user", "list", "all"],
+    [/takes no arguments/, "user", "list", "all"],
     [/neither an id nor an address/, "user", "disable", "usr_nobody"],
-    [/--tenant belongs to an address/, "user", "show", "usr_0000000000000000000000", "--tenant", "acme"],
+    [/--tenant needs an address/, "user", "show", "usr_0000000000000000000000", "--tenant", "acme"],
     [/neither a \.csv nor a \.json file/, "user", "import", "users.txt"],
-    [/one word: list or rotate/, "key", "toString"],
+    [/one argument: list or rotate/, "key", "toString"],
   ]) {
     const { status, error } = await admin(...args);
     assert.equal(status, 2, `${args.join(" ")}: ${error}`);
@@ -310,7 +310,7 @@ test("--remote and --env are refused by commands that call the admin API, with w
   ]) {
     const { status, error } = await admin(...args);
     assert.equal(status, 2, args.join(" "));
-    assert.match(error, /calls the admin API and knows no --(remote|env)/);
+    assert.match(error, /calls the admin API and has no option --(remote|env)/);
     assert.match(error, /EDGEWARD_URL/);
   }
   assert.deepEqual(front.requests.slice(before), []);
@@ -339,9 +339,9 @@ test("a deployment that does not answer, or that is none, is an error that says 
   const nowhere = `http://127.0.0.1:${await freePort()}`;
   for (const [pattern, EDGEWARD_URL] of [
     [/does not answer: .*ECONNREFUSED.*\n.*EDGEWARD_URL/, nowhere],
-    [/EDGEWARD_URL is no URL: example/, "example"],
-    [/404 .*not_found[\s\S]*EDGEWARD_URL names no site/, `http://127.0.0.1:${app.port}`],
-    [/200, but not an answer of Edgeward; does EDGEWARD_URL name a site/, world.origin.url],
+    [/EDGEWARD_URL is not a URL: example/, "example"],
+    [/404 .*not_found[\s\S]*EDGEWARD_URL does not name a site/, `http://127.0.0.1:${app.port}`],
+    [/200, but not from Edgeward; does EDGEWARD_URL name a site/, world.origin.url],
   ]) {
     const { status, error } = await run({ EDGEWARD_URL }, "user", "show", "ada@example.test");
     assert.equal(status, 1, error);

@@ -266,7 +266,7 @@ fn a_link_that_works_once_opens_one_session_everywhere() {
     for isolate in [&place.isolate, &other] {
         let seen = isolate.send(&link);
         assert_eq!((seen.status(), seen.session()), (401, None));
-        assert!(seen.body().contains("This link does not work any more"));
+        assert!(seen.body().contains("This link no longer works"));
         let mut program = link.clone();
         program.headers.clear();
         assert_eq!(

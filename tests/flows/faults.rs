@@ -1,6 +1,6 @@
 //! SEC-38: whatever fails, wherever and whenever, nobody gets in by it.
 
-use edgeward::answer::event::Name;
+use edgeward::answer::event::EventKind;
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn sec_38_no_failing_call_of_a_port_lets_a_request_through() {
                 assert_eq!(seen.status(), 503);
                 assert_eq!(
                     seen.outcome.event.as_ref().map(|e| e.event),
-                    Some(Name::Fault)
+                    Some(EventKind::Fault)
                 );
                 // What could not be checked is not taken away.
                 assert!(
@@ -292,5 +292,5 @@ fn a_fault_of_the_key_set_is_5xx_and_logged() {
     edge.shared.make(Trouble::All);
     let seen = edge.isolate().send(&get("/.well-known/jwks.json"));
     assert_eq!(seen.status(), 503);
-    assert_eq!(seen.outcome.event.map(|e| e.event), Some(Name::Fault));
+    assert_eq!(seen.outcome.event.map(|e| e.event), Some(EventKind::Fault));
 }

@@ -107,7 +107,7 @@ fn a_loop_ends_in_a_page_that_names_the_likely_cause() {
     let token = isolate.issue(&edge.api_token(&[Scope::TokenIssue]), "a@b.c");
     let forged = crate::harness::tampered(&token);
     let seen = isolate.send(&open("/a?edgeward_attempt=9").cookie(&format!("{SSO}={forged}")));
-    assert!(seen.status() == 401 && seen.body().contains("another installation"));
+    assert!(seen.status() == 401 && seen.body().contains("another deployment"));
     for odd in ["-1", "x", "", "99999999999999"] {
         let seen = isolate.send(&open(&format!("/a?edgeward_attempt={odd}")));
         assert_eq!(seen.status(), 303, "{odd}");

@@ -1,6 +1,6 @@
 //! Rules from the configuration to what becomes of a request.
 
-use edgeward::answer::event::Name;
+use edgeward::answer::event::EventKind;
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};
 
@@ -89,7 +89,7 @@ fn the_log_says_which_rule_and_which_requirement_and_nothing_of_the_caller() {
         let event = seen.outcome.event.unwrap();
         assert_eq!(
             (event.event, event.reason.as_deref()),
-            (Name::Denied, Some(reason))
+            (EventKind::Denied, Some(reason))
         );
     }
 }

@@ -171,7 +171,7 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     const origin = pids.find((pid) => commandOf(pid).includes("demo-origin"));
     process.kill(origin, "SIGKILL");
     assert.equal((await run.ended).code, 1);
-    assert.match(run.output, /error: the demo origin ended by itself with SIGKILL/);
+    assert.match(run.output, /error: the demo origin ended unexpectedly with SIGKILL/);
     await assertAllGone(pids);
   });
 

@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands.
 
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
@@ -16,8 +16,8 @@ use crate::{Cli, Command, CreateToken, TokenCommand, configuration, facts, secre
 
 /// Runs the command that `cli` names.
 pub fn run(cli: Cli) -> Result<(), String> {
-    let json = cli.place.json;
-    let wrangler = || Wrangler::new(cli.place.remote, cli.place.env.as_deref());
+    let json = cli.deployment.json;
+    let wrangler = || Wrangler::new(cli.deployment.remote, cli.deployment.env.as_deref());
     match cli.command {
         Command::Token(TokenCommand::Create(create)) if create.print_record => print_record(create),
         Command::Secret(command) => secrets::run(&wrangler()?, &command),
@@ -35,8 +35,7 @@ pub fn run(cli: Cli) -> Result<(), String> {
     }
 }
 
-/// Runs `work`, then writes what it changed, then prints what it says: nothing is called done
-/// before it is.
+/// Runs `work`, writes its changes, and only then prints its message.
 fn with_store(
     wrangler: &Wrangler,
     work: impl FnOnce(&Platform) -> Result<String, Problem>,
@@ -68,7 +67,7 @@ impl<E: Into<Denial>> From<E> for Problem {
     }
 }
 
-/// A future over ports that never wait is ready at once.
+/// Polls a future once: over ports that never wait, it is ready at once.
 fn ready<T>(future: impl Future<Output = Result<T, impl Into<Problem>>>) -> Result<T, Problem> {
     let mut future = std::pin::pin!(future);
     match future
@@ -95,7 +94,7 @@ fn new_token(create: CreateToken) -> NewApiToken {
     }
 }
 
-/// For whoever writes the record by other means: a test, or a script with its own KV client.
+/// For callers that write the record themselves: a test, or a script with its own KV client.
 fn print_record(create: CreateToken) -> Result<(), String> {
     let (plain, token) = api_tokens::make(&SystemEntropy, new_token(create), now());
     let (key, value) = ApiTokens::record(&token).map_err(|fault| fault.to_string())?;
@@ -136,15 +135,15 @@ fn token(platform: &Platform, command: TokenCommand, json: bool) -> Result<Strin
         }
         TokenCommand::Revoke { id, with_children } => {
             let id = ApiTokenId::parse(&id)
-                .ok_or_else(|| Problem::Other("not an id of an API token".into()))?;
+                .ok_or_else(|| Problem::Other("not an API token's id".into()))?;
             let token = ready(store.find(&id))?.ok_or(Denial::NotFound)?;
             revoke(&store, &token, with_children, json)
         }
     }
 }
 
-/// Only writes the key that says so, which wins over every record: nothing that is read here may be
-/// written back.
+/// Writes only the revocation key, which overrides every record. A record that was read here must not
+/// be written back, since it may be a minute old.
 fn revoke(
     store: &ApiTokens<'_>,
     token: &ApiToken,
@@ -169,10 +168,10 @@ fn revoke(
         return Ok(json!({ "id": token.id, kind: ids }).to_string());
     }
     let rest = match (ids.as_slice(), with_children) {
-        ([], _) => "It has created no API token that still works.".to_owned(),
-        (ids, true) => format!("So are those that it created: {}.", ids.join(", ")),
+        ([], _) => "It has created no API tokens that still work.".to_owned(),
+        (ids, true) => format!("So are the API tokens that it created: {}.", ids.join(", ")),
         (ids, false) => format!(
-            "The API tokens that it created still work: {}. Revoke them as well with --with-children.",
+            "API tokens that it created still work: {}. To revoke them as well, add --with-children.",
             ids.join(", ")
         ),
     };

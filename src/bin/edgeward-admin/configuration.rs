@@ -1,5 +1,5 @@
-//! What can be said of a configuration without a deployment: whether it is one, what its rules say
-//! of a request, and the schema that editors read. The scripts hand over what wrangler.toml says.
+//! What needs a configuration but no deployment: checking it, explaining its rules, and printing the
+//! JSON schema for editors. The scripts pass the contents of wrangler.toml.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -18,7 +18,7 @@ use edgeward::site::config::{Config, ConfigError};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The variables of one environment, and those of its secrets that are known here.
+/// The variables of one environment, and its secrets as far as they are known here.
 #[derive(Deserialize)]
 struct Given {
     vars: Map<String, Value>,
@@ -35,7 +35,7 @@ pub fn print_schema() -> Result<(), String> {
 }
 
 /// Reads environments, `{name: {vars, secrets}}`, and prints for each its errors, its notes and the
-/// secrets that were taken as set.
+/// names of the secrets that were assumed to be set.
 pub fn check() -> Result<(), String> {
     let given: BTreeMap<String, Given> = input()?;
     let list = |errors: &[ConfigError]| -> Value {
@@ -60,16 +60,16 @@ pub fn check() -> Result<(), String> {
     Ok(())
 }
 
-/// Reads `{vars, secrets, questions}` and prints the answers, a list of the same length. A question
-/// has a `caller` instead of a token: an object with what rules ask about, or nothing for nobody.
+/// Reads `{vars, secrets, questions}` and prints a list of answers, one per question. A question has a
+/// `caller` instead of a token: an object with what rules may require, or null if anonymous.
 pub fn explain() -> Result<(), String> {
     #[derive(Deserialize)]
-    struct Asked {
+    struct ExplainInput {
         #[serde(flatten)]
         given: Given,
         questions: Vec<Value>,
     }
-    let Asked { given, questions } = input()?;
+    let ExplainInput { given, questions } = input()?;
     let (bindings, _) = bindings(given);
     let config = edgeward::config::parse(&bindings).map_err(|errors| {
         let lines: Vec<String> = errors
@@ -94,17 +94,17 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
     };
     let site = site.ok_or(match name {
         Some(_) => "there is no such site",
-        None => "there are several sites: say which",
+        None => "there is more than one site: name one with --site",
     })?;
     let told = |denial: edgeward::answer::denial::Denial| denial.reason();
     let read = Imagined::read(question).map_err(told)?;
     let caller = match question.get("caller") {
         None | Some(Value::Null) => None,
-        Some(caller) => {
-            Some(Caller::deserialize(caller).map_err(|error| format!("caller: {error}"))?)
-        }
+        Some(caller) => Some(
+            HypotheticalCaller::deserialize(caller).map_err(|error| format!("caller: {error}"))?,
+        ),
     };
-    let subject = caller.as_ref().map(Caller::subject);
+    let subject = caller.as_ref().map(HypotheticalCaller::subject);
     let credential = if subject.is_some() {
         "a caller as described"
     } else {
@@ -115,10 +115,10 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
         .map_err(told)
 }
 
-/// Somebody as a deployer imagines them.
+/// A caller that a deployer makes up to try the rules.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Caller {
+struct HypotheticalCaller {
     email: String,
     roles: Vec<Role>,
     scopes: Vec<String>,
@@ -128,7 +128,7 @@ struct Caller {
     issuer: String,
 }
 
-impl Caller {
+impl HypotheticalCaller {
     fn subject(&self) -> Subject<'_> {
         Subject {
             email: &self.email,
@@ -148,12 +148,12 @@ fn input<T: serde::de::DeserializeOwned>() -> Result<T, String> {
         .read_to_string(&mut text)
         .map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| {
-        format!("start this through `npm run`, which hands over the configuration: {error}")
+        format!("start this through `npm run`, which passes the configuration: {error}")
     })
 }
 
-/// The bindings as the Worker has them, and the names of secrets that had to be made up: one of each
-/// kind of ours, and those that settings refer to.
+/// The bindings as the Worker gets them, and the names of the secrets that had to be made up: one of
+/// each of our families, and those that settings refer to.
 fn bindings(given: Given) -> (Bindings, Vec<String>) {
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     for family in ["SESSION", "TOKEN", "KEY"] {
@@ -167,7 +167,7 @@ fn bindings(given: Given) -> (Bindings, Vec<String>) {
             referred(value, false, &mut wanted);
         }
     }
-    // A personal access token has three parts, with dots between.
+    // A personal access token has three parts, separated by dots.
     let in_parts: BTreeSet<String> = given
         .vars
         .values()
@@ -200,10 +200,10 @@ fn bindings(given: Given) -> (Bindings, Vec<String>) {
     (bindings, wanted.into_iter().collect())
 }
 
-/// The names of secrets in a setting: what is called `secret`, `secrets` or `…_secret`.
+/// The names of secrets in a setting: the values of `secret`, `secrets` and `…_secret`.
 fn referred(value: &Value, named: bool, found: &mut BTreeSet<String>) {
     match value {
-        // Ours are no setting's to refer to; the configuration says so itself.
+        // No setting may refer to our own secrets; the parser of the configuration reports that.
         Value::String(name) if named && !name.starts_with("EDGEWARD") => {
             found.insert(name.clone());
         }

@@ -1,5 +1,5 @@
-//! What the documents have to name, from the tables that the core itself goes by. The tests of the
-//! documents read it, so they depend on no file of the source.
+//! What the documents must cover, from the tables that the core itself uses. The tests of the
+//! documents read it, so they depend on no source file.
 
 use edgeward::answer::denial;
 use edgeward::ask::route;

@@ -1,6 +1,6 @@
-//! The admin command: API tokens and secrets from a shell, through wrangler. It uses the core's own
-//! functions over a store that calls `wrangler kv`, so every format exists once. Users are not its
-//! business: a shell sees the store a minute late, so the Worker alone changes their records.
+//! The admin command: API tokens and secrets from a shell, through wrangler. It runs the core's own
+//! functions over a store that calls `wrangler kv`, so every format is implemented once. It does not
+//! change users: a shell sees KV a minute late, so only the Worker changes their records.
 
 mod commands;
 mod configuration;
@@ -21,27 +21,27 @@ use edgeward::model::user::{Name, Role, UserId};
     bin_name = "npm run admin --",
     about = "API tokens, secrets, users and signing keys of an Edgeward deployment",
     disable_help_subcommand = true,
-    after_help = "Commands that call the admin API of the deployment that EDGEWARD_URL and EDGEWARD_API_TOKEN name, by default
-that of `npm run dev`; each has a --help of its own:
+    after_help = "Commands that call the admin API. EDGEWARD_URL and EDGEWARD_API_TOKEN name the deployment; the default is
+that of `npm run dev`. Each command has its own --help:
   user     Users: create, list, show, enable, disable, logout, delete, import
   key      The keys that sign assertions: list, rotate
 
-Commands on the rules:
-  explain  What the rules say of a request, and why
+Commands about the rules:
+  explain  What the rules decide about a request, and why
 
---remote and --env are for the commands over wrangler: `token` and `secret` (and `explain` knows them)."
+--remote and --env are for the commands that use wrangler, `token` and `secret`, and for `explain`."
 )]
 struct Cli {
     #[command(flatten)]
-    place: Place,
+    deployment: Deployment,
     #[command(subcommand)]
     command: Command,
 }
 
-/// Where the deployment is.
+/// Which deployment to work on.
 #[derive(Args, Clone)]
-struct Place {
-    /// Work on the deployment at Cloudflare; without it, on the local one of `npm run dev`
+struct Deployment {
+    /// Work on the deployment at Cloudflare [default: the local one of `npm run dev`]
     #[arg(long, global = true)]
     remote: bool,
     /// The wrangler environment [default: `local`, or the top level with --remote]
@@ -57,28 +57,28 @@ enum Command {
     /// API tokens
     #[command(subcommand)]
     Token(TokenCommand),
-    /// The symmetric secrets
+    /// The secrets that sign and encrypt
     #[command(subcommand)]
     Secret(SecretCommand),
     /// Print the JSON schema of wrangler.toml with Edgeward's settings
     Schema,
-    /// Print what the documents have to name: codes, endpoints, keys, headers, bindings
+    /// Print what the documents must cover: codes, endpoints, keys, headers, bindings
     #[command(hide = true)]
     Facts,
-    /// Check configurations that come in on standard input (`npm run check-config` hands them over)
+    /// Check configurations from standard input (for `npm run check-config`)
     #[command(hide = true)]
     CheckConfig,
-    /// Check users that come in on standard input (`npm run admin -- user import` hands them over)
+    /// Check users from standard input (for `npm run admin -- user import`)
     #[command(hide = true)]
     CheckUsers,
-    /// Answer questions that come in on standard input (`npm run admin -- explain` hands them over)
+    /// Explain requests from standard input (for `npm run admin -- explain`)
     #[command(hide = true)]
     Explain,
 }
 
 #[derive(Subcommand)]
 enum TokenCommand {
-    /// Make an API token; it is shown once
+    /// Create an API token and show it once
     Create(CreateToken),
     /// List the API tokens
     List,
@@ -86,7 +86,7 @@ enum TokenCommand {
     Revoke {
         /// The token's id, as `token list` shows it
         id: String,
-        /// Revoke the API tokens that it has made as well, and those that these have made
+        /// Also revoke the API tokens that it has created, directly or through others
         #[arg(long)]
         with_children: bool,
     },
@@ -100,53 +100,53 @@ struct CreateToken {
     /// What it may do: token:issue, users:read, users:write, tokens:write, admin (repeatable)
     #[arg(long = "scope", required_unless_present = "acts_as")]
     scopes: Vec<Scope>,
-    /// The id of a user as whom it acts at sites that take `x-api-key`
+    /// The id of the user as whom it acts on sites that accept `x-api-key`
     #[arg(long, value_parser = user_id)]
     acts_as: Option<UserId>,
-    /// How many seconds it lives [default: until it is revoked]
+    /// Its lifetime in seconds [default: until it is revoked]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=315_360_000))]
     expires_in: Option<u32>,
-    /// It may ask for SSO tokens only for addresses in this domain (repeatable)
+    /// It may issue SSO tokens only for addresses in this domain (repeatable)
     #[arg(long = "email-domain")]
     email_domains: Vec<String>,
-    /// It may ask for SSO tokens only for users with no other role than these (repeatable)
+    /// It may issue SSO tokens only for users whose roles are all among these (repeatable)
     #[arg(long = "role", value_parser = role)]
     roles: Vec<Role>,
-    /// Print the token and its record, and store nothing
+    /// Print the token and its record; store nothing
     #[arg(long)]
     print_record: bool,
 }
 
 #[derive(Subcommand)]
 enum SecretCommand {
-    /// Add a new secret that signs from now on; the one before it goes on verifying
+    /// Add a new secret that signs from now on; the previous one still verifies
     Rotate {
         /// Which secret
-        purpose: Purpose,
+        purpose: SecretPurpose,
     },
-    /// Take away a secret that no longer signs: what it signed ends
+    /// Remove a secret that no longer signs; whatever it signed becomes invalid
     Retire {
         /// Which secret
-        purpose: Purpose,
-        /// Its number
+        purpose: SecretPurpose,
+        /// The number at the end of its name
         number: u32,
     },
     /// List the numbers of the secrets
     List,
 }
 
-/// What a secret is for.
+/// What a secret is used for.
 #[derive(Clone, Copy, ValueEnum)]
-enum Purpose {
+enum SecretPurpose {
     /// Signs sessions
     Session,
     /// Signs SSO tokens
     Token,
-    /// Seals private keys
+    /// Encrypts private keys
     Key,
 }
 
-impl Purpose {
+impl SecretPurpose {
     const ALL: [Self; 3] = [Self::Session, Self::Token, Self::Key];
 
     const fn prefix(self) -> &'static str {
@@ -161,15 +161,16 @@ impl Purpose {
 fn name(text: &str) -> Result<Name, &'static str> {
     Name::parse(text)
         .filter(|name| !name.as_str().is_empty())
-        .ok_or("not a name: empty, over 200 bytes, or with control characters")
+        .ok_or("not a valid name: it is empty, longer than 200 bytes, or has control characters")
 }
 
 fn role(text: &str) -> Result<Role, &'static str> {
-    Role::parse(text).ok_or("not a role: no spaces, commas, semicolons, bars or quotes")
+    Role::parse(text)
+        .ok_or("not a valid role: spaces, commas, semicolons, bars and quotes are not allowed")
 }
 
 fn user_id(text: &str) -> Result<UserId, String> {
-    UserId::parse(text).ok_or_else(|| "is no id of a user; `user list` shows them".into())
+    UserId::parse(text).ok_or_else(|| "not a user's id; `user list` shows them".into())
 }
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::platform::port::Entropy as _;
 
 use crate::wrangler::{SystemEntropy, Wrangler};
-use crate::{Purpose, SecretCommand};
+use crate::{SecretCommand, SecretPurpose};
 
 const LOCAL: &str = ".dev.vars";
 
@@ -14,7 +14,7 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
     let names = names(wrangler)?;
     match command {
         SecretCommand::List => {
-            for purpose in Purpose::ALL {
+            for purpose in SecretPurpose::ALL {
                 for number in numbers(&names, purpose) {
                     println!("{}{number}", purpose.prefix());
                 }
@@ -25,9 +25,7 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
             let next = known.last().map_or(1, |newest| newest + 1);
             let name = format!("{}{next}", purpose.prefix());
             put(wrangler, &name)?;
-            println!(
-                "{name} signs from now on. Nobody is signed out: older secrets go on verifying."
-            );
+            println!("{name} signs from now on. Nobody is signed out: older secrets still verify.");
             if let Some(previous) = known.last() {
                 println!("{}", advice(*purpose, *previous));
             }
@@ -35,14 +33,14 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
         SecretCommand::Retire { purpose, number } => {
             let known = numbers(&names, *purpose);
             if known.last() == Some(number) {
-                return Err("this is the newest secret, which signs; rotate first".into());
+                return Err("this is the newest secret, which signs; rotate it first".into());
             }
             if !known.contains(number) {
                 return Err(format!("there is no {}{number}", purpose.prefix()));
             }
             delete(wrangler, &format!("{}{number}", purpose.prefix()))?;
             println!(
-                "{}{number} is gone; what it signed has ended.",
+                "{}{number} is removed; whatever it signed is no longer valid.",
                 purpose.prefix()
             );
         }
@@ -50,22 +48,22 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
     Ok(())
 }
 
-fn advice(purpose: Purpose, previous: u32) -> String {
+fn advice(purpose: SecretPurpose, previous: u32) -> String {
     let (what, word) = match purpose {
-        Purpose::Session => (
+        SecretPurpose::Session => (
             "when the absolute lifetime of sessions has passed (12 hours by default)",
             "session",
         ),
-        Purpose::Token => (
-            "when the longest SSO token has ended (15 minutes by default)",
+        SecretPurpose::Token => (
+            "when the last SSO token has expired (15 minutes by default)",
             "token",
         ),
-        Purpose::Key => ("after `npm run admin -- key rotate` and 30 minutes", "key"),
+        SecretPurpose::Key => ("after `npm run admin -- key rotate` and 30 minutes", "key"),
     };
-    format!("Retire the one before it {what}: npm run admin -- secret retire {word} {previous}")
+    format!("Retire the previous one {what}: npm run admin -- secret retire {word} {previous}")
 }
 
-fn numbers(names: &[String], purpose: Purpose) -> Vec<u32> {
+fn numbers(names: &[String], purpose: SecretPurpose) -> Vec<u32> {
     let mut numbers: Vec<u32> = names
         .iter()
         .filter_map(|name| name.strip_prefix(purpose.prefix())?.parse().ok())
@@ -82,13 +80,13 @@ fn names(wrangler: &Wrangler) -> Result<Vec<String>, String> {
             .collect());
     }
     let text = match wrangler.run(&["secret", "list", "--format", "json"], None) {
-        // Before its first deployment the Worker is not there; its first secret makes it.
+        // The Worker does not exist before its first deployment; its first secret creates it.
         Err(error) if error.contains("not found") => return Ok(Vec::new()),
         listed => listed?,
     };
     let start = text.find('[').unwrap_or(0);
     let list: Vec<serde_json::Value> = serde_json::from_str(text.get(start..).unwrap_or_default())
-        .map_err(|error| format!("wrangler's list of secrets is not readable: {error}"))?;
+        .map_err(|error| format!("wrangler's list of secrets cannot be parsed: {error}"))?;
     Ok(list
         .iter()
         .filter_map(|secret| Some(secret.get("name")?.as_str()?.to_owned()))
@@ -133,7 +131,7 @@ fn local_lines() -> Vec<String> {
         .collect()
 }
 
-/// Written beside and moved into place, so that a broken-off write loses nothing.
+/// Writes a new file and moves it into place, so that an interrupted write loses nothing.
 fn write_local(lines: &[String]) -> Result<(), String> {
     let beside = format!("{LOCAL}.new");
     let content = lines.join("\n") + "\n";

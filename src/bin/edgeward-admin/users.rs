@@ -1,12 +1,12 @@
-//! Users of a file, checked before any of them is sent. The rules are the core's own.
+//! Checks the users of a file before any of them is sent, by the core's own rules.
 
 use std::io::Read as _;
 
-use edgeward::admin::users::Profile;
+use edgeward::admin::users::UserPatch;
 use edgeward::model::user::{Email, Tenant};
 use serde_json::{Value, json};
 
-/// Reads a list of users and prints for each what is wrong with it, or null.
+/// Reads a list of users and prints for each its error, or null.
 pub fn check() -> Result<(), String> {
     let mut text = String::new();
     std::io::stdin()
@@ -19,7 +19,7 @@ pub fn check() -> Result<(), String> {
 }
 
 fn check_row(mut row: Value) -> Result<(), String> {
-    let members = row.as_object_mut().ok_or("is no object")?;
+    let members = row.as_object_mut().ok_or("is not an object")?;
     let email = members.remove("email").unwrap_or_default();
     let email = email
         .as_str()
@@ -29,10 +29,10 @@ fn check_row(mut row: Value) -> Result<(), String> {
     if !tenant.is_null() && tenant.as_str().and_then(Tenant::parse).is_none() {
         return Err("has no valid tenant".into());
     }
-    let profile: Profile = serde_json::from_value(row).map_err(|error| error.to_string())?;
-    profile
+    let patch: UserPatch = serde_json::from_value(row).map_err(|error| error.to_string())?;
+    patch
         .check_username(&email)
-        .map_err(|_| "has a username that is another address".into())
+        .map_err(|_| "has a username that is somebody else's address".into())
 }
 
 #[cfg(test)]
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_admin_api_would_refuse_is_told_before_it_is_sent() {
+    fn whatever_the_admin_api_would_refuse_is_reported_before_it_is_sent() {
         for row in [
             json!({"email": "ada@example.com"}),
             json!({"email": " Ada@Example.com ", "username": "ada@example.com", "tenant": "acme"}),

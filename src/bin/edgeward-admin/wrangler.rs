@@ -1,4 +1,4 @@
-//! The ports, answered from a shell: the store through `wrangler kv`, one process per call.
+//! The ports, implemented for a shell: the store through `wrangler kv`, one process per call.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use edgeward::platform::time::{Seconds, Timestamp};
 
 const BINDING: &str = "EDGEWARD_KV";
 
-/// How wrangler is called for one place.
+/// How to run wrangler for one deployment.
 #[derive(Clone)]
 pub struct Wrangler {
     command: Vec<String>,
@@ -24,13 +24,13 @@ pub struct Wrangler {
 }
 
 impl Wrangler {
-    /// Wrangler as `EDGEWARD_WRANGLER` says: a JSON list of the program and its first arguments.
+    /// Runs the command in `EDGEWARD_WRANGLER`, a JSON list of the program and its first arguments.
     pub fn new(remote: bool, env: Option<&str>) -> Result<Self, String> {
         let text = std::env::var("EDGEWARD_WRANGLER").map_err(|_| {
             "start this through `npm run admin -- …`, which knows where wrangler is".to_owned()
         })?;
         let command: Vec<String> = serde_json::from_str(&text)
-            .map_err(|error| format!("EDGEWARD_WRANGLER is no JSON list: {error}"))?;
+            .map_err(|error| format!("EDGEWARD_WRANGLER is not a JSON list: {error}"))?;
         let env = env
             .map(str::to_owned)
             .or_else(|| (!remote).then(|| "local".to_owned()));
@@ -41,7 +41,7 @@ impl Wrangler {
         })
     }
 
-    /// Whether this is about the deployment at Cloudflare.
+    /// Whether this is the deployment at Cloudflare.
     pub const fn is_remote(&self) -> bool {
         self.remote
     }
@@ -54,7 +54,7 @@ impl Wrangler {
             .ok_or("EDGEWARD_WRANGLER is empty")?;
         let mut command = Command::new(program);
         command.args(first).args(args);
-        // An empty name stands for the top level and keeps wrangler from asking which was meant.
+        // An empty name means the top level; without it, wrangler asks which environment to use.
         command.args(["--env", self.env.as_deref().unwrap_or("")]);
         command
             .stdin(Stdio::piped())
@@ -88,7 +88,7 @@ impl Wrangler {
         self.run(&[args, &["--binding", BINDING, place]].concat(), input)
     }
 
-    /// The platform over this wrangler. Writes wait until [`ShellKv::flush`].
+    /// The platform on top of this wrangler. Writes are held back until [`ShellKv::flush`].
     pub fn platform(&self) -> Result<(Platform, std::rc::Rc<ShellKv>), String> {
         let kv = std::rc::Rc::new(ShellKv::open(self.clone())?);
         let platform = Platform {
@@ -99,7 +99,7 @@ impl Wrangler {
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
             fetch: Box::new(NoFetch),
-            background: Box::new(Nothing),
+            background: Box::new(NoBackground),
         };
         Ok((platform, kv))
     }
@@ -108,7 +108,7 @@ impl Wrangler {
 /// The time of this machine.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a shell of the core: it brings the time"
+    reason = "a shell around the core has to provide the time"
 )]
 pub fn now() -> Timestamp {
     let since = SystemTime::now()
@@ -117,8 +117,8 @@ pub fn now() -> Timestamp {
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The store. The names of all keys are read once, so that a key that is not there costs no
-/// process; changes are kept back and written together.
+/// The store. Lists the names of all keys once, so that looking up a missing key costs no process;
+/// holds changes back and writes them together.
 pub struct ShellKv {
     wrangler: Wrangler,
     names: RefCell<BTreeSet<String>>,
@@ -132,7 +132,7 @@ impl ShellKv {
         let start = text.find('[').ok_or("wrangler listed no keys")?;
         let keys: Vec<serde_json::Value> =
             serde_json::from_str(text.get(start..).unwrap_or_default())
-                .map_err(|error| format!("wrangler's list of keys is not readable: {error}"))?;
+                .map_err(|error| format!("wrangler's list of keys cannot be parsed: {error}"))?;
         let names = keys
             .iter()
             .filter_map(|key| Some(key.get("name")?.as_str()?.to_owned()))
@@ -145,7 +145,7 @@ impl ShellKv {
         })
     }
 
-    /// Writes what was kept back.
+    /// Writes the changes that were held back.
     pub fn flush(&self) -> Result<(), String> {
         let changes = self.changes.take();
         let (puts, deletes): (Vec<_>, Vec<_>) =
@@ -166,12 +166,13 @@ impl ShellKv {
         Ok(())
     }
 
-    /// What went wrong in wrangler's own words; the port can only say that something did.
+    /// Wrangler's own message for the last failure; the port can only say that there was one.
     pub fn last_error(&self) -> Option<String> {
         self.error.borrow().clone()
     }
 
-    /// `wrangler kv bulk` reads a file. It holds hashes of API tokens, so nobody else may.
+    /// `wrangler kv bulk` reads a file. It contains hashes of API tokens, so it is in a private
+    /// folder.
     fn bulk(&self, verb: &str, content: &str) -> Result<(), String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let file = folder.path().join("keys.json");
@@ -252,7 +253,7 @@ impl Kv for SharedKv {
     }
 }
 
-/// A shell reaches no Durable Object, so no command may do what must happen once, or change a record.
+/// A shell cannot reach Durable Objects, so no command may use `Once` or change a record.
 struct Unreachable;
 
 impl Once for Unreachable {
@@ -305,7 +306,7 @@ impl Records for Unreachable {
     }
 }
 
-/// No command signs or seals: that is the Worker's.
+/// No command signs or encrypts; only the Worker does.
 struct NoCrypto;
 
 impl Crypto for NoCrypto {
@@ -335,7 +336,7 @@ impl Crypto for NoCrypto {
     }
 }
 
-/// No command asks another server.
+/// No command calls another server.
 struct NoFetch;
 
 impl Fetch for NoFetch {
@@ -344,10 +345,10 @@ impl Fetch for NoFetch {
     }
 }
 
-/// A command does everything at once.
-struct Nothing;
+/// A command leaves no work for later.
+struct NoBackground;
 
-impl Background for Nothing {
+impl Background for NoBackground {
     fn spawn(&self, _: Pending<'static, ()>) {}
 
     fn pause(&self, _: u32) -> Pending<'_, ()> {
@@ -362,14 +363,14 @@ impl Entropy for SystemEntropy {
     #[expect(
         clippy::disallowed_methods,
         clippy::expect_used,
-        reason = "a shell of the core: it brings the randomness, and cannot go on without"
+        reason = "a shell around the core has to provide randomness, and cannot continue without"
     )]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system has a random number generator");
     }
 }
 
-/// Whoever has a shell here has wrangler's rights already.
+/// Anybody who can run a command here already has wrangler's rights.
 struct NoLimit;
 
 impl Limit for NoLimit {

@@ -1,5 +1,6 @@
-//! Who a user is at Label Studio, and what a request of theirs carries: from the credential's own
-//! memory, from the isolate's, from the store, or from Label Studio itself, in this order.
+//! A user's account at Label Studio and the credential for their requests. Both are looked up beside
+//! the user's own credential, in the isolate's memory, in the store, and at Label Studio, in this
+//! order.
 
 use std::rc::Rc;
 
@@ -12,13 +13,13 @@ use crate::memory::world::World;
 use crate::model::user::{User, fold};
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
-use crate::profile::label_studio::calls::{Calls, Created, Whose};
+use crate::profile::label_studio::calls::{Calls, Created};
 use crate::profile::label_studio::{REUSED, mint, pat};
 use crate::site::Site;
 use crate::site::label_studio::{LabelStudio, Mode};
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts};
 
-/// An account is not looked at more often than this, however often the origin turns it down.
+/// The shortest time between two checks of an account, however often the origin refuses it.
 const LOOKED_AT: Seconds = Seconds(5);
 /// How long a refusal is remembered.
 const REFUSED: Seconds = Seconds(10);
@@ -48,10 +49,10 @@ pub(super) async fn credential(
     {
         return Ok((Rc::clone(&known.account), Rc::clone(&known.headers)));
     }
-    // Where a credential is made next, the record is written with it: the store takes one write per
-    // key and second.
+    // Mode `pat` writes the record together with the credential: KV takes one write per key and
+    // second.
     let keep = matches!(settings.mode, Mode::Mint { .. });
-    let account = known_or_made(settings, world, site, user, keep, now).await?;
+    let account = ensure(settings, world, site, user, keep, now).await?;
     let (account, token, fresh_until): (_, Rc<str>, _) = match &settings.mode {
         Mode::Mint { key, .. } => {
             let token = mint(key, account.id, &*world.platform.entropy, now);
@@ -76,9 +77,9 @@ pub(super) async fn credential(
     Ok((account, headers))
 }
 
-/// The account of `user`: as it is known, looked at again when there is doubt, or made. `keep`: a
-/// new record is written to the store.
-pub(super) async fn known_or_made(
+/// The account of `user`: the known one, checked again if it is in doubt, or a new one. `keep`:
+/// whether to write a new record to the store.
+pub(super) async fn ensure(
     settings: &LabelStudio,
     world: &World,
     site: &Site,
@@ -98,20 +99,20 @@ pub(super) async fn known_or_made(
         }
         _ => {}
     }
-    let found = Box::pin(look(settings, world, site, user, doubted, keep, now)).await;
+    let found = Box::pin(look_up(settings, world, site, user, doubted, keep, now)).await;
     let known = match &found {
         Ok(account) => KnownAccount::Account(Rc::clone(account)),
         Err(Denial::AccountRefused(reason)) => {
             KnownAccount::Refused(Trouble::Account(reason), now + REFUSED)
         }
-        // Another request may try at once.
+        // A fault is not remembered: the next request may try at once.
         Err(_) => return found,
     };
     world.cache.put_account(&site.name, user.id.as_str(), known);
     found
 }
 
-async fn look(
+async fn look_up(
     settings: &LabelStudio,
     world: &World,
     site: &Site,
@@ -137,7 +138,7 @@ async fn look(
             id: find_or_create(&calls, user).await?,
             credential: None,
         };
-        // What could not be written is found again by its address.
+        // If the write fails, the account is found by its address next time.
         if keep {
             let _ = store.put(&site.name, &user.id, &record).await;
         }
@@ -146,25 +147,25 @@ async fn look(
     Ok(Rc::new(Account::new(site, user, record, now)))
 }
 
-/// Of two requests at once one makes the user, and the other is told that there is one already.
+/// Of two concurrent requests, one creates the user, and the other one finds it.
 async fn find_or_create(calls: &Calls<'_>, user: &User) -> Result<u64, Denial> {
     let otherwise = match calls.create(user).await? {
         Created::Made(id) => return Ok(id),
         Created::EmailRefused => Denial::AccountRefused(
-            "the origin takes the address for no new user, and no member has it",
+            "the origin refuses the address for a new user, and no member has it",
         ),
-        Created::Failed => Denial::Fault(Fault::Application("failed to make a user")),
+        Created::Failed => Denial::Fault(Fault::Application("failed to create a user")),
     };
     let found = calls.find_by_email(&user.email).await?.ok_or(otherwise)?;
     if found.active_organization.is_none() {
         calls.join(found.id).await?;
     }
-    admitted(calls, found.id).await?;
+    refuse_deactivated(calls, found.id).await?;
     Ok(found.id)
 }
 
-/// Looks at an account that the origin did not take. `None` when it is not there any more, or is
-/// somebody else's.
+/// Checks an account that the origin did not accept. `None` if it is gone or belongs to somebody
+/// else.
 async fn inspect(
     calls: &Calls<'_>,
     record: OriginAccount,
@@ -178,18 +179,18 @@ async fn inspect(
     if fold(&found.email) != record.email.as_str() {
         return Ok(None);
     }
-    // Every page of a user without one is an error of the server's.
+    // Label Studio answers 500 to a user without an active organization.
     if found.active_organization.is_none() {
         calls.join(found.id).await?;
     }
-    admitted(calls, found.id).await?;
+    refuse_deactivated(calls, found.id).await?;
     Ok(Some(record))
 }
 
-/// Whether the origin lets a user in at all; it says so to the user only.
-async fn admitted(calls: &Calls<'_>, id: u64) -> Result<(), Denial> {
-    match calls.minted(id) {
-        Some(token) if calls.whoami(&token).await? == Whose::Nobodys => {
+/// Refuses a user whom the origin has deactivated. Only the user's own token reveals that.
+async fn refuse_deactivated(calls: &Calls<'_>, id: u64) -> Result<(), Denial> {
+    match calls.mint_for(id) {
+        Some(token) if !calls.accepts(&token).await? => {
             Err(Denial::AccountRefused("deactivated at the origin"))
         }
         _ => Ok(()),

@@ -1,5 +1,5 @@
-//! What is asked of Label Studio's own API, one function for each request. All of them go to the
-//! site's upstream, without following redirects, and end within seconds.
+//! The calls of Label Studio's own API, one function each. They go to the site's upstream only,
+//! follow no redirects, and have a time limit.
 
 use std::rc::Rc;
 
@@ -17,15 +17,15 @@ use crate::profile::label_studio::{mint, pat};
 use crate::site::Site;
 use crate::site::label_studio::{LabelStudio, Mode};
 
-/// Longer than Label Studio takes for its slowest of these, a password.
+/// Longer than the slowest call takes: setting a password.
 const TIMEOUT_MS: u32 = 10_000;
 const LIMIT: usize = 64 * 1024;
-/// The list of users comes in one piece.
+/// The list of users has no pages.
 const LIST_LIMIT: usize = 16 * 1024 * 1024;
-/// What Label Studio shows instead of the names of a member that was removed.
+/// What Label Studio shows in place of the address and names of a removed member.
 const REMOVED: &str = "Deleted";
 
-/// The calls of one request.
+/// Makes calls for one request to Edgeward.
 pub(super) struct Calls<'a> {
     settings: &'a LabelStudio,
     world: &'a World,
@@ -33,26 +33,17 @@ pub(super) struct Calls<'a> {
     now: Timestamp,
 }
 
-/// What came of making a user.
+/// The result of creating a user.
 pub(super) enum Created {
-    /// The number of the new user.
+    /// The id of the new user.
     Made(u64),
-    /// The address is taken, or is none for Label Studio.
+    /// The address is taken, or invalid for Label Studio.
     EmailRefused,
-    /// It failed, as it does when two make the same user at the same moment.
+    /// Status 500, as when two requests create the same user at the same moment.
     Failed,
 }
 
-/// Whose an access token is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Whose {
-    /// Somebody's.
-    Somebodys,
-    /// The origin does not take it.
-    Nobodys,
-}
-
-/// A user as Label Studio shows one.
+/// A user as Label Studio's API shows one.
 #[derive(Debug, Deserialize)]
 pub(super) struct Found {
     pub id: u64,
@@ -67,9 +58,9 @@ impl Found {
     }
 }
 
-/// How a call says who makes it.
-enum By<'a> {
-    Nobody,
+/// How a call authenticates. `Session` is a `Cookie` header.
+enum CallAuth<'a> {
+    None,
     Bearer(&'a str),
     Session(&'a str),
 }
@@ -90,15 +81,15 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// A minted token for user `id`, where tokens are minted.
-    pub fn minted(&self, id: u64) -> Option<String> {
+    /// A token for user `id`, in mode `mint`.
+    pub fn mint_for(&self, id: u64) -> Option<String> {
         match &self.settings.mode {
             Mode::Mint { key, .. } => Some(mint(key, id, &*self.world.platform.entropy, self.now)),
             Mode::Pat { .. } => None,
         }
     }
 
-    /// Whether the configured personal access token is that of user `id`.
+    /// Whether the configured personal access token belongs to user `id`.
     pub fn is_own(&self, id: u64) -> bool {
         matches!(&self.settings.mode, Mode::Pat { admin } if pat::user_of(admin) == Some(id))
     }
@@ -120,15 +111,16 @@ impl<'a> Calls<'a> {
                 if body.pointer("/validation_errors/email").is_some() {
                     Ok(Created::EmailRefused)
                 } else {
-                    Err(failed("did not take the name of a new user"))
+                    Err(failed("refused the names of a new user"))
                 }
             }
             500 => Ok(Created::Failed),
-            _ => Err(failed("did not make a user")),
+            _ => Err(failed("did not create a user")),
         }
     }
 
-    /// The member with this address; the one that spells it as we do, if several do.
+    /// The member with this address. If several members match, differing in case, the one that is
+    /// spelt like ours.
     pub async fn find_by_email(&self, email: &Email) -> Result<Option<Found>, Denial> {
         let answer = self.as_admin("GET", "/api/users/", None).await?;
         if answer.status != 200 {
@@ -154,7 +146,7 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// Makes the organization the user's active one.
+    /// Makes the configured organization the user's active one.
     pub async fn join(&self, id: u64) -> Result<(), Denial> {
         let body = json!({ "active_organization": self.settings.organization });
         let answer = self
@@ -163,25 +155,25 @@ impl<'a> Calls<'a> {
         expect(&answer, 200, "did not give a user an organization")
     }
 
-    /// Whom Label Studio takes the bearer of `token` for.
-    pub async fn whoami(&self, token: &str) -> Result<Whose, Denial> {
+    /// Whether the origin accepts an access token.
+    pub async fn accepts(&self, token: &str) -> Result<bool, Denial> {
         let answer = self
             .call(
                 "GET",
                 "/api/current-user/whoami",
-                &By::Bearer(token),
+                &CallAuth::Bearer(token),
                 None,
                 LIMIT,
             )
             .await?;
         match answer.status {
-            200 => Ok(Whose::Somebodys),
-            401 => Ok(Whose::Nobodys),
-            _ => Err(failed("did not say whose an access token is")),
+            200 => Ok(true),
+            401 => Ok(false),
+            _ => Err(failed("did not check an access token")),
         }
     }
 
-    /// Django's administration lets a superuser set anybody's password.
+    /// Sets a user's password through Django's admin site, as a superuser may.
     pub async fn put_password(&self, id: u64, password: &str) -> Result<(), Denial> {
         let form = form(&[
             ("password1", password),
@@ -192,7 +184,13 @@ impl<'a> Calls<'a> {
         let admin = self.admin().await?;
         let body = (FORM, form);
         let answer = self
-            .call("POST", &path, &By::Bearer(&admin), Some(&body), LIST_LIMIT)
+            .call(
+                "POST",
+                &path,
+                &CallAuth::Bearer(&admin),
+                Some(&body),
+                LIST_LIMIT,
+            )
             .await?;
         expect(
             &answer,
@@ -201,10 +199,10 @@ impl<'a> Calls<'a> {
         )
     }
 
-    /// Signs in with a password; gives the session. `None` when Label Studio does not let the user
-    /// in.
+    /// Signs in with a password and returns the session cookie, or `None` if Label Studio refuses the
+    /// user.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<Option<String>, Denial> {
-        // The two need only agree; it keeps nothing of its own to compare with.
+        // Django compares cookie and form field only with each other, so any value will do.
         let proof = crate::platform::digest::random_text(&*self.world.platform.entropy)
             .replace(['-', '_'], "x")
             .repeat(2);
@@ -220,7 +218,7 @@ impl<'a> Calls<'a> {
             .call(
                 "POST",
                 "/user/login/",
-                &By::Session(&cookie),
+                &CallAuth::Session(&cookie),
                 Some(&body),
                 LIST_LIMIT,
             )
@@ -237,14 +235,14 @@ impl<'a> Calls<'a> {
         Ok(session.map(str::to_owned))
     }
 
-    /// Makes a personal access token; `None` when there is one already.
+    /// Makes a personal access token; `None` if the user already has one.
     pub async fn make_pat(&self, session: &str) -> Result<Option<String>, Denial> {
         let body = (JSON, "{}".to_owned());
         let answer = self
             .call(
                 "POST",
                 "/api/token/",
-                &By::Session(session),
+                &CallAuth::Session(session),
                 Some(&body),
                 LIMIT,
             )
@@ -262,7 +260,7 @@ impl<'a> Calls<'a> {
         struct Listed {
             token: String,
         }
-        let by = By::Session(session);
+        let by = CallAuth::Session(session);
         let answer = self.call("GET", "/api/token/", &by, None, LIMIT).await?;
         expect(&answer, 200, "did not list personal access tokens")?;
         for Listed { token } in read::<Vec<Listed>>(&answer)? {
@@ -270,7 +268,7 @@ impl<'a> Calls<'a> {
             let answer = self
                 .call("POST", "/api/token/blacklist/", &by, Some(&body), LIMIT)
                 .await?;
-            // Somebody else may have been faster.
+            // 404: another request has revoked it already.
             if !matches!(answer.status, 204 | 404) {
                 return Err(failed("did not revoke a personal access token"));
             }
@@ -278,14 +276,14 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
-    /// A fresh access token for a personal one; `None` when that is revoked.
+    /// A fresh access token for a personal one; `None` if that was revoked.
     pub async fn refresh(&self, pat: &str) -> Result<Option<String>, Denial> {
         let body = (JSON, json!({ "refresh": pat }).to_string());
         let answer = self
             .call(
                 "POST",
                 "/api/token/refresh/",
-                &By::Nobody,
+                &CallAuth::None,
                 Some(&body),
                 LIMIT,
             )
@@ -306,11 +304,17 @@ impl<'a> Calls<'a> {
         let admin = self.admin().await?;
         let body = body.map(|body| (JSON, body.to_string()));
         let answer = self
-            .call(method, path, &By::Bearer(&admin), body.as_ref(), LIST_LIMIT)
+            .call(
+                method,
+                path,
+                &CallAuth::Bearer(&admin),
+                body.as_ref(),
+                LIST_LIMIT,
+            )
             .await?;
         match answer.status {
             401 => Err(failed(
-                "does not know its admin: wrong secret, or clocks that differ",
+                "did not accept the configured admin: wrong secret, or clocks that differ",
             )),
             _ => Ok(answer),
         }
@@ -327,7 +331,7 @@ impl<'a> Calls<'a> {
                 }
                 let token = self.refresh(admin).await?;
                 let token: Rc<str> = token
-                    .ok_or(failed("does not take the admin's personal access token"))?
+                    .ok_or(failed("did not accept the admin's personal access token"))?
                     .into();
                 let until = pat::good_until(&token, self.now);
                 self.world
@@ -342,24 +346,24 @@ impl<'a> Calls<'a> {
         &self,
         method: &str,
         path: &str,
-        by: &By<'_>,
+        by: &CallAuth<'_>,
         body: Option<&(&'static str, String)>,
         limit: usize,
     ) -> Result<Incoming, Denial> {
         let bearer;
         let mut headers = vec![("accept", "application/json"), ("user-agent", "edgeward")];
         match by {
-            By::Nobody => {}
-            By::Bearer(token) => {
+            CallAuth::None => {}
+            CallAuth::Bearer(token) => {
                 bearer = format!("Bearer {token}");
                 headers.push(("authorization", &bearer));
             }
-            By::Session(cookie) => headers.push(("cookie", cookie)),
+            CallAuth::Session(cookie) => headers.push(("cookie", cookie)),
         }
         if let Some((kind, _)) = body {
             headers.push(("content-type", kind));
         }
-        // What lets us in to the origin lets our own calls in.
+        // Our own calls need the site's upstream credential as well.
         if let Some((header, value)) = &self.site.upstream_credential {
             headers.push((header, &value.0));
         }
@@ -399,7 +403,7 @@ fn expect(answer: &Incoming, status: u16, otherwise: &'static str) -> Result<(),
 }
 
 fn read<T: DeserializeOwned>(answer: &Incoming) -> Result<T, Denial> {
-    serde_json::from_slice(&answer.body).map_err(|_| failed("gave an answer that is not readable"))
+    serde_json::from_slice(&answer.body).map_err(|_| failed("sent a malformed response"))
 }
 
 fn text_of(answer: &Incoming, name: &str) -> Result<String, Denial> {
@@ -407,5 +411,5 @@ fn text_of(answer: &Incoming, name: &str) -> Result<String, Denial> {
     body.get(name)
         .and_then(Value::as_str)
         .map(str::to_owned)
-        .ok_or(failed("gave an answer that is not readable"))
+        .ok_or(failed("sent a malformed response"))
 }

@@ -1,9 +1,9 @@
-//! Mode `pat`: a personal access token for each user, made once, kept encrypted, replaced when it
+//! Mode `pat`: a personal access token for each user, made once, stored encrypted, and replaced if it
 //! was revoked; and the access tokens that Label Studio issues for it.
 //!
-//! Who makes the token is settled by a claim that everybody sees at once, because a second token
-//! cannot be made without revoking the first. The claim then holds the encrypted token for longer
-//! than the store can be behind.
+//! A second personal access token cannot be made without revoking the first. So a claim in `Once`,
+//! which all isolates see at once, settles who makes it. Afterwards the claim holds the encrypted
+//! token, for longer than KV can be behind.
 
 use std::rc::Rc;
 
@@ -23,23 +23,23 @@ use crate::site::Site;
 use crate::site::label_studio::LabelStudio;
 use crate::store::origin_accounts::{OriginAccount, OriginAccounts, SealedCredential};
 
-/// Longer than making a token takes, with every call at its longest.
+/// How long a request may take to make a token: longer than all its calls together may take.
 const MAKING: Seconds = Seconds(90);
-/// Longer than the store can be behind.
+/// How long the claim holds the new token: longer than KV can be behind.
 const MADE: Seconds = Seconds(180);
-/// How long a request waits for another one that makes the token.
+/// How long a request waits for another one that is making the token.
 const PATIENCE: Seconds = Seconds(20);
-/// Another access token is asked for so long before the one at hand ends.
+/// How long before its end an access token is replaced.
 const BEFORE_END: Seconds = Seconds(60);
-/// The lifetime of an access token, unless it says another.
+/// The lifetime of an access token that does not state one.
 const USUAL: Seconds = Seconds(300);
-/// After making a token did not help, it is not tried again for so long.
+/// How long a failure to make a token is remembered.
 const TROUBLE: Seconds = Seconds(30);
 
 const MADE_MARK: &str = "made:";
 
-/// The access token for `user`, and until when it can be sent. A personal access token that is not
-/// taken is replaced once; when the new one is not taken either, that is a fault.
+/// The access token for `user`, and until when it can be used. If Label Studio refuses the personal
+/// access token, that one is replaced once; if it refuses the new one as well, that is a fault.
 pub(super) async fn access(
     settings: &LabelStudio,
     world: &World,
@@ -72,7 +72,7 @@ pub(super) async fn access(
             return Ok(remember(account, &token, now));
         }
         (Ok(_), None) => Trouble::Fault(Fault::Application(
-            "did not take a personal access token that was just made",
+            "did not accept a personal access token that it had just issued",
         )),
         (Err(Denial::AccountRefused(reason)), _) => Trouble::Account(reason),
         (Err(Denial::Fault(fault)), _) => Trouble::Fault(fault),
@@ -94,7 +94,7 @@ fn remember(
     (account, token, until)
 }
 
-/// Until when an access token that came at `now` is sent. Its times are by the origin's clock, so
+/// Until when an access token received at `now` is used. Its times are by the origin's clock, so
 /// only the span between them counts.
 pub(super) fn good_until(token: &str, now: Timestamp) -> Timestamp {
     let claims = token
@@ -111,8 +111,8 @@ pub(super) fn good_until(token: &str, now: Timestamp) -> Timestamp {
     now + Seconds(lifetime - share)
 }
 
-/// The personal access token that takes the place of the one in `old`: made here, or by whoever is
-/// making it at this moment.
+/// The personal access token that replaces the one in `old`: made here, or by a concurrent request
+/// that is making it already.
 async fn replace(
     calls: &Calls<'_>,
     world: &World,
@@ -146,7 +146,7 @@ async fn replace(
         Ok((record, _)) => {
             once.replace(&key, &mine, &mark(record)?, MADE, now).await?;
         }
-        // Whoever asks next may try at once.
+        // The next request may try at once.
         Err(_) => once.release(&key).await?,
     }
     made
@@ -157,8 +157,8 @@ fn mark(record: &OriginAccount) -> Result<String, Fault> {
     Ok(format!("{MADE_MARK}{text}"))
 }
 
-/// Makes a personal access token as the user, who needs a session for that, and so a password. It
-/// is a random one that is kept nowhere.
+/// Makes a personal access token as the user. That takes a session, and so a password: a random one
+/// that is stored nowhere.
 async fn make(
     calls: &Calls<'_>,
     world: &World,
@@ -166,10 +166,10 @@ async fn make(
     user: &Rc<User>,
     old: &OriginAccount,
 ) -> Result<(OriginAccount, String), Denial> {
-    // That account's token is the one that the edge itself lives by: making another would revoke it.
+    // Edgeward itself uses that account's token, and making another one would revoke it.
     if calls.is_own(old.id) {
         return Err(Denial::AccountRefused(
-            "is the account of the configured personal access token",
+            "it is the account of the configured personal access token",
         ));
     }
     let password = random_text(&*world.platform.entropy) + &random_text(&*world.platform.entropy);
@@ -187,26 +187,26 @@ async fn make(
     let pat = if let Some(pat) = calls.make_pat(&session).await? {
         pat
     } else {
-        // One that the user made in the account page, or one of ours that got lost. Label
-        // Studio never shows it again, and allows no second one.
+        // The user made one on the account page, or one of ours was lost. Label Studio allows one
+        // per user and never shows it again.
         calls.revoke_pats(&session).await?;
         let again = calls.make_pat(&session).await?;
         again.ok_or(Fault::Application(
-            "keeps a personal access token that was revoked",
+            "still has a personal access token that was revoked",
         ))?
     };
     let record = OriginAccount {
         credential: Some(seal(world, site, user, &pat).await?),
         ..old.clone()
     };
-    // What could not be written is made again when it is missed.
+    // If the write fails, the token is made again when it is needed.
     let _ = OriginAccounts(&*world.platform.kv)
         .put(&site.name, &user.id, &record)
         .await;
     Ok((record, pat))
 }
 
-/// Whose personal access token `token` is, as it says itself.
+/// The id of the user that a personal access token names.
 pub(super) fn user_of(token: &str) -> Option<u64> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
@@ -214,7 +214,8 @@ pub(super) fn user_of(token: &str) -> Option<u64> {
     id.as_u64().or_else(|| id.as_str()?.parse().ok())
 }
 
-/// A key for one account alone: a record that is put in the place of another does not open.
+/// The purpose that the encryption key is derived for: one key per account, so that a record copied
+/// to another account does not decrypt.
 fn purpose(site: &Site, user: &UserId) -> String {
     format!("edgeward origin credential\n{}\n{user}", site.name)
 }
@@ -237,7 +238,7 @@ async fn seal(
     })
 }
 
-/// `None` when it was sealed with a secret that is retired, or does not open: another one is made.
+/// `None` if its secret is retired or it does not decrypt; a new one is made then.
 async fn open(
     world: &World,
     site: &Site,

@@ -74,7 +74,7 @@ fn every_mistake_in_the_settings_is_told_with_its_path() {
 }
 
 #[test]
-fn such_a_site_lets_nobody_pass_and_gives_the_header_to_nobody_else() {
+fn such_a_site_admits_no_anonymous_caller_and_uses_the_header_for_nothing_else() {
     let mut bindings = bindings(
         r#"{"unauthenticated": "pass",
             "upstream_credential": {"header": "authorization", "secret": "STUDIO_KEY"},
@@ -91,7 +91,7 @@ fn such_a_site_lets_nobody_pass_and_gives_the_header_to_nobody_else() {
 }
 
 #[test]
-fn no_rule_of_such_a_site_lets_somebody_pass_who_is_not_signed_in() {
+fn no_rule_of_such_a_site_admits_an_anonymous_caller() {
     for (rule, fine) in [
         (r#""public": true"#, false),
         (r#""anonymous_ok": true"#, false),
@@ -175,15 +175,11 @@ fn a_file_is_versioned_by_its_query_or_by_a_hash_in_its_name() {
 }
 
 #[test]
-fn what_speaks_of_identity_is_told_from_what_does_not() {
-    assert!(speaks_of_identity(401, "") && speaks_of_identity(500, ""));
-    assert!(speaks_of_identity(302, "/user/login/?next=/projects/"));
-    assert!(!speaks_of_identity(302, "/projects/"));
-    assert!(
-        !speaks_of_identity(404, "")
-            && !speaks_of_identity(403, "")
-            && !speaks_of_identity(502, "")
-    );
+fn only_some_responses_may_mean_that_the_user_was_not_accepted() {
+    assert!(may_refuse_user(401, "") && may_refuse_user(500, ""));
+    assert!(may_refuse_user(302, "/user/login/?next=/projects/"));
+    assert!(!may_refuse_user(302, "/projects/"));
+    assert!(!may_refuse_user(404, "") && !may_refuse_user(403, "") && !may_refuse_user(502, ""));
 }
 
 #[test]
