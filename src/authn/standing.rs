@@ -163,6 +163,8 @@ async fn session_user(ctx: &Ctx<'_>, claims: &SessionClaims) -> Result<Rc<User>,
         .sessions_valid_after
         .is_some_and(|after| claims.began_at <= after)
         || ended?
+        // This isolate may have ended it while the reads were under way.
+        || world.cache.own_changes.has_ended(&claims.id)
     {
         return Err(TokenError::Ended);
     }

@@ -3,6 +3,7 @@
 //! that keeps returning, for another minute, what each location has read or not found.
 
 use edgeward::model::api_token::Scope;
+use edgeward::pipeline::Action;
 use serde_json::{Value, json};
 
 use crate::harness::ports::Location;
@@ -298,6 +299,30 @@ fn sec_77_a_read_that_was_under_way_when_something_ended_is_not_remembered_over_
                 assert!(!two.honoured(&two.here), "{name}, after {steps} steps");
                 two.edge.wait(1);
             }
+        }
+    }
+}
+
+#[test]
+fn sec_77_a_request_whose_reads_wait_while_its_session_ends_here_is_refused() {
+    for (name, end) in ENDINGS {
+        // After the first step it waits for both reads; after the second it has been judged.
+        for steps in 0..=1 {
+            let two = two(Lag::None);
+            two.edge.wait(60);
+            let mut reading = Box::pin(two.here.begin(&get("/").cookie(&two.session)));
+            for _ in 0..steps {
+                assert!(step(&mut reading).is_none(), "{name}: it waits still");
+            }
+            two.edge.shared.lag.set(Lag::Everywhere);
+            end(&two);
+            let outcome = loop {
+                if let Some(outcome) = step(&mut reading) {
+                    break outcome;
+                }
+            };
+            let is_forwarded = matches!(outcome.action, Action::Forward(_));
+            assert!(!is_forwarded, "{name}, after {steps} steps");
         }
     }
 }
