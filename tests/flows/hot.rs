@@ -203,8 +203,8 @@ fn what_a_request_allocates_is_bounded_whatever_its_headers_and_cookies_are() {
         request.header(&format!("x-{n}"), "1")
     });
     for (what, request, most) in [
-        // Two fewer than without: the request's own name, which the core makes when the CDN gave none.
-        ("named", get("/a").header("cf-ray", "abc"), 11),
+        // Three fewer than without: the core makes a name for a request that the CDN gave none.
+        ("named", get("/a").header("cf-ray", "abc"), 10),
         ("script", get("/a"), 13),
         ("page", open("/a"), 13),
         ("thirty cookies", cookies, 13),
