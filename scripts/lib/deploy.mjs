@@ -3,10 +3,11 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { parse as parseToml } from "smol-toml";
-import { build, refuseOversize, sizeTable } from "./build.mjs";
+import { build } from "./build.mjs";
 import { checkConfigurations, configuration, report } from "./check-config.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { at, root, toolEnv, wrangler } from "./project.mjs";
+import { refuseOversize, sizeTable } from "./size.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
 const HELP = `npm run deploy -- [options]

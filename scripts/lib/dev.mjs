@@ -7,9 +7,10 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { parse as parseToml } from "smol-toml";
 import { adminEnv, buildAdmin } from "./admin.mjs";
-import { build, refuseOversize, sizeTable } from "./build.mjs";
+import { build } from "./build.mjs";
 import { Children } from "./processes.mjs";
 import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
+import { refuseOversize, sizeTable } from "./size.mjs";
 import { codeOf, messageOf, runStep, StepFailed } from "./step.mjs";
 
 const HOST = "127.0.0.1";

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { buildAdmin } from "./admin.mjs";
-import { build, refuseOversize, sizeTable } from "./build.mjs";
+import { build } from "./build.mjs";
 import { at, duration, pinnedNode, root, toolEnv } from "./project.mjs";
+import { refuseOversize, sizeTable } from "./size.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;

@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use allocation_counter::measure;
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::shelf::{BUDGET, CREDENTIALS, ISSUER_KEYS};
-use peak_alloc::PeakAlloc;
 use serde_json::{Map, Value, json};
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::{by_bearer, claims, table, with_issuer};
 use crate::harness::request::{Req, get};
 use crate::harness::{Edge, Isolate, OWN, bindings, run};
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const SECRET: &str = "Kd83mBx0qLw2Zr7tVc5nYp8fHg1aEuJ4sQ9vRi6oXe3TzUbNyWjMkClDhGfPaSoI";
 
@@ -77,7 +74,12 @@ fn shapes() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Sends the requests, keeping nothing of them, and asks how many bytes are allocated more than
+/// How many bytes are allocated more after `run` than before.
+fn grown(run: impl FnOnce()) -> usize {
+    usize::try_from(measure(run).bytes_current).unwrap()
+}
+
+/// Sends the requests, keeping nothing of them, and tells how many bytes are allocated more than
 /// before, and by how much what is remembered is heavier.
 fn cost(edge: &Edge, isolate: &Isolate, requests: &[Req]) -> (usize, usize) {
     let calls = || {
@@ -86,16 +88,15 @@ fn cost(edge: &Edge, isolate: &Isolate, requests: &[Req]) -> (usize, usize) {
         calls.shrink_to_fit();
     };
     calls();
-    let (allocated, weight) = (ALLOCATOR.current_usage(), isolate.world.cache.weight());
-    for request in requests {
-        let (outcome, _) = run(isolate.begin(request));
-        drop(outcome);
-    }
-    calls();
-    (
-        ALLOCATOR.current_usage() - allocated,
-        isolate.world.cache.weight() - weight,
-    )
+    let weight = isolate.world.cache.weight();
+    let allocated = grown(|| {
+        for request in requests {
+            let (outcome, _) = run(isolate.begin(request));
+            drop(outcome);
+        }
+        calls();
+    });
+    (allocated, isolate.world.cache.weight() - weight)
 }
 
 fn assert_fits(what: &str, (allocated, weight): (usize, usize)) {
@@ -168,17 +169,17 @@ fn sec_78_our_own_sessions_and_users_weigh_what_they_take() {
 fn sec_78_no_flood_is_heavier_than_the_budget() {
     let edge = edge(&tokens_only());
     let isolate = warm(&edge);
-    let before = ALLOCATOR.current_usage();
     let shape = json!({"long": "x".repeat(5500)});
 
     let many = CREDENTIALS.bytes / 5500 * 2;
-    for number in 1..=many {
-        let (outcome, _) = run(isolate.begin(&by_bearer(&token(number, &shape))));
-        drop(outcome);
-        assert!(isolate.world.cache.weight() <= BUDGET);
-    }
-    edge.shared.calls.borrow_mut().clear();
-    let grown = ALLOCATOR.current_usage() - before;
+    let grown = grown(|| {
+        for number in 1..=many {
+            let (outcome, _) = run(isolate.begin(&by_bearer(&token(number, &shape))));
+            drop(outcome);
+            assert!(isolate.world.cache.weight() <= BUDGET);
+        }
+        edge.shared.calls.borrow_mut().clear();
+    });
     assert!(grown < CREDENTIALS.bytes / 10 * 11, "{grown}");
     assert!(
         isolate.world.cache.weight() > CREDENTIALS.bytes / 2,

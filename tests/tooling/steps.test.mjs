@@ -1,11 +1,9 @@
 // scripts/lib: the pieces that the scripts are made of.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, test } from "node:test";
-import { refuseOversize, SIZE_LIMIT, sizes, sizeTable } from "../../scripts/lib/build.mjs";
 import { at, cargoLockVersion, duration, pinnedNode, toolEnv, wasmBindgenVersion } from "../../scripts/lib/project.mjs";
 import { capture, StepFailed } from "../../scripts/lib/step.mjs";
 import { leftOut, summary, testCounts } from "../../scripts/lib/test.mjs";
@@ -33,44 +31,6 @@ describe("capture", () => {
     const lines = [];
     await capture(["printf", "\\033[1;32m   Compiling\\033[0m one v1\\n"], { onLine: (line) => lines.push(line) });
     assert.deepEqual(lines, ["Compiling one v1"]);
-  });
-});
-
-describe("the Worker's size", () => {
-  const weights = (gzip) => ({ wasm: { raw: 400_000, gzip: gzip - 10 }, js: { raw: 20, gzip: 10 }, total: { raw: 400_020, gzip } });
-
-  test("the limit is 700 KB, and at the limit is allowed", () => {
-    assert.equal(SIZE_LIMIT, 716_800);
-    refuseOversize(weights(716_800));
-    assert.throws(() => refuseOversize(weights(716_801)), /weighs 716801 bytes gzip, 1 over the limit of 716800/);
-  });
-
-  test("the table names both parts, the total and the limit", () => {
-    const table = sizeTable(weights(358_400));
-    assert.match(table, /^Worker +raw +gzip$/m);
-    assert.match(table, /^Wasm +400,000 B +358,390 B$/m);
-    assert.match(table, /^JS +20 B +10 B$/m);
-    assert.match(table, /^total +400,020 B +358,400 B$/m);
-    assert.match(table, /^limit +716,800 B +50\.0 % used$/m);
-  });
-
-  test("what was built is weighed as files", () => {
-    const folder = mkdtempSync(path.join(tmpdir(), "edgeward-size-"));
-    try {
-      const files = { wasm: path.join(folder, "w"), js: path.join(folder, "j") };
-      writeFileSync(files.wasm, "a".repeat(10_000));
-      writeFileSync(files.js, "b");
-      const size = sizes(files);
-      assert.equal(size.total.raw, 10_001);
-      assert.ok(size.wasm.gzip < 100);
-      assert.equal(size.total.gzip, size.wasm.gzip + size.js.gzip);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  });
-
-  test("the build in build/ holds the limit", () => {
-    refuseOversize(sizes({ wasm: at("build/edgeward.wasm"), js: at("build/worker.js") }));
   });
 });
 

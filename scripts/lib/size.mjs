@@ -1,0 +1,214 @@
+// What the Worker weighs under gzip, capability by capability, and what each of them may weigh.
+import { readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { StepFailed } from "./step.mjs";
+import { dissect } from "./wasm.mjs";
+
+/** What the Worker may weigh, gzip of JS and Wasm together. */
+export const SIZE_LIMIT = 700 * 1024;
+
+/**
+ * A row of the table: what it is called, how many bytes of gzip it may weigh, and the paths of what belongs to it. Of two
+ * paths that fit a function, the longer one decides. A row that `isShared` keeps only what more than one other row calls.
+ * @typedef {{ name: string, budget: number, paths: string[], isShared?: boolean }} Budget
+ */
+
+/**
+ * The budgets, together at most `SIZE_LIMIT`. Each is about an eighth above what its capability weighs, since versions of
+ * the compiler differ. What all of them leave is for capabilities to come.
+ * @type {readonly Budget[]}
+ */
+export const BUDGETS = [
+  {
+    name: "core",
+    budget: 204_000,
+    paths: [
+      "edgeward::access",
+      "edgeward::answer",
+      "edgeward::ask",
+      "edgeward::authn",
+      "edgeward::credential",
+      "edgeward::http",
+      "edgeward::jose",
+      "edgeward::memory",
+      "edgeward::model",
+      "edgeward::origin",
+      "edgeward::people",
+      "edgeward::pipeline",
+      "edgeward::platform",
+      "edgeward::profile",
+      "edgeward::rules",
+      "edgeward::sign_in",
+      "edgeward::site",
+      "edgeward::store",
+    ],
+  },
+  { name: "configuration", budget: 53_000, paths: ["edgeward::config"] },
+  { name: "admin", budget: 44_000, paths: ["edgeward::admin"] },
+  {
+    name: "label_studio",
+    budget: 26_000,
+    paths: [
+      "edgeward::config::label_studio",
+      "edgeward::credential::origin_account",
+      "edgeward::profile::label_studio",
+      "edgeward::site::label_studio",
+      "edgeward::store::origin_accounts",
+    ],
+  },
+  { name: "shell", budget: 20_000, paths: ["edgeward::edge"] },
+  { name: "JSON", isShared: true, budget: 24_000, paths: ["itoa", "ryu", "serde", "serde_core", "serde_json", "zmij"] },
+  {
+    name: "standard library",
+    isShared: true,
+    budget: 58_000,
+    paths: ["__rustc", "alloc", "compiler_builtins", "core", "dlmalloc", "hashbrown", "foldhash", "std"],
+  },
+  {
+    name: "bindings",
+    isShared: true,
+    budget: 15_500,
+    paths: ["console_error_panic_hook", "js_sys", "serde_wasm_bindgen", "wasm_bindgen", "wasm_bindgen_futures", "web_sys", "worker", "worker_sys"],
+  },
+  { name: "other crates", isShared: true, budget: 12_000, paths: [] },
+  { name: "data", budget: 47_000, paths: [] },
+  { name: "JavaScript", budget: 15_500, paths: [] },
+];
+
+/** Where functions of crates go that no row names, those whose name has no path, the sections without code, and worker.js. */
+const [OTHER_CRATES, NO_PATH, DATA, JAVASCRIPT] = ["other crates", "bindings", "data", "JavaScript"];
+
+/** @typedef {{ raw: number, gzip: number }} Weight */
+/** @typedef {Weight & { name: string, budget: number }} Row */
+/** @typedef {{ rows: Row[], wasm: Weight, js: Weight, total: Weight }} Sizes */
+
+/**
+ * What ships, and what each capability weighs of it. `symbols` names the functions of `wasm`.
+ * @param {{ wasm: string, js: string, symbols: string }} files
+ * @param {readonly Budget[]} [budgets]
+ * @returns {Sizes}
+ */
+export function sizes(files, budgets = BUDGETS) {
+  const [module, script] = [readFileSync(files.wasm), readFileSync(files.js)];
+  const [wasm, js] = [weigh(module), weigh(script)];
+  const weights = capabilities(module, JSON.parse(readFileSync(files.symbols, "utf8")), budgets).set(JAVASCRIPT, js);
+  const rows = budgets.map(({ name, budget }) => ({ name, budget, ...(weights.get(name) ?? { raw: 0, gzip: 0 }) }));
+  return { rows, wasm, js, total: { raw: wasm.raw + js.raw, gzip: wasm.gzip + js.gzip } };
+}
+
+/**
+ * @param {Uint8Array} content
+ * @returns {Weight}
+ */
+const weigh = (content) => ({ raw: content.length, gzip: gzipSync(content).length });
+
+/**
+ * What each capability weighs in a module. The bytes of each are compressed by themselves, and the results scaled so that
+ * they add up to what the whole module comes to under gzip.
+ * @param {Uint8Array} module
+ * @param {import("./wasm.mjs").Symbols} symbols
+ * @param {readonly Budget[]} budgets
+ * @returns {Map<string, Weight>}
+ */
+function capabilities(module, symbols, budgets) {
+  const { functions, rest } = dissect(module, symbols);
+  const owners = attribute(functions, budgets);
+  const bytes = Map.groupBy(functions, ([index]) => owners.get(index));
+  const alone = new Map([...bytes].map(([name, all]) => [name ?? "", weigh(Buffer.concat(all.map(([, { body }]) => body)))]));
+  alone.set(DATA, weigh(Buffer.concat(rest)));
+  const scale = weigh(module).gzip / [...alone.values()].reduce((sum, { gzip }) => sum + gzip, 0);
+  return new Map([...alone].map(([name, { raw, gzip }]) => [name, { raw, gzip: Math.round(gzip * scale) }]));
+}
+
+/**
+ * The capability of each function, by its index: the one that its name tells. What a library has made for one capability
+ * alone counts for that: a function of a shared row that is called by functions of one other row, and by nobody else.
+ * @param {Map<number, Pick<import("./wasm.mjs").WasmFunction, "name" | "callers" | "isIndirect">>} functions
+ * @param {readonly Budget[]} [budgets]
+ */
+export function attribute(functions, budgets = BUDGETS) {
+  const shared = new Set(budgets.filter(({ isShared }) => isShared).map(({ name }) => name));
+  const owners = new Map([...functions].map(([index, { name }]) => [index, capabilityOf(name, budgets)]));
+  // Nobody knows who calls what is called through a table, or from JavaScript.
+  let open = [...functions].filter(([index, { callers, isIndirect }]) => shared.has(owners.get(index) ?? "") && !isIndirect && callers.length > 0);
+  for (let before = Infinity; open.length < before; ) {
+    before = open.length;
+    open = open.filter(([index, { callers }]) => {
+      const [owner, ...others] = new Set(callers.filter((caller) => caller !== index).map((caller) => owners.get(caller)));
+      if (owner === undefined || others.length > 0 || shared.has(owner)) return true;
+      owners.set(index, owner);
+      return false;
+    });
+  }
+  return owners;
+}
+
+/**
+ * Which capability a function counts for. A room that its name speaks of decides before a crate: what a library makes for
+ * one of our types is there because of that type.
+ * @param {string} name demangled, as `edgeward::admin::users::list` or `<serde_json::Error as core::fmt::Display>::fmt`
+ * @param {readonly Budget[]} [budgets]
+ */
+export function capabilityOf(name, budgets = BUDGETS) {
+  // In the newer mangling of Rust, the name of a crate is followed by a hash in brackets.
+  const plain = name.replaceAll(/(?<=\w)\[[0-9a-f]{8,}\](?=::)/g, "");
+  const [ours] = plain.match(/\bedgeward(::\w+)+/) ?? [];
+  if (ours) {
+    const row = rowOf(ours, budgets);
+    if (row) return row;
+    throw new StepFailed(`${ours} counts for no capability: give its room a row, and a budget, in BUDGETS of scripts/lib/size.mjs`);
+  }
+  const [, crate] = plain.match(/(\w+)::/) ?? [];
+  return crate === undefined ? NO_PATH : (rowOf(crate, budgets) ?? OTHER_CRATES);
+}
+
+/**
+ * The capability with the longest path that `path` begins with.
+ * @param {string} path
+ * @param {readonly Budget[]} budgets
+ */
+function rowOf(path, budgets) {
+  const fits = budgets.flatMap(({ name, paths }) => paths.filter((prefix) => `${path}::`.startsWith(`${prefix}::`)).map((prefix) => ({ name, prefix })));
+  return fits.sort((a, b) => b.prefix.length - a.prefix.length)[0]?.name;
+}
+
+/**
+ * The table that every build ends with.
+ * @param {Sizes} sizes
+ * @param {number} [limit]
+ */
+export function sizeTable({ rows, wasm, js, total }, limit = SIZE_LIMIT) {
+  /** @param {number | undefined} bytes */
+  const cell = (bytes) => (bytes === undefined ? "" : `${bytes.toLocaleString("en")} B`).padStart(13);
+  /** @type {(name: string, weight: Partial<Weight>, budget?: number) => string} */
+  const row = (name, { raw, gzip }, budget) => {
+    const used = gzip === undefined || budget === undefined ? "" : `   ${((100 * gzip) / budget).toFixed(1)} % used`;
+    return `${name.padEnd(18)}${cell(raw)}${cell(gzip)}${cell(budget)}${used}`.trimEnd();
+  };
+  const given = rows.reduce((sum, { budget }) => sum + budget, 0);
+  return [
+    `${"Worker".padEnd(18)}${["raw", "gzip", "budget"].map((head) => head.padStart(13)).join("")}`,
+    ...rows.map(({ name, budget, ...weight }) => row(name, weight, budget)),
+    row("not given out", {}, limit - given),
+    row("total", total, limit),
+    row("of it Wasm", wasm),
+    row("of it JS", js),
+  ].join("\n");
+}
+
+/**
+ * Throws when the Worker is over its limit, or a capability over its budget.
+ * @param {Pick<Sizes, "rows" | "total">} sizes
+ * @param {number} [limit]
+ */
+export function refuseOversize({ rows, total }, limit = SIZE_LIMIT) {
+  const given = rows.reduce((sum, { budget }) => sum + budget, 0);
+  if (given > limit) throw new StepFailed(`the budgets of scripts/lib/size.mjs come to ${given} bytes, ${given - limit} over the limit of ${limit}`);
+  if (total.gzip > limit) {
+    throw new StepFailed(`the Worker weighs ${total.gzip} bytes gzip, ${total.gzip - limit} over the limit of ${limit}`);
+  }
+  const over = rows.filter(({ gzip, budget }) => gzip > budget);
+  if (over.length === 0) return;
+  const told = over.map(({ name, gzip, budget }) => `${name} weighs ${gzip} bytes gzip, ${gzip - budget} over its budget of ${budget}`);
+  throw new StepFailed(`${told.join("; ")}. Make it smaller, or raise its budget in scripts/lib/size.mjs and say in the commit what the bytes are for`);
+}
