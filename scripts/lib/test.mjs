@@ -35,6 +35,9 @@ const clippy = (...options) => cargo("clippy", "--locked", ...options, "--", "-D
 
 /** @param {...string} args */
 const biome = (...args) => passThrough([pinnedNode, at("node_modules/@biomejs/biome/bin/biome"), ...args]);
+/** The folders with a tsconfig.json: Node and workerd have each their own types, and what drives a browser has the DOM's. */
+export const TYPED = ["src/edge", "scripts", "bench", "bench/workers"];
+
 /** @param {string} project */
 const tsc = (project) => passThrough([pinnedNode, at("node_modules/typescript/bin/tsc"), "--project", project]);
 
@@ -242,7 +245,7 @@ async function checkFormat() {
 }
 
 async function checkTypes() {
-  for (const project of ["src/edge", "scripts"]) await tsc(project);
+  for (const project of TYPED) await tsc(project);
 }
 
 /** Skipped duplicates are of the tests' dependencies, which the fuzz targets do not have. */

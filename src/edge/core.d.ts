@@ -1,5 +1,5 @@
 // What the core exports, as `#[wasm_bindgen]` in edge/mod.rs has it. The module itself exists only after a build;
-// tests/tooling/types.test.mjs holds these names against it.
+// tests/tooling/check.test.mjs holds these names against it.
 import type { Head } from "./types.js";
 
 /** A response; the promise of the origin's; or, when the core waits, the promise of a list of one of these and its number. */
