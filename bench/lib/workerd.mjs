@@ -87,7 +87,11 @@ function exactCpuSeconds(pid) {
 function memoryOf(pid) {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   /** @param {string} name */
-  const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) * 1024;
+  const field = (name) => {
+    const found = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status);
+    if (found === null) throw new Error(`/proc/${pid}/status has no ${name}`);
+    return Number(found[1]) * 1024;
+  };
   return { now: field("VmRSS"), most: field("VmHWM"), forget: () => writeFileSync(`/proc/${pid}/clear_refs`, "5") };
 }
 

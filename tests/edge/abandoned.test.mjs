@@ -15,7 +15,8 @@ import { faultsOfStore } from "./lib/store.mjs";
 import { CLIENT, NAVIGATION, newEmail, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const MIB = 1024 * 1024;
 /** Milliseconds that a slow call takes, in which its client leaves and somebody else is served. */

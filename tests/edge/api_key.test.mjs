@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { newEmail, newPath, startWorld, until } from "./lib/world.mjs";
 
-/** @import { Site, User, World } from "./lib/world.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** @typedef {{ id: string, token: string, acts_as: string, scopes: string[] }} ApiToken A new one, as the admin API tells it. */
 

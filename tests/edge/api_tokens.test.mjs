@@ -6,7 +6,8 @@ import { after, before, test } from "node:test";
 import { newEmail, now, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Calling, Site, World } from "./lib/world.mjs" */
+/** @import { Calling, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const TOKENS = "/api/sso/tokens";
 /** @param {string} text */

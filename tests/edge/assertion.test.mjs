@@ -6,7 +6,8 @@ import { createLocalJWKSet, jwtVerify } from "jose";
 import { claimsOf, headerOf } from "./lib/tokens.mjs";
 import { now, startWorld, until } from "./lib/world.mjs";
 
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const HEADER = "x-edgeward-assertion";
 const JWKS = "/.well-known/jwks.json";

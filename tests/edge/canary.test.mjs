@@ -8,7 +8,8 @@ import { agedSession, expiredSsoToken, ssoToken, tampered, cookieValue } from ".
 import { newEmail, NAVIGATION, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";

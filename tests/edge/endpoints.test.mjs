@@ -6,7 +6,8 @@ import { cookieAttributes, formOf, exchangeRaw } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, startWorld } from "./lib/world.mjs";
 
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";

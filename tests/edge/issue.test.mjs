@@ -7,7 +7,8 @@ import { claimsOf, headerOf, ssoToken } from "./lib/tokens.mjs";
 import { newEmail, now, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const TOKEN = "/api/sso/token";
 

@@ -8,7 +8,8 @@ import { tampered } from "./lib/tokens.mjs";
 import { newPath, startWorld } from "./lib/world.mjs";
 
 /** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
-/** @import { Site, SiteSettings, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { SiteSettings, World } from "./lib/world.mjs" */
 
 const ALL = [...SYMMETRIC, ...ASYMMETRIC];
 /** Algorithms of one family share a key, so that only the algorithm differs. */

@@ -12,7 +12,8 @@ import { faultsOfStore } from "./lib/store.mjs";
 import { newEmail, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** @type {string} */
 let folder;

@@ -7,7 +7,8 @@ import { Jar } from "./lib/http.mjs";
 import { claimsOf, expiredSsoToken, ssoToken, tampered } from "./lib/tokens.mjs";
 import { newPath, startWorld } from "./lib/world.mjs";
 
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const COOKIE = "ls_auth_token";
 const SESSION = "__Host-edgeward";

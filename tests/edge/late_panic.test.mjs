@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { startWorld } from "./lib/world.mjs";
 
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** @type {string} */
 let folder;

@@ -12,7 +12,8 @@ import { issuerTable, newIssuerSecret } from "./lib/issuer.mjs";
 import { startWorld } from "./lib/world.mjs";
 
 /** @import { TestContext } from "node:test" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const MEGABYTE = 1024 * 1024;
 /** What is remembered may weigh 32 MB; the rest is the core itself, what requests need while they last, and gaps. */

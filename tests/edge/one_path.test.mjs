@@ -13,7 +13,8 @@ import { bundle } from "../../scripts/lib/build.mjs";
 import { CLIENT, NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer, Pair, Seen } from "./lib/http.mjs" */
-/** @import { Site, User, World } from "./lib/world.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** @type {string} */
 let folder;

@@ -7,7 +7,8 @@ import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.m
 import { newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer, Seen } from "./lib/http.mjs" */
-/** @import { Sending, Site, World } from "./lib/world.mjs" */
+/** @import { Sending, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";

@@ -11,7 +11,8 @@ import { newEmail, newSecret, now, SCRIPT, startWorld, until } from "./lib/world
 /** @import { ServerResponse } from "node:http" */
 /** @import { Seen } from "./lib/http.mjs" */
 /** @import { Origin } from "./lib/origin.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SECRET_KEY = newSecret();
 const ORIGIN_KEY = newSecret();

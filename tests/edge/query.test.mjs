@@ -7,7 +7,8 @@ import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.m
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";

@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { startWorld, until } from "./lib/world.mjs";
 
-/** @import { Calling, Site, World } from "./lib/world.mjs" */
+/** @import { Calling, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** @type {string} */
 let folder;

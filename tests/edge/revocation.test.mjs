@@ -6,7 +6,8 @@ import { after, before, test } from "node:test";
 import { Jar } from "./lib/http.mjs";
 import { newEmail, signInAgain, startWorld, until } from "./lib/world.mjs";
 
-/** @import { Site, User, World } from "./lib/world.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SESSION = "__Host-edgeward";
 

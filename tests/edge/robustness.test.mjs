@@ -6,7 +6,8 @@ import { sendRaw } from "./lib/http.mjs";
 import { ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
-/** @import { Sending, Site, World } from "./lib/world.mjs" */
+/** @import { Sending, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SESSION = "__Host-edgeward";
 

@@ -7,7 +7,8 @@ import { tampered } from "./lib/tokens.mjs";
 import { newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Calling, Site, World } from "./lib/world.mjs" */
+/** @import { Calling, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const LOGIN = "https://www.example.test/login";
 const SPA = "https://spa.example.test";

@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 import { headerOf, ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { newSecret, startWorld } from "./lib/world.mjs";
 
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** @type {World} */
 let world;

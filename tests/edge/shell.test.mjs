@@ -7,7 +7,8 @@ import { after, before, test } from "node:test";
 import { ADMIN_BINARY, startWorld, until } from "./lib/world.mjs";
 import { serveKv } from "./lib/wrangler.mjs";
 
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 /** @import { KvServer } from "./lib/wrangler.mjs" */
 
 const BOUND = 5;

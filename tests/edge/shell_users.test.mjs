@@ -13,7 +13,8 @@ import { newEmail, startWorld, until } from "./lib/world.mjs";
 import { serveKv } from "./lib/wrangler.mjs";
 
 /** @import { Front } from "./lib/front.mjs" */
-/** @import { Site, User, World } from "./lib/world.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const BOUND = 5;
 

@@ -7,7 +7,8 @@ import { agedSession, claimsOf, expiredSsoToken, headerOf, ssoToken, tampered, c
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";

@@ -6,7 +6,8 @@ import { sign, ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { CLIENT, newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, User, World } from "./lib/world.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** @type {World} */
 let world;

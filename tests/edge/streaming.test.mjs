@@ -8,7 +8,8 @@ import { Headers, parseSetCookie } from "./lib/http.mjs";
 import { expiredSsoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
-/** @import { Site, User, World } from "./lib/world.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const MEGABYTE = 1024 * 1024;

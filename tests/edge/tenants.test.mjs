@@ -7,7 +7,8 @@ import { newEmail, newPath, startWorld, until } from "./lib/world.mjs";
 
 /** @import { IssuerKey } from "./lib/issuer.mjs" */
 /** @import { Seen } from "./lib/http.mjs" */
-/** @import { Sending, Site, SiteSettings, User, World } from "./lib/world.mjs" */
+/** @import { Sending, Site, User } from "./lib/site.mjs" */
+/** @import { SiteSettings, World } from "./lib/world.mjs" */
 
 /** @typedef {Sending & { headers?: Record<string, string> }} Named Headers by their names. */
 

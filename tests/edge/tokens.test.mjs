@@ -7,7 +7,8 @@ import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { b64, claimsOf, sign, signText, SSO_HEADER, ssoClaims, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, now, startWorld, until } from "./lib/world.mjs";
 
-/** @import { Site, User, World } from "./lib/world.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";

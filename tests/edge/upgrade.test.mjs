@@ -7,7 +7,8 @@ import { after, before, test } from "node:test";
 import { CLIENT, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** What an origin may say of an upgrade that nobody asked for. */
 /** @type {Record<string, string>} */

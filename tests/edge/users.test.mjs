@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 import { newEmail, now, signInAgain, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const USERS = "/api/sso/users";
 

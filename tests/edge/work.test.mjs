@@ -14,7 +14,8 @@ import { newPath, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
 /** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
-/** @import { Site, World } from "./lib/world.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 /** The most globs that a site may have, each of which any path keeps alive to its end, and the longest path for them. */
 const GLOBS = 256;

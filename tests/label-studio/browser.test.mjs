@@ -167,9 +167,9 @@ for (const mode of MODES) {
       await page.locator(".CodeMirror").waitFor();
       await page.evaluate(
         (text) =>
-          /** @type {{ CodeMirror: { setValue(text: string): void } } | null} */ (
-            /** @type {unknown} */ (document.querySelector(".CodeMirror"))
-          )?.CodeMirror.setValue(text),
+          /** @type {{ CodeMirror: { setValue(text: string): void } }} */ (/** @type {unknown} */ (document.querySelector(".CodeMirror"))).CodeMirror.setValue(
+            text,
+          ),
         CHOICES,
       );
       await page.getByText("Cat").first().waitFor();

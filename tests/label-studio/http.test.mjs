@@ -11,7 +11,8 @@ import { labelStudioPython } from "../../scripts/lib/label-studio.mjs";
 import { newEmail, NAVIGATION, SCRIPT, until } from "../edge/lib/world.mjs";
 import { CHOICES, fileForm, MODES, PNG, startEdge, startStudio, TEXT_CHOICES } from "./lib/studio.mjs";
 
-/** @import { Site, World } from "../edge/lib/world.mjs" */
+/** @import { Site } from "../edge/lib/site.mjs" */
+/** @import { World } from "../edge/lib/world.mjs" */
 /** @import { AddressInfo } from "node:net" */
 /** @import { Studio } from "./lib/studio.mjs" */
 
@@ -399,7 +400,10 @@ print(sum(1 for _ in client.tasks.list(project=project.id)))
 
     test("files are compressed, kept by browser and edge, and come without cookies", async () => {
       const page = (await site.navigate("/projects/", { cookie: ada.cookie })).text;
-      const main = page.match(/\/react-app\/main\.[^"' ]*js[^"' ]*/)?.[0] ?? page.match(/\/react-app\/[^"' ]*main[^"' ]*\.js[^"' ]*/)?.[0] ?? "";
+      const main =
+        page.match(/\/react-app\/main\.[^"' ]*js[^"' ]*/)?.[0] ??
+        page.match(/\/react-app\/[^"' ]*main[^"' ]*\.js[^"' ]*/)?.[0] ??
+        assert.fail("the page has no script");
       const plain = await site.script(main, { cookie: ada.cookie });
       const file = await site.script(main, { cookie: ada.cookie, headers: { "Accept-Encoding": "gzip, br" } });
       assert.deepEqual(

@@ -14,7 +14,8 @@ import { tampered } from "../edge/lib/tokens.mjs";
 import { newEmail, newPath, now, startWorld } from "../edge/lib/world.mjs";
 import { blocks, startPython } from "./lib/peers.mjs";
 
-/** @import { Site, World } from "../edge/lib/world.mjs" */
+/** @import { Site } from "../edge/lib/site.mjs" */
+/** @import { World } from "../edge/lib/world.mjs" */
 /** @import { Python } from "./lib/peers.mjs" */
 
 const DOCUMENT = "docs/migrate-from-custom-jwt.md";

@@ -15,7 +15,8 @@ import { blocks, startDjango } from "./lib/peers.mjs";
 /** @import { Example } from "../edge/lib/examples.mjs" */
 /** @import { Front } from "../edge/lib/front.mjs" */
 /** @import { Issuer, IssuerKey } from "../edge/lib/issuer.mjs" */
-/** @import { Sending, SiteSettings, World } from "../edge/lib/world.mjs" */
+/** @import { Sending } from "../edge/lib/site.mjs" */
+/** @import { SiteSettings, World } from "../edge/lib/world.mjs" */
 
 const DOCUMENT = "docs/migrate-from-usso.md";
 const SDK_MIDDLEWARE = "usso.integrations.django.USSOAuthenticationMiddleware";

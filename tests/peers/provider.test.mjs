@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 import { startWorld } from "../edge/lib/world.mjs";
 import { startProvider } from "./lib/peers.mjs";
 
-/** @import { Site, World } from "../edge/lib/world.mjs" */
+/** @import { Site } from "../edge/lib/site.mjs" */
+/** @import { World } from "../edge/lib/world.mjs" */
 /** @import { Provider } from "./lib/peers.mjs" */
 
 /** @type {Provider} */

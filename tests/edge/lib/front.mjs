@@ -5,7 +5,7 @@ import http from "node:http";
 
 /** @import { AddressInfo } from "node:net" */
 /** @import { Pair } from "./http.mjs" */
-/** @import { Site } from "./world.mjs" */
+/** @import { Site } from "./site.mjs" */
 /** @typedef {Awaited<ReturnType<typeof startFront>>} Front */
 
 /** What is between two hops, and what the site's client writes itself. */

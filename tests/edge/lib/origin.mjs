@@ -4,7 +4,8 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
-import { acceptKey, frame, frameReader, Seen } from "./http.mjs";
+import { Seen } from "./http.mjs";
+import { acceptKey, frame, frameReader } from "./websocket.mjs";
 
 /** @import { IncomingMessage, ServerResponse } from "node:http" */
 /** @import { AddressInfo } from "node:net" */

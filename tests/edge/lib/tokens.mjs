@@ -4,7 +4,8 @@ import { createHmac, randomBytes } from "node:crypto";
 import { decodeJwt, decodeProtectedHeader } from "jose";
 import { now } from "./world.mjs";
 
-/** @import { Site, User, World } from "./world.mjs" */
+/** @import { Site, User } from "./site.mjs" */
+/** @import { World } from "./world.mjs" */
 
 /** @typedef {Record<string, unknown>} Claims */
 
