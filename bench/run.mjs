@@ -12,16 +12,19 @@ import { Mismatch } from "./lib/rounds.mjs";
 import { buildAdmin } from "../scripts/lib/admin.mjs";
 import { SECTIONS } from "./sections/all.mjs";
 
+/** @import { Options, Section } from "./lib/types.js" */
+
+/** @param {string} path */
 const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 process.setMaxListeners(0); // one for each process that has to end with this one
 const options = read(process.argv.slice(2));
 const folder = mkdtempSync(join(tmpdir(), "edgeward-bench-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-for (const [signal, status] of [
+for (const [signal, status] of /** @type {const} */ ([
   ["SIGINT", 130],
   ["SIGTERM", 143],
   ["SIGHUP", 129],
-])
+]))
   process.once(signal, () => process.exit(status));
 
 // Every process that was started is killed in an `exit` handler, so this ends all of them as well.
@@ -33,13 +36,16 @@ try {
   process.exit(0);
 } catch (error) {
   if (error instanceof Misuse) fail(error.message);
-  fail(error instanceof Mismatch ? `the Workers did not do the same work, so there is no table.\n${error.message}` : error.stack);
+  fail(
+    error instanceof Mismatch ? `the Workers did not do the same work, so there is no table.\n${error.message}` : error instanceof Error ? error.stack : error,
+  );
 }
 
 async function run() {
-  const [origin, load, kv] = await Promise.all(["./origin.mjs", "./load.mjs", "./kv.mjs"].map(startHelper));
+  const [origin, load, kv] = await Promise.all([startHelper("./origin.mjs"), startHelper("./load.mjs"), startHelper("./kv.mjs")]);
   const tools = { ...options, folder, adminTool: once(() => process.env.EDGEWARD_ADMIN_BINARY ?? buildAdmin()), origin, load, kv, progress };
   const people = startPeople(tools);
+  /** @type {Record<string, unknown>[]} */
   const reports = [];
   for (const section of options.sections) {
     progress(`${section.name}: ${section.about}`);
@@ -52,7 +58,10 @@ async function run() {
   }
 }
 
-/** One section's report as it is, or those of several by name. */
+/**
+ * One section's report as it is, or those of several by name.
+ * @param {Record<string, unknown>[]} reports
+ */
 function together(reports) {
   const machine = { cores: cpus().length, model: cpus()[0]?.model };
   if (options.sections.length > 1) return { machine, sections: Object.fromEntries(reports.map(({ name, ...report }) => [name, report])) };
@@ -60,13 +69,20 @@ function together(reports) {
   return { machine, ...report };
 }
 
-/** The seconds after which a section must be over: three times what it says, more with more rounds, seconds and tokens. */
+/**
+ * The seconds after which a section must be over: three times what it says, more with more rounds, seconds and tokens.
+ * @param {Section} section
+ */
 function limitOf({ minutes, rounds = 1, seconds = 1 }) {
   const more =
-    Math.max(1, (options.rounds ?? rounds) / rounds) * Math.max(1, (options.seconds ?? seconds) / seconds) * Math.max(1, options.counts.at(-1) / 1e6);
+    Math.max(1, (options.rounds ?? rounds) / rounds) * Math.max(1, (options.seconds ?? seconds) / seconds) * Math.max(1, (options.counts.at(-1) ?? 0) / 1e6);
   return minutes * 60 * 3 * more;
 }
 
+/**
+ * @param {string[]} args
+ * @returns {Options}
+ */
 function read(args) {
   const help = helpOf(SECTIONS);
   try {
@@ -80,16 +96,26 @@ function read(args) {
   process.exit(0);
 }
 
-/** Calls `make` when somebody needs what it makes, and not again. */
+/**
+ * Calls `make` when somebody needs what it makes, and not again.
+ * @template T
+ * @param {() => T} make
+ */
 function once(make) {
+  /** @type {T | undefined} */
   let made;
   return () => (made ??= make());
 }
 
+/** @param {string} line */
 function progress(line) {
   process.stderr.write(`bench  ${line}\n`);
 }
 
+/**
+ * @param {unknown} text
+ * @returns {never}
+ */
 function fail(text) {
   process.stderr.write(`bench: ${text}\n`);
   process.exit(1);

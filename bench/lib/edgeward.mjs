@@ -5,16 +5,25 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLocalJWKSet, jwtVerify } from "jose";
+import { messageOf } from "../../scripts/lib/step.mjs";
 import { ask } from "./http.mjs";
 import { ASSERTION, ASSERTION_LENGTH, COOKIE, HOST, personOf } from "./request.mjs";
 import { startWorker } from "./workerd.mjs";
+
+/** @import { JWTVerifyGetKey } from "jose" */
+/** @import { Binding, Caller, KvHelper, Person, Received, Secrets, SiteSettings, User, World } from "./types.js" */
+/** @typedef {Awaited<ReturnType<typeof startEdgeward>>} Worker */
 
 export const ISSUER = "edgeward";
 const SSO_COOKIE = "sso";
 const AT_ONCE = 16;
 const MODULES = ["worker.js", "edgeward.wasm"];
 
-/** The settings of the site that is measured, unless a section says otherwise. */
+/**
+ * The settings of the site that is measured, unless a section says otherwise.
+ * @param {string} upstream
+ * @returns {SiteSettings}
+ */
 const siteTo = (upstream) => ({
   hosts: [HOST],
   upstream,
@@ -25,13 +34,19 @@ const siteTo = (upstream) => ({
   assertion: {},
 });
 
-/** The secrets of one run, so that a session that one process opened counts in the next. */
+/**
+ * The secrets of one run, so that a session that one process opened counts in the next.
+ * @returns {Secrets}
+ */
 function newSecrets() {
   const secret = () => ({ text: randomBytes(32).toString("base64url") });
   return { EDGEWARD_SESSION_SECRET_1: secret(), EDGEWARD_TOKEN_SECRET_1: secret(), EDGEWARD_KEY_SECRET_1: secret() };
 }
 
-/** The files of a build. */
+/**
+ * The files of a build.
+ * @param {string} build
+ */
 export function modulesOf(build) {
   const files = MODULES.map((name) => ({ name, file: join(build, name) }));
   for (const { file } of files) if (!existsSync(file)) throw new Error(`${file} is missing; run npm run build first`);
@@ -41,6 +56,16 @@ export function modulesOf(build) {
 /**
  * Starts a build with what `world` has (its secrets, and what KV holds). `site` is laid over the settings of the site,
  * `vars` are further bindings, `delay` is how long KV takes in milliseconds.
+ * @param {object} what
+ * @param {string} what.name
+ * @param {string} what.build
+ * @param {string} what.folder
+ * @param {KvHelper} what.kv
+ * @param {string} what.upstream
+ * @param {Pick<World, "seed" | "secrets">} what.world
+ * @param {SiteSettings} [what.site]
+ * @param {Record<string, Binding>} [what.vars]
+ * @param {number} [what.delay]
  */
 export async function startEdgeward({ name, build, folder, kv, upstream, world, site = {}, vars = {}, delay = 0 }) {
   const modules = modulesOf(build);
@@ -75,6 +100,8 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
 /**
  * Signs `count` people in at a build, each as an application and a browser would, and keeps what KV then holds: resolves
  * to `{ secrets, seed, callers: [{ user, session }], keys }`. With `alone` it is one person, who signs in as often.
+ * @param {{ name: string, build: string, count: number, alone: boolean, adminTool: string, kv: KvHelper, folder: string, upstream: string }} what
+ * @returns {Promise<World>}
  */
 export async function admit({ name, build, count, alone, adminTool, ...tools }) {
   const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], {
@@ -85,6 +112,7 @@ export async function admit({ name, build, count, alone, adminTool, ...tools }) 
   const world = { seed: `${name} before`, secrets: newSecrets() };
   await tools.kv.ask({ seed: world.seed, entries: [[key, { body: value, metadata: null }]] });
   const worker = await startEdgeward({ name, build, world, ...tools });
+  /** @type {Caller[]} */
   const callers = new Array(count);
   let next = 0;
   const lane = async () => {
@@ -104,8 +132,19 @@ export async function admit({ name, build, count, alone, adminTool, ...tools }) 
   return { ...world, seed, callers, keys: createLocalJWKSet(jwks) };
 }
 
-/** Of a user who is there already, or of a person who becomes one. */
+/**
+ * Of a user who is there already, or of a person who becomes one.
+ * @param {Worker} worker
+ * @param {string} token
+ * @param {{ user?: User, person?: Person }} who
+ * @returns {Promise<Caller>}
+ */
 async function signIn(worker, token, { user: known, person }) {
+  /**
+   * @param {string} path
+   * @param {object | undefined} body
+   * @param {number} status
+   */
   const call = async (path, body, status) => {
     const headers = { authorization: `Token ${token}`, "content-type": "application/json" };
     const answer = await ask(worker, { host: HOST, path, method: "POST", headers, body: JSON.stringify(body) });
@@ -121,7 +160,11 @@ async function signIn(worker, token, { user: known, person }) {
   return { user, session: setCookie.slice(COOKIE.length + 1).split(";", 1)[0] };
 }
 
-/** What is wrong with the assertion that the origin received, or null. `length`: how long it has to be, if that is known. */
+/**
+ * What is wrong with the assertion that the origin received, or null. `length`: how long it has to be, if that is known.
+ * @param {Received} received
+ * @param {{ keys: JWTVerifyGetKey, audience: string, subject: string | undefined, length?: number | null }} wanted
+ */
 export async function wrongAssertion(received, { keys, audience, subject, length = ASSERTION_LENGTH }) {
   const assertions = received.headers.filter(([key]) => key === ASSERTION).map(([, text]) => text);
   if (assertions.length !== 1) return `the origin received ${assertions.length} assertions`;
@@ -130,7 +173,7 @@ export async function wrongAssertion(received, { keys, audience, subject, length
   try {
     await jwtVerify(assertion, keys, { algorithms: ["ES256"], issuer: ISSUER, audience, subject });
   } catch (error) {
-    return `the origin received no good assertion (${error.message})`;
+    return `the origin received no good assertion (${messageOf(error)})`;
   }
   return null;
 }

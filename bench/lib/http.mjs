@@ -2,7 +2,14 @@
 
 import { request } from "node:http";
 
-/** Sends it with the given `Host` and resolves to `{ status, headers, body }`. */
+/** @typedef {{ status: number | undefined, headers: import("node:http").IncomingHttpHeaders, body: string }} Answer */
+
+/**
+ * Sends it with the given `Host` and resolves to `{ status, headers, body }`.
+ * @param {{ port: number }} worker
+ * @param {{ host: string, path: string, method?: string, headers?: Record<string, string>, body?: string }} request
+ * @returns {Promise<Answer>}
+ */
 export function ask({ port }, { host, path, method = "GET", headers = {}, body }) {
   return new Promise((resolve, reject) => {
     const outgoing = request({ port, host: "127.0.0.1", path, method, headers: { host, ...headers } }, (answer) => {

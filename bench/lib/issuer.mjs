@@ -5,10 +5,21 @@ import { exportSPKI, generateKeyPair, SignJWT } from "jose";
 import { CREDENTIAL } from "./plan.mjs";
 import { browserRequest } from "./request.mjs";
 
+/** @import { JWTPayload } from "jose" */
+/** @import { Binding, SiteSettings, User } from "./types.js" */
+/**
+ * An issuer: its settings in Edgeward, its bindings in `jose-bearer`, what makes a token of claims, and its secret if it has one.
+ * @typedef {{ site: SiteSettings, vars: Record<string, Binding>, peer: Record<string, string>, sign: (claims: JWTPayload) => Promise<string>, secret?: string }} Issuer
+ */
+
 const ISSUER = "https://id.example";
 const AUDIENCE = "app";
 
-/** `{ vars, site, peer, sign }`: the settings of Edgeward and of `jose-bearer`, and what makes a token of claims. */
+/**
+ * A new issuer, whose tokens have this algorithm.
+ * @param {string} algorithm
+ * @returns {Promise<Issuer>}
+ */
 export async function newIssuer(algorithm) {
   const site = { issuers: ["bench"], sources: ["bearer"], sso_cookie: undefined, assertion: undefined };
   const table = { issuer: ISSUER, audience: AUDIENCE, algorithms: [algorithm] };
@@ -34,7 +45,10 @@ export async function newIssuer(algorithm) {
   };
 }
 
-/** What such a token says of a person; good for six hours. */
+/**
+ * What such a token says of a person; good for six hours.
+ * @param {User} user
+ */
 export function claimsOf({ id, email, username, roles }) {
   const now = Math.floor(Date.now() / 1000);
   return { iss: ISSUER, aud: AUDIENCE, sub: id, email, email_verified: true, username, roles, iat: now, exp: now + 6 * 3600 };

@@ -3,54 +3,96 @@
 
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
+import { tell } from "./child.mjs";
 
-/** What namespaces begin with, by name. */
+/** @import { IncomingMessage, Server } from "node:http" */
+/** @import { AddressInfo } from "node:net" */
+/** @import { Entry, KvOrder } from "./types.js" */
+/** @typedef {{ values: Map<string, Entry[1]>, reads: number }} State */
+
+/**
+ * What namespaces begin with, by name.
+ * @type {Map<string, Entry[]>}
+ */
 const seeds = new Map();
-/** Namespaces by port. */
+/**
+ * Namespaces by port.
+ * @type {Map<number, State & { server: Server }>}
+ */
 const open = new Map();
 
-process.on("message", async ({ id, ...order }) => process.send({ id, ...(await obey(order)) }));
+process.on("message", async (/** @type {KvOrder & { id: number }} */ { id, ...order }) => tell({ id, ...(await obey(order)) }));
 process.on("disconnect", () => process.exit());
 process.on("SIGINT", () => {});
-process.send({ ready: true });
+tell({ ready: true });
 
 /**
  * `seed` keeps `entries` under that name; `grow` keeps what `from` has and `users` users more; `begin` opens a namespace with them, whose every answer takes `delay`
  * milliseconds; `dump` tells what a namespace holds, `reads` how
  * often it was read; `end` closes it.
+ * @param {KvOrder} order
  */
-async function obey({ seed, entries, grow, from, users, begin, delay = 0, dump, reads, end }) {
-  if (seed !== undefined) seeds.set(seed, [...(seeds.get(seed) ?? []), ...entries]);
-  if (grow !== undefined && !seeds.has(grow)) seeds.set(grow, [...seeds.get(from), ...usersLike(seeds.get(from), users)]);
-  if (begin !== undefined) return { port: await namespace(new Map(seeds.get(begin) ?? []), delay) };
-  if (dump !== undefined) return { entries: [...open.get(dump).values] };
-  if (reads !== undefined) return { reads: open.get(reads).reads };
-  if (end !== undefined) {
-    const { server } = open.get(end);
-    open.delete(end);
+async function obey(order) {
+  if ("seed" in order) seeds.set(order.seed, [...(seeds.get(order.seed) ?? []), ...order.entries]);
+  if ("grow" in order && !seeds.has(order.grow)) {
+    const before = seeds.get(order.from) ?? [];
+    seeds.set(order.grow, [...before, ...usersLike(before, order.users)]);
+  }
+  if ("begin" in order) return { port: await namespace(new Map(seeds.get(order.begin) ?? []), order.delay ?? 0) };
+  if ("dump" in order) return { entries: [...opened(order.dump).values] };
+  if ("reads" in order) return { reads: opened(order.reads).reads };
+  if ("end" in order) {
+    const { server } = opened(order.end);
+    open.delete(order.end);
     server.closeAllConnections();
     server.close();
   }
   return {};
 }
 
-/** Records of `count` users such as those in `entries` (docs/storage.md). */
+/**
+ * The namespace at this port.
+ * @param {number} port
+ */
+function opened(port) {
+  const state = open.get(port);
+  if (state === undefined) throw new Error(`no namespace is at port ${port}`);
+  return state;
+}
+
+/**
+ * Records of `count` users such as those in `entries` (docs/storage.md).
+ * @param {Entry[]} entries
+ * @param {number} count
+ * @returns {Entry[]}
+ */
 function usersLike(entries, count) {
-  const [, { body }] = entries.find(([key]) => key.startsWith("user:"));
+  const known = entries.find(([key]) => key.startsWith("user:"));
+  if (known === undefined) throw new Error("there is no user to make others like");
+  const [, { body }] = known;
+  /** @param {string} text */
   const sha256 = (text) => createHash("sha256").update(text).digest("hex");
   return Array.from({ length: count }, (_, index) => {
     const [id, email] = [`usr_${String(index).padStart(22, "0")}`, `stored-${index}@example.com`];
     const user = JSON.stringify({ ...JSON.parse(body), id, email, username: email });
-    return [
-      [`user:${sha256(id)}`, user],
-      [`user_email:${sha256(email)}`, id],
-    ].map(([key, text]) => [key, { body: text, metadata: null }]);
+    /** @type {Entry[]} */
+    const both = [
+      [`user:${sha256(id)}`, { body: user, metadata: null }],
+      [`user_email:${sha256(email)}`, { body: id, metadata: null }],
+    ];
+    return both;
   }).flat();
 }
 
+/**
+ * @param {Map<string, Entry[1]>} values
+ * @param {number} delay
+ * @returns {Promise<number>}
+ */
 function namespace(values, delay) {
+  /** @type {State} */
   const state = { values, reads: 0 };
-  state.server = createServer((request, response) => {
+  const server = createServer((request, response) => {
     let body = "";
     request.setEncoding("utf8").on("data", (text) => (body += text));
     request.on("end", () => {
@@ -62,21 +104,27 @@ function namespace(values, delay) {
       else reply();
     });
   });
-  state.server.keepAliveTimeout = 300_000;
+  server.keepAliveTimeout = 300_000;
   return new Promise((resolve) => {
-    state.server.listen(0, "127.0.0.1", () => {
-      const { port } = state.server.address();
-      open.set(port, state);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = /** @type {AddressInfo} */ (server.address());
+      open.set(port, Object.assign(state, { server }));
       resolve(port);
     });
   });
 }
 
+/**
+ * @param {State} state
+ * @param {IncomingMessage} request
+ * @param {string} body
+ * @returns {{ status: number, text?: string, headers?: Record<string, string> }}
+ */
 function answer(state, { method, url, headers }, body) {
-  const { pathname, searchParams } = new URL(url, "http://kv");
+  const { pathname, searchParams } = new URL(url ?? "", "http://kv");
   const key = decodeURIComponent(pathname.slice(1));
   if (method === "PUT") {
-    state.values.set(key, { body, metadata: headers["cf-kv-metadata"] ?? null });
+    state.values.set(key, { body, metadata: headers["cf-kv-metadata"]?.toString() ?? null });
     return { status: 200 };
   }
   if (method === "DELETE") {

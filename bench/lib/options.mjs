@@ -2,12 +2,19 @@
 
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { messageOf } from "../../scripts/lib/step.mjs";
 import { NAMES } from "./entrants.mjs";
+
+/** @import { Options, Section } from "./types.js" */
+/** @typedef {{ build: string, workers: string }} Defaults */
 
 /** The command line says something that cannot be done. */
 export class Misuse extends Error {}
 
-/** The text of `--help`; `sections` are all there are. */
+/**
+ * The text of `--help`; `sections` are all there are.
+ * @param {Section[]} sections
+ */
 export function helpOf(sections) {
   const width = Math.max(...sections.map(({ name }) => name.length));
   const about = sections.map(({ name, about, minutes }) => `  ${name.padEnd(width)}  ${about}; about ${minutes} min\n`);
@@ -28,6 +35,7 @@ ${wrapped(NAMES)}
 `;
 }
 
+/** @param {string[]} names */
 function wrapped(names) {
   const lines = [""];
   for (const name of names) {
@@ -37,7 +45,12 @@ function wrapped(names) {
   return lines.map((line) => `    ${line.trimEnd()}`).join("\n");
 }
 
-/** The rows that the options want, of those that have a `label`. */
+/**
+ * The rows that the options want, of those that have a `label`.
+ * @template {{ label: string }} Row
+ * @param {Row[]} all
+ * @param {Pick<Options, "rows">} options
+ */
 export function wantedRows(all, { rows }) {
   if (rows === undefined) return all;
   const wanted = all.filter(({ label }) => rows.some((text) => label.includes(text)));
@@ -48,7 +61,12 @@ export function wantedRows(all, { rows }) {
       );
 }
 
-/** Reads the arguments; `sections` are all there are, `defaults` the folders `build` and `workers`. */
+/**
+ * Reads the arguments; `sections` are all there are, `defaults` the folders `build` and `workers`.
+ * @param {string[]} args
+ * @param {{ sections: Section[], defaults: Defaults }} known
+ * @returns {{ help: true } | (Options & { help?: undefined })}
+ */
 export function readOptions(args, { sections, defaults }) {
   const values = parse(args, defaults);
   if (values.help) return { help: true };
@@ -61,45 +79,58 @@ export function readOptions(args, { sections, defaults }) {
   const counts = list(values.counts).map(Number);
   if (counts.some((count, at) => !Number.isInteger(count) || count < 0 || (at > 0 && count <= counts[at - 1])))
     misuse("--counts wants whole numbers, each more than the one before");
-  const [rounds, seconds] = [number(values, "rounds"), number(values, "seconds")];
+  const [rounds, seconds] = [number(values.rounds), number(values.seconds)];
   if ((rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1)) || (seconds !== undefined && !(seconds > 0)))
     misuse("--rounds and --seconds want positive numbers");
-  const [build, before, workers, recording] = [values.build, values.before, values.workers, values.recording].map((path) => path && resolve(path));
-  return { sections: chosen, only, rows, counts, rounds, seconds, bare: values.bare, build, before, workers, recording, json: values.json };
+  const { bare, json } = values;
+  const [build, workers] = [resolve(values.build), resolve(values.workers)];
+  const [before, recording] = [resolved(values.before), resolved(values.recording)];
+  return { sections: chosen, only, rows, counts, rounds, seconds, bare, build, before, workers, recording, json };
 }
 
+/**
+ * @param {string[]} args
+ * @param {Defaults} defaults
+ */
 function parse(args, defaults) {
-  const text = (fallback) => ({ type: "string", ...(fallback === undefined ? {} : { default: fallback }) });
+  const text = /** @type {const} */ ({ type: "string" });
   try {
     return parseArgs({
       args,
       options: {
-        section: text("hot"),
-        rounds: text(),
-        seconds: text(),
-        row: { type: "string", multiple: true },
-        only: text(),
+        section: { ...text, default: "hot" },
+        rounds: text,
+        seconds: text,
+        row: { ...text, multiple: true },
+        only: text,
         bare: { type: "boolean", default: false },
-        counts: text("0,100000,500000,1000000"),
-        recording: text(),
-        build: text(defaults.build),
-        before: text(),
-        workers: text(defaults.workers),
-        json: text(),
+        counts: { ...text, default: "0,100000,500000,1000000" },
+        recording: text,
+        build: { ...text, default: defaults.build },
+        before: text,
+        workers: { ...text, default: defaults.workers },
+        json: text,
         help: { type: "boolean", short: "h", default: false },
       },
     }).values;
   } catch (error) {
-    return misuse(error.message);
+    return misuse(messageOf(error));
   }
 }
 
+/** @param {string} text */
 const list = (text) => text.split(",").map((item) => item.trim());
 
-function number(values, name) {
-  return values[name] === undefined ? undefined : Number(values[name]);
-}
+/** @param {string | undefined} text */
+const number = (text) => (text === undefined ? undefined : Number(text));
 
+/** @param {string | undefined} path */
+const resolved = (path) => (path === undefined ? undefined : resolve(path));
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 function misuse(message) {
   throw new Misuse(message);
 }

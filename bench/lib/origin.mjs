@@ -2,14 +2,23 @@
 // asked, what it received last. A process of its own, started by `fork`, so that its work is never counted with a Worker's.
 
 import { createServer } from "node:http";
+import { tell } from "./child.mjs";
+
+/** @import { AddressInfo } from "node:net" */
+/** @import { IncomingMessage, ServerResponse } from "node:http" */
+/** @import { Header, OriginAnswer, OriginAnswers } from "./types.js" */
 
 const BODY = "hello edge!\n";
 const CHUNK = Buffer.alloc(64 * 1024, "x");
 
 let requests = 0;
 let bytes = 0;
+/** @type {IncomingMessage | null} */
 let last = null;
-/** `METHOD path` without the query → `{ status, headers, length }`. */
+/**
+ * `METHOD path` without the query → `{ status, headers, length }`.
+ * @type {Map<string, OriginAnswer>}
+ */
 let answers = new Map();
 
 const server = createServer((request, response) => {
@@ -35,10 +44,10 @@ const server = createServer((request, response) => {
 server.keepAliveTimeout = 300_000;
 server.requestTimeout = 0;
 
-process.on("message", ({ id, ...order }) => {
+process.on("message", (/** @type {{ id: number, answers?: OriginAnswers }} */ { id, ...order }) => {
   if (order.answers) answers = new Map(order.answers);
   const received = last && { method: last.method, path: last.url, headers: pairs(last.rawHeaders) };
-  process.send({ id, requests, bytes, received });
+  tell({ id, requests, bytes, received });
   requests = 0;
   bytes = 0;
   last = null;
@@ -46,9 +55,13 @@ process.on("message", ({ id, ...order }) => {
 process.on("disconnect", () => process.exit());
 process.on("SIGINT", () => {});
 
-server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port, body: BODY }));
+server.listen(0, "127.0.0.1", () => tell({ port: /** @type {AddressInfo} */ (server.address()).port, body: BODY }));
 
-/** Writes `length` bytes as fast as the other side takes them. */
+/**
+ * Writes `length` bytes as fast as the other side takes them.
+ * @param {ServerResponse} response
+ * @param {number} length
+ */
 function stream(response, length) {
   let left = length;
   const write = () => {
@@ -62,7 +75,12 @@ function stream(response, length) {
   write();
 }
 
+/**
+ * @param {string[]} raw
+ * @returns {Header[]}
+ */
 function pairs(raw) {
+  /** @type {Header[]} */
   const list = [];
   for (let at = 0; at < raw.length; at += 2) list.push([raw[at].toLowerCase(), raw[at + 1]]);
   return list;

@@ -3,17 +3,25 @@
 import { mintedToken } from "./mint.mjs";
 import { CREDENTIAL, fill, headOf, NUMBER, positionOf } from "./plan.mjs";
 
+/** @import { Expected, Header, Job, Kind, Person, Plan, Received, RecordedRequest, User, Variety } from "./types.js" */
+/** @typedef {{ page?: Header, trace?: Header, cookie?: string }} Fresh */
+
 export const HOST = "bench.example.test";
 export const COOKIE = "__Host-edgeward";
 export const ASSERTION = "x-edgeward-assertion";
 /** Of `undecided`, with the people below; checked against Edgeward's own. */
 export const ASSERTION_LENGTH = 583;
+/** @type {Person} */
 export const PERSON = { email: "ada@example.com", username: "ada", roles: ["editor", "reviewer"] };
 export const CLIENT_ADDRESS = "203.0.113.7";
 /** What an answer must say that is for one person. */
 export const PRIVATE = { "cache-control": "private", vary: "Cookie, Authorization" };
 
-/** The person with this number; the first is Ada. All have names of one length, so that what is sent does not depend on who calls. */
+/**
+ * The person with this number; the first is Ada. All have names of one length, so that what is sent does not depend on who calls.
+ * @param {number} index
+ * @returns {Person}
+ */
 export function personOf(index) {
   if (index === 0) return PERSON;
   const first = parseInt("a00", 36);
@@ -21,7 +29,10 @@ export function personOf(index) {
   return { ...PERSON, email: `${name}@example.com`, username: name };
 }
 
-/** What Cloudflare adds to a request on its way to a Worker. */
+/**
+ * What Cloudflare adds to a request on its way to a Worker.
+ * @type {Header[]}
+ */
 const ADDED = [
   ["CF-Connecting-IP", CLIENT_ADDRESS],
   ["CF-IPCountry", "DE"],
@@ -31,7 +42,10 @@ const ADDED = [
   ["X-Real-IP", CLIENT_ADDRESS],
 ];
 
-/** What a browser's own request carries, besides its cookies. */
+/**
+ * What a browser's own request carries, besides its cookies.
+ * @type {Header[]}
+ */
 const BROWSER = [
   ["User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36"],
   ["Accept", "application/json, text/plain, */*"],
@@ -43,22 +57,38 @@ const BROWSER = [
   ["Sec-Fetch-Dest", "empty"],
 ];
 
-/** Headers of the application, its page and whoever traces it, which decide nothing; `new…` has a value that no request before had. */
+/**
+ * Headers of the application, its page and whoever traces it, which decide nothing; `new…` has a value that no request before had.
+ * @type {Header}
+ */
 const PAGE = ["X-Page", "projects"];
+/** @type {Header} */
 const TRACE = ["Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"];
 const OWN_COOKIE = "csrftoken=x9Y8z7w6V5u4";
-const NEW = {
+/** @satisfies {Record<string, Fresh>} */
+export const NEW = {
   page: { page: ["X-Page", NUMBER] },
   trace: { trace: ["Traceparent", `00-4bf92f3577b34da6a3ce929d${NUMBER}-00f067aa0ba902b7-01`] },
   cookie: { cookie: `csrftoken=x9Y8${NUMBER}` },
 };
 
 /** The names of what may be new in each request. */
-export const VARIETIES = Object.keys(NEW);
+export const VARIETIES = /** @type {Variety[]} */ (Object.keys(NEW));
 
 /**
  * A `fetch` of a page that is signed in. `fresh`: what is new in each request, of `VARIETIES`; `bare`: no header but Host and
  * Cookie; `more` headers; `cookies` before the session and `last` after it; `accept`: other values of headers of a browser.
+ * @param {object} [request]
+ * @param {string} [request.method]
+ * @param {string} [request.path]
+ * @param {Variety} [request.fresh]
+ * @param {boolean} [request.bare]
+ * @param {Header[]} [request.more]
+ * @param {string[]} [request.cookies]
+ * @param {string[]} [request.last]
+ * @param {Record<string, string>} [request.accept]
+ * @param {string | null} [request.credential]
+ * @returns {Kind}
  */
 export function browserRequest({
   method = "GET",
@@ -71,13 +101,19 @@ export function browserRequest({
   accept,
   credential = `${COOKIE}=${CREDENTIAL}`,
 } = {}) {
-  const { page = PAGE, trace = TRACE, cookie = OWN_COOKIE } = NEW[fresh] ?? {};
+  /** @type {Fresh} */
+  const { page = PAGE, trace = TRACE, cookie = OWN_COOKIE } = fresh === undefined ? {} : NEW[fresh];
+  /** @type {Header[]} */
   const browser = accept === undefined ? BROWSER : BROWSER.map(([name, value]) => [name, name in accept ? accept[name] : value]);
   const headers = bare ? (fresh ? [page, trace].filter((header) => header[1].includes(NUMBER)) : []) : [...browser, ...ADDED, page, trace];
   return { method, path, headers: [["Host", HOST], ...headers, ...more], cookies: [cookies, last ?? [cookie]], credential, status: 200 };
 }
 
-/** A request of a recording (sections/page.mjs). */
+/**
+ * A request of a recording (sections/page.mjs).
+ * @param {Omit<RecordedRequest, "answerHeaders"> & { answered: Record<string, string> }} request
+ * @returns {Kind}
+ */
 export function recordedRequest({ method, path, headers, cookies, body, status, length, answered }) {
   const own = headers.filter(([name]) => !ADDED.some(([added]) => added.toLowerCase() === name.toLowerCase()));
   return {
@@ -93,7 +129,13 @@ export function recordedRequest({ method, path, headers, cookies, body, status, 
   };
 }
 
-/** The plan for the load: `kinds` as `browserRequest` and its kin make them. `answer`: the text that the origin answers. With `once` no credential is sent twice; `mint` says how the load makes them. */
+/**
+ * The plan for the load: `kinds` as `browserRequest` and its kin make them. `answer`: the text that the origin answers. With `once` no credential is sent twice; `mint` says how the load makes them.
+ * @param {Job} job
+ * @param {string[]} callers
+ * @param {string} answer
+ * @returns {Plan}
+ */
 export function planOf({ kinds, order = "turns", once = false, mint }, callers, answer) {
   return {
     order,
@@ -112,7 +154,11 @@ export function planOf({ kinds, order = "turns", once = false, mint }, callers, 
   };
 }
 
-/** All headers of a request, cookies among them. */
+/**
+ * All headers of a request, cookies among them.
+ * @param {Kind} kind
+ * @returns {Header[]}
+ */
 function sent({ headers, cookies: [before, after], credential }) {
   const cookies = [...before, ...(credential ? [credential] : []), ...after];
   return cookies.length > 0 ? [...headers, ["Cookie", cookies.join("; ")]] : headers;
@@ -126,9 +172,14 @@ const OF_THE_MESSAGE = ["content-length", "transfer-encoding"];
 /**
  * The headers that the origin must receive of `kind`: all that were sent when `user` is null, and otherwise those without
  * the credential, and with who is calling and how the request came.
+ * @param {Kind} kind
+ * @param {number} n
+ * @param {{ user: User | null, credential: string, upstreamHost: string, more?: Header[] }} sender
  */
 export function expectedHeaders(kind, n, { user, credential, upstreamHost, more = [] }) {
+  /** @type {Map<string, string>} */
   const expected = new Map();
+  /** @param {Header} header */
   const add = ([name, value]) => expected.set(name.toLowerCase(), fill(value, n, credential));
   if (user === null) {
     for (const header of sent(kind)) add(header);
@@ -138,20 +189,21 @@ export function expectedHeaders(kind, n, { user, credential, upstreamHost, more 
     if (cookies.length > 0) add(["cookie", cookies.join("; ")]);
     expected.delete("authorization");
     const address = kind.headers.find(([name]) => name.toLowerCase() === "cf-connecting-ip")?.[1];
-    for (const header of [
-      ...identity(user),
-      ...(address ? [["x-forwarded-for", address]] : []),
-      ["x-forwarded-host", HOST],
-      ["x-forwarded-proto", "http"],
-      ...more,
-    ])
-      add(header);
+    for (const header of identity(user)) add(header);
+    if (address) add(["x-forwarded-for", address]);
+    add(["x-forwarded-host", HOST]);
+    add(["x-forwarded-proto", "http"]);
+    for (const header of more) add(header);
   }
   expected.set("host", upstreamHost);
   return expected;
 }
 
-/** What the origin must be told of the person. */
+/**
+ * What the origin must be told of the person.
+ * @param {User} user
+ * @returns {Header[]}
+ */
 export function identity({ id, email, username, roles }) {
   return [
     ["x-forwarded-user", id],
@@ -161,14 +213,21 @@ export function identity({ id, email, username, roles }) {
   ];
 }
 
-/** The number of a request as the origin received it, or null. */
+/**
+ * The number of a request as the origin received it, or null.
+ * @param {Pick<Received, "path" | "headers">} received
+ */
 export function numberOf({ path, headers }) {
   const ray = headers.find(([name]) => name === "cf-ray")?.[1] ?? "";
   const found = /^8f0c2b7d(\d{8})-FRA$/.exec(ray) ?? /[?&]page=(\d{8})/.exec(path);
   return found === null ? null : Number(found[1]);
 }
 
-/** What is wrong with the request as the origin received it, or null: no header may be missing, differ or be too many. */
+/**
+ * What is wrong with the request as the origin received it, or null: no header may be missing, differ or be too many.
+ * @param {Expected & { upstreamHost: string }} entrant
+ * @param {Received | null} received
+ */
 export function whatIsWrong({ job, plan, users, upstreamHost, told, free = [] }, received) {
   if (received === null) return "the origin received nothing";
   const n = numberOf(received);

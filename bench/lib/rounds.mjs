@@ -5,6 +5,8 @@ import { startEntrants } from "./entrants.mjs";
 import { positionOf } from "./plan.mjs";
 import { PRIVATE } from "./request.mjs";
 
+/** @import { Amount, Check, Entrant, LoadHelper, MeasuredScenario, OriginHelper, People, Samples, Tools } from "./types.js" */
+
 export const CONNECTIONS = 16;
 const TURN = { seconds: 0.25, count: 250 };
 
@@ -15,8 +17,10 @@ const TURN = { seconds: 0.25, count: 250 };
  * A scenario is what `startEntrants` takes, and `names`, its Workers. `amount` is what each Worker gets in a round,
  * `{ seconds }` or `{ count }` (requests), and `warmUp` what it gets before that, unless the scenario says so itself. Every round has new processes, since two
  * processes of one Worker differ by a few percent for as long as they live.
+ * @param {{ scenarios: MeasuredScenario[], rounds: number, amount: Amount, warmUp: Amount, people: People, tools: Tools }} run
  */
 export async function measure({ scenarios, rounds, amount, warmUp, people, tools }) {
+  /** @type {Samples[]} */
   const results = scenarios.map(() => new Map());
   for (let round = 1; round <= rounds; round += 1) {
     for (const [index, scenario] of scenarios.entries()) {
@@ -40,24 +44,47 @@ export async function measure({ scenarios, rounds, amount, warmUp, people, tools
   return results;
 }
 
+/**
+ * @param {Entrant[]} entrants
+ * @param {{ amount: Amount, check: Check, load: LoadHelper, origin: OriginHelper }} how
+ */
 async function takeTurns(entrants, { amount, ...tools }) {
-  const [[unit, whole]] = Object.entries(amount);
-  const turns = Math.max(1, Math.round(whole / TURN[unit]));
-  const sums = new Map(entrants.map(({ name }) => [name, { cpu: 0, requests: 0, reads: 0, seconds: 0 }]));
+  const inSeconds = amount.count === undefined;
+  const turns = Math.max(1, Math.round(inSeconds ? amount.seconds / TURN.seconds : amount.count / TURN.count));
+  const part = inSeconds ? { seconds: amount.seconds / turns } : { count: amount.count / turns };
+  /** @type {Map<string, { cpu: number, requests: number, reads: number, seconds: number }>} */
+  const sums = new Map();
   for (let turn = 0; turn < turns; turn += 1) {
     for (const entrant of entrants) {
-      const one = await takeTurn(entrant, { ...tools, part: { [unit]: whole / turns } });
-      for (const [key, value] of Object.entries(one)) sums.get(entrant.name)[key] += value;
+      const one = await takeTurn(entrant, { ...tools, part });
+      const sum = sums.get(entrant.name) ?? { cpu: 0, requests: 0, reads: 0, seconds: 0 };
+      sums.set(entrant.name, {
+        cpu: sum.cpu + one.cpu,
+        requests: sum.requests + one.requests,
+        reads: sum.reads + one.reads,
+        seconds: sum.seconds + one.seconds,
+      });
     }
   }
   return sums;
 }
 
-/** One turn of one Worker, and whether it did the work. `latencies`: the milliseconds of each answer too; `exact`: CPU to the nanosecond, if no thread ends meanwhile. */
+/**
+ * One turn of one Worker, and whether it did the work. `latencies`: the milliseconds of each answer too; `exact`: CPU to the nanosecond, if no thread ends meanwhile.
+ * @param {Entrant} entrant
+ * @param {object} how
+ * @param {LoadHelper} how.load
+ * @param {OriginHelper} how.origin
+ * @param {Check} how.check
+ * @param {Amount} how.part
+ * @param {number} [how.connections]
+ * @param {boolean} [how.latencies]
+ * @param {boolean} [how.exact]
+ */
 export async function takeTurn(entrant, { load, origin, check, part, connections = CONNECTIONS, latencies, exact = false }) {
   const { name, worker, job, plan, users } = entrant;
   await origin.ask();
-  const readsBefore = await worker.reads?.();
+  const readsBefore = (await worker.reads?.()) ?? 0;
   const cpuNow = exact ? worker.exactCpu : worker.cpu;
   const before = cpuNow();
   const { requests, wrong, last, sent, seconds, milliseconds } = await load.ask({ plan: name, port: worker.port, connections, latencies, ...part });
@@ -76,7 +103,7 @@ export async function takeTurn(entrant, { load, origin, check, part, connections
   for (const [header, value] of Object.entries(users === null ? {} : answered)) {
     if (!head.includes(`\r\n${header}: ${value.toLowerCase()}\r\n`)) throw new Mismatch(`${name}: the answer has no "${header}: ${value}"`);
   }
-  return { cpu, requests, reads, seconds, ...(latencies ? { milliseconds } : {}) };
+  return { cpu, requests, reads, seconds, milliseconds };
 }
 
 /** The Workers did not do the same work, so no number of this run means anything. */

@@ -1,10 +1,13 @@
 // One workerd process per Worker, started straight from a generated configuration: nothing but workerd itself
 // stands between the load and the Worker, or between the Worker and the origin.
 
+/// <reference path="./modules.d.ts" />
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import workerd from "workerd";
+
+/** @import { Binding, Module } from "./types.js" */
 
 const COMPATIBILITY_DATE = "2026-11-01";
 const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
@@ -15,6 +18,7 @@ const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
  *
  * `modules` is a list of `{ name, file }` (the first is the entry; `.wasm` becomes a Wasm module) and
  * `bindings` maps a name to `{ text }`, `{ json }`, `{ kv: port }`, `{ object: className }` or `{ limit: true }`.
+ * @param {{ name: string, modules: Module[], bindings: Record<string, Binding>, folder: string }} what
  */
 export async function startWorker({ name, modules, bindings, folder }) {
   const file = join(folder, `${name}.capnp`);
@@ -25,21 +29,26 @@ export async function startWorker({ name, modules, bindings, folder }) {
     // A group of its own: Ctrl-C reaches the bench alone, which then stops every process in order.
     detached: true,
   });
+  // The fourth pipe: what workerd tells by `--control-fd`.
+  const control = /** @type {import("node:stream").Readable} */ (child.stdio[3]);
+  const { pid } = child;
   let log = "";
   for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text) => (log = (log + text).slice(-4000)));
+    stream?.setEncoding("utf8").on("data", (text) => (log = (log + text).slice(-4000)));
   }
   const kill = () => child.kill("SIGKILL");
   process.once("exit", kill);
+  /** @type {Promise<void>} */
   const ended = new Promise((resolve) => child.once("exit", resolve));
   const stop = async () => {
     kill();
     process.off("exit", kill);
     await ended;
   };
+  /** @type {number} */
   const port = await new Promise((resolve, reject) => {
     let told = "";
-    child.stdio[3].setEncoding("utf8").on("data", (text) => {
+    control.setEncoding("utf8").on("data", (text) => {
       told += text;
       const listening = /"event":"listen","socket":"http","port":(\d+)/.exec(told);
       if (listening) resolve(Number(listening[1]));
@@ -48,32 +57,47 @@ export async function startWorker({ name, modules, bindings, folder }) {
     child.once("exit", (code) => reject(new Error(`${name}: workerd ended with ${code}\n${log}`)));
   });
   const readyAfter = performance.now() - startedAt;
-  const { pid } = child;
+  if (pid === undefined) throw new Error(`${name}: workerd did not start`);
   return { name, pid, port, readyAfter, cpu: () => cpuSeconds(pid), exactCpu: () => exactCpuSeconds(pid), memory: () => memoryOf(pid), log: () => log, stop };
 }
 
-/** User and system time of all threads of a process, in seconds. */
+/**
+ * User and system time of all threads of a process, in seconds.
+ * @param {number} pid
+ */
 function cpuSeconds(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** The same to the nanosecond, for a process that lives a short time; threads that have ended are not in it. */
+/**
+ * The same to the nanosecond, for a process that lives a short time; threads that have ended are not in it.
+ * @param {number} pid
+ */
 function exactCpuSeconds(pid) {
   const spent = readdirSync(`/proc/${pid}/task`).map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "latin1").split(" ")[0]));
   return spent.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e9;
 }
 
-/** Resident memory of a process now, and the most that it has been, in bytes. `clear_refs` begins the latter anew. */
+/**
+ * Resident memory of a process now, and the most that it has been, in bytes. `clear_refs` begins the latter anew.
+ * @param {number} pid
+ */
 function memoryOf(pid) {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
-  const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)[1]) * 1024;
+  /** @param {string} name */
+  const field = (name) => {
+    const found = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status);
+    if (found === null) throw new Error(`/proc/${pid}/status has no ${name}`);
+    return Number(found[1]) * 1024;
+  };
   return { now: field("VmRSS"), most: field("VmHWM"), forget: () => writeFileSync(`/proc/${pid}/clear_refs`, "5") };
 }
 
+/** @param {{ modules: Module[], bindings: Record<string, Binding> }} what */
 function configuration({ modules, bindings }) {
-  const classes = Object.values(bindings).flatMap(({ object }) => object ?? []);
+  const classes = Object.values(bindings).flatMap((binding) => ("object" in binding ? binding.object : []));
   const kv = Object.values(bindings).find((binding) => "kv" in binding);
   const objects = classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(`bench-${name}`)}, enableSql = true)`);
   return `using Workerd = import "/workerd/workerd.capnp";
@@ -94,10 +118,12 @@ ${kv ? `    (name = "kv", external = (address = "127.0.0.1:${kv.kv}", http = ())
 `;
 }
 
+/** @param {Module} module */
 function module({ name, file }) {
   return `(name = ${text(name)}, ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
 }
 
+/** @param {[name: string, kind: Binding]} binding */
 function binding([name, kind]) {
   const value =
     "text" in kind
@@ -112,7 +138,10 @@ function binding([name, kind]) {
   return `(name = ${text(name)}, ${value})`;
 }
 
-/** A Cap'n Proto text literal. */
+/**
+ * A Cap'n Proto text literal.
+ * @param {string} value
+ */
 function text(value) {
   const escaped = value.replace(/[\\"]/g, "\\$&").replace(/\n/g, "\\n");
   return `"${escaped}"`;

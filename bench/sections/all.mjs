@@ -10,4 +10,7 @@ import refusals from "./refusals.mjs";
 import scale from "./scale.mjs";
 import start from "./start.mjs";
 
+/** @import { Section } from "../lib/types.js" */
+
+/** @type {Section[]} */
 export const SECTIONS = [hot, firstSight, refusals, scale, latency, start, page, bodies, memory];

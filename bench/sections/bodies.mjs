@@ -4,28 +4,36 @@ import { BASE, startEntrants } from "../lib/entrants.mjs";
 import { wantedRows } from "../lib/options.mjs";
 import { browserRequest } from "../lib/request.mjs";
 import { takeTurn } from "../lib/rounds.mjs";
-import { amountOf, chosen } from "../lib/section.mjs";
+import { chosen } from "../lib/section.mjs";
 import { median } from "../lib/stats.mjs";
 import { markdown } from "../lib/table.mjs";
+
+/** @import { RoundSection, Run } from "../lib/types.js" */
+/** @typedef {{ label: string, name: string, rate: number, cpu: number, ratio: number, memory: number }} Result */
+/** @typedef {{ cpu: number, seconds: number, memory: number }} Transfer */
+/** @typedef {{ label: string, request: { path: string, method?: string }, length: number, body: number, answer: [request: string, length: number] }} Way */
 
 const MEGABYTE = 1e6;
 const LENGTH = 100 * MEGABYTE;
 const NAMES = [BASE, "edgeward", "jose", "hono"];
 
+/** @type {Way[]} */
 const ROWS = [
   { label: "down", request: { path: "/down" }, length: LENGTH, body: 0, answer: ["GET /down", LENGTH] },
   { label: "up", request: { method: "POST", path: "/up" }, length: 2, body: LENGTH, answer: ["POST /up", 2] },
 ];
 
+/** @type {RoundSection} */
 const section = {
   name: "bodies",
   about: "100 MB down and up: throughput, CPU and memory",
   minutes: 2,
   rounds: 5,
   async run({ options, people, tools }) {
-    const { rounds } = amountOf(section, options);
+    const rounds = options.rounds ?? section.rounds;
     const names = chosen(NAMES, options);
     const ways = wantedRows(ROWS, options);
+    /** @type {Map<string, Transfer[]>} */
     const samples = new Map();
     for (let round = 1; round <= rounds; round += 1) {
       for (const row of ways) {
@@ -42,11 +50,17 @@ const section = {
 };
 export default section;
 
-/** Each Worker in a process of its own, which one transfer has warmed up: what the next one takes, by name. */
+/**
+ * Each Worker in a process of its own, which one transfer has warmed up: what the next one takes, by name.
+ * @param {Way} way
+ * @param {string[]} names
+ * @param {Pick<Run, "people" | "tools">} run
+ */
 async function passOnce({ request, length, body, answer: [key, answered] }, names, { people, tools }) {
   await tools.origin.ask({ answers: [[key, { status: 200, length: answered, headers: { "content-type": "application/octet-stream" } }]] });
   const job = () => ({ kinds: [{ ...browserRequest(request), length, body }] });
   const { entrants, check, stop } = await startEntrants({ names, scenario: { job }, people, tools });
+  /** @type {[name: string, transfer: Transfer][]} */
   const taken = [];
   for (const entrant of entrants) {
     const { name, worker } = entrant;
@@ -63,8 +77,15 @@ async function passOnce({ request, length, body, answer: [key, answered] }, name
   return taken;
 }
 
+/**
+ * @param {string} label
+ * @param {string} name
+ * @param {Map<string, Transfer[]>} samples
+ * @returns {Result}
+ */
 function resultOf(label, name, samples) {
-  const [mine, base] = [samples.get(`${label} ${name}`), samples.get(`${label} ${BASE}`)];
+  const [mine, base] = [samples.get(`${label} ${name}`) ?? [], samples.get(`${label} ${BASE}`) ?? []];
+  /** @param {keyof Transfer} what */
   const of = (what) => median(mine.map((sample) => sample[what]));
   return {
     label,
@@ -76,6 +97,7 @@ function resultOf(label, name, samples) {
   };
 }
 
+/** @param {Result[]} rows */
 function tableOf(rows) {
   return markdown(
     ["100 MB", "Worker", "MB/s", "s CPU", "CPU / pass-through", "most MB more in memory"],

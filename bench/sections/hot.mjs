@@ -9,6 +9,9 @@ import { amountOf, chosen } from "../lib/section.mjs";
 import { ratios } from "../lib/stats.mjs";
 import { markdown } from "../lib/table.mjs";
 
+/** @import { MeasuredScenario, Ratio, TimedSection } from "../lib/types.js" */
+
+/** @type {TimedSection & { names: string[] }} */
 const section = {
   name: "hot",
   about: "CPU for a request whose credential was seen before",
@@ -18,6 +21,7 @@ const section = {
   warmUp: 2,
   names: [BASE, "undecided", "edgeward", "edgeward-page", "edgeward-trace", "edgeward-cookie", "jose", "jose-memo", "hono", "hono-memo", "js-memo"],
   async run({ options, people, tools }) {
+    /** @type {MeasuredScenario} */
     const scenario = { names: chosen(section.names, options), job: ({ fresh, bare }) => ({ kinds: [browserRequest({ fresh, bare })] }) };
     const run = amountOf(section, options);
     const [samples] = await measure({ ...run, scenarios: [scenario], people, tools });
@@ -27,6 +31,7 @@ const section = {
 };
 export default section;
 
+/** @param {Ratio[]} rows */
 function tableOf(rows) {
   return markdown(
     ["Worker", "CPU per request / pass-through", "min–max of rounds", "µs CPU", "req/s", "$ per million"],

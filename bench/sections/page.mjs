@@ -6,9 +6,12 @@ import { fileURLToPath } from "node:url";
 import { BASE } from "../lib/entrants.mjs";
 import { readRecording } from "../lib/recording.mjs";
 import { HOST, PRIVATE, recordedRequest } from "../lib/request.mjs";
-import { measureMatrix } from "../lib/section.mjs";
+import { amountOf, measureMatrix } from "../lib/section.mjs";
+
+/** @import { Order, OriginAnswers, RecordedRequest, Row, TimedSection } from "../lib/types.js" */
 
 const RECORDINGS = fileURLToPath(new URL("../recordings", import.meta.url));
+/** @type {{ label: string, callers: number, order: Order }[]} */
 const ROWS = [
   { label: "one caller", callers: 1, order: "visits" },
   { label: "another caller at each visit", callers: 200, order: "visits" },
@@ -16,6 +19,7 @@ const ROWS = [
   { label: "200 callers at once", callers: 200, order: "together" },
 ];
 
+/** @type {TimedSection & { names: string[] }} */
 const section = {
   name: "page",
   about: "recorded page loads of real applications, by one caller and by many",
@@ -31,13 +35,18 @@ const section = {
           .sort()
           .map((name) => join(RECORDINGS, name));
     const scenarios = files.flatMap((file) => scenariosOf(readRecording(readFileSync(file, "utf8"), HOST)));
-    return measureMatrix(section, run, { scenarios, first: "page load" });
+    return measureMatrix(run, { ...amountOf(section, run.options), scenarios, first: "page load" });
   },
 };
 export default section;
 
+/**
+ * @param {{ application: string, requests: RecordedRequest[] }} recording
+ * @returns {Row[]}
+ */
 function scenariosOf({ application, requests }) {
   const kinds = requests.map((request) => recordedRequest({ ...request, answered: answeredOf(request) }));
+  /** @type {OriginAnswers} */
   const answers = requests.map(({ method, path, status, length, answerHeaders }) => [
     `${method} ${path}`,
     { status, length, headers: Object.fromEntries(answerHeaders) },
@@ -51,7 +60,10 @@ function scenariosOf({ application, requests }) {
   }));
 }
 
-/** What the answer must say of caching: what the origin says, or else that it is for one person. */
+/**
+ * What the answer must say of caching: what the origin says, or else that it is for one person.
+ * @param {RecordedRequest} request
+ */
 function answeredOf({ answerHeaders }) {
   const said = answerHeaders.find(([name]) => name === "cache-control")?.[1];
   return { "cache-control": said ?? PRIVATE["cache-control"] };

@@ -3,7 +3,10 @@
 import { BASE, isEdgeward } from "../lib/entrants.mjs";
 import { NUMBER } from "../lib/plan.mjs";
 import { browserRequest } from "../lib/request.mjs";
-import { measureMatrix } from "../lib/section.mjs";
+import { amountOf, measureMatrix } from "../lib/section.mjs";
+
+/** @import { Kind, Row, TimedSection } from "../lib/types.js" */
+/** @typedef {{ label: string, status: number, type?: string, request: Parameters<typeof browserRequest>[0], isForged?: boolean }} Refusal */
 
 const LOGIN = "https://www.example.com/login";
 const NAVIGATION = { Accept: "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document" };
@@ -16,7 +19,10 @@ const RULES = [
   { prefix: "/", require: { authenticated: true } },
 ];
 
-/** `request` is sent; `status` comes, and from Edgeward content of the type `type`. Without `credential` there is the caller's session. */
+/**
+ * `request` is sent; `status` comes, and from Edgeward content of the type `type`. Without `credential` there is the caller's session.
+ * @type {Refusal[]}
+ */
 const ROWS = [
   { label: "401 JSON, nobody signed in", status: 401, type: "application/json", request: { credential: null } },
   { label: "401 page, nobody signed in", status: 401, type: "text/html; charset=utf-8", request: { credential: null, accept: NAVIGATION } },
@@ -34,6 +40,7 @@ const ROWS = [
   { label: "400 JSON, an ambiguous path", status: 400, type: "application/json", request: { path: `/a%00b?page=${NUMBER}` } },
 ];
 
+/** @type {TimedSection} */
 const section = {
   name: "refusals",
   about: "CPU for each kind of refusal",
@@ -41,10 +48,14 @@ const section = {
   rounds: 3,
   seconds: 3,
   warmUp: 1,
-  run: (run) => measureMatrix(section, run, { scenarios: ROWS.map(scenarioOf), first: "refusal" }),
+  run: (run) => measureMatrix(run, { ...amountOf(section, run.options), scenarios: ROWS.map(scenarioOf), first: "refusal" }),
 };
 export default section;
 
+/**
+ * @param {Refusal} refusal
+ * @returns {Row}
+ */
 function scenarioOf({ label, status, type, request, isForged = false }) {
   return {
     label,
@@ -56,12 +67,17 @@ function scenarioOf({ label, status, type, request, isForged = false }) {
     job: ({ name }) => {
       const kind = browserRequest(request);
       if (name === BASE) return { kinds: [kind], refused: () => false };
-      return { kinds: [{ ...kind, status, answered: type && isEdgeward(name) ? { "content-type": type } : {} }], refused: () => true };
+      /** @type {Kind} */
+      const refusal = { ...kind, status, answered: type && isEdgeward(name) ? { "content-type": type } : {} };
+      return { kinds: [refusal], refused: () => true };
     },
   };
 }
 
-/** The token with another signature of the same length. */
+/**
+ * The token with another signature of the same length.
+ * @param {string} token
+ */
 function forged(token) {
   const [header, payload, signature] = token.split(".");
   return [header, payload, signature.split("").reverse().join("").replace(/^./, "A").replace(/.$/, "A")].join(".");

@@ -8,8 +8,14 @@ import { jwt } from "hono/jwt";
 import { proxy } from "hono/proxy";
 import { forOnePerson, headersFor, Memo } from "./shared.js";
 
+/** @import { MiddlewareHandler } from "hono" */
+/** @import { Claims } from "./types.js" */
+
+/** @type {Hono<{ Variables: { jwtPayload: Claims } }>} */
 const app = new Hono();
+/** @type {Memo<Claims>} */
 const memo = new Memo();
+/** @type {MiddlewareHandler | undefined} */
 let authenticate;
 
 app.use(async (context, next) => {

@@ -7,7 +7,12 @@ import { jwt } from "hono/jwt";
 import { proxy } from "hono/proxy";
 import { forOnePerson, headersFor } from "./shared.js";
 
+/** @import { MiddlewareHandler } from "hono" */
+/** @import { Claims } from "./types.js" */
+
+/** @type {Hono<{ Variables: { jwtPayload: Claims } }>} */
 const app = new Hono();
+/** @type {MiddlewareHandler | undefined} */
 let authenticate;
 
 app.use(async (context, next) => {

@@ -3,11 +3,16 @@
 import { importSPKI, jwtVerify } from "jose";
 import { headersFor, keepPrivate } from "./shared.js";
 
+/** @import { BearerEnv, Claims } from "./types.js" */
+
+/** @type {CryptoKey | undefined} */
 let key;
 
+/** @satisfies {ExportedHandler<BearerEnv>} */
 export default {
   async fetch(request, env) {
-    const token = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1];
+    const token = /^Bearer (\S+)$/.exec(request.headers.get("authorization") ?? "")?.[1] ?? "";
+    /** @type {Claims} */
     let claims;
     try {
       key ??= await keyOf(env);
@@ -30,7 +35,10 @@ export default {
   },
 };
 
-/** A public key as PEM, or a shared secret. */
+/**
+ * A public key as PEM, or a shared secret.
+ * @param {BearerEnv} env
+ */
 function keyOf({ ALGORITHM, KEY }) {
   if (!ALGORITHM.startsWith("HS")) return importSPKI(KEY, ALGORITHM);
   return crypto.subtle.importKey(

@@ -3,11 +3,16 @@
 import { pairsOf, sessionIn, verify } from "./session.js";
 import { headersFor, keepPrivate, Memo } from "./shared.js";
 
+/** @import { Claims, Env } from "./types.js" */
+
+/** @type {Memo<Claims>} */
 const memo = new Memo();
 
+/** @satisfies {ExportedHandler<Env>} */
 export default {
   async fetch(request, env) {
     const session = sessionIn(pairsOf(request.headers.get("cookie") ?? ""), env);
+    /** @type {Claims} */
     let claims;
     try {
       claims = memo.get(session) ?? (await remembered(session, env));
@@ -22,6 +27,10 @@ export default {
   },
 };
 
+/**
+ * @param {string | undefined} session
+ * @param {Env} env
+ */
 async function remembered(session, env) {
   const claims = await verify(session, env);
   memo.set(session, claims);

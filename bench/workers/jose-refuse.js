@@ -4,10 +4,14 @@
 import { pairsOf, sessionIn, verify } from "./session.js";
 import { headersFor, keepPrivate } from "./shared.js";
 
+/** @import { Claims, RefuseEnv } from "./types.js" */
+
+/** @satisfies {ExportedHandler<RefuseEnv>} */
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
     if (/%(00|2f|5c)/i.test(url.pathname)) return new Response("bad request", { status: 400 });
+    /** @type {Claims} */
     let claims;
     try {
       claims = await verify(sessionIn(pairsOf(request.headers.get("cookie") ?? ""), env), env);

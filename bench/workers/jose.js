@@ -5,8 +5,12 @@
 import { pairsOf, sessionIn, verify } from "./session.js";
 import { headersFor, keepPrivate } from "./shared.js";
 
+/** @import { Claims, Env } from "./types.js" */
+
+/** @satisfies {ExportedHandler<Env>} */
 export default {
   async fetch(request, env) {
+    /** @type {Claims} */
     let claims;
     try {
       claims = await verify(sessionIn(pairsOf(request.headers.get("cookie") ?? ""), env), env);

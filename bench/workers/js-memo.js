@@ -5,8 +5,13 @@
 import { pairsOf, sessionIn, verify } from "./session.js";
 import { isReserved, keepPrivate, Memo } from "./shared.js";
 
+/** @import { Env } from "./types.js" */
+/** @typedef {{ exp: number, cookie: string, identity: [name: string, value: string][] }} Known */
+
+/** @type {Memo<Known>} */
 const memo = new Memo();
 
+/** @satisfies {ExportedHandler<Env>} */
 export default {
   fetch(request, env) {
     const cookie = request.headers.get("cookie");
@@ -19,9 +24,14 @@ export default {
   },
 };
 
+/**
+ * @param {string} cookie
+ * @param {Env} env
+ */
 async function remembered(cookie, env) {
   const pairs = pairsOf(cookie);
   const payload = await verify(sessionIn(pairs, env), env);
+  /** @type {Known} */
   const known = {
     exp: payload.exp,
     cookie: pairs.filter((pair) => !pair.startsWith(`${env.COOKIE}=`)).join("; "),
@@ -36,6 +46,11 @@ async function remembered(cookie, env) {
   return known;
 }
 
+/**
+ * @param {Request} request
+ * @param {Env} env
+ * @param {Known} known
+ */
 function forward(request, env, { cookie, identity }) {
   const headers = new Headers(request.headers);
   const address = headers.get("cf-connecting-ip");

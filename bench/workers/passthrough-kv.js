@@ -1,5 +1,8 @@
 // The pass-through after two reads of KV at once, which find nothing: what they cost by themselves.
 
+/** @import { KvEnv } from "./types.js" */
+
+/** @satisfies {ExportedHandler<KvEnv>} */
 export default {
   async fetch(request, env) {
     await Promise.all([env.KV.get("user:0"), env.KV.get("session_ended:0")]);

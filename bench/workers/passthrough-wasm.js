@@ -2,12 +2,16 @@
 
 import core from "./edgeward.wasm";
 
-/** Stands for what the core's own JavaScript would give it. */
+/**
+ * Stands for what the core's own JavaScript would give it.
+ * @type {Record<string, () => unknown>}
+ */
 const STAND_INS = { function: () => () => {}, tag: () => WebAssembly.JSTag };
 
+/** @type {Record<string, Record<string, unknown>>} */
 const imports = {};
 for (const { module, name, kind } of WebAssembly.Module.imports(core))
   (imports[module] ??= {})[name] = STAND_INS[kind]();
-new WebAssembly.Instance(core, imports);
+new WebAssembly.Instance(core, /** @type {WebAssembly.Imports} */ (imports));
 
 export { default } from "./passthrough.js";

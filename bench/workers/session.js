@@ -2,20 +2,35 @@
 
 import { jwtVerify } from "jose";
 
+/** @import { Claims, Env } from "./types.js" */
+
+/** @type {CryptoKey | undefined} */
 let key;
 
-/** The value of the session cookie in the pairs of a Cookie header; undefined without one. */
+/**
+ * The value of the session cookie in the pairs of a Cookie header; undefined without one.
+ * @param {string[]} pairs
+ * @param {Env} env
+ */
 export function sessionIn(pairs, env) {
   const prefix = `${env.COOKIE}=`;
   return pairs.find((pair) => pair.startsWith(prefix))?.slice(prefix.length);
 }
 
-/** The pairs of a Cookie header. */
+/**
+ * The pairs of a Cookie header.
+ * @param {string} cookie
+ */
 export function pairsOf(cookie) {
   return cookie.split(";").map((pair) => pair.trim());
 }
 
-/** The claims of `session`; throws when there is none, or a bad one. The key is imported once. */
+/**
+ * The claims of `session`; throws when there is none, or a bad one. The key is imported once.
+ * @param {string | undefined} session
+ * @param {Env} env
+ * @returns {Promise<Claims>}
+ */
 export async function verify(session, env) {
   if (session === undefined) throw new Error("no session");
   key ??= await crypto.subtle.importKey(

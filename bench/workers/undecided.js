@@ -4,10 +4,15 @@
 
 import { keepPrivate } from "./shared.js";
 
+/** @import { Env } from "./types.js" */
+/** @typedef {[name: string, value: string]} Header */
+
 const encoder = new TextEncoder();
 const buffer = new Uint8Array(16 * 1024);
+/** @type {Header[] | undefined} */
 let fixed;
 
+/** @satisfies {ExportedHandler<Env>} */
 export default {
   fetch(request, env) {
     const head = [request.method, request.url];
@@ -18,7 +23,7 @@ export default {
 
     const headers = new Headers(request.headers);
     headers.delete("x-real-ip");
-    fixed ??= JSON.parse(env.FIXED);
+    fixed ??= /** @type {Header[]} */ (JSON.parse(env.FIXED));
     for (const [name, value] of fixed) headers.set(name, value);
     const { method, body, url } = request;
     const path = url.slice(url.indexOf("/", 8));

@@ -2,9 +2,19 @@
 //   node server.mjs [--port 8788] [--host 127.0.0.1]
 // A browser gets a page, any other client JSON. /ws echoes WebSocket messages.
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import http from "node:http";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+
+/** @import { IncomingMessage, ServerResponse } from "node:http" */
+/** @import { AddressInfo } from "node:net" */
+/** @import { Duplex } from "node:stream" */
+
+/** @typedef {[name: string, value: string]} Header */
+/** @typedef {{ method?: string, url?: string, headers: Header[], body_bytes: number }} Seen A request as it arrived. */
+/** @typedef {{ opcode: number, final: boolean, data: Buffer, end: number, status?: number }} Frame A WebSocket frame; `status`: why it ends the connection. */
+/** @typedef {{ opcode: number, chunks: Buffer[], length: number }} Parts What has come of a message. */
 
 const MESSAGE_LIMIT = 1024 * 1024;
 
@@ -17,9 +27,9 @@ export async function startDemoOrigin({ port = 0, host = "127.0.0.1" } = {}) {
     socket.on("close", () => sockets.delete(socket));
     echo(request, socket, head);
   });
-  await new Promise((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
+  await once(server.listen(port, host), "listening"); // fails with the server's error
   return {
-    port: server.address().port,
+    port: /** @type {AddressInfo} */ (server.address()).port,
     async stop() {
       for (const socket of sockets) socket.destroy();
       server.closeAllConnections();
@@ -28,6 +38,10 @@ export async function startDemoOrigin({ port = 0, host = "127.0.0.1" } = {}) {
   };
 }
 
+/**
+ * @param {IncomingMessage} request
+ * @param {ServerResponse} response
+ */
 async function answer(request, response) {
   let bodyBytes = 0;
   try {
@@ -54,13 +68,20 @@ async function answer(request, response) {
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** JSON with one line per header. */
+/**
+ * JSON with one line per header.
+ * @param {Seen} seen
+ */
 function json({ headers, ...rest }) {
   const lines = headers.map((pair) => `    ${JSON.stringify(pair)}`).join(",\n");
   return `${JSON.stringify(rest, null, 2).slice(0, -2)},\n  "headers": [\n${lines}\n  ]\n}\n`;
 }
 
-/** [name, value, name, value …] as [[name, value] …], in the order and spelling of the wire. */
+/**
+ * [name, value, name, value …] as [[name, value] …], in the order and spelling of the wire.
+ * @param {string[]} raw
+ * @returns {Header[]}
+ */
 const pairs = (raw) => Array.from({ length: raw.length / 2 }, (_, index) => [raw[2 * index], raw[2 * index + 1]]);
 
 // the page -----------------------------------------------------------------------------------------------------
@@ -69,7 +90,9 @@ const IDENTITY =
   /^(x-forwarded-(user|email|groups|preferred-username)|remote-(user|email|name|groups)|x-edgeward-.*)$/i;
 const PROXY = /^(x-forwarded-(host|proto|for)|x-request-id)$/i;
 
+/** @param {Seen} seen */
 function page(seen) {
+  /** @param {string} name */
   const value = (name) => seen.headers.find(([header]) => header.toLowerCase() === name)?.[1];
   const identity = value("x-forwarded-user") ?? value("remote-user");
   const email = value("x-forwarded-email") ?? value("remote-email");
@@ -159,10 +182,15 @@ tr.identity th { color: var(--text); font-weight: 600; }
 `;
 }
 
+/** @type {Record<string, string>} */
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
+/** @param {unknown} text */
 const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (character) => ESCAPES[character]);
 
-/** Identity values arrive percent-encoded where they are not plain ASCII. */
+/**
+ * Identity values arrive percent-encoded where they are not plain ASCII.
+ * @param {string} text
+ */
 function decode(text) {
   try {
     return decodeURIComponent(text);
@@ -175,11 +203,16 @@ function decode(text) {
 
 const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
 
+/**
+ * @param {IncomingMessage} request
+ * @param {Duplex} socket
+ * @param {Buffer} head
+ */
 function echo(request, socket, head) {
   socket.on("error", () => socket.destroy());
   const key = request.headers["sec-websocket-key"];
   if (
-    new URL(request.url, "http://origin").pathname !== "/ws" ||
+    new URL(request.url ?? "", "http://origin").pathname !== "/ws" ||
     !key ||
     request.headers.upgrade?.toLowerCase() !== "websocket"
   ) {
@@ -191,7 +224,9 @@ function echo(request, socket, head) {
     `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
   );
   let pending = head;
+  /** @type {Parts} */
   const parts = { opcode: 0, chunks: [], length: 0 };
+  /** @param {Buffer} chunk */
   const take = (chunk) => {
     pending = Buffer.concat([pending, chunk]);
     for (let frame; !socket.writableEnded && (frame = readFrame(pending)); ) {
@@ -203,7 +238,11 @@ function echo(request, socket, head) {
   take(Buffer.alloc(0));
 }
 
-/** One masked frame from the start of `bytes`, or null while it is incomplete. */
+/**
+ * One masked frame from the start of `bytes`, or null while it is incomplete.
+ * @param {Buffer} bytes
+ * @returns {Frame | null}
+ */
 function readFrame(bytes) {
   if (bytes.length < 2) return null;
   let length = bytes[1] & 0x7f;
@@ -234,6 +273,11 @@ function readFrame(bytes) {
   return { opcode: bytes[0] & 0x0f, final: (bytes[0] & 0x80) !== 0, data, end: at + 4 + length };
 }
 
+/**
+ * @param {Frame} frame
+ * @param {Parts} parts
+ * @param {Duplex} socket
+ */
 function handle({ opcode, final, data, status }, parts, socket) {
   if (opcode === OPCODE.ping) return send(socket, OPCODE.pong, data);
   if (opcode === OPCODE.pong) return undefined;
@@ -246,6 +290,10 @@ function handle({ opcode, final, data, status }, parts, socket) {
   return undefined;
 }
 
+/**
+ * @param {Duplex} socket
+ * @param {number} status
+ */
 function close(socket, status) {
   const reason = Buffer.alloc(2);
   reason.writeUInt16BE(status);
@@ -253,6 +301,11 @@ function close(socket, status) {
   socket.end();
 }
 
+/**
+ * @param {Duplex} socket
+ * @param {number} opcode
+ * @param {Buffer} data
+ */
 function send(socket, opcode, data) {
   const header =
     data.length < 126 ? Buffer.from([0x80 | opcode, data.length]) : Buffer.alloc(data.length < 65536 ? 4 : 10);

@@ -1,5 +1,6 @@
 // The settings of this example, all from the environment. A wrong setting stops the start.
 
+/** @type {string[]} */
 const errors = [];
 
 const edgewardUrl = httpUrl("EDGEWARD_URL", required("EDGEWARD_URL"));
@@ -35,18 +36,28 @@ if (errors.length > 0) {
   process.exit(1);
 }
 
+/** @param {string} name */
 function required(name) {
   const value = process.env[name];
   if (!value) errors.push(`${name} is not set`);
   return value;
 }
 
+/**
+ * @param {string} name
+ * @param {string | undefined} value
+ */
 function httpUrl(name, value) {
   const url = value && URL.canParse(value) ? new URL(value) : null;
   if (value && !/^https?:$/.test(url?.protocol ?? "")) errors.push(`${name} is not an http(s) URL`);
   return url;
 }
 
+/**
+ * @param {string} name
+ * @param {string} fallback
+ * @param {string[]} choices
+ */
 function oneOf(name, fallback, choices) {
   const value = process.env[name] ?? fallback;
   if (!choices.includes(value)) errors.push(`${name} must be one of ${choices.join(", ")}`);

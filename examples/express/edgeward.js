@@ -1,8 +1,15 @@
 // All that an application needs to know about Edgeward: ask for an SSO token, and tell
 // whether an address belongs to the site.
 
+/** @typedef {{ token?: string, expires_in?: number, error?: string, error_code?: string } | null} Answer */
+
 /** Why no SSO token came. `reason` is for the program, `message` for the log; neither holds a secret. */
 export class EdgewardError extends Error {
+  /**
+   * @param {string} reason
+   * @param {string} message
+   * @param {{ retryAfter?: string, cause?: unknown }} [more]
+   */
   constructor(reason, message, { retryAfter, cause } = {}) {
     super(message, { cause });
     this.name = "EdgewardError";
@@ -11,6 +18,7 @@ export class EdgewardError extends Error {
   }
 }
 
+/** @type {Record<number, string>} */
 const REASON_BY_STATUS = {
   401: "api_token_refused", // missing, unknown, revoked or expired API token
   403: "not_allowed", //       the API token may not issue for this user, or the user is disabled
@@ -18,9 +26,15 @@ const REASON_BY_STATUS = {
   429: "rate_limited",
 };
 
-/** Asks for an SSO token for `user`; answers `{ token, expiresIn }` with the lifetime in seconds. */
+/**
+ * Asks for an SSO token for `user`; answers `{ token, expiresIn }` with the lifetime in seconds.
+ * @param {{ url: URL, apiToken: string, timeout: number }} edgeward
+ * @param {{ email: string, username: string, firstName: string, lastName: string }} user
+ */
 export async function issueSsoToken({ url, apiToken, timeout }, user) {
-  let status, headers, answer;
+  let status, headers;
+  /** @type {Answer} */
+  let answer;
   try {
     const response = await fetch(new URL("/api/sso/token", url), {
       method: "POST",
@@ -35,12 +49,13 @@ export async function issueSsoToken({ url, apiToken, timeout }, user) {
       signal: AbortSignal.timeout(timeout),
     });
     ({ status, headers } = response);
-    answer = await response.json();
+    answer = /** @type {Answer} */ (await response.json());
   } catch (cause) {
     if (cause instanceof SyntaxError) {
       throw new EdgewardError("unexpected_answer", `Edgeward answered ${status} without JSON`);
     }
-    const why = cause.name === "TimeoutError" ? `no answer in ${timeout} ms` : (cause.cause?.message ?? cause.message);
+    const error = /** @type {Error & { cause?: Error }} */ (cause);
+    const why = error.name === "TimeoutError" ? `no answer in ${timeout} ms` : (error.cause?.message ?? error.message);
     throw new EdgewardError("unreachable", `Edgeward is not reachable: ${why}`, { cause });
   }
 
@@ -51,7 +66,7 @@ export async function issueSsoToken({ url, apiToken, timeout }, user) {
       { retryAfter: headers.get("retry-after") ?? undefined },
     );
   }
-  if (typeof answer?.token !== "string" || !(answer.expires_in > 0)) {
+  if (typeof answer?.token !== "string" || !((answer.expires_in ?? 0) > 0)) {
     throw new EdgewardError("unexpected_answer", "Edgeward answered 200 without a token");
   }
   return { token: answer.token, expiresIn: answer.expires_in };
@@ -61,6 +76,8 @@ export async function issueSsoToken({ url, apiToken, timeout }, user) {
  * The address on the site that `value` (absolute, or a path) names, or null if it leads anywhere else.
  * Compare parsed origins, never the beginning of the text: `https://app.example.com.evil.test/`
  * begins with `https://app.example.com`.
+ * @param {URL} siteBase
+ * @param {unknown} value
  */
 export function siteUrl(siteBase, value) {
   if (typeof value !== "string" || !URL.canParse(value, siteBase)) return null;
@@ -73,6 +90,9 @@ export function siteUrl(siteBase, value) {
 /**
  * `url` with the token added to its query. The rest of the query keeps every byte, which
  * `url.searchParams.set` would not: it writes the whole query anew.
+ * @param {URL} url
+ * @param {string} parameter
+ * @param {string} token
  */
 export function withToken(url, parameter, token) {
   const result = new URL(url);

@@ -1,14 +1,23 @@
 // The pages. `html` escapes every value that is not itself made by `html`.
 
+/** @typedef {{ email: string, username: string, firstName: string, lastName: string }} User */
+
 class Html {
+  /** @param {string} text */
   constructor(text) {
     this.text = text;
   }
 }
 
+/** @type {Record<string, string>} */
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
+/**
+ * @param {TemplateStringsArray} strings
+ * @param {...unknown} values
+ */
 function html(strings, ...values) {
+  /** @type {(value: unknown) => string} */
   const render = (value) =>
     Array.isArray(value)
       ? value.map(render).join("")
@@ -18,6 +27,10 @@ function html(strings, ...values) {
   return new Html(String.raw({ raw: strings }, ...values.map(render)));
 }
 
+/**
+ * @param {string} title
+ * @param {Html} content
+ */
 function page(title, content) {
   return html`<!doctype html>
 <html lang="en">
@@ -45,6 +58,7 @@ iframe { width: 100%; height: 36rem; border: 1px solid GrayText; }
 button { font: inherit; padding: .4rem 1rem; }
 `;
 
+/** @param {{ user: User, logoutUrl: URL }} seen */
 export const homePage = ({ user, logoutUrl }) =>
   page(
     "Express example",
@@ -59,6 +73,7 @@ export const homePage = ({ user, logoutUrl }) =>
 <form method="post" action="/logout"><button>Log out of this application</button></form>`,
   );
 
+/** @param {{ users: User[], returnTo: string }} seen */
 export const loginPage = ({ users, returnTo }) =>
   page(
     "Sign in",
@@ -73,6 +88,7 @@ ${users.map(
 </form>`,
   );
 
+/** @param {{ source: string }} seen */
 export const embedPage = ({ source }) =>
   page(
     "The site in a frame",
@@ -81,4 +97,5 @@ export const embedPage = ({ source }) =>
 <iframe src="${source}" title="The site behind Edgeward"></iframe>`,
   );
 
+/** @param {{ title: string, text: string }} seen */
 export const errorPage = ({ title, text }) => page(title, html`<p>${text}</p><p><a href="/">Back</a></p>`);

@@ -18,10 +18,11 @@ const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"]
  * @property {{ bindings?: { name?: string, class_name?: string }[] }} [durable_objects]
  * @property {{ new_sqlite_classes?: string[] }[]} [migrations]
  * @property {{ name?: string }[]} [ratelimits]
+ * @property {{ logs?: { invocation_logs?: boolean } }} [observability]
  * @property {{ [name: string]: unknown }} [vars]
  * @property {{ [name: string]: WranglerConfig }} [env]
  */
-/** @typedef {string | { pattern: string }} Route */
+/** @typedef {string | { pattern: string, zone_name?: string, custom_domain?: boolean }} Route */
 
 /**
  * The configuration of an environment; "" is the top level.

@@ -1,5 +1,5 @@
 // The exports of the core, as `#[wasm_bindgen]` in edge/mod.rs declares them. The module itself exists only after a build;
-// tests/tooling/types.test.mjs compares these names with it.
+// tests/tooling/check.test.mjs compares these names with it.
 import type { Head } from "./types.js";
 
 /** A response, or the promise of the origin's. If the core waits: the promise of a list with either of these, and its id. */

@@ -6,17 +6,23 @@ import { after, before, describe, test } from "node:test";
 import { screenshot } from "./lib/browser.mjs";
 import { receivedByOrigin, startStage } from "./lib/stage.mjs";
 
+/** @import { Application } from "./lib/applications.mjs" */
+/** @import { Stage } from "./lib/stage.mjs" */
+
 const DEEP = "/reports/2026?filter=%2fa+b%20%41&empty=&&flag&name=Zo%C3%AB";
 const SSO_COOKIE = "sso_token";
 const ADA = "ada@example.com";
 const ZOE = "zoe@example.com";
 
-for (const kind of ["express", "flask"]) {
+for (const kind of /** @type {const} */ (["express", "flask"])) {
   describe(kind, () => {
     const site = "edge.ward.test";
     const sibling = "portal.ward.test";
     const stranger = "portal.other.test";
-    let stage, application;
+    /** @type {Stage} */
+    let stage;
+    /** @type {Application} */
+    let application;
 
     before(async () => {
       stage = await startStage({
@@ -43,7 +49,10 @@ for (const kind of ["express", "flask"]) {
     });
     after(() => stage?.stop());
 
-    /** A visitor who has signed in to the application at `name`. */
+    /**
+     * A visitor who has signed in to the application at `name`.
+     * @param {string} name
+     */
     async function signedInAt(name, person = "Ada Lovelace") {
       const visitor = await stage.visitor();
       await visitor.page.goto(stage.network.origin(name));
@@ -63,6 +72,7 @@ for (const kind of ["express", "flask"]) {
       const cookies = await context.cookies(page.url());
       assert.ok(!cookies.some(({ name }) => name === SSO_COOKIE), "the SSO cookie was not cleared");
       const session = cookies.find(({ name }) => name === "__Host-edgeward");
+      assert.ok(session);
       assert.deepEqual([session.domain, session.path, session.httpOnly, session.secure, session.sameSite], [site, "/", true, true, "Lax"]);
 
       await page.getByRole("link", { name: "Another path" }).click();
@@ -71,7 +81,7 @@ for (const kind of ["express", "flask"]) {
       assert.equal(next.header("cookie"), undefined, "our cookies do not reach the origin");
       assert.equal(next.header("x-forwarded-preferred-username"), "ada");
       assert.equal(next.header("remote-name"), "Ada Lovelace");
-      assert.match(next.header("x-edgeward-assertion"), /^[\w-]+\.[\w-]+\.[\w-]+$/);
+      assert.match(next.header("x-edgeward-assertion") ?? "", /^[\w-]+\.[\w-]+\.[\w-]+$/);
       assert.deepEqual(complaints, []);
     });
 
@@ -102,6 +112,7 @@ for (const kind of ["express", "flask"]) {
       assert.equal(seen.request, `GET ${DEEP}`);
 
       // The session lasts: the same deep link once more, without a detour.
+      /** @type {string[]} */
       const visited = [];
       page.on("framenavigated", (frame) => visited.push(frame.url()));
       await page.goto(stage.network.origin(site) + DEEP);
@@ -118,6 +129,7 @@ for (const kind of ["express", "flask"]) {
 
     test("going back to the page with the token does not sign in again", async () => {
       const { page } = await signedInAt(stranger);
+      /** @type {string | undefined} */
       let link;
       page.on("request", (request) => {
         if (request.url().includes("token=")) link = request.url();
@@ -128,6 +140,7 @@ for (const kind of ["express", "flask"]) {
       await page.getByRole("button", { name: "Sign in", exact: true }).click();
       assert.equal((await receivedByOrigin(page)).heading, `Signed in as ${ADA}`);
       const other = await stage.visitor();
+      assert.ok(link);
       await other.page.goto(link);
       assert.equal(new URL(other.page.url()).origin, stage.network.origin(stranger), "a used link signs nobody in");
     });
@@ -139,7 +152,7 @@ for (const kind of ["express", "flask"]) {
       await stage.world.site("APP").admin("PATCH", `/api/sso/users/${user.id}`, { active: false });
       try {
         const answer = await page.goto(`${stage.network.origin(stranger)}/open/link`);
-        assert.equal(answer.status(), 403);
+        assert.equal(answer?.status(), 403);
         await page.getByText("may be disabled").waitFor();
       } finally {
         await stage.world.site("APP").admin("PATCH", `/api/sso/users/${user.id}`, { active: true });

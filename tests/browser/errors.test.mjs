@@ -2,13 +2,23 @@
 // answers in place of Edgeward, so that each answer of its documented list can be had.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import http from "node:http";
 import { after, before, describe, test } from "node:test";
 import { startExpress, startFlask } from "./lib/applications.mjs";
 
+/** @import { AddressInfo } from "node:net" */
+/** @import { IncomingMessage } from "node:http" */
+/** @import { Application } from "./lib/applications.mjs" */
+
+/** @typedef {{ method?: string, url?: string, authorization?: string, body: string }} Asked */
+/** @typedef {{ act?: (request: IncomingMessage) => unknown, status?: number, headers?: Record<string, string>, body?: object, text?: string }} StubAnswer */
+/** @typedef {Awaited<ReturnType<typeof startStub>>} Stub */
+
 const API_TOKEN = "ewt_example-api-token";
 const SSO_TOKEN = "aaaa.bbbb.cccc";
 
+/** @type {(StubAnswer & { name: string, expect: [statuses: number | number[], text: RegExp, retryAfter?: string] })[]} */
 const ANSWERS = [
   { name: "an unknown API token", status: 401, body: { error: "Invalid API token" }, expect: [502, /renew the API token/] },
   { name: "an API token without the right", status: 403, body: { error: "Admin privileges required" }, expect: [403, /does not let you in/] },
@@ -27,6 +37,7 @@ const ANSWERS = [
   { name: "silence", act: () => {}, expect: [504, /does not answer/] },
 ];
 
+/** @param {string} origin */
 const FOREIGN_ADDRESSES = (origin) => [
   "https://evil.test/",
   "//evil.test/",
@@ -44,7 +55,12 @@ const FOREIGN_ADDRESSES = (origin) => [
 
 for (const [name, start] of Object.entries({ express: startExpress, flask: startFlask })) {
   describe(name, () => {
-    let stub, application, cookie;
+    /** @type {Stub} */
+    let stub;
+    /** @type {Application} */
+    let application;
+    /** @type {string} */
+    let cookie;
     before(async () => {
       stub = await startStub();
       application = await start({
@@ -65,7 +81,8 @@ for (const [name, start] of Object.entries({ express: startExpress, flask: start
       await stub?.stop();
     });
 
-    const send = (path, { body, headers } = {}) =>
+    /** @param {string} path */
+    const send = (path, /** @type {{ body?: URLSearchParams, headers?: Record<string, string> }} */ { body, headers } = {}) =>
       fetch(`http://127.0.0.1:${application.port}${path}`, {
         method: body ? "POST" : "GET",
         body,
@@ -100,7 +117,7 @@ for (const [name, start] of Object.entries({ express: startExpress, flask: start
       const answer = await send("/open/cookie?path=%2Fdeep%3Fa%3D1");
       assert.equal(answer.headers.get("location"), `${stub.origin}/deep?a=1`);
       const set = answer.headers.getSetCookie().find((line) => line.startsWith("sso_token="));
-      const attributes = set
+      const attributes = (set ?? "")
         .toLowerCase()
         .split("; ")
         .filter((part) => !part.startsWith("expires="));
@@ -119,7 +136,7 @@ for (const [name, start] of Object.entries({ express: startExpress, flask: start
     test("Edgeward is asked with the API token and the user's names", async () => {
       stub.answer = { status: 200, body: { token: SSO_TOKEN, expires_in: 600 } };
       await send("/open/link");
-      const { method, url, authorization, body } = stub.requests.at(-1);
+      const { method, url, authorization, body } = stub.requests[stub.requests.length - 1];
       assert.deepEqual([method, url, authorization], ["POST", "/api/sso/token", `Token ${API_TOKEN}`]);
       assert.deepEqual(JSON.parse(body), { email: "ada@example.com", username: "ada", first_name: "Ada", last_name: "Lovelace" });
     });
@@ -148,22 +165,23 @@ for (const [name, start] of Object.entries({ express: startExpress, flask: start
 }
 
 async function startStub() {
+  /** @type {{ requests: Asked[], answer: StubAnswer | undefined }} */
   const stub = { requests: [], answer: undefined };
   const server = http.createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const { method, url, headers } = request;
     stub.requests.push({ method, url, authorization: headers.authorization, body: Buffer.concat(chunks).toString() });
-    const { act, status, headers: own, body, text } = stub.answer;
+    const { act, status, headers: own, body, text } = stub.answer ?? {};
     if (act) return act(request);
-    response.writeHead(status, { "Content-Type": body ? "application/json" : "text/html", ...own });
+    response.writeHead(status ?? 500, { "Content-Type": body ? "application/json" : "text/html", ...own });
     response.end(body ? JSON.stringify(body) : text);
   });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  stub.origin = `http://127.0.0.1:${server.address().port}`;
-  stub.stop = () => {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const origin = `http://127.0.0.1:${/** @type {AddressInfo} */ (server.address()).port}`;
+  const stop = () => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
   };
-  return stub;
+  return Object.assign(stub, { origin, stop });
 }

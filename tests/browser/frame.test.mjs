@@ -7,12 +7,15 @@ import { until } from "../edge/lib/world.mjs";
 import { screenshot } from "./lib/browser.mjs";
 import { receivedByOrigin, startStage } from "./lib/stage.mjs";
 
+/** @import { Stage } from "./lib/stage.mjs" */
+
 const SITE = "framed.ward.test";
 const PORTAL = "portal.other.test";
 const FOREIGN = "portal.foreign.test";
 
-for (const kind of ["express", "flask"]) {
+for (const kind of /** @type {const} */ (["express", "flask"])) {
   describe(`a frame in a page of ${kind}`, () => {
+    /** @type {Stage} */
     let stage;
     before(async () => {
       stage = await startStage({
@@ -34,7 +37,10 @@ for (const kind of ["express", "flask"]) {
     });
     after(() => stage?.stop());
 
-    /** Opens the application's page with the frame. */
+    /**
+     * Opens the application's page with the frame.
+     * @param {string} name
+     */
     async function embeddedBy(name) {
       const visitor = await stage.visitor();
       await visitor.page.goto(stage.network.origin(name));
@@ -68,7 +74,7 @@ for (const kind of ["express", "flask"]) {
       const { page, frame } = await embeddedBy(PORTAL);
       await receivedByOrigin(frame);
       const answer = await page.goto(stage.network.origin(SITE));
-      assert.equal(answer.status(), 401);
+      assert.equal(answer?.status(), 401);
     });
 
     test("a refusal is shown inside the frame of an application on the list, and no page at all in any other", async () => {
@@ -87,7 +93,7 @@ for (const kind of ["express", "flask"]) {
       assert.equal(await foreign.frame.getByText("Headers, in the order of the wire").count(), 0);
       const before = blocked();
       await foreign.context.clearCookies({ name: "__Host-edgeward" });
-      await foreign.page.locator("iframe").evaluate((element, address) => (element.src = address), refused);
+      await foreign.page.locator("iframe").evaluate((element, address) => element.setAttribute("src", address), refused);
       await until(() => blocked() > before);
       assert.equal(await foreign.frame.getByText("token_missing").count(), 0);
     });

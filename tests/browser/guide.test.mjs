@@ -6,22 +6,30 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { parse as parseToml } from "smol-toml";
+import { readExample } from "../edge/lib/examples.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 import { send } from "../edge/lib/http.mjs";
 import { installPython, outsideNpm } from "./lib/applications.mjs";
 import { startStage } from "./lib/stage.mjs";
 
+/** @import { Stage } from "./lib/stage.mjs" */
+
 const run = promisify(execFile);
 const SITE = "edge.ward.test";
 
 const snippets = [...readFileSync(at("docs/integrate.md"), "utf8").matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language, text]) => ({ language, text }));
+/** @param {string} language */
 const inLanguage = (language) => snippets.filter((snippet) => snippet.language === language).map(({ text }) => text);
-const tomlSites = inLanguage("toml").map((text) => parseToml(text).vars.EDGEWARD_SITE_APP);
+const tomlSites = inLanguage("toml").map((text) => readExample(text).vars.EDGEWARD_SITE_APP);
 
 describe("docs/integrate.md", () => {
   const folder = at(".tools", `guide-${process.pid}`);
-  let stage, environment, python;
+  /** @type {Stage} */
+  let stage;
+  /** @type {Record<string, string>} */
+  let environment;
+  /** @type {string} */
+  let python;
 
   before(async () => {
     stage = await startStage({
@@ -44,23 +52,33 @@ describe("docs/integrate.md", () => {
     python = await installPython();
     mkdirSync(folder, { recursive: true });
     // Each program begins with a comment that names its file.
-    for (const text of [...inLanguage("js"), ...inLanguage("python")]) writeFileSync(path.join(folder, /\w+\.\w+/.exec(text)[0]), text);
+    for (const text of [...inLanguage("js"), ...inLanguage("python")]) writeFileSync(path.join(folder, /\w+\.\w+/.exec(text)?.[0] ?? ""), text);
   });
   after(async () => {
     await stage?.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
+  /** @param {string} script */
   const shell = async (script, more = {}) => (await run("sh", ["-euc", script], { env: { ...environment, ...more } })).stdout;
+  /**
+   * @param {string} interpreter
+   * @param {string} name
+   * @param {string} text
+   */
   const program = async (interpreter, name, text) => {
     writeFileSync(path.join(folder, name), text);
     return JSON.parse((await run(interpreter, [name], { cwd: folder, env: environment })).stdout);
   };
 
-  /** The header that a request with this token brings to the origin. */
+  /**
+   * The header that a request with this token brings to the origin.
+   * @param {string} token
+   */
   async function assertionFor(token) {
+    /** @type {{ headers: [string, string][] }} */
     const { headers } = JSON.parse(await shell(`curl -sS "$EDGEWARD_URL/" -H "Authorization: Bearer $SSO_TOKEN"`, { SSO_TOKEN: token }));
-    return headers.find(([name]) => name.toLowerCase() === "x-edgeward-assertion")[1];
+    return headers.find(([name]) => name.toLowerCase() === "x-edgeward-assertion")?.[1] ?? assert.fail("no assertion");
   }
 
   test("every table of settings is a configuration that Edgeward accepts", async () => {
@@ -75,8 +93,10 @@ describe("docs/integrate.md", () => {
     const [issue, use] = inLanguage("sh");
     const { token, expires_in: expiresIn } = JSON.parse(await shell(issue));
     assert.equal(expiresIn, 600);
+    /** @type {{ url: string, headers: [string, string][] }} */
     const seen = JSON.parse(await shell(use, { SSO_TOKEN: token }));
     assert.equal(seen.url, "/some/page");
+    /** @param {string} name */
     const header = (name) => seen.headers.find(([key]) => key.toLowerCase() === name)?.[1];
     assert.equal(header("x-forwarded-email"), "ada@example.com");
     assert.equal(header("remote-name"), "Ada Lovelace");
@@ -123,7 +143,10 @@ print(json.dumps({"user": verify.verified_user({"X-Edgeward-Assertion": "${asser
   });
 });
 
-/** The same token with one claim byte changed. */
+/**
+ * The same token with one claim byte changed.
+ * @param {string} token
+ */
 function flipped(token) {
   const [header, claims, signature] = token.split(".");
   const bytes = Buffer.from(claims, "base64url");

@@ -1,10 +1,15 @@
 // The pages of Edgeward itself, as a person meets them: by keyboard, in the dark, on a small screen.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import http from "node:http";
 import { after, before, describe, test } from "node:test";
 import { screenshot } from "./lib/browser.mjs";
 import { receivedByOrigin, startStage } from "./lib/stage.mjs";
+
+/** @import { AddressInfo } from "node:net" */
+/** @import { BrowserContextOptions, Locator, Page } from "playwright-core" */
+/** @import { Stage } from "./lib/stage.mjs" */
 
 const CLOSED = "closed.ward.test";
 const LEAVING = "leaving.ward.test";
@@ -14,7 +19,10 @@ const BROKEN = "broken.other.test";
 const THIRD = "identity.third.test";
 
 describe("the pages of Edgeward", () => {
-  let stage, portal;
+  /** @type {Stage} */
+  let stage;
+  /** @type {http.Server} */
+  let portal;
   before(async () => {
     stage = await startStage({
       siteNames: [CLOSED, LEAVING, LOOPING],
@@ -27,12 +35,13 @@ describe("the pages of Edgeward", () => {
     });
     portal = http.createServer((request, response) => {
       // A sign-in page that sends everybody back without a token; a log-out page that leads on.
-      const returnTo = new URL(request.url, "http://portal").searchParams.get("return_to");
+      const returnTo = new URL(request.url ?? "", "http://portal").searchParams.get("return_to");
       if (returnTo) return response.writeHead(303, { Location: returnTo }).end();
       response.writeHead(200, { "Content-Type": "text/html" }).end("<!doctype html><title>Portal</title><h1>Portal</h1>");
     });
-    await new Promise((resolve) => portal.listen(0, "127.0.0.1", resolve));
-    for (const name of [PORTAL, BROKEN, THIRD]) stage.network.route(name, portal.address().port);
+    await once(portal.listen(0, "127.0.0.1"), "listening");
+    const { port } = /** @type {AddressInfo} */ (portal.address());
+    for (const name of [PORTAL, BROKEN, THIRD]) stage.network.route(name, port);
   });
   after(async () => {
     await stage?.stop();
@@ -40,7 +49,13 @@ describe("the pages of Edgeward", () => {
     portal?.close();
   });
 
-  /** A visitor whom a link with a token has signed in. */
+  /**
+   * A visitor whom a link with a token has signed in.
+   * @param {string} name
+   * @param {string} host
+   * @param {string} email
+   * @param {BrowserContextOptions} [options]
+   */
   async function signedIn(name, host, email, options) {
     const visitor = await stage.visitor(options);
     await visitor.page.goto(await link(name, host, email));
@@ -48,12 +63,21 @@ describe("the pages of Edgeward", () => {
     return visitor;
   }
 
+  /**
+   * @param {string} name
+   * @param {string} host
+   * @param {string} email
+   */
   async function link(name, host, email, path = "/") {
     const token = await stage.world.site(name).issue(email);
     return `${stage.network.origin(host)}${path}?token=${token}`;
   }
 
-  /** Presses Tab until the control has the focus, and checks that one can see it. */
+  /**
+   * Presses Tab until the control has the focus, and checks that one can see it.
+   * @param {Page} page
+   * @param {Locator} control
+   */
   async function tabTo(page, control) {
     await page.locator("body").focus();
     for (let presses = 0; presses < 20; presses++) {
@@ -71,16 +95,17 @@ describe("the pages of Edgeward", () => {
     assert.fail("the keyboard does not reach the control");
   }
 
-  const whoAmI = async (page) => (await page.goto(`${stage.network.origin(CLOSED)}/api/sso/me`)).status();
+  /** @param {Page} page */
+  const whoAmI = async (page) => (await page.goto(`${stage.network.origin(CLOSED)}/api/sso/me`))?.status();
 
   test("a refusal is a readable page in the light and in the dark, on a screen of 320 pixels too", async () => {
-    for (const colorScheme of ["light", "dark"]) {
+    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
       const { page, complaints } = await stage.visitor({ colorScheme, viewport: { width: 320, height: 640 } });
       const answer = await page.goto(`${stage.network.origin(CLOSED)}/private`);
-      assert.equal(answer.status(), 401);
-      assert.match(answer.headers()["content-type"], /^text\/html/);
-      assert.equal(answer.headers()["cache-control"], "no-store");
-      assert.match(answer.headers()["content-security-policy"], /default-src 'none'.*frame-ancestors 'none'/);
+      assert.equal(answer?.status(), 401);
+      assert.match(answer?.headers()["content-type"] ?? "", /^text\/html/);
+      assert.equal(answer?.headers()["cache-control"], "no-store");
+      assert.match(answer?.headers()["content-security-policy"] ?? "", /default-src 'none'.*frame-ancestors 'none'/);
       const facts = await page.evaluate(readPage);
       assert.equal(facts.lang, "en");
       assert.equal(facts.headings, 1);
@@ -116,7 +141,7 @@ describe("the pages of Edgeward", () => {
     assert.deepEqual(await page.context().cookies(), []);
     assert.equal(await whoAmI(page), 401);
     const answer = await page.goto(stage.network.origin(CLOSED));
-    assert.equal(answer.status(), 401);
+    assert.equal(answer?.status(), 401);
   });
 
   test("after logging out the browser goes to the log-out address on another site, and wherever that leads", async () => {
@@ -156,15 +181,17 @@ describe("the pages of Edgeward", () => {
 
 /** Runs in the page: what a test wants to know of it. */
 function readPage() {
+  /** @param {string} color */
   const luminance = (color) => {
-    const [red, green, blue] = color.match(/[\d.]+/g).map((part) => {
+    const [red, green, blue] = (color.match(/[\d.]+/g) ?? []).map((part) => {
       const value = Number(part) / 255;
       return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
     });
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
   };
+  /** @param {Element} element */
   const background = (element) => {
-    for (let at = element; at; at = at.parentElement) {
+    for (let at = /** @type {Element | null} */ (element); at; at = at.parentElement) {
       const color = getComputedStyle(at).backgroundColor;
       if (!/, 0\)$|transparent/.test(color)) return color;
     }

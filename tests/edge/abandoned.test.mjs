@@ -14,13 +14,26 @@ import { newKey, startIssuer, tokenOf } from "./lib/issuer.mjs";
 import { faultsOfStore } from "./lib/store.mjs";
 import { CLIENT, NAVIGATION, newEmail, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const MIB = 1024 * 1024;
 /** Milliseconds that a slow call takes, in which its client leaves and somebody else is served. */
 const SLOW = 60;
 /** Of calls of one name, that are made side by side or in a loop, so many are made slow. */
 const OF_ONE_NAME = 3;
 
-let folder, issuer, key, world, app;
+/** @type {string} */
+let folder;
+/** @type {Issuer} */
+let issuer;
+/** @type {IssuerKey} */
+let key;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-abandoned-"));
   const script = path.join(folder, "worker.js");
@@ -56,17 +69,35 @@ after(async () => {
 });
 
 const state = async () => (await app.client("/__test/state")).json;
+/** @param {object} plan */
 const slow = (plan) => app.send("POST", "/__test/slow", { body: JSON.stringify(plan) });
 const settled = () => until(async () => (await state()).waiting === 0, 30);
 
-/** A request as bytes; without `whole` the last byte of its body is missing. */
-function bytes(site, { method = "GET", path: target = "/", headers = [], body, kind = CLIENT }, whole = true) {
+/**
+ * A request as bytes; without `whole` the last byte of its body is missing.
+ * @param {Site} site
+ */
+function bytes(
+  site,
+  /** @type {{ method?: string, path?: string, headers?: string[][], body?: string, kind?: string[][] }} */ {
+    method = "GET",
+    path: target = "/",
+    headers = [],
+    body,
+    kind = CLIENT,
+  },
+  whole = true,
+) {
   const lines = [["Host", site.host], ...kind, ...headers, ...(body === undefined ? [] : [["Content-Length", Buffer.byteLength(body)]])];
   const head = `${method} ${target} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`;
   return head + (body ?? "").slice(0, whole ? undefined : -1);
 }
 
-/** Sends bytes and leaves when `left` has come about. */
+/**
+ * Sends bytes and leaves when `left` has come about.
+ * @param {string} text
+ * @param {() => unknown} left
+ */
 async function leave(text, left) {
   const socket = net.connect(app.port, "127.0.0.1");
   socket.on("error", () => {});
@@ -79,6 +110,12 @@ async function leave(text, left) {
   }
 }
 
+/**
+ * @param {string} method
+ * @param {string} target
+ * @param {unknown} [json]
+ * @param {string} [token]
+ */
 const admin = async (method, target, json, token) => ({
   method,
   path: target,
@@ -88,6 +125,11 @@ const admin = async (method, target, json, token) => ({
   ],
   body: json === undefined ? undefined : JSON.stringify(json),
 });
+/**
+ * @param {string} target
+ * @param {Record<string, string>} fields
+ * @param {string} [cookie]
+ */
 const form = (target, fields, cookie) => ({
   method: "POST",
   path: target,
@@ -157,7 +199,8 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
     const { calls } = await state();
     // Every endpoint here waits for something.
     assert.ok(calls.length > 0, "no call of a port was seen");
-    const isRepeated = (nth) => calls.slice(0, nth).filter((name) => name === calls[nth]).length >= OF_ONE_NAME;
+    /** @param {number} nth */
+    const isRepeated = (nth) => calls.slice(0, nth).filter((/** @type {string} */ name) => name === calls[nth]).length >= OF_ONE_NAME;
     let left = 0;
     for (let nth = 0; nth < calls.length; nth++) {
       if (isRepeated(nth)) continue;
@@ -183,7 +226,10 @@ for (const [name, make] of Object.entries(ENDPOINTS)) {
   });
 }
 
-/** Sends bytes and waits for the head of the answer. */
+/**
+ * Sends bytes and waits for the head of the answer.
+ * @param {string} text
+ */
 function exchange(text) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(app.port, "127.0.0.1", () => socket.write(text));
@@ -195,7 +241,12 @@ function exchange(text) {
   });
 }
 
-/** Sends `count` requests, a few at a time, and leaves each as `left` says. */
+/**
+ * Sends `count` requests, a few at a time, and leaves each as `left` says.
+ * @param {number} count
+ * @param {(n: number) => string | Promise<string>} text
+ * @param {() => unknown} left
+ */
 async function crowd(count, text, left) {
   let next = 0;
   const one = async () => {
@@ -207,6 +258,7 @@ async function crowd(count, text, left) {
   await Promise.all(Array.from({ length: 100 }, one));
 }
 
+/** @param {number} milliseconds */
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 test("SEC-76: two thousand long heads with bodies that never end hold no memory", async () => {
@@ -234,9 +286,9 @@ test("SEC-76: unfinished bodies make way when there are too many, and an honest 
   const sockets = Array.from({ length: 200 }, () => {
     const socket = net.connect(app.port, "127.0.0.1", () => socket.write(text));
     socket.on("error", () => {});
-    socket.answer = "";
-    socket.on("data", (chunk) => (socket.answer += chunk.toString("latin1")));
-    return socket;
+    const one = { socket, answer: "" };
+    socket.on("data", (chunk) => (one.answer += chunk.toString("latin1")));
+    return one;
   });
   try {
     // They make way, or are turned away where too many come at once.
@@ -250,7 +302,7 @@ test("SEC-76: unfinished bodies make way when there are too many, and an honest 
     await until(() => sockets.every(({ answer }) => /^HTTP\/1\.1 (408|503)/.test(answer)), 20);
     assert.ok(sockets.some(({ answer }) => answer.startsWith("HTTP/1.1 408")));
   } finally {
-    for (const socket of sockets) socket.destroy();
+    for (const { socket } of sockets) socket.destroy();
   }
   await settled();
 });

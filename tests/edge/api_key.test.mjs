@@ -4,9 +4,21 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { newEmail, newPath, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @typedef {{ id: string, token: string, acts_as: string, scopes: string[] }} ApiToken A new one, as the admin API tells it. */
+
 const SOURCES = ["api_key", "session", "sso_cookie"];
 
-let world, app, user, robot;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {User} */
+let user;
+/** @type {ApiToken} */
+let robot;
 before(async () => {
   world = await startWorld({
     isolates: 2,
@@ -23,16 +35,27 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** A new API token. */
+/**
+ * A new API token.
+ * @param {Record<string, unknown>} fields
+ * @returns {Promise<ApiToken>}
+ */
 async function make(fields) {
   const answer = await app.admin("POST", "/api/sso/tokens", { name: "robot", expires_in: 3600, ...fields });
   assert.equal(answer.status, 201, String(answer));
   return answer.json;
 }
 
-/** The two ways in which a key comes. */
+/**
+ * The two ways in which a key comes.
+ * @param {string} key
+ */
 const ways = (key) => [{ headers: { "X-API-Key": key } }, { headers: { Authorization: `Token ${key}` } }];
 
+/**
+ * @param {string} key
+ * @param {string} what
+ */
 async function assertRefused(key, what) {
   for (const options of ways(key)) {
     const path = newPath();
@@ -51,6 +74,7 @@ test("a request with the key reaches the origin as the user, and without the key
       const path = newPath();
       const answer = await site.client(path, options);
       assert.equal(answer.status, 200, String(answer));
+      /** @param {string} name */
       const header = (name) => answer.seen.header(name);
       assert.deepEqual(["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-api-key", "authorization"].map(header), [
         user.id,
@@ -109,6 +133,7 @@ test("where the site takes no keys, the key is nobody's and is taken off all the
 test("the key ends with its user, and when it is revoked", async () => {
   const other = await app.createUser();
   const [first, second] = [await make({ acts_as: other.id }), await make({ acts_as: other.id })];
+  /** @param {ApiToken} key */
   const status = async (key) => (await app.client("/", { headers: { "X-API-Key": key.token } })).status;
   assert.deepEqual([await status(first), await status(second)], [200, 200]);
   assert.equal((await app.admin("POST", `/api/sso/tokens/${first.id}/revoke`)).status, 200);

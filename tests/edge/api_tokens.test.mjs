@@ -5,16 +5,30 @@ import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
 import { newEmail, now, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Calling, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const TOKENS = "/api/sso/tokens";
+/** @param {string} text */
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 
-let world, app;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   world = await startWorld({ variants: { limited: { limits: { calls: 5 } }, guarded: { limits: { failures: 5 } } } });
   app = world.site();
 });
 after(() => world?.stop());
 
+/**
+ * @param {Answer} answer
+ * @param {number} status
+ * @param {string} code
+ * @param {string} [field]
+ */
 function assertError(answer, status, code, field) {
   assert.equal(answer.status, status, String(answer));
   assert.equal(answer.type, "application/json");
@@ -22,6 +36,7 @@ function assertError(answer, status, code, field) {
   if (field !== undefined) assert.equal(answer.json.field, field, String(answer));
 }
 
+/** @param {Calling} [options] */
 async function create(fields = {}, options) {
   const answer = await app.admin("POST", TOKENS, { name: "n", scopes: ["users:read"], ...fields }, options);
   assert.equal(answer.status, 201, String(answer));
@@ -63,12 +78,13 @@ test("an API token is stored only as a hash", async () => {
 test("the list shows every API token, page by page by cursor, and no secret", async () => {
   const created = await Promise.all(Array.from({ length: 5 }, () => create()));
   const seen = [];
+  /** @type {string | undefined} */
   let cursor;
   do {
     const answer = await app.admin("GET", `${TOKENS}?limit=2${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
     assert.equal(answer.status, 200, String(answer));
     assert.doesNotMatch(answer.text, /ewt_/);
-    seen.push(...answer.json.tokens.map(({ id }) => id));
+    seen.push(...answer.json.tokens.map((/** @type {{ id: string }} */ { id }) => id));
     cursor = answer.json.cursor;
   } while (cursor);
   assert.equal(new Set(seen).size, seen.length);
@@ -170,7 +186,7 @@ test("SEC-64: only tokens:write and admin change API tokens", async () => {
 });
 
 test("a wrong value is 400 and names the field", async () => {
-  for (const [field, value] of [
+  for (const [field, value] of /** @type {[string, unknown][]} */ ([
     ["name", ""],
     ["name", 1],
     ["scopes", []],
@@ -180,7 +196,7 @@ test("a wrong value is 400 and names the field", async () => {
     ["expires_in", -5],
     ["expires_in", "1h"],
     ["issue_for", { email_domains: "x" }],
-  ]) {
+  ])) {
     const answer = await app.admin("POST", TOKENS, { name: "n", scopes: ["users:read"], [field]: value });
     assert.equal(answer.status, 400, `${field} ${JSON.stringify(value)}: ${answer}`);
     assert.equal(answer.json.code, "invalid_request");
@@ -201,8 +217,12 @@ test("SEC-65: calls with one API token are limited, and say when to come again",
 
 test("SEC-65: failed attempts from one address are limited, whatever the path, and others still get in", async () => {
   const guarded = world.site("APP", "guarded");
+  /**
+   * @param {string} ip
+   * @param {number} i
+   */
   const attempt = (ip, i) =>
-    guarded.admin(...(i % 2 ? ["GET", "/api/sso/users"] : ["POST", "/api/sso/token"]), undefined, {
+    guarded.admin(i % 2 ? "GET" : "POST", i % 2 ? "/api/sso/users" : "/api/sso/token", undefined, {
       token: `ewt_guess${i}`,
       headers: { "CF-Connecting-IP": ip },
     });

@@ -7,10 +7,17 @@ import { formOf } from "./lib/http.mjs";
 import { agedSession, expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newEmail, NAVIGATION, startWorld } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
 
-let world, app;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   world = await startWorld({
     edgeward: { log: "all" },
@@ -27,7 +34,9 @@ after(() => world?.stop());
 
 /** Does everything that there is to do, well and badly. Gives the answers and the canaries. */
 async function live() {
+  /** @type {Answer[]} */
   const answers = [];
+  /** @param {Promise<Answer>} promise */
   const keep = async (promise) => {
     const answer = await promise;
     answers.push(answer);
@@ -108,7 +117,7 @@ test("SEC-63: no log line holds a secret, a credential, a query, a body, a cooki
     assert.ok(!log.includes(canary), what);
     assert.ok(!log.includes(encodeURIComponent(canary)), what);
     // Not even a part that would do: the signature, or the first half.
-    for (const part of canary.split(".").filter((part) => part.length > 20)) assert.ok(!log.includes(part), `a part of ${what}`);
+    for (const part of canary.split(".").filter((/** @type {string} */ part) => part.length > 20)) assert.ok(!log.includes(part), `a part of ${what}`);
     if (canary.length > 40) assert.ok(!log.includes(canary.slice(0, 24)) || canary.startsWith("eyJ") === false, `the beginning of ${what}`);
   }
 });

@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { NAVIGATION, newPath, newSecret, startWorld, until } from "./lib/world.mjs";
 
+/** @import { World, WorldOptions } from "./lib/world.mjs" */
+
 /** The secret that the label-studio-sso documentation shows. */
 const PUBLISHED = "x7KjN9mP2vL5wQ8rT4gH1nY6uB3sC0dE9fA5xZ7kM2p";
 const WELL_KNOWN = [PUBLISHED, "your-256-bit-secret-your-256-bit-secret", "your-256-bit-secret", "secretsecretsecretsecretsecretsecret"];
@@ -11,9 +13,11 @@ const WELL_KNOWN = [PUBLISHED, "your-256-bit-secret-your-256-bit-secret", "your-
 const good = {
   APP: {},
 };
+/** @param {string} value */
 const session = (value) => ({ secrets: { session: { 1: value } } });
 
 // Each alone makes the whole Worker refuse: name → options, and the path that the log must name.
+/** @type {Record<string, [options: WorldOptions, path: string]>} */
 const FAULTS = {
   "two header names that fold to one": [{ sites: { APP: { custom_headers: { "X-Id": "id", x_id: "email" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
   "our own secret as an upstream credential": [
@@ -90,17 +94,23 @@ const FAULTS = {
   "a number as text": [{ edgeward: { user_cache: "30" } }, "EDGEWARD.user_cache"],
 };
 
+/** @param {string} name */
 const slug = (name) => name.toLowerCase().replace(/[^a-z0-9]+/g, "-");
 
+/** @type {World} */
 let world;
 before(async () => {
+  /** @type {Record<string, WorldOptions>} */
   const variants = Object.fromEntries(Object.entries(FAULTS).map(([name, [options]]) => [slug(name), options]));
   for (const [i, secret] of WELL_KNOWN.entries()) variants[`well-known-${i}`] = { secrets: { token: { 1: secret } } };
   world = await startWorld({ sites: good, variants });
 });
 after(() => world?.stop());
 
-/** Asks one of the Workers, and gives the answer and what it logged meanwhile. */
+/**
+ * Asks one of the Workers, and gives the answer and what it logged meanwhile.
+ * @param {string} variant
+ */
 async function ask(variant, path = newPath(), options = {}) {
   const from = world.events("misconfigured").length;
   const answer = await world.site("APP", variant).client(path, options);
@@ -114,6 +124,7 @@ for (const [name, [, path]] of Object.entries(FAULTS)) {
     assert.equal(answer.status, 500, String(answer));
     assert.equal(answer.json.code, "misconfigured");
     assert.deepEqual(world.origin.about(target), []);
+    /** @param {{ path: string }} error */
     const names = (error) => error.path.startsWith(path) || error.path.endsWith(path);
     const named = await until(() => {
       const found = logged()
@@ -172,7 +183,7 @@ test("the log has one line with all errors and their paths, however many request
     await world.settled();
     const lines = world.events("misconfigured");
     assert.equal(lines.length, 1);
-    const paths = lines[0].errors.map(({ path }) => path);
+    const paths = lines[0].errors.map((/** @type {{ path: string }} */ { path }) => path);
     for (const path of [
       "EDGEWARD.user_cache",
       "EDGEWARD.unknown",
@@ -185,7 +196,7 @@ test("the log has one line with all errors and their paths, however many request
       "EDGEWARD_SITE_TWO.hosts",
     ]) {
       assert.ok(
-        paths.some((found) => found.startsWith(path)),
+        paths.some((/** @type {string} */ found) => found.startsWith(path)),
         `${path} is not in ${paths}`,
       );
     }

@@ -2,10 +2,13 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { parse as parseToml } from "smol-toml";
+import { readExample } from "./lib/examples.mjs";
 import { newSecret, startWorld } from "./lib/world.mjs";
 
-/** An issuer that an example names and another example describes. */
+/**
+ * An issuer that an example names and another example describes.
+ * @param {string} name
+ */
 const OTHER = (name) => ({ issuer: `https://${name}.example.com`, audience: "app", algorithms: ["ES256"], jwks_url: "https://id.example.com/jwks" });
 
 /** What a site has that an example does not show. */
@@ -16,7 +19,8 @@ for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
   test(`every configuration in ${file} works`, async () => {
     assert.ok(examples.length > 0);
     for (const example of examples) {
-      const { EDGEWARD = {}, ...tables } = parseToml(example).vars;
+      const { EDGEWARD = {}, ...tables } = readExample(example).vars;
+      /** @param {string} prefix */
       const of = (prefix) => Object.entries(tables).filter(([name]) => name.startsWith(prefix));
       const sites = Object.fromEntries(
         of("EDGEWARD_SITE_").map(([name, settings]) => [name.slice(14), { ...(file === "docs/issuers.md" ? PLAIN : {}), ...settings }]),
@@ -24,7 +28,7 @@ for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
       const issuers = Object.fromEntries(of("EDGEWARD_ISSUER_"));
       if (of("EDGEWARD_SITE_").length === 0) sites.APP = { issuers: Object.keys(issuers).map((name) => name.slice(16).toLowerCase()) };
       for (const { issuers: named = [], tenants } of Object.values(sites)) {
-        for (const name of [...named, ...Object.values(tenants?.groups ?? {}).flatMap((group) => group.issuers)])
+        for (const name of [...named, ...Object.values(tenants?.groups ?? {}).flatMap((group) => group.issuers ?? [])])
           issuers[`EDGEWARD_ISSUER_${name.toUpperCase()}`] ??= OTHER(name);
       }
       // Starting a world asks its health, and shows the log when that is bad.

@@ -2,16 +2,24 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { cookieAttributes, formOf, sendRaw } from "./lib/http.mjs";
+import { cookieAttributes, formOf, exchangeRaw } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, startWorld } from "./lib/world.mjs";
+
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
 const ME = "/api/sso/me";
 const LOGOUT = "/api/sso/logout";
 
-let world, app, out;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {Site} */
+let out;
 before(async () => {
   world = await startWorld({
     isolates: 2,
@@ -67,7 +75,7 @@ test("who am I is 401 JSON for those who are not signed in, also for a browser",
     const answer = await app.client(ME, options);
     assert.equal(answer.status, 401, String(answer));
     assert.equal(answer.type, "application/json");
-    assert.match(answer.headers.get("www-authenticate"), /^Bearer realm="edgeward"/);
+    assert.match(answer.headers.need("www-authenticate"), /^Bearer realm="edgeward"/);
   }
 });
 
@@ -77,7 +85,7 @@ test("logout by POST ends the session: the cookie is cleared with its attributes
   const answer = await app.form(LOGOUT, {}, { cookie });
   assert.ok([200, 303].includes(answer.status), String(answer));
   assert.ok(answer.cookie(SESSION)?.cleared);
-  assert.deepEqual(cookieAttributes(answer.cookie(SESSION)), { path: "/", secure: true, httponly: true, samesite: "lax" });
+  assert.deepEqual(cookieAttributes(answer.setCookie(SESSION)), { path: "/", secure: true, httponly: true, samesite: "lax" });
   assert.equal(answer.headers.get("cache-control"), "no-store");
   const replayed = await app.client("/", { cookie });
   assert.equal(replayed.status, 401, `a copy of the cookie: ${replayed}`);
@@ -97,7 +105,7 @@ test("logout sends a browser to logout_url, or shows that it is signed out", asy
   assert.equal(sent.location, "https://portal.example.test/bye?x=1");
   const here = await app.signIn();
   const answer = await app.form(LOGOUT, {}, { cookie: here.cookie });
-  const page = answer.status === 303 ? await app.navigate(answer.location.replace(app.origin, "")) : answer;
+  const page = answer.status === 303 ? await app.navigate(answer.target.replace(app.origin, "")) : answer;
   assert.equal(page.status, 200, String(page));
   assert.match(page.text, /signed out/i);
 });
@@ -152,7 +160,7 @@ test("SEC-54: GET shows a page with a form that logs out, and ends nothing itsel
     const form = formOf(page);
     assert.equal(form.method, "post");
     assert.equal(new URL(form.action, app.origin + LOGOUT).pathname, LOGOUT);
-    assert.match(page.headers.get("content-security-policy"), /frame-ancestors 'none'/);
+    assert.match(page.headers.need("content-security-policy"), /frame-ancestors 'none'/);
   }
   assert.equal((await app.client("/", { cookie })).status, 200, "still signed in");
   const done = await app.form(LOGOUT, formOf(await app.navigate(LOGOUT, { cookie })).fields, { cookie });
@@ -209,7 +217,7 @@ test("SEC-36: the host is compared without case, trailing dot and default port",
 test("SEC-36: over https the default port is 443, and x-forwarded-proto says https", async () => {
   const { cookie, user } = await app.signIn();
   for (const host of ["app.example.test", "app.example.test:443"]) {
-    const answer = await sendRaw({
+    const answer = await exchangeRaw({
       port: world.entryPort,
       text: `GET / HTTP/1.1\r\nHost: ${host}\r\nX-Forwarded-Proto: https\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
     });
@@ -260,6 +268,7 @@ test("SEC-19: an SSO token of one site is none at another", async () => {
 test("a trusted origin may send what changes something, with cookies; no other may", async () => {
   const { cookie } = await out.signIn();
   const path = newPath();
+  /** @param {string} Origin */
   const send = (Origin) => out.send("POST", path, { cookie, body: "x", headers: { Origin, "Sec-Fetch-Site": "cross-site" } });
   assert.equal((await send("https://portal.example.test")).status, 200);
   for (const origin of [

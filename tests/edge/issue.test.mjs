@@ -6,9 +6,20 @@ import { jwtVerify } from "jose";
 import { claimsOf, headerOf, ssoToken } from "./lib/tokens.mjs";
 import { newEmail, now, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const TOKEN = "/api/sso/token";
 
-let world, app, closed, own;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {Site} */
+let closed;
+/** @type {Site} */
+let own;
 before(async () => {
   world = await startWorld({
     sites: {
@@ -23,7 +34,12 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** The exact error of the endpoint. */
+/**
+ * The exact error of the endpoint.
+ * @param {Answer} answer
+ * @param {number} status
+ * @param {object} body
+ */
 function assertError(answer, status, body) {
   assert.equal(answer.status, status, String(answer));
   assert.equal(answer.type, "application/json");
@@ -121,14 +137,14 @@ for (const method of ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]) {
   });
 }
 
-for (const [what, headers] of [
+for (const [what, headers] of /** @type {[string, Record<string, string>][]} */ ([
   ["no Authorization", {}],
   ["an empty Authorization", { Authorization: "" }],
   ["a scheme alone", { Authorization: "Token" }],
   ["Basic", { Authorization: "Basic dXNlcjpwYXNz" }],
   ["Digest", { Authorization: 'Digest username="a"' }],
   ["a header of another name", { "X-Api-Key": "ewt_x" }],
-]) {
+])) {
   test(`${what} is 401 \`Authentication required\``, async () => {
     const answer = await app.admin("POST", TOKEN, { email: newEmail() }, { token: null, headers });
     assertError(answer, 401, { error: "Authentication required" });
@@ -240,6 +256,7 @@ for (const email of [
 
 test("SEC-58: an address with two @, or whose domain only looks like the allowed one, is refused", async () => {
   const { json } = await app.admin("POST", "/api/sso/tokens", { name: "one domain", scopes: ["token:issue"], issue_for: { email_domains: ["allowed.test"] } });
+  /** @param {string} email */
   const issue = (email) => app.issueAnswer({ email }, { token: json.token });
   assert.equal((await issue("someone@allowed.test")).status, 200);
   assert.equal((await issue("Other@ALLOWED.Test")).status, 200, "domains are compared case-folded");
@@ -254,7 +271,9 @@ test("SEC-58: an address with two @, or whose domain only looks like the allowed
 
 test("SEC-80: an address that is folded to, or looks like, another one is refused, and beyond ASCII case makes two", async () => {
   const { json } = await app.admin("POST", "/api/sso/tokens", { name: "k", scopes: ["token:issue"], issue_for: { email_domains: ["kelvin.test"] } });
+  /** @param {string} email */
   const issue = (email) => app.issueAnswer({ email }, { token: json.token });
+  /** @param {string} email */
   const subject = async (email) => claimsOf((await issue(email)).json.token).sub;
   assert.equal(await subject("ada@kelvin.test"), await subject("ADA@KELVIN.test"));
   assert.notEqual(await subject("Äda@kelvin.test"), await subject("äda@kelvin.test"));
@@ -331,6 +350,7 @@ test("a disabled user is 403", async () => {
 });
 
 test("a body over 64 KB is 413, one of 64 KB is read", async () => {
+  /** @param {number} size */
   const body = (size) => {
     const json = JSON.stringify({ email: newEmail() });
     return json + " ".repeat(size - json.length);

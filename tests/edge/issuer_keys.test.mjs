@@ -5,19 +5,30 @@ import { after, before, test } from "node:test";
 import { issuerTable, newKey, startIssuer, tokenOf } from "./lib/issuer.mjs";
 import { startWorld } from "./lib/world.mjs";
 
-let world, issuer;
+/** @import { ServerResponse } from "node:http" */
+/** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
+/** @import { SiteSettings, World } from "./lib/world.mjs" */
+
+/** @type {World} */
+let world;
+/** @type {Issuer} */
+let issuer;
 /** Each case has an issuer of its own, so that none is disturbed by another's cool-down. */
 const CASES = ["plain", "rotate", "flood", "redirect", "slow", "large", "gone", "missing", "discovery", "other", "der", "restart", "many", "broken"];
 before(async () => {
   issuer = await startIssuer();
+  /** @type {Record<string, SiteSettings>} */
   const sites = {};
+  /** @type {Record<string, unknown>} */
   const vars = {};
   for (const name of CASES) {
-    const url = {
+    /** @type {Record<string, Record<string, string>>} */
+    const own = {
       discovery: { discovery_url: `${issuer.url}/discovery` },
       other: { discovery_url: `${issuer.url}/other` },
       der: { public_key_url: `${issuer.url}/der` },
-    }[name] ?? { jwks_url: `${issuer.url}/${name}` };
+    };
+    const url = own[name] ?? { jwks_url: `${issuer.url}/${name}` };
     vars[`EDGEWARD_ISSUER_${name.toUpperCase()}`] = issuerTable({ algorithms: ["EdDSA"], loopback_origin: issuer.url, ...url });
     sites[name.toUpperCase()] = { issuers: [name] };
   }
@@ -28,7 +39,13 @@ after(async () => {
   await issuer?.stop();
 });
 
+/** @param {string} path */
 const asked = (path) => issuer.requests.filter((url) => url === path).length;
+/**
+ * @param {string} name
+ * @param {IssuerKey} key
+ * @param {{ kid?: string }} [header]
+ */
 const send = async (name, key, header) => world.site(name.toUpperCase()).client("/", { bearer: await tokenOf(key, {}, header) });
 
 test("keys are fetched once, and a new one is asked for at once", async () => {
@@ -44,17 +61,16 @@ test("keys are fetched once, and a new one is asked for at once", async () => {
 
 test("many first requests at once share one question, and so do many with a new key", async () => {
   const [first, second] = [await newKey("EdDSA", "a"), await newKey("EdDSA", "b")];
-  let release;
-  const held = new Promise((resolve) => (release = resolve));
+  const { promise: held, resolve: release } = Promise.withResolvers();
   const slowly =
-    (...keys) =>
-    async (_, response) => {
+    (/** @type {IssuerKey[]} */ ...keys) =>
+    async (/** @type {unknown} */ _, /** @type {ServerResponse} */ response) => {
       await held;
       response.end(JSON.stringify({ keys: keys.map(({ jwk }) => jwk) }));
     };
   issuer.documents.set("/many", slowly(first));
   const cold = Array.from({ length: 20 }, () => send("many", first));
-  setTimeout(release, 300);
+  setTimeout(() => release(undefined), 300);
   for (const answer of await Promise.all(cold)) assert.equal(answer.status, 200, String(answer));
   assert.equal(asked("/many"), 1);
   issuer.publish("/many", first, second);

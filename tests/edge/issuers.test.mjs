@@ -7,11 +7,22 @@ import { ASYMMETRIC, issuerTable, newIssuerSecret, newKey, startIssuer, SYMMETRI
 import { tampered } from "./lib/tokens.mjs";
 import { newPath, startWorld } from "./lib/world.mjs";
 
+/** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { SiteSettings, World } from "./lib/world.mjs" */
+
 const ALL = [...SYMMETRIC, ...ASYMMETRIC];
 /** Algorithms of one family share a key, so that only the algorithm differs. */
+/** @type {Record<string, string>} */
 const FAMILY = { RS: "RSA", PS: "RSA", HS: "HS" };
 
-let world, issuer, secret;
+/** @type {World} */
+let world;
+/** @type {Issuer} */
+let issuer;
+/** @type {string} */
+let secret;
+/** @type {Record<string, IssuerKey>} */
 const keys = {};
 before(async () => {
   issuer = await startIssuer();
@@ -24,7 +35,9 @@ before(async () => {
     const { alg: _, ...unbound } = keys[alg].jwk;
     issuer.documents.set(`/${alg}`, JSON.stringify({ keys: [unbound] }));
   }
+  /** @type {Record<string, SiteSettings>} */
   const sites = {};
+  /** @type {Record<string, unknown>} */
   const vars = { ISSUER_SECRET: secret };
   for (const alg of ALL) {
     const source = alg.startsWith("HS") ? { secret: "ISSUER_SECRET" } : { jwks_url: `${issuer.url}/${alg}`, loopback_origin: issuer.url };
@@ -38,7 +51,7 @@ before(async () => {
   for (const alg of ["ES256", "ES384", "ES512"]) {
     // The issuer's own point, with another parity of y: it lies on no curve.
     const { alg: _, ...jwk } = keys[alg].jwk;
-    const y = Buffer.from(jwk.y, "base64url");
+    const y = Buffer.from(jwk.y ?? "", "base64url");
     y[y.length - 1] ^= 1;
     issuer.documents.set(`/${alg}-off`, JSON.stringify({ keys: [{ ...jwk, y: y.toString("base64url") }] }));
     vars[`EDGEWARD_ISSUER_OFF${alg}`] = issuerTable({ algorithms: [alg], jwks_url: `${issuer.url}/${alg}-off`, loopback_origin: issuer.url });
@@ -51,11 +64,17 @@ after(async () => {
   await issuer?.stop();
 });
 
+/**
+ * @param {IssuerKey} key
+ * @param {string} alg
+ * @returns {Promise<IssuerKey>}
+ */
 async function sameKey(key, alg) {
   const { importJWK, exportJWK } = await import("jose");
-  return { ...key, alg, privateKey: await importJWK({ ...(await exportJWK(key.privateKey)), alg }, alg) };
+  return { ...key, alg, privateKey: /** @type {CryptoKey} */ (await importJWK({ ...(await exportJWK(key.privateKey)), alg }, alg)) };
 }
 
+/** @param {string} alg */
 const sign = (alg, header = {}) => (alg.startsWith("HS") ? tokenBySecret(alg, secret, {}, header) : tokenOf(keys[alg], {}, header));
 
 test("SEC-2: of all algorithms and keys only the diagonal passes, in workerd", async () => {
@@ -84,7 +103,7 @@ test("SEC-1: a public key in any form is no shared secret", async () => {
       keys[alg].pem.trimEnd(),
       key.export({ type: "spki", format: "der" }),
       JSON.stringify(keys[alg].jwk),
-      keys[alg].jwk.n ?? keys[alg].jwk.x,
+      keys[alg].jwk.n ?? keys[alg].jwk.x ?? "",
       "k1",
       "",
     ];
@@ -99,10 +118,10 @@ test("SEC-1: a public key in any form is no shared secret", async () => {
 test("SEC-22: a tampered signature of any algorithm is refused at every source", async () => {
   for (const alg of ALL) {
     const site = world.site(alg.toUpperCase());
-    for (const [forged, status] of [
+    for (const [forged, status] of /** @type {[(token: string) => string, number][]} */ ([
       [(token) => token, 200],
       [tampered, 401],
-    ]) {
+    ])) {
       const token = forged(await sign(alg));
       const link = forged(await sign(alg, { jti: "link" }));
       const path = newPath();
@@ -134,19 +153,21 @@ test("a session opened by a token of another issuer goes on by itself", async ()
   const answer = await site.navigate("/", { cookie: `ls_auth_token=${await sign("ES256")}` });
   assert.equal(answer.status, 200);
   const session = answer.cookies.find(({ name }) => name === "__Host-edgeward");
+  assert.ok(session);
   assert.equal((await site.client("/", { cookie: `__Host-edgeward=${session.value}` })).status, 200);
 });
 
 test("SEC-16: zeros, DER and points off the curve sign nothing", async () => {
-  for (const [alg, size] of [
+  for (const [alg, size] of /** @type {[string, number][]} */ ([
     ["ES256", 32],
     ["ES384", 48],
     ["ES512", 66],
-  ]) {
+  ])) {
     const site = world.site(alg);
     const token = await sign(alg);
     const [header, claims, signature] = token.split(".");
     const raw = Buffer.from(signature, "base64url");
+    /** @param {Buffer} bytes */
     const integer = (bytes) => Buffer.concat([Buffer.from([2, bytes.length + 1, 0]), bytes]);
     const content = Buffer.concat([integer(raw.subarray(0, size)), integer(raw.subarray(size))]);
     const der = Buffer.concat([Buffer.from(content.length > 127 ? [0x30, 0x81, content.length] : [0x30, content.length]), content]);
@@ -160,10 +181,10 @@ test("SEC-16: zeros, DER and points off the curve sign nothing", async () => {
       all: Buffer.alloc(2 * size, 255),
     };
     for (const [what, bytes] of Object.entries(forged)) {
-      for (const [where, name] of [
+      for (const [where, name] of /** @type {[Site, string][]} */ ([
         [site, what],
         [world.site(`OFF${alg}`), `${what}, off the curve`],
-      ]) {
+      ])) {
         assert.equal((await where.client("/", { bearer: `${header}.${claims}.${bytes.toString("base64url")}` })).status, 401, `${alg} ${name}`);
       }
     }

@@ -11,7 +11,16 @@ import { bundle } from "../../scripts/lib/build.mjs";
 import { faultsOfStore } from "./lib/store.mjs";
 import { newEmail, startWorld, until } from "./lib/world.mjs";
 
-let folder, world, app;
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @type {string} */
+let folder;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-killed-"));
   const script = path.join(folder, "worker.js");
@@ -27,26 +36,50 @@ after(async () => {
 });
 
 const state = async () => (await app.client("/__test/state")).json;
-// When an API token was last used is written once in a while: that is no part of any operation.
+/**
+ * When an API token was last used is written once in a while: that is no part of any operation.
+ * @param {object} plan
+ */
 const slow = (plan) => app.send("POST", "/__test/slow", { body: JSON.stringify({ without: "api_token_used:", ...plan }) });
+/** @param {string} email */
 const users = async (email) => (await app.admin("GET", `/api/sso/users?email=${encodeURIComponent(email)}`)).json.users;
 const newToken = async () => (await app.admin("POST", "/api/sso/tokens", { name: "n", scopes: ["users:read"] })).json;
-const kids = async () => (await app.client("/.well-known/jwks.json")).json.keys.map(({ kid }) => kid);
+const kids = async () => (await app.client("/.well-known/jwks.json")).json.keys.map((/** @type {{ kid: string }} */ { kid }) => kid);
+
+/**
+ * What is called, and what has to hold after it.
+ * @template Prepared
+ * @param {object} parts
+ * @param {() => Promise<Prepared>} parts.prepare
+ * @param {(prepared: Prepared) => Promise<Answer>} parts.call
+ * @param {(prepared: Prepared, again: Answer, made: boolean) => Promise<unknown>} parts.holds
+ */
+const operation =
+  ({ prepare, call, holds }) =>
+  async () => {
+    const prepared = await prepare();
+    /**
+     * @param {Answer} again
+     * @param {boolean} made
+     */
+    const holdsAfter = (again, made) => holds(prepared, again, made);
+    return { call: () => call(prepared), holds: holdsAfter };
+  };
 
 /**
  * Each operation: what it needs, the call, and what must hold after the same call was made once more. `made`: whether
  * the first call must have had its effect.
  */
 const OPERATIONS = {
-  "a user is made": {
+  "a user is made": operation({
     prepare: async () => newEmail(),
     call: (email) => app.admin("POST", "/api/sso/users", { email }),
     holds: async (email, again, made) => {
       assert.equal(again.status, made ? 409 : 201, String(again));
       await until(async () => (await users(email)).length === 1);
     },
-  },
-  "a user moves to another address": {
+  }),
+  "a user moves to another address": operation({
     prepare: async () => ({ user: await app.createUser(), email: newEmail("moved") }),
     call: ({ user, email }) => app.admin("PATCH", `/api/sso/users/${user.id}`, { email }),
     holds: async ({ user, email }, again) => {
@@ -54,8 +87,8 @@ const OPERATIONS = {
       await until(async () => (await users(email))[0]?.id === user.id);
       assert.deepEqual(await users(user.email), []);
     },
-  },
-  "a user is disabled": {
+  }),
+  "a user is disabled": operation({
     prepare: async () => app.signIn(),
     call: ({ user }) => app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
     holds: async ({ user, cookie }, again) => {
@@ -63,16 +96,16 @@ const OPERATIONS = {
       await until(async () => (await users(user.email))[0]?.active === false);
       assert.equal((await app.client("/", { cookie })).status, 403);
     },
-  },
-  "a user is deleted": {
+  }),
+  "a user is deleted": operation({
     prepare: async () => app.createUser(),
     call: (user) => app.admin("DELETE", `/api/sso/users/${user.id}`),
     holds: async (user, again, made) => {
       assert.equal(again.status, made ? 404 : 204, String(again));
       await until(async () => (await users(user.email)).length === 0);
     },
-  },
-  "an API token is revoked": {
+  }),
+  "an API token is revoked": operation({
     prepare: newToken,
     call: ({ id }) => app.admin("POST", `/api/sso/tokens/${id}/revoke`),
     holds: async ({ id, token }, again) => {
@@ -80,36 +113,38 @@ const OPERATIONS = {
       assert.equal((await app.admin("GET", "/api/sso/users", undefined, { token })).status, 401);
       await until(async () => (await app.admin("GET", `/api/sso/tokens/${id}`)).json.active === false);
     },
-  },
-  "signing keys are rotated": {
+  }),
+  "signing keys are rotated": operation({
     prepare: kids,
     call: () => app.admin("POST", "/api/sso/keys/rotate"),
     holds: async (before, again) => {
       assert.equal(again.status, 200, String(again));
       const now = await kids();
       for (const kid of before) assert.ok(now.includes(kid), "a key is lost");
-      assert.ok(again.json.keys.every(({ kid }) => now.includes(kid)));
+      assert.ok(again.json.keys.every((/** @type {{ kid: string }} */ { kid }) => now.includes(kid)));
     },
-  },
+  }),
 };
 
 /** Calls after which something is another than before. */
 const WRITES = ["kv.put", "kv.delete", "record.change"];
 
-for (const [name, { prepare, call, holds }] of Object.entries(OPERATIONS)) {
+for (const [name, prepare] of Object.entries(OPERATIONS)) {
   test(`SEC-77: whenever the runtime is killed, ${name} wholly or not at all`, async () => {
     const first = await prepare();
     await slow({});
-    await call(first);
-    const writes = (await state()).calls.filter((name) => WRITES.includes(name));
+    await first.call();
+    const writes = (await state()).calls.filter((/** @type {string} */ name) => WRITES.includes(name));
     assert.ok(writes.length > 0, "no write was seen");
-    const moments = WRITES.flatMap((write) => Array.from({ length: writes.filter((name) => name === write).length }, (_, nth) => ({ name: write, nth })));
+    const moments = WRITES.flatMap((write) =>
+      Array.from({ length: writes.filter((/** @type {string} */ name) => name === write).length }, (_, nth) => ({ name: write, nth })),
+    );
     for (const moment of moments) {
       for (const mode of ["before", "lost"]) {
         const prepared = await prepare();
         await slow({ ...moment, mode, ms: 600_000 });
         // Nobody will answer.
-        call(prepared).catch(() => {});
+        prepared.call().catch(() => {});
         await until(async () => (await state()).begun);
         await world.kill();
         const faults = async () => faultsOfStore(world);
@@ -118,7 +153,7 @@ for (const [name, { prepare, call, holds }] of Object.entries(OPERATIONS)) {
         );
         // Everything but the first change is carried out by whoever has made that.
         const made = moment.name !== "record.change" || moment.nth > 0 || mode === "lost";
-        await holds(prepared, await call(prepared), made);
+        await prepared.holds(await prepared.call(), made);
         await until(async () => (await faults()).length === 0, 15);
       }
     }

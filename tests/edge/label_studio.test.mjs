@@ -7,29 +7,45 @@ import { Jar } from "./lib/http.mjs";
 import { claimsOf, expiredSsoToken, ssoToken, tampered } from "./lib/tokens.mjs";
 import { newPath, startWorld } from "./lib/world.mjs";
 
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const COOKIE = "ls_auth_token";
 const SESSION = "__Host-edgeward";
 
-let world, studio;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let studio;
 before(async () => {
   world = await startWorld({ sites: { STUDIO: { unauthenticated: "pass", query: { parameter: "token", single_use: false, user_switch: "replace" } } } });
   studio = world.site("STUDIO");
 });
 after(() => world?.stop());
 
-/** Follows an answer as a browser does, with its cookies. */
+/**
+ * Follows an answer as a browser does, with its cookies.
+ * @param {string} path
+ */
 async function follow(path, jar = new Jar()) {
   const answer = jar.take(await studio.navigate(path, { cookie: jar.header }));
   if (answer.status !== 303) return answer;
-  return jar.take(await studio.navigate(answer.location.replace(studio.origin, ""), { cookie: jar.header }));
+  return jar.take(await studio.navigate(answer.target.replace(studio.origin, ""), { cookie: jar.header }));
 }
-/** Whom the origin sees at the end: the id, or undefined when it sees nobody or is not asked. */
-async function visit(path, { jar } = {}) {
+/**
+ * Whom the origin sees at the end: the id, or undefined when it sees nobody or is not asked.
+ * @param {string} path
+ */
+async function visit(path, /** @type {{ jar?: Jar }} */ { jar } = {}) {
   const answer = await follow(path, jar);
   if (answer.status === 401) return undefined;
   assert.equal(answer.status, 200, String(answer));
   return answer.seen.header("x-forwarded-user") || undefined;
 }
+/**
+ * @param {string} name
+ * @param {string} value
+ */
 const jarWith = (name, value) => {
   const jar = new Jar();
   jar.set(name, value);

@@ -9,7 +9,15 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { startWorld } from "./lib/world.mjs";
 
-let folder, world, app;
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @type {string} */
+let folder;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-panic-"));
   const script = path.join(folder, "worker.js");
@@ -22,7 +30,10 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** A call by an API token that does not exist: it waits for the limit, and its denial is logged in a later turn. */
+/**
+ * A call by an API token that does not exist: it waits for the limit, and its denial is logged in a later turn.
+ * @param {number} n
+ */
 const stranger = (n) => app.client("/api/sso/users", { headers: { authorization: `Bearer ewt_${String(n).padStart(43, "A")}` } });
 
 test("SEC-72: what ends the core in a later turn fails at once what waits, and the next request is served", async () => {

@@ -11,12 +11,21 @@ import { bundle } from "../../scripts/lib/build.mjs";
 import { issuerTable, newIssuerSecret } from "./lib/issuer.mjs";
 import { startWorld } from "./lib/world.mjs";
 
+/** @import { TestContext } from "node:test" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const MEGABYTE = 1024 * 1024;
 /** What is remembered may weigh 32 MB; the rest is the core itself, what requests need while they last, and gaps. */
 const MOST = 48 * MEGABYTE;
 const MANY = 20_000;
 
-let folder, world, secrets;
+/** @type {string} */
+let folder;
+/** @type {World} */
+let world;
+/** @type {Record<string, string>} */
+let secrets;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-memory-"));
   const script = path.join(folder, "worker.js");
@@ -39,8 +48,16 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Sends as many different credentials of a shape; answers what the Wasm memory came to. */
-async function flood(site, shape, { from, count, times = 1, bad = false, expected = 200 }) {
+/**
+ * Sends as many different credentials of a shape; answers what the Wasm memory came to.
+ * @param {Site} site
+ * @param {string} shape
+ */
+async function flood(
+  site,
+  shape,
+  /** @type {{ from: number, count: number, times?: number, bad?: boolean, expected?: number }} */ { from, count, times = 1, bad = false, expected = 200 },
+) {
   const body = JSON.stringify({ shape, from, count, times, bad, secrets, host: site.host });
   const answer = await site.send("POST", "/", { headers: { "x-test-send": "1" }, body });
   const { statuses, instances, memory } = answer.json;
@@ -49,7 +66,12 @@ async function flood(site, shape, { from, count, times = 1, bad = false, expecte
   return memory;
 }
 
-/** Half of them, and the other half: the memory is below the bound, and the second half adds nothing to speak of. */
+/**
+ * Half of them, and the other half: the memory is below the bound, and the second half adds nothing to speak of.
+ * @param {TestContext} t
+ * @param {Site} site
+ * @param {string[]} shapes
+ */
 async function assertBounded(t, site, shapes, options = {}) {
   const half = MANY / 2;
   const wrong = [];

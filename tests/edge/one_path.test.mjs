@@ -12,7 +12,18 @@ import { decodeJwt } from "jose";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { CLIENT, NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
-let folder, script, world, app;
+/** @import { Answer, Pair, Seen } from "./lib/http.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @type {string} */
+let folder;
+/** @type {string} */
+let script;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-repeat-"));
   script = path.join(folder, "worker.js");
@@ -41,11 +52,14 @@ after(async () => {
 /** Often enough for whatever is remembered to be there. */
 const TIMES = [1, 2, 3];
 
-/** What crossed for a request: how many texts, and what the core was told of it. */
-const crossed = (answer) => JSON.parse(answer.headers.get("x-test-crossed"));
+/**
+ * What crossed for a request: how many texts, and what the core was told of it.
+ * @param {Answer} answer
+ */
+const crossed = (answer) => JSON.parse(answer.headers.need("x-test-crossed"));
 
 /** What the origin received, without the name of the request. */
-const received = ({ method, url, headers, body }) => ({
+const received = (/** @type {Seen} */ { method, url, headers, body }) => ({
   method,
   url,
   body,
@@ -54,6 +68,7 @@ const received = ({ method, url, headers, body }) => ({
 
 test("what the origin receives later is what it received the first time, but for what the client changed", async () => {
   const { cookie } = await app.signIn();
+  /** @param {number} n */
   const ray = (n) => ["CF-Ray", `8f0c2b7d4e5a6b${n}c-FRA`];
   const headers = [
     ["Referer", "one"],
@@ -80,7 +95,7 @@ test("what the origin receives later is what it received the first time, but for
       });
       assert.deepEqual(received(next.seen), expected);
       assert.equal(next.headers.get("cache-control"), "private");
-      assert.match(next.headers.get("vary"), /Cookie, Authorization/);
+      assert.match(next.headers.need("vary"), /Cookie, Authorization/);
     }
   }
 });
@@ -97,6 +112,7 @@ test("each request has a name of its own, the CDN's or ours", async () => {
     [...names].every((name) => /^[0-9a-f]+-\d+$/.test(name)),
     [...names].join(),
   );
+  /** @param {string} ray */
   const named = (ray) => app.client(newPath(), { cookie, headers: { "CF-Ray": ray } });
   for (const ray of ["abc-1", "abc-2", "abc-3", "no ray", "abc-4", "", "abc-5"]) {
     const answer = await named(ray);
@@ -120,13 +136,14 @@ test("bodies stream as they are, with their own length", async () => {
       ],
     });
     assert.equal(answer.status, 200);
-    assert.equal(answer.seen.body.size, body.length);
+    assert.equal(answer.seen.body?.size, body.length);
     assert.equal(answer.seen.header("content-type"), `text/${body.length}`);
   }
 });
 
 test("requests under way at once keep their own headers and bodies", async () => {
   const { cookie } = await app.signIn();
+  /** @param {number} n */
   const begin = (n) =>
     app.open("POST", `${newPath()}/${n}`, {
       cookie,
@@ -144,8 +161,9 @@ test("requests under way at once keep their own headers and bodies", async () =>
     for (const exchange of open) exchange.end();
     for (const [n, exchange] of open.entries()) {
       const message = await exchange.answer;
-      const { headers, body } = await json(message);
+      const { headers, body } = /** @type {{ headers: string[], body: { size: number } }} */ (await json(message));
       const list = Array.from({ length: headers.length / 2 }, (_, at) => [headers[at * 2].toLowerCase(), headers[at * 2 + 1]]);
+      /** @param {string} name */
       const value = (name) =>
         list
           .filter(([key]) => key === name)
@@ -173,7 +191,9 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
   const people = await Promise.all(Array.from({ length: 6 }, () => app.signIn()));
   for (let round = 0; round < 4; round += 1) {
     const answers = await Promise.all(
-      people.flatMap(({ cookie, user }) => [SCRIPT, NAVIGATION].map(async (kind) => [user, await app.send("GET", newPath(), { cookie, kind })])),
+      people.flatMap(({ cookie, user }) =>
+        [SCRIPT, NAVIGATION].map(async (kind) => /** @type {const} */ ([user, await app.send("GET", newPath(), { cookie, kind })])),
+      ),
     );
     for (const [user, answer] of answers) {
       const { seen } = answer;
@@ -182,11 +202,11 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
     }
   }
   const [anna, bert] = people;
-  for (const [cookie, who] of [
+  for (const [cookie, who] of /** @type {[string, Awaited<ReturnType<Site["signIn"]>>][]} */ ([
     [`${anna.cookie}; a=1`, anna],
     [`${bert.cookie}; a=1`, bert],
     [`${anna.cookie}; a=2`, anna],
-  ]) {
+  ])) {
     for (let n = 0; n < 3; n += 1) assert.equal((await app.client(newPath(), { cookie })).seen.header("x-forwarded-user"), who.user.id);
   }
   const cut = anna.cookie.slice(0, -1);
@@ -196,7 +216,7 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
 test("SEC-33, SEC-65: no path gets by that would not the whole way", async () => {
   const { cookie } = await app.signIn();
   for (const _ of TIMES) assert.equal((await app.client(newPath(), { cookie })).status, 200);
-  for (const [path, status] of [
+  for (const [path, status] of /** @type {[string, number][]} */ ([
     ["/a%2fb", 400],
     ["/a;b", 400],
     ["/a%00", 400],
@@ -204,7 +224,7 @@ test("SEC-33, SEC-65: no path gets by that would not the whole way", async () =>
     ["/api/sso/x", 404],
     ["/API/sso/me", 404],
     ["/api/sso/users", 401],
-  ]) {
+  ])) {
     const answer = await app.client(path, { cookie });
     assert.equal(answer.status, status, path);
     assert.deepEqual(world.origin.about(path), []);
@@ -225,6 +245,7 @@ test("SEC-33, SEC-65: no path gets by that would not the whole way", async () =>
 test("SEC-59: rules are asked each time, and about each path", async () => {
   const site = world.site("RULES");
   const { cookie, user } = await site.signIn();
+  /** @param {string} path */
   const ask = (path) => site.client(path, { cookie });
   assert.equal((await ask("/a")).status, 200);
   assert.equal((await ask("/admin")).status, 403);
@@ -242,10 +263,10 @@ test("SEC-59: rules are asked each time, and about each path", async () => {
 
 test("SEC-51: what ends a session ends it for requests like those before", async () => {
   for (const end of [
-    ({ cookie }) => app.send("POST", "/api/sso/logout", { cookie }),
-    ({ user }) => app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
-    ({ user }) => app.admin("DELETE", `/api/sso/users/${user.id}`),
-    ({ user }) => app.admin("POST", `/api/sso/users/${user.id}/logout`),
+    (/** @type {{ cookie: string }} */ { cookie }) => app.send("POST", "/api/sso/logout", { cookie }),
+    (/** @type {{ user: User }} */ { user }) => app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
+    (/** @type {{ user: User }} */ { user }) => app.admin("DELETE", `/api/sso/users/${user.id}`),
+    (/** @type {{ user: User }} */ { user }) => app.admin("POST", `/api/sso/users/${user.id}/logout`),
   ]) {
     const person = await app.signIn();
     for (const _ of TIMES) assert.equal((await app.client(newPath(), { cookie: person.cookie })).status, 200);
@@ -270,6 +291,7 @@ test("a new address or name is told at the next request", async () => {
 
 test("SEC-45, SEC-40: another site's page is asked about each time", async () => {
   const { cookie } = await app.signIn();
+  /** @param {string[][]} headers */
   const post = (headers) => app.send("POST", newPath(), { cookie, kind: [], headers });
   const own = [
     ["Origin", app.origin],
@@ -310,7 +332,7 @@ test("another host of the same site is told as such, and pages of listed origins
   for (let n = 0; n < 3; n += 1) {
     const answer = await cors.client(newPath(), { cookie: person.cookie, headers: { Origin: "https://page.example.test" } });
     assert.equal(answer.headers.get("access-control-allow-origin"), "https://page.example.test");
-    assert.match(answer.headers.get("vary"), /Origin/);
+    assert.match(answer.headers.need("vary"), /Origin/);
     const plain = await cors.client(newPath(), { cookie: person.cookie });
     assert.equal(plain.headers.get("access-control-allow-origin"), undefined);
   }
@@ -340,7 +362,8 @@ test("bytes that are no ASCII reach the origin as they came, each time", async (
         ],
       });
       const { seen } = answer;
-      const value = (name) => seen.headers.list.find(([key]) => key.toLowerCase() === name)[1];
+      /** @param {string} name */
+      const value = (name) => seen.headers.need(name);
       assert.deepEqual([value("x-bytes"), value("referer")], [bytes, `x${bytes}`]);
     }
   }
@@ -351,7 +374,8 @@ test("SEC-26: a new instance of the core knows nothing of what the last one has 
   try {
     const site = restarting.site("APP");
     const [anna, bert] = [await site.signIn(), await site.signIn()];
-    const ask = ({ cookie }, headers) => site.client(newPath(), { cookie, headers });
+    /** @param {Record<string, string>} headers */
+    const ask = (/** @type {{ cookie: string }} */ { cookie }, headers = {}) => site.client(newPath(), { cookie, headers });
     for (const _ of TIMES) assert.equal((await ask(anna)).status, 200);
     // Each is the first whom its instance remembers.
     const afresh = await ask(bert, { "X-Test-Restart": "now" });
@@ -360,7 +384,7 @@ test("SEC-26: a new instance of the core knows nothing of what the last one has 
     assert.equal((await site.send("POST", "/api/sso/logout", { cookie: anna.cookie })).status, 200);
     assert.equal((await ask(anna)).status, 401, "not judged as somebody else");
     const repeated = await ask(bert);
-    assert.equal(decodeJwt(repeated.seen.header("x-edgeward-assertion")).sub, bert.user.id);
+    assert.equal(decodeJwt(repeated.seen.headers.need("x-edgeward-assertion")).sub, bert.user.id);
     // The call that finds its instance dead goes on in a new one, with nothing of the old one's.
     for (let n = 0; n < 5; n += 1) {
       assert.match((await ask(bert, { "X-Test-Die": "now" })).text, /Error/);
@@ -386,6 +410,10 @@ test("what crosses for a request does not grow with its headers, and nothing is 
     ["CF-IPCountry", "DE"],
     ["X-Real-IP", "1.2.3.4"],
   ];
+  /**
+   * @param {number} n
+   * @param {Pair[]} more
+   */
   const ask = (n, more = []) =>
     app.send("GET", `${newPath()}?n=${n}`, { kind: browser, cookie: `own=${n}; ${cookie}; other=x`, headers: [["CF-Ray", `8f0c2b7d4e5a${n}-FRA`], ...more] });
   for (const _ of TIMES) await ask(1);
@@ -399,7 +427,7 @@ test("what crosses for a request does not grow with its headers, and nothing is 
     assert.equal(answer.seen.header("cookie"), `own=${n}; other=x`);
     assert.equal(answer.seen.header("x-page"), `page ${n}`);
     const { texts, told, reads } = crossed(answer);
-    const names = told.split("\n").filter((_, at) => at > 1 && at % 2 === 0);
+    const names = told.split("\n").filter((/** @type {unknown} */ _, /** @type {number} */ at) => at > 1 && at % 2 === 0);
     // APP sets User-Agent itself, and Connection is for one hop: both are taken off.
     const decides = [
       "accept",
@@ -415,7 +443,7 @@ test("what crosses for a request does not grow with its headers, and nothing is 
       "user-agent",
     ];
     assert.deepEqual(
-      names.filter((name) => !decides.includes(name)),
+      names.filter((/** @type {string} */ name) => !decides.includes(name)),
       [],
     );
     assert.ok(!told.includes("1.2.3.4"), "of a header that is taken off, the core is told the name");
@@ -448,10 +476,10 @@ test("SEC-28: a name that was remembered at one site is treated by each site as 
       assert.equal(seen.header(name.toLowerCase()), "mine");
     }
     // APP sets User-Agent, so no site lets a client's through to an origin that may be the same.
-    for (const [site, { cookie }] of [
+    for (const [site, { cookie }] of /** @type {[Site, { cookie: string }][]} */ ([
       [app, people[0]],
       [rules, people[1]],
-    ]) {
+    ])) {
       const { seen } = await site.client(newPath(), {
         cookie,
         headers: [
@@ -493,22 +521,23 @@ test("SEC-26, SEC-28: of 100,000 random pairs of requests none gets what was mad
   });
   try {
     const hosts = [];
+    /** @type {{ session?: string, id?: string, email?: string, username?: string, roles?: string[], home?: number, bad?: boolean }[]} */
     const people = [{}];
     for (const name of ["ONE", "TWO"]) hosts.push(own.site(name).host);
     const site = own.site("ONE");
-    for (const [name, roles] of [
+    for (const [name, roles] of /** @type {[string, string[]][]} */ ([
       ["ONE", []],
       ["ONE", ["admin"]],
       ["TWO", ["editor", "reviewer"]],
       ["TWO", ["admin", "x"]],
-    ]) {
+    ])) {
       const { cookie, user } = await own.site(name).signIn();
       await site.admin("PATCH", `/api/sso/users/${user.id}`, { roles, username: user.id.slice(4) });
-      const [, session] = /__Host-edgeward=([^;]*)/.exec(cookie);
+      const session = /__Host-edgeward=([^;]*)/.exec(cookie)?.[1];
       people.push({ session, id: user.id, email: user.email, username: user.id.slice(4), roles, home: name === "ONE" ? 0 : 1 });
     }
     const [, anna] = people;
-    people.push({ ...anna, session: `${anna.session.slice(0, -2)}AA`, bad: true });
+    people.push({ ...anna, session: `${anna.session?.slice(0, -2)}AA`, bad: true });
     let forwarded = 0;
     for (let seed = 1; seed <= 20; seed += 1) {
       const body = JSON.stringify({ seed, count: 5000, hosts, people, upstream: own.origin.url });

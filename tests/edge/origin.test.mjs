@@ -2,14 +2,21 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { sendRaw } from "./lib/http.mjs";
+import { exchangeRaw } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, SCRIPT, startWorld } from "./lib/world.mjs";
+
+/** @import { Answer, Seen } from "./lib/http.mjs" */
+/** @import { Sending, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
 
-let world, app;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   world = await startWorld({
     vars: { UPSTREAM_PASSWORD: "Token upstream-credential-0123456789" },
@@ -41,6 +48,7 @@ before(async () => {
 });
 after(() => world?.stop());
 
+/** @param {Seen} seen */
 const everything = (seen) => JSON.stringify([seen.url, seen.headers.list]);
 
 test("SEC-28: headers that a site reserves never come from a client, in any spelling, for anybody", async () => {
@@ -69,6 +77,7 @@ test("SEC-40: the credential never reaches the origin, by whatever source it cam
   const expired = expiredSsoToken(app, user);
   // What was a link counts nowhere else, and the other way round.
   const link = ssoToken(app, user);
+  /** @type {[Sending, string][]} */
   const cases = [
     [{ cookie }, "/"],
     [{ cookie: `${SSO}=${token}` }, "/"],
@@ -83,7 +92,7 @@ test("SEC-40: the credential never reaches the origin, by whatever source it cam
   for (const [options, path] of cases) {
     const answer = await app.script(path, options);
     assert.equal(answer.status, 200, `${JSON.stringify(options).slice(0, 60)}: ${answer}`);
-    const text = everything(answer.seen).replace(answer.seen.header("x-edgeward-assertion"), "");
+    const text = everything(answer.seen).replace(answer.seen.headers.need("x-edgeward-assertion"), "");
     for (const secret of [cookieValue(cookie), token, link, expired, tampered(token)]) assert.ok(!text.includes(secret), text);
     assert.doesNotMatch(text, /eyJ/);
     assert.ok(!answer.seen.headers.names.includes("authorization"));
@@ -187,15 +196,15 @@ test("a Cookie header without our cookies is not touched at all, odd separators 
 
 test("odd separators around our cookie stay between the others", async () => {
   const { cookie } = await app.signIn();
-  for (const [header, others] of [
+  for (const [header, others] of /** @type {[string, RegExp][]} */ ([
     [`a=1;${cookie};b=2`, /^a=1; ?b=2$/],
     [`a=1;b=2;${cookie}`, /^a=1;b=2$/],
     [`${cookie};a=1;b=2`, /^a=1;b=2$/],
     [`a=1;  ${cookie} ;  b=2`, /^a=1; *b=2$/],
-  ]) {
+  ])) {
     const answer = await app.client("/", { headers: { Cookie: header } });
     assert.equal(answer.status, 200, `${header}: ${answer}`);
-    assert.match(answer.seen.header("cookie"), others, header);
+    assert.match(answer.seen.headers.need("cookie"), others, header);
   }
 });
 
@@ -277,21 +286,22 @@ const RESERVED = [
   "x-forwarded-anything",
   "x-request-id",
 ];
+/** @param {string} name */
 const capital = (name) => name.replace(/(^|[-_.])[a-z]/g, (letter) => letter.toUpperCase());
 const SPELLINGS = [
-  (name) => name,
-  (name) => name.toUpperCase(),
+  (/** @type {string} */ name) => name,
+  (/** @type {string} */ name) => name.toUpperCase(),
   capital,
-  (name) => name.replaceAll("-", "_"),
-  (name) => capital(name).replaceAll("-", "_"),
-  (name) => name.replace("-", "_"),
-  (name) => name.replace(/-([^-]*)$/, "_$1"),
-  (name) => name.replaceAll("-", "."),
-  (name) => name.replace(/-([^-]*)$/, ".$1"),
-  (name) => name.toUpperCase().replaceAll("-", "_"),
+  (/** @type {string} */ name) => name.replaceAll("-", "_"),
+  (/** @type {string} */ name) => capital(name).replaceAll("-", "_"),
+  (/** @type {string} */ name) => name.replace("-", "_"),
+  (/** @type {string} */ name) => name.replace(/-([^-]*)$/, "_$1"),
+  (/** @type {string} */ name) => name.replaceAll("-", "."),
+  (/** @type {string} */ name) => name.replace(/-([^-]*)$/, ".$1"),
+  (/** @type {string} */ name) => name.toUpperCase().replaceAll("-", "_"),
 ];
 
-for (const [who, visit] of [
+for (const [who, visit] of /** @type {[string, (headers: string[][]) => Promise<Answer>][]} */ ([
   ["anonymous, on a site that lets everybody pass", async (headers) => world.site("PASS").client("/", { headers })],
   ["anonymous browser, on such a site", async (headers) => world.site("PASS").navigate("/", { headers })],
   ["signed in, on the same site", async (headers) => world.site("PASS").client("/", { headers, cookie: (await world.site("PASS").signIn()).cookie })],
@@ -305,7 +315,7 @@ for (const [who, visit] of [
     "a POST",
     async (headers) => app.send("POST", "/", { kind: SCRIPT, headers: [...headers, ["Origin", app.origin]], cookie: (await app.signIn()).cookie, body: "x" }),
   ],
-]) {
+])) {
   test(`SEC-28: no reserved header of a client reaches the origin, in any spelling: ${who}`, async () => {
     const forged = RESERVED.flatMap((name) => SPELLINGS.map((spell, i) => [spell(name), `forged-${i}`]));
     const answer = await visit(forged);
@@ -339,7 +349,7 @@ test("SEC-30: `Connection` cannot take our headers away from the origin", async 
     "x-forwarded-user",
     "keep-alive, X-Edgeward-Assertion, X-Forwarded-For, Cookie",
   ]) {
-    const answer = await sendRaw({
+    const answer = await exchangeRaw({
       port: app.port,
       text: `GET / HTTP/1.1\r\nHost: ${app.host}\r\nCookie: ${cookie}; a=1\r\nConnection: ${connection}\r\nConnection: close\r\n\r\n`,
     });
@@ -399,7 +409,7 @@ test("SEC-47: x-forwarded-host, -proto and -for are set by us; the client's addr
 test("every request to the origin has a request id of its own", async () => {
   const { cookie } = await app.signIn();
   const ids = [];
-  for (let i = 0; i < 3; i++) ids.push((await app.client("/", { cookie, headers: { "X-Request-Id": "forged" } })).seen.header("x-request-id"));
+  for (let i = 0; i < 3; i++) ids.push((await app.client("/", { cookie, headers: { "X-Request-Id": "forged" } })).seen.headers.need("x-request-id"));
   assert.equal(new Set(ids).size, 3);
   for (const id of ids) assert.match(id, /^[\w-]{8,}$/);
 });
@@ -412,6 +422,7 @@ test("the host is rewritten to the origin's", async () => {
 // On Cloudflare a preserved host is a fetch of the public name with another place to connect to, which a
 // local workerd cannot do; so that what leaves the Worker is looked at here before any name is resolved.
 test("the host is preserved where the site says so", async () => {
+  /** @type {{ url: URL, headers: { get(name: string): string | null } }[]} */
   const sent = [];
   const kept = await startWorld({
     sites: { KEPT: { host_header: "preserve", upstream: "https://origin.internal.example.test" } },
@@ -470,8 +481,8 @@ test("method, path, query, body and the application's headers arrive as they wer
     const { seen } = answer;
     assert.equal(seen.method, method);
     assert.equal(seen.url, "/a/b%20c/?q=%zz&&x=+");
-    assert.equal(seen.body.size, body.length);
-    assert.equal(seen.body.sha256, (await import("node:crypto")).createHash("sha256").update(body).digest("hex"));
+    assert.equal(seen.body?.size, body.length);
+    assert.equal(seen.body?.sha256, (await import("node:crypto")).createHash("sha256").update(body).digest("hex"));
     assert.equal(seen.header("content-type"), "application/x-odd");
     assert.equal(seen.header("if-none-match"), '"x"');
     assert.equal(seen.header("accept-language"), "de");
@@ -482,7 +493,7 @@ test("method, path, query, body and the application's headers arrive as they wer
 test("SEC-39: the method that we judged is the method that the origin gets", async () => {
   const { cookie } = await app.signIn();
   for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT", "MKCOL", "PURGE", "LOCK", "SEARCH", "QUERY"]) {
-    const answer = await sendRaw({
+    const answer = await exchangeRaw({
       port: app.port,
       text: `${method} /m HTTP/1.1\r\nHost: ${app.host}\r\nOrigin: ${app.origin}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
     });
@@ -501,7 +512,7 @@ test("SEC-39: the method that we judged is the method that the origin gets", asy
 test("SEC-39: TRACE, which makes an origin repeat what it was told, is refused", async () => {
   const { cookie } = await app.signIn();
   const path = newPath();
-  const answer = await sendRaw({ port: app.port, text: `TRACE ${path} HTTP/1.1\r\nHost: ${app.host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n` });
+  const answer = await exchangeRaw({ port: app.port, text: `TRACE ${path} HTTP/1.1\r\nHost: ${app.host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n` });
   assert.equal(answer.status, 405, String(answer));
   assert.deepEqual(world.origin.about(path), []);
 });

@@ -2,26 +2,39 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { sendRaw } from "./lib/http.mjs";
+import { exchangeRaw } from "./lib/http.mjs";
 import { startWorld } from "./lib/world.mjs";
 
-let world, app;
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   world = await startWorld();
   app = world.site();
 });
 after(() => world?.stop());
 
-const raw = (target, { cookie, method = "GET", headers = "" } = {}) =>
-  sendRaw({
+/** @param {string} target */
+const raw = (target, /** @type {{ cookie?: string, method?: string, headers?: string }} */ { cookie, method = "GET", headers = "" } = {}) =>
+  exchangeRaw({
     port: app.port,
     text: `${method} ${target} HTTP/1.1\r\nHost: ${app.host}\r\n${cookie ? `Cookie: ${cookie}\r\n` : ""}${headers}Connection: close\r\n\r\n`,
   });
 
-/** The path as a browser's URL parser (the WHATWG URL Standard) has it. */
+/**
+ * The path as a browser's URL parser (the WHATWG URL Standard) has it.
+ * @param {string} target
+ */
 const canonical = (target) => new URL(`http://h${target}`).pathname;
 
-/** The same with all that RFC 3986 section 6 calls equivalent made equal, and empty segments left out. */
+/**
+ * The same with all that RFC 3986 section 6 calls equivalent made equal, and empty segments left out.
+ * @param {string} target
+ */
 const normal = (target) =>
   canonical(target)
     .replace(/%[0-9a-f]{2}/gi, (encoded) => {
@@ -253,9 +266,12 @@ test("an absolute request target and a Host with more than a host in it open not
     ["/x", "evil.test@app.example.test"],
     ["/x", "app.example.test\\x"],
   ]) {
-    const answer = await sendRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n` });
+    const answer = await exchangeRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n` });
     assert.ok(answer === undefined || answer.status >= 400, `${target} ${host}: ${answer}`);
-    const signedInThere = await sendRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n` });
+    const signedInThere = await exchangeRaw({
+      port: app.port,
+      text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
+    });
     if (signedInThere?.status === 200) assert.equal(signedInThere.seen.header("x-forwarded-host"), "app.example.test");
   }
 });

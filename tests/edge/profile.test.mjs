@@ -8,11 +8,22 @@ import { gunzipSync } from "node:zlib";
 import { claimsOf, headerOf } from "./lib/tokens.mjs";
 import { newEmail, newSecret, now, SCRIPT, startWorld, until } from "./lib/world.mjs";
 
+/** @import { ServerResponse } from "node:http" */
+/** @import { Seen } from "./lib/http.mjs" */
+/** @import { Origin } from "./lib/origin.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SECRET_KEY = newSecret();
 const ORIGIN_KEY = newSecret();
 const SETTINGS = { mode: "mint", secret: "STUDIO", admin_user: 1, admins: ["superuser"] };
 
-let world, site, origin;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let site;
+/** @type {Origin} */
+let origin;
 const members = new Map();
 before(async () => {
   world = await startWorld({
@@ -42,6 +53,11 @@ before(async () => {
 });
 after(() => world?.stop());
 
+/**
+ * @param {ServerResponse} response
+ * @param {number} status
+ * @param {unknown} value
+ */
 function json(response, status, value) {
   const text = JSON.stringify(value);
   response.writeHead(status, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) });
@@ -53,12 +69,15 @@ async function arrive() {
   const email = newEmail("studio");
   const answer = await site.navigate("/signed-in", { cookie: `ls_auth_token=${await site.issue(email)}` });
   assert.equal(answer.status, 200, String(answer));
-  return { email, id: members.get(email), cookie: answer.cookie("__Host-edgeward").pair };
+  return { email, id: members.get(email), cookie: answer.setCookie("__Host-edgeward").pair };
 }
 
-/** Whose the token is that the origin was told; checks that it is one that Label Studio takes. */
+/**
+ * Whose the token is that the origin was told; checks that it is one that Label Studio takes.
+ * @param {Seen} seen
+ */
 function told(seen) {
-  const [scheme, token] = seen.header("authorization").split(" ");
+  const [scheme, token] = seen.headers.need("authorization").split(" ");
   assert.equal(scheme, "Bearer");
   const [input, signature] = [token.slice(0, token.lastIndexOf(".")), token.slice(token.lastIndexOf(".") + 1)];
   assert.equal(signature, createHmac("sha256", SECRET_KEY).update(input).digest("base64url"));
@@ -104,11 +123,11 @@ test("SEC-74: nothing that a client says in the origin's own words reaches it, i
 
 test("no cookie of the origin's comes back, with whatever answer", async () => {
   const ada = await arrive();
-  for (const [path, status] of [
+  for (const [path, status] of /** @type {[string, number][]} */ ([
     ["/with-cookies", 200],
     ["/fails-with-cookies", 404],
     ["/leads-with-cookies", 302],
-  ]) {
+  ])) {
     origin.on(path, (_request, response) => {
       response.writeHead(
         status,
@@ -160,17 +179,17 @@ test("an origin that answers otherwise than it should is 503, and is asked witho
     const there = strange.site("STUDIO");
     const token = await there.issue(newEmail());
     const attempt = () => there.client("/api/projects", { bearer: token });
-    for (const [answer, reason] of [
+    for (const [answer, reason] of /** @type {[(response: ServerResponse) => unknown, RegExp][]} */ ([
       [(response) => response.writeHead(302, { Location: "/elsewhere" }).end(), /did not create a user/],
       [(response) => json(response, 401, {}), /did not accept the configured admin/],
       [(response) => json(response, 201, { id: "x" }), /malformed response/],
       [(response) => response.writeHead(201).end("x".repeat(17 * 1024 * 1024)), /another server/],
       [(response) => response.destroy(), /another server/],
-    ]) {
+    ])) {
       strange.origin.on("/api/users/", (_request, response) => answer(response));
       assert.equal((await attempt()).status, 503);
       await strange.settled();
-      assert.match(strange.events("fault").at(-1).reason, reason);
+      assert.match(strange.events("fault").at(-1)?.reason, reason);
     }
     assert.equal(strange.origin.about("/elsewhere").length, 0);
     assert.equal(strange.origin.about("/api/projects").length, 0);
@@ -181,8 +200,15 @@ test("an origin that answers otherwise than it should is 503, and is asked witho
 
 const SCRIPT_TEXT = "console.log('a script that shrinks');\n".repeat(500);
 
-/** A file at the origin as Label Studio sends it; counts how often it was asked for. */
-function file(path, { type = "application/javascript", body = SCRIPT_TEXT, status = 200 } = {}) {
+/**
+ * A file at the origin as Label Studio sends it; counts how often it was asked for.
+ * @param {string} path
+ */
+function file(
+  path,
+  /** @type {{ type?: string, body?: string | Buffer, status?: number }} */ { type = "application/javascript", body = SCRIPT_TEXT, status = 200 } = {},
+) {
+  /** @type {Seen[]} */
   const asked = [];
   origin.on(path, (request, response, seen) => {
     asked.push(seen);
@@ -201,10 +227,11 @@ test("a file is kept, compressed for who takes that, with a tag of its own for e
   const ada = await arrive();
   const bob = await arrive();
   const asked = file("/react-app/main.js");
+  /** @param {string | undefined} encoding */
   const load = (encoding, headers = {}, { cookie } = ada) =>
     site.script("/react-app/main.js?v=1a2b3c", { cookie, headers: { ...(encoding === undefined ? {} : { "Accept-Encoding": encoding }), ...headers } });
   const tags = new Set();
-  for (const [encoding, compressed] of [
+  for (const [encoding, compressed] of /** @type {[string | undefined, boolean][]} */ ([
     ["gzip, deflate, br", true],
     [undefined, false],
     ["identity", false],
@@ -212,14 +239,14 @@ test("a file is kept, compressed for who takes that, with a tag of its own for e
     ["br, gzip;q=0.5", true],
     ["*", true],
     ["br", false],
-  ]) {
+  ])) {
     for (const who of [ada, bob, ada]) {
       const answer = await load(encoding, {}, who);
       const body = compressed ? gunzipSync(answer.body) : answer.body;
       assert.deepEqual(
         [answer.status, answer.headers.get("content-encoding"), body.toString() === SCRIPT_TEXT],
         [200, compressed ? "gzip" : undefined, true],
-        encoding,
+        String(encoding),
       );
       assert.deepEqual(
         [answer.headers.get("cache-control"), answer.headers.get("vary"), answer.type, answer.cookies],
@@ -236,7 +263,8 @@ test("a file is kept, compressed for who takes that, with a tag of its own for e
 test("a file of an origin that wants a key is asked for with it, once, and as nobody", async () => {
   const locked = world.site("LOCKED");
   const arrival = await locked.navigate("/signed-in", { cookie: `ls_auth_token=${await locked.issue(newEmail("locked"))}` });
-  const { pair: cookie } = arrival.cookie("__Host-edgeward");
+  const { pair: cookie } = arrival.setCookie("__Host-edgeward");
+  /** @type {Seen[]} */
   const asked = [];
   origin.on("/static/locked.js", (_request, response, seen) => {
     asked.push(seen);
@@ -284,7 +312,7 @@ test("a client that has the file gets 304, HEAD gets the head, and a part is the
   assert.deepEqual([head.status, head.body.length, head.headers.get("etag"), head.headers.get("content-encoding")], [200, 0, tag, "gzip"]);
   const before = asked.length;
   assert.equal((await load({ Range: "bytes=0-3" })).headers.get("content-encoding"), undefined);
-  assert.deepEqual([asked.length, asked.at(-1).header("range")], [before + 1, "bytes=0-3"]);
+  assert.deepEqual([asked.length, asked.at(-1)?.header("range")], [before + 1, "bytes=0-3"]);
 });
 
 test("what is no file goes through and is kept by nobody, and who is not signed in gets none", async () => {
@@ -313,7 +341,7 @@ test("a file with a session that is renewed on the way is one person's", async (
     const token = await there.issue(newEmail());
     const answer = await there.navigate("/static/a.css", { cookie: `ls_auth_token=${token}` });
     assert.ok(answer.cookie("__Host-edgeward"));
-    assert.match(answer.headers.get("cache-control"), /private/);
+    assert.match(answer.headers.need("cache-control"), /private/);
   } finally {
     await short.stop();
   }
@@ -326,7 +354,7 @@ test("every mistake in the settings is told at once, and nothing is served", asy
     await broken.settled();
     const [{ errors }] = broken.events("misconfigured");
     const own = ["admin_user", "admins", "extra", "secret"].map((name) => `EDGEWARD_SITE_STUDIO.label_studio.${name}`);
-    assert.deepEqual(errors.map(({ path }) => path).sort(), [...own, "EDGEWARD_SITE_STUDIO.unauthenticated"].sort());
+    assert.deepEqual(errors.map((/** @type {{ path: string }} */ { path }) => path).sort(), [...own, "EDGEWARD_SITE_STUDIO.unauthenticated"].sort());
   } finally {
     await broken.stop();
   }

@@ -6,11 +6,22 @@ import { cookieAttributes, formOf } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
 const SOURCES = ["session", "sso_cookie", "query", "bearer", "header"];
 
-let world, app, once, replacing;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {Site} */
+let once;
+/** @type {Site} */
+let replacing;
 before(async () => {
   world = await startWorld({
     isolates: 2,
@@ -31,13 +42,28 @@ before(async () => {
 });
 after(() => world?.stop());
 
+/** @param {Answer} answer */
 const opened = (answer) => {
   const cookie = answer.cookie(SESSION);
   return cookie && !cookie.cleared ? cookie : undefined;
 };
+/**
+ * The session that an answer has to open.
+ * @param {Answer} answer
+ */
+const sessionOf = (answer) => {
+  const cookie = opened(answer);
+  assert.ok(cookie, String(answer));
+  return cookie;
+};
+/**
+ * @param {Site} site
+ * @param {string} cookie
+ */
 const userOf = async (site, cookie) => (await site.client("/", { cookie })).seen.header("x-forwarded-user");
 
 // Before, with T where the token stands → after. Everything else stays byte for byte.
+/** @type {[before: string, after: string | undefined][]} */
 const QUERIES = [
   ["token=T", undefined],
   ["token=T&a=1", "a=1"],
@@ -70,7 +96,7 @@ for (const [before, after] of QUERIES) {
     const answer = await app.navigate(`${path}?${query}`);
     assert.equal(answer.status, 303, String(answer));
     const expected = after === undefined ? path : `${path}?${after}`;
-    assert.equal(answer.location.replace(app.origin, ""), expected);
+    assert.equal(answer.target.replace(app.origin, ""), expected);
     const script = await app.script(`${path}?${query}`);
     assert.equal(script.status, 200, String(script));
     assert.equal(script.seen.url, expected);
@@ -81,7 +107,7 @@ test("SEC-41: an apostrophe stays what it is in the 303 (on the way to the origi
   const user = await app.createUser();
   const path = newPath();
   const answer = await app.navigate(`${path}?q='a'&token=${await app.issue(user.email)}`);
-  assert.equal(answer.location.replace(app.origin, ""), `${path}?q='a'`);
+  assert.equal(answer.target.replace(app.origin, ""), `${path}?q='a'`);
 });
 
 test("SEC-41: the 303 sends no Referer on, is never stored, and the token is nowhere in it", async () => {
@@ -101,7 +127,7 @@ test("SEC-41: the path of the 303 stays on the site, whatever it looks like", as
     const answer = await app.navigate(`${path}?token=${token}`);
     if (answer.status === 400) continue;
     assert.equal(answer.status, 303, `${path}: ${answer}`);
-    assert.equal(new URL(answer.location, `${app.origin}${path.startsWith("//") ? "/" : path}`).host, "app.example.test", `${path}: ${answer.location}`);
+    assert.equal(new URL(answer.target, `${app.origin}${path.startsWith("//") ? "/" : path}`).host, "app.example.test", `${path}: ${answer.target}`);
   }
 });
 
@@ -115,7 +141,7 @@ test("a bad token in the query leaves the URL as well, and opens nothing", async
     assert.ok(!opened(anonymous), String(anonymous));
     assert.deepEqual(world.origin.about(path), [], "an anonymous visitor is not let in");
     const signedIn = await app.navigate(`${path}?token=${bad}&a=1`, { cookie });
-    const target = signedIn.status === 303 ? signedIn.location.replace(app.origin, "") : signedIn.seen.url;
+    const target = signedIn.status === 303 ? signedIn.target.replace(app.origin, "") : signedIn.seen.url;
     assert.equal(target, `${path}?a=1`, "the session goes on");
   }
 });
@@ -133,6 +159,10 @@ test("a parameter of the same name whose value can be no JWT is the application'
 test("SEC-42: a token in the query works only within max_age of its issue", async () => {
   const brief = world.site("BRIEF");
   const user = await app.createUser();
+  /**
+   * @param {number} seconds
+   * @param {Site} site
+   */
   const aged = (seconds, site) => ssoToken(site, user, { iat: now() - seconds, exp: now() - seconds + 600 });
   assert.ok(opened(await brief.navigate(`/?token=${aged(20, brief)}`)));
   const late = await brief.navigate(`/?token=${aged(40, brief)}`);
@@ -151,7 +181,7 @@ test("the parameter's name is a setting, also when it has odd characters", async
   const path = newPath();
   const answer = await other.navigate(`${path}?a=1&ls%2Btok%2een=${token}&b=2`);
   assert.equal(answer.status, 303, String(answer));
-  assert.equal(answer.location.replace(other.origin, ""), `${path}?a=1&b=2`);
+  assert.equal(answer.target.replace(other.origin, ""), `${path}?a=1&b=2`);
 });
 
 test("SEC-42: a single-use link works once", async () => {
@@ -175,7 +205,11 @@ test("SEC-42: the token of a single-use link that was used opens no session as a
   assert.ok(!opened(answer), String(answer));
 });
 
-/** Every way to present a token but in a URL. */
+/**
+ * Every way to present a token but in a URL.
+ * @param {Site} site
+ * @param {string} token
+ */
 const elsewhere = (site, token) => ({
   bearer: () => site.client("/", { bearer: token }),
   header: () => site.client("/", { headers: { "X-Token": token } }),
@@ -184,11 +218,11 @@ const elsewhere = (site, token) => ({
   me: () => site.client("/api/sso/me", { bearer: token }),
 });
 
-for (const [name, waits] of [
+for (const [name, waits] of /** @type {[string, number][]} */ ([
   ["ONCE", 0],
   ["OFTEN", 0],
   ["OFTEN", 40],
-]) {
+])) {
   test(`SEC-79: a token that was in a URL counts in no other source: ${name.toLowerCase()}, ${waits ? "past max_age" : "in time"}`, async () => {
     const site = world.site(name);
     const user = await app.createUser();
@@ -207,7 +241,7 @@ for (const [name, waits] of [
   test(`SEC-79: a token that was used elsewhere is no link, and counts on there: ${name.toLowerCase()}, ${waits ? "past max_age" : "in time"}`, async () => {
     const site = world.site(name);
     const user = await app.createUser();
-    for (const way of Object.keys(elsewhere(site, ""))) {
+    for (const way of /** @type {(keyof ReturnType<typeof elsewhere>)[]} */ (Object.keys(elsewhere(site, "")))) {
       const token = ssoToken(site, user, { iat: now() - waits, exp: now() - waits + 600 });
       assert.equal((await elsewhere(site, token)[way]()).status, 200, way);
       for (const where of [site, world.site(name, "edge-2")]) {
@@ -295,9 +329,9 @@ test("SEC-42: a token in the query of a request that another site's page makes, 
 test("a single-use link opened twice by the one who is signed in by it does no harm", async () => {
   const user = await app.createUser();
   const token = await once.issue(user.email);
-  const { pair } = opened(await once.navigate(`/page?token=${token}`));
+  const { pair } = sessionOf(await once.navigate(`/page?token=${token}`));
   const again = await once.navigate(`/page?token=${token}`, { cookie: pair });
-  const end = again.status === 303 ? await once.navigate(again.location.replace(once.origin, ""), { cookie: pair }) : again;
+  const end = again.status === 303 ? await once.navigate(again.target.replace(once.origin, ""), { cookie: pair }) : again;
   assert.equal(end.status, 200, String(end));
   assert.equal(end.seen.header("x-forwarded-user"), user.id);
 });
@@ -339,8 +373,8 @@ test("SEC-42: a link of another user asks before it replaces the session", async
   assert.equal(await userOf(app, a.cookie), a.user.id, "nothing happened yet");
   const done = await app.form("/api/sso/switch", form.fields, { cookie: a.cookie });
   assert.equal(done.status, 303, String(done));
-  assert.equal(done.location.replace(app.origin, ""), `${path}?x=1`);
-  assert.equal(await userOf(app, opened(done).pair), b.id);
+  assert.equal(done.target.replace(app.origin, ""), `${path}?x=1`);
+  assert.equal(await userOf(app, sessionOf(done).pair), b.id);
 });
 
 const CROSS = { "Sec-Fetch-Site": "cross-site" };
@@ -362,8 +396,8 @@ test("SEC-42: a link that another site led to asks before it signs in somebody w
   const form = formOf(await once.navigate(`${path}?x=1&token=${token}`, { headers: CROSS }));
   const done = await once.form(form.action, form.fields);
   assert.equal(done.status, 303, String(done));
-  assert.equal(done.location.replace(once.origin, ""), `${path}?x=1`);
-  assert.equal(await userOf(once, opened(done).pair), stranger.id);
+  assert.equal(done.target.replace(once.origin, ""), `${path}?x=1`);
+  assert.equal(await userOf(once, sessionOf(done).pair), stranger.id);
   assert.ok(!opened(await once.form(form.action, form.fields)), "it was used by that");
 });
 
@@ -380,17 +414,21 @@ test("a link from the same site, or that nothing led to, and one to a site that 
 test("SEC-42: who was sent to sign in from here is not asked on the way back, to the very address that it began with", async () => {
   const login = world.site("LOGIN");
   const user = await app.createUser();
+  /**
+   * @param {string} path
+   * @param {string} cookie
+   */
   const link = async (path, cookie) => login.navigate(`${path}token=${await login.issue(user.email)}`, { headers: CROSS, cookie });
   const path = `${newPath()}?a=1`;
   const sent = await login.navigate(path);
   assert.equal(sent.status, 303, String(sent));
-  const trip = sent.cookie(TRIP);
+  const trip = sent.setCookie(TRIP);
   assert.deepEqual(cookieAttributes(trip), { path: "/", secure: true, httponly: true, samesite: "lax" });
   const back = await link(`${path}&edgeward_attempt=1&`, trip.pair);
   assert.equal(back.status, 303, String(back));
-  assert.equal(back.location.replace(login.origin, ""), path);
-  assert.ok(opened(back) && back.cookie(TRIP).cleared);
-  const page = await login.navigate(path, { cookie: `${opened(back).pair}; ${trip.pair}` });
+  assert.equal(back.target.replace(login.origin, ""), path);
+  assert.ok(opened(back) && back.setCookie(TRIP).cleared);
+  const page = await login.navigate(path, { cookie: `${sessionOf(back).pair}; ${trip.pair}` });
   assert.equal(page.seen.header("cookie"), undefined, "it never reaches the origin");
   for (const other of ["/other?", `${path.replace("a=1", "a=2")}&`]) assert.ok(!opened(await link(other, trip.pair)), other);
   // A stranger's page can send a browser there, and has begun nothing by that.
@@ -453,7 +491,7 @@ test("SEC-48: the switch goes back to the site only", async () => {
   for (const evil of ["https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)"]) {
     const changed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.includes("/inside") ? evil : value]));
     const answer = await app.form("/api/sso/switch", changed, { cookie: a.cookie });
-    if (answer.status === 303) assert.equal(new URL(answer.location, `${app.origin}/`).host, "app.example.test", answer.location);
+    if (answer.status === 303) assert.equal(new URL(answer.target, `${app.origin}/`).host, "app.example.test", answer.target);
     else assert.ok(answer.status >= 400, String(answer));
   }
 });
@@ -474,14 +512,14 @@ test("a link of another user replaces the session where the site says so", async
   const b = await app.createUser();
   const answer = await replacing.navigate(`/p?token=${await replacing.issue(b.email)}`, { cookie: a.cookie });
   assert.equal(answer.status, 303, String(answer));
-  assert.equal(await userOf(replacing, opened(answer).pair), b.id);
+  assert.equal(await userOf(replacing, sessionOf(answer).pair), b.id);
 });
 
 test("a link of the user who is signed in already needs no confirmation", async () => {
   const { user, cookie } = await app.signIn();
   const answer = await app.navigate(`/p?token=${await app.issue(user.email)}&x=1`, { cookie });
   assert.equal(answer.status, 303, String(answer));
-  assert.equal(answer.location.replace(app.origin, ""), "/p?x=1");
+  assert.equal(answer.target.replace(app.origin, ""), "/p?x=1");
 });
 
 test("SEC-42: a link of another user replaces nothing on a request that is no navigation", async () => {
@@ -503,7 +541,7 @@ test("the SSO cookie of another user replaces the session on a navigation", asyn
   const answer = await app.navigate("/", { cookie: `${a.cookie}; ${SSO}=${await app.issue(b.email)}` });
   assert.equal(answer.status, 200, String(answer));
   assert.equal(answer.seen.header("x-forwarded-user"), b.id);
-  assert.equal(await userOf(app, opened(answer).pair), b.id);
+  assert.equal(await userOf(app, sessionOf(answer).pair), b.id);
   assert.ok(answer.cookie(SSO)?.cleared);
 });
 
@@ -523,6 +561,6 @@ test("an invalid SSO cookie or link of another user replaces nothing", async () 
     assert.equal(byCookie.status, 200, String(byCookie));
     assert.equal(byCookie.seen.header("x-forwarded-user"), user.id);
     const byLink = await app.navigate(`/?token=${bad}`, { cookie });
-    assert.ok(!opened(byLink) || (await userOf(app, opened(byLink).pair)) === user.id, String(byLink));
+    assert.ok(!opened(byLink) || (await userOf(app, sessionOf(byLink).pair)) === user.id, String(byLink));
   }
 });

@@ -9,7 +9,15 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { startWorld, until } from "./lib/world.mjs";
 
-let folder, world, app;
+/** @import { Calling, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @type {string} */
+let folder;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-records-"));
   const script = path.join(folder, "worker.js");
@@ -22,10 +30,17 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** @param {object} plan */
 const slow = (plan) => app.send("POST", "/__test/slow", { body: JSON.stringify(plan) });
+/** @param {object} step */
 const record = async (step) => (await app.send("POST", "/__test/record", { body: JSON.stringify(step) })).json.gives;
+/** @param {string} key */
 const inKv = async (key) => (await world.kv).get(key);
-const kids = async () => (await app.client("/.well-known/jwks.json")).json.keys.map(({ kid }) => kid);
+const kids = async () => (await app.client("/.well-known/jwks.json")).json.keys.map((/** @type {{ kid: string }} */ { kid }) => kid);
+/**
+ * @param {Record<string, unknown>} [fields]
+ * @param {Calling} [options]
+ */
 const newToken = async (fields, options) => (await app.admin("POST", "/api/sso/tokens", { name: "n", scopes: ["users:read"], ...fields }, options)).json;
 
 const CONTRACT = JSON.parse(readFileSync(new URL("../contracts/records.json", import.meta.url), "utf8"));
@@ -138,6 +153,7 @@ test("SEC-77: a token that is deleted stays revoked, also where an older record 
   const { id, token } = await newToken();
   const old = await inKv(`api_token:${id}`);
   assert.equal((await app.admin("DELETE", `/api/sso/tokens/${id}`)).status, 204);
+  assert.ok(old);
   // As from a backup.
   await (await world.kv).put(`api_token:${id}`, old);
   await world.restart();
@@ -149,7 +165,7 @@ test("SEC-77: revoking tells which tokens of its making go on, and ends them too
   const child = await newToken({ scopes: ["tokens:write", "users:read"] }, { token: parent.token });
   const grandchild = await newToken({}, { token: child.token });
   const other = await newToken();
-  const works = async ({ token }) => (await app.admin("GET", "/api/sso/users?limit=1", undefined, { token })).status === 200;
+  const works = async (/** @type {{ token: string }} */ { token }) => (await app.admin("GET", "/api/sso/users?limit=1", undefined, { token })).status === 200;
   const told = (await app.admin("POST", `/api/sso/tokens/${parent.id}/revoke`)).json;
   assert.deepEqual(told.children.toSorted(), [child.id, grandchild.id].toSorted());
   assert.ok((await works(child)) && (await works(grandchild)));

@@ -6,9 +6,20 @@ import { Jar } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SSO = "ls_auth_token";
 
-let world, deny, login, pass;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let deny;
+/** @type {Site} */
+let login;
+/** @type {Site} */
+let pass;
 before(async () => {
   world = await startWorld({
     sites: {
@@ -24,14 +35,21 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** The sign-in URL that an answer sends to, and the return address in it. */
+/**
+ * The sign-in URL that an answer sends to, and the return address in it.
+ * @param {Answer} answer
+ */
 function signIn(answer, parameter = "return_to") {
   assert.equal(answer.status, 303, String(answer));
-  const url = new URL(answer.location);
-  const back = new URL(url.searchParams.get(parameter));
+  const url = new URL(answer.target);
+  const back = new URL(url.searchParams.get(parameter) ?? "");
   return { url, back };
 }
 
+/**
+ * @param {Answer} answer
+ * @param {number} status
+ */
 function assertPage(answer, status) {
   assert.equal(answer.status, status, String(answer));
   assert.equal(answer.type, "text/html");
@@ -39,7 +57,7 @@ function assertPage(answer, status) {
   assert.match(answer.text, /<title>[^<]+<\/title>/);
   assert.match(answer.text, /<h1[^>]*>[^<]+<\/h1>/);
   assert.equal(answer.headers.get("cache-control"), "no-store");
-  assert.match(answer.headers.get("content-security-policy"), /default-src 'none'/);
+  assert.match(answer.headers.need("content-security-policy"), /default-src 'none'/);
   assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
 }
 
@@ -83,10 +101,10 @@ test("deny shows a person a clear page", async () => {
 
 test("SEC-55: our pages are framed by no one, or by those that the site lists", async () => {
   const page = await world.site("LOGIN").navigate("/api/sso/logout");
-  assert.match(page.headers.get("content-security-policy"), /frame-ancestors 'none'/);
+  assert.match(page.headers.need("content-security-policy"), /frame-ancestors 'none'/);
   const listed = await deny.navigate("/");
-  assert.match(listed.headers.get("content-security-policy"), /frame-ancestors https:\/\/portal\.example\.test https:\/\/other\.example\.test:8443(;|$)/);
-  assert.doesNotMatch(listed.headers.get("content-security-policy"), /frame-ancestors[^;]*\*/);
+  assert.match(listed.headers.need("content-security-policy"), /frame-ancestors https:\/\/portal\.example\.test https:\/\/other\.example\.test:8443(;|$)/);
+  assert.doesNotMatch(listed.headers.need("content-security-policy"), /frame-ancestors[^;]*\*/);
 });
 
 test("a page shows nothing of the request as markup", async () => {
@@ -117,6 +135,7 @@ test("the redirect to the sign-in is never stored and is 303", async () => {
 });
 
 test("a browser is known by Sec-Fetch-Mode, then by Accept", async () => {
+  /** @param {Record<string, string>} headers */
   const statusOf = async (headers) => (await login.client("/", { kind: [], headers })).status;
   const html = "text/html,application/xhtml+xml,*/*;q=0.8";
   assert.equal(await statusOf({ "Sec-Fetch-Mode": "navigate", Accept: html }), 303);
@@ -164,7 +183,7 @@ test("the return address has no token in it", async () => {
   const user = await login.createUser();
   const bad = tampered(ssoToken(login, user));
   const answer = await login.navigate(`/p?a=1&token=${bad}&b=2`);
-  assert.ok(!answer.location.includes(bad), answer.location);
+  assert.ok(!answer.target.includes(bad), answer.target);
   const { back } = signIn(answer);
   assert.equal(back.searchParams.has("token"), false);
   assert.ok(back.search.startsWith("?a=1&b=2"), back.search);
@@ -172,6 +191,7 @@ test("the return address has no token in it", async () => {
 
 test("a redirect loop ends in a page that names the likely cause", async () => {
   let path = "/projects?x=1";
+  /** @type {Answer | undefined} */
   let answer;
   let hops = 0;
   for (; hops < 10; hops++) {
@@ -180,6 +200,7 @@ test("a redirect loop ends in a page that names the likely cause", async () => {
     const { back } = signIn(answer);
     path = back.pathname + back.search;
   }
+  assert.ok(answer);
   assert.equal(hops, 3, "the fourth arrival without a sign-in");
   assertPage(answer, 401);
   assert.match(answer.text, /cookie/i, "the likely cause");
@@ -192,12 +213,12 @@ test("the marker that counts the attempts is gone when the sign-in worked", asyn
   assert.match(path, /edgeward_attempt=1/);
   // By a link: the application appends the token.
   const link = await login.navigate(`${path}&token=${await login.issue(user.email)}`);
-  assert.equal(link.location.replace(login.origin, ""), "/projects?x=1&y=%20");
+  assert.equal(link.target.replace(login.origin, ""), "/projects?x=1&y=%20");
   // By the cookie.
   const jar = new Jar();
   jar.set(SSO, await login.issue(user.email));
   let answer = jar.take(await login.navigate(path, { cookie: jar.header }));
-  if (answer.status === 303) answer = await login.navigate(answer.location.replace(login.origin, ""), { cookie: jar.header });
+  if (answer.status === 303) answer = await login.navigate(answer.target.replace(login.origin, ""), { cookie: jar.header });
   assert.equal(answer.seen.url, "/projects?x=1&y=%20");
 });
 

@@ -6,12 +6,20 @@ import { after, before, test } from "node:test";
 import { Jar } from "./lib/http.mjs";
 import { newEmail, signInAgain, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SESSION = "__Host-edgeward";
 
 /** Seconds: `user_cache`, and some for a busy machine. */
 const BOUND = 5;
 
-let world, here, there;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let here;
+/** @type {Site} */
+let there;
 before(async () => {
   world = await startWorld({ isolates: 2, edgeward: { user_cache: 1 }, sites: { APP: { assertion: {} } } });
   here = world.site("APP", "edge");
@@ -29,21 +37,21 @@ async function credentials() {
   return {
     user,
     attempts: {
-      session: (site) => site.client("/", { cookie }),
-      "session of a browser": (site) => site.navigate("/", { cookie }),
-      sso_cookie: (site) => site.client("/", { cookie: `ls_auth_token=${token}` }),
-      "sso_cookie of a browser": (site) => site.navigate("/", { cookie: `ls_auth_token=${token}` }),
-      query: (site) => site.client(`/?token=${link}`),
-      "query of a browser": (site) => site.navigate(`/?token=${link}`),
-      bearer: (site) => site.client("/", { bearer: token }),
-      "who am I": (site) => site.client("/api/sso/me", { cookie }),
+      session: (/** @type {Site} */ site) => site.client("/", { cookie }),
+      "session of a browser": (/** @type {Site} */ site) => site.navigate("/", { cookie }),
+      sso_cookie: (/** @type {Site} */ site) => site.client("/", { cookie: `ls_auth_token=${token}` }),
+      "sso_cookie of a browser": (/** @type {Site} */ site) => site.navigate("/", { cookie: `ls_auth_token=${token}` }),
+      query: (/** @type {Site} */ site) => site.client(`/?token=${link}`),
+      "query of a browser": (/** @type {Site} */ site) => site.navigate(`/?token=${link}`),
+      bearer: (/** @type {Site} */ site) => site.client("/", { bearer: token }),
+      "who am I": (/** @type {Site} */ site) => site.client("/api/sso/me", { cookie }),
     },
   };
 }
 
 const CHANGES = {
-  disabled: (user) => here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
-  deleted: (user) => here.admin("DELETE", `/api/sso/users/${user.id}`),
+  disabled: (/** @type {User} */ user) => here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
+  deleted: (/** @type {User} */ user) => here.admin("DELETE", `/api/sso/users/${user.id}`),
 };
 
 for (const [what, change] of Object.entries(CHANGES)) {
@@ -55,7 +63,7 @@ for (const [what, change] of Object.entries(CHANGES)) {
       const answer = await attempt(here);
       assert.ok([401, 403].includes(answer.status), `${source}: ${answer}`);
       assert.deepEqual(
-        answer.cookies.filter(({ cleared }) => !cleared),
+        answer.cookies.filter((/** @type {{ cleared: boolean }} */ { cleared }) => !cleared),
         [],
         source,
       );
@@ -125,12 +133,13 @@ test("a change of roles is seen in every isolate within the bound", async () => 
 
 test("a revoked, deactivated or deleted API token is refused in every isolate within the bound", async () => {
   const changes = [
-    (id) => here.admin("POST", `/api/sso/tokens/${id}/revoke`),
-    (id) => here.admin("PATCH", `/api/sso/tokens/${id}`, { active: false }),
-    (id) => here.admin("DELETE", `/api/sso/tokens/${id}`),
+    (/** @type {string} */ id) => here.admin("POST", `/api/sso/tokens/${id}/revoke`),
+    (/** @type {string} */ id) => here.admin("PATCH", `/api/sso/tokens/${id}`, { active: false }),
+    (/** @type {string} */ id) => here.admin("DELETE", `/api/sso/tokens/${id}`),
   ];
   for (const change of changes) {
     const { token, id } = (await here.admin("POST", "/api/sso/tokens", { name: "n", scopes: ["token:issue"] })).json;
+    /** @param {Site} site */
     const attempt = (site) => site.issueAnswer({ email: newEmail() }, { token });
     assert.equal((await attempt(here)).status, 200);
     assert.equal((await attempt(there)).status, 200);

@@ -6,9 +6,17 @@ import { sendRaw } from "./lib/http.mjs";
 import { ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
+/** @import { Sending, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SESSION = "__Host-edgeward";
 
-let world, app, pass;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {Site} */
+let pass;
 before(async () => {
   world = await startWorld({ isolates: 2, sites: { APP: { assertion: {} }, PASS: { unauthenticated: "pass", assertion: {} } } });
   app = world.site("APP");
@@ -16,9 +24,14 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** Overwrites every KV value that has to do with a text. The second isolate has nothing of it in its cache. */
+/**
+ * Overwrites every KV value that has to do with a text. The second isolate has nothing of it in its cache.
+ * @param {string} text
+ * @param {string} value
+ */
 async function spoil(text, value) {
   const kv = await world.kv;
+  /** @type {[key: string, value: string][]} */
   const spoilt = [];
   for (const [key, old] of await world.kvEntries()) {
     if (!key.includes(text) && !old.includes(text)) continue;
@@ -80,10 +93,13 @@ test("SEC-38: signing keys that cannot be read end in a refusal where an asserti
   assert.equal((await there.client(path, { cookie })).status, 200);
 });
 
-/** A small generator of pseudo-random numbers, so that every run does the same. */
+/**
+ * A small generator of pseudo-random numbers, so that every run does the same.
+ * @param {number} seed
+ */
 function generator(seed) {
   let state = seed;
-  return (below) => {
+  return (/** @type {number} */ below) => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
@@ -92,6 +108,10 @@ function generator(seed) {
 test("SEC-72: no input is a 5xx, and the Worker lives on after each", async () => {
   const { user, cookie } = await app.signIn();
   const random = generator(20_260_101);
+  /**
+   * @template T
+   * @param {T[]} list
+   */
   const pick = (list) => list[random(list.length)];
   const token = ssoToken(app, user);
   const bits = [
@@ -133,12 +153,15 @@ test("SEC-72: no input is a 5xx, and the Worker lives on after each", async () =
     "Token ",
   ];
   const noise = () => Array.from({ length: random(6) }, () => pick(bits)).join("");
+  /** @param {string} text */
   const latin = (text) => text.replace(/[^\x20-\x7e\x80-\xff]/g, "");
+  /** @param {string} text */
   const mutate = (text) => {
     const at = random(text.length + 1);
     return pick([text.slice(0, at) + pick(bits) + text.slice(at), text.slice(0, at), text.slice(0, at) + text.slice(at + 1 + random(5)), text.repeat(2)]);
   };
   const statuses = new Map();
+  /** @type {[method: string, path: string, options: Sending][]} */
   const attempts = [];
   for (let i = 0; i < 400; i++) {
     const method = pick(["GET", "GET", "POST", "HEAD", "OPTIONS", "DELETE", "PATCH", "PUT"]);

@@ -2,14 +2,25 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { sendRaw } from "./lib/http.mjs";
+import { exchangeRaw } from "./lib/http.mjs";
 import { tampered } from "./lib/tokens.mjs";
 import { newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
+
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Calling, Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
 
 const LOGIN = "https://www.example.test/login";
 const SPA = "https://spa.example.test";
 
-let world, app, admin, editor;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {string} */
+let admin;
+/** @type {string} */
+let editor;
 before(async () => {
   world = await startWorld({
     vars: {
@@ -49,18 +60,18 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** A new user with a session: by a link, which opens one before any rule is asked. */
+/**
+ * A new user with a session: by a link, which opens one before any rule is asked.
+ * @param {Record<string, unknown>} fields
+ */
 async function signIn(fields) {
   const user = await app.createUser(fields);
   const answer = await app.navigate(`/free?token=${await app.issue(user.email)}`);
   assert.equal(answer.status, 303, String(answer));
-  return answer.headers
-    .all("set-cookie")
-    .find((cookie) => cookie.startsWith("__Host-edgeward="))
-    .split(";")[0];
+  return answer.setCookie("__Host-edgeward").pair;
 }
 
-const code = ({ status, json }) => [status, json.code];
+const code = (/** @type {Answer} */ { status, json }) => [status, json.code];
 
 test("each request goes by the first rule that matches, and where none does nobody passes", async () => {
   assert.equal((await app.client("/static/a/b.js")).status, 200);
@@ -80,7 +91,7 @@ test("a rule says what those get whom it turns away: a page, JSON, the way to si
   assert.equal((await app.client("/hidden", { cookie: admin })).status, 200);
   const sent = await app.navigate("/sign-in");
   assert.equal(sent.status, 303);
-  assert.ok(sent.headers.get("location").startsWith(LOGIN));
+  assert.ok(sent.headers.need("location").startsWith(LOGIN));
   const page = await app.navigate("/admin", { cookie: editor });
   assert.equal(page.status, 403);
   assert.match(String(page.body), /Not allowed/);
@@ -118,7 +129,8 @@ test("SEC-32: no forwarded header changes which rule decides", async () => {
 });
 
 test("SEC-33: no spelling of a path gets past its rule, and what is judged is what arrives", async () => {
-  const raw = (target) => sendRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${app.host}\r\nConnection: close\r\n\r\n` });
+  /** @param {string} target */
+  const raw = (target) => exchangeRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${app.host}\r\nConnection: close\r\n\r\n` });
   for (const target of [
     "/admin/%2e%2e/admin",
     "/static/../admin",
@@ -195,13 +207,13 @@ test("SEC-37: no User-Agent and no other header of a client's choice opens anyth
 });
 
 test("SEC-38: a country that is not known is no country, and not another one either", async () => {
-  for (const [headers, status] of [
+  for (const [headers, status] of /** @type {[Record<string, string>, number][]} */ ([
     [{ "CF-IPCountry": "FR" }, 200],
     [{ "CF-IPCountry": "DE" }, 403],
     [{ "CF-IPCountry": "XX" }, 403],
     [{ "CF-IPCountry": "FR, DE" }, 403],
     [{}, 403],
-  ]) {
+  ])) {
     assert.equal((await app.client("/near", { headers })).status, status, JSON.stringify(headers));
   }
 });
@@ -212,7 +224,7 @@ test("SEC-39: OPTIONS passes as a true preflight only, where the rule of what it
   assert.equal(passed.status, 200);
   assert.equal(passed.seen.method, "OPTIONS");
   assert.equal(passed.seen.header("x-forwarded-user"), undefined);
-  for (const [method, path, headers] of [
+  for (const [method, path, headers] of /** @type {[string, string, Record<string, string>][]} */ ([
     ["OPTIONS", "/api/x", {}],
     ["OPTIONS", "/api/x", { Origin: SPA }],
     ["OPTIONS", "/api/x", { "Access-Control-Request-Method": "POST" }],
@@ -221,7 +233,7 @@ test("SEC-39: OPTIONS passes as a true preflight only, where the rule of what it
     ["POST", "/api/x", { "X-HTTP-Method-Override": "OPTIONS", ...preflight }],
     ["HEAD", "/admin", {}],
     ["GET", "/api/x", preflight],
-  ]) {
+  ])) {
     const answer = await app.send(method, path, { headers });
     assert.equal(answer.status, 401, `${method} ${path} ${JSON.stringify(headers)}`);
   }
@@ -231,12 +243,12 @@ test("SEC-39: OPTIONS passes as a true preflight only, where the rule of what it
 });
 
 test("SEC-58: an address in a domain is one whose only @ stands before it", async () => {
-  for (const [email, status] of [
+  for (const [email, status] of /** @type {[string, number][]} */ ([
     ["a@staff.example", 200],
     ["b@xstaff.example", 403],
     ["c@staff.example.evil.test", 403],
     ["d@sub.staff.example", 403],
-  ]) {
+  ])) {
     assert.equal((await app.client("/staff", { cookie: await signIn({ email }) })).status, status, email);
   }
   const twice = await app.admin("POST", "/api/sso/users", { email: "evil@evil.test@staff.example" });
@@ -247,10 +259,7 @@ test("SEC-59: rules are asked at each request, for every kind of credential", as
   const user = await app.createUser({ roles: ["editor"] });
   const token = await app.issue(user.email);
   const link = await app.issue(user.email);
-  const cookie = (await app.navigate(`/free?token=${link}`)).headers
-    .all("set-cookie")
-    .find((one) => one.startsWith("__Host-"))
-    .split(";")[0];
+  const cookie = (await app.navigate(`/free?token=${link}`)).setCookie("__Host-edgeward").pair;
   const ways = [{ cookie }, { cookie: `ls_auth_token=${token}` }, { bearer: token }];
   const statuses = async () => [
     ...(await Promise.all(ways.map(async (way) => (await app.client("/admin", way)).status))),
@@ -276,6 +285,7 @@ test("what is public looks at no credential, and tells the origin of none", asyn
 test("a site with cors answers preflights itself, and names only the origins that it lists", async () => {
   const cors = world.site("CORS");
   const path = newPath();
+  /** @param {string} origin */
   const preflight = (origin, method = "PUT") => cors.send("OPTIONS", path, { headers: { Origin: origin, "Access-Control-Request-Method": method } });
   const allowed = await preflight(SPA);
   assert.equal(allowed.status, 204);
@@ -283,7 +293,7 @@ test("a site with cors answers preflights itself, and names only the origins tha
   assert.equal(allowed.headers.get("access-control-allow-credentials"), "true");
   assert.equal(allowed.headers.get("access-control-allow-methods"), "GET, PUT");
   assert.equal(allowed.headers.get("access-control-allow-headers"), "x-csrf");
-  assert.match(allowed.headers.get("vary"), /Origin/);
+  assert.match(allowed.headers.need("vary"), /Origin/);
   for (const origin of ["https://evil.example.test", "null", `${SPA}.evil.test`, `${SPA}:8443`, "http://spa.example.test"]) {
     const refused = await preflight(origin);
     assert.deepEqual(code(refused), [403, "cross_origin"], origin);
@@ -330,6 +340,7 @@ test("SEC-65: no endpoint below /api/sso knows CORS, whatever the site lists", a
 
 test("SEC-55: the site's list of frame ancestors stands on forwarded answers too, and takes nothing back of what the origin says", async () => {
   const cors = world.site("CORS");
+  /** @param {Record<string, string>} headers */
   const policies = async (headers) => {
     const path = newPath();
     world.origin.on(path, (request, response) => response.writeHead(200, { "Content-Type": "text/html", ...headers }).end("<p>"));
@@ -349,6 +360,10 @@ test("SEC-55: the site's list of frame ancestors stands on forwarded answers too
 test("explain tells which rule decides for a token and why, to an admin, and nothing secret", async () => {
   const user = await app.createUser({ roles: ["editor"] });
   const token = await app.issue(user.email);
+  /**
+   * @param {object} body
+   * @param {Calling} [options]
+   */
   const explain = (body, options) => app.admin("POST", "/api/sso/explain", body, options);
   const told = await explain({ path: "/admin/x?y", method: "POST", token });
   assert.equal(told.status, 200, String(told));
@@ -371,13 +386,13 @@ test("explain tells which rule decides for a token and why, to an admin, and not
   assert.equal((await explain({ path: "/hook", address: "192.0.2.1" })).json.granted, true);
   assert.equal((await explain({ path: "/hook" })).json.requirements.because, "the client's address is not known");
   assert.equal((await explain({ path: "/a%2fb" })).json.refusal, "the path contains an encoded separator or a backslash");
-  for (const [body, field] of [
+  for (const [body, field] of /** @type {[object, string][]} */ ([
     [{}, "path"],
     [{ path: "/", x: 1 }, "x"],
     [{ path: "/", address: "x" }, "address"],
     [{ path: "/", host: "evil.test" }, "host"],
     [{ path: "/", source: "cookie" }, "source"],
-  ]) {
+  ])) {
     const answer = await explain(body);
     assert.deepEqual([answer.status, answer.json.field], [400, field]);
   }

@@ -5,7 +5,13 @@ import { after, before, test } from "node:test";
 import { headerOf, ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { newSecret, startWorld } from "./lib/world.mjs";
 
-let world, app;
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   world = await startWorld();
   app = world.site();

@@ -7,9 +7,18 @@ import { after, before, test } from "node:test";
 import { ADMIN_BINARY, startWorld, until } from "./lib/world.mjs";
 import { serveKv } from "./lib/wrangler.mjs";
 
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+/** @import { KvServer } from "./lib/wrangler.mjs" */
+
 const BOUND = 5;
 
-let world, app, kv;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {KvServer} */
+let kv;
 before(async () => {
   world = await startWorld({ edgeward: { user_cache: 1 } });
   app = world.site();
@@ -20,13 +29,19 @@ after(async () => {
   await world?.stop();
 });
 
-/** Runs the admin command: `{ status, out, error }`. */
+/**
+ * Runs the admin command: `{ status, out, error }`.
+ * @param {...string} args
+ */
 function admin(...args) {
   return new Promise((resolve) => {
     execFile(ADMIN_BINARY, args, { env: { ...process.env, ...kv.env } }, (error, out, err) => resolve({ status: error ? error.code : 0, out, error: err }));
   });
 }
-/** The same with `--json`, for a command that must work. */
+/**
+ * The same with `--json`, for a command that must work.
+ * @param {...string} args
+ */
 async function json(...args) {
   const { status, out, error } = await admin(...args, "--json");
   assert.equal(status, 0, error);
@@ -67,7 +82,7 @@ test("scopes, expiry and limits of an API token are what was asked for", async (
 test("the list of API tokens shows those that HTTP made, and no secret; a revocation holds", async () => {
   const { token, id } = (await app.admin("POST", "/api/sso/tokens", { name: "by http", scopes: ["users:read"] })).json;
   const listed = await json("token", "list");
-  assert.equal(listed.find((one) => one.id === id).name, "by http");
+  assert.equal(listed.find((/** @type {{ id: string }} */ one) => one.id === id).name, "by http");
   assert.doesNotMatch((await admin("token", "list")).out, /ewt_/);
   assert.equal((await app.admin("GET", "/api/sso/users?limit=1", undefined, { token })).status, 200);
   assert.equal((await admin("token", "revoke", id)).status, 0);

@@ -12,9 +12,20 @@ import { startFront } from "./lib/front.mjs";
 import { newEmail, startWorld, until } from "./lib/world.mjs";
 import { serveKv } from "./lib/wrangler.mjs";
 
+/** @import { Front } from "./lib/front.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const BOUND = 5;
 
-let world, app, front, folder;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {Front} */
+let front;
+/** @type {string} */
+let folder;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-shell-"));
   world = await startWorld({ sites: { APP: { assertion: {} } }, edgeward: { user_cache: 1 } });
@@ -27,7 +38,11 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Runs the admin command with these variables over the usual ones: `{ status, out, error }`. */
+/**
+ * Runs the admin command with these variables over the usual ones: `{ status, out, error }`.
+ * @param {Record<string, string>} env
+ * @param {...string} args
+ */
 async function run(env, ...args) {
   const variables = { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken(), ...env };
   return new Promise((resolve) => {
@@ -36,17 +51,27 @@ async function run(env, ...args) {
     );
   });
 }
+/** @param {...string} args */
 const admin = (...args) => run({}, ...args);
-/** The same with `--json`, for a command that must work. */
+/**
+ * The same with `--json`, for a command that must work.
+ * @param {...string} args
+ */
 async function json(...args) {
   const { status, out, error } = await admin(...args, "--json");
   assert.equal(status, 0, error);
   return JSON.parse(out);
 }
+/** @param {string} email */
 const byEmail = async (email) => (await app.admin("GET", `/api/sso/users?email=${encodeURIComponent(email)}`)).json.users;
+/** @param {string} id */
 const byId = async (id) => (await app.admin("GET", `/api/sso/users/${id}`)).json;
 
-/** A file with this content. */
+/**
+ * A file with this content.
+ * @param {string} name
+ * @param {string | Buffer} content
+ */
 function file(name, content) {
   const written = path.join(folder, name);
   writeFileSync(written, content);
@@ -84,7 +109,7 @@ test("a user that the shell made is one that HTTP knows, and the other way round
   const listed = await json("user", "list");
   for (const user of [made, other])
     assert.deepEqual(
-      listed.find(({ id }) => id === user.id),
+      listed.find((/** @type {{ id: string }} */ { id }) => id === user.id),
       user,
     );
   const { out } = await admin("user", "list");
@@ -132,7 +157,7 @@ test("user enable lets a disabled user sign in again", async () => {
 
 test("what there is not is an error that says so, and changes nothing", async () => {
   const before = await world.kvEntries();
-  for (const [pattern, ...args] of [
+  for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
     [/there is no user nobody@example\.test at http:/, "user", "show", "nobody@example.test"],
     [/there is no user usr_0000000000000000000000 at http:/, "user", "disable", "usr_0000000000000000000000"],
     [/there is no user usr_0000000000000000000000 at http:/, "user", "logout", "usr_0000000000000000000000"],
@@ -140,7 +165,7 @@ test("what there is not is an error that says so, and changes nothing", async ()
     [/400 .*email/, "user", "create", "nonsense"],
     [/400 .*roles/, "user", "create", newEmail(), "--role", "a b"],
     [/no-such-file\.csv/, "user", "import", "no-such-file.csv"],
-  ]) {
+  ])) {
     const { status, error, out } = await admin(...args);
     assert.equal(status, 1, args.join(" "));
     assert.match(error, pattern);
@@ -154,7 +179,11 @@ test("SEC-59: what was taken away a moment ago stays away when the shell changes
   // The store as a shell would see it: as it was a minute ago.
   const entries = await world.kvEntries();
   const late = await serveKv({
-    kv: { get: async (key) => entries.find(([name]) => name === key)?.[1] ?? null, put: async (...args) => (await world.kv).put(...args) },
+    kv: Promise.resolve({
+      get: async (key) => entries.find(([name]) => name === key)?.[1] ?? null,
+      put: async (key, value) => (await world.kv).put(key, value),
+      delete: async (key) => (await world.kv).delete(key),
+    }),
     kvEntries: async () => entries,
   });
   const taken = await app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false, roles: [] });
@@ -176,10 +205,10 @@ test("user list goes through all pages and says how far it is", async () => {
   assert.match(error, /^\d+ users …$/m);
   const listed = JSON.parse(out);
   assert.deepEqual(
-    emails.filter((email) => !listed.some((user) => user.email === email)),
+    emails.filter((email) => !listed.some((/** @type {User} */ user) => user.email === email)),
     [],
   );
-  assert.equal(new Set(listed.map(({ id }) => id)).size, listed.length);
+  assert.equal(new Set(listed.map((/** @type {{ id: string }} */ { id }) => id)).size, listed.length);
 });
 
 test("user import makes the users of a CSV or JSON file that are not there yet", async () => {
@@ -206,7 +235,7 @@ test("user import sends hundreds in pieces of a hundred, and says how far it is"
   assert.equal(out, "250 users created, 0 existed already.\n");
   assert.match(error, /^100 of 250 …\n200 of 250 …$/m);
   assert.deepEqual(front.requests.slice(before), Array(3).fill("POST /api/sso/users/bulk"));
-  const listed = (await json("user", "list")).map(({ email }) => email);
+  const listed = (await json("user", "list")).map((/** @type {{ email: string }} */ { email }) => email);
   assert.deepEqual(
     emails.filter((email) => !listed.includes(email)),
     [],
@@ -222,7 +251,7 @@ test("user import sends no body that is too long", async () => {
 test("user import changes nothing when one entry is wrong, and names each that is", async () => {
   const email = newEmail();
   const before = front.requests.length;
-  for (const [name, content, ...wanted] of [
+  for (const [name, content, ...wanted] of /** @type {[string, string | Buffer, ...RegExp[]][]} */ ([
     ["wrong.csv", `email,first_name\n${email},A\nnonsense,B\n${email},${"x".repeat(255)}\n`, /entry 2: has no valid email/, /entry 3: .*not a name/],
     ["wrong.json", JSON.stringify([{ email }, { email, phone: "1" }, "x"]), /entry 2: .*unknown field `phone`/, /entry 3: is not an object/],
     ["columns.csv", `email,phone\n${email},1\n`, /has "phone"/],
@@ -232,7 +261,7 @@ test("user import changes nothing when one entry is wrong, and names each that i
     ["object.json", JSON.stringify({ email }), /is not a list/],
     ["broken.json", "[", /JSON/],
     ["latin1.csv", Buffer.from(`email,first_name\n${email},Zo\xEB\n`, "latin1"), /is not UTF-8/],
-  ]) {
+  ])) {
     const { status, error, out } = await admin("user", "import", file(name, content));
     assert.equal(status, 1, name);
     for (const pattern of wanted) assert.match(error, pattern, name);
@@ -278,7 +307,7 @@ test("users of a tenant are made, found and imported by its name", async () => {
 
 test("a command that is written wrongly is told with its usage and ends with status 2, and nothing is sent", async () => {
   const before = front.requests.length;
-  for (const [pattern, ...args] of [
+  for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
     [/the command is missing/, "user"],
     [/no command remove/, "user", "remove", "a@b.c"],
     [/Unknown option '--rol'/, "user", "create", "a@b.c", "--rol", "x"],
@@ -289,7 +318,7 @@ test("a command that is written wrongly is told with its usage and ends with sta
     [/--tenant needs an address/, "user", "show", "usr_0000000000000000000000", "--tenant", "acme"],
     [/neither a \.csv nor a \.json file/, "user", "import", "users.txt"],
     [/one argument: list or rotate/, "key", "toString"],
-  ]) {
+  ])) {
     const { status, error } = await admin(...args);
     assert.equal(status, 2, `${args.join(" ")}: ${error}`);
     assert.match(error, pattern);
@@ -337,12 +366,12 @@ test("--help tells every command, those over wrangler and those over the admin A
 
 test("a deployment that does not answer, or that is none, is an error that says what to do", async () => {
   const nowhere = `http://127.0.0.1:${await freePort()}`;
-  for (const [pattern, EDGEWARD_URL] of [
+  for (const [pattern, EDGEWARD_URL] of /** @type {[RegExp, string][]} */ ([
     [/does not answer: .*ECONNREFUSED.*\n.*EDGEWARD_URL/, nowhere],
     [/EDGEWARD_URL is not a URL: example/, "example"],
     [/404 .*not_found[\s\S]*EDGEWARD_URL does not name a site/, `http://127.0.0.1:${app.port}`],
     [/200, but not from Edgeward; does EDGEWARD_URL name a site/, world.origin.url],
-  ]) {
+  ])) {
     const { status, error } = await run({ EDGEWARD_URL }, "user", "show", "ada@example.test");
     assert.equal(status, 1, error);
     assert.match(error, pattern);
@@ -383,8 +412,8 @@ test("the keys that sign assertions are listed and rotated from a shell", async 
   const before = await json("key", "list");
   const rotated = await json("key", "rotate");
   assert.deepEqual(
-    rotated.slice(0, -1).map(({ kid }) => kid),
-    before.map(({ kid }) => kid),
+    rotated.slice(0, -1).map((/** @type {{ kid: string }} */ { kid }) => kid),
+    before.map((/** @type {{ kid: string }} */ { kid }) => kid),
   );
   assert.notEqual(rotated.at(-1).kid, before.at(-1).kid);
   assert.match((await admin("key", "list")).out, /^kid +signs from +published until +sealed with/);

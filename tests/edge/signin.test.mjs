@@ -6,10 +6,17 @@ import { cookieAttributes, Jar } from "./lib/http.mjs";
 import { agedSession, claimsOf, expiredSsoToken, headerOf, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { NAVIGATION, newPath, now, SCRIPT, startWorld } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
 
-let world, app;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   world = await startWorld({
     sites: {
@@ -35,7 +42,12 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** The cookie that an answer clears, with the attributes it was set with. */
+/**
+ * The cookie that an answer clears, with the attributes it was set with.
+ * @param {Answer} answer
+ * @param {string} name
+ * @param {Record<string, string | boolean>} attributes
+ */
 function assertCleared(answer, name, attributes) {
   const cookie = answer.cookie(name);
   assert.ok(cookie?.cleared, `${name} is not cleared: ${answer}`);
@@ -64,7 +76,7 @@ test("SEC-50: the session cookie is a __Host- cookie: Secure, HttpOnly, Path=/, 
   const { session } = await app.signIn();
   assert.ok(session.raw.startsWith("__Host-edgeward="));
   assert.deepEqual(cookieAttributes(session), SESSION_ATTRIBUTES);
-  const age = Number(session.attributes["max-age"] ?? (new Date(session.attributes.expires) - Date.now()) / 1000);
+  const age = Number(session.attributes["max-age"] ?? (new Date(String(session.attributes.expires)).getTime() - Date.now()) / 1000);
   assert.ok(!(age > 43_200), `never longer than the absolute lifetime: ${session.raw}`);
 });
 
@@ -76,7 +88,7 @@ test("the session cookie's name, SameSite, Partitioned and lifetimes are setting
     headers: { "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "cross-site" },
   });
   assert.equal(answer.status, 200, String(answer));
-  assert.deepEqual(cookieAttributes(answer.cookie("__Host-embedded")), { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true });
+  assert.deepEqual(cookieAttributes(answer.setCookie("__Host-embedded")), { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true });
   const strict = await world.site("STRICT").signIn(user);
   assert.equal(cookieAttributes(strict.session).samesite, "strict");
   assert.ok(!(Number(strict.session.attributes["max-age"]) > 1200));
@@ -98,9 +110,9 @@ test("a valid SSO token in the query on a navigation opens a session and leaves 
   const path = newPath();
   const answer = await app.navigate(`${path}?a=1&token=${await app.issue(user.email)}&b=%20x`);
   assert.equal(answer.status, 303, String(answer));
-  assert.equal(new URL(answer.location, app.origin).href, `${app.origin}${path}?a=1&b=%20x`);
+  assert.equal(new URL(answer.target, app.origin).href, `${app.origin}${path}?a=1&b=%20x`);
   assert.deepEqual(world.origin.about(path), [], "the origin was not asked");
-  const session = answer.cookie(SESSION);
+  const session = answer.setCookie(SESSION);
   assert.deepEqual(cookieAttributes(session), SESSION_ATTRIBUTES);
   const next = await app.navigate(`${path}?a=1&b=%20x`, { cookie: session.pair });
   assert.equal(next.seen.header("x-forwarded-user"), user.id);
@@ -196,6 +208,7 @@ test("the sources are asked in the configured order", async () => {
 test("an expired SSO cookie is cleared with exactly its attributes, whatever else happens to the request", async () => {
   const { user, cookie } = await app.signIn();
   const expired = `${SSO}=${expiredSsoToken(app, user)}`;
+  /** @type {Record<string, [Promise<Answer>, number | undefined]>} */
   const cases = {
     "a valid session": [app.client("/", { cookie: `${cookie}; ${expired}` }), 200],
     "a client that is not signed in": [app.client("/", { cookie: expired }), 401],
@@ -230,7 +243,7 @@ test("a sign-in while the origin cannot be reached is not lost: the session is o
   const user = await app.createUser();
   const answer = await down.navigate("/", { cookie: `${SSO}=${await down.issue(user.email)}` });
   assert.ok(answer.status >= 500 && answer.status <= 504, String(answer));
-  const opened = answer.cookie(SESSION) && !answer.cookie(SESSION).cleared;
+  const opened = answer.cookie(SESSION) && !answer.setCookie(SESSION).cleared;
   assert.equal(Boolean(answer.cookie(SSO)?.cleared), Boolean(opened), String(answer));
 });
 
@@ -258,7 +271,7 @@ test("SEC-51: clearing a partitioned session cookie repeats Partitioned and Same
   const embedded = world.site("EMBEDDED");
   const user = await app.createUser();
   const opened = await embedded.navigate("/studio/", { cookie: `sso=${await embedded.issue(user.email)}` });
-  const session = opened.cookie("__Host-embedded");
+  const session = opened.setCookie("__Host-embedded");
   const answer = await embedded.client("/", { cookie: agedSession(world, session.pair, 50_000) });
   assertCleared(answer, "__Host-embedded", { path: "/", secure: true, httponly: true, samesite: "none", partitioned: true });
   const out = await embedded.send("POST", "/api/sso/logout", { cookie: session.pair, headers: { Origin: embedded.origin } });
@@ -311,7 +324,7 @@ test("SEC-52: every sign-in gives a new session, and none survives from before",
   const { user, cookie } = await app.signIn();
   const again = await app.signIn(user);
   const [first, second] = [claimsOf(cookieValue(cookie)), claimsOf(cookieValue(again.cookie))];
-  const id = ({ sid, jti }) => sid ?? jti;
+  const id = (/** @type {{ sid: string, jti: string }} */ { sid, jti }) => sid ?? jti;
   assert.ok(id(first) && id(second));
   assert.notEqual(id(first), id(second));
   // A visitor who brings a session cookie of his own making gets another one at the sign-in.
@@ -332,10 +345,11 @@ test("a browser whose session expired signs in again by a new SSO cookie at once
 test("a whole visit: link, clean page, scripts, logout", async () => {
   const user = await app.createUser();
   const jar = new Jar();
+  /** @param {string} path */
   const visit = async (path, as = app.navigate) => jar.take(await as.call(app, path, { cookie: jar.header }));
   const arrived = await visit(`/start?token=${await app.issue(user.email)}`);
   assert.equal(arrived.status, 303);
-  assert.equal((await visit(new URL(arrived.location, app.origin).pathname)).seen.header("x-forwarded-email"), user.email);
+  assert.equal((await visit(new URL(arrived.target, app.origin).pathname)).seen.header("x-forwarded-email"), user.email);
   assert.equal((await visit("/api/data", app.script)).status, 200);
   const out = jar.take(await app.form("/api/sso/logout", {}, { cookie: jar.header }));
   assert.ok([200, 303].includes(out.status), String(out));
@@ -436,6 +450,7 @@ test("SEC-44: an answer to an identified request is private unless the origin sa
   world.origin.on("/plain", (request, response) => response.writeHead(200).end("x"));
   const plain = await app.client("/plain", { cookie });
   assert.match(plain.headers.get("cache-control") ?? "", /\bprivate\b/, String(plain));
+  /** @param {Answer} answer */
   const varies = (answer) => (answer.headers.get("vary") ?? "").toLowerCase().split(/\s*,\s*/);
   assert.ok(varies(plain).includes("cookie") && varies(plain).includes("authorization"), String(plain));
   const cacheable = await app.client("/cacheable", { cookie });
@@ -448,9 +463,9 @@ test("SEC-44: a lifetime alone does not make an answer to an identified request 
   for (const [i, value] of ["max-age=60", "must-revalidate, max-age=60"].entries()) {
     world.origin.on(`/lifetime-${i}`, (request, response) => response.writeHead(200, { "Cache-Control": value }).end("x"));
     const answer = await app.client(`/lifetime-${i}`, { cookie });
-    assert.match(answer.headers.get("cache-control"), /\bprivate\b/, String(answer));
-    assert.match(answer.headers.get("cache-control"), /\bmax-age=60\b/);
-    assert.match(answer.headers.get("vary"), /cookie/i);
+    assert.match(answer.headers.need("cache-control"), /\bprivate\b/, String(answer));
+    assert.match(answer.headers.need("cache-control"), /\bmax-age=60\b/);
+    assert.match(answer.headers.need("vary"), /cookie/i);
   }
   for (const [i, value] of ["no-store", "private, max-age=5", "s-maxage=9"].entries()) {
     world.origin.on(`/said-${i}`, (request, response) => response.writeHead(200, { "Cache-Control": value }).end("x"));

@@ -5,9 +5,25 @@ import { after, before, test } from "node:test";
 import { sign, ssoToken, cookieValue } from "./lib/tokens.mjs";
 import { CLIENT, newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
-let world, app, open, user, cookie;
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {Site} */
+let open;
+/** @type {User} */
+let user;
+/** @type {string} */
+let cookie;
 /** A live SSO token for this site, one for another site, a live session, and a token of the application's own. */
-let strays, own;
+/** @type {Record<string, string>} */
+let strays;
+/** @type {string} */
+let own;
 before(async () => {
   world = await startWorld({
     sites: {
@@ -34,11 +50,19 @@ before(async () => {
 });
 after(() => world?.stop());
 
+/** @param {string} text */
 const escaped = (text) => [...text].map((c) => `%${c.charCodeAt(0).toString(16)}`).join("");
-/** Ways to write a token. */
+/**
+ * Ways to write a token.
+ * @param {string} token
+ */
 const written = (token) => [token, token.replaceAll(".", "%2E"), `%65${token.slice(1)}`, escaped(token)];
 
-/** What the origin got, which holds no credential of ours in any form. */
+/**
+ * What the origin got, which holds no credential of ours in any form.
+ * @param {Answer} answer
+ * @param {string} what
+ */
 function assertClean(answer, what) {
   assert.equal(answer.status, 200, `${what}: ${answer}`);
   let text = JSON.stringify([answer.seen.url, answer.seen.headers.list]);
@@ -50,11 +74,12 @@ function assertClean(answer, what) {
 }
 
 /** The same at a site and as somebody, and where nobody is signed in and the path is public. */
-const places = () => [
-  ["signed in", (path, headers, c) => app.send("GET", path, { kind: SCRIPT, headers, cookie: [cookie, c].filter(Boolean).join("; ") })],
-  ["anonymous", (path, headers, c) => open.send("GET", path, { kind: CLIENT, headers, cookie: c })],
-  ["public", (path, headers, c) => open.send("GET", `/public${path}`, { kind: CLIENT, headers, cookie: c })],
-];
+const places = () =>
+  /** @type {[string, (path: string, headers: Record<string, string>, cookie?: string) => Promise<Answer>][]} */ ([
+    ["signed in", (path, headers, c) => app.send("GET", path, { kind: SCRIPT, headers, cookie: [cookie, c].filter(Boolean).join("; ") })],
+    ["anonymous", (path, headers, c) => open.send("GET", path, { kind: CLIENT, headers, cookie: c })],
+    ["public", (path, headers, c) => open.send("GET", `/public${path}`, { kind: CLIENT, headers, cookie: c })],
+  ]);
 
 test("SEC-40: no live credential of ours reaches an origin in another cookie, parameter or header", async () => {
   for (const [place, send] of places()) {
@@ -91,6 +116,7 @@ test("SEC-40: no live credential of ours reaches an origin in another cookie, pa
 test("SEC-40: no Authorization header with a credential of ours in it reaches an origin, however it is written", async () => {
   for (const [place, send] of places()) {
     for (const [kind, token] of Object.entries(strays)) {
+      /** @param {string} text */
       const basic = (text) => `Basic ${Buffer.from(text).toString("base64")}`;
       for (const value of [`Token '${token}'`, `Token;${token}`, basic(`user:${token}`), basic(`${token}:`), `Basic eDp5, Token ${token}`]) {
         const answer = await send(newPath(), { Authorization: value });
@@ -117,6 +143,10 @@ test("SEC-40: a repeated request whose Referer, or another header that differs, 
   const path = newPath();
   const plain = `${app.origin}/page?a=1&b=2`;
   // The first ones fill what is remembered; those after them find it.
+  /**
+   * @param {number | string} n
+   * @param {Record<string, string>} headers
+   */
   const send = (n, headers) =>
     app.send("GET", `${path}/${n}`, { kind: SCRIPT, cookie, headers: { Referer: plain, "X-CSRF-Token": "t", "X-Repeat": "1", ...headers } });
   for (let n = 0; n < 4; n++) assert.equal((await send(n, {})).seen.header("referer"), plain);
@@ -152,6 +182,6 @@ test("SEC-41: a navigation with a credential in a parameter of another name goes
   const path = newPath();
   const answer = await app.send("GET", `${path}?a=1&other=${strays["SSO token"]}`, { kind: NAVIGATION, cookie });
   assert.equal(answer.status, 303, String(answer));
-  assert.equal(answer.location.replace(app.origin, ""), `${path}?a=1`);
+  assert.equal(answer.target.replace(app.origin, ""), `${path}?a=1`);
   assert.deepEqual(world.origin.about(path), []);
 });

@@ -8,10 +8,20 @@ import { Headers, parseSetCookie } from "./lib/http.mjs";
 import { expiredSsoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SSO = "ls_auth_token";
 const MEGABYTE = 1024 * 1024;
 
-let world, app, cookie, user;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {string} */
+let cookie;
+/** @type {User} */
+let user;
 before(async () => {
   world = await startWorld({ sites: { APP: { trusted_origins: ["https://portal.example.test"] }, PASS: { unauthenticated: "pass" } } });
   app = world.site("APP");
@@ -42,7 +52,8 @@ test("the origin's answer begins before the upload has ended", async () => {
 
 test("the first bytes of an answer arrive before the last are sent", async () => {
   const path = newPath();
-  let finish;
+  /** @type {() => unknown} */
+  let finish = () => assert.fail("the origin was not asked");
   world.origin.on(path, (request, response) => {
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     response.write("data: first\n\n");
@@ -77,6 +88,7 @@ test("a client that goes away ends the request at the origin", async () => {
   await gone;
 });
 
+/** @param {number} size */
 async function upload(size) {
   const chunk = randomBytes(MEGABYTE);
   const hash = createHash("sha256");
@@ -94,7 +106,7 @@ async function upload(size) {
   const answer = await exchange.answer;
   const parts = [];
   for await (const part of answer) parts.push(part);
-  return { seen: JSON.parse(Buffer.concat(parts)), sha256: hash.digest("hex"), peak };
+  return { seen: JSON.parse(Buffer.concat(parts).toString()), sha256: hash.digest("hex"), peak };
 }
 
 test("an upload of 100 MB arrives whole and passes in constant memory", async () => {

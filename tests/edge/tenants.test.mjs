@@ -5,10 +5,18 @@ import { after, before, describe, test } from "node:test";
 import { issuerTable, newKey, tokenOf } from "./lib/issuer.mjs";
 import { newEmail, newPath, startWorld, until } from "./lib/world.mjs";
 
+/** @import { IssuerKey } from "./lib/issuer.mjs" */
+/** @import { Seen } from "./lib/http.mjs" */
+/** @import { Sending, Site, User } from "./lib/site.mjs" */
+/** @import { SiteSettings, World } from "./lib/world.mjs" */
+
+/** @typedef {Sending & { headers?: Record<string, string> }} Named Headers by their names. */
+
 const SESSION = "__Host-edgeward";
 const GROUPS = { one: { issuers: ["one"] }, two: { issuers: ["two"] } };
 
 /** How a request is put into a tenant, by what tells them apart. By claim the token alone says it. */
+/** @type {Record<string, (name: string, options: Named) => Sending>} */
 const INTO = {
   host: (name, options) => ({ ...options, host: `${name}.host.example.test` }),
   header: (name, options) => ({ ...options, headers: { ...options.headers, "X-Tenant-ID": name } }),
@@ -20,38 +28,65 @@ const TENANTS = {
   claim: { by: "claim", groups: GROUPS },
 };
 
+/** @type {World} */
 let world;
+/** @type {Record<string, IssuerKey>} */
 const keys = {};
 before(async () => {
+  /** @type {Record<string, unknown>} */
   const vars = {};
   for (const name of ["one", "two"]) {
     keys[name] = await newKey("EdDSA");
     vars[`EDGEWARD_ISSUER_${name.toUpperCase()}`] = issuerTable({ issuer: `https://${name}.example`, algorithms: ["EdDSA"], public_key: keys[name].pem });
   }
   const settings = { query: { single_use: false, user_switch: "replace" }, custom_headers: { "x-of": "tenant", "x-id": "id" } };
+  /** @type {Record<string, SiteSettings>} */
   const sites = Object.fromEntries(Object.entries(TENANTS).map(([by, tenants]) => [by.toUpperCase(), { ...settings, tenants }]));
   sites.HOST.hosts = ["one.host.example.test", "two.host.example.test"];
   world = await startWorld({ sites, vars, isolates: 2, edgeward: { user_cache: 1 } });
 });
 after(() => world?.stop());
 
-/** A token of the issuer of a tenant. */
+/**
+ * A token of the issuer of a tenant.
+ * @param {string} name
+ */
 const token = (name, claims = {}) => tokenOf(keys[name], { iss: `https://${name}.example`, tenant_id: name, ...claims });
 
-/** The site's two isolates: one that may remember, and one that does not. */
+/**
+ * The site's two isolates: one that may remember, and one that does not.
+ * @param {string} by
+ */
 const isolates = (by) => ["edge", "edge-2"].map((worker) => world.site(by.toUpperCase(), worker));
 
-/** The answer to a request in a tenant. */
+/**
+ * The answer to a request in a tenant.
+ * @param {Site} site
+ * @param {string} by
+ * @param {string} name
+ * @param {Named} options
+ */
 const ask = (site, by, name, options, path = "/") => site.client(path, INTO[by](name, options));
 
-/** A session in a tenant, as a browser gets it from a link. */
+/**
+ * A session in a tenant, as a browser gets it from a link.
+ * @param {string} by
+ * @param {string} name
+ * @param {Record<string, unknown>} [claims]
+ */
 async function arrive(by, name, claims) {
   const [site] = isolates(by);
   const answer = await site.navigate(`/?token=${await token(name, claims)}`, INTO[by](name, {}));
   assert.equal(answer.status, 303, String(answer));
-  return answer.cookie(SESSION).pair;
+  return answer.setCookie(SESSION).pair;
 }
 
+/**
+ * @param {string} by
+ * @param {string} name
+ * @param {Named} options
+ * @param {string} what
+ */
 async function assertNobody(by, name, options, what) {
   for (const site of isolates(by)) {
     const path = newPath();
@@ -62,7 +97,7 @@ async function assertNobody(by, name, options, what) {
 }
 
 /** Whom the origin is told about. */
-const told = ({ seen }) => [seen.header("x-of"), seen.header("x-id"), seen.header("x-forwarded-email")];
+const told = (/** @type {{ seen: Seen }} */ { seen }) => [seen.header("x-of"), seen.header("x-id"), seen.header("x-forwarded-email")];
 
 for (const by of ["host", "header", "claim"]) {
   describe(`tenants by ${by}`, () => {
@@ -77,7 +112,7 @@ for (const by of ["host", "header", "claim"]) {
         assert.deepEqual([tenant, address], [name, email]);
         const found = await site.admin("GET", `/api/sso/users?email=${email}&tenant=${name}`);
         assert.deepEqual(
-          found.json.users.map((user) => [user.id, user.tenant]),
+          found.json.users.map((/** @type {User} */ user) => [user.id, user.tenant]),
           [[id, name]],
         );
         ids.push(id);
@@ -169,7 +204,7 @@ test("tenants by header: who names none, two, or one that is not there is nobody
 });
 
 test("tenants by claim: an issuer names no tenant but its own", async () => {
-  for (const [issuer, tenant_id] of [
+  for (const [issuer, tenant_id] of /** @type {[string, unknown][]} */ ([
     ["one", "two"],
     ["two", "one"],
     ["one", "three"],
@@ -177,7 +212,7 @@ test("tenants by claim: an issuer names no tenant but its own", async () => {
     ["one", undefined],
     ["one", null],
     ["one", ["one"]],
-  ]) {
+  ])) {
     await assertNobody("claim", issuer, { bearer: await token(issuer, { tenant_id }) }, `${issuer} says ${tenant_id}`);
   }
 });

@@ -7,10 +7,22 @@ import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { b64, claimsOf, sign, signText, SSO_HEADER, ssoClaims, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newPath, now, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Site, User } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const SSO = "ls_auth_token";
 const SESSION = "__Host-edgeward";
 
-let world, app, other, user, secret;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
+/** @type {Site} */
+let other;
+/** @type {User} */
+let user;
+/** @type {string} */
+let secret;
 before(async () => {
   world = await startWorld({ sites: { APP: { assertion: {} }, OTHER: {}, LONG: { sso_token: { algorithm: "HS512" } } } });
   app = world.site("APP");
@@ -21,9 +33,15 @@ before(async () => {
 after(() => world?.stop());
 
 const header = (changes = {}) => JSON.parse(JSON.stringify({ ...SSO_HEADER, ...changes }));
+/** @param {Record<string, unknown>} [changes] */
 const claims = (changes) => ssoClaims(app, user, changes);
 
-/** Shows a token by every source, to programs and to browsers: none may let it in or open a session. */
+/**
+ * Shows a token by every source, to programs and to browsers: none may let it in or open a session.
+ * @param {string} token
+ * @param {string} what
+ * @param {{ code?: string }} [options]
+ */
 async function assertRefused(token, what, { code } = {}) {
   const path = newPath();
   const encoded = encodeURIComponent(token);
@@ -49,7 +67,11 @@ async function assertRefused(token, what, { code } = {}) {
   assert.deepEqual(world.origin.about(path), [], `${what} reached the origin`);
 }
 
-/** The same for a list of `[what, token]`. */
+/**
+ * The same for a list of `[what, token]`.
+ * @param {[what: string, token: string][]} list
+ * @param {{ code?: string }} [options]
+ */
 async function assertAllRefused(list, options) {
   for (const [what, token] of list) await assertRefused(token, what, options);
 }
@@ -66,6 +88,7 @@ test("a good token of the same making gets in by every source, so that the refus
 test("SEC-22: a tampered signature is refused at every entry", async () => {
   const token = ssoToken(app, user);
   const [head, body, signature] = token.split(".");
+  /** @param {Record<string, unknown>} changes */
   const bodyOf = (changes) => b64(JSON.stringify({ ...claimsOf(token), ...changes }));
   await assertAllRefused([
     ["one flipped bit", tampered(token)],
@@ -128,6 +151,7 @@ test("SEC-2: tokens of asymmetric algorithms are no SSO tokens", async () => {
 test("SEC-3: none, in any spelling, with and without a signature, is refused", async () => {
   const body = b64(JSON.stringify(claims()));
   const signature = ssoToken(app, user).split(".")[2];
+  /** @type {[what: string, token: string][]} */
   const list = [["UnsecuredJWT", new UnsecuredJWT(claims()).encode()]];
   for (const alg of ["none", "None", "NONE", "nOnE", "", " none", "none ", null, 0, false]) {
     const head = b64(JSON.stringify(header({ alg })));
@@ -139,6 +163,7 @@ test("SEC-3: none, in any spelling, with and without a signature, is refused", a
 });
 
 test("SEC-4: exp, nbf and iat are numbers, and exp is required", async () => {
+  /** @type {[what: string, token: string][]} */
   const list = [
     ["no exp", sign(header(), claims({ exp: undefined }), secret)],
     ["no iat and no exp", sign(header(), claims({ exp: undefined, iat: undefined }), secret)],
@@ -188,6 +213,7 @@ test("SEC-5: a key inside the token is never used, and nothing is fetched for it
   const url = `${world.origin.url}${path}/jwks.json`;
   world.origin.on(`${path}/jwks.json`, (request, response) => response.end(JSON.stringify({ keys: [jwk] })));
   const oct = { kty: "oct", k: b64("attacker attacker attacker attacker") };
+  /** @type {[what: string, token: string][]} */
   const list = [["an embedded EC key", await new SignJWT(claims()).setProtectedHeader(header({ alg: "ES256", jwk })).sign(privateKey)]];
   for (const [name, value] of Object.entries({ jwk: oct, jku: url, x5u: url, x5c: ["MIIB"], "x5t#S256": "x" })) {
     list.push([`${name} with a foreign signature`, sign(header({ [name]: value, kid: "attacker" }), claims(), "attacker attacker attacker attacker")]);
@@ -199,6 +225,7 @@ test("SEC-5: a key inside the token is never used, and nothing is fetched for it
 
 test("SEC-6: kid is compared and nothing else", async () => {
   const before = (await world.kvEntries()).map(([key]) => key);
+  /** @type {[what: string, token: string][]} */
   const list = [];
   for (const kid of [
     "../1",
@@ -246,7 +273,7 @@ test("SEC-8: only the strict compact form is read", async () => {
   const token = ssoToken(app, user);
   const [head, body, signature] = token.split(".");
   const last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  const trailing = signature.slice(0, -1) + last[last.indexOf(signature.at(-1)) ^ 1];
+  const trailing = signature.slice(0, -1) + last[last.indexOf(signature.slice(-1)) ^ 1];
   assert.deepEqual(Buffer.from(trailing, "base64url"), Buffer.from(signature, "base64url"), "the same bytes");
   const json = JSON.stringify({ payload: body, protected: head, signature });
   await assertAllRefused([
@@ -268,6 +295,7 @@ test("SEC-8: only the strict compact form is read", async () => {
 
 test("SEC-9: a huge token is refused at once", async () => {
   const started = performance.now();
+  /** @param {number} size */
   const filler = (size) => sign(header(), claims({ filler: "x".repeat(size) }), secret);
   const huge = [".".repeat(30_000), "a".repeat(30_000), `${"a".repeat(10_000)}.${"b".repeat(10_000)}.${"c".repeat(10_000)}`, filler(8_000)];
   for (const token of huge) {
@@ -299,7 +327,13 @@ test("SEC-11: password-based algorithms are not there", async () => {
 });
 
 test("SEC-12: a member that occurs twice, in the header or in the claims, is refused", async () => {
+  /**
+   * @param {object} object
+   * @param {string} name
+   * @param {unknown} value
+   */
   const twice = (object, name, value) => JSON.stringify(object).replace(/\}$/, `,"${name}":${JSON.stringify(value)}}`);
+  /** @type {[what: string, token: string][]} */
   const list = [];
   for (const [name, value] of Object.entries(header())) list.push([`header ${name}`, signText(twice(header(), name, value), JSON.stringify(claims()), secret)]);
   for (const [name, value] of Object.entries(claims())) list.push([`claim ${name}`, signText(JSON.stringify(header()), twice(claims(), name, value), secret)]);
@@ -310,6 +344,7 @@ test("SEC-12: a member that occurs twice, in the header or in the claims, is ref
 
 test("a header or claims that are no JSON object in UTF-8 are refused", async () => {
   const bad = ["[]", '"x"', "1", "null", "", "{", '{"a":1}x', "{'a':1}", '{"a":1,}', "\ufeff{}"];
+  /** @type {[what: string, token: string][]} */
   const list = [];
   for (const text of bad) {
     list.push([`header ${text}`, signText(text, JSON.stringify(claims()), secret)]);
@@ -357,6 +392,7 @@ test("the issuer is ours exactly", async () => {
 });
 
 test("the user is one whom we know, named as a string", async () => {
+  /** @type {[what: string, token: string][]} */
   const list = [["no user_id and no sub", sign(header(), claims({ user_id: undefined, sub: undefined }), secret)]];
   for (const id of ["", "usr_unknown", 1, true, {}, [user.id], null, `${user.id} `, user.email, "../x", "x".repeat(2000)])
     list.push([`id ${JSON.stringify(id)?.slice(0, 40)}`, sign(header(), claims({ user_id: id, sub: id }), secret)]);
@@ -369,20 +405,21 @@ test("SEC-19: no kind of token counts as another: session, SSO token, assertion,
   const { cookie, token: sso } = await app.signIn(user);
   const link = await app.issue(user.email);
   const session = cookieValue(cookie);
-  const assertion = (await app.client("/", { cookie })).seen.header("x-edgeward-assertion");
+  const assertion = (await app.client("/", { cookie })).seen.headers.need("x-edgeward-assertion");
   assert.match(assertion, /^eyJ/);
   const api = await world.adminToken();
   const kinds = { session, sso, assertion, api };
   const entries = {
-    session: (token) => app.client("/", { cookie: `${SESSION}=${token}` }),
-    sso_cookie: (token) => app.client("/", { cookie: `${SSO}=${token}` }),
+    session: (/** @type {string} */ token) => app.client("/", { cookie: `${SESSION}=${token}` }),
+    sso_cookie: (/** @type {string} */ token) => app.client("/", { cookie: `${SSO}=${token}` }),
     // What was a link counts nowhere else, and the other way round.
-    query: (token) => app.client(`/?token=${token === sso ? link : token}`),
-    bearer: (token) => app.client("/", { bearer: token }),
-    me: (token) => app.client("/api/sso/me", { bearer: token }),
-    admin: (token) => app.admin("GET", "/api/sso/users?limit=1", undefined, { token }),
-    issue: (token) => app.issueAnswer({ email: user.email }, { token }),
+    query: (/** @type {string} */ token) => app.client(`/?token=${token === sso ? link : token}`),
+    bearer: (/** @type {string} */ token) => app.client("/", { bearer: token }),
+    me: (/** @type {string} */ token) => app.client("/api/sso/me", { bearer: token }),
+    admin: (/** @type {string} */ token) => app.admin("GET", "/api/sso/users?limit=1", undefined, { token }),
+    issue: (/** @type {string} */ token) => app.issueAnswer({ email: user.email }, { token }),
   };
+  /** @type {Record<string, string[]>} */
   const good = { session: ["session"], sso_cookie: ["sso"], query: ["sso"], bearer: ["sso"], me: ["sso"], admin: ["api"], issue: ["api"] };
   for (const [entry, attempt] of Object.entries(entries)) {
     for (const [kind, token] of Object.entries(kinds)) {
@@ -454,9 +491,15 @@ test("SEC-22: a session is checked as strictly as an SSO token: what is not exac
   const session = cookieValue(cookie);
   const key = world.secrets.session[1];
   const [head, body] = [{ alg: "HS256", typ: "session+jwt", kid: "1" }, claimsOf(session)];
+  /** @param {string} token */
   const status = async (token) => (await app.client("/", { cookie: `${SESSION}=${token}` })).status;
   assert.equal(await status(sign(head, body, key)), 200, "one of the same making is good");
+  /**
+   * @param {object} object
+   * @param {string} more
+   */
   const text = (object, more) => JSON.stringify(object).replace(/\}$/, `,${more}}`);
+  /** @param {string} name */
   const without = (name) => Object.fromEntries(Object.entries(body).filter(([key]) => key !== name));
   const bad = {
     "SEC-3: none": `${b64(JSON.stringify({ ...head, alg: "none" }))}.${b64(JSON.stringify(body))}.`,

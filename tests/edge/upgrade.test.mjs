@@ -1,11 +1,17 @@
 // An origin that answers 101 although nobody asked for an upgrade.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import net from "node:net";
 import { after, before, test } from "node:test";
 import { CLIENT, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 /** What an origin may say of an upgrade that nobody asked for. */
+/** @type {Record<string, string>} */
 const HEADS = {
   "/websocket": "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
   "/other": "Upgrade: h2c\r\nConnection: Upgrade\r\n",
@@ -23,10 +29,13 @@ const origin = net.createServer((socket) => {
   });
 });
 
-let world, app;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
-  await new Promise((resolve) => origin.listen(0, "127.0.0.1", resolve));
-  const upstream = `http://127.0.0.1:${origin.address().port}`;
+  await once(origin.listen(0, "127.0.0.1"), "listening");
+  const upstream = `http://127.0.0.1:${/** @type {net.AddressInfo} */ (origin.address()).port}`;
   const rules = [{ prefix: "/public", public: true }, { require: { authenticated: true } }];
   world = await startWorld({
     sites: {
@@ -47,6 +56,7 @@ for (const name of ["APP", "FRAMED"]) {
     const user = await app.createUser();
     const token = await site.issue(user.email);
     // Anonymous; signed in, with and without a cookie of ours on the way back; and a second time.
+    /** @type {[string, (path: string, kind: string[][]) => Promise<Answer>][]} */
     const ways = [
       ["public", (path, kind) => site.send("GET", `/public${path}`, { kind })],
       ["bearer", (path, kind) => site.send("GET", path, { kind, bearer: token })],

@@ -4,15 +4,28 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { newEmail, now, signInAgain, startWorld } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const USERS = "/api/sso/users";
 
-let world, app;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let app;
 before(async () => {
   world = await startWorld();
   app = world.site();
 });
 after(() => world?.stop());
 
+/**
+ * @param {Answer} answer
+ * @param {number} status
+ * @param {string} code
+ * @param {string} [field]
+ */
 function assertError(answer, status, code, field) {
   assert.equal(answer.status, status, String(answer));
   assert.equal(answer.type, "application/json");
@@ -114,7 +127,7 @@ test("the address itself can be changed, frees the old one and cannot take anoth
   const byNew = (await app.admin("GET", `${USERS}?email=${encodeURIComponent(email)}`)).json.users;
   const byOld = (await app.admin("GET", `${USERS}?email=${encodeURIComponent(user.email)}`)).json.users;
   assert.deepEqual(
-    byNew.map(({ id }) => id),
+    byNew.map((/** @type {{ id: string }} */ { id }) => id),
     [user.id],
   );
   assert.deepEqual(byOld, []);
@@ -134,13 +147,14 @@ test("a deleted user is gone, and the address can be used by a new user with ano
 test("the list is complete, without repetition, page by page by cursor", async () => {
   const created = await Promise.all(Array.from({ length: 7 }, () => app.createUser()));
   const ids = [];
+  /** @type {string | undefined} */
   let cursor;
   let pages = 0;
   do {
     const answer = await app.admin("GET", `${USERS}?limit=3${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
     assert.equal(answer.status, 200, String(answer));
     assert.ok(answer.json.users.length <= 3);
-    ids.push(...answer.json.users.map(({ id }) => id));
+    ids.push(...answer.json.users.map((/** @type {{ id: string }} */ { id }) => id));
     cursor = answer.json.cursor;
     pages += 1;
   } while (cursor !== null && pages < 200);
@@ -197,7 +211,7 @@ test("a bulk call skips or updates those who exist, and tells what was wrong wit
   const users = [{ email: existing.email.toUpperCase(), first_name: "New" }, { email: "nonsense" }, { email: fresh }, { first_name: "no address" }];
   const skipped = (await app.admin("POST", `${USERS}/bulk`, { users, on_existing: "skip" })).json;
   assert.deepEqual(
-    skipped.results.map(({ status }) => status),
+    skipped.results.map((/** @type {{ status: number }} */ { status }) => status),
     ["exists", "invalid", "created", "invalid"],
   );
   assert.deepEqual([skipped.created, skipped.updated, skipped.exists, skipped.invalid], [1, 0, 1, 2]);
@@ -206,7 +220,7 @@ test("a bulk call skips or updates those who exist, and tells what was wrong wit
   assert.equal((await app.admin("GET", `${USERS}/${existing.id}`)).json.first_name, "Old");
   const updated = (await app.admin("POST", `${USERS}/bulk`, { users, on_existing: "update" })).json;
   assert.deepEqual(
-    updated.results.map(({ status }) => status),
+    updated.results.map((/** @type {{ status: number }} */ { status }) => status),
     ["updated", "invalid", "updated", "invalid"],
   );
   assert.equal((await app.admin("GET", `${USERS}/${existing.id}`)).json.first_name, "New");
@@ -349,10 +363,10 @@ test("SEC-65: everything under /api/sso/ is ours: 404 as JSON, and never the ori
 test("a wrong method is 405 with Allow", async () => {
   const answer = await app.admin("PUT", USERS, {});
   assertError(answer, 405, "method_not_allowed");
-  assert.deepEqual(answer.headers.get("allow").split(", ").toSorted(), ["GET", "POST"]);
+  assert.deepEqual(answer.headers.need("allow").split(", ").toSorted(), ["GET", "POST"]);
   const one = await app.admin("POST", `${USERS}/usr_x`, {});
   assertError(one, 405, "method_not_allowed");
-  assert.deepEqual(one.headers.get("allow").split(", ").toSorted(), ["DELETE", "GET", "PATCH"]);
+  assert.deepEqual(one.headers.need("allow").split(", ").toSorted(), ["DELETE", "GET", "PATCH"]);
 });
 
 test("a body that is no JSON is 400 invalid_json, one over 64 KB is 413 payload_too_large", async () => {
@@ -380,7 +394,7 @@ test("SEC-66: no address or id walks into another record's key, and no key conta
     if (answer.status !== 201) continue;
     const found = (await app.admin("GET", `${USERS}?email=${encodeURIComponent(email)}`)).json.users;
     assert.deepEqual(
-      found.map(({ id }) => id),
+      found.map((/** @type {{ id: string }} */ { id }) => id),
       [answer.json.id],
     );
   }

@@ -14,6 +14,12 @@ import { after, before, test } from "node:test";
 import { ASYMMETRIC, issuerTable, startIssuer } from "./lib/issuer.mjs";
 import { startWorld } from "./lib/world.mjs";
 
+/** @import { SiteSettings, World } from "./lib/world.mjs" */
+
+/** @typedef {{ kty: string, kid?: string, alg?: string, k?: string } & Record<string, unknown>} VectorKey */
+/** @typedef {{ keys: VectorKey[], tests: { id: string, jws: string, valid: boolean }[], world?: World, site?: string }} Group What one set of keys verifies; where it is asked. */
+/** @import { Issuer } from "./lib/issuer.mjs" */
+
 const FOLDER = process.env.EDGEWARD_VECTORS;
 const ACCEPTED = "the token's claims are malformed";
 
@@ -37,23 +43,31 @@ const EXCEPTIONS = {
 
 assert.ok(FOLDER, "EDGEWARD_VECTORS names no folder with published vectors");
 assert.ok(existsSync(FOLDER), `EDGEWARD_VECTORS: there is no ${FOLDER}`);
-run(vectors());
+run(vectors(FOLDER));
 
-/** All groups: `{ name, keys, secret, tests: [{ id, jws, valid }] }`. */
-function vectors() {
+/**
+ * All groups.
+ * @param {string} folder
+ */
+function vectors(folder) {
+  /** @type {Group[]} */
   const groups = [];
   for (const [file, kind] of [
     ["wycheproof_json_web_signature.json", "signature"],
     ["wycheproof_json_web_key.json", "key"],
   ]) {
-    for (const group of JSON.parse(readFileSync(path.join(FOLDER, file), "utf8")).testGroups) {
+    for (const group of JSON.parse(readFileSync(path.join(folder, file), "utf8")).testGroups) {
       const given = group.public ?? group.private;
-      const tests = group.tests.map(({ tcId, jws, result }) => ({ id: `${kind} ${tcId}`, jws, valid: result === "valid" }));
+      const tests = group.tests.map((/** @type {{ tcId: string, jws: string, result: string }} */ { tcId, jws, result }) => ({
+        id: `${kind} ${tcId}`,
+        jws,
+        valid: result === "valid",
+      }));
       groups.push({ keys: given.keys ?? [given], tests });
     }
   }
-  for (const file of readdirSync(path.join(FOLDER, "rfc7520")).filter((name) => name.endsWith(".json"))) {
-    const { input, output } = JSON.parse(readFileSync(path.join(FOLDER, "rfc7520", file), "utf8"));
+  for (const file of readdirSync(path.join(folder, "rfc7520")).filter((name) => name.endsWith(".json"))) {
+    const { input, output } = JSON.parse(readFileSync(path.join(folder, "rfc7520", file), "utf8"));
     if (!input || !output) continue;
     const { kty, d, ...key } = Array.isArray(input.key) ? {} : input.key;
     const publicOnly = Object.fromEntries(Object.entries(key).filter(([name]) => !["p", "q", "dp", "dq", "qi"].includes(name)));
@@ -70,13 +84,19 @@ function vectors() {
   return groups;
 }
 
+/** @param {Group[]} groups */
 function run(groups) {
+  /** @type {Issuer} */
   let issuer;
+  /** @type {World[]} */
   const worlds = [];
   before(async () => {
     issuer = await startIssuer();
+    /** @type {{ group: Group, name: string, vars: Record<string, unknown>, sites: Record<string, SiteSettings> }[]} */
     const bySecret = [];
+    /** @type {Record<string, SiteSettings>} */
     const sites = {};
+    /** @type {Record<string, unknown>} */
     const vars = {};
     groups.forEach((group, n) => {
       const name = `G${n}`;
@@ -120,6 +140,7 @@ function run(groups) {
     const excepted = new Set();
     let count = 0;
     for (const { world, site, tests } of groups) {
+      assert.ok(world && site);
       for (const { id, jws, valid } of tests) {
         count++;
         const accepted = await verdict(world, site, jws);
@@ -135,7 +156,12 @@ function run(groups) {
   });
 }
 
-/** Whether the Worker accepted the signature. */
+/**
+ * Whether the Worker accepted the signature.
+ * @param {World} world
+ * @param {string} site
+ * @param {string} jws
+ */
 async function verdict(world, site, jws) {
   const seen = world.events("denied").length;
   const answer = await world.site(site).client("/", { headers: { Authorization: `Bearer ${encodeURI(jws)}` } });
@@ -148,7 +174,7 @@ async function verdict(world, site, jws) {
   await world.settled();
   if (answer.status === 503) {
     // A set that is refused as a whole; nothing else may fail.
-    assert.equal(world.events("fault").at(-1).reason, "an issuer's keys are unavailable");
+    assert.equal(world.events("fault").at(-1)?.reason, "an issuer's keys are unavailable");
     return false;
   }
   const denied = world.events("denied");

@@ -12,11 +12,27 @@ import { bundle } from "../../scripts/lib/build.mjs";
 import { issuerTable, newKey, startIssuer, tokenOf } from "./lib/issuer.mjs";
 import { newPath, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 /** The most globs that a site may have, each of which any path keeps alive to its end, and the longest path for them. */
 const GLOBS = 256;
 const LONGEST = 2048;
 
-let folder, world, issuer, key, stranger, robot;
+/** @type {string} */
+let folder;
+/** @type {World} */
+let world;
+/** @type {Issuer} */
+let issuer;
+/** @type {IssuerKey} */
+let key;
+/** @type {IssuerKey} */
+let stranger;
+/** @type {string} */
+let robot;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-work-"));
   const script = path.join(folder, "worker.js");
@@ -24,6 +40,7 @@ before(async () => {
   issuer = await startIssuer();
   [key, stranger] = await Promise.all([newKey("ES256"), newKey("ES256", "unknown")]);
   issuer.publish("/keys", key);
+  /** @param {number} n */
   const heavy = (n) => `/**/*a*b*${"x*".repeat(40)}/**/*c*d${n}`;
   const options = {
     script,
@@ -50,6 +67,7 @@ after(async () => {
 
 test("SEC-78: more than four credentials of one source are not looked at, and their cookie is cleared", async () => {
   const app = world.site("APP");
+  /** @param {string[]} tokens */
   const cookies = (tokens) => tokens.map((token) => `ls_auth_token=${token}`).join("; ");
   const good = await tokenOf(key);
   assert.equal((await app.client(newPath(), { cookie: cookies(Array(4).fill(good)) })).status, 200);
@@ -58,7 +76,7 @@ test("SEC-78: more than four credentials of one source are not looked at, and th
     const path = newPath();
     const answer = await app.client(path, { cookie: cookies(tokens) });
     assert.equal(answer.status, 401, String(answer));
-    assert.ok(answer.cookie("ls_auth_token").cleared, String(answer));
+    assert.ok(answer.setCookie("ls_auth_token").cleared, String(answer));
     assert.deepEqual(world.origin.about(path), []);
   }
   assert.equal(issuer.requests.length, asked, "one unknown key would have made us ask the issuer");
@@ -83,21 +101,24 @@ function guess() {
   return body + createHash("sha256").update(body).digest("hex").slice(0, 6);
 }
 
+/** @param {string} address */
 const from = (address) => ({ "CF-Connecting-IP": address });
+/** @type {((site: Site, token: string | undefined, address: string) => Promise<Answer>)[]} */
 const WAYS = [
   (site, token, address) => site.admin("GET", "/api/sso/users", undefined, { token, headers: from(address) }),
   (site, token, address) => site.admin("POST", "/api/sso/token", { email: "a@example.test" }, { token, headers: from(address) }),
   (site, token, address) => site.client(newPath(), { headers: { "X-API-Key": token, ...from(address) } }),
   (site, token, address) => site.client(newPath(), { headers: { Authorization: `Token ${token}`, ...from(address) } }),
 ];
+/** @param {Answer} answer */
 const reads = (answer) => Number(answer.headers.get("x-test-reads"));
 
-for (const [name, way] of [
+for (const [name, way] of /** @type {[string, number][]} */ ([
   ["the admin API", 0],
   ["the endpoint for SSO tokens", 1],
   ["a site, in x-api-key", 2],
   ["a site, in Authorization", 3],
-]) {
+])) {
   test(`SEC-78: whoever guesses at API tokens is soon turned down before KV is read, at ${name}`, async () => {
     const site = world.site("KEYS", "guarded");
     const [address, neighbour] = [`2001:db8:${way + 1}:7::1`, `2001:DB8:${way + 1}:7:FFFF::2`];

@@ -8,17 +8,35 @@ import { startStage } from "../browser/lib/stage.mjs";
 import { until } from "../edge/lib/world.mjs";
 import { CHOICES, MODES, PNG, secretsOf, siteOf, startStudio } from "./lib/studio.mjs";
 
+/** @import { Page } from "playwright-core" */
+/** @import { Stage } from "../browser/lib/stage.mjs" */
+/** @import { Studio } from "./lib/studio.mjs" */
+
 const PORTAL = "portal.other.test";
+/** @param {string} mode */
 const hostOf = (mode) => `${mode}.studio.test`;
 
+/** @type {Studio} */
 let studio;
 before(async () => (studio = await startStudio()));
 after(() => studio?.stop());
 
 for (const mode of MODES) {
   describe(`Label Studio in Chromium, mode ${mode}`, () => {
-    let stage, portal, address, page, complaints, bytes;
+    /** @type {Stage} */
+    let stage;
+    /** @type {string} */
+    let portal;
+    /** @type {string} */
+    let address;
+    /** @type {Page} */
+    let page;
+    /** @type {string[]} */
+    let complaints;
+    let bytes;
+    /** @type {string[]} */
     const failures = [];
+    /** @param {string} name */
     const picture = (name) => screenshot(page, `label-studio-${mode}-${name}`);
 
     before(async () => {
@@ -48,7 +66,10 @@ for (const mode of MODES) {
     });
     after(() => stage?.stop());
 
-    /** A fresh browser, in which `person` is signed in to the application. */
+    /**
+     * A fresh browser, in which `person` is signed in to the application.
+     * @param {string} person
+     */
     async function visitor(person) {
       const fresh = await stage.visitor({ viewport: { width: 1280, height: 800 } });
       fresh.context.setDefaultTimeout(30_000);
@@ -144,7 +165,13 @@ for (const mode of MODES) {
       await page.getByText("Labeling Setup", { exact: true }).click();
       await page.getByText("Custom template").first().click();
       await page.locator(".CodeMirror").waitFor();
-      await page.evaluate((text) => document.querySelector(".CodeMirror").CodeMirror.setValue(text), CHOICES);
+      await page.evaluate(
+        (text) =>
+          /** @type {{ CodeMirror: { setValue(text: string): void } }} */ (/** @type {unknown} */ (document.querySelector(".CodeMirror"))).CodeMirror.setValue(
+            text,
+          ),
+        CHOICES,
+      );
       await page.getByText("Cat").first().waitFor();
       await picture("labelling-setup");
       await page.getByRole("button", { name: "Save" }).click();
@@ -152,14 +179,14 @@ for (const mode of MODES) {
       await page.waitForLoadState("networkidle");
       await picture("data-manager");
 
-      const project = Number(page.url().match(/projects\/(\d+)/)[1]);
+      const project = Number(page.url().match(/projects\/(\d+)/)?.[1]);
       await page.locator(".lsf-table__row-wrapper").first().click();
       await page.getByText("Cat").first().click();
       await picture("labelling");
       await page.getByRole("button", { name: /Submit/ }).click();
       const [task] = await until(async () => {
         const { json } = await studio.call("GET", `/api/tasks?project=${project}&fields=all`);
-        return json.tasks.some(({ total_annotations: total }) => total > 0) && json.tasks;
+        return json.tasks.some((/** @type {{ total_annotations: number }} */ { total_annotations: total }) => total > 0) && json.tasks;
       }, 15);
       const [annotation] = (await studio.call("GET", `/api/tasks/${task.id}/annotations/`)).json;
       assert.equal(annotation.completed_by, (await studio.userOf("ada@example.com"))[0].id);

@@ -7,12 +7,16 @@ import { createHmac, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { SignJWT } from "jose";
-import { parse as parseToml } from "smol-toml";
 import { at } from "../../scripts/lib/project.mjs";
+import { readExample } from "../edge/lib/examples.mjs";
 import { newIssuerSecret } from "../edge/lib/issuer.mjs";
 import { tampered } from "../edge/lib/tokens.mjs";
 import { newEmail, newPath, now, startWorld } from "../edge/lib/world.mjs";
 import { blocks, startPython } from "./lib/peers.mjs";
+
+/** @import { Site } from "../edge/lib/site.mjs" */
+/** @import { World } from "../edge/lib/world.mjs" */
+/** @import { Python } from "./lib/peers.mjs" */
 
 const DOCUMENT = "docs/migrate-from-custom-jwt.md";
 const SESSION = "__Host-edgeward";
@@ -34,10 +38,15 @@ const mintInNode = new Function(
     .replace("export const mint =", "return"),
 )(SignJWT, randomUUID);
 
-let python, world, site;
+/** @type {Python} */
+let python;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let site;
 before(async () => {
   python = await startPython();
-  const { vars } = parseToml(blocks(DOCUMENT, "toml")[0]);
+  const { vars } = readExample(blocks(DOCUMENT, "toml")[0]);
   const { upstream, label_studio, ...example } = vars.EDGEWARD_SITE_STUDIO;
   assert.ok(upstream && label_studio);
   const studio = { sso_cookie: undefined, identity_headers: ["x-forwarded"], ...example };
@@ -60,6 +69,7 @@ after(async () => {
 });
 
 const address = () => newEmail("portal").replace(/@.*/, "@example.net");
+/** @param {string} token */
 const arrive = (token, { at = site, path = newPath() } = {}) => at.navigate(`${path}?token=${token}&page=2`, { kind: FRAME });
 
 /** Claims as the application mints them, with changes; `undefined` leaves one out. */
@@ -77,9 +87,17 @@ const claims = (changes = {}) =>
       ...changes,
     }),
   );
-/** A token of these claims, by PyJWT. */
+/**
+ * A token of these claims, by PyJWT.
+ * @param {Record<string, unknown>} [changes]
+ */
 const mint = (changes, { alg = "HS256", by = secret } = {}) => python.call("mint", { by: "pyjwt", alg, claims: claims(changes), secret: by });
 
+/**
+ * @param {string} token
+ * @param {string} what
+ * @param {{ at?: Site }} [options]
+ */
 async function assertRefused(token, what, options) {
   const path = newPath();
   const answer = await arrive(token, { path, ...options });
@@ -105,7 +123,7 @@ for (const [by, way] of Object.entries(WAYS)) {
     const path = newPath();
     const answer = await arrive(token, { path });
     assert.deepEqual([answer.status, answer.location], [303, `${site.origin}${path}?page=2`], String(answer));
-    const session = answer.cookie(SESSION);
+    const session = answer.setCookie(SESSION);
     assert.deepEqual(
       ["samesite", "partitioned", "secure", "httponly"].map((name) => session.attributes[name]),
       ["None", true, true, true],
@@ -114,11 +132,11 @@ for (const [by, way] of Object.entries(WAYS)) {
     const page = await site.navigate(`${path}?page=2`, { kind: FRAME, cookie: session.pair });
     assert.equal(page.status, 200, String(page));
     assert.equal(page.seen.header("x-forwarded-email"), email);
-    assert.match(page.headers.get("content-security-policy"), /frame-ancestors 'self' https:\/\/portal\.example\.net/);
+    assert.match(page.headers.need("content-security-policy"), /frame-ancestors 'self' https:\/\/portal\.example\.net/);
     assert.doesNotMatch(JSON.stringify(world.origin.about(path)), /eyJ/, "neither the token nor the session reaches the origin");
     const { users } = (await site.admin("GET", `/api/sso/users?email=${email}`)).json;
     assert.deepEqual(
-      users.map(({ first_name, last_name }) => [first_name, last_name]),
+      users.map((/** @type {{ first_name: string, last_name: string }} */ { first_name, last_name }) => [first_name, last_name]),
       [["Ada", "Lovelace"]],
     );
 
@@ -132,6 +150,7 @@ for (const [by, way] of Object.entries(WAYS)) {
 
 test(`${DOCUMENT}: a token as it was before, or by anybody else, signs nobody in`, async () => {
   assert.equal((await arrive(await mint())).status, 303);
+  /** @type {Record<string, [changes: Record<string, unknown>, options?: { alg?: string, by?: string }]>} */
   const refused = {
     "without iss": [{ iss: undefined }],
     "without aud": [{ aud: undefined }],
@@ -171,6 +190,7 @@ test(`${DOCUMENT}: without create_users a token signs in whoever was made in adv
 
 test(`${DOCUMENT}: PyJWT refuses a token with aud when it is told no audience`, async () => {
   const names = { TOKEN: await mint(), SECRET: secret };
+  /** @param {string} more */
   const decode = (more) => `import jwt\nuser = jwt.decode(TOKEN, SECRET, algorithms=["HS256"]${more})`;
   assert.equal(await python.call("refused", { code: decode(""), names }), "InvalidAudienceError");
   assert.equal(await python.call("refused", { code: decode(', audience="label-studio"'), names }), null);

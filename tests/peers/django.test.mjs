@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { parse as parseToml } from "smol-toml";
+import { readExample } from "../edge/lib/examples.mjs";
 import { startFront } from "../edge/lib/front.mjs";
 import { send } from "../edge/lib/http.mjs";
 import { newKey, startIssuer, tokenOf } from "../edge/lib/issuer.mjs";
@@ -11,29 +11,50 @@ import { tampered } from "../edge/lib/tokens.mjs";
 import { newEmail, newPath, startWorld } from "../edge/lib/world.mjs";
 import { blocks, startDjango } from "./lib/peers.mjs";
 
+/** @import { Django } from "./lib/peers.mjs" */
+/** @import { Example } from "../edge/lib/examples.mjs" */
+/** @import { Front } from "../edge/lib/front.mjs" */
+/** @import { Issuer, IssuerKey } from "../edge/lib/issuer.mjs" */
+/** @import { Sending } from "../edge/lib/site.mjs" */
+/** @import { SiteSettings, World } from "../edge/lib/world.mjs" */
+
 const DOCUMENT = "docs/migrate-from-usso.md";
 const SDK_MIDDLEWARE = "usso.integrations.django.USSOAuthenticationMiddleware";
 
-const [tables, withoutPhone] = blocks(DOCUMENT, "toml").map((text) => parseToml(text).vars);
+const [tables, withoutPhone] = blocks(DOCUMENT, "toml").map((text) => readExample(text).vars);
+/** @param {string} head */
 const example = (head) => blocks(DOCUMENT, "python").find((code) => code.startsWith(head)) ?? assert.fail(`no example ${head}`);
 const settings = example("# settings.py");
 
-let issuer, key, front, world;
-/** The Django services by the site in front of them. */
+/** @type {Issuer} */
+let issuer;
+/** @type {IssuerKey} */
+let key;
+/** @type {Front} */
+let front;
+/** @type {World} */
+let world;
+/**
+ * The Django services by the site in front of them.
+ * @type {Record<string, Django>}
+ */
 const services = {};
 /** The sites of the document: as it is, with the three settings for tokens without a phone, and further ones before a plain origin. */
+/** @type {Record<string, Example["vars"]>} */
 const SITES = { APP: tables, NOPHONE: { ...tables, ...withoutPhone }, PLAIN: tables, SESSION: tables, OPEN: tables };
 
 before(async () => {
   issuer = await startIssuer();
   key = await newKey("EdDSA");
   issuer.publish("/jwks", key);
-  front = await startFront({ send: (...args) => world.site("APP").send(...args) });
+  front = await startFront({ send: (method, path, options) => world.site("APP").send(method, path, options) });
   const names = { JWKS_URL: `${front.url}/.well-known/jwks.json` };
   services.APP = await startDjango({ code: settings, names });
   assert.ok(settings.includes(SDK_MIDDLEWARE));
   services.NOPHONE = await startDjango({ code: settings.replace(SDK_MIDDLEWARE, "middleware.BySubject"), middleware: example("# middleware.py"), names });
+  /** @type {Record<string, SiteSettings & { sources?: string[] }>} */
   const sites = {};
+  /** @type {Record<string, unknown>} */
   const vars = {};
   for (const [name, { EDGEWARD_SITE_APP: changes, EDGEWARD_ISSUER_USSO: issuerChanges, EDGEWARD_RULES_APP: rules }] of Object.entries(SITES)) {
     const { hosts, upstream, ...site } = { ...tables.EDGEWARD_SITE_APP, ...changes };
@@ -42,9 +63,13 @@ before(async () => {
     vars[`EDGEWARD_ISSUER_${name}`] = { ...tables.EDGEWARD_ISSUER_USSO, ...issuerChanges, jwks_url: `${issuer.url}/jwks`, loopback_origin: issuer.url };
   }
   for (const name of ["OPEN", "SESSION"]) {
-    vars[`EDGEWARD_RULES_${name}`] = [{ path: "/anonymous", anonymous_ok: true }, { path: "/public", public: true }, ...tables.EDGEWARD_RULES_APP];
+    vars[`EDGEWARD_RULES_${name}`] = [
+      { path: "/anonymous", anonymous_ok: true },
+      { path: "/public", public: true },
+      .../** @type {object[]} */ (/** @type {unknown} */ (tables.EDGEWARD_RULES_APP)),
+    ];
   }
-  sites.SESSION.sources = ["session", ...sites.SESSION.sources];
+  sites.SESSION.sources = ["session", ...(sites.SESSION.sources ?? [])];
   world = await startWorld({ sites, vars });
 });
 after(async () => {
@@ -56,16 +81,29 @@ after(async () => {
 
 const ALICE = { sub: "u-alice", phone: "+15550001" };
 const BOB = { sub: "u-bob", phone: "+15550002" };
-const without = ({ phone, ...claims }) => claims;
+const without = (/** @type {Record<string, unknown>} */ { phone, ...claims }) => claims;
 
-/** A token as USSO makes it: no address, and a type. */
+/**
+ * A token as USSO makes it: no address, and a type.
+ * @param {Record<string, unknown>} claims
+ */
 const token = (claims) =>
   tokenOf(key, { iss: "https://sso.example.com", aud: "your-app", email: undefined, email_verified: undefined, token_type: "access", ...claims });
 
-/** How a token may come at the site of the document. */
-const SOURCES = { bearer: (value) => ({ bearer: value }), sso_cookie: (value) => ({ cookie: `usso-access-token=${value}` }) };
+/**
+ * How a token may come at the site of the document.
+ * @type {Record<"bearer" | "sso_cookie", (value: string) => Sending>}
+ */
+const SOURCES = {
+  bearer: (value) => ({ bearer: value }),
+  sso_cookie: (value) => ({ cookie: `usso-access-token=${value}` }),
+};
 
-/** Whom Django takes the bearer of these claims for. */
+/**
+ * Whom Django takes the bearer of these claims for.
+ * @param {string} site
+ * @param {Record<string, unknown>} claims
+ */
 async function userOf(site, claims, source = SOURCES.bearer) {
   const answer = await world.site(site).client(newPath(), source(await token(claims)));
   assert.equal(answer.status, 200, String(answer));
@@ -73,7 +111,12 @@ async function userOf(site, claims, source = SOURCES.bearer) {
   return answer.json.user;
 }
 
-/** Sends a token in each source; each is refused with this status, and the origin sees nothing of it. */
+/**
+ * Sends a token in each source; each is refused with this status, and the origin sees nothing of it.
+ * @param {string} value
+ * @param {number} status
+ * @param {string} what
+ */
 async function assertRefused(value, status, what, site = "PLAIN") {
   for (const [source, options] of Object.entries(SOURCES)) {
     const path = newPath();
@@ -112,17 +155,18 @@ test("SEC-82: without a phone, two people are two users by the middleware that f
 });
 
 test("a Django service of the document takes nobody's word but the assertion's", async () => {
-  const assertion = (await world.site("PLAIN").client("/", { bearer: await token(ALICE) })).seen.header("x-edgeward-assertion");
+  const assertion = (await world.site("PLAIN").client("/", { bearer: await token(ALICE) })).seen.headers.need("x-edgeward-assertion");
+  /** @param {[name: string, value: string][]} headers */
   const ask = async (headers) =>
     (await send({ port: Number(new URL(services.APP.url).port), path: newPath(), headers: [["Host", "origin"], ...headers] })).json.user;
   assert.equal((await ask([["x-edgeward-assertion", assertion]])).username, ALICE.phone);
-  for (const headers of [
+  for (const headers of /** @type {[name: string, value: string][][]} */ ([
     [],
     [["x-edgeward-assertion", tampered(assertion)]],
     [["x-api-key", "of-the-sdk"]],
     [["Authorization", `Bearer ${assertion}`]],
     [["Cookie", `usso-access-token=${assertion}`]],
-  ]) {
+  ])) {
     assert.equal(await ask(headers), null, JSON.stringify(headers));
   }
 });
@@ -148,9 +192,10 @@ test("as the document says, an address that is null or not verified is refused, 
 
 test("SEC-19: a session that a refresh token has opened passes no more than the token", async () => {
   const site = world.site("SESSION");
+  /** @param {string} token_type */
   const open = async (token_type) => {
     const answer = await site.navigate("/public", { cookie: `usso-access-token=${await token({ ...ALICE, token_type })}` });
-    return answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared).pair;
+    return answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared)?.pair;
   };
   assert.equal((await site.client("/", { cookie: await open("access") })).status, 200);
   assert.equal((await site.client("/", { cookie: await open("refresh") })).status, 403);
@@ -159,6 +204,7 @@ test("SEC-19: a session that a refresh token has opened passes no more than the 
 test("the document's warning is true: an earlier rule without the requirements lets other tokens in", async () => {
   const site = world.site("OPEN");
   const refresh = await token({ ...ALICE, token_type: "refresh" });
+  /** @param {string} path */
   const seen = async (path) => (await site.client(path, { bearer: refresh })).seen.header("x-forwarded-email");
   assert.equal(await seen("/anonymous"), "u-alice@users.sso.example.com");
   assert.equal(await seen("/public"), undefined);

@@ -7,12 +7,23 @@ import { startFront } from "../edge/lib/front.mjs";
 import { ASYMMETRIC, claimsOfIssuer, issuerTable, newIssuerSecret, newKey, startIssuer, SYMMETRIC, tokenOf } from "../edge/lib/issuer.mjs";
 import { now, startWorld } from "../edge/lib/world.mjs";
 
+/** @import { TestContext } from "node:test" */
+/** @import { Issuer, IssuerKey, SigningKey } from "../edge/lib/issuer.mjs" */
+/** @typedef {SigningKey & { jwk: object }} Signer */
+/** @import { SiteSettings, World } from "../edge/lib/world.mjs" */
+
 const LEEWAY = 30;
 
-let world, issuer, keys;
+/** @type {World} */
+let world;
+/** @type {Issuer} */
+let issuer;
+/** @type {IssuerKey[]} */
+let keys;
 /**
  * What is compared, by the name of its site: the keys that sign, their algorithms, and what jose verifies with. A site
  * takes all of its algorithms by one set or one secret, so that a mutation may lead from one to another.
+ * @type {Record<string, { keys: Signer[], algorithms: string[], verifier: Parameters<typeof jwtVerify>[1] }>}
  */
 const sides = {};
 before(async () => {
@@ -29,6 +40,7 @@ before(async () => {
   };
   const table = issuerTable({ algorithms: ASYMMETRIC, jwks_url: `${issuer.url}/jwks`, loopback_origin: issuer.url, leeway: LEEWAY, keys_cooldown: 600 });
   const shared = issuerTable({ algorithms: SYMMETRIC, secret: "PEER_SECRET", leeway: LEEWAY });
+  /** @type {Record<string, SiteSettings>} */
   const sites = { APP: { issuers: ["id"] }, SHARED: { issuers: ["shared"] } };
   for (const alg of ["ES256", "RS256", "EdDSA"]) sites[`A${alg.toUpperCase()}`] = { issuers: ["id"], assertion: { algorithm: alg, audience: "origin" } };
   world = await startWorld({ sites, vars: { EDGEWARD_ISSUER_ID: table, EDGEWARD_ISSUER_SHARED: shared, PEER_SECRET: secret } });
@@ -45,7 +57,7 @@ test("jose takes our assertions by each algorithm through our key set, also afte
     try {
       const check = async () => {
         const answer = await site.client("/", { bearer: await tokenOf(keys[0]) });
-        const assertion = answer.seen.header("x-edgeward-assertion");
+        const assertion = answer.seen.headers.need("x-edgeward-assertion");
         const jwks = createRemoteJWKSet(new URL(`${front.url}/.well-known/jwks.json`));
         const { payload, protectedHeader } = await jwtVerify(assertion, jwks, {
           issuer: "edgeward",
@@ -59,8 +71,8 @@ test("jose takes our assertions by each algorithm through our key set, also afte
       const before = await check();
       const rotated = await site.admin("POST", "/api/sso/keys/rotate");
       assert.equal(rotated.status, 200, String(rotated));
-      const ours = rotated.json.keys.filter(({ algorithm }) => algorithm === alg);
-      assert.ok(ours.length >= 2 && ours.some(({ kid }) => kid === before), JSON.stringify(ours));
+      const ours = rotated.json.keys.filter((/** @type {{ algorithm: string }} */ { algorithm }) => algorithm === alg);
+      assert.ok(ours.length >= 2 && ours.some((/** @type {{ kid: string }} */ { kid }) => kid === before), JSON.stringify(ours));
       assert.equal(await check(), before, "the new key signs only when everybody knows it");
     } finally {
       await front.stop();
@@ -68,10 +80,13 @@ test("jose takes our assertions by each algorithm through our key set, also afte
   }
 });
 
-/** A generator of numbers that is the same in every run (mulberry32). */
+/**
+ * A generator of numbers that is the same in every run (mulberry32).
+ * @param {number} seed
+ */
 function generator(seed) {
   let state = seed;
-  return (below) => {
+  return (/** @type {number} */ below) => {
     state = (state + 0x6d2b79f5) | 0;
     let t = Math.imul(state ^ (state >>> 15), 1 | state);
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
@@ -79,16 +94,26 @@ function generator(seed) {
   };
 }
 
+/** @param {string} text */
 const b64 = (text) => Buffer.from(text).toString("base64url");
 // None within seconds of the leeway: the two are not asked in the same moment.
 const DATES = [0, -1, -100, -40, -20, 20, 40, 100, 86_000, 90_000];
 const ODD = [null, true, "", "x", 1, 1.5, -1, 1e300, [], {}, ["app"], ["app", 1], "app", "https://id.example", "https://id.example/"];
 
-/** One change of a token; some are signed again with a real key, some are not. */
-async function mutated(random, { keys, algorithms }) {
+/**
+ * One change of a token; some are signed again with a real key, some are not.
+ * @param {(below: number) => number} random
+ * @returns {Promise<[what: string, token: string]>}
+ */
+async function mutated(random, /** @type {{ keys: Signer[], algorithms: string[] }} */ { keys, algorithms }) {
+  /**
+   * @template T
+   * @param {T[]} list
+   */
   const pick = (list) => list[random(list.length)];
   const key = pick(keys);
   const claims = claimsOfIssuer({ jti: `j${random(1e9)}` });
+  /** @type {Record<string, unknown>} */
   const header = {};
   const signed = (c = claims, h = header, k = key) => tokenOf(k, c, h);
   switch (random(16)) {
@@ -182,12 +207,16 @@ async function mutated(random, { keys, algorithms }) {
 
 const JOSE = { issuer: "https://id.example", audience: "app", clockTolerance: LEEWAY, requiredClaims: ["exp", "iat", "email"] };
 
-/** Why we refuse what jose takes; `undefined` when nothing of it is known to be so. We are never the laxer one. */
+/**
+ * Why we refuse what jose takes; `undefined` when nothing of it is known to be so. We are never the laxer one.
+ * @param {string} token
+ */
 function explanation(token) {
   const [head, body] = token.split(".");
   const header = decodeProtectedHeader(token);
   const text = Buffer.from(body, "base64url").toString();
   const claims = JSON.parse(text);
+  /** @param {unknown} value */
   const whole = (value) => typeof value === "number" && value >= 0 && value <= 2 ** 53;
   if (namesTwice(Buffer.from(head, "base64url").toString()) || namesTwice(text)) return "a member is named twice";
   if (/[^\w.-]/.test(token) || [head, body, token.split(".")[2]].some((part) => Buffer.from(part, "base64url").toString("base64url") !== part))
@@ -199,24 +228,31 @@ function explanation(token) {
   if (claims.exp - claims.iat > 86_400 || claims.exp < claims.iat) return "lives too long, or not at all";
   if (claims.email_verified !== true || typeof claims.email !== "string" || !/^[^@\s]+@[^@\s]+$/.test(claims.email)) return "no verified address";
   if (["sub", "jti"].some((name) => claims[name] !== undefined && typeof claims[name] !== "string")) return "a name that is no text";
-  if (Array.isArray(claims.aud) && claims.aud.some((one) => typeof one !== "string")) return "an audience that is no text";
+  if (Array.isArray(claims.aud) && claims.aud.some((/** @type {unknown} */ one) => typeof one !== "string")) return "an audience that is no text";
   return undefined;
 }
 
-/** Whether an object of simple members has one of them twice. */
+/**
+ * Whether an object of simple members has one of them twice.
+ * @param {string} text
+ */
 function namesTwice(text) {
   const names = [...text.matchAll(/"(\w+)":/g)].map(([, name]) => name);
   return new Set(names).size < names.length && Object.keys(JSON.parse(text)).length < names.length;
 }
 
-/** Judges mutated tokens, 40 in a round, here and by jose. */
-async function compare(t, { name, seed, rounds }) {
+/**
+ * Judges mutated tokens, 40 in a round, here and by jose.
+ * @param {TestContext} t
+ */
+async function compare(t, /** @type {{ name: string, seed: number, rounds: number }} */ { name, seed, rounds }) {
   const random = generator(seed);
   const site = world.site(name);
   const side = sides[name];
   const { algorithms, verifier } = side;
   for (const key of side.keys) assert.equal((await site.client("/", { bearer: await tokenOf(key) })).status, 200, key.alg);
   const counts = { both: 0, neither: 0 };
+  /** @type {Record<string, number>} */
   const explained = {};
   const unexplained = [];
   for (let round = 0; round < rounds; round++) {

@@ -14,6 +14,7 @@ const newKey = () => ({
   use: "sig",
 });
 
+/** @param {object[]} keys */
 const provider = (keys) =>
   new Provider(issuer, {
     clients: [

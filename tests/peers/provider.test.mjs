@@ -5,7 +5,16 @@ import { after, before, test } from "node:test";
 import { startWorld } from "../edge/lib/world.mjs";
 import { startProvider } from "./lib/peers.mjs";
 
-let provider, world, site;
+/** @import { Site } from "../edge/lib/site.mjs" */
+/** @import { World } from "../edge/lib/world.mjs" */
+/** @import { Provider } from "./lib/peers.mjs" */
+
+/** @type {Provider} */
+let provider;
+/** @type {World} */
+let world;
+/** @type {Site} */
+let site;
 before(async () => {
   provider = await startProvider();
   world = await startWorld({
@@ -31,6 +40,7 @@ after(async () => {
   await provider?.stop();
 });
 
+/** @param {string} token */
 const send = async (token) => site.client("/", { bearer: token });
 
 test("its tokens are taken after discovery", async () => {
@@ -46,11 +56,12 @@ test("its keys rotate under load without one wrong answer", async () => {
   let stop = false;
   let count = 0;
   const kids = new Set();
+  /** @type {string[]} */
   const wrong = [];
   const client = async () => {
     while (!stop) {
       const token = await provider.token();
-      kids.add(JSON.parse(Buffer.from(token.split(".")[0], "base64url")).kid);
+      kids.add(JSON.parse(Buffer.from(token.split(".")[0], "base64url").toString()).kid);
       for (let again = 0; again < 3; again++) {
         const answer = await send(token);
         count++;

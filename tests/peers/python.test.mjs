@@ -3,25 +3,44 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { parse as parseToml } from "smol-toml";
+import { readExample } from "../edge/lib/examples.mjs";
 import { startFront } from "../edge/lib/front.mjs";
 import { claimsOfIssuer, issuerTable, newIssuerSecret, startIssuer } from "../edge/lib/issuer.mjs";
 import { claimsOf, headerOf, tampered } from "../edge/lib/tokens.mjs";
 import { now, startWorld } from "../edge/lib/world.mjs";
 import { blocks, startPython } from "./lib/peers.mjs";
 
+/** @import { Front } from "../edge/lib/front.mjs" */
+/** @import { Issuer } from "../edge/lib/issuer.mjs" */
+/** @import { SiteSettings, World } from "../edge/lib/world.mjs" */
+/** @import { Python } from "./lib/peers.mjs" */
+
 const ALGORITHMS = ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 const MIGRATIONS = { usso: "docs/migrate-from-usso.md", more: "docs/migrate-from-more-sso-auth.md" };
 
-let python, issuer, world, front;
+/** @type {Python} */
+let python;
+/** @type {Issuer} */
+let issuer;
+/** @type {World} */
+let world;
+/** @type {Front} */
+let front;
 const secret = newIssuerSecret();
+/** @type {Record<string, { pem: string, jwk: object }>} */
 const keys = {};
 
-/** The tables of a document's example, for a site of this name. */
+/**
+ * The tables of a document's example, for a site of this name.
+ * @param {string} document
+ * @param {string} name
+ * @param {Record<string, unknown>} changes
+ */
 function example(document, name, changes) {
-  const { vars } = blocks(document, "toml")
-    .map(parseToml)
-    .find(({ vars }) => vars?.EDGEWARD_SITE_APP?.issuers);
+  const { vars } =
+    blocks(document, "toml")
+      .map(readExample)
+      .find(({ vars }) => vars.EDGEWARD_SITE_APP?.issuers) ?? assert.fail(`no example in ${document}`);
   const [table] = Object.entries(vars).filter(([key]) => key.startsWith("EDGEWARD_ISSUER_"));
   const { hosts, upstream, ...site } = vars.EDGEWARD_SITE_APP;
   const rules = vars.EDGEWARD_RULES_APP ? { [`EDGEWARD_RULES_${name}`]: vars.EDGEWARD_RULES_APP } : {};
@@ -31,7 +50,9 @@ function example(document, name, changes) {
 before(async () => {
   python = await startPython();
   issuer = await startIssuer();
+  /** @type {Record<string, SiteSettings>} */
   const sites = {};
+  /** @type {Record<string, unknown>} */
   const vars = { PEER_SECRET: secret };
   for (const alg of ALGORITHMS) {
     const name = alg.toUpperCase();
@@ -53,8 +74,8 @@ before(async () => {
     vars,
     { PORTAL_SECRET: secret },
     blocks("docs/issuers.md", "toml")
-      .map(parseToml)
-      .find(({ vars }) => vars.EDGEWARD_ISSUER_PORTAL).vars,
+      .map(readExample)
+      .find(({ vars }) => vars.EDGEWARD_ISSUER_PORTAL)?.vars,
   );
   sites.PORTAL = { issuers: ["portal"] };
   world = await startWorld({ sites, vars });
@@ -67,9 +88,14 @@ after(async () => {
   await python?.stop();
 });
 
+/**
+ * @param {string} by
+ * @param {string} alg
+ */
 const mint = (by, alg, claims = {}) => python.call("mint", { by, alg, claims: claimsOfIssuer(claims), ...(alg.startsWith("HS") ? { secret } : { kid: alg }) });
 
 // usso makes the salt of every PSS signature 32 bytes long; for PS384 and PS512 it must be 48 and 64 (RFC 7518 §3.5).
+/** @type {Record<string, string[]>} */
 const NO_JWS = { usso: ["PS384", "PS512"], pyjwt: [] };
 
 for (const by of ["pyjwt", "usso"]) {
@@ -108,6 +134,7 @@ test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie,
   for (const options of [{ bearer: token }, { cookie: `usso-access-token=${token}` }]) {
     const answer = await site.client("/", options);
     assert.equal(answer.status, 200, String(answer));
+    /** @param {string} name */
     const header = (name) => answer.seen.header(name);
     assert.deepEqual(["x-user-sub", "x-tenant-id", "x-workspace-id", "x-scopes", "x-forwarded-groups", "x-forwarded-email"].map(header), [
       "u-17",
@@ -124,7 +151,7 @@ test("docs/migrate-from-usso.md: USSO's tokens are taken from header and cookie,
 test("docs/migrate-from-usso.md: the SDK takes our assertion through our key set", async () => {
   const site = world.site("USSO");
   const token = await mint("usso", "EdDSA", { ...USSO_CLAIMS, roles: ["editor"], scopes: ["read:posts"] });
-  const assertion = (await site.client("/", { bearer: token })).seen.header("x-edgeward-assertion");
+  const assertion = (await site.client("/", { bearer: token })).seen.headers.need("x-edgeward-assertion");
   const usso = await startFront(site);
   try {
     const code = blocks(MIGRATIONS.usso, "python").find((code) => code.includes("TOKEN"));
@@ -150,6 +177,7 @@ config = AuthConfig(key={"kty": "oct", "k": KEY}, type="HS256")
 data = UssoAuth(jwt_config=config).user_data_from_token(TOKEN, raise_exception=False)
 user = {"taken": data is not None, "any_type": config.verify_token(TOKEN), "user_id": data and data.user_id, "phone": data and data.phone}
 `;
+  /** @param {Record<string, unknown>} claims */
   const ask = async (claims) =>
     python.call("run", { code, names: { KEY: Buffer.from(secret).toString("base64url"), TOKEN: await mint("usso", "HS256", { sub: "u-1", ...claims }) } });
   assert.deepEqual(await ask({ token_type: "access", user_id: "u-2" }), { taken: true, any_type: true, user_id: "u-2", phone: "" });
@@ -175,7 +203,7 @@ test("docs/migrate-from-more-sso-auth.md: its tokens are taken, and a header nam
 });
 
 test("docs/migrate-from-more-sso-auth.md: its validator takes our assertion by our RS256 key", async () => {
-  const assertion = (await world.site("MORE").client("/", { bearer: await moreToken() })).seen.header("x-edgeward-assertion");
+  const assertion = (await world.site("MORE").client("/", { bearer: await moreToken() })).seen.headers.need("x-edgeward-assertion");
   assert.equal(headerOf(assertion).alg, "RS256");
   const code = blocks(MIGRATIONS.more, "python").at(-1);
   const names = { PEM_URL: `${front.url}/.well-known/assertion-key.pem`, TOKEN: assertion };
@@ -187,7 +215,7 @@ test("docs/migrate-from-more-sso-auth.md: its validator takes our assertion by o
 
 test("PyJWT takes our assertions by its own client for key sets", async () => {
   for (const [name, alg, audience, token] of [["MORE", "RS256", "my-app", await moreToken()]]) {
-    const assertion = (await world.site(name).client("/", { bearer: token })).seen.header("x-edgeward-assertion");
+    const assertion = (await world.site(name).client("/", { bearer: token })).seen.headers.need("x-edgeward-assertion");
     const claims = await python.call("verify_pyjwt", { token: assertion, jwks_url: `${front.url}/.well-known/jwks.json`, audience, issuer: "edgeward", alg });
     assert.deepEqual(claims, claimsOf(assertion));
   }

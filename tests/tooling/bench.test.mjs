@@ -7,6 +7,11 @@ import path from "node:path";
 import { test } from "node:test";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 
+/** @import { TestContext } from "node:test" */
+
+/** @typedef {{ label: string, name: string, ratio: number, p50: number, cpu: number, time: number }} Row What the rows of a report have, each some of it. */
+/** @typedef {{ rows: Row[], samples: Record<string, unknown> }} SectionReport */
+
 const SHORT = ["--rounds", "1", "--seconds", "0.2"];
 
 test("the bench prints one row for each Worker and keeps every sample", async (t) => {
@@ -25,7 +30,7 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
   );
   const { rows, samples } = JSON.parse(readFileSync(file, "utf8"));
   assert.deepEqual(
-    rows.map(({ name }) => name),
+    rows.map((/** @type {{ name: string }} */ { name }) => name),
     names,
   );
   assert.equal(rows[0].ratio, 1);
@@ -43,6 +48,7 @@ test("an earlier build is measured beside the newest, named by a relative path",
   assert.deepEqual(names, ["passthrough", "edgeward", "edgeward-page", "before", "before-page"]);
 });
 
+/** @param {string} edits */
 const forwarding = (edits) => `
   export default {
     fetch(request, env) {
@@ -89,7 +95,13 @@ for (const { what, source, says } of [
   });
 }
 
-/** Runs one section, short; answers its table as lists of cells, and its JSON. */
+/**
+ * Runs one section, short; answers its table as lists of cells, and its JSON.
+ * @param {TestContext} t
+ * @param {string} name
+ * @param {...string} args
+ * @returns {Promise<{ head: string[], rows: string[][], report: SectionReport }>}
+ */
 async function section(t, name, ...args) {
   const file = path.join(folder(t), "samples.json");
   const { status, stdout, stderr } = await bench(["--section", name, "--rounds", "1", "--seconds", "0.2", "--json", file, ...args]).ended;
@@ -106,7 +118,10 @@ async function section(t, name, ...args) {
   return { head: table[0], rows: table.slice(2), report: JSON.parse(readFileSync(file, "utf8")) };
 }
 
-/** A number above zero, perhaps with what lies around it. */
+/**
+ * A number above zero, perhaps with what lies around it.
+ * @param {string} cell
+ */
 const isFigure = (cell) => /^\d+(\.\d+)?( \(\d+\.\d+–\d+\.\d+\))?$/.test(cell) && Number.parseFloat(cell) > 0;
 
 for (const { name, args = [], rows, columns } of [
@@ -143,6 +158,7 @@ test("a session's first request waits for KV, and the section latency shows by h
   const { report } = await section(t, "latency", "--only", "edgeward");
   const first = report.rows.find(({ label, name }) => label.startsWith("first request") && name === "edgeward");
   const seen = report.rows.find(({ label, name }) => label.startsWith("every request") && name === "edgeward");
+  assert.ok(first && seen);
   assert.ok(first.p50 >= 20, `${first.p50} ms`);
   assert.ok(seen.p50 < 20, `${seen.p50} ms`);
 });
@@ -272,25 +288,31 @@ test("Ctrl-C stops everything that the bench started", async () => {
   await until(() => (children.every((pid) => !isAlive(pid)) ? true : undefined));
 });
 
+/** @param {string[]} args */
 function bench(args) {
   const child = spawn(pinnedNode, [at("bench/run.mjs"), ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const said = { stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"]) child[stream].setEncoding("utf8").on("data", (text) => (said[stream] += text));
+  for (const stream of /** @type {const} */ (["stdout", "stderr"])) child[stream].setEncoding("utf8").on("data", (text) => (said[stream] += text));
+  /** @type {Promise<{ status: number | null, stdout: string, stderr: string }>} */
   const ended = new Promise((resolve) => child.on("close", (status) => resolve({ status, ...said })));
+  assert.ok(child.pid);
   return { pid: child.pid, ended };
 }
 
+/** @param {TestContext} t */
 function folder(t) {
   const made = mkdtempSync(path.join(tmpdir(), "edgeward-bench-test-"));
   t.after(() => rmSync(made, { recursive: true, force: true }));
   return made;
 }
 
+/** @param {number} pid */
 function childrenOf(pid) {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
   return text === "" ? [] : text.split(" ").map(Number);
 }
 
+/** @param {number} pid */
 function isAlive(pid) {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
@@ -299,7 +321,12 @@ function isAlive(pid) {
   }
 }
 
-/** What `look` finds; asks again until it does, for at most twenty seconds. */
+/**
+ * What `look` finds; asks again until it does, for at most twenty seconds.
+ * @template T
+ * @param {() => T | undefined} look
+ * @returns {Promise<T>}
+ */
 async function until(look) {
   const deadline = Date.now() + 20_000;
   for (;;) {

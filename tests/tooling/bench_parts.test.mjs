@@ -14,7 +14,15 @@ import { markdown, matrix } from "../../bench/lib/table.mjs";
 import { at } from "../../scripts/lib/project.mjs";
 import { SECTIONS } from "../../bench/sections/all.mjs";
 
-const read = (...args) => readOptions(args, { sections: SECTIONS, defaults: { build: "/default/build", workers: "/default/workers" } });
+/** @import { Exchange } from "../../bench/lib/recording.mjs" */
+/** @import { Header, Order } from "../../bench/lib/types.js" */
+
+/** @param {...string} args */
+const read = (...args) => {
+  const read = readOptions(args, { sections: SECTIONS, defaults: { build: "/default/build", workers: "/default/workers" } });
+  assert.ok(!read.help);
+  return read;
+};
 
 test("without options the section hot is measured, with its own rounds and seconds", () => {
   const options = read();
@@ -38,7 +46,7 @@ test("sections are named one by one, or all", () => {
 
 test("folders may be relative", () => {
   const { build, before, workers, recording } = read("--build", "one", "--before", "./two", "--workers", "../three", "--recording", "four.json");
-  for (const path of [build, before, workers, recording]) assert.match(path, /^\//);
+  for (const path of [build, before, workers, recording]) assert.match(path ?? "", /^\//);
 });
 
 for (const args of [
@@ -79,6 +87,12 @@ test("the pass-through and the Worker that all are compared with always run, an 
   assert.deepEqual(chosen(names, { before: "/x" }), ["passthrough", "edgeward", "edgeward-page", "jose", "before", "before-page"]);
 });
 
+/**
+ * @param {Order} order
+ * @param {number} kinds
+ * @param {number} callers
+ * @param {number} length
+ */
 const positions = (order, kinds, callers, length) =>
   Array.from({ length }, (_, n) => positionOf({ order, kinds: new Array(kinds), callers: new Array(callers) }, n)).map(
     ({ kind, caller }) => `${caller}${"abcdef"[kind]}`,
@@ -124,7 +138,7 @@ test("minted tokens are all different, and always the same for one number", () =
   const order = { secret: "s".repeat(32), claims: { iss: "i" } };
   assert.equal(mintedToken(order, 1), mintedToken(order, 1));
   assert.notEqual(mintedToken(order, 1), mintedToken(order, 2));
-  assert.equal(JSON.parse(Buffer.from(mintedToken(order, 7).split(".")[1], "base64url")).jti, "7");
+  assert.equal(JSON.parse(Buffer.from(mintedToken(order, 7).split(".")[1], "base64url").toString()).jti, "7");
 });
 
 const USER = { ...personOf(0), id: "usr_1" };
@@ -161,28 +175,31 @@ test("the number of a request is found again, and with it who sent it", () => {
   assert.equal(whatIsWrong(entrant, request), null);
 });
 
-for (const [what, changes, says] of [
+for (const [what, changes, says] of /** @type {[string, Record<string, string | undefined>, RegExp][]} */ ([
   ["a header is missing", { "x-page": undefined }, /x-page \[\] instead of/],
   ["a header differs", { accept: "text/html" }, /accept \["text\/html"\]/],
   ["a header is too many", { "x-real-ip": "203.0.113.7" }, /x-real-ip \["203.0.113.7"\] instead of \[\]/],
   ["another caller is told", { "x-forwarded-user": "usr_0" }, /x-forwarded-user \["usr_0"\] instead of \["usr_1"\]/],
   ["the credential is handed on", { cookie: "theme=dark; __Host-edgeward=two; csrftoken=x9Y8z7w6V5u4" }, /cookie/],
   ["another number is sent", { "cf-ray": "8f0c2b7d00000003-FRA" }, /instead of GET \/api\/projects/],
-]) {
+])) {
   test(`what an origin received is wrong when ${what}`, () => {
     const { entrant, request } = received(changes);
-    assert.match(whatIsWrong(entrant, request), says);
+    assert.match(whatIsWrong(entrant, request) ?? "nothing", says);
   });
 }
 
 test("a pass-through must hand on everything, the credential too", () => {
   const { entrant, request } = received();
-  assert.match(whatIsWrong({ ...entrant, users: null }, request), /instead of/);
+  assert.match(whatIsWrong({ ...entrant, users: null }, request) ?? "nothing", /instead of/);
+  /** @type {Header[]} */
   const headers = browserRequest().headers.map(([name, value]) => [name.toLowerCase(), name === "Host" ? "origin" : fill(value, 1, "")]);
+  /** @type {Header[]} */
   const whole = [...headers, ["cookie", "theme=dark; __Host-edgeward=two; csrftoken=x9Y8z7w6V5u4"]];
   assert.equal(whatIsWrong({ ...entrant, users: null }, { ...request, headers: whole }), null);
 });
 
+/** @type {Exchange} */
 const EXCHANGE = {
   method: "GET",
   path: "/a?b=1",
@@ -274,6 +291,7 @@ test("quantiles lie between samples, and ratios are taken round by round", () =>
   assert.equal(median([3, 1, 2]), 2);
   assert.equal(median([4, 1, 2, 3]), 2.5);
   assert.equal(quantile([0, 10], 0.99), 9.9);
+  /** @param {...number} list */
   const rounds = (...list) => list.map((microseconds) => ({ microseconds, rate: 1 }));
   const [, row] = ratios(
     new Map([
@@ -292,7 +310,11 @@ test("a million requests cost the requests and their CPU", () => {
 
 test("tables line up, and say where a Worker has no row", () => {
   assert.equal(markdown(["a", "long"], [["first", "1"]]), "| a     | long |\n|-------|-----:|\n| first |    1 |");
-  const row = (name, ratio) => ({ name, ratio, min: ratio, max: ratio, microseconds: 100 * ratio });
+  /**
+   * @param {string} name
+   * @param {number} ratio
+   */
+  const row = (name, ratio) => ({ name, ratio, min: ratio, max: ratio, microseconds: 100 * ratio, rate: 1 });
   const text = matrix(
     [
       { label: "x", rows: [row("base", 1), row("one", 1.5)] },

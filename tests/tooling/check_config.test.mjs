@@ -5,21 +5,30 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
-import Ajv from "ajv";
+import { Ajv } from "ajv";
 import { parse as parseToml } from "smol-toml";
 import { buildAdmin } from "../../scripts/lib/admin.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
+import { readExample } from "../edge/lib/examples.mjs";
 
 const folder = mkdtempSync(path.join(tmpdir(), "edgeward-config-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs a script; answers status and what it printed. */
+/**
+ * Runs a script; answers status and what it printed.
+ * @param {string} script
+ * @param {...string} args
+ */
 function run(script, ...args) {
   const { status, stdout, stderr } = spawnSync(pinnedNode, [at("scripts", script), ...args], { encoding: "utf8", cwd: at() });
   return { status, stdout, stderr };
 }
 
-/** A file with this content; answers its path. */
+/**
+ * A file with this content; answers its path.
+ * @param {string} name
+ * @param {string} content
+ */
 function file(name, content) {
   writeFileSync(path.join(folder, name), content);
   return path.join(folder, name);
@@ -62,7 +71,12 @@ test("every error is reported with its path, and the command fails", () => {
   assert.equal(all.status, 1);
   const checked = JSON.parse(all.stdout);
   assert.deepEqual(checked[""].errors, []);
-  assert.deepEqual(checked.other.errors.map(({ path }) => path.replace("EDGEWARD_SITE_APP.", "")).toSorted(), ["hosts", "unauthenticated", "upstream", "y"]);
+  assert.deepEqual(checked.other.errors.map((/** @type {{ path: string }} */ { path }) => path.replace("EDGEWARD_SITE_APP.", "")).toSorted(), [
+    "hosts",
+    "unauthenticated",
+    "upstream",
+    "y",
+  ]);
   for (const { error } of checked.other.errors) assert.ok(error.length > 3);
   const other = run("check-config.mjs", "--file", good, "--env", "other");
   assert.equal(other.status, 1);
@@ -76,12 +90,12 @@ test("a rule that nobody can meet is noted, and no error", () => {
 });
 
 test("what is no file, no environment or no option is told as such", () => {
-  for (const [args, told] of [
+  for (const [args, told] of /** @type {[string[], RegExp][]} */ ([
     [["--file", path.join(folder, "none.toml")], /ENOENT/],
     [["--file", file("broken.toml", "x = [")], /broken\.toml/],
     [["--env", "nowhere"], /no \[env\.nowhere\]/],
     [["--strict"], /--strict/],
-  ]) {
+  ])) {
     const { status, stderr } = run("check-config.mjs", ...args);
     assert.equal(status, 1, String(args));
     assert.match(stderr, told);
@@ -94,7 +108,7 @@ test("a weak secret in .dev.vars would be an error of the local environment, and
   const input = JSON.stringify({ local: { vars, secrets: { EDGEWARD_KEY_SECRET_1: "canary-canary" } } });
   const printed = execFileSync(program, ["check-config"], { input, encoding: "utf8" });
   assert.deepEqual(
-    JSON.parse(printed).local.errors.map(({ path }) => path),
+    JSON.parse(printed).local.errors.map((/** @type {{ path: string }} */ { path }) => path),
     ["EDGEWARD_KEY_SECRET_1"],
   );
   assert.doesNotMatch(printed, /canary/);
@@ -110,6 +124,7 @@ const validator = () => new Ajv({ allErrors: true, strict: true, formats: { uint
 
 /** Every TOML text that the project gives as an example of its settings, by where it stands. */
 function examples() {
+  /** @type {Record<string, string>} */
   const found = { "wrangler.toml": readFileSync(at("wrangler.toml"), "utf8") };
   for (const document of ["README.md", "docs/rules.md", "docs/integrate.md"]) {
     const blocks = readFileSync(at(document), "utf8").matchAll(/```toml\n([\s\S]*?)```/g);
@@ -134,7 +149,7 @@ test("every example of rules, and the complete one, has no error", async () => {
   const program = await buildAdmin();
   const all = Object.entries(examples()).filter(([place]) => !place.startsWith("docs/integrate.md"));
   for (const [place, text] of all) {
-    const { vars } = parseToml(text);
+    const { vars } = readExample(text);
     const base = { hosts: ["app.example.com"], upstream: "https://origin.example.com", sources: ["session"] };
     const given = { vars: { EDGEWARD_SITE_APP: base, ...vars } };
     const { errors } = JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify({ x: given }), encoding: "utf8" })).x;
@@ -145,10 +160,11 @@ test("every example of rules, and the complete one, has no error", async () => {
 test("a site in front of Label Studio has no error, in either mode, as its document writes it", async () => {
   const program = await buildAdmin();
   const [mint, pat] = [...readFileSync(at("docs/label-studio.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(
-    ([, text]) => parseToml(text).vars.EDGEWARD_SITE_STUDIO,
+    ([, text]) => readExample(text).vars.EDGEWARD_SITE_STUDIO,
   );
-  assert.deepEqual([mint.label_studio.mode, pat.label_studio.mode], ["mint", "pat"]);
+  assert.deepEqual([mint.label_studio?.mode, pat.label_studio?.mode], ["mint", "pat"]);
   for (const { label_studio } of [mint, pat]) {
+    assert.ok(label_studio);
     const input = JSON.stringify({ x: { vars: { EDGEWARD_SITE_STUDIO: { ...mint, label_studio } } } });
     const { errors, assumed } = JSON.parse(execFileSync(program, ["check-config"], { input, encoding: "utf8" })).x;
     assert.deepEqual(errors, [], label_studio.mode);
@@ -157,7 +173,8 @@ test("a site in front of Label Studio has no error, in either mode, as its docum
 });
 
 test("docs/migrate-from-custom-jwt.md: its example has no error, and the schema takes it", () => {
-  const [text] = readFileSync(at("docs/migrate-from-custom-jwt.md"), "utf8").match(/(?<=```toml\n)[\s\S]*?(?=```)/);
+  const [text] =
+    readFileSync(at("docs/migrate-from-custom-jwt.md"), "utf8").match(/(?<=```toml\n)[\s\S]*?(?=```)/) ?? assert.fail("the document shows no configuration");
   const checked = run("check-config.mjs", "--file", file("custom-jwt.toml", `name = "x"\n${text}`), "--env", "", "--json");
   assert.equal(checked.status, 0, checked.stderr);
   const { errors, assumed } = JSON.parse(checked.stdout)[""];
@@ -185,6 +202,7 @@ test("what docs/rules.md says that its first example does, it does", () => {
 
 test("docs/rules.md has a row for every setting of a rule and of a requirement, and no other", () => {
   const { definitions } = JSON.parse(readFileSync(at("wrangler.schema.json"), "utf8"));
+  /** @param {string} table */
   const settings = (table) => Object.keys(definitions[table].properties);
   const wanted = [...settings("RawRule"), ...settings("RawRequirement"), ...settings("RawClaim").map((name) => `claim.${name}`)];
   const rows = [...readFileSync(at("docs/rules.md"), "utf8").matchAll(/^\| `([a-z_.]+)` \| [^|]+ \| [^|]*\|/gm)].map(([, name]) => name);
@@ -194,8 +212,10 @@ test("docs/rules.md has a row for every setting of a rule and of a requirement, 
 
 test("the schema refuses what the configuration refuses: unknown names, wrong types, missing settings", () => {
   const validate = validator();
-  const site = () => structuredClone(parseToml(GOOD).vars.EDGEWARD_SITE_APP);
+  const site = () => structuredClone(readExample(GOOD).vars.EDGEWARD_SITE_APP);
+  /** @param {(site: Record<string, unknown>, vars: Record<string, unknown>) => unknown} change */
   const wrong = (change) => {
+    /** @type {{ EDGEWARD_SITE_APP: Record<string, unknown> } & Record<string, unknown>} */
     const vars = { EDGEWARD_SITE_APP: { ...site(), unauthenticated: "deny" } };
     assert.ok(validate({ vars: structuredClone(vars) }), JSON.stringify(validate.errors));
     change(vars.EDGEWARD_SITE_APP, vars);
@@ -224,11 +244,12 @@ test("what the schema requires, the configuration requires", async () => {
   const { definitions } = schema();
   const { RawSite: site } = definitions;
   const program = await buildAdmin();
+  /** @param {Record<string, unknown>} settings */
   const errors = (settings) => {
     const vars = { EDGEWARD_SITE_APP: { hosts: ["a.ward.dev"], upstream: "https://o.ward.dev", sources: ["session"], unauthenticated: "deny", ...settings } };
     return JSON.parse(
       execFileSync(program, ["check-config"], { input: JSON.stringify({ x: { vars: JSON.parse(JSON.stringify(vars)) } }), encoding: "utf8" }),
-    ).x.errors.map(({ path }) => path);
+    ).x.errors.map((/** @type {{ path: string }} */ { path }) => path);
   };
   assert.deepEqual(errors({}), []);
   for (const name of site.required) assert.ok(errors({ [name]: undefined }).includes(`EDGEWARD_SITE_APP.${name}`), name);
@@ -245,6 +266,7 @@ test("what the schema requires, the configuration requires", async () => {
 
 test("explain tells which rule decides and which requirement does not hold", () => {
   const good = file("good.toml", GOOD);
+  /** @param {...string} args */
   const explain = (...args) => run("admin.mjs", "explain", "--file", good, "--remote", ...args);
   const admin = explain("--site", "app", "--path", "/admin/x", "--method", "POST", "--country", "DE", "--caller", '{"roles": ["admin"]}');
   assert.equal(admin.status, 0, admin.stderr);
@@ -258,14 +280,14 @@ test("explain tells which rule decides and which requirement does not hold", () 
   assert.deepEqual([asset.rule, asset.granted, asset.as, asset.host], [1, true, "anonymous", "api.ward.dev"]);
   const odd = explain("--path", "/a%2fb");
   assert.match(odd.stdout, /refused: the path contains an encoded separator or a backslash/);
-  for (const [args, told] of [
+  for (const [args, told] of /** @type {[string[], RegExp][]} */ ([
     [[], /--path is missing/],
     [["--path", "/", "--caller", "{"], /--caller is no JSON/],
     [["--path", "/", "--caller", '{"role": "x"}'], /unknown field `role`/],
     [["--path", "/", "--site", "b"], /no such site/],
     [["--path", "/", "--host", "evil.ward.dev"], /invalid host/],
     [["--path", "/", "--address", "here"], /invalid address/],
-  ]) {
+  ])) {
     const { status, stderr } = explain(...args);
     assert.equal(status, 1, String(args));
     assert.match(stderr, told);

@@ -9,6 +9,11 @@ import { failOpenNotice, failOpenRoutes, refuseErrors, refuseUnshippable, shippi
 import { effectiveConfig } from "../../scripts/lib/effective-config.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 
+/** @import { Route, WranglerConfig } from "../../scripts/lib/effective-config.mjs" */
+
+/** @typedef {{ hosts: string[], upstream: string } & Record<string, unknown>} SiteTable */
+/** @typedef {WranglerConfig & { kv_namespaces: { id?: string }[], migrations: object[], routes: Route[], vars: { EDGEWARD_SITE_APP: SiteTable } & Record<string, unknown> }} Filled One in which all of this is there. */
+
 /** The project's own file: the template, or what a deployer has made of it. */
 const project = () => parseToml(readFileSync(at("wrangler.toml"), "utf8"));
 
@@ -36,7 +41,7 @@ upstream = "http://127.0.0.1:8788"
 
 /** The template, filled in as a deployer would. */
 function filledIn() {
-  const config = effectiveConfig(template());
+  const config = /** @type {Filled} */ (effectiveConfig(template()));
   config.routes = [{ pattern: "app.ward.dev/*", zone_name: "ward.dev" }];
   config.kv_namespaces[0].id = "0123456789abcdef0123456789abcdef";
   Object.assign(config.vars.EDGEWARD_SITE_APP, {
@@ -47,7 +52,11 @@ function filledIn() {
   return config;
 }
 
-/** The paths of the problems after a change to a configuration that is in order. */
+/**
+ * The paths of the problems after a change to a configuration that is in order.
+ * @param {(config: Filled) => unknown} change
+ * @param {string} [env]
+ */
 function pathsAfter(change, env) {
   const config = filledIn();
   change(config);
@@ -55,7 +64,7 @@ function pathsAfter(change, env) {
 }
 
 test("a configuration that the Worker would not start with is not deployed", async () => {
-  const good = effectiveConfig(project());
+  const good = /** @type {Filled} */ (effectiveConfig(project()));
   assert.match(await refuseErrors(good, ""), /no errors[\s\S]*EDGEWARD_SESSION_SECRET_1/);
   const bad = structuredClone(good);
   bad.vars.EDGEWARD_SITE_APP.rules = [{ prefix: "/a/", require: { rule: "x" } }];
@@ -72,7 +81,7 @@ describe("the project's wrangler.toml", () => {
   });
 
   test("logs no request URLs", () => {
-    assert.equal(effectiveConfig(project()).observability.logs.invocation_logs, false);
+    assert.equal(effectiveConfig(project()).observability?.logs?.invocation_logs, false);
   });
 
   test("has nothing that must not ship but what a deployer fills in", () => {
@@ -105,7 +114,7 @@ describe("a template", () => {
   });
 
   test("passes a dry run with the same list as a warning", () => {
-    const warning = refuseUnshippable(effectiveConfig(template()), "", true);
+    const warning = refuseUnshippable(effectiveConfig(template()), "", true) ?? "";
     assert.match(warning, /a real deployment would be refused/);
     for (const path of PLACEHOLDERS) assert.ok(warning.includes(`\n  - ${path}: `), path);
   });
@@ -116,6 +125,7 @@ describe("a template", () => {
 });
 
 describe("what must not ship", () => {
+  /** @type {[name: string, change: (config: Filled) => unknown, paths: string[]][]} */
   const CASES = [
     ["a workers.dev address", (config) => (config.workers_dev = true), ["workers_dev"]],
     ["a workers.dev address by default", (config) => delete config.workers_dev, ["workers_dev"]],
@@ -128,7 +138,7 @@ describe("what must not ship", () => {
     ["a Durable Object that no migration makes", (config) => config.migrations.pop(), ["migrations"]],
     ["no limits", (config) => delete config.ratelimits, ["ratelimits", "ratelimits"]],
     ["no route", (config) => (config.routes = []), ["routes"]],
-    ["no site", (config) => (config.vars = {}), ["vars"]],
+    ["no site", (config) => Object.assign(config, { vars: {} }), ["vars"]],
     ["a host that no route leads to", (config) => config.vars.EDGEWARD_SITE_APP.hosts.push("other.ward.dev"), ["vars.EDGEWARD_SITE_APP.hosts"]],
     ["this machine as host", (config) => config.vars.EDGEWARD_SITE_APP.hosts.push("127.0.0.1:8787"), ["vars.EDGEWARD_SITE_APP.hosts"]],
     ["this machine as origin", (config) => (config.vars.EDGEWARD_SITE_APP.upstream = "http://localhost:8788"), ["vars.EDGEWARD_SITE_APP.upstream"]],
@@ -146,6 +156,7 @@ describe("what must not ship", () => {
 });
 
 describe("what may ship", () => {
+  /** @type {[name: string, change: (config: Filled) => unknown][]} */
   const CASES = [
     ["a wildcard route", (config) => (config.routes = ["*.ward.dev/*"])],
     ["a single route", (config) => Object.assign(config, { route: "app.ward.dev/*", routes: undefined })],

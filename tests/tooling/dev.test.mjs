@@ -13,6 +13,8 @@ import { configForPorts, newSecrets } from "../../scripts/lib/dev.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../scripts/lib/project.mjs";
 
+/** @import { WranglerConfig } from "../../scripts/lib/effective-config.mjs" */
+
 const DEADLINE_MS = 120_000;
 const STOP_MS = 15_000;
 
@@ -20,31 +22,40 @@ const state = mkdtempSync(path.join(tmpdir(), "edgeward-dev-"));
 after(() => rmSync(state, { recursive: true, force: true }));
 
 /** Starts `npm run dev` as a terminal would: in a process group of its own. */
-async function startDev({ port, originPort }) {
+async function startDev(/** @type {{ port: number, originPort: number }} */ { port, originPort }) {
   const env = Object.fromEntries(Object.entries(toolEnv()).filter(([name]) => !/^(npm|NODE_TEST)_/i.test(name)));
   const args = ["run", "dev", "--", "--port", String(port), "--origin-port", String(originPort), "--state", state, "--no-watch"];
   const child = spawn("npm", args, { cwd: at(), env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
-  const run = { output: "", child, port, url: `http://127.0.0.1:${port}` };
+  const { pid } = child;
+  assert.ok(pid);
+  const run = { output: "", pid, port, url: `http://127.0.0.1:${port}` };
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (run.output += text));
-  run.ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
+  /** @type {Promise<{ code: number | null, signal: NodeJS.Signals | null }>} */
+  const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
   let isOver = false;
-  run.ended.then(() => (isOver = true));
-  run.ready = async () => {
+  ended.then(() => (isOver = true));
+  const ready = async () => {
     await until(
       () => isOver || run.output.includes("Ctrl-C stops everything"),
       DEADLINE_MS,
       () => run.output,
     );
     assert.ok(!isOver, run.output);
-    return run;
+    return whole;
   };
-  run.token = () => run.output.match(/^admin API token: (\S+)$/m)[1];
+  const token = () => run.output.match(/^admin API token: (\S+)$/m)?.[1] ?? assert.fail(run.output);
+  const whole = Object.assign(run, { ended, ready, token });
   after(() => {
-    for (const pid of isOver ? [] : [...descendants(child.pid), child.pid]) kill(pid, "SIGKILL");
+    for (const one of isOver ? [] : [...descendants(pid), pid]) kill(one, "SIGKILL");
   });
-  return run;
+  return whole;
 }
 
+/**
+ * @param {() => unknown} condition
+ * @param {number} milliseconds
+ * @param {() => string} explain
+ */
 async function until(condition, milliseconds, explain) {
   const deadline = Date.now() + milliseconds;
   while (!(await condition())) {
@@ -53,16 +64,27 @@ async function until(condition, milliseconds, explain) {
   }
 }
 
-/** Every process below `root`, with what started it: wrangler, workerd, esbuild, the demo origin. */
+/**
+ * Every process below `root`, with what started it: wrangler, workerd, esbuild, the demo origin.
+ * @param {number} root
+ */
 function descendants(root) {
   const rows = execFileSync("ps", ["-eo", "pid=,ppid="], { encoding: "utf8" })
     .trim()
     .split("\n")
     .map((row) => row.trim().split(/\s+/).map(Number));
+  /**
+   * @param {number} parent
+   * @returns {number[]}
+   */
   const below = (parent) => rows.filter(([, ppid]) => ppid === parent).flatMap(([pid]) => [pid, ...below(pid)]);
   return below(root);
 }
 
+/**
+ * @param {number} pid
+ * @param {NodeJS.Signals | 0} signal
+ */
 function kill(pid, signal) {
   try {
     process.kill(pid, signal);
@@ -72,7 +94,10 @@ function kill(pid, signal) {
   }
 }
 
-/** After the end of a run nothing of it is left. */
+/**
+ * After the end of a run nothing of it is left.
+ * @param {number[]} pids
+ */
 async function assertAllGone(pids) {
   assert.ok(pids.length >= 4, `expected npm, node, the demo origin, wrangler and workerd below npm, found ${pids.length}`);
   const alive = () => pids.filter((pid) => kill(pid, 0));
@@ -85,7 +110,10 @@ async function assertAllGone(pids) {
 
 const freePorts = async () => ({ port: await freePort(), originPort: await freePort() });
 
-/** What a browser sends for a link; `fetch` would call itself a script. */
+/**
+ * What a browser sends for a link; `fetch` would call itself a script.
+ * @param {string} url
+ */
 async function navigate(url, headers = {}) {
   const request = http.get(url, { headers: { Accept: "text/html", "Sec-Fetch-Mode": "navigate", ...headers } });
   const [response] = await once(request, "response");
@@ -95,6 +123,7 @@ async function navigate(url, headers = {}) {
 }
 
 describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
+  /** @type {string} */
   let token;
 
   test("prints a token, a curl line and a link, which all work; Ctrl-C ends everything", async () => {
@@ -102,21 +131,22 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     token = run.token();
     assert.match(token, /^ewt_/);
 
-    const curl = run.output.match(/^ +(curl .*)$/m)[1];
+    const curl = run.output.match(/^ +(curl .*)$/m)?.[1] ?? assert.fail(run.output);
     const { stdout } = await promisify(execFile)("sh", ["-c", curl]);
     const answer = JSON.parse(stdout);
     assert.equal(answer.expires_in, 600);
     assert.match(answer.token, /^[\w-]+\.[\w-]+\.[\w-]+$/);
 
-    const link = run.output.match(/^ +(http:\/\/127\.0\.0\.1:\d+\/\?token=[\w.-]+)$/m)[1];
+    const link = run.output.match(/^ +(http:\/\/127\.0\.0\.1:\d+\/\?token=[\w.-]+)$/m)?.[1] ?? assert.fail(run.output);
     const signIn = await navigate(link);
     assert.equal(signIn.status, 303, signIn.body);
     assert.equal(new URL(signIn.headers.location, link).href, `${run.url}/`);
-    const cookie = signIn.headers["set-cookie"].find((line) => line.startsWith("__Host-")).split(";")[0];
+    const cookie = signIn.headers["set-cookie"].find((/** @type {string} */ line) => line.startsWith("__Host-")).split(";")[0];
     const page = await navigate(run.url, { Cookie: cookie });
     assert.match(page.body, /Signed in as demo@example\.com/);
 
     const env = { ...toolEnv(), EDGEWARD_URL: run.url, EDGEWARD_API_TOKEN: token };
+    /** @param {...string} args */
     const admin = async (...args) => (await promisify(execFile)(pinnedNode, [at("scripts/admin.mjs"), ...args], { env })).stdout;
     const explain = await admin("explain", "--path", "/hello", "--token", answer.token);
     assert.match(explain, /credential: accepted[\s\S]*granted, as whoever is signed in/);
@@ -130,8 +160,8 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     assert.deepEqual(JSON.parse(await admin("user", "show", "ada@example.org")), made);
     assert.match(await admin("user", "delete", "ada@example.org"), /is deleted and signed out/);
 
-    const pids = descendants(run.child.pid);
-    process.kill(-run.child.pid, "SIGINT");
+    const pids = descendants(run.pid);
+    process.kill(-run.pid, "SIGINT");
     await run.ended; // npm ends by the signal itself, whatever its script does
     await assertAllGone(pids);
   });
@@ -142,13 +172,15 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     assert.equal(run.token(), token);
     assert.equal(readFileSync(path.join(state, ".dev.vars"), "utf8"), before);
     for (const file of [".dev.vars", "dev.json"]) assert.equal(statSync(path.join(state, file)).mode & 0o777, 0o600, file);
-    const users = await (await fetch(`${run.url}/api/sso/users`, { headers: { Authorization: `Token ${token}` } })).json();
+    const users = /** @type {{ users: { email: string }[] }} */ (
+      await (await fetch(`${run.url}/api/sso/users`, { headers: { Authorization: `Token ${token}` } })).json()
+    );
     assert.deepEqual(
       users.users.map(({ email }) => email),
       ["demo@example.com"],
     );
 
-    const pids = descendants(run.child.pid);
+    const pids = descendants(run.pid);
     process.kill(scriptOf(pids), "SIGINT");
     assert.deepEqual(await run.ended, { code: 0, signal: null });
     await assertAllGone(pids);
@@ -159,16 +191,17 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     const run = await (await startDev(await freePorts())).ready();
     assert.match(run.token(), /^ewt_[\w-]{49}$/);
     assert.notEqual(run.token(), token);
-    const pids = descendants(run.child.pid);
-    process.kill(run.child.pid, "SIGTERM"); // to npm alone
+    const pids = descendants(run.pid);
+    process.kill(run.pid, "SIGTERM"); // to npm alone
     await run.ended;
     await assertAllGone(pids);
   });
 
   test("ends with an error, and leaves nothing, when a child dies early", async () => {
     const run = await (await startDev(await freePorts())).ready();
-    const pids = descendants(run.child.pid);
+    const pids = descendants(run.pid);
     const origin = pids.find((pid) => commandOf(pid).includes("demo-origin"));
+    assert.ok(origin);
     process.kill(origin, "SIGKILL");
     assert.equal((await run.ended).code, 1);
     assert.match(run.output, /error: the demo origin ended unexpectedly with SIGKILL/);
@@ -177,7 +210,7 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
 
   test("leaves nothing even when it is killed outright", async () => {
     const run = await (await startDev(await freePorts())).ready();
-    const pids = descendants(run.child.pid);
+    const pids = descendants(run.pid);
     process.kill(scriptOf(pids), "SIGKILL");
     assert.notEqual((await run.ended).code, 0);
     await assertAllGone(pids);
@@ -186,7 +219,7 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
   test("says which port is in use", async () => {
     const ports = await freePorts();
     const server = net.createServer();
-    await new Promise((resolve) => server.listen(ports.port, "127.0.0.1", resolve));
+    await once(server.listen(ports.port, "127.0.0.1"), "listening");
     const run = await startDev(ports);
     const { code } = await run.ended;
     server.close();
@@ -195,9 +228,13 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
   });
 });
 
-/** The script itself among what npm started; the shell between them names it too. */
-const scriptOf = (pids) => pids.findLast((pid) => /^\S*node scripts\/dev\.mjs/.test(commandOf(pid)));
+/**
+ * The script itself among what npm started; the shell between them names it too.
+ * @param {number[]} pids
+ */
+const scriptOf = (pids) => pids.findLast((pid) => /^\S*node scripts\/dev\.mjs/.test(commandOf(pid))) ?? assert.fail("the script does not run");
 
+/** @param {number} pid */
 const commandOf = (pid) => execFileSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8" });
 
 test("new secrets differ each time and are long enough", () => {
@@ -208,12 +245,12 @@ test("new secrets differ each time and are long enough", () => {
   );
   const values = lines.map((line) => line.split("=")[1]);
   for (const value of values) assert.equal(Buffer.from(value, "base64url").length, 32);
-  assert.equal(new Set([...values, ...newSecrets().match(/=\S+/g)]).size, 6);
+  assert.equal(new Set([...values, ...(newSecrets().match(/=\S+/g) ?? [])]).size, 6);
 });
 
 test("other ports move the local site and its origin, and nothing else", () => {
-  const config = configForPorts(readFileSync(at("wrangler.toml"), "utf8"), 9000, 9001);
-  const site = config.env.local.vars.EDGEWARD_SITE_APP;
+  const config = /** @type {WranglerConfig} */ (configForPorts(readFileSync(at("wrangler.toml"), "utf8"), 9000, 9001));
+  const site = /** @type {{ hosts: string[], upstream: string }} */ (config.env?.local.vars?.EDGEWARD_SITE_APP);
   assert.deepEqual(site.hosts, ["127.0.0.1:9000", "localhost:9000"]);
   assert.equal(site.upstream, "http://127.0.0.1:9001");
   assert.equal(config.main, at("build/worker.js"));

@@ -5,12 +5,19 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import { parse as parseToml } from "smol-toml";
 import { buildAdmin } from "../../scripts/lib/admin.mjs";
 import { at } from "../../scripts/lib/project.mjs";
+import { parse as parseToml } from "smol-toml";
+import { readExample } from "../edge/lib/examples.mjs";
 
+/** @typedef {{ dependencies: object, "dev-dependencies": object, target: Record<string, { dependencies: object }> }} Manifest */
+
+/** @param {string} file */
 const read = (file) => readFileSync(at(file), "utf8");
-/** The project's own files with these endings; not only what git has, so that a new file counts before it is committed. */
+/**
+ * The project's own files with these endings; not only what git has, so that a new file counts before it is committed.
+ * @param {...string} patterns
+ */
 const files = (...patterns) =>
   execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "--", ...patterns], { cwd: at(), encoding: "utf8" })
     .split("\n")
@@ -19,10 +26,16 @@ const documents = files("*.md");
 /** What the documents have to name besides settings. */
 const facts = JSON.parse(execFileSync(await buildAdmin(), ["facts"], { encoding: "utf8" }));
 const { definitions } = JSON.parse(read("wrangler.schema.json"));
-/** The settings of a table of the schema: a Map from each name to the name of its own table, if it is one. */
-const settingsOf = (table) => new Map(Object.entries(definitions[table].properties).map(([name, schema]) => [name, tableOf(schema)]));
-const tableOf = ({ $ref, allOf = [] }) =>
-  [$ref, ...allOf.map((part) => part.$ref)].map((ref) => ref?.replace("#/definitions/", "")).find((name) => definitions[name]?.properties);
+/**
+ * The settings of a table of the schema: a Map from each name to the name of its own table, if it is one.
+ * @param {string} table
+ * @returns {Map<string, string | undefined>}
+ */
+const settingsOf = (table) =>
+  new Map(Object.entries(/** @type {Record<string, Schema>} */ (definitions[table].properties)).map(([name, schema]) => [name, tableOf(schema)]));
+/** @typedef {{ $ref?: string, allOf?: { $ref: string }[] }} Schema */
+const tableOf = (/** @type {Schema} */ { $ref, allOf = [] }) =>
+  [$ref, ...allOf.map((part) => part.$ref)].map((ref) => ref?.replace("#/definitions/", "")).find((name) => name && definitions[name]?.properties);
 
 test("every link in a document leads to a file, and every anchor to a heading", () => {
   for (const document of documents) {
@@ -60,7 +73,7 @@ test("the README's table has every setting of the code, and no other", () => {
   const named = rows.filter((name) => /^[a-z]/.test(name) && name !== "any other name");
   assert.deepEqual(named.toSorted(), settings.toSorted());
 
-  const families = Object.keys(definitions.vars.patternProperties).map((pattern) => pattern.match(/^\^(EDGEWARD_[A-Z_]+)\[/)[1]);
+  const families = Object.keys(definitions.vars.patternProperties).map((pattern) => pattern.match(/^\^(EDGEWARD_[A-Z_]+)\[/)?.[1]);
   const bindings = [...families, ...facts.secrets, ...facts.resources];
   assert.ok(bindings.length >= 11, String(bindings));
   for (const name of bindings) {
@@ -78,22 +91,23 @@ test("docs/issuers.md has every setting of an issuer, and no other", () => {
 });
 
 test("the README's example names every setting of a site but those that only plain http needs", () => {
-  const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => parseToml(text)).find(({ vars }) => vars?.EDGEWARD_SITE_APP);
+  const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => readExample(text)).find(({ vars }) => vars.EDGEWARD_SITE_APP);
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+  assert.ok(example);
   const { EDGEWARD, EDGEWARD_SITE_APP: site } = example.vars;
   const missing = rows
     .filter((name) => /^[a-z_.]+$/.test(name))
     .filter((name) => {
       const [first, second] = name.split(".");
-      return !(first in EDGEWARD) && !(second ? second in (site[first] ?? {}) : first in site);
+      return !(first in EDGEWARD) && !(second ? second in /** @type {object} */ (site[first] ?? {}) : first in site);
     });
   // Issuers are named in the tenants of a site that has tenants. A profile stands in an example of its own, in its own document.
   assert.deepEqual(
     missing.filter((name) => !/^label_studio(\.|$)/.test(name)),
     ["upstream_plaintext", "tenants"],
   );
-  const profile = parseToml(read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)[1]).vars.EDGEWARD_SITE_STUDIO
-    .label_studio;
+  const shown = read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)?.[1] ?? "";
+  const profile = /** @type {object} */ (readExample(shown).vars.EDGEWARD_SITE_STUDIO.label_studio);
   assert.deepEqual(
     missing.filter((name) => /^label_studio\./.test(name) && !(name.split(".")[1] in profile)),
     ["label_studio.organization"],
@@ -109,7 +123,9 @@ test("every endpoint and every code that a client can be told is documented", ()
 
 test("the README names every family of headers that no client can send", () => {
   const readme = read("README.md");
-  const prefixes = facts.reserved_headers.filter((name) => name.endsWith("*") && !name.startsWith("x-")).map((name) => name.slice(0, -1));
+  const prefixes = facts.reserved_headers
+    .filter((/** @type {string} */ name) => name.endsWith("*") && !name.startsWith("x-"))
+    .map((/** @type {string} */ name) => name.slice(0, -1));
   assert.ok(prefixes.length > 0);
   for (const prefix of prefixes) assert.ok(readme.includes(`\`${prefix}\``), prefix);
 });
@@ -122,7 +138,7 @@ test("docs/storage.md has every family of keys and every lease", () => {
 test("ARCHITECTURE.md has at most 150 lines, and a row for every dependency", () => {
   const architecture = read("ARCHITECTURE.md");
   assert.ok(architecture.trimEnd().split("\n").length <= 150);
-  const { dependencies, target, "dev-dependencies": forTests } = parseToml(read("Cargo.toml"));
+  const { dependencies, target, "dev-dependencies": forTests } = /** @type {Manifest} */ (parseToml(read("Cargo.toml")));
   const crates = [dependencies, forTests, ...Object.values(target).map((table) => table.dependencies)].flatMap(Object.keys);
   const { devDependencies } = JSON.parse(read("package.json"));
   for (const name of [...crates, ...Object.keys(devDependencies)]) assert.ok(architecture.includes(`\`${name}\``), `no row for ${name}`);
@@ -164,7 +180,7 @@ test("SECURITY.md has a row for every class that a test names, and every test th
 });
 
 test("SECURITY.md lists exactly the headers that no client may send at any site", () => {
-  const [, listed] = read("SECURITY.md").match(/^At every site: (.*?)\. \(/m);
+  const listed = read("SECURITY.md").match(/^At every site: (.*?)\. \(/m)?.[1] ?? "";
   assert.deepEqual(
     listed
       .split(", ")
@@ -174,7 +190,11 @@ test("SECURITY.md lists exactly the headers that no client may send at any site"
   );
 });
 
-/** The cells of the table under a head line. */
+/**
+ * The cells of the table under a head line.
+ * @param {string} text
+ * @param {string} head
+ */
 function tableRows(text, head) {
   const lines = text.split("\n");
   const start = lines.indexOf(head);
@@ -188,12 +208,18 @@ function tableRows(text, head) {
   );
 }
 
-/** What a Markdown file says outside code blocks. */
+/**
+ * What a Markdown file says outside code blocks.
+ * @param {string} text
+ */
 function withoutCode(text) {
   return text.replace(/^```[\s\S]*?^```/gm, "").replace(/`[^`\n]*`/g, "");
 }
 
-/** The anchors that a code host makes of a file's headings. */
+/**
+ * The anchors that a code host makes of a file's headings.
+ * @param {string} text
+ */
 function anchors(text) {
   const headings = [...text.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.+)$/gm)];
   return new Set(

@@ -61,15 +61,16 @@ test("a lock whose owner stopped its heartbeat is taken over", async () => {
 
 test("who waits is told whom for", async () => {
   const file = path.join(folder, "told");
+  /** @type {string[]} */
   const order = [];
-  let release;
-  const first = withLock(file, () => new Promise((resolve) => (release = resolve)));
+  const { promise: held, resolve: release } = Promise.withResolvers();
+  const first = withLock(file, () => held);
   const second = withLock(
     file,
     async () => order.push("second"),
     (pid) => {
       order.push(`waits for ${pid}`);
-      release();
+      release(undefined);
     },
   );
   await Promise.all([first, second]);

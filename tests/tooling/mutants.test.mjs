@@ -8,7 +8,9 @@ import { command, readOptions } from "../../scripts/lib/mutants.mjs";
 import { at } from "../../scripts/lib/project.mjs";
 import { StepFailed } from "../../scripts/lib/step.mjs";
 
-const { test_tool: tool, examine_globs: globs } = parseToml(readFileSync(at(".cargo/mutants.toml"), "utf8"));
+const { test_tool: tool, examine_globs: globs } = /** @type {{ test_tool: string, examine_globs: string[] }} */ (
+  parseToml(readFileSync(at(".cargo/mutants.toml"), "utf8"))
+);
 
 test("each security file is there, under whatever folder", () => {
   assert.equal(tool, "nextest");
@@ -20,6 +22,7 @@ test("each security file is there, under whatever folder", () => {
 });
 
 test("without files it is the configuration's, with files these alone", () => {
+  /** @param {...string} args */
   const of = (...args) => command(readOptions(args), "out", "out/changes.diff");
   const tests = ["--", "-E", "not test(interleav)"];
   assert.deepEqual(of(), ["cargo", "mutants", "--output", "out", ...tests]);

@@ -28,6 +28,7 @@ describe("capture", () => {
   });
 
   test("the last line is offered without colours", async () => {
+    /** @type {string[]} */
     const lines = [];
     await capture(["printf", "\\033[1;32m   Compiling\\033[0m one v1\\n"], { onLine: (line) => lines.push(line) });
     assert.deepEqual(lines, ["Compiling one v1"]);
@@ -59,7 +60,7 @@ describe("versions", () => {
 
 test("tools find ours first, and wrangler is neither curious nor chatty", () => {
   const env = toolEnv({ MORE: "1" });
-  const folders = env.PATH.split(path.delimiter);
+  const folders = env.PATH?.split(path.delimiter) ?? [];
   assert.equal(folders[0], at(".tools/bin"));
   assert.ok(!folders.includes(at("node_modules/.bin")));
   assert.equal(env.WRANGLER_SEND_METRICS, "false");
@@ -73,7 +74,8 @@ test("durations are short", () => {
 });
 
 test("what npm test leaves out by itself is told, with the command that runs it", () => {
-  const of = (options) => leftOut({ env: {}, ...options }).map((line) => line.match(/^[\w-]+: |published vectors/)[0].replace(": ", ""));
+  /** @param {Parameters<typeof leftOut>[0]} options */
+  const of = (options) => leftOut({ env: {}, ...options }).map((line) => line.match(/^[\w-]+: |published vectors/)?.[0].replace(": ", ""));
   const vectors = "published vectors";
   assert.deepEqual(of({}), ["label-studio", vectors]);
   assert.match(leftOut({ env: {} })[0], /run it with: npm run test:label-studio$/);

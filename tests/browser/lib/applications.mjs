@@ -10,13 +10,19 @@ import { freePort } from "../../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../../scripts/lib/project.mjs";
 import { runStep } from "../../../scripts/lib/step.mjs";
 
+/** @typedef {Awaited<ReturnType<typeof startApplication>>} Application */
+/** @typedef {Record<string, string>} Environment */
+
 const START_SECONDS = 30;
 
 const EXPRESS = at("examples/express");
 const FLASK = at("examples/flask");
 const FLASK_VENV = at(".tools/flask-venv");
 
-/** `npm ci` and `npm start` in examples/express. */
+/**
+ * `npm ci` and `npm start` in examples/express.
+ * @param {Environment} environment
+ */
 export async function startExpress(environment) {
   await installOnce("express", path.join(EXPRESS, "node_modules"), [path.join(EXPRESS, "package-lock.json")], async () => {
     await runStep("browser", "npm ci in examples/express", [...npm(), "ci", "--loglevel=error", "--no-progress"], {
@@ -29,7 +35,10 @@ export async function startExpress(environment) {
   return startApplication("express", port, [pinnedNode, "server.js"], EXPRESS, { ...environment, PORT: String(port) });
 }
 
-/** The virtual environment and `flask run` in examples/flask. */
+/**
+ * The virtual environment and `flask run` in examples/flask.
+ * @param {Environment} environment
+ */
 export async function startFlask(environment) {
   await installPython();
   const port = await freePort();
@@ -49,7 +58,13 @@ export async function installPython() {
   return path.join(FLASK_VENV, "bin/python");
 }
 
-/** Runs `install` unless `folder` was made from these very `sources` before. */
+/**
+ * Runs `install` unless `folder` was made from these very `sources` before.
+ * @param {string} name
+ * @param {string} folder
+ * @param {string[]} sources
+ * @param {() => Promise<unknown>} install
+ */
 export async function installOnce(name, folder, sources, install) {
   const stampFile = path.join(folder, ".edgeward-installed");
   const wanted = createHash("sha256")
@@ -64,7 +79,14 @@ export async function installOnce(name, folder, sources, install) {
   });
 }
 
-/** Starts a program that serves HTTP; it is ready as soon as it answers. */
+/**
+ * Starts a program that serves HTTP; it is ready as soon as it answers.
+ * @param {string} name
+ * @param {number} port
+ * @param {string[]} command
+ * @param {string} cwd
+ * @param {Environment} environment
+ */
 async function startApplication(name, port, [program, ...args], cwd, environment) {
   const child = spawn(program, args, { cwd, env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1", ...environment }, stdio: ["ignore", "pipe", "pipe"] });
   const application = {
@@ -79,6 +101,7 @@ async function startApplication(name, port, [program, ...args], cwd, environment
       await ended;
     },
   };
+  /** @type {Error | undefined} */
   let failure;
   child.on("error", (error) => (failure = error));
   for (const stream of [child.stdout, child.stderr]) {
@@ -95,6 +118,7 @@ async function startApplication(name, port, [program, ...args], cwd, environment
   return application;
 }
 
+/** @param {number} port */
 async function answers(port) {
   try {
     return (await fetch(`http://127.0.0.1:${port}/login`)).ok;

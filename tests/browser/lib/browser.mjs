@@ -7,9 +7,14 @@ import { chromium } from "playwright-core";
 import { withLock } from "../../../scripts/lib/lock.mjs";
 import { at } from "../../../scripts/lib/project.mjs";
 
+/** @import { Page } from "playwright-core" */
+
 const TEST_OUTPUT = at("test-output");
 
-/** Starts Chromium; every name under `.test` leads to this machine. `trusted`: the hash of a public key. */
+/**
+ * Starts Chromium; every name under `.test` leads to this machine. `trusted`: the hash of a public key.
+ * @param {{ trusted?: string }} [options]
+ */
 export async function launchBrowser({ trusted } = {}) {
   const { executablePath, env } = await findChromium();
   return chromium.launch({
@@ -30,7 +35,11 @@ export async function launchBrowser({ trusted } = {}) {
   });
 }
 
-/** Keeps a picture of the page in test-output/, which git ignores. */
+/**
+ * Keeps a picture of the page in test-output/, which git ignores.
+ * @param {Page} page
+ * @param {string} name
+ */
 export async function screenshot(page, name) {
   mkdirSync(TEST_OUTPUT, { recursive: true });
   writeFileSync(path.join(TEST_OUTPUT, ".gitignore"), "*\n");
@@ -67,7 +76,11 @@ async function unpackedChromium() {
   throw new Error("the Chromium of @sparticuz/chromium does not start here; install one and set CHROMIUM_BIN to it");
 }
 
-/** The package unpacks into the folder for temporary files, and reuses what it finds there. */
+/**
+ * The package unpacks into the folder for temporary files, and reuses what it finds there.
+ * @param {string} packageFolder
+ * @param {string} folder
+ */
 async function unpack(packageFolder, folder) {
   const usual = process.env.TMPDIR;
   process.env.TMPDIR = folder;
@@ -81,6 +94,7 @@ async function unpack(packageFolder, folder) {
   }
 }
 
+/** @param {string} executablePath */
 function starts(executablePath, env = {}) {
   return spawnSync(executablePath, ["--version"], { env: { ...process.env, ...env } }).status === 0;
 }

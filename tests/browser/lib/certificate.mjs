@@ -5,7 +5,10 @@ import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto"
 
 const DAY = 86_400_000;
 
-/** `{ key, cert }` in PEM, valid for the names from yesterday until tomorrow. */
+/**
+ * `{ key, cert }` in PEM, valid for the names from yesterday until tomorrow.
+ * @param {string[]} names
+ */
 export function selfSigned(names) {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const publicKeyInfo = publicKey.export({ type: "spki", format: "der" });
@@ -35,15 +38,28 @@ export function selfSigned(names) {
   };
 }
 
+/**
+ * @param {number} tag
+ * @param {...Uint8Array} contents
+ */
 function der(tag, ...contents) {
   const content = Buffer.concat(contents);
   const { length } = content;
   const size = length < 128 ? [length] : length < 256 ? [0x81, length] : [0x82, length >> 8, length & 255];
   return Buffer.concat([Buffer.from([tag, ...size]), content]);
 }
+/** @param {...Uint8Array} contents */
 const sequence = (...contents) => der(0x30, ...contents);
+/** @param {Uint8Array} bytes */
 const integer = (bytes) => der(0x02, bytes);
+/** @param {string} hex */
 const oid = (hex) => der(0x06, Buffer.from(hex, "hex"));
+/** @param {Uint8Array} bytes */
 const bitString = (bytes) => der(0x03, Buffer.from([0]), bytes);
+/** @param {number} time */
 const utcTime = (time) => der(0x17, Buffer.from(`${new Date(time).toISOString().replace(/\D/g, "").slice(2, 14)}Z`));
+/**
+ * @param {string} id
+ * @param {Uint8Array} value
+ */
 const extension = (id, value, { critical = false } = {}) => sequence(oid(id), ...(critical ? [der(0x01, Buffer.from([0xff]))] : []), der(0x04, value));

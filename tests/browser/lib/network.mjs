@@ -3,6 +3,7 @@
 // find those names.
 
 import { createHash, createPublicKey } from "node:crypto";
+import { once } from "node:events";
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
@@ -11,13 +12,21 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { selfSigned } from "./certificate.mjs";
 
-/** Starts the network for some host names; `route` says later which local port each of them leads to. */
+/** @import { AddressInfo } from "node:net" */
+
+/** @typedef {Awaited<ReturnType<typeof startNetwork>>} Network */
+
+/**
+ * Starts the network for some host names; `route` says later which local port each of them leads to.
+ * @param {string[]} names
+ */
 export async function startNetwork(names) {
   const folder = mkdtempSync(path.join(tmpdir(), "edgeward-network-"));
   const certificateFile = path.join(folder, "certificate.pem");
   const { key, cert } = selfSigned(names);
   writeFileSync(certificateFile, cert);
 
+  /** @type {Map<string | undefined, number>} */
   const routes = new Map();
   const front = https.createServer({ key, cert }, (request, response) => {
     const port = routes.get(request.headers.host?.split(":")[0]);
@@ -30,7 +39,7 @@ export async function startNetwork(names) {
       headers: [...withoutForwarded(request.rawHeaders), "X-Forwarded-Proto", "https"],
     });
     forwarded.on("response", (answer) => {
-      response.writeHead(answer.statusCode, answer.rawHeaders);
+      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders);
       answer.pipe(response);
     });
     forwarded.on("error", () => response.destroy());
@@ -39,8 +48,8 @@ export async function startNetwork(names) {
 
   const proxy = http.createServer();
   proxy.on("connect", (request, socket) => {
-    if (!names.includes(request.url.split(":")[0])) return socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
-    const onward = net.connect(front.address().port, "127.0.0.1", () => {
+    if (!names.includes(request.url?.split(":")[0] ?? "")) return socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+    const onward = net.connect(/** @type {AddressInfo} */ (front.address()).port, "127.0.0.1", () => {
       socket.write("HTTP/1.1 200 OK\r\n\r\n");
       socket.pipe(onward).pipe(socket);
     });
@@ -48,21 +57,31 @@ export async function startNetwork(names) {
     socket.on("error", () => onward.destroy());
   });
 
-  await Promise.all([front, proxy].map((server) => new Promise((resolve) => server.listen(0, "127.0.0.1", resolve))));
-  const { port } = front.address();
+  await Promise.all([front, proxy].map((server) => once(server.listen(0, "127.0.0.1"), "listening")));
+  const { port } = /** @type {AddressInfo} */ (front.address());
   return {
     /** By this a browser trusts the certificate: what comes over an untrusted one it does not keep. */
     publicKeyHash: createHash("sha256")
       .update(createPublicKey(cert).export({ type: "spki", format: "der" }))
       .digest("base64"),
-    /** The origin of a name as the browser knows it. */
+    /**
+     * The origin of a name as the browser knows it.
+     * @param {string} name
+     */
     origin: (name) => `https://${name}:${port}`,
-    /** The name with its port, as in a `Host` header. */
+    /**
+     * The name with its port, as in a `Host` header.
+     * @param {string} name
+     */
     host: (name) => `${name}:${port}`,
+    /**
+     * @param {string} name
+     * @param {number} localPort
+     */
     route: (name, localPort) => routes.set(name, localPort),
     /** What a program needs in its environment to call those names: the proxy, and trust in the certificate. */
     environment: {
-      ...bothCases("HTTPS_PROXY", `http://127.0.0.1:${proxy.address().port}`),
+      ...bothCases("HTTPS_PROXY", `http://127.0.0.1:${/** @type {AddressInfo} */ (proxy.address()).port}`),
       ...bothCases("NO_PROXY", ""),
       NODE_USE_ENV_PROXY: "1",
       NODE_EXTRA_CA_CERTS: certificateFile,
@@ -80,9 +99,15 @@ export async function startNetwork(names) {
   };
 }
 
+/**
+ * @param {string} name
+ * @param {string} value
+ */
 const bothCases = (name, value) => ({ [name]: value, [name.toLowerCase()]: value });
 
+/** @param {string[]} rawHeaders */
 function withoutForwarded(rawHeaders) {
+  /** @type {string[]} */
   const kept = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     if (rawHeaders[i].toLowerCase() !== "x-forwarded-proto") kept.push(rawHeaders[i], rawHeaders[i + 1]);

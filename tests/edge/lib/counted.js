@@ -1,14 +1,18 @@
 // The Worker, telling in each answer how often KV was read for it (`x-test-reads`).
 import worker, { Once, Record } from "../../../src/edge/entry.js";
 
+/** @import { TestEnv } from "./types.js" */
+
 export { Once, Record };
 
 let reads = 0;
+/** @param {KVNamespace} kv */
 const counting = (kv) =>
   new Proxy(kv, {
     get(target, name) {
       const value = Reflect.get(target, name, target);
       if (typeof value !== "function") return value;
+      /** @param {unknown[]} args */
       return (...args) => {
         if (name === "get") reads += 1;
         return value.apply(target, args);
@@ -16,7 +20,12 @@ const counting = (kv) =>
     },
   });
 
+/** @satisfies {ExportedHandler<TestEnv>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
   async fetch(request, env) {
     const before = reads;
     const answer = await worker.fetch(request, { ...env, EDGEWARD_KV: counting(env.EDGEWARD_KV) });

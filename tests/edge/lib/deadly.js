@@ -3,6 +3,8 @@
 // sent.
 import worker, { Once, Record } from "../../../src/edge/entry.js";
 
+/** @import { TestEnv } from "./types.js" */
+
 export { Once, Record };
 
 /** Milliseconds that a limit takes. */
@@ -16,11 +18,14 @@ console.log = (...args) => {
   throw new TypeError("not to be logged");
 };
 
+/** @type {string[]} */
 const errors = [];
 addEventListener("error", ({ error }) => errors.push(String(error)));
 
+/** @param {TestEnv} env */
 function slow(env) {
   const limits = env.EDGEWARD_FAILURE_LIMIT;
+  /** @param {RateLimitOptions} options */
   const limit = async (options) => {
     await scheduler.wait(SLOW);
     return limits.limit(options);
@@ -29,7 +34,12 @@ function slow(env) {
   return { ...env, EDGEWARD_FAILURE_LIMIT: slowed };
 }
 
+/** @satisfies {ExportedHandler<TestEnv>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
   fetch(request, env) {
     const { pathname } = new URL(request.url);
     if (pathname === "/__test/errors") return Response.json(errors);

@@ -1,11 +1,27 @@
 // An HTTP client for tests: it sends exactly the headers it is told to send, in that order,
 // follows no redirect and keeps every header of the answer.
 
-import { createHash, randomBytes } from "node:crypto";
 import http from "node:http";
 import net from "node:net";
+import { codeOf } from "../../../scripts/lib/step.mjs";
 
-/** Sends one request and reads the whole answer. `headers` is a list of pairs; values are Latin-1, one character per byte. */
+/** @import { IncomingMessage } from "node:http" */
+/** @import { Readable } from "node:stream" */
+
+/** @typedef {[name: string, value: string]} Pair A header: values are Latin-1, one character per byte. */
+/** @typedef {string | Uint8Array} Bytes */
+/** @typedef {{ size: number, sha256: string }} SeenBody How long a body was that the origin received, and its hash in hex. */
+/**
+ * One `Set-Cookie` taken apart: attribute names in lower case, `true` for those without a value. `cleared`: it takes the cookie
+ * away; `pair`: `name=value`.
+ * @typedef {{ raw: string, name: string, value: string, attributes: Record<string, string | true>, cleared: boolean, pair: string }} SetCookie
+ */
+/** @typedef {{ port: number, method?: string, path?: string, headers?: Pair[], body?: Bytes, agent?: http.Agent }} Outgoing */
+
+/**
+ * Sends one request and reads the whole answer. `headers` is a list of pairs; values are Latin-1, one character per byte.
+ * @param {Outgoing} request
+ */
 export async function send({ port, method = "GET", path = "/", headers = [], body, agent }) {
   const exchange = open({ port, method, path, headers, agent, body });
   exchange.end();
@@ -16,13 +32,16 @@ export async function send({ port, method = "GET", path = "/", headers = [], bod
 /**
  * Starts a request and leaves the body open: `write` and `end` go on with it, `answer` is the
  * `http.IncomingMessage`, as soon as its head is there.
+ * @param {Outgoing} request
  */
 export function open({ port, method = "GET", path = "/", headers = [], body, agent }) {
   const list = [...headers];
+  /** @param {string} name */
   const has = (name) => list.some(([key]) => key.toLowerCase() === name);
   const bytes = body === undefined ? undefined : Buffer.from(body);
   if (bytes && !has("content-length") && !has("transfer-encoding")) list.push(["Content-Length", String(bytes.length)]);
-  const request = http.request({ host: "127.0.0.1", port, method, path, headers: list, agent });
+  const request = http.request({ host: "127.0.0.1", port, method, path, headers: list.flat(), agent });
+  /** @type {Promise<IncomingMessage>} */
   const answer = new Promise((resolve, reject) => {
     request.on("response", resolve);
     request.on("error", reject);
@@ -31,24 +50,43 @@ export function open({ port, method = "GET", path = "/", headers = [], body, age
   return {
     request,
     answer,
+    /** @type {(chunk: string | Uint8Array) => Promise<void>} */
     write: (chunk) => new Promise((resolve, reject) => request.write(chunk, (error) => (error ? reject(error) : resolve()))),
     end: () => request.end(bytes),
   };
 }
 
-/** Sends bytes as they are, for what no HTTP library would send. Gives `undefined` when the connection ends without an answer. */
+/**
+ * Sends bytes as they are, for what no HTTP library would send. Gives `undefined` when the connection ends without an answer.
+ * @param {{ port: number, text: string }} request
+ * @returns {Promise<Answer | undefined>}
+ */
 export function sendRaw({ port, text }) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, "127.0.0.1");
+    /** @type {Buffer[]} */
     const chunks = [];
-    socket.on("data", (chunk) => chunks.push(chunk));
-    socket.on("error", (error) => (error.code === "ECONNRESET" ? resolve(parseAnswer(Buffer.concat(chunks))) : reject(error)));
+    socket.on("data", (/** @type {Buffer} */ chunk) => chunks.push(chunk));
+    /**
+     */
+    socket.on("error", (error) => (codeOf(error) === "ECONNRESET" ? resolve(parseAnswer(Buffer.concat(chunks))) : reject(error)));
     socket.on("end", () => socket.end());
     socket.on("close", () => resolve(parseAnswer(Buffer.concat(chunks))));
     socket.write(Buffer.from(text, "latin1"));
   });
 }
 
+/**
+ * Sends bytes as they are, which have to be answered.
+ * @param {{ port: number, text: string }} request
+ */
+export async function exchangeRaw(request) {
+  const answer = await sendRaw(request);
+  if (answer === undefined) throw new Error(`not answered: ${JSON.stringify(request.text.slice(0, 300))}`);
+  return answer;
+}
+
+/** @param {Buffer} bytes */
 function parseAnswer(bytes) {
   const headEnd = bytes.indexOf("\r\n\r\n");
   if (headEnd < 0) return undefined;
@@ -62,7 +100,9 @@ function parseAnswer(bytes) {
   return new Answer({ statusCode: Number(statusLine.split(" ")[1]), rawHeaders }, body);
 }
 
+/** @param {Buffer} bytes */
 function dechunk(bytes) {
+  /** @type {Buffer[]} */
   const parts = [];
   for (let at = 0; at < bytes.length; ) {
     const lineEnd = bytes.indexOf("\r\n", at);
@@ -74,25 +114,47 @@ function dechunk(bytes) {
   return Buffer.concat(parts);
 }
 
-async function readAll(stream) {
+/**
+ * All that comes.
+ * @param {Readable} stream
+ */
+export async function readAll(stream) {
+  /** @type {Buffer[]} */
   const chunks = [];
   for await (const chunk of stream) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
-/** A list of header pairs with look-up by name in any case. */
+/**
+ * A list of header pairs with look-up by name in any case.
+ */
 export class Headers {
+  /** @param {string[]} rawHeaders */
   constructor(rawHeaders) {
+    /** @type {Pair[]} */
     this.list = [];
     for (let i = 0; i < rawHeaders.length; i += 2) this.list.push([rawHeaders[i], rawHeaders[i + 1]]);
   }
+  /** @param {string} name */
   all(name) {
     return this.list.filter(([key]) => key.toLowerCase() === name.toLowerCase()).map(([, value]) => value);
   }
-  /** The value of a header, `undefined` when absent; repeated ones are joined by a comma. */
+  /**
+   * The value of a header, `undefined` when absent; repeated ones are joined by a comma.
+   * @param {string} name
+   */
   get(name) {
     const values = this.all(name);
     return values.length ? values.join(", ") : undefined;
+  }
+  /**
+   * The value of a header that has to be there.
+   * @param {string} name
+   */
+  need(name) {
+    const value = this.get(name);
+    if (value === undefined) throw new Error(`no header is named ${name}: ${JSON.stringify(this.list)}`);
+    return value;
   }
   get names() {
     return this.list.map(([key]) => key.toLowerCase());
@@ -101,8 +163,13 @@ export class Headers {
 
 /** A whole answer. */
 export class Answer {
+  /**
+   * @param {{ statusCode?: number, rawHeaders: string[] }} head
+   * @param {Buffer} body
+   */
   constructor({ statusCode, rawHeaders }, body) {
-    this.status = statusCode;
+    /** Every answer has one; a request has none. */
+    this.status = statusCode ?? 0;
     this.headers = new Headers(rawHeaders);
     this.body = body;
   }
@@ -115,6 +182,12 @@ export class Answer {
   get location() {
     return this.headers.get("location");
   }
+  /** Where it leads; fails if it is no redirect. */
+  get target() {
+    const { location } = this;
+    if (location === undefined) throw new Error(`the answer leads nowhere: ${this}`);
+    return location;
+  }
   get type() {
     return (this.headers.get("content-type") ?? "").split(";")[0].trim();
   }
@@ -122,8 +195,18 @@ export class Answer {
   get cookies() {
     return this.headers.all("set-cookie").map(parseSetCookie);
   }
+  /** @param {string} name */
   cookie(name) {
     return this.cookies.find((cookie) => cookie.name === name);
+  }
+  /**
+   * The cookie of this name; fails if the answer sets none.
+   * @param {string} name
+   */
+  setCookie(name) {
+    const cookie = this.cookie(name);
+    if (cookie === undefined) throw new Error(`no cookie is named ${name}: ${this}`);
+    return cookie;
   }
   /** What the origin saw, when the answer is the origin's default one. */
   get seen() {
@@ -140,6 +223,7 @@ export class Answer {
 
 /** One request as the origin received it. */
 export class Seen {
+  /** @param {{ method: string, url: string, headers: string[], body?: SeenBody }} seen */
   constructor({ method, url, headers, body }) {
     this.method = method;
     this.url = url;
@@ -154,28 +238,36 @@ export class Seen {
     const at = this.url.indexOf("?");
     return at < 0 ? undefined : this.url.slice(at + 1);
   }
+  /** @param {string} name */
   header(name) {
     return this.headers.get(name);
   }
 }
 
-/** One `Set-Cookie` taken apart: attribute names in lower case, `true` for those without a value. */
+/**
+ * One `Set-Cookie` taken apart: attribute names in lower case, `true` for those without a value.
+ * @param {string} raw
+ * @returns {SetCookie}
+ */
 export function parseSetCookie(raw) {
   const [pair, ...rest] = raw.split(";").map((part) => part.trim());
   const equals = pair.indexOf("=");
+  /** @type {Record<string, string | true>} */
   const attributes = {};
   for (const part of rest) {
     const at = part.indexOf("=");
     attributes[(at < 0 ? part : part.slice(0, at)).toLowerCase()] = at < 0 ? true : part.slice(at + 1);
   }
-  const cookie = { raw, name: pair.slice(0, equals), value: pair.slice(equals + 1), attributes };
-  const past = attributes.expires !== undefined && new Date(attributes.expires) < new Date();
-  cookie.cleared = cookie.value === "" && (attributes["max-age"] === "0" || past);
-  cookie.pair = `${cookie.name}=${cookie.value}`;
-  return cookie;
+  const [name, value] = [pair.slice(0, equals), pair.slice(equals + 1)];
+  const past = typeof attributes.expires === "string" && new Date(attributes.expires) < new Date();
+  const cleared = value === "" && (attributes["max-age"] === "0" || past);
+  return { raw, name, value, attributes, cleared, pair: `${name}=${value}` };
 }
 
-/** The attributes that say which cookie is meant and how it is kept: all but the lifetime. */
+/**
+ * The attributes that say which cookie is meant and how it is kept: all but the lifetime.
+ * @param {SetCookie} cookie
+ */
 export function cookieAttributes(cookie) {
   const { "max-age": _maxAge, expires: _expires, ...rest } = cookie.attributes;
   if (typeof rest.samesite === "string") rest.samesite = rest.samesite.toLowerCase();
@@ -184,8 +276,12 @@ export function cookieAttributes(cookie) {
 
 /** A cookie jar for one host: enough for a browser that stays on one site. */
 export class Jar {
+  /** @type {Map<string, string>} */
   #cookies = new Map();
-  /** Takes over what an answer sets and clears. */
+  /**
+   * Takes over what an answer sets and clears.
+   * @param {Answer} answer
+   */
   take(answer) {
     for (const cookie of answer.cookies) {
       if (cookie.cleared) this.#cookies.delete(cookie.name);
@@ -193,9 +289,14 @@ export class Jar {
     }
     return answer;
   }
+  /**
+   * @param {string} name
+   * @param {string} value
+   */
   set(name, value) {
     this.#cookies.set(name, value);
   }
+  /** @param {string} name */
   get(name) {
     return this.#cookies.get(name);
   }
@@ -204,109 +305,34 @@ export class Jar {
   }
 }
 
-/** Opens a WebSocket by hand: `{ status }` when refused, else `{ status: 101, headers, echo, close }`. */
-export function openWebSocket({ port, path = "/", headers = [] }) {
-  const key = randomBytes(16).toString("base64");
-  const list = [...headers, ["Connection", "Upgrade"], ["Upgrade", "websocket"], ["Sec-WebSocket-Version", "13"], ["Sec-WebSocket-Key", key]];
-  return new Promise((resolve, reject) => {
-    const request = http.request({ host: "127.0.0.1", port, path, headers: list });
-    request.on("error", reject);
-    request.on("response", async (answer) => resolve(new Answer(answer, await readAll(answer))));
-    request.on("upgrade", (answer, socket, head) => {
-      const frames = frameReader(socket, head);
-      resolve({
-        status: answer.statusCode,
-        headers: new Headers(answer.rawHeaders),
-        accepted: new Headers(answer.rawHeaders).get("sec-websocket-accept") === acceptKey(key),
-        echo(text) {
-          socket.write(frame(Buffer.from(text), { mask: true }));
-          return frames.next();
-        },
-        close: () => socket.destroy(),
-      });
-    });
-    request.end();
-  });
-}
-
-/** RFC 6455 section 4.2.2: what the server answers to a key. */
-export function acceptKey(key) {
-  return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
-}
-
-/** One text frame (RFC 6455 section 5.2) of less than 64 KB. */
-export function frame(payload, { mask = false, opcode = 1 } = {}) {
-  const length = payload.length < 126 ? Buffer.from([payload.length]) : Buffer.from([126, payload.length >> 8, payload.length & 255]);
-  length[0] |= mask ? 128 : 0;
-  const head = Buffer.concat([Buffer.from([128 | opcode]), length]);
-  if (!mask) return Buffer.concat([head, payload]);
-  const masking = randomBytes(4);
-  return Buffer.concat([head, masking, Buffer.from(payload.map((byte, i) => byte ^ masking[i & 3]))]);
-}
-
-/** Reads the text frames of a socket one by one. */
-export function frameReader(socket, head = Buffer.alloc(0)) {
-  let buffer = head;
-  let wake = () => {};
-  let ended = false;
-  socket.on("data", (chunk) => {
-    buffer = Buffer.concat([buffer, chunk]);
-    wake();
-  });
-  for (const event of ["close", "error"]) {
-    socket.on(event, () => {
-      ended = true;
-      wake();
-    });
-  }
-  const take = () => {
-    if (buffer.length < 2) return undefined;
-    const opcode = buffer[0] & 15;
-    const masked = buffer[1] & 128;
-    let length = buffer[1] & 127;
-    let at = 2;
-    if (length === 126) {
-      if (buffer.length < 4) return undefined;
-      length = buffer.readUInt16BE(2);
-      at = 4;
-    }
-    const masking = masked ? buffer.subarray(at, at + 4) : undefined;
-    if (masked) at += 4;
-    if (buffer.length < at + length) return undefined;
-    let payload = buffer.subarray(at, at + length);
-    if (masking) payload = Buffer.from(payload.map((byte, i) => byte ^ masking[i & 3]));
-    buffer = buffer.subarray(at + length);
-    return { opcode, text: payload.toString("utf8") };
-  };
-  return {
-    async next() {
-      for (;;) {
-        const found = take();
-        if (found?.opcode === 1) return found.text;
-        if (found?.opcode === 8 || (!found && ended)) return undefined;
-        if (!found) await new Promise((resolve) => (wake = resolve));
-      }
-    },
-  };
-}
-
-/** The one form of a page: `{ method, action, fields }`. */
+/**
+ * The one form of a page: `{ method, action, fields }`.
+ * @param {Answer} answer
+ */
 export function formOf(answer) {
   const forms = [...answer.text.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)];
   if (forms.length !== 1) throw new Error(`expected one form, found ${forms.length}: ${answer}`);
   const [, attributes, content] = forms[0];
+  /** @type {Record<string, string>} */
   const fields = {};
   for (const [, input] of content.matchAll(/<(?:input|button)\b([^>]*)>/g)) {
     const name = attribute(input, "name");
     if (name !== undefined) fields[name] = attribute(input, "value") ?? "";
   }
-  return { method: (attribute(attributes, "method") ?? "get").toLowerCase(), action: attribute(attributes, "action"), fields };
+  const action = attribute(attributes, "action");
+  if (action === undefined) throw new Error(`the form leads nowhere: ${answer}`);
+  return { method: (attribute(attributes, "method") ?? "get").toLowerCase(), action, fields };
 }
 
+/**
+ * @param {string} text
+ * @param {string} name
+ */
 function attribute(text, name) {
   const found = new RegExp(`\\b${name}=(?:"([^"]*)"|([^\\s">]+))`).exec(text);
   const value = found?.[1] ?? found?.[2];
   return value?.replace(/&(#x?[0-9a-f]+|\w+);/gi, (_, entity) => {
+    /** @type {Record<string, string>} */
     const named = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
     if (!entity.startsWith("#")) return named[entity];
     return String.fromCodePoint(entity[1].toLowerCase() === "x" ? Number.parseInt(entity.slice(2), 16) : Number(entity.slice(1)));

@@ -2,20 +2,30 @@
 // ever since it began (`x-test-private`).
 import worker, { Once, Record } from "../../../src/edge/entry.js";
 
+/** @import { TestEnv } from "./types.js" */
+
 export { Once, Record };
 
+/** @type {string[]} */
 let imported = [];
+/** @type {string[]} */
 const privateKeys = [];
 const importKey = SubtleCrypto.prototype.importKey;
 SubtleCrypto.prototype.importKey = function (format, bytes, algorithm, extractable, usages) {
-  const hash = algorithm.hash?.name ?? algorithm.hash ?? algorithm.namedCurve ?? "";
-  const told = [format, algorithm.name ?? algorithm, hash, extractable ? "extractable" : "", ...usages].filter(Boolean).join(" ");
+  const { name, hash: by, namedCurve } = typeof algorithm === "string" ? { name: algorithm } : algorithm;
+  const hash = (typeof by === "string" ? by : by?.name) ?? namedCurve ?? "";
+  const told = [format, name, hash, extractable ? "extractable" : "", ...usages].filter(Boolean).join(" ");
   imported.push(told);
   if (format === "pkcs8") privateKeys.push(told);
   return importKey.call(this, format, bytes, algorithm, extractable, usages);
 };
 
+/** @satisfies {ExportedHandler<TestEnv>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
   async fetch(request, env) {
     imported = [];
     const answer = await worker.fetch(request, env);

@@ -2,12 +2,17 @@
 // texts came back, how often KV was read) and what the CDN was told (`x-test-cf`); and with a core that can be made to begin
 // again, as it does after a panic (`x-test-restart`), and to die unnoticed, so that the next call begins again by itself
 // (`x-test-die`).
-import * as core from "../../../build/bindgen/index.js";
+import * as core from "#core";
 import worker, { Once, Record } from "../../../src/edge/entry.js";
+
+/** @import { TestEnv } from "./types.js" */
 
 export { Once, Record };
 
-let cf, told, texts, reads;
+/** @type {RequestInitCfProperties | undefined} */
+let cf;
+let told = "";
+let [texts, reads] = [0, 0];
 // Texts cross by these two.
 const { encodeInto } = TextEncoder.prototype;
 TextEncoder.prototype.encodeInto = function (text, buffer) {
@@ -25,21 +30,27 @@ globalThis.fetch = (what, init) => {
   return fetch(what, init);
 };
 
+/** @param {KVNamespace} kv */
 const counting = (kv) =>
   new Proxy(kv, {
     get(target, name) {
       const value = Reflect.get(target, name, target);
       if (typeof value !== "function") return value;
-      return (...args) => {
+      return (/** @type {unknown[]} */ ...args) => {
         if (name === "get") reads += 1;
         return value.apply(target, args);
       };
     },
   });
 
-/** What is thrown in an import, and is no panic, ends the instance as well. */
+/**
+ * What is thrown in an import, and is no panic, ends the instance as well.
+ * @param {Request} request
+ * @param {TestEnv} env
+ */
 function die(request, env) {
   try {
+    // @ts-expect-error: a head that is none, so that the import that reads it throws.
     core.fetch(request, null, env, Date.now(), false);
   } catch (error) {
     return new Response(String(error));
@@ -47,7 +58,12 @@ function die(request, env) {
   return new Response("it lives", { status: 500 });
 }
 
+/** @satisfies {ExportedHandler<TestEnv>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
   async fetch(request, env) {
     if (request.headers.has("upgrade")) return worker.fetch(request, env);
     if (request.headers.has("x-test-restart")) core.__wbg_reset_state();

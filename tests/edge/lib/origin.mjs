@@ -2,12 +2,24 @@
 // answers with what it saw as JSON.
 
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import http from "node:http";
-import { acceptKey, frame, frameReader, Seen } from "./http.mjs";
+import { Seen } from "./http.mjs";
+import { acceptKey, frame, frameReader } from "./websocket.mjs";
+
+/** @import { IncomingMessage, ServerResponse } from "node:http" */
+/** @import { AddressInfo } from "node:net" */
+/** @import { Duplex } from "node:stream" */
+
+/** @typedef {Awaited<ReturnType<typeof startOrigin>>} Origin */
+/** @typedef {(request: IncomingMessage, response: ServerResponse, seen: Seen) => unknown} Handler What answers one path. */
 
 export async function startOrigin() {
+  /** @type {Seen[]} */
   const requests = [];
+  /** @type {Map<string, Handler>} */
   const answers = new Map();
+  /** @type {Set<Duplex>} */
   const upgraded = new Set();
   const server = http.createServer({ maxHeaderSize: 128 * 1024, requestTimeout: 0 }, async (request, response) => {
     const seen = remember(request);
@@ -30,8 +42,9 @@ export async function startOrigin() {
   });
   server.keepAliveTimeout = 60_000;
 
+  /** @param {IncomingMessage} request */
   function remember(request) {
-    const seen = new Seen({ method: request.method, url: request.url, headers: request.rawHeaders });
+    const seen = new Seen({ method: request.method ?? "", url: request.url ?? "", headers: request.rawHeaders });
     requests.push(seen);
     return seen;
   }
@@ -48,7 +61,7 @@ export async function startOrigin() {
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
         "Connection: Upgrade",
-        `Sec-WebSocket-Accept: ${acceptKey(seen.header("sec-websocket-key"))}`,
+        `Sec-WebSocket-Accept: ${acceptKey(seen.header("sec-websocket-key") ?? "")}`,
         ...(protocol ? [`Sec-WebSocket-Protocol: ${protocol.split(",")[0].trim()}`] : []),
         "",
         "",
@@ -64,16 +77,23 @@ export async function startOrigin() {
     })();
   });
 
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = /** @type {AddressInfo} */ (server.address());
   return {
     port,
     url: `http://127.0.0.1:${port}`,
     /** All requests so far. */
     requests,
-    /** The requests whose target contains a text. */
+    /**
+     * The requests whose target contains a text.
+     * @param {string} text
+     */
     about: (text) => requests.filter((seen) => seen.url.includes(text)),
-    /** Answers one path by `(request, response, seen) => …` from now on. */
+    /**
+     * Answers one path by `(request, response, seen) => …` from now on.
+     * @param {string} path
+     * @param {Handler} answer
+     */
     on(path, answer) {
       answers.set(path, answer);
     },

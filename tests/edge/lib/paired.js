@@ -3,17 +3,25 @@
 // request is made of, and from nothing that was sent before. A test that sent them all by HTTP would take an hour.
 import worker, { Once, Record } from "../../../src/edge/entry.js";
 
+/** @import { Drawn, PairOrder, Paired, Pick, TestEnv } from "./types.js" */
+
 export { Once, Record };
 
 const network = globalThis.fetch;
+/** @type {{ url: string, headers: { [name: string]: string } } | undefined} */
 let sent;
+/** What the origin got of the last request. */
+const arrived = () => sent;
 /** The origin. */
-const origin = async (url, { headers }) => {
-  sent = { url, headers: Object.fromEntries(headers) };
+const origin = async (/** @type {RequestInfo | URL} */ url, /** @type {RequestInit} */ { headers } = {}) => {
+  sent = { url: String(url), headers: Object.fromEntries(/** @type {Headers} */ (headers)) };
   return new Response("ok");
 };
 
-/** A generator of numbers that a seed determines (mulberry32). */
+/**
+ * A generator of numbers that a seed determines (mulberry32).
+ * @param {number} seed
+ */
 function random(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -38,16 +46,22 @@ const REMOVED = [
 ];
 const SPELLED = { "x-team": ["x-team", "x_team", "X.Team"] };
 
-/** A request at random: who sends it, where to, and with which headers. */
+/**
+ * A request at random: who sends it, where to, and with which headers.
+ * @param {Pick} pick
+ * @param {Paired[]} people
+ * @returns {Drawn}
+ */
 function draw(pick, people) {
   const person = pick(people);
+  /** @type {[name: string, value: string][]} */
   const headers = [];
   for (let n = pick([0, 1, 2, 3]); n > 0; n -= 1)
     headers.push([pick(KEPT), pick(["a", "b", `v${pick([1, 2, 3])}`, "x".repeat(70), `https://a.test/?q=${"y".repeat(60)}`])]);
   if (pick([0, 1]) === 1) headers.push([pick(REMOVED), pick(["root", people[0].id, people[1].email])]);
   if (pick([0, 0, 1]) === 1) headers.push([pick(SPELLED["x-team"]), "root"]);
   // Somebody's credential strays into a header that is sent on otherwise.
-  if (pick([0, 0, 0, 1]) === 1) headers.push([pick(["x-stray", "x-page", "user-agent"]), pick(people.filter((one) => one.session)).session]);
+  if (pick([0, 0, 0, 1]) === 1) headers.push([pick(["x-stray", "x-page", "user-agent"]), pick(people.flatMap(({ session }) => session ?? []))]);
   if (pick([0, 1]) === 1) headers.push(["cf-ray", pick(["0123456789abcdef-TST", "fedcba9876543210-TST"])]);
   if (pick([0, 1]) === 1) headers.push(["cf-connecting-ip", pick(["203.0.113.1", "203.0.113.2"])]);
   const own = [`a=${pick([1, 2])}`, `_ga=GA1.${pick([1, 2, 3])}`].slice(0, pick([0, 1, 2]));
@@ -64,12 +78,17 @@ function draw(pick, people) {
   };
 }
 
-/** Another that differs in one thing. */
+/**
+ * Another that differs in one thing.
+ * @param {Drawn} one
+ * @param {Pick} pick
+ * @param {Paired[]} people
+ */
 function vary(one, pick, people) {
   const other = draw(pick, people);
   const what = pick(["person", "headers", "host", "path", "method", "own", "all"]);
   if (what === "all") return other;
-  const varied = { ...one, [what]: other[what] };
+  const varied = { ...one, [what]: other[/** @type {keyof Drawn} */ (what)] };
   if (what === "person" || what === "own") {
     const { person, own } = varied;
     varied.cookies = person.session === undefined ? own : [...own, `__Host-edgeward=${person.session}`];
@@ -77,17 +96,26 @@ function vary(one, pick, people) {
   return varied;
 }
 
-/** Names that are another spelling of `name`, for a server that folds what is no letter or digit. */
+/**
+ * Names that are another spelling of `name`, for a server that folds what is no letter or digit.
+ * @param {string} name
+ */
 const folded = (name) => name.toLowerCase().replace(/[^a-z0-9]/g, "-");
 
-/** What has to become of a request: a status, or what the origin gets. */
+/**
+ * What has to become of a request: a status, or what the origin gets.
+ * @param {Drawn} drawn
+ * @param {PairOrder} order
+ */
 function expected({ host, path, person, headers, own, cookies }, { hosts, upstream }) {
   const isPublic = path.startsWith("/public");
   const caller = isPublic || person.session === undefined ? undefined : person;
   // A session of one site is nothing at the other.
   if (!isPublic && (caller === undefined || person.bad || person.home !== host)) return { status: 401 };
-  if (path.startsWith("/admin") && !caller.roles.includes("admin")) return { status: 403 };
+  if (path.startsWith("/admin") && !caller?.roles.includes("admin")) return { status: 403 };
+  /** @type {Map<string, string>} */
   const told = new Map();
+  /** @type {Map<string, string>} */
   const joined = new Map();
   for (const [name, value] of headers) joined.set(name.toLowerCase(), joined.has(name.toLowerCase()) ? `${joined.get(name.toLowerCase())}, ${value}` : value);
   for (const [name, value] of joined) {
@@ -118,6 +146,11 @@ function expected({ host, path, person, headers, own, cookies }, { hosts, upstre
   return { status: 200, url: `${upstream}${path}`, named: !joined.has("cf-ray"), headers: Object.fromEntries([...told].sort()) };
 }
 
+/**
+ * @param {PairOrder} order
+ * @param {Drawn} one
+ * @param {TestEnv} env
+ */
 async function check(order, one, env) {
   sent = undefined;
   const headers = new Headers(one.headers);
@@ -125,18 +158,24 @@ async function check(order, one, env) {
   if (one.cookies.length > 0) headers.set("cookie", one.cookies.join("; "));
   const answer = await worker.fetch(new Request(`http://${order.hosts[one.host]}${one.path}`, { method: one.method, headers }), env);
   const wanted = expected(one, order);
-  if (wanted.status !== 200) return answer.status === wanted.status && sent === undefined ? undefined : { one, wanted, got: sent ?? answer.status };
-  if (answer.status !== 200 || sent === undefined) return { one, wanted, got: answer.status };
-  const { accept, "x-request-id": id, "x-edgeward-assertion": assertion, ...rest } = sent.headers;
-  const got = { status: 200, url: sent.url, named: id !== undefined, headers: Object.fromEntries(Object.entries(rest).sort()) };
+  const there = arrived();
+  if (wanted.status !== 200) return answer.status === wanted.status && there === undefined ? undefined : { one, wanted, got: there ?? answer.status };
+  if (answer.status !== 200 || there === undefined) return { one, wanted, got: answer.status };
+  const { accept, "x-request-id": id, "x-edgeward-assertion": assertion, ...rest } = there.headers;
+  const got = { status: 200, url: there.url, named: id !== undefined, headers: Object.fromEntries(Object.entries(rest).sort()) };
   const isTheirs = one.path.startsWith("/public")
     ? assertion === undefined
     : JSON.parse(atob(assertion.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).sub === one.person.id;
   return isTheirs && JSON.stringify(got) === JSON.stringify(wanted) ? undefined : { one, wanted, got, isTheirs };
 }
 
+/**
+ * @param {PairOrder} order
+ * @param {TestEnv} env
+ */
 async function pairs(order, env) {
   const next = random(order.seed);
+  /** @type {Pick} */
   const pick = (list) => list[Math.floor(next() * list.length)];
   const wrong = [];
   let forwarded = 0;
@@ -151,7 +190,12 @@ async function pairs(order, env) {
   return { wrong, forwarded };
 }
 
+/** @satisfies {ExportedHandler<TestEnv>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
   async fetch(request, env) {
     if (!request.headers.has("x-test-pairs")) {
       globalThis.fetch = network;

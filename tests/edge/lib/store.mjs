@@ -2,12 +2,20 @@
 
 import { createHash } from "node:crypto";
 
+/** @import { World } from "./world.mjs" */
+
+/** @param {string} text */
 const hash = (text) => createHash("sha256").update(text).digest("hex");
+/** @param {{ email: string, tenant?: string }} user */
 const addressOf = ({ email, tenant }) => `user_email:${hash(tenant === undefined ? email : `${tenant}\n${email}`)}`;
 
-/** Everything that is wrong: a user whose address leads elsewhere or nowhere, an address that leads to nobody, two users of one address. */
+/**
+ * Everything that is wrong: a user whose address leads elsewhere or nowhere, an address that leads to nobody, two users of one address.
+ * @param {World} world
+ */
 export async function faultsOfStore(world) {
   const entries = new Map(await world.kvEntries());
+  /** @type {string[]} */
   const faults = [];
   const reached = new Set();
   for (const [key, value] of entries) {

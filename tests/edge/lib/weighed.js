@@ -4,19 +4,23 @@
 import { instances } from "./instances.js";
 import worker, { Once, Record } from "../../../src/edge/entry.js";
 
+/** @import { Change, ChangeOutcome } from "../../../src/edge/types.js" */
+/** @import { TestEnv, WeighOrder } from "./types.js" */
+
 export { Once, Record };
 
+/** @type {Map<string, string>} */
 const values = new Map();
 const EDGEWARD_KV = {
   reads: 0,
-  async get(key) {
+  async get(/** @type {string} */ key) {
     this.reads += 1;
     return values.get(key) ?? null;
   },
-  async put(key, value) {
+  async put(/** @type {string} */ key, /** @type {string} */ value) {
     values.set(key, value);
   },
-  async delete(key) {
+  async delete(/** @type {string} */ key) {
     values.delete(key);
   },
   async list() {
@@ -24,14 +28,18 @@ const EDGEWARD_KV = {
   },
 };
 const EDGEWARD_ONCE = {
-  idFromName: (key) => key,
-  get: () => ({ claim: async (value) => value, release: async () => {}, changed: async () => undefined }),
+  idFromName: (/** @type {string} */ key) => key,
+  get: () => ({ claim: async (/** @type {string} */ value) => value, release: async () => {}, changed: async () => undefined }),
 };
 /** What was changed is in the store at once. */
 const EDGEWARD_RECORD = {
-  idFromName: (key) => key,
+  idFromName: (/** @type {string} */ key) => key,
   get: () => ({
-    read: async (key) => values.get(key) ?? null,
+    read: async (/** @type {string} */ key) => values.get(key) ?? null,
+    /**
+     * @param {Change} change
+     * @returns {Promise<ChangeOutcome>}
+     */
     change: async function change({ key, from = null, to = null, needs }) {
       const held = values.get(key) ?? null;
       if (held !== from || (needs && !(await change(needs)).done)) return { done: false, value: held };
@@ -47,21 +55,41 @@ const EDGEWARD_RECORD = {
 globalThis.fetch = async () => new Response("ok");
 
 const encoder = new TextEncoder();
+/** @param {string} text */
 const b64 = (text) => encoder.encode(text).toBase64({ alphabet: "base64url", omitPadding: true });
+/** @type {Map<string, CryptoKey>} */
 const keys = new Map();
 
-/** A token with these claims; `more` are further ones, written already. */
+/**
+ * A token with these claims; `more` are further ones, written already.
+ * @param {string} secret
+ * @param {object} header
+ * @param {object} claims
+ */
 async function sign(secret, header, claims, more = "}") {
-  if (!keys.has(secret)) keys.set(secret, await crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]));
+  const key = keys.get(secret) ?? (await crypto.subtle.importKey("raw", encoder.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]));
+  keys.set(secret, key);
   const input = `${b64(JSON.stringify(header))}.${b64(`${JSON.stringify(claims).slice(0, -1)}${more === "}" ? "" : ","}${more}`)}`;
-  const signature = await crypto.subtle.sign("HMAC", keys.get(secret), encoder.encode(input));
+  const signature = await crypto.subtle.sign("HMAC", key, encoder.encode(input));
   return `${input}.${new Uint8Array(signature).toBase64({ alphabet: "base64url", omitPadding: true })}`;
 }
 
+/**
+ * @param {number} length
+ * @param {string} seed
+ */
 const text = (length, seed) => `${seed}-`.padEnd(length, "abcdefghijklmnopqrstuvwxyz");
+/**
+ * @template T
+ * @param {number} length
+ * @param {(index: number) => T} make
+ */
 const list = (length, make) => Array.from({ length }, (_, index) => make(index));
 
-/** What all tokens of a shape say besides whose they are. None is longer than a credential may be. */
+/**
+ * What all tokens of a shape say besides whose they are. None is longer than a credential may be.
+ * @type {{ [shape: string]: object }}
+ */
 const SHAPES = {
   keycloak: {
     sub: text(36, "s"),
@@ -87,9 +115,14 @@ const SHAPES = {
 /** As members of an object: they are written once. */
 const WRITTEN = Object.fromEntries(Object.entries(SHAPES).map(([shape, claims]) => [shape, JSON.stringify(claims).slice(1)]));
 
+/** @param {{ [name: string]: string }} extra */
 const headers = (extra) => ({ accept: "application/json", "cf-ray": "0123456789abcdef-TST", ...extra });
 
-/** The headers of the `n`th request of a shape. */
+/**
+ * The headers of the `n`th request of a shape.
+ * @param {WeighOrder} order
+ * @param {number} n
+ */
 async function credential({ shape, bad, secrets, user, host }, n) {
   const now = Math.floor(Date.now() / 1000);
   const times = { iat: now, exp: now + 300 };
@@ -114,8 +147,13 @@ async function credential({ shape, bad, secrets, user, host }, n) {
   return headers({ authorization: `Bearer ${await sign(bad ? "another secret" : secrets.issuer, { alg: "HS256" }, claims, WRITTEN[shape])}` });
 }
 
-/** Sends the requests from `from` on, some at once, each `times` times. */
+/**
+ * Sends the requests from `from` on, some at once, each `times` times.
+ * @param {TestEnv} env
+ * @param {WeighOrder} order
+ */
 async function sendAll(env, order) {
+  /** @type {{ [status: number]: number }} */
   const statuses = {};
   let next = order.from;
   const end = order.from + order.count;
@@ -132,13 +170,21 @@ async function sendAll(env, order) {
   return statuses;
 }
 
+/** @satisfies {ExportedHandler<TestEnv>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
   async fetch(request, env) {
-    const own = { ...env, EDGEWARD_KV, EDGEWARD_ONCE, EDGEWARD_RECORD };
+    // As much of the bindings as the core uses.
+    const own = /** @type {TestEnv} */ (/** @type {unknown} */ ({ ...env, EDGEWARD_KV, EDGEWARD_ONCE, EDGEWARD_RECORD }));
     if (!request.headers.has("x-test-send")) return worker.fetch(request, own);
+    /** @type {WeighOrder} */
     const order = await request.json();
     const user = [...values].find(([key]) => key.startsWith("user:"))?.[1];
     const statuses = await sendAll(own, { ...order, user: user && JSON.parse(user).id });
-    return Response.json({ statuses, instances: instances.length, memory: instances.at(-1).exports.memory.buffer.byteLength });
+    const memory = /** @type {WebAssembly.Memory} */ (instances[instances.length - 1].exports.memory);
+    return Response.json({ statuses, instances: instances.length, memory: memory.buffer.byteLength });
   },
 };

@@ -10,8 +10,50 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Miniflare, Response as WorkerResponse } from "miniflare";
-import { open, openWebSocket, send } from "./http.mjs";
+import { newSecret, until } from "./fresh.mjs";
 import { startOrigin } from "./origin.mjs";
+import { Site } from "./site.mjs";
+
+/** @import { Origin } from "./origin.mjs" */
+
+export { newEmail, newPath, newSecret, now, until } from "./fresh.mjs";
+export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
+
+/** @typedef {{ hosts?: string[], upstream?: string } & Record<string, unknown>} SiteSettings Laid over `siteDefaults`; `undefined` leaves a key out. */
+/** @typedef {Record<string, Record<string, string> | null | undefined>} Secrets Family → number → value; null for none. */
+/** @typedef {ConstructorParameters<typeof WorkerResponse>} Answered What a Worker's `fetch` is answered: body, and status and headers. */
+/**
+ * - `sites`: name → settings over `siteDefaults`; without it one site, `APP`
+ * - `script`: the file of another JavaScript around the same Wasm
+ * - `edgeward`: the global settings
+ * - `secrets`: family → number → value, over one generated secret per family (`null` for none)
+ * - `vars`: any further variables
+ * - `isolates`: how many Workers run the same configuration over the same KV (as Cloudflare does)
+ * - `limits`: `{ calls, failures }` per minute; far away by default
+ * - `outbound`: answers what the Worker fetches, in place of the network
+ * - `broken`: the configuration is wrong on purpose
+ * - `variants`: name → options as above: differently configured Workers beside the first
+ * @typedef {object} WorldOptions
+ * @property {Record<string, SiteSettings>} [sites]
+ * @property {string} [script]
+ * @property {Record<string, unknown>} [edgeward]
+ * @property {Secrets} [secrets]
+ * @property {Record<string, unknown>} [vars]
+ * @property {number} [isolates]
+ * @property {{ calls?: number, failures?: number }} [limits]
+ * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
+ * @property {boolean} [broken]
+ * @property {Record<string, WorldOptions>} [variants]
+ */
+
+/**
+ * The KV namespace, as far as tests use it.
+ * @typedef {object} Kv
+ * @property {(key: string) => Promise<string | null>} get
+ * @property {(key: string, value: string) => Promise<void>} put
+ * @property {(key: string) => Promise<void>} delete
+ * @property {(options?: { prefix?: string, cursor?: string }) => Promise<{ keys: { name: string }[], list_complete: boolean, cursor?: string }>} list
+ */
 
 const PROJECT = fileURLToPath(new URL("../../../", import.meta.url));
 const BUILD = process.env.EDGEWARD_BUILD_DIR ?? path.join(PROJECT, "build");
@@ -20,29 +62,11 @@ export const ADMIN_BINARY =
   process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
 
-/** What a top-level navigation of a browser sends. */
-export const NAVIGATION = [
-  ["Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
-  ["Sec-Fetch-Mode", "navigate"],
-  ["Sec-Fetch-Dest", "document"],
-  ["Sec-Fetch-Site", "none"],
-];
-/** What `fetch` of a page's own script sends. */
-export const SCRIPT = [
-  ["Accept", "*/*"],
-  ["Sec-Fetch-Mode", "cors"],
-  ["Sec-Fetch-Dest", "empty"],
-  ["Sec-Fetch-Site", "same-origin"],
-];
-/** What a client that is no browser sends. */
-export const CLIENT = [["Accept", "application/json"]];
-
-/** A secret that satisfies every rule for secrets. */
-export const newSecret = () => randomBytes(32).toString("base64url");
-
 /**
  * The settings of a site that a test does not care about. Every site of a world has these, under
  * the host `<name>.example.test`, except for what the test says; `undefined` leaves a key out.
+ * @param {string} name
+ * @param {Origin} origin
  */
 export const siteDefaults = (name, origin) => ({
   hosts: [`${name.toLowerCase()}.example.test`],
@@ -56,20 +80,10 @@ export const siteDefaults = (name, origin) => ({
 
 /**
  * Starts a world.
- *
- * - `sites`: name → settings over `siteDefaults`; without it one site, `APP`
- * - `script`: the file of another JavaScript around the same Wasm
- * - `edgeward`: the global settings
- * - `secrets`: family → number → value, over one generated secret per family (`null` for none)
- * - `vars`: any further variables
- * - `isolates`: how many Workers run the same configuration over the same KV (as Cloudflare does)
- * - `limits`: `{ calls, failures }` per minute; far away by default
- * - `outbound`: answers what the Worker fetches, in place of the network
- * - `broken`: the configuration is wrong on purpose
- * - `variants`: name → options as above: differently configured Workers beside the first
+ * @param {WorldOptions} [options]
  */
 export async function startWorld(options = {}) {
-  const world = new World(options);
+  const world = new World(options, await startOrigin());
   await world.start();
   return world;
 }
@@ -88,23 +102,33 @@ const MARKER = {
   dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
 };
 
-class World {
+export class World {
   #options;
+  /** @type {Miniflare | undefined} */
   #miniflare;
   #folder = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
   #agent = new http.Agent({ keepAlive: true });
+  /** @type {Map<string, string>} */
   #apiTokens = new Map();
+  /** @type {Map<string, number>} */
   #ports = new Map();
   #stopped = false;
 
-  constructor(options) {
+  /**
+   * @param {WorldOptions} options
+   * @param {Origin} origin
+   */
+  constructor(options, origin) {
     this.#options = options;
-    /** Every line that the Worker and its runtime wrote: `{ level, message }`. */
+    this.origin = origin;
+    /**
+     * Every line that the Worker and its runtime wrote: `{ level, message }`.
+     * @type {{ level: string, message: string }[]}
+     */
     this.logs = [];
   }
 
   async start() {
-    this.origin = await startOrigin();
     await this.#run();
     if (this.#options.broken) return;
     const health = await this.site(Object.keys(this.#options.sites ?? { APP: {} })[0]).client("/api/sso/health");
@@ -116,16 +140,18 @@ class World {
 
   /** The secrets by family and number: what the Worker has as `EDGEWARD_<FAMILY>_SECRET_<n>`. */
   get secrets() {
-    this.#options.secrets ??= {};
-    const families = {};
-    for (const family of ["session", "token", "key"]) {
-      if (this.#options.secrets[family] === undefined) this.#options.secrets[family] = { 1: newSecret() };
-      families[family] = this.#options.secrets[family] ?? {};
-    }
-    return families;
+    const secrets = (this.#options.secrets ??= {});
+    /** @param {string} family */
+    const of = (family) => {
+      if (secrets[family] === undefined) secrets[family] = { 1: newSecret() };
+      return secrets[family] ?? {};
+    };
+    return { session: of("session"), token: of("token"), key: of("key") };
   }
 
+  /** @param {WorldOptions} options */
   #environment({ sites = { APP: {} }, edgeward = {}, vars = {}, secrets }) {
+    /** @type {Record<string, object>} */
     const environment = { EDGEWARD: { type: "json", value: edgeward } };
     for (const [name, settings] of Object.entries(sites)) {
       const value = JSON.parse(JSON.stringify({ ...siteDefaults(name, this.origin), ...settings }));
@@ -142,8 +168,18 @@ class World {
     return environment;
   }
 
+  /**
+   * @param {string} name
+   * @param {WorldOptions} options
+   * @param {string} first
+   */
   #worker(name, options, first) {
     const { calls = 1_000_000, failures = 1_000_000 } = options.limits ?? {};
+    const { outbound } = options;
+    /**
+     * @param {string} namespace
+     * @param {number} simple
+     */
     const limit = (namespace, simple) => ({ type: "rate-limit", namespace, simple: { limit: simple, period: 60 } });
     return {
       config: {
@@ -172,9 +208,12 @@ class World {
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
         stripCfConnectingIp: false,
-        ...(options.outbound
-          ? { outboundService: { type: "fetcher", handler: async (request) => new WorkerResponse(...(await options.outbound(request))) } }
-          : {}),
+        ...(outbound && {
+          outboundService: {
+            type: "fetcher",
+            handler: async (/** @type {import("miniflare").Request} */ request) => new WorkerResponse(...(await outbound(request))),
+          },
+        }),
       },
     };
   }
@@ -183,15 +222,14 @@ class World {
     const names = Array.from({ length: this.#options.isolates ?? 1 }, (_, i) => (i === 0 ? "edge" : `edge-${i + 1}`));
     const workers = names.map((name) => this.#worker(name, this.#options, names[0]));
     for (const [name, variant] of Object.entries(this.#options.variants ?? {})) workers.push(this.#worker(name, variant, names[0]));
-    workers.push(MARKER);
     return {
       host: "127.0.0.1",
       port: 0,
       cf: false,
       logRequests: false,
       resourcePersistencePath: this.#folder,
-      handleStructuredLogs: ({ level, message }) => this.logs.push({ level, message }),
-      workers,
+      handleStructuredLogs: (/** @type {{ level: string, message: string }} */ { level, message }) => this.logs.push({ level, message }),
+      workers: [...workers, MARKER],
     };
   }
 
@@ -199,50 +237,70 @@ class World {
     this.#pid = undefined;
     const options = this.#miniflareOptions();
     if (this.#miniflare) await this.#miniflare.setOptions(options);
-    else this.#miniflare = new Miniflare(options);
-    this.#entry = await this.#miniflare.ready;
+    const miniflare = (this.#miniflare ??= new Miniflare(options));
+    this.#entry = await miniflare.ready;
     this.#agent.destroy();
     this.#agent = new http.Agent({ keepAlive: true });
     for (const { config } of options.workers) {
-      const url = await this.#miniflare.unsafeGetDirectURL(config.name);
+      const url = await miniflare.unsafeGetDirectURL(config.name);
       this.#ports.set(config.name, Number(url.port));
     }
   }
+  /** @type {URL | undefined} */
   #entry;
+
+  /** What runs the Workers. */
+  get #running() {
+    if (this.#miniflare === undefined) throw new Error("the world is not running");
+    return this.#miniflare;
+  }
 
   /** Kills the runtime as a power cut would, and starts it anew over what it had on its disk. */
   async kill() {
     process.kill(this.#runtime.pid, "SIGKILL");
-    await this.#miniflare.dispose().catch(() => {});
+    await this.#miniflare?.dispose().catch(() => {});
     this.#miniflare = undefined;
     await this.#run();
   }
 
-  /** Starts the Worker anew, with cold caches, over the same KV; `changes` are laid over the options. */
+  /**
+   * Starts the Worker anew, with cold caches, over the same KV; `changes` are laid over the options.
+   * @param {WorldOptions} [changes]
+   */
   async restart(changes = {}) {
     this.#options = { ...this.#options, ...changes };
     await this.#run();
   }
 
-  /** The port of a Worker's own socket; bytes go to it unchanged. */
+  /**
+   * The port of a Worker's own socket; bytes go to it unchanged.
+   * @param {string} [worker]
+   */
   port(worker = "edge") {
-    return this.#ports.get(worker);
+    const port = this.#ports.get(worker);
+    if (port === undefined) throw new Error(`no Worker is named ${worker}`);
+    return port;
   }
 
   /** The port of Miniflare's entry socket, which can pretend https: it honours `X-Forwarded-Proto`, as the TLS end of a CDN. */
   get entryPort() {
-    return Number(this.#entry.port);
+    return Number(this.#entry?.port);
   }
 
-  /** The KV namespace as the Worker has it. */
+  /**
+   * The KV namespace as the Worker has it.
+   * @returns {Promise<Kv>}
+   */
   get kv() {
-    return this.#miniflare.getKVNamespace("EDGEWARD_KV", "edge");
+    return this.#running.getKVNamespace("EDGEWARD_KV", "edge");
   }
 
   /** Every key and value of the KV namespace. */
   async kvEntries() {
     const kv = await this.kv;
+    /** @type {[key: string, value: string][]} */
     const entries = [];
+    /** @type {string | undefined} */
     let cursor;
     do {
       const page = await kv.list({ cursor });
@@ -256,7 +314,10 @@ class World {
     return entries;
   }
 
-  /** The Worker's log lines that are JSON objects with this `event`. */
+  /**
+   * The Worker's log lines that are JSON objects with this `event`.
+   * @param {string} [event]
+   */
   events(event) {
     return this.logs.flatMap(({ message }) => {
       try {
@@ -271,7 +332,7 @@ class World {
   /** Resolves when all that was logged so far has come here: the runtime's pipe keeps the order. */
   async settled() {
     const marker = `settled-${randomBytes(8).toString("hex")}`;
-    const worker = await this.#miniflare.getWorker("marker");
+    const worker = await this.#running.getWorker("marker");
     await worker.fetch(`http://marker/${marker}`);
     await until(() => this.logs.some(({ message }) => message.includes(marker)));
     this.logs = this.logs.filter(({ message }) => !message.includes("settled-"));
@@ -291,38 +352,47 @@ class World {
 
   /** The first admin API token: made by `edgeward-admin` and put into KV, as a deployer would. */
   async adminToken() {
-    if (!this.#apiTokens.has("first")) {
-      const printed = execFileSync(ADMIN_BINARY, ["token", "create", "--name", "test", "--scope", "admin", "--print-record"], { encoding: "utf8" });
-      const { token, key, value } = JSON.parse(printed);
-      await (await this.kv).put(key, typeof value === "string" ? value : JSON.stringify(value));
-      this.#apiTokens.set("first", token);
-    }
-    return this.#apiTokens.get("first");
+    const known = this.#apiTokens.get("first");
+    if (known !== undefined) return known;
+    const printed = execFileSync(ADMIN_BINARY, ["token", "create", "--name", "test", "--scope", "admin", "--print-record"], { encoding: "utf8" });
+    /** @type {{ token: string, key: string, value: unknown }} */
+    const { token, key, value } = JSON.parse(printed);
+    await (await this.kv).put(key, typeof value === "string" ? value : JSON.stringify(value));
+    this.#apiTokens.set("first", token);
+    return token;
   }
 
-  /** An API token with these scopes; one per set of scopes and world. */
+  /**
+   * An API token with these scopes; one per set of scopes and world.
+   * @param {...string} scopes
+   */
   async apiToken(...scopes) {
     if (scopes.length === 0 || scopes.join() === "admin") return this.adminToken();
     const key = scopes.toSorted().join();
-    if (!this.#apiTokens.has(key)) {
-      const answer = await this.site(Object.keys(this.#options.sites ?? { APP: {} })[0]).admin("POST", "/api/sso/tokens", { name: key, scopes });
-      assert.equal(answer.status, 201, String(answer));
-      this.#apiTokens.set(key, answer.json.token);
-    }
-    return this.#apiTokens.get(key);
+    const known = this.#apiTokens.get(key);
+    if (known !== undefined) return known;
+    const answer = await this.site(Object.keys(this.#options.sites ?? { APP: {} })[0]).admin("POST", "/api/sso/tokens", { name: key, scopes });
+    assert.equal(answer.status, 201, String(answer));
+    /** @type {{ token: string }} */
+    const { token } = answer.json;
+    this.#apiTokens.set(key, token);
+    return token;
   }
 
   /** Resident memory of workerd in bytes. */
   get memory() {
     this.#pid ??= this.#runtime.pid;
-    if (!existsSync("/proc/self/status")) return processes().find(({ pid }) => pid === this.#pid).memory;
-    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.#pid}/status`, "utf8"))[1]) * 1024;
+    if (!existsSync("/proc/self/status")) return processes().find(({ pid }) => pid === this.#pid)?.memory ?? Number.NaN;
+    return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${this.#pid}/status`, "utf8"))?.[1]) * 1024;
   }
+  /** @type {number | undefined} */
   #pid;
 
   /** The runtime's process. */
   get #runtime() {
-    return processes().find(({ parent, command }) => parent === process.pid && command.includes("workerd"));
+    const runtime = processes().find(({ parent, command }) => parent === process.pid && command.includes("workerd"));
+    if (runtime === undefined) throw new Error("workerd is not running");
+    return runtime;
   }
 
   /**
@@ -348,6 +418,7 @@ class World {
   }
 }
 
+/** @returns {{ pid: number, parent: number, command: string, memory?: number }[]} */
 function processes() {
   if (existsSync("/proc/self/status")) {
     const pids = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
@@ -359,143 +430,3 @@ function processes() {
     return { pid: Number(pid), parent: Number(parent), memory: Number(kilobytes) * 1024, command: command.join(" ") };
   });
 }
-
-/** One site as its visitors see it. */
-class Site {
-  #port;
-  #agent;
-  constructor(world, name, host, port, agent) {
-    this.world = world;
-    this.name = name;
-    this.host = host;
-    /** The site's own origin, in the sense of RFC 6454. */
-    this.origin = `http://${host}`;
-    this.#port = port;
-    this.#agent = agent;
-  }
-  get port() {
-    return this.#port();
-  }
-
-  #headers({ headers = [], cookie, bearer, kind = CLIENT, host = this.host }) {
-    const own = Array.isArray(headers) ? headers : Object.entries(headers);
-    const given = new Set(own.map(([name]) => name.toLowerCase()));
-    return [
-      ...(host === null || given.has("host") ? [] : [["Host", host]]),
-      ...kind.filter(([name]) => !given.has(name.toLowerCase())),
-      ...(cookie ? [["Cookie", cookie]] : []),
-      ...(bearer ? [["Authorization", `Bearer ${bearer}`]] : []),
-      ...own,
-    ];
-  }
-
-  /** Sends a request. `headers` is a list of pairs or an object; `kind` one of NAVIGATION, SCRIPT, CLIENT. */
-  send(method, path, options = {}) {
-    return send({ port: this.port, agent: this.#agent(), method, path, headers: this.#headers(options), body: options.body });
-  }
-  /** The same with the body left open, see `open` in http.mjs. */
-  open(method, path, options = {}) {
-    return open({ port: this.port, method, path, headers: this.#headers(options) });
-  }
-  /** A browser goes to a page. */
-  navigate(path, options = {}) {
-    return this.send("GET", path, { kind: NAVIGATION, ...options });
-  }
-  /** A script of the page asks for something. */
-  script(path, options = {}) {
-    return this.send("GET", path, { kind: SCRIPT, ...options });
-  }
-  /** A client that is no browser asks for something. */
-  client(path, options = {}) {
-    return this.send("GET", path, { kind: CLIENT, ...options });
-  }
-  /** A form is submitted by a browser. */
-  form(path, fields, options = {}) {
-    const { headers = [], ...rest } = options;
-    const own = Array.isArray(headers) ? headers : Object.entries(headers);
-    const given = new Set(own.map(([name]) => name.toLowerCase()));
-    const usual = [
-      ["Origin", this.origin],
-      ["Sec-Fetch-Site", "same-origin"],
-      ["Content-Type", "application/x-www-form-urlencoded"],
-    ].filter(([name]) => !given.has(name.toLowerCase()));
-    return this.send("POST", path, { kind: NAVIGATION, body: new URLSearchParams(fields).toString(), headers: [...usual, ...own], ...rest });
-  }
-  webSocket(path, options = {}) {
-    return openWebSocket({ port: this.port, path, headers: this.#headers({ kind: [], ...options }) });
-  }
-
-  /** A call of the admin API, with the admin API token unless `token` says otherwise (`null` for none). */
-  async admin(method, path, json, { token, headers = [] } = {}) {
-    const credential = token === undefined ? await this.world.adminToken() : token;
-    const list = Array.isArray(headers) ? headers : Object.entries(headers);
-    return this.send(method, path, {
-      headers: [
-        ...(credential === null ? [] : [["Authorization", `Token ${credential}`]]),
-        ...(json === undefined ? [] : [["Content-Type", "application/json"]]),
-        ...list,
-      ],
-      body: json === undefined ? undefined : JSON.stringify(json),
-    });
-  }
-
-  /** A call of `POST /api/sso/token`. */
-  issueAnswer(json, options) {
-    return this.admin("POST", "/api/sso/token", json, options);
-  }
-  /** An SSO token for an address. */
-  async issue(email, fields = {}) {
-    const answer = await this.issueAnswer({ email, ...fields });
-    assert.equal(answer.status, 200, String(answer));
-    return answer.json.token;
-  }
-  /** A new user. */
-  async createUser(fields = {}) {
-    const answer = await this.admin("POST", "/api/sso/users", { email: newEmail(), ...fields });
-    assert.equal(answer.status, 201, String(answer));
-    return answer.json;
-  }
-  /** Signs a user in by the SSO cookie: `{ user, token, cookie }`, where `cookie` is the session as `name=value`. */
-  async signIn(user) {
-    user ??= await this.createUser();
-    const token = await this.issue(user.email);
-    const answer = await this.navigate("/signed-in", { cookie: `ls_auth_token=${token}` });
-    assert.equal(answer.status, 200, String(answer));
-    const session = answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared);
-    assert.ok(session, `no session was opened: ${answer}`);
-    return { user, token, cookie: session.pair, session };
-  }
-}
-
-/**
- * Signs in a user whose sessions have just been ended: SSO tokens of that second ended with them, so this
- * tries until the next.
- */
-export async function signInAgain(site, user) {
-  return until(async () => {
-    const answer = await site.navigate("/signed-in", { cookie: `ls_auth_token=${await site.issue(user.email)}` });
-    const session = answer.status === 200 && answer.cookies.find(({ name, cleared }) => name.startsWith("__Host-") && !cleared);
-    return session?.pair;
-  });
-}
-
-let count = 0;
-/** An address that no other test has. */
-export const newEmail = (prefix = "user") => `${prefix}-${++count}-${randomBytes(4).toString("hex")}@example.test`;
-
-/** A path that no other test has. */
-export const newPath = () => `/p${++count}-${randomBytes(4).toString("hex")}`;
-
-/** Asks again and again until the answer is truthy; fails after `seconds`. */
-export async function until(ask, seconds = 5) {
-  const deadline = performance.now() + seconds * 1000;
-  for (;;) {
-    const found = await ask();
-    if (found) return found;
-    if (performance.now() > deadline) assert.fail(`not within ${seconds} s: ${ask}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
-
-/** The current time in seconds since the epoch. */
-export const now = () => Math.floor(Date.now() / 1000);

@@ -9,6 +9,10 @@ import { at, pinnedNode } from "../../../scripts/lib/project.mjs";
 import { runStep } from "../../../scripts/lib/step.mjs";
 import { installOnce, npm, outsideNpm } from "../../browser/lib/applications.mjs";
 
+/** @typedef {Awaited<ReturnType<typeof startPython>>} Python */
+/** @typedef {Awaited<ReturnType<typeof startDjango>>} Django */
+/** @typedef {Awaited<ReturnType<typeof startProvider>>} Provider */
+
 const PEERS = at("tests/peers");
 const VENV = at(".tools/peers-venv");
 
@@ -38,6 +42,10 @@ export async function startPython() {
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return {
+    /**
+     * @param {string} call
+     * @param {object} [request]
+     */
     async call(call, request = {}) {
       child.stdin.write(`${JSON.stringify({ call, ...request })}\n`);
       const { value, done } = await lines.next();
@@ -54,7 +62,10 @@ export async function startPython() {
   };
 }
 
-/** Starts a Django service with the SDK, as an origin: `code` and `middleware` are examples of a document; answers `{ url, stop }`. */
+/**
+ * Starts a Django service with the SDK, as an origin: `code` and `middleware` are examples of a document; answers `{ url, stop }`.
+ * @param {object} request
+ */
 export async function startDjango(request) {
   const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "django_origin.py")], {
     env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" },
@@ -76,7 +87,10 @@ export async function startDjango(request) {
   };
 }
 
-/** Starts the OpenID provider, at the same port and with the same keys as before if they are given. */
+/**
+ * Starts the OpenID provider, at the same port and with the same keys as before if they are given.
+ * @param {{ port?: number, keys?: unknown }} [again]
+ */
 export async function startProvider({ port, keys } = {}) {
   await installOnce("peers-npm", path.join(PEERS, "node_modules"), [path.join(PEERS, "package-lock.json")], async () => {
     await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
@@ -89,6 +103,10 @@ export async function startProvider({ port, keys } = {}) {
   const ready = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
   if (ready.done) throw new Error(`the provider did not start: ${errors}`);
   const { issuer, keys: first } = JSON.parse(ready.value);
+  /**
+   * @param {string} path
+   * @param {RequestInit} [init]
+   */
   const ask = async (path, init) => (await fetch(`${issuer}${path}`, init)).json();
   return {
     issuer,
@@ -98,7 +116,7 @@ export async function startProvider({ port, keys } = {}) {
     async token() {
       const authorization = `Basic ${Buffer.from("app:DEV-ONLY-client-secret-of-the-tests").toString("base64")}`;
       const body = new URLSearchParams({ grant_type: "client_credentials", scope: "read" });
-      const { access_token, ...rest } = await ask("/token", { method: "POST", headers: { authorization }, body });
+      const { access_token, ...rest } = /** @type {{ access_token?: string }} */ (await ask("/token", { method: "POST", headers: { authorization }, body }));
       if (!access_token) throw new Error(`no token: ${JSON.stringify(rest)}`);
       return access_token;
     },
@@ -115,7 +133,11 @@ export async function startProvider({ port, keys } = {}) {
   };
 }
 
-/** The code blocks of a document in one language, in their order. */
+/**
+ * The code blocks of a document in one language, in their order.
+ * @param {string} document
+ * @param {string} language
+ */
 export function blocks(document, language) {
   return [...readFileSync(at(document), "utf8").matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
 }

@@ -1,0 +1,69 @@
+// The types of the Workers around the core. For the type check only.
+import type { Env } from "../../../src/edge/types.js";
+
+/** What the tests' Workers use by name: what the shell does, and the limits. */
+export interface TestEnv extends Env {
+  EDGEWARD_LIMIT: RateLimit;
+  EDGEWARD_FAILURE_LIMIT: RateLimit;
+}
+
+/** Which call of a port is slowed, as `POST /__test/slow` says it. */
+export interface SlowPlan {
+  name?: string;
+  nth?: number;
+  ms?: number;
+  mode?: "before" | "after" | "lost";
+  every?: number;
+  empty?: string;
+  refused?: number;
+  lost?: number;
+}
+
+/** Somebody of paired.js; without a session nobody is signed in. */
+export interface Paired {
+  session?: string;
+  id: string;
+  email: string;
+  username: string;
+  roles: string[];
+  /** The place of their site in `hosts`. */
+  home: number;
+  bad?: boolean;
+}
+
+/** One request of paired.js. */
+export interface Drawn {
+  method: string;
+  /** The place of its host in `hosts`. */
+  host: number;
+  path: string;
+  person: Paired;
+  headers: [name: string, value: string][];
+  /** Cookies of the application. */
+  own: string[];
+  cookies: string[];
+}
+
+/** What a test asks of paired.js. */
+export interface PairOrder {
+  seed: number;
+  count: number;
+  hosts: string[];
+  people: Paired[];
+  upstream: string;
+}
+
+export type Pick = <T>(list: T[]) => T;
+
+/** What a test asks of weighed.js. */
+export interface WeighOrder {
+  shape: string;
+  bad?: boolean;
+  from: number;
+  count: number;
+  times: number;
+  host: string;
+  secrets: { issuer: string; session: string; token: string };
+  /** Whose tokens they are. */
+  user?: string;
+}
