@@ -49,6 +49,8 @@ pub const OWN_CLAIMS: [&str; 17] = [
     "tenant_id",
     "workspace_id",
 ];
+/// The pauses between the looks for an assertion that another request is signing, in milliseconds.
+const LOOKS: [u32; 9] = [2, 4, 8, 16, 32, 64, 128, 256, 512];
 const PURPOSE: &str = "edgeward signing key";
 
 /// The assertion for `principal`: from memory while it is fresh, otherwise signed anew.
@@ -63,8 +65,18 @@ pub async fn for_principal(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<Rc<str>, Fault> {
-    if let Some(known) = fresh(principal, now) {
-        return Ok(known);
+    // One request signs, and the others look again: in a Worker none may wait for a promise of another. Whoever
+    // has the turn may never come back, so nobody waits for longer than a second.
+    let mut turn = None;
+    for pause in LOOKS {
+        if let Some(known) = fresh(principal, now) {
+            return Ok(known);
+        }
+        turn = principal.verified().take_turn();
+        if turn.is_some() {
+            break;
+        }
+        world.platform.background.pause(pause).await;
     }
     let user = principal.user();
     let token: Rc<str> = Box::pin(sign(world, site, assertion, principal, now))
@@ -79,6 +91,7 @@ pub async fn for_principal(
     principal
         .verified()
         .remember(|memo| memo.assertion = Some(signed));
+    drop(turn);
     Ok(token)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::model::api_token::Scope;
+use edgeward::pipeline::Action;
 use futures_util::future::join;
 use p256::ecdsa::signature::Verifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::harness::request::{Seen, get, open};
 use crate::harness::shared::{Lag, Verb};
-use crate::harness::{Edge, Isolate, SSO, claims_of, run};
+use crate::harness::{Edge, Isolate, SSO, claims_of, run, step};
 
 const HEADER: &str = "x-edgeward-assertion";
 
@@ -125,6 +126,52 @@ fn an_assertion_is_signed_once_per_session_and_sent_while_it_is_fresh() {
     let second = assertion(&isolate, &session);
     assert_ne!(second, first);
     assert_eq!(edge.shared.count(Verb::Sign), signed + 1);
+}
+
+/// Twenty requests of one session that come at once to an isolate that has not seen it; the first `left`
+/// lose their client while they wait. Gives how many signatures were made.
+fn signatures_of_twenty_at_once(left: usize) -> usize {
+    let (edge, isolate, _, session) = signed_in(&json!({}));
+    let other = edge.isolate();
+    // The keys are read; the session is new here.
+    let api_token = edge.api_token(&[Scope::Admin]);
+    let another = isolate.sign_in(&api_token, "other@b.c");
+    assert!(other.send(&get("/").cookie(&another)).is_forwarded());
+    let before = edge.shared.count(Verb::Sign);
+    let begin = || Some(Box::pin(other.begin(&get("/").cookie(&session))));
+    let mut requests: Vec<_> = (0..20).map(|_| begin()).collect();
+    let mut answered = 0;
+    for round in 0..100 {
+        if round == 2 {
+            requests
+                .iter_mut()
+                .take(left)
+                .for_each(|request| *request = None);
+        }
+        for request in &mut requests {
+            if let Some(outcome) = request.as_mut().and_then(step) {
+                assert!(matches!(outcome.action, Action::Forward(_)));
+                answered += 1;
+                *request = None;
+            }
+        }
+    }
+    assert_eq!(answered, 20 - left);
+    edge.shared.count(Verb::Sign) - before
+}
+
+#[test]
+fn requests_of_a_session_that_come_at_once_share_one_signature() {
+    assert_eq!(signatures_of_twenty_at_once(0), 1);
+}
+
+#[test]
+fn a_client_that_leaves_while_its_request_signs_holds_up_nobody() {
+    // After two steps the first request has the turn to sign.
+    for left in [1, 2, 19] {
+        let signatures = signatures_of_twenty_at_once(left);
+        assert!((1..=2).contains(&signatures), "{left}: {signatures}");
+    }
 }
 
 #[test]
