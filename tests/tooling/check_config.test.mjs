@@ -249,7 +249,7 @@ test("explain tells which rule decides and which requirement does not hold", () 
   const admin = explain("--site", "app", "--path", "/admin/x", "--method", "POST", "--country", "DE", "--caller", '{"roles": ["admin"]}');
   assert.equal(admin.status, 0, admin.stderr);
   assert.match(admin.stdout, /rule 1 \(assets\) does not match: it is for other paths/);
-  assert.match(admin.stdout, /rule 2 \(admins\) decides[\s\S]*yes role admin: the caller has one of them[\s\S]*granted, as whoever is signed in/);
+  assert.match(admin.stdout, /rule 2 \(admins\) decides[\s\S]*yes role admin: the caller has one of them[\s\S]*granted, as the signed-in caller/);
   const editor = explain("--path", "/admin", "--country", "DE", "--caller", '{"roles": ["editor"]}');
   assert.match(editor.stdout, /no {2}role admin: the caller has other roles[\s\S]*refused: rule 2: requirement role is not met/);
   const nobody = JSON.parse(explain("--path", "/a%3fb", "--json").stdout);
