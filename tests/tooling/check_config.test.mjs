@@ -260,7 +260,7 @@ test("explain tells which rule decides and which requirement does not hold", () 
   assert.match(odd.stdout, /refused: the path contains an encoded separator or a backslash/);
   for (const [args, told] of [
     [[], /--path is missing/],
-    [["--path", "/", "--caller", "{"], /--caller is no JSON/],
+    [["--path", "/", "--caller", "{"], /--caller is not JSON/],
     [["--path", "/", "--caller", '{"role": "x"}'], /unknown field `role`/],
     [["--path", "/", "--site", "b"], /no such site/],
     [["--path", "/", "--host", "evil.ward.dev"], /invalid host/],
