@@ -4,7 +4,7 @@
 use crate::access::grant::{self, Grant};
 use crate::access::{cors, same_origin};
 use crate::answer::denial::Denial;
-use crate::answer::event::EventKind as Name;
+use crate::answer::event::EventKind;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::authn::{self, Authentication};
@@ -115,7 +115,8 @@ async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgeme
     };
     let cookies = match arrival {
         Arrival::Answer(answer, cookies) => {
-            let happened = opened(&cookies).map(|(user, source)| (Name::SignedIn, user, source));
+            let happened =
+                opened(&cookies).map(|(user, source)| (EventKind::SignedIn, user, source));
             return Ok(Judgement::Answered(Reply {
                 answer,
                 cookies,

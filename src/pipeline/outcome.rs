@@ -5,7 +5,7 @@ use crate::access::cors;
 use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, EventKind as Name};
+use crate::answer::event::{Event, EventKind};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
@@ -81,9 +81,9 @@ pub(crate) fn concluded(
             signed_in,
         })) => {
             let name = if signed_in.is_some() {
-                Name::SignedIn
+                EventKind::SignedIn
             } else {
-                Name::Forwarded
+                EventKind::Forwarded
             };
             let log = signed_in.is_some() || world.config.log == Log::All;
             let (user, source) = signed_in.unzip();
@@ -122,7 +122,11 @@ pub(crate) fn concluded(
             };
             // What a browser asks ahead is turned down on purpose.
             let fails = denial.row().status >= 500 && denial != Denial::Speculative;
-            let name = if fails { Name::Fault } else { Name::Denied };
+            let name = if fails {
+                EventKind::Fault
+            } else {
+                EventKind::Denied
+            };
             Outcome {
                 event: Some(Event {
                     reason: Some(denial.reason()),
@@ -167,9 +171,9 @@ pub(crate) fn admin_outcome(
     let answer = outcome.result.unwrap_or_else(|denial| refusal(&denial));
     let event = Event {
         event: if answer.status >= 500 {
-            Name::Fault
+            EventKind::Fault
         } else {
-            Name::AdminCall
+            EventKind::AdminCall
         },
         site: Some(ctx.site.name.clone()),
         request_id: ctx.request_id.to_owned(),
@@ -200,9 +204,9 @@ pub(crate) fn astray(
     };
     let event = Event {
         event: if answer.status >= 500 {
-            Name::Fault
+            EventKind::Fault
         } else {
-            Name::Denied
+            EventKind::Denied
         },
         site: site.map(|site| site.name.clone()),
         request_id: request_id.to_owned(),

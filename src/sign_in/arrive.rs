@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Confirmation as Question, Frame, LinkButton as Action, Message};
+use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::authn::principal::Principal;
@@ -187,7 +187,7 @@ fn ask_before(
         request_id: ctx.request_id,
         site: Some(ctx.site),
     };
-    let question = Question {
+    let question = Confirmation {
         lead: &lead,
         form_action: SWITCH_PATH,
         fields: vec![
@@ -195,7 +195,7 @@ fn ask_before(
             ("return_to".into(), return_to.local().into()),
         ],
         submit_label,
-        cancel: Some(Action {
+        cancel: Some(LinkButton {
             label: cancel,
             href: return_to.with_attempt(0).local().into(),
         }),
@@ -261,7 +261,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
             ))
         }
         Some(login) if row.sign_in_helps => {
-            let action = Action {
+            let action = LinkButton {
                 label: "Sign in",
                 href: login.url.clone(),
             };
@@ -303,7 +303,7 @@ fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
     let message = Message {
         lead: "You were sent to the sign-in page several times and came back without being signed in. The likely cause:",
         details,
-        action: Some(Action {
+        action: Some(LinkButton {
             label: "Try again",
             href: login_url.to_owned(),
         }),
