@@ -41,7 +41,7 @@ const work = (answer) => JSON.parse(answer.headers.need("x-test-work"));
 /** The CDN names each request. Without a name, the core makes one, which crosses by itself. */
 const NAMED = ["CF-Ray", "8f0c2b7d4e5a6b1c-FRA"];
 /** All that a request to the origin does whose credential was seen before: one copy of its headers, and nothing waited for. */
-const HOT = { reads: [], copies: 1, requests: 0, signatures: 0, into: { fetch: 1 }, out: { tell: 1, forward: 1 }, statuses: [200] };
+const HOT = { reads: [], copies: 1, requests: 0, signatures: 0, into: { fetch: 1 }, out: { encodeInto: 1, forward: 1 }, statuses: [200] };
 
 test("a request whose credential was seen crosses three times, whatever its headers are, and reads and signs nothing", async () => {
   const many = Array.from({ length: 30 }, (_, n) => [`X-Header-${n}`, `value ${n}`]);
@@ -132,7 +132,7 @@ test("a refusal crosses four times, five as a page, reads nothing of KV and copi
     const answer = await world.site(name).send("GET", path, { kind: CLIENT, ...options, headers: [NAMED] });
     assert.equal(answer.status, status, String(answer));
     assert.deepEqual(world.origin.about(path), []);
-    const out = { tell: 1, log: 1, answer: 1 };
+    const out = { encodeInto: 1, log: 1, answer: 1 };
     assert.deepEqual(work(answer), { reads: [], copies: 0, requests: 0, signatures: 0, into: { fetch: 1 }, out, statuses: [status] }, `${status} ${path}`);
     if (status === 303) continue;
     const page = await world.site(name).send("GET", path, { ...options, kind: NAVIGATION, headers: [NAMED] });
@@ -152,8 +152,8 @@ test("a refusal at our own endpoints is told every header once, reads nothing of
   ])) {
     const { into, out, ...rest } = work(await world.site("PLAIN").client(path, { headers: [NAMED] }));
     assert.deepEqual(rest, { reads: [], copies: 0, requests: 0, signatures: 0, statuses: [status] }, path);
-    const { tell, readAll, answer } = out;
-    assert.deepEqual({ tell, readAll, answer }, { tell: 2, readAll: 1, answer: 1 }, path);
+    const { encodeInto, readAll, answer } = out;
+    assert.deepEqual({ encodeInto, readAll, answer }, { encodeInto: 2, readAll: 1, answer: 1 }, path);
     // The admin API asks the limit of calls, and waits for it.
     if (path !== "/api/sso/users") assert.deepEqual(into, { fetch: 1 }, path);
   }

@@ -271,7 +271,7 @@ test("explain tells which rule decides and which requirement does not hold", () 
   const admin = explain("--site", "app", "--path", "/admin/x", "--method", "POST", "--country", "DE", "--caller", '{"roles": ["admin"]}');
   assert.equal(admin.status, 0, admin.stderr);
   assert.match(admin.stdout, /rule 1 \(assets\) does not match: it is for other paths/);
-  assert.match(admin.stdout, /rule 2 \(admins\) decides[\s\S]*yes role admin: the caller has one of them[\s\S]*granted, as whoever is signed in/);
+  assert.match(admin.stdout, /rule 2 \(admins\) decides[\s\S]*yes role admin: the caller has one of them[\s\S]*granted, as the signed-in caller/);
   const editor = explain("--path", "/admin", "--country", "DE", "--caller", '{"roles": ["editor"]}');
   assert.match(editor.stdout, /no {2}role admin: the caller has other roles[\s\S]*refused: rule 2: requirement role is not met/);
   const nobody = JSON.parse(explain("--path", "/a%3fb", "--json").stdout);
@@ -282,7 +282,7 @@ test("explain tells which rule decides and which requirement does not hold", () 
   assert.match(odd.stdout, /refused: the path contains an encoded separator or a backslash/);
   for (const [args, told] of /** @type {[string[], RegExp][]} */ ([
     [[], /--path is missing/],
-    [["--path", "/", "--caller", "{"], /--caller is no JSON/],
+    [["--path", "/", "--caller", "{"], /--caller is not JSON/],
     [["--path", "/", "--caller", '{"role": "x"}'], /unknown field `role`/],
     [["--path", "/", "--site", "b"], /no such site/],
     [["--path", "/", "--host", "evil.ward.dev"], /invalid host/],

@@ -149,7 +149,7 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     /** @param {...string} args */
     const admin = async (...args) => (await promisify(execFile)(pinnedNode, [at("scripts/admin.mjs"), ...args], { env })).stdout;
     const explain = await admin("explain", "--path", "/hello", "--token", answer.token);
-    assert.match(explain, /credential: accepted[\s\S]*granted, as whoever is signed in/);
+    assert.match(explain, /credential: accepted[\s\S]*granted, as the signed-in caller/);
     assert.ok(!explain.includes(answer.token));
     const [me] = JSON.parse(await admin("user", "list", "--json"));
     assert.equal(me.email, "demo@example.com");
