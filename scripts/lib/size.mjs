@@ -30,6 +30,7 @@ export const BUDGETS = [
       "edgeward::credential",
       "edgeward::http",
       "edgeward::jose",
+      "edgeward::judge",
       "edgeward::memory",
       "edgeward::model",
       "edgeward::origin",

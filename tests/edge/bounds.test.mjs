@@ -10,6 +10,10 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { CLIENT, NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
+/** @import { Sending } from "./lib/site.mjs" */
+/** @import { World } from "./lib/world.mjs" */
+
 const sites = {
   PLAIN: {},
   SIGNED: { assertion: {} },
@@ -17,7 +21,10 @@ const sites = {
   LOGIN: { unauthenticated: "login", login_url: "https://portal.example.test/login" },
 };
 
-let folder, world;
+/** @type {string} */
+let folder;
+/** @type {World} */
+let world;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-bounds-"));
   const script = path.join(folder, "worker.js");
@@ -29,11 +36,12 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const work = (answer) => JSON.parse(answer.headers.get("x-test-work"));
+/** @param {Answer} answer */
+const work = (answer) => JSON.parse(answer.headers.need("x-test-work"));
 /** The CDN names each request. Without a name, the core makes one, which crosses by itself. */
 const NAMED = ["CF-Ray", "8f0c2b7d4e5a6b1c-FRA"];
 /** All that a request to the origin does whose credential was seen before: one copy of its headers, and nothing waited for. */
-const HOT = { reads: [], copies: 1, requests: 0, signatures: 0, into: { fetch: 1 }, out: { tell: 1, forward: 1 }, statuses: [200] };
+const HOT = { reads: [], copies: 1, requests: 0, signatures: 0, into: { fetch: 1 }, out: { encodeInto: 1, forward: 1 }, statuses: [200] };
 
 test("a request whose credential was seen crosses three times, whatever its headers are, and reads and signs nothing", async () => {
   const many = Array.from({ length: 30 }, (_, n) => [`X-Header-${n}`, `value ${n}`]);
@@ -59,10 +67,10 @@ test("a request whose credential was seen crosses three times, whatever its head
 });
 
 test("the first request of a session in an isolate reads the user and the session's end at once, and no more", async () => {
-  for (const [name, signatures, keys] of [
+  for (const [name, signatures, keys] of /** @type {[string, number, string[]][]} */ ([
     ["PLAIN", 0, []],
     ["SIGNED", 1, ["signing_keys begins", "signing_keys ends"]],
-  ]) {
+  ])) {
     const site = world.site(name, "edge-2");
     // When the second person comes, the isolate knows our keys.
     for (const more of [keys, []]) {
@@ -93,7 +101,8 @@ test("twenty first requests of one session at once each read and sign once at th
     assert.equal(seen.copies, TIMES);
     // No request may wait for a promise of another, so each that begins before the first was answered reads for itself. Each
     // that is ready before the first was signed signs for itself.
-    const began = (family) => seen.reads.filter((read) => read === `${family} begins`).length;
+    /** @param {string} family */
+    const began = (family) => seen.reads.filter((/** @type {string} */ read) => read === `${family} begins`).length;
     assert.deepEqual([began("user"), began("session_ended")], [TIMES, TIMES]);
     assert.ok(began("signing_keys") <= keys, String(seen.reads));
     assert.ok(seen.signatures >= 1 && seen.signatures <= TIMES, String(seen.signatures));
@@ -109,7 +118,7 @@ test("a refusal crosses four times, five as a page, reads nothing of KV and copi
   const rules = world.site("RULES");
   const member = await rules.signIn();
   assert.equal((await rules.client(newPath(), { cookie: member.cookie })).status, 200);
-  for (const [name, status, path, options = {}] of [
+  for (const [name, status, path, options = {}] of /** @type {[string, number, string, Sending?][]} */ ([
     ["PLAIN", 400, "/a%00"],
     ["PLAIN", 401, newPath()],
     ["PLAIN", 401, newPath(), { cookie: "__Host-edgeward=a.b.c" }],
@@ -119,11 +128,11 @@ test("a refusal crosses four times, five as a page, reads nothing of KV and copi
     ["RULES", 401, newPath()],
     ["RULES", 403, "/admin", { cookie: member.cookie }],
     ["LOGIN", 303, newPath(), { kind: NAVIGATION }],
-  ]) {
+  ])) {
     const answer = await world.site(name).send("GET", path, { kind: CLIENT, ...options, headers: [NAMED] });
     assert.equal(answer.status, status, String(answer));
     assert.deepEqual(world.origin.about(path), []);
-    const out = { tell: 1, log: 1, answer: 1 };
+    const out = { encodeInto: 1, log: 1, answer: 1 };
     assert.deepEqual(work(answer), { reads: [], copies: 0, requests: 0, signatures: 0, into: { fetch: 1 }, out, statuses: [status] }, `${status} ${path}`);
     if (status === 303) continue;
     const page = await world.site(name).send("GET", path, { ...options, kind: NAVIGATION, headers: [NAMED] });
@@ -136,15 +145,15 @@ test("a refusal crosses four times, five as a page, reads nothing of KV and copi
 });
 
 test("a refusal at our own endpoints is told every header once, reads nothing of KV and copies no header", async () => {
-  for (const [status, path] of [
+  for (const [status, path] of /** @type {[number, string][]} */ ([
     [401, "/api/sso/me"],
     [404, "/api/sso/x"],
     [401, "/api/sso/users"],
-  ]) {
+  ])) {
     const { into, out, ...rest } = work(await world.site("PLAIN").client(path, { headers: [NAMED] }));
     assert.deepEqual(rest, { reads: [], copies: 0, requests: 0, signatures: 0, statuses: [status] }, path);
-    const { tell, readAll, answer } = out;
-    assert.deepEqual({ tell, readAll, answer }, { tell: 2, readAll: 1, answer: 1 }, path);
+    const { encodeInto, readAll, answer } = out;
+    assert.deepEqual({ encodeInto, readAll, answer }, { encodeInto: 2, readAll: 1, answer: 1 }, path);
     // The admin API asks the limit of calls, and waits for it.
     if (path !== "/api/sso/users") assert.deepEqual(into, { fetch: 1 }, path);
   }

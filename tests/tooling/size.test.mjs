@@ -11,7 +11,13 @@ import { readSymbols } from "../../scripts/lib/wasm.mjs";
 
 const built = { wasm: at("build/edgeward.wasm"), js: at("build/worker.js"), symbols: at("build/symbols.json") };
 
+/** @import { Sizes } from "../../scripts/lib/size.mjs" */
+/** @import { Symbols } from "../../scripts/lib/wasm.mjs" */
+/** @typedef {[name: string, callers: number[], isIndirect?: boolean]} Called */
+/** @typedef {[name: string, constants: number, callers?: string[]]} Defined */
+
 describe("the limit and the budgets", () => {
+  /** @param {number} gzip */
   const weights = (gzip) => ({ rows: [], wasm: { raw: 400_000, gzip: gzip - 10 }, js: { raw: 20, gzip: 10 }, total: { raw: 400_020, gzip } });
 
   test("the limit is 700 KB, and at the limit is allowed", () => {
@@ -87,6 +93,7 @@ describe("whose a function is", () => {
   });
 
   test("what a library has made for one capability alone counts for that", () => {
+    /** @param {Called[]} rows */
     const functions = (...rows) => new Map(rows.map(([name, callers, isIndirect = false], index) => [index, { name, callers, isIndirect }]));
     const owners = attribute(
       functions(
@@ -111,7 +118,10 @@ describe("whose a function is", () => {
 });
 
 describe("a module", () => {
-  let folder, files;
+  /** @type {string} */
+  let folder;
+  /** @type {Parameters<typeof sizes>[0]} */
+  let files;
   before(() => {
     folder = mkdtempSync(path.join(tmpdir(), "edgeward-size-"));
     files = { wasm: path.join(folder, "w"), js: path.join(folder, "j"), symbols: path.join(folder, "s") };
@@ -119,17 +129,33 @@ describe("a module", () => {
   });
   after(() => rmSync(folder, { recursive: true }));
 
+  /**
+   * @param {number} value
+   * @returns {number[]}
+   */
   const leb128 = (value) => (value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...leb128(value >>> 7)]);
+  /** @param {number[][]} items */
   const vector = (items) => [...leb128(items.length), ...items.flat()];
+  /**
+   * @param {number} id
+   * @param {number[]} content
+   */
   const section = (id, content) => [id, ...leb128(content.length), ...content];
-  /** A body without locals, of so many constants that compress badly and are dropped. */
   let seed = 1;
   const random = () => (seed = (seed * 48_271) % 2_147_483_647);
+  /**
+   * A body without locals, of so many constants that compress badly and are dropped.
+   * @param {number} constants
+   */
   const body = (constants) => [0, ...Array.from({ length: constants }, () => [0x41, random() & 0x3f, 0x1a]).flat(), 0x0b];
 
-  /** Writes a module that imports one function and defines the given ones: name, length of the body in constants, callers. */
+  /**
+   * Writes a module that imports one function and defines the given ones: name, length of the body in constants, callers.
+   * @param {Defined[]} defined
+   */
   function write(defined) {
     const codes = defined.map(([, constants]) => body(constants));
+    /** @param {string} name */
     const text = (name) => vector([...Buffer.from(name)].map((byte) => [byte]));
     const module = [
       ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
@@ -145,8 +171,17 @@ describe("a module", () => {
     writeFileSync(files.symbols, JSON.stringify(readSymbols(names.map((name, index) => `${index}:${name}\n`).join(""), [node, ...calls].join(""))));
     return codes.map(({ length }) => length);
   }
+  /** @param {number} admin */
   const budgets = (admin) => BUDGETS.map((row) => (row.name === "admin" ? { ...row, budget: admin } : row));
-  const weightOf = ({ rows }, wanted) => rows.find(({ name }) => name === wanted);
+  /**
+   * @param {Sizes} sizes
+   * @param {string} wanted
+   */
+  const weightOf = ({ rows }, wanted) => {
+    const row = rows.find(({ name }) => name === wanted);
+    assert.ok(row, wanted);
+    return row;
+  };
 
   test("counts each body for its capability, and the rows add up to the whole", () => {
     const [list, read, ours, shared] = write([
@@ -215,8 +250,10 @@ describe("the build in build/", () => {
   test("holds the limit and the budgets", () => refuseOversize(sizes(built)));
 
   test("names its functions by the indices that they have in the Wasm, and knows who calls them", () => {
+    /** @type {Symbols} */
     const { names, callers, indirect } = JSON.parse(readFileSync(built.symbols, "utf8"));
     const module = new WebAssembly.Module(readFileSync(built.wasm));
+    /** @type {WebAssembly.Imports} */
     const imports = { "./index_bg.js": {} };
     for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
       imports[from] ??= {};

@@ -1,6 +1,11 @@
 // Counts the calls between JavaScript and the core, by name. Imported before the core.
 
-let into, out;
+/** @import { Calls } from "./types.js" */
+
+/** @type {Calls} */
+let into;
+/** @type {Calls} */
+let out;
 export const crossings = {
   begin() {
     into = {};
@@ -11,14 +16,22 @@ export const crossings = {
 };
 crossings.begin();
 
-/** As it is written in Rust or JavaScript; `conversion` for what wasm-bindgen makes of a text or a number that crosses by itself. */
+/**
+ * As it is written in Rust or JavaScript; `conversion` for what wasm-bindgen makes of a text or a number that crosses by itself.
+ * @param {string} name
+ */
 const plain = (name) => name.replace(/^__wbg_(.+)_[0-9a-f]{16}$/, "$1").replace(/^__wbindgen_generic_\d+$/, "conversion");
 
+/**
+ * The same, with each call of a function counted.
+ * @param {() => Calls} counts
+ * @param {WebAssembly.Exports | WebAssembly.ModuleImports} functions
+ */
 const counting = (counts, functions) =>
   Object.fromEntries(
     Object.entries(functions).map(([name, one]) => {
       if (typeof one !== "function") return [name, one];
-      const count = (...args) => {
+      const count = (/** @type {unknown[]} */ ...args) => {
         const by = counts();
         by[plain(name)] = (by[plain(name)] ?? 0) + 1;
         return one(...args);
@@ -29,6 +42,10 @@ const counting = (counts, functions) =>
 
 const { Instance } = WebAssembly;
 WebAssembly.Instance = class {
+  /**
+   * @param {WebAssembly.Module} module
+   * @param {WebAssembly.Imports} imports
+   */
   constructor(module, imports) {
     const counted = Object.fromEntries(Object.entries(imports).map(([from, functions]) => [from, counting(() => out, functions)]));
     this.exports = counting(() => into, new Instance(module, counted).exports);

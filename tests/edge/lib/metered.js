@@ -4,39 +4,47 @@
 import { crossings } from "./crossings.js";
 import worker, { Once, Record } from "../../../src/edge/entry.js";
 
+/** @import { TestEnv, Work } from "./types.js" */
+
 export { Once, Record };
 
+/** @type {Work} */
 let work;
 function begin() {
   work = { reads: [], copies: 0, requests: 0, signatures: 0 };
   crossings.begin();
 }
 
-const { Headers: PlainHeaders, Request: PlainRequest } = globalThis;
-globalThis.Headers = class Headers extends PlainHeaders {
-  constructor(...args) {
-    super(...args);
-    if (args[0] instanceof PlainHeaders) work.copies += 1;
-  }
-};
-globalThis.Request = class Request extends PlainRequest {
-  constructor(...args) {
-    super(...args);
-    work.requests += 1;
-  }
-};
+const [PlainHeaders, PlainRequest] = [Headers, Request];
+Object.assign(globalThis, {
+  Headers: class Headers extends PlainHeaders {
+    /** @param {ConstructorParameters<typeof PlainHeaders>} args */
+    constructor(...args) {
+      super(...args);
+      if (args[0] instanceof PlainHeaders) work.copies += 1;
+    }
+  },
+  Request: class Request extends PlainRequest {
+    /** @param {[input: RequestInfo | URL, init?: RequestInit<CfProperties>]} args */
+    constructor(...args) {
+      super(...args);
+      work.requests += 1;
+    }
+  },
+});
 const { sign } = SubtleCrypto.prototype;
 SubtleCrypto.prototype.sign = function (...args) {
   work.signatures += 1;
   return sign.apply(this, args);
 };
 
+/** @param {KVNamespace} kv */
 const counting = (kv) =>
   new Proxy(kv, {
     get(target, name) {
       const value = Reflect.get(target, name, target);
       if (typeof value !== "function") return value;
-      return (...args) => {
+      return (/** @type {[key: string, ...unknown[]]} */ ...args) => {
         const answer = value.apply(target, args);
         if (name !== "get") return answer;
         const { reads } = work;
@@ -47,7 +55,12 @@ const counting = (kv) =>
     },
   });
 
+/** @satisfies {ExportedHandler<TestEnv>} */
 export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
   async fetch(request, env) {
     const own = { ...env, EDGEWARD_KV: counting(env.EDGEWARD_KV) };
     const times = Number(request.headers.get("x-test-times") ?? 1);

@@ -33,7 +33,7 @@ let matched = 0;
  * @returns {Promise<Awaited<T>>}
  */
 async function through(name, key, make) {
-  if (plan.without !== undefined && typeof key === "string" && key.startsWith(plan.without)) return make();
+  if (plan.without !== undefined && typeof key === "string" && key.startsWith(plan.without)) return await make();
   calls.push(name);
   const counts = plan.name === undefined || plan.name === name;
   const isChosen = counts && plan.nth === matched;

@@ -15,6 +15,7 @@ export interface SlowPlan {
   mode?: "before" | "after" | "lost";
   every?: number;
   empty?: string;
+  without?: string;
   refused?: number;
   lost?: number;
 }
@@ -66,4 +67,16 @@ export interface WeighOrder {
   secrets: { issuer: string; session: string; token: string };
   /** Whose tokens they are. */
   user?: string;
+}
+
+/** How often each function was called, by its name. */
+export type Calls = Record<string, number>;
+
+/** What metered.js has counted since a request began. */
+export interface Work {
+  /** `<family> begins` and `<family> ends`, in the order in which they happened. */
+  reads: string[];
+  copies: number;
+  requests: number;
+  signatures: number;
 }
