@@ -61,10 +61,11 @@ function scenariosOf({ application, requests }) {
 }
 
 /**
- * What the answer must say of caching: what the origin says, or else that it is for one person.
+ * What the answer must say of caching: what the origin says, and that it is for one person if the origin does not say who may cache it.
  * @param {RecordedRequest} request
  */
 function answeredOf({ answerHeaders }) {
   const said = answerHeaders.find(([name]) => name === "cache-control")?.[1];
-  return { "cache-control": said ?? PRIVATE["cache-control"] };
+  if (said === undefined) return { "cache-control": PRIVATE["cache-control"] };
+  return { "cache-control": /\b(public|private|no-store|s-maxage)\b/i.test(said) ? said : `${PRIVATE["cache-control"]}, ${said}` };
 }

@@ -6,7 +6,7 @@ import { Hono } from "hono";
 import { getCookie } from "hono/cookie";
 import { jwt } from "hono/jwt";
 import { proxy } from "hono/proxy";
-import { forOnePerson, headersFor, Memo } from "./shared.js";
+import { forOnePerson, headersFor, Memo, saysWhoMayCache } from "./shared.js";
 
 /** @import { MiddlewareHandler } from "hono" */
 /** @import { Claims } from "./types.js" */
@@ -49,7 +49,7 @@ app.all("*", async (context) => {
   const headers = headersFor(request, claims, env.COOKIE);
   const path = request.url.slice(request.url.indexOf("/", 8));
   const answer = await proxy(env.ORIGIN + path, { raw: request, headers });
-  if (!answer.headers.has("cache-control")) forOnePerson(answer.headers);
+  if (!saysWhoMayCache(answer.headers)) forOnePerson(answer.headers);
   return answer;
 });
 

@@ -5,7 +5,7 @@ import { env } from "cloudflare:workers";
 import { Hono } from "hono";
 import { jwt } from "hono/jwt";
 import { proxy } from "hono/proxy";
-import { forOnePerson, headersFor } from "./shared.js";
+import { forOnePerson, headersFor, saysWhoMayCache } from "./shared.js";
 
 /** @import { MiddlewareHandler } from "hono" */
 /** @import { Claims } from "./types.js" */
@@ -38,7 +38,7 @@ app.all("*", async (context) => {
   const path = request.url.slice(request.url.indexOf("/", 8));
   // The helper's response can be changed as it is.
   const answer = await proxy(env.ORIGIN + path, { raw: request, headers });
-  if (!answer.headers.has("cache-control")) forOnePerson(answer.headers);
+  if (!saysWhoMayCache(answer.headers)) forOnePerson(answer.headers);
   return answer;
 });
 

@@ -34,11 +34,20 @@ export function headersFor(request, claims, cookieName) {
 }
 
 /**
+ * Whether the origin says who may cache its answer. `no-cache` alone does not.
+ * @param {Headers} headers
+ */
+export function saysWhoMayCache(headers) {
+  const said = headers.get("cache-control");
+  return said !== null && /\b(public|private|no-store|s-maxage)\b/i.test(said);
+}
+
+/**
  * One person's answer, unless the origin says otherwise. The headers of a fetched response cannot be changed.
  * @param {Response} response
  */
 export function keepPrivate(response) {
-  if (response.headers.has("cache-control")) return response;
+  if (saysWhoMayCache(response.headers)) return response;
   const answer = new Response(response.body, response);
   forOnePerson(answer.headers);
   return answer;
@@ -46,7 +55,8 @@ export function keepPrivate(response) {
 
 /** @param {Headers} headers */
 export function forOnePerson(headers) {
-  headers.set("cache-control", "private");
+  const said = headers.get("cache-control");
+  headers.set("cache-control", said === null ? "private" : `private, ${said}`);
   headers.append("vary", "Cookie, Authorization");
 }
 

@@ -204,7 +204,7 @@ test("the section page replays the recordings, and one that is given", async (t)
     ["POST", "/api", 70_000, 1, 0, 201, 0, 1],
     ["GET", "/a.js?v=1", 0, 1, 0, 404, 12, 1],
   ];
-  const answers = [[["content-type", "text/html"]], [["cache-control", "public, max-age=60"]]];
+  const answers = [[["cache-control", "no-cache"]], [["cache-control", "public, max-age=60"]]];
   writeFileSync(recording, JSON.stringify({ application: "App", headers, cookies: [["theme=xxxx"]], answers, requests }));
   const { rows } = await section(t, "page", "--recording", recording, "--only", "edgeward,jose-memo");
   assert.deepEqual(
