@@ -38,7 +38,7 @@ const WORKERS = {
  * @returns {Record<string, Own>}
  */
 function variants(name, build) {
-  const signing = { [`${name}-assertion`]: { build, site: { assertion: {} } } };
+  const signing = { [`${name}-assertion`]: { build, site: { assertion: {} } }, [`${name}-unsigned`]: { build, site: { assertion: undefined } } };
   return { [name]: { build }, ...signing, ...Object.fromEntries(VARIETIES.map((fresh) => [`${name}-${fresh}`, { build, fresh }])) };
 }
 

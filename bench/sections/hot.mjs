@@ -19,7 +19,20 @@ const section = {
   rounds: 5,
   seconds: 4,
   warmUp: 2,
-  names: [BASE, "undecided", "edgeward", "edgeward-page", "edgeward-trace", "edgeward-cookie", "jose", "jose-memo", "hono", "hono-memo", "js-memo"],
+  names: [
+    BASE,
+    "undecided",
+    "edgeward",
+    "edgeward-unsigned",
+    "edgeward-page",
+    "edgeward-trace",
+    "edgeward-cookie",
+    "jose",
+    "jose-memo",
+    "hono",
+    "hono-memo",
+    "js-memo",
+  ],
   async run({ options, people, tools }) {
     /** @type {MeasuredScenario} */
     const scenario = { names: chosen(section.names, options), job: ({ fresh, bare }) => ({ kinds: [browserRequest({ fresh, bare })] }) };

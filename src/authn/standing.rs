@@ -159,6 +159,9 @@ async fn session_user(ctx: &Ctx<'_>, claims: &SessionClaims) -> Result<Rc<User>,
         TokenError::UnknownUser => TokenError::Ended,
         other => other,
     })?;
+    if let Some(issued_at) = claims.token_issued_at {
+        not_ended(&user, issued_at)?;
+    }
     if user
         .sessions_valid_after
         .is_some_and(|after| claims.began_at <= after)

@@ -21,6 +21,9 @@ use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::Config;
 use crate::site::{SameSite, Site};
 
+/// The claim with the second in which the token was issued that opened the session.
+const TOKEN_ISSUED_AT: &str = "token_iat";
+
 /// The claim with what another issuer's token added.
 const GRANTED: &str = "ext";
 
@@ -32,6 +35,9 @@ pub struct SessionClaims {
     pub user: UserId,
     /// When the user signed in, to the millisecond.
     pub began_at: Timestamp,
+    /// When the token that opened it was issued. A session ends with the sign-ins that end that token: an isolate
+    /// that had not heard of a sign-out yet may have opened it after that.
+    pub token_issued_at: Option<Timestamp>,
     /// When this cookie was issued.
     pub issued_at: Timestamp,
     /// When this cookie expires: the idle limit, or the absolute one if that is earlier.
@@ -84,12 +90,13 @@ pub fn opens(cookie: &SetCookie, site: &Site) -> bool {
     cookie.name() == site.session.cookie && !value.starts_with(';')
 }
 
-/// Opens a session for `user`, with a new id and full lifetimes.
+/// Opens a session for `user` by a token of `token_issued_at`, with a new id and full lifetimes.
 #[must_use]
 pub fn open(
     config: &Config,
     site: &Site,
     user: &UserId,
+    token_issued_at: Timestamp,
     granted: Option<&Rc<Granted>>,
     entropy: &dyn Entropy,
     now: Timestamp,
@@ -98,6 +105,7 @@ pub fn open(
         id: random_text(entropy),
         user: user.clone(),
         began_at: now,
+        token_issued_at: Some(token_issued_at),
         issued_at: now,
         expires_at: now + site.session.idle,
         granted: granted.map(Rc::clone),
@@ -172,10 +180,12 @@ pub fn read(
     };
     let registered = jwt::check(&claims, expected, now)?;
     let began_at = began_at(&claims)?;
+    let token_issued_at = token_issued_at(&claims)?;
     let claims = SessionClaims {
         id: registered.id,
         user: UserId::parse(&registered.subject).ok_or(TokenError::Claims)?,
         began_at,
+        token_issued_at,
         issued_at: registered.issued_at,
         expires_at: registered.expires_at,
         granted: granted(&claims, site)?,
@@ -275,8 +285,13 @@ fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -
         "exp": claims.expires_at.seconds(),
         "began": claims.began_at.millis(),
     });
-    if let (Some(granted), Some(members)) = (&claims.granted, value.as_object_mut()) {
-        members.insert(GRANTED.into(), json!(**granted));
+    if let Some(members) = value.as_object_mut() {
+        if let Some(at) = claims.token_issued_at {
+            members.insert(TOKEN_ISSUED_AT.into(), at.seconds().into());
+        }
+        if let Some(granted) = &claims.granted {
+            members.insert(GRANTED.into(), json!(**granted));
+        }
     }
     let token = jws::sign(
         Kind::Session,
@@ -358,6 +373,15 @@ fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted
         .retain(|role| issuer.grant_roles.contains(role));
     granted.staff &= issuer.grant_staff;
     Ok(Some(Rc::new(granted)))
+}
+
+/// Sessions of earlier versions do not have it.
+fn token_issued_at(claims: &Map<String, Value>) -> Result<Option<Timestamp>, TokenError> {
+    let Some(value) = claims.get(TOKEN_ISSUED_AT) else {
+        return Ok(None);
+    };
+    let seconds = value.as_u64().ok_or(TokenError::Claims)?;
+    Ok(Some(Timestamp::from_seconds(seconds)))
 }
 
 fn began_at(claims: &Map<String, Value>) -> Result<Timestamp, TokenError> {

@@ -129,14 +129,17 @@ pub async fn open_from_link(
 }
 
 fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
-    let granted: Option<&Rc<Granted>> = match &principal.verified().claims {
-        Claims::Foreign(claims) => Some(&claims.granted),
-        Claims::Session(_) | Claims::Sso(_) | Claims::ApiToken(_) => None,
+    let (issued_at, granted): (Timestamp, Option<&Rc<Granted>>) = match &principal.verified().claims
+    {
+        Claims::Foreign(claims) => (claims.issued_at, Some(&claims.granted)),
+        Claims::Sso(claims) => (claims.issued_at, None),
+        Claims::Session(_) | Claims::ApiToken(_) => (now, None),
     };
     session::open(
         &world.config,
         site,
         &principal.user().id,
+        issued_at,
         granted,
         &*world.platform.entropy,
         now,

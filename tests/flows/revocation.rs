@@ -328,6 +328,42 @@ fn sec_77_a_request_whose_reads_wait_while_its_session_ends_here_is_refused() {
 }
 
 #[test]
+fn sec_51_a_token_from_before_a_sign_out_opens_no_session_that_outlives_it() {
+    let signs_out = |two: &Two| two.admin("POST", "/api/sso/users/ID/logout", &Value::Null);
+    let disables_and_enables = |two: &Two| {
+        for active in [false, true] {
+            two.admin("PATCH", "/api/sso/users/ID", &json!({ "active": active }));
+        }
+    };
+    let endings: [Ending; 2] = [
+        ("end all sessions", signs_out),
+        ("disable", disables_and_enables),
+    ];
+    for (name, end) in endings {
+        let mut opened = 0;
+        for second in [1, 29, 30, 59, 60, 88] {
+            let two = two(Lag::Elsewhere);
+            let token = two.here.issue(&two.admin, ANNA);
+            two.edge.wait(2);
+            assert!(two.honoured(&two.there));
+            end(&two);
+            two.edge.wait(second);
+            let seen = two.there.send(&open("/").cookie(&format!("{SSO}={token}")));
+            let Some(session) = seen.session() else {
+                continue;
+            };
+            opened += 1;
+            two.edge.wait(BOUND);
+            for isolate in [&two.here, &two.there, &two.edge.isolate()] {
+                let seen = isolate.send(&get("/").cookie(&session));
+                assert!(!seen.is_forwarded(), "{name}, opened after {second} s");
+            }
+        }
+        assert!(opened > 1, "{name}: the other isolate lags indeed");
+    }
+}
+
+#[test]
 fn sec_77_an_api_token_that_acts_as_a_user_ends_at_once_where_it_was_revoked() {
     let settings = json!({"sources": ["session", "sso_cookie", "api_key"], "query": null});
     for (method, path, body) in [
