@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::http::host::fetchable_host;
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
-use crate::memory::issuer_keys::{FetchedKeys, LOST_AFTER};
+use crate::memory::issuer_keys::FetchedKeys;
 use crate::memory::world::World;
 use crate::platform::port::{Fault, Outgoing};
 use crate::platform::time::{Seconds, Timestamp};
@@ -25,6 +25,7 @@ pub const TIMEOUT: u32 = 3000;
 /// How often, and for how many milliseconds at a time, a request waits for another one's question.
 const PAUSES: u32 = 160;
 const PAUSE: u32 = 50;
+
 /// The keys of `issuer`, from memory while they are fresh.
 ///
 /// # Errors
@@ -57,8 +58,9 @@ pub async fn current(
         if !state.is_under_way(now) {
             break;
         }
-        world.platform.background.pause(PAUSE).await;
+        world.platform.background.pause(PAUSE).await?;
     }
+    world.platform.background.admit()?;
     Box::pin(refresh(world, issuer, remote, now)).await;
     let state = memory.state(issuer);
     let usable = state
@@ -82,16 +84,13 @@ pub async fn anew(
     let memory = &world.cache.issuer_keys;
     for _ in 0..PAUSES {
         let state = memory.state(issuer);
-        if let Some(newer) = state.keys.filter(|other| !Rc::ptr_eq(&other.keys, known)) {
-            return Ok(Some(newer.keys));
+        let newer = state.keys.as_ref().map(|newer| &newer.keys);
+        if let Some(newer) = newer.filter(|newer| !Rc::ptr_eq(newer, known)) {
+            return Ok(Some(Rc::clone(newer)));
         }
-        let under_way = state
-            .under_way
-            .is_some_and(|began| now < began + LOST_AFTER);
-        if !under_way {
+        if !state.is_under_way(now) {
             let asked = state.asked_at.is_some_and(|at| now < at + remote.cooldown);
-            let failed = state.failed_at.is_some_and(|at| now < at + remote.cooldown);
-            if failed {
+            if state.has_failed(remote, now) {
                 return Err(Fault::IssuerKeys);
             }
             if asked {
@@ -99,8 +98,9 @@ pub async fn anew(
             }
             break;
         }
-        world.platform.background.pause(PAUSE).await;
+        world.platform.background.pause(PAUSE).await?;
     }
+    world.platform.background.admit()?;
     memory.change(issuer, |state| {
         state.asked_at = Some(now);
         state.under_way = Some(now);

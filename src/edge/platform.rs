@@ -418,9 +418,15 @@ impl Background for AfterAnswer {
         drop(bindings::hold(&promise, id));
     }
 
-    fn pause(&self, milliseconds: u32) -> Pending<'_, ()> {
+    fn admit(&self) -> Result<(), Fault> {
+        check_admitted()
+    }
+
+    fn pause(&self, milliseconds: u32) -> Pending<'_, Result<(), Fault>> {
         Box::pin(async move {
+            check_admitted()?;
             let _ = resolve(bindings::pause(milliseconds)).await;
+            Ok(())
         })
     }
 }

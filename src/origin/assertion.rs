@@ -76,7 +76,12 @@ pub async fn for_principal(
         if turn.is_some() {
             break;
         }
-        world.platform.background.pause(pause).await;
+        world.platform.background.pause(pause).await?;
+    }
+    if turn.is_none()
+        && let Some(known) = fresh(principal, now)
+    {
+        return Ok(known);
     }
     let user = principal.user();
     let token: Rc<str> = Box::pin(sign(world, site, assertion, principal, now))

@@ -318,6 +318,12 @@ pub trait Fetch {
 pub trait Background {
     /// Continues `work` after the response to this request.
     fn spawn(&self, work: Pending<'static, ()>);
+    /// Whether a request may begin to wait: what waits in an isolate has a limit. Asked before anything is noted that
+    /// others would take for the failure of somebody else.
+    ///
+    /// # Errors
+    /// [`Fault::Overloaded`].
+    fn admit(&self) -> Result<(), Fault>;
     /// Yields to other requests of this isolate for a while.
-    fn pause(&self, milliseconds: u32) -> Pending<'_, ()>;
+    fn pause(&self, milliseconds: u32) -> Pending<'_, Result<(), Fault>>;
 }

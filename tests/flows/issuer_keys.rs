@@ -37,6 +37,25 @@ fn afterwards(isolate: &Isolate) -> usize {
 }
 
 #[test]
+fn sec_78_a_request_without_room_to_wait_is_refused_and_not_held_against_the_issuer() {
+    let stage = Stage::new(&json!({}), &json!({}));
+    let isolate = stage.isolate();
+    let send = |kid: &str| isolate.send(&by_bearer(&signed(&stage, &stage.key, kid)));
+    let full = &stage.edge.shared.full;
+    full.set(true);
+    assert_eq!(send("k1").status(), 503);
+    full.set(false);
+    assert!(send("k1").is_forwarded(), "the issuer has not failed");
+    // A key that is new: the issuer would be asked once in a while.
+    stage.publish(&[(&stage.key, "k2")]);
+    full.set(true);
+    assert_eq!(send("k2").status(), 503);
+    full.set(false);
+    assert!(send("k2").is_forwarded(), "the issuer was not asked yet");
+    assert_eq!(fetches(&stage), 2);
+}
+
+#[test]
 fn keys_are_fetched_once_and_another_isolate_finds_them_in_the_store() {
     let stage = Stage::new(&json!({}), &json!({}));
     let isolate = stage.isolate();

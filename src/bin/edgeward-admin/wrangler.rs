@@ -351,8 +351,12 @@ struct NoBackground;
 impl Background for NoBackground {
     fn spawn(&self, _: Pending<'static, ()>) {}
 
-    fn pause(&self, _: u32) -> Pending<'_, ()> {
-        Box::pin(async {})
+    fn admit(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn pause(&self, _: u32) -> Pending<'_, Result<(), Fault>> {
+        Box::pin(async { Ok(()) })
     }
 }
 

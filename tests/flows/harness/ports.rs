@@ -45,8 +45,18 @@ impl Background for MemoryBackground {
         self.0.tasks.borrow_mut().push(work);
     }
 
-    fn pause(&self, _: u32) -> Pending<'_, ()> {
-        later(|| ())
+    fn admit(&self) -> Result<(), Fault> {
+        if self.0.full.get() {
+            return Err(Fault::Overloaded);
+        }
+        Ok(())
+    }
+
+    fn pause(&self, _: u32) -> Pending<'_, Result<(), Fault>> {
+        match self.admit() {
+            Ok(()) => later(|| Ok(())),
+            Err(fault) => Box::pin(std::future::ready(Err(fault))),
+        }
     }
 }
 

@@ -140,6 +140,8 @@ pub struct Shared {
     pub writers: Writers,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
+    /// Whether no further request may begin to wait.
+    pub full: Cell<bool>,
     pub servers: RefCell<Option<Server>>,
     /// What other servers answer, by URL.
     pub answers: RefCell<BTreeMap<String, (u16, Vec<u8>)>>,
