@@ -11,6 +11,7 @@ use crate::credential::foreign::ForeignClaims;
 use crate::credential::session::{self, SessionClaims};
 use crate::credential::verified::{Claims, Verified};
 use crate::jose::error::TokenError;
+use crate::memory::turns::{self, TurnKey};
 use crate::memory::world::World;
 use crate::model::user::{User, UserId};
 use crate::platform::port::Fault;
@@ -180,20 +181,29 @@ async fn has_ended(world: &World, session: &str, now: Timestamp) -> Result<bool,
     if let Some(ended) = world.cache.session_ended(session, span, now) {
         return Ok(ended);
     }
-    let ended = EndedSessions(&*world.platform.kv).contains(session).await?;
-    world.cache.put_session_ended(session, ended, now);
-    Ok(ended)
+    let key = TurnKey::EndedSession(session.to_owned());
+    let look = || world.cache.session_ended(session, span, now);
+    let fetch = async || {
+        let ended = EndedSessions(&*world.platform.kv).contains(session).await?;
+        world.cache.put_session_ended(session, ended, now);
+        Ok(ended)
+    };
+    Box::pin(turns::share(world, key, look, fetch)).await
 }
 
 /// The user, from memory while it is fresh, if allowed to sign in, and of the tenant that the
 /// request is in.
 async fn signed_in_user(ctx: &Ctx<'_>, id: &UserId) -> Result<Rc<User>, TokenError> {
     let Ctx { world, now, .. } = *ctx;
-    let known = if let Some(known) = world.cache.user(id, world.config.user_cache, now) {
+    let look = || world.cache.user(id, world.config.user_cache, now);
+    let known = if let Some(known) = look() {
         known
     } else {
-        let read = Users(&*world.platform.kv).find(id).await?;
-        world.cache.put_user(id, read, now)
+        let fetch = async || {
+            let read = Users(&*world.platform.kv).find(id).await?;
+            Ok(world.cache.put_user(id, read, now))
+        };
+        Box::pin(turns::share(world, TurnKey::User(id.clone()), look, fetch)).await?
     };
     let user = known.ok_or(TokenError::UnknownUser)?;
     if !ctx.presented.tenancy.admits(user.tenant.as_ref()) {

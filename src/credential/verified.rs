@@ -3,7 +3,7 @@
 //! A cache hit means only that the signature matched. Expiry, rules and the user's state are
 //! evaluated each time.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Ref, RefCell};
 use std::rc::Rc;
 
 use crate::credential::foreign::ForeignClaims;
@@ -48,8 +48,6 @@ pub struct Verified {
     pub claims: Claims,
     memo: RefCell<Memo>,
     growth: Growth,
-    /// Whether a request is deriving something that needs a signature.
-    is_taken: Cell<bool>,
 }
 
 /// The claims of a verified credential.
@@ -111,15 +109,6 @@ pub struct SignedAssertion {
     pub token: Rc<str>,
 }
 
-/// The turn of one request to sign for a credential. It ends with the request, also if its client leaves.
-pub struct Turn(Rc<Verified>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.is_taken.set(false);
-    }
-}
-
 impl Verified {
     /// A credential that was just verified.
     #[must_use]
@@ -127,7 +116,6 @@ impl Verified {
         Self {
             claims,
             memo: RefCell::default(),
-            is_taken: Cell::new(false),
             growth: Growth::default(),
         }
     }
@@ -143,13 +131,6 @@ impl Verified {
         let mut memo = self.memo.borrow_mut();
         change(&mut memo);
         self.growth.set(memo.heap());
-    }
-
-    /// The turn to sign for this credential; `None` while another request has it.
-    #[must_use]
-    pub fn take_turn(self: &Rc<Self>) -> Option<Turn> {
-        let was_taken = self.is_taken.replace(true);
-        (!was_taken).then(|| Turn(Rc::clone(self)))
     }
 
     /// Its weight in bytes, including what was derived from it.

@@ -14,6 +14,7 @@ use crate::credential::verified::{CredentialKey, Verified};
 use crate::memory::attempts::AttemptMemory;
 use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
+use crate::memory::turns::Turns;
 
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
@@ -37,6 +38,7 @@ pub struct Cache {
     pub issuer_keys: IssuerKeyMemory,
     pub own_changes: OwnChanges,
     pub attempts: AttemptMemory,
+    pub turns: Turns,
 }
 
 impl Default for Cache {
@@ -50,6 +52,7 @@ impl Default for Cache {
             accounts: RefCell::new(Shelf::new(shelf::ACCOUNTS)),
             admin_access: RefCell::new(Shelf::new(shelf::ADMIN_ACCESS)),
             issuer_keys: IssuerKeyMemory::default(),
+            turns: Turns::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),
         }

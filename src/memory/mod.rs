@@ -4,4 +4,5 @@ pub mod attempts;
 pub mod cache;
 pub mod issuer_keys;
 pub mod own_changes;
+pub mod turns;
 pub mod world;

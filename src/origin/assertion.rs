@@ -11,6 +11,7 @@ use crate::authn::principal::Principal;
 use crate::credential::verified::{Claims, SignedAssertion};
 use crate::jose::der;
 use crate::jose::jws::{self, Kind};
+use crate::memory::turns::{self, TurnKey};
 use crate::memory::world::World;
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::digest::sha256;
@@ -49,8 +50,6 @@ pub const OWN_CLAIMS: [&str; 17] = [
     "tenant_id",
     "workspace_id",
 ];
-/// The pauses between the looks for an assertion that another request is signing, in milliseconds.
-const LOOKS: [u32; 9] = [2, 4, 8, 16, 32, 64, 128, 256, 512];
 const PURPOSE: &str = "edgeward signing key";
 
 /// The assertion for `principal`: from memory while it is fresh, otherwise signed anew.
@@ -65,39 +64,24 @@ pub async fn for_principal(
     principal: &Principal,
     now: Timestamp,
 ) -> Result<Rc<str>, Fault> {
-    // One request signs, and the others look again: in a Worker none may wait for a promise of another. Whoever
-    // has the turn may never come back, so nobody waits for longer than a second.
-    let mut turn = None;
-    for pause in LOOKS {
-        if let Some(known) = fresh(principal, now) {
-            return Ok(known);
-        }
-        turn = principal.verified().take_turn();
-        if turn.is_some() {
-            break;
-        }
-        world.platform.background.pause(pause).await?;
-    }
-    if turn.is_none()
-        && let Some(known) = fresh(principal, now)
-    {
+    let look = || fresh(principal, now);
+    if let Some(known) = look() {
         return Ok(known);
     }
-    let user = principal.user();
-    let token: Rc<str> = Box::pin(sign(world, site, assertion, principal, now))
-        .await?
-        .into();
-    let fresh = Seconds(assertion.lifetime.0 - assertion.lifetime.0 / FRESH_SHARE);
-    let signed = SignedAssertion {
-        user: Rc::clone(user),
-        fresh_until: now + fresh,
-        token: Rc::clone(&token),
+    let verified = principal.verified();
+    let key = TurnKey::Assertion(Rc::as_ptr(verified).addr());
+    let fetch = async || {
+        let token: Rc<str> = sign(world, site, assertion, principal, now).await?.into();
+        let fresh = Seconds(assertion.lifetime.0 - assertion.lifetime.0 / FRESH_SHARE);
+        let signed = SignedAssertion {
+            user: Rc::clone(principal.user()),
+            fresh_until: now + fresh,
+            token: Rc::clone(&token),
+        };
+        verified.remember(|memo| memo.assertion = Some(signed));
+        Ok(token)
     };
-    principal
-        .verified()
-        .remember(|memo| memo.assertion = Some(signed));
-    drop(turn);
-    Ok(token)
+    Box::pin(turns::share(world, key, look, fetch)).await
 }
 
 /// The remembered assertion for `principal`, if it is fresh.

@@ -14,7 +14,7 @@ use p256::{EncodedPoint, PublicKey};
 use serde_json::{Value, json};
 
 use crate::harness::request::{Seen, get, open};
-use crate::harness::shared::{Lag, Verb};
+use crate::harness::shared::{Lag, Trouble, Verb};
 use crate::harness::{Edge, Isolate, SSO, claims_of, run, step};
 
 const HEADER: &str = "x-edgeward-assertion";
@@ -128,19 +128,22 @@ fn an_assertion_is_signed_once_per_session_and_sent_while_it_is_fresh() {
     assert_eq!(edge.shared.count(Verb::Sign), signed + 1);
 }
 
-/// Twenty requests of one session that come at once to an isolate that has not seen it; the first `left`
-/// lose their client while they wait. Gives how many signatures were made.
-fn signatures_of_twenty_at_once(left: usize) -> usize {
+/// Twenty requests of one session come at once to an isolate that has not seen it. Clients of the first `left` leave
+/// while they wait; then there is `trouble`. Gives how often the store was read, how many signatures were made, and
+/// how many requests were forwarded.
+fn twenty_at_once(left: usize, trouble: Trouble) -> [usize; 3] {
     let (edge, isolate, _, session) = signed_in(&json!({}));
     let other = edge.isolate();
     // The keys are read; the session is new here.
     let api_token = edge.api_token(&[Scope::Admin]);
     let another = isolate.sign_in(&api_token, "other@b.c");
     assert!(other.send(&get("/").cookie(&another)).is_forwarded());
-    let before = edge.shared.count(Verb::Sign);
+    let count = || [Verb::KvRead, Verb::Sign].map(|verb| edge.shared.count(verb));
+    let before = count();
+    edge.shared.make(trouble);
     let begin = || Some(Box::pin(other.begin(&get("/").cookie(&session))));
     let mut requests: Vec<_> = (0..20).map(|_| begin()).collect();
-    let mut answered = 0;
+    let (mut answered, mut forwarded) = (0, 0);
     for round in 0..100 {
         if round == 2 {
             requests
@@ -150,27 +153,37 @@ fn signatures_of_twenty_at_once(left: usize) -> usize {
         }
         for request in &mut requests {
             if let Some(outcome) = request.as_mut().and_then(step) {
-                assert!(matches!(outcome.action, Action::Forward(_)));
                 answered += 1;
+                forwarded += usize::from(matches!(outcome.action, Action::Forward(_)));
                 *request = None;
             }
         }
     }
     assert_eq!(answered, 20 - left);
-    edge.shared.count(Verb::Sign) - before
+    let [reads, signatures] = count();
+    [reads - before[0], signatures - before[1], forwarded]
 }
 
 #[test]
-fn requests_of_a_session_that_come_at_once_share_one_signature() {
-    assert_eq!(signatures_of_twenty_at_once(0), 1);
+fn requests_of_a_session_that_come_at_once_share_two_reads_and_one_signature() {
+    assert_eq!(twenty_at_once(0, Trouble::None), [2, 1, 20]);
 }
 
 #[test]
-fn a_client_that_leaves_while_its_request_signs_holds_up_nobody() {
-    // After two steps the first request has the turn to sign.
+fn a_client_that_leaves_while_its_request_reads_or_signs_holds_up_nobody() {
     for left in [1, 2, 19] {
-        let signatures = signatures_of_twenty_at_once(left);
+        let [reads, signatures, forwarded] = twenty_at_once(left, Trouble::None);
+        assert!((2..=4).contains(&reads), "{left}: {reads}");
         assert!((1..=2).contains(&signatures), "{left}: {signatures}");
+        assert_eq!(forwarded, 20 - left);
+    }
+}
+
+#[test]
+fn a_read_or_signature_that_fails_fails_for_one_request_and_is_made_again() {
+    for call in 0..3 {
+        let [_, _, forwarded] = twenty_at_once(0, Trouble::Call(call));
+        assert_eq!(forwarded, 19, "call {call}");
     }
 }
 
