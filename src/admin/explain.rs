@@ -50,12 +50,16 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
         .as_deref()
         .map(|credential| Shown { source, credential });
     let host = request.host(site)?;
-    let mut told = match request.path(site) {
+    let mut told = match route::resolve(site, request.path()) {
         Err(error) => {
             let credential = shown.map_or("none", |_| "ignored: the path is refused first");
             rejected(error, credential)
         }
-        Ok(path) => {
+        Ok((path, Some(_))) => {
+            let credential = shown.map_or("none", |_| "ignored: no rule applies");
+            at_own_endpoint(&path, credential)
+        }
+        Ok((path, None)) => {
             let parts = request.head(site, &host, &path, shown)?;
             let (asked, rule) = asked::asked(site, &parts, &host, &path);
             let presented = source::present(&parts, site);
@@ -72,15 +76,14 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
                 request_id: ctx.request_id,
                 now: ctx.now,
             };
-            judged(&dry, shown).await
+            judged(&dry, shown).await?
         }
     };
     name(&mut told, site, &host, &request);
     Ok(Answer::json(200, &Value::Object(told)))
 }
 
-/// What the rules of `site` say of `request` for `subject`, whom somebody only describes; `caller` says so in the
-/// answer.
+/// What the rules of `site` say of `request` for a hypothetical caller; `caller` says in the answer who that is.
 ///
 /// # Errors
 /// [`Denial::InvalidField`] for a host of another site.
@@ -91,9 +94,10 @@ pub fn by_rules(
     caller: &str,
 ) -> Result<Map<String, Value>, Denial> {
     let host = request.host(site)?;
-    let mut told = match request.path(site) {
+    let mut told = match route::resolve(site, request.path()) {
         Err(error) => rejected(error, caller),
-        Ok(path) => {
+        Ok((path, Some(_))) => at_own_endpoint(&path, caller),
+        Ok((path, None)) => {
             let parts = request.head(site, &host, &path, None)?;
             let (asked, _) = asked::asked(site, &parts, &host, &path);
             let mut told = of_rules(site, &asked, subject, &path);
@@ -106,36 +110,38 @@ pub fn by_rules(
 }
 
 /// What the judgement of `ctx` comes to, and what the rules say of it.
-async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Map<String, Value> {
+///
+/// # Errors
+/// [`Denial::InvalidField`] for a text that a client cannot present as one credential.
+async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, Value>, Denial> {
     let site = ctx.site;
-    let verified = match shown {
-        Some(shown) if is_presented(ctx.presented, shown.source) => {
-            Some(authn::verify(ctx, shown.source, shown.credential).await)
+    let (verified, ignored) = match shown {
+        None => (None, "none"),
+        Some(Shown { source, .. }) if !site.takes(source) => {
+            let why = "ignored: the site does not take credentials from this source";
+            (None, why)
         }
-        _ => None,
+        Some(Shown { source, credential }) => match presented(ctx.presented, source).as_slice() {
+            [] => (None, "ignored: not a credential that this source can have"),
+            [found] if *found == credential => {
+                (Some(authn::verify(ctx, source, credential).await), "")
+            }
+            _ => return Err(Denial::InvalidField("token")),
+        },
     };
     let principal = verified
         .as_ref()
         .and_then(|verified| verified.as_ref().ok());
     let subject = principal.map(|principal| principal.subject());
     let mut told = of_rules(site, &ctx.asked, subject.as_ref(), ctx.path);
-    let credential = match (&verified, shown) {
-        (Some(Ok(_)), _) => "accepted".into(),
-        (Some(Err(error)), _) => format!("refused: {error}"),
-        (None, Some(_)) => "ignored: the site does not take credentials from this source".into(),
-        (None, None) => "none".into(),
+    let credential = match &verified {
+        Some(Ok(_)) => "accepted".into(),
+        Some(Err(error)) => format!("refused: {error}"),
+        None => ignored.to_owned(),
     };
     told.insert("credential".to_owned(), credential.into());
     if let Some(principal) = principal {
         told.insert("user".to_owned(), principal.user().id.as_str().into());
-    }
-    if route::endpoint_of(site, ctx.path).is_some() {
-        let why = "one of Edgeward's own endpoints: no rule is asked";
-        for member in ["rule", "name", "requirements"] {
-            told.insert(member.to_owned(), Value::Null);
-        }
-        told.insert("demands".to_owned(), why.into());
-        return told;
     }
     let (passes_as, refusal) = match judge::judge(ctx).await.1 {
         Ok(Judgement::Answered(_)) => (Some("anonymous"), None),
@@ -147,7 +153,7 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Map<String, Value> {
     };
     told.insert("granted".to_owned(), refusal.is_none().into());
     told.insert("as".to_owned(), passes_as.map_or(Value::Null, Value::from));
-    // A rule that wants somebody signed in is named; what ends a request before its rule goes before it.
+    // A refusal that precedes the rule replaces the rule's own.
     let by_rule = matches!(refusal, Some(Denial::SignInRequired));
     match refusal {
         Some(denial) if !by_rule => {
@@ -158,19 +164,36 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Map<String, Value> {
             told.insert("refusal".to_owned(), Value::Null);
         }
     }
-    told
+    Ok(told)
 }
 
-/// Whether anything was found in `source`.
-fn is_presented(presented: &Presented<'_>, source: Source) -> bool {
+/// What was found in `source`.
+fn presented<'a>(presented: &'a Presented<'_>, source: Source) -> Vec<&'a str> {
     match source {
-        Source::Session => !presented.session.is_empty(),
-        Source::SsoCookie => !presented.sso_cookie.is_empty(),
-        Source::Query => !presented.query.is_empty(),
-        Source::Bearer => !presented.bearer.is_empty(),
-        Source::Header => !presented.header.is_empty(),
-        Source::ApiKey => !presented.api_key.is_empty(),
+        Source::Session => presented.session.clone(),
+        Source::SsoCookie => presented.sso_cookie.clone(),
+        Source::Query => presented.query.iter().map(String::as_str).collect(),
+        Source::Bearer => presented.bearer.clone(),
+        Source::Header => presented.header.clone(),
+        Source::ApiKey => presented.api_key.clone(),
     }
+}
+
+/// A path of Edgeward's own. No rule applies, and nothing reaches an origin.
+fn at_own_endpoint(path: &CanonicalPath<'_>, credential: &str) -> Map<String, Value> {
+    let mut told = rules::object([
+        ("path", path.as_str().into()),
+        ("credential", credential.into()),
+        (
+            "demands",
+            "one of Edgeward's own endpoints: no rule applies".into(),
+        ),
+        ("passed_over", Value::Array(Vec::new())),
+    ]);
+    for member in ["rule", "name", "granted", "as", "refusal", "requirements"] {
+        told.insert(member.to_owned(), Value::Null);
+    }
+    told
 }
 
 fn of_rules(

@@ -1,4 +1,4 @@
-//! A request that nobody sent, to ask what would become of it.
+//! A hypothetical request, for `explain`.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::admin::member;
 use crate::answer::denial::Denial;
 use crate::http::host::canonical_host;
-use crate::http::path::{CanonicalPath, PathError};
+use crate::http::path::CanonicalPath;
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::http::reserved::API_KEY;
@@ -21,7 +21,7 @@ pub(super) struct Shown<'a> {
     pub(super) credential: &'a str,
 }
 
-/// A request as somebody describes it.
+/// A request as an admin describes it.
 pub struct Imagined {
     host: Option<String>,
     path: String,
@@ -76,22 +76,13 @@ impl Imagined {
         }
     }
 
-    /// Its path. The query decides nothing.
-    ///
-    /// # Errors
-    /// Why no rule is asked about this path.
-    pub(super) fn path(&self, site: &Site) -> Result<CanonicalPath<'_>, PathError> {
-        let path = self.path.split(['?', '#']).next().unwrap_or_default();
-        let path = CanonicalPath::parse(path)?;
-        if site.rules.can_judge(&path) {
-            Ok(path)
-        } else {
-            Err(PathError::TooLong)
-        }
+    /// Its path without the query, which decides nothing.
+    pub(super) fn path(&self) -> &str {
+        self.path.split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// Its head, as a client sends it that carries a credential there: what browsers carry comes from a page of
-    /// the site itself, so that no other origin is what it fails for.
+    /// Its head, with the credential where a client carries it. Cookies and links are sent as from a page of the site
+    /// itself, so that the origin check passes.
     ///
     /// # Errors
     /// [`Denial::InvalidField`] for what no head can hold.

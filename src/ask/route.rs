@@ -111,24 +111,34 @@ pub fn route<'a>(
     let site = config
         .site(parts.authority(), parts.scheme())
         .ok_or((Denial::UnknownHost, None))?;
-    let path = match CanonicalPath::parse(parts.path()) {
-        Ok(path) => path,
-        Err(error) => return Err((Denial::Path(error), Some(site))),
-    };
-    match endpoint_of(&site, &path) {
-        Some(endpoint) => Ok(Target::Own {
+    match resolve(&site, parts.path()) {
+        Ok((path, Some(endpoint))) => Ok(Target::Own {
             site,
             path,
             endpoint,
         }),
-        None if site.rules.can_judge(&path) => Ok(Target::Site { site, path }),
-        None => Err((Denial::Path(PathError::TooLong), Some(site))),
+        Ok((path, None)) => Ok(Target::Site { site, path }),
+        Err(error) => Err((Denial::Path(error), Some(site))),
     }
 }
 
-/// Which of our own endpoints `path` is at `site`; `None` for a path of its application.
-#[must_use]
-pub fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
+/// Resolves `path` at `site`: its canonical form, and the endpoint if it is one of ours.
+///
+/// # Errors
+/// [`PathError`].
+pub fn resolve<'a>(
+    site: &Site,
+    path: &'a str,
+) -> Result<(CanonicalPath<'a>, Option<Endpoint>), PathError> {
+    let path = CanonicalPath::parse(path)?;
+    let endpoint = endpoint_of(site, &path);
+    if endpoint.is_none() && !site.rules.can_judge(&path) {
+        return Err(PathError::TooLong);
+    }
+    Ok((path, endpoint))
+}
+
+fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
     match &site.profile {
         Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
         Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),

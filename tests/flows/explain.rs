@@ -126,7 +126,9 @@ fn compare(
             .1;
         let context = format!("{method} {path} {source} {credential:?}: {told}");
         if path.starts_with("/api/sso") {
-            assert_eq!(told["rule"], Value::Null, "{context}");
+            for member in ["rule", "granted", "as", "refusal", "requirements"] {
+                assert!(told[member].is_null(), "{member}: {context}");
+            }
             continue;
         }
         let (granted, passes_as) = became(&isolate, &request);
@@ -135,4 +137,37 @@ fn compare(
         assert_eq!(told["refusal"].is_null(), granted, "{context}");
     }
     3
+}
+
+#[test]
+fn a_text_that_is_more_than_one_credential_is_no_question() {
+    let edge = Edge::new(&json!({"rules": rules(), "unauthenticated": null}));
+    let admin = edge.api_token(&[Scope::Admin]);
+    let isolate = edge.isolate();
+    let session = isolate.sign_in(&admin, "a@b.c");
+    let token = isolate.issue(&admin, "a@b.c");
+    let ask = |source: &str, token: &str| {
+        let question = json!({"path": "/x", "source": source, "token": token});
+        isolate.admin(&admin, "POST", "/api/sso/explain", &question)
+    };
+    for (source, text) in [
+        ("sso_cookie", format!("{token}; {session}")),
+        ("session", format!("x; {session}")),
+        ("sso_cookie", format!(" {token}")),
+        ("session", "x\nauthorization\nBearer y".to_owned()),
+    ] {
+        let (status, told) = ask(source, &text);
+        assert_eq!(
+            (status, &told["field"]),
+            (400, &json!("token")),
+            "{source}: {told}"
+        );
+    }
+    let (status, told) = ask("query", "x");
+    assert_eq!(status, 200);
+    assert_eq!(
+        told["credential"],
+        "ignored: not a credential that this source can have"
+    );
+    assert_eq!(told["granted"], false);
 }
