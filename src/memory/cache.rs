@@ -14,7 +14,6 @@ use crate::credential::verified::{CredentialKey, Verified};
 use crate::memory::attempts::AttemptMemory;
 use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
-
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::shelf::{self, Shelf, Weigh};

@@ -25,7 +25,7 @@ let world;
 /** @type {Site} */
 let app;
 before(async () => {
-  folder = mkdtempSync(path.join(tmpdir(), "edgeward-repeat-"));
+  folder = mkdtempSync(path.join(tmpdir(), "edgeward-one-path-"));
   script = path.join(folder, "worker.js");
   await bundle(fileURLToPath(new URL("lib/observed.js", import.meta.url)), script);
   world = await startWorld({
@@ -213,7 +213,7 @@ test("SEC-43, SEC-26: nobody is taken for another, whatever they share", async (
   for (let n = 0; n < 2; n += 1) assert.equal((await app.client(newPath(), { cookie: cut })).status, 401);
 });
 
-test("SEC-33, SEC-65: no path gets by that would not the whole way", async () => {
+test("SEC-33, SEC-65: a remembered credential opens no path that is refused otherwise", async () => {
   const { cookie } = await app.signIn();
   for (const _ of TIMES) assert.equal((await app.client(newPath(), { cookie })).status, 200);
   for (const [path, status] of /** @type {[string, number][]} */ ([
@@ -338,7 +338,7 @@ test("another host of the same site is told as such, and pages of listed origins
   }
 });
 
-test("an origin that is gone is told of as the first time", async () => {
+test("an unreachable origin is 502, also after earlier successes", async () => {
   const { cookie } = await app.signIn();
   const path = newPath();
   for (let n = 0; n < 2; n += 1) assert.equal((await app.client(path, { cookie })).status, 200);
