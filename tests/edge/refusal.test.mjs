@@ -1,6 +1,7 @@
 // Not signed in: deny, login, pass; pages for people, JSON for programs; loops.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
 import { Jar } from "./lib/http.mjs";
 import { expiredSsoToken, ssoToken, tampered } from "./lib/tokens.mjs";
@@ -105,6 +106,23 @@ test("SEC-55: our pages are framed by no one, or by those that the site lists", 
   const listed = await deny.navigate("/");
   assert.match(listed.headers.need("content-security-policy"), /frame-ancestors https:\/\/portal\.example\.test https:\/\/other\.example\.test:8443(;|$)/);
   assert.doesNotMatch(listed.headers.need("content-security-policy"), /frame-ancestors[^;]*\*/);
+});
+
+test("a page's policy allows the style that stands in the page, by its hash, and no other", async () => {
+  const user = await pass.createUser();
+  const { cookie } = await pass.signIn(user);
+  const confirmation = await pass.navigate(`/?token=${await pass.issue((await pass.createUser()).email)}`, { cookie });
+  for (const [page, status] of /** @type {[Answer, number][]} */ ([
+    [await deny.navigate("/"), 401],
+    [await login.navigate("/api/sso/logout"), 200],
+    [confirmation, 200],
+  ])) {
+    assertPage(page, status);
+    const styles = [...page.text.matchAll(/<style>([\s\S]*?)<\/style>/g)].map(([, style]) => style);
+    assert.equal(styles.length, 1);
+    const hash = createHash("sha256").update(styles[0]).digest("base64");
+    assert.ok(page.headers.need("content-security-policy").includes(`; style-src 'sha256-${hash}'; `), String(page));
+  }
 });
 
 test("a page shows nothing of the request as markup", async () => {
