@@ -150,59 +150,55 @@ for (const path of PATHS) {
 let signedIn;
 const session = () => (signedIn ??= app.signIn());
 
-// Forms of our own paths that some server would read as one.
+// Forms of our own paths that some server would read as one, and what we make of each.
+/** @type {[path: string, status: number][]} */
 const DISGUISES = [
-  "/api/sso/users",
-  "/api/sso//users",
-  "/api//sso/users",
-  "//api/sso/users",
-  "/./api/sso/users",
-  "/x/../api/sso/users",
-  "/api/./sso/users",
-  "/api/sso/x/../users",
-  "/api/sso/./users",
-  "/%61pi/sso/users",
-  "/api/%73so/users",
-  "/api%2fsso/users",
-  "/api/sso%2fusers",
-  "/api/sso/%75sers",
-  "/x/%2e%2e/api/sso/users",
-  "/x/..%2fapi/sso/users",
-  "/api\\sso\\users",
-  "/api%5csso/users",
-  "/\\api/sso/users",
-  "/api/sso/users;x",
-  "/api/sso;x/users",
-  "/api;x/sso/users",
-  "/API/SSO/users",
-  "/api/sso/users/",
-  "/api/sso/users%20",
-  "/api/sso/users%00",
-  "/api/sso%00/users",
-  "/api/sso/users%23",
-  "/api/sso/%2e%2e/sso/users",
+  ["/api/sso/users", 401],
+  ["/api/sso//users", 401],
+  ["/api//sso/users", 401],
+  ["//api/sso/users", 401],
+  ["/./api/sso/users", 401],
+  ["/x/../api/sso/users", 401],
+  ["/api/./sso/users", 401],
+  ["/api/sso/x/../users", 401],
+  ["/api/sso/./users", 401],
+  ["/%61pi/sso/users", 401],
+  ["/api/%73so/users", 401],
+  ["/api%2fsso/users", 400],
+  ["/api/sso%2fusers", 400],
+  ["/api/sso/%75sers", 401],
+  ["/x/%2e%2e/api/sso/users", 401],
+  ["/x/..%2fapi/sso/users", 400],
+  ["/api\\sso\\users", 401],
+  ["/api%5csso/users", 400],
+  ["/\\api/sso/users", 401],
+  ["/api/sso/users;x", 400],
+  ["/api/sso;x/users", 400],
+  ["/api;x/sso/users", 400],
+  ["/API/SSO/users", 404],
+  ["/api/sso/users/", 404],
+  ["/api/sso/users%20", 404],
+  ["/api/sso/users%00", 400],
+  ["/api/sso%00/users", 400],
+  ["/api/sso/users%23", 404],
+  ["/api/sso/%2e%2e/sso/users", 401],
 ];
 
-for (const path of DISGUISES) {
+for (const [path, status] of DISGUISES) {
   test(`SEC-33 and SEC-65: ${path} never hands our own path to the origin`, async () => {
     const { cookie } = await session();
+    const before = world.origin.requests.length;
     const answer = await raw(path, { cookie });
-    assert.ok(answer);
-    if (answer.status === 200) {
-      const { path: arrived } = answer.seen;
-      // Some servers tell neither case nor the kind of slash apart.
-      assert.doesNotMatch(canonical(arrived.replaceAll("\\", "/")), /^\/api\/sso(\/|$)/i);
-    } else {
-      assert.ok([400, 401, 404].includes(answer.status), String(answer));
-    }
+    assert.equal(answer.status, status, String(answer));
+    assert.equal(world.origin.requests.length, before);
   });
 }
 
-test("SEC-35: %23 is a byte like any other in the query, and never cuts the path: it arrives, or is 400", async () => {
+test("SEC-35: %23 is a byte like any other in path and query, and never cuts the path; escaped twice it is 400", async () => {
   const { cookie } = await session();
-  for (const target of ["/a%23b/c", "/%23", "/a%23?x=%23&y=1", "/a?x=%23&y=1", "/a%2523b"]) {
+  assert.equal((await raw("/a%2523b", { cookie })).status, 400);
+  for (const target of ["/a%23b/c", "/%23", "/a%23?x=%23&y=1", "/a?x=%23&y=1"]) {
     const answer = await raw(target, { cookie });
-    if (answer.status === 400 && /%(25)?23/.test(target.split("?")[0])) continue;
     assert.equal(answer.status, 200, String(answer));
     assert.equal(answer.seen.url, target);
   }
@@ -211,13 +207,11 @@ test("SEC-35: %23 is a byte like any other in the query, and never cuts the path
 test("SEC-35: # in the request target opens nothing, and what is judged is what arrives", async () => {
   for (const target of ["/secret#/api/sso/health", "/secret#?x=/public", "/secret?x#/../public", "/#", "/a%23#b"]) {
     const anonymous = await raw(target);
-    assert.ok([400, 401].includes(anonymous.status), `${target}: ${anonymous}`);
+    assert.equal(anonymous.status, 401, `${target}: ${anonymous}`);
     const { cookie } = await session();
     const answer = await raw(target, { cookie });
-    if (answer.status === 400) continue;
     assert.equal(answer.status, 200, String(answer));
-    assert.ok(!answer.seen.url.includes("#"));
-    assert.ok([target.split("#")[0], target.replaceAll("#", "%23")].includes(answer.seen.url), answer.seen.url);
+    assert.equal(answer.seen.url, target.split("#")[0]);
   }
 });
 

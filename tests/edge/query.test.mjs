@@ -192,7 +192,7 @@ test("SEC-42: a single-use link works once", async () => {
   assert.ok(opened(first));
   const second = await once.navigate(`/?token=${token}`);
   assert.ok(!opened(second), String(second));
-  assert.notEqual(second.status, 200);
+  assert.equal(second.status, 401, String(second));
   const script = await once.script(`/?token=${token}`);
   assert.equal(script.status, 401, String(script));
 });

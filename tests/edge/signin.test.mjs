@@ -288,7 +288,7 @@ test("our session cookie is cleared when it is no longer honoured: tampered, of 
   }
   await app.admin("DELETE", `/api/sso/users/${user.id}`);
   const answer = await app.client("/", { cookie });
-  assert.ok([401, 403].includes(answer.status), String(answer));
+  assert.deepEqual([answer.status, answer.json.code], [401, "token_expired"]);
   assertCleared(answer, SESSION, SESSION_ATTRIBUTES);
 });
 
@@ -352,7 +352,7 @@ test("a whole visit: link, clean page, scripts, logout", async () => {
   assert.equal((await visit(new URL(arrived.target, app.origin).pathname)).seen.header("x-forwarded-email"), user.email);
   assert.equal((await visit("/api/data", app.script)).status, 200);
   const out = jar.take(await app.form("/api/sso/logout", {}, { cookie: jar.header }));
-  assert.ok([200, 303].includes(out.status), String(out));
+  assert.equal(out.status, 200, String(out));
   assert.equal(jar.header, "");
   assert.equal((await visit("/start")).status, 401);
 });
@@ -437,11 +437,9 @@ test("two Cookie headers are read as one list: the session is found and stripped
       ["Cookie", `${cookie}; b=2`],
     ],
   });
-  assert.ok([200, 401].includes(answer.status), String(answer));
-  if (answer.status === 200) {
-    assert.equal(answer.seen.header("x-forwarded-user"), user.id);
-    assert.doesNotMatch(answer.seen.header("cookie") ?? "", /edgeward/);
-  }
+  assert.equal(answer.status, 200, String(answer));
+  assert.equal(answer.seen.header("x-forwarded-user"), user.id);
+  assert.equal(answer.seen.header("cookie"), "a=1; b=2");
 });
 
 test("SEC-44: an answer to an identified request is private unless the origin says otherwise, and varies by credential", async () => {
