@@ -377,25 +377,11 @@ test("SEC-31: values beyond printable ASCII are percent-encoded, and so is %", a
 test("SEC-31: no value starts a new header or a new group", async () => {
   for (const bad of ["a\r\nX-Forwarded-User: admin", "a\nb", "a\u0000b", "a\u007fb", "a\u2028b"]) {
     const answer = await app.admin("POST", "/api/sso/users", { email: `${newPath().slice(1)}@example.test`, first_name: bad, username: bad });
-    if (answer.status === 400) continue;
-    assert.equal(answer.status, 201, String(answer));
-    const { cookie } = await app.signIn(answer.json);
-    const { seen } = await app.client("/", { cookie });
-    assert.equal(seen.header("x-forwarded-user"), answer.json.id);
-    for (const [name, value] of seen.headers.list) assert.match(value, /^[\x20-\x7e]*$/, name);
+    assert.deepEqual([answer.status, answer.json.code], [400, "invalid_request"], JSON.stringify(bad));
   }
   for (const role of ["a,admin", "a, admin", ""]) {
     const answer = await app.admin("POST", "/api/sso/users", { email: `${newPath().slice(1)}@example.test`, roles: [role] });
-    if (answer.status === 400) continue;
-    const { cookie } = await app.signIn(answer.json);
-    const { seen } = await app.client("/", { cookie });
-    assert.ok(
-      !(seen.header("x-forwarded-groups") ?? "")
-        .split(",")
-        .map((group) => group.trim())
-        .includes("admin"),
-      role,
-    );
+    assert.deepEqual([answer.status, answer.json.code, answer.json.field], [400, "invalid_request", "roles"], role);
   }
 });
 

@@ -43,7 +43,8 @@ const normal = (target) =>
     })
     .replace(/\/{2,}/g, "/");
 
-const PATHS = [
+// Read alike by all servers once they are normalised.
+const ARRIVING = [
   "/a/b",
   "/",
   "/a/",
@@ -67,52 +68,18 @@ const PATHS = [
   "/a/%2e%2e/b",
   "/a/.%2e/b",
   "/a/%2E./b",
-  "/%2e%2e%2f%2e%2e%2fa",
-  "/a%2fb",
-  "/a%2Fb",
-  "/%2f",
-  "/%2fa",
-  "/a/%2f/b",
-  "/a%5cb",
-  "/a%5Cb",
-  "/%5c..%5ca",
   "/a\\b",
   "/a\\..\\b",
   "/..\\a",
   "/\\a",
-  "/a%00b",
-  "/%00",
-  "/a%0d%0ab",
-  "/a%0ab",
-  "/a%09b",
-  "/a%7fb",
   "/a%20b",
   "/%20",
   "/a%20",
-  "/a;x=1/b",
   "/a;/../b",
-  "/..;/a",
-  "/;a",
-  "/a;x=%2e%2e/b",
-  "/a/..;x/b",
-  "/%c0%af",
-  "/%c0%ae%c0%ae/a",
-  "/%e0%80%af",
-  "/%ff",
   "/%c3%a9",
   "/%C3%A9",
   "/%f0%9f%98%80",
-  "/%252e%252e/a",
   "/%25",
-  "/%2525",
-  "/a%252fb",
-  "/%25%32%65",
-  "/%zz",
-  "/%",
-  "/a%",
-  "/%2",
-  "/%%2e",
-  "/%u002e",
   "/a%23b",
   "/a%3fb",
   "/%3f",
@@ -131,13 +98,58 @@ const PATHS = [
   "/a-b_c.d",
 ];
 
-for (const path of PATHS) {
-  test(`SEC-33: ${path} arrives as it was judged, or is 400`, async () => {
+// Read in different ways by different servers.
+const REFUSED = [
+  "/%2e%2e%2f%2e%2e%2fa",
+  "/a%2fb",
+  "/a%2Fb",
+  "/%2f",
+  "/%2fa",
+  "/a/%2f/b",
+  "/a%5cb",
+  "/a%5Cb",
+  "/%5c..%5ca",
+  "/a%00b",
+  "/%00",
+  "/a%0d%0ab",
+  "/a%0ab",
+  "/a%09b",
+  "/a%7fb",
+  "/a;x=1/b",
+  "/..;/a",
+  "/;a",
+  "/a;x=%2e%2e/b",
+  "/a/..;x/b",
+  "/%c0%af",
+  "/%c0%ae%c0%ae/a",
+  "/%e0%80%af",
+  "/%ff",
+  "/%252e%252e/a",
+  "/%2525",
+  "/a%252fb",
+  "/%25%32%65",
+  "/%zz",
+  "/%",
+  "/a%",
+  "/%2",
+  "/%%2e",
+  "/%u002e",
+];
+
+for (const path of REFUSED) {
+  test(`SEC-33: ${path} is 400`, async () => {
     const { cookie } = await session();
     const before = world.origin.requests.length;
     const answer = await raw(path, { cookie });
-    assert.ok(answer, "an answer");
-    if (answer.status === 400) return assert.equal(world.origin.requests.length, before);
+    assert.equal(answer.status, 400, String(answer));
+    assert.equal(world.origin.requests.length, before);
+  });
+}
+
+for (const path of ARRIVING) {
+  test(`SEC-33: ${path} arrives as it was judged`, async () => {
+    const { cookie } = await session();
+    const answer = await raw(path, { cookie });
     assert.equal(answer.status, 200, String(answer));
     const { path: arrived } = answer.seen;
     assert.equal(canonical(arrived), arrived, "the origin's parser cannot read another path out of it");
@@ -244,12 +256,14 @@ test("a query arrives byte for byte", async () => {
   ]) {
     const answer = await raw(`/p?${query}`, { cookie });
     assert.equal(answer.status, 200, `${query}: ${answer}`);
-    assert.ok([`/p?${query}`, ...(query === "" ? ["/p"] : [])].includes(answer.seen.url), answer.seen.url);
+    assert.equal(answer.seen.url, query === "" ? "/p" : `/p?${query}`);
   }
 });
 
 test("an absolute request target and a Host with more than a host in it open nothing", async () => {
   const { cookie } = await session();
+  const anonymous = [];
+  const signedIn = [];
   for (const [target, host] of [
     ["http://app.example.test/x", "evil.test"],
     ["http://evil.test/x", "app.example.test"],
@@ -261,11 +275,14 @@ test("an absolute request target and a Host with more than a host in it open not
     ["/x", "app.example.test\\x"],
   ]) {
     const answer = await exchangeRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n` });
-    assert.ok(answer === undefined || answer.status >= 400, `${target} ${host}: ${answer}`);
+    anonymous.push(answer?.status);
     const signedInThere = await exchangeRaw({
       port: app.port,
       text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
     });
+    signedIn.push(signedInThere?.status);
     if (signedInThere?.status === 200) assert.equal(signedInThere.seen.header("x-forwarded-host"), "app.example.test");
   }
+  assert.deepEqual(anonymous, []);
+  assert.deepEqual(signedIn, []);
 });

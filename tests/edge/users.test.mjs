@@ -167,11 +167,9 @@ test("a cursor that is not ours is 400 invalid_cursor", async () => {
   for (const cursor of ["x", "../..", "%00", "A".repeat(2000)]) assertError(await app.admin("GET", `${USERS}?cursor=${cursor}`), 400, "invalid_cursor");
 });
 
-test("a limit that is no number from 1 to 100 gives an error or at most 100 users", async () => {
+test("a limit that is no number from 1 to 100 is an error", async () => {
   for (const limit of ["0", "-1", "101", "1e9", "abc", ""]) {
-    const answer = await app.admin("GET", `${USERS}?limit=${limit}`);
-    if (answer.status === 200) assert.ok(answer.json.users.length <= 100);
-    else assertError(answer, 400, "invalid_request", "limit");
+    assertError(await app.admin("GET", `${USERS}?limit=${limit}`), 400, "invalid_request", "limit");
   }
 });
 
