@@ -1,15 +1,15 @@
 //! Edgeward signs people in at the edge, in front of an application that knows nothing of it.
 //!
 //! The crate is a pure core and a thin shell. The core takes the head of a request, `now`, and the
-//! platform's verbs as traits ([`platform::port`]), and says what becomes of the request. The shell (`edge`,
+//! platform's capabilities as traits ([`platform::port`]), and decides what happens to the request. The shell (`edge`,
 //! for `wasm32` only) is the Worker: it takes the snapshot, asks the core, and streams.
 //!
 //! A request goes `Parts → Target → Presented → Principal → Grant → Forward`, and the next step
 //! cannot be taken without the one before. [`pipeline`] holds the order.
 //!
-//! The modules below are rooms that stand on each other; `tests/layering.rs` has their order.
+//! The modules below are rooms, which are layers; `tests/layering.rs` has their order.
 //!
-//! Invariants: nothing outside `edge` names `worker` or JavaScript; only [`credential::session`] writes
+//! Invariants: nothing outside `edge` names `worker` or `wasm-bindgen`; only [`credential::session`] writes
 //! `Set-Cookie`; only [`answer::denial`] chooses a status; nothing is forwarded without an
 //! [`access::grant::Grant`]; no credential is verified outside [`authn`]; no time, randomness or storage
 //! is taken from anywhere but the arguments.

@@ -41,13 +41,90 @@ mod layering {
             if module == "lib" || module.starts_with("bin/") {
                 continue;
             }
-            let own = floor_of(&module);
-            let text = fs::read_to_string(&file).unwrap();
-            let names = named(&text);
-            let higher = names.iter().filter(|name| floor_of(name) > own);
-            upward.extend(higher.map(|name| format!("{module} names {name}")));
+            upward.extend(higher(&module, &fs::read_to_string(&file).unwrap()));
         }
         assert!(upward.is_empty(), "these point up: {upward:#?}");
+    }
+
+    #[test]
+    fn what_points_up_is_found() {
+        let cases: &[(&str, &str, &[&str])] = &[
+            (
+                "platform/shelf",
+                "use crate::http::path::CanonicalPath;",
+                &["platform/shelf names http/path"],
+            ),
+            (
+                "rules/claim",
+                "use crate::{model::claim, edge::{self, glue}};",
+                &["rules/claim names edge", "rules/claim names edge/glue"],
+            ),
+            (
+                "origin",
+                "fn sends() { super::pipeline::deliver::run() }",
+                &["origin names pipeline/deliver/run"],
+            ),
+            (
+                "judge",
+                "use crate::judge::other; use crate::access::grant; use super::authn;",
+                &[],
+            ),
+        ];
+        for (module, text, expected) in cases {
+            let found = higher(module, text);
+            assert!(found.iter().eq(*expected), "{module}: {text}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_name_a_module_is_read() {
+        let root = Path::new("src");
+        let cases: &[(&str, &str, &[&str])] = &[
+            (
+                "a.rs",
+                "use crate::{a::{b, c}, d::e};",
+                &["a/b", "a/c", "d/e"],
+            ),
+            (
+                "a.rs",
+                "use crate::{\n    a::{self, b::C},\n    d::*,\n};",
+                &["a", "a/b", "d"],
+            ),
+            (
+                "a.rs",
+                "fn f() -> crate::w::V { crate::x::y(1) + crate::z::NUMBER }",
+                &["w", "x/y", "z"],
+            ),
+            ("a/mod.rs", "use super::b::c;", &["b/c"]),
+            ("a/mod.rs", "use super::{b::{c, D}, e};", &["b", "b/c", "e"]),
+            ("a/b.rs", "super::c::call()", &["a/c/call"]),
+            ("a/b.rs", "use super::*;", &["a"]),
+            (
+                "a/b/c.rs",
+                "use super::super::d; use super::e;",
+                &["a/b/e", "a/d"],
+            ),
+            (
+                "a.rs",
+                "// crate::b\nfn f() {} // crate::c\n#[cfg(test)]\nmod tests { use crate::d; }",
+                &[],
+            ),
+            ("a.rs", "use other_crate::b; pub(super) fn f() {}", &[]),
+        ];
+        for (file, text, expected) in cases {
+            let found = named(&module_of(root, &root.join(file)), text);
+            assert!(found.iter().eq(*expected), "{file}: {text}: {found:?}");
+        }
+    }
+
+    /// What a file names of rooms above its own.
+    fn higher(module: &str, text: &str) -> BTreeSet<String> {
+        let own = floor_of(module);
+        named(module, text)
+            .iter()
+            .filter(|name| floor_of(name) > own)
+            .map(|name| format!("{module} names {name}"))
+            .collect()
     }
 
     /// The floor of the room that a module is in.
@@ -80,16 +157,16 @@ mod layering {
         found
     }
 
-    /// `src/token/jws.rs` is `token/jws`.
+    /// `src/jose/jws.rs` is `jose/jws`, and `src/jose/mod.rs` is `jose`.
     fn module_of(root: &Path, file: &Path) -> String {
         let path = file.strip_prefix(root).unwrap().with_extension("");
         let path = path.to_str().unwrap();
         path.strip_suffix("/mod").unwrap_or(path).to_owned()
     }
 
-    /// The modules of this crate that a file names outside its comments and tests, `token/jws` for
-    /// `crate::jose::jws::sign`.
-    fn named(text: &str) -> BTreeSet<String> {
+    /// The modules of this crate that a file names outside its comments and tests, `jose/jws` for
+    /// `crate::jose::jws::Header` and, in `jose/jwt`, for `super::jws::Header`. Functions are taken for modules.
+    fn named(module: &str, text: &str) -> BTreeSet<String> {
         let text = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
         let code: String = text
             .lines()
@@ -97,10 +174,32 @@ mod layering {
             .collect::<Vec<_>>()
             .join(" ");
         let mut found = BTreeSet::new();
-        for rest in code.split("crate::").skip(1) {
-            expand("", rest, &mut found);
+        for (at, _) in code.match_indices("crate::") {
+            if begins_word(&code, at) {
+                expand("", &code[at + "crate::".len()..], &mut found);
+            }
+        }
+        for (at, _) in code.match_indices("super::") {
+            if begins_word(&code, at) && !code[..at].ends_with("super::") {
+                let (parent, rest) = above(module, &code[at..]);
+                expand(parent, rest, &mut found);
+            }
         }
         found
+    }
+
+    fn begins_word(code: &str, at: usize) -> bool {
+        !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')
+    }
+
+    /// The module that each `super::` before a path leads to, and the path behind them.
+    fn above<'a, 'b>(module: &'a str, path: &'b str) -> (&'a str, &'b str) {
+        let (mut module, mut path) = (module, path);
+        while let Some(rest) = path.strip_prefix("super::") {
+            module = module.rsplit_once('/').map_or("", |(parent, _)| parent);
+            path = rest;
+        }
+        (module, path)
     }
 
     /// Takes the paths of a use tree apart, as far as they name modules.

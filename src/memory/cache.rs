@@ -15,7 +15,6 @@ use crate::memory::attempts::AttemptMemory;
 use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
 use crate::memory::turns::Turns;
-
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::shelf::{self, Shelf, Weigh};

@@ -1,5 +1,5 @@
-//! The policy of a site: its rules, and what they decide about a request. Pure; knows no HTTP, no
-//! token and no store. Rules are compiled when the configuration is read; evaluating them never
+//! The policy of a site: its rules, and what they decide about a request. Pure; knows no
+//! headers, no tokens and no store. Rules are compiled when the configuration is read; evaluating them never
 //! waits, and allocates nothing (except for a path with escapes).
 //!
 //! A rule *matches* by host, path and method alone. The first rule that matches decides; its

@@ -18,7 +18,9 @@ import { startExpress, startFlask } from "./lib/applications.mjs";
 const API_TOKEN = "ewt_example-api-token";
 const SSO_TOKEN = "aaaa.bbbb.cccc";
 
-/** @type {(StubAnswer & { name: string, expect: [statuses: number | number[], text: RegExp, retryAfter?: string] })[]} */
+/** @typedef {[status: number, text: RegExp, retryAfter?: string]} Expected */
+
+/** With `flask` where that application says something else. @type {(StubAnswer & { name: string, expect: Expected, flask?: Expected })[]} */
 const ANSWERS = [
   { name: "an unknown API token", status: 401, body: { error: "Invalid API token" }, expect: [502, /renew the API token/] },
   { name: "an API token without the right", status: 403, body: { error: "Admin privileges required" }, expect: [403, /does not let you in/] },
@@ -32,7 +34,15 @@ const ANSWERS = [
   { name: "a fault", status: 503, body: { error: "x", code: "temporarily_unavailable" }, expect: [502, /does not understand/] },
   { name: "a page instead of JSON", status: 502, text: "<h1>Bad gateway</h1>", expect: [502, /does not understand/] },
   { name: "an answer without a token", status: 200, body: { token: 5 }, expect: [502, /does not understand/] },
-  { name: "a redirect", status: 302, headers: { Location: "http://127.0.0.1:9/" }, text: "", expect: [[502, 504], /Try again|does not understand/] },
+  {
+    name: "a redirect",
+    status: 302,
+    headers: { Location: "http://127.0.0.1:9/" },
+    text: "",
+    // `fetch` fails at a redirect, `requests` returns it.
+    expect: [504, /does not answer/],
+    flask: [502, /does not understand/],
+  },
   { name: "a broken connection", act: (request) => request.socket.destroy(), expect: [504, /does not answer/] },
   { name: "silence", act: () => {}, expect: [504, /does not answer/] },
 ];
@@ -93,9 +103,9 @@ for (const [name, start] of Object.entries({ express: startExpress, flask: start
     for (const answer of ANSWERS) {
       test(`${answer.name} becomes a page that says what to do`, async () => {
         stub.answer = answer;
-        const [statuses, text, retryAfter] = answer.expect;
+        const [status, text, retryAfter] = (name === "flask" && answer.flask) || answer.expect;
         const shown = await send("/open/link");
-        assert.ok([statuses].flat().includes(shown.status), `status ${shown.status}`);
+        assert.equal(shown.status, status);
         assert.match(await shown.text(), text);
         assert.equal(shown.headers.get("retry-after") ?? undefined, retryAfter);
       });

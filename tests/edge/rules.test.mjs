@@ -158,8 +158,8 @@ test("SEC-33: no spelling of a path gets past its rule, and what is judged is wh
     "/%c0%ae%c0%ae/static/a",
     "/static/%zz",
   ]) {
-    const answer = await raw(target);
-    assert.ok([400, 401, 403].includes(answer.status), `${target}: ${answer.status}`);
+    const isAmbiguous = /%2f|%5c|%25|%00|%c0|%zz|;/.test(target);
+    assert.equal((await raw(target)).status, isAmbiguous ? 400 : 401, target);
   }
   for (const [target, arrives] of [
     ["/static/x/../a.js", "/static/a.js"],

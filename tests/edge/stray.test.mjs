@@ -139,7 +139,7 @@ test("SEC-40: the site's own parameter leaves a Referer too, whoever has signed 
   assert.equal(answer.seen.header("referer"), `${app.origin}/page?b=2`);
 });
 
-test("SEC-40: a repeated request whose Referer, or another header that differs, holds a credential is sent without it", async () => {
+test("SEC-40: a credential in a Referer or another header is removed, also after equal requests without one", async () => {
   const path = newPath();
   const plain = `${app.origin}/page?a=1&b=2`;
   // The first ones fill what is remembered; those after them find it.

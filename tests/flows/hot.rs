@@ -170,7 +170,7 @@ fn a_user_who_is_gone_or_disabled_is_that_whatever_the_other_read_comes_to() {
 }
 
 #[test]
-fn the_port_that_is_never_ready_at_once_is_noticed() {
+fn a_port_that_waits_is_noticed() {
     let edge = Edge::new(&json!({}));
     let isolate = edge.isolate();
     let session = isolate.sign_in(&edge.api_token(&[Scope::Admin]), "a@b.c");

@@ -1,7 +1,7 @@
 // `npm run mutants`: what it would run, and over which files. The tool itself is installed on demand, so it is not run here.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse as parseToml } from "smol-toml";
 import { command, readOptions } from "../../scripts/lib/mutants.mjs";
@@ -12,12 +12,36 @@ const { test_tool: tool, examine_globs: globs } = /** @type {{ test_tool: string
   parseToml(readFileSync(at(".cargo/mutants.toml"), "utf8"))
 );
 
+/**
+ * The project's files that a pattern of git matches.
+ * @param {...string} patterns
+ */
+const files = (...patterns) =>
+  execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "--", ...patterns.map((pattern) => `:(glob)${pattern}`)], {
+    cwd: at(),
+    encoding: "utf8",
+  })
+    .split("\n")
+    .filter((file) => file && existsSync(at(file)));
+
 test("each security file is there, under whatever folder", () => {
   assert.equal(tool, "nextest");
   for (const glob of globs) {
     assert.match(glob, /^src\/(\*\*\/\w+|\w+\/mod)\.rs$/);
-    const found = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "--", `:(glob)${glob}`], { cwd: at(), encoding: "utf8" });
-    assert.notEqual(found, "", `${glob} matches no file; has it another name?`);
+    assert.notDeepEqual(files(glob), [], `${glob} matches no file; has it another name?`);
+  }
+});
+
+test("every file of the rooms that decide who passes is among them", () => {
+  const examined = files(...globs);
+  for (const room of ["judge", "authn", "access", "rules"]) {
+    const wanted = files(`src/${room}/**/*.rs`).filter((file) => !/(^|\/)tests(\.rs$|\/)/.test(file));
+    assert.ok(wanted.includes(`src/${room}/mod.rs`), room);
+    assert.deepEqual(
+      wanted.filter((file) => !examined.includes(file)),
+      [],
+      `${room}: no glob matches these`,
+    );
   }
 });
 
