@@ -32,7 +32,7 @@ use crate::platform::port::{Entropy, Sender};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::Verdict;
 use crate::site::label_studio::LabelStudio;
-use crate::site::place::{Place, place};
+use crate::site::label_studio::place::{Place, place};
 use crate::site::{Site, Source};
 
 /// The lifetime of a minted token.
