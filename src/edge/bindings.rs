@@ -28,8 +28,6 @@ extern "C" {
         own: &JsValue,
     ) -> Promise;
     pub fn answer(status: u16, shared: &str, own: &str, body: &str) -> Response;
-    #[wasm_bindgen(js_name = readBody)]
-    pub fn read_body(request: &Request, limit: u32, anybody: bool) -> Promise;
     #[wasm_bindgen(js_name = bindings)]
     fn raw_bindings(env: &JsValue) -> Array;
     pub fn log(line: &str);
@@ -45,6 +43,12 @@ extern "C" {
     fn encode_into(head: &JsValue, buffer: &mut [u8]) -> i32;
     #[wasm_bindgen(js_name = toText)]
     fn to_text(head: &JsValue) -> String;
+}
+
+#[wasm_bindgen(module = "/src/edge/body.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = readBody)]
+    pub fn read_body(request: &Request, limit: u32, anybody: bool) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
