@@ -214,8 +214,8 @@ pub(super) fn read(
         literals <= MAX_LITERALS,
         "has more than 256 KB of paths",
     );
-    let otherwise = Rule::of_everything(Demand::Deny, reaction);
-    Some(Rules::new(list, otherwise))
+    let fallback = Rule::of_everything(Demand::Deny, reaction);
+    Some(Rules::new(list, fallback))
 }
 
 const fn somebody() -> Demand {

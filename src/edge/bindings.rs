@@ -15,12 +15,13 @@ extern "C" {
     #[wasm_bindgen(js_name = whenRefused)]
     pub fn when_refused(listener: &Function);
     pub fn rendering(text: &str) -> JsValue;
-    pub fn standing(text: &str) -> JsValue;
+    #[wasm_bindgen(js_name = callerHeaders)]
+    pub fn caller_headers(text: &str) -> JsValue;
     pub fn forward(
         request: &Request,
         head: &JsValue,
         rendering: &JsValue,
-        standing: &JsValue,
+        caller_headers: &JsValue,
         flags: u32,
         before: u32,
         from: u32,
@@ -109,7 +110,7 @@ extern "C" {
         request: &Request,
         head: &JsValue,
         rendering: &JsValue,
-        standing: &JsValue,
+        caller_headers: &JsValue,
         flags: u32,
         before: u32,
         from: u32,

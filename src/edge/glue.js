@@ -1,6 +1,6 @@
 // Carries out what the core has decided: sends a request to the origin, or our own answer. Header changes that many requests
-// share cross once (`rendering`, `standing`): to pass each header by itself would cost more than to verify the credential.
-// No decisions here.
+// share cross once (`rendering`, `callerHeaders`): to pass each header by itself would cost more than to verify the
+// credential. No decisions here.
 
 import { headerOf } from "./head.js";
 
@@ -61,7 +61,7 @@ export function rendering(text) {
  * Parses names and values of headers to set. In `text`, a line with `+` and the name precedes a line with the value.
  * @param {string} text
  */
-export function standing(text) {
+export function callerHeaders(text) {
   const lines = text.split("\n");
   lines.pop();
   for (let at = 0; at < lines.length; at += 2) lines[at] = lines[at].slice(1);
@@ -80,7 +80,7 @@ const UNCACHED = 2;
  * @param {Request} request
  * @param {Head} head
  * @param {Rendering} rendering
- * @param {string[] | undefined} standing
+ * @param {string[] | undefined} callerHeaders
  * @param {number} flags
  * @param {number} before
  * @param {number} from
@@ -88,7 +88,7 @@ const UNCACHED = 2;
  * @param {string | undefined} own
  * @param {Through} [through]
  */
-export function forward(request, head, rendering, standing, flags, before, from, until, own, through) {
+export function forward(request, head, rendering, callerHeaders, flags, before, from, until, own, through) {
   const { base, override, removed, set, copied, changes } = rendering;
   // The runtime copies the headers, so those that do not change never become strings, whatever bytes they have.
   const headers = new Headers(request.headers);
@@ -97,7 +97,7 @@ export function forward(request, head, rendering, standing, flags, before, from,
     const cookies = headerOf(head, "cookie") ?? "";
     headers.set("cookie", cookies.slice(0, from) + cookies.slice(until));
   }
-  if (standing !== undefined) for (let at = 0; at < standing.length; at += 2) headers.set(standing[at], standing[at + 1]);
+  if (callerHeaders !== undefined) for (let at = 0; at < callerHeaders.length; at += 2) headers.set(callerHeaders[at], callerHeaders[at + 1]);
   for (let at = 0; at < set.length; at += 2) headers.set(set[at], set[at + 1]);
   for (let at = 0; at < copied.length; at += 2) headers.set(copied[at], headerOf(head, copied[at + 1]) ?? "");
   const identified = (flags & IDENTIFIED) !== 0;

@@ -25,7 +25,7 @@ pub(super) async fn forward(ctx: &Ctx<'_>, judgement: Judgement) -> Result<Step,
     // What the application itself needs, where the site says which one it is.
     let told = match &site.profile {
         None => None,
-        Some(profile) => match profile::judge(profile, ctx, judged.grant().principal()).await? {
+        Some(profile) => match profile::gate(profile, ctx, judged.grant().principal()).await? {
             Verdict::Forward(told) => Some(told),
             Verdict::Reply(reply) => {
                 let (_, cookies, signed_in) = judged.into_parts();

@@ -53,7 +53,7 @@ pub(crate) struct Forwarded {
 
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
 /// had their time are cleared.
-pub(crate) fn concluded(
+pub(crate) fn conclude(
     ctx: &Ctx<'_>,
     own_endpoint: bool,
     stale: Vec<SetCookie>,
@@ -89,7 +89,7 @@ pub(crate) fn concluded(
             let (user, source) = signed_in.unzip();
             Outcome {
                 action: Action::Forward(*forward),
-                cookies: merged(stale, cookies),
+                cookies: merge(stale, cookies),
                 event: log.then(|| Event {
                     user,
                     source,
@@ -105,7 +105,7 @@ pub(crate) fn concluded(
                     source: Some(source),
                     ..event(name, status)
                 }),
-                cookies: merged(stale, reply.cookies),
+                cookies: merge(stale, reply.cookies),
                 action: Action::Answer(readable(reply.answer)),
             }
         }
@@ -152,7 +152,7 @@ fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
 }
 
 /// What a later step says of a cookie stands instead of what an earlier one said.
-fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
+fn merge(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
     let mut all: Vec<SetCookie> = earlier
         .into_iter()
         .filter(|cookie| !later.iter().any(|other| other.is_same(cookie)))
@@ -191,7 +191,7 @@ pub(crate) fn admin_outcome(
 }
 
 /// A request that ends before anybody is asked for: no site, no readable path, no keys.
-pub(crate) fn astray(
+pub(crate) fn refuse_early(
     parts: &Parts,
     site: Option<&Site>,
     denial: &Denial,
@@ -222,7 +222,7 @@ pub(crate) fn astray(
 }
 
 /// An answer that is not worth a line.
-pub(crate) fn answered(answer: Answer) -> Outcome {
+pub(crate) fn reply_silently(answer: Answer) -> Outcome {
     Outcome {
         action: Action::Answer(answer),
         cookies: Vec::new(),

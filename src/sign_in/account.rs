@@ -180,7 +180,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if !ctx.site.takes(Source::Query) {
         return Err(Denial::UnknownEndpoint);
     }
-    let form = denial::body_bytes(ctx.body.read(MAX_FORM, Sender::Anybody).await?)?;
+    let form = denial::body_bytes(ctx.received.read(MAX_FORM, Sender::Anybody).await?)?;
     let form = String::from_utf8(form).map_err(|_| Denial::InvalidField("token"))?;
     let field = |name: &str| {
         query::take(&form, name)
