@@ -5,15 +5,15 @@ use crate::access::cors;
 use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, EventKind};
+use crate::answer::event::{Event, EventKind, SignedIn};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::origin::Forward;
 use crate::sign_in::arrive;
+use crate::site::Site;
 use crate::site::config::Log;
-use crate::site::{Site, Source};
 
 /// What becomes of a request.
 pub struct Outcome {
@@ -48,7 +48,7 @@ pub(crate) struct Forwarded {
     /// Cookies for the way back.
     pub cookies: Vec<SetCookie>,
     /// Who was signed in by it.
-    pub signed_in: Option<(String, Source)>,
+    pub signed_in: Option<SignedIn>,
 }
 
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
@@ -86,7 +86,9 @@ pub(crate) fn conclude(
                 EventKind::Forwarded
             };
             let log = signed_in.is_some() || world.config.log == Log::All;
-            let (user, source) = signed_in.unzip();
+            let (user, source) = signed_in
+                .map(|SignedIn { user, source }| (user, source))
+                .unzip();
             Outcome {
                 action: Action::Forward(*forward),
                 cookies: merge(stale, cookies),
@@ -100,10 +102,10 @@ pub(crate) fn conclude(
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
             Outcome {
-                event: reply.happened.map(|(name, user, source)| Event {
-                    user: Some(user),
-                    source: Some(source),
-                    ..event(name, status)
+                event: reply.happened.map(|happened| Event {
+                    user: Some(happened.user),
+                    source: Some(happened.source),
+                    ..event(happened.kind, status)
                 }),
                 cookies: merge(stale, reply.cookies),
                 action: Action::Answer(readable(reply.answer)),

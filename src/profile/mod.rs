@@ -43,8 +43,8 @@ pub async fn exchange(profile: &Profile, ctx: &Ctx<'_>) -> Result<Answer, Denial
     }
 }
 
-/// Lets a request pass or not, and says which headers the origin gets. Does not wait while the user's account
-/// and its token are fresh in memory.
+/// Lets a request pass or not, and says which headers the origin gets. Does not wait while the
+/// user's account and its token are fresh in memory.
 ///
 /// # Errors
 /// Why it is refused, or a fault of the origin.
@@ -113,8 +113,8 @@ pub async fn forget(world: &World, user: &User) -> Result<(), Fault> {
 }
 
 /// Called when the origin may not have accepted the identity that it was told. If it did not, the
-/// account is checked before its next use. `whom` is [`crate::origin::ResponseRules::whom`], `location`
-/// the header of the response.
+/// account is checked before its next use. `whom` is [`crate::origin::ResponseRules::whom`],
+/// `location` the header of the response.
 pub fn note_refusal(world: &World, whom: &str, status: u16, location: &str) {
     let Some((site, user)) = whom.split_once('\t') else {
         return;
