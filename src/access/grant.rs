@@ -43,7 +43,7 @@ pub fn decide(
     principal: Option<Principal>,
 ) -> Result<Grant, Refusal> {
     let subject = principal.as_ref().map(Principal::subject);
-    rules::judge(rule, asked, subject.as_ref())?;
+    rules::evaluate(rule, asked, subject.as_ref())?;
     // Public paths are forwarded without identity. So are preflights: browsers send them without
     // credentials, so credentials on one are ignored.
     let is_anonymous = rule.is_public() || (asked.preflight && rule.preflight);

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::admin::{MAX_PAGE, member, only, paging, parameter, read_json, require, write_cursor};
+use crate::admin::{
+    MAX_PAGE, member, paging, parameter, read_json, reject_unknown, require, write_cursor,
+};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
@@ -249,7 +251,7 @@ async fn check_may_manage_newest(
 
 async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = read_json(ctx).await?;
-    only(
+    reject_unknown(
         &body,
         &["name", "scopes", "expires_in", "issue_for", "acts_as"],
     )?;
@@ -310,7 +312,7 @@ async fn change(ctx: &Ctx<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Ans
     }
     check_may_manage_newest(ctx, caller, id).await?;
     let body = read_json(ctx).await?;
-    only(&body, &["name", "expires_in", "active"])?;
+    reject_unknown(&body, &["name", "expires_in", "active"])?;
     let name = read_name(&body)?;
     let lifetime = read_lifetime(&body)?;
     let active: Option<bool> = member(&body, "active")?;

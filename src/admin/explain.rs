@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::admin::imagined::{Imagined, Shown};
-use crate::admin::{member, only, read_json, require};
+use crate::admin::{member, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::{Ctx, Purpose};
@@ -14,7 +14,7 @@ use crate::authn;
 use crate::http::path::{CanonicalPath, PathError};
 use crate::judge::{self, Judgement};
 use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::port::{Body, BodyRead, Fault, Pending, Sender};
+use crate::platform::port::{BodyRead, Fault, Pending, Received, Sender};
 use crate::rules::{self, Asked, Subject};
 use crate::site::{Site, Source};
 
@@ -37,7 +37,7 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let body = read_json(ctx).await?;
-    only(&body, &MEMBERS)?;
+    reject_unknown(&body, &MEMBERS)?;
     let named = match member::<String>(&body, "site")? {
         None => None,
         Some(name) => Some(ctx.world.config.site_named(&name).ok_or(Denial::NotFound)?),
@@ -69,7 +69,7 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
                 site,
                 parts: &parts,
                 path: &path,
-                body: &NoBody,
+                received: &NoBody,
                 asked,
                 rule,
                 presented: &presented,
@@ -230,7 +230,7 @@ fn name(told: &mut Map<String, Value>, site: &Site, host: &str, request: &Imagin
 /// The body of a request that nobody sent.
 struct NoBody;
 
-impl Body for NoBody {
+impl Received for NoBody {
     fn whole_head(&self) -> Option<String> {
         None
     }

@@ -139,7 +139,7 @@ fn require(caller: &ApiToken, scope: Scope) -> Result<(), Denial> {
 /// # Errors
 /// [`Denial::BodyTooLarge`], [`Denial::InvalidJson`] or a fault.
 async fn read_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
-    let body = denial::body_bytes(ctx.body.read(MAX_BODY, Sender::Verified).await?)?;
+    let body = denial::body_bytes(ctx.received.read(MAX_BODY, Sender::Verified).await?)?;
     serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
 }
 
@@ -187,7 +187,7 @@ fn member<T: DeserializeOwned>(body: &Value, name: &'static str) -> Result<Optio
 ///
 /// # Errors
 /// [`Denial::InvalidField`] if the body is not an object, [`Denial::UnknownField`].
-fn only(body: &Value, known: &[&'static str]) -> Result<(), Denial> {
+fn reject_unknown(body: &Value, known: &[&'static str]) -> Result<(), Denial> {
     let members = body.as_object().ok_or(Denial::InvalidField("body"))?;
     match members.keys().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),

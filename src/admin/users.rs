@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::{member, only, paging, parameter, read_json, require, write_cursor};
+use crate::admin::{member, paging, parameter, read_json, reject_unknown, require, write_cursor};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
@@ -75,7 +75,7 @@ impl UserPatch {
     ];
 
     fn read(body: &Value, members: &[&'static str]) -> Result<Self, Denial> {
-        only(body, members)?;
+        reject_unknown(body, members)?;
         Ok(Self {
             username: member(body, "username")?,
             first_name: member(body, "first_name")?,
@@ -284,7 +284,7 @@ pub(super) async fn bulk(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Den
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let body = read_json(ctx).await?;
-    only(&body, &["users", "on_existing"])?;
+    reject_unknown(&body, &["users", "on_existing"])?;
     let on_existing = member(&body, "on_existing")?.unwrap_or(OnExisting::Skip);
     let users: Vec<Value> = member(&body, "users")?.ok_or(Denial::InvalidField("users"))?;
     if users.len() > MAX_BULK {

@@ -178,29 +178,29 @@ impl Denial {
     #[expect(clippy::too_many_lines, reason = "one table, a row for each denial")]
     pub fn row(&self) -> Row {
         match self {
-            Self::UnknownHost | Self::Hidden => no(
+            Self::UnknownHost | Self::Hidden => row(
                 404,
                 "not_found",
                 "Not found",
                 "Nothing is served at this address.",
             ),
             Self::UnknownEndpoint => {
-                no(404, "not_found", "Not found", "There is no such endpoint.")
+                row(404, "not_found", "Not found", "There is no such endpoint.")
             }
-            Self::NotFound => no(404, "not_found", "Not found", "There is no such record."),
-            Self::Path(PathError::TooLong) => no(
+            Self::NotFound => row(404, "not_found", "Not found", "There is no such record."),
+            Self::Path(PathError::TooLong) => row(
                 414,
                 "path_too_long",
                 "Address too long",
                 "This address is too long.",
             ),
-            Self::Malformed | Self::Path(_) => no(
+            Self::Malformed | Self::Path(_) => row(
                 400,
                 "bad_request",
                 "Bad request",
                 "This URL is ambiguous and was not accepted.",
             ),
-            Self::MethodRefused | Self::MethodNotAllowed(_) => no(
+            Self::MethodRefused | Self::MethodNotAllowed(_) => row(
                 405,
                 "method_not_allowed",
                 "Method not allowed",
@@ -209,7 +209,7 @@ impl Denial {
             Self::SignInRequired => Row {
                 challenge: Challenge::Required,
                 sign_in_helps: true,
-                ..no(
+                ..row(
                     401,
                     "token_missing",
                     "Please sign in",
@@ -223,13 +223,13 @@ impl Denial {
             },
             Self::Withheld => forbidden(),
             // The browser drops this answer and asks again when somebody follows the link.
-            Self::Speculative => no(
+            Self::Speculative => row(
                 503,
                 "not_ahead",
                 "Not available for prefetch",
                 "This link opens only when somebody follows it.",
             ),
-            Self::CrossOrigin => no(
+            Self::CrossOrigin => row(
                 403,
                 "cross_origin",
                 "Cross-site request refused",
@@ -237,7 +237,7 @@ impl Denial {
             ),
             Self::AuthenticationRequired => Row {
                 challenge: Challenge::Required,
-                ..no(
+                ..row(
                     401,
                     "authentication_required",
                     "Authentication required",
@@ -246,20 +246,20 @@ impl Denial {
             },
             Self::InvalidApiToken => Row {
                 challenge: Challenge::InvalidToken,
-                ..no(
+                ..row(
                     401,
                     "invalid_api_token",
                     "Invalid API token",
                     "Invalid API token",
                 )
             },
-            Self::OwnApiToken => no(
+            Self::OwnApiToken => row(
                 403,
                 "own_token",
                 "Not allowed for this token",
                 "An API token cannot change itself. Use another one.",
             ),
-            Self::TooManyApiTokens => no(
+            Self::TooManyApiTokens => row(
                 409,
                 "too_many_tokens",
                 "Too many tokens",
@@ -270,60 +270,60 @@ impl Denial {
                 ..insufficient_scope("Admin privileges required")
             },
             Self::RateLimited => rate_limited(),
-            Self::BodyTooSlow => no(
+            Self::BodyTooSlow => row(
                 408,
                 "request_timeout",
                 "Request timed out",
                 "The request did not arrive in time.",
             ),
-            Self::BodyTooLarge => no(
+            Self::BodyTooLarge => row(
                 413,
                 "payload_too_large",
                 "Too large",
                 "The request body is too large",
             ),
-            Self::InvalidJson => no(400, "invalid_json", "Invalid JSON", "Invalid JSON"),
-            Self::EmailRequired => no(400, "invalid_request", "Email required", "Email required"),
-            Self::InvalidEmail => no(400, "invalid_request", "Invalid email", "Invalid email"),
-            Self::InvalidField(_) | Self::UnknownField(_) => no(
+            Self::InvalidJson => row(400, "invalid_json", "Invalid JSON", "Invalid JSON"),
+            Self::EmailRequired => row(400, "invalid_request", "Email required", "Email required"),
+            Self::InvalidEmail => row(400, "invalid_request", "Invalid email", "Invalid email"),
+            Self::InvalidField(_) | Self::UnknownField(_) => row(
                 400,
                 "invalid_request",
                 "Invalid request",
                 "A field of the request is not valid",
             ),
-            Self::InvalidCursor => no(
+            Self::InvalidCursor => row(
                 400,
                 "invalid_cursor",
                 "Invalid cursor",
                 "The cursor is not valid",
             ),
-            Self::UserExists => no(
+            Self::UserExists => row(
                 409,
                 "user_exists",
                 "User exists",
                 "A user with this email exists",
             ),
-            Self::UserNotFound(_) => no(422, "USER_NOT_FOUND", "User not found", "User not found"),
+            Self::UserNotFound(_) => row(422, "USER_NOT_FOUND", "User not found", "User not found"),
             Self::UserDisabled => user_disabled(),
-            Self::AdminOnly => no(
+            Self::AdminOnly => row(
                 403,
                 "admin_only",
                 "Not allowed",
                 "Only administrators may do this.",
             ),
-            Self::AccountRefused(_) => no(
+            Self::AccountRefused(_) => row(
                 403,
                 "account_refused",
                 "No access",
                 "The application does not accept your account. Ask its administrator.",
             ),
-            Self::Misconfigured => no(
+            Self::Misconfigured => row(
                 500,
                 "misconfigured",
                 "Not in service",
                 "This site is not set up correctly. The reason is in the operator's log.",
             ),
-            Self::OriginUnreachable => no(
+            Self::OriginUnreachable => row(
                 502,
                 "origin_unreachable",
                 "Not available right now",
@@ -418,7 +418,7 @@ fn credential(error: TokenError) -> Row {
     let refused = |code, text| Row {
         challenge: Challenge::InvalidToken,
         sign_in_helps: true,
-        ..no(401, code, "Please sign in again", text)
+        ..row(401, code, "Please sign in again", text)
     };
     match error {
         TokenError::Expired | TokenError::Ended => refused("token_expired", expired),
@@ -460,13 +460,13 @@ fn refused(refusal: Refusal) -> Row {
 }
 
 const fn insufficient_scope(text: &'static str) -> Row {
-    let mut row = no(403, "insufficient_scope", "Not allowed", text);
+    let mut row = row(403, "insufficient_scope", "Not allowed", text);
     row.challenge = Challenge::InsufficientScope;
     row
 }
 
 const fn forbidden() -> Row {
-    no(
+    row(
         403,
         "forbidden",
         "Not allowed",
@@ -475,7 +475,7 @@ const fn forbidden() -> Row {
 }
 
 const fn user_disabled() -> Row {
-    no(
+    row(
         403,
         "user_disabled",
         "Account disabled",
@@ -484,7 +484,7 @@ const fn user_disabled() -> Row {
 }
 
 const fn rate_limited() -> Row {
-    no(
+    row(
         429,
         "rate_limited",
         "Too many requests",
@@ -493,7 +493,7 @@ const fn rate_limited() -> Row {
 }
 
 const fn unavailable() -> Row {
-    no(
+    row(
         503,
         "temporarily_unavailable",
         "Not available right now",
@@ -501,7 +501,7 @@ const fn unavailable() -> Row {
     )
 }
 
-const fn no(status: u16, code: &'static str, title: &'static str, text: &'static str) -> Row {
+const fn row(status: u16, code: &'static str, title: &'static str, text: &'static str) -> Row {
     Row {
         status,
         code,

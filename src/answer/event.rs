@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::site::Source;
+
 /// One line of the log.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Event {
@@ -26,7 +28,7 @@ pub struct Event {
     pub api_token: Option<String>,
     /// Where the credential was found.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<crate::site::Source>,
+    pub source: Option<Source>,
     /// The endpoint of an admin call, without ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<&'static str>,
@@ -48,6 +50,33 @@ pub enum EventKind {
     SignedOut,
     /// A call of the admin API.
     AdminCall,
+}
+
+/// Who was signed in by a request.
+pub struct SignedIn {
+    /// The user's id.
+    pub user: String,
+    /// Where the credential was found.
+    pub source: Source,
+}
+
+/// What a request has done for a user.
+pub struct Happened {
+    pub kind: EventKind,
+    /// The user's id.
+    pub user: String,
+    /// Where the credential was found.
+    pub source: Source,
+}
+
+impl From<SignedIn> for Happened {
+    fn from(SignedIn { user, source }: SignedIn) -> Self {
+        Self {
+            kind: EventKind::SignedIn,
+            user,
+            source,
+        }
+    }
 }
 
 impl Event {

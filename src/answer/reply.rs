@@ -1,16 +1,16 @@
 //! An answer together with its cookies and its log event.
 
-use crate::answer::{Answer, event};
+use crate::answer::Answer;
+use crate::answer::event::Happened;
 use crate::credential::session::SetCookie;
-use crate::site::Source;
 
 /// An answer with its cookies and what to log.
 pub struct Reply {
     pub answer: Answer,
     /// Cookies to set or clear.
     pub cookies: Vec<SetCookie>,
-    /// What happened, the id of the user, and where the credential was found.
-    pub happened: Option<(event::EventKind, String, Source)>,
+    /// What the log tells of it.
+    pub happened: Option<Happened>,
 }
 
 impl Reply {

@@ -8,7 +8,7 @@ use crate::ask::source::Presented;
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
 use crate::memory::world::World;
-use crate::platform::port::Body;
+use crate::platform::port::Received;
 use crate::platform::time::Timestamp;
 use crate::rules::{Asked, Rule};
 use crate::site::Site;
@@ -35,7 +35,7 @@ pub struct Ctx<'a> {
     /// Its canonical path.
     pub path: &'a CanonicalPath<'a>,
     /// Its body, which nobody has read yet.
-    pub body: &'a dyn Body,
+    pub received: &'a dyn Received,
     /// What it asks for, as rules see it.
     pub asked: Asked<'a>,
     /// The rule that decides.

@@ -128,8 +128,10 @@ async fn by_published_key(
             result => return result,
         },
     };
-    let anew = Box::pin(jwks::anew(world, issuer, remote, &keys, now)).await?;
-    let key = anew.as_ref().and_then(|keys| token.key_in(keys, algorithm));
+    let newer = Box::pin(jwks::refetch(world, issuer, remote, &keys, now)).await?;
+    let key = newer
+        .as_ref()
+        .and_then(|keys| token.key_in(keys, algorithm));
     token
         .verified_by(algorithm, key.ok_or(error)?, crypto)
         .await

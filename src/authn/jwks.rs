@@ -74,7 +74,7 @@ pub async fn current(
 ///
 /// # Errors
 /// [`Fault::IssuerKeys`] when the issuer does not answer: then nobody knows whether it has the key.
-pub async fn anew(
+pub async fn refetch(
     world: &World,
     issuer: &Rc<Issuer>,
     remote: &RemoteKeys,

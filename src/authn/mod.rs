@@ -9,7 +9,7 @@ pub mod foreign;
 pub mod jwks;
 pub mod link;
 pub mod principal;
-mod standing;
+mod validity;
 mod verify;
 
 use crate::answer::denial::Denial;

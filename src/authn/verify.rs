@@ -2,7 +2,7 @@
 
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{attempts, foreign, standing};
+use crate::authn::{attempts, foreign, validity};
 use crate::credential::session;
 use crate::credential::sso_token;
 use crate::credential::verified::{ActingClaims, Claims, CredentialKey, Verified};
@@ -35,7 +35,7 @@ pub async fn verify(
     let key = CredentialKey::new(&site.name, kind, credential);
     let known = world.cache.credential(&key);
     let verified =
-        if let Some(known) = known.filter(|known| standing::is_still_known(world, known, now)) {
+        if let Some(known) = known.filter(|known| validity::is_still_known(world, known, now)) {
             known
         } else {
             let claims = match source {
@@ -51,7 +51,7 @@ pub async fn verify(
             };
             world.cache.put_credential(key, Verified::new(claims))
         };
-    standing::judge(ctx, source, verified).await
+    validity::check_current(ctx, source, verified).await
 }
 
 /// Whether a token is of another issuer: the site takes some, and it is not of one of our kinds.

@@ -7,12 +7,11 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::reader::{Bindings, Field, ISSUER, Reader, table};
-use crate::config::rules::Texts;
-use crate::config::secret;
+use crate::config::reader::{Bindings, Field, ISSUER, Reader, Texts, table};
+use crate::config::secret::{self, NameError};
 use crate::http::host::{fetchable_host, is_loopback, origin};
 use crate::jose::json::StrictObject;
-use crate::jose::key::PublicKey;
+use crate::jose::key::{KeyError, PublicKey};
 use crate::model::claim::ClaimPath;
 use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
@@ -337,22 +336,27 @@ fn read_secrets(
     let needed: usize = needed.max().unwrap_or(32);
     let mut secrets = Vec::new();
     for name in names {
-        if name.starts_with("EDGEWARD") {
-            reader.error(
-                "secret",
-                "names one of Edgeward's own secrets, which no issuer may share",
-            );
-            continue;
-        }
-        let Some(value) = bindings.get(name) else {
-            reader.error(
-                "secret",
-                format!("{name} is not a secret of this Worker; set it with `wrangler secret put`"),
-            );
-            continue;
+        let value = match secret::named(bindings, name) {
+            Ok(value) => value,
+            Err(NameError::Own) => {
+                reader.error(
+                    "secret",
+                    "names one of Edgeward's own secrets, which no issuer may share",
+                );
+                continue;
+            }
+            Err(NameError::Missing) => {
+                reader.error(
+                    "secret",
+                    format!(
+                        "{name} is not a secret of this Worker; set it with `wrangler secret put`"
+                    ),
+                );
+                continue;
+            }
         };
         let bytes = match encoding {
-            SecretEncoding::Text => Some(value.clone().into_bytes()),
+            SecretEncoding::Text => Some(value.as_bytes().to_vec()),
             SecretEncoding::Base64url => URL_SAFE_NO_PAD.decode(value).ok(),
         };
         let error = match &bytes {
@@ -370,16 +374,16 @@ fn read_secrets(
     (secrets.len() == names.len() && !names.is_empty()).then_some(secrets)
 }
 
-fn read_key(value: &Value) -> Result<PublicKey, crate::jose::key::KeyError> {
+fn read_key(value: &Value) -> Result<PublicKey, KeyError> {
     match value {
         Value::String(text) => PublicKey::from_text(text),
         Value::Object(_) => {
             // Deserialised again, so that duplicate members are found where they can be.
-            let jwk: StrictObject = serde_json::from_value(value.clone())
-                .map_err(|_| crate::jose::key::KeyError::Form)?;
+            let jwk: StrictObject =
+                serde_json::from_value(value.clone()).map_err(|_| KeyError::Form)?;
             PublicKey::from_jwk(&jwk.0)
         }
-        _ => Err(crate::jose::key::KeyError::Form),
+        _ => Err(KeyError::Form),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::config::reader::{Bindings, Reader, table};
-use crate::config::secret;
+use crate::config::secret::{self, NameError};
 use crate::jose::hmac::Keyring;
 use crate::model::user::Role;
 use crate::site::label_studio::{LabelStudio, Mode};
@@ -43,20 +43,22 @@ fn read_secret(
     mode: Option<ModeName>,
     bindings: &Bindings,
 ) -> Option<String> {
-    if name.starts_with("EDGEWARD") {
-        reader.error(
-            "secret",
-            "names one of Edgeward's own secrets, which must not be sent to an origin",
-        );
-        return None;
-    }
-    let value = bindings.get(name).map(|value| value.trim());
-    let Some(value) = value.filter(|value| !value.is_empty()) else {
-        reader.error(
-            "secret",
-            "names no secret of this Worker; set it with `wrangler secret put`",
-        );
-        return None;
+    let value = match secret::named(bindings, name).map(str::trim) {
+        Ok(value) if !value.is_empty() => value,
+        Err(NameError::Own) => {
+            reader.error(
+                "secret",
+                "names one of Edgeward's own secrets, which must not be sent to an origin",
+            );
+            return None;
+        }
+        Ok(_) | Err(NameError::Missing) => {
+            reader.error(
+                "secret",
+                "names no secret of this Worker; set it with `wrangler secret put`",
+            );
+            return None;
+        }
     };
     let error = match mode? {
         ModeName::Mint => secret::weakness(value).map(

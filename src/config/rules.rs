@@ -1,10 +1,11 @@
 //! The rules of a site as they are written, and their conversion to [`crate::rules`].
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::raw::RawUnauthenticated;
-use crate::config::reader::{Bindings, Field, RULES, Reader, table};
+use crate::config::reader::{Bindings, Field, RULES, Reader, Texts, table};
+use crate::http::host::canonical_host;
 use crate::model::user::{Role, parse_domain};
 use crate::rules::claim::ClaimRequirement;
 use crate::rules::network::Network;
@@ -19,44 +20,6 @@ const MAX_DEPTH: usize = 8;
 const MAX_REQUIREMENTS: usize = 100;
 /// The most rules of a site.
 const MAX_RULES: usize = 500;
-
-/// One text, or a list of texts.
-#[derive(Debug, Default)]
-pub struct Texts(pub(super) Vec<String>);
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = || serde::de::Error::custom("must be a text or a list of texts");
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(vec![text])),
-            Value::Array(items) => items
-                .into_iter()
-                .map(|item| match item {
-                    Value::String(text) => Ok(text),
-                    _ => Err(wrong()),
-                })
-                .collect::<Result<_, _>>()
-                .map(Self),
-            _ => Err(wrong()),
-        }
-    }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-impl schemars::JsonSchema for Texts {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Texts".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let text = serde_json::json!({ "type": "string", "minLength": 1 });
-        schemars::json_schema!({ "anyOf": [text, { "type": "array", "items": text, "minItems": 1 }] })
-    }
-}
 
 table! {
     /// A rule: which requests it matches, who is allowed, and what others get.
@@ -251,8 +214,8 @@ pub(super) fn read(
         literals <= MAX_LITERALS,
         "has more than 256 KB of paths",
     );
-    let otherwise = Rule::of_everything(Demand::Deny, reaction);
-    Some(Rules::new(list, otherwise))
+    let fallback = Rule::of_everything(Demand::Deny, reaction);
+    Some(Rules::new(list, fallback))
 }
 
 const fn somebody() -> Demand {
@@ -301,7 +264,7 @@ fn read_rule(
         "host",
         raw.host,
         |host| {
-            let host = crate::http::host::canonical_host(host, "https")?;
+            let host = canonical_host(host, "https")?;
             around.hosts.contains(&host).then(|| host.into())
         },
         "is not a host of this site",

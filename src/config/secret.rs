@@ -1,6 +1,29 @@
-//! Checks the strength of symmetric secrets (RFC 8725 §3.5).
+//! The Worker's secrets that settings name, and the strength of symmetric ones (RFC 8725 §3.5).
 
 use std::collections::HashSet;
+
+use crate::config::reader::{Bindings, GLOBAL};
+
+/// Why the secret that a setting names cannot be used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NameError {
+    /// It is one of Edgeward's own, which nobody else may learn.
+    Own,
+    /// The Worker has no such secret.
+    Missing,
+}
+
+/// The secret that a setting names.
+///
+/// # Errors
+/// [`NameError`] if Edgeward must not use it, or does not have it.
+pub fn named<'a>(bindings: &'a Bindings, name: &str) -> Result<&'a str, NameError> {
+    if name.starts_with(GLOBAL) {
+        return Err(NameError::Own);
+    }
+    let value = bindings.get(name).ok_or(NameError::Missing)?;
+    Ok(value)
+}
 
 /// A secret must be as long as a SHA-256 hash (RFC 7518 §3.2).
 const MIN_BYTES: usize = 32;
@@ -56,6 +79,17 @@ mod tests {
             "a-string-secret-at-least-256-bits-long",
         ] {
             assert!(weakness(weak).is_some(), "{weak}");
+        }
+    }
+
+    #[test]
+    fn no_setting_can_name_a_secret_of_our_own() {
+        let names = ["UPSTREAM", "EDGEWARD", "EDGEWARD_SESSION_SECRET"];
+        let bindings: Bindings = names.map(|name| (name.into(), "value".into())).into();
+        assert_eq!(named(&bindings, "UPSTREAM"), Ok("value"));
+        assert_eq!(named(&bindings, "OTHER"), Err(NameError::Missing));
+        for own in ["EDGEWARD", "EDGEWARD_SESSION_SECRET", "EDGEWARD_UNSET"] {
+            assert_eq!(named(&bindings, own), Err(NameError::Own), "{own}");
         }
     }
 

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::raw::{RawSite, RawSsoCookie, RawTokenHeader};
-use crate::config::reader::{Bindings, Reader};
-use crate::config::{cors, label_studio, rules, tenant};
+use crate::ask::source::ATTEMPT;
+use crate::config::raw::{
+    RawAssertion, RawQuery, RawSession, RawSite, RawSsoCookie, RawSsoToken, RawTokenHeader,
+    RawUnauthenticated,
+};
+use crate::config::reader::{Bindings, Field, Reader};
+use crate::config::secret::{self, NameError};
+use crate::config::{cors, issuer, label_studio, rules, tenant};
 use crate::http::headers::is_token;
 use crate::http::host::{canonical_host, host_of, origin};
 use crate::http::request::RAY;
 use crate::http::reserved::{self, Reserved, SET_ALWAYS};
 use crate::jose::hmac::HmacAlgorithm;
+use crate::origin::assertion::OWN_CLAIMS;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::rules::Rules;
@@ -65,10 +71,7 @@ pub(super) fn read(
         has_cors: cors.is_some(),
         bindings,
     };
-    let open_to_all = matches!(
-        raw.unauthenticated,
-        crate::config::reader::Field::Given(super::raw::RawUnauthenticated::Pass)
-    );
+    let open_to_all = matches!(raw.unauthenticated, Field::Given(RawUnauthenticated::Pass));
     let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
     let login_host = login_url.as_deref().and_then(host_of);
     let own = |host: &String| login_host.as_ref() == Some(host);
@@ -132,15 +135,13 @@ pub(super) fn read(
         reader.reject_unknown(&raw.unknown);
         let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
         let secret = reader.required("secret", raw.secret)?;
-        if secret.starts_with("EDGEWARD") {
-            reader.error("secret", "names one of Edgeward's own secrets, which must not be sent to an origin");
-            return None;
-        }
-        let value = bindings.get(&secret).filter(|value| is_header_value(value));
-        if value.is_none() {
-            reader.error("secret", "names no secret of this Worker that can be a header value; set it with `wrangler secret put`");
-        }
-        Some((header?, UpstreamCredential(value?.clone())))
+        let error = match secret::named(bindings, &secret) {
+            Ok(value) if is_header_value(value) => return Some((header?, UpstreamCredential(value.to_owned()))),
+            Err(NameError::Own) => "names one of Edgeward's own secrets, which must not be sent to an origin",
+            Ok(_) | Err(NameError::Missing) => "names no secret of this Worker that can be a header value; set it with `wrangler secret put`",
+        };
+        reader.error("secret", error);
+        None
     });
     let profiled = raw.label_studio.is_given();
     let profile = reader
@@ -172,7 +173,7 @@ pub(super) fn read(
     let set = sets.map(|header| ("label_studio", *header));
     check_headers(reader, &presets, set.chain(taken.chain(credential)));
     let all_issuers = issuers;
-    let issuers = crate::config::issuer::issuers_named(raw.issuers, all_issuers, reader);
+    let issuers = issuer::issuers_named(raw.issuers, all_issuers, reader);
     let token_headers = read_token_headers(reader, raw.token_headers);
     reader.check(
         "token_headers",
@@ -254,10 +255,7 @@ fn check_headers<'a>(
     }
 }
 
-fn read_hosts(
-    reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<Vec<String>>,
-) -> Option<Vec<String>> {
+fn read_hosts(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> Option<Vec<String>> {
     let given = reader.required("hosts", field)?;
     reader.check("hosts", !given.is_empty(), "must name at least one host");
     let mut hosts = Vec::new();
@@ -270,10 +268,7 @@ fn read_hosts(
     (hosts.len() == given.len()).then_some(hosts)
 }
 
-fn read_sources(
-    reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<Vec<Source>>,
-) -> Vec<Source> {
+fn read_sources(reader: &mut Reader<'_>, field: Field<Vec<Source>>) -> Vec<Source> {
     let sources = reader.required("sources", field).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     let repeated = sources.iter().any(|source| !seen.insert(*source));
@@ -281,11 +276,7 @@ fn read_sources(
     sources
 }
 
-fn read_url(
-    reader: &mut Reader<'_>,
-    name: &str,
-    field: crate::config::reader::Field<String>,
-) -> Option<String> {
+fn read_url(reader: &mut Reader<'_>, name: &str, field: Field<String>) -> Option<String> {
     let text = reader.optional(name, field)?;
     let base = text
         .find(['?', '#'])
@@ -312,7 +303,7 @@ fn read_url(
 pub(super) fn read_origins(
     reader: &mut Reader<'_>,
     name: &str,
-    field: crate::config::reader::Field<Vec<String>>,
+    field: Field<Vec<String>>,
 ) -> Vec<String> {
     let mut origins = Vec::new();
     for text in reader.optional(name, field).unwrap_or_default() {
@@ -327,12 +318,9 @@ pub(super) fn read_origins(
     origins
 }
 
-fn read_session(
-    reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<crate::config::raw::RawSession>,
-) -> Session {
+fn read_session(reader: &mut Reader<'_>, field: Field<RawSession>) -> Session {
     const MONTH: u32 = 30 * 86_400;
-    let raw = reader.with_default("session", field, crate::config::raw::RawSession::default());
+    let raw = reader.with_default("session", field, RawSession::default());
     let mut reader = reader.table("session");
     reader.reject_unknown(&raw.unknown);
     let cookie = reader.with_default("cookie", raw.cookie, "__Host-edgeward".to_owned());
@@ -366,10 +354,7 @@ fn read_session(
     }
 }
 
-fn read_sso_token(
-    reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<crate::config::raw::RawSsoToken>,
-) -> SsoToken {
+fn read_sso_token(reader: &mut Reader<'_>, field: Field<RawSsoToken>) -> SsoToken {
     const TAKEN: [&str; 11] = [
         "iss",
         "aud",
@@ -383,11 +368,7 @@ fn read_sso_token(
         "first_name",
         "last_name",
     ];
-    let raw = reader.with_default(
-        "sso_token",
-        field,
-        crate::config::raw::RawSsoToken::default(),
-    );
+    let raw = reader.with_default("sso_token", field, RawSsoToken::default());
     let mut reader = reader.table("sso_token");
     reader.reject_unknown(&raw.unknown);
     let lifetime = reader.with_default("lifetime", raw.lifetime, 600);
@@ -466,17 +447,14 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
     })
 }
 
-fn read_query(
-    reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<crate::config::raw::RawQuery>,
-) -> Option<Query> {
+fn read_query(reader: &mut Reader<'_>, field: Field<RawQuery>) -> Option<Query> {
     let raw = reader.optional("query", field)?;
     let mut reader = reader.table("query");
     reader.reject_unknown(&raw.unknown);
     let parameter = reader.with_default("parameter", raw.parameter, "token".to_owned());
     reader.check(
         "parameter",
-        is_token(&parameter) && parameter != crate::ask::source::ATTEMPT,
+        is_token(&parameter) && parameter != ATTEMPT,
         "is not a valid parameter name",
     );
     let max_age = reader.with_default("max_age", raw.max_age, 300);
@@ -499,7 +477,7 @@ fn read_query(
 
 fn read_assertion(
     reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<crate::config::raw::RawAssertion>,
+    field: Field<RawAssertion>,
     upstream: Option<&str>,
 ) -> Option<Assertion> {
     let raw = reader.optional("assertion", field)?;
@@ -528,7 +506,7 @@ fn read_assertion(
         "must be ES256, RS256 or EdDSA",
     );
     let claims = reader.with_default("claims", raw.claims, Vec::new());
-    let free = |name: &String| !crate::origin::assertion::OWN_CLAIMS.contains(&name.as_str());
+    let free = |name: &String| !OWN_CLAIMS.contains(&name.as_str());
     reader.check(
         "claims",
         claims.iter().all(free),
@@ -545,7 +523,7 @@ fn read_assertion(
 
 fn read_token_headers(
     reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<Vec<RawTokenHeader>>,
+    field: Field<Vec<RawTokenHeader>>,
 ) -> Vec<TokenHeader> {
     let mut headers: Vec<TokenHeader> = Vec::new();
     for raw in reader.with_default("token_headers", field, Vec::new()) {
@@ -567,10 +545,7 @@ fn read_token_headers(
 
 /// Reads names or prefixes (with `*`) of headers that another identity system in front of this
 /// origin would set.
-fn read_reserved_headers(
-    reader: &mut Reader<'_>,
-    field: crate::config::reader::Field<Vec<String>>,
-) -> Vec<String> {
+fn read_reserved_headers(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> Vec<String> {
     let mut headers = Vec::new();
     for text in reader.with_default("reserved_headers", field, Vec::new()) {
         let name = text.to_ascii_lowercase();

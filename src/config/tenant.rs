@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde::Deserialize;
 
+use crate::config::issuer;
 use crate::config::reader::{Reader, table};
 use crate::config::site::may_decide;
 use crate::http::host::canonical_host;
@@ -101,7 +102,7 @@ pub(super) fn read(
             own.is_empty() != (by == Some(RawBy::Host)),
             "are required with by = \"host\", and allowed with that only",
         );
-        let issuers = crate::config::issuer::issuers_named(raw.issuers, issuers, &mut reader);
+        let issuers = issuer::issuers_named(raw.issuers, issuers, &mut reader);
         for issuer in &issuers {
             if !all.iter().any(|known| Rc::ptr_eq(known, issuer)) {
                 all.push(Rc::clone(issuer));
@@ -125,7 +126,7 @@ pub(super) fn read(
         );
     }
     if by == Some(RawBy::Claim) {
-        crate::config::issuer::check_distinct(&all, reader, "groups");
+        issuer::check_distinct(&all, reader, "groups");
     }
     Some(Tenants {
         by: match by? {

@@ -176,7 +176,6 @@ pub fn read(
         issuer: &config.issuer,
         audience: &site.audience,
         max_lifetime: site.session.idle.max(site.session.absolute),
-        leeway: Seconds(5),
     };
     let registered = jwt::check(&claims, expected, now)?;
     let began_at = began_at(&claims)?;

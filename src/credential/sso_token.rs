@@ -9,12 +9,9 @@ use crate::model::user::{User, UserId};
 use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
-use crate::platform::time::{Seconds, Timestamp};
+use crate::platform::time::Timestamp;
 use crate::site::Site;
 use crate::site::config::Config;
-
-/// The tolerated clock difference between two data centres; only Edgeward issues these tokens.
-const LEEWAY: Seconds = Seconds(5);
 
 /// The claims of an SSO token.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,7 +88,6 @@ pub fn read(
         issuer: &config.issuer,
         audience: &site.audience,
         max_lifetime: site.sso_token.max_lifetime,
-        leeway: LEEWAY,
     };
     let registered = jwt::check(&claims, expected, now)?;
     // Two claims name the user, and they must agree.

@@ -8,10 +8,6 @@ use crate::http::query;
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token::{self, PlainApiToken};
 
-/// The shortest credential: an API token has this length, sessions and SSO tokens are several times
-/// longer.
-const SHORTEST: usize = 53;
-
 /// The start of every session and SSO token: `{"alg":"H` in base64url. We write the members of a
 /// header in alphabetical order, and sign these kinds with HMAC only.
 const BEGINNING: &[u8] = b"eyJhbGciOiJI";
@@ -25,7 +21,7 @@ const LAYERS: usize = 4;
 /// Whether `text` contains a session, an SSO token or an API token, as it is or percent-encoded.
 #[must_use]
 pub fn is_in(text: &str) -> bool {
-    if text.len() < SHORTEST {
+    if text.len() < api_token::LENGTH {
         return false;
     }
     let mut text = Cow::Borrowed(text);
@@ -60,7 +56,7 @@ fn stands_in(text: &str) -> bool {
         .any(|token| UntrustedJws::parse(token).is_ok_and(|token| token.is_credential_of_ours()));
     signs_in
         || found(api_token::PREFIX.as_bytes())
-            .filter_map(|at| text.get(at..at + SHORTEST))
+            .filter_map(|at| text.get(at..at + api_token::LENGTH))
             .any(|token| PlainApiToken::parse(token).is_some())
 }
 
@@ -76,7 +72,7 @@ fn compact(text: &str) -> Option<&str> {
         dots > 2 || (b != b'.' && !is_of_token(b))
     });
     let token = text.get(..end.unwrap_or(text.len()))?;
-    (token.len() >= SHORTEST).then_some(token)
+    (token.len() >= api_token::LENGTH).then_some(token)
 }
 
 const fn is_of_token(b: u8) -> bool {
@@ -164,7 +160,7 @@ mod tests {
             }
         }
         let ours = PlainApiToken::random(&Sevens).reveal().to_owned();
-        assert_eq!(ours.len(), SHORTEST);
+        assert_eq!(ours.len(), api_token::LENGTH);
         for text in [
             ours.clone(),
             format!("https://x.example/?k={ours}&b"),

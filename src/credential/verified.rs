@@ -10,7 +10,7 @@ use crate::credential::foreign::ForeignClaims;
 use crate::credential::origin_account::Account;
 use crate::credential::session::SessionClaims;
 use crate::credential::sso_token::SsoClaims;
-use crate::http::headers::{HeaderChanges, Standing};
+use crate::http::headers::{CallerHeaders, HeaderChanges};
 use crate::model::api_token::ApiTokenId;
 use crate::model::claim::Granted;
 use crate::model::user::{User, UserId};
@@ -76,7 +76,7 @@ pub struct Memo {
     /// The user's record, and the record merged with what an issuer granted.
     pub user: Option<(Rc<User>, Rc<User>)>,
     /// The headers that the origin gets with every request.
-    pub standing: Option<StandingHeaders>,
+    pub caller_headers: Option<DerivedCallerHeaders>,
     pub assertion: Option<SignedAssertion>,
     /// For a site with a profile, the credential for its origin.
     pub origin: Option<OriginCredential>,
@@ -93,10 +93,10 @@ pub struct OriginCredential {
 }
 
 /// The headers that an origin gets with every request of a caller, and what they were derived from.
-pub struct StandingHeaders {
+pub struct DerivedCallerHeaders {
     pub user: Rc<User>,
     pub assertion: Option<Rc<str>>,
-    pub headers: Rc<Standing>,
+    pub headers: Rc<CallerHeaders>,
 }
 
 /// A signed assertion.
@@ -182,12 +182,14 @@ impl Weigh for Memo {
         let users = [
             merged.map(|(user, _)| user),
             merged.map(|(_, user)| user),
-            self.standing.as_ref().map(|standing| &standing.user),
+            self.caller_headers
+                .as_ref()
+                .map(|caller_headers| &caller_headers.user),
             self.assertion.as_ref().map(|assertion| &assertion.user),
             self.origin.as_ref().map(|origin| &origin.user),
         ];
-        let standing = self.standing.as_ref().map_or(0, |standing| {
-            standing.assertion.heap() + standing.headers.heap()
+        let caller_headers = self.caller_headers.as_ref().map_or(0, |caller_headers| {
+            caller_headers.assertion.heap() + caller_headers.headers.heap()
         });
         let origin = self
             .origin
@@ -195,11 +197,14 @@ impl Weigh for Memo {
             .map_or(0, |origin| origin.account.heap() + origin.headers.heap());
         let assertion = self.assertion.as_ref().map_or(0, |signed| {
             // Usually the headers contain the same assertion.
-            let shared = self.standing.as_ref().and_then(|s| s.assertion.as_ref());
+            let shared = self
+                .caller_headers
+                .as_ref()
+                .and_then(|s| s.assertion.as_ref());
             let is_same = shared.is_some_and(|other| Rc::ptr_eq(other, &signed.token));
             if is_same { 0 } else { signed.token.heap() }
         });
-        once_each(users) + standing + origin + assertion
+        once_each(users) + caller_headers + origin + assertion
     }
 }
 

@@ -15,12 +15,13 @@ extern "C" {
     #[wasm_bindgen(js_name = whenRefused)]
     pub fn when_refused(listener: &Function);
     pub fn rendering(text: &str) -> JsValue;
-    pub fn standing(text: &str) -> JsValue;
+    #[wasm_bindgen(js_name = callerHeaders)]
+    pub fn caller_headers(text: &str) -> JsValue;
     pub fn forward(
         request: &Request,
         head: &JsValue,
         rendering: &JsValue,
-        standing: &JsValue,
+        caller_headers: &JsValue,
         flags: u32,
         before: u32,
         from: u32,
@@ -28,8 +29,6 @@ extern "C" {
         own: &JsValue,
     ) -> Promise;
     pub fn answer(status: u16, shared: &str, own: &str, body: &str) -> Response;
-    #[wasm_bindgen(js_name = readBody)]
-    pub fn read_body(request: &Request, limit: u32, anybody: bool) -> Promise;
     #[wasm_bindgen(js_name = bindings)]
     fn raw_bindings(env: &JsValue) -> Array;
     pub fn log(line: &str);
@@ -45,6 +44,12 @@ extern "C" {
     fn encode_into(head: &JsValue, buffer: &mut [u8]) -> i32;
     #[wasm_bindgen(js_name = toText)]
     fn to_text(head: &JsValue) -> String;
+}
+
+#[wasm_bindgen(module = "/src/edge/body.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = readBody)]
+    pub fn read_body(request: &Request, limit: u32, anybody: bool) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/edge/crypto.js")]
@@ -105,7 +110,7 @@ extern "C" {
         request: &Request,
         head: &JsValue,
         rendering: &JsValue,
-        standing: &JsValue,
+        caller_headers: &JsValue,
         flags: u32,
         before: u32,
         from: u32,

@@ -1,8 +1,8 @@
 // Carries out what the core has decided: sends a request to the origin, or our own answer. Header changes that many requests
-// share cross once (`rendering`, `standing`): to pass each header by itself would cost more than to verify the credential.
-// No decisions here.
+// share cross once (`rendering`, `callerHeaders`): to pass each header by itself would cost more than to verify the
+// credential. No decisions here.
 
-import { sizeOf, headerOf } from "./head.js";
+import { headerOf } from "./head.js";
 
 /** @import { Head, Rendering, Through } from "./types.js" */
 
@@ -61,7 +61,7 @@ export function rendering(text) {
  * Parses names and values of headers to set. In `text`, a line with `+` and the name precedes a line with the value.
  * @param {string} text
  */
-export function standing(text) {
+export function callerHeaders(text) {
   const lines = text.split("\n");
   lines.pop();
   for (let at = 0; at < lines.length; at += 2) lines[at] = lines[at].slice(1);
@@ -80,7 +80,7 @@ const UNCACHED = 2;
  * @param {Request} request
  * @param {Head} head
  * @param {Rendering} rendering
- * @param {string[] | undefined} standing
+ * @param {string[] | undefined} callerHeaders
  * @param {number} flags
  * @param {number} before
  * @param {number} from
@@ -88,7 +88,7 @@ const UNCACHED = 2;
  * @param {string | undefined} own
  * @param {Through} [through]
  */
-export function forward(request, head, rendering, standing, flags, before, from, until, own, through) {
+export function forward(request, head, rendering, callerHeaders, flags, before, from, until, own, through) {
   const { base, override, removed, set, copied, changes } = rendering;
   // The runtime copies the headers, so those that do not change never become strings, whatever bytes they have.
   const headers = new Headers(request.headers);
@@ -97,7 +97,7 @@ export function forward(request, head, rendering, standing, flags, before, from,
     const cookies = headerOf(head, "cookie") ?? "";
     headers.set("cookie", cookies.slice(0, from) + cookies.slice(until));
   }
-  if (standing !== undefined) for (let at = 0; at < standing.length; at += 2) headers.set(standing[at], standing[at + 1]);
+  if (callerHeaders !== undefined) for (let at = 0; at < callerHeaders.length; at += 2) headers.set(callerHeaders[at], callerHeaders[at + 1]);
   for (let at = 0; at < set.length; at += 2) headers.set(set[at], set[at + 1]);
   for (let at = 0; at < copied.length; at += 2) headers.set(copied[at], headerOf(head, copied[at + 1]) ?? "");
   const identified = (flags & IDENTIFIED) !== 0;
@@ -344,103 +344,6 @@ export function answer(status, shared, own, body) {
   const response = new Response(status === 204 || status === 303 ? null : body, { status, headers: known });
   if (own !== "") appended(response.headers, own);
   return response;
-}
-
-/** The longest wait for a whole body. In milliseconds. */
-const BODY_TIME = 10_000;
-/**
- * The most characters that the heads of unverified requests may have together while their bodies are read. An honest form
- * arrives together with its head, so if there is no room, the request that has waited the longest is dismissed.
- */
-const UNVERIFIED_ROOM = 1024 * 1024;
-/** The same, counting dismissed requests that have not ended yet. */
-const UNVERIFIED_PEAK = 4 * UNVERIFIED_ROOM;
-/** How often each of them checks whether it was dismissed, since no request may settle another's promise. In milliseconds. */
-const LOOK = 50;
-/**
- * The sizes of these heads, the oldest first.
- * @type {Map<object, number>}
- */
-const unverified = new Map();
-let unverifiedSize = 0;
-let unverifiedPresent = 0;
-
-/**
- * The body of `request`, or why there is none: `long` if it has more than `limit` bytes (no more are ever held), `slow` if it
- * did not arrive in time or, for `anybody`, was dismissed for others, `full` if too many of those arrive at once.
- * @param {Request} request
- * @param {number} limit
- * @param {boolean} anybody
- */
-export async function readBody(request, limit, anybody) {
-  if (Number(request.headers.get("content-length")) > limit) return "long";
-  if (request.body === null) return new Uint8Array();
-  const place = {};
-  const size = anybody ? sizeOf(request) : 0;
-  if (unverifiedPresent + size > UNVERIFIED_PEAK) return "full";
-  const reader = request.body.getReader();
-  const body = readWhole(reader, limit);
-  unverifiedPresent += size;
-  if (anybody) admit(place, size);
-  let timer = 0;
-  try {
-    for (let waited = 0; waited < BODY_TIME && (!anybody || unverified.has(place)); waited += LOOK) {
-      const tick = /** @type {Promise<void>} */ (new Promise((resolve) => (timer = setTimeout(resolve, LOOK))));
-      const read = await Promise.race([body, tick]);
-      if (read !== undefined) return read;
-    }
-    return "slow";
-  } finally {
-    clearTimeout(timer);
-    dismiss(place);
-    unverifiedPresent -= size;
-    // The rest of the body is not needed, so errors in it do not matter.
-    body.catch(() => {});
-    reader.cancel().catch(() => {});
-  }
-}
-
-/**
- * @param {object} place
- * @param {number} size
- */
-function admit(place, size) {
-  unverified.set(place, size);
-  unverifiedSize += size;
-  for (const oldest of unverified.keys()) {
-    if (unverifiedSize <= UNVERIFIED_ROOM || oldest === place) return;
-    dismiss(oldest);
-  }
-}
-
-/** @param {object} place */
-function dismiss(place) {
-  unverifiedSize -= unverified.get(place) ?? 0;
-  unverified.delete(place);
-}
-
-/**
- * @param {ReadableStreamDefaultReader<Uint8Array>} reader
- * @param {number} limit
- * @returns {Promise<Uint8Array | "long">}
- */
-async function readWhole(reader, limit) {
-  const chunks = [];
-  let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.byteLength;
-    if (length > limit) return "long";
-    chunks.push(value);
-  }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return bytes;
 }
 
 /**

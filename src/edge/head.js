@@ -40,7 +40,7 @@ function want(name) {
   return answer;
 }
 
-/** The length of our shortest credential. */
+/** The length of our shortest credential: `LENGTH` in `model/api_token.rs`. */
 const SHORTEST = 53;
 
 /**

@@ -25,7 +25,7 @@ use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::pipeline::{self, Action, Outcome};
 use crate::platform::digest::hex;
-use crate::platform::port::{Body, BodyRead, Entropy as _, Fault, Pending, Sender};
+use crate::platform::port::{BodyRead, Entropy as _, Fault, Pending, Received, Sender};
 use crate::platform::time::Timestamp;
 use crate::site::config::ConfigError;
 use crate::site::disclosure::Disclosure;
@@ -48,7 +48,7 @@ pub fn start() {
     let refused =
         Closure::<dyn Fn(String, u16, String)>::new(|whom: String, status, location: String| {
             if let Some(world) = current_world() {
-                crate::profile::refused(&world, &whom, status, &location);
+                crate::profile::note_refusal(&world, &whom, status, &location);
             }
         });
     bindings::when_refused(refused.as_ref().unchecked_ref());
@@ -77,8 +77,8 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
     let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&head)) else {
         return answer(&Answer::refusal(&Denial::Malformed)).into();
     };
-    let request = Rc::new(Received(request));
-    let body = Rc::<Received>::clone(&request);
+    let request = Rc::new(IncomingRequest(request));
+    let received = Rc::<IncomingRequest>::clone(&request);
     let request_id = request_id(&parts);
     let before = if parts.authority().is_ascii() {
         parts.scheme().len() + "://".len() + parts.authority().len()
@@ -86,7 +86,7 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
         0
     };
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
-        Box::pin(pipeline::handle(world, parts, body, request_id, now));
+        Box::pin(pipeline::handle(world, parts, received, request_id, now));
     // The first poll needs no waker: the second poll checks again whatever has happened since.
     let polled = waiting::first_poll(admitted, || {
         let mut context = Context::from_waker(Waker::noop());
@@ -302,9 +302,9 @@ fn own_request_id() -> String {
     })
 }
 
-struct Received(Request);
+struct IncomingRequest(Request);
 
-impl Body for Received {
+impl Received for IncomingRequest {
     fn whole_head(&self) -> Option<String> {
         Some(bindings::snapshot(&bindings::read_all(&self.0)))
     }

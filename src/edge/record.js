@@ -154,7 +154,7 @@ export class Record extends DurableObject {
   async #settled() {
     const now = await this.#now();
     if (now?.needs === undefined) return now;
-    const { done } = await this.#within(this.#writer(now.needs.key).change(now.needs));
+    const { done } = await this.#limitTime(this.#writer(now.needs.key).change(now.needs));
     /** @type {RecordState} */
     const certain = { ...now, needs: undefined };
     if (!done) {
@@ -196,7 +196,7 @@ export class Record extends DurableObject {
       if (now === undefined || now.needs !== undefined || now.written) return;
       const kv = this.env.EDGEWARD_KV;
       try {
-        await this.#within(now.value === null ? kv.delete(now.key) : kv.put(now.key, now.value));
+        await this.#limitTime(now.value === null ? kv.delete(now.key) : kv.put(now.key, now.value));
       } catch {
         // The alarm will retry. KV refuses a second write within a second.
         return;
@@ -213,7 +213,7 @@ export class Record extends DurableObject {
       const [now, then] = await Promise.all([this.#now(), this.#pending()]);
       if (then.length === 0 || now?.needs !== undefined) return;
       try {
-        await this.#within(this.#writer(then[0].key).change(then[0]));
+        await this.#limitTime(this.#writer(then[0].key).change(then[0]));
       } catch {
         return;
       }
@@ -237,7 +237,7 @@ export class Record extends DurableObject {
     // Checked twice, because a write that timed out may still arrive.
     const isDue = age >= (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER);
     if (isDue) {
-      if ((await this.#within(this.env.EDGEWARD_KV.get(now.key))) !== now.value) {
+      if ((await this.#limitTime(this.env.EDGEWARD_KV.get(now.key))) !== now.value) {
         await this.ctx.storage.put("now", { ...now, written: false, shown: false });
         return this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
       }
@@ -256,13 +256,13 @@ export class Record extends DurableObject {
    */
   async #readKv(key) {
     const kv = this.env.EDGEWARD_KV;
-    const value = await this.#within(kv.get(key));
+    const value = await this.#limitTime(kv.get(key));
     if (value !== null) return value;
     /** @type {string | null} */
     let cursor = null;
     do {
       /** @type {KVNamespaceListResult<unknown>} */
-      const page = await this.#within(kv.list({ prefix: key, cursor }));
+      const page = await this.#limitTime(kv.list({ prefix: key, cursor }));
       if (page.keys.some(({ name }) => name === key)) return this.#readListed(key);
       cursor = page.list_complete ? null : page.cursor;
     } while (cursor !== null);
@@ -271,7 +271,7 @@ export class Record extends DurableObject {
 
   /** @param {string} key */
   async #readListed(key) {
-    const value = await this.#within(this.env.EDGEWARD_KV.get(key));
+    const value = await this.#limitTime(this.env.EDGEWARD_KV.get(key));
     if (value === null) throw new Error("KV lists a key and shows no value");
     return value;
   }
@@ -293,7 +293,7 @@ export class Record extends DurableObject {
    * @param {Promise<T>} promise
    * @returns {Promise<T>}
    */
-  async #within(promise) {
+  async #limitTime(promise) {
     let timer = 0;
     /** @type {Promise<never>} */
     const late = new Promise((_, reject) => {

@@ -47,9 +47,11 @@ pub fn send(
     cookies: &[SetCookie],
 ) -> JsValue {
     let rendering = rendering(forward);
-    let standing = forward.standing().map_or(JsValue::UNDEFINED, |standing| {
-        standing.crossed(|headers| bindings::standing(headers.as_lines()))
-    });
+    let caller_headers = forward
+        .caller_headers()
+        .map_or(JsValue::UNDEFINED, |caller_headers| {
+            caller_headers.crossed(|headers| bindings::caller_headers(headers.as_lines()))
+        });
     let mut flags = 0;
     if forward.identified() {
         flags |= IDENTIFIED;
@@ -66,10 +68,27 @@ pub fn send(
     let asset = forward.rules().and_then(|rules| rules.asset);
     match asset {
         None => bindings::forward(
-            request, head, &rendering, &standing, flags, before, from, until, &own,
+            request,
+            head,
+            &rendering,
+            &caller_headers,
+            flags,
+            before,
+            from,
+            until,
+            &own,
         ),
         Some(keep) => bindings::forward_file(
-            request, head, &rendering, &standing, flags, before, from, until, &own, keep.0,
+            request,
+            head,
+            &rendering,
+            &caller_headers,
+            flags,
+            before,
+            from,
+            until,
+            &own,
+            keep.0,
         ),
     }
     .into()
@@ -132,7 +151,7 @@ fn rendering(forward: &Forward) -> JsValue {
             text.push_str(line);
         }
         text.push_str(forward.changes().as_lines());
-        for line in forward.answer().lines() {
+        for line in forward.response_changes().lines() {
             text.push('~');
             text.push_str(line);
             text.push('\n');

@@ -116,12 +116,12 @@ impl Weigh for HeaderChanges {
 /// The headers that an origin gets with every request of a caller, and the platform's parsed form
 /// of them.
 #[derive(Default)]
-pub struct Standing {
+pub struct CallerHeaders {
     headers: HeaderChanges,
     crossed: OnceCell<Rc<dyn Any>>,
 }
 
-impl Standing {
+impl CallerHeaders {
     /// Keeps `headers` for later requests, without spare capacity.
     #[must_use]
     pub fn new(mut headers: HeaderChanges) -> Rc<Self> {
@@ -152,7 +152,7 @@ impl Standing {
     }
 }
 
-impl Weigh for Standing {
+impl Weigh for CallerHeaders {
     /// Twice, for the platform's own form of the same length.
     fn heap(&self) -> usize {
         2 * self.headers.heap()

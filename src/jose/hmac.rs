@@ -39,11 +39,12 @@ impl HmacAlgorithm {
     /// The name in the IANA registry (RFC 7518 §3.1).
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-            Self::Hs384 => "HS384",
-            Self::Hs512 => "HS512",
-        }
+        let algorithm = match self {
+            Self::Hs256 => algorithm::Algorithm::Hs256,
+            Self::Hs384 => algorithm::Algorithm::Hs384,
+            Self::Hs512 => algorithm::Algorithm::Hs512,
+        };
+        algorithm.name()
     }
 
     fn sign(self, secret: &[u8], message: &[u8]) -> Vec<u8> {

@@ -9,6 +9,9 @@ use crate::platform::time::{Seconds, Timestamp};
 /// The largest accepted `NumericDate`: beyond 2^53, a double cannot represent every second.
 const MAX_DATE: u64 = 1 << 53;
 
+/// The tolerated clock difference between two data centres: only Edgeward issues these tokens.
+const LEEWAY: Seconds = Seconds(5);
+
 /// What the claims of a token must be.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
@@ -17,8 +20,6 @@ pub struct Expected<'a> {
     /// Must be in `aud`.
     pub audience: &'a str,
     pub max_lifetime: Seconds,
-    /// The tolerated difference between the issuer's clock and ours.
-    pub leeway: Seconds,
 }
 
 /// Validated registered claims.
@@ -64,7 +65,7 @@ pub fn check(
     if expires_at > issued_at + expected.max_lifetime {
         return Err(TokenError::Lifetime);
     }
-    let latest = now + expected.leeway;
+    let latest = now + LEEWAY;
     if issued_at > latest || not_before.is_some_and(|from| from > latest) {
         return Err(TokenError::NotYet);
     }
@@ -150,7 +151,6 @@ mod tests {
             issuer: "edgeward",
             audience: "site",
             max_lifetime: Seconds(900),
-            leeway: Seconds(5),
         }
     }
 

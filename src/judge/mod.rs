@@ -4,19 +4,18 @@
 use crate::access::grant::{self, Grant};
 use crate::access::{cors, same_origin};
 use crate::answer::denial::Denial;
-use crate::answer::event::EventKind;
+use crate::answer::event::SignedIn;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::authn::{self, Authentication};
 use crate::credential::session::{self, SetCookie};
 use crate::sign_in::arrive::{self, Arrival};
-use crate::site::Source;
 
 /// A request that may pass. Made here alone, of a [`Grant`].
 pub struct Judged {
     grant: Grant,
     cookies: Vec<SetCookie>,
-    signed_in: Option<(String, Source)>,
+    signed_in: Option<SignedIn>,
 }
 
 impl Judged {
@@ -26,9 +25,9 @@ impl Judged {
         &self.grant
     }
 
-    /// The grant, cookies for the way back, and who was signed in by this request: id, and where the credential was.
+    /// The grant, cookies for the way back, and who was signed in by this request.
     #[must_use]
-    pub fn into_parts(self) -> (Grant, Vec<SetCookie>, Option<(String, Source)>) {
+    pub fn into_parts(self) -> (Grant, Vec<SetCookie>, Option<SignedIn>) {
         (self.grant, self.cookies, self.signed_in)
     }
 }
@@ -111,12 +110,14 @@ async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgeme
         let signed_in = principal
             .as_ref()
             .filter(|_| cookies.iter().any(|cookie| session::opens(cookie, site)));
-        signed_in.map(|principal| (principal.user().id.to_string(), principal.source()))
+        signed_in.map(|principal| SignedIn {
+            user: principal.user().id.to_string(),
+            source: principal.source(),
+        })
     };
     let cookies = match arrival {
         Arrival::Answer(answer, cookies) => {
-            let happened =
-                opened(&cookies).map(|(user, source)| (EventKind::SignedIn, user, source));
+            let happened = opened(&cookies).map(Into::into);
             return Ok(Judgement::Answered(Reply {
                 answer,
                 cookies,

@@ -18,6 +18,9 @@ pub const PREFIX: &str = "ewt_";
 const SECRET_LENGTH: usize = 43;
 const CHECKSUM_LENGTH: usize = 6;
 
+/// How many characters an API token has. Sessions and SSO tokens are several times longer.
+pub const LENGTH: usize = PREFIX.len() + SECRET_LENGTH + CHECKSUM_LENGTH;
+
 /// An API token in plain text. It exists when it is created and when it is presented, and is never
 /// stored or logged.
 pub struct PlainApiToken(String);
@@ -36,11 +39,10 @@ impl PlainApiToken {
     /// Parses a presented token. A mistyped or invented one is rejected here, without a look-up.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let secret = text.strip_prefix(PREFIX)?;
-        if secret.len() != SECRET_LENGTH + CHECKSUM_LENGTH || !secret.is_ascii() {
+        if text.len() != LENGTH || !text.starts_with(PREFIX) || !text.is_ascii() {
             return None;
         }
-        let (body, sum) = text.split_at_checked(PREFIX.len() + SECRET_LENGTH)?;
+        let (body, sum) = text.split_at_checked(LENGTH - CHECKSUM_LENGTH)?;
         let right = checksum(body).as_bytes().ct_eq(sum.as_bytes());
         bool::from(right).then(|| Self(text.to_owned()))
     }

@@ -84,7 +84,7 @@ pub struct KeptClaims {
     text: Box<str>,
     /// Two bit sets over [`NUMBERS`]: which claim requirements have been evaluated, and which of
     /// these are met.
-    judged: Cell<(u64, u64)>,
+    evaluated: Cell<(u64, u64)>,
 }
 
 /// The number of claim requirements of a site whose results are cached; others are evaluated each
@@ -101,7 +101,7 @@ impl KeptClaims {
         Self {
             // A map of JSON values can always be serialised.
             text: serde_json::to_string(claims).unwrap_or_default().into(),
-            judged: Cell::default(),
+            evaluated: Cell::default(),
         }
     }
 
@@ -173,24 +173,24 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// The result of `judge` for the claims, cached with them under `number`, which stands for one
-    /// requirement of the site that the credential is for.
-    pub fn judged(
+    /// The result of `evaluate` for the claims, cached with them under `number`, which stands for
+    /// one requirement of the site that the credential is for.
+    pub fn evaluated(
         &self,
         number: Option<u8>,
-        judge: impl FnOnce(&Map<String, Value>) -> bool,
+        evaluate: impl FnOnce(&Map<String, Value>) -> bool,
     ) -> bool {
         let Some((kept, number)) = self.kept.zip(number.filter(|number| *number < NUMBERS)) else {
-            return judge(self.members());
+            return evaluate(self.members());
         };
-        let (mut known, mut fit) = kept.judged.get();
+        let (mut known, mut fit) = kept.evaluated.get();
         let bit = 1_u64 << number;
         if known & bit == 0 {
             known |= bit;
-            if judge(self.members()) {
+            if evaluate(self.members()) {
                 fit |= bit;
             }
-            kept.judged.set((known, fit));
+            kept.evaluated.set((known, fit));
         }
         fit & bit != 0
     }
@@ -260,14 +260,17 @@ mod tests {
         let kept = KeptClaims::new(json!({"a": 1}).as_object().unwrap());
         for (number, answer) in [(0, true), (1, false), (63, true)] {
             let reading = Reading::new(Some(&kept));
-            assert_eq!(reading.judged(Some(number), |_| answer), answer);
+            assert_eq!(reading.evaluated(Some(number), |_| answer), answer);
             let again = Reading::new(Some(&kept));
-            assert_eq!(again.judged(Some(number), |_| unreachable!()), answer);
+            assert_eq!(again.evaluated(Some(number), |_| unreachable!()), answer);
             assert!(again.members.get().is_none(), "nothing was taken apart");
         }
         for number in [None, Some(64), Some(255)] {
             for answer in [true, false] {
-                assert_eq!(Reading::new(Some(&kept)).judged(number, |_| answer), answer);
+                assert_eq!(
+                    Reading::new(Some(&kept)).evaluated(number, |_| answer),
+                    answer
+                );
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::access::cors;
 use crate::access::grant::Grant;
 use crate::ask::source::Presented;
 use crate::http::cookies::Remainder;
-use crate::http::headers::{HeaderChange, HeaderChanges, Standing};
+use crate::http::headers::{CallerHeaders, HeaderChange, HeaderChanges};
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
 use crate::origin::strip::Stripped;
@@ -32,11 +32,11 @@ use crate::site::Site;
 ///     changes: Default::default(),
 ///     own: Default::default(),
 ///     cookies: Default::default(),
-///     standing: None,
+///     caller_headers: None,
 ///     identified: true,
 ///     uncached: false,
 ///     resolve_override: None,
-///     answer: String::new(),
+///     response_changes: String::new(),
 ///     rules: None,
 /// };
 /// ```
@@ -53,12 +53,12 @@ pub struct Forward {
     changes: HeaderChanges,
     own: HeaderChanges,
     cookies: Remainder,
-    standing: Option<Rc<Standing>>,
+    caller_headers: Option<Rc<CallerHeaders>>,
     identified: bool,
     uncached: bool,
     resolve_override: Option<String>,
-    answer: String,
-    rules: Option<AnswerRules>,
+    response_changes: String,
+    rules: Option<ResponseRules>,
 }
 
 impl Forward {
@@ -102,17 +102,17 @@ impl Forward {
     /// The headers that every request of this caller gets. The same value until one of them changes,
     /// so a platform may keep its own form of it.
     #[must_use]
-    pub const fn standing(&self) -> Option<&Rc<Standing>> {
-        self.standing.as_ref()
+    pub const fn caller_headers(&self) -> Option<&Rc<CallerHeaders>> {
+        self.caller_headers.as_ref()
     }
 
     /// All header changes except that of `Cookie`, in order. No header is set twice.
     pub fn all_changes(&self) -> impl Iterator<Item = HeaderChange<'_>> {
-        let standing = self.standing.iter();
+        let of_caller = self.caller_headers.iter();
         self.changes
             .iter()
             .chain(self.own.iter())
-            .chain(standing.flat_map(|standing| standing.headers().iter()))
+            .chain(of_caller.flat_map(|known| known.headers().iter()))
     }
 
     /// Whether the origin is told who the caller is. If so, no shared cache may store the response.
@@ -129,8 +129,8 @@ impl Forward {
 
     /// The changes to the headers of the origin's response (see [`cors::response_changes`]).
     #[must_use]
-    pub fn answer(&self) -> &str {
-        &self.answer
+    pub fn response_changes(&self) -> &str {
+        &self.response_changes
     }
 
     /// The host to connect to if the URL has the public host, for an origin that wants to see that.
@@ -141,7 +141,7 @@ impl Forward {
 
     /// A profile's rules for the origin's response; `None` without a profile.
     #[must_use]
-    pub const fn rules(&self) -> Option<&AnswerRules> {
+    pub const fn rules(&self) -> Option<&ResponseRules> {
         self.rules.as_ref()
     }
 }
@@ -152,21 +152,21 @@ impl Forward {
 pub struct Told {
     /// Headers that replace those of the client.
     pub headers: Option<Rc<HeaderChanges>>,
-    pub answer: AnswerRules,
+    pub response: ResponseRules,
 }
 
 /// A profile's rules for the response of the origin.
 #[derive(Clone, Default)]
-pub struct AnswerRules {
+pub struct ResponseRules {
     /// Set for a static file, which is the same for everybody: the origin is not told who the caller
     /// is, and the response is cached, compressed, for this long.
     pub asset: Option<Seconds>,
-    /// The caller, in the format of [`crate::profile::refused`], which is called if the origin did
-    /// not accept their identity.
+    /// The caller, in the format of [`crate::profile::note_refusal`], which is called if the origin
+    /// did not accept their identity.
     pub whom: Option<Rc<str>>,
 }
 
-impl AnswerRules {
+impl ResponseRules {
     /// The rules in the format that `edge/glue.js` parses.
     #[must_use]
     pub fn line(&self) -> String {
@@ -212,7 +212,7 @@ pub fn prepare(
     // A static file is requested anonymously, whoever the caller is.
     let principal = grant
         .principal()
-        .filter(|_| told.is_none_or(|told| told.answer.asset.is_none()));
+        .filter(|_| told.is_none_or(|told| told.response.asset.is_none()));
     if let Some(told) = told {
         cookies = Remainder::Whole;
         changes.remove("cookie");
@@ -232,12 +232,13 @@ pub fn prepare(
         changes,
         own,
         cookies,
-        standing: principal.map(|principal| mutate::standing(site, principal, context.assertion)),
+        caller_headers: principal
+            .map(|principal| mutate::caller_headers(site, principal, context.assertion)),
         identified: principal.is_some(),
         uncached: principal.is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
-        answer: cors::response_changes(site, parts),
-        rules: told.map(|told| told.answer.clone()),
+        response_changes: cors::response_changes(site, parts),
+        rules: told.map(|told| told.response.clone()),
     }
 }
 

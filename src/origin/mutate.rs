@@ -5,8 +5,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use crate::authn::principal::Principal;
-use crate::credential::verified::StandingHeaders;
-use crate::http::headers::{HeaderChanges, Standing};
+use crate::credential::verified::DerivedCallerHeaders;
+use crate::http::headers::{CallerHeaders, HeaderChanges};
 use crate::http::request::Parts;
 use crate::model::claim::Reading;
 use crate::model::user::Role;
@@ -29,9 +29,13 @@ pub fn add_forwarding_headers(changes: &mut HeaderChanges, site: &Site, parts: &
 /// The headers that say who `principal` is. Made once per credential; the same [`Rc`] until the
 /// user's record or the assertion changes.
 #[must_use]
-pub fn standing(site: &Site, principal: &Principal, assertion: Option<&Rc<str>>) -> Rc<Standing> {
+pub fn caller_headers(
+    site: &Site,
+    principal: &Principal,
+    assertion: Option<&Rc<str>>,
+) -> Rc<CallerHeaders> {
     let user = principal.user();
-    if let Some(known) = &principal.verified().memo().standing
+    if let Some(known) = &principal.verified().memo().caller_headers
         && Rc::ptr_eq(&known.user, user)
         && known.assertion.as_ref().map(Rc::as_ptr) == assertion.map(Rc::as_ptr)
     {
@@ -41,14 +45,14 @@ pub fn standing(site: &Site, principal: &Principal, assertion: Option<&Rc<str>>)
     if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
         changes.set(&settings.header, assertion);
     }
-    let headers = Standing::new(changes);
-    let standing = StandingHeaders {
+    let headers = CallerHeaders::new(changes);
+    let caller_headers = DerivedCallerHeaders {
         user: Rc::clone(user),
         assertion: assertion.cloned(),
         headers: Rc::clone(&headers),
     };
     let verified = principal.verified();
-    verified.remember(|memo| memo.standing = Some(standing));
+    verified.remember(|memo| memo.caller_headers = Some(caller_headers));
     headers
 }
 

@@ -255,28 +255,31 @@ fn the_headers_of_a_caller_are_made_once_for_record_and_assertion() {
     let principal = principal(user());
     let at = |url: &str| prepared(ALL, url, &[], Some(principal.clone()));
     let first = at("https://site.example/");
-    let standing = first.standing().unwrap();
+    let caller_headers = first.caller_headers().unwrap();
     for other in ["https://site.example/b", "http://site.example:8443/"] {
-        assert!(Rc::ptr_eq(standing, at(other).standing().unwrap()));
+        assert!(Rc::ptr_eq(
+            caller_headers,
+            at(other).caller_headers().unwrap()
+        ));
     }
     let made = std::cell::Cell::new(0);
     for _ in 0..2 {
-        let length = standing.crossed(|headers| {
+        let length = caller_headers.crossed(|headers| {
             made.set(made.get() + 1);
             headers.as_lines().len()
         });
-        assert_eq!(length, standing.headers().as_lines().len());
+        assert_eq!(length, caller_headers.headers().as_lines().len());
     }
     assert_eq!(made.get(), 1, "the platform's own form is made once");
     let again: Rc<str> = "signed again".into();
-    let newer = mutate::standing(&site(ALL), &principal, Some(&again));
-    assert!(!Rc::ptr_eq(standing, &newer));
+    let newer = mutate::caller_headers(&site(ALL), &principal, Some(&again));
+    assert!(!Rc::ptr_eq(caller_headers, &newer));
     let newer: Vec<_> = newer.headers().iter().collect();
     assert!(newer.contains(&HeaderChange::Set("x-edgeward-assertion", &again)));
     assert!(!newer.contains(&HeaderChange::Set("x-edgeward-assertion", "signed")));
     // An anonymous request gets none of them.
     let anonymous = prepared(ALL, "https://site.example/", &[], None);
-    assert!(anonymous.standing().is_none());
+    assert!(anonymous.caller_headers().is_none());
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub async fn find_known_by_email(
 /// A [`Fault`] of the platform.
 pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, Ensured), Fault> {
     let records = UserRecords(&*world.platform.records);
-    let mut held = Holder::Nobody;
+    let mut held = Holder::Free;
     for _ in 0..CHANGE_ATTEMPTS {
         match records.create(&mine, &held).await? {
             None => {
@@ -94,7 +94,7 @@ pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, 
                 // A leftover: that user was deleted or has another address now.
                 _ => held = Holder::Id(id),
             },
-            Some(Holder::Nobody) => held = Holder::Nobody,
+            Some(Holder::Free) => held = Holder::Free,
         }
     }
     Err(Fault::Contended)
@@ -113,7 +113,7 @@ pub async fn change(
     mut change: impl FnMut(&mut User) -> Result<(), Denial>,
 ) -> Result<User, Denial> {
     let records = UserRecords(&*world.platform.records);
-    let mut held_address = Holder::Nobody;
+    let mut held_address = Holder::Free;
     for _ in 0..CHANGE_ATTEMPTS {
         let old = records.read(id).await?.ok_or(Denial::NotFound)?;
         let mut user = old.user.clone();
@@ -172,7 +172,7 @@ async fn free_address(
     held: &Holder,
 ) -> Result<Holder, Denial> {
     let Holder::Id(id) = held else {
-        return Ok(Holder::Nobody);
+        return Ok(Holder::Free);
     };
     // The same change, begun by a call that was interrupted before it was answered.
     if *id == user.id {

@@ -1,7 +1,6 @@
 //! A request that may pass, on its way to the origin of its site (step 6).
 
 use crate::answer::denial::Denial;
-use crate::answer::event::EventKind;
 use crate::ask::ctx::Ctx;
 use crate::credential::session;
 use crate::credential::verified::Claims;
@@ -25,14 +24,13 @@ pub(super) async fn forward(ctx: &Ctx<'_>, judgement: Judgement) -> Result<Step,
     // What the application itself needs, where the site says which one it is.
     let told = match &site.profile {
         None => None,
-        Some(profile) => match profile::judge(profile, ctx, judged.grant().principal()).await? {
+        Some(profile) => match profile::gate(profile, ctx, judged.grant().principal()).await? {
             Verdict::Forward(told) => Some(told),
             Verdict::Reply(reply) => {
                 let (_, cookies, signed_in) = judged.into_parts();
                 let mut reply = reply.with(cookies);
                 if reply.happened.is_none() {
-                    reply.happened =
-                        signed_in.map(|(user, source)| (EventKind::SignedIn, user, source));
+                    reply.happened = signed_in.map(Into::into);
                 }
                 return Ok(Step::Reply(reply));
             }

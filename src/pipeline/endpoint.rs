@@ -9,7 +9,9 @@ use crate::ask::ctx::Ctx;
 use crate::ask::route::Endpoint;
 use crate::judge::identify;
 use crate::origin::assertion;
-use crate::pipeline::outcome::{Outcome, Step, admin_outcome, answered, astray, concluded};
+use crate::pipeline::outcome::{
+    Outcome, Step, admin_outcome, conclude, refuse_early, reply_silently,
+};
 use crate::sign_in::account;
 use crate::{admin, profile};
 
@@ -20,10 +22,10 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
         Endpoint::Admin(endpoint) => {
             admin_outcome(ctx, admin::handle(ctx, endpoint).await, Answer::refusal)
         }
-        Endpoint::Health => answered(Answer::json(200, &json!({ "status": "ok" }))),
+        Endpoint::Health => reply_silently(Answer::json(200, &json!({ "status": "ok" }))),
         Endpoint::KeySet => published(ctx, key_set(ctx).await),
         Endpoint::SigningKeyPem => published(ctx, signing_key(ctx).await),
-        Endpoint::Unknown => answered(Answer::refusal(&Denial::UnknownEndpoint)),
+        Endpoint::Unknown => reply_silently(Answer::refusal(&Denial::UnknownEndpoint)),
         Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange => {
             let (stale, result) = match identify(ctx).await {
                 Ok((authentication, stale)) => {
@@ -37,7 +39,7 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
                 }
                 Err(denial) => (Vec::new(), Err(denial)),
             };
-            concluded(ctx, true, stale, result)
+            conclude(ctx, true, stale, result)
         }
     }
 }
@@ -52,12 +54,12 @@ async fn exchange(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
 /// An answer that is the same for everybody.
 fn published(ctx: &Ctx<'_>, result: Result<Answer, Denial>) -> Outcome {
     match result {
-        Ok(answer) => answered(
+        Ok(answer) => reply_silently(
             answer
                 .replacing("cache-control", "public, max-age=60")
                 .replacing("vary", "Accept-Encoding"),
         ),
-        Err(denial) => astray(ctx.parts, Some(ctx.site), &denial, ctx.request_id),
+        Err(denial) => refuse_early(ctx.parts, Some(ctx.site), &denial, ctx.request_id),
     }
 }
 

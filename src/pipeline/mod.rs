@@ -18,8 +18,8 @@ use crate::judge;
 use crate::memory::world::World;
 use crate::origin::assertion;
 pub use crate::pipeline::outcome::{Action, Outcome};
-use crate::pipeline::outcome::{astray, concluded};
-use crate::platform::port::Body;
+use crate::pipeline::outcome::{conclude, refuse_early};
+use crate::platform::port::Received;
 use crate::platform::time::Timestamp;
 use crate::rules::Asked;
 
@@ -27,7 +27,7 @@ use crate::rules::Asked;
 pub async fn handle(
     world: Rc<World>,
     parts: Parts,
-    body: Rc<dyn Body>,
+    received: Rc<dyn Received>,
     request_id: String,
     now: Timestamp,
 ) -> Outcome {
@@ -36,7 +36,7 @@ pub async fn handle(
     let whole;
     let routed = route::route(&world.config, &parts);
     let is_own = matches!(&routed, Ok(Target::Own { .. }));
-    let (parts, routed) = match is_own.then(|| whole_head(&*body)).flatten() {
+    let (parts, routed) = match is_own.then(|| whole_head(&*received)).flatten() {
         Some(head) => {
             whole = head;
             (&whole, route::route(&world.config, &whole))
@@ -51,14 +51,14 @@ pub async fn handle(
             endpoint,
         }) => (site, path, Some(endpoint)),
         Err((denial, site)) => {
-            return astray(parts, site.as_deref(), &denial, &request_id);
+            return refuse_early(parts, site.as_deref(), &denial, &request_id);
         }
     };
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
     let host = asked::host(&site, parts);
     let (asked, rule) = match &endpoint {
         None => asked::asked(&site, parts, &host, &path),
-        Some(_) => (Asked::of_our_own(&host, &path), site.rules.otherwise()),
+        Some(_) => (Asked::of_our_own(&host, &path), site.rules.fallback()),
     };
     // 3. The credentials.
     let presented = source::present(parts, &site);
@@ -68,7 +68,7 @@ pub async fn handle(
         site: &site,
         parts,
         path: &path,
-        body: &*body,
+        received: &*received,
         asked,
         rule,
         presented: &presented,
@@ -87,7 +87,7 @@ pub async fn handle(
             Err(denial) => Err(denial),
         };
         // 8. What becomes of it, and its line in the log.
-        concluded(&ctx, false, stale, result)
+        conclude(&ctx, false, stale, result)
     };
     jwks::refresh_later(&world, now);
     assertion::keep_keys_later(&world);
@@ -95,6 +95,6 @@ pub async fn handle(
 }
 
 /// The head with every header, where the platform has more of it than it told.
-fn whole_head(request: &dyn Body) -> Option<Parts> {
-    Parts::from_snapshot(request.whole_head()?).ok()
+fn whole_head(received: &dyn Received) -> Option<Parts> {
+    Parts::from_snapshot(received.whole_head()?).ok()
 }

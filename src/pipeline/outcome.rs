@@ -5,15 +5,15 @@ use crate::access::cors;
 use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, EventKind};
+use crate::answer::event::{Event, EventKind, SignedIn};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::origin::Forward;
 use crate::sign_in::arrive;
+use crate::site::Site;
 use crate::site::config::Log;
-use crate::site::{Site, Source};
 
 /// What becomes of a request.
 pub struct Outcome {
@@ -48,12 +48,12 @@ pub(crate) struct Forwarded {
     /// Cookies for the way back.
     pub cookies: Vec<SetCookie>,
     /// Who was signed in by it.
-    pub signed_in: Option<(String, Source)>,
+    pub signed_in: Option<SignedIn>,
 }
 
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
 /// had their time are cleared.
-pub(crate) fn concluded(
+pub(crate) fn conclude(
     ctx: &Ctx<'_>,
     own_endpoint: bool,
     stale: Vec<SetCookie>,
@@ -86,10 +86,12 @@ pub(crate) fn concluded(
                 EventKind::Forwarded
             };
             let log = signed_in.is_some() || world.config.log == Log::All;
-            let (user, source) = signed_in.unzip();
+            let (user, source) = signed_in
+                .map(|SignedIn { user, source }| (user, source))
+                .unzip();
             Outcome {
                 action: Action::Forward(*forward),
-                cookies: merged(stale, cookies),
+                cookies: merge(stale, cookies),
                 event: log.then(|| Event {
                     user,
                     source,
@@ -100,12 +102,12 @@ pub(crate) fn concluded(
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
             Outcome {
-                event: reply.happened.map(|(name, user, source)| Event {
-                    user: Some(user),
-                    source: Some(source),
-                    ..event(name, status)
+                event: reply.happened.map(|happened| Event {
+                    user: Some(happened.user),
+                    source: Some(happened.source),
+                    ..event(happened.kind, status)
                 }),
-                cookies: merged(stale, reply.cookies),
+                cookies: merge(stale, reply.cookies),
                 action: Action::Answer(readable(reply.answer)),
             }
         }
@@ -152,7 +154,7 @@ fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
 }
 
 /// What a later step says of a cookie stands instead of what an earlier one said.
-fn merged(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
+fn merge(earlier: Vec<SetCookie>, later: Vec<SetCookie>) -> Vec<SetCookie> {
     let mut all: Vec<SetCookie> = earlier
         .into_iter()
         .filter(|cookie| !later.iter().any(|other| other.is_same(cookie)))
@@ -191,7 +193,7 @@ pub(crate) fn admin_outcome(
 }
 
 /// A request that ends before anybody is asked for: no site, no readable path, no keys.
-pub(crate) fn astray(
+pub(crate) fn refuse_early(
     parts: &Parts,
     site: Option<&Site>,
     denial: &Denial,
@@ -222,7 +224,7 @@ pub(crate) fn astray(
 }
 
 /// An answer that is not worth a line.
-pub(crate) fn answered(answer: Answer) -> Outcome {
+pub(crate) fn reply_silently(answer: Answer) -> Outcome {
     Outcome {
         action: Action::Answer(answer),
         cookies: Vec::new(),

@@ -261,8 +261,9 @@ pub trait Limit {
     fn allow<'a>(&'a self, counter: Counter, key: &'a str) -> Pending<'a, Result<bool, Fault>>;
 }
 
-/// The body of a request to one of Edgeward's own endpoints. Forwarded bodies never come here.
-pub trait Body {
+/// What only the platform has of a request to one of Edgeward's own endpoints: its whole head and
+/// its body. Forwarded bodies never come here.
+pub trait Received {
     /// The request head with every header, in the form of
     /// [`crate::http::request::Parts::from_snapshot`]; `None` if the core already has every header.
     fn whole_head(&self) -> Option<String>;

@@ -26,13 +26,13 @@ use crate::http::query;
 use crate::jose::hmac::{HmacAlgorithm, Keyring};
 use crate::memory::world::World;
 use crate::model::user::User;
-use crate::origin::{AnswerRules, Told};
+use crate::origin::{ResponseRules, Told};
 use crate::platform::digest::hex;
 use crate::platform::port::{Entropy, Sender};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::Verdict;
 use crate::site::label_studio::LabelStudio;
-use crate::site::place::{Place, place};
+use crate::site::label_studio::place::{Place, place};
 use crate::site::{Site, Source};
 
 /// The lifetime of a minted token.
@@ -54,7 +54,7 @@ pub(super) async fn exchange(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let body = denial::body_bytes(ctx.body.read(MAX_EXCHANGE, Sender::Anybody).await?)?;
+    let body = denial::body_bytes(ctx.received.read(MAX_EXCHANGE, Sender::Anybody).await?)?;
     let body: Value = serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)?;
     let token = body
         .get("refresh")
@@ -71,7 +71,7 @@ pub(super) fn may_refuse_user(status: u16, location: &str) -> bool {
     matches!(status, 401 | 500) || (matches!(status, 301 | 302) && location.contains("/user/login"))
 }
 
-pub(super) async fn judge(
+pub(super) async fn gate(
     settings: &LabelStudio,
     ctx: &Ctx<'_>,
     principal: Option<&Principal>,
@@ -99,7 +99,7 @@ pub(super) async fn judge(
     }
     Ok(Verdict::Forward(Told {
         headers: Some(headers),
-        answer: AnswerRules {
+        response: ResponseRules {
             asset: None,
             whom: Some(Rc::clone(&account.whom)),
         },
@@ -159,7 +159,7 @@ fn asset(ctx: &Ctx<'_>) -> Told {
     };
     Told {
         headers: None,
-        answer: AnswerRules {
+        response: ResponseRules {
             asset: Some(keep),
             whom: None,
         },

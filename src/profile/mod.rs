@@ -43,18 +43,18 @@ pub async fn exchange(profile: &Profile, ctx: &Ctx<'_>) -> Result<Answer, Denial
     }
 }
 
-/// Judges a request and says which headers the origin gets. Does not wait while the user's account
-/// and its token are fresh in memory.
+/// Lets a request pass or not, and says which headers the origin gets. Does not wait while the
+/// user's account and its token are fresh in memory.
 ///
 /// # Errors
 /// Why it is refused, or a fault of the origin.
-pub async fn judge(
+pub async fn gate(
     profile: &Profile,
     ctx: &Ctx<'_>,
     principal: Option<&Principal>,
 ) -> Result<Verdict, Denial> {
     match profile {
-        Profile::LabelStudio(settings) => label_studio::judge(settings, ctx, principal).await,
+        Profile::LabelStudio(settings) => label_studio::gate(settings, ctx, principal).await,
     }
 }
 
@@ -113,9 +113,9 @@ pub async fn forget(world: &World, user: &User) -> Result<(), Fault> {
 }
 
 /// Called when the origin may not have accepted the identity that it was told. If it did not, the
-/// account is checked before its next use. `whom` is [`crate::origin::AnswerRules::whom`], `location`
-/// the header of the response.
-pub fn refused(world: &World, whom: &str, status: u16, location: &str) {
+/// account is checked before its next use. `whom` is [`crate::origin::ResponseRules::whom`],
+/// `location` the header of the response.
+pub fn note_refusal(world: &World, whom: &str, status: u16, location: &str) {
     let Some((site, user)) = whom.split_once('\t') else {
         return;
     };

@@ -42,7 +42,7 @@ impl ClaimRequirement {
     /// a number.
     #[must_use]
     pub fn holds(&self, claims: &Reading<'_>) -> bool {
-        claims.judged(self.number, |members| self.fits(members))
+        claims.evaluated(self.number, |members| self.fits(members))
     }
 
     /// Whether the claims match. A claim `"*"` matches every value. If either side is a list, one

@@ -1,11 +1,11 @@
-//! Explains a decision of [`crate::rules::judge`], requirement by requirement. Contains no claim
+//! Explains a decision of [`crate::rules::evaluate`], requirement by requirement. Contains no claim
 //! values and no part of a credential.
 
 use serde_json::{Map, Value};
 
 use crate::rules::pattern::DecodedPath;
 use crate::rules::requirement::Requirement;
-use crate::rules::{Asked, Demand, Mismatch, Rule, Rules, Subject, judge};
+use crate::rules::{Asked, Demand, Mismatch, Rule, Rules, Subject, evaluate};
 
 /// The decision about a request as JSON: the rules that did not match and why, the rule that
 /// matched, and each of its requirements.
@@ -30,7 +30,7 @@ pub fn explain(
             ]))
         })
         .collect();
-    let verdict = judge(rule, asked, subject);
+    let verdict = evaluate(rule, asked, subject);
     let passes_as = match (&verdict, subject) {
         (Ok(()), Some(_)) if !rule.is_public() && !asked.preflight => Some("principal"),
         (Ok(()), _) => Some("anonymous"),

@@ -85,7 +85,7 @@ pub struct Rules {
     /// The longest path that can be judged, in bytes.
     longest_path: usize,
     /// The rule that decides where no other matches.
-    otherwise: Rule,
+    fallback: Rule,
     reads_client: bool,
 }
 
@@ -211,9 +211,9 @@ impl Rules {
         self.list.iter().any(Rule::admits_anonymous)
     }
 
-    /// Creates a policy: `list` in this order, and `otherwise` where none matches.
+    /// Creates a policy: `list` in this order, and `fallback` where none matches.
     #[must_use]
-    pub fn new(mut list: Vec<Rule>, otherwise: Rule) -> Self {
+    pub fn new(mut list: Vec<Rule>, fallback: Rule) -> Self {
         let mut numbers = 0..NUMBERS;
         for rule in &mut list {
             if let Demand::Anonymous(Some(asks)) | Demand::Authenticated(asks) = &mut rule.demand {
@@ -229,7 +229,7 @@ impl Rules {
         Self {
             list: list.into(),
             longest_path: MAX_STEPS.checked_div(globs).unwrap_or(usize::MAX),
-            otherwise,
+            fallback,
             reads_client,
         }
     }
@@ -245,24 +245,24 @@ impl Rules {
     #[must_use]
     pub fn rule_for(&self, asked: &Asked<'_>) -> &Rule {
         if !self.can_judge(asked.path) {
-            return &self.otherwise;
+            return &self.fallback;
         }
         let path = DecodedPath::of(asked.path);
         self.list
             .iter()
             .find(|rule| rule.mismatch(asked, &path).is_none())
-            .unwrap_or(&self.otherwise)
+            .unwrap_or(&self.fallback)
     }
 
     /// The rule that decides where no other matches.
     #[must_use]
-    pub const fn otherwise(&self) -> &Rule {
-        &self.otherwise
+    pub const fn fallback(&self) -> &Rule {
+        &self.fallback
     }
 
     /// All rules, the one for what no other matches last.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.list.iter().chain([&self.otherwise])
+        self.list.iter().chain([&self.fallback])
     }
 
     /// Whether any rule depends on the client's network or country.
@@ -323,7 +323,7 @@ impl Refusal {
 ///
 /// # Errors
 /// [`Refusal`].
-pub(crate) fn judge(
+pub(crate) fn evaluate(
     rule: &Rule,
     asked: &Asked<'_>,
     subject: Option<&Subject<'_>>,

@@ -70,7 +70,7 @@ impl Requirement {
     /// scopes, claims, tenant or address.
     #[must_use]
     pub fn holds(&self, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Option<bool> {
-        let who = |judge: &dyn Fn(&Subject<'_>) -> bool| Some(subject.is_some_and(judge));
+        let who = |holds: &dyn Fn(&Subject<'_>) -> bool| Some(subject.is_some_and(holds));
         match self {
             Self::Authenticated => Some(subject.is_some()),
             Self::Role(roles) => who(&|s| roles.iter().any(|role| s.roles.contains(role))),

@@ -7,7 +7,7 @@ use crate::site::Site;
 const NOBODY: Option<Subject<'static>> = None;
 
 /// The decision of a site's rules for a caller with `roles`, or for an anonymous one.
-fn judged(
+fn evaluated(
     site: &Site,
     method: &str,
     path: &str,
@@ -35,7 +35,7 @@ fn judged(
         workspace: None,
         issuer: "",
     });
-    let verdict = judge(rule, &asked, subject.as_ref());
+    let verdict = evaluate(rule, &asked, subject.as_ref());
     (rule.number, verdict.map_err(|refusal| refusal.failing))
 }
 
@@ -76,7 +76,7 @@ fn the_first_rule_that_matches_decides_and_no_other_is_asked() {
         ("get", "/x", Some(&["admin"][..]), (0, Err(Failing::Denied))),
     ] {
         assert_eq!(
-            judged(&site, method, path, roles),
+            evaluated(&site, method, path, roles),
             expected,
             "{method} {path} {roles:?}"
         );
@@ -104,13 +104,13 @@ fn sec_33_no_spelling_of_a_path_gets_past_its_rule() {
         "/x/%2E%2e/a:b/",
     ] {
         assert_eq!(
-            judged(&site, "GET", path, None),
+            evaluated(&site, "GET", path, None),
             (1, Err(Failing::SignIn)),
             "{path}"
         );
     }
     for path in ["/a:bc", "/x", "/", "/a", "/x/a:b"] {
-        assert_eq!(judged(&site, "GET", path, None), (2, Ok(())), "{path}");
+        assert_eq!(evaluated(&site, "GET", path, None), (2, Ok(())), "{path}");
     }
     for path in [
         "/a:b%2fx", "/a:b\\x", "/a:b;x", "/a%253Ab", "/a:b%00", "/a:b%zz", "/%c0%aea",
@@ -190,7 +190,7 @@ fn anonymous_ok_with_a_requirement_asks_everybody_the_same() {
             method: "GET",
             ..Asked::of_our_own("site.example", &path)
         };
-        judge(site.rules.rule_for(&asked), &asked, NOBODY.as_ref())
+        evaluate(site.rules.rule_for(&asked), &asked, NOBODY.as_ref())
             .map_err(|refusal| refusal.failing)
     };
     assert_eq!(ask("/office", Some("192.0.2.1"), None), Ok(()));
@@ -224,11 +224,11 @@ fn what_is_missing_is_named_by_its_requirement() {
         ]}"#,
     );
     assert_eq!(
-        judged(&site, "GET", "/", Some(&[])).1,
+        evaluated(&site, "GET", "/", Some(&[])).1,
         Err(Failing::Requirement("role"))
     );
     assert_eq!(
-        judged(&site, "GET", "/", Some(&["admin"])).1,
+        evaluated(&site, "GET", "/", Some(&["admin"])).1,
         Err(Failing::Requirement("scope"))
     );
 }

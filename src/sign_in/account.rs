@@ -4,10 +4,11 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::access::same_origin;
+use crate::answer::Answer;
 use crate::answer::denial::{self, Denial};
+use crate::answer::event::{EventKind, Happened};
 use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
 use crate::answer::reply::Reply;
-use crate::answer::{Answer, event};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::authn::{self, Authentication, link};
@@ -96,12 +97,10 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
 
 async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     let ended = end_sessions(ctx).await?;
-    let happened = ended.first().map(|claims| {
-        (
-            event::EventKind::SignedOut,
-            claims.user.to_string(),
-            Source::Session,
-        )
+    let happened = ended.first().map(|claims| Happened {
+        kind: EventKind::SignedOut,
+        user: claims.user.to_string(),
+        source: Source::Session,
     });
     // An SSO cookie that stays would sign the person in again.
     let mut cookies = Vec::from(session::clear_all(ctx.site));
@@ -180,7 +179,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if !ctx.site.takes(Source::Query) {
         return Err(Denial::UnknownEndpoint);
     }
-    let form = denial::body_bytes(ctx.body.read(MAX_FORM, Sender::Anybody).await?)?;
+    let form = denial::body_bytes(ctx.received.read(MAX_FORM, Sender::Anybody).await?)?;
     let form = String::from_utf8(form).map_err(|_| Denial::InvalidField("token"))?;
     let field = |name: &str| {
         query::take(&form, name)
@@ -196,11 +195,11 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     Ok(Reply {
         answer: Answer::see_other(return_to.as_str().to_owned()),
         cookies: vec![cookie],
-        happened: Some((
-            event::EventKind::SignedIn,
-            principal.user().id.to_string(),
-            Source::Query,
-        )),
+        happened: Some(Happened {
+            kind: EventKind::SignedIn,
+            user: principal.user().id.to_string(),
+            source: Source::Query,
+        }),
     })
 }
 

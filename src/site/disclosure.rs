@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::http::request::READ;
 use crate::http::reserved::{self, Reserved, is_api_key, is_set_always};
+use crate::model::api_token;
 use crate::site::tenant::TenantSource;
 use crate::site::{Site, Source};
 
@@ -75,15 +76,29 @@ impl Disclosures {
     }
 }
 
-/// The length of the shortest credential of ours, in characters.
-const SHORTEST: usize = 53;
-
 /// Whether the `value` of header `name` may contain a credential of ours: one that begins with
 /// `eyJ` or `ewt_`, as it is or percent-encoded, or a parameter in a `Referer`. `head.js` has the
 /// same test.
 #[must_use]
 pub fn may_hold_a_credential(name: &str, value: &str) -> bool {
     (name == "referer" && value.contains('?'))
-        || (value.len() >= SHORTEST
-            && (value.contains("eyJ") || value.contains("ewt_") || value.contains('%')))
+        || (value.len() >= api_token::LENGTH
+            && (value.contains("eyJ") || value.contains(api_token::PREFIX) || value.contains('%')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_knows_an_api_token_by_the_same_length_and_prefix() {
+        let shell = include_str!("../edge/head.js");
+        let (length, prefix) = (api_token::LENGTH, api_token::PREFIX);
+        for line in [
+            format!("const SHORTEST = {length};"),
+            format!("value.includes(\"{prefix}\")"),
+        ] {
+            assert!(shell.contains(&line), "{line}");
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! The settings of a site in front of Label Studio, and the paths and headers that are fixed.
 
+pub mod place;
+
 use crate::jose::hmac::Keyring;
 use crate::model::user::{Role, User};
-use crate::site::place::{Place, place};
+use place::{Place, place};
 
 /// The settings of a site in front of Label Studio.
 #[derive(Debug)]

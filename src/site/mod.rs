@@ -6,7 +6,6 @@ pub mod cors;
 pub mod disclosure;
 pub mod issuer;
 pub mod label_studio;
-pub mod place;
 pub mod profile;
 pub mod tenant;
 

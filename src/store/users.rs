@@ -91,19 +91,20 @@ pub struct HeldUser {
 pub enum Holder {
     /// The user with this id may no longer exist.
     Id(UserId),
-    Nobody,
+    /// The address belongs to nobody.
+    Free,
 }
 
 impl Holder {
     fn text(&self) -> Option<String> {
         match self {
             Self::Id(id) => Some(id.as_str().to_owned()),
-            Self::Nobody => None,
+            Self::Free => None,
         }
     }
 
     fn read(text: Option<&str>) -> Result<Self, Fault> {
-        text.map_or(Ok(Self::Nobody), |text| {
+        text.map_or(Ok(Self::Free), |text| {
             UserId::parse(text).map(Self::Id).ok_or(Fault::Record)
         })
     }

@@ -536,7 +536,7 @@ fn a_user_without_an_organization_gets_one() {
         edge.wait(10);
         let seen = isolate.send(&get("/").cookie(&session));
         let whom = whom(&seen);
-        edgeward::profile::refused(&isolate.world, &whom, 500, "");
+        edgeward::profile::note_refusal(&isolate.world, &whom, 500, "");
         assert!(isolate.send(&get("/").cookie(&session)).is_forwarded());
         assert_eq!(studio.member(id).organization, Some(1));
     }

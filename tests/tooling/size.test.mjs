@@ -62,7 +62,7 @@ describe("whose a function is", () => {
     ["edgeward::admin::users::list::{{closure}}::h2e308ff10945adb8", "admin"],
     ["edgeward::config::site::read::h06d2db5ba260012d", "configuration"],
     ["edgeward::config::label_studio::read::h06d2db5ba260012d", "label_studio"],
-    ["edgeward::profile::judge::{{closure}}::h0000000000000000", "core"],
+    ["edgeward::profile::gate::{{closure}}::h0000000000000000", "core"],
     ["edgeward::profile::label_studio::pat::access::{{closure}}::h25b4cd850a6df0c0", "label_studio"],
     ["edgeward::edge::bindings::verify::__wbg_verify_e4c9e45a62f47427::h1baf5c452ca8dd67", "shell"],
     ["core::ptr::drop_in_place<edgeward::admin::issue::Issue>::h0000000000000000", "admin"],

@@ -9,8 +9,8 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{
-    Background, Body, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, SealedKey, Sender,
+    Background, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
+    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Received, SealedKey, Sender,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -410,7 +410,7 @@ pub struct MemoryBody {
     pub whole_head: String,
 }
 
-impl Body for MemoryBody {
+impl Received for MemoryBody {
     fn whole_head(&self) -> Option<String> {
         Some(self.whole_head.clone())
     }

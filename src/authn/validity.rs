@@ -21,7 +21,7 @@ use crate::store::ended_sessions::EndedSessions;
 use crate::store::users::Users;
 
 /// What changes with time: expiry, the user's state, whether the session was ended.
-pub(super) async fn judge(
+pub(super) async fn check_current(
     ctx: &Ctx<'_>,
     source: Source,
     verified: Rc<Verified>,
