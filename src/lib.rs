@@ -7,7 +7,7 @@
 //! A request goes `Parts → Target → Presented → Principal → Grant → Forward`, and the next step
 //! cannot be taken without the one before. [`pipeline`] holds the order.
 //!
-//! The modules below are rooms that stand on each other; `tests/layering.rs` has their order.
+//! The modules below are rooms, which are layers; `tests/layering.rs` has their order.
 //!
 //! Invariants: nothing outside `edge` names `worker` or `wasm-bindgen`; only [`credential::session`] writes
 //! `Set-Cookie`; only [`answer::denial`] chooses a status; nothing is forwarded without an
