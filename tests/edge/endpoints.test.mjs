@@ -83,7 +83,7 @@ test("logout by POST ends the session: the cookie is cleared with its attributes
   const { cookie } = await app.signIn();
   assert.equal((await app.client("/", { cookie })).status, 200);
   const answer = await app.form(LOGOUT, {}, { cookie });
-  assert.ok([200, 303].includes(answer.status), String(answer));
+  assert.equal(answer.status, 200, String(answer));
   assert.ok(answer.cookie(SESSION)?.cleared);
   assert.deepEqual(cookieAttributes(answer.setCookie(SESSION)), { path: "/", secure: true, httponly: true, samesite: "lax" });
   assert.equal(answer.headers.get("cache-control"), "no-store");
@@ -104,8 +104,7 @@ test("logout sends a browser to logout_url, or shows that it is signed out", asy
   assert.equal(sent.status, 303, String(sent));
   assert.equal(sent.location, "https://portal.example.test/bye?x=1");
   const here = await app.signIn();
-  const answer = await app.form(LOGOUT, {}, { cookie: here.cookie });
-  const page = answer.status === 303 ? await app.navigate(answer.target.replace(app.origin, "")) : answer;
+  const page = await app.form(LOGOUT, {}, { cookie: here.cookie });
   assert.equal(page.status, 200, String(page));
   assert.match(page.text, /signed out/i);
 });

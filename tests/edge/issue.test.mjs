@@ -261,7 +261,8 @@ test("SEC-58: an address with two @, or whose domain only looks like the allowed
   assert.equal((await issue("someone@allowed.test")).status, 200);
   assert.equal((await issue("Other@ALLOWED.Test")).status, 200, "domains are compared case-folded");
   for (const email of ["a@evil.test@allowed.test", "a@allowed.test@evil.test", '"a@allowed.test"@evil.test', "a@allowed.test,b@evil.test"]) {
-    assert.ok([400, 403].includes((await issue(email)).status), email);
+    const answer = await issue(email);
+    assert.deepEqual([answer.status, answer.json.error], [400, "Invalid email"], email);
   }
   for (const email of ["a@evil.test", "a@notallowed.test", "a@sub.allowed.test", "a@allowed.test.evil.test", "allowed.test@evil.test"]) {
     const answer = await issue(email);

@@ -262,19 +262,21 @@ test("SEC-59: rules are asked each time, and about each path", async () => {
 });
 
 test("SEC-51: what ends a session ends it for requests like those before", async () => {
-  for (const end of [
-    (/** @type {{ cookie: string }} */ { cookie }) => app.send("POST", "/api/sso/logout", { cookie }),
-    (/** @type {{ user: User }} */ { user }) => app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
-    (/** @type {{ user: User }} */ { user }) => app.admin("DELETE", `/api/sso/users/${user.id}`),
-    (/** @type {{ user: User }} */ { user }) => app.admin("POST", `/api/sso/users/${user.id}/logout`),
-  ]) {
+  /** @typedef {{ cookie: string, user: User }} Person */
+  for (const [end, done, refused] of /** @type {[(person: Person) => Promise<Answer>, number, [number, string]][]} */ ([
+    [({ cookie }) => app.send("POST", "/api/sso/logout", { cookie }), 200, [401, "token_expired"]],
+    [({ user }) => app.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }), 200, [403, "user_disabled"]],
+    [({ user }) => app.admin("DELETE", `/api/sso/users/${user.id}`), 204, [401, "token_expired"]],
+    [({ user }) => app.admin("POST", `/api/sso/users/${user.id}/logout`), 204, [401, "token_expired"]],
+  ])) {
     const person = await app.signIn();
     for (const _ of TIMES) assert.equal((await app.client(newPath(), { cookie: person.cookie })).status, 200);
     const ended = await end(person);
-    assert.ok(ended.status < 300, String(ended));
+    assert.equal(ended.status, done, String(ended));
     for (let n = 0; n < 3; n += 1) {
       const path = newPath();
-      assert.ok([401, 403].includes((await app.client(path, { cookie: person.cookie })).status));
+      const answer = await app.client(path, { cookie: person.cookie });
+      assert.deepEqual([answer.status, answer.json.code], refused);
       assert.deepEqual(world.origin.about(path), []);
     }
   }

@@ -105,14 +105,14 @@ test("SEC-40: an API token that strays to the application's paths does not reach
   const { cookie } = await app.signIn();
   for (const scheme of ["Token", "Bearer", "token"]) {
     const answer = await app.client("/", { cookie, headers: { Authorization: `${scheme} ${token}` } });
-    if (answer.status === 200) assert.ok(!everything(answer.seen).includes(token));
-    else assert.ok([401, 403].includes(answer.status), String(answer));
+    assert.equal(answer.status, 200, String(answer));
+    assert.ok(!everything(answer.seen).includes(token));
   }
 });
 
 test("SEC-40: a credential in an odd wrapping does not reach the origin either", async () => {
   const pass = world.site("PASS");
-  const { cookie, token } = await pass.signIn();
+  const { user, cookie, token } = await pass.signIn();
   const value = cookieValue(cookie);
   const wrappings = [
     [
@@ -135,18 +135,24 @@ test("SEC-40: a credential in an odd wrapping does not reach the origin either",
     ],
   ];
   const leaks = [];
+  const statuses = [];
   for (const headers of wrappings) {
     const answer = await pass.client("/", { headers });
-    if (answer.status !== 200) assert.ok([400, 401].includes(answer.status), String(answer));
-    else if ([value, token].some((credential) => everything(answer.seen).includes(credential)))
+    statuses.push(answer.status);
+    if (answer.status === 200 && [value, token].some((credential) => everything(answer.seen).includes(credential)))
       leaks.push(JSON.stringify(headers).replaceAll(value, "SESSION").replaceAll(token, "TOKEN"));
   }
   assert.deepEqual(leaks, []);
-  for (const query of [`token=${token}&token=x`, `%74oken=${token}`, `token=%20${token}`, `a&token=${token.replaceAll(".", "%2E")}`]) {
-    const answer = await pass.client(`/?${query}`);
-    if (answer.status !== 200) assert.ok([400, 401].includes(answer.status), String(answer));
-    else assert.ok(!everything(answer.seen).includes(token.split(".")[2]), query);
+  assert.deepEqual(statuses, [200, 200, 200, 401, 200, 200, 200, 200, 200, 200, 200, 200]);
+  // A token that was used elsewhere is no link, so each has one of its own.
+  const asked = [];
+  for (const query of ["token=TOKEN&token=x", "%74oken=TOKEN", "token=%20TOKEN", "a&token=ESCAPED"]) {
+    const link = await pass.issue(user.email);
+    const answer = await pass.client(`/?${query.replace("TOKEN", link).replace("ESCAPED", link.replaceAll(".", "%2E"))}`);
+    asked.push(answer.status);
+    if (answer.status === 200) assert.ok(!everything(answer.seen).includes(link.split(".")[2]), query);
   }
+  assert.deepEqual(asked, [401, 200, 401, 200]);
 });
 
 // Other cookies, as they stand in the header; one character here is one byte there. Bytes that are no UTF-8
@@ -373,25 +379,11 @@ test("SEC-31: values beyond printable ASCII are percent-encoded, and so is %", a
 test("SEC-31: no value starts a new header or a new group", async () => {
   for (const bad of ["a\r\nX-Forwarded-User: admin", "a\nb", "a\u0000b", "a\u007fb", "a\u2028b"]) {
     const answer = await app.admin("POST", "/api/sso/users", { email: `${newPath().slice(1)}@example.test`, first_name: bad, username: bad });
-    if (answer.status === 400) continue;
-    assert.equal(answer.status, 201, String(answer));
-    const { cookie } = await app.signIn(answer.json);
-    const { seen } = await app.client("/", { cookie });
-    assert.equal(seen.header("x-forwarded-user"), answer.json.id);
-    for (const [name, value] of seen.headers.list) assert.match(value, /^[\x20-\x7e]*$/, name);
+    assert.deepEqual([answer.status, answer.json.code], [400, "invalid_request"], JSON.stringify(bad));
   }
   for (const role of ["a,admin", "a, admin", ""]) {
     const answer = await app.admin("POST", "/api/sso/users", { email: `${newPath().slice(1)}@example.test`, roles: [role] });
-    if (answer.status === 400) continue;
-    const { cookie } = await app.signIn(answer.json);
-    const { seen } = await app.client("/", { cookie });
-    assert.ok(
-      !(seen.header("x-forwarded-groups") ?? "")
-        .split(",")
-        .map((group) => group.trim())
-        .includes("admin"),
-      role,
-    );
+    assert.deepEqual([answer.status, answer.json.code, answer.json.field], [400, "invalid_request", "roles"], role);
   }
 });
 
@@ -498,8 +490,8 @@ test("SEC-39: the method that we judged is the method that the origin gets", asy
       text: `${method} /m HTTP/1.1\r\nHost: ${app.host}\r\nOrigin: ${app.origin}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
     });
     assert.ok(answer, method);
-    if (answer.status === 200) assert.equal(answer.seen.method, method);
-    else assert.ok([400, 403, 405, 501].includes(answer.status), `${method}: ${answer}`);
+    assert.equal(answer.status, 200, `${method}: ${answer}`);
+    assert.equal(answer.seen.method, method);
   }
   const head = newPath();
   assert.equal((await app.send("HEAD", head, { cookie })).status, 200);
@@ -521,24 +513,19 @@ test("SEC-39: a header that overrides the method does not reach the origin", asy
   const { cookie } = await app.signIn();
   for (const name of ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X_HTTP_Method_Override", "x-http_method.override"]) {
     const answer = await app.client("/", { cookie, headers: { [name]: "DELETE" } });
-    if (answer.status !== 200) assert.ok([400, 403].includes(answer.status), String(answer));
-    else assert.ok(!answer.seen.headers.list.some(([, value]) => value === "DELETE"), name);
+    assert.equal(answer.status, 200, String(answer));
+    assert.ok(!answer.seen.headers.list.some(([, value]) => value === "DELETE"), name);
   }
 });
 
-test("SEC-39: OPTIONS passes without a credential only as a true preflight, and without an identity", async () => {
+test("SEC-39: at a site without rules OPTIONS needs a credential, as a preflight too", async () => {
   const path = newPath();
-  for (const headers of [{}, { Origin: "https://x.test" }, { "Access-Control-Request-Method": "POST" }]) {
+  const preflight = { Origin: "https://x.test", "Access-Control-Request-Method": "POST" };
+  for (const headers of [{}, { Origin: "https://x.test" }, { "Access-Control-Request-Method": "POST" }, preflight]) {
     const answer = await app.send("OPTIONS", path, { kind: SCRIPT, headers });
-    assert.ok([401, 403].includes(answer.status), `${JSON.stringify(headers)}: ${answer}`);
+    assert.deepEqual([answer.status, answer.json.code], [401, "token_missing"], JSON.stringify(headers));
   }
   assert.deepEqual(world.origin.about(path), []);
-  const answer = await app.send("OPTIONS", path, {
-    kind: SCRIPT,
-    headers: { Origin: "https://x.test", "Access-Control-Request-Method": "POST", "X-Forwarded-User": "forged" },
-  });
-  for (const seen of world.origin.about(path)) assert.ok(!seen.header("x-forwarded-user"));
-  assert.ok([200, 401, 403].includes(answer.status), String(answer));
 });
 
 test("a token made for the origin is not made from what the client sent", async () => {

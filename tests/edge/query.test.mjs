@@ -123,9 +123,9 @@ test("SEC-41: the 303 sends no Referer on, is never stored, and the token is now
 test("SEC-41: the path of the 303 stays on the site, whatever it looks like", async () => {
   const user = await app.createUser();
   const token = await app.issue(user.email);
-  for (const path of ["//evil.test/", "/\\evil.test/", "/%2f%2fevil.test", "/.//evil.test", "/..//evil.test/"]) {
+  for (const path of ["/\\evil.test/", "/%2f%2fevil.test"]) assert.equal((await app.navigate(`${path}?token=${token}`)).status, 400, path);
+  for (const path of ["//evil.test/", "/.//evil.test", "/..//evil.test/"]) {
     const answer = await app.navigate(`${path}?token=${token}`);
-    if (answer.status === 400) continue;
     assert.equal(answer.status, 303, `${path}: ${answer}`);
     assert.equal(new URL(answer.target, `${app.origin}${path.startsWith("//") ? "/" : path}`).host, "app.example.test", `${path}: ${answer.target}`);
   }
@@ -141,8 +141,9 @@ test("a bad token in the query leaves the URL as well, and opens nothing", async
     assert.ok(!opened(anonymous), String(anonymous));
     assert.deepEqual(world.origin.about(path), [], "an anonymous visitor is not let in");
     const signedIn = await app.navigate(`${path}?token=${bad}&a=1`, { cookie });
-    const target = signedIn.status === 303 ? signedIn.target.replace(app.origin, "") : signedIn.seen.url;
-    assert.equal(target, `${path}?a=1`, "the session goes on");
+    assert.equal(signedIn.status, 303, String(signedIn));
+    assert.equal(signedIn.target.replace(app.origin, ""), `${path}?a=1`);
+    assert.equal((await app.navigate(`${path}?a=1`, { cookie })).status, 200, "the session goes on");
   }
 });
 
@@ -192,7 +193,7 @@ test("SEC-42: a single-use link works once", async () => {
   assert.ok(opened(first));
   const second = await once.navigate(`/?token=${token}`);
   assert.ok(!opened(second), String(second));
-  assert.notEqual(second.status, 200);
+  assert.equal(second.status, 401, String(second));
   const script = await once.script(`/?token=${token}`);
   assert.equal(script.status, 401, String(script));
 });
@@ -331,7 +332,8 @@ test("a single-use link opened twice by the one who is signed in by it does no h
   const token = await once.issue(user.email);
   const { pair } = sessionOf(await once.navigate(`/page?token=${token}`));
   const again = await once.navigate(`/page?token=${token}`, { cookie: pair });
-  const end = again.status === 303 ? await once.navigate(again.target.replace(once.origin, ""), { cookie: pair }) : again;
+  assert.equal(again.status, 303, String(again));
+  const end = await once.navigate(again.target.replace(once.origin, ""), { cookie: pair });
   assert.equal(end.status, 200, String(end));
   assert.equal(end.seen.header("x-forwarded-user"), user.id);
 });
@@ -479,7 +481,7 @@ test("SEC-22: the switch checks the token in its form like any other", async () 
     assert.notDeepEqual(changed, fields);
     const answer = await app.form("/api/sso/switch", changed, { cookie: a.cookie });
     assert.ok(!opened(answer), String(answer));
-    assert.ok(answer.status >= 400, String(answer));
+    assert.equal(answer.status, 401, String(answer));
   }
 });
 
@@ -491,8 +493,8 @@ test("SEC-48: the switch goes back to the site only", async () => {
   for (const evil of ["https://evil.test/", "//evil.test/", "/\\evil.test", "javascript:alert(1)"]) {
     const changed = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.includes("/inside") ? evil : value]));
     const answer = await app.form("/api/sso/switch", changed, { cookie: a.cookie });
-    if (answer.status === 303) assert.equal(new URL(answer.target, `${app.origin}/`).host, "app.example.test", answer.target);
-    else assert.ok(answer.status >= 400, String(answer));
+    assert.equal(answer.status, 400, `${evil}: ${answer}`);
+    assert.ok(!opened(answer), evil);
   }
 });
 

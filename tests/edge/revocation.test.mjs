@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { Jar } from "./lib/http.mjs";
 import { newEmail, signInAgain, startWorld, until } from "./lib/world.mjs";
 
+/** @import { Answer } from "./lib/http.mjs" */
 /** @import { Site, User } from "./lib/site.mjs" */
 /** @import { World } from "./lib/world.mjs" */
 
@@ -49,35 +50,93 @@ async function credentials() {
   };
 }
 
-const CHANGES = {
-  disabled: (/** @type {User} */ user) => here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }),
-  deleted: (/** @type {User} */ user) => here.admin("DELETE", `/api/sso/users/${user.id}`),
+/**
+ * The code of a refusal, whether it is JSON or a page.
+ * @param {Answer} answer
+ */
+const codeOf = (answer) => (answer.type === "application/json" ? answer.json.code : answer.text.match(/<code>(\w+)<\/code><\/p>\s*<\/footer>/)?.[1]);
+
+/** What the sources answer while the user may sign in. */
+const GOOD = {
+  session: 200,
+  "session of a browser": 200,
+  sso_cookie: 200,
+  "sso_cookie of a browser": 200,
+  query: 200,
+  "query of a browser": 303,
+  bearer: 200,
+  "who am I": 200,
 };
 
-for (const [what, change] of Object.entries(CHANGES)) {
+/** What the sources answer when there is no such user: a session has ended, any other token is wrong. */
+const UNKNOWN = {
+  session: "401 token_expired",
+  "session of a browser": "401 token_expired",
+  sso_cookie: "401 token_invalid",
+  "sso_cookie of a browser": "401 token_invalid",
+  query: "401 token_invalid",
+  "query of a browser": "401 token_invalid",
+  bearer: "401 token_invalid",
+  "who am I": "401 token_expired",
+};
+const DISABLED = Object.fromEntries(Object.keys(GOOD).map((source) => [source, "403 user_disabled"]));
+
+/** @typedef {Record<string, (site: Site) => Promise<Answer>>} Attempts */
+
+/**
+ * @param {Attempts} attempts
+ * @param {Site} site
+ */
+async function statuses(attempts, site) {
+  /** @type {Record<string, number>} */
+  const all = {};
+  for (const [source, attempt] of Object.entries(attempts)) all[source] = (await attempt(site)).status;
+  return all;
+}
+
+/**
+ * Status and code by source, of refusals that set no cookie.
+ * @param {Attempts} attempts
+ * @param {Site} site
+ */
+async function refusals(attempts, site) {
+  /** @type {Record<string, string>} */
+  const all = {};
+  for (const [source, attempt] of Object.entries(attempts)) {
+    const answer = await attempt(site);
+    all[source] = `${answer.status} ${codeOf(answer)}`;
+    assert.deepEqual(
+      answer.cookies.filter((/** @type {{ cleared: boolean }} */ { cleared }) => !cleared),
+      [],
+      source,
+    );
+  }
+  return all;
+}
+
+/** @type {Record<string, { change: (user: User) => Promise<Answer>, done: number, refused: Record<string, string> }>} */
+const CHANGES = {
+  disabled: { change: (user) => here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false }), done: 200, refused: DISABLED },
+  deleted: { change: (user) => here.admin("DELETE", `/api/sso/users/${user.id}`), done: 204, refused: UNKNOWN },
+};
+
+for (const [what, { change, done, refused }] of Object.entries(CHANGES)) {
   test(`SEC-51: a user who was ${what} is refused at the next request, by every source, where it happened`, async () => {
     const { user, attempts } = await credentials();
-    for (const [source, attempt] of Object.entries(attempts)) assert.ok([200, 303].includes((await attempt(here)).status), source);
-    assert.ok([200, 204].includes((await change(user)).status));
-    for (const [source, attempt] of Object.entries(attempts)) {
-      const answer = await attempt(here);
-      assert.ok([401, 403].includes(answer.status), `${source}: ${answer}`);
-      assert.deepEqual(
-        answer.cookies.filter((/** @type {{ cleared: boolean }} */ { cleared }) => !cleared),
-        [],
-        source,
-      );
-    }
+    assert.deepEqual(await statuses(attempts, here), GOOD);
+    assert.equal((await change(user)).status, done);
+    assert.deepEqual(await refusals(attempts, here), refused);
   });
 
   test(`a user who was ${what} is refused in every other isolate within the bound`, async () => {
     const { user, attempts } = await credentials();
-    for (const attempt of Object.values(attempts)) assert.ok([200, 303].includes((await attempt(there)).status));
+    assert.deepEqual(await statuses(attempts, there), GOOD);
     await change(user);
     await until(
-      async () => (await Promise.all(Object.values(attempts).map((attempt) => attempt(there)))).every(({ status }) => status === 401 || status === 403),
+      async () => (await Promise.all(Object.values(attempts).map((attempt) => attempt(there)))).every(({ status }) => ![200, 303].includes(status)),
       BOUND,
     );
+    assert.deepEqual(await refusals(attempts, there), refused);
   });
 }
 
@@ -93,7 +152,7 @@ test("a user who is created anew with the address of a deleted one has nothing o
   const { user, attempts } = await credentials();
   await here.admin("DELETE", `/api/sso/users/${user.id}`);
   await here.createUser({ email: user.email });
-  for (const [source, attempt] of Object.entries(attempts)) assert.ok([401, 403].includes((await attempt(here)).status), source);
+  assert.deepEqual(await refusals(attempts, here), UNKNOWN);
 });
 
 test("ending all sessions of a user ends them at once here and within the bound elsewhere", async () => {
@@ -153,7 +212,8 @@ test("a disabled user who is enabled again gets in within the bound", async () =
   const user = await here.createUser();
   const token = await here.issue(user.email);
   await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: false });
-  assert.ok([401, 403].includes((await there.client("/", { bearer: token })).status));
+  const refused = await there.client("/", { bearer: token });
+  assert.deepEqual([refused.status, refused.json.code], [403, "user_disabled"]);
   await here.admin("PATCH", `/api/sso/users/${user.id}`, { active: true });
   const fresh = async () => here.issue(user.email);
   await until(async () => (await there.client("/", { bearer: await fresh() })).status === 200, BOUND);

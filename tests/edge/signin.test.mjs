@@ -288,7 +288,7 @@ test("our session cookie is cleared when it is no longer honoured: tampered, of 
   }
   await app.admin("DELETE", `/api/sso/users/${user.id}`);
   const answer = await app.client("/", { cookie });
-  assert.ok([401, 403].includes(answer.status), String(answer));
+  assert.deepEqual([answer.status, answer.json.code], [401, "token_expired"]);
   assertCleared(answer, SESSION, SESSION_ATTRIBUTES);
 });
 
@@ -352,7 +352,7 @@ test("a whole visit: link, clean page, scripts, logout", async () => {
   assert.equal((await visit(new URL(arrived.target, app.origin).pathname)).seen.header("x-forwarded-email"), user.email);
   assert.equal((await visit("/api/data", app.script)).status, 200);
   const out = jar.take(await app.form("/api/sso/logout", {}, { cookie: jar.header }));
-  assert.ok([200, 303].includes(out.status), String(out));
+  assert.equal(out.status, 200, String(out));
   assert.equal(jar.header, "");
   assert.equal((await visit("/start")).status, 401);
 });
@@ -395,10 +395,9 @@ test("SEC-43: a higher source that is present but invalid does not fall to a low
     const cookie = `${SESSION}=${badSession ? tampered(cookieValue(session)) : cookieValue(session)}; ${SSO}=${badSso ? tampered(sso) : sso}`;
     const answer = await app.client("/", { cookie, bearer: badBearer ? tampered(bearer) : bearer });
     const what = JSON.stringify({ badSession, badSso, badBearer });
-    if (badSession) assert.equal(answer.status, 401, `${what}: ${answer}`);
-    else if (answer.status === 200) assert.notEqual(answer.seen.header("x-forwarded-user"), c.id, what);
-    else assert.equal(answer.status, 401, what);
-    if (mask === 4) assert.equal(answer.status, 200, `a bad lower source does no harm: ${answer}`);
+    assert.equal(answer.status, badSession ? 401 : 200, `${what}: ${answer}`);
+    // A good session makes way for a good SSO token of another user; lower sources decide nothing and do no harm.
+    if (!badSession) assert.equal(answer.seen.header("x-forwarded-user"), badSso ? a.id : b.id, what);
   }
   // Without a session: the SSO cookie decides, good or bad.
   const good = await app.client("/", { cookie: `${SSO}=${sso}`, bearer: tampered(bearer) });
@@ -429,19 +428,17 @@ test("SEC-38: a malformed Cookie header ends in a refusal, never in access", asy
   assert.deepEqual(world.origin.about(path), []);
 });
 
-test("two Cookie headers are read as one list: the session is found and stripped", async () => {
-  const { cookie, user } = await app.signIn();
-  const answer = await app.client("/", {
+test("a session in a second Cookie header, which the runtime joins to the first by a comma, counts as none and reaches no origin", async () => {
+  const { cookie } = await app.signIn();
+  const path = newPath();
+  const answer = await app.client(path, {
     headers: [
       ["Cookie", "a=1"],
       ["Cookie", `${cookie}; b=2`],
     ],
   });
-  assert.ok([200, 401].includes(answer.status), String(answer));
-  if (answer.status === 200) {
-    assert.equal(answer.seen.header("x-forwarded-user"), user.id);
-    assert.doesNotMatch(answer.seen.header("cookie") ?? "", /edgeward/);
-  }
+  assert.deepEqual([answer.status, answer.json.code], [401, "token_missing"]);
+  assert.deepEqual(world.origin.about(path), []);
 });
 
 test("SEC-44: an answer to an identified request is private unless the origin says otherwise, and varies by credential", async () => {

@@ -301,7 +301,7 @@ test("SEC-9: a huge token is refused at once", async () => {
   for (const token of huge) {
     assert.equal((await app.client("/", { bearer: token })).status, 401);
     assert.equal((await app.client("/", { cookie: `${SSO}=${token}` })).status, 401);
-    assert.ok([401, 414].includes((await app.client(`/?token=${token}`)).status));
+    assert.equal((await app.client(`/?token=${token}`)).status, 401);
     assert.equal((await app.client("/", { cookie: `${SESSION}=${token}` })).status, 401);
   }
   assert.ok(performance.now() - started < 5_000);
@@ -520,5 +520,5 @@ test("SEC-22: a session is checked as strictly as an SSO token: what is not exac
     "an unknown user": sign(head, { ...body, sub: "usr_nobody" }, key),
     "beyond the absolute lifetime": sign(head, { ...body, exp: now() + 10 * 86_400 }, key),
   };
-  for (const [what, token] of Object.entries(bad)) assert.ok([401, 403].includes(await status(token)), `${what}: ${await status(token)}`);
+  for (const [what, token] of Object.entries(bad)) assert.equal(await status(token), 401, what);
 });

@@ -167,11 +167,9 @@ test("a cursor that is not ours is 400 invalid_cursor", async () => {
   for (const cursor of ["x", "../..", "%00", "A".repeat(2000)]) assertError(await app.admin("GET", `${USERS}?cursor=${cursor}`), 400, "invalid_cursor");
 });
 
-test("a limit that is no number from 1 to 100 gives an error or at most 100 users", async () => {
+test("a limit that is no number from 1 to 100 is an error", async () => {
   for (const limit of ["0", "-1", "101", "1e9", "abc", ""]) {
-    const answer = await app.admin("GET", `${USERS}?limit=${limit}`);
-    if (answer.status === 200) assert.ok(answer.json.users.length <= 100);
-    else assertError(answer, 400, "invalid_request", "limit");
+    assertError(await app.admin("GET", `${USERS}?limit=${limit}`), 400, "invalid_request", "limit");
   }
 });
 
@@ -265,7 +263,8 @@ test("SEC-64: token:issue and tokens:write give no access to users, and users:wr
     assertError(await app.admin("PATCH", `${USERS}/${user.id}`, fields, { token }), 403, "insufficient_scope");
     assertError(await app.admin("POST", USERS, { email: newEmail(), ...fields }, { token }), 403, "insufficient_scope");
     const bulk = await app.admin("POST", `${USERS}/bulk`, { users: [{ email: user.email, ...fields }], on_existing: "update" }, { token });
-    assert.ok(bulk.status === 403 || bulk.json.results[0].status === "invalid", String(bulk));
+    assert.equal(bulk.status, 200, String(bulk));
+    assert.deepEqual(bulk.json.results, [{ email: user.email, status: "invalid", code: "insufficient_scope" }]);
   }
   assert.equal((await app.admin("PATCH", `${USERS}/${user.id}`, { first_name: "fine" }, { token })).status, 200);
   const { staff, superuser, roles } = (await app.admin("GET", `${USERS}/${user.id}`)).json;
@@ -378,46 +377,39 @@ test("a body that is no JSON is 400 invalid_json, one over 64 KB is 413 payload_
 
 test("SEC-66: no address or id walks into another record's key, and no key contains an address", async () => {
   const victim = await app.createUser({ first_name: "Victim" });
-  const odd = [
+  for (const email of [
     "a:b@example.test",
-    "a/../b@example.test",
-    "..@example.test",
     `usr:${victim.id}@example.test`,
     "a%2fb@example.test",
-    "a*b@example.test",
     `${"l".repeat(600)}@example.test`,
     `${"l".repeat(64)}@${"d.".repeat(100)}test`,
-  ];
-  for (const email of odd) {
+  ]) {
+    assertError(await app.admin("POST", USERS, { email }), 400, "invalid_request");
+  }
+  for (const email of ["a/../b@example.test", "..@example.test", "a*b@example.test"]) {
     const answer = await app.admin("POST", USERS, { email });
-    assert.ok([201, 400].includes(answer.status), `${email}: ${answer}`);
-    if (answer.status !== 201) continue;
+    assert.equal(answer.status, 201, `${email}: ${answer}`);
     const found = (await app.admin("GET", `${USERS}?email=${encodeURIComponent(email)}`)).json.users;
     assert.deepEqual(
       found.map((/** @type {{ id: string }} */ { id }) => id),
       [answer.json.id],
     );
   }
-  for (const id of [
-    "..",
-    "%2e%2e",
-    `x/../${victim.id}`,
-    `x%2f..%2f${victim.id}`,
-    `${victim.id}%00`,
-    `${victim.id}%20`,
-    victim.id.toUpperCase(),
-    `usr_${"x".repeat(600)}`,
-    "usr_*",
-    "%",
-    "usr_%zz",
-  ]) {
+  assert.equal((await app.admin("GET", `${USERS}/x/../${victim.id}`)).json.id, victim.id, "one path in another spelling");
+  for (const [id, status] of /** @type {[string, number][]} */ ([
+    ["..", 404],
+    ["%2e%2e", 404],
+    [`x%2f..%2f${victim.id}`, 400],
+    [`${victim.id}%00`, 400],
+    [`${victim.id}%20`, 404],
+    [victim.id.toUpperCase(), 404],
+    [`usr_${"x".repeat(600)}`, 404],
+    ["usr_*", 404],
+    ["%", 400],
+    ["usr_%zz", 400],
+  ])) {
     const answer = await app.admin("GET", `${USERS}/${id}`);
-    assert.ok(
-      [400, 404].includes(answer.status) ||
-        (answer.status === 200 && new URL(`http://x${USERS}/${id}`).pathname === `${USERS}/${victim.id}`) ||
-        (answer.status === 200 && "users" in answer.json),
-      `${id}: ${answer}`,
-    );
+    assert.equal(answer.status, status, `${id}: ${answer}`);
   }
   for (const [key] of await world.kvEntries()) {
     assert.ok(Buffer.byteLength(key) <= 512, key);
