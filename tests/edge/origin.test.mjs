@@ -112,7 +112,7 @@ test("SEC-40: an API token that strays to the application's paths does not reach
 
 test("SEC-40: a credential in an odd wrapping does not reach the origin either", async () => {
   const pass = world.site("PASS");
-  const { cookie, token } = await pass.signIn();
+  const { user, cookie, token } = await pass.signIn();
   const value = cookieValue(cookie);
   const wrappings = [
     [
@@ -143,12 +143,14 @@ test("SEC-40: a credential in an odd wrapping does not reach the origin either",
       leaks.push(JSON.stringify(headers).replaceAll(value, "SESSION").replaceAll(token, "TOKEN"));
   }
   assert.deepEqual(leaks, []);
-  assert.deepEqual(statuses, [200, 200, 401, 401, 200, 200, 200, 200, 200, 200, 200, 200]);
+  assert.deepEqual(statuses, [200, 200, 200, 401, 200, 200, 200, 200, 200, 200, 200, 200]);
+  // A token that was used elsewhere is no link, so each has one of its own.
   const asked = [];
-  for (const query of [`token=${token}&token=x`, `%74oken=${token}`, `token=%20${token}`, `a&token=${token.replaceAll(".", "%2E")}`]) {
-    const answer = await pass.client(`/?${query}`);
+  for (const query of ["token=TOKEN&token=x", "%74oken=TOKEN", "token=%20TOKEN", "a&token=ESCAPED"]) {
+    const link = await pass.issue(user.email);
+    const answer = await pass.client(`/?${query.replace("TOKEN", link).replace("ESCAPED", link.replaceAll(".", "%2E"))}`);
     asked.push(answer.status);
-    if (answer.status === 200) assert.ok(!everything(answer.seen).includes(token.split(".")[2]), query);
+    if (answer.status === 200) assert.ok(!everything(answer.seen).includes(link.split(".")[2]), query);
   }
   assert.deepEqual(asked, [401, 200, 401, 200]);
 });
@@ -516,20 +518,14 @@ test("SEC-39: a header that overrides the method does not reach the origin", asy
   }
 });
 
-test("SEC-39: OPTIONS passes without a credential only as a true preflight, and without an identity", async () => {
+test("SEC-39: at a site without rules OPTIONS needs a credential, as a preflight too", async () => {
   const path = newPath();
-  for (const headers of [{}, { Origin: "https://x.test" }, { "Access-Control-Request-Method": "POST" }]) {
+  const preflight = { Origin: "https://x.test", "Access-Control-Request-Method": "POST" };
+  for (const headers of [{}, { Origin: "https://x.test" }, { "Access-Control-Request-Method": "POST" }, preflight]) {
     const answer = await app.send("OPTIONS", path, { kind: SCRIPT, headers });
     assert.deepEqual([answer.status, answer.json.code], [401, "token_missing"], JSON.stringify(headers));
   }
   assert.deepEqual(world.origin.about(path), []);
-  const answer = await app.send("OPTIONS", path, {
-    kind: SCRIPT,
-    headers: { Origin: "https://x.test", "Access-Control-Request-Method": "POST", "X-Forwarded-User": "forged" },
-  });
-  assert.equal(answer.status, 200, String(answer));
-  assert.equal(answer.seen.method, "OPTIONS");
-  assert.ok(!answer.seen.header("x-forwarded-user"));
 });
 
 test("a token made for the origin is not made from what the client sent", async () => {

@@ -68,14 +68,9 @@ const ARRIVING = [
   "/a/%2e%2e/b",
   "/a/.%2e/b",
   "/a/%2E./b",
-  "/a\\b",
-  "/a\\..\\b",
-  "/..\\a",
-  "/\\a",
   "/a%20b",
   "/%20",
   "/a%20",
-  "/a;/../b",
   "/%c3%a9",
   "/%C3%A9",
   "/%f0%9f%98%80",
@@ -100,6 +95,11 @@ const ARRIVING = [
 
 // Read in different ways by different servers.
 const REFUSED = [
+  "/a\\b",
+  "/a\\..\\b",
+  "/..\\a",
+  "/\\a",
+  "/a;/../b",
   "/%2e%2e%2f%2e%2e%2fa",
   "/a%2fb",
   "/a%2Fb",
@@ -181,9 +181,9 @@ const DISGUISES = [
   ["/api/sso/%75sers", 401],
   ["/x/%2e%2e/api/sso/users", 401],
   ["/x/..%2fapi/sso/users", 400],
-  ["/api\\sso\\users", 401],
+  ["/api\\sso\\users", 400],
   ["/api%5csso/users", 400],
-  ["/\\api/sso/users", 401],
+  ["/\\api/sso/users", 400],
   ["/api/sso/users;x", 400],
   ["/api/sso;x/users", 400],
   ["/api;x/sso/users", 400],
@@ -262,27 +262,23 @@ test("a query arrives byte for byte", async () => {
 
 test("an absolute request target and a Host with more than a host in it open nothing", async () => {
   const { cookie } = await session();
-  const anonymous = [];
-  const signedIn = [];
-  for (const [target, host] of [
-    ["http://app.example.test/x", "evil.test"],
-    ["http://evil.test/x", "app.example.test"],
-    ["/x", "app.example.test/api"],
-    ["/x", "user:pass@app.example.test"],
-    ["/x", "app.example.test?"],
-    ["/x", "app.example.test#"],
-    ["/x", "evil.test@app.example.test"],
-    ["/x", "app.example.test\\x"],
-  ]) {
+  for (const [target, host, anonymous, signedIn] of /** @type {[target: string, host: string, anonymous: number, signedIn: number][]} */ ([
+    ["http://app.example.test/x", "evil.test", 404, 404],
+    ["http://evil.test/x", "app.example.test", 401, 200],
+    ["/x", "app.example.test/api", 401, 200],
+    ["/x", "user:pass@app.example.test", 400, 400],
+    ["/x", "app.example.test?", 401, 200],
+    ["/x", "app.example.test#", 401, 200],
+    ["/x", "evil.test@app.example.test", 400, 400],
+    ["/x", "app.example.test\\x", 404, 404],
+  ])) {
     const answer = await exchangeRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n` });
-    anonymous.push(answer?.status);
+    assert.equal(answer?.status, anonymous, `${target} ${host}: ${answer}`);
     const signedInThere = await exchangeRaw({
       port: app.port,
       text: `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
     });
-    signedIn.push(signedInThere?.status);
-    if (signedInThere?.status === 200) assert.equal(signedInThere.seen.header("x-forwarded-host"), "app.example.test");
+    assert.equal(signedInThere?.status, signedIn, `${target} ${host}: ${signedInThere}`);
+    if (signedIn === 200) assert.equal(signedInThere?.seen.header("x-forwarded-host"), "app.example.test");
   }
-  assert.deepEqual(anonymous, []);
-  assert.deepEqual(signedIn, []);
 });

@@ -131,35 +131,34 @@ test("SEC-32: no forwarded header changes which rule decides", async () => {
 test("SEC-33: no spelling of a path gets past its rule, and what is judged is what arrives", async () => {
   /** @param {string} target */
   const raw = (target) => exchangeRaw({ port: app.port, text: `GET ${target} HTTP/1.1\r\nHost: ${app.host}\r\nConnection: close\r\n\r\n` });
-  for (const target of [
-    "/admin/%2e%2e/admin",
-    "/static/../admin",
-    "/static/..%2fadmin",
-    "/static/%2e%2e/admin",
-    "/static/..;/admin",
-    "/static/%2e%2e%2fadmin",
-    "/static\\..\\admin",
-    "/static/%252e%252e/admin",
-    "//admin",
-    "/./admin",
-    "/%61dmin",
-    "/admin;x=.css",
-    "/admin/%00.css",
-    "/admin%2f.css",
-    "/admin%5c.css",
-    "/a:b",
-    "/a%3Ab",
-    "/a%3ab",
-    "/%61%3ab",
-    "//a:b",
-    "/a:b?.css",
-    "/a:b#.css",
-    "/admin?x=/static/a.css",
-    "/%c0%ae%c0%ae/static/a",
-    "/static/%zz",
-  ]) {
-    const isAmbiguous = /%2f|%5c|%25|%00|%c0|%zz|;/.test(target);
-    assert.equal((await raw(target)).status, isAmbiguous ? 400 : 401, target);
+  for (const [target, status] of /** @type {[string, number][]} */ ([
+    ["/admin/%2e%2e/admin", 401],
+    ["/static/../admin", 401],
+    ["/static/..%2fadmin", 400],
+    ["/static/%2e%2e/admin", 401],
+    ["/static/..;/admin", 400],
+    ["/static/%2e%2e%2fadmin", 400],
+    ["/static\\..\\admin", 400],
+    ["/static/%252e%252e/admin", 400],
+    ["//admin", 401],
+    ["/./admin", 401],
+    ["/%61dmin", 401],
+    ["/admin;x=.css", 400],
+    ["/admin/%00.css", 400],
+    ["/admin%2f.css", 400],
+    ["/admin%5c.css", 400],
+    ["/a:b", 403],
+    ["/a%3Ab", 403],
+    ["/a%3ab", 403],
+    ["/%61%3ab", 403],
+    ["//a:b", 403],
+    ["/a:b?.css", 403],
+    ["/a:b#.css", 403],
+    ["/admin?x=/static/a.css", 401],
+    ["/%c0%ae%c0%ae/static/a", 400],
+    ["/static/%zz", 400],
+  ])) {
+    assert.equal((await raw(target)).status, status, target);
   }
   for (const [target, arrives] of [
     ["/static/x/../a.js", "/static/a.js"],
