@@ -1,5 +1,5 @@
-//! The judgement: who is asking, and may they? The only place with the order of steps 4 and 5. What is
-//! made of a judgement is for its sinks: `pipeline::deliver` sends it to the origin, `admin::explain` tells it.
+//! The judgement: who is asking, and may they? The only place with the order of steps 4 and 5. Sinks use the
+//! result: `pipeline::deliver` forwards it, `admin::explain` reports it.
 
 use crate::access::grant::{self, Grant};
 use crate::access::{cors, same_origin};
