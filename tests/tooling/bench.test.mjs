@@ -18,7 +18,7 @@ test("the bench prints one row for each Worker and keeps every sample", async (t
   const file = path.join(folder(t), "samples.json");
   const { status, stdout, stderr } = await bench([...SHORT, "--json", file]).ended;
   assert.equal(status, 0, stderr);
-  const variants = ["edgeward", "edgeward-page", "edgeward-trace", "edgeward-cookie"];
+  const variants = ["edgeward", "edgeward-unsigned", "edgeward-page", "edgeward-trace", "edgeward-cookie"];
   const names = ["passthrough", "undecided", ...variants, "jose", "jose-memo", "hono", "hono-memo", "js-memo"];
   assert.deepEqual(
     stdout
