@@ -65,7 +65,6 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
             let presented = source::present(&parts, site);
             let dry = Ctx {
                 purpose: Purpose::Explain,
-                world: ctx.world,
                 site,
                 parts: &parts,
                 path: &path,
@@ -73,8 +72,7 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
                 asked,
                 rule,
                 presented: &presented,
-                request_id: ctx.request_id,
-                now: ctx.now,
+                ..*ctx
             };
             judged(&dry, shown).await?
         }

@@ -47,10 +47,13 @@ impl Imagined {
         let line = |name: &'static str| -> Result<Option<String>, Denial> {
             let text: Option<String> = member(body, name)?;
             // A line break would end the header that it is put into.
-            match text.filter(|text| text.chars().any(char::is_control)) {
-                None => member(body, name),
-                Some(_) => Err(Denial::InvalidField(name)),
+            if text
+                .as_deref()
+                .is_some_and(|text| text.chars().any(char::is_control))
+            {
+                return Err(Denial::InvalidField(name));
             }
+            Ok(text)
         };
         Ok(Self {
             host: line("host")?,

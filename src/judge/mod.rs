@@ -9,6 +9,7 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::authn::{self, Authentication};
 use crate::credential::session::{self, SetCookie};
+use crate::jose::error::TokenError;
 use crate::sign_in::arrive::{self, Arrival};
 
 /// A request that may pass. Made here alone, of a [`Grant`].
@@ -43,8 +44,7 @@ pub enum Judgement {
 /// Methods that are about the connection, or that show a request to a page (RFC 9110 §9.3).
 const REFUSED_METHODS: [&str; 3] = ["TRACE", "CONNECT", "TRACK"];
 
-/// Judges a request for a path of a site. Whatever comes of it, the cookies that it gives clear those that
-/// have had their time.
+/// Judges a request for a path of a site. Whatever the result, the returned cookies clear those that have expired.
 pub async fn judge(ctx: &Ctx<'_>) -> (Vec<SetCookie>, Result<Judgement, Denial>) {
     match identify(ctx).await {
         Ok((authentication, stale)) => (stale, decide(ctx, authentication).await),
@@ -96,14 +96,14 @@ async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgeme
         return cors::answer_preflight(cors, parts)
             .map(|answer| Judgement::Answered(answer.into()));
     }
-    let lets_pass = arrive::lets_pass(ctx, &authentication);
-    let arrival = arrive::arrive(ctx, &authentication).await?;
+    let anonymously = continues_anonymously(ctx, &authentication);
+    let arrival = arrive::arrive(ctx, &authentication, anonymously).await?;
     let absence = match &authentication.result {
         Ok(_) => authentication.absence(),
         Err(error) => Denial::from(*error),
     };
     let principal = match authentication.result {
-        Err(_) if lets_pass => None,
+        Err(_) if anonymously => None,
         result => result.map_err(Denial::from)?,
     };
     let opened = |cookies: &[SetCookie]| {
@@ -137,4 +137,18 @@ async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgeme
         cookies,
         signed_in,
     }))
+}
+
+/// Whether a browser whose credential was not accepted may continue anonymously: where anonymous
+/// callers pass, a bad cookie must not lock a browser out. A disabled user is told so, and an API
+/// client always learns that its credential is bad.
+fn continues_anonymously(ctx: &Ctx<'_>, authentication: &Authentication) -> bool {
+    let forgivable = match &authentication.result {
+        Ok(principal) => principal.is_none(),
+        Err(TokenError::Fault(_) | TokenError::DisabledUser) => false,
+        Err(_) => true,
+    };
+    // A public path stays public for a browser even if its credential could not be verified at all.
+    ctx.parts.is_navigation()
+        && (ctx.rule.is_public() || (forgivable && ctx.rule.admits_anonymous()))
 }

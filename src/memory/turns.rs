@@ -30,22 +30,20 @@ pub struct Turns(RefCell<HashSet<TurnKey>>);
 /// A turn. It ends with the request, also if its client leaves.
 struct Turn<'a> {
     turns: &'a Turns,
-    key: TurnKey,
+    key: &'a TurnKey,
 }
 
 impl Turns {
-    fn take(&self, key: &TurnKey) -> Option<Turn<'_>> {
+    fn take<'a>(&'a self, key: &'a TurnKey) -> Option<Turn<'a>> {
         let is_free = self.0.borrow_mut().insert(key.clone());
-        is_free.then(|| Turn {
-            turns: self,
-            key: key.clone(),
-        })
+        // Not `then_some`: a turn that is made ends one when it is dropped.
+        is_free.then(|| Turn { turns: self, key })
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.turns.0.borrow_mut().remove(&self.key);
+        self.turns.0.borrow_mut().remove(self.key);
     }
 }
 

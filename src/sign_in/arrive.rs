@@ -37,19 +37,22 @@ pub enum Arrival {
 }
 
 /// Opens a session for a token that came with a navigation, and redirects to the URL without our
-/// parameters, so that none of them stays in the address bar. Does nothing if the request is only
-/// explained.
+/// parameters, so that none of them stays in the address bar. `stays_anonymous`: the caller is a browser
+/// that continues anonymously. Does nothing if the request is only explained.
 ///
 /// # Errors
 /// Why the token opens no session.
-pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Arrival, Denial> {
+pub async fn arrive(
+    ctx: &Ctx<'_>,
+    authentication: &Authentication,
+    stays_anonymous: bool,
+) -> Result<Arrival, Denial> {
     if ctx.is_explained() {
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let navigation = ctx.parts.is_navigation();
     let Ok(Some(principal)) = &authentication.result else {
-        let stays = navigation && ctx.presented.query_changed && lets_pass(ctx, authentication);
-        return Ok(if stays {
+        return Ok(if stays_anonymous && ctx.presented.query_changed {
             Arrival::Answer(Answer::see_other(ctx.return_to().into_url()), Vec::new())
         } else {
             Arrival::Proceed(Vec::new())
@@ -97,21 +100,6 @@ pub async fn arrive(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Ar
         ));
     }
     Ok(Arrival::Proceed(cookies))
-}
-
-/// Whether a browser whose credential was not accepted may continue anonymously: where anonymous
-/// callers pass, a bad cookie must not lock a browser out. A disabled user is told so, and an API
-/// client always learns that its credential is bad.
-#[must_use]
-pub fn lets_pass(ctx: &Ctx<'_>, authentication: &Authentication) -> bool {
-    let forgivable = match &authentication.result {
-        Ok(principal) => principal.is_none(),
-        Err(TokenError::Fault(_) | TokenError::DisabledUser) => false,
-        Err(_) => true,
-    };
-    // A public path stays public for a browser even if its credential could not be verified at all.
-    ctx.parts.is_navigation()
-        && (ctx.rule.is_public() || (forgivable && ctx.rule.admits_anonymous()))
 }
 
 /// Opens the session for a single-use link.

@@ -329,6 +329,41 @@ test("SEC-76: a thousand callers who leave while KV is slow hold no memory", asy
   assert.ok(memory < 24 * MIB, `${(memory / MIB).toFixed(1)} MiB of Wasm`);
 });
 
+test("SEC-76: requests that look again for an issuer's keys have their limit too, and the issuer is not blamed", async () => {
+  await slow({});
+  const site = world.site("OTHER");
+  const reply = JSON.stringify({ keys: [key.jwk] });
+  issuer.documents.set("/keys", (_, response) => setTimeout(() => response.writeHead(200).end(reply), 2500));
+  const long = ["X-Long", "x".repeat(60_000)];
+  // The first one asks the issuer; all others look again until it has answered.
+  const token = await tokenOf(key, {}, { kid: "nobody's" });
+  const text = bytes(site, { headers: [["Authorization", `Bearer ${token}`], long] });
+  const sockets = Array.from({ length: 400 }, () => {
+    const socket = net.connect(app.port, "127.0.0.1", () => socket.write(text));
+    socket.on("error", () => {});
+    const one = { socket, answer: "" };
+    socket.on("data", (chunk) => (one.answer += chunk.toString("latin1")));
+    return one;
+  });
+  try {
+    let most = 0;
+    const answered = () => sockets.filter(({ answer }) => answer.startsWith("HTTP/1.1 ")).length;
+    await until(async () => {
+      most = Math.max(most, (await state()).held);
+      return answered() === sockets.length;
+    }, 20);
+    assert.ok(most > 4 * MIB, `they did wait: ${most}`);
+    assert.ok(most <= 8 * MIB + 70_000, `${(most / MIB).toFixed(1)} MiB of heads`);
+    const refused = sockets.filter(({ answer }) => answer.startsWith("HTTP/1.1 503")).length;
+    assert.ok(refused > 200, `${refused} were refused`);
+  } finally {
+    for (const { socket } of sockets) socket.destroy();
+  }
+  await settled();
+  issuer.publish("/keys", key);
+  assert.equal((await site.client("/", { bearer: await tokenOf(key) })).status, 200);
+});
+
 test("SEC-76: a stranger who leaves while an issuer's keys are fetched holds nobody up", async () => {
   const site = world.site("OTHER");
   issuer.documents.set("/keys", (_, response) => setTimeout(() => response.writeHead(200).end(JSON.stringify({ keys: [key.jwk] })), 300));
