@@ -2,9 +2,14 @@
 //! statics. Fields and variants need none where the name says enough, which rustc's `missing_docs` cannot express.
 
 #[cfg(test)]
+mod sources;
+
+#[cfg(test)]
 mod documented {
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
+
+    use super::sources::files;
 
     const ITEMS: [&str; 9] = [
         "const ", "enum ", "fn ", "mod ", "static ", "struct ", "trait ", "type ", "union ",
@@ -170,22 +175,5 @@ mod tests {
             }
         }
         false
-    }
-
-    /// The Rust files in a folder, without tests.
-    fn files(folder: &Path) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_stem().is_some_and(|name| name == "tests") {
-                continue;
-            }
-            if path.is_dir() {
-                found.extend(files(&path));
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-        found
     }
 }

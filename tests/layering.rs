@@ -1,10 +1,15 @@
 //! The rooms of `src/` stand on each other: a file names its own room and lower ones, and no higher one.
 
 #[cfg(test)]
+mod sources;
+
+#[cfg(test)]
 mod layering {
     use std::collections::BTreeSet;
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
+
+    use super::sources::files;
 
     /// The rooms, lowest first: the folders of `src/`.
     const ROOMS: &[&str] = &[
@@ -138,23 +143,6 @@ mod layering {
 
     fn room_of(module: &str) -> &str {
         module.split('/').next().unwrap_or_default()
-    }
-
-    /// The Rust files below a folder, without tests.
-    fn files(folder: &Path) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.file_stem().is_some_and(|name| name == "tests") {
-                continue;
-            }
-            if path.is_dir() {
-                found.extend(files(&path));
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-        found
     }
 
     /// `src/jose/jws.rs` is `jose/jws`, and `src/jose/mod.rs` is `jose`.

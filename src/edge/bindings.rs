@@ -27,6 +27,7 @@ extern "C" {
         from: u32,
         until: u32,
         own: &JsValue,
+        through: &JsValue,
     ) -> Promise;
     pub fn answer(status: u16, shared: &str, own: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = bindings)]
@@ -105,19 +106,9 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/edge/assets.js")]
 extern "C" {
-    #[wasm_bindgen(js_name = forwardFile)]
-    pub fn forward_file(
-        request: &Request,
-        head: &JsValue,
-        rendering: &JsValue,
-        caller_headers: &JsValue,
-        flags: u32,
-        before: u32,
-        from: u32,
-        until: u32,
-        own: &JsValue,
-        seconds: u32,
-    ) -> Promise;
+    /// What answers in the origin's place for a static file, which is cached for `seconds`.
+    #[wasm_bindgen(js_name = fromCache)]
+    pub fn from_cache(request: &Request, seconds: u32) -> JsValue;
 }
 
 thread_local! {

@@ -113,9 +113,7 @@ export function readAll(request) {
  * @param {Request} request
  */
 export function sizeOf(request) {
-  let size = 0;
-  for (const text of readAll(request)) size += text.length;
-  return size;
+  return readAll(request).reduce((sum, text) => sum + text.length, 0);
 }
 
 /**

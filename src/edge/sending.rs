@@ -66,31 +66,21 @@ pub fn send(
     let (before, own) = own(forward, before, cookies);
     let own = own.map_or(JsValue::UNDEFINED, |own| JsValue::from_str(&own));
     let asset = forward.rules().and_then(|rules| rules.asset);
-    match asset {
-        None => bindings::forward(
-            request,
-            head,
-            &rendering,
-            &caller_headers,
-            flags,
-            before,
-            from,
-            until,
-            &own,
-        ),
-        Some(keep) => bindings::forward_file(
-            request,
-            head,
-            &rendering,
-            &caller_headers,
-            flags,
-            before,
-            from,
-            until,
-            &own,
-            keep.0,
-        ),
-    }
+    let through = asset.map_or(JsValue::UNDEFINED, |seconds| {
+        bindings::from_cache(request, seconds.0)
+    });
+    bindings::forward(
+        request,
+        head,
+        &rendering,
+        &caller_headers,
+        flags,
+        before,
+        from,
+        until,
+        &own,
+        &through,
+    )
     .into()
 }
 
