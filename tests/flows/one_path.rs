@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
-use crate::harness::request::{Req, Seen, get, open, req};
+use crate::harness::request::{OriginSaw, Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, SSO, bindings, claims_of, site};
 
 /// How long an isolate remembers a user, by default.
@@ -322,6 +322,14 @@ const PATHS: [&str; 8] = [
     "/mine",
 ];
 
+fn same_at_origin(seen: &OriginSaw, fresh: &OriginSaw) -> Result<(), TestCaseError> {
+    prop_assert_eq!(&seen.url, &fresh.url);
+    for name in ["x-forwarded-user", "x-other", "cookie"] {
+        prop_assert_eq!(seen.header(name), fresh.header(name));
+    }
+    Ok(())
+}
+
 #[test]
 fn whatever_happens_a_request_gets_what_it_would_get_from_an_isolate_that_remembers_nothing() {
     let rules = json!({
@@ -373,14 +381,7 @@ fn whatever_happens_a_request_gets_what_it_would_get_from_an_isolate_that_rememb
                         );
                         behind.set(behind.get() + usize::from(!known));
                         if known && seen.is_forwarded() {
-                            let (seen, fresh) = (seen.origin(), fresh.origin());
-                            prop_assert_eq!(&seen.url, &fresh.url);
-                            prop_assert_eq!(
-                                seen.header("x-forwarded-user"),
-                                fresh.header("x-forwarded-user")
-                            );
-                            prop_assert_eq!(seen.header("x-other"), fresh.header("x-other"));
-                            prop_assert_eq!(seen.header("cookie"), fresh.header("cookie"));
+                            same_at_origin(&seen.origin(), &fresh.origin())?;
                             forwarded.set(forwarded.get() + 1);
                         }
                     }
