@@ -322,6 +322,14 @@ const PATHS: [&str; 8] = [
     "/mine",
 ];
 
+fn changes() -> [Value; 3] {
+    [
+        json!({"roles": ["admin"]}),
+        json!({"active": false}),
+        json!({"roles": []}),
+    ]
+}
+
 fn same_at_origin(seen: &OriginSaw, fresh: &OriginSaw) -> Result<(), TestCaseError> {
     prop_assert_eq!(&seen.url, &fresh.url);
     for name in ["x-forwarded-user", "x-other", "cookie"] {
@@ -394,17 +402,12 @@ fn whatever_happens_a_request_gets_what_it_would_get_from_an_isolate_that_rememb
                             changed_elsewhere = edge.now();
                             &elsewhere
                         };
-                        let change = [
-                            json!({"roles": ["admin"]}),
-                            json!({"active": false}),
-                            json!({"roles": []}),
-                        ];
                         let id = ids[what % 2].as_str().unwrap();
                         isolate.admin(
                             &admin,
                             "PATCH",
                             &format!("/api/sso/users/{id}"),
-                            &change[what / 2],
+                            &changes()[what / 2],
                         );
                     }
                     Deed::LogOut(by) => {
