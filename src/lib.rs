@@ -23,6 +23,7 @@ pub mod config;
 pub mod credential;
 #[cfg(target_arch = "wasm32")]
 mod edge;
+pub mod gateway;
 pub mod http;
 pub mod jose;
 pub mod judge;

@@ -6,6 +6,8 @@ pub mod explain;
 pub mod imagined;
 pub mod issue;
 pub mod keys;
+pub mod services;
+pub mod sign_in;
 pub mod users;
 
 use base64::Engine as _;
@@ -22,7 +24,7 @@ use crate::http::client::Client;
 use crate::http::query;
 use crate::jose::error::TokenError;
 use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::port::{Counter, Sender};
+use crate::platform::port::{Counter, OutboxCall, Sender};
 use crate::store::api_tokens::ApiTokens;
 
 /// In bytes.
@@ -84,6 +86,23 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
                 AdminEndpoint::SigningKeys => keys::list(ctx, &caller).await,
                 AdminEndpoint::SigningKeysRotate => keys::rotate(ctx, &caller).await,
                 AdminEndpoint::Explain => explain::explain(ctx, &caller).await,
+                AdminEndpoint::UserPassword(id) => sign_in::password(ctx, &caller, id).await,
+                AdminEndpoint::UserPasswordLink(id) => {
+                    sign_in::password_link(ctx, &caller, id).await
+                }
+                AdminEndpoint::UserSessions(id) => sign_in::sessions(ctx, &caller, id).await,
+                AdminEndpoint::Services => services::collection(ctx, &caller).await,
+                AdminEndpoint::Service(id) => services::one(ctx, &caller, id).await,
+                AdminEndpoint::ServiceRotate(id) => services::rotate(ctx, &caller, id).await,
+                AdminEndpoint::ServiceEvents(id) => services::events(ctx, &caller, id).await,
+                AdminEndpoint::ServiceEventsResend(id) => {
+                    let resend = |id| OutboxCall::Resend { id };
+                    services::revive(ctx, &caller, id, resend).await
+                }
+                AdminEndpoint::ServiceEventsDiscard(id) => {
+                    let discard = |id| OutboxCall::Discard { id };
+                    services::revive(ctx, &caller, id, discard).await
+                }
             };
         }
     }
@@ -220,6 +239,15 @@ const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
         AdminEndpoint::SigningKeys => "signing keys",
         AdminEndpoint::SigningKeysRotate => "rotate signing keys",
         AdminEndpoint::Explain => "explain",
+        AdminEndpoint::UserPassword(_) => "password of user",
+        AdminEndpoint::UserPasswordLink(_) => "password link of user",
+        AdminEndpoint::UserSessions(_) => "sessions of user",
+        AdminEndpoint::Services => "services",
+        AdminEndpoint::Service(_) => "service",
+        AdminEndpoint::ServiceRotate(_) => "rotate credentials of service",
+        AdminEndpoint::ServiceEvents(_) => "events of service",
+        AdminEndpoint::ServiceEventsResend(_) => "resend events of service",
+        AdminEndpoint::ServiceEventsDiscard(_) => "discard events of service",
     }
 }
 

@@ -7,6 +7,7 @@ use crate::jose::error::TokenError;
 use crate::model::api_token::Scope;
 use crate::model::user::Email;
 use crate::platform::port::{BodyRead, Fault};
+use crate::platform::time::Seconds;
 use crate::rules::{Failing, Refusal};
 
 /// Why a request was denied or could not be served.
@@ -70,6 +71,22 @@ pub enum Denial {
     /// No user has this address, and the site does not create users.
     UserNotFound(Email),
     UserDisabled,
+    /// The name or the password of a sign-in is wrong, or the account cannot sign in.
+    WrongPassword,
+    /// Too many attempts to sign in; another one is possible after this time.
+    SignInDelayed(Seconds),
+    /// The form was made for another browser, or long ago.
+    FormExpired,
+    /// The sign-in or the link has expired or was used.
+    SignInOver,
+    /// The sign-in was begun in another browser.
+    SignInElsewhere,
+    /// The user may not enter this service.
+    ServiceRefused,
+    /// There are as many services as there can be.
+    TooManyServices,
+    /// No gateway is configured.
+    NoGateway,
     /// The application allows this to everybody, the site only to its admins.
     AdminOnly,
     /// The user's account at the origin may not be used; the text says why.
@@ -82,7 +99,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 29] = [
+pub const CODES: [&str; 36] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -90,6 +107,7 @@ pub const CODES: [&str; 29] = [
     "bad_request",
     "cross_origin",
     "forbidden",
+    "form_expired",
     "insufficient_scope",
     "invalid_api_token",
     "invalid_cursor",
@@ -97,6 +115,7 @@ pub const CODES: [&str; 29] = [
     "invalid_request",
     "method_not_allowed",
     "misconfigured",
+    "no_gateway",
     "not_ahead",
     "not_found",
     "origin_unreachable",
@@ -105,13 +124,18 @@ pub const CODES: [&str; 29] = [
     "payload_too_large",
     "rate_limited",
     "request_timeout",
+    "service_refused",
+    "sign_in_elsewhere",
+    "sign_in_over",
     "temporarily_unavailable",
     "token_expired",
     "token_invalid",
     "token_missing",
+    "too_many_services",
     "too_many_tokens",
     "user_disabled",
     "user_exists",
+    "wrong_password",
 ];
 
 /// What the client is told.
@@ -269,7 +293,7 @@ impl Denial {
                 title: "Admin privileges required",
                 ..insufficient_scope("Admin privileges required")
             },
-            Self::RateLimited => rate_limited(),
+            Self::RateLimited | Self::SignInDelayed(_) => rate_limited(),
             Self::BodyTooSlow => row(
                 408,
                 "request_timeout",
@@ -305,6 +329,48 @@ impl Denial {
             ),
             Self::UserNotFound(_) => row(422, "USER_NOT_FOUND", "User not found", "User not found"),
             Self::UserDisabled => user_disabled(),
+            Self::WrongPassword => row(
+                403,
+                "wrong_password",
+                "Not signed in",
+                "The name or the password is not right.",
+            ),
+            Self::FormExpired => row(
+                403,
+                "form_expired",
+                "Please try again",
+                "This page was open for too long.",
+            ),
+            Self::SignInOver => row(
+                410,
+                "sign_in_over",
+                "Expired",
+                "This sign-in has expired or was used already.",
+            ),
+            Self::SignInElsewhere => row(
+                403,
+                "sign_in_elsewhere",
+                "Begun elsewhere",
+                "This sign-in was begun in another browser.",
+            ),
+            Self::ServiceRefused => row(
+                403,
+                "service_refused",
+                "No access",
+                "You may not open this application.",
+            ),
+            Self::TooManyServices => row(
+                409,
+                "too_many_services",
+                "Too many services",
+                "There are as many services as there can be. Delete one first.",
+            ),
+            Self::NoGateway => row(
+                409,
+                "no_gateway",
+                "No gateway",
+                "No SSO gateway is configured. Add a table [vars.EDGEWARD_GATEWAY].",
+            ),
             Self::AdminOnly => row(
                 403,
                 "admin_only",
@@ -339,6 +405,15 @@ impl Denial {
         match refusal.failing {
             Failing::SignIn => absence,
             Failing::Denied | Failing::Requirement(_) => Self::Refused(refusal),
+        }
+    }
+
+    /// In how many seconds to try again, where that is known better than by the status.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::SignInDelayed(seconds) => Some(seconds.0),
+            _ => None,
         }
     }
 
@@ -387,6 +462,14 @@ impl Denial {
             Self::UserExists => "user exists".into(),
             Self::UserNotFound(_) => "user unknown and not created".into(),
             Self::UserDisabled => "user disabled".into(),
+            Self::WrongPassword => "wrong name or password".into(),
+            Self::SignInDelayed(_) => "too many attempts to sign in".into(),
+            Self::FormExpired => "form of another browser".into(),
+            Self::SignInOver => "sign-in expired or used".into(),
+            Self::SignInElsewhere => "sign-in of another browser".into(),
+            Self::ServiceRefused => "user may not enter the service".into(),
+            Self::TooManyServices => "too many services".into(),
+            Self::NoGateway => "no gateway is configured".into(),
             Self::AdminOnly => "only for admins of the site".into(),
             Self::AccountRefused(reason) => format!("account at the origin: {reason}"),
             Self::Misconfigured => "misconfigured".into(),

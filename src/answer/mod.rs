@@ -2,6 +2,7 @@
 
 pub mod denial;
 pub mod event;
+pub mod gateway_page;
 pub mod page;
 pub mod reply;
 
@@ -53,16 +54,19 @@ impl Answer {
         answer
     }
 
-    /// A page with a content security policy (CSP Level 3): it loads nothing, and only the origins
-    /// in `frames` may frame it. `form_to` is a further source for `form-action`, besides this site.
+    /// A page with a content security policy (CSP Level 3): it loads nothing but what `policy` names.
     #[must_use]
-    pub fn page(status: u16, html: String, frames: &[String], form_to: Option<&str>) -> Self {
-        let ancestors = if frames.is_empty() {
+    pub fn page(status: u16, html: String, policy: &page::Policy<'_>) -> Self {
+        let ancestors = if policy.frames.is_empty() {
             "'none'".to_owned()
         } else {
-            frames.join(" ")
+            policy.frames.join(" ")
         };
-        let form = form_to.map_or_else(|| "'self'".to_owned(), |origin| format!("'self' {origin}"));
+        let further = |source: Option<&str>| source.map_or_else(String::new, |s| format!(" {s}"));
+        let form = further(policy.form_to);
+        let images = policy
+            .images
+            .map_or_else(String::new, |source| format!("img-src {source}; "));
         let mut answer = Self::empty(status);
         answer
             .headers
@@ -70,12 +74,12 @@ impl Answer {
         answer.headers.push((
             "content-security-policy",
             format!(
-                "default-src 'none'; style-src {}; form-action {form}; base-uri 'none'; \
+                "default-src 'none'; style-src {}; {images}form-action 'self'{form}; base-uri 'none'; \
                  frame-ancestors {ancestors}",
-                *page::STYLE_SOURCE,
+                policy.style,
             ),
         ));
-        if frames.is_empty() {
+        if policy.frames.is_empty() {
             answer.headers.push(("x-frame-options", "DENY".into()));
         }
         answer.body = html;
@@ -154,7 +158,8 @@ impl Answer {
             self.headers.push(("allow", (*allow).into()));
         }
         if row.status == 429 {
-            self.headers.push(("retry-after", "60".into()));
+            let seconds = denial.retry_after().unwrap_or(60);
+            self.headers.push(("retry-after", seconds.to_string()));
         }
         self
     }

@@ -12,16 +12,19 @@ use crate::platform::digest::sha256;
 use crate::site::Site;
 
 /// The style of every page.
-const STYLE: &str = include_str!("../../www/style.css");
+pub(super) const STYLE: &str = include_str!("../../www/style.css");
 
 /// The style as a source of a page's policy, which lets no other style in (Content Security Policy Level 3 §2.3.1).
-pub static STYLE_SOURCE: LazyLock<String> =
-    LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(sha256(STYLE.as_bytes()))));
+pub static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| source_of(STYLE));
+
+fn source_of(style: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(sha256(style.as_bytes())))
+}
 
 /// A link that looks like a button.
 #[derive(Clone, Debug)]
 pub struct LinkButton {
-    pub label: &'static str,
+    pub label: String,
     /// A path of this site or a URL from the configuration.
     pub href: String,
 }
@@ -67,7 +70,7 @@ struct MessagePage<'a> {
     action: Option<LinkButton>,
     code: &'a str,
     request_id: &'a str,
-    site: &'a str,
+    look: Look<'a>,
 }
 
 #[derive(Template)]
@@ -81,7 +84,7 @@ struct ConfirmPage<'a> {
     cancel: Option<LinkButton>,
     code: &'a str,
     request_id: &'a str,
-    site: &'a str,
+    look: Look<'a>,
 }
 
 /// Renders a page that informs.
@@ -94,7 +97,7 @@ pub fn message(status: u16, frame: &Frame<'_>, message: Message<'_>) -> Answer {
         action: message.action,
         code: frame.code,
         request_id: frame.request_id,
-        site: site_title(frame.site),
+        look: Look::of(frame.site),
     };
     finish(status, &page, frame.site, None)
 }
@@ -111,18 +114,90 @@ pub fn question(status: u16, frame: &Frame<'_>, question: Confirmation<'_>) -> A
         cancel: question.cancel,
         code: frame.code,
         request_id: frame.request_id,
-        site: site_title(frame.site),
+        look: Look::of(frame.site),
     };
     finish(status, &page, frame.site, question.form_to)
 }
 
-fn finish(status: u16, page: &impl Template, site: Option<&Site>, form_to: Option<&str>) -> Answer {
+pub(super) fn finish(
+    status: u16,
+    page: &impl Template,
+    site: Option<&Site>,
+    form_to: Option<&str>,
+) -> Answer {
     // Writing to a string cannot fail. If it ever does, an empty page still refuses.
     let html = page.render().unwrap_or_default();
     let frames = site.map_or(&[][..], |site| &site.frame_ancestors);
-    Answer::page(status, html, frames, form_to)
+    let look = Look::of(site);
+    let mut style = STYLE_SOURCE.clone();
+    if !look.style.is_empty() {
+        style.push(' ');
+        style.push_str(&source_of(&look.style));
+    }
+    let policy = Policy {
+        style: &style,
+        images: look.logo.map(image_source),
+        frames,
+        form_to,
+    };
+    Answer::page(status, html, &policy)
 }
 
-fn site_title(site: Option<&Site>) -> &str {
-    site.map_or("Edgeward", |site| site.hosts.first().unwrap_or(&site.name))
+/// What a page may load and do.
+pub struct Policy<'a> {
+    /// The sources of styles.
+    pub style: &'a str,
+    /// The source of the logo.
+    pub images: Option<&'a str>,
+    /// The origins that may frame it.
+    pub frames: &'a [String],
+    /// A further source for `form-action`, besides this site.
+    pub form_to: Option<&'a str>,
+}
+
+/// How a page looks: the host's name, or the gateway's brand.
+pub(super) struct Look<'a> {
+    pub(super) name: &'a str,
+    pub(super) logo: Option<&'a str>,
+    pub(super) language: &'a str,
+    /// CSS of the brand, after that of every page.
+    pub(super) style: String,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn of(site: Option<&'a Site>) -> Self {
+        let plain = |name| Self {
+            name,
+            logo: None,
+            language: "en",
+            style: String::new(),
+        };
+        let Some(site) = site else {
+            return plain("Edgeward");
+        };
+        let Some(gateway) = &site.gateway else {
+            return plain(site.hosts.first().unwrap_or(&site.name));
+        };
+        let brand = &gateway.brand;
+        // The configuration takes only colours that white text can be read on.
+        let button = brand.accent.as_ref().map(|accent| {
+            format!(".button:not(.plain){{background:{accent};border-color:{accent};color:#fff}}")
+        });
+        Self {
+            name: &brand.name,
+            logo: brand.logo.as_deref(),
+            language: &brand.language,
+            style: button.unwrap_or_default(),
+        }
+    }
+}
+
+/// The source of a logo: `data:`, or the origin of its URL.
+fn image_source(logo: &str) -> &str {
+    if logo.starts_with("data:") {
+        return "data:";
+    }
+    let host = logo.find("://").map_or(0, |at| at + 3);
+    let end = logo.get(host..).and_then(|rest| rest.find('/'));
+    end.and_then(|end| logo.get(..host + end)).unwrap_or(logo)
 }

@@ -1,6 +1,7 @@
 //! An answer together with its cookies and its log event.
 
 use crate::answer::Answer;
+use crate::answer::denial::Denial;
 use crate::answer::event::Happened;
 use crate::credential::session::SetCookie;
 
@@ -11,6 +12,8 @@ pub struct Reply {
     pub cookies: Vec<SetCookie>,
     /// What the log tells of it.
     pub happened: Option<Happened>,
+    /// Why it is a refusal, if it is one.
+    pub refused: Option<Denial>,
 }
 
 impl Reply {
@@ -29,6 +32,7 @@ impl From<Answer> for Reply {
             answer,
             cookies: Vec::new(),
             happened: None,
+            refused: None,
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Ctx<'a> {
     /// Why it is judged.
     pub purpose: Purpose,
     /// Configuration, platform and memory.
-    pub world: &'a World,
+    pub world: &'a Rc<World>,
     /// The site.
     pub site: &'a Rc<Site>,
     /// The head of the request.

@@ -2,6 +2,7 @@
 
 pub mod asked;
 pub mod ctx;
+pub mod form;
 pub mod return_to;
 pub mod route;
 pub mod source;

@@ -1,8 +1,12 @@
 //! Where a browser goes when it comes back.
 
+use std::rc::Rc;
+
 use crate::ask::source::ATTEMPT;
 use crate::http::path::CanonicalPath;
 use crate::http::request::Parts;
+use crate::site::Site;
+use crate::site::config::Config;
 
 /// A URL on one of a site's own hosts, to which a browser may be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,15 +33,32 @@ impl ReturnTo {
     /// is one: it begins with exactly one slash and holds no backslash and no control character.
     #[must_use]
     pub fn parse_local(text: &str, parts: &Parts) -> Option<Self> {
-        let (path, query) = text
-            .split_once('?')
-            .map_or((text, None), |(path, query)| (path, Some(query)));
-        let local = path.starts_with('/') && !path.starts_with("//");
-        let plain = text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-        let path = CanonicalPath::parse(path).ok()?;
-        (local && plain).then(|| Self::of_request(parts, &path, query))
+        let (path, query) = read_local(text)?;
+        Some(Self::of_request(parts, &path, query))
+    }
+
+    /// Reads a URL at one of the configured sites, as a site sends it to the gateway: its host is exactly one that
+    /// Edgeward serves, and the rest is what [`Self::parse_local`] takes. `scheme`: that of the request, in which the
+    /// site is reached as well.
+    #[must_use]
+    pub fn parse_at_site(text: &str, scheme: &str, config: &Config) -> Option<(Rc<Site>, Self)> {
+        let rest = text.strip_prefix(scheme)?.strip_prefix("://")?;
+        let slash = rest.find('/')?;
+        let (host, local) = rest.split_at_checked(slash)?;
+        let site = config
+            .hosts
+            .get(host)
+            .filter(|site| site.gateway.is_none())?;
+        let (path, query) = read_local(local)?;
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        let url = format!("{scheme}://{host}{}{query}", path.as_str());
+        Some((Rc::clone(site), Self(url)))
+    }
+
+    /// Scheme and authority.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.0.strip_suffix(self.local()).unwrap_or(&self.0)
     }
 
     /// The URL.
@@ -70,6 +91,37 @@ impl ReturnTo {
         let separator = if self.0.contains('?') { '&' } else { '?' };
         Self(format!("{}{separator}{ATTEMPT}={attempt}", self.0))
     }
+}
+
+/// A path with a query as the protocol of a service carries it; `/` for anything that could lead elsewhere. `base`: the
+/// service's own base URL, which may stand before the path.
+#[must_use]
+pub fn local_or_root(text: &str, base: &str) -> String {
+    let local = text
+        .strip_prefix(base)
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(text);
+    match read_local(local) {
+        Some(_) if local.len() <= MAX => local.to_owned(),
+        _ => "/".to_owned(),
+    }
+}
+
+/// The most bytes of a path that is kept for a service.
+const MAX: usize = 4096;
+
+/// A path and a query. Nothing that could name another host is one: it begins with exactly one slash and holds no
+/// backslash, no control character and no fragment.
+fn read_local(text: &str) -> Option<(CanonicalPath<'_>, Option<&str>)> {
+    let (path, query) = text
+        .split_once('?')
+        .map_or((text, None), |(path, query)| (path, Some(query)));
+    let local = path.starts_with('/') && !path.starts_with("//");
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
+    let path = CanonicalPath::parse(path).ok()?;
+    (local && plain).then_some((path, query))
 }
 
 #[cfg(test)]

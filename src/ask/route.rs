@@ -50,8 +50,44 @@ pub enum Endpoint {
     KeySet,
     /// `/.well-known/assertion-key.pem`
     SigningKeyPem,
-    /// Anything else below `/api/sso`.
+    /// `/api/sso/arrive`, where a browser comes back from the gateway
+    Arrive,
+    /// A page of the gateway
+    Gateway(GatewayPage),
+    /// A call of a service to the gateway
+    Service(ServiceCall),
+    /// Anything else below `/api/sso`, and at the gateway.
     Unknown,
+}
+
+/// The pages of the gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GatewayPage {
+    /// `/`
+    Root,
+    /// `/login/`
+    Login,
+    /// `/logout/`
+    Logout,
+    /// `/welcome/`
+    Welcome,
+    /// `/account/`
+    Account,
+    /// `/password/`, where a password is changed, or set by a link
+    Password,
+}
+
+/// The calls of services to the gateway.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ServiceCall {
+    /// `/sso/obtain/`
+    Obtain,
+    /// `/sso/get/`
+    Get,
+    /// `/sso/make_used/`
+    MakeUsed,
+    /// `/sso/deauthenticate/`
+    Deauthenticate,
 }
 
 /// The endpoints of the admin API.
@@ -77,10 +113,28 @@ pub enum AdminEndpoint {
     SigningKeysRotate,
     /// `/api/sso/explain`
     Explain,
+    /// `/api/sso/users/{id}/password`
+    UserPassword(String),
+    /// `/api/sso/users/{id}/password-link`
+    UserPasswordLink(String),
+    /// `/api/sso/users/{id}/sessions`
+    UserSessions(String),
+    /// `/api/sso/services`
+    Services,
+    /// `/api/sso/services/{id}`
+    Service(String),
+    /// `/api/sso/services/{id}/rotate`
+    ServiceRotate(String),
+    /// `/api/sso/services/{id}/events`
+    ServiceEvents(String),
+    /// `/api/sso/services/{id}/events/resend`
+    ServiceEventsResend(String),
+    /// `/api/sso/services/{id}/events/discard`
+    ServiceEventsDiscard(String),
 }
 
 /// The path of each of our endpoints, with `{id}` in the place of an id.
-pub const PATHS: [&str; 17] = [
+pub const PATHS: [&str; 27] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -98,6 +152,30 @@ pub const PATHS: [&str; 17] = [
     "/api/sso/keys",
     "/api/sso/keys/rotate",
     "/api/sso/explain",
+    "/api/sso/users/{id}/password",
+    "/api/sso/users/{id}/password-link",
+    "/api/sso/users/{id}/sessions",
+    "/api/sso/services",
+    "/api/sso/services/{id}",
+    "/api/sso/services/{id}/rotate",
+    "/api/sso/services/{id}/events",
+    "/api/sso/services/{id}/events/resend",
+    "/api/sso/services/{id}/events/discard",
+    "/api/sso/arrive",
+];
+
+/// The path of each page and each call of the gateway. They are found without the last slash too.
+pub const GATEWAY_PATHS: [&str; 10] = [
+    "/",
+    "/login/",
+    "/logout/",
+    "/welcome/",
+    "/account/",
+    "/password/",
+    "/sso/obtain/",
+    "/sso/get/",
+    "/sso/make_used/",
+    "/sso/deauthenticate/",
 ];
 
 /// Finds the target of `parts`.
@@ -142,7 +220,27 @@ fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
     match &site.profile {
         Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
         Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),
+        _ if site.gateway.is_some() => {
+            endpoint(path.as_str()).or_else(|| Some(at_gateway(path.as_str())))
+        }
         _ => endpoint(path.as_str()),
+    }
+}
+
+/// Every path of the gateway is one of ours.
+fn at_gateway(path: &str) -> Endpoint {
+    match path.strip_suffix('/').unwrap_or(path) {
+        "" => Endpoint::Gateway(GatewayPage::Root),
+        "/login" => Endpoint::Gateway(GatewayPage::Login),
+        "/logout" => Endpoint::Gateway(GatewayPage::Logout),
+        "/welcome" => Endpoint::Gateway(GatewayPage::Welcome),
+        "/account" => Endpoint::Gateway(GatewayPage::Account),
+        "/password" => Endpoint::Gateway(GatewayPage::Password),
+        "/sso/obtain" => Endpoint::Service(ServiceCall::Obtain),
+        "/sso/get" => Endpoint::Service(ServiceCall::Get),
+        "/sso/make_used" => Endpoint::Service(ServiceCall::MakeUsed),
+        "/sso/deauthenticate" => Endpoint::Service(ServiceCall::Deauthenticate),
+        _ => Endpoint::Unknown,
     }
 }
 
@@ -187,6 +285,22 @@ fn own(rest: &str) -> Endpoint {
         ["keys"] => Endpoint::Admin(AdminEndpoint::SigningKeys),
         ["keys", "rotate"] => Endpoint::Admin(AdminEndpoint::SigningKeysRotate),
         ["explain"] => Endpoint::Admin(AdminEndpoint::Explain),
+        ["arrive"] => Endpoint::Arrive,
+        ["users", id, "password"] => Endpoint::Admin(AdminEndpoint::UserPassword((*id).into())),
+        ["users", id, "password-link"] => {
+            Endpoint::Admin(AdminEndpoint::UserPasswordLink((*id).into()))
+        }
+        ["users", id, "sessions"] => Endpoint::Admin(AdminEndpoint::UserSessions((*id).into())),
+        ["services"] => Endpoint::Admin(AdminEndpoint::Services),
+        ["services", id] if !id.is_empty() => Endpoint::Admin(AdminEndpoint::Service((*id).into())),
+        ["services", id, "rotate"] => Endpoint::Admin(AdminEndpoint::ServiceRotate((*id).into())),
+        ["services", id, "events"] => Endpoint::Admin(AdminEndpoint::ServiceEvents((*id).into())),
+        ["services", id, "events", "resend"] => {
+            Endpoint::Admin(AdminEndpoint::ServiceEventsResend((*id).into()))
+        }
+        ["services", id, "events", "discard"] => {
+            Endpoint::Admin(AdminEndpoint::ServiceEventsDiscard((*id).into()))
+        }
         _ => Endpoint::Unknown,
     }
 }
@@ -217,9 +331,27 @@ mod tests {
                 AdminEndpoint::SigningKeys => (14, "/api/sso/keys"),
                 AdminEndpoint::SigningKeysRotate => (15, "/api/sso/keys/rotate"),
                 AdminEndpoint::Explain => (16, "/api/sso/explain"),
+                AdminEndpoint::UserPassword(_) => (17, "/api/sso/users/{id}/password"),
+                AdminEndpoint::UserPasswordLink(_) => (18, "/api/sso/users/{id}/password-link"),
+                AdminEndpoint::UserSessions(_) => (19, "/api/sso/users/{id}/sessions"),
+                AdminEndpoint::Services => (20, "/api/sso/services"),
+                AdminEndpoint::Service(_) => (21, "/api/sso/services/{id}"),
+                AdminEndpoint::ServiceRotate(_) => (22, "/api/sso/services/{id}/rotate"),
+                AdminEndpoint::ServiceEvents(_) => (23, "/api/sso/services/{id}/events"),
+                AdminEndpoint::ServiceEventsResend(_) => {
+                    (24, "/api/sso/services/{id}/events/resend")
+                }
+                AdminEndpoint::ServiceEventsDiscard(_) => {
+                    (25, "/api/sso/services/{id}/events/discard")
+                }
             },
+            Endpoint::Arrive => (26, "/api/sso/arrive"),
             // The profile says where this one is.
-            Endpoint::Exchange | Endpoint::Unknown => return None,
+            Endpoint::Exchange
+            | Endpoint::Unknown
+            // At the gateway only, see below.
+            | Endpoint::Gateway(_)
+            | Endpoint::Service(_) => return None,
         })
     }
 
@@ -229,7 +361,47 @@ mod tests {
             let found = endpoint(&path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 17, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 27, "as many as `path_of` has");
+    }
+
+    /// A new page or call does not compile until its path stands here.
+    const fn gateway_path_of(endpoint: &Endpoint) -> Option<&'static str> {
+        Some(match endpoint {
+            Endpoint::Gateway(page) => match page {
+                GatewayPage::Root => "/",
+                GatewayPage::Login => "/login/",
+                GatewayPage::Logout => "/logout/",
+                GatewayPage::Welcome => "/welcome/",
+                GatewayPage::Account => "/account/",
+                GatewayPage::Password => "/password/",
+            },
+            Endpoint::Service(call) => match call {
+                ServiceCall::Obtain => "/sso/obtain/",
+                ServiceCall::Get => "/sso/get/",
+                ServiceCall::MakeUsed => "/sso/make_used/",
+                ServiceCall::Deauthenticate => "/sso/deauthenticate/",
+            },
+            _ => return None,
+        })
+    }
+
+    #[test]
+    fn every_path_of_the_gateway_is_ours_with_or_without_the_last_slash() {
+        for path in GATEWAY_PATHS {
+            let without = path.strip_suffix('/').unwrap();
+            assert_eq!(gateway_path_of(&at_gateway(path)), Some(path));
+            assert_eq!(at_gateway(without), at_gateway(path));
+        }
+        for other in [
+            "/LOGIN/",
+            "/login//",
+            "/login/x",
+            "/x",
+            "/sso",
+            "/sso/get/x",
+        ] {
+            assert_eq!(at_gateway(other), Endpoint::Unknown, "{other}");
+        }
     }
 
     #[test]

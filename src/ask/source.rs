@@ -47,6 +47,10 @@ pub struct Presented<'a> {
     pub client: Option<Client>,
     /// Where the browser was sent to sign in from, as [`crate::credential::session::begin_trip`] noted it.
     pub trip: Vec<&'a str>,
+    /// The browser's id.
+    pub browser: Vec<&'a str>,
+    /// The proof that a user has signed in with this browser before.
+    pub device: Vec<&'a str>,
     /// What the origin gets of the `Cookie` header.
     pub cookies_left: Remainder,
     /// Whether the `Authorization` header is for us, so that the origin does not get it.
@@ -115,6 +119,8 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
         session,
         sso_cookie,
         trip,
+        browser,
+        device,
         ..
     } = presented;
     let left = cookies::read(header, |pair| {
@@ -124,6 +130,10 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
             (&mut *sso_cookie, takes_sso)
         } else if pair.name == site.session.trip {
             (&mut *trip, true)
+        } else if pair.name == site.session.browser {
+            (&mut *browser, true)
+        } else if pair.name == site.session.device {
+            (&mut *device, true)
         } else {
             return stray::is_in(pair.text);
         };

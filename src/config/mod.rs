@@ -5,6 +5,7 @@
 //! nobody. A setting that controls a check has no default.
 
 pub mod cors;
+pub mod gateway;
 pub mod issuer;
 pub mod label_studio;
 pub mod raw;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::config::raw::RawEdgeward;
-use crate::config::reader::{Bindings, GLOBAL, ISSUER, RULES, Reader, SITE};
+use crate::config::reader::{Bindings, GATEWAY, GLOBAL, ISSUER, RULES, Reader, SITE};
 use crate::jose::hmac::Keyring;
 use crate::platform::time::Seconds;
 pub use crate::site::Site;
@@ -36,12 +37,15 @@ pub const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Our bindings that are not settings.
-pub const RESOURCES: [&str; 5] = [
+pub const RESOURCES: [&str; 8] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
     "EDGEWARD_LIMIT",
     "EDGEWARD_FAILURE_LIMIT",
+    "EDGEWARD_SIGN_IN_LIMIT",
+    "EDGEWARD_ATTEMPTS",
+    "EDGEWARD_OUTBOX",
 ];
 
 /// Parses all bindings of the Worker.
@@ -97,6 +101,7 @@ fn is_known(name: &str) -> bool {
             .is_some_and(|n| number(n).is_some())
     };
     name == GLOBAL
+        || name == GATEWAY
         || RESOURCES.contains(&name)
         || SECRETS.iter().any(|prefix| numbered(prefix))
         || [SITE, ISSUER]
@@ -262,7 +267,22 @@ fn read_sites(
             issuers,
             &mut reader,
         );
-        sites.extend(site.map(|site| (binding, site)));
+        sites.extend(site.map(|site| (binding.as_str(), site)));
+    }
+    if let Some(text) = bindings.get(GATEWAY) {
+        let mut reader = Reader::new(GATEWAY, errors);
+        let raw = reader.object(text);
+        let gateway = raw.and_then(|raw| gateway::read(raw, bindings, &mut reader));
+        if sites
+            .iter()
+            .any(|(_, site): &(&str, Site)| site.name == gateway::NAME)
+        {
+            reader.reject(
+                "no site may be named GATEWAY as well: rename the table EDGEWARD_SITE_GATEWAY",
+            );
+        }
+        sites.extend(gateway.map(|site| (GATEWAY, site)));
+        any = true;
     }
     if !any {
         errors.push(ConfigError {
@@ -275,7 +295,7 @@ fn read_sites(
 
 /// By issuer, the longest time for which any site accepts a link. A token of another issuer is
 /// valid at each site that accepts the issuer, so whether it is a link is decided for all of them.
-fn link_ages(sites: &[(&String, Site)]) -> BTreeMap<String, Seconds> {
+fn link_ages(sites: &[(&str, Site)]) -> BTreeMap<String, Seconds> {
     let mut ages = BTreeMap::new();
     for (_, site) in sites {
         let Some(query) = site.query.as_ref().filter(|_| site.takes(Source::Query)) else {
@@ -290,10 +310,7 @@ fn link_ages(sites: &[(&String, Site)]) -> BTreeMap<String, Seconds> {
 }
 
 /// Sites by host. Sites may share an origin, so the identity headers of one are reserved at all.
-fn by_host(
-    sites: Vec<(&String, Site)>,
-    errors: &mut Vec<ConfigError>,
-) -> HashMap<String, Rc<Site>> {
+fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<String, Rc<Site>> {
     let identity: Vec<String> = sites
         .iter()
         .flat_map(|(_, site)| site.identity_headers().map(str::to_owned))

@@ -46,6 +46,8 @@ table! {
         pub(super) rules: Field<Vec<Field<crate::config::rules::RawRule>>>,
         /// Which pages of other origins may read responses.
         pub(super) cors: Field<RawCors>,
+        /// Where browsers sign in instead of at `login_url`: at the SSO gateway.
+        pub(super) login: Field<RawLogin>,
         /// Your application's sign-in page.
         pub(super) login_url: Field<String>,
         /// The query parameter of `login_url` that receives the URL to return to.
@@ -117,6 +119,15 @@ pub enum RawUnauthenticated {
     Login,
     /// Forward the request as anonymous.
     Pass,
+}
+
+/// `login`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RawLogin {
+    /// The SSO gateway, `EDGEWARD_GATEWAY`.
+    Gateway,
 }
 
 table! {

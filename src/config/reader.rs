@@ -19,6 +19,8 @@ pub(super) const ISSUER: &str = "EDGEWARD_ISSUER_";
 
 pub(super) const SITE: &str = "EDGEWARD_SITE_";
 
+pub(super) const GATEWAY: &str = "EDGEWARD_GATEWAY";
+
 pub(super) const RULES: &str = "EDGEWARD_RULES_";
 
 /// A setting as written.

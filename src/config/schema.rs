@@ -4,9 +4,10 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
+use crate::config::gateway::RawGateway;
 use crate::config::issuer::RawIssuer;
 use crate::config::raw::{RawEdgeward, RawSite};
-use crate::config::reader::{GLOBAL, ISSUER, RULES, SITE};
+use crate::config::reader::{GATEWAY, GLOBAL, ISSUER, RULES, SITE};
 use crate::config::rules::RawRule;
 
 /// Generates the schema (draft 7, which editors support). It covers our variables; everything else
@@ -16,6 +17,7 @@ pub fn schema() -> Value {
     let mut generator = SchemaSettings::draft07().into_generator();
     let global = generator.subschema_for::<RawEdgeward>();
     let site = generator.subschema_for::<RawSite>();
+    let gateway = generator.subschema_for::<RawGateway>();
     let issuer = generator.subschema_for::<RawIssuer>();
     let rules = generator.subschema_for::<Vec<RawRule>>();
     let mut definitions = generator.take_definitions(true);
@@ -23,7 +25,7 @@ pub fn schema() -> Value {
         "vars".into(),
         json!({
             "type": "object",
-            "properties": { GLOBAL: global },
+            "properties": { GLOBAL: global, GATEWAY: gateway },
             "patternProperties": {
                 format!("^{SITE}[A-Z0-9_]+$"): site,
                 format!("^{RULES}[A-Z0-9_]+$"): rules,

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use crate::ask::source::ATTEMPT;
 use crate::config::raw::{
-    RawAssertion, RawQuery, RawSession, RawSite, RawSsoCookie, RawSsoToken, RawTokenHeader,
-    RawUnauthenticated,
+    RawAssertion, RawLogin, RawQuery, RawSession, RawSite, RawSsoCookie, RawSsoToken,
+    RawTokenHeader, RawUnauthenticated,
 };
-use crate::config::reader::{Bindings, Field, Reader};
+use crate::config::reader::{Bindings, Field, GATEWAY, Reader};
 use crate::config::secret::{self, NameError};
 use crate::config::{cors, issuer, label_studio, rules, tenant};
 use crate::http::headers::is_token;
@@ -63,11 +63,27 @@ pub(super) fn read(
         "return_to".to_owned(),
     );
     let login_url = read_url(reader, "login_url", raw.login_url);
+    let by_gateway = reader.optional("login", raw.login) == Some(RawLogin::Gateway);
+    reader.check(
+        "login",
+        !by_gateway || login_url.is_none(),
+        "cannot be combined with login_url",
+    );
+    reader.check(
+        "login",
+        !by_gateway || bindings.contains_key(GATEWAY),
+        "requires a table [vars.EDGEWARD_GATEWAY]",
+    );
+    reader.check(
+        "login",
+        !by_gateway || !raw.tenants.is_given(),
+        "cannot be combined with tenants: users of tenants do not sign in at the gateway",
+    );
     let cors = cors::read(reader, raw.cors);
     let around = rules::Around {
         binding: &name.to_ascii_uppercase(),
         hosts: hosts.as_deref().unwrap_or_default(),
-        has_login: login_url.is_some(),
+        has_login: login_url.is_some() || by_gateway,
         has_cors: cors.is_some(),
         bindings,
     };
@@ -93,6 +109,11 @@ pub(super) fn read(
     let query_given = raw.query.is_given();
     let query = read_query(reader, raw.query);
     let has = |source| sources.contains(&source);
+    reader.check(
+        "login",
+        !by_gateway || has(Source::Session),
+        "requires the source \"session\"",
+    );
     reader.check(
         "sso_cookie",
         !has(Source::SsoCookie) || sso_cookie_given,
@@ -198,17 +219,22 @@ pub(super) fn read(
     Some(Site {
         name: name.to_owned(),
         hosts: hosts?,
-        upstream: upstream?,
+        upstream: Some(upstream?),
+        gateway: None,
         host_header,
         audience,
         link_ages: BTreeMap::new(),
         sources,
         rules: rules?,
         cors,
-        login: login_url.map(|url| Login {
-            url,
-            return_parameter,
-        }),
+        login: if by_gateway {
+            Some(Login::Gateway)
+        } else {
+            login_url.map(|url| Login::Page {
+                url,
+                return_parameter,
+            })
+        },
         logout_url,
         trusted_origins,
         frame_ancestors,
@@ -255,7 +281,10 @@ fn check_headers<'a>(
     }
 }
 
-fn read_hosts(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> Option<Vec<String>> {
+pub(super) fn read_hosts(
+    reader: &mut Reader<'_>,
+    field: Field<Vec<String>>,
+) -> Option<Vec<String>> {
     let given = reader.required("hosts", field)?;
     reader.check("hosts", !given.is_empty(), "must name at least one host");
     let mut hosts = Vec::new();
@@ -318,7 +347,7 @@ pub(super) fn read_origins(
     origins
 }
 
-fn read_session(reader: &mut Reader<'_>, field: Field<RawSession>) -> Session {
+pub(super) fn read_session(reader: &mut Reader<'_>, field: Field<RawSession>) -> Session {
     const MONTH: u32 = 30 * 86_400;
     let raw = reader.with_default("session", field, RawSession::default());
     let mut reader = reader.table("session");
@@ -346,6 +375,8 @@ fn read_session(reader: &mut Reader<'_>, field: Field<RawSession>) -> Session {
     reader.check("absolute", absolute <= MONTH, "must be at most 30 days");
     Session {
         trip: format!("{cookie}-trip"),
+        browser: format!("{cookie}-browser"),
+        device: format!("{cookie}-device"),
         cookie,
         same_site,
         partitioned,
@@ -354,7 +385,7 @@ fn read_session(reader: &mut Reader<'_>, field: Field<RawSession>) -> Session {
     }
 }
 
-fn read_sso_token(reader: &mut Reader<'_>, field: Field<RawSsoToken>) -> SsoToken {
+pub(super) fn read_sso_token(reader: &mut Reader<'_>, field: Field<RawSsoToken>) -> SsoToken {
     const TAKEN: [&str; 11] = [
         "iss",
         "aud",

@@ -118,7 +118,7 @@ fn every_setting_can_be_set() {
     let config = crate::config::parse(&bindings).unwrap();
     let site = config.site("app.example.com", "https").unwrap();
     assert_eq!(site.hosts, ["app.example.com", "localhost:8787"]);
-    assert_eq!(site.upstream, "http://10.0.0.1:8080");
+    assert_eq!(site.upstream.as_deref(), Some("http://10.0.0.1:8080"));
     assert_eq!(site.trusted_origins, ["https://a.example"]);
     assert_eq!(
         site.upstream_credential

@@ -8,6 +8,7 @@ use cookie::{Cookie, CookieBuilder};
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
+use crate::credential::browser::Browser;
 use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::jws::{self, Kind, UntrustedJws};
@@ -90,13 +91,13 @@ pub fn opens(cookie: &SetCookie, site: &Site) -> bool {
     cookie.name() == site.session.cookie && !value.starts_with(';')
 }
 
-/// Opens a session for `user` by a token of `token_issued_at`, with a new id and full lifetimes.
+/// Opens a session for `user`, by a token of `token_issued_at` if by any, with a new id and full lifetimes.
 #[must_use]
 pub fn open(
     config: &Config,
     site: &Site,
     user: &UserId,
-    token_issued_at: Timestamp,
+    token_issued_at: Option<Timestamp>,
     granted: Option<&Rc<Granted>>,
     entropy: &dyn Entropy,
     now: Timestamp,
@@ -105,7 +106,7 @@ pub fn open(
         id: random_text(entropy),
         user: user.clone(),
         began_at: now,
-        token_issued_at: Some(token_issued_at),
+        token_issued_at,
         issued_at: now,
         expires_at: now + site.session.idle,
         granted: granted.map(Rc::clone),
@@ -242,6 +243,34 @@ fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
         other => other,
     };
     named_cookie(session.trip.clone(), value, lax, session.partitioned)
+}
+
+/// How long a browser keeps its id, and how long a device is known after the last sign-in on it.
+const BROWSER: Duration = Duration::days(1);
+const DEVICE: Duration = Duration::days(365);
+
+/// Gives the browser an id, see [`crate::credential::browser`].
+#[must_use]
+pub fn set_browser(site: &Site, browser: &Browser) -> SetCookie {
+    let name = site.session.browser.clone();
+    set_lax(site, name, browser.as_str().to_owned(), BROWSER)
+}
+
+/// Notes that a user has signed in on this device.
+#[must_use]
+pub fn set_device(site: &Site, proof: String) -> SetCookie {
+    set_lax(site, site.session.device.clone(), proof, DEVICE)
+}
+
+/// The way to the gateway and back are navigations from other sites, which `Strict` cookies are not sent with.
+fn set_lax(site: &Site, name: String, value: String, age: Duration) -> SetCookie {
+    let session = &site.session;
+    let lax = match session.same_site {
+        SameSite::Strict => SameSite::Lax,
+        other => other,
+    };
+    let cookie = named_cookie(name, value, lax, session.partitioned);
+    SetCookie(cookie.max_age(age).build().to_string())
 }
 
 /// Clears the application's cookie, with the attributes that the application gives it.

@@ -122,6 +122,7 @@ async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgeme
                 answer,
                 cookies,
                 happened,
+                refused: None,
             }));
         }
         Arrival::Proceed(cookies) => cookies,

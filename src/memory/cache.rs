@@ -14,6 +14,7 @@ use crate::credential::verified::{CredentialKey, Verified};
 use crate::memory::attempts::AttemptMemory;
 use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
+use crate::memory::services::ServiceMemory;
 use crate::memory::turns::Turns;
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
@@ -38,6 +39,7 @@ pub struct Cache {
     pub own_changes: OwnChanges,
     pub attempts: AttemptMemory,
     pub turns: Turns,
+    pub services: ServiceMemory,
 }
 
 impl Default for Cache {
@@ -52,6 +54,7 @@ impl Default for Cache {
             admin_access: RefCell::new(Shelf::new(shelf::ADMIN_ACCESS)),
             issuer_keys: IssuerKeyMemory::default(),
             turns: Turns::default(),
+            services: ServiceMemory::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),
         }

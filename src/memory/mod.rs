@@ -4,5 +4,6 @@ pub mod attempts;
 pub mod cache;
 pub mod issuer_keys;
 pub mod own_changes;
+pub mod services;
 pub mod turns;
 pub mod world;

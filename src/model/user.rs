@@ -118,6 +118,12 @@ impl UserId {
         Self(format!("usr_{}", random_text(entropy)))
     }
 
+    /// An id that no user has: one that is made of a hash, and not of random bits.
+    #[must_use]
+    pub fn unused(hash: &str) -> Self {
+        Self(format!("nobody_{hash}"))
+    }
+
     /// Parses an id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -23,15 +23,21 @@ pub fn url(base: String, path: &CanonicalPath<'_>, query: Option<&str>) -> Strin
 #[must_use]
 pub fn base(site: &Site, authority: &str) -> String {
     match site.host_header {
-        HostHeader::Rewrite => site.upstream.clone(),
-        HostHeader::Preserve => with_host(&site.upstream, authority),
+        HostHeader::Rewrite => upstream(site).to_owned(),
+        HostHeader::Preserve => with_host(upstream(site), authority),
     }
 }
 
 /// The host to connect to instead of the URL's if the public host is preserved.
 #[must_use]
 pub fn resolve_override(site: &Site) -> Option<String> {
-    (site.host_header == HostHeader::Preserve).then(|| host_and_port(&site.upstream).1.to_owned())
+    (site.host_header == HostHeader::Preserve).then(|| host_and_port(upstream(site)).1.to_owned())
+}
+
+/// The origin. The gateway has none; every path there is ours, so no request for it comes here, and one that did would
+/// lead nowhere.
+fn upstream(site: &Site) -> &str {
+    site.upstream.as_deref().unwrap_or_default()
 }
 
 /// `upstream` with the host of `authority`, and its own scheme and port.

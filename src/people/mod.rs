@@ -4,14 +4,20 @@
 //! A change is computed from the newest record and applied by compare-and-set: if the record has
 //! changed meanwhile, the change is computed again. So no change overwrites another one.
 
+pub mod services;
+
 use std::rc::Rc;
 
 use crate::answer::denial::Denial;
 use crate::memory::world::World;
+use crate::model::service::ServiceId;
+use crate::model::service_event::UserChange;
 use crate::model::user::{Email, Tenant, User, UserId, Username};
+use crate::people::services::Audience;
 use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
 use crate::store::CHANGE_ATTEMPTS;
+use crate::store::passwords::Passwords;
 use crate::store::users::{HeldUser, Holder, UserRecords, Users, has_address};
 
 /// Whether the user already existed.
@@ -69,6 +75,15 @@ pub async fn find_known_by_email(
     Ok(world.cache.put_user(&id, read, now).filter(holds))
 }
 
+/// The user with this id, as the writer of the record knows the user: not a minute behind.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn newest(world: &World, id: &UserId) -> Result<Option<User>, Fault> {
+    let held = UserRecords(&*world.platform.records).read(id).await?;
+    Ok(held.map(|held| held.user))
+}
+
 /// The user with the address of `mine`; creates `mine` if there is none. Of two concurrent calls,
 /// anywhere, one creates the user and both return that one.
 ///
@@ -76,9 +91,15 @@ pub async fn find_known_by_email(
 /// A [`Fault`] of the platform.
 pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, Ensured), Fault> {
     let records = UserRecords(&*world.platform.records);
+    let audience = Audience::of(world, None, now).await?;
+    let made = UserChange {
+        old: None,
+        new: Some(&mine),
+    };
     let mut held = Holder::Free;
     for _ in 0..CHANGE_ATTEMPTS {
-        match records.create(&mine, &held).await? {
+        let notify = audience.notifications(made, now);
+        match records.create(&mine, &held, notify).await? {
             None => {
                 world.cache.put_changed_user(&mine.id, Some(&mine), now);
                 return Ok((mine, Ensured::Made));
@@ -100,8 +121,8 @@ pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, 
     Err(Fault::Contended)
 }
 
-/// Applies `change` to the newest record of a user. Calls `change` again if the record was changed
-/// by others meanwhile.
+/// Applies `change` to the newest record of a user, and tells the services of the gateway. Calls
+/// `change` again if the record was changed by others meanwhile.
 ///
 /// # Errors
 /// [`Denial::NotFound`], any error of `change`, [`Denial::UserExists`] if the new address belongs
@@ -110,9 +131,24 @@ pub async fn change(
     world: &World,
     id: &UserId,
     now: Timestamp,
+    change: impl FnMut(&mut User) -> Result<(), Denial>,
+) -> Result<User, Denial> {
+    change_for(world, id, None, now, change).await
+}
+
+/// The same on behalf of a service, which is not told.
+///
+/// # Errors
+/// Those of [`change`].
+pub async fn change_for(
+    world: &World,
+    id: &UserId,
+    service: Option<&ServiceId>,
+    now: Timestamp,
     mut change: impl FnMut(&mut User) -> Result<(), Denial>,
 ) -> Result<User, Denial> {
     let records = UserRecords(&*world.platform.records);
+    let audience = Audience::of(world, service, now).await?;
     let mut held_address = Holder::Free;
     for _ in 0..CHANGE_ATTEMPTS {
         let old = records.read(id).await?.ok_or(Denial::NotFound)?;
@@ -121,14 +157,16 @@ pub async fn change(
         user.version = old.user.version + 1;
         user.updated_at = now;
         let done = if user.email == old.user.email {
-            records.replace(&old, &user).await?
+            let notify = audience.notifications(changed(&old.user, &user), now);
+            records.replace(&old, &user, notify).await?
         } else {
             // A username that looks like an address must be the user's own address.
             let named = user.username.as_str();
             if named.contains('@') && Email::parse(named).as_ref() != Some(&user.email) {
                 user.username = Username::parse(user.email.as_str()).unwrap_or_default();
             }
-            let held = records.move_to(&old, &user, &held_address).await?;
+            let notify = audience.notifications(changed(&old.user, &user), now);
+            let held = records.move_to(&old, &user, &held_address, notify).await?;
             if let Some(held) = &held {
                 held_address = free_address(&records, &user, held).await?;
             }
@@ -154,15 +192,34 @@ pub async fn delete(
     mut may: impl FnMut(&User) -> Result<(), Denial>,
 ) -> Result<User, Denial> {
     let records = UserRecords(&*world.platform.records);
+    let audience = Audience::of(world, None, now).await?;
     for _ in 0..CHANGE_ATTEMPTS {
         let old: HeldUser = records.read(id).await?.ok_or(Denial::NotFound)?;
         may(&old.user)?;
-        if records.remove(&old).await? {
+        let gone = UserChange {
+            old: Some(&old.user),
+            new: None,
+        };
+        if records
+            .remove(&old, audience.notifications(gone, now))
+            .await?
+        {
             world.cache.put_changed_user(id, None, now);
+            if world.config.gateway().is_some() {
+                // Ids are never reused, so what is left of a password if this fails opens nothing.
+                Passwords(&*world.platform.records).remove(id).await?;
+            }
             return Ok(old.user);
         }
     }
     Err(Fault::Contended.into())
+}
+
+const fn changed<'a>(old: &'a User, new: &'a User) -> UserChange<'a> {
+    UserChange {
+        old: Some(old),
+        new: Some(new),
+    }
 }
 
 /// Returns what the wanted address holds now; refuses if it belongs to another user.

@@ -12,8 +12,8 @@ use crate::origin::assertion;
 use crate::pipeline::outcome::{
     Outcome, Step, admin_outcome, conclude, refuse_early, reply_silently,
 };
-use crate::sign_in::account;
-use crate::{admin, profile};
+use crate::sign_in::{account, by_gateway};
+use crate::{admin, gateway, profile};
 
 /// Answers a request for `endpoint`.
 pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
@@ -26,6 +26,24 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
         Endpoint::KeySet => published(ctx, key_set(ctx).await),
         Endpoint::SigningKeyPem => published(ctx, signing_key(ctx).await),
         Endpoint::Unknown => reply_silently(Answer::refusal(&Denial::UnknownEndpoint)),
+        Endpoint::Arrive => {
+            let reply = by_gateway::arrive(ctx).await.map(Step::Reply);
+            conclude(ctx, true, Vec::new(), reply)
+        }
+        Endpoint::Service(call) => {
+            let reply = gateway::protocol::answer(ctx, *call).await;
+            conclude(ctx, true, Vec::new(), reply.map(Step::Reply))
+        }
+        Endpoint::Gateway(page) => {
+            let (stale, result) = match identify(ctx).await {
+                Ok((authentication, stale)) => {
+                    let reply = gateway::page(ctx, *page, &authentication).await;
+                    (stale, reply.map(Step::Reply))
+                }
+                Err(denial) => (Vec::new(), Err(denial)),
+            };
+            conclude(ctx, true, stale, result)
+        }
         Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange => {
             let (stale, result) = match identify(ctx).await {
                 Ok((authentication, stale)) => {

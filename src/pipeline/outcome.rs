@@ -101,19 +101,24 @@ pub(crate) fn conclude(
         }
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
+            let refused = reply.refused.map(|denial| Event {
+                reason: Some(denial.reason()),
+                ..event(EventKind::Denied, status)
+            });
+            let happened = reply.happened.map(|happened| Event {
+                user: Some(happened.user),
+                source: Some(happened.source),
+                ..event(happened.kind, status)
+            });
             Outcome {
-                event: reply.happened.map(|happened| Event {
-                    user: Some(happened.user),
-                    source: Some(happened.source),
-                    ..event(happened.kind, status)
-                }),
+                event: refused.or(happened),
                 cookies: merge(stale, reply.cookies),
                 action: Action::Answer(readable(reply.answer)),
             }
         }
         Err(denial) => {
-            let answer = if own_endpoint {
-                refuse_own(ctx, &denial)
+            let (answer, kept) = if own_endpoint {
+                (refuse_own(ctx, &denial), None)
             } else {
                 arrive::refuse(ctx, &denial)
             };
@@ -138,7 +143,7 @@ pub(crate) fn conclude(
                 // Whoever tries again after a failure of ours must have what it takes.
                 cookies: match denial {
                     Denial::Fault(_) => Vec::new(),
-                    _ => stale.into_iter().chain(trip).collect(),
+                    _ => stale.into_iter().chain(trip).chain(kept).collect(),
                 },
             }
         }

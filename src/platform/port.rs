@@ -25,6 +25,8 @@ pub struct Platform {
     pub limit: Box<dyn Limit>,
     pub fetch: Box<dyn Fetch>,
     pub background: Box<dyn Background>,
+    pub passwords: Box<dyn Passwords>,
+    pub outbox: Box<dyn Outbox>,
 }
 
 /// A failure of Edgeward or the platform, never of the caller. Each becomes a 5xx.
@@ -48,6 +50,12 @@ pub enum Fault {
     Overloaded,
     #[error("the request took longer than the limit")]
     TimeLimit,
+    /// The Durable Object that checks passwords did not respond.
+    #[error("the password store failed")]
+    Passwords,
+    /// The Durable Object that queues the events of a service did not respond.
+    #[error("the event queue of a service failed")]
+    Outbox,
     #[error("a cryptographic operation failed")]
     Crypto,
     /// A stored private key is encrypted with a secret that is no longer configured.
@@ -160,6 +168,10 @@ pub struct Change {
     /// skipped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub then: Vec<Change>,
+    /// Calls of services' event queues that follow this change, in order. Delivered eventually, even if the runtime
+    /// dies in between, and usually before the change is answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Notification>,
     /// See [`Records::keep`].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
@@ -173,6 +185,14 @@ pub struct Change {
     /// The key is random and new, so it need not be looked up first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
+}
+
+/// A call of the event queue of a service that follows a [`Change`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Notification {
+    /// The service's id.
+    pub service: String,
+    pub call: OutboxCall,
 }
 
 /// The result of a [`Change`].
@@ -253,6 +273,8 @@ pub enum Counter {
     Calls,
     /// Invalid API tokens, at the admin API and at sites, by client address.
     Failures,
+    /// Attempts to sign in with a password, by client address.
+    SignIns,
 }
 
 /// A rate limiter.
@@ -327,4 +349,153 @@ pub trait Background {
     fn admit(&self) -> Result<(), Fault>;
     /// Yields to other requests of this isolate for a while.
     fn pause(&self, milliseconds: u32) -> Pending<'_, Result<(), Fault>>;
+}
+
+/// How a password is hashed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kdf {
+    /// RFC 9106.
+    Argon2id {
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+    },
+    /// RFC 8018 §5.2 with HMAC-SHA-256.
+    Pbkdf2Sha256 { iterations: u32 },
+    /// bcrypt of the SHA-256 of the password in hexadecimal.
+    BcryptSha256 { cost: u32 },
+    /// RFC 7914.
+    Scrypt { log_n: u8, r: u32, p: u32 },
+}
+
+impl Kdf {
+    /// How passwords are hashed today: the minimum that OWASP recommends.
+    pub const TODAY: Self = Self::Argon2id {
+        memory_kib: 19_456,
+        passes: 2,
+        lanes: 1,
+    };
+}
+
+/// The hash of a password.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PasswordHash {
+    pub kdf: Kdf,
+    pub salt: Vec<u8>,
+    pub output: Vec<u8>,
+}
+
+/// An attempt to sign in with a password.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The SHA-256 of the user's canonical name, in hexadecimal.
+    pub user: &'a str,
+    /// Who tries: a hash of a known device, or of the client's network.
+    pub lane: &'a str,
+    /// Whether the lane is a device on which this user has signed in before.
+    pub trusted: bool,
+    pub password: &'a str,
+    /// `None` if there is no such user, or none with a password: the same work is done, and the result is
+    /// [`Attempted::Wrong`].
+    pub hash: Option<&'a PasswordHash>,
+}
+
+/// The result of an [`Attempt`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Attempted {
+    Right,
+    Wrong,
+    /// Too many failures of this user from this lane; nothing was checked.
+    Wait(Seconds),
+    /// Too many passwords are being checked; nothing was checked.
+    Busy(Seconds),
+}
+
+/// The result of hashing a new password.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NewPassword {
+    Hashed(PasswordHash),
+    /// Fewer than 8 bytes.
+    TooShort,
+    /// More than 1,024 bytes.
+    TooLong,
+    /// One of the 10,000 most common.
+    Common,
+    /// Too many passwords are being checked.
+    Busy(Seconds),
+}
+
+/// Checks and hashes passwords, and counts failures at the same place.
+pub trait Passwords {
+    /// Checks a password.
+    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>>;
+    /// Hashes a new password with today's parameters. `user`: see [`Attempt`].
+    fn hash<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a str,
+    ) -> Pending<'a, Result<NewPassword, Fault>>;
+}
+
+/// An event for a service, without the service's token.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueuedEvent {
+    /// `msg_…`, the same for every attempt.
+    pub id: String,
+    /// A hash of the user: events of one user are delivered in order.
+    pub user: String,
+    pub kind: String,
+    /// A JSON object.
+    pub body: serde_json::Value,
+}
+
+/// A call of the event queue of a service.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum OutboxCall {
+    /// The settings of the queue; ignored if `version` is not newer than that of the queue.
+    Configure {
+        version: u64,
+        /// The URL that events are posted to.
+        url: String,
+        enabled: bool,
+        dialect: &'static str,
+        /// Whether `http` and private hosts are allowed.
+        insecure: bool,
+    },
+    /// A new token of the service, or a new secret that signs its events. Older ones are used until `until`
+    /// (milliseconds since 1970).
+    Credentials {
+        token: Option<String>,
+        secret: Option<String>,
+        until: u64,
+    },
+    /// Queues events. An event whose id is known is ignored.
+    Push { events: Vec<QueuedEvent> },
+    /// Queues an event and delivers it at once, if that takes at most `patience` milliseconds. Answers with `delivered`.
+    Deliver { event: QueuedEvent, patience: u32 },
+    /// A page of waiting or dead events.
+    List {
+        dead: bool,
+        cursor: Option<String>,
+        limit: u32,
+    },
+    /// How many events wait, and since when.
+    Status,
+    /// Queues dead events again: one, or all.
+    Resend { id: Option<String> },
+    /// Deletes dead events: one, or all.
+    Discard { id: Option<String> },
+    /// The service is gone: everything is deleted, and later calls are ignored.
+    Remove,
+}
+
+/// The event queues of services, one for each.
+pub trait Outbox {
+    /// Calls the queue of the service with this id. The answer is JSON.
+    fn call<'a>(
+        &'a self,
+        service: &'a str,
+        call: &'a OutboxCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>>;
 }

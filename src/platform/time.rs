@@ -33,6 +33,16 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// The moment in UTC, to the second (RFC 3339 §5.6).
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let seconds = self.seconds();
+        let (days, rest) = (seconds / 86_400, seconds % 86_400);
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// The time since `earlier`; zero if `earlier` is in the future.
     #[must_use]
     #[expect(
@@ -42,6 +52,26 @@ impl Timestamp {
     pub const fn since(self, earlier: Self) -> Seconds {
         Seconds((self.0.saturating_sub(earlier.0) / 1000) as u32)
     }
+}
+
+/// Year, month and day of a day since the epoch, in the Gregorian calendar. Years are counted from 1 March, so that the
+/// leap day is the last of its year.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    // 1970-01-01 is day 719,468 since 0000-03-01; 400 years have 146,097 days.
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let january_or_later = month >= 10;
+    let month = if january_or_later {
+        month - 9
+    } else {
+        month + 3
+    };
+    let year = year + era * 400 + january_or_later as u64;
+    (year, month, day)
 }
 
 impl Add<Seconds> for Timestamp {
@@ -59,5 +89,25 @@ pub struct Seconds(pub u32);
 impl Seconds {
     fn millis(self) -> u64 {
         u64::from(self.0) * 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_date_and_time() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_709_164_800, "2024-02-29T00:00:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(Timestamp::from_seconds(seconds).rfc3339(), text);
+        }
     }
 }

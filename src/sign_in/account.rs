@@ -5,22 +5,20 @@ use serde_json::json;
 
 use crate::access::same_origin;
 use crate::answer::Answer;
-use crate::answer::denial::{self, Denial};
+use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
+use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::authn::{self, Authentication, link};
 use crate::credential::session::{self, SessionClaims};
-use crate::http::query;
-use crate::platform::port::{Fault, Sender};
+use crate::platform::port::Fault;
 use crate::sign_in::arrive;
 use crate::site::Source;
 use crate::store::ended_sessions::EndedSessions;
 
-/// In bytes.
-const MAX_FORM: usize = 16 * 1024;
 /// How many sessions one sign-out ends. A browser has two cookies of one name at most, and each
 /// session costs the verification of a signature.
 const MAX_SESSIONS: usize = 16;
@@ -87,7 +85,7 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
         fields: Vec::new(),
         submit_label: "Sign out",
         cancel: Some(LinkButton {
-            label: "Stay signed in",
+            label: "Stay signed in".to_owned(),
             href: "/".into(),
         }),
         form_to: ctx.site.logout_url.as_deref().map(form_target),
@@ -117,8 +115,8 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             site: Some(ctx.site),
         };
         let action = ctx.site.login.as_ref().map(|login| LinkButton {
-            label: "Sign in again",
-            href: login.url.clone(),
+            label: "Sign in again".to_owned(),
+            href: arrive::page_of(ctx, login),
         });
         let message = Message {
             lead: "Your session on this site has ended.",
@@ -131,6 +129,7 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         answer,
         cookies,
         happened,
+        refused: None,
     })
 }
 
@@ -179,17 +178,9 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if !ctx.site.takes(Source::Query) {
         return Err(Denial::UnknownEndpoint);
     }
-    let form = denial::body_bytes(ctx.received.read(MAX_FORM, Sender::Anybody).await?)?;
-    let form = String::from_utf8(form).map_err(|_| Denial::InvalidField("token"))?;
-    let field = |name: &str| {
-        query::take(&form, name)
-            .values
-            .into_iter()
-            .next()
-            .unwrap_or_default()
-    };
-    let principal = authn::verify(ctx, Source::Query, &field("token")).await?;
-    let return_to = ReturnTo::parse_local(&field("return_to"), ctx.parts)
+    let form = Form::read(ctx).await?;
+    let principal = authn::verify(ctx, Source::Query, &form.text("token")).await?;
+    let return_to = ReturnTo::parse_local(&form.text("return_to"), ctx.parts)
         .ok_or(Denial::InvalidField("return_to"))?;
     let cookie = arrive::open_from_link(ctx.world, ctx.site, &principal, ctx.now).await?;
     Ok(Reply {
@@ -200,6 +191,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             user: principal.user().id.to_string(),
             source: Source::Query,
         }),
+        refused: None,
     })
 }
 

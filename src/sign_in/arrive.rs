@@ -20,7 +20,8 @@ use crate::model::claim::Granted;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
 use crate::rules::Reaction;
-use crate::site::{Query, Site, Source, StrangerLink, UserSwitch};
+use crate::sign_in::by_gateway;
+use crate::site::{Login, Query, Site, Source, StrangerLink, UserSwitch};
 
 /// After this many round trips the browser gets a page with the likely cause instead of a redirect.
 const MAX_ATTEMPTS: u32 = 3;
@@ -117,12 +118,12 @@ pub async fn open_from_link(
 }
 
 fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
-    let (issued_at, granted): (Timestamp, Option<&Rc<Granted>>) = match &principal.verified().claims
-    {
-        Claims::Foreign(claims) => (claims.issued_at, Some(&claims.granted)),
-        Claims::Sso(claims) => (claims.issued_at, None),
-        Claims::Session(_) | Claims::ApiToken(_) => (now, None),
-    };
+    let (issued_at, granted): (Option<Timestamp>, Option<&Rc<Granted>>) =
+        match &principal.verified().claims {
+            Claims::Foreign(claims) => (Some(claims.issued_at), Some(&claims.granted)),
+            Claims::Sso(claims) => (Some(claims.issued_at), None),
+            Claims::Session(_) | Claims::ApiToken(_) => (None, None),
+        };
     session::open(
         &world.config,
         site,
@@ -187,7 +188,7 @@ fn ask_before(
         ],
         submit_label,
         cancel: Some(LinkButton {
-            label: cancel,
+            label: cancel.to_owned(),
             href: return_to.with_attempt(0).local().into(),
         }),
         form_to: None,
@@ -216,9 +217,36 @@ pub fn trip(ctx: &Ctx<'_>, answer: &Answer) -> Option<SetCookie> {
     (by_link && own && sent).then(|| session::begin_trip(ctx.site, &trip_of(&ctx.return_to())))
 }
 
+/// The address of a sign-in page.
+#[must_use]
+pub fn page_of(ctx: &Ctx<'_>, login: &Login) -> String {
+    match login {
+        Login::Page { url, .. } => url.clone(),
+        Login::Gateway => by_gateway::page_url(ctx),
+    }
+}
+
+/// The redirect to the sign-in page, and what the browser has to keep until it comes back.
+fn send_to(ctx: &Ctx<'_>, login: &Login, attempt: u32) -> (String, Option<SetCookie>) {
+    match login {
+        Login::Page {
+            url,
+            return_parameter,
+        } => {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            let return_to = query::encode(ctx.return_to().with_attempt(attempt).as_str());
+            (
+                format!("{url}{separator}{return_parameter}={return_to}"),
+                None,
+            )
+        }
+        Login::Gateway => by_gateway::way_there(ctx),
+    }
+}
+
 /// The answer to a denied request: a redirect to the sign-in page, a page, or JSON.
 #[must_use]
-pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
+pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Option<SetCookie>) {
     let row = denial.row();
     let reaction = if row.sign_in_helps {
         ctx.rule.unauthenticated
@@ -235,35 +263,35 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
     let row = denial.row();
     let page = ctx.parts.wants_page() || reaction == Reaction::Page;
     if !page || ctx.parts.is_websocket() {
-        return Answer::refusal(denial);
+        return (Answer::refusal(denial), None);
     }
     let may_redirect = matches!(ctx.parts.method(), "GET" | "HEAD");
     match &ctx.site.login {
         Some(login) if reaction == Reaction::Login && may_redirect => {
             let attempt = ctx.presented.attempt.saturating_add(1);
             if attempt > MAX_ATTEMPTS {
-                return loop_page(ctx, denial, &login.url);
+                return (loop_page(ctx, denial, page_of(ctx, login)), None);
             }
-            let separator = if login.url.contains('?') { '&' } else { '?' };
-            let return_to = query::encode(ctx.return_to().with_attempt(attempt).as_str());
-            Answer::see_other(format!(
-                "{}{separator}{}={return_to}",
-                login.url, login.return_parameter
-            ))
+            let (url, cookie) = send_to(ctx, login, attempt);
+            (Answer::see_other(url), cookie)
         }
         Some(login) if row.sign_in_helps => {
             let action = LinkButton {
-                label: "Sign in",
-                href: login.url.clone(),
+                label: "Sign in".to_owned(),
+                href: page_of(ctx, login),
             };
-            Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, Some(action))
+            let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, Some(action));
+            (page, None)
         }
-        _ => Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None),
+        _ => (
+            Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None),
+            None,
+        ),
     }
 }
 
 /// The page that ends a sign-in loop and names the likely cause.
-fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
+fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: String) -> Answer {
     let cookie = ctx
         .site
         .sso_cookie
@@ -295,8 +323,8 @@ fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: &str) -> Answer {
         lead: "You were sent to the sign-in page several times and came back without being signed in. The likely cause:",
         details,
         action: Some(LinkButton {
-            label: "Try again",
-            href: login_url.to_owned(),
+            label: "Try again".to_owned(),
+            href: login_url,
         }),
     };
     page::message(row.status, &frame, message)

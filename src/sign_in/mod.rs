@@ -2,3 +2,5 @@
 
 pub mod account;
 pub mod arrive;
+pub mod by_gateway;
+pub mod opened;

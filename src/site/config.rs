@@ -11,6 +11,7 @@ use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::site::Site;
 use crate::site::disclosure::Disclosures;
+use crate::site::gateway::Gateway;
 
 /// An error in the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -84,10 +85,18 @@ impl Config {
             .map(Rc::clone)
     }
 
-    /// The site, if there is exactly one.
+    /// The gateway, if there is one.
+    #[must_use]
+    pub fn gateway(&self) -> Option<(&Rc<Site>, &Gateway)> {
+        self.hosts
+            .values()
+            .find_map(|site| Some((site, site.gateway.as_ref()?)))
+    }
+
+    /// The site, if there is exactly one besides the gateway.
     #[must_use]
     pub fn only_site(&self) -> Option<Rc<Site>> {
-        let mut sites = self.hosts.values();
+        let mut sites = self.hosts.values().filter(|site| site.gateway.is_none());
         let first = sites.next()?;
         sites
             .all(|site| site.name == first.name)

@@ -4,6 +4,7 @@ pub mod attribute;
 pub mod config;
 pub mod cors;
 pub mod disclosure;
+pub mod gateway;
 pub mod issuer;
 pub mod label_studio;
 pub mod profile;
@@ -22,6 +23,7 @@ use crate::rules::Rules;
 use crate::rules::requirement::Provided;
 use attribute::Attribute;
 use cors::Cors;
+use gateway::Gateway;
 use issuer::Issuer;
 use profile::Profile;
 use tenant::Tenants;
@@ -33,8 +35,10 @@ pub struct Site {
     pub name: String,
     /// In their canonical form.
     pub hosts: Vec<String>,
-    /// Scheme and authority of the origin.
-    pub upstream: String,
+    /// Scheme and authority of the origin. The gateway has none.
+    pub upstream: Option<String>,
+    /// Of the SSO gateway, which is a site without an origin.
+    pub gateway: Option<Gateway>,
     /// The `Host` header that the origin receives.
     pub host_header: HostHeader,
     /// The `aud` of this site's tokens.
@@ -185,12 +189,17 @@ pub enum Preset {
     Remote,
 }
 
-/// The application's sign-in page.
+/// Where a browser is sent to sign in.
 #[derive(Debug)]
-pub struct Login {
-    pub url: String,
-    /// The query parameter with the URL to return to.
-    pub return_parameter: String,
+pub enum Login {
+    /// The application's sign-in page.
+    Page {
+        url: String,
+        /// The query parameter with the URL to return to.
+        return_parameter: String,
+    },
+    /// The sign-in page of the SSO gateway.
+    Gateway,
 }
 
 /// Edgeward's own cookie.
@@ -199,6 +208,10 @@ pub struct Session {
     pub cookie: String,
     /// The name of the cookie that records from where somebody was sent to sign in.
     pub trip: String,
+    /// The name of the cookie with the browser's id.
+    pub browser: String,
+    /// The name of the cookie that proves that a user has signed in here before.
+    pub device: String,
     pub same_site: SameSite,
     pub partitioned: bool,
     /// Ends after this time without a request.

@@ -7,13 +7,22 @@ pub mod api_tokens;
 pub mod ended_sessions;
 pub mod issuer_keys;
 pub mod origin_accounts;
+pub mod passwords;
+pub mod services;
+pub mod sessions;
 pub mod signing_keys;
+pub mod tickets;
 pub mod users;
 
 /// The prefixes of all keys in the store. Tests compare every key that is used with them.
-pub const FAMILIES: [&str; 9] = [
+pub const FAMILIES: [&str; 14] = [
     users::RECORD,
     users::BY_EMAIL,
+    users::BY_NAME,
+    passwords::RECORD,
+    services::RECORD,
+    services::TOKEN,
+    sessions::RECORD,
     api_tokens::RECORD,
     api_tokens::REVOKED,
     api_tokens::LAST_USED,
@@ -24,7 +33,7 @@ pub const FAMILIES: [&str; 9] = [
 ];
 
 /// The prefixes of all keys leased through [`crate::platform::port::Once`], likewise.
-pub const LOCKS: [&str; 2] = ["link:", "origin_account:"];
+pub const LOCKS: [&str; 3] = ["link:", "origin_account:", tickets::LEASE];
 
 /// How often a change is recomputed when other writers win.
 pub const CHANGE_ATTEMPTS: usize = 8;

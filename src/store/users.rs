@@ -1,12 +1,13 @@
-//! Users by id, and user ids by address. Reads use the key-value store; changes go through the
+//! Users by id, and user ids by address and by username. Reads use the key-value store; changes go through the
 //! writers of both records, see [`Records`].
 
-use crate::model::user::{Email, Tenant, User, UserId};
-use crate::platform::port::{Change, Changed, Fault, Kv, Records};
+use crate::model::user::{Email, Tenant, User, UserId, Username};
+use crate::platform::port::{Change, Changed, Fault, Kv, Notification, Records};
 use crate::store::{Page, decode, encode, hashed_key, read_all};
 
 pub(super) const RECORD: &str = "user:";
 pub(super) const BY_EMAIL: &str = "user_email:";
+pub(super) const BY_NAME: &str = "user_name:";
 
 /// Users in the key-value store, which may be up to a minute behind.
 pub struct Users<'a>(pub &'a dyn Kv);
@@ -56,6 +57,20 @@ impl Users<'_> {
             None => Ok(None),
             Some(id) => UserId::parse(&id).map(Some).ok_or(Fault::Record),
         }
+    }
+
+    /// The user with this username, at the gateway. Of several users with one name, the first to get it is found.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn find_by_name(&self, name: &Username) -> Result<Option<User>, Fault> {
+        let Some(id) = self.0.read(&name_key(name)).await? else {
+            return Ok(None);
+        };
+        let id = UserId::parse(&id).ok_or(Fault::Record)?;
+        // The name may still point to a user who was just renamed or deleted.
+        let user = self.find(&id).await?;
+        Ok(user.filter(|user| user.username == *name && user.tenant.is_none()))
     }
 
     /// Whether the address of `user` points to any user.
@@ -131,11 +146,18 @@ impl UserRecords<'_> {
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn create(&self, user: &User, held: &Holder) -> Result<Option<Holder>, Fault> {
+    pub async fn create(
+        &self,
+        user: &User,
+        held: &Holder,
+        notify: Vec<Notification>,
+    ) -> Result<Option<Holder>, Fault> {
         let record = Change {
             key: record_key(&user.id),
             to: Some(encode(user)?),
             fresh: true,
+            then: claim_name(user).into_iter().collect(),
+            notify,
             ..Change::default()
         };
         self.take_address(user, held, record).await
@@ -151,12 +173,16 @@ impl UserRecords<'_> {
         old: &HeldUser,
         user: &User,
         held: &Holder,
+        notify: Vec<Notification>,
     ) -> Result<Option<Holder>, Fault> {
+        let mut then = vec![release_address(&old.user, user.version)];
+        then.extend(rename(&old.user, user));
         let record = Change {
             key: record_key(&user.id),
             from: Some(old.text.clone()),
             to: Some(encode(user)?),
-            then: vec![release_address(&old.user, user.version)],
+            then,
+            notify,
             ..Change::default()
         };
         self.take_address(user, held, record).await
@@ -187,11 +213,18 @@ impl UserRecords<'_> {
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn replace(&self, old: &HeldUser, user: &User) -> Result<bool, Fault> {
+    pub async fn replace(
+        &self,
+        old: &HeldUser,
+        user: &User,
+        notify: Vec<Notification>,
+    ) -> Result<bool, Fault> {
         let change = Change {
             key: record_key(&user.id),
             from: Some(old.text.clone()),
             to: Some(encode(user)?),
+            then: rename(&old.user, user),
+            notify,
             ..Change::default()
         };
         Ok(self.0.change(&change).await? == Changed::Done)
@@ -202,14 +235,29 @@ impl UserRecords<'_> {
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn remove(&self, old: &HeldUser) -> Result<bool, Fault> {
+    pub async fn remove(&self, old: &HeldUser, notify: Vec<Notification>) -> Result<bool, Fault> {
+        let version = old.user.version + 1;
+        let mut then = vec![release_address(&old.user, version)];
+        then.extend(release_name(&old.user, version));
         let change = Change {
             key: record_key(&old.user.id),
             from: Some(old.text.clone()),
-            then: vec![release_address(&old.user, old.user.version + 1)],
+            then,
+            notify,
             ..Change::default()
         };
         Ok(self.0.change(&change).await? == Changed::Done)
+    }
+
+    /// Points the username of a user to the user, if it points to nobody: records of an earlier version did not.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn restore_name(&self, user: &User) -> Result<(), Fault> {
+        match claim_name(user) {
+            Some(change) => self.0.change(&change).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Points the address of a user to the user, if it points to nobody and the record is
@@ -251,6 +299,43 @@ fn release_address(user: &User, version: u64) -> Change {
         older_than: Some(version),
         ..Change::default()
     }
+}
+
+/// Points the username to the user, unless another user has it. A username that is the user's own address needs none.
+fn claim_name(user: &User) -> Option<Change> {
+    has_name(user).then(|| Change {
+        key: name_key(&user.username),
+        to: Some(user.id.as_str().to_owned()),
+        order: Some(user.version),
+        ..Change::default()
+    })
+}
+
+fn release_name(user: &User, version: u64) -> Option<Change> {
+    has_name(user).then(|| Change {
+        key: name_key(&user.username),
+        from: Some(user.id.as_str().to_owned()),
+        older_than: Some(version),
+        ..Change::default()
+    })
+}
+
+/// Users of tenants do not sign in at the gateway.
+fn has_name(user: &User) -> bool {
+    let name = user.username.as_str();
+    user.tenant.is_none() && !name.is_empty() && name != user.email.as_str()
+}
+
+fn rename(old: &User, new: &User) -> Vec<Change> {
+    if old.username == new.username && has_name(old) == has_name(new) {
+        return Vec::new();
+    }
+    let released = release_name(old, new.version);
+    released.into_iter().chain(claim_name(new)).collect()
+}
+
+fn name_key(name: &Username) -> String {
+    hashed_key(BY_NAME, name.as_str())
 }
 
 fn record_key(id: &UserId) -> String {

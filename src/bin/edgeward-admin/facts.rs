@@ -11,7 +11,7 @@ use serde_json::json;
 /// Prints the facts as JSON.
 pub fn print() {
     let facts = json!({
-        "codes": denial::CODES,
+        "codes": denial::CODES.as_slice(),
         "paths": route::PATHS,
         "key_families": store::FAMILIES,
         "locks": store::LOCKS,

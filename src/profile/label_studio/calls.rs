@@ -369,7 +369,10 @@ impl<'a> Calls<'a> {
         }
         let request = Outgoing {
             method,
-            url: &format!("{}{path}", self.site.upstream),
+            url: &format!(
+                "{}{path}",
+                self.site.upstream.as_deref().unwrap_or_default()
+            ),
             headers: &headers,
             body: body.map(|(_, text)| text.as_str()),
             limit,

@@ -1,0 +1,434 @@
+//! `/api/sso/services`: the services of the gateway, their tokens, and the events that wait for them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::admin::{member, paging, parameter, read_json, reject_unknown, require, write_cursor};
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
+use crate::http::host::{fetchable_host, host_of, origin};
+use crate::model::api_token::{ApiToken, Scope};
+use crate::model::service::{
+    Dialect, MAX_TOKEN, MIN_TOKEN, Service, ServiceAccess, ServiceId, TokenHash, UserField,
+    hash_token, new_token, new_webhook_secret,
+};
+use crate::model::user::Name;
+use crate::platform::port::{Fault, Notification, OutboxCall};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::gateway::Gateway;
+use crate::store::CHANGE_ATTEMPTS;
+use crate::store::services::{MAX, ServiceRecords, Services};
+
+/// The most bytes of a record: an isolate remembers all of them.
+const MAX_RECORD: usize = 16 * 1024;
+const MAX_URL: usize = 1024;
+const MAX_FIELDS: usize = 20;
+/// The longest time for which a replaced token or secret stays valid: a week.
+const MAX_OVERLAP: u32 = 7 * 86_400;
+/// A day.
+const DEFAULT_OVERLAP: u32 = 86_400;
+
+/// `/api/sso/services`.
+pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    match ctx.parts.method() {
+        "GET" => {
+            // There are so few that one page has all.
+            let services = Services(&*ctx.world.platform.kv).all().await?;
+            let services: Vec<Value> = services.iter().map(view).collect();
+            Ok(Answer::json(
+                200,
+                &json!({ "services": services, "cursor": null }),
+            ))
+        }
+        "POST" => create(ctx).await,
+        _ => Err(Denial::MethodNotAllowed("GET, POST")),
+    }
+}
+
+/// `/api/sso/services/{id}`.
+pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    let id = ServiceId::parse(id).ok_or(Denial::NotFound)?;
+    match ctx.parts.method() {
+        "GET" => {
+            let found = records(ctx).read(&id).await?.ok_or(Denial::NotFound)?;
+            let mut view = view(&found.service);
+            let status = outbox(ctx, &id, &OutboxCall::Status).await?;
+            if let Some(members) = view.as_object_mut() {
+                members.insert("events".into(), status);
+            }
+            Ok(Answer::json(200, &view))
+        }
+        "PATCH" => change(ctx, &id).await,
+        "DELETE" => {
+            for _ in 0..CHANGE_ATTEMPTS {
+                let old = records(ctx).read(&id).await?.ok_or(Denial::NotFound)?;
+                let notify = vec![notification(&id, OutboxCall::Remove)];
+                if records(ctx).remove(&old, notify).await? {
+                    ctx.world.cache.services.forget();
+                    return Ok(Answer::empty(204));
+                }
+            }
+            Err(Fault::Contended.into())
+        }
+        _ => Err(Denial::MethodNotAllowed("GET, PATCH, DELETE")),
+    }
+}
+
+async fn create(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
+    let gateway = gateway(ctx)?;
+    let body = read_json(ctx).await?;
+    reject_unknown(
+        &body,
+        &[
+            "name", "base_url", "enabled", "dialect", "access", "fields", "token",
+        ],
+    )?;
+    if Services(&*ctx.world.platform.kv).all().await?.len() >= MAX {
+        return Err(Denial::TooManyServices);
+    }
+    let entropy = &*ctx.world.platform.entropy;
+    // A service that moves here from another gateway keeps its token.
+    let token = match member::<String>(&body, "token")? {
+        None => new_token(entropy),
+        Some(token) if (MIN_TOKEN..=MAX_TOKEN).contains(&token.len()) => token,
+        Some(_) => return Err(Denial::InvalidField("token")),
+    };
+    let secret = new_webhook_secret(entropy);
+    let mut service = Service {
+        id: ServiceId::random(entropy),
+        name: Name::default(),
+        base_url: String::new(),
+        enabled: true,
+        dialect: Dialect::Webhook,
+        tokens: vec![TokenHash {
+            sha256: hash_token(&token),
+            valid_until: None,
+        }],
+        access: ServiceAccess::default(),
+        fields: BTreeMap::new(),
+        created_at: ctx.now,
+        updated_at: ctx.now,
+        version: 1,
+    };
+    for required in ["name", "base_url", "dialect"] {
+        if body.get(required).is_none_or(Value::is_null) {
+            return Err(Denial::InvalidField(required));
+        }
+    }
+    apply(ctx, gateway, &mut service, &body)?;
+    // First the credentials: the queue alone can show them again to the service.
+    let credentials = OutboxCall::Credentials {
+        token: Some(token.clone()),
+        secret: Some(secret.clone()),
+        until: ctx.now.millis(),
+    };
+    outbox(ctx, &service.id, &credentials).await?;
+    let notify = vec![configure(&service, gateway)];
+    if !records(ctx).create(&service, notify).await? {
+        outbox(ctx, &service.id, &OutboxCall::Remove).await?;
+        return Err(Denial::InvalidField("token"));
+    }
+    ctx.world.cache.services.forget();
+    let body = json!({ "service": view(&service), "token": token, "webhook_secret": secret });
+    Ok(Answer::json(201, &body))
+}
+
+async fn change(ctx: &Ctx<'_>, id: &ServiceId) -> Result<Answer, Denial> {
+    let gateway = gateway(ctx)?;
+    let body = read_json(ctx).await?;
+    reject_unknown(
+        &body,
+        &["name", "base_url", "enabled", "dialect", "access", "fields"],
+    )?;
+    let changed = change_record(ctx, id, |service| apply(ctx, gateway, service, &body)).await?;
+    Ok(Answer::json(200, &view(&changed)))
+}
+
+/// `/api/sso/services/{id}/rotate`: a new token or secret, while the old one stays valid for a time.
+pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    if ctx.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    let id = ServiceId::parse(id).ok_or(Denial::NotFound)?;
+    records(ctx).read(&id).await?.ok_or(Denial::NotFound)?;
+    let body = read_json(ctx).await?;
+    reject_unknown(&body, &["what", "overlap"])?;
+    let overlap = member::<u32>(&body, "overlap")?.unwrap_or(DEFAULT_OVERLAP);
+    if overlap > MAX_OVERLAP {
+        return Err(Denial::InvalidField("overlap"));
+    }
+    let until = ctx.now + Seconds(overlap);
+    let entropy = &*ctx.world.platform.entropy;
+    match member::<String>(&body, "what")?.as_deref() {
+        Some("token") => {
+            let token = new_token(entropy);
+            // First the queue: until the service has the new token, events come with the old one as well.
+            let credentials = OutboxCall::Credentials {
+                token: Some(token.clone()),
+                secret: None,
+                until: until.millis(),
+            };
+            outbox(ctx, &id, &credentials).await?;
+            let sha256 = hash_token(&token);
+            let changed = change_record(ctx, &id, |service| {
+                service.tokens.retain(|known| {
+                    known.sha256 != sha256 && known.valid_until.is_none_or(|end| ctx.now < end)
+                });
+                for known in &mut service.tokens {
+                    known.valid_until = Some(known.valid_until.map_or(until, |end| end.min(until)));
+                }
+                service.tokens.insert(
+                    0,
+                    TokenHash {
+                        sha256: sha256.clone(),
+                        valid_until: None,
+                    },
+                );
+                service.tokens.truncate(MAX_TOKENS);
+                Ok(())
+            });
+            let service = view(&changed.await?);
+            Ok(Answer::json(
+                200,
+                &json!({ "service": service, "token": token }),
+            ))
+        }
+        Some("webhook_secret") => {
+            let secret = new_webhook_secret(entropy);
+            let credentials = OutboxCall::Credentials {
+                token: None,
+                secret: Some(secret.clone()),
+                until: until.millis(),
+            };
+            outbox(ctx, &id, &credentials).await?;
+            Ok(Answer::json(200, &json!({ "webhook_secret": secret })))
+        }
+        _ => Err(Denial::InvalidField("what")),
+    }
+}
+
+/// The most tokens that are valid at once.
+const MAX_TOKENS: usize = 3;
+
+/// `/api/sso/services/{id}/events`: those that wait, or those that were given up.
+pub(super) async fn events(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    if ctx.parts.method() != "GET" {
+        return Err(Denial::MethodNotAllowed("GET"));
+    }
+    let id = known_id(ctx, id).await?;
+    let dead = match parameter(ctx, "state").as_deref() {
+        None | Some("waiting") => false,
+        Some("dead") => true,
+        Some(_) => return Err(Denial::InvalidField("state")),
+    };
+    let (cursor, limit) = paging(ctx)?;
+    let mut page = outbox(
+        ctx,
+        &id,
+        &OutboxCall::List {
+            dead,
+            cursor,
+            limit,
+        },
+    )
+    .await?;
+    let cursor = page.get("cursor").and_then(Value::as_str).map(write_cursor);
+    if let Some(members) = page.as_object_mut() {
+        members.insert("cursor".into(), json!(cursor));
+    }
+    Ok(Answer::json(200, &page))
+}
+
+/// `/api/sso/services/{id}/events/resend` and `…/discard`: dead events, one or all.
+pub(super) async fn revive(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    call: impl FnOnce(Option<String>) -> OutboxCall,
+) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    if ctx.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    let id = known_id(ctx, id).await?;
+    let body = read_json(ctx).await?;
+    reject_unknown(&body, &["id"])?;
+    let event: Option<String> = member(&body, "id")?;
+    let answer = outbox(ctx, &id, &call(event)).await?;
+    Ok(Answer::json(200, &answer))
+}
+
+/// Sets what `body` names.
+fn apply(
+    ctx: &Ctx<'_>,
+    gateway: &Gateway,
+    service: &mut Service,
+    body: &Value,
+) -> Result<(), Denial> {
+    if let Some(name) = member::<Name>(body, "name")? {
+        if name.as_str().is_empty() {
+            return Err(Denial::InvalidField("name"));
+        }
+        service.name = name;
+    }
+    if let Some(url) = member::<String>(body, "base_url")? {
+        service.base_url = base_url(ctx, gateway, &url).ok_or(Denial::InvalidField("base_url"))?;
+    }
+    service.enabled = member(body, "enabled")?.unwrap_or(service.enabled);
+    service.dialect = member(body, "dialect")?.unwrap_or(service.dialect);
+    if let Some(access) = member::<ServiceAccess>(body, "access")? {
+        let lists = [
+            access.users.as_ref().map(Vec::len),
+            access.roles.as_ref().map(Vec::len),
+        ];
+        if lists.into_iter().flatten().sum::<usize>() > ServiceAccess::MAX {
+            return Err(Denial::InvalidField("access"));
+        }
+        service.access = access;
+    }
+    if let Some(fields) = member::<BTreeMap<String, UserField>>(body, "fields")? {
+        service.fields = fields;
+    }
+    let fine = |name: &String| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        (1..=64).contains(&name.len()) && name.bytes().all(plain) && !TAKEN.contains(&name.as_str())
+    };
+    let may_have = service.dialect != Dialect::Push || service.fields.is_empty();
+    if service.fields.len() > MAX_FIELDS || !service.fields.keys().all(fine) || !may_have {
+        return Err(Denial::InvalidField("fields"));
+    }
+    // Everything else is bounded by its own type.
+    let length = serde_json::to_string(service)
+        .map_err(|_| Fault::Record)?
+        .len();
+    if length > MAX_RECORD {
+        return Err(Denial::InvalidField("access"));
+    }
+    Ok(())
+}
+
+/// The members that events have anyway.
+const TAKEN: [&str; 8] = [
+    "type",
+    "token",
+    "username",
+    "user_identy",
+    "id",
+    "is_active",
+    "is_staff",
+    "is_superuser",
+];
+
+/// The base URL in its one form: a host that events may be sent to, without a slash at the end.
+fn base_url(ctx: &Ctx<'_>, gateway: &Gateway, url: &str) -> Option<String> {
+    let url = url.trim_end_matches('/');
+    let plain = url
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"\\#@?\"<>%".contains(&b));
+    let host = if gateway.development {
+        let after = url.find("://")? + 3;
+        let end = url
+            .get(after..)?
+            .find('/')
+            .map_or(url.len(), |slash| after + slash);
+        origin(url.get(..end)?, true)?;
+        host_of(url)?
+    } else {
+        fetchable_host(url, None)?
+    };
+    // A service on a host of ours would be the gateway calling itself.
+    let is_ours = ctx
+        .world
+        .config
+        .sites()
+        .any(|site| site.hosts.contains(&host));
+    let dots = url
+        .split('/')
+        .any(|segment| segment == "." || segment == "..");
+    (plain && url.len() <= MAX_URL && !is_ours && !dots).then(|| url.to_owned())
+}
+
+async fn change_record(
+    ctx: &Ctx<'_>,
+    id: &ServiceId,
+    mut change: impl FnMut(&mut Service) -> Result<(), Denial>,
+) -> Result<Service, Denial> {
+    let gateway = gateway(ctx)?;
+    for _ in 0..CHANGE_ATTEMPTS {
+        let old = records(ctx).read(id).await?.ok_or(Denial::NotFound)?;
+        let mut service = old.service.clone();
+        change(&mut service)?;
+        service.version = old.service.version + 1;
+        service.updated_at = ctx.now;
+        let notify = vec![configure(&service, gateway)];
+        if records(ctx).replace(&old, &service, notify).await? {
+            ctx.world.cache.services.forget();
+            return Ok(service);
+        }
+    }
+    Err(Fault::Contended.into())
+}
+
+fn configure(service: &Service, gateway: &Gateway) -> Notification {
+    let call = OutboxCall::Configure {
+        version: service.version,
+        url: service.events_to(),
+        enabled: service.enabled,
+        dialect: service.dialect.name(),
+        insecure: gateway.development,
+    };
+    notification(&service.id, call)
+}
+
+fn notification(id: &ServiceId, call: OutboxCall) -> Notification {
+    Notification {
+        service: id.as_str().to_owned(),
+        call,
+    }
+}
+
+async fn known_id(ctx: &Ctx<'_>, id: &str) -> Result<ServiceId, Denial> {
+    let id = ServiceId::parse(id).ok_or(Denial::NotFound)?;
+    records(ctx).read(&id).await?.ok_or(Denial::NotFound)?;
+    Ok(id)
+}
+
+async fn outbox(ctx: &Ctx<'_>, id: &ServiceId, call: &OutboxCall) -> Result<Value, Fault> {
+    ctx.world.platform.outbox.call(id.as_str(), call).await
+}
+
+fn records<'a>(ctx: &'a Ctx<'_>) -> ServiceRecords<'a> {
+    ServiceRecords(&*ctx.world.platform.records)
+}
+
+/// Services belong to the gateway.
+fn gateway<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Gateway, Denial> {
+    let gateway = ctx.world.config.gateway().map(|(_, gateway)| gateway);
+    gateway.ok_or(Denial::NoGateway)
+}
+
+/// A service as the API shows one, without anything of its tokens but until when they are valid.
+fn view(service: &Service) -> Value {
+    let tokens = service
+        .tokens
+        .iter()
+        .map(|token| json!({ "valid_until": token.valid_until.map(Timestamp::seconds) }));
+    json!({
+        "id": service.id.as_str(),
+        "name": service.name.as_str(),
+        "base_url": service.base_url,
+        "enabled": service.enabled,
+        "dialect": service.dialect,
+        "access": service.access,
+        "fields": service.fields,
+        "tokens": tokens.collect::<Vec<_>>(),
+        "created_at": service.created_at.seconds(),
+        "updated_at": service.updated_at.seconds(),
+    })
+}

@@ -1,0 +1,164 @@
+//! `/api/sso/users/{id}/password`, `…/password-link` and `…/sessions`: how a user signs in at the gateway, and where the
+//! user is signed in.
+
+use serde_json::{Value, json};
+
+use crate::admin::{member, read_json, reject_unknown, require};
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
+use crate::gateway::credentials::{self, Unfit};
+use crate::gateway::password::{LINK_LIFETIME, link_token};
+use crate::http::query;
+use crate::model::api_token::{ApiToken, Scope};
+use crate::model::password;
+use crate::model::user::{User, UserId};
+use crate::people;
+use crate::platform::time::Timestamp;
+use crate::site::gateway::Gateway;
+use crate::store::ended_sessions::EndedSessions;
+use crate::store::passwords::Passwords;
+use crate::store::sessions::{SessionRecord, Sessions};
+use crate::store::users::UserRecords;
+
+/// `PUT` sets a password, or takes the hash of one; `DELETE` takes it away. Either ends the user's sessions.
+pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    let (gateway, user) = known(ctx, id).await?;
+    match ctx.parts.method() {
+        "PUT" => {
+            let body = read_json(ctx).await?;
+            reject_unknown(&body, &["password", "hash", "must_change"])?;
+            let must_change = member(&body, "must_change")?.unwrap_or(false);
+            let given = (
+                member::<String>(&body, "password")?,
+                member::<String>(&body, "hash")?,
+            );
+            let hash = match given {
+                (Some(new), None) => credentials::hash(ctx.world, &user, gateway, &new)
+                    .await?
+                    .map_err(unfit)?,
+                (None, Some(hash)) => imported(&hash)?,
+                _ => return Err(Denial::InvalidField("password")),
+            };
+            credentials::put(ctx.world, &user.id, hash, must_change, ctx.now).await?;
+            // The name is claimed late for users of an earlier version.
+            UserRecords(&*ctx.world.platform.records)
+                .restore_name(&user)
+                .await?;
+        }
+        "DELETE" => {
+            Passwords(&*ctx.world.platform.records)
+                .remove(&user.id)
+                .await?;
+        }
+        _ => return Err(Denial::MethodNotAllowed("PUT, DELETE")),
+    }
+    people::change(ctx.world, &user.id, ctx.now, |user| {
+        user.end_sessions(ctx.now);
+        Ok(())
+    })
+    .await?;
+    Ok(Answer::empty(204))
+}
+
+/// A hash in our own format, or in one of Django's that can be verified here.
+fn imported(text: &str) -> Result<String, Denial> {
+    let hash = password::parse(text).or_else(|_| password::from_django(text));
+    hash.map(|hash| password::to_phc(&hash))
+        .map_err(|_| Denial::InvalidField("hash"))
+}
+
+fn unfit(unfit: Unfit) -> Denial {
+    match unfit {
+        Unfit::Busy(seconds) => Denial::SignInDelayed(seconds),
+        Unfit::TooShort | Unfit::TooLong | Unfit::Common | Unfit::WrongCurrent => {
+            Denial::InvalidField("password")
+        }
+    }
+}
+
+/// `POST`: a link with which the user sets a password. It works once, for a day, and is shown here only.
+pub(super) async fn password_link(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    if ctx.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    let (_, user) = known(ctx, id).await?;
+    let made = link_token(ctx.world, &user, "", LINK_LIFETIME, ctx.now).await?;
+    UserRecords(&*ctx.world.platform.records)
+        .restore_name(&user)
+        .await?;
+    let (token, expires_at) = made;
+    let gateway = ctx.world.config.gateway();
+    let host = gateway
+        .and_then(|(site, _)| site.hosts.first())
+        .map_or("", String::as_str);
+    let token = query::encode(&token);
+    let url = format!("{}://{host}/password/?token={token}", ctx.parts.scheme());
+    Ok(Answer::json(
+        200,
+        &json!({ "url": url, "expires_at": expires_at.seconds() }),
+    ))
+}
+
+/// `GET` lists the sessions of a user, `DELETE` ends one (`?session=`).
+pub(super) async fn sessions(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    let store = Sessions(&*ctx.world.platform.kv);
+    match ctx.parts.method() {
+        "GET" => {
+            require(caller, Scope::UsersRead)?;
+            let (_, user) = known(ctx, id).await?;
+            let (records, more) = store.of_user(&user.id).await?;
+            let limit = user.sessions_valid_after;
+            let open = records
+                .iter()
+                .filter(|session| limit <= Some(session.opened_at));
+            let sessions: Vec<Value> = open.map(view).collect();
+            Ok(Answer::json(
+                200,
+                &json!({ "sessions": sessions, "more": more }),
+            ))
+        }
+        "DELETE" => {
+            require(caller, Scope::UsersWrite)?;
+            let (_, user) = known(ctx, id).await?;
+            let wanted = crate::admin::parameter(ctx, "session");
+            let wanted = wanted.ok_or(Denial::InvalidField("session"))?;
+            let (records, _) = store.of_user(&user.id).await?;
+            let found = records.iter().find(|session| session.id == wanted);
+            let session = found.ok_or(Denial::NotFound)?;
+            let ended = EndedSessions(&*ctx.world.platform.kv);
+            ended.put(&session.id, session.ends_at, ctx.now).await?;
+            ctx.world.cache.own_changes.end_session(&session.id);
+            Ok(Answer::empty(204))
+        }
+        _ => Err(Denial::MethodNotAllowed("GET, DELETE")),
+    }
+}
+
+fn view(session: &SessionRecord) -> Value {
+    json!({
+        "id": session.id,
+        "site": session.site,
+        "browser": session.browser,
+        "opened_at": session.opened_at.seconds(),
+        "ends_at": Timestamp::seconds(session.ends_at),
+    })
+}
+
+async fn known<'a>(ctx: &'a Ctx<'_>, id: &str) -> Result<(&'a Gateway, User), Denial> {
+    let gateway = ctx.world.config.gateway().map(|(_, gateway)| gateway);
+    let gateway = gateway.ok_or(Denial::NoGateway)?;
+    let id = UserId::parse(id).ok_or(Denial::NotFound)?;
+    let user = people::newest(ctx.world, &id).await?;
+    // Users of tenants do not sign in at the gateway.
+    let user = user
+        .filter(|user| user.tenant.is_none())
+        .ok_or(Denial::NotFound)?;
+    Ok((gateway, user))
+}

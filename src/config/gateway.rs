@@ -1,0 +1,201 @@
+//! The settings of the SSO gateway, as they are written.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::config::raw::{RawSession, RawUnauthenticated};
+use crate::config::reader::{Bindings, Field, Reader, table};
+use crate::config::{rules, site};
+use crate::http::reserved::Reserved;
+use crate::model::service::Identity;
+use crate::site::gateway::{Brand, Gateway, TEXTS};
+use crate::site::{HostHeader, Site, Source};
+
+/// The name of the gateway among the sites.
+pub const NAME: &str = "gateway";
+/// Data URLs above this size would make every page slow.
+const MAX_LOGO: usize = 32 * 1024;
+const MAX_TEXT: usize = 500;
+
+table! {
+    /// `EDGEWARD_GATEWAY`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["hosts"])))]
+    pub struct RawGateway {
+        /// The public hosts of the gateway; nothing else is served there.
+        pub(super) hosts: Field<Vec<String>>,
+        /// What services call a user: `email` or `username`.
+        pub(super) identity: Field<Identity>,
+        /// The name at the top of each page; defaults to the first host.
+        pub(super) name: Field<String>,
+        /// The logo: an https URL, or a `data:` URL of an image.
+        pub(super) logo: Field<String>,
+        /// The colour of buttons and links: `#rrggbb`.
+        pub(super) accent: Field<String>,
+        /// The language of the pages (BCP 47).
+        pub(super) language: Field<String>,
+        /// Texts in place of the English ones.
+        pub(super) texts: Field<BTreeMap<String, String>>,
+        /// Origins that may show the gateway's pages in a frame.
+        pub(super) frame_ancestors: Field<Vec<String>>,
+        /// The gateway's own cookie.
+        pub(super) session: Field<RawSession>,
+        /// Allows services on `http` and on private hosts. For development only.
+        pub(super) development: Field<bool>,
+    }
+}
+
+/// Validates `raw`; errors go to `reader`. To the rest of the core, the gateway is a site without an origin.
+pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>) -> Option<Site> {
+    reader.reject_unknown(&raw.unknown);
+    let hosts = site::read_hosts(reader, raw.hosts);
+    let first_host = hosts
+        .as_ref()
+        .and_then(|hosts| hosts.first().cloned())
+        .unwrap_or_default();
+    let identity = reader.with_default("identity", raw.identity, Identity::Email);
+    let name = reader.with_default("name", raw.name, first_host.clone());
+    let shown = |text: &str| !text.trim().is_empty() && text.len() <= MAX_TEXT;
+    reader.check("name", shown(&name), "must have 1 to 500 bytes");
+    let logo = reader.optional("logo", raw.logo);
+    reader.check(
+        "logo",
+        logo.as_deref().is_none_or(is_logo),
+        "must be an https URL, or a data: URL of an image of at most 32 KB",
+    );
+    let accent = reader.optional("accent", raw.accent);
+    reader.check(
+        "accent",
+        accent.as_deref().is_none_or(is_readable_colour),
+        "must be #rrggbb, with a contrast of at least 4.5 to white (WCAG 2.2, 1.4.3)",
+    );
+    let language = reader.with_default("language", raw.language, "en".to_owned());
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    reader.check(
+        "language",
+        !language.is_empty() && language.len() <= 35 && language.bytes().all(plain),
+        "is not a language tag",
+    );
+    let texts = reader.with_default("texts", raw.texts, BTreeMap::new());
+    for (name, text) in &texts {
+        let mut reader = reader.table("texts");
+        let is_known = TEXTS.iter().any(|(known, _)| known == name);
+        reader.check(name, is_known, "no such text");
+        reader.check(name, text.len() <= MAX_TEXT, "must have at most 500 bytes");
+    }
+    let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
+    let session = site::read_session(reader, raw.session);
+    let development = reader.with_default("development", raw.development, false);
+    let around = rules::Around {
+        binding: "GATEWAY",
+        hosts: hosts.as_deref().unwrap_or_default(),
+        has_login: false,
+        has_cors: false,
+        bindings,
+    };
+    let deny = Field::Given(RawUnauthenticated::Deny);
+    let rules = rules::read(reader, Field::Absent, deny, &around);
+    Some(Site {
+        name: NAME.to_owned(),
+        hosts: hosts?,
+        upstream: None,
+        gateway: Some(Gateway {
+            identity,
+            brand: Brand {
+                name,
+                logo,
+                accent,
+                language,
+                texts,
+            },
+            development,
+        }),
+        host_header: HostHeader::Rewrite,
+        audience: first_host,
+        link_ages: BTreeMap::new(),
+        sources: vec![Source::Session],
+        rules: rules?,
+        cors: None,
+        login: None,
+        logout_url: None,
+        trusted_origins: Vec::new(),
+        frame_ancestors,
+        auto_create_users: false,
+        session,
+        sso_token: site::read_sso_token(reader, Field::Absent),
+        sso_cookie: None,
+        query: None,
+        presets: Vec::new(),
+        custom_headers: Vec::new(),
+        assertion: None,
+        upstream_credential: None,
+        profile: None,
+        issuers: Vec::<Rc<_>>::new(),
+        token_headers: Vec::new(),
+        tenants: None,
+        reserved_headers: Vec::new(),
+        reserved: Reserved::default(),
+    })
+}
+
+fn is_logo(url: &str) -> bool {
+    let plain = url
+        .bytes()
+        .all(|b| b.is_ascii_graphic() && !b"\"'<>;, ".contains(&b));
+    let data = url
+        .strip_prefix("data:image/")
+        .is_some_and(|rest| url.len() <= MAX_LOGO && rest.contains("base64,"));
+    data || (plain && url.len() <= 2048 && url.starts_with("https://"))
+}
+
+/// Whether white text on `colour` can be read: a contrast of 4.5 (WCAG 2.2, relative luminance).
+fn is_readable_colour(colour: &str) -> bool {
+    let Some(digits) = colour.strip_prefix('#').filter(|digits| digits.len() == 6) else {
+        return false;
+    };
+    let channel = |at: usize| -> Option<f64> {
+        let value = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
+        let value = f64::from(value) / 255.0;
+        Some(if value <= 0.040_45 {
+            value / 12.92
+        } else {
+            ((value + 0.055) / 1.055).powf(2.4)
+        })
+    };
+    let (Some(red), Some(green), Some(blue)) = (channel(0), channel(2), channel(4)) else {
+        return false;
+    };
+    let luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    1.05 / (luminance + 0.05) >= 4.5
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_colours_that_white_text_can_be_read_on_are_taken() {
+        for fine in ["#000000", "#0b57d0", "#767676"] {
+            assert!(is_readable_colour(fine), "{fine}");
+        }
+        for bad in [
+            "", "#fff", "#ffffff", "#777777", "red", "#12345g", "#ffd700",
+        ] {
+            assert!(!is_readable_colour(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_logo_is_loaded_from_https_or_is_in_the_page() {
+        assert!(is_logo("https://cdn.example.com/logo.svg"));
+        assert!(is_logo("data:image/svg+xml;base64,PHN2Zy8+"));
+        for bad in [
+            "http://cdn.example.com/logo.svg",
+            "https://cdn.example.com/a;b",
+            "javascript:alert(1)",
+            "data:text/html;base64,PHN2Zy8+",
+            "//cdn.example.com/logo.svg",
+        ] {
+            assert!(!is_logo(bad), "{bad}");
+        }
+    }
+}

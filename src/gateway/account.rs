@@ -1,0 +1,168 @@
+//! The page with a person's account: what they may enter, and where they are signed in.
+
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::gateway_page::{self, Account, SessionRow};
+use crate::answer::page::LinkButton;
+use crate::answer::reply::Reply;
+use crate::ask::form::Form;
+use crate::credential::session;
+use crate::gateway::destination::find_service;
+use crate::gateway::logout;
+use crate::gateway::visit::Visit;
+use crate::http::query;
+use crate::people::services;
+use crate::store::ended_sessions::EndedSessions;
+use crate::store::sessions::{SessionRecord, Sessions};
+use crate::store::tickets::TicketFor;
+
+/// `GET /welcome/`: who is signed in. With `fallback=true`, the service that asked for the sign-in did not answer.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn welcome(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let form = Form::of_query(visit.ctx);
+    let title = visit.brand().name.clone();
+    if form.field("fallback").is_some() {
+        return fallback(visit, &form, &title).await;
+    }
+    let Some(principal) = &visit.principal else {
+        let action = LinkButton {
+            label: visit.text("sign_in").to_owned(),
+            href: "/login/".into(),
+        };
+        return Ok(visit.inform(200, &title, "", visit.text("not_signed_in"), Some(action)));
+    };
+    let name = visit.name_of(principal.user());
+    let lead = format!("{} {name}", visit.text("signed_in_as"));
+    let action = LinkButton {
+        label: visit.text("account").to_owned(),
+        href: "/account/".into(),
+    };
+    Ok(visit.inform(200, &title, "", &lead, Some(action)))
+}
+
+/// Offers to try again what the service did not take.
+async fn fallback(visit: &Visit<'_>, form: &Form, title: &str) -> Result<Reply, Denial> {
+    let token = form.text("sso");
+    let browser = visit.browser_hash();
+    // The name of a service is told to nobody but the browser that signs in there.
+    let ticket = visit.tickets().find(&token).await;
+    let ticket = ticket
+        .ok()
+        .filter(|ticket| ticket.browser.as_ref() == Some(&browser));
+    let service = match ticket.map(|ticket| ticket.purpose) {
+        Some(TicketFor::Service(id)) => find_service(visit, &id).await?,
+        _ => None,
+    };
+    let name = service.as_ref().map_or("", |service| service.name.as_str());
+    let lead = visit.text_with("fallback", "{service}", name);
+    let action = service.is_some().then(|| LinkButton {
+        label: visit.text("try_again").to_owned(),
+        href: format!("/login/?sso={}", query::encode(&token)),
+    });
+    Ok(visit.inform(200, title, "service_unavailable", lead.trim(), action))
+}
+
+/// `GET /account/`.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn show(visit: &Visit<'_>, notice: Option<&str>) -> Result<Reply, Denial> {
+    let Some(principal) = &visit.principal else {
+        return Ok(Answer::see_other("/login/".to_owned()).into());
+    };
+    let user = principal.user();
+    let world = visit.ctx.world;
+    let all = services::known(world, visit.ctx.now).await?;
+    let applications = all.iter().filter(|service| service.admits(user));
+    let applications = applications
+        .map(|service| {
+            (
+                service.name.as_str().to_owned(),
+                format!("{}/", service.base_url),
+            )
+        })
+        .collect();
+    let (records, _) = Sessions(&*world.platform.kv).of_user(&user.id).await?;
+    let mut sessions = Vec::new();
+    for record in records {
+        if !is_over(visit, user.sessions_valid_after, &record).await? {
+            sessions.push(row(visit, record));
+        }
+    }
+    let content = Account {
+        notice,
+        account: visit.name_of(user),
+        applications,
+        sessions,
+        csrf: visit.form_token(),
+    };
+    let frame = visit.frame(visit.text("account"), "");
+    Ok(gateway_page::account(&frame, visit.brand(), content).into())
+}
+
+/// Whether a session that is still recorded has ended.
+async fn is_over(
+    visit: &Visit<'_>,
+    valid_after: Option<crate::platform::time::Timestamp>,
+    record: &SessionRecord,
+) -> Result<bool, Denial> {
+    let world = visit.ctx.world;
+    if valid_after.is_some_and(|limit| record.opened_at < limit)
+        || world.cache.own_changes.has_ended(&record.id)
+    {
+        return Ok(true);
+    }
+    Ok(EndedSessions(&*world.platform.kv)
+        .contains(&record.id)
+        .await?)
+}
+
+fn row(visit: &Visit<'_>, record: SessionRecord) -> SessionRow {
+    let site = visit.ctx.world.config.site_named(&record.site);
+    let site = match site {
+        Some(site) if site.gateway.is_some() => visit.brand().name.clone(),
+        Some(site) => site.hosts.first().unwrap_or(&site.name).clone(),
+        None => record.site,
+    };
+    SessionRow {
+        is_this: visit
+            .session()
+            .is_some_and(|session| session.id == record.id),
+        id: record.id,
+        site,
+        browser: record.browser,
+        opened_at: record.opened_at.rfc3339(),
+    }
+}
+
+/// `POST /account/`: ends one session, or all.
+///
+/// # Errors
+/// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
+pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let Some(principal) = &visit.principal else {
+        return Ok(Answer::see_other("/login/".to_owned()).into());
+    };
+    let Some(form) = visit.read_form().await? else {
+        return show(visit, Some(visit.text("page_too_old"))).await;
+    };
+    let user = principal.user();
+    if form.text("action") == "end_all" {
+        logout::end_everywhere(visit, &user.id).await?;
+        let mut reply = Reply::from(Answer::see_other("/login/".to_owned()));
+        reply.cookies.extend(session::clear_all(visit.ctx.site));
+        return Ok(reply);
+    }
+    let id = form.text("session");
+    let world = visit.ctx.world;
+    let (records, _) = Sessions(&*world.platform.kv).of_user(&user.id).await?;
+    // Nobody ends a session of somebody else.
+    if let Some(record) = records.iter().find(|record| record.id == id) {
+        let ended = EndedSessions(&*world.platform.kv);
+        ended.put(&record.id, record.ends_at, visit.ctx.now).await?;
+        world.cache.own_changes.end_session(&record.id);
+    }
+    Ok(Answer::see_other("/account/".to_owned()).into())
+}

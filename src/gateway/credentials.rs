@@ -1,0 +1,211 @@
+//! Passwords: checking one, and setting one.
+
+use std::rc::Rc;
+
+use crate::answer::denial::Denial;
+use crate::gateway::visit::Visit;
+use crate::http::client::Client;
+use crate::memory::world::World;
+use crate::model::password;
+use crate::model::service::Identity;
+use crate::model::user::{Email, User, UserId, Username, fold};
+use crate::people;
+use crate::platform::digest::{hex, sha256};
+use crate::platform::port::{Attempt, Attempted, Counter, Fault, NewPassword, PasswordHash};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::gateway::Gateway;
+use crate::store::CHANGE_ATTEMPTS;
+use crate::store::passwords::{Passwords, StoredPassword};
+use crate::store::users::Users;
+
+/// The result of checking a name and a password.
+pub(super) enum Checked {
+    Right {
+        user: Box<User>,
+        must_change: bool,
+    },
+    /// The name, the password or the account is wrong; nobody is told which.
+    Wrong,
+    Wait(Seconds),
+}
+
+/// Checks a name and a password. Whoever does not exist, is disabled or has no password costs the same work, and gets
+/// the same answer, as a wrong password.
+///
+/// # Errors
+/// A fault. A stored hash that cannot be read is one, and never a wrong password.
+pub(super) async fn check(visit: &Visit<'_>, name: &str, given: &str) -> Result<Checked, Denial> {
+    let ctx = visit.ctx;
+    let platform = &ctx.world.platform;
+    let client = Client::of(ctx.parts).to_string();
+    if !platform.limit.allow(Counter::SignIns, &client).await? {
+        return Ok(Checked::Wait(Seconds(60)));
+    }
+    let found = find(ctx.world, visit.gateway, name, ctx.now).await?;
+    let user = found.filter(|user| user.active && user.tenant.is_none());
+    // The record of nobody is read for an unknown name, so that the time tells nothing.
+    let key = user_key(visit.gateway, name);
+    let nobody = UserId::unused(&key);
+    let id = user.as_ref().map_or(&nobody, |user| &user.id);
+    let held = Passwords(&*platform.records).read(id).await?;
+    let stored = held.password.as_ref().filter(|_| user.is_some());
+    let hash = stored
+        .map(|stored| password::parse(&stored.hash).map_err(|_| Fault::Record))
+        .transpose()?;
+    let (lane, trusted) = visit.lane(user.as_ref().map(|user| &user.id));
+    let attempt = Attempt {
+        user: &key,
+        lane: &lane,
+        trusted,
+        password: given,
+        hash: hash.as_ref(),
+    };
+    let attempted = platform.passwords.attempt(attempt).await?;
+    match (attempted, user, stored, hash) {
+        (Attempted::Right, Some(user), Some(stored), Some(hash)) => {
+            rehash(visit, &user.id, stored, &hash, &key, given);
+            Ok(Checked::Right {
+                must_change: stored.must_change,
+                user: Box::new(user),
+            })
+        }
+        (Attempted::Wait(seconds) | Attempted::Busy(seconds), ..) => Ok(Checked::Wait(seconds)),
+        _ => Ok(Checked::Wrong),
+    }
+}
+
+/// Hashes the password anew after the answer, if the hash is weaker than those made today. Unless the password was
+/// changed meanwhile.
+fn rehash(
+    visit: &Visit<'_>,
+    id: &UserId,
+    stored: &StoredPassword,
+    hash: &PasswordHash,
+    key: &str,
+    given: &str,
+) {
+    if !password::is_outdated(hash) {
+        return;
+    }
+    let world = Rc::clone(visit.ctx.world);
+    let (id, key, given, old) = (id.clone(), key.to_owned(), given.to_owned(), stored.clone());
+    visit
+        .ctx
+        .world
+        .platform
+        .background
+        .spawn(Box::pin(async move {
+            // Whatever fails is tried again at the next sign-in.
+            let made = world.platform.passwords.hash(&key, &given).await;
+            if let Ok(NewPassword::Hashed(hash)) = made {
+                let passwords = Passwords(&*world.platform.records);
+                let held = passwords.read(&id).await;
+                if let Ok(held) = held
+                    && held.password.as_ref() == Some(&old)
+                {
+                    let hash = password::to_phc(&hash);
+                    let new = StoredPassword { hash, ..old };
+                    let _ = passwords.replace(&id, &held, &new).await;
+                }
+            }
+        }));
+}
+
+/// Why a password is not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unfit {
+    TooShort,
+    TooLong,
+    Common,
+    /// The current password is not right.
+    WrongCurrent,
+    /// Too many passwords are being checked.
+    Busy(Seconds),
+}
+
+/// Hashes a new password of a user, as it is stored.
+///
+/// # Errors
+/// A fault.
+pub async fn hash(
+    world: &World,
+    user: &User,
+    gateway: &Gateway,
+    new: &str,
+) -> Result<Result<String, Unfit>, Fault> {
+    let key = user_key(gateway, gateway.identity.of(user));
+    Ok(match world.platform.passwords.hash(&key, new).await? {
+        NewPassword::Hashed(hash) => Ok(password::to_phc(&hash)),
+        NewPassword::TooShort => Err(Unfit::TooShort),
+        NewPassword::TooLong => Err(Unfit::TooLong),
+        NewPassword::Common => Err(Unfit::Common),
+        NewPassword::Busy(seconds) => Err(Unfit::Busy(seconds)),
+    })
+}
+
+/// Stores the hash of a password.
+///
+/// # Errors
+/// A fault.
+pub async fn put(
+    world: &World,
+    id: &UserId,
+    hash: String,
+    must_change: bool,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let passwords = Passwords(&*world.platform.records);
+    let new = StoredPassword {
+        hash,
+        must_change,
+        set_at: now,
+    };
+    for _ in 0..CHANGE_ATTEMPTS {
+        let held = passwords.read(id).await?;
+        if passwords.replace(id, &held, &new).await? {
+            return Ok(());
+        }
+    }
+    Err(Fault::Contended)
+}
+
+/// The user whom services call `name`.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn find(
+    world: &World,
+    gateway: &Gateway,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<User>, Fault> {
+    match gateway.identity {
+        Identity::Email => match Email::parse(name) {
+            Some(email) => people::find_by_email(world, None, &email, now).await,
+            None => Ok(None),
+        },
+        Identity::Username => match Username::parse(name) {
+            Some(name) => match Users(&*world.platform.kv).find_by_name(&name).await? {
+                Some(user) => Ok(Some(user)),
+                // A username that is the user's own address is found by that.
+                None => match Email::parse(name.as_str()) {
+                    Some(email) => people::find_by_email(world, None, &email, now).await,
+                    None => Ok(None),
+                },
+            },
+            None => Ok(None),
+        },
+    }
+}
+
+/// The one name by which failures are counted, whatever the spelling.
+#[must_use]
+pub fn user_key(gateway: &Gateway, name: &str) -> String {
+    let name = name.trim();
+    let canonical = match gateway.identity {
+        Identity::Email => Email::parse(name).map(|email| email.as_str().to_owned()),
+        Identity::Username => Username::parse(name).map(|name| name.as_str().to_owned()),
+    };
+    let canonical = canonical.unwrap_or_else(|| fold(name));
+    hex(&sha256(format!("user\n{canonical}").as_bytes()))
+}

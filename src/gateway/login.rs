@@ -1,0 +1,158 @@
+//! The sign-in page.
+
+use crate::answer::denial::Denial;
+use crate::answer::event::{EventKind, Happened};
+use crate::answer::gateway_page::{self, Method, PasswordFields, SignIn};
+use crate::answer::reply::Reply;
+use crate::ask::form::Form;
+use crate::credential::browser;
+use crate::credential::session;
+use crate::gateway::credentials::{self, Checked};
+use crate::gateway::destination::Destination;
+use crate::gateway::password;
+use crate::gateway::visit::Visit;
+use crate::model::user::User;
+use crate::sign_in::opened;
+use crate::site::Source;
+
+/// `GET /login/`. Whoever is signed in already goes on at once.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let destination = match Destination::read(visit, &Form::of_query(visit.ctx)).await? {
+        Ok(destination) => destination,
+        Err(reply) => return Ok(reply),
+    };
+    // A page that the browser loads ahead must not use up anything.
+    if visit.ctx.parts.is_speculative() {
+        return Err(Denial::Speculative);
+    }
+    match &visit.principal {
+        Some(principal) => destination.enter(visit, principal.user()).await,
+        None => Ok(ask(visit, &destination, "", None)),
+    }
+}
+
+/// `POST /login/`.
+///
+/// # Errors
+/// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
+pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let Some(form) = visit.read_form().await? else {
+        // The cookie is gone, or the form is another browser's.
+        let destination = Destination::Account;
+        let error = visit.text("page_too_old");
+        return Ok(ask(
+            visit,
+            &destination,
+            "",
+            Some((Denial::FormExpired, error)),
+        ));
+    };
+    let destination = match Destination::read(visit, &form).await? {
+        Ok(destination) => destination,
+        Err(reply) => return Ok(reply),
+    };
+    let (name, password) = (form.text("username"), form.text("password"));
+    if name.trim().is_empty() || password.is_empty() {
+        let error = visit.text("fill_in");
+        return Ok(ask(
+            visit,
+            &destination,
+            &name,
+            Some((Denial::WrongPassword, error)),
+        ));
+    }
+    match credentials::check(visit, &name, &password).await? {
+        Checked::Right {
+            user,
+            must_change: true,
+        } => password::demand_new(visit, &user, &destination).await,
+        Checked::Right {
+            user,
+            must_change: false,
+        } => {
+            let reply = destination.enter(visit, &user).await?;
+            Ok(signed_in(visit, &user, reply))
+        }
+        Checked::Wrong => {
+            let error = visit.text("wrong_password");
+            Ok(ask(
+                visit,
+                &destination,
+                &name,
+                Some((Denial::WrongPassword, error)),
+            ))
+        }
+        Checked::Wait(seconds) => {
+            let error = visit.text_with("wait", "{seconds}", &seconds.0.to_string());
+            let denial = Denial::SignInDelayed(seconds);
+            Ok(ask(visit, &destination, &name, Some((denial, &error))))
+        }
+    }
+}
+
+/// Opens a session for `user` with `reply`: a new one at each sign-in, whoever was signed in before.
+pub(super) fn signed_in(visit: &Visit<'_>, user: &User, mut reply: Reply) -> Reply {
+    let ctx = visit.ctx;
+    let platform = &ctx.world.platform;
+    let (claims, cookie) = session::open(
+        &ctx.world.config,
+        ctx.site,
+        &user.id,
+        None,
+        None,
+        &*platform.entropy,
+        ctx.now,
+    );
+    opened::note(ctx, &claims);
+    reply.cookies.push(cookie);
+    let keys = &ctx.world.config.keys.session;
+    let proof = browser::device_proof(keys, &user.id, &*platform.entropy);
+    reply.cookies.push(session::set_device(ctx.site, proof));
+    reply.happened = Some(Happened {
+        kind: EventKind::SignedIn,
+        user: user.id.to_string(),
+        source: Source::Session,
+    });
+    reply
+}
+
+/// The page with the form, and what was wrong with the last attempt.
+fn ask(
+    visit: &Visit<'_>,
+    destination: &Destination,
+    name: &str,
+    error: Option<(Denial, &str)>,
+) -> Reply {
+    let brand = visit.brand();
+    let mut lead = brand.text("sign_in_lead").to_owned();
+    if let Some(name) = destination.name() {
+        if !lead.is_empty() {
+            lead.push(' ');
+        }
+        lead = format!("{lead}{} {name}", brand.text("continue_to"));
+    }
+    let mut fields = vec![("csrf", visit.form_token())];
+    fields.extend(destination.fields());
+    let row = error.as_ref().map(|(denial, _)| denial.row());
+    let content = SignIn {
+        lead: &lead,
+        error: error.as_ref().map(|(_, text)| *text),
+        fields,
+        methods: vec![Method::Password(PasswordFields::new(visit.gateway, name))],
+        form_to: destination.origin(),
+    };
+    let frame = visit.frame(brand.text("sign_in"), row.map_or("", |row| row.code));
+    let mut answer = gateway_page::sign_in(row.map_or(200, |row| row.status), &frame, content);
+    if let Some((denial, _)) = &error
+        && let Some(seconds) = denial.retry_after()
+    {
+        answer = answer.with("retry-after", seconds.to_string());
+    }
+    Reply {
+        refused: error.map(|(denial, _)| denial),
+        ..Reply::from(answer)
+    }
+}

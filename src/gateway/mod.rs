@@ -1,0 +1,53 @@
+//! The SSO gateway: the page where people sign in for every site and every service, and the calls of services. A host of
+//! the gateway has no origin: each of its paths is one of ours.
+
+pub mod account;
+pub mod credentials;
+pub mod destination;
+pub mod login;
+pub mod logout;
+pub mod password;
+pub mod protocol;
+pub mod visit;
+
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::reply::Reply;
+use crate::ask::ctx::Ctx;
+use crate::ask::route::GatewayPage;
+use crate::authn::Authentication;
+use crate::gateway::visit::Visit;
+
+/// Answers a request for a page of the gateway.
+///
+/// # Errors
+/// Why it is refused, or a fault.
+pub async fn page(
+    ctx: &Ctx<'_>,
+    page: GatewayPage,
+    authentication: &Authentication,
+) -> Result<Reply, Denial> {
+    let visit = Visit::new(ctx, authentication)?;
+    let reply = match (page, ctx.parts.method()) {
+        (GatewayPage::Root, "GET" | "HEAD") => {
+            let path = if visit.principal.is_some() {
+                "/account/"
+            } else {
+                "/login/"
+            };
+            Ok(Answer::see_other(path.to_owned()).into())
+        }
+        (GatewayPage::Login, "GET" | "HEAD") => login::show(&visit).await,
+        (GatewayPage::Login, "POST") => login::submit(&visit).await,
+        (GatewayPage::Logout, "GET" | "HEAD") => logout::show(&visit).await,
+        (GatewayPage::Logout, "POST") => logout::submit(&visit).await,
+        (GatewayPage::Welcome, "GET" | "HEAD") => account::welcome(&visit).await,
+        (GatewayPage::Account, "GET" | "HEAD") => account::show(&visit, None).await,
+        (GatewayPage::Account, "POST") => account::submit(&visit).await,
+        (GatewayPage::Password, "GET" | "HEAD") => password::show(&visit).await,
+        (GatewayPage::Password, "POST") => password::submit(&visit).await,
+        (GatewayPage::Root | GatewayPage::Welcome, _) => Err(Denial::MethodNotAllowed("GET, HEAD")),
+        _ => Err(Denial::MethodNotAllowed("GET, HEAD, POST")),
+    };
+    reply.map(|reply| visit.identified(reply))
+}

@@ -1,0 +1,228 @@
+//! The page on which a password is changed, or set by a link.
+
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::gateway_page::{self, Password};
+use crate::answer::reply::Reply;
+use crate::ask::form::Form;
+use crate::gateway::credentials::{self, Checked, Unfit};
+use crate::gateway::destination::{Destination, user_of};
+use crate::gateway::visit::Visit;
+use crate::gateway::{login, logout};
+use crate::memory::world::World;
+use crate::model::user::User;
+use crate::people;
+use crate::platform::port::Fault;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::tickets::{PASSWORD_LINK, SIGN_IN, Ticket, TicketError, TicketFor, Tickets};
+
+/// A token with which the password of a user can be set once.
+///
+/// # Errors
+/// A fault.
+pub async fn link_token(
+    world: &World,
+    user: &User,
+    next_url: &str,
+    lifetime: Seconds,
+    now: Timestamp,
+) -> Result<(String, Timestamp), Fault> {
+    let tickets = Tickets {
+        once: &*world.platform.once,
+        entropy: &*world.platform.entropy,
+        now,
+    };
+    let expires_at = now + lifetime;
+    let mut ticket = Ticket::new(TicketFor::Password, next_url, expires_at);
+    ticket.user = Some(user.id.as_str().to_owned());
+    ticket.settled_at = Some(now);
+    Ok((tickets.issue(ticket).await?, expires_at))
+}
+
+/// How long the link works that an admin hands out.
+pub const LINK_LIFETIME: Seconds = PASSWORD_LINK;
+
+/// Asks for a new password in place of one that has to be changed. Nobody is signed in before that.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn demand_new(
+    visit: &Visit<'_>,
+    user: &User,
+    destination: &Destination,
+) -> Result<Reply, Denial> {
+    let ctx = visit.ctx;
+    let next = format!("/login/{}", destination.query());
+    let (token, _) = link_token(ctx.world, user, &next, SIGN_IN, ctx.now).await?;
+    let lead = visit.text("must_change_lead");
+    let fields = vec![("csrf", visit.form_token()), ("token", token)];
+    let content = Password {
+        lead,
+        error: None,
+        fields,
+        account: visit.name_of(user),
+        asks_current: false,
+        form_to: destination.origin(),
+    };
+    let frame = visit.frame(visit.text("set_password"), "");
+    Ok(gateway_page::password(200, &frame, visit.brand(), content).into())
+}
+
+/// `GET /password/`, with the token of a link or signed in.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let form = Form::of_query(visit.ctx);
+    match form.field("token") {
+        Some(token) => match holder(visit, &token).await? {
+            Ok((user, _)) => Ok(ask(visit, &user, Some(&token), None)),
+            Err(reply) => Ok(reply),
+        },
+        None => match &visit.principal {
+            Some(principal) => Ok(ask(visit, principal.user(), None, None)),
+            None => Ok(Answer::see_other("/login/".to_owned()).into()),
+        },
+    }
+}
+
+/// `POST /password/`.
+///
+/// # Errors
+/// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
+pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let Some(form) = visit.read_form().await? else {
+        let denial = Denial::FormExpired;
+        let lead = visit.text("page_too_old");
+        return Ok(visit.refuse(denial, visit.text("change_password"), lead, None));
+    };
+    match form.field("token") {
+        Some(token) => by_link(visit, &form, &token).await,
+        None => by_current(visit, &form).await,
+    }
+}
+
+async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, Denial> {
+    let (user, ticket) = match holder(visit, token).await? {
+        Ok(found) => found,
+        Err(reply) => return Ok(reply),
+    };
+    let ctx = visit.ctx;
+    let world = ctx.world;
+    let hash = match credentials::hash(world, &user, visit.gateway, &form.text("new")).await? {
+        Ok(hash) => hash,
+        Err(unfit) => return Ok(ask(visit, &user, Some(token), Some(unfit))),
+    };
+    match visit.tickets().use_up(token, |_| Ok(())).await {
+        Ok(_) => {}
+        Err(TicketError::Fault(fault)) => return Err(fault.into()),
+        Err(_) => return Ok(link_over(visit)),
+    }
+    credentials::put(world, &user.id, hash, false, ctx.now).await?;
+    logout::end_everywhere(visit, &user.id).await?;
+    let next = if ticket.next_url.is_empty() {
+        "/account/"
+    } else {
+        &ticket.next_url
+    };
+    let reply = Reply::from(Answer::see_other(next.to_owned()));
+    Ok(login::signed_in(visit, &user, reply))
+}
+
+async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
+    let Some(principal) = &visit.principal else {
+        return Ok(Answer::see_other("/login/".to_owned()).into());
+    };
+    let user = principal.user();
+    let ctx = visit.ctx;
+    match credentials::check(visit, visit.name_of(user), &form.text("current")).await? {
+        Checked::Right { user: checked, .. } if checked.id == user.id => {}
+        Checked::Wait(seconds) => {
+            return Ok(ask(visit, user, None, Some(Unfit::Busy(seconds))));
+        }
+        _ => return Ok(ask(visit, user, None, Some(Unfit::WrongCurrent))),
+    }
+    let hash = match credentials::hash(ctx.world, user, visit.gateway, &form.text("new")).await? {
+        Ok(hash) => hash,
+        Err(unfit) => return Ok(ask(visit, user, None, Some(unfit))),
+    };
+    credentials::put(ctx.world, &user.id, hash, false, ctx.now).await?;
+    logout::end_everywhere(visit, &user.id).await?;
+    let reply = visit.inform(
+        200,
+        visit.text("change_password"),
+        "",
+        visit.text("password_changed"),
+        None,
+    );
+    Ok(login::signed_in(visit, user, reply))
+}
+
+/// The user of a link, as the writer of the record knows the user, or the page that says that the link is over.
+async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<(User, Ticket), Reply>, Denial> {
+    let ticket = match visit.tickets().find(token).await {
+        Ok(ticket) if ticket.purpose == TicketFor::Password => ticket,
+        Err(TicketError::Fault(fault)) => return Err(fault.into()),
+        _ => return Ok(Err(link_over(visit))),
+    };
+    let Some(id) = user_of(&ticket) else {
+        return Ok(Err(link_over(visit)));
+    };
+    let user = people::newest(visit.ctx.world, &id).await?;
+    let user = user.filter(|user| user.active);
+    Ok(user
+        .map(|user| (user, ticket))
+        .ok_or_else(|| link_over(visit)))
+}
+
+fn link_over(visit: &Visit<'_>) -> Reply {
+    let denial = Denial::SignInOver;
+    visit.refuse(
+        denial,
+        visit.text("set_password"),
+        visit.text("link_over"),
+        None,
+    )
+}
+
+/// The page with the form, and why the last password was not taken.
+fn ask(visit: &Visit<'_>, user: &User, token: Option<&str>, unfit: Option<Unfit>) -> Reply {
+    let brand = visit.brand();
+    let title = if token.is_some() {
+        "set_password"
+    } else {
+        "change_password"
+    };
+    let (error, denial) = match unfit {
+        None => (None, None),
+        Some(Unfit::Busy(seconds)) => (
+            Some(visit.text_with("wait", "{seconds}", &seconds.0.to_string())),
+            Some(Denial::SignInDelayed(seconds)),
+        ),
+        Some(Unfit::WrongCurrent) => (
+            Some(brand.text("wrong_password").to_owned()),
+            Some(Denial::WrongPassword),
+        ),
+        Some(Unfit::TooShort | Unfit::TooLong | Unfit::Common) => (
+            Some(brand.text("password_rule").to_owned()),
+            Some(Denial::InvalidField("password")),
+        ),
+    };
+    let mut fields = vec![("csrf", visit.form_token())];
+    fields.extend(token.map(|token| ("token", token.to_owned())));
+    let content = Password {
+        lead: "",
+        error: error.as_deref(),
+        fields,
+        account: visit.name_of(user),
+        asks_current: token.is_none(),
+        form_to: None,
+    };
+    let row = denial.as_ref().map(Denial::row);
+    let frame = visit.frame(brand.text(title), row.map_or("", |row| row.code));
+    let status = row.map_or(200, |row| row.status);
+    Reply {
+        refused: denial,
+        ..Reply::from(gateway_page::password(status, &frame, brand, content))
+    }
+}

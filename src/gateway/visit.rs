@@ -1,0 +1,179 @@
+//! A browser at the gateway: who is signed in, and what its forms are bound to.
+
+use crate::access::same_origin;
+use crate::answer::denial::Denial;
+use crate::answer::page::{self, Frame, LinkButton, Message};
+use crate::answer::reply::Reply;
+use crate::ask::ctx::Ctx;
+use crate::ask::form::Form;
+use crate::authn::Authentication;
+use crate::authn::principal::Principal;
+use crate::credential::browser::{self, Browser};
+use crate::credential::session::{self, SessionClaims};
+use crate::credential::verified::Claims;
+use crate::http::client::Client;
+use crate::jose::error::TokenError;
+use crate::model::user::{User, UserId};
+use crate::platform::digest::{hex, sha256};
+use crate::site::gateway::{Brand, Gateway};
+use crate::store::tickets::Tickets;
+
+/// A request of a browser for a page of the gateway.
+pub(super) struct Visit<'a> {
+    pub(super) ctx: &'a Ctx<'a>,
+    pub(super) gateway: &'a Gateway,
+    /// Who is signed in at the gateway.
+    pub(super) principal: Option<Principal>,
+    browser: Browser,
+    /// Whether the browser does not have its id yet.
+    is_new: bool,
+}
+
+impl<'a> Visit<'a> {
+    /// A session that cannot be checked is a fault, not an anonymous visit. One that is no good counts as none.
+    ///
+    /// # Errors
+    /// A fault, or [`Denial::UnknownEndpoint`] at a site that is not the gateway.
+    pub(super) fn new(ctx: &'a Ctx<'a>, authentication: &Authentication) -> Result<Self, Denial> {
+        let gateway = ctx.site.gateway.as_ref().ok_or(Denial::UnknownEndpoint)?;
+        let principal = match &authentication.result {
+            Ok(principal) => principal.clone(),
+            Err(TokenError::Fault(fault)) => return Err(Denial::Fault(*fault)),
+            Err(_) => None,
+        };
+        // Two cookies of one name are how a cookie is planted: neither is believed.
+        let known = match ctx.presented.browser.as_slice() {
+            [value] => Browser::parse(value),
+            _ => None,
+        };
+        Ok(Self {
+            ctx,
+            gateway,
+            principal,
+            is_new: known.is_none(),
+            browser: known.unwrap_or_else(|| Browser::random(&*ctx.world.platform.entropy)),
+        })
+    }
+
+    /// Gives the browser its id with the answer.
+    pub(super) fn identified(&self, mut reply: Reply) -> Reply {
+        if self.is_new {
+            reply
+                .cookies
+                .push(session::set_browser(self.ctx.site, &self.browser));
+        }
+        reply
+    }
+
+    pub(super) fn brand(&self) -> &'a Brand {
+        &self.gateway.brand
+    }
+
+    /// The text of this name, see [`crate::site::gateway::TEXTS`].
+    pub(super) fn text(&self, name: &'static str) -> &'a str {
+        self.brand().text(name)
+    }
+
+    /// A text with a value in it.
+    pub(super) fn text_with(&self, name: &'static str, place: &str, value: &str) -> String {
+        self.text(name).replace(place, value)
+    }
+
+    /// What the browser is bound to.
+    pub(super) fn browser_hash(&self) -> String {
+        self.browser.hash()
+    }
+
+    /// The token of the browser's forms.
+    pub(super) fn form_token(&self) -> String {
+        self.browser.form_token(&self.ctx.world.config.keys.session)
+    }
+
+    /// Reads a form, which has to come from a page of the gateway (`None` if it is not this browser's).
+    ///
+    /// # Errors
+    /// [`Denial::CrossOrigin`] for a form of another site's page, or why it cannot be read.
+    pub(super) async fn read_form(&self) -> Result<Option<Form>, Denial> {
+        same_origin::check(self.ctx.parts, self.ctx.site)?;
+        let form = Form::read(self.ctx).await?;
+        let keys = &self.ctx.world.config.keys.session;
+        let is_own = !self.is_new && self.browser.made(&form.text("csrf"), keys);
+        Ok(is_own.then_some(form))
+    }
+
+    pub(super) fn tickets(&self) -> Tickets<'a> {
+        let platform = &self.ctx.world.platform;
+        Tickets {
+            once: &*platform.once,
+            entropy: &*platform.entropy,
+            now: self.ctx.now,
+        }
+    }
+
+    /// The session of whoever is signed in.
+    pub(super) fn session(&self) -> Option<&SessionClaims> {
+        match &self.principal.as_ref()?.verified().claims {
+            Claims::Session(claims) => Some(claims),
+            _ => None,
+        }
+    }
+
+    /// What services and people call the user.
+    pub(super) fn name_of<'u>(&self, user: &'u User) -> &'u str {
+        self.gateway.identity.of(user)
+    }
+
+    /// Whether this browser has signed `user` in before, and a hash of it; of the client's network otherwise.
+    pub(super) fn lane(&self, user: Option<&UserId>) -> (String, bool) {
+        let keys = &self.ctx.world.config.keys.session;
+        let device = user.and_then(|user| {
+            let mut cookies = self.ctx.presented.device.iter();
+            cookies.find_map(|cookie| browser::device_of(keys, user, cookie))
+        });
+        let lane = match device {
+            Some(device) => format!("device\n{device}"),
+            None => format!("network\n{}", Client::of(self.ctx.parts)),
+        };
+        (hex(&sha256(lane.as_bytes())), device.is_some())
+    }
+
+    pub(super) fn frame<'f>(&'f self, title: &'f str, code: &'f str) -> Frame<'f> {
+        Frame {
+            title,
+            code,
+            request_id: self.ctx.request_id,
+            site: Some(self.ctx.site),
+        }
+    }
+
+    /// A page that informs.
+    pub(super) fn inform(
+        &self,
+        status: u16,
+        title: &str,
+        code: &str,
+        lead: &str,
+        action: Option<LinkButton>,
+    ) -> Reply {
+        let message = Message {
+            lead,
+            details: Vec::new(),
+            action,
+        };
+        page::message(status, &self.frame(title, code), message).into()
+    }
+
+    /// A page that refuses, with the status of `denial`; `lead` instead of its text.
+    pub(super) fn refuse(
+        &self,
+        denial: Denial,
+        title: &str,
+        lead: &str,
+        action: Option<LinkButton>,
+    ) -> Reply {
+        let row = denial.row();
+        let mut reply = self.inform(row.status, title, row.code, lead, action);
+        reply.refused = Some(denial);
+        reply
+    }
+}

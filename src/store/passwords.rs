@@ -1,0 +1,88 @@
+//! Users' passwords, as hashes. They are read from their writers, not from the key-value store: a password that was
+//! replaced must not work for another minute.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::user::UserId;
+use crate::platform::port::{Change, Changed, Fault, Records};
+use crate::platform::time::Timestamp;
+use crate::store::{decode, encode, hashed_key};
+
+pub(super) const RECORD: &str = "password:";
+
+/// The stored password of a user.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StoredPassword {
+    /// A PHC string, see [`crate::model::password`].
+    pub hash: String,
+    /// Whether the user has to choose a new one at the next sign-in.
+    #[serde(default)]
+    pub must_change: bool,
+    pub set_at: Timestamp,
+}
+
+/// The password of a user as its writer holds it; the inner `None` if there is none.
+pub struct HeldPassword {
+    pub password: Option<StoredPassword>,
+    text: Option<String>,
+}
+
+/// The writers of users' passwords.
+pub struct Passwords<'a>(pub &'a dyn Records);
+
+impl Passwords<'_> {
+    /// The current password of the user with this id.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn read(&self, id: &UserId) -> Result<HeldPassword, Fault> {
+        let text = self.0.read(&key(id)).await?;
+        let password = text.as_deref().map(decode).transpose()?;
+        Ok(HeldPassword { password, text })
+    }
+
+    /// Replaces `old`. Returns whether it was still current.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn replace(
+        &self,
+        id: &UserId,
+        old: &HeldPassword,
+        password: &StoredPassword,
+    ) -> Result<bool, Fault> {
+        let change = Change {
+            key: key(id),
+            from: old.text.clone(),
+            to: Some(encode(password)?),
+            ..Change::default()
+        };
+        Ok(self.0.change(&change).await? == Changed::Done)
+    }
+
+    /// Deletes the password of a user, whatever it is.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer; [`Fault::Contended`] if others keep changing it.
+    pub async fn remove(&self, id: &UserId) -> Result<(), Fault> {
+        for _ in 0..super::CHANGE_ATTEMPTS {
+            let old = self.read(id).await?;
+            if old.text.is_none() {
+                return Ok(());
+            }
+            let change = Change {
+                key: key(id),
+                from: old.text,
+                ..Change::default()
+            };
+            if self.0.change(&change).await? == Changed::Done {
+                return Ok(());
+            }
+        }
+        Err(Fault::Contended)
+    }
+}
+
+fn key(id: &UserId) -> String {
+    hashed_key(RECORD, id.as_str())
+}
