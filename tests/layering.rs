@@ -31,6 +31,7 @@ mod layering {
         "sign_in",
         "profile",
         "judge",
+        "gateway",
         "admin",
         "pipeline",
         "config",

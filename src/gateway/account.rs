@@ -145,9 +145,10 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let Some(principal) = &visit.principal else {
         return Ok(Answer::see_other("/login/".to_owned()).into());
     };
-    let Some(form) = visit.read_form().await? else {
+    let (form, is_own) = visit.read_form().await?;
+    if !is_own {
         return show(visit, Some(visit.text("page_too_old"))).await;
-    };
+    }
     let user = principal.user();
     if form.text("action") == "end_all" {
         logout::end_everywhere(visit, &user.id).await?;

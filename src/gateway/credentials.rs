@@ -42,10 +42,13 @@ pub(super) async fn check(visit: &Visit<'_>, name: &str, given: &str) -> Result<
         return Ok(Checked::Wait(Seconds(60)));
     }
     let found = find(ctx.world, visit.gateway, name, ctx.now).await?;
-    let user = found.filter(|user| user.active && user.tenant.is_none());
-    // The record of nobody is read for an unknown name, so that the time tells nothing.
+    // Records of nobody are read for an unknown name, so that the time tells nothing.
     let key = user_key(visit.gateway, name);
     let nobody = UserId::unused(&key);
+    if found.is_none() {
+        Users(&*platform.kv).find(&nobody).await?;
+    }
+    let user = found.filter(|user| user.active && user.tenant.is_none());
     let id = user.as_ref().map_or(&nobody, |user| &user.id);
     let held = Passwords(&*platform.records).read(id).await?;
     let stored = held.password.as_ref().filter(|_| user.is_some());

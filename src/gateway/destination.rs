@@ -14,6 +14,7 @@ use crate::model::service::{Service, ServiceId};
 use crate::model::service_event::Writer;
 use crate::model::user::{User, UserId};
 use crate::people::services::queued;
+use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::OutboxCall;
 use crate::site::Site;
 use crate::store::services::Services;
@@ -193,6 +194,7 @@ async fn enter_service(
         return Ok(visit.refuse(denial, visit.text("not_allowed"), &lead, Some(action)));
     }
     let browser = visit.browser_hash();
+    let code = random_text(&*ctx.world.platform.entropy);
     let settled = visit
         .tickets()
         .change(token, |ticket| {
@@ -203,12 +205,16 @@ async fn enter_service(
                 ticket.user = Some(user.id.as_str().to_owned());
                 ticket.settled_at = Some(ctx.now);
             }
+            if ticket.wants_code {
+                ticket.code = Some(hash_code(&code));
+            }
             Ok(())
         })
         .await;
-    if let Err(error) = settled {
-        return over(visit, error);
-    }
+    let ticket = match settled {
+        Ok(ticket) => ticket,
+        Err(error) => return over(visit, error),
+    };
     let writer = Writer {
         service,
         identity: visit.gateway.identity,
@@ -226,7 +232,8 @@ async fn enter_service(
         .await?;
     let delivered = answer.get("delivered") == Some(&serde_json::Value::Bool(true));
     Ok(Answer::see_other(if delivered {
-        service.accept_url()
+        let code = ticket.wants_code.then(|| format!("?code={code}"));
+        service.accept_url() + &code.unwrap_or_default()
     } else {
         // The account waits in the queue. Until the service has taken it, it could not sign the person in.
         format!("/welcome/?fallback=true&sso={}", query::encode(token))
@@ -252,6 +259,11 @@ fn over(visit: &Visit<'_>, error: TicketError) -> Result<Reply, Denial> {
     };
     let lead = visit.text("request_over_lead");
     Ok(visit.refuse(denial, visit.text(title), lead, None))
+}
+
+/// The hash of a code that a browser takes to a service.
+pub(super) fn hash_code(code: &str) -> String {
+    hex(&sha256(code.as_bytes()))
 }
 
 /// Whether `text` is a SHA-256 in hexadecimal.

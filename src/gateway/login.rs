@@ -20,14 +20,14 @@ use crate::site::Source;
 /// # Errors
 /// A fault.
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    // A page that the browser loads ahead must not bind or use up anything.
+    if visit.ctx.parts.is_speculative() {
+        return Err(Denial::Speculative);
+    }
     let destination = match Destination::read(visit, &Form::of_query(visit.ctx)).await? {
         Ok(destination) => destination,
         Err(reply) => return Ok(reply),
     };
-    // A page that the browser loads ahead must not use up anything.
-    if visit.ctx.parts.is_speculative() {
-        return Err(Denial::Speculative);
-    }
     match &visit.principal {
         Some(principal) => destination.enter(visit, principal.user()).await,
         None => Ok(ask(visit, &destination, "", None)),
@@ -39,9 +39,13 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
 /// # Errors
 /// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
 pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
-    let Some(form) = visit.read_form().await? else {
+    let (form, is_own) = visit.read_form().await?;
+    let destination = match Destination::read(visit, &form).await? {
+        Ok(destination) => destination,
+        Err(reply) => return Ok(reply),
+    };
+    if !is_own {
         // The cookie is gone, or the form is another browser's.
-        let destination = Destination::Account;
         let error = visit.text("page_too_old");
         return Ok(ask(
             visit,
@@ -49,11 +53,7 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
             "",
             Some((Denial::FormExpired, error)),
         ));
-    };
-    let destination = match Destination::read(visit, &form).await? {
-        Ok(destination) => destination,
-        Err(reply) => return Ok(reply),
-    };
+    }
     let (name, password) = (form.text("username"), form.text("password"));
     if name.trim().is_empty() || password.is_empty() {
         let error = visit.text("fill_in");

@@ -91,11 +91,12 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
 /// # Errors
 /// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
 pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
-    let Some(form) = visit.read_form().await? else {
+    let (form, is_own) = visit.read_form().await?;
+    if !is_own {
         let denial = Denial::FormExpired;
         let lead = visit.text("page_too_old");
         return Ok(visit.refuse(denial, visit.text("change_password"), lead, None));
-    };
+    }
     match form.field("token") {
         Some(token) => by_link(visit, &form, &token).await,
         None => by_current(visit, &form).await,

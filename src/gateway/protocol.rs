@@ -11,7 +11,7 @@ use crate::ask::form::Form;
 use crate::ask::return_to;
 use crate::ask::route::ServiceCall;
 use crate::gateway::credentials;
-use crate::gateway::destination::user_of;
+use crate::gateway::destination::{hash_code, user_of};
 use crate::http::client::Client;
 use crate::model::service::Service;
 use crate::model::user::User;
@@ -79,11 +79,14 @@ async fn obtain(ctx: &Ctx<'_>, form: &Form) -> Result<Value, Refusal> {
     let token = required(form, "token", NO_TOKEN)?;
     let next_url = required(form, "next_url", NO_NEXT_URL)?;
     let service = service(ctx, &token).await?;
-    let ticket = Ticket::new(
+    let mut ticket = Ticket::new(
         TicketFor::Service(service.id.as_str().to_owned()),
         &return_to::local_or_root(&next_url, &service.base_url),
         ctx.now + SIGN_IN,
     );
+    // A service that asks for a code gets one with the browser. Whoever began the sign-in elsewhere, and made somebody else
+    // finish it, does not have it.
+    ticket.wants_code = form.text("bind") == "code";
     Ok(json!({ "token": tickets(ctx).issue(ticket).await? }))
 }
 
@@ -93,7 +96,7 @@ async fn get(ctx: &Ctx<'_>, gateway: &Gateway, form: &Form) -> Result<Value, Ref
     let service = service(ctx, &token).await?;
     let request = required(form, "authentication_token", NO_REQUEST)?;
     let ticket = match tickets(ctx).find(&request).await {
-        Ok(ticket) if is_settled(&ticket, &service) => ticket,
+        Ok(ticket) if is_settled(&ticket, &service, form) => ticket,
         Err(TicketError::Fault(fault)) => return Err(fault.into()),
         _ => return Err(Refusal::Error(UNKNOWN_REQUEST)),
     };
@@ -115,7 +118,7 @@ async fn make_used(ctx: &Ctx<'_>, form: &Form) -> Result<Value, Refusal> {
     let request = required(form, "authentication_token", NO_REQUEST)?;
     let tickets = tickets(ctx);
     let used = tickets.use_up(&request, |ticket| {
-        if is_settled(ticket, &service) {
+        if is_settled(ticket, &service, form) {
             Ok(())
         } else {
             Err(TicketError::Gone)
@@ -176,8 +179,10 @@ async fn service(ctx: &Ctx<'_>, token: &str) -> Result<Service, Refusal> {
     }
 }
 
-fn is_settled(ticket: &Ticket, service: &Service) -> bool {
-    ticket.purpose == TicketFor::Service(service.id.as_str().to_owned()) && ticket.user.is_some()
+fn is_settled(ticket: &Ticket, service: &Service, form: &Form) -> bool {
+    let is_its_own = ticket.purpose == TicketFor::Service(service.id.as_str().to_owned());
+    let has_code = || Some(hash_code(&form.text("code"))) == ticket.code;
+    is_its_own && ticket.user.is_some() && (!ticket.wants_code || has_code())
 }
 
 /// The user of a request, if the sign-in still counts and the user may enter the service.

@@ -89,16 +89,16 @@ impl<'a> Visit<'a> {
         self.browser.form_token(&self.ctx.world.config.keys.session)
     }
 
-    /// Reads a form, which has to come from a page of the gateway (`None` if it is not this browser's).
+    /// Reads a form of a page of the gateway, and says whether it is this browser's.
     ///
     /// # Errors
     /// [`Denial::CrossOrigin`] for a form of another site's page, or why it cannot be read.
-    pub(super) async fn read_form(&self) -> Result<Option<Form>, Denial> {
+    pub(super) async fn read_form(&self) -> Result<(Form, bool), Denial> {
         same_origin::check(self.ctx.parts, self.ctx.site)?;
         let form = Form::read(self.ctx).await?;
         let keys = &self.ctx.world.config.keys.session;
         let is_own = !self.is_new && self.browser.made(&form.text("csrf"), keys);
-        Ok(is_own.then_some(form))
+        Ok((form, is_own))
     }
 
     pub(super) fn tickets(&self) -> Tickets<'a> {

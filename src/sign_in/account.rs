@@ -182,7 +182,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     let principal = authn::verify(ctx, Source::Query, &form.text("token")).await?;
     let return_to = ReturnTo::parse_local(&form.text("return_to"), ctx.parts)
         .ok_or(Denial::InvalidField("return_to"))?;
-    let cookie = arrive::open_from_link(ctx.world, ctx.site, &principal, ctx.now).await?;
+    let cookie = arrive::open_from_link(ctx, &principal).await?;
     Ok(Reply {
         answer: Answer::see_other(return_to.as_str().to_owned()),
         cookies: vec![cookie],

@@ -15,13 +15,12 @@ use crate::credential::session::{self, SetCookie};
 use crate::credential::verified::Claims;
 use crate::http::query;
 use crate::jose::error::TokenError;
-use crate::memory::world::World;
 use crate::model::claim::Granted;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
 use crate::rules::Reaction;
-use crate::sign_in::by_gateway;
-use crate::site::{Login, Query, Site, Source, StrangerLink, UserSwitch};
+use crate::sign_in::{by_gateway, opened};
+use crate::site::{Login, Query, Source, StrangerLink, UserSwitch};
 
 /// After this many round trips the browser gets a page with the likely cause instead of a redirect.
 const MAX_ATTEMPTS: u32 = 3;
@@ -75,14 +74,14 @@ pub async fn arrive(
         // since a link opens a session.
         _ if !ctx.site.takes(Source::Session) => {}
         Source::SsoCookie => {
-            cookies.push(open_session(ctx.world, ctx.site, principal, ctx.now));
+            cookies.push(open_session(ctx, principal));
             cookies.extend(session::clear_sso(ctx.site));
         }
         Source::Query => {
             if let Some(question) = ask_before(ctx, authentication, principal) {
                 return Ok(Arrival::Answer(question, cookies));
             }
-            let opened = Box::pin(open_from_link(ctx.world, ctx.site, principal, ctx.now)).await?;
+            let opened = Box::pin(open_from_link(ctx, principal)).await?;
             cookies.push(opened);
             if !ctx.presented.trip.is_empty() {
                 cookies.push(session::end_trip(ctx.site));
@@ -107,33 +106,29 @@ pub async fn arrive(
 ///
 /// # Errors
 /// [`TokenError::LinkUsed`], or a fault.
-pub async fn open_from_link(
-    world: &World,
-    site: &Site,
-    principal: &Principal,
-    now: Timestamp,
-) -> Result<SetCookie, Denial> {
-    link::use_up(world, site, principal, now).await?;
-    Ok(open_session(world, site, principal, now))
+pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetCookie, Denial> {
+    link::use_up(ctx.world, ctx.site, principal, ctx.now).await?;
+    Ok(open_session(ctx, principal))
 }
 
-fn open_session(world: &World, site: &Site, principal: &Principal, now: Timestamp) -> SetCookie {
+fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
     let (issued_at, granted): (Option<Timestamp>, Option<&Rc<Granted>>) =
         match &principal.verified().claims {
             Claims::Foreign(claims) => (Some(claims.issued_at), Some(&claims.granted)),
             Claims::Sso(claims) => (Some(claims.issued_at), None),
             Claims::Session(_) | Claims::ApiToken(_) => (None, None),
         };
-    session::open(
-        &world.config,
-        site,
+    let (claims, cookie) = session::open(
+        &ctx.world.config,
+        ctx.site,
         &principal.user().id,
         issued_at,
         granted,
-        &*world.platform.entropy,
-        now,
-    )
-    .1
+        &*ctx.world.platform.entropy,
+        ctx.now,
+    );
+    opened::note(ctx, &claims);
+    cookie
 }
 
 /// The page that asks before a link signs a person in as somebody else, or `None` if there is no need

@@ -47,6 +47,12 @@ pub struct Ticket {
     /// When the user was settled.
     #[serde(default)]
     pub settled_at: Option<Timestamp>,
+    /// The hash of the code that the browser takes to a service, if the service has asked for one.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Whether the service asks for a code.
+    #[serde(default)]
+    pub wants_code: bool,
     #[serde(default)]
     pub used: bool,
     /// Different in each state, so that no two changes have the same result.
@@ -64,6 +70,8 @@ impl Ticket {
             browser: None,
             user: None,
             settled_at: None,
+            code: None,
+            wants_code: false,
             used: false,
             change: String::new(),
         }
