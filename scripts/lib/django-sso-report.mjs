@@ -29,7 +29,12 @@ export function planText(plan, to) {
   if (plan.needsLink.size > 0) all.push(`  ${plan.needsLink.size} need a link to set a password, since the hash of their password cannot be moved.`);
   for (const [group, { role, members }] of plan.groups) all.push(`  group ${group}, ${members} members: ${role === "" ? "no role" : `the role ${role}`}`);
   all.push("", `${plan.services.length} services to move:`);
-  for (const { name, base_url, dialect, enabled } of plan.services) all.push(`  ${name}: ${base_url}, dialect ${dialect}${enabled ? "" : ", disabled"}`);
+  for (const { name, base_url, dialect, enabled } of plan.services) {
+    const isPlain = base_url.startsWith("http:");
+    all.push(
+      `  ${name}: ${base_url}, dialect ${dialect}${enabled ? "" : ", disabled"}${isPlain ? ": is not https, which only a gateway for development takes" : ""}`,
+    );
+  }
   if (plan.leftOut.length > 0) all.push("", `${plan.leftOut.length} left out:`, lines(plan.leftOut.map(leftOutText)));
   return `${all.join("\n")}\n`;
 }
