@@ -217,13 +217,12 @@ async function listEvents(given) {
     events.push(...told.events);
     cursor = told.cursor;
   }
-  const time = (/** @type {number | null} */ milliseconds) => timeOf(milliseconds === null ? null : Math.floor(milliseconds / 1000));
   const rows = events.map((event) => [
     event.id,
     event.kind,
-    time(event.created_at),
+    timeOf(event.created_at),
     String(event.attempts),
-    given.dead ? "-" : time(event.next_at),
+    given.dead ? "-" : timeOf(event.next_at),
     event.last_error ?? (event.last_status === null ? "-" : String(event.last_status)),
   ]);
   const none = `No event ${given.dead ? "was given up" : "waits"} for ${name}.`;

@@ -57,7 +57,8 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
         "GET" => {
             let found = records(ctx).read(&id).await?.ok_or(Denial::NotFound)?;
             let mut view = view(&found.service);
-            let status = outbox(ctx, &id, &OutboxCall::Status).await?;
+            let mut status = outbox(ctx, &id, &OutboxCall::Status).await?;
+            in_seconds(&mut status, &["oldest_at", "last_success_at"]);
             if let Some(members) = view.as_object_mut() {
                 members.insert("events".into(), status);
             }
@@ -240,6 +241,10 @@ pub(super) async fn events(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
     )
     .await?;
     let cursor = page.get("cursor").and_then(Value::as_str).map(write_cursor);
+    let events = page.get_mut("events").and_then(Value::as_array_mut);
+    for event in events.into_iter().flatten() {
+        in_seconds(event, &["created_at", "next_at"]);
+    }
     if let Some(members) = page.as_object_mut() {
         members.insert("cursor".into(), json!(cursor));
     }
@@ -398,6 +403,17 @@ async fn known_id(ctx: &Ctx<'_>, id: &str) -> Result<ServiceId, Denial> {
     let id = ServiceId::parse(id).ok_or(Denial::NotFound)?;
     records(ctx).read(&id).await?.ok_or(Denial::NotFound)?;
     Ok(id)
+}
+
+/// The queue tells times in milliseconds, the API in seconds.
+fn in_seconds(view: &mut Value, names: &[&str]) {
+    for name in names {
+        if let Some(time) = view.get_mut(*name)
+            && let Some(milliseconds) = time.as_u64()
+        {
+            *time = json!(milliseconds / 1000);
+        }
+    }
 }
 
 async fn outbox(ctx: &Ctx<'_>, id: &ServiceId, call: &OutboxCall) -> Result<Value, Fault> {
