@@ -104,6 +104,12 @@ extern "C" {
     pub fn keep_record(namespace: &JsValue, key: &str) -> Promise;
 }
 
+#[wasm_bindgen(module = "/src/edge/outboxes.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = callOutbox)]
+    pub fn call_outbox(namespace: &JsValue, service: &str, call: &str) -> Promise;
+}
+
 #[wasm_bindgen(module = "/src/edge/assets.js")]
 extern "C" {
     /// What answers in the origin's place for a static file, which is cached for `seconds`.

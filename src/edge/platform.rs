@@ -10,7 +10,7 @@ use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
     Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
+    KeyPair, Kv, Limit, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -39,6 +39,8 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     };
     let once = object("EDGEWARD_ONCE");
     let records = object("EDGEWARD_RECORD");
+    // Without a gateway nothing needs it, so it may be missing until it is called.
+    let outbox = js_sys::Reflect::get(&env, &"EDGEWARD_OUTBOX".into()).unwrap_or_default();
     let calls = env
         .rate_limiter("EDGEWARD_LIMIT")
         .map_err(|_| missing("EDGEWARD_LIMIT"))
@@ -59,6 +61,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         }),
         fetch: Box::new(WebFetch),
         background: Box::new(AfterAnswer),
+        outbox: Box::new(DurableOutbox(outbox)),
     })
 }
 
@@ -167,6 +170,29 @@ impl Records for DurableRecords {
                 .await
                 .map(|_| ())
                 .map_err(|()| Fault::Writer)
+        })
+    }
+}
+
+struct DurableOutbox(JsValue);
+
+impl Outbox for DurableOutbox {
+    fn call<'a>(
+        &'a self,
+        service: &'a str,
+        call: &'a OutboxCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>> {
+        Box::pin(async move {
+            check_admitted()?;
+            if !self.0.is_object() {
+                return Err(Fault::Outbox);
+            }
+            let text = serde_json::to_string(call).map_err(|_| Fault::Outbox)?;
+            let answer = resolve(bindings::call_outbox(&self.0, service, &text))
+                .await
+                .map_err(|()| Fault::Outbox)?;
+            let answer = answer.as_string().ok_or(Fault::Outbox)?;
+            serde_json::from_str(&answer).map_err(|_| Fault::Outbox)
         })
     }
 }

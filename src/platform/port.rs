@@ -4,6 +4,7 @@
 //! Time is not a port: `now` is a value. Whatever is synchronous on every platform is a plain
 //! function or a synchronous method; only what must wait returns [`Pending`].
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -444,50 +445,76 @@ pub struct QueuedEvent {
     pub id: String,
     /// A hash of the user: events of one user are delivered in order.
     pub user: String,
+    /// A newer `update_account` replaces an older one that waits, unless another event stands between them that it must
+    /// not overtake.
     pub kind: String,
     /// A JSON object.
     pub body: serde_json::Value,
 }
 
-/// A call of the event queue of a service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A call of the event queue of a service. A call without another answer answers `{}`.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum OutboxCall {
-    /// The settings of the queue; ignored if `version` is not newer than that of the queue.
+    /// The settings of the queue; ignored if `version` is not newer than that of the queue. While a service is disabled,
+    /// events for it are dropped, and those that wait go on waiting.
     Configure {
         version: u64,
-        /// The URL that events are posted to.
+        /// The URL that events are posted to. It must have passed [`crate::http::outside::check`].
         url: String,
         enabled: bool,
+        /// `flat`, `fields` or `webhook`.
         dialect: &'static str,
         /// Whether `http` and private hosts are allowed.
         insecure: bool,
     },
     /// A new token of the service, or a new secret that signs its events. Older ones are used until `until`
-    /// (milliseconds since 1970).
+    /// (milliseconds since 1970). Both are encrypted before they are stored.
     Credentials {
         token: Option<String>,
+        /// `whsec_` and the base64 of 24 to 64 bytes.
         secret: Option<String>,
         until: u64,
     },
-    /// Queues events. An event whose id is known is ignored.
+    /// Queues events. An event whose id is known is ignored. Answers `{"queued": …}`.
     Push { events: Vec<QueuedEvent> },
-    /// Queues an event and delivers it at once, if that takes at most `patience` milliseconds. Answers with `delivered`.
+    /// Queues an event and delivers it at once, after those before it of the same user. Answers `{"delivered": …}`, and
+    /// with `refused` why not; without that, `patience` milliseconds are over. What is not delivered stays in the queue.
     Deliver { event: QueuedEvent, patience: u32 },
-    /// A page of waiting or dead events.
+    /// A page of waiting or dead events. Answers `{"events": [{"id", "kind", "created_at", "attempts", "next_at",
+    /// "last_status", "last_error"}], "cursor": …}`.
     List {
         dead: bool,
         cursor: Option<String>,
         limit: u32,
     },
-    /// How many events wait, and since when.
+    /// How many events wait, and since when. Answers `{"waiting", "dead", "oldest_at", "last_success_at",
+    /// "disabled_by_receiver", "blocked"}`; `blocked` says why nothing can be delivered, if so.
     Status,
-    /// Queues dead events again: one, or all.
+    /// Queues dead events again: one, or all. A receiver that has asked for no more events is sent some again. Answers
+    /// `{"count": …}`.
     Resend { id: Option<String> },
-    /// Deletes dead events: one, or all.
+    /// Deletes dead events: one, or all. Answers `{"count": …}`.
     Discard { id: Option<String> },
     /// The service is gone: everything is deleted, and later calls are ignored.
     Remove,
+}
+
+impl fmt::Debug for OutboxCall {
+    /// Credentials and events are nothing for a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Configure { .. } => "Configure",
+            Self::Credentials { .. } => "Credentials",
+            Self::Push { .. } => "Push",
+            Self::Deliver { .. } => "Deliver",
+            Self::List { .. } => "List",
+            Self::Status => "Status",
+            Self::Resend { .. } => "Resend",
+            Self::Discard { .. } => "Discard",
+            Self::Remove => "Remove",
+        })
+    }
 }
 
 /// The event queues of services, one for each.

@@ -3,9 +3,12 @@
 
 use std::rc::Rc;
 
-use edgeward::platform::port::{Change, Changed, Records as _};
+use edgeward::platform::port::{
+    Change, Changed, Notification, Outbox as _, OutboxCall, QueuedEvent, Records as _,
+};
 use serde_json::{Value, json};
 
+use crate::harness::outbox::MemoryOutbox;
 use crate::harness::records::MemoryRecords;
 use crate::harness::run;
 use crate::harness::shared::Shared;
@@ -25,13 +28,59 @@ fn change_of(value: &Value) -> Change {
         fresh: value["fresh"] == true,
         order: value["order"].as_u64(),
         older_than: value["older_than"].as_u64(),
+        notify: value["notify"]
+            .as_array()
+            .map_or_else(Vec::new, |list| list.iter().map(notification_of).collect()),
     }
+}
+
+fn notification_of(value: &Value) -> Notification {
+    let call = match value["call"]["call"].as_str().unwrap() {
+        "push" => OutboxCall::Push {
+            events: value["call"]["events"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(event_of)
+                .collect(),
+        },
+        "remove" => OutboxCall::Remove,
+        other => panic!("the contract has no call {other}"),
+    };
+    Notification {
+        service: value["service"].as_str().unwrap().into(),
+        call,
+    }
+}
+
+fn event_of(value: &Value) -> QueuedEvent {
+    let text = |name: &str| value[name].as_str().unwrap().to_owned();
+    QueuedEvent {
+        id: text("id"),
+        user: text("user"),
+        kind: text("kind"),
+        body: value["body"].clone(),
+    }
+}
+
+/// The ids of the events that wait for a service.
+fn waiting(shared: &Rc<Shared>, service: &str) -> Value {
+    let outbox = MemoryOutbox(Rc::clone(shared));
+    let all = OutboxCall::List {
+        dead: false,
+        cursor: None,
+        limit: 100,
+    };
+    let page = run(outbox.call(service, &all)).0.unwrap();
+    let events = page["events"].as_array().unwrap();
+    events.iter().map(|event| event["id"].clone()).collect()
 }
 
 #[test]
 fn the_writers_in_memory_keep_the_contract_of_the_real_ones() {
     let cases: Vec<Value> = serde_json::from_str(RECORDS).unwrap();
-    let records = MemoryRecords(Rc::new(Shared::default()));
+    let shared = Rc::new(Shared::default());
+    let records = MemoryRecords(Rc::clone(&shared));
     for case in cases {
         for step in case["steps"].as_array().unwrap() {
             let found = if let Some(change) = step.get("change") {
@@ -39,6 +88,8 @@ fn the_writers_in_memory_keep_the_contract_of_the_real_ones() {
                     Changed::Done => json!("done"),
                     Changed::Holds(value) => json!({ "holds": value }),
                 }
+            } else if let Some(service) = step["events"].as_str() {
+                waiting(&shared, service)
             } else if let Some(key) = step["keep"].as_str() {
                 run(records.keep(key)).0.unwrap();
                 continue;
@@ -62,11 +113,136 @@ fn a_change_crosses_with_the_names_of_the_contract() {
         fresh: true,
         order: Some(1),
         older_than: Some(2),
+        notify: vec![Notification {
+            service: "s".into(),
+            call: OutboxCall::Remove,
+        }],
     };
     let empty = json!({"key": "", "from": null, "to": null});
     let crossed = json!({
         "key": "a", "from": "1", "to": "2", "needs": empty, "then": [empty], "keep": true, "fresh": true,
-        "order": 1, "older_than": 2,
+        "order": 1, "older_than": 2, "notify": [{"service": "s", "call": {"call": "remove"}}],
     });
     assert_eq!(serde_json::to_value(change).unwrap(), crossed);
+}
+
+#[test]
+fn a_call_of_an_outbox_crosses_with_the_names_that_it_reads() {
+    let event = event_of(&json!({"id": "msg_1", "user": "00", "kind": "k", "body": {"type": "k"}}));
+    let crossed_event = json!({"id": "msg_1", "user": "00", "kind": "k", "body": {"type": "k"}});
+    let calls = [
+        (
+            OutboxCall::Configure {
+                version: 3,
+                url: "https://a.example/".into(),
+                enabled: true,
+                dialect: "fields",
+                insecure: false,
+            },
+            json!({"call": "configure", "version": 3, "url": "https://a.example/", "enabled": true, "dialect": "fields", "insecure": false}),
+        ),
+        (
+            OutboxCall::Credentials {
+                token: Some("new".into()),
+                secret: None,
+                until: 5,
+            },
+            json!({"call": "credentials", "token": "new", "secret": null, "until": 5}),
+        ),
+        (
+            OutboxCall::Push {
+                events: vec![event.clone()],
+            },
+            json!({"call": "push", "events": [crossed_event]}),
+        ),
+        (
+            OutboxCall::Deliver {
+                event,
+                patience: 3000,
+            },
+            json!({"call": "deliver", "event": crossed_event, "patience": 3000}),
+        ),
+        (
+            OutboxCall::List {
+                dead: true,
+                cursor: Some("7".into()),
+                limit: 20,
+            },
+            json!({"call": "list", "dead": true, "cursor": "7", "limit": 20}),
+        ),
+        (OutboxCall::Status, json!({"call": "status"})),
+        (
+            OutboxCall::Resend { id: None },
+            json!({"call": "resend", "id": null}),
+        ),
+        (
+            OutboxCall::Discard {
+                id: Some("msg_1".into()),
+            },
+            json!({"call": "discard", "id": "msg_1"}),
+        ),
+        (OutboxCall::Remove, json!({"call": "remove"})),
+    ];
+    for (call, crossed) in calls {
+        assert_eq!(serde_json::to_value(call).unwrap(), crossed);
+    }
+}
+
+#[test]
+fn a_credential_is_not_shown_by_debug() {
+    let call = OutboxCall::Credentials {
+        token: Some("very-secret".into()),
+        secret: Some("very-secret".into()),
+        until: 5,
+    };
+    let service = "s".into();
+    let shown = format!("{:?}", Notification { service, call });
+    assert!(!shown.contains("very-secret"), "{shown}");
+}
+
+/// What the queues in memory do for a test that plays the receivers.
+#[test]
+fn events_in_memory_wait_for_the_receiver_in_order_per_user() {
+    let shared = Rc::new(Shared::default());
+    let outbox = MemoryOutbox(Rc::clone(&shared));
+    let event =
+        |id: &str, user: &str| event_of(&json!({"id": id, "user": user, "kind": "k", "body": {}}));
+    let push = OutboxCall::Push {
+        events: vec![event("1", "a"), event("2", "b"), event("3", "a")],
+    };
+    let deliver = |id: &str| OutboxCall::Deliver {
+        event: event(id, "a"),
+        patience: 1000,
+    };
+    run(outbox.call("s", &push)).0.unwrap();
+    let answer = run(outbox.call("s", &deliver("4"))).0.unwrap();
+    assert_eq!(answer["delivered"], false);
+    *shared.outboxes.receiver.borrow_mut() = Some(Box::new(|_, event| event.id != "1"));
+    shared.outboxes.deliver_all();
+    assert_eq!(waiting(&shared, "s"), json!(["1", "3", "4"]));
+    *shared.outboxes.receiver.borrow_mut() = Some(Box::new(|_, _| true));
+    let answer = run(outbox.call("s", &deliver("5"))).0.unwrap();
+    assert_eq!(answer, json!({"delivered": true}));
+    let delivered = shared.outboxes.delivered.borrow();
+    let ids: Vec<&str> = delivered
+        .iter()
+        .map(|(_, event)| event.id.as_str())
+        .collect();
+    assert_eq!(ids, ["2", "1", "3", "4", "5"]);
+    assert_eq!(shared.outboxes.told("s").len(), 3);
+}
+
+#[test]
+fn a_queue_that_is_down_gets_what_follows_a_change_later() {
+    let shared = Rc::new(Shared::default());
+    let records = MemoryRecords(Rc::clone(&shared));
+    let change = change_of(&json!({"key": "user:a", "to": "1", "notify": [
+        {"service": "s", "call": {"call": "push", "events": [{"id": "1", "user": "a", "kind": "k", "body": {}}]}},
+    ]}));
+    shared.outboxes.are_down.set(true);
+    assert_eq!(run(records.change(&change)).0.unwrap(), Changed::Done);
+    shared.outboxes.are_down.set(false);
+    assert_eq!(waiting(&shared, "s"), json!([]));
+    shared.carry();
+    assert_eq!(waiting(&shared, "s"), json!(["1"]));
 }

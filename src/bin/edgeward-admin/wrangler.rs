@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
     Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
+    KeyPair, Kv, Limit, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -95,6 +95,7 @@ impl Wrangler {
             kv: Box::new(SharedKv(std::rc::Rc::clone(&kv))),
             once: Box::new(Unreachable),
             records: Box::new(Unreachable),
+            outbox: Box::new(Unreachable),
             crypto: Box::new(NoCrypto),
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
@@ -303,6 +304,16 @@ impl Records for Unreachable {
 
     fn keep<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async { Err(Fault::Writer) })
+    }
+}
+
+impl Outbox for Unreachable {
+    fn call<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a OutboxCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>> {
+        Box::pin(async { Err(Fault::Outbox) })
     }
 }
 

@@ -20,6 +20,20 @@ export interface SlowPlan {
   lost?: number;
 }
 
+/** What a test sets in queued.js. */
+export interface QueueSettings {
+  /** How far the clock of outboxes is ahead, in milliseconds. */
+  ahead?: number;
+  /** How often it still fails while an alarm works. */
+  faults?: number;
+  /** Whether outboxes refuse every call. */
+  deaf?: boolean;
+  /** Whether no answer of a receiver comes back to its outbox. */
+  stuck?: boolean;
+  /** Whether there was one. */
+  begun?: boolean;
+}
+
 /** Somebody of paired.js; without a session nobody is signed in. */
 export interface Paired {
   session?: string;

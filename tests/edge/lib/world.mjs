@@ -61,6 +61,8 @@ const BUILD = process.env.EDGEWARD_BUILD_DIR ?? path.join(PROJECT, "build");
 export const ADMIN_BINARY =
   process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
+/** The Durable Objects' classes. */
+const OBJECTS = ["Once", "Record", "Outbox"];
 
 /**
  * The settings of a site that a test does not care about. Every site of a world has these, under
@@ -199,11 +201,12 @@ export class World {
           EDGEWARD_KV: { type: "kv", id: "edgeward" },
           EDGEWARD_ONCE: { type: "durable-object", worker: first, exportName: "Once" },
           EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
+          EDGEWARD_OUTBOX: { type: "durable-object", worker: first, exportName: "Outbox" },
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
           ...this.#environment(options),
         },
-        ...(name === first ? { exports: { Once: { type: "durable-object", storage: "sqlite" }, Record: { type: "durable-object", storage: "sqlite" } } } : {}),
+        ...(name === first ? { exports: Object.fromEntries(OBJECTS.map((object) => [object, { type: "durable-object", storage: "sqlite" }])) } : {}),
       },
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
@@ -270,6 +273,11 @@ export class World {
   async restart(changes = {}) {
     this.#options = { ...this.#options, ...changes };
     await this.#run();
+  }
+
+  /** Where the runtime keeps what outlives it. */
+  get folder() {
+    return this.#folder;
   }
 
   /**

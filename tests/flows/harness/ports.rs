@@ -15,6 +15,7 @@ use edgeward::platform::port::{
 use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::crypto;
+use super::outbox::MemoryOutbox;
 use super::records::MemoryRecords;
 use super::shared::{Fate, KV_LAG, Lag, Shared, Verb, later};
 
@@ -30,6 +31,7 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         }),
         once: Box::new(MemoryOnce(Rc::clone(shared))),
         records: Box::new(MemoryRecords(Rc::clone(shared))),
+        outbox: Box::new(MemoryOutbox(Rc::clone(shared))),
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),

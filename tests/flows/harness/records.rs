@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edgeward::platform::port::{Change, Changed, Fault, Pending, Records};
+use edgeward::platform::port::{Change, Changed, Fault, Notification, Pending, Records};
 use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::shared::{Fate, Shared, Verb, later};
@@ -32,6 +32,8 @@ pub struct Writers {
     /// [`Shared::carry`] is called often enough.
     pub wild: Cell<bool>,
     following: RefCell<Vec<Change>>,
+    /// What outboxes have still to be told, in order.
+    notifying: RefCell<Vec<Notification>>,
 }
 
 pub struct MemoryRecords(pub Rc<Shared>);
@@ -81,6 +83,10 @@ impl Shared {
             .following
             .borrow_mut()
             .extend(change.then.clone());
+        self.writers
+            .notifying
+            .borrow_mut()
+            .extend(change.notify.clone());
     }
 
     /// The writers write to the store what they hold, look whether it shows that, and tell each other
@@ -133,6 +139,26 @@ impl Shared {
                 self.writers.following.borrow_mut().push(change);
             } else if self.is_possible(&change) {
                 self.apply(&change);
+            }
+        }
+        self.notify() || is_busy
+    }
+
+    /// Tells the outboxes, each in order; one that does not answer holds up no other.
+    fn notify(&self) -> bool {
+        let mut is_busy = false;
+        let mut late = std::collections::BTreeSet::new();
+        let notifying = std::mem::take(&mut *self.writers.notifying.borrow_mut());
+        for notification in notifying {
+            let Notification { service, call } = &notification;
+            let is_late = self.writers.wild.get() && self.draw(3) == 0;
+            let is_told =
+                !late.contains(service) && !is_late && self.outboxes.call(service, call).is_some();
+            if is_told {
+                is_busy = true;
+            } else {
+                late.insert(service.clone());
+                self.writers.notifying.borrow_mut().push(notification);
             }
         }
         is_busy

@@ -11,6 +11,7 @@ use edgeward::platform::port::{Incoming, Outgoing, Pending};
 use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store;
 
+use super::outbox::Outboxes;
 use super::records::Writers;
 
 /// The methods of the ports.
@@ -34,6 +35,7 @@ pub enum Verb {
     RecordRead,
     RecordChange,
     RecordKeep,
+    Outbox,
 }
 
 impl Verb {
@@ -55,11 +57,12 @@ impl Verb {
             | Self::Allow
             | Self::Body
             | Self::Verify
-            | Self::Fetch => &[],
+            | Self::Fetch
+            | Self::Outbox => &[],
         }
     }
 
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -78,6 +81,7 @@ impl Verb {
         Self::RecordRead,
         Self::RecordChange,
         Self::RecordKeep,
+        Self::Outbox,
     ];
 }
 
@@ -138,6 +142,8 @@ pub struct Shared {
     pub claims: RefCell<BTreeMap<String, (String, Timestamp)>>,
     /// What the writers of records hold, see `records.rs`.
     pub writers: Writers,
+    /// The queues of events, see `outbox.rs`.
+    pub outboxes: Outboxes,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
     /// Whether no further request may begin to wait.
