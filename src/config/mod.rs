@@ -36,10 +36,11 @@ pub const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Our bindings that are not settings.
-pub const RESOURCES: [&str; 5] = [
+pub const RESOURCES: [&str; 6] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
+    "EDGEWARD_ATTEMPTS",
     "EDGEWARD_LIMIT",
     "EDGEWARD_FAILURE_LIMIT",
 ];

@@ -6,6 +6,7 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::kv::KvStore;
 use worker::{Env, RateLimiter};
 
+use crate::edge::passwords::DurableAttempts;
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
@@ -39,6 +40,9 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     };
     let once = object("EDGEWARD_ONCE");
     let records = object("EDGEWARD_RECORD");
+    let attempts = js_sys::Reflect::get(&env, &"EDGEWARD_ATTEMPTS".into())
+        .ok()
+        .filter(JsValue::is_object);
     let calls = env
         .rate_limiter("EDGEWARD_LIMIT")
         .map_err(|_| missing("EDGEWARD_LIMIT"))
@@ -59,11 +63,12 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         }),
         fetch: Box::new(WebFetch),
         background: Box::new(AfterAnswer),
+        passwords: Box::new(DurableAttempts(attempts)),
     })
 }
 
 /// Refuses an operation that would make a request wait that may not wait.
-fn check_admitted() -> Result<(), Fault> {
+pub fn check_admitted() -> Result<(), Fault> {
     if waiting::is_admitted() {
         Ok(())
     } else {

@@ -1,5 +1,6 @@
-//! Users, API tokens, and the claims of other issuers' tokens, as data.
+//! Users, passwords, API tokens, and the claims of other issuers' tokens, as data.
 
 pub mod api_token;
 pub mod claim;
+pub mod password;
 pub mod user;

@@ -1,4 +1,4 @@
-//! The platform's services as traits. The Worker implements them with Workers KV, two Durable
+//! The platform's services as traits. The Worker implements them with Workers KV, Durable
 //! Objects and `WebCrypto`; the admin command with wrangler; native tests in memory.
 //!
 //! Time is not a port: `now` is a value. Whatever is synchronous on every platform is a plain
@@ -10,6 +10,9 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::platform::algorithm::Algorithm;
+pub use crate::platform::passwords::{
+    Attempt, Attempted, Kdf, NewPassword, PasswordHash, Passwords,
+};
 use crate::platform::time::{Seconds, Timestamp};
 
 /// A future. Not `Send`: an isolate has one thread.
@@ -25,6 +28,7 @@ pub struct Platform {
     pub limit: Box<dyn Limit>,
     pub fetch: Box<dyn Fetch>,
     pub background: Box<dyn Background>,
+    pub passwords: Box<dyn Passwords>,
 }
 
 /// A failure of Edgeward or the platform, never of the caller. Each becomes a 5xx.
@@ -55,6 +59,9 @@ pub enum Fault {
     SealedWithUnknownSecret,
     #[error("the rate limiter failed")]
     Limit,
+    /// The Durable Object that checks and hashes passwords did not respond, or is not bound.
+    #[error("the password store did not respond")]
+    Passwords,
     #[error("the request body could not be read")]
     Body,
     #[error("a request to another server failed")]

@@ -5,6 +5,7 @@ pub mod crypto;
 pub mod disclosure;
 pub mod issuer;
 pub mod keys;
+pub mod passwords;
 pub mod ports;
 pub mod records;
 pub mod request;

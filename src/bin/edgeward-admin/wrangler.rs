@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
-    Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
+    Attempt, Attempted, Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch,
+    Incoming, KeyPage, KeyPair, Kv, Limit, NewPassword, Once, Outgoing, Passwords, Pending,
+    Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -100,6 +101,7 @@ impl Wrangler {
             limit: Box::new(NoLimit),
             fetch: Box::new(NoFetch),
             background: Box::new(NoBackground),
+            passwords: Box::new(Unreachable),
         };
         Ok((platform, kv))
     }
@@ -253,7 +255,8 @@ impl Kv for SharedKv {
     }
 }
 
-/// A shell cannot reach Durable Objects, so no command may use `Once` or change a record.
+/// A shell cannot reach Durable Objects, so no command may use `Once`, change a record, or
+/// check a password.
 struct Unreachable;
 
 impl Once for Unreachable {
@@ -303,6 +306,16 @@ impl Records for Unreachable {
 
     fn keep<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async { Err(Fault::Writer) })
+    }
+}
+
+impl Passwords for Unreachable {
+    fn attempt<'a>(&'a self, _: &'a Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>> {
+        Box::pin(async { Err(Fault::Passwords) })
+    }
+
+    fn hash<'a>(&'a self, _: &'a str, _: &'a str) -> Pending<'a, Result<NewPassword, Fault>> {
+        Box::pin(async { Err(Fault::Passwords) })
     }
 }
 

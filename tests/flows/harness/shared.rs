@@ -11,6 +11,7 @@ use edgeward::platform::port::{Incoming, Outgoing, Pending};
 use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store;
 
+use super::passwords::Failures;
 use super::records::Writers;
 
 /// The methods of the ports.
@@ -34,6 +35,8 @@ pub enum Verb {
     RecordRead,
     RecordChange,
     RecordKeep,
+    Attempt,
+    HashPassword,
 }
 
 impl Verb {
@@ -55,11 +58,13 @@ impl Verb {
             | Self::Allow
             | Self::Body
             | Self::Verify
-            | Self::Fetch => &[],
+            | Self::Fetch
+            | Self::Attempt
+            | Self::HashPassword => &[],
         }
     }
 
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -78,6 +83,8 @@ impl Verb {
         Self::RecordRead,
         Self::RecordChange,
         Self::RecordKeep,
+        Self::Attempt,
+        Self::HashPassword,
     ];
 }
 
@@ -138,6 +145,8 @@ pub struct Shared {
     pub claims: RefCell<BTreeMap<String, (String, Timestamp)>>,
     /// What the writers of records hold, see `records.rs`.
     pub writers: Writers,
+    /// What the checker of passwords knows, see `passwords.rs`.
+    pub failures: Failures,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
     /// Whether no further request may begin to wait.
