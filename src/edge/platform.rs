@@ -6,6 +6,7 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::kv::KvStore;
 use worker::{Env, RateLimiter};
 
+use crate::edge::passwords::DurableAttempts;
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
@@ -41,6 +42,9 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     let records = object("EDGEWARD_RECORD");
     // Without a gateway nothing needs it, so it may be missing until it is called.
     let outbox = js_sys::Reflect::get(&env, &"EDGEWARD_OUTBOX".into()).unwrap_or_default();
+    let attempts = js_sys::Reflect::get(&env, &"EDGEWARD_ATTEMPTS".into())
+        .ok()
+        .filter(JsValue::is_object);
     let calls = env
         .rate_limiter("EDGEWARD_LIMIT")
         .map_err(|_| missing("EDGEWARD_LIMIT"))
@@ -62,11 +66,12 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         fetch: Box::new(WebFetch),
         background: Box::new(AfterAnswer),
         outbox: Box::new(DurableOutbox(outbox)),
+        passwords: Box::new(DurableAttempts(attempts)),
     })
 }
 
 /// Refuses an operation that would make a request wait that may not wait.
-fn check_admitted() -> Result<(), Fault> {
+pub fn check_admitted() -> Result<(), Fault> {
     if waiting::is_admitted() {
         Ok(())
     } else {

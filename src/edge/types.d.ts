@@ -1,4 +1,5 @@
 // The types of the shell's data. For the type check only; none of it is in the Worker.
+import type { Attempts } from "./attempts.js";
 import type { Once } from "./entry.js";
 import type { Outbox } from "./outbox.js";
 import type { Record } from "./record.js";
@@ -12,6 +13,8 @@ export interface Env {
   EDGEWARD_ONCE: DurableObjectNamespace<Once>;
   EDGEWARD_RECORD: DurableObjectNamespace<Record>;
   EDGEWARD_OUTBOX: DurableObjectNamespace<Outbox>;
+  /** Only where people sign in with passwords. */
+  EDGEWARD_ATTEMPTS?: DurableObjectNamespace<Attempts>;
 }
 
 /** May answer in place of the origin: gets the URL, the function that asks the origin, and how to ask it. */
@@ -191,4 +194,57 @@ export interface Posted {
   retryAfter?: number;
   /** The place of the token that was sent last. */
   token?: number;
+}
+
+/** How a password is hashed (`Kdf` in platform/passwords.rs). */
+export type Kdf =
+  | { name: "argon2id"; memory_kib: number; passes: number; lanes: number }
+  | { name: "pbkdf2_sha256"; iterations: number }
+  | { name: "bcrypt_sha256"; cost: number }
+  | { name: "scrypt"; log_n: number; r: number; p: number };
+
+/** An attempt to sign in (`Attempt` in platform/passwords.rs). */
+export interface PasswordAttempt {
+  user: string;
+  lane: string;
+  trusted: boolean;
+  password: string;
+  kdf: Kdf;
+  salt: Uint8Array;
+  /** Missing if the user is unknown or has no password. */
+  output?: Uint8Array;
+}
+
+export interface AttemptOutcome {
+  outcome: "right" | "wrong" | "wait" | "busy";
+  seconds?: number;
+}
+
+export type HashOutcome =
+  | { outcome: "hashed"; salt: Uint8Array; output: Uint8Array; seconds?: undefined }
+  | { outcome: "too_short" | "too_long" | "common" | "busy"; seconds?: number };
+
+/** What is stored of a user and lane, besides the moment of the last attempt. */
+export interface Lane {
+  failures: number;
+  /** Milliseconds since 1970. */
+  waits_until: number;
+}
+
+/** What waits for its turn to be hashed. */
+export interface Place {
+  work: number;
+  /** When it last looked whether it is its turn. */
+  seenAt: number;
+}
+
+/** The exports of kdf.wasm and kdf-import.wasm; each has its own functions (kdf/src/). */
+export interface HashInstance {
+  memory: WebAssembly.Memory;
+  kdf_buffer(): number;
+  kdf_capacity(): number;
+  kdf_argon2id(password: number, salt: number, secret: number, data: number, length: number, memoryKib: number, passes: number, lanes: number): number;
+  kdf_pbkdf2_sha256(password: number, salt: number, length: number, iterations: number): number;
+  kdf_bcrypt_sha256(password: number, salt: number, length: number, cost: number): number;
+  kdf_scrypt(password: number, salt: number, length: number, logN: number, r: number, p: number): number;
 }

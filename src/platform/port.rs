@@ -1,4 +1,4 @@
-//! The platform's services as traits. The Worker implements them with Workers KV, two Durable
+//! The platform's services as traits. The Worker implements them with Workers KV, Durable
 //! Objects and `WebCrypto`; the admin command with wrangler; native tests in memory.
 //!
 //! Time is not a port: `now` is a value. Whatever is synchronous on every platform is a plain
@@ -11,6 +11,9 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::platform::algorithm::Algorithm;
+pub use crate::platform::passwords::{
+    Attempt, Attempted, Kdf, NewPassword, PasswordHash, Passwords,
+};
 use crate::platform::time::{Seconds, Timestamp};
 
 /// A future. Not `Send`: an isolate has one thread.
@@ -51,9 +54,6 @@ pub enum Fault {
     Overloaded,
     #[error("the request took longer than the limit")]
     TimeLimit,
-    /// The Durable Object that checks passwords did not respond.
-    #[error("the password store failed")]
-    Passwords,
     /// The Durable Object that queues the events of a service did not respond.
     #[error("the event queue of a service failed")]
     Outbox,
@@ -64,6 +64,9 @@ pub enum Fault {
     SealedWithUnknownSecret,
     #[error("the rate limiter failed")]
     Limit,
+    /// The Durable Object that checks and hashes passwords did not respond, or is not bound.
+    #[error("the password store did not respond")]
+    Passwords,
     #[error("the request body could not be read")]
     Body,
     #[error("a request to another server failed")]
@@ -350,92 +353,6 @@ pub trait Background {
     fn admit(&self) -> Result<(), Fault>;
     /// Yields to other requests of this isolate for a while.
     fn pause(&self, milliseconds: u32) -> Pending<'_, Result<(), Fault>>;
-}
-
-/// How a password is hashed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kdf {
-    /// RFC 9106.
-    Argon2id {
-        memory_kib: u32,
-        passes: u32,
-        lanes: u32,
-    },
-    /// RFC 8018 §5.2 with HMAC-SHA-256.
-    Pbkdf2Sha256 { iterations: u32 },
-    /// bcrypt of the SHA-256 of the password in hexadecimal.
-    BcryptSha256 { cost: u32 },
-    /// RFC 7914.
-    Scrypt { log_n: u8, r: u32, p: u32 },
-}
-
-impl Kdf {
-    /// How passwords are hashed today: the minimum that OWASP recommends.
-    pub const TODAY: Self = Self::Argon2id {
-        memory_kib: 19_456,
-        passes: 2,
-        lanes: 1,
-    };
-}
-
-/// The hash of a password.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PasswordHash {
-    pub kdf: Kdf,
-    pub salt: Vec<u8>,
-    pub output: Vec<u8>,
-}
-
-/// An attempt to sign in with a password.
-#[derive(Clone, Copy)]
-pub struct Attempt<'a> {
-    /// The SHA-256 of the user's canonical name, in hexadecimal.
-    pub user: &'a str,
-    /// Who tries: a hash of a known device, or of the client's network.
-    pub lane: &'a str,
-    /// Whether the lane is a device on which this user has signed in before.
-    pub trusted: bool,
-    pub password: &'a str,
-    /// `None` if there is no such user, or none with a password: the same work is done, and the result is
-    /// [`Attempted::Wrong`].
-    pub hash: Option<&'a PasswordHash>,
-}
-
-/// The result of an [`Attempt`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Attempted {
-    Right,
-    Wrong,
-    /// Too many failures of this user from this lane; nothing was checked.
-    Wait(Seconds),
-    /// Too many passwords are being checked; nothing was checked.
-    Busy(Seconds),
-}
-
-/// The result of hashing a new password.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum NewPassword {
-    Hashed(PasswordHash),
-    /// Fewer than 8 bytes.
-    TooShort,
-    /// More than 1,024 bytes.
-    TooLong,
-    /// One of the 10,000 most common.
-    Common,
-    /// Too many passwords are being checked.
-    Busy(Seconds),
-}
-
-/// Checks and hashes passwords, and counts failures at the same place.
-pub trait Passwords {
-    /// Checks a password.
-    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>>;
-    /// Hashes a new password with today's parameters. `user`: see [`Attempt`].
-    fn hash<'a>(
-        &'a self,
-        user: &'a str,
-        password: &'a str,
-    ) -> Pending<'a, Result<NewPassword, Fault>>;
 }
 
 /// An event for a service, without the service's token.

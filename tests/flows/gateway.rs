@@ -134,5 +134,6 @@ pub fn hidden(seen: &Seen, name: &str) -> Option<String> {
     let marker = format!("name=\"{name}\" value=\"");
     let at = seen.body().find(&marker)? + marker.len();
     let rest = &seen.body()[at..];
-    Some(rest[..rest.find('"').unwrap()].to_owned())
+    let value = &rest[..rest.find('"').unwrap()];
+    Some(value.replace("&#38;", "&"))
 }

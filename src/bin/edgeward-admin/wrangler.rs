@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
-    Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records, SealedKey,
+    Attempt, Attempted, Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch,
+    Incoming, KeyPage, KeyPair, Kv, Limit, NewPassword, Once, Outbox, OutboxCall, Outgoing,
+    Passwords, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -101,6 +102,7 @@ impl Wrangler {
             limit: Box::new(NoLimit),
             fetch: Box::new(NoFetch),
             background: Box::new(NoBackground),
+            passwords: Box::new(Unreachable),
         };
         Ok((platform, kv))
     }
@@ -254,7 +256,8 @@ impl Kv for SharedKv {
     }
 }
 
-/// A shell cannot reach Durable Objects, so no command may use `Once` or change a record.
+/// A shell cannot reach Durable Objects, so no command may use `Once`, change a record, or
+/// check a password.
 struct Unreachable;
 
 impl Once for Unreachable {
@@ -314,6 +317,16 @@ impl Outbox for Unreachable {
         _: &'a OutboxCall,
     ) -> Pending<'a, Result<serde_json::Value, Fault>> {
         Box::pin(async { Err(Fault::Outbox) })
+    }
+}
+
+impl Passwords for Unreachable {
+    fn attempt<'a>(&'a self, _: &'a Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>> {
+        Box::pin(async { Err(Fault::Passwords) })
+    }
+
+    fn hash<'a>(&'a self, _: &'a str, _: &'a str) -> Pending<'a, Result<NewPassword, Fault>> {
+        Box::pin(async { Err(Fault::Passwords) })
     }
 }
 

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Miniflare, Response as WorkerResponse } from "miniflare";
+import { APART } from "../../../scripts/lib/kdf.mjs";
 import { newSecret, until } from "./fresh.mjs";
 import { startOrigin } from "./origin.mjs";
 import { Site } from "./site.mjs";
@@ -62,7 +63,15 @@ export const ADMIN_BINARY =
   process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
 /** The Durable Objects' classes. */
-const OBJECTS = ["Once", "Record", "Outbox"];
+const CLASSES = ["Once", "Record", "Attempts", "Outbox"];
+
+/** What ships beside the script, as far as the build has it. */
+const modulesBeside = () =>
+  Object.fromEntries(
+    ["edgeward.wasm", ...APART]
+      .filter((name) => existsSync(path.join(BUILD, name)))
+      .map((name) => [name, { type: name.endsWith(".wasm") ? "wasm" : "data", contents: readFileSync(path.join(BUILD, name)) }]),
+  );
 
 /**
  * The settings of a site that a test does not care about. Every site of a world has these, under
@@ -192,9 +201,7 @@ export class World {
           modulesRoot: BUILD,
           modules: {
             "worker.js": { type: "esm", contents: readFileSync(options.script ?? path.join(BUILD, "worker.js"), "utf8") },
-            ...(existsSync(path.join(BUILD, "edgeward.wasm"))
-              ? { "edgeward.wasm": { type: "wasm", contents: readFileSync(path.join(BUILD, "edgeward.wasm")) } }
-              : {}),
+            ...modulesBeside(),
           },
         },
         env: {
@@ -202,11 +209,12 @@ export class World {
           EDGEWARD_ONCE: { type: "durable-object", worker: first, exportName: "Once" },
           EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
           EDGEWARD_OUTBOX: { type: "durable-object", worker: first, exportName: "Outbox" },
+          EDGEWARD_ATTEMPTS: { type: "durable-object", worker: first, exportName: "Attempts" },
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
           ...this.#environment(options),
         },
-        ...(name === first ? { exports: Object.fromEntries(OBJECTS.map((object) => [object, { type: "durable-object", storage: "sqlite" }])) } : {}),
+        ...(name === first ? { exports: Object.fromEntries(CLASSES.map((className) => [className, { type: "durable-object", storage: "sqlite" }])) } : {}),
       },
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],

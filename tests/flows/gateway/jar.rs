@@ -25,16 +25,6 @@ impl<'a> Jar<'a> {
         }
     }
 
-    /// The same browser at another isolate.
-    pub fn at<'b>(&self, isolate: &'b Isolate) -> Jar<'b> {
-        Jar {
-            isolate,
-            cookies: self.cookies.clone(),
-            fields: self.fields.clone(),
-            is_led: false,
-        }
-    }
-
     /// Opens a page.
     pub fn open(&mut self, host: &str, path: &str) -> Seen {
         let from = if self.is_led { "cross-site" } else { "none" };

@@ -12,10 +12,11 @@ fn sec_54_signing_out_ends_the_gateway_every_site_and_tells_every_service() {
     let (shop, _) = gateway.service("shop", &json!({"dialect": "flat"}));
     let mut browser = gateway.signed_in("ada@example.com");
     for host in ["site.example", "other.example"] {
-        let seen = browser.open(host, "/page");
-        let seen = browser.follow(&seen, host);
-        let seen = browser.follow(&seen, GATEWAY);
-        assert!(browser.follow(&seen, host).is_forwarded());
+        let sent = browser.open(host, "/page");
+        let back = browser.follow(&sent, host);
+        let arrived = browser.follow(&back, GATEWAY);
+        let marked = browser.follow(&arrived, host);
+        assert!(browser.follow(&marked, host).is_forwarded());
     }
     gateway.edge.wait(2);
     // Another site's page cannot do it.
@@ -69,7 +70,9 @@ fn a_person_sees_and_ends_their_own_sessions_only() {
     let mut first = gateway.signed_in("ada@example.com");
     let mut second = gateway.signed_in("ada@example.com");
     let mut eve = gateway.signed_in("eve@example.com");
-    gateway.edge.shared.run_background();
+    for task in std::mem::take(&mut *gateway.edge.shared.tasks.borrow_mut()) {
+        crate::harness::run(task);
+    }
     let path = format!("/api/sso/users/{ada}/sessions");
     let (_, listed) = gateway.call("GET", &path, &json!({}));
     let sessions = listed["sessions"].as_array().unwrap();

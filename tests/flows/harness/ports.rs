@@ -16,6 +16,7 @@ use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::crypto;
 use super::outbox::MemoryOutbox;
+use super::passwords::MemoryPasswords;
 use super::records::MemoryRecords;
 use super::shared::{Fate, KV_LAG, Lag, Shared, Verb, later};
 
@@ -37,6 +38,10 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
         fetch: Box::new(MemoryFetch(Rc::clone(shared))),
         background: Box::new(MemoryBackground(Rc::clone(shared))),
+        passwords: Box::new(MemoryPasswords(
+            Rc::clone(shared),
+            Seeded::new(seed ^ 1 << 41),
+        )),
     }
 }
 

@@ -39,6 +39,15 @@ pub struct Writers {
 pub struct MemoryRecords(pub Rc<Shared>);
 
 impl Shared {
+    /// Replaces what every writer holds under a key with `prefix`.
+    pub fn spoil(&self, prefix: &str, value: &str) {
+        for (key, held) in self.writers.held.borrow_mut().iter_mut() {
+            if key.starts_with(prefix) {
+                held.value = Some(value.to_owned());
+            }
+        }
+    }
+
     fn held(&self, key: &str) -> Option<String> {
         match self.writers.held.borrow().get(key) {
             Some(held) => held.value.clone(),

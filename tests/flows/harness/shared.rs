@@ -12,6 +12,7 @@ use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store;
 
 use super::outbox::Outboxes;
+use super::passwords::Failures;
 use super::records::Writers;
 
 /// The methods of the ports.
@@ -36,6 +37,8 @@ pub enum Verb {
     RecordChange,
     RecordKeep,
     Outbox,
+    Attempt,
+    HashPassword,
 }
 
 impl Verb {
@@ -58,11 +61,13 @@ impl Verb {
             | Self::Body
             | Self::Verify
             | Self::Fetch
-            | Self::Outbox => &[],
+            | Self::Outbox
+            | Self::Attempt
+            | Self::HashPassword => &[],
         }
     }
 
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -82,6 +87,8 @@ impl Verb {
         Self::RecordChange,
         Self::RecordKeep,
         Self::Outbox,
+        Self::Attempt,
+        Self::HashPassword,
     ];
 }
 
@@ -144,6 +151,8 @@ pub struct Shared {
     pub writers: Writers,
     /// The queues of events, see `outbox.rs`.
     pub outboxes: Outboxes,
+    /// What the checker of passwords knows, see `passwords.rs`.
+    pub failures: Failures,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
     /// Whether no further request may begin to wait.
