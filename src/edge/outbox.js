@@ -2,11 +2,11 @@
 // is in the object's storage. An event is stored before the call that brought it is answered, and deleted only after the
 // receiver has taken it, so each arrives at least once; those of one user arrive in order.
 import { DurableObject } from "cloudflare:workers";
-import { newest, open, seal } from "./credentials.js";
-import { isSecret, post } from "./post.js";
+import { ServiceCredentials } from "./credentials.js";
+import { post } from "./post.js";
 import { Queue } from "./queue.js";
 
-/** @import { Credential, Credentials, Env, EventRow, NewCredentials, OutboxCall, OutboxConfig, Posted, QueuedEvent, Sealed } from "./types.js" */
+/** @import { Env, EventRow, OutboxCall, OutboxConfig, Posted, QueuedEvent } from "./types.js" */
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -15,8 +15,6 @@ const HOUR = 60 * MINUTE;
 const JITTER = 0.25;
 /** The longest time that a caller waits for a delivery. */
 const LONGEST_PATIENCE = 25 * SECOND;
-/** How many tokens, or signing secrets, there may be at once. */
-const MOST_CREDENTIALS = 4;
 const LONGEST_PAGE = 100;
 
 /** A call that would fail however often it is repeated. */
@@ -55,13 +53,7 @@ export class Outbox extends DurableObject {
   /** Alarms that have failed one after the other. */
   #failures = 0;
   #woken = /** @type {PromiseWithResolvers<void>} */ (Promise.withResolvers());
-  /**
-   * The credentials in the clear, with what they were decrypted from.
-   * @type {{ sealed: string, credentials: Credentials | undefined } | undefined}
-   */
-  #opened;
-  /** @type {Promise<unknown>} */
-  #turn = Promise.resolve();
+  #credentials;
 
   /**
    * @param {DurableObjectState} ctx
@@ -71,6 +63,7 @@ export class Outbox extends DurableObject {
     super(ctx, env);
     const { MOST_ROWS, KNOWN } = this.#own;
     this.#queue = new Queue(ctx.storage, { rows: MOST_ROWS, known: KNOWN });
+    this.#credentials = new ServiceCredentials(this.#queue, env, ctx.id.toString());
     ctx.blockConcurrencyWhile(() => this.#arm().catch(report));
   }
 
@@ -81,7 +74,7 @@ export class Outbox extends DurableObject {
    */
   async call(call) {
     if (this.#queue.setting("removed") === true) return afterRemoval(call);
-    await this.#reseal();
+    await this.#credentials.reseal();
     try {
       return await this.#do(call);
     } catch (error) {
@@ -122,7 +115,8 @@ export class Outbox extends DurableObject {
       case "configure":
         return this.#configure(call);
       case "credentials":
-        return this.#keep(call);
+        if (!(await this.#credentials.add(call, now))) throw new Malformed("a signing secret is malformed");
+        return {};
       case "push":
         return this.#push(call.events);
       case "deliver":
@@ -146,7 +140,6 @@ export class Outbox extends DurableObject {
           this.#queue.clear();
           this.#queue.set("removed", true);
         });
-        this.#opened = undefined;
         return {};
       default:
         throw new Malformed("its name is unknown");
@@ -160,39 +153,6 @@ export class Outbox extends DurableObject {
     this.#queue.set("config", { version, url, enabled, dialect, insecure });
     this.#queue.set("refused", false);
     return {};
-  }
-
-  /** @param {NewCredentials | { sealed: Sealed }} call the credentials, or what a writer of records has encrypted of them */
-  async #keep(call) {
-    const { token, secret, until } = /** @type {NewCredentials} */ ("sealed" in call ? await open(this.env, this.#id, call.sealed) : call) ?? { until: 0 };
-    if (typeof secret === "string" && !isSecret(secret)) throw new Malformed("a signing secret is malformed");
-    const now = this.#own.clock();
-    await this.#inTurn(async () => {
-      const { tokens, secrets } = (await this.#open()) ?? { tokens: [], secrets: [] };
-      const next = { tokens: withNewest(tokens, token, until, now), secrets: withNewest(secrets, secret, until, now) };
-      this.#queue.set("credentials", await seal(this.env, this.#id, next));
-      if (typeof token === "string") this.#queue.set("token", 0);
-    });
-    return {};
-  }
-
-  /** Encrypts the credentials again if there is a newer secret to do it with. */
-  async #reseal() {
-    if (this.#sealed === undefined || this.#sealed.secret === newest(this.env)) return;
-    await this.#inTurn(async () => {
-      const credentials = await this.#open();
-      if (credentials !== undefined) this.#queue.set("credentials", await seal(this.env, this.#id, credentials));
-    });
-  }
-
-  /**
-   * One change of the credentials at a time.
-   * @param {() => Promise<void>} work
-   */
-  #inTurn(work) {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
   }
 
   /** @param {QueuedEvent[]} events */
@@ -293,7 +253,7 @@ export class Outbox extends DurableObject {
   async #attempt(row) {
     const { clock, ATTEMPT } = this.#own;
     const config = this.#config;
-    const credentials = await this.#credentials();
+    const credentials = await this.#credentials.validAt(this.#own.clock());
     if (config === undefined || credentials === undefined) return;
     const start = Number(this.#queue.setting("token") ?? 0);
     const posted = await post(config, row, { ...credentials, start }, { now: clock(), patience: ATTEMPT });
@@ -350,31 +310,10 @@ export class Outbox extends DurableObject {
     if (config === undefined) return "the service is not configured";
     if (!config.enabled) return "the service is disabled";
     if (this.#isRefused) return "the receiver has asked to be sent no more events (410)";
-    const credentials = await this.#credentials();
+    const credentials = await this.#credentials.validAt(this.#own.clock());
     if (credentials === undefined) return "the credentials are missing, or encrypted with a key secret that is not configured";
     const needed = config.dialect === "webhook" ? credentials.secrets : credentials.tokens;
     return needed.length === 0 ? "no credential is valid" : null;
-  }
-
-  /**
-   * The credentials that are valid now; undefined if there are none that can be read.
-   * @returns {Promise<Credentials | undefined>}
-   */
-  async #credentials() {
-    const credentials = await this.#open();
-    const now = this.#own.clock();
-    const isValid = (/** @type {Credential} */ credential) => isValidAt(credential, now);
-    return credentials && { tokens: credentials.tokens.filter(isValid), secrets: credentials.secrets.filter(isValid) };
-  }
-
-  /** @returns {Promise<Credentials | undefined>} */
-  async #open() {
-    const sealed = this.#sealed;
-    if (sealed === undefined) return undefined;
-    if (this.#opened?.sealed === sealed.sealed) return this.#opened.credentials;
-    const credentials = /** @type {Credentials | undefined} */ (await open(this.env, this.#id, sealed));
-    this.#opened = { sealed: sealed.sealed, credentials };
-    return credentials;
   }
 
   get #config() {
@@ -391,40 +330,10 @@ export class Outbox extends DurableObject {
     return this.#queue.setting("refused") === true;
   }
 
-  get #sealed() {
-    return /** @type {Sealed | undefined} */ (this.#queue.setting("credentials"));
-  }
-
-  get #id() {
-    return this.ctx.id.toString();
-  }
-
   /** The constants of this class, which a subclass may override. */
   get #own() {
     return /** @type {typeof Outbox} */ (this.constructor);
   }
-}
-
-/**
- * The credentials of one kind, with a new one that ends the others.
- * @param {Credential[]} known
- * @param {string | null | undefined} text
- * @param {number} until
- * @param {number} now
- * @returns {Credential[]}
- */
-function withNewest(known, text, until, now) {
-  if (typeof text !== "string") return known;
-  const others = known.filter((other) => other.text !== text).map((other) => ({ ...other, until: Math.min(other.until ?? until, until) }));
-  return [{ text }, ...others.filter((other) => isValidAt(other, now))].slice(0, MOST_CREDENTIALS);
-}
-
-/**
- * @param {Credential} credential
- * @param {number} now
- */
-function isValidAt({ until }, now) {
-  return until === undefined || now < until;
 }
 
 /**

@@ -1,12 +1,12 @@
 // One attempt to deliver an event: what is sent to the service, and what its answer means.
 
+import { bytesOf } from "./credentials.js";
+
 /** @import { Credentials, EventRow, OutboxConfig, Posted } from "./types.js" */
 
 /** How much of an answer is read, and how much of it is kept to be shown. In bytes, and in characters. */
 const ANSWER = 4096;
 const SHOWN = 200;
-/** What a signing secret begins with. */
-const SECRET = "whsec_";
 /** The longest wait that a receiver can ask for. In milliseconds. */
 const LONGEST_RETRY_AFTER = 3_600_000;
 
@@ -106,24 +106,6 @@ async function sign(id, body, secrets, now) {
     return `v1,${new Uint8Array(await crypto.subtle.sign("HMAC", key, message)).toBase64()}`;
   });
   return { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": (await Promise.all(signatures)).join(" ") };
-}
-
-/**
- * Whether `text` is a signing secret: `whsec_` and the base64 of 24 to 64 bytes.
- * @param {string} text
- */
-export function isSecret(text) {
-  try {
-    const { length } = bytesOf(text);
-    return text.startsWith(SECRET) && length >= 24 && length <= 64;
-  } catch {
-    return false;
-  }
-}
-
-/** @param {string} text */
-function bytesOf(text) {
-  return Uint8Array.fromBase64(text.slice(SECRET.length));
 }
 
 /**

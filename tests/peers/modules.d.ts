@@ -1,4 +1,4 @@
-// What the provider of tests/peers is made of: it has no types, and is installed when these tests run first.
+// What tests/peers use of packages that are installed when these tests run first.
 
 declare module "oidc-provider" {
   import type { IncomingMessage, ServerResponse } from "node:http";
@@ -6,5 +6,13 @@ declare module "oidc-provider" {
   export class Provider {
     constructor(issuer: string, configuration: object);
     callback(): (request: IncomingMessage, response: ServerResponse) => void;
+  }
+}
+
+declare module "standardwebhooks" {
+  export class Webhook {
+    constructor(secret: string);
+    /** Throws unless the signature is right and the time is near. */
+    verify(payload: string, headers: Record<string, string>): unknown;
   }
 }

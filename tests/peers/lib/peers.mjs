@@ -34,6 +34,14 @@ export async function installPeers() {
   return path.join(VENV, "bin/python");
 }
 
+/** The npm packages of these tests. */
+export async function installNpm() {
+  const sources = [path.join(PEERS, "package-lock.json")];
+  await installOnce("peers-npm", path.join(PEERS, "node_modules"), sources, async () => {
+    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
+  });
+}
+
 /** Starts the Python peers; `call(name, arguments)` answers what they say. */
 export async function startPython() {
   const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "peers.py")], {
@@ -92,9 +100,7 @@ export async function startDjango(request) {
  * @param {{ port?: number, keys?: unknown }} [again]
  */
 export async function startProvider({ port, keys } = {}) {
-  await installOnce("peers-npm", path.join(PEERS, "node_modules"), [path.join(PEERS, "package-lock.json")], async () => {
-    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
-  });
+  await installNpm();
   const chosen = port ?? (await freePort());
   const command = ["provider.mjs", String(chosen), ...(keys ? [JSON.stringify(keys)] : [])];
   const child = spawn(pinnedNode, command, { cwd: PEERS, env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
