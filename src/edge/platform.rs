@@ -40,11 +40,19 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     };
     let once = object("EDGEWARD_ONCE");
     let records = object("EDGEWARD_RECORD");
-    // Without a gateway nothing needs it, so it may be missing until it is called.
-    let outbox = js_sys::Reflect::get(&env, &"EDGEWARD_OUTBOX".into()).unwrap_or_default();
-    let attempts = js_sys::Reflect::get(&env, &"EDGEWARD_ATTEMPTS".into())
-        .ok()
-        .filter(JsValue::is_object);
+    // Without a gateway nothing needs these.
+    let has_gateway = js_sys::Reflect::has(&env, &"EDGEWARD_GATEWAY".into()) == Ok(true);
+    let mut of_gateway = |name: &str| {
+        let found = js_sys::Reflect::get(&env, &name.into()).unwrap_or_default();
+        if has_gateway && !found.is_object() {
+            missing(name);
+        }
+        found
+    };
+    let outbox = of_gateway("EDGEWARD_OUTBOX");
+    let attempts = Some(of_gateway("EDGEWARD_ATTEMPTS")).filter(JsValue::is_object);
+    of_gateway("EDGEWARD_SIGN_IN_LIMIT");
+    let sign_ins = env.rate_limiter("EDGEWARD_SIGN_IN_LIMIT").ok();
     let calls = env
         .rate_limiter("EDGEWARD_LIMIT")
         .map_err(|_| missing("EDGEWARD_LIMIT"))
@@ -62,6 +70,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         limit: Box::new(RateLimit {
             calls: calls?,
             failures: failures?,
+            sign_ins,
         }),
         fetch: Box::new(WebFetch),
         background: Box::new(AfterAnswer),
@@ -371,16 +380,20 @@ impl Entropy for WebEntropy {
 struct RateLimit {
     calls: RateLimiter,
     failures: RateLimiter,
+    /// Only where there is a gateway.
+    sign_ins: Option<RateLimiter>,
 }
 
 impl Limit for RateLimit {
     fn allow<'a>(&'a self, counter: Counter, key: &'a str) -> Pending<'a, Result<bool, Fault>> {
         let limiter = match counter {
-            Counter::Calls => &self.calls,
-            Counter::Failures => &self.failures,
+            Counter::Calls => Some(&self.calls),
+            Counter::Failures => Some(&self.failures),
+            Counter::SignIns => self.sign_ins.as_ref(),
         };
         Box::pin(async move {
             check_admitted()?;
+            let limiter = limiter.ok_or(Fault::Limit)?;
             let outcome = limiter
                 .limit(key.to_owned())
                 .await

@@ -46,13 +46,32 @@ export async function post(config, row, { tokens, secrets, start }, { now, patie
   let last = { ok: false, status: null, error: "no token is valid" };
   for (let n = 0; n < tokens.length; n += 1) {
     const token = (start + n) % tokens.length;
-    const body = JSON.stringify({ ...JSON.parse(row.body), token: tokens[token].text });
-    const { posted, refused } = await send(config, row, body, secrets, now, signal, shown);
+    const members = { ...JSON.parse(row.body), token: tokens[token].text };
+    const { posted, refused } = await send(config, row, encode(config, members), secrets, now, signal, shown);
     last = { ...posted, token };
     // A receiver that has not been told the newest token yet knows the one before.
     if (!refused) break;
   }
   return last;
+}
+
+/**
+ * The body of a request. The oldest receivers take forms.
+ * @param {OutboxConfig} config
+ * @param {{ [name: string]: string }} members
+ */
+function encode({ dialect }, members) {
+  return dialect === "push" ? new URLSearchParams(members).toString() : JSON.stringify(members);
+}
+
+/**
+ * Where an event goes, and as what. The oldest receivers have a path for each of the two events that they know.
+ * @param {OutboxConfig} config
+ * @param {EventRow} row
+ */
+function target({ url, dialect }, { kind }) {
+  if (dialect !== "push") return { to: url, type: "application/json" };
+  return { to: url + (kind === "update_account" ? "push/" : "deauthenticate/"), type: "application/x-www-form-urlencoded" };
 }
 
 /**
@@ -65,14 +84,16 @@ export async function post(config, row, { tokens, secrets, start }, { now, patie
  * @param {(text: string) => string} shown
  * @returns {Promise<{ posted: Posted, refused: boolean }>} `refused`: the receiver has answered in its protocol that it does not take it
  */
-async function send({ url, dialect }, { id }, body, secrets, now, signal, shown) {
-  const headers = { "content-type": "application/json", accept: "application/json", "user-agent": "Edgeward", ...(await sign(id, body, secrets, now)) };
+async function send(config, row, body, secrets, now, signal, shown) {
+  const { dialect } = config;
+  const { to, type } = target(config, row);
+  const headers = { "content-type": type, accept: "application/json", "user-agent": "Edgeward", ...(await sign(row.id, body, secrets, now)) };
   /** @type {Response} */
   let response;
   /** @type {{ text: string, whole: boolean }} */
   let answer;
   try {
-    response = await fetch(url, { method: "POST", headers, body, redirect: "manual", cache: "no-store", signal });
+    response = await fetch(to, { method: "POST", headers, body, redirect: "manual", cache: "no-store", signal });
     const isTaken = dialect === "webhook" && response.ok;
     answer = isTaken ? await drop(response) : await readStart(response);
   } catch {

@@ -141,7 +141,7 @@ export interface OutboxConfig {
   /** The whole URL. */
   url: string;
   enabled: boolean;
-  dialect: "flat" | "fields" | "webhook";
+  dialect: "push" | "flat" | "fields" | "webhook";
   /** The development setting: any host, and http. */
   insecure: boolean;
 }

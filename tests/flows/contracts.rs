@@ -253,7 +253,7 @@ fn a_queue_that_is_down_gets_what_follows_a_change_later() {
 }
 
 #[test]
-fn attempts_in_memory_keep_the_contract_of_the_real_ones() {
+fn sec_56_attempts_in_memory_keep_the_contract_of_the_real_ones() {
     let cases: Vec<Value> = serde_json::from_str(ATTEMPTS).unwrap();
     let right = "the right password";
     let stored = hashed(right);
