@@ -5,6 +5,8 @@ import { start } from "./lib/start.mjs";
 const COMMANDS = {
   user: async (args) => (await import("./lib/users.mjs")).runUsers(args),
   key: async (args) => (await import("./lib/keys.mjs")).runKeys(args),
+  service: async (args) => (await import("./lib/services.mjs")).runServices(args),
+  "import-django-sso": async (args) => (await import("./lib/import-django-sso.mjs")).runImport(args),
   explain: async (args) => (await import("./lib/explain.mjs")).runExplain(args),
 };
 

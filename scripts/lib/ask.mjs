@@ -20,12 +20,14 @@ export class Refused extends StepFailed {
   /**
    * @param {string} message
    * @param {number} status
-   * @param {string} [code]
+   * @param {{ code?: string, field?: string, retryAfter?: number }} [told] `retryAfter` is in seconds.
    */
-  constructor(message, status, code) {
+  constructor(message, status, { code, field, retryAfter } = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.field = field;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -114,7 +116,7 @@ function refusal(call, answer, { error = "", code, field }) {
   const wait = answer.headers.get("retry-after");
   const advice = answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status];
   const message = `${call}: ${answer.status} ${error} (${code ?? "no code"}${field ? `, ${field}` : ""})${advice ? `\n  ${advice}` : ""}`;
-  return new Refused(message, answer.status, code);
+  return new Refused(message, answer.status, { code, field, retryAfter: Number(wait) || undefined });
 }
 
 function apiToken() {

@@ -22,7 +22,7 @@ const COLUMNS = ["email", "username", "first_name", "last_name", "tenant"];
 
 /**
  * Creates the users that do not exist yet; returns the exit status.
- * @param {import("./users.mjs").Given} given
+ * @param {import("./one-user.mjs").Given} given
  */
 export async function importUsers({ word: file, tenant, json }) {
   const users = readUsers(file).map((user) => (tenant === undefined || !isObject(user) ? user : { tenant, ...user }));

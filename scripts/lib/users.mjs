@@ -1,50 +1,24 @@
 // `npm run admin -- user …`: users, by calls of the admin API. The Worker makes every change: a shell sees KV a minute late,
 // so by writing records itself it could undo newer changes.
-import { ask, deployment, Misuse, orUsage, Refused, refusePlace, WHERE } from "./ask.mjs";
+import { ask, Refused, WHERE } from "./ask.mjs";
+import { runCommand, say } from "./command-group.mjs";
 import { importUsers } from "./import-users.mjs";
-import { optionsOf } from "./options.mjs";
+import { BOUND, change, find, USERS } from "./one-user.mjs";
 import { StepFailed } from "./step.mjs";
 import { progress, progressEnds, table } from "./table.mjs";
+import { endSession, listSessions, makePasswordLink, removePassword, setPassword } from "./user-sign-in.mjs";
 
-const USERS = "/api/sso/users";
 const PAGE = 100;
-const BOUND = "This takes effect everywhere within 90 seconds.";
 
-/** @typedef {{ id: string, email: string, active: boolean, tenant?: string, roles?: string[] }} User */
+/** @typedef {import("./one-user.mjs").User} User */
+/** @typedef {import("./one-user.mjs").Given} Given */
 /** @typedef {{ [site: string]: { error?: string } }} Accounts */
-/** @typedef {Parameters<typeof ask>[0]} Call */
-
-/**
- * What a command gets: its options, and its argument if it takes one.
- * @typedef {object} Given
- * @property {string} word
- * @property {boolean} [json]
- * @property {string} [tenant]
- * @property {string} [username]
- * @property {string} [first-name]
- * @property {string} [last-name]
- * @property {string[]} [role]
- * @property {boolean} [staff]
- * @property {boolean} [superuser]
- */
-
-/**
- * @typedef {object} Command
- * @property {string} about
- * @property {string} [takes]
- * @property {import("node:util").ParseArgsOptionsConfig} [options]
- * @property {string} [help]
- * @property {(given: Given) => Promise<number | void>} run
- */
 
 /** @type {{ tenant: { type: "string" } }} */
 const TENANT = { tenant: { type: "string" } };
 const TENANT_HELP = "  --tenant <name>      the tenant in which to look up the address";
 
-/**
- * The commands. `takes` names the argument, if there is one.
- * @type {{ [name: string]: Command }}
- */
+/** @type {{ [name: string]: import("./command-group.mjs").Command<Given> }} */
 const COMMANDS = {
   create: {
     takes: "<address>",
@@ -86,65 +60,45 @@ A CSV file has a header line with email and any of username, first_name, last_na
 objects that may also have active, roles, staff and superuser. Nothing is sent unless every entry is valid.`,
     run: importUsers,
   },
+  "set-password": {
+    takes: "<id or address>",
+    about: "set the password with which a user signs in at the gateway",
+    options: { "must-change": { type: "boolean" } },
+    help: `  --must-change        the user has to choose another one at the next sign-in
+
+The command asks for the password. Without a terminal it reads the password from standard input, up to the end. It is
+never an argument, which other users of this machine could read. All sessions of the user end. Needs the scope admin.`,
+    run: setPassword,
+  },
+  "password-link": {
+    takes: "<id or address>",
+    about: "make a link with which a user sets a password",
+    help: "Give the link to the user and to nobody else: whoever has it can set the password. It works once, within a day, and\nis not shown again. Needs the scope admin.",
+    run: makePasswordLink,
+  },
+  "remove-password": {
+    takes: "<id or address>",
+    about: "take a user's password away and end the user's sessions",
+    help: "Needs the scope admin.",
+    run: removePassword,
+  },
+  sessions: { takes: "<id or address>", about: "list where a user is signed in", run: listSessions },
+  "end-session": {
+    takes: "<id or address>",
+    mayTake: "<session>",
+    about: "end one session of a user",
+    help: "`user sessions` lists the sessions; `user logout` ends all of them.",
+    run: endSession,
+  },
 };
 
 const WHERE_USERS = WHERE("scopes users:read and users:write, or admin");
-
-const USAGE = `Usage: npm run admin -- user <command> [--json]
-
-${Object.entries(COMMANDS)
-  .map(([name, { takes, about }]) => `  ${`${name} ${takes ?? ""}`.padEnd(32)}${about}`)
-  .join("\n")}
-
-  --json   print JSON for programs
-  --help   with a command: show its options
-
-${WHERE_USERS}`;
-
-/** @type {(name: string, command: Command) => string} */
-const usageOf = (name, { takes, about, help }) => `Usage: npm run admin -- user ${name} ${takes ? `${takes} ` : ""}${help ? "[options] " : ""}[--json]
-
-${about[0].toUpperCase()}${about.slice(1)}.
-${help ? `\n${help}\n` : ""}
-${WHERE_USERS}`;
 
 /**
  * Runs the command; returns its exit status.
  * @param {string[]} args
  */
-export function runUsers(args) {
-  const index = args.findIndex((word) => Object.hasOwn(COMMANDS, word));
-  const name = args.find((word) => !word.startsWith("-"));
-  if (index < 0 || args[index] !== name) {
-    return orUsage(USAGE, () => {
-      if (args.length > 0 && args.every((word) => word === "--help")) {
-        console.log(USAGE);
-        return 0;
-      }
-      throw new Misuse(name === undefined ? "the command is missing" : `\`user\` has no command ${name}`);
-    });
-  }
-  const command = COMMANDS[name];
-  const usage = usageOf(name, command);
-  return orUsage(usage, async () => {
-    const { values, positionals } = optionsOf(args.toSpliced(index, 1), command.options);
-    if (values.help) {
-      console.log(usage);
-      return 0;
-    }
-    refusePlace(values);
-    const wanted = command.takes ? 1 : 0;
-    if (positionals.length !== wanted)
-      throw new Misuse(wanted ? `\`user ${name}\` takes one ${command.takes}` : `\`user ${name}\` takes no arguments: ${positionals.join(" ")}`);
-    return (await command.run(/** @type {Given} */ ({ ...values, word: positionals[0] }))) ?? 0;
-  });
-}
-
-/**
- * Prints the text, or the value if `--json` is set.
- * @type {(given: Pick<Given, "json">, value: unknown, text: string) => void}
- */
-const say = ({ json }, value, text) => console.log(json ? JSON.stringify(value) : text);
+export const runUsers = (args) => runCommand({ group: "user", commands: COMMANDS, where: WHERE_USERS }, args);
 
 /** @param {Given} who */
 async function create({ word: email, role, "first-name": first_name, "last-name": last_name, username, tenant, staff, superuser, json }) {
@@ -212,42 +166,4 @@ async function remove(who) {
   const { id, email } = await find(who);
   await change(who, { method: "DELETE", path: `${USERS}/${id}` });
   say(who, { id, email }, `User ${email} is deleted and signed out. ${BOUND}`);
-}
-
-/**
- * The user with this id or address.
- * @param {Given} who
- * @returns {Promise<User>}
- */
-async function find({ word, tenant }) {
-  if (/^usr_[\w-]{22}$/.test(word)) {
-    if (tenant !== undefined) throw new Misuse("--tenant needs an address; an id is unique across tenants");
-    return change({ word }, { method: "GET", path: `${USERS}/${word}`, gives: "id" });
-  }
-  if (!word.includes("@")) throw new Misuse(`${word} is neither an id nor an address`);
-  const path = `${USERS}?email=${encodeURIComponent(word)}${tenant === undefined ? "" : `&tenant=${encodeURIComponent(tenant)}`}`;
-  const { users } = /** @type {{ users: User[] }} */ (await ask({ method: "GET", path, gives: "users" }));
-  return users[0] ?? nobody(word);
-}
-
-/**
- * Makes a call about one user, who may have been deleted.
- * @param {Pick<Given, "word">} who
- * @param {Call} call
- * @returns {Promise<User>}
- */
-async function change({ word }, call) {
-  const answer = await ask(call).catch((error) => {
-    if (error instanceof Refused && error.code === "not_found") nobody(word);
-    throw error;
-  });
-  return /** @type {User} */ (answer);
-}
-
-/**
- * @param {string} word
- * @returns {never}
- */
-function nobody(word) {
-  throw new StepFailed(`there is no user ${word} at ${deployment()}`);
 }

@@ -38,9 +38,10 @@ pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answe
             // There are so few that one page has all.
             let services = Services(&*ctx.world.platform.kv).all().await?;
             let services: Vec<Value> = services.iter().map(view).collect();
+            let identity = ctx.world.config.gateway().map(|(_, found)| found.identity);
             Ok(Answer::json(
                 200,
-                &json!({ "services": services, "cursor": null }),
+                &json!({ "services": services, "cursor": null, "identity": identity }),
             ))
         }
         "POST" => create(ctx).await,

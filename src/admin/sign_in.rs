@@ -21,14 +21,27 @@ use crate::store::passwords::Passwords;
 use crate::store::sessions::{SessionRecord, Sessions};
 use crate::store::users::UserRecords;
 
-/// `PUT` sets a password, or takes the hash of one; `DELETE` takes it away. Either ends the user's sessions.
+/// `GET` tells since when there is one; `PUT` sets a password, or takes the hash of one; `DELETE` takes it away. Either of
+/// these ends the user's sessions.
 pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     let (gateway, user) = known(ctx, id).await?;
     match ctx.parts.method() {
+        "GET" => {
+            let held = Passwords(&*ctx.world.platform.records)
+                .read(&user.id)
+                .await?;
+            let view = held.password.map(|stored| {
+                json!({
+                    "set_at": stored.set_at.seconds(),
+                    "must_change": stored.must_change,
+                })
+            });
+            return Ok(Answer::json(200, &json!({ "password": view })));
+        }
         "PUT" => {
             let body = read_json(ctx).await?;
-            reject_unknown(&body, &["password", "hash", "must_change"])?;
+            reject_unknown(&body, &["password", "hash", "must_change", "replace"])?;
             let must_change = member(&body, "must_change")?.unwrap_or(false);
             let given = (
                 member::<String>(&body, "password")?,
@@ -41,7 +54,12 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
                 (None, Some(hash)) => imported(&hash)?,
                 _ => return Err(Denial::InvalidField("password")),
             };
-            credentials::put(ctx.world, &user.id, hash, must_change, ctx.now).await?;
+            let (world, id) = (ctx.world, &user.id);
+            if member(&body, "replace")?.unwrap_or(true) {
+                credentials::put(world, id, hash, must_change, ctx.now).await?;
+            } else if !credentials::put_first(world, id, hash, must_change, ctx.now).await? {
+                return Err(Denial::PasswordExists);
+            }
             // The name is claimed late for users of an earlier version.
             UserRecords(&*ctx.world.platform.records)
                 .restore_name(&user)
@@ -52,7 +70,7 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
                 .remove(&user.id)
                 .await?;
         }
-        _ => return Err(Denial::MethodNotAllowed("PUT, DELETE")),
+        _ => return Err(Denial::MethodNotAllowed("GET, PUT, DELETE")),
     }
     people::change(ctx.world, &user.id, ctx.now, |user| {
         user.end_sessions(ctx.now);

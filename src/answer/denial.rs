@@ -83,6 +83,8 @@ pub enum Denial {
     SignInElsewhere,
     /// The user may not enter this service.
     ServiceRefused,
+    /// The user has a password already, and the call was not to replace it.
+    PasswordExists,
     /// There are as many services as there can be.
     TooManyServices,
     /// No gateway is configured.
@@ -99,7 +101,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 36] = [
+pub const CODES: [&str; 37] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -120,6 +122,7 @@ pub const CODES: [&str; 36] = [
     "not_found",
     "origin_unreachable",
     "own_token",
+    "password_exists",
     "path_too_long",
     "payload_too_large",
     "rate_limited",
@@ -359,6 +362,12 @@ impl Denial {
                 "No access",
                 "You may not open this application.",
             ),
+            Self::PasswordExists => row(
+                409,
+                "password_exists",
+                "Password exists",
+                "The user has a password already",
+            ),
             Self::TooManyServices => row(
                 409,
                 "too_many_services",
@@ -468,6 +477,7 @@ impl Denial {
             Self::SignInOver => "sign-in expired or used".into(),
             Self::SignInElsewhere => "sign-in of another browser".into(),
             Self::ServiceRefused => "user may not enter the service".into(),
+            Self::PasswordExists => "the user has a password".into(),
             Self::TooManyServices => "too many services".into(),
             Self::NoGateway => "no gateway is configured".into(),
             Self::AdminOnly => "only for admins of the site".into(),

@@ -172,6 +172,35 @@ pub async fn put(
     Err(Fault::Contended)
 }
 
+/// Stores the hash of the first password of a user. Returns whether the user had none so far.
+///
+/// # Errors
+/// A fault.
+pub async fn put_first(
+    world: &World,
+    id: &UserId,
+    hash: String,
+    must_change: bool,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let passwords = Passwords(&*world.platform.records);
+    let new = StoredPassword {
+        hash,
+        must_change,
+        set_at: now,
+    };
+    for _ in 0..CHANGE_ATTEMPTS {
+        let held = passwords.read(id).await?;
+        if held.password.is_some() {
+            return Ok(false);
+        }
+        if passwords.replace(id, &held, &new).await? {
+            return Ok(true);
+        }
+    }
+    Err(Fault::Contended)
+}
+
 /// The user whom services call `name`.
 ///
 /// # Errors

@@ -32,6 +32,7 @@ pub fn run(cli: Cli) -> Result<(), String> {
         Command::CheckConfig => configuration::check(),
         Command::Explain => configuration::explain(),
         Command::CheckUsers => users::check(),
+        Command::CheckHashes => users::check_hashes(),
     }
 }
 

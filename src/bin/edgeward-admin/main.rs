@@ -23,8 +23,10 @@ use edgeward::model::user::{Name, Role, UserId};
     disable_help_subcommand = true,
     after_help = "Commands that call the admin API. EDGEWARD_URL and EDGEWARD_API_TOKEN name the deployment; the default is
 that of `npm run dev`. Each command has its own --help:
-  user     Users: create, list, show, enable, disable, logout, delete, import
+  user     Users: create, list, show, enable, disable, logout, delete, import, set-password, password-link, …
+  service  The services of the SSO gateway: list, show, create, change, rotate, delete, events, resend, discard
   key      The keys that sign assertions: list, rotate
+  import-django-sso  Move users, passwords and services here from a gateway of django-sso
 
 Commands about the rules:
   explain  What the rules decide about a request, and why
@@ -71,6 +73,9 @@ enum Command {
     /// Check users from standard input (for `npm run admin -- user import`)
     #[command(hide = true)]
     CheckUsers,
+    /// Check hashes of passwords from standard input (for `npm run admin -- import-django-sso`)
+    #[command(hide = true)]
+    CheckHashes,
     /// Explain requests from standard input (for `npm run admin -- explain`)
     #[command(hide = true)]
     Explain,

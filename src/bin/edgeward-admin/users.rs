@@ -1,21 +1,42 @@
-//! Checks the users of a file before any of them is sent, by the core's own rules.
+//! Checks the users and the passwords of a file before any of them is sent, by the core's own rules.
 
 use std::io::Read as _;
 
 use edgeward::admin::users::UserPatch;
+use edgeward::model::password;
 use edgeward::model::user::{Email, Tenant};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Reads a list of users and prints for each its error, or null.
 pub fn check() -> Result<(), String> {
+    let rows: Vec<Value> = read_input()?;
+    let errors: Vec<Option<String>> = rows.into_iter().map(|row| check_row(row).err()).collect();
+    println!("{}", json!(errors));
+    Ok(())
+}
+
+/// Reads a list of Django's password hashes and prints for each why it cannot be imported, or null.
+pub fn check_hashes() -> Result<(), String> {
+    let hashes: Vec<String> = read_input()?;
+    let errors: Vec<Option<String>> = hashes
+        .iter()
+        .map(|hash| {
+            password::from_django(hash)
+                .err()
+                .map(|error| error.to_string())
+        })
+        .collect();
+    println!("{}", json!(errors));
+    Ok(())
+}
+
+fn read_input<T: DeserializeOwned>() -> Result<T, String> {
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)
         .map_err(|error| error.to_string())?;
-    let rows: Vec<Value> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    let errors: Vec<Option<String>> = rows.into_iter().map(|row| check_row(row).err()).collect();
-    println!("{}", json!(errors));
-    Ok(())
+    serde_json::from_str(&text).map_err(|error| error.to_string())
 }
 
 fn check_row(mut row: Value) -> Result<(), String> {

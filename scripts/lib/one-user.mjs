@@ -1,0 +1,63 @@
+// What the commands about one user share.
+import { ask, deployment, Misuse, Refused } from "./ask.mjs";
+import { StepFailed } from "./step.mjs";
+
+export const USERS = "/api/sso/users";
+export const BOUND = "This takes effect everywhere within 90 seconds.";
+
+/** @typedef {{ id: string, email: string, active: boolean, tenant?: string, roles?: string[] }} User */
+/** @typedef {Parameters<typeof ask>[0]} Call */
+
+/**
+ * What a command gets: its options, and its argument if it takes one.
+ * @typedef {object} Given
+ * @property {string} word
+ * @property {boolean} [json]
+ * @property {string} [tenant]
+ * @property {string} [username]
+ * @property {string} [first-name]
+ * @property {string} [last-name]
+ * @property {string[]} [role]
+ * @property {boolean} [staff]
+ * @property {boolean} [superuser]
+ * @property {boolean} [must-change]
+ * @property {string} [second]
+ */
+
+/**
+ * The user with this id or address.
+ * @param {Given} who
+ * @returns {Promise<User>}
+ */
+export async function find({ word, tenant }) {
+  if (/^usr_[\w-]{22}$/.test(word)) {
+    if (tenant !== undefined) throw new Misuse("--tenant needs an address; an id is unique across tenants");
+    return change({ word }, { method: "GET", path: `${USERS}/${word}`, gives: "id" });
+  }
+  if (!word.includes("@")) throw new Misuse(`${word} is neither an id nor an address`);
+  const path = `${USERS}?email=${encodeURIComponent(word)}${tenant === undefined ? "" : `&tenant=${encodeURIComponent(tenant)}`}`;
+  const { users } = /** @type {{ users: User[] }} */ (await ask({ method: "GET", path, gives: "users" }));
+  return users[0] ?? nobody(word);
+}
+
+/**
+ * Makes a call about one user, who may have been deleted.
+ * @param {Pick<Given, "word">} who
+ * @param {Call} call
+ * @returns {Promise<User>}
+ */
+export async function change({ word }, call) {
+  const answer = await ask(call).catch((error) => {
+    if (error instanceof Refused && error.code === "not_found") nobody(word);
+    throw error;
+  });
+  return /** @type {User} */ (answer);
+}
+
+/**
+ * @param {string} word
+ * @returns {never}
+ */
+function nobody(word) {
+  throw new StepFailed(`there is no user ${word} at ${deployment()}`);
+}

@@ -1,0 +1,65 @@
+// `npm run admin -- user …`: passwords for the sign-in at the gateway, and sessions.
+import { ask, Misuse, Refused } from "./ask.mjs";
+import { say, timeOf } from "./command-group.mjs";
+import { BOUND, change, find, USERS } from "./one-user.mjs";
+import { askSecret } from "./prompt.mjs";
+import { StepFailed } from "./step.mjs";
+import { table } from "./table.mjs";
+
+/** @typedef {import("./one-user.mjs").Given} Given */
+/** @typedef {{ id: string, site: string, browser: string, opened_at: number, ends_at: number }} Session */
+
+/** @param {Given} who */
+export async function setPassword(who) {
+  const { id, email } = await find(who);
+  const password = await askSecret(`New password of ${email}`, { twice: true });
+  const body = { password, must_change: who["must-change"] };
+  await change(who, { method: "PUT", path: `${USERS}/${id}/password`, body }).catch((error) => {
+    if (error instanceof Refused && error.field === "password") {
+      throw new StepFailed("the password was not taken: it must have 8 to 1,024 bytes and must not be one of the most common passwords");
+    }
+    throw error;
+  });
+  say(who, { id, email }, `The password of ${email} is set, and all sessions have ended. ${BOUND}`);
+}
+
+/** @param {Given} who */
+export async function makePasswordLink(who) {
+  const { id, email } = await find(who);
+  const made = await ask({ method: "POST", path: `${USERS}/${id}/password-link`, gives: "url" });
+  const { url, expires_at } = /** @type {{ url: string, expires_at: number }} */ (made);
+  if (who.json) return console.log(JSON.stringify({ id, email, url, expires_at }));
+  // The link alone on stdout, for whoever redirects it.
+  console.log(url);
+  process.stderr.write(`Give this link to ${email} and to nobody else. It works once, until ${timeOf(expires_at)}, and is not shown again.\n`);
+}
+
+/** @param {Given} who */
+export async function removePassword(who) {
+  const { id, email } = await find(who);
+  await change(who, { method: "DELETE", path: `${USERS}/${id}/password` });
+  say(who, { id, email }, `${email} has no password any more, and all sessions have ended. ${BOUND}`);
+}
+
+/** @param {Given} who */
+export async function listSessions(who) {
+  const { id, email } = await find(who);
+  const answer = await ask({ method: "GET", path: `${USERS}/${id}/sessions`, gives: "sessions" });
+  const { sessions, more } = /** @type {{ sessions: Session[], more: boolean }} */ (answer);
+  const rows = sessions.map((session) => [session.id, session.site, timeOf(session.opened_at), timeOf(session.ends_at), session.browser]);
+  say(who, { sessions, more }, sessions.length === 0 ? `${email} has no session.` : table(["session", "site", "since", "until", "browser"], rows));
+  if (more) process.stderr.write("note: there are more sessions than are listed; `user logout` ends all of them\n");
+}
+
+/** @param {Given} who */
+export async function endSession(who) {
+  if (who.second === undefined) throw new Misuse("`user end-session` needs the session as its second argument; `user sessions` lists them");
+  const { id, email } = await find(who);
+  const path = `${USERS}/${id}/sessions?session=${encodeURIComponent(who.second)}`;
+  await ask({ method: "DELETE", path }).catch((error) => {
+    if (error instanceof Refused && error.code === "not_found")
+      throw new StepFailed(`${email} has no session ${who.second}; \`user sessions ${email}\` lists them`);
+    throw error;
+  });
+  say(who, { id, email, session: who.second }, `The session of ${email} has ended. ${BOUND}`);
+}
