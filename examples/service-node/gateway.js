@@ -3,9 +3,7 @@
 /** @typedef {{ url: URL, token: string, timeout: number }} Gateway */
 
 /** Why a call of the gateway failed; the message holds no secret. */
-export class GatewayError extends Error {
-  name = "GatewayError";
-}
+export class GatewayError extends Error {}
 
 /**
  * Announces a sign-in. Answers its token, which belongs to this browser only: keep it in the browser's session.

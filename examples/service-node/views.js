@@ -52,7 +52,7 @@ export const homePage = ({ account }) =>
   page(
     "Express service",
     account
-      ? html`<p>Signed in as <b>${account.identity}</b>${account.isStaff ? " (staff)" : ""}.</p>
+      ? html`<p>Signed in as <b>${account.identity}</b>${account.isStaff ? " (staff)" : ""}${account.isSuperuser ? " (superuser)" : ""}.</p>
 <p><a href="/reports/7">Report 7</a></p>
 ${LOGOUT}`
       : html`<p>You are not signed in.</p><p><a href="/login">Sign in</a></p>`,

@@ -125,11 +125,12 @@ function acceptEvent(): void
         return;
     }
     $body = file_get_contents('php://input', length: MAX_EVENT_BYTES + 1);
-    $event = strlen($body) > MAX_EVENT_BYTES ? null : json_decode($body, true);
-    if (!is_array($event)) {
+    $event = strlen($body) > MAX_EVENT_BYTES ? null : json_decode($body);
+    if (!is_object($event)) {
         http_response_code(400);
         return;
     }
+    $event = (array) $event;
     // In constant time: how long a comparison takes must not tell how much of a guess is right.
     if (!hash_equals($token, textOf($event['token'] ?? ''))) {
         answerJson(['error' => 'Token not provided or incorrect']);
@@ -255,9 +256,9 @@ function showHome(): void
         showPage('PHP service', '<p>You are not signed in.</p><p><a href="/login">Sign in</a></p>');
         return;
     }
-    $staff = $account['is_staff'] ? ' (staff)' : '';
+    $flags = ($account['is_staff'] ? ' (staff)' : '') . ($account['is_superuser'] ? ' (superuser)' : '');
     $name = escape($account['username']);
-    showPage('PHP service', "<p>Signed in as <b>$name</b>$staff.</p><p><a href=\"/reports/7\">Report 7</a></p>" . logoutForm());
+    showPage('PHP service', "<p>Signed in as <b>$name</b>$flags.</p><p><a href=\"/reports/7\">Report 7</a></p>" . logoutForm());
 }
 
 function showReport(string $report): void
