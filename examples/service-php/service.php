@@ -241,9 +241,9 @@ function gatewayFailed(string $call, array $answer): void
 /** The path and query that a value names on this service; "/" for anything that would lead a browser elsewhere. */
 function localPath(mixed $value): string
 {
-    // One slash and then printable ASCII, which is all that an address has; the rest is written with "%". Browsers take
-    // "\" for "/", and drop tabs and line ends, so neither is let through.
-    return is_string($value) && preg_match('~^/(?!/)[\x21-\x5b\x5d-\x7e]*$~D', $value) === 1 ? $value : '/';
+    // Printable ASCII is all that an address has; the rest is written with "%". Browsers take "\" for "/", and drop tabs
+    // and line ends. A double slash at the beginning is a host, also after "/." and "/..".
+    return is_string($value) && preg_match('~^(?![^?#]*//)/[\x21-\x5b\x5d-\x7e]*$~D', $value) === 1 ? $value : '/';
 }
 
 // --- pages -------------------------------------------------------------------------------------

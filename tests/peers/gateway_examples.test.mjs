@@ -74,15 +74,34 @@ for (const [at, name] of EXAMPLES.entries()) {
   const stage = () => ({ gateway, service: services[name], other: services[EXAMPLES[(at + 1) % EXAMPLES.length]] });
   testJourneys(name, stage);
 
-  test(`${name}: a sign-in leads to the start page if next is no page of the service`, async () => {
+  test(`${name}: next leads to pages of the service only`, async () => {
     const { service } = stage();
     const browser = await signedIn(gateway, service, await gateway.person());
     const login = `${service.url}/login${service.report.endsWith("/") ? "/" : ""}`;
     for (const next of ELSEWHERE) {
+      const address = `${login}?next=${encodeURIComponent(next)}`;
       browser.forget(service.url);
-      await browser.open(`${login}?next=${encodeURIComponent(next)}`);
-      assert.ok(new URL(browser.url).pathname.startsWith("/") && browser.url.startsWith(`${service.url}/`), `${next} led to ${browser.url}`);
-      assert.ok(browser.page.text.includes("Signed in as") || browser.page.status === 404, `${next}: ${browser.page}`);
+      await browser.open(address);
+      assert.equal(gateway.calls.findLast(({ name }) => name === "obtain")?.fields.next_url, "/", next);
+      assert.equal(browser.url, `${service.url}/`, next);
+      // Now with a session.
+      await browser.open(address);
+      assert.equal(browser.url, `${service.url}/`, next);
+    }
+  });
+
+  test(`${name}: nobody is signed in unless the gateway confirms that the sign-in is used up`, async () => {
+    const { service } = stage();
+    const person = await gateway.person();
+    for (const [json, status] of /** @type {[object, number][]} */ ([
+      [{ error: "Authentication request token doesn't exist" }, 404],
+      [{ ok: false }, 500],
+    ])) {
+      const browser = new Browser();
+      await browser.open(service.report);
+      gateway.lie("make_used", json, status);
+      await signIn(browser, gateway, person);
+      assert.equal(await seenBy(browser, service), null);
     }
   });
 
@@ -238,6 +257,21 @@ function sessionOf(browser, service, name) {
   assert.ok(pair, `no session cookie ${name}: ${browser.cookies(service.url)}`);
   return pair;
 }
+
+test("service-node, service-php: not even the gateway can send a browser to another host", async () => {
+  for (const name of /** @type {const} */ (["service-node", "service-php"])) {
+    const service = services[name];
+    const person = await gateway.person();
+    const browser = await signedIn(gateway, service, person);
+    for (const next_url of [...ELSEWHERE, 7, null, ["/reports/7"]]) {
+      browser.forget(service.url);
+      gateway.lie("get", { authenticated: true, user_identy: person.email, next_url });
+      await browser.open(service.report);
+      assert.equal(browser.url, `${service.url}/`, String(next_url));
+      assert.equal((await seenBy(browser, service))?.identity, person.email);
+    }
+  }
+});
 
 test("two sign-ins that were begun in two tabs both succeed", async () => {
   for (const name of /** @type {const} */ (["service-node", "service-php"])) {

@@ -23,8 +23,9 @@ def login(request):
 
 def local_path(value):
     """`value` if it leads to a page of this service, "/" otherwise."""
-    is_local = bool(value) and value.startswith("/") and url_has_allowed_host_and_scheme(value, allowed_hosts=None)
-    return value if is_local else "/"
+    # A double slash at the beginning is a host, also after "/." and "/..".
+    is_plain = bool(value) and value.startswith("/") and "//" not in value.partition("?")[0]
+    return value if is_plain and url_has_allowed_host_and_scheme(value, allowed_hosts=None) else "/"
 
 
 @require_POST

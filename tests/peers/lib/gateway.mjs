@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { startFront } from "../../edge/lib/front.mjs";
+import { Answer } from "../../edge/lib/http.mjs";
 import { newEmail, startWorld } from "../../edge/lib/world.mjs";
 
 /** @import { Pair } from "../../edge/lib/http.mjs" */
@@ -11,6 +12,7 @@ import { newEmail, startWorld } from "../../edge/lib/world.mjs";
 /** @typedef {Awaited<ReturnType<typeof startGateway>>} Gateway */
 /** @typedef {{ id: string, token: string, secret: string }} Registered */
 /** @typedef {User & { password: string }} Person */
+/** @typedef {{ name: string, fields: Record<string, string> }} Call A service's call of `/sso/<name>/`. */
 
 const HOST = "gateway.example.test";
 
@@ -22,8 +24,21 @@ const HOST = "gateway.example.test";
 export async function startGateway(settings = {}, options = {}) {
   const world = await startWorld({ ...options, vars: { EDGEWARD_GATEWAY: { hosts: [HOST], development: true, ...settings }, ...options.vars } });
   const site = world.site("GATEWAY");
+  /** @type {Call[]} */
+  const calls = [];
+  /** @type {Map<string, { status: number, json: unknown }>} */
+  const lies = new Map();
   const front = await startFront({
-    send: (method, path, sending = {}) => site.send(method, path, { ...sending, headers: translated(sending.headers) }),
+    send: (method, path, sending = {}) => {
+      const name = /^\/sso\/(\w+)\/?$/.exec(path)?.[1];
+      const lie = name && lies.get(name);
+      if (name) calls.push({ name, fields: Object.fromEntries(new URLSearchParams(String(sending.body ?? ""))) });
+      if (name && lie) {
+        lies.delete(name);
+        return Promise.resolve(answerOf(lie));
+      }
+      return site.send(method, path, { ...sending, headers: translated(sending.headers) });
+    },
   });
 
   /**
@@ -50,6 +65,16 @@ export async function startGateway(settings = {}, options = {}) {
     url: front.url,
     /** `method path` of each request so far, of browsers and of services. */
     requests: front.requests,
+    /** The calls of services so far. */
+    calls,
+    /**
+     * Answers the next call of this name in place of the gateway: what a service must not rely on.
+     * @param {string} name
+     * @param {unknown} json
+     */
+    lie(name, json, status = 200) {
+      lies.set(name, { status, json });
+    },
     admin,
     /**
      * @param {Record<string, unknown>} registration
@@ -77,3 +102,6 @@ export async function startGateway(settings = {}, options = {}) {
     },
   };
 }
+
+/** @param {{ status: number, json: unknown }} lie */
+const answerOf = ({ status, json }) => new Answer({ statusCode: status, rawHeaders: ["Content-Type", "application/json"] }, Buffer.from(JSON.stringify(json)));

@@ -120,6 +120,7 @@ export const ELSEWHERE = [
   "\\\\evil.test/",
   "/\t/evil.test/",
   "/.//evil.test/",
+  "/a/..//evil.test/",
   "javascript:alert(1)",
   "evil.test",
 ];
