@@ -6,12 +6,14 @@
 export class GatewayError extends Error {}
 
 /**
- * Announces a sign-in. Answers its token, which belongs to this browser only: keep it in the browser's session.
+ * Announces a sign-in. Answers its token, which belongs to this browser only: keep it in the browser's session. The browser
+ * brings a code back, because of `bind`: otherwise whoever begins a sign-in, and makes somebody else finish it, could take
+ * it over.
  * @param {Gateway} gateway
  * @param {string} nextUrl
  */
 export async function obtain(gateway, nextUrl) {
-  const { token } = await call(gateway, "obtain", { next_url: nextUrl });
+  const { token } = await call(gateway, "obtain", { next_url: nextUrl, bind: "code" });
   if (typeof token !== "string" || token === "") throw new GatewayError("obtain: the answer has no token");
   return token;
 }
@@ -30,10 +32,11 @@ export function loginUrl({ url }, signInToken) {
 /**
  * Who has signed in. Fails until the gateway has authenticated somebody, and after `makeUsed`.
  * @param {Gateway} gateway
- * @param {string} signInToken
+ * @param {{ token: string, code: string }} signIn
  */
-export async function getSignIn(gateway, signInToken) {
-  const { authenticated, user_identy, next_url } = await call(gateway, "get", { authentication_token: signInToken });
+export async function getSignIn(gateway, { token, code }) {
+  const answer = await call(gateway, "get", { authentication_token: token, code });
+  const { authenticated, user_identy, next_url } = answer;
   if (authenticated !== true || typeof user_identy !== "string") throw new GatewayError("get: nobody has signed in");
   return { identity: user_identy, nextUrl: next_url };
 }
@@ -41,10 +44,10 @@ export async function getSignIn(gateway, signInToken) {
 /**
  * Uses the sign-in up. It succeeds once; who is second must not be signed in.
  * @param {Gateway} gateway
- * @param {string} signInToken
+ * @param {{ token: string, code: string }} signIn
  */
-export async function makeUsed(gateway, signInToken) {
-  const { ok } = await call(gateway, "make_used", { authentication_token: signInToken });
+export async function makeUsed(gateway, { token, code }) {
+  const { ok } = await call(gateway, "make_used", { authentication_token: token, code });
   if (ok !== true) throw new GatewayError("make_used: not confirmed");
 }
 

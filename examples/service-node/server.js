@@ -69,23 +69,24 @@ app.get("/login", async (req, res) => {
 });
 
 app.get("/sso/accept/", async (req, res) => {
-  const { token, signIn } = await finishedSignIn(req.session.pending ?? []);
+  const code = typeof req.query.code === "string" ? req.query.code : "";
+  const signIn = await finishedSignIn(req.session.pending ?? [], code);
   // The gateway has told us about the account before it sent the browser here.
   const account = activeAccount(signIn.identity);
   if (!account) throw new SignInFailed("There is no active account for you here.");
-  await makeUsed(config.gateway, token);
+  await makeUsed(config.gateway, signIn);
   await regenerate(req); // what the browser had before it signed in is worth nothing afterwards
   req.session.identity = account.identity;
   req.session.epoch = account.epoch;
   res.redirect(303, localPath(config.baseUrl, signIn.nextUrl));
 });
 
-/** The browser comes back without saying which of its sign-ins is finished. */
-async function finishedSignIn(pending) {
+/** The browser does not say which of its sign-ins the code is for. */
+async function finishedSignIn(pending, code) {
   let failure;
   for (const token of pending) {
     try {
-      return { token, signIn: await getSignIn(config.gateway, token) };
+      return { token, code, ...(await getSignIn(config.gateway, { token, code })) };
     } catch (error) {
       failure = error;
     }

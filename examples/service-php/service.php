@@ -41,7 +41,9 @@ function beginSignIn(): void
         redirect($next);
         return;
     }
-    $answer = callGateway('obtain', ['next_url' => $next]);
+    // Because of `bind` the browser brings a code back. Otherwise whoever begins a sign-in, and makes somebody else finish
+    // it, could take it over.
+    $answer = callGateway('obtain', ['next_url' => $next, 'bind' => 'code']);
     $signIn = $answer['token'] ?? null;
     if (!is_string($signIn) || $signIn === '') {
         gatewayFailed('obtain', $answer);
@@ -55,9 +57,11 @@ function beginSignIn(): void
 function acceptSignIn(): void
 {
     startSession();
-    // The browser comes back without saying which of its sign-ins is finished.
-    foreach ($_SESSION['pending'] ?? [] as $signIn) {
-        $answer = callGateway('get', ['authentication_token' => $signIn]);
+    $code = textOf($_GET['code'] ?? '');
+    // The browser does not say which of its sign-ins the code is for.
+    foreach ($_SESSION['pending'] ?? [] as $token) {
+        $signIn = ['authentication_token' => $token, 'code' => $code];
+        $answer = callGateway('get', $signIn);
         if (($answer['authenticated'] ?? null) === true) {
             finishSignIn($signIn, $answer);
             return;
@@ -66,7 +70,7 @@ function acceptSignIn(): void
     showMessage(403, 'That did not work', 'This sign-in was not finished, or it is too old.');
 }
 
-function finishSignIn(string $signIn, array $answer): void
+function finishSignIn(array $signIn, array $answer): void
 {
     // The gateway has told us about the account before it sent the browser here.
     $account = findAccount($answer['user_identy'] ?? '');
@@ -75,7 +79,7 @@ function finishSignIn(string $signIn, array $answer): void
         return;
     }
     // It succeeds once; who is second must not be signed in.
-    $used = callGateway('make_used', ['authentication_token' => $signIn]);
+    $used = callGateway('make_used', $signIn);
     if (($used['ok'] ?? null) !== true) {
         gatewayFailed('make_used', $used);
         return;

@@ -125,14 +125,16 @@ for (const [at, name] of EXAMPLES.entries()) {
     assert.match(answer.text, /You are not signed in/);
   });
 
-  test(`${name}: only the browser that began a sign-in is signed in by it`, async () => {
+  test(`${name}: nobody takes over a sign-in that somebody else has finished`, async () => {
     const { service } = stage();
-    const [ann, mallory] = [new Browser(), new Browser()];
-    await mallory.open(service.report);
-    const handed = mallory.url;
-    await ann.open(handed);
-    await signIn(ann, gateway, await gateway.person());
+    const [ann, mallory] = [await signedIn(gateway, service, await gateway.person()), new Browser()];
+    ann.forget(service.url);
+    await ann.open(await mallory.lead(`${service.url}/login${service.report.endsWith("/") ? "/" : ""}`), { from: "http://evil.test/" });
     assert.equal(await seenBy(ann, service), null);
+    for (const query of ["", "?code=", "?code=AAAAAAAAAAAAAAAAAAAAAA"]) {
+      await mallory.open(`${service.url}/sso/accept/${query}`);
+      assert.equal(await seenBy(mallory, service), null);
+    }
   });
 
   test(`${name}: a sign-in that has been used signs nobody in again`, async () => {
@@ -258,9 +260,8 @@ function sessionOf(browser, service, name) {
   return pair;
 }
 
-test("service-node, service-php: not even the gateway can send a browser to another host", async () => {
-  for (const name of /** @type {const} */ (["service-node", "service-php"])) {
-    const service = services[name];
+test("not even the gateway can send a browser of an example to another host", async () => {
+  for (const service of Object.values(services)) {
     const person = await gateway.person();
     const browser = await signedIn(gateway, service, person);
     for (const next_url of [...ELSEWHERE, 7, null, ["/reports/7"]]) {
@@ -274,8 +275,7 @@ test("service-node, service-php: not even the gateway can send a browser to anot
 });
 
 test("two sign-ins that were begun in two tabs both succeed", async () => {
-  for (const name of /** @type {const} */ (["service-node", "service-php"])) {
-    const service = services[name];
+  for (const service of Object.values(services)) {
     const person = await gateway.person();
     const browser = new Browser();
     await browser.open(service.report);

@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("login/", sso.login, name="login"),
     path("logout/", sso.logout, name="logout"),
+    path("sso/accept/", sso.accept),
     path("sso/event/", sso.event),
     path("", include("django_sso.sso_service.urls")),
 ]

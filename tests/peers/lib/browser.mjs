@@ -48,6 +48,23 @@ export class Browser {
   }
 
   /**
+   * Goes to an address, but not on to another site; answers where that would have been.
+   * @param {string} address
+   */
+  async lead(address) {
+    const url = new URL(address);
+    /** @type {URL | undefined} */
+    let left;
+    await this.#navigate({ url, method: "GET" }, (target) => {
+      if (target.origin === url.origin) return false;
+      left = target;
+      return true;
+    });
+    if (left === undefined) throw new Error(`${address} leads to no other site: ${this.page}`);
+    return left.href;
+  }
+
+  /**
    * Goes where the page's link with this text leads.
    * @param {string} text
    */
@@ -121,8 +138,11 @@ export class Browser {
     this.#cookies.delete(new URL(address).host);
   }
 
-  /** @param {Navigation} navigation */
-  async #navigate(navigation) {
+  /**
+   * @param {Navigation} navigation
+   * @param {(target: URL) => boolean} [stops]
+   */
+  async #navigate(navigation, stops = () => false) {
     let next = navigation;
     // Once a redirect has left the site, the request stays one from another site.
     let isCrossSite = next.initiator !== undefined && next.initiator.origin !== next.url.origin;
@@ -133,6 +153,10 @@ export class Browser {
       const { location } = answer;
       if (answer.status >= 300 && answer.status < 400 && location !== undefined) {
         const target = new URL(location, url);
+        if (stops(target)) {
+          this.#page = { url, answer };
+          return answer;
+        }
         isCrossSite ||= target.origin !== url.origin;
         const keeps = answer.status >= 307;
         next = { ...next, url: target, method: keeps ? next.method : "GET", body: keeps ? next.body : undefined };
@@ -141,7 +165,7 @@ export class Browser {
       }
       this.#page = { url, answer };
       const refresh = refreshOf(answer, url);
-      if (refresh === undefined) return answer;
+      if (refresh === undefined || stops(refresh)) return answer;
       isCrossSite = refresh.origin !== url.origin;
       next = { url: refresh, method: "GET", initiator: url };
     }
