@@ -3,9 +3,20 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { until } from "../edge/lib/fresh.mjs";
+import { newEmail, until } from "../edge/lib/fresh.mjs";
+import { Browser } from "./lib/browser.mjs";
 import { startGateway } from "./lib/gateway.mjs";
-import { seenBy, signedIn, signOutAtGateway, testJourneys, untilSignedOut } from "./lib/journeys.mjs";
+import {
+  assertReport,
+  assertSignedOutAtGateway,
+  seenBy,
+  signedIn,
+  signIn,
+  signOutAt,
+  signOutAtGateway,
+  testJourneys,
+  untilSignedOut,
+} from "./lib/journeys.mjs";
 import { startService } from "./lib/services.mjs";
 
 /** @import { Gateway } from "./lib/gateway.mjs" */
@@ -59,6 +70,22 @@ for (const [at, line] of LINES.entries()) {
     await untilSignedOut(browser, service);
   });
 
+  test(`${line}: a user who is renamed at the gateway enters by the new name, and the old one is signed out`, async () => {
+    const { service } = stage();
+    const person = await gateway.person();
+    const browser = await signedIn(gateway, service, person);
+    const email = newEmail("renamed");
+    await gateway.admin("PATCH", `/api/sso/users/${person.id}`, { email });
+    await until(async () => {
+      const { [email]: renamed, [person.email]: old } = await people(service);
+      // Only the last line can rename an account; the others get a second one, and the first is closed as far as they can.
+      if (line === "django-sso 3.0.2") return renamed !== undefined && old === undefined;
+      return renamed !== undefined && (isFirst || !old.is_active);
+    }, 20);
+    assert.notEqual((await seenBy(browser, service))?.identity, person.email);
+    await signedIn(gateway, service, { ...person, email });
+  });
+
   if (isFirst) continue;
 
   test(`${line}: what changes while the service is down reaches it when it is back, without any request`, async () => {
@@ -87,6 +114,24 @@ for (const [at, line] of LINES.entries()) {
     assert.equal(await seenBy(browser, service), null);
   });
 }
+
+test("django-sso 3.0.2: with the identity `username`, services know people by their usernames", async () => {
+  const named = await startGateway({ identity: "username" });
+  const service = await startService("django-sso 3.0.2", named);
+  try {
+    const person = await named.person();
+    const browser = new Browser();
+    await browser.open(service.report);
+    await signIn(browser, named, { email: person.username, password: person.password });
+    assertReport(browser, service, { email: person.username });
+    assert.deepEqual(Object.keys(await people(service)), [person.username]);
+    await signOutAt(browser, service);
+    await assertSignedOutAtGateway(browser, named);
+  } finally {
+    await service.remove();
+    await named.stop();
+  }
+});
 
 test("one sign-in opens all three services, and one sign-out closes them", async () => {
   const person = await gateway.person();

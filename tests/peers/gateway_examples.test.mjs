@@ -274,6 +274,12 @@ test("not even the gateway can send a browser of an example to another host", as
   }
 });
 
+test("service-node: a service verifies events while the secret that signs them is being replaced", async () => {
+  const service = services["service-node"];
+  await gateway.admin("POST", `/api/sso/services/${service.id}/rotate`, { what: "webhook_secret", overlap: 3600 });
+  await signedIn(gateway, service, await gateway.person());
+});
+
 test("two sign-ins that were begun in two tabs both succeed", async () => {
   for (const service of Object.values(services)) {
     const person = await gateway.person();
