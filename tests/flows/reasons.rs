@@ -237,6 +237,7 @@ fn table() -> Vec<Line> {
         (Denial::ServiceRefused, 403, "service_refused"),
         (Denial::TooManyServices, 409, "too_many_services"),
         (Denial::NoGateway, 409, "no_gateway"),
+        (Denial::PasswordExists, 409, "password_exists"),
     ];
     for (denial, status, code) in of_the_gateway {
         table.push((denial, status, code, None, false));
@@ -306,6 +307,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::ServiceRefused => 42,
         Denial::TooManyServices => 43,
         Denial::NoGateway => 44,
+        Denial::PasswordExists => 45,
     }
 }
 
@@ -318,7 +320,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 45);
+    assert_eq!(found.len(), 46);
 }
 
 #[test]

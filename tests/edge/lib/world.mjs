@@ -30,7 +30,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * - `secrets`: family → number → value, over one generated secret per family (`null` for none)
  * - `vars`: any further variables
  * - `isolates`: how many Workers run the same configuration over the same KV (as Cloudflare does)
- * - `limits`: `{ calls, failures }` per minute; far away by default
+ * - `limits`: `{ calls, failures, signIns }` per minute; far away by default
  * - `outbound`: answers what the Worker fetches, in place of the network
  * - `broken`: the configuration is wrong on purpose
  * - `variants`: name → options as above: differently configured Workers beside the first
@@ -41,7 +41,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * @property {Secrets} [secrets]
  * @property {Record<string, unknown>} [vars]
  * @property {number} [isolates]
- * @property {{ calls?: number, failures?: number }} [limits]
+ * @property {{ calls?: number, failures?: number, signIns?: number }} [limits]
  * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
  * @property {boolean} [broken]
  * @property {Record<string, WorldOptions>} [variants]
@@ -185,7 +185,7 @@ export class World {
    * @param {string} first
    */
   #worker(name, options, first) {
-    const { calls = 1_000_000, failures = 1_000_000 } = options.limits ?? {};
+    const { calls = 1_000_000, failures = 1_000_000, signIns = 1_000_000 } = options.limits ?? {};
     const { outbound } = options;
     /**
      * @param {string} namespace
@@ -212,6 +212,7 @@ export class World {
           EDGEWARD_ATTEMPTS: { type: "durable-object", worker: first, exportName: "Attempts" },
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
+          EDGEWARD_SIGN_IN_LIMIT: limit(`${name}-sign-ins`, signIns),
           ...this.#environment(options),
         },
         ...(name === first ? { exports: Object.fromEntries(CLASSES.map((className) => [className, { type: "durable-object", storage: "sqlite" }])) } : {}),
