@@ -55,7 +55,11 @@ impl<'a> Jar<'a> {
     pub fn submit(&mut self, host: &str, path: &str, fields: &[(&str, &str)]) -> Seen {
         let mut all: Vec<(&str, &str)> = fields.to_vec();
         let hidden = self.fields.clone();
-        all.extend(hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        all.extend(
+            hidden
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         self.post(host, path, &all, "same-origin")
     }
 
@@ -89,7 +93,9 @@ impl<'a> Jar<'a> {
             }
         }
         let names = ["csrf", "sso", "return_to", "state", "token"];
-        let found = names.into_iter().filter_map(|name| Some((name.to_owned(), hidden(seen, name)?)));
+        let found = names
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), hidden(seen, name)?)));
         self.fields = found.collect();
     }
 }
