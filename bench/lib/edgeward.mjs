@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLocalJWKSet, jwtVerify } from "jose";
+import { APART } from "../../scripts/lib/kdf.mjs";
 import { messageOf } from "../../scripts/lib/step.mjs";
 import { ask } from "./http.mjs";
 import { ASSERTION, ASSERTION_LENGTH, COOKIE, HOST, personOf } from "./request.mjs";
@@ -50,7 +51,9 @@ function newSecrets() {
 export function modulesOf(build) {
   const files = MODULES.map((name) => ({ name, file: join(build, name) }));
   for (const { file } of files) if (!existsSync(file)) throw new Error(`${file} is missing; run npm run build first`);
-  return files;
+  // An earlier build has none of these.
+  const apart = APART.map((name) => ({ name, file: join(build, name) })).filter(({ file }) => existsSync(file));
+  return [...files, ...apart];
 }
 
 /**
@@ -80,6 +83,7 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
       EDGEWARD_ONCE: { object: "Once" },
       // An earlier build knows no such class.
       ...(/\bRecord\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_RECORD: { object: "Record" } } : {}),
+      ...(/\bAttempts\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_ATTEMPTS: { object: "Attempts" } } : {}),
       EDGEWARD_LIMIT: { limit: true },
       EDGEWARD_FAILURE_LIMIT: { limit: true },
       EDGEWARD: { json: { issuer: ISSUER } },

@@ -16,7 +16,7 @@ const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
  * Starts a Worker and resolves to `{ name, pid, port, readyAfter, cpu(), exactCpu(), memory(), log(), stop() }`; `readyAfter`
  * is how many milliseconds the process took until it listened.
  *
- * `modules` is a list of `{ name, file }` (the first is the entry; `.wasm` becomes a Wasm module) and
+ * `modules` is a list of `{ name, file }` (the first is the entry; `.wasm` becomes a Wasm module, `.bin` bytes) and
  * `bindings` maps a name to `{ text }`, `{ json }`, `{ kv: port }`, `{ object: className }` or `{ limit: true }`.
  * @param {{ name: string, modules: Module[], bindings: Record<string, Binding>, folder: string }} what
  */
@@ -120,7 +120,8 @@ ${kv ? `    (name = "kv", external = (address = "127.0.0.1:${kv.kv}", http = ())
 
 /** @param {Module} module */
 function module({ name, file }) {
-  return `(name = ${text(name)}, ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
+  const kind = name.endsWith(".wasm") ? "wasm" : name.endsWith(".bin") ? "data" : "esModule";
+  return `(name = ${text(name)}, ${kind} = embed ${text(file)})`;
 }
 
 /** @param {[name: string, kind: Binding]} binding */

@@ -1,8 +1,10 @@
-// The Worker's build: cargo → wasm-bindgen → wasm-opt and esbuild → build/worker.js and build/edgeward.wasm.
+// The Worker's build: cargo → wasm-bindgen → wasm-opt and esbuild → build/worker.js and build/edgeward.wasm, and beside them
+// what has no part in the core (kdf.mjs).
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import * as esbuild from "esbuild";
+import { APART, compileApart, placeApart } from "./kdf.mjs";
 import { withLock } from "./lock.mjs";
 import { at, pinnedNode, root, wasmBindgen } from "./project.mjs";
 import { sizes } from "./size.mjs";
@@ -46,25 +48,38 @@ async function buildLocked(crate, out) {
   const lib = ["build", "--release", "--lib", "--target", TARGET, "--locked"];
   await runStep("build", "cargo: the library as Wasm", ["cargo", ...lib], { cwd: crate });
   const compiled = path.join(process.env.CARGO_TARGET_DIR ?? path.join(crate, "target"), TARGET, "release/edgeward.wasm");
+  const apart = await compileApart(crate);
 
   const stampFile = path.join(out, ".stamp");
   const stamp = digest([
     compiled,
+    ...apart.map(([, file]) => file),
     ...javascript(path.join(crate, "src/edge")),
     at("package-lock.json"),
     at("scripts/lib/build.mjs"),
+    at("scripts/lib/kdf.mjs"),
     at("scripts/lib/wasm.mjs"),
   ]);
-  const files = { wasm: path.join(out, "edgeward.wasm"), js: path.join(out, "worker.js"), symbols: path.join(out, "symbols.json") };
-  const isFresh = [...Object.values(files), stampFile].every((file) => existsSync(file)) && readFileSync(stampFile, "utf8") === stamp;
+  const files = builtFiles(out);
+  const isFresh = [...Object.values(files).flat(), stampFile].every((file) => existsSync(file)) && readFileSync(stampFile, "utf8") === stamp;
   if (!isFresh) {
     rmSync(stampFile, { force: true });
     await bind(compiled, path.join(out, "bindgen"));
     await bundle(path.join(crate, "src/edge/entry.js"), files.js, path.join(crate, "src/edge"));
     await optimize(path.join(out, "bindgen/index_bg.wasm"), files.wasm, files.symbols);
+    for (const [name, file] of apart) await placeApart(file, path.join(out, name));
     writeFileSync(stampFile, stamp);
   }
   return sizes(files);
+}
+
+/**
+ * What a build consists of.
+ * @param {string} out
+ */
+export function builtFiles(out = at("build")) {
+  const [wasm, js, symbols] = ["edgeward.wasm", "worker.js", "symbols.json"].map((name) => path.join(out, name));
+  return { wasm, js, symbols, apart: APART.map((name) => path.join(out, name)) };
 }
 
 // The module target imports the .wasm as a module and instantiates it synchronously. `__wbg_reset_state` creates a new
@@ -127,7 +142,7 @@ export async function bundle(entry, to, shell = at("src/edge")) {
       logLevel: "silent",
       absWorkingDir: root,
       external: ["cloudflare:*"],
-      plugins: [keepWasmImport, oneCopy(shell)],
+      plugins: [keepModules, oneCopy(shell)],
     });
   } catch (error) {
     const { errors = [] } = /** @type {Partial<esbuild.BuildFailure>} */ (error);
@@ -137,10 +152,13 @@ export async function bundle(entry, to, shell = at("src/edge")) {
   renameSync(draft, to);
 }
 
-/** @type {esbuild.Plugin} */
-const keepWasmImport = {
-  name: "keep-wasm-import",
-  setup: (build) => build.onResolve({ filter: /^\.\/edgeward\.wasm$/ }, ({ path }) => ({ path, external: true })),
+/**
+ * The files that ship beside the script stay imports, which the runtime resolves.
+ * @type {esbuild.Plugin}
+ */
+const keepModules = {
+  name: "keep-modules",
+  setup: (build) => build.onResolve({ filter: /^\.\/[\w-]+\.(wasm|bin)$/ }, ({ path }) => ({ path, external: true })),
 };
 
 // wasm-bindgen imports copies of the shell's JavaScript. The entry imports the same files, and each module's state must

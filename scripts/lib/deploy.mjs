@@ -6,6 +6,7 @@ import { parse as parseToml } from "smol-toml";
 import { build } from "./build.mjs";
 import { checkConfigurations, configuration, report } from "./check-config.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
+import { APART } from "./kdf.mjs";
 import { at, root, toolEnv, wrangler } from "./project.mjs";
 import { refuseOversize, sizeTable } from "./size.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
@@ -128,6 +129,13 @@ export function shippingProblems(config, env = "") {
       refuse("durable_objects.bindings", `has no ${binding} with the class ${className}`);
     else if (!migrated.has(className)) refuse("migrations", `do not create the class ${className}: add new_sqlite_classes = ["${className}"] under a new tag`);
   }
+  // Only people who sign in with passwords need it.
+  const attempts = objects.find(({ name }) => name === "EDGEWARD_ATTEMPTS");
+  if (attempts !== undefined && attempts.class_name !== "Attempts") refuse("durable_objects.bindings", "give EDGEWARD_ATTEMPTS another class than Attempts");
+  else if (attempts !== undefined && !migrated.has("Attempts"))
+    refuse("migrations", 'do not create the class Attempts: add new_sqlite_classes = ["Attempts"] under a new tag');
+  const globs = new Set((config.rules ?? []).flatMap((rule) => rule.globs ?? []));
+  for (const name of ["worker.js", "edgeward.wasm", ...APART]) if (!globs.has(name)) refuse("rules", `have no ${name}, which the Worker imports`);
   for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"]) {
     if (!(config.ratelimits ?? []).some((limit) => limit.name === name)) refuse("ratelimits", `has no ${name}`);
   }

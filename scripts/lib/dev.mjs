@@ -24,7 +24,7 @@ const HELP = `npm run dev -- [options]
   --port <n>          where Edgeward listens (${PORT})
   --origin-port <n>   where the demo origin listens (${ORIGIN_PORT})
   --state <folder>    keep secrets, KV and the token there instead of .dev.vars, .wrangler/state and .edgeward
-  --no-watch          do not rebuild when src/ or www/ change`;
+  --no-watch          do not rebuild when src/, www/ or kdf/ change`;
 
 /** @typedef {ReturnType<typeof readOptions>} Options */
 /** @typedef {ReturnType<typeof placesOf>} Places */
@@ -355,7 +355,7 @@ function watchSources() {
     clearTimeout(timer);
     timer = setTimeout(rebuild, SETTLE_MS);
   };
-  for (const folder of ["src", "www"].map((name) => at(name)).filter(existsSync)) {
+  for (const folder of ["src", "www", "kdf"].map((name) => at(name)).filter(existsSync)) {
     watch(folder, { recursive: true }, changed)
       .on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`))
       .unref();

@@ -1,16 +1,18 @@
 // What the Worker weighs under gzip, capability by capability, and what each of them may weigh.
 import { readFileSync } from "node:fs";
+import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { StepFailed } from "./step.mjs";
 import { dissect } from "./wasm.mjs";
 
-/** What the Worker may weigh, gzip of JS and Wasm together. */
+/** What the Worker may weigh, gzip of all its files together. */
 export const SIZE_LIMIT = 700 * 1024;
 
 /**
  * A row of the table: what it is called, how many bytes of gzip it may weigh, and the paths of what belongs to it. Of two
- * paths that fit a function, the longer one decides. A row that `isShared` keeps only what more than one other row calls.
- * @typedef {{ name: string, budget: number, paths: string[], isShared?: boolean }} Budget
+ * paths that fit a function, the longer one decides. A row that `isShared` keeps only what more than one other row calls. A
+ * row with a `file` is that file, which ships beside the core.
+ * @typedef {{ name: string, budget: number, paths: string[], isShared?: boolean, file?: string }} Budget
  */
 
 /**
@@ -44,8 +46,8 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 53_000, paths: ["edgeward::config"] },
-  { name: "admin", budget: 44_000, paths: ["edgeward::admin"] },
+  { name: "configuration", budget: 56_000, paths: ["edgeward::config"] },
+  { name: "admin", budget: 60_000, paths: ["edgeward::admin"] },
   {
     name: "label_studio",
     budget: 26_000,
@@ -57,12 +59,38 @@ export const BUDGETS = [
       "edgeward::store::origin_accounts",
     ],
   },
-  { name: "shell", budget: 20_000, paths: ["edgeward::edge"] },
+  {
+    name: "gateway",
+    budget: 72_000,
+    paths: [
+      "edgeward::admin::services",
+      "edgeward::admin::sign_in",
+      "edgeward::answer::gateway_page",
+      "edgeward::config::gateway",
+      "edgeward::credential::browser",
+      "edgeward::edge::passwords",
+      "edgeward::gateway",
+      "edgeward::http::outside",
+      "edgeward::memory::services",
+      "edgeward::model::password",
+      "edgeward::model::service",
+      "edgeward::model::service_event",
+      "edgeward::people::services",
+      "edgeward::sign_in::by_gateway",
+      "edgeward::sign_in::opened",
+      "edgeward::site::gateway",
+      "edgeward::store::passwords",
+      "edgeward::store::services",
+      "edgeward::store::sessions",
+      "edgeward::store::tickets",
+    ],
+  },
+  { name: "shell", budget: 21_500, paths: ["edgeward::edge"] },
   { name: "JSON", isShared: true, budget: 24_000, paths: ["itoa", "ryu", "serde", "serde_core", "serde_json", "zmij"] },
   {
     name: "standard library",
     isShared: true,
-    budget: 58_000,
+    budget: 62_000,
     paths: ["__rustc", "alloc", "compiler_builtins", "core", "dlmalloc", "hashbrown", "foldhash", "std"],
   },
   {
@@ -72,8 +100,12 @@ export const BUDGETS = [
     paths: ["console_error_panic_hook", "js_sys", "serde_wasm_bindgen", "wasm_bindgen", "wasm_bindgen_futures", "web_sys", "worker", "worker_sys"],
   },
   { name: "other crates", isShared: true, budget: 12_000, paths: [] },
-  { name: "data", budget: 47_000, paths: [] },
-  { name: "JavaScript", budget: 15_500, paths: [] },
+  { name: "data", budget: 52_000, paths: [] },
+  { name: "JavaScript", budget: 25_500, paths: [] },
+  // Its own limit: what the first sign-in of an isolate has to compile.
+  { name: "password hash", budget: 16_384, paths: [], file: "kdf.wasm" },
+  { name: "imported hashes", budget: 19_500, paths: [], file: "kdf-import.wasm" },
+  { name: "common passwords", budget: 22_000, paths: [], file: "common-passwords.bin" },
 ];
 
 /** Where functions of crates go that no row names, those whose name has no path, the sections without code, and worker.js. */
@@ -84,8 +116,8 @@ const [OTHER_CRATES, NO_PATH, DATA, JAVASCRIPT] = ["other crates", "bindings", "
 /** @typedef {{ rows: Row[], wasm: Weight, js: Weight, total: Weight }} Sizes */
 
 /**
- * What ships, and what each capability weighs of it. `symbols` names the functions of `wasm`.
- * @param {{ wasm: string, js: string, symbols: string }} files
+ * What ships, and what each capability weighs of it. `symbols` names the functions of `wasm`, `apart` are the files beside it.
+ * @param {{ wasm: string, js: string, symbols: string, apart?: string[] }} files
  * @param {readonly Budget[]} [budgets]
  * @returns {Sizes}
  */
@@ -93,8 +125,17 @@ export function sizes(files, budgets = BUDGETS) {
   const [module, script] = [readFileSync(files.wasm), readFileSync(files.js)];
   const [wasm, js] = [weigh(module), weigh(script)];
   const weights = capabilities(module, JSON.parse(readFileSync(files.symbols, "utf8")), budgets).set(JAVASCRIPT, js);
+  const apart = (files.apart ?? []).map((file) => {
+    const weight = weigh(readFileSync(file));
+    const row = budgets.find((budget) => budget.file === path.basename(file));
+    if (row === undefined) throw new StepFailed(`${path.basename(file)} ships and has no row in BUDGETS of scripts/lib/size.mjs`);
+    weights.set(row.name, weight);
+    return weight;
+  });
   const rows = budgets.map(({ name, budget }) => ({ name, budget, ...(weights.get(name) ?? { raw: 0, gzip: 0 }) }));
-  return { rows, wasm, js, total: { raw: wasm.raw + js.raw, gzip: wasm.gzip + js.gzip } };
+  /** @param {"raw" | "gzip"} key */
+  const sum = (key) => [wasm, js, ...apart].reduce((all, weight) => all + weight[key], 0);
+  return { rows, wasm, js, total: { raw: sum("raw"), gzip: sum("gzip") } };
 }
 
 /**
@@ -192,7 +233,7 @@ export function sizeTable({ rows, wasm, js, total }, limit = SIZE_LIMIT) {
     ...rows.map(({ name, budget, ...weight }) => row(name, weight, budget)),
     row("not given out", {}, limit - given),
     row("total", total, limit),
-    row("of it Wasm", wasm),
+    row("of it the core", wasm),
     row("of it JS", js),
   ].join("\n");
 }

@@ -135,7 +135,7 @@ pub(super) async fn sessions(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
             let limit = user.sessions_valid_after;
             let open = records
                 .iter()
-                .filter(|session| limit <= Some(session.opened_at));
+                .filter(|session| limit < Some(session.opened_at));
             let sessions: Vec<Value> = open.map(view).collect();
             Ok(Answer::json(
                 200,

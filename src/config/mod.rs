@@ -41,11 +41,11 @@ pub const RESOURCES: [&str; 8] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
+    "EDGEWARD_OUTBOX",
+    "EDGEWARD_ATTEMPTS",
     "EDGEWARD_LIMIT",
     "EDGEWARD_FAILURE_LIMIT",
     "EDGEWARD_SIGN_IN_LIMIT",
-    "EDGEWARD_ATTEMPTS",
-    "EDGEWARD_OUTBOX",
 ];
 
 /// Parses all bindings of the Worker.

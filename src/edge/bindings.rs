@@ -104,6 +104,26 @@ extern "C" {
     pub fn keep_record(namespace: &JsValue, key: &str) -> Promise;
 }
 
+#[wasm_bindgen(module = "/src/edge/outboxes.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = callOutbox)]
+    pub fn call_outbox(namespace: &JsValue, service: &str, call: &str) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/edge/passwords.js")]
+extern "C" {
+    /// An empty `output` stands for no hash.
+    #[wasm_bindgen(js_name = attemptPassword)]
+    pub fn attempt_password(
+        namespace: &JsValue,
+        attempt: &str,
+        salt: &[u8],
+        output: &[u8],
+    ) -> Promise;
+    #[wasm_bindgen(js_name = hashPassword)]
+    pub fn hash_password(namespace: &JsValue, user: &str, password: &str, kdf: &str) -> Promise;
+}
+
 #[wasm_bindgen(module = "/src/edge/assets.js")]
 extern "C" {
     /// What answers in the origin's place for a static file, which is cached for `seconds`.

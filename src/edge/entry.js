@@ -7,6 +7,8 @@ import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
 /** @import { Claim, Env } from "./types.js" */
 
+export { Outbox } from "./outbox.js";
+export { Attempts } from "./attempts.js";
 export { Record } from "./record.js";
 
 abandonWith(core.abandon);

@@ -4,6 +4,7 @@
 //! this isolate has seen before, the future is ready, and the origin's promise is returned as it is.
 
 mod bindings;
+mod passwords;
 mod platform;
 mod sending;
 mod waiting;

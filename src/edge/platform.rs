@@ -6,11 +6,12 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::kv::KvStore;
 use worker::{Env, RateLimiter};
 
+use crate::edge::passwords::DurableAttempts;
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
     Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
+    KeyPair, Kv, Limit, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -39,6 +40,19 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     };
     let once = object("EDGEWARD_ONCE");
     let records = object("EDGEWARD_RECORD");
+    // Without a gateway nothing needs these.
+    let has_gateway = js_sys::Reflect::has(&env, &"EDGEWARD_GATEWAY".into()) == Ok(true);
+    let mut of_gateway = |name: &str| {
+        let found = js_sys::Reflect::get(&env, &name.into()).unwrap_or_default();
+        if has_gateway && !found.is_object() {
+            missing(name);
+        }
+        found
+    };
+    let outbox = of_gateway("EDGEWARD_OUTBOX");
+    let attempts = Some(of_gateway("EDGEWARD_ATTEMPTS")).filter(JsValue::is_object);
+    of_gateway("EDGEWARD_SIGN_IN_LIMIT");
+    let sign_ins = env.rate_limiter("EDGEWARD_SIGN_IN_LIMIT").ok();
     let calls = env
         .rate_limiter("EDGEWARD_LIMIT")
         .map_err(|_| missing("EDGEWARD_LIMIT"))
@@ -56,14 +70,17 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         limit: Box::new(RateLimit {
             calls: calls?,
             failures: failures?,
+            sign_ins,
         }),
         fetch: Box::new(WebFetch),
         background: Box::new(AfterAnswer),
+        outbox: Box::new(DurableOutbox(outbox)),
+        passwords: Box::new(DurableAttempts(attempts)),
     })
 }
 
 /// Refuses an operation that would make a request wait that may not wait.
-fn check_admitted() -> Result<(), Fault> {
+pub fn check_admitted() -> Result<(), Fault> {
     if waiting::is_admitted() {
         Ok(())
     } else {
@@ -167,6 +184,29 @@ impl Records for DurableRecords {
                 .await
                 .map(|_| ())
                 .map_err(|()| Fault::Writer)
+        })
+    }
+}
+
+struct DurableOutbox(JsValue);
+
+impl Outbox for DurableOutbox {
+    fn call<'a>(
+        &'a self,
+        service: &'a str,
+        call: &'a OutboxCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>> {
+        Box::pin(async move {
+            check_admitted()?;
+            if !self.0.is_object() {
+                return Err(Fault::Outbox);
+            }
+            let text = serde_json::to_string(call).map_err(|_| Fault::Outbox)?;
+            let answer = resolve(bindings::call_outbox(&self.0, service, &text))
+                .await
+                .map_err(|()| Fault::Outbox)?;
+            let answer = answer.as_string().ok_or(Fault::Outbox)?;
+            serde_json::from_str(&answer).map_err(|_| Fault::Outbox)
         })
     }
 }
@@ -340,16 +380,20 @@ impl Entropy for WebEntropy {
 struct RateLimit {
     calls: RateLimiter,
     failures: RateLimiter,
+    /// Only where there is a gateway.
+    sign_ins: Option<RateLimiter>,
 }
 
 impl Limit for RateLimit {
     fn allow<'a>(&'a self, counter: Counter, key: &'a str) -> Pending<'a, Result<bool, Fault>> {
         let limiter = match counter {
-            Counter::Calls => &self.calls,
-            Counter::Failures => &self.failures,
+            Counter::Calls => Some(&self.calls),
+            Counter::Failures => Some(&self.failures),
+            Counter::SignIns => self.sign_ins.as_ref(),
         };
         Box::pin(async move {
             check_admitted()?;
+            let limiter = limiter.ok_or(Fault::Limit)?;
             let outcome = limiter
                 .limit(key.to_owned())
                 .await

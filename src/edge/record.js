@@ -2,6 +2,7 @@
 // second. So every change goes to the Durable Object named by the key, which compares, stores, and then writes to KV until
 // KV shows the value. A plain class, so that a panic of the core loses no change; all state is in the object's storage.
 import { DurableObject } from "cloudflare:workers";
+import { Notifications } from "./notifications.js";
 
 /** @import { Change, ChangeOutcome, Env, RecordState, StoredChange } from "./types.js" */
 
@@ -14,8 +15,8 @@ const PATIENCE = 5_000;
 const KNOWN_CHANGES = 64;
 
 /**
- * In storage: `now`, a RecordState; `then`, the changes to send to other writers; and `tries`, the number of alarms since the
- * last progress.
+ * In storage: `now`, a RecordState; `then`, the changes to send to other writers; `notify:<number>`, see notifications.js;
+ * and `tries`, the number of alarms since the last progress.
  * @extends DurableObject<Env>
  */
 export class Record extends DurableObject {
@@ -32,6 +33,9 @@ export class Record extends DurableObject {
   #writing;
   /** @type {Promise<void> | undefined} */
   #following;
+  /** @type {Promise<void> | undefined} */
+  #notifying;
+  #notifications = new Notifications(this.ctx.storage, this.env, (promise) => this.#limitTime(promise));
 
   /**
    * The newest value under `key`, or null.
@@ -50,6 +54,7 @@ export class Record extends DurableObject {
    * @returns {Promise<ChangeOutcome>}
    */
   async change(change) {
+    await this.#notifications.seal(change);
     const outcome = await this.#inTurn(() => this.#make(change));
     if (!outcome.done) return outcome;
     const carried = this.#carry();
@@ -115,7 +120,19 @@ export class Record extends DurableObject {
    * @returns {Promise<ChangeOutcome>}
    */
   async #make(change) {
-    const { key, from = null, to = null, needs, then = [], keep = false, fresh = false, order, older_than: olderThan, id = crypto.randomUUID() } = change;
+    const {
+      key,
+      from = null,
+      to = null,
+      needs,
+      then = [],
+      notify = [],
+      keep = false,
+      fresh = false,
+      order,
+      older_than: olderThan,
+      id = crypto.randomUUID(),
+    } = change;
     const now = await this.#settled();
     // Sent twice: the caller ended before it got the answer.
     if (now?.applied.includes(id)) return { done: true };
@@ -135,7 +152,8 @@ export class Record extends DurableObject {
       shown: false,
       keep: keep || (now?.keep ?? false),
     };
-    await this.#persist(next, [...pending, ...then.map((follower) => ({ ...follower, of: id, id: crypto.randomUUID() }))]);
+    const followers = then.map((follower) => ({ ...follower, of: id, id: crypto.randomUUID() }));
+    await this.#persist(next, [...pending, ...followers], await this.#notifications.entry(id, notify));
     if (needs === undefined) return { done: true };
     const settled = await this.#settled();
     return settled?.applied.includes(id) ? { done: true } : { done: false, value: settled?.value ?? null };
@@ -161,8 +179,10 @@ export class Record extends DurableObject {
       const id = now.applied.at(-1);
       Object.assign(certain, now.back);
       certain.applied = now.applied.slice(0, -1);
-      const then = await this.#pending();
-      await this.ctx.storage.put(
+      const [then, notifications] = await Promise.all([this.#pending(), this.#notifications.keysOf(id)]);
+      // Not awaited: all of it becomes durable together.
+      this.ctx.storage.delete(notifications);
+      this.ctx.storage.put(
         "then",
         then.filter(({ of }) => of !== id),
       );
@@ -174,15 +194,22 @@ export class Record extends DurableObject {
   /**
    * @param {RecordState} now
    * @param {StoredChange[]} then
+   * @param {{ [key: string]: unknown }} notification
    */
-  async #persist(now, then) {
+  async #persist(now, then, notification) {
     // Not awaited: the output gate holds every answer until both writes are durable.
-    this.ctx.storage.put({ now, then, tries: 0 });
+    this.ctx.storage.put({ now, then, tries: 0, ...notification });
     await this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
   }
 
-  /** Writes pending values to KV, then sends the changes that follow; concurrent callers share one run. */
+  /** Does what a change leaves to do. Neither KV nor an outbox that does not answer holds up the other. */
   async #carry() {
+    this.#notifying ??= this.#notifications.send(async () => (await this.#now())?.needs === undefined).finally(() => (this.#notifying = undefined));
+    await Promise.all([this.#notifying, this.#carryRecords()]);
+  }
+
+  /** Writes pending values to KV, then sends the changes that follow; concurrent callers share one run. */
+  async #carryRecords() {
     this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
     await this.#writing;
     this.#following ??= this.#follow().finally(() => (this.#following = undefined));
@@ -227,9 +254,9 @@ export class Record extends DurableObject {
 
   /** Checks whether KV shows the value. Once it has done so for long enough, forgets it. */
   async #look() {
-    const [now, then] = await Promise.all([this.#now(), this.#pending()]);
+    const [now, then, isTold] = await Promise.all([this.#now(), this.#pending(), this.#notifications.areSent()]);
     if (now === undefined) return this.ctx.storage.deleteAll();
-    if (!now.written || now.needs !== undefined || then.length > 0) return;
+    if (!now.written || now.needs !== undefined || then.length > 0 || !isTold) return;
     const { SHOWN_AFTER, FORGOTTEN_AFTER } = this.#times;
     // `writtenAt` is set whenever `written` is.
     const writtenAt = now.writtenAt ?? 0;

@@ -1,5 +1,7 @@
 // The types of the shell's data. For the type check only; none of it is in the Worker.
+import type { Attempts } from "./attempts.js";
 import type { Once } from "./entry.js";
+import type { Outbox } from "./outbox.js";
 import type { Record } from "./record.js";
 
 /** What head.js reads of a request: method and URL, then name and value of each header. */
@@ -10,6 +12,9 @@ export interface Env {
   EDGEWARD_KV: KVNamespace;
   EDGEWARD_ONCE: DurableObjectNamespace<Once>;
   EDGEWARD_RECORD: DurableObjectNamespace<Record>;
+  EDGEWARD_OUTBOX: DurableObjectNamespace<Outbox>;
+  /** Only where people sign in with passwords. */
+  EDGEWARD_ATTEMPTS?: DurableObjectNamespace<Attempts>;
 }
 
 /** May answer in place of the origin: gets the URL, the function that asks the origin, and how to ask it. */
@@ -49,6 +54,7 @@ export interface Change {
   to?: string | null;
   needs?: Change;
   then?: Change[];
+  notify?: Notification[];
   keep?: boolean;
   fresh?: boolean;
   order?: number;
@@ -90,4 +96,155 @@ export interface RecordState {
 export interface Claim {
   value: string;
   expires: number;
+}
+
+/** A call of a service's outbox that follows a change. */
+export interface Notification {
+  service: string;
+  call: OutboxCall;
+}
+
+/** What a writer stores of the notifications of one change, until every one was taken. */
+export interface Notifying {
+  /** The id of the change. */
+  of: string;
+  notify: Notification[];
+}
+
+/** A token, or a signing secret, and when it ends to be valid, in milliseconds since 1970. */
+export interface Credential {
+  text: string;
+  until?: number;
+}
+
+/** Newest first. */
+export interface Credentials {
+  tokens: Credential[];
+  secrets: Credential[];
+}
+
+/** New credentials of a service. Older ones of the same kind are valid until `until`, in milliseconds since 1970. */
+export interface NewCredentials {
+  token?: string | null;
+  secret?: string | null;
+  until: number;
+}
+
+/** What was encrypted with the EDGEWARD_KEY_SECRET of this number: nonce and ciphertext, in base64. */
+export interface Sealed {
+  secret: number;
+  sealed: string;
+}
+
+/** Where the events of a service go, and how they look. */
+export interface OutboxConfig {
+  /** The whole URL. */
+  url: string;
+  enabled: boolean;
+  dialect: "push" | "flat" | "fields" | "webhook";
+  /** The development setting: any host, and http. */
+  insecure: boolean;
+}
+
+/** An event, as the core makes it (`QueuedEvent` in port.rs). */
+export interface QueuedEvent {
+  id: string;
+  /** The user's hash. */
+  user: string;
+  kind: string;
+  body: object;
+}
+
+/** A call of an outbox, as the core sends it (`OutboxCall` in port.rs), or as record.js has sealed it. */
+export type OutboxCall =
+  | ({ call: "configure"; version: number } & Omit<OutboxConfig, "insecure"> & { insecure?: boolean })
+  | ({ call: "credentials" } & (NewCredentials | { sealed: Sealed }))
+  | { call: "push"; events: QueuedEvent[] }
+  | { call: "deliver"; event: QueuedEvent; patience: number }
+  | { call: "list"; dead: boolean; cursor?: string | null; limit: number }
+  | { call: "status" }
+  | { call: "resend"; id?: string | null }
+  | { call: "discard"; id?: string | null }
+  | { call: "remove" };
+
+/** A row of an outbox. */
+export interface EventRow {
+  seq: number;
+  id: string;
+  user: string;
+  kind: string;
+  body: string;
+  created_at: number;
+  attempts: number;
+  /** null: it is dead, or it waits for an earlier row of its user. */
+  due: number | null;
+  state: "waiting" | "dead";
+  last_status: number | null;
+  last_error: string | null;
+}
+
+/** What an attempt to deliver an event has come to. */
+export interface Posted {
+  ok: boolean;
+  /** null: there was no answer. */
+  status: number | null;
+  /** The beginning of the answer, or what went wrong. */
+  error: string;
+  /** The wait that the receiver asks for, in milliseconds. */
+  retryAfter?: number;
+  /** The place of the token that was sent last. */
+  token?: number;
+}
+
+/** How a password is hashed (`Kdf` in platform/passwords.rs). */
+export type Kdf =
+  | { name: "argon2id"; memory_kib: number; passes: number; lanes: number }
+  | { name: "pbkdf2_sha256"; iterations: number }
+  | { name: "bcrypt_sha256"; cost: number }
+  | { name: "scrypt"; log_n: number; r: number; p: number };
+
+/** An attempt to sign in (`Attempt` in platform/passwords.rs). */
+export interface PasswordAttempt {
+  user: string;
+  lane: string;
+  trusted: boolean;
+  password: string;
+  kdf: Kdf;
+  salt: Uint8Array;
+  /** Missing if the user is unknown or has no password. */
+  output?: Uint8Array;
+}
+
+export interface AttemptOutcome {
+  outcome: "right" | "wrong" | "wait" | "busy";
+  seconds?: number;
+}
+
+export type HashOutcome =
+  | { outcome: "hashed"; salt: Uint8Array; output: Uint8Array; seconds?: undefined }
+  | { outcome: "too_short" | "too_long" | "common" | "busy"; seconds?: number };
+
+/** What is stored of a user and lane, besides the moment of the last attempt. */
+export interface Lane {
+  failures: number;
+  /** Milliseconds since 1970. */
+  waits_until: number;
+}
+
+/** What waits for its turn to be hashed. */
+export interface Place {
+  work: number;
+  /** When it last looked whether it is its turn. */
+  seenAt: number;
+}
+
+/** The exports of kdf.wasm and kdf-import.wasm; each has its own functions (kdf/src/). */
+export interface HashInstance {
+  memory: WebAssembly.Memory;
+  kdf_buffer(): number;
+  kdf_capacity(): number;
+  kdf_argon2id(password: number, salt: number, secret: number, data: number, length: number, memoryKib: number, passes: number, lanes: number): number;
+  kdf_pbkdf2_sha256(password: number, salt: number, length: number, iterations: number): number;
+  kdf_bcrypt_sha256(password: number, salt: number, length: number, cost: number): number;
+  kdf_scrypt(password: number, salt: number, length: number, logN: number, r: number, p: number): number;
 }

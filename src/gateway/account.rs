@@ -109,7 +109,7 @@ async fn is_over(
     record: &SessionRecord,
 ) -> Result<bool, Denial> {
     let world = visit.ctx.world;
-    if valid_after.is_some_and(|limit| record.opened_at < limit)
+    if valid_after.is_some_and(|limit| record.opened_at <= limit)
         || world.cache.own_changes.has_ended(&record.id)
     {
         return Ok(true);

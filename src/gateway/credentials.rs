@@ -63,7 +63,7 @@ pub(super) async fn check(visit: &Visit<'_>, name: &str, given: &str) -> Result<
         password: given,
         hash: hash.as_ref(),
     };
-    let attempted = platform.passwords.attempt(attempt).await?;
+    let attempted = platform.passwords.attempt(&attempt).await?;
     match (attempted, user, stored, hash) {
         (Attempted::Right, Some(user), Some(stored), Some(hash)) => {
             rehash(visit, &user.id, stored, &hash, &key, given);

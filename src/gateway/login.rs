@@ -12,6 +12,7 @@ use crate::gateway::destination::Destination;
 use crate::gateway::password;
 use crate::gateway::visit::Visit;
 use crate::model::user::User;
+use crate::platform::time::Timestamp;
 use crate::sign_in::opened;
 use crate::site::Source;
 
@@ -94,7 +95,17 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
 }
 
 /// Opens a session for `user` with `reply`: a new one at each sign-in, whoever was signed in before.
-pub(super) fn signed_in(visit: &Visit<'_>, user: &User, mut reply: Reply) -> Reply {
+pub(super) fn signed_in(visit: &Visit<'_>, user: &User, reply: Reply) -> Reply {
+    signed_in_at(visit, user, reply, visit.ctx.now)
+}
+
+/// The same for a session that begins right after all others have ended.
+pub(super) fn signed_in_anew(visit: &Visit<'_>, user: &User, reply: Reply) -> Reply {
+    let now = Timestamp::from_millis(visit.ctx.now.millis() + 1);
+    signed_in_at(visit, user, reply, now)
+}
+
+fn signed_in_at(visit: &Visit<'_>, user: &User, mut reply: Reply, now: Timestamp) -> Reply {
     let ctx = visit.ctx;
     let platform = &ctx.world.platform;
     let (claims, cookie) = session::open(
@@ -104,7 +115,7 @@ pub(super) fn signed_in(visit: &Visit<'_>, user: &User, mut reply: Reply) -> Rep
         None,
         None,
         &*platform.entropy,
-        ctx.now,
+        now,
     );
     opened::note(ctx, &claims);
     reply.cookies.push(cookie);

@@ -127,7 +127,7 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
         &ticket.next_url
     };
     let reply = Reply::from(Answer::see_other(next.to_owned()));
-    Ok(login::signed_in(visit, &user, reply))
+    Ok(login::signed_in_anew(visit, &user, reply))
 }
 
 async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
@@ -156,7 +156,7 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
         visit.text("password_changed"),
         None,
     );
-    Ok(login::signed_in(visit, user, reply))
+    Ok(login::signed_in_anew(visit, user, reply))
 }
 
 /// The user of a link, as the writer of the record knows the user, or the page that says that the link is over.

@@ -200,7 +200,7 @@ async fn settled_user(
         service.admits(user)
             && user
                 .sessions_valid_after
-                .is_none_or(|limit| settled_at >= Some(limit))
+                .is_none_or(|limit| settled_at > Some(limit))
     };
     Ok(held.filter(counts))
 }

@@ -1,5 +1,7 @@
 //! Hosts, origins, and the URLs that may be fetched.
 
+use crate::http::outside;
+
 /// The canonical host of a URL that was validated before.
 #[must_use]
 pub fn host_of(url: &str) -> Option<String> {
@@ -28,17 +30,19 @@ pub fn canonical_host(authority: &str, scheme: &str) -> Option<String> {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_'),
     };
-    if host.is_empty() || !plain || host.starts_with('.') || host.contains("..") {
+    let is_dotted_wrong = host.starts_with('.') || host.ends_with('.') || host.contains("..");
+    if host.is_empty() || !plain || is_dotted_wrong {
         return None;
     }
-    let default = if scheme == "https" { "443" } else { "80" };
+    let default = if scheme == "https" { 443 } else { 80 };
     match port {
-        None => Some(host.to_owned()),
-        Some(port) if port == default || port.is_empty() => Some(host.to_owned()),
-        Some(port) => port
-            .parse::<u16>()
-            .ok()
-            .map(|port| format!("{host}:{port}")),
+        None | Some("") => Some(host.to_owned()),
+        // `parse` alone takes a sign, too.
+        Some(port) if !port.bytes().all(|b| b.is_ascii_digit()) => None,
+        Some(port) => match port.parse::<u16>().ok()? {
+            port if port == default => Some(host.to_owned()),
+            port => Some(format!("{host}:{port}")),
+        },
     }
 }
 
@@ -71,35 +75,11 @@ pub fn is_loopback(host: &str) -> bool {
 /// origin `loopback`.
 #[must_use]
 pub fn fetchable_host(url: &str, loopback: Option<&str>) -> Option<String> {
-    let plain = url
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !b"\\#@\"<>".contains(&b));
-    let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?']).next()?;
-    let host = canonical_host(authority, scheme)?;
-    if !plain {
-        return None;
-    }
-    if loopback.is_some_and(|origin| origin == format!("{scheme}://{host}")) {
+    if let Some(origin) = loopback
+        && let Ok((scheme, host)) = outside::split(url)
+        && origin == format!("{scheme}://{host}")
+    {
         return Some(host);
     }
-    let name = host
-        .rsplit_once(':')
-        .map_or(host.as_str(), |(name, _)| name);
-    let last = name.rsplit('.').next()?;
-    // A last label that starts with a digit makes the whole an address (WHATWG URL, host parsing).
-    let is_address = name.starts_with('[') || last.starts_with(|c: char| c.is_ascii_digit());
-    let is_private = [
-        "localhost",
-        "local",
-        "internal",
-        "lan",
-        "intranet",
-        "corp",
-        "home",
-        "arpa",
-    ]
-    .contains(&last)
-        || !name.contains('.');
-    (scheme == "https" && !is_address && !is_private).then_some(host)
+    outside::public_host(url).ok()
 }

@@ -4,6 +4,7 @@ pub mod client;
 pub mod cookies;
 pub mod headers;
 pub mod host;
+pub mod outside;
 pub mod path;
 pub mod query;
 pub mod request;

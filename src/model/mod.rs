@@ -1,4 +1,4 @@
-//! Users, API tokens, and the claims of other issuers' tokens, as data.
+//! Users, passwords, API tokens, and the claims of other issuers' tokens, as data.
 
 pub mod api_token;
 pub mod claim;

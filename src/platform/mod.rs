@@ -3,6 +3,7 @@
 
 pub mod algorithm;
 pub mod digest;
+pub mod passwords;
 pub mod port;
 pub mod shelf;
 pub mod time;

@@ -1,15 +1,19 @@
-//! The platform's services as traits. The Worker implements them with Workers KV, two Durable
+//! The platform's services as traits. The Worker implements them with Workers KV, Durable
 //! Objects and `WebCrypto`; the admin command with wrangler; native tests in memory.
 //!
 //! Time is not a port: `now` is a value. Whatever is synchronous on every platform is a plain
 //! function or a synchronous method; only what must wait returns [`Pending`].
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use serde::Serialize;
 
 use crate::platform::algorithm::Algorithm;
+pub use crate::platform::passwords::{
+    Attempt, Attempted, Kdf, NewPassword, PasswordHash, Passwords,
+};
 use crate::platform::time::{Seconds, Timestamp};
 
 /// A future. Not `Send`: an isolate has one thread.
@@ -50,9 +54,6 @@ pub enum Fault {
     Overloaded,
     #[error("the request took longer than the limit")]
     TimeLimit,
-    /// The Durable Object that checks passwords did not respond.
-    #[error("the password store failed")]
-    Passwords,
     /// The Durable Object that queues the events of a service did not respond.
     #[error("the event queue of a service failed")]
     Outbox,
@@ -63,6 +64,9 @@ pub enum Fault {
     SealedWithUnknownSecret,
     #[error("the rate limiter failed")]
     Limit,
+    /// The Durable Object that checks and hashes passwords did not respond, or is not bound.
+    #[error("the password store did not respond")]
+    Passwords,
     #[error("the request body could not be read")]
     Body,
     #[error("a request to another server failed")]
@@ -351,92 +355,6 @@ pub trait Background {
     fn pause(&self, milliseconds: u32) -> Pending<'_, Result<(), Fault>>;
 }
 
-/// How a password is hashed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kdf {
-    /// RFC 9106.
-    Argon2id {
-        memory_kib: u32,
-        passes: u32,
-        lanes: u32,
-    },
-    /// RFC 8018 §5.2 with HMAC-SHA-256.
-    Pbkdf2Sha256 { iterations: u32 },
-    /// bcrypt of the SHA-256 of the password in hexadecimal.
-    BcryptSha256 { cost: u32 },
-    /// RFC 7914.
-    Scrypt { log_n: u8, r: u32, p: u32 },
-}
-
-impl Kdf {
-    /// How passwords are hashed today: the minimum that OWASP recommends.
-    pub const TODAY: Self = Self::Argon2id {
-        memory_kib: 19_456,
-        passes: 2,
-        lanes: 1,
-    };
-}
-
-/// The hash of a password.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct PasswordHash {
-    pub kdf: Kdf,
-    pub salt: Vec<u8>,
-    pub output: Vec<u8>,
-}
-
-/// An attempt to sign in with a password.
-#[derive(Clone, Copy)]
-pub struct Attempt<'a> {
-    /// The SHA-256 of the user's canonical name, in hexadecimal.
-    pub user: &'a str,
-    /// Who tries: a hash of a known device, or of the client's network.
-    pub lane: &'a str,
-    /// Whether the lane is a device on which this user has signed in before.
-    pub trusted: bool,
-    pub password: &'a str,
-    /// `None` if there is no such user, or none with a password: the same work is done, and the result is
-    /// [`Attempted::Wrong`].
-    pub hash: Option<&'a PasswordHash>,
-}
-
-/// The result of an [`Attempt`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Attempted {
-    Right,
-    Wrong,
-    /// Too many failures of this user from this lane; nothing was checked.
-    Wait(Seconds),
-    /// Too many passwords are being checked; nothing was checked.
-    Busy(Seconds),
-}
-
-/// The result of hashing a new password.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum NewPassword {
-    Hashed(PasswordHash),
-    /// Fewer than 8 bytes.
-    TooShort,
-    /// More than 1,024 bytes.
-    TooLong,
-    /// One of the 10,000 most common.
-    Common,
-    /// Too many passwords are being checked.
-    Busy(Seconds),
-}
-
-/// Checks and hashes passwords, and counts failures at the same place.
-pub trait Passwords {
-    /// Checks a password.
-    fn attempt<'a>(&'a self, attempt: Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>>;
-    /// Hashes a new password with today's parameters. `user`: see [`Attempt`].
-    fn hash<'a>(
-        &'a self,
-        user: &'a str,
-        password: &'a str,
-    ) -> Pending<'a, Result<NewPassword, Fault>>;
-}
-
 /// An event for a service, without the service's token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QueuedEvent {
@@ -444,50 +362,76 @@ pub struct QueuedEvent {
     pub id: String,
     /// A hash of the user: events of one user are delivered in order.
     pub user: String,
+    /// A newer `update_account` replaces an older one that waits, unless another event stands between them that it must
+    /// not overtake.
     pub kind: String,
     /// A JSON object.
     pub body: serde_json::Value,
 }
 
-/// A call of the event queue of a service.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// A call of the event queue of a service. A call without another answer answers `{}`.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum OutboxCall {
-    /// The settings of the queue; ignored if `version` is not newer than that of the queue.
+    /// The settings of the queue; ignored if `version` is not newer than that of the queue. While a service is disabled,
+    /// events for it are dropped, and those that wait go on waiting.
     Configure {
         version: u64,
-        /// The URL that events are posted to.
+        /// The URL that events are posted to. It must have passed [`crate::http::outside::check`].
         url: String,
         enabled: bool,
+        /// `flat`, `fields` or `webhook`.
         dialect: &'static str,
         /// Whether `http` and private hosts are allowed.
         insecure: bool,
     },
     /// A new token of the service, or a new secret that signs its events. Older ones are used until `until`
-    /// (milliseconds since 1970).
+    /// (milliseconds since 1970). Both are encrypted before they are stored.
     Credentials {
         token: Option<String>,
+        /// `whsec_` and the base64 of 24 to 64 bytes.
         secret: Option<String>,
         until: u64,
     },
-    /// Queues events. An event whose id is known is ignored.
+    /// Queues events. An event whose id is known is ignored. Answers `{"queued": …}`.
     Push { events: Vec<QueuedEvent> },
-    /// Queues an event and delivers it at once, if that takes at most `patience` milliseconds. Answers with `delivered`.
+    /// Queues an event and delivers it at once, after those before it of the same user. Answers `{"delivered": …}`, and
+    /// with `refused` why not; without that, `patience` milliseconds are over. What is not delivered stays in the queue.
     Deliver { event: QueuedEvent, patience: u32 },
-    /// A page of waiting or dead events.
+    /// A page of waiting or dead events. Answers `{"events": [{"id", "kind", "created_at", "attempts", "next_at",
+    /// "last_status", "last_error"}], "cursor": …}`.
     List {
         dead: bool,
         cursor: Option<String>,
         limit: u32,
     },
-    /// How many events wait, and since when.
+    /// How many events wait, and since when. Answers `{"waiting", "dead", "oldest_at", "last_success_at",
+    /// "disabled_by_receiver", "blocked"}`; `blocked` says why nothing can be delivered, if so.
     Status,
-    /// Queues dead events again: one, or all.
+    /// Queues dead events again: one, or all. A receiver that has asked for no more events is sent some again. Answers
+    /// `{"count": …}`.
     Resend { id: Option<String> },
-    /// Deletes dead events: one, or all.
+    /// Deletes dead events: one, or all. Answers `{"count": …}`.
     Discard { id: Option<String> },
     /// The service is gone: everything is deleted, and later calls are ignored.
     Remove,
+}
+
+impl fmt::Debug for OutboxCall {
+    /// Credentials and events are nothing for a log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Configure { .. } => "Configure",
+            Self::Credentials { .. } => "Credentials",
+            Self::Push { .. } => "Push",
+            Self::Deliver { .. } => "Deliver",
+            Self::List { .. } => "List",
+            Self::Status => "Status",
+            Self::Resend { .. } => "Resend",
+            Self::Discard { .. } => "Discard",
+            Self::Remove => "Remove",
+        })
+    }
 }
 
 /// The event queues of services, one for each.

@@ -103,7 +103,7 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             && ctx.presented.tenancy.admits(user.tenant.as_ref())
             && user
                 .sessions_valid_after
-                .is_none_or(|limit| settled_at >= limit)
+                .is_none_or(|limit| settled_at > limit)
     };
     let user = user.filter(is_good).ok_or(Denial::SignInOver)?;
     // The session counts from the moment at the gateway: a sign-out since then ends it wherever it is known.

@@ -20,7 +20,7 @@ pub fn note(ctx: &Ctx<'_>, claims: &SessionClaims) {
         ends_at: session::ends_at(ctx.site, claims),
         browser: ctx
             .parts
-            .header("user-agent")
+            .named("user-agent")
             .map_or_else(String::new, kind_of),
     };
     let (world, user) = (Rc::clone(ctx.world), claims.user.clone());

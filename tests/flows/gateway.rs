@@ -47,22 +47,38 @@ impl Gateway {
         let isolate = edge.isolate();
         let admin = edge.api_token(&[Scope::Admin]);
         // Every service takes what it is sent, unless a test says otherwise.
-        edge.shared.outboxes.receiver.replace(Some(Box::new(|_, _| true)));
-        Self { edge, isolate, admin }
+        edge.shared
+            .outboxes
+            .receiver
+            .replace(Some(Box::new(|_, _| true)));
+        Self {
+            edge,
+            isolate,
+            admin,
+        }
     }
 
     /// An admin call at the gateway's host.
     pub fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let request = req(method, path).at(GATEWAY).api_token(&self.admin).json(body);
+        let request = req(method, path)
+            .at(GATEWAY)
+            .api_token(&self.admin)
+            .json(body);
         let seen = self.isolate.send(&request);
-        let body = if seen.body().is_empty() { Value::Null } else { seen.json() };
+        let body = if seen.body().is_empty() {
+            Value::Null
+        } else {
+            seen.json()
+        };
         (seen.status(), body)
     }
 
     /// A user with a password; gives the id.
     pub fn user(&self, email: &str, more: &Value) -> String {
         let mut body = json!({ "email": email });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         let (status, user) = self.call("POST", "/api/sso/users", &body);
         assert_eq!(status, 201, "{user}");
         let id = user["id"].as_str().unwrap().to_owned();
@@ -82,7 +98,9 @@ impl Gateway {
         let mut body = json!({
             "name": name, "base_url": format!("https://{name}.example"), "dialect": "fields",
         });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         let (status, made) = self.call("POST", "/api/sso/services", &body);
         assert_eq!(status, 201, "{made}");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -91,7 +109,9 @@ impl Gateway {
 
     /// A service calls the gateway.
     pub fn service_call(&self, path: &str, fields: &[(&str, &str)]) -> (u16, Value) {
-        let seen = self.isolate.send(&form(req("POST", path).at(GATEWAY), fields));
+        let seen = self
+            .isolate
+            .send(&form(req("POST", path).at(GATEWAY), fields));
         (seen.status(), seen.json())
     }
 
@@ -112,17 +132,26 @@ impl Gateway {
     pub fn signed_in(&self, email: &str) -> Jar<'_> {
         let mut browser = self.browser();
         browser.open(GATEWAY, "/login/");
-        let seen = browser.submit(GATEWAY, "/login/", &[("username", email), ("password", PASSWORD)]);
-        assert_eq!(seen.header("location"), Some("/account/"), "{}", seen.body());
+        let seen = browser.submit(
+            GATEWAY,
+            "/login/",
+            &[("username", email), ("password", PASSWORD)],
+        );
+        assert_eq!(
+            seen.header("location"),
+            Some("/account/"),
+            "{}",
+            seen.body()
+        );
         browser
     }
 }
 
 /// `request` with a form.
 pub fn form(request: Req, fields: &[(&str, &str)]) -> Req {
-    let pairs = fields.iter().map(|(name, value)| {
-        format!("{name}={}", edgeward::http::query::encode(value))
-    });
+    let pairs = fields
+        .iter()
+        .map(|(name, value)| format!("{name}={}", edgeward::http::query::encode(value)));
     let body = pairs.collect::<Vec<_>>().join("&");
     request
         .body(body.as_bytes())
@@ -134,5 +163,6 @@ pub fn hidden(seen: &Seen, name: &str) -> Option<String> {
     let marker = format!("name=\"{name}\" value=\"");
     let at = seen.body().find(&marker)? + marker.len();
     let rest = &seen.body()[at..];
-    Some(rest[..rest.find('"').unwrap()].to_owned())
+    let value = &rest[..rest.find('"').unwrap()];
+    Some(value.replace("&#38;", "&"))
 }

@@ -5,6 +5,8 @@ pub mod crypto;
 pub mod disclosure;
 pub mod issuer;
 pub mod keys;
+pub mod outbox;
+pub mod passwords;
 pub mod ports;
 pub mod records;
 pub mod request;

@@ -6,6 +6,7 @@ use edgeward::jose::error::TokenError;
 use edgeward::model::api_token::Scope;
 use edgeward::model::user::Email;
 use edgeward::platform::port::Fault;
+use edgeward::platform::time::Seconds;
 use edgeward::rules::{Failing, Refusal};
 
 type Line = (Denial, u16, &'static str, Challenge, bool);
@@ -227,6 +228,20 @@ fn table() -> Vec<Line> {
             true,
         ));
     }
+    let of_the_gateway = [
+        (Denial::WrongPassword, 403, "wrong_password"),
+        (Denial::SignInDelayed(Seconds(1)), 429, "rate_limited"),
+        (Denial::FormExpired, 403, "form_expired"),
+        (Denial::SignInOver, 410, "sign_in_over"),
+        (Denial::SignInElsewhere, 403, "sign_in_elsewhere"),
+        (Denial::ServiceRefused, 403, "service_refused"),
+        (Denial::TooManyServices, 409, "too_many_services"),
+        (Denial::NoGateway, 409, "no_gateway"),
+        (Denial::PasswordExists, 409, "password_exists"),
+    ];
+    for (denial, status, code) in of_the_gateway {
+        table.push((denial, status, code, None, false));
+    }
     table.push((
         Denial::Credential(TokenError::TooManyAttempts),
         429,
@@ -284,6 +299,15 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::TooManyApiTokens => 34,
         Denial::BodyTooSlow => 35,
         Denial::Speculative => 36,
+        Denial::WrongPassword => 37,
+        Denial::SignInDelayed(_) => 38,
+        Denial::FormExpired => 39,
+        Denial::SignInOver => 40,
+        Denial::SignInElsewhere => 41,
+        Denial::ServiceRefused => 42,
+        Denial::TooManyServices => 43,
+        Denial::NoGateway => 44,
+        Denial::PasswordExists => 45,
     }
 }
 
@@ -296,7 +320,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 37);
+    assert_eq!(found.len(), 46);
 }
 
 #[test]

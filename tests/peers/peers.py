@@ -10,6 +10,7 @@ import sys
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from standardwebhooks.webhooks import Webhook
 from usso_jwt.sign import create_jwt_header, generate_jwt
 
 KEYS = {}
@@ -53,6 +54,14 @@ def verify_pyjwt(token, jwks_url, audience, issuer, alg):
     return jwt.decode(token, signing.key, algorithms=[alg], audience=audience, issuer=issuer)
 
 
+def verify_webhook(secret, payload, headers):
+    """What a receiver of Standard Webhooks reads, or the name of the error with which it refuses."""
+    try:
+        return {"event": Webhook(secret).verify(payload, headers)}
+    except Exception as error:
+        return {"refused": f"{type(error).__name__}: {error}"}
+
+
 def run(code, names):
     """Runs an example of the documents and answers what it calls `user`."""
     scope = dict(names)
@@ -71,7 +80,7 @@ def refused(code, names):
 
 
 def main():
-    calls = {"key": key, "mint": mint, "verify_pyjwt": verify_pyjwt, "run": run, "refused": refused}
+    calls = {"key": key, "mint": mint, "verify_pyjwt": verify_pyjwt, "verify_webhook": verify_webhook, "run": run, "refused": refused}
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -119,7 +119,7 @@ describe("tsc", () => {
     const seen = new Set(TYPED.flatMap((project) => configOf(project).files));
     assert.deepEqual(
       tracked.filter((file) => !seen.has(file)),
-      ["examples/express/login.js", "examples/express/server.js"],
+      ["examples/express/login.js", "examples/express/server.js", "examples/service-node/server.js"],
     );
   });
 

@@ -26,6 +26,7 @@ no_bundle = true
 workers_dev = false
 preview_urls = false
 routes = [{ pattern = "app.example.com/*", zone_name = "example.com" }]
+rules = [{ type = "ESModule", globs = ["worker.js"] }, { type = "CompiledWasm", globs = ["edgeward.wasm", "kdf.wasm", "kdf-import.wasm"] }, { type = "Data", globs = ["common-passwords.bin"] }]
 kv_namespaces = [{ binding = "EDGEWARD_KV", id = "REPLACE_WITH_KV_NAMESPACE_ID" }]
 durable_objects.bindings = [{ name = "EDGEWARD_ONCE", class_name = "Once" }, { name = "EDGEWARD_RECORD", class_name = "Record" }]
 migrations = [{ tag = "v1", new_sqlite_classes = ["Once"] }, { tag = "v2", new_sqlite_classes = ["Record"] }]
@@ -132,6 +133,17 @@ describe("what must not ship", () => {
     ["preview addresses", (config) => (config.preview_urls = true), ["preview_urls"]],
     ["preview addresses by default", (config) => delete config.preview_urls, ["preview_urls"]],
     ["a file that the tests have not run", (config) => (config.main = "src/edge/entry.js"), ["main"]],
+    ["a module that wrangler would leave out", (config) => config.rules?.pop(), ["rules"]],
+    [
+      "a class for passwords without its migration",
+      (config) => config.durable_objects?.bindings?.push({ name: "EDGEWARD_ATTEMPTS", class_name: "Attempts" }),
+      ["migrations"],
+    ],
+    [
+      "another class for passwords",
+      (config) => config.durable_objects?.bindings?.push({ name: "EDGEWARD_ATTEMPTS", class_name: "Record" }),
+      ["durable_objects.bindings"],
+    ],
     ["a second bundling", (config) => delete config.no_bundle, ["no_bundle"]],
     ["no KV", (config) => (config.kv_namespaces = []), ["kv_namespaces"]],
     ["no Durable Object", (config) => delete config.durable_objects, ["durable_objects.bindings", "durable_objects.bindings"]],
@@ -213,8 +225,8 @@ test("npm run deploy -- --dry-run goes through wrangler, without login or networ
   const env = { ...process.env, CLOUDFLARE_API_TOKEN: "", HTTPS_PROXY: "http://127.0.0.1:9", HTTP_PROXY: "http://127.0.0.1:9" };
   const { stdout } = await promisify(execFile)(pinnedNode, [at("scripts/deploy.mjs"), "--dry-run"], { cwd: at(), env });
   assert.match(stdout, /^total .* 716,800 B/m);
-  assert.match(stdout, /edgeward\.wasm/);
-  assert.match(stdout, /env\.EDGEWARD_ONCE \(Once\)/);
+  for (const name of ["edgeward.wasm", "kdf.wasm", "kdf-import.wasm", "common-passwords.bin"]) assert.ok(stdout.includes(name), name);
+  for (const name of ["ONCE (Once)", "ATTEMPTS (Attempts)"]) assert.ok(stdout.includes(`env.EDGEWARD_${name}`), name);
   assert.match(stdout, /--dry-run: exiting now/);
   assert.match(stdout, /FAIL CLOSED/);
 });

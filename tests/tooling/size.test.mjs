@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { builtFiles } from "../../scripts/lib/build.mjs";
 import { at } from "../../scripts/lib/project.mjs";
 import { attribute, BUDGETS, capabilityOf, refuseOversize, SIZE_LIMIT, sizes, sizeTable } from "../../scripts/lib/size.mjs";
 import { readSymbols } from "../../scripts/lib/wasm.mjs";
 
-const built = { wasm: at("build/edgeward.wasm"), js: at("build/worker.js"), symbols: at("build/symbols.json") };
+const built = builtFiles();
 
 /** @import { Sizes } from "../../scripts/lib/size.mjs" */
 /** @import { Symbols } from "../../scripts/lib/wasm.mjs" */
@@ -52,7 +53,7 @@ describe("the limit and the budgets", () => {
     assert.match(table, /^admin +90,000 B +30,000 B +40,000 B +75\.0 % used$/m);
     assert.match(table, /^not given out +676,800 B$/m);
     assert.match(table, /^total +400,020 B +358,400 B +716,800 B +50\.0 % used$/m);
-    assert.match(table, /^of it Wasm +400,000 B +358,390 B$/m);
+    assert.match(table, /^of it the core +400,000 B +358,390 B$/m);
     assert.match(table, /^of it JS +20 B +10 B$/m);
   });
 });
@@ -214,6 +215,17 @@ describe("a module", () => {
     assert.throws(() => refuseOversize(sizes(files, budgets(gzip - 1))), { message: new RegExp(`^admin weighs ${gzip} bytes gzip, 1 over its budget`) });
   });
 
+  test("a file beside it has the row that names it, counts in the total, and without a row is refused", () => {
+    write([["edgeward::admin::list", 10]]);
+    const apart = path.join(folder, "kdf.wasm");
+    writeFileSync(apart, "c".repeat(2_000));
+    const [without, size] = [sizes(files), sizes({ ...files, apart: [apart] })];
+    assert.equal(weightOf(size, "password hash").raw, 2_000);
+    assert.equal(size.total.raw, without.total.raw + 2_000);
+    assert.equal(size.total.gzip, without.total.gzip + weightOf(size, "password hash").gzip);
+    assert.throws(() => sizes({ ...files, apart: [files.js] }), /j ships and has no row in BUDGETS/);
+  });
+
   test("with the symbols of another one is refused", () => {
     write([["edgeward::admin::list", 10]]);
     const other = readFileSync(files.symbols);
@@ -268,7 +280,8 @@ describe("the build in build/", () => {
 
   test("is counted whole: what no capability has is the frame of the sections", () => {
     const { rows, wasm } = sizes(built);
-    const counted = rows.filter(({ name }) => name !== "JavaScript").reduce((sum, { raw }) => sum + raw, 0);
+    const apart = new Set(BUDGETS.filter(({ file }) => file !== undefined).map(({ name }) => name));
+    const counted = rows.filter(({ name }) => name !== "JavaScript" && !apart.has(name)).reduce((sum, { raw }) => sum + raw, 0);
     // A length of at most 3 bytes before each body, and the header of the module and of the code section.
     const functions = JSON.parse(readFileSync(built.symbols, "utf8")).names.length;
     assert.ok(counted < wasm.raw && counted > wasm.raw - 3 * functions - 32, `${counted} of ${wasm.raw}`);

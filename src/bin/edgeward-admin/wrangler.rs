@@ -8,8 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
-    Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Records, SealedKey,
+    Attempt, Attempted, Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch,
+    Incoming, KeyPage, KeyPair, Kv, Limit, NewPassword, Once, Outbox, OutboxCall, Outgoing,
+    Passwords, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -95,11 +96,13 @@ impl Wrangler {
             kv: Box::new(SharedKv(std::rc::Rc::clone(&kv))),
             once: Box::new(Unreachable),
             records: Box::new(Unreachable),
+            outbox: Box::new(Unreachable),
             crypto: Box::new(NoCrypto),
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
             fetch: Box::new(NoFetch),
             background: Box::new(NoBackground),
+            passwords: Box::new(Unreachable),
         };
         Ok((platform, kv))
     }
@@ -253,7 +256,8 @@ impl Kv for SharedKv {
     }
 }
 
-/// A shell cannot reach Durable Objects, so no command may use `Once` or change a record.
+/// A shell cannot reach Durable Objects, so no command may use `Once`, change a record, or
+/// check a password.
 struct Unreachable;
 
 impl Once for Unreachable {
@@ -303,6 +307,26 @@ impl Records for Unreachable {
 
     fn keep<'a>(&'a self, _: &'a str) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async { Err(Fault::Writer) })
+    }
+}
+
+impl Outbox for Unreachable {
+    fn call<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a OutboxCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>> {
+        Box::pin(async { Err(Fault::Outbox) })
+    }
+}
+
+impl Passwords for Unreachable {
+    fn attempt<'a>(&'a self, _: &'a Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>> {
+        Box::pin(async { Err(Fault::Passwords) })
+    }
+
+    fn hash<'a>(&'a self, _: &'a str, _: &'a str) -> Pending<'a, Result<NewPassword, Fault>> {
+        Box::pin(async { Err(Fault::Passwords) })
     }
 }
 

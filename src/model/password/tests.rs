@@ -130,7 +130,7 @@ fn hashes_of_django_that_cannot_be_computed_here_are_refused_with_the_reason() {
 }
 
 #[test]
-fn every_other_spelling_of_a_hash_is_refused() {
+fn sec_60_every_other_spelling_of_a_hash_is_refused() {
     let good = "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$2E/mbnTIdUU8qsVj0mGLkExwvUhe2ExRbEg6E1XjjRI";
     let hash = parse(good).unwrap();
     assert_eq!(hash.kdf, Kdf::TODAY);
@@ -218,7 +218,7 @@ fn parameters_beyond_the_limits_are_refused_and_those_at_the_limits_are_not() {
 }
 
 #[test]
-fn a_hash_with_less_than_todays_work_is_outdated() {
+fn sec_60_a_hash_with_less_than_todays_work_is_outdated() {
     let hash = |kdf, salt, output| PasswordHash {
         kdf,
         salt: vec![0; salt],

@@ -325,10 +325,11 @@ export function formOf(answer) {
 }
 
 /**
+ * The value of a tag's attribute.
  * @param {string} text
  * @param {string} name
  */
-function attribute(text, name) {
+export function attribute(text, name) {
   const found = new RegExp(`\\b${name}=(?:"([^"]*)"|([^\\s">]+))`).exec(text);
   const value = found?.[1] ?? found?.[2];
   return value?.replace(/&(#x?[0-9a-f]+|\w+);/gi, (_, entity) => {

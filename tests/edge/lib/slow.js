@@ -5,7 +5,7 @@
 // a key, `{ without: prefix }` leaves out calls for keys that begin so, `{ refused: n }` refuses the next n writes of KV and
 // `{ lost: n }` loses them. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
 import * as core from "#core";
-import worker, { Once as PlainOnce, Record as PlainRecord } from "../../../src/edge/entry.js";
+import worker, { Once as PlainOnce, Outbox, Record as PlainRecord } from "../../../src/edge/entry.js";
 import { state } from "../../../src/edge/waiting.js";
 
 /** @import { SlowPlan, TestEnv } from "./types.js" */
@@ -139,6 +139,8 @@ const { fetch } = globalThis;
 globalThis.fetch = (/** @type {RequestInfo | URL} */ what, /** @type {RequestInit | undefined} */ init) =>
   init?.cache === "no-store" ? through("fetch", undefined, () => fetch(what, init)) : fetch(what, init);
 
+export { Outbox };
+
 export class Once extends PlainOnce {}
 
 /** Nothing here is a minute behind, so the writers need not wait that long for it. */
@@ -170,7 +172,14 @@ export class Record extends PlainRecord {
  */
 async function control(request, path, env) {
   if (path === "/__test/record") {
-    const { read, change, keep, forgotten } = await request.json();
+    const { read, change, keep, forgotten, events } = await request.json();
+    if (events !== undefined) {
+      const outboxes = env.EDGEWARD_OUTBOX;
+      const page = /** @type {{ events: { id: string }[] }} */ (
+        /** @type {unknown} */ (await outboxes.get(outboxes.idFromName(events)).call({ call: "list", dead: false, limit: 100 }))
+      );
+      return Response.json({ gives: page.events.map(({ id }) => id) });
+    }
     const key = read ?? keep ?? forgotten ?? change.key;
     const writers = /** @type {DurableObjectNamespace<Record>} */ (/** @type {unknown} */ (env.EDGEWARD_RECORD));
     const writer = writers.get(writers.idFromName(key));

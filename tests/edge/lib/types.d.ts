@@ -1,5 +1,5 @@
 // The types of the Workers around the core. For the type check only.
-import type { Env } from "../../../src/edge/types.js";
+import type { Env, Kdf, PasswordAttempt } from "../../../src/edge/types.js";
 
 /** What the tests' Workers use by name: what the shell does, and the limits. */
 export interface TestEnv extends Env {
@@ -18,6 +18,20 @@ export interface SlowPlan {
   without?: string;
   refused?: number;
   lost?: number;
+}
+
+/** What a test sets in queued.js. */
+export interface QueueSettings {
+  /** How far the clock of outboxes is ahead, in milliseconds. */
+  ahead?: number;
+  /** How often it still fails while an alarm works. */
+  faults?: number;
+  /** Whether outboxes refuse every call. */
+  deaf?: boolean;
+  /** Whether no answer of a receiver comes back to its outbox. */
+  stuck?: boolean;
+  /** Whether there was one. */
+  begun?: boolean;
 }
 
 /** Somebody of paired.js; without a session nobody is signed in. */
@@ -79,4 +93,22 @@ export interface Work {
   copies: number;
   requests: number;
   signatures: number;
+}
+
+/** What a test asks of hashed.js; bytes are in hex. */
+export interface PasswordOrder {
+  /** From now on `Attempts` sees this moment; null for the real one. */
+  now?: number | null;
+  attempt?: Omit<PasswordAttempt, "salt" | "output"> & { salt: string; output?: string };
+  hash?: { user: string; password: string; kdf: Kdf };
+  /** The object to look into: a query with its values, or its alarm. */
+  shard?: string;
+  query?: [string, ...(string | number)[]];
+  alarm?: boolean;
+  vector?: { kdf: Kdf; inputs: string[] };
+  /** So many hashes of `kdf` in the Worker's instance. */
+  many?: number;
+  kdf?: Kdf;
+  /** Counts from now on. */
+  forget?: boolean;
 }

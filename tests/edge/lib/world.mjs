@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Miniflare, Response as WorkerResponse } from "miniflare";
+import { APART } from "../../../scripts/lib/kdf.mjs";
 import { newSecret, until } from "./fresh.mjs";
 import { startOrigin } from "./origin.mjs";
 import { Site } from "./site.mjs";
@@ -29,7 +30,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * - `secrets`: family → number → value, over one generated secret per family (`null` for none)
  * - `vars`: any further variables
  * - `isolates`: how many Workers run the same configuration over the same KV (as Cloudflare does)
- * - `limits`: `{ calls, failures }` per minute; far away by default
+ * - `limits`: `{ calls, failures, signIns }` per minute; far away by default
  * - `outbound`: answers what the Worker fetches, in place of the network
  * - `broken`: the configuration is wrong on purpose
  * - `variants`: name → options as above: differently configured Workers beside the first
@@ -40,7 +41,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * @property {Secrets} [secrets]
  * @property {Record<string, unknown>} [vars]
  * @property {number} [isolates]
- * @property {{ calls?: number, failures?: number }} [limits]
+ * @property {{ calls?: number, failures?: number, signIns?: number }} [limits]
  * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
  * @property {boolean} [broken]
  * @property {Record<string, WorldOptions>} [variants]
@@ -61,6 +62,16 @@ const BUILD = process.env.EDGEWARD_BUILD_DIR ?? path.join(PROJECT, "build");
 export const ADMIN_BINARY =
   process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
+/** The Durable Objects' classes. */
+const CLASSES = ["Once", "Record", "Attempts", "Outbox"];
+
+/** What ships beside the script, as far as the build has it. */
+const modulesBeside = () =>
+  Object.fromEntries(
+    ["edgeward.wasm", ...APART]
+      .filter((name) => existsSync(path.join(BUILD, name)))
+      .map((name) => [name, { type: name.endsWith(".wasm") ? "wasm" : "data", contents: readFileSync(path.join(BUILD, name)) }]),
+  );
 
 /**
  * The settings of a site that a test does not care about. Every site of a world has these, under
@@ -174,7 +185,7 @@ export class World {
    * @param {string} first
    */
   #worker(name, options, first) {
-    const { calls = 1_000_000, failures = 1_000_000 } = options.limits ?? {};
+    const { calls = 1_000_000, failures = 1_000_000, signIns = 1_000_000 } = options.limits ?? {};
     const { outbound } = options;
     /**
      * @param {string} namespace
@@ -190,20 +201,21 @@ export class World {
           modulesRoot: BUILD,
           modules: {
             "worker.js": { type: "esm", contents: readFileSync(options.script ?? path.join(BUILD, "worker.js"), "utf8") },
-            ...(existsSync(path.join(BUILD, "edgeward.wasm"))
-              ? { "edgeward.wasm": { type: "wasm", contents: readFileSync(path.join(BUILD, "edgeward.wasm")) } }
-              : {}),
+            ...modulesBeside(),
           },
         },
         env: {
           EDGEWARD_KV: { type: "kv", id: "edgeward" },
           EDGEWARD_ONCE: { type: "durable-object", worker: first, exportName: "Once" },
           EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
+          EDGEWARD_OUTBOX: { type: "durable-object", worker: first, exportName: "Outbox" },
+          EDGEWARD_ATTEMPTS: { type: "durable-object", worker: first, exportName: "Attempts" },
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
+          EDGEWARD_SIGN_IN_LIMIT: limit(`${name}-sign-ins`, signIns),
           ...this.#environment(options),
         },
-        ...(name === first ? { exports: { Once: { type: "durable-object", storage: "sqlite" }, Record: { type: "durable-object", storage: "sqlite" } } } : {}),
+        ...(name === first ? { exports: Object.fromEntries(CLASSES.map((className) => [className, { type: "durable-object", storage: "sqlite" }])) } : {}),
       },
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
@@ -270,6 +282,11 @@ export class World {
   async restart(changes = {}) {
     this.#options = { ...this.#options, ...changes };
     await this.#run();
+  }
+
+  /** Where the runtime keeps what outlives it. */
+  get folder() {
+    return this.#folder;
   }
 
   /**

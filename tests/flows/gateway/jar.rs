@@ -25,16 +25,6 @@ impl<'a> Jar<'a> {
         }
     }
 
-    /// The same browser at another isolate.
-    pub fn at<'b>(&self, isolate: &'b Isolate) -> Jar<'b> {
-        Jar {
-            isolate,
-            cookies: self.cookies.clone(),
-            fields: self.fields.clone(),
-            is_led: false,
-        }
-    }
-
     /// Opens a page.
     pub fn open(&mut self, host: &str, path: &str) -> Seen {
         let from = if self.is_led { "cross-site" } else { "none" };
@@ -65,7 +55,11 @@ impl<'a> Jar<'a> {
     pub fn submit(&mut self, host: &str, path: &str, fields: &[(&str, &str)]) -> Seen {
         let mut all: Vec<(&str, &str)> = fields.to_vec();
         let hidden = self.fields.clone();
-        all.extend(hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        all.extend(
+            hidden
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         self.post(host, path, &all, "same-origin")
     }
 
@@ -99,7 +93,9 @@ impl<'a> Jar<'a> {
             }
         }
         let names = ["csrf", "sso", "return_to", "state", "token"];
-        let found = names.into_iter().filter_map(|name| Some((name.to_owned(), hidden(seen, name)?)));
+        let found = names
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), hidden(seen, name)?)));
         self.fields = found.collect();
     }
 }

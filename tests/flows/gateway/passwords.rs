@@ -19,9 +19,16 @@ fn a_person_signs_in_with_a_password_and_gets_a_session() {
         "/login/",
         &[("username", " Ada@Example.COM "), ("password", PASSWORD)],
     );
-    assert_eq!((seen.status(), seen.header("location")), (303, Some("/account/")));
+    assert_eq!(
+        (seen.status(), seen.header("location")),
+        (303, Some("/account/"))
+    );
     let account = browser.open(GATEWAY, "/account/");
-    assert!(account.body().contains("ada@example.com"), "{}", account.body());
+    assert!(
+        account.body().contains("ada@example.com"),
+        "{}",
+        account.body()
+    );
 }
 
 #[test]
@@ -29,8 +36,16 @@ fn sec_57_whoever_cannot_sign_in_gets_the_answer_to_a_wrong_password() {
     let gateway = Gateway::new(&json!({}));
     gateway.user("ada@example.com", &json!({}));
     let off = gateway.user("off@example.com", &json!({}));
-    gateway.call("PATCH", &format!("/api/sso/users/{off}"), &json!({"active": false}));
-    gateway.call("POST", "/api/sso/users", &json!({"email": "none@example.com"}));
+    gateway.call(
+        "PATCH",
+        &format!("/api/sso/users/{off}"),
+        &json!({"active": false}),
+    );
+    gateway.call(
+        "POST",
+        "/api/sso/users",
+        &json!({"email": "none@example.com"}),
+    );
     let attempts = [
         ("ada@example.com", "wrong password"),
         ("off@example.com", PASSWORD),
@@ -43,11 +58,24 @@ fn sec_57_whoever_cannot_sign_in_gets_the_answer_to_a_wrong_password() {
         let mut browser = gateway.browser();
         browser.open(GATEWAY, "/login/");
         let before = gateway.edge.shared.failures.hashes.get();
-        let seen = browser.submit(GATEWAY, "/login/", &[("username", name), ("password", password)]);
-        assert_eq!(gateway.edge.shared.failures.hashes.get(), before + 1, "{name}: the same work");
+        let seen = browser.submit(
+            GATEWAY,
+            "/login/",
+            &[("username", name), ("password", password)],
+        );
+        assert_eq!(
+            gateway.edge.shared.failures.hashes.get(),
+            before + 1,
+            "{name}: the same work"
+        );
         let csrf = hidden(&seen, "csrf").unwrap();
         let body = seen.body().replace(name, "NAME").replace(&csrf, "CSRF");
-        let cookies: Vec<_> = seen.outcome.cookies.iter().map(|c| c.name().to_owned()).collect();
+        let cookies: Vec<_> = seen
+            .outcome
+            .cookies
+            .iter()
+            .map(|c| c.name().to_owned())
+            .collect();
         answers.push((seen.status(), body, cookies));
     }
     assert_eq!(answers[0].0, 403);
@@ -62,16 +90,34 @@ fn sec_56_one_person_has_one_counter_however_the_name_is_spelt() {
     gateway.user("ada@example.com", &json!({}));
     let mut browser = gateway.browser();
     browser.open(GATEWAY, "/login/");
-    let spellings = ["ada@example.com", "ADA@example.com", " ada@example.com", "ada@EXAMPLE.com", "Ada@example.com "];
+    let spellings = [
+        "ada@example.com",
+        "ADA@example.com",
+        " ada@example.com",
+        "ada@EXAMPLE.com",
+        "Ada@example.com ",
+    ];
     for name in spellings {
-        let seen = browser.submit(GATEWAY, "/login/", &[("username", name), ("password", "wrong!!!")]);
+        let seen = browser.submit(
+            GATEWAY,
+            "/login/",
+            &[("username", name), ("password", "wrong!!!")],
+        );
         assert_eq!(seen.status(), 403, "{name}");
     }
-    let seen = browser.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", PASSWORD)]);
+    let seen = browser.submit(
+        GATEWAY,
+        "/login/",
+        &[("username", "ada@example.com"), ("password", PASSWORD)],
+    );
     assert_eq!(seen.status(), 429);
     assert_eq!(seen.header("retry-after"), Some("1"));
     gateway.edge.wait(2);
-    let seen = browser.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", PASSWORD)]);
+    let seen = browser.submit(
+        GATEWAY,
+        "/login/",
+        &[("username", "ada@example.com"), ("password", PASSWORD)],
+    );
     assert_eq!(seen.status(), 303);
 }
 
@@ -83,13 +129,21 @@ fn sec_56_a_stranger_who_guesses_delays_nobody_at_their_own_browser() {
     let mut stranger = gateway.browser();
     stranger.open(GATEWAY, "/login/");
     for _ in 0..12 {
-        stranger.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", "wrong!!!")]);
+        stranger.submit(
+            GATEWAY,
+            "/login/",
+            &[("username", "ada@example.com"), ("password", "wrong!!!")],
+        );
         gateway.edge.wait(1);
     }
     let mut mine = mine;
     mine.cookies.remove(&(GATEWAY.into(), OWN.into()));
     mine.open(GATEWAY, "/login/");
-    let seen = mine.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", PASSWORD)]);
+    let seen = mine.submit(
+        GATEWAY,
+        "/login/",
+        &[("username", "ada@example.com"), ("password", PASSWORD)],
+    );
     assert_eq!(seen.status(), 303, "{}", seen.body());
 }
 
@@ -100,7 +154,11 @@ fn sec_53_a_form_of_another_site_or_another_browser_signs_nobody_in() {
     let mut attacker = gateway.browser();
     attacker.open(GATEWAY, "/login/");
     let csrf = attacker.fields[0].1.clone();
-    let fields = [("username", "ada@example.com"), ("password", PASSWORD), ("csrf", &*csrf)];
+    let fields = [
+        ("username", "ada@example.com"),
+        ("password", PASSWORD),
+        ("csrf", &*csrf),
+    ];
     for site in ["cross-site", "same-site"] {
         let mut victim = gateway.browser();
         victim.open(GATEWAY, "/login/");
@@ -132,7 +190,11 @@ fn sec_52_each_sign_in_is_a_new_session() {
     browser.open(GATEWAY, "/login/");
     browser.cookies.remove(&key);
     browser.open(GATEWAY, "/login/");
-    browser.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", PASSWORD)]);
+    browser.submit(
+        GATEWAY,
+        "/login/",
+        &[("username", "ada@example.com"), ("password", PASSWORD)],
+    );
     assert_ne!(browser.cookies[&key], first);
 }
 
@@ -143,7 +205,11 @@ fn a_password_that_must_be_changed_lets_nobody_in_before() {
     gateway.set_password(&id, &json!({"password": PASSWORD, "must_change": true}));
     let mut browser = gateway.browser();
     browser.open(GATEWAY, "/login/");
-    let seen = browser.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", PASSWORD)]);
+    let seen = browser.submit(
+        GATEWAY,
+        "/login/",
+        &[("username", "ada@example.com"), ("password", PASSWORD)],
+    );
     assert_eq!((seen.status(), seen.session()), (200, None));
     let short = browser.submit(GATEWAY, "/password/", &[("new", "short")]);
     assert_eq!((short.status(), short.session()), (400, None));
@@ -157,10 +223,19 @@ fn a_password_that_must_be_changed_lets_nobody_in_before() {
     let again: Vec<(&str, &str)> = used.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let mut again = again;
     again.push(("new", "yet another one"));
-    assert_eq!(browser.post(GATEWAY, "/password/", &again, "same-origin").status(), 410);
+    assert_eq!(
+        browser
+            .post(GATEWAY, "/password/", &again, "same-origin")
+            .status(),
+        410
+    );
     let mut other = gateway.browser();
     other.open(GATEWAY, "/login/");
-    let seen = other.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", PASSWORD)]);
+    let seen = other.submit(
+        GATEWAY,
+        "/login/",
+        &[("username", "ada@example.com"), ("password", PASSWORD)],
+    );
     assert_eq!(seen.status(), 403);
 }
 
@@ -169,17 +244,25 @@ fn a_link_to_set_a_password_works_once_and_for_a_day() {
     let gateway = Gateway::new(&json!({}));
     let id = gateway.user("ada@example.com", &json!({}));
     let link = |gateway: &Gateway| {
-        let (status, made) =
-            gateway.call("POST", &format!("/api/sso/users/{id}/password-link"), &json!({}));
+        let (status, made) = gateway.call(
+            "POST",
+            &format!("/api/sso/users/{id}/password-link"),
+            &json!({}),
+        );
         assert_eq!(status, 200, "{made}");
         let url = made["url"].as_str().unwrap();
-        url.strip_prefix("https://login.example").unwrap().to_owned()
+        url.strip_prefix("https://login.example")
+            .unwrap()
+            .to_owned()
     };
     let path = link(&gateway);
     let mut browser = gateway.browser();
     assert_eq!(browser.open(GATEWAY, &path).status(), 200);
     let set = browser.submit(GATEWAY, "/password/", &[("new", "chosen by myself")]);
-    assert_eq!((set.status(), set.header("location")), (303, Some("/account/")));
+    assert_eq!(
+        (set.status(), set.header("location")),
+        (303, Some("/account/"))
+    );
     assert_eq!(gateway.browser().open(GATEWAY, &path).status(), 410);
     let late = link(&gateway);
     gateway.edge.wait(86_401);
@@ -194,12 +277,23 @@ fn a_changed_password_ends_every_other_session() {
     let mut browser = gateway.signed_in("ada@example.com");
     gateway.edge.wait(5);
     browser.open(GATEWAY, "/password/");
-    let wrong = browser.submit(GATEWAY, "/password/", &[("current", "wrong!!!"), ("new", "a new good one")]);
+    let wrong = browser.submit(
+        GATEWAY,
+        "/password/",
+        &[("current", "wrong!!!"), ("new", "a new good one")],
+    );
     assert_eq!(wrong.status(), 403);
-    let seen = browser.submit(GATEWAY, "/password/", &[("current", PASSWORD), ("new", "a new good one")]);
+    let seen = browser.submit(
+        GATEWAY,
+        "/password/",
+        &[("current", PASSWORD), ("new", "a new good one")],
+    );
     assert_eq!(seen.status(), 200, "{}", seen.body());
     assert_eq!(browser.open(GATEWAY, "/account/").status(), 200);
-    assert_eq!(other.open(GATEWAY, "/account/").header("location"), Some("/login/"));
+    assert_eq!(
+        other.open(GATEWAY, "/account/").header("location"),
+        Some("/login/")
+    );
 }
 
 #[test]
@@ -207,9 +301,16 @@ fn a_stored_hash_that_cannot_be_read_is_a_fault_and_no_wrong_password() {
     let gateway = Gateway::new(&json!({}));
     gateway.user("ada@example.com", &json!({}));
     let shared = &gateway.edge.shared;
-    shared.spoil("password:", r#"{"hash":"$argon2id$broken","must_change":false,"set_at":0}"#);
+    shared.spoil(
+        "password:",
+        r#"{"hash":"$argon2id$broken","must_change":false,"set_at":0}"#,
+    );
     let mut browser = gateway.browser();
     browser.open(GATEWAY, "/login/");
-    let seen = browser.submit(GATEWAY, "/login/", &[("username", "ada@example.com"), ("password", PASSWORD)]);
+    let seen = browser.submit(
+        GATEWAY,
+        "/login/",
+        &[("username", "ada@example.com"), ("password", PASSWORD)],
+    );
     assert_eq!(seen.status(), 503);
 }

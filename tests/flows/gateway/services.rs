@@ -17,32 +17,63 @@ fn a_person_signs_in_to_a_service_and_on_to_what_was_asked_for() {
     let sso = gateway.obtain(&token, "/deep/?a=1");
     let asked = [("token", &*token), ("authentication_token", &*sso)];
     let unknown = error("Authentication request token doesn't exist");
-    assert_eq!(gateway.service_call("/sso/get/", &asked), (200, unknown.clone()));
-    assert_eq!(gateway.service_call("/sso/make_used/", &asked), (404, unknown.clone()));
+    assert_eq!(
+        gateway.service_call("/sso/get/", &asked),
+        (200, unknown.clone())
+    );
+    assert_eq!(
+        gateway.service_call("/sso/make_used/", &asked),
+        (404, unknown.clone())
+    );
     let mut browser = gateway.browser();
     browser.is_led = true;
     let page = browser.open(GATEWAY, &format!("/login/?sso={sso}"));
     assert!(page.body().contains("wiki"), "{}", page.body());
     let policy = page.header("content-security-policy").unwrap();
-    assert!(policy.contains("form-action 'self' https://wiki.example;"), "{policy}");
-    let fields = [("username", "ada@example.com"), ("password", super::PASSWORD)];
+    assert!(
+        policy.contains("form-action 'self' https://wiki.example;"),
+        "{policy}"
+    );
+    let fields = [
+        ("username", "ada@example.com"),
+        ("password", super::PASSWORD),
+    ];
     let seen = browser.submit(GATEWAY, "/login/", &fields);
-    assert_eq!(seen.header("location"), Some("https://wiki.example/sso/accept/"));
+    assert_eq!(
+        seen.header("location"),
+        Some("https://wiki.example/sso/accept/")
+    );
     let delivered = gateway.edge.shared.outboxes.delivered.borrow().clone();
     let (to, event) = delivered.last().unwrap();
     assert_eq!((to, event.kind.as_str()), (&id, "update_account"));
     let told = json!({"user_identy": "ada@example.com", "is_active": true, "is_staff": true, "is_superuser": false});
-    assert_eq!(event.body, json!({"type": "update_account", "fields": told}));
-    let who = json!({"authenticated": true, "user_identy": "ada@example.com", "next_url": "/deep/?a=1"});
-    assert_eq!(gateway.service_call("/sso/get/", &asked), (200, who.clone()));
+    assert_eq!(
+        event.body,
+        json!({"type": "update_account", "fields": told})
+    );
+    let who =
+        json!({"authenticated": true, "user_identy": "ada@example.com", "next_url": "/deep/?a=1"});
+    assert_eq!(
+        gateway.service_call("/sso/get/", &asked),
+        (200, who.clone())
+    );
     assert_eq!(gateway.service_call("/sso/get", &asked), (200, who));
-    assert_eq!(gateway.service_call("/sso/make_used/", &asked), (200, json!({"ok": true})));
-    assert_eq!(gateway.service_call("/sso/make_used/", &asked), (404, unknown.clone()));
+    assert_eq!(
+        gateway.service_call("/sso/make_used/", &asked),
+        (200, json!({"ok": true}))
+    );
+    assert_eq!(
+        gateway.service_call("/sso/make_used/", &asked),
+        (404, unknown.clone())
+    );
     assert_eq!(gateway.service_call("/sso/get/", &asked), (200, unknown));
     // Signed in already: no form.
     let again = gateway.obtain(&token, "/");
     let seen = browser.open(GATEWAY, &format!("/login/?sso={again}"));
-    assert_eq!(seen.header("location"), Some("https://wiki.example/sso/accept/"));
+    assert_eq!(
+        seen.header("location"),
+        Some("https://wiki.example/sso/accept/")
+    );
 }
 
 #[test]
@@ -52,29 +83,66 @@ fn each_refusal_is_the_one_that_the_packages_know() {
     let t = ("token", &*token);
     let cases: [(&str, &[(&str, &str)], &str); 12] = [
         ("obtain", &[], "\"token\" isn't set"),
-        ("obtain", &[("token", " "), ("next_url", "/")], "\"token\" isn't set"),
+        (
+            "obtain",
+            &[("token", " "), ("next_url", "/")],
+            "\"token\" isn't set",
+        ),
         ("obtain", &[t], "\"next_url\" isn't set"),
-        ("obtain", &[("token", "wrong"), ("next_url", "/")], "Application token doesn't exist"),
-        ("get", &[("authentication_token", "x")], "\"token\" isn't set"),
-        ("get", &[("token", "wrong")], "Application token doesn't exist"),
+        (
+            "obtain",
+            &[("token", "wrong"), ("next_url", "/")],
+            "Application token doesn't exist",
+        ),
+        (
+            "get",
+            &[("authentication_token", "x")],
+            "\"token\" isn't set",
+        ),
+        (
+            "get",
+            &[("token", "wrong")],
+            "Application token doesn't exist",
+        ),
         ("get", &[t], "Authentication request token doesn't set"),
-        ("get", &[t, ("authentication_token", "x")], "Authentication request token doesn't exist"),
-        ("make_used", &[t], "Authentication request token doesn't set"),
+        (
+            "get",
+            &[t, ("authentication_token", "x")],
+            "Authentication request token doesn't exist",
+        ),
+        (
+            "make_used",
+            &[t],
+            "Authentication request token doesn't set",
+        ),
         ("deauthenticate", &[], "\"token\" isn't set"),
         ("deauthenticate", &[t], "\"user_identy\" isn't set"),
-        ("deauthenticate", &[("token", "wrong"), ("user_identy", "x")], "Application token doesn't exist"),
+        (
+            "deauthenticate",
+            &[("token", "wrong"), ("user_identy", "x")],
+            "Application token doesn't exist",
+        ),
     ];
     for (call, fields, text) in cases {
         let answer = gateway.service_call(&format!("/sso/{call}/"), fields);
         assert_eq!(answer, (200, error(text)), "{call} {fields:?}");
     }
     let nobody = [t, ("user_identy", "nobody@example.com")];
-    assert_eq!(gateway.service_call("/sso/deauthenticate/", &nobody), (200, json!({"ok": true})));
+    assert_eq!(
+        gateway.service_call("/sso/deauthenticate/", &nobody),
+        (200, json!({"ok": true}))
+    );
     for call in ["obtain", "get", "make_used", "deauthenticate"] {
-        let seen = gateway.isolate.send(&req("GET", &format!("/sso/{call}/")).at(GATEWAY));
+        let seen = gateway
+            .isolate
+            .send(&req("GET", &format!("/sso/{call}/")).at(GATEWAY));
         assert_eq!((seen.status(), seen.header("allow")), (405, Some("POST")));
     }
-    gateway.call("PATCH", &format!("/api/sso/services/{id}"), &json!({"enabled": false}));
+    gateway.call(
+        "PATCH",
+        &format!("/api/sso/services/{id}"),
+        &json!({"enabled": false}),
+    );
     gateway.edge.wait(61);
     let asked = gateway.service_call("/sso/obtain/", &[t, ("next_url", "/")]);
     assert_eq!(asked, (200, error("Application token doesn't exist")));
@@ -90,10 +158,20 @@ fn sec_27_of_many_services_that_use_a_sign_in_one_does() {
     let mut browser = gateway.signed_in("ada@example.com");
     browser.open(GATEWAY, &format!("/login/?sso={sso}"));
     let wrong = [("token", &*other), ("authentication_token", &*sso)];
-    assert_eq!(gateway.service_call("/sso/make_used/", &wrong).0, 404, "of another service");
+    assert_eq!(
+        gateway.service_call("/sso/make_used/", &wrong).0,
+        404,
+        "of another service"
+    );
     let asked = [("token", &*token), ("authentication_token", &*sso)];
     let mut calls: Vec<_> = (0..20)
-        .map(|_| Box::pin(gateway.isolate.begin(&form(req("POST", "/sso/make_used/").at(GATEWAY), &asked))))
+        .map(|_| {
+            Box::pin(
+                gateway
+                    .isolate
+                    .begin(&form(req("POST", "/sso/make_used/").at(GATEWAY), &asked)),
+            )
+        })
         .collect();
     let mut statuses = Vec::new();
     while !calls.is_empty() {
@@ -108,7 +186,11 @@ fn sec_27_of_many_services_that_use_a_sign_in_one_does() {
             }
         });
     }
-    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 200).count(),
+        1,
+        "{statuses:?}"
+    );
 }
 
 #[test]
@@ -140,13 +222,24 @@ fn sec_83_with_a_code_only_the_browser_that_signed_in_finishes_the_sign_in() {
     let mut browser = gateway.signed_in("ada@example.com");
     let seen = browser.open(GATEWAY, &format!("/login/?sso={sso}"));
     let location = seen.header("location").unwrap();
-    let code = location.strip_prefix("https://wiki.example/sso/accept/?code=").unwrap();
+    let code = location
+        .strip_prefix("https://wiki.example/sso/accept/?code=")
+        .unwrap();
     let without = [("token", &*token), ("authentication_token", &*sso)];
     let unknown = error("Authentication request token doesn't exist");
-    assert_eq!(gateway.service_call("/sso/get/", &without), (200, unknown.clone()));
-    assert_eq!(gateway.service_call("/sso/make_used/", &without), (404, unknown));
+    assert_eq!(
+        gateway.service_call("/sso/get/", &without),
+        (200, unknown.clone())
+    );
+    assert_eq!(
+        gateway.service_call("/sso/make_used/", &without),
+        (404, unknown)
+    );
     let with = [without[0], without[1], ("code", code)];
-    assert_eq!(gateway.service_call("/sso/get/", &with).1["authenticated"], true);
+    assert_eq!(
+        gateway.service_call("/sso/get/", &with).1["authenticated"],
+        true
+    );
     assert_eq!(gateway.service_call("/sso/make_used/", &with).0, 200);
 }
 
@@ -171,7 +264,11 @@ fn sec_48_a_next_url_leads_nowhere_but_to_the_service() {
         let sso = gateway.obtain(&token, given);
         browser.open(GATEWAY, &format!("/login/?sso={sso}"));
         let asked = [("token", &*token), ("authentication_token", &*sso)];
-        assert_eq!(gateway.service_call("/sso/get/", &asked).1["next_url"], kept, "{given}");
+        assert_eq!(
+            gateway.service_call("/sso/get/", &asked).1["next_url"],
+            kept,
+            "{given}"
+        );
     }
 }
 
@@ -187,14 +284,26 @@ fn who_may_not_enter_is_told_so_and_the_service_learns_nothing() {
     assert_eq!(seen.status(), 403);
     let asked = [("token", &*token), ("authentication_token", &*sso)];
     assert!(gateway.service_call("/sso/get/", &asked).1["error"].is_string());
-    assert!(!ada.open(GATEWAY, "/account/").body().contains("https://wiki.example/"));
+    assert!(
+        !ada.open(GATEWAY, "/account/")
+            .body()
+            .contains("https://wiki.example/")
+    );
     let sso = gateway.obtain(&token, "/");
     let mut ed = gateway.signed_in("ed@example.com");
     let seen = ed.open(GATEWAY, &format!("/login/?sso={sso}"));
     assert_eq!(seen.status(), 303);
-    assert!(ed.open(GATEWAY, "/account/").body().contains("https://wiki.example/"));
+    assert!(
+        ed.open(GATEWAY, "/account/")
+            .body()
+            .contains("https://wiki.example/")
+    );
     // The right is taken away before the service has asked.
-    gateway.call("PATCH", &format!("/api/sso/users/{editor}"), &json!({"roles": []}));
+    gateway.call(
+        "PATCH",
+        &format!("/api/sso/users/{editor}"),
+        &json!({"roles": []}),
+    );
     let asked = [("token", &*token), ("authentication_token", &*sso)];
     assert!(gateway.service_call("/sso/get/", &asked).1["error"].is_string());
     assert_eq!(gateway.service_call("/sso/make_used/", &asked).0, 404);
@@ -211,9 +320,16 @@ fn a_service_that_does_not_answer_is_waited_for_and_tried_again() {
     outboxes.receiver.replace(Some(Box::new(|_, _| false)));
     let seen = browser.open(GATEWAY, &format!("/login/?sso={sso}"));
     let location = seen.header("location").unwrap();
-    assert!(location.starts_with("/welcome/?fallback=true"), "{location}");
+    assert!(
+        location.starts_with("/welcome/?fallback=true"),
+        "{location}"
+    );
     let page = browser.follow(&seen, GATEWAY);
-    assert!(page.body().contains("wiki") && page.body().contains("/login/?sso="), "{}", page.body());
+    assert!(
+        page.body().contains("wiki") && page.body().contains("/login/?sso="),
+        "{}",
+        page.body()
+    );
     assert_eq!(outboxes.waiting(&id).len(), 1);
     // Nobody else learns of the service by the token.
     let other = gateway.browser().open(GATEWAY, location);
@@ -221,7 +337,10 @@ fn a_service_that_does_not_answer_is_waited_for_and_tried_again() {
     outboxes.receiver.replace(Some(Box::new(|_, _| true)));
     outboxes.deliver_all();
     let seen = browser.open(GATEWAY, &format!("/login/?sso={sso}"));
-    assert_eq!(seen.header("location"), Some("https://wiki.example/sso/accept/"));
+    assert_eq!(
+        seen.header("location"),
+        Some("https://wiki.example/sso/accept/")
+    );
 }
 
 #[test]
@@ -237,7 +356,10 @@ fn a_token_is_replaced_with_an_overlap() {
     gateway.edge.wait(121);
     gateway.obtain(new, "/");
     let asked = [("token", &*old), ("next_url", "/")];
-    assert_eq!(gateway.service_call("/sso/obtain/", &asked).1, error("Application token doesn't exist"));
+    assert_eq!(
+        gateway.service_call("/sso/obtain/", &asked).1,
+        error("Application token doesn't exist")
+    );
 }
 
 #[test]
@@ -263,7 +385,11 @@ fn sec_70_a_base_url_is_public_https_and_not_ours() {
     ] {
         let body = json!({"name": "x", "base_url": bad, "dialect": "flat"});
         let (status, answer) = gateway.call("POST", "/api/sso/services", &body);
-        assert_eq!((status, &answer["field"]), (400, &json!("base_url")), "{bad}");
+        assert_eq!(
+            (status, &answer["field"]),
+            (400, &json!("base_url")),
+            "{bad}"
+        );
     }
     let development = Gateway::new(&json!({"development": true}));
     development.service("wiki", &json!({"base_url": "http://127.0.0.1:9000/"}));

@@ -12,20 +12,29 @@ fn sec_54_signing_out_ends_the_gateway_every_site_and_tells_every_service() {
     let (shop, _) = gateway.service("shop", &json!({"dialect": "flat"}));
     let mut browser = gateway.signed_in("ada@example.com");
     for host in ["site.example", "other.example"] {
-        let seen = browser.open(host, "/page");
-        let seen = browser.follow(&seen, host);
-        let seen = browser.follow(&seen, GATEWAY);
-        assert!(browser.follow(&seen, host).is_forwarded());
+        let sent = browser.open(host, "/page");
+        let back = browser.follow(&sent, host);
+        let arrived = browser.follow(&back, GATEWAY);
+        let marked = browser.follow(&arrived, host);
+        assert!(browser.follow(&marked, host).is_forwarded());
     }
     gateway.edge.wait(2);
     // Another site's page cannot do it.
     browser.is_led = true;
     assert_eq!(browser.open(GATEWAY, "/logout/").status(), 200);
-    assert_eq!(browser.post(GATEWAY, "/logout/", &[], "cross-site").status(), 403);
+    assert_eq!(
+        browser
+            .post(GATEWAY, "/logout/", &[], "cross-site")
+            .status(),
+        403
+    );
     assert_eq!(browser.open(GATEWAY, "/account/").status(), 200);
     let seen = browser.post(GATEWAY, "/logout/", &[], "same-origin");
     assert_eq!(seen.status(), 200);
-    assert_eq!(browser.open(GATEWAY, "/account/").header("location"), Some("/login/"));
+    assert_eq!(
+        browser.open(GATEWAY, "/account/").header("location"),
+        Some("/login/")
+    );
     for host in ["site.example", "other.example"] {
         assert_eq!(browser.open(host, "/page").status(), 303, "{host}");
     }
@@ -33,7 +42,8 @@ fn sec_54_signing_out_ends_the_gateway_every_site_and_tells_every_service() {
         gateway.edge.shared.outboxes.deliver_all();
         let all = gateway.edge.shared.outboxes.delivered.borrow();
         let mine = all.iter().filter(|(to, _)| to == service);
-        mine.map(|(_, event)| event.body.clone()).collect::<Vec<_>>()
+        mine.map(|(_, event)| event.body.clone())
+            .collect::<Vec<_>>()
     };
     let fields = json!({"type": "deauthenticate", "user_identy": "ada@example.com"});
     assert_eq!(delivered(&wiki).last(), Some(&fields));
@@ -50,15 +60,26 @@ fn a_service_signs_a_person_out_everywhere_but_is_not_told_itself() {
     let mut browser = gateway.signed_in("ada@example.com");
     gateway.edge.wait(2);
     let asked = [("token", &*token), ("user_identy", "ada@example.com")];
-    assert_eq!(gateway.service_call("/sso/deauthenticate/", &asked), (200, json!({"ok": true})));
-    assert_eq!(browser.open(GATEWAY, "/account/").header("location"), Some("/login/"));
+    assert_eq!(
+        gateway.service_call("/sso/deauthenticate/", &asked),
+        (200, json!({"ok": true}))
+    );
+    assert_eq!(
+        browser.open(GATEWAY, "/account/").header("location"),
+        Some("/login/")
+    );
     let outboxes = &gateway.edge.shared.outboxes;
     let kinds = |service: &str| {
         let all = outboxes.waiting(service);
-        all.iter().map(|event| event.kind.clone()).collect::<Vec<_>>()
+        all.iter()
+            .map(|event| event.kind.clone())
+            .collect::<Vec<_>>()
     };
     assert!(!kinds(&wiki).contains(&"deauthenticate".to_owned()));
-    assert_eq!(kinds(&shop).last().map(String::as_str), Some("deauthenticate"));
+    assert_eq!(
+        kinds(&shop).last().map(String::as_str),
+        Some("deauthenticate")
+    );
 }
 
 #[test]
@@ -69,7 +90,9 @@ fn a_person_sees_and_ends_their_own_sessions_only() {
     let mut first = gateway.signed_in("ada@example.com");
     let mut second = gateway.signed_in("ada@example.com");
     let mut eve = gateway.signed_in("eve@example.com");
-    gateway.edge.shared.run_background();
+    for task in std::mem::take(&mut *gateway.edge.shared.tasks.borrow_mut()) {
+        crate::harness::run(task);
+    }
     let path = format!("/api/sso/users/{ada}/sessions");
     let (_, listed) = gateway.call("GET", &path, &json!({}));
     let sessions = listed["sessions"].as_array().unwrap();
@@ -79,13 +102,32 @@ fn a_person_sees_and_ends_their_own_sessions_only() {
     assert_eq!(page.body().matches("this browser").count(), 1);
     // Which of them is the second browser's?
     let mine = session_of(&page);
-    let other = sessions.iter().map(|s| s["id"].as_str().unwrap()).find(|id| *id != mine).unwrap();
+    let other = sessions
+        .iter()
+        .map(|s| s["id"].as_str().unwrap())
+        .find(|id| *id != mine)
+        .unwrap();
     eve.open(GATEWAY, "/account/");
-    eve.submit(GATEWAY, "/account/", &[("action", "end"), ("session", other)]);
-    assert_eq!(second.open(GATEWAY, "/account/").status(), 200, "not Eve's to end");
+    eve.submit(
+        GATEWAY,
+        "/account/",
+        &[("action", "end"), ("session", other)],
+    );
+    assert_eq!(
+        second.open(GATEWAY, "/account/").status(),
+        200,
+        "not Eve's to end"
+    );
     first.open(GATEWAY, "/account/");
-    first.submit(GATEWAY, "/account/", &[("action", "end"), ("session", other)]);
-    assert_eq!(second.open(GATEWAY, "/account/").header("location"), Some("/login/"));
+    first.submit(
+        GATEWAY,
+        "/account/",
+        &[("action", "end"), ("session", other)],
+    );
+    assert_eq!(
+        second.open(GATEWAY, "/account/").header("location"),
+        Some("/login/")
+    );
     assert_eq!(first.open(GATEWAY, "/account/").status(), 200);
 }
 

@@ -15,6 +15,8 @@ use edgeward::platform::port::{
 use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::crypto;
+use super::outbox::MemoryOutbox;
+use super::passwords::MemoryPasswords;
 use super::records::MemoryRecords;
 use super::shared::{Fate, KV_LAG, Lag, Shared, Verb, later};
 
@@ -30,11 +32,16 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         }),
         once: Box::new(MemoryOnce(Rc::clone(shared))),
         records: Box::new(MemoryRecords(Rc::clone(shared))),
+        outbox: Box::new(MemoryOutbox(Rc::clone(shared))),
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
         fetch: Box::new(MemoryFetch(Rc::clone(shared))),
         background: Box::new(MemoryBackground(Rc::clone(shared))),
+        passwords: Box::new(MemoryPasswords(
+            Rc::clone(shared),
+            Seeded::new(seed ^ 1 << 41),
+        )),
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use edgeward::platform::port::{Change, Changed, Fault, Pending, Records};
+use edgeward::platform::port::{Change, Changed, Fault, Notification, Pending, Records};
 use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::shared::{Fate, Shared, Verb, later};
@@ -32,11 +32,22 @@ pub struct Writers {
     /// [`Shared::carry`] is called often enough.
     pub wild: Cell<bool>,
     following: RefCell<Vec<Change>>,
+    /// What outboxes have still to be told, in order.
+    notifying: RefCell<Vec<Notification>>,
 }
 
 pub struct MemoryRecords(pub Rc<Shared>);
 
 impl Shared {
+    /// Replaces what every writer holds under a key with `prefix`.
+    pub fn spoil(&self, prefix: &str, value: &str) {
+        for (key, held) in self.writers.held.borrow_mut().iter_mut() {
+            if key.starts_with(prefix) {
+                held.value = Some(value.to_owned());
+            }
+        }
+    }
+
     fn held(&self, key: &str) -> Option<String> {
         match self.writers.held.borrow().get(key) {
             Some(held) => held.value.clone(),
@@ -81,6 +92,10 @@ impl Shared {
             .following
             .borrow_mut()
             .extend(change.then.clone());
+        self.writers
+            .notifying
+            .borrow_mut()
+            .extend(change.notify.clone());
     }
 
     /// The writers write to the store what they hold, look whether it shows that, and tell each other
@@ -133,6 +148,26 @@ impl Shared {
                 self.writers.following.borrow_mut().push(change);
             } else if self.is_possible(&change) {
                 self.apply(&change);
+            }
+        }
+        self.notify() || is_busy
+    }
+
+    /// Tells the outboxes, each in order; one that does not answer holds up no other.
+    fn notify(&self) -> bool {
+        let mut is_busy = false;
+        let mut late = std::collections::BTreeSet::new();
+        let notifying = std::mem::take(&mut *self.writers.notifying.borrow_mut());
+        for notification in notifying {
+            let Notification { service, call } = &notification;
+            let is_late = self.writers.wild.get() && self.draw(3) == 0;
+            let is_told =
+                !late.contains(service) && !is_late && self.outboxes.call(service, call).is_some();
+            if is_told {
+                is_busy = true;
+            } else {
+                late.insert(service.clone());
+                self.writers.notifying.borrow_mut().push(notification);
             }
         }
         is_busy

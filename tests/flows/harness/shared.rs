@@ -11,6 +11,8 @@ use edgeward::platform::port::{Incoming, Outgoing, Pending};
 use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store;
 
+use super::outbox::Outboxes;
+use super::passwords::Failures;
 use super::records::Writers;
 
 /// The methods of the ports.
@@ -34,6 +36,9 @@ pub enum Verb {
     RecordRead,
     RecordChange,
     RecordKeep,
+    Outbox,
+    Attempt,
+    HashPassword,
 }
 
 impl Verb {
@@ -55,11 +60,14 @@ impl Verb {
             | Self::Allow
             | Self::Body
             | Self::Verify
-            | Self::Fetch => &[],
+            | Self::Fetch
+            | Self::Outbox
+            | Self::Attempt
+            | Self::HashPassword => &[],
         }
     }
 
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -78,6 +86,9 @@ impl Verb {
         Self::RecordRead,
         Self::RecordChange,
         Self::RecordKeep,
+        Self::Outbox,
+        Self::Attempt,
+        Self::HashPassword,
     ];
 }
 
@@ -138,6 +149,10 @@ pub struct Shared {
     pub claims: RefCell<BTreeMap<String, (String, Timestamp)>>,
     /// What the writers of records hold, see `records.rs`.
     pub writers: Writers,
+    /// The queues of events, see `outbox.rs`.
+    pub outboxes: Outboxes,
+    /// What the checker of passwords knows, see `passwords.rs`.
+    pub failures: Failures,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
     /// Whether no further request may begin to wait.

@@ -14,24 +14,40 @@ import { installOnce, npm, outsideNpm } from "../../browser/lib/applications.mjs
 /** @typedef {Awaited<ReturnType<typeof startProvider>>} Provider */
 
 const PEERS = at("tests/peers");
-const VENV = at(".tools/peers-venv");
 
 /** A Python with the packages whose tokens and permissions are compared with ours; answers its path. */
-export async function installPeers() {
-  const requirements = path.join(PEERS, "requirements.txt");
-  await installOnce("peers-python", VENV, [requirements], async () => {
-    rmSync(VENV, { recursive: true, force: true });
-    await runStep("peers", "virtual environment (Python 3.10 or newer)", ["python3", "-m", "venv", VENV]);
-    await runStep("peers", "pip install for tests/peers", [
-      path.join(VENV, "bin/pip"),
-      "install",
-      "--disable-pip-version-check",
-      "--no-input",
-      "-r",
-      requirements,
-    ]);
+export const installPeers = () => installPython("peers", path.join(PEERS, "requirements.txt"));
+
+/**
+ * A Python with what a requirements.txt names, in `.tools/<name>-venv`; answers its path.
+ * @param {string} name
+ * @param {string} requirements
+ */
+export async function installPython(name, requirements) {
+  const venv = at(`.tools/${name}-venv`);
+  await installOnce(`${name}-python`, venv, [requirements], async () => {
+    rmSync(venv, { recursive: true, force: true });
+    await runStep("peers", "virtual environment (Python 3.10 or newer)", ["python3", "-m", "venv", venv]);
+    const pip = [path.join(venv, "bin/pip"), "install", "--disable-pip-version-check", "--no-input", "-r", requirements];
+    await runStep("peers", `pip install for ${path.relative(at(), requirements)}`, pip);
   });
-  return path.join(VENV, "bin/python");
+  return path.join(venv, "bin/python");
+}
+
+/** The npm packages of these tests. */
+export async function installNpm() {
+  const sources = [path.join(PEERS, "package-lock.json")];
+  await installOnce("peers-npm", path.join(PEERS, "node_modules"), sources, async () => {
+    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
+  });
+}
+
+/** The npm packages of these tests. */
+export async function installNpm() {
+  const sources = [path.join(PEERS, "package-lock.json")];
+  await installOnce("peers-npm", path.join(PEERS, "node_modules"), sources, async () => {
+    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
+  });
 }
 
 /** Starts the Python peers; `call(name, arguments)` answers what they say. */
@@ -92,9 +108,7 @@ export async function startDjango(request) {
  * @param {{ port?: number, keys?: unknown }} [again]
  */
 export async function startProvider({ port, keys } = {}) {
-  await installOnce("peers-npm", path.join(PEERS, "node_modules"), [path.join(PEERS, "package-lock.json")], async () => {
-    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
-  });
+  await installNpm();
   const chosen = port ?? (await freePort());
   const command = ["provider.mjs", String(chosen), ...(keys ? [JSON.stringify(keys)] : [])];
   const child = spawn(pinnedNode, command, { cwd: PEERS, env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
