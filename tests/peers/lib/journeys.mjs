@@ -41,7 +41,7 @@ export function assertAtLogin(browser, gateway) {
  * A browser in which this person has opened the service's report.
  * @param {Gateway} gateway
  * @param {Service} service
- * @param {Person} person
+ * @param {Pick<Person, "email" | "password">} person
  */
 export async function signedIn(gateway, service, person) {
   const browser = new Browser();

@@ -1,0 +1,142 @@
+// docs/migrate-from-django-sso.md, followed from its own text: an old gateway with the real package django-sso, with two people
+// and a service that goes on as it is.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+import { freePort } from "../../scripts/lib/processes.mjs";
+import { at } from "../../scripts/lib/project.mjs";
+import { outsideNpm } from "../browser/lib/applications.mjs";
+import { readExample } from "../edge/lib/examples.mjs";
+import { startWorld } from "../edge/lib/world.mjs";
+import { Browser } from "./lib/browser.mjs";
+import { startGateway } from "./lib/gateway.mjs";
+import { assertReport, signedIn } from "./lib/journeys.mjs";
+import { blocks, installPython } from "./lib/peers.mjs";
+import { KINDS, Service } from "./lib/services.mjs";
+
+/** @import { Gateway } from "./lib/gateway.mjs" */
+
+const DOCUMENT = "docs/migrate-from-django-sso.md";
+const PASSWORD = "an old password of bob";
+const run = promisify(execFile);
+const [toml] = blocks(DOCUMENT, "toml");
+const scripts = blocks(DOCUMENT, "sh");
+
+/** @type {string} */
+let folder;
+/** @type {Gateway} */
+let gateway;
+/** @type {Service} */
+let service;
+/** The environment of the shell that the document speaks of. @type {NodeJS.ProcessEnv} */
+let environment;
+before(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), "edgeward-migration-"));
+  const python = await installPython("service-django", at("examples/service-django/requirements.txt"));
+  symlinkSync(python, path.join(folder, "python"));
+  copyFileSync(at("tests/peers/django_gateway.py"), path.join(folder, "manage.py"));
+  const { identity, name } = readExample(toml).vars.EDGEWARD_GATEWAY;
+  gateway = await startGateway({ identity, name });
+  environment = { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1", EDGEWARD_URL: gateway.url, EDGEWARD_API_TOKEN: await gateway.world.adminToken() };
+});
+after(async () => {
+  await service?.remove();
+  await gateway?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/**
+ * A Python program in the old gateway's project.
+ * @param {...string} args
+ */
+const manage = async (...args) => (await run(path.join(folder, "python"), ["manage.py", ...args], { cwd: folder, env: environment })).stdout;
+/**
+ * Runs lines of the document: in this project, or in the old gateway's. The export is beside it.
+ * @param {string} script
+ */
+const shell = async (script, cwd = at()) =>
+  (
+    await run("sh", ["-euc", script.replaceAll("gateway.json", path.join(folder, "gateway.json"))], {
+      cwd,
+      env: { ...environment, PATH: `${folder}:${environment.PATH}` },
+    })
+  ).stdout;
+
+test(`${DOCUMENT}: its configuration is one that Edgeward accepts`, async () => {
+  const world = await startWorld({ vars: { EDGEWARD_GATEWAY: readExample(toml).vars.EDGEWARD_GATEWAY } });
+  await world.stop();
+});
+
+test(`${DOCUMENT}: people and a service move, by the commands of the document in their order`, async () => {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  await manage("migrate", "--verbosity", "0");
+  const token = (
+    await manage(
+      "shell",
+      "--no-imports",
+      "-c",
+      `from django.contrib.auth.models import User
+from django_sso.sso_gateway.models import Service
+User.objects.create_user("bob", "bob@example.com", ${JSON.stringify(PASSWORD)}, is_staff=True)
+User.objects.create_user("ann", "ann@example.com")
+print(Service.objects.create(name="Wiki", base_url="${url}/", enabled=True).token)`,
+    )
+  ).trim();
+  assert.match(token, /^[A-Za-z0-9]{128}$/);
+
+  const [exported, variables, look, move, list, events, link, remove, ...more] = scripts;
+  assert.deepEqual(more, []);
+  await shell(exported, folder);
+  assert.match(variables, /^export EDGEWARD_URL=.*\nexport EDGEWARD_API_TOKEN=.*\n$/);
+  assert.match(await shell(look), /^2 users to move, 0 of them disabled[\s\S]*1 need a link[\s\S]*Wiki: http:\/\/127[\s\S]*this was a dry run/m);
+  assert.deepEqual((await gateway.admin("GET", "/api/sso/users")).users, []);
+  assert.match(
+    await shell(move),
+    /users: 2 created.*\npasswords: 1 moved.*\nservices: 1 created.*\n\n1 users need a link.*\n {2}ann@example\.com: has no password/,
+  );
+  assert.match(await shell(move), /^Everything was here already; nothing was changed/m);
+  const listed = await shell(list);
+  for (const name of ["bob@example.com", "ann@example.com", "Wiki"]) assert.ok(listed.includes(name), listed);
+
+  // The service goes on with what it has, but for the address of the gateway.
+  service = new Service("django-sso 3.0.2", KINDS["django-sso 3.0.2"], {
+    gateway: gateway.url,
+    url,
+    port,
+    folder: path.join(folder, "service"),
+    id: "",
+    token,
+    secret: "",
+  });
+  await service.start();
+  await signedIn(gateway, service, { email: "bob", password: PASSWORD });
+  const { bob, ...others } = /** @type {Record<string, { is_active: boolean, is_staff: boolean }>} */ (await (await fetch(`${service.url}/people/`)).json());
+  assert.deepEqual([bob.is_active, bob.is_staff, others], [true, true, {}], "by the name that the service knows");
+  assert.match(await shell(events), /No event waits for Wiki\.\n[\s\S]*No event was given up for Wiki\.\n/);
+
+  const address = new URL((await shell(link)).trim().split("\n").at(-1) ?? "");
+  const browser = new Browser();
+  await browser.open(`${gateway.url}${address.pathname}${address.search}`);
+  const form = browser.form(/^\/password\/?$/);
+  const field = Object.keys(form.fields).find((name) => name.includes("new")) ?? "";
+  await browser.submit(form, { [field]: "a first password of ann" });
+  const ann = await signedIn(gateway, service, { email: "ann", password: "a first password of ann" });
+  assertReport(ann, service, { email: "ann" });
+
+  assert.ok(existsSync(path.join(folder, "gateway.json")));
+  await shell(remove);
+  assert.ok(!existsSync(path.join(folder, "gateway.json")));
+});
+
+test(`${DOCUMENT}: every option and command that it names is one`, async () => {
+  const text = [...blocks(DOCUMENT, "sh"), ...readFileSync(at(DOCUMENT), "utf8").matchAll(/`([^`\n]*--[^`\n]*)`/g)].map(String).join("\n");
+  const help = await shell("npm run admin -- import-django-sso --help; npm run admin -- service change --help; npm run admin -- service events --help");
+  const known = new Set(help.match(/--[a-z-]+/g));
+  for (const option of text.match(/(?<= |^|`)--[a-z][a-z-]*/gm) ?? []) if (!["--indent", "--output"].includes(option)) assert.ok(known.has(option), option);
+});
