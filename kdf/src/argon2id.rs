@@ -40,6 +40,8 @@ pub extern "C" fn kdf_argon2id(
                     .map_err(|_| BAD_LENGTH)?;
             let mut memory = MEMORY.lock().map_err(|_| BAD_PARAMETERS)?;
             if memory.len() < count {
+                // Freed first, or both would be there at once, for good.
+                *memory = Vec::new();
                 memory.resize(count, Block::default());
             }
             let blocks = memory.get_mut(..count).ok_or(BAD_PARAMETERS)?;
