@@ -82,5 +82,8 @@ async function attempts(worker, seconds) {
     const body = JSON.stringify({ user, lane: "lane", trusted: false, password: "a wrong password", kdf: KDF });
     running.push(ask(worker, { host: HOST, path: "/__attempt", method: "POST", body }));
   }
-  return (await Promise.all(running)).map(({ body }) => JSON.parse(body)[0]);
+  return (await Promise.all(running)).map(({ status, body }) => {
+    if (status !== 200) throw new Mismatch(`an attempt was answered ${status}: ${body}\n${worker.log()}`);
+    return JSON.parse(body)[0];
+  });
 }
