@@ -69,15 +69,19 @@ export function modulesOf(build) {
  * @param {SiteSettings} [what.site]
  * @param {Record<string, Binding>} [what.vars]
  * @param {number} [what.delay]
+ * @param {string} [what.script] another JavaScript around the same Wasm
  */
-export async function startEdgeward({ name, build, folder, kv, upstream, world, site = {}, vars = {}, delay = 0 }) {
+export async function startEdgeward({ name, build, folder, kv, upstream, world, site = {}, vars = {}, delay = 0, script }) {
   const modules = modulesOf(build);
+  if (script !== undefined) modules[0].file = script;
   const { port } = await kv.ask({ begin: world.seed, delay });
   const settings = Object.entries({ ...siteTo(upstream), ...site }).filter(([, value]) => value !== undefined);
   const worker = await startWorker({
     name,
     folder,
     modules,
+    // Only what the bench adds to the Worker calls a class that uses SQL.
+    onDisk: script !== undefined,
     bindings: {
       EDGEWARD_KV: { kv: port },
       EDGEWARD_ONCE: { object: "Once" },

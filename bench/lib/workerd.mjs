@@ -3,7 +3,7 @@
 
 /// <reference path="./modules.d.ts" />
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import workerd from "workerd";
 
@@ -18,11 +18,14 @@ const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
  *
  * `modules` is a list of `{ name, file }` (the first is the entry; `.wasm` becomes a Wasm module, `.bin` bytes) and
  * `bindings` maps a name to `{ text }`, `{ json }`, `{ kv: port }`, `{ object: className }` or `{ limit: true }`.
- * @param {{ name: string, modules: Module[], bindings: Record<string, Binding>, folder: string }} what
+ * Durable Objects are kept in memory; `onDisk` keeps them in `folder`, for classes that use SQL.
+ * @param {{ name: string, modules: Module[], bindings: Record<string, Binding>, folder: string, onDisk?: boolean }} what
  */
-export async function startWorker({ name, modules, bindings, folder }) {
+export async function startWorker({ name, modules, bindings, folder, onDisk = false }) {
   const file = join(folder, `${name}.capnp`);
-  writeFileSync(file, configuration({ modules, bindings }));
+  const disk = onDisk ? join(folder, `${name}-objects`) : undefined;
+  if (disk !== undefined) mkdirSync(disk, { recursive: true });
+  writeFileSync(file, configuration({ modules, bindings, disk }));
   const startedAt = performance.now();
   const child = spawn(workerd.default, ["serve", "--control-fd=3", "--import-path=/", file], {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
@@ -95,8 +98,8 @@ function memoryOf(pid) {
   return { now: field("VmRSS"), most: field("VmHWM"), forget: () => writeFileSync(`/proc/${pid}/clear_refs`, "5") };
 }
 
-/** @param {{ modules: Module[], bindings: Record<string, Binding> }} what */
-function configuration({ modules, bindings }) {
+/** @param {{ modules: Module[], bindings: Record<string, Binding>, disk?: string }} what */
+function configuration({ modules, bindings, disk }) {
   const classes = Object.values(bindings).flatMap((binding) => ("object" in binding ? binding.object : []));
   const kv = Object.values(bindings).find((binding) => "kv" in binding);
   const objects = classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(`bench-${name}`)}, enableSql = true)`);
@@ -108,9 +111,9 @@ const config :Workerd.Config = (
       modules = [${modules.map(module).join(", ")}],
       bindings = [${Object.entries(bindings).map(binding).join(", ")}],
       durableObjectNamespaces = [${objects.join(", ")}],
-      durableObjectStorage = (${classes.length > 0 ? "inMemory" : "none"} = void),
+      durableObjectStorage = (${disk ? `localDisk = "disk"` : `${classes.length > 0 ? "inMemory" : "none"} = void`}),
     )),
-${kv ? `    (name = "kv", external = (address = "127.0.0.1:${kv.kv}", http = ())),\n` : ""}    (name = "internet", network = (allow = ["local"])),
+${kv ? `    (name = "kv", external = (address = "127.0.0.1:${kv.kv}", http = ())),\n` : ""}${disk ? `    (name = "disk", disk = (path = ${text(disk)}, writable = true)),\n` : ""}    (name = "internet", network = (allow = ["local"])),
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
   extensions = [(modules = [(name = "bench:limit", internal = true, esModule = ${text(LIMIT)})])],

@@ -2,10 +2,12 @@
 
 import bodies from "./bodies.mjs";
 import firstSight from "./first-sight.mjs";
+import flood from "./flood.mjs";
 import hot from "./hot.mjs";
 import latency from "./latency.mjs";
 import memory from "./memory.mjs";
 import page from "./page.mjs";
+import passwords from "./passwords.mjs";
 import refusals from "./refusals.mjs";
 import scale from "./scale.mjs";
 import start from "./start.mjs";
@@ -13,4 +15,4 @@ import start from "./start.mjs";
 /** @import { Section } from "../lib/types.js" */
 
 /** @type {Section[]} */
-export const SECTIONS = [hot, firstSight, refusals, scale, latency, start, page, bodies, memory];
+export const SECTIONS = [hot, firstSight, refusals, scale, latency, start, page, bodies, passwords, flood, memory];

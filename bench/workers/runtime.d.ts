@@ -10,8 +10,3 @@ declare namespace Cloudflare {
 declare namespace WebAssembly {
   const JSTag: object;
 }
-
-declare module "*.wasm" {
-  const module: WebAssembly.Module;
-  export default module;
-}

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use argon2::{Algorithm, Argon2, AssociatedData, Block, ParamsBuilder, Version};
 
-use crate::{BAD_LENGTH, BAD_PARAMETERS, hash};
+use crate::{BAD_LENGTH, BAD_PARAMETERS, hash, make_room};
 
 /// The working memory. Kept, so that it is allocated once: Wasm memory never shrinks anyway.
 static MEMORY: Mutex<Vec<Block>> = Mutex::new(Vec::new());
@@ -40,6 +40,8 @@ pub extern "C" fn kdf_argon2id(
                     .map_err(|_| BAD_LENGTH)?;
             let mut memory = MEMORY.lock().map_err(|_| BAD_PARAMETERS)?;
             if memory.len() < count {
+                *memory = Vec::new();
+                make_room(count * Block::SIZE);
                 memory.resize(count, Block::default());
             }
             let blocks = memory.get_mut(..count).ok_or(BAD_PARAMETERS)?;

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{BAD_LENGTH, BAD_PARAMETERS, hash};
+use crate::{BAD_LENGTH, BAD_PARAMETERS, hash, make_room};
 
 /// PBKDF2 (RFC 8018 §5.2) with HMAC-SHA-256.
 #[unsafe(no_mangle)]
@@ -49,6 +49,8 @@ pub extern "C" fn kdf_scrypt(
     hash([password, salt], length, |[password, salt], output| {
         let log_n = u8::try_from(log_n).map_err(|_| BAD_PARAMETERS)?;
         let params = scrypt::Params::new(log_n, r, p).map_err(|_| BAD_PARAMETERS)?;
+        let block = 128_usize.saturating_mul(r as usize);
+        make_room(block.saturating_mul(1 << log_n));
         scrypt::scrypt(password, salt, &params, output).map_err(|_| BAD_LENGTH)
     })
 }

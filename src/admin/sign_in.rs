@@ -21,8 +21,8 @@ use crate::store::passwords::Passwords;
 use crate::store::sessions::{SessionRecord, Sessions};
 use crate::store::users::UserRecords;
 
-/// `GET` tells since when there is one; `PUT` sets a password, or takes the hash of one; `DELETE` takes it away. Either of
-/// these ends the user's sessions.
+/// `GET` tells since when there is one; `PUT` sets a password, or takes the hash of one; `DELETE` takes it away. Both end the
+/// user's sessions, unless the user had no password.
 pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     let (gateway, user) = known(ctx, id).await?;
@@ -54,16 +54,20 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
                 (None, Some(hash)) => imported(&hash)?,
                 _ => return Err(Denial::InvalidField("password")),
             };
-            let (world, id) = (ctx.world, &user.id);
-            if member(&body, "replace")?.unwrap_or(true) {
-                credentials::put(world, id, hash, must_change, ctx.now).await?;
-            } else if !credentials::put_first(world, id, hash, must_change, ctx.now).await? {
-                return Err(Denial::PasswordExists);
-            }
             // The name is claimed late for users of an earlier version.
             UserRecords(&*ctx.world.platform.records)
                 .restore_name(&user)
                 .await?;
+            let (world, id) = (ctx.world, &user.id);
+            if !member(&body, "replace")?.unwrap_or(true) {
+                // No session was opened with a password that is replaced.
+                return if credentials::put_first(world, id, hash, must_change, ctx.now).await? {
+                    Ok(Answer::empty(204))
+                } else {
+                    Err(Denial::PasswordExists)
+                };
+            }
+            credentials::put(world, id, hash, must_change, ctx.now).await?;
         }
         "DELETE" => {
             Passwords(&*ctx.world.platform.records)

@@ -36,22 +36,9 @@ export class Attempts extends DurableObject {
     return Date.now();
   }
 
-  /** Whether an alarm is set. */
-  #isArmed = false;
-
-  /**
-   * @param {DurableObjectState} ctx
-   * @param {Env} env
-   */
-  constructor(ctx, env) {
-    super(ctx, env);
-    ctx.blockConcurrencyWhile(async () => {
-      this.#sql(`CREATE TABLE IF NOT EXISTS lanes (user TEXT NOT NULL, lane TEXT NOT NULL, failures INTEGER NOT NULL, last INTEGER NOT NULL,
-        waits_until INTEGER NOT NULL, PRIMARY KEY (user, lane)) WITHOUT ROWID`);
-      this.#sql("CREATE INDEX IF NOT EXISTS lanes_by_age ON lanes (last)");
-      this.#isArmed = (await ctx.storage.getAlarm()) !== null;
-    });
-  }
+  /** Whether an alarm is set; unknown until the first attempt that there is room for. */
+  /** @type {boolean | undefined} */
+  #isArmed;
 
   /**
    * Compares a password with a hash; without `output` there is none, and the same work is done for nothing.
@@ -62,6 +49,8 @@ export class Attempts extends DurableObject {
     const bytes = bytesOf(password, kdf);
     // No password is so long, whoever the user is.
     if (bytes.length > LONGEST_PASSWORD) return { outcome: "wrong" };
+    // Whoever is refused by the ceiling costs no storage.
+    if (this.#isArmed === undefined && busyFor() === 0) await this.#open();
     const busy = busyFor();
     if (busy > 0) return { outcome: "busy", seconds: busy };
     const wait = this.#delay(user, lane, trusted);
@@ -97,6 +86,14 @@ export class Attempts extends DurableObject {
     if (busy > 0) return { outcome: "busy", seconds: busy };
     const salt = crypto.getRandomValues(new Uint8Array(SALT_LENGTH));
     return { outcome: "hashed", salt, output: await hash(kdf, bytes, salt, OUTPUT_LENGTH) };
+  }
+
+  /** Makes the table. */
+  async #open() {
+    this.#sql(`CREATE TABLE IF NOT EXISTS lanes (user TEXT NOT NULL, lane TEXT NOT NULL, failures INTEGER NOT NULL, last INTEGER NOT NULL,
+      waits_until INTEGER NOT NULL, PRIMARY KEY (user, lane)) WITHOUT ROWID`);
+    this.#sql("CREATE INDEX IF NOT EXISTS lanes_by_age ON lanes (last)");
+    this.#isArmed = (await this.ctx.storage.getAlarm()) !== null;
   }
 
   /**

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 
 use crate::model::user::{Email, Name, Role, User};
 use crate::platform::digest::{hex, random_text, sha256};
@@ -46,9 +47,11 @@ impl Service {
     /// Whether a token with this hash is one of the service's, and is still valid.
     #[must_use]
     pub fn has_token(&self, hash: &str, now: Timestamp) -> bool {
+        let is_it = |token: &TokenHash| token.sha256.as_bytes().ct_eq(hash.as_bytes()).into();
+        let is_valid = |token: &TokenHash| token.valid_until.is_none_or(|until| now < until);
         self.tokens
             .iter()
-            .any(|token| token.sha256 == hash && token.valid_until.is_none_or(|until| now < until))
+            .any(|token| is_it(token) && is_valid(token))
     }
 
     /// Where its events go. In the push dialect each kind of event has a path of its own below that.

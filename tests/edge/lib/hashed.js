@@ -68,6 +68,9 @@ export class Attempts extends PlainAttempts {
    * @param {(string | number)[]} values
    */
   query(query, values) {
+    this.ctx.storage.sql.exec(
+      "CREATE TABLE IF NOT EXISTS lanes (user TEXT NOT NULL, lane TEXT NOT NULL, failures INTEGER NOT NULL, last INTEGER NOT NULL, waits_until INTEGER NOT NULL, PRIMARY KEY (user, lane)) WITHOUT ROWID",
+    );
     return this.ctx.storage.sql.exec(query, ...values).toArray();
   }
 

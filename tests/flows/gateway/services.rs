@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::{GATEWAY, Gateway, form};
 use crate::harness::request::req;
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 fn error(text: &str) -> Value {
     json!({ "error": text })
 }
@@ -81,7 +83,7 @@ fn each_refusal_is_the_one_that_the_packages_know() {
     let gateway = Gateway::new(&json!({}));
     let (id, token) = gateway.service("wiki", &json!({}));
     let t = ("token", &*token);
-    let cases: [(&str, &[(&str, &str)], &str); 12] = [
+    let cases: [(&str, Fields<'_>, &str); 12] = [
         ("obtain", &[], "\"token\" isn't set"),
         (
             "obtain",
