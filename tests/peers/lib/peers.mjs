@@ -34,7 +34,6 @@ export async function installPython(name, requirements) {
   return path.join(venv, "bin/python");
 }
 
-||||||| e8222c7
 /** The npm packages of these tests. */
 export async function installNpm() {
   const sources = [path.join(PEERS, "package-lock.json")];
