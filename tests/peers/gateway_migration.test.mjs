@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -33,12 +33,13 @@ let folder;
 let gateway;
 /** @type {Service} */
 let service;
+/** @type {string} */
+let python;
 /** The environment of the shell that the document speaks of. @type {NodeJS.ProcessEnv} */
 let environment;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-migration-"));
-  const python = await installPython("service-django", at("examples/service-django/requirements.txt"));
-  symlinkSync(python, path.join(folder, "python"));
+  python = await installPython("service-django", at("examples/service-django/requirements.txt"));
   copyFileSync(at("tests/peers/django_gateway.py"), path.join(folder, "manage.py"));
   const { identity, name } = readExample(toml).vars.EDGEWARD_GATEWAY;
   gateway = await startGateway({ identity, name });
@@ -54,7 +55,7 @@ after(async () => {
  * A Python program in the old gateway's project.
  * @param {...string} args
  */
-const manage = async (...args) => (await run(path.join(folder, "python"), ["manage.py", ...args], { cwd: folder, env: environment })).stdout;
+const manage = async (...args) => (await run(python, ["manage.py", ...args], { cwd: folder, env: environment })).stdout;
 /**
  * Runs lines of the document: in this project, or in the old gateway's. The export is beside it.
  * @param {string} script
@@ -63,7 +64,7 @@ const shell = async (script, cwd = at()) =>
   (
     await run("sh", ["-euc", script.replaceAll("gateway.json", path.join(folder, "gateway.json"))], {
       cwd,
-      env: { ...environment, PATH: `${folder}:${environment.PATH}` },
+      env: { ...environment, PATH: `${path.dirname(python)}:${environment.PATH}` },
     })
   ).stdout;
 
@@ -132,6 +133,30 @@ print(Service.objects.create(name="Wiki", base_url="${url}/", enabled=True).toke
   assert.ok(existsSync(path.join(folder, "gateway.json")));
   await shell(remove);
   assert.ok(!existsSync(path.join(folder, "gateway.json")));
+});
+
+test(`${DOCUMENT}: each part of django-sso has a row, and each file that a row names is there`, () => {
+  const text = readFileSync(at(DOCUMENT), "utf8");
+  const [, table] = text.split("| django-sso | Edgeward |\n|---|---|\n");
+  const rows = table.split("\n").filter((line) => line.startsWith("|") && !line.startsWith("| **"));
+  assert.equal(rows.length, 38);
+  for (const part of [
+    "login/",
+    "logout/",
+    "welcome/",
+    "sso/obtain/",
+    "sso/get/",
+    "sso/make_used/",
+    "sso/deauthenticate/",
+    "sso/test/",
+    "sso/event/",
+    "sso/accept/",
+  ])
+    assert.ok(
+      rows.some((row) => row.startsWith(`| \`${part}\``)),
+      part,
+    );
+  for (const [, file] of table.matchAll(/\]\(\.\.\/([^)#]+)/g)) assert.ok(existsSync(at(file)), file);
 });
 
 test(`${DOCUMENT}: every option and command that it names is one`, async () => {
