@@ -1,8 +1,11 @@
-// The configuration in the documents is one that the Worker accepts.
+// The configuration in the documents is one that the Worker accepts, and the calls are ones that it answers.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import { readExample } from "./lib/examples.mjs";
+import { startFront } from "./lib/front.mjs";
 import { newSecret, startWorld } from "./lib/world.mjs";
 
 /**
@@ -37,3 +40,24 @@ for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
     }
   });
 }
+
+test("the shell lines in docs/admin-api.md run as they are, one after the other, and each call succeeds", async () => {
+  const blocks = [...readFileSync(new URL("../../docs/admin-api.md", import.meta.url), "utf8").matchAll(/```sh\n([\s\S]*?)```/g)].map(([, text]) => text);
+  assert.ok(blocks.length > 20);
+  assert.match(blocks[0], /^export EDGEWARD_URL=.*\nexport EDGEWARD_API_TOKEN=.*\n$/);
+  const world = await startWorld({
+    sites: { APP: { assertion: {} } },
+    vars: { EDGEWARD_GATEWAY: { hosts: ["gateway.example.test"] } },
+    edgeward: { user_cache: 1 },
+  });
+  const front = await startFront(world.site());
+  try {
+    const env = { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken() };
+    // With -e, a call that is refused ends the shell.
+    const script = `curl() { command curl --fail-with-body "$@"; }\n${blocks.slice(1).join("\n")}`;
+    await promisify(execFile)("bash", ["-euo", "pipefail", "-c", script], { env });
+  } finally {
+    await front.stop();
+    await world.stop();
+  }
+});

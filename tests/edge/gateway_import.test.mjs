@@ -314,6 +314,24 @@ test("a user who is here under another username, or whose username another user 
   assert.match(left_out[1].reason, new RegExp(`^another user here \\(${taken.email}\\) has this username`));
 });
 
+test("an import waits when the deployment limits the calls of its API token, and goes on by itself", async () => {
+  const limited = await startWorld({ vars: { EDGEWARD_GATEWAY: GATEWAY }, limits: { calls: 11 } });
+  const only = await startFront(limited.site("GATEWAY"));
+  try {
+    const { status, out, error } = await run(["import-django-sso", at(DUMP), ...DECIDED, "--yes", "--json"], {
+      EDGEWARD_URL: only.url,
+      EDGEWARD_API_TOKEN: await limited.adminToken(),
+    });
+    assert.equal(status, 0, error);
+    assert.match(error, /^waiting \d+ seconds: the deployment limits the calls of an API token …$/m);
+    const { users, passwords, services } = JSON.parse(out);
+    assert.deepEqual([users.created, passwords.moved, services.created], [MOVED.users, MOVED.passwords, MOVED.services]);
+  } finally {
+    await only.stop();
+    await limited.stop();
+  }
+});
+
 test("the database itself is taken as well, and tells the dialect", async () => {
   const file = path.join(folder, "db.sqlite3");
   const database = new DatabaseSync(file);
