@@ -23,12 +23,13 @@ const MOST_LINES = 20;
  */
 export function planText(plan, to) {
   const all = [`To ${to}:`, ""];
-  all.push(`${plan.users} users to move, ${plan.inactive} of them disabled. Those that are here already stay as they are.`);
+  all.push(`${many(plan.users, "user")} to move, ${plan.inactive} of them disabled. Those that are here already stay as they are.`);
   if (plan.madeUp > 0) all.push(`  ${plan.madeUp} without an address get one made of their username.`);
   for (const [algorithm, users] of plan.algorithms) all.push(`  passwords: ${algorithm}: ${users}`);
-  if (plan.needsLink.size > 0) all.push(`  ${plan.needsLink.size} need a link to set a password, since the hash of their password cannot be moved.`);
-  for (const [group, { role, members }] of plan.groups) all.push(`  group ${group}, ${members} members: ${role === "" ? "no role" : `the role ${role}`}`);
-  all.push("", `${plan.services.length} services to move:`);
+  if (plan.needsLink.size > 0) all.push(`  ${many(plan.needsLink.size, "user")} without a hash that can be moved: a link to set a password is needed.`);
+  for (const [group, { role, members }] of plan.groups)
+    all.push(`  group ${group}, ${many(members, "member")}: ${role === "" ? "no role" : `the role ${role}`}`);
+  all.push("", `${many(plan.services.length, "service")} to move:`);
   for (const { name, base_url, dialect, enabled } of plan.services) {
     const isPlain = base_url.startsWith("http:");
     all.push(
@@ -39,6 +40,8 @@ export function planText(plan, to) {
   return `${all.join("\n")}\n`;
 }
 
+/** @type {(count: number, what: string) => string} */
+const many = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
 /** @param {LeftOut} one */
 const leftOutText = ({ kind, name, reason }) => `${kind} ${name}: ${reason}`;
 /**
@@ -56,13 +59,13 @@ export function doneText({ users, passwords, services, needs_link, left_out, fai
   const changed = users.created + passwords.moved + services.created;
   const all = [
     ...(changed === 0 ? ["Everything was here already; nothing was changed."] : []),
-    `users: ${users.created} created, ${users.existing} were here already`,
-    `passwords: ${passwords.moved} moved, ${passwords.existing} users had one already`,
-    `services: ${services.created} created, ${services.existing} were here already`,
+    `users: ${users.created} created, ${users.existing} here already`,
+    `passwords: ${passwords.moved} moved, ${passwords.existing} here already`,
+    `services: ${services.created} created, ${services.existing} here already`,
   ];
   const every = Number.POSITIVE_INFINITY;
   if (needs_link.length > 0) {
-    all.push("", `${needs_link.length} users need a link to set a password: \`npm run admin -- user password-link <address>\``);
+    all.push("", `${many(needs_link.length, "user")} to send a link to set a password: \`npm run admin -- user password-link <address>\``);
     all.push(
       lines(
         needs_link.map(({ email, reason }) => `${email}: ${reason}`),

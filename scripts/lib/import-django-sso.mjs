@@ -140,7 +140,7 @@ async function importGateway(gateway, choices, options) {
     return holder === undefined || holder === fold(email) ? undefined : `another user here (${holder}) has this username`;
   });
   const tell = (/** @type {string} */ text) => void process.stderr.write(`${text}\n`);
-  const text = planText(plan, `${deployment()}, which has ${known.size} users and ${services.length} services`);
+  const text = planText(plan, `${deployment()}, which has ${known.size} users and ${services.length} services now`);
   if (plan.questions.length > 0) {
     if (!options.json) tell(text);
     throw new StepFailed(`nothing was moved. First decide:\n${lines(plan.questions)}`);
@@ -264,6 +264,8 @@ async function move(plan, known, services) {
   } finally {
     progressEnds();
   }
+  // Calls in parallel end in any order.
+  done.needs_link.sort((one, other) => (one.email < other.email ? -1 : 1));
   return done;
 }
 

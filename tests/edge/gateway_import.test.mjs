@@ -136,8 +136,8 @@ test("a dry run prints the plan and changes nothing, and without --yes nothing i
   const dry = await run(["import-django-sso", at(DUMP), ...DECIDED, "--dry-run"]);
   assert.equal(dry.status, 0, dry.error);
   assert.match(dry.out, /^6 users to move, 1 of them disabled/m);
-  assert.match(dry.out, /2 need a link/);
-  assert.match(dry.out, /group Night shift, 1 members: the role night/);
+  assert.match(dry.out, /2 users without a hash that can be moved/);
+  assert.match(dry.out, /group Night shift, 1 member: the role night/);
   assert.match(dry.out, /Wiki: https:\/\/wiki\.example\.com, dialect fields$/m);
   assert.match(dry.out, /Plain: .*is not https/);
   assert.match(dry.out, /user nobody: has no e-mail address/);
@@ -193,9 +193,9 @@ test("users, passwords and services are moved; a second import changes nothing a
   assert.equal(again.status, 0, again.error);
   assert.match(
     again.out,
-    /^Everything was here already; nothing was changed\.\nusers: 0 created, 6 were here already\npasswords: 0 moved, 4 users had one already\nservices: 0 created, 3 were here already\n/,
+    /^Everything was here already; nothing was changed\.\nusers: 0 created, 6 here already\npasswords: 0 moved, 4 here already\nservices: 0 created, 3 here already\n/,
   );
-  assert.match(again.out, /2 users need a link/);
+  assert.match(again.out, /2 users to send a link/);
   await assertUnchanged(before);
 });
 

@@ -95,11 +95,11 @@ print(Service.objects.create(name="Wiki", base_url="${url}/", enabled=True).toke
   assert.deepEqual(more, []);
   await shell(exported, folder);
   assert.match(variables, /^export EDGEWARD_URL=.*\nexport EDGEWARD_API_TOKEN=.*\n$/);
-  assert.match(await shell(look), /^2 users to move, 0 of them disabled[\s\S]*1 need a link[\s\S]*Wiki: http:\/\/127[\s\S]*this was a dry run/m);
+  assert.match(await shell(look), /^2 users to move, 0 of them disabled[\s\S]*1 user without a hash[\s\S]*Wiki: http:\/\/127[\s\S]*this was a dry run/m);
   assert.deepEqual((await gateway.admin("GET", "/api/sso/users")).users, []);
   assert.match(
     await shell(move),
-    /users: 2 created.*\npasswords: 1 moved.*\nservices: 1 created.*\n\n1 users need a link.*\n {2}ann@example\.com: has no password/,
+    /users: 2 created.*\npasswords: 1 moved.*\nservices: 1 created.*\n\n1 user to send a link.*\n {2}ann@example\.com: has no password/,
   );
   assert.match(await shell(move), /^Everything was here already; nothing was changed/m);
   const listed = await shell(list);
