@@ -42,22 +42,6 @@ export async function installNpm() {
   });
 }
 
-/** The npm packages of these tests. */
-export async function installNpm() {
-  const sources = [path.join(PEERS, "package-lock.json")];
-  await installOnce("peers-npm", path.join(PEERS, "node_modules"), sources, async () => {
-    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
-  });
-}
-
-/** The npm packages of these tests. */
-export async function installNpm() {
-  const sources = [path.join(PEERS, "package-lock.json")];
-  await installOnce("peers-npm", path.join(PEERS, "node_modules"), sources, async () => {
-    await runStep("peers", "npm ci in tests/peers", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: PEERS, env: outsideNpm() });
-  });
-}
-
 /** Starts the Python peers; `call(name, arguments)` answers what they say. */
 export async function startPython() {
   const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "peers.py")], {
