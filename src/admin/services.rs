@@ -179,7 +179,7 @@ pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
             let sha256 = hash_token(&token);
             let changed = change_record(ctx, &id, |service| {
                 service.tokens.retain(|known| {
-                    known.sha256 != sha256 && known.valid_until.is_none_or(|end| ctx.now < end)
+                    !known.is(&sha256) && known.valid_until.is_none_or(|end| ctx.now < end)
                 });
                 for known in &mut service.tokens {
                     known.valid_until = Some(known.valid_until.map_or(until, |end| end.min(until)));

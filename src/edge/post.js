@@ -102,8 +102,10 @@ async function send(config, row, body, secrets, now, signal, shown) {
     return { posted: { ok: false, status: null, error }, refused: false };
   }
   const { status } = response;
-  const said = dialect !== "webhook" && status === 200 && answer.whole ? parse(answer.text) : undefined;
-  const ok = dialect === "webhook" ? response.ok : said?.ok === true;
+  // Receivers answer 200 for errors too, but the oldest ones say 400 to a token that they do not know.
+  const speaks = dialect !== "webhook" && (status === 200 || (dialect === "push" && status === 400));
+  const said = speaks && answer.whole ? parse(answer.text) : undefined;
+  const ok = dialect === "webhook" ? response.ok : status === 200 && said?.ok === true;
   if (ok) return { posted: { ok, status, error: "" }, refused: false };
   const wait = retryAfter(response.headers.get("retry-after"), now);
   return { posted: { ok, status, error: shown(answer.text), retryAfter: wait }, refused: said?.error !== undefined };

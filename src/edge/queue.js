@@ -35,6 +35,12 @@ const WHOLE_STATE = "update_account";
 /** The only kind that a replacement may overtake: it ends sessions, so it leads to the same state before and after. */
 const COMMUTES = "deauthenticate";
 
+/**
+ * Which account an event of the oldest dialects is about; the others have events for a new name.
+ * @param {string} body
+ */
+const nameIn = (body) => JSON.parse(body).username;
+
 export class Queue {
   #storage;
   #sql;
@@ -86,7 +92,7 @@ export class Queue {
     const [same] = this.#sql.exec("SELECT seq FROM event WHERE id = ?1 UNION ALL SELECT seq FROM known WHERE id = ?1", id);
     if (same !== undefined) return Number(same.seq);
     const text = JSON.stringify(body);
-    const older = kind === WHOLE_STATE ? this.#replaceable(user) : undefined;
+    const older = kind === WHOLE_STATE ? this.#replaceable(user, nameIn(text)) : undefined;
     if (older !== undefined && older.seq !== sending) {
       const seq = Number(older.seq);
       this.#storage.transactionSync(() => {
@@ -111,11 +117,15 @@ export class Queue {
     });
   }
 
-  /** @param {string} user */
-  #replaceable(user) {
-    const rows = this.#sql.exec("SELECT seq, id, kind FROM event WHERE user = ? AND state = 'waiting' ORDER BY seq DESC", user);
+  /**
+   * @param {string} user
+   * @param {unknown} name
+   */
+  #replaceable(user, name) {
+    const rows = this.#sql.exec("SELECT seq, id, kind, body FROM event WHERE user = ? AND state = 'waiting' ORDER BY seq DESC", user);
     for (const row of rows) {
-      if (row.kind === WHOLE_STATE) return row;
+      // In the oldest dialects a new name closes one account and opens another: neither event replaces the other.
+      if (row.kind === WHOLE_STATE) return nameIn(String(row.body)) === name ? row : undefined;
       if (row.kind !== COMMUTES) return undefined;
     }
     return undefined;
@@ -196,14 +206,17 @@ export class Queue {
    * @param {EventRow} row
    * @param {number} now
    */
-  deliver({ seq, id, user, kind }, now) {
+  deliver({ seq, id, user, kind, body }, now) {
     // It may have been discarded, or the service removed, meanwhile.
     if (this.#sql.exec("DELETE FROM event WHERE seq = ? RETURNING seq", seq).toArray().length === 0) return;
     this.#rows -= 1;
     this.#know(id, seq, true);
     if (kind === WHOLE_STATE) {
-      const old = this.#sql.exec("DELETE FROM event WHERE user = ? AND state = 'dead' AND kind = ? AND seq < ? RETURNING seq", user, kind, seq);
-      this.#rows -= old.toArray().length;
+      const dead = this.#sql.exec("SELECT seq, body FROM event WHERE user = ? AND state = 'dead' AND kind = ? AND seq < ?", user, kind, seq).toArray();
+      for (const old of dead.filter((old) => nameIn(String(old.body)) === nameIn(body))) {
+        this.#sql.exec("DELETE FROM event WHERE seq = ?", old.seq);
+        this.#rows -= 1;
+      }
     }
     this.#settle(user, now);
   }

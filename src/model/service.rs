@@ -47,11 +47,10 @@ impl Service {
     /// Whether a token with this hash is one of the service's, and is still valid.
     #[must_use]
     pub fn has_token(&self, hash: &str, now: Timestamp) -> bool {
-        let is_it = |token: &TokenHash| token.sha256.as_bytes().ct_eq(hash.as_bytes()).into();
         let is_valid = |token: &TokenHash| token.valid_until.is_none_or(|until| now < until);
         self.tokens
             .iter()
-            .any(|token| is_it(token) && is_valid(token))
+            .any(|token| token.is(hash) && is_valid(token))
     }
 
     /// Where its events go. In the push dialect each kind of event has a path of its own below that.
@@ -125,6 +124,14 @@ pub struct TokenHash {
     /// When a replaced token ceases to be valid; `None` for the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
+}
+
+impl TokenHash {
+    /// Whether it is this hash.
+    #[must_use]
+    pub fn is(&self, hash: &str) -> bool {
+        self.sha256.as_bytes().ct_eq(hash.as_bytes()).into()
+    }
 }
 
 /// The fewest bytes of a token that is moved here from another gateway.

@@ -124,7 +124,7 @@ impl ServiceRecords<'_> {
         service: &Service,
         notify: Vec<Notification>,
     ) -> Result<bool, Fault> {
-        let kept = |hash: &str| service.tokens.iter().any(|token| token.sha256 == hash);
+        let kept = |hash: &str| service.tokens.iter().any(|token| token.is(hash));
         let gone = old
             .service
             .tokens
@@ -140,7 +140,7 @@ impl ServiceRecords<'_> {
             notify,
             ..Change::default()
         };
-        let known = |hash: &str| old.service.tokens.iter().any(|token| token.sha256 == hash);
+        let known = |hash: &str| old.service.tokens.iter().any(|token| token.is(hash));
         if service
             .tokens
             .first()

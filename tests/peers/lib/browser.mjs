@@ -11,7 +11,10 @@ import { attribute, send } from "../../edge/lib/http.mjs";
  * A form: `fields` are what it sends if nobody changes anything. Its button belongs to them.
  * @typedef {{ method: string, action: string, fields: Record<string, string> }} Form
  */
-/** @typedef {{ url: URL, method: string, body?: string, initiator?: URL, origin?: string }} Navigation */
+/**
+ * `formAction`: where a form may lead, by the policy of its page.
+ * @typedef {{ url: URL, method: string, body?: string, initiator?: URL, origin?: string, formAction?: string[] }} Navigation
+ */
 
 const MAX_HOPS = 20;
 
@@ -112,14 +115,16 @@ export class Browser {
     for (const name of Object.keys(values)) assert.ok(name in form.fields, `the form has no field ${name}: ${JSON.stringify(form)}`);
     const fields = new URLSearchParams({ ...form.fields, ...values }).toString();
     const target = new URL(form.action, url);
+    const formAction = formActionOf(answer);
     if (form.method === "GET") {
       target.search = fields;
-      return this.#navigate({ url: target, method: "GET", initiator: url });
+      return this.#navigate({ url: target, method: "GET", initiator: url, formAction });
     }
     // Fetch, "append a request `Origin` header".
     const policy = (answer.headers.get("referrer-policy") ?? "").split(",").at(-1)?.trim();
     const isHidden = policy === "no-referrer" || (policy === "same-origin" && target.origin !== url.origin);
-    return this.#navigate({ url: target, method: "POST", body: fields, initiator: url, origin: isHidden ? "null" : url.origin });
+    const origin = isHidden ? "null" : url.origin;
+    return this.#navigate({ url: target, method: "POST", body: fields, initiator: url, origin, formAction });
   }
 
   /**
@@ -148,6 +153,7 @@ export class Browser {
     let isCrossSite = next.initiator !== undefined && next.initiator.origin !== next.url.origin;
     for (let hop = 0; hop < MAX_HOPS; hop++) {
       const { url } = next;
+      assertMayLead(next);
       this.visited.push(url.href);
       const answer = await this.#send(next, isCrossSite);
       const { location } = answer;
@@ -236,4 +242,24 @@ function refreshOf(answer, url) {
   const content = tag && attribute(tag, "content");
   const target = content && /^\s*0\s*;\s*url='?([^']*)'?\s*$/.exec(content)?.[1];
   return target ? new URL(target, url) : undefined;
+}
+
+/**
+ * The sources of a page's `form-action` (CSP level 3, 6.4.1).
+ * @param {Answer} answer
+ */
+function formActionOf(answer) {
+  const policy = answer.headers.get("content-security-policy") ?? "";
+  const directive = policy.split(";").find((text) => /^\s*form-action\b/.test(text));
+  return directive?.trim().split(/\s+/).slice(1);
+}
+
+/**
+ * Browsers hold the redirects after a form to `form-action` too.
+ * @param {Navigation} navigation
+ */
+function assertMayLead({ url, initiator, formAction }) {
+  if (formAction === undefined) return;
+  const isAllowed = formAction.some((source) => (source === "'self'" ? url.origin === initiator?.origin : source === url.origin || source === url.protocol));
+  assert.ok(isAllowed, `the policy of the page with the form does not let it lead to ${url.origin}: ${formAction.join(" ")}`);
 }
