@@ -228,6 +228,23 @@ test("the password of a user is read from standard input and never an argument",
   assert.equal((await signIn(user.email, "another good horse")).status, 403);
 });
 
+test("a first password replaces none and ends no session, and whether there is one is told without anything of it", async () => {
+  const { user, cookie } = await world.site().signIn();
+  const path = `/api/sso/users/${user.id}/password`;
+  assert.deepEqual((await gateway.admin("GET", path)).json, { password: null });
+  assert.equal((await gateway.admin("PUT", path, { password: "correct horse battery", replace: false, must_change: true })).status, 204);
+  const again = await gateway.admin("PUT", path, { password: "another good horse", replace: false });
+  assert.deepEqual([again.status, again.json.code], [409, "password_exists"]);
+  const { password, ...rest } = (await gateway.admin("GET", path)).json;
+  assert.deepEqual([rest, Object.keys(password).toSorted(), password.must_change], [{}, ["must_change", "set_at"], true]);
+  assert.ok(Math.abs(password.set_at - Date.now() / 1000) < 10, "in seconds");
+  assert.equal((await signIn(user.email, "another good horse")).status, 403);
+  assert.equal((await world.site().client("/", { cookie })).status, 200, "the session goes on");
+  assert.equal((await gateway.admin("PUT", path, { password: "another good horse" })).status, 204);
+  await until(async () => (await world.site().client("/", { cookie })).status === 401);
+  assert.equal((await gateway.admin("GET", path, undefined, { token: await world.apiToken("users:read", "users:write") })).status, 403);
+});
+
 test("a user's sessions are listed, and one of them is ended", async () => {
   const user = await gateway.createUser();
   await admin(["user", "set-password", user.email], "correct horse battery");
