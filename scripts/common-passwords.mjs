@@ -1,5 +1,5 @@
 // `node scripts/common-passwords.mjs <django/contrib/auth/common-passwords.txt.gz>`: makes src/edge/common-passwords.bin of
-// the list that Django ships. tests/peers/django.test.mjs compares it with the list of the Django there.
+// the list that Django ships. tests/peers/common_passwords.test.mjs compares it with the list of the Django there.
 import { readFileSync, writeFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { pack } from "./lib/common-passwords.mjs";

@@ -20,13 +20,14 @@ export class Refused extends StepFailed {
   /**
    * @param {string} message
    * @param {number} status
-   * @param {{ code?: string, field?: string, retryAfter?: number }} [told] `retryAfter` is in seconds.
+   * @param {{ code?: string, field?: string, rule?: string, retryAfter?: number }} [told] `retryAfter` is in seconds.
    */
-  constructor(message, status, { code, field, retryAfter } = {}) {
+  constructor(message, status, { code, field, rule, retryAfter } = {}) {
     super(message);
     this.status = status;
     this.code = code;
     this.field = field;
+    this.rule = rule;
     this.retryAfter = retryAfter;
   }
 }
@@ -110,13 +111,13 @@ const ADVICE = {
 /**
  * @param {string} call
  * @param {Response} answer
- * @param {{ error?: string, code?: string, field?: string }} told
+ * @param {{ error?: string, code?: string, field?: string, rule?: string }} told
  */
-function refusal(call, answer, { error = "", code, field }) {
+function refusal(call, answer, { error = "", code, field, rule }) {
   const wait = answer.headers.get("retry-after");
   const advice = answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status];
   const message = `${call}: ${answer.status} ${error} (${code ?? "no code"}${field ? `, ${field}` : ""})${advice ? `\n  ${advice}` : ""}`;
-  return new Refused(message, answer.status, { code, field, retryAfter: Number(wait) || undefined });
+  return new Refused(message, answer.status, { code, field, rule, retryAfter: Number(wait) || undefined });
 }
 
 function apiToken() {

@@ -121,22 +121,21 @@ export function shippingProblems(config, env = "") {
     refuse("kv_namespaces.EDGEWARD_KV.id", "is not a namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
   const objects = config.durable_objects?.bindings ?? [];
   const migrated = new Set((config.migrations ?? []).flatMap(({ new_sqlite_classes: classes }) => classes ?? []));
-  for (const [binding, className] of [
-    ["EDGEWARD_ONCE", "Once"],
-    ["EDGEWARD_RECORD", "Record"],
-  ]) {
-    if (!objects.some(({ name, class_name }) => name === binding && class_name === className))
-      refuse("durable_objects.bindings", `has no ${binding} with the class ${className}`);
+  const gateway = /** @type {{ hosts?: unknown, development?: unknown } | undefined} */ (config.vars?.EDGEWARD_GATEWAY);
+  for (const [binding, className, isNeeded] of /** @type {const} */ ([
+    ["EDGEWARD_ONCE", "Once", true],
+    ["EDGEWARD_RECORD", "Record", true],
+    ["EDGEWARD_ATTEMPTS", "Attempts", gateway !== undefined],
+    ["EDGEWARD_OUTBOX", "Outbox", gateway !== undefined],
+  ])) {
+    const bound = objects.find(({ name }) => name === binding);
+    if (bound === undefined && !isNeeded) continue;
+    if (bound?.class_name !== className) refuse("durable_objects.bindings", `has no ${binding} with the class ${className}`);
     else if (!migrated.has(className)) refuse("migrations", `do not create the class ${className}: add new_sqlite_classes = ["${className}"] under a new tag`);
   }
-  // Only people who sign in with passwords need it.
-  const attempts = objects.find(({ name }) => name === "EDGEWARD_ATTEMPTS");
-  if (attempts !== undefined && attempts.class_name !== "Attempts") refuse("durable_objects.bindings", "give EDGEWARD_ATTEMPTS another class than Attempts");
-  else if (attempts !== undefined && !migrated.has("Attempts"))
-    refuse("migrations", 'do not create the class Attempts: add new_sqlite_classes = ["Attempts"] under a new tag');
   const globs = new Set((config.rules ?? []).flatMap((rule) => rule.globs ?? []));
   for (const name of ["worker.js", "edgeward.wasm", ...APART]) if (!globs.has(name)) refuse("rules", `have no ${name}, which the Worker imports`);
-  for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"]) {
+  for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT", ...(gateway === undefined ? [] : ["EDGEWARD_SIGN_IN_LIMIT"])]) {
     if (!(config.ratelimits ?? []).some((limit) => limit.name === name)) refuse("ratelimits", `has no ${name}`);
   }
 
@@ -146,8 +145,10 @@ export function shippingProblems(config, env = "") {
 
   const vars = /** @type {[string, { hosts?: unknown, upstream?: unknown }][]} */ (Object.entries(config.vars ?? {}));
   const sites = vars.filter(([name]) => name.startsWith("EDGEWARD_SITE_"));
+  const served = vars.filter(([name]) => name.startsWith("EDGEWARD_SITE_") || name === "EDGEWARD_GATEWAY");
+  if (gateway?.development === true) refuse("vars.EDGEWARD_GATEWAY.development", "must not be true: it allows services without https, and on private hosts");
   if (sites.length === 0) refuse("vars", "has no EDGEWARD_SITE_…: every request would answer 404");
-  for (const [name, site] of sites) {
+  for (const [name, site] of served) {
     for (const [path, text] of strings(site, `vars.${name}`)) {
       if (isPlaceholder(text)) refuse(path, `"${text}" is the template's placeholder`);
     }

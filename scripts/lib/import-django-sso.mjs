@@ -356,7 +356,7 @@ async function moveService(service, services, done) {
     // The length of the token was checked before.
     if (error.field === "token") done.services.existing += 1;
     else if (error.field === "base_url")
-      leaveOut(`its base URL ${service.base_url} is not https on a public host; name another one with --base-url "${service.name}=<url>"`);
+      leaveOut(`its base URL ${service.base_url} is not taken${error.rule ? `: ${error.rule}` : ""}; name another one with --base-url "${service.name}=<url>"`);
     else leaveOut(`the field ${error.field} is not valid`);
   }
 }

@@ -8,7 +8,7 @@ use crate::admin::{member, paging, parameter, read_json, reject_unknown, require
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
-use crate::http::host::{fetchable_host, host_of, origin};
+use crate::http::outside;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::service::{
     Dialect, MAX_TOKEN, MIN_TOKEN, Service, ServiceAccess, ServiceId, TokenHash, UserField,
@@ -284,7 +284,7 @@ fn apply(
         service.name = name;
     }
     if let Some(url) = member::<String>(body, "base_url")? {
-        service.base_url = base_url(ctx, gateway, &url).ok_or(Denial::InvalidField("base_url"))?;
+        service.base_url = base_url(ctx, gateway, &url)?;
     }
     service.enabled = member(body, "enabled")?.unwrap_or(service.enabled);
     service.dialect = member(body, "dialect")?.unwrap_or(service.dialect);
@@ -332,32 +332,24 @@ const TAKEN: [&str; 8] = [
 ];
 
 /// The base URL in its one form: a host that events may be sent to, without a slash at the end.
-fn base_url(ctx: &Ctx<'_>, gateway: &Gateway, url: &str) -> Option<String> {
+fn base_url(ctx: &Ctx<'_>, gateway: &Gateway, url: &str) -> Result<String, Denial> {
     let url = url.trim_end_matches('/');
-    let plain = url
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !b"\\#@?\"<>%".contains(&b));
-    let host = if gateway.development {
-        let after = url.find("://")? + 3;
-        let end = url
-            .get(after..)?
-            .find('/')
-            .map_or(url.len(), |slash| after + slash);
-        origin(url.get(..end)?, true)?;
-        host_of(url)?
-    } else {
-        fetchable_host(url, None)?
-    };
     // A service on a host of ours would be the gateway calling itself.
-    let is_ours = ctx
-        .world
-        .config
-        .sites()
-        .any(|site| site.hosts.contains(&host));
+    let is_own = |host: &str| {
+        ctx.world
+            .config
+            .sites()
+            .any(|site| site.hosts.iter().any(|own| own == host))
+    };
+    outside::check(url, is_own, gateway.development)
+        .map_err(|rule| Denial::InvalidUrl("base_url", rule))?;
     let dots = url
         .split('/')
         .any(|segment| segment == "." || segment == "..");
-    (plain && url.len() <= MAX_URL && !is_ours && !dots).then(|| url.to_owned())
+    if url.len() > MAX_URL || dots || url.contains(['?', '#', '%']) {
+        return Err(Denial::InvalidField("base_url"));
+    }
+    Ok(url.to_owned())
 }
 
 async fn change_record(

@@ -2,6 +2,7 @@
 //! other file chooses a status or a public text. Public texts are vague on purpose; the log has
 //! the precise reason.
 
+use crate::http::outside::Rule;
 use crate::http::path::PathError;
 use crate::jose::error::TokenError;
 use crate::model::api_token::Scope;
@@ -61,6 +62,8 @@ pub enum Denial {
     InvalidEmail,
     /// This member of the body, or this query parameter, is invalid.
     InvalidField(&'static str),
+    /// This member of the body is a URL that breaks a rule.
+    InvalidUrl(&'static str, Rule),
     /// The body has a member with this name, which the call does not know.
     UnknownField(String),
     /// We did not issue this cursor.
@@ -312,7 +315,7 @@ impl Denial {
             Self::InvalidJson => row(400, "invalid_json", "Invalid JSON", "Invalid JSON"),
             Self::EmailRequired => row(400, "invalid_request", "Email required", "Email required"),
             Self::InvalidEmail => row(400, "invalid_request", "Invalid email", "Invalid email"),
-            Self::InvalidField(_) | Self::UnknownField(_) => row(
+            Self::InvalidField(_) | Self::InvalidUrl(..) | Self::UnknownField(_) => row(
                 400,
                 "invalid_request",
                 "Invalid request",
@@ -430,8 +433,17 @@ impl Denial {
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         match self {
-            Self::InvalidField(name) => Some(name),
+            Self::InvalidField(name) | Self::InvalidUrl(name, _) => Some(name),
             Self::UnknownField(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The rule that a URL breaks.
+    #[must_use]
+    pub const fn rule(&self) -> Option<Rule> {
+        match self {
+            Self::InvalidUrl(_, rule) => Some(*rule),
             _ => None,
         }
     }
@@ -465,6 +477,7 @@ impl Denial {
             Self::EmailRequired => "email missing".into(),
             Self::InvalidEmail => "email malformed".into(),
             Self::InvalidField(name) => format!("invalid {name}"),
+            Self::InvalidUrl(name, rule) => format!("invalid {name}: the URL {rule}"),
             Self::UnknownField(_) => "unknown field in the body".into(),
             Self::InvalidCursor => "invalid cursor".into(),
             Self::NotFound => "no such record".into(),

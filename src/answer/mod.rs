@@ -107,6 +107,9 @@ impl Answer {
         let mut body = json!({ "error": row.text, "code": row.code });
         if let (Some(field), Some(members)) = (denial.field(), body.as_object_mut()) {
             members.insert("field".into(), json!(field));
+            if let Some(rule) = denial.rule() {
+                members.insert("rule".into(), json!(format!("the URL {rule}")));
+            }
         }
         Self::json(row.status, &body).for_row(denial, &row)
     }

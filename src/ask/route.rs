@@ -233,7 +233,8 @@ fn at_gateway(path: &str) -> Endpoint {
         "" => Endpoint::Gateway(GatewayPage::Root),
         "/login" => Endpoint::Gateway(GatewayPage::Login),
         "/logout" => Endpoint::Gateway(GatewayPage::Logout),
-        "/welcome" => Endpoint::Gateway(GatewayPage::Welcome),
+        // django-sso calls it by either name.
+        "/welcome" | "/__welcome" => Endpoint::Gateway(GatewayPage::Welcome),
         "/account" => Endpoint::Gateway(GatewayPage::Account),
         "/password" => Endpoint::Gateway(GatewayPage::Password),
         "/sso/obtain" => Endpoint::Service(ServiceCall::Obtain),

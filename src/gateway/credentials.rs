@@ -99,17 +99,23 @@ fn rehash(
         .background
         .spawn(Box::pin(async move {
             // Whatever fails is tried again at the next sign-in.
-            let made = world.platform.passwords.hash(&key, &given).await;
-            if let Ok(NewPassword::Hashed(hash)) = made {
-                let passwords = Passwords(&*world.platform.records);
-                let held = passwords.read(&id).await;
-                if let Ok(held) = held
-                    && held.password.as_ref() == Some(&old)
-                {
-                    let hash = password::to_phc(&hash);
-                    let new = StoredPassword { hash, ..old };
-                    let _ = passwords.replace(&id, &held, &new).await;
-                }
+            let new = match world.platform.passwords.hash(&key, &given).await {
+                Ok(NewPassword::Hashed(hash)) => StoredPassword {
+                    hash: password::to_phc(&hash),
+                    ..old.clone()
+                },
+                // Imported, and too weak to be set here: another one is asked for at the next sign-in.
+                Ok(NewPassword::TooShort | NewPassword::Common) => StoredPassword {
+                    must_change: true,
+                    ..old.clone()
+                },
+                _ => return,
+            };
+            let passwords = Passwords(&*world.platform.records);
+            if let Ok(held) = passwords.read(&id).await
+                && held.password.as_ref() == Some(&old)
+            {
+                let _ = passwords.replace(&id, &held, &new).await;
             }
         }));
 }

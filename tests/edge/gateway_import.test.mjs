@@ -168,7 +168,7 @@ test("users, passwords and services are moved; a second import changes nothing a
     },
   );
   assert.match(done.needs_link[0].reason, /^the hash of the password \(argon2, m=102400,t=2,p=8\) needs more memory or time/);
-  assert.match(done.left_out.at(-1).reason, /http:\/\/plain\.example\.com is not https on a public host/);
+  assert.match(done.left_out.at(-1).reason, /http:\/\/plain\.example\.com is not taken: the URL must begin with https/);
   const { users } = (await gateway.admin("GET", "/api/sso/users?email=ann.lee@example.com")).json;
   const { id, created_at, updated_at, sessions_valid_after, ...ann } = users[0];
   assert.deepEqual(ann, {

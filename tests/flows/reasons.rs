@@ -1,6 +1,7 @@
 //! The table of reasons, row by row.
 
 use edgeward::answer::denial::{CODES, Challenge, Denial};
+use edgeward::http::outside::Rule;
 use edgeward::http::path::PathError;
 use edgeward::jose::error::TokenError;
 use edgeward::model::api_token::Scope;
@@ -238,6 +239,11 @@ fn table() -> Vec<Line> {
         (Denial::TooManyServices, 409, "too_many_services"),
         (Denial::NoGateway, 409, "no_gateway"),
         (Denial::PasswordExists, 409, "password_exists"),
+        (
+            Denial::InvalidUrl("base_url", Rule::Https),
+            400,
+            "invalid_request",
+        ),
     ];
     for (denial, status, code) in of_the_gateway {
         table.push((denial, status, code, None, false));
@@ -308,6 +314,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::TooManyServices => 43,
         Denial::NoGateway => 44,
         Denial::PasswordExists => 45,
+        Denial::InvalidUrl(..) => 46,
     }
 }
 
@@ -320,7 +327,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 46);
+    assert_eq!(found.len(), 47);
 }
 
 #[test]

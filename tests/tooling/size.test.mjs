@@ -83,7 +83,7 @@ describe("whose a function is", () => {
   }
 
   test("a room without a row is an error that says what to do", () => {
-    assert.throws(() => capabilityOf("edgeward::gateway::oauth::begin::h00"), /edgeward::gateway::oauth.* counts for no capability: give its room a row/);
+    assert.throws(() => capabilityOf("edgeward::console::oauth::begin::h00"), /edgeward::console::oauth.* counts for no capability: give its room a row/);
     assert.throws(() => capabilityOf("edgeward::administration::list::h00"), /edgeward::administration/);
   });
 

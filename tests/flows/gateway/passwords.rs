@@ -314,3 +314,49 @@ fn a_stored_hash_that_cannot_be_read_is_a_fault_and_no_wrong_password() {
     );
     assert_eq!(seen.status(), 503);
 }
+
+#[test]
+fn an_imported_hash_is_replaced_at_the_next_sign_in_and_a_weak_password_must_be_changed() {
+    let gateway = Gateway::new(&json!({}));
+    let imported = |email: &str, password: &str| {
+        let (_, user) = gateway.call("POST", "/api/sso/users", &json!({ "email": email }));
+        let id = user["id"].as_str().unwrap().to_owned();
+        let mut hash = crate::harness::passwords::hashed(password);
+        hash.kdf = edgeward::platform::port::Kdf::Pbkdf2Sha256 {
+            iterations: 600_000,
+        };
+        let hash = edgeward::model::password::to_phc(&hash);
+        gateway.set_password(&id, &json!({ "hash": hash }));
+    };
+    imported("ada@example.com", PASSWORD);
+    imported("bob@example.com", "password1");
+    let sign_in = |name: &str, password: &str| {
+        let mut browser = gateway.browser();
+        browser.open(GATEWAY, "/login/");
+        let seen = browser.submit(
+            GATEWAY,
+            "/login/",
+            &[("username", name), ("password", password)],
+        );
+        for task in std::mem::take(&mut *gateway.edge.shared.tasks.borrow_mut()) {
+            crate::harness::run(task);
+        }
+        seen.status()
+    };
+    assert_eq!(sign_in("ada@example.com", PASSWORD), 303);
+    let held = gateway.edge.shared.held_with("password:");
+    assert_eq!(
+        held.iter()
+            .filter(|text| text.contains("$argon2id$"))
+            .count(),
+        1,
+        "{held:?}"
+    );
+    assert_eq!(sign_in("ada@example.com", PASSWORD), 303);
+    assert_eq!(sign_in("bob@example.com", "password1"), 303);
+    assert_eq!(
+        sign_in("bob@example.com", "password1"),
+        200,
+        "asked for another one"
+    );
+}

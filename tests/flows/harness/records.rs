@@ -48,6 +48,13 @@ impl Shared {
         }
     }
 
+    /// What every writer holds under a key with `prefix`.
+    pub fn held_with(&self, prefix: &str) -> Vec<String> {
+        let held = self.writers.held.borrow();
+        let mine = held.iter().filter(|(key, _)| key.starts_with(prefix));
+        mine.filter_map(|(_, held)| held.value.clone()).collect()
+    }
+
     fn held(&self, key: &str) -> Option<String> {
         match self.writers.held.borrow().get(key) {
             Some(held) => held.value.clone(),
