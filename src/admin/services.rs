@@ -11,8 +11,8 @@ use crate::ask::ctx::Ctx;
 use crate::http::outside;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::service::{
-    Dialect, MAX_TOKEN, MIN_TOKEN, Service, ServiceAccess, ServiceId, TokenHash, UserField,
-    hash_token, new_token, new_webhook_secret,
+    Dialect, Service, ServiceAccess, ServiceId, TokenHash, UserField, hash_token, is_strong_token,
+    new_token, new_webhook_secret,
 };
 use crate::model::user::Name;
 use crate::platform::port::{Fault, Notification, OutboxCall};
@@ -96,7 +96,7 @@ async fn create(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     // A service that moves here from another gateway keeps its token.
     let token = match member::<String>(&body, "token")? {
         None => new_token(entropy),
-        Some(token) if (MIN_TOKEN..=MAX_TOKEN).contains(&token.len()) => token,
+        Some(token) if is_strong_token(&token) => token,
         Some(_) => return Err(Denial::InvalidField("token")),
     };
     let secret = new_webhook_secret(entropy);

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::admin::users::may_touch;
 use crate::admin::{member, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
@@ -67,20 +68,17 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
                     Err(Denial::PasswordExists)
                 };
             }
-            credentials::put(world, id, hash, must_change, ctx.now).await?;
+            credentials::put_and_end(world, id, hash, must_change, ctx.now).await?;
         }
         "DELETE" => {
             Passwords(&*ctx.world.platform.records)
                 .remove(&user.id)
                 .await?;
+            let limit = ctx.world.platform.clock.now().max(ctx.now);
+            people::end_sessions(ctx.world, &user.id, None, limit).await?;
         }
         _ => return Err(Denial::MethodNotAllowed("GET, PUT, DELETE")),
     }
-    people::change(ctx.world, &user.id, ctx.now, |user| {
-        user.end_sessions(ctx.now);
-        Ok(())
-    })
-    .await?;
     Ok(Answer::empty(204))
 }
 
@@ -149,6 +147,7 @@ pub(super) async fn sessions(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
         "DELETE" => {
             require(caller, Scope::UsersWrite)?;
             let (_, user) = known(ctx, id).await?;
+            may_touch(caller, &user)?;
             let wanted = crate::admin::parameter(ctx, "session");
             let wanted = wanted.ok_or(Denial::InvalidField("session"))?;
             let (records, _) = store.of_user(&user.id).await?;

@@ -428,7 +428,7 @@ fn may_grant(caller: &ApiToken, patch: &UserPatch) -> Result<(), Denial> {
 
 /// Only admins may change a user with rights, since a new address for a superuser would be a way to
 /// become one. A caller that is limited to some users may change only those.
-fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
+pub(super) fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
     if user.staff || user.superuser || !user.roles.is_empty() {
         require(caller, Scope::Admin)?;
     }

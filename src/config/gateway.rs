@@ -149,7 +149,8 @@ fn is_logo(url: &str) -> bool {
 
 /// Whether white text on `colour` can be read: a contrast of 4.5 (WCAG 2.2, relative luminance).
 fn is_readable_colour(colour: &str) -> bool {
-    let Some(digits) = colour.strip_prefix('#').filter(|digits| digits.len() == 6) else {
+    let is_hex = |digits: &&str| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let Some(digits) = colour.strip_prefix('#').filter(is_hex) else {
         return false;
     };
     let channel = |at: usize| -> Option<f64> {
@@ -178,7 +179,7 @@ mod tests {
             assert!(is_readable_colour(fine), "{fine}");
         }
         for bad in [
-            "", "#fff", "#ffffff", "#777777", "red", "#12345g", "#ffd700",
+            "", "#fff", "#ffffff", "#777777", "red", "#12345g", "#+1+2+3", "#ffd700",
         ] {
             assert!(!is_readable_colour(bad), "{bad}");
         }

@@ -10,8 +10,9 @@ use crate::edge::passwords::DurableAttempts;
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
-    Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records, SealedKey,
+    Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault, Fetch, Incoming,
+    KeyPage, KeyPair, Kv, Limit, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records,
+    SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -74,6 +75,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         }),
         fetch: Box::new(WebFetch),
         background: Box::new(AfterAnswer),
+        clock: Box::new(WallClock),
         outbox: Box::new(DurableOutbox(outbox)),
         passwords: Box::new(DurableAttempts(attempts)),
     })
@@ -447,6 +449,19 @@ fn incoming(answer: JsValue) -> Option<Incoming> {
         headers: headers.collect(),
         body: answer.get(2).dyn_into::<Uint8Array>().ok()?.to_vec(),
     })
+}
+
+struct WallClock;
+
+impl Clock for WallClock {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "milliseconds since 1970, far below 2^53"
+    )]
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(js_sys::Date::now() as u64)
+    }
 }
 
 struct AfterAnswer;

@@ -34,6 +34,8 @@ const TABLES = `
 const WHOLE_STATE = "update_account";
 /** The only kind that a replacement may overtake: it ends sessions, so it leads to the same state before and after. */
 const COMMUTES = "deauthenticate";
+/** After it there is no account. */
+const LAST = "delete_user";
 
 /**
  * Which account an event of the oldest dialects is about; the others have events for a new name.
@@ -92,6 +94,14 @@ export class Queue {
     const [same] = this.#sql.exec("SELECT seq FROM event WHERE id = ?1 UNION ALL SELECT seq FROM known WHERE id = ?1", id);
     if (same !== undefined) return Number(same.seq);
     const text = JSON.stringify(body);
+    if (kind === COMMUTES) {
+      // Whoever signs out again and again leaves one event.
+      const [last] = this.#sql.exec("SELECT seq, kind, body FROM event WHERE user = ? AND state = 'waiting' ORDER BY seq DESC LIMIT 1", user);
+      if (last !== undefined && last.kind === COMMUTES && last.body === text && last.seq !== sending) {
+        this.#know(id, Number(last.seq), false);
+        return Number(last.seq);
+      }
+    }
     const older = kind === WHOLE_STATE ? this.#replaceable(user, nameIn(text)) : undefined;
     if (older !== undefined && older.seq !== sending) {
       const seq = Number(older.seq);
@@ -218,6 +228,8 @@ export class Queue {
         this.#rows -= 1;
       }
     }
+    // To send any of them again would make the account anew.
+    if (kind === LAST) this.#rows -= this.#sql.exec("DELETE FROM event WHERE user = ? AND state = 'dead' AND seq < ? RETURNING seq", user, seq).toArray().length;
     this.#settle(user, now);
   }
 

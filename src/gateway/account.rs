@@ -8,10 +8,9 @@ use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::credential::session;
 use crate::gateway::destination::find_service;
-use crate::gateway::logout;
 use crate::gateway::visit::Visit;
 use crate::http::query;
-use crate::people::services;
+use crate::people::{self, services};
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::sessions::{SessionRecord, Sessions};
 use crate::store::tickets::TicketFor;
@@ -151,7 +150,7 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     }
     let user = principal.user();
     if form.text("action") == "end_all" {
-        logout::end_everywhere(visit, &user.id).await?;
+        people::end_sessions(visit.ctx.world, &user.id, None, visit.ctx.now).await?;
         let mut reply = Reply::from(Answer::see_other("/login/".to_owned()));
         reply.cookies.extend(session::clear_all(visit.ctx.site));
         return Ok(reply);

@@ -10,6 +10,7 @@ use crate::model::password;
 use crate::model::service::Identity;
 use crate::model::user::{Email, User, UserId, Username, fold};
 use crate::people;
+use crate::people::services::is_own_address;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::port::{Attempt, Attempted, Counter, Fault, NewPassword, PasswordHash};
 use crate::platform::time::{Seconds, Timestamp};
@@ -55,7 +56,7 @@ pub(super) async fn check(visit: &Visit<'_>, name: &str, given: &str) -> Result<
     let hash = stored
         .map(|stored| password::parse(&stored.hash).map_err(|_| Fault::Record))
         .transpose()?;
-    let (lane, trusted) = visit.lane(user.as_ref().map(|user| &user.id));
+    let (lane, trusted) = visit.lane(id);
     let attempt = Attempt {
         user: &key,
         lane: &lane,
@@ -66,6 +67,13 @@ pub(super) async fn check(visit: &Visit<'_>, name: &str, given: &str) -> Result<
     let attempted = platform.passwords.attempt(&attempt).await?;
     match (attempted, user, stored, hash) {
         (Attempted::Right, Some(user), Some(stored), Some(hash)) => {
+            // What the store showed of the user may be a minute old, and the attempt may have waited.
+            let newest = people::newest(ctx.world, &user.id).await?;
+            let newest = newest.filter(|user| user.active && user.tenant.is_none());
+            let now = Passwords(&*platform.records).read(&user.id).await?;
+            let Some(user) = newest.filter(|_| now.is(stored)) else {
+                return Ok(Checked::Wrong);
+            };
             rehash(visit, &user.id, stored, &hash, &key, given);
             Ok(Checked::Right {
                 must_change: stored.must_change,
@@ -113,7 +121,7 @@ fn rehash(
             };
             let passwords = Passwords(&*world.platform.records);
             if let Ok(held) = passwords.read(&id).await
-                && held.password.as_ref() == Some(&old)
+                && held.is(&old)
             {
                 let _ = passwords.replace(&id, &held, &new).await;
             }
@@ -150,6 +158,24 @@ pub async fn hash(
         NewPassword::Common => Err(Unfit::Common),
         NewPassword::Busy(seconds) => Err(Unfit::Busy(seconds)),
     })
+}
+
+/// Stores the hash of a password, and then ends all sessions: those too that were opened with the old password while this
+/// one was hashed and stored. Gives the moment before which they have ended.
+///
+/// # Errors
+/// A fault.
+pub async fn put_and_end(
+    world: &World,
+    id: &UserId,
+    hash: String,
+    must_change: bool,
+    now: Timestamp,
+) -> Result<Timestamp, Denial> {
+    put(world, id, hash, must_change, now).await?;
+    let limit = world.platform.clock.now().max(now);
+    people::end_sessions(world, id, None, limit).await?;
+    Ok(limit)
 }
 
 /// Stores the hash of a password.
@@ -222,17 +248,20 @@ pub(super) async fn find(
             Some(email) => people::find_by_email(world, None, &email, now).await,
             None => Ok(None),
         },
-        Identity::Username => match Username::parse(name) {
-            Some(name) => match Users(&*world.platform.kv).find_by_name(&name).await? {
-                Some(user) => Ok(Some(user)),
+        Identity::Username => {
+            let by_name = match Username::parse(name) {
+                Some(name) => Users(&*world.platform.kv).find_by_name(&name).await?,
+                None => None,
+            };
+            match (by_name, Email::parse(name)) {
                 // A username that is the user's own address is found by that.
-                None => match Email::parse(name.as_str()) {
-                    Some(email) => people::find_by_email(world, None, &email, now).await,
-                    None => Ok(None),
-                },
-            },
-            None => Ok(None),
-        },
+                (None, Some(email)) => {
+                    let user = people::find_by_email(world, None, &email, now).await?;
+                    Ok(user.filter(is_own_address))
+                }
+                (by_name, _) => Ok(by_name),
+            }
+        }
     }
 }
 
@@ -242,7 +271,9 @@ pub fn user_key(gateway: &Gateway, name: &str) -> String {
     let name = name.trim();
     let canonical = match gateway.identity {
         Identity::Email => Email::parse(name).map(|email| email.as_str().to_owned()),
-        Identity::Username => Username::parse(name).map(|name| name.as_str().to_owned()),
+        Identity::Username => Email::parse(name)
+            .map(|email| email.as_str().to_owned())
+            .or_else(|| Username::parse(name).map(|name| name.as_str().to_owned())),
     };
     let canonical = canonical.unwrap_or_else(|| fold(name));
     hex(&sha256(format!("user\n{canonical}").as_bytes()))

@@ -13,10 +13,11 @@ use crate::http::query;
 use crate::model::service::{Service, ServiceId};
 use crate::model::service_event::Writer;
 use crate::model::user::{User, UserId};
-use crate::people::services::queued;
+use crate::people;
+use crate::people::services::{self, queued};
 use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::OutboxCall;
-use crate::site::Site;
+use crate::site::{Login, Site};
 use crate::store::services::Services;
 use crate::store::tickets::{SIGN_IN, Ticket, TicketError, TicketFor};
 
@@ -57,7 +58,8 @@ impl Destination {
         let wanted = form.text("return_to");
         let state = form.text("state");
         // Anything else that is asked for leads to the account: nobody is sent where no site is.
-        let at_site = ReturnTo::parse_at_site(&wanted, scheme, config).filter(|_| is_hash(&state));
+        let at_site = ReturnTo::parse_at_site(&wanted, scheme, config)
+            .filter(|(site, _)| is_hash(&state) && matches!(site.login, Some(Login::Gateway)));
         Ok(Ok(match at_site {
             Some((site, return_to)) => Self::Site {
                 site,
@@ -184,7 +186,8 @@ async fn enter_service(
     user: &User,
 ) -> Result<Reply, Denial> {
     let ctx = visit.ctx;
-    if !service.admits(user) {
+    let identity = visit.gateway.identity;
+    if !service.admits(user) || !services::holds_name(ctx.world, identity, user).await? {
         let lead = visit.text_with("not_allowed_lead", "{service}", service.name.as_str());
         let action = LinkButton {
             label: visit.text("account").to_owned(),
@@ -217,7 +220,7 @@ async fn enter_service(
     };
     let writer = Writer {
         service,
-        identity: visit.gateway.identity,
+        identity,
         now: ctx.now,
     };
     let deliver = OutboxCall::Deliver {
@@ -230,6 +233,18 @@ async fn enter_service(
         .outbox
         .call(service.id.as_str(), &deliver)
         .await?;
+    // A change since then has been told already, and what was just told must not stand in its place.
+    if let Some(newest) = people::newest(ctx.world, &user.id).await?
+        && newest.version != user.version
+    {
+        let events = vec![queued(ctx.world, &user.id, writer.update_account(&newest))];
+        let push = OutboxCall::Push { events };
+        ctx.world
+            .platform
+            .outbox
+            .call(service.id.as_str(), &push)
+            .await?;
+    }
     let delivered = answer.get("delivered") == Some(&serde_json::Value::Bool(true));
     Ok(Answer::see_other(if delivered {
         let code = ticket.wants_code.then(|| format!("?code={code}"));

@@ -21,16 +21,18 @@ use crate::site::Source;
 /// # Errors
 /// A fault.
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
-    // A page that the browser loads ahead must not bind or use up anything.
-    if visit.ctx.parts.is_speculative() {
+    // What nobody opens binds and settles nothing: a page loaded ahead, an image, a look at the head.
+    let parts = visit.ctx.parts;
+    let mode = parts.header("sec-fetch-mode");
+    if parts.only_looks() || parts.is_speculative() || mode.is_some_and(|mode| mode != "navigate") {
         return Err(Denial::Speculative);
     }
     let destination = match Destination::read(visit, &Form::of_query(visit.ctx)).await? {
         Ok(destination) => destination,
         Err(reply) => return Ok(reply),
     };
-    match &visit.principal {
-        Some(principal) => destination.enter(visit, principal.user()).await,
+    match visit.current().await? {
+        Some(user) => destination.enter(visit, &user).await,
         None => Ok(ask(visit, &destination, "", None)),
     }
 }
@@ -99,9 +101,14 @@ pub(super) fn signed_in(visit: &Visit<'_>, user: &User, reply: Reply) -> Reply {
     signed_in_at(visit, user, reply, visit.ctx.now)
 }
 
-/// The same for a session that begins right after all others have ended.
-pub(super) fn signed_in_anew(visit: &Visit<'_>, user: &User, reply: Reply) -> Reply {
-    let now = Timestamp::from_millis(visit.ctx.now.millis() + 1);
+/// The same for a session that begins right after all others have ended, at `limit`.
+pub(super) fn signed_in_after(
+    visit: &Visit<'_>,
+    user: &User,
+    reply: Reply,
+    limit: Timestamp,
+) -> Reply {
+    let now = Timestamp::from_millis(limit.millis() + 1);
     signed_in_at(visit, user, reply, now)
 }
 

@@ -8,8 +8,8 @@ use crate::answer::page::{self, Confirmation, LinkButton};
 use crate::answer::reply::Reply;
 use crate::credential::session;
 use crate::gateway::visit::Visit;
-use crate::model::user::UserId;
 use crate::people;
+use crate::sign_in::sign_out;
 use crate::site::Source;
 
 /// `GET /logout/`. A link on one of the gateway's own pages needs no confirmation; any other page could sign people out.
@@ -52,9 +52,9 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
 
 /// Ends every session of the user, at the gateway and at the sites, and tells every service.
 async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
-    let user = signed_in_user(visit);
-    if let Some(user) = &user {
-        end_everywhere(visit, user).await?;
+    let users = sign_out::users_of(visit.ctx).await?;
+    for user in &users {
+        people::end_sessions(visit.ctx.world, user, None, visit.ctx.now).await?;
     }
     let mut reply = visit.inform(
         200,
@@ -70,40 +70,10 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
         reply = Answer::json(200, &serde_json::json!({ "ok": true })).into();
     }
     reply.cookies.extend(session::clear_all(visit.ctx.site));
-    reply.happened = user.map(|user| Happened {
+    reply.happened = users.first().map(|user| Happened {
         kind: EventKind::SignedOut,
         user: user.to_string(),
         source: Source::Session,
     });
     Ok(reply)
-}
-
-/// Whoever is signed in, also if this session was ended already: the others end all the same.
-fn signed_in_user(visit: &Visit<'_>) -> Option<UserId> {
-    if let Some(principal) = &visit.principal {
-        return Some(principal.user().id.clone());
-    }
-    let ctx = visit.ctx;
-    let mut cookies = ctx.presented.session.iter();
-    cookies.find_map(|value| {
-        let claims = session::read(&ctx.world.config, ctx.site, value, ctx.now).ok()?;
-        Some(claims.user)
-    })
-}
-
-/// Ends all sessions of a user.
-///
-/// # Errors
-/// A fault.
-pub(super) async fn end_everywhere(visit: &Visit<'_>, user: &UserId) -> Result<(), Denial> {
-    let now = visit.ctx.now;
-    let ended = people::change(visit.ctx.world, user, now, |user| {
-        user.end_sessions(now);
-        Ok(())
-    });
-    match ended.await {
-        // A user who does not exist any more has no session.
-        Ok(_) | Err(Denial::NotFound) => Ok(()),
-        Err(denial) => Err(denial),
-    }
 }

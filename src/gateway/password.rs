@@ -7,13 +7,14 @@ use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::gateway::credentials::{self, Checked, Unfit};
 use crate::gateway::destination::{Destination, user_of};
+use crate::gateway::login;
 use crate::gateway::visit::Visit;
-use crate::gateway::{login, logout};
 use crate::memory::world::World;
 use crate::model::user::User;
 use crate::people;
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
+use crate::store::passwords::Passwords;
 use crate::store::tickets::{PASSWORD_LINK, SIGN_IN, Ticket, TicketError, TicketFor, Tickets};
 
 /// A token with which the password of a user can be set once.
@@ -119,15 +120,14 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
         Err(TicketError::Fault(fault)) => return Err(fault.into()),
         Err(_) => return Ok(link_over(visit)),
     }
-    credentials::put(world, &user.id, hash, false, ctx.now).await?;
-    logout::end_everywhere(visit, &user.id).await?;
+    let limit = credentials::put_and_end(world, &user.id, hash, false, ctx.now).await?;
     let next = if ticket.next_url.is_empty() {
         "/account/"
     } else {
         &ticket.next_url
     };
     let reply = Reply::from(Answer::see_other(next.to_owned()));
-    Ok(login::signed_in_anew(visit, &user, reply))
+    Ok(login::signed_in_after(visit, &user, reply, limit))
 }
 
 async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
@@ -147,8 +147,7 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
         Ok(hash) => hash,
         Err(unfit) => return Ok(ask(visit, user, None, Some(unfit))),
     };
-    credentials::put(ctx.world, &user.id, hash, false, ctx.now).await?;
-    logout::end_everywhere(visit, &user.id).await?;
+    let limit = credentials::put_and_end(ctx.world, &user.id, hash, false, ctx.now).await?;
     let reply = visit.inform(
         200,
         visit.text("change_password"),
@@ -156,7 +155,7 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
         visit.text("password_changed"),
         None,
     );
-    Ok(login::signed_in_anew(visit, user, reply))
+    Ok(login::signed_in_after(visit, user, reply, limit))
 }
 
 /// The user of a link, as the writer of the record knows the user, or the page that says that the link is over.
@@ -169,8 +168,13 @@ async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<(User, Ticket),
     let Some(id) = user_of(&ticket) else {
         return Ok(Err(link_over(visit)));
     };
-    let user = people::newest(visit.ctx.world, &id).await?;
-    let user = user.filter(|user| user.active);
+    let world = visit.ctx.world;
+    let user = people::newest(world, &id).await?;
+    // A password that was set since then makes every older link void.
+    let held = Passwords(&*world.platform.records).read(&id).await?;
+    let is_older = |set_at| Some(set_at) > ticket.settled_at;
+    let is_void = held.password.is_some_and(|stored| is_older(stored.set_at));
+    let user = user.filter(|user| user.active && !is_void);
     Ok(user
         .map(|user| (user, ticket))
         .ok_or_else(|| link_over(visit)))

@@ -15,7 +15,7 @@ use crate::gateway::destination::{hash_code, user_of};
 use crate::http::client::Client;
 use crate::model::service::Service;
 use crate::model::user::User;
-use crate::people;
+use crate::people::{self, services};
 use crate::platform::port::{Counter, Fault};
 use crate::site::gateway::Gateway;
 use crate::store::services::Services;
@@ -143,15 +143,7 @@ async fn deauthenticate(ctx: &Ctx<'_>, gateway: &Gateway, form: &Form) -> Result
     let found = credentials::find(ctx.world, gateway, &identity, ctx.now).await?;
     // A service signs out those whom it may sign in. It is not told who else exists.
     if let Some(user) = found.filter(|user| service.admits(user)) {
-        let id = Some(&service.id);
-        let ended = people::change_for(ctx.world, &user.id, id, ctx.now, |user| {
-            user.end_sessions(ctx.now);
-            Ok(())
-        });
-        match ended.await {
-            Ok(_) | Err(Denial::NotFound) => {}
-            Err(denial) => return Err(denial.into()),
-        }
+        people::end_sessions(ctx.world, &user.id, Some(&service.id), ctx.now).await?;
     }
     Ok(json!({ "ok": true }))
 }
@@ -202,7 +194,12 @@ async fn settled_user(
                 .sessions_valid_after
                 .is_none_or(|limit| settled_at > Some(limit))
     };
-    Ok(held.filter(counts))
+    let Some(user) = held.filter(counts) else {
+        return Ok(None);
+    };
+    let identity = ctx.site.gateway.as_ref().map(|gateway| gateway.identity);
+    let holds_name = services::holds_name(ctx.world, identity.unwrap_or_default(), &user).await?;
+    Ok(holds_name.then_some(user))
 }
 
 fn tickets<'a>(ctx: &'a Ctx<'_>) -> Tickets<'a> {

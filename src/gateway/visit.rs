@@ -6,6 +6,7 @@ use crate::answer::page::{self, Frame, LinkButton, Message};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
+use crate::ask::source::MAX_OF_ONE_SOURCE;
 use crate::authn::Authentication;
 use crate::authn::principal::Principal;
 use crate::credential::browser::{self, Browser};
@@ -14,6 +15,7 @@ use crate::credential::verified::Claims;
 use crate::http::client::Client;
 use crate::jose::error::TokenError;
 use crate::model::user::{User, UserId};
+use crate::people;
 use crate::platform::digest::{hex, sha256};
 use crate::site::gateway::{Brand, Gateway};
 use crate::store::tickets::Tickets;
@@ -118,18 +120,38 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// Whoever is signed in, as the writer of the record knows them: what is settled by this outlives the minute that a
+    /// copy may be behind.
+    ///
+    /// # Errors
+    /// A fault.
+    pub(super) async fn current(&self) -> Result<Option<User>, Denial> {
+        let Some(session) = self.session() else {
+            return Ok(None);
+        };
+        let user = people::newest(self.ctx.world, &session.user).await?;
+        let counts = |user: &User| {
+            let limit = user.sessions_valid_after;
+            user.active
+                && user.tenant.is_none()
+                && limit.is_none_or(|limit| session.began_at > limit)
+        };
+        Ok(user.filter(counts))
+    }
+
     /// What services and people call the user.
     pub(super) fn name_of<'u>(&self, user: &'u User) -> &'u str {
         self.gateway.identity.of(user)
     }
 
     /// Whether this browser has signed `user` in before, and a hash of it; of the client's network otherwise.
-    pub(super) fn lane(&self, user: Option<&UserId>) -> (String, bool) {
+    pub(super) fn lane(&self, user: &UserId) -> (String, bool) {
         let keys = &self.ctx.world.config.keys.session;
-        let device = user.and_then(|user| {
-            let mut cookies = self.ctx.presented.device.iter();
+        let device = {
+            let all = self.ctx.presented.device.iter();
+            let mut cookies = all.take(MAX_OF_ONE_SOURCE);
             cookies.find_map(|cookie| browser::device_of(keys, user, cookie))
-        });
+        };
         let lane = match device {
             Some(device) => format!("device\n{device}"),
             None => format!("network\n{}", Client::of(self.ctx.parts)),

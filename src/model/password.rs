@@ -229,7 +229,9 @@ fn within_limits(hash: PasswordHash) -> Result<PasswordHash, ParseError> {
             let is_affordable = log_n > 0
                 && r > 0
                 && memory.is_some_and(|memory| memory <= most)
-                && (1..=MOST_REPETITIONS).contains(&p);
+                && (1..=MOST_REPETITIONS).contains(&p)
+                // Its second buffer.
+                && 128 * u64::from(r) * u64::from(p) <= most / 32;
             (is_affordable, 1, 64..=64)
         }
     };

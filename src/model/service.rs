@@ -134,10 +134,13 @@ impl TokenHash {
     }
 }
 
-/// The fewest bytes of a token that is moved here from another gateway.
-pub const MIN_TOKEN: usize = 32;
-/// The most bytes of a token.
-pub const MAX_TOKEN: usize = 256;
+/// Whether a token that is moved here from another gateway can be used: 32 to 256 bytes, of which at least 12 differ. A
+/// random text of that length has more.
+#[must_use]
+pub fn is_strong_token(token: &str) -> bool {
+    let different: std::collections::HashSet<u8> = token.bytes().collect();
+    (32..=256).contains(&token.len()) && different.len() >= 12
+}
 
 /// A new token for a service: 256 random bits.
 #[must_use]

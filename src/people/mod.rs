@@ -89,16 +89,24 @@ pub async fn newest(world: &World, id: &UserId) -> Result<Option<User>, Fault> {
 ///
 /// # Errors
 /// A [`Fault`] of the platform.
-pub async fn ensure(world: &World, mine: User, now: Timestamp) -> Result<(User, Ensured), Fault> {
+pub async fn ensure(
+    world: &World,
+    mut mine: User,
+    now: Timestamp,
+) -> Result<(User, Ensured), Fault> {
     let records = UserRecords(&*world.platform.records);
     let audience = Audience::of(world, None, now).await?;
+    // A token may name anybody; nobody is called by the name of somebody else for it.
+    if audience.is_anothers_name(&mine).await? {
+        mine.username = Username::parse(mine.email.as_str()).unwrap_or_default();
+    }
     let made = UserChange {
         old: None,
         new: Some(&mine),
     };
     let mut held = Holder::Free;
     for _ in 0..CHANGE_ATTEMPTS {
-        let notify = audience.notifications(made, now);
+        let notify = audience.notifications(made, now).await?;
         match records.create(&mine, &held, notify).await? {
             None => {
                 world.cache.put_changed_user(&mine.id, Some(&mine), now);
@@ -156,8 +164,13 @@ pub async fn change_for(
         change(&mut user)?;
         user.version = old.user.version + 1;
         user.updated_at = now;
+        if user.username != old.user.username && audience.is_anothers_name(&user).await? {
+            return Err(Denial::UserExists);
+        }
         let done = if user.email == old.user.email {
-            let notify = audience.notifications(changed(&old.user, &user), now);
+            let notify = audience
+                .notifications(changed(&old.user, &user), now)
+                .await?;
             records.replace(&old, &user, notify).await?
         } else {
             // A username that looks like an address must be the user's own address.
@@ -165,7 +178,9 @@ pub async fn change_for(
             if named.contains('@') && Email::parse(named).as_ref() != Some(&user.email) {
                 user.username = Username::parse(user.email.as_str()).unwrap_or_default();
             }
-            let notify = audience.notifications(changed(&old.user, &user), now);
+            let notify = audience
+                .notifications(changed(&old.user, &user), now)
+                .await?;
             let held = records.move_to(&old, &user, &held_address, notify).await?;
             if let Some(held) = &held {
                 held_address = free_address(&records, &user, held).await?;
@@ -178,6 +193,27 @@ pub async fn change_for(
         }
     }
     Err(Fault::Contended.into())
+}
+
+/// Ends all sessions of a user that began before `at`, and tells the services of the gateway, but for the one that has
+/// asked for it. A user who does not exist has none.
+///
+/// # Errors
+/// A fault.
+pub async fn end_sessions(
+    world: &World,
+    id: &UserId,
+    service: Option<&ServiceId>,
+    at: Timestamp,
+) -> Result<(), Denial> {
+    let ended = change_for(world, id, service, at, |user| {
+        user.end_sessions(at);
+        Ok(())
+    });
+    match ended.await {
+        Ok(_) | Err(Denial::NotFound) => Ok(()),
+        Err(denial) => Err(denial),
+    }
 }
 
 /// Deletes a user if `may` allows it. That ends all sessions and tokens: none is valid without its
@@ -200,10 +236,8 @@ pub async fn delete(
             old: Some(&old.user),
             new: None,
         };
-        if records
-            .remove(&old, audience.notifications(gone, now))
-            .await?
-        {
+        let notify = audience.notifications(gone, now).await?;
+        if records.remove(&old, notify).await? {
             world.cache.put_changed_user(id, None, now);
             if world.config.gateway().is_some() {
                 // Ids are never reused, so what is left of a password if this fails opens nothing.

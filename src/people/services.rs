@@ -5,11 +5,12 @@ use std::rc::Rc;
 use crate::memory::world::World;
 use crate::model::service::{Identity, Service, ServiceId};
 use crate::model::service_event::{ServiceEvent, UserChange, Writer};
-use crate::model::user::UserId;
+use crate::model::user::{Email, User, UserId};
 use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::{Fault, Notification, OutboxCall, QueuedEvent};
 use crate::platform::time::Timestamp;
 use crate::store::services::Services;
+use crate::store::users::UserRecords;
 
 /// The services that are told of changes, and what they call a user. None without a gateway.
 pub struct Audience<'a> {
@@ -47,16 +48,26 @@ impl<'a> Audience<'a> {
         })
     }
 
-    /// The notifications that belong to a change.
-    #[must_use]
-    pub fn notifications(&self, change: UserChange<'_>, now: Timestamp) -> Vec<Notification> {
-        let Some(user) = change.new.or(change.old) else {
-            return Vec::new();
-        };
-        // Users of tenants do not sign in at the gateway.
-        if user.tenant.is_some() {
-            return Vec::new();
+    /// The notifications that belong to a change. A user who does not hold the name by which services would know them is
+    /// none of theirs.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer of a name.
+    pub async fn notifications(
+        &self,
+        change: UserChange<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<Notification>, Fault> {
+        if self.services.is_empty() {
+            return Ok(Vec::new());
         }
+        let change = UserChange {
+            old: self.named(change.old).await?,
+            new: self.named(change.new).await?,
+        };
+        let Some(user) = change.new.or(change.old) else {
+            return Ok(Vec::new());
+        };
         let told = self
             .services
             .iter()
@@ -77,8 +88,64 @@ impl<'a> Audience<'a> {
                 call: OutboxCall::Push { events },
             })
         });
-        all.collect()
+        Ok(all.collect())
     }
+
+    /// Whether another user holds the name by which services would know this one.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer of the name.
+    pub async fn is_anothers_name(&self, user: &User) -> Result<bool, Fault> {
+        let has_gateway = self.world.config.gateway().is_some();
+        let holder = holder(self.world, self.identity, user).await?;
+        Ok(has_gateway && matches!(holder, NameHolder::Another))
+    }
+
+    /// The user, if services may be told of them. A name that nobody holds is claimed with the change.
+    async fn named<'u>(&self, user: Option<&'u User>) -> Result<Option<&'u User>, Fault> {
+        // Users of tenants do not sign in at the gateway.
+        let Some(user) = user.filter(|user| user.tenant.is_none()) else {
+            return Ok(None);
+        };
+        let holder = holder(self.world, self.identity, user).await?;
+        Ok((holder != NameHolder::Another).then_some(user))
+    }
+}
+
+/// Who holds the name by which services know a user.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum NameHolder {
+    /// The user, or nobody else can: addresses are unique.
+    Themselves,
+    Nobody,
+    Another,
+}
+
+async fn holder(world: &World, identity: Identity, user: &User) -> Result<NameHolder, Fault> {
+    if identity == Identity::Email || is_own_address(user) {
+        return Ok(NameHolder::Themselves);
+    }
+    let records = UserRecords(&*world.platform.records);
+    Ok(match records.name_holder(&user.username).await? {
+        None => NameHolder::Nobody,
+        Some(id) if id == user.id => NameHolder::Themselves,
+        Some(_) => NameHolder::Another,
+    })
+}
+
+/// Whether services may know a user by what `identity` says: a username can be that of several users, and only one holds
+/// it.
+///
+/// # Errors
+/// A [`Fault`] of the writer of the name.
+pub async fn holds_name(world: &World, identity: Identity, user: &User) -> Result<bool, Fault> {
+    Ok(holder(world, identity, user).await? == NameHolder::Themselves)
+}
+
+/// Whether a user's username is their own address, in any spelling of it.
+#[must_use]
+pub fn is_own_address(user: &User) -> bool {
+    Email::parse(user.username.as_str()).as_ref() == Some(&user.email)
 }
 
 /// All services, as this isolate may have read them up to `user_cache` ago.

@@ -1,7 +1,8 @@
 //! The platform's services as traits. The Worker implements them with Workers KV, Durable
 //! Objects and `WebCrypto`; the admin command with wrangler; native tests in memory.
 //!
-//! Time is not a port: `now` is a value. Whatever is synchronous on every platform is a plain
+//! Time is an argument, `now`, the moment of the request. [`Clock`] is only for a moment that must come after something
+//! that the request has waited for. Whatever is synchronous on every platform is a plain
 //! function or a synchronous method; only what must wait returns [`Pending`].
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub struct Platform {
     pub fetch: Box<dyn Fetch>,
     pub background: Box<dyn Background>,
     pub passwords: Box<dyn Passwords>,
+    pub clock: Box<dyn Clock>,
     pub outbox: Box<dyn Outbox>,
 }
 
@@ -442,4 +444,10 @@ pub trait Outbox {
         service: &'a str,
         call: &'a OutboxCall,
     ) -> Pending<'a, Result<serde_json::Value, Fault>>;
+}
+
+/// The time now, where that of the request is too early.
+pub trait Clock {
+    /// The time now.
+    fn now(&self) -> Timestamp;
 }

@@ -14,9 +14,10 @@ use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::authn::{self, Authentication, link};
 use crate::credential::session::{self, SessionClaims};
+use crate::people;
 use crate::platform::port::Fault;
-use crate::sign_in::arrive;
-use crate::site::Source;
+use crate::sign_in::{arrive, sign_out};
+use crate::site::{Login, Source};
 use crate::store::ended_sessions::EndedSessions;
 
 /// How many sessions one sign-out ends. A browser has two cookies of one name at most, and each
@@ -94,6 +95,13 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
 }
 
 async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+    // People who sign in at the gateway would be signed in again by it, without a page, as long as its session lasts.
+    let by_gateway = matches!(ctx.site.login, Some(Login::Gateway));
+    if by_gateway {
+        for user in sign_out::users_of(ctx).await? {
+            people::end_sessions(ctx.world, &user, None, ctx.now).await?;
+        }
+    }
     let ended = end_sessions(ctx).await?;
     let happened = ended.first().map(|claims| Happened {
         kind: EventKind::SignedOut,
@@ -119,7 +127,11 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             href: arrive::page_of(ctx, login),
         });
         let message = Message {
-            lead: "Your session on this site has ended.",
+            lead: if by_gateway {
+                "Your sessions have ended, here, at every other site and at every application."
+            } else {
+                "Your session on this site has ended."
+            },
             details: Vec::new(),
             action,
         };

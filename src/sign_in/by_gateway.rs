@@ -14,7 +14,7 @@ use crate::http::query;
 use crate::model::user::UserId;
 use crate::people;
 use crate::sign_in::opened;
-use crate::site::Source;
+use crate::site::{Login, Source};
 use crate::store::tickets::{TicketError, TicketFor, Tickets};
 
 /// The gateway's sign-in page. It is reached by the same scheme as the site.
@@ -61,6 +61,10 @@ pub fn way_there(ctx: &Ctx<'_>) -> (String, Option<SetCookie>) {
 /// # Errors
 /// [`Denial::SignInOver`] and [`Denial::SignInElsewhere`], or a fault.
 pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+    // The people of other sites sign in elsewhere, maybe by more than a password.
+    if !matches!(ctx.site.login, Some(Login::Gateway)) {
+        return Err(Denial::UnknownEndpoint);
+    }
     if !matches!(ctx.parts.method(), "GET" | "HEAD") {
         return Err(Denial::MethodNotAllowed("GET, HEAD"));
     }

@@ -4,3 +4,4 @@ pub mod account;
 pub mod arrive;
 pub mod by_gateway;
 pub mod opened;
+pub mod sign_out;

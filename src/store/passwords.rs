@@ -27,6 +27,14 @@ pub struct HeldPassword {
     text: Option<String>,
 }
 
+impl HeldPassword {
+    /// Whether nothing has changed since `other` was read.
+    #[must_use]
+    pub fn is(&self, other: &StoredPassword) -> bool {
+        self.password.as_ref() == Some(other)
+    }
+}
+
 /// The writers of users' passwords.
 pub struct Passwords<'a>(pub &'a dyn Records);
 

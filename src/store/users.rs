@@ -249,6 +249,17 @@ impl UserRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
+    /// The user who holds a username, whether or not the user still exists.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn name_holder(&self, name: &Username) -> Result<Option<UserId>, Fault> {
+        match self.0.read(&name_key(name)).await? {
+            None => Ok(None),
+            Some(id) => UserId::parse(&id).map(Some).ok_or(Fault::Record),
+        }
+    }
+
     /// Points the username of a user to the user, if it points to nobody: records of an earlier version did not.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The SSO gateway: signing in with a password, services, sites, signing out everywhere.
 
+mod attacks;
 mod events;
 mod jar;
 mod passwords;

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
-    Attempt, Attempted, Background, Change, Changed, Check, Counter, Crypto, Entropy, Fault, Fetch,
-    Incoming, KeyPage, KeyPair, Kv, Limit, NewPassword, Once, Outbox, OutboxCall, Outgoing,
+    Attempt, Attempted, Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault,
+    Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, NewPassword, Once, Outbox, OutboxCall, Outgoing,
     Passwords, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
@@ -103,6 +103,7 @@ impl Wrangler {
             fetch: Box::new(NoFetch),
             background: Box::new(NoBackground),
             passwords: Box::new(Unreachable),
+            clock: Box::new(SystemClock),
         };
         Ok((platform, kv))
     }
@@ -385,6 +386,14 @@ impl Background for NoBackground {
 }
 
 /// The operating system's generator.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {

@@ -9,7 +9,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{
-    Background, BodyRead, Check, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
+    Background, BodyRead, Check, Clock, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
     KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Received, SealedKey, Sender,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
@@ -38,10 +38,19 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
         fetch: Box::new(MemoryFetch(Rc::clone(shared))),
         background: Box::new(MemoryBackground(Rc::clone(shared))),
+        clock: Box::new(MemoryClock(Rc::clone(shared))),
         passwords: Box::new(MemoryPasswords(
             Rc::clone(shared),
             Seeded::new(seed ^ 1 << 41),
         )),
+    }
+}
+
+struct MemoryClock(Rc<Shared>);
+
+impl Clock for MemoryClock {
+    fn now(&self) -> Timestamp {
+        self.0.now.get()
     }
 }
 
