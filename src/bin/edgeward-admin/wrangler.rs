@@ -385,7 +385,7 @@ impl Background for NoBackground {
     }
 }
 
-/// The operating system's generator.
+/// The time of this machine, as the port gives it.
 struct SystemClock;
 
 impl Clock for SystemClock {
@@ -394,6 +394,7 @@ impl Clock for SystemClock {
     }
 }
 
+/// The operating system's generator.
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
