@@ -52,10 +52,12 @@ export function runCommand({ group, commands, where }, args) {
   });
 }
 
-/** @type {(command: Pick<Command<unknown>, "takes" | "mayTake">) => string} */
+/** @typedef {Pick<Command<never>, "takes" | "mayTake" | "about" | "help">} Shown What the help tells of a command. */
+
+/** @type {(command: Pick<Shown, "takes" | "mayTake">) => string} */
 const argumentsOf = ({ takes, mayTake }) => `${takes ? ` ${takes}` : ""}${mayTake ? ` [${mayTake}]` : ""}`;
 
-/** @type {(group: string, commands: { [name: string]: Command<any> }, where: string) => string} */
+/** @type {(group: string, commands: { [name: string]: Shown }, where: string) => string} */
 const usage = (group, commands, where) => `Usage: npm run admin -- ${group} <command> [--json]
 
 ${Object.entries(commands)
@@ -67,7 +69,7 @@ ${Object.entries(commands)
 
 ${where}`;
 
-/** @type {(group: string, name: string, command: Command<any>, where: string) => string} */
+/** @type {(group: string, name: string, command: Shown, where: string) => string} */
 const usageOf = (group, name, command, where) => `Usage: npm run admin -- ${group} ${name}${argumentsOf(command)} ${command.help ? "[options] " : ""}[--json]
 
 ${command.about[0].toUpperCase()}${command.about.slice(1)}.

@@ -229,7 +229,8 @@ export class Queue {
       }
     }
     // To send any of them again would make the account anew.
-    if (kind === LAST) this.#rows -= this.#sql.exec("DELETE FROM event WHERE user = ? AND state = 'dead' AND seq < ? RETURNING seq", user, seq).toArray().length;
+    if (kind === LAST)
+      this.#rows -= this.#sql.exec("DELETE FROM event WHERE user = ? AND state = 'dead' AND seq < ? RETURNING seq", user, seq).toArray().length;
     this.#settle(user, now);
   }
 

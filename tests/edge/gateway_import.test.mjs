@@ -83,8 +83,8 @@ function changed(name, change) {
 const tokens = () =>
   Object.fromEntries(
     JSON.parse(readFileSync(at(DUMP), "utf8"))
-      .filter((/** @type {any} */ { model }) => model === "sso_gateway.service")
-      .map((/** @type {any} */ { fields }) => [fields.name, fields.token]),
+      .filter((/** @type {{ model: string }} */ { model }) => model === "sso_gateway.service")
+      .map((/** @type {{ fields: { name: string, token: string } }} */ { fields }) => [fields.name, fields.token]),
   );
 
 /**
@@ -182,11 +182,21 @@ test("users, passwords and services are moved; a second import changes nothing a
     roles: ["editors", "night"],
   });
   const { services } = (await gateway.admin("GET", "/api/sso/services")).json;
-  assert.deepEqual(services.map((/** @type {any} */ { name, base_url, enabled, dialect }) => [name, base_url, enabled, dialect]).toSorted(), [
-    ["Old one", "https://old.example.com", false, "fields"],
-    ["Shop", "https://shop.example.com/a", true, "fields"],
-    ["Wiki", "https://wiki.example.com", true, "fields"],
-  ]);
+  assert.deepEqual(
+    services
+      .map((/** @type {{ name: string, base_url: string, enabled: boolean, dialect: string }} */ { name, base_url, enabled, dialect }) => [
+        name,
+        base_url,
+        enabled,
+        dialect,
+      ])
+      .toSorted(),
+    [
+      ["Old one", "https://old.example.com", false, "fields"],
+      ["Shop", "https://shop.example.com/a", true, "fields"],
+      ["Wiki", "https://wiki.example.com", true, "fields"],
+    ],
+  );
 
   const before = await records();
   const again = await run(["import-django-sso", at(DUMP), ...DECIDED, "--yes"]);
@@ -342,7 +352,7 @@ test("the database itself is taken as well, and tells the dialect", async () => 
   const done = await imported(file, ...DECIDED.slice(0, 4));
   assert.deepEqual([done.users.created, done.services.created], [6, 4]);
   const { services } = (await gateway.admin("GET", "/api/sso/services")).json;
-  assert.equal(services.find((/** @type {any} */ { base_url }) => base_url === "https://line1.example.com").dialect, "flat");
+  assert.equal(services.find((/** @type {{ base_url: string }} */ { base_url }) => base_url === "https://line1.example.com").dialect, "flat");
   const before = await hashes();
   assert.equal((await signIn("old_bea", "the password of bea")).status, 303);
   await untilRehashed(before);

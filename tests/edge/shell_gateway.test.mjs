@@ -175,7 +175,9 @@ test("events that wait are listed, and the service is told as soon as it answers
   const { name } = await service();
   assert.equal((await admin(["service", "events", name])).out, `No event waits for ${name}.\n`);
   answer = 500;
-  await until(async () => (await world.site().admin("GET", "/api/sso/services")).json.services.some((/** @type {any} */ one) => one.name === name));
+  await until(async () =>
+    (await world.site().admin("GET", "/api/sso/services")).json.services.some((/** @type {{ name: string }} */ one) => one.name === name),
+  );
   await new Promise((resolve) => setTimeout(resolve, 1_100));
   const user = await gateway.createUser();
   await until(async () => (await json("service", "events", name)).length > 0);

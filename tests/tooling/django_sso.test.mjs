@@ -127,10 +127,12 @@ test("both forms of a gateway have the same users and services", async () => {
 test("a dump with natural keys, one object per line, has the same users", async () => {
   const plain = await openDjangoSso(given("3.0.2.json"));
   const groups = ["", "editors", "Night shift", "staff"];
-  const lines = JSON.parse(readFileSync(given("3.0.2.json"), "utf8")).map((/** @type {any} */ { model, pk, fields }) => {
-    const byName = { ...fields, groups: fields.groups?.map((/** @type {number} */ key) => [groups[key]]) };
-    return JSON.stringify(model === "auth.user" ? { model, fields: byName } : { model, pk, fields });
-  });
+  const lines = JSON.parse(readFileSync(given("3.0.2.json"), "utf8")).map(
+    (/** @type {{ model: string, pk: number, fields: { groups: number[], [name: string]: unknown } }} */ { model, pk, fields }) => {
+      const byName = { ...fields, groups: fields.groups?.map((/** @type {number} */ key) => [groups[key]]) };
+      return JSON.stringify(model === "auth.user" ? { model, fields: byName } : { model, pk, fields });
+    },
+  );
   const natural = await openDjangoSso(file("natural.jsonl", `${lines.join("\n")}\n`));
   assert.deepEqual(await list(natural.users()), await list(plain.users()));
 });
@@ -170,14 +172,14 @@ test("what is no gateway's, no export, or only a part of one is an error that sa
     ["unclosed.json", whole.trimEnd().slice(0, -1), /ends in the middle/],
     ["empty.json", "", /no services of django-sso/],
     ["list.json", "[]", /no services of django-sso/],
-    ["service.json", JSON.stringify(entries.filter((/** @type {any} */ { model }) => model === "auth.user")), /must come from the gateway/],
+    ["service.json", JSON.stringify(entries.filter((/** @type {{ model: string }} */ { model }) => model === "auth.user")), /must come from the gateway/],
     ["users.json", JSON.stringify([{ email: "a@b.c" }]), /not what `python manage\.py dumpdata` writes/],
     ["text.json", "hello", /not a list of objects/],
     ["more.json", `${whole}x`, /not a list of objects/],
     ["broken.json", "[{]}", /ends in the middle|not JSON/],
     ["latin1.json", Buffer.from('[{"model": "a.b", "fields": {"name": "Zo\xEB"}}]', "latin1"), /is not UTF-8/],
-    ["nogroup.json", JSON.stringify(entries.filter((/** @type {any} */ { model }) => model !== "auth.group")), /lacks the group 1/],
-    ["nousers.json", JSON.stringify(entries.filter((/** @type {any} */ { model }) => model !== "auth.user")), /has no users\n.*dumpdata/],
+    ["nogroup.json", JSON.stringify(entries.filter((/** @type {{ model: string }} */ { model }) => model !== "auth.group")), /lacks the group 1/],
+    ["nousers.json", JSON.stringify(entries.filter((/** @type {{ model: string }} */ { model }) => model !== "auth.user")), /has no users\n.*dumpdata/],
     ["other.sqlite3", "SQLite format 3\0 but not really", /other\.sqlite3: /],
   ])) {
     await assert.rejects(
@@ -351,8 +353,8 @@ test("an algorithm is named without salt and output", () => {
 
 test("ten thousand users among a hundred megabytes of sessions are planned within 64 MiB of heap", async () => {
   const entries = JSON.parse(readFileSync(given("3.0.2.json"), "utf8"));
-  const [ann] = entries.filter((/** @type {any} */ { model }) => model === "auth.user");
-  const others = entries.filter((/** @type {any} */ { model }) => model !== "auth.user");
+  const [ann] = entries.filter((/** @type {{ model: string }} */ { model }) => model === "auth.user");
+  const others = entries.filter((/** @type {{ model: string }} */ { model }) => model !== "auth.user");
   const dump = file("many.json", `[${others.map((/** @type {object} */ one) => JSON.stringify(one)).join(",")}`);
   for (let thousand = 0; thousand < 10; thousand += 1) {
     const users = Array.from({ length: 1000 }, (_, i) => ({
