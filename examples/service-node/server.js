@@ -75,7 +75,9 @@ app.get("/sso/accept/", async (req, res) => {
   const account = activeAccount(signIn.identity);
   if (!account) throw new SignInFailed("There is no active account for you here.");
   await makeUsed(config.gateway, signIn);
+  const others = req.session.pending.filter((token) => token !== signIn.token);
   await regenerate(req); // what the browser had before it signed in is worth nothing afterwards
+  req.session.pending = others; // of other tabs; they end only with a code that the gateway gave this browser
   req.session.identity = account.identity;
   req.session.epoch = account.epoch;
   res.redirect(303, localPath(config.baseUrl, signIn.nextUrl));

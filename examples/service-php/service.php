@@ -84,9 +84,11 @@ function finishSignIn(array $signIn, array $answer): void
         gatewayFailed('make_used', $used);
         return;
     }
-    // What the browser had before it signed in is worth nothing afterwards.
+    // What the browser had before it signed in is worth nothing afterwards, but for what other tabs have begun: that ends
+    // only with a code that the gateway gave this browser.
+    $others = array_values(array_diff($_SESSION['pending'] ?? [], [$signIn['authentication_token']]));
     session_regenerate_id(true);
-    $_SESSION = ['username' => $account['username'], 'epoch' => $account['epoch'], 'csrf' => bin2hex(random_bytes(32))];
+    $_SESSION = ['pending' => $others, 'username' => $account['username'], 'epoch' => $account['epoch'], 'csrf' => bin2hex(random_bytes(32))];
     redirect(localPath($answer['next_url'] ?? '/'));
 }
 

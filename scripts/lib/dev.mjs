@@ -14,6 +14,7 @@ import { refuseOversize, sizeTable } from "./size.mjs";
 import { codeOf, messageOf, runStep, StepFailed } from "./step.mjs";
 
 const HOST = "127.0.0.1";
+const GATEWAY = "localhost";
 const PORT = 8787;
 const ORIGIN_PORT = 8788;
 const READY_MS = 60_000;
@@ -278,7 +279,7 @@ async function waitUntilHealthy(url) {
  * @param {string} apiToken
  * @param {Options} options
  */
-async function welcome(url, apiToken, { originPort }) {
+async function welcome(url, apiToken, { port, originPort }) {
   const response = await fetch(`${url}/api/sso/token`, {
     method: "POST",
     headers: { Authorization: `Token ${apiToken}`, "Content-Type": "application/json" },
@@ -288,6 +289,7 @@ async function welcome(url, apiToken, { originPort }) {
   if (!response.ok) throw new StepFailed(`the Worker issued no SSO token: ${response.status} ${JSON.stringify(answer)}`);
   return `
 Edgeward is at ${url}, in front of the demo origin at http://${HOST}:${originPort}
+The SSO gateway is at http://${GATEWAY}:${port} (docs/gateway.md, "Try it")
 
 admin API token: ${apiToken}
 

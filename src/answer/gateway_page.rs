@@ -5,6 +5,7 @@ use askama::Template;
 use crate::answer::Answer;
 use crate::answer::page::{self, Frame, Look};
 use crate::model::service::Identity;
+use crate::platform::time::Timestamp;
 use crate::site::gateway::{Brand, Gateway};
 
 /// A way to sign in. The page shows all that the gateway offers, in order.
@@ -84,6 +85,8 @@ pub fn sign_in(status: u16, frame: &Frame<'_>, content: SignIn<'_>) -> Answer {
 pub struct Password<'a> {
     pub lead: &'a str,
     pub error: Option<&'a str>,
+    /// Whether the error is about the new password.
+    pub is_unfit: bool,
     pub fields: Vec<(&'static str, String)>,
     /// What the person is called, for password managers.
     pub account: &'a str,
@@ -98,6 +101,7 @@ struct PasswordPage<'a> {
     title: &'a str,
     lead: &'a str,
     error: Option<&'a str>,
+    is_unfit: bool,
     fields: Vec<(&'static str, String)>,
     account: &'a str,
     current_label: Option<&'a str>,
@@ -116,6 +120,7 @@ pub fn password(status: u16, frame: &Frame<'_>, brand: &Brand, content: Password
         title: frame.title,
         lead: content.lead,
         error: content.error,
+        is_unfit: content.is_unfit,
         fields: content.fields,
         account: content.account,
         current_label: content.asks_current.then(|| brand.text("current_password")),
@@ -134,9 +139,17 @@ pub struct SessionRow {
     pub id: String,
     pub site: String,
     pub browser: String,
-    /// RFC 3339.
-    pub opened_at: String,
+    pub opened_at: Timestamp,
     pub is_this: bool,
+}
+
+impl SessionRow {
+    /// The time to the minute, as people read it. The page does not know in which zone the browser is.
+    fn shown_time(&self) -> String {
+        let text = self.opened_at.rfc3339();
+        let minute = text.get(..16).unwrap_or(&text);
+        format!("{} UTC", minute.replace('T', " "))
+    }
 }
 
 /// The content of the account page.

@@ -28,6 +28,13 @@ impl Form {
         Self(ctx.parts.query().unwrap_or_default().to_owned())
     }
 
+    /// The fields of the query of a URL of ours.
+    #[must_use]
+    pub fn of_url(url: &str) -> Self {
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        Self(query.to_owned())
+    }
+
     /// The first value of a field; `None` if it is absent.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<String> {

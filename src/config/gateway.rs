@@ -60,7 +60,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     reader.check(
         "logo",
         logo.as_deref().is_none_or(is_logo),
-        "must be an https URL, or a data: URL of an image of at most 32 KB",
+        "must be an https URL, or a data: URL of an image, in base64 and at most 32 KB long",
     );
     let accent = reader.optional("accent", raw.accent);
     reader.check(

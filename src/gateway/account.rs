@@ -21,16 +21,16 @@ use crate::store::tickets::TicketFor;
 /// A fault.
 pub(super) async fn welcome(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let form = Form::of_query(visit.ctx);
-    let title = visit.brand().name.clone();
     if form.field("fallback").is_some() {
-        return fallback(visit, &form, &title).await;
+        return fallback(visit, &form).await;
     }
+    let title = visit.text("welcome");
     let Some(principal) = &visit.principal else {
         let action = LinkButton {
             label: visit.text("sign_in").to_owned(),
             href: "/login/".into(),
         };
-        return Ok(visit.inform(200, &title, "", visit.text("not_signed_in"), Some(action)));
+        return Ok(visit.inform(200, title, "", visit.text("not_signed_in"), Some(action)));
     };
     let name = visit.name_of(principal.user());
     let lead = format!("{} {name}", visit.text("signed_in_as"));
@@ -38,11 +38,11 @@ pub(super) async fn welcome(visit: &Visit<'_>) -> Result<Reply, Denial> {
         label: visit.text("account").to_owned(),
         href: "/account/".into(),
     };
-    Ok(visit.inform(200, &title, "", &lead, Some(action)))
+    Ok(visit.inform(200, title, "", &lead, Some(action)))
 }
 
 /// Offers to try again what the service did not take.
-async fn fallback(visit: &Visit<'_>, form: &Form, title: &str) -> Result<Reply, Denial> {
+async fn fallback(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
     let token = form.text("sso");
     let browser = visit.browser_hash();
     // The name of a service is told to nobody but the browser that signs in there.
@@ -54,13 +54,19 @@ async fn fallback(visit: &Visit<'_>, form: &Form, title: &str) -> Result<Reply, 
         Some(TicketFor::Service(id)) => find_service(visit, &id).await?,
         _ => None,
     };
-    let name = service.as_ref().map_or("", |service| service.name.as_str());
-    let lead = visit.text_with("fallback", "{service}", name);
-    let action = service.is_some().then(|| LinkButton {
-        label: visit.text("try_again").to_owned(),
-        href: format!("/login/?sso={}", query::encode(&token)),
-    });
-    Ok(visit.inform(200, title, "service_unavailable", lead.trim(), action))
+    let (lead, action) = match service {
+        Some(service) => {
+            let try_again = LinkButton {
+                label: visit.text("try_again").to_owned(),
+                href: format!("/login/?sso={}", query::encode(&token)),
+            };
+            let lead = visit.text_with("fallback", "{service}", service.name.as_str());
+            (lead, Some(try_again))
+        }
+        None => (visit.text("request_over_lead").to_owned(), None),
+    };
+    let title = visit.text("fallback_title");
+    Ok(visit.inform(200, title, "service_unavailable", &lead, action))
 }
 
 /// `GET /account/`.
@@ -132,7 +138,7 @@ fn row(visit: &Visit<'_>, record: SessionRecord) -> SessionRow {
         id: record.id,
         site,
         browser: record.browser,
-        opened_at: record.opened_at.rfc3339(),
+        opened_at: record.opened_at,
     }
 }
 

@@ -273,7 +273,12 @@ fn over(visit: &Visit<'_>, error: TicketError) -> Result<Reply, Denial> {
         TicketError::Taken => ("request_elsewhere", Denial::SignInElsewhere),
     };
     let lead = visit.text("request_over_lead");
-    Ok(visit.refuse(denial, visit.text(title), lead, None))
+    // Whoever is signed in has probably pressed Back, and finds the applications there.
+    let action = visit.principal.as_ref().map(|_| LinkButton {
+        label: visit.text("account").to_owned(),
+        href: "/account/".to_owned(),
+    });
+    Ok(visit.refuse(denial, visit.text(title), lead, action))
 }
 
 /// The hash of a code that a browser takes to a service.

@@ -3,6 +3,7 @@
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::gateway_page::{self, Password};
+use crate::answer::page::LinkButton;
 use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::gateway::credentials::{self, Checked, Unfit};
@@ -60,6 +61,7 @@ pub(super) async fn demand_new(
     let content = Password {
         lead,
         error: None,
+        is_unfit: false,
         fields,
         account: visit.name_of(user),
         asks_current: false,
@@ -77,7 +79,11 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let form = Form::of_query(visit.ctx);
     match form.field("token") {
         Some(token) => match holder(visit, &token).await? {
-            Ok((user, _)) => Ok(ask(visit, &user, Some(&token), None)),
+            Ok((user, ticket)) => {
+                let form_to = leads_to(visit, &ticket).await?;
+                let link = Some((&*token, form_to.as_deref()));
+                Ok(ask(visit, &user, link, None))
+            }
             Err(reply) => Ok(reply),
         },
         None => match &visit.principal {
@@ -113,7 +119,11 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
     let world = ctx.world;
     let hash = match credentials::hash(world, &user, visit.gateway, &form.text("new")).await? {
         Ok(hash) => hash,
-        Err(unfit) => return Ok(ask(visit, &user, Some(token), Some(unfit))),
+        Err(unfit) => {
+            let form_to = leads_to(visit, &ticket).await?;
+            let link = Some((token, form_to.as_deref()));
+            return Ok(ask(visit, &user, link, Some(unfit)));
+        }
     };
     match visit.tickets().use_up(token, |_| Ok(())).await {
         Ok(_) => {}
@@ -153,7 +163,10 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
         visit.text("change_password"),
         "",
         visit.text("password_changed"),
-        None,
+        Some(LinkButton {
+            label: visit.text("account").to_owned(),
+            href: "/account/".to_owned(),
+        }),
     );
     Ok(login::signed_in_after(visit, user, reply, limit))
 }
@@ -190,14 +203,36 @@ fn link_over(visit: &Visit<'_>) -> Reply {
     )
 }
 
-/// The page with the form, and why the last password was not taken.
-fn ask(visit: &Visit<'_>, user: &User, token: Option<&str>, unfit: Option<Unfit>) -> Reply {
+/// The origin to which the sign-in goes on that a link interrupts: browsers hold redirects after a form to `form-action`.
+async fn leads_to(visit: &Visit<'_>, ticket: &Ticket) -> Result<Option<String>, Denial> {
+    if !ticket.next_url.starts_with("/login/?") {
+        return Ok(None);
+    }
+    let destination = Destination::read(visit, &Form::of_url(&ticket.next_url)).await?;
+    Ok(destination
+        .ok()
+        .and_then(|destination| destination.origin().map(str::to_owned)))
+}
+
+/// The page with the form, and why the last password was not taken. `link`: the token of a link, and the origin to which
+/// the form leads.
+fn ask(
+    visit: &Visit<'_>,
+    user: &User,
+    link: Option<(&str, Option<&str>)>,
+    unfit: Option<Unfit>,
+) -> Reply {
     let brand = visit.brand();
+    let (token, form_to) = (
+        link.map(|(token, _)| token),
+        link.and_then(|(_, form_to)| form_to),
+    );
     let title = if token.is_some() {
         "set_password"
     } else {
         "change_password"
     };
+    let mut is_unfit = false;
     let (error, denial) = match unfit {
         None => (None, None),
         Some(Unfit::Busy(seconds)) => (
@@ -205,23 +240,32 @@ fn ask(visit: &Visit<'_>, user: &User, token: Option<&str>, unfit: Option<Unfit>
             Some(Denial::SignInDelayed(seconds)),
         ),
         Some(Unfit::WrongCurrent) => (
-            Some(brand.text("wrong_password").to_owned()),
+            Some(brand.text("wrong_current").to_owned()),
             Some(Denial::WrongPassword),
         ),
-        Some(Unfit::TooShort | Unfit::TooLong | Unfit::Common) => (
-            Some(brand.text("password_rule").to_owned()),
-            Some(Denial::InvalidField("password")),
-        ),
+        Some(unfit @ (Unfit::TooShort | Unfit::TooLong | Unfit::Common)) => {
+            let name = match unfit {
+                Unfit::TooShort => "too_short",
+                Unfit::TooLong => "too_long",
+                _ => "too_common",
+            };
+            is_unfit = true;
+            (
+                Some(brand.text(name).to_owned()),
+                Some(Denial::InvalidField("password")),
+            )
+        }
     };
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(token.map(|token| ("token", token.to_owned())));
     let content = Password {
         lead: "",
         error: error.as_deref(),
+        is_unfit,
         fields,
         account: visit.name_of(user),
         asks_current: token.is_none(),
-        form_to: None,
+        form_to,
     };
     let row = denial.as_ref().map(Denial::row);
     let frame = visit.frame(brand.text(title), row.map_or("", |row| row.code));

@@ -10,7 +10,7 @@ use crate::ask::route::Endpoint;
 use crate::judge::identify;
 use crate::origin::assertion;
 use crate::pipeline::outcome::{
-    Outcome, Step, admin_outcome, conclude, refuse_early, reply_silently,
+    Outcome, Step, admin_outcome, conclude, refuse_early, refuse_own, reply_silently,
 };
 use crate::sign_in::{account, by_gateway};
 use crate::{admin, gateway, profile};
@@ -25,6 +25,10 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
         Endpoint::Health => reply_silently(Answer::json(200, &json!({ "status": "ok" }))),
         Endpoint::KeySet => published(ctx, key_set(ctx).await),
         Endpoint::SigningKeyPem => published(ctx, signing_key(ctx).await),
+        // At the gateway a person may have mistyped an address; elsewhere all of our own paths are for programs.
+        Endpoint::Unknown if ctx.site.gateway.is_some() => {
+            reply_silently(refuse_own(ctx, &Denial::UnknownEndpoint))
+        }
         Endpoint::Unknown => reply_silently(Answer::refusal(&Denial::UnknownEndpoint)),
         Endpoint::Arrive => {
             let reply = by_gateway::arrive(ctx).await.map(Step::Reply);

@@ -151,7 +151,7 @@ pub(crate) fn conclude(
 }
 
 /// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
-fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
+pub(super) fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
     if ctx.parts.wants_page() && ctx.path.as_str() != "/api/sso/me" {
         return Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
     }

@@ -43,7 +43,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 42] = [
+pub const TEXTS: [(&str, &str); 48] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -52,14 +52,14 @@ pub const TEXTS: [(&str, &str); 42] = [
     ("password", "Password"),
     ("wrong_password", "The name or the password is not right."),
     ("fill_in", "Enter your name and your password."),
-    ("wait", "Too many attempts. Try again in {seconds} seconds."),
+    ("wait", "Too many attempts. Try again in {seconds} s."),
     (
         "page_too_old",
         "This page was open for too long. Sign in again.",
     ),
     (
         "request_over",
-        "This sign-in has expired or was used already.",
+        "This sign-in has expired or was used already",
     ),
     (
         "request_over_lead",
@@ -67,18 +67,20 @@ pub const TEXTS: [(&str, &str); 42] = [
     ),
     (
         "request_elsewhere",
-        "This sign-in was begun in another browser.",
+        "This sign-in was begun in another browser",
     ),
-    ("not_allowed", "You may not open this application."),
+    ("not_allowed", "You may not open this application"),
     (
         "not_allowed_lead",
         "Your account has no access to {service}. Ask an administrator for it.",
     ),
     ("signed_in_as", "You are signed in as"),
+    ("welcome", "Welcome"),
     ("not_signed_in", "You are not signed in."),
+    ("fallback_title", "The application does not answer"),
     (
         "fallback",
-        "{service} does not answer at the moment. What it needs to know waits for it.",
+        "You are signed in, but {service} does not answer at the moment. Try again in a minute.",
     ),
     ("try_again", "Try again"),
     ("sign_out", "Sign out"),
@@ -112,10 +114,20 @@ pub const TEXTS: [(&str, &str); 42] = [
         "You need to choose a new password before you go on.",
     ),
     ("current_password", "Current password"),
+    ("wrong_current", "The current password is not right."),
     ("new_password", "New password"),
     (
         "password_rule",
         "At least 8 characters, and not one of the most common passwords.",
+    ),
+    (
+        "too_short",
+        "The new password is too short. It needs at least 8 characters.",
+    ),
+    ("too_long", "The new password is too long."),
+    (
+        "too_common",
+        "The new password is one of the most common ones. Choose another one.",
     ),
     (
         "password_changed",

@@ -248,10 +248,12 @@ test("new secrets differ each time and are long enough", () => {
   assert.equal(new Set([...values, ...(newSecrets().match(/=\S+/g) ?? [])]).size, 6);
 });
 
-test("other ports move the local site and its origin, and nothing else", () => {
+test("other ports move the local site, its origin and the gateway, and nothing else", () => {
   const config = /** @type {WranglerConfig} */ (configForPorts(readFileSync(at("wrangler.toml"), "utf8"), 9000, 9001));
+  const gateway = /** @type {{ hosts: string[] }} */ (config.env?.local.vars?.EDGEWARD_GATEWAY);
+  assert.deepEqual(gateway.hosts, ["localhost:9000"]);
   const site = /** @type {{ hosts: string[], upstream: string }} */ (config.env?.local.vars?.EDGEWARD_SITE_APP);
-  assert.deepEqual(site.hosts, ["127.0.0.1:9000", "localhost:9000"]);
+  assert.deepEqual(site.hosts, ["127.0.0.1:9000"]);
   assert.equal(site.upstream, "http://127.0.0.1:9001");
   assert.equal(config.main, at("build/worker.js"));
   assert.equal(config.workers_dev, false);

@@ -13,8 +13,13 @@ import path from "node:path";
 import { selfSigned } from "./certificate.mjs";
 
 /** @import { AddressInfo } from "node:net" */
+/** @import { Request } from "miniflare" */
+/** @import { Answered } from "../../edge/lib/world.mjs" */
 
 /** @typedef {Awaited<ReturnType<typeof startNetwork>>} Network */
+
+/** What belongs to one connection, and not to the request. */
+const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "content-length", "host"]);
 
 /**
  * Starts the network for some host names; `route` says later which local port each of them leads to.
@@ -79,6 +84,29 @@ export async function startNetwork(names) {
      * @param {number} localPort
      */
     route: (name, localPort) => routes.set(name, localPort),
+    /**
+     * Fetches for the Worker what it asks for: at a name of this network over TLS, anything else as it is.
+     * @param {Request} request
+     * @returns {Promise<Answered>}
+     */
+    async fetch(request) {
+      const url = new URL(request.url);
+      const secure = names.includes(url.hostname);
+      const sending = Buffer.from(await request.arrayBuffer());
+      const headers = Object.fromEntries([...request.headers].filter(([name]) => !HOP_BY_HOP.has(name)));
+      const options = { method: request.method, headers: { ...headers, host: url.host, "content-length": String(sending.length) } };
+      const target = secure ? { host: "127.0.0.1", port, servername: url.hostname, ca: cert } : { host: url.hostname, port: url.port };
+      const sent = (secure ? https : http).request({ ...target, path: `${url.pathname}${url.search}`, ...options }).end(sending);
+      const [answer] = /** @type {[http.IncomingMessage]} */ (await once(sent, "response"));
+      /** @type {Buffer[]} */
+      const chunks = [];
+      for await (const chunk of answer) chunks.push(chunk);
+      /** @type {[string, string][]} */
+      const pairs = [];
+      for (let i = 0; i < answer.rawHeaders.length; i += 2) pairs.push([answer.rawHeaders[i], answer.rawHeaders[i + 1]]);
+      const body = chunks.length > 0 ? Buffer.concat(chunks) : null;
+      return [body, { status: answer.statusCode, headers: pairs.filter(([name]) => !HOP_BY_HOP.has(name.toLowerCase())) }];
+    },
     /** What a program needs in its environment to call those names: the proxy, and trust in the certificate. */
     environment: {
       ...bothCases("HTTPS_PROXY", `http://127.0.0.1:${/** @type {AddressInfo} */ (proxy.address()).port}`),

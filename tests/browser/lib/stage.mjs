@@ -10,9 +10,10 @@ import { startNetwork } from "./network.mjs";
 /** @import { BrowserContext, BrowserContextOptions, FrameLocator, Page } from "playwright-core" */
 /** @import { SiteSettings, WorldOptions } from "../../edge/lib/world.mjs" */
 /** @import { Network } from "./network.mjs" */
+/** @import { Request } from "miniflare" */
 
 /** @typedef {Awaited<ReturnType<typeof startStage>>} Stage */
-/** @typedef {{ siteNames: string[], applicationNames: string[], sites: (network: Network) => Record<string, SiteSettings>, withBrowser?: boolean }} StageOptions */
+/** @typedef {{ siteNames: string[], applicationNames: string[], sites: (network: Network) => Record<string, SiteSettings>, vars?: (network: Network) => Record<string, unknown>, callsNames?: boolean, withBrowser?: boolean }} StageOptions */
 
 /** The applications that a stage can start, by the name of their folder in examples/. */
 const APPLICATIONS = { express: startExpress, flask: startFlask };
@@ -21,10 +22,12 @@ const APPLICATIONS = { express: startExpress, flask: startFlask };
  * - `siteNames`, `applicationNames`: the host names under which sites and applications are reached
  * - `sites`: function of the network, gives the sites as `startWorld` wants them; without an `upstream` of their own
  *   they are in front of the demo origin
+ * - `vars`: function of the network, gives further variables of the Worker
+ * - `callsNames`: whether the Worker itself calls applications by their names
  * - anything else goes to `startWorld`
- * @param {StageOptions & Omit<WorldOptions, "sites">} options
+ * @param {StageOptions & Omit<WorldOptions, "sites" | "vars">} options
  */
-export async function startStage({ siteNames, applicationNames, sites, withBrowser = true, ...options }) {
+export async function startStage({ siteNames, applicationNames, sites, vars, callsNames = false, withBrowser = true, ...options }) {
   /** @type {(() => Promise<unknown>)[]} */
   const stops = [];
   const stop = async () => {
@@ -40,7 +43,12 @@ export async function startStage({ siteNames, applicationNames, sites, withBrows
     stops.push(() => demo.stop());
     const settings = sites(network);
     for (const site of Object.values(settings)) site.upstream ??= `http://127.0.0.1:${demo.port}`;
-    const world = await startWorld({ sites: settings, ...options });
+    const world = await startWorld({
+      sites: settings,
+      ...(vars && { vars: vars(network) }),
+      ...(callsNames && { outbound: (/** @type {Request} */ request) => network.fetch(request) }),
+      ...options,
+    });
     stops.push(() => world.stop());
     for (const name of siteNames) network.route(name, world.entryPort);
     const browser = withBrowser ? await launchBrowser({ trusted: network.publicKeyHash }) : undefined;

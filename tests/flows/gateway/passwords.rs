@@ -215,6 +215,13 @@ fn a_password_that_must_be_changed_lets_nobody_in_before() {
     assert_eq!((short.status(), short.session()), (400, None));
     let common = browser.submit(GATEWAY, "/password/", &[("new", "password1")]);
     assert_eq!(common.status(), 400);
+    assert!(
+        common.body().contains("one of the most common ones"),
+        "{}",
+        common.body()
+    );
+    let short = browser.submit(GATEWAY, "/password/", &[("new", "seven77")]);
+    assert!(short.body().contains("too short"), "{}", short.body());
     let used = browser.fields.clone();
     let set = browser.submit(GATEWAY, "/password/", &[("new", "another good one")]);
     assert_eq!(set.status(), 303, "{}", set.body());
@@ -358,5 +365,31 @@ fn an_imported_hash_is_replaced_at_the_next_sign_in_and_a_weak_password_must_be_
         sign_in("bob@example.com", "password1"),
         200,
         "asked for another one"
+    );
+}
+
+#[test]
+fn a_password_that_must_be_changed_leads_on_to_the_service_after_an_error_too() {
+    let gateway = Gateway::new(&json!({}));
+    let id = gateway.user("ada@example.com", &json!({}));
+    gateway.set_password(&id, &json!({"password": PASSWORD, "must_change": true}));
+    let (_, token) = gateway.service("wiki", &json!({}));
+    let mut browser = gateway.browser();
+    let sso = gateway.obtain(&token, "/");
+    browser.open(GATEWAY, &format!("/login/?sso={sso}"));
+    let named = [("username", "ada@example.com"), ("password", PASSWORD)];
+    browser.submit(GATEWAY, "/login/", &named);
+    let seen = browser.submit(GATEWAY, "/password/", &[("new", "password1")]);
+    assert_eq!(seen.status(), 400);
+    let policy = seen.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("form-action 'self' https://wiki.example;"),
+        "{policy}"
+    );
+    let set = browser.submit(GATEWAY, "/password/", &[("new", "another good one")]);
+    let seen = browser.follow(&set, GATEWAY);
+    assert_eq!(
+        seen.header("location"),
+        Some("https://wiki.example/sso/accept/")
     );
 }

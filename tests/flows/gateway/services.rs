@@ -210,7 +210,11 @@ fn sec_27_a_sign_in_belongs_to_the_browser_that_opened_it_and_ends_after_ten_min
     gateway.edge.wait(601);
     let seen = victim.open(GATEWAY, &format!("/login/?sso={late}"));
     assert_eq!(seen.status(), 410);
-    assert_eq!(victim.open(GATEWAY, "/login/?sso=unknown").status(), 410);
+    let account = "href=\"/account/\"";
+    assert!(seen.body().contains(account), "who is signed in can go on");
+    let seen = gateway.browser().open(GATEWAY, "/login/?sso=unknown");
+    assert_eq!(seen.status(), 410);
+    assert!(!seen.body().contains(account), "{}", seen.body());
 }
 
 #[test]

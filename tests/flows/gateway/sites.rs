@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{GATEWAY, Gateway, PASSWORD};
-use crate::harness::request::open;
+use crate::harness::request::{open, req};
 
 #[test]
 fn a_site_sends_to_the_gateway_and_the_deep_link_survives() {
@@ -147,7 +147,13 @@ fn at_the_gateway_nothing_reaches_an_origin() {
     for path in ["/x", "/login/x", "/static/a.css", "/api/sso/x", "/LOGIN/"] {
         let seen = browser.open(GATEWAY, path);
         assert_eq!(seen.status(), 404, "{path}");
+        assert!(seen.body().starts_with("<!doctype html>"), "{path}");
     }
+    let client = gateway.isolate.send(&req("GET", "/x").at(GATEWAY));
+    assert_eq!(
+        (client.status(), client.json()["code"].as_str()),
+        (404, Some("not_found"))
+    );
     assert_eq!(
         browser.open(GATEWAY, "/").header("location"),
         Some("/account/")

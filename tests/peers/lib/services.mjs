@@ -18,7 +18,7 @@ import { installNpm, installPython } from "./peers.mjs";
 
 /**
  * What a service gets when it starts.
- * @typedef {{ gateway: string, url: string, port: number, folder: string } & Registered} Settings
+ * @typedef {{ gateway: string, url: string, port: number, folder: string, environment: Record<string, string> } & Registered} Settings
  */
 /** @typedef {{ command: string[], cwd?: string, environment?: Record<string, string>, input?: string }} Program */
 /**
@@ -96,17 +96,20 @@ export const KINDS = {
 };
 
 /**
- * Registers a service at the gateway and starts it.
+ * Registers a service at the gateway and starts it. `url` is where browsers reach it, by default this machine's address;
+ * `environment` is what the program has in its environment, besides its settings.
  * @param {keyof typeof KINDS} name
- * @param {Gateway} gateway
+ * @param {Pick<Gateway, "url" | "register">} gateway
  * @param {Record<string, unknown>} [registration]
+ * @param {{ url?: string, environment?: Record<string, string> }} [place]
  */
-export async function startService(name, gateway, registration = {}) {
+export async function startService(name, gateway, registration = {}, { url: given, environment = {} } = {}) {
   const kind = KINDS[name];
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const url = given ?? `http://127.0.0.1:${port}`;
   const registered = await gateway.register({ name: `${name} at ${port}`, base_url: url, dialect: kind.dialect, ...registration });
-  const service = new Service(name, kind, { gateway: gateway.url, url, port, folder: mkdtempSync(path.join(tmpdir(), "edgeward-service-")), ...registered });
+  const folder = mkdtempSync(path.join(tmpdir(), "edgeward-service-"));
+  const service = new Service(name, kind, { gateway: gateway.url, url, port, folder, environment, ...registered });
   await service.start();
   return service;
 }
@@ -127,6 +130,7 @@ export class Service {
     this.#kind = kind;
     this.#settings = settings;
     this.url = settings.url;
+    this.port = settings.port;
     this.id = settings.id;
     this.token = settings.token;
     this.secret = settings.secret;
@@ -141,7 +145,11 @@ export class Service {
     mkdirSync(this.#settings.folder, { recursive: true });
     const { command, cwd = at(), environment = {}, input = "" } = await this.#kind.program(this.#settings);
     const [program, ...args] = command;
-    const child = spawn(program, args, { cwd, env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1", ...environment }, stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1", ...this.#settings.environment, ...environment },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (this.output += text));
     child.stdin.end(`${input}\n`);
