@@ -114,13 +114,27 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
         Ok(hash) => hash,
         Err(unfit) => return Ok(ask(visit, &user, Some(token), Some(unfit))),
     };
-    match visit.tickets().use_up(token, |_| Ok(())).await {
-        Ok(_) => {}
-        Err(TicketError::Fault(fault)) => return Err(fault.into()),
-        Err(_) => return Ok(link_over(visit)),
+    // Claimed for this browser before the password is stored, and used up after that: of several browsers one sets a
+    // password, and when its request ends half-way, it sends the form again.
+    let browser = visit.browser_hash();
+    let claimed = visit
+        .tickets()
+        .change(token, |ticket| match &ticket.browser {
+            Some(other) if *other != browser => Err(TicketError::Taken),
+            _ => {
+                ticket.browser = Some(browser.clone());
+                Ok(())
+            }
+        })
+        .await;
+    if let Err(error) = claimed {
+        return over(visit, error);
     }
     credentials::put(world, &user.id, hash, false, ctx.now).await?;
     logout::end_everywhere(visit, &user.id).await?;
+    if let Err(error) = visit.tickets().use_up(token, |_| Ok(())).await {
+        return over(visit, error);
+    }
     let next = if ticket.next_url.is_empty() {
         "/account/"
     } else {
@@ -174,6 +188,14 @@ async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<(User, Ticket),
     Ok(user
         .map(|user| (user, ticket))
         .ok_or_else(|| link_over(visit)))
+}
+
+/// The page for a link that could not be used, unless that is a fault.
+fn over(visit: &Visit<'_>, error: TicketError) -> Result<Reply, Denial> {
+    match error {
+        TicketError::Fault(fault) => Err(fault.into()),
+        TicketError::Gone | TicketError::Taken => Ok(link_over(visit)),
+    }
 }
 
 fn link_over(visit: &Visit<'_>) -> Reply {
