@@ -29,10 +29,10 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
     let (gateway, user) = known(ctx, id).await?;
     match ctx.parts.method() {
         "GET" => {
-            let held = Passwords(&*ctx.world.platform.records)
-                .read(&user.id)
+            let kept = Passwords(&*ctx.world.platform.records)
+                .find(&user.id)
                 .await?;
-            let view = held.password.map(|stored| {
+            let view = kept.map(|stored| {
                 json!({
                     "set_at": stored.set_at.seconds(),
                     "must_change": stored.must_change,

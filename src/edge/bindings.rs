@@ -98,6 +98,8 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(js_name = readRecord)]
     pub fn read_record(namespace: &JsValue, key: &str) -> Promise;
+    #[wasm_bindgen(js_name = readKeptRecord)]
+    pub fn read_kept_record(namespace: &JsValue, key: &str) -> Promise;
     #[wasm_bindgen(js_name = changeRecord)]
     pub fn change_record(namespace: &JsValue, change: &str) -> Promise;
     #[wasm_bindgen(js_name = keepRecord)]

@@ -164,6 +164,16 @@ impl Records for DurableRecords {
         })
     }
 
+    fn read_kept<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async move {
+            check_admitted()?;
+            resolve(bindings::read_kept_record(&self.0, key))
+                .await
+                .map(|value| value.as_string())
+                .map_err(|()| Fault::Writer)
+        })
+    }
+
     fn change<'a>(&'a self, change: &'a Change) -> Pending<'a, Result<Changed, Fault>> {
         Box::pin(async move {
             check_admitted()?;

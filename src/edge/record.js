@@ -48,6 +48,11 @@ export class Record extends DurableObject {
     });
   }
 
+  /** The value that this writer itself holds, or null. The same work, whether it holds one or not. */
+  readKept() {
+    return this.#inTurn(async () => (await this.#settled())?.value ?? null);
+  }
+
   /**
    * Applies `change` (`Change` in port.rs) unless the key holds another value. Durable before it answers.
    * @param {Change} change
@@ -65,7 +70,7 @@ export class Record extends DurableObject {
   }
 
   /**
-   * Keeps the value permanently, so that KV is never believed when it shows nothing.
+   * Keeps the value until it is removed, so that KV is never believed when it shows nothing.
    * @param {string} key
    */
   keep(key) {
@@ -144,7 +149,8 @@ export class Record extends DurableObject {
       key,
       value: to,
       order,
-      back: { value: held, order: now?.order },
+      // Not longer than it is needed: it may be the hash of a password that was replaced.
+      back: needs && { value: held, order: now?.order },
       needs: needs && { ...needs, isNeeded: true, id: crypto.randomUUID() },
       applied: [...(now?.applied ?? []), id].slice(-KNOWN_CHANGES),
       written: false,
@@ -174,7 +180,7 @@ export class Record extends DurableObject {
     if (now?.needs === undefined) return now;
     const { done } = await this.#limitTime(this.#writer(now.needs.key).change(now.needs));
     /** @type {RecordState} */
-    const certain = { ...now, needs: undefined };
+    const certain = { ...now, needs: undefined, back: undefined };
     if (!done) {
       const id = now.applied.at(-1);
       Object.assign(certain, now.back);
@@ -268,7 +274,7 @@ export class Record extends DurableObject {
         await this.ctx.storage.put("now", { ...now, written: false, shown: false });
         return this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
       }
-      if (now.shown) return now.keep ? this.ctx.storage.deleteAlarm() : this.ctx.storage.deleteAll();
+      if (now.shown) return now.keep && now.value !== null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.deleteAll();
       now.shown = true;
       await this.ctx.storage.put("now", now);
     }

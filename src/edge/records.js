@@ -21,6 +21,15 @@ export function readRecord(namespace, key) {
 }
 
 /**
+ * Promises the value that the writer of `key` itself holds, or null.
+ * @param {DurableObjectNamespace<Record>} namespace
+ * @param {string} key
+ */
+export function readKeptRecord(namespace, key) {
+  return writer(namespace, key).readKept();
+}
+
+/**
  * Applies a change, given as JSON. Promises true, or otherwise the value that the key holds, null for none.
  * @param {DurableObjectNamespace<Record>} namespace
  * @param {string} text

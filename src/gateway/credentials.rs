@@ -51,8 +51,8 @@ pub(super) async fn check(visit: &Visit<'_>, name: &str, given: &str) -> Result<
     }
     let user = found.filter(|user| user.active && user.tenant.is_none());
     let id = user.as_ref().map_or(&nobody, |user| &user.id);
-    let held = Passwords(&*platform.records).read(id).await?;
-    let stored = held.password.as_ref().filter(|_| user.is_some());
+    let kept = Passwords(&*platform.records).find(id).await?;
+    let stored = kept.as_ref().filter(|_| user.is_some());
     let hash = stored
         .map(|stored| password::parse(&stored.hash).map_err(|_| Fault::Record))
         .transpose()?;
@@ -223,7 +223,7 @@ pub async fn put_first(
     };
     for _ in 0..CHANGE_ATTEMPTS {
         let held = passwords.read(id).await?;
-        if held.password.is_some() {
+        if passwords.find(id).await?.is_some() {
             return Ok(false);
         }
         if passwords.replace(id, &held, &new).await? {

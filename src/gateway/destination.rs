@@ -70,14 +70,17 @@ impl Destination {
         }))
     }
 
-    /// Binds the request of a service to this browser.
+    /// Binds the request of a service to this browser. One that has no id yet may never get the answer that gives it one:
+    /// it is bound when it sends the form, and can load the page again until then.
     async fn of_service(visit: &Visit<'_>, token: String) -> Result<Result<Self, Reply>, Denial> {
         let browser = visit.browser_hash();
+        let is_certain = !visit.is_new() || visit.principal.is_some();
         let bound = visit
             .tickets()
             .change(&token, |ticket| match &ticket.browser {
                 _ if !matches!(ticket.purpose, TicketFor::Service(_)) => Err(TicketError::Gone),
                 Some(other) if *other != browser => Err(TicketError::Taken),
+                None if !is_certain => Ok(()),
                 _ => {
                     ticket.browser = Some(browser.clone());
                     Ok(())

@@ -125,12 +125,26 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
             return Ok(ask(visit, &user, link, Some(unfit)));
         }
     };
-    match visit.tickets().use_up(token, |_| Ok(())).await {
-        Ok(_) => {}
-        Err(TicketError::Fault(fault)) => return Err(fault.into()),
-        Err(_) => return Ok(link_over(visit)),
+    // Claimed for this browser before the password is stored, and used up after that: of several browsers one sets a
+    // password, and when its request ends half-way, it sends the form again.
+    let browser = visit.browser_hash();
+    let claimed = visit
+        .tickets()
+        .change(token, |ticket| match &ticket.browser {
+            Some(other) if *other != browser => Err(TicketError::Taken),
+            _ => {
+                ticket.browser = Some(browser.clone());
+                Ok(())
+            }
+        })
+        .await;
+    if let Err(error) = claimed {
+        return over(visit, error);
     }
     let limit = credentials::put_and_end(world, &user.id, hash, false, ctx.now).await?;
+    if let Err(error) = visit.tickets().use_up(token, |_| Ok(())).await {
+        return over(visit, error);
+    }
     let next = if ticket.next_url.is_empty() {
         "/account/"
     } else {
@@ -186,11 +200,21 @@ async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<(User, Ticket),
     // A password that was set since then makes every older link void.
     let held = Passwords(&*world.platform.records).read(&id).await?;
     let is_older = |set_at| Some(set_at) > ticket.settled_at;
-    let is_void = held.password.is_some_and(|stored| is_older(stored.set_at));
+    // But for the browser that has set it by this very link and got no answer.
+    let is_its_own = ticket.browser.as_ref() == Some(&visit.browser_hash());
+    let is_void = !is_its_own && held.password.is_some_and(|stored| is_older(stored.set_at));
     let user = user.filter(|user| user.active && !is_void);
     Ok(user
         .map(|user| (user, ticket))
         .ok_or_else(|| link_over(visit)))
+}
+
+/// The page for a link that could not be used, unless that is a fault.
+fn over(visit: &Visit<'_>, error: TicketError) -> Result<Reply, Denial> {
+    match error {
+        TicketError::Fault(fault) => Err(fault.into()),
+        TicketError::Gone | TicketError::Taken => Ok(link_over(visit)),
+    }
 }
 
 fn link_over(visit: &Visit<'_>) -> Reply {

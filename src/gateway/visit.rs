@@ -81,6 +81,11 @@ impl<'a> Visit<'a> {
         self.text(name).replace(place, value)
     }
 
+    /// Whether the browser does not have its id yet.
+    pub(super) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// What the browser is bound to.
     pub(super) fn browser_hash(&self) -> String {
         self.browser.hash()

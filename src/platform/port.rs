@@ -151,10 +151,13 @@ pub trait Once {
 pub trait Records {
     /// The newest value of `key`, wherever it was written.
     fn read<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>>;
+    /// The value that the writer of `key` itself holds, without a look at the key-value store. For records that are written
+    /// with [`Change::keep`]: whether there is one changes nothing of the work, and so nothing of the time.
+    fn read_kept<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>>;
     /// Makes a change, unless the key holds something other than the change expects.
     fn change<'a>(&'a self, change: &'a Change) -> Pending<'a, Result<Changed, Fault>>;
-    /// Keeps the value of `key` for good, so that a key-value store that shows none is not
-    /// believed.
+    /// Keeps the value of `key` until it is removed, so that a key-value store that shows none is
+    /// not believed.
     fn keep<'a>(&'a self, key: &'a str) -> Pending<'a, Result<(), Fault>>;
 }
 

@@ -1,5 +1,5 @@
-//! Users' passwords, as hashes. They are read from their writers, not from the key-value store: a password that was
-//! replaced must not work for another minute.
+//! Users' passwords, as hashes. They are read from their writers, which keep them, and not from the key-value store: a
+//! password that was replaced must not work for another minute, and the time must not tell whether a user has one.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct StoredPassword {
     pub set_at: Timestamp,
 }
 
-/// The password of a user as its writer holds it; the inner `None` if there is none.
+/// The password of a user that a change begins with; the inner `None` if there is none.
 pub struct HeldPassword {
     pub password: Option<StoredPassword>,
     text: Option<String>,
@@ -39,7 +39,17 @@ impl HeldPassword {
 pub struct Passwords<'a>(pub &'a dyn Records);
 
 impl Passwords<'_> {
-    /// The current password of the user with this id.
+    /// The current password of the user with this id, as its writer keeps it. What somebody has put into the key-value
+    /// store is none.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn find(&self, id: &UserId) -> Result<Option<StoredPassword>, Fault> {
+        let text = self.0.read_kept(&key(id)).await?;
+        text.as_deref().map(decode).transpose()
+    }
+
+    /// What a change of the password begins with.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
@@ -63,6 +73,7 @@ impl Passwords<'_> {
             key: key(id),
             from: old.text.clone(),
             to: Some(encode(password)?),
+            keep: true,
             ..Change::default()
         };
         Ok(self.0.change(&change).await? == Changed::Done)

@@ -49,7 +49,7 @@ for (const { name, steps } of CONTRACT) {
   test(`the writers keep their contract: ${name}`, async () => {
     for (const { gives, ...step } of steps) {
       // What follows a change may take a moment.
-      if ("read" in step || "events" in step) await until(async () => JSON.stringify(await record(step)) === JSON.stringify(gives));
+      if ("read" in step || "kept" in step || "events" in step) await until(async () => JSON.stringify(await record(step)) === JSON.stringify(gives));
       else if ("keep" in step) await record(step);
       else assert.deepEqual(await record(step), gives, JSON.stringify(step));
     }
@@ -106,6 +106,21 @@ test("what KV shows for long enough is KV's alone, and a change that comes then 
   await (await world.kv).put("old", "2");
   assert.deepEqual(await record({ change: { key: "old", from: "1", to: "3" } }), { holds: "2" });
   assert.equal(await record({ change: { key: "old", from: "2", to: "3" } }), "done");
+});
+
+test("a value that is kept stays with its writer until it is removed", async () => {
+  assert.equal(await record({ change: { key: "kept", to: "first", keep: true } }), "done");
+  assert.equal(await record({ change: { key: "kept", from: "first", to: "second", keep: true } }), "done");
+  // Longer than writers here remember anything else.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  assert.equal(await record({ kept: "kept" }), "second");
+  // KV is not asked.
+  await (await world.kv).put("kept", "third");
+  assert.equal(await record({ kept: "kept" }), "second");
+  await (await world.kv).put("kept-by-nobody", "1");
+  assert.equal(await record({ kept: "kept-by-nobody" }), null);
+  assert.equal(await record({ change: { key: "kept", from: "second" } }), "done");
+  await until(() => record({ forgotten: "kept" }), 10);
 });
 
 test("SEC-77: a change that is told twice is made once", async () => {

@@ -93,6 +93,8 @@ fn the_writers_in_memory_keep_the_contract_of_the_real_ones() {
                     Changed::Done => json!("done"),
                     Changed::Holds(value) => json!({ "holds": value }),
                 }
+            } else if let Some(key) = step["kept"].as_str() {
+                json!(run(records.read_kept(key)).0.unwrap())
             } else if let Some(service) = step["events"].as_str() {
                 waiting(&shared, service)
             } else if let Some(key) = step["keep"].as_str() {

@@ -302,6 +302,10 @@ impl Records for Unreachable {
         Box::pin(async { Err(Fault::Writer) })
     }
 
+    fn read_kept<'a>(&'a self, _: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
+        Box::pin(async { Err(Fault::Writer) })
+    }
+
     fn change<'a>(&'a self, _: &'a Change) -> Pending<'a, Result<Changed, Fault>> {
         Box::pin(async { Err(Fault::Writer) })
     }

@@ -5,7 +5,7 @@
 // a key, `{ without: prefix }` leaves out calls for keys that begin so, `{ refused: n }` refuses the next n writes of KV and
 // `{ lost: n }` loses them. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
 import * as core from "#core";
-import worker, { Once as PlainOnce, Outbox, Record as PlainRecord } from "../../../src/edge/entry.js";
+import worker, { Attempts, Once as PlainOnce, Outbox, Record as PlainRecord } from "../../../src/edge/entry.js";
 import { state } from "../../../src/edge/waiting.js";
 
 /** @import { SlowPlan, TestEnv } from "./types.js" */
@@ -86,7 +86,7 @@ function port(target, prefix, names) {
 
 /**
  * A namespace whose objects are ports.
- * @template {DurableObjectNamespace<PlainOnce> | DurableObjectNamespace<PlainRecord>} Namespace
+ * @template {DurableObjectNamespace<any>} Namespace
  * @param {Namespace} namespace
  * @param {string} prefix
  * @param {string[]} names
@@ -120,9 +120,12 @@ function slow(env) {
     ...env,
     EDGEWARD_KV: port(env.EDGEWARD_KV, "kv", ["get", "put", "delete", "list"]),
     EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["claim", "release", "changed"]),
-    EDGEWARD_RECORD: objects(env.EDGEWARD_RECORD, "record", ["read", "change", "keep"]),
+    EDGEWARD_RECORD: objects(env.EDGEWARD_RECORD, "record", ["read", "readKept", "change", "keep"]),
+    EDGEWARD_OUTBOX: objects(env.EDGEWARD_OUTBOX, "outbox", ["call"]),
+    ...(env.EDGEWARD_ATTEMPTS && { EDGEWARD_ATTEMPTS: objects(env.EDGEWARD_ATTEMPTS, "attempts", ["attempt", "hash"]) }),
     EDGEWARD_LIMIT: port(env.EDGEWARD_LIMIT, "limit", ["limit"]),
     EDGEWARD_FAILURE_LIMIT: port(env.EDGEWARD_FAILURE_LIMIT, "limit", ["limit"]),
+    ...(env.EDGEWARD_SIGN_IN_LIMIT && { EDGEWARD_SIGN_IN_LIMIT: port(env.EDGEWARD_SIGN_IN_LIMIT, "limit", ["limit"]) }),
   };
 }
 
@@ -139,7 +142,7 @@ const { fetch } = globalThis;
 globalThis.fetch = (/** @type {RequestInfo | URL} */ what, /** @type {RequestInit | undefined} */ init) =>
   init?.cache === "no-store" ? through("fetch", undefined, () => fetch(what, init)) : fetch(what, init);
 
-export { Outbox };
+export { Attempts, Outbox };
 
 export class Once extends PlainOnce {}
 
@@ -172,7 +175,7 @@ export class Record extends PlainRecord {
  */
 async function control(request, path, env) {
   if (path === "/__test/record") {
-    const { read, change, keep, forgotten, events } = await request.json();
+    const { read, kept, change, keep, forgotten, events } = await request.json();
     if (events !== undefined) {
       const outboxes = env.EDGEWARD_OUTBOX;
       const page = /** @type {{ events: { id: string }[] }} */ (
@@ -180,11 +183,12 @@ async function control(request, path, env) {
       );
       return Response.json({ gives: page.events.map(({ id }) => id) });
     }
-    const key = read ?? keep ?? forgotten ?? change.key;
+    const key = read ?? kept ?? keep ?? forgotten ?? change.key;
     const writers = /** @type {DurableObjectNamespace<Record>} */ (/** @type {unknown} */ (env.EDGEWARD_RECORD));
     const writer = writers.get(writers.idFromName(key));
     if (forgotten !== undefined) return Response.json({ gives: await writer.holdsNothing() });
     if (keep !== undefined) return Response.json({ gives: await writer.keep(key) });
+    if (kept !== undefined) return Response.json({ gives: await writer.readKept() });
     if (read !== undefined) return Response.json({ gives: await writer.read(key) });
     const { done, value } = await writer.change(change);
     return Response.json({ gives: done ? "done" : { holds: value } });

@@ -190,7 +190,7 @@ impl Shared {
                     .written_at
                     .is_some_and(|at| now >= at + FORGOTTEN_AFTER)
                 && self.value(key) == held.value;
-            held.keep || !is_shown
+            (held.keep && held.value.is_some()) || !is_shown
         });
     }
 }
@@ -202,6 +202,19 @@ impl Records for MemoryRecords {
             Fate::Good => Ok(self.0.held(key)),
             Fate::Reads(text) => Ok(self.0.held(key).map(|_| text.to_owned())),
             Fate::Fails => Err(Fault::Writer),
+        })
+    }
+
+    fn read_kept<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<String>, Fault>> {
+        let fate = self.0.call(Verb::RecordRead, key);
+        later(move || {
+            let held = self.0.writers.held.borrow();
+            let value = held.get(key).and_then(|held| held.value.clone());
+            match fate {
+                Fate::Good => Ok(value),
+                Fate::Reads(text) => Ok(value.map(|_| text.to_owned())),
+                Fate::Fails => Err(Fault::Writer),
+            }
         })
     }
 
