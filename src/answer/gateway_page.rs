@@ -45,6 +45,8 @@ impl<'a> PasswordFields<'a> {
 pub struct SignIn<'a> {
     pub lead: &'a str,
     pub error: Option<&'a str>,
+    /// Whether the error is about what was entered.
+    pub is_wrong: bool,
     /// Hidden fields: name and value.
     pub fields: Vec<(&'static str, String)>,
     pub methods: Vec<Method<'a>>,
@@ -58,6 +60,7 @@ struct SignInPage<'a> {
     title: &'a str,
     lead: &'a str,
     error: Option<&'a str>,
+    is_wrong: bool,
     fields: Vec<(&'static str, String)>,
     methods: Vec<Method<'a>>,
     code: &'a str,
@@ -72,6 +75,7 @@ pub fn sign_in(status: u16, frame: &Frame<'_>, content: SignIn<'_>) -> Answer {
         title: frame.title,
         lead: content.lead,
         error: content.error,
+        is_wrong: content.is_wrong,
         fields: content.fields,
         methods: content.methods,
         code: frame.code,

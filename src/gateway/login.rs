@@ -158,6 +158,7 @@ fn ask(
     let content = SignIn {
         lead: &lead,
         error: error.as_ref().map(|(_, text)| *text),
+        is_wrong: matches!(error, Some((Denial::WrongPassword, _))),
         fields,
         methods: vec![Method::Password(PasswordFields::new(visit.gateway, name))],
         form_to: destination.origin(),
