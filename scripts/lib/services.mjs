@@ -292,7 +292,7 @@ const WRONG = {
   dialect: "the dialect must be push, flat, fields or webhook",
   access: "the users must be addresses, the roles must be roles, and both lists together have at most 1,000 entries",
   fields: "a field has a name that events have anyway, or tells nothing that Edgeward has; the dialect push has none; there are at most 20",
-  token: "the token must have 32 to 256 bytes, and no other service may have it",
+  token: "the token must be random, with 32 to 256 bytes, and no other service may have it",
   overlap: "the overlap must be at most a week",
 };
 

@@ -21,11 +21,14 @@ use crate::site::Source;
 /// # Errors
 /// A fault.
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
-    // What nobody opens binds and settles nothing: a page loaded ahead, an image, a look at the head.
     let parts = visit.ctx.parts;
     let mode = parts.header("sec-fetch-mode");
-    if parts.only_looks() || parts.is_speculative() || mode.is_some_and(|mode| mode != "navigate") {
+    // What nobody opens binds and settles nothing: a page loaded ahead, an image, a look at the head.
+    if parts.is_speculative() || mode.is_some_and(|mode| mode != "navigate") {
         return Err(Denial::Speculative);
+    }
+    if parts.only_looks() {
+        return Ok(ask(visit, &Destination::Account, "", None));
     }
     let destination = match Destination::read(visit, &Form::of_query(visit.ctx)).await? {
         Ok(destination) => destination,

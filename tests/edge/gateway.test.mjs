@@ -341,7 +341,7 @@ describe("limits", () => {
     for (const address of ["2001:db8::1", "2001:db8:0:0::2", "2001:0DB8::ffff:3"]) assert.equal((await attempt(address)).status, 403);
     const refused = await attempt("2001:db8::4");
     assert.deepEqual([refused.status, refused.headers.get("retry-after")], [429, "60"], String(refused));
-    assert.match(refused.text, /role="alert"[^>]*>[^<]*Too many attempts[^<]*60 seconds/);
+    assert.match(refused.text, /role="alert"[^>]*>[^<]*Too many attempts[^<]*60 s\./);
     assert.ok(refused.text.includes('name="password"'), "the form is there for the next try");
     assert.equal((await attempt("2001:db8:0:1::1")).status, 403);
   });
