@@ -88,7 +88,7 @@ describe("many at once", () => {
     for (const { status } of answers.filter(({ status }) => status !== 200)) assert.equal(status, 403);
   });
 
-  test("SEC-51: who signs out at one isolate is signed out in another, at the gateway and at each site, within the bound", async () => {
+  test("SEC-51 and SEC-67: who signs out at one isolate is signed out in another, at the gateway and at each site, within the bound", async () => {
     const [here, there] = [gateway, world.site("GATEWAY", "edge-2")];
     const [app, other] = [world.site("APP", "edge-2"), world.site("OTHER", "edge-3")];
     const browser = new Browser(world);
