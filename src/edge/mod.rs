@@ -196,7 +196,7 @@ fn world(env: &JsValue) -> Option<Rc<World>> {
                 let platform = platform::platform(env, &mut errors);
                 let config = crate::config::parse(&bindings::configuration(env));
                 match (config, platform) {
-                    (Ok(config), Some(platform)) => {
+                    (Ok(config), Some(platform)) if errors.is_empty() => {
                         log_list("notes", &config.notes);
                         Some(Rc::new(World::new(config, platform)))
                     }

@@ -12,9 +12,12 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { newKey, startIssuer, tokenOf } from "./lib/issuer.mjs";
 import { faultsOfStore } from "./lib/store.mjs";
+import { AT_GATEWAY, Browser, newPerson, newService, obtain, PASSWORD, withGateway, WRONG } from "./lib/gateway.mjs";
+import { startReceiver } from "./lib/receiver.mjs";
 import { CLIENT, NAVIGATION, newEmail, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Issuer, IssuerKey } from "./lib/issuer.mjs" */
+/** @import { Receiver } from "./lib/receiver.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
 /** @import { World } from "./lib/world.mjs" */
 
@@ -34,6 +37,10 @@ let key;
 let world;
 /** @type {Site} */
 let app;
+/** @type {Site} */
+let gateway;
+/** @type {Receiver} */
+let receiver;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-abandoned-"));
   const script = path.join(folder, "worker.js");
@@ -51,20 +58,24 @@ before(async () => {
     keys_ttl: 60,
     keys_cooldown: 1,
   };
-  world = await startWorld({
+  receiver = await startReceiver();
+  const options = {
     script,
     edgeward: { user_cache: 1 },
     vars: { EDGEWARD_ISSUER_OTHER: foreign },
     sites: {
+      PORTAL: AT_GATEWAY,
       APP: { assertion: {}, query: { single_use: true, user_switch: "confirm" }, sources: ["session", "sso_cookie", "query", "bearer", "api_key"] },
       OTHER: { issuers: ["other"], sources: ["session", "bearer"], sso_cookie: undefined, query: undefined },
     },
-  });
-  app = world.site("APP");
+  };
+  world = await startWorld(withGateway(options));
+  [app, gateway] = [world.site("APP"), world.site("GATEWAY")];
 });
 after(async () => {
   await world?.stop();
   await issuer?.stop();
+  await receiver?.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -182,7 +193,110 @@ const ENDPOINTS = {
   "delete an API token": async () => admin("DELETE", `/api/sso/tokens/${(await newToken()).id}`),
   "signing keys": async () => admin("GET", "/api/sso/keys"),
   "rotate signing keys": async () => admin("POST", "/api/sso/keys/rotate"),
+  "a service asks for a sign-in": async () => serviceCall("obtain", { next_url: "/" }),
+  "a service asks who it is": async () => serviceCall("get", { authentication_token: (await signedIn()).sso }),
+  "a service uses a sign-in": async () => serviceCall("make_used", { authentication_token: (await signedIn()).sso }),
+  "a service signs a user out": async () => serviceCall("deauthenticate", { user_identy: (await newPerson(gateway)).email }),
+  "the sign-in page": async () => visit(`/login/?sso=${await obtain(gateway, await service())}`),
+  "sign in with a password": async () => submit("/login/", { ...(await opened()), username: (await newPerson(gateway)).email, password: PASSWORD }),
+  "a wrong password": async () => submit("/login/", { ...(await opened()), username: (await newPerson(gateway)).email, password: WRONG }),
+  "sign in for a service": async () => {
+    const fields = { ...(await opened()), sso: await obtain(gateway, await service()) };
+    return submit("/login/", { ...fields, username: (await newPerson(gateway)).email, password: PASSWORD });
+  },
+  "go through to a site": async () => {
+    const { browser } = await signedIn();
+    const sent = await browser.open(world.site("PORTAL"), "/");
+    return visit(sent.target.slice(gateway.origin.length), browser);
+  },
+  "arrive at a site with a code": async () => {
+    const portal = world.site("PORTAL");
+    const { browser } = await signedIn();
+    const sent = await browser.open(portal, "/");
+    const back = await browser.open(gateway, sent.target.slice(gateway.origin.length));
+    return { ...visit(back.target.slice(portal.origin.length), browser, portal), site: portal };
+  },
+  "the account": async () => visit("/account/", (await signedIn()).browser),
+  "the page after a service that is down": async () => {
+    const { browser, sso } = await signedIn();
+    return visit(`/welcome/?fallback=true&sso=${sso}`, browser);
+  },
+  "end all sessions": async () => {
+    const { browser } = await signedIn();
+    await browser.open(gateway, "/account/");
+    return submit("/account/", { csrf: browser.fields.csrf, action: "end_all" }, browser);
+  },
+  "sign out everywhere": async () => submit("/logout/", {}, (await signedIn()).browser),
+  "change a password": async () => {
+    const { browser } = await signedIn();
+    await browser.open(gateway, "/password/");
+    return submit("/password/", { csrf: browser.fields.csrf, current: PASSWORD, new: `${PASSWORD} 2` }, browser);
+  },
+  "set a password by a link": async () => {
+    const { id } = await gateway.createUser();
+    const url = new URL((await app.admin("POST", `/api/sso/users/${id}/password-link`, {})).json.url);
+    const browser = new Browser(world);
+    await browser.open(gateway, url.pathname + url.search);
+    return submit("/password/", { ...browser.fields, new: PASSWORD }, browser);
+  },
+  "make a link to set a password": async () => admin("POST", `/api/sso/users/${(await app.createUser()).id}/password-link`, {}),
+  "set a user's password": async () => admin("PUT", `/api/sso/users/${(await app.createUser()).id}/password`, { password: PASSWORD }),
+  "a user's sessions": async () => admin("GET", `/api/sso/users/${(await app.createUser()).id}/sessions`),
+  "make a service": async () =>
+    admin("POST", "/api/sso/services", { name: "s", base_url: `${receiver.url}/${randomBytes(4).toString("hex")}`, dialect: "flat", enabled: false }),
+  "list services": async () => admin("GET", "/api/sso/services"),
+  "show a service": async () => admin("GET", `/api/sso/services/${(await service()).id}`),
+  "change a service": async () => admin("PATCH", `/api/sso/services/${(await service()).id}`, { name: "renamed" }),
+  "a service's events": async () => admin("GET", `/api/sso/services/${(await service()).id}/events`),
+  "a service gets another token": async () => admin("POST", `/api/sso/services/${(await newService(gateway, receiver.url)).id}/rotate`, { what: "token" }),
+  "delete a service": async () => admin("DELETE", `/api/sso/services/${(await newService(gateway, receiver.url)).id}`),
   explain: async () => admin("POST", "/api/sso/explain", { path: "/" }),
+};
+
+/** @type {Promise<import("./lib/gateway.mjs").Registered> | undefined} */
+let registered;
+/** A service of the gateway. */
+const service = () => (registered ??= newService(gateway, receiver.url));
+/**
+ * @param {string} name
+ * @param {Record<string, string>} fields
+ */
+const serviceCall = async (name, fields) => {
+  const body = new URLSearchParams({ token: (await service()).token, ...fields }).toString();
+  return { site: gateway, method: "POST", path: `/sso/${name}/`, headers: [["Content-Type", "application/x-www-form-urlencoded"]], body };
+};
+/** The hidden fields of the sign-in page, and the browser that has it open. */
+let last = /** @type {Browser | undefined} */ (undefined);
+async function opened() {
+  last = new Browser(world);
+  await last.open(gateway, "/login/");
+  return last.fields;
+}
+/** A browser that has signed in for a service. */
+async function signedIn() {
+  const sso = await obtain(gateway, await service());
+  const browser = new Browser(world);
+  const sent = await browser.signIn(gateway, await newPerson(gateway), `?sso=${sso}`);
+  assert.equal(sent.status, 303, String(sent));
+  return { browser, sso };
+}
+/**
+ * @param {string} target
+ * @param {Browser} [browser]
+ */
+const visit = (target, browser, site = gateway) => ({
+  site,
+  path: target,
+  kind: NAVIGATION,
+  headers: browser === undefined ? [] : [["Cookie", browser.jar(site).header]],
+});
+/**
+ * @param {string} target
+ * @param {Record<string, string>} fields
+ */
+const submit = (target, fields, browser = last) => {
+  const sent = form(target, fields, browser?.jar(gateway).header);
+  return { ...sent, site: gateway, headers: sent.headers.map(([name, value]) => [name, name === "Origin" ? gateway.origin : value]) };
 };
 
 const newToken = async () => (await app.admin("POST", "/api/sso/tokens", { name: "n", scopes: ["users:read"] })).json;

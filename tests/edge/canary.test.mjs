@@ -3,11 +3,14 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { Browser, call, newService, obtain, setPassword, withGateway } from "./lib/gateway.mjs";
 import { formOf } from "./lib/http.mjs";
+import { startReceiver } from "./lib/receiver.mjs";
 import { agedSession, expiredSsoToken, ssoToken, tampered, cookieValue } from "./lib/tokens.mjs";
 import { newEmail, NAVIGATION, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
+/** @import { Receiver } from "./lib/receiver.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
 /** @import { World } from "./lib/world.mjs" */
 
@@ -18,8 +21,11 @@ const SESSION = "__Host-edgeward";
 let world;
 /** @type {Site} */
 let app;
+/** @type {Receiver} */
+let receiver;
 before(async () => {
-  world = await startWorld({
+  receiver = await startReceiver();
+  const options = {
     edgeward: { log: "all" },
     vars: { UPSTREAM_PASSWORD: "canary-upstream-password" },
     sites: {
@@ -27,10 +33,51 @@ before(async () => {
       CREDENTIAL: { upstream_credential: { header: "X-Upstream-Key", secret: "UPSTREAM_PASSWORD" } },
       DOWN: { upstream: "http://127.0.0.1:9" },
     },
-  });
+  };
+  world = await startWorld(withGateway(options));
   app = world.site("APP");
 });
-after(() => world?.stop());
+after(async () => {
+  await world?.stop();
+  await receiver?.stop();
+});
+
+/**
+ * Does what there is to do at the gateway, well and badly: the answers that hand out nothing, and the credentials.
+ * @param {(promise: Promise<Answer>) => Promise<Answer>} keep
+ */
+async function liveAtGateway(keep) {
+  const gateway = world.site("GATEWAY");
+  const [password, wrong, next] = ["canary-password-0123456789", "canary-wrong-0123456789", "canary-next-0123456789"];
+  const address = "203.0.113.77";
+  const person = { ...(await gateway.createUser({ email: newEmail("canary-person") })), password };
+  await setPassword(gateway, person, password);
+  const service = await newService(gateway, receiver.url);
+  const sso = await obtain(gateway, service);
+  const browser = new Browser(world);
+  browser.headers = [["CF-Connecting-IP", address]];
+  await keep(browser.signIn(gateway, { ...person, password: wrong }));
+  await keep(call(gateway, "get", { token: `${service.token}x`, authentication_token: sso }));
+  const sent = await browser.signIn(gateway, person, `?sso=${sso}`);
+  assert.equal(sent.status, 303, String(sent));
+  const session = sent.setCookie(SESSION).value;
+  await keep(call(gateway, "get", { token: service.token, authentication_token: sso }));
+  await keep(call(gateway, "make_used", { token: service.token, authentication_token: sso }));
+  await keep(call(gateway, "make_used", { token: service.token, authentication_token: sso }));
+  await keep(browser.open(gateway, "/account/"));
+  await browser.open(gateway, "/password/");
+  await browser.submit(gateway, "/password/", { current: password, new: next });
+  const link = new URL((await app.admin("POST", `/api/sso/users/${person.id}/password-link`, {})).json.url).searchParams.get("token") ?? "";
+  await browser.open(gateway, `/password/?token=${link}`);
+  await keep(app.admin("GET", "/api/sso/services"));
+  await keep(app.admin("GET", `/api/sso/services/${service.id}`));
+  await keep(app.admin("GET", `/api/sso/users/${person.id}/password`));
+  await keep(gateway.form("/logout/", {}, { cookie: browser.jar(gateway).header }));
+  return {
+    credentials: { password, wrong, next, serviceToken: service.token, serviceSecret: service.secret, gatewaySession: session, link, signIn: sso },
+    personal: { address, person: person.email },
+  };
+}
 
 /** Does everything that there is to do, well and badly. Gives the answers and the canaries. */
 async function live() {
@@ -96,11 +143,31 @@ async function live() {
   await app.admin("POST", `/api/sso/tokens/${apiToken.id}/revoke`);
   await keep(app.issueAnswer({ email }, { token: apiToken.token }));
 
+  const atGateway = await liveAtGateway(keep);
   return {
     answers,
-    credentials: { apiToken: apiToken.token, adminToken: await world.adminToken(), issued, session, token, expired, bad, foreign, nonsense: "canary-nonsense" },
+    credentials: {
+      ...atGateway.credentials,
+      apiToken: apiToken.token,
+      adminToken: await world.adminToken(),
+      issued,
+      session,
+      token,
+      expired,
+      bad,
+      foreign,
+      nonsense: "canary-nonsense",
+    },
     secrets: { session: world.secrets.session[1], token: world.secrets.token[1], key: world.secrets.key[1], upstream: "canary-upstream-password" },
-    personal: { email, address: "canary-address", first: "canaryfirst", last: "canarylast", username: "canaryuser", malformed: "canary-malformed" },
+    personal: {
+      ...atGateway.personal,
+      email,
+      address: "canary-address",
+      first: "canaryfirst",
+      last: "canarylast",
+      username: "canaryuser",
+      malformed: "canary-malformed",
+    },
     content: { body, query, cookie: "canary-cookie" },
   };
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { AT_GATEWAY, withGateway } from "./lib/gateway.mjs";
 import { NAVIGATION, newPath, newSecret, startWorld, until } from "./lib/world.mjs";
 
 /** @import { World, WorldOptions } from "./lib/world.mjs" */
@@ -17,6 +18,12 @@ const good = {
 const session = (value) => ({ secrets: { session: { 1: value } } });
 
 // Each alone makes the whole Worker refuse: name → options, and the path that the log must name.
+/**
+ * @param {Record<string, unknown>} [settings]
+ * @returns {WorldOptions}
+ */
+const gatewayOf = (settings) => withGateway({ sites: { APP: {} } }, settings);
+
 /** @type {Record<string, [options: WorldOptions, path: string]>} */
 const FAULTS = {
   "two header names that fold to one": [{ sites: { APP: { custom_headers: { "X-Id": "id", x_id: "email" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
@@ -25,6 +32,22 @@ const FAULTS = {
     "EDGEWARD_SITE_APP.upstream_credential.secret",
   ],
   "an upstream that only begins like this machine": [{ sites: { APP: { upstream: "http://127.0.0.1.evil.test" } } }, "EDGEWARD_SITE_APP.upstream"],
+  "a gateway without hosts": [gatewayOf({ hosts: undefined }), "EDGEWARD_GATEWAY.hosts"],
+  "a gateway at the host of a site": [gatewayOf({ hosts: ["app.example.test"] }), "hosts"],
+  "an unknown key of the gateway": [gatewayOf({ upstream: "https://origin.example.test" }), "EDGEWARD_GATEWAY.upstream"],
+  "a gateway that calls people by something else": [gatewayOf({ identity: "phone" }), "EDGEWARD_GATEWAY.identity"],
+  "a logo without TLS": [gatewayOf({ logo: "http://cdn.example.test/logo.png" }), "EDGEWARD_GATEWAY.logo"],
+  "a logo that is a page": [gatewayOf({ logo: "data:text/html,<script>1</script>" }), "EDGEWARD_GATEWAY.logo"],
+  "an accent that is no colour": [gatewayOf({ accent: "red;}body{display:none" }), "EDGEWARD_GATEWAY.accent"],
+  "an accent on which white cannot be read": [gatewayOf({ accent: "#ffff00" }), "EDGEWARD_GATEWAY.accent"],
+  "a text that no page has": [gatewayOf({ texts: { welcom: "x" } }), "EDGEWARD_GATEWAY.texts"],
+  "a frame ancestor that is everybody": [gatewayOf({ frame_ancestors: ["*"] }), "EDGEWARD_GATEWAY.frame_ancestors"],
+  "a gateway that is text": [{ vars: { EDGEWARD_GATEWAY: "x" } }, "EDGEWARD_GATEWAY"],
+  "a site that uses a gateway that is not there": [{ sites: { APP: AT_GATEWAY } }, "EDGEWARD_SITE_APP.login"],
+  "a gateway without the queue of events": [{ ...gatewayOf(), unbound: ["EDGEWARD_OUTBOX"] }, "EDGEWARD_OUTBOX"],
+  "a gateway without what checks passwords": [{ ...gatewayOf(), unbound: ["EDGEWARD_ATTEMPTS"] }, "EDGEWARD_ATTEMPTS"],
+  "a gateway without a limit of attempts": [{ ...gatewayOf(), unbound: ["EDGEWARD_SIGN_IN_LIMIT"] }, "EDGEWARD_SIGN_IN_LIMIT"],
+  "a gateway without a key secret": [{ ...gatewayOf(), secrets: { key: null } }, "EDGEWARD_KEY_SECRET"],
   "no session secret": [{ secrets: { session: null } }, "EDGEWARD_SESSION_SECRET"],
   "no token secret": [{ secrets: { token: null } }, "EDGEWARD_TOKEN_SECRET"],
   "no key secret": [{ secrets: { key: null }, sites: { APP: { assertion: {} } } }, "EDGEWARD_KEY_SECRET"],

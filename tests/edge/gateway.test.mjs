@@ -88,7 +88,7 @@ describe("many at once", () => {
     for (const { status } of answers.filter(({ status }) => status !== 200)) assert.equal(status, 403);
   });
 
-  test("SEC-51: who signs out at one isolate is signed out in another, at the gateway and at each site, within the bound", async () => {
+  test("SEC-51 and SEC-67: who signs out at one isolate is signed out in another, at the gateway and at each site, within the bound", async () => {
     const [here, there] = [gateway, world.site("GATEWAY", "edge-2")];
     const [app, other] = [world.site("APP", "edge-2"), world.site("OTHER", "edge-3")];
     const browser = new Browser(world);
@@ -141,7 +141,7 @@ function pathOf(answer) {
 }
 
 describe("requests that nobody should send", () => {
-  test("a body of over 16 KB is 413, and one that takes too long 408, for every form", async () => {
+  test("SEC-46: a body of over 16 KB is 413, and one that takes too long 408, for every form", async () => {
     const browser = new Browser(world);
     await browser.signIn(gateway, ada);
     await browser.open(gateway, "/account/");
@@ -168,6 +168,25 @@ describe("requests that nobody should send", () => {
       slow.map(() => 408),
     );
     for (const { request } of slow) request.destroy();
+  });
+
+  test("SEC-49: nothing that somebody has entered is markup of a page", async () => {
+    const markup = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`;
+    const evil = await newService(gateway, receiver.url, { name: `<b>${markup.slice(3, 40)}` });
+    const sso = await obtain(gateway, evil, { next_url: "/" });
+    const browser = new Browser(world);
+    const pages = [await browser.open(gateway, `/login/?sso=${sso}&x=${encodeURIComponent(markup)}`)];
+    pages.push(await browser.submit(gateway, "/login/", { username: markup, password: markup, sso }));
+    pages.push(await browser.submit(gateway, "/login/", { username: markup, password: markup, return_to: markup, state: markup }));
+    pages.push(await gateway.navigate(`/login/?sso=${encodeURIComponent(markup)}`), await gateway.navigate(`/password/?token=${encodeURIComponent(markup)}`));
+    await browser.open(gateway, "/login/");
+    await browser.submit(gateway, "/login/", { username: ada.email, password: ada.password });
+    pages.push(await browser.open(gateway, "/account/"));
+    assert.ok(pages[5].text.includes(ada.email), String(pages[5]));
+    for (const page of pages) {
+      assert.doesNotMatch(page.text, /<script|<img|<b>|onerror=alert\(1\)>/, String(page));
+      assert.match(page.headers.need("content-security-policy"), /^default-src 'none'/);
+    }
   });
 
   test("a method that a page or a call does not have is 405, and no method signs anybody in or out", async () => {

@@ -247,7 +247,9 @@ const OPERATIONS = {
       await until(async () => (await mine()).length === 1);
       const sso = await until(async () => (await call(gateway, "obtain", { token: fields.token, next_url: "/" })).json.token);
       const browser = new Browser(world);
-      assert.ok(isAccepted(await browser.signIn(gateway, ada, `?sso=${sso}`)));
+      await browser.signIn(gateway, ada, `?sso=${sso}`);
+      // Its queue may have to be told its settings yet: until then the page says that it does not answer.
+      await until(async () => isAccepted(await browser.open(gateway, `/login/?sso=${sso}`)), 15);
       assert.equal(receiver.of(`${fields.name}/sso/event/`).at(-1)?.body.token, fields.token);
       assert.equal((await app.admin("DELETE", `/api/sso/services/${(await mine())[0].id}`)).status, 204);
     },

@@ -31,7 +31,8 @@ export const AT_GATEWAY = { sources: ["session"], unauthenticated: "login", logi
 export const withGateway = (options = {}, settings = {}) => ({
   sites: { APP: AT_GATEWAY },
   ...options,
-  vars: { EDGEWARD_GATEWAY: { hosts: ["gateway.example.test"], development: true, ...settings }, ...options.vars },
+  // What is undefined is left out.
+  vars: { EDGEWARD_GATEWAY: JSON.parse(JSON.stringify({ hosts: ["gateway.example.test"], development: true, ...settings })), ...options.vars },
 });
 
 /**

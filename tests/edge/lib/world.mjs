@@ -33,6 +33,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * - `limits`: `{ calls, failures, signIns }` per minute; far away by default
  * - `outbound`: answers what the Worker fetches, in place of the network
  * - `broken`: the configuration is wrong on purpose
+ * - `unbound`: names of bindings that are missing
  * - `variants`: name → options as above: differently configured Workers beside the first
  * @typedef {object} WorldOptions
  * @property {Record<string, SiteSettings>} [sites]
@@ -44,6 +45,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * @property {{ calls?: number, failures?: number, signIns?: number }} [limits]
  * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
  * @property {boolean} [broken]
+ * @property {string[]} [unbound]
  * @property {Record<string, WorldOptions>} [variants]
  */
 
@@ -72,6 +74,12 @@ const modulesBeside = () =>
       .filter((name) => existsSync(path.join(BUILD, name)))
       .map((name) => [name, { type: name.endsWith(".wasm") ? "wasm" : "data", contents: readFileSync(path.join(BUILD, name)) }]),
   );
+
+/**
+ * @param {string[] | undefined} names
+ * @param {Record<string, object>} bindings
+ */
+const without = (names, bindings) => Object.fromEntries(Object.entries(bindings).filter(([name]) => !names?.includes(name)));
 
 /**
  * The settings of a site that a test does not care about. Every site of a world has these, under
@@ -204,7 +212,7 @@ export class World {
             ...modulesBeside(),
           },
         },
-        env: {
+        env: without(options.unbound, {
           EDGEWARD_KV: { type: "kv", id: "edgeward" },
           EDGEWARD_ONCE: { type: "durable-object", worker: first, exportName: "Once" },
           EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
@@ -214,7 +222,7 @@ export class World {
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
           EDGEWARD_SIGN_IN_LIMIT: limit(`${name}-sign-ins`, signIns),
           ...this.#environment(options),
-        },
+        }),
         ...(name === first ? { exports: Object.fromEntries(CLASSES.map((className) => [className, { type: "durable-object", storage: "sqlite" }])) } : {}),
       },
       dev: {
