@@ -69,10 +69,11 @@ async function imported(file, ...options) {
   assert.equal(status, 0, error);
   return JSON.parse(out);
 }
+/** @typedef {{ model: string, pk: number, fields: { [name: string]: unknown } }} Entry An entry of dumpdata. */
 /**
  * A file with the fixture's entries after a change.
  * @param {string} name
- * @param {(entries: any[]) => any[]} change
+ * @param {(entries: Entry[]) => object[]} change
  */
 function changed(name, change) {
   const file = path.join(folder, name);
@@ -283,7 +284,7 @@ test("an import that is interrupted goes on where it stopped", async () => {
   const people = Array.from({ length: 150 }, (_, i) => ({ username: `walker${i}`, email: newEmail("walker") }));
   const file = changed("many.json", (entries) => [
     ...entries.filter(({ model }) => model !== "auth.user"),
-    ...people.map((fields) => ({ model: "auth.user", fields: { ...entries.find(({ model }) => model === "auth.user").fields, ...fields } })),
+    ...people.map((fields) => ({ model: "auth.user", fields: { ...entries.find(({ model }) => model === "auth.user")?.fields, ...fields } })),
   ]);
   const child = spawn(pinnedNode, [at("scripts/admin.mjs"), "import-django-sso", file, ...DECIDED, "--yes"], {
     env: { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken() },

@@ -111,6 +111,7 @@ print(Service.objects.create(name="Wiki", base_url="${url}/", enabled=True).toke
     url,
     port,
     folder: path.join(folder, "service"),
+    environment: {},
     id: "",
     token,
     secret: "",

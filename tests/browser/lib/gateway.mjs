@@ -117,7 +117,7 @@ export async function startGatewayStage({ sites, names, portal, settings = {} })
 }
 
 /**
- * @param {(method: string, path: string, json?: unknown) => Promise<any>} admin
+ * @param {(method: string, path: string, json?: unknown) => Promise<{ service: { id: string }, token: string, webhook_secret: string }>} admin
  * @param {Record<string, unknown>} registration
  * @returns {Promise<Registered>}
  */
