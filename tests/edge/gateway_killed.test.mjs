@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { AT_GATEWAY, Browser, call, newPerson, newService, obtain, PASSWORD, SESSION, withGateway } from "./lib/gateway.mjs";
 import { OK, startReceiver } from "./lib/receiver.mjs";
-import { newEmail, startWorld, until } from "./lib/world.mjs";
+import { startWorld, until } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
 /** @import { Person, Registered } from "./lib/gateway.mjs" */

@@ -8,7 +8,6 @@ import { AT_GATEWAY, Browser, call, newPerson, newService, obtain, withGateway }
 import { startReceiver } from "./lib/receiver.mjs";
 import { startWorld } from "./lib/world.mjs";
 
-/** @import { Answer } from "./lib/http.mjs" */
 /** @import { Registered } from "./lib/gateway.mjs" */
 /** @import { Receiver } from "./lib/receiver.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
