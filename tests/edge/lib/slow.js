@@ -8,7 +8,7 @@ import * as core from "#core";
 import worker, { Attempts, Once as PlainOnce, Outbox, Record as PlainRecord } from "../../../src/edge/entry.js";
 import { state } from "../../../src/edge/waiting.js";
 
-/** @import { SlowPlan, TestEnv } from "./types.js" */
+/** @import { Namespace, SlowPlan, TestEnv } from "./types.js" */
 /** @typedef {{ [method: string]: (...args: unknown[]) => unknown }} Methods */
 /** @typedef {string | { prefix?: string, key?: string } | undefined} Argument A key, or an object that says one. */
 
@@ -86,8 +86,8 @@ function port(target, prefix, names) {
 
 /**
  * A namespace whose objects are ports.
- * @template {DurableObjectNamespace<any>} Namespace
- * @param {Namespace} namespace
+ * @template {Namespace} Any
+ * @param {Any} namespace
  * @param {string} prefix
  * @param {string[]} names
  */

@@ -3,10 +3,11 @@
 // request, so that what is measured is all the rest.
 import worker, { Attempts, Once as PlainOnce, Outbox as PlainOutbox, Record as PlainRecord } from "../../../src/edge/entry.js";
 
-/** @import { HashInstance, TestEnv } from "./types.js" */
+/** @import { HashInstance } from "../../../src/edge/types.js" */
+/** @import { Namespace, TestEnv } from "./types.js" */
 /** @typedef {{ [method: string]: (...args: unknown[]) => unknown }} Methods */
 
-/** @type {Record<string, number>} */
+/** @type {{ [what: string]: number }} */
 let tally = {};
 /** @param {string} what */
 const count = (what) => (tally[what] = (tally[what] ?? 0) + 1);
@@ -59,8 +60,8 @@ const counting = (target, prefix) =>
 
 /**
  * Counts the calls of all objects of a namespace.
- * @template {DurableObjectNamespace<any>} Namespace
- * @param {Namespace} namespace
+ * @template {Namespace} Any
+ * @param {Any} namespace
  * @param {string} prefix
  * @param {string[]} names
  */
@@ -71,8 +72,14 @@ const objects = (namespace, prefix, names) =>
       if (name !== "get") return typeof value === "function" ? value.bind(target) : value;
       return (/** @type {DurableObjectId} */ id) => {
         const object = /** @type {Methods} */ (/** @type {unknown} */ (target.get(id)));
-        const methods = names.map((method) => [method, (/** @type {unknown[]} */ ...args) => (count(`${prefix}.${method}`), object[method](...args))]);
-        return Object.fromEntries(methods);
+        /** @param {string} method */
+        const counted =
+          (method) =>
+          (/** @type {unknown[]} */ ...args) => {
+            count(`${prefix}.${method}`);
+            return object[method](...args);
+          };
+        return Object.fromEntries(names.map((method) => [method, counted(method)]));
       };
     },
   });

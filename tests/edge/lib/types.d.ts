@@ -5,6 +5,12 @@ import type { Env, Kdf, PasswordAttempt } from "../../../src/edge/types.js";
 export interface TestEnv extends Env {
   EDGEWARD_LIMIT: RateLimit;
   EDGEWARD_FAILURE_LIMIT: RateLimit;
+  EDGEWARD_SIGN_IN_LIMIT?: RateLimit;
+}
+
+/** A namespace of Durable Objects of any class, as far as a Worker around it needs one. */
+export interface Namespace {
+  get(id: DurableObjectId): object;
 }
 
 /** Which call of a port is slowed, as `POST /__test/slow` says it. */
