@@ -492,6 +492,23 @@ test("a newer state of an account takes the place of an older one that waits, an
   );
 });
 
+test("SEC-78: whoever is signed out again and again leaves one event, and what waits between two keeps both", async () => {
+  const service = await newService({ enabled: true });
+  receiver.answers.set(`/${service}`, () => ({ status: 500 }));
+  const [state, first, again, renamed, last] = [
+    newEvent("dora", "update_account", { is_active: true }),
+    newEvent("dora", "deauthenticate", { n: "" }),
+    newEvent("dora", "deauthenticate", { n: "" }),
+    newEvent("dora", "change_user_identy"),
+    newEvent("dora", "deauthenticate", { n: "" }),
+  ];
+  await push(service, state, first, again, renamed, last);
+  assert.deepEqual(
+    (await list(service)).map((/** @type {{ id: string }} */ { id }) => id),
+    [state, first, renamed, last].map(({ id }) => id),
+  );
+});
+
 test("a newer state of an account waits behind an older one that is being sent", async () => {
   const service = await newService();
   const [first, second] = [newEvent("anna", "update_account", { is_active: true }), newEvent("anna", "update_account", { is_active: false })];

@@ -44,7 +44,7 @@ for (const mode of MODES) {
       stage = await startStage({
         siteNames: [hostOf(mode)],
         applicationNames: [PORTAL],
-        vars: secrets,
+        vars: () => secrets ?? {},
         sites: (network) => ({
           STUDIO: siteOf(studio, mode, {
             hosts: [network.host(hostOf(mode))],
