@@ -250,5 +250,8 @@ for (const mode of MODES) {
   });
 }
 
-/** The admin has one personal access token, and Label Studio shows it once. */
+/**
+ * The admin has one personal access token, and Label Studio shows it once.
+ * @type {Record<string, string> | undefined}
+ */
 let secrets;
