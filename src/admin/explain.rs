@@ -14,7 +14,7 @@ use crate::authn;
 use crate::http::path::{CanonicalPath, PathError};
 use crate::judge::{self, Judgement};
 use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::port::{BodyRead, Fault, Pending, Received, Sender};
+use crate::platform::port::NoBody;
 use crate::rules::{self, Asked, Subject};
 use crate::site::{Site, Source};
 
@@ -222,18 +222,5 @@ fn name(told: &mut Map<String, Value>, site: &Site, host: &str, request: &Imagin
         ("method", &request.method),
     ] {
         told.insert(name.to_owned(), value.into());
-    }
-}
-
-/// The body of a request that nobody sent.
-struct NoBody;
-
-impl Received for NoBody {
-    fn whole_head(&self) -> Option<String> {
-        None
-    }
-
-    fn read(&self, _: usize, _: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
-        Box::pin(std::future::ready(Ok(BodyRead::Whole(Vec::new()))))
     }
 }

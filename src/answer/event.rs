@@ -48,6 +48,8 @@ pub enum EventKind {
     SignedIn,
     /// A user ended their session.
     SignedOut,
+    /// A WebSocket was closed because the request that opened it would not pass any more.
+    Closed,
     /// A call of the admin API.
     AdminCall,
 }

@@ -20,6 +20,8 @@ pub enum Purpose {
     Serve,
     /// Somebody wants to know what would become of it. Nothing is used up, created, opened or counted.
     Explain,
+    /// Its connection is still open, and somebody wants to know whether it would still pass. Like `Explain`.
+    Watch,
 }
 
 /// A request at a site, with its rule and its credentials. Nothing in it was verified.
@@ -49,10 +51,10 @@ pub struct Ctx<'a> {
 }
 
 impl Ctx<'_> {
-    /// Whether it is only explained.
+    /// Whether it is judged without effect: nothing is used up, created, opened or counted.
     #[must_use]
-    pub fn is_explained(&self) -> bool {
-        self.purpose == Purpose::Explain
+    pub fn is_dry(&self) -> bool {
+        self.purpose != Purpose::Serve
     }
 
     /// Where the browser wanted to go.

@@ -32,7 +32,7 @@ pub(super) async fn check_current(
     if now >= verified.expires_at() {
         return Err(TokenError::Expired);
     }
-    if !ctx.is_explained() {
+    if !ctx.is_dry() {
         link::settle(world, site, source, &verified, now).await?;
     }
     let user = match &verified.claims {
@@ -110,7 +110,7 @@ async fn foreign_user(ctx: &Ctx<'_>, claims: &ForeignClaims) -> Result<Rc<User>,
     let id = Box::pin(foreign::find_user(
         claims,
         ctx.world,
-        !ctx.is_explained(),
+        !ctx.is_dry(),
         ctx.now,
     ))
     .await?;

@@ -69,10 +69,10 @@ const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);
 async fn acting(ctx: &Ctx<'_>, credential: &str) -> Result<ActingClaims, TokenError> {
     let Ctx { world, now, .. } = *ctx;
     // Without a client, attempts are not counted.
-    let client = ctx.presented.client.filter(|_| !ctx.is_explained());
+    let client = ctx.presented.client.filter(|_| !ctx.is_dry());
     let acts = |token: &ApiToken| token.acts_as.is_some();
     let token = attempts::api_token(world, client, Some(credential), acts, now).await?;
-    if !ctx.is_explained() {
+    if !ctx.is_dry() {
         // A failure to note the use is no reason to refuse a good call.
         let _ = ApiTokens(&*world.platform.kv)
             .note_use(&token.id, now)

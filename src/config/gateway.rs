@@ -117,6 +117,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         cors: None,
         login: None,
         logout_url: None,
+        close_websockets: true,
         trusted_origins: Vec::new(),
         frame_ancestors,
         auto_create_users: false,

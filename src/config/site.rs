@@ -97,6 +97,7 @@ pub(super) fn read(
         "must not be on a host of this site: the sign-in page itself would redirect to it",
     );
     let logout_url = read_url(reader, "logout_url", raw.logout_url);
+    let close_websockets = reader.with_default("close_websockets", raw.close_websockets, true);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
     let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let auto_create_users = reader.with_default("auto_create_users", raw.auto_create_users, true);
@@ -236,6 +237,7 @@ pub(super) fn read(
             })
         },
         logout_url,
+        close_websockets,
         trusted_origins,
         frame_ancestors,
         auto_create_users,

@@ -6,6 +6,9 @@ import type { Head } from "./types.js";
 export type Result = Response | Promise<Response> | [Promise<[Response | Promise<Response>]>, number];
 
 export function fetch(request: Request, head: Head, env: object, now: number, admitted: boolean): Result;
+/** 0: the connection may stay open. 1: it must be closed. 2: that cannot be told at the moment. */
+export type Watched = number;
+export function watch(head: Head, now: number, admitted: boolean): Watched | [Promise<[Watched]>, number];
 export function abandon(id: number): void;
 export function memorySize(): number;
 

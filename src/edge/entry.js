@@ -3,15 +3,17 @@
 import { DurableObject } from "cloudflare:workers";
 import * as core from "#core";
 import { read, sizeOfLast } from "./head.js";
+import { judgeWith } from "./sockets.js";
 import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
-/** @import { Claim, Env } from "./types.js" */
+/** @import { Claim, Env, Head } from "./types.js" */
 
 export { Outbox } from "./outbox.js";
 export { Attempts } from "./attempts.js";
 export { Record } from "./record.js";
 
 abandonWith(core.abandon);
+judgeWith(judge);
 
 // The core polls pending futures in microtasks, so no caller catches a panic there. The runtime reports it as an `error`
 // event, which its documentation does not mention. Without the event, the next request would find the instance terminated
@@ -54,6 +56,29 @@ function ask(request, env) {
   // Nothing else reads a head before the core has answered.
   const size = sizeOfLast();
   return complete(core.fetch(request, head, env, Date.now(), hasRoom()), size);
+}
+
+/** What is said of an open WebSocket if the core cannot tell: it is judged again later. */
+const UNKNOWN = 2;
+
+/**
+ * Judges again the request that has opened a WebSocket (`watch` in mod.rs).
+ * @param {Head} head
+ * @returns {number | Promise<number>}
+ */
+function judge(head) {
+  try {
+    const result = core.watch(head, Date.now(), hasRoom());
+    if (!Array.isArray(result)) return result;
+    const [promise, id] = result;
+    return hold(promise, id).then(
+      ([watched]) => watched,
+      () => UNKNOWN,
+    );
+  } catch (error) {
+    restart(error);
+    return UNKNOWN;
+  }
 }
 
 /**

@@ -3,6 +3,7 @@
 // credential. No decisions here.
 
 import { headerOf } from "./head.js";
+import { watched } from "./sockets.js";
 
 /** @import { Head, Rendering, Through } from "./types.js" */
 
@@ -70,10 +71,11 @@ export function callerHeaders(text) {
 
 const IDENTIFIED = 1;
 const UNCACHED = 2;
+const WATCHED = 4;
 
 /**
  * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether the origin is told
- * an identity, and whether the CDN must bypass its cache. The base replaces the first `before` characters of the URL. The
+ * an identity, whether the CDN must bypass its cache, and whether a WebSocket is closed once the request would not pass. The base replaces the first `before` characters of the URL. The
  * characters `from` to `until` are cut out of the `Cookie` header. `own` has the changes of this request alone, if any: `@`
  * and a URL that replaces the whole; `-` and `+` as in `rendering`; `=` and a cookie of ours; `!` and a rule for the response
  * (see `applyRules`). `through` may answer in the origin's place.
@@ -102,8 +104,9 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   for (let at = 0; at < copied.length; at += 2) headers.set(copied[at], headerOf(head, copied[at + 1]) ?? "");
   const identified = (flags & IDENTIFIED) !== 0;
   const uncached = (flags & UNCACHED) !== 0;
+  const watch = (flags & WATCHED) !== 0 ? head : undefined;
   if (own === undefined) {
-    return respond(request, send(request, base + head[1].slice(before), headers, cf(uncached, override)), identified, changes, undefined);
+    return respond(request, send(request, base + head[1].slice(before), headers, cf(uncached, override)), identified, changes, undefined, watch);
   }
   let url = base + head[1].slice(before);
   /** @type {string[] | undefined} */
@@ -132,7 +135,7 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   }
   const ask = () => send(request, url, headers, cf(uncached, override));
   const response = rules === undefined ? ask() : applyRules(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
-  return respond(request, response, identified, changes, cookies);
+  return respond(request, response, identified, changes, cookies, watch);
 }
 
 /**
@@ -142,18 +145,20 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
  * @param {boolean} identified
  * @param {string[] | undefined} changes
  * @param {string[] | undefined} cookies
+ * @param {Head | undefined} watch the head of the request, if a WebSocket that it opens is to be watched
  * @returns {Promise<Response>}
  */
-function respond(request, promise, identified, changes, cookies) {
+function respond(request, promise, identified, changes, cookies, watch) {
   const response = changes === undefined ? promise : promise.then((answer) => applyChanges(answer, changes));
   /** @param {unknown} error */
   const failed = (error) => unreachable(request, String(error));
   if (cookies === undefined) {
     const checked = identified ? keepPrivate : refuseBareUpgrade;
-    return response.then((answer) => checked(answer) ?? failed(NO_STATUS), failed);
+    return response.then((answer) => checked(answer, watch) ?? failed(NO_STATUS), failed);
   }
   return response.catch(failed).then((answer) => {
-    const own = withCookies(answer, cookies);
+    const open = refuseBareUpgrade(answer, watch);
+    const own = open && withCookies(open, cookies);
     if (own !== undefined) return own;
     const refusal = failed(NO_STATUS);
     return withCookies(refusal, cookies) ?? refusal;
@@ -166,9 +171,12 @@ const NO_STATUS = "its status is invalid, or a 101 that was not requested";
  * The response, or undefined for a 101 without a WebSocket: the client requested no upgrade, or not the one that the origin
  * has chosen (RFC 9110 §15.2.2). Whatever follows it on the connection belongs to no request.
  * @param {Response} response
+ * @param {Head} [watch]
  */
-function refuseBareUpgrade(response) {
-  return response.status === 101 && response.webSocket === null ? undefined : response;
+function refuseBareUpgrade(response, watch) {
+  if (response.status !== 101) return response;
+  if (response.webSocket === null) return undefined;
+  return watch === undefined ? response : watched(response, watch);
 }
 
 /**
@@ -222,10 +230,11 @@ const SAYS_WHO_MAY_CACHE = /\b(public|private|no-store|s-maxage)\b/i;
 /**
  * The same response if it says who may cache it, otherwise one that is marked private. Undefined for an invalid status.
  * @param {Response} response
+ * @param {Head} [watch]
  */
-function keepPrivate(response) {
+function keepPrivate(response, watch) {
   const { status } = response;
-  if (status === 101) return refuseBareUpgrade(response);
+  if (status === 101) return refuseBareUpgrade(response, watch);
   const kept = response.headers.get("cache-control");
   if (kept !== null && SAYS_WHO_MAY_CACHE.test(kept)) return response;
   const answer = rebuild(response, status);

@@ -24,6 +24,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{Event, EventKind};
 use crate::http::request::Parts;
 use crate::memory::world::World;
+use crate::pipeline::watch::Watched;
 use crate::pipeline::{self, Action, Outcome};
 use crate::platform::digest::hex;
 use crate::platform::port::{BodyRead, Entropy as _, Fault, Pending, Received, Sender};
@@ -88,12 +89,7 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
     };
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
         Box::pin(pipeline::handle(world, parts, received, request_id, now));
-    // The first poll needs no waker: the second poll checks again whatever has happened since.
-    let polled = waiting::first_poll(admitted, || {
-        let mut context = Context::from_waker(Waker::noop());
-        outcome.as_mut().poll(&mut context)
-    });
-    match polled {
+    match waiting::first_poll(admitted, || poll_now(outcome.as_mut())) {
         Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, before),
         Poll::Pending => {
             let (id, held) = waiting::hold(outcome);
@@ -109,6 +105,51 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
             js_sys::Array::of2(&promise, &id.into()).into()
         }
     }
+}
+
+/// Whether the connection that a request has opened may stay open, judged at `now`; `head` is what `head.js` read when it
+/// opened. 0: it may; 1: it must be closed; 2: that cannot be told at the moment. If the core has to wait: a pair of the
+/// promise of one of these in a list, and the id for [`abandon`].
+#[wasm_bindgen]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "an exported function owns what JavaScript passes"
+)]
+pub fn watch(head: JsValue, now: f64, admitted: bool) -> JsValue {
+    const UNKNOWN: u32 = 2;
+    let Some(world) = current_world() else {
+        return UNKNOWN.into();
+    };
+    let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&head)) else {
+        return UNKNOWN.into();
+    };
+    let request_id = request_id(&parts);
+    let now = timestamp(now);
+    let mut watched: Pin<Box<dyn Future<Output = Watched>>> =
+        Box::pin(async move { pipeline::watch::watch(world, parts, &request_id, now).await });
+    let told = |watched: Option<Watched>| match watched {
+        Some(Watched::Holds) => 0,
+        Some(Watched::Ended(event)) => {
+            bindings::log(&event.line());
+            1
+        }
+        Some(Watched::Unknown) | None => UNKNOWN,
+    };
+    match waiting::first_poll(admitted, || poll_now(watched.as_mut())) {
+        Poll::Ready(watched) => told(Some(watched)).into(),
+        Poll::Pending => {
+            let (id, held) = waiting::hold(watched);
+            let promise = future_to_promise(async move {
+                Ok(js_sys::Array::of1(&told(held.await).into()).into())
+            });
+            js_sys::Array::of2(&promise, &id.into()).into()
+        }
+    }
+}
+
+/// Polls `future` once. That needs no waker: a second poll checks again whatever has happened since.
+fn poll_now<T>(future: Pin<&mut dyn Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// The size of this instance's memory in bytes, which never shrinks.

@@ -17,6 +17,7 @@ use crate::platform::shelf::{self, Shelf, Weigh};
 
 const IDENTIFIED: u32 = 1;
 const UNCACHED: u32 = 2;
+const WATCHED: u32 = 4;
 
 thread_local! {
     static RENDERINGS: RefCell<Shelf<String, Rendering>> =
@@ -58,6 +59,9 @@ pub fn send(
     }
     if forward.uncached() {
         flags |= UNCACHED;
+    }
+    if forward.watched() {
+        flags |= WATCHED;
     }
     let (from, until) = match forward.cookies() {
         Remainder::Without(cut) => (number(cut.start), number(cut.end)),

@@ -33,7 +33,7 @@ use crate::site::Site;
 ///     own: Default::default(),
 ///     cookies: Default::default(),
 ///     caller_headers: None,
-///     identified: true,
+///     watched: true,
 ///     uncached: false,
 ///     resolve_override: None,
 ///     response_changes: String::new(),
@@ -54,7 +54,7 @@ pub struct Forward {
     own: HeaderChanges,
     cookies: Remainder,
     caller_headers: Option<Rc<CallerHeaders>>,
-    identified: bool,
+    watched: bool,
     uncached: bool,
     resolve_override: Option<String>,
     response_changes: String,
@@ -118,7 +118,13 @@ impl Forward {
     /// Whether the origin is told who the caller is. If so, no shared cache may store the response.
     #[must_use]
     pub const fn identified(&self) -> bool {
-        self.identified
+        self.caller_headers.is_some()
+    }
+
+    /// Whether a WebSocket that this request opens is closed once the request would not pass any more.
+    #[must_use]
+    pub const fn watched(&self) -> bool {
+        self.watched
     }
 
     /// Whether the CDN must be told to bypass its own cache.
@@ -234,7 +240,7 @@ pub fn prepare(
         cookies,
         caller_headers: principal
             .map(|principal| mutate::caller_headers(site, principal, context.assertion)),
-        identified: principal.is_some(),
+        watched: principal.is_some() && site.close_websockets,
         uncached: principal.is_some() && looks_like_a_file(path),
         resolve_override: rewrite::resolve_override(site),
         response_changes: cors::response_changes(site, parts),

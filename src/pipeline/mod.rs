@@ -6,6 +6,7 @@
 mod deliver;
 mod endpoint;
 pub mod outcome;
+pub mod watch;
 
 use std::rc::Rc;
 

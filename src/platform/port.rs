@@ -303,6 +303,19 @@ pub trait Received {
     fn read(&self, limit: usize, sender: Sender) -> Pending<'_, Result<BodyRead, Fault>>;
 }
 
+/// The body of a request that nobody sends: it is judged, and goes nowhere.
+pub struct NoBody;
+
+impl Received for NoBody {
+    fn whole_head(&self) -> Option<String> {
+        None
+    }
+
+    fn read(&self, _: usize, _: Sender) -> Pending<'_, Result<BodyRead, Fault>> {
+        Box::pin(std::future::ready(Ok(BodyRead::Whole(Vec::new()))))
+    }
+}
+
 /// Who sends a body. A slow sender occupies the isolate meanwhile.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Sender {

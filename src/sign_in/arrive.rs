@@ -38,7 +38,7 @@ pub enum Arrival {
 
 /// Opens a session for a token that came with a navigation, and redirects to the URL without our
 /// parameters, so that none of them stays in the address bar. `stays_anonymous`: the caller is a browser
-/// that continues anonymously. Does nothing if the request is only explained.
+/// that continues anonymously. Does nothing if the request is judged without effect.
 ///
 /// # Errors
 /// Why the token opens no session.
@@ -47,7 +47,7 @@ pub async fn arrive(
     authentication: &Authentication,
     stays_anonymous: bool,
 ) -> Result<Arrival, Denial> {
-    if ctx.is_explained() {
+    if ctx.is_dry() {
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let navigation = ctx.parts.is_navigation();

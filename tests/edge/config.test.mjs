@@ -110,6 +110,7 @@ const FAULTS = {
     { sites: { APP: { upstream_credential: { header: "Authorization", secret: "NOT_THERE" } } } },
     "EDGEWARD_SITE_APP.upstream_credential.secret",
   ],
+  "a text for a boolean": [{ sites: { APP: { close_websockets: "no" } } }, "EDGEWARD_SITE_APP.close_websockets"],
   "a trusted origin with a path": [{ sites: { APP: { trusted_origins: ["https://portal.example.test/x"] } } }, "EDGEWARD_SITE_APP.trusted_origins"],
   "a trusted origin that is a pattern": [{ sites: { APP: { trusted_origins: ["https://*.example.test"] } } }, "EDGEWARD_SITE_APP.trusted_origins"],
   "everybody as a frame ancestor": [{ sites: { APP: { frame_ancestors: ["*"] } } }, "EDGEWARD_SITE_APP.frame_ancestors"],

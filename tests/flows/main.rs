@@ -75,4 +75,6 @@ mod users;
 #[cfg(test)]
 mod vectors;
 #[cfg(test)]
+mod watch;
+#[cfg(test)]
 mod work;

@@ -33,6 +33,10 @@ class Upgrade extends Answer {
     if (back === undefined) throw new Error(`no text comes back through the WebSocket: ${this}`);
     return back;
   }
+  /** Whether the other side has ended it. */
+  get closed() {
+    return this.#frames?.ended() === true;
+  }
   close() {
     this.#socket?.destroy();
   }
@@ -118,6 +122,8 @@ export function frameReader(socket, head) {
     return { opcode, text: payload.toString("utf8") };
   };
   return {
+    /** Whether it has ended, or its next frame is a close. */
+    ended: () => ended || (buffer.length > 0 && (buffer[0] & 15) === 8),
     async next() {
       for (;;) {
         const found = take();

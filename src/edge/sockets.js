@@ -1,0 +1,211 @@
+// WebSockets that are open for somebody who was signed in. Passes the messages of both sides on, and closes both once the
+// request that opened the WebSocket would not pass any more. Of others no message comes through here: the runtime connects
+// both sides itself.
+
+/** @import { Head } from "./types.js" */
+
+/** What waits at all WebSockets, in bytes. */
+let buffered = 0;
+
+/** Close codes (RFC 6455 §7.4.1). */
+const GOING_AWAY = 1001;
+const NO_CODE = 1005;
+const POLICY = 1008;
+const FAILED = 1011;
+const TRY_LATER = 1013;
+
+/** What the core says of a WebSocket. */
+const HOLDS = 0;
+const ENDED = 1;
+
+/** @type {(head: Head) => number | Promise<number>} */
+let judge;
+
+/**
+ * Registers the function that judges the request again that opened a WebSocket. It never rejects.
+ * @param {typeof judge} listener
+ */
+export function judgeWith(listener) {
+  judge = listener;
+}
+
+/**
+ * The response to the request with this `head`, which opens a WebSocket. Its messages pass through here from now on.
+ * @param {Response} response
+ * @param {Head} head
+ */
+export function watched(response, head) {
+  const origin = /** @type {WebSocket} */ (response.webSocket);
+  const pair = new WebSocketPair();
+  const [theirs, client] = [pair[0], pair[1]];
+  for (const side of [origin, client]) {
+    side.binaryType = "arraybuffer";
+    // Each side is told of the other's close before it closes itself.
+    side.accept({ allowHalfOpen: true });
+  }
+  const socket = new Watched(head, client, origin);
+  socket.pass(origin, client);
+  socket.pass(client, origin);
+  socket.watch();
+  const headers = new Headers(response.headers);
+  // The runtime negotiates compression with each side by itself.
+  headers.delete("sec-websocket-extensions");
+  return new Response(null, { status: 101, webSocket: theirs, headers });
+}
+
+export class Watched {
+  /** Time between two judgements. Each is made from the isolate's memory, which reads the store every `user_cache` at most. In milliseconds. */
+  static PAUSE = 15_000;
+  /** How far a pause is from that, at most, so that not all WebSockets of a person are judged in one moment. */
+  static JITTER = 0.2;
+  /** The longest time without a judgement, because the store cannot be reached. In milliseconds. */
+  static UNJUDGED = 90_000;
+  /** How long one side has to close after the other. In milliseconds. */
+  static LINGER = 10_000;
+  /**
+   * How much may wait altogether for clients and origins that read slowly, in bytes: nothing here can make a sender wait. Beyond
+   * that, whichever WebSocket sends to a slow reader next is closed.
+   */
+  static ROOM = 24 * 1024 * 1024;
+  /** What may wait at each WebSocket even then. In bytes. */
+  static OWN_ROOM = 64 * 1024;
+
+  #head;
+  #client;
+  #origin;
+  #judgedAt = Date.now();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** How much of `buffered` each side is. */
+  #waiting = new Map();
+  /** Whether one side has closed. */
+  #isClosing = false;
+  #isOver = false;
+
+  /**
+   * @param {Head} head
+   * @param {WebSocket} client
+   * @param {WebSocket} origin
+   */
+  constructor(head, client, origin) {
+    this.#head = head;
+    this.#client = client;
+    this.#origin = origin;
+  }
+
+  /**
+   * Passes on what `from` sends.
+   * @param {WebSocket} from
+   * @param {WebSocket} to
+   */
+  pass(from, to) {
+    from.addEventListener("message", ({ data }) => {
+      if (this.#isOver) return;
+      const size = typeof data === "string" ? data.length : data.byteLength;
+      if (this.#isFull(to, size)) {
+        this.#end(TRY_LATER, "too slow", TRY_LATER);
+        return;
+      }
+      try {
+        to.send(data);
+      } catch {
+        this.#end(FAILED, "", FAILED);
+      }
+    });
+    from.addEventListener("close", ({ code, reason }) => {
+      close(to, code, reason);
+      if (this.#isClosing) this.#over();
+      else this.#linger(from, code, reason);
+    });
+    from.addEventListener("error", () => this.#end(FAILED, "", FAILED));
+  }
+
+  /**
+   * Waits for the other side to close as well, which closes `from`: what it sends until then still arrives. Nobody waits for ever.
+   * @param {WebSocket} from
+   * @param {number} code
+   * @param {string} reason
+   */
+  #linger(from, code, reason) {
+    clearTimeout(this.#timer ?? null);
+    this.#isClosing = true;
+    this.#timer = setTimeout(() => {
+      close(from, code, reason);
+      this.#over();
+    }, Watched.LINGER);
+  }
+
+  /** Judges the WebSocket after a pause, again and again. */
+  watch() {
+    this.#timer = setTimeout(() => this.#judge(), Watched.PAUSE * (1 + Watched.JITTER * (2 * Math.random() - 1)));
+  }
+
+  async #judge() {
+    // What was waiting may have been sent meanwhile.
+    for (const side of [this.#client, this.#origin]) this.#count(side);
+    const verdict = await judge(this.#head);
+    if (this.#isOver || this.#isClosing) return;
+    const now = Date.now();
+    if (verdict === HOLDS) this.#judgedAt = now;
+    if (verdict === ENDED) this.#end(POLICY, "sign in again", GOING_AWAY);
+    else if (now - this.#judgedAt >= Watched.UNJUDGED) this.#end(TRY_LATER, "", TRY_LATER);
+    else this.watch();
+  }
+
+  /**
+   * Whether another message of `size` for `to` would make what waits too much.
+   * @param {WebSocket} to
+   * @param {number} size
+   */
+  #isFull(to, size) {
+    const own = this.#count(to) + size;
+    return buffered + size > Watched.ROOM && own > Watched.OWN_ROOM;
+  }
+
+  /**
+   * Counts what waits for `side`.
+   * @param {WebSocket} side
+   * @returns {number}
+   */
+  #count(side) {
+    const own = side.bufferedAmount;
+    buffered += own - (this.#waiting.get(side) ?? 0);
+    this.#waiting.set(side, own);
+    return own;
+  }
+
+  /**
+   * Closes both sides.
+   * @param {number} forClient
+   * @param {string} reason
+   * @param {number} forOrigin
+   */
+  #end(forClient, reason, forOrigin) {
+    if (this.#isOver) return;
+    close(this.#client, forClient, reason);
+    close(this.#origin, forOrigin, "");
+    this.#over();
+  }
+
+  #over() {
+    this.#isOver = true;
+    clearTimeout(this.#timer ?? null);
+    for (const own of this.#waiting.values()) buffered -= own;
+    this.#waiting.clear();
+  }
+}
+
+/**
+ * Closes `side`, unless that was done. A code that stands for no code cannot be sent.
+ * @param {WebSocket} side
+ * @param {number} code
+ * @param {string} reason
+ */
+function close(side, code, reason) {
+  try {
+    if (code === NO_CODE) side.close();
+    else side.close(code === 1006 || code === 1015 ? GOING_AWAY : code, reason);
+  } catch {
+    // It is closed, or its other end is gone.
+  }
+}

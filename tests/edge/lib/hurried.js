@@ -1,0 +1,43 @@
+// The Worker, which judges open WebSockets several times a second, holds little for slow readers, and whose store can be
+// made unreachable: `POST /__test/store` with `down`.
+import worker from "../../../src/edge/entry.js";
+import { Watched } from "../../../src/edge/sockets.js";
+
+/** @import { TestEnv } from "./types.js" */
+
+export { Attempts, Once, Outbox, Record } from "../../../src/edge/entry.js";
+
+Watched.PAUSE = 300;
+Watched.UNJUDGED = 4_000;
+Watched.ROOM = 2 * 1024 * 1024;
+
+let down = false;
+
+/**
+ * The store, which fails while it is `down`.
+ * @template {object} T
+ * @param {T} store
+ */
+const failing = (store) =>
+  new Proxy(store, {
+    get(target, name) {
+      const value = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      return (/** @type {unknown[]} */ ...args) => (down ? Promise.reject(new Error("planted")) : value.apply(target, args));
+    },
+  });
+
+/** @satisfies {ExportedHandler<TestEnv>} */
+export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
+  async fetch(request, env) {
+    if (new URL(request.url).pathname === "/__test/store") {
+      ({ down } = /** @type {{ down: boolean }} */ (await request.json()));
+      return new Response();
+    }
+    return worker.fetch(request, { ...env, EDGEWARD_KV: failing(env.EDGEWARD_KV) });
+  },
+};
