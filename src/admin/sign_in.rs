@@ -49,7 +49,8 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
                 member::<String>(&body, "hash")?,
             );
             let hash = match given {
-                (Some(new), None) => credentials::hash(ctx.world, &user, gateway, &new)
+                // An admin may set the same password: the call can be repeated, and tells nobody what the password is.
+                (Some(new), None) => credentials::hash(ctx.world, &user, gateway, &new, None)
                     .await?
                     .map_err(unfit)?,
                 (None, Some(hash)) => imported(&hash)?,
@@ -92,9 +93,11 @@ fn imported(text: &str) -> Result<String, Denial> {
 fn unfit(unfit: Unfit) -> Denial {
     match unfit {
         Unfit::Busy(seconds) => Denial::SignInDelayed(seconds),
-        Unfit::TooShort | Unfit::TooLong | Unfit::Common | Unfit::WrongCurrent => {
-            Denial::InvalidField("password")
-        }
+        Unfit::TooShort
+        | Unfit::TooLong
+        | Unfit::Common
+        | Unfit::Unchanged
+        | Unfit::WrongCurrent => Denial::InvalidField("password"),
     }
 }
 

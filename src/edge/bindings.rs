@@ -114,7 +114,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/edge/passwords.js")]
 extern "C" {
-    /// An empty `output` stands for no hash.
+    /// Here and below, an empty `output` stands for no hash.
     #[wasm_bindgen(js_name = attemptPassword)]
     pub fn attempt_password(
         namespace: &JsValue,
@@ -123,7 +123,7 @@ extern "C" {
         output: &[u8],
     ) -> Promise;
     #[wasm_bindgen(js_name = hashPassword)]
-    pub fn hash_password(namespace: &JsValue, user: &str, password: &str, kdf: &str) -> Promise;
+    pub fn hash_password(namespace: &JsValue, order: &str, salt: &[u8], output: &[u8]) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/edge/assets.js")]

@@ -215,6 +215,22 @@ export interface PasswordAttempt {
   output?: Uint8Array;
 }
 
+/** A new password (`NewHead` in edge/passwords.rs). */
+export interface NewPassword {
+  user: string;
+  password: string;
+  kdf: Kdf;
+  /** How the current password is hashed; null if there is none. */
+  current: Kdf | null;
+}
+
+/** The hash of a password. */
+export interface StoredHash {
+  kdf: Kdf;
+  salt: Uint8Array;
+  output: Uint8Array;
+}
+
 export interface AttemptOutcome {
   outcome: "right" | "wrong" | "wait" | "busy";
   seconds?: number;
@@ -222,7 +238,7 @@ export interface AttemptOutcome {
 
 export type HashOutcome =
   | { outcome: "hashed"; salt: Uint8Array; output: Uint8Array; seconds?: undefined }
-  | { outcome: "too_short" | "too_long" | "common" | "busy"; seconds?: number };
+  | { outcome: "too_short" | "too_long" | "common" | "unchanged" | "busy"; seconds?: number };
 
 /** What is stored of a user and lane, besides the moment of the last attempt. */
 export interface Lane {

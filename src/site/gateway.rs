@@ -43,7 +43,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 48] = [
+pub const TEXTS: [(&str, &str); 49] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -128,6 +128,10 @@ pub const TEXTS: [(&str, &str); 48] = [
     (
         "too_common",
         "The new password is one of the most common ones. Choose another one.",
+    ),
+    (
+        "unchanged",
+        "That is your current password. Choose another one.",
     ),
     (
         "password_changed",

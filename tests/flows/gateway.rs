@@ -4,6 +4,7 @@ mod attacks;
 mod events;
 mod jar;
 mod passwords;
+mod same_password;
 mod services;
 mod sign_out;
 mod sites;

@@ -10,7 +10,7 @@ use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
     Attempt, Attempted, Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault,
     Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, NewPassword, Once, Outbox, OutboxCall, Outgoing,
-    Passwords, Pending, Platform, Records, SealedKey,
+    PasswordHash, Passwords, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -330,7 +330,12 @@ impl Passwords for Unreachable {
         Box::pin(async { Err(Fault::Passwords) })
     }
 
-    fn hash<'a>(&'a self, _: &'a str, _: &'a str) -> Pending<'a, Result<NewPassword, Fault>> {
+    fn hash<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Option<&'a PasswordHash>,
+    ) -> Pending<'a, Result<NewPassword, Fault>> {
         Box::pin(async { Err(Fault::Passwords) })
     }
 }
