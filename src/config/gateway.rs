@@ -7,7 +7,8 @@ use crate::config::raw::{RawSession, RawUnauthenticated};
 use crate::config::reader::{Bindings, Field, Reader, table};
 use crate::config::{rules, site};
 use crate::http::reserved::Reserved;
-use crate::model::service::Identity;
+use crate::model::service::{Identity, ServiceId};
+use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
 use crate::site::{HostHeader, Site, Source};
 
@@ -41,6 +42,10 @@ table! {
         pub(super) session: Field<RawSession>,
         /// Allows services on `http` and on private hosts. For development only.
         pub(super) development: Field<bool>,
+        /// The id of the service that is told the links to set a password. Its dialect is `webhook`.
+        pub(super) link_service: Field<String>,
+        /// The address from which links to set a password are mailed, by the binding `EDGEWARD_EMAIL`.
+        pub(super) mail_from: Field<String>,
     }
 }
 
@@ -85,6 +90,20 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let session = site::read_session(reader, raw.session);
     let development = reader.with_default("development", raw.development, false);
+    let link_service = reader.optional("link_service", raw.link_service);
+    let link_service = link_service.map(|text| ServiceId::parse(&text));
+    reader.check(
+        "link_service",
+        link_service != Some(None),
+        "must be the id of a service: svc_ and 22 characters",
+    );
+    let mail_from = reader.optional("mail_from", raw.mail_from);
+    let mail_from = mail_from.map(|text| Email::parse(&text));
+    reader.check(
+        "mail_from",
+        mail_from != Some(None),
+        "must be an e-mail address, without a name",
+    );
     let around = rules::Around {
         binding: "GATEWAY",
         hosts: hosts.as_deref().unwrap_or_default(),
@@ -108,6 +127,8 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
                 texts,
             },
             development,
+            link_service: link_service.flatten(),
+            mail_from: mail_from.flatten(),
         }),
         host_header: HostHeader::Rewrite,
         audience: first_host,

@@ -112,6 +112,12 @@ extern "C" {
     pub fn call_outbox(namespace: &JsValue, service: &str, call: &str) -> Promise;
 }
 
+#[wasm_bindgen(module = "/src/edge/mail.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = sendMail)]
+    pub fn send_mail(binding: &JsValue, letter: &str) -> Promise;
+}
+
 #[wasm_bindgen(module = "/src/edge/passwords.js")]
 extern "C" {
     /// Here and below, an empty `output` stands for no hash.

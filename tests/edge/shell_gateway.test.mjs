@@ -248,6 +248,26 @@ test("a first password replaces none and ends no session, and whether there is o
   assert.equal((await gateway.admin("GET", path, undefined, { token: await world.apiToken("users:read", "users:write") })).status, 403);
 });
 
+test("a link to set a password is printed alone, and it is told what became of each way to send it", async () => {
+  const { email } = await gateway.createUser({ email: newEmail("linked") });
+  const plain = await admin(["user", "password-link", email]);
+  assert.equal(plain.status, 0, plain.error);
+  assert.match(plain.out, /^https?:\/\/gateway\.example\.test\/password\/\?token=[\w-]{22}\n$/);
+  assert.match(plain.error, /and is not shown again\.\n$/);
+  const none = await json("user", "password-link", email, "--send", "none");
+  assert.deepEqual(none.sent, { service: "not_asked", mail: "not_asked" });
+  const wanted = await admin(["user", "password-link", email, "--send", "mail", "--send", "service"]);
+  assert.equal(wanted.status, 1);
+  assert.match(wanted.out, /^http/);
+  assert.match(wanted.error, /It was not sent to a service: none is configured/);
+  assert.match(wanted.error, /It was not mailed: mail_from or the binding EDGEWARD_EMAIL is missing/);
+  for (const bad of [["fax"], ["none", "mail"]]) {
+    const refused = await admin(["user", "password-link", email, ...bad.flatMap((way) => ["--send", way])]);
+    assert.equal(refused.status, 2, refused.error);
+    assert.equal(refused.out, "");
+  }
+});
+
 test("a user's sessions are listed, and one of them is ended", async () => {
   const user = await gateway.createUser();
   await admin(["user", "set-password", user.email], "correct horse battery");

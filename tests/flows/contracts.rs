@@ -65,6 +65,7 @@ fn event_of(value: &Value) -> QueuedEvent {
         user: text("user"),
         kind: text("kind"),
         body: value["body"].clone(),
+        until: None,
     }
 }
 

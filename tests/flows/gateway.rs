@@ -3,6 +3,7 @@
 mod attacks;
 mod events;
 mod jar;
+mod links;
 mod passwords;
 mod same_password;
 mod services;
