@@ -179,7 +179,9 @@ test("SEC-85: a link that has expired is not delivered, and becomes a dead lette
   await resend();
   await until(async () => (await events("dead")).length === 1 && (await events()).length === 0);
   assert.deepEqual(
-    links().filter((event) => dataOf(event).url === made.url).map(({ id }) => id),
+    links()
+      .filter((event) => dataOf(event).url === made.url)
+      .map(({ id }) => id),
     [id],
     "only the attempt that failed",
   );
@@ -261,11 +263,7 @@ test("a link is mailed as text and as a page, under the gateway's name, and the 
   await until(() => world.mails.length > before);
   const { head, text, html } = world.mails[before];
   const name = 'Wiki "&<b>" ümläut Bcc: eve@example.net';
-  assert.deepEqual(head.split("\n"), [
-    `From: ${JSON.stringify(name)} <login@example.test>`,
-    `To: ${MAILABLE}`,
-    `Subject: Set your password for ${name}`,
-  ]);
+  assert.deepEqual(head.split("\n"), [`From: ${JSON.stringify(name)} <login@example.test>`, `To: ${MAILABLE}`, `Subject: Set your password for ${name}`]);
   assert.ok(text.includes(`\n\n${made.url}\n\n`), text);
   assert.ok(html.includes(`href="${made.url}"`), html);
   assert.ok(!html.includes("<b>"), html);

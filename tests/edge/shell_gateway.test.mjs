@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 import { startFront } from "./lib/front.mjs";
 import { formOf, Jar } from "./lib/http.mjs";
-import { startWorld, until } from "./lib/world.mjs";
+import { newEmail, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Front } from "./lib/front.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
