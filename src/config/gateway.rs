@@ -90,20 +90,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let session = site::read_session(reader, raw.session);
     let development = reader.with_default("development", raw.development, false);
-    let link_service = reader.optional("link_service", raw.link_service);
-    let link_service = link_service.map(|text| ServiceId::parse(&text));
-    reader.check(
-        "link_service",
-        link_service != Some(None),
-        "must be the id of a service: svc_ and 22 characters",
-    );
-    let mail_from = reader.optional("mail_from", raw.mail_from);
-    let mail_from = mail_from.map(|text| Email::parse(&text));
-    reader.check(
-        "mail_from",
-        mail_from != Some(None),
-        "must be an e-mail address, without a name",
-    );
+    let (link_service, mail_from) = read_ways(raw.link_service, raw.mail_from, reader);
     let around = rules::Around {
         binding: "GATEWAY",
         hosts: hosts.as_deref().unwrap_or_default(),
@@ -127,8 +114,8 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
                 texts,
             },
             development,
-            link_service: link_service.flatten(),
-            mail_from: mail_from.flatten(),
+            link_service,
+            mail_from,
         }),
         host_header: HostHeader::Rewrite,
         audience: first_host,
@@ -156,6 +143,29 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         reserved_headers: Vec::new(),
         reserved: Reserved::default(),
     })
+}
+
+/// The ways by which links to set a password are sent.
+fn read_ways(
+    link_service: Field<String>,
+    mail_from: Field<String>,
+    reader: &mut Reader<'_>,
+) -> (Option<ServiceId>, Option<Email>) {
+    let service = reader.optional("link_service", link_service);
+    let service = service.map(|text| ServiceId::parse(&text));
+    reader.check(
+        "link_service",
+        service != Some(None),
+        "must be the id of a service: svc_ and 22 characters",
+    );
+    let from = reader.optional("mail_from", mail_from);
+    let from = from.map(|text| Email::parse(&text));
+    reader.check(
+        "mail_from",
+        from != Some(None),
+        "must be an e-mail address, without a name",
+    );
+    (service.flatten(), from.flatten())
 }
 
 fn is_logo(url: &str) -> bool {
