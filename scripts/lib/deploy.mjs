@@ -121,7 +121,7 @@ export function shippingProblems(config, env = "") {
     refuse("kv_namespaces.EDGEWARD_KV.id", "is not a namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
   const objects = config.durable_objects?.bindings ?? [];
   const migrated = new Set((config.migrations ?? []).flatMap(({ new_sqlite_classes: classes }) => classes ?? []));
-  const gateway = /** @type {{ hosts?: unknown, development?: unknown } | undefined} */ (config.vars?.EDGEWARD_GATEWAY);
+  const gateway = /** @type {{ hosts?: unknown, development?: unknown, mail_from?: unknown } | undefined} */ (config.vars?.EDGEWARD_GATEWAY);
   for (const [binding, className, isNeeded] of /** @type {const} */ ([
     ["EDGEWARD_ONCE", "Once", true],
     ["EDGEWARD_RECORD", "Record", true],
@@ -137,6 +137,10 @@ export function shippingProblems(config, env = "") {
   for (const name of ["worker.js", "edgeward.wasm", ...APART]) if (!globs.has(name)) refuse("rules", `have no ${name}, which the Worker imports`);
   for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT", ...(gateway === undefined ? [] : ["EDGEWARD_SIGN_IN_LIMIT"])]) {
     if (!(config.ratelimits ?? []).some((limit) => limit.name === name)) refuse("ratelimits", `has no ${name}`);
+  }
+
+  if (gateway?.mail_from !== undefined && !(config.send_email ?? []).some(({ name }) => name === "EDGEWARD_EMAIL")) {
+    refuse("send_email", "has no EDGEWARD_EMAIL, by which the gateway's mail_from is to send");
   }
 
   const patterns = routePatterns(config);

@@ -2,7 +2,7 @@
 import { StepFailed } from "./step.mjs";
 
 // An environment does not inherit these from the top level.
-const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"];
+const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits", "send_email"];
 
 /**
  * The part of wrangler.toml that the scripts use, parsed. A file may have anything, so every member is optional.
@@ -19,6 +19,7 @@ const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits"]
  * @property {{ type?: string, globs?: string[] }[]} [rules]
  * @property {{ new_sqlite_classes?: string[] }[]} [migrations]
  * @property {{ name?: string }[]} [ratelimits]
+ * @property {{ name?: string }[]} [send_email]
  * @property {{ logs?: { invocation_logs?: boolean } }} [observability]
  * @property {{ [name: string]: unknown }} [vars]
  * @property {{ [name: string]: WranglerConfig }} [env]

@@ -21,6 +21,7 @@ export const BOUND = "This takes effect everywhere within 90 seconds.";
  * @property {boolean} [staff]
  * @property {boolean} [superuser]
  * @property {boolean} [must-change]
+ * @property {string[]} [send]
  * @property {string} [second]
  */
 

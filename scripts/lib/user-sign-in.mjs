@@ -23,15 +23,55 @@ export async function setPassword(who) {
   say(who, { id, email }, `The password of ${email} is set, and all sessions have ended. ${BOUND}`);
 }
 
-/** @param {Given} who */
+/** What became of each way to send a link, for people. */
+const SENDINGS = /** @type {{ [way: string]: { [sending: string]: string } }} */ ({
+  service: {
+    queued: "It is sent to the configured service.",
+    not_configured: "It was not sent to a service: none is configured (link_service).",
+    unavailable: "It was not sent to the configured service: it is gone, disabled, or not of the dialect webhook.",
+    failed: "It was not sent to the configured service: the call failed.",
+  },
+  mail: {
+    sent: "It was mailed to the user.",
+    not_configured: "It was not mailed: mail_from or the binding EDGEWARD_EMAIL is missing.",
+    failed: "It was not mailed: the mail was not taken. The log says why.",
+  },
+});
+
+/**
+ * The ways that `--send` names; undefined for the configured ones.
+ * @param {string[] | undefined} ways
+ */
+function waysOf(ways) {
+  const unknown = ways?.find((way) => !Object.hasOwn(SENDINGS, way) && way !== "none");
+  if (unknown !== undefined) throw new Misuse(`--send takes service, mail or none, not ${unknown}`);
+  if (ways?.includes("none") && ways.length > 1) throw new Misuse("--send none goes with no other way");
+  return ways?.filter((way) => way !== "none");
+}
+
+/**
+ * Ends with status 1 if a way that the caller named was not used.
+ * @param {Given} who
+ */
 export async function makePasswordLink(who) {
+  const send = waysOf(who.send);
   const { id, email } = await find(who);
-  const made = await ask({ method: "POST", path: `${USERS}/${id}/password-link`, gives: "url" });
-  const { url, expires_at } = /** @type {{ url: string, expires_at: number }} */ (made);
-  if (who.json) return console.log(JSON.stringify({ id, email, url, expires_at }));
+  const made = await ask({ method: "POST", path: `${USERS}/${id}/password-link`, body: { send }, gives: "url" });
+  const { url, expires_at, sent } = /** @type {{ url: string, expires_at: number, sent: { [way: string]: string } }} */ (made);
+  const isMissing = (send ?? []).some((way) => !["queued", "sent"].includes(sent[way]));
+  if (who.json) {
+    console.log(JSON.stringify({ id, email, url, expires_at, sent }));
+    return isMissing ? 1 : 0;
+  }
   // The link alone on stdout, for whoever redirects it.
   console.log(url);
   process.stderr.write(`Give this link to ${email} and to nobody else. It works once, until ${timeOf(expires_at)}, and is not shown again.\n`);
+  for (const [way, sending] of Object.entries(sent)) {
+    const isOfInterest = send?.includes(way) || sending !== "not_configured";
+    const said = SENDINGS[way]?.[sending];
+    if (isOfInterest && said !== undefined) process.stderr.write(`${said}\n`);
+  }
+  return isMissing ? 1 : 0;
 }
 
 /** @param {Given} who */

@@ -73,7 +73,11 @@ never an argument, which other users of this machine could read. All sessions of
   "password-link": {
     takes: "<id or address>",
     about: "make a link with which a user sets a password",
-    help: "Give the link to the user and to nobody else: whoever has it can set the password. It works once, within a day, and\nis not shown again. Needs the scope admin.",
+    options: { send: { type: "string", multiple: true } },
+    help: `  --send <way>         how the link is sent besides: service, mail or none (repeatable) [default: as the gateway is configured]
+
+Give the link to the user and to nobody else: whoever has it can set the password. It works once, within a day, and is not
+shown again. The command says for each way whether the link was sent. Needs the scope admin.`,
     run: makePasswordLink,
   },
   "remove-password": {

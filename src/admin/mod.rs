@@ -162,6 +162,18 @@ async fn read_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
     serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
 }
 
+/// The body as JSON, of a call that needs none.
+///
+/// # Errors
+/// Those of [`read_json`].
+async fn read_optional_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
+    let body = denial::body_bytes(ctx.received.read(MAX_BODY, Sender::Verified).await?)?;
+    if body.is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
+}
+
 /// The cursor and the page size that a list call asks for.
 ///
 /// # Errors

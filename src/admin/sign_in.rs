@@ -4,13 +4,12 @@
 use serde_json::{Value, json};
 
 use crate::admin::users::may_touch;
-use crate::admin::{member, read_json, reject_unknown, require};
+use crate::admin::{member, read_json, read_optional_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::gateway::credentials::{self, Unfit};
-use crate::gateway::password::{LINK_LIFETIME, link_token};
-use crate::http::query;
+use crate::gateway::link::{self, Way};
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::password;
 use crate::model::user::{User, UserId};
@@ -49,7 +48,8 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
                 member::<String>(&body, "hash")?,
             );
             let hash = match given {
-                (Some(new), None) => credentials::hash(ctx.world, &user, gateway, &new)
+                // An admin may set the same password: the call can be repeated, and tells nobody what the password is.
+                (Some(new), None) => credentials::hash(ctx.world, &user, gateway, &new, None)
                     .await?
                     .map_err(unfit)?,
                 (None, Some(hash)) => imported(&hash)?,
@@ -92,13 +92,16 @@ fn imported(text: &str) -> Result<String, Denial> {
 fn unfit(unfit: Unfit) -> Denial {
     match unfit {
         Unfit::Busy(seconds) => Denial::SignInDelayed(seconds),
-        Unfit::TooShort | Unfit::TooLong | Unfit::Common | Unfit::WrongCurrent => {
-            Denial::InvalidField("password")
-        }
+        Unfit::TooShort
+        | Unfit::TooLong
+        | Unfit::Common
+        | Unfit::Unchanged
+        | Unfit::WrongCurrent => Denial::InvalidField("password"),
     }
 }
 
-/// `POST`: a link with which the user sets a password. It works once, for a day, and is shown here only.
+/// `POST`: a link with which the user sets a password. It works once, for a day. The answer shows it, and what became of
+/// each way to send it.
 pub(super) async fn password_link(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
@@ -108,21 +111,20 @@ pub(super) async fn password_link(
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
-    let (_, user) = known(ctx, id).await?;
-    let made = link_token(ctx.world, &user, "", LINK_LIFETIME, ctx.now).await?;
-    UserRecords(&*ctx.world.platform.records)
+    let body = read_optional_json(ctx).await?;
+    reject_unknown(&body, &["send"])?;
+    let ways: Option<Vec<Way>> = member(&body, "send")?;
+    let (gateway, user) = known(ctx, id).await?;
+    let (world, now) = (ctx.world, ctx.now);
+    let (site, _) = world.config.gateway().ok_or(Denial::NoGateway)?;
+    let link = link::make(world, site, &user, ctx.parts.scheme(), now).await?;
+    UserRecords(&*world.platform.records)
         .restore_name(&user)
         .await?;
-    let (token, expires_at) = made;
-    let gateway = ctx.world.config.gateway();
-    let host = gateway
-        .and_then(|(site, _)| site.hosts.first())
-        .map_or("", String::as_str);
-    let token = query::encode(&token);
-    let url = format!("{}://{host}/password/?token={token}", ctx.parts.scheme());
+    let sent = link::send(world, gateway, &user, &link, ways.as_deref(), now).await;
     Ok(Answer::json(
         200,
-        &json!({ "url": url, "expires_at": expires_at.seconds() }),
+        &json!({ "url": link.url, "expires_at": link.expires_at.seconds(), "sent": sent }),
     ))
 }
 

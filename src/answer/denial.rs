@@ -78,6 +78,8 @@ pub enum Denial {
     WrongPassword,
     /// Too many attempts to sign in; another one is possible after this time.
     SignInDelayed(Seconds),
+    /// The new password is the current one.
+    SamePassword,
     /// The form was made for another browser, or long ago.
     FormExpired,
     /// The sign-in or the link has expired or was used.
@@ -104,7 +106,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 37] = [
+pub const CODES: [&str; 38] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -130,6 +132,7 @@ pub const CODES: [&str; 37] = [
     "payload_too_large",
     "rate_limited",
     "request_timeout",
+    "same_password",
     "service_refused",
     "sign_in_elsewhere",
     "sign_in_over",
@@ -341,6 +344,12 @@ impl Denial {
                 "Not signed in",
                 "The name or the password is not right.",
             ),
+            Self::SamePassword => row(
+                400,
+                "same_password",
+                "Same password",
+                "The new password is the current one.",
+            ),
             Self::FormExpired => row(
                 403,
                 "form_expired",
@@ -486,6 +495,7 @@ impl Denial {
             Self::UserDisabled => "user disabled".into(),
             Self::WrongPassword => "wrong name or password".into(),
             Self::SignInDelayed(_) => "too many attempts to sign in".into(),
+            Self::SamePassword => "the new password is the current one".into(),
             Self::FormExpired => "form of another browser".into(),
             Self::SignInOver => "sign-in expired or used".into(),
             Self::SignInElsewhere => "sign-in of another browser".into(),

@@ -3,6 +3,7 @@
 pub mod denial;
 pub mod event;
 pub mod gateway_page;
+pub mod mail;
 pub mod page;
 pub mod reply;
 

@@ -7,7 +7,8 @@ use crate::config::raw::{RawSession, RawUnauthenticated};
 use crate::config::reader::{Bindings, Field, Reader, table};
 use crate::config::{rules, site};
 use crate::http::reserved::Reserved;
-use crate::model::service::Identity;
+use crate::model::service::{Identity, ServiceId};
+use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
 use crate::site::{HostHeader, Site, Source};
 
@@ -41,6 +42,10 @@ table! {
         pub(super) session: Field<RawSession>,
         /// Allows services on `http` and on private hosts. For development only.
         pub(super) development: Field<bool>,
+        /// The id of the service that is told the links to set a password. Its dialect is `webhook`.
+        pub(super) link_service: Field<String>,
+        /// The address from which links to set a password are mailed, by the binding `EDGEWARD_EMAIL`.
+        pub(super) mail_from: Field<String>,
     }
 }
 
@@ -85,6 +90,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let session = site::read_session(reader, raw.session);
     let development = reader.with_default("development", raw.development, false);
+    let (link_service, mail_from) = read_ways(raw.link_service, raw.mail_from, reader);
     let around = rules::Around {
         binding: "GATEWAY",
         hosts: hosts.as_deref().unwrap_or_default(),
@@ -108,6 +114,8 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
                 texts,
             },
             development,
+            link_service,
+            mail_from,
         }),
         host_header: HostHeader::Rewrite,
         audience: first_host,
@@ -136,6 +144,29 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         reserved_headers: Vec::new(),
         reserved: Reserved::default(),
     })
+}
+
+/// The ways by which links to set a password are sent.
+fn read_ways(
+    link_service: Field<String>,
+    mail_from: Field<String>,
+    reader: &mut Reader<'_>,
+) -> (Option<ServiceId>, Option<Email>) {
+    let service = reader.optional("link_service", link_service);
+    let service = service.map(|text| ServiceId::parse(&text));
+    reader.check(
+        "link_service",
+        service != Some(None),
+        "must be the id of a service: svc_ and 22 characters",
+    );
+    let from = reader.optional("mail_from", mail_from);
+    let from = from.map(|text| Email::parse(&text));
+    reader.check(
+        "mail_from",
+        from != Some(None),
+        "must be an e-mail address, without a name",
+    );
+    (service.flatten(), from.flatten())
 }
 
 fn is_logo(url: &str) -> bool {

@@ -37,12 +37,13 @@ pub const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Our bindings that are not settings.
-pub const RESOURCES: [&str; 8] = [
+pub const RESOURCES: [&str; 9] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
     "EDGEWARD_OUTBOX",
     "EDGEWARD_ATTEMPTS",
+    "EDGEWARD_EMAIL",
     "EDGEWARD_LIMIT",
     "EDGEWARD_FAILURE_LIMIT",
     "EDGEWARD_SIGN_IN_LIMIT",

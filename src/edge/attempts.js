@@ -8,7 +8,7 @@ import { DurableObject } from "cloudflare:workers";
 import { isCommon } from "./common.js";
 import { busyFor, hash } from "./hashing.js";
 
-/** @import { AttemptOutcome, Env, HashOutcome, Kdf, Lane, PasswordAttempt } from "./types.js" */
+/** @import { AttemptOutcome, Env, HashOutcome, Kdf, Lane, PasswordAttempt, StoredHash } from "./types.js" */
 
 const SECOND = 1_000;
 const HOUR = 3_600 * SECOND;
@@ -72,16 +72,24 @@ export class Attempts extends DurableObject {
   }
 
   /**
-   * Hashes a new password, if it is one that people may have.
+   * Hashes a new password, if it is one that people may have and not the current one. A common one is told first: that says
+   * nothing about the current password.
    * @param {string} password
    * @param {Kdf} kdf
+   * @param {StoredHash} [current]
    * @returns {Promise<HashOutcome>}
    */
-  async hash(password, kdf) {
+  async hash(password, kdf, current) {
     const bytes = bytesOf(password, kdf);
     if (bytes.length < SHORTEST_PASSWORD) return { outcome: "too_short" };
     if (bytes.length > LONGEST_PASSWORD) return { outcome: "too_long" };
     if (await isCommon(password)) return { outcome: "common" };
+    if (current !== undefined) {
+      const full = busyFor();
+      if (full > 0) return { outcome: "busy", seconds: full };
+      const made = await hash(current.kdf, bytesOf(password, current.kdf), current.salt, current.output.length);
+      if (crypto.subtle.timingSafeEqual(made, current.output)) return { outcome: "unchanged" };
+    }
     const busy = busyFor();
     if (busy > 0) return { outcome: "busy", seconds: busy };
     const salt = crypto.getRandomValues(new Uint8Array(SALT_LENGTH));

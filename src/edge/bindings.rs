@@ -112,9 +112,15 @@ extern "C" {
     pub fn call_outbox(namespace: &JsValue, service: &str, call: &str) -> Promise;
 }
 
+#[wasm_bindgen(module = "/src/edge/mail.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = sendMail)]
+    pub fn send_mail(binding: &JsValue, letter: &str) -> Promise;
+}
+
 #[wasm_bindgen(module = "/src/edge/passwords.js")]
 extern "C" {
-    /// An empty `output` stands for no hash.
+    /// Here and below, an empty `output` stands for no hash.
     #[wasm_bindgen(js_name = attemptPassword)]
     pub fn attempt_password(
         namespace: &JsValue,
@@ -123,7 +129,7 @@ extern "C" {
         output: &[u8],
     ) -> Promise;
     #[wasm_bindgen(js_name = hashPassword)]
-    pub fn hash_password(namespace: &JsValue, user: &str, password: &str, kdf: &str) -> Promise;
+    pub fn hash_password(namespace: &JsValue, order: &str, salt: &[u8], output: &[u8]) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/edge/assets.js")]

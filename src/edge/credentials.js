@@ -1,12 +1,16 @@
 // What proves to a service that an event is from here: encrypted at rest, because a Durable Object's storage is read by
 // whoever gets at a backup of it. The key is derived from the newest EDGEWARD_KEY_SECRET_<n>, for this one outbox.
 
+import { LINK } from "./queue.js";
+
 /** @import { Queue } from "./queue.js" */
-/** @import { Credential, Credentials, NewCredentials, Sealed } from "./types.js" */
+/** @import { Credential, Credentials, EventRow, NewCredentials, OutboxConfig, QueuedEvent, Sealed, SealedBody } from "./types.js" */
 
 const NONCE = 12;
 /** How many tokens, or signing secrets, there may be at once. */
 const MOST = 4;
+/** What is encrypted with a key of its own, so that nothing opens as something else. */
+const [CREDENTIALS, BODY] = ["credentials", "event"];
 /** What a signing secret begins with. */
 const PREFIX = "whsec_";
 const SECRET = /^EDGEWARD_KEY_SECRET_([1-9][0-9]*)$/;
@@ -41,13 +45,13 @@ export class ServiceCredentials {
    * @param {number} now
    */
   async add(call, now) {
-    const added = "sealed" in call ? await open(this.#env, this.#outbox, call.sealed) : call;
+    const added = "sealed" in call ? await open(this.#env, this.#outbox, CREDENTIALS, call.sealed) : call;
     const { token, secret, until } = /** @type {NewCredentials} */ (added ?? {});
     if (typeof secret === "string" && !isSecret(secret)) return false;
     await this.#inTurn(async () => {
       const { tokens, secrets } = (await this.#open()) ?? { tokens: [], secrets: [] };
       const next = { tokens: withNewest(tokens, token, until, now), secrets: withNewest(secrets, secret, until, now) };
-      this.#queue.set("credentials", await seal(this.#env, this.#outbox, next));
+      this.#queue.set("credentials", await sealCredentials(this.#env, this.#outbox, next));
       if (typeof token === "string") this.#queue.set("token", 0);
     });
     return true;
@@ -58,7 +62,7 @@ export class ServiceCredentials {
     if (this.#sealed === undefined || this.#sealed.secret === newest(this.#env)) return;
     await this.#inTurn(async () => {
       const credentials = await this.#open();
-      if (credentials !== undefined) this.#queue.set("credentials", await seal(this.#env, this.#outbox, credentials));
+      if (credentials !== undefined) this.#queue.set("credentials", await sealCredentials(this.#env, this.#outbox, credentials));
     });
   }
 
@@ -73,12 +77,29 @@ export class ServiceCredentials {
     return credentials && { tokens: credentials.tokens.filter(isValid), secrets: credentials.secrets.filter(isValid) };
   }
 
+  /**
+   * The body of an event in the clear, or why it is not sent. `isOver`: it never will be.
+   * @param {EventRow} row
+   * @param {OutboxConfig} config
+   * @param {number} now
+   * @returns {Promise<{ body: string } | { refused: string, isOver: boolean }>}
+   */
+  async bodyOf(row, { dialect }, now) {
+    if (row.kind !== LINK) return { body: row.body };
+    const { sealed, until } = /** @type {Partial<SealedBody>} */ (JSON.parse(row.body));
+    if (sealed === undefined || until === undefined || now >= until) return { refused: "the link has expired", isOver: true };
+    if (dialect !== "webhook") return { refused: "the service's dialect has no such event", isOver: false };
+    const body = await open(this.#env, this.#outbox, BODY, sealed);
+    if (body === undefined) return { refused: "it is encrypted with a key secret that is not configured", isOver: false };
+    return { body: JSON.stringify(body) };
+  }
+
   /** @returns {Promise<Credentials | undefined>} */
   async #open() {
     const sealed = this.#sealed;
     if (sealed === undefined) return undefined;
     if (this.#opened?.sealed === sealed.sealed) return this.#opened.credentials;
-    const credentials = /** @type {Credentials | undefined} */ (await open(this.#env, this.#outbox, sealed));
+    const credentials = /** @type {Credentials | undefined} */ (await open(this.#env, this.#outbox, CREDENTIALS, sealed));
     this.#opened = { sealed: sealed.sealed, credentials };
     return credentials;
   }
@@ -155,26 +176,50 @@ function newest(env) {
  * @param {object} env
  * @param {number} number
  * @param {string} outbox the id of the Durable Object: what is copied to another one does not decrypt there
+ * @param {string} purpose
  */
-async function keyOf(env, number, outbox) {
+async function keyOf(env, number, outbox, purpose) {
   const secret = /** @type {{ [name: string]: unknown }} */ (env)[`EDGEWARD_KEY_SECRET_${number}`];
   if (typeof secret !== "string") return undefined;
   const bytes = new TextEncoder();
   const from = await crypto.subtle.importKey("raw", bytes.encode(secret), "HKDF", false, ["deriveKey"]);
-  const by = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info: bytes.encode(`edgeward outbox credentials ${outbox}`) };
+  const by = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info: bytes.encode(`edgeward outbox ${purpose} ${outbox}`) };
   return crypto.subtle.deriveKey(by, from, { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
 }
 
 /**
- * Encrypts a value for one outbox.
+ * Encrypts credentials for one outbox.
  * @param {object} env
  * @param {string} outbox
+ * @param {object} credentials
+ */
+export function sealCredentials(env, outbox, credentials) {
+  return seal(env, outbox, CREDENTIALS, credentials);
+}
+
+/**
+ * An event as one outbox stores it: a body that holds a credential only encrypted.
+ * @param {object} env
+ * @param {string} outbox
+ * @param {QueuedEvent} event
+ * @returns {Promise<QueuedEvent>}
+ */
+export async function sealEvent(env, outbox, event) {
+  const { until, body } = event;
+  if (until === undefined || "sealed" in body) return event;
+  return { ...event, body: { sealed: await seal(env, outbox, BODY, body), until } };
+}
+
+/**
+ * @param {object} env
+ * @param {string} outbox
+ * @param {string} purpose
  * @param {object} value
  * @returns {Promise<Sealed>}
  */
-export async function seal(env, outbox, value) {
+async function seal(env, outbox, purpose, value) {
   const secret = newest(env);
-  const key = await keyOf(env, secret, outbox);
+  const key = await keyOf(env, secret, outbox, purpose);
   if (key === undefined) throw new Error("the newest EDGEWARD_KEY_SECRET is no text");
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE));
   const plain = new TextEncoder().encode(JSON.stringify(value));
@@ -186,11 +231,12 @@ export async function seal(env, outbox, value) {
  * What was sealed; undefined if the secret is no longer configured, or if it was sealed for another outbox.
  * @param {object} env
  * @param {string} outbox
+ * @param {string} purpose
  * @param {Sealed} sealed
  * @returns {Promise<unknown>}
  */
-async function open(env, outbox, { secret, sealed }) {
-  const key = await keyOf(env, secret, outbox);
+async function open(env, outbox, purpose, { secret, sealed }) {
+  const key = await keyOf(env, secret, outbox, purpose);
   if (key === undefined) return undefined;
   const bytes = Uint8Array.fromBase64(sealed);
   try {

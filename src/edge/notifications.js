@@ -1,7 +1,7 @@
 // What a writer of records has still to tell the outboxes: stored with the change that it follows, and gone only when the
 // outbox has taken it. Each change has a key of its own, so that a service whose outbox is full for days cannot fill a value.
 
-import { seal } from "./credentials.js";
+import { sealCredentials, sealEvent } from "./credentials.js";
 
 /** @import { Change, Env, Notification, Notifying } from "./types.js" */
 
@@ -110,16 +110,19 @@ export class Notifications {
   }
 
   /**
-   * Encrypts the credentials in a change for their outboxes: they are stored in no other form.
+   * Encrypts the credentials in a change for their outboxes, those in events too: they are stored in no other form.
    * @param {Change} change
    */
   async seal({ needs, then = [], notify = [] }) {
     for (const other of needs === undefined ? then : [needs, ...then]) await this.seal(other);
     for (const notification of notify) {
       const { service, call } = notification;
-      if (call.call !== "credentials" || "sealed" in call) continue;
       const outbox = this.#env.EDGEWARD_OUTBOX.idFromName(service).toString();
-      notification.call = { call: "credentials", sealed: await seal(this.#env, outbox, call) };
+      if (call.call === "credentials" && !("sealed" in call)) {
+        notification.call = { call: "credentials", sealed: await sealCredentials(this.#env, outbox, call) };
+      } else if (call.call === "push") {
+        notification.call = { call: "push", events: await Promise.all(call.events.map((event) => sealEvent(this.#env, outbox, event))) };
+      }
     }
   }
 }

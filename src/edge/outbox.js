@@ -2,7 +2,7 @@
 // is in the object's storage. An event is stored before the call that brought it is answered, and deleted only after the
 // receiver has taken it, so each arrives at least once; those of one user arrive in order.
 import { DurableObject } from "cloudflare:workers";
-import { ServiceCredentials } from "./credentials.js";
+import { ServiceCredentials, sealEvent } from "./credentials.js";
 import { post } from "./post.js";
 import { Queue } from "./queue.js";
 
@@ -156,22 +156,23 @@ export class Outbox extends DurableObject {
   }
 
   /** @param {QueuedEvent[]} events */
-  #push(events) {
+  async #push(events) {
     // A disabled service is not told anything, as if it were not there.
     if (!this.#isEnabled) return { queued: 0 };
     const { LONGEST_BODY } = this.#own;
     const fitting = events.filter(({ body }) => sizeOf(body) <= LONGEST_BODY);
-    for (const event of fitting) this.#add(event);
+    for (const event of fitting) await this.#add(event);
     if (fitting.length < events.length) throw new Malformed("an event is too long");
     return { queued: events.length };
   }
 
   /**
    * @param {QueuedEvent} event
-   * @returns {number} the number of its row
+   * @returns {Promise<number>} the number of its row
    */
-  #add(event) {
-    const seq = this.#queue.add(event, this.#own.clock(), this.#sending.get(event.user)?.seq);
+  async #add(event) {
+    const stored = await sealEvent(this.env, this.ctx.id.toString(), event);
+    const seq = this.#queue.add(stored, this.#own.clock(), this.#sending.get(event.user)?.seq);
     this.#woken.resolve();
     return seq;
   }
@@ -184,7 +185,7 @@ export class Outbox extends DurableObject {
   async #deliver(event, patience) {
     if (!this.#isEnabled) return { delivered: false, refused: "the service is disabled" };
     if (sizeOf(event.body) > this.#own.LONGEST_BODY) throw new Malformed("an event is too long");
-    const seq = this.#add(event);
+    const seq = await this.#add(event);
     // Before the attempt: should it die with it, nobody else would wake the object.
     await this.#arm();
     const blocked = await this.#blocked();
@@ -255,9 +256,24 @@ export class Outbox extends DurableObject {
     const config = this.#config;
     const credentials = await this.#credentials.validAt(this.#own.clock());
     if (config === undefined || credentials === undefined) return;
+    const opened = await this.#credentials.bodyOf(row, config, clock());
+    if ("refused" in opened) return this.#bury(row, opened);
     const start = Number(this.#queue.setting("token") ?? 0);
-    const posted = await post(config, row, { ...credentials, start }, { now: clock(), patience: ATTEMPT });
+    const posted = await post(config, { ...row, body: opened.body }, { ...credentials, start }, { now: clock(), patience: ATTEMPT });
     this.ctx.storage.transactionSync(() => this.#note(row, posted));
+  }
+
+  /**
+   * An event that is not sent becomes a dead letter. Of one that is over nothing stays that could be sent again.
+   * @param {EventRow} row
+   * @param {{ refused: string, isOver: boolean }} why
+   */
+  #bury(row, { refused, isOver }) {
+    this.ctx.storage.transactionSync(() => {
+      this.#queue.fail(row, { status: null, error: refused, attempts: row.attempts, due: null }, this.#own.clock());
+      if (isOver) this.#queue.erase(row);
+    });
+    reportDead(row, null);
   }
 
   /**
@@ -287,10 +303,16 @@ export class Outbox extends DurableObject {
     const jittered = wait === undefined ? undefined : wait * (1 + JITTER * (2 * Math.random() - 1));
     this.#queue.fail(
       row,
-      { status, error, attempts: row.attempts + 1, due: jittered === undefined ? null : Math.round(now + Math.max(jittered, retryAfter)) },
+      // No later than what it tells of ends.
+      {
+        status,
+        error,
+        attempts: row.attempts + 1,
+        due: jittered === undefined ? null : Math.min(Math.round(now + Math.max(jittered, retryAfter)), this.#queue.endOf(row)),
+      },
       now,
     );
-    if (jittered === undefined) console.error(JSON.stringify({ event: "fault", reason: "an event is a dead letter", id: row.id, kind: row.kind, status }));
+    if (jittered === undefined) reportDead(row, status);
   }
 
   /** Sets the alarm to when the next row is due. */
@@ -364,6 +386,14 @@ function afterRemoval({ call }) {
  */
 function sizeOf(body) {
   return new TextEncoder().encode(JSON.stringify(body)).length;
+}
+
+/**
+ * @param {EventRow} row
+ * @param {number | null} status
+ */
+function reportDead({ id, kind }, status) {
+  console.error(JSON.stringify({ event: "fault", reason: "an event is a dead letter", id, kind, status }));
 }
 
 /** @param {unknown} error */

@@ -1,7 +1,7 @@
 // Calls the Durable Object that compares and hashes a user's password (attempts.js).
 
 /** @import { Attempts } from "./attempts.js" */
-/** @import { Kdf, PasswordAttempt } from "./types.js" */
+/** @import { NewPassword, PasswordAttempt } from "./types.js" */
 
 /**
  * One of 256 objects, by the first byte of the user's hash.
@@ -28,13 +28,17 @@ export async function attemptPassword(namespace, text, salt, output) {
 }
 
 /**
- * Hashes a new password. Promises what came out, and then either salt and output, or the seconds to wait.
+ * Hashes a new password, unless it is the one of which `salt` and `output` are the hash; an empty `output` stands for none.
+ * Promises what came out, and then either salt and output, or the seconds to wait.
  * @param {DurableObjectNamespace<Attempts>} namespace
- * @param {string} user
- * @param {string} password
- * @param {string} kdf as JSON
+ * @param {string} text the rest, as JSON
+ * @param {Uint8Array} salt
+ * @param {Uint8Array} output
  */
-export async function hashPassword(namespace, user, password, kdf) {
-  const made = await shard(namespace, user).hash(password, /** @type {Kdf} */ (JSON.parse(kdf)));
+export async function hashPassword(namespace, text, salt, output) {
+  const { user, password, kdf, current } = /** @type {NewPassword} */ (JSON.parse(text));
+  // Copies: what was given is memory of the core.
+  const hash = current === null ? undefined : { kdf: current, salt: salt.slice(), output: output.slice() };
+  const made = await shard(namespace, user).hash(password, kdf, hash);
   return made.outcome === "hashed" ? [made.outcome, made.salt, made.output] : [made.outcome, made.seconds];
 }

@@ -23,6 +23,16 @@ struct AttemptHead<'a> {
     kdf: Kdf,
 }
 
+/// What JavaScript is told of a new password, besides salt and output of the current one.
+#[derive(serde::Serialize)]
+struct NewHead<'a> {
+    user: &'a str,
+    password: &'a str,
+    kdf: Kdf,
+    /// How the current password is hashed.
+    current: Option<Kdf>,
+}
+
 impl Passwords for DurableAttempts {
     fn attempt<'a>(&'a self, attempt: &'a Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>> {
         Box::pin(async move {
@@ -57,12 +67,22 @@ impl Passwords for DurableAttempts {
         &'a self,
         user: &'a str,
         password: &'a str,
+        current: Option<&'a PasswordHash>,
     ) -> Pending<'a, Result<NewPassword, Fault>> {
         Box::pin(async move {
             check_admitted()?;
             let namespace = self.0.as_ref().ok_or(Fault::Passwords)?;
-            let kdf = serde_json::to_string(&Kdf::TODAY).map_err(|_| Fault::Passwords)?;
-            let promise = bindings::hash_password(namespace, user, password, &kdf);
+            let head = NewHead {
+                user,
+                password,
+                kdf: Kdf::TODAY,
+                current: current.map(|hash| hash.kdf),
+            };
+            let head = serde_json::to_string(&head).map_err(|_| Fault::Passwords)?;
+            let (salt, output) = current.map_or((&[][..], &[][..]), |hash| {
+                (hash.salt.as_slice(), hash.output.as_slice())
+            });
+            let promise = bindings::hash_password(namespace, &head, salt, output);
             let (outcome, answer) = outcome(promise).await?;
             let bytes = |at| {
                 let item = answer.get(at).dyn_into::<Uint8Array>();
@@ -77,6 +97,7 @@ impl Passwords for DurableAttempts {
                 "too_short" => Ok(NewPassword::TooShort),
                 "too_long" => Ok(NewPassword::TooLong),
                 "common" => Ok(NewPassword::Common),
+                "unchanged" => Ok(NewPassword::Unchanged),
                 "busy" => Ok(NewPassword::Busy(seconds(&answer)?)),
                 _ => Err(Fault::Passwords),
             }

@@ -11,8 +11,8 @@ use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
     Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault, Fetch, Incoming,
-    KeyPage, KeyPair, Kv, Limit, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records,
-    SealedKey,
+    KeyPage, KeyPair, Kv, Letter, Limit, Mail, Once, Outbox, OutboxCall, Outgoing, Pending,
+    Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -53,6 +53,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     let outbox = of_gateway("EDGEWARD_OUTBOX");
     let attempts = Some(of_gateway("EDGEWARD_ATTEMPTS")).filter(JsValue::is_object);
     of_gateway("EDGEWARD_SIGN_IN_LIMIT");
+    let email = js_sys::Reflect::get(&env, &"EDGEWARD_EMAIL".into()).unwrap_or_default();
     let sign_ins = env.rate_limiter("EDGEWARD_SIGN_IN_LIMIT").ok();
     let calls = env
         .rate_limiter("EDGEWARD_LIMIT")
@@ -77,6 +78,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         background: Box::new(AfterAnswer),
         clock: Box::new(WallClock),
         outbox: Box::new(DurableOutbox(outbox)),
+        mail: Box::new(BoundMail(email)),
         passwords: Box::new(DurableAttempts(attempts)),
     })
 }
@@ -219,6 +221,24 @@ impl Outbox for DurableOutbox {
                 .map_err(|()| Fault::Outbox)?;
             let answer = answer.as_string().ok_or(Fault::Outbox)?;
             serde_json::from_str(&answer).map_err(|_| Fault::Outbox)
+        })
+    }
+}
+
+/// The binding `send_email`, if there is one.
+struct BoundMail(JsValue);
+
+impl Mail for BoundMail {
+    fn is_bound(&self) -> bool {
+        self.0.is_object()
+    }
+
+    fn send<'a>(&'a self, letter: &'a Letter) -> Pending<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            check_admitted()?;
+            let text = serde_json::to_string(letter).map_err(|_| Fault::Mail)?;
+            let sent = resolve(bindings::send_mail(&self.0, &text)).await;
+            sent.map(|_| ()).map_err(|()| Fault::Mail)
         })
     }
 }

@@ -1,6 +1,7 @@
 // One attempt to deliver an event: what is sent to the service, and what its answer means.
 
 import { bytesOf } from "./credentials.js";
+import { LINK } from "./queue.js";
 
 /** @import { Credentials, EventRow, OutboxConfig, Posted } from "./types.js" */
 
@@ -40,7 +41,8 @@ function isOutside(url, insecure) {
 export async function post(config, row, { tokens, secrets, start }, { now, patience }) {
   if (!isOutside(config.url, config.insecure)) return { ok: false, status: null, error: "events may not be sent to this URL" };
   const signal = AbortSignal.timeout(patience);
-  const shown = hide([...tokens, ...secrets].map(({ text }) => text));
+  // A receiver can repeat a link in too many spellings to hide them.
+  const shown = row.kind === LINK ? () => "the answer is not kept: it may repeat the link" : hide([...tokens, ...secrets].map(({ text }) => text));
   if (config.dialect === "webhook") return (await send(config, row, row.body, secrets, now, signal, shown)).posted;
   /** @type {Posted} */
   let last = { ok: false, status: null, error: "no token is valid" };

@@ -36,6 +36,8 @@ const WHOLE_STATE = "update_account";
 const COMMUTES = "deauthenticate";
 /** After it there is no account. */
 const LAST = "delete_user";
+/** The kind whose body is a credential (`sealEvent` in credentials.js). A newer one makes the older ones of its user void. */
+export const LINK = "password_link";
 
 /**
  * Which account an event of the oldest dialects is about; the others have events for a new name.
@@ -84,7 +86,7 @@ export class Queue {
   /**
    * Adds an event, unless its id is known, and returns its row's number. A newer `update_account` takes the row of an older
    * one that waits, unless that one is the row `sending`, or an event stands between the two that must not be overtaken, such
-   * as a new name for the user.
+   * as a new name for the user. A newer link deletes the older ones of its user, but for the row `sending`.
    * @param {QueuedEvent} event
    * @param {number} now
    * @param {number | undefined} sending
@@ -120,11 +122,43 @@ export class Queue {
     }
     this.#makeRoom();
     return this.#storage.transactionSync(() => {
+      // The time stays here too.
+      const due = kind === LINK ? (this.#deleteLinks(user, sending) ?? now) : now;
       const [row] = this.#sql.exec("INSERT INTO event (id, user, kind, body, created_at) VALUES (?, ?, ?, ?, ?) RETURNING seq", id, user, kind, text, now);
       this.#rows += 1;
-      this.#settle(user, now);
+      this.#settle(user, due);
       return Number(row.seq);
     });
+  }
+
+  /**
+   * Deletes the links of a user that wait or are dead. Returns when one of them was due.
+   * @param {string} user
+   * @param {number | undefined} sending
+   * @returns {number | undefined}
+   */
+  #deleteLinks(user, sending) {
+    const gone = this.#sql.exec("DELETE FROM event WHERE user = ? AND kind = ? AND seq <> ? RETURNING seq, id, due", user, LINK, sending ?? 0).toArray();
+    this.#rows -= gone.length;
+    for (const { id, seq } of gone) this.#know(String(id), Number(seq), false);
+    return /** @type {number | undefined} */ (gone.map(({ due }) => due).find((due) => due !== null));
+  }
+
+  /**
+   * When what an event tells of ends, in milliseconds since 1970.
+   * @param {EventRow} row
+   * @returns {number}
+   */
+  endOf({ kind, body }) {
+    return kind === LINK ? (JSON.parse(body).until ?? 0) : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Deletes the body of a row.
+   * @param {EventRow} row
+   */
+  erase({ seq }) {
+    this.#sql.exec("UPDATE event SET body = '{}' WHERE seq = ?", seq);
   }
 
   /**

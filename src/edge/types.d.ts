@@ -13,6 +13,8 @@ export interface Env {
   EDGEWARD_ONCE: DurableObjectNamespace<Once>;
   EDGEWARD_RECORD: DurableObjectNamespace<Record>;
   EDGEWARD_OUTBOX: DurableObjectNamespace<Outbox>;
+  /** Only where mail is sent. */
+  EDGEWARD_EMAIL?: SendEmail;
   /** Only where people sign in with passwords. */
   EDGEWARD_ATTEMPTS?: DurableObjectNamespace<Attempts>;
 }
@@ -152,7 +154,26 @@ export interface QueuedEvent {
   /** The user's hash. */
   user: string;
   kind: string;
-  body: object;
+  body: object | SealedBody;
+  /** When the credential in the body ends, in milliseconds since 1970: the body is stored only encrypted. */
+  until?: number;
+}
+
+/** What is stored of a body that holds a credential. */
+export interface SealedBody {
+  sealed: Sealed;
+  /** Milliseconds since 1970. */
+  until: number;
+}
+
+/** A mail, as the core makes it (`Letter` in platform/mail.rs). */
+export interface Letter {
+  from: string;
+  sender: string;
+  to: string;
+  subject: string;
+  text: string;
+  html: string;
 }
 
 /** A call of an outbox, as the core sends it (`OutboxCall` in port.rs), or as record.js has sealed it. */
@@ -215,6 +236,22 @@ export interface PasswordAttempt {
   output?: Uint8Array;
 }
 
+/** A new password (`NewHead` in edge/passwords.rs). */
+export interface NewPassword {
+  user: string;
+  password: string;
+  kdf: Kdf;
+  /** How the current password is hashed; null if there is none. */
+  current: Kdf | null;
+}
+
+/** The hash of a password. */
+export interface StoredHash {
+  kdf: Kdf;
+  salt: Uint8Array;
+  output: Uint8Array;
+}
+
 export interface AttemptOutcome {
   outcome: "right" | "wrong" | "wait" | "busy";
   seconds?: number;
@@ -222,7 +259,7 @@ export interface AttemptOutcome {
 
 export type HashOutcome =
   | { outcome: "hashed"; salt: Uint8Array; output: Uint8Array; seconds?: undefined }
-  | { outcome: "too_short" | "too_long" | "common" | "busy"; seconds?: number };
+  | { outcome: "too_short" | "too_long" | "common" | "unchanged" | "busy"; seconds?: number };
 
 /** What is stored of a user and lane, besides the moment of the last attempt. */
 export interface Lane {

@@ -24,6 +24,8 @@ pub(super) enum Checked {
     Right {
         user: Box<User>,
         must_change: bool,
+        /// What the password was compared with.
+        hash: PasswordHash,
     },
     /// The name, the password or the account is wrong; nobody is told which.
     Wrong,
@@ -78,6 +80,7 @@ pub(super) async fn check(visit: &Visit<'_>, name: &str, given: &str) -> Result<
             Ok(Checked::Right {
                 must_change: stored.must_change,
                 user: Box::new(user),
+                hash,
             })
         }
         (Attempted::Wait(seconds) | Attempted::Busy(seconds), ..) => Ok(Checked::Wait(seconds)),
@@ -107,7 +110,7 @@ fn rehash(
         .background
         .spawn(Box::pin(async move {
             // Whatever fails is tried again at the next sign-in.
-            let new = match world.platform.passwords.hash(&key, &given).await {
+            let new = match world.platform.passwords.hash(&key, &given, None).await {
                 Ok(NewPassword::Hashed(hash)) => StoredPassword {
                     hash: password::to_phc(&hash),
                     ..old.clone()
@@ -134,13 +137,15 @@ pub enum Unfit {
     TooShort,
     TooLong,
     Common,
+    /// It is the current password.
+    Unchanged,
     /// The current password is not right.
     WrongCurrent,
     /// Too many passwords are being checked.
     Busy(Seconds),
 }
 
-/// Hashes a new password of a user, as it is stored.
+/// Hashes a new password of a user, as it is stored. `current`: the hash of the one that it must not be.
 ///
 /// # Errors
 /// A fault.
@@ -149,13 +154,16 @@ pub async fn hash(
     user: &User,
     gateway: &Gateway,
     new: &str,
+    current: Option<&PasswordHash>,
 ) -> Result<Result<String, Unfit>, Fault> {
     let key = user_key(gateway, gateway.identity.of(user));
-    Ok(match world.platform.passwords.hash(&key, new).await? {
+    let passwords = &world.platform.passwords;
+    Ok(match passwords.hash(&key, new, current).await? {
         NewPassword::Hashed(hash) => Ok(password::to_phc(&hash)),
         NewPassword::TooShort => Err(Unfit::TooShort),
         NewPassword::TooLong => Err(Unfit::TooLong),
         NewPassword::Common => Err(Unfit::Common),
+        NewPassword::Unchanged => Err(Unfit::Unchanged),
         NewPassword::Busy(seconds) => Err(Unfit::Busy(seconds)),
     })
 }

@@ -74,10 +74,12 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
         Checked::Right {
             user,
             must_change: true,
+            ..
         } => password::demand_new(visit, &user, &destination).await,
         Checked::Right {
             user,
             must_change: false,
+            ..
         } => {
             let reply = destination.enter(visit, &user).await?;
             Ok(signed_in(visit, &user, reply))

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod credentials;
 pub mod destination;
+pub mod link;
 pub mod login;
 pub mod logout;
 pub mod password;

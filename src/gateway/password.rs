@@ -11,9 +11,10 @@ use crate::gateway::destination::{Destination, user_of};
 use crate::gateway::login;
 use crate::gateway::visit::Visit;
 use crate::memory::world::World;
+use crate::model::password;
 use crate::model::user::User;
 use crate::people;
-use crate::platform::port::Fault;
+use crate::platform::port::{Fault, PasswordHash};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::passwords::Passwords;
 use crate::store::tickets::{PASSWORD_LINK, SIGN_IN, Ticket, TicketError, TicketFor, Tickets};
@@ -79,10 +80,10 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let form = Form::of_query(visit.ctx);
     match form.field("token") {
         Some(token) => match holder(visit, &token).await? {
-            Ok((user, ticket)) => {
-                let form_to = leads_to(visit, &ticket).await?;
+            Ok(held) => {
+                let form_to = leads_to(visit, &held.ticket).await?;
                 let link = Some((&*token, form_to.as_deref()));
-                Ok(ask(visit, &user, link, None))
+                Ok(ask(visit, &held.user, link, None))
             }
             Err(reply) => Ok(reply),
         },
@@ -111,13 +112,18 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
 }
 
 async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, Denial> {
-    let (user, ticket) = match holder(visit, token).await? {
-        Ok(found) => found,
+    let Held {
+        user,
+        ticket,
+        current,
+    } = match holder(visit, token).await? {
+        Ok(held) => held,
         Err(reply) => return Ok(reply),
     };
     let ctx = visit.ctx;
     let world = ctx.world;
-    let hash = match credentials::hash(world, &user, visit.gateway, &form.text("new")).await? {
+    let (gateway, new) = (visit.gateway, form.text("new"));
+    let hash = match credentials::hash(world, &user, gateway, &new, current.as_ref()).await? {
         Ok(hash) => hash,
         Err(unfit) => {
             let form_to = leads_to(visit, &ticket).await?;
@@ -160,14 +166,20 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
     };
     let user = principal.user();
     let ctx = visit.ctx;
-    match credentials::check(visit, visit.name_of(user), &form.text("current")).await? {
-        Checked::Right { user: checked, .. } if checked.id == user.id => {}
+    let checked = credentials::check(visit, visit.name_of(user), &form.text("current")).await?;
+    let current = match checked {
+        Checked::Right {
+            user: checked,
+            hash,
+            ..
+        } if checked.id == user.id => hash,
         Checked::Wait(seconds) => {
             return Ok(ask(visit, user, None, Some(Unfit::Busy(seconds))));
         }
         _ => return Ok(ask(visit, user, None, Some(Unfit::WrongCurrent))),
-    }
-    let hash = match credentials::hash(ctx.world, user, visit.gateway, &form.text("new")).await? {
+    };
+    let (gateway, new) = (visit.gateway, form.text("new"));
+    let hash = match credentials::hash(ctx.world, user, gateway, &new, Some(&current)).await? {
         Ok(hash) => hash,
         Err(unfit) => return Ok(ask(visit, user, None, Some(unfit))),
     };
@@ -185,8 +197,16 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
     Ok(login::signed_in_after(visit, user, reply, limit))
 }
 
+/// What a link is for.
+struct Held {
+    user: User,
+    ticket: Ticket,
+    /// The password that the link replaces.
+    current: Option<PasswordHash>,
+}
+
 /// The user of a link, as the writer of the record knows the user, or the page that says that the link is over.
-async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<(User, Ticket), Reply>, Denial> {
+async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<Held, Reply>, Denial> {
     let ticket = match visit.tickets().find(token).await {
         Ok(ticket) if ticket.purpose == TicketFor::Password => ticket,
         Err(TicketError::Fault(fault)) => return Err(fault.into()),
@@ -202,11 +222,24 @@ async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<(User, Ticket),
     let is_older = |set_at| Some(set_at) > ticket.settled_at;
     // But for the browser that has set it by this very link and got no answer.
     let is_its_own = ticket.browser.as_ref() == Some(&visit.browser_hash());
-    let is_void = !is_its_own && held.password.is_some_and(|stored| is_older(stored.set_at));
-    let user = user.filter(|user| user.active && !is_void);
-    Ok(user
-        .map(|user| (user, ticket))
-        .ok_or_else(|| link_over(visit)))
+    let stored = held.password;
+    let is_set_since = stored
+        .as_ref()
+        .is_some_and(|stored| is_older(stored.set_at));
+    let user = user.filter(|user| user.active && (is_its_own || !is_set_since));
+    let Some(user) = user else {
+        return Ok(Err(link_over(visit)));
+    };
+    // That browser may send the same form again.
+    let replaced = stored.filter(|_| !is_set_since);
+    let current = replaced
+        .map(|stored| password::parse(&stored.hash).map_err(|_| Fault::Record))
+        .transpose()?;
+    Ok(Ok(Held {
+        user,
+        ticket,
+        current,
+    }))
 }
 
 /// The page for a link that could not be used, unless that is a fault.
@@ -267,17 +300,15 @@ fn ask(
             Some(brand.text("wrong_current").to_owned()),
             Some(Denial::WrongPassword),
         ),
-        Some(unfit @ (Unfit::TooShort | Unfit::TooLong | Unfit::Common)) => {
-            let name = match unfit {
-                Unfit::TooShort => "too_short",
-                Unfit::TooLong => "too_long",
-                _ => "too_common",
+        Some(unfit) => {
+            let (name, denial) = match unfit {
+                Unfit::TooShort => ("too_short", Denial::InvalidField("password")),
+                Unfit::TooLong => ("too_long", Denial::InvalidField("password")),
+                Unfit::Unchanged => ("unchanged", Denial::SamePassword),
+                _ => ("too_common", Denial::InvalidField("password")),
             };
             is_unfit = true;
-            (
-                Some(brand.text(name).to_owned()),
-                Some(Denial::InvalidField("password")),
-            )
+            (Some(brand.text(name).to_owned()), Some(denial))
         }
     };
     let mut fields = vec![("csrf", visit.form_token())];

@@ -23,6 +23,8 @@ pub enum EventName {
     /// Spelt as its receivers spell it.
     ChangeUserIdenty,
     UpdateFields,
+    /// A link with which the user sets a password. Only in the dialect `webhook`.
+    PasswordLink,
 }
 
 impl EventName {
@@ -35,6 +37,7 @@ impl EventName {
             Self::DeleteUser => "delete_user",
             Self::ChangeUserIdenty => "change_user_identy",
             Self::UpdateFields => "update_fields",
+            Self::PasswordLink => "password_link",
         }
     }
 }
@@ -87,6 +90,18 @@ impl Writer<'_> {
     #[must_use]
     pub fn deauthenticate(&self, user: &User) -> ServiceEvent {
         self.about(EventName::Deauthenticate, self.identity.of(user))
+    }
+
+    /// A link with which the user sets a password, until it expires.
+    #[must_use]
+    pub fn password_link(&self, user: &User, url: &str, expires_at: Timestamp) -> ServiceEvent {
+        let mut members = self.further(user);
+        members.insert("user_identy".into(), json!(self.identity.of(user)));
+        members.insert("id".into(), json!(user.id));
+        members.insert("email".into(), json!(user.email.as_str()));
+        members.insert("url".into(), json!(url));
+        members.insert("expires_at".into(), json!(expires_at.rfc3339()));
+        self.event(EventName::PasswordLink, members)
     }
 
     /// A user who was disabled may have an account there.

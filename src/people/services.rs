@@ -168,5 +168,6 @@ pub fn queued(world: &World, user: &UserId, event: ServiceEvent) -> QueuedEvent 
         user: hex(&sha256(user.as_str().as_bytes())),
         kind: event.kind.name().to_owned(),
         body: event.body,
+        until: None,
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod algorithm;
 pub mod digest;
+pub mod mail;
 pub mod passwords;
 pub mod port;
 pub mod shelf;

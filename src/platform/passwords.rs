@@ -88,6 +88,8 @@ pub enum NewPassword {
     TooLong,
     /// One of the commonest passwords.
     Common,
+    /// The current password.
+    Unchanged,
     /// As [`Attempted::Busy`].
     Busy(Seconds),
 }
@@ -98,10 +100,13 @@ pub trait Passwords {
     /// Compares a password with a hash. Counts a failure before the work begins, and takes it back
     /// if the password is right.
     fn attempt<'a>(&'a self, attempt: &'a Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>>;
-    /// Hashes a new password with [`Kdf::TODAY`], if it is one that people may have.
+    /// Hashes a new password with [`Kdf::TODAY`], if it is one that people may have and not the one of which `current` is
+    /// the hash. The comparison is a hash like any other: the same ceiling counts it. It counts no failure, because whoever
+    /// asks has proved the current password or holds a link that replaces it.
     fn hash<'a>(
         &'a self,
         user: &'a str,
         password: &'a str,
+        current: Option<&'a PasswordHash>,
     ) -> Pending<'a, Result<NewPassword, Fault>>;
 }

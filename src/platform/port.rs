@@ -12,6 +12,7 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::platform::algorithm::Algorithm;
+pub use crate::platform::mail::{Letter, Mail};
 pub use crate::platform::passwords::{
     Attempt, Attempted, Kdf, NewPassword, PasswordHash, Passwords,
 };
@@ -33,6 +34,7 @@ pub struct Platform {
     pub passwords: Box<dyn Passwords>,
     pub clock: Box<dyn Clock>,
     pub outbox: Box<dyn Outbox>,
+    pub mail: Box<dyn Mail>,
 }
 
 /// A failure of Edgeward or the platform, never of the caller. Each becomes a 5xx.
@@ -69,6 +71,8 @@ pub enum Fault {
     /// The Durable Object that checks and hashes passwords did not respond, or is not bound.
     #[error("the password store did not respond")]
     Passwords,
+    #[error("a mail was not sent")]
+    Mail,
     #[error("the request body could not be read")]
     Body,
     #[error("a request to another server failed")]
@@ -385,6 +389,10 @@ pub struct QueuedEvent {
     pub kind: String,
     /// A JSON object.
     pub body: serde_json::Value,
+    /// When the credential in the body ends, in milliseconds since 1970. Such a body is encrypted wherever it is stored,
+    /// and not delivered after that moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// A call of the event queue of a service. A call without another answer answers `{}`.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::service::Identity;
+use crate::model::service::{Identity, ServiceId};
+use crate::model::user::Email;
 
 /// The settings of the gateway.
 #[derive(Debug)]
@@ -12,6 +13,10 @@ pub struct Gateway {
     pub brand: Brand,
     /// Whether services may be on `http` and on private hosts.
     pub development: bool,
+    /// The service that is told links to set a password.
+    pub link_service: Option<ServiceId>,
+    /// The sender of mail.
+    pub mail_from: Option<Email>,
 }
 
 /// How the gateway's pages look and what they say.
@@ -43,7 +48,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 48] = [
+pub const TEXTS: [(&str, &str); 53] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -130,11 +135,25 @@ pub const TEXTS: [(&str, &str); 48] = [
         "The new password is one of the most common ones. Choose another one.",
     ),
     (
+        "unchanged",
+        "That is your current password. Choose another one.",
+    ),
+    (
         "password_changed",
         "Your password was changed. Your other sessions have ended.",
     ),
     (
         "link_over",
         "This link has expired or was used already. Ask for a new one.",
+    ),
+    ("link_mail_subject", "Set your password for {name}"),
+    (
+        "link_mail_lead",
+        "Here is a link with which you can set your password for {name}.",
+    ),
+    ("link_mail_until", "It works once, until {time}."),
+    (
+        "link_mail_caution",
+        "Whoever has this link can set your password. Do not pass it on. If you did not expect this mail, ignore it.",
     ),
 ];

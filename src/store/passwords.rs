@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::user::UserId;
-use crate::platform::port::{Change, Changed, Fault, Records};
+use crate::platform::port::{Change, Changed, Fault, Notification, Records};
 use crate::platform::time::Timestamp;
 use crate::store::{decode, encode, hashed_key};
 
@@ -77,6 +77,29 @@ impl Passwords<'_> {
             ..Change::default()
         };
         Ok(self.0.change(&change).await? == Changed::Done)
+    }
+
+    /// Tells services something that belongs to the password, or to there being none, without a change of it: as durably
+    /// as if there were one.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer; [`Fault::Contended`] if others keep changing it.
+    pub async fn announce(&self, id: &UserId, notify: Vec<Notification>) -> Result<(), Fault> {
+        for _ in 0..super::CHANGE_ATTEMPTS {
+            let HeldPassword { text, .. } = self.read(id).await?;
+            let change = Change {
+                key: key(id),
+                keep: text.is_some(),
+                from: text.clone(),
+                to: text,
+                notify: notify.clone(),
+                ..Change::default()
+            };
+            if self.0.change(&change).await? == Changed::Done {
+                return Ok(());
+            }
+        }
+        Err(Fault::Contended)
     }
 
     /// Deletes the password of a user, whatever it is.

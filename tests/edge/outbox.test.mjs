@@ -3,16 +3,16 @@
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../scripts/lib/processes.mjs";
-import { codeOf } from "../../scripts/lib/step.mjs";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { OK, startReceiver } from "./lib/receiver.mjs";
+import { containing } from "./lib/stored.mjs";
 import { newSecret, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Receiver } from "./lib/receiver.mjs" */
@@ -708,26 +708,6 @@ test("SEC-70: while two tokens are valid, a service that knows either of them is
     assert.deepEqual(await tell(service, { call: "credentials", secret: bad, until: 0 }), { error: "a signing secret is malformed" }, bad);
   }
 });
-
-/**
- * The files below a folder that contain one of the texts.
- * @param {string} folder
- * @param {string[]} texts
- */
-function containing(folder, texts) {
-  const contents = readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => {
-    const file = path.join(entry.parentPath, entry.name);
-    try {
-      return entry.isFile() ? [{ file, bytes: readFileSync(file) }] : [];
-    } catch (error) {
-      // SQLite deletes its files beside the database when it closes it.
-      if (codeOf(error) === "ENOENT") return [];
-      throw error;
-    }
-  });
-  assert.ok(contents.length > 3, "the storage is there");
-  return contents.filter(({ bytes }) => texts.some((text) => bytes.includes(text))).map(({ file }) => file);
-}
 
 test("SEC-70: tokens and signing secrets are encrypted in every file that is kept, also while a change still has to tell them", async () => {
   const text = "a-token-that-nobody-else-has";

@@ -67,9 +67,10 @@ const attempt = (user, password, { kdf = LIGHT, salt = "00".repeat(16), output }
 /**
  * @param {string} password
  * @param {Kdf} [kdf]
+ * @param {Stored} [current]
  * @returns {Promise<Stored & { outcome: string, seconds?: number }>}
  */
-const hash = async (password, kdf = LIGHT) => ({ kdf, ...(await ask({ hash: { user: userOf("somebody"), password, kdf } })) });
+const hash = async (password, kdf = LIGHT, current = undefined) => ({ kdf, ...(await ask({ hash: { user: userOf("somebody"), password, kdf, current } })) });
 /** How many rows of failures a user has, and the failures of each lane. */
 const lanesOf = async (/** @type {string} */ user) =>
   (await ask({ shard: userOf(user).slice(0, 2), query: ["SELECT lane, failures FROM lanes WHERE user = ? ORDER BY last", userOf(user)] })).rows;
@@ -124,6 +125,25 @@ describe("the hashes", () => {
 });
 
 describe("a new password", () => {
+  test("SEC-84: the current password is no new one, in whatever spelling and however it was hashed, and another one is", async () => {
+    const [composed, decomposed] = ["pässwörter".normalize("NFC"), "pässwörter".normalize("NFD")];
+    const current = await hash(composed);
+    for (const spelling of [composed, decomposed]) assert.equal((await hash(spelling, LIGHT, current)).outcome, "unchanged");
+    assert.equal((await hash(`${composed} `, LIGHT, current)).outcome, "hashed");
+    for (const { kdf, salt, output } of DJANGO.hashes) {
+      assert.equal((await hash(DJANGO.password, LIGHT, { kdf, salt, output })).outcome, "unchanged", kdf.name);
+      assert.equal((await hash(`${DJANGO.password}2`, LIGHT, { kdf, salt, output })).outcome, "hashed", kdf.name);
+    }
+  });
+
+  test("SEC-84: a common password is refused as common, whether or not it is the current one", async () => {
+    const output = "00".repeat(32);
+    assert.equal((await hash("password1", LIGHT, { kdf: LIGHT, salt: "00".repeat(16), output })).outcome, "common");
+    const before = (await ask({})).hashes.length;
+    assert.equal((await hash("short", LIGHT, { kdf: LIGHT, salt: "00".repeat(16), output })).outcome, "too_short");
+    assert.equal((await ask({})).hashes.length, before);
+  });
+
   for (const [password, outcome] of /** @type {const} */ ([
     ["", "too_short"],
     ["7 bytes", "too_short"],
@@ -239,6 +259,22 @@ describe("the pace", () => {
     assert.equal(counted.filter((rows) => rows.length > 0).length, PLACES);
     // And the one before.
     assert.equal((await ask({})).hashes.length, PLACES + 1);
+  });
+
+  test("SEC-56: a comparison with the current password has its place under the ceiling, and its pause", async () => {
+    const current = await hash("the current password", TODAY);
+    await settle();
+    assert.equal((await hash("another password", TODAY, current)).outcome, "hashed");
+    const [first, second, ...more] = (await ask({})).hashes;
+    assert.deepEqual(more, []);
+    assert.ok(second - first >= PAUSE, `${second - first}`);
+    await rest();
+    const crowd = Array.from({ length: PLACES }, (_, i) => attempt(`beside ${i}`, "wrong", { kdf: TODAY }));
+    await until(async () => (await lanesOf(`beside ${PLACES - 1}`)).length === 1);
+    const refused = await hash("the current password", TODAY, current);
+    assert.equal(refused.outcome, "busy");
+    assert.ok(refused.seconds !== undefined && refused.seconds >= 1, String(refused.seconds));
+    await Promise.all(crowd);
   });
 
   test("SEC-56: the ceiling comes before the delay", async () => {

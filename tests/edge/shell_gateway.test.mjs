@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 import { startFront } from "./lib/front.mjs";
 import { formOf, Jar } from "./lib/http.mjs";
-import { startWorld, until } from "./lib/world.mjs";
+import { newEmail, startWorld, until } from "./lib/world.mjs";
 
 /** @import { Front } from "./lib/front.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
@@ -246,6 +246,26 @@ test("a first password replaces none and ends no session, and whether there is o
   assert.equal((await gateway.admin("PUT", path, { password: "another good horse" })).status, 204);
   await until(async () => (await world.site().client("/", { cookie })).status === 401);
   assert.equal((await gateway.admin("GET", path, undefined, { token: await world.apiToken("users:read", "users:write") })).status, 403);
+});
+
+test("a link to set a password is printed alone, and it is told what became of each way to send it", async () => {
+  const { email } = await gateway.createUser({ email: newEmail("linked") });
+  const plain = await admin(["user", "password-link", email]);
+  assert.equal(plain.status, 0, plain.error);
+  assert.match(plain.out, /^https?:\/\/gateway\.example\.test\/password\/\?token=[\w-]{22}\n$/);
+  assert.match(plain.error, /and is not shown again\.\n$/);
+  const none = await json("user", "password-link", email, "--send", "none");
+  assert.deepEqual(none.sent, { service: "not_asked", mail: "not_asked" });
+  const wanted = await admin(["user", "password-link", email, "--send", "mail", "--send", "service"]);
+  assert.equal(wanted.status, 1);
+  assert.match(wanted.out, /^http/);
+  assert.match(wanted.error, /It was not sent to a service: none is configured/);
+  assert.match(wanted.error, /It was not mailed: mail_from or the binding EDGEWARD_EMAIL is missing/);
+  for (const bad of [["fax"], ["none", "mail"]]) {
+    const refused = await admin(["user", "password-link", email, ...bad.flatMap((way) => ["--send", way])]);
+    assert.equal(refused.status, 2, refused.error);
+    assert.equal(refused.out, "");
+  }
 });
 
 test("a user's sessions are listed, and one of them is ended", async () => {

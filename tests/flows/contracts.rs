@@ -65,6 +65,7 @@ fn event_of(value: &Value) -> QueuedEvent {
         user: text("user"),
         kind: text("kind"),
         body: value["body"].clone(),
+        until: None,
     }
 }
 
@@ -295,7 +296,7 @@ fn sec_56_attempts_in_memory_keep_the_contract_of_the_real_ones() {
 fn a_password_that_was_hashed_in_memory_is_right_and_each_has_a_salt_of_its_own() {
     let shared = Rc::new(Shared::default());
     let passwords = MemoryPasswords(Rc::clone(&shared), Seeded::new(0));
-    let hash = |password: &str| run(passwords.hash("u", password)).0.unwrap();
+    let hash = |password: &str| run(passwords.hash("u", password, None)).0.unwrap();
     let (NewPassword::Hashed(first), NewPassword::Hashed(second)) =
         (hash("correct horse"), hash("correct horse"))
     else {
@@ -315,6 +316,9 @@ fn a_password_that_was_hashed_in_memory_is_right_and_each_has_a_salt_of_its_own(
         };
         assert_eq!(run(passwords.attempt(&attempt)).0, Ok(expected));
     }
+    let again = |password: &str| run(passwords.hash("u", password, Some(&first))).0.unwrap();
+    assert_eq!(again("correct horse"), NewPassword::Unchanged);
+    assert!(matches!(again("Correct horse"), NewPassword::Hashed(_)));
     assert_eq!(hash("7 bytes"), NewPassword::TooShort);
     assert!(matches!(hash("8 bytes."), NewPassword::Hashed(_)));
     assert_eq!(hash(&"x".repeat(1025)), NewPassword::TooLong);

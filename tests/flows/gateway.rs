@@ -3,7 +3,9 @@
 mod attacks;
 mod events;
 mod jar;
+mod links;
 mod passwords;
+mod same_password;
 mod services;
 mod sign_out;
 mod sites;

@@ -239,6 +239,7 @@ fn table() -> Vec<Line> {
         (Denial::TooManyServices, 409, "too_many_services"),
         (Denial::NoGateway, 409, "no_gateway"),
         (Denial::PasswordExists, 409, "password_exists"),
+        (Denial::SamePassword, 400, "same_password"),
         (
             Denial::InvalidUrl("base_url", Rule::Https),
             400,
@@ -315,6 +316,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::NoGateway => 44,
         Denial::PasswordExists => 45,
         Denial::InvalidUrl(..) => 46,
+        Denial::SamePassword => 47,
     }
 }
 
@@ -327,7 +329,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 47);
+    assert_eq!(found.len(), 48);
 }
 
 #[test]

@@ -118,3 +118,21 @@ test("SEC-70: each attempt is signed anew, so an event that was down for long is
     assert.deepEqual(await verify(secret, second.raw, headersOf(second)), { event: BODY }, name);
   }
 });
+
+test("SEC-70: an event that was encrypted meanwhile, because it holds a link, is taken as it was made, in each attempt", async () => {
+  const secret = newSecret();
+  await tell({ call: "credentials", secret, until: 0 });
+  receiver.answers.set("/hook", (_, times) => ({ status: times === 1 ? 500 : 204 }));
+  const body = { type: "password_link", data: { url: "https://login.example.com/password/?token=abc", user_identy: "Zoë 🦊" } };
+  const [id, end] = [`msg_${++events}`, Date.now() + 60 * MINUTE];
+  await tell({ call: "push", events: [{ id, user: "zoe", kind: "password_link", body, until: end }] });
+  await until(() => receiver.all.find((event) => event.id === id));
+  await app.send("POST", "/__test/settings", { body: JSON.stringify({ ahead: 10_000 }) });
+  await tell({ call: "status" });
+  const [first, second] = await until(() => {
+    const both = receiver.all.filter((event) => event.id === id);
+    return both.length === 2 && both;
+  }, 10);
+  assert.equal(first.raw, second.raw);
+  for (const [name, verify] of Object.entries(peers)) assert.deepEqual(await verify(secret, second.raw, headersOf(second)), { event: body }, name);
+});

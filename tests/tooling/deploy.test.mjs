@@ -149,6 +149,17 @@ describe("what must not ship", () => {
     ["no Durable Object", (config) => delete config.durable_objects, ["durable_objects.bindings", "durable_objects.bindings"]],
     ["a Durable Object that no migration makes", (config) => config.migrations.pop(), ["migrations"]],
     ["no limits", (config) => delete config.ratelimits, ["ratelimits", "ratelimits"]],
+    [
+      "mail without a way to send it",
+      (config) => (config.vars.EDGEWARD_GATEWAY = { mail_from: "login@ward.dev" }),
+      ["durable_objects.bindings", "durable_objects.bindings", "ratelimits", "send_email"],
+    ],
+    [
+      "a gateway with mail and nothing else that it needs",
+      (config) =>
+        Object.assign(config, { send_email: [{ name: "EDGEWARD_EMAIL" }], vars: { ...config.vars, EDGEWARD_GATEWAY: { mail_from: "login@ward.dev" } } }),
+      ["durable_objects.bindings", "durable_objects.bindings", "ratelimits"],
+    ],
     ["no route", (config) => (config.routes = []), ["routes"]],
     ["no site", (config) => Object.assign(config, { vars: {} }), ["vars"]],
     ["a host that no route leads to", (config) => config.vars.EDGEWARD_SITE_APP.hosts.push("other.ward.dev"), ["vars.EDGEWARD_SITE_APP.hosts"]],

@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
     Attempt, Attempted, Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault,
-    Fetch, Incoming, KeyPage, KeyPair, Kv, Limit, NewPassword, Once, Outbox, OutboxCall, Outgoing,
-    Passwords, Pending, Platform, Records, SealedKey,
+    Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail, NewPassword, Once, Outbox,
+    OutboxCall, Outgoing, PasswordHash, Passwords, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -97,6 +97,7 @@ impl Wrangler {
             once: Box::new(Unreachable),
             records: Box::new(Unreachable),
             outbox: Box::new(Unreachable),
+            mail: Box::new(Unreachable),
             crypto: Box::new(NoCrypto),
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
@@ -325,12 +326,27 @@ impl Outbox for Unreachable {
     }
 }
 
+impl Mail for Unreachable {
+    fn is_bound(&self) -> bool {
+        false
+    }
+
+    fn send<'a>(&'a self, _: &'a Letter) -> Pending<'a, Result<(), Fault>> {
+        Box::pin(async { Err(Fault::Mail) })
+    }
+}
+
 impl Passwords for Unreachable {
     fn attempt<'a>(&'a self, _: &'a Attempt<'a>) -> Pending<'a, Result<Attempted, Fault>> {
         Box::pin(async { Err(Fault::Passwords) })
     }
 
-    fn hash<'a>(&'a self, _: &'a str, _: &'a str) -> Pending<'a, Result<NewPassword, Fault>> {
+    fn hash<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: Option<&'a PasswordHash>,
+    ) -> Pending<'a, Result<NewPassword, Fault>> {
         Box::pin(async { Err(Fault::Passwords) })
     }
 }

@@ -103,8 +103,9 @@ async function obey(order, env) {
     return { outcome, seconds };
   }
   if (order.hash) {
-    const { user, password, kdf: named } = order.hash;
-    const [outcome, first, second] = await hashPassword(namespace, user, password, JSON.stringify(named));
+    const { user, password, kdf: named, current } = order.hash;
+    const text = JSON.stringify({ user, password, kdf: named, current: current?.kdf ?? null });
+    const [outcome, first, second] = await hashPassword(namespace, text, bytes(current?.salt ?? ""), bytes(current?.output ?? ""));
     if (!(first instanceof Uint8Array) || !(second instanceof Uint8Array)) return { outcome, seconds: first };
     return { outcome, salt: hex(first), output: hex(second) };
   }

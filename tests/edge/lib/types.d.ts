@@ -106,7 +106,7 @@ export interface PasswordOrder {
   /** From now on `Attempts` sees this moment; null for the real one. */
   now?: number | null;
   attempt?: Omit<PasswordAttempt, "salt" | "output"> & { salt: string; output?: string };
-  hash?: { user: string; password: string; kdf: Kdf };
+  hash?: { user: string; password: string; kdf: Kdf; current?: { kdf: Kdf; salt: string; output: string } };
   /** The object to look into: a query with its values, or its alarm. */
   shard?: string;
   query?: [string, ...(string | number)[]];

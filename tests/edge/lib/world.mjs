@@ -9,7 +9,7 @@ import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { Miniflare, Response as WorkerResponse } from "miniflare";
+import { Log, LogLevel, Miniflare, Response as WorkerResponse } from "miniflare";
 import { APART } from "../../../scripts/lib/kdf.mjs";
 import { newSecret, until } from "./fresh.mjs";
 import { startOrigin } from "./origin.mjs";
@@ -32,6 +32,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * - `isolates`: how many Workers run the same configuration over the same KV (as Cloudflare does)
  * - `limits`: `{ calls, failures, signIns }` per minute; far away by default
  * - `outbound`: answers what the Worker fetches, in place of the network
+ * - `mail`: to whom mail may go, by Miniflare's binding for it; see `World.mails`
  * - `broken`: the configuration is wrong on purpose
  * - `unbound`: names of bindings that are missing
  * - `variants`: name → options as above: differently configured Workers beside the first
@@ -44,6 +45,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * @property {number} [isolates]
  * @property {{ calls?: number, failures?: number, signIns?: number }} [limits]
  * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
+ * @property {{ allowedDestinationAddresses?: string[] }} [mail]
  * @property {boolean} [broken]
  * @property {string[]} [unbound]
  * @property {Record<string, WorldOptions>} [variants]
@@ -121,8 +123,23 @@ const MARKER = {
   dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
 };
 
+/** Keeps what Miniflare says of each mail: its headers, and the files with its texts. */
+class MailLog extends Log {
+  /** @type {string[]} */
+  mails = [];
+
+  /**
+   * @override
+   * @param {string} message
+   */
+  log(message) {
+    if (message.includes("send_email binding called")) this.mails.push(message);
+  }
+}
+
 export class World {
   #options;
+  #mailLog = new MailLog(LogLevel.INFO);
   /** @type {Miniflare | undefined} */
   #miniflare;
   #folder = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
@@ -218,6 +235,7 @@ export class World {
           EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
           EDGEWARD_OUTBOX: { type: "durable-object", worker: first, exportName: "Outbox" },
           EDGEWARD_ATTEMPTS: { type: "durable-object", worker: first, exportName: "Attempts" },
+          ...(options.mail && { EDGEWARD_EMAIL: { type: "send-email", ...options.mail } }),
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
           EDGEWARD_SIGN_IN_LIMIT: limit(`${name}-sign-ins`, signIns),
@@ -248,6 +266,7 @@ export class World {
       cf: false,
       logRequests: false,
       resourcePersistencePath: this.#folder,
+      ...(this.#options.mail && { log: this.#mailLog }),
       handleStructuredLogs: (/** @type {{ level: string, message: string }} */ { level, message }) => this.logs.push({ level, message }),
       workers: [...workers, MARKER],
     };
@@ -290,6 +309,17 @@ export class World {
   async restart(changes = {}) {
     this.#options = { ...this.#options, ...changes };
     await this.#run();
+  }
+
+  /**
+   * The mails that were sent, as Miniflare took them: `head` has From, To and Subject.
+   * @returns {{ head: string, text: string, html: string }[]}
+   */
+  get mails() {
+    return this.#mailLog.mails.map((message) => {
+      const file = (/** @type {string} */ name) => readFileSync(new RegExp(`^${name}: (.*)$`, "m").exec(message)?.[1] ?? "", "utf8");
+      return { head: message.slice(message.indexOf("From:"), message.indexOf("\n\n")), text: file("Text"), html: file("HTML") };
+    });
   }
 
   /** Where the runtime keeps what outlives it. */

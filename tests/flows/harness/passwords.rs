@@ -142,6 +142,7 @@ impl Passwords for MemoryPasswords {
         &'a self,
         user: &'a str,
         password: &'a str,
+        current: Option<&'a PasswordHash>,
     ) -> Pending<'a, Result<NewPassword, Fault>> {
         let fate = self.0.call(Verb::HashPassword, user);
         later(move || {
@@ -157,6 +158,12 @@ impl Passwords for MemoryPasswords {
                     }
                     if failures.busy.get() {
                         return Ok(NewPassword::Busy(Seconds(2)));
+                    }
+                    if let Some(current) = current {
+                        failures.hashes.set(failures.hashes.get() + 1);
+                        if current.output == work(&current.salt, password) {
+                            return Ok(NewPassword::Unchanged);
+                        }
                     }
                     failures.hashes.set(failures.hashes.get() + 1);
                     let mut salt = vec![0; 16];

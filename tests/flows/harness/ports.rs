@@ -10,7 +10,8 @@ use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::digest::sha256;
 use edgeward::platform::port::{
     Background, BodyRead, Check, Clock, Counter, Crypto, Entropy, Fault, Fetch, Incoming, KeyPage,
-    KeyPair, Kv, Limit, Once, Outgoing, Pending, Platform, Received, SealedKey, Sender,
+    KeyPair, Kv, Letter, Limit, Mail, Once, Outgoing, Pending, Platform, Received, SealedKey,
+    Sender,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -33,6 +34,7 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         once: Box::new(MemoryOnce(Rc::clone(shared))),
         records: Box::new(MemoryRecords(Rc::clone(shared))),
         outbox: Box::new(MemoryOutbox(Rc::clone(shared))),
+        mail: Box::new(MemoryMail(Rc::clone(shared))),
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
         entropy: Box::new(Seeded::new(seed)),
         limit: Box::new(MemoryLimit(Rc::clone(shared))),
@@ -43,6 +45,28 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
             Rc::clone(shared),
             Seeded::new(seed ^ 1 << 41),
         )),
+    }
+}
+
+struct MemoryMail(Rc<Shared>);
+
+impl Mail for MemoryMail {
+    fn is_bound(&self) -> bool {
+        self.0.mail.borrow().is_some()
+    }
+
+    fn send<'a>(&'a self, letter: &'a Letter) -> Pending<'a, Result<(), Fault>> {
+        let fate = self.0.call(Verb::Mail, "");
+        later(move || {
+            let mut sent = self.0.mail.borrow_mut();
+            match (fate, sent.as_mut()) {
+                (Fate::Good, Some(sent)) => {
+                    sent.push(letter.clone());
+                    Ok(())
+                }
+                _ => Err(Fault::Mail),
+            }
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use edgeward::platform::port::{Incoming, Outgoing, Pending};
+use edgeward::platform::port::{Incoming, Letter, Outgoing, Pending};
 use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store;
 
@@ -39,6 +39,7 @@ pub enum Verb {
     Outbox,
     Attempt,
     HashPassword,
+    Mail,
 }
 
 impl Verb {
@@ -63,11 +64,12 @@ impl Verb {
             | Self::Fetch
             | Self::Outbox
             | Self::Attempt
-            | Self::HashPassword => &[],
+            | Self::HashPassword
+            | Self::Mail => &[],
         }
     }
 
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -89,6 +91,7 @@ impl Verb {
         Self::Outbox,
         Self::Attempt,
         Self::HashPassword,
+        Self::Mail,
     ];
 }
 
@@ -155,6 +158,8 @@ pub struct Shared {
     pub failures: Failures,
     pub calls: RefCell<Vec<PortCall>>,
     pub limited: Cell<bool>,
+    /// The mail that was sent; `None` if there is no way to send any.
+    pub mail: RefCell<Option<Vec<Letter>>>,
     /// Whether no further request may begin to wait.
     pub full: Cell<bool>,
     pub servers: RefCell<Option<Server>>,
