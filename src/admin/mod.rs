@@ -24,7 +24,7 @@ use crate::http::client::Client;
 use crate::http::query;
 use crate::jose::error::TokenError;
 use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::port::{Counter, OutboxCall, Sender};
+use crate::platform::port::{Counter, Sender};
 use crate::store::api_tokens::ApiTokens;
 
 /// In bytes.
@@ -95,13 +95,9 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
                 AdminEndpoint::Service(id) => services::one(ctx, &caller, id).await,
                 AdminEndpoint::ServiceRotate(id) => services::rotate(ctx, &caller, id).await,
                 AdminEndpoint::ServiceEvents(id) => services::events(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEventsResend(id) => {
-                    let resend = |id| OutboxCall::Resend { id };
-                    services::revive(ctx, &caller, id, resend).await
-                }
+                AdminEndpoint::ServiceEventsResend(id) => services::resend(ctx, &caller, id).await,
                 AdminEndpoint::ServiceEventsDiscard(id) => {
-                    let discard = |id| OutboxCall::Discard { id };
-                    services::revive(ctx, &caller, id, discard).await
+                    services::discard(ctx, &caller, id).await
                 }
             };
         }

@@ -134,7 +134,7 @@ export class Outbox extends DurableObject {
         this.#queue.set("refused", false);
         return { count: this.#queue.resend(call.id ?? undefined, now) };
       case "discard":
-        return { count: this.#queue.discard(call.id ?? undefined) };
+        return { count: this.#queue.discard(call.waiting ? "waiting" : "dead", call.id ?? undefined, now) };
       case "remove":
         this.ctx.storage.transactionSync(() => {
           this.#queue.clear();
@@ -146,19 +146,17 @@ export class Outbox extends DurableObject {
     }
   }
 
-  /** @param {Omit<OutboxConfig, "insecure"> & { version: number, insecure?: boolean }} call */
-  #configure({ version, url, enabled, dialect, insecure = false }) {
+  /** @param {OutboxConfig & { version: number }} call */
+  #configure({ version, url, enabled, dialect }) {
     const before = this.#config;
     if (before !== undefined && before.version >= version) return {};
-    this.#queue.set("config", { version, url, enabled, dialect, insecure });
+    this.#queue.set("config", { version, url, enabled, dialect });
     this.#queue.set("refused", false);
     return {};
   }
 
   /** @param {QueuedEvent[]} events */
   #push(events) {
-    // A disabled service is not told anything, as if it were not there.
-    if (!this.#isEnabled) return { queued: 0 };
     const { LONGEST_BODY } = this.#own;
     const fitting = events.filter(({ body }) => sizeOf(body) <= LONGEST_BODY);
     for (const event of fitting) this.#add(event);
@@ -182,7 +180,6 @@ export class Outbox extends DurableObject {
    * @param {number} patience
    */
   async #deliver(event, patience) {
-    if (!this.#isEnabled) return { delivered: false, refused: "the service is disabled" };
     if (sizeOf(event.body) > this.#own.LONGEST_BODY) throw new Malformed("an event is too long");
     const seq = this.#add(event);
     // Before the attempt: should it die with it, nobody else would wake the object.
@@ -256,7 +253,8 @@ export class Outbox extends DurableObject {
     const credentials = await this.#credentials.validAt(this.#own.clock());
     if (config === undefined || credentials === undefined) return;
     const start = Number(this.#queue.setting("token") ?? 0);
-    const posted = await post(config, row, { ...credentials, start }, { now: clock(), patience: ATTEMPT });
+    const limits = { now: clock(), patience: ATTEMPT, insecure: isDevelopment(this.env) };
+    const posted = await post(config, row, { ...credentials, start }, limits);
     this.ctx.storage.transactionSync(() => this.#note(row, posted));
   }
 
@@ -320,11 +318,6 @@ export class Outbox extends DurableObject {
     return /** @type {(OutboxConfig & { version: number }) | undefined} */ (this.#queue.setting("config"));
   }
 
-  /** Events come before the configuration does are kept. */
-  get #isEnabled() {
-    return this.#config?.enabled ?? true;
-  }
-
   /** Whether the receiver has asked for no more events. */
   get #isRefused() {
     return this.#queue.setting("refused") === true;
@@ -355,6 +348,20 @@ function afterRemoval({ call }) {
       return { count: 0 };
     default:
       return {};
+  }
+}
+
+/**
+ * Whether the gateway allows services on `http` and on private hosts now: by the setting of the deployment that sends, not of
+ * the one that has configured the service. The core has checked the setting.
+ * @param {Env} env
+ */
+function isDevelopment({ EDGEWARD_GATEWAY: settings }) {
+  try {
+    const table = typeof settings === "string" ? JSON.parse(settings) : settings;
+    return table?.development === true;
+  } catch {
+    return false;
   }
 }
 

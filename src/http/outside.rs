@@ -5,7 +5,8 @@
 //! judged. A public name may still resolve to a private address: workerd's production network
 //! reaches none, and whoever runs workerd elsewhere has to keep it from its own network. The queue
 //! of events (`edge/post.js`) refuses addresses and plain text once more at each delivery, because
-//! its URLs are stored, and a stored one may be older than a rule.
+//! its URLs are stored: a stored one may be older than a rule, or than the setting of a gateway in
+//! development.
 
 use crate::http::host::canonical_host;
 
