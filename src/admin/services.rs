@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::admin::{member, paging, parameter, read_json, reject_unknown, require, write_cursor};
+use crate::admin::{member, paging, parameter, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
-use crate::http::outside;
+use crate::http::{cursor, outside};
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::service::{
     Dialect, Service, ServiceAccess, ServiceId, TokenHash, UserField, hash_token, is_strong_token,
@@ -239,7 +239,7 @@ pub(super) async fn events(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
     let cursor = page
         .get("cursor")
         .and_then(Value::as_str)
-        .map(write_cursor);
+        .map(cursor::write);
     let events = page.get_mut("events").and_then(Value::as_array_mut);
     for event in events.into_iter().flatten() {
         in_seconds(event, &["created_at", "next_at"]);

@@ -6,11 +6,12 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::{member, paging, parameter, read_json, reject_unknown, require, write_cursor};
+use crate::admin::{member, paging, parameter, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::memory::world::World;
+use crate::http::cursor;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};
 use crate::people::{self, Ensured};
@@ -181,7 +182,7 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     let store = Users(&*ctx.world.platform.kv);
     let page = store.page(cursor.as_deref(), limit).await?;
     let users: Vec<Value> = page.records.iter().map(view).collect();
-    let cursor = page.cursor.map(|cursor| write_cursor(&cursor));
+    let cursor = page.cursor.map(|cursor| cursor::write(&cursor));
     Ok(Answer::json(
         200,
         &json!({ "users": users, "cursor": cursor }),

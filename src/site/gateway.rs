@@ -43,7 +43,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 48] = [
+pub const TEXTS: [(&str, &str); 50] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -103,6 +103,8 @@ pub const TEXTS: [(&str, &str); 48] = [
         "There is no application that you may open.",
     ),
     ("sessions", "Where you are signed in"),
+    ("more_sessions", "More sessions"),
+    ("first_sessions", "Back to the first sessions"),
     ("this_session", "this browser"),
     ("since", "since"),
     ("end_session", "End"),
