@@ -13,11 +13,11 @@ use crate::gateway::password::{LINK_LIFETIME, link_token};
 use crate::http::{cursor, query};
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::password;
-use crate::model::user::{User, UserId};
+use crate::model::user::{Tenant, User, UserId};
 use crate::people::{self, sessions};
 use crate::platform::time::Timestamp;
 use crate::site::gateway::Gateway;
-use crate::store::passwords::Passwords;
+use crate::store::passwords::{Passwords, StoredPassword};
 use crate::store::sessions::SessionRecord;
 use crate::store::users::UserRecords;
 
@@ -79,6 +79,61 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
         _ => return Err(Denial::MethodNotAllowed("GET, PUT, DELETE")),
     }
     Ok(Answer::empty(204))
+}
+
+/// The hash of a password that users of a bulk call have elsewhere. It replaces none that they have here.
+pub(super) struct FirstPassword(String);
+
+impl FirstPassword {
+    /// What `password_hash` of an entry says.
+    pub(super) fn read(
+        ctx: &Ctx<'_>,
+        caller: &ApiToken,
+        tenant: Option<&Tenant>,
+        item: &Value,
+    ) -> Result<Option<Self>, Denial> {
+        const NAME: &str = "password_hash";
+        let Some(text) = member::<String>(item, NAME)? else {
+            return Ok(None);
+        };
+        require(caller, Scope::Admin)?;
+        if ctx.world.config.gateway().is_none() {
+            return Err(Denial::NoGateway);
+        }
+        // Users of tenants do not sign in at the gateway.
+        if tenant.is_some() {
+            return Err(Denial::InvalidField(NAME));
+        }
+        let hash = imported(&text).map_err(|_| Denial::InvalidField(NAME))?;
+        Ok(Some(Self(hash)))
+    }
+
+    /// Says `set`, or `exists` if the user has a password here already.
+    pub(super) async fn put(
+        self,
+        ctx: &Ctx<'_>,
+        user: &User,
+        is_new: bool,
+    ) -> Result<&'static str, Denial> {
+        let (world, id) = (ctx.world, &user.id);
+        if is_new {
+            let password = StoredPassword {
+                hash: self.0,
+                must_change: false,
+                set_at: ctx.now,
+            };
+            Passwords(&*world.platform.records)
+                .create(id, &password)
+                .await?;
+            return Ok("set");
+        }
+        // The name is claimed late for users of an earlier version.
+        UserRecords(&*world.platform.records)
+            .restore_name(user)
+            .await?;
+        let is_first = credentials::put_first(world, id, self.0, false, ctx.now).await?;
+        Ok(if is_first { "set" } else { "exists" })
+    }
 }
 
 /// A hash in our own format, or in one of Django's that can be verified here.
