@@ -396,12 +396,13 @@ test("SEC-59: what a service was not told while it was disabled is told when it 
       .of(service.path)
       .map(({ body }) => body)
       .filter((body) => [body.user_identy, body.fields?.user_identy].includes(person.email));
-  await until(() => bodies().length > 0);
+  const of = async () => (await gateway.admin("GET", `/api/sso/services/${service.id}`)).json.events;
+  // The account, and the sign-out that a first password is.
+  await until(async () => bodies().length === 2 && (await of()).waiting === 0);
   const known = bodies().length;
   await enable(false);
   await change(`/api/sso/users/${person.id}`, { staff: false });
   await change(`/api/sso/users/${person.id}`, { active: false });
-  const of = async () => (await gateway.admin("GET", `/api/sso/services/${service.id}`)).json.events;
   await until(async () => (await of()).waiting === 2);
   assert.equal((await of()).blocked, "the service is disabled");
   assert.equal(bodies().length, known, "nothing is sent while it is disabled");
