@@ -291,7 +291,7 @@ async function find({ word }) {
 /** What is wrong with a field of a service, by its name. */
 const WRONG = {
   name: "the name must have 1 to 254 bytes",
-  base_url: 'the base URL may have a path but no query, and none of "%" and ".."',
+  base_url: "the base URL must be a URL",
   dialect: "the dialect must be push, flat, fields or webhook",
   access: "the users must be addresses, the roles must be roles, and both lists together have at most 1,000 entries",
   fields: "a field has a name that events have anyway, or tells nothing that Edgeward has; the dialect push has none; there are at most 20",

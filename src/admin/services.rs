@@ -23,7 +23,6 @@ use crate::store::services::{MAX, ServiceRecords, Services};
 
 /// The most bytes of a record: an isolate remembers all of them.
 const MAX_RECORD: usize = 16 * 1024;
-const MAX_URL: usize = 1024;
 const MAX_FIELDS: usize = 20;
 /// The longest time for which a replaced token or secret stays valid: a week.
 const MAX_OVERLAP: u32 = 7 * 86_400;
@@ -359,9 +358,8 @@ const TAKEN: [&str; 8] = [
     "is_superuser",
 ];
 
-/// The base URL in its one form: a host that events may be sent to, without a slash at the end.
+/// The base URL in its one form.
 fn base_url(ctx: &Ctx<'_>, gateway: &Gateway, url: &str) -> Result<String, Denial> {
-    let url = url.trim_end_matches('/');
     // A service on a host of ours would be the gateway calling itself.
     let is_own = |host: &str| {
         ctx.world
@@ -369,15 +367,9 @@ fn base_url(ctx: &Ctx<'_>, gateway: &Gateway, url: &str) -> Result<String, Denia
             .sites()
             .any(|site| site.hosts.iter().any(|own| own == host))
     };
-    outside::check(url, is_own, gateway.development)
-        .map_err(|rule| Denial::InvalidUrl("base_url", rule))?;
-    let dots = url
-        .split('/')
-        .any(|segment| segment == "." || segment == "..");
-    if url.len() > MAX_URL || dots || url.contains(['?', '#', '%']) {
-        return Err(Denial::InvalidField("base_url"));
-    }
-    Ok(url.to_owned())
+    outside::check_base(url, is_own, gateway.development)
+        .map(str::to_owned)
+        .map_err(|rule| Denial::InvalidUrl("base_url", rule))
 }
 
 async fn change_record(
