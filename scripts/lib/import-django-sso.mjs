@@ -14,8 +14,8 @@ import { progress, progressEnds } from "./table.mjs";
 /** The limits of one bulk call (docs/admin-api.md), with room for long names. */
 const USERS_PER_CALL = 50;
 const PAGE = 100;
-/** Passwords that are sent at a time. */
-const CONCURRENCY = 6;
+/** Calls that are under way at a time. */
+const CONCURRENCY = 3;
 const BULK_TIMEOUT_MS = 120_000;
 /** How often a call is repeated when a part of the platform fails. */
 const TRIES = 4;
@@ -246,16 +246,14 @@ async function move(plan, known, services) {
     failed: [],
   };
   let finished = 0;
+  const begun = performance.now();
   try {
-    for await (const batch of batches(plan.moved(), USERS_PER_CALL)) {
-      const ids = await createUsers(batch, known, done);
-      await inParallel(batch, CONCURRENCY, async (one) => {
-        const id = ids.get(fold(one.user.email));
-        if (id !== undefined) await movePassword(id, one, plan, done);
-      });
+    await inParallel(batches(plan.moved(), USERS_PER_CALL), CONCURRENCY, async (batch) => {
+      await moveUsers(batch, known, plan, done);
       finished += batch.length;
-      if (finished < plan.users) progress(`${finished} of ${plan.users} users …`);
-    }
+      const rate = finished / ((performance.now() - begun) / 60_000);
+      if (finished < plan.users) progress(`${finished} of ${plan.users} users, ${Math.round(rate)} a minute …`);
+    });
     for (const service of plan.services) await moveService(service, services, done);
   } catch (error) {
     throw new StepFailed(
@@ -270,66 +268,57 @@ async function move(plan, known, services) {
 }
 
 /**
- * Creates the users that are not here yet. Returns the ids by address.
+ * Creates the users that are not here yet, and gives those without a password here the hash of theirs: all in one call.
  * @param {Moved[]} batch
  * @param {Map<string, Known>} known
- * @param {Done} done
- */
-async function createUsers(batch, known, done) {
-  /** @type {Map<string, string>} */
-  const ids = new Map();
-  /** @type {Moved["user"][]} */
-  const missing = [];
-  for (const { user } of batch) {
-    const here = known.get(fold(user.email));
-    if (here === undefined) missing.push(user);
-    else ids.set(fold(user.email), here.id);
-  }
-  done.users.existing += batch.length - missing.length;
-  if (missing.length === 0) return ids;
-  const body = { users: missing, on_existing: "skip" };
-  const answer = await patiently({ method: "POST", path: `${USERS}/bulk`, body, gives: "results", timeout: BULK_TIMEOUT_MS });
-  const { results } = /** @type {{ results: { id?: string, status: string, code?: string, field?: string }[] }} */ (answer);
-  results.forEach(({ id, status, code, field }, index) => {
-    const { email, username } = missing[index];
-    if (id === undefined) {
-      done.failed.push({ kind: "user", name: username, reason: `${status}, ${code}${field ? ` (${field})` : ""}` });
-      return;
-    }
-    ids.set(fold(email), id);
-    if (status === "created") done.users.created += 1;
-    else done.users.existing += 1;
-  });
-  return ids;
-}
-
-/**
- * Moves the hash of a password, unless the user has a password here.
- * @param {string} id
- * @param {Moved} one
  * @param {Plan} plan
  * @param {Done} done
  */
-async function movePassword(id, { user, hash }, plan, done) {
-  const path = `${USERS}/${id}/password`;
-  const email = fold(user.email);
-  const unfit = plan.needsLink.get(email);
-  if (unfit !== undefined) {
-    const { password } = /** @type {{ password: object | null }} */ (await patiently({ method: "GET", path, gives: "password" }));
-    if (password === null) done.needs_link.push({ email, reason: unfit });
-    else done.passwords.existing += 1;
-    return;
+async function moveUsers(batch, known, plan, done) {
+  /** @param {Moved[]} some @param {boolean} withHashes */
+  const send = async (some, withHashes) => {
+    const users = some.map(({ user, hash }) => ({ ...user, password_hash: withHashes && !plan.needsLink.has(fold(user.email)) ? hash : undefined }));
+    /** @type {Result[]} */
+    const results = [];
+    for (let failures = 0; ; ) {
+      // At first all, then those that failed.
+      const left = users.flatMap((_, index) => (results[index] === undefined || results[index].status === "failed" ? [index] : []));
+      const body = { users: left.map((index) => users[index]), on_existing: "skip" };
+      const answer = await patiently({ method: "POST", path: `${USERS}/bulk`, body, gives: "results", timeout: BULK_TIMEOUT_MS });
+      const told = /** @type {{ results: Result[] }} */ (answer).results;
+      for (const [at, index] of left.entries()) results[index] = told[at];
+      if (!told.some(({ status }) => status === "failed") || ++failures === TRIES) return results;
+      await new Promise((resolve) => setTimeout(resolve, failures * 1000));
+    }
+  };
+  // Whoever is here already without a hash to move has nothing to send.
+  const sent = batch.filter(({ user }) => !(known.has(fold(user.email)) && plan.needsLink.has(fold(user.email))));
+  const results = sent.length > 0 ? await send(sent, true) : [];
+  const refused = sent.filter((_, index) => results[index].field === "password_hash");
+  const again = refused.length > 0 ? await send(refused, false) : [];
+  for (const one of batch) {
+    const email = fold(one.user.email);
+    const at = refused.indexOf(one);
+    const result = at < 0 ? results[sent.indexOf(one)] : again[at];
+    const { id = known.get(email)?.id, status, code, field, password } = result ?? { status: "exists" };
+    if (id === undefined || (status !== "created" && status !== "exists")) {
+      done.failed.push({ kind: "user", name: one.user.username, reason: `${status}, ${code}${field ? ` (${field})` : ""}` });
+      continue;
+    }
+    done.users[status === "created" ? "created" : "existing"] += 1;
+    if (password !== undefined) done.passwords[password === "set" ? "moved" : "existing"] += 1;
+    // Nobody who was created by now has a password.
+    else if (status === "exists" && (await hasPassword(id))) done.passwords.existing += 1;
+    else done.needs_link.push({ email, reason: plan.needsLink.get(email) ?? "this deployment does not take the hash of the password" });
   }
-  try {
-    await patiently({ method: "PUT", path, body: { hash, replace: false } });
-    done.passwords.moved += 1;
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    if (error.code === "password_exists") done.passwords.existing += 1;
-    else if (error.field === "hash") done.needs_link.push({ email, reason: "this deployment does not take the hash of the password" });
-    else if (error.status === 404) done.failed.push({ kind: "user", name: user.username, reason: "was deleted meanwhile" });
-    else throw error;
-  }
+}
+
+/** @typedef {{ id?: string, status: string, code?: string, field?: string, password?: string }} Result */
+
+/** @param {string} id */
+async function hasPassword(id) {
+  const { password } = /** @type {{ password: object | null }} */ (await patiently({ method: "GET", path: `${USERS}/${id}/password`, gives: "password" }));
+  return password !== null;
 }
 
 /**
@@ -382,14 +371,19 @@ async function patiently(call) {
 
 /**
  * @template T
- * @param {T[]} all
+ * @param {AsyncGenerator<T>} all
  * @param {number} most
  * @param {(one: T) => Promise<void>} work
  */
 async function inParallel(all, most, work) {
-  const left = [...all];
+  let hasFailed = false;
   const worker = async () => {
-    for (let one = left.shift(); one !== undefined; one = left.shift()) await work(one);
+    for (let next = await all.next(); !next.done && !hasFailed; next = await all.next()) {
+      await work(next.value).catch((error) => {
+        hasFailed = true;
+        throw error;
+      });
+    }
   };
   await Promise.all(Array.from({ length: most }, worker));
 }

@@ -43,6 +43,7 @@ const PAGE = 100;
  * @property {boolean} [no-fields]
  * @property {boolean} [dead]
  * @property {boolean} [all]
+ * @property {boolean} [waiting]
  */
 
 const TEXT = /** @type {const} */ ({ type: "string" });
@@ -56,7 +57,7 @@ const SETTINGS_HELP = `  --base-url <url>        where the service is; its own e
   --allow-role <role>     users with this role may enter (repeatable); staff and superuser count as roles
   --field <name>=<what>   a further member of update_account (repeatable): id, email, username, first_name, last_name, name
                           or roles
-  --disable               the service cannot call the gateway, and the gateway does not call it`;
+  --disable               the service cannot call the gateway, and the gateway does not call it; its events wait`;
 
 /** @type {{ [name: string]: import("./command-group.mjs").Command<Given> }} */
 const COMMANDS = {
@@ -115,8 +116,9 @@ The secret is shown only here. Put it into the service's settings before the ove
     takes: "<id or name>",
     mayTake: "<event>",
     about: "delete a dead event",
-    options: { all: FLAG },
-    help: "  --all                   all dead events of the service",
+    options: { all: FLAG, waiting: FLAG },
+    help: `  --all                   all dead events of the service
+  --waiting               events that wait, instead; the service will never learn of what they tell`,
     run: (given) => revive(given, "discard"),
   },
 };
@@ -234,12 +236,13 @@ async function listEvents(given) {
  * @param {"resend" | "discard"} how
  */
 async function revive(given, how) {
-  if ((given.second === undefined) !== (given.all === true))
-    throw new Misuse(`\`service ${how}\` takes one event, or --all; \`service events --dead\` lists them`);
+  const lists = `service events${given.waiting ? "" : " --dead"}`;
+  if ((given.second === undefined) !== (given.all === true)) throw new Misuse(`\`service ${how}\` takes one event, or --all; \`${lists}\` lists them`);
   const { id, name } = await find(given);
-  const body = given.second === undefined ? {} : { id: given.second };
+  const body = { id: given.second, state: given.waiting ? "waiting" : undefined };
   const { count } = /** @type {{ count: number }} */ (await ask({ method: "POST", path: `${SERVICES}/${id}/events/${how}`, body, gives: "count" }));
-  if (count === 0 && given.second !== undefined) throw new StepFailed(`${name} has no dead event ${given.second}; \`service events --dead\` lists them`);
+  if (count === 0 && given.second !== undefined)
+    throw new StepFailed(`${name} has no ${given.waiting ? "waiting" : "dead"} event ${given.second}; \`${lists}\` lists them`);
   const done = how === "resend" ? "waits to be sent again" : "is deleted";
   say(given, { count }, count === 1 ? `1 event ${done}.` : `${count} events ${done.replace("waits", "wait").replace("is", "are")}.`);
 }
@@ -288,7 +291,7 @@ async function find({ word }) {
 /** What is wrong with a field of a service, by its name. */
 const WRONG = {
   name: "the name must have 1 to 254 bytes",
-  base_url: 'the base URL may have a path but no query, and none of "%" and ".."',
+  base_url: "the base URL must be a URL",
   dialect: "the dialect must be push, flat, fields or webhook",
   access: "the users must be addresses, the roles must be roles, and both lists together have at most 1,000 entries",
   fields: "a field has a name that events have anyway, or tells nothing that Edgeward has; the dialect push has none; there are at most 20",

@@ -83,6 +83,7 @@ export const BUDGETS = [
       "edgeward::site::gateway",
       "edgeward::store::passwords",
       "edgeward::store::services",
+      "edgeward::people::sessions",
       "edgeward::store::sessions",
       "edgeward::store::tickets",
     ],

@@ -84,11 +84,21 @@ export async function removePassword(who) {
 /** @param {Given} who */
 export async function listSessions(who) {
   const { id, email } = await find(who);
-  const answer = await ask({ method: "GET", path: `${USERS}/${id}/sessions`, gives: "sessions" });
-  const { sessions, more } = /** @type {{ sessions: Session[], more: boolean }} */ (answer);
+  /** @type {Session[]} */
+  const sessions = [];
+  /** @type {string | null} */
+  let cursor = "";
+  while (cursor !== null) {
+    const query = `limit=100${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
+    const page = /** @type {{ sessions: Session[], cursor: string | null }} */ (
+      await ask({ method: "GET", path: `${USERS}/${id}/sessions?${query}`, gives: "sessions" })
+    );
+    sessions.push(...page.sessions);
+    ({ cursor } = page);
+  }
+  sessions.sort((one, other) => other.opened_at - one.opened_at);
   const rows = sessions.map((session) => [session.id, session.site, timeOf(session.opened_at), timeOf(session.ends_at), session.browser]);
-  say(who, { sessions, more }, sessions.length === 0 ? `${email} has no session.` : table(["session", "site", "since", "until", "browser"], rows));
-  if (more) process.stderr.write("note: there are more sessions than are listed; `user logout` ends all of them\n");
+  say(who, { sessions }, sessions.length === 0 ? `${email} has no session.` : table(["session", "site", "since", "until", "browser"], rows));
 }
 
 /** @param {Given} who */

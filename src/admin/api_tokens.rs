@@ -2,12 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::admin::{
-    MAX_PAGE, member, paging, parameter, read_json, reject_unknown, require, write_cursor,
-};
+use crate::admin::{MAX_PAGE, member, paging, parameter, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
+use crate::http::cursor;
 use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, ApiTokenId, IssueFor, PlainApiToken, Scope};
 use crate::model::user::{Name, UserId};
@@ -166,7 +165,7 @@ pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answe
             let page = store.page(cursor.as_deref(), limit).await?;
             let views = page.records.iter().map(|token| with_last_use(ctx, token));
             let tokens = futures_util::future::try_join_all(views).await?;
-            let cursor = page.cursor.map(|cursor| write_cursor(&cursor));
+            let cursor = page.cursor.map(|cursor| cursor::write(&cursor));
             Ok(Answer::json(
                 200,
                 &json!({ "tokens": tokens, "cursor": cursor }),

@@ -10,8 +10,6 @@ pub mod services;
 pub mod sign_in;
 pub mod users;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -21,10 +19,10 @@ use crate::ask::ctx::Ctx;
 use crate::ask::route::AdminEndpoint;
 use crate::authn::attempts;
 use crate::http::client::Client;
-use crate::http::query;
+use crate::http::{cursor, query};
 use crate::jose::error::TokenError;
 use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::port::{Counter, OutboxCall, Sender};
+use crate::platform::port::{Counter, Sender};
 use crate::store::api_tokens::ApiTokens;
 
 /// In bytes.
@@ -95,13 +93,9 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
                 AdminEndpoint::Service(id) => services::one(ctx, &caller, id).await,
                 AdminEndpoint::ServiceRotate(id) => services::rotate(ctx, &caller, id).await,
                 AdminEndpoint::ServiceEvents(id) => services::events(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEventsResend(id) => {
-                    let resend = |id| OutboxCall::Resend { id };
-                    services::revive(ctx, &caller, id, resend).await
-                }
+                AdminEndpoint::ServiceEventsResend(id) => services::resend(ctx, &caller, id).await,
                 AdminEndpoint::ServiceEventsDiscard(id) => {
-                    let discard = |id| OutboxCall::Discard { id };
-                    services::revive(ctx, &caller, id, discard).await
+                    services::discard(ctx, &caller, id).await
                 }
             };
         }
@@ -189,7 +183,7 @@ fn paging(ctx: &Ctx<'_>) -> Result<(Option<String>, u32), Denial> {
     };
     let cursor = match parameter(ctx, "cursor") {
         None => None,
-        Some(text) => Some(read_cursor(&text).ok_or(Denial::InvalidCursor)?),
+        Some(text) => Some(cursor::read(&text).ok_or(Denial::InvalidCursor)?),
     };
     Ok((cursor, limit))
 }
@@ -226,19 +220,6 @@ fn reject_unknown(body: &Value, known: &[&'static str]) -> Result<(), Denial> {
     }
 }
 
-const CURSOR: &str = "c1:";
-
-fn write_cursor(cursor: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{CURSOR}{cursor}"))
-}
-
-fn read_cursor(text: &str) -> Option<String> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let cursor = text.strip_prefix(CURSOR)?;
-    (!cursor.is_empty() && cursor.len() <= 1024).then(|| cursor.to_owned())
-}
-
 const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
     match endpoint {
         AdminEndpoint::Users => "users",
@@ -266,23 +247,6 @@ const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_comes_back_as_it_was_given_and_nothing_else_is_one() {
-        assert_eq!(
-            read_cursor(&write_cursor("AAbb==/+")).as_deref(),
-            Some("AAbb==/+")
-        );
-        for bad in [
-            "",
-            "x",
-            "AAAA",
-            &URL_SAFE_NO_PAD.encode("c1:"),
-            &URL_SAFE_NO_PAD.encode("c2:x"),
-        ] {
-            assert_eq!(read_cursor(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn only_the_two_schemes_carry_an_api_token() {

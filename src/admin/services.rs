@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::admin::{member, paging, parameter, read_json, reject_unknown, require, write_cursor};
+use crate::admin::{member, paging, parameter, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
-use crate::http::outside;
+use crate::http::{cursor, outside};
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::service::{
     Dialect, Service, ServiceAccess, ServiceId, TokenHash, UserField, hash_token, is_strong_token,
@@ -23,7 +23,6 @@ use crate::store::services::{MAX, ServiceRecords, Services};
 
 /// The most bytes of a record: an isolate remembers all of them.
 const MAX_RECORD: usize = 16 * 1024;
-const MAX_URL: usize = 1024;
 const MAX_FIELDS: usize = 20;
 /// The longest time for which a replaced token or secret stays valid: a week.
 const MAX_OVERLAP: u32 = 7 * 86_400;
@@ -129,7 +128,7 @@ async fn create(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
         until: ctx.now.millis(),
     };
     outbox(ctx, &service.id, &credentials).await?;
-    let notify = vec![configure(&service, gateway)];
+    let notify = vec![configure(&service)];
     if !records(ctx).create(&service, notify).await? {
         outbox(ctx, &service.id, &OutboxCall::Remove).await?;
         return Err(Denial::InvalidField("token"));
@@ -224,11 +223,7 @@ pub(super) async fn events(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
         return Err(Denial::MethodNotAllowed("GET"));
     }
     let id = known_id(ctx, id).await?;
-    let dead = match parameter(ctx, "state").as_deref() {
-        None | Some("waiting") => false,
-        Some("dead") => true,
-        Some(_) => return Err(Denial::InvalidField("state")),
-    };
+    let dead = is_dead(parameter(ctx, "state").as_deref(), false)?;
     let (cursor, limit) = paging(ctx)?;
     let mut page = outbox(
         ctx,
@@ -240,7 +235,10 @@ pub(super) async fn events(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
         },
     )
     .await?;
-    let cursor = page.get("cursor").and_then(Value::as_str).map(write_cursor);
+    let cursor = page
+        .get("cursor")
+        .and_then(Value::as_str)
+        .map(cursor::write);
     let events = page.get_mut("events").and_then(Value::as_array_mut);
     for event in events.into_iter().flatten() {
         in_seconds(event, &["created_at", "next_at"]);
@@ -251,12 +249,32 @@ pub(super) async fn events(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
     Ok(Answer::json(200, &page))
 }
 
-/// `/api/sso/services/{id}/events/resend` and `…/discard`: dead events, one or all.
-pub(super) async fn revive(
+/// `/api/sso/services/{id}/events/resend`: dead events, one or all.
+pub(super) async fn resend(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    change_events(ctx, caller, id, &["id"], |body| {
+        let id = member(body, "id")?;
+        Ok(OutboxCall::Resend { id })
+    })
+    .await
+}
+
+/// `/api/sso/services/{id}/events/discard`: dead events, or those that wait; one or all.
+pub(super) async fn discard(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+    change_events(ctx, caller, id, &["id", "state"], |body| {
+        let id = member(body, "id")?;
+        let state = member::<String>(body, "state")?;
+        let waiting = !is_dead(state.as_deref(), true)?;
+        Ok(OutboxCall::Discard { waiting, id })
+    })
+    .await
+}
+
+async fn change_events(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &str,
-    call: impl FnOnce(Option<String>) -> OutboxCall,
+    members: &[&'static str],
+    call: impl FnOnce(&Value) -> Result<OutboxCall, Denial>,
 ) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     if ctx.parts.method() != "POST" {
@@ -264,10 +282,19 @@ pub(super) async fn revive(
     }
     let id = known_id(ctx, id).await?;
     let body = read_json(ctx).await?;
-    reject_unknown(&body, &["id"])?;
-    let event: Option<String> = member(&body, "id")?;
-    let answer = outbox(ctx, &id, &call(event)).await?;
+    reject_unknown(&body, members)?;
+    let answer = outbox(ctx, &id, &call(&body)?).await?;
     Ok(Answer::json(200, &answer))
+}
+
+/// Whether `state` of events means those that were given up.
+fn is_dead(state: Option<&str>, by_default: bool) -> Result<bool, Denial> {
+    match state {
+        None => Ok(by_default),
+        Some("waiting") => Ok(false),
+        Some("dead") => Ok(true),
+        Some(_) => Err(Denial::InvalidField("state")),
+    }
 }
 
 /// Sets what `body` names.
@@ -331,9 +358,8 @@ const TAKEN: [&str; 8] = [
     "is_superuser",
 ];
 
-/// The base URL in its one form: a host that events may be sent to, without a slash at the end.
+/// The base URL in its one form.
 fn base_url(ctx: &Ctx<'_>, gateway: &Gateway, url: &str) -> Result<String, Denial> {
-    let url = url.trim_end_matches('/');
     // A service on a host of ours would be the gateway calling itself.
     let is_own = |host: &str| {
         ctx.world
@@ -341,15 +367,9 @@ fn base_url(ctx: &Ctx<'_>, gateway: &Gateway, url: &str) -> Result<String, Denia
             .sites()
             .any(|site| site.hosts.iter().any(|own| own == host))
     };
-    outside::check(url, is_own, gateway.development)
-        .map_err(|rule| Denial::InvalidUrl("base_url", rule))?;
-    let dots = url
-        .split('/')
-        .any(|segment| segment == "." || segment == "..");
-    if url.len() > MAX_URL || dots || url.contains(['?', '#', '%']) {
-        return Err(Denial::InvalidField("base_url"));
-    }
-    Ok(url.to_owned())
+    outside::check_base(url, is_own, gateway.development)
+        .map(str::to_owned)
+        .map_err(|rule| Denial::InvalidUrl("base_url", rule))
 }
 
 async fn change_record(
@@ -357,14 +377,13 @@ async fn change_record(
     id: &ServiceId,
     mut change: impl FnMut(&mut Service) -> Result<(), Denial>,
 ) -> Result<Service, Denial> {
-    let gateway = gateway(ctx)?;
     for _ in 0..CHANGE_ATTEMPTS {
         let old = records(ctx).read(id).await?.ok_or(Denial::NotFound)?;
         let mut service = old.service.clone();
         change(&mut service)?;
         service.version = old.service.version + 1;
         service.updated_at = ctx.now;
-        let notify = vec![configure(&service, gateway)];
+        let notify = vec![configure(&service)];
         if records(ctx).replace(&old, &service, notify).await? {
             ctx.world.cache.services.forget();
             return Ok(service);
@@ -373,13 +392,12 @@ async fn change_record(
     Err(Fault::Contended.into())
 }
 
-fn configure(service: &Service, gateway: &Gateway) -> Notification {
+fn configure(service: &Service) -> Notification {
     let call = OutboxCall::Configure {
         version: service.version,
         url: service.events_to(),
         enabled: service.enabled,
         dialect: service.dialect.name(),
-        insecure: gateway.development,
     };
     notification(&service.id, call)
 }

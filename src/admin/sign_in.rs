@@ -4,21 +4,23 @@
 use serde_json::{Value, json};
 
 use crate::admin::users::may_touch;
-use crate::admin::{member, read_json, read_optional_json, reject_unknown, require};
+use crate::admin::{
+    member, paging, parameter, read_json, read_optional_json, reject_unknown, require,
+};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::gateway::credentials::{self, Unfit};
 use crate::gateway::link::{self, Way};
+use crate::http::cursor;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::password;
-use crate::model::user::{User, UserId};
-use crate::people;
+use crate::model::user::{Tenant, User, UserId};
+use crate::people::{self, sessions};
 use crate::platform::time::Timestamp;
 use crate::site::gateway::Gateway;
-use crate::store::ended_sessions::EndedSessions;
-use crate::store::passwords::Passwords;
-use crate::store::sessions::{SessionRecord, Sessions};
+use crate::store::passwords::{Passwords, StoredPassword};
+use crate::store::sessions::SessionRecord;
 use crate::store::users::UserRecords;
 
 /// `GET` tells since when there is one; `PUT` sets a password, or takes the hash of one; `DELETE` takes it away. Both end the
@@ -82,6 +84,61 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
     Ok(Answer::empty(204))
 }
 
+/// The hash of a password that users of a bulk call have elsewhere. It replaces none that they have here.
+pub(super) struct FirstPassword(String);
+
+impl FirstPassword {
+    /// What `password_hash` of an entry says.
+    pub(super) fn read(
+        ctx: &Ctx<'_>,
+        caller: &ApiToken,
+        tenant: Option<&Tenant>,
+        item: &Value,
+    ) -> Result<Option<Self>, Denial> {
+        const NAME: &str = "password_hash";
+        let Some(text) = member::<String>(item, NAME)? else {
+            return Ok(None);
+        };
+        require(caller, Scope::Admin)?;
+        if ctx.world.config.gateway().is_none() {
+            return Err(Denial::NoGateway);
+        }
+        // Users of tenants do not sign in at the gateway.
+        if tenant.is_some() {
+            return Err(Denial::InvalidField(NAME));
+        }
+        let hash = imported(&text).map_err(|_| Denial::InvalidField(NAME))?;
+        Ok(Some(Self(hash)))
+    }
+
+    /// Says `set`, or `exists` if the user has a password here already.
+    pub(super) async fn put(
+        self,
+        ctx: &Ctx<'_>,
+        user: &User,
+        is_new: bool,
+    ) -> Result<&'static str, Denial> {
+        let (world, id) = (ctx.world, &user.id);
+        if is_new {
+            let password = StoredPassword {
+                hash: self.0,
+                must_change: false,
+                set_at: ctx.now,
+            };
+            Passwords(&*world.platform.records)
+                .create(id, &password)
+                .await?;
+            return Ok("set");
+        }
+        // The name is claimed late for users of an earlier version.
+        UserRecords(&*world.platform.records)
+            .restore_name(user)
+            .await?;
+        let is_first = credentials::put_first(world, id, self.0, false, ctx.now).await?;
+        Ok(if is_first { "set" } else { "exists" })
+    }
+}
+
 /// A hash in our own format, or in one of Django's that can be verified here.
 fn imported(text: &str) -> Result<String, Denial> {
     let hash = password::parse(text).or_else(|_| password::from_django(text));
@@ -128,37 +185,32 @@ pub(super) async fn password_link(
     ))
 }
 
-/// `GET` lists the sessions of a user, `DELETE` ends one (`?session=`).
+/// `GET` lists the sessions of a user that have not ended, `DELETE` ends one (`?session=`).
 pub(super) async fn sessions(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
-    let store = Sessions(&*ctx.world.platform.kv);
     match ctx.parts.method() {
         "GET" => {
             require(caller, Scope::UsersRead)?;
             let (_, user) = known(ctx, id).await?;
-            let (records, more) = store.of_user(&user.id).await?;
-            let limit = user.sessions_valid_after;
-            let open = records
-                .iter()
-                .filter(|session| limit < Some(session.opened_at));
-            let sessions: Vec<Value> = open.map(view).collect();
+            let (cursor, limit) = paging(ctx)?;
+            let (records, next) = sessions::page(ctx.world, &user, cursor, limit).await?;
+            let sessions: Vec<Value> = records.iter().map(view).collect();
+            let next = next.map(|next| cursor::write(&next));
             Ok(Answer::json(
                 200,
-                &json!({ "sessions": sessions, "more": more }),
+                &json!({ "sessions": sessions, "cursor": next }),
             ))
         }
         "DELETE" => {
             require(caller, Scope::UsersWrite)?;
             let (_, user) = known(ctx, id).await?;
             may_touch(caller, &user)?;
-            let wanted = crate::admin::parameter(ctx, "session");
+            let wanted = parameter(ctx, "session");
             let wanted = wanted.ok_or(Denial::InvalidField("session"))?;
-            let (records, _) = store.of_user(&user.id).await?;
-            let found = records.iter().find(|session| session.id == wanted);
-            let session = found.ok_or(Denial::NotFound)?;
-            let ended = EndedSessions(&*ctx.world.platform.kv);
-            ended.put(&session.id, session.ends_at, ctx.now).await?;
-            ctx.world.cache.own_changes.end_session(&session.id);
-            Ok(Answer::empty(204))
+            if sessions::end(ctx.world, &user.id, &wanted, ctx.now).await? {
+                Ok(Answer::empty(204))
+            } else {
+                Err(Denial::NotFound)
+            }
         }
         _ => Err(Denial::MethodNotAllowed("GET, DELETE")),
     }

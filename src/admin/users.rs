@@ -6,10 +6,12 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::admin::{member, paging, parameter, read_json, reject_unknown, require, write_cursor};
+use crate::admin::sign_in::FirstPassword;
+use crate::admin::{member, paging, parameter, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
+use crate::http::cursor;
 use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};
@@ -72,6 +74,20 @@ impl UserPatch {
         "superuser",
         "roles",
         "tenant",
+    ];
+
+    /// The same in a bulk call.
+    const NEW_IN_BULK: &'static [&'static str] = &[
+        "email",
+        "username",
+        "first_name",
+        "last_name",
+        "active",
+        "staff",
+        "superuser",
+        "roles",
+        "tenant",
+        "password_hash",
     ];
 
     fn read(body: &Value, members: &[&'static str]) -> Result<Self, Denial> {
@@ -181,7 +197,7 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     let store = Users(&*ctx.world.platform.kv);
     let page = store.page(cursor.as_deref(), limit).await?;
     let users: Vec<Value> = page.records.iter().map(view).collect();
-    let cursor = page.cursor.map(|cursor| write_cursor(&cursor));
+    let cursor = page.cursor.map(|cursor| cursor::write(&cursor));
     Ok(Answer::json(
         200,
         &json!({ "users": users, "cursor": cursor }),
@@ -319,9 +335,12 @@ async fn sync_one(
 ) -> (&'static str, Value) {
     let email = item.get("email").cloned().unwrap_or_default();
     match sync(ctx, caller, item, on_existing).await {
-        Ok((status, user)) => {
+        Ok((status, user, password)) => {
             let mut result =
                 json!({ "email": user.email.as_str(), "id": user.id.as_str(), "status": status });
+            if let (Some(password), Some(members)) = (password, result.as_object_mut()) {
+                members.insert("password".into(), json!(password));
+            }
             with_accounts(ctx, &user, &mut result).await;
             (status, result)
         }
@@ -345,8 +364,8 @@ async fn sync(
     caller: &ApiToken,
     item: &Value,
     on_existing: OnExisting,
-) -> Result<(&'static str, User), Denial> {
-    let patch = UserPatch::read(item, UserPatch::NEW)?;
+) -> Result<(&'static str, User, Option<&'static str>), Denial> {
+    let patch = UserPatch::read(item, UserPatch::NEW_IN_BULK)?;
     may_grant(caller, &patch)?;
     let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
     patch.check_username(&email)?;
@@ -354,11 +373,32 @@ async fn sync(
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(item, "tenant")?;
+    // Before anything is changed: an entry that is wrong changes nothing.
+    let password = FirstPassword::read(ctx, caller, tenant.as_ref(), item)?;
+    let (status, user) = sync_user(ctx, caller, &email, tenant, patch, on_existing).await?;
+    let kept = match password {
+        None => None,
+        Some(password) => {
+            may_touch(caller, &user)?;
+            Some(password.put(ctx, &user, status == "created").await?)
+        }
+    };
+    Ok((status, user, kept))
+}
+
+async fn sync_user(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    email: &Email,
+    tenant: Option<Tenant>,
+    patch: UserPatch,
+    on_existing: OnExisting,
+) -> Result<(&'static str, User), Denial> {
     let world = ctx.world;
-    let found = people::find_by_email(world, tenant.as_ref(), &email, ctx.now).await?;
+    let found = people::find_by_email(world, tenant.as_ref(), email, ctx.now).await?;
     let (mut user, mut ensured) = match found {
         Some(user) => (user, Ensured::Found),
-        None => ensure_user(ctx, tenant.as_ref(), &email, &patch).await?,
+        None => ensure_user(ctx, tenant.as_ref(), email, &patch).await?,
     };
     for _ in 0..CHANGE_ATTEMPTS {
         if ensured == Ensured::Made {
@@ -369,7 +409,7 @@ async fn sync(
         }
         let changed = people::change(world, &user.id, ctx.now, |user| {
             // KV may show the owner of the address as of a minute ago.
-            if !has_address(user, tenant.as_ref(), &email) {
+            if !has_address(user, tenant.as_ref(), email) {
                 return Err(Denial::NotFound);
             }
             may_touch(caller, user)?;
@@ -381,7 +421,7 @@ async fn sync(
             Ok(user) => return Ok(("updated", user)),
             // By now the address belongs to nobody, or to another user.
             Err(Denial::NotFound) => {
-                (user, ensured) = ensure_user(ctx, tenant.as_ref(), &email, &patch).await?;
+                (user, ensured) = ensure_user(ctx, tenant.as_ref(), email, &patch).await?;
             }
             Err(denial) => return Err(denial),
         }

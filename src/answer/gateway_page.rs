@@ -163,6 +163,10 @@ pub struct Account<'a> {
     /// Name and URL of each service that the person may enter.
     pub applications: Vec<(String, String)>,
     pub sessions: Vec<SessionRow>,
+    /// Whether these are the first ones.
+    pub is_first: bool,
+    /// The cursor of the next ones.
+    pub next: Option<String>,
     pub csrf: String,
 }
 
@@ -178,6 +182,10 @@ struct AccountPage<'a> {
     applications: Vec<(String, String)>,
     sessions_title: &'a str,
     sessions: Vec<SessionRow>,
+    is_first: bool,
+    next: Option<String>,
+    more_sessions: &'a str,
+    first_sessions: &'a str,
     since: &'a str,
     this_session: &'a str,
     end_session: &'a str,
@@ -202,6 +210,10 @@ pub fn account(frame: &Frame<'_>, brand: &Brand, content: Account<'_>) -> Answer
         applications: content.applications,
         sessions_title: brand.text("sessions"),
         sessions: content.sessions,
+        is_first: content.is_first,
+        next: content.next,
+        more_sessions: brand.text("more_sessions"),
+        first_sessions: brand.text("first_sessions"),
         since: brand.text("since"),
         this_session: brand.text("this_session"),
         end_session: brand.text("end_session"),

@@ -20,6 +20,15 @@ impl Browser {
         Self(random_text(entropy))
     }
 
+    /// The browser that sent these cookies of the name. Two of one name are how a cookie is planted: neither is believed.
+    #[must_use]
+    pub fn of_cookies(values: &[&str]) -> Option<Self> {
+        match values {
+            [value] => Self::parse(value),
+            _ => None,
+        }
+    }
+
     /// Parses the value of the cookie.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -134,7 +134,7 @@ export class Outbox extends DurableObject {
         this.#queue.set("refused", false);
         return { count: this.#queue.resend(call.id ?? undefined, now) };
       case "discard":
-        return { count: this.#queue.discard(call.id ?? undefined) };
+        return { count: this.#queue.discard(call.waiting ? "waiting" : "dead", call.id ?? undefined, now) };
       case "remove":
         this.ctx.storage.transactionSync(() => {
           this.#queue.clear();
@@ -146,19 +146,17 @@ export class Outbox extends DurableObject {
     }
   }
 
-  /** @param {Omit<OutboxConfig, "insecure"> & { version: number, insecure?: boolean }} call */
-  #configure({ version, url, enabled, dialect, insecure = false }) {
+  /** @param {OutboxConfig & { version: number }} call */
+  #configure({ version, url, enabled, dialect }) {
     const before = this.#config;
     if (before !== undefined && before.version >= version) return {};
-    this.#queue.set("config", { version, url, enabled, dialect, insecure });
+    this.#queue.set("config", { version, url, enabled, dialect });
     this.#queue.set("refused", false);
     return {};
   }
 
   /** @param {QueuedEvent[]} events */
   async #push(events) {
-    // A disabled service is not told anything, as if it were not there.
-    if (!this.#isEnabled) return { queued: 0 };
     const { LONGEST_BODY } = this.#own;
     const fitting = events.filter(({ body }) => sizeOf(body) <= LONGEST_BODY);
     for (const event of fitting) await this.#add(event);
@@ -183,7 +181,6 @@ export class Outbox extends DurableObject {
    * @param {number} patience
    */
   async #deliver(event, patience) {
-    if (!this.#isEnabled) return { delivered: false, refused: "the service is disabled" };
     if (sizeOf(event.body) > this.#own.LONGEST_BODY) throw new Malformed("an event is too long");
     const seq = await this.#add(event);
     // Before the attempt: should it die with it, nobody else would wake the object.
@@ -259,7 +256,8 @@ export class Outbox extends DurableObject {
     const opened = await this.#credentials.bodyOf(row, config, clock());
     if ("refused" in opened) return this.#bury(row, opened);
     const start = Number(this.#queue.setting("token") ?? 0);
-    const posted = await post(config, { ...row, body: opened.body }, { ...credentials, start }, { now: clock(), patience: ATTEMPT });
+    const limits = { now: clock(), patience: ATTEMPT, insecure: isDevelopment(this.env) };
+    const posted = await post(config, { ...row, body: opened.body }, { ...credentials, start }, limits);
     this.ctx.storage.transactionSync(() => this.#note(row, posted));
   }
 
@@ -342,11 +340,6 @@ export class Outbox extends DurableObject {
     return /** @type {(OutboxConfig & { version: number }) | undefined} */ (this.#queue.setting("config"));
   }
 
-  /** Events come before the configuration does are kept. */
-  get #isEnabled() {
-    return this.#config?.enabled ?? true;
-  }
-
   /** Whether the receiver has asked for no more events. */
   get #isRefused() {
     return this.#queue.setting("refused") === true;
@@ -377,6 +370,20 @@ function afterRemoval({ call }) {
       return { count: 0 };
     default:
       return {};
+  }
+}
+
+/**
+ * Whether the gateway allows services on `http` and on private hosts now: by the setting of the deployment that sends, not of
+ * the one that has configured the service. The core has checked the setting.
+ * @param {Env} env
+ */
+function isDevelopment({ EDGEWARD_GATEWAY: settings }) {
+  try {
+    const table = typeof settings === "string" ? JSON.parse(settings) : settings;
+    return table?.development === true;
+  } catch {
+    return false;
   }
 }
 

@@ -35,11 +35,11 @@ function isOutside(url, insecure) {
  * @param {OutboxConfig} config
  * @param {EventRow} row
  * @param {Credentials & { start: number }} credentials what is valid now; `start`: the token to begin with
- * @param {{ now: number, patience: number }} times
+ * @param {{ now: number, patience: number, insecure: boolean }} limits `insecure`: the development setting of the gateway
  * @returns {Promise<Posted>}
  */
-export async function post(config, row, { tokens, secrets, start }, { now, patience }) {
-  if (!isOutside(config.url, config.insecure)) return { ok: false, status: null, error: "events may not be sent to this URL" };
+export async function post(config, row, { tokens, secrets, start }, { now, patience, insecure }) {
+  if (!isOutside(config.url, insecure)) return { ok: false, status: null, error: "events may not be sent to this URL" };
   const signal = AbortSignal.timeout(patience);
   // A receiver can repeat a link in too many spellings to hide them.
   const shown = row.kind === LINK ? () => "the answer is not kept: it may repeat the link" : hide([...tokens, ...secrets].map(({ text }) => text));

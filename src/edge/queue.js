@@ -32,6 +32,8 @@ const TABLES = `
 
 /** The kind of event of which a newer one replaces an older one that still waits: it tells the whole state. */
 const WHOLE_STATE = "update_account";
+/** The part of that state that a service has asked for besides: a newer one of either kind replaces it. */
+const FURTHER = "update_fields";
 /** The only kind that a replacement may overtake: it ends sessions, so it leads to the same state before and after. */
 const COMMUTES = "deauthenticate";
 /** After it there is no account. */
@@ -98,21 +100,28 @@ export class Queue {
     const text = JSON.stringify(body);
     if (kind === COMMUTES) {
       // Whoever signs out again and again leaves one event.
-      const [last] = this.#sql.exec("SELECT seq, kind, body FROM event WHERE user = ? AND state = 'waiting' ORDER BY seq DESC LIMIT 1", user);
-      if (last !== undefined && last.kind === COMMUTES && last.body === text && last.seq !== sending) {
-        this.#know(id, Number(last.seq), false);
-        return Number(last.seq);
+      const same = this.#sameOf(user, text, sending);
+      if (same !== undefined) {
+        this.#know(id, same, false);
+        return same;
       }
     }
-    const older = kind === WHOLE_STATE ? this.#replaceable(user, nameIn(text)) : undefined;
-    if (older !== undefined && older.seq !== sending) {
-      const seq = Number(older.seq);
+    // The row that is being sent is the first of its user.
+    const [older, ...between] = this.#replaceable(user, kind, nameIn(text)).filter(({ seq }) => seq !== sending);
+    if (older !== undefined) {
+      const { seq } = older;
       this.#storage.transactionSync(() => {
-        this.#know(String(older.id), seq, false);
+        this.#know(older.id, seq, false);
+        for (const row of between) {
+          this.#know(row.id, seq, false);
+          this.#sql.exec("DELETE FROM event WHERE seq = ?", row.seq);
+          this.#rows -= 1;
+        }
         // The time stays: to push a new event must not make anybody knock sooner at a receiver that is down.
         this.#sql.exec(
-          "UPDATE event SET id = ?, body = ?, created_at = ?, attempts = 0, last_status = NULL, last_error = NULL WHERE seq = ?",
+          "UPDATE event SET id = ?, kind = ?, body = ?, created_at = ?, attempts = 0, last_status = NULL, last_error = NULL WHERE seq = ?",
           id,
+          kind,
           text,
           now,
           seq,
@@ -162,17 +171,39 @@ export class Queue {
   }
 
   /**
+   * The row of a sign-out that waits and will end the same sessions, whatever of the account is told after it.
    * @param {string} user
-   * @param {unknown} name
+   * @param {string} body
+   * @param {number | undefined} sending
    */
-  #replaceable(user, name) {
-    const rows = this.#sql.exec("SELECT seq, id, kind, body FROM event WHERE user = ? AND state = 'waiting' ORDER BY seq DESC", user);
-    for (const row of rows) {
-      // In the oldest dialects a new name closes one account and opens another: neither event replaces the other.
-      if (row.kind === WHOLE_STATE) return nameIn(String(row.body)) === name ? row : undefined;
-      if (row.kind !== COMMUTES) return undefined;
+  #sameOf(user, body, sending) {
+    for (const row of this.#sql.exec("SELECT seq, kind, body FROM event WHERE user = ? AND state = 'waiting' ORDER BY seq DESC", user)) {
+      if (row.kind === COMMUTES && row.body === body && row.seq !== sending) return Number(row.seq);
+      if (![COMMUTES, WHOLE_STATE, FURTHER].includes(String(row.kind))) return undefined;
     }
     return undefined;
+  }
+
+  /**
+   * The rows of which a new event tells all, the first one first: it takes the place of that one, and the others go.
+   * @param {string} user
+   * @param {string} kind of the new event
+   * @param {unknown} name
+   */
+  #replaceable(user, kind, name) {
+    /** @type {EventRow[]} */
+    const found = [];
+    if (kind !== WHOLE_STATE && kind !== FURTHER) return found;
+    const rows = this.#sql.exec("SELECT * FROM event WHERE user = ? AND state = 'waiting' ORDER BY seq DESC", user);
+    for (const row of /** @type {Iterable<EventRow>} */ (/** @type {unknown} */ (rows))) {
+      if (row.kind === COMMUTES) continue;
+      // In the oldest dialects a new name closes one account and opens another: neither event replaces the other.
+      const isOlder = row.kind === FURTHER || (row.kind === WHOLE_STATE && kind === WHOLE_STATE && nameIn(row.body) === name);
+      if (!isOlder) break;
+      found.unshift(row);
+      if (row.kind === WHOLE_STATE) break;
+    }
+    return found;
   }
 
   /** The oldest dead letter gives way to a new event. Throws if there is none. */
@@ -314,13 +345,19 @@ export class Queue {
   }
 
   /**
-   * Deletes dead letters; `id` undefined: all of them. Returns how many.
+   * Deletes dead letters, or events that wait; `id` undefined: all of them. Returns how many.
+   * @param {EventRow["state"]} state
    * @param {string | undefined} id
+   * @param {number} now
    */
-  discard(id) {
-    const gone = this.#sql.exec("DELETE FROM event WHERE state = 'dead' AND (?1 IS NULL OR id = ?1) RETURNING seq", id ?? null).toArray().length;
-    this.#rows -= gone;
-    return gone;
+  discard(state, id, now) {
+    return this.#storage.transactionSync(() => {
+      const gone = this.#sql.exec("DELETE FROM event WHERE state = ?1 AND (?2 IS NULL OR id = ?2) RETURNING user", state, id ?? null).toArray();
+      this.#rows -= gone.length;
+      // What stood behind the one that is gone is the first now. With all of them, nothing is left.
+      if (id !== undefined) for (const { user } of gone) this.#settle(String(user), now);
+      return gone.length;
+    });
   }
 
   /**

@@ -15,6 +15,8 @@ export interface Env {
   EDGEWARD_OUTBOX: DurableObjectNamespace<Outbox>;
   /** Only where mail is sent. */
   EDGEWARD_EMAIL?: SendEmail;
+  /** The gateway's settings, as a table or as JSON. */
+  EDGEWARD_GATEWAY?: unknown;
   /** Only where people sign in with passwords. */
   EDGEWARD_ATTEMPTS?: DurableObjectNamespace<Attempts>;
 }
@@ -144,8 +146,6 @@ export interface OutboxConfig {
   url: string;
   enabled: boolean;
   dialect: "push" | "flat" | "fields" | "webhook";
-  /** The development setting: any host, and http. */
-  insecure: boolean;
 }
 
 /** An event, as the core makes it (`QueuedEvent` in port.rs). */
@@ -178,14 +178,14 @@ export interface Letter {
 
 /** A call of an outbox, as the core sends it (`OutboxCall` in port.rs), or as record.js has sealed it. */
 export type OutboxCall =
-  | ({ call: "configure"; version: number } & Omit<OutboxConfig, "insecure"> & { insecure?: boolean })
+  | ({ call: "configure"; version: number } & OutboxConfig)
   | ({ call: "credentials" } & (NewCredentials | { sealed: Sealed }))
   | { call: "push"; events: QueuedEvent[] }
   | { call: "deliver"; event: QueuedEvent; patience: number }
   | { call: "list"; dead: boolean; cursor?: string | null; limit: number }
   | { call: "status" }
   | { call: "resend"; id?: string | null }
-  | { call: "discard"; id?: string | null }
+  | { call: "discard"; waiting?: boolean; id?: string | null }
   | { call: "remove" };
 
 /** A row of an outbox. */

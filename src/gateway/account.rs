@@ -9,11 +9,13 @@ use crate::ask::form::Form;
 use crate::credential::session;
 use crate::gateway::destination::find_service;
 use crate::gateway::visit::Visit;
-use crate::http::query;
-use crate::people::{self, services};
-use crate::store::ended_sessions::EndedSessions;
-use crate::store::sessions::{SessionRecord, Sessions};
+use crate::http::{cursor, query};
+use crate::people::{self, services, sessions};
+use crate::store::sessions::SessionRecord;
 use crate::store::tickets::TicketFor;
+
+/// The most sessions that one page shows.
+const SESSIONS_SHOWN: u32 = 50;
 
 /// `GET /welcome/`: who is signed in. With `fallback=true`, the service that asked for the sign-in did not answer.
 ///
@@ -69,7 +71,7 @@ async fn fallback(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
     Ok(visit.inform(200, title, "service_unavailable", &lead, action))
 }
 
-/// `GET /account/`.
+/// `GET /account/`. `sessions`: the cursor of a further page of sessions.
 ///
 /// # Errors
 /// A fault.
@@ -89,39 +91,22 @@ pub(super) async fn show(visit: &Visit<'_>, notice: Option<&str>) -> Result<Repl
             )
         })
         .collect();
-    let (records, _) = Sessions(&*world.platform.kv).of_user(&user.id).await?;
-    let mut sessions = Vec::new();
-    for record in records {
-        if !is_over(visit, user.sessions_valid_after, &record).await? {
-            sessions.push(row(visit, record));
-        }
-    }
+    let wanted = Form::of_query(visit.ctx).text("sessions");
+    let wanted = cursor::read(&wanted);
+    let is_first = wanted.is_none();
+    let (records, next) = sessions::page(world, user, wanted, SESSIONS_SHOWN).await?;
+    let sessions = records.into_iter().map(|record| row(visit, record));
     let content = Account {
         notice,
         account: visit.name_of(user),
         applications,
-        sessions,
+        sessions: sessions.collect(),
+        is_first,
+        next: next.map(|next| cursor::write(&next)),
         csrf: visit.form_token(),
     };
     let frame = visit.frame(visit.text("account"), "");
     Ok(gateway_page::account(&frame, visit.brand(), content).into())
-}
-
-/// Whether a session that is still recorded has ended.
-async fn is_over(
-    visit: &Visit<'_>,
-    valid_after: Option<crate::platform::time::Timestamp>,
-    record: &SessionRecord,
-) -> Result<bool, Denial> {
-    let world = visit.ctx.world;
-    if valid_after.is_some_and(|limit| record.opened_at <= limit)
-        || world.cache.own_changes.has_ended(&record.id)
-    {
-        return Ok(true);
-    }
-    Ok(EndedSessions(&*world.platform.kv)
-        .contains(&record.id)
-        .await?)
 }
 
 fn row(visit: &Visit<'_>, record: SessionRecord) -> SessionRow {
@@ -161,14 +146,13 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
         reply.cookies.extend(session::clear_all(visit.ctx.site));
         return Ok(reply);
     }
-    let id = form.text("session");
-    let world = visit.ctx.world;
-    let (records, _) = Sessions(&*world.platform.kv).of_user(&user.id).await?;
     // Nobody ends a session of somebody else.
-    if let Some(record) = records.iter().find(|record| record.id == id) {
-        let ended = EndedSessions(&*world.platform.kv);
-        ended.put(&record.id, record.ends_at, visit.ctx.now).await?;
-        world.cache.own_changes.end_session(&record.id);
-    }
+    sessions::end(
+        visit.ctx.world,
+        &user.id,
+        &form.text("session"),
+        visit.ctx.now,
+    )
+    .await?;
     Ok(Answer::see_other("/account/".to_owned()).into())
 }

@@ -50,5 +50,23 @@ pub async fn page(
         (GatewayPage::Root | GatewayPage::Welcome, _) => Err(Denial::MethodNotAllowed("GET, HEAD")),
         _ => Err(Denial::MethodNotAllowed("GET, HEAD, POST")),
     };
-    reply.map(|reply| visit.identified(reply))
+    reply
+        .map(|reply| kept_for_back(page, ctx.parts.method(), reply))
+        .map(|reply| visit.identified(reply))
+}
+
+/// A page that answers a form is a place in the browser's history, and only the browser's own copy can be shown there again:
+/// without one, Back asks to send the form a second time. So the browser may keep it, and asks nobody when it goes back. It
+/// must not depend on the cookies, which the next attempt changes. No page has a password in it; that of the account, which
+/// shows where somebody is signed in, is not kept.
+fn kept_for_back(page: GatewayPage, method: &str, mut reply: Reply) -> Reply {
+    let is_kept = match page {
+        GatewayPage::Login | GatewayPage::Logout | GatewayPage::Password => true,
+        GatewayPage::Root | GatewayPage::Welcome | GatewayPage::Account => false,
+    };
+    if is_kept && method == "POST" && reply.answer.status != 303 {
+        reply.answer = reply.answer.replacing("cache-control", "private, no-cache");
+        reply.answer.headers.retain(|(name, _)| *name != "vary");
+    }
+    reply
 }

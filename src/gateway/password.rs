@@ -30,11 +30,7 @@ pub async fn link_token(
     lifetime: Seconds,
     now: Timestamp,
 ) -> Result<(String, Timestamp), Fault> {
-    let tickets = Tickets {
-        once: &*world.platform.once,
-        entropy: &*world.platform.entropy,
-        now,
-    };
+    let tickets = Tickets::of(&world.platform, now);
     let expires_at = now + lifetime;
     let mut ticket = Ticket::new(TicketFor::Password, next_url, expires_at);
     ticket.user = Some(user.id.as_str().to_owned());

@@ -203,10 +203,5 @@ async fn settled_user(
 }
 
 fn tickets<'a>(ctx: &'a Ctx<'_>) -> Tickets<'a> {
-    let platform = &ctx.world.platform;
-    Tickets {
-        once: &*platform.once,
-        entropy: &*platform.entropy,
-        now: ctx.now,
-    }
+    Tickets::of(&ctx.world.platform, ctx.now)
 }

@@ -43,11 +43,7 @@ impl<'a> Visit<'a> {
             Err(TokenError::Fault(fault)) => return Err(Denial::Fault(*fault)),
             Err(_) => None,
         };
-        // Two cookies of one name are how a cookie is planted: neither is believed.
-        let known = match ctx.presented.browser.as_slice() {
-            [value] => Browser::parse(value),
-            _ => None,
-        };
+        let known = Browser::of_cookies(&ctx.presented.browser);
         Ok(Self {
             ctx,
             gateway,
@@ -109,12 +105,7 @@ impl<'a> Visit<'a> {
     }
 
     pub(super) fn tickets(&self) -> Tickets<'a> {
-        let platform = &self.ctx.world.platform;
-        Tickets {
-            once: &*platform.once,
-            entropy: &*platform.entropy,
-            now: self.ctx.now,
-        }
+        Tickets::of(&self.ctx.world.platform, self.ctx.now)
     }
 
     /// The session of whoever is signed in.

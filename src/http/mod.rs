@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod cookies;
+pub mod cursor;
 pub mod headers;
 pub mod host;
 pub mod outside;

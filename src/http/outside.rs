@@ -5,7 +5,8 @@
 //! judged. A public name may still resolve to a private address: workerd's production network
 //! reaches none, and whoever runs workerd elsewhere has to keep it from its own network. The queue
 //! of events (`edge/post.js`) refuses addresses and plain text once more at each delivery, because
-//! its URLs are stored, and a stored one may be older than a rule.
+//! its URLs are stored: a stored one may be older than a rule, or than the setting of a gateway in
+//! development.
 
 use crate::http::host::canonical_host;
 
@@ -28,7 +29,12 @@ pub enum Rule {
     Port,
     #[error("must not lead to a host that Edgeward serves")]
     Own,
+    #[error("must have at most 1,024 bytes, no query, and no % and no dot segment in its path")]
+    Base,
 }
+
+/// In bytes.
+const MAX_BASE: usize = 1024;
 
 /// Top-level names that lead nowhere outside of a network (RFC 6761, RFC 6762, RFC 8375, and what
 /// is common without one).
@@ -67,6 +73,25 @@ pub fn check(
         return Err(Rule::Own);
     }
     Ok(host)
+}
+
+/// The URL below which somebody else's endpoints are, in its one form: without a slash at the end, and with a path to
+/// which others can be appended. The rules are those of [`check`] besides.
+///
+/// # Errors
+/// The first rule that the URL breaks.
+pub fn check_base(
+    url: &str,
+    is_own: impl Fn(&str) -> bool,
+    allow_private: bool,
+) -> Result<&str, Rule> {
+    let url = url.trim_end_matches('/');
+    check(url, is_own, allow_private)?;
+    let has_dots = url.split('/').any(|segment| matches!(segment, "." | ".."));
+    if url.len() > MAX_BASE || has_dots || url.contains(['?', '%']) {
+        return Err(Rule::Base);
+    }
+    Ok(url)
 }
 
 /// The canonical host of a URL: https, with a public name, not an address.
@@ -292,6 +317,33 @@ mod tests {
                 assert_eq!(judge(url), Err(*rule), "{url}");
             }
         }
+    }
+
+    #[test]
+    fn sec_70_a_base_url_has_one_form() {
+        let check = |url| check_base(url, |_| false, false);
+        for (url, one) in [
+            ("https://service.example", "https://service.example"),
+            ("https://service.example//", "https://service.example"),
+            (
+                "https://service.example/a/b/",
+                "https://service.example/a/b",
+            ),
+        ] {
+            assert_eq!(check(url), Ok(one));
+        }
+        let long = format!("https://service.example/{}", "x".repeat(1_024));
+        for url in [
+            "https://service.example/?a=b",
+            "https://service.example?",
+            "https://service.example/%2e%2e/",
+            "https://service.example/../a",
+            "https://service.example/a/./b",
+            &long,
+        ] {
+            assert_eq!(check(url), Err(Rule::Base), "{url}");
+        }
+        assert_eq!(check("https://127.0.0.1/"), Err(Rule::Address));
     }
 
     #[test]

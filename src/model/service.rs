@@ -38,10 +38,16 @@ pub struct Service {
 }
 
 impl Service {
-    /// Whether a user may enter the service.
+    /// Whether a user may enter the service now.
     #[must_use]
     pub fn admits(&self, user: &User) -> bool {
-        self.enabled && user.active && self.access.admits(user)
+        self.enabled && self.grants_access(user)
+    }
+
+    /// Whether a user may enter the service while it is enabled. Events go by this: those for a disabled service wait.
+    #[must_use]
+    pub fn grants_access(&self, user: &User) -> bool {
+        user.active && self.access.admits(user)
     }
 
     /// Whether a token with this hash is one of the service's, and is still valid.

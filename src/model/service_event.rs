@@ -60,10 +60,11 @@ pub struct Writer<'a> {
 
 impl Writer<'_> {
     /// What the service is told of a change: nothing about a user who could not enter before and cannot now. A user who
-    /// loses access, is disabled or is deleted is signed out there.
+    /// loses access, is disabled or is deleted is signed out there. A disabled service has events, too: they wait for it.
     #[must_use]
     pub fn events(&self, change: UserChange<'_>) -> Vec<ServiceEvent> {
-        let admitted = |user: Option<&User>| user.is_some_and(|user| self.service.admits(user));
+        let admitted =
+            |user: Option<&User>| user.is_some_and(|user| self.service.grants_access(user));
         let (before, after) = (admitted(change.old), admitted(change.new));
         let mut events = Vec::new();
         match (change.old, change.new) {
@@ -82,7 +83,7 @@ impl Writer<'_> {
             EventName::UpdateAccount,
             self.identity.of(user),
             user,
-            self.service.admits(user),
+            self.service.grants_access(user),
         )
     }
 
@@ -110,13 +111,13 @@ impl Writer<'_> {
             active: true,
             ..user.clone()
         };
-        self.service.admits(&active)
+        self.service.grants_access(&active)
     }
 
     fn update(&self, old: &User, new: &User, after: bool, events: &mut Vec<ServiceEvent>) {
         let (was, is) = (self.identity.of(old), self.identity.of(new));
         let moved = was != is;
-        if moved && self.service.admits(old) {
+        if moved && self.service.grants_access(old) {
             match self.service.dialect {
                 // That dialect has no event for it: the old account is closed, and a new one made.
                 Dialect::Push | Dialect::Flat => {
@@ -137,7 +138,7 @@ impl Writer<'_> {
                 )),
             }
         }
-        let flags = |user: &User| (self.service.admits(user), user.staff, user.superuser);
+        let flags = |user: &User| (self.service.grants_access(user), user.staff, user.superuser);
         let told = |user: &User| self.further(user);
         if moved || flags(old) != flags(new) {
             events.push(self.update_account(new));

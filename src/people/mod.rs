@@ -5,6 +5,7 @@
 //! changed meanwhile, the change is computed again. So no change overwrites another one.
 
 pub mod services;
+pub mod sessions;
 
 use std::rc::Rc;
 

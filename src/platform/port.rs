@@ -384,8 +384,8 @@ pub struct QueuedEvent {
     pub id: String,
     /// A hash of the user: events of one user are delivered in order.
     pub user: String,
-    /// A newer `update_account` replaces an older one that waits, unless another event stands between them that it must
-    /// not overtake.
+    /// A newer `update_account` replaces an older one that waits, or an `update_fields`, unless another event stands between
+    /// them that it must not overtake; a newer `update_fields` replaces an older one.
     pub kind: String,
     /// A JSON object.
     pub body: serde_json::Value,
@@ -400,16 +400,15 @@ pub struct QueuedEvent {
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum OutboxCall {
     /// The settings of the queue; ignored if `version` is not newer than that of the queue. While a service is disabled,
-    /// events for it are dropped, and those that wait go on waiting.
+    /// its events wait, and none is sent.
     Configure {
         version: u64,
-        /// The URL that events are posted to. It must have passed [`crate::http::outside::check`].
+        /// The URL that events are posted to. It must have passed [`crate::http::outside::check`]. Whether `http` and
+        /// private hosts are allowed, the queue reads from the gateway's settings at each attempt.
         url: String,
         enabled: bool,
         /// `flat`, `fields` or `webhook`.
         dialect: &'static str,
-        /// Whether `http` and private hosts are allowed.
-        insecure: bool,
     },
     /// A new token of the service, or a new secret that signs its events. Older ones are used until `until`
     /// (milliseconds since 1970). Both are encrypted before they are stored.
@@ -437,8 +436,8 @@ pub enum OutboxCall {
     /// Queues dead events again: one, or all. A receiver that has asked for no more events is sent some again. Answers
     /// `{"count": …}`.
     Resend { id: Option<String> },
-    /// Deletes dead events: one, or all. Answers `{"count": …}`.
-    Discard { id: Option<String> },
+    /// Deletes dead events, or those that wait: one, or all. Answers `{"count": …}`.
+    Discard { waiting: bool, id: Option<String> },
     /// The service is gone: everything is deleted, and later calls are ignored.
     Remove,
 }

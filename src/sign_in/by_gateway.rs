@@ -28,11 +28,7 @@ pub fn page_url(ctx: &Ctx<'_>) -> String {
 
 /// The browser that asks: by its id, or as a new one.
 fn browser_of(ctx: &Ctx<'_>) -> (Browser, bool) {
-    let known = match ctx.presented.browser.as_slice() {
-        [value] => Browser::parse(value),
-        _ => None,
-    };
-    match known {
+    match Browser::of_cookies(&ctx.presented.browser) {
         Some(browser) => (browser, false),
         None => (Browser::random(&*ctx.world.platform.entropy), true),
     }
@@ -72,12 +68,7 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if ctx.parts.only_looks() || ctx.parts.is_speculative() {
         return Err(Denial::Speculative);
     }
-    let platform = &ctx.world.platform;
-    let tickets = Tickets {
-        once: &*platform.once,
-        entropy: &*platform.entropy,
-        now: ctx.now,
-    };
+    let tickets = Tickets::of(&ctx.world.platform, ctx.now);
     let browser = match browser_of(ctx) {
         (_, true) => None,
         (browser, false) => Some(browser.hash()),
@@ -117,7 +108,7 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         &user.id,
         None,
         None,
-        &*platform.entropy,
+        &*ctx.world.platform.entropy,
         settled_at,
     );
     opened::note(ctx, &claims);

@@ -48,7 +48,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 53] = [
+pub const TEXTS: [(&str, &str); 55] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -108,6 +108,8 @@ pub const TEXTS: [(&str, &str); 53] = [
         "There is no application that you may open.",
     ),
     ("sessions", "Where you are signed in"),
+    ("more_sessions", "More sessions"),
+    ("first_sessions", "Back to the first sessions"),
     ("this_session", "this browser"),
     ("since", "since"),
     ("end_session", "End"),

@@ -59,6 +59,24 @@ impl Passwords<'_> {
         Ok(HeldPassword { password, text })
     }
 
+    /// Stores the password of a user who is so new that there can be none.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn create(&self, id: &UserId, password: &StoredPassword) -> Result<(), Fault> {
+        let change = Change {
+            key: key(id),
+            to: Some(encode(password)?),
+            keep: true,
+            fresh: true,
+            ..Change::default()
+        };
+        match self.0.change(&change).await? {
+            Changed::Done => Ok(()),
+            Changed::Holds(_) => Err(Fault::Contended),
+        }
+    }
+
     /// Replaces `old`. Returns whether it was still current.
     ///
     /// # Errors

@@ -11,9 +11,6 @@ use crate::store::{encode, hashed_key, read_all};
 
 pub(super) const RECORD: &str = "session:";
 
-/// The most sessions of a user that are listed.
-const MAX: u32 = 100;
-
 /// A session.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SessionRecord {
@@ -37,22 +34,41 @@ impl Sessions<'_> {
     /// # Errors
     /// A [`Fault`] of the store.
     pub async fn put(&self, user: &UserId, session: &SessionRecord) -> Result<(), Fault> {
-        let key = format!("{}{}", prefix(user), hex(&sha256(session.id.as_bytes())));
+        let key = key(user, &session.id);
         self.0
             .write(&key, &encode(session)?, Some(session.ends_at))
             .await
     }
 
-    /// The sessions of `user`, the newest first, and whether there are more than are listed.
+    /// A page of the sessions of `user`, and the cursor of the next page.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn of_user(&self, user: &UserId) -> Result<(Vec<SessionRecord>, bool), Fault> {
-        let page = self.0.list(&prefix(user), None, MAX).await?;
-        let mut sessions: Vec<SessionRecord> = read_all(self.0, &page.keys).await?;
-        sessions.sort_by_key(|session| std::cmp::Reverse(session.opened_at));
-        Ok((sessions, page.cursor.is_some()))
+    pub async fn page(
+        &self,
+        user: &UserId,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<(Vec<SessionRecord>, Option<String>), Fault> {
+        let prefix = prefix(user);
+        let mut page = self.0.list(&prefix, cursor, limit).await?;
+        // The cursor comes from a client, and what the store makes of one of its own making is not known.
+        page.keys.retain(|key| key.starts_with(&prefix));
+        Ok((read_all(self.0, &page.keys).await?, page.cursor))
     }
+
+    /// The session of `user` with this id.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn find(&self, user: &UserId, id: &str) -> Result<Option<SessionRecord>, Fault> {
+        let found: Vec<SessionRecord> = read_all(self.0, &[key(user, id)]).await?;
+        Ok(found.into_iter().next())
+    }
+}
+
+fn key(user: &UserId, session: &str) -> String {
+    format!("{}{}", prefix(user), hex(&sha256(session.as_bytes())))
 }
 
 fn prefix(user: &UserId) -> String {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::platform::digest::random_text;
-use crate::platform::port::{Entropy, Fault, Once};
+use crate::platform::port::{Entropy, Fault, Once, Platform};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::{decode, encode, hashed_key};
 
@@ -93,12 +93,22 @@ pub enum TicketError {
 
 /// The tickets.
 pub struct Tickets<'a> {
-    pub once: &'a dyn Once,
-    pub entropy: &'a dyn Entropy,
-    pub now: Timestamp,
+    once: &'a dyn Once,
+    entropy: &'a dyn Entropy,
+    now: Timestamp,
 }
 
-impl Tickets<'_> {
+impl<'a> Tickets<'a> {
+    /// The tickets of a deployment.
+    #[must_use]
+    pub fn of(platform: &'a Platform, now: Timestamp) -> Self {
+        Self {
+            once: &*platform.once,
+            entropy: &*platform.entropy,
+            now,
+        }
+    }
+
     /// Stores a ticket, and gives the token that stands for it: 128 random bits.
     ///
     /// # Errors

@@ -278,6 +278,69 @@ describe("the gateway in a browser", () => {
     await service.getByText(`Signed in as ${person.email}`).waitFor();
   });
 
+  test("Back onto a failed attempt shows it again, whether it was followed by a success or a link, and asks for no second sending", async () => {
+    const person = await stage.person();
+    const fail = async (/** @type {Page} */ page) => {
+      const [answer] = await Promise.all([page.waitForResponse((response) => response.request().method() === "POST"), signIn(page, person, "not this one")]);
+      await page.getByRole("alert").waitFor();
+      return answer;
+    };
+    for (const host of [WIKI, HOME]) {
+      const { page } = await stage.visitor();
+      await page.goto(deep(host));
+      assert.equal((await fail(page)).status(), 403);
+      await fail(page);
+      await signIn(page, person);
+      assert.equal(await shownBy(page, host), person.email);
+      await page.goBack();
+      await page.getByText("is not right").waitFor();
+      assert.equal(await page.getByLabel("Password", { exact: true }).inputValue(), "");
+      await page.goBack();
+      await page.getByText("is not right").waitFor();
+      await page.goForward();
+      await page.goForward();
+      assert.equal(await shownBy(page, host), person.email);
+    }
+    const { page } = await stage.visitor();
+    await page.goto(`${stage.url}/login/`);
+    await fail(page);
+    await page.goto(`${stage.url}/welcome/`);
+    await page.goBack();
+    await page.getByText("is not right").waitFor();
+    await page.goBack();
+    assert.equal(await page.getByRole("alert").count(), 0);
+    await page.goForward();
+    await page.getByText("is not right").waitFor();
+    // An attempt that came too early is 429, and a page as the others.
+    /** @type {import("playwright-core").Response} */
+    let answer;
+    do answer = await fail(page);
+    while (answer.status() === 403);
+    assert.equal(answer.status(), 429);
+    assert.match(answer.headers()["retry-after"], /^[0-9]+$/);
+    await page.goto(`${stage.url}/welcome/`);
+    await page.goBack();
+    await page.getByText("Too many attempts").waitFor();
+  });
+
+  test("Back onto a new password that was not taken shows the page again", async () => {
+    const person = await stage.person();
+    const { page } = await stage.visitor();
+    await page.goto(`${stage.url}/login/`);
+    await signIn(page, person);
+    await heading(page, "Your account");
+    await page.getByRole("link", { name: "Change password" }).click();
+    await page.getByLabel("Current password").fill(person.password);
+    await page.getByLabel("New password").fill("password1");
+    await page.getByRole("button", { name: "Change password" }).click();
+    await page.getByRole("alert").waitFor();
+    await page.goto(`${stage.url}/welcome/`);
+    await page.goBack();
+    await page.getByRole("alert").waitFor();
+    for (const field of await page.locator("input[type=password]").all()) assert.equal(await field.inputValue(), "");
+    assert.ok(!(await page.content()).includes("password1"));
+  });
+
   test("two tabs sign in, in either order, and each goes to its own page", async () => {
     const person = await stage.person();
     const { page, context } = await stage.visitor();

@@ -382,3 +382,46 @@ describe("limits", () => {
     assert.equal((await browser.submit(gateway, "/login/", { username: ada.email, password: ada.password })).status, 303);
   });
 });
+
+test("SEC-59: what a service was not told while it was disabled is told when it is enabled", async () => {
+  const service = await newService(gateway, receiver.url);
+  const person = await newPerson(gateway, { staff: true });
+  const change = async (/** @type {string} */ path, /** @type {object} */ body) => {
+    const answer = await gateway.admin("PATCH", path, body);
+    assert.equal(answer.status, 200, String(answer));
+  };
+  const enable = (/** @type {boolean} */ enabled) => change(`/api/sso/services/${service.id}`, { enabled });
+  const bodies = () =>
+    receiver
+      .of(service.path)
+      .map(({ body }) => body)
+      .filter((body) => [body.user_identy, body.fields?.user_identy].includes(person.email));
+  const of = async () => (await gateway.admin("GET", `/api/sso/services/${service.id}`)).json.events;
+  // The account, and the sign-out that a first password is.
+  await until(async () => bodies().length === 2 && (await of()).waiting === 0);
+  const known = bodies().length;
+  await enable(false);
+  await change(`/api/sso/users/${person.id}`, { staff: false });
+  await change(`/api/sso/users/${person.id}`, { active: false });
+  await until(async () => (await of()).waiting === 2);
+  assert.equal((await of()).blocked, "the service is disabled");
+  assert.equal(bodies().length, known, "nothing is sent while it is disabled");
+  await enable(true);
+  await until(async () => (await of()).waiting === 0);
+  assert.deepEqual(
+    bodies()
+      .slice(known)
+      .map(({ type, fields }) => [type, fields?.is_active, fields?.is_staff]),
+    [
+      ["update_account", false, false],
+      ["deauthenticate", undefined, undefined],
+    ],
+  );
+  await enable(false);
+  await change(`/api/sso/users/${person.id}`, { active: true });
+  await until(async () => (await of()).waiting === 1);
+  const discard = (/** @type {object} */ body) => gateway.admin("POST", `/api/sso/services/${service.id}/events/discard`, body);
+  assert.equal((await discard({ state: "old" })).json.field, "state");
+  assert.deepEqual((await discard({})).json, { count: 0 });
+  assert.deepEqual((await discard({ state: "waiting" })).json, { count: 1 });
+});

@@ -281,7 +281,7 @@ test("a service with the same base URL and another token is left out, and one th
 });
 
 test("an import that is interrupted goes on where it stopped", async () => {
-  const people = Array.from({ length: 150 }, (_, i) => ({ username: `walker${i}`, email: newEmail("walker") }));
+  const people = Array.from({ length: 300 }, (_, i) => ({ username: `walker${i}`, email: newEmail("walker") }));
   const file = changed("many.json", (entries) => [
     ...entries.filter(({ model }) => model !== "auth.user"),
     ...people.map((fields) => ({ model: "auth.user", fields: { ...entries.find(({ model }) => model === "auth.user")?.fields, ...fields } })),
@@ -290,22 +290,22 @@ test("an import that is interrupted goes on where it stopped", async () => {
     env: { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken() },
     stdio: ["ignore", "ignore", "pipe"],
   });
-  for await (const line of child.stderr.setEncoding("utf8")) if (/^50 of 150 users …/m.test(line)) break;
+  for await (const line of child.stderr.setEncoding("utf8")) if (/^50 of 300 users, /m.test(line)) break;
   const ended = once(child, "exit");
   child.kill("SIGKILL");
   await ended;
   const { status, out, error } = await run(["import-django-sso", file, ...DECIDED, "--yes", "--json"]);
   assert.equal(status, 0, error);
-  assert.match(error, /^50 of 150 users …\n100 of 150 users …$/m);
+  assert.match(error, /^250 of 300 users, [0-9]+ a minute …$/m);
   const { users, passwords } = JSON.parse(out);
-  assert.equal(users.created + users.existing, 150);
-  assert.equal(passwords.moved + passwords.existing, 150);
+  assert.equal(users.created + users.existing, 300);
+  assert.equal(passwords.moved + passwords.existing, 300);
   assert.ok(users.existing >= 50 && passwords.existing >= 50, JSON.stringify({ users, passwords }));
   const before = await hashes();
-  assert.equal((await signIn("walker149", "the password of ann")).status, 303);
+  assert.equal((await signIn("walker299", "the password of ann")).status, 303);
   await untilRehashed(before);
   const { passwords: last } = await imported(file, ...DECIDED);
-  assert.deepEqual(last, { moved: 0, existing: 150 });
+  assert.deepEqual(last, { moved: 0, existing: 300 });
 });
 
 test("a user who is here under another username, or whose username another user has, is left out", async () => {
@@ -326,7 +326,7 @@ test("a user who is here under another username, or whose username another user 
 });
 
 test("an import waits when the deployment limits the calls of its API token, and goes on by itself", async () => {
-  const limited = await startWorld({ vars: { EDGEWARD_GATEWAY: GATEWAY }, limits: { calls: 11 } });
+  const limited = await startWorld({ vars: { EDGEWARD_GATEWAY: GATEWAY }, limits: { calls: 4 } });
   const only = await startFront(limited.site("GATEWAY"));
   try {
     const { status, out, error } = await run(["import-django-sso", at(DUMP), ...DECIDED, "--yes", "--json"], {

@@ -11,6 +11,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { bundle } from "../../scripts/lib/build.mjs";
+import { withGateway } from "./lib/gateway.mjs";
 import { OK, startReceiver } from "./lib/receiver.mjs";
 import { containing } from "./lib/stored.mjs";
 import { newSecret, startWorld, until } from "./lib/world.mjs";
@@ -40,7 +41,7 @@ before(async () => {
   const script = path.join(folder, "worker.js");
   await bundle(fileURLToPath(new URL("lib/queued.js", import.meta.url)), script);
   receiver = await startReceiver();
-  world = await startWorld({ script });
+  world = await startWorld(withGateway({ script }));
   app = world.site("APP");
 });
 after(async () => {
@@ -94,7 +95,7 @@ let services = 0;
  */
 async function newService(settings, credentials) {
   const service = `svc_${++services}`;
-  await tell(service, { call: "configure", version: 1, url: `${receiver.url}/${service}`, enabled: true, dialect: "flat", insecure: true, ...settings });
+  await tell(service, { call: "configure", version: 1, url: `${receiver.url}/${service}`, enabled: true, dialect: "flat", ...settings });
   await tell(service, { call: "credentials", token: TOKEN, secret: SECRET, until: 0, ...credentials });
   return service;
 }
@@ -365,7 +366,7 @@ test("dead letters are listed by pages; all of them can be sent again, or discar
     sent.map(({ id }) => [id, null, "no connection, or it broke off"]),
   );
   assert.deepEqual(await tell(service, { call: "discard", id: sent[0].id }), { count: 1 });
-  await tell(service, { call: "configure", version: 2, url: `${receiver.url}/${service}`, enabled: true, dialect: "flat", insecure: true });
+  await tell(service, { call: "configure", version: 2, url: `${receiver.url}/${service}`, enabled: true, dialect: "flat" });
   assert.deepEqual(await tell(service, { call: "resend" }), { count: 4 });
   await arrived(service, 4);
   await drained(service);
@@ -607,7 +608,7 @@ test("SEC-70: an attempt ends when its time is over, also in the middle of an an
 });
 
 test("a receiver that answers 410 is sent nothing more, until it is configured anew or asked to be tried again", async () => {
-  for (const again of [{ call: "resend" }, { call: "configure", version: 2, enabled: true, dialect: "flat", insecure: true }]) {
+  for (const again of [{ call: "resend" }, { call: "configure", version: 2, enabled: true, dialect: "flat" }]) {
     const service = await newService();
     receiver.answers.set(`/${service}`, () => ({ status: 410 }));
     const [first, second] = [newEvent("anna"), newEvent("ben")];
@@ -624,7 +625,7 @@ test("a receiver that answers 410 is sent nothing more, until it is configured a
     assert.deepEqual([waiting, blocked], [3, "the receiver has asked to be sent no more events (410)"]);
     assert.equal(await alarmOf(service), null);
     // What the outbox knows already changes nothing.
-    await tell(service, { call: "configure", version: 1, url: "http://127.0.0.1/", enabled: true, dialect: "flat", insecure: true });
+    await tell(service, { call: "configure", version: 1, url: "http://127.0.0.1/", enabled: true, dialect: "flat" });
     assert.equal((await status(service)).disabled_by_receiver, true);
     receiver.answers.delete(`/${service}`);
     await tell(service, "version" in again ? { ...again, url: `${receiver.url}/${service}` } : again);
@@ -700,7 +701,7 @@ test("SEC-70: while two tokens are valid, a service that knows either of them is
     ["webhook", { token: TOKEN }],
   ]) {
     const bare = `svc_${++services}`;
-    await tell(bare, { call: "configure", version: 1, url: `${receiver.url}/${bare}`, enabled: true, dialect, insecure: true });
+    await tell(bare, { call: "configure", version: 1, url: `${receiver.url}/${bare}`, enabled: true, dialect });
     await tell(bare, { call: "credentials", until: 0, .../** @type {object} */ (credentials) });
     assert.equal((await status(bare)).blocked, "no credential is valid");
   }
@@ -751,13 +752,13 @@ test("SEC-70: credentials are encrypted anew with a newer key secret, and withou
   assert.equal(receiver.of(service)[1].headers.get("webhook-signature"), undefined);
 });
 
-test("a disabled service is told nothing, keeps what waits, and gets that when it is enabled; before it is configured all is kept", async () => {
+test("SEC-70: events for a disabled service wait, however long, and come in order when it is enabled; before it is configured all is kept", async () => {
   const service = `svc_${++services}`;
-  const [early, waiting, dropped, late] = [newEvent("anna"), newEvent("ben"), newEvent("eve"), newEvent("ida")];
+  const [early, waiting, meanwhile, after, late] = [newEvent("anna"), newEvent("ben"), newEvent("eve"), newEvent("eve", "delete_user"), newEvent("ida")];
   await push(service, early);
   assert.equal((await status(service)).blocked, "the service is not configured");
   const configure = (/** @type {number} */ version, /** @type {boolean} */ enabled) =>
-    tell(service, { call: "configure", version, url: `${receiver.url}/${service}`, enabled, dialect: "flat", insecure: true });
+    tell(service, { call: "configure", version, url: `${receiver.url}/${service}`, enabled, dialect: "flat" });
   receiver.answers.set(`/${service}`, () => ({ status: 500 }));
   await configure(1, true);
   await push(service, waiting);
@@ -765,17 +766,70 @@ test("a disabled service is told nothing, keeps what waits, and gets that when i
   await arrived(service, 2);
   await configure(3, false);
   await until(async () => (await alarmOf(service)) === null);
-  assert.deepEqual(await push(service, dropped), { queued: 0 });
-  assert.deepEqual(await tell(service, { call: "deliver", event: dropped, patience: 1000 }), { delivered: false, refused: "the service is disabled" });
+  assert.deepEqual(await push(service, meanwhile), { queued: 1 });
+  assert.deepEqual(await tell(service, { call: "deliver", event: after, patience: 1000 }), { delivered: false, refused: "the service is disabled" });
+  assert.deepEqual([(await status(service)).waiting, (await status(service)).blocked], [4, "the service is disabled"]);
   // An older configuration that comes late changes nothing.
   await configure(2, true);
-  await wait(service, HOUR);
+  await wait(service, 30 * 24 * HOUR);
   assert.equal(receiver.of(service).length, 2);
+  assert.equal((await status(service)).dead, 0);
   receiver.answers.delete(`/${service}`);
   await configure(4, true);
   await push(service, late);
   await drained(service);
-  assert.deepEqual(receiver.ids(service).slice(2).toSorted(), [early.body.n, waiting.body.n, late.body.n].toSorted());
+  const came = receiver.ids(service).slice(2);
+  assert.deepEqual(came.toSorted(), [early.id, waiting.id, meanwhile.id, after.id, late.id].toSorted());
+  assert.ok(came.indexOf(meanwhile.id) < came.indexOf(after.id));
+});
+
+test("a service that was disabled for long is told where a user stands, and not each step on the way; a new name stays between", async () => {
+  const service = await newService({ enabled: false, dialect: "fields" });
+  const about = (/** @type {string} */ kind, /** @type {number} */ n) => ({ id: `msg_${++events}`, user: "anna", kind, body: { type: kind, n } });
+  const steps = (/** @type {number} */ from) =>
+    Array.from({ length: 100 }, (_, n) =>
+      ["update_account", "update_fields", "deauthenticate"].map((kind) => about(kind, kind === "deauthenticate" ? 0 : from + n)),
+    ).flat();
+  await push(service, ...steps(0), about("update_fields", 100));
+  await push(service, about("change_user_identy", 101));
+  await push(service, about("update_fields", 200), ...steps(201), about("update_account", 301));
+  assert.equal((await status(service)).waiting, 6);
+  await tell(service, { call: "configure", version: 2, url: `${receiver.url}/${service}`, enabled: true, dialect: "fields" });
+  await drained(service);
+  assert.deepEqual(
+    receiver.of(service).map(({ body }) => [body.type, body.n]),
+    [
+      ["update_account", 99],
+      ["deauthenticate", 0],
+      ["update_fields", 100],
+      ["change_user_identy", 101],
+      ["update_account", 301],
+      ["deauthenticate", 0],
+    ],
+  );
+});
+
+test("events that wait can be discarded, one or all, and those behind them go on", async () => {
+  const service = await newService({ enabled: false });
+  const [first, second, other, third] = [newEvent("anna"), newEvent("anna"), newEvent("ben"), newEvent("anna", "delete_user")];
+  await push(service, first, second, other, third);
+  assert.deepEqual(await tell(service, { call: "discard" }), { count: 0 }, "without a word of it, only dead ones");
+  assert.deepEqual(await tell(service, { call: "discard", waiting: true, id: first.id }), { count: 1 });
+  assert.deepEqual(await tell(service, { call: "discard", waiting: true, id: first.id }), { count: 0 });
+  await push(service, newEvent("anna"));
+  await tell(service, { call: "configure", version: 2, url: `${receiver.url}/${service}`, enabled: true, dialect: "flat" });
+  await drained(service);
+  assert.deepEqual(
+    receiver
+      .ids(service)
+      .filter((id) => id !== other.id)
+      .slice(0, 2),
+    [second.id, third.id],
+  );
+  await tell(service, { call: "configure", version: 3, url: `${receiver.url}/${service}`, enabled: false, dialect: "flat" });
+  await push(service, newEvent("anna"), newEvent("ben"));
+  assert.deepEqual(await tell(service, { call: "discard", waiting: true }), { count: 2 });
+  assert.equal((await status(service)).waiting, 0);
 });
 
 test("a service that is gone is told nothing more, whatever comes late", async () => {
@@ -784,7 +838,7 @@ test("a service that is gone is told nothing more, whatever comes late", async (
   await push(service, newEvent("anna"), newEvent("ben"));
   await arrived(service, 2);
   assert.deepEqual(await tell(service, { call: "remove" }), {});
-  await tell(service, { call: "configure", version: 9, url: `${receiver.url}/${service}`, enabled: true, dialect: "flat", insecure: true });
+  await tell(service, { call: "configure", version: 9, url: `${receiver.url}/${service}`, enabled: true, dialect: "flat" });
   await tell(service, { call: "credentials", token: TOKEN, until: 0 });
   assert.deepEqual(await push(service, newEvent()), { queued: 0 });
   assert.deepEqual(await tell(service, { call: "deliver", event: newEvent(), patience: 500 }), { delivered: false, refused: "the service was removed" });
@@ -795,8 +849,12 @@ test("a service that is gone is told nothing more, whatever comes late", async (
   assert.deepEqual(await list(service), []);
 });
 
+/** Deploys the Worker again, with another value of the gateway's setting `development`. @param {unknown} development */
+const deploy = (development) => world.restart({ vars: withGateway({}, { development }).vars });
+
 test("SEC-70: no event is sent to an address or by plain text, whatever URL is stored", async () => {
   const { port } = receiver;
+  await deploy(false);
   for (const url of [
     `http://127.0.0.1:${port}/`,
     `https://127.0.0.1:${port}/`,
@@ -812,13 +870,33 @@ test("SEC-70: no event is sent to an address or by plain text, whatever URL is s
     "data:text/plain,x",
     "not a url",
   ]) {
-    const service = await newService({ url, insecure: false });
+    const service = await newService({ url });
     const answer = await tell(service, { call: "deliver", event: newEvent(), patience: 5000 });
     assert.deepEqual(answer, { delivered: false, refused: "events may not be sent to this URL" }, url);
   }
+  await deploy(true);
   const service = await newService({ url: `http://user@127.0.0.1:${port}/` });
   const answer = await tell(service, { call: "deliver", event: newEvent(), patience: 5000 });
   assert.equal(answer.refused, "events may not be sent to this URL");
+});
+
+test("SEC-70: the development setting holds from the deployment that changes it, for what is stored and for what waits", async () => {
+  const service = await newService();
+  const deliver = (/** @type {ReturnType<typeof newEvent>} */ event) => tell(service, { call: "deliver", event, patience: 5000 });
+  const sent = [newEvent(), newEvent("ben"), newEvent("eve")];
+  assert.deepEqual(await deliver(sent[0]), { delivered: true });
+  // Off by name, by its default, and by a gateway that is not there.
+  for (const off of [false, undefined]) {
+    await deploy(off);
+    assert.deepEqual(await deliver(sent[1]), { delivered: false, refused: "events may not be sent to this URL" }, String(off));
+  }
+  await world.restart({ vars: {} });
+  assert.deepEqual(await deliver(sent[2]), { delivered: false, refused: "events may not be sent to this URL" });
+  assert.deepEqual(receiver.ids(service), [sent[0].id]);
+  await deploy(true);
+  await wait(service, HOUR);
+  await drained(service);
+  assert.deepEqual(receiver.ids(service).toSorted(), sent.map(({ id }) => id).toSorted());
 });
 
 test("outboxes that do not answer delay no other change of a record, and are told in the end, each in order", async () => {

@@ -145,9 +145,8 @@ fn a_call_of_an_outbox_crosses_with_the_names_that_it_reads() {
                 url: "https://a.example/".into(),
                 enabled: true,
                 dialect: "fields",
-                insecure: false,
             },
-            json!({"call": "configure", "version": 3, "url": "https://a.example/", "enabled": true, "dialect": "fields", "insecure": false}),
+            json!({"call": "configure", "version": 3, "url": "https://a.example/", "enabled": true, "dialect": "fields"}),
         ),
         (
             OutboxCall::Credentials {
@@ -185,9 +184,10 @@ fn a_call_of_an_outbox_crosses_with_the_names_that_it_reads() {
         ),
         (
             OutboxCall::Discard {
+                waiting: true,
                 id: Some("msg_1".into()),
             },
-            json!({"call": "discard", "id": "msg_1"}),
+            json!({"call": "discard", "waiting": true, "id": "msg_1"}),
         ),
         (OutboxCall::Remove, json!({"call": "remove"})),
     ];

@@ -10,6 +10,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { bundle } from "../../scripts/lib/build.mjs";
 import { startReceiver } from "../edge/lib/receiver.mjs";
+import { withGateway } from "../edge/lib/gateway.mjs";
 import { startWorld, until } from "../edge/lib/world.mjs";
 import { installNpm, startPython } from "./lib/peers.mjs";
 
@@ -50,9 +51,9 @@ before(async () => {
   await bundle(fileURLToPath(new URL("../edge/lib/queued.js", import.meta.url)), script);
   receiver = await startReceiver();
   receiver.answers.set("/hook", () => ({ status: 204 }));
-  world = await startWorld({ script });
+  world = await startWorld(withGateway({ script }));
   app = world.site("APP");
-  await tell({ call: "configure", version: 1, url: `${receiver.url}/hook`, enabled: true, dialect: "webhook", insecure: true });
+  await tell({ call: "configure", version: 1, url: `${receiver.url}/hook`, enabled: true, dialect: "webhook" });
 });
 after(async () => {
   await world?.stop();

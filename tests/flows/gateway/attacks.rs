@@ -99,6 +99,70 @@ fn sec_59_a_disabled_user_is_not_made_active_again_at_a_service() {
 }
 
 #[test]
+fn sec_59_what_was_taken_while_a_service_was_disabled_does_not_come_back() {
+    let gateway = Gateway::new(&json!({}));
+    let (wiki, _) = gateway.service("wiki", &json!({}));
+    let ada = gateway.user("ada@example.com", &json!({"staff": true}));
+    let eve = gateway.user("eve@example.com", &json!({}));
+    let ida = gateway.user("ida@example.com", &json!({}));
+    let outboxes = &gateway.edge.shared.outboxes;
+    outboxes.deliver_all();
+    let enable = |enabled: bool| {
+        let path = format!("/api/sso/services/{wiki}");
+        let changed = gateway.call("PATCH", &path, &json!({ "enabled": enabled }));
+        assert_eq!(changed.0, 200, "{}", changed.1);
+    };
+    enable(false);
+    outboxes.delivered.borrow_mut().clear();
+    let path = |id: &str| format!("/api/sso/users/{id}");
+    let demoted = gateway.call("PATCH", &path(&ada), &json!({"staff": false}));
+    assert_eq!(demoted.0, 200);
+    let out = gateway.call("POST", &format!("{}/logout", path(&ada)), &json!({}));
+    assert_eq!(out.0, 204);
+    assert_eq!(gateway.call("DELETE", &path(&eve), &json!({})).0, 204);
+    let disabled = gateway.call("PATCH", &path(&ida), &json!({"active": false}));
+    assert_eq!(disabled.0, 200);
+    outboxes.deliver_all();
+    assert_eq!(outboxes.delivered.borrow().len(), 0, "none while disabled");
+    enable(true);
+    outboxes.deliver_all();
+    let told = |user: &str| -> Vec<serde_json::Value> {
+        let delivered = outboxes.delivered.borrow();
+        let bodies = delivered.iter().map(|(_, event)| event.body.clone());
+        bodies
+            .filter(|body| body.to_string().contains(user))
+            .collect()
+    };
+    let account = |user: &str, active: bool| {
+        json!({"type": "update_account", "fields": {
+            "user_identy": user, "is_active": active, "is_staff": false, "is_superuser": false,
+        }})
+    };
+    let about = |kind: &str, user: &str| json!({"type": kind, "user_identy": user});
+    assert_eq!(
+        told("ada@example.com"),
+        [
+            account("ada@example.com", true),
+            about("deauthenticate", "ada@example.com")
+        ]
+    );
+    assert_eq!(
+        told("eve@example.com"),
+        [
+            about("deauthenticate", "eve@example.com"),
+            about("delete_user", "eve@example.com")
+        ]
+    );
+    assert_eq!(
+        told("ida@example.com"),
+        [
+            account("ida@example.com", false),
+            about("deauthenticate", "ida@example.com")
+        ]
+    );
+}
+
+#[test]
 fn sec_83_a_site_that_does_not_use_the_gateway_gets_no_session_from_it() {
     let mut bindings = with_gateway(&json!({}));
     bindings.insert("EDGEWARD_SITE_BACK".into(), crate::harness::site(&json!({

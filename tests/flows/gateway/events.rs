@@ -134,7 +134,7 @@ fn a_service_is_told_of_its_own_people_and_who_loses_access_is_signed_out_there(
 }
 
 #[test]
-fn a_disabled_service_is_told_nothing() {
+fn events_for_a_disabled_service_wait() {
     let gateway = Gateway::new(&json!({}));
     let (wiki, _) = gateway.service("wiki", &json!({"enabled": false}));
     gateway.call(
@@ -142,6 +142,15 @@ fn a_disabled_service_is_told_nothing() {
         "/api/sso/users",
         &json!({"email": "ada@example.com"}),
     );
+    let waiting = [account("ada@example.com", true, false)];
+    assert_eq!(take(&gateway, &wiki), waiting);
+    assert_eq!(take(&gateway, &wiki), waiting, "none was sent");
+    let path = format!("/api/sso/services/{wiki}");
+    assert_eq!(
+        gateway.call("PATCH", &path, &json!({"enabled": true})).0,
+        200
+    );
+    assert_eq!(take(&gateway, &wiki), waiting);
     assert_eq!(take(&gateway, &wiki), [] as [Value; 0]);
 }
 

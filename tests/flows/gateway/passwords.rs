@@ -1,8 +1,10 @@
 //! Signing in with a password, and passwords that are changed, set and forced.
 
+use edgeward::model::api_token::Scope;
 use serde_json::json;
 
 use super::{GATEWAY, Gateway, PASSWORD, hidden};
+use crate::harness::request::req;
 
 const OWN: &str = "__Host-edgeward";
 
@@ -392,4 +394,77 @@ fn a_password_that_must_be_changed_leads_on_to_the_service_after_an_error_too() 
         seen.header("location"),
         Some("https://wiki.example/sso/accept/")
     );
+}
+
+#[test]
+fn hashes_come_with_users_in_bulk_and_replace_no_password() {
+    let gateway = Gateway::new(&json!({}));
+    let mut hash = crate::harness::passwords::hashed(PASSWORD);
+    hash.kdf = edgeward::platform::port::Kdf::Pbkdf2Sha256 {
+        iterations: 600_000,
+    };
+    let hash = &*edgeward::model::password::to_phc(&hash);
+    let known = gateway.user("ada@example.com", &json!({}));
+    let mut ada = gateway.signed_in("ada@example.com");
+    gateway.call(
+        "POST",
+        "/api/sso/users",
+        &json!({"email": "bob@example.com"}),
+    );
+    let entry = |email: &str, hash: &str| json!({"email": email, "password_hash": hash});
+    let body = json!({"users": [
+        entry("ada@example.com", hash),
+        entry("bob@example.com", hash),
+        entry("eve@example.com", hash),
+        entry("ida@example.com", "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdHNhbHQ$aGFzaA"),
+        {"email": "joe@example.com"},
+    ]});
+    let (status, answer) = gateway.call("POST", "/api/sso/users/bulk", &body);
+    assert_eq!(status, 200, "{answer}");
+    let told: Vec<_> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["status"].as_str().unwrap(), one["password"].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("exists", Some("exists")),
+            ("exists", Some("set")),
+            ("created", Some("set")),
+            ("invalid", None),
+            ("created", None),
+        ]
+    );
+    assert_eq!(answer["results"][3]["field"], "password_hash");
+    let (_, listed) = gateway.call("GET", "/api/sso/users?email=ida@example.com", &json!({}));
+    assert_eq!(
+        listed["users"],
+        json!([]),
+        "an entry that is wrong changes nothing"
+    );
+    assert_eq!(ada.open(GATEWAY, "/account/").status(), 200);
+    let path = format!("/api/sso/users/{known}/password");
+    let before = gateway.call("GET", &path, &json!({})).1;
+    // Again: nothing more is done.
+    gateway.edge.wait(5);
+    let (_, again) = gateway.call("POST", "/api/sso/users/bulk", &body);
+    assert_eq!(again["results"][2]["password"], "exists");
+    assert_eq!(gateway.call("GET", &path, &json!({})).1, before);
+    for email in ["ada@example.com", "bob@example.com", "eve@example.com"] {
+        gateway.signed_in(email);
+    }
+    // Only an admin, only at a gateway, and only in bulk.
+    let limited = gateway.edge.api_token(&[Scope::UsersWrite]);
+    let request = req("POST", "/api/sso/users/bulk").at(GATEWAY);
+    let one = json!({"users": [entry("kim@example.com", hash)]});
+    let seen = gateway
+        .isolate
+        .send(&request.api_token(&limited).json(&one));
+    assert_eq!(seen.json()["results"][0]["code"], "insufficient_scope");
+    let (status, refused) = gateway.call("POST", "/api/sso/users", &entry("kim@example.com", hash));
+    assert_eq!(status, 400, "{refused}");
+    let (_, listed) = gateway.call("GET", "/api/sso/users?email=kim@example.com", &json!({}));
+    assert_eq!(listed["users"], json!([]));
 }

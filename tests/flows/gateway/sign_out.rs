@@ -140,3 +140,110 @@ fn session_of(page: &crate::harness::request::Seen) -> String {
     let start = rest.find(marker).unwrap() + marker.len();
     rest[start..start + 22].to_owned()
 }
+
+/// The sessions that the account page lists, over all its pages.
+fn listed(browser: &mut super::jar::Jar<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut path = "/account/".to_owned();
+    loop {
+        let page = browser.open(GATEWAY, &path);
+        assert_eq!(page.status(), 200);
+        let on_page: Vec<String> = between(page.body(), "name=\"session\" value=\"", "\"");
+        assert!(on_page.len() <= 50, "{}", on_page.len());
+        found.extend(on_page);
+        match between(page.body(), "href=\"/account/?sessions=", "\" rel=\"next\"").first() {
+            Some(cursor) => path = format!("/account/?sessions={cursor}"),
+            None => return found,
+        }
+    }
+}
+
+fn between(text: &str, before: &str, after: &str) -> Vec<String> {
+    let parts = text.split(before).skip(1);
+    parts
+        .map(|part| part[..part.find(after).unwrap()].to_owned())
+        .collect()
+}
+
+#[test]
+fn sec_54_a_person_sees_and_ends_hundreds_of_sessions() {
+    let gateway = Gateway::new(&json!({}));
+    let ada = gateway.user("ada@example.com", &json!({}));
+    gateway.user("eve@example.com", &json!({}));
+    let run_tasks = || {
+        for task in std::mem::take(&mut *gateway.edge.shared.tasks.borrow_mut()) {
+            crate::harness::run(task);
+        }
+    };
+    let mut browsers: Vec<_> = (0..250)
+        .map(|_| gateway.signed_in("ada@example.com"))
+        .collect();
+    let mut eve = gateway.signed_in("eve@example.com");
+    run_tasks();
+    let path = format!("/api/sso/users/{ada}/sessions");
+    let by_api = || {
+        let (mut found, mut cursor) = (std::collections::BTreeSet::new(), String::new());
+        loop {
+            let (status, page) =
+                gateway.call("GET", &format!("{path}?limit=100{cursor}"), &json!({}));
+            assert_eq!(status, 200, "{page}");
+            let on_page = page["sessions"].as_array().unwrap();
+            assert!(on_page.len() <= 100);
+            found.extend(
+                on_page
+                    .iter()
+                    .map(|one| one["id"].as_str().unwrap().to_owned()),
+            );
+            match page["cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return found,
+            }
+        }
+    };
+    let all = by_api();
+    assert_eq!(all.len(), 250);
+    let shown = listed(&mut browsers[0]);
+    assert_eq!(shown.len(), 250);
+    assert_eq!(
+        shown
+            .iter()
+            .cloned()
+            .collect::<std::collections::BTreeSet<_>>(),
+        all
+    );
+    // A cursor of one person shows nothing of theirs to another.
+    let page = browsers[0].open(GATEWAY, "/account/");
+    let cursor = between(page.body(), "href=\"/account/?sessions=", "\" rel=\"next\"");
+    let seen = eve.open(GATEWAY, &format!("/account/?sessions={}", cursor[0]));
+    assert!(all.iter().all(|id| !seen.body().contains(id)));
+    // One far down the list.
+    let last = shown.last().unwrap();
+    browsers[0].open(GATEWAY, "/account/");
+    browsers[0].submit(
+        GATEWAY,
+        "/account/",
+        &[("action", "end"), ("session", last)],
+    );
+    assert!(!by_api().contains(last));
+    let (first, others) = browsers.split_first_mut().unwrap();
+    first.open(GATEWAY, "/account/");
+    first.submit(GATEWAY, "/account/", &[("action", "end_all")]);
+    for browser in others {
+        let seen = browser.open(GATEWAY, "/account/");
+        assert_eq!(seen.header("location"), Some("/login/"));
+    }
+    assert_eq!(by_api().len(), 0);
+    assert_eq!(eve.open(GATEWAY, "/account/").status(), 200);
+    // Those that have ended are not in the way of a new one.
+    gateway.edge.wait(1);
+    let mut again = gateway.signed_in("ada@example.com");
+    run_tasks();
+    assert_eq!(listed(&mut again).len(), 1);
+    assert_eq!(
+        gateway
+            .call("POST", &format!("/api/sso/users/{ada}/logout"), &json!({}))
+            .0,
+        204
+    );
+    assert_eq!(by_api().len(), 0);
+}

@@ -65,6 +65,11 @@ impl Outboxes {
     }
 
     fn deliver(&self, service: &str, is_meant: impl Fn(&QueuedEvent) -> bool) {
+        let queues = self.queues.borrow();
+        if queues.get(service).is_some_and(|queue| queue.is_disabled) {
+            return;
+        }
+        drop(queues);
         let mut held_up = BTreeSet::new();
         for event in self.waiting(service) {
             if !is_meant(&event) || held_up.contains(&event.user) {
@@ -99,7 +104,6 @@ impl Outboxes {
         }
         let mut queues = self.queues.borrow_mut();
         let queue = queues.entry(service.to_owned()).or_default();
-        let is_deaf = queue.is_disabled || queue.is_removed;
         Some(match call {
             OutboxCall::Configure {
                 version, enabled, ..
@@ -111,15 +115,15 @@ impl Outboxes {
                 json!({})
             }
             OutboxCall::Credentials { .. } => json!({}),
-            OutboxCall::Push { .. } if is_deaf => json!({ "queued": 0 }),
+            OutboxCall::Push { .. } if queue.is_removed => json!({ "queued": 0 }),
             OutboxCall::Push { events } => {
                 for event in events {
                     queue.add(event);
                 }
                 json!({ "queued": events.len() })
             }
-            OutboxCall::Deliver { .. } if is_deaf => {
-                json!({ "delivered": false, "refused": "the service is disabled" })
+            OutboxCall::Deliver { .. } if queue.is_removed => {
+                json!({ "delivered": false, "refused": "the service was removed" })
             }
             OutboxCall::Deliver { event, .. } => {
                 queue.add(event);
@@ -147,6 +151,13 @@ impl Outboxes {
                 "waiting": queue.waiting.len(), "dead": 0, "oldest_at": null, "last_success_at": null,
                 "disabled_by_receiver": false, "blocked": null,
             }),
+            OutboxCall::Discard { waiting: true, id } => {
+                let before = queue.waiting.len();
+                queue
+                    .waiting
+                    .retain(|event| id.as_ref().is_some_and(|id| *id != event.id));
+                json!({ "count": before - queue.waiting.len() })
+            }
             OutboxCall::Resend { .. } | OutboxCall::Discard { .. } => json!({ "count": 0 }),
             OutboxCall::Remove => {
                 *queue = Queue {
