@@ -4,6 +4,7 @@ pub mod denial;
 pub mod event;
 pub mod gateway_page;
 pub mod page;
+pub mod reading;
 pub mod reply;
 
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use crate::config::{rules, site};
 use crate::http::reserved::Reserved;
 use crate::model::service::Identity;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
-use crate::site::{HostHeader, Site, Source};
+use crate::site::{HostHeader, Paths, Site, Source};
 
 /// The name of the gateway among the sites.
 pub const NAME: &str = "gateway";
@@ -90,6 +90,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         hosts: hosts.as_deref().unwrap_or_default(),
         has_login: false,
         has_cors: false,
+        ignores_case: false,
         bindings,
     };
     let deny = Field::Given(RawUnauthenticated::Deny);
@@ -110,6 +111,8 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
             development,
         }),
         host_header: HostHeader::Rewrite,
+        // Its own paths need no other.
+        paths: Paths::Strict,
         audience: first_host,
         link_ages: BTreeMap::new(),
         sources: vec![Source::Session],
