@@ -10,7 +10,7 @@ use crate::http::reserved::Reserved;
 use crate::model::service::{Identity, ServiceId};
 use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
-use crate::site::{HostHeader, Site, Source};
+use crate::site::{HostHeader, Paths, Site, Source};
 
 /// The name of the gateway among the sites.
 pub const NAME: &str = "gateway";
@@ -96,6 +96,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         hosts: hosts.as_deref().unwrap_or_default(),
         has_login: false,
         has_cors: false,
+        ignores_case: false,
         bindings,
     };
     let deny = Field::Given(RawUnauthenticated::Deny);
@@ -118,6 +119,8 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
             mail_from,
         }),
         host_header: HostHeader::Rewrite,
+        // Its own paths need no other.
+        paths: Paths::Strict,
         audience: first_host,
         link_ages: BTreeMap::new(),
         sources: vec![Source::Session],

@@ -34,6 +34,11 @@ table! {
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` header that the origin receives.
         pub(super) host_header: Field<crate::site::HostHeader>,
+        /// Which paths the origin is sent: each as it came if all servers read it alike, as far as
+        /// rules tell; or only those without ambiguous bytes, in their canonical form.
+        pub(super) paths: Field<crate::site::Paths>,
+        /// Whether the origin tells upper from lower case in paths; rules then do as well.
+        pub(super) path_case: Field<crate::site::PathCase>,
         /// The `aud` of this site's tokens; defaults to the first host.
         pub(super) audience: Field<String>,
         /// Where credentials are accepted, in order of precedence.

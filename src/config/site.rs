@@ -24,8 +24,8 @@ use crate::site::attribute::{Attribute, headers_of};
 use crate::site::issuer::Issuer;
 use crate::site::profile::Profile;
 use crate::site::{
-    Assertion, HostHeader, Login, Preset, Query, SameSite, Session, Site, Source, SsoCookie,
-    SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
+    Assertion, HostHeader, Login, PathCase, Paths, Preset, Query, SameSite, Session, Site, Source,
+    SsoCookie, SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
 };
 
 /// Validates `raw`; errors go to `reader`.
@@ -51,6 +51,8 @@ pub(super) fn read(
         origin
     });
     let host_header = reader.with_default("host_header", raw.host_header, HostHeader::Rewrite);
+    let paths = reader.with_default("paths", raw.paths, Paths::Unchanged);
+    let path_case = reader.with_default("path_case", raw.path_case, PathCase::Matters);
     let first_host = hosts
         .as_ref()
         .and_then(|hosts| hosts.first().cloned())
@@ -85,6 +87,7 @@ pub(super) fn read(
         hosts: hosts.as_deref().unwrap_or_default(),
         has_login: login_url.is_some() || by_gateway,
         has_cors: cors.is_some(),
+        ignores_case: path_case == PathCase::Ignored,
         bindings,
     };
     let open_to_all = matches!(raw.unauthenticated, Field::Given(RawUnauthenticated::Pass));
@@ -223,6 +226,7 @@ pub(super) fn read(
         upstream: Some(upstream?),
         gateway: None,
         host_header,
+        paths,
         audience,
         link_ages: BTreeMap::new(),
         sources,

@@ -14,7 +14,7 @@ use crate::access::grant::Grant;
 use crate::ask::source::Presented;
 use crate::http::cookies::Remainder;
 use crate::http::headers::{CallerHeaders, HeaderChange, HeaderChanges};
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::http::request::Parts;
 use crate::origin::strip::Stripped;
 use crate::platform::time::Seconds;
@@ -197,7 +197,7 @@ pub fn prepare(
     grant: &Grant,
     site: &Site,
     parts: &Parts,
-    path: &CanonicalPath<'_>,
+    path: &RequestPath<'_>,
     presented: &Presented<'_>,
     context: &Context<'_>,
 ) -> Forward {
@@ -248,14 +248,14 @@ pub fn prepare(
     }
 }
 
-/// Whether the last segment has an extension. The CDN caches such paths by default, whoever the
+/// Whether the last segment, in any reading, has an extension. The CDN caches such paths by default, whoever the
 /// caller is, and other paths only if a rule of the zone says so. To bypass its cache costs more
 /// than to verify the session, so that is done only where it matters.
-fn looks_like_a_file(path: &CanonicalPath<'_>) -> bool {
-    let path = path.as_str();
-    path.rsplit('/')
-        .next()
-        .is_some_and(|last| last.contains('.'))
+fn looks_like_a_file(path: &RequestPath<'_>) -> bool {
+    path.readings().any(|reading| {
+        let last = memchr::memrchr(b'/', reading).and_then(|at| reading.get(at..));
+        last.is_some_and(|last| last.contains(&b'.'))
+    })
 }
 
 #[cfg(test)]

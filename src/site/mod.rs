@@ -41,6 +41,8 @@ pub struct Site {
     pub gateway: Option<Gateway>,
     /// The `Host` header that the origin receives.
     pub host_header: HostHeader,
+    /// Which paths the origin is sent.
+    pub paths: Paths,
     /// The `aud` of this site's tokens.
     pub audience: String,
     /// By issuer, how long a token may be used as a link at any site that accepts it.
@@ -141,6 +143,28 @@ pub enum HostHeader {
     Rewrite,
     /// The public host.
     Preserve,
+}
+
+/// Which paths the origin is sent.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Paths {
+    /// Every path as it came, if all its readings lead to the same rule.
+    Unchanged,
+    /// Only paths that all servers read alike, in their canonical form.
+    Strict,
+}
+
+/// Whether the origin tells upper from lower case in paths.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum PathCase {
+    /// It does.
+    Matters,
+    /// It does not.
+    Ignored,
 }
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
