@@ -145,6 +145,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         token_headers: Vec::new(),
         tenants: None,
         reserved_headers: Vec::new(),
+        client_headers: Vec::new(),
         reserved: Reserved::default(),
     })
 }

@@ -81,6 +81,8 @@ table! {
         pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
         /// More headers that clients may not send: names, or prefixes followed by `*`.
         pub(super) reserved_headers: Field<Vec<String>>,
+        /// Headers that clients may send to this origin, of those that are reserved unless named here.
+        pub(super) client_headers: Field<Vec<String>>,
         /// The signed assertion for the origin.
         pub(super) assertion: Field<RawAssertion>,
         /// A fixed header for the origin.

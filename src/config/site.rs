@@ -10,11 +10,11 @@ use crate::config::raw::{
 };
 use crate::config::reader::{Bindings, Field, GATEWAY, Reader};
 use crate::config::secret::{self, NameError};
-use crate::config::{cors, issuer, label_studio, rules, tenant};
+use crate::config::{cors, headers, issuer, label_studio, rules, tenant};
 use crate::http::headers::is_token;
 use crate::http::host::{canonical_host, host_of, origin};
 use crate::http::request::RAY;
-use crate::http::reserved::{self, Reserved, SET_ALWAYS};
+use crate::http::reserved::{self, REQUEST_ID, Reserved, SET_ALWAYS};
 use crate::jose::hmac::HmacAlgorithm;
 use crate::origin::assertion::OWN_CLAIMS;
 use crate::platform::algorithm::Algorithm;
@@ -153,7 +153,8 @@ pub(super) fn read(
                 .map(|h| (h, attribute))
         })
         .collect();
-    let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
+    let reserved_headers = headers::read_reserved(reader, raw.reserved_headers);
+    let client_headers = headers::read_client(reader, raw.client_headers);
     let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
     let upstream_credential = reader.optional("upstream_credential", raw.upstream_credential).and_then(|raw| {
         let mut reader = reader.table("upstream_credential");
@@ -258,6 +259,7 @@ pub(super) fn read(
         token_headers,
         tenants,
         reserved_headers,
+        client_headers,
         reserved: Reserved::default(),
     })
 }
@@ -272,7 +274,7 @@ fn check_headers<'a>(
         .iter()
         .flat_map(|preset| headers_of(*preset))
         .map(|(header, _)| header);
-    let mut seen: Vec<&str> = ours.chain(SET_ALWAYS).collect();
+    let mut seen: Vec<&str> = ours.chain(SET_ALWAYS).chain([REQUEST_ID]).collect();
     for (setting, header) in named {
         if seen
             .iter()
@@ -576,31 +578,6 @@ fn read_token_headers(
         let prefix = reader.with_default("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
         headers.extend(name.map(|name| TokenHeader { name, prefix }));
-    }
-    headers
-}
-
-/// Reads names or prefixes (with `*`) of headers that another identity system in front of this
-/// origin would set.
-fn read_reserved_headers(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> Vec<String> {
-    let mut headers = Vec::new();
-    for text in reader.with_default("reserved_headers", field, Vec::new()) {
-        let name = text.to_ascii_lowercase();
-        let stem = name.strip_suffix('*');
-        let shaped = match stem {
-            Some(stem) => stem.len() >= 3 && is_token(stem) && !stem.contains('*'),
-            None => is_token(&name) && !name.contains('*'),
-        };
-        if !shaped {
-            reader.error("reserved_headers", format!("{text:?} is neither a header name nor a prefix of at least three characters followed by *"));
-        } else if Reserved::new([name.as_str()]).takes_what_is_needed() {
-            reader.error(
-                "reserved_headers",
-                format!("{text:?} would remove a header that every request needs"),
-            );
-        } else {
-            headers.push(name);
-        }
     }
     headers
 }

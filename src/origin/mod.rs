@@ -16,6 +16,7 @@ use crate::http::cookies::Remainder;
 use crate::http::headers::{CallerHeaders, HeaderChange, HeaderChanges};
 use crate::http::path::RequestPath;
 use crate::http::request::Parts;
+use crate::http::reserved::REQUEST_ID;
 use crate::origin::strip::Stripped;
 use crate::platform::time::Seconds;
 use crate::site::Site;
@@ -210,9 +211,9 @@ pub fn prepare(
         left => left.clone(),
     };
     mutate::add_forwarding_headers(&mut changes, site, parts);
-    // A Ray in `cf-ray` is the request's id already.
-    if parts.ray().is_none() {
-        own.set("x-request-id", context.request_id);
+    // A Ray in `cf-ray` is the request's id already, and a client's own id is kept.
+    if parts.ray().is_none() && parts.named(REQUEST_ID).is_none() {
+        own.set(REQUEST_ID, context.request_id);
     }
     let told = context.told;
     // A static file is requested anonymously, whoever the caller is.

@@ -356,16 +356,16 @@ fn a_url_is_local_only_if_path_and_query_stay_as_they_came() {
 }
 
 #[test]
-fn a_ray_is_the_request_s_id_and_no_second_header_has_it() {
+fn a_ray_is_the_request_s_id_and_a_client_may_choose_another() {
     for (ray, told) in [("r-1", false), ("no ray", true), ("", true)] {
-        let headers = [("cf-ray", ray), ("x-request-id", "forged")];
-        let forward = prepared("{}", "https://site.example/", &headers, None);
-        let changes = changes(&forward);
-        assert_eq!(
-            changes.contains(&"x-request-id: r-1".to_owned()),
-            told,
-            "{ray}"
-        );
-        assert!(changes.contains(&"- x-request-id".to_owned()), "{ray}");
+        for own in [None, Some("the client's")] {
+            let own = own.map(|id| ("x-request-id", id));
+            let headers: Vec<_> = own.into_iter().chain([("cf-ray", ray)]).collect();
+            let forward = prepared("{}", "https://site.example/", &headers, None);
+            let changes = changes(&forward);
+            let is_told = changes.contains(&"x-request-id: r-1".to_owned());
+            assert_eq!(is_told, told && own.is_none(), "{ray}");
+            assert!(!changes.contains(&"- x-request-id".to_owned()), "{ray}");
+        }
     }
 }

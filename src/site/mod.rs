@@ -82,6 +82,8 @@ pub struct Site {
     pub tenants: Option<Tenants>,
     /// Those that this site adds, as configured.
     pub reserved_headers: Vec<String>,
+    /// Headers that clients may send to this origin although other sites reserve them.
+    pub client_headers: Vec<String>,
     /// All that clients may not send to this site, besides the fixed ones.
     pub reserved: Reserved,
 }
@@ -326,7 +328,7 @@ impl Site {
         names.extend(self.reserved_headers.iter().map(String::as_str));
         let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
         names.extend(own);
-        self.reserved = Reserved::new(names);
+        self.reserved = Reserved::new(names).letting_through(&self.client_headers);
     }
 
     /// All issuers that the site accepts, in any tenant.

@@ -1,5 +1,6 @@
 //! Who is refused, and how: per site, per kind of client, per reason.
 
+use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};
 
@@ -71,8 +72,14 @@ fn a_browser_is_sent_to_sign_in_with_the_way_back() {
 #[test]
 fn the_way_back_has_neither_token_nor_marker_and_never_leads_elsewhere() {
     let isolate = site("login").isolate();
+    let token = isolate.forge(Kind::Sso, &json!({}));
+    let with_token = format!("/a?token={token}&x=1");
     for (path, back) in [
-        ("/a?token=a.b.c&x=1", "/a?x=1&edgeward_attempt=1"),
+        (with_token.as_str(), "/a?x=1&edgeward_attempt=1"),
+        (
+            "/a?token=a.b.c&x=1",
+            "/a?token=a.b.c&x=1&edgeward_attempt=1",
+        ),
         ("/a?edgeward_attempt=1", "/a?edgeward_attempt=2"),
         (
             "/a?edgeward_attempt=1&edgeward_attempt=2&y",
