@@ -109,7 +109,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 38] = [
+pub const CODES: [&str; 39] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",

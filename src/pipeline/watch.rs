@@ -38,7 +38,10 @@ pub async fn watch(world: Rc<World>, parts: Parts, request_id: &str, now: Timest
         }
     };
     let host = asked::host(&site, &parts);
-    let (asked, rule) = asked::asked(&site, &parts, &host, &path);
+    let (asked, rule) = match asked::asked(&site, &parts, &host, &path) {
+        Ok(asked) => asked,
+        Err(denial) => return Watched::Ended(closed(Some(&site), request_id, &denial)),
+    };
     let presented = source::present(&parts, &site);
     let ctx = Ctx {
         purpose: Purpose::Watch,
