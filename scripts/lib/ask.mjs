@@ -118,7 +118,8 @@ const ADVICE = {
  */
 function refusal(call, answer, { error = "", code, field, rule }) {
   const wait = answer.headers.get("retry-after");
-  const advice = answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status];
+  const wrongField = answer.status === 400 && field ? `The value of ${field} is not accepted; docs/admin-api.md has its rules` : undefined;
+  const advice = wrongField ?? (answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status]);
   const message = `${call}: ${answer.status} ${error} (${code ?? "no code"}${field ? `, ${field}` : ""})${advice ? `\n  ${advice}` : ""}`;
   return new Refused(message, answer.status, { code, field, rule, retryAfter: Number(wait) || undefined });
 }

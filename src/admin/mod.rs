@@ -156,7 +156,7 @@ async fn read_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
     serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
 }
 
-/// The body as JSON, of a call that needs none.
+/// The body as JSON, of a call whose body may be missing.
 ///
 /// # Errors
 /// Those of [`read_json`].

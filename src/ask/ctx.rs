@@ -20,7 +20,7 @@ pub enum Purpose {
     Serve,
     /// Somebody wants to know what would become of it. Nothing is used up, created, opened or counted.
     Explain,
-    /// Its connection is still open, and somebody wants to know whether it would still pass. Like `Explain`.
+    /// Whether a request whose connection is still open would pass again. Without effect, like `Explain`.
     Watch,
 }
 

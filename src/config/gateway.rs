@@ -42,7 +42,7 @@ table! {
         pub(super) session: Field<RawSession>,
         /// Allows services on `http` and on private hosts. For development only.
         pub(super) development: Field<bool>,
-        /// The id of the service that is told the links to set a password. Its dialect is `webhook`.
+        /// The id of the service that receives the links to set a password. Its dialect must be `webhook`.
         pub(super) link_service: Field<String>,
         /// The address from which links to set a password are mailed, by the binding `EDGEWARD_EMAIL`.
         pub(super) mail_from: Field<String>,
@@ -150,7 +150,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     })
 }
 
-/// The ways by which links to set a password are sent.
+/// The ways to send links to set a password.
 fn read_ways(
     link_service: Field<String>,
     mail_from: Field<String>,

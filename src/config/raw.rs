@@ -59,7 +59,7 @@ table! {
         pub(super) return_parameter: Field<String>,
         /// Where a browser is sent after signing out.
         pub(super) logout_url: Field<String>,
-        /// Whether an open WebSocket is closed once the request that opened it would not pass any more.
+        /// Whether an open WebSocket is closed once the request that opened it would no longer pass.
         pub(super) close_websockets: Field<bool>,
         /// Other origins whose pages may act with this site's cookies.
         pub(super) trusted_origins: Field<Vec<String>>,

@@ -17,9 +17,9 @@ use crate::site::Site;
 
 /// Whether a connection may stay open.
 pub enum Watched {
-    /// The request that opened it would pass today, as somebody.
+    /// The request that opened it would pass now, as a signed-in user.
     Holds,
-    /// It would not. The line is for the log.
+    /// It would not pass. The line is for the log.
     Ended(Event),
     /// That cannot be told at the moment: the store or an issuer cannot be reached.
     Unknown,

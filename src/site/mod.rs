@@ -54,7 +54,7 @@ pub struct Site {
     pub login: Option<Login>,
     /// Where a browser is sent after signing out.
     pub logout_url: Option<String>,
-    /// Whether an open WebSocket of somebody is closed when its request would not pass any more.
+    /// Whether the open WebSocket of a signed-in user is closed when its request would no longer pass.
     pub close_websockets: bool,
     /// Other origins whose pages may act with this site's cookies.
     pub trusted_origins: Vec<String>,
