@@ -28,6 +28,9 @@ use crate::store::users::UserRecords;
 pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     let (gateway, user) = known(ctx, id).await?;
+    if ctx.parts.method() != "GET" {
+        may_touch(caller, &user)?;
+    }
     match ctx.parts.method() {
         "GET" => {
             let kept = Passwords(&*ctx.world.platform.records)
@@ -172,6 +175,7 @@ pub(super) async fn password_link(
     reject_unknown(&body, &["send"])?;
     let ways: Option<Vec<Way>> = member(&body, "send")?;
     let (gateway, user) = known(ctx, id).await?;
+    may_touch(caller, &user)?;
     let (world, now) = (ctx.world, ctx.now);
     let (site, _) = world.config.gateway().ok_or(Denial::NoGateway)?;
     let link = link::make(world, site, &user, ctx.parts.scheme(), now).await?;

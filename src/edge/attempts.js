@@ -84,16 +84,16 @@ export class Attempts extends DurableObject {
     if (bytes.length < SHORTEST_PASSWORD) return { outcome: "too_short" };
     if (bytes.length > LONGEST_PASSWORD) return { outcome: "too_long" };
     if (await isCommon(password)) return { outcome: "common" };
-    if (current !== undefined) {
-      const full = busyFor();
-      if (full > 0) return { outcome: "busy", seconds: full };
-      const made = await hash(current.kdf, bytesOf(password, current.kdf), current.salt, current.output.length);
-      if (crypto.subtle.timingSafeEqual(made, current.output)) return { outcome: "unchanged" };
-    }
     const busy = busyFor();
     if (busy > 0) return { outcome: "busy", seconds: busy };
     const salt = crypto.getRandomValues(new Uint8Array(SALT_LENGTH));
-    return { outcome: "hashed", salt, output: await hash(kdf, bytes, salt, OUTPUT_LENGTH) };
+    const output = await hash(kdf, bytes, salt, OUTPUT_LENGTH);
+    if (current === undefined) return { outcome: "hashed", salt, output };
+    // Compared last: whoever is refused for want of places has not been told that the guess was wrong, and would have it free.
+    const full = busyFor();
+    if (full > 0) return { outcome: "busy", seconds: full };
+    const made = await hash(current.kdf, bytesOf(password, current.kdf), current.salt, current.output.length);
+    return crypto.subtle.timingSafeEqual(made, current.output) ? { outcome: "unchanged" } : { outcome: "hashed", salt, output };
   }
 
   /** Makes the table. */

@@ -6,10 +6,17 @@
 
 /** What waits at all WebSockets, in bytes. */
 let buffered = 0;
+/**
+ * The WebSockets at which something may wait, and when each was last counted: the one that was longest ago first.
+ * @type {Map<Watched, number>}
+ */
+const counted = new Map();
 
 /** Close codes (RFC 6455 §7.4.1). */
 const GOING_AWAY = 1001;
 const NO_CODE = 1005;
+/** The connection ended without a close. */
+const BROKEN = 1006;
 const POLICY = 1008;
 const FAILED = 1011;
 const TRY_LATER = 1013;
@@ -60,8 +67,13 @@ export class Watched {
   static JITTER = 0.2;
   /** The longest time without a judgement, because the store cannot be reached. In milliseconds. */
   static UNJUDGED = 90_000;
-  /** How long one side has to close after the other. In milliseconds. */
+  /** How long one side has to close after the other, and how often it is looked at what still waits after the end. In milliseconds. */
   static LINGER = 10_000;
+  /**
+   * The request of a WebSocket that was not counted for so long has ended without a word, and what waited is gone. In
+   * milliseconds: more than a pause and the longest judgement.
+   */
+  static LOST_AFTER = 60_000;
   /**
    * How much may wait altogether for clients and origins that read slowly, in bytes: nothing here can make a sender wait. Beyond
    * that, whichever WebSocket sends to a slow reader next is closed.
@@ -78,6 +90,8 @@ export class Watched {
   #timer;
   /** How much of `buffered` each side is. */
   #waiting = new Map();
+  /** The sides whose connection has broken: the runtime goes on to say what had waited there. */
+  #broken = new Set();
   /** Whether one side has closed. */
   #isClosing = false;
   #isOver = false;
@@ -91,6 +105,7 @@ export class Watched {
     this.#head = head;
     this.#client = client;
     this.#origin = origin;
+    this.#countBoth();
   }
 
   /**
@@ -113,11 +128,17 @@ export class Watched {
       }
     });
     from.addEventListener("close", ({ code, reason }) => {
+      if (code === BROKEN) this.#broken.add(from);
       close(to, code, reason);
-      if (this.#isClosing) this.#over();
+      if (this.#isOver) this.#settle();
+      else if (this.#isClosing) this.#over();
       else this.#linger(from, code, reason);
     });
-    from.addEventListener("error", () => this.#end(FAILED, "", FAILED));
+    from.addEventListener("error", () => {
+      this.#broken.add(from);
+      if (this.#isOver) this.#settle();
+      else this.#end(FAILED, "", FAILED);
+    });
   }
 
   /**
@@ -141,8 +162,8 @@ export class Watched {
   }
 
   async #judge() {
-    // The waiting messages may have been sent in the meantime.
-    for (const side of [this.#client, this.#origin]) this.#count(side);
+    // What was waiting may have been sent meanwhile.
+    this.#countBoth();
     const verdict = await judge(this.#head);
     if (this.#isOver || this.#isClosing) return;
     const now = Date.now();
@@ -159,6 +180,7 @@ export class Watched {
    */
   #isFull(to, size) {
     const own = this.#count(to) + size;
+    if (buffered + size > Watched.ROOM) sweep(Date.now() - Watched.LOST_AFTER);
     return buffered + size > Watched.ROOM && own > Watched.OWN_ROOM;
   }
 
@@ -168,7 +190,7 @@ export class Watched {
    * @returns {number}
    */
   #count(side) {
-    const own = side.bufferedAmount;
+    const own = this.#broken.has(side) ? 0 : side.bufferedAmount;
     buffered += own - (this.#waiting.get(side) ?? 0);
     this.#waiting.set(side, own);
     return own;
@@ -189,9 +211,45 @@ export class Watched {
 
   #over() {
     this.#isOver = true;
+    this.#settle();
+  }
+
+  /**
+   * Goes on counting what waits after the end, until nothing does: the runtime keeps it for a reader that is slow, so whoever
+   * is closed for that and comes again would otherwise have more each time.
+   */
+  #settle() {
     clearTimeout(this.#timer ?? null);
+    if (this.#countBoth() === 0) this.forget();
+    else this.#timer = setTimeout(() => this.#settle(), Watched.LINGER);
+  }
+
+  /**
+   * Counts what waits for both sides.
+   * @returns {number}
+   */
+  #countBoth() {
+    counted.delete(this);
+    counted.set(this, Date.now());
+    return this.#count(this.#client) + this.#count(this.#origin);
+  }
+
+  /** Nothing waits any more. */
+  forget() {
+    counted.delete(this);
     for (const own of this.#waiting.values()) buffered -= own;
     this.#waiting.clear();
+  }
+}
+
+/**
+ * Forgets the WebSockets that were last counted before `lost`.
+ * @param {number} lost in milliseconds since 1970
+ */
+function sweep(lost) {
+  for (const [socket, countedAt] of counted) {
+    if (countedAt > lost) return;
+    socket.forget();
   }
 }
 
@@ -204,7 +262,7 @@ export class Watched {
 function close(side, code, reason) {
   try {
     if (code === NO_CODE) side.close();
-    else side.close(code === 1006 || code === 1015 ? GOING_AWAY : code, reason);
+    else side.close(code === BROKEN || code === 1015 ? GOING_AWAY : code, reason);
   } catch {
     // It is closed, or its other end is gone.
   }

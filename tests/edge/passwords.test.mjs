@@ -144,6 +144,19 @@ describe("a new password", () => {
     assert.equal((await ask({})).hashes.length, before);
   });
 
+  test("SEC-84: whoever is refused for want of places has not been told whether the guess was right", async () => {
+    const current = await hash("a good password");
+    await settle();
+    await rest();
+    const guess = hash("a good password", LIGHT, current);
+    // More work than anybody may wait for, behind the first hash of the guess and before the second.
+    const heavy = { kdf: { name: "pbkdf2_sha256", iterations: 4_000_000 } };
+    const others = Array.from({ length: 2 }, (_, at) => attempt(`heavy ${at}`, "wrong", heavy));
+    assert.equal((await guess).outcome, "busy");
+    await Promise.all(others);
+    await settle();
+  });
+
   for (const [password, outcome] of /** @type {const} */ ([
     ["", "too_short"],
     ["7 bytes", "too_short"],

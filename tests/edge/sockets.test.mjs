@@ -50,8 +50,9 @@ before(async () => {
     SHORT: { upstream: origin.url, sso_token: { lifetime: 10 } },
     KEPT: { upstream: origin.url, close_websockets: false },
   };
-  world = await startWorld({ edgeward: { user_cache: 1 }, sites });
+  // The first one, because of the memory that is measured.
   hurried = await startWorld({ script, edgeward: { user_cache: 1 }, sites });
+  world = await startWorld({ edgeward: { user_cache: 1 }, sites });
 });
 after(async () => {
   await world?.stop();
@@ -254,7 +255,8 @@ test("a WebSocket survives a store that cannot be reached for a while, and not f
 test("a reader that is slow is closed before what waits for it exceeds the bound, and hinders nobody", async () => {
   const app = hurried.site("APP");
   const { cookie } = await app.signIn();
-  const slow = await connect(app, newTarget(), { cookie });
+  // Compressed, all of it would fit into the buffers on the way.
+  const slow = await connect(app, newTarget(), { cookie }, { perMessageDeflate: false });
   const other = await connect(app, newTarget(), { cookie });
   /** @type {{ _socket: import("node:net").Socket }} */ (/** @type {unknown} */ (slow.socket))._socket.pause();
   // 64 MiB: far more than the buffers of all connections on the way.
@@ -266,7 +268,40 @@ test("a reader that is slow is closed before what waits for it exceeds the bound
   const next = await connect(app, newTarget(), { cookie });
   let count = 0;
   next.socket.on("message", () => (count += 1));
-  next.socket.send("stream 30");
-  await until(() => count === 30);
+  next.socket.send("stream 180");
+  await until(() => count === 180);
+  for (const { socket } of [other, next]) socket.close();
+});
+
+test("what waits for a reader that was closed for being slow still counts, until its connection ends", async () => {
+  const app = hurried.site("APP");
+  const { cookie } = await app.signIn();
+  const closes = () => [...origin.closed.values()].filter(({ code }) => code === TRY_LATER).length;
+  const other = await connect(app, newTarget(), { cookie });
+  const before = closes();
+  /** @type {import("ws").WebSocket[]} */
+  const slow = [];
+  /** Opens a WebSocket, reads nothing of it, and waits until it is closed for that. */
+  const readsNothing = async () => {
+    const { socket } = await connect(app, newTarget(), { cookie }, { perMessageDeflate: false });
+    /** @type {{ _socket: import("node:net").Socket }} */ (/** @type {unknown} */ (socket))._socket.pause();
+    slow.push(socket);
+    socket.send("stream 1024");
+    await until(() => closes() === before + slow.length, 10);
+  };
+  for (let left = 4; left > 0; left--) await readsNothing();
+  const { memory } = hurried;
+  for (let left = 20; left > 0; left--) await readsNothing();
+  // Each may have 64 KiB; in the place of the first one, each would have 12 MiB.
+  const grown = (hurried.memory - memory) / 1024 / 1024;
+  assert.ok(grown < 80, `${grown} MiB more`);
+  assert.equal(await other.echo("fine"), "fine");
+  for (const socket of slow) socket.terminate();
+  // Nothing of it counts any more.
+  const next = await connect(app, newTarget(), { cookie });
+  let count = 0;
+  next.socket.on("message", () => (count += 1));
+  next.socket.send("stream 180");
+  await until(() => count === 180);
   for (const { socket } of [other, next]) socket.close();
 });

@@ -9,7 +9,7 @@ export { Attempts, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 Watched.PAUSE = 300;
 Watched.UNJUDGED = 4_000;
-Watched.ROOM = 2 * 1024 * 1024;
+Watched.ROOM = 12 * 1024 * 1024;
 
 let down = false;
 

@@ -221,3 +221,32 @@ fn sec_64_only_an_admin_makes_and_sends_links() {
     assert_eq!(status, 403);
     assert_eq!((sending.told().len(), sending.mailed()), (0, 0));
 }
+
+#[test]
+fn sec_64_an_api_token_limited_to_some_users_sets_no_password_of_another() {
+    use edgeward::model::api_token::{IssueFor, Scope};
+    let sending = Sending::new();
+    let gateway = &sending.gateway;
+    let limited: IssueFor = serde_json::from_value(json!({"roles": []})).unwrap();
+    let token = gateway
+        .edge
+        .limited_api_token(&[Scope::Admin], limited, None);
+    let boss = gateway.user("boss@example.com", &json!({"superuser": true}));
+    let call = |method: &str, id: &str, what: &str, body: &Value| {
+        let path = format!("/api/sso/users/{id}/{what}");
+        gateway.isolate.admin(&token, method, &path, body)
+    };
+    let new = json!({"password": "chosen by somebody else"});
+    for (method, what, body) in [
+        ("PUT", "password", &new),
+        ("DELETE", "password", &json!({})),
+        ("POST", "password-link", &json!({})),
+    ] {
+        let (status, answer) = call(method, &boss, what, body);
+        assert_eq!(status, 403, "{method} {what}: {answer}");
+        // It may change those to whom it is limited.
+        let (status, answer) = call(method, &sending.user, what, body);
+        assert!(matches!(status, 200 | 204), "{method} {what}: {answer}");
+    }
+    gateway.signed_in("boss@example.com");
+}

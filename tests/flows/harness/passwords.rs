@@ -159,13 +159,13 @@ impl Passwords for MemoryPasswords {
                     if failures.busy.get() {
                         return Ok(NewPassword::Busy(Seconds(2)));
                     }
+                    failures.hashes.set(failures.hashes.get() + 1);
                     if let Some(current) = current {
                         failures.hashes.set(failures.hashes.get() + 1);
                         if current.output == work(&current.salt, password) {
                             return Ok(NewPassword::Unchanged);
                         }
                     }
-                    failures.hashes.set(failures.hashes.get() + 1);
                     let mut salt = vec![0; 16];
                     self.1.fill(&mut salt);
                     NewPassword::Hashed(PasswordHash {
