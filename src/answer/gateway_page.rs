@@ -147,15 +147,6 @@ pub struct SessionRow {
     pub is_this: bool,
 }
 
-impl SessionRow {
-    /// The time to the minute, as people read it. The page does not know in which zone the browser is.
-    fn shown_time(&self) -> String {
-        let text = self.opened_at.rfc3339();
-        let minute = text.get(..16).unwrap_or(&text);
-        format!("{} UTC", minute.replace('T', " "))
-    }
-}
-
 /// The content of the account page.
 pub struct Account<'a> {
     pub notice: Option<&'a str>,
