@@ -8,38 +8,14 @@ use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::gateway::credentials::{self, Checked, Unfit};
 use crate::gateway::destination::{Destination, user_of};
-use crate::gateway::login;
 use crate::gateway::visit::Visit;
-use crate::memory::world::World;
+use crate::gateway::{link, login};
 use crate::model::password;
 use crate::model::user::User;
 use crate::people;
 use crate::platform::port::{Fault, PasswordHash};
-use crate::platform::time::{Seconds, Timestamp};
 use crate::store::passwords::Passwords;
-use crate::store::tickets::{PASSWORD_LINK, SIGN_IN, Ticket, TicketError, TicketFor, Tickets};
-
-/// A token with which the password of a user can be set once.
-///
-/// # Errors
-/// A fault.
-pub async fn link_token(
-    world: &World,
-    user: &User,
-    next_url: &str,
-    lifetime: Seconds,
-    now: Timestamp,
-) -> Result<(String, Timestamp), Fault> {
-    let tickets = Tickets::of(&world.platform, now);
-    let expires_at = now + lifetime;
-    let mut ticket = Ticket::new(TicketFor::Password, next_url, expires_at);
-    ticket.user = Some(user.id.as_str().to_owned());
-    ticket.settled_at = Some(now);
-    Ok((tickets.issue(ticket).await?, expires_at))
-}
-
-/// How long the link works that an admin hands out.
-pub const LINK_LIFETIME: Seconds = PASSWORD_LINK;
+use crate::store::tickets::{SIGN_IN, Ticket, TicketError, TicketFor};
 
 /// Asks for a new password in place of one that has to be changed. Nobody is signed in before that.
 ///
@@ -52,7 +28,7 @@ pub(super) async fn demand_new(
 ) -> Result<Reply, Denial> {
     let ctx = visit.ctx;
     let next = format!("/login/{}", destination.query());
-    let (token, _) = link_token(ctx.world, user, &next, SIGN_IN, ctx.now).await?;
+    let (token, _) = link::issue(ctx.world, user, &next, SIGN_IN, ctx.now).await?;
     let lead = visit.text("must_change_lead");
     let fields = vec![("csrf", visit.form_token()), ("token", token)];
     let content = Password {
