@@ -3,7 +3,7 @@
 import { DurableObject } from "cloudflare:workers";
 import * as core from "#core";
 import { read, sizeOfLast } from "./head.js";
-import { judgeWith } from "./sockets.js";
+import { judgeWith, UNKNOWN } from "./sockets.js";
 import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
 /** @import { Env, Head, Lease } from "./types.js" */
@@ -57,9 +57,6 @@ function ask(request, env) {
   const size = sizeOfLast();
   return complete(core.fetch(request, head, env, Date.now(), hasRoom()), size);
 }
-
-/** What is said of an open WebSocket if the core cannot tell: it is judged again later. */
-const UNKNOWN = 2;
 
 /**
  * Judges again the request that has opened a WebSocket (`watch` in mod.rs).

@@ -10,13 +10,16 @@ let buffered = 0;
 /** Close codes (RFC 6455 §7.4.1). */
 const GOING_AWAY = 1001;
 const NO_CODE = 1005;
+const NO_CLOSE = 1006;
 const POLICY = 1008;
 const FAILED = 1011;
 const TRY_LATER = 1013;
+const NO_TLS = 1015;
 
-/** What the core says of a WebSocket. */
+/** What the core says of a WebSocket (`watch` in mod.rs): it may stay open, it must be closed, or that cannot be told now. */
 const HOLDS = 0;
 const ENDED = 1;
+export const UNKNOWN = 2;
 
 /** @type {(head: Head) => number | Promise<number>} */
 let judge;
@@ -34,7 +37,7 @@ export function judgeWith(listener) {
  * @param {Response} response
  * @param {Head} head
  */
-export function watched(response, head) {
+export function relay(response, head) {
   const origin = /** @type {WebSocket} */ (response.webSocket);
   const pair = new WebSocketPair();
   const [theirs, client] = [pair[0], pair[1]];
@@ -43,17 +46,18 @@ export function watched(response, head) {
     // Each side is told of the other's close before it closes itself.
     side.accept({ allowHalfOpen: true });
   }
-  const socket = new Watched(head, client, origin);
-  socket.pass(origin, client);
-  socket.pass(client, origin);
-  socket.watch();
+  const both = new Relay(head, client, origin);
+  both.pass(origin, client);
+  both.pass(client, origin);
+  both.watch();
   const headers = new Headers(response.headers);
   // The runtime negotiates compression with each side by itself.
   headers.delete("sec-websocket-extensions");
   return new Response(null, { status: 101, webSocket: theirs, headers });
 }
 
-export class Watched {
+/** The two sides of a WebSocket, and what passes between them. */
+export class Relay {
   /** Time between two judgements. Each is made from the isolate's memory, which reads the store every `user_cache` at most. In milliseconds. */
   static PAUSE = 15_000;
   /** How far a pause is from that, at most, so that not all WebSockets of a person are judged in one moment. */
@@ -132,12 +136,12 @@ export class Watched {
     this.#timer = setTimeout(() => {
       close(from, code, reason);
       this.#over();
-    }, Watched.LINGER);
+    }, Relay.LINGER);
   }
 
   /** Judges the WebSocket after a pause, again and again. */
   watch() {
-    this.#timer = setTimeout(() => this.#judge(), Watched.PAUSE * (1 + Watched.JITTER * (2 * Math.random() - 1)));
+    this.#timer = setTimeout(() => this.#judge(), Relay.PAUSE * (1 + Relay.JITTER * (2 * Math.random() - 1)));
   }
 
   async #judge() {
@@ -148,7 +152,7 @@ export class Watched {
     const now = Date.now();
     if (verdict === HOLDS) this.#judgedAt = now;
     if (verdict === ENDED) this.#end(POLICY, "sign in again", GOING_AWAY);
-    else if (now - this.#judgedAt >= Watched.UNJUDGED) this.#end(TRY_LATER, "", TRY_LATER);
+    else if (now - this.#judgedAt >= Relay.UNJUDGED) this.#end(TRY_LATER, "", TRY_LATER);
     else this.watch();
   }
 
@@ -159,7 +163,7 @@ export class Watched {
    */
   #isFull(to, size) {
     const own = this.#count(to) + size;
-    return buffered + size > Watched.ROOM && own > Watched.OWN_ROOM;
+    return buffered + size > Relay.ROOM && own > Relay.OWN_ROOM;
   }
 
   /**
@@ -196,7 +200,7 @@ export class Watched {
 }
 
 /**
- * Closes `side`, unless that was done. A code that stands for no code cannot be sent.
+ * Closes `side`, unless that was done. A code that stands for none that was received cannot be sent.
  * @param {WebSocket} side
  * @param {number} code
  * @param {string} reason
@@ -204,7 +208,7 @@ export class Watched {
 function close(side, code, reason) {
   try {
     if (code === NO_CODE) side.close();
-    else side.close(code === 1006 || code === 1015 ? GOING_AWAY : code, reason);
+    else side.close(code === NO_CLOSE || code === NO_TLS ? GOING_AWAY : code, reason);
   } catch {
     // It is closed, or its other end is gone.
   }
