@@ -261,44 +261,56 @@ fn ask(
     } else {
         "change_password"
     };
-    let mut is_unfit = false;
-    let (error, denial) = match unfit {
-        None => (None, None),
-        Some(Unfit::Busy(seconds)) => (
-            Some(visit.text_with("wait", "{seconds}", &seconds.0.to_string())),
-            Some(Denial::SignInDelayed(seconds)),
-        ),
-        Some(Unfit::WrongCurrent) => (
-            Some(brand.text("wrong_current").to_owned()),
-            Some(Denial::WrongPassword),
-        ),
-        Some(unfit) => {
-            let (name, denial) = match unfit {
-                Unfit::TooShort => ("too_short", Denial::InvalidField("password")),
-                Unfit::TooLong => ("too_long", Denial::InvalidField("password")),
-                Unfit::Unchanged => ("unchanged", Denial::SamePassword),
-                _ => ("too_common", Denial::InvalidField("password")),
-            };
-            is_unfit = true;
-            (Some(brand.text(name).to_owned()), Some(denial))
-        }
-    };
+    let complaint = unfit.map(|unfit| explain(visit, unfit));
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(token.map(|token| ("token", token.to_owned())));
     let content = Password {
         lead: "",
-        error: error.as_deref(),
-        is_unfit,
+        error: complaint.as_ref().map(|complaint| complaint.text.as_str()),
+        is_unfit: complaint
+            .as_ref()
+            .is_some_and(|complaint| complaint.is_unfit),
         fields,
         account: visit.name_of(user),
         asks_current: token.is_none(),
         form_to,
     };
-    let row = denial.as_ref().map(Denial::row);
+    let row = complaint.as_ref().map(|complaint| complaint.denial.row());
     let frame = visit.frame(brand.text(title), row.map_or("", |row| row.code));
     let status = row.map_or(200, |row| row.status);
+    let page = gateway_page::password(status, &frame, brand, content);
     Reply {
-        refused: denial,
-        ..Reply::from(gateway_page::password(status, &frame, brand, content))
+        refused: complaint.map(|complaint| complaint.denial),
+        ..Reply::from(page)
+    }
+}
+
+/// Why a password was not taken.
+struct Complaint {
+    text: String,
+    denial: Denial,
+    /// Whether the new password is to blame.
+    is_unfit: bool,
+}
+
+fn explain(visit: &Visit<'_>, unfit: Unfit) -> Complaint {
+    let text = |name: &'static str| visit.text(name).to_owned();
+    let invalid = Denial::InvalidField("password");
+    let (text, denial, is_unfit) = match unfit {
+        Unfit::Busy(seconds) => (
+            visit.text_with("wait", "{seconds}", &seconds.0.to_string()),
+            Denial::SignInDelayed(seconds),
+            false,
+        ),
+        Unfit::WrongCurrent => (text("wrong_current"), Denial::WrongPassword, false),
+        Unfit::TooShort => (text("too_short"), invalid, true),
+        Unfit::TooLong => (text("too_long"), invalid, true),
+        Unfit::Common => (text("too_common"), invalid, true),
+        Unfit::Unchanged => (text("unchanged"), Denial::SamePassword, true),
+    };
+    Complaint {
+        text,
+        denial,
+        is_unfit,
     }
 }
