@@ -92,10 +92,12 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
                 AdminEndpoint::Services => services::collection(ctx, &caller).await,
                 AdminEndpoint::Service(id) => services::one(ctx, &caller, id).await,
                 AdminEndpoint::ServiceRotate(id) => services::rotate(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEvents(id) => services::events(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEventsResend(id) => services::resend(ctx, &caller, id).await,
+                AdminEndpoint::ServiceEvents(id) => services::events::list(ctx, &caller, id).await,
+                AdminEndpoint::ServiceEventsResend(id) => {
+                    services::events::resend(ctx, &caller, id).await
+                }
                 AdminEndpoint::ServiceEventsDiscard(id) => {
-                    services::discard(ctx, &caller, id).await
+                    services::events::discard(ctx, &caller, id).await
                 }
             };
         }
