@@ -52,8 +52,8 @@ pub struct Sendings {
     pub mail: Sending,
 }
 
-/// A link.
-pub struct Link {
+/// A link with which a user sets a password.
+pub struct PasswordLink {
     pub url: String,
     pub expires_at: Timestamp,
 }
@@ -68,14 +68,14 @@ pub async fn make(
     user: &User,
     scheme: &str,
     now: Timestamp,
-) -> Result<Link, Fault> {
+) -> Result<PasswordLink, Fault> {
     let (token, expires_at) = issue(world, user, "", PASSWORD_LINK, now).await?;
     let host = site.hosts.first().map_or("", String::as_str);
     let url = format!(
         "{scheme}://{host}/password/?token={}",
         query::encode(&token)
     );
-    Ok(Link { url, expires_at })
+    Ok(PasswordLink { url, expires_at })
 }
 
 /// A token with which the password of a user can be set once, within `lifetime`, and when it expires. `next_url`: where the
@@ -104,7 +104,7 @@ pub async fn send(
     world: &World,
     gateway: &Gateway,
     user: &User,
-    link: &Link,
+    link: &PasswordLink,
     ways: Option<&[Way]>,
     now: Timestamp,
 ) -> Sendings {
@@ -127,7 +127,7 @@ async fn tell_service(
     world: &World,
     gateway: &Gateway,
     user: &User,
-    link: &Link,
+    link: &PasswordLink,
     now: Timestamp,
 ) -> Result<Sending, Fault> {
     let Some(id) = &gateway.link_service else {
@@ -165,7 +165,7 @@ async fn tell_service(
     Ok(Sending::Queued)
 }
 
-async fn send_mail(world: &World, gateway: &Gateway, user: &User, link: &Link) -> Sending {
+async fn send_mail(world: &World, gateway: &Gateway, user: &User, link: &PasswordLink) -> Sending {
     let platform = &world.platform;
     let Some(from) = gateway
         .mail_from

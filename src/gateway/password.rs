@@ -51,7 +51,7 @@ pub(super) async fn demand_new(
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let form = Form::of_query(visit.ctx);
     match form.field("token") {
-        Some(token) => match holder(visit, &token).await? {
+        Some(token) => match open_link(visit, &token).await? {
             Ok(held) => {
                 let form_to = leads_to(visit, &held.ticket).await?;
                 let link = Some((&*token, form_to.as_deref()));
@@ -84,11 +84,11 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
 }
 
 async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, Denial> {
-    let Held {
+    let OpenedLink {
         user,
         ticket,
         current,
-    } = match holder(visit, token).await? {
+    } = match open_link(visit, token).await? {
         Ok(held) => held,
         Err(reply) => return Ok(reply),
     };
@@ -169,8 +169,8 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
     Ok(login::signed_in_after(visit, user, reply, limit))
 }
 
-/// What a link is for.
-struct Held {
+/// A link that is not over: whose password it sets.
+struct OpenedLink {
     user: User,
     ticket: Ticket,
     /// The password that the link replaces.
@@ -178,7 +178,7 @@ struct Held {
 }
 
 /// The user of a link, as the writer of the record knows the user, or the page that says that the link is over.
-async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<Held, Reply>, Denial> {
+async fn open_link(visit: &Visit<'_>, token: &str) -> Result<Result<OpenedLink, Reply>, Denial> {
     let ticket = match visit.tickets().find(token).await {
         Ok(ticket) if ticket.purpose == TicketFor::Password => ticket,
         Err(TicketError::Fault(fault)) => return Err(fault.into()),
@@ -207,7 +207,7 @@ async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<Held, Reply>, D
     let current = replaced
         .map(|stored| password::parse(&stored.hash).map_err(|_| Fault::Record))
         .transpose()?;
-    Ok(Ok(Held {
+    Ok(Ok(OpenedLink {
         user,
         ticket,
         current,
