@@ -57,7 +57,7 @@ mod layering {
         let cases: &[(&str, &str, &[&str])] = &[
             (
                 "platform/shelf",
-                "use crate::http::path::CanonicalPath;",
+                "use crate::http::path::RequestPath;",
                 &["platform/shelf names http/path"],
             ),
             (

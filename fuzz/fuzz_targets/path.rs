@@ -1,13 +1,23 @@
-//! Any path: it has one canonical form, in which no server finds another path, or it is refused.
+//! Any path: what is sent stays as it is, in its strict form no server finds another path, and a return
+//! address stays on its site.
 #![no_main]
 
 use edgeward::ask::return_to::ReturnTo;
-use edgeward::http::path::CanonicalPath;
+use edgeward::http::path::RequestPath;
 use edgeward::http::request::Parts;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    if let Ok(path) = CanonicalPath::parse(text) {
+    if let Ok(sent) = RequestPath::parse(text) {
+        let path = sent.as_str();
+        assert!(path.starts_with('/') && path.is_ascii());
+        assert!(!path.contains(['\\', '?', '#', ' ']));
+        assert!(sent.readings().all(|reading| reading.starts_with(b"/")));
+        let again = RequestPath::parse(path).expect("what is sent can be sent");
+        assert_eq!(again.as_str(), path);
+        assert!(again.readings().eq(sent.readings()));
+    }
+    if let Ok(path) = RequestPath::parse_strictly(text) {
         let path = path.as_str();
         assert!(path.starts_with('/') && path.is_ascii());
         assert!(!path.contains("//") && !path.contains(['\\', ';', '?', '#', ' ']));
@@ -22,7 +32,7 @@ fuzz_target!(|text: &str| {
         // Decoded once, it holds no escape.
         let twice = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
         assert!(!path.split("%25").skip(1).any(twice), "{path}");
-        let again = CanonicalPath::parse(path).expect("a canonical path is one");
+        let again = RequestPath::parse_strictly(path).expect("a canonical path is one");
         assert_eq!(again.as_str(), path);
     }
     let here = Parts::new("GET", "https://site.example/a", &[]).expect("a request");

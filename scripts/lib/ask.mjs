@@ -59,6 +59,9 @@ export function refusePlace({ remote, env }) {
   );
 }
 
+/** A call had no answer, in time or at all. It may have been carried out. */
+export class NoAnswer extends StepFailed {}
+
 /**
  * Makes a call and returns the JSON of its response, which must have the member `gives`; without `gives` the response must be
  * empty. Anything else is a StepFailed, because another server at that address may answer 200 to everything.
@@ -72,7 +75,7 @@ export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
   const init = { method, headers, body: body && JSON.stringify(body), redirect: "error", signal: AbortSignal.timeout(timeout) };
   const answer = await fetch(url, init).catch((error) => {
     const reason = error.cause?.message || error.cause?.code || error.message;
-    throw new StepFailed(
+    throw new NoAnswer(
       `${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it correct?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`,
     );
   });
@@ -115,7 +118,8 @@ const ADVICE = {
  */
 function refusal(call, answer, { error = "", code, field, rule }) {
   const wait = answer.headers.get("retry-after");
-  const advice = answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status];
+  const wrongField = answer.status === 400 && field ? `The value of ${field} is not accepted; docs/admin-api.md has its rules` : undefined;
+  const advice = wrongField ?? (answer.status === 429 && wait ? `Wait ${wait} seconds, then run the command again` : ADVICE[answer.status]);
   const message = `${call}: ${answer.status} ${error} (${code ?? "no code"}${field ? `, ${field}` : ""})${advice ? `\n  ${advice}` : ""}`;
   return new Refused(message, answer.status, { code, field, rule, retryAfter: Number(wait) || undefined });
 }

@@ -7,6 +7,7 @@ import { optionsOf } from "./options.mjs";
  * @typedef {object} Command
  * @property {string} about
  * @property {string} [takes] The argument, if it takes one.
+ * @property {string} [takesSecond] A second argument.
  * @property {string} [mayTake] A second argument that may be left out.
  * @property {import("node:util").ParseArgsOptionsConfig} [options]
  * @property {string} [help] The options for people.
@@ -33,7 +34,7 @@ export function runCommand({ group, commands, where }, args) {
     });
   }
   const command = commands[name];
-  const { takes, mayTake, options, run } = command;
+  const { takes, takesSecond, mayTake, options, run } = command;
   const own = usageOf(group, name, command, where);
   return orUsage(own, async () => {
     const { values, positionals } = optionsOf(args.toSpliced(index, 1), options);
@@ -42,9 +43,10 @@ export function runCommand({ group, commands, where }, args) {
       return 0;
     }
     refusePlace(values);
-    const [fewest, most] = [takes ? 1 : 0, (takes ? 1 : 0) + (mayTake ? 1 : 0)];
+    const fewest = (takes ? 1 : 0) + (takesSecond ? 1 : 0);
+    const most = fewest + (mayTake ? 1 : 0);
     if (positionals.length < fewest || positionals.length > most) {
-      const wanted = `\`${group} ${name}\` takes ${takes ? `one ${takes}${mayTake ? ` and may take one ${mayTake}` : ""}` : "no arguments"}`;
+      const wanted = `\`${group} ${name}\` takes ${takes ? `one ${takes}${takesSecond ? ` and one ${takesSecond}` : ""}${mayTake ? ` and may take one ${mayTake}` : ""}` : "no arguments"}`;
       throw new Misuse(takes ? wanted : `${wanted}: ${positionals.join(" ")}`);
     }
     const [word, second] = positionals;
@@ -52,10 +54,10 @@ export function runCommand({ group, commands, where }, args) {
   });
 }
 
-/** @typedef {Pick<Command<never>, "takes" | "mayTake" | "about" | "help">} Shown What the help tells of a command. */
+/** @typedef {Pick<Command<never>, "takes" | "takesSecond" | "mayTake" | "about" | "help">} Shown What the help tells of a command. */
 
-/** @type {(command: Pick<Shown, "takes" | "mayTake">) => string} */
-const argumentsOf = ({ takes, mayTake }) => `${takes ? ` ${takes}` : ""}${mayTake ? ` [${mayTake}]` : ""}`;
+/** @type {(command: Pick<Shown, "takes" | "takesSecond" | "mayTake">) => string} */
+const argumentsOf = ({ takes, takesSecond, mayTake }) => `${takes ? ` ${takes}` : ""}${takesSecond ? ` ${takesSecond}` : ""}${mayTake ? ` [${mayTake}]` : ""}`;
 
 /** @type {(group: string, commands: { [name: string]: Shown }, where: string) => string} */
 const usage = (group, commands, where) => `Usage: npm run admin -- ${group} <command> [--json]

@@ -35,10 +35,11 @@ export async function deploy(args) {
   const config = effectiveConfig(parseToml(readFileSync(at("wrangler.toml"), "utf8")), env);
   process.stderr.write(`${await refuseErrors(config, env)}\n`);
   const warning = refuseUnshippable(config, env, dryRun);
-  if (warning) process.stderr.write(`\n${warning}\n\n`);
   const status = await runWrangler(["deploy", "--env", env, ...(dryRun ? ["--dry-run"] : [])]);
+  if (status === 0) console.log(failOpenNotice(config));
+  // Last, because wrangler's output would push it off the screen.
+  if (warning) process.stderr.write(`\n${warning}\n`);
   if (status !== 0) return status;
-  console.log(failOpenNotice(config));
   return dryRun ? 0 : reportFailOpenRoutes(config);
 }
 

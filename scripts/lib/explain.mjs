@@ -48,6 +48,7 @@ Without --token the rules are those of the current wrangler.toml, deployed or no
  * @property {boolean} granted
  * @property {string} [as]
  * @property {string} [refusal]
+ * @property {{ path: string, leads_to: string }[]} [readings]
  */
 /**
  * @typedef {{ site?: string, path?: string, method?: string, host?: string, preflight?: boolean, address?: string, country?: string }} Question
@@ -163,6 +164,8 @@ export function text(told) {
   const lines = [`${told.method} ${told.host}${told.path ?? ""} at site ${told.site}, credential: ${told.credential}`];
   for (const { rule, name, because } of told.passed_over ?? []) lines.push(`  rule ${named(rule, name)} does not match: ${because}`);
   if (told.demands !== undefined) lines.push(told.rule === null ? `  ${told.demands}` : `  rule ${named(told.rule, told.name)} decides. ${told.demands}`);
+  const { readings = [] } = told;
+  if (readings.length > 1) for (const { path, leads_to } of readings) lines.push(`  reading ${path} leads to ${leads_to}`);
   if (told.requirements) lines.push(...check(told.requirements, "    "));
   lines.push(told.granted ? `granted, as ${told.as === "principal" ? "the signed-in caller" : "anonymous"}` : `refused: ${told.refusal}`);
   return lines.join("\n");

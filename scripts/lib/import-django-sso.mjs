@@ -1,6 +1,6 @@
 // `npm run admin -- import-django-sso`: moves users, passwords and services here from a gateway of django-sso. Nothing that is
 // here already is changed, so an import that was interrupted goes on by running it again.
-import { ask, deployment, Misuse, orUsage, Refused, refusePlace, WHERE } from "./ask.mjs";
+import { ask, deployment, Misuse, NoAnswer, orUsage, Refused, refusePlace, WHERE } from "./ask.mjs";
 import { openDjangoSso } from "./django-sso.mjs";
 import { batches, fold, makePlan } from "./django-sso-plan.mjs";
 import { doneText, lines, planText } from "./django-sso-report.mjs";
@@ -351,8 +351,8 @@ async function moveService(service, services, done) {
 }
 
 /**
- * Makes a call as `ask` does, and repeats it when the deployment asks to wait or a part of it fails. Every call of an import can
- * be repeated without doing anything twice.
+ * Makes a call as `ask` does, and repeats it when the deployment asks to wait, a part of it fails or it does not answer. Every
+ * call of an import can be repeated without doing anything twice.
  * @param {Parameters<typeof ask>[0]} call
  */
 async function patiently(call) {
@@ -360,10 +360,11 @@ async function patiently(call) {
     try {
       return await ask(call);
     } catch (error) {
-      if (!(error instanceof Refused) || (error.status !== 429 && error.status !== 503)) throw error;
-      if (error.status === 503 && failures >= TRIES) throw error;
-      const seconds = error.status === 429 ? (error.retryAfter ?? 60) : failures++;
-      if (error.status === 429) progress(`waiting ${seconds} seconds: the deployment limits the calls of an API token …`);
+      const isLimited = error instanceof Refused && error.status === 429;
+      const mayPass = isLimited || error instanceof NoAnswer || (error instanceof Refused && error.status === 503);
+      if (!mayPass || (!isLimited && failures >= TRIES)) throw error;
+      const seconds = isLimited ? (error.retryAfter ?? 60) : failures++;
+      if (isLimited) progress(`waiting ${seconds} seconds: the deployment limits the calls of an API token …`);
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     }
   }

@@ -101,24 +101,26 @@ The secret is shown only here. Put it into the service's settings before the ove
     takes: "<id or name>",
     about: "list the events that wait for a service",
     options: { dead: FLAG },
-    help: "  --dead                  those that were given up, instead",
+    help: `  --dead                  the dead letters instead: events that Edgeward has given up
+
+An event without a next attempt waits for an earlier one of the same user, or for the service to be enabled.`,
     run: listEvents,
   },
   resend: {
     takes: "<id or name>",
     mayTake: "<event>",
-    about: "send a dead event again",
+    about: "send a dead letter again",
     options: { all: FLAG },
-    help: "  --all                   all dead events of the service",
+    help: "  --all                   all dead letters of the service",
     run: (given) => revive(given, "resend"),
   },
   discard: {
     takes: "<id or name>",
     mayTake: "<event>",
-    about: "delete a dead event",
+    about: "delete a dead letter, or an event that waits",
     options: { all: FLAG, waiting: FLAG },
-    help: `  --all                   all dead events of the service
-  --waiting               events that wait, instead; the service will never learn of what they tell`,
+    help: `  --all                   all dead letters of the service
+  --waiting               an event that waits, or all of them with --all; the service never learns what they say`,
     run: (given) => revive(given, "discard"),
   },
 };
@@ -207,7 +209,7 @@ async function remove(given) {
 
 /** @param {Given} given */
 async function listEvents(given) {
-  const { id, name } = await find(given);
+  const { id, name, enabled } = await find(given);
   /** @type {Event[]} */
   const events = [];
   /** @type {string | null | undefined} */
@@ -224,7 +226,7 @@ async function listEvents(given) {
     event.kind,
     timeOf(event.created_at),
     String(event.attempts),
-    given.dead ? "-" : timeOf(event.next_at),
+    given.dead || !enabled ? "-" : timeOf(event.next_at),
     event.last_error ?? (event.last_status === null ? "-" : String(event.last_status)),
   ]);
   const none = `No event ${given.dead ? "was given up" : "waits"} for ${name}.`;
@@ -284,7 +286,7 @@ async function find({ word }) {
   const { services } = await allServices();
   const found = services.filter(({ id, name }) => id === word || name === word);
   if (found.length === 1) return found[0];
-  if (found.length === 0) throw new StepFailed(`there is no service ${word} at ${deployment()}`);
+  if (found.length === 0) throw new StepFailed(`there is no service ${word} at ${deployment()}; \`service list\` lists them`);
   throw new StepFailed(`${found.length} services have the name ${word}; name one by its id: ${found.map(({ id }) => id).join(", ")}`);
 }
 
@@ -293,8 +295,10 @@ const WRONG = {
   name: "the name must have 1 to 254 bytes",
   base_url: "the base URL must be a URL",
   dialect: "the dialect must be push, flat, fields or webhook",
-  access: "the users must be addresses, the roles must be roles, and both lists together have at most 1,000 entries",
-  fields: "a field has a name that events have anyway, or tells nothing that Edgeward has; the dialect push has none; there are at most 20",
+  access:
+    "--allow-user takes an e-mail address, and --allow-role a role: at most 100 bytes, without spaces, commas, semicolons, bars and quotes; at most 1,000 entries in all",
+  fields:
+    "--field takes <name>=<what>: a name that the event does not use already, and one of id, email, username, first_name, last_name, name and roles; at most 20, and none with the dialect push",
   token: "the token must be random, with 32 to 256 bytes, and no other service may have it",
   overlap: "the overlap must be at most a week",
 };

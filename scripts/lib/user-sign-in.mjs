@@ -16,7 +16,7 @@ export async function setPassword(who) {
   const body = { password, must_change: who["must-change"] };
   await change(who, { method: "PUT", path: `${USERS}/${id}/password`, body }).catch((error) => {
     if (error instanceof Refused && error.field === "password") {
-      throw new StepFailed("the password was not taken: it must have 8 to 1,024 bytes and must not be one of the most common passwords");
+      throw new StepFailed("the password was not accepted: it must have 8 to 1,024 bytes and must not be one of the most common passwords");
     }
     throw error;
   });
@@ -26,15 +26,16 @@ export async function setPassword(who) {
 /** What became of each way to send a link, for people. */
 const SENDINGS = /** @type {{ [way: string]: { [sending: string]: string } }} */ ({
   service: {
-    queued: "It is sent to the configured service.",
+    queued: "It is queued for the configured service.",
     not_configured: "It was not sent to a service: none is configured (link_service).",
-    unavailable: "It was not sent to the configured service: it is gone, disabled, or not of the dialect webhook.",
-    failed: "It was not sent to the configured service: the call failed.",
+    unavailable:
+      "It was not sent to the configured service, which was deleted, is disabled, has another dialect than webhook, or knows another user by this user's name.",
+    failed: "It was not sent to the configured service: the event could not be queued. The log says why.",
   },
   mail: {
     sent: "It was mailed to the user.",
     not_configured: "It was not mailed: mail_from or the binding EDGEWARD_EMAIL is missing.",
-    failed: "It was not mailed: the mail was not taken. The log says why.",
+    failed: "It was not mailed: the mail was not accepted. The log says why.",
   },
 });
 
@@ -45,7 +46,7 @@ const SENDINGS = /** @type {{ [way: string]: { [sending: string]: string } }} */
 function waysOf(ways) {
   const unknown = ways?.find((way) => !Object.hasOwn(SENDINGS, way) && way !== "none");
   if (unknown !== undefined) throw new Misuse(`--send takes service, mail or none, not ${unknown}`);
-  if (ways?.includes("none") && ways.length > 1) throw new Misuse("--send none goes with no other way");
+  if (ways?.includes("none") && ways.length > 1) throw new Misuse("--send none excludes --send service and --send mail");
   return ways?.filter((way) => way !== "none");
 }
 
@@ -103,9 +104,8 @@ export async function listSessions(who) {
 
 /** @param {Given} who */
 export async function endSession(who) {
-  if (who.second === undefined) throw new Misuse("`user end-session` needs the session as its second argument; `user sessions` lists them");
   const { id, email } = await find(who);
-  const path = `${USERS}/${id}/sessions?session=${encodeURIComponent(who.second)}`;
+  const path = `${USERS}/${id}/sessions?session=${encodeURIComponent(who.second ?? "")}`;
   await ask({ method: "DELETE", path }).catch((error) => {
     if (error instanceof Refused && error.code === "not_found")
       throw new StepFailed(`${email} has no session ${who.second}; \`user sessions ${email}\` lists them`);

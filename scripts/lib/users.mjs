@@ -74,7 +74,8 @@ never an argument, which other users of this machine could read. All sessions of
     takes: "<id or address>",
     about: "make a link with which a user sets a password",
     options: { send: { type: "string", multiple: true } },
-    help: `  --send <way>         how the link is sent besides: service, mail or none (repeatable) [default: as the gateway is configured]
+    help: `  --send <way>         send the link to the service, by mail, or not at all: service, mail (repeatable) or none
+                       [default: every way that the gateway is configured for]
 
 Give the link to the user and to nobody else: whoever has it can set the password. It works once, within a day, and is not
 shown again. The command says for each way whether the link was sent. Needs the scope admin.`,
@@ -89,7 +90,7 @@ shown again. The command says for each way whether the link was sent. Needs the 
   sessions: { takes: "<id or address>", about: "list where a user is signed in", run: listSessions },
   "end-session": {
     takes: "<id or address>",
-    mayTake: "<session>",
+    takesSecond: "<session>",
     about: "end one session of a user",
     help: "`user sessions` lists the sessions; `user logout` ends all of them.",
     run: endSession,

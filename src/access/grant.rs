@@ -8,9 +8,9 @@ use crate::rules::{self, Asked, Refusal, Rule};
 /// ```
 /// use edgeward::access::grant::decide;
 /// use edgeward::rules::{Asked, Demand, Reaction, Rule};
-/// use edgeward::http::path::CanonicalPath;
+/// use edgeward::http::path::RequestPath;
 ///
-/// let path = CanonicalPath::parse("/").unwrap();
+/// let path = RequestPath::parse("/").unwrap();
 /// let asked = Asked { host: "a", path: &path, method: "GET", preflight: false, address: None, country: None };
 /// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None).is_ok());
 /// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None).is_err());

@@ -7,11 +7,13 @@ use crate::admin::imagined::{Imagined, Shown};
 use crate::admin::{member, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::answer::reading::Lead;
 use crate::ask::ctx::{Ctx, Purpose};
 use crate::ask::source::Presented;
 use crate::ask::{asked, route, source};
 use crate::authn;
-use crate::http::path::{CanonicalPath, PathError};
+use crate::http::path::RequestPath;
+use crate::http::request::Parts;
 use crate::judge::{self, Judgement};
 use crate::model::api_token::{ApiToken, Scope};
 use crate::platform::port::NoBody;
@@ -50,31 +52,38 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
         .as_deref()
         .map(|credential| Shown { source, credential });
     let host = request.host(site)?;
+    let refused = |denial: &Denial| {
+        let credential = shown.map_or("none", |_| "ignored: the path is refused first");
+        rejected(&request, site, &host, denial, credential)
+    };
     let mut told = match route::resolve(site, request.path()) {
-        Err(error) => {
-            let credential = shown.map_or("none", |_| "ignored: the path is refused first");
-            rejected(error, credential)
-        }
+        Err(denial) => refused(&denial)?,
         Ok((path, Some(_))) => {
             let credential = shown.map_or("none", |_| "ignored: no rule applies");
             at_own_endpoint(&path, credential)
         }
         Ok((path, None)) => {
             let parts = request.head(site, &host, &path, shown)?;
-            let (asked, rule) = asked::asked(site, &parts, &host, &path);
-            let presented = source::present(&parts, site);
-            let dry = Ctx {
-                purpose: Purpose::Explain,
-                site,
-                parts: &parts,
-                path: &path,
-                received: &NoBody,
-                asked,
-                rule,
-                presented: &presented,
-                ..*ctx
-            };
-            judged(&dry, shown).await?
+            match asked::asked(site, &parts, &host, &path) {
+                Err(denial) => refused(&denial)?,
+                Ok((asked, rule)) => {
+                    let presented = source::present(&parts, site);
+                    let dry = Ctx {
+                        purpose: Purpose::Explain,
+                        site,
+                        parts: &parts,
+                        path: &path,
+                        received: &NoBody,
+                        asked,
+                        rule,
+                        presented: &presented,
+                        ..*ctx
+                    };
+                    let mut told = judged(&dry, shown).await?;
+                    told.insert(READINGS.to_owned(), readings(site, &parts, &host, &path));
+                    told
+                }
+            }
         }
     };
     name(&mut told, site, &host, &request);
@@ -93,14 +102,19 @@ pub fn by_rules(
 ) -> Result<Map<String, Value>, Denial> {
     let host = request.host(site)?;
     let mut told = match route::resolve(site, request.path()) {
-        Err(error) => rejected(error, caller),
+        Err(denial) => rejected(request, site, &host, &denial, caller)?,
         Ok((path, Some(_))) => at_own_endpoint(&path, caller),
         Ok((path, None)) => {
             let parts = request.head(site, &host, &path, None)?;
-            let (asked, _) = asked::asked(site, &parts, &host, &path);
-            let mut told = of_rules(site, &asked, subject, &path);
-            told.insert("credential".to_owned(), caller.into());
-            told
+            match asked::asked(site, &parts, &host, &path) {
+                Err(denial) => rejected(request, site, &host, &denial, caller)?,
+                Ok((asked, _)) => {
+                    let mut told = of_rules(site, &asked, subject, &path);
+                    told.insert("credential".to_owned(), caller.into());
+                    told.insert(READINGS.to_owned(), readings(site, &parts, &host, &path));
+                    told
+                }
+            }
         }
     };
     name(&mut told, site, &host, request);
@@ -178,7 +192,7 @@ fn presented<'a>(presented: &'a Presented<'_>, source: Source) -> Vec<&'a str> {
 }
 
 /// A path of Edgeward's own. No rule applies, and nothing reaches an origin.
-fn at_own_endpoint(path: &CanonicalPath<'_>, credential: &str) -> Map<String, Value> {
+fn at_own_endpoint(path: &RequestPath<'_>, credential: &str) -> Map<String, Value> {
     let mut told = rules::object([
         ("path", path.as_str().into()),
         ("credential", credential.into()),
@@ -198,21 +212,56 @@ fn of_rules(
     site: &Site,
     asked: &Asked<'_>,
     subject: Option<&Subject<'_>>,
-    path: &CanonicalPath<'_>,
+    path: &RequestPath<'_>,
 ) -> Map<String, Value> {
     let mut told = rules::explain(&site.rules, asked, subject);
     told.insert("path".to_owned(), path.as_str().into());
     told
 }
 
-/// A request that is refused before any rule is asked.
-fn rejected(error: PathError, credential: &str) -> Map<String, Value> {
-    rules::object([
+/// A request that is refused for its path, with the readings that are not judged alike.
+///
+/// # Errors
+/// [`Denial::InvalidField`] for what no head can hold.
+fn rejected(
+    request: &Imagined,
+    site: &Site,
+    host: &str,
+    denial: &Denial,
+    credential: &str,
+) -> Result<Map<String, Value>, Denial> {
+    let mut told = rules::object([
         ("path", Value::Null),
         ("credential", credential.into()),
         ("granted", false.into()),
-        ("refusal", error.to_string().into()),
-    ])
+        ("refusal", denial.reason().into()),
+    ]);
+    if matches!(denial, Denial::AmbiguousPath(..)) {
+        let path = RequestPath::parse(request.path()).map_err(Denial::Path)?;
+        let parts = request.head(site, host, &path, None)?;
+        told.insert("path".to_owned(), path.as_str().into());
+        told.insert(READINGS.to_owned(), readings(site, &parts, host, &path));
+    }
+    Ok(told)
+}
+
+/// The member with the readings of the path.
+const READINGS: &str = "readings";
+
+/// Each reading of `path`, and where it leads.
+fn readings(site: &Site, parts: &Parts, host: &str, path: &RequestPath<'_>) -> Value {
+    let all = asked::leads(site, parts, host, path).map(|(reading, lead)| {
+        let reading = String::from_utf8_lossy(reading);
+        let lead = match route::endpoint_of(site, &reading) {
+            Some(_) => Lead::Endpoint,
+            None => lead,
+        };
+        Value::Object(rules::object([
+            ("path", reading.into()),
+            ("leads_to", lead.to_string().into()),
+        ]))
+    });
+    Value::Array(all.collect())
 }
 
 fn name(told: &mut Map<String, Value>, site: &Site, host: &str, request: &Imagined) {

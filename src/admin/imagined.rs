@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::admin::member;
 use crate::answer::denial::Denial;
 use crate::http::host::canonical_host;
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::http::reserved::API_KEY;
@@ -93,7 +93,7 @@ impl Imagined {
         &self,
         site: &Site,
         host: &str,
-        path: &CanonicalPath<'_>,
+        path: &RequestPath<'_>,
         shown: Option<Shown<'_>>,
     ) -> Result<Parts, Denial> {
         let mut url = ["https://", host, path.as_str()].concat();

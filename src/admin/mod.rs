@@ -157,7 +157,7 @@ async fn read_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
     parse_json(&read_body(ctx).await?)
 }
 
-/// The body as JSON, of a call that needs none: without one, an empty object.
+/// The body as JSON, of a call whose body may be missing: then it is an empty object.
 ///
 /// # Errors
 /// Those of [`read_json`].

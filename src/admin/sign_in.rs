@@ -84,7 +84,7 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
     Ok(Answer::empty(204))
 }
 
-/// The hash of a password that users of a bulk call have elsewhere. It replaces none that they have here.
+/// The hash of a password that a user of a bulk call has elsewhere. It never replaces a password of the user here.
 pub(super) struct FirstPassword(String);
 
 impl FirstPassword {
@@ -111,7 +111,7 @@ impl FirstPassword {
         Ok(Some(Self(hash)))
     }
 
-    /// Says `set`, or `exists` if the user has a password here already.
+    /// `set`, or `exists` if the user already has a password here.
     pub(super) async fn put(
         self,
         ctx: &Ctx<'_>,
@@ -157,7 +157,7 @@ fn unfit(unfit: Unfit) -> Denial {
     }
 }
 
-/// `POST`: a link with which the user sets a password. It works once, for a day. The answer shows it, and what became of
+/// `POST`: a link with which the user sets a password. It works once, for a day. The answer shows it, and the result of
 /// each way to send it.
 pub(super) async fn password_link(
     ctx: &Ctx<'_>,

@@ -2,6 +2,7 @@
 //! other file chooses a status or a public text. Public texts are vague on purpose; the log has
 //! the precise reason.
 
+use crate::answer::reading::Lead;
 use crate::http::outside::Rule;
 use crate::http::path::PathError;
 use crate::jose::error::TokenError;
@@ -20,8 +21,10 @@ pub enum Denial {
     UnknownEndpoint,
     /// The head of the request cannot be parsed.
     Malformed,
-    /// The path is ambiguous or too long.
+    /// No server reads the path, or it is too long.
     Path(PathError),
+    /// Two readings of the path lead to different rules, or one to an endpoint of ours.
+    AmbiguousPath(Lead, Lead),
     /// A method that is never forwarded.
     MethodRefused,
     /// One of our endpoints does not support this method. Holds those that it supports.
@@ -106,10 +109,11 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 38] = [
+pub const CODES: [&str; 39] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
+    "ambiguous_path",
     "authentication_required",
     "bad_request",
     "cross_origin",
@@ -226,6 +230,12 @@ impl Denial {
                 "path_too_long",
                 "Address too long",
                 "This address is too long.",
+            ),
+            Self::AmbiguousPath(..) | Self::Path(PathError::Readings) => row(
+                400,
+                "ambiguous_path",
+                "Bad request",
+                "This URL can be read in different ways and was not accepted.",
             ),
             Self::Malformed | Self::Path(_) => row(
                 400,
@@ -465,6 +475,9 @@ impl Denial {
             Self::UnknownEndpoint => "unknown endpoint".into(),
             Self::Malformed => "malformed request".into(),
             Self::Path(error) => error.to_string(),
+            Self::AmbiguousPath(one, other) => {
+                format!("servers read the path in different ways: {one}, or {other}")
+            }
             Self::MethodRefused => "method is never forwarded".into(),
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),

@@ -48,7 +48,7 @@ pub enum EventKind {
     SignedIn,
     /// A user ended their session.
     SignedOut,
-    /// A WebSocket was closed because the request that opened it would not pass any more.
+    /// A WebSocket was closed because the request that opened it would no longer pass.
     Closed,
     /// A call of the admin API.
     AdminCall,

@@ -5,6 +5,7 @@ pub mod event;
 pub mod gateway_page;
 pub mod mail;
 pub mod page;
+pub mod reading;
 pub mod reply;
 
 use serde_json::{Value, json};

@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use crate::answer::denial::Denial;
+use crate::answer::reading::Lead;
 use crate::http::host::canonical_host;
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::http::request::Parts;
 use crate::rules::{Asked, Rule};
 use crate::site::Site;
@@ -22,13 +24,77 @@ pub fn host<'a>(site: &Site, parts: &'a Parts) -> Cow<'a, str> {
 
 /// What is asked for, and the rule that decides. A true preflight is asked as the request that it
 /// announces, if the rule for that one lets preflights pass; otherwise it is a request like others.
-#[must_use]
+///
+/// # Errors
+/// [`Denial::AmbiguousPath`] if readings of the path lead to different rules.
 pub fn asked<'a>(
     site: &'a Site,
     parts: &'a Parts,
     host: &'a str,
-    path: &'a CanonicalPath<'a>,
+    path: &'a RequestPath<'a>,
+) -> Result<(Asked<'a>, &'a Rule), Denial> {
+    let found = of_reading(site, parts, host, path.reading(), Folding::Usual);
+    if path.is_plain() {
+        return Ok(found);
+    }
+    let mut leads = leads(site, parts, host, path);
+    let Some((reading, first)) = leads.next() else {
+        return Ok(found);
+    };
+    for (other, lead) in leads {
+        if lead != first {
+            return Err(Denial::AmbiguousPath(first, lead));
+        }
+        if tells_apart(site, parts, reading, other) {
+            return Err(Denial::AmbiguousPath(lead, Lead::OtherPlace));
+        }
+    }
+    Ok(found)
+}
+
+/// Each reading of `path`, and the rule to which it leads.
+pub fn leads<'a>(
+    site: &'a Site,
+    parts: &'a Parts,
+    host: &'a str,
+    path: &'a RequestPath<'a>,
+) -> impl Iterator<Item = (&'a [u8], Lead)> {
+    path.readings().flat_map(move |reading| {
+        let foldings = if site.rules.folds_differently(reading) {
+            &[Folding::Usual, Folding::Wide][..]
+        } else {
+            &[Folding::Usual]
+        };
+        foldings.iter().map(move |folding| {
+            let (asked, rule) = of_reading(site, parts, host, reading, *folding);
+            let lead = if asked.preflight {
+                Lead::Preflight(rule.number)
+            } else {
+                Lead::Rule(rule.number)
+            };
+            (reading, lead)
+        })
+    })
+}
+
+/// How letters are folded where the origin ignores case.
+#[derive(Clone, Copy)]
+enum Folding {
+    Usual,
+    Wide,
+}
+
+fn of_reading<'a>(
+    site: &'a Site,
+    parts: &'a Parts,
+    host: &'a str,
+    path: &'a [u8],
+    folding: Folding,
 ) -> (Asked<'a>, &'a Rule) {
+    let rule_for = |asked: &Asked<'_>| match folding {
+        Folding::Usual => site.rules.rule_for(asked),
+        Folding::Wide => site.rules.rule_for_folded_widely(asked),
+    };
     let mut asked = Asked {
         host,
         path,
@@ -49,12 +115,20 @@ pub fn asked<'a>(
             preflight: true,
             ..asked
         };
-        let rule = site.rules.rule_for(&announced);
+        let rule = rule_for(&announced);
         if rule.preflight {
             return (announced, rule);
         }
     }
-    (asked, site.rules.rule_for(&asked))
+    (asked, rule_for(&asked))
+}
+
+/// Whether the site's profile treats two readings of a path differently.
+fn tells_apart(site: &Site, parts: &Parts, one: &[u8], other: &[u8]) -> bool {
+    site.profile.as_ref().is_some_and(|profile| {
+        let [one, other] = [one, other].map(String::from_utf8_lossy);
+        profile.tells_apart(parts.method(), &one, &other)
+    })
 }
 
 /// The method that a true preflight asks about; `None` for every other request. Only OPTIONS with

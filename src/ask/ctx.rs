@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Presented;
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::platform::port::Received;
@@ -20,7 +20,7 @@ pub enum Purpose {
     Serve,
     /// Somebody wants to know what would become of it. Nothing is used up, created, opened or counted.
     Explain,
-    /// Its connection is still open, and somebody wants to know whether it would still pass. Like `Explain`.
+    /// Whether a request whose connection is still open would pass again. Without effect, like `Explain`.
     Watch,
 }
 
@@ -34,8 +34,8 @@ pub struct Ctx<'a> {
     pub site: &'a Rc<Site>,
     /// The head of the request.
     pub parts: &'a Parts,
-    /// Its canonical path.
-    pub path: &'a CanonicalPath<'a>,
+    /// Its path.
+    pub path: &'a RequestPath<'a>,
     /// Its body, which nobody has read yet.
     pub received: &'a dyn Received,
     /// What it asks for, as rules see it.

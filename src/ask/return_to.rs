@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::ask::source::ATTEMPT;
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::http::request::Parts;
 use crate::site::Site;
 use crate::site::config::Config;
@@ -15,13 +15,9 @@ pub struct ReturnTo(String);
 impl ReturnTo {
     /// The URL that was asked for, without credentials and markers.
     #[must_use]
-    pub fn of_request(parts: &Parts, path: &CanonicalPath<'_>, clean_query: Option<&str>) -> Self {
-        let mut url = format!(
-            "{}://{}{}",
-            parts.scheme(),
-            parts.authority(),
-            path.as_str()
-        );
+    pub fn of_request(parts: &Parts, path: &RequestPath<'_>, clean_query: Option<&str>) -> Self {
+        let mut url = format!("{}://{}", parts.scheme(), parts.authority());
+        push_path(&mut url, path);
         if let Some(query) = clean_query.filter(|query| !query.is_empty()) {
             url.push('?');
             url.push_str(query);
@@ -50,8 +46,12 @@ impl ReturnTo {
             .get(host)
             .filter(|site| site.gateway.is_none())?;
         let (path, query) = read_local(local)?;
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-        let url = format!("{scheme}://{host}{}{query}", path.as_str());
+        let mut url = format!("{scheme}://{host}");
+        push_path(&mut url, &path);
+        if let Some(query) = query {
+            url.push('?');
+            url.push_str(query);
+        }
         Some((Rc::clone(site), Self(url)))
     }
 
@@ -101,10 +101,13 @@ pub fn local_or_root(text: &str, base: &str) -> String {
         .strip_prefix(base)
         .filter(|rest| rest.starts_with('/'))
         .unwrap_or(text);
-    match read_local(local) {
-        Some(_) if local.len() <= MAX => local.to_owned(),
-        _ => "/".to_owned(),
+    // What a service does with it is not known, so it must be read alike by everybody.
+    let path = local.split('?').next().unwrap_or_default();
+    let is_plain = RequestPath::parse_strictly(path).is_ok();
+    if is_plain && read_local(local).is_some() && local.len() <= MAX {
+        return local.to_owned();
     }
+    "/".to_owned()
 }
 
 /// The most bytes of a path that is kept for a service.
@@ -112,7 +115,7 @@ const MAX: usize = 4096;
 
 /// A path and a query. Nothing that could name another host is one: it begins with exactly one slash and holds no
 /// backslash, no control character and no fragment.
-fn read_local(text: &str) -> Option<(CanonicalPath<'_>, Option<&str>)> {
+fn read_local(text: &str) -> Option<(RequestPath<'_>, Option<&str>)> {
     let (path, query) = text
         .split_once('?')
         .map_or((text, None), |(path, query)| (path, Some(query)));
@@ -120,8 +123,25 @@ fn read_local(text: &str) -> Option<(CanonicalPath<'_>, Option<&str>)> {
     let plain = text
         .bytes()
         .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
-    let path = CanonicalPath::parse(path).ok()?;
-    (local && plain).then_some((path, query))
+    let path = RequestPath::parse(path).ok()?;
+    // A path that begins with two slashes is written with a dot segment before them (see `push_path`).
+    let empty_segment = text.starts_with("/.//");
+    let names_a_host = |reading: &[u8]| match reading {
+        [b'/', b'/', ..] => !empty_segment,
+        [b'/', b'\\', ..] => true,
+        _ => false,
+    };
+    (local && plain && !path.readings().any(names_a_host)).then_some((path, query))
+}
+
+/// Appends `path` to scheme and authority. Two slashes at its beginning would name a host wherever
+/// the path stands alone, so a dot segment, which every client resolves, is put before them
+/// (WHATWG URL §4.5 does the same for URLs without a host).
+fn push_path(url: &mut String, path: &RequestPath<'_>) {
+    if path.as_str().starts_with("//") {
+        url.push_str("/.");
+    }
+    url.push_str(path.as_str());
 }
 
 #[cfg(test)]
@@ -161,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_local_part_is_what_follows_the_host() {
-        let path = CanonicalPath::parse("/a/b").unwrap();
+        let path = RequestPath::parse("/a/b").unwrap();
         let url = ReturnTo::of_request(&parts(), &path, Some("x=1"));
         assert_eq!(url.local(), "/a/b?x=1");
         assert_eq!(

@@ -4,26 +4,27 @@
 use std::rc::Rc;
 
 use crate::answer::denial::Denial;
-use crate::http::path::{CanonicalPath, PathError};
+use crate::answer::reading::Lead;
+use crate::http::path::{PathError, RequestPath};
 use crate::http::request::Parts;
-use crate::site::Site;
 use crate::site::config::Config;
+use crate::site::{Paths, Site};
 
-/// What a request asks for. A path is the canonical one, by which everything is judged.
+/// What a request asks for.
 pub enum Target<'a> {
     /// A path of the site's application.
     Site {
         /// The site.
         site: Rc<Site>,
         /// The path.
-        path: CanonicalPath<'a>,
+        path: RequestPath<'a>,
     },
     /// One of our own endpoints, at a site.
     Own {
         /// The site.
         site: Rc<Site>,
         /// The path.
-        path: CanonicalPath<'a>,
+        path: RequestPath<'a>,
         /// The endpoint.
         endpoint: Endpoint,
     },
@@ -181,7 +182,7 @@ pub const GATEWAY_PATHS: [&str; 10] = [
 /// Finds the target of `parts`.
 ///
 /// # Errors
-/// [`Denial::UnknownHost`] or [`Denial::Path`].
+/// [`Denial::UnknownHost`], [`Denial::Path`] or [`Denial::AmbiguousPath`].
 pub fn route<'a>(
     config: &Config,
     parts: &'a Parts,
@@ -196,34 +197,61 @@ pub fn route<'a>(
             endpoint,
         }),
         Ok((path, None)) => Ok(Target::Site { site, path }),
-        Err(error) => Err((Denial::Path(error), Some(site))),
+        Err(denial) => Err((denial, Some(site))),
     }
 }
 
-/// Resolves `path` at `site`: its canonical form, and the endpoint if it is one of ours.
+/// Resolves `path` at `site`: the path with its readings, and the endpoint if it is one of ours.
 ///
 /// # Errors
-/// [`PathError`].
+/// [`Denial::Path`], or [`Denial::AmbiguousPath`] if only some readings lead to that endpoint.
 pub fn resolve<'a>(
     site: &Site,
     path: &'a str,
-) -> Result<(CanonicalPath<'a>, Option<Endpoint>), PathError> {
-    let path = CanonicalPath::parse(path)?;
-    let endpoint = endpoint_of(site, &path);
+) -> Result<(RequestPath<'a>, Option<Endpoint>), Denial> {
+    let path = match site.paths {
+        Paths::Unchanged => RequestPath::parse(path),
+        Paths::Strict => RequestPath::parse_strictly(path),
+    };
+    let path = path.map_err(Denial::Path)?;
+    let endpoint = endpoint_of(site, path.as_str());
+    if !path.is_plain() {
+        let mut readings = path.readings();
+        let of = |reading| endpoint_of(site, &String::from_utf8_lossy(reading));
+        let first = readings.next().and_then(of);
+        let other = readings.map(of).find(|other| *other != first);
+        if let Some(other) = other {
+            let (one, other) = leads(first.is_some(), other.is_some());
+            return Err(Denial::AmbiguousPath(one, other));
+        }
+        if first.is_some() != endpoint.is_some() {
+            let (one, other) = leads(endpoint.is_some(), first.is_some());
+            return Err(Denial::AmbiguousPath(one, other));
+        }
+    }
     if endpoint.is_none() && !site.rules.can_judge(&path) {
-        return Err(PathError::TooLong);
+        return Err(Denial::Path(PathError::TooLong));
     }
     Ok((path, endpoint))
 }
 
-fn endpoint_of(site: &Site, path: &CanonicalPath<'_>) -> Option<Endpoint> {
+/// Where two readings lead that do not lead to the same endpoint.
+const fn leads(one_is_ours: bool, other_is_ours: bool) -> (Lead, Lead) {
+    match (one_is_ours, other_is_ours) {
+        (true, true) => (Lead::Endpoint, Lead::OtherEndpoint),
+        (true, false) => (Lead::Endpoint, Lead::Application),
+        (false, _) => (Lead::Application, Lead::Endpoint),
+    }
+}
+
+/// The endpoint at `path`, a reading of a request's path, if it is one of ours.
+#[must_use]
+pub fn endpoint_of(site: &Site, path: &str) -> Option<Endpoint> {
     match &site.profile {
-        Some(profile) if profile.signs_out(path.as_str()) => Some(Endpoint::Logout),
-        Some(profile) if profile.exchanges(path.as_str()) => Some(Endpoint::Exchange),
-        _ if site.gateway.is_some() => {
-            endpoint(path.as_str()).or_else(|| Some(at_gateway(path.as_str())))
-        }
-        _ => endpoint(path.as_str()),
+        Some(profile) if profile.signs_out(path) => Some(Endpoint::Logout),
+        Some(profile) if profile.exchanges(path) => Some(Endpoint::Exchange),
+        _ if site.gateway.is_some() => endpoint(path).or_else(|| Some(at_gateway(path))),
+        _ => endpoint(path),
     }
 }
 

@@ -199,10 +199,8 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
     let mut rest = Cow::Borrowed(query);
     if let Some(settings) = site.query.as_ref().filter(|_| site.takes(Source::Query)) {
         let taken = query::take(query, &settings.parameter);
-        // The name is a common one. A value that cannot be a JWT belongs to the application.
-        if taken.values.iter().all(String::is_empty)
-            || taken.values.iter().any(|value| is_compact(value))
-        {
+        // The name is a common one, so what is not for us belongs to the application.
+        if taken.values.iter().any(|value| is_for_us(site, value)) {
             // The same one several times is one. One more than may be there shows that there are too
             // many; a query has room for thousands.
             for value in taken.values {
@@ -237,8 +235,13 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
     presented.clean_query = Some(rest);
 }
 
-fn is_compact(value: &str) -> bool {
-    value.bytes().filter(|byte| *byte == b'.').count() == 2
+/// Whether a value of the query parameter is for us: a token of a kind of ours, or of an issuer whose tokens the site
+/// accepts, as far as its unverified text says so.
+fn is_for_us(site: &Site, value: &str) -> bool {
+    UntrustedJws::parse(value).is_ok_and(|token| {
+        let issuers = site.all_issuers().iter();
+        token.names_our_kind() || token.names_issuer_among(issuers.map(|issuer| &*issuer.issuer))
+    })
 }
 
 #[cfg(test)]

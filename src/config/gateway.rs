@@ -10,7 +10,7 @@ use crate::http::reserved::Reserved;
 use crate::model::service::{Identity, ServiceId};
 use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
-use crate::site::{HostHeader, Site, Source};
+use crate::site::{HostHeader, Paths, Site, Source};
 
 /// The name of the gateway among the sites.
 pub const NAME: &str = "gateway";
@@ -42,7 +42,7 @@ table! {
         pub(super) session: Field<RawSession>,
         /// Allows services on `http` and on private hosts. For development only.
         pub(super) development: Field<bool>,
-        /// The id of the service that is told the links to set a password. Its dialect is `webhook`.
+        /// The id of the service that receives the links to set a password. Its dialect must be `webhook`.
         pub(super) link_service: Field<String>,
         /// The address from which links to set a password are mailed, by the binding `EDGEWARD_EMAIL`.
         pub(super) mail_from: Field<String>,
@@ -96,6 +96,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         hosts: hosts.as_deref().unwrap_or_default(),
         has_login: false,
         has_cors: false,
+        ignores_case: false,
         bindings,
     };
     let deny = Field::Given(RawUnauthenticated::Deny);
@@ -118,6 +119,8 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
             mail_from,
         }),
         host_header: HostHeader::Rewrite,
+        // Its own paths need no other.
+        paths: Paths::Strict,
         audience: first_host,
         link_ages: BTreeMap::new(),
         sources: vec![Source::Session],
@@ -142,11 +145,12 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         token_headers: Vec::new(),
         tenants: None,
         reserved_headers: Vec::new(),
+        client_headers: Vec::new(),
         reserved: Reserved::default(),
     })
 }
 
-/// The ways by which links to set a password are sent.
+/// The ways to send links to set a password.
 fn read_ways(
     link_service: Field<String>,
     mail_from: Field<String>,

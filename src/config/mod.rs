@@ -6,6 +6,7 @@
 
 pub mod cors;
 pub mod gateway;
+mod headers;
 pub mod issuer;
 pub mod label_studio;
 pub mod raw;
@@ -310,12 +311,9 @@ fn link_ages(sites: &[(&str, Site)]) -> BTreeMap<String, Seconds> {
     ages
 }
 
-/// Sites by host. Sites may share an origin, so the identity headers of one are reserved at all.
+/// Sites by host. Sites may share an origin, so the identity headers of one are reserved at all with the same origin.
 fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<String, Rc<Site>> {
-    let identity: Vec<String> = sites
-        .iter()
-        .flat_map(|(_, site)| site.identity_headers().map(str::to_owned))
-        .collect();
+    let identity = headers::identity_by_origin(&sites);
     let link_ages = link_ages(&sites);
     let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
     let mut audiences: HashMap<String, String> = HashMap::new();
@@ -328,7 +326,16 @@ fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<S
                 ),
             });
         }
-        site.reserve(&identity);
+        let identity = identity
+            .get(&headers::origin_host(&site))
+            .map_or(&[][..], Vec::as_slice);
+        if let Some(error) = headers::check_client(&site, identity) {
+            errors.push(ConfigError {
+                path: format!("{binding}.client_headers"),
+                error,
+            });
+        }
+        site.reserve(identity);
         site.link_ages.clone_from(&link_ages);
         let site = Rc::new(site);
         for host in &site.hosts {

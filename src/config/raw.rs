@@ -34,6 +34,11 @@ table! {
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` header that the origin receives.
         pub(super) host_header: Field<crate::site::HostHeader>,
+        /// Which paths the origin is sent: each as it came if all servers read it alike, as far as
+        /// rules tell; or only those without ambiguous bytes, in their canonical form.
+        pub(super) paths: Field<crate::site::Paths>,
+        /// Whether the origin tells upper from lower case in paths; rules then do as well.
+        pub(super) path_case: Field<crate::site::PathCase>,
         /// The `aud` of this site's tokens; defaults to the first host.
         pub(super) audience: Field<String>,
         /// Where credentials are accepted, in order of precedence.
@@ -54,7 +59,7 @@ table! {
         pub(super) return_parameter: Field<String>,
         /// Where a browser is sent after signing out.
         pub(super) logout_url: Field<String>,
-        /// Whether an open WebSocket is closed once the request that opened it would not pass any more.
+        /// Whether an open WebSocket is closed once the request that opened it would no longer pass.
         pub(super) close_websockets: Field<bool>,
         /// Other origins whose pages may act with this site's cookies.
         pub(super) trusted_origins: Field<Vec<String>>,
@@ -76,6 +81,8 @@ table! {
         pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
         /// More headers that clients may not send: names, or prefixes followed by `*`.
         pub(super) reserved_headers: Field<Vec<String>>,
+        /// Headers that clients may send to this origin, of those that are reserved unless named here.
+        pub(super) client_headers: Field<Vec<String>>,
         /// The signed assertion for the origin.
         pub(super) assertion: Field<RawAssertion>,
         /// A fixed header for the origin.

@@ -9,7 +9,7 @@ use crate::http::host::canonical_host;
 use crate::model::user::{Role, parse_domain};
 use crate::rules::claim::ClaimRequirement;
 use crate::rules::network::Network;
-use crate::rules::pattern::{PathPattern, PatternError};
+use crate::rules::pattern::{self, PathPattern, PatternError};
 use crate::rules::requirement::{Requirement, is_country};
 use crate::rules::scope::Access;
 use crate::rules::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
@@ -139,6 +139,8 @@ pub(super) struct Around<'a> {
     pub has_login: bool,
     /// Whether Edgeward answers preflights itself.
     pub has_cors: bool,
+    /// Whether the origin takes upper and lower case in paths for the same.
+    pub ignores_case: bool,
     pub bindings: &'a Bindings,
 }
 
@@ -215,7 +217,12 @@ pub(super) fn read(
         "has more than 256 KB of paths",
     );
     let fallback = Rule::of_everything(Demand::Deny, reaction);
-    Some(Rules::new(list, fallback))
+    let rules = Rules::new(list, fallback);
+    Some(if around.ignores_case {
+        rules.ignoring_case()
+    } else {
+        rules
+    })
 }
 
 const fn somebody() -> Demand {
@@ -279,23 +286,7 @@ fn read_rule(
         },
         "is not a method (methods are case-sensitive: GET)",
     );
-    let mut paths = Vec::new();
-    for (name, field, make) in [
-        (
-            "path",
-            raw.path,
-            PathPattern::exact as fn(&str) -> Result<PathPattern, PatternError>,
-        ),
-        ("prefix", raw.prefix, PathPattern::prefix),
-        ("glob", raw.glob, PathPattern::glob),
-    ] {
-        for text in texts(reader, name, field).unwrap_or_default() {
-            match make(&text) {
-                Ok(pattern) => paths.push(pattern),
-                Err(error) => reader.error(name, format!("{text:?} {error}")),
-            }
-        }
-    }
+    let paths = read_paths(reader, [raw.path, raw.prefix, raw.glob], around);
     let mut reaction = |name: &str, field| {
         let reaction = reader.optional(name, field).map(Reaction::from);
         reader.check(
@@ -351,12 +342,43 @@ fn read_rule(
         name,
         hosts: hosts?,
         methods: methods?,
-        paths: paths.into(),
+        paths,
         demand,
         unauthenticated,
         unauthorised,
         preflight,
     })
+}
+
+/// The patterns of a rule: exact paths, prefixes and globs.
+fn read_paths(
+    reader: &mut Reader<'_>,
+    [path, prefix, glob]: [Field<Texts>; 3],
+    around: &Around<'_>,
+) -> Box<[PathPattern]> {
+    let mut paths = Vec::new();
+    for (name, field, make) in [
+        (
+            "path",
+            path,
+            PathPattern::exact as fn(&str) -> Result<PathPattern, PatternError>,
+        ),
+        ("prefix", prefix, PathPattern::prefix),
+        ("glob", glob, PathPattern::glob),
+    ] {
+        for text in texts(reader, name, field).unwrap_or_default() {
+            let text_of_pattern = if around.ignores_case {
+                pattern::folded(&text)
+            } else {
+                Ok(text.clone())
+            };
+            match text_of_pattern.and_then(|text| make(&text)) {
+                Ok(pattern) => paths.push(pattern),
+                Err(error) => reader.error(name, format!("{text:?} {error}")),
+            }
+        }
+    }
+    paths.into()
 }
 
 /// Reads one text or a non-empty list of non-empty texts.

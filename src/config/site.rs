@@ -10,11 +10,11 @@ use crate::config::raw::{
 };
 use crate::config::reader::{Bindings, Field, GATEWAY, Reader};
 use crate::config::secret::{self, NameError};
-use crate::config::{cors, issuer, label_studio, rules, tenant};
+use crate::config::{cors, headers, issuer, label_studio, rules, tenant};
 use crate::http::headers::is_token;
 use crate::http::host::{canonical_host, host_of, origin};
 use crate::http::request::RAY;
-use crate::http::reserved::{self, Reserved, SET_ALWAYS};
+use crate::http::reserved::{self, REQUEST_ID, Reserved, SET_ALWAYS};
 use crate::jose::hmac::HmacAlgorithm;
 use crate::origin::assertion::OWN_CLAIMS;
 use crate::platform::algorithm::Algorithm;
@@ -24,8 +24,8 @@ use crate::site::attribute::{Attribute, headers_of};
 use crate::site::issuer::Issuer;
 use crate::site::profile::Profile;
 use crate::site::{
-    Assertion, HostHeader, Login, Preset, Query, SameSite, Session, Site, Source, SsoCookie,
-    SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
+    Assertion, HostHeader, Login, PathCase, Paths, Preset, Query, SameSite, Session, Site, Source,
+    SsoCookie, SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
 };
 
 /// Validates `raw`; errors go to `reader`.
@@ -51,6 +51,8 @@ pub(super) fn read(
         origin
     });
     let host_header = reader.with_default("host_header", raw.host_header, HostHeader::Rewrite);
+    let paths = reader.with_default("paths", raw.paths, Paths::Unchanged);
+    let path_case = reader.with_default("path_case", raw.path_case, PathCase::Matters);
     let first_host = hosts
         .as_ref()
         .and_then(|hosts| hosts.first().cloned())
@@ -85,6 +87,7 @@ pub(super) fn read(
         hosts: hosts.as_deref().unwrap_or_default(),
         has_login: login_url.is_some() || by_gateway,
         has_cors: cors.is_some(),
+        ignores_case: path_case == PathCase::Ignored,
         bindings,
     };
     let open_to_all = matches!(raw.unauthenticated, Field::Given(RawUnauthenticated::Pass));
@@ -150,7 +153,8 @@ pub(super) fn read(
                 .map(|h| (h, attribute))
         })
         .collect();
-    let reserved_headers = read_reserved_headers(reader, raw.reserved_headers);
+    let reserved_headers = headers::read_reserved(reader, raw.reserved_headers);
+    let client_headers = headers::read_client(reader, raw.client_headers);
     let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
     let upstream_credential = reader.optional("upstream_credential", raw.upstream_credential).and_then(|raw| {
         let mut reader = reader.table("upstream_credential");
@@ -223,6 +227,7 @@ pub(super) fn read(
         upstream: Some(upstream?),
         gateway: None,
         host_header,
+        paths,
         audience,
         link_ages: BTreeMap::new(),
         sources,
@@ -254,6 +259,7 @@ pub(super) fn read(
         token_headers,
         tenants,
         reserved_headers,
+        client_headers,
         reserved: Reserved::default(),
     })
 }
@@ -268,7 +274,7 @@ fn check_headers<'a>(
         .iter()
         .flat_map(|preset| headers_of(*preset))
         .map(|(header, _)| header);
-    let mut seen: Vec<&str> = ours.chain(SET_ALWAYS).collect();
+    let mut seen: Vec<&str> = ours.chain(SET_ALWAYS).chain([REQUEST_ID]).collect();
     for (setting, header) in named {
         if seen
             .iter()
@@ -572,31 +578,6 @@ fn read_token_headers(
         let prefix = reader.with_default("prefix", raw.prefix, String::new());
         reader.check("prefix", prefix.is_ascii(), "must be ASCII");
         headers.extend(name.map(|name| TokenHeader { name, prefix }));
-    }
-    headers
-}
-
-/// Reads names or prefixes (with `*`) of headers that another identity system in front of this
-/// origin would set.
-fn read_reserved_headers(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> Vec<String> {
-    let mut headers = Vec::new();
-    for text in reader.with_default("reserved_headers", field, Vec::new()) {
-        let name = text.to_ascii_lowercase();
-        let stem = name.strip_suffix('*');
-        let shaped = match stem {
-            Some(stem) => stem.len() >= 3 && is_token(stem) && !stem.contains('*'),
-            None => is_token(&name) && !name.contains('*'),
-        };
-        if !shaped {
-            reader.error("reserved_headers", format!("{text:?} is neither a header name nor a prefix of at least three characters followed by *"));
-        } else if Reserved::new([name.as_str()]).takes_what_is_needed() {
-            reader.error(
-                "reserved_headers",
-                format!("{text:?} would remove a header that every request needs"),
-            );
-        } else {
-            headers.push(name);
-        }
     }
     headers
 }

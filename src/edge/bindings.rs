@@ -120,7 +120,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/edge/passwords.js")]
 extern "C" {
-    /// Here and below, an empty `output` stands for no hash.
+    /// Here and below, an empty `output` means that there is no hash.
     #[wasm_bindgen(js_name = attemptPassword)]
     pub fn attempt_password(
         namespace: &JsValue,

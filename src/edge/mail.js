@@ -16,7 +16,7 @@ export async function sendMail(binding, letter) {
   try {
     await Promise.race([binding.send({ from: { email: from, name: sender }, to, subject, text, html }), late]);
   } catch (error) {
-    // The message may contain the address, and whatever else was sent.
+    // The message may contain the address and other parts of the mail.
     console.error(JSON.stringify({ event: "fault", reason: `a mail was not sent: ${codeOf(error)}` }));
     throw error;
   }

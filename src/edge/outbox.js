@@ -301,7 +301,7 @@ export class Outbox extends DurableObject {
     const jittered = wait === undefined ? undefined : wait * (1 + JITTER * (2 * Math.random() - 1));
     this.#queue.fail(
       row,
-      // No later than what it tells of ends.
+      // No later than the end of the credential in its body.
       {
         status,
         error,

@@ -23,7 +23,7 @@ struct AttemptHead<'a> {
     kdf: Kdf,
 }
 
-/// What JavaScript is told of a new password, besides salt and output of the current one.
+/// What JavaScript receives about a new password, besides the salt and output of the current one.
 #[derive(serde::Serialize)]
 struct NewHead<'a> {
     user: &'a str,

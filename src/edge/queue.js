@@ -131,7 +131,7 @@ export class Queue {
     }
     this.#makeRoom();
     return this.#storage.transactionSync(() => {
-      // The time stays here too.
+      // Here, too, the time of the next attempt stays.
       const due = kind === LINK ? (this.#deleteLinks(user, sending) ?? now) : now;
       const [row] = this.#sql.exec("INSERT INTO event (id, user, kind, body, created_at) VALUES (?, ?, ?, ?, ?) RETURNING seq", id, user, kind, text, now);
       this.#rows += 1;
@@ -354,7 +354,7 @@ export class Queue {
     return this.#storage.transactionSync(() => {
       const gone = this.#sql.exec("DELETE FROM event WHERE state = ?1 AND (?2 IS NULL OR id = ?2) RETURNING user", state, id ?? null).toArray();
       this.#rows -= gone.length;
-      // What stood behind the one that is gone is the first now. With all of them, nothing is left.
+      // The row behind the one that was deleted is now the first of its user. If all were deleted, none is left.
       if (id !== undefined) for (const { user } of gone) this.#settle(String(user), now);
       return gone.length;
     });

@@ -43,7 +43,7 @@ export function relay(response, head) {
   const [theirs, client] = [pair[0], pair[1]];
   for (const side of [origin, client]) {
     side.binaryType = "arraybuffer";
-    // Each side is told of the other's close before it closes itself.
+    // Each side learns of the other's close before it is closed.
     side.accept({ allowHalfOpen: true });
   }
   const both = new Relay(head, client, origin);
@@ -145,7 +145,7 @@ export class Relay {
   }
 
   async #judge() {
-    // What was waiting may have been sent meanwhile.
+    // The waiting messages may have been sent in the meantime.
     for (const side of [this.#client, this.#origin]) this.#count(side);
     const verdict = await judge(this.#head);
     if (this.#isOver || this.#isClosing) return;

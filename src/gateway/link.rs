@@ -27,25 +27,25 @@ pub enum Way {
     Mail,
 }
 
-/// What became of one way.
+/// The result of one way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sending {
     /// The event is stored, and is delivered while the link works.
     Queued,
-    /// The mail service has taken the mail.
+    /// The mail service has accepted the mail.
     Sent,
-    /// The admin did not want it.
+    /// The admin did not ask for this way.
     NotAsked,
-    /// The configuration does not say how.
+    /// This way is not configured.
     NotConfigured,
-    /// The configured service is gone, disabled or has another dialect, or knows somebody else by the user's name.
+    /// The configured service was deleted, is disabled, has another dialect, or knows another user by this user's name.
     Unavailable,
-    /// It was not taken, or not in time.
+    /// It was not accepted, or not in time.
     Failed,
 }
 
-/// What became of each way.
+/// The results of all ways.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sendings {
     pub service: Sending,

@@ -11,7 +11,7 @@ pub fn write(cursor: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{MARK}{cursor}"))
 }
 
-/// The cursor in what a client sends; `None` if it is none of ours.
+/// The store's cursor in a client's cursor; `None` if it is not one of ours.
 #[must_use]
 pub fn read(text: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;

@@ -1,5 +1,6 @@
 //! The head of a request: URL, path, query, headers, cookies. Knows no site.
 
+pub mod accept;
 pub mod client;
 pub mod cookies;
 pub mod cursor;

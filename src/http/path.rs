@@ -1,13 +1,21 @@
-//! The canonical path, which rules judge and the origin receives (RFC 3986 §6.2.2).
+//! The path of a request: what the origin is sent, and every way in which a server may read it.
 //!
-//! Rules are bypassed where two servers read one path differently. So a path that some server reads
-//! differently is refused, and all others are brought into one form.
+//! Rules are bypassed where two servers read one path differently. So a path is judged in each of its
+//! readings ([`readings`]), and sent as it came. Most paths have no byte that servers read
+//! differently; they have one reading, which costs nothing. `strict` refuses all other paths.
+
+pub mod readings;
+mod strict;
 
 use std::borrow::Cow;
 
-/// A path that all common servers read alike.
+/// A path, with its readings.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CanonicalPath<'a>(Cow<'a, str>);
+pub struct RequestPath<'a> {
+    sent: Cow<'a, str>,
+    /// Empty if what is sent is its only reading.
+    readings: Vec<Vec<u8>>,
+}
 
 /// Why a path was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -20,7 +28,7 @@ pub enum PathError {
     Twice,
     #[error("the path has an invalid percent-escape")]
     Escape,
-    /// Plain or encoded.
+    /// Plain or encoded, also more than once.
     #[error("the path contains a control character")]
     Control,
     /// Including overlong forms.
@@ -32,110 +40,89 @@ pub enum PathError {
     /// `;`: some servers strip it and what follows.
     #[error("the path contains a semicolon")]
     Parameter,
+    /// More than [`readings::MAX`].
+    #[error("servers may read the path in more than 128 ways")]
+    Readings,
 }
 
-impl<'a> CanonicalPath<'a> {
-    /// Normalises `path`: resolves dot segments, removes empty segments, decodes unreserved
-    /// characters, and writes escapes in upper case.
+impl<'a> RequestPath<'a> {
+    /// Reads `path` in every way. It is sent as it came, except that dot segments are resolved, and
+    /// characters that no URL may contain are escaped: the platform's URL parser does both to
+    /// whatever is sent (WHATWG URL §4.4).
+    ///
+    /// # Errors
+    /// [`PathError`] if no server reads it, or too many do in different ways.
+    pub fn parse(path: &'a str) -> Result<Self, PathError> {
+        if is_plain(path) {
+            return Ok(Self {
+                sent: Cow::Borrowed(path),
+                readings: Vec::new(),
+            });
+        }
+        let sent = readings::sent(path)?;
+        let readings = readings::all(&sent)?;
+        Ok(Self { sent, readings })
+    }
+
+    /// Normalises `path`, and refuses it if servers read it in different ways: it resolves dot
+    /// segments, removes empty segments, decodes unreserved characters, and writes escapes in upper
+    /// case.
     ///
     /// # Errors
     /// [`PathError`] if servers read the path in different ways.
-    pub fn parse(path: &'a str) -> Result<Self, PathError> {
-        if is_canonical(path) {
-            return Ok(Self(Cow::Borrowed(path)));
-        }
-        let decoded = normalise_escapes(path)?;
-        let mut segments: Vec<&str> = Vec::new();
-        let mut trailing = true;
-        for segment in decoded.split('/') {
-            trailing = matches!(segment, "" | "." | "..");
-            match segment {
-                "" | "." => {}
-                ".." => {
-                    segments.pop();
-                }
-                other => segments.push(other),
-            }
-        }
-        let mut canonical = String::with_capacity(decoded.len() + 1);
-        for segment in &segments {
-            canonical.push('/');
-            canonical.push_str(segment);
-        }
-        if trailing || segments.is_empty() {
-            canonical.push('/');
-        }
-        Ok(Self(Cow::Owned(canonical)))
+    pub fn parse_strictly(path: &'a str) -> Result<Self, PathError> {
+        let sent = strict::canonical(path)?;
+        let readings = readings::decode(sent.as_bytes(), |_| false);
+        Ok(Self {
+            sent,
+            readings: readings.into_iter().collect(),
+        })
     }
 
-    /// The canonical text.
+    /// What the origin is sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.sent
+    }
+
+    /// Each way to read it, without escapes unless they are read as such.
+    pub fn readings(&self) -> impl Iterator<Item = &[u8]> {
+        let only = self.readings.is_empty().then_some(self.sent.as_bytes());
+        only.into_iter()
+            .chain(self.readings.iter().map(Vec::as_slice))
+    }
+
+    /// The reading that changes least: separators, semicolons and unreserved characters that are
+    /// escaped stay escaped.
+    #[must_use]
+    pub fn reading(&self) -> &[u8] {
+        self.readings
+            .first()
+            .map_or(self.sent.as_bytes(), Vec::as_slice)
+    }
+
+    /// Whether it is read in one way, which is what is sent.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.readings.is_empty()
     }
 }
 
-/// The common case, which needs no copy: only plain characters, no empty or dot segment.
-fn is_canonical(path: &str) -> bool {
+/// The common case, which needs no copy: only plain characters, no empty segment, and no dot where a
+/// segment begins or ends.
+fn is_plain(path: &str) -> bool {
     let mut previous = 0_u8;
     let plain = path.bytes().all(|byte| {
         let fine = match byte {
-            b'/' | b'.' => previous != b'/',
+            b'/' => previous != b'/' && previous != b'.',
+            b'.' => previous != b'/',
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => true,
             _ => b"-_~!$&'()*+,=:@".contains(&byte),
         };
         previous = byte;
         fine
     });
-    plain && path.starts_with('/')
-}
-
-fn normalise_escapes(path: &str) -> Result<String, PathError> {
-    let bytes = path.as_bytes();
-    let mut canonical = String::with_capacity(path.len());
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        at += 1;
-        let escaped = byte == b'%';
-        let value = if escaped {
-            let value = hex_pair(bytes.get(at..at + 2)).ok_or(PathError::Escape)?;
-            at += 2;
-            value
-        } else {
-            byte
-        };
-        decoded.push(value);
-        match value {
-            0..=31 | 127 => return Err(PathError::Control),
-            b'\\' => return Err(PathError::Separator),
-            b'/' if escaped => return Err(PathError::Separator),
-            b';' => return Err(PathError::Parameter),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                canonical.push(char::from(value));
-            }
-            // A reserved character keeps its form: escaping changes its meaning (RFC 3986 §2.2).
-            b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':'
-            | b'@'
-                if !escaped =>
-            {
-                canonical.push(char::from(value));
-            }
-            _ => push_escape(&mut canonical, value),
-        }
-    }
-    // Only now has every escape been decoded: `%25%32%66` has become `%252f`.
-    let escape_in_escape = |at: usize| hex_pair(canonical.as_bytes().get(at + 3..at + 5)).is_some();
-    if canonical
-        .match_indices("%25")
-        .any(|(at, _)| escape_in_escape(at))
-    {
-        return Err(PathError::Twice);
-    }
-    if std::str::from_utf8(&decoded).is_err() {
-        return Err(PathError::Utf8);
-    }
-    Ok(canonical)
+    plain && previous != b'.' && path.starts_with('/')
 }
 
 /// Appends `byte` as `%XX`.
@@ -159,66 +146,4 @@ pub(crate) fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sec_33_every_spelling_of_a_path_has_one_canonical_form_or_is_refused() {
-        let canonical = |path: &str| CanonicalPath::parse(path).map(|p| p.as_str().to_owned());
-        for (given, expected) in [
-            ("/", "/"),
-            ("", "/"),
-            ("/a/b", "/a/b"),
-            ("/a/b/", "/a/b/"),
-            ("//a///b", "/a/b"),
-            ("/a/./b", "/a/b"),
-            ("/a/../b", "/b"),
-            ("/../../b", "/b"),
-            ("/a/..", "/"),
-            ("/a/.", "/a/"),
-            ("/a/%2e%2E/b", "/b"),
-            ("/%61dmin", "/admin"),
-            ("/.well-known/jwks.json", "/.well-known/jwks.json"),
-            ("/a%20b%c3%a9", "/a%20b%C3%A9"),
-            ("/é", "/%C3%A9"),
-            ("/100%25", "/100%25"),
-            ("/a%3Ab:c", "/a%3Ab:c"),
-            ("/a%23b/../c", "/c"),
-            ("/a%23b", "/a%23b"),
-        ] {
-            assert_eq!(canonical(given).as_deref(), Ok(expected), "{given}");
-        }
-        for (given, expected) in [
-            ("/a%2fb", PathError::Separator),
-            ("/a%5Cb", PathError::Separator),
-            ("/a\\b", PathError::Separator),
-            ("/a%00", PathError::Control),
-            ("/a%0d%0aX", PathError::Control),
-            ("/a%252e%252e", PathError::Twice),
-            ("/%25%32%65%25%32%65/b", PathError::Twice),
-            ("/a%25%32fb", PathError::Twice),
-            ("/a%25%35%63b", PathError::Twice),
-            ("/a%zz", PathError::Escape),
-            ("/a%2", PathError::Escape),
-            ("/a%", PathError::Escape),
-            ("/a%c0%ae", PathError::Utf8),
-            ("/a;b=c", PathError::Parameter),
-            ("/a%3bb", PathError::Parameter),
-        ] {
-            assert_eq!(canonical(given), Err(expected), "{given}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_canonical_path_stays_as_it_is(path in "([/a-z0-9.;é\\#~ ]|%25|%3[0-9]|%6[0-6]|%){0,24}") {
-            if let Ok(once) = CanonicalPath::parse(&path) {
-                let text = once.as_str().to_owned();
-                proptest::prop_assert!(text.starts_with('/'));
-                proptest::prop_assert!(!text.contains("//") && !text.contains("/../") && !text.contains("/./"));
-                let twice = CanonicalPath::parse(&text).map(|p| p.as_str().to_owned());
-                proptest::prop_assert_eq!(twice, Ok(text));
-            }
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::http::accept;
+
 /// The headers whose values the core reads at every site. Sites add those that they name
 /// ([`crate::site::disclosure`]).
 pub const READ: [&str; 15] = [
@@ -199,9 +201,7 @@ impl Parts {
     fn asks_for_page(&self) -> bool {
         match self.header("sec-fetch-mode") {
             Some(mode) => mode == "navigate",
-            None => self
-                .header("accept")
-                .is_some_and(|accept| accept.to_ascii_lowercase().contains("text/html")),
+            None => self.header("accept").is_some_and(accept::prefers_page),
         }
     }
 

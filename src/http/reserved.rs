@@ -21,7 +21,7 @@ const PREFIXES: [&str; 4] = ["remote-", "cf-access-", "oidc-claim-", "ssl-client
 
 /// Names of the same kind, names that override the method, and hop-by-hop headers (RFC 9110
 /// §7.6.1), which could remove an identity header.
-const X_NAMES: [&str; 25] = [
+const X_NAMES: [&str; 24] = [
     "forwarded",
     "real-ip",
     "auth-user",
@@ -37,7 +37,6 @@ const X_NAMES: [&str; 25] = [
     "cluster-client-ip",
     "host",
     "rewrite-url",
-    "request-id",
     "user",
     "user-id",
     "user-email",
@@ -61,6 +60,62 @@ const NAMES: [&str; 10] = [
     "trailer",
 ];
 
+/// Reserved names that no setting lets through: servers and frameworks take from them where a request came from, which method
+/// or URL it has, or which of its headers are dropped.
+const ALWAYS_RESERVED: [&str; 21] = [
+    "x-real-ip",
+    "x-proxyuser-ip",
+    "x-scheme",
+    "x-url-scheme",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-path",
+    "x-original-host",
+    "x-original-method",
+    "x-original-proto",
+    "x-original-scheme",
+    "x-original-for",
+    "x-original-forwarded-for",
+    "x-original-remote-addr",
+];
+const ALWAYS_RESERVED_PREFIXES: [&str; 4] = ["x-forwarded", "x-edgeward-", "x-remote-", "x-ssl-"];
+
+/// Why a setting cannot let a header of clients through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotLetThrough {
+    /// It reaches the origin without a setting.
+    NotReserved,
+    /// It is reserved at every site.
+    Always,
+}
+
+/// Whether a setting may let clients send `name`.
+///
+/// # Errors
+/// Why not.
+pub fn check_let_through(name: &str) -> Result<(), NotLetThrough> {
+    let folded = fold(name);
+    if !Reserved::default().contains(name) {
+        return Err(NotLetThrough::NotReserved);
+    }
+    let is_fixed = !folded.starts_with("x-")
+        || ALWAYS_RESERVED.contains(&folded.as_str())
+        || ALWAYS_RESERVED_PREFIXES
+            .iter()
+            .any(|prefix| folded.starts_with(prefix));
+    if is_fixed {
+        return Err(NotLetThrough::Always);
+    }
+    Ok(())
+}
+
 /// The header with an API token that acts as a user.
 pub const API_KEY: &str = "x-api-key";
 
@@ -70,11 +125,12 @@ pub fn is_api_key(name: &str) -> bool {
     name == API_KEY || (name.len() == API_KEY.len() && fold(name) == API_KEY)
 }
 
-/// The names and prefixes that a site reserves in addition to the fixed ones.
+/// The names and prefixes that a site reserves in addition to the fixed ones, and the fixed ones that it does not reserve.
 #[derive(Debug, Default)]
 pub struct Reserved {
     names: Vec<String>,
     prefixes: Vec<String>,
+    let_through: Vec<String>,
 }
 
 /// The names that every site reserves; one that ends with `*` is a prefix.
@@ -109,7 +165,7 @@ const NEEDED: [&str; 16] = [
 ];
 
 impl Reserved {
-    /// Adds what `other` reserves. A list built by this method alone has no duplicates.
+    /// Adds what `other` reserves; what it lets through stays reserved. A list built by this method alone has no duplicates.
     pub fn add(&mut self, other: &Self) {
         let lists = [
             (&mut self.names, &other.names),
@@ -136,10 +192,23 @@ impl Reserved {
         reserved
     }
 
+    /// The same, but that of the fixed names these are not reserved. What the site itself reserves stays so.
+    #[must_use]
+    pub fn letting_through(mut self, names: &[String]) -> Self {
+        self.let_through = names.iter().map(|name| fold(name)).collect();
+        self
+    }
+
     /// Whether it reserves a header that every site needs.
     #[must_use]
     pub fn takes_what_is_needed(&self) -> bool {
         MESSAGE.iter().chain(&NEEDED).any(|name| self.is_own(name))
+    }
+
+    /// Whether `name` is among the names and prefixes that were added to the fixed ones.
+    #[must_use]
+    pub fn is_added(&self, name: &str) -> bool {
+        self.is_own(&fold(name))
     }
 
     fn is_own(&self, name: &str) -> bool {
@@ -173,7 +242,7 @@ impl Reserved {
             }
             None => NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)),
         };
-        fixed || self.is_own(name)
+        (fixed && !self.let_through.iter().any(|known| known == name)) || self.is_own(name)
     }
 }
 
@@ -215,12 +284,10 @@ pub fn is_of_the_message(name: &str) -> bool {
 }
 
 /// The headers that say how a request arrived. A client's own are never forwarded.
-pub const SET_ALWAYS: [&str; 4] = [
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-for",
-    "x-request-id",
-];
+pub const SET_ALWAYS: [&str; 3] = ["x-forwarded-host", "x-forwarded-proto", "x-forwarded-for"];
+
+/// The header with the id of a request. A client may choose its own.
+pub const REQUEST_ID: &str = "x-request-id";
 
 /// Whether `name` is set on every request, so that removing the client's value first is
 /// unnecessary.
@@ -309,6 +376,63 @@ mod tests {
             assert!(Reserved::new([needed]).takes_what_is_needed(), "{needed}");
         }
         assert!(!reserved.takes_what_is_needed());
+    }
+
+    #[test]
+    fn sec_28_a_site_lets_through_what_says_nothing_of_how_a_request_arrived() {
+        let given = ["x-user-id", "X-Original-Filename"].map(str::to_owned);
+        let reserved = Reserved::new(["x-auth-user"]).letting_through(&given);
+        for name in ["x-user-id", "x_user_id", "x-original-filename"] {
+            assert!(!reserved.contains(name), "{name}");
+        }
+        for name in ["x-user", "x-email", "x-original-url", "x-auth-user"] {
+            assert!(reserved.contains(name), "{name}");
+        }
+        assert!(
+            Reserved::new(["x-user-id"])
+                .letting_through(&given)
+                .contains("x-user-id")
+        );
+        for name in [
+            "x-user-id",
+            "x-auth-user",
+            "x-original-filename",
+            "x-email",
+            "X_Username",
+        ] {
+            assert_eq!(check_let_through(name), Ok(()), "{name}");
+        }
+        for name in [
+            "x-forwarded-user",
+            "x-forwarded-prefix",
+            "x_forwarded_for",
+            "x-forwarded",
+            "x-real-ip",
+            "x-original-url",
+            "x-http-method-override",
+            "x-edgeward-assertion",
+            "x-ssl-client-s-dn",
+            "remote-user",
+            "cf-access-jwt-assertion",
+            "oidc-claim-email",
+            "connection",
+            "te",
+            "forwarded",
+            "cf_connecting_ip",
+        ] {
+            assert_eq!(
+                check_let_through(name),
+                Err(NotLetThrough::Always),
+                "{name}"
+            );
+        }
+        for name in ["x-filename", "accept", "x-request-id"] {
+            assert_eq!(
+                check_let_through(name),
+                Err(NotLetThrough::NotReserved),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -132,6 +132,15 @@ impl<'a> UntrustedJws<'a> {
             .any(|kind| self.typ.as_deref() == Some(kind.typ()))
     }
 
+    /// Whether the unverified claims name one of `issuers` as theirs. That tells whose a token is that lies in a place which
+    /// others use too; nobody is let in by it.
+    #[must_use]
+    pub fn names_issuer_among<'i>(&self, mut issuers: impl Iterator<Item = &'i str>) -> bool {
+        let claims = serde_json::from_slice::<StrictObject>(&self.claims);
+        let issuer = claims.ok().and_then(|mut claims| claims.0.remove("iss"));
+        matches!(&issuer, Some(Value::String(named)) if issuers.any(|issuer| issuer == named))
+    }
+
     /// Verifies type, algorithm and signature, in this order.
     ///
     /// # Errors

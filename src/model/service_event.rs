@@ -93,7 +93,7 @@ impl Writer<'_> {
         self.about(EventName::Deauthenticate, self.identity.of(user))
     }
 
-    /// A link with which the user sets a password, until it expires.
+    /// A link with which the user sets a password; delivered only until it expires.
     #[must_use]
     pub fn password_link(&self, user: &User, url: &str, expires_at: Timestamp) -> ServiceEvent {
         let mut members = self.further(user);

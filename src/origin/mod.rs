@@ -14,8 +14,9 @@ use crate::access::grant::Grant;
 use crate::ask::source::Presented;
 use crate::http::cookies::Remainder;
 use crate::http::headers::{CallerHeaders, HeaderChange, HeaderChanges};
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::http::request::Parts;
+use crate::http::reserved::REQUEST_ID;
 use crate::origin::strip::Stripped;
 use crate::platform::time::Seconds;
 use crate::site::Site;
@@ -197,7 +198,7 @@ pub fn prepare(
     grant: &Grant,
     site: &Site,
     parts: &Parts,
-    path: &CanonicalPath<'_>,
+    path: &RequestPath<'_>,
     presented: &Presented<'_>,
     context: &Context<'_>,
 ) -> Forward {
@@ -210,9 +211,9 @@ pub fn prepare(
         left => left.clone(),
     };
     mutate::add_forwarding_headers(&mut changes, site, parts);
-    // A Ray in `cf-ray` is the request's id already.
-    if parts.ray().is_none() {
-        own.set("x-request-id", context.request_id);
+    // A Ray in `cf-ray` is the request's id already, and a client's own id is kept.
+    if parts.ray().is_none() && parts.named(REQUEST_ID).is_none() {
+        own.set(REQUEST_ID, context.request_id);
     }
     let told = context.told;
     // A static file is requested anonymously, whoever the caller is.
@@ -248,14 +249,14 @@ pub fn prepare(
     }
 }
 
-/// Whether the last segment has an extension. The CDN caches such paths by default, whoever the
+/// Whether the last segment, in any reading, has an extension. The CDN caches such paths by default, whoever the
 /// caller is, and other paths only if a rule of the zone says so. To bypass its cache costs more
 /// than to verify the session, so that is done only where it matters.
-fn looks_like_a_file(path: &CanonicalPath<'_>) -> bool {
-    let path = path.as_str();
-    path.rsplit('/')
-        .next()
-        .is_some_and(|last| last.contains('.'))
+fn looks_like_a_file(path: &RequestPath<'_>) -> bool {
+    path.readings().any(|reading| {
+        let last = memchr::memrchr(b'/', reading).and_then(|at| reading.get(at..));
+        last.is_some_and(|last| last.contains(&b'.'))
+    })
 }
 
 #[cfg(test)]

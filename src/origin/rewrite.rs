@@ -1,13 +1,13 @@
 //! The URL of the request for the origin.
 
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::site::{HostHeader, Site};
 
 /// The URL for the path that was judged, below `base`. The path is not normalised again. The origin
 /// always gets the URL's host as `Host`; to preserve the public host, the URL has that one, and
 /// [`resolve_override`] names the host to connect to.
 #[must_use]
-pub fn url(base: String, path: &CanonicalPath<'_>, query: Option<&str>) -> String {
+pub fn url(base: String, path: &RequestPath<'_>, query: Option<&str>) -> String {
     let query = query.filter(|query| !query.is_empty());
     let mut url = base;
     url.reserve(path.as_str().len() + query.map_or(0, |query| query.len() + 1));
@@ -69,7 +69,7 @@ mod tests {
 
     fn to(settings: &str, path: &str, query: Option<&str>) -> (String, Option<String>) {
         let site = site(settings);
-        let path = CanonicalPath::parse(path).unwrap();
+        let path = RequestPath::parse(path).unwrap();
         (
             url(base(&site, "site.example:8443"), &path, query),
             resolve_override(&site),

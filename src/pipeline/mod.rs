@@ -57,9 +57,13 @@ pub async fn handle(
     };
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
     let host = asked::host(&site, parts);
-    let (asked, rule) = match &endpoint {
+    let asked = match &endpoint {
         None => asked::asked(&site, parts, &host, &path),
-        Some(_) => (Asked::of_our_own(&host, &path), site.rules.fallback()),
+        Some(_) => Ok((Asked::of_our_own(&host, &path), site.rules.fallback())),
+    };
+    let (asked, rule) = match asked {
+        Ok(asked) => asked,
+        Err(denial) => return refuse_early(parts, Some(&site), &denial, &request_id),
     };
     // 3. The credentials.
     let presented = source::present(parts, &site);

@@ -17,9 +17,9 @@ use crate::site::Site;
 
 /// Whether a connection may stay open.
 pub enum Watched {
-    /// The request that opened it would pass today, as somebody.
+    /// The request that opened it would pass now, as a signed-in user.
     Holds,
-    /// It would not. The line is for the log.
+    /// It would not pass. The line is for the log.
     Ended(Event),
     /// That cannot be told at the moment: the store or an issuer cannot be reached.
     Unknown,
@@ -38,7 +38,10 @@ pub async fn watch(world: Rc<World>, parts: Parts, request_id: &str, now: Timest
         }
     };
     let host = asked::host(&site, &parts);
-    let (asked, rule) = asked::asked(&site, &parts, &host, &path);
+    let (asked, rule) = match asked::asked(&site, &parts, &host, &path) {
+        Ok(asked) => asked,
+        Err(denial) => return Watched::Ended(closed(Some(&site), request_id, &denial)),
+    };
     let presented = source::present(&parts, &site);
     let ctx = Ctx {
         purpose: Purpose::Watch,

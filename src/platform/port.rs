@@ -307,7 +307,7 @@ pub trait Received {
     fn read(&self, limit: usize, sender: Sender) -> Pending<'_, Result<BodyRead, Fault>>;
 }
 
-/// The body of a request that nobody sends: it is judged, and goes nowhere.
+/// The body of a request that is only judged and never sent.
 pub struct NoBody;
 
 impl Received for NoBody {
@@ -384,7 +384,7 @@ pub struct QueuedEvent {
     pub id: String,
     /// A hash of the user: events of one user are delivered in order.
     pub user: String,
-    /// A newer `update_account` replaces an older one that waits, or an `update_fields`, unless another event stands between
+    /// A newer `update_account` replaces an older one that waits, or an `update_fields`, unless an event stands between
     /// them that it must not overtake; a newer `update_fields` replaces an older one.
     pub kind: String,
     /// A JSON object.

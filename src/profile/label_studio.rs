@@ -22,6 +22,7 @@ use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::authn;
 use crate::authn::principal::Principal;
+use crate::http::path::RequestPath;
 use crate::http::query;
 use crate::jose::hmac::{HmacAlgorithm, Keyring};
 use crate::memory::world::World;
@@ -78,7 +79,8 @@ pub(super) async fn gate(
 ) -> Result<Verdict, Denial> {
     // The configuration lets no anonymous caller pass on a site with this profile.
     let principal = principal.ok_or(Denial::SignInRequired)?;
-    let place = place(ctx.parts.method(), ctx.path.as_str());
+    let path = String::from_utf8_lossy(ctx.path.reading());
+    let place = place(ctx.parts.method(), &path);
     match place {
         Place::Asset => return Ok(Verdict::Forward(asset(ctx))),
         Place::AdminOnly if !settings.is_admin(principal.user()) => {
@@ -140,19 +142,22 @@ async fn already_signed_in(
         .filter(|next| {
             let path = next.local().split('?').next().unwrap_or_default();
             // Not to the admin area either: it redirects non-admins to the sign-in form.
-            !matches!(
-                place("GET", path),
-                Place::SignIn | Place::SignOut | Place::AdminOnly
-            )
+            let leads_away = |reading: &[u8]| {
+                matches!(
+                    place("GET", &String::from_utf8_lossy(reading)),
+                    Place::SignIn | Place::SignOut | Place::AdminOnly
+                )
+            };
+            RequestPath::parse(path).is_ok_and(|path| !path.readings().any(leads_away))
         });
     let next = next.map_or_else(|| "/".to_owned(), |next| next.as_str().to_owned());
     Ok(Verdict::Reply(Reply::from(Answer::see_other(next))))
 }
 
 fn asset(ctx: &Ctx<'_>) -> Told {
-    let path = ctx.path.as_str();
+    let path = String::from_utf8_lossy(ctx.path.reading());
     let query = ctx.parts.query().unwrap_or_default();
-    let keep = if is_versioned(path, query) {
+    let keep = if is_versioned(&path, query) {
         VERSIONED
     } else {
         UNVERSIONED

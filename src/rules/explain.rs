@@ -3,9 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::rules::pattern::DecodedPath;
 use crate::rules::requirement::Requirement;
-use crate::rules::{Asked, Demand, Mismatch, Rule, Rules, Subject, evaluate};
+use crate::rules::{Asked, Demand, Mismatch, Rule, Rules, Subject, case, evaluate};
 
 /// The decision about a request as JSON: the rules that did not match and why, the rule that
 /// matched, and each of its requirements.
@@ -16,13 +15,21 @@ pub fn explain(
     subject: Option<&Subject<'_>>,
 ) -> Map<String, Value> {
     let rule = rules.rule_for(asked);
-    let path = DecodedPath::of(asked.path);
+    let folded = if rules.ignores_case {
+        case::fold(asked.path)
+    } else {
+        asked.path.into()
+    };
+    let compared = Asked {
+        path: &folded,
+        ..*asked
+    };
     let passed_over = rules
         .list
         .iter()
         .take_while(|other| !std::ptr::eq(*other, rule))
         .map(|other| {
-            let because = other.mismatch(asked, &path).map_or("", because);
+            let because = other.mismatch(&compared).map_or("", because);
             Value::Object(object([
                 ("rule", number(other)),
                 ("name", text(other.name.as_deref())),

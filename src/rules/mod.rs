@@ -1,10 +1,11 @@
 //! The policy of a site: its rules, and what they decide about a request. Pure; knows no
 //! headers, no tokens and no store. Rules are compiled when the configuration is read; evaluating them never
-//! waits, and allocates nothing (except for a path with escapes).
+//! waits, and allocates nothing.
 //!
 //! A rule *matches* by host, path and method alone. The first rule that matches decides; its
 //! requirement is met or not, and no later rule is evaluated.
 
+mod case;
 pub mod claim;
 mod explain;
 pub mod network;
@@ -15,12 +16,12 @@ pub mod scope;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::http::path::CanonicalPath;
+use crate::http::path::RequestPath;
 use crate::model::claim::{NUMBERS, Reading};
 use crate::model::user::Role;
 pub use crate::rules::explain::explain;
 pub(crate) use crate::rules::explain::object;
-use crate::rules::pattern::{DecodedPath, PathPattern};
+use crate::rules::pattern::PathPattern;
 use crate::rules::requirement::Requirement;
 
 /// A request as rules see it.
@@ -28,8 +29,8 @@ use crate::rules::requirement::Requirement;
 pub struct Asked<'a> {
     /// In its canonical form.
     pub host: &'a str,
-    /// The path that the origin would receive.
-    pub path: &'a CanonicalPath<'a>,
+    /// A reading of the path that the origin would receive.
+    pub path: &'a [u8],
     /// Of a preflight, the method that it announces.
     pub method: &'a str,
     /// Whether it is a genuine preflight ([`crate::ask::asked::preflight`]).
@@ -43,10 +44,10 @@ pub struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// For one of Edgeward's own endpoints, which no rule is about.
     #[must_use]
-    pub const fn of_our_own(host: &'a str, path: &'a CanonicalPath<'a>) -> Self {
+    pub fn of_our_own(host: &'a str, path: &'a RequestPath<'a>) -> Self {
         Self {
             host,
-            path,
+            path: path.reading(),
             method: "",
             preflight: false,
             address: None,
@@ -72,6 +73,9 @@ pub struct Subject<'a> {
 /// byte. About three milliseconds; a preflight may need twice as many.
 const MAX_STEPS: usize = 1 << 19;
 
+/// The most steps to match all readings of a path against the other patterns of a site.
+const MAX_LITERAL_STEPS: usize = 1 << 21;
+
 /// The most globs in the rules of a site: with so many, a path of 2 KB can still be judged.
 pub const MAX_GLOBS: usize = 256;
 
@@ -84,9 +88,13 @@ pub struct Rules {
     list: Box<[Rule]>,
     /// The longest path that can be judged, in bytes.
     longest_path: usize,
+    /// The most steps to match a path against all patterns that are no globs.
+    literals: usize,
     /// The rule that decides where no other matches.
     fallback: Rule,
     reads_client: bool,
+    /// Whether paths are compared without regard to case; the patterns are folded then.
+    ignores_case: bool,
 }
 
 /// A rule: which requests it matches, what it demands, and what clients get that do not meet it.
@@ -164,15 +172,16 @@ impl Rule {
         }
     }
 
-    /// Why the rule does not match; `None` if it does. `path` is the decoded path of the request.
-    fn mismatch(&self, asked: &Asked<'_>, path: &DecodedPath<'_>) -> Option<Mismatch> {
+    /// Why the rule does not match; `None` if it does.
+    fn mismatch(&self, asked: &Asked<'_>) -> Option<Mismatch> {
         let is_for =
             |method: &str| method == asked.method || (method == "GET" && asked.method == "HEAD");
         if !self.hosts.is_empty() && !self.hosts.iter().any(|host| **host == *asked.host) {
             Some(Mismatch::Host)
         } else if !self.methods.is_empty() && !self.methods.iter().any(|method| is_for(method)) {
             Some(Mismatch::Method)
-        } else if !self.paths.is_empty() && !self.paths.iter().any(|pattern| pattern.matches(path))
+        } else if !self.paths.is_empty()
+            && !self.paths.iter().any(|pattern| pattern.matches(asked.path))
         {
             Some(Mismatch::Path)
         } else {
@@ -224,33 +233,76 @@ impl Rules {
         let reads_client = list
             .iter()
             .any(|rule| rule.requirement().is_some_and(|r| r.has(&asks)));
-        let globs = list.iter().flat_map(|rule| &rule.paths);
-        let globs = globs.filter(|path| path.most_steps().is_none()).count();
+        let patterns = || list.iter().flat_map(|rule| &rule.paths);
+        let globs = patterns()
+            .filter(|path| path.most_steps().is_none())
+            .count();
+        let literals = patterns().filter_map(PathPattern::most_steps).sum();
         Self {
             list: list.into(),
             longest_path: MAX_STEPS.checked_div(globs).unwrap_or(usize::MAX),
+            literals,
             fallback,
             reads_client,
+            ignores_case: false,
         }
     }
 
-    /// Whether `path` is short enough to be judged: the more globs there are, the shorter it must
-    /// be.
+    /// The same policy, which compares paths without regard to case. Its patterns must have been made
+    /// from [`pattern::folded`] texts.
     #[must_use]
-    pub fn can_judge(&self, path: &CanonicalPath<'_>) -> bool {
-        path.as_str().len() <= self.longest_path
+    pub const fn ignoring_case(mut self) -> Self {
+        self.ignores_case = true;
+        self
+    }
+
+    /// Whether `path` is short enough to be judged in each of its readings: the more globs there are,
+    /// the shorter it must be.
+    #[must_use]
+    pub fn can_judge(&self, path: &RequestPath<'_>) -> bool {
+        if path.is_plain() {
+            return path.as_str().len() <= self.longest_path;
+        }
+        let (mut count, mut bytes) = (0, 0);
+        for reading in path.readings() {
+            count += 1;
+            bytes += reading.len();
+        }
+        bytes <= self.longest_path && (count == 1 || count * self.literals <= MAX_LITERAL_STEPS)
     }
 
     /// The rule that decides about a request. No rule matches a path that is too long to be judged.
     #[must_use]
     pub fn rule_for(&self, asked: &Asked<'_>) -> &Rule {
-        if !self.can_judge(asked.path) {
+        if self.ignores_case {
+            return self.rule_for_path(asked, &case::fold(asked.path));
+        }
+        self.rule_for_path(asked, asked.path)
+    }
+
+    /// Whether some servers fold letters of `path` that others do not, and it matters here.
+    #[must_use]
+    pub fn folds_differently(&self, path: &[u8]) -> bool {
+        self.ignores_case && case::fold_widely(path).is_some()
+    }
+
+    /// The rule that decides if the origin folds all letters that any server folds.
+    #[must_use]
+    pub fn rule_for_folded_widely(&self, asked: &Asked<'_>) -> &Rule {
+        match case::fold_widely(asked.path) {
+            Some(folded) => self.rule_for_path(asked, &folded),
+            None => self.rule_for(asked),
+        }
+    }
+
+    fn rule_for_path(&self, asked: &Asked<'_>, path: &[u8]) -> &Rule {
+        let asked = &Asked { path, ..*asked };
+        if asked.path.len() > self.longest_path {
             return &self.fallback;
         }
-        let path = DecodedPath::of(asked.path);
         self.list
             .iter()
-            .find(|rule| rule.mismatch(asked, &path).is_none())
+            .find(|rule| rule.mismatch(asked).is_none())
             .unwrap_or(&self.fallback)
     }
 

@@ -1,12 +1,10 @@
 //! Path patterns of rules: an exact path, a prefix, or a glob. Compiled once; matching takes one
 //! step for each byte of the path, whatever the pattern (no backtracking, no regular expressions).
 //!
-//! A canonical path keeps the escapes of reserved characters, and every origin reads `/a%3Ab` as
-//! `/a:b`. So patterns and paths are compared decoded, and no spelling of a path bypasses its rule.
+//! Every origin reads `/a%3Ab` as `/a:b`. So patterns are compared decoded, with each reading of a path
+//! ([`crate::http::path`]).
 
-use std::borrow::Cow;
-
-use crate::http::path::{CanonicalPath, hex_pair};
+use crate::http::path::{RequestPath, hex_pair, readings};
 
 /// A compiled pattern.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,6 +33,9 @@ pub enum PatternError {
     /// `*` in an exact path or a prefix.
     #[error("contains *, which is allowed in a glob only (write %2A for the character itself)")]
     Star,
+    /// Servers that ignore case differ about other letters.
+    #[error("has a letter beyond ASCII, which is not possible with path_case = \"ignored\"")]
+    NotAscii,
     /// More than [`MAX_PLACES`].
     #[error("is too long for a glob (at most 120 characters)")]
     TooLong,
@@ -73,10 +74,10 @@ impl PathPattern {
         Ok(Self(Shape::Glob(Box::new(Glob::new(text)?))))
     }
 
-    /// Whether the pattern matches `path`.
+    /// Whether the pattern matches `path`, a reading of a request's path.
     #[must_use]
-    pub fn matches(&self, path: &DecodedPath<'_>) -> bool {
-        self.matches_bytes(path.0.iter().copied())
+    pub fn matches(&self, path: &[u8]) -> bool {
+        self.matches_bytes(path.iter().copied())
     }
 
     /// Takes one step for each byte that it consumes.
@@ -102,20 +103,19 @@ impl PathPattern {
     }
 }
 
-/// A path in the form that patterns are compared with: each escape is replaced by the byte it
-/// stands for. Decoded once for all patterns, and not copied if there is nothing to decode.
-pub struct DecodedPath<'a>(pub(super) Cow<'a, [u8]>);
-
-impl<'a> DecodedPath<'a> {
-    /// Decodes `path`.
-    #[must_use]
-    pub fn of(path: &'a CanonicalPath<'_>) -> Self {
-        let bytes = path.as_str().as_bytes();
-        Self(match memchr::memchr(b'%', bytes) {
-            None => Cow::Borrowed(bytes),
-            Some(_) => Cow::Owned(Decoded(bytes).collect()),
-        })
-    }
+/// The text of a pattern for a site whose origin ignores case.
+///
+/// # Errors
+/// [`PatternError::NotAscii`].
+pub fn folded(text: &str) -> Result<String, PatternError> {
+    let keeps = |byte: u8| byte.is_ascii() && !byte.is_ascii_alphabetic();
+    let decoded = readings::decode(text.as_bytes(), keeps);
+    let letters = decoded.as_deref().unwrap_or(text.as_bytes());
+    std::str::from_utf8(letters)
+        .ok()
+        .filter(|letters| letters.is_ascii())
+        .map(str::to_ascii_lowercase)
+        .ok_or(PatternError::NotAscii)
 }
 
 /// Iterates over the bytes of a path, decoding escapes.
@@ -148,7 +148,7 @@ fn literal(text: &str) -> Result<Box<[u8]>, PatternError> {
 
 /// Rejects a pattern that no canonical path can match. It may escape characters or not.
 fn canonical(text: &str) -> Result<(), PatternError> {
-    let path = CanonicalPath::parse(text).map_err(|_| PatternError::NotCanonical)?;
+    let path = RequestPath::parse_strictly(text).map_err(|_| PatternError::NotCanonical)?;
     let same = Decoded(path.as_str().as_bytes()).eq(Decoded(text.as_bytes()));
     if same && !text.contains(['?', '#']) {
         Ok(())
@@ -328,7 +328,7 @@ mod tests {
 
     fn is(pattern: &Result<PathPattern, PatternError>, path: &str) -> bool {
         let pattern = pattern.as_ref().unwrap();
-        pattern.matches(&DecodedPath::of(&CanonicalPath::parse(path).unwrap()))
+        pattern.matches(RequestPath::parse_strictly(path).unwrap().reading())
     }
 
     #[test]
@@ -496,19 +496,19 @@ mod tests {
             path in "(/[ab]{0,3}){1,6}",
         ) {
             if let Ok(glob) = PathPattern::glob(&pattern) {
-                let path = CanonicalPath::parse(&path).unwrap();
+                let path = RequestPath::parse_strictly(&path).unwrap();
                 let parts: Vec<&str> = pattern.split('/').collect();
                 let segments: Vec<&str> = path.as_str().split('/').collect();
-                prop_assert_eq!(glob.matches(&DecodedPath::of(&path)), naive(&parts, &segments), "{} {}", pattern, path.as_str());
+                prop_assert_eq!(glob.matches(path.reading()), naive(&parts, &segments), "{} {}", pattern, path.as_str());
             }
         }
 
         #[test]
         fn sec_33_a_prefix_is_itself_or_a_whole_segment_more(prefix in "(/[ab.]{1,2}){1,3}", path in "(/[ab.]{0,2}){1,5}") {
             if let Ok(pattern) = PathPattern::prefix(&prefix) {
-                let path = CanonicalPath::parse(&path).unwrap();
+                let path = RequestPath::parse_strictly(&path).unwrap();
                 let expected = path.as_str() == prefix || path.as_str().starts_with(&format!("{prefix}/"));
-                prop_assert_eq!(pattern.matches(&DecodedPath::of(&path)), expected);
+                prop_assert_eq!(pattern.matches(path.reading()), expected);
             }
         }
 
@@ -525,7 +525,7 @@ mod tests {
                     crate::http::path::push_escape(&mut spelled, byte);
                 }
             }
-            prop_assert!(exact.matches(&DecodedPath::of(&CanonicalPath::parse(&spelled).unwrap())), "{}", spelled);
+            prop_assert!(exact.matches(RequestPath::parse_strictly(&spelled).unwrap().reading()), "{}", spelled);
         }
     }
 }

@@ -265,7 +265,7 @@ impl fmt::Display for Requirement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::path::CanonicalPath;
+    use crate::http::path::RequestPath;
     use crate::model::claim::Reading;
     use serde_json::{Map, json};
 
@@ -298,10 +298,10 @@ mod tests {
         address: Option<&str>,
         country: Option<&str>,
     ) -> Option<bool> {
-        let path = CanonicalPath::parse("/").unwrap();
+        let path = RequestPath::parse("/").unwrap();
         let asked = Asked {
             host: "site.example",
-            path: &path,
+            path: path.reading(),
             method: "GET",
             preflight: false,
             address: address.and_then(|text| text.parse().ok()),

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::http::request::READ;
-use crate::http::reserved::{self, Reserved, is_api_key, is_set_always};
+use crate::http::reserved::{self, REQUEST_ID, Reserved, is_api_key, is_set_always};
 use crate::model::api_token;
 use crate::site::tenant::TenantSource;
 use crate::site::{Site, Source};
@@ -64,7 +64,7 @@ impl Disclosures {
             return Disclosure::Value;
         }
         let is_removed = self.removed.contains(name) || self.is_misspelt(name);
-        if is_removed && !is_set_always(name) {
+        if (is_removed && !is_set_always(name)) || name == REQUEST_ID {
             Disclosure::Name
         } else {
             Disclosure::Nothing

@@ -13,7 +13,7 @@ pub struct Gateway {
     pub brand: Brand,
     /// Whether services may be on `http` and on private hosts.
     pub development: bool,
-    /// The service that is told links to set a password.
+    /// The service that receives links to set a password.
     pub link_service: Option<ServiceId>,
     /// The sender of mail.
     pub mail_from: Option<Email>,

@@ -41,6 +41,8 @@ pub struct Site {
     pub gateway: Option<Gateway>,
     /// The `Host` header that the origin receives.
     pub host_header: HostHeader,
+    /// Which paths the origin is sent.
+    pub paths: Paths,
     /// The `aud` of this site's tokens.
     pub audience: String,
     /// By issuer, how long a token may be used as a link at any site that accepts it.
@@ -52,7 +54,7 @@ pub struct Site {
     pub login: Option<Login>,
     /// Where a browser is sent after signing out.
     pub logout_url: Option<String>,
-    /// Whether an open WebSocket of somebody is closed when its request would not pass any more.
+    /// Whether the open WebSocket of a signed-in user is closed when its request would no longer pass.
     pub close_websockets: bool,
     /// Other origins whose pages may act with this site's cookies.
     pub trusted_origins: Vec<String>,
@@ -80,6 +82,8 @@ pub struct Site {
     pub tenants: Option<Tenants>,
     /// Those that this site adds, as configured.
     pub reserved_headers: Vec<String>,
+    /// Headers that clients may send to this origin although other sites reserve them.
+    pub client_headers: Vec<String>,
     /// All that clients may not send to this site, besides the fixed ones.
     pub reserved: Reserved,
 }
@@ -141,6 +145,28 @@ pub enum HostHeader {
     Rewrite,
     /// The public host.
     Preserve,
+}
+
+/// Which paths the origin is sent.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Paths {
+    /// Every path as it came, if all its readings lead to the same rule.
+    Unchanged,
+    /// Only paths that all servers read alike, in their canonical form.
+    Strict,
+}
+
+/// Whether the origin tells upper from lower case in paths.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum PathCase {
+    /// It does.
+    Matters,
+    /// It does not.
+    Ignored,
 }
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
@@ -302,7 +328,7 @@ impl Site {
         names.extend(self.reserved_headers.iter().map(String::as_str));
         let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
         names.extend(own);
-        self.reserved = Reserved::new(names);
+        self.reserved = Reserved::new(names).letting_through(&self.client_headers);
     }
 
     /// All issuers that the site accepts, in any tenant.

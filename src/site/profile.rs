@@ -1,5 +1,6 @@
 //! The application behind a site, as far as the configuration describes it.
 
+use crate::site::label_studio::place::place;
 use crate::site::label_studio::{self, LabelStudio};
 
 /// An application that needs special treatment.
@@ -30,6 +31,14 @@ impl Profile {
     pub fn signs_out(&self, path: &str) -> bool {
         match self {
             Self::LabelStudio(_) => label_studio::signs_out(path),
+        }
+    }
+
+    /// Whether a request for path `one` is treated differently than one for `other`.
+    #[must_use]
+    pub fn tells_apart(&self, method: &str, one: &str, other: &str) -> bool {
+        match self {
+            Self::LabelStudio(_) => place(method, one) != place(method, other),
         }
     }
 

@@ -52,7 +52,7 @@ impl Sessions<'_> {
     ) -> Result<Page<SessionRecord>, Fault> {
         let prefix = prefix(user);
         let mut page = self.0.list(&prefix, cursor, limit).await?;
-        // The cursor comes from a client, and what the store makes of one of its own making is not known.
+        // The cursor comes from a client, and how the store treats a cursor that it did not make is unknown.
         page.keys.retain(|key| key.starts_with(&prefix));
         Ok(Page {
             records: read_all(self.0, &page.keys).await?,

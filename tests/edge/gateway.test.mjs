@@ -394,7 +394,7 @@ test("SEC-59: what a service was not told while it was disabled is told when it 
   const bodies = () =>
     receiver
       .of(service.path)
-      .map(({ body }) => body)
+      .map(({ body }) => /** @type {{ type: string, user_identy?: string, fields?: Record<string, unknown> }} */ (body))
       .filter((body) => [body.user_identy, body.fields?.user_identy].includes(person.email));
   const of = async () => (await gateway.admin("GET", `/api/sso/services/${service.id}`)).json.events;
   // The account, and the sign-out that a first password is.

@@ -112,7 +112,7 @@ function newEvent(user = "anna", kind = "deauthenticate", fields = {}) {
 }
 /**
  * @param {string} service
- * @param {...ReturnType<typeof newEvent>} events
+ * @param {...{ id: string, user: string, kind: string, body: object }} events
  */
 const push = (service, ...events) => tell(service, { call: "push", events });
 /** @param {string} service */

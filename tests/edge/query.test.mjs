@@ -123,11 +123,11 @@ test("SEC-41: the 303 sends no Referer on, is never stored, and the token is now
 test("SEC-41: the path of the 303 stays on the site, whatever it looks like", async () => {
   const user = await app.createUser();
   const token = await app.issue(user.email);
-  for (const path of ["/\\evil.test/", "/%2f%2fevil.test"]) assert.equal((await app.navigate(`${path}?token=${token}`)).status, 400, path);
-  for (const path of ["//evil.test/", "/.//evil.test", "/..//evil.test/"]) {
+  for (const path of ["/\\evil.test/", "/%2f%2fevil.test", "/%5cevil.test", "//evil.test/", "/.//evil.test", "/..//evil.test/", "/;//evil.test"]) {
     const answer = await app.navigate(`${path}?token=${token}`);
     assert.equal(answer.status, 303, `${path}: ${answer}`);
-    assert.equal(new URL(answer.target, `${app.origin}${path.startsWith("//") ? "/" : path}`).host, "app.example.test", `${path}: ${answer.target}`);
+    assert.equal(new URL(answer.target, app.origin).host, "app.example.test", `${path}: ${answer.target}`);
+    assert.ok(!/^https?:\/\/[^/]+\/\//.test(answer.target), "nor does its path name another host");
   }
 });
 

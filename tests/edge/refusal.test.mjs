@@ -181,8 +181,15 @@ test("nobody is sent to the sign-in by anything but GET and HEAD", async () => {
 });
 
 test("SEC-48: the return address is always an address of the site itself", async () => {
-  for (const path of ["/\\evil.test", "/%2f%2fevil.test"]) assert.equal((await login.navigate(path)).status, 400, path);
-  for (const path of ["//evil.test/x", "/x?return_to=https://evil.test", "/@evil.test", "/x?edgeward_attempt=https://evil.test"]) {
+  for (const path of [
+    "/\\evil.test",
+    "/%2f%2fevil.test",
+    "/%5cevil.test",
+    "//evil.test/x",
+    "/x?return_to=https://evil.test",
+    "/@evil.test",
+    "/x?edgeward_attempt=https://evil.test",
+  ]) {
     const { url, back } = signIn(await login.navigate(path));
     assert.equal(url.host, "portal.example.test");
     assert.equal(back.host, "login.example.test", path);

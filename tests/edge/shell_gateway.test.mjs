@@ -321,8 +321,8 @@ test("what is written wrongly is told with its usage and ends with status 2; wha
     [/must not lead to a host that Edgeward serves; nothing was changed/, "create", "X", "--base-url", "https://gateway.example.test", "--dialect", "flat"],
     [/the URL must have at most 1,024 bytes, no query/, "create", "X", "--base-url", "https://x.example.com/?a=1", "--dialect", "flat"],
     [/dialect must be/, "create", "X", "--base-url", "https://x.example.com", "--dialect", "round"],
-    [/users must be addresses/, "change", name, "--allow-user", "nonsense"],
-    [/a field has a name/, "change", name, "--field", "token=email"],
+    [/--allow-user takes an e-mail address/, "change", name, "--allow-user", "nonsense"],
+    [/--field takes <name>=<what>/, "change", name, "--field", "token=email"],
     [/there is no service Nothing/, "delete", "Nothing"],
   ])) {
     const { status, error, out } = await admin(["service", ...args]);

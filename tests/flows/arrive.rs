@@ -2,8 +2,10 @@
 //! user replaces which.
 
 use edgeward::model::api_token::Scope;
+use edgeward::platform::algorithm::{Algorithm, KeyType};
 use serde_json::{Value, json};
 
+use crate::harness::crypto::Private;
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, OWN, SSO, tampered};
 
@@ -135,26 +137,40 @@ fn a_token_opens_no_session_on_a_request_that_is_no_navigation() {
     }
 }
 
+/// Case Q1.
 #[test]
-fn a_query_value_that_can_be_no_token_belongs_to_the_application() {
-    let place = Place::new(&json!({}));
+fn a_query_value_that_is_not_for_us_belongs_to_the_application() {
+    let place = Place::new(&json!({"rules": [
+        {"prefix": "/public", "public": true},
+        {"prefix": "/", "require": {"authenticated": true}},
+    ]}));
     let session = place.sign_in(ANNA);
-    for query in [
-        "token=abc",
-        "token=",
-        "token",
-        "token=a.b",
-        "x&token=csrf-1&token=2",
+    let key = Private::new(KeyType::P256, "the application's own");
+    let header = json!({"alg": "ES256", "typ": "JWT", "kid": "k1"});
+    let claims = json!({"iss": "https://app.example", "purpose": "verify-email"});
+    let own = key.token(Algorithm::Es256, &header, &claims);
+    let as_the_issuer = key.token(Algorithm::Es256, &header, &json!({"iss": "edgeward"}));
+    for value in [
+        "=abc".to_owned(),
+        "=".to_owned(),
+        String::new(),
+        "=a.b".to_owned(),
+        "=a.b.c".to_owned(),
+        "=csrf-1&token=2".to_owned(),
+        format!("={own}"),
+        format!("={own}&token={own}"),
+        format!("={as_the_issuer}"),
     ] {
-        let seen = place.send(&open(&format!("/a?{query}")).cookie(&session));
-        let expected = match query {
-            "token=" | "token" => "https://origin.example/a".to_owned(),
-            _ => format!("https://origin.example/a?{query}"),
-        };
-        match seen.status() {
-            0 => assert_eq!(seen.origin().url, expected),
-            303 => assert_eq!(seen.header("location"), Some("https://site.example/a")),
-            other => panic!("{query}: {other}"),
+        for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS"] {
+            for path in ["/a", "/public/verify-email"] {
+                let target = format!("{path}?x=%20&token{value}&y");
+                let request = req(method, &target)
+                    .header("sec-fetch-mode", "navigate")
+                    .header("origin", "https://site.example")
+                    .cookie(&session);
+                let url = format!("https://origin.example{target}");
+                assert_eq!(place.send(&request).origin().url, url, "{method}");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::request::{OriginSaw, Req, get, open, req};
 use crate::harness::{Edge, bindings, site};
@@ -21,7 +21,7 @@ fn folded(name: &str) -> String {
 }
 
 /// Names that say who is asking, how the request came, or what is to be done with it.
-const PROTECTED: [&str; 30] = [
+const PROTECTED: [&str; 29] = [
     "x-forwarded-user",
     "x-forwarded-email",
     "x-forwarded-groups",
@@ -41,7 +41,6 @@ const PROTECTED: [&str; 30] = [
     "x-auth-request-user",
     "x-edgeward-assertion",
     "x-staff",
-    "x-request-id",
     "x-user",
     "x-original-url",
     "x-rewrite-url",
@@ -198,6 +197,101 @@ fn sec_28_a_site_s_identity_headers_are_reserved_at_every_site_that_may_share_it
             .headers
             .iter()
             .any(|(_, value)| value == "root")
+    );
+}
+
+/// Case H3.
+#[test]
+fn a_site_s_own_settings_reserve_nothing_at_the_origin_of_another_site() {
+    let mut bindings = bindings(&json!({"custom_headers": {"x-who": "email"}}));
+    let elsewhere = json!({
+        "hosts": ["open.example"], "unauthenticated": "pass", "custom_headers": null, "assertion": null,
+        "identity_headers": [], "upstream": "https://chat.example:8443",
+        "client_headers": ["X-User-Id", "x-auth-user", "x-original-filename"],
+    });
+    bindings.insert("EDGEWARD_SITE_OPEN".into(), site(&elsewhere));
+    let isolate = Edge::with(bindings).isolate();
+    let sent = [
+        ("x-who", "v1"),
+        ("x-user-id", "v2"),
+        ("x-auth-user", "v3"),
+        ("x-original-filename", "v4"),
+        ("x-request-id", "v5"),
+    ];
+    let reserved = [
+        ("x-user-name", "v6"),
+        ("x-original-url", "v7"),
+        ("x_forwarded_user", "v8"),
+    ];
+    let with = |host: &str| {
+        let all = sent.iter().chain(&reserved);
+        all.fold(get("/").at(host), |request, (name, value)| {
+            request.header(name, value)
+        })
+    };
+    let origin = isolate.send(&with("open.example")).origin();
+    for (name, value) in sent {
+        assert_eq!(origin.header(name), Some(value), "{name}");
+    }
+    for (name, _) in reserved {
+        assert_eq!(origin.header(name), None, "{name}");
+    }
+}
+
+#[test]
+fn sec_28_a_header_that_carries_identity_is_not_left_to_clients() {
+    let errors = |first: &Value, second: &Value| {
+        let mut bindings = bindings(first);
+        let mut other = json!({"hosts": ["open.example"], "custom_headers": null, "assertion": null, "identity_headers": []});
+        other
+            .as_object_mut()
+            .unwrap()
+            .extend(second.as_object().unwrap().clone());
+        bindings.insert("EDGEWARD_SITE_OPEN".into(), site(&other));
+        let errors = edgeward::config::parse(&bindings).err().unwrap_or_default();
+        errors
+            .into_iter()
+            .map(|error| error.path)
+            .collect::<Vec<_>>()
+    };
+    let here = "EDGEWARD_SITE_OPEN.client_headers";
+    let plain = json!({});
+    for (first, second) in [
+        (
+            &plain,
+            json!({"client_headers": ["x-user-id"], "custom_headers": {"X-User-Id": "id"}}),
+        ),
+        (
+            &plain,
+            json!({"client_headers": ["x-user"], "reserved_headers": ["x-us*"]}),
+        ),
+        (
+            &plain,
+            json!({"client_headers": ["x-user"], "reserved_headers": ["X_User"]}),
+        ),
+        // Another site with the same origin believes it.
+        (
+            &json!({"custom_headers": {"x-user-id": "id"}}),
+            json!({"client_headers": ["x-user-id"]}),
+        ),
+        (&plain, json!({"client_headers": ["x-forwarded-user"]})),
+        (&plain, json!({"client_headers": ["x-original-url"]})),
+        (&plain, json!({"client_headers": ["connection"]})),
+        (&plain, json!({"client_headers": ["x-user*"]})),
+        (&plain, json!({"client_headers": ["x-filename"]})),
+    ] {
+        assert_eq!(errors(first, &second), [here], "{second}");
+    }
+    let elsewhere = json!({"client_headers": ["x-user-id"], "upstream": "https://other.example"});
+    assert_eq!(
+        errors(&json!({"custom_headers": {"x-user-id": "id"}}), &elsewhere),
+        [""; 0]
+    );
+    // One origin, whatever the port and the case of its name.
+    let same = json!({"client_headers": ["x-user-id"], "upstream": "https://ORIGIN.example:8443"});
+    assert_eq!(
+        errors(&json!({"custom_headers": {"x-user-id": "id"}}), &same),
+        [here]
     );
 }
 

@@ -861,6 +861,31 @@ fn sec_27_a_link_with_a_token_of_another_issuer_works_once() {
     assert_eq!(reason(&seen), "the link is too old");
 }
 
+/// Case Q1.
+#[test]
+fn a_query_token_of_an_issuer_that_the_site_does_not_accept_belongs_to_the_application() {
+    let stage = Stage::new(&json!({}), &json!({"unauthenticated": "pass"}));
+    let isolate = stage.isolate();
+    for claims in [
+        json!({"iss": "https://app.example"}),
+        json!({"iss": ["https://id.example"]}),
+        json!({"iss": null}),
+    ] {
+        let target = format!("/x?token={}&y", stage.token(&claims));
+        let seen = isolate.send(&open(&target));
+        assert_eq!(seen.origin().url, format!("https://origin.example{target}"));
+    }
+    // A bad one of the site's issuer is for us, and goes nowhere.
+    let bad = tampered(&stage.token(&json!({})));
+    for request in [
+        get(&format!("/x?token={bad}")),
+        open(&format!("/x?token={bad}")),
+    ] {
+        let seen = isolate.send(&request);
+        assert!(!seen.is_forwarded() || !seen.origin().url.contains(&bad));
+    }
+}
+
 #[test]
 fn sec_59_rules_hold_for_tokens_of_issuers_and_for_the_sessions_they_open() {
     let rules = json!([

@@ -55,6 +55,8 @@ mod origin;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod readings;
+#[cfg(test)]
 mod reasons;
 #[cfg(test)]
 mod refusal;
@@ -62,6 +64,8 @@ mod refusal;
 mod revocation;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod servers;
 #[cfg(test)]
 mod session;
 #[cfg(test)]

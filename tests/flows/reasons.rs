@@ -1,6 +1,7 @@
 //! The table of reasons, row by row.
 
 use edgeward::answer::denial::{CODES, Challenge, Denial};
+use edgeward::answer::reading::Lead;
 use edgeward::http::outside::Rule;
 use edgeward::http::path::PathError;
 use edgeward::jose::error::TokenError;
@@ -154,6 +155,12 @@ fn table() -> Vec<Line> {
         PathError::Parameter,
     ] {
         table.push((Denial::Path(error), 400, "bad_request", None, false));
+    }
+    for denial in [
+        Denial::AmbiguousPath(Lead::Rule(1), Lead::Endpoint),
+        Denial::Path(PathError::Readings),
+    ] {
+        table.push((denial, 400, "ambiguous_path", None, false));
     }
     table.push((
         Denial::Path(PathError::TooLong),
@@ -317,6 +324,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::PasswordExists => 45,
         Denial::InvalidUrl(..) => 46,
         Denial::SamePassword => 47,
+        Denial::AmbiguousPath(..) => 48,
     }
 }
 
@@ -329,7 +337,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 48);
+    assert_eq!(found.len(), 49);
 }
 
 #[test]

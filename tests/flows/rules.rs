@@ -1,6 +1,7 @@
 //! Rules from the configuration to what becomes of a request.
 
 use edgeward::answer::event::EventKind;
+use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};
 
@@ -298,7 +299,10 @@ fn what_is_public_looks_at_no_credential_and_passes_none_on() {
         get("/a").cookie(&session),
         get("/a").cookie(&format!("{OWN}=a.b.c")),
         get("/a").bearer("a.b.c"),
-        get("/a?token=a.b.c"),
+        get(&format!(
+            "/a?token={}",
+            isolate.forge(Kind::Sso, &json!({}))
+        )),
         req("POST", "/a")
             .cookie(&session)
             .header("origin", "https://evil.example"),

@@ -278,8 +278,11 @@ test("explain tells which rule decides and which requirement does not hold", () 
   assert.deepEqual([nobody.rule, nobody.granted, nobody.refusal], [3, false, "rule 3 requires signing in"]);
   const asset = JSON.parse(explain("--path", "/x/a.css?v=1", "--host", "API.ward.dev", "--json").stdout);
   assert.deepEqual([asset.rule, asset.granted, asset.as, asset.host], [1, true, "anonymous", "api.ward.dev"]);
-  const odd = explain("--path", "/a%2fb");
-  assert.match(odd.stdout, /refused: the path contains an encoded separator or a backslash/);
+  const odd = explain("--path", "/a%zz");
+  assert.match(odd.stdout, /refused: the path has an invalid percent-escape/);
+  const ambiguous = explain("--path", "/x/..%2fadmin");
+  assert.match(ambiguous.stdout, /reading \/x\/\.\.%2Fadmin leads to rule 3[\s\S]*reading \/admin leads to rule 2/);
+  assert.match(ambiguous.stdout, /refused: servers read the path in different ways: rule 3, or rule 2/);
   for (const [args, told] of /** @type {[string[], RegExp][]} */ ([
     [[], /--path is missing/],
     [["--path", "/", "--caller", "{"], /--caller is not JSON/],

@@ -98,10 +98,20 @@ fn begins(segment: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::path::CanonicalPath;
+    use crate::http::path::RequestPath;
 
+    /// What the path is for a server that normalises it. Whether another reading is something else is
+    /// asked too, and then the path is refused (see [`crate::ask::asked`]).
     fn of(method: &str, path: &str) -> Place {
-        place(method, CanonicalPath::parse(path).unwrap().as_str())
+        let place_of = |reading: &[u8]| place(method, &String::from_utf8_lossy(reading));
+        let strict = RequestPath::parse_strictly(path).unwrap();
+        let found = place(method, strict.as_str());
+        let all = RequestPath::parse(path).unwrap();
+        assert!(
+            all.readings().any(|reading| place_of(reading) == found),
+            "{method} {path}"
+        );
+        found
     }
 
     #[test]
