@@ -92,10 +92,12 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
                 AdminEndpoint::Services => services::collection(ctx, &caller).await,
                 AdminEndpoint::Service(id) => services::one(ctx, &caller, id).await,
                 AdminEndpoint::ServiceRotate(id) => services::rotate(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEvents(id) => services::events(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEventsResend(id) => services::resend(ctx, &caller, id).await,
+                AdminEndpoint::ServiceEvents(id) => services::events::list(ctx, &caller, id).await,
+                AdminEndpoint::ServiceEventsResend(id) => {
+                    services::events::resend(ctx, &caller, id).await
+                }
                 AdminEndpoint::ServiceEventsDiscard(id) => {
-                    services::discard(ctx, &caller, id).await
+                    services::events::discard(ctx, &caller, id).await
                 }
             };
         }
@@ -152,20 +154,27 @@ fn require(caller: &ApiToken, scope: Scope) -> Result<(), Denial> {
 /// # Errors
 /// [`Denial::BodyTooLarge`], [`Denial::InvalidJson`] or a fault.
 async fn read_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
-    let body = denial::body_bytes(ctx.received.read(MAX_BODY, Sender::Verified).await?)?;
-    serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
+    parse_json(&read_body(ctx).await?)
 }
 
-/// The body as JSON, of a call whose body may be missing.
+/// The body as JSON, of a call whose body may be missing: then it is an empty object.
 ///
 /// # Errors
 /// Those of [`read_json`].
 async fn read_optional_json(ctx: &Ctx<'_>) -> Result<Value, Denial> {
-    let body = denial::body_bytes(ctx.received.read(MAX_BODY, Sender::Verified).await?)?;
+    let body = read_body(ctx).await?;
     if body.is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }
-    serde_json::from_slice(&body).map_err(|_| Denial::InvalidJson)
+    parse_json(&body)
+}
+
+async fn read_body(ctx: &Ctx<'_>) -> Result<Vec<u8>, Denial> {
+    denial::body_bytes(ctx.received.read(MAX_BODY, Sender::Verified).await?)
+}
+
+fn parse_json(body: &[u8]) -> Result<Value, Denial> {
+    serde_json::from_slice(body).map_err(|_| Denial::InvalidJson)
 }
 
 /// The cursor and the page size that a list call asks for.

@@ -196,9 +196,9 @@ pub(super) async fn sessions(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
             require(caller, Scope::UsersRead)?;
             let (_, user) = known(ctx, id).await?;
             let (cursor, limit) = paging(ctx)?;
-            let (records, next) = sessions::page(ctx.world, &user, cursor, limit).await?;
-            let sessions: Vec<Value> = records.iter().map(view).collect();
-            let next = next.map(|next| cursor::write(&next));
+            let page = sessions::page(ctx.world, &user, cursor, limit).await?;
+            let sessions: Vec<Value> = page.records.iter().map(view).collect();
+            let next = page.cursor.map(|next| cursor::write(&next));
             Ok(Answer::json(
                 200,
                 &json!({ "sessions": sessions, "cursor": next }),

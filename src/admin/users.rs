@@ -63,35 +63,14 @@ impl UserPatch {
         "roles",
     ];
 
-    /// The members for a new user: only then can the tenant be set.
-    const NEW: &'static [&'static str] = &[
-        "email",
-        "username",
-        "first_name",
-        "last_name",
-        "active",
-        "staff",
-        "superuser",
-        "roles",
-        "tenant",
-    ];
+    /// Further members for a new user: only then can the tenant be set.
+    const NEW: &'static [&'static str] = &["tenant"];
 
-    /// The same in a bulk call.
-    const NEW_IN_BULK: &'static [&'static str] = &[
-        "email",
-        "username",
-        "first_name",
-        "last_name",
-        "active",
-        "staff",
-        "superuser",
-        "roles",
-        "tenant",
-        "password_hash",
-    ];
+    /// Further members of an entry of a bulk call.
+    const IN_BULK: &'static [&'static str] = &["tenant", "password_hash"];
 
-    fn read(body: &Value, members: &[&'static str]) -> Result<Self, Denial> {
-        reject_unknown(body, members)?;
+    fn read(body: &Value, further: &[&'static str]) -> Result<Self, Denial> {
+        reject_unknown(body, &[&Self::MEMBERS[..], further].concat())?;
         Ok(Self {
             username: member(body, "username")?,
             first_name: member(body, "first_name")?,
@@ -237,7 +216,7 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
     match ctx.parts.method() {
         "PATCH" => {
             let body = read_json(ctx).await?;
-            let patch = UserPatch::read(&body, &UserPatch::MEMBERS)?;
+            let patch = UserPatch::read(&body, &[])?;
             may_grant(caller, &patch)?;
             let email: Option<Email> = member(&body, "email")?;
             let user = people::change(world, &id, ctx.now, |user| {
@@ -365,7 +344,7 @@ async fn sync(
     item: &Value,
     on_existing: OnExisting,
 ) -> Result<(&'static str, User, Option<&'static str>), Denial> {
-    let patch = UserPatch::read(item, UserPatch::NEW_IN_BULK)?;
+    let patch = UserPatch::read(item, UserPatch::IN_BULK)?;
     may_grant(caller, &patch)?;
     let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
     patch.check_username(&email)?;

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::answer::Answer;
-use crate::answer::page::{self, Frame, Look};
+use crate::answer::page::{self, Frame, Layout};
 use crate::model::service::Identity;
 use crate::platform::time::Timestamp;
 use crate::site::gateway::{Brand, Gateway};
@@ -57,32 +57,19 @@ pub struct SignIn<'a> {
 #[derive(Template)]
 #[template(path = "sign-in.html")]
 struct SignInPage<'a> {
-    title: &'a str,
-    lead: &'a str,
-    error: Option<&'a str>,
-    is_wrong: bool,
-    fields: Vec<(&'static str, String)>,
-    methods: Vec<Method<'a>>,
-    code: &'a str,
-    request_id: &'a str,
-    look: Look<'a>,
+    content: SignIn<'a>,
+    layout: Layout<'a>,
 }
 
 /// Renders the sign-in page.
 #[must_use]
 pub fn sign_in(status: u16, frame: &Frame<'_>, content: SignIn<'_>) -> Answer {
+    let form_to = content.form_to;
     let page = SignInPage {
-        title: frame.title,
-        lead: content.lead,
-        error: content.error,
-        is_wrong: content.is_wrong,
-        fields: content.fields,
-        methods: content.methods,
-        code: frame.code,
-        request_id: frame.request_id,
-        look: Look::of(frame.site),
+        content,
+        layout: Layout::of(frame),
     };
-    page::finish(status, &page, frame.site, content.form_to)
+    page::finish(status, &page, frame.site, form_to)
 }
 
 /// The content of the page on which a password is changed or set.
@@ -102,40 +89,27 @@ pub struct Password<'a> {
 #[derive(Template)]
 #[template(path = "password.html")]
 struct PasswordPage<'a> {
-    title: &'a str,
-    lead: &'a str,
-    error: Option<&'a str>,
-    is_unfit: bool,
-    fields: Vec<(&'static str, String)>,
-    account: &'a str,
+    content: Password<'a>,
     current_label: Option<&'a str>,
     new_label: &'a str,
     rule: &'a str,
     submit: &'a str,
-    code: &'a str,
-    request_id: &'a str,
-    look: Look<'a>,
+    layout: Layout<'a>,
 }
 
 /// Renders the page on which a password is changed or set.
 #[must_use]
 pub fn password(status: u16, frame: &Frame<'_>, brand: &Brand, content: Password<'_>) -> Answer {
+    let form_to = content.form_to;
     let page = PasswordPage {
-        title: frame.title,
-        lead: content.lead,
-        error: content.error,
-        is_unfit: content.is_unfit,
-        fields: content.fields,
-        account: content.account,
         current_label: content.asks_current.then(|| brand.text("current_password")),
         new_label: brand.text("new_password"),
         rule: brand.text("password_rule"),
         submit: frame.title,
-        code: frame.code,
-        request_id: frame.request_id,
-        look: Look::of(frame.site),
+        content,
+        layout: Layout::of(frame),
     };
-    page::finish(status, &page, frame.site, content.form_to)
+    page::finish(status, &page, frame.site, form_to)
 }
 
 /// A session in the list of the account page.
@@ -145,15 +119,6 @@ pub struct SessionRow {
     pub browser: String,
     pub opened_at: Timestamp,
     pub is_this: bool,
-}
-
-impl SessionRow {
-    /// The time to the minute, as people read it. The page does not know in which zone the browser is.
-    fn shown_time(&self) -> String {
-        let text = self.opened_at.rfc3339();
-        let minute = text.get(..16).unwrap_or(&text);
-        format!("{} UTC", minute.replace('T', " "))
-    }
 }
 
 /// The content of the account page.
@@ -173,17 +138,11 @@ pub struct Account<'a> {
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage<'a> {
-    title: &'a str,
-    notice: Option<&'a str>,
+    content: Account<'a>,
     signed_in_as: &'a str,
-    account: &'a str,
     applications_title: &'a str,
     no_applications: &'a str,
-    applications: Vec<(String, String)>,
     sessions_title: &'a str,
-    sessions: Vec<SessionRow>,
-    is_first: bool,
-    next: Option<String>,
     more_sessions: &'a str,
     first_sessions: &'a str,
     since: &'a str,
@@ -191,27 +150,17 @@ struct AccountPage<'a> {
     end_session: &'a str,
     end_all: &'a str,
     change_password: &'a str,
-    csrf: String,
-    code: &'a str,
-    request_id: &'a str,
-    look: Look<'a>,
+    layout: Layout<'a>,
 }
 
 /// Renders the account page.
 #[must_use]
 pub fn account(frame: &Frame<'_>, brand: &Brand, content: Account<'_>) -> Answer {
     let page = AccountPage {
-        title: frame.title,
-        notice: content.notice,
         signed_in_as: brand.text("signed_in_as"),
-        account: content.account,
         applications_title: brand.text("applications"),
         no_applications: brand.text("no_applications"),
-        applications: content.applications,
         sessions_title: brand.text("sessions"),
-        sessions: content.sessions,
-        is_first: content.is_first,
-        next: content.next,
         more_sessions: brand.text("more_sessions"),
         first_sessions: brand.text("first_sessions"),
         since: brand.text("since"),
@@ -219,10 +168,8 @@ pub fn account(frame: &Frame<'_>, brand: &Brand, content: Account<'_>) -> Answer
         end_session: brand.text("end_session"),
         end_all: brand.text("end_all"),
         change_password: brand.text("change_password"),
-        csrf: content.csrf,
-        code: frame.code,
-        request_id: frame.request_id,
-        look: Look::of(frame.site),
+        content,
+        layout: Layout::of(frame),
     };
     page::finish(200, &page, frame.site, None)
 }

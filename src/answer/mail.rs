@@ -28,11 +28,9 @@ pub fn with_link(brand: &Brand, from: &Email, to: &Email, url: &str, until: Time
     let name = in_one_line(&brand.name);
     let filled = |text: &str| in_one_line(&brand.text(text).replace("{name}", &name));
     let (subject, lead) = (filled("link_mail_subject"), filled("link_mail_lead"));
-    let time = until.rfc3339();
-    let minute = time.get(..16).unwrap_or(&time).replace('T', " ");
     let until = brand
         .text("link_mail_until")
-        .replace("{time}", &format!("{minute} UTC"));
+        .replace("{time}", &until.to_the_minute());
     let caution = filled("link_mail_caution");
     let page = LinkMail {
         language: &brand.language,

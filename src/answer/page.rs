@@ -64,59 +64,36 @@ pub struct Confirmation<'a> {
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessagePage<'a> {
-    title: &'a str,
-    lead: &'a str,
-    details: Vec<String>,
-    action: Option<LinkButton>,
-    code: &'a str,
-    request_id: &'a str,
-    look: Look<'a>,
+    content: Message<'a>,
+    layout: Layout<'a>,
 }
 
 #[derive(Template)]
 #[template(path = "confirm.html")]
 struct ConfirmPage<'a> {
-    title: &'a str,
-    lead: &'a str,
-    form_action: &'a str,
-    fields: Vec<(String, String)>,
-    submit_label: &'a str,
-    cancel: Option<LinkButton>,
-    code: &'a str,
-    request_id: &'a str,
-    look: Look<'a>,
+    content: Confirmation<'a>,
+    layout: Layout<'a>,
 }
 
 /// Renders a page that informs.
 #[must_use]
-pub fn message(status: u16, frame: &Frame<'_>, message: Message<'_>) -> Answer {
+pub fn message(status: u16, frame: &Frame<'_>, content: Message<'_>) -> Answer {
     let page = MessagePage {
-        title: frame.title,
-        lead: message.lead,
-        details: message.details,
-        action: message.action,
-        code: frame.code,
-        request_id: frame.request_id,
-        look: Look::of(frame.site),
+        content,
+        layout: Layout::of(frame),
     };
     finish(status, &page, frame.site, None)
 }
 
 /// Renders a page that asks for a confirmation.
 #[must_use]
-pub fn question(status: u16, frame: &Frame<'_>, question: Confirmation<'_>) -> Answer {
+pub fn question(status: u16, frame: &Frame<'_>, content: Confirmation<'_>) -> Answer {
+    let form_to = content.form_to;
     let page = ConfirmPage {
-        title: frame.title,
-        lead: question.lead,
-        form_action: question.form_action,
-        fields: question.fields,
-        submit_label: question.submit_label,
-        cancel: question.cancel,
-        code: frame.code,
-        request_id: frame.request_id,
-        look: Look::of(frame.site),
+        content,
+        layout: Layout::of(frame),
     };
-    finish(status, &page, frame.site, question.form_to)
+    finish(status, &page, frame.site, form_to)
 }
 
 pub(super) fn finish(
@@ -153,6 +130,25 @@ pub struct Policy<'a> {
     pub frames: &'a [String],
     /// A further source for `form-action`, besides this site.
     pub form_to: Option<&'a str>,
+}
+
+/// What `layout.html` shows around each page.
+pub(super) struct Layout<'a> {
+    pub(super) title: &'a str,
+    pub(super) code: &'a str,
+    pub(super) request_id: &'a str,
+    pub(super) look: Look<'a>,
+}
+
+impl<'a> Layout<'a> {
+    pub(super) fn of(frame: &Frame<'a>) -> Self {
+        Self {
+            title: frame.title,
+            code: frame.code,
+            request_id: frame.request_id,
+            look: Look::of(frame.site),
+        }
+    }
 }
 
 /// How a page looks: the host's name, or the gateway's brand.

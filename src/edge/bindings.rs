@@ -77,7 +77,7 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/edge/once.js")]
 extern "C" {
-    pub fn claim(namespace: &JsValue, key: &str, value: &str, expires: f64) -> Promise;
+    pub fn acquire(namespace: &JsValue, key: &str, value: &str, expires: f64) -> Promise;
     pub fn release(namespace: &JsValue, key: &str) -> Promise;
     pub fn replace(
         namespace: &JsValue,

@@ -1,5 +1,6 @@
-// What proves to a service that an event is from here: encrypted at rest, because a Durable Object's storage is read by
-// whoever gets at a backup of it. The key is derived from the newest EDGEWARD_KEY_SECRET_<n>, for this one outbox.
+// What proves to a service that an event is from here, and events that hold a credential themselves: encrypted at rest,
+// because a Durable Object's storage is read by whoever gets at a backup of it. The keys are derived from the newest
+// EDGEWARD_KEY_SECRET_<n>, for this one outbox, and one for each purpose.
 
 import { LINK } from "./queue.js";
 

@@ -3,10 +3,10 @@
 import { DurableObject } from "cloudflare:workers";
 import * as core from "#core";
 import { read, sizeOfLast } from "./head.js";
-import { judgeWith } from "./sockets.js";
+import { judgeWith, UNKNOWN } from "./sockets.js";
 import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
-/** @import { Claim, Env, Head } from "./types.js" */
+/** @import { Env, Head, Lease } from "./types.js" */
 
 export { Outbox } from "./outbox.js";
 export { Attempts } from "./attempts.js";
@@ -57,9 +57,6 @@ function ask(request, env) {
   const size = sizeOfLast();
   return complete(core.fetch(request, head, env, Date.now(), hasRoom()), size);
 }
-
-/** What is said of an open WebSocket if the core cannot tell: it is judged again later. */
-const UNKNOWN = 2;
 
 /**
  * Judges again the request that has opened a WebSocket (`watch` in mod.rs).
@@ -118,36 +115,39 @@ export default {
   },
 };
 
+/** The name in the storage of `Once`. Leases outlive a deployment, so it stays as it was. */
+const LEASE = "claim";
+
 /**
- * For what must happen only once: the first claim of a key holds until it expires. A plain class, so that a panic of the
- * core cannot lose a claim. All of its state is in the object's storage.
+ * For what must happen only once: the lease on a key, until it expires. A plain class, so that a panic of the core cannot lose
+ * a lease. All of its state is in the object's storage.
  * @extends DurableObject<Env>
  */
 export class Once extends DurableObject {
   /**
-   * Claims the key for `value` if it is free or held by `replaced`. Returns the value that holds it afterwards.
+   * Acquires the lease for `value` if it is free or held by `replaced`. Returns the value that holds it afterwards.
    * @param {string} value
    * @param {number} expires
    * @param {string} [replaced]
    */
-  async claim(value, expires, replaced) {
-    const held = /** @type {Claim | undefined} */ (await this.ctx.storage.get("claim"));
+  async acquire(value, expires, replaced) {
+    const held = /** @type {Lease | undefined} */ (await this.ctx.storage.get(LEASE));
     if (held !== undefined && Date.now() < held.expires && held.value !== replaced) return held.value;
-    await this.ctx.storage.put("claim", { value, expires });
+    await this.ctx.storage.put(LEASE, { value, expires });
     await this.ctx.storage.setAlarm(expires);
     return value;
   }
 
   /**
    * Returns what holds the key once `value` no longer does, or after `patience` milliseconds; undefined if it is free.
-   * Others may claim meanwhile: the input gate is closed only while the storage is busy.
+   * Others may acquire it meanwhile: the input gate is closed only while the storage is busy.
    * @param {string} value
    * @param {number} patience
    */
   async changed(value, patience) {
     const until = Date.now() + patience;
     for (;;) {
-      const held = /** @type {Claim | undefined} */ (await this.ctx.storage.get("claim"));
+      const held = /** @type {Lease | undefined} */ (await this.ctx.storage.get(LEASE));
       if (held === undefined || Date.now() >= held.expires) return undefined;
       if (held.value !== value || Date.now() >= until) return held.value;
       await scheduler.wait(50);

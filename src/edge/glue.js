@@ -3,7 +3,7 @@
 // credential. No decisions here.
 
 import { headerOf } from "./head.js";
-import { watched } from "./sockets.js";
+import { relay } from "./sockets.js";
 
 /** @import { Head, Rendering, Through } from "./types.js" */
 
@@ -75,10 +75,10 @@ const WATCHED = 4;
 
 /**
  * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether the origin is told
- * an identity, whether the CDN must bypass its cache, and whether a WebSocket is closed once the request would not pass. The base replaces the first `before` characters of the URL. The
- * characters `from` to `until` are cut out of the `Cookie` header. `own` has the changes of this request alone, if any: `@`
- * and a URL that replaces the whole; `-` and `+` as in `rendering`; `=` and a cookie of ours; `!` and a rule for the response
- * (see `applyRules`). `through` may answer in the origin's place.
+ * an identity, whether the CDN must bypass its cache, and whether a WebSocket is closed once the request would not pass. The
+ * base replaces the first `before` characters of the URL. The characters `from` to `until` are cut out of the `Cookie` header.
+ * `own` has the changes of this request alone, if any: `@` and a URL that replaces the whole; `-` and `+` as in `rendering`;
+ * `=` and a cookie of ours; `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
  * @param {Request} request
  * @param {Head} head
  * @param {Rendering} rendering
@@ -176,7 +176,7 @@ const NO_STATUS = "its status is invalid, or a 101 that was not requested";
 function refuseBareUpgrade(response, watch) {
   if (response.status !== 101) return response;
   if (response.webSocket === null) return undefined;
-  return watch === undefined ? response : watched(response, watch);
+  return watch === undefined ? response : relay(response, watch);
 }
 
 /**

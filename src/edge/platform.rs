@@ -255,7 +255,7 @@ impl Once for DurableOnce {
     ) -> Pending<'a, Result<String, Fault>> {
         Box::pin(async move {
             check_admitted()?;
-            let winner = resolve(bindings::claim(&self.0, key, value, expiry(now, hold))).await;
+            let winner = resolve(bindings::acquire(&self.0, key, value, expiry(now, hold))).await;
             winner
                 .ok()
                 .and_then(|winner| winner.as_string())

@@ -2,13 +2,17 @@
 // request that opened the WebSocket would not pass any more. Of others no message comes through here: the runtime connects
 // both sides itself.
 
+import { Backlog } from "./backlog.js";
+
 /** @import { Head } from "./types.js" */
 
 /** What waits at all WebSockets, in bytes. */
 let buffered = 0;
+/** The heads that are kept to judge requests again, in characters, with what is held besides. */
+let held = 0;
 /**
  * The WebSockets at which something may wait, and when each was last counted: the one that was longest ago first.
- * @type {Map<Watched, number>}
+ * @type {Map<Relay, number>}
  */
 const counted = new Map();
 
@@ -16,14 +20,16 @@ const counted = new Map();
 const GOING_AWAY = 1001;
 const NO_CODE = 1005;
 /** The connection ended without a close. */
-const BROKEN = 1006;
+const NO_CLOSE = 1006;
 const POLICY = 1008;
 const FAILED = 1011;
 const TRY_LATER = 1013;
+const NO_TLS = 1015;
 
-/** What the core says of a WebSocket. */
+/** What the core says of a WebSocket (`watch` in mod.rs): it may stay open, it must be closed, or that cannot be told now. */
 const HOLDS = 0;
 const ENDED = 1;
+export const UNKNOWN = 2;
 
 /** @type {(head: Head) => number | Promise<number>} */
 let judge;
@@ -41,7 +47,7 @@ export function judgeWith(listener) {
  * @param {Response} response
  * @param {Head} head
  */
-export function watched(response, head) {
+export function relay(response, head) {
   const origin = /** @type {WebSocket} */ (response.webSocket);
   const pair = new WebSocketPair();
   const [theirs, client] = [pair[0], pair[1]];
@@ -50,17 +56,16 @@ export function watched(response, head) {
     // Each side learns of the other's close before it is closed.
     side.accept({ allowHalfOpen: true });
   }
-  const socket = new Watched(head, client, origin);
-  socket.pass(origin, client);
-  socket.pass(client, origin);
-  socket.watch();
+  const both = new Relay(head, client, origin);
+  both.begin();
   const headers = new Headers(response.headers);
   // The runtime negotiates compression with each side by itself.
   headers.delete("sec-websocket-extensions");
   return new Response(null, { status: 101, webSocket: theirs, headers });
 }
 
-export class Watched {
+/** The two sides of a WebSocket, and what passes between them. */
+export class Relay {
   /** Time between two judgements. Each is made from the isolate's memory, which reads the store every `user_cache` at most. In milliseconds. */
   static PAUSE = 15_000;
   /** How far a pause is from that, at most, so that not all WebSockets of a person are judged in one moment. */
@@ -81,14 +86,28 @@ export class Watched {
   static ROOM = 24 * 1024 * 1024;
   /** What may wait at each WebSocket even then. In bytes. */
   static OWN_ROOM = 64 * 1024;
+  /** How many characters the heads of all WebSockets may have together; beyond that, no other is opened. */
+  static HEADS = 16 * 1024 * 1024;
+  /** Added per WebSocket for what is held besides its head. In characters. */
+  static OVERHEAD = 1024;
 
   #head;
   #client;
   #origin;
+  /** How much of `held` this is. */
+  #weight = 0;
   #judgedAt = Date.now();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** How much of `buffered` each side is. */
+  /**
+   * What was sent to each side.
+   * @type {Map<WebSocket, Backlog>}
+   */
+  #backlogs;
+  /**
+   * How much of `buffered` each side is.
+   * @type {Map<WebSocket, number>}
+   */
   #waiting = new Map();
   /** The sides whose connection has broken: the runtime goes on to say what had waited there. */
   #broken = new Set();
@@ -105,7 +124,19 @@ export class Watched {
     this.#head = head;
     this.#client = client;
     this.#origin = origin;
+    this.#backlogs = new Map([client, origin].map((side) => [side, new Backlog(side)]));
+  }
+
+  /** Passes messages on from now on, unless too many WebSockets are open. */
+  begin() {
+    this.#weight = this.#head.reduce((sum, text) => sum + text.length, Relay.OVERHEAD);
+    held += this.#weight;
     this.#countBoth();
+    if (held > Relay.HEADS) sweep(Date.now() - Relay.LOST_AFTER);
+    this.#pass(this.#origin, this.#client);
+    this.#pass(this.#client, this.#origin);
+    if (held > Relay.HEADS) this.#end(TRY_LATER, "too many", TRY_LATER);
+    else this.#watch();
   }
 
   /**
@@ -113,7 +144,7 @@ export class Watched {
    * @param {WebSocket} from
    * @param {WebSocket} to
    */
-  pass(from, to) {
+  #pass(from, to) {
     from.addEventListener("message", ({ data }) => {
       if (this.#isOver) return;
       const size = typeof data === "string" ? data.length : data.byteLength;
@@ -122,13 +153,13 @@ export class Watched {
         return;
       }
       try {
-        to.send(data);
+        this.#backlogs.get(to)?.send(data);
       } catch {
         this.#end(FAILED, "", FAILED);
       }
     });
     from.addEventListener("close", ({ code, reason }) => {
-      if (code === BROKEN) this.#broken.add(from);
+      if (code === NO_CLOSE) this.#broken.add(from);
       close(to, code, reason);
       if (this.#isOver) this.#settle();
       else if (this.#isClosing) this.#over();
@@ -153,12 +184,12 @@ export class Watched {
     this.#timer = setTimeout(() => {
       close(from, code, reason);
       this.#over();
-    }, Watched.LINGER);
+    }, Relay.LINGER);
   }
 
   /** Judges the WebSocket after a pause, again and again. */
-  watch() {
-    this.#timer = setTimeout(() => this.#judge(), Watched.PAUSE * (1 + Watched.JITTER * (2 * Math.random() - 1)));
+  #watch() {
+    this.#timer = setTimeout(() => this.#judge(), Relay.PAUSE * (1 + Relay.JITTER * (2 * Math.random() - 1)));
   }
 
   async #judge() {
@@ -169,8 +200,8 @@ export class Watched {
     const now = Date.now();
     if (verdict === HOLDS) this.#judgedAt = now;
     if (verdict === ENDED) this.#end(POLICY, "sign in again", GOING_AWAY);
-    else if (now - this.#judgedAt >= Watched.UNJUDGED) this.#end(TRY_LATER, "", TRY_LATER);
-    else this.watch();
+    else if (now - this.#judgedAt >= Relay.UNJUDGED) this.#end(TRY_LATER, "", TRY_LATER);
+    else this.#watch();
   }
 
   /**
@@ -180,8 +211,8 @@ export class Watched {
    */
   #isFull(to, size) {
     const own = this.#count(to) + size;
-    if (buffered + size > Watched.ROOM) sweep(Date.now() - Watched.LOST_AFTER);
-    return buffered + size > Watched.ROOM && own > Watched.OWN_ROOM;
+    if (buffered + size > Relay.ROOM) sweep(Date.now() - Relay.LOST_AFTER);
+    return buffered + size > Relay.ROOM && own > Relay.OWN_ROOM;
   }
 
   /**
@@ -190,7 +221,8 @@ export class Watched {
    * @returns {number}
    */
   #count(side) {
-    const own = this.#broken.has(side) ? 0 : side.bufferedAmount;
+    const isGone = this.#broken.has(side) || side.readyState === WebSocket.CLOSED;
+    const own = isGone ? 0 : (this.#backlogs.get(side)?.size ?? 0);
     buffered += own - (this.#waiting.get(side) ?? 0);
     this.#waiting.set(side, own);
     return own;
@@ -221,7 +253,7 @@ export class Watched {
   #settle() {
     clearTimeout(this.#timer ?? null);
     if (this.#countBoth() === 0) this.forget();
-    else this.#timer = setTimeout(() => this.#settle(), Watched.LINGER);
+    else this.#timer = setTimeout(() => this.#settle(), Relay.LINGER);
   }
 
   /**
@@ -237,6 +269,8 @@ export class Watched {
   /** Nothing waits any more. */
   forget() {
     counted.delete(this);
+    held -= this.#weight;
+    this.#weight = 0;
     for (const own of this.#waiting.values()) buffered -= own;
     this.#waiting.clear();
   }
@@ -254,7 +288,7 @@ function sweep(lost) {
 }
 
 /**
- * Closes `side`, unless that was done. A code that stands for no code cannot be sent.
+ * Closes `side`, unless that was done. A code that stands for none that was received cannot be sent.
  * @param {WebSocket} side
  * @param {number} code
  * @param {string} reason
@@ -262,7 +296,7 @@ function sweep(lost) {
 function close(side, code, reason) {
   try {
     if (code === NO_CODE) side.close();
-    else side.close(code === BROKEN || code === 1015 ? GOING_AWAY : code, reason);
+    else side.close(code === NO_CLOSE || code === NO_TLS ? GOING_AWAY : code, reason);
   } catch {
     // It is closed, or its other end is gone.
   }

@@ -97,7 +97,7 @@ export interface RecordState {
 }
 
 /** What `Once` stores. */
-export interface Claim {
+export interface Lease {
   value: string;
   expires: number;
 }

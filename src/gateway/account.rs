@@ -94,15 +94,15 @@ pub(super) async fn show(visit: &Visit<'_>, notice: Option<&str>) -> Result<Repl
     let wanted = Form::of_query(visit.ctx).text("sessions");
     let wanted = cursor::read(&wanted);
     let is_first = wanted.is_none();
-    let (records, next) = sessions::page(world, user, wanted, SESSIONS_SHOWN).await?;
-    let sessions = records.into_iter().map(|record| row(visit, record));
+    let page = sessions::page(world, user, wanted, SESSIONS_SHOWN).await?;
+    let sessions = page.records.into_iter().map(|record| row(visit, record));
     let content = Account {
         notice,
         account: visit.name_of(user),
         applications,
         sessions: sessions.collect(),
         is_first,
-        next: next.map(|next| cursor::write(&next)),
+        next: page.cursor.map(|next| cursor::write(&next)),
         csrf: visit.form_token(),
     };
     let frame = visit.frame(visit.text("account"), "");

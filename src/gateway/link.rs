@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::answer::mail;
-use crate::gateway::password::{LINK_LIFETIME, link_token};
 use crate::http::query;
 use crate::memory::world::World;
 use crate::model::service::Dialect;
@@ -11,11 +10,12 @@ use crate::model::service_event::Writer;
 use crate::model::user::User;
 use crate::people::services::{holds_name, queued};
 use crate::platform::port::{Fault, Notification, OutboxCall};
-use crate::platform::time::Timestamp;
+use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Site;
 use crate::site::gateway::Gateway;
 use crate::store::passwords::Passwords;
 use crate::store::services::ServiceRecords;
+use crate::store::tickets::{PASSWORD_LINK, Ticket, TicketFor, Tickets};
 
 /// A way to send a link.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -52,8 +52,8 @@ pub struct Sendings {
     pub mail: Sending,
 }
 
-/// A link.
-pub struct Link {
+/// A link with which a user sets a password.
+pub struct PasswordLink {
     pub url: String,
     pub expires_at: Timestamp,
 }
@@ -68,14 +68,34 @@ pub async fn make(
     user: &User,
     scheme: &str,
     now: Timestamp,
-) -> Result<Link, Fault> {
-    let (token, expires_at) = link_token(world, user, "", LINK_LIFETIME, now).await?;
+) -> Result<PasswordLink, Fault> {
+    let (token, expires_at) = issue(world, user, "", PASSWORD_LINK, now).await?;
     let host = site.hosts.first().map_or("", String::as_str);
     let url = format!(
         "{scheme}://{host}/password/?token={}",
         query::encode(&token)
     );
-    Ok(Link { url, expires_at })
+    Ok(PasswordLink { url, expires_at })
+}
+
+/// A token with which the password of a user can be set once, within `lifetime`, and when it expires. `next_url`: where the
+/// browser goes afterwards; the account page if it is empty.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn issue(
+    world: &World,
+    user: &User,
+    next_url: &str,
+    lifetime: Seconds,
+    now: Timestamp,
+) -> Result<(String, Timestamp), Fault> {
+    let tickets = Tickets::of(&world.platform, now);
+    let expires_at = now + lifetime;
+    let mut ticket = Ticket::new(TicketFor::Password, next_url, expires_at);
+    ticket.user = Some(user.id.as_str().to_owned());
+    ticket.settled_at = Some(now);
+    Ok((tickets.issue(ticket).await?, expires_at))
 }
 
 /// Sends a link by these ways; `None`: by all that are configured. No failure of one way takes the link or another way
@@ -84,7 +104,7 @@ pub async fn send(
     world: &World,
     gateway: &Gateway,
     user: &User,
-    link: &Link,
+    link: &PasswordLink,
     ways: Option<&[Way]>,
     now: Timestamp,
 ) -> Sendings {
@@ -107,7 +127,7 @@ async fn tell_service(
     world: &World,
     gateway: &Gateway,
     user: &User,
-    link: &Link,
+    link: &PasswordLink,
     now: Timestamp,
 ) -> Result<Sending, Fault> {
     let Some(id) = &gateway.link_service else {
@@ -145,7 +165,7 @@ async fn tell_service(
     Ok(Sending::Queued)
 }
 
-async fn send_mail(world: &World, gateway: &Gateway, user: &User, link: &Link) -> Sending {
+async fn send_mail(world: &World, gateway: &Gateway, user: &User, link: &PasswordLink) -> Sending {
     let platform = &world.platform;
     let Some(from) = gateway
         .mail_from

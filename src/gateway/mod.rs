@@ -51,7 +51,7 @@ pub async fn page(
         _ => Err(Denial::MethodNotAllowed("GET, HEAD, POST")),
     };
     reply
-        .map(|reply| kept_for_back(page, ctx.parts.method(), reply))
+        .map(|reply| keep_for_back(page, ctx.parts.method(), reply))
         .map(|reply| visit.identified(reply))
 }
 
@@ -59,7 +59,7 @@ pub async fn page(
 /// without one, Back asks to send the form a second time. So the browser may keep it, and asks nobody when it goes back. It
 /// must not depend on the cookies, which the next attempt changes. No page has a password in it; that of the account, which
 /// shows where somebody is signed in, is not kept.
-fn kept_for_back(page: GatewayPage, method: &str, mut reply: Reply) -> Reply {
+fn keep_for_back(page: GatewayPage, method: &str, mut reply: Reply) -> Reply {
     let is_kept = match page {
         GatewayPage::Login | GatewayPage::Logout | GatewayPage::Password => true,
         GatewayPage::Root | GatewayPage::Welcome | GatewayPage::Account => false,

@@ -8,38 +8,14 @@ use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::gateway::credentials::{self, Checked, Unfit};
 use crate::gateway::destination::{Destination, user_of};
-use crate::gateway::login;
 use crate::gateway::visit::Visit;
-use crate::memory::world::World;
+use crate::gateway::{link, login};
 use crate::model::password;
 use crate::model::user::User;
 use crate::people;
 use crate::platform::port::{Fault, PasswordHash};
-use crate::platform::time::{Seconds, Timestamp};
 use crate::store::passwords::Passwords;
-use crate::store::tickets::{PASSWORD_LINK, SIGN_IN, Ticket, TicketError, TicketFor, Tickets};
-
-/// A token with which the password of a user can be set once.
-///
-/// # Errors
-/// A fault.
-pub async fn link_token(
-    world: &World,
-    user: &User,
-    next_url: &str,
-    lifetime: Seconds,
-    now: Timestamp,
-) -> Result<(String, Timestamp), Fault> {
-    let tickets = Tickets::of(&world.platform, now);
-    let expires_at = now + lifetime;
-    let mut ticket = Ticket::new(TicketFor::Password, next_url, expires_at);
-    ticket.user = Some(user.id.as_str().to_owned());
-    ticket.settled_at = Some(now);
-    Ok((tickets.issue(ticket).await?, expires_at))
-}
-
-/// How long the link works that an admin hands out.
-pub const LINK_LIFETIME: Seconds = PASSWORD_LINK;
+use crate::store::tickets::{SIGN_IN, Ticket, TicketError, TicketFor};
 
 /// Asks for a new password in place of one that has to be changed. Nobody is signed in before that.
 ///
@@ -52,7 +28,7 @@ pub(super) async fn demand_new(
 ) -> Result<Reply, Denial> {
     let ctx = visit.ctx;
     let next = format!("/login/{}", destination.query());
-    let (token, _) = link_token(ctx.world, user, &next, SIGN_IN, ctx.now).await?;
+    let (token, _) = link::issue(ctx.world, user, &next, SIGN_IN, ctx.now).await?;
     let lead = visit.text("must_change_lead");
     let fields = vec![("csrf", visit.form_token()), ("token", token)];
     let content = Password {
@@ -75,7 +51,7 @@ pub(super) async fn demand_new(
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let form = Form::of_query(visit.ctx);
     match form.field("token") {
-        Some(token) => match holder(visit, &token).await? {
+        Some(token) => match open_link(visit, &token).await? {
             Ok(held) => {
                 let form_to = leads_to(visit, &held.ticket).await?;
                 let link = Some((&*token, form_to.as_deref()));
@@ -108,11 +84,11 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
 }
 
 async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, Denial> {
-    let Held {
+    let OpenedLink {
         user,
         ticket,
         current,
-    } = match holder(visit, token).await? {
+    } = match open_link(visit, token).await? {
         Ok(held) => held,
         Err(reply) => return Ok(reply),
     };
@@ -193,8 +169,8 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
     Ok(login::signed_in_after(visit, user, reply, limit))
 }
 
-/// What a link is for.
-struct Held {
+/// A link that is not over: whose password it sets.
+struct OpenedLink {
     user: User,
     ticket: Ticket,
     /// The password that the link replaces.
@@ -202,7 +178,7 @@ struct Held {
 }
 
 /// The user of a link, as the writer of the record knows the user, or the page that says that the link is over.
-async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<Held, Reply>, Denial> {
+async fn open_link(visit: &Visit<'_>, token: &str) -> Result<Result<OpenedLink, Reply>, Denial> {
     let ticket = match visit.tickets().find(token).await {
         Ok(ticket) if ticket.purpose == TicketFor::Password => ticket,
         Err(TicketError::Fault(fault)) => return Err(fault.into()),
@@ -231,7 +207,7 @@ async fn holder(visit: &Visit<'_>, token: &str) -> Result<Result<Held, Reply>, D
     let current = replaced
         .map(|stored| password::parse(&stored.hash).map_err(|_| Fault::Record))
         .transpose()?;
-    Ok(Ok(Held {
+    Ok(Ok(OpenedLink {
         user,
         ticket,
         current,
@@ -285,44 +261,56 @@ fn ask(
     } else {
         "change_password"
     };
-    let mut is_unfit = false;
-    let (error, denial) = match unfit {
-        None => (None, None),
-        Some(Unfit::Busy(seconds)) => (
-            Some(visit.text_with("wait", "{seconds}", &seconds.0.to_string())),
-            Some(Denial::SignInDelayed(seconds)),
-        ),
-        Some(Unfit::WrongCurrent) => (
-            Some(brand.text("wrong_current").to_owned()),
-            Some(Denial::WrongPassword),
-        ),
-        Some(unfit) => {
-            let (name, denial) = match unfit {
-                Unfit::TooShort => ("too_short", Denial::InvalidField("password")),
-                Unfit::TooLong => ("too_long", Denial::InvalidField("password")),
-                Unfit::Unchanged => ("unchanged", Denial::SamePassword),
-                _ => ("too_common", Denial::InvalidField("password")),
-            };
-            is_unfit = true;
-            (Some(brand.text(name).to_owned()), Some(denial))
-        }
-    };
+    let complaint = unfit.map(|unfit| explain(visit, unfit));
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(token.map(|token| ("token", token.to_owned())));
     let content = Password {
         lead: "",
-        error: error.as_deref(),
-        is_unfit,
+        error: complaint.as_ref().map(|complaint| complaint.text.as_str()),
+        is_unfit: complaint
+            .as_ref()
+            .is_some_and(|complaint| complaint.is_unfit),
         fields,
         account: visit.name_of(user),
         asks_current: token.is_none(),
         form_to,
     };
-    let row = denial.as_ref().map(Denial::row);
+    let row = complaint.as_ref().map(|complaint| complaint.denial.row());
     let frame = visit.frame(brand.text(title), row.map_or("", |row| row.code));
     let status = row.map_or(200, |row| row.status);
+    let page = gateway_page::password(status, &frame, brand, content);
     Reply {
-        refused: denial,
-        ..Reply::from(gateway_page::password(status, &frame, brand, content))
+        refused: complaint.map(|complaint| complaint.denial),
+        ..Reply::from(page)
+    }
+}
+
+/// Why a password was not taken.
+struct Complaint {
+    text: String,
+    denial: Denial,
+    /// Whether the new password is to blame.
+    is_unfit: bool,
+}
+
+fn explain(visit: &Visit<'_>, unfit: Unfit) -> Complaint {
+    let text = |name: &'static str| visit.text(name).to_owned();
+    let invalid = Denial::InvalidField("password");
+    let (text, denial, is_unfit) = match unfit {
+        Unfit::Busy(seconds) => (
+            visit.text_with("wait", "{seconds}", &seconds.0.to_string()),
+            Denial::SignInDelayed(seconds),
+            false,
+        ),
+        Unfit::WrongCurrent => (text("wrong_current"), Denial::WrongPassword, false),
+        Unfit::TooShort => (text("too_short"), invalid, true),
+        Unfit::TooLong => (text("too_long"), invalid, true),
+        Unfit::Common => (text("too_common"), invalid, true),
+        Unfit::Unchanged => (text("unchanged"), Denial::SamePassword, true),
+    };
+    Complaint {
+        text,
+        denial,
+        is_unfit,
     }
 }

@@ -22,7 +22,7 @@ use crate::store::services::Services;
 use crate::store::tickets::{SIGN_IN, Ticket, TicketError, TicketFor, Tickets};
 
 /// Why a call is refused.
-enum Refusal {
+enum CallRefusal {
     /// With status 200.
     Error(&'static str),
     /// With status 404.
@@ -30,13 +30,13 @@ enum Refusal {
     Denied(Denial),
 }
 
-impl From<Fault> for Refusal {
+impl From<Fault> for CallRefusal {
     fn from(fault: Fault) -> Self {
         Self::Denied(fault.into())
     }
 }
 
-impl From<Denial> for Refusal {
+impl From<Denial> for CallRefusal {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
     }
@@ -67,15 +67,15 @@ pub async fn answer(ctx: &Ctx<'_>, call: ServiceCall) -> Result<Reply, Denial> {
     };
     let (status, body) = match result {
         Ok(body) => (200, body),
-        Err(Refusal::Error(text)) => (200, json!({ "error": text })),
-        Err(Refusal::NotFound(text)) => (404, json!({ "error": text })),
-        Err(Refusal::Denied(denial)) => return Err(denial),
+        Err(CallRefusal::Error(text)) => (200, json!({ "error": text })),
+        Err(CallRefusal::NotFound(text)) => (404, json!({ "error": text })),
+        Err(CallRefusal::Denied(denial)) => return Err(denial),
     };
     Ok(Answer::json(status, &body).into())
 }
 
 /// A service asks for a sign-in.
-async fn obtain(ctx: &Ctx<'_>, form: &Form) -> Result<Value, Refusal> {
+async fn obtain(ctx: &Ctx<'_>, form: &Form) -> Result<Value, CallRefusal> {
     let token = required(form, "token", NO_TOKEN)?;
     let next_url = required(form, "next_url", NO_NEXT_URL)?;
     let service = service(ctx, &token).await?;
@@ -91,18 +91,18 @@ async fn obtain(ctx: &Ctx<'_>, form: &Form) -> Result<Value, Refusal> {
 }
 
 /// Who has signed in.
-async fn get(ctx: &Ctx<'_>, gateway: &Gateway, form: &Form) -> Result<Value, Refusal> {
+async fn get(ctx: &Ctx<'_>, gateway: &Gateway, form: &Form) -> Result<Value, CallRefusal> {
     let token = required(form, "token", NO_TOKEN)?;
     let service = service(ctx, &token).await?;
     let request = required(form, "authentication_token", NO_REQUEST)?;
     let ticket = match tickets(ctx).find(&request).await {
         Ok(ticket) if is_settled(&ticket, &service, form) => ticket,
         Err(TicketError::Fault(fault)) => return Err(fault.into()),
-        _ => return Err(Refusal::Error(UNKNOWN_REQUEST)),
+        _ => return Err(CallRefusal::Error(UNKNOWN_REQUEST)),
     };
     // Disabled, signed out or shut out of the service since.
     let Some(user) = settled_user(ctx, &ticket, &service).await? else {
-        return Err(Refusal::Error(UNKNOWN_REQUEST));
+        return Err(CallRefusal::Error(UNKNOWN_REQUEST));
     };
     Ok(json!({
         "authenticated": true,
@@ -112,7 +112,7 @@ async fn get(ctx: &Ctx<'_>, gateway: &Gateway, form: &Form) -> Result<Value, Ref
 }
 
 /// The service has signed the user in. Of any number of calls, one succeeds.
-async fn make_used(ctx: &Ctx<'_>, form: &Form) -> Result<Value, Refusal> {
+async fn make_used(ctx: &Ctx<'_>, form: &Form) -> Result<Value, CallRefusal> {
     let token = required(form, "token", NO_TOKEN)?;
     let service = service(ctx, &token).await?;
     let request = required(form, "authentication_token", NO_REQUEST)?;
@@ -127,16 +127,20 @@ async fn make_used(ctx: &Ctx<'_>, form: &Form) -> Result<Value, Refusal> {
     let ticket = match used.await {
         Ok(ticket) => ticket,
         Err(TicketError::Fault(fault)) => return Err(fault.into()),
-        Err(_) => return Err(Refusal::NotFound(UNKNOWN_REQUEST)),
+        Err(_) => return Err(CallRefusal::NotFound(UNKNOWN_REQUEST)),
     };
     if settled_user(ctx, &ticket, &service).await?.is_none() {
-        return Err(Refusal::NotFound(UNKNOWN_REQUEST));
+        return Err(CallRefusal::NotFound(UNKNOWN_REQUEST));
     }
     Ok(json!({ "ok": true }))
 }
 
 /// A user has signed out at a service: all sessions end, and all other services are told.
-async fn deauthenticate(ctx: &Ctx<'_>, gateway: &Gateway, form: &Form) -> Result<Value, Refusal> {
+async fn deauthenticate(
+    ctx: &Ctx<'_>,
+    gateway: &Gateway,
+    form: &Form,
+) -> Result<Value, CallRefusal> {
     let token = required(form, "token", NO_TOKEN)?;
     let identity = required(form, "user_identy", NO_IDENTITY)?;
     let service = service(ctx, &token).await?;
@@ -148,14 +152,14 @@ async fn deauthenticate(ctx: &Ctx<'_>, gateway: &Gateway, form: &Form) -> Result
     Ok(json!({ "ok": true }))
 }
 
-fn required(form: &Form, name: &str, missing: &'static str) -> Result<String, Refusal> {
+fn required(form: &Form, name: &str, missing: &'static str) -> Result<String, CallRefusal> {
     form.field(name)
         .filter(|value| !value.trim().is_empty())
-        .ok_or(Refusal::Error(missing))
+        .ok_or(CallRefusal::Error(missing))
 }
 
 /// The enabled service with this token. Tokens that are not good are counted by address, as API tokens are.
-async fn service(ctx: &Ctx<'_>, token: &str) -> Result<Service, Refusal> {
+async fn service(ctx: &Ctx<'_>, token: &str) -> Result<Service, CallRefusal> {
     let platform = &ctx.world.platform;
     let found = Services(&*platform.kv)
         .find_by_token(token, ctx.now)
@@ -165,9 +169,9 @@ async fn service(ctx: &Ctx<'_>, token: &str) -> Result<Service, Refusal> {
     }
     let client = Client::of(ctx.parts).to_string();
     if platform.limit.allow(Counter::Failures, &client).await? {
-        Err(Refusal::Error(UNKNOWN_SERVICE))
+        Err(CallRefusal::Error(UNKNOWN_SERVICE))
     } else {
-        Err(Refusal::Denied(Denial::RateLimited))
+        Err(CallRefusal::Denied(Denial::RateLimited))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::memory::world::World;
 use crate::model::user::{User, UserId};
 use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
+use crate::store::Page;
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::sessions::{SessionRecord, Sessions};
 
@@ -13,8 +14,7 @@ use crate::store::sessions::{SessionRecord, Sessions};
 /// would have expired; whoever has ended hundreds need not turn over empty pages.
 const MAX_READ: usize = 4;
 
-/// A page of the sessions of a person that have not ended, the newest first, and the cursor of the next page. It has fewer
-/// than `limit` if others have ended.
+/// A page of the sessions of a person that have not ended, the newest first. It has fewer than `limit` if others have ended.
 ///
 /// # Errors
 /// A [`Fault`] of the store.
@@ -23,24 +23,25 @@ pub async fn page(
     user: &User,
     mut cursor: Option<String>,
     limit: u32,
-) -> Result<(Vec<SessionRecord>, Option<String>), Fault> {
+) -> Result<Page<SessionRecord>, Fault> {
     let store = Sessions(&*world.platform.kv);
     let mut open = Vec::new();
     for _ in 0..MAX_READ {
-        let (records, next) = store.page(&user.id, cursor.as_deref(), limit).await?;
-        let ended = try_join_all(records.iter().map(|record| has_ended(world, user, record)));
-        for (record, has_ended) in records.iter().zip(ended.await?) {
-            if !has_ended {
-                open.push(record.clone());
-            }
-        }
-        cursor = next;
+        let page = store.page(&user.id, cursor.as_deref(), limit).await?;
+        let checks = page.records.iter().map(|one| has_ended(world, user, one));
+        let ended = try_join_all(checks).await?;
+        let all = page.records.into_iter().zip(ended);
+        open.extend(all.filter_map(|(one, has_ended)| (!has_ended).then_some(one)));
+        cursor = page.cursor;
         if cursor.is_none() || !open.is_empty() {
             break;
         }
     }
     open.sort_by_key(|session| std::cmp::Reverse(session.opened_at));
-    Ok((open, cursor))
+    Ok(Page {
+        records: open,
+        cursor,
+    })
 }
 
 /// Ends one session of a person. `false` if the person has no such session.

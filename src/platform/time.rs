@@ -43,6 +43,14 @@ impl Timestamp {
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 
+    /// The moment in UTC to the minute, as people read it: nobody here knows in which zone they are.
+    #[must_use]
+    pub fn to_the_minute(self) -> String {
+        let text = self.rfc3339();
+        let minute = text.get(..16).unwrap_or(&text);
+        format!("{} UTC", minute.replace('T', " "))
+    }
+
     /// The time since `earlier`; zero if `earlier` is in the future.
     #[must_use]
     #[expect(
@@ -109,5 +117,11 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from_seconds(seconds).rfc3339(), text);
         }
+    }
+
+    #[test]
+    fn a_time_for_people_ends_with_the_minute_that_has_begun() {
+        let last = Timestamp::from_seconds(1_798_761_599);
+        assert_eq!(last.to_the_minute(), "2026-12-31 23:59 UTC");
     }
 }

@@ -7,7 +7,7 @@ use crate::model::user::UserId;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::port::{Fault, Kv};
 use crate::platform::time::Timestamp;
-use crate::store::{encode, hashed_key, read_all};
+use crate::store::{Page, encode, hashed_key, read_all};
 
 pub(super) const RECORD: &str = "session:";
 
@@ -40,7 +40,7 @@ impl Sessions<'_> {
             .await
     }
 
-    /// A page of the sessions of `user`, and the cursor of the next page.
+    /// A page of the sessions of `user`.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
@@ -49,12 +49,15 @@ impl Sessions<'_> {
         user: &UserId,
         cursor: Option<&str>,
         limit: u32,
-    ) -> Result<(Vec<SessionRecord>, Option<String>), Fault> {
+    ) -> Result<Page<SessionRecord>, Fault> {
         let prefix = prefix(user);
         let mut page = self.0.list(&prefix, cursor, limit).await?;
         // The cursor comes from a client, and how the store treats a cursor that it did not make is unknown.
         page.keys.retain(|key| key.starts_with(&prefix));
-        Ok((read_all(self.0, &page.keys).await?, page.cursor))
+        Ok(Page {
+            records: read_all(self.0, &page.keys).await?,
+            cursor: page.cursor,
+        })
     }
 
     /// The session of `user` with this id.

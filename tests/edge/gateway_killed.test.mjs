@@ -19,7 +19,7 @@ import { startWorld, until } from "./lib/world.mjs";
 /** @import { World } from "./lib/world.mjs" */
 
 /** Calls after which something is another than before, in a Durable Object or at the service. What KV gets is in killed.test.mjs. */
-const WRITES = ["once.claim", "record.change", "outbox.call", "attempts.attempt", "attempts.hash", "fetch"];
+const WRITES = ["once.acquire", "record.change", "outbox.call", "attempts.attempt", "attempts.hash", "fetch"];
 const ANOTHER = "another horse battery";
 
 /** @type {string} */
@@ -178,7 +178,7 @@ const OPERATIONS = {
     },
     call: ({ browser, code }) => browser.open(app, code),
     holds: async ({ browser, code }, { name, mode }) => {
-      const isUsed = name !== "once.claim" || mode === "lost";
+      const isUsed = name !== "once.acquire" || mode === "lost";
       const again = await browser.open(app, code);
       if (isUsed) assert.equal(again.cookie(SESSION), undefined, String(again));
       // Going to the site again is enough.

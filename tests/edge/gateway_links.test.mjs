@@ -91,6 +91,14 @@ const events = async (/** @type {string} */ state = "waiting") =>
 const refuseLinks = (body = "") =>
   receiver.answers.set(`/${service.path}`, (event) => (event.body.type === "password_link" ? { status: 500, body } : { status: 200 }));
 const emptied = () => until(async () => (await events()).length === 0);
+const failedOnce = () => until(async () => (await events())[0]?.attempts === 1);
+/** The first dead letter, as soon as there is one. */
+const firstDead = () => until(async () => (await events("dead"))[0]);
+/** Lets this much time pass for the queue, which then does what is due. @param {number} ahead in milliseconds, from now */
+async function pass(ahead) {
+  await set({ ahead });
+  await tell({ call: "status" });
+}
 const discardAll = () => gateway.admin("POST", `/api/sso/services/${service.id}/events/discard`, {});
 
 test("the service is told a link, signed, and the person who follows it sets a password", async () => {
@@ -123,8 +131,7 @@ test("SEC-63: a link is in no log, no listing and no file, while it waits in the
   assert.deepEqual(kept(), [], "in the queue");
   assert.ok(containing(world.folder, [(await events())[0].id]).length > 0, "it is kept");
   for (let ahead = 0; (await events("dead")).length === 0; ahead += 3_600_000) {
-    await set({ ahead });
-    await tell({ call: "status" });
+    await pass(ahead);
     await new Promise((resolve) => setTimeout(resolve, 50));
     assert.ok(ahead < 2 * DAY, JSON.stringify(await events()));
   }
@@ -150,8 +157,7 @@ test("SEC-63: a receiver that repeats the link in its answer does not bring it i
   assert.equal(event.last_error, "the answer is not kept: it may repeat the link");
   assert.ok(!JSON.stringify(await tell({ call: "list", dead: false, limit: 100 })).includes(tokenOf(sent.url)));
   receiver.answers.delete(`/${service.path}`);
-  await set({ ahead: 60_000 });
-  await tell({ call: "status" });
+  await pass(60_000);
   await emptied();
 });
 
@@ -159,17 +165,11 @@ test("SEC-85: a link that has expired is not delivered, and becomes a dead lette
   const user = await newUser();
   refuseLinks();
   const made = await link(user, { send: ["service"] });
-  const [{ id }] = await until(async () => {
-    const all = await events();
-    return all[0]?.attempts === 1 && all;
-  });
+  await failedOnce();
+  const [{ id }] = await events();
   receiver.answers.delete(`/${service.path}`);
-  await set({ ahead: DAY + 1_000 });
-  await tell({ call: "status" });
-  const [dead] = await until(async () => {
-    const all = await events("dead");
-    return all.length > 0 && all;
-  });
+  await pass(DAY + 1_000);
+  const dead = await firstDead();
   assert.deepEqual([dead.id, dead.kind, dead.last_error], [id, "password_link", "the link has expired"]);
   const resend = () => gateway.admin("POST", `/api/sso/services/${service.id}/events/resend`, { id });
   await resend();
@@ -194,15 +194,14 @@ test("SEC-85: a newer link takes the place of the one that waits, and others of 
   await emptied();
   refuseLinks();
   const first = await link(person, { send: ["service"] });
-  await until(async () => (await events())[0]?.attempts === 1);
+  await failedOnce();
   const elsewhere = await link(other, { send: ["service"] });
   await until(async () => (await events()).length === 2);
   const second = await link(person, { send: ["service"] });
   const waiting = await events();
   assert.equal(waiting.length, 2);
   receiver.answers.delete(`/${service.path}`);
-  await set({ ahead: 60_000 });
-  await tell({ call: "status" });
+  await pass(60_000);
   await emptied();
   const delivered = links().filter(({ id }) => waiting.some((/** @type {{ id: string }} */ event) => event.id === id));
   const urls = new Set(delivered.map((event) => dataOf(event).url));
@@ -213,18 +212,14 @@ test("SEC-85: a link is told to no service that has changed its dialect meanwhil
   const user = await newUser();
   refuseLinks();
   const made = await link(user, { send: ["service"] });
-  await until(async () => (await events())[0]?.attempts === 1);
+  await failedOnce();
   const attempts = links().filter((event) => dataOf(event).url === made.url).length;
   const change = (/** @type {object} */ body) => gateway.admin("PATCH", `/api/sso/services/${service.id}`, body);
   assert.equal((await change({ dialect: "fields" })).status, 200);
   receiver.answers.delete(`/${service.path}`);
   assert.equal((await link(user, { send: ["service"] })).sent.service, "unavailable");
-  await set({ ahead: 60_000 });
-  await tell({ call: "status" });
-  const [dead] = await until(async () => {
-    const all = await events("dead");
-    return all.length > 0 && all;
-  });
+  await pass(60_000);
+  const dead = await firstDead();
   assert.equal(dead.last_error, "the service's dialect has no such event");
   assert.equal(links().filter((event) => dataOf(event).url === made.url).length, attempts);
   assert.equal((await change({ dialect: "webhook" })).status, 200);
@@ -235,7 +230,7 @@ test("SEC-85: a link whose key secret is gone is not sent, and not in the clear"
   const user = await newUser();
   refuseLinks();
   const made = await link(user, { send: ["service"] });
-  await until(async () => (await events())[0]?.attempts === 1);
+  await failedOnce();
   const { key, ...others } = world.secrets;
   const newer = newSecret();
   await world.restart({ secrets: { ...others, key: { ...key, 2: newer } } });
@@ -243,12 +238,8 @@ test("SEC-85: a link whose key secret is gone is not sent, and not in the clear"
   await tell({ call: "status" });
   await world.restart({ secrets: { ...others, key: { 2: newer } } });
   receiver.answers.delete(`/${service.path}`);
-  await set({ ahead: 60_000 });
-  await tell({ call: "status" });
-  const [dead] = await until(async () => {
-    const all = await events("dead");
-    return all.length > 0 && all;
-  });
+  await pass(60_000);
+  const dead = await firstDead();
   assert.equal(dead.last_error, "it is encrypted with a key secret that is not configured");
   assert.equal(links().filter((event) => dataOf(event).url === made.url).length, 1);
   await world.restart({ secrets: { ...others, key: { ...key, 2: newer } } });

@@ -119,8 +119,6 @@ async function connect(site, target, { cookie, bearer }, { protocols = [], ...op
       const [data, isBinary] = await back;
       return isBinary ? data : data.toString();
     },
-    /** Whether it ends within `ms`. @param {number} ms */
-    endsWithin: (ms) => Promise.race([closed.then(() => true), sleep(ms, false)]),
   };
 }
 

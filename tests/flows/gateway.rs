@@ -96,6 +96,17 @@ impl Gateway {
         self.edge.wait(1);
     }
 
+    /// A link to set the password of a user; gives its path.
+    pub fn password_link(&self, id: &str) -> String {
+        let path = format!("/api/sso/users/{id}/password-link");
+        let (status, made) = self.call("POST", &path, &json!({}));
+        assert_eq!(status, 200, "{made}");
+        let url = made["url"].as_str().unwrap();
+        url.strip_prefix("https://login.example")
+            .unwrap()
+            .to_owned()
+    }
+
     /// A service; gives its id and its token.
     pub fn service(&self, name: &str, more: &Value) -> (String, String) {
         let mut body = json!({
@@ -134,12 +145,7 @@ impl Gateway {
     /// A browser in which `email` has signed in.
     pub fn signed_in(&self, email: &str) -> Jar<'_> {
         let mut browser = self.browser();
-        browser.open(GATEWAY, "/login/");
-        let seen = browser.submit(
-            GATEWAY,
-            "/login/",
-            &[("username", email), ("password", PASSWORD)],
-        );
+        let seen = browser.sign_in(email, PASSWORD);
         assert_eq!(
             seen.header("location"),
             Some("/account/"),

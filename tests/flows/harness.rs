@@ -125,6 +125,16 @@ impl Edge {
         self.shared.now.get()
     }
 
+    /// Does what was to be done after answers. Returns how many tasks that were.
+    pub fn run_tasks(&self) -> usize {
+        let tasks = std::mem::take(&mut *self.shared.tasks.borrow_mut());
+        let count = tasks.len();
+        for task in tasks {
+            run(task);
+        }
+        count
+    }
+
     pub fn wait(&self, seconds: u32) {
         self.shared.now.set(self.now() + Seconds(seconds));
     }

@@ -412,9 +412,7 @@ fn all_interleavings_of(first: Op) {
             .extend(edge.shared.values.borrow().keys().cloned());
         // The first keys are made, and kept.
         run(here.begin(&get("/.well-known/jwks.json")));
-        for task in std::mem::take(&mut *edge.shared.tasks.borrow_mut()) {
-            run(task);
-        }
+        edge.run_tasks();
         for number in 0..INTERLEAVINGS {
             let stage = Stage::new(&edge, [&here, &there], &admin, number);
             let kids = stage.kids();

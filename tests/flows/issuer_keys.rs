@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::crypto::Private;
 use crate::harness::issuer::{ISS, JWKS, Stage, by_bearer, reason};
 use crate::harness::shared::{Trouble, Verb};
-use crate::harness::{Isolate, run, step};
+use crate::harness::{Isolate, step};
 
 const NO_KEYS: &str = "an issuer's keys are unavailable";
 const UNKNOWN: &str = "the token's key is unknown";
@@ -24,16 +24,6 @@ fn signed(stage: &Stage, key: &Private, kid: &str) -> String {
         &json!({"kid": kid}),
         &stage.claims(&json!({})),
     )
-}
-
-/// Does what is to be done after answers.
-fn afterwards(isolate: &Isolate) -> usize {
-    let tasks = std::mem::take(&mut *isolate.shared.tasks.borrow_mut());
-    let count = tasks.len();
-    for task in tasks {
-        run(task);
-    }
-    count
 }
 
 #[test]
@@ -86,14 +76,14 @@ fn keys_are_refreshed_after_an_answer_before_their_time_is_over() {
             .is_forwarded()
     );
     // The keys that sign assertions are kept.
-    assert_eq!(afterwards(&isolate), 1);
+    assert_eq!(stage.edge.run_tasks(), 1);
     stage.edge.wait(440);
     assert!(
         isolate
             .send(&by_bearer(&signed(&stage, &stage.key, "k1")))
             .is_forwarded()
     );
-    assert_eq!(afterwards(&isolate), 0);
+    assert_eq!(stage.edge.run_tasks(), 0);
     stage.edge.wait(20);
     for _ in 0..3 {
         assert!(
@@ -104,7 +94,7 @@ fn keys_are_refreshed_after_an_answer_before_their_time_is_over() {
         stage.edge.wait(1);
     }
     assert_eq!(fetches(&stage), 1, "nobody has waited for it");
-    assert_eq!(afterwards(&isolate), 1);
+    assert_eq!(stage.edge.run_tasks(), 1);
     assert_eq!(fetches(&stage), 2);
     stage.edge.wait(300);
     assert!(

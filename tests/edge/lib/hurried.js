@@ -1,15 +1,15 @@
 // The Worker, which judges open WebSockets several times a second, holds little for slow readers, and whose store can be
 // made unreachable: `POST /__test/store` with `down`.
 import worker from "../../../src/edge/entry.js";
-import { Watched } from "../../../src/edge/sockets.js";
+import { Relay } from "../../../src/edge/sockets.js";
 
 /** @import { TestEnv } from "./types.js" */
 
 export { Attempts, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
-Watched.PAUSE = 300;
-Watched.UNJUDGED = 4_000;
-Watched.ROOM = 12 * 1024 * 1024;
+Relay.PAUSE = 300;
+Relay.UNJUDGED = 4_000;
+Relay.ROOM = 12 * 1024 * 1024;
 
 let down = false;
 

@@ -119,7 +119,7 @@ function slow(env) {
   return {
     ...env,
     EDGEWARD_KV: port(env.EDGEWARD_KV, "kv", ["get", "put", "delete", "list"]),
-    EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["claim", "release", "changed"]),
+    EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["acquire", "release", "changed"]),
     EDGEWARD_RECORD: objects(env.EDGEWARD_RECORD, "record", ["read", "readKept", "change", "keep"]),
     EDGEWARD_OUTBOX: objects(env.EDGEWARD_OUTBOX, "outbox", ["call"]),
     ...(env.EDGEWARD_ATTEMPTS && { EDGEWARD_ATTEMPTS: objects(env.EDGEWARD_ATTEMPTS, "attempts", ["attempt", "hash"]) }),

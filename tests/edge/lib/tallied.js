@@ -91,7 +91,7 @@ const objects = (namespace, prefix, names) =>
 const tallied = (env) => ({
   ...env,
   EDGEWARD_KV: counting(env.EDGEWARD_KV, "kv"),
-  EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["claim", "release", "changed"]),
+  EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["acquire", "release", "changed"]),
   EDGEWARD_RECORD: objects(env.EDGEWARD_RECORD, "record", ["read", "readKept", "change", "keep"]),
   EDGEWARD_OUTBOX: objects(env.EDGEWARD_OUTBOX, "outbox", ["call"]),
   ...(env.EDGEWARD_ATTEMPTS && { EDGEWARD_ATTEMPTS: objects(env.EDGEWARD_ATTEMPTS, "attempts", ["attempt", "hash"]) }),

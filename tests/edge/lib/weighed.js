@@ -29,7 +29,7 @@ const EDGEWARD_KV = {
 };
 const EDGEWARD_ONCE = {
   idFromName: (/** @type {string} */ key) => key,
-  get: () => ({ claim: async (/** @type {string} */ value) => value, release: async () => {}, changed: async () => undefined }),
+  get: () => ({ acquire: async (/** @type {string} */ value) => value, release: async () => {}, changed: async () => undefined }),
 };
 /** What was changed is in the store at once. */
 const EDGEWARD_RECORD = {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{form, hidden};
+use super::{GATEWAY, form, hidden};
 use crate::harness::Isolate;
 use crate::harness::request::{Seen, open, req};
 
@@ -49,6 +49,20 @@ impl<'a> Jar<'a> {
         };
         self.is_led = host != from;
         self.open(host, path)
+    }
+
+    /// The same browser, whose requests come to another isolate.
+    pub fn moved<'b>(&self, isolate: &'b Isolate) -> Jar<'b> {
+        let mut moved = Jar::new(isolate);
+        moved.cookies.clone_from(&self.cookies);
+        moved
+    }
+
+    /// Opens the sign-in page and submits its form.
+    pub fn sign_in(&mut self, name: &str, password: &str) -> Seen {
+        self.open(GATEWAY, "/login/");
+        let fields = [("username", name), ("password", password)];
+        self.submit(GATEWAY, "/login/", &fields)
     }
 
     /// Submits the form of the page that is open.

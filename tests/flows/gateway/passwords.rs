@@ -140,12 +140,7 @@ fn sec_56_a_stranger_who_guesses_delays_nobody_at_their_own_browser() {
     }
     let mut mine = mine;
     mine.cookies.remove(&(GATEWAY.into(), OWN.into()));
-    mine.open(GATEWAY, "/login/");
-    let seen = mine.submit(
-        GATEWAY,
-        "/login/",
-        &[("username", "ada@example.com"), ("password", PASSWORD)],
-    );
+    let seen = mine.sign_in("ada@example.com", PASSWORD);
     assert_eq!(seen.status(), 303, "{}", seen.body());
 }
 
@@ -191,12 +186,7 @@ fn sec_52_each_sign_in_is_a_new_session() {
     let first = browser.cookies[&key].clone();
     browser.open(GATEWAY, "/login/");
     browser.cookies.remove(&key);
-    browser.open(GATEWAY, "/login/");
-    browser.submit(
-        GATEWAY,
-        "/login/",
-        &[("username", "ada@example.com"), ("password", PASSWORD)],
-    );
+    browser.sign_in("ada@example.com", PASSWORD);
     assert_ne!(browser.cookies[&key], first);
 }
 
@@ -206,12 +196,7 @@ fn a_password_that_must_be_changed_lets_nobody_in_before() {
     let id = gateway.user("ada@example.com", &json!({}));
     gateway.set_password(&id, &json!({"password": PASSWORD, "must_change": true}));
     let mut browser = gateway.browser();
-    browser.open(GATEWAY, "/login/");
-    let seen = browser.submit(
-        GATEWAY,
-        "/login/",
-        &[("username", "ada@example.com"), ("password", PASSWORD)],
-    );
+    let seen = browser.sign_in("ada@example.com", PASSWORD);
     assert_eq!((seen.status(), seen.session()), (200, None));
     let short = browser.submit(GATEWAY, "/password/", &[("new", "short")]);
     assert_eq!((short.status(), short.session()), (400, None));
@@ -239,12 +224,7 @@ fn a_password_that_must_be_changed_lets_nobody_in_before() {
         410
     );
     let mut other = gateway.browser();
-    other.open(GATEWAY, "/login/");
-    let seen = other.submit(
-        GATEWAY,
-        "/login/",
-        &[("username", "ada@example.com"), ("password", PASSWORD)],
-    );
+    let seen = other.sign_in("ada@example.com", PASSWORD);
     assert_eq!(seen.status(), 403);
 }
 
@@ -252,19 +232,7 @@ fn a_password_that_must_be_changed_lets_nobody_in_before() {
 fn a_link_to_set_a_password_works_once_and_for_a_day() {
     let gateway = Gateway::new(&json!({}));
     let id = gateway.user("ada@example.com", &json!({}));
-    let link = |gateway: &Gateway| {
-        let (status, made) = gateway.call(
-            "POST",
-            &format!("/api/sso/users/{id}/password-link"),
-            &json!({}),
-        );
-        assert_eq!(status, 200, "{made}");
-        let url = made["url"].as_str().unwrap();
-        url.strip_prefix("https://login.example")
-            .unwrap()
-            .to_owned()
-    };
-    let path = link(&gateway);
+    let path = gateway.password_link(&id);
     let mut browser = gateway.browser();
     assert_eq!(browser.open(GATEWAY, &path).status(), 200);
     let set = browser.submit(GATEWAY, "/password/", &[("new", "chosen by myself")]);
@@ -273,7 +241,7 @@ fn a_link_to_set_a_password_works_once_and_for_a_day() {
         (303, Some("/account/"))
     );
     assert_eq!(gateway.browser().open(GATEWAY, &path).status(), 410);
-    let late = link(&gateway);
+    let late = gateway.password_link(&id);
     gateway.edge.wait(86_401);
     assert_eq!(gateway.browser().open(GATEWAY, &late).status(), 410);
 }
@@ -315,12 +283,7 @@ fn a_stored_hash_that_cannot_be_read_is_a_fault_and_no_wrong_password() {
         r#"{"hash":"$argon2id$broken","must_change":false,"set_at":0}"#,
     );
     let mut browser = gateway.browser();
-    browser.open(GATEWAY, "/login/");
-    let seen = browser.submit(
-        GATEWAY,
-        "/login/",
-        &[("username", "ada@example.com"), ("password", PASSWORD)],
-    );
+    let seen = browser.sign_in("ada@example.com", PASSWORD);
     assert_eq!(seen.status(), 503);
 }
 
@@ -341,15 +304,8 @@ fn an_imported_hash_is_replaced_at_the_next_sign_in_and_a_weak_password_must_be_
     imported("bob@example.com", "password1");
     let sign_in = |name: &str, password: &str| {
         let mut browser = gateway.browser();
-        browser.open(GATEWAY, "/login/");
-        let seen = browser.submit(
-            GATEWAY,
-            "/login/",
-            &[("username", name), ("password", password)],
-        );
-        for task in std::mem::take(&mut *gateway.edge.shared.tasks.borrow_mut()) {
-            crate::harness::run(task);
-        }
+        let seen = browser.sign_in(name, password);
+        gateway.edge.run_tasks();
         seen.status()
     };
     assert_eq!(sign_in("ada@example.com", PASSWORD), 303);

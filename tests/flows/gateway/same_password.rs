@@ -7,16 +7,12 @@ use crate::harness::request::Seen;
 use crate::harness::shared::Trouble;
 
 const OTHER: &str = "another good one";
-const NAMED: [(&str, &str); 2] = [("username", "ada@example.com"), ("password", PASSWORD)];
+const NAME: &str = "ada@example.com";
 
 /// A browser that has opened a link to set the password of the user with this id.
 fn linked<'a>(gateway: &'a Gateway, id: &str) -> Jar<'a> {
-    let path = format!("/api/sso/users/{id}/password-link");
-    let (status, made) = gateway.call("POST", &path, &json!({}));
-    assert_eq!(status, 200, "{made}");
-    let url = made["url"].as_str().unwrap();
     let mut browser = gateway.browser();
-    browser.open(GATEWAY, url.strip_prefix("https://login.example").unwrap());
+    browser.open(GATEWAY, &gateway.password_link(id));
     browser
 }
 
@@ -24,8 +20,7 @@ fn linked<'a>(gateway: &'a Gateway, id: &str) -> Jar<'a> {
 fn forced<'a>(gateway: &'a Gateway, id: &str) -> Jar<'a> {
     gateway.set_password(id, &json!({"password": PASSWORD, "must_change": true}));
     let mut browser = gateway.browser();
-    browser.open(GATEWAY, "/login/");
-    let seen = browser.submit(GATEWAY, "/login/", &NAMED);
+    let seen = browser.sign_in(NAME, PASSWORD);
     assert_eq!((seen.status(), seen.session()), (200, None));
     browser
 }
@@ -38,8 +33,8 @@ fn choose(browser: &mut Jar<'_>, new: &str) -> Seen {
 #[test]
 fn sec_84_nobody_chooses_the_password_that_they_have() {
     let gateway = Gateway::new(&json!({}));
-    let id = gateway.user("ada@example.com", &json!({}));
-    let mut changing = gateway.signed_in("ada@example.com");
+    let id = gateway.user(NAME, &json!({}));
+    let mut changing = gateway.signed_in(NAME);
     changing.open(GATEWAY, "/password/");
     let refused = |browser: &mut Jar<'_>, page: &str| {
         let seen = choose(browser, PASSWORD);
@@ -73,7 +68,7 @@ fn a_link_sets_the_first_password_whatever_it_is() {
 #[test]
 fn a_form_that_got_no_answer_is_sent_again_with_the_same_password() {
     let gateway = Gateway::new(&json!({}));
-    let id = gateway.user("ada@example.com", &json!({}));
+    let id = gateway.user(NAME, &json!({}));
     let shared = &gateway.edge.shared;
     for call in 0.. {
         gateway.set_password(&id, &json!({ "password": PASSWORD }));
@@ -102,7 +97,7 @@ fn a_form_that_got_no_answer_is_sent_again_with_the_same_password() {
 #[test]
 fn sec_56_a_comparison_with_the_current_password_is_a_hash_under_the_ceiling_and_no_failure() {
     let gateway = Gateway::new(&json!({}));
-    let id = gateway.user("ada@example.com", &json!({}));
+    let id = gateway.user(NAME, &json!({}));
     let mut browser = forced(&gateway, &id);
     let failures = &gateway.edge.shared.failures;
     let before = failures.hashes.get();
@@ -117,6 +112,5 @@ fn sec_56_a_comparison_with_the_current_password_is_a_hash_under_the_ceiling_and
     failures.busy.set(false);
     // Whoever was refused so often may try to sign in at once.
     let mut other = gateway.browser();
-    other.open(GATEWAY, "/login/");
-    assert_eq!(other.submit(GATEWAY, "/login/", &NAMED).status(), 200);
+    assert_eq!(other.sign_in(NAME, PASSWORD).status(), 200);
 }

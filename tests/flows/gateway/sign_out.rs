@@ -90,9 +90,7 @@ fn a_person_sees_and_ends_their_own_sessions_only() {
     let mut first = gateway.signed_in("ada@example.com");
     let mut second = gateway.signed_in("ada@example.com");
     let mut eve = gateway.signed_in("eve@example.com");
-    for task in std::mem::take(&mut *gateway.edge.shared.tasks.borrow_mut()) {
-        crate::harness::run(task);
-    }
+    gateway.edge.run_tasks();
     let path = format!("/api/sso/users/{ada}/sessions");
     let (_, listed) = gateway.call("GET", &path, &json!({}));
     let sessions = listed["sessions"].as_array().unwrap();
@@ -170,16 +168,11 @@ fn sec_54_a_person_sees_and_ends_hundreds_of_sessions() {
     let gateway = Gateway::new(&json!({}));
     let ada = gateway.user("ada@example.com", &json!({}));
     gateway.user("eve@example.com", &json!({}));
-    let run_tasks = || {
-        for task in std::mem::take(&mut *gateway.edge.shared.tasks.borrow_mut()) {
-            crate::harness::run(task);
-        }
-    };
     let mut browsers: Vec<_> = (0..250)
         .map(|_| gateway.signed_in("ada@example.com"))
         .collect();
     let mut eve = gateway.signed_in("eve@example.com");
-    run_tasks();
+    gateway.edge.run_tasks();
     let path = format!("/api/sso/users/{ada}/sessions");
     let by_api = || {
         let (mut found, mut cursor) = (std::collections::BTreeSet::new(), String::new());
@@ -237,7 +230,7 @@ fn sec_54_a_person_sees_and_ends_hundreds_of_sessions() {
     // Those that have ended are not in the way of a new one.
     gateway.edge.wait(1);
     let mut again = gateway.signed_in("ada@example.com");
-    run_tasks();
+    gateway.edge.run_tasks();
     assert_eq!(listed(&mut again).len(), 1);
     assert_eq!(
         gateway
