@@ -58,10 +58,12 @@ pub async fn page(
 /// A page that answers a form is a place in the browser's history, and only the browser's own copy can be shown there again:
 /// without one, Back asks to send the form a second time. So the browser may keep it, and asks nobody when it goes back. It
 /// must not depend on the cookies, which the next attempt changes. No page has a password in it; that of the account, which
-/// shows where somebody is signed in, is not kept.
+/// shows where somebody is signed in, is not kept, nor is the one that follows a right password and asks for another one.
 fn keep_for_back(page: GatewayPage, method: &str, mut reply: Reply) -> Reply {
+    let has_failed = reply.answer.status >= 400;
     let is_kept = match page {
-        GatewayPage::Login | GatewayPage::Logout | GatewayPage::Password => true,
+        GatewayPage::Login | GatewayPage::Password => has_failed,
+        GatewayPage::Logout => true,
         GatewayPage::Root | GatewayPage::Welcome | GatewayPage::Account => false,
     };
     if is_kept && method == "POST" && reply.answer.status != 303 {

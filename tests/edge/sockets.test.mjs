@@ -75,6 +75,8 @@ async function startSocketOrigin() {
       const text = data.toString();
       if (text.startsWith("close ")) socket.close(Number(text.split(" ")[1]), text.split(" ")[2]);
       else if (text === "drop") socket.terminate();
+      else if (text.startsWith("mixed ")) for (let left = Number(text.split(" ")[1]); left > 0; left--) socket.send(left % 2 === 1 ? "x" : "");
+      else if (text.startsWith("empty ")) for (let left = Number(text.split(" ")[1]); left > 0; left--) socket.send("");
       else if (text.startsWith("stream ")) for (let left = Number(text.split(" ")[1]); left > 0; left--) socket.send(Buffer.alloc(64 * 1024, left));
       else socket.send(data, { binary: isBinary });
     });
@@ -98,11 +100,11 @@ async function startSocketOrigin() {
  * Opens a WebSocket of `site`.
  * @param {Site} site
  * @param {string} target
- * @param {Pick<Sending, "cookie" | "bearer">} who
+ * @param {Pick<Sending, "cookie" | "bearer"> & { headers?: string[][] }} who
  * @param {ClientOptions & { protocols?: string[] }} [options]
  */
-async function connect(site, target, { cookie, bearer }, { protocols = [], ...options } = {}) {
-  const headers = { Host: site.host, ...(cookie && { Cookie: cookie }), ...(bearer && { Authorization: `Bearer ${bearer}` }) };
+async function connect(site, target, { cookie, bearer, headers: more = [] }, { protocols = [], ...options } = {}) {
+  const headers = { Host: site.host, ...(cookie && { Cookie: cookie }), ...(bearer && { Authorization: `Bearer ${bearer}` }), ...Object.fromEntries(more) };
   const socket = new WebSocket(`ws://127.0.0.1:${site.port}${target}`, protocols, { origin: site.origin, ...options, headers });
   /** @type {Promise<{ code: number, reason: string }>} */
   const closed = new Promise((resolve) => socket.on("close", (code, reason) => resolve({ code, reason: reason.toString() })));
@@ -302,4 +304,47 @@ test("what waits for a reader that was closed for being slow still counts, until
   next.socket.send("stream 180");
   await until(() => count === 180);
   for (const { socket } of [other, next]) socket.close();
+});
+
+test("messages without content count as well, and only as long as they wait", async () => {
+  const app = hurried.site("APP");
+  const { cookie } = await app.signIn();
+  const target = newTarget();
+  const slow = await connect(app, target, { cookie }, { perMessageDeflate: false });
+  /** @type {{ _socket: import("node:net").Socket }} */ (/** @type {unknown} */ (slow.socket))._socket.pause();
+  slow.socket.send("empty 200000");
+  await until(() => origin.closed.get(target)?.code === TRY_LATER, 20);
+  slow.socket.terminate();
+  // More messages than the bound has room for, to somebody who reads them.
+  const reader = await connect(app, newTarget(), { cookie });
+  let count = 0;
+  reader.socket.on("message", () => (count += 1));
+  for (let round = 1; round <= 3; round++) {
+    reader.socket.send("mixed 40000");
+    await until(() => count === round * 40_000, 20);
+  }
+  reader.socket.close();
+});
+
+test("as many WebSockets are open as there is room for their heads, and another one when one is closed", async () => {
+  const app = hurried.site("APP");
+  const { cookie } = await app.signIn();
+  const headers = [["X-Long", "%41".repeat(3_000)]];
+  /** @type {Awaited<ReturnType<typeof connect>>[]} */
+  const open = [];
+  for (let ended = false; !ended; ) {
+    const one = await connect(app, newTarget(), { cookie, headers });
+    ended = await Promise.race([one.closed.then(() => true), sleep(300, false)]);
+    if (ended) assert.deepEqual(await one.closed, { code: TRY_LATER, reason: "too many" });
+    else open.push(one);
+    assert.ok(open.length < 100, "there is no bound");
+  }
+  assert.ok(open.length >= 10, `${open.length}`);
+  for (const one of open) assert.equal(await one.echo("here"), "here");
+  open.pop()?.socket.close();
+  await until(async () => {
+    const { closed } = await connect(app, newTarget(), { cookie, headers });
+    return Promise.race([closed.then(() => false), sleep(300, true)]);
+  });
+  for (const { socket } of open) socket.close();
 });

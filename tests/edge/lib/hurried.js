@@ -1,4 +1,4 @@
-// The Worker, which judges open WebSockets several times a second, holds little for slow readers, and whose store can be
+// The Worker, which judges open WebSockets several times a second, holds little for slow readers and few heads, and whose store can be
 // made unreachable: `POST /__test/store` with `down`.
 import worker from "../../../src/edge/entry.js";
 import { Relay } from "../../../src/edge/sockets.js";
@@ -10,6 +10,7 @@ export { Attempts, Once, Outbox, Record } from "../../../src/edge/entry.js";
 Relay.PAUSE = 300;
 Relay.UNJUDGED = 4_000;
 Relay.ROOM = 12 * 1024 * 1024;
+Relay.HEADS = 512 * 1024;
 
 let down = false;
 
