@@ -11,7 +11,7 @@ use crate::rules::{self, Asked, Refusal, Rule};
 /// use edgeward::http::path::RequestPath;
 ///
 /// let path = RequestPath::parse("/").unwrap();
-/// let asked = Asked { host: "a", path: &path, method: "GET", preflight: false, address: None, country: None };
+/// let asked = Asked { host: "a", path: path.reading(), method: "GET", preflight: false, address: None, country: None };
 /// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None).is_ok());
 /// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None).is_err());
 /// ```

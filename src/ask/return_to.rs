@@ -103,7 +103,10 @@ pub fn local_or_root(text: &str, base: &str) -> String {
         .unwrap_or(text);
     // What a service does with it is not known, so it must be read alike by everybody.
     let path = local.split('?').next().unwrap_or_default();
-    let is_plain = RequestPath::parse_strictly(path).is_ok();
+    // Where its one form has fewer segments, there were empty or dot segments, which may name a host for some.
+    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
+    let is_plain = RequestPath::parse_strictly(path)
+        .is_ok_and(|canonical| slashes(canonical.as_str()) == slashes(path));
     if is_plain && read_local(local).is_some() && local.len() <= MAX {
         return local.to_owned();
     }

@@ -238,6 +238,9 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
 /// Whether a value of the query parameter is for us: a token of a kind of ours, or of an issuer whose tokens the site
 /// accepts, as far as its unverified text says so.
 fn is_for_us(site: &Site, value: &str) -> bool {
+    // Blanks around it, or the word of the scheme before it, make it no credential, but it is one in a log.
+    let value = value.trim();
+    let value = bearer(value).unwrap_or(value);
     UntrustedJws::parse(value).is_ok_and(|token| {
         let issuers = site.all_issuers().iter();
         token.names_our_kind() || token.names_issuer_among(issuers.map(|issuer| &*issuer.issuer))

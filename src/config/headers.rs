@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::config::reader::{Field, Reader};
 use crate::http::headers::is_token;
-use crate::http::reserved::{self, NotLetThrough, Reserved, fold};
+use crate::http::reserved::{self, NotLetThrough, Reserved};
 use crate::site::Site;
 use crate::site::attribute::headers_of;
 use crate::site::tenant::TenantSource;
@@ -58,14 +58,38 @@ pub(super) fn read_client(reader: &mut Reader<'_>, field: Field<Vec<String>>) ->
     headers
 }
 
-/// The identity headers of all sites, by the host of their origin, whatever its port.
-pub(super) fn identity_by_origin(sites: &[(&str, Site)]) -> HashMap<String, Vec<String>> {
-    let mut identity: HashMap<String, Vec<String>> = HashMap::new();
+/// The headers by which one origin learns of a caller, from all sites in front of it.
+#[derive(Default)]
+pub(super) struct OfOrigin {
+    /// What clients of each of these sites may not send: names, or prefixes followed by `*`.
+    pub reserved: Vec<String>,
+    /// Those that some of the sites reads itself, and another one must not leave to its clients.
+    read: Vec<String>,
+}
+
+/// The headers of all sites, by the host of their origin, whatever its port.
+pub(super) fn by_origin(sites: &[(&str, Site)]) -> HashMap<String, OfOrigin> {
+    let mut all: HashMap<String, OfOrigin> = HashMap::new();
     for (_, site) in sites {
-        let headers = identity.entry(origin_host(site)).or_default();
-        headers.extend(site.identity_headers().map(str::to_owned));
+        let of_origin = all.entry(origin_host(site)).or_default();
+        let presets = site.presets.iter().flat_map(|preset| headers_of(*preset));
+        let set = site.identity_headers();
+        let reserved = site.reserved_headers.iter().map(String::as_str);
+        of_origin
+            .reserved
+            .extend(set.chain(reserved).map(str::to_owned));
+        let tokens = site.token_headers.iter().map(|header| header.name.as_str());
+        let tenant = match site.tenants.as_ref().map(|tenants| &tenants.by) {
+            Some(TenantSource::Header(header)) => Some(header.as_str()),
+            _ => None,
+        };
+        let read = presets
+            .map(|(header, _)| header)
+            .chain(tokens)
+            .chain(tenant);
+        of_origin.read.extend(read.map(str::to_owned));
     }
-    identity
+    all
 }
 
 /// The host of the origin, without its port: behind one name, ports seldom are different applications.
@@ -84,27 +108,14 @@ pub(super) fn origin_host(site: &Site) -> String {
 }
 
 /// The error if `site` leaves a header to its clients that its origin believes, by this site's settings or by those of
-/// another one with the same origin, whose identity headers are `identity`.
-pub(super) fn check_client(site: &Site, identity: &[String]) -> Option<String> {
-    let set_here = site.presets.iter().flat_map(|preset| headers_of(*preset));
-    let set_here = set_here.map(|(header, _)| header);
-    let read_here = site.token_headers.iter().map(|header| header.name.as_str());
-    let by_tenant = match site.tenants.as_ref().map(|tenants| &tenants.by) {
-        Some(TenantSource::Header(header)) => Some(header.as_str()),
-        _ => None,
-    };
-    let reserved = site.reserved_headers.iter().map(String::as_str);
-    let taken: Vec<String> = (identity.iter().map(String::as_str))
-        .chain(set_here)
-        .chain(read_here)
-        .chain(by_tenant)
-        .map(fold)
-        .collect();
-    let reserved = Reserved::new(reserved);
+/// another one with the same origin.
+pub(super) fn check_client(site: &Site, of_origin: &OfOrigin) -> Option<String> {
+    let all = of_origin.reserved.iter().chain(&of_origin.read);
+    let taken = Reserved::new(all.map(String::as_str));
     let wrong = site
         .client_headers
         .iter()
-        .find(|header| taken.contains(&fold(header)) || reserved.is_added(header))?;
+        .find(|header| taken.is_added(header))?;
     Some(format!(
         "{wrong:?} carries identity here: this site, or another one with the same origin, sets, reads or reserves it"
     ))

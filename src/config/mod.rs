@@ -21,6 +21,7 @@ pub mod tenant;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use crate::config::headers::OfOrigin;
 use crate::config::raw::RawEdgeward;
 use crate::config::reader::{Bindings, GATEWAY, GLOBAL, ISSUER, RULES, Reader, SITE};
 use crate::jose::hmac::Keyring;
@@ -313,7 +314,8 @@ fn link_ages(sites: &[(&str, Site)]) -> BTreeMap<String, Seconds> {
 
 /// Sites by host. Sites may share an origin, so the identity headers of one are reserved at all with the same origin.
 fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<String, Rc<Site>> {
-    let identity = headers::identity_by_origin(&sites);
+    let by_origin = headers::by_origin(&sites);
+    let none = OfOrigin::default();
     let link_ages = link_ages(&sites);
     let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
     let mut audiences: HashMap<String, String> = HashMap::new();
@@ -326,16 +328,14 @@ fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<S
                 ),
             });
         }
-        let identity = identity
-            .get(&headers::origin_host(&site))
-            .map_or(&[][..], Vec::as_slice);
-        if let Some(error) = headers::check_client(&site, identity) {
+        let of_origin = by_origin.get(&headers::origin_host(&site)).unwrap_or(&none);
+        if let Some(error) = headers::check_client(&site, of_origin) {
             errors.push(ConfigError {
                 path: format!("{binding}.client_headers"),
                 error,
             });
         }
-        site.reserve(identity);
+        site.reserve(&of_origin.reserved);
         site.link_ages.clone_from(&link_ages);
         let site = Rc::new(site);
         for host in &site.hosts {

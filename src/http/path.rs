@@ -108,16 +108,22 @@ impl<'a> RequestPath<'a> {
     }
 }
 
-/// The common case, which needs no copy: only plain characters, no empty segment, and no dot where a
-/// segment begins or ends.
+/// The common case, which needs no copy: only plain characters, no empty segment, no dot where a
+/// segment begins or ends, no parenthesis where it begins, and no `$` behind a colon.
 fn is_plain(path: &str) -> bool {
     let mut previous = 0_u8;
+    let mut has_colon = false;
     let plain = path.bytes().all(|byte| {
         let fine = match byte {
             b'/' => previous != b'/' && previous != b'.',
-            b'.' => previous != b'/',
+            b'.' | b'(' => previous != b'/',
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => true,
-            _ => b"-_~!$&'()*+,=:@".contains(&byte),
+            b':' => {
+                has_colon = true;
+                true
+            }
+            b'$' => !has_colon,
+            _ => b"-_~!&')*+,=@".contains(&byte),
         };
         previous = byte;
         fine

@@ -2,7 +2,7 @@
 
 /// Prefixes of header names that convey identity or how a request arrived. `X_PREFIXES` follow
 /// `x-`; `PREFIXES` stand alone.
-const X_PREFIXES: [&str; 13] = [
+const X_PREFIXES: [&str; 14] = [
     "forwarded-",
     "remote-",
     "auth-request-",
@@ -16,12 +16,14 @@ const X_PREFIXES: [&str; 13] = [
     "goog-authenticated-",
     "goog-iap-",
     "ms-client-principal",
+    "accel-",
 ];
 const PREFIXES: [&str; 4] = ["remote-", "cf-access-", "oidc-claim-", "ssl-client-"];
 
-/// Names of the same kind, names that override the method, and hop-by-hop headers (RFC 9110
+/// Names of the same kind, names that override the method or move the path (gunicorn takes `SCRIPT_NAME` from a header), names
+/// that choose the file which a proxy sends (Rack's and Plack's `X-Sendfile-Type`), and hop-by-hop headers (RFC 9110
 /// §7.6.1), which could remove an identity header.
-const X_NAMES: [&str; 24] = [
+const X_NAMES: [&str; 27] = [
     "forwarded",
     "real-ip",
     "auth-user",
@@ -46,8 +48,11 @@ const X_NAMES: [&str; 24] = [
     "http-method-override",
     "http-method",
     "method-override",
+    "script-name",
+    "request-uri",
+    "sendfile-type",
 ];
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 14] = [
     "forwarded",
     "auth-user",
     "true-client-ip",
@@ -58,11 +63,15 @@ const NAMES: [&str; 10] = [
     "proxy-authorization",
     "te",
     "trailer",
+    "script-name",
+    "path-info",
+    "path-translated",
+    "request-uri",
 ];
 
 /// Reserved names that no setting lets through: servers and frameworks take from them where a request came from, which method
 /// or URL it has, or which of its headers are dropped.
-const ALWAYS_RESERVED: [&str; 21] = [
+const ALWAYS_RESERVED: [&str; 24] = [
     "x-real-ip",
     "x-proxyuser-ip",
     "x-scheme",
@@ -84,8 +93,17 @@ const ALWAYS_RESERVED: [&str; 21] = [
     "x-original-for",
     "x-original-forwarded-for",
     "x-original-remote-addr",
+    "x-script-name",
+    "x-request-uri",
+    "x-sendfile-type",
 ];
-const ALWAYS_RESERVED_PREFIXES: [&str; 4] = ["x-forwarded", "x-edgeward-", "x-remote-", "x-ssl-"];
+const ALWAYS_RESERVED_PREFIXES: [&str; 5] = [
+    "x-forwarded",
+    "x-edgeward-",
+    "x-remote-",
+    "x-ssl-",
+    "x-accel-",
+];
 
 /// Why a setting cannot let a header of clients through.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -412,6 +430,10 @@ mod tests {
             "x-http-method-override",
             "x-edgeward-assertion",
             "x-ssl-client-s-dn",
+            "x-script-name",
+            "SCRIPT_NAME",
+            "x-accel-mapping",
+            "x-sendfile-type",
             "remote-user",
             "cf-access-jwt-assertion",
             "oidc-claim-email",

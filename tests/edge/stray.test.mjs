@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { sign, ssoToken, cookieValue } from "./lib/tokens.mjs";
-import { CLIENT, newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
+import { CLIENT, newEmail, newPath, NAVIGATION, SCRIPT, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
 /** @import { Site, User } from "./lib/site.mjs" */
@@ -133,10 +133,17 @@ test("SEC-41: our marker leaves a Referer, however short that is", async () => {
   assert.equal(answer.seen.header("referer"), "https://a.test/?b");
 });
 
-test("SEC-40: the site's own parameter leaves a Referer too, whoever has signed the token", async () => {
-  const foreign = own;
-  const answer = await app.send("GET", newPath(), { kind: SCRIPT, cookie, headers: { Referer: `${app.origin}/page?token=${foreign}&b=2` } });
-  assert.equal(answer.seen.header("referer"), `${app.origin}/page?b=2`);
+test("SEC-40: the site's own parameter leaves a Referer with a token for Edgeward, and stays with one of the application", async () => {
+  const token = await app.issue(newEmail());
+  for (const [value, left] of [
+    [token, "?b=2"],
+    [`${token}%20`, "?b=2"],
+    [`Bearer+${token}`, "?b=2"],
+    [own, `?token=${own}&b=2`],
+  ]) {
+    const answer = await app.send("GET", newPath(), { kind: SCRIPT, cookie, headers: { Referer: `${app.origin}/page?token=${value}&b=2` } });
+    assert.equal(answer.seen.header("referer"), `${app.origin}/page${left}`);
+  }
 });
 
 test("SEC-40: a credential in a Referer or another header is removed, also after equal requests without one", async () => {

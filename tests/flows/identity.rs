@@ -274,6 +274,14 @@ fn sec_28_a_header_that_carries_identity_is_not_left_to_clients() {
             &json!({"custom_headers": {"x-user-id": "id"}}),
             json!({"client_headers": ["x-user-id"]}),
         ),
+        (
+            &json!({"reserved_headers": ["x-authentik-*"]}),
+            json!({"client_headers": ["x-authentik-username"]}),
+        ),
+        (
+            &json!({"sources": ["session", "header"], "token_headers": [{"name": "x-auth-user"}]}),
+            json!({"client_headers": ["x-auth-user"]}),
+        ),
         (&plain, json!({"client_headers": ["x-forwarded-user"]})),
         (&plain, json!({"client_headers": ["x-original-url"]})),
         (&plain, json!({"client_headers": ["connection"]})),

@@ -8,7 +8,7 @@
 pub type Server = (&'static str, fn(&[u8]) -> Vec<Vec<u8>>);
 
 /// All servers, and pairs of a proxy that sends on what it has read and a server behind it.
-pub const SERVERS: [Server; 16] = [
+pub const SERVERS: [Server; 21] = [
     ("nginx", nginx),
     ("nginx, merge_slashes off", nginx_keeping_slashes),
     ("Apache", apache),
@@ -22,6 +22,13 @@ pub const SERVERS: [Server; 16] = [
     ("Express", express),
     ("Django", django),
     ("Go's mux", go),
+    ("a program that parses the target as a URL", url_parsing),
+    ("ASP.NET", aspnet),
+    ("Windows with streams", streams),
+    ("Apache before PHP-FPM", apache_before_fpm),
+    ("nginx before a program that parses URLs", |path| {
+        through(nginx, url_parsing, path)
+    }),
     ("nginx before Tomcat", |path| through(nginx, tomcat, path)),
     ("Apache before IIS", |path| through(apache, iis, path)),
     ("Node before Go's mux", |path| through(node, go, path)),
@@ -118,6 +125,94 @@ fn go(path: &[u8]) -> Vec<Vec<u8>> {
         decode_but(path, b"/"),
         decode(path),
     ]
+}
+
+/// `new URL(target, base).pathname`, `urlsplit`, `parse_url`, `java.net.URI`: what follows two slashes is a host, for some
+/// also what follows more. A query and a fragment end the path.
+fn url_parsing(path: &[u8]) -> Vec<Vec<u8>> {
+    let end = path.iter().position(|byte| b"?#".contains(byte));
+    let path = &path[..end.unwrap_or(path.len())];
+    let behind_host = |rest: &[u8]| match rest.iter().position(|byte| *byte == b'/') {
+        Some(at) => rest[at..].to_vec(),
+        None => b"/".to_vec(),
+    };
+    let mut read = Vec::new();
+    match path.strip_prefix(b"//") {
+        Some(rest) => {
+            let first = rest.iter().position(|byte| *byte != b'/');
+            read.push(behind_host(&rest[first.unwrap_or(rest.len())..]));
+            if first == Some(0) {
+                read.push(behind_host(rest));
+            }
+        }
+        None => read.push(path.to_vec()),
+    }
+    // Compared as it came, or decoded.
+    let mut read: Vec<_> = (read.iter())
+        .flat_map(|path| [express(path), vec![decode(path)]].concat())
+        .collect();
+    let resolved: Vec<_> = read.iter().map(|path| resolve(path)).collect();
+    read.extend(resolved);
+    read
+}
+
+/// The last `/(…)/` that holds sessions is taken off, whatever the configuration.
+fn aspnet(path: &[u8]) -> Vec<Vec<u8>> {
+    let holds_sessions = |segment: &[u8]| {
+        let text = String::from_utf8_lossy(segment);
+        let inner = text
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix(')'));
+        inner.is_some_and(|inner| {
+            !inner.is_empty()
+                && inner.split_terminator(')').all(|one| {
+                    let mut characters = one.chars();
+                    characters
+                        .next()
+                        .is_some_and(|letter| letter.is_ascii_uppercase())
+                        && characters.next() == Some('(')
+                })
+                && inner.ends_with(')')
+        })
+    };
+    let without = |path: Vec<u8>| {
+        let mut kept = segments(&path);
+        if let Some(last) = kept.iter().rposition(|segment| holds_sessions(segment)) {
+            kept.remove(last);
+        }
+        joined(&kept)
+    };
+    iis(path).into_iter().map(without).collect()
+}
+
+/// A static server on NTFS.
+fn streams(path: &[u8]) -> Vec<Vec<u8>> {
+    let named = |path: Vec<u8>| {
+        let read: Vec<Vec<u8>> = segments(&path)
+            .into_iter()
+            .map(
+                |segment| match segment.iter().position(|byte| *byte == b':') {
+                    Some(colon) if segment[colon..].contains(&b'$') => segment[..colon].to_vec(),
+                    _ => segment.to_vec(),
+                },
+            )
+            .collect();
+        joined(&read.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    };
+    node(path)
+        .into_iter()
+        .filter(|path| path.starts_with(b"/"))
+        .map(named)
+        .collect()
+}
+
+/// `SetHandler "proxy:fcgi:…"` makes a URL of the decoded path, and what follows a question mark is its query.
+fn apache_before_fpm(path: &[u8]) -> Vec<Vec<u8>> {
+    let cut = |path: Vec<u8>| {
+        let end = path.iter().position(|byte| *byte == b'?');
+        path[..end.unwrap_or(path.len())].to_vec()
+    };
+    apache(path).into_iter().map(cut).collect()
 }
 
 /// What `server` makes of what `proxy` has read and written anew.

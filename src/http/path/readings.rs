@@ -2,7 +2,8 @@
 //!
 //! A server turns a path into a resource in a few steps: it decodes escapes, once or twice or all but
 //! those of separators; it drops parameters, empty segments, or dots and blanks at the end of a
-//! segment; it takes a backslash for a slash; it resolves dot segments. Which steps, and in which
+//! segment; it takes a backslash for a slash; it resolves dot segments; it takes what follows two
+//! slashes for a host. Which steps, and in which
 //! order, differs from server to server, and several may stand behind one another. So a reading is
 //! whatever any of these steps, in any order and number, makes of the path. Each step brings a path
 //! nearer to a form that no step changes, so there are few readings, and their number and length are
@@ -26,7 +27,7 @@ struct Step {
     decodes: bool,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 13] = [
     decoding(decode_in_segments),
     decoding(decode_all),
     step(decode_overlong),
@@ -36,6 +37,10 @@ const STEPS: [Step; 9] = [
     step(trim_segments),
     step(trim_segments_to_dots),
     step(resolve_dots),
+    step(drop_authority),
+    step(cut_query),
+    step(cut_streams),
+    step(drop_cookieless),
 ];
 
 const fn decoding(apply: fn(&[u8]) -> Option<Vec<u8>>) -> Step {
@@ -370,4 +375,83 @@ fn resolve_dots(path: &[u8]) -> Option<Vec<u8>> {
         resolved.extend_from_slice(segment);
     }
     (resolved != path).then_some(resolved)
+}
+
+/// Drops the first segment behind two or more slashes at the beginning: a program that parses the
+/// target of a request as a reference to a URL takes it for a host (RFC 3986 §4.2, WHATWG URL §4.4).
+fn drop_authority(path: &[u8]) -> Option<Vec<u8>> {
+    let rest = path.strip_prefix(b"//")?;
+    let slashes = rest.iter().take_while(|byte| **byte == b'/').count();
+    let host = rest.get(slashes..)?;
+    let end = host.iter().position(|byte| *byte == b'/');
+    let path = end.and_then(|end| host.get(end..)).unwrap_or(b"/");
+    Some(path.to_vec())
+}
+
+/// Cuts at a decoded `?` or `#`: a server that puts a path it has decoded into a URL makes a query or a
+/// fragment of what follows.
+fn cut_query(path: &[u8]) -> Option<Vec<u8>> {
+    let end = memchr::memchr2(b'?', b'#', path)?;
+    path.get(..end).map(<[u8]>::to_vec)
+}
+
+/// Cuts the name of a stream or an index off each segment (`file::$DATA`, `folder:$I30:$INDEX_ALLOCATION`): NTFS opens the
+/// file or folder itself.
+fn cut_streams(path: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'$', path)?;
+    let mut cut = Vec::with_capacity(path.len());
+    for (index, segment) in path.split(|byte| *byte == b'/').enumerate() {
+        if index > 0 {
+            cut.push(b'/');
+        }
+        let colon = segment.iter().position(|byte| *byte == b':');
+        let name = colon
+            .and_then(|colon| segment.split_at_checked(colon))
+            .filter(|(_, stream)| stream.contains(&b'$'))
+            .map_or(segment, |(name, _)| name);
+        cut.extend_from_slice(name);
+    }
+    (cut != path).then_some(cut)
+}
+
+/// Drops the last segment that has the form of a session in a path, as ASP.NET does at every application:
+/// `(S(…))`, or several such letters.
+fn drop_cookieless(path: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'(', path)?;
+    let mut segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+    let last = segments
+        .iter()
+        .rposition(|segment| is_cookieless(segment))?;
+    segments.remove(last);
+    let left = segments.join(&b'/');
+    Some(if left.starts_with(b"/") {
+        left
+    } else {
+        [b"/", left.as_slice()].concat()
+    })
+}
+
+fn is_cookieless(segment: &[u8]) -> bool {
+    let Some(mut inner) = segment
+        .strip_prefix(b"(")
+        .and_then(|rest| rest.strip_suffix(b")"))
+    else {
+        return false;
+    };
+    if inner.is_empty() {
+        return false;
+    }
+    while let Some((letter, rest)) = inner.split_first() {
+        let Some(value) = rest.strip_prefix(b"(") else {
+            return false;
+        };
+        let Some(end) = memchr::memchr(b')', value) else {
+            return false;
+        };
+        if !letter.is_ascii_uppercase() {
+            return false;
+        }
+        inner = value.get(end + 1..).unwrap_or_default();
+    }
+    true
 }

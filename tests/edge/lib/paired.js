@@ -40,7 +40,7 @@ const REMOVED = [
   "x.forwarded.email",
   "remote-user",
   "x-edgeward-assertion",
-  "x_request_id",
+  "script_name",
   "cf_connecting_ip",
   "forwarded",
 ];
