@@ -61,9 +61,9 @@ pub(super) fn read_client(reader: &mut Reader<'_>, field: Field<Vec<String>>) ->
 /// The headers by which one origin learns of a caller, from all sites in front of it.
 #[derive(Default)]
 pub(super) struct OfOrigin {
-    /// What clients of each of these sites may not send: names, or prefixes followed by `*`.
+    /// What some of the sites sets: clients of none of them may send it.
     pub reserved: Vec<String>,
-    /// Those that some of the sites reads itself, and another one must not leave to its clients.
+    /// What some of the sites reads or reserves, names or prefixes followed by `*`: no site may leave it to its clients.
     read: Vec<String>,
 }
 
@@ -73,20 +73,19 @@ pub(super) fn by_origin(sites: &[(&str, Site)]) -> HashMap<String, OfOrigin> {
     for (_, site) in sites {
         let of_origin = all.entry(origin_host(site)).or_default();
         let presets = site.presets.iter().flat_map(|preset| headers_of(*preset));
-        let set = site.identity_headers();
-        let reserved = site.reserved_headers.iter().map(String::as_str);
-        of_origin
-            .reserved
-            .extend(set.chain(reserved).map(str::to_owned));
+        let set = site.identity_headers().map(str::to_owned);
+        of_origin.reserved.extend(set);
         let tokens = site.token_headers.iter().map(|header| header.name.as_str());
         let tenant = match site.tenants.as_ref().map(|tenants| &tenants.by) {
             Some(TenantSource::Header(header)) => Some(header.as_str()),
             _ => None,
         };
+        let reserved = site.reserved_headers.iter().map(String::as_str);
         let read = presets
             .map(|(header, _)| header)
             .chain(tokens)
-            .chain(tenant);
+            .chain(tenant)
+            .chain(reserved);
         of_origin.read.extend(read.map(str::to_owned));
     }
     all

@@ -401,7 +401,7 @@ test("SEC-66: no address or id walks into another record's key, and no key conta
     ["%2e%2e", 404],
     [`x%2f..%2f${victim.id}`, 400],
     [`${victim.id}%00`, 400],
-    [`${victim.id}%20`, 404],
+    [`${victim.id}%20`, 400],
     [victim.id.toUpperCase(), 404],
     [`usr_${"x".repeat(600)}`, 404],
     ["usr_*", 404],
