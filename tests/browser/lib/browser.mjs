@@ -1,4 +1,5 @@
-// A real Chromium: the one in CHROMIUM_BIN, or Debian's, or the one that npm brings.
+// A real Chromium: the one in CHROMIUM_BIN, or the one that npm brings. That of the system may be of any version, and what
+// works in frames without cookies of third parties differs between them.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -49,7 +50,6 @@ export async function screenshot(page, name) {
 async function findChromium() {
   const given = process.env.CHROMIUM_BIN;
   if (given) return { executablePath: given };
-  if (existsSync("/usr/bin/chromium")) return { executablePath: "/usr/bin/chromium" };
   return withLock(at(".tools/chromium.lock"), unpackedChromium);
 }
 
