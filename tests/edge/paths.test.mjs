@@ -195,7 +195,7 @@ const DISGUISES = [
   ["/api/sso/users.", 400],
   ["/api/sso/users%00", 400],
   ["/api/sso%00/users", 400],
-  ["/api/sso/users%23", 404],
+  ["/api/sso/users%23", 400],
   ["/api/sso/%2e%2e/sso/users", 401],
   ["/%2561pi/sso/users", 400],
   ["/%c1%a1pi/sso/users", 400],
