@@ -1,5 +1,7 @@
 //! The `Accept` header (RFC 9110 §12.5.1): whether a client would rather have a page than JSON.
 
+use crate::http::headers::is_token;
+
 /// Whether `accept` asks for `text/html`, at least as much as for JSON. Only the exact types count: a wildcard says that a
 /// program takes whatever there is. A header that does not have the form of the RFC asks for no page. That keeps Java's
 /// default (`text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2`) what it is, a program.
@@ -72,13 +74,6 @@ fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
         }
         ends
     })
-}
-
-fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[cfg(test)]
