@@ -25,6 +25,9 @@ pub enum Denial {
     Path(PathError),
     /// Two readings of the path lead to different rules, or one to an endpoint of ours.
     AmbiguousPath(Lead, Lead),
+    /// The `Destination` of a COPY or MOVE leads to an endpoint of ours, or servers read it in
+    /// different ways.
+    Destination,
     /// A method that is never forwarded.
     MethodRefused,
     /// One of our endpoints does not support this method. Holds those that it supports.
@@ -237,7 +240,7 @@ impl Denial {
                 "Bad request",
                 "This URL can be read in different ways and was not accepted.",
             ),
-            Self::Malformed | Self::Path(_) => row(
+            Self::Malformed | Self::Path(_) | Self::Destination => row(
                 400,
                 "bad_request",
                 "Bad request",
@@ -477,6 +480,9 @@ impl Denial {
             Self::Path(error) => error.to_string(),
             Self::AmbiguousPath(one, other) => {
                 format!("servers read the path in different ways: {one}, or {other}")
+            }
+            Self::Destination => {
+                "Destination is ambiguous, or leads to an endpoint of Edgeward".into()
             }
             Self::MethodRefused => "method is never forwarded".into(),
             Self::MethodNotAllowed(_) => "method not allowed".into(),
