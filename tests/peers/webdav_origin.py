@@ -5,14 +5,9 @@ It takes a JSON object on stdin, whose `folder` is what it serves; the first lin
 
 import json
 import sys
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
+from cheroot import wsgi
 from wsgidav.wsgidav_app import WsgiDAVApp
-
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 if __name__ == "__main__":
@@ -25,6 +20,7 @@ if __name__ == "__main__":
             "logging": {"enable": False},
         }
     )
-    server = make_server("127.0.0.1", 0, app, handler_class=Quiet)
-    print(server.server_port, flush=True)
-    server.serve_forever()
+    server = wsgi.Server(("127.0.0.1", 0), app)
+    server.prepare()
+    print(server.bind_addr[1], flush=True)
+    server.serve()
