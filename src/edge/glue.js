@@ -193,13 +193,16 @@ function respond(request, url, promise, flags, changes, cookies, watch) {
       return (opened && checked(opened, watch)) ?? failed(NO_STATUS);
     }, failed);
   }
-  return promise.then(open).catch(failed).then((answer) => {
-    const opened = answer && refuseBareUpgrade(answer, watch);
-    const own = opened && withCookies(opened, cookies);
-    if (own !== undefined) return own;
-    const refusal = failed(NO_STATUS);
-    return withCookies(refusal, cookies) ?? refusal;
-  });
+  return promise
+    .then(open)
+    .catch(failed)
+    .then((answer) => {
+      const opened = answer && refuseBareUpgrade(answer, watch);
+      const own = opened && withCookies(opened, cookies);
+      if (own !== undefined) return own;
+      const refusal = failed(NO_STATUS);
+      return withCookies(refusal, cookies) ?? refusal;
+    });
 }
 
 const NO_STATUS = "its status is invalid, or a 101 that was not requested";

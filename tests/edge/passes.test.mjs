@@ -46,7 +46,10 @@ after(async () => {
  */
 function ask(name, target, lines) {
   const site = world.site(name);
-  return exchangeRaw({ port: site.port, text: `GET ${target} HTTP/1.1\r\nHost: ${site.host}\r\n${lines.map((line) => `${line}\r\n`).join("")}Connection: close\r\n\r\n` });
+  return exchangeRaw({
+    port: site.port,
+    text: `GET ${target} HTTP/1.1\r\nHost: ${site.host}\r\n${lines.map((line) => `${line}\r\n`).join("")}Connection: close\r\n\r\n`,
+  });
 }
 
 test("C4: cookies that are not UTF-8 keep their bytes where no cookie of ours is taken out; otherwise the runtime writes U+FFFD for them", async () => {
@@ -118,7 +121,13 @@ test("H5: a name beyond ASCII arrives in a form that decodeURIComponent undoes",
 });
 
 test("H7: the bytes of an answer's headers stay, in UTF-8, in Latin-1 or in neither, with its cookies", async () => {
-  const headers = ["X-Utf8: caf\xc3\xa9", "X-Latin: caf\xe9", "X-Bytes: \x80\xff", "Content-Disposition: attachment; filename=\xe9.txt", "Set-Cookie: a=\xe9; Path=/"];
+  const headers = [
+    "X-Utf8: caf\xc3\xa9",
+    "X-Latin: caf\xe9",
+    "X-Bytes: \x80\xff",
+    "Content-Disposition: attachment; filename=\xe9.txt",
+    "Set-Cookie: a=\xe9; Path=/",
+  ];
   const { cookie } = await world.site("RAW").signIn();
   for (const [name, lines, more] of /** @type {[string, string[], string][]} */ ([
     ["RAW", [`Cookie: ${cookie}`], ""],

@@ -103,7 +103,12 @@ test("SEC-40: a Referer loses our credentials, and is translated", async () => {
 
 test("with translate = false both directions stay as they are", async () => {
   const { cookie } = await untranslated.signIn();
-  const headers = { Origin: untranslated.origin, Referer: `${untranslated.origin}/x`, Destination: `${untranslated.origin}/y`, If: `<${untranslated.origin}/y> (<urn:x>)` };
+  const headers = {
+    Origin: untranslated.origin,
+    Referer: `${untranslated.origin}/x`,
+    Destination: `${untranslated.origin}/y`,
+    If: `<${untranslated.origin}/y> (<urn:x>)`,
+  };
   const { seen } = await untranslated.send("MOVE", "/x", { cookie, headers });
   for (const [name, value] of Object.entries(headers)) assert.equal(seen.header(name.toLowerCase()), value);
   const path = newPath();
@@ -131,16 +136,14 @@ test("H6: what names the upstream in an answer is public for the client, and not
       const site = identity.cookie ? app : world.site("PASS");
       const path = newPath();
       world.origin.on(path, (_, response) => {
-        response.writeHead(
-          status,
-          headers.map(([name, value]) => [name, value]).flat(),
-        );
+        response.writeHead(status, headers.map(([name, value]) => [name, value]).flat());
         response.end();
       });
       for (const method of ["GET", "HEAD"]) {
         const answer = await site.send(method, path, identity);
         assert.equal(answer.status, status);
-        for (const [name, , expected] of headers) assert.deepEqual(answer.headers.all(name), [expected.replaceAll(app.origin, site.origin)], `${status} ${name}`);
+        for (const [name, , expected] of headers)
+          assert.deepEqual(answer.headers.all(name), [expected.replaceAll(app.origin, site.origin)], `${status} ${name}`);
       }
     }
   }
@@ -148,7 +151,15 @@ test("H6: what names the upstream in an answer is public for the client, and not
 
 test("H6: an answer that names other places passes as it is", async () => {
   const { cookie } = await app.signIn();
-  for (const location of ["/next", "next", "?x", "https://login.example.test/?next=/", `${upstream}.evil/`, `${upstream.replace("http://", "http://x@")}/`, app.origin]) {
+  for (const location of [
+    "/next",
+    "next",
+    "?x",
+    "https://login.example.test/?next=/",
+    `${upstream}.evil/`,
+    `${upstream.replace("http://", "http://x@")}/`,
+    app.origin,
+  ]) {
     const path = newPath();
     world.origin.on(path, (_, response) => {
       response.writeHead(302, { Location: location, "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store" });
@@ -301,7 +312,10 @@ test("SEC-92: nobody copies or moves to where they may not write, however the de
   // Two lines are one value with a comma, whichever of them the origin would take.
   const path = newPath();
   const raw = ["Destination: /a", "Destination: /admin/x"].join("\r\n");
-  const answer = await exchangeRaw({ port: dav.port, text: `MOVE ${path} HTTP/1.1\r\nHost: ${dav.host}\r\nCookie: ${cookie}\r\n${raw}\r\nConnection: close\r\n\r\n` });
+  const answer = await exchangeRaw({
+    port: dav.port,
+    text: `MOVE ${path} HTTP/1.1\r\nHost: ${dav.host}\r\nCookie: ${cookie}\r\n${raw}\r\nConnection: close\r\n\r\n`,
+  });
   assert.equal(answer.status, 400, String(answer));
   assert.deepEqual(world.origin.about(path), []);
 });
