@@ -75,6 +75,10 @@ const BAD: [(&str, &str); 87] = [
         "sso_token.user_id_claim",
     ),
     (
+        r#"{"sso_token": {"unknown_user_status": 200}}"#,
+        "sso_token.unknown_user_status",
+    ),
+    (
         r#"{"sso_token": {"user_id_claim": ""}}"#,
         "sso_token.user_id_claim",
     ),
