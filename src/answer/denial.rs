@@ -25,6 +25,8 @@ pub enum Denial {
     Path(PathError),
     /// Two readings of the path lead to different rules, or one to an endpoint of ours.
     AmbiguousPath(Lead, Lead),
+    /// A request over plain http at a public host, other than GET and HEAD.
+    HttpsRequired,
     /// A method that is never forwarded.
     MethodRefused,
     /// One of our endpoints does not support this method. Holds those that it supports.
@@ -242,6 +244,12 @@ impl Denial {
                 "bad_request",
                 "Bad request",
                 "This URL is ambiguous and was not accepted.",
+            ),
+            Self::HttpsRequired => row(
+                400,
+                "https_required",
+                "Not secure",
+                "This site is reached over https only.",
             ),
             Self::MethodRefused | Self::MethodNotAllowed(_) => row(
                 405,
@@ -478,6 +486,7 @@ impl Denial {
             Self::AmbiguousPath(one, other) => {
                 format!("servers read the path in different ways: {one}, or {other}")
             }
+            Self::HttpsRequired => "plain http".into(),
             Self::MethodRefused => "method is never forwarded".into(),
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),

@@ -43,7 +43,7 @@ impl<'a> Visit<'a> {
             Err(TokenError::Fault(fault)) => return Err(Denial::Fault(*fault)),
             Err(_) => None,
         };
-        let known = Browser::of_cookies(&ctx.presented.browser);
+        let known = Browser::of_cookies(&ctx.presented.browser).next();
         Ok(Self {
             ctx,
             gateway,
@@ -55,10 +55,10 @@ impl<'a> Visit<'a> {
 
     /// Gives the browser its id with the answer.
     pub(super) fn identified(&self, mut reply: Reply) -> Reply {
-        if self.is_new {
-            reply
-                .cookies
-                .push(session::set_browser(self.ctx.site, &self.browser));
+        let presented = self.ctx.presented.browser.len();
+        if self.is_new || presented > 1 {
+            let cookies = session::set_browser(self.ctx.site, &self.browser, presented);
+            reply.cookies.extend(cookies);
         }
         reply
     }
@@ -100,7 +100,9 @@ impl<'a> Visit<'a> {
         same_origin::check(self.ctx.parts, self.ctx.site)?;
         let form = Form::read(self.ctx).await?;
         let keys = &self.ctx.world.config.keys.session;
-        let is_own = !self.is_new && self.browser.made(&form.text("csrf"), keys);
+        let token = form.text("csrf");
+        let is_own = Browser::of_cookies(&self.ctx.presented.browser)
+            .any(|browser| browser.made(&token, keys));
         Ok((form, is_own))
     }
 

@@ -22,6 +22,7 @@ fn table() -> Vec<Line> {
         (Denial::UnknownEndpoint, 404, "not_found", None, false),
         (Denial::NotFound, 404, "not_found", None, false),
         (Denial::Malformed, 400, "bad_request", None, false),
+        (Denial::HttpsRequired, 400, "https_required", None, false),
         (
             Denial::MethodRefused,
             405,
@@ -325,6 +326,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::InvalidUrl(..) => 46,
         Denial::SamePassword => 47,
         Denial::AmbiguousPath(..) => 48,
+        Denial::HttpsRequired => 49,
     }
 }
 
