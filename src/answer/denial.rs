@@ -111,7 +111,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 39] = [
+pub const CODES: [&str; 40] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -121,6 +121,7 @@ pub const CODES: [&str; 39] = [
     "cross_origin",
     "forbidden",
     "form_expired",
+    "https_required",
     "insufficient_scope",
     "invalid_api_token",
     "invalid_cursor",

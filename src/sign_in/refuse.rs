@@ -56,7 +56,12 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
             Vec::new(),
         );
     }
-    let Some(login) = ctx.site.login.as_ref().filter(|_| row.sign_in_helps) else {
+    let Some(login) = ctx
+        .site
+        .login
+        .as_ref()
+        .filter(|_| row.sign_in_helps || reaction == Reaction::Login)
+    else {
         let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
         return (page, Vec::new());
     };
@@ -79,6 +84,10 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         };
         let (url, cookies) = way_in(ctx, login, &place, next);
         return (Answer::see_other(url), cookies);
+    }
+    if !row.sign_in_helps {
+        let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
+        return (page, Vec::new());
     }
     let place = match (&head, is_read) {
         // A form cannot be sent again by coming back to where it was sent to.
