@@ -116,11 +116,17 @@ pub async fn arrive(
 }
 
 /// Where a browser goes that was just given a session. Where that may be a round of a loop, the address tells, until the
-/// session has come back: at the sign-in page's end, and in a frame, where browsers may block the cookie.
+/// session has come back: at the sign-in page's end; in a frame, where browsers may block the cookie; and where it would
+/// otherwise be led on to bring a `Strict` cookie.
 fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
     let rounds = ctx.presented.rounds;
     let place = ctx.return_to();
-    if rounds.opened || (rounds.count == 0 && !browsing::is_in_frame(ctx)) {
+    let sso_cookie = ctx.site.sso_cookie.as_ref();
+    let is_strict = sso_cookie.is_some_and(|cookie| cookie.same_site == SameSite::Strict);
+    let may_be_round = rounds.count > 0
+        || (is_strict && browsing::comes_from_elsewhere(ctx))
+        || browsing::is_in_frame(ctx);
+    if rounds.opened || !may_be_round {
         return place;
     }
     place.with_rounds(Rounds {
@@ -131,10 +137,13 @@ fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
 }
 
 /// Leads a browser to `place` that was just given a session. A redirect would belong to the navigation that came from another
-/// site, with which no `Strict` cookie is sent (RFC 6265bis §5.2).
+/// site, with which no `Strict` cookie is sent (RFC 6265bis §5.2). In a frame of another site none is ever sent.
 #[must_use]
 pub fn lead_back(ctx: &Ctx<'_>, place: ReturnTo) -> Answer {
-    if ctx.site.session.same_site == SameSite::Strict && browsing::comes_from_elsewhere(ctx) {
+    let is_withheld = ctx.site.session.same_site == SameSite::Strict
+        && browsing::comes_from_elsewhere(ctx)
+        && !browsing::is_in_frame(ctx);
+    if is_withheld {
         page::onward(ctx.site, ctx.request_id, place.as_str())
     } else {
         Answer::see_other(place.into_url())

@@ -117,6 +117,7 @@ fn may_lead_on(ctx: &Ctx<'_>) -> bool {
         && !presented.rounds.opened
         && ctx.parts.is_navigation()
         && browsing::comes_from_elsewhere(ctx)
+        && !browsing::is_in_frame(ctx)
 }
 
 /// The address of the sign-in page that leads back to `place`, and what the browser has to keep until it comes back.

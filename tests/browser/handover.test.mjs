@@ -155,9 +155,9 @@ describe("the hand-over", () => {
       await screenshot(page, `frame-sign-in-${colorScheme}`);
     }
     await page.locator("body").focus();
-    await page.keyboard.press("Tab");
-    await page.keyboard.press("Tab");
-    assert.equal(await button.evaluate((element) => element === document.activeElement), true, "the keyboard reaches it");
+    const hasFocus = () => button.evaluate((element) => element === document.activeElement);
+    for (let presses = 0; presses < 5 && !(await hasFocus()); presses++) await page.keyboard.press("Tab");
+    assert.ok(await hasFocus(), "the keyboard reaches it");
     await page.keyboard.press("Enter");
     await page.waitForURL(address);
     assert.equal((await receivedByOrigin(page)).heading, "Signed in as ada@example.com");

@@ -25,37 +25,33 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** What the runtime takes for https. */
-const SECURE = { "X-Forwarded-Proto": "https" };
+/** What the runtime takes for http. */
+const PLAIN = { "X-Forwarded-Proto": "http" };
 
 test("SEC-86: plain http at a public host leads to https, and browsers are told so once with each sign-in", async () => {
   const user = await world.site("LOCAL").createUser();
-  const issued = await app.issueAnswer({ email: user.email }, { headers: SECURE });
-  const { token } = issued.json;
+  const token = await app.issue(user.email);
   const path = `/p%2Fq?token=${token}&x=%20`;
-  const plain = await app.navigate(path);
+  const plain = await app.navigate(path, { headers: PLAIN });
   assert.equal(plain.status, 308, String(plain));
   assert.equal(plain.target, `https://app.example.com${path}`);
   assert.equal(plain.headers.get(HSTS), undefined);
-  const call = await app.issueAnswer({ email: user.email });
+  const call = await app.issueAnswer({ email: user.email }, { headers: Object.entries(PLAIN) });
   assert.equal(call.status, 400, String(call));
   assert.equal(call.json.code, "https_required");
   assert.deepEqual(world.origin.about("/p%2Fq"), [], "the origin was not asked");
 
-  const refused = await app.navigate("/a", { headers: SECURE });
+  const refused = await app.navigate("/a");
   assert.equal(refused.status, 401);
   assert.equal(refused.headers.get(HSTS), "max-age=31536000");
-  const opened = await app.navigate("/a", {
-    headers: SECURE,
-    cookie: `ls_auth_token=${(await app.issueAnswer({ email: user.email }, { headers: SECURE })).json.token}`,
-  });
+  const opened = await app.navigate("/a", { cookie: `ls_auth_token=${await app.issue(user.email)}` });
   assert.equal(opened.status, 200, String(opened));
   assert.equal(opened.headers.get(HSTS), "max-age=31536000");
-  const later = await app.navigate("/a", { headers: SECURE, cookie: opened.setCookie("__Host-edgeward").pair });
+  const later = await app.navigate("/a", { cookie: opened.setCookie("__Host-edgeward").pair });
   assert.equal(later.status, 200);
   assert.equal(later.headers.get(HSTS), undefined, "what needs no change stays as the origin sent it");
 
-  assert.equal((await world.site("SERVING").navigate("/a")).status, 401);
+  assert.equal((await world.site("SERVING").navigate("/a", { headers: PLAIN })).status, 401);
   assert.equal((await world.site("LOCAL").navigate("/a")).status, 401);
 });
 

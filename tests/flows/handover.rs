@@ -343,6 +343,11 @@ fn only_a_navigation_from_another_site_without_the_strict_cookie_is_led_on_and_o
         ),
         ("signed in", from("cross-site").cookie(&session), 0),
         (
+            "frame",
+            from("cross-site").header("sec-fetch-dest", "iframe"),
+            401,
+        ),
+        (
             "head",
             req("HEAD", "/a").header("sec-fetch-mode", "navigate"),
             303,

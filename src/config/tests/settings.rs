@@ -1,7 +1,7 @@
 use super::{bindings_of, paths};
 
 /// Settings of a site, and where the error is.
-const BAD: [(&str, &str); 87] = [
+const BAD: [(&str, &str); 97] = [
     (r#"{"hosts": null}"#, "hosts"),
     (r#"{"hosts": []}"#, "hosts"),
     (r#"{"hosts": "site.example"}"#, "hosts"),
