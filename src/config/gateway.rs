@@ -139,6 +139,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         login_in_frames: false,
         http,
         hsts,
+        newer_sign_in: true,
         auto_create_users: false,
         session,
         sso_token: site::read_sso_token(reader, Field::Absent),

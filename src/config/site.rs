@@ -105,6 +105,7 @@ pub(super) fn read(
     let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let login_in_frames = reader.with_default("login_in_frames", raw.login_in_frames, false);
     let (http, hsts) = read_transport(reader, raw.http, raw.hsts);
+    let newer_sign_in = reader.with_default("newer_sign_in", raw.newer_sign_in, true);
     let auto_create_users = reader.with_default("auto_create_users", raw.auto_create_users, true);
     let session = read_session(reader, raw.session);
     let sso_token = read_sso_token(reader, raw.sso_token);
@@ -250,6 +251,7 @@ pub(super) fn read(
         login_in_frames,
         http,
         hsts,
+        newer_sign_in,
         auto_create_users,
         session,
         sso_token,
@@ -487,11 +489,19 @@ pub(super) fn read_sso_token(reader: &mut Reader<'_>, field: Field<RawSsoToken>)
         free,
         "must not be empty or the name of another claim",
     );
+    let unknown_user_status =
+        reader.with_default("unknown_user_status", raw.unknown_user_status, 422);
+    reader.check(
+        "unknown_user_status",
+        [404, 422].contains(&unknown_user_status),
+        "must be 404 or 422",
+    );
     SsoToken {
         lifetime: Seconds(lifetime),
         max_lifetime: Seconds(max_lifetime),
         algorithm,
         user_id_claim,
+        unknown_user_status,
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Site {
     pub http: PlainHttp,
     /// The value of `Strict-Transport-Security` (RFC 6797 §6.1).
     pub hsts: Option<String>,
+    /// Whether a session makes way for a token of another user or of a later sign-in.
+    pub newer_sign_in: bool,
     /// Whether a token for an unknown address creates a user.
     pub auto_create_users: bool,
     /// Edgeward's own cookie.
@@ -275,6 +277,8 @@ pub struct SsoToken {
     pub algorithm: HmacAlgorithm,
     /// The claim with the user's id, in addition to `sub`.
     pub user_id_claim: String,
+    /// The status of the answer if no user has the address: 404 or 422.
+    pub unknown_user_status: u16,
 }
 
 /// The application's cookie, with the attributes that the application gives it.
