@@ -9,9 +9,6 @@ use crate::model::user::UserId;
 use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::Entropy;
 
-/// So many ids of one browser are looked at.
-const MOST: usize = 4;
-
 /// The id of a browser: 128 random bits in a cookie.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Browser(String);
@@ -23,13 +20,14 @@ impl Browser {
         Self(random_text(entropy))
     }
 
-    /// The browser that sent these cookies of the name, by each of them that is an id. Two are there if `session.partitioned`
-    /// was changed in between; no other host can add one, because of the prefix (RFC 6265bis §4.1.3.2).
-    pub fn of_cookies(values: &[&str]) -> impl Iterator<Item = Self> {
-        values
-            .iter()
-            .take(MOST)
-            .filter_map(|value| Self::parse(value))
+    /// The browser that sent these cookies of the name. Two of one name are how a cookie is planted: neither is believed, and
+    /// with the next id the other form is cleared.
+    #[must_use]
+    pub fn of_cookies(values: &[&str]) -> Option<Self> {
+        match values {
+            [value] => Self::parse(value),
+            _ => None,
+        }
     }
 
     /// Parses the value of the cookie.

@@ -43,7 +43,7 @@ impl<'a> Visit<'a> {
             Err(TokenError::Fault(fault)) => return Err(Denial::Fault(*fault)),
             Err(_) => None,
         };
-        let known = Browser::of_cookies(&ctx.presented.browser).next();
+        let known = Browser::of_cookies(&ctx.presented.browser);
         Ok(Self {
             ctx,
             gateway,
@@ -56,7 +56,7 @@ impl<'a> Visit<'a> {
     /// Gives the browser its id with the answer.
     pub(super) fn identified(&self, mut reply: Reply) -> Reply {
         let presented = self.ctx.presented.browser.len();
-        if self.is_new || presented > 1 {
+        if self.is_new {
             let cookies = session::set_browser(self.ctx.site, &self.browser, presented);
             reply.cookies.extend(cookies);
         }
@@ -100,9 +100,7 @@ impl<'a> Visit<'a> {
         same_origin::check(self.ctx.parts, self.ctx.site)?;
         let form = Form::read(self.ctx).await?;
         let keys = &self.ctx.world.config.keys.session;
-        let token = form.text("csrf");
-        let is_own = Browser::of_cookies(&self.ctx.presented.browser)
-            .any(|browser| browser.made(&token, keys));
+        let is_own = !self.is_new && self.browser.made(&form.text("csrf"), keys);
         Ok((form, is_own))
     }
 

@@ -125,7 +125,7 @@ fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
     let is_strict = sso_cookie.is_some_and(|cookie| cookie.same_site == SameSite::Strict);
     let may_be_round = rounds.count > 0
         || (is_strict && browsing::comes_from_elsewhere(ctx))
-        || browsing::is_in_frame(ctx);
+        || (ctx.site.login.is_some() && browsing::is_in_frame(ctx));
     if rounds.opened || !may_be_round {
         return place;
     }

@@ -25,12 +25,12 @@ pub fn page_url(ctx: &Ctx<'_>) -> String {
     format!("{}://{host}/login/", ctx.parts.scheme())
 }
 
-/// The URL of the gateway's sign-in page that leads back to `return_to`, and the browser's id if it has none, or two.
+/// The URL of the gateway's sign-in page that leads back to `return_to`, and an id for a browser that has none, or two.
 #[must_use]
 pub fn way_there(ctx: &Ctx<'_>, return_to: &ReturnTo) -> (String, Vec<SetCookie>) {
     let presented = &ctx.presented.browser;
-    let known = Browser::of_cookies(presented).next();
-    let is_settled = known.is_some() && presented.len() == 1;
+    let known = Browser::of_cookies(presented);
+    let is_new = known.is_none();
     let browser = known.unwrap_or_else(|| Browser::random(&*ctx.world.platform.entropy));
     let url = format!(
         "{}?return_to={}&state={}",
@@ -38,10 +38,10 @@ pub fn way_there(ctx: &Ctx<'_>, return_to: &ReturnTo) -> (String, Vec<SetCookie>
         query::encode(return_to.as_str()),
         browser.hash(),
     );
-    let cookies = if is_settled {
-        Vec::new()
-    } else {
+    let cookies = if is_new {
         session::set_browser(ctx.site, &browser, presented.len())
+    } else {
+        Vec::new()
     };
     (url, cookies)
 }
@@ -63,16 +63,13 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         return Err(Denial::Speculative);
     }
     let tickets = Tickets::of(&ctx.world.platform, ctx.now);
-    let browsers: Vec<String> = Browser::of_cookies(&ctx.presented.browser)
-        .map(|browser| browser.hash())
-        .collect();
+    let browser = Browser::of_cookies(&ctx.presented.browser).map(|browser| browser.hash());
     let code = Form::of_query(ctx).text("code");
     let used = tickets.use_up(&code, |ticket| {
         if ticket.purpose != TicketFor::Site(ctx.site.name.clone()) {
             return Err(TicketError::Gone);
         }
-        let begun_here = |browser| browsers.contains(browser);
-        if !ticket.browser.as_ref().is_some_and(begun_here) {
+        if browser.is_none() || ticket.browser != browser {
             return Err(TicketError::Taken);
         }
         Ok(())
