@@ -27,6 +27,9 @@ pub enum Denial {
     AmbiguousPath(Lead, Lead),
     /// A request over plain http at a public host, other than GET and HEAD.
     HttpsRequired,
+    /// The `Destination` of a COPY or MOVE leads to an endpoint of ours, or servers read it in
+    /// different ways.
+    Destination,
     /// A method that is never forwarded.
     MethodRefused,
     /// One of our endpoints does not support this method. Holds those that it supports.
@@ -241,7 +244,7 @@ impl Denial {
                 "Bad request",
                 "This URL can be read in different ways and was not accepted.",
             ),
-            Self::Malformed | Self::Path(_) => row(
+            Self::Malformed | Self::Path(_) | Self::Destination => row(
                 400,
                 "bad_request",
                 "Bad request",
@@ -494,6 +497,9 @@ impl Denial {
                 format!("servers read the path in different ways: {one}, or {other}")
             }
             Self::HttpsRequired => "plain http".into(),
+            Self::Destination => {
+                "Destination is ambiguous, or leads to an endpoint of Edgeward".into()
+            }
             Self::MethodRefused => "method is never forwarded".into(),
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),

@@ -124,6 +124,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
             mail_from,
         }),
         host_header: HostHeader::Rewrite,
+        translate: false,
         // Its own paths need no other.
         paths: Paths::Strict,
         audience: first_host,

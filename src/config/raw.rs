@@ -34,6 +34,9 @@ table! {
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` header that the origin receives.
         pub(super) host_header: Field<crate::site::HostHeader>,
+        /// Whether headers that say the public name say the upstream's to the origin, and the other
+        /// way round. Only with `host_header = "rewrite"`.
+        pub(super) translate: Field<bool>,
         /// Which paths the origin is sent: each as it came if all servers read it alike, as far as
         /// rules tell; or only those without ambiguous bytes, in their canonical form.
         pub(super) paths: Field<crate::site::Paths>,

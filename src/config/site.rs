@@ -51,6 +51,7 @@ pub(super) fn read(
         origin
     });
     let host_header = reader.with_default("host_header", raw.host_header, HostHeader::Rewrite);
+    let translate = reader.with_default("translate", raw.translate, true);
     let paths = reader.with_default("paths", raw.paths, Paths::Unchanged);
     let path_case = reader.with_default("path_case", raw.path_case, PathCase::Matters);
     let first_host = hosts
@@ -230,6 +231,7 @@ pub(super) fn read(
         upstream: Some(upstream?),
         gateway: None,
         host_header,
+        translate,
         paths,
         audience,
         link_ages: BTreeMap::new(),

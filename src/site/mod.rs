@@ -41,6 +41,8 @@ pub struct Site {
     pub gateway: Option<Gateway>,
     /// The `Host` header that the origin receives.
     pub host_header: HostHeader,
+    /// Whether the public name and the upstream's are translated where the origin sees its own.
+    pub translate: bool,
     /// Which paths the origin is sent.
     pub paths: Paths,
     /// The `aud` of this site's tokens.
@@ -373,6 +375,24 @@ impl Site {
             tenant: others || self.tenants.is_some(),
             workspace: others,
         }
+    }
+
+    /// Whether headers that say the public name get the upstream's, and the other way round.
+    #[must_use]
+    pub fn translates(&self) -> bool {
+        self.translate && self.host_header == HostHeader::Rewrite
+    }
+
+    /// The names of Edgeward's cookies at this site. No other program writes them.
+    pub fn own_cookies(&self) -> [&str; 4] {
+        let Session {
+            cookie,
+            trip,
+            browser,
+            device,
+            ..
+        } = &self.session;
+        [cookie, trip, browser, device].map(String::as_str)
     }
 
     /// Whether the site accepts credentials from `source`.

@@ -157,6 +157,7 @@ fn table() -> Vec<Line> {
     ] {
         table.push((Denial::Path(error), 400, "bad_request", None, false));
     }
+    table.push((Denial::Destination, 400, "bad_request", None, false));
     for denial in [
         Denial::AmbiguousPath(Lead::Rule(1), Lead::Endpoint),
         Denial::Path(PathError::Readings),
@@ -327,6 +328,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::SamePassword => 47,
         Denial::AmbiguousPath(..) => 48,
         Denial::HttpsRequired => 49,
+        Denial::Destination => 50,
     }
 }
 
@@ -339,7 +341,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 50);
+    assert_eq!(found.len(), 51);
 }
 
 #[test]
