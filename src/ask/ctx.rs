@@ -60,6 +60,13 @@ impl Ctx<'_> {
     /// Where the browser wanted to go.
     #[must_use]
     pub fn return_to(&self) -> ReturnTo {
-        ReturnTo::of_request(self.parts, self.path, self.presented.clean_query.as_deref())
+        let query = self.presented.clean_query.as_deref();
+        ReturnTo::of_request(self.parts, self.site, self.path, query)
+    }
+
+    /// A path with a query at this site, as our own pages carry it.
+    #[must_use]
+    pub fn read_return_to(&self, text: &str) -> Option<ReturnTo> {
+        ReturnTo::parse_local(text, self.parts, self.site, &self.world.config)
     }
 }

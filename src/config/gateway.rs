@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use crate::config::raw::{RawSession, RawUnauthenticated};
 use crate::config::reader::{Bindings, Field, Reader, table};
-use crate::config::{rules, site};
+use crate::config::{mounts, rules, site};
 use crate::http::reserved::Reserved;
 use crate::model::service::{Identity, ServiceId};
 use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
+use crate::site::mount::{ENDPOINTS, Neighbours};
 use crate::site::{HostHeader, Paths, Site, Source};
 
 /// The name of the gateway among the sites.
@@ -52,7 +53,12 @@ table! {
 /// Validates `raw`; errors go to `reader`. To the rest of the core, the gateway is a site without an origin.
 pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
-    let hosts = site::read_hosts(reader, raw.hosts);
+    let (hosts, mount) = mounts::read_hosts(reader, raw.hosts).unzip();
+    reader.check(
+        "hosts",
+        mount.is_none_or(|mount| mount.is_empty()),
+        "must be whole hosts: the gateway cannot live under a path, where other applications share its cookies",
+    );
     let first_host = hosts
         .as_ref()
         .and_then(|hosts| hosts.first().cloned())
@@ -88,7 +94,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         reader.check(name, text.len() <= MAX_TEXT, "must have at most 500 bytes");
     }
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
-    let session = site::read_session(reader, raw.session);
+    let session = site::read_session(reader, raw.session, NAME, "");
     let development = reader.with_default("development", raw.development, false);
     let (link_service, mail_from) = read_ways(raw.link_service, raw.mail_from, reader);
     let around = rules::Around {
@@ -104,7 +110,12 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     Some(Site {
         name: NAME.to_owned(),
         hosts: hosts?,
+        mount: String::new(),
+        address: first_host.clone(),
+        endpoints: ENDPOINTS.to_owned(),
+        neighbours: Neighbours::default(),
         upstream: None,
+        base: String::new(),
         gateway: Some(Gateway {
             identity,
             brand: Brand {

@@ -242,7 +242,7 @@ fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
         SameSite::Strict => SameSite::Lax,
         other => other,
     };
-    named_cookie(session.trip.clone(), value, lax, session.partitioned)
+    named_cookie(site, session.trip.clone(), value, lax, session.partitioned)
 }
 
 /// How long a browser keeps its id, and how long a device is known after the last sign-in on it.
@@ -269,7 +269,7 @@ fn set_lax(site: &Site, name: String, value: String, age: Duration) -> SetCookie
         SameSite::Strict => SameSite::Lax,
         other => other,
     };
-    let cookie = named_cookie(name, value, lax, session.partitioned);
+    let cookie = named_cookie(site, name, value, lax, session.partitioned);
     SetCookie(cookie.max_age(age).build().to_string())
 }
 
@@ -348,6 +348,7 @@ fn own_cookie_as(
     partitioned: bool,
 ) -> CookieBuilder<'static> {
     named_cookie(
+        site,
         site.session.cookie.clone(),
         value,
         same_site_as,
@@ -356,13 +357,14 @@ fn own_cookie_as(
 }
 
 fn named_cookie(
+    site: &Site,
     name: String,
     value: String,
     same_site_as: SameSite,
     partitioned: bool,
 ) -> CookieBuilder<'static> {
     Cookie::build((name, value))
-        .path("/")
+        .path(site.cookie_path().to_owned())
         .secure(true)
         .http_only(true)
         .same_site(same_site(same_site_as))

@@ -302,7 +302,10 @@ fn unreachable(request: &Request, error: &str) -> Response {
     let world = current_world();
     let request_id = parts.as_ref().map(request_id).unwrap_or_default();
     let site = match (&parts, &world) {
-        (Ok(parts), Some(world)) => world.config.site(parts.authority(), parts.scheme()),
+        (Ok(parts), Some(world)) => {
+            let config = &world.config;
+            config.site(parts.authority(), parts.scheme(), parts.path())
+        }
         _ => None,
     };
     let event = Event {

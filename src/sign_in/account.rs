@@ -11,7 +11,6 @@ use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
-use crate::ask::return_to::ReturnTo;
 use crate::authn::{self, Authentication, link};
 use crate::credential::session::{self, SessionClaims};
 use crate::people;
@@ -23,7 +22,6 @@ use crate::store::ended_sessions::EndedSessions;
 /// How many sessions one sign-out ends. A browser has two cookies of one name at most, and each
 /// session costs the verification of a signature.
 const MAX_SESSIONS: usize = 16;
-const LOGOUT_PATH: &str = "/api/sso/logout";
 
 /// `GET /api/sso/me`.
 ///
@@ -61,8 +59,9 @@ pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply,
 /// ended.
 pub async fn logout(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     // A link on the application's own page to its own sign-out path needs no confirmation.
-    let followed_here = ctx.path.as_str() != LOGOUT_PATH
-        && ctx.parts.header("sec-fetch-site") == Some("same-origin");
+    let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
+    let followed_here =
+        own != Some("/logout") && ctx.parts.header("sec-fetch-site") == Some("same-origin");
     match ctx.parts.method() {
         "GET" if !followed_here => Ok(ask_to_log_out(ctx).into()),
         "GET" | "POST" => {
@@ -82,12 +81,12 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
     };
     let question = Confirmation {
         lead: "This ends your session on this site.",
-        form_action: LOGOUT_PATH,
+        form_action: &ctx.site.own_path("logout"),
         fields: Vec::new(),
         submit_label: "Sign out",
         cancel: Some(LinkButton {
             label: "Stay signed in".to_owned(),
-            href: "/".into(),
+            href: ctx.site.root_path(),
         }),
         form_to: ctx.site.logout_url.as_deref().map(form_target),
     };
@@ -192,7 +191,8 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     }
     let form = Form::read(ctx).await?;
     let principal = authn::verify(ctx, Source::Query, &form.text("token")).await?;
-    let return_to = ReturnTo::parse_local(&form.text("return_to"), ctx.parts)
+    let return_to = ctx
+        .read_return_to(&form.text("return_to"))
         .ok_or(Denial::InvalidField("return_to"))?;
     let cookie = arrive::open_from_link(ctx, &principal).await?;
     Ok(Reply {

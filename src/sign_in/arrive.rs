@@ -25,9 +25,6 @@ use crate::site::{Login, Query, Source, StrangerLink, UserSwitch};
 /// After this many round trips the browser gets a page with the likely cause instead of a redirect.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The endpoint that takes the confirmation of a user switch.
-pub const SWITCH_PATH: &str = "/api/sso/switch";
-
 /// What becomes of a request with a credential, before any rule is asked.
 pub enum Arrival {
     /// It continues, and these cookies are set on the response.
@@ -176,7 +173,7 @@ fn ask_before(
     };
     let question = Confirmation {
         lead: &lead,
-        form_action: SWITCH_PATH,
+        form_action: &ctx.site.own_path("switch"),
         fields: vec![
             ("token".into(), token.clone()),
             ("return_to".into(), return_to.local().into()),

@@ -112,8 +112,8 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         settled_at,
     );
     opened::note(ctx, &claims);
-    let to = ReturnTo::parse_local(&ticket.next_url, ctx.parts);
-    let to = to.map_or_else(|| "/".to_owned(), ReturnTo::into_url);
+    let to = ctx.read_return_to(&ticket.next_url);
+    let to = to.map_or_else(|| ctx.site.root_path(), ReturnTo::into_url);
     Ok(Reply {
         answer: Answer::see_other(to),
         cookies: vec![cookie],

@@ -169,7 +169,11 @@ fn territory(site: &Site, resource: &[u8]) -> u16 {
 
 fn site_of(edge: &Edge) -> std::rc::Rc<Site> {
     let isolate = edge.isolate();
-    isolate.world.config.site("site.example", "https").unwrap()
+    isolate
+        .world
+        .config
+        .site("site.example", "https", "/")
+        .unwrap()
 }
 
 #[test]
