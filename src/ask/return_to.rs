@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_return_address_is_always_on_the_own_host() {
-        let config = crate::config::tests::config("{}");
+        let config = crate::config::parse(&crate::config::tests::bindings("{}")).unwrap();
         let site = config.site("site.example", "https", "/").unwrap();
         let parse = |text: &str| ReturnTo::parse_local(text, &parts(), &site, &config).map(|r| r.0);
         assert_eq!(

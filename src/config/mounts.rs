@@ -134,6 +134,17 @@ pub(super) fn check(sites: &[(&str, Site)], errors: &mut Vec<ConfigError>) {
                 );
             }
             for (binding, site, other) in [(binding, site, other), (other_binding, other, site)] {
+                let sso = site.sso_cookie.as_ref().map(|sso| sso.name.as_str());
+                if let Some(name) = other.cookie_names().find(|name| Some(*name) == sso) {
+                    reject(
+                        binding,
+                        "sso_cookie.name",
+                        format!(
+                            "must differ from {name}, a cookie of site {}, which is at the same host",
+                            other.name
+                        ),
+                    );
+                }
                 if let Some(path) = covered(site, &other.mount) {
                     reject(
                         binding,

@@ -364,7 +364,7 @@ fn named_cookie(
     partitioned: bool,
 ) -> CookieBuilder<'static> {
     Cookie::build((name, value))
-        .path(site.cookie_path().to_owned())
+        .path(site.cookie_path())
         .secure(true)
         .http_only(true)
         .same_site(same_site(same_site_as))

@@ -11,6 +11,7 @@ pub mod mount;
 pub mod profile;
 pub mod tenant;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -343,11 +344,11 @@ impl Site {
     /// Where browsers send the site's own cookies. `__Host-` allows the whole host only (RFC 6265bis
     /// §4.1.3.2).
     #[must_use]
-    pub fn cookie_path(&self) -> &str {
+    pub fn cookie_path(&self) -> Cow<'static, str> {
         if self.mount.is_empty() || self.session.cookie.starts_with("__Host-") {
-            return "/";
+            return Cow::Borrowed("/");
         }
-        &self.mount
+        Cow::Owned(self.mount.clone())
     }
 
     /// The headers that tell this site's origin who is asking, or that the request comes from
