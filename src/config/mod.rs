@@ -318,10 +318,7 @@ fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<S
     let link_ages = link_ages(&sites);
     mounts::check(&sites, errors);
     let neighbours = mounts::neighbours(&sites);
-    let named = sites.iter();
-    let bindings: Vec<_> = named
-        .map(|(binding, site)| (site.name.clone(), (*binding).to_owned()))
-        .collect();
+    let mut all: Vec<(&str, Rc<Site>)> = Vec::new();
     let mut hosts: HashMap<String, Served> = HashMap::new();
     let mut audiences: HashMap<String, String> = HashMap::new();
     for ((binding, mut site), neighbours) in sites.into_iter().zip(neighbours) {
@@ -344,6 +341,7 @@ fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<S
         site.neighbours = neighbours;
         site.link_ages.clone_from(&link_ages);
         let site = Rc::new(site);
+        all.push((binding, Rc::clone(&site)));
         for host in &site.hosts {
             let served = hosts.entry(host.clone()).or_default();
             // Nobody tells two sites apart by the case of a path.
@@ -363,7 +361,8 @@ fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<S
             served.add(Rc::clone(&site));
         }
     }
-    mounts::check_sign_in(&bindings, &hosts, errors);
+    let wrong = |(binding, site): &(&str, Rc<Site>)| mounts::check_sign_in(binding, site, &hosts);
+    errors.extend(all.iter().filter_map(wrong));
     hosts
 }
 

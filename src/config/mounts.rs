@@ -173,36 +173,20 @@ fn covered(site: &Site, mount: &str) -> Option<String> {
     paths.find(|path| is_below(path.as_bytes(), &mount) || is_below(mount.as_bytes(), path))
 }
 
-/// Reports sign-in pages that lie within the site itself, which would redirect to them from there.
+/// Reports a sign-in page that lies within its own site, which would redirect to it from there.
 pub(super) fn check_sign_in(
-    bindings: &[(String, String)],
+    binding: &str,
+    site: &Site,
     hosts: &HashMap<String, Served>,
-    errors: &mut Vec<ConfigError>,
-) {
-    let mut found = Vec::new();
-    for (host, served) in hosts {
-        for site in served
-            .iter()
-            .filter(|site| site.hosts.first() == Some(host))
-        {
-            let Some(Login::Page { url, .. }) = &site.login else {
-                continue;
-            };
-            let path = url
-                .split_once("://")
-                .map_or("", |(_, rest)| split_path(rest).1);
-            let path = path.split(['?', '#']).next().unwrap_or_default();
-            let at = host_of(url).and_then(|host| hosts.get(&host)?.find(path.as_bytes()));
-            if at.is_some_and(|at| at.name == site.name)
-                && let Some((_, binding)) = bindings.iter().find(|(name, _)| *name == site.name)
-            {
-                found.push(ConfigError {
-                    path: format!("{binding}.login_url"),
-                    error: "must not be on a host of this site, unless another site there has its path: the sign-in page itself would redirect to it".into(),
-                });
-            }
-        }
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    errors.extend(found);
+) -> Option<ConfigError> {
+    let Some(Login::Page { url, .. }) = &site.login else {
+        return None;
+    };
+    let (_, path) = split_path(url.split_once("://")?.1);
+    let path = path.split(['?', '#']).next()?;
+    let found = hosts.get(&host_of(url)?)?.find(path.as_bytes())?;
+    (found.name == site.name).then(|| ConfigError {
+        path: format!("{binding}.login_url"),
+        error: "must not be on a host of this site, unless another site there has its path: the sign-in page itself would redirect to it".into(),
+    })
 }

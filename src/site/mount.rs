@@ -53,9 +53,9 @@ impl Served {
     /// Adds a site.
     pub fn add(&mut self, site: Rc<Site>) {
         self.ignores_case |= site.rules.ignores_case();
-        self.sites.push(site);
-        self.sites
-            .sort_by_key(|site| std::cmp::Reverse(site.mount.len()));
+        let shorter = |other: &Rc<Site>| other.mount.len() < site.mount.len();
+        let at = self.sites.iter().position(shorter);
+        self.sites.insert(at.unwrap_or(self.sites.len()), site);
     }
 
     /// The sites.

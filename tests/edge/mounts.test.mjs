@@ -117,7 +117,7 @@ test("no spelling of a path reaches the other site without its rules, and the lo
   for (const target of ["/studio/..%2fadmin", "/studio/..;/admin", "/studio%2fx", "/stud%69o/x", "//studio/x", "//x/studio/y", "/studio./x", "/studio;x/y"]) {
     const text = `GET ${target} HTTP/1.1\r\nHost: ${HOST}\r\nCookie: ${pair}\r\nConnection: close\r\n\r\n`;
     const answer = await exchangeRaw({ port: site.port, text });
-    assert.match(String(answer), /^HTTP\/1\.1 400 [\s\S]*ambiguous_path/, target);
+    assert.deepEqual([answer.status, answer.json.code], [400, "ambiguous_path"], target);
   }
   assert.equal(world.origin.requests.length + studio.requests.length, before);
   await world.settled();
