@@ -183,14 +183,14 @@ pub const GATEWAY_PATHS: [&str; 10] = [
     "/sso/deauthenticate/",
 ];
 
+/// Why a request has no target, and the site as far as it is known.
+pub type Missed = (Denial, Option<Rc<Site>>);
+
 /// Finds the target of `parts`.
 ///
 /// # Errors
 /// [`Denial::UnknownHost`], [`Denial::Path`] or [`Denial::AmbiguousPath`].
-pub fn route<'a>(
-    config: &Config,
-    parts: &'a Parts,
-) -> Result<Target<'a>, (Denial, Option<Rc<Site>>)> {
+pub fn route<'a>(config: &Config, parts: &'a Parts) -> Result<Target<'a>, Missed> {
     let served = config
         .served(parts.authority(), parts.scheme())
         .ok_or((Denial::UnknownHost, None))?;
@@ -210,10 +210,7 @@ pub fn route<'a>(
 ///
 /// # Errors
 /// As [`route`].
-pub fn place<'a>(
-    served: &Served,
-    path: &'a str,
-) -> Result<(Rc<Site>, RequestPath<'a>), (Denial, Option<Rc<Site>>)> {
+pub fn place<'a>(served: &Served, path: &'a str) -> Result<(Rc<Site>, RequestPath<'a>), Missed> {
     if let Some(site) = served.whole() {
         return match parse(site, path) {
             Ok(path) => Ok((Rc::clone(site), path)),

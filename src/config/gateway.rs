@@ -53,16 +53,9 @@ table! {
 /// Validates `raw`; errors go to `reader`. To the rest of the core, the gateway is a site without an origin.
 pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
-    let (hosts, mount) = mounts::read_hosts(reader, raw.hosts).unzip();
-    reader.check(
-        "hosts",
-        mount.is_none_or(|mount| mount.is_empty()),
-        "must be whole hosts: the gateway cannot live under a path, where other applications share its cookies",
-    );
-    let first_host = hosts
-        .as_ref()
-        .and_then(|hosts| hosts.first().cloned())
-        .unwrap_or_default();
+    let hosts = mounts::read_whole_hosts(reader, raw.hosts);
+    let first_host = hosts.iter().flatten().next();
+    let first_host = first_host.cloned().unwrap_or_default();
     let identity = reader.with_default("identity", raw.identity, Identity::Email);
     let name = reader.with_default("name", raw.name, first_host.clone());
     let shown = |text: &str| !text.trim().is_empty() && text.len() <= MAX_TEXT;

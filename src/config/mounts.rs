@@ -39,6 +39,20 @@ pub(super) fn read_hosts(
     whole.then(|| (read.into_iter().map(|(host, _)| host).collect(), mount))
 }
 
+/// Reads the hosts of the gateway, which has each of them to itself.
+pub(super) fn read_whole_hosts(
+    reader: &mut Reader<'_>,
+    field: Field<Vec<String>>,
+) -> Option<Vec<String>> {
+    let (hosts, mount) = read_hosts(reader, field)?;
+    reader.check(
+        "hosts",
+        mount.is_empty(),
+        "must be whole hosts: the gateway cannot live below a path, where other applications share its cookies",
+    );
+    Some(hosts)
+}
+
 /// Reads scheme and authority of an origin, and its base path.
 pub(super) fn read_upstream(text: &str, plaintext: bool) -> Option<(String, String)> {
     let (scheme, rest) = text.split_once("://")?;
@@ -55,16 +69,14 @@ fn split_path(text: &str) -> (&str, &str) {
 /// Reads the path of a site's own endpoints.
 pub(super) fn read_endpoints(reader: &mut Reader<'_>, field: Field<String>) -> String {
     let given = reader.with_default("endpoints", field, ENDPOINTS.to_owned());
-    match prefix(&given).filter(|path| !path.is_empty()) {
-        Some(path) => path.to_owned(),
-        None => {
-            reader.error(
-                "endpoints",
-                "must be a path such as \"/api/sso\", with segments of letters, digits, - . _ ~ that neither begin nor end with a dot, at most 128 characters in all",
-            );
-            given
-        }
+    if let Some(path) = prefix(&given).filter(|path| !path.is_empty()) {
+        return path.to_owned();
     }
+    reader.error(
+        "endpoints",
+        "must be a path such as \"/api/sso\", with segments of letters, digits, - . _ ~ that neither begin nor end with a dot, at most 128 characters in all",
+    );
+    given
 }
 
 /// What every site must know of the others at its hosts.
