@@ -10,7 +10,7 @@ import { exchangeRaw } from "./lib/http.mjs";
 import { startOrigin } from "./lib/origin.mjs";
 import { newEmail, newSecret, startWorld } from "./lib/world.mjs";
 
-/** @import { Answer, Seen } from "./lib/http.mjs" */
+/** @import { Answer, Seen, SetCookie } from "./lib/http.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
 /** @import { Origin } from "./lib/origin.mjs" */
 /** @import { World } from "./lib/world.mjs" */
@@ -98,16 +98,16 @@ test("no cookie of ours reaches the origin of the other site, in either directio
   const [root, below] = [await signIn("", ROOT), await signIn("/studio", STUDIO)];
   assert.match(below.raw, /; Path=\/studio(;|$)/);
   assert.match(root.raw, /; Path=\/(;|$)/);
-  for (const [path, ours, other] of [
+  for (const [path, ours, other] of /** @type {[string, SetCookie, SetCookie][]} */ ([
     ["/x", root, below],
     ["/studio/x", below, root],
-  ]) {
-    const name = /** @type {string} */ (other === root ? ROOT : STUDIO);
+  ])) {
+    const name = other === root ? ROOT : STUDIO;
     const marks = ["trip", "browser", "device"].map((mark) => `${name}-${mark}=0123456789abcdefghijkl`);
     const cookie = [ours.pair, other.pair, ...marks, "own=1"].join("; ");
-    assert.equal(told(await site.script(String(path), { cookie })).headers.cookie, "own=1");
+    assert.equal(told(await site.script(path, { cookie })).headers.cookie, "own=1");
     const renamed = other.pair.replace(name, other === root ? STUDIO : ROOT);
-    assert.equal((await site.script(String(path), { cookie: renamed })).status, 401);
+    assert.equal((await site.script(path, { cookie: renamed })).status, 401);
   }
 });
 
