@@ -26,10 +26,14 @@ table! {
     /// `EDGEWARD_SITE_…`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["hosts", "upstream", "sources"])))]
     pub struct RawSite {
-        /// The public hosts: `host` or `host:port`.
+        /// The public hosts: `host` or `host:port`; each followed by the same path, as `host/studio`, for a
+        /// site below one.
         pub(super) hosts: Field<Vec<String>>,
-        /// The origin: `https://host` or `https://host:port`; `http://` to loopback hosts only.
+        /// The origin: `https://host` or `https://host:port`, with a path if the application lives
+        /// below one; `http://` to loopback hosts only.
         pub(super) upstream: Field<String>,
+        /// The path, within the site, below which Edgeward's own endpoints live.
+        pub(super) endpoints: Field<String>,
         /// Allows `http://` to any origin.
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` header that the origin receives.
@@ -42,7 +46,7 @@ table! {
         pub(super) paths: Field<crate::site::Paths>,
         /// Whether the origin tells upper from lower case in paths; rules then do as well.
         pub(super) path_case: Field<crate::site::PathCase>,
-        /// The `aud` of this site's tokens; defaults to the first host.
+        /// The `aud` of this site's tokens; defaults to the first of `hosts`.
         pub(super) audience: Field<String>,
         /// Where credentials are accepted, in order of precedence.
         pub(super) sources: Field<Vec<crate::site::Source>>,

@@ -13,6 +13,9 @@ use crate::model::user::Role;
 use crate::site::Site;
 use crate::site::attribute::{Attribute, headers_of};
 
+/// The header that tells an origin below which path people see it.
+pub const MOUNT_HEADER: &str = "x-forwarded-prefix";
+
 /// Adds the `X-Forwarded-*` headers and the site's `upstream_credential`. None of them depends on
 /// the caller.
 pub fn add_forwarding_headers(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
@@ -21,6 +24,9 @@ pub fn add_forwarding_headers(changes: &mut HeaderChanges, site: &Site, parts: &
     }
     changes.set("x-forwarded-host", parts.authority());
     changes.set("x-forwarded-proto", parts.scheme());
+    if !site.mount.is_empty() {
+        changes.set(MOUNT_HEADER, &site.mount);
+    }
     if let Some((header, value)) = &site.upstream_credential {
         changes.set(header, &value.0);
     }

@@ -70,7 +70,7 @@ pub async fn handle(
         Some(_) => Ok((Asked::of_our_own(&host, &path), site.rules.fallback())),
     };
     let destination = match &endpoint {
-        None => webdav::destination(&site, parts),
+        None => webdav::destination(&site, parts, &world.config),
         Some(_) => Ok(None),
     };
     let also = match &destination {

@@ -152,7 +152,8 @@ pub(crate) fn conclude(
 
 /// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
 pub(super) fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
-    if ctx.parts.wants_page() && ctx.path.as_str() != "/api/sso/me" {
+    let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
+    if ctx.parts.wants_page() && own != Some("/me") {
         return Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
     }
     Answer::refusal(denial)

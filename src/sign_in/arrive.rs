@@ -19,9 +19,6 @@ use crate::platform::time::Timestamp;
 use crate::sign_in::{browsing, opened};
 use crate::site::{Query, SameSite, Source, StrangerLink, UserSwitch};
 
-/// The endpoint that takes the confirmation of a user switch.
-pub const SWITCH_PATH: &str = "/api/sso/switch";
-
 /// How a browser comes to a page after the person has declined to be signed in by a link.
 const DECLINED: Rounds = Rounds {
     count: 0,
@@ -224,7 +221,7 @@ fn ask_before(
     };
     let question = Confirmation {
         lead: &lead,
-        form_action: SWITCH_PATH,
+        form_action: &ctx.site.own_path("switch"),
         fields: vec![
             ("token".into(), token.clone()),
             ("return_to".into(), return_to.local().into()),

@@ -7,9 +7,11 @@ pub mod disclosure;
 pub mod gateway;
 pub mod issuer;
 pub mod label_studio;
+pub mod mount;
 pub mod profile;
 pub mod tenant;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -25,6 +27,7 @@ use attribute::Attribute;
 use cors::Cors;
 use gateway::Gateway;
 use issuer::Issuer;
+use mount::Neighbours;
 use profile::Profile;
 use tenant::Tenants;
 
@@ -35,8 +38,18 @@ pub struct Site {
     pub name: String,
     /// In their canonical form.
     pub hosts: Vec<String>,
+    /// The path below which the site lives at each of its hosts, as `/studio`; empty for a whole host.
+    pub mount: String,
+    /// Its first host and its mount, as people know the site.
+    pub address: String,
+    /// The path below which our own endpoints live, within the mount.
+    pub endpoints: String,
+    /// What the other sites at its hosts keep in cookies.
+    pub neighbours: Neighbours,
     /// Scheme and authority of the origin. The gateway has none.
     pub upstream: Option<String>,
+    /// The path at the origin that stands for the mount, as `/app`; may be empty.
+    pub base: String,
     /// Of the SSO gateway, which is a site without an origin.
     pub gateway: Option<Gateway>,
     /// The `Host` header that the origin receives.
@@ -322,6 +335,47 @@ pub struct Assertion {
 }
 
 impl Site {
+    /// The path of our own endpoint `name` as a browser asks for it.
+    #[must_use]
+    pub fn own_path(&self, name: &str) -> String {
+        [&self.mount, &self.endpoints, "/", name].concat()
+    }
+
+    /// The path of the site's first page.
+    #[must_use]
+    pub fn root_path(&self) -> String {
+        [&self.mount, "/"].concat()
+    }
+
+    /// Scheme, authority and base path of the origin.
+    #[must_use]
+    pub fn upstream_url(&self) -> String {
+        [self.upstream.as_deref().unwrap_or_default(), &self.base].concat()
+    }
+
+    /// The names of the cookies in which the site keeps what it knows of a browser.
+    pub fn cookie_names(&self) -> impl Iterator<Item = &str> {
+        let session = &self.session;
+        [
+            &session.cookie,
+            &session.trip,
+            &session.browser,
+            &session.device,
+        ]
+        .into_iter()
+        .map(String::as_str)
+    }
+
+    /// Where browsers send the site's own cookies. `__Host-` allows the whole host only (RFC 6265bis
+    /// §4.1.3.2).
+    #[must_use]
+    pub fn cookie_path(&self) -> Cow<'static, str> {
+        if self.mount.is_empty() || self.session.cookie.starts_with("__Host-") {
+            return Cow::Borrowed("/");
+        }
+        Cow::Owned(self.mount.clone())
+    }
+
     /// The headers that tell this site's origin who is asking, or that the request comes from
     /// Edgeward.
     pub(crate) fn identity_headers(&self) -> impl Iterator<Item = &str> {
@@ -381,18 +435,6 @@ impl Site {
     #[must_use]
     pub fn translates(&self) -> bool {
         self.translate && self.host_header == HostHeader::Rewrite
-    }
-
-    /// The names of Edgeward's cookies at this site. No other program writes them.
-    pub fn own_cookies(&self) -> [&str; 4] {
-        let Session {
-            cookie,
-            trip,
-            browser,
-            device,
-            ..
-        } = &self.session;
-        [cookie, trip, browser, device].map(String::as_str)
     }
 
     /// Whether the site accepts credentials from `source`.

@@ -49,6 +49,8 @@ mod links;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod mounts;
+#[cfg(test)]
 mod moved;
 #[cfg(test)]
 mod one_path;

@@ -46,7 +46,7 @@ fn errors(bindings: &Bindings) -> Vec<(String, String)> {
 
 fn issuer(settings: &Value) -> Rc<Issuer> {
     let config = crate::config::parse(&with(settings)).unwrap();
-    let site = config.site("site.example", "https").unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
     Rc::clone(&site.issuers[0])
 }
 
