@@ -10,6 +10,7 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
+use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::sign_in::arrive;
 use crate::site::Site;
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
+    /// Further lines for the log.
+    pub notes: Vec<Event>,
 }
 
 /// Forwarded or answered.
@@ -90,6 +93,7 @@ pub(crate) fn conclude(
                 .map(|SignedIn { user, source }| (user, source))
                 .unzip();
             Outcome {
+                notes: Vec::new(),
                 action: Action::Forward(*forward),
                 cookies: merge(stale, cookies),
                 event: log.then(|| Event {
@@ -111,6 +115,7 @@ pub(crate) fn conclude(
                 ..event(happened.kind, status)
             });
             Outcome {
+                notes: Vec::new(),
                 event: refused.or(happened),
                 cookies: merge(stale, reply.cookies),
                 action: Action::Answer(readable(reply.answer)),
@@ -135,6 +140,7 @@ pub(crate) fn conclude(
                 EventKind::Denied
             };
             Outcome {
+                notes: Vec::new(),
                 event: Some(Event {
                     reason: Some(denial.reason()),
                     ..event(name, Some(answer.status))
@@ -191,6 +197,7 @@ pub(crate) fn admin_outcome(
         ..Event::default()
     };
     Outcome {
+        notes: Vec::new(),
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -222,15 +229,33 @@ pub(crate) fn refuse_early(
         ..Event::default()
     };
     Outcome {
+        notes: Vec::new(),
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
     }
 }
 
+/// What was found about the tokens of a request besides its result, as lines for the log.
+pub(super) fn notes(world: &World) -> Vec<Event> {
+    let noted = world.cache.take_unreadable().into_iter();
+    let lines = noted.map(|noted| Event {
+        event: EventKind::ClaimsUnreadable,
+        site: Some(noted.site),
+        reason: Some(format!(
+            "claims of issuer {} could not be read and grant nothing: {}",
+            noted.issuer,
+            noted.claims.join(", ")
+        )),
+        ..Event::default()
+    });
+    lines.collect()
+}
+
 /// An answer that is not worth a line.
 pub(crate) fn reply_silently(answer: Answer) -> Outcome {
     Outcome {
+        notes: Vec::new(),
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: None,

@@ -114,7 +114,7 @@ pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetC
 fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
     let (issued_at, granted): (Option<Timestamp>, Option<&Rc<Granted>>) =
         match &principal.verified().claims {
-            Claims::Foreign(claims) => (Some(claims.issued_at), Some(&claims.granted)),
+            Claims::Foreign(claims) => (Some(claims.issued_at), claims.for_session.as_ref()),
             Claims::Sso(claims) => (Some(claims.issued_at), None),
             Claims::Session(_) | Claims::ApiToken(_) => (None, None),
         };
@@ -351,7 +351,10 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::Type
         | TokenError::Algorithm
         | TokenError::Claims
-        | TokenError::MissingClaim
+        | TokenError::MissingClaim(_)
+        | TokenError::ClaimForm(_)
+        | TokenError::ClaimValue(_)
+        | TokenError::OwnToken
         | TokenError::Lifetime
         | TokenError::ApiToken
         | TokenError::TooManyAttempts

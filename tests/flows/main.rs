@@ -33,8 +33,9 @@ mod interleavings;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
-mod issuer_keys;
+mod issuer_claims;
 #[cfg(test)]
+mod issuer_keys;
 mod issuers;
 #[cfg(test)]
 mod kinds;

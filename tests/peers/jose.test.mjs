@@ -227,7 +227,6 @@ function explanation(token) {
   if (claims.iat > now() + LEEWAY - 2) return "issued in the future";
   if (claims.exp - claims.iat > 86_400 || claims.exp < claims.iat) return "lives too long, or not at all";
   if (claims.email_verified !== true || typeof claims.email !== "string" || !/^[^@\s]+@[^@\s]+$/.test(claims.email)) return "no verified address";
-  if (["sub", "jti"].some((name) => claims[name] !== undefined && typeof claims[name] !== "string")) return "a name that is no text";
   if (Array.isArray(claims.aud) && claims.aud.some((/** @type {unknown} */ one) => typeof one !== "string")) return "an audience that is no text";
   return undefined;
 }
