@@ -489,7 +489,7 @@ fn j9_one_table_takes_the_listed_tenants_of_entra_and_no_other() {
 }
 
 #[test]
-fn j11_a_role_has_any_name_and_its_separator_is_escaped() {
+fn sec_31_j11_a_role_has_any_name_and_its_separator_is_escaped() {
     let names = ["Domain Admins", "a,b", "c|d", "50%", "Größe", "e;f'\""];
     let issuer = json!({"grant_roles": names});
     for (separator, expected) in [
@@ -640,7 +640,9 @@ fn sec_40_an_assertion_in_authorization_takes_the_place_of_what_a_client_sends_a
             "{forged}"
         );
     }
-    let request = get("/x").at("plain.example").header("authorization", "Basic eDp5");
+    let request = get("/x")
+        .at("plain.example")
+        .header("authorization", "Basic eDp5");
     let seen = isolate.send(&request);
     assert_eq!(seen.origin().header("authorization"), Some("Basic eDp5"));
     for bad in ["\n", "ä", " x", &"x".repeat(33)] {
@@ -651,7 +653,7 @@ fn sec_40_an_assertion_in_authorization_takes_the_place_of_what_a_client_sends_a
         );
     }
     // Not together with another header that the site sets there.
-    let both = json!({"assertion": {"header": "authorization"}, "upstream_credential": {"header": "authorization", "secret": "S"}});
+    let both = json!({"assertion": {"header": "authorization"}, "custom_headers": {"authorization": "email"}});
     assert!(
         errors(&json!({}), &both)
             .iter()

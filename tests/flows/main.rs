@@ -36,6 +36,7 @@ mod issue;
 mod issuer_claims;
 #[cfg(test)]
 mod issuer_keys;
+#[cfg(test)]
 mod issuers;
 #[cfg(test)]
 mod kinds;
