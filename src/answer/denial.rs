@@ -74,8 +74,9 @@ pub enum Denial {
     /// No user, token or key has this id.
     NotFound,
     UserExists,
-    /// No user has this address, and the site does not create users.
-    UserNotFound(Email),
+    /// No user has this address, and the site does not create users. With the status that its callers
+    /// expect.
+    UserNotFound(Email, u16),
     UserDisabled,
     /// The name or the password of a sign-in is wrong, or the account cannot sign in.
     WrongPassword,
@@ -346,7 +347,12 @@ impl Denial {
                 "User exists",
                 "A user with this email exists",
             ),
-            Self::UserNotFound(_) => row(422, "USER_NOT_FOUND", "User not found", "User not found"),
+            Self::UserNotFound(_, status) => row(
+                *status,
+                "USER_NOT_FOUND",
+                "User not found",
+                "User not found",
+            ),
             Self::UserDisabled => user_disabled(),
             Self::WrongPassword => row(
                 403,
@@ -504,7 +510,7 @@ impl Denial {
             Self::InvalidCursor => "invalid cursor".into(),
             Self::NotFound => "no such record".into(),
             Self::UserExists => "user exists".into(),
-            Self::UserNotFound(_) => "user unknown and not created".into(),
+            Self::UserNotFound(..) => "user unknown and not created".into(),
             Self::UserDisabled => "user disabled".into(),
             Self::WrongPassword => "wrong name or password".into(),
             Self::SignInDelayed(_) => "too many attempts to sign in".into(),

@@ -65,6 +65,8 @@ table! {
         pub(super) trusted_origins: Field<Vec<String>>,
         /// Origins that may show pages of this site in a frame.
         pub(super) frame_ancestors: Field<Vec<String>>,
+        /// Whether a token of another user or of a later sign-in takes precedence over the session.
+        pub(super) newer_sign_in: Field<bool>,
         /// Whether a token for an unknown address creates a user.
         pub(super) auto_create_users: Field<bool>,
         /// Edgeward's own cookie.
@@ -170,6 +172,8 @@ table! {
         pub(super) algorithm: Field<HmacAlgorithm>,
         /// The claim with the user's id, in addition to `sub`.
         pub(super) user_id_claim: Field<String>,
+        /// The status of `POST /api/sso/token` for an unknown user: 404 or 422.
+        pub(super) unknown_user_status: Field<u16>,
     }
 }
 

@@ -31,6 +31,7 @@ use tenant::Tenants;
 
 /// A validated site.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent settings")]
 pub struct Site {
     /// The binding's name after `EDGEWARD_SITE_`, in lower case.
     pub name: String,
@@ -61,6 +62,8 @@ pub struct Site {
     pub trusted_origins: Vec<String>,
     /// Origins that may frame Edgeward's pages and those of the origin.
     pub frame_ancestors: Vec<String>,
+    /// Whether a session makes way for a token of another user or of a later sign-in.
+    pub newer_sign_in: bool,
     /// Whether a token for an unknown address creates a user.
     pub auto_create_users: bool,
     /// Edgeward's own cookie.
@@ -265,6 +268,8 @@ pub struct SsoToken {
     pub algorithm: HmacAlgorithm,
     /// The claim with the user's id, in addition to `sub`.
     pub user_id_claim: String,
+    /// The status of the answer if no user has the address: 404 or 422.
+    pub unknown_user_status: u16,
 }
 
 /// The application's cookie, with the attributes that the application gives it.

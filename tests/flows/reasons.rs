@@ -100,7 +100,7 @@ fn table() -> Vec<Line> {
         (Denial::InvalidCursor, 400, "invalid_cursor", None, false),
         (Denial::UserExists, 409, "user_exists", None, false),
         (
-            Denial::UserNotFound(Email::parse("a@b.c").unwrap()),
+            Denial::UserNotFound(Email::parse("a@b.c").unwrap(), 422),
             422,
             "USER_NOT_FOUND",
             None,
@@ -302,7 +302,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::InvalidCursor => 20,
         Denial::NotFound => 21,
         Denial::UserExists => 22,
-        Denial::UserNotFound(_) => 23,
+        Denial::UserNotFound(..) => 23,
         Denial::UserDisabled => 24,
         Denial::Misconfigured => 25,
         Denial::OriginUnreachable => 26,

@@ -47,6 +47,12 @@ function example(document, name, changes) {
   return { vars: { ...rules, [table[0]]: { ...table[1], ...changes } }, sites: { [name]: { sso_cookie: undefined, query: undefined, ...site } } };
 }
 
+/**
+ * The table of the assertion in that of a site.
+ * @param {Record<string, unknown>} [site]
+ */
+const assertionOf = (site) => /** @type {{ prefix?: string }} */ (site?.assertion ?? {});
+
 before(async () => {
   python = await startPython();
   issuer = await startIssuer();
@@ -69,13 +75,13 @@ before(async () => {
   // The same with the assertion in Authorization: what the documents say for it laid over their first example.
   const inHeader = blocks(MIGRATIONS.usso, "toml")
     .map(readExample)
-    .find(({ vars }) => vars.EDGEWARD_SITE_APP?.assertion?.prefix)?.vars;
+    .find(({ vars }) => assertionOf(vars.EDGEWARD_SITE_APP).prefix)?.vars;
   assert.ok(inHeader);
   vars.EDGEWARD_ISSUER_USSOHEADER = { ...ussoExample.vars.EDGEWARD_ISSUER_USSO, ...inHeader.EDGEWARD_ISSUER_USSO };
   sites.USSOHEADER = { ...ussoExample.sites.USSO, ...inHeader.EDGEWARD_SITE_APP, issuers: ["ussoheader"] };
   sites.MOREHEADER = {
     ...moreExample.sites.MORE,
-    assertion: { .../** @type {{ assertion: object }} */ (moreExample.sites.MORE).assertion, header: "authorization", prefix: "Bearer " },
+    assertion: { ...assertionOf(moreExample.sites.MORE), header: "authorization", prefix: "Bearer " },
   };
   vars.EDGEWARD_ISSUER_USSONAMES = issuerTable({ algorithms: ["EDDSA"], jwks_url: `${issuer.url}/usso-names`, loopback_origin: issuer.url });
   sites.USSONAMES = { issuers: ["ussonames"] };
