@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 700 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 218_400,
+    budget: 236_300,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -46,7 +46,7 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 59_500, paths: ["edgeward::config"] },
+  { name: "configuration", budget: 60_500, paths: ["edgeward::config"] },
   { name: "admin", budget: 62_000, paths: ["edgeward::admin"] },
   {
     name: "label_studio",

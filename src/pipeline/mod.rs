@@ -6,13 +6,14 @@
 mod deliver;
 mod endpoint;
 pub mod outcome;
+mod transport;
 pub mod watch;
 
 use std::rc::Rc;
 
 use crate::ask::ctx::{Ctx, Purpose};
 use crate::ask::route::{self, Target};
-use crate::ask::{asked, source};
+use crate::ask::{asked, source, webdav};
 use crate::authn::jwks;
 use crate::http::request::Parts;
 use crate::judge;
@@ -52,18 +53,37 @@ pub async fn handle(
             endpoint,
         }) => (site, path, Some(endpoint)),
         Err((denial, site)) => {
-            return refuse_early(parts, site.as_deref(), &denial, &request_id);
+            let outcome = refuse_early(parts, site.as_deref(), &denial, &request_id);
+            return match &site {
+                Some(site) => transport::tell(site, parts, outcome),
+                None => outcome,
+            };
         }
     };
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
     let host = asked::host(&site, parts);
+    if let Some(outcome) = transport::lead_to_https(&site, parts, &host, &request_id) {
+        return outcome;
+    }
     let asked = match &endpoint {
         None => asked::asked(&site, parts, &host, &path),
         Some(_) => Ok((Asked::of_our_own(&host, &path), site.rules.fallback())),
     };
-    let (asked, rule) = match asked {
-        Ok(asked) => asked,
-        Err(denial) => return refuse_early(parts, Some(&site), &denial, &request_id),
+    let destination = match &endpoint {
+        None => webdav::destination(&site, parts),
+        Some(_) => Ok(None),
+    };
+    let also = match &destination {
+        Ok(Some(destination)) => webdav::asked(&site, parts, &host, destination),
+        Ok(None) => Ok(Vec::new()),
+        Err(denial) => Err(denial.clone()),
+    };
+    let ((asked, rule), also) = match asked.and_then(|asked| Ok(webdav::order(asked, also?))) {
+        Ok(all) => all,
+        Err(denial) => {
+            let outcome = refuse_early(parts, Some(&site), &denial, &request_id);
+            return transport::tell(&site, parts, outcome);
+        }
     };
     // 3. The credentials.
     let presented = source::present(parts, &site);
@@ -76,6 +96,7 @@ pub async fn handle(
         received: &*received,
         asked,
         rule,
+        also: &also,
         presented: &presented,
         request_id: &request_id,
         now,
@@ -97,7 +118,7 @@ pub async fn handle(
     outcome.notes = outcome::notes(&world);
     jwks::refresh_later(&world, now);
     assertion::keep_keys_later(&world);
-    outcome
+    transport::tell(&site, parts, outcome)
 }
 
 /// The head with every header, where the platform has more of it than it told.

@@ -12,7 +12,7 @@ use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::origin::Forward;
-use crate::sign_in::arrive;
+use crate::sign_in::refuse;
 use crate::site::Site;
 use crate::site::config::Log;
 
@@ -26,6 +26,8 @@ pub struct Outcome {
     pub event: Option<Event>,
     /// Further lines for the log.
     pub notes: Vec<Event>,
+    /// `Strict-Transport-Security` for a forwarded response that is made anew for its cookies anyway.
+    pub hsts: Option<String>,
 }
 
 /// Forwarded or answered.
@@ -94,6 +96,7 @@ pub(crate) fn conclude(
                 .unzip();
             Outcome {
                 notes: Vec::new(),
+                hsts: None,
                 action: Action::Forward(*forward),
                 cookies: merge(stale, cookies),
                 event: log.then(|| Event {
@@ -116,6 +119,7 @@ pub(crate) fn conclude(
             });
             Outcome {
                 notes: Vec::new(),
+                hsts: None,
                 event: refused.or(happened),
                 cookies: merge(stale, reply.cookies),
                 action: Action::Answer(readable(reply.answer)),
@@ -123,14 +127,9 @@ pub(crate) fn conclude(
         }
         Err(denial) => {
             let (answer, kept) = if own_endpoint {
-                (refuse_own(ctx, &denial), None)
+                (refuse_own(ctx, &denial), Vec::new())
             } else {
-                arrive::refuse(ctx, &denial)
-            };
-            let trip = if own_endpoint {
-                None
-            } else {
-                arrive::trip(ctx, &answer)
+                refuse::refuse(ctx, &denial)
             };
             // What a browser asks ahead is turned down on purpose.
             let fails = denial.row().status >= 500 && denial != Denial::Speculative;
@@ -141,6 +140,7 @@ pub(crate) fn conclude(
             };
             Outcome {
                 notes: Vec::new(),
+                hsts: None,
                 event: Some(Event {
                     reason: Some(denial.reason()),
                     ..event(name, Some(answer.status))
@@ -149,7 +149,7 @@ pub(crate) fn conclude(
                 // Whoever tries again after a failure of ours must have what it takes.
                 cookies: match denial {
                     Denial::Fault(_) => Vec::new(),
-                    _ => stale.into_iter().chain(trip).chain(kept).collect(),
+                    _ => stale.into_iter().chain(kept).collect(),
                 },
             }
         }
@@ -198,6 +198,7 @@ pub(crate) fn admin_outcome(
     };
     Outcome {
         notes: Vec::new(),
+        hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -230,6 +231,7 @@ pub(crate) fn refuse_early(
     };
     Outcome {
         notes: Vec::new(),
+        hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -256,6 +258,7 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
 pub(crate) fn reply_silently(answer: Answer) -> Outcome {
     Outcome {
         notes: Vec::new(),
+        hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: None,

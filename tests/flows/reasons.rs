@@ -22,6 +22,7 @@ fn table() -> Vec<Line> {
         (Denial::UnknownEndpoint, 404, "not_found", None, false),
         (Denial::NotFound, 404, "not_found", None, false),
         (Denial::Malformed, 400, "bad_request", None, false),
+        (Denial::HttpsRequired, 400, "https_required", None, false),
         (
             Denial::MethodRefused,
             405,
@@ -156,6 +157,7 @@ fn table() -> Vec<Line> {
     ] {
         table.push((Denial::Path(error), 400, "bad_request", None, false));
     }
+    table.push((Denial::Destination, 400, "bad_request", None, false));
     for denial in [
         Denial::AmbiguousPath(Lead::Rule(1), Lead::Endpoint),
         Denial::Path(PathError::Readings),
@@ -328,6 +330,8 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::InvalidUrl(..) => 46,
         Denial::SamePassword => 47,
         Denial::AmbiguousPath(..) => 48,
+        Denial::Destination => 49,
+        Denial::HttpsRequired => 50,
     }
 }
 
@@ -340,7 +344,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 49);
+    assert_eq!(found.len(), 50);
 }
 
 #[test]

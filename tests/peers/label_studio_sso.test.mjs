@@ -1,141 +1,119 @@
-// docs/migrate-from-label-studio-sso.md: its example runs in workerd, with its settings, its calls and its table of answers. What
-// Label Studio makes of the people is in tests/label-studio; here a plain origin shows who arrives.
+// The three programs of label-studio-sso's README at a site that keeps the SSO cookie: each asks for one token within the
+// lifetime of a token, however many pages a person opens. The site and the program are at one host, as that README has it.
 
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { createHmac } from "node:crypto";
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
-import { promisify } from "node:util";
+import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 import { startFront } from "../edge/lib/front.mjs";
-import { readExample } from "../edge/lib/examples.mjs";
-import { newEmail, newPath, newSecret, now, startWorld } from "../edge/lib/world.mjs";
-import { blocks } from "./lib/peers.mjs";
+import { Jar, send } from "../edge/lib/http.mjs";
+import { NAVIGATION, startWorld } from "../edge/lib/world.mjs";
+import { outsideNpm } from "../browser/lib/applications.mjs";
+import { installNpm, installPython } from "./lib/peers.mjs";
 
+/** @import { ChildProcess } from "node:child_process" */
 /** @import { Site } from "../edge/lib/site.mjs" */
 /** @import { World } from "../edge/lib/world.mjs" */
 
-const DOCUMENT = "docs/migrate-from-label-studio-sso.md";
-const SESSION = "__Host-edgeward";
-const [plugin] = blocks(DOCUMENT, "python");
-const { upstream, label_studio, ...example } = readExample(blocks(DOCUMENT, "toml")[0]).vars.EDGEWARD_SITE_STUDIO;
+const EMAIL = "ada@example.com";
+const PAGES = 20;
+const FOLDER = at("tests/peers/label-studio-sso");
 
 /** @type {World} */
 let world;
-/** @type {Site} */
-let studio;
-/** @type {Site} */
-let closed;
+/** @type {string} */
+let python;
 before(async () => {
-  assert.ok(upstream && label_studio);
-  const settings = { ...example, identity_headers: ["x-forwarded"] };
+  await installNpm();
+  python = await installPython("service-django", at("examples/service-django/requirements.txt"));
+  const settings = { sources: ["session", "sso_cookie"], query: undefined };
   world = await startWorld({
     sites: {
-      STUDIO: settings,
-      CLOSED: { ...settings, hosts: ["closed.example.com"], auto_create_users: false, sso_token: { unknown_user_status: 404 } },
-      ORDERED: { ...settings, hosts: ["ordered.example.com"], newer_sign_in: false },
+      STRICT: { ...settings, sso_cookie: { name: "ls_auth_token", same_site: "strict", keep: true } },
+      LAX: { ...settings, sso_cookie: { name: "ls_auth_token", keep: true } },
+      CLEARING: { ...settings, sso_cookie: { name: "ls_auth_token" } },
     },
   });
-  studio = world.site("STUDIO");
-  closed = world.site("CLOSED");
 });
 after(() => world?.stop());
 
-/** A token as the plugin signs it, with Label Studio's own key. */
-function tokenOfThePlugin(claims = {}) {
-  const input = [
-    { alg: "HS256", typ: "JWT" },
-    { user_id: 1, iat: now(), exp: now() + 600, iss: "label-studio", aud: "label-studio-sso", ...claims },
-  ]
-    .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
-    .join(".");
-  return `${input}.${createHmac("sha256", newSecret()).update(input).digest("base64url")}`;
-}
-
-test(`${DOCUMENT}: what the plugin's settings say, the example says too`, () => {
-  const value = (/** @type {string} */ name) => JSON.parse(new RegExp(`^${name} = (.*)$`, "m").exec(plugin)?.[1].toLowerCase() ?? "null");
-  const { sso_cookie, sso_token, query, auto_create_users } = /** @type {Record<string, Record<string, unknown>>} */ (example);
-  assert.deepEqual([sso_cookie.name, sso_cookie.path, sso_cookie.domain], ["JWT_SSO_COOKIE_NAME", "JWT_SSO_COOKIE_PATH", "SESSION_COOKIE_DOMAIN"].map(value));
-  assert.deepEqual(
-    [sso_token.user_id_claim, sso_token.lifetime, query.parameter],
-    ["JWT_SSO_NATIVE_USER_ID_CLAIM", "SSO_TOKEN_EXPIRY", "JWT_SSO_TOKEN_PARAM"].map(value),
-  );
-  assert.equal(auto_create_users, value("SSO_AUTO_CREATE_USERS"));
-});
-
-test(`${DOCUMENT}: two people arrive, by cookie and by link, and each is who they are`, async () => {
-  const [ada, bob] = [newEmail("ada"), newEmail("bob")];
-  const byCookie = await studio.navigate(newPath(), { cookie: `ls_auth_token=${await studio.issue(ada)}` });
-  const byLink = await studio.navigate(`${newPath()}?token=${await studio.issue(bob)}`);
-  assert.equal(byCookie.seen.header("x-forwarded-email"), ada);
-  assert.equal(byLink.status, 303, String(byLink));
-  const [adas, bobs] = [byCookie.setCookie(SESSION).pair, byLink.setCookie(SESSION).pair];
-  for (const [cookie, email] of [
-    [adas, ada],
-    [bobs, bob],
-  ]) {
-    const answer = await studio.navigate(newPath(), { cookie });
-    assert.equal(answer.seen.header("x-forwarded-email"), email);
-  }
-  // As in version 6.0.8, a token of somebody else takes precedence over the session.
-  const switched = await studio.navigate(newPath(), { cookie: `${adas}; ls_auth_token=${await studio.issue(bob)}` });
-  assert.equal(switched.seen.header("x-forwarded-email"), bob);
-});
-
-test(`${DOCUMENT}: with newer_sign_in = false, the session comes first, as in version 6.0.7`, async () => {
-  const site = world.site("ORDERED");
-  const ada = await site.signIn();
-  const answer = await site.navigate(newPath(), { cookie: `${ada.cookie}; ls_auth_token=${await site.issue(newEmail("bob"))}` });
-  assert.equal(answer.seen.header("x-forwarded-email"), ada.user.email);
-});
-
-test(`${DOCUMENT}: tokens of the plugin, expired ones and those of another site sign nobody in`, async () => {
-  const tokens = {
-    "the plugin's own": tokenOfThePlugin(),
-    "an access token of Label Studio": tokenOfThePlugin({ token_type: "access", iss: undefined, aud: undefined }),
-    "one without an end": tokenOfThePlugin({ exp: undefined }),
-    "one for another site": await closed.issue((await closed.createUser()).email),
-  };
-  for (const [what, token] of Object.entries(tokens)) {
-    const path = newPath();
-    for (const answer of [
-      await studio.navigate(path, { cookie: `ls_auth_token=${token}` }),
-      await studio.navigate(`${path}?token=${token}`),
-      await studio.client(path, { bearer: token }),
-    ]) {
-      assert.ok(!answer.cookies.some(({ name, cleared }) => name === SESSION && !cleared), what);
-    }
-    assert.deepEqual(world.origin.about(path), [], `${what} reached the origin`);
-  }
-});
-
-test(`${DOCUMENT}: the table of answers`, async () => {
-  const email = newEmail("unknown");
-  const unknown = await closed.issueAnswer({ email });
-  assert.deepEqual([unknown.status, unknown.json.error_code], [404, "USER_NOT_FOUND"]);
-  const malformed = await studio.issueAnswer({ email: "nobody" });
-  assert.deepEqual([malformed.status, malformed.json], [400, { error: "Invalid email" }]);
-  const disabled = await studio.createUser({ active: false });
-  assert.equal((await studio.issueAnswer({ email: disabled.email })).status, 403);
-  const list = await studio.admin("POST", "/api/sso/token", []);
-  assert.deepEqual([list.status, list.json], [400, { error: "Email required" }]);
-  const bearer = await studio.send("POST", "/api/sso/token", { bearer: await world.apiToken("token:issue"), body: JSON.stringify({ email: newEmail() }) });
-  assert.equal(bearer.status, 200, String(bearer));
-});
-
-test(`${DOCUMENT}: users are sent ahead by its call`, async () => {
-  const front = await startFront(studio);
+/**
+ * A program in front of `site`, while `use` runs: with the port of the program, and the tokens asked for so far.
+ * @param {string[]} command
+ * @param {Site} site
+ * @param {(port: number, asked: () => number) => Promise<void>} use
+ */
+async function withProgram([program, ...args], site, use) {
+  const front = await startFront(site);
+  /** @type {ChildProcess | undefined} */
+  let child;
   try {
-    const { stdout } = await promisify(execFile)("sh", ["-euc", blocks(DOCUMENT, "sh").at(-1) ?? ""], {
-      env: { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.apiToken("users:write") },
-    });
-    assert.deepEqual(
-      JSON.parse(stdout).results.map((/** @type {{ email: string, status: string }} */ { email, status }) => [email, status]),
-      [
-        ["ada@example.com", "created"],
-        ["bob@example.com", "created"],
-      ],
-    );
+    const env = {
+      ...outsideNpm(),
+      PYTHONDONTWRITEBYTECODE: "1",
+      EMAIL,
+      LABEL_STUDIO_URL: front.url,
+      LABEL_STUDIO_API_TOKEN: await world.apiToken("token:issue"),
+    };
+    const running = spawn(program, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+    child = running;
+    const lines = createInterface({ input: running.stdout })[Symbol.asyncIterator]();
+    const port = Number((await lines.next()).value);
+    await use(port, () => front.requests.filter((request) => request === "POST /api/sso/token").length);
   } finally {
+    if (child !== undefined) {
+      const ended = new Promise((resolve) => child?.once("exit", resolve));
+      child.kill();
+      await ended;
+    }
     await front.stop();
   }
-});
+}
+
+for (const kind of ["express", "django"]) {
+  test(`the program for ${kind} asks for one token, and the kept cookie and the session last for many pages`, async () => {
+    const command = kind === "django" ? [python, "-W", "ignore", `${FOLDER}/django_app.py`] : [pinnedNode, `${FOLDER}/express.mjs`];
+    const site = world.site("STRICT");
+    await withProgram(command, site, async (port, asked) => {
+      const jar = new Jar();
+      const answer = await send({ port, headers: [["Host", `127.0.0.1:${port}`], ...NAVIGATION] });
+      assert.equal(answer.status, 302, String(answer));
+      jar.take(answer);
+      for (let page = 0; page < PAGES; page++) {
+        const opened = await site.navigate(`/projects/${page}`, { cookie: jar.header });
+        assert.equal(opened.status, 200, String(opened));
+        assert.equal(opened.seen.header("x-forwarded-email"), EMAIL);
+        jar.take(opened);
+        assert.match(jar.header, /ls_auth_token=/, "it stays");
+        // Without the session it signs in again, as the package does.
+        if (page === 5) jar.drop("__Host-edgeward");
+      }
+      assert.equal(asked(), 1);
+    });
+  });
+}
+
+for (const [name, most] of /** @type {const} */ ([
+  ["LAX", 1],
+  ["CLEARING", PAGES],
+])) {
+  test(`the program for Koa behind a mount asks for ${most === 1 ? "one token where the cookie is kept" : "tokens again and again where it is cleared"}`, async () => {
+    await withProgram([pinnedNode, `${FOLDER}/koa.mjs`], world.site(name), async (port, asked) => {
+      const jar = new Jar();
+      let signedIn = 0;
+      for (let page = 0; page < PAGES; page++) {
+        /** @type {[string, string][]} */
+        const headers = [["Host", "studio.example.test"], ["X-Forwarded-Proto", "https"], ...NAVIGATION];
+        if (jar.header) headers.push(["Cookie", jar.header]);
+        const answer = await send({ port, path: `/label-studio/projects/${page}`, headers });
+        jar.take(answer);
+        if (answer.status === 200) signedIn += 1;
+        else assert.equal(page, 0, `the first request comes without the cookie, this one: ${answer}`);
+      }
+      assert.equal(signedIn, PAGES - 1);
+      if (most === 1) assert.equal(asked(), 1);
+      else assert.ok(asked() > 5, `${asked()} tokens`);
+    });
+  });
+}

@@ -194,9 +194,8 @@ impl Seen {
         let all: Vec<_> = all.filter(|cookie| cookie.name() == name).collect();
         let forms = all
             .iter()
-            .copied()
-            .map(edgeward::credential::session::SetCookie::is_partitioned);
-        let forms: std::collections::HashSet<bool> = forms.collect();
+            .map(|cookie| (cookie.is_partitioned(), cookie.domain()));
+        let forms: std::collections::HashSet<_> = forms.collect();
         assert_eq!(forms.len(), all.len(), "one form of {name} twice");
         all.into_iter()
             .map(edgeward::credential::session::SetCookie::as_str)
@@ -238,6 +237,10 @@ impl Seen {
         for change in forward.all_changes() {
             match change {
                 HeaderChange::Remove(name) => headers.retain(|(known, _)| known != name),
+                HeaderChange::Rebase(name, length, by) => {
+                    let (_, value) = headers.iter_mut().find(|(known, _)| known == name).unwrap();
+                    value.replace_range(..length, by);
+                }
                 HeaderChange::Set(name, value) | HeaderChange::Copy(name, value) => {
                     let value = match change {
                         HeaderChange::Copy(_, from) => self.request.header_value(from).unwrap(),
