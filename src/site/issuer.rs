@@ -11,7 +11,6 @@ use crate::platform::time::Seconds;
 
 /// A validated issuer.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent settings")]
 pub struct Issuer {
     /// The binding's name after `EDGEWARD_ISSUER_`, in lower case.
     pub name: String,

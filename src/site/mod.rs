@@ -31,7 +31,6 @@ use tenant::Tenants;
 
 /// A validated site.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "independent settings")]
 pub struct Site {
     /// The binding's name after `EDGEWARD_SITE_`, in lower case.
     pub name: String,
