@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 700 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 237_000,
+    budget: 243_000,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -46,7 +46,7 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 58_300, paths: ["edgeward::config"] },
+  { name: "configuration", budget: 62_800, paths: ["edgeward::config"] },
   { name: "admin", budget: 62_000, paths: ["edgeward::admin"] },
   {
     name: "label_studio",

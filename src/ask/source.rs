@@ -116,10 +116,13 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
     if let Some(value) = parts.header("authorization") {
         presented.authorization_is_ours = is_ours(site, value);
     }
+    let is_api_token =
+        |token: &&str| site.takes(Source::ApiKey) && token.starts_with(api_token::PREFIX);
+    let bearer = parts.header("authorization").and_then(bearer);
     if site.takes(Source::Bearer) {
         presented
             .bearer
-            .extend(parts.header("authorization").and_then(bearer));
+            .extend(bearer.filter(|token| !is_api_token(token)));
     }
     if site.takes(Source::Header) {
         let named = site.token_headers.iter().filter_map(|header| {
@@ -136,7 +139,7 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
         let ours = |value: &&str| value.starts_with(api_token::PREFIX);
         presented
             .api_key
-            .extend(named.into_iter().chain(scheme).filter(ours));
+            .extend(named.into_iter().chain(scheme).chain(bearer).filter(ours));
         presented.client = (!presented.api_key.is_empty()).then(|| Client::of(parts));
     }
     if let Some(query) = parts.query() {
@@ -270,7 +273,8 @@ fn is_for_us(site: &Site, value: &str) -> bool {
     let value = bearer(value).unwrap_or(value);
     UntrustedJws::parse(value).is_ok_and(|token| {
         let issuers = site.all_issuers().iter();
-        token.names_our_kind() || token.names_issuer_among(issuers.map(|issuer| &*issuer.issuer))
+        token.names_our_kind()
+            || token.names_issuer_among(issuers.flat_map(|issuer| issuer.isses()))
     })
 }
 
@@ -279,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_token_follows_the_scheme_token_and_nothing_else_does() {
+    fn an_api_token_follows_the_scheme_token_or_bearer() {
         let of = |headers: &[(&str, &str)]| {
             let site = crate::config::tests::site(r#"{"sources": ["api_key"]}"#);
             let parts = Parts::new("GET", "https://site.example/", headers).unwrap();
@@ -295,7 +299,8 @@ mod tests {
             of(&[("x-api-key", "ewt_a"), ("authorization", "Token ewt_b")]),
             ["ewt_a", "ewt_b"]
         );
-        for other in ["Token 0123", "Bearer ewt_a", "ewt_a", "Token"] {
+        assert_eq!(of(&[("authorization", "bearer ewt_a ")]), ["ewt_a"]);
+        for other in ["Token 0123", "Bearer 0123", "ewt_a", "Token"] {
             assert_eq!(of(&[("authorization", other)]), [""; 0], "{other}");
         }
     }

@@ -50,6 +50,10 @@ pub(super) async fn check_current(
             user
         }
         Claims::Foreign(claims) => {
+            let becomes_session = matches!(source, Source::SsoCookie | Source::Query);
+            if becomes_session && site.takes(Source::Session) && claims.for_session.is_none() {
+                return Err(TokenError::ClaimsTooLong);
+            }
             not_too_old(site, source, claims.issued_at, now)?;
             let user = foreign_user(ctx, claims).await?;
             not_ended(&user, claims.issued_at)?;

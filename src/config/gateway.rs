@@ -153,15 +153,18 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         query: None,
         presets: Vec::new(),
         custom_headers: Vec::new(),
+        groups_separator: ',',
         assertion: None,
         upstream_credential: None,
         profile: None,
+        own_tokens: true,
         issuers: Vec::<Rc<_>>::new(),
         token_headers: Vec::new(),
         tenants: None,
         reserved_headers: Vec::new(),
         client_headers: Vec::new(),
         reserved: Reserved::default(),
+        used_claims: Vec::new(),
     })
 }
 

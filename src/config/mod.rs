@@ -128,10 +128,38 @@ fn is_rules_of_site(bindings: &Bindings, name: &str) -> bool {
     is_there(SITE, name) || name.rsplit_once("__").and_then(continued) == Some(true)
 }
 
-/// Rules that no caller can meet.
+/// Claims that a site's assertions repeat although not every caller has them. An application that finds people by such a
+/// claim takes all who lack it for the same person.
+fn claims_that_may_lack(site: &Site) -> Vec<ConfigError> {
+    let names = site
+        .assertion
+        .iter()
+        .flat_map(|assertion| &assertion.claims);
+    let lacking = names.filter_map(|name| {
+        let issuers = site.all_issuers().iter();
+        let mut lack: Vec<String> = issuers
+            .filter(|issuer| !issuer.requires(name))
+            .map(|issuer| format!("issuer {} does not require it (required_claims)", issuer.name))
+            .collect();
+        if site.own_tokens {
+            lack.push("tokens of Edgeward itself have none (own_tokens = false refuses them)".into());
+        }
+        (!lack.is_empty()).then(|| ConfigError {
+            path: format!("{SITE}{}.assertion.claims", site.name.to_ascii_uppercase()),
+            error: format!(
+                "an assertion may lack {name}, and an application that finds people by it would take all of them for one: {}",
+                lack.join("; ")
+            ),
+        })
+    });
+    lacking.collect()
+}
+
+/// Rules that no caller can meet, and claims that assertions may lack.
 fn notes(hosts: &HashMap<String, Served>) -> Vec<ConfigError> {
     let mut notes = Vec::new();
-    for site in hosts.values().flat_map(Served::iter) {
+    let sites = || hosts.values().flat_map(Served::iter);
+    for site in sites() {
         for rule in site.rules.iter() {
             let beyond = rule.requirement().map(|r| r.unmeetable(&site.provides()));
             for name in beyond.into_iter().flatten() {
@@ -148,6 +176,7 @@ fn notes(hosts: &HashMap<String, Served>) -> Vec<ConfigError> {
             }
         }
     }
+    notes.extend(sites().flat_map(|site| claims_that_may_lack(site)));
     notes.sort_by(|a, b| a.path.cmp(&b.path));
     notes.dedup();
     notes

@@ -95,6 +95,8 @@ table! {
         pub(super) identity_headers: Field<Vec<crate::site::Preset>>,
         /// More such headers: the name, and the property of the user.
         pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
+        /// The character between roles in a header; in a role it is percent-encoded.
+        pub(super) groups_separator: Field<String>,
         /// More headers that clients may not send: names, or prefixes followed by `*`.
         pub(super) reserved_headers: Field<Vec<String>>,
         /// Headers that clients may send to this origin, of those that are reserved unless named here.
@@ -105,6 +107,8 @@ table! {
         pub(super) upstream_credential: Field<RawUpstreamCredential>,
         /// The origin is Label Studio; Edgeward creates its users and signs them in.
         pub(super) label_studio: Field<RawLabelStudio>,
+        /// Whether tokens that Edgeward issues itself are accepted, besides those of the issuers.
+        pub(super) own_tokens: Field<bool>,
         /// Other issuers whose tokens are accepted: their names in lower case.
         pub(super) issuers: Field<Vec<String>>,
         /// Headers that carry tokens.
@@ -240,6 +244,10 @@ table! {
         pub(super) algorithm: Field<crate::platform::algorithm::Algorithm>,
         /// Claims of another issuer's token that the assertion repeats.
         pub(super) claims: Field<Vec<String>>,
+        /// What `sub` is: the id of the user's record, the user's address, or the `sub` of the issuer's token.
+        pub(super) subject: Field<crate::site::AssertionSubject>,
+        /// The text before the assertion in its header, such as `Bearer `.
+        pub(super) prefix: Field<String>,
     }
 }
 

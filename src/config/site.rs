@@ -26,8 +26,9 @@ use crate::site::issuer::Issuer;
 use crate::site::mount::Neighbours;
 use crate::site::profile::Profile;
 use crate::site::{
-    Assertion, HostHeader, Login, PathCase, Paths, PlainHttp, Preset, Query, SameSite, Session,
-    Site, Source, SsoCookie, SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
+    Assertion, AssertionSubject, HostHeader, Login, PathCase, Paths, PlainHttp, Preset, Query,
+    SameSite, Session, Site, Source, SsoCookie, SsoToken, StrangerLink, TokenHeader,
+    UpstreamCredential,
 };
 
 /// Validates `raw`; errors go to `reader`.
@@ -154,6 +155,19 @@ pub(super) fn read(
                 .map(|h| (h, attribute))
         })
         .collect();
+    let groups_separator =
+        reader.with_default("groups_separator", raw.groups_separator, ",".into());
+    let mut separator = groups_separator.chars();
+    let separator = match (separator.next(), separator.next()) {
+        (Some(one), None) if one.is_ascii_punctuation() && one != '%' => one,
+        _ => {
+            reader.error(
+                "groups_separator",
+                "must be one character of ASCII punctuation other than %, such as \",\" or \"|\"",
+            );
+            ','
+        }
+    };
     let reserved_headers = headers::read_reserved(reader, raw.reserved_headers);
     let client_headers = headers::read_client(reader, raw.client_headers);
     let whole_upstream = [upstream.as_deref().unwrap_or_default(), &base].concat();
@@ -208,6 +222,17 @@ pub(super) fn read(
     );
     let all_issuers = issuers;
     let issuers = issuer::issuers_named(raw.issuers, all_issuers, reader);
+    let own_tokens = reader.with_default("own_tokens", raw.own_tokens, true);
+    let others = [
+        (by_gateway, "login = \"gateway\"", "login"),
+        (has(Source::ApiKey), "the source \"api_key\"", "sources"),
+    ];
+    for (given, what, name) in others {
+        let error = format!(
+            "has {what}, which signs people in without a token of an issuer, so it cannot be combined with own_tokens = false"
+        );
+        reader.check(name, own_tokens || !given, &error);
+    }
     let token_headers = read_token_headers(reader, raw.token_headers);
     reader.check(
         "token_headers",
@@ -224,12 +249,26 @@ pub(super) fn read(
         tenants.is_none() || issuers.is_empty(),
         "must be listed in the tenants' groups if the site has tenants",
     );
+    let all = tenants
+        .as_ref()
+        .map_or(&issuers, |tenants| &tenants.issuers);
+    reader.check(
+        "own_tokens",
+        own_tokens || !all.is_empty(),
+        "must not be false without issuers: nobody could sign in",
+    );
+    if assertion
+        .as_ref()
+        .is_some_and(|assertion| assertion.subject == AssertionSubject::Claim)
+    {
+        check_subject(reader, all, own_tokens);
+    }
     reader.check(
         "tenants",
         !grouped || !profiled,
         "cannot be combined with label_studio, which identifies users by their address; users of several tenants may share one",
     );
-    Some(Site {
+    let mut site = Site {
         name: name.to_owned(),
         hosts: hosts?,
         mount,
@@ -270,16 +309,45 @@ pub(super) fn read(
         query,
         presets,
         custom_headers,
+        groups_separator: separator,
         assertion,
         upstream_credential,
         profile,
+        own_tokens,
         issuers,
         token_headers,
         tenants,
         reserved_headers,
         client_headers,
         reserved: Reserved::default(),
-    })
+        used_claims: Vec::new(),
+    };
+    site.find_used_claims();
+    Some(site)
+}
+
+/// The `sub` of a token says who somebody is only together with its issuer.
+fn check_subject(reader: &mut Reader<'_>, issuers: &[Rc<Issuer>], own_tokens: bool) {
+    let error = match issuers {
+        _ if own_tokens => {
+            "requires own_tokens = false: callers with a token of Edgeward have no such claim"
+        }
+        [only] if only.names.len() > 1 => {
+            "requires an issuer without tenant_ids: people of two tenants may have the same sub"
+        }
+        [only] if !only.requires("sub") => "requires \"sub\" in required_claims of the issuer",
+        [only]
+            if only
+                .keep_claims
+                .as_ref()
+                .is_some_and(|kept| !kept.iter().any(|name| name == "sub")) =>
+        {
+            "requires \"sub\" in keep_claims of the issuer, if that is set"
+        }
+        [_] => return,
+        _ => "requires exactly one issuer: people of two issuers may have the same sub",
+    };
+    reader.error("assertion.subject", format!("= \"claim:sub\" {error}"));
 }
 
 /// Rejects a header that is set twice: only the second value would be sent.
@@ -630,7 +698,18 @@ fn read_assertion(
         claims.iter().all(free),
         "must not contain a claim that Edgeward sets itself",
     );
+    let subject = reader.with_default("subject", raw.subject, AssertionSubject::UserId);
+    let prefix = reader.with_default("prefix", raw.prefix, String::new());
+    reader.check(
+        "prefix",
+        prefix.len() <= 32
+            && prefix.bytes().all(|b| (b' '..0x7f).contains(&b))
+            && !prefix.starts_with(' '),
+        "must be at most 32 printable ASCII characters, and not begin with a space",
+    );
     Some(Assertion {
+        subject,
+        prefix,
         header: header?,
         audience,
         lifetime: Seconds(lifetime),

@@ -13,7 +13,7 @@ use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::jws::{self, Kind, UntrustedJws};
 use crate::jose::jwt::{self, Expected};
-use crate::model::claim::Granted;
+use crate::model::claim::{Granted, Reading};
 use crate::model::user::UserId;
 use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
@@ -459,7 +459,12 @@ fn same_site(same_site: SameSite) -> cookie::SameSite {
 /// of an issuer that the site no longer accepts has ended.
 fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted>>, TokenError> {
     let Some(value) = claims.get(GRANTED) else {
-        return Ok(None);
+        // A session that no issuer's token has opened.
+        return if site.own_tokens {
+            Ok(None)
+        } else {
+            Err(TokenError::Ended)
+        };
     };
     let mut granted = Granted::deserialize(value).map_err(|_| TokenError::Claims)?;
     let issuer = site
@@ -471,6 +476,14 @@ fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted
         .roles
         .retain(|role| issuer.grant_roles.contains(role));
     granted.staff &= issuer.grant_staff;
+    // A session of the time before the site told its origin the subject.
+    if site.tells_subject()
+        && !Reading::new(Some(&granted.claims))
+            .members()
+            .contains_key("sub")
+    {
+        return Err(TokenError::Ended);
+    }
     Ok(Some(Rc::new(granted)))
 }
 

@@ -186,7 +186,7 @@ fn timestamp(now: f64) -> Timestamp {
 }
 
 fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize) -> JsValue {
-    if let Some(event) = outcome.event {
+    for event in outcome.event.iter().chain(&outcome.notes) {
         bindings::log(&event.line());
     }
     match outcome.action {

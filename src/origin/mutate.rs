@@ -49,7 +49,12 @@ pub fn caller_headers(
     }
     let mut changes = identity(site, principal);
     if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
-        changes.set(&settings.header, assertion);
+        if settings.prefix.is_empty() {
+            changes.set(&settings.header, assertion);
+        } else {
+            let value = format!("{}{assertion}", settings.prefix);
+            changes.set(&settings.header, &value);
+        }
     }
     let headers = CallerHeaders::new(changes);
     let caller_headers = DerivedCallerHeaders {
@@ -66,6 +71,11 @@ fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     let mut changes = HeaderChanges::default();
     let claims = principal.claims();
     let mut tell = |header: &str, attribute: &Attribute| {
+        let roles = &principal.user().roles;
+        if *attribute == Attribute::Roles && !roles.is_empty() {
+            let names = roles.iter().map(Role::as_str);
+            return changes.set_list(header, names, site.groups_separator);
+        }
         let value = value_of(attribute, principal, &claims);
         // An unknown attribute gets no header; the client's own header is removed already.
         if !value.is_empty() {
@@ -93,12 +103,8 @@ fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) 
         Attribute::FirstName => user.first_name.as_str().to_owned(),
         Attribute::LastName => user.last_name.as_str().to_owned(),
         Attribute::Name => user.display_name(),
-        Attribute::Roles => user
-            .roles
-            .iter()
-            .map(Role::as_str)
-            .collect::<Vec<_>>()
-            .join(","),
+        // Set as a list.
+        Attribute::Roles => String::new(),
         Attribute::Staff => user.staff.to_string(),
         Attribute::Superuser => user.superuser.to_string(),
         Attribute::Scopes => principal.scopes().join(" "),

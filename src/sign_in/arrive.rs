@@ -159,7 +159,7 @@ pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetC
 fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
     let (issued_at, granted): (Option<Timestamp>, Option<&Rc<Granted>>) =
         match &principal.verified().claims {
-            Claims::Foreign(claims) => (Some(claims.issued_at), Some(&claims.granted)),
+            Claims::Foreign(claims) => (Some(claims.issued_at), claims.for_session.as_ref()),
             Claims::Sso(claims) => (Some(claims.issued_at), None),
             Claims::Session(_) | Claims::ApiToken(_) => (None, None),
         };

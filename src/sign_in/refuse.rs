@@ -310,7 +310,10 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::Type
         | TokenError::Algorithm
         | TokenError::Claims
-        | TokenError::MissingClaim
+        | TokenError::MissingClaim(_)
+        | TokenError::ClaimForm(_)
+        | TokenError::ClaimValue(_)
+        | TokenError::OwnToken
         | TokenError::Lifetime
         | TokenError::ApiToken
         | TokenError::TooManyAttempts

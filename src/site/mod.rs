@@ -19,10 +19,11 @@ use serde::Deserialize;
 
 use crate::http::reserved::Reserved;
 use crate::jose::hmac::HmacAlgorithm;
+use crate::model::claim::leads_through;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
-use crate::rules::Rules;
-use crate::rules::requirement::Provided;
+use crate::rules::requirement::{Provided, Requirement};
+use crate::rules::{Rule, Rules};
 use attribute::Attribute;
 use cors::Cors;
 use gateway::Gateway;
@@ -93,12 +94,16 @@ pub struct Site {
     pub query: Option<Query>,
     pub presets: Vec<Preset>,
     pub custom_headers: Vec<(String, Attribute)>,
+    /// What stands between the roles in a header; in a role it is escaped.
+    pub groups_separator: char,
     /// The signed assertion for the origin.
     pub assertion: Option<Assertion>,
     /// A fixed header for the origin, by name.
     pub upstream_credential: Option<(String, UpstreamCredential)>,
     /// The application behind the site, if it needs special treatment.
     pub profile: Option<Profile>,
+    /// Whether tokens that Edgeward issues are accepted, besides those of the issuers.
+    pub own_tokens: bool,
     /// Other issuers whose tokens the site accepts.
     pub issuers: Vec<Rc<Issuer>>,
     pub token_headers: Vec<TokenHeader>,
@@ -109,6 +114,8 @@ pub struct Site {
     pub client_headers: Vec<String>,
     /// All that clients may not send to this site, besides the fixed ones.
     pub reserved: Reserved,
+    /// The claims of other issuers' tokens that rules, headers and assertion are about.
+    pub used_claims: Vec<Box<str>>,
 }
 
 /// A header that carries tokens.
@@ -332,6 +339,24 @@ pub struct Assertion {
     pub algorithm: Algorithm,
     /// Claims of other issuers' tokens that it repeats.
     pub claims: Vec<String>,
+    pub subject: AssertionSubject,
+    /// The text before it in its header.
+    pub prefix: String,
+}
+
+/// What an assertion calls its subject.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum AssertionSubject {
+    /// The id of the user's record.
+    #[serde(rename = "user_id")]
+    UserId,
+    /// The user's address.
+    #[serde(rename = "email")]
+    Email,
+    /// The `sub` of the issuer's token.
+    #[serde(rename = "claim:sub")]
+    Claim,
 }
 
 impl Site {
@@ -383,14 +408,17 @@ impl Site {
             .custom_headers
             .iter()
             .map(|(header, _)| header.as_str());
-        let assertion = self
-            .assertion
+        // `Authorization` is what the site sets there only if the site itself says so: at another one with the same
+        // origin it is between client and origin.
+        let assertion = self.assertion_header();
+        let both = assertion.into_iter().chain(self.credential_header());
+        custom.chain(both.filter(|header| *header != "authorization"))
+    }
+
+    fn assertion_header(&self) -> Option<&str> {
+        self.assertion
             .as_ref()
-            .map(|assertion| assertion.header.as_str());
-        let credential = self
-            .credential_header()
-            .filter(|header| *header != "authorization");
-        custom.chain(assertion).chain(credential)
+            .map(|assertion| assertion.header.as_str())
     }
 
     fn credential_header(&self) -> Option<&str> {
@@ -399,11 +427,12 @@ impl Site {
             .map(|(header, _)| header.as_str())
     }
 
-    /// Reserves `names` and the header of this site's own fixed credential. That may be
+    /// Reserves `names` and the headers of this site's own fixed credential and assertion. Those may be
     /// `Authorization`, which at another site is between client and origin.
     pub(crate) fn reserve(&mut self, names: &[String]) {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.extend(self.credential_header());
+        names.extend(self.assertion_header());
         names.extend(self.reserved_headers.iter().map(String::as_str));
         let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
         names.extend(own);
@@ -429,6 +458,43 @@ impl Site {
             tenant: others || self.tenants.is_some(),
             workspace: others,
         }
+    }
+
+    /// Whether rules, headers or the assertion are about the claim of this name, or about a part of it.
+    #[must_use]
+    pub fn uses_claim(&self, name: &str) -> bool {
+        self.used_claims
+            .iter()
+            .any(|path| leads_through(path, name))
+    }
+
+    /// Whether the origin knows its callers by the `sub` of their issuer.
+    #[must_use]
+    pub fn tells_subject(&self) -> bool {
+        let assertion = self.assertion.as_ref();
+        assertion.is_some_and(|assertion| assertion.subject == AssertionSubject::Claim)
+    }
+
+    /// Finds out which claims rules, headers and assertion are about.
+    pub(crate) fn find_used_claims(&mut self) {
+        let headers = self.custom_headers.iter();
+        let in_headers = headers.filter_map(|(_, attribute)| match attribute {
+            Attribute::Claim(path) => Some(path.as_str()),
+            _ => None,
+        });
+        let rules = self.rules.iter();
+        let in_rules = rules.filter_map(Rule::requirement);
+        let in_rules = in_rules.flat_map(Requirement::claims);
+        let assertion = self.assertion.iter();
+        let in_assertion = assertion.flat_map(|assertion| &assertion.claims);
+        let subject = self.tells_subject().then_some("sub");
+        let used = in_headers
+            .chain(in_rules)
+            .chain(in_assertion.map(String::as_str))
+            .chain(subject)
+            .map(Into::into)
+            .collect();
+        self.used_claims = used;
     }
 
     /// Whether headers that say the public name get the upstream's, and the other way round.

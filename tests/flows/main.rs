@@ -35,6 +35,8 @@ mod interleavings;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
+mod issuer_claims;
+#[cfg(test)]
 mod issuer_keys;
 #[cfg(test)]
 mod issuers;

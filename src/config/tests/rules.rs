@@ -12,7 +12,7 @@ const BAD: [(&str, &str); 46] = [
     (r#"{"require": {}}"#, ".require"),
     (r#"{"require": {"rule": "x"}}"#, ".require.rule"),
     (r#"{"require": {"role": []}}"#, ".require.role"),
-    (r#"{"require": {"role": "a,b"}}"#, ".require.role"),
+    (r#"{"require": {"role": " a"}}"#, ".require.role"),
     (r#"{"require": {"role": ["a", 1]}}"#, ".require.role"),
     (
         r#"{"require": {"authenticated": false}}"#,
