@@ -7,7 +7,7 @@ import path from "node:path";
 import { freePort } from "../../../scripts/lib/processes.mjs";
 import { at, pinnedNode } from "../../../scripts/lib/project.mjs";
 import { capture, runStep } from "../../../scripts/lib/step.mjs";
-import { installOnce, npm, outsideNpm } from "../../browser/lib/applications.mjs";
+import { installKoa, installOnce, outsideNpm } from "../../browser/lib/applications.mjs";
 import { until } from "../../edge/lib/fresh.mjs";
 import { installNpm } from "./peers.mjs";
 import { listens } from "./services.mjs";
@@ -36,15 +36,6 @@ async function installed() {
 
 /** A Python with what the examples in Python need. */
 export const installExamplesPython = installed;
-
-/** `npm ci` in examples/koa. */
-export async function installKoa() {
-  const cwd = at("examples/koa");
-  await installOnce("koa", path.join(cwd, "node_modules"), [path.join(cwd, "package-lock.json")], async () => {
-    await runStep("peers", "npm ci in examples/koa", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd, env: outsideNpm() });
-  });
-  return cwd;
-}
 
 /** `go build`, from the standard library alone. */
 async function buildGo() {
