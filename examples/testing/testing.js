@@ -6,11 +6,11 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 
-/** @import { JsonWebKey } from "node:crypto" */
+/** @import { webcrypto } from "node:crypto" */
 /** @import { AddressInfo } from "node:net" */
 
 /** @typedef {"ES256" | "EdDSA" | "RS256"} Algorithm */
-/** @typedef {JsonWebKey & { kid: string, alg: Algorithm }} Key */
+/** @typedef {webcrypto.JsonWebKey & { kid: string, alg: Algorithm }} Key */
 /**
  * Whom an assertion is about; whatever is left out is made from the address.
  * @typedef {{ email: string, id?: string, username?: string, name?: string, roles?: string[], staff?: boolean, superuser?: boolean }} Person

@@ -3,15 +3,17 @@
 // Worker never would.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { createHmac, createPublicKey } from "node:crypto";
 import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { assertion, HEADER, ISSUER, keySet, startKeyServer } from "../../examples/testing/testing.js";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 import { startFront } from "../edge/lib/front.mjs";
 import { claimsOf, headerOf, tampered } from "../edge/lib/tokens.mjs";
 import { newPath, startWorld, until } from "../edge/lib/world.mjs";
 import { EXAMPLES, freePort, installExamplesPython, PASSWORD, startExample } from "./lib/examples.mjs";
+import { blocks } from "./lib/peers.mjs";
 
 /** @import { Front } from "../edge/lib/front.mjs" */
 /** @import { World } from "../edge/lib/world.mjs" */
@@ -33,8 +35,10 @@ const running = {};
 /** The same programs with the key set of examples/testing. */
 /** @type {Record<string, Running>} */
 const alone = {};
-/** @type {Awaited<ReturnType<typeof startKeyServer>>} */
+/** @type {Awaited<ReturnType<typeof startKeyServer>> | undefined} */
 let keyServer;
+/** Where it will be. */
+let keyServerPort = 0;
 /** @type {World} */
 let world;
 let apiToken = "";
@@ -56,14 +60,14 @@ before(async () => {
   );
   world = await startWorld({ sites });
   apiToken = await world.apiToken("token:issue");
-  keyServer = await startKeyServer();
+  keyServerPort = await freePort();
   // All of them end before one failure is told: `after` stops only what has started.
   const started = await Promise.allSettled(
     EXAMPLES.map(async (name) => {
       fronts[name] = await startFront(world.site(name.toUpperCase()));
       const settings = { EDGEWARD_API_TOKEN: apiToken, ASSERTION_AUDIENCE: audienceOf(name) };
       running[name] = await startExample(name, ports[name], { ...settings, EDGEWARD_URL: fronts[name].url });
-      alone[name] = await startExample(name, await freePort(), { ...settings, EDGEWARD_URL: keyServer.url, ASSERTION_ISSUER: ISSUER });
+      alone[name] = await startExample(name, await freePort(), { ...settings, EDGEWARD_URL: `http://127.0.0.1:${keyServerPort}`, ASSERTION_ISSUER: ISSUER });
     }),
   );
   for (const one of started) if (one.status === "rejected") throw one.reason;
@@ -146,6 +150,14 @@ async function callerOf({ url }, value) {
 
 /** @param {unknown} value */
 const b64 = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+test("while the keys cannot be fetched nobody comes in, and it is not the caller's fault", async () => {
+  for (const name of EXAMPLES) {
+    const answer = await callerOf(alone[name], assertion({ email: ADA }, { audience: audienceOf(name) }));
+    assert.equal(answer.status, 503, `${name}: ${answer.text}`);
+  }
+  keyServer = await startKeyServer({ port: keyServerPort });
+});
 
 for (const name of EXAMPLES) {
   describe(`examples/${name}`, () => {
@@ -268,6 +280,8 @@ for (const name of EXAMPLES) {
 
     test("with the key set of examples/testing the origin takes any person, and still checks every claim", async () => {
       const audience = audienceOf(name);
+      // Some wait a little before they ask for the keys again.
+      await until(async () => (await callerOf(alone[name], assertion({ email: ADA }, { audience }))).status === 200, RENEWED_SECONDS);
       for (const email of [ADA, ZOE]) {
         const answer = await callerOf(alone[name], assertion({ email, roles: ["editor"] }, { audience }));
         assert.equal(answer.status, 200, answer.text);
@@ -329,6 +343,14 @@ test("an assertion of examples/testing has the claims of a real one, in Node and
   const code = `import edgeward_testing as t; print(t.assertion("zoe@example.com", audience=${JSON.stringify(audience)}, roles=["editor"]))`;
   const options = /** @type {const} */ ({ cwd: at("examples/testing"), encoding: "utf8", env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" } });
   const inPython = execFileSync(await installExamplesPython(), ["-c", code], options).trim();
+  const front = await startFront(site);
+  const [script] = blocks("examples/testing/README.md", "sh");
+  const env = { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: apiToken };
+  const { stdout: ofWorker } = await promisify(execFile)("bash", ["-euo", "pipefail", "-c", script], { env });
+  await front.stop();
+  assert.deepEqual([claimsOf(ofWorker.trim()).email, claimsOf(ofWorker.trim()).iss], [ADA, "edgeward"]);
+  assert.equal((await callerOf(running.koa, ofWorker.trim())).status, 200);
+
   const inShell = execFileSync(pinnedNode, ["sign.js", "--email", ZOE, "--audience", audience, "--role", "editor"], options).trim();
   for (const value of [inPython, inShell]) {
     assert.deepEqual(names(claimsOf(value)), names(claimsOf(real)));
