@@ -238,6 +238,8 @@ fn of_a_name_the_core_is_told_what_some_site_needs() {
         ("cookie", Disclosure::Value),
         ("authorization", Disclosure::Value),
         ("cf-ray", Disclosure::Value),
+        // Names in it are translated.
+        ("referer", Disclosure::Value),
         ("x-access-token", Disclosure::Value),
         ("x-api-key", Disclosure::Value),
         ("x_api_key", Disclosure::Value),
@@ -258,7 +260,6 @@ fn of_a_name_the_core_is_told_what_some_site_needs() {
         ("traceparent", Disclosure::Nothing),
         ("user-agent", Disclosure::Nothing),
         ("content-type", Disclosure::Nothing),
-        ("referer", Disclosure::Nothing),
         ("if-none-match", Disclosure::Nothing),
     ] {
         assert_eq!(config.disclosures.for_name(name), expected, "{name}");

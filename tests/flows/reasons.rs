@@ -344,7 +344,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 50);
+    assert_eq!(found.len(), 51);
 }
 
 #[test]
