@@ -13,6 +13,7 @@ use crate::jose::jws::{UntrustedJws, VerifiedJws};
 use crate::jose::jwt;
 use crate::memory::world::World;
 use crate::model::claim::{ClaimPath, Granted, KeptClaims};
+use crate::model::user::subject::IssuerSubject;
 use crate::model::user::{Email, Name, User, UserId, Username, is_same_domain};
 use crate::people;
 use crate::platform::algorithm::Algorithm;
@@ -176,24 +177,19 @@ fn check(
     if now >= expires_at {
         return Err(TokenError::Expired);
     }
-    let email = email(issuer, &claims)?;
-    // Nobody becomes somebody of a domain for which this issuer does not speak.
-    let speaks_for = |domains: &Vec<String>| {
-        domains
-            .iter()
-            .any(|one| is_same_domain(one, email.domain()))
+    let subject = identifying_subject(issuer, &claims)?;
+    let email = match email(issuer, &claims).and_then(|email| spoken_for(issuer, email)) {
+        // A subject does without an address that cannot be trusted.
+        Err(_) if subject.is_some() => None,
+        email => Some(email?),
     };
-    if !issuer.email_domains.as_ref().is_none_or(speaks_for) {
-        return Err(TokenError::Claims);
-    }
     let name = |path: &ClaimPath| {
         let text = path.find(&claims).and_then(Value::as_str)?;
         Name::parse(text).filter(|name| !name.as_str().is_empty())
     };
     // A username that is another address could be taken for somebody else.
-    let is_own = |name: &Username| {
-        !name.as_str().contains('@') || Email::parse(name.as_str()).as_ref() == Some(&email)
-    };
+    let is_own =
+        |name: &Username| !name.as_str().contains('@') || Email::parse(name.as_str()) == email;
     let username = name(&issuer.claims.username)
         .and_then(|name| Username::parse(name.as_str()))
         .filter(is_own);
@@ -207,6 +203,7 @@ fn check(
     };
     Ok(ForeignClaims {
         email,
+        subject,
         tenant: None,
         username,
         names,
@@ -219,6 +216,37 @@ fn check(
         good_until,
         user: RefCell::default(),
     })
+}
+
+/// The subject, where that identifies the issuer's users. Another issuer's is somebody else's, so the token's own `iss`
+/// counts.
+fn identifying_subject(
+    issuer: &Issuer,
+    claims: &Map<String, Value>,
+) -> Result<Option<IssuerSubject>, TokenError> {
+    if !issuer.by_subject {
+        return Ok(None);
+    }
+    let sub = jwt::text(claims, "sub")?.ok_or(TokenError::MissingClaim)?;
+    let iss = jwt::text(claims, "iss")?;
+    let iss = iss.as_deref().unwrap_or(&issuer.issuer);
+    IssuerSubject::parse(iss, &sub)
+        .map(Some)
+        .ok_or(TokenError::Claims)
+}
+
+/// Nobody becomes somebody of a domain for which this issuer does not speak.
+fn spoken_for(issuer: &Issuer, email: Email) -> Result<Email, TokenError> {
+    let speaks_for = |domains: &Vec<String>| {
+        domains
+            .iter()
+            .any(|one| is_same_domain(one, email.domain()))
+    };
+    if issuer.email_domains.as_ref().is_none_or(speaks_for) {
+        Ok(email)
+    } else {
+        Err(TokenError::Claims)
+    }
 }
 
 /// The address: said, and said to be verified; or made of `sub` where the operator has given the
@@ -311,12 +339,17 @@ pub async fn find_user(
     now: Timestamp,
 ) -> Result<UserId, TokenError> {
     let tenant = claims.tenant.as_ref();
-    let found = people::find_known_by_email(world, tenant, &claims.email, now).await?;
+    let handle = claims.handle().ok_or(TokenError::Claims)?;
+    let found = people::find_known(world, tenant, handle, now).await?;
     let id = match found {
         Some(user) => user.id.clone(),
         None if claims.creates && may_create => {
             let id = UserId::random(&*world.platform.entropy);
-            let mut user = User::new(id, claims.email.clone(), now);
+            let mut user = User {
+                email: claims.email.clone(),
+                ..User::of_subject(id, claims.subject.clone(), now)
+            }
+            .with_own_username();
             user.tenant.clone_from(&claims.tenant);
             let [first_name, last_name] = claims.names.clone();
             user.username = claims.username.clone().unwrap_or(user.username);

@@ -13,6 +13,7 @@ use crate::http::host::{fetchable_host, is_loopback, origin};
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeyError, PublicKey};
 use crate::model::claim::ClaimPath;
+use crate::model::user::subject::Printable;
 use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::time::Seconds;
@@ -68,6 +69,8 @@ table! {
         pub(super) defaults: Field<BTreeMap<String, Texts>>,
         /// Why addresses that the issuer does not mark as verified can be trusted.
         pub(super) unverified_email_reason: Field<String>,
+        /// What identifies its users: `email`, or `subject` for its `sub`, with an address if there is one.
+        pub(super) identity: Field<UserIdentity>,
         /// For users without an e-mail address: their `sub` at this domain becomes the address.
         pub(super) subject_domain: Field<String>,
         /// The domains of the e-mail addresses that it may name; defaults to any.
@@ -81,6 +84,17 @@ table! {
         /// The claims that are kept for rules and headers; defaults to all.
         pub(super) keep_claims: Field<Vec<String>>,
     }
+}
+
+/// What identifies an issuer's users.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum UserIdentity {
+    /// The address.
+    Email,
+    /// The issuer and its `sub`.
+    Subject,
 }
 
 /// The encoding of a shared secret.
@@ -271,6 +285,21 @@ pub(super) fn read(
             .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
         "is not a domain",
     );
+    let by_subject =
+        reader.with_default("identity", raw.identity, UserIdentity::Email) == UserIdentity::Subject;
+    reader.check(
+        "identity",
+        !by_subject || subject_domain.is_none(),
+        "subject and subject_domain exclude each other: the one makes users without an address, the other makes addresses",
+    );
+    reader.check(
+        "identity",
+        !by_subject
+            || issuer
+                .as_deref()
+                .is_none_or(|text| Printable::parse(text).is_some()),
+        "subject needs an issuer of at most 255 visible characters",
+    );
     let email_domains = raw
         .email_domains
         .is_given()
@@ -288,6 +317,7 @@ pub(super) fn read(
         claims: claims?,
         defaults,
         email_verified: reason.is_none(),
+        by_subject,
         subject_domain,
         email_domains,
         create_users: reader.with_default("create_users", raw.create_users, false),

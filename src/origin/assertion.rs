@@ -133,7 +133,6 @@ fn claims(
         "iss": world.config.issuer,
         "aud": assertion.audience,
         "sub": user.id.as_str(),
-        "email": user.email.as_str(),
         "username": user.username.as_str(),
         "name": user.display_name(),
         "roles": user.roles,
@@ -146,6 +145,9 @@ fn claims(
     let Some(members) = claims.as_object_mut() else {
         return claims;
     };
+    if let Some(email) = user.address() {
+        members.insert("email".into(), json!(email));
+    }
     if let Claims::Session(session) = &principal.verified().claims {
         members.insert("sid".into(), json!(session.id));
     }

@@ -16,6 +16,7 @@ use crate::credential::verified::Claims;
 use crate::http::query;
 use crate::jose::error::TokenError;
 use crate::model::claim::Granted;
+use crate::model::user::User;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
 use crate::rules::Reaction;
@@ -142,6 +143,10 @@ fn ask_before(
     let from = ctx.parts.header("sec-fetch-site");
     let return_to = ctx.return_to();
     let arriving = arriving.user();
+    let shown = |user: &User| {
+        let address = user.address().map(str::to_owned);
+        address.unwrap_or_else(|| user.display_name())
+    };
     let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
         let current = current.user();
         if query.user_switch == UserSwitch::Replace
@@ -152,8 +157,8 @@ fn ask_before(
         }
         let lead = format!(
             "You are signed in as {}. This link signs you in as {} instead.",
-            current.email.as_str(),
-            arriving.email.as_str(),
+            shown(current),
+            shown(arriving),
         );
         ("Switch user?", "Switch user", "Stay signed in", lead)
     } else {
@@ -163,7 +168,7 @@ fn ask_before(
         }
         let lead = format!(
             "You are not signed in. A link on another site brought you here, and it signs you in as {}. Continue only if that is you.",
-            arriving.email.as_str(),
+            shown(arriving),
         );
         ("Sign in?", "Sign in", "Do not sign in", lead)
     };

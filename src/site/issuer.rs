@@ -36,7 +36,9 @@ pub struct Issuer {
     pub subject_domain: Option<String>,
     /// The domains of the e-mail addresses that it may name; `None` for any.
     pub email_domains: Option<Vec<String>>,
-    /// Whether a token for an unknown address creates a user.
+    /// Whether its users are known by its subjects, and not by address.
+    pub by_subject: bool,
+    /// Whether a token for an unknown user creates one.
     pub create_users: bool,
     pub grant_roles: Vec<Role>,
     pub grant_staff: bool,
@@ -118,6 +120,18 @@ pub struct Defaults {
 }
 
 impl Issuer {
+    /// Whether who holds its keys could make tokens of the same subjects as `other` with other keys.
+    #[must_use]
+    pub fn could_forge(&self, other: &Self) -> bool {
+        let both = self.by_subject && other.by_subject && self.issuer == other.issuer;
+        both && !match (&self.keys, &other.keys) {
+            (KeySource::Secrets(mine), KeySource::Secrets(theirs)) => mine.0 == theirs.0,
+            (KeySource::Fixed(mine), KeySource::Fixed(theirs)) => mine == theirs,
+            (KeySource::Remote(mine), KeySource::Remote(theirs)) => mine.url == theirs.url,
+            _ => false,
+        }
+    }
+
     /// The host that its keys are fetched from.
     #[must_use]
     pub fn remote_host(&self) -> Option<String> {

@@ -71,6 +71,8 @@ mod session;
 #[cfg(test)]
 mod sign_out;
 #[cfg(test)]
+mod subjects;
+#[cfg(test)]
 mod template;
 #[cfg(test)]
 mod tenants;
