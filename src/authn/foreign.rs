@@ -72,6 +72,21 @@ pub async fn read(
         .rsplit_once('.')
         .map_or(credential, |(signed, _)| signed);
     let id = hex(&sha256(signed.as_bytes()));
+    judge(site, tenancy, issuer, claims, id, now)
+}
+
+/// What `issuer` says of a user, as far as it may say that, in the tenant that the request is in.
+///
+/// # Errors
+/// Any [`TokenError`] of the claims.
+pub(super) fn judge(
+    site: &Site,
+    tenancy: Tenancy<'_>,
+    issuer: &Rc<Issuer>,
+    claims: Map<String, Value>,
+    id: String,
+    now: Timestamp,
+) -> Result<ForeignClaims, TokenError> {
     let foreign = check(issuer, claims, id, now)?;
     if let Tenancy::ByClaim(tenants) = tenancy {
         let group = foreign.granted.tenant.as_deref();

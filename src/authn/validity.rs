@@ -48,7 +48,10 @@ pub(super) async fn check_current(
         Claims::Foreign(claims) => {
             not_too_old(site, source, claims.issued_at, now)?;
             let user = foreign_user(ctx, claims).await?;
-            not_ended(&user, claims.issued_at)?;
+            // A key is no sign-in, so the end of all sessions does not end it.
+            if source != Source::ApiKey {
+                not_ended(&user, claims.issued_at)?;
+            }
             user
         }
         Claims::ApiToken(claims) => signed_in_user(ctx, &claims.user).await?,

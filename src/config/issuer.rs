@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::config::reader::{Bindings, Field, ISSUER, Reader, Texts, table};
 use crate::config::secret::{self, NameError};
+use crate::config::verification::{self, RawVerification};
 use crate::http::host::{fetchable_host, is_loopback, origin};
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeyError, PublicKey};
@@ -63,6 +64,8 @@ table! {
         pub(super) keys_stale: Field<u32>,
         /// How many seconds to wait before asking again.
         pub(super) keys_cooldown: Field<u32>,
+        /// The endpoint that says whose an API key is.
+        pub(super) verify: Field<RawVerification>,
         /// The claims from which the user's properties are read.
         pub(super) claims: Field<BTreeMap<String, String>>,
         /// What is assumed if a claim is missing.
@@ -267,6 +270,7 @@ pub(super) fn read(
         .or(fixed.map(|key| KeySource::Fixed(key.into())))
         .or(remote.map(KeySource::Remote));
 
+    let verification = verification::read(reader, raw.verify, loopback.as_deref(), bindings);
     let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
     let grant_staff = reader.with_default("grant_staff", raw.grant_staff, false);
     let claims = read_mapping(reader, raw.claims);
@@ -314,6 +318,7 @@ pub(super) fn read(
         max_lifetime: Seconds(max_lifetime),
         required_claims,
         keys: keys?,
+        verification,
         claims: claims?,
         defaults,
         email_verified: reason.is_none(),
@@ -524,6 +529,15 @@ pub(super) fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, na
         name,
         distinct,
         "contains two issuers with the same `issuer`",
+    );
+    // Neither learns the keys of the other.
+    let verifying = issuers
+        .iter()
+        .filter(|issuer| issuer.verification.is_some());
+    reader.check(
+        name,
+        verifying.count() <= 1,
+        "contains two issuers with `verify`; nothing would tell whose a key is",
     );
 }
 

@@ -17,6 +17,7 @@ pub mod schema;
 pub mod secret;
 pub mod site;
 pub mod tenant;
+mod verification;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

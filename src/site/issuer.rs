@@ -6,6 +6,7 @@ use crate::model::claim::ClaimPath;
 use crate::model::user::Role;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
+use crate::site::UpstreamCredential;
 
 /// A validated issuer.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Issuer {
     pub max_lifetime: Seconds,
     pub required_claims: Vec<ClaimPath>,
     pub keys: KeySource,
+    /// Its endpoint that says whose an API key is.
+    pub verification: Option<Verification>,
     /// The claims from which the user's properties are read.
     pub claims: Mapping,
     /// What is assumed if a claim is missing.
@@ -44,6 +47,26 @@ pub struct Issuer {
     pub grant_staff: bool,
     /// The claims that are kept for rules and headers; `None` for all.
     pub keep_claims: Option<Vec<String>>,
+}
+
+/// An endpoint that says whose an API key is.
+#[derive(Debug)]
+pub struct Verification {
+    pub url: String,
+    pub form: Form,
+    /// How long an answer counts.
+    pub ttl: Seconds,
+    /// The only loopback origin that may be asked.
+    pub loopback: Option<String>,
+}
+
+/// How such an endpoint is asked.
+#[derive(Debug)]
+pub enum Form {
+    /// As USSO's SDK does.
+    Usso,
+    /// RFC 7662, with the `Authorization` header of the client.
+    Introspection(UpstreamCredential),
 }
 
 /// Where the keys for an issuer's signatures come from.

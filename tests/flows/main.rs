@@ -53,6 +53,8 @@ mod one_path;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod others_key;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod readings;

@@ -42,7 +42,7 @@ fn bare(stage: &Stage, sub: &str) -> String {
 fn me(isolate: &Isolate, token: &str) -> Value {
     let seen = isolate.send(&get("/api/sso/me").bearer(token));
     assert_eq!(seen.status(), 200, "{}", seen.body());
-    seen.json()
+    seen.json()["user"].clone()
 }
 
 fn id_of(isolate: &Isolate, token: &str) -> String {
@@ -121,14 +121,14 @@ fn sec_96_no_subject_gets_the_record_of_an_address_and_no_address_that_of_a_subj
     assert_ne!(id_of(&isolate, &bert), subject);
     // Nor by an SSO token for the address, or a leftover that points to the subject's record.
     let cookie = isolate.sign_in(&admin, "carl@b.c");
-    let carl = isolate.me(&cookie).unwrap()["id"].clone();
+    let carl = isolate.me(&cookie).unwrap()["user"]["id"].clone();
     let late = stage.token(&json!({"sub": "z", "email": "dora@b.c"}));
     let late = id_of(&isolate, &late);
     let key = crate::earlier::key("user_email:", "dora@b.c");
     let planted = (late.clone(), None);
     stage.edge.shared.values.borrow_mut().insert(key, planted);
     let dora = isolate.sign_in(&admin, "dora@b.c");
-    assert_ne!(isolate.me(&dora).unwrap()["id"], json!(late));
+    assert_ne!(isolate.me(&dora).unwrap()["user"]["id"], json!(late));
     assert_ne!(carl, json!(late));
 }
 
@@ -253,7 +253,7 @@ fn an_sso_token_is_issued_for_a_user_by_id() {
     assert_eq!(claims_of(token).get("email"), None);
     let seen = isolate.send(&open("/").cookie(&format!("{SSO}={token}")));
     let session = seen.session().unwrap();
-    assert_eq!(isolate.me(&session).unwrap()["id"], json!(id));
+    assert_eq!(isolate.me(&session).unwrap()["user"]["id"], json!(id));
     for (bad, status) in [
         (json!({"user_id": id, "email": "a@b.c"}), 400),
         (json!({"user_id": "x"}), 400),
@@ -328,7 +328,7 @@ fn sec_96_a_rule_by_domain_is_not_met_without_an_address_and_its_negation_neithe
         json!({"not": {"email_domain": "b.c"}}),
     ] {
         let mut all = with_issuer(&json!({"identity": "subject"}), &json!({}));
-        let rules = json!([{"path": "/**", "require": requirement}]);
+        let rules = json!([{"prefix": "/", "require": requirement}]);
         let mut site: Value = serde_json::from_str(&all["EDGEWARD_SITE_APP"]).unwrap();
         site["rules"] = rules;
         all.insert("EDGEWARD_SITE_APP".into(), site.to_string());
