@@ -76,6 +76,7 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
                         received: &NoBody,
                         asked,
                         rule,
+                        also: &[],
                         presented: &presented,
                         ..*ctx
                     };
@@ -250,7 +251,7 @@ const READINGS: &str = "readings";
 
 /// Each reading of `path`, and where it leads.
 fn readings(site: &Site, parts: &Parts, host: &str, path: &RequestPath<'_>) -> Value {
-    let all = asked::leads(site, parts, host, path).map(|(reading, lead)| {
+    let all = asked::leads(site, parts, parts.method(), host, path).map(|(reading, lead)| {
         let reading = String::from_utf8_lossy(reading);
         let lead = match route::endpoint_of(site, &reading) {
             Some(_) => Lead::Endpoint,

@@ -120,7 +120,10 @@ async fn user_for(
         return Ok(user);
     }
     if !ctx.site.auto_create_users {
-        return Err(Denial::UserNotFound(email));
+        return Err(Denial::UserNotFound(
+            email,
+            ctx.site.sso_token.unknown_user_status,
+        ));
     }
     patch.check_username(Some(&email))?;
     let mine = users::new_user(ctx.world, tenant, NewHandle::Address(email), patch, ctx.now);

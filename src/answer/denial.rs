@@ -25,6 +25,9 @@ pub enum Denial {
     Path(PathError),
     /// Two readings of the path lead to different rules, or one to an endpoint of ours.
     AmbiguousPath(Lead, Lead),
+    /// The `Destination` of a COPY or MOVE leads to an endpoint of ours, or servers read it in
+    /// different ways.
+    Destination,
     /// A method that is never forwarded.
     MethodRefused,
     /// One of our endpoints does not support this method. Holds those that it supports.
@@ -74,8 +77,9 @@ pub enum Denial {
     /// No user, token or key has this id.
     NotFound,
     UserExists,
-    /// No user has this address, and the site does not create users.
-    UserNotFound(Email),
+    /// No user has this address, and the site does not create users. With the status that its callers
+    /// expect.
+    UserNotFound(Email, u16),
     UserDisabled,
     /// The name or the password of a sign-in is wrong, or the account cannot sign in.
     WrongPassword,
@@ -237,7 +241,7 @@ impl Denial {
                 "Bad request",
                 "This URL can be read in different ways and was not accepted.",
             ),
-            Self::Malformed | Self::Path(_) => row(
+            Self::Malformed | Self::Path(_) | Self::Destination => row(
                 400,
                 "bad_request",
                 "Bad request",
@@ -346,7 +350,12 @@ impl Denial {
                 "User exists",
                 "A user with this email exists",
             ),
-            Self::UserNotFound(_) => row(422, "USER_NOT_FOUND", "User not found", "User not found"),
+            Self::UserNotFound(_, status) => row(
+                *status,
+                "USER_NOT_FOUND",
+                "User not found",
+                "User not found",
+            ),
             Self::UserDisabled => user_disabled(),
             Self::WrongPassword => row(
                 403,
@@ -478,6 +487,9 @@ impl Denial {
             Self::AmbiguousPath(one, other) => {
                 format!("servers read the path in different ways: {one}, or {other}")
             }
+            Self::Destination => {
+                "Destination is ambiguous, or leads to an endpoint of Edgeward".into()
+            }
             Self::MethodRefused => "method is never forwarded".into(),
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),
@@ -504,7 +516,7 @@ impl Denial {
             Self::InvalidCursor => "invalid cursor".into(),
             Self::NotFound => "no such record".into(),
             Self::UserExists => "user exists".into(),
-            Self::UserNotFound(_) => "user unknown and not created".into(),
+            Self::UserNotFound(..) => "user unknown and not created".into(),
             Self::UserDisabled => "user disabled".into(),
             Self::WrongPassword => "wrong name or password".into(),
             Self::SignInDelayed(_) => "too many attempts to sign in".into(),

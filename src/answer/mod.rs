@@ -121,7 +121,7 @@ impl Answer {
     pub fn token_refusal(denial: &Denial) -> Self {
         let row = denial.row();
         let body = match denial {
-            Denial::UserNotFound(email) => json!({
+            Denial::UserNotFound(email, _) => json!({
                 "success": false,
                 "error": format!("{}: {}", row.text, email.as_str()),
                 "error_code": row.code,

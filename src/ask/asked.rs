@@ -33,11 +33,25 @@ pub fn asked<'a>(
     host: &'a str,
     path: &'a RequestPath<'a>,
 ) -> Result<(Asked<'a>, &'a Rule), Denial> {
-    let found = of_reading(site, parts, host, path.reading(), Folding::Usual);
+    asked_with(site, parts, parts.method(), host, path)
+}
+
+/// The same for a request with this `method`.
+///
+/// # Errors
+/// As [`asked`].
+pub fn asked_with<'a>(
+    site: &'a Site,
+    parts: &'a Parts,
+    method: &'a str,
+    host: &'a str,
+    path: &'a RequestPath<'a>,
+) -> Result<(Asked<'a>, &'a Rule), Denial> {
+    let found = of_reading(site, parts, method, host, path.reading(), Folding::Usual);
     if path.is_plain() {
         return Ok(found);
     }
-    let mut leads = leads(site, parts, host, path);
+    let mut leads = leads(site, parts, method, host, path);
     let Some((reading, first)) = leads.next() else {
         return Ok(found);
     };
@@ -45,7 +59,7 @@ pub fn asked<'a>(
         if lead != first {
             return Err(Denial::AmbiguousPath(first, lead));
         }
-        if tells_apart(site, parts, reading, other) {
+        if tells_apart(site, method, reading, other) {
             return Err(Denial::AmbiguousPath(lead, Lead::OtherPlace));
         }
     }
@@ -56,6 +70,7 @@ pub fn asked<'a>(
 pub fn leads<'a>(
     site: &'a Site,
     parts: &'a Parts,
+    method: &'a str,
     host: &'a str,
     path: &'a RequestPath<'a>,
 ) -> impl Iterator<Item = (&'a [u8], Lead)> {
@@ -66,7 +81,7 @@ pub fn leads<'a>(
             &[Folding::Usual]
         };
         foldings.iter().map(move |folding| {
-            let (asked, rule) = of_reading(site, parts, host, reading, *folding);
+            let (asked, rule) = of_reading(site, parts, method, host, reading, *folding);
             let lead = if asked.preflight {
                 Lead::Preflight(rule.number)
             } else {
@@ -87,6 +102,7 @@ enum Folding {
 fn of_reading<'a>(
     site: &'a Site,
     parts: &'a Parts,
+    method: &'a str,
     host: &'a str,
     path: &'a [u8],
     folding: Folding,
@@ -98,7 +114,7 @@ fn of_reading<'a>(
     let mut asked = Asked {
         host,
         path,
-        method: parts.method(),
+        method,
         preflight: false,
         address: None,
         country: None,
@@ -124,10 +140,10 @@ fn of_reading<'a>(
 }
 
 /// Whether the site's profile treats two readings of a path differently.
-fn tells_apart(site: &Site, parts: &Parts, one: &[u8], other: &[u8]) -> bool {
+fn tells_apart(site: &Site, method: &str, one: &[u8], other: &[u8]) -> bool {
     site.profile.as_ref().is_some_and(|profile| {
         let [one, other] = [one, other].map(String::from_utf8_lossy);
-        profile.tells_apart(parts.method(), &one, &other)
+        profile.tells_apart(method, &one, &other)
     })
 }
 

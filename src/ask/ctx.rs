@@ -42,6 +42,9 @@ pub struct Ctx<'a> {
     pub asked: Asked<'a>,
     /// The rule that decides.
     pub rule: &'a Rule,
+    /// What else it asks for, and the rules that decide about that: all of them must let it pass
+    /// ([`crate::ask::webdav`]).
+    pub also: &'a [(Asked<'a>, &'a Rule)],
     /// Its credentials.
     pub presented: &'a Presented<'a>,
     /// Its name in the log.

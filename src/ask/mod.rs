@@ -6,3 +6,4 @@ pub mod form;
 pub mod return_to;
 pub mod route;
 pub mod source;
+pub mod webdav;

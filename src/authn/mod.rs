@@ -74,7 +74,7 @@ impl Authentication {
 /// Verifies every credential of the request, and says who is calling.
 ///
 /// A valid SSO token, from cookie or query, stands for a sign-in that has just happened, so a session
-/// makes way for it. Otherwise the site's order of sources decides.
+/// makes way for it, unless the site has `newer_sign_in = false`. Otherwise the site's order of sources decides.
 pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
     let Ctx {
         site, presented, ..
@@ -110,7 +110,7 @@ pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
 }
 
 /// The first source in the site's order that holds something decides, but for two: a session makes
-/// way for a token that stands for a later sign-in; and a cookie that is no good does not hold up a
+/// way for a token that stands for a later sign-in (`newer_sign_in`); and a cookie that is no good does not hold up a
 /// browser that brings such a token, while an API client with one is told so.
 fn decide<'a>(
     site: &Site,
@@ -135,7 +135,12 @@ fn decide<'a>(
             (_, Examined::Bad(error)) => Err(*error),
         };
         let unknown = matches!(found, Err(TokenError::Fault(_)));
-        let makes_way = *source == Source::Session && (found.is_ok() || (navigation && !unknown));
+        let yields = if found.is_ok() {
+            site.newer_sign_in
+        } else {
+            navigation && !unknown
+        };
+        let makes_way = *source == Source::Session && yields;
         let later = if makes_way { handed_over() } else { None };
         return later
             .map_or(found, Ok)

@@ -119,6 +119,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
             mail_from,
         }),
         host_header: HostHeader::Rewrite,
+        translate: false,
         // Its own paths need no other.
         paths: Paths::Strict,
         audience: first_host,
@@ -131,6 +132,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         close_websockets: true,
         trusted_origins: Vec::new(),
         frame_ancestors,
+        newer_sign_in: true,
         auto_create_users: false,
         session,
         sso_token: site::read_sso_token(reader, Field::Absent),

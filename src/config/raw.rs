@@ -34,6 +34,9 @@ table! {
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` header that the origin receives.
         pub(super) host_header: Field<crate::site::HostHeader>,
+        /// Whether headers that say the public name say the upstream's to the origin, and the other
+        /// way round. Only with `host_header = "rewrite"`.
+        pub(super) translate: Field<bool>,
         /// Which paths the origin is sent: each as it came if all servers read it alike, as far as
         /// rules tell; or only those without ambiguous bytes, in their canonical form.
         pub(super) paths: Field<crate::site::Paths>,
@@ -65,6 +68,8 @@ table! {
         pub(super) trusted_origins: Field<Vec<String>>,
         /// Origins that may show pages of this site in a frame.
         pub(super) frame_ancestors: Field<Vec<String>>,
+        /// Whether a token of another user or of a later sign-in takes precedence over the session.
+        pub(super) newer_sign_in: Field<bool>,
         /// Whether a token for an unknown address creates a user.
         pub(super) auto_create_users: Field<bool>,
         /// Edgeward's own cookie.
@@ -166,6 +171,8 @@ table! {
         pub(super) algorithm: Field<HmacAlgorithm>,
         /// The claim with the user's id, in addition to `sub`.
         pub(super) user_id_claim: Field<String>,
+        /// The status of `POST /api/sso/token` for an unknown user: 404 or 422.
+        pub(super) unknown_user_status: Field<u16>,
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) fn read(
         origin
     });
     let host_header = reader.with_default("host_header", raw.host_header, HostHeader::Rewrite);
+    let translate = reader.with_default("translate", raw.translate, true);
     let paths = reader.with_default("paths", raw.paths, Paths::Unchanged);
     let path_case = reader.with_default("path_case", raw.path_case, PathCase::Matters);
     let first_host = hosts
@@ -103,6 +104,7 @@ pub(super) fn read(
     let close_websockets = reader.with_default("close_websockets", raw.close_websockets, true);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
     let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
+    let newer_sign_in = reader.with_default("newer_sign_in", raw.newer_sign_in, true);
     let auto_create_users = reader.with_default("auto_create_users", raw.auto_create_users, true);
     let session = read_session(reader, raw.session);
     let sso_token = read_sso_token(reader, raw.sso_token);
@@ -227,6 +229,7 @@ pub(super) fn read(
         upstream: Some(upstream?),
         gateway: None,
         host_header,
+        translate,
         paths,
         audience,
         link_ages: BTreeMap::new(),
@@ -245,6 +248,7 @@ pub(super) fn read(
         close_websockets,
         trusted_origins,
         frame_ancestors,
+        newer_sign_in,
         auto_create_users,
         session,
         sso_token,
@@ -431,11 +435,19 @@ pub(super) fn read_sso_token(reader: &mut Reader<'_>, field: Field<RawSsoToken>)
         free,
         "must not be empty or the name of another claim",
     );
+    let unknown_user_status =
+        reader.with_default("unknown_user_status", raw.unknown_user_status, 422);
+    reader.check(
+        "unknown_user_status",
+        [404, 422].contains(&unknown_user_status),
+        "must be 404 or 422",
+    );
     SsoToken {
         lifetime: Seconds(lifetime),
         max_lifetime: Seconds(max_lifetime),
         algorithm,
         user_id_claim,
+        unknown_user_status,
     }
 }
 

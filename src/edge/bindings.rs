@@ -14,6 +14,8 @@ extern "C" {
     pub fn when_unreachable(answer: &Function);
     #[wasm_bindgen(js_name = whenRefused)]
     pub fn when_refused(listener: &Function);
+    #[wasm_bindgen(js_name = whenAnswered)]
+    pub fn when_answered(listener: &Function, always: &str, translated: &str);
     pub fn rendering(text: &str) -> JsValue;
     #[wasm_bindgen(js_name = callerHeaders)]
     pub fn caller_headers(text: &str) -> JsValue;

@@ -12,6 +12,25 @@ let unreachable;
 /** @type {(whom: string, status: number, location: string) => void} */
 let refused;
 
+/** @type {(url: string, headers: string) => string | undefined} */
+let inspect;
+/** The headers of a response that the core inspects: always, and where names are translated. */
+let always = "";
+/** @type {string[]} */
+let translated = [];
+
+/**
+ * Registers the core's function that says what changes of a response's headers, and the names of those that it wants to see.
+ * @param {typeof inspect} listener
+ * @param {string} name
+ * @param {string} names
+ */
+export function whenAnswered(listener, name, names) {
+  inspect = listener;
+  always = name;
+  translated = names.split("\n");
+}
+
 /**
  * Registers the core's function that answers if the origin cannot be reached.
  * @param {typeof unreachable} answer
@@ -31,14 +50,15 @@ export function whenRefused(listener) {
 /**
  * Parses header changes that many requests share. The lines of `text`: the origin's base URL; the host to connect to if it
  * is not the URL's; then `-` and a header to remove, `+` and one to set (the next line is its value), `>` and one to copy
- * (the next line names its source), `~` and a change to the response's headers (see `applyChanges`).
+ * (the next line names its source), `*` and one whose value begins differently (the next lines have the number of characters
+ * that are replaced, and what replaces them), `~` and a change to the response's headers (see `applyChanges`).
  * @param {string} text
  * @returns {Rendering}
  */
 export function rendering(text) {
   const lines = text.split("\n");
   /** @type {Rendering} */
-  const read = { base: lines[0], override: lines[1], removed: [], set: [], copied: [], changes: undefined };
+  const read = { base: lines[0], override: lines[1], removed: [], set: [], copied: [], rebased: [], changes: undefined };
   for (let at = 2; at < lines.length - 1; at++) {
     const line = lines[at].slice(1);
     switch (lines[at].charCodeAt(0)) {
@@ -50,6 +70,9 @@ export function rendering(text) {
         break;
       case 0x3e:
         read.copied.push(line, lines[++at]);
+        break;
+      case 0x2a:
+        read.rebased.push(line, Number(lines[++at]), lines[++at]);
         break;
       default:
         (read.changes ??= []).push(line);
@@ -72,10 +95,12 @@ export function callerHeaders(text) {
 const IDENTIFIED = 1;
 const UNCACHED = 2;
 const WATCHED = 4;
+const TRANSLATED = 8;
 
 /**
  * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether the origin is told
- * an identity, whether the CDN must bypass its cache, and whether a WebSocket is closed once the request would not pass. The
+ * an identity, whether the CDN must bypass its cache, whether a WebSocket is closed once the request would not pass, and
+ * whether names in the response are translated. The
  * base replaces the first `before` characters of the URL. The characters `from` to `until` are cut out of the `Cookie` header.
  * `own` has the changes of this request alone, if any: `@` and a URL that replaces the whole; `-` and `+` as in `rendering`;
  * `=` and a cookie of ours; `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
@@ -91,7 +116,7 @@ const WATCHED = 4;
  * @param {Through} [through]
  */
 export function forward(request, head, rendering, callerHeaders, flags, before, from, until, own, through) {
-  const { base, override, removed, set, copied, changes } = rendering;
+  const { base, override, removed, set, copied, rebased, changes } = rendering;
   // The runtime copies the headers, so those that do not change never become strings, whatever bytes they have.
   const headers = new Headers(request.headers);
   for (let at = 0; at < removed.length; at++) headers.delete(removed[at]);
@@ -102,11 +127,14 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   if (callerHeaders !== undefined) for (let at = 0; at < callerHeaders.length; at += 2) headers.set(callerHeaders[at], callerHeaders[at + 1]);
   for (let at = 0; at < set.length; at += 2) headers.set(set[at], set[at + 1]);
   for (let at = 0; at < copied.length; at += 2) headers.set(copied[at], headerOf(head, copied[at + 1]) ?? "");
-  const identified = (flags & IDENTIFIED) !== 0;
+  for (let at = 0; at < rebased.length; at += 3) {
+    const name = /** @type {string} */ (rebased[at]);
+    headers.set(name, rebased[at + 2] + (headerOf(head, name) ?? "").slice(/** @type {number} */ (rebased[at + 1])));
+  }
   const uncached = (flags & UNCACHED) !== 0;
   const watch = (flags & WATCHED) !== 0 ? head : undefined;
   if (own === undefined) {
-    return respond(request, send(request, base + head[1].slice(before), headers, cf(uncached, override)), identified, changes, undefined, watch);
+    return respond(request, head[1], send(request, base + head[1].slice(before), headers, cf(uncached, override)), flags, changes, undefined, watch);
   }
   let url = base + head[1].slice(before);
   /** @type {string[] | undefined} */
@@ -135,37 +163,71 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   }
   const ask = () => send(request, url, headers, cf(uncached, override));
   const response = rules === undefined ? ask() : applyRules(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
-  return respond(request, response, identified, changes, cookies, watch);
+  return respond(request, head[1], response, flags, changes, cookies, watch);
 }
 
 /**
  * The response for the client, from the promise of the origin's.
  * @param {Request} request
+ * @param {string} url
  * @param {Promise<Response>} promise
- * @param {boolean} identified
+ * @param {number} flags
  * @param {string[] | undefined} changes
  * @param {string[] | undefined} cookies
  * @param {Head | undefined} watch the head of the request, if a WebSocket that it opens is to be watched
  * @returns {Promise<Response>}
  */
-function respond(request, promise, identified, changes, cookies, watch) {
-  const response = changes === undefined ? promise : promise.then((answer) => applyChanges(answer, changes));
+function respond(request, url, promise, flags, changes, cookies, watch) {
   /** @param {unknown} error */
   const failed = (error) => unreachable(request, String(error));
+  const names = (flags & TRANSLATED) !== 0 ? translated : [];
+  /** @param {Response} answer */
+  const open = (answer) => {
+    const inspected = inspectHeaders(answer, url, names);
+    return changes === undefined || inspected === undefined ? inspected : applyChanges(inspected, changes);
+  };
   if (cookies === undefined) {
-    const checked = identified ? keepPrivate : refuseBareUpgrade;
-    return response.then((answer) => checked(answer, watch) ?? failed(NO_STATUS), failed);
+    const checked = (flags & IDENTIFIED) !== 0 ? keepPrivate : refuseBareUpgrade;
+    return promise.then((answer) => {
+      const opened = open(answer);
+      return (opened && checked(opened, watch)) ?? failed(NO_STATUS);
+    }, failed);
   }
-  return response.catch(failed).then((answer) => {
-    const open = refuseBareUpgrade(answer, watch);
-    const own = open && withCookies(open, cookies);
-    if (own !== undefined) return own;
-    const refusal = failed(NO_STATUS);
-    return withCookies(refusal, cookies) ?? refusal;
-  });
+  return promise
+    .then(open)
+    .catch(failed)
+    .then((answer) => {
+      const opened = answer && refuseBareUpgrade(answer, watch);
+      const own = opened && withCookies(opened, cookies);
+      if (own !== undefined) return own;
+      const refusal = failed(NO_STATUS);
+      return withCookies(refusal, cookies) ?? refusal;
+    });
 }
 
 const NO_STATUS = "its status is invalid, or a 101 that was not requested";
+
+/**
+ * The response with the headers that a client may get: the core inspects some of them, where they are there. Undefined if it
+ * has an invalid status, or if the core cannot tell.
+ * @param {Response} response
+ * @param {string} url
+ * @param {string[]} names
+ */
+function inspectHeaders(response, url, names) {
+  const { headers } = response;
+  let lines = "";
+  if (headers.has(always)) for (const value of headers.getSetCookie()) lines += `${always}\n${value}\n`;
+  for (let at = 0; at < names.length; at++) {
+    const value = headers.get(names[at]);
+    if (value !== null) lines += `${names[at]}\n${value}\n`;
+  }
+  if (lines === "") return response;
+  const changes = inspect(url, lines);
+  if (changes === "") return response;
+  const answer = changes === undefined ? undefined : rebuild(response);
+  return answer && changeHeaders(answer, /** @type {string} */ (changes).split("\n"));
+}
 
 /**
  * The response, or undefined for a 101 without a WebSocket: the client requested no upgrade, or not the one that the origin
@@ -266,9 +328,18 @@ function withCookies(response, cookies) {
 function applyChanges(response, changes) {
   const { status } = response;
   const answer = status === 101 ? undefined : rebuild(response, status);
-  if (answer === undefined) return response;
+  return answer === undefined ? response : changeHeaders(answer, changes);
+}
+
+/**
+ * Makes the `changes` of `applyChanges` at a response whose headers are mutable.
+ * @param {Response} answer
+ * @param {string[]} changes
+ */
+function changeHeaders(answer, changes) {
   const { headers } = answer;
   for (let at = 0; at < changes.length; at++) {
+    if (changes[at] === "") continue;
     const name = changes[at].slice(1);
     switch (changes[at].charCodeAt(0)) {
       case 0x2d:

@@ -24,6 +24,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{Event, EventKind};
 use crate::http::request::Parts;
 use crate::memory::world::World;
+use crate::origin::{response, rewrite};
 use crate::pipeline::watch::Watched;
 use crate::pipeline::{self, Action, Outcome};
 use crate::platform::digest::hex;
@@ -56,7 +57,17 @@ pub fn start() {
     bindings::when_refused(refused.as_ref().unchecked_ref());
     let named = Closure::<dyn Fn(String) -> u32>::new(|name: String| disclosure_of(&name));
     bindings::when_named(named.as_ref().unchecked_ref());
+    let answered =
+        Closure::<dyn Fn(String, String) -> Option<String>>::new(|url: String, headers: String| {
+            response_changes(&url, &headers)
+        });
+    bindings::when_answered(
+        answered.as_ref().unchecked_ref(),
+        response::COOKIE,
+        &response::NAMING.join("\n"),
+    );
     // The closures live as long as the instance.
+    answered.forget();
     named.forget();
     unreachable.forget();
     refused.forget();
@@ -288,6 +299,21 @@ fn disclosure_of(name: &str) -> u32 {
         Disclosure::Name => 1,
         Disclosure::Value => 2,
     }
+}
+
+/// What changes of the headers of an origin's response to the request for `url`. `None` if the instance that has
+/// sent the request is gone, so that it is not known which cookies are ours.
+fn response_changes(url: &str, headers: &str) -> Option<String> {
+    let world = current_world()?;
+    let parts = Parts::new("GET", url, &[]).ok()?;
+    let config = &world.config;
+    let site = config.site(parts.authority(), parts.scheme());
+    let names = site
+        .as_ref()
+        .and_then(|site| rewrite::translation(site, parts.scheme(), parts.authority()));
+    Some(response::changes(headers, names.as_ref(), |name| {
+        config.disclosures.is_own_cookie(name)
+    }))
 }
 
 /// The world, unless no request has made one yet.

@@ -18,6 +18,7 @@ use crate::platform::shelf::{self, Shelf, Weigh};
 const IDENTIFIED: u32 = 1;
 const UNCACHED: u32 = 2;
 const WATCHED: u32 = 4;
+const TRANSLATED: u32 = 8;
 
 thread_local! {
     static RENDERINGS: RefCell<Shelf<String, Rendering>> =
@@ -62,6 +63,9 @@ pub fn send(
     }
     if forward.watched() {
         flags |= WATCHED;
+    }
+    if forward.translates() {
+        flags |= TRANSLATED;
     }
     let (from, until) = match forward.cookies() {
         Remainder::Without(cut) => (number(cut.start), number(cut.end)),

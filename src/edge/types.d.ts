@@ -41,6 +41,8 @@ export interface Rendering {
   set: string[];
   /** Names in turn: the header to set, and the header whose value it gets. */
   copied: string[];
+  /** In turn: a header, how many characters at the beginning of its value are replaced, and by what. */
+  rebased: (string | number)[];
   /** Changes to the response's headers. */
   changes: string[] | undefined;
 }

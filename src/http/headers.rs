@@ -9,7 +9,8 @@ use crate::platform::shelf::Weigh;
 
 /// How the headers of a forwarded request differ from those that arrived. One line for each change:
 /// `-name` removes; `+name` sets, with the value on the next line; `>name` copies, with the name of
-/// the source header on the next line. Neither names nor values can contain a line break.
+/// the source header on the next line; `*name` replaces the beginning of the value: the next two lines have
+/// its length in ASCII characters and what stands instead. Neither names nor values can contain a line break.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct HeaderChanges(String);
 
@@ -21,6 +22,8 @@ pub enum HeaderChange<'a> {
     Set(&'a str, &'a str),
     /// The header to set, and the header of the request whose value it gets.
     Copy(&'a str, &'a str),
+    /// Name, how many characters at the beginning of the value are replaced, and by what.
+    Rebase(&'a str, usize, &'a str),
 }
 
 impl HeaderChanges {
@@ -48,6 +51,14 @@ impl HeaderChanges {
         self.0.push('>');
         self.push_line(name);
         self.push_line(from);
+    }
+
+    /// Replaces the first `length` characters of the value of `name`, all of them ASCII.
+    pub fn rebase(&mut self, name: &str, length: usize, by: &str) {
+        self.0.push('*');
+        self.push_line(name);
+        self.push_line(&length.to_string());
+        self.push_line(by);
     }
 
     /// Sets `name` to a value that a person or an application chose: everything but printable ASCII
@@ -89,6 +100,10 @@ impl HeaderChanges {
             match line.split_at_checked(1)? {
                 ("-", name) => Some(HeaderChange::Remove(name)),
                 (">", name) => Some(HeaderChange::Copy(name, lines.next()?)),
+                ("*", name) => {
+                    let length = lines.next()?.parse().ok()?;
+                    Some(HeaderChange::Rebase(name, length, lines.next()?))
+                }
                 (_, name) => Some(HeaderChange::Set(name, lines.next()?)),
             }
         })

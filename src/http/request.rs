@@ -7,7 +7,7 @@ use crate::http::accept;
 
 /// The headers whose values the core reads at every site. Sites add those that they name
 /// ([`crate::site::disclosure`]).
-pub const READ: [&str; 15] = [
+pub const READ: [&str; 16] = [
     "accept",
     "access-control-request-method",
     "authorization",
@@ -15,6 +15,7 @@ pub const READ: [&str; 15] = [
     "cf-ipcountry",
     RAY,
     "cookie",
+    "destination",
     "origin",
     "purpose",
     "sec-fetch-mode",

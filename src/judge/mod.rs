@@ -7,9 +7,11 @@ use crate::answer::denial::Denial;
 use crate::answer::event::SignedIn;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
+use crate::authn::principal::Principal;
 use crate::authn::{self, Authentication};
 use crate::credential::session::{self, SetCookie};
 use crate::jose::error::TokenError;
+use crate::rules;
 use crate::sign_in::arrive::{self, Arrival};
 
 /// A request that may pass. Made here alone, of a [`Grant`].
@@ -130,6 +132,11 @@ async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgeme
     let signed_in = opened(&cookies);
     if let Some(principal) = principal.as_ref().filter(|_| !rule.is_public()) {
         same_origin::check_by_source(principal.source(), parts, site)?;
+    }
+    for (asked, rule) in ctx.also {
+        let subject = principal.as_ref().map(Principal::subject);
+        rules::evaluate(rule, asked, subject.as_ref())
+            .map_err(|refusal| Denial::of_rule(refusal, absence.clone()))?;
     }
     let grant = grant::decide(rule, &ctx.asked, principal)
         .map_err(|refusal| Denial::of_rule(refusal, absence))?;

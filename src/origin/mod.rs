@@ -4,8 +4,10 @@
 
 pub mod assertion;
 pub mod mutate;
+pub mod response;
 pub mod rewrite;
 pub mod strip;
+pub mod translate;
 
 use std::rc::Rc;
 
@@ -36,6 +38,7 @@ use crate::site::Site;
 ///     caller_headers: None,
 ///     watched: true,
 ///     uncached: false,
+///     translates: true,
 ///     resolve_override: None,
 ///     response_changes: String::new(),
 ///     rules: None,
@@ -57,6 +60,7 @@ pub struct Forward {
     caller_headers: Option<Rc<CallerHeaders>>,
     watched: bool,
     uncached: bool,
+    translates: bool,
     resolve_override: Option<String>,
     response_changes: String,
     rules: Option<ResponseRules>,
@@ -132,6 +136,13 @@ impl Forward {
     #[must_use]
     pub const fn uncached(&self) -> bool {
         self.uncached
+    }
+
+    /// Whether headers of the origin's response may name the upstream, and are translated
+    /// ([`response::NAMING`]).
+    #[must_use]
+    pub const fn translates(&self) -> bool {
+        self.translates
     }
 
     /// The changes to the headers of the origin's response (see [`cors::response_changes`]).
@@ -243,6 +254,7 @@ pub fn prepare(
             .map(|principal| mutate::caller_headers(site, principal, context.assertion)),
         watched: principal.is_some() && site.close_websockets,
         uncached: principal.is_some() && looks_like_a_file(path),
+        translates: site.translates(),
         resolve_override: rewrite::resolve_override(site),
         response_changes: cors::response_changes(site, parts),
         rules: told.map(|told| told.response.clone()),

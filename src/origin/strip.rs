@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 
 use crate::ask::source::{self, Presented};
+use crate::ask::webdav::DESTINATION;
 use crate::credential::stray;
 use crate::http::cookies::Remainder;
 use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
 use crate::http::reserved::{is_api_key, is_set_always};
 use crate::model::api_token;
+use crate::origin::translate::{Replaced, Translation};
+use crate::origin::{response, rewrite};
 use crate::site::{Site, Source};
 
 /// What [`strip`] removes.
@@ -27,8 +30,9 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
         changes: HeaderChanges::with_capacity(256),
         ..Stripped::default()
     };
-    let changes = &mut stripped.changes;
+    let names = rewrite::translation(site, parts.scheme(), parts.authority());
     for (name, value) in parts.headers() {
+        let changes = &mut stripped.changes;
         if is_set_always(name) {
             // `mutate` overwrites it.
         } else if site.reserved.contains(name)
@@ -45,8 +49,14 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
         } else if name == "referer" {
             match referer_left(site, value) {
                 None => changes.remove(name),
-                Some(left) if *left == *value => {}
-                Some(left) => stripped.own.set(name, &left),
+                Some(Cow::Borrowed(left)) if left.len() == value.len() => {
+                    translate(&mut stripped.changes, names.as_ref(), name, value);
+                }
+                Some(left) => {
+                    let named = names.as_ref().and_then(|names| names.to_upstream(&left));
+                    let named = named.and_then(|named| named.apply_to(&left));
+                    stripped.own.set(name, named.as_deref().unwrap_or(&left));
+                }
             }
         } else if (name == "authorization" && presented.authorization_is_ours)
             || (is_api_key(name)
@@ -55,9 +65,31 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
             || stray::is_in(value)
         {
             changes.remove(name);
+        } else if matches!(name, "origin" | DESTINATION) {
+            translate(&mut stripped.changes, names.as_ref(), name, value);
+        } else if name == "if"
+            && let Some(names) = &names
+        {
+            let named = response::in_brackets(value, |url| names.to_upstream(url)?.apply_to(url));
+            if let Some(named) = named {
+                stripped.own.set(name, &named);
+            }
         }
     }
     stripped
+}
+
+/// Gives the origin its own name instead of the public one at the beginning of a header. The change depends on
+/// nothing that follows there, so requests share it.
+fn translate(
+    changes: &mut HeaderChanges,
+    names: Option<&Translation<'_>>,
+    name: &str,
+    value: &str,
+) {
+    if let Some(Replaced { length, by }) = names.and_then(|names| names.to_upstream(value)) {
+        changes.rebase(name, length, &by);
+    }
 }
 
 /// The part of a `Referer` that the origin may see; `None` for nothing. It is a URL, so our

@@ -91,6 +91,7 @@ fn changes(forward: &Forward) -> Vec<String> {
         HeaderChange::Remove(name) => format!("- {name}"),
         HeaderChange::Set(name, value) => format!("{name}: {value}"),
         HeaderChange::Copy(name, from) => format!("{name} = {from}"),
+        HeaderChange::Rebase(name, length, by) => format!("{name} / {length} = {by}"),
     };
     forward.all_changes().map(line).collect()
 }

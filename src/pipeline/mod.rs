@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use crate::ask::ctx::{Ctx, Purpose};
 use crate::ask::route::{self, Target};
-use crate::ask::{asked, source};
+use crate::ask::{asked, source, webdav};
 use crate::authn::jwks;
 use crate::http::request::Parts;
 use crate::judge;
@@ -61,8 +61,17 @@ pub async fn handle(
         None => asked::asked(&site, parts, &host, &path),
         Some(_) => Ok((Asked::of_our_own(&host, &path), site.rules.fallback())),
     };
-    let (asked, rule) = match asked {
-        Ok(asked) => asked,
+    let destination = match &endpoint {
+        None => webdav::destination(&site, parts),
+        Some(_) => Ok(None),
+    };
+    let also = match &destination {
+        Ok(Some(destination)) => webdav::asked(&site, parts, &host, destination),
+        Ok(None) => Ok(Vec::new()),
+        Err(denial) => Err(denial.clone()),
+    };
+    let ((asked, rule), also) = match asked.and_then(|asked| Ok(webdav::order(asked, also?))) {
+        Ok(all) => all,
         Err(denial) => return refuse_early(parts, Some(&site), &denial, &request_id),
     };
     // 3. The credentials.
@@ -76,6 +85,7 @@ pub async fn handle(
         received: &*received,
         asked,
         rule,
+        also: &also,
         presented: &presented,
         request_id: &request_id,
         now,

@@ -52,6 +52,7 @@ pub async fn watch(world: Rc<World>, parts: Parts, request_id: &str, now: Timest
         received: &NoBody,
         asked,
         rule,
+        also: &[],
         presented: &presented,
         request_id,
         now,

@@ -11,6 +11,10 @@ use crate::model::api_token;
 use crate::site::tenant::TenantSource;
 use crate::site::{Site, Source};
 
+/// The headers with URLs of the site, besides `Origin` and `Destination`, whose values are read
+/// anyway.
+const TRANSLATED: [&str; 2] = ["if", "referer"];
+
 /// How much the core is told about a header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Disclosure {
@@ -32,6 +36,8 @@ pub struct Disclosures {
     tenants: HashSet<String>,
     /// The headers that some site removes.
     removed: Reserved,
+    /// The names of all sites' own cookies, in lower case. No origin's answer sets one.
+    own_cookies: HashSet<String>,
 }
 
 impl Disclosures {
@@ -51,6 +57,11 @@ impl Disclosures {
                 all.read.insert(name.clone());
             }
             all.removed.add(&site.reserved);
+            if site.translates() {
+                all.read.extend(TRANSLATED.map(str::to_owned));
+            }
+            let names = site.own_cookies().map(str::to_ascii_lowercase);
+            all.own_cookies.extend(names);
         }
         all
     }
@@ -69,6 +80,12 @@ impl Disclosures {
         } else {
             Disclosure::Nothing
         }
+    }
+
+    /// Whether `name`, in lower case, is that of a cookie of ours, at any site.
+    #[must_use]
+    pub fn is_own_cookie(&self, name: &str) -> bool {
+        self.own_cookies.contains(name)
     }
 
     fn is_misspelt(&self, name: &str) -> bool {

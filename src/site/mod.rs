@@ -41,6 +41,8 @@ pub struct Site {
     pub gateway: Option<Gateway>,
     /// The `Host` header that the origin receives.
     pub host_header: HostHeader,
+    /// Whether the public name and the upstream's are translated where the origin sees its own.
+    pub translate: bool,
     /// Which paths the origin is sent.
     pub paths: Paths,
     /// The `aud` of this site's tokens.
@@ -60,6 +62,8 @@ pub struct Site {
     pub trusted_origins: Vec<String>,
     /// Origins that may frame Edgeward's pages and those of the origin.
     pub frame_ancestors: Vec<String>,
+    /// Whether a session makes way for a token of another user or of a later sign-in.
+    pub newer_sign_in: bool,
     /// Whether a token for an unknown address creates a user.
     pub auto_create_users: bool,
     /// Edgeward's own cookie.
@@ -267,6 +271,8 @@ pub struct SsoToken {
     pub algorithm: HmacAlgorithm,
     /// The claim with the user's id, in addition to `sub`.
     pub user_id_claim: String,
+    /// The status of the answer if no user has the address: 404 or 422.
+    pub unknown_user_status: u16,
 }
 
 /// The application's cookie, with the attributes that the application gives it.
@@ -359,6 +365,24 @@ impl Site {
             tenant: others || self.tenants.is_some(),
             workspace: others,
         }
+    }
+
+    /// Whether headers that say the public name get the upstream's, and the other way round.
+    #[must_use]
+    pub fn translates(&self) -> bool {
+        self.translate && self.host_header == HostHeader::Rewrite
+    }
+
+    /// The names of Edgeward's cookies at this site. No other program writes them.
+    pub fn own_cookies(&self) -> [&str; 4] {
+        let Session {
+            cookie,
+            trip,
+            browser,
+            device,
+            ..
+        } = &self.session;
+        [cookie, trip, browser, device].map(String::as_str)
     }
 
     /// Whether the site accepts credentials from `source`.

@@ -210,6 +210,40 @@ fn a_later_sign_in_of_the_same_user_opens_a_new_session() {
 }
 
 #[test]
+fn the_order_of_the_sources_decides_alone_where_the_site_says_so() {
+    let place = Place::new(&json!({
+        "newer_sign_in": false,
+        "query": {"single_use": true, "user_switch": "replace"},
+    }));
+    let (anna, bert) = (place.sign_in(ANNA), place.token(BERT));
+    let by_cookie = place.send(
+        &open("/")
+            .cookie(&anna)
+            .cookie(&format!("{SSO}={bert}"))
+            .header("sec-fetch-site", "same-origin"),
+    );
+    assert_eq!(by_cookie.session(), None);
+    assert!(by_cookie.clears(SSO), "it must not sign Bert in later");
+    assert_eq!(by_cookie.origin().header("x-forwarded-email"), Some(ANNA));
+
+    let by_link = place.send(
+        &open(&format!("/a?token={bert}"))
+            .cookie(&anna)
+            .header("sec-fetch-site", "same-origin"),
+    );
+    assert_eq!((by_link.status(), by_link.session()), (303, None));
+    assert_eq!(place.email(&anna), ANNA);
+
+    // A session that is no good holds up nobody.
+    let seen = place.send(
+        &open("/")
+            .cookie(&tampered(&anna))
+            .cookie(&format!("{SSO}={bert}")),
+    );
+    assert_eq!(place.email(&seen.session().unwrap()), BERT);
+}
+
+#[test]
 fn sec_42_a_link_of_another_user_asks_first_and_the_answer_switches() {
     let place = Place::new(&json!({}));
     let session = place.sign_in(ANNA);

@@ -112,6 +112,17 @@ fn a_body_of_exactly_64_kb_is_read() {
 }
 
 #[test]
+fn an_unknown_user_has_the_status_that_the_site_s_callers_expect() {
+    let edge =
+        Edge::new(&json!({"auto_create_users": false, "sso_token": {"unknown_user_status": 404}}));
+    let isolate = edge.isolate();
+    let api_token = edge.api_token(&[Scope::Admin]);
+    let seen = isolate.send(&call(&api_token, &json!({"email": "x@b.c"})));
+    assert_eq!(seen.status(), 404);
+    assert_eq!(seen.json()["error_code"], "USER_NOT_FOUND");
+}
+
+#[test]
 fn an_unknown_user_is_made_only_where_the_site_says_so() {
     let edge = Edge::new(&json!({"auto_create_users": false}));
     let isolate = edge.isolate();

@@ -100,7 +100,7 @@ fn table() -> Vec<Line> {
         (Denial::InvalidCursor, 400, "invalid_cursor", None, false),
         (Denial::UserExists, 409, "user_exists", None, false),
         (
-            Denial::UserNotFound(Email::parse("a@b.c").unwrap()),
+            Denial::UserNotFound(Email::parse("a@b.c").unwrap(), 422),
             422,
             "USER_NOT_FOUND",
             None,
@@ -156,6 +156,7 @@ fn table() -> Vec<Line> {
     ] {
         table.push((Denial::Path(error), 400, "bad_request", None, false));
     }
+    table.push((Denial::Destination, 400, "bad_request", None, false));
     for denial in [
         Denial::AmbiguousPath(Lead::Rule(1), Lead::Endpoint),
         Denial::Path(PathError::Readings),
@@ -299,7 +300,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::InvalidCursor => 20,
         Denial::NotFound => 21,
         Denial::UserExists => 22,
-        Denial::UserNotFound(_) => 23,
+        Denial::UserNotFound(..) => 23,
         Denial::UserDisabled => 24,
         Denial::Misconfigured => 25,
         Denial::OriginUnreachable => 26,
@@ -325,6 +326,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::InvalidUrl(..) => 46,
         Denial::SamePassword => 47,
         Denial::AmbiguousPath(..) => 48,
+        Denial::Destination => 49,
     }
 }
 
@@ -337,7 +339,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 49);
+    assert_eq!(found.len(), 50);
 }
 
 #[test]

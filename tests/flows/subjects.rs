@@ -158,7 +158,7 @@ fn sec_96_a_disabled_subject_stays_out_and_a_deleted_one_is_somebody_new() {
     assert_eq!(status, 200);
     assert_eq!(
         reason(&isolate.send(&by_bearer(&token))),
-        "the user is disabled"
+        "the token's user is disabled"
     );
     assert_eq!(isolate.admin(&admin, "DELETE", &path, &Value::Null).0, 204);
     let values = stage.edge.shared.values.borrow();

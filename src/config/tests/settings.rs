@@ -1,7 +1,7 @@
 use super::{bindings_of, paths};
 
 /// Settings of a site, and where the error is.
-const BAD: [(&str, &str); 87] = [
+const BAD: [(&str, &str); 88] = [
     (r#"{"hosts": null}"#, "hosts"),
     (r#"{"hosts": []}"#, "hosts"),
     (r#"{"hosts": "site.example"}"#, "hosts"),
@@ -73,6 +73,10 @@ const BAD: [(&str, &str); 87] = [
     (
         r#"{"sso_token": {"user_id_claim": "sub"}}"#,
         "sso_token.user_id_claim",
+    ),
+    (
+        r#"{"sso_token": {"unknown_user_status": 200}}"#,
+        "sso_token.unknown_user_status",
     ),
     (
         r#"{"sso_token": {"user_id_claim": ""}}"#,

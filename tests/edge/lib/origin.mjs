@@ -62,6 +62,7 @@ export async function startOrigin() {
         "Upgrade: websocket",
         "Connection: Upgrade",
         `Sec-WebSocket-Accept: ${acceptKey(seen.header("sec-websocket-key") ?? "")}`,
+        ...(seen.path === "/sets-cookies" ? ["Set-Cookie: first=1", "Set-Cookie: __Host-edgeward=forged; Path=/; Secure"] : []),
         ...(protocol ? [`Sec-WebSocket-Protocol: ${protocol.split(",")[0].trim()}`] : []),
         "",
         "",

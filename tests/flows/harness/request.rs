@@ -238,6 +238,10 @@ impl Seen {
         for change in forward.all_changes() {
             match change {
                 HeaderChange::Remove(name) => headers.retain(|(known, _)| known != name),
+                HeaderChange::Rebase(name, length, by) => {
+                    let (_, value) = headers.iter_mut().find(|(known, _)| known == name).unwrap();
+                    value.replace_range(..length, by);
+                }
                 HeaderChange::Set(name, value) | HeaderChange::Copy(name, value) => {
                     let value = match change {
                         HeaderChange::Copy(_, from) => self.request.header_value(from).unwrap(),

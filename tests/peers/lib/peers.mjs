@@ -74,8 +74,15 @@ export async function startPython() {
  * Starts a Django service with the SDK, as an origin: `code` and `middleware` are examples of a document; answers `{ url, stop }`.
  * @param {object} request
  */
-export async function startDjango(request) {
-  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, "django_origin.py")], {
+export const startDjango = (request) => startOriginOf("django_origin.py", request);
+
+/**
+ * Starts an origin in Python, a program of this folder that takes a JSON object on stdin and says its port; answers `{ url, stop }`.
+ * @param {string} program
+ * @param {object} request
+ */
+export async function startOriginOf(program, request) {
+  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, program)], {
     env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" },
     stdio: ["pipe", "pipe", "pipe"],
   });
@@ -83,7 +90,7 @@ export async function startDjango(request) {
   child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
   child.stdin.end(`${JSON.stringify(request)}\n`);
   const ready = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
-  if (ready.done) throw new Error(`Django did not start: ${errors}`);
+  if (ready.done) throw new Error(`${program} did not start: ${errors}`);
   return {
     url: `http://127.0.0.1:${ready.value}`,
     async stop() {
