@@ -60,7 +60,7 @@ pub(super) fn admit(
     let memory = &world.cache.attempts;
     if client.is_some_and(|client| memory.refuses(client, now)) {
         let mut good = memory.good.borrow_mut();
-        if !id.is_some_and(|id| good.get(id).is_some()) {
+        if id.is_none_or(|id| good.get(id).is_none()) {
             return Err(TokenError::TooManyAttempts);
         }
     }

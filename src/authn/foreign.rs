@@ -19,7 +19,7 @@ use crate::people;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::issuer::{Issuer, KeySource, RemoteKeys};
+use crate::site::issuer::{Issuer, KeySource, RemoteKeys, UserIdentity};
 use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
 
@@ -239,13 +239,13 @@ fn identifying_subject(
     issuer: &Issuer,
     claims: &Map<String, Value>,
 ) -> Result<Option<IssuerSubject>, TokenError> {
-    if !issuer.by_subject {
+    if issuer.identity != UserIdentity::Subject {
         return Ok(None);
     }
     let sub = jwt::text(claims, "sub")?.ok_or(TokenError::MissingClaim)?;
     let iss = jwt::text(claims, "iss")?;
-    let iss = iss.as_deref().unwrap_or(&issuer.issuer);
-    IssuerSubject::parse(iss, &sub)
+    let iss = iss.unwrap_or(&issuer.issuer);
+    IssuerSubject::parse(iss, sub)
         .map(Some)
         .ok_or(TokenError::Claims)
 }

@@ -19,7 +19,7 @@ use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::time::Seconds;
 use crate::site::issuer::{
-    Defaults, Document, Issuer, KeySource, Mapping, RemoteKeys, SharedSecrets,
+    Defaults, Document, Issuer, KeySource, Mapping, RemoteKeys, SharedSecrets, UserIdentity,
 };
 
 /// The longest table of an issuer, in bytes.
@@ -87,17 +87,6 @@ table! {
         /// The claims that are kept for rules and headers; defaults to all.
         pub(super) keep_claims: Field<Vec<String>>,
     }
-}
-
-/// What identifies an issuer's users.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum UserIdentity {
-    /// The address.
-    Email,
-    /// The issuer and its `sub`.
-    Subject,
 }
 
 /// The encoding of a shared secret.
@@ -289,8 +278,8 @@ pub(super) fn read(
             .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
         "is not a domain",
     );
-    let by_subject =
-        reader.with_default("identity", raw.identity, UserIdentity::Email) == UserIdentity::Subject;
+    let identity = reader.with_default("identity", raw.identity, UserIdentity::Email);
+    let by_subject = identity == UserIdentity::Subject;
     reader.check(
         "identity",
         !by_subject || subject_domain.is_none(),
@@ -322,7 +311,7 @@ pub(super) fn read(
         claims: claims?,
         defaults,
         email_verified: reason.is_none(),
-        by_subject,
+        identity,
         subject_domain,
         email_domains,
         create_users: reader.with_default("create_users", raw.create_users, false),

@@ -1,5 +1,7 @@
 //! Other issuers: whose tokens a site accepts, how they are verified, and what they may state.
 
+use serde::Deserialize;
+
 use crate::http::host::fetchable_host;
 use crate::jose::key::KeySet;
 use crate::model::claim::ClaimPath;
@@ -39,8 +41,7 @@ pub struct Issuer {
     pub subject_domain: Option<String>,
     /// The domains of the e-mail addresses that it may name; `None` for any.
     pub email_domains: Option<Vec<String>>,
-    /// Whether its users are known by its subjects, and not by address.
-    pub by_subject: bool,
+    pub identity: UserIdentity,
     /// Whether a token for an unknown user creates one.
     pub create_users: bool,
     pub grant_roles: Vec<Role>,
@@ -67,6 +68,17 @@ pub enum Form {
     Usso,
     /// RFC 7662, with the `Authorization` header of the client.
     Introspection(UpstreamCredential),
+}
+
+/// What identifies an issuer's users.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum UserIdentity {
+    /// The address.
+    Email,
+    /// The issuer and its `sub`.
+    Subject,
 }
 
 /// Where the keys for an issuer's signatures come from.
@@ -146,13 +158,15 @@ impl Issuer {
     /// Whether who holds its keys could make tokens of the same subjects as `other` with other keys.
     #[must_use]
     pub fn could_forge(&self, other: &Self) -> bool {
-        let both = self.by_subject && other.by_subject && self.issuer == other.issuer;
-        both && !match (&self.keys, &other.keys) {
-            (KeySource::Secrets(mine), KeySource::Secrets(theirs)) => mine.0 == theirs.0,
-            (KeySource::Fixed(mine), KeySource::Fixed(theirs)) => mine == theirs,
-            (KeySource::Remote(mine), KeySource::Remote(theirs)) => mine.url == theirs.url,
-            _ => false,
-        }
+        let by_subject = |one: &Self| one.identity == UserIdentity::Subject;
+        let is_same = by_subject(self) && by_subject(other) && self.issuer == other.issuer;
+        is_same
+            && !match (&self.keys, &other.keys) {
+                (KeySource::Secrets(mine), KeySource::Secrets(theirs)) => mine.0 == theirs.0,
+                (KeySource::Fixed(mine), KeySource::Fixed(theirs)) => mine == theirs,
+                (KeySource::Remote(mine), KeySource::Remote(theirs)) => mine.url == theirs.url,
+                _ => false,
+            }
     }
 
     /// The host that its keys are fetched from.

@@ -29,7 +29,7 @@ const provider = (keys) =>
       resourceIndicators: {
         enabled: true,
         defaultResource: () => "urn:app",
-        getResourceServerInfo: (_, resource) => ({
+        getResourceServerInfo: (/** @type {unknown} */ _, /** @type {string} */ resource) => ({
           scope: "read write",
           audience: "app",
           accessTokenTTL: 300,
