@@ -28,6 +28,8 @@ pub enum Denial {
     /// The `Destination` of a COPY or MOVE leads to an endpoint of ours, or servers read it in
     /// different ways.
     Destination,
+    /// A request over plain http at a public host, other than GET and HEAD.
+    HttpsRequired,
     /// A method that is never forwarded.
     MethodRefused,
     /// One of our endpoints does not support this method. Holds those that it supports.
@@ -113,7 +115,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 39] = [
+pub const CODES: [&str; 40] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -123,6 +125,7 @@ pub const CODES: [&str; 39] = [
     "cross_origin",
     "forbidden",
     "form_expired",
+    "https_required",
     "insufficient_scope",
     "invalid_api_token",
     "invalid_cursor",
@@ -246,6 +249,12 @@ impl Denial {
                 "bad_request",
                 "Bad request",
                 "This URL is ambiguous and was not accepted.",
+            ),
+            Self::HttpsRequired => row(
+                400,
+                "https_required",
+                "Not secure",
+                "This site is reached over https only.",
             ),
             Self::MethodRefused | Self::MethodNotAllowed(_) => row(
                 405,
@@ -490,6 +499,7 @@ impl Denial {
             Self::Destination => {
                 "Destination is ambiguous, or leads to an endpoint of Edgeward".into()
             }
+            Self::HttpsRequired => "plain http".into(),
             Self::MethodRefused => "method is never forwarded".into(),
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),

@@ -59,10 +59,10 @@ impl Answer {
     /// A page with a content security policy (CSP Level 3): it loads nothing but what `policy` names.
     #[must_use]
     pub fn page(status: u16, html: String, policy: &page::Policy<'_>) -> Self {
-        let ancestors = if policy.frames.is_empty() {
-            "'none'".to_owned()
-        } else {
-            policy.frames.join(" ")
+        let ancestors = match (policy.frames, policy.anywhere) {
+            ([], true) => "*".to_owned(),
+            ([], false) => "'none'".to_owned(),
+            (frames, _) => frames.join(" "),
         };
         let further = |source: Option<&str>| source.map_or_else(String::new, |s| format!(" {s}"));
         let form = further(policy.form_to);
@@ -81,7 +81,7 @@ impl Answer {
                 policy.style,
             ),
         ));
-        if policy.frames.is_empty() {
+        if policy.frames.is_empty() && !policy.anywhere {
             answer.headers.push(("x-frame-options", "DENY".into()));
         }
         answer.body = html;

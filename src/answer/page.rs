@@ -29,6 +29,13 @@ pub struct LinkButton {
     pub href: String,
 }
 
+impl LinkButton {
+    /// Whether it leads away, so that in a frame it opens the whole window.
+    fn leads_away(&self) -> bool {
+        !self.href.starts_with('/')
+    }
+}
+
 /// What every page shows.
 pub struct Frame<'a> {
     pub title: &'a str,
@@ -69,6 +76,13 @@ struct MessagePage<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "onward.html")]
+struct OnwardPage<'a> {
+    url: &'a str,
+    layout: Layout<'a>,
+}
+
+#[derive(Template)]
 #[template(path = "confirm.html")]
 struct ConfirmPage<'a> {
     content: Confirmation<'a>,
@@ -83,6 +97,32 @@ pub fn message(status: u16, frame: &Frame<'_>, content: Message<'_>) -> Answer {
         layout: Layout::of(frame),
     };
     finish(status, &page, frame.site, None)
+}
+
+/// Renders a page that informs, for a frame. Where the site names nobody who may frame it, any page may frame this one: it
+/// contains nothing of anybody, and its button opens the whole window.
+#[must_use]
+pub fn framed(status: u16, frame: &Frame<'_>, content: Message<'_>) -> Answer {
+    let page = MessagePage {
+        content,
+        layout: Layout::of(frame),
+    };
+    finish_as(status, &page, frame.site, None, true)
+}
+
+/// Renders a page that goes on to `url` by itself, without a script: a navigation that begins at this site.
+#[must_use]
+pub fn onward(site: &Site, request_id: &str, url: &str) -> Answer {
+    let page = OnwardPage {
+        url,
+        layout: Layout::of(&Frame {
+            title: "One moment",
+            code: "",
+            request_id,
+            site: Some(site),
+        }),
+    };
+    finish(200, &page, Some(site), None)
 }
 
 /// Renders a page that asks for a confirmation.
@@ -102,6 +142,17 @@ pub(super) fn finish(
     site: Option<&Site>,
     form_to: Option<&str>,
 ) -> Answer {
+    finish_as(status, page, site, form_to, false)
+}
+
+/// `anywhere`: whether any page may frame it where the site names none.
+fn finish_as(
+    status: u16,
+    page: &impl Template,
+    site: Option<&Site>,
+    form_to: Option<&str>,
+    anywhere: bool,
+) -> Answer {
     // Writing to a string cannot fail. If it ever does, an empty page still refuses.
     let html = page.render().unwrap_or_default();
     let frames = site.map_or(&[][..], |site| &site.frame_ancestors);
@@ -115,6 +166,7 @@ pub(super) fn finish(
         style: &style,
         images: look.logo.map(image_source),
         frames,
+        anywhere,
         form_to,
     };
     Answer::page(status, html, &policy)
@@ -128,6 +180,8 @@ pub struct Policy<'a> {
     pub images: Option<&'a str>,
     /// The origins that may frame it.
     pub frames: &'a [String],
+    /// Whether any page may, if there are none.
+    pub anywhere: bool,
     /// A further source for `form-action`, besides this site.
     pub form_to: Option<&'a str>,
 }

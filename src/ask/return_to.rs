@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::ask::source::ATTEMPT;
+use crate::ask::route::endpoint_of;
+use crate::ask::source::{ATTEMPT, Rounds, clean_query};
 use crate::http::path::RequestPath;
+use crate::http::query;
 use crate::http::request::Parts;
 use crate::site::Site;
 use crate::site::config::Config;
@@ -85,11 +87,57 @@ impl ReturnTo {
         self.0
     }
 
-    /// The URL with the number of rounds that were made.
+    /// The site's first page.
     #[must_use]
-    pub fn with_attempt(&self, attempt: u32) -> Self {
+    pub fn root(parts: &Parts) -> Self {
+        Self(format!("{}://{}/", parts.scheme(), parts.authority()))
+    }
+
+    /// The page from which a browser came, if it is one of this site's own that is not at one of our endpoints; otherwise the
+    /// root. `head`: with every header.
+    #[must_use]
+    pub fn of_referrer(site: &Site, head: &Parts) -> Self {
+        let local = head
+            .named("referer")
+            .and_then(|url| url.strip_prefix(head.scheme())?.strip_prefix("://"))
+            .and_then(|rest| rest.strip_prefix(head.authority()));
+        let Some((path, query)) = local.and_then(read_local) else {
+            return Self::root(head);
+        };
+        if endpoint_of(site, path.as_str()).is_some() {
+            return Self::root(head);
+        }
+        let query = query.map(|query| clean_query(site, query));
+        Self::of_request(head, &path, query.as_deref())
+    }
+
+    /// The URL, saying how the browser came there; unchanged if there is nothing to say.
+    #[must_use]
+    pub fn with_rounds(&self, rounds: Rounds) -> Self {
+        if rounds == Rounds::default() {
+            return self.clone();
+        }
         let separator = if self.0.contains('?') { '&' } else { '?' };
-        Self(format!("{}{separator}{ATTEMPT}={attempt}", self.0))
+        Self(format!("{}{separator}{ATTEMPT}={rounds}", self.0))
+    }
+
+    /// The same URL, saying that a session was opened, if it says how often the browser was sent to the sign-in page.
+    #[must_use]
+    pub fn opened(self) -> Self {
+        let Some((place, query)) = self.0.split_once('?') else {
+            return self;
+        };
+        let taken = query::take(query, ATTEMPT);
+        let rounds = Rounds::read(&taken.values);
+        if rounds.count == 0 {
+            return self;
+        }
+        let rest = if taken.rest.is_empty() { "" } else { "?" };
+        let clean = Self(format!("{place}{rest}{}", taken.rest));
+        clean.with_rounds(Rounds {
+            opened: true,
+            ..rounds
+        })
     }
 }
 
@@ -188,8 +236,66 @@ mod tests {
         let url = ReturnTo::of_request(&parts(), &path, Some("x=1"));
         assert_eq!(url.local(), "/a/b?x=1");
         assert_eq!(
-            url.with_attempt(2).as_str(),
+            url.with_rounds(Rounds {
+                count: 2,
+                ..Rounds::default()
+            })
+            .as_str(),
             "https://site.example/a/b?x=1&edgeward_attempt=2"
         );
+        assert_eq!(url.with_rounds(Rounds::default()), url);
+    }
+
+    #[test]
+    fn a_url_tells_that_a_session_was_opened_only_beside_the_number_of_rounds() {
+        for (url, expected) in [
+            (
+                "https://a/b?edgeward_attempt=2",
+                "https://a/b?edgeward_attempt=2o",
+            ),
+            (
+                "https://a/b?x=%2f&edgeward_attempt=1&y",
+                "https://a/b?x=%2f&y&edgeward_attempt=1o",
+            ),
+            ("https://a/b?x=1", "https://a/b?x=1"),
+            ("https://a/b", "https://a/b"),
+        ] {
+            assert_eq!(ReturnTo(url.into()).opened().as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_page_of_this_site_is_returned_to_by_its_referrer() {
+        let site = crate::config::tests::site(r#"{"sources": ["session"]}"#);
+        for (referrer, expected) in [
+            (
+                "https://site.example/a%2Fb?x=1",
+                "https://site.example/a%2Fb?x=1",
+            ),
+            (
+                "https://site.example/a?edgeward_attempt=1&x",
+                "https://site.example/a?x",
+            ),
+            ("https://site.example", "https://site.example/"),
+            (
+                "https://site.example/api/sso/logout",
+                "https://site.example/",
+            ),
+            (
+                "https://site.example//evil.example/",
+                "https://site.example/",
+            ),
+            (
+                "https://site.example.evil.example/a",
+                "https://site.example/",
+            ),
+            ("https://evil.example/a", "https://site.example/"),
+            ("http://site.example/a", "https://site.example/"),
+            ("", "https://site.example/"),
+        ] {
+            let head = Parts::new("GET", "https://site.example/z", &[("referer", referrer)]);
+            let place = ReturnTo::of_referrer(&site, &head.unwrap());
+            assert_eq!(place.as_str(), expected, "{referrer}");
+        }
     }
 }

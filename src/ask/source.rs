@@ -20,9 +20,47 @@ use crate::site::{Site, Source};
 /// sent there. Ours alone; it never reaches an origin.
 pub const ATTEMPT: &str = "edgeward_attempt";
 
-/// The value of [`ATTEMPT`] by which a person comes who has declined to be signed in by a link: no
-/// round trip begins with that, or the next link of a stranger would seem to end it.
-pub const DECLINED: &str = "0";
+/// How a browser came to be at an address, as the value of [`ATTEMPT`] tells.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rounds {
+    /// How often it was sent to the sign-in page.
+    pub count: u32,
+    /// The answer before this request gave it a session.
+    pub opened: bool,
+    /// A page of ours led it on, after another site had led it there or after it had declined to be signed in by a link. No
+    /// round trip begins with that, or the next link of a stranger would seem to end it.
+    pub led_on: bool,
+}
+
+const OPENED: char = 'o';
+const LED_ON: char = 'r';
+
+impl Rounds {
+    /// Reads all values of [`ATTEMPT`]. A digit alone is what earlier versions wrote, where 0 said that a person had declined.
+    pub(super) fn read(values: &[String]) -> Self {
+        let mut all = Self::default();
+        for value in values {
+            let digits = value.trim_end_matches([OPENED, LED_ON]);
+            let flags = value.get(digits.len()..).unwrap_or_default();
+            all.count = all.count.max(digits.parse().unwrap_or(0));
+            all.opened |= flags.contains(OPENED);
+            all.led_on |= flags.contains(LED_ON) || value == "0";
+        }
+        all
+    }
+}
+
+impl std::fmt::Display for Rounds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.count)?;
+        for (flag, is_set) in [(OPENED, self.opened), (LED_ON, self.led_on)] {
+            if is_set {
+                write!(f, "{flag}")?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// So many credentials of one source are looked at. A cookie may be there twice, for two paths or as
 /// partitioned; hundreds fit into one head, and each costs a signature.
@@ -59,10 +97,8 @@ pub struct Presented<'a> {
     pub tenancy: Tenancy<'a>,
     /// The query without the credential and without our own marker.
     pub clean_query: Option<Cow<'a, str>>,
-    /// How often the browser has come back from the sign-in page without a credential.
-    pub attempt: u32,
-    /// Whether the person has just declined to be signed in by a link.
-    pub declined: bool,
+    /// How the browser came here.
+    pub rounds: Rounds,
     /// Whether `clean_query` differs from what came.
     pub query_changed: bool,
 }
@@ -234,18 +270,9 @@ fn read_query<'a>(presented: &mut Presented<'a>, site: &Site, query: &'a str) {
             rest = taken.rest;
         }
     }
-    if memchr::memmem::find(query.as_bytes(), crate::ask::source::ATTEMPT.as_bytes()).is_some() {
-        let taken = query::take(&rest, crate::ask::source::ATTEMPT);
-        presented.declined = taken
-            .values
-            .iter()
-            .any(|value| value == crate::ask::source::DECLINED);
-        presented.attempt = taken
-            .values
-            .iter()
-            .filter_map(|n| n.parse().ok())
-            .max()
-            .unwrap_or(0);
+    if memchr::memmem::find(query.as_bytes(), ATTEMPT.as_bytes()).is_some() {
+        let taken = query::take(&rest, ATTEMPT);
+        presented.rounds = Rounds::read(&taken.values);
         rest = Cow::Owned(taken.rest.into_owned());
     }
     if let Some(without) = stray::strip(&rest) {
@@ -328,6 +355,29 @@ mod tests {
         // Where bearer tokens are taken, one behind another header is one too.
         assert!(is_ours(r#"["bearer"]"#, "Basic eDp5, Bearer x.y.z"));
         assert!(!is_ours(r#"["bearer"]"#, "Basic eDp5"));
+    }
+
+    #[test]
+    fn what_is_written_about_rounds_is_read_back_and_anything_else_is_none() {
+        let read = |values: &[&str]| {
+            let values: Vec<_> = values.iter().map(|&value| value.to_owned()).collect();
+            Rounds::read(&values)
+        };
+        for count in [1, 2, 17] {
+            for (opened, led_on) in [(false, false), (true, false), (false, true), (true, true)] {
+                let rounds = Rounds {
+                    count,
+                    opened,
+                    led_on,
+                };
+                assert_eq!(read(&[&rounds.to_string()]), rounds);
+            }
+        }
+        assert!(read(&["0"]).led_on);
+        assert_eq!(read(&["3", "2o"]).to_string(), "3o");
+        for nothing in ["", "-1", "x", "1x", "99999999999999999999"] {
+            assert_eq!(read(&[nothing]), Rounds::default(), "{nothing}");
+        }
     }
 
     #[test]

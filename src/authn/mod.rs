@@ -13,6 +13,8 @@ pub mod principal;
 mod validity;
 mod verify;
 
+use std::cmp::Reverse;
+
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::ask::source::MAX_OF_ONE_SOURCE;
@@ -20,6 +22,7 @@ use crate::authn::principal::Principal;
 pub use crate::authn::verify::verify;
 use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
+use crate::platform::time::Timestamp;
 use crate::site::{Site, Source};
 
 /// What the presented credentials came to.
@@ -30,8 +33,12 @@ pub struct Authentication {
     pub session: Option<Principal>,
     /// Our cookie was presented and is not honoured.
     pub clear_session: bool,
+    /// Our cookie was presented twice, once with a session that counts and once with one that does not.
+    pub mend_session: bool,
     /// The application's cookie was presented and has expired, or contradicts itself.
     pub clear_sso_cookie: bool,
+    /// The one of the application's cookies that counts, beside others that do not, and when it expires.
+    pub mend_sso_cookie: Option<(usize, Timestamp)>,
     /// Something was presented whose time is over.
     pub over: bool,
 }
@@ -44,7 +51,9 @@ impl Authentication {
             result: Ok(None),
             session: None,
             clear_session: false,
+            mend_session: false,
             clear_sso_cookie: false,
+            mend_sso_cookie: None,
             over: false,
         }
     }
@@ -79,13 +88,13 @@ pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
     let Ctx {
         site, presented, ..
     } = *ctx;
-    let session = examine(ctx, Source::Session, &presented.session).await;
+    let (session, other_session) = examine(ctx, Source::Session, &presented.session).await;
     // Before all others that a token can be in: what is in the URL too, is a link.
-    let query = examine(ctx, Source::Query, &presented.query).await;
-    let sso_cookie = examine(ctx, Source::SsoCookie, &presented.sso_cookie).await;
-    let bearer = examine(ctx, Source::Bearer, &presented.bearer).await;
-    let header = examine(ctx, Source::Header, &presented.header).await;
-    let api_key = examine(ctx, Source::ApiKey, &presented.api_key).await;
+    let (query, _) = examine(ctx, Source::Query, &presented.query).await;
+    let (sso_cookie, sso_beside) = examine(ctx, Source::SsoCookie, &presented.sso_cookie).await;
+    let (bearer, _) = examine(ctx, Source::Bearer, &presented.bearer).await;
+    let (header, _) = examine(ctx, Source::Header, &presented.header).await;
+    let (api_key, _) = examine(ctx, Source::ApiKey, &presented.api_key).await;
     let of = |source| match source {
         Source::Session => &session,
         Source::SsoCookie => &sso_cookie,
@@ -101,10 +110,12 @@ pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
             .any(|source| matches!(of(source), Examined::Over)),
         result,
         clear_session: session.is_dead(),
+        mend_session: other_session.is_some(),
         clear_sso_cookie: matches!(
             sso_cookie,
             Examined::Over | Examined::Bad(TokenError::Conflict)
         ),
+        mend_sso_cookie: sso_beside.zip(sso_cookie.good().map(Principal::expires_at)),
         session: session.good().cloned(),
     }
 }
@@ -122,10 +133,21 @@ fn decide<'a>(
         site.sources
             .iter()
             .filter(|source| matches!(source, Source::SsoCookie | Source::Query))
-            .find_map(|source| of(*source).good().filter(|token| is_news(token, session)))
+            .find_map(|source| {
+                let token = of(*source).good()?;
+                is_news(token, session, is_kept(site, *source)).then_some(token)
+            })
     };
     for source in &site.sources {
         let found = match (source, of(*source)) {
+            // One that stays does not undo what has happened since it was set.
+            (source, Examined::Good(token))
+                if is_kept(site, *source)
+                    && session.is_some()
+                    && !is_news(token, session, true) =>
+            {
+                continue;
+            }
             // A client that names a credential itself is told that its time is over.
             (Source::Bearer | Source::Header | Source::ApiKey, Examined::Over) => {
                 Err(TokenError::Expired)
@@ -149,8 +171,14 @@ fn decide<'a>(
     Ok(None)
 }
 
-/// Whether `token` says more than the session that is there: another user, or a later sign-in.
-fn is_news(token: &Principal, session: Option<&Principal>) -> bool {
+/// Whether tokens of `source` stay after they have opened a session.
+fn is_kept(site: &Site, source: Source) -> bool {
+    source == Source::SsoCookie && site.sso_cookie.as_ref().is_some_and(|cookie| cookie.keep)
+}
+
+/// Whether `token` says more than the session that is there: another user, or a later sign-in. One that is kept was there
+/// before, so that of another user must be of a later sign-in too.
+fn is_news(token: &Principal, session: Option<&Principal>, is_kept: bool) -> bool {
     let issued_at = match &token.verified().claims {
         Claims::Sso(claims) => claims.issued_at,
         Claims::Foreign(claims) => claims.issued_at,
@@ -160,7 +188,8 @@ fn is_news(token: &Principal, session: Option<&Principal>) -> bool {
     else {
         return true;
     };
-    token.user().id != session.user().id || issued_at.seconds() > claims.began_at.seconds()
+    (!is_kept && token.user().id != session.user().id)
+        || issued_at.seconds() > claims.began_at.seconds()
 }
 
 /// What one source came to.
@@ -190,36 +219,75 @@ impl Examined {
     }
 }
 
-/// Verifies all credentials of one source. A name that comes twice is how a cookie is planted, so
-/// all must be good and of one user. Of too many none is read: they cannot be meant.
-async fn examine(ctx: &Ctx<'_>, source: Source, credentials: &[impl AsRef<str>]) -> Examined {
-    if credentials.len() > MAX_OF_ONE_SOURCE {
-        return Examined::Bad(TokenError::Conflict);
+/// Verifies all credentials of one source; with the place of the one that counts, if others beside it do not.
+///
+/// A browser may hold two cookies of one name, and only the two together come to be mended, so one that is no good does not
+/// hold up a good one. Two of different users contradict each other: that is how a cookie is planted. Elsewhere a client names
+/// each credential itself, so all must be good. Of too many none is read: they cannot be meant.
+async fn examine(
+    ctx: &Ctx<'_>,
+    source: Source,
+    credentials: &[impl AsRef<str>],
+) -> (Examined, Option<usize>) {
+    match credentials {
+        [] => return (Examined::Absent, None),
+        [one] => return (examine_one(ctx, source, one.as_ref()).await, None),
+        _ if credentials.len() > MAX_OF_ONE_SOURCE => {
+            return (Examined::Bad(TokenError::Conflict), None);
+        }
+        _ => {}
     }
-    let mut answer = Examined::Absent;
+    let mut good: Vec<(usize, Principal)> = Vec::new();
+    let (mut has_dead, mut fault) = (false, None);
+    let mut others: Option<Examined> = None;
     for (index, credential) in credentials.iter().enumerate() {
-        let one = match verify(ctx, source, credential.as_ref()).await {
-            Ok(principal) => Examined::Good(principal),
-            Err(error) if error.is_over() => Examined::Over,
-            // It was handed over, by the link. A cookie that says so once more holds up nobody.
-            Err(TokenError::OnlyLink) if source == Source::SsoCookie => Examined::Over,
-            // Signed with a secret, or by a clock, that is ahead of this isolate's: another isolate
-            // knows it already, and so will this one. Nothing to hold against it.
-            Err(TokenError::NotYet) if source == Source::Session => Examined::Absent,
-            Err(error) => Examined::Bad(error),
-        };
-        answer = match (answer, one) {
-            (_, one) if index == 0 => one,
-            (Examined::Good(a), Examined::Good(b)) if a.user().id == b.user().id => {
-                Examined::Good(a)
+        let one = examine_one(ctx, source, credential.as_ref()).await;
+        has_dead |= one.is_dead();
+        match one {
+            Examined::Good(principal) => good.push((index, principal)),
+            Examined::Bad(TokenError::Fault(found)) => fault = Some(found),
+            Examined::Absent => {}
+            one => {
+                others = Some(match (others, one) {
+                    (None, one) => one,
+                    (Some(Examined::Over), Examined::Over) => Examined::Over,
+                    _ => Examined::Bad(TokenError::Conflict),
+                });
             }
-            (Examined::Over, Examined::Over) => Examined::Over,
-            (Examined::Bad(TokenError::Fault(fault)), _)
-            | (_, Examined::Bad(TokenError::Fault(fault))) => {
-                Examined::Bad(TokenError::Fault(fault))
-            }
-            _ => Examined::Bad(TokenError::Conflict),
-        };
+        }
     }
-    answer
+    if let Some(fault) = fault {
+        return (Examined::Bad(TokenError::Fault(fault)), None);
+    }
+    let is_cookie = matches!(source, Source::Session | Source::SsoCookie);
+    let all_count = good.len() == credentials.len();
+    let newest = good
+        .iter()
+        .max_by_key(|(index, principal)| (principal.verified().issued_at(), Reverse(*index)));
+    let Some((index, principal)) = newest else {
+        return (others.unwrap_or(Examined::Absent), None);
+    };
+    let is_one = good
+        .iter()
+        .all(|(_, other)| other.user().id == principal.user().id);
+    if is_one && (is_cookie || all_count) {
+        return (
+            Examined::Good(principal.clone()),
+            has_dead.then_some(*index),
+        );
+    }
+    (Examined::Bad(TokenError::Conflict), None)
+}
+
+async fn examine_one(ctx: &Ctx<'_>, source: Source, credential: &str) -> Examined {
+    match verify(ctx, source, credential).await {
+        Ok(principal) => Examined::Good(principal),
+        Err(error) if error.is_over() => Examined::Over,
+        // It was handed over, by the link. A cookie that says so once more holds up nobody.
+        Err(TokenError::OnlyLink) if source == Source::SsoCookie => Examined::Over,
+        // Signed with a secret, or by a clock, that is ahead of this isolate's: another isolate
+        // knows it already, and so will this one. Nothing to hold against it.
+        Err(TokenError::NotYet) if source == Source::Session => Examined::Absent,
+        Err(error) => Examined::Bad(error),
+    }
 }

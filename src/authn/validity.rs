@@ -7,7 +7,7 @@ use futures_util::future::join;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{foreign, link};
+use crate::authn::{foreign, is_kept, link};
 use crate::credential::foreign::ForeignClaims;
 use crate::credential::session::{self, SessionClaims};
 use crate::credential::verified::{Claims, Verified};
@@ -36,6 +36,12 @@ pub(super) async fn check_current(
     }
     if !ctx.is_dry() {
         link::settle(world, site, source, &verified, now).await?;
+    }
+    if is_kept(site, source)
+        && let Some(name) = verified.claims.token_name(site)
+        && (has_ended(world, &name, now).await? || world.cache.own_changes.has_ended(&name))
+    {
+        return Err(TokenError::Ended);
     }
     let user = match &verified.claims {
         Claims::Session(claims) => session_user(ctx, claims).await?,

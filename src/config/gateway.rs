@@ -38,6 +38,10 @@ table! {
         pub(super) texts: Field<BTreeMap<String, String>>,
         /// Origins that may show the gateway's pages in a frame.
         pub(super) frame_ancestors: Field<Vec<String>>,
+        /// What a request over plain http gets at a public host: a redirect to https, or the same as over https.
+        pub(super) http: Field<crate::site::PlainHttp>,
+        /// The value of `Strict-Transport-Security`, or `off`.
+        pub(super) hsts: Field<String>,
         /// The gateway's own cookie.
         pub(super) session: Field<RawSession>,
         /// Allows services on `http` and on private hosts. For development only.
@@ -50,6 +54,7 @@ table! {
 }
 
 /// Validates `raw`; errors go to `reader`. To the rest of the core, the gateway is a site without an origin.
+#[expect(clippy::too_many_lines, reason = "one field of the site after another")]
 pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
     let hosts = site::read_hosts(reader, raw.hosts);
@@ -88,6 +93,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         reader.check(name, text.len() <= MAX_TEXT, "must have at most 500 bytes");
     }
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
+    let (http, hsts) = site::read_transport(reader, raw.http, raw.hsts);
     let session = site::read_session(reader, raw.session);
     let development = reader.with_default("development", raw.development, false);
     let (link_service, mail_from) = read_ways(raw.link_service, raw.mail_from, reader);
@@ -132,6 +138,9 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         close_websockets: true,
         trusted_origins: Vec::new(),
         frame_ancestors,
+        login_in_frames: false,
+        http,
+        hsts,
         newer_sign_in: true,
         auto_create_users: false,
         session,

@@ -68,6 +68,13 @@ table! {
         pub(super) trusted_origins: Field<Vec<String>>,
         /// Origins that may show pages of this site in a frame.
         pub(super) frame_ancestors: Field<Vec<String>>,
+        /// Whether a page in a frame leads to the sign-in page too, instead of showing a button that opens it in the whole
+        /// window. For sign-in pages that may be framed.
+        pub(super) login_in_frames: Field<bool>,
+        /// What a request over plain http gets at a public host: a redirect to https, or the same as over https.
+        pub(super) http: Field<crate::site::PlainHttp>,
+        /// The value of `Strict-Transport-Security`, or `off`.
+        pub(super) hsts: Field<String>,
         /// Whether a token of another user or of a later sign-in takes precedence over the session.
         pub(super) newer_sign_in: Field<bool>,
         /// Whether a token for an unknown address creates a user.
@@ -194,6 +201,8 @@ table! {
         pub(super) same_site: Field<crate::site::SameSite>,
         /// The `Partitioned` attribute.
         pub(super) partitioned: Field<bool>,
+        /// Whether the cookie stays until it expires, instead of being cleared once a session is open.
+        pub(super) keep: Field<bool>,
     }
 }
 

@@ -24,8 +24,8 @@ use crate::site::attribute::{Attribute, headers_of};
 use crate::site::issuer::Issuer;
 use crate::site::profile::Profile;
 use crate::site::{
-    Assertion, HostHeader, Login, PathCase, Paths, Preset, Query, SameSite, Session, Site, Source,
-    SsoCookie, SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
+    Assertion, HostHeader, Login, PathCase, Paths, PlainHttp, Preset, Query, SameSite, Session,
+    Site, Source, SsoCookie, SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
 };
 
 /// Validates `raw`; errors go to `reader`.
@@ -104,6 +104,8 @@ pub(super) fn read(
     let close_websockets = reader.with_default("close_websockets", raw.close_websockets, true);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
     let frame_ancestors = read_origins(reader, "frame_ancestors", raw.frame_ancestors);
+    let login_in_frames = reader.with_default("login_in_frames", raw.login_in_frames, false);
+    let (http, hsts) = read_transport(reader, raw.http, raw.hsts);
     let newer_sign_in = reader.with_default("newer_sign_in", raw.newer_sign_in, true);
     let auto_create_users = reader.with_default("auto_create_users", raw.auto_create_users, true);
     let session = read_session(reader, raw.session);
@@ -248,6 +250,9 @@ pub(super) fn read(
         close_websockets,
         trusted_origins,
         frame_ancestors,
+        login_in_frames,
+        http,
+        hsts,
         newer_sign_in,
         auto_create_users,
         session,
@@ -357,6 +362,57 @@ pub(super) fn read_origins(
         }
     }
     origins
+}
+
+/// What a browser is told to prefer to plain http for a year.
+const HSTS: &str = "max-age=31536000";
+
+/// Reads `http` and `hsts`.
+pub(super) fn read_transport(
+    reader: &mut Reader<'_>,
+    http: Field<PlainHttp>,
+    hsts: Field<String>,
+) -> (PlainHttp, Option<String>) {
+    let http = reader.with_default("http", http, PlainHttp::Redirect);
+    let usual = match http {
+        PlainHttp::Redirect => HSTS,
+        PlainHttp::Serve => "off",
+    };
+    let hsts = reader.with_default("hsts", hsts, usual.to_owned());
+    if hsts == "off" {
+        return (http, None);
+    }
+    reader.check(
+        "hsts",
+        is_hsts(&hsts),
+        "must be \"off\", or max-age=… in seconds, then optionally ; includeSubDomains, then optionally ; preload, which requires includeSubDomains and max-age=31536000 or more",
+    );
+    reader.check(
+        "hsts",
+        http == PlainHttp::Redirect,
+        "cannot be combined with http = \"serve\": browsers would not use http any more",
+    );
+    (http, Some(hsts))
+}
+
+/// Whether `text` is a value of `Strict-Transport-Security` (RFC 6797 §6.1), as strict as the preload list wants it.
+fn is_hsts(text: &str) -> bool {
+    let mut parts = text.split(';').map(str::trim);
+    let seconds = parts.next().and_then(|part| part.strip_prefix("max-age="));
+    let digits =
+        |text: &&str| (1..=10).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let Some(seconds) = seconds
+        .filter(digits)
+        .and_then(|text| text.parse::<u64>().ok())
+    else {
+        return false;
+    };
+    let rest: Vec<&str> = parts.collect();
+    match rest.as_slice() {
+        [] | ["includeSubDomains"] => true,
+        ["includeSubDomains", "preload"] => seconds >= 31_536_000,
+        _ => false,
+    }
 }
 
 pub(super) fn read_session(reader: &mut Reader<'_>, field: Field<RawSession>) -> Session {
@@ -487,6 +543,7 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
         !partitioned || secure,
         "requires secure = true",
     );
+    let keep = reader.with_default("keep", raw.keep, false);
     Some(SsoCookie {
         name: name?,
         path,
@@ -495,6 +552,7 @@ fn read_sso_cookie(reader: &mut Reader<'_>, raw: RawSsoCookie) -> Option<SsoCook
         http_only,
         same_site,
         partitioned,
+        keep,
     })
 }
 

@@ -20,7 +20,8 @@ impl Browser {
         Self(random_text(entropy))
     }
 
-    /// The browser that sent these cookies of the name. Two of one name are how a cookie is planted: neither is believed.
+    /// The browser that sent these cookies of the name. Two of one name are how a cookie is planted: neither is believed, and
+    /// with the next id the other form is cleared.
     #[must_use]
     pub fn of_cookies(values: &[&str]) -> Option<Self> {
         match values {

@@ -20,7 +20,7 @@ use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::Config;
-use crate::site::{SameSite, Site};
+use crate::site::{SameSite, Site, SsoCookie};
 
 /// The claim with the second in which the token was issued that opened the session.
 const TOKEN_ISSUED_AT: &str = "token_iat";
@@ -77,10 +77,20 @@ impl SetCookie {
         self.0.split("; ").any(|part| part == "Partitioned")
     }
 
+    /// Its `Domain`; a browser keeps one with it and one without it as two cookies of one name.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        self.0
+            .split("; ")
+            .find_map(|part| part.strip_prefix("Domain="))
+    }
+
     /// Whether both concern the same cookie, so that a browser keeps the later value.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.name() == other.name() && self.is_partitioned() == other.is_partitioned()
+        self.name() == other.name()
+            && self.is_partitioned() == other.is_partitioned()
+            && self.domain() == other.domain()
     }
 }
 
@@ -206,6 +216,14 @@ pub fn clear(site: &Site) -> SetCookie {
 /// `Partitioned` it is two cookies of one name, and the setting may have changed.
 #[must_use]
 pub fn clear_all(site: &Site) -> [SetCookie; 2] {
+    [
+        clear(site),
+        clear_other_form(site, site.session.cookie.clone()),
+    ]
+}
+
+/// Clears a cookie of ours in the form that it would have if `partitioned` were set the other way.
+fn clear_other_form(site: &Site, name: String) -> SetCookie {
     let partitioned = !site.session.partitioned;
     // In a frame of another site, browsers accept such a cookie with `SameSite=None` only.
     let same_site = if partitioned {
@@ -213,8 +231,23 @@ pub fn clear_all(site: &Site) -> [SetCookie; 2] {
     } else {
         site.session.same_site
     };
-    let other = own_cookie_as(site, String::new(), same_site, partitioned);
-    [clear(site), cleared(other)]
+    cleared(named_cookie(name, String::new(), same_site, partitioned))
+}
+
+/// Leaves one of two session cookies of one name: the request does not tell which of them is partitioned. So the good one is
+/// written in the form that is configured, and the other form is cleared.
+#[must_use]
+pub fn keep_only(
+    config: &Config,
+    site: &Site,
+    claims: &SessionClaims,
+    now: Timestamp,
+) -> [SetCookie; 2] {
+    // In this order: to a browser that knows no partitions, both are one cookie.
+    [
+        clear_other_form(site, site.session.cookie.clone()),
+        write(config, site, claims, now),
+    ]
 }
 
 /// How long a user who was sent to sign in may take until a link brings them back.
@@ -249,11 +282,17 @@ fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
 const BROWSER: Duration = Duration::days(1);
 const DEVICE: Duration = Duration::days(365);
 
-/// Gives the browser an id, see [`crate::credential::browser`].
+/// Gives the browser an id, see [`crate::credential::browser`]. `presented`: how many it has; of two, one is in the other form.
 #[must_use]
-pub fn set_browser(site: &Site, browser: &Browser) -> SetCookie {
+pub fn set_browser(site: &Site, browser: &Browser, presented: usize) -> Vec<SetCookie> {
     let name = site.session.browser.clone();
-    set_lax(site, name, browser.as_str().to_owned(), BROWSER)
+    let id = browser.as_str().to_owned();
+    let mut cookies = Vec::new();
+    if presented > 1 {
+        cookies.push(clear_other_form(site, name.clone()));
+    }
+    cookies.push(set_lax(site, name, id, BROWSER));
+    cookies
 }
 
 /// Notes that a user has signed in on this device.
@@ -273,20 +312,56 @@ fn set_lax(site: &Site, name: String, value: String, age: Duration) -> SetCookie
     SetCookie(cookie.max_age(age).build().to_string())
 }
 
-/// Clears the application's cookie, with the attributes that the application gives it.
+/// Clears the application's cookie, with the attributes that the application gives it; where that is with a `Domain`, also one
+/// without, which may be left from before.
 #[must_use]
-pub fn clear_sso(site: &Site) -> Option<SetCookie> {
-    let sso = site.sso_cookie.as_ref()?;
-    let mut cookie = Cookie::build((sso.name.clone(), String::new()))
+pub fn clear_sso(site: &Site) -> Vec<SetCookie> {
+    let Some(sso) = &site.sso_cookie else {
+        return Vec::new();
+    };
+    let domains = [sso.domain.as_deref(), None];
+    let count = if sso.domain.is_some() { 2 } else { 1 };
+    let forms = domains.into_iter().take(count);
+    forms
+        .map(|domain| cleared(sso_cookie(sso, String::new(), domain)))
+        .collect()
+}
+
+/// Leaves one of several of the application's cookies of one name: the request does not tell which of them has a `Domain`. So
+/// the good one is written as the application writes it, and the one without `Domain` is cleared. Without a configured
+/// `Domain`, nothing is known of the other.
+#[must_use]
+pub fn keep_only_sso(
+    site: &Site,
+    token: &str,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> Vec<SetCookie> {
+    let Some(sso) = &site.sso_cookie else {
+        return Vec::new();
+    };
+    let Some(domain) = sso.domain.as_deref() else {
+        return Vec::new();
+    };
+    let age = Duration::seconds(i64::from(expires_at.since(now).0));
+    let kept = sso_cookie(sso, token.to_owned(), Some(domain)).max_age(age);
+    vec![
+        cleared(sso_cookie(sso, String::new(), None)),
+        SetCookie(kept.build().to_string()),
+    ]
+}
+
+fn sso_cookie(sso: &SsoCookie, value: String, domain: Option<&str>) -> CookieBuilder<'static> {
+    let cookie = Cookie::build((sso.name.clone(), value))
         .path(sso.path.clone())
         .secure(sso.secure)
         .http_only(sso.http_only)
         .same_site(same_site(sso.same_site))
         .partitioned(sso.partitioned);
-    if let Some(domain) = &sso.domain {
-        cookie = cookie.domain(domain.clone());
+    match domain {
+        Some(domain) => cookie.domain(domain.to_owned()),
+        None => cookie,
     }
-    Some(cleared(cookie))
 }
 
 /// Clears cookies that were presented and will never be valid again: `own` session cookies and,
@@ -299,7 +374,9 @@ pub fn clear_presented(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
         // Two with one name are the two forms.
         _ => clear_all(site).into(),
     };
-    cookies.extend(sso.then(|| clear_sso(site)).flatten());
+    if sso {
+        cookies.extend(clear_sso(site));
+    }
     cookies
 }
 
@@ -338,21 +415,8 @@ fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -
 
 fn own_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
     let session = &site.session;
-    own_cookie_as(site, value, session.same_site, session.partitioned)
-}
-
-fn own_cookie_as(
-    site: &Site,
-    value: String,
-    same_site_as: SameSite,
-    partitioned: bool,
-) -> CookieBuilder<'static> {
-    named_cookie(
-        site.session.cookie.clone(),
-        value,
-        same_site_as,
-        partitioned,
-    )
+    let name = session.cookie.clone();
+    named_cookie(name, value, session.same_site, session.partitioned)
 }
 
 fn named_cookie(

@@ -14,8 +14,10 @@ use crate::http::headers::{CallerHeaders, HeaderChanges};
 use crate::model::api_token::ApiTokenId;
 use crate::model::claim::Granted;
 use crate::model::user::{User, UserId};
+use crate::platform::digest::{hex, sha256};
 use crate::platform::shelf::{Growth, Scale, Weigh, block};
 use crate::platform::time::Timestamp;
+use crate::site::Site;
 
 /// The cache key of a credential: the whole credential, its kind, and the site, so that no other
 /// credential is found under it.
@@ -56,6 +58,20 @@ pub enum Claims {
     Sso(SsoClaims),
     Foreign(ForeignClaims),
     ApiToken(ActingClaims),
+}
+
+impl Claims {
+    /// The name under which a token is known to be ended before its time; `None` for what is no token of a sign-in. A hash,
+    /// because an issuer chooses the ids of its tokens.
+    #[must_use]
+    pub fn token_name(&self, site: &Site) -> Option<String> {
+        let (realm, id) = match self {
+            Self::Sso(claims) => (&site.name, &claims.id),
+            Self::Foreign(claims) => (&claims.granted.issuer, &claims.id),
+            Self::Session(_) | Self::ApiToken(_) => return None,
+        };
+        Some(hex(&sha256(format!("token\n{realm}\n{id}").as_bytes())))
+    }
 }
 
 /// An API token that acts as a user.
@@ -137,6 +153,17 @@ impl Verified {
     #[must_use]
     pub fn weight(&self) -> usize {
         block(size_of::<Self>()) + self.heap() + self.growth.bytes()
+    }
+
+    /// When it was issued; of an API token, when it was read.
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        match &self.claims {
+            Claims::Session(claims) => claims.issued_at,
+            Claims::Sso(claims) => claims.issued_at,
+            Claims::Foreign(claims) => claims.issued_at,
+            Claims::ApiToken(claims) => claims.read_at,
+        }
     }
 
     /// When it expires.

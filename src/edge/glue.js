@@ -103,7 +103,7 @@ const TRANSLATED = 8;
  * whether names in the response are translated. The
  * base replaces the first `before` characters of the URL. The characters `from` to `until` are cut out of the `Cookie` header.
  * `own` has the changes of this request alone, if any: `@` and a URL that replaces the whole; `-` and `+` as in `rendering`;
- * `=` and a cookie of ours; `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
+ * `=` and a cookie of ours; `^` and Strict-Transport-Security beside them; `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
  * @param {Request} request
  * @param {Head} head
  * @param {Rendering} rendering
@@ -139,6 +139,8 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   let url = base + head[1].slice(before);
   /** @type {string[] | undefined} */
   let cookies;
+  /** @type {string | undefined} */
+  let hsts;
   /** @type {{ [kind: string]: string } | undefined} */
   let rules;
   const lines = own.split("\n");
@@ -154,6 +156,9 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
       case 0x2b:
         headers.set(line, lines[++at]);
         break;
+      case 0x5e:
+        hsts = line;
+        break;
       case 0x21:
         (rules ??= {})[line[0]] = line.slice(1);
         break;
@@ -163,7 +168,7 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   }
   const ask = () => send(request, url, headers, cf(uncached, override));
   const response = rules === undefined ? ask() : applyRules(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
-  return respond(request, head[1], response, flags, changes, cookies, watch);
+  return respond(request, head[1], response, flags, changes, cookies, watch, hsts);
 }
 
 /**
@@ -175,9 +180,10 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
  * @param {string[] | undefined} changes
  * @param {string[] | undefined} cookies
  * @param {Head | undefined} watch the head of the request, if a WebSocket that it opens is to be watched
+ * @param {string} [hsts]
  * @returns {Promise<Response>}
  */
-function respond(request, url, promise, flags, changes, cookies, watch) {
+function respond(request, url, promise, flags, changes, cookies, watch, hsts) {
   /** @param {unknown} error */
   const failed = (error) => unreachable(request, String(error));
   const names = (flags & TRANSLATED) !== 0 ? translated : [];
@@ -198,7 +204,7 @@ function respond(request, url, promise, flags, changes, cookies, watch) {
     .catch(failed)
     .then((answer) => {
       const opened = answer && refuseBareUpgrade(answer, watch);
-      const own = opened && withCookies(opened, cookies);
+      const own = opened && withCookies(opened, cookies, hsts);
       if (own !== undefined) return own;
       const refusal = failed(NO_STATUS);
       return withCookies(refusal, cookies) ?? refusal;
@@ -286,6 +292,7 @@ function cf(uncached, override) {
   return uncached ? { cacheTtl: -1, resolveOverride: override } : { resolveOverride: override };
 }
 
+const HSTS = "strict-transport-security";
 const CREDENTIALS = "Cookie, Authorization";
 const SAYS_WHO_MAY_CACHE = /\b(public|private|no-store|s-maxage)\b/i;
 
@@ -308,10 +315,12 @@ function keepPrivate(response, watch) {
  * The response with our cookies, marked private whatever the origin says: they are for one person only.
  * @param {Response} response
  * @param {string[]} cookies
+ * @param {string} [hsts] unless the origin says it itself
  */
-function withCookies(response, cookies) {
+function withCookies(response, cookies, hsts) {
   const answer = rebuild(response);
   if (answer === undefined) return undefined;
+  if (hsts !== undefined && !answer.headers.has(HSTS)) answer.headers.set(HSTS, hsts);
   for (const cookie of cookies) answer.headers.append("set-cookie", cookie);
   const kept = answer.headers.get("cache-control");
   if (kept === null || !/\b(private|no-store)\b/i.test(kept)) markPrivate(answer.headers, kept === null || SAYS_WHO_MAY_CACHE.test(kept) ? null : kept);

@@ -199,7 +199,8 @@ fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize)
             answer(&own).into()
         }
         Action::Forward(forward) => {
-            sending::send(request, head, before, &forward, &outcome.cookies)
+            let hsts = outcome.hsts.as_deref();
+            sending::send(request, head, before, &forward, &outcome.cookies, hsts)
         }
     }
 }
@@ -231,6 +232,7 @@ fn is_shared(name: &str) -> bool {
             | "content-type"
             | "referrer-policy"
             | "retry-after"
+            | "strict-transport-security"
             | "vary"
             | "www-authenticate"
             | "x-content-type-options"

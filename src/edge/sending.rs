@@ -40,13 +40,14 @@ impl Weigh for Rendering {
 }
 
 /// Sends `request`, of which `head` was read, and returns the promise of the response. `before`: the
-/// length of scheme and authority in its URL, 0 if that cannot be replaced by position.
+/// length of scheme and authority in its URL, 0 if that cannot be replaced by position. `hsts`: told with the cookies.
 pub fn send(
     request: &Request,
     head: &JsValue,
     before: usize,
     forward: &Forward,
     cookies: &[SetCookie],
+    hsts: Option<&str>,
 ) -> JsValue {
     let rendering = rendering(forward);
     let caller_headers = forward
@@ -71,7 +72,7 @@ pub fn send(
         Remainder::Without(cut) => (number(cut.start), number(cut.end)),
         Remainder::Whole | Remainder::Nothing | Remainder::Text(_) => (0, 0),
     };
-    let (before, own) = own(forward, before, cookies);
+    let (before, own) = own(forward, before, cookies, hsts);
     let own = own.map_or(JsValue::UNDEFINED, |own| JsValue::from_str(&own));
     let asset = forward.rules().and_then(|rules| rules.asset);
     let through = asset.map_or(JsValue::UNDEFINED, |seconds| {
@@ -98,7 +99,12 @@ fn number(place: usize) -> u32 {
 
 /// What belongs to this request alone, one line each, and how many characters of its URL the origin's
 /// base replaces: 0 if the whole URL crosses.
-fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<String>) {
+fn own(
+    forward: &Forward,
+    before: usize,
+    cookies: &[SetCookie],
+    hsts: Option<&str>,
+) -> (u32, Option<String>) {
     let is_short = forward.is_local() && before > 0;
     let left = match forward.cookies() {
         Remainder::Text(text) => Some(text),
@@ -125,6 +131,9 @@ fn own(forward: &Forward, before: usize, cookies: &[SetCookie]) -> (u32, Option<
         }
     }
     own.push_str(forward.own().as_lines());
+    for line in hsts.iter().flat_map(|hsts| ["^", hsts, "\n"]) {
+        own.push_str(line);
+    }
     for cookie in cookies {
         for line in ["=", cookie.as_str(), "\n"] {
             own.push_str(line);

@@ -55,10 +55,10 @@ impl<'a> Visit<'a> {
 
     /// Gives the browser its id with the answer.
     pub(super) fn identified(&self, mut reply: Reply) -> Reply {
+        let presented = self.ctx.presented.browser.len();
         if self.is_new {
-            reply
-                .cookies
-                .push(session::set_browser(self.ctx.site, &self.browser));
+            let cookies = session::set_browser(self.ctx.site, &self.browser, presented);
+            reply.cookies.extend(cookies);
         }
         reply
     }

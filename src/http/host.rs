@@ -70,6 +70,14 @@ pub fn is_loopback(host: &str) -> bool {
     is_address || name == "localhost" || name.ends_with(".localhost") || host.starts_with("[::1]")
 }
 
+/// Whether `host` is on this machine or in a network for tests: a loopback host, or below `.test`, which no public name is (RFC
+/// 6761 §6.2).
+#[must_use]
+pub fn is_local(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    is_loopback(host) || name.rsplit('.').next() == Some("test")
+}
+
 /// The host of a URL that may be fetched: https, to a host with a public name, not an address, and
 /// without anything that parsers read differently. `None` for any other URL, except those at the
 /// origin `loopback`.

@@ -10,6 +10,7 @@ use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
 use crate::authn::{self, Authentication};
 use crate::credential::session::{self, SetCookie};
+use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
 use crate::rules;
 use crate::sign_in::arrive::{self, Arrival};
@@ -79,8 +80,32 @@ pub async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCookie>),
     } else {
         0
     };
-    let stale = session::clear_presented(site, dead, authentication.clear_sso_cookie);
+    let mut stale = session::clear_presented(site, dead, authentication.clear_sso_cookie);
+    mend(ctx, &authentication, &mut stale);
     Ok((authentication, stale))
+}
+
+/// Leaves one of several cookies of one name, if one of them counts.
+fn mend(ctx: &Ctx<'_>, authentication: &Authentication, cookies: &mut Vec<SetCookie>) {
+    if ctx.is_dry() {
+        return;
+    }
+    let session = authentication.session.as_ref();
+    if authentication.mend_session
+        && let Some(Claims::Session(claims)) = session.map(|session| &session.verified().claims)
+    {
+        cookies.extend(session::keep_only(
+            &ctx.world.config,
+            ctx.site,
+            claims,
+            ctx.now,
+        ));
+    }
+    if let Some((index, expires_at)) = authentication.mend_sso_cookie
+        && let Some(token) = ctx.presented.sso_cookie.get(index)
+    {
+        cookies.extend(session::keep_only_sso(ctx.site, token, expires_at, ctx.now));
+    }
 }
 
 /// Step 5, for whoever step 4 has found.

@@ -6,6 +6,7 @@
 mod deliver;
 mod endpoint;
 pub mod outcome;
+mod transport;
 pub mod watch;
 
 use std::rc::Rc;
@@ -52,11 +53,18 @@ pub async fn handle(
             endpoint,
         }) => (site, path, Some(endpoint)),
         Err((denial, site)) => {
-            return refuse_early(parts, site.as_deref(), &denial, &request_id);
+            let outcome = refuse_early(parts, site.as_deref(), &denial, &request_id);
+            return match &site {
+                Some(site) => transport::tell(site, parts, outcome),
+                None => outcome,
+            };
         }
     };
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
     let host = asked::host(&site, parts);
+    if let Some(outcome) = transport::lead_to_https(&site, parts, &host, &request_id) {
+        return outcome;
+    }
     let asked = match &endpoint {
         None => asked::asked(&site, parts, &host, &path),
         Some(_) => Ok((Asked::of_our_own(&host, &path), site.rules.fallback())),
@@ -72,7 +80,10 @@ pub async fn handle(
     };
     let ((asked, rule), also) = match asked.and_then(|asked| Ok(webdav::order(asked, also?))) {
         Ok(all) => all,
-        Err(denial) => return refuse_early(parts, Some(&site), &denial, &request_id),
+        Err(denial) => {
+            let outcome = refuse_early(parts, Some(&site), &denial, &request_id);
+            return transport::tell(&site, parts, outcome);
+        }
     };
     // 3. The credentials.
     let presented = source::present(parts, &site);
@@ -106,7 +117,7 @@ pub async fn handle(
     };
     jwks::refresh_later(&world, now);
     assertion::keep_keys_later(&world);
-    outcome
+    transport::tell(&site, parts, outcome)
 }
 
 /// The head with every header, where the platform has more of it than it told.

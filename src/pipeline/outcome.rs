@@ -11,7 +11,7 @@ use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::origin::Forward;
-use crate::sign_in::arrive;
+use crate::sign_in::refuse;
 use crate::site::Site;
 use crate::site::config::Log;
 
@@ -23,6 +23,8 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
+    /// `Strict-Transport-Security` for a forwarded response that is made anew for its cookies anyway.
+    pub hsts: Option<String>,
 }
 
 /// Forwarded or answered.
@@ -90,6 +92,7 @@ pub(crate) fn conclude(
                 .map(|SignedIn { user, source }| (user, source))
                 .unzip();
             Outcome {
+                hsts: None,
                 action: Action::Forward(*forward),
                 cookies: merge(stale, cookies),
                 event: log.then(|| Event {
@@ -111,6 +114,7 @@ pub(crate) fn conclude(
                 ..event(happened.kind, status)
             });
             Outcome {
+                hsts: None,
                 event: refused.or(happened),
                 cookies: merge(stale, reply.cookies),
                 action: Action::Answer(readable(reply.answer)),
@@ -118,14 +122,9 @@ pub(crate) fn conclude(
         }
         Err(denial) => {
             let (answer, kept) = if own_endpoint {
-                (refuse_own(ctx, &denial), None)
+                (refuse_own(ctx, &denial), Vec::new())
             } else {
-                arrive::refuse(ctx, &denial)
-            };
-            let trip = if own_endpoint {
-                None
-            } else {
-                arrive::trip(ctx, &answer)
+                refuse::refuse(ctx, &denial)
             };
             // What a browser asks ahead is turned down on purpose.
             let fails = denial.row().status >= 500 && denial != Denial::Speculative;
@@ -135,6 +134,7 @@ pub(crate) fn conclude(
                 EventKind::Denied
             };
             Outcome {
+                hsts: None,
                 event: Some(Event {
                     reason: Some(denial.reason()),
                     ..event(name, Some(answer.status))
@@ -143,7 +143,7 @@ pub(crate) fn conclude(
                 // Whoever tries again after a failure of ours must have what it takes.
                 cookies: match denial {
                     Denial::Fault(_) => Vec::new(),
-                    _ => stale.into_iter().chain(trip).chain(kept).collect(),
+                    _ => stale.into_iter().chain(kept).collect(),
                 },
             }
         }
@@ -191,6 +191,7 @@ pub(crate) fn admin_outcome(
         ..Event::default()
     };
     Outcome {
+        hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -222,6 +223,7 @@ pub(crate) fn refuse_early(
         ..Event::default()
     };
     Outcome {
+        hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: Some(event),
@@ -231,6 +233,7 @@ pub(crate) fn refuse_early(
 /// An answer that is not worth a line.
 pub(crate) fn reply_silently(answer: Answer) -> Outcome {
     Outcome {
+        hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
         event: None,

@@ -193,7 +193,6 @@ impl Requirement {
 
 /// What the issuers of a site, taken together, can state about a caller.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
 pub struct Provided {
     pub scopes: bool,
     pub claims: bool,

@@ -12,11 +12,13 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
+use crate::ask::source::MAX_OF_ONE_SOURCE;
 use crate::authn::{self, Authentication, link};
 use crate::credential::session::{self, SessionClaims};
+use crate::jose::error::TokenError;
 use crate::people;
 use crate::platform::port::Fault;
-use crate::sign_in::{arrive, sign_out};
+use crate::sign_in::{arrive, refuse, sign_out};
 use crate::site::{Login, Source};
 use crate::store::ended_sessions::EndedSessions;
 
@@ -67,13 +69,29 @@ pub async fn logout(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         "GET" if !followed_here => Ok(ask_to_log_out(ctx).into()),
         "GET" | "POST" => {
             same_origin::check(ctx.parts, ctx.site)?;
-            log_out(ctx).await
+            log_out(ctx, &place_of(ctx).await).await
         }
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
 }
 
+/// The page from which somebody signs out: as our own form says, or the one that links here.
+async fn place_of(ctx: &Ctx<'_>) -> ReturnTo {
+    let kind = ctx.parts.named("content-type").unwrap_or_default();
+    if ctx.parts.method() == "POST" && kind.starts_with("application/x-www-form-urlencoded") {
+        // Whoever sends another form is signed out all the same.
+        let form = Form::read(ctx).await;
+        let named = form.ok().and_then(|form| form.field("return_to"));
+        let place = named.and_then(|text| ReturnTo::parse_local(&text, ctx.parts));
+        if let Some(place) = place {
+            return place;
+        }
+    }
+    ReturnTo::of_referrer(ctx.site, ctx.parts)
+}
+
 fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
+    let place = ReturnTo::of_referrer(ctx.site, ctx.parts);
     let frame = Frame {
         title: "Sign out?",
         code: "",
@@ -83,18 +101,18 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
     let question = Confirmation {
         lead: "This ends your session on this site.",
         form_action: LOGOUT_PATH,
-        fields: Vec::new(),
+        fields: vec![("return_to".into(), place.local().into())],
         submit_label: "Sign out",
         cancel: Some(LinkButton {
             label: "Stay signed in".to_owned(),
-            href: "/".into(),
+            href: place.local().into(),
         }),
         form_to: ctx.site.logout_url.as_deref().map(form_target),
     };
     page::question(200, &frame, question)
 }
 
-async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
     // People who sign in at the gateway would be signed in again by it, without a page, as long as its session lasts.
     let by_gateway = matches!(ctx.site.login, Some(Login::Gateway));
     if by_gateway {
@@ -103,6 +121,7 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         }
     }
     let ended = end_sessions(ctx).await?;
+    end_kept_tokens(ctx).await?;
     let happened = ended.first().map(|claims| Happened {
         kind: EventKind::SignedOut,
         user: claims.user.to_string(),
@@ -122,9 +141,10 @@ async fn log_out(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             request_id: ctx.request_id,
             site: Some(ctx.site),
         };
-        let action = ctx.site.login.as_ref().map(|login| LinkButton {
-            label: "Sign in again".to_owned(),
-            href: arrive::page_of(ctx, login),
+        let action = ctx.site.login.as_ref().map(|login| {
+            let (action, kept) = refuse::button(ctx, login, place, "Sign in again");
+            cookies.extend(kept);
+            action
         });
         let message = Message {
             lead: if by_gateway {
@@ -176,6 +196,29 @@ async fn end_sessions(ctx: &Ctx<'_>) -> Result<Vec<SessionClaims>, Fault> {
         written?;
     }
     Ok(sessions)
+}
+
+/// Ends the tokens of SSO cookies that stay: one would sign the person in again if the browser did not clear its cookie.
+async fn end_kept_tokens(ctx: &Ctx<'_>) -> Result<(), Denial> {
+    if !ctx.site.sso_cookie.as_ref().is_some_and(|sso| sso.keep) {
+        return Ok(());
+    }
+    let world = ctx.world;
+    for token in ctx.presented.sso_cookie.iter().take(MAX_OF_ONE_SOURCE) {
+        let verified = match authn::verify(ctx, Source::SsoCookie, token).await {
+            Ok(principal) => principal,
+            Err(TokenError::Fault(fault)) => return Err(fault.into()),
+            Err(_) => continue,
+        };
+        let Some(name) = verified.verified().claims.token_name(ctx.site) else {
+            continue;
+        };
+        EndedSessions(&*world.platform.kv)
+            .put(&name, verified.expires_at(), ctx.now)
+            .await?;
+        world.cache.own_changes.end_session(&name);
+    }
+    Ok(())
 }
 
 /// `POST /api/sso/switch`: the confirmation of a user switch.

@@ -1,33 +1,34 @@
-//! Signing in with a token, and the way to the sign-in page: opens the session, cleans the URL, asks
-//! before it switches the user, redirects to the application's sign-in page and detects loops. Never
+//! Signing in with a token: opens the session, cleans the URL, and asks before it switches the user. Never
 //! verifies a token itself.
 
 use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
+use crate::answer::page::{self, Confirmation, Frame, LinkButton};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
+use crate::ask::source::Rounds;
 use crate::authn::principal::Principal;
 use crate::authn::{Authentication, link};
 use crate::credential::session::{self, SetCookie};
 use crate::credential::verified::Claims;
-use crate::http::query;
-use crate::jose::error::TokenError;
 use crate::model::claim::Granted;
 use crate::model::user::User;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
-use crate::rules::Reaction;
-use crate::sign_in::{by_gateway, opened};
-use crate::site::{Login, Query, Source, StrangerLink, UserSwitch};
-
-/// After this many round trips the browser gets a page with the likely cause instead of a redirect.
-const MAX_ATTEMPTS: u32 = 3;
+use crate::sign_in::{browsing, opened};
+use crate::site::{Query, SameSite, Source, StrangerLink, UserSwitch};
 
 /// The endpoint that takes the confirmation of a user switch.
 pub const SWITCH_PATH: &str = "/api/sso/switch";
+
+/// How a browser comes to a page after the person has declined to be signed in by a link.
+const DECLINED: Rounds = Rounds {
+    count: 0,
+    opened: false,
+    led_on: true,
+};
 
 /// What becomes of a request with a credential, before any rule is asked.
 pub enum Arrival {
@@ -70,13 +71,22 @@ pub async fn arrive(
         return Ok(Arrival::Proceed(Vec::new()));
     }
     let mut cookies = Vec::new();
+    let mut opens = false;
+    let keeps_sso_cookie = ctx
+        .site
+        .sso_cookie
+        .as_ref()
+        .is_some_and(|cookie| cookie.keep);
     match principal.source() {
         // Without sessions, the token comes with each request. Such a site takes no links either,
         // since a link opens a session.
         _ if !ctx.site.takes(Source::Session) => {}
         Source::SsoCookie => {
             cookies.push(open_session(ctx, principal));
-            cookies.extend(session::clear_sso(ctx.site));
+            opens = true;
+            if !keeps_sso_cookie {
+                cookies.extend(session::clear_sso(ctx.site));
+            }
         }
         Source::Query => {
             if let Some(question) = ask_before(ctx, authentication, principal) {
@@ -84,23 +94,61 @@ pub async fn arrive(
             }
             let opened = Box::pin(open_from_link(ctx, principal)).await?;
             cookies.push(opened);
+            opens = true;
             if !ctx.presented.trip.is_empty() {
                 cookies.push(session::end_trip(ctx.site));
             }
         }
         // An SSO cookie beside a session of the same user is of no use any more.
-        Source::Session if !ctx.presented.sso_cookie.is_empty() => {
+        Source::Session if !ctx.presented.sso_cookie.is_empty() && !keeps_sso_cookie => {
             cookies.extend(session::clear_sso(ctx.site));
         }
         Source::Session | Source::Bearer | Source::Header | Source::ApiKey => {}
     }
     if ctx.presented.query_changed {
-        return Ok(Arrival::Answer(
-            Answer::see_other(ctx.return_to().into_url()),
-            cookies,
-        ));
+        let answer = if opens {
+            lead_back(ctx, place_after_opening(ctx))
+        } else {
+            Answer::see_other(ctx.return_to().into_url())
+        };
+        return Ok(Arrival::Answer(answer, cookies));
     }
     Ok(Arrival::Proceed(cookies))
+}
+
+/// Where a browser goes that was just given a session. Where that may be a round of a loop, the address tells, until the
+/// session has come back: at the sign-in page's end; in a frame, where browsers may block the cookie; and where it would
+/// otherwise be led on to bring a `Strict` cookie.
+fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
+    let rounds = ctx.presented.rounds;
+    let place = ctx.return_to();
+    let sso_cookie = ctx.site.sso_cookie.as_ref();
+    let is_strict = sso_cookie.is_some_and(|cookie| cookie.same_site == SameSite::Strict);
+    let may_be_round = rounds.count > 0
+        || (is_strict && browsing::comes_from_elsewhere(ctx))
+        || (ctx.site.login.is_some() && browsing::is_in_frame(ctx));
+    if rounds.opened || !may_be_round {
+        return place;
+    }
+    place.with_rounds(Rounds {
+        count: rounds.count,
+        opened: true,
+        led_on: false,
+    })
+}
+
+/// Leads a browser to `place` that was just given a session. A redirect would belong to the navigation that came from another
+/// site, with which no `Strict` cookie is sent (RFC 6265bis §5.2). In a frame of another site none is ever sent.
+#[must_use]
+pub fn lead_back(ctx: &Ctx<'_>, place: ReturnTo) -> Answer {
+    let is_withheld = ctx.site.session.same_site == SameSite::Strict
+        && browsing::comes_from_elsewhere(ctx)
+        && !browsing::is_in_frame(ctx);
+    if is_withheld {
+        page::onward(ctx.site, ctx.request_id, place.as_str())
+    } else {
+        Answer::see_other(place.into_url())
+    }
 }
 
 /// Opens the session for a single-use link.
@@ -189,7 +237,7 @@ fn ask_before(
         submit_label,
         cancel: Some(LinkButton {
             label: cancel.to_owned(),
-            href: return_to.with_attempt(0).local().into(),
+            href: return_to.with_rounds(DECLINED).local().into(),
         }),
         form_to: None,
     };
@@ -203,164 +251,16 @@ fn trip_of(place: &ReturnTo) -> String {
 }
 
 /// The trip cookie, for a site that asks before it accepts a stranger's link: a link that completes
-/// a trip begun with this request needs no question. A navigation from a page of another site begins
+/// a trip to `place` begun with this request needs no question. A navigation from a page of another site begins
 /// no trip, because a stranger's page could start one.
 #[must_use]
-pub fn trip(ctx: &Ctx<'_>, answer: &Answer) -> Option<SetCookie> {
+pub fn trip(ctx: &Ctx<'_>, place: &ReturnTo) -> Option<SetCookie> {
     let asks = |query: &Query| query.stranger_link == StrangerLink::Ask;
     let by_link = ctx.site.takes(Source::Query) && ctx.site.query.as_ref().is_some_and(asks);
     let own = matches!(
         ctx.parts.header("sec-fetch-site"),
         Some("none" | "same-origin" | "same-site")
     );
-    let sent = answer.status == 303 && ctx.parts.is_navigation() && !ctx.presented.declined;
-    (by_link && own && sent).then(|| session::begin_trip(ctx.site, &trip_of(&ctx.return_to())))
-}
-
-/// The address of a sign-in page.
-#[must_use]
-pub fn page_of(ctx: &Ctx<'_>, login: &Login) -> String {
-    match login {
-        Login::Page { url, .. } => url.clone(),
-        Login::Gateway => by_gateway::page_url(ctx),
-    }
-}
-
-/// The redirect to the sign-in page, and what the browser has to keep until it comes back.
-fn send_to(ctx: &Ctx<'_>, login: &Login, attempt: u32) -> (String, Option<SetCookie>) {
-    match login {
-        Login::Page {
-            url,
-            return_parameter,
-        } => {
-            let separator = if url.contains('?') { '&' } else { '?' };
-            let return_to = query::encode(ctx.return_to().with_attempt(attempt).as_str());
-            (
-                format!("{url}{separator}{return_parameter}={return_to}"),
-                None,
-            )
-        }
-        Login::Gateway => by_gateway::way_there(ctx),
-    }
-}
-
-/// The answer to a denied request: a redirect to the sign-in page, a page, or JSON.
-#[must_use]
-pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Option<SetCookie>) {
-    let row = denial.row();
-    let reaction = if row.sign_in_helps {
-        ctx.rule.unauthenticated
-    } else if row.by_rule {
-        ctx.rule.unauthorised
-    } else {
-        Reaction::Deny
-    };
-    let denial = match reaction {
-        Reaction::NotFound => &Denial::Hidden,
-        Reaction::Forbidden => &Denial::Withheld,
-        Reaction::Deny | Reaction::Login | Reaction::Page => denial,
-    };
-    let row = denial.row();
-    let page = ctx.parts.wants_page() || reaction == Reaction::Page;
-    if !page || ctx.parts.is_websocket() {
-        return (Answer::refusal(denial), None);
-    }
-    let may_redirect = matches!(ctx.parts.method(), "GET" | "HEAD");
-    match &ctx.site.login {
-        Some(login) if reaction == Reaction::Login && may_redirect => {
-            let attempt = ctx.presented.attempt.saturating_add(1);
-            if attempt > MAX_ATTEMPTS {
-                return (loop_page(ctx, denial, page_of(ctx, login)), None);
-            }
-            let (url, cookie) = send_to(ctx, login, attempt);
-            (Answer::see_other(url), cookie)
-        }
-        Some(login) if row.sign_in_helps => {
-            let action = LinkButton {
-                label: "Sign in".to_owned(),
-                href: page_of(ctx, login),
-            };
-            let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, Some(action));
-            (page, None)
-        }
-        _ => (
-            Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None),
-            None,
-        ),
-    }
-}
-
-/// The page that ends a sign-in loop and names the likely cause.
-fn loop_page(ctx: &Ctx<'_>, denial: &Denial, login_url: String) -> Answer {
-    let cookie = ctx
-        .site
-        .sso_cookie
-        .as_ref()
-        .map_or("", |cookie| cookie.name.as_str());
-    let details = if let Denial::Credential(error) = denial {
-        vec![cause_of(*error).to_owned()]
-    } else {
-        let mut causes = Vec::new();
-        if ctx.site.takes(Source::SsoCookie) {
-            causes.push(format!("The application did not set a cookie named {cookie} for this address: its name, domain or path may be different, or it was sent without Secure."));
-            causes.push("The browser blocked the cookie. In a frame on another site it needs SameSite=None, Secure and Partitioned.".into());
-        }
-        if ctx.site.takes(Source::Query) {
-            causes
-                .push("The application sent the browser back without a token in the link.".into());
-        }
-        causes.push("The token had already expired: the servers' clocks may differ.".into());
-        causes
-    };
-    let row = denial.row();
-    let frame = Frame {
-        title: "Signing in did not work",
-        code: "sign_in_loop",
-        request_id: ctx.request_id,
-        site: Some(ctx.site),
-    };
-    let message = Message {
-        lead: "You were sent to the sign-in page several times and came back without being signed in. The likely cause:",
-        details,
-        action: Some(LinkButton {
-            label: "Try again".to_owned(),
-            href: login_url,
-        }),
-    };
-    page::message(row.status, &frame, message)
-}
-
-fn cause_of(error: TokenError) -> &'static str {
-    match error {
-        TokenError::Expired | TokenError::NotYet | TokenError::Ended => {
-            "The token had expired or was not valid yet: the servers' clocks may differ."
-        }
-        TokenError::Audience => "The token was issued for another site.",
-        TokenError::Issuer | TokenError::UnknownKey | TokenError::Signature => {
-            "The token was issued by another deployment, or its secret has been retired."
-        }
-        TokenError::LinkUsed | TokenError::LinkTooOld | TokenError::OnlyLink => {
-            "The link had already been used, or was too old."
-        }
-        TokenError::UnknownUser => "The token's user no longer exists.",
-        TokenError::EmailUnverified => "The token's issuer has not verified the email address.",
-        TokenError::OtherTenant => "The token was issued for another tenant.",
-        TokenError::ClaimsTooLong => "The token has more claims than a session can hold.",
-        TokenError::Conflict => {
-            "The browser has two cookies of the same name that contradict each other. Delete this site's cookies."
-        }
-        TokenError::TooLong
-        | TokenError::NotCompact
-        | TokenError::Header
-        | TokenError::Critical
-        | TokenError::Type
-        | TokenError::Algorithm
-        | TokenError::Claims
-        | TokenError::MissingClaim
-        | TokenError::Lifetime
-        | TokenError::ApiToken
-        | TokenError::TooManyAttempts
-        | TokenError::DisabledUser
-        | TokenError::Fault(_) => "The application sent something that is not a valid SSO token.",
-    }
+    let begins = ctx.parts.is_navigation() && !ctx.presented.rounds.led_on;
+    (by_link && own && begins).then(|| session::begin_trip(ctx.site, &trip_of(place)))
 }

@@ -1,7 +1,6 @@
 //! Signing in at a site by the gateway: the way there, bound to the browser, and the way back with a code that works once.
 //! No token of ours is ever in an address bar.
 
-use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::reply::Reply;
@@ -13,7 +12,7 @@ use crate::credential::session::{self, SetCookie};
 use crate::http::query;
 use crate::model::user::UserId;
 use crate::people;
-use crate::sign_in::opened;
+use crate::sign_in::{arrive, opened, refuse};
 use crate::site::{Login, Source};
 use crate::store::tickets::{TicketError, TicketFor, Tickets};
 
@@ -26,30 +25,25 @@ pub fn page_url(ctx: &Ctx<'_>) -> String {
     format!("{}://{host}/login/", ctx.parts.scheme())
 }
 
-/// The browser that asks: by its id, or as a new one.
-fn browser_of(ctx: &Ctx<'_>) -> (Browser, bool) {
-    match Browser::of_cookies(&ctx.presented.browser) {
-        Some(browser) => (browser, false),
-        None => (Browser::random(&*ctx.world.platform.entropy), true),
-    }
-}
-
-/// The URL of the gateway's sign-in page that leads back to what was asked for, and the browser's id if it has none.
+/// The URL of the gateway's sign-in page that leads back to `return_to`, and an id for a browser that has none, or two.
 #[must_use]
-pub fn way_there(ctx: &Ctx<'_>) -> (String, Option<SetCookie>) {
-    let (browser, is_new) = browser_of(ctx);
-    let attempt = ctx.presented.attempt.saturating_add(1);
-    let return_to = ctx.return_to().with_attempt(attempt);
+pub fn way_there(ctx: &Ctx<'_>, return_to: &ReturnTo) -> (String, Vec<SetCookie>) {
+    let presented = &ctx.presented.browser;
+    let known = Browser::of_cookies(presented);
+    let is_new = known.is_none();
+    let browser = known.unwrap_or_else(|| Browser::random(&*ctx.world.platform.entropy));
     let url = format!(
         "{}?return_to={}&state={}",
         page_url(ctx),
         query::encode(return_to.as_str()),
         browser.hash(),
     );
-    (
-        url,
-        is_new.then(|| session::set_browser(ctx.site, &browser)),
-    )
+    let cookies = if is_new {
+        session::set_browser(ctx.site, &browser, presented.len())
+    } else {
+        Vec::new()
+    };
+    (url, cookies)
 }
 
 /// `/api/sso/arrive`: back from the gateway with a code.
@@ -58,9 +52,9 @@ pub fn way_there(ctx: &Ctx<'_>) -> (String, Option<SetCookie>) {
 /// [`Denial::SignInOver`] and [`Denial::SignInElsewhere`], or a fault.
 pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     // The people of other sites sign in elsewhere, maybe by more than a password.
-    if !matches!(ctx.site.login, Some(Login::Gateway)) {
+    let Some(login @ Login::Gateway) = &ctx.site.login else {
         return Err(Denial::UnknownEndpoint);
-    }
+    };
     if !matches!(ctx.parts.method(), "GET" | "HEAD") {
         return Err(Denial::MethodNotAllowed("GET, HEAD"));
     }
@@ -69,10 +63,7 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         return Err(Denial::Speculative);
     }
     let tickets = Tickets::of(&ctx.world.platform, ctx.now);
-    let browser = match browser_of(ctx) {
-        (_, true) => None,
-        (browser, false) => Some(browser.hash()),
-    };
+    let browser = Browser::of_cookies(&ctx.presented.browser).map(|browser| browser.hash());
     let code = Form::of_query(ctx).text("code");
     let used = tickets.use_up(&code, |ticket| {
         if ticket.purpose != TicketFor::Site(ctx.site.name.clone()) {
@@ -83,11 +74,22 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         }
         Ok(())
     });
-    let ticket = used.await.map_err(|error| match error {
-        TicketError::Gone => Denial::SignInOver,
-        TicketError::Taken => Denial::SignInElsewhere,
-        TicketError::Fault(fault) => fault.into(),
-    })?;
+    let ticket = match used.await {
+        Ok(ticket) => ticket,
+        Err(TicketError::Gone) => return Err(Denial::SignInOver),
+        // It was given an id on the way there.
+        Err(TicketError::Taken) if ctx.presented.browser.is_empty() => {
+            let (answer, cookies) = refuse::page_without_cookie(ctx, login);
+            return Ok(Reply {
+                answer,
+                cookies,
+                happened: None,
+                refused: Some(Denial::SignInElsewhere),
+            });
+        }
+        Err(TicketError::Taken) => return Err(Denial::SignInElsewhere),
+        Err(TicketError::Fault(fault)) => return Err(fault.into()),
+    };
     let id = ticket.user.as_deref().and_then(UserId::parse);
     let (Some(id), Some(settled_at)) = (id, ticket.settled_at) else {
         return Err(Denial::SignInOver);
@@ -113,9 +115,9 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     );
     opened::note(ctx, &claims);
     let to = ReturnTo::parse_local(&ticket.next_url, ctx.parts);
-    let to = to.map_or_else(|| "/".to_owned(), ReturnTo::into_url);
+    let to = to.map_or_else(|| ReturnTo::root(ctx.parts), ReturnTo::opened);
     Ok(Reply {
-        answer: Answer::see_other(to),
+        answer: arrive::lead_back(ctx, to),
         cookies: vec![cookie],
         happened: Some(Happened {
             kind: EventKind::SignedIn,

@@ -2,6 +2,8 @@
 
 pub mod account;
 pub mod arrive;
+pub mod browsing;
 pub mod by_gateway;
 pub mod opened;
+pub mod refuse;
 pub mod sign_out;

@@ -62,6 +62,12 @@ pub struct Site {
     pub trusted_origins: Vec<String>,
     /// Origins that may frame Edgeward's pages and those of the origin.
     pub frame_ancestors: Vec<String>,
+    /// Whether frames are sent to the sign-in page too, instead of being shown a button for it.
+    pub login_in_frames: bool,
+    /// What a request over plain http gets at a public host.
+    pub http: PlainHttp,
+    /// The value of `Strict-Transport-Security` (RFC 6797 §6.1).
+    pub hsts: Option<String>,
     /// Whether a session makes way for a token of another user or of a later sign-in.
     pub newer_sign_in: bool,
     /// Whether a token for an unknown address creates a user.
@@ -169,6 +175,17 @@ pub enum Paths {
     Unchanged,
     /// Only paths that all servers read alike, in their canonical form.
     Strict,
+}
+
+/// What a request over plain http gets at a public host.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum PlainHttp {
+    /// A redirect to https, or a refusal.
+    Redirect,
+    /// The same as over https.
+    Serve,
 }
 
 /// Whether the origin tells upper from lower case in paths.
@@ -285,6 +302,8 @@ pub struct SsoCookie {
     pub http_only: bool,
     pub same_site: SameSite,
     pub partitioned: bool,
+    /// Whether it stays until it expires, instead of being cleared once a session is open.
+    pub keep: bool,
 }
 
 /// A query parameter.

@@ -116,6 +116,8 @@ const FAULTS = {
   "a text for a boolean": [{ sites: { APP: { close_websockets: "no" } } }, "EDGEWARD_SITE_APP.close_websockets"],
   "a trusted origin with a path": [{ sites: { APP: { trusted_origins: ["https://portal.example.test/x"] } } }, "EDGEWARD_SITE_APP.trusted_origins"],
   "a trusted origin that is a pattern": [{ sites: { APP: { trusted_origins: ["https://*.example.test"] } } }, "EDGEWARD_SITE_APP.trusted_origins"],
+  "Strict-Transport-Security beside plain http": [{ sites: { APP: { http: "serve", hsts: "max-age=1" } } }, "EDGEWARD_SITE_APP.hsts"],
+  "a gateway with an unknown word for http": [gatewayOf({ http: "yes" }), "EDGEWARD_GATEWAY.http"],
   "everybody as a frame ancestor": [{ sites: { APP: { frame_ancestors: ["*"] } } }, "EDGEWARD_SITE_APP.frame_ancestors"],
   "a user cache of more than a minute": [{ edgeward: { user_cache: 61 } }, "EDGEWARD.user_cache"],
   "a number as text": [{ edgeward: { user_cache: "30" } }, "EDGEWARD.user_cache"],

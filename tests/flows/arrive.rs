@@ -89,7 +89,7 @@ fn sec_41_a_link_opens_a_session_and_its_token_leaves_the_address_bar() {
         ("token=T&token=", ""),
         ("%74oken=T&x", "?x"),
         ("token=&x=1&tok%65n=T", "?x=1"),
-        ("token=T&edgeward_attempt=2&x", "?x"),
+        ("token=T&edgeward_attempt=2&x", "?x&edgeward_attempt=2o"),
     ] {
         let query = query.replacen('T', &place.token(ANNA), 1);
         let seen = place.send(&open(&format!("/p%20q?{query}")));

@@ -22,6 +22,7 @@ fn table() -> Vec<Line> {
         (Denial::UnknownEndpoint, 404, "not_found", None, false),
         (Denial::NotFound, 404, "not_found", None, false),
         (Denial::Malformed, 400, "bad_request", None, false),
+        (Denial::HttpsRequired, 400, "https_required", None, false),
         (
             Denial::MethodRefused,
             405,
@@ -327,6 +328,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::SamePassword => 47,
         Denial::AmbiguousPath(..) => 48,
         Denial::Destination => 49,
+        Denial::HttpsRequired => 50,
     }
 }
 

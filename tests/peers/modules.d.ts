@@ -50,3 +50,59 @@ declare module "@php-wasm/universal" {
 
   export function setPhpIniEntries(php: PHP, entries: Record<string, string>): Promise<void>;
 }
+
+declare module "axios" {
+  interface Reply {
+    status: number;
+    headers: Record<string, string> & { "set-cookie"?: string[] };
+    data: { token: string; expires_in: number };
+  }
+  const axios: {
+    post(url: string, body: object, options: { headers: Record<string, string> }): Promise<Reply>;
+    request(options: object): Promise<Reply>;
+  };
+  export default axios;
+}
+
+declare module "express" {
+  import type { Server } from "node:http";
+
+  interface Response {
+    cookie(name: string, value: string, options: object): void;
+    redirect(url: string): void;
+  }
+  interface Application {
+    get(path: string, handler: (request: object, response: Response) => Promise<void>): void;
+    listen(port: number, host: string, listening: () => void): Server;
+  }
+  export default function express(): Application;
+}
+
+declare module "koa" {
+  import type { Server } from "node:http";
+
+  export interface Context {
+    state: { user?: { email: string | undefined } };
+    cookies: { get(name: string): string | undefined; set(name: string, value: string, options: object): void };
+    url: string;
+    method: string;
+    headers: Record<string, string | string[] | undefined>;
+    status: number;
+    body: unknown;
+    set(name: string, value: string): void;
+    append(name: string, value: string): void;
+  }
+  type Middleware = (context: Context, next: () => Promise<void>) => Promise<void>;
+  export default class Koa {
+    proxy: boolean;
+    use(middleware: Middleware): void;
+    listen(port: number, host: string, listening: () => void): Server;
+  }
+}
+
+declare module "koa-mount" {
+  import type { Context } from "koa";
+
+  type Middleware = (context: Context, next: () => Promise<void>) => Promise<void>;
+  export default function mount(path: string, middleware: Middleware): Middleware;
+}

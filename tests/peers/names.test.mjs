@@ -99,7 +99,8 @@ test("H2: a WebDAV server takes PUT, COPY, MOVE, PROPFIND and locks by the names
    * @param {string} [body]
    */
   // Without a length, Node sends an empty chunked body, whose end cheroot takes for the next request.
-  const ask = (method, target, headers = {}, body) => site.send(method, target, { cookie, headers: body ? headers : { ...headers, "Content-Length": "0" }, body });
+  const ask = (method, target, headers = {}, body) =>
+    site.send(method, target, { cookie, headers: body ? headers : { ...headers, "Content-Length": "0" }, body });
   assert.equal((await ask("PUT", "/mine/a%20b.txt", {}, "one")).status, 201);
   const copied = await ask("COPY", "/mine/a%20b.txt", { Destination: `${site.origin}/mine/c.txt` });
   assert.equal(copied.status, 201, String(copied));

@@ -1,7 +1,7 @@
 use super::{bindings_of, paths};
 
 /// Settings of a site, and where the error is.
-const BAD: [(&str, &str); 88] = [
+const BAD: [(&str, &str); 98] = [
     (r#"{"hosts": null}"#, "hosts"),
     (r#"{"hosts": []}"#, "hosts"),
     (r#"{"hosts": "site.example"}"#, "hosts"),
@@ -42,6 +42,19 @@ const BAD: [(&str, &str); 88] = [
         "frame_ancestors",
     ),
     (r#"{"auto_create_users": "yes"}"#, "auto_create_users"),
+    (r#"{"login_in_frames": "yes"}"#, "login_in_frames"),
+    (r#"{"http": "https"}"#, "http"),
+    (r#"{"hsts": false}"#, "hsts"),
+    (r#"{"hsts": ""}"#, "hsts"),
+    (r#"{"hsts": "31536000"}"#, "hsts"),
+    (r#"{"hsts": "max-age=-1"}"#, "hsts"),
+    (r#"{"hsts": "max-age=1; preload"}"#, "hsts"),
+    (
+        r#"{"hsts": "max-age=31535999; includeSubDomains; preload"}"#,
+        "hsts",
+    ),
+    (r#"{"hsts": "max-age=1; x"}"#, "hsts"),
+    (r#"{"http": "serve", "hsts": "max-age=1"}"#, "hsts"),
     (r#"{"session": {"cookie": "session"}}"#, "session.cookie"),
     (r#"{"session": {"cookie": "__Host-a;b"}}"#, "session.cookie"),
     (r#"{"session": {"same_site": "no"}}"#, "session.same_site"),

@@ -300,6 +300,10 @@ export class Jar {
   get(name) {
     return this.#cookies.get(name);
   }
+  /** @param {string} name */
+  drop(name) {
+    this.#cookies.delete(name);
+  }
   get header() {
     return [...this.#cookies].map(([name, value]) => `${name}=${value}`).join("; ");
   }

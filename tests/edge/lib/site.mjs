@@ -74,20 +74,22 @@ export class Site {
    * @param {World} world
    * @param {string} name
    * @param {string} host
-   * @param {() => number} port
+   * @param {(secure: boolean) => number} port
    * @param {() => http.Agent} agent
    */
   constructor(world, name, host, port, agent) {
     this.world = world;
     this.name = name;
     this.host = host;
+    /** Whether its visitors come over https, as they have to at a public host. */
+    this.secure = !/(^|\.)(test|localhost)(:\d+)?$|^127\.|^\[::1\]/.test(host);
     /** The site's own origin, in the sense of RFC 6454. */
-    this.origin = `http://${host}`;
+    this.origin = `${this.secure ? "https" : "http"}://${host}`;
     this.#port = port;
     this.#agent = agent;
   }
   get port() {
-    return this.#port();
+    return this.#port(this.secure);
   }
 
   /** @param {Sending} options */
@@ -97,6 +99,8 @@ export class Site {
     /** @type {Pair[]} */
     const list = host === null || given.has("host") ? [] : [["Host", host]];
     list.push(...pairsOf(kind).filter(([name]) => !given.has(name.toLowerCase())));
+    // From this the runtime takes the scheme of the URL.
+    if (this.secure && !given.has("x-forwarded-proto")) list.push(["X-Forwarded-Proto", "https"]);
     if (cookie) list.push(["Cookie", cookie]);
     if (bearer) list.push(["Authorization", `Bearer ${bearer}`]);
     return [...list, ...own];

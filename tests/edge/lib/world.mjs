@@ -400,7 +400,8 @@ export class World {
       this,
       name,
       host,
-      () => this.port(worker),
+      // Only the entry takes a scheme from a header.
+      (secure) => (secure && worker === "edge" ? this.entryPort : this.port(worker)),
       () => this.#agent,
     );
   }

@@ -194,9 +194,8 @@ impl Seen {
         let all: Vec<_> = all.filter(|cookie| cookie.name() == name).collect();
         let forms = all
             .iter()
-            .copied()
-            .map(edgeward::credential::session::SetCookie::is_partitioned);
-        let forms: std::collections::HashSet<bool> = forms.collect();
+            .map(|cookie| (cookie.is_partitioned(), cookie.domain()));
+        let forms: std::collections::HashSet<_> = forms.collect();
         assert_eq!(forms.len(), all.len(), "one form of {name} twice");
         all.into_iter()
             .map(edgeward::credential::session::SetCookie::as_str)

@@ -1,0 +1,38 @@
+//! What the head of a request tells of how a browser came here. Reads headers that no decision about access needs.
+
+use crate::ask::ctx::Ctx;
+use crate::http::request::Parts;
+
+/// The head with every header. Only requests that are answered here need it.
+#[must_use]
+pub fn whole_head(ctx: &Ctx<'_>) -> Option<Parts> {
+    if ctx.is_dry() {
+        return None;
+    }
+    Parts::from_snapshot(ctx.received.whole_head()?).ok()
+}
+
+/// Whether another site may have led the browser here, so that it has sent no `Strict` cookie (RFC 6265bis §5.2). A browser that
+/// does not tell may come from anywhere.
+#[must_use]
+pub fn comes_from_elsewhere(ctx: &Ctx<'_>) -> bool {
+    !matches!(
+        ctx.parts.header("sec-fetch-site"),
+        Some("same-origin" | "same-site" | "none")
+    )
+}
+
+/// Whether the page is for a frame (Fetch Metadata §2.1).
+#[must_use]
+pub fn is_in_frame(ctx: &Ctx<'_>) -> bool {
+    whole_head(ctx).is_some_and(|head| is_for_frame(&head))
+}
+
+/// The same, of a head with every header.
+#[must_use]
+pub fn is_for_frame(head: &Parts) -> bool {
+    matches!(
+        head.named("sec-fetch-dest"),
+        Some("iframe" | "frame" | "embed" | "object" | "fencedframe")
+    )
+}
