@@ -384,10 +384,10 @@ fn sec_97_settings_that_would_send_keys_astray_are_errors() {
     let error = |verify: &Value| {
         let all = with_issuer(&json!({"verify": verify}), &json!({}));
         let errors = edgeward::config::parse(&all).err().unwrap_or_default();
-        errors
+        let told = errors
             .iter()
-            .map(|error| format!("{}: {}\n", error.path, error.error))
-            .collect::<String>()
+            .map(|error| format!("{}: {}", error.path, error.error));
+        told.collect::<Vec<_>>().join("\n")
     };
     assert_eq!(error(&json!({"url": URL, "form": "usso"})), "");
     for (bad, path) in [

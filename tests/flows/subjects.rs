@@ -348,10 +348,10 @@ fn sec_96_two_tables_of_one_issuer_and_other_keys_cannot_name_the_same_subjects(
         let mut all = with_issuer(&json!({"identity": "subject"}), &json!({}));
         all.insert("EDGEWARD_ISSUER_TWIN".into(), table(other));
         edgeward::config::parse(&all).err().map(|errors| {
-            errors
+            let told = errors
                 .iter()
-                .map(|error| format!("{}: {}", error.path, error.error))
-                .collect::<String>()
+                .map(|error| format!("{}: {}", error.path, error.error));
+            told.collect::<Vec<_>>().join("\n")
         })
     };
     let other_keys = json!({"identity": "subject", "jwks_url": OTHER_JWKS});
