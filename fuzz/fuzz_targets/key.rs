@@ -32,7 +32,7 @@ fuzz_target!(|document: &[u8]| {
         let names = keys.iter().filter_map(|key| key["kid"].as_str().map(Some));
         for kid in names.chain([None]) {
             for algorithm in Algorithm::ALL {
-                if let Some(key) = set.find(kid, algorithm) {
+                for key in set.find(kid, algorithm) {
                     assert!(key.is_for(algorithm));
                     is_sound(key);
                 }

@@ -46,7 +46,7 @@ fn world() -> (Config, Rc<Site>) {
         ("EDGEWARD_SITE_APP".into(), site.to_string()),
     ]);
     let config = edgeward::config::parse(&bindings).expect("a good configuration");
-    let site = config.site("site.example", "https").expect("its site");
+    let site = config.site("site.example", "https", "/").expect("its site");
     (config, site)
 }
 

@@ -89,10 +89,19 @@ export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
 /** The deployment that is called. */
 export const deployment = () => urlOf("/").origin;
 
-/** @param {string} path */
+const ENDPOINTS = "/api/sso";
+
+/**
+ * The URL of an endpoint, whose `path` is that of a site that has a host to itself: EDGEWARD_URL may have a path as well, and
+ * EDGEWARD_ENDPOINTS is the site's setting `endpoints`.
+ * @param {string} path
+ */
 function urlOf(path) {
   try {
-    return new URL(path, process.env.EDGEWARD_URL || LOCAL_URL);
+    const url = new URL(process.env.EDGEWARD_URL || LOCAL_URL);
+    const endpoints = (process.env.EDGEWARD_ENDPOINTS || ENDPOINTS).replace(/\/$/, "");
+    const local = path.startsWith(`${ENDPOINTS}/`) ? endpoints + path.slice(ENDPOINTS.length) : path;
+    return new URL(url.pathname.replace(/\/$/, "") + local, url);
   } catch {
     throw new StepFailed(`EDGEWARD_URL is not a URL: ${process.env.EDGEWARD_URL}\n  It must be the URL of a site, such as https://app.example.com`);
   }

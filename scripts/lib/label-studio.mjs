@@ -53,8 +53,12 @@ function python() {
 /** The Python of that environment, which has Label Studio's own SDK. */
 export const labelStudioPython = path.join(VENV, "bin/python");
 
-/** Starts a Label Studio with an empty database: `{ url, port, secretKey, admin, output, stop }`. */
-export async function startLabelStudio() {
+/**
+ * Starts a Label Studio with an empty database: `{ url, port, secretKey, admin, output, stop }`. `host`: the URL below which
+ * people see it, if it has a path of its own.
+ * @param {{ host?: string }} [options]
+ */
+export async function startLabelStudio({ host } = {}) {
   const data = mkdtempSync(path.join(FOLDER, "data-"));
   const port = await freePort();
   const secretKey = randomBytes(40).toString("base64url");
@@ -76,6 +80,7 @@ export async function startLabelStudio() {
     cwd: data,
     env: toolEnv({
       SECRET_KEY: secretKey,
+      ...(host === undefined ? {} : { LABEL_STUDIO_HOST: host }),
       LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK: "true",
       COLLECT_ANALYTICS: "false",
       LATEST_VERSION_CHECK: "false",

@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 700 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 240_600,
+    budget: 248_000,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -46,7 +46,7 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 56_000, paths: ["edgeward::config"] },
+  { name: "configuration", budget: 64_000, paths: ["edgeward::config"] },
   { name: "admin", budget: 63_500, paths: ["edgeward::admin"] },
   {
     name: "label_studio",

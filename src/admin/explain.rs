@@ -18,6 +18,8 @@ use crate::judge::{self, Judgement};
 use crate::model::api_token::{ApiToken, Scope};
 use crate::platform::port::NoBody;
 use crate::rules::{self, Asked, Subject};
+use crate::site::config::Config;
+use crate::site::mount::Served;
 use crate::site::{Site, Source};
 
 const MEMBERS: [&str; 10] = [
@@ -44,8 +46,12 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
         None => None,
         Some(name) => Some(ctx.world.config.site_named(&name).ok_or(Denial::NotFound)?),
     };
-    let site = named.as_ref().unwrap_or(ctx.site);
     let request = Imagined::read(&body)?;
+    let config = &ctx.world.config;
+    let site = match &named {
+        Some(site) => site,
+        None => request.site(config, ctx.site),
+    };
     let source = member(&body, "source")?.unwrap_or(Source::Bearer);
     let token = member::<String>(&body, "token")?;
     let shown = token
@@ -54,13 +60,14 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
     let host = request.host(site)?;
     let refused = |denial: &Denial| {
         let credential = shown.map_or("none", |_| "ignored: the path is refused first");
-        rejected(&request, site, &host, denial, credential)
+        rejected(&request, config, site, &host, denial, credential)
     };
-    let mut told = match route::resolve(site, request.path()) {
+    let mut told = match request.resolve(config, site, &host) {
+        Err(denial @ Denial::InvalidField(_)) => return Err(denial),
         Err(denial) => refused(&denial)?,
         Ok((path, Some(_))) => {
             let credential = shown.map_or("none", |_| "ignored: no rule applies");
-            at_own_endpoint(&path, credential)
+            at_own_endpoint(site, &path, credential)
         }
         Ok((path, None)) => {
             let parts = request.head(site, &host, &path, shown)?;
@@ -97,18 +104,20 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
 /// [`Denial::InvalidField`] for a host of another site.
 pub fn by_rules(
     request: &Imagined,
+    config: &Config,
     site: &Site,
     subject: Option<&Subject<'_>>,
     caller: &str,
 ) -> Result<Map<String, Value>, Denial> {
     let host = request.host(site)?;
-    let mut told = match route::resolve(site, request.path()) {
-        Err(denial) => rejected(request, site, &host, &denial, caller)?,
-        Ok((path, Some(_))) => at_own_endpoint(&path, caller),
+    let mut told = match request.resolve(config, site, &host) {
+        Err(denial @ Denial::InvalidField(_)) => return Err(denial),
+        Err(denial) => rejected(request, config, site, &host, &denial, caller)?,
+        Ok((path, Some(_))) => at_own_endpoint(site, &path, caller),
         Ok((path, None)) => {
             let parts = request.head(site, &host, &path, None)?;
             match asked::asked(site, &parts, &host, &path) {
-                Err(denial) => rejected(request, site, &host, &denial, caller)?,
+                Err(denial) => rejected(request, config, site, &host, &denial, caller)?,
                 Ok((asked, _)) => {
                     let mut told = of_rules(site, &asked, subject, &path);
                     told.insert("credential".to_owned(), caller.into());
@@ -193,9 +202,9 @@ fn presented<'a>(presented: &'a Presented<'_>, source: Source) -> Vec<&'a str> {
 }
 
 /// A path of Edgeward's own. No rule applies, and nothing reaches an origin.
-fn at_own_endpoint(path: &RequestPath<'_>, credential: &str) -> Map<String, Value> {
+fn at_own_endpoint(site: &Site, path: &RequestPath<'_>, credential: &str) -> Map<String, Value> {
     let mut told = rules::object([
-        ("path", path.as_str().into()),
+        ("path", public(site, path)),
         ("credential", credential.into()),
         (
             "demands",
@@ -216,8 +225,13 @@ fn of_rules(
     path: &RequestPath<'_>,
 ) -> Map<String, Value> {
     let mut told = rules::explain(&site.rules, asked, subject);
-    told.insert("path".to_owned(), path.as_str().into());
+    told.insert("path".to_owned(), public(site, path));
     told
+}
+
+/// A path within `site` as clients ask for it.
+fn public(site: &Site, path: &RequestPath<'_>) -> Value {
+    [&site.mount, path.as_str()].concat().into()
 }
 
 /// A request that is refused for its path, with the readings that are not judged alike.
@@ -226,6 +240,7 @@ fn of_rules(
 /// [`Denial::InvalidField`] for what no head can hold.
 fn rejected(
     request: &Imagined,
+    config: &Config,
     site: &Site,
     host: &str,
     denial: &Denial,
@@ -239,15 +254,37 @@ fn rejected(
     ]);
     if matches!(denial, Denial::AmbiguousPath(..)) {
         let path = RequestPath::parse(request.path()).map_err(Denial::Path)?;
-        let parts = request.head(site, host, &path, None)?;
         told.insert("path".to_owned(), path.as_str().into());
-        told.insert(READINGS.to_owned(), readings(site, &parts, host, &path));
+        let served = config.served(host, "https").ok_or(Denial::UnknownHost)?;
+        let shared = served.find_of_all(&path).is_err();
+        let local = path.clone().below(site.mount.len(), &site.base);
+        let list = match local {
+            Ok(local) if !shared => {
+                let parts = request.head(site, host, &local, None)?;
+                readings(site, &parts, host, &local)
+            }
+            _ => sites_of(served, &path),
+        };
+        told.insert(READINGS.to_owned(), list);
     }
     Ok(told)
 }
 
 /// The member with the readings of the path.
 const READINGS: &str = "readings";
+
+/// Each reading of a path whose readings do not stay at one site, and the site.
+fn sites_of(served: &Served, path: &RequestPath<'_>) -> Value {
+    let all = path.readings().map(|reading| {
+        let lead = served.find(reading);
+        let lead = lead.map_or(Lead::NoSite, |site| Lead::Site(site.name.clone()));
+        Value::Object(rules::object([
+            ("path", String::from_utf8_lossy(reading).into()),
+            ("leads_to", lead.to_string().into()),
+        ]))
+    });
+    Value::Array(all.collect())
+}
 
 /// Each reading of `path`, and where it leads.
 fn readings(site: &Site, parts: &Parts, host: &str, path: &RequestPath<'_>) -> Value {

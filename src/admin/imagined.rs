@@ -1,16 +1,19 @@
 //! A hypothetical request, for `explain`.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use crate::admin::member;
 use crate::answer::denial::Denial;
+use crate::ask::route::{self, Endpoint};
 use crate::http::host::canonical_host;
 use crate::http::path::RequestPath;
 use crate::http::query;
 use crate::http::request::Parts;
 use crate::http::reserved::API_KEY;
+use crate::site::config::Config;
 use crate::site::tenant::TenantSource;
 use crate::site::{Site, Source};
 
@@ -84,6 +87,34 @@ impl Imagined {
         self.path.split(['?', '#']).next().unwrap_or_default()
     }
 
+    /// What it asks for at `site`: the path within it, and the endpoint if it is one of ours.
+    ///
+    /// # Errors
+    /// Why the path is refused; [`Denial::InvalidField`] if it is another site's.
+    pub(super) fn resolve(
+        &self,
+        config: &Config,
+        site: &Site,
+        host: &str,
+    ) -> Result<(RequestPath<'_>, Option<Endpoint>), Denial> {
+        let served = config.served(host, "https").ok_or(Denial::UnknownHost)?;
+        let (found, path) = route::place(served, self.path()).map_err(|(denial, _)| denial)?;
+        if found.name != site.name {
+            return Err(Denial::InvalidField("path"));
+        }
+        route::resolve_at(site, path)
+    }
+
+    /// The site that it is for if it names none: that of its host and path, `at` if no other fits.
+    pub(super) fn site<'a>(&self, config: &'a Config, at: &'a Rc<Site>) -> &'a Rc<Site> {
+        let Ok(host) = self.host(at) else {
+            return at;
+        };
+        let served = config.served(&host, "https");
+        let found = served.and_then(|served| served.find(self.path().as_bytes()));
+        found.unwrap_or(at)
+    }
+
     /// Its head, with the credential where a client carries it. Cookies and links are sent as from a page of the site
     /// itself, so that the origin check passes.
     ///
@@ -96,7 +127,7 @@ impl Imagined {
         path: &RequestPath<'_>,
         shown: Option<Shown<'_>>,
     ) -> Result<Parts, Denial> {
-        let mut url = ["https://", host, path.as_str()].concat();
+        let mut url = ["https://", host, &site.mount, path.as_str()].concat();
         let origin = ["https://", host].concat();
         let address = self.address.map(|address| address.to_string());
         let mut headers: Vec<(&str, &str)> = Vec::new();

@@ -584,7 +584,10 @@ fn credential(error: TokenError) -> Row {
         | TokenError::UnknownKey
         | TokenError::Signature
         | TokenError::Claims
-        | TokenError::MissingClaim
+        | TokenError::MissingClaim(_)
+        | TokenError::ClaimForm(_)
+        | TokenError::ClaimValue(_)
+        | TokenError::OwnToken
         | TokenError::NotYet
         | TokenError::Lifetime
         | TokenError::Issuer

@@ -52,6 +52,8 @@ pub enum EventKind {
     Closed,
     /// A call of the admin API.
     AdminCall,
+    /// Claims of another issuer's token could not be read, and grant nothing.
+    ClaimsUnreadable,
 }
 
 /// Who was signed in by a request.

@@ -56,6 +56,14 @@ impl Answer {
         answer
     }
 
+    /// A redirect that keeps the method (RFC 9110 §15.4.9).
+    #[must_use]
+    pub fn moved(location: String) -> Self {
+        let mut answer = Self::empty(308);
+        answer.headers.push(("location", location));
+        answer
+    }
+
     /// A page with a content security policy (CSP Level 3): it loads nothing but what `policy` names.
     #[must_use]
     pub fn page(status: u16, html: String, policy: &page::Policy<'_>) -> Self {

@@ -226,7 +226,7 @@ impl<'a> Look<'a> {
             return plain("Edgeward");
         };
         let Some(gateway) = &site.gateway else {
-            return plain(site.hosts.first().unwrap_or(&site.name));
+            return plain(&site.address);
         };
         let brand = &gateway.brand;
         // The configuration takes only colours that white text can be read on.

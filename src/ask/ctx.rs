@@ -63,6 +63,25 @@ impl Ctx<'_> {
     /// Where the browser wanted to go.
     #[must_use]
     pub fn return_to(&self) -> ReturnTo {
-        ReturnTo::of_request(self.parts, self.path, self.presented.clean_query.as_deref())
+        let query = self.presented.clean_query.as_deref();
+        ReturnTo::of_request(self.parts, self.site, self.path, query)
+    }
+
+    /// The site's first page.
+    #[must_use]
+    pub fn root(&self) -> ReturnTo {
+        ReturnTo::root(self.parts, self.site)
+    }
+
+    /// The page of this site from which the browser came, or the first one. `head`: with every header.
+    #[must_use]
+    pub fn referrer(&self, head: &Parts) -> ReturnTo {
+        ReturnTo::of_referrer(head, self.site, &self.world.config)
+    }
+
+    /// A path with a query at this site, as our own pages carry it.
+    #[must_use]
+    pub fn read_return_to(&self, text: &str) -> Option<ReturnTo> {
+        ReturnTo::parse_local(text, self.parts, self.site, &self.world.config)
     }
 }

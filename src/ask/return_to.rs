@@ -15,12 +15,28 @@ use crate::site::config::Config;
 pub struct ReturnTo(String);
 
 impl ReturnTo {
-    /// The URL that was asked for, without credentials and markers.
+    /// The URL that was asked for at `site`, without credentials and markers.
     #[must_use]
-    pub fn of_request(parts: &Parts, path: &RequestPath<'_>, clean_query: Option<&str>) -> Self {
-        let mut url = format!("{}://{}", parts.scheme(), parts.authority());
-        push_path(&mut url, path);
-        if let Some(query) = clean_query.filter(|query| !query.is_empty()) {
+    pub fn of_request(
+        parts: &Parts,
+        site: &Site,
+        path: &RequestPath<'_>,
+        clean_query: Option<&str>,
+    ) -> Self {
+        let origin = format!("{}://{}", parts.scheme(), parts.authority());
+        Self::of(origin, &site.mount, path, clean_query)
+    }
+
+    fn of(origin: String, mount: &str, path: &RequestPath<'_>, query: Option<&str>) -> Self {
+        let mut url = origin;
+        url.push_str(mount);
+        // Two slashes at the beginning would name a host wherever the path stands alone, so a dot segment, which
+        // every client resolves, is put before them (WHATWG URL §4.5 does the same for URLs without a host).
+        if mount.is_empty() && path.as_str().starts_with("//") {
+            url.push_str("/.");
+        }
+        url.push_str(path.as_str());
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
             url.push('?');
             url.push_str(query);
         }
@@ -28,11 +44,15 @@ impl ReturnTo {
     }
 
     /// Reads a path with a query, as our own pages carry it. Nothing that could name another host
-    /// is one: it begins with exactly one slash and holds no backslash and no control character.
+    /// is one: it begins with exactly one slash and holds no backslash and no control character. Nor is a path of
+    /// another site at the host.
     #[must_use]
-    pub fn parse_local(text: &str, parts: &Parts) -> Option<Self> {
+    pub fn parse_local(text: &str, parts: &Parts, site: &Site, config: &Config) -> Option<Self> {
         let (path, query) = read_local(text)?;
-        Some(Self::of_request(parts, &path, query))
+        let served = config.served(parts.authority(), parts.scheme())?;
+        let found = served.find_of_all(&path).ok()??;
+        let origin = format!("{}://{}", parts.scheme(), parts.authority());
+        (found.name == site.name).then(|| Self::of(origin, "", &path, query))
     }
 
     /// Reads a URL at one of the configured sites, as a site sends it to the gateway: its host is exactly one that
@@ -43,18 +63,10 @@ impl ReturnTo {
         let rest = text.strip_prefix(scheme)?.strip_prefix("://")?;
         let slash = rest.find('/')?;
         let (host, local) = rest.split_at_checked(slash)?;
-        let site = config
-            .hosts
-            .get(host)
-            .filter(|site| site.gateway.is_none())?;
         let (path, query) = read_local(local)?;
-        let mut url = format!("{scheme}://{host}");
-        push_path(&mut url, &path);
-        if let Some(query) = query {
-            url.push('?');
-            url.push_str(query);
-        }
-        Some((Rc::clone(site), Self(url)))
+        let site = config.hosts.get(host)?.find_of_all(&path).ok()??;
+        let url = Self::of(format!("{scheme}://{host}"), "", &path, query);
+        site.gateway.is_none().then(|| (Rc::clone(site), url))
     }
 
     /// Scheme and authority.
@@ -89,26 +101,30 @@ impl ReturnTo {
 
     /// The site's first page.
     #[must_use]
-    pub fn root(parts: &Parts) -> Self {
-        Self(format!("{}://{}/", parts.scheme(), parts.authority()))
+    pub fn root(parts: &Parts, site: &Site) -> Self {
+        let (scheme, authority) = (parts.scheme(), parts.authority());
+        Self(format!("{scheme}://{authority}{}", site.root_path()))
     }
 
     /// The page from which a browser came, if it is one of this site's own that is not at one of our endpoints; otherwise the
     /// root. `head`: with every header.
     #[must_use]
-    pub fn of_referrer(site: &Site, head: &Parts) -> Self {
+    pub fn of_referrer(head: &Parts, site: &Site, config: &Config) -> Self {
         let local = head
             .named("referer")
             .and_then(|url| url.strip_prefix(head.scheme())?.strip_prefix("://"))
             .and_then(|rest| rest.strip_prefix(head.authority()));
-        let Some((path, query)) = local.and_then(read_local) else {
-            return Self::root(head);
+        let is_here = |text: &&str| Self::parse_local(text, head, site, config).is_some();
+        let Some((path, query)) = local.filter(is_here).and_then(read_local) else {
+            return Self::root(head, site);
         };
-        if endpoint_of(site, path.as_str()).is_some() {
-            return Self::root(head);
+        let below = path.as_str().strip_prefix(&*site.mount).unwrap_or_default();
+        if endpoint_of(site, below).is_some() {
+            return Self::root(head, site);
         }
         let query = query.map(|query| clean_query(site, query));
-        Self::of_request(head, &path, query.as_deref())
+        let origin = format!("{}://{}", head.scheme(), head.authority());
+        Self::of(origin, "", &path, query.as_deref())
     }
 
     /// The URL, saying how the browser came there; unchanged if there is nothing to say.
@@ -175,7 +191,7 @@ fn read_local(text: &str) -> Option<(RequestPath<'_>, Option<&str>)> {
         .bytes()
         .all(|b| b.is_ascii_graphic() && b != b'\\' && b != b'#');
     let path = RequestPath::parse(path).ok()?;
-    // A path that begins with two slashes is written with a dot segment before them (see `push_path`).
+    // A path that begins with two slashes is written with a dot segment before them (see `ReturnTo::of`).
     let empty_segment = text.starts_with("/.//");
     let names_a_host = |reading: &[u8]| match reading {
         [b'/', b'/', ..] => !empty_segment,
@@ -183,16 +199,6 @@ fn read_local(text: &str) -> Option<(RequestPath<'_>, Option<&str>)> {
         _ => false,
     };
     (local && plain && !path.readings().any(names_a_host)).then_some((path, query))
-}
-
-/// Appends `path` to scheme and authority. Two slashes at its beginning would name a host wherever
-/// the path stands alone, so a dot segment, which every client resolves, is put before them
-/// (WHATWG URL §4.5 does the same for URLs without a host).
-fn push_path(url: &mut String, path: &RequestPath<'_>) {
-    if path.as_str().starts_with("//") {
-        url.push_str("/.");
-    }
-    url.push_str(path.as_str());
 }
 
 #[cfg(test)]
@@ -205,7 +211,9 @@ mod tests {
 
     #[test]
     fn a_return_address_is_always_on_the_own_host() {
-        let parse = |text: &str| ReturnTo::parse_local(text, &parts()).map(|r| r.0);
+        let config = crate::config::parse(&crate::config::tests::bindings("{}")).unwrap();
+        let site = config.site("site.example", "https", "/").unwrap();
+        let parse = |text: &str| ReturnTo::parse_local(text, &parts(), &site, &config).map(|r| r.0);
         assert_eq!(
             parse("/a?b=%2F").as_deref(),
             Some("https://site.example/a?b=%2F")
@@ -233,7 +241,12 @@ mod tests {
     #[test]
     fn the_local_part_is_what_follows_the_host() {
         let path = RequestPath::parse("/a/b").unwrap();
-        let url = ReturnTo::of_request(&parts(), &path, Some("x=1"));
+        let url = ReturnTo::of_request(
+            &parts(),
+            &crate::config::tests::site("{}"),
+            &path,
+            Some("x=1"),
+        );
         assert_eq!(url.local(), "/a/b?x=1");
         assert_eq!(
             url.with_rounds(Rounds {
@@ -266,7 +279,9 @@ mod tests {
 
     #[test]
     fn only_a_page_of_this_site_is_returned_to_by_its_referrer() {
-        let site = crate::config::tests::site(r#"{"sources": ["session"]}"#);
+        let settings = r#"{"sources": ["session"]}"#;
+        let config = crate::config::parse(&crate::config::tests::bindings(settings)).unwrap();
+        let site = config.site("site.example", "https", "/").unwrap();
         for (referrer, expected) in [
             (
                 "https://site.example/a%2Fb?x=1",
@@ -294,7 +309,7 @@ mod tests {
             ("", "https://site.example/"),
         ] {
             let head = Parts::new("GET", "https://site.example/z", &[("referer", referrer)]);
-            let place = ReturnTo::of_referrer(&site, &head.unwrap());
+            let place = ReturnTo::of_referrer(&head.unwrap(), &site, &config);
             assert_eq!(place.as_str(), expected, "{referrer}");
         }
     }

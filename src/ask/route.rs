@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use crate::answer::denial::Denial;
 use crate::answer::reading::Lead;
-use crate::http::path::{PathError, RequestPath};
+use crate::http::path::{Misplaced, PathError, RequestPath};
 use crate::http::request::Parts;
 use crate::site::config::Config;
+use crate::site::mount::{ENDPOINTS, Served};
 use crate::site::{Paths, Site};
 
 /// What a request asks for.
@@ -30,7 +31,8 @@ pub enum Target<'a> {
     },
 }
 
-/// Our own endpoints. They come before every rule and are never forwarded.
+/// Our own endpoints. They come before every rule and are never forwarded. Their paths are within a site, and
+/// those below `/api/sso` below the site's `endpoints` instead, with the keys beside them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Endpoint {
     /// `/api/sso/token`
@@ -57,6 +59,8 @@ pub enum Endpoint {
     Gateway(GatewayPage),
     /// A call of a service to the gateway
     Service(ServiceCall),
+    /// The mount of a site without a slash behind it
+    Mount,
     /// Anything else below `/api/sso`, and at the gateway.
     Unknown,
 }
@@ -134,7 +138,7 @@ pub enum AdminEndpoint {
     ServiceEventsDiscard(String),
 }
 
-/// The path of each of our endpoints, with `{id}` in the place of an id.
+/// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
 pub const PATHS: [&str; 27] = [
     "/api/sso/token",
     "/api/sso/me",
@@ -179,18 +183,19 @@ pub const GATEWAY_PATHS: [&str; 10] = [
     "/sso/deauthenticate/",
 ];
 
+/// Why a request has no target, and the site as far as it is known.
+pub type Missed = (Denial, Option<Rc<Site>>);
+
 /// Finds the target of `parts`.
 ///
 /// # Errors
 /// [`Denial::UnknownHost`], [`Denial::Path`] or [`Denial::AmbiguousPath`].
-pub fn route<'a>(
-    config: &Config,
-    parts: &'a Parts,
-) -> Result<Target<'a>, (Denial, Option<Rc<Site>>)> {
-    let site = config
-        .site(parts.authority(), parts.scheme())
+pub fn route<'a>(config: &Config, parts: &'a Parts) -> Result<Target<'a>, Missed> {
+    let served = config
+        .served(parts.authority(), parts.scheme())
         .ok_or((Denial::UnknownHost, None))?;
-    match resolve(&site, parts.path()) {
+    let (site, path) = place(served, parts.path())?;
+    match resolve_at(&site, path) {
         Ok((path, Some(endpoint))) => Ok(Target::Own {
             site,
             path,
@@ -201,7 +206,49 @@ pub fn route<'a>(
     }
 }
 
-/// Resolves `path` at `site`: the path with its readings, and the endpoint if it is one of ours.
+/// The site at a host that serves `path`, and the path with its readings, all of which lead to that site.
+///
+/// # Errors
+/// As [`route`].
+pub fn place<'a>(served: &Served, path: &'a str) -> Result<(Rc<Site>, RequestPath<'a>), Missed> {
+    if let Some(site) = served.whole() {
+        return match parse(site, path) {
+            Ok(path) => Ok((Rc::clone(site), path)),
+            Err(denial) => Err((denial, Some(Rc::clone(site)))),
+        };
+    }
+    let nearest = || served.find(path.as_bytes()).map(Rc::clone);
+    let find = |path: &RequestPath<'_>| match served.find_of_all(path) {
+        Ok(Some(site)) => Ok(Rc::clone(site)),
+        Ok(None) => Err((Denial::UnknownHost, None)),
+        Err((one, other)) => {
+            let [one, other] = [one, other].map(|name| name.map_or(Lead::NoSite, Lead::Site));
+            Err((Denial::AmbiguousPath(one, other), nearest()))
+        }
+    };
+    let whole = RequestPath::parse(path).map_err(|error| (Denial::Path(error), nearest()))?;
+    let site = find(&whole)?;
+    if site.paths == Paths::Unchanged {
+        return Ok((site, whole));
+    }
+    let strict = parse(&site, path).map_err(|denial| (denial, Some(Rc::clone(&site))))?;
+    if !Rc::ptr_eq(&find(&strict)?, &site) {
+        let lead = Lead::Site(site.name.clone());
+        return Err((Denial::AmbiguousPath(lead, Lead::NoSite), Some(site)));
+    }
+    Ok((site, strict))
+}
+
+fn parse<'a>(site: &Site, path: &'a str) -> Result<RequestPath<'a>, Denial> {
+    let path = match site.paths {
+        Paths::Unchanged => RequestPath::parse(path),
+        Paths::Strict => RequestPath::parse_strictly(path),
+    };
+    path.map_err(Denial::Path)
+}
+
+/// Resolves `path`, which belongs to `site`: the path within the site with its readings, and the endpoint if it is
+/// one of ours.
 ///
 /// # Errors
 /// [`Denial::Path`], or [`Denial::AmbiguousPath`] if only some readings lead to that endpoint.
@@ -209,17 +256,36 @@ pub fn resolve<'a>(
     site: &Site,
     path: &'a str,
 ) -> Result<(RequestPath<'a>, Option<Endpoint>), Denial> {
-    let path = match site.paths {
-        Paths::Unchanged => RequestPath::parse(path),
-        Paths::Strict => RequestPath::parse_strictly(path),
-    };
-    let path = path.map_err(Denial::Path)?;
+    resolve_at(site, parse(site, path)?)
+}
+
+/// The same for a path that was read already.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_at<'a>(
+    site: &Site,
+    path: RequestPath<'a>,
+) -> Result<(RequestPath<'a>, Option<Endpoint>), Denial> {
+    let is_mount = !site.mount.is_empty() && path.as_str().len() == site.mount.len();
+    let path = path
+        .below(site.mount.len(), &site.base)
+        .map_err(|error| match error {
+            Misplaced::Unreadable(error) => Denial::Path(error),
+            Misplaced::Outside => {
+                Denial::AmbiguousPath(Lead::Site(site.name.clone()), Lead::OutsideUpstream)
+            }
+        })?;
+    if is_mount {
+        return Ok((path, Some(Endpoint::Mount)));
+    }
     let endpoint = endpoint_of(site, path.as_str());
     if !path.is_plain() {
-        let mut readings = path.readings();
-        let of = |reading| endpoint_of(site, &String::from_utf8_lossy(reading));
-        let first = readings.next().and_then(of);
-        let other = readings.map(of).find(|other| *other != first);
+        let mut readings = path
+            .readings()
+            .flat_map(|reading| endpoints_of(site, reading));
+        let first = readings.next().flatten();
+        let other = readings.find(|other| *other != first);
         if let Some(other) = other {
             let (one, other) = leads(first.is_some(), other.is_some());
             return Err(Denial::AmbiguousPath(one, other));
@@ -233,6 +299,13 @@ pub fn resolve<'a>(
         return Err(Denial::Path(PathError::TooLong));
     }
     Ok((path, endpoint))
+}
+
+/// The endpoint at a reading, and what it is for a server that folds more letters than others.
+fn endpoints_of(site: &Site, reading: &[u8]) -> impl Iterator<Item = Option<Endpoint>> {
+    let of = |path: &[u8]| endpoint_of(site, &String::from_utf8_lossy(path));
+    let widely = site.rules.fold_widely(reading).map(|folded| of(&folded));
+    [Some(of(reading)), widely].into_iter().flatten()
 }
 
 /// Where two readings lead that do not lead to the same endpoint.
@@ -250,8 +323,10 @@ pub fn endpoint_of(site: &Site, path: &str) -> Option<Endpoint> {
     match &site.profile {
         Some(profile) if profile.signs_out(path) => Some(Endpoint::Logout),
         Some(profile) if profile.exchanges(path) => Some(Endpoint::Exchange),
-        _ if site.gateway.is_some() => endpoint(path).or_else(|| Some(at_gateway(path))),
-        _ => endpoint(path),
+        _ if site.gateway.is_some() => {
+            endpoint(&site.endpoints, path).or_else(|| Some(at_gateway(path)))
+        }
+        _ => endpoint(&site.endpoints, path),
     }
 }
 
@@ -273,26 +348,38 @@ fn at_gateway(path: &str) -> Endpoint {
     }
 }
 
-fn endpoint(path: &str) -> Option<Endpoint> {
-    if path == "/.well-known/jwks.json" {
-        return Some(Endpoint::KeySet);
+/// The keys of the default endpoints, where clients look for them.
+pub const KEY_SET: &str = "/.well-known/jwks.json";
+/// The same for the key as PEM.
+pub const SIGNING_KEY: &str = "/.well-known/assertion-key.pem";
+
+/// The paths within a site that its endpoints take, besides those of its profile: each with all below it.
+#[must_use]
+pub fn taken(endpoints: &str) -> Vec<&str> {
+    if endpoints == ENDPOINTS {
+        vec![endpoints, KEY_SET, SIGNING_KEY]
+    } else {
+        vec![endpoints]
     }
-    if path == "/.well-known/assertion-key.pem" {
-        return Some(Endpoint::SigningKeyPem);
+}
+
+fn endpoint(prefix: &str, path: &str) -> Option<Endpoint> {
+    let is_default = prefix == ENDPOINTS;
+    match path {
+        KEY_SET if is_default => return Some(Endpoint::KeySet),
+        SIGNING_KEY if is_default => return Some(Endpoint::SigningKeyPem),
+        _ => {}
     }
     // Some servers do not tell case apart; no spelling of our own prefix reaches an origin.
-    let head = path.get(..8)?;
-    if !head.eq_ignore_ascii_case("/api/sso") {
+    let (head, rest) = path.split_at_checked(prefix.len())?;
+    if !head.eq_ignore_ascii_case(prefix) || !(rest.is_empty() || rest.starts_with('/')) {
         return None;
     }
-    let rest = path.get(8..)?;
-    if !rest.is_empty() && !rest.starts_with('/') {
-        return None;
-    }
-    Some(if head == "/api/sso" {
-        own(rest)
-    } else {
-        Endpoint::Unknown
+    Some(match rest {
+        _ if head != prefix => Endpoint::Unknown,
+        "/jwks.json" if !is_default => Endpoint::KeySet,
+        "/assertion-key.pem" if !is_default => Endpoint::SigningKeyPem,
+        _ => own(rest),
     })
 }
 
@@ -377,6 +464,7 @@ mod tests {
             Endpoint::Arrive => (26, "/api/sso/arrive"),
             // The profile says where this one is.
             Endpoint::Exchange
+            | Endpoint::Mount
             | Endpoint::Unknown
             // At the gateway only, see below.
             | Endpoint::Gateway(_)
@@ -387,7 +475,7 @@ mod tests {
     #[test]
     fn the_list_of_paths_has_every_endpoint() {
         for (number, path) in PATHS.into_iter().enumerate() {
-            let found = endpoint(&path.replace("{id}", "x"));
+            let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
         assert_eq!(PATHS.len(), 27, "as many as `path_of` has");
@@ -445,11 +533,11 @@ mod tests {
             "/api/SSO",
             "/api/sso/users/a/b/c",
         ] {
-            assert_eq!(endpoint(path), Some(Endpoint::Unknown), "{path}");
+            assert_eq!(endpoint(ENDPOINTS, path), Some(Endpoint::Unknown), "{path}");
         }
-        assert_eq!(endpoint("/api/sso/token"), Some(Endpoint::Token));
+        assert_eq!(endpoint(ENDPOINTS, "/api/sso/token"), Some(Endpoint::Token));
         assert_eq!(
-            endpoint("/api/sso/users/bulk"),
+            endpoint(ENDPOINTS, "/api/sso/users/bulk"),
             Some(Endpoint::Admin(AdminEndpoint::UsersBulk))
         );
         for path in [
@@ -460,7 +548,7 @@ mod tests {
             "/x/api/sso/token",
             "/.well-known/jwks.jsonx",
         ] {
-            assert_eq!(endpoint(path), None, "{path}");
+            assert_eq!(endpoint(ENDPOINTS, path), None, "{path}");
         }
     }
 }

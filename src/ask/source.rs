@@ -191,7 +191,7 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
         } else if pair.name == site.session.device {
             (&mut *device, true)
         } else {
-            return stray::is_in(pair.text);
+            return site.neighbours.keep(pair.name, pair.value) || stray::is_in(pair.text);
         };
         if is_read && !pair.behind_comma && !pair.value.is_empty() {
             found.push(pair.value);
@@ -290,7 +290,8 @@ fn is_for_us(site: &Site, value: &str) -> bool {
     let value = bearer(value).unwrap_or(value);
     UntrustedJws::parse(value).is_ok_and(|token| {
         let issuers = site.all_issuers().iter();
-        token.names_our_kind() || token.names_issuer_among(issuers.map(|issuer| &*issuer.issuer))
+        token.names_our_kind()
+            || token.names_issuer_among(issuers.flat_map(|issuer| issuer.isses()))
     })
 }
 
@@ -299,7 +300,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_token_follows_the_scheme_token_and_nothing_else_does() {
+    fn an_api_token_follows_the_scheme_token_or_bearer() {
         let of = |headers: &[(&str, &str)]| {
             let site = crate::config::tests::site(r#"{"sources": ["api_key"]}"#);
             let parts = Parts::new("GET", "https://site.example/", headers).unwrap();
@@ -316,6 +317,7 @@ mod tests {
             ["ewt_a", "ewt_b"]
         );
         assert_eq!(of(&[("authorization", "Bearer ewt_a")]), ["ewt_a"]);
+        assert_eq!(of(&[("authorization", "bearer ewt_a ")]), ["ewt_a"]);
         for other in ["Token 0123", "Bearer 0123", "ewt_a", "Token", "Bearer"] {
             assert_eq!(of(&[("authorization", other)]), [""; 0], "{other}");
         }

@@ -9,17 +9,23 @@ use crate::http::path::RequestPath;
 use crate::http::request::Parts;
 use crate::rules::{Asked, Rule};
 use crate::site::Site;
+use crate::site::config::Config;
 
 /// The header with the path that is written to.
 pub const DESTINATION: &str = "destination";
 
 /// The path that a COPY or MOVE writes to; `None` for every other request. Its host is not looked at:
-/// some servers do not do so either and take the path for one of their own, others answer 502.
+/// some servers do not do so either and take the path for one of their own, others answer 502. Where
+/// the origin has another path than the site, only what is translated on the way has a known path there.
 ///
 /// # Errors
-/// [`Denial::Destination`] if the path leads to an endpoint of ours, or if servers may read another
-/// one. Nobody resolves or escapes this path on the way, so it must be in its final form.
-pub fn destination<'a>(site: &Site, parts: &'a Parts) -> Result<Option<RequestPath<'a>>, Denial> {
+/// [`Denial::Destination`] if the path leads to an endpoint of ours or to another site, or if servers
+/// may read another one. Nobody resolves or escapes this path on the way, so it must be in its final form.
+pub fn destination<'a>(
+    site: &Site,
+    parts: &'a Parts,
+    config: &Config,
+) -> Result<Option<RequestPath<'a>>, Denial> {
     if !["COPY", "MOVE"]
         .iter()
         .any(|method| parts.method().eq_ignore_ascii_case(method))
@@ -29,11 +35,39 @@ pub fn destination<'a>(site: &Site, parts: &'a Parts) -> Result<Option<RequestPa
     let Some(value) = parts.named(DESTINATION) else {
         return Ok(None);
     };
-    let sent = path_of(value).ok_or(Denial::Destination)?;
-    match route::resolve(site, sent) {
-        Ok((path, None)) if path.as_str() == sent => Ok(Some(path)),
-        _ => Err(Denial::Destination),
+    resolve(site, parts, config, value)
+        .ok_or(Denial::Destination)
+        .map(Some)
+}
+
+fn resolve<'a>(
+    site: &Site,
+    parts: &Parts,
+    config: &Config,
+    value: &'a str,
+) -> Option<RequestPath<'a>> {
+    let sent = path_of(value)?;
+    if site.mount != site.base && !is_translated(site, parts, value) {
+        return None;
     }
+    let served = config.served(parts.authority(), parts.scheme())?;
+    let (at, path) = route::place(served, sent).ok()?;
+    let local = sent.get(site.mount.len()..)?;
+    match route::resolve_at(site, path) {
+        Ok((path, None)) if at.name == site.name && path.as_str() == local => Some(path),
+        _ => None,
+    }
+}
+
+/// Whether the origin gets its own path instead of the public one: that is so for a path, and for what names exactly
+/// the origin of the request.
+fn is_translated(site: &Site, parts: &Parts, value: &str) -> bool {
+    let is_own = || {
+        let (scheme, rest) = value.split_once("://")?;
+        let (authority, _) = rest.split_once('/')?;
+        Some(scheme == parts.scheme() && authority.eq_ignore_ascii_case(parts.authority()))
+    };
+    site.translates() && (value.starts_with('/') || is_own() == Some(true))
 }
 
 /// What is asked for at the `destination`, and the rules that decide. It is asked for with the
@@ -93,12 +127,13 @@ fn path_of(value: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::site;
+    use crate::config::tests::bindings;
 
     fn of(method: &str, value: &str) -> Result<Option<String>, Denial> {
-        let site = site("{}");
+        let config = crate::config::parse(&bindings("{}")).unwrap();
+        let site = config.site("site.example", "https", "/").unwrap();
         let parts = Parts::new(method, "https://site.example/a", &[(DESTINATION, value)]).unwrap();
-        destination(&site, &parts).map(|path| path.map(|path| path.as_str().to_owned()))
+        destination(&site, &parts, &config).map(|path| path.map(|path| path.as_str().to_owned()))
     }
 
     #[test]

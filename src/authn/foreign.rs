@@ -1,6 +1,7 @@
 //! Tokens of other issuers: verified with the issuer's keys, then read into what they say of a user.
 //! What an issuer may say is limited by its configuration.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -11,26 +12,24 @@ use crate::credential::foreign::ForeignClaims;
 use crate::jose::error::TokenError;
 use crate::jose::jws::{UntrustedJws, VerifiedJws};
 use crate::jose::jwt;
+use crate::memory::cache::UnreadableClaims;
 use crate::memory::world::World;
-use crate::model::claim::{ClaimPath, Granted, KeptClaims};
+use crate::model::claim::{ClaimPath, Granted, KeptClaims, as_text};
 use crate::model::user::subject::IssuerSubject;
 use crate::model::user::{Email, Name, User, UserId, Username, is_same_domain};
 use crate::people;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::{Seconds, Timestamp};
+use crate::site::Site;
 use crate::site::issuer::{Issuer, KeySource, RemoteKeys, UserIdentity};
 use crate::site::tenant::Tenancy;
-use crate::site::{Site, Source};
 
 /// The longest that what a session carries may be, in bytes of JSON: with the rest, and in base64,
 /// the cookie stays below 3.5 KB.
 const MAX_CARRIED: usize = 2200;
-/// The most roles or scopes that are looked at.
-const MAX_LIST: usize = 200;
-
-/// Claims that are about the token and not about the person.
-const REGISTERED: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
+/// The most scopes that are read.
+const MAX_SCOPES: usize = 200;
 
 /// Verifies `credential` and reads it.
 ///
@@ -49,18 +48,15 @@ pub async fn read(
         [only] => only,
         many => many
             .iter()
-            .find(|one| token.claims_to_be_of(&one.issuer))
+            .find(|one| token.names_issuer_among(one.isses()))
             .ok_or(TokenError::Issuer)?,
     };
     let algorithm = token.algorithm_among(&issuer.algorithms, issuer.typ.as_deref())?;
     let verified = match &issuer.keys {
         KeySource::Secrets(secrets) => token.verified_by_secret(algorithm, &secrets.0)?,
         KeySource::Fixed(keys) => {
-            let key = token
-                .key_in(keys, algorithm)
-                .ok_or(TokenError::UnknownKey)?;
             let crypto = &*world.platform.crypto;
-            token.verified_by(algorithm, key, crypto).await?
+            token.verified_by_one_of(algorithm, keys, crypto).await?
         }
         KeySource::Remote(remote) => {
             by_published_key(world, issuer, remote, &token, algorithm, now).await?
@@ -72,7 +68,7 @@ pub async fn read(
         .rsplit_once('.')
         .map_or(credential, |(signed, _)| signed);
     let id = hex(&sha256(signed.as_bytes()));
-    judge(site, tenancy, issuer, claims, id, now)
+    judge(world, site, tenancy, issuer, claims, id, now)
 }
 
 /// What `issuer` says of a user, as far as it may say that, in the tenant that the request is in.
@@ -80,6 +76,7 @@ pub async fn read(
 /// # Errors
 /// Any [`TokenError`] of the claims.
 pub(super) fn judge(
+    world: &World,
     site: &Site,
     tenancy: Tenancy<'_>,
     issuer: &Rc<Issuer>,
@@ -87,7 +84,14 @@ pub(super) fn judge(
     id: String,
     now: Timestamp,
 ) -> Result<ForeignClaims, TokenError> {
-    let foreign = check(issuer, claims, id, now)?;
+    let (foreign, unreadable) = check(site, issuer, claims, id, now)?;
+    if !unreadable.is_empty() {
+        world.cache.note_unreadable(UnreadableClaims {
+            site: site.name.clone(),
+            issuer: issuer.name.clone(),
+            claims: unreadable,
+        });
+    }
     if let Tenancy::ByClaim(tenants) = tenancy {
         let group = foreign.granted.tenant.as_deref();
         let group = group.and_then(|name| tenants.named(name));
@@ -95,7 +99,7 @@ pub(super) fn judge(
             return Err(TokenError::OtherTenant);
         }
         let tenant = group.map(|group| group.name.clone());
-        return carried(site, ForeignClaims { tenant, ..foreign });
+        return Ok(ForeignClaims { tenant, ..foreign });
     }
     // An issuer that serves several tenants says for which of them a token is.
     let said = foreign.granted.tenant.as_deref();
@@ -108,25 +112,11 @@ pub(super) fn judge(
         return Err(TokenError::OtherTenant);
     }
     let tenant = tenancy.name().cloned();
-    carried(site, ForeignClaims { tenant, ..foreign })
+    Ok(ForeignClaims { tenant, ..foreign })
 }
 
-/// Where sessions are, what a token says must fit into one, so that rules hold for it as well.
-fn carried(site: &Site, foreign: ForeignClaims) -> Result<ForeignClaims, TokenError> {
-    let granted = &*foreign.granted;
-    // What is far too long is not written out to be measured.
-    let fits = || {
-        granted.claims.length() <= MAX_CARRIED
-            && serde_json::to_string(granted).is_ok_and(|text| text.len() <= MAX_CARRIED)
-    };
-    if site.takes(Source::Session) && !fits() {
-        return Err(TokenError::ClaimsTooLong);
-    }
-    Ok(foreign)
-}
-
-/// With the issuer's published keys. When none fits, or the one that has no name does not, the
-/// issuer may have changed them.
+/// With the issuer's published keys. If none of them fits, or one without a name does not, the issuer may have changed
+/// them.
 async fn by_published_key(
     world: &World,
     issuer: &Rc<Issuer>,
@@ -137,32 +127,35 @@ async fn by_published_key(
 ) -> Result<VerifiedJws, TokenError> {
     let crypto = &*world.platform.crypto;
     let keys = jwks::current(world, issuer, remote, now).await?;
-    let error = match token.key_in(&keys, algorithm) {
-        None => TokenError::UnknownKey,
-        Some(key) => match token.verified_by(algorithm, key, crypto).await {
-            Err(TokenError::Signature) if !key.is_named() => TokenError::Signature,
-            result => return result,
-        },
+    let error = match token.verified_by_one_of(algorithm, &keys, crypto).await {
+        Err(error @ (TokenError::UnknownKey | TokenError::Signature)) => error,
+        result => return result,
     };
-    let newer = Box::pin(jwks::refetch(world, issuer, remote, &keys, now)).await?;
-    let key = newer
-        .as_ref()
-        .and_then(|keys| token.key_in(keys, algorithm));
-    token
-        .verified_by(algorithm, key.ok_or(error)?, crypto)
-        .await
+    let tried = token.keys_in(&keys, algorithm);
+    if !tried.is_empty() && tried.iter().all(|key| key.is_named()) {
+        return Err(error);
+    }
+    match Box::pin(jwks::refetch(world, issuer, remote, &keys, now)).await? {
+        Some(newer) if !Rc::ptr_eq(&newer, &keys) => {
+            token.verified_by_one_of(algorithm, &newer, crypto).await
+        }
+        _ => Err(error),
+    }
 }
 
-/// The claims, checked and mapped. Issuer and audience come before time, so that only a token that
-/// was for us can be called expired.
+/// The claims, checked and mapped, and the names of those that the site uses and that cannot be read. Issuer and audience
+/// come before time, so that only a token that was for us can be called expired.
 fn check(
+    site: &Site,
     issuer: &Issuer,
     claims: Map<String, Value>,
     id: String,
     now: Timestamp,
-) -> Result<ForeignClaims, TokenError> {
-    let iss = jwt::text(&claims, "iss")?.ok_or(TokenError::MissingClaim)?;
-    if iss != issuer.issuer {
+) -> Result<(ForeignClaims, Vec<&'static str>), TokenError> {
+    let iss = jwt::text(&claims, "iss")?.ok_or(TokenError::MissingClaim("iss"))?;
+    let name = issuer.names.iter().find(|name| name.iss == iss);
+    let tenant_id = &name.ok_or(TokenError::Issuer)?.tenant_id;
+    if tenant_id.is_some() && jwt::text(&claims, "tid")? != tenant_id.as_deref() {
         return Err(TokenError::Issuer);
     }
     let mut for_us = false;
@@ -172,14 +165,23 @@ fn check(
     if !for_us {
         return Err(TokenError::Audience);
     }
-    let expires_at = jwt::date(&claims, "exp")?.ok_or(TokenError::MissingClaim)?;
-    let issued_at = jwt::date(&claims, "iat")?.ok_or(TokenError::MissingClaim)?;
+    let expires_at = jwt::date(&claims, "exp")?.ok_or(TokenError::MissingClaim("exp"))?;
+    let issued_at = jwt::date(&claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
     let not_before = jwt::date(&claims, "nbf")?;
-    jwt::text(&claims, "sub")?;
-    jwt::text(&claims, "jti")?;
-    let is_there = |path: &ClaimPath| path.find(&claims).is_some_and(|value| !value.is_null());
-    if !issuer.required_claims.iter().all(is_there) {
-        return Err(TokenError::MissingClaim);
+    for required in &issuer.required_claims {
+        let name = required.path.as_str();
+        match required.path.find(&claims) {
+            None | Some(Value::Null) => return Err(TokenError::MissingClaim(name)),
+            // Applications that find people by a claim take all who have an empty one for the same person.
+            Some(Value::String(text)) if required.values.is_none() && text.trim().is_empty() => {
+                return Err(TokenError::MissingClaim(name));
+            }
+            Some(value) if !required.accepts(value) => return Err(TokenError::ClaimValue(name)),
+            Some(_) => {}
+        }
+    }
+    if site.tells_subject() && subject(issuer, &claims)?.is_none() {
+        return Err(TokenError::MissingClaim("sub"));
     }
     if expires_at > issued_at + issuer.max_lifetime || expires_at < issued_at {
         return Err(TokenError::Lifetime);
@@ -192,45 +194,60 @@ fn check(
     if now >= expires_at {
         return Err(TokenError::Expired);
     }
-    let subject = identifying_subject(issuer, &claims)?;
+    let known_by = identifying_subject(issuer, &claims)?;
     let email = match email(issuer, &claims).and_then(|email| spoken_for(issuer, email)) {
         // A subject does without an address that cannot be trusted.
-        Err(_) if subject.is_some() => None,
+        Err(_) if known_by.is_some() => None,
         email => Some(email?),
     };
-    let name = |path: &ClaimPath| {
+    let name = |path: ClaimPath| {
         let text = path.find(&claims).and_then(Value::as_str)?;
         Name::parse(text).filter(|name| !name.as_str().is_empty())
     };
     // A username that is another address could be taken for somebody else.
     let is_own =
         |name: &Username| !name.as_str().contains('@') || Email::parse(name.as_str()) == email;
-    let username = name(&issuer.claims.username)
+    let username = name(issuer.claims.username)
         .and_then(|name| Username::parse(name.as_str()))
         .filter(is_own);
     let names = [
-        name(&issuer.claims.first_name),
-        name(&issuer.claims.last_name),
+        name(issuer.claims.first_name),
+        name(issuer.claims.last_name),
     ];
     let good_until = match &issuer.keys {
         KeySource::Remote(remote) => now + remote.ttl,
         KeySource::Secrets(_) | KeySource::Fixed(_) => expires_at,
     };
-    Ok(ForeignClaims {
+    let (granted, for_session, unreadable) = granted(site, issuer, claims)?;
+    let foreign = ForeignClaims {
         email,
-        subject,
+        subject: known_by,
         tenant: None,
         username,
         names,
         creates: issuer.create_users,
-        granted: Rc::new(granted(issuer, claims)?),
+        granted,
+        for_session,
         id,
         issued_at,
         expires_at,
         max_lifetime: Seconds(issuer.max_lifetime.0 + issuer.leeway.0),
         good_until,
         user: RefCell::default(),
-    })
+    };
+    Ok((foreign, unreadable))
+}
+
+/// `sub` as text, if the token has one.
+fn subject<'a>(
+    issuer: &Issuer,
+    claims: &'a Map<String, Value>,
+) -> Result<Option<Cow<'a, str>>, TokenError> {
+    let Some(value) = claims.get("sub").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
+    let text = as_text(value, issuer.numbers_as_text);
+    text.map(Some).ok_or(TokenError::ClaimForm("sub"))
 }
 
 /// The subject, where that identifies the issuer's users. Another issuer's is somebody else's, so the token's own `iss`
@@ -242,12 +259,12 @@ fn identifying_subject(
     if issuer.identity != UserIdentity::Subject {
         return Ok(None);
     }
-    let sub = jwt::text(claims, "sub")?.ok_or(TokenError::MissingClaim)?;
+    let sub = subject(issuer, claims)?.ok_or(TokenError::MissingClaim("sub"))?;
     let iss = jwt::text(claims, "iss")?;
     let iss = iss.unwrap_or(&issuer.issuer);
-    IssuerSubject::parse(iss, sub)
+    IssuerSubject::parse(iss, &sub)
         .map(Some)
-        .ok_or(TokenError::Claims)
+        .ok_or(TokenError::ClaimForm("sub"))
 }
 
 /// Nobody becomes somebody of a domain for which this issuer does not speak.
@@ -260,87 +277,124 @@ fn spoken_for(issuer: &Issuer, email: Email) -> Result<Email, TokenError> {
     if issuer.email_domains.as_ref().is_none_or(speaks_for) {
         Ok(email)
     } else {
-        Err(TokenError::Claims)
+        Err(TokenError::ClaimValue(issuer.claims.email.as_str()))
     }
 }
 
 /// The address: said, and said to be verified; or made of `sub` where the operator has given the
 /// issuer a domain of its own.
 fn email(issuer: &Issuer, claims: &Map<String, Value>) -> Result<Email, TokenError> {
-    match (issuer.claims.email.find(claims), &issuer.subject_domain) {
+    let path = issuer.claims.email;
+    let malformed = TokenError::ClaimForm(path.as_str());
+    match (path.find(claims), &issuer.subject_domain) {
         (Some(Value::String(text)), _) => {
-            let verified = issuer.claims.email_verified.find(claims);
-            if issuer.email_verified && verified != Some(&Value::Bool(true)) {
+            let is_verified = match issuer.claims.email_verified.find(claims) {
+                Some(Value::Bool(verified)) => *verified,
+                Some(Value::String(text)) => issuer.email_verified_as_text && text == "true",
+                _ => false,
+            };
+            if issuer.email_verified && !is_verified {
                 return Err(TokenError::EmailUnverified);
             }
-            Email::parse(text).ok_or(TokenError::Claims)
+            Email::parse(text).ok_or(malformed)
         }
-        (Some(_), _) => Err(TokenError::Claims),
+        (Some(_), _) => Err(malformed),
         (None, Some(domain)) => {
-            let subject = jwt::text(claims, "sub")?.ok_or(TokenError::MissingClaim)?;
+            let subject = subject(issuer, claims)?.ok_or(TokenError::MissingClaim("sub"))?;
             // Two subjects must not become one address.
             let plain =
                 |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.+".contains(&b);
             if !subject.bytes().all(plain) {
-                return Err(TokenError::Claims);
+                return Err(TokenError::ClaimForm("sub"));
             }
-            Email::parse(&format!("{subject}@{domain}")).ok_or(TokenError::Claims)
+            Email::parse(&format!("{subject}@{domain}")).ok_or(TokenError::ClaimForm("sub"))
         }
-        (None, None) => Err(TokenError::MissingClaim),
+        (None, None) => Err(TokenError::MissingClaim(path.as_str())),
     }
 }
 
-fn granted(issuer: &Issuer, mut claims: Map<String, Value>) -> Result<Granted, TokenError> {
-    let said = words(issuer.claims.roles.find(&claims))?;
-    let roles = match said {
+/// What a token adds to the user's record; what of that a session keeps, if that is not too long; and the names of the
+/// claims that cannot be read. Those grant nothing.
+#[expect(clippy::type_complexity, reason = "three results of one reading")]
+fn granted(
+    site: &Site,
+    issuer: &Issuer,
+    mut claims: Map<String, Value>,
+) -> Result<(Rc<Granted>, Option<Rc<Granted>>, Vec<&'static str>), TokenError> {
+    let mut unreadable = Vec::new();
+    let roles = match issuer.claims.roles.read(&claims) {
         None => issuer.defaults.roles.clone(),
-        Some(said) => issuer
-            .grant_roles
-            .iter()
-            .filter(|role| said.iter().any(|one| one == role.as_str()))
-            .cloned()
-            .collect(),
+        Some(said) => {
+            if said.unreadable {
+                unreadable.push(issuer.claims.roles.as_str());
+            }
+            issuer
+                .grant_roles
+                .iter()
+                .filter(|role| said.words.contains(&role.as_str()))
+                .cloned()
+                .collect()
+        }
     };
-    let scopes = words(issuer.claims.scopes.find(&claims))?;
-    let text = |path: &ClaimPath, default: &Option<String>| match path.find(&claims) {
-        None | Some(Value::Null) => Ok(default.clone()),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(TokenError::Claims),
+    let scopes = match issuer.claims.scopes.read(&claims) {
+        None => issuer.defaults.scopes.clone(),
+        Some(said) => {
+            if said.unreadable || said.words.len() > MAX_SCOPES {
+                unreadable.push(issuer.claims.scopes.as_str());
+            }
+            let words = said.words.into_iter().take(MAX_SCOPES);
+            words.map(str::to_owned).collect()
+        }
     };
-    let tenant = text(&issuer.claims.tenant, &issuer.defaults.tenant)?;
-    let workspace = text(&issuer.claims.workspace, &issuer.defaults.workspace)?;
+    let mut text = |path: ClaimPath, default: &Option<String>| match path.find(&claims) {
+        None | Some(Value::Null) => default.clone(),
+        Some(value) => {
+            let text = as_text(value, issuer.numbers_as_text);
+            if text.is_none() {
+                unreadable.push(path.as_str());
+            }
+            text.map(Cow::into_owned)
+        }
+    };
+    let tenant = text(issuer.claims.tenant, &issuer.defaults.tenant);
+    let workspace = text(issuer.claims.workspace, &issuer.defaults.workspace);
+    let tenant_claim = issuer.claims.tenant.as_str();
+    if site.tenants.is_some() && unreadable.contains(&tenant_claim) {
+        return Err(TokenError::ClaimForm(tenant_claim));
+    }
     let staff = issuer.grant_staff && issuer.claims.staff.find(&claims) == Some(&Value::Bool(true));
-    claims.retain(|name, _| match &issuer.keep_claims {
-        Some(kept) => kept.contains(name),
-        None => !REGISTERED.contains(&name.as_str()),
+    let kept = issuer.keep_claims.as_ref().map(|names| {
+        let mut kept = claims.clone();
+        kept.retain(|name, _| names.contains(name));
+        KeptClaims::new(&kept)
     });
-    Ok(Granted {
+    claims.retain(|name, _| site.uses_claim(name));
+    let granted = Granted {
         issuer: issuer.name.clone(),
         roles,
         staff,
-        scopes: scopes.unwrap_or_else(|| issuer.defaults.scopes.clone()),
+        scopes,
         tenant,
         workspace,
         claims: KeptClaims::new(&claims),
-    })
+    };
+    let granted = Rc::new(granted);
+    let for_session = match kept {
+        None => Rc::clone(&granted),
+        Some(claims) => Rc::new(Granted {
+            claims,
+            ..Granted::clone(&granted)
+        }),
+    };
+    let for_session = fits_session(&for_session).then_some(for_session);
+    Ok((granted, for_session, unreadable))
 }
 
-/// A list of texts, or one text with spaces between its words (RFC 6749 §3.3).
-fn words(value: Option<&Value>) -> Result<Option<Vec<String>>, TokenError> {
-    let list: Vec<String> = match value {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => text.split_ascii_whitespace().map(str::to_owned).collect(),
-        Some(Value::Array(list)) => list
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect::<Option<_>>()
-            .ok_or(TokenError::Claims)?,
-        Some(_) => return Err(TokenError::Claims),
-    };
-    if list.len() > MAX_LIST {
-        return Err(TokenError::Claims);
-    }
-    Ok(Some(list))
+/// Whether a session can carry on what a token says.
+fn fits_session(granted: &Granted) -> bool {
+    // What is far too long is not written out to be measured.
+    granted.claims.length() <= MAX_CARRIED
+        && serde_json::to_string(granted).is_ok_and(|text| text.len() <= MAX_CARRIED)
 }
 
 /// Looks up whose token it is; makes the user on first sight where the issuer may.
@@ -354,7 +408,7 @@ pub async fn find_user(
     now: Timestamp,
 ) -> Result<UserId, TokenError> {
     let tenant = claims.tenant.as_ref();
-    let handle = claims.handle().ok_or(TokenError::Claims)?;
+    let handle = claims.handle().ok_or(TokenError::MissingClaim("sub"))?;
     let found = people::find_known(world, tenant, handle, now).await?;
     let id = match found {
         Some(user) => user.id.clone(),

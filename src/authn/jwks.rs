@@ -244,7 +244,7 @@ fn discovered(document: &[u8], remote: &RemoteKeys) -> Option<String> {
 pub(super) fn may_ask(world: &World, loopback: Option<&str>, url: &str) -> Option<()> {
     let host = fetchable_host(url, loopback)?;
     let scheme = url.split_once("://")?.0;
-    world.config.site(&host, scheme).is_none().then_some(())
+    world.config.served(&host, scheme).is_none().then_some(())
 }
 
 async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Option<Vec<u8>> {

@@ -136,7 +136,7 @@ async fn ask(
     claims.insert("iat".into(), json!(now.seconds()));
     claims.insert("exp".into(), json!(end.seconds()));
     let tenancy = ctx.presented.tenancy;
-    let mut foreign = foreign::judge(ctx.site, tenancy, issuer, claims, id.to_owned(), now)?;
+    let mut foreign = foreign::judge(world, ctx.site, tenancy, issuer, claims, id.to_owned(), now)?;
     foreign.expires_at = end;
     foreign.good_until = end;
     Ok(foreign)

@@ -52,6 +52,10 @@ pub(super) async fn check_current(
             user
         }
         Claims::Foreign(claims) => {
+            let becomes_session = matches!(source, Source::SsoCookie | Source::Query);
+            if becomes_session && site.takes(Source::Session) && claims.for_session.is_none() {
+                return Err(TokenError::ClaimsTooLong);
+            }
             not_too_old(site, source, claims.issued_at, now)?;
             let user = foreign_user(ctx, claims).await?;
             // A key is no sign-in, so the end of all sessions does not end it.

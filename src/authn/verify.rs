@@ -49,6 +49,7 @@ pub async fn verify(
                     let read = foreign::read(world, site, tenancy, credential, now);
                     Claims::Foreign(Box::pin(read).await?)
                 }
+                _ if !site.own_tokens => return Err(TokenError::OwnToken),
                 _ => sso_token::read(&world.config, site, credential, now).map(Claims::Sso)?,
             };
             world.cache.put_credential(key, Verified::new(claims))

@@ -5,11 +5,12 @@ use std::rc::Rc;
 
 use crate::config::raw::{RawSession, RawUnauthenticated};
 use crate::config::reader::{Bindings, Field, Reader, table};
-use crate::config::{rules, site};
+use crate::config::{mounts, rules, site};
 use crate::http::reserved::Reserved;
 use crate::model::service::{Identity, ServiceId};
 use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
+use crate::site::mount::{ENDPOINTS, Neighbours};
 use crate::site::{HostHeader, Paths, Site, Source};
 
 /// The name of the gateway among the sites.
@@ -57,11 +58,9 @@ table! {
 #[expect(clippy::too_many_lines, reason = "one field of the site after another")]
 pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
-    let hosts = site::read_hosts(reader, raw.hosts);
-    let first_host = hosts
-        .as_ref()
-        .and_then(|hosts| hosts.first().cloned())
-        .unwrap_or_default();
+    let hosts = mounts::read_whole_hosts(reader, raw.hosts);
+    let first_host = hosts.iter().flatten().next();
+    let first_host = first_host.cloned().unwrap_or_default();
     let identity = reader.with_default("identity", raw.identity, Identity::Email);
     let name = reader.with_default("name", raw.name, first_host.clone());
     let shown = |text: &str| !text.trim().is_empty() && text.len() <= MAX_TEXT;
@@ -94,7 +93,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     }
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let (http, hsts) = site::read_transport(reader, raw.http, raw.hsts);
-    let session = site::read_session(reader, raw.session);
+    let session = site::read_session(reader, raw.session, NAME, "");
     let development = reader.with_default("development", raw.development, false);
     let (link_service, mail_from) = read_ways(raw.link_service, raw.mail_from, reader);
     let around = rules::Around {
@@ -110,7 +109,12 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     Some(Site {
         name: NAME.to_owned(),
         hosts: hosts?,
+        mount: String::new(),
+        address: first_host.clone(),
+        endpoints: ENDPOINTS.to_owned(),
+        neighbours: Neighbours::default(),
         upstream: None,
+        base: String::new(),
         gateway: Some(Gateway {
             identity,
             brand: Brand {
@@ -149,15 +153,18 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         query: None,
         presets: Vec::new(),
         custom_headers: Vec::new(),
+        groups_separator: ',',
         assertion: None,
         upstream_credential: None,
         profile: None,
+        own_tokens: true,
         issuers: Vec::<Rc<_>>::new(),
         token_headers: Vec::new(),
         tenants: None,
         reserved_headers: Vec::new(),
         client_headers: Vec::new(),
         reserved: Reserved::default(),
+        used_claims: Vec::new(),
     })
 }
 

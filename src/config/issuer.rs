@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::config::reader::{Bindings, Field, ISSUER, Reader, Texts, table};
@@ -13,13 +14,14 @@ use crate::config::verification::{self, RawVerification};
 use crate::http::host::{fetchable_host, is_loopback, origin};
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeyError, PublicKey};
-use crate::model::claim::ClaimPath;
+use crate::model::claim::{ClaimPath, ListPath};
 use crate::model::user::subject::Printable;
 use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::time::Seconds;
 use crate::site::issuer::{
-    Defaults, Document, Issuer, KeySource, Mapping, RemoteKeys, SharedSecrets, UserIdentity,
+    Defaults, Document, Issuer, IssuerName, KeySource, Mapping, RemoteKeys, RequiredClaim,
+    SharedSecrets, TENANT_ID, UserIdentity,
 };
 
 /// The longest table of an issuer, in bytes.
@@ -30,8 +32,10 @@ table! {
     /// `EDGEWARD_ISSUER_…`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["issuer", "audience", "algorithms"])))]
     pub struct RawIssuer {
-        /// The `iss` of its tokens; compared exactly.
+        /// The `iss` of its tokens; compared exactly. With `tenant_ids`, `{tenantid}` in it stands for one of them.
         pub(super) issuer: Field<String>,
+        /// For Entra ID: the ids of the tenants whose tokens are accepted.
+        pub(super) tenant_ids: Field<Vec<String>>,
         /// One of these must be in `aud`.
         pub(super) audience: Field<Texts>,
         /// The accepted signature algorithms.
@@ -42,8 +46,9 @@ table! {
         pub(super) typ: Field<String>,
         /// The longest accepted lifetime in seconds.
         pub(super) max_lifetime: Field<u32>,
-        /// Required claims, by name or dotted path.
-        pub(super) required_claims: Field<Vec<String>>,
+        /// Required claims, by name or dotted path: names; or a table of names with the value, or the list of
+        /// values, of which it must be one; or a list of both.
+        pub(super) required_claims: Field<RequiredClaims>,
         /// The names of Worker secrets with shared secrets, any of which may match.
         pub(super) secret: Field<Texts>,
         /// The encoding of these secrets.
@@ -72,6 +77,10 @@ table! {
         pub(super) defaults: Field<BTreeMap<String, Texts>>,
         /// Why addresses that the issuer does not mark as verified can be trusted.
         pub(super) unverified_email_reason: Field<String>,
+        /// Whether the text `"true"` marks an address as verified, like the boolean.
+        pub(super) email_verified_as_text: Field<bool>,
+        /// Whether whole numbers stand for texts, in `sub` and in the claims of tenant and workspace.
+        pub(super) numbers_as_text: Field<bool>,
         /// What identifies its users: `email`, or `subject` for its `sub`, with an address if there is one.
         pub(super) identity: Field<UserIdentity>,
         /// For users without an e-mail address: their `sub` at this domain becomes the address.
@@ -84,7 +93,7 @@ table! {
         pub(super) grant_roles: Field<Vec<String>>,
         /// Whether it may say who is staff.
         pub(super) grant_staff: Field<bool>,
-        /// The claims that are kept for rules and headers; defaults to all.
+        /// The claims that a session keeps; defaults to those that rules, headers and assertion of its site are about.
         pub(super) keep_claims: Field<Vec<String>>,
     }
 }
@@ -98,6 +107,72 @@ pub enum SecretEncoding {
     Text,
     /// Base64url, as in a JWK.
     Base64url,
+}
+
+/// `required_claims`.
+#[derive(Debug, Default)]
+pub struct RequiredClaims(Vec<RequiredClaim>);
+
+impl<'de> Deserialize<'de> for RequiredClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let items = match Value::deserialize(deserializer)? {
+            Value::Array(items) => items,
+            Value::Object(table) => vec![Value::Object(table)],
+            // Reported below, like anything else of the wrong kind.
+            _ => vec![Value::Null],
+        };
+        let mut all = Vec::new();
+        for item in items {
+            match item {
+                Value::String(name) => all.push((name, None)),
+                Value::Object(members) => {
+                    all.extend(members.into_iter().map(|(name, value)| (name, Some(value))));
+                }
+                _ => {
+                    return Err(D::Error::custom(
+                        "must be names of claims, or tables such as { token_type = \"access\" }",
+                    ));
+                }
+            }
+        }
+        let required = all.into_iter().map(|(name, value)| {
+            let path = ClaimPath::parse(&name)
+                .ok_or_else(|| D::Error::custom(format!("{name:?} is not valid here")))?;
+            let values = match value {
+                Some(Value::Array(values)) => Some(values),
+                value => value.map(|value| vec![value]),
+            };
+            let is_plain = |value: &Value| !matches!(value, Value::Null | Value::Array(_) | Value::Object(_));
+            let fine = |values: &Vec<Value>| !values.is_empty() && values.iter().all(is_plain);
+            if values.as_ref().is_none_or(fine) {
+                Ok(RequiredClaim { path, values })
+            } else {
+                Err(D::Error::custom(format!(
+                    "{name}: must be a text, a number or a boolean, or a list of at least one of them"
+                )))
+            }
+        });
+        required.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl schemars::JsonSchema for RequiredClaims {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "RequiredClaims".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let value = serde_json::json!({ "type": ["string", "number", "boolean"] });
+        let values = serde_json::json!({ "anyOf": [value, { "type": "array", "items": value, "minItems": 1 }] });
+        let table = serde_json::json!({ "type": "object", "additionalProperties": values });
+        let name = serde_json::json!({ "type": "string", "minLength": 1 });
+        schemars::json_schema!({ "anyOf": [table, { "type": "array", "items": { "anyOf": [name, table] } }] })
+    }
 }
 
 /// The names under `claims`, each with the claim that is read by default.
@@ -138,6 +213,11 @@ pub(super) fn read(
     reader.check("issuer", !is_ours, "is the issuer of Edgeward's own tokens");
     let empty = issuer.as_deref() == Some("");
     reader.check("issuer", !empty, "must not be empty");
+    let tenants_given = raw.tenant_ids.is_given();
+    let tenant_ids = each(reader, "tenant_ids", raw.tenant_ids, parse_tenant_id);
+    let names = issuer.as_deref().map_or_else(Vec::new, |issuer| {
+        read_names(issuer, tenants_given, &tenant_ids, reader)
+    });
     let audience = reader.required("audience", raw.audience).map(|list| list.0);
     let fine = |list: &Vec<String>| !list.is_empty() && list.iter().all(|one| !one.is_empty());
     reader.check(
@@ -162,12 +242,8 @@ pub(super) fn read(
         (1..=30 * DAY).contains(&max_lifetime),
         "must be from 1 second to 30 days",
     );
-    let required_claims = each(
-        reader,
-        "required_claims",
-        raw.required_claims,
-        ClaimPath::parse,
-    );
+    let required_claims = reader.optional("required_claims", raw.required_claims);
+    let required_claims = required_claims.map_or_else(Vec::new, |required| required.0);
 
     let loopback = reader.optional("loopback_origin", raw.loopback_origin);
     let loopback = loopback.and_then(|text| {
@@ -270,6 +346,14 @@ pub(super) fn read(
         reason.as_deref().is_none_or(|text| text.trim().len() >= 10),
         "must explain why unverified addresses of this issuer can be trusted",
     );
+    let email_verified_as_text =
+        reader.with_default("email_verified_as_text", raw.email_verified_as_text, false);
+    reader.check(
+        "email_verified_as_text",
+        !email_verified_as_text || reason.is_none(),
+        "has no meaning with unverified_email_reason, which accepts addresses that are not verified; remove one of them",
+    );
+    let numbers_as_text = reader.with_default("numbers_as_text", raw.numbers_as_text, false);
     let subject_domain = reader.optional("subject_domain", raw.subject_domain);
     reader.check(
         "subject_domain",
@@ -300,6 +384,7 @@ pub(super) fn read(
     Some(Rc::new(Issuer {
         name: name.to_owned(),
         issuer: issuer?,
+        names,
         audience: audience?,
         algorithms: algorithms?,
         leeway: Seconds(leeway),
@@ -311,6 +396,8 @@ pub(super) fn read(
         claims: claims?,
         defaults,
         email_verified: reason.is_none(),
+        email_verified_as_text,
+        numbers_as_text,
         identity,
         subject_domain,
         email_domains,
@@ -319,6 +406,52 @@ pub(super) fn read(
         grant_staff,
         keep_claims: reader.optional("keep_claims", raw.keep_claims),
     }))
+}
+
+/// The tenant that all personal Microsoft accounts are in: anybody can have one.
+const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+/// The id of a tenant of Entra ID: a UUID in lower case.
+fn parse_tenant_id(text: &str) -> Option<String> {
+    let mut groups = text.split('-').map(str::len);
+    let shaped = [8, 4, 4, 4, 12]
+        .into_iter()
+        .all(|length| groups.next() == Some(length));
+    let plain = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-';
+    let fine = shaped && groups.next().is_none() && text.bytes().all(plain);
+    (fine && text != PERSONAL_ACCOUNTS).then(|| text.to_owned())
+}
+
+/// Every `iss` that tokens may have: the one that is written, or one for each tenant.
+fn read_names(
+    issuer: &str,
+    tenants_given: bool,
+    tenant_ids: &[String],
+    reader: &mut Reader<'_>,
+) -> Vec<IssuerName> {
+    let is_template = issuer.matches(TENANT_ID).count() == 1;
+    if is_template != tenants_given {
+        reader.error(
+            "tenant_ids",
+            "is required with {tenantid} in issuer, once, and allowed with it only",
+        );
+    }
+    reader.check(
+        "tenant_ids",
+        !tenants_given || !tenant_ids.is_empty(),
+        "must list the ids of the tenants that are trusted: UUIDs in lower case, and not that of personal accounts, which anybody can have",
+    );
+    if !is_template {
+        return vec![IssuerName {
+            iss: issuer.to_owned(),
+            tenant_id: None,
+        }];
+    }
+    let names = tenant_ids.iter().map(|id| IssuerName {
+        iss: issuer.replace(TENANT_ID, id),
+        tenant_id: Some(id.clone()),
+    });
+    names.collect()
 }
 
 /// The algorithms must match the key; a fetched key set is checked when it is used.
@@ -434,6 +567,14 @@ fn read_mapping(
 ) -> Option<Mapping> {
     let mut given = reader.with_default("claims", field, BTreeMap::new());
     let mut reader = reader.table("claims");
+    let mut list = |name: &str| {
+        let default = MAPPED.iter().find(|(known, _)| *known == name)?.1;
+        let text = given.remove(name).unwrap_or_else(|| default.to_owned());
+        let path = ListPath::parse(&text);
+        reader.check(name, path.is_some(), "is neither the name of a claim nor a projection: \"roles\", \"roles[*].name\" or \"keys(roles)\"");
+        path.or_else(|| ListPath::parse(default))
+    };
+    let (roles, scopes) = (list("roles")?, list("scopes")?);
     let mut of = |name: &str| {
         let default = MAPPED.iter().find(|(known, _)| *known == name)?.1;
         let text = given.remove(name).unwrap_or_else(|| default.to_owned());
@@ -447,9 +588,9 @@ fn read_mapping(
         username: of("username")?,
         first_name: of("first_name")?,
         last_name: of("last_name")?,
-        roles: of("roles")?,
+        roles,
         staff: of("staff")?,
-        scopes: of("scopes")?,
+        scopes,
         tenant: of("tenant")?,
         workspace: of("workspace")?,
     };
@@ -513,7 +654,8 @@ pub(super) fn issuers_named(
 /// Rejects two issuers with the same `iss`, which could not be told apart.
 pub(super) fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, name: &str) {
     let mut seen = std::collections::HashSet::new();
-    let distinct = issuers.iter().all(|issuer| seen.insert(&issuer.issuer));
+    let mut names = issuers.iter().flat_map(|issuer| issuer.isses());
+    let distinct = names.all(|name| seen.insert(name));
     reader.check(
         name,
         distinct,

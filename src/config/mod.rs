@@ -9,6 +9,7 @@ pub mod gateway;
 mod headers;
 pub mod issuer;
 pub mod label_studio;
+mod mounts;
 pub mod raw;
 pub mod reader;
 pub mod rules;
@@ -32,6 +33,7 @@ use crate::site::Source;
 use crate::site::config::{Config, ConfigError, Keyrings, Log};
 use crate::site::disclosure::Disclosures;
 use crate::site::issuer::Issuer;
+use crate::site::mount::Served;
 
 /// The prefixes of the names of our secrets; a number follows.
 pub const SECRETS: [&str; 3] = [
@@ -92,7 +94,7 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
             log,
             keys,
             notes: notes(&hosts),
-            disclosures: Disclosures::of(hosts.values()),
+            disclosures: Disclosures::of(hosts.values().flat_map(Served::iter)),
             hosts,
         }),
         _ => Err(errors),
@@ -127,13 +129,38 @@ fn is_rules_of_site(bindings: &Bindings, name: &str) -> bool {
     is_there(SITE, name) || name.rsplit_once("__").and_then(continued) == Some(true)
 }
 
-/// Rules that no caller can meet.
-fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
-    let mut notes = Vec::new();
-    let firsts = hosts
+/// Claims that a site's assertions repeat although not every caller has them. An application that finds people by such a
+/// claim takes all who lack it for the same person.
+fn claims_that_may_lack(site: &Site) -> Vec<ConfigError> {
+    let names = site
+        .assertion
         .iter()
-        .filter(|(host, site)| site.hosts.first() == Some(host));
-    for (_, site) in firsts {
+        .flat_map(|assertion| &assertion.claims);
+    let lacking = names.filter_map(|name| {
+        let issuers = site.all_issuers().iter();
+        let mut lack: Vec<String> = issuers
+            .filter(|issuer| !issuer.requires(name))
+            .map(|issuer| format!("issuer {} does not require it (required_claims)", issuer.name))
+            .collect();
+        if site.own_tokens {
+            lack.push("tokens of Edgeward itself have none (own_tokens = false refuses them)".into());
+        }
+        (!lack.is_empty()).then(|| ConfigError {
+            path: format!("{SITE}{}.assertion.claims", site.name.to_ascii_uppercase()),
+            error: format!(
+                "an assertion may lack {name}, and an application that finds people by it would take all of them for one: {}",
+                lack.join("; ")
+            ),
+        })
+    });
+    lacking.collect()
+}
+
+/// Rules that no caller can meet, and claims that assertions may lack.
+fn notes(hosts: &HashMap<String, Served>) -> Vec<ConfigError> {
+    let mut notes = Vec::new();
+    let sites = || hosts.values().flat_map(Served::iter);
+    for site in sites() {
         for rule in site.rules.iter() {
             let beyond = rule.requirement().map(|r| r.unmeetable(&site.provides()));
             for name in beyond.into_iter().flatten() {
@@ -150,6 +177,7 @@ fn notes(hosts: &HashMap<String, Rc<Site>>) -> Vec<ConfigError> {
             }
         }
     }
+    notes.extend(sites().flat_map(|site| claims_that_may_lack(site)));
     notes.sort_by(|a, b| a.path.cmp(&b.path));
     notes.dedup();
     notes
@@ -259,7 +287,7 @@ fn read_sites(
     bindings: &Bindings,
     issuers: &[Rc<Issuer>],
     errors: &mut Vec<ConfigError>,
-) -> HashMap<String, Rc<Site>> {
+) -> HashMap<String, Served> {
     let mut sites = Vec::new();
     let mut any = false;
     for (binding, text) in bindings {
@@ -321,13 +349,16 @@ fn link_ages(sites: &[(&str, Site)]) -> BTreeMap<String, Seconds> {
 }
 
 /// Sites by host. Sites may share an origin, so the identity headers of one are reserved at all with the same origin.
-fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<String, Rc<Site>> {
+fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<String, Served> {
     let by_origin = headers::by_origin(&sites);
     let none = OfOrigin::default();
     let link_ages = link_ages(&sites);
-    let mut hosts: HashMap<String, Rc<Site>> = HashMap::new();
+    mounts::check(&sites, errors);
+    let neighbours = mounts::neighbours(&sites);
+    let mut all: Vec<(&str, Rc<Site>)> = Vec::new();
+    let mut hosts: HashMap<String, Served> = HashMap::new();
     let mut audiences: HashMap<String, String> = HashMap::new();
-    for (binding, mut site) in sites {
+    for ((binding, mut site), neighbours) in sites.into_iter().zip(neighbours) {
         if let Some(other) = audiences.insert(site.audience.clone(), site.name.clone()) {
             errors.push(ConfigError {
                 path: format!("{binding}.audience"),
@@ -344,17 +375,31 @@ fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<S
             });
         }
         site.reserve(&of_origin.reserved);
+        site.neighbours = neighbours;
         site.link_ages.clone_from(&link_ages);
         let site = Rc::new(site);
+        all.push((binding, Rc::clone(&site)));
         for host in &site.hosts {
-            if let Some(other) = hosts.insert(host.clone(), Rc::clone(&site)) {
+            let served = hosts.entry(host.clone()).or_default();
+            // Nobody tells two sites apart by the case of a path.
+            let same = |other: &&Rc<Site>| other.mount.eq_ignore_ascii_case(&site.mount);
+            if let Some(other) = served.iter().find(same)
+                && other.gateway.is_none()
+                && site.gateway.is_none()
+            {
                 errors.push(ConfigError {
                     path: format!("{binding}.hosts"),
-                    error: format!("{host} already belongs to site {}", other.name),
+                    error: format!(
+                        "{host}{} already belongs to site {}",
+                        site.mount, other.name
+                    ),
                 });
             }
+            served.add(Rc::clone(&site));
         }
     }
+    let wrong = |(binding, site): &(&str, Rc<Site>)| mounts::check_sign_in(binding, site, &hosts);
+    errors.extend(all.iter().filter_map(wrong));
     hosts
 }
 

@@ -26,10 +26,14 @@ table! {
     /// `EDGEWARD_SITE_…`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["hosts", "upstream", "sources"])))]
     pub struct RawSite {
-        /// The public hosts: `host` or `host:port`.
+        /// The public hosts: `host` or `host:port`; each followed by the same path, as `host/studio`, for a
+        /// site below one.
         pub(super) hosts: Field<Vec<String>>,
-        /// The origin: `https://host` or `https://host:port`; `http://` to loopback hosts only.
+        /// The origin: `https://host` or `https://host:port`, with a path if the application lives
+        /// below one; `http://` to loopback hosts only.
         pub(super) upstream: Field<String>,
+        /// The path, within the site, below which Edgeward's own endpoints live.
+        pub(super) endpoints: Field<String>,
         /// Allows `http://` to any origin.
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` header that the origin receives.
@@ -42,7 +46,7 @@ table! {
         pub(super) paths: Field<crate::site::Paths>,
         /// Whether the origin tells upper from lower case in paths; rules then do as well.
         pub(super) path_case: Field<crate::site::PathCase>,
-        /// The `aud` of this site's tokens; defaults to the first host.
+        /// The `aud` of this site's tokens; defaults to the first of `hosts`.
         pub(super) audience: Field<String>,
         /// Where credentials are accepted, in order of precedence.
         pub(super) sources: Field<Vec<crate::site::Source>>,
@@ -91,6 +95,8 @@ table! {
         pub(super) identity_headers: Field<Vec<crate::site::Preset>>,
         /// More such headers: the name, and the property of the user.
         pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
+        /// The character between roles in a header; in a role it is percent-encoded.
+        pub(super) groups_separator: Field<String>,
         /// More headers that clients may not send: names, or prefixes followed by `*`.
         pub(super) reserved_headers: Field<Vec<String>>,
         /// Headers that clients may send to this origin, of those that are reserved unless named here.
@@ -101,6 +107,8 @@ table! {
         pub(super) upstream_credential: Field<RawUpstreamCredential>,
         /// The origin is Label Studio; Edgeward creates its users and signs them in.
         pub(super) label_studio: Field<RawLabelStudio>,
+        /// Whether tokens that Edgeward issues itself are accepted, besides those of the issuers.
+        pub(super) own_tokens: Field<bool>,
         /// Other issuers whose tokens are accepted: their names in lower case.
         pub(super) issuers: Field<Vec<String>>,
         /// Headers that carry tokens.
@@ -236,6 +244,10 @@ table! {
         pub(super) algorithm: Field<crate::platform::algorithm::Algorithm>,
         /// Claims of another issuer's token that the assertion repeats.
         pub(super) claims: Field<Vec<String>>,
+        /// What `sub` is: the id of the user's record, the user's address, or the `sub` of the issuer's token.
+        pub(super) subject: Field<crate::site::AssertionSubject>,
+        /// The text before the assertion in its header, such as `Bearer `.
+        pub(super) prefix: Field<String>,
     }
 }
 

@@ -152,6 +152,13 @@ pub(super) fn read(
     unauthenticated: Field<RawUnauthenticated>,
     around: &Around<'_>,
 ) -> Option<Rules> {
+    let cased = |rules: Rules| {
+        if around.ignores_case {
+            rules.ignoring_case()
+        } else {
+            rules
+        }
+    };
     let own = own_bindings(around.bindings, around.binding);
     let in_table = field.is_given();
     if in_table && !own.is_empty() {
@@ -179,7 +186,7 @@ pub(super) fn read(
         };
         let mut rule = Rule::of_everything(demand, reaction);
         rule.preflight = around.has_cors;
-        return Some(Rules::new(Vec::new(), rule));
+        return Some(cased(Rules::new(Vec::new(), rule)));
     }
     reader.check(
         "unauthenticated",
@@ -217,12 +224,7 @@ pub(super) fn read(
         "has more than 256 KB of paths",
     );
     let fallback = Rule::of_everything(Demand::Deny, reaction);
-    let rules = Rules::new(list, fallback);
-    Some(if around.ignores_case {
-        rules.ignoring_case()
-    } else {
-        rules
-    })
+    Some(cased(Rules::new(list, fallback)))
 }
 
 const fn somebody() -> Demand {

@@ -1,4 +1,4 @@
-//! Reads and validates one site: public hosts in front of one origin.
+//! Reads and validates one site: public hosts, or a path at them, in front of one origin.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,22 +10,25 @@ use crate::config::raw::{
 };
 use crate::config::reader::{Bindings, Field, GATEWAY, Reader};
 use crate::config::secret::{self, NameError};
-use crate::config::{cors, headers, issuer, label_studio, rules, tenant};
+use crate::config::{cors, headers, issuer, label_studio, mounts, rules, tenant};
 use crate::http::headers::is_token;
-use crate::http::host::{canonical_host, host_of, origin};
+use crate::http::host::{canonical_host, origin};
 use crate::http::request::RAY;
 use crate::http::reserved::{self, REQUEST_ID, Reserved, SET_ALWAYS};
 use crate::jose::hmac::HmacAlgorithm;
 use crate::origin::assertion::OWN_CLAIMS;
+use crate::origin::mutate::MOUNT_HEADER;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::rules::Rules;
 use crate::site::attribute::{Attribute, headers_of};
 use crate::site::issuer::Issuer;
+use crate::site::mount::Neighbours;
 use crate::site::profile::Profile;
 use crate::site::{
-    Assertion, HostHeader, Login, PathCase, Paths, PlainHttp, Preset, Query, SameSite, Session,
-    Site, Source, SsoCookie, SsoToken, StrangerLink, TokenHeader, UpstreamCredential,
+    Assertion, AssertionSubject, HostHeader, Login, PathCase, Paths, PlainHttp, Preset, Query,
+    SameSite, Session, Site, Source, SsoCookie, SsoToken, StrangerLink, TokenHeader,
+    UpstreamCredential,
 };
 
 /// Validates `raw`; errors go to `reader`.
@@ -41,24 +44,26 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
-    let hosts = read_hosts(reader, raw.hosts);
+    let (hosts, mount) = mounts::read_hosts(reader, raw.hosts).unzip();
+    let mount = mount.unwrap_or_default();
     let plaintext = reader.with_default("upstream_plaintext", raw.upstream_plaintext, false);
     let upstream = reader.required("upstream", raw.upstream).and_then(|text| {
-        let origin = origin(&text, plaintext);
-        if origin.is_none() {
-            reader.error("upstream", "must be https://host or https://host:port (http:// only for loopback hosts, or with upstream_plaintext = true)");
+        let upstream = mounts::read_upstream(&text, plaintext);
+        if upstream.is_none() {
+            reader.error("upstream", "must be https://host or https://host:port, followed by a path of plain segments if the application lives below one (http:// only for loopback hosts, or with upstream_plaintext = true)");
         }
-        origin
+        upstream
     });
+    let (upstream, base) = upstream.unzip();
+    let base = base.unwrap_or_default();
+    let endpoints = mounts::read_endpoints(reader, raw.endpoints);
     let host_header = reader.with_default("host_header", raw.host_header, HostHeader::Rewrite);
     let translate = reader.with_default("translate", raw.translate, true);
     let paths = reader.with_default("paths", raw.paths, Paths::Unchanged);
     let path_case = reader.with_default("path_case", raw.path_case, PathCase::Matters);
-    let first_host = hosts
-        .as_ref()
-        .and_then(|hosts| hosts.first().cloned())
-        .unwrap_or_default();
-    let audience = reader.with_default("audience", raw.audience, first_host);
+    let first_host = hosts.as_ref().and_then(|hosts| hosts.first());
+    let address = [first_host.map_or("", String::as_str), &mount].concat();
+    let audience = reader.with_default("audience", raw.audience, address.clone());
     let sources = read_sources(reader, raw.sources);
     let return_parameter = reader.with_default(
         "return_parameter",
@@ -93,13 +98,6 @@ pub(super) fn read(
     };
     let open_to_all = matches!(raw.unauthenticated, Field::Given(RawUnauthenticated::Pass));
     let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
-    let login_host = login_url.as_deref().and_then(host_of);
-    let own = |host: &String| login_host.as_ref() == Some(host);
-    reader.check(
-        "login_url",
-        !hosts.as_ref().is_some_and(|hosts| hosts.iter().any(own)),
-        "must not be on a host of this site: the sign-in page itself would redirect to it",
-    );
     let logout_url = read_url(reader, "logout_url", raw.logout_url);
     let close_websockets = reader.with_default("close_websockets", raw.close_websockets, true);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
@@ -108,7 +106,7 @@ pub(super) fn read(
     let (http, hsts) = read_transport(reader, raw.http, raw.hsts);
     let newer_sign_in = reader.with_default("newer_sign_in", raw.newer_sign_in, true);
     let auto_create_users = reader.with_default("auto_create_users", raw.auto_create_users, true);
-    let session = read_session(reader, raw.session);
+    let session = read_session(reader, raw.session, name, &mount);
     let sso_token = read_sso_token(reader, raw.sso_token);
     let sso_cookie_given = raw.sso_cookie.is_given();
     let sso_cookie = reader
@@ -157,9 +155,23 @@ pub(super) fn read(
                 .map(|h| (h, attribute))
         })
         .collect();
+    let groups_separator =
+        reader.with_default("groups_separator", raw.groups_separator, ",".into());
+    let mut separator = groups_separator.chars();
+    let separator = match (separator.next(), separator.next()) {
+        (Some(one), None) if one.is_ascii_punctuation() && one != '%' => one,
+        _ => {
+            reader.error(
+                "groups_separator",
+                "must be one character of ASCII punctuation other than %, such as \",\" or \"|\"",
+            );
+            ','
+        }
+    };
     let reserved_headers = headers::read_reserved(reader, raw.reserved_headers);
     let client_headers = headers::read_client(reader, raw.client_headers);
-    let assertion = read_assertion(reader, raw.assertion, upstream.as_deref());
+    let whole_upstream = [upstream.as_deref().unwrap_or_default(), &base].concat();
+    let assertion = read_assertion(reader, raw.assertion, whole_upstream);
     let upstream_credential = reader.optional("upstream_credential", raw.upstream_credential).and_then(|raw| {
         let mut reader = reader.table("upstream_credential");
         reader.reject_unknown(&raw.unknown);
@@ -201,9 +213,26 @@ pub(super) fn read(
         .map(|(header, _)| ("upstream_credential", header.as_str()));
     let sets = profile.iter().flat_map(Profile::sets);
     let set = sets.map(|header| ("label_studio", *header));
-    check_headers(reader, &presets, set.chain(taken.chain(credential)));
+    let of_mount = (!mount.is_empty()).then_some(MOUNT_HEADER);
+    check_headers(
+        reader,
+        &presets,
+        of_mount,
+        set.chain(taken.chain(credential)),
+    );
     let all_issuers = issuers;
     let issuers = issuer::issuers_named(raw.issuers, all_issuers, reader);
+    let own_tokens = reader.with_default("own_tokens", raw.own_tokens, true);
+    let others = [
+        (by_gateway, "login = \"gateway\"", "login"),
+        (has(Source::ApiKey), "the source \"api_key\"", "sources"),
+    ];
+    for (given, what, name) in others {
+        let error = format!(
+            "has {what}, which signs people in without a token of an issuer, so it cannot be combined with own_tokens = false"
+        );
+        reader.check(name, own_tokens || !given, &error);
+    }
     let token_headers = read_token_headers(reader, raw.token_headers);
     reader.check(
         "token_headers",
@@ -220,15 +249,34 @@ pub(super) fn read(
         tenants.is_none() || issuers.is_empty(),
         "must be listed in the tenants' groups if the site has tenants",
     );
+    let all = tenants
+        .as_ref()
+        .map_or(&issuers, |tenants| &tenants.issuers);
+    reader.check(
+        "own_tokens",
+        own_tokens || !all.is_empty(),
+        "must not be false without issuers: nobody could sign in",
+    );
+    if assertion
+        .as_ref()
+        .is_some_and(|assertion| assertion.subject == AssertionSubject::Claim)
+    {
+        check_subject(reader, all, own_tokens);
+    }
     reader.check(
         "tenants",
         !grouped || !profiled,
         "cannot be combined with label_studio, which identifies users by their address; users of several tenants may share one",
     );
-    Some(Site {
+    let mut site = Site {
         name: name.to_owned(),
         hosts: hosts?,
+        mount,
+        address,
+        endpoints,
+        neighbours: Neighbours::default(),
         upstream: Some(upstream?),
+        base,
         gateway: None,
         host_header,
         translate,
@@ -261,29 +309,60 @@ pub(super) fn read(
         query,
         presets,
         custom_headers,
+        groups_separator: separator,
         assertion,
         upstream_credential,
         profile,
+        own_tokens,
         issuers,
         token_headers,
         tenants,
         reserved_headers,
         client_headers,
         reserved: Reserved::default(),
-    })
+        used_claims: Vec::new(),
+    };
+    site.find_used_claims();
+    Some(site)
+}
+
+/// The `sub` of a token says who somebody is only together with its issuer.
+fn check_subject(reader: &mut Reader<'_>, issuers: &[Rc<Issuer>], own_tokens: bool) {
+    let error = match issuers {
+        _ if own_tokens => {
+            "requires own_tokens = false: callers with a token of Edgeward have no such claim"
+        }
+        [only] if only.names.len() > 1 => {
+            "requires an issuer without tenant_ids: people of two tenants may have the same sub"
+        }
+        [only] if !only.requires("sub") => "requires \"sub\" in required_claims of the issuer",
+        [only]
+            if only
+                .keep_claims
+                .as_ref()
+                .is_some_and(|kept| !kept.iter().any(|name| name == "sub")) =>
+        {
+            "requires \"sub\" in keep_claims of the issuer, if that is set"
+        }
+        [_] => return,
+        _ => "requires exactly one issuer: people of two issuers may have the same sub",
+    };
+    reader.error("assertion.subject", format!("= \"claim:sub\" {error}"));
 }
 
 /// Rejects a header that is set twice: only the second value would be sent.
 fn check_headers<'a>(
     reader: &mut Reader<'_>,
     presets: &[Preset],
+    of_mount: Option<&'a str>,
     named: impl Iterator<Item = (&'static str, &'a str)>,
 ) {
     let ours = presets
         .iter()
         .flat_map(|preset| headers_of(*preset))
         .map(|(header, _)| header);
-    let mut seen: Vec<&str> = ours.chain(SET_ALWAYS).chain([REQUEST_ID]).collect();
+    let always = SET_ALWAYS.into_iter().chain([REQUEST_ID]).chain(of_mount);
+    let mut seen: Vec<&str> = ours.chain(always).collect();
     for (setting, header) in named {
         if seen
             .iter()
@@ -296,22 +375,6 @@ fn check_headers<'a>(
         }
         seen.push(header);
     }
-}
-
-pub(super) fn read_hosts(
-    reader: &mut Reader<'_>,
-    field: Field<Vec<String>>,
-) -> Option<Vec<String>> {
-    let given = reader.required("hosts", field)?;
-    reader.check("hosts", !given.is_empty(), "must name at least one host");
-    let mut hosts = Vec::new();
-    for host in &given {
-        match canonical_host(host, "https") {
-            Some(host) => hosts.push(host),
-            None => reader.error("hosts", format!("{host:?} is not a host (host or host:port; write an international name in its xn-- form)")),
-        }
-    }
-    (hosts.len() == given.len()).then_some(hosts)
 }
 
 fn read_sources(reader: &mut Reader<'_>, field: Field<Vec<Source>>) -> Vec<Source> {
@@ -415,16 +478,34 @@ fn is_hsts(text: &str) -> bool {
     }
 }
 
-pub(super) fn read_session(reader: &mut Reader<'_>, field: Field<RawSession>) -> Session {
+/// `name` and `mount` are the site's. Browsers send the cookies of a host's other sites along, so those of a site
+/// below a path have its name in theirs.
+pub(super) fn read_session(
+    reader: &mut Reader<'_>,
+    field: Field<RawSession>,
+    name: &str,
+    mount: &str,
+) -> Session {
     const MONTH: u32 = 30 * 86_400;
     let raw = reader.with_default("session", field, RawSession::default());
     let mut reader = reader.table("session");
     reader.reject_unknown(&raw.unknown);
-    let cookie = reader.with_default("cookie", raw.cookie, "__Host-edgeward".to_owned());
+    let is_whole = mount.is_empty();
+    let default = if is_whole {
+        "__Host-edgeward".to_owned()
+    } else {
+        format!("__Secure-edgeward-{name}")
+    };
+    let cookie = reader.with_default("cookie", raw.cookie, default);
+    let fits = cookie.starts_with("__Host-") || (!is_whole && cookie.starts_with("__Secure-"));
     reader.check(
         "cookie",
-        cookie.starts_with("__Host-") && is_token(&cookie),
-        "must be a cookie name that begins with __Host- (RFC 6265bis §4.1.3.2)",
+        fits && is_token(&cookie),
+        if is_whole {
+            "must be a cookie name that begins with __Host- (RFC 6265bis §4.1.3.2)"
+        } else {
+            "must be a cookie name that begins with __Secure- or __Host- (RFC 6265bis §4.1.3)"
+        },
     );
     let same_site = reader.with_default("same_site", raw.same_site, SameSite::Lax);
     let partitioned = reader.with_default("partitioned", raw.partitioned, false);
@@ -587,18 +668,14 @@ fn read_query(reader: &mut Reader<'_>, field: Field<RawQuery>) -> Option<Query> 
 fn read_assertion(
     reader: &mut Reader<'_>,
     field: Field<RawAssertion>,
-    upstream: Option<&str>,
+    upstream: String,
 ) -> Option<Assertion> {
     let raw = reader.optional("assertion", field)?;
     let mut reader = reader.table("assertion");
     reader.reject_unknown(&raw.unknown);
     let header = reader.with_default("header", raw.header, "x-edgeward-assertion".to_owned());
     let header = read_header(&mut reader, "header", &header);
-    let audience = reader.with_default(
-        "audience",
-        raw.audience,
-        upstream.unwrap_or_default().to_owned(),
-    );
+    let audience = reader.with_default("audience", raw.audience, upstream);
     let lifetime = reader.with_default("lifetime", raw.lifetime, 300);
     reader.check(
         "lifetime",
@@ -621,7 +698,18 @@ fn read_assertion(
         claims.iter().all(free),
         "must not contain a claim that Edgeward sets itself",
     );
+    let subject = reader.with_default("subject", raw.subject, AssertionSubject::UserId);
+    let prefix = reader.with_default("prefix", raw.prefix, String::new());
+    reader.check(
+        "prefix",
+        prefix.len() <= 32
+            && prefix.bytes().all(|b| (b' '..0x7f).contains(&b))
+            && !prefix.starts_with(' '),
+        "must be at most 32 printable ASCII characters, and not begin with a space",
+    );
     Some(Assertion {
+        subject,
+        prefix,
         header: header?,
         audience,
         lifetime: Seconds(lifetime),

@@ -31,7 +31,7 @@ pub(crate) fn bindings(settings: &str) -> Bindings {
 pub(crate) fn site(settings: &str) -> Rc<Site> {
     crate::config::parse(&bindings(settings))
         .unwrap()
-        .site("site.example", "https")
+        .site("site.example", "https", "/")
         .unwrap()
 }
 
@@ -66,7 +66,7 @@ fn good_bindings_have_no_error_and_these_defaults() {
         (config.issuer.as_str(), config.user_cache, config.log),
         ("edgeward", Seconds(30), Log::Notable)
     );
-    let site = config.site("site.example", "https").unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
     assert_eq!(site.name, "app");
     assert_eq!(site.audience, "site.example");
     assert_eq!(site.host_header, crate::site::HostHeader::Rewrite);
@@ -116,7 +116,7 @@ fn every_setting_can_be_set() {
         "hT5rEw2qAz8xSc4vFd6bGn1mJk9lPo3i".into(),
     );
     let config = crate::config::parse(&bindings).unwrap();
-    let site = config.site("app.example.com", "https").unwrap();
+    let site = config.site("app.example.com", "https", "/").unwrap();
     assert_eq!(site.hosts, ["app.example.com", "localhost:8787"]);
     assert_eq!(site.upstream.as_deref(), Some("http://10.0.0.1:8080"));
     assert_eq!(site.trusted_origins, ["https://a.example"]);
@@ -324,7 +324,8 @@ fn sec_36_a_host_is_found_in_every_form_that_clients_use_and_in_no_other() {
         .replace("xn--bcher", "xn--bchr");
     bindings.insert("EDGEWARD_SITE_SECOND".into(), other);
     let config = crate::config::parse(&bindings).unwrap();
-    let name = |host: &str, scheme: &str| config.site(host, scheme).map(|site| site.name.clone());
+    let name =
+        |host: &str, scheme: &str| config.site(host, scheme, "/").map(|site| site.name.clone());
     for (host, scheme, expected) in [
         ("site.example", "https", Some("app")),
         ("SITE.EXAMPLE", "https", Some("app")),

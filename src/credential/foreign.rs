@@ -25,6 +25,8 @@ pub struct ForeignClaims {
     pub creates: bool,
     /// What it adds to the user's record.
     pub granted: Rc<Granted>,
+    /// What of that a session keeps; `None` if that is too long for one.
+    pub for_session: Option<Rc<Granted>>,
     /// The token's id: a hash of the whole token.
     pub id: String,
     /// `iat`.
@@ -47,7 +49,10 @@ impl Weigh for ForeignClaims {
         let user = block(26);
         let names = names + self.username.heap();
         let found_by = self.email.heap() + self.subject.heap();
-        found_by + self.tenant.heap() + names + self.granted.heap() + self.id.heap() + user
+        let apart = |kept: &&Rc<Granted>| !Rc::ptr_eq(kept, &self.granted);
+        let for_session = self.for_session.as_ref().filter(apart);
+        let granted = self.granted.heap() + for_session.map_or(0, Weigh::heap);
+        found_by + self.tenant.heap() + names + granted + self.id.heap() + user
     }
 }
 

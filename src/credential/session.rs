@@ -13,7 +13,7 @@ use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::jws::{self, Kind, UntrustedJws};
 use crate::jose::jwt::{self, Expected};
-use crate::model::claim::Granted;
+use crate::model::claim::{Granted, Reading};
 use crate::model::user::UserId;
 use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
@@ -231,7 +231,13 @@ fn clear_other_form(site: &Site, name: String) -> SetCookie {
     } else {
         site.session.same_site
     };
-    cleared(named_cookie(name, String::new(), same_site, partitioned))
+    cleared(named_cookie(
+        site,
+        name,
+        String::new(),
+        same_site,
+        partitioned,
+    ))
 }
 
 /// Leaves one of two session cookies of one name: the request does not tell which of them is partitioned. So the good one is
@@ -275,7 +281,7 @@ fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
         SameSite::Strict => SameSite::Lax,
         other => other,
     };
-    named_cookie(session.trip.clone(), value, lax, session.partitioned)
+    named_cookie(site, session.trip.clone(), value, lax, session.partitioned)
 }
 
 /// How long a browser keeps its id, and how long a device is known after the last sign-in on it.
@@ -308,7 +314,7 @@ fn set_lax(site: &Site, name: String, value: String, age: Duration) -> SetCookie
         SameSite::Strict => SameSite::Lax,
         other => other,
     };
-    let cookie = named_cookie(name, value, lax, session.partitioned);
+    let cookie = named_cookie(site, name, value, lax, session.partitioned);
     SetCookie(cookie.max_age(age).build().to_string())
 }
 
@@ -416,17 +422,18 @@ fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -
 fn own_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
     let session = &site.session;
     let name = session.cookie.clone();
-    named_cookie(name, value, session.same_site, session.partitioned)
+    named_cookie(site, name, value, session.same_site, session.partitioned)
 }
 
 fn named_cookie(
+    site: &Site,
     name: String,
     value: String,
     same_site_as: SameSite,
     partitioned: bool,
 ) -> CookieBuilder<'static> {
     Cookie::build((name, value))
-        .path("/")
+        .path(site.cookie_path())
         .secure(true)
         .http_only(true)
         .same_site(same_site(same_site_as))
@@ -452,7 +459,12 @@ fn same_site(same_site: SameSite) -> cookie::SameSite {
 /// of an issuer that the site no longer accepts has ended.
 fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted>>, TokenError> {
     let Some(value) = claims.get(GRANTED) else {
-        return Ok(None);
+        // A session that no issuer's token has opened.
+        return if site.own_tokens {
+            Ok(None)
+        } else {
+            Err(TokenError::Ended)
+        };
     };
     let mut granted = Granted::deserialize(value).map_err(|_| TokenError::Claims)?;
     let issuer = site
@@ -464,6 +476,14 @@ fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted
         .roles
         .retain(|role| issuer.grant_roles.contains(role));
     granted.staff &= issuer.grant_staff;
+    // A session of the time before the site told its origin the subject.
+    if site.tells_subject()
+        && !Reading::new(Some(&granted.claims))
+            .members()
+            .contains_key("sub")
+    {
+        return Err(TokenError::Ended);
+    }
     Ok(Some(Rc::new(granted)))
 }
 

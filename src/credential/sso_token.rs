@@ -93,10 +93,10 @@ pub fn read(
     };
     let registered = jwt::check(&claims, expected, now)?;
     // Two claims name the user, and they must agree.
-    let named =
-        jwt::text(&claims, &site.sso_token.user_id_claim)?.ok_or(TokenError::MissingClaim)?;
-    if named != registered.subject {
-        return Err(TokenError::Claims);
+    let named = claims.get(&site.sso_token.user_id_claim);
+    let named = named.ok_or(TokenError::MissingClaim("sso_token.user_id_claim"))?;
+    if *named != *registered.subject {
+        return Err(TokenError::ClaimForm("sso_token.user_id_claim"));
     }
     Ok(SsoClaims {
         user: UserId::parse(&registered.subject).ok_or(TokenError::Claims)?,

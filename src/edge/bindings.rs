@@ -138,7 +138,7 @@ extern "C" {
 extern "C" {
     /// What answers in the origin's place for a static file, which is cached for `seconds`.
     #[wasm_bindgen(js_name = fromCache)]
-    pub fn from_cache(request: &Request, seconds: u32) -> JsValue;
+    pub fn from_cache(request: &Request, prefix: &str, seconds: u32) -> JsValue;
 }
 
 thread_local! {

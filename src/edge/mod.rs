@@ -186,7 +186,7 @@ fn timestamp(now: f64) -> Timestamp {
 }
 
 fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize) -> JsValue {
-    if let Some(event) = outcome.event {
+    for event in outcome.event.iter().chain(&outcome.notes) {
         bindings::log(&event.line());
     }
     match outcome.action {
@@ -309,7 +309,7 @@ fn response_changes(url: &str, headers: &str) -> Option<String> {
     let world = current_world()?;
     let parts = Parts::new("GET", url, &[]).ok()?;
     let config = &world.config;
-    let site = config.site(parts.authority(), parts.scheme());
+    let site = config.site(parts.authority(), parts.scheme(), parts.path());
     let names = site
         .as_ref()
         .and_then(|site| rewrite::translation(site, parts.scheme(), parts.authority()));
@@ -330,7 +330,10 @@ fn unreachable(request: &Request, error: &str) -> Response {
     let world = current_world();
     let request_id = parts.as_ref().map(request_id).unwrap_or_default();
     let site = match (&parts, &world) {
-        (Ok(parts), Some(world)) => world.config.site(parts.authority(), parts.scheme()),
+        (Ok(parts), Some(world)) => {
+            let config = &world.config;
+            config.site(parts.authority(), parts.scheme(), parts.path())
+        }
         _ => None,
     };
     let event = Event {

@@ -76,7 +76,7 @@ pub fn send(
     let own = own.map_or(JsValue::UNDEFINED, |own| JsValue::from_str(&own));
     let asset = forward.rules().and_then(|rules| rules.asset);
     let through = asset.map_or(JsValue::UNDEFINED, |seconds| {
-        bindings::from_cache(request, seconds.0)
+        bindings::from_cache(request, forward.own_prefix(), seconds.0)
     });
     bindings::forward(
         request,
@@ -117,7 +117,7 @@ fn own(
         && cookies.is_empty()
         && forward.own().as_lines().is_empty();
     if is_plain {
-        return (number(before), None);
+        return (number(before + forward.mount()), None);
     }
     let mut own = String::new();
     if !is_short {
@@ -142,7 +142,12 @@ fn own(
     if let Some(rules) = rules {
         own.push_str(&rules.line());
     }
-    (if is_short { number(before) } else { 0 }, Some(own))
+    let replaced = if is_short {
+        before + forward.mount()
+    } else {
+        0
+    };
+    (number(replaced), Some(own))
 }
 
 /// The changes that many requests share, as JavaScript has parsed them.

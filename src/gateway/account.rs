@@ -113,7 +113,7 @@ fn row(visit: &Visit<'_>, record: SessionRecord) -> SessionRow {
     let site = visit.ctx.world.config.site_named(&record.site);
     let site = match site {
         Some(site) if site.gateway.is_some() => visit.brand().name.clone(),
-        Some(site) => site.hosts.first().unwrap_or(&site.name).clone(),
+        Some(site) => site.address.clone(),
         None => record.site,
     };
     SessionRow {

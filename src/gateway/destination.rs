@@ -145,7 +145,7 @@ impl Destination {
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Service { service, .. } => Some(service.name.as_str()),
-            Self::Site { site, .. } => site.hosts.first().map(String::as_str),
+            Self::Site { site, .. } => Some(&site.address),
             Self::Account => None,
         }
     }
@@ -172,7 +172,8 @@ impl Destination {
                 ticket.user = Some(user.id.as_str().to_owned());
                 ticket.settled_at = Some(now);
                 let code = visit.tickets().issue(ticket).await?;
-                let url = format!("{}/api/sso/arrive?code={code}", return_to.origin());
+                let arrive = site.own_path("arrive");
+                let url = format!("{}{arrive}?code={code}", return_to.origin());
                 Ok(Answer::see_other(url).into())
             }
             Self::Account => Ok(Answer::see_other("/account/".to_owned()).into()),

@@ -64,21 +64,30 @@ impl HeaderChanges {
     /// Sets `name` to a value that a person or an application chose: everything but printable ASCII
     /// is percent-encoded as UTF-8, and so is `%`.
     pub fn set_encoded(&mut self, name: &str, value: &str) {
-        if value
-            .bytes()
-            .all(|b| (b' '..0x7f).contains(&b) && b != b'%')
-        {
+        if value.bytes().all(|b| stays(b, None)) {
             return self.set(name, value);
         }
         let mut encoded = String::with_capacity(value.len() * 3);
-        for byte in value.bytes() {
-            if (b' '..0x7f).contains(&byte) && byte != b'%' {
-                encoded.push(char::from(byte));
-            } else {
-                push_escape(&mut encoded, byte);
-            }
-        }
+        push_encoded(&mut encoded, value, None);
         self.set(name, &encoded);
+    }
+
+    /// Sets `name` to a list, each item encoded as in [`HeaderChanges::set_encoded`], and `separator` in it too. So
+    /// whoever splits the value at the separator and decodes what is between gets the items.
+    pub fn set_list<'a>(
+        &mut self,
+        name: &str,
+        items: impl Iterator<Item = &'a str>,
+        separator: char,
+    ) {
+        let mut joined = String::new();
+        for item in items {
+            if !joined.is_empty() {
+                joined.push(separator);
+            }
+            push_encoded(&mut joined, item, Some(separator));
+        }
+        self.set(name, &joined);
     }
 
     /// Appends `other`.
@@ -119,6 +128,21 @@ impl HeaderChanges {
             self.0.push_str(text);
         }
         self.0.push('\n');
+    }
+}
+
+/// Whether a byte of a header's value is sent as it is.
+fn stays(byte: u8, separator: Option<char>) -> bool {
+    (b' '..0x7f).contains(&byte) && byte != b'%' && separator != Some(char::from(byte))
+}
+
+fn push_encoded(encoded: &mut String, value: &str, separator: Option<char>) {
+    for byte in value.bytes() {
+        if stays(byte, separator) {
+            encoded.push(char::from(byte));
+        } else {
+            push_escape(encoded, byte);
+        }
     }
 }
 

@@ -45,6 +45,15 @@ pub enum PathError {
     Readings,
 }
 
+/// Why a path cannot be sent behind another one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Misplaced {
+    /// A server may read it as a path elsewhere.
+    Outside,
+    /// No server reads it there, or too many do in different ways.
+    Unreadable(PathError),
+}
+
 impl<'a> RequestPath<'a> {
     /// Reads `path` in every way. It is sent as it came, except that dot segments are resolved, and
     /// characters that no URL may contain are escaped: the platform's URL parser does both to
@@ -77,6 +86,43 @@ impl<'a> RequestPath<'a> {
             sent,
             readings: readings.into_iter().collect(),
         })
+    }
+
+    /// The same path without its first `mount` bytes, whole segments that are not written in different ways, as a
+    /// server reads it that is sent it behind the path `base`. Where a server sees something else before it
+    /// than we do, it may read it in other ways.
+    ///
+    /// # Errors
+    /// [`Misplaced::Outside`] if a reading is not below `base`.
+    pub fn below(self, mount: usize, base: &str) -> Result<Self, Misplaced> {
+        if mount == 0 && base.is_empty() {
+            return Ok(self);
+        }
+        let sent = match self.sent {
+            Cow::Borrowed(sent) => Cow::Borrowed(sent.get(mount..).unwrap_or_default()),
+            Cow::Owned(sent) => Cow::Owned(sent.get(mount..).unwrap_or_default().to_owned()),
+        };
+        let sent = if sent.is_empty() {
+            Cow::Borrowed("/")
+        } else {
+            sent
+        };
+        if self.readings.is_empty() {
+            return Ok(Self {
+                sent,
+                readings: Vec::new(),
+            });
+        }
+        let mut readings = readings::all(&[base, &sent].concat()).map_err(Misplaced::Unreadable)?;
+        for reading in &mut readings {
+            let rest = reading.strip_prefix(base.as_bytes());
+            *reading = match rest.ok_or(Misplaced::Outside)? {
+                [] => b"/".to_vec(),
+                rest @ [b'/', ..] => rest.to_vec(),
+                _ => return Err(Misplaced::Outside),
+            };
+        }
+        Ok(Self { sent, readings })
     }
 
     /// What the origin is sent.

@@ -28,11 +28,21 @@ pub enum TokenError {
     UnknownKey,
     #[error("the token's signature does not match")]
     Signature,
-    /// The claims are not a JSON object, have a duplicate member, or one of the wrong type.
+    /// The claims are not a JSON object or have a duplicate member.
     #[error("the token's claims are malformed")]
     Claims,
-    #[error("the token lacks a required claim")]
-    MissingClaim,
+    /// Holds the claim's name.
+    #[error("the token lacks a required claim: {0}")]
+    MissingClaim(&'static str),
+    /// The claim of this name is of the wrong type or form.
+    #[error("the token's claim {0} is malformed")]
+    ClaimForm(&'static str),
+    /// The claim of this name has none of the values that the issuer's settings accept.
+    #[error("the token's claim {0} has a value that is not accepted")]
+    ClaimValue(&'static str),
+    /// The site accepts tokens of its issuers only.
+    #[error("the token was issued by Edgeward, and the site has own_tokens = false")]
+    OwnToken,
     /// `exp` has passed (RFC 7519 §4.1.4). Returned only after the signature matched.
     #[error("the token has expired")]
     Expired,

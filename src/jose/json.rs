@@ -14,14 +14,33 @@ pub struct StrictObject(pub Map<String, Value>);
 
 impl<'de> Deserialize<'de> for StrictObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_any(Strict)? {
+        match deserializer.deserialize_any(Strict::Refuse)? {
             Value::Object(members) => Ok(Self(members)),
             _ => Err(D::Error::custom("not an object")),
         }
     }
 }
 
-struct Strict;
+/// A JSON object in which every object with a duplicate member, at any depth but its own, is `null`: one malformed item
+/// of a list is then left out, and takes no other down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StrictItems(pub Map<String, Value>);
+
+impl<'de> Deserialize<'de> for StrictItems {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.deserialize_any(Strict::LeaveOut)? {
+            Value::Object(members) => Ok(Self(members)),
+            _ => Err(D::Error::custom("not an object without duplicate members")),
+        }
+    }
+}
+
+/// What becomes of an object with a duplicate member.
+#[derive(Clone, Copy)]
+enum Strict {
+    Refuse,
+    LeaveOut,
+}
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = Value;
@@ -70,7 +89,7 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict)? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -78,13 +97,19 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
+        let mut twice = false;
         while let Some(name) = entries.next_key::<String>()? {
-            let value = entries.next_value_seed(Strict)?;
-            if members.insert(name, value).is_some() {
+            let value = entries.next_value_seed(self)?;
+            twice |= members.insert(name, value).is_some();
+            if twice && matches!(self, Self::Refuse) {
                 return Err(A::Error::custom("a member is named twice"));
             }
         }
-        Ok(Value::Object(members))
+        Ok(if twice {
+            Value::Null
+        } else {
+            Value::Object(members)
+        })
     }
 }
 
@@ -94,6 +119,19 @@ mod tests {
 
     fn parses(text: &str) -> bool {
         serde_json::from_str::<StrictObject>(text).is_ok()
+    }
+
+    #[test]
+    fn an_item_with_a_duplicate_member_is_left_out_alone() {
+        let items = |text: &str| serde_json::from_str::<StrictItems>(text).ok();
+        let of = |text| Value::Object(items(text).unwrap().0).to_string();
+        assert_eq!(
+            of(r#"{"k":[{"a":1},{"a":1,"a":2,"b":3},{"b":{"c":1,"c":2}}]}"#),
+            r#"{"k":[{"a":1},null,{"b":null}]}"#
+        );
+        for bad in [r#"{"k":[],"k":[]}"#, "[]", "null", r#"{"k":[}"#] {
+            assert_eq!(items(bad), None, "{bad}");
+        }
     }
 
     #[test]

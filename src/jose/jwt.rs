@@ -39,7 +39,7 @@ pub struct Registered {
 /// meant for us can be reported as expired.
 ///
 /// # Errors
-/// [`TokenError::Claims`] for a claim of the wrong type, [`TokenError::MissingClaim`],
+/// [`TokenError::ClaimForm`] for a claim of the wrong type, [`TokenError::MissingClaim`],
 /// [`TokenError::Issuer`], [`TokenError::Audience`], [`TokenError::Lifetime`],
 /// [`TokenError::NotYet`], [`TokenError::Expired`].
 pub fn check(
@@ -47,21 +47,20 @@ pub fn check(
     expected: Expected<'_>,
     now: Timestamp,
 ) -> Result<Registered, TokenError> {
-    let issuer = text(claims, "iss")?.ok_or(TokenError::MissingClaim)?;
+    let issuer = text(claims, "iss")?.ok_or(TokenError::MissingClaim("iss"))?;
     if issuer != expected.issuer {
         return Err(TokenError::Issuer);
     }
     if !names_audience(claims.get("aud"), expected.audience)? {
         return Err(TokenError::Audience);
     }
-    let expires_at = date(claims, "exp")?.ok_or(TokenError::MissingClaim)?;
-    let issued_at = date(claims, "iat")?.ok_or(TokenError::MissingClaim)?;
+    let expires_at = date(claims, "exp")?.ok_or(TokenError::MissingClaim("exp"))?;
+    let issued_at = date(claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
     let not_before = date(claims, "nbf")?;
     let subject = text(claims, "sub")?.filter(|sub| !sub.is_empty());
     let id = text(claims, "jti")?.filter(|jti| !jti.is_empty());
-    let (Some(subject), Some(id)) = (subject, id) else {
-        return Err(TokenError::MissingClaim);
-    };
+    let subject = subject.ok_or(TokenError::MissingClaim("sub"))?;
+    let id = id.ok_or(TokenError::MissingClaim("jti"))?;
     if expires_at > issued_at + expected.max_lifetime {
         return Err(TokenError::Lifetime);
     }
@@ -83,25 +82,25 @@ pub fn check(
 /// A claim that must be a string if present.
 pub(crate) fn text<'a>(
     claims: &'a Map<String, Value>,
-    name: &str,
+    name: &'static str,
 ) -> Result<Option<&'a str>, TokenError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(value)) => Ok(Some(value)),
-        Some(_) => Err(TokenError::Claims),
+        Some(_) => Err(TokenError::ClaimForm(name)),
     }
 }
 
 /// A `NumericDate` (RFC 7519 §2): a number, with or without a fraction, from 0 to 2^53.
 pub(crate) fn date(
     claims: &Map<String, Value>,
-    name: &str,
+    name: &'static str,
 ) -> Result<Option<Timestamp>, TokenError> {
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
     let Value::Number(number) = value else {
-        return Err(TokenError::Claims);
+        return Err(TokenError::ClaimForm(name));
     };
     let seconds = match (number.as_u64(), number.as_f64()) {
         (Some(seconds), _) => seconds,
@@ -115,10 +114,10 @@ pub(crate) fn date(
             let whole = seconds as u64;
             whole
         }
-        _ => return Err(TokenError::Claims),
+        _ => return Err(TokenError::ClaimForm(name)),
     };
     if seconds > MAX_DATE {
-        return Err(TokenError::Claims);
+        return Err(TokenError::ClaimForm(name));
     }
     Ok(Some(Timestamp::from_seconds(seconds)))
 }
@@ -127,15 +126,15 @@ pub(crate) fn date(
 /// exactly.
 pub(crate) fn names_audience(aud: Option<&Value>, audience: &str) -> Result<bool, TokenError> {
     match aud {
-        None => Err(TokenError::MissingClaim),
+        None => Err(TokenError::MissingClaim("aud")),
         Some(Value::String(one)) => Ok(one == audience),
         Some(Value::Array(many)) => {
             if many.iter().any(|one| !one.is_string()) {
-                return Err(TokenError::Claims);
+                return Err(TokenError::ClaimForm("aud"));
             }
             Ok(many.iter().any(|one| one == audience))
         }
-        Some(_) => Err(TokenError::Claims),
+        Some(_) => Err(TokenError::ClaimForm("aud")),
     }
 }
 
@@ -192,7 +191,7 @@ mod tests {
                 let value: Value = serde_json::from_str(value).unwrap();
                 assert_eq!(
                     check_with(name, value.clone()).err(),
-                    Some(TokenError::Claims),
+                    Some(TokenError::ClaimForm(name)),
                     "{name} {value}"
                 );
             }
@@ -209,7 +208,7 @@ mod tests {
             claims.as_object_mut().unwrap().remove(name);
             assert_eq!(
                 check(claims.as_object().unwrap(), expected(), NOW).err(),
-                Some(TokenError::MissingClaim),
+                Some(TokenError::MissingClaim(name)),
                 "{name}"
             );
         }
@@ -244,7 +243,7 @@ mod tests {
         ] {
             assert_eq!(
                 check_with("aud", value.clone()).err(),
-                Some(TokenError::Claims),
+                Some(TokenError::ClaimForm("aud")),
                 "{value}"
             );
         }
@@ -288,7 +287,7 @@ mod tests {
         for (name, value, error) in [
             ("iss", json!("other"), TokenError::Issuer),
             ("aud", json!("other"), TokenError::Audience),
-            ("nbf", json!("x"), TokenError::Claims),
+            ("nbf", json!("x"), TokenError::ClaimForm("nbf")),
         ] {
             let mut both = claims.clone();
             both[name] = value;

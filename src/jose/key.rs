@@ -6,12 +6,14 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use crate::jose::der;
-use crate::jose::json::StrictObject;
+use crate::jose::json::{StrictItems, StrictObject};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::shelf::{Weigh, block};
 
 /// The most keys in a set.
 pub const MAX_KEYS: usize = 100;
+/// The most keys of a set that are tried for one token: each costs a signature.
+pub const MAX_TRIED: usize = 4;
 /// The longest `kid` of a key, in bytes: the longest that a token may name.
 const MAX_KID: usize = 256;
 
@@ -22,7 +24,7 @@ pub enum KeyError {
     Form,
     #[error("has an unsupported key type")]
     Kind,
-    #[error("contains a symmetric key, which must not be published")]
+    #[error("is a symmetric key, which must not be published")]
     Symmetric,
     #[error("contains a private key; generate a new key pair and publish the public key only")]
     Private,
@@ -35,8 +37,6 @@ pub enum KeyError {
     /// Too short, too long, a bad exponent, or from a generator that is known to be broken.
     #[error("is too weak or too long")]
     Weak,
-    #[error("is a key set with a duplicate kid")]
-    Ambiguous,
     /// More than [`MAX_KEYS`].
     #[error("is a key set with too many keys")]
     TooMany,
@@ -274,35 +274,25 @@ impl From<PublicKey> for KeySet {
 }
 
 impl KeySet {
-    /// Parses a published key set (RFC 7517 §5). Keys that are unknown or unusable are counted and
-    /// skipped, as the RFC asks; what makes the whole set doubtful rejects all of it.
+    /// Parses a published key set key by key (RFC 7517 §5): what is not a usable public key for signatures is skipped and
+    /// counted, and takes no other key down. Different keys may have one `kid` (§4.5).
     ///
     /// # Errors
-    /// [`KeyError::Form`], [`KeyError::Symmetric`], [`KeyError::Ambiguous`], [`KeyError::TooMany`],
-    /// [`KeyError::Empty`].
+    /// [`KeyError::Form`], [`KeyError::TooMany`], [`KeyError::Empty`].
     pub fn from_jwks(document: &[u8]) -> Result<Self, KeyError> {
-        let set: StrictObject = serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
+        let set: StrictItems = serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
         let Some(Value::Array(list)) = set.0.get("keys") else {
             return Err(KeyError::Form);
         };
         if list.len() > MAX_KEYS {
             return Err(KeyError::TooMany);
         }
-        let mut names = std::collections::HashSet::new();
-        let mut keys = Vec::new();
-        for item in list {
-            let jwk = item.as_object().ok_or(KeyError::Form)?;
-            if jwk
-                .get("kid")
-                .and_then(Value::as_str)
-                .is_some_and(|kid| !names.insert(kid))
+        let mut keys: Vec<PublicKey> = Vec::new();
+        for jwk in list.iter().filter_map(Value::as_object) {
+            if let Ok(key) = PublicKey::from_jwk(jwk)
+                && !keys.contains(&key)
             {
-                return Err(KeyError::Ambiguous);
-            }
-            match PublicKey::from_jwk(jwk) {
-                Ok(key) => keys.push(key),
-                Err(KeyError::Symmetric) => return Err(KeyError::Symmetric),
-                Err(_) => {}
+                keys.push(key);
             }
         }
         if keys.is_empty() {
@@ -320,24 +310,23 @@ impl KeySet {
         self.skipped
     }
 
-    /// The key for a token with `kid` and `algorithm`. A key without a name matches any `kid`; if
-    /// several keys could be meant, there is none.
+    /// The keys that a token with `kid` and `algorithm` may mean, at most [`MAX_TRIED`]: those of this name; if there are
+    /// none, those without a name; if the token names none, all.
     #[must_use]
-    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&PublicKey> {
-        let fits = |key: &&PublicKey| {
-            key.is_for(algorithm)
-                && match (&key.kid, kid) {
-                    (Some(known), Some(kid)) => known == kid,
-                    _ => true,
-                }
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<&PublicKey> {
+        let fitting = |is_meant: &dyn Fn(&PublicKey) -> bool| -> Vec<&PublicKey> {
+            let keys = self.keys.iter();
+            let keys = keys.filter(|key| key.is_for(algorithm) && is_meant(key));
+            keys.take(MAX_TRIED).collect()
         };
-        let named = self
-            .keys
-            .iter()
-            .filter(fits)
-            .find(|key| kid.is_some() && key.kid.as_deref() == kid);
-        let mut all = self.keys.iter().filter(fits);
-        named.or_else(|| all.next().filter(|_| all.next().is_none()))
+        let Some(kid) = kid else {
+            return fitting(&|_| true);
+        };
+        let named = fitting(&|key| key.kid.as_deref() == Some(kid));
+        if named.is_empty() {
+            return fitting(&|key| key.kid.is_none());
+        }
+        named
     }
 }
 

@@ -40,6 +40,16 @@ pub struct Cache {
     pub attempts: AttemptMemory,
     pub turns: Turns,
     pub services: ServiceMemory,
+    unreadable: RefCell<Vec<UnreadableClaims>>,
+}
+
+/// Claims of a token that could not be read and therefore grant nothing, for the log.
+pub struct UnreadableClaims {
+    /// The names of site and issuer in the configuration.
+    pub site: String,
+    pub issuer: String,
+    /// The claims as the configuration names them.
+    pub claims: Vec<&'static str>,
 }
 
 impl Default for Cache {
@@ -55,6 +65,7 @@ impl Default for Cache {
             issuer_keys: IssuerKeyMemory::default(),
             turns: Turns::default(),
             services: ServiceMemory::default(),
+            unreadable: RefCell::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),
         }
@@ -62,6 +73,17 @@ impl Default for Cache {
 }
 
 impl Cache {
+    /// Notes for the log that claims of a token could not be read.
+    pub fn note_unreadable(&self, claims: UnreadableClaims) {
+        self.unreadable.borrow_mut().push(claims);
+    }
+
+    /// Takes what was noted for the log.
+    #[must_use]
+    pub fn take_unreadable(&self) -> Vec<UnreadableClaims> {
+        std::mem::take(&mut *self.unreadable.borrow_mut())
+    }
+
     /// A credential that was verified before.
     #[must_use]
     pub fn credential(&self, key: &CredentialKey) -> Option<Rc<Verified>> {

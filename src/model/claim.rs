@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use crate::model::user::Role;
 use crate::platform::shelf::Weigh;
 
-/// The path of a claim: its name, or nested names separated by dots.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ClaimPath(String);
+/// The path of a claim: its name, or nested names separated by dots. Paths come from the configuration, which is read once
+/// and lives as long as the isolate, so an error or a line in the log can name one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClaimPath(&'static str);
 
 impl ClaimPath {
     /// Parses a path.
@@ -21,15 +22,143 @@ impl ClaimPath {
         let fine = !text.is_empty()
             && text.len() <= 256
             && !text.chars().any(|c| c.is_control() || c.is_whitespace());
-        fine.then(|| Self(text.to_owned()))
+        fine.then(|| Self(String::leak(text.to_owned())))
+    }
+
+    /// The path as text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
     }
 
     /// The value at this path. The whole path is tried as one name first: names may contain dots,
     /// as those that are URLs do (RFC 7519 §4.2).
     #[must_use]
-    pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
-        find(claims, &self.0)
+    pub fn find(self, claims: &Map<String, Value>) -> Option<&Value> {
+        find(claims, self.0)
     }
+}
+
+/// Where a token says a list of words: in a claim (`roles`); in a member of each object of a list (`roles[*].name`), or in
+/// the items themselves (`roles[*]`); or in the names of an object's members (`keys(roles)`). The path may begin with `$.`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ListPath {
+    text: &'static str,
+    claim: ClaimPath,
+    form: ListForm,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum ListForm {
+    /// A list of texts, or one text with spaces between its words (RFC 6749 §3.3).
+    Words,
+    /// The items of a list.
+    Items,
+    /// A member of each item of a list.
+    Members(ClaimPath),
+    /// The names of an object's members.
+    Keys,
+}
+
+/// The words that a token says.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Said<'a> {
+    pub words: Vec<&'a str>,
+    /// Whether something there is no word.
+    pub unreadable: bool,
+}
+
+impl ListPath {
+    /// Parses a path or a projection.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let whole = ClaimPath::parse(text)?;
+        let below_root = |text: &str| ClaimPath::parse(text.strip_prefix("$.").unwrap_or(text));
+        let keys = text.strip_prefix("keys(");
+        let (claim, form) = if let Some(path) = keys.and_then(|rest| rest.strip_suffix(')')) {
+            (below_root(path)?, ListForm::Keys)
+        } else if let Some((list, member)) = text.split_once("[*]") {
+            let form = match member.strip_prefix('.') {
+                None if member.is_empty() => ListForm::Items,
+                None => return None,
+                Some(member) => ListForm::Members(ClaimPath::parse(member)?),
+            };
+            (below_root(list)?, form)
+        } else {
+            (below_root(text)?, ListForm::Words)
+        };
+        let parts = [Some(claim), form.member()];
+        let once = parts
+            .into_iter()
+            .flatten()
+            .all(|part| !part.0.contains("[*]"));
+        once.then_some(Self {
+            text: whole.0,
+            claim,
+            form,
+        })
+    }
+
+    /// The path as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.text
+    }
+
+    /// The words that `claims` say there; `None` if the claim is missing or `null`.
+    #[must_use]
+    pub fn read(self, claims: &Map<String, Value>) -> Option<Said<'_>> {
+        let value = self.claim.find(claims).filter(|value| !value.is_null())?;
+        let words: Option<Vec<Option<&str>>> = match (self.form, value) {
+            (ListForm::Words, Value::String(text)) => {
+                Some(text.split_ascii_whitespace().map(Some).collect())
+            }
+            (ListForm::Words | ListForm::Items, Value::Array(items)) => {
+                Some(items.iter().map(Value::as_str).collect())
+            }
+            (ListForm::Members(member), Value::Array(items)) => {
+                let members = items.iter().map(Value::as_object);
+                Some(members.map(|item| member.find(item?)?.as_str()).collect())
+            }
+            (ListForm::Keys, Value::Object(members)) => {
+                Some(members.keys().map(|name| Some(name.as_str())).collect())
+            }
+            _ => None,
+        };
+        let unreadable = words
+            .as_ref()
+            .is_none_or(|words| words.iter().any(Option::is_none));
+        let words = words.into_iter().flatten().flatten().collect();
+        Some(Said { words, unreadable })
+    }
+}
+
+impl ListForm {
+    const fn member(self) -> Option<ClaimPath> {
+        match self {
+            Self::Members(member) => Some(member),
+            Self::Words | Self::Items | Self::Keys => None,
+        }
+    }
+}
+
+/// A claim as text: a text, or a whole number where `numbers` says so.
+#[must_use]
+pub fn as_text(value: &Value, numbers: bool) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) if numbers && (number.is_u64() || number.is_i64()) => {
+            Some(Cow::Owned(number.to_string()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the claim `name` is at `path` or on the way to it.
+#[must_use]
+pub fn leads_through(path: &str, name: &str) -> bool {
+    let rest = path.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn find<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
@@ -240,6 +369,78 @@ mod tests {
             assert_eq!(find(nowhere), None, "{nowhere}");
         }
         assert!(ClaimPath::parse("").is_none() && ClaimPath::parse("a b").is_none());
+    }
+
+    #[test]
+    fn j6_a_list_is_read_by_path_member_or_key() {
+        let claims = json!({
+            "words": "a b", "list": ["a", "b"], "objects": [{"name": "a", "x": {"y": "c"}}, {"name": "b"}],
+            "map": {"a": {"1": "x"}, "b": {}}, "none": null, "number": 1, "mixed": ["a", 1, {"name": "b"}],
+            "deep": {"roles": [{"name": "a"}]}, "urn:zitadel:iam:org:project:roles": {"admin": {"1": "x.example"}},
+        });
+        let claims = claims.as_object().unwrap();
+        let read = |path: &str| {
+            let said = ListPath::parse(path).unwrap().read(claims)?;
+            Some((said.words.join("|"), said.unreadable))
+        };
+        let fine = |words: &str| Some((words.to_owned(), false));
+        let partly = |words: &str| Some((words.to_owned(), true));
+        for (path, expected) in [
+            ("words", fine("a|b")),
+            ("list", fine("a|b")),
+            ("$.list", fine("a|b")),
+            ("list[*]", fine("a|b")),
+            ("$.objects[*].name", fine("a|b")),
+            ("objects[*].x.y", partly("c")),
+            ("$.deep.roles[*].name", fine("a")),
+            ("keys(map)", fine("a|b")),
+            ("keys($.map)", fine("a|b")),
+            ("keys(urn:zitadel:iam:org:project:roles)", fine("admin")),
+            ("none", None),
+            ("missing", None),
+            ("keys(missing)", None),
+            ("number", partly("")),
+            ("objects", partly("")),
+            ("map", partly("")),
+            ("mixed", partly("a")),
+            ("mixed[*].name", partly("b")),
+            ("words[*]", partly("")),
+            ("map[*].name", partly("")),
+            ("keys(list)", partly("")),
+            ("keys(words)", partly("")),
+        ] {
+            assert_eq!(read(path), expected, "{path}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "keys()",
+            "[*].a",
+            "a[*]b",
+            "a[*].",
+            "a[*].b[*].c",
+            "$.",
+            "keys(a[*])",
+        ] {
+            assert_eq!(ListPath::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn j5_a_number_is_text_only_if_whole_and_where_that_is_said() {
+        for (value, plain, numbers) in [
+            (json!("4"), Some("4"), Some("4")),
+            (json!(4), None, Some("4")),
+            (json!(-4), None, Some("-4")),
+            (json!(u64::MAX), None, Some("18446744073709551615")),
+            (json!(4.0), None, None),
+            (json!(true), None, None),
+            (json!(null), None, None),
+            (json!(["4"]), None, None),
+        ] {
+            assert_eq!(as_text(&value, false).as_deref(), plain, "{value}");
+            assert_eq!(as_text(&value, true).as_deref(), numbers, "{value}");
+        }
     }
 
     #[test]

@@ -13,11 +13,12 @@ use crate::jose::der;
 use crate::jose::jws::{self, Kind};
 use crate::memory::turns::{self, TurnKey};
 use crate::memory::world::World;
+use crate::model::claim::as_text;
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::digest::sha256;
 use crate::platform::port::{Fault, KeyPair, SealedKey};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::{Assertion, Site};
+use crate::site::{Assertion, AssertionSubject, Site};
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::signing_keys::{self, SigningKey, SigningKeyRecord, SigningKeys};
 
@@ -111,7 +112,7 @@ async fn sign(
         secret: &secret,
         sealed: &sealed,
     };
-    let claims = claims(world, site, assertion, principal, now);
+    let claims = claims(world, site, assertion, principal, now)?;
     let input = jws::signing_input(Kind::Assertion, algorithm.name(), &key.kid, &claims);
     let signature = world
         .platform
@@ -127,12 +128,23 @@ fn claims(
     assertion: &Assertion,
     principal: &Principal,
     now: Timestamp,
-) -> Value {
+) -> Result<Value, Fault> {
     let user = principal.user();
+    let subject = match assertion.subject {
+        AssertionSubject::UserId => user.id.as_str().to_owned(),
+        AssertionSubject::Email => user.login().to_owned(),
+        AssertionSubject::Claim => {
+            let kept = principal.claims();
+            let subject = kept.members().get("sub");
+            // It was text, or a number that stands for one, when the token was verified.
+            let subject = subject.and_then(|subject| as_text(subject, true));
+            subject.ok_or(Fault::Record)?.into_owned()
+        }
+    };
     let mut claims = json!({
         "iss": world.config.issuer,
         "aud": assertion.audience,
-        "sub": user.id.as_str(),
+        "sub": subject,
         "username": user.username.as_str(),
         "name": user.display_name(),
         "roles": user.roles,
@@ -143,7 +155,7 @@ fn claims(
         "exp": (now + assertion.lifetime).seconds(),
     });
     let Some(members) = claims.as_object_mut() else {
-        return claims;
+        return Ok(claims);
     };
     if let Some(email) = user.address() {
         members.insert("email".into(), json!(email));
@@ -169,7 +181,7 @@ fn claims(
             members.insert(name.clone(), value.clone());
         }
     }
-    claims
+    Ok(claims)
 }
 
 /// The key that signs now: the newest one whose `signs_from` has passed.

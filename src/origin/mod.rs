@@ -31,6 +31,8 @@ use crate::site::Site;
 /// let forward = edgeward::origin::Forward {
 ///     url: "https://origin.example/".to_owned(),
 ///     base: 0,
+///     mount: 0,
+///     own_prefix: String::new(),
 ///     is_local: true,
 ///     changes: Default::default(),
 ///     own: Default::default(),
@@ -53,6 +55,8 @@ use crate::site::Site;
 pub struct Forward {
     url: String,
     base: usize,
+    mount: usize,
+    own_prefix: String,
     is_local: bool,
     changes: HeaderChanges,
     own: HeaderChanges,
@@ -73,13 +77,25 @@ impl Forward {
         &self.url
     }
 
-    /// Scheme and authority of [`Forward::url`].
+    /// Scheme, authority and base path of [`Forward::url`].
     #[must_use]
     pub fn base(&self) -> &str {
         self.url.get(..self.base).unwrap_or_default()
     }
 
-    /// Whether path and query are those of the incoming request, character by character.
+    /// How many bytes at the beginning of the path the base replaces, besides scheme and authority.
+    #[must_use]
+    pub const fn mount(&self) -> usize {
+        self.mount
+    }
+
+    /// Where the site's own endpoints are, below which no request to an origin is; empty where nothing is cached.
+    #[must_use]
+    pub fn own_prefix(&self) -> &str {
+        &self.own_prefix
+    }
+
+    /// Whether path and query behind the mount are those of the incoming request, character by character.
     #[must_use]
     pub const fn is_local(&self) -> bool {
         self.is_local
@@ -242,9 +258,14 @@ pub fn prepare(
     let base = rewrite::base(site, parts.authority());
     Forward {
         base: base.len(),
+        mount: site.mount.len(),
+        own_prefix: told
+            .and_then(|told| told.response.asset)
+            .map(|_| [site.mount.as_str(), &site.endpoints].concat())
+            .unwrap_or_default(),
         url: rewrite::url(base, path, query),
         is_local: !parts.has_fragment()
-            && path.as_str() == parts.path()
+            && parts.path().get(site.mount.len()..) == Some(path.as_str())
             && query.is_none_or(|query| !query.is_empty())
             && query == parts.query(),
         changes,

@@ -13,6 +13,9 @@ use crate::model::user::Role;
 use crate::site::Site;
 use crate::site::attribute::{Attribute, headers_of};
 
+/// The header that tells an origin below which path people see it.
+pub const MOUNT_HEADER: &str = "x-forwarded-prefix";
+
 /// Adds the `X-Forwarded-*` headers and the site's `upstream_credential`. None of them depends on
 /// the caller.
 pub fn add_forwarding_headers(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
@@ -21,6 +24,9 @@ pub fn add_forwarding_headers(changes: &mut HeaderChanges, site: &Site, parts: &
     }
     changes.set("x-forwarded-host", parts.authority());
     changes.set("x-forwarded-proto", parts.scheme());
+    if !site.mount.is_empty() {
+        changes.set(MOUNT_HEADER, &site.mount);
+    }
     if let Some((header, value)) = &site.upstream_credential {
         changes.set(header, &value.0);
     }
@@ -43,7 +49,12 @@ pub fn caller_headers(
     }
     let mut changes = identity(site, principal);
     if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
-        changes.set(&settings.header, assertion);
+        if settings.prefix.is_empty() {
+            changes.set(&settings.header, assertion);
+        } else {
+            let value = format!("{}{assertion}", settings.prefix);
+            changes.set(&settings.header, &value);
+        }
     }
     let headers = CallerHeaders::new(changes);
     let caller_headers = DerivedCallerHeaders {
@@ -60,6 +71,11 @@ fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
     let mut changes = HeaderChanges::default();
     let claims = principal.claims();
     let mut tell = |header: &str, attribute: &Attribute| {
+        let roles = &principal.user().roles;
+        if *attribute == Attribute::Roles && !roles.is_empty() {
+            let names = roles.iter().map(Role::as_str);
+            return changes.set_list(header, names, site.groups_separator);
+        }
         let value = value_of(attribute, principal, &claims);
         // An unknown attribute gets no header; the client's own header is removed already.
         if !value.is_empty() {
@@ -88,12 +104,8 @@ fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) 
         Attribute::FirstName => user.first_name.as_str().to_owned(),
         Attribute::LastName => user.last_name.as_str().to_owned(),
         Attribute::Name => user.display_name(),
-        Attribute::Roles => user
-            .roles
-            .iter()
-            .map(Role::as_str)
-            .collect::<Vec<_>>()
-            .join(","),
+        // Set as a list.
+        Attribute::Roles => String::new(),
         Attribute::Staff => user.staff.to_string(),
         Attribute::Superuser => user.superuser.to_string(),
         Attribute::Scopes => principal.scopes().join(" "),

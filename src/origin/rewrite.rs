@@ -20,13 +20,15 @@ pub fn url(base: String, path: &RequestPath<'_>, query: Option<&str>) -> String 
     url
 }
 
-/// Scheme and authority of [`url`].
+/// Scheme, authority and base path of [`url`]. It stands in the place of the site's mount.
 #[must_use]
 pub fn base(site: &Site, authority: &str) -> String {
-    match site.host_header {
+    let mut base = match site.host_header {
         HostHeader::Rewrite => upstream(site).to_owned(),
         HostHeader::Preserve => with_host(upstream(site), authority),
-    }
+    };
+    base.push_str(&site.base);
+    base
 }
 
 /// The host to connect to instead of the URL's if the public host is preserved.
@@ -44,8 +46,11 @@ pub fn translation<'a>(
     authority: &'a str,
 ) -> Option<Translation<'a>> {
     let upstream = site.upstream.as_deref().filter(|_| site.translates())?;
-    let public = Place::new(scheme, authority, "");
-    Some(Translation::between(public, Place::at(upstream, "")?))
+    let public = Place::new(scheme, authority, &site.mount);
+    Some(Translation::between(
+        public,
+        Place::at(upstream, &site.base)?,
+    ))
 }
 
 /// The origin. The gateway has none; every path there is ours, so no request for it comes here, and one that did would

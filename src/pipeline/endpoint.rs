@@ -25,6 +25,7 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
         Endpoint::Health => reply_silently(Answer::json(200, &json!({ "status": "ok" }))),
         Endpoint::KeySet => published(ctx, key_set(ctx).await),
         Endpoint::SigningKeyPem => published(ctx, signing_key(ctx).await),
+        Endpoint::Mount => reply_silently(below_mount(ctx)),
         // At the gateway a person may have mistyped an address; elsewhere all of our own paths are for programs.
         Endpoint::Unknown if ctx.site.gateway.is_some() => {
             reply_silently(refuse_own(ctx, &Denial::UnknownEndpoint))
@@ -71,6 +72,16 @@ async fn exchange(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         Some(profile) => profile::exchange(profile, ctx).await.map(Reply::from),
         None => Err(Denial::UnknownEndpoint),
     }
+}
+
+/// Behind a mount without its slash, relative links of a page would lead out of the site.
+fn below_mount(ctx: &Ctx<'_>) -> Answer {
+    let mut to = ctx.site.root_path();
+    if let Some(query) = ctx.parts.query() {
+        to.push('?');
+        to.push_str(query);
+    }
+    Answer::moved(to)
 }
 
 /// An answer that is the same for everybody.

@@ -70,7 +70,7 @@ pub async fn handle(
         Some(_) => Ok((Asked::of_our_own(&host, &path), site.rules.fallback())),
     };
     let destination = match &endpoint {
-        None => webdav::destination(&site, parts),
+        None => webdav::destination(&site, parts, &world.config),
         Some(_) => Ok(None),
     };
     let also = match &destination {
@@ -101,7 +101,7 @@ pub async fn handle(
         request_id: &request_id,
         now,
     };
-    let outcome = if let Some(endpoint) = &endpoint {
+    let mut outcome = if let Some(endpoint) = &endpoint {
         // What is not on the way to an origin is boxed, so that a request that is has a small future.
         Box::pin(endpoint::answer(&ctx, endpoint)).await
     } else {
@@ -115,6 +115,7 @@ pub async fn handle(
         // 8. What becomes of it, and its line in the log.
         conclude(&ctx, false, stale, result)
     };
+    outcome.notes = outcome::notes(&world);
     jwks::refresh_later(&world, now);
     assertion::keep_keys_later(&world);
     transport::tell(&site, parts, outcome)

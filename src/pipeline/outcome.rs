@@ -10,6 +10,7 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
+use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::sign_in::refuse;
 use crate::site::Site;
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
+    /// Further lines for the log.
+    pub notes: Vec<Event>,
     /// `Strict-Transport-Security` for a forwarded response that is made anew for its cookies anyway.
     pub hsts: Option<String>,
 }
@@ -92,6 +95,7 @@ pub(crate) fn conclude(
                 .map(|SignedIn { user, source }| (user, source))
                 .unzip();
             Outcome {
+                notes: Vec::new(),
                 hsts: None,
                 action: Action::Forward(*forward),
                 cookies: merge(stale, cookies),
@@ -114,6 +118,7 @@ pub(crate) fn conclude(
                 ..event(happened.kind, status)
             });
             Outcome {
+                notes: Vec::new(),
                 hsts: None,
                 event: refused.or(happened),
                 cookies: merge(stale, reply.cookies),
@@ -134,6 +139,7 @@ pub(crate) fn conclude(
                 EventKind::Denied
             };
             Outcome {
+                notes: Vec::new(),
                 hsts: None,
                 event: Some(Event {
                     reason: Some(denial.reason()),
@@ -152,7 +158,8 @@ pub(crate) fn conclude(
 
 /// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
 pub(super) fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
-    if ctx.parts.wants_page() && ctx.path.as_str() != "/api/sso/me" {
+    let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
+    if ctx.parts.wants_page() && own != Some("/me") {
         return Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
     }
     Answer::refusal(denial)
@@ -191,6 +198,7 @@ pub(crate) fn admin_outcome(
         ..Event::default()
     };
     Outcome {
+        notes: Vec::new(),
         hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
@@ -223,6 +231,7 @@ pub(crate) fn refuse_early(
         ..Event::default()
     };
     Outcome {
+        notes: Vec::new(),
         hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),
@@ -230,9 +239,26 @@ pub(crate) fn refuse_early(
     }
 }
 
+/// What was found about the tokens of a request besides its result, as lines for the log.
+pub(super) fn notes(world: &World) -> Vec<Event> {
+    let noted = world.cache.take_unreadable().into_iter();
+    let lines = noted.map(|noted| Event {
+        event: EventKind::ClaimsUnreadable,
+        site: Some(noted.site),
+        reason: Some(format!(
+            "claims of issuer {} could not be read and grant nothing: {}",
+            noted.issuer,
+            noted.claims.join(", ")
+        )),
+        ..Event::default()
+    });
+    lines.collect()
+}
+
 /// An answer that is not worth a line.
 pub(crate) fn reply_silently(answer: Answer) -> Outcome {
     Outcome {
+        notes: Vec::new(),
         hsts: None,
         action: Action::Answer(answer),
         cookies: Vec::new(),

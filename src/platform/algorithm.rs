@@ -1,10 +1,11 @@
-//! Signature algorithms, and the kind of key that each one needs (RFC 7518 §3.1, RFC 8037 §3.1).
+//! Signature algorithms, and the kind of key that each one needs (RFC 7518 §3.1, RFC 8037 §3.1,
+//! RFC 9864 §2.2).
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A signature algorithm. There is no `none`: a name that is not listed here is not an algorithm.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
     /// HMAC with SHA-256.
@@ -34,6 +35,42 @@ pub enum Algorithm {
     /// Ed25519.
     #[serde(rename = "EdDSA")]
     EdDsa,
+}
+
+/// Other names of [`Algorithm::EdDsa`], which is for Ed25519 keys only: that of RFC 9864 §2.2, and both in the spelling of
+/// the package usso, which signs with them.
+const OF_ED25519: [&str; 3] = ["Ed25519", "EDDSA", "ED25519"];
+
+impl<'de> Deserialize<'de> for Algorithm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| {
+            let why = if name == "Ed448" || name.starts_with("ML-DSA") {
+                "is not supported: the platform has no such signatures. Let the issuer sign with one of"
+            } else {
+                "is not the name of an algorithm. Write one of"
+            };
+            let known = Self::ALL.map(Self::name).join(", ");
+            D::Error::custom(format!("{name:?} {why} {known}"))
+        })
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl schemars::JsonSchema for Algorithm {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Algorithm".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = Self::ALL.map(Self::name);
+        let all: Vec<&str> = names.into_iter().chain(OF_ED25519).collect();
+        schemars::json_schema!({
+            "description": "A signature algorithm.",
+            "type": "string",
+            "enum": all,
+        })
+    }
 }
 
 /// The kind of a key, which limits the algorithms that it can be used with.
@@ -88,6 +125,9 @@ impl Algorithm {
     /// The algorithm with this name; case-sensitive.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
+        if OF_ED25519.contains(&name) {
+            return Some(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 

@@ -19,7 +19,6 @@ use crate::answer::Answer;
 use crate::answer::denial::{self, Denial};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
-use crate::ask::return_to::ReturnTo;
 use crate::authn;
 use crate::authn::principal::Principal;
 use crate::http::path::RequestPath;
@@ -138,9 +137,10 @@ async fn already_signed_in(
         .query()
         .map(|query| query::take(query, "next").values)
         .and_then(|values| values.into_iter().next())
-        .and_then(|next| ReturnTo::parse_local(&next, ctx.parts))
+        .and_then(|next| ctx.read_return_to(&next))
         .filter(|next| {
             let path = next.local().split('?').next().unwrap_or_default();
+            let path = path.get(ctx.site.mount.len()..).unwrap_or_default();
             // Not to the admin area either: it redirects non-admins to the sign-in form.
             let leads_away = |reading: &[u8]| {
                 matches!(
@@ -150,7 +150,7 @@ async fn already_signed_in(
             };
             RequestPath::parse(path).is_ok_and(|path| !path.readings().any(leads_away))
         });
-    let next = next.map_or_else(|| "/".to_owned(), |next| next.as_str().to_owned());
+    let next = next.map_or_else(|| ctx.site.root_path(), |next| next.as_str().to_owned());
     Ok(Verdict::Reply(Reply::from(Answer::see_other(next))))
 }
 

@@ -23,7 +23,7 @@ pub(super) fn fold(path: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Folds whatever any server may fold to ASCII; `None` if [`fold`] does the same.
-pub(super) fn fold_widely(path: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn fold_widely(path: &[u8]) -> Option<Vec<u8>> {
     if path.is_ascii() {
         return None;
     }

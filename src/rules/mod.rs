@@ -5,7 +5,7 @@
 //! A rule *matches* by host, path and method alone. The first rule that matches decides; its
 //! requirement is met or not, and no later rule is evaluated.
 
-mod case;
+pub(crate) mod case;
 pub mod claim;
 mod explain;
 pub mod network;
@@ -278,6 +278,18 @@ impl Rules {
             return self.rule_for_path(asked, &case::fold(asked.path));
         }
         self.rule_for_path(asked, asked.path)
+    }
+
+    /// Whether it compares paths without regard to case.
+    #[must_use]
+    pub const fn ignores_case(&self) -> bool {
+        self.ignores_case
+    }
+
+    /// `path` as a server folds it that folds more letters than others, if it matters here.
+    #[must_use]
+    pub fn fold_widely(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.ignores_case.then(|| case::fold_widely(path)).flatten()
     }
 
     /// Whether some servers fold letters of `path` that others do not, and it matters here.

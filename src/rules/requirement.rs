@@ -146,6 +146,17 @@ impl Requirement {
         }
     }
 
+    /// The claims that it and the requirements inside it are about.
+    #[must_use]
+    pub fn claims(&self) -> Vec<&str> {
+        match self {
+            Self::Claim(claim) => vec![claim.path()],
+            Self::Not(inner) => inner.claims(),
+            Self::Any(inner) | Self::All(inner) => inner.iter().flat_map(Self::claims).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether `test` holds for this requirement or one inside it.
     pub fn has(&self, test: &dyn Fn(&Self) -> bool) -> bool {
         test(self)

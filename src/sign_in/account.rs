@@ -25,7 +25,6 @@ use crate::store::ended_sessions::EndedSessions;
 /// How many sessions one sign-out ends. A browser has two cookies of one name at most, and each
 /// session costs the verification of a signature.
 const MAX_SESSIONS: usize = 16;
-const LOGOUT_PATH: &str = "/api/sso/logout";
 
 /// `GET /api/sso/me`.
 ///
@@ -63,8 +62,9 @@ pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply,
 /// ended.
 pub async fn logout(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     // A link on the application's own page to its own sign-out path needs no confirmation.
-    let followed_here = ctx.path.as_str() != LOGOUT_PATH
-        && ctx.parts.header("sec-fetch-site") == Some("same-origin");
+    let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
+    let followed_here =
+        own != Some("/logout") && ctx.parts.header("sec-fetch-site") == Some("same-origin");
     match ctx.parts.method() {
         "GET" if !followed_here => Ok(ask_to_log_out(ctx).into()),
         "GET" | "POST" => {
@@ -82,16 +82,16 @@ async fn place_of(ctx: &Ctx<'_>) -> ReturnTo {
         // Whoever sends another form is signed out all the same.
         let form = Form::read(ctx).await;
         let named = form.ok().and_then(|form| form.field("return_to"));
-        let place = named.and_then(|text| ReturnTo::parse_local(&text, ctx.parts));
+        let place = named.and_then(|text| ctx.read_return_to(&text));
         if let Some(place) = place {
             return place;
         }
     }
-    ReturnTo::of_referrer(ctx.site, ctx.parts)
+    ctx.referrer(ctx.parts)
 }
 
 fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
-    let place = ReturnTo::of_referrer(ctx.site, ctx.parts);
+    let place = ctx.referrer(ctx.parts);
     let frame = Frame {
         title: "Sign out?",
         code: "",
@@ -100,7 +100,7 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
     };
     let question = Confirmation {
         lead: "This ends your session on this site.",
-        form_action: LOGOUT_PATH,
+        form_action: &ctx.site.own_path("logout"),
         fields: vec![("return_to".into(), place.local().into())],
         submit_label: "Sign out",
         cancel: Some(LinkButton {
@@ -235,7 +235,8 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     }
     let form = Form::read(ctx).await?;
     let principal = authn::verify(ctx, Source::Query, &form.text("token")).await?;
-    let return_to = ReturnTo::parse_local(&form.text("return_to"), ctx.parts)
+    let return_to = ctx
+        .read_return_to(&form.text("return_to"))
         .ok_or(Denial::InvalidField("return_to"))?;
     let cookie = arrive::open_from_link(ctx, &principal).await?;
     Ok(Reply {

@@ -20,9 +20,6 @@ use crate::platform::time::Timestamp;
 use crate::sign_in::{browsing, opened};
 use crate::site::{Query, SameSite, Source, StrangerLink, UserSwitch};
 
-/// The endpoint that takes the confirmation of a user switch.
-pub const SWITCH_PATH: &str = "/api/sso/switch";
-
 /// How a browser comes to a page after the person has declined to be signed in by a link.
 const DECLINED: Rounds = Rounds {
     count: 0,
@@ -163,7 +160,7 @@ pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetC
 fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
     let (issued_at, granted): (Option<Timestamp>, Option<&Rc<Granted>>) =
         match &principal.verified().claims {
-            Claims::Foreign(claims) => (Some(claims.issued_at), Some(&claims.granted)),
+            Claims::Foreign(claims) => (Some(claims.issued_at), claims.for_session.as_ref()),
             Claims::Sso(claims) => (Some(claims.issued_at), None),
             Claims::Session(_) | Claims::ApiToken(_) => (None, None),
         };
@@ -229,7 +226,7 @@ fn ask_before(
     };
     let question = Confirmation {
         lead: &lead,
-        form_action: SWITCH_PATH,
+        form_action: &ctx.site.own_path("switch"),
         fields: vec![
             ("token".into(), token.clone()),
             ("return_to".into(), return_to.local().into()),

@@ -114,8 +114,8 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         settled_at,
     );
     opened::note(ctx, &claims);
-    let to = ReturnTo::parse_local(&ticket.next_url, ctx.parts);
-    let to = to.map_or_else(|| ReturnTo::root(ctx.parts), ReturnTo::opened);
+    let to = ctx.read_return_to(&ticket.next_url);
+    let to = to.map_or_else(|| ctx.root(), ReturnTo::opened);
     Ok(Reply {
         answer: arrive::lead_back(ctx, to),
         cookies: vec![cookie],

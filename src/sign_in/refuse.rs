@@ -91,7 +91,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
     }
     let place = match (&head, is_read) {
         // A form cannot be sent again by coming back to where it was sent to.
-        (Some(head), false) => ReturnTo::of_referrer(ctx.site, head),
+        (Some(head), false) => ctx.referrer(head),
         _ => ctx.return_to(),
     };
     let (action, cookies) = button(ctx, login, &place, "Sign in");
@@ -195,7 +195,7 @@ fn loop_page(
 /// The same for a browser that comes back from the gateway without the cookie that it was given on the way there.
 #[must_use]
 pub fn page_without_cookie(ctx: &Ctx<'_>, login: &Login) -> (Answer, Vec<SetCookie>) {
-    let place = ReturnTo::root(ctx.parts);
+    let place = ctx.root();
     let (action, cookies) = button(ctx, login, &place, "Try again");
     let denial = Denial::SignInElsewhere;
     let causes = causes_of_a_missing_cookie(ctx, Some(ctx.parts));
@@ -310,7 +310,10 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::Type
         | TokenError::Algorithm
         | TokenError::Claims
-        | TokenError::MissingClaim
+        | TokenError::MissingClaim(_)
+        | TokenError::ClaimForm(_)
+        | TokenError::ClaimValue(_)
+        | TokenError::OwnToken
         | TokenError::Lifetime
         | TokenError::ApiToken
         | TokenError::TooManyAttempts

@@ -18,7 +18,7 @@ pub enum Attribute {
     LastName,
     /// First and last name, or the username.
     Name,
-    /// Joined by commas.
+    /// Joined by the site's `groups_separator`.
     Roles,
     /// `true` or `false`.
     Staff,

@@ -12,6 +12,7 @@ use crate::platform::time::Seconds;
 use crate::site::Site;
 use crate::site::disclosure::Disclosures;
 use crate::site::gateway::Gateway;
+use crate::site::mount::Served;
 
 /// An error in the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,7 +36,7 @@ pub struct Config {
     pub notes: Vec<ConfigError>,
     /// How much the core is told about each header.
     pub disclosures: Disclosures,
-    pub(crate) hosts: HashMap<String, Rc<Site>>,
+    pub(crate) hosts: HashMap<String, Served>,
 }
 
 /// The key rings, by purpose.
@@ -64,8 +65,8 @@ impl Config {
     /// The algorithms of all sites' assertions, or the default one.
     #[must_use]
     pub fn assertion_algorithms(&self) -> Vec<Algorithm> {
-        let sites = self.hosts.values();
-        let mut all: Vec<Algorithm> = sites
+        let mut all: Vec<Algorithm> = self
+            .sites()
             .filter_map(|site| Some(site.assertion.as_ref()?.algorithm))
             .collect();
         all.sort_unstable();
@@ -79,8 +80,7 @@ impl Config {
     /// The site with this name, ignoring case.
     #[must_use]
     pub fn site_named(&self, name: &str) -> Option<Rc<Site>> {
-        self.hosts
-            .values()
+        self.sites()
             .find(|site| site.name.eq_ignore_ascii_case(name))
             .map(Rc::clone)
     }
@@ -88,38 +88,43 @@ impl Config {
     /// The gateway, if there is one.
     #[must_use]
     pub fn gateway(&self) -> Option<(&Rc<Site>, &Gateway)> {
-        self.hosts
-            .values()
+        self.sites()
             .find_map(|site| Some((site, site.gateway.as_ref()?)))
     }
 
     /// The site, if there is exactly one besides the gateway.
     #[must_use]
     pub fn only_site(&self) -> Option<Rc<Site>> {
-        let mut sites = self.hosts.values().filter(|site| site.gateway.is_none());
+        let mut sites = self.sites().filter(|site| site.gateway.is_none());
         let first = sites.next()?;
-        sites
-            .all(|site| site.name == first.name)
-            .then(|| Rc::clone(first))
+        sites.next().is_none().then(|| Rc::clone(first))
     }
 
-    /// The site that serves `authority`, the host of a request with or without a port.
+    /// The sites at `authority`, the host of a request with or without a port.
     #[must_use]
-    pub fn site(&self, authority: &str, scheme: &str) -> Option<Rc<Site>> {
+    pub fn served(&self, authority: &str, scheme: &str) -> Option<&Served> {
         // Most requests spell the host as it is configured.
-        if let Some(site) = self.hosts.get(authority) {
-            return Some(Rc::clone(site));
+        if let Some(served) = self.hosts.get(authority) {
+            return Some(served);
         }
-        self.hosts
-            .get(&canonical_host(authority, scheme)?)
+        self.hosts.get(&canonical_host(authority, scheme)?)
+    }
+
+    /// The site that serves a path at `authority`. Only for what decides nothing: readings of a path may lead to
+    /// different sites.
+    #[must_use]
+    pub fn site(&self, authority: &str, scheme: &str, path: &str) -> Option<Rc<Site>> {
+        self.served(authority, scheme)?
+            .find(path.as_bytes())
             .map(Rc::clone)
     }
 
     /// All sites, each once.
     pub fn sites(&self) -> impl Iterator<Item = &Rc<Site>> {
-        self.hosts
-            .iter()
-            .filter(|(host, site)| site.hosts.first() == Some(host))
-            .map(|(_, site)| site)
+        self.hosts.iter().flat_map(|(host, served)| {
+            served
+                .iter()
+                .filter(move |site| site.hosts.first() == Some(host))
+        })
     }
 }

@@ -60,7 +60,7 @@ impl Disclosures {
             if site.translates() {
                 all.read.extend(TRANSLATED.map(str::to_owned));
             }
-            let names = site.own_cookies().map(str::to_ascii_lowercase);
+            let names = site.cookie_names().map(str::to_ascii_lowercase);
             all.own_cookies.extend(names);
         }
         all

@@ -1,10 +1,11 @@
 //! Other issuers: whose tokens a site accepts, how they are verified, and what they may state.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::http::host::fetchable_host;
 use crate::jose::key::KeySet;
-use crate::model::claim::ClaimPath;
+use crate::model::claim::{ClaimPath, ListPath};
 use crate::model::user::Role;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
@@ -15,8 +16,10 @@ use crate::site::UpstreamCredential;
 pub struct Issuer {
     /// The binding's name after `EDGEWARD_ISSUER_`, in lower case.
     pub name: String,
-    /// The `iss` of its tokens; compared exactly.
+    /// The `iss` of its tokens, as configured; [`TENANT_ID`] in it stands for one of several tenants.
     pub issuer: String,
+    /// Every `iss` that its tokens may have; compared exactly.
+    pub names: Vec<IssuerName>,
     /// One of these must be in `aud`.
     pub audience: Vec<String>,
     /// The accepted signature algorithms.
@@ -27,7 +30,7 @@ pub struct Issuer {
     pub typ: Option<String>,
     /// The longest accepted `exp` − `iat`.
     pub max_lifetime: Seconds,
-    pub required_claims: Vec<ClaimPath>,
+    pub required_claims: Vec<RequiredClaim>,
     pub keys: KeySource,
     /// Its endpoint that says whose an API key is.
     pub verification: Option<Verification>,
@@ -37,6 +40,10 @@ pub struct Issuer {
     pub defaults: Defaults,
     /// Whether a token must state that the e-mail address is verified.
     pub email_verified: bool,
+    /// Whether the text `"true"` states that as well.
+    pub email_verified_as_text: bool,
+    /// Whether whole numbers stand for texts, in `sub` and in the claims of tenant and workspace.
+    pub numbers_as_text: bool,
     /// For users without an e-mail address: their `sub` at this domain becomes the address.
     pub subject_domain: Option<String>,
     /// The domains of the e-mail addresses that it may name; `None` for any.
@@ -46,8 +53,37 @@ pub struct Issuer {
     pub create_users: bool,
     pub grant_roles: Vec<Role>,
     pub grant_staff: bool,
-    /// The claims that are kept for rules and headers; `None` for all.
+    /// The claims that a session keeps; `None` for those that its site uses.
     pub keep_claims: Option<Vec<String>>,
+}
+
+/// What stands for the tenant's id in an issuer of Entra ID.
+pub const TENANT_ID: &str = "{tenantid}";
+
+/// An `iss` that an issuer's tokens may have.
+#[derive(Debug, Eq, PartialEq)]
+pub struct IssuerName {
+    pub iss: String,
+    /// What `tid` must be in tokens of this name.
+    pub tenant_id: Option<String>,
+}
+
+/// A claim that a token must have.
+#[derive(Debug)]
+pub struct RequiredClaim {
+    pub path: ClaimPath,
+    /// It must be one of these; without them, anything but `null` and an empty text.
+    pub values: Option<Vec<Value>>,
+}
+
+impl RequiredClaim {
+    /// Whether a value of the claim is accepted.
+    #[must_use]
+    pub fn accepts(&self, value: &Value) -> bool {
+        self.values
+            .as_ref()
+            .is_none_or(|values| values.contains(value))
+    }
 }
 
 /// An endpoint that says whose an API key is.
@@ -138,9 +174,9 @@ pub struct Mapping {
     pub username: ClaimPath,
     pub first_name: ClaimPath,
     pub last_name: ClaimPath,
-    pub roles: ClaimPath,
+    pub roles: ListPath,
     pub staff: ClaimPath,
-    pub scopes: ClaimPath,
+    pub scopes: ListPath,
     pub tenant: ClaimPath,
     pub workspace: ClaimPath,
 }
@@ -155,11 +191,27 @@ pub struct Defaults {
 }
 
 impl Issuer {
+    /// Every `iss` that its tokens may have.
+    pub fn isses(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| name.iss.as_str())
+    }
+
+    /// Whether every token has the claim `name`.
+    #[must_use]
+    pub fn requires(&self, name: &str) -> bool {
+        let mut required = self.required_claims.iter();
+        required.any(|required| required.path.as_str() == name)
+    }
+
     /// Whether who holds its keys could make tokens of the same subjects as `other` with other keys.
     #[must_use]
     pub fn could_forge(&self, other: &Self) -> bool {
         let by_subject = |one: &Self| one.identity == UserIdentity::Subject;
-        let is_same = by_subject(self) && by_subject(other) && self.issuer == other.issuer;
+        let is_same = by_subject(self)
+            && by_subject(other)
+            && self
+                .isses()
+                .any(|iss| other.isses().any(|theirs| theirs == iss));
         is_same
             && !match (&self.keys, &other.keys) {
                 (KeySource::Secrets(mine), KeySource::Secrets(theirs)) => mine.0 == theirs.0,

@@ -7,9 +7,11 @@ pub mod disclosure;
 pub mod gateway;
 pub mod issuer;
 pub mod label_studio;
+pub mod mount;
 pub mod profile;
 pub mod tenant;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -17,14 +19,16 @@ use serde::Deserialize;
 
 use crate::http::reserved::Reserved;
 use crate::jose::hmac::HmacAlgorithm;
+use crate::model::claim::leads_through;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
-use crate::rules::Rules;
-use crate::rules::requirement::Provided;
+use crate::rules::requirement::{Provided, Requirement};
+use crate::rules::{Rule, Rules};
 use attribute::Attribute;
 use cors::Cors;
 use gateway::Gateway;
 use issuer::Issuer;
+use mount::Neighbours;
 use profile::Profile;
 use tenant::Tenants;
 
@@ -35,8 +39,18 @@ pub struct Site {
     pub name: String,
     /// In their canonical form.
     pub hosts: Vec<String>,
+    /// The path below which the site lives at each of its hosts, as `/studio`; empty for a whole host.
+    pub mount: String,
+    /// Its first host and its mount, as people know the site.
+    pub address: String,
+    /// The path below which our own endpoints live, within the mount.
+    pub endpoints: String,
+    /// What the other sites at its hosts keep in cookies.
+    pub neighbours: Neighbours,
     /// Scheme and authority of the origin. The gateway has none.
     pub upstream: Option<String>,
+    /// The path at the origin that stands for the mount, as `/app`; may be empty.
+    pub base: String,
     /// Of the SSO gateway, which is a site without an origin.
     pub gateway: Option<Gateway>,
     /// The `Host` header that the origin receives.
@@ -80,12 +94,16 @@ pub struct Site {
     pub query: Option<Query>,
     pub presets: Vec<Preset>,
     pub custom_headers: Vec<(String, Attribute)>,
+    /// What stands between the roles in a header; in a role it is escaped.
+    pub groups_separator: char,
     /// The signed assertion for the origin.
     pub assertion: Option<Assertion>,
     /// A fixed header for the origin, by name.
     pub upstream_credential: Option<(String, UpstreamCredential)>,
     /// The application behind the site, if it needs special treatment.
     pub profile: Option<Profile>,
+    /// Whether tokens that Edgeward issues are accepted, besides those of the issuers.
+    pub own_tokens: bool,
     /// Other issuers whose tokens the site accepts.
     pub issuers: Vec<Rc<Issuer>>,
     pub token_headers: Vec<TokenHeader>,
@@ -96,6 +114,8 @@ pub struct Site {
     pub client_headers: Vec<String>,
     /// All that clients may not send to this site, besides the fixed ones.
     pub reserved: Reserved,
+    /// The claims of other issuers' tokens that rules, headers and assertion are about.
+    pub used_claims: Vec<Box<str>>,
 }
 
 impl Site {
@@ -328,9 +348,68 @@ pub struct Assertion {
     pub algorithm: Algorithm,
     /// Claims of other issuers' tokens that it repeats.
     pub claims: Vec<String>,
+    pub subject: AssertionSubject,
+    /// The text before it in its header.
+    pub prefix: String,
+}
+
+/// What an assertion calls its subject.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub enum AssertionSubject {
+    /// The id of the user's record.
+    #[serde(rename = "user_id")]
+    UserId,
+    /// The user's address.
+    #[serde(rename = "email")]
+    Email,
+    /// The `sub` of the issuer's token.
+    #[serde(rename = "claim:sub")]
+    Claim,
 }
 
 impl Site {
+    /// The path of our own endpoint `name` as a browser asks for it.
+    #[must_use]
+    pub fn own_path(&self, name: &str) -> String {
+        [&self.mount, &self.endpoints, "/", name].concat()
+    }
+
+    /// The path of the site's first page.
+    #[must_use]
+    pub fn root_path(&self) -> String {
+        [&self.mount, "/"].concat()
+    }
+
+    /// Scheme, authority and base path of the origin.
+    #[must_use]
+    pub fn upstream_url(&self) -> String {
+        [self.upstream.as_deref().unwrap_or_default(), &self.base].concat()
+    }
+
+    /// The names of the cookies in which the site keeps what it knows of a browser.
+    pub fn cookie_names(&self) -> impl Iterator<Item = &str> {
+        let session = &self.session;
+        [
+            &session.cookie,
+            &session.trip,
+            &session.browser,
+            &session.device,
+        ]
+        .into_iter()
+        .map(String::as_str)
+    }
+
+    /// Where browsers send the site's own cookies. `__Host-` allows the whole host only (RFC 6265bis
+    /// §4.1.3.2).
+    #[must_use]
+    pub fn cookie_path(&self) -> Cow<'static, str> {
+        if self.mount.is_empty() || self.session.cookie.starts_with("__Host-") {
+            return Cow::Borrowed("/");
+        }
+        Cow::Owned(self.mount.clone())
+    }
+
     /// The headers that tell this site's origin who is asking, or that the request comes from
     /// Edgeward.
     pub(crate) fn identity_headers(&self) -> impl Iterator<Item = &str> {
@@ -338,14 +417,17 @@ impl Site {
             .custom_headers
             .iter()
             .map(|(header, _)| header.as_str());
-        let assertion = self
-            .assertion
+        // `Authorization` is what the site sets there only if the site itself says so: at another one with the same
+        // origin it is between client and origin.
+        let assertion = self.assertion_header();
+        let both = assertion.into_iter().chain(self.credential_header());
+        custom.chain(both.filter(|header| *header != "authorization"))
+    }
+
+    fn assertion_header(&self) -> Option<&str> {
+        self.assertion
             .as_ref()
-            .map(|assertion| assertion.header.as_str());
-        let credential = self
-            .credential_header()
-            .filter(|header| *header != "authorization");
-        custom.chain(assertion).chain(credential)
+            .map(|assertion| assertion.header.as_str())
     }
 
     fn credential_header(&self) -> Option<&str> {
@@ -354,11 +436,12 @@ impl Site {
             .map(|(header, _)| header.as_str())
     }
 
-    /// Reserves `names` and the header of this site's own fixed credential. That may be
+    /// Reserves `names` and the headers of this site's own fixed credential and assertion. Those may be
     /// `Authorization`, which at another site is between client and origin.
     pub(crate) fn reserve(&mut self, names: &[String]) {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.extend(self.credential_header());
+        names.extend(self.assertion_header());
         names.extend(self.reserved_headers.iter().map(String::as_str));
         let own: &[&str] = self.profile.as_ref().map_or(&[], Profile::reserved);
         names.extend(own);
@@ -386,22 +469,47 @@ impl Site {
         }
     }
 
+    /// Whether rules, headers or the assertion are about the claim of this name, or about a part of it.
+    #[must_use]
+    pub fn uses_claim(&self, name: &str) -> bool {
+        self.used_claims
+            .iter()
+            .any(|path| leads_through(path, name))
+    }
+
+    /// Whether the origin knows its callers by the `sub` of their issuer.
+    #[must_use]
+    pub fn tells_subject(&self) -> bool {
+        let assertion = self.assertion.as_ref();
+        assertion.is_some_and(|assertion| assertion.subject == AssertionSubject::Claim)
+    }
+
+    /// Finds out which claims rules, headers and assertion are about.
+    pub(crate) fn find_used_claims(&mut self) {
+        let headers = self.custom_headers.iter();
+        let in_headers = headers.filter_map(|(_, attribute)| match attribute {
+            Attribute::Claim(path) => Some(path.as_str()),
+            _ => None,
+        });
+        let rules = self.rules.iter();
+        let in_rules = rules.filter_map(Rule::requirement);
+        let in_rules = in_rules.flat_map(Requirement::claims);
+        let assertion = self.assertion.iter();
+        let in_assertion = assertion.flat_map(|assertion| &assertion.claims);
+        let subject = self.tells_subject().then_some("sub");
+        let used = in_headers
+            .chain(in_rules)
+            .chain(in_assertion.map(String::as_str))
+            .chain(subject)
+            .map(Into::into)
+            .collect();
+        self.used_claims = used;
+    }
+
     /// Whether headers that say the public name get the upstream's, and the other way round.
     #[must_use]
     pub fn translates(&self) -> bool {
         self.translate && self.host_header == HostHeader::Rewrite
-    }
-
-    /// The names of Edgeward's cookies at this site. No other program writes them.
-    pub fn own_cookies(&self) -> [&str; 4] {
-        let Session {
-            cookie,
-            trip,
-            browser,
-            device,
-            ..
-        } = &self.session;
-        [cookie, trip, browser, device].map(String::as_str)
     }
 
     /// Whether the site accepts credentials from `source`.

@@ -163,7 +163,7 @@ test("what there is not is an error that says so, and changes nothing", async ()
     [/there is no user usr_0000000000000000000000 at http:/, "user", "logout", "usr_0000000000000000000000"],
     [/there is no user nobody@example\.test/, "user", "delete", "nobody@example.test"],
     [/400 .*email/, "user", "create", "nonsense"],
-    [/400 .*roles/, "user", "create", newEmail(), "--role", "a b"],
+    [/400 .*roles/, "user", "create", newEmail(), "--role", "a\tb"],
     [/no-such-file\.csv/, "user", "import", "no-such-file.csv"],
   ])) {
     const { status, error, out } = await admin(...args);

@@ -46,7 +46,11 @@ pub fn with_gateway(gateway: &Value) -> BTreeMap<String, String> {
 
 impl Gateway {
     pub fn new(settings: &Value) -> Self {
-        let edge = Edge::with(with_gateway(settings));
+        Self::of(with_gateway(settings))
+    }
+
+    pub fn of(bindings: BTreeMap<String, String>) -> Self {
+        let edge = Edge::with(bindings);
         let isolate = edge.isolate();
         let admin = edge.api_token(&[Scope::Admin]);
         // Every service takes what it is sent, unless a test says otherwise.

@@ -215,7 +215,15 @@ fn l4_whoever_keeps_cookies_is_signed_in_and_has_a_clean_address() {
 /// Case L4.
 #[test]
 fn l4_where_no_cookie_sticks_a_page_within_four_requests_names_the_cause() {
-    let cases: [(&str, Value, Keeps, &[(&str, &str)], &str); 6] = [
+    /// What it is, the site's settings, which cookies stick, further headers, and the cause that is named.
+    type Case = (
+        &'static str,
+        Value,
+        Keeps,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+    );
+    let cases: [Case; 6] = [
         (
             "blocked",
             json!({}),

@@ -300,15 +300,35 @@ fn sec_25_what_is_no_key_set_is_refused() {
         (200, json!({"keys": []}).to_string()),
         (200, json!({"keys": too_many}).to_string()),
         (200, format!("{good}{}", " ".repeat(64 * 1024))),
-        (200, json!({"keys": [stage.key.jwk(&json!({"kid": "k1"})), {"kty": "oct", "k": "AAAA"}]}).to_string()),
-        (200, json!({"keys": [stage.key.jwk(&json!({"kid": "k1"})), stage.key.jwk(&json!({"kid": "k1"}))]}).to_string()),
+        (
+            200,
+            json!({"keys": [{"kty": "oct", "k": "AAAA", "kid": "k1"}]}).to_string(),
+        ),
+        (
+            200,
+            json!({"keys": [stage.key.jwk(&json!({"kid": "k1", "use": "enc"}))]}).to_string(),
+        ),
     ] {
         let stage = Stage::new(&json!({}), &json!({}));
         stage.answer(JWKS, status, &body);
-        let seen = stage.isolate().send(&by_bearer(&signed(&stage, &stage.key, "k1")));
+        let seen = stage
+            .isolate()
+            .send(&by_bearer(&signed(&stage, &stage.key, "k1")));
         let shown = &body[..body.len().min(40)];
-        assert_eq!((seen.status(), reason(&seen)), (503, NO_KEYS.into()), "{status} {shown}");
-        assert!(stage.edge.shared.values.borrow().keys().all(|key| !key.starts_with("issuer_keys:")));
+        assert_eq!(
+            (seen.status(), reason(&seen)),
+            (503, NO_KEYS.into()),
+            "{status} {shown}"
+        );
+        assert!(
+            stage
+                .edge
+                .shared
+                .values
+                .borrow()
+                .keys()
+                .all(|key| !key.starts_with("issuer_keys:"))
+        );
     }
 }
 

@@ -35,6 +35,8 @@ mod interleavings;
 #[cfg(test)]
 mod issue;
 #[cfg(test)]
+mod issuer_claims;
+#[cfg(test)]
 mod issuer_keys;
 #[cfg(test)]
 mod issuers;
@@ -48,6 +50,8 @@ mod late;
 mod links;
 #[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod mounts;
 #[cfg(test)]
 mod moved;
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Whatever a server makes of a path, the rule for that resource was asked (SEC-33).
 
 use edgeward::answer::denial::Denial;
+use edgeward::ask::route::Target;
 use edgeward::ask::{asked, route};
 use edgeward::http::request::Parts;
+use edgeward::origin::rewrite;
 use edgeward::rules::Asked;
 use edgeward::site::Site;
 use serde_json::{Value, json};
@@ -169,7 +171,11 @@ fn territory(site: &Site, resource: &[u8]) -> u16 {
 
 fn site_of(edge: &Edge) -> std::rc::Rc<Site> {
     let isolate = edge.isolate();
-    isolate.world.config.site("site.example", "https").unwrap()
+    isolate
+        .world
+        .config
+        .site("site.example", "https", "/")
+        .unwrap()
 }
 
 #[test]
@@ -218,4 +224,96 @@ fn sec_33_no_server_reaches_the_territory_of_a_rule_that_was_not_asked() {
     );
     let tenth = count() / 10;
     assert!(odd > tenth && ambiguous > tenth && caught > ambiguous / 2);
+}
+
+/// Sites at one host whose origins are parts of one server, by name, the path at the host and the base path there.
+type Layout = &'static [(&'static str, &'static str, &'static str)];
+
+/// As one server under one host; with other names on either side, where the host's own site is elsewhere; and nested.
+const LAYOUTS: [Layout; 3] = [
+    &[("APP", "", ""), ("STATIC", "/static", "/static")],
+    &[("A", "/a", "/static"), ("B", "/admin", "/b")],
+    &[("APP", "", ""), ("A", "/a", "/a"), ("B", "/a/b", "/a/b")],
+];
+
+fn shared_host(layout: Layout) -> Edge {
+    let mut all = crate::harness::bindings(&json!({}));
+    all.remove("EDGEWARD_SITE_APP");
+    for (number, (name, mount, base)) in layout.iter().enumerate() {
+        let site = json!({
+            "hosts": [format!("site.example{mount}")],
+            "upstream": format!("https://server.example{base}"),
+            "rules": rules()[number],
+            "unauthenticated": "deny",
+        });
+        all.insert(format!("EDGEWARD_SITE_{name}"), crate::harness::site(&site));
+    }
+    Edge::with(all)
+}
+
+/// The site to which a resource of the server belongs, and what the resource is called there.
+fn owner<'a>(sites: &'a [std::rc::Rc<Site>], resource: &'a [u8]) -> Option<(&'a Site, &'a [u8])> {
+    let within = |site: &'a std::rc::Rc<Site>| {
+        let rest = resource.strip_prefix(site.base.as_bytes())?;
+        matches!(rest, [] | [b'/', ..]).then_some((&**site, rest))
+    };
+    let found = sites.iter().filter_map(within);
+    found.max_by_key(|(site, _)| site.base.len())
+}
+
+#[test]
+fn sec_33_no_server_behind_two_sites_reaches_what_belongs_to_the_other() {
+    let mut numbers = Numbers(13);
+    for layout in LAYOUTS {
+        let edge = shared_host(layout);
+        let isolate = edge.isolate();
+        let config = &isolate.world.config;
+        let sites: Vec<_> = config.sites().map(std::rc::Rc::clone).collect();
+        assert_eq!(sites.len(), layout.len());
+        let (mut sent, mut mounted, mut divided) = (0, 0, 0);
+        for _ in 0..count() / LAYOUTS.len() {
+            // Half of them begin in a mount, or nearly.
+            let path = match numbers.below(4) {
+                0 => format!("/a{}", numbers.path()),
+                1 => format!("/static{}", numbers.path()),
+                _ => numbers.path(),
+            };
+            let parts = Parts::new("GET", &format!("https://site.example{path}"), &[]).unwrap();
+            let (site, path) = match route::route(config, &parts) {
+                Ok(Target::Site { site, path }) => (site, path),
+                Ok(Target::Own { .. }) => continue,
+                Err((denial, _)) => {
+                    divided += usize::from(denial.reason().contains("site "));
+                    continue;
+                }
+            };
+            let Ok((_, rule)) = asked::asked(&site, &parts, "site.example", &path) else {
+                continue;
+            };
+            let url = rewrite::url(rewrite::base(&site, "site.example"), &path, None);
+            let arrives = url.strip_prefix("https://server.example").unwrap();
+            sent += 1;
+            mounted += usize::from(!site.mount.is_empty());
+            for (server, reads) in SERVERS {
+                for resource in reads(arrives.as_bytes()) {
+                    let seen = String::from_utf8_lossy(&resource);
+                    let Some((owner, local)) = owner(&sites, &resource) else {
+                        panic!("{server} reads {arrives} as {seen}, which is no site's");
+                    };
+                    let local = if local.is_empty() { b"/" } else { local };
+                    assert_eq!(owner.name, site.name, "{server} reads {arrives} as {seen}");
+                    let territory = territory(owner, local);
+                    assert_eq!(territory, rule.number, "{server} reads {arrives} as {seen}");
+                    let ours = route::endpoint_of(owner, &String::from_utf8_lossy(local));
+                    assert_eq!(ours, None, "{server} reads {arrives} as {seen}");
+                }
+            }
+        }
+        println!("{layout:?}: {sent} sent, {mounted} of them to a mount; {divided} divided");
+        let hundredth = count() / LAYOUTS.len() / 100;
+        assert!(
+            mounted > hundredth && divided > hundredth,
+            "{mounted} {divided}"
+        );
+    }
 }

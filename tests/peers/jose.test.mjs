@@ -13,6 +13,8 @@ import { now, startWorld } from "../edge/lib/world.mjs";
 /** @import { SiteSettings, World } from "../edge/lib/world.mjs" */
 
 const LEEWAY = 30;
+/** How many times as many tokens as usual are judged. */
+const TIMES = Number(process.env.EDGEWARD_TOKENS ?? 1);
 
 /** @type {World} */
 let world;
@@ -29,7 +31,17 @@ const sides = {};
 before(async () => {
   issuer = await startIssuer();
   keys = await Promise.all(ASYMMETRIC.map((alg) => newKey(alg, alg)));
-  issuer.publish("/jwks", ...keys);
+  // Beside each key is what may share its name in the field: a key for encryption, a symmetric and a malformed one, and the
+  // signing key of somebody else. jose is given the keys alone.
+  const others = await Promise.all(ASYMMETRIC.map((alg) => newKey(alg, alg)));
+  const beside = keys.flatMap(({ jwk, kid }, n) => [
+    { jwk: { ...jwk, use: "enc" } },
+    { jwk: { kty: "oct", kid, k: "c2VjcmV0" } },
+    { jwk: { kty: "AKP", kid, alg: "ML-DSA-44", pub: "AA" } },
+    others[n],
+    keys[n],
+  ]);
+  issuer.publish("/jwks", ...beside);
   sides.APP = { keys, algorithms: ASYMMETRIC, verifier: createLocalJWKSet({ keys: keys.map(({ jwk }) => jwk) }) };
   const secret = newIssuerSecret();
   const bytes = Buffer.from(secret);
@@ -227,7 +239,6 @@ function explanation(token) {
   if (claims.iat > now() + LEEWAY - 2) return "issued in the future";
   if (claims.exp - claims.iat > 86_400 || claims.exp < claims.iat) return "lives too long, or not at all";
   if (claims.email_verified !== true || typeof claims.email !== "string" || !/^[^@\s]+@[^@\s]+$/.test(claims.email)) return "no verified address";
-  if (["sub", "jti"].some((name) => claims[name] !== undefined && typeof claims[name] !== "string")) return "a name that is no text";
   if (Array.isArray(claims.aud) && claims.aud.some((/** @type {unknown} */ one) => typeof one !== "string")) return "an audience that is no text";
   return undefined;
 }
@@ -289,8 +300,8 @@ async function compare(t, /** @type {{ name: string, seed: number, rounds: numbe
   assert.ok(counts.both > all / 12 && counts.neither > all / 3, JSON.stringify(counts));
 }
 
-test("2,400 mutated tokens are judged as jose judges them, and every difference is explained", (t) =>
-  compare(t, { name: "APP", seed: 20_260_101, rounds: 60 }));
+test("thousands of mutated tokens are judged as jose judges them, and every difference is explained", (t) =>
+  compare(t, { name: "APP", seed: 20_260_101, rounds: 60 * TIMES }));
 
-test("1,200 mutated tokens by a shared secret, of HS256, HS384 and HS512, are judged as jose judges them", (t) =>
-  compare(t, { name: "SHARED", seed: 20_260_102, rounds: 30 }));
+test("a thousand mutated tokens by a shared secret, of HS256, HS384 and HS512, are judged as jose judges them", (t) =>
+  compare(t, { name: "SHARED", seed: 20_260_102, rounds: 30 * TIMES }));

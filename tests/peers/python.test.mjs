@@ -47,6 +47,12 @@ function example(document, name, changes) {
   return { vars: { ...rules, [table[0]]: { ...table[1], ...changes } }, sites: { [name]: { sso_cookie: undefined, query: undefined, ...site } } };
 }
 
+/**
+ * The table of the assertion in that of a site.
+ * @param {Record<string, unknown>} [site]
+ */
+const assertionOf = (site) => /** @type {{ prefix?: string }} */ (site?.assertion ?? {});
+
 before(async () => {
   python = await startPython();
   issuer = await startIssuer();
@@ -66,6 +72,19 @@ before(async () => {
   }
   const ussoExample = example(MIGRATIONS.usso, "USSO", { jwks_url: `${issuer.url}/EdDSA`, loopback_origin: issuer.url });
   const moreExample = example(MIGRATIONS.more, "MORE", { public_key: keys.RS256.pem });
+  // The same with the assertion in Authorization: what the documents say for it laid over their first example.
+  const inHeader = blocks(MIGRATIONS.usso, "toml")
+    .map(readExample)
+    .find(({ vars }) => assertionOf(vars.EDGEWARD_SITE_APP).prefix)?.vars;
+  assert.ok(inHeader);
+  vars.EDGEWARD_ISSUER_USSOHEADER = { ...ussoExample.vars.EDGEWARD_ISSUER_USSO, ...inHeader.EDGEWARD_ISSUER_USSO };
+  sites.USSOHEADER = { ...ussoExample.sites.USSO, ...inHeader.EDGEWARD_SITE_APP, issuers: ["ussoheader"] };
+  sites.MOREHEADER = {
+    ...moreExample.sites.MORE,
+    assertion: { ...assertionOf(moreExample.sites.MORE), header: "authorization", prefix: "Bearer " },
+  };
+  vars.EDGEWARD_ISSUER_USSONAMES = issuerTable({ algorithms: ["EDDSA"], jwks_url: `${issuer.url}/usso-names`, loopback_origin: issuer.url });
+  sites.USSONAMES = { issuers: ["ussonames"] };
   for (const { vars: more, sites: others } of [ussoExample, moreExample]) {
     Object.assign(vars, more);
     Object.assign(sites, others);
@@ -187,6 +206,60 @@ user = {"taken": data is not None, "any_type": config.verify_token(TOKEN), "user
   }
 });
 
+test("docs/migrate-from-usso.md: with the assertion in Authorization the SDK's own defaults take it, and two people are two", async () => {
+  const site = world.site("USSOHEADER");
+  const front = await startFront(site);
+  try {
+    const code = `
+from usso import UssoAuth
+from usso.config import AuthConfig, HeaderConfig
+
+header = HeaderConfig()
+name, _, token = AUTHORIZATION.partition(" ")
+auth = UssoAuth(jwt_config=AuthConfig(jwks_url=JWKS_URL, issuer="edgeward", audience="your-app"))
+data = auth.user_data_from_token(token)
+user = {"name": header.header_name, "scheme": name, "user_id": data.user_id}
+`;
+    const seen = [];
+    for (const sub of ["u-17", "u-18"]) {
+      const token = await mint("usso", "EdDSA", { ...USSO_CLAIMS, sub });
+      const authorization = (await site.client("/", { bearer: token })).seen.headers.need("authorization");
+      const user = await python.call("run", { code, names: { JWKS_URL: `${front.url}/.well-known/jwks.json`, AUTHORIZATION: authorization } });
+      assert.deepEqual([user.name, user.scheme], ["Authorization", "Bearer"]);
+      seen.push(user.user_id);
+    }
+    assert.deepEqual(seen, ["u-17", "u-18"]);
+    for (const forged of ["Basic eDp5", "Bearer x"]) {
+      assert.equal((await site.client("/", { headers: { Authorization: forged } })).status, 401, forged);
+    }
+  } finally {
+    await front.stop();
+  }
+});
+
+test("J3: tokens of usso whose header says EDDSA or ED25519 are taken", async () => {
+  const code = `
+from usso_jwt.enums import Algorithm
+from usso_jwt.algorithms import AbstractKey
+from usso_jwt.sign import create_jwt_header, generate_jwt
+
+key = AbstractKey.generate_algorithm(Algorithm.Ed25519)
+tokens = [generate_jwt(header=create_jwt_header(alg=str(alg), kid=key.kid), payload=CLAIMS, key=key.private_pem(), alg=alg) for alg in (Algorithm.EdDSA, Algorithm.Ed25519)]
+user = {"jwk": {name: value for name, value in key.jwk().items() if name != "d"}, "tokens": tokens}
+`;
+  const { jwk, tokens } = await python.call("run", { code, names: { CLAIMS: claimsOfIssuer() } });
+  issuer.documents.set("/usso-names", JSON.stringify({ keys: [jwk] }));
+  assert.deepEqual(
+    tokens.map((/** @type {string} */ token) => headerOf(token).alg),
+    ["EDDSA", "ED25519"],
+  );
+  for (const token of tokens) {
+    const answer = await world.site("USSONAMES").client("/", { bearer: token });
+    assert.equal(answer.status, 200, String(answer));
+    assert.equal((await world.site("USSONAMES").client("/", { bearer: tampered(token) })).status, 401);
+  }
+});
+
 test("docs/issuers.md: a token made as it says is taken by the table beside it", async () => {
   const token = await python.call("run", { code: `${blocks("docs/issuers.md", "python")[0]}\nuser = {"token": token}`, names: { SECRET: secret } });
   const answer = await world.site("PORTAL").client("/", { bearer: token.token });
@@ -211,6 +284,67 @@ test("docs/migrate-from-more-sso-auth.md: its validator takes our assertion by o
   assert.deepEqual(user.permissions, PERMISSIONS);
   assert.equal(user.email, "anna@example.com");
   assert.equal(await python.call("refused", { code, names: { ...names, TOKEN: tampered(assertion) } }), "JWTValidationError");
+});
+
+test("docs/migrate-from-more-sso-auth.md: its decorators run unchanged over the assertion in Authorization", async () => {
+  const code = `
+import httpx
+import more_sso.validator
+from more_sso import auth_required, init_sso_config, root_auth_required
+
+more_sso.validator.get_pem = lambda url: httpx.get(url).raise_for_status().text
+more_sso.validator._public_key_cache.clear()
+init_sso_config(public_key_uri=PEM_URL, audience="my-app")
+
+
+@root_auth_required
+def anybody(event, context):
+    return {"statusCode": 200, "body": event["requestContext"]["user"]["email"]}
+
+
+@auth_required(permission="my_app.role", value="admin")
+def admins(event, context):
+    return {"statusCode": 200, "body": event["requestContext"]["user"]["email"]}
+
+
+@auth_required(permission="my_app.role", value="owner")
+def owners(event, context):
+    return {"statusCode": 200}
+
+
+def event():
+    return {"version": "2.0", "rawPath": "/", "headers": HEADERS, "requestContext": {"http": {"method": "GET", "path": "/"}}}
+
+
+def answer(handler):
+    try:
+        answer = handler(event(), None)
+        return (answer["statusCode"], answer.get("body"))
+    except Exception as error:
+        return (type(error).__name__, None)
+
+
+user = {"answers": [answer(handler) for handler in (anybody, admins, owners)]}
+`;
+  const site = world.site("MOREHEADER");
+  const { seen } = await site.client("/", { bearer: await moreToken() });
+  const headers = Object.fromEntries(["authorization"].map((name) => [name, seen.headers.need(name)]));
+  assert.match(headers.authorization, /^Bearer ey/);
+  const names = { PEM_URL: `${front.url}/.well-known/assertion-key.pem`, HEADERS: headers };
+  const [anybody, admins, owners] = (await python.call("run", { code, names })).answers;
+  assert.deepEqual(
+    [anybody, admins],
+    [
+      [200, "anna@example.com"],
+      [200, "anna@example.com"],
+    ],
+  );
+  assert.equal(owners[0], "AccessDeniedError");
+  const forged = await python.call("run", { code, names: { ...names, HEADERS: { authorization: tampered(headers.authorization) } } });
+  assert.deepEqual(
+    forged.answers.map((/** @type {[number]} */ [status]) => status),
+    [401, 401, 401],
+  );
 });
 
 test("PyJWT takes our assertions by its own client for key sets", async () => {

@@ -110,7 +110,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
     } else {
         "none"
     };
-    explain::by_rules(&read, &site, subject.as_ref(), credential)
+    explain::by_rules(&read, config, &site, subject.as_ref(), credential)
         .map(Value::Object)
         .map_err(told)
 }

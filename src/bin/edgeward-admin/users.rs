@@ -78,7 +78,7 @@ mod tests {
             json!({"email": "a@b.c", "username": "d@e.f"}),
             json!({"email": "a@b.c", "tenant": "No"}),
             json!({"email": "a@b.c", "tenant": 1}),
-            json!({"email": "a@b.c", "roles": ["a b"]}),
+            json!({"email": "a@b.c", "roles": ["a\tb"]}),
             json!({"email": "a@b.c", "roles": "a"}),
             json!({"email": "a@b.c", "active": "yes"}),
             json!({"email": "a@b.c", "first_name": "a\nb"}),

@@ -46,7 +46,7 @@ fn errors(bindings: &Bindings) -> Vec<(String, String)> {
 
 fn issuer(settings: &Value) -> Rc<Issuer> {
     let config = crate::config::parse(&with(settings)).unwrap();
-    let site = config.site("site.example", "https").unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
     Rc::clone(&site.issuers[0])
 }
 
@@ -132,6 +132,12 @@ fn every_wrong_setting_is_named_by_its_path() {
         (json!({"max_lifetime": 0}), "max_lifetime"),
         (json!({"max_lifetime": 2_592_001}), "max_lifetime"),
         (json!({"required_claims": ["a b"]}), "required_claims"),
+        (json!({"tenant_ids": ["x"]}), "tenant_ids"),
+        (json!({"numbers_as_text": 1}), "numbers_as_text"),
+        (
+            json!({"email_verified_as_text": "yes"}),
+            "email_verified_as_text",
+        ),
         (json!({"jwks_url": "http://id.example/jwks"}), "jwks_url"),
         (json!({"jwks_url": "https://127.0.0.1/jwks"}), "jwks_url"),
         (
@@ -159,7 +165,7 @@ fn every_wrong_setting_is_named_by_its_path() {
             "unverified_email_reason",
         ),
         (json!({"subject_domain": "a@b"}), "subject_domain"),
-        (json!({"grant_roles": ["a,b"]}), "grant_roles"),
+        (json!({"grant_roles": ["a\nb"]}), "grant_roles"),
         (json!({"grant_roles": "admin"}), "grant_roles"),
         (json!({"grant_staff": "yes"}), "grant_staff"),
         (json!({"create_user": true}), "create_user"),

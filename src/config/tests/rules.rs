@@ -12,7 +12,7 @@ const BAD: [(&str, &str); 46] = [
     (r#"{"require": {}}"#, ".require"),
     (r#"{"require": {"rule": "x"}}"#, ".require.rule"),
     (r#"{"require": {"role": []}}"#, ".require.role"),
-    (r#"{"require": {"role": "a,b"}}"#, ".require.role"),
+    (r#"{"require": {"role": " a"}}"#, ".require.role"),
     (r#"{"require": {"role": ["a", 1]}}"#, ".require.role"),
     (
         r#"{"require": {"authenticated": false}}"#,
@@ -180,7 +180,7 @@ fn rules_may_have_bindings_of_their_own_which_go_on_by_number() {
         r#"{"unauthenticated": null}"#,
     );
     let config = crate::config::parse(&bindings).unwrap();
-    let site = config.site("site.example", "https").unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
     let numbers: Vec<u16> = site.rules.iter().map(|rule| rule.number).collect();
     assert_eq!(numbers, [1, 2, 3, 0]);
     for (names, settings, error) in [

@@ -1,19 +1,52 @@
 use super::{bindings_of, paths};
 
 /// Settings of a site, and where the error is.
-const BAD: [(&str, &str); 98] = [
+const BAD: [(&str, &str); 116] = [
     (r#"{"hosts": null}"#, "hosts"),
     (r#"{"hosts": []}"#, "hosts"),
     (r#"{"hosts": "site.example"}"#, "hosts"),
     (r#"{"hosts": ["https://site.example"]}"#, "hosts"),
-    (r#"{"hosts": ["site.example/x"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example//x"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example/x/../y"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example/x%20y"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example/x?y"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example/x."]}"#, "hosts"),
+    (r#"{"hosts": ["site.example/x", "b.example/y"]}"#, "hosts"),
+    (r#"{"hosts": ["site.example/x", "b.example"]}"#, "hosts"),
+    (r#"{"endpoints": ""}"#, "endpoints"),
+    (r#"{"endpoints": "/"}"#, "endpoints"),
+    (r#"{"endpoints": "api"}"#, "endpoints"),
+    (r#"{"endpoints": "/a//b"}"#, "endpoints"),
+    (r#"{"endpoints": "/a/.."}"#, "endpoints"),
+    (r#"{"endpoints": "/a;b"}"#, "endpoints"),
+    (
+        r#"{"hosts": ["site.example/x"], "session": {"cookie": "x"}}"#,
+        "session.cookie",
+    ),
+    (r#"{"session": {"cookie": "__Secure-x"}}"#, "session.cookie"),
+    (
+        r#"{"hosts": ["site.example/x"], "custom_headers": {"x-forwarded-prefix": "email"}}"#,
+        "custom_headers",
+    ),
     (r#"{"hosts": ["*.example"]}"#, "hosts"),
     (r#"{"hosts": ["sité.example"]}"#, "hosts"),
     (r#"{"hosts": ["site.example:port"]}"#, "hosts"),
     (r#"{"hosts": ["a.example", "A.example."]}"#, "hosts"),
     (r#"{"upstream": "origin.example"}"#, "upstream"),
     (r#"{"upstream": "http://origin.example"}"#, "upstream"),
-    (r#"{"upstream": "https://origin.example/path"}"#, "upstream"),
+    (
+        r#"{"upstream": "https://origin.example/path?x"}"#,
+        "upstream",
+    ),
+    (
+        r#"{"upstream": "https://origin.example/a/../b"}"#,
+        "upstream",
+    ),
+    (r#"{"upstream": "https://origin.example//a"}"#, "upstream"),
+    (
+        r#"{"upstream": "https://origin.example/a%2fb"}"#,
+        "upstream",
+    ),
     (r#"{"upstream": "https://user@origin.example"}"#, "upstream"),
     (r#"{"upstream": "ftp://origin.example"}"#, "upstream"),
     (r#"{"upstream": 1}"#, "upstream"),

@@ -3,21 +3,12 @@
 
 use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
-use crate::jose::json::StrictObject;
 use crate::jose::jws::{Kind, UntrustedJws, VerifiedJws};
 use crate::jose::key::{KeySet, PublicKey};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{Check, Crypto};
 
 impl UntrustedJws<'_> {
-    /// Whether the token's unverified `iss` is `issuer`. Only finds the keys to verify with; `iss`
-    /// is compared again after the signature has matched.
-    #[must_use]
-    pub fn claims_to_be_of(&self, issuer: &str) -> bool {
-        serde_json::from_slice(&self.claims)
-            .is_ok_and(|claims: StrictObject| claims.0.get("iss").is_some_and(|iss| iss == issuer))
-    }
-
     /// The algorithm, if it is one of `allowed`, once `typ` is the expected one, or generic if none
     /// is expected (RFC 8725 §3.1, §3.11). Our own kinds are never accepted.
     ///
@@ -43,16 +34,14 @@ impl UntrustedJws<'_> {
         if ours || !fits {
             return Err(TokenError::Type);
         }
-        allowed
-            .iter()
-            .copied()
-            .find(|one| one.name() == self.algorithm)
+        Algorithm::named(&self.algorithm)
+            .filter(|named| allowed.contains(named))
             .ok_or(TokenError::Algorithm)
     }
 
-    /// The key in `keys` that the token names.
+    /// The keys in `keys` that the token may mean.
     #[must_use]
-    pub fn key_in<'k>(&self, keys: &'k KeySet, algorithm: Algorithm) -> Option<&'k PublicKey> {
+    pub fn keys_in<'k>(&self, keys: &'k KeySet, algorithm: Algorithm) -> Vec<&'k PublicKey> {
         keys.find(self.kid.as_deref(), algorithm)
     }
 
@@ -72,6 +61,27 @@ impl UntrustedJws<'_> {
             .iter()
             .any(|secret| hmac.verify(secret, message, &self.signature));
         self.verified(good)
+    }
+
+    /// Verifies the signature with the keys in `keys` that the token may mean. A wrong key proves nothing, whoever has
+    /// published it: only a signature that matches counts.
+    ///
+    /// # Errors
+    /// [`TokenError::UnknownKey`], [`TokenError::Signature`], or a fault.
+    pub async fn verified_by_one_of(
+        &self,
+        algorithm: Algorithm,
+        keys: &KeySet,
+        crypto: &dyn Crypto,
+    ) -> Result<VerifiedJws, TokenError> {
+        let mut error = TokenError::UnknownKey;
+        for key in self.keys_in(keys, algorithm) {
+            match self.verified_by(algorithm, key, crypto).await {
+                Err(TokenError::Signature) => error = TokenError::Signature,
+                result => return result,
+            }
+        }
+        Err(error)
     }
 
     /// Verifies the signature with a public key.

@@ -369,10 +369,7 @@ impl<'a> Calls<'a> {
         }
         let request = Outgoing {
             method,
-            url: &format!(
-                "{}{path}",
-                self.site.upstream.as_deref().unwrap_or_default()
-            ),
+            url: &(self.site.upstream_url() + path),
             headers: &headers,
             body: body.map(|(_, text)| text.as_str()),
             limit,

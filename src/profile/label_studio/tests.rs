@@ -53,7 +53,7 @@ fn every_mistake_in_the_settings_is_told_with_its_path() {
             "admin_user",
         ),
         (
-            r#"{"mode": "mint", "secret": "STUDIO_KEY", "admin_user": 1, "admins": ["a b"]}"#,
+            r#"{"mode": "mint", "secret": "STUDIO_KEY", "admin_user": 1, "admins": [" a"]}"#,
             "admins",
         ),
         (

@@ -16,6 +16,7 @@ import { runStep } from "../../../scripts/lib/step.mjs";
 const START_SECONDS = 30;
 
 const EXPRESS = at("examples/express");
+const KOA = at("examples/koa");
 const FLASK = at("examples/flask");
 const FLASK_VENV = at(".tools/flask-venv");
 
@@ -33,6 +34,24 @@ export async function startExpress(environment) {
   const port = await freePort();
   // What `npm start` runs, under the pinned Node.
   return startApplication("express", port, [pinnedNode, "server.js"], EXPRESS, { ...environment, PORT: String(port) });
+}
+
+/** `npm ci` in examples/koa; answers the folder. */
+export async function installKoa() {
+  await installOnce("koa", path.join(KOA, "node_modules"), [path.join(KOA, "package-lock.json")], async () => {
+    await runStep("browser", "npm ci in examples/koa", [...npm(), "ci", "--loglevel=error", "--no-progress"], { cwd: KOA, env: outsideNpm() });
+  });
+  return KOA;
+}
+
+/**
+ * `npm ci` and `npm start` in examples/koa, which serves the component of examples/react.
+ * @param {Environment} environment
+ */
+export async function startKoa(environment) {
+  const cwd = await installKoa();
+  const port = await freePort();
+  return startApplication("koa", port, [pinnedNode, "server.js"], cwd, { ...environment, PORT: String(port) });
 }
 
 /**
@@ -121,7 +140,8 @@ async function startApplication(name, port, [program, ...args], cwd, environment
 /** @param {number} port */
 async function answers(port) {
   try {
-    return (await fetch(`http://127.0.0.1:${port}/login`)).ok;
+    // An application whose people sign in by HTTP Basic answers 401.
+    return (await fetch(`http://127.0.0.1:${port}/login`)).status < 500;
   } catch {
     return false;
   }

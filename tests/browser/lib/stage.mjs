@@ -3,7 +3,7 @@
 
 import { startDemoOrigin } from "../../../examples/demo-origin/server.mjs";
 import { startWorld } from "../../edge/lib/world.mjs";
-import { startExpress, startFlask } from "./applications.mjs";
+import { startExpress, startFlask, startKoa } from "./applications.mjs";
 import { launchBrowser } from "./browser.mjs";
 import { startNetwork } from "./network.mjs";
 
@@ -16,7 +16,7 @@ import { startNetwork } from "./network.mjs";
 /** @typedef {{ siteNames: string[], applicationNames: string[], sites: (network: Network) => Record<string, SiteSettings>, vars?: (network: Network) => Record<string, unknown>, callsNames?: boolean, withBrowser?: boolean }} StageOptions */
 
 /** The applications that a stage can start, by the name of their folder in examples/. */
-const APPLICATIONS = { express: startExpress, flask: startFlask };
+const APPLICATIONS = { express: startExpress, flask: startFlask, koa: startKoa };
 
 /**
  * - `siteNames`, `applicationNames`: the host names under which sites and applications are reached

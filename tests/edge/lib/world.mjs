@@ -395,7 +395,9 @@ export class World {
 
   /** One site of the first Worker, or of another one by name. */
   site(name = "APP", worker = "edge") {
-    const host = (this.#options.sites ?? { APP: {} })[name]?.hosts?.[0] ?? `${name.toLowerCase()}.example.test`;
+    const named = (this.#options.sites ?? { APP: {} })[name]?.hosts?.[0] ?? `${name.toLowerCase()}.example.test`;
+    // A site below a path is called with its whole path, as by a browser.
+    const [host] = named.split("/");
     return new Site(
       this,
       name,

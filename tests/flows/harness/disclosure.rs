@@ -14,7 +14,7 @@ pub fn assert_enough(config: &Config, request: &Req) {
     let told = request.parts(config);
     let whole = request.snapshot(|_, _| Disclosure::Value);
     let whole = Parts::from_snapshot(whole).unwrap();
-    let Some(site) = config.site(told.authority(), told.scheme()) else {
+    let Some(site) = config.site(told.authority(), told.scheme(), told.path()) else {
         return;
     };
     let found = [&told, &whole].map(|parts| {

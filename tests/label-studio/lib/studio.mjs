@@ -15,10 +15,13 @@ export const MODES = ["mint", "pat"];
 /** @param {string} text */
 const b64 = (text) => Buffer.from(text).toString("base64url");
 
-/** Label Studio with what a test asks of it past the edge. */
-export async function startStudio() {
+/**
+ * Label Studio with what a test asks of it past the edge.
+ * @param {{ host?: string }} [options] See `startLabelStudio`.
+ */
+export async function startStudio(options) {
   await installLabelStudio();
-  const studio = await startLabelStudio();
+  const studio = await startLabelStudio(options);
   /**
    * An access token of Label Studio's own for one of its users; `claims` are laid over.
    * @param {number} id

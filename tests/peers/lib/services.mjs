@@ -181,7 +181,7 @@ const newKey = () => randomBytes(32).toString("hex");
  * @param {number} port
  * @returns {Promise<boolean>}
  */
-function listens(port) {
+export function listens(port) {
   return new Promise((resolve) => {
     const socket = net.connect(port, "127.0.0.1", () => resolve(true));
     socket.on("error", () => resolve(false)).on("close", () => resolve(false));

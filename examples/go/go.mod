@@ -1,0 +1,3 @@
+module example.com/edgeward-example
+
+go 1.25
