@@ -2,22 +2,26 @@
 
 use serde_json::{Value, json};
 
-use crate::admin::users::{self, UserPatch};
+use crate::admin::users::{self, NewHandle, UserPatch};
 use crate::admin::{member, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::credential::sso_token;
 use crate::model::api_token::{ApiToken, Scope};
-use crate::model::user::{Email, Tenant, User};
+use crate::model::user::{Email, Tenant, User, UserId};
 use crate::people;
 use crate::site::tenant::Tenancy;
 
 pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     require(caller, Scope::TokenIssue)?;
     let body = read_json(ctx).await?;
-    let email = email_of(&body)?;
-    if !caller.issue_for.allows_email(&email) {
+    let email = match body.get("user_id") {
+        Some(_) => None,
+        None => Some(email_of(&body)?),
+    };
+    let may_name = |email: &Email| caller.issue_for.allows_email(email);
+    if !email.as_ref().is_none_or(may_name) {
         return Err(Denial::OutsideLimit);
     }
     let patch = UserPatch {
@@ -27,7 +31,10 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
         ..UserPatch::default()
     };
     let tenant = tenant_of(ctx, &body)?;
-    let user = user_for(ctx, tenant.as_ref(), email, patch).await?;
+    let user = match email {
+        Some(email) => user_for(ctx, tenant.as_ref(), email, patch).await?,
+        None => user_with_id(ctx, tenant.as_ref(), &body).await?,
+    };
     if !user.active {
         return Err(Denial::UserDisabled);
     }
@@ -80,6 +87,27 @@ fn email_of(body: &Value) -> Result<Email, Denial> {
     Email::parse(text).ok_or(Denial::InvalidEmail)
 }
 
+/// The user whom the body names by id, who may have no address. Not of another tenant, and never a new one.
+async fn user_with_id(
+    ctx: &Ctx<'_>,
+    tenant: Option<&Tenant>,
+    body: &Value,
+) -> Result<User, Denial> {
+    const FIELD: Denial = Denial::InvalidField("user_id");
+    // Two names could be those of two users.
+    if body.get("email").is_some() {
+        return Err(FIELD);
+    }
+    let id = body.get("user_id").and_then(Value::as_str);
+    let id = id.and_then(UserId::parse).ok_or(FIELD)?;
+    let user = users::find(ctx, &id).await?;
+    if user.tenant.as_ref() == tenant {
+        Ok(user)
+    } else {
+        Err(Denial::NotFound)
+    }
+}
+
 /// The user with this address, or a new one. An existing user stays as it is: a caller that may issue
 /// tokens may not change users.
 async fn user_for(
@@ -97,7 +125,7 @@ async fn user_for(
             ctx.site.sso_token.unknown_user_status,
         ));
     }
-    patch.check_username(&email)?;
-    let mine = users::new_user(ctx.world, tenant, email, patch, ctx.now);
+    patch.check_username(Some(&email))?;
+    let mine = users::new_user(ctx.world, tenant, NewHandle::Address(email), patch, ctx.now);
     Ok(people::ensure(ctx.world, mine, ctx.now).await?.0)
 }

@@ -13,7 +13,8 @@ use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::http::cursor;
 use crate::memory::world::World;
-use crate::model::api_token::{ApiToken, Scope};
+use crate::model::api_token::{ApiToken, IssueFor, Scope};
+use crate::model::user::subject::{Handle, IssuerSubject};
 use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};
 use crate::people::{self, Ensured};
 use crate::platform::port::Fault;
@@ -64,7 +65,7 @@ impl UserPatch {
     ];
 
     /// Further members for a new user: only then can the tenant be set.
-    const NEW: &'static [&'static str] = &["tenant"];
+    const NEW: &'static [&'static str] = &["tenant", "subject"];
 
     /// Further members of an entry of a bulk call.
     const IN_BULK: &'static [&'static str] = &["tenant", "password_hash"];
@@ -118,24 +119,37 @@ impl UserPatch {
     ///
     /// # Errors
     /// [`Denial::InvalidField`].
-    pub fn check_username(&self, email: &Email) -> Result<(), Denial> {
+    pub fn check_username(&self, email: Option<&Email>) -> Result<(), Denial> {
         let named = self.username.as_ref().map_or("", Username::as_str);
-        if named.contains('@') && Email::parse(named).as_ref() != Some(email) {
+        if named.contains('@') && Email::parse(named).as_ref() != email {
             return Err(Denial::InvalidField("username"));
         }
         Ok(())
     }
 }
 
+/// What is to find a new user: an address, or a subject, which may have an address besides.
+pub(super) enum NewHandle {
+    Address(Email),
+    Subject(IssuerSubject, Option<Email>),
+}
+
 /// A new user with a random id.
 pub(super) fn new_user(
     world: &World,
     tenant: Option<&Tenant>,
-    email: Email,
+    found_by: NewHandle,
     patch: UserPatch,
     now: Timestamp,
 ) -> User {
-    let mut user = User::new(UserId::random(&*world.platform.entropy), email, now);
+    let id = UserId::random(&*world.platform.entropy);
+    let mut user = match found_by {
+        NewHandle::Address(email) => User::new(id, email, now),
+        NewHandle::Subject(subject, email) => User {
+            email,
+            ..User::of_subject(id, Some(subject), now)
+        },
+    };
     user.tenant = tenant.cloned();
     patch.apply(&mut user, now);
     user
@@ -156,13 +170,24 @@ pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answe
 }
 
 async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
-    if let Some(email) = parameter(ctx, "email") {
-        let email = Email::parse(&email).ok_or(Denial::InvalidField("email"))?;
+    let by_subject = match (parameter(ctx, "issuer"), parameter(ctx, "subject")) {
+        (None, None) => None,
+        (issuer, sub) => {
+            let (issuer, sub) = (issuer.unwrap_or_default(), sub.unwrap_or_default());
+            Some(IssuerSubject::parse(&issuer, &sub).ok_or(Denial::InvalidField("subject"))?)
+        }
+    };
+    let by_email = match parameter(ctx, "email") {
+        None => None,
+        Some(email) => Some(Email::parse(&email).ok_or(Denial::InvalidField("email"))?),
+    };
+    let by_subject = by_subject.as_ref().map(Handle::Subject);
+    if let Some(handle) = by_subject.or(by_email.as_ref().map(Handle::Address)) {
         let tenant = match parameter(ctx, "tenant") {
             None => None,
             Some(name) => Some(Tenant::parse(&name).ok_or(Denial::InvalidField("tenant"))?),
         };
-        let users: Vec<Value> = people::find_by_email(ctx.world, tenant.as_ref(), &email, ctx.now)
+        let users: Vec<Value> = people::find_by(ctx.world, tenant.as_ref(), handle, ctx.now)
             .await?
             .iter()
             .map(view)
@@ -187,13 +212,23 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = read_json(ctx).await?;
     let patch = UserPatch::read(&body, UserPatch::NEW)?;
     may_grant(caller, &patch)?;
-    let email: Email = member(&body, "email")?.ok_or(Denial::InvalidField("email"))?;
-    patch.check_username(&email)?;
-    if !caller.issue_for.allows_email(&email) {
+    let email: Option<Email> = member(&body, "email")?;
+    patch.check_username(email.as_ref())?;
+    let subject: Option<IssuerSubject> = member(&body, "subject")?;
+    let found_by = match (subject, email) {
+        (Some(subject), email) => NewHandle::Subject(subject, email),
+        (None, Some(email)) => NewHandle::Address(email),
+        (None, None) => return Err(Denial::InvalidField("email")),
+    };
+    let tenant: Option<Tenant> = member(&body, "tenant")?;
+    let mine = new_user(ctx.world, tenant.as_ref(), found_by, patch, ctx.now);
+    let domains = IssueFor {
+        roles: None,
+        ..caller.issue_for.clone()
+    };
+    if !domains.allows(&mine) {
         return Err(Denial::OutsideLimit);
     }
-    let tenant: Option<Tenant> = member(&body, "tenant")?;
-    let mine = new_user(ctx.world, tenant.as_ref(), email, patch, ctx.now);
     match people::ensure(ctx.world, mine, ctx.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
@@ -221,13 +256,19 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
             let email: Option<Email> = member(&body, "email")?;
             let user = people::change(world, &id, ctx.now, |user| {
                 may_touch(caller, user)?;
-                let email = email.as_ref().filter(|email| **email != user.email);
-                patch.check_username(email.unwrap_or(&user.email))?;
+                let email = email
+                    .as_ref()
+                    .filter(|email| user.email.as_ref() != Some(email));
+                patch.check_username(email.or(user.email.as_ref()))?;
                 if let Some(email) = email {
+                    // The issuer says which address a subject has.
+                    if user.subject.is_some() {
+                        return Err(Denial::InvalidField("email"));
+                    }
                     if !caller.issue_for.allows_email(email) {
                         return Err(Denial::OutsideLimit);
                     }
-                    user.email = email.clone();
+                    user.email = Some(email.clone());
                 }
                 patch.clone().apply(user, ctx.now);
                 Ok(())
@@ -316,7 +357,7 @@ async fn sync_one(
     match sync(ctx, caller, item, on_existing).await {
         Ok((status, user, password)) => {
             let mut result =
-                json!({ "email": user.email.as_str(), "id": user.id.as_str(), "status": status });
+                json!({ "email": user.address(), "id": user.id.as_str(), "status": status });
             if let (Some(password), Some(members)) = (password, result.as_object_mut()) {
                 members.insert("password".into(), json!(password));
             }
@@ -347,7 +388,7 @@ async fn sync(
     let patch = UserPatch::read(item, UserPatch::IN_BULK)?;
     may_grant(caller, &patch)?;
     let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
-    patch.check_username(&email)?;
+    patch.check_username(Some(&email))?;
     if !caller.issue_for.allows_email(&email) {
         return Err(Denial::OutsideLimit);
     }
@@ -414,7 +455,8 @@ async fn ensure_user(
     email: &Email,
     patch: &UserPatch,
 ) -> Result<(User, Ensured), Fault> {
-    let mine = new_user(ctx.world, tenant, email.clone(), patch.clone(), ctx.now);
+    let found_by = NewHandle::Address(email.clone());
+    let mine = new_user(ctx.world, tenant, found_by, patch.clone(), ctx.now);
     people::ensure(ctx.world, mine, ctx.now).await
 }
 
@@ -429,7 +471,7 @@ async fn with_accounts(ctx: &Ctx<'_>, user: &User, answer: &mut Value) {
     }
 }
 
-async fn find(ctx: &Ctx<'_>, id: &UserId) -> Result<User, Denial> {
+pub(super) async fn find(ctx: &Ctx<'_>, id: &UserId) -> Result<User, Denial> {
     let world = ctx.world;
     let read = Users(&*world.platform.kv).find(id).await?;
     let newest = world.cache.own_changes.newest_user(id, read, ctx.now);
@@ -463,7 +505,7 @@ pub(super) fn may_touch(caller: &ApiToken, user: &User) -> Result<(), Denial> {
 pub fn view(user: &User) -> Value {
     let mut view = json!({
         "id": user.id.as_str(),
-        "email": user.email.as_str(),
+        "email": user.address(),
         "username": user.username.as_str(),
         "first_name": user.first_name.as_str(),
         "last_name": user.last_name.as_str(),
@@ -477,6 +519,9 @@ pub fn view(user: &User) -> Value {
     });
     if let (Some(tenant), Some(members)) = (&user.tenant, view.as_object_mut()) {
         members.insert("tenant".into(), json!(tenant));
+    }
+    if let (Some(subject), Some(members)) = (&user.subject, view.as_object_mut()) {
+        members.insert("subject".into(), json!(subject));
     }
     view
 }

@@ -79,7 +79,7 @@ pub struct Presented<'a> {
     pub bearer: Vec<&'a str>,
     /// Tokens in headers that the site names.
     pub header: Vec<&'a str>,
-    /// Our API tokens in `x-api-key`.
+    /// API tokens, ours and those whose issuer says whose they are.
     pub api_key: Vec<&'a str>,
     /// Who presents them, where an API token is among them.
     pub client: Option<Client>,
@@ -116,13 +116,11 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
     if let Some(value) = parts.header("authorization") {
         presented.authorization_is_ours = is_ours(site, value);
     }
-    let is_api_token =
-        |token: &&str| site.takes(Source::ApiKey) && token.starts_with(api_token::PREFIX);
-    let bearer = parts.header("authorization").and_then(bearer);
     if site.takes(Source::Bearer) {
+        let token = parts.header("authorization").and_then(bearer);
         presented
             .bearer
-            .extend(bearer.filter(|token| !is_api_token(token)));
+            .extend(token.filter(|token| !is_key(site, token)));
     }
     if site.takes(Source::Header) {
         let named = site.token_headers.iter().filter_map(|header| {
@@ -135,17 +133,36 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
         let named = parts.named(API_KEY).map(str::trim);
         // As at the admin API, and as clients of Django's REST framework send theirs.
         let scheme = parts.header("authorization").and_then(token_scheme);
-        // Other keys are between the client and the application.
-        let ours = |value: &&str| value.starts_with(api_token::PREFIX);
+        let scheme = scheme.filter(|value| value.starts_with(api_token::PREFIX));
+        let bearer = parts.header("authorization").and_then(bearer);
+        let bearer = bearer.filter(|token| is_key(site, token));
+        // Other keys are between the client and the application, unless an issuer says whose they are.
+        let counts = |value: &&str| {
+            value.starts_with(api_token::PREFIX)
+                || (!value.is_empty() && site.takes_keys_of_others())
+        };
+        let named = named.filter(counts);
         presented
             .api_key
-            .extend(named.into_iter().chain(scheme).chain(bearer).filter(ours));
+            .extend(named.into_iter().chain(scheme).chain(bearer));
         presented.client = (!presented.api_key.is_empty()).then(|| Client::of(parts));
     }
     if let Some(query) = parts.query() {
         read_query(&mut presented, site, query);
     }
     presented
+}
+
+/// Whether a bearer token is an API key: one of ours, or an opaque one where bearer tokens are taken and an issuer says
+/// whose keys are.
+fn is_key(site: &Site, token: &str) -> bool {
+    let opaque = || {
+        site.takes(Source::Bearer)
+            && site.takes_keys_of_others()
+            && !token.is_empty()
+            && UntrustedJws::parse(token).is_err()
+    };
+    site.takes(Source::ApiKey) && (token.starts_with(api_token::PREFIX) || opaque())
 }
 
 /// Finds our cookies and the application's, and what the origin gets of the others. Empty values are none
@@ -299,8 +316,9 @@ mod tests {
             of(&[("x-api-key", "ewt_a"), ("authorization", "Token ewt_b")]),
             ["ewt_a", "ewt_b"]
         );
+        assert_eq!(of(&[("authorization", "Bearer ewt_a")]), ["ewt_a"]);
         assert_eq!(of(&[("authorization", "bearer ewt_a ")]), ["ewt_a"]);
-        for other in ["Token 0123", "Bearer 0123", "ewt_a", "Token"] {
+        for other in ["Token 0123", "Bearer 0123", "ewt_a", "Token", "Bearer"] {
             assert_eq!(of(&[("authorization", other)]), [""; 0], "{other}");
         }
     }

@@ -31,13 +31,7 @@ pub async fn api_token(
         .and_then(PlainApiToken::parse)
         .map(|plain| plain.hash());
     let id = hash.as_ref().map(HashedApiToken::id);
-    if client.is_some_and(|client| memory.refuses(client, now)) {
-        let mut good = memory.good.borrow_mut();
-        let was_good = |id: &ApiTokenId| good.get(id.as_str()).is_some();
-        if !id.as_ref().is_some_and(was_good) {
-            return Err(TokenError::TooManyAttempts);
-        }
-    }
+    admit(world, client, id.as_ref().map(ApiTokenId::as_str), now)?;
     let found = match &hash {
         Some(hash) => find(world, hash, now).await?,
         None => None,
@@ -50,16 +44,49 @@ pub async fn api_token(
     if let Some(id) = &id {
         memory.good.borrow_mut().pop(id.as_str());
     }
+    Err(note_failure(world, client, TokenError::ApiToken, now).await?)
+}
+
+/// Turns down a client that is over the limit, unless what it presents, known by `id`, was good here lately.
+///
+/// # Errors
+/// [`TokenError::TooManyAttempts`].
+pub(super) fn admit(
+    world: &World,
+    client: Option<Client>,
+    id: Option<&str>,
+    now: Timestamp,
+) -> Result<(), TokenError> {
+    let memory = &world.cache.attempts;
+    if client.is_some_and(|client| memory.refuses(client, now)) {
+        let mut good = memory.good.borrow_mut();
+        if id.is_none_or(|id| good.get(id).is_none()) {
+            return Err(TokenError::TooManyAttempts);
+        }
+    }
+    Ok(())
+}
+
+/// Counts a credential that is not good. Gives why it is refused: for that `reason`, or because there were too many.
+///
+/// # Errors
+/// A fault of the limiter.
+pub(super) async fn note_failure(
+    world: &World,
+    client: Option<Client>,
+    reason: TokenError,
+    now: Timestamp,
+) -> Result<TokenError, Fault> {
     let Some(client) = client else {
-        return Err(TokenError::ApiToken);
+        return Ok(reason);
     };
     let limit = &*world.platform.limit;
     if limit.allow(Counter::Failures, &client.to_string()).await? {
-        return Err(TokenError::ApiToken);
+        return Ok(reason);
     }
-    let mut refused = memory.refused.borrow_mut();
+    let mut refused = world.cache.attempts.refused.borrow_mut();
     refused.put(client, now + REFUSED_FOR);
-    Err(TokenError::TooManyAttempts)
+    Ok(TokenError::TooManyAttempts)
 }
 
 /// The record behind an API token, or `None` when it is unknown, revoked or expired. Asked by

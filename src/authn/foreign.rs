@@ -15,13 +15,14 @@ use crate::jose::jwt;
 use crate::memory::cache::UnreadableClaims;
 use crate::memory::world::World;
 use crate::model::claim::{ClaimPath, Granted, KeptClaims, as_text};
+use crate::model::user::subject::IssuerSubject;
 use crate::model::user::{Email, Name, User, UserId, Username, is_same_domain};
 use crate::people;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Site;
-use crate::site::issuer::{Issuer, KeySource, RemoteKeys};
+use crate::site::issuer::{Issuer, KeySource, RemoteKeys, UserIdentity};
 use crate::site::tenant::Tenancy;
 
 /// The longest that what a session carries may be, in bytes of JSON: with the rest, and in base64,
@@ -67,6 +68,22 @@ pub async fn read(
         .rsplit_once('.')
         .map_or(credential, |(signed, _)| signed);
     let id = hex(&sha256(signed.as_bytes()));
+    judge(world, site, tenancy, issuer, claims, id, now)
+}
+
+/// What `issuer` says of a user, as far as it may say that, in the tenant that the request is in.
+///
+/// # Errors
+/// Any [`TokenError`] of the claims.
+pub(super) fn judge(
+    world: &World,
+    site: &Site,
+    tenancy: Tenancy<'_>,
+    issuer: &Rc<Issuer>,
+    claims: Map<String, Value>,
+    id: String,
+    now: Timestamp,
+) -> Result<ForeignClaims, TokenError> {
     let (foreign, unreadable) = check(site, issuer, claims, id, now)?;
     if !unreadable.is_empty() {
         world.cache.note_unreadable(UnreadableClaims {
@@ -177,24 +194,19 @@ fn check(
     if now >= expires_at {
         return Err(TokenError::Expired);
     }
-    let email = email(issuer, &claims)?;
-    // Nobody becomes somebody of a domain for which this issuer does not speak.
-    let speaks_for = |domains: &Vec<String>| {
-        domains
-            .iter()
-            .any(|one| is_same_domain(one, email.domain()))
+    let known_by = identifying_subject(issuer, &claims)?;
+    let email = match email(issuer, &claims).and_then(|email| spoken_for(issuer, email)) {
+        // A subject does without an address that cannot be trusted.
+        Err(_) if known_by.is_some() => None,
+        email => Some(email?),
     };
-    if !issuer.email_domains.as_ref().is_none_or(speaks_for) {
-        return Err(TokenError::ClaimValue(issuer.claims.email.as_str()));
-    }
     let name = |path: ClaimPath| {
         let text = path.find(&claims).and_then(Value::as_str)?;
         Name::parse(text).filter(|name| !name.as_str().is_empty())
     };
     // A username that is another address could be taken for somebody else.
-    let is_own = |name: &Username| {
-        !name.as_str().contains('@') || Email::parse(name.as_str()).as_ref() == Some(&email)
-    };
+    let is_own =
+        |name: &Username| !name.as_str().contains('@') || Email::parse(name.as_str()) == email;
     let username = name(issuer.claims.username)
         .and_then(|name| Username::parse(name.as_str()))
         .filter(is_own);
@@ -209,6 +221,7 @@ fn check(
     let (granted, for_session, unreadable) = granted(site, issuer, claims)?;
     let foreign = ForeignClaims {
         email,
+        subject: known_by,
         tenant: None,
         username,
         names,
@@ -235,6 +248,37 @@ fn subject<'a>(
     };
     let text = as_text(value, issuer.numbers_as_text);
     text.map(Some).ok_or(TokenError::ClaimForm("sub"))
+}
+
+/// The subject, where that identifies the issuer's users. Another issuer's is somebody else's, so the token's own `iss`
+/// counts.
+fn identifying_subject(
+    issuer: &Issuer,
+    claims: &Map<String, Value>,
+) -> Result<Option<IssuerSubject>, TokenError> {
+    if issuer.identity != UserIdentity::Subject {
+        return Ok(None);
+    }
+    let sub = subject(issuer, claims)?.ok_or(TokenError::MissingClaim("sub"))?;
+    let iss = jwt::text(claims, "iss")?;
+    let iss = iss.unwrap_or(&issuer.issuer);
+    IssuerSubject::parse(iss, &sub)
+        .map(Some)
+        .ok_or(TokenError::ClaimForm("sub"))
+}
+
+/// Nobody becomes somebody of a domain for which this issuer does not speak.
+fn spoken_for(issuer: &Issuer, email: Email) -> Result<Email, TokenError> {
+    let speaks_for = |domains: &Vec<String>| {
+        domains
+            .iter()
+            .any(|one| is_same_domain(one, email.domain()))
+    };
+    if issuer.email_domains.as_ref().is_none_or(speaks_for) {
+        Ok(email)
+    } else {
+        Err(TokenError::ClaimValue(issuer.claims.email.as_str()))
+    }
 }
 
 /// The address: said, and said to be verified; or made of `sub` where the operator has given the
@@ -364,12 +408,17 @@ pub async fn find_user(
     now: Timestamp,
 ) -> Result<UserId, TokenError> {
     let tenant = claims.tenant.as_ref();
-    let found = people::find_known_by_email(world, tenant, &claims.email, now).await?;
+    let handle = claims.handle().ok_or(TokenError::MissingClaim("sub"))?;
+    let found = people::find_known(world, tenant, handle, now).await?;
     let id = match found {
         Some(user) => user.id.clone(),
         None if claims.creates && may_create => {
             let id = UserId::random(&*world.platform.entropy);
-            let mut user = User::new(id, claims.email.clone(), now);
+            let mut user = User {
+                email: claims.email.clone(),
+                ..User::of_subject(id, claims.subject.clone(), now)
+            }
+            .with_own_username();
             user.tenant.clone_from(&claims.tenant);
             let [first_name, last_name] = claims.names.clone();
             user.username = claims.username.clone().unwrap_or(user.username);

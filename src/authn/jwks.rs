@@ -215,7 +215,7 @@ async fn fetch(
 
 fn known(world: &World, remote: &RemoteKeys, published: &Published) -> Option<FetchedKeys> {
     if let Some(uri) = &published.jwks_uri {
-        may_ask(world, remote, uri)?;
+        may_ask(world, remote.loopback.as_deref(), uri)?;
     }
     let document = published.bytes();
     let keys = match remote.document {
@@ -240,15 +240,15 @@ fn discovered(document: &[u8], remote: &RemoteKeys) -> Option<String> {
     (uri.len() <= 2048).then(|| uri.to_owned())
 }
 
-/// Whether `url` may be asked: a public name, and not one of our own sites.
-fn may_ask(world: &World, remote: &RemoteKeys, url: &str) -> Option<()> {
-    let host = fetchable_host(url, remote.loopback.as_deref())?;
+/// Whether `url` may be asked: a public name, or at `loopback`, and not one of our own sites.
+pub(super) fn may_ask(world: &World, loopback: Option<&str>, url: &str) -> Option<()> {
+    let host = fetchable_host(url, loopback)?;
     let scheme = url.split_once("://")?.0;
     world.config.served(&host, scheme).is_none().then_some(())
 }
 
 async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Option<Vec<u8>> {
-    may_ask(world, remote, url)?;
+    may_ask(world, remote.loopback.as_deref(), url)?;
     let request = Outgoing {
         method: "GET",
         url,

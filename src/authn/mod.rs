@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod foreign;
 pub mod jwks;
 pub mod link;
+mod others_key;
 pub mod principal;
 mod validity;
 mod verify;

@@ -76,7 +76,7 @@ impl Principal {
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
         Subject {
-            email: self.user.email.as_str(),
+            email: self.user.address(),
             roles: self.roles(),
             scopes: self.scopes(),
             claims: self.claims(),

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::join;
 
+use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
 use crate::authn::{foreign, is_kept, link};
@@ -14,6 +15,7 @@ use crate::jose::error::TokenError;
 use crate::memory::turns::{self, TurnKey};
 use crate::memory::world::World;
 use crate::model::user::{User, UserId};
+use crate::people;
 use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
 use crate::site::{Site, Source};
@@ -56,7 +58,10 @@ pub(super) async fn check_current(
             }
             not_too_old(site, source, claims.issued_at, now)?;
             let user = foreign_user(ctx, claims).await?;
-            not_ended(&user, claims.issued_at)?;
+            // A key is no sign-in, so the end of all sessions does not end it.
+            if source != Source::ApiKey {
+                not_ended(&user, claims.issued_at)?;
+            }
             user
         }
         Claims::ApiToken(claims) => signed_in_user(ctx, &claims.user).await?,
@@ -112,7 +117,9 @@ fn with_grants(verified: &Verified, user: Rc<User>) -> Rc<User> {
 async fn foreign_user(ctx: &Ctx<'_>, claims: &ForeignClaims) -> Result<Rc<User>, TokenError> {
     if let Some(id) = claims.known_user() {
         match signed_in_user(ctx, &id).await {
-            Ok(user) if user.email == claims.email => return Ok(user),
+            Ok(user) if user.handle() == claims.handle() => {
+                return with_said_address(ctx, claims, user).await;
+            }
             Ok(_) | Err(TokenError::UnknownUser) => {}
             Err(error) => return Err(error),
         }
@@ -124,7 +131,32 @@ async fn foreign_user(ctx: &Ctx<'_>, claims: &ForeignClaims) -> Result<Rc<User>,
         ctx.now,
     ))
     .await?;
-    signed_in_user(ctx, &id).await
+    let user = signed_in_user(ctx, &id).await?;
+    with_said_address(ctx, claims, user).await
+}
+
+/// The user, with the address that the newest token says a subject has. What this one says is older if the record was
+/// changed after the token was issued.
+async fn with_said_address(
+    ctx: &Ctx<'_>,
+    claims: &ForeignClaims,
+    user: Rc<User>,
+) -> Result<Rc<User>, TokenError> {
+    let is_news = claims.subject.is_some()
+        && user.email != claims.email
+        && claims.issued_at.seconds() > user.updated_at.seconds();
+    if !is_news || ctx.is_dry() {
+        return Ok(user);
+    }
+    let changed = people::change(ctx.world, &user.id, ctx.now, |user| {
+        user.email.clone_from(&claims.email);
+        Ok(())
+    });
+    match Box::pin(changed).await {
+        Ok(user) => Ok(Rc::new(user)),
+        Err(Denial::Fault(fault)) => Err(fault.into()),
+        Err(_) => Err(TokenError::UnknownUser),
+    }
 }
 
 /// A link works only for a while after its token was issued.

@@ -2,13 +2,13 @@
 
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{attempts, foreign, validity};
+use crate::authn::{attempts, foreign, others_key, validity};
 use crate::credential::session;
 use crate::credential::sso_token;
 use crate::credential::verified::{ActingClaims, Claims, CredentialKey, Verified};
 use crate::jose::error::TokenError;
 use crate::jose::jws::UntrustedJws;
-use crate::model::api_token::ApiToken;
+use crate::model::api_token::{self, ApiToken};
 use crate::platform::time::Timestamp;
 use crate::site::Source;
 use crate::store::api_tokens::ApiTokens;
@@ -37,6 +37,8 @@ pub async fn verify(
     let verified =
         if let Some(known) = known.filter(|known| validity::is_still_known(world, known, now)) {
             known
+        } else if source == Source::ApiKey && !credential.starts_with(api_token::PREFIX) {
+            Box::pin(others_key::verify(ctx, key, credential)).await?
         } else {
             let claims = match source {
                 Source::Session => {

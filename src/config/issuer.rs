@@ -10,16 +10,18 @@ use serde_json::Value;
 
 use crate::config::reader::{Bindings, Field, ISSUER, Reader, Texts, table};
 use crate::config::secret::{self, NameError};
+use crate::config::verification::{self, RawVerification};
 use crate::http::host::{fetchable_host, is_loopback, origin};
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeyError, PublicKey};
 use crate::model::claim::{ClaimPath, ListPath};
+use crate::model::user::subject::Printable;
 use crate::model::user::{Email, Role, parse_domain};
 use crate::platform::algorithm::{Algorithm, KeyType};
 use crate::platform::time::Seconds;
 use crate::site::issuer::{
     Defaults, Document, Issuer, IssuerName, KeySource, Mapping, RemoteKeys, RequiredClaim,
-    SharedSecrets, TENANT_ID,
+    SharedSecrets, TENANT_ID, UserIdentity,
 };
 
 /// The longest table of an issuer, in bytes.
@@ -67,6 +69,8 @@ table! {
         pub(super) keys_stale: Field<u32>,
         /// How many seconds to wait before asking again.
         pub(super) keys_cooldown: Field<u32>,
+        /// The endpoint that says whose an API key is.
+        pub(super) verify: Field<RawVerification>,
         /// The claims from which the user's properties are read.
         pub(super) claims: Field<BTreeMap<String, String>>,
         /// What is assumed if a claim is missing.
@@ -77,6 +81,8 @@ table! {
         pub(super) email_verified_as_text: Field<bool>,
         /// Whether whole numbers stand for texts, in `sub` and in the claims of tenant and workspace.
         pub(super) numbers_as_text: Field<bool>,
+        /// What identifies its users: `email`, or `subject` for its `sub`, with an address if there is one.
+        pub(super) identity: Field<UserIdentity>,
         /// For users without an e-mail address: their `sub` at this domain becomes the address.
         pub(super) subject_domain: Field<String>,
         /// The domains of the e-mail addresses that it may name; defaults to any.
@@ -329,6 +335,7 @@ pub(super) fn read(
         .or(fixed.map(|key| KeySource::Fixed(key.into())))
         .or(remote.map(KeySource::Remote));
 
+    let verification = verification::read(reader, raw.verify, loopback.as_deref(), bindings);
     let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
     let grant_staff = reader.with_default("grant_staff", raw.grant_staff, false);
     let claims = read_mapping(reader, raw.claims);
@@ -355,6 +362,21 @@ pub(super) fn read(
             .is_none_or(|domain| Email::parse(&format!("a@{domain}")).is_some()),
         "is not a domain",
     );
+    let identity = reader.with_default("identity", raw.identity, UserIdentity::Email);
+    let by_subject = identity == UserIdentity::Subject;
+    reader.check(
+        "identity",
+        !by_subject || subject_domain.is_none(),
+        "subject and subject_domain exclude each other: the one makes users without an address, the other makes addresses",
+    );
+    reader.check(
+        "identity",
+        !by_subject
+            || issuer
+                .as_deref()
+                .is_none_or(|text| Printable::parse(text).is_some()),
+        "subject needs an issuer of at most 255 visible characters",
+    );
     let email_domains = raw
         .email_domains
         .is_given()
@@ -370,11 +392,13 @@ pub(super) fn read(
         max_lifetime: Seconds(max_lifetime),
         required_claims,
         keys: keys?,
+        verification,
         claims: claims?,
         defaults,
         email_verified: reason.is_none(),
         email_verified_as_text,
         numbers_as_text,
+        identity,
         subject_domain,
         email_domains,
         create_users: reader.with_default("create_users", raw.create_users, false),
@@ -636,6 +660,15 @@ pub(super) fn check_distinct(issuers: &[Rc<Issuer>], reader: &mut Reader<'_>, na
         name,
         distinct,
         "contains two issuers with the same `issuer`",
+    );
+    // Neither learns the keys of the other.
+    let verifying = issuers
+        .iter()
+        .filter(|issuer| issuer.verification.is_some());
+    reader.check(
+        name,
+        verifying.count() <= 1,
+        "contains two issuers with `verify`; nothing would tell whose a key is",
     );
 }
 

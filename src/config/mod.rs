@@ -18,6 +18,7 @@ pub mod schema;
 pub mod secret;
 pub mod site;
 pub mod tenant;
+mod verification;
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -270,7 +271,14 @@ fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) 
         };
         let mut reader = Reader::new(binding, errors);
         let name = name.to_ascii_lowercase();
-        issuers.extend(issuer::read(&name, text, ours, bindings, &mut reader));
+        let read = issuer::read(&name, text, ours, bindings, &mut reader);
+        let doubles = |other: &Rc<Issuer>| read.as_ref().is_some_and(|new| new.could_forge(other));
+        reader.check(
+            "issuer",
+            !issuers.iter().any(doubles),
+            "is that of another table with other keys, which could name its subjects (identity = \"subject\")",
+        );
+        issuers.extend(read);
     }
     issuers
 }

@@ -4,14 +4,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::model::claim::Granted;
+use crate::model::user::subject::{Handle, IssuerSubject};
 use crate::model::user::{Email, Name, Tenant, UserId, Username};
 use crate::platform::shelf::{Weigh, block};
 use crate::platform::time::{Seconds, Timestamp};
 
 /// The validated claims of another issuer's token.
 pub struct ForeignClaims {
-    /// The address that identifies the user.
-    pub email: Email,
+    /// The address, which identifies the user unless `subject` does.
+    pub email: Option<Email>,
+    /// Identifies the user, if the issuer's users are known by subject.
+    pub subject: Option<IssuerSubject>,
     /// The user's tenant, if the site has tenants.
     pub tenant: Option<Tenant>,
     /// For a user that is created from it.
@@ -45,14 +48,24 @@ impl Weigh for ForeignClaims {
         // Every id has 26 bytes; counted even before it is looked up.
         let user = block(26);
         let names = names + self.username.heap();
+        let found_by = self.email.heap() + self.subject.heap();
         let apart = |kept: &&Rc<Granted>| !Rc::ptr_eq(kept, &self.granted);
         let for_session = self.for_session.as_ref().filter(apart);
         let granted = self.granted.heap() + for_session.map_or(0, Weigh::heap);
-        self.email.heap() + self.tenant.heap() + names + granted + self.id.heap() + user
+        found_by + self.tenant.heap() + names + granted + self.id.heap() + user
     }
 }
 
 impl ForeignClaims {
+    /// What finds the user.
+    #[must_use]
+    pub fn handle(&self) -> Option<Handle<'_>> {
+        match &self.subject {
+            Some(subject) => Some(Handle::Subject(subject)),
+            None => self.email.as_ref().map(Handle::Address),
+        }
+    }
+
     /// The user's id, if it was looked up before.
     #[must_use]
     pub fn known_user(&self) -> Option<UserId> {

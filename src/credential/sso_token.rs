@@ -44,7 +44,9 @@ pub fn write(
         site.sso_token.user_id_claim.clone(),
         json!(user.id.as_str()),
     );
-    claims.insert("email".into(), json!(user.email.as_str()));
+    if let Some(email) = user.address() {
+        claims.insert("email".into(), json!(email));
+    }
     claims.insert("sub".into(), json!(user.id.as_str()));
     claims.insert("iat".into(), json!(issued_at));
     claims.insert(

@@ -39,7 +39,7 @@ pub enum Sending {
     NotAsked,
     /// This way is not configured.
     NotConfigured,
-    /// The configured service was deleted, is disabled, has another dialect, or knows another user by this user's name.
+    /// The user has no address, or the configured service was deleted, is disabled, has another dialect, or knows another user by this user's name.
     Unavailable,
     /// It was not accepted, or not in time.
     Failed,
@@ -174,13 +174,10 @@ async fn send_mail(world: &World, gateway: &Gateway, user: &User, link: &Passwor
     else {
         return Sending::NotConfigured;
     };
-    let letter = mail::with_link(
-        &gateway.brand,
-        from,
-        &user.email,
-        &link.url,
-        link.expires_at,
-    );
+    let Some(address) = &user.email else {
+        return Sending::Unavailable;
+    };
+    let letter = mail::with_link(&gateway.brand, from, address, &link.url, link.expires_at);
     match platform.mail.send(&letter).await {
         Ok(()) => Sending::Sent,
         Err(_) => Sending::Failed,

@@ -19,6 +19,8 @@ pub enum TurnKey {
     User(UserId),
     /// To read whether a session, named by its id, was ended.
     EndedSession(String),
+    /// To ask whose a key is, named by its hash.
+    Key(String),
     /// To sign the assertion of a verified credential, named by its place in memory, where the request keeps it.
     Assertion(usize),
 }

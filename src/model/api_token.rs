@@ -201,11 +201,16 @@ impl IssueFor {
     /// Whether the limits allow signing in this user.
     #[must_use]
     pub fn allows(&self, user: &User) -> bool {
+        // Without an address there is no domain that a limit could name.
+        let has_domain = match &user.email {
+            Some(email) => self.allows_email(email),
+            None => self.email_domains.is_none(),
+        };
         let Some(allowed) = &self.roles else {
-            return self.allows_email(&user.email);
+            return has_domain;
         };
         let listed = |name: &str| allowed.iter().any(|role| role.as_str() == name);
-        self.allows_email(&user.email)
+        has_domain
             && user.roles.iter().all(|role| listed(role.as_str()))
             && (!user.staff || listed("staff"))
             && (!user.superuser || listed("superuser"))

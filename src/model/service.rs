@@ -8,6 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
+use crate::model::user::subject::Handle;
 use crate::model::user::{Email, Name, Role, User};
 use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::Entropy;
@@ -187,7 +188,10 @@ impl Identity {
     #[must_use]
     pub fn of(self, user: &User) -> &str {
         match self {
-            Self::Email => user.email.as_str(),
+            Self::Email => user
+                .handle()
+                .and_then(Handle::address)
+                .map_or("", Email::as_str),
             Self::Username => user.username.as_str(),
         }
     }
@@ -248,7 +252,8 @@ impl ServiceAccess {
                 || (user.staff && role.as_str() == "staff")
                 || (user.superuser && role.as_str() == "superuser")
         };
-        users.contains(&user.email) || roles.iter().any(has)
+        let address = user.handle().and_then(Handle::address);
+        address.is_some_and(|email| users.contains(email)) || roles.iter().any(has)
     }
 }
 
@@ -312,7 +317,7 @@ mod tests {
         };
         assert!(!service(nobody).admits(&user()));
         let ada = ServiceAccess {
-            users: Some(vec![user().email]),
+            users: user().email.map(|email| vec![email]),
             roles: None,
         };
         assert!(service(ada.clone()).admits(&user()));

@@ -99,7 +99,7 @@ impl Writer<'_> {
         let mut members = self.further(user);
         members.insert("user_identy".into(), json!(self.identity.of(user)));
         members.insert("id".into(), json!(user.id));
-        members.insert("email".into(), json!(user.email.as_str()));
+        members.insert("email".into(), json!(user.address()));
         members.insert("url".into(), json!(url));
         members.insert("expires_at".into(), json!(expires_at.rfc3339()));
         self.event(EventName::PasswordLink, members)
@@ -245,7 +245,7 @@ impl Writer<'_> {
     fn further(&self, user: &User) -> Map<String, Value> {
         let value = |field: &UserField| match field {
             UserField::Id => json!(user.id),
-            UserField::Email => json!(user.email.as_str()),
+            UserField::Email => json!(user.address()),
             UserField::Username => json!(user.username.as_str()),
             UserField::FirstName => json!(user.first_name.as_str()),
             UserField::LastName => json!(user.last_name.as_str()),

@@ -1,11 +1,13 @@
 //! A user's record, and the types of its fields. Knows no storage and no HTTP.
 
+pub mod subject;
 pub mod text;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use self::subject::IssuerSubject;
 use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
@@ -19,9 +21,13 @@ const MAX_NAME: usize = Email::MAX;
 pub struct User {
     /// Never changes and is never reused.
     pub id: UserId,
-    /// Unique, or unique within the tenant where there are tenants.
-    pub email: Email,
-    /// What applications call the user; the e-mail address unless set.
+    /// Unique, or unique within the tenant where there are tenants; but not that of a `subject`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    /// Of a user whom an issuer's subject identifies, and never the address. Unique as an address is. Never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<IssuerSubject>,
+    /// What applications call the user; the e-mail address, or the id without one, unless set.
     pub username: Username,
     /// May be empty.
     pub first_name: Name,
@@ -52,9 +58,20 @@ impl User {
     #[must_use]
     pub fn new(id: UserId, email: Email, now: Timestamp) -> Self {
         Self {
-            username: Username(email.as_str().to_owned()),
+            email: Some(email),
+            ..Self::of_subject(id, None, now)
+        }
+        .with_own_username()
+    }
+
+    /// Creates an active user without roles and address.
+    #[must_use]
+    pub fn of_subject(id: UserId, subject: Option<IssuerSubject>, now: Timestamp) -> Self {
+        Self {
+            username: Username(id.as_str().to_owned()),
             id,
-            email,
+            email: None,
+            subject,
             first_name: Name::default(),
             last_name: Name::default(),
             active: true,
@@ -67,6 +84,13 @@ impl User {
             updated_at: now,
             version: 1,
         }
+    }
+
+    /// With the username that nobody else can have: the address if that identifies the user, otherwise the id.
+    #[must_use]
+    pub fn with_own_username(mut self) -> Self {
+        self.username = Username(self.login().to_owned());
+        self
     }
 
     /// Ends all sessions and tokens issued before `now`. Never moves the limit back, even if clocks
@@ -89,7 +113,8 @@ impl User {
 impl Weigh for User {
     fn heap(&self) -> usize {
         let names = self.username.heap() + self.first_name.heap() + self.last_name.heap();
-        self.id.heap() + self.email.heap() + names + self.roles.heap() + self.tenant.heap()
+        let found_by = self.email.heap() + self.subject.heap();
+        self.id.heap() + found_by + names + self.roles.heap() + self.tenant.heap()
     }
 }
 

@@ -132,7 +132,7 @@ fn claims(
     let user = principal.user();
     let subject = match assertion.subject {
         AssertionSubject::UserId => user.id.as_str().to_owned(),
-        AssertionSubject::Email => user.email.as_str().to_owned(),
+        AssertionSubject::Email => user.login().to_owned(),
         AssertionSubject::Claim => {
             let kept = principal.claims();
             let subject = kept.members().get("sub");
@@ -145,7 +145,6 @@ fn claims(
         "iss": world.config.issuer,
         "aud": assertion.audience,
         "sub": subject,
-        "email": user.email.as_str(),
         "username": user.username.as_str(),
         "name": user.display_name(),
         "roles": user.roles,
@@ -158,6 +157,9 @@ fn claims(
     let Some(members) = claims.as_object_mut() else {
         return Ok(claims);
     };
+    if let Some(email) = user.address() {
+        members.insert("email".into(), json!(email));
+    }
     if let Claims::Session(session) = &principal.verified().claims {
         members.insert("sid".into(), json!(session.id));
     }

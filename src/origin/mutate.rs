@@ -98,7 +98,8 @@ fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) 
     let user = principal.user();
     match attribute {
         Attribute::Id => user.id.as_str().to_owned(),
-        Attribute::Email => user.email.as_str().to_owned(),
+        Attribute::Email => user.address().unwrap_or_default().to_owned(),
+        Attribute::Login => user.login().to_owned(),
         Attribute::Username => user.username.as_str().to_owned(),
         Attribute::FirstName => user.first_name.as_str().to_owned(),
         Attribute::LastName => user.last_name.as_str().to_owned(),

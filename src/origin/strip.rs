@@ -59,7 +59,8 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
                 }
             }
         } else if (name == "authorization" && presented.authorization_is_ours)
-            || (is_api_key(name) && value.contains(api_token::PREFIX))
+            || (is_api_key(name)
+                && (value.contains(api_token::PREFIX) || site.takes_keys_of_others()))
             || is_token_header(site, name, value)
             || stray::is_in(value)
         {

@@ -13,13 +13,14 @@ use crate::answer::denial::Denial;
 use crate::memory::world::World;
 use crate::model::service::ServiceId;
 use crate::model::service_event::UserChange;
-use crate::model::user::{Email, Tenant, User, UserId, Username};
+use crate::model::user::subject::Handle;
+use crate::model::user::{Email, Tenant, User, UserId};
 use crate::people::services::Audience;
 use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
 use crate::store::CHANGE_ATTEMPTS;
 use crate::store::passwords::Passwords;
-use crate::store::users::{HeldUser, Holder, UserRecords, Users, has_address};
+use crate::store::users::{HeldUser, Holder, UserRecords, Users, has_handle};
 
 /// Whether the user already existed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,35 +40,46 @@ pub async fn find_by_email(
     email: &Email,
     now: Timestamp,
 ) -> Result<Option<User>, Fault> {
-    let found = Users(&*world.platform.kv)
-        .find_by_email(tenant, email)
-        .await?;
+    find_by(world, tenant, Handle::Address(email), now).await
+}
+
+/// The user with this address or subject, likewise.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn find_by(
+    world: &World,
+    tenant: Option<&Tenant>,
+    handle: Handle<'_>,
+    now: Timestamp,
+) -> Result<Option<User>, Fault> {
+    let found = Users(&*world.platform.kv).find_by(tenant, handle).await?;
     let Some(user) = found else {
         return Ok(None);
     };
     let id = user.id.clone();
     let newest = world.cache.own_changes.newest_user(&id, Some(user), now);
     Ok(newest
-        .filter(|user| has_address(user, tenant, email))
+        .filter(|user| has_handle(user, tenant, handle))
         .map(Rc::unwrap_or_clone))
 }
 
-/// The same, with a record that this isolate may have read up to `user_cache` ago. Who holds the address is asked
+/// The same, with a record that this isolate may have read up to `user_cache` ago. Who holds the handle is asked
 /// of the store each time: a session that a token opens lasts for days, so no new token may go by a former holder.
 ///
 /// # Errors
 /// A [`Fault`] of the platform.
-pub async fn find_known_by_email(
+pub async fn find_known(
     world: &World,
     tenant: Option<&Tenant>,
-    email: &Email,
+    handle: Handle<'_>,
     now: Timestamp,
 ) -> Result<Option<Rc<User>>, Fault> {
     let users = Users(&*world.platform.kv);
-    let Some(id) = users.holder(tenant, email).await? else {
+    let Some(id) = users.holder(tenant, handle).await? else {
         return Ok(None);
     };
-    let holds = |user: &Rc<User>| has_address(user, tenant, email);
+    let holds = |user: &Rc<User>| has_handle(user, tenant, handle);
     let known = world.cache.user(&id, world.config.user_cache, now);
     if let Some(known) = known.flatten().filter(holds) {
         return Ok(Some(known));
@@ -85,7 +97,7 @@ pub async fn newest(world: &World, id: &UserId) -> Result<Option<User>, Fault> {
     Ok(held.map(|held| held.user))
 }
 
-/// The user with the address of `mine`; creates `mine` if there is none. Of two concurrent calls,
+/// The user with the address or subject of `mine`; creates `mine` if there is none. Of two concurrent calls,
 /// anywhere, one creates the user and both return that one.
 ///
 /// # Errors
@@ -99,7 +111,7 @@ pub async fn ensure(
     let audience = Audience::of(world, None, now).await?;
     // A token may name anybody; nobody is called by the name of somebody else for it.
     if audience.is_anothers_name(&mine).await? {
-        mine.username = Username::parse(mine.email.as_str()).unwrap_or_default();
+        mine = mine.with_own_username();
     }
     let made = UserChange {
         old: None,
@@ -114,9 +126,7 @@ pub async fn ensure(
                 return Ok((mine, Ensured::Made));
             }
             Some(Holder::Id(id)) => match records.read(&id).await? {
-                Some(HeldUser { user, .. })
-                    if has_address(&user, mine.tenant.as_ref(), &mine.email) =>
-                {
+                Some(HeldUser { user, .. }) if is_same(&user, &mine) => {
                     // The writer's record may be newer than what KV shows here.
                     world.cache.put_changed_user(&user.id, Some(&user), now);
                     return Ok((user, Ensured::Found));
@@ -168,17 +178,18 @@ pub async fn change_for(
         if user.username != old.user.username && audience.is_anothers_name(&user).await? {
             return Err(Denial::UserExists);
         }
-        let done = if user.email == old.user.email {
+        // A username that looks like an address must be the user's own address.
+        let named = user.username.as_str();
+        if user.email != old.user.email && named.contains('@') && Email::parse(named) != user.email
+        {
+            user = user.with_own_username();
+        }
+        let done = if user.handle() == old.user.handle() {
             let notify = audience
                 .notifications(changed(&old.user, &user), now)
                 .await?;
             records.replace(&old, &user, notify).await?
         } else {
-            // A username that looks like an address must be the user's own address.
-            let named = user.username.as_str();
-            if named.contains('@') && Email::parse(named).as_ref() != Some(&user.email) {
-                user.username = Username::parse(user.email.as_str()).unwrap_or_default();
-            }
             let notify = audience
                 .notifications(changed(&old.user, &user), now)
                 .await?;
@@ -257,6 +268,11 @@ const fn changed<'a>(old: &'a User, new: &'a User) -> UserChange<'a> {
     }
 }
 
+/// Whether two records are found by the same.
+fn is_same(one: &User, other: &User) -> bool {
+    one.handle().is_some() && one.handle() == other.handle() && one.tenant == other.tenant
+}
+
 /// Returns what the wanted address holds now; refuses if it belongs to another user.
 async fn free_address(
     records: &UserRecords<'_>,
@@ -271,14 +287,14 @@ async fn free_address(
         return Ok(held.clone());
     }
     let other = records.read(id).await?;
-    let is_theirs = |other: &HeldUser| has_address(&other.user, user.tenant.as_ref(), &user.email);
+    let is_theirs = |other: &HeldUser| is_same(&other.user, user);
     if other.as_ref().is_some_and(is_theirs) {
         return Err(Denial::UserExists);
     }
     Ok(held.clone())
 }
 
-/// Makes the address of `user` point to them again if it points nowhere: earlier versions wrote
+/// Makes the address or subject of `user` point to them again if it points nowhere: earlier versions wrote
 /// record and address separately and could be interrupted between the two.
 ///
 /// # Errors
@@ -289,7 +305,7 @@ pub async fn repair(world: &World, user: &User) -> Result<(), Fault> {
     }
     let records = UserRecords(&*world.platform.records);
     match records.read(&user.id).await? {
-        Some(held) => records.restore_address(&held).await,
+        Some(held) => records.restore_handle(&held).await,
         None => Ok(()),
     }
 }

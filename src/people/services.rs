@@ -108,7 +108,7 @@ impl<'a> Audience<'a> {
             return Ok(None);
         };
         let holder = holder(self.world, self.identity, user).await?;
-        Ok((holder != NameHolder::Another).then_some(user))
+        Ok((!matches!(holder, NameHolder::Another | NameHolder::Unnamed)).then_some(user))
     }
 }
 
@@ -117,11 +117,16 @@ impl<'a> Audience<'a> {
 enum NameHolder {
     /// The user, or nobody else can: addresses are unique.
     Themselves,
+    /// Services know users by their address, and the user has none or is not identified by it.
+    Unnamed,
     Nobody,
     Another,
 }
 
 async fn holder(world: &World, identity: Identity, user: &User) -> Result<NameHolder, Fault> {
+    if identity == Identity::Email && user.subject.is_some() {
+        return Ok(NameHolder::Unnamed);
+    }
     if identity == Identity::Email || is_own_address(user) {
         return Ok(NameHolder::Themselves);
     }
@@ -145,7 +150,7 @@ pub async fn holds_name(world: &World, identity: Identity, user: &User) -> Resul
 /// Whether a user's username is their own address, in any spelling of it.
 #[must_use]
 pub fn is_own_address(user: &User) -> bool {
-    Email::parse(user.username.as_str()).as_ref() == Some(&user.email)
+    user.subject.is_none() && Email::parse(user.username.as_str()) == user.email
 }
 
 /// All services, as this isolate may have read them up to `user_cache` ago.

@@ -80,6 +80,9 @@ pub enum Fault {
     /// An issuer's keys are unavailable: it is down, or its key set was rejected.
     #[error("an issuer's keys are unavailable")]
     IssuerKeys,
+    /// An issuer does not say whose an API key is: its endpoint is down, or its answer was rejected.
+    #[error("an issuer did not say whose an api key is")]
+    Verification,
     /// The application behind a site did not do what its profile needs; the text says what.
     #[error("the application at the origin: {0}")]
     Application(&'static str),

@@ -48,6 +48,8 @@ pub const SIGNING_KEYS: Share = Share::new(3, 256);
 pub const RENDERINGS: Share = Share::new(512, 512);
 /// Client addresses over the limit of wrong API tokens.
 pub const REFUSED: Share = Share::new(1024, 192);
+/// Keys of others that are not good.
+pub const REFUSED_KEYS: Share = Share::new(512, 128);
 /// Recently valid API tokens.
 pub const GOOD_API_TOKENS: Share = Share::new(256, 64);
 /// Users that this isolate recently changed.
@@ -57,7 +59,7 @@ pub const OWN_SESSIONS: Share = Share::new(1024, 160);
 /// API tokens that this isolate revoked or disabled.
 pub const OWN_API_TOKENS: Share = Share::new(512, 96);
 
-const PARTS: [Share; 13] = [
+const PARTS: [Share; 14] = [
     CREDENTIALS,
     USERS,
     SESSIONS,
@@ -67,6 +69,7 @@ const PARTS: [Share; 13] = [
     SIGNING_KEYS,
     RENDERINGS,
     REFUSED,
+    REFUSED_KEYS,
     GOOD_API_TOKENS,
     OWN_USERS,
     OWN_SESSIONS,

@@ -59,7 +59,7 @@ impl<'a> Asked<'a> {
 /// An authenticated caller as rules see it.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
-    pub email: &'a str,
+    pub email: Option<&'a str>,
     pub roles: &'a [Role],
     pub scopes: &'a [String],
     pub claims: Reading<'a>,

@@ -27,7 +27,7 @@ fn evaluated(
             .collect()
     });
     let subject = roles.as_ref().map(|roles| Subject {
-        email: "ada@example.com",
+        email: Some("ada@example.com"),
         roles,
         scopes: &[],
         claims: Reading::from(&claims),
@@ -345,7 +345,7 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
     let claims = json!({"a": {"plan": "tin-canary"}});
     let roles = [Role::parse("admin").unwrap()];
     let subject = Subject {
-        email: "canary@example.com",
+        email: Some("canary@example.com"),
         roles: &roles,
         scopes: &[],
         claims: Reading::from(claims.as_object().unwrap()),

@@ -40,7 +40,7 @@ pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply,
     let body = json!({
         "user": {
             "id": user.id.as_str(),
-            "email": user.email.as_str(),
+            "email": user.address(),
             "username": user.username.as_str(),
             "first_name": user.first_name.as_str(),
             "last_name": user.last_name.as_str(),

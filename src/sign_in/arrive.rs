@@ -14,6 +14,7 @@ use crate::authn::{Authentication, link};
 use crate::credential::session::{self, SetCookie};
 use crate::credential::verified::Claims;
 use crate::model::claim::Granted;
+use crate::model::user::User;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
 use crate::sign_in::{browsing, opened};
@@ -187,6 +188,10 @@ fn ask_before(
     let from = ctx.parts.header("sec-fetch-site");
     let return_to = ctx.return_to();
     let arriving = arriving.user();
+    let shown = |user: &User| {
+        let address = user.address().map(str::to_owned);
+        address.unwrap_or_else(|| user.display_name())
+    };
     let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
         let current = current.user();
         if query.user_switch == UserSwitch::Replace
@@ -197,8 +202,8 @@ fn ask_before(
         }
         let lead = format!(
             "You are signed in as {}. This link signs you in as {} instead.",
-            current.email.as_str(),
-            arriving.email.as_str(),
+            shown(current),
+            shown(arriving),
         );
         ("Switch user?", "Switch user", "Stay signed in", lead)
     } else {
@@ -208,7 +213,7 @@ fn ask_before(
         }
         let lead = format!(
             "You are not signed in. A link on another site brought you here, and it signs you in as {}. Continue only if that is you.",
-            arriving.email.as_str(),
+            shown(arriving),
         );
         ("Sign in?", "Sign in", "Do not sign in", lead)
     };

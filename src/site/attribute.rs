@@ -11,6 +11,8 @@ use crate::site::Preset;
 pub enum Attribute {
     Id,
     Email,
+    /// What identifies the user: the address, or the id of a user whom an issuer's subject identifies. In presets only.
+    Login,
     Username,
     FirstName,
     LastName,
@@ -89,7 +91,7 @@ pub const fn headers_of(preset: Preset) -> [(&'static str, Attribute); 4] {
             ("x-forwarded-preferred-username", Attribute::Username),
         ],
         Preset::Remote => [
-            ("remote-user", Attribute::Email),
+            ("remote-user", Attribute::Login),
             ("remote-email", Attribute::Email),
             ("remote-name", Attribute::Name),
             ("remote-groups", Attribute::Roles),

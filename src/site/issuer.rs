@@ -1,5 +1,6 @@
 //! Other issuers: whose tokens a site accepts, how they are verified, and what they may state.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::host::fetchable_host;
@@ -8,6 +9,7 @@ use crate::model::claim::{ClaimPath, ListPath};
 use crate::model::user::Role;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
+use crate::site::UpstreamCredential;
 
 /// A validated issuer.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Issuer {
     pub max_lifetime: Seconds,
     pub required_claims: Vec<RequiredClaim>,
     pub keys: KeySource,
+    /// Its endpoint that says whose an API key is.
+    pub verification: Option<Verification>,
     /// The claims from which the user's properties are read.
     pub claims: Mapping,
     /// What is assumed if a claim is missing.
@@ -44,7 +48,8 @@ pub struct Issuer {
     pub subject_domain: Option<String>,
     /// The domains of the e-mail addresses that it may name; `None` for any.
     pub email_domains: Option<Vec<String>>,
-    /// Whether a token for an unknown address creates a user.
+    pub identity: UserIdentity,
+    /// Whether a token for an unknown user creates one.
     pub create_users: bool,
     pub grant_roles: Vec<Role>,
     pub grant_staff: bool,
@@ -79,6 +84,37 @@ impl RequiredClaim {
             .as_ref()
             .is_none_or(|values| values.contains(value))
     }
+}
+
+/// An endpoint that says whose an API key is.
+#[derive(Debug)]
+pub struct Verification {
+    pub url: String,
+    pub form: Form,
+    /// How long an answer counts.
+    pub ttl: Seconds,
+    /// The only loopback origin that may be asked.
+    pub loopback: Option<String>,
+}
+
+/// How such an endpoint is asked.
+#[derive(Debug)]
+pub enum Form {
+    /// As USSO's SDK does.
+    Usso,
+    /// RFC 7662, with the `Authorization` header of the client.
+    Introspection(UpstreamCredential),
+}
+
+/// What identifies an issuer's users.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum UserIdentity {
+    /// The address.
+    Email,
+    /// The issuer and its `sub`.
+    Subject,
 }
 
 /// Where the keys for an issuer's signatures come from.
@@ -165,6 +201,24 @@ impl Issuer {
     pub fn requires(&self, name: &str) -> bool {
         let mut required = self.required_claims.iter();
         required.any(|required| required.path.as_str() == name)
+    }
+
+    /// Whether who holds its keys could make tokens of the same subjects as `other` with other keys.
+    #[must_use]
+    pub fn could_forge(&self, other: &Self) -> bool {
+        let by_subject = |one: &Self| one.identity == UserIdentity::Subject;
+        let is_same = by_subject(self)
+            && by_subject(other)
+            && self
+                .isses()
+                .any(|iss| other.isses().any(|theirs| theirs == iss));
+        is_same
+            && !match (&self.keys, &other.keys) {
+                (KeySource::Secrets(mine), KeySource::Secrets(theirs)) => mine.0 == theirs.0,
+                (KeySource::Fixed(mine), KeySource::Fixed(theirs)) => mine == theirs,
+                (KeySource::Remote(mine), KeySource::Remote(theirs)) => mine.url == theirs.url,
+                _ => false,
+            }
     }
 
     /// The host that its keys are fetched from.

@@ -118,6 +118,15 @@ pub struct Site {
     pub used_claims: Vec<Box<str>>,
 }
 
+impl Site {
+    /// Whether an issuer of the site says whose API keys are.
+    #[must_use]
+    pub fn takes_keys_of_others(&self) -> bool {
+        let mut issuers = self.all_issuers().iter();
+        self.takes(Source::ApiKey) && issuers.any(|issuer| issuer.verification.is_some())
+    }
+}
+
 /// A header that carries tokens.
 #[derive(Debug)]
 pub struct TokenHeader {

@@ -15,9 +15,10 @@ pub mod tickets;
 pub mod users;
 
 /// The prefixes of all keys in the store. Tests compare every key that is used with them.
-pub const FAMILIES: [&str; 14] = [
+pub const FAMILIES: [&str; 15] = [
     users::RECORD,
     users::BY_EMAIL,
+    users::BY_SUBJECT,
     users::BY_NAME,
     passwords::RECORD,
     services::RECORD,

@@ -1,12 +1,14 @@
-//! Users by id, and user ids by address and by username. Reads use the key-value store; changes go through the
+//! Users by id, and user ids by what finds them, address or subject, and by username. Reads use the key-value store; changes go through the
 //! writers of both records, see [`Records`].
 
+use crate::model::user::subject::Handle;
 use crate::model::user::{Email, Tenant, User, UserId, Username};
 use crate::platform::port::{Change, Changed, Fault, Kv, Notification, Records};
 use crate::store::{Page, decode, encode, hashed_key, read_all};
 
 pub(super) const RECORD: &str = "user:";
 pub(super) const BY_EMAIL: &str = "user_email:";
+pub(super) const BY_SUBJECT: &str = "user_subject:";
 pub(super) const BY_NAME: &str = "user_name:";
 
 /// Users in the key-value store, which may be up to a minute behind.
@@ -24,26 +26,26 @@ impl Users<'_> {
         }
     }
 
-    /// The user with this address, in this tenant or without one.
+    /// The user whom `handle` finds, in this tenant or without one.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn find_by_email(
+    pub async fn find_by(
         &self,
         tenant: Option<&Tenant>,
-        email: &Email,
+        handle: Handle<'_>,
     ) -> Result<Option<User>, Fault> {
-        let Some(id) = self.holder(tenant, email).await? else {
+        let Some(id) = self.holder(tenant, handle).await? else {
             return Ok(None);
         };
-        // The address may still point to a user who was just changed or deleted.
+        // It may still point to a user who was just changed or deleted.
         Ok(self
             .find(&id)
             .await?
-            .filter(|user| has_address(user, tenant, email)))
+            .filter(|user| has_handle(user, tenant, handle)))
     }
 
-    /// Finds the holder of an address. It may still point to a user who was just changed or deleted, so
+    /// Finds the holder of an address or a subject. It may still point to a user who was just changed or deleted, so
     /// compare it with their record.
     ///
     /// # Errors
@@ -51,9 +53,9 @@ impl Users<'_> {
     pub async fn holder(
         &self,
         tenant: Option<&Tenant>,
-        email: &Email,
+        handle: Handle<'_>,
     ) -> Result<Option<UserId>, Fault> {
-        match self.0.read(&address_key(tenant, email)).await? {
+        match self.0.read(&handle_key(tenant, handle)).await? {
             None => Ok(None),
             Some(id) => UserId::parse(&id).map(Some).ok_or(Fault::Record),
         }
@@ -73,12 +75,12 @@ impl Users<'_> {
         Ok(user.filter(|user| user.username == *name && user.tenant.is_none()))
     }
 
-    /// Whether the address of `user` points to any user.
+    /// Whether the address or subject of `user` points to any user.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
     pub async fn has_owner(&self, user: &User) -> Result<bool, Fault> {
-        let key = address_key(user.tenant.as_ref(), &user.email);
+        let key = key_of(user)?;
         Ok(self.0.read(&key).await?.is_some())
     }
 
@@ -101,12 +103,12 @@ pub struct HeldUser {
     text: String,
 }
 
-/// The user that an address belongs to.
+/// The user that an address or a subject belongs to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Holder {
     /// The user with this id may no longer exist.
     Id(UserId),
-    /// The address belongs to nobody.
+    /// It belongs to nobody.
     Free,
 }
 
@@ -125,7 +127,7 @@ impl Holder {
     }
 }
 
-/// The writers of users' records and addresses.
+/// The writers of users' records, and of what finds them.
 pub struct UserRecords<'a>(pub &'a dyn Records);
 
 impl UserRecords<'_> {
@@ -141,7 +143,7 @@ impl UserRecords<'_> {
         Ok(Some(HeldUser { user, text }))
     }
 
-    /// Creates `user` together with the address, which `held` holds so far: both or neither.
+    /// Creates `user` together with the address or subject, which `held` holds so far: both or neither.
     /// Returns the current holder if it is another.
     ///
     /// # Errors
@@ -160,7 +162,7 @@ impl UserRecords<'_> {
             notify,
             ..Change::default()
         };
-        self.take_address(user, held, record).await
+        self.take_handle(user, held, record).await
     }
 
     /// Replaces `old` with `user`, whose address differs and is held by `held` so far. The record
@@ -175,7 +177,7 @@ impl UserRecords<'_> {
         held: &Holder,
         notify: Vec<Notification>,
     ) -> Result<Option<Holder>, Fault> {
-        let mut then = vec![release_address(&old.user, user.version)];
+        let mut then = vec![release_handle(&old.user, user.version)?];
         then.extend(rename(&old.user, user));
         let record = Change {
             key: record_key(&user.id),
@@ -185,17 +187,17 @@ impl UserRecords<'_> {
             notify,
             ..Change::default()
         };
-        self.take_address(user, held, record).await
+        self.take_handle(user, held, record).await
     }
 
-    async fn take_address(
+    async fn take_handle(
         &self,
         user: &User,
         held: &Holder,
         record: Change,
     ) -> Result<Option<Holder>, Fault> {
         let change = Change {
-            key: address_key(user.tenant.as_ref(), &user.email),
+            key: key_of(user)?,
             from: held.text(),
             to: Some(user.id.as_str().to_owned()),
             order: Some(user.version),
@@ -208,7 +210,7 @@ impl UserRecords<'_> {
         }
     }
 
-    /// Replaces `old` with `user`, who has the same address. Returns whether `old` was still
+    /// Replaces `old` with `user`, whom the same address or subject finds. Returns whether `old` was still
     /// current.
     ///
     /// # Errors
@@ -230,14 +232,14 @@ impl UserRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
-    /// Deletes a user, and releases the address afterwards. Returns whether `old` was still
+    /// Deletes a user, and releases the address or subject afterwards. Returns whether `old` was still
     /// current.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
     pub async fn remove(&self, old: &HeldUser, notify: Vec<Notification>) -> Result<bool, Fault> {
         let version = old.user.version + 1;
-        let mut then = vec![release_address(&old.user, version)];
+        let mut then = vec![release_handle(&old.user, version)?];
         then.extend(release_name(&old.user, version));
         let change = Change {
             key: record_key(&old.user.id),
@@ -271,12 +273,12 @@ impl UserRecords<'_> {
         }
     }
 
-    /// Points the address of a user to the user, if it points to nobody and the record is
+    /// Points the address or subject of a user to the user, if it points to nobody and the record is
     /// unchanged.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn restore_address(&self, held: &HeldUser) -> Result<(), Fault> {
+    pub async fn restore_handle(&self, held: &HeldUser) -> Result<(), Fault> {
         let user = &held.user;
         let unchanged = Change {
             key: record_key(&user.id),
@@ -285,7 +287,7 @@ impl UserRecords<'_> {
             ..Change::default()
         };
         let change = Change {
-            key: address_key(user.tenant.as_ref(), &user.email),
+            key: key_of(user)?,
             to: Some(user.id.as_str().to_owned()),
             order: Some(user.version),
             needs: Some(Box::new(unchanged)),
@@ -295,21 +297,27 @@ impl UserRecords<'_> {
     }
 }
 
-/// Whether `user` has this address, in this tenant or without one.
+/// Whether `user` is found by this address, in this tenant or without one. That of a subject finds nobody.
 #[must_use]
 pub fn has_address(user: &User, tenant: Option<&Tenant>, email: &Email) -> bool {
-    user.email == *email && user.tenant.as_ref() == tenant
+    has_handle(user, tenant, Handle::Address(email))
 }
 
-/// Releases the address of a user whose record that change brought to `version`. By then the
-/// address may belong to another user, or to the same one again.
-fn release_address(user: &User, version: u64) -> Change {
-    Change {
-        key: address_key(user.tenant.as_ref(), &user.email),
+/// Whether `handle` finds `user`, in this tenant or without one.
+#[must_use]
+pub fn has_handle(user: &User, tenant: Option<&Tenant>, handle: Handle<'_>) -> bool {
+    user.handle() == Some(handle) && user.tenant.as_ref() == tenant
+}
+
+/// Releases what finds a user whose record that change brought to `version`. By then it may belong
+/// to another user, or to the same one again.
+fn release_handle(user: &User, version: u64) -> Result<Change, Fault> {
+    Ok(Change {
+        key: key_of(user)?,
         from: Some(user.id.as_str().to_owned()),
         older_than: Some(version),
         ..Change::default()
-    }
+    })
 }
 
 /// Points the username to the user, unless another user has it. A username that is the user's own address needs none.
@@ -334,7 +342,7 @@ fn release_name(user: &User, version: u64) -> Option<Change> {
 /// Users of tenants do not sign in at the gateway.
 fn has_name(user: &User) -> bool {
     let name = user.username.as_str();
-    user.tenant.is_none() && !name.is_empty() && name != user.email.as_str()
+    user.tenant.is_none() && !name.is_empty() && user.address() != Some(name)
 }
 
 fn rename(old: &User, new: &User) -> Vec<Change> {
@@ -353,13 +361,20 @@ fn record_key(id: &UserId) -> String {
     hashed_key(RECORD, id.as_str())
 }
 
-/// The same address belongs to different users in two tenants. No address contains a line break.
-fn address_key(tenant: Option<&Tenant>, email: &Email) -> String {
-    match tenant {
-        None => hashed_key(BY_EMAIL, email.as_str()),
-        Some(tenant) => hashed_key(
-            BY_EMAIL,
-            &format!("{}\n{}", tenant.as_str(), email.as_str()),
-        ),
+fn key_of(user: &User) -> Result<String, Fault> {
+    let handle = user.handle().ok_or(Fault::Record)?;
+    Ok(handle_key(user.tenant.as_ref(), handle))
+}
+
+/// The same address belongs to different users in two tenants, and so does the same subject. No tenant, address or part
+/// of a subject contains a line break.
+fn handle_key(tenant: Option<&Tenant>, handle: Handle<'_>) -> String {
+    let within = tenant.map_or_else(String::new, |tenant| format!("{}\n", tenant.as_str()));
+    match handle {
+        Handle::Address(email) => hashed_key(BY_EMAIL, &(within + email.as_str())),
+        Handle::Subject(subject) => {
+            let (issuer, sub) = (subject.issuer.as_str(), subject.sub.as_str());
+            hashed_key(BY_SUBJECT, &format!("{within}{issuer}\n{sub}"))
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::harness::{Edge, OWN, START};
 
 const ID: &str = "usr_jdBZII5Shny2Z-OsnhWorA";
 
-fn key(prefix: &str, name: &str) -> String {
+pub fn key(prefix: &str, name: &str) -> String {
     format!("{prefix}{}", hex(&sha256(name.as_bytes())))
 }
 

@@ -431,6 +431,33 @@ fn a_user_that_is_there_is_found_however_the_address_is_spelt() {
 }
 
 #[test]
+fn sec_96_a_subject_gets_no_account_by_the_address_beside_it() {
+    let key = Private::new(KeyType::Ed25519, "issuer");
+    let (edge, studio) = edge_with("mint", |bindings| {
+        let issuer = json!({
+            "identity": "subject",
+            "jwks_url": null,
+            "public_key": key.jwk(&json!({"kid": "k1"})),
+        });
+        bindings.insert("EDGEWARD_ISSUER_ID".into(), table(&issuer));
+        let site = bindings.get_mut("EDGEWARD_SITE_APP").unwrap();
+        let mut settings: Value = serde_json::from_str(site).unwrap();
+        settings["issuers"] = json!(["id"]);
+        settings["sources"] = json!(["session", "sso_cookie", "query", "bearer"]);
+        *site = settings.to_string();
+    });
+    studio.add("anna@b.c");
+    let isolate = edge.isolate();
+    for email in [json!("anna@b.c"), json!(null)] {
+        let claims = claims_at(edge.now().seconds(), &json!({"email": email}));
+        let token = key.token(Algorithm::EdDsa, &json!({"kid": "k1"}), &claims);
+        let seen = isolate.send(&get("/projects/").bearer(&token));
+        assert!(reason(&seen).contains("no e-mail address identifies the user"));
+    }
+    assert_eq!(studio.members.borrow().len(), 2);
+}
+
+#[test]
 fn a_user_made_by_a_token_of_another_issuer_is_made_in_label_studio_too() {
     for mode in ["mint", "pat"] {
         let key = Private::new(KeyType::Secret, "portal");

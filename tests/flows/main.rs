@@ -59,6 +59,8 @@ mod one_path;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod others_key;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod readings;
@@ -76,6 +78,8 @@ mod servers;
 mod session;
 #[cfg(test)]
 mod sign_out;
+#[cfg(test)]
+mod subjects;
 #[cfg(test)]
 mod template;
 #[cfg(test)]

@@ -1,4 +1,5 @@
-// A real OpenID provider (npm oidc-provider) that issues JWT access tokens to one client. `POST /rotate` makes a new
+// A real OpenID provider (npm oidc-provider) that issues JWT access tokens to one client, opaque ones for the resource
+// `urn:opaque`, and introspects them. `POST /rotate` makes a new
 // signing key and goes on publishing the one before. Prints its URL when it is ready.
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import http from "node:http";
@@ -22,11 +23,18 @@ const provider = (keys) =>
     ],
     features: {
       clientCredentials: { enabled: true },
+      introspection: { enabled: true },
+      revocation: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => "urn:app",
-        getResourceServerInfo: () => ({ scope: "read write", audience: "app", accessTokenFormat: "jwt", accessTokenTTL: 300, jwt: { sign: { alg: "RS256" } } }),
+        getResourceServerInfo: (/** @type {unknown} */ _, /** @type {string} */ resource) => ({
+          scope: "read write",
+          audience: "app",
+          accessTokenTTL: 300,
+          ...(resource === "urn:opaque" ? { accessTokenFormat: "opaque" } : { accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } } }),
+        }),
       },
     },
     extraTokenClaims: () => ({ email: "anna@example.com", email_verified: true, roles: ["editor"] }),

@@ -119,7 +119,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct HypotheticalCaller {
-    email: String,
+    email: Option<String>,
     roles: Vec<Role>,
     scopes: Vec<String>,
     claims: Map<String, Value>,
@@ -131,7 +131,7 @@ struct HypotheticalCaller {
 impl HypotheticalCaller {
     fn subject(&self) -> Subject<'_> {
         Subject {
-            email: &self.email,
+            email: self.email.as_deref(),
             roles: &self.roles,
             scopes: &self.scopes,
             claims: Reading::from(&self.claims),

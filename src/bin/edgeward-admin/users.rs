@@ -52,7 +52,7 @@ fn check_row(mut row: Value) -> Result<(), String> {
     }
     let patch: UserPatch = serde_json::from_value(row).map_err(|error| error.to_string())?;
     patch
-        .check_username(&email)
+        .check_username(Some(&email))
         .map_err(|_| "has a username that is somebody else's address".into())
 }
 

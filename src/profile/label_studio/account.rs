@@ -10,7 +10,8 @@ use crate::credential::origin_account::{Account, KnownAccount, Trouble};
 use crate::credential::verified::OriginCredential;
 use crate::http::headers::HeaderChanges;
 use crate::memory::world::World;
-use crate::model::user::{User, fold};
+use crate::model::user::subject::Handle;
+use crate::model::user::{Email, User, fold};
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::profile::label_studio::calls::{Calls, Created};
@@ -77,6 +78,15 @@ pub(super) async fn credential(
     Ok((account, headers))
 }
 
+/// Label Studio tells its users apart by address, so one that does not identify its user would be the way to the
+/// account of another.
+fn address_of(user: &User) -> Result<&Email, Denial> {
+    let address = user.handle().and_then(Handle::address);
+    address.ok_or(Denial::AccountRefused(
+        "no e-mail address identifies the user, whom an issuer knows by subject",
+    ))
+}
+
 /// The account of `user`: the known one, checked again if it is in doubt, or a new one. `keep`:
 /// whether to write a new record to the store.
 pub(super) async fn ensure(
@@ -87,11 +97,12 @@ pub(super) async fn ensure(
     keep: bool,
     now: Timestamp,
 ) -> Result<Rc<Account>, Denial> {
+    let email = address_of(user)?;
     let known = world.cache.account(&site.name, user.id.as_str());
     let mut doubted = None;
     match known {
         Some(KnownAccount::Refused(trouble, until)) if now < until => return Err(trouble.into()),
-        Some(KnownAccount::Account(account)) if account.record.email == user.email => {
+        Some(KnownAccount::Account(account)) if account.record.email == *email => {
             if !account.doubted.get() || now < account.looked_at + LOOKED_AT {
                 return Ok(account);
             }
@@ -128,13 +139,13 @@ async fn look_up(
         None => store
             .find(&site.name, &user.id)
             .await?
-            .filter(|record| record.email == user.email),
+            .filter(|record| Some(&record.email) == user.email.as_ref()),
     };
     let record = if let Some(record) = record {
         record
     } else {
         let record = OriginAccount {
-            email: user.email.clone(),
+            email: address_of(user)?.clone(),
             id: find_or_create(&calls, user).await?,
             credential: None,
         };
@@ -156,7 +167,10 @@ async fn find_or_create(calls: &Calls<'_>, user: &User) -> Result<u64, Denial> {
         ),
         Created::Failed => Denial::Fault(Fault::Application("failed to create a user")),
     };
-    let found = calls.find_by_email(&user.email).await?.ok_or(otherwise)?;
+    let found = calls
+        .find_by_email(address_of(user)?)
+        .await?
+        .ok_or(otherwise)?;
     if found.active_organization.is_none() {
         calls.join(found.id).await?;
     }

@@ -97,7 +97,7 @@ impl<'a> Calls<'a> {
     /// Creates `user`.
     pub async fn create(&self, user: &User) -> Result<Created, Denial> {
         let body = json!({
-            "email": user.email.as_str(),
+            "email": user.address(),
             "username": user.username.as_str(),
             "first_name": user.first_name.as_str(),
             "last_name": user.last_name.as_str(),

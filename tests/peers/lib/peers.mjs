@@ -121,17 +121,28 @@ export async function startProvider({ port, keys } = {}) {
    * @param {RequestInit} [init]
    */
   const ask = async (path, init) => (await fetch(`${issuer}${path}`, init)).json();
+  const authorization = `Basic ${Buffer.from("app:DEV-ONLY-client-secret-of-the-tests").toString("base64")}`;
   return {
     issuer,
     port: chosen,
     keys: first,
-    /** A fresh access token. */
-    async token() {
-      const authorization = `Basic ${Buffer.from("app:DEV-ONLY-client-secret-of-the-tests").toString("base64")}`;
-      const body = new URLSearchParams({ grant_type: "client_credentials", scope: "read" });
+    /**
+     * A fresh access token.
+     * @param {Record<string, string>} [more] Parameters of the request.
+     */
+    async token(more) {
+      const body = new URLSearchParams({ grant_type: "client_credentials", scope: "read", ...more });
       const { access_token, ...rest } = /** @type {{ access_token?: string }} */ (await ask("/token", { method: "POST", headers: { authorization }, body }));
       if (!access_token) throw new Error(`no token: ${JSON.stringify(rest)}`);
       return access_token;
+    },
+    /**
+     * Withdraws a token (RFC 7009).
+     * @param {string} token
+     */
+    async revoke(token) {
+      const { status } = await fetch(`${issuer}/token/revocation`, { method: "POST", headers: { authorization }, body: new URLSearchParams({ token }) });
+      if (status !== 200) throw new Error(`not revoked: ${status}`);
     },
     /** Makes a new signing key and goes on publishing the last one. */
     async rotate() {
