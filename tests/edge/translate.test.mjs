@@ -6,7 +6,6 @@ import { after, before, test } from "node:test";
 import { exchangeRaw } from "./lib/http.mjs";
 import { NAVIGATION, newPath, SCRIPT, startWorld } from "./lib/world.mjs";
 
-/** @import { Pair } from "./lib/http.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
 /** @import { World } from "./lib/world.mjs" */
 
@@ -136,7 +135,7 @@ test("H6: what names the upstream in an answer is public for the client, and not
       const site = identity.cookie ? app : world.site("PASS");
       const path = newPath();
       world.origin.on(path, (_, response) => {
-        response.writeHead(status, headers.map(([name, value]) => [name, value]).flat());
+        response.writeHead(status, headers.flat());
         response.end();
       });
       for (const method of ["GET", "HEAD"]) {
