@@ -157,6 +157,7 @@ export async function startEntrants({ names, scenario, people, tools }) {
       job,
       plan: planOf(job, scenario.credentialsFor?.(callers) ?? callers.map(({ session }) => session), origin.hello.body),
       users: nobody ? null : (scenario.usersFor?.(callers) ?? callers.map(({ user }) => user)),
+      translates: build === "build",
       told: told ? [[ASSERTION, "x".repeat(ASSERTION_LENGTH)]] : [],
       // Edgeward's assertion is looked at by itself; and it names a request that has no Cf-Ray.
       free: [...free, ...(signs ? [ASSERTION] : []), ...(build && !isNamed ? ["x-request-id"] : [])],

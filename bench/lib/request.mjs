@@ -51,7 +51,8 @@ const BROWSER = [
   ["Accept", "application/json, text/plain, */*"],
   ["Accept-Language", "en-GB,en;q=0.9"],
   ["Accept-Encoding", "gzip, deflate, br, zstd"],
-  ["Referer", `https://${HOST}/projects/7/data`],
+  // As the requests come: over http.
+  ["Referer", `http://${HOST}/projects/7/data`],
   ["Sec-Fetch-Site", "same-origin"],
   ["Sec-Fetch-Mode", "cors"],
   ["Sec-Fetch-Dest", "empty"],
@@ -174,9 +175,9 @@ const OF_THE_MESSAGE = ["content-length", "transfer-encoding"];
  * the credential, and with who is calling and how the request came.
  * @param {Kind} kind
  * @param {number} n
- * @param {{ user: User | null, credential: string, upstreamHost: string, more?: Header[] }} sender
+ * @param {{ user: User | null, credential: string, upstreamHost: string, more?: Header[], translates?: boolean }} sender
  */
-export function expectedHeaders(kind, n, { user, credential, upstreamHost, more = [] }) {
+export function expectedHeaders(kind, n, { user, credential, upstreamHost, more = [], translates = false }) {
   /** @type {Map<string, string>} */
   const expected = new Map();
   /** @param {Header} header */
@@ -196,6 +197,8 @@ export function expectedHeaders(kind, n, { user, credential, upstreamHost, more 
     for (const header of more) add(header);
   }
   expected.set("host", upstreamHost);
+  const referrer = expected.get("referer");
+  if (translates && referrer !== undefined) expected.set("referer", referrer.replace(`http://${HOST}/`, `http://${upstreamHost}/`));
   return expected;
 }
 
@@ -228,7 +231,7 @@ export function numberOf({ path, headers }) {
  * @param {Expected & { upstreamHost: string }} entrant
  * @param {Received | null} received
  */
-export function whatIsWrong({ job, plan, users, upstreamHost, told, free = [] }, received) {
+export function whatIsWrong({ job, plan, users, upstreamHost, told, translates, free = [] }, received) {
   if (received === null) return "the origin received nothing";
   const n = numberOf(received);
   if (n === null) return `the origin received ${received.method} ${received.path}, which has no number`;
@@ -238,7 +241,8 @@ export function whatIsWrong({ job, plan, users, upstreamHost, told, free = [] },
   if (received.method !== kind.method || received.path !== path)
     return `the origin received ${received.method} ${received.path} instead of ${kind.method} ${path}`;
   const user = users === null ? null : users[caller];
-  const expected = expectedHeaders(kind, n, { user, credential: plan.mint ? mintedToken(plan.mint, n) : plan.callers[caller], upstreamHost, more: told });
+  const credential = plan.mint ? mintedToken(plan.mint, n) : plan.callers[caller];
+  const expected = expectedHeaders(kind, n, { user, credential, upstreamHost, more: told, translates });
   for (const name of new Set([...expected.keys(), ...received.headers.map(([key]) => key)])) {
     if (free.includes(name) || OF_THE_MESSAGE.includes(name)) continue;
     const values = received.headers.filter(([key]) => key === name).map(([, text]) => text);

@@ -304,6 +304,8 @@ export interface Expected {
   users: User[] | null;
   /** Headers besides, by name and value. */
   told: Header[];
+  /** Whether the origin gets its own name in `Referer`, instead of the public one. */
+  translates?: boolean;
   /** Names of headers that may be as they are. */
   free?: string[];
 }

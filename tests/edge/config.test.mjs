@@ -68,7 +68,7 @@ const FAULTS = {
   "an unknown nested key": [{ sites: { APP: { session: { same_sit: "lax" } } } }, "EDGEWARD_SITE_APP.session.same_sit"],
   "no hosts": [{ sites: { APP: { hosts: undefined } } }, "EDGEWARD_SITE_APP.hosts"],
   "an empty list of hosts": [{ sites: { APP: { hosts: [] } } }, "EDGEWARD_SITE_APP.hosts"],
-  "a host with a path": [{ sites: { APP: { hosts: ["app.example.test/x"] } } }, "EDGEWARD_SITE_APP.hosts"],
+  "a host with a path that servers read differently": [{ sites: { APP: { hosts: ["app.example.test/x/../y"] } } }, "EDGEWARD_SITE_APP.hosts"],
   "a host of two sites": [{ sites: { APP: {}, SAME: { hosts: ["APP.example.test."] } } }, "hosts"],
   "one audience of two sites": [{ sites: { APP: { audience: "same" }, TWO: { audience: "same" } } }, "audience"],
   "a login_url on the site itself": [
@@ -78,7 +78,7 @@ const FAULTS = {
   "a header name that a preset has": [{ sites: { APP: { custom_headers: { "Remote-User": "id" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
   "no upstream": [{ sites: { APP: { upstream: undefined } } }, "EDGEWARD_SITE_APP.upstream"],
   "an upstream without TLS": [{ sites: { APP: { upstream: "http://origin.example.test" } } }, "EDGEWARD_SITE_APP.upstream"],
-  "an upstream with a path": [{ sites: { APP: { upstream: "https://origin.example.test/app" } } }, "EDGEWARD_SITE_APP.upstream"],
+  "an upstream with a query": [{ sites: { APP: { upstream: "https://origin.example.test/app?x" } } }, "EDGEWARD_SITE_APP.upstream"],
   "an upstream with a password": [{ sites: { APP: { upstream: "https://u:p@origin.example.test" } } }, "EDGEWARD_SITE_APP.upstream"],
   "no sources": [{ sites: { APP: { sources: undefined } } }, "EDGEWARD_SITE_APP.sources"],
   "an unknown source": [{ sites: { APP: { sources: ["session", "basic"] } } }, "EDGEWARD_SITE_APP.sources"],
