@@ -13,10 +13,11 @@ import { readSymbols } from "./wasm.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
 
-// Listed one by one, never --all-features: binaryen must not use an encoding that workerd does not support yet.
-// These are the features that rustc uses by default, and the exception handling of wasm-bindgen's catch wrappers.
 // Measured: less inlining than rustc does by default saves 15 KB after gzip.
 const INLINE_LESS = `target.${TARGET}.rustflags = ["-C", "llvm-args=-inline-threshold=10"]`;
+
+// Listed one by one, never --all-features: binaryen must not use an encoding that workerd does not support yet.
+// These are the features that rustc uses by default, and the exception handling of wasm-bindgen's catch wrappers.
 const WASM_FEATURES = [
   "mutable-globals",
   "sign-ext",

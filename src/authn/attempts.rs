@@ -1,4 +1,4 @@
-//! Guessing at API tokens must cost the guesser more than us. Tokens that are not good are counted
+//! Guessing at API tokens, or at API keys of others, must cost the guesser more than us. Those that are not good are counted
 //! by client address, wherever they are presented. An address that is over the limit is remembered
 //! by the isolate for a few seconds and turned down before the store is read.
 //!

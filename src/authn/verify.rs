@@ -68,7 +68,7 @@ fn is_foreign(ctx: &Ctx<'_>, credential: &str) -> Result<bool, TokenError> {
 /// When an API token ends that has no end: the last second of the year 9999.
 const NO_END: Timestamp = Timestamp::from_seconds(253_402_300_799);
 
-/// The API token behind `x-api-key`, as the user that it acts as.
+/// The API token of ours, as the user that it acts as.
 async fn acting(ctx: &Ctx<'_>, credential: &str) -> Result<ActingClaims, TokenError> {
     let Ctx { world, now, .. } = *ctx;
     // Without a client, attempts are not counted.

@@ -87,7 +87,7 @@ table! {
         pub(super) subject_domain: Field<String>,
         /// The domains of the e-mail addresses that it may name; defaults to any.
         pub(super) email_domains: Field<Vec<String>>,
-        /// Whether a token for an unknown address creates a user.
+        /// Whether a token for an unknown user creates the user.
         pub(super) create_users: Field<bool>,
         /// The roles that it may grant.
         pub(super) grant_roles: Field<Vec<String>>,

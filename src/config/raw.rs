@@ -38,7 +38,7 @@ table! {
         pub(super) upstream_plaintext: Field<bool>,
         /// The `Host` header that the origin receives.
         pub(super) host_header: Field<crate::site::HostHeader>,
-        /// Whether headers that say the public name say the upstream's to the origin, and the other
+        /// Whether headers that name the public origin name the upstream's to the origin, and the other
         /// way round. Only with `host_header = "rewrite"`.
         pub(super) translate: Field<bool>,
         /// Which paths the origin is sent: each as it came if all servers read it alike, as far as
@@ -162,7 +162,7 @@ pub enum RawLogin {
 table! {
     /// `session`.
     pub struct RawSession {
-        /// The name of the cookie; begins with `__Host-`.
+        /// The name of the cookie; begins with `__Host-`, at a site below a path also with `__Secure-`.
         pub(super) cookie: Field<String>,
         /// The `SameSite` attribute.
         pub(super) same_site: Field<crate::site::SameSite>,
@@ -209,7 +209,7 @@ table! {
         pub(super) same_site: Field<crate::site::SameSite>,
         /// The `Partitioned` attribute.
         pub(super) partitioned: Field<bool>,
-        /// Whether the cookie stays until it expires, instead of being cleared once a session is open.
+        /// Whether the cookie stays until its token has expired or ended, instead of being cleared once a session is open.
         pub(super) keep: Field<bool>,
     }
 }

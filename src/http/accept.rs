@@ -97,7 +97,6 @@ mod tests {
         }
     }
 
-    /// Case N1.
     #[test]
     fn programs_do_not() {
         for accept in [

@@ -171,7 +171,7 @@ pub enum Source {
     Bearer,
     /// A header that the site names.
     Header,
-    /// `x-api-key`, with an API token that acts as a user.
+    /// `x-api-key` or `Authorization`, with an API token that acts as a user, or a key that an issuer verifies.
     ApiKey,
 }
 

@@ -137,7 +137,6 @@ fn a_token_opens_no_session_on_a_request_that_is_no_navigation() {
     }
 }
 
-/// Case Q1.
 #[test]
 fn a_query_value_that_is_not_for_us_belongs_to_the_application() {
     let place = Place::new(&json!({"rules": [

@@ -187,7 +187,6 @@ fn allowing() -> Value {
     json!({"query": {"single_use": true, "user_switch": "confirm", "stranger_link": "allow"}})
 }
 
-/// Case L4.
 #[test]
 fn l4_whoever_keeps_cookies_is_signed_in_and_has_a_clean_address() {
     for strict in [false, true] {
@@ -212,7 +211,6 @@ fn l4_whoever_keeps_cookies_is_signed_in_and_has_a_clean_address() {
     }
 }
 
-/// Case L4.
 #[test]
 fn l4_where_no_cookie_sticks_a_page_within_four_requests_names_the_cause() {
     /// What it is, the site's settings, which cookies stick, further headers, and the cause that is named.
@@ -400,7 +398,6 @@ fn no_trip_begins_with_a_navigation_that_a_page_of_ours_has_led_on() {
     assert_eq!(seen.set_cookie(&trip), None);
 }
 
-/// Case C1.
 #[test]
 fn c1_a_stale_cookie_beside_a_good_one_of_the_same_user_holds_up_nobody() {
     let domain = json!({"sso_cookie": {"name": SSO, "domain": "site.example"}});
@@ -436,7 +433,6 @@ fn c1_a_stale_cookie_beside_a_good_one_of_the_same_user_holds_up_nobody() {
     }
 }
 
-/// Case C1.
 #[test]
 fn c1_a_stale_session_beside_a_good_one_is_cleared_and_the_good_one_stays() {
     for partitioned in [false, true] {
@@ -462,7 +458,6 @@ fn c1_a_stale_session_beside_a_good_one_is_cleared_and_the_good_one_stays() {
     }
 }
 
-/// Case C1.
 #[test]
 fn c1_two_cookies_that_are_both_good_but_of_different_users_stop() {
     let place = Place::new(&json!({}));
@@ -487,7 +482,6 @@ fn c1_two_cookies_that_are_both_good_but_of_different_users_stop() {
     assert_eq!(seen.status(), 401);
 }
 
-/// Case L1.
 #[test]
 fn l1_looking_at_a_link_uses_nothing_up_and_opens_nothing() {
     for single_use in [true, false] {

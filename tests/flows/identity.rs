@@ -200,7 +200,6 @@ fn sec_28_a_site_s_identity_headers_are_reserved_at_every_site_that_may_share_it
     );
 }
 
-/// Case H3.
 #[test]
 fn a_site_s_own_settings_reserve_nothing_at_the_origin_of_another_site() {
     let mut bindings = bindings(&json!({"custom_headers": {"x-who": "email"}}));
