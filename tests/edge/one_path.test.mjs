@@ -438,6 +438,7 @@ test("what crosses for a request does not grow with its headers, and nothing is 
       "cf-ray",
       "cookie",
       "origin",
+      "referer",
       "sec-fetch-mode",
       "sec-fetch-site",
       "x-real-ip",

@@ -154,7 +154,7 @@ test("another site is not touched by any of this", async () => {
   });
   assert.deepEqual(
     ["cookie", "x-api-key", "origin", "authorization"].map((name) => seen.header(name)),
-    ["sessionid=a", "k", other.origin, "Token t"],
+    ["sessionid=a", "k", world.origin.url, "Token t"],
   );
   assert.equal((await other.navigate("/logout", { cookie })).status, 200);
 });

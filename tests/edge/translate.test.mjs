@@ -135,7 +135,10 @@ test("H6: what names the upstream in an answer is public for the client, and not
       const site = identity.cookie ? app : world.site("PASS");
       const path = newPath();
       world.origin.on(path, (_, response) => {
-        response.writeHead(status, headers.flat());
+        response.writeHead(
+          status,
+          headers.flatMap(([name, value]) => [name, value]),
+        );
         response.end();
       });
       for (const method of ["GET", "HEAD"]) {
