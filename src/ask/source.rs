@@ -191,7 +191,7 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
         } else if pair.name == site.session.device {
             (&mut *device, true)
         } else {
-            return site.neighbours.keep(pair.name, pair.value) || stray::is_in(pair.text);
+            return site.neighbours.own(pair.name, pair.value) || stray::is_in(pair.text);
         };
         if is_read && !pair.behind_comma && !pair.value.is_empty() {
             found.push(pair.value);

@@ -52,7 +52,11 @@ fn resolve<'a>(
     }
     let served = config.served(parts.authority(), parts.scheme())?;
     let (at, path) = route::place(served, sent).ok()?;
+    // Two slashes would name a host once the path of the site is cut off.
     let local = sent.get(site.mount.len()..)?;
+    if local.starts_with("//") {
+        return None;
+    }
     match route::resolve_at(site, path) {
         Ok((path, None)) if at.name == site.name && path.as_str() == local => Some(path),
         _ => None,
@@ -70,9 +74,9 @@ fn is_translated(site: &Site, parts: &Parts, value: &str) -> bool {
     site.translates() && (value.starts_with('/') || is_own() == Some(true))
 }
 
-/// What is asked for at the `destination`, and the rules that decide. It is asked for with the
-/// request's own method, as a rule about COPY or MOVE expects, and with PUT: rules that protect a path
-/// from being written may know only that one.
+/// What a COPY or MOVE asks for besides its own path with its own method, and the rules that decide: the `destination` with
+/// that method, and what it comes to. It reads the path and writes the destination, and MOVE deletes the path, so these are
+/// judged as GET, PUT and DELETE: rules that protect a path may know only those.
 ///
 /// # Errors
 /// [`Denial::Destination`] if readings of the path lead to different rules.
@@ -80,13 +84,19 @@ pub fn asked<'a>(
     site: &'a Site,
     parts: &'a Parts,
     host: &'a str,
+    path: &'a RequestPath<'a>,
     destination: &'a RequestPath<'a>,
 ) -> Result<Vec<(Asked<'a>, &'a Rule)>, Denial> {
-    [parts.method(), "PUT"]
-        .into_iter()
-        .map(|method| {
-            asked::asked_with(site, parts, method, host, destination)
-                .map_err(|_| Denial::Destination)
+    let moves = parts.method().eq_ignore_ascii_case("MOVE");
+    let mut all = vec![
+        (parts.method(), destination),
+        ("PUT", destination),
+        ("GET", path),
+    ];
+    all.extend(moves.then_some(("DELETE", path)));
+    all.into_iter()
+        .map(|(method, path)| {
+            asked::asked_with(site, parts, method, host, path).map_err(|_| Denial::Destination)
         })
         .collect()
 }

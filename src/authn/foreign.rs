@@ -204,9 +204,12 @@ fn check(
         let text = path.find(&claims).and_then(Value::as_str)?;
         Name::parse(text).filter(|name| !name.as_str().is_empty())
     };
-    // A username that is another address could be taken for somebody else.
-    let is_own =
-        |name: &Username| !name.as_str().contains('@') || Email::parse(name.as_str()) == email;
+    // A username that is another address, or an id, could be taken for somebody else.
+    let is_own = |name: &Username| {
+        let name = name.as_str();
+        let is_address = name.contains('@');
+        (!is_address || email.is_some() && Email::parse(name) == email) && !name.starts_with("usr_")
+    };
     let username = name(issuer.claims.username)
         .and_then(|name| Username::parse(name.as_str()))
         .filter(is_own);

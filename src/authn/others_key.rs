@@ -153,16 +153,24 @@ fn read(form: &Form, answer: &Incoming) -> Result<Map<String, Value>, TokenError
     let body: StrictObject =
         serde_json::from_slice(&answer.body).map_err(|_| Fault::Verification)?;
     let mut claims = body.0;
+    // Whatever form it has, an answer that says that the key is not active, or no access token, is no yes.
+    match claims.get("active") {
+        None | Some(Value::Bool(true)) => {}
+        Some(Value::Bool(false) | Value::Null) => return Err(TokenError::ApiToken),
+        Some(_) => return Err(Fault::Verification.into()),
+    }
     claims.retain(|_, value| !value.is_null());
+    let used_for = claims.get("token_use").and_then(Value::as_str);
+    if used_for.is_some_and(|used| !["access", "access_token"].contains(&used)) {
+        return Err(TokenError::ApiToken);
+    }
     if matches!(form, Form::Introspection(_)) {
         let says = |name: &str, expected: &str| {
             let said = claims.get(name).and_then(Value::as_str);
             said.is_some_and(|said| said.eq_ignore_ascii_case(expected))
         };
-        match claims.get("active") {
-            Some(Value::Bool(true)) => {}
-            Some(Value::Bool(false)) => return Err(TokenError::ApiToken),
-            _ => return Err(Fault::Verification.into()),
+        if !claims.contains_key("active") {
+            return Err(Fault::Verification.into());
         }
         // A refresh token may be active, too; and who presents a token that is bound to a key has to prove that key.
         if !says("token_type", "Bearer") || claims.contains_key("cnf") {

@@ -26,13 +26,14 @@ use std::rc::Rc;
 use crate::config::headers::OfOrigin;
 use crate::config::raw::RawEdgeward;
 use crate::config::reader::{Bindings, GATEWAY, GLOBAL, ISSUER, RULES, Reader, SITE};
+use crate::http::host::fetchable_host;
 use crate::jose::hmac::Keyring;
 use crate::platform::time::Seconds;
 pub use crate::site::Site;
 use crate::site::Source;
 use crate::site::config::{Config, ConfigError, Keyrings, Log};
 use crate::site::disclosure::Disclosures;
-use crate::site::issuer::Issuer;
+use crate::site::issuer::{Issuer, Verification};
 use crate::site::mount::Served;
 
 /// The prefixes of the names of our secrets; a number follows.
@@ -79,11 +80,20 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
     let issuers = read_issuers(bindings, ours, &mut errors);
     let hosts = read_sites(bindings, &issuers, &mut errors);
     for issuer in &issuers {
-        let host = issuer.remote_host();
-        if host.is_some_and(|host| hosts.contains_key(&host)) {
+        let serves = |host: Option<String>| host.is_some_and(|host| hosts.contains_key(&host));
+        let verifies_at =
+            |asked: &Verification| fetchable_host(&asked.url, asked.loopback.as_deref());
+        let path = format!("{ISSUER}{}", issuer.name.to_ascii_uppercase());
+        if serves(issuer.remote_host()) {
             errors.push(ConfigError {
-                path: format!("{ISSUER}{}", issuer.name.to_ascii_uppercase()),
+                path: path.clone(),
                 error: "fetches its keys from a host that Edgeward serves".into(),
+            });
+        }
+        if serves(issuer.verification.as_ref().and_then(verifies_at)) {
+            errors.push(ConfigError {
+                path: format!("{path}.verify.url"),
+                error: "is at a host that Edgeward serves".into(),
             });
         }
     }
@@ -277,6 +287,15 @@ fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) 
             "issuer",
             !issuers.iter().any(doubles),
             "is that of another table with other keys, which could name its subjects (identity = \"subject\")",
+        );
+        let differs = |other: &Rc<Issuer>| {
+            let new = read.as_ref();
+            new.is_some_and(|new| new.accepts_other_addresses(other))
+        };
+        reader.check(
+            "issuer",
+            !issuers.iter().any(differs),
+            "is that of another table that accepts other addresses for the same subjects (identity = \"subject\"); give both the same email_domains, unverified_email_reason and claims",
         );
         issuers.extend(read);
     }

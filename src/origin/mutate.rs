@@ -108,7 +108,12 @@ fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) 
         Attribute::Roles => String::new(),
         Attribute::Staff => user.staff.to_string(),
         Attribute::Superuser => user.superuser.to_string(),
-        Attribute::Scopes => principal.scopes().join(" "),
+        // One with a blank would be read as two.
+        Attribute::Scopes => {
+            let scopes = principal.scopes().iter().map(AsRef::as_ref);
+            let plain: Vec<&str> = scopes.filter(|one: &&str| !one.contains(' ')).collect();
+            plain.join(" ")
+        }
         Attribute::Tenant => principal.tenant().unwrap_or_default().to_owned(),
         Attribute::Workspace => principal.workspace().unwrap_or_default().to_owned(),
         Attribute::Issuer => principal.issuer().to_owned(),

@@ -164,7 +164,10 @@ impl<'a> Translation<'a> {
         let is_public = !public.is_empty() && is_below(path, public);
         let is_moved = is_below(path, upstream) && (!is_public || upstream.len() > public.len());
         let rest = path.get(upstream.len()..).filter(|_| is_moved)?;
-        (public != upstream).then(|| [public, rest].concat())
+        (public != upstream).then(|| match public {
+            "" => rooted(rest),
+            _ => [public, rest].concat(),
+        })
     }
 
     /// Whether a URL of the origin's answer names the origin. An application that does not know of
@@ -174,6 +177,17 @@ impl<'a> Translation<'a> {
             .iter()
             .any(|scheme| url.scheme.eq_ignore_ascii_case(scheme))
             && self.upstream.has_authority(url.scheme, url.authority)
+    }
+}
+
+/// What is left of a path when its beginning is cut off, as a path of the host. Two slashes at its beginning would name another
+/// host; to browsers a backslash is one, and they drop tabs (WHATWG URL §4.4).
+fn rooted(rest: &str) -> String {
+    let mut read = rest.bytes().filter(|byte| !byte.is_ascii_control());
+    match (read.next(), read.next()) {
+        (Some(b'/' | b'\\'), Some(b'/' | b'\\')) => ["/.", rest].concat(),
+        (Some(b'/'), _) => rest.to_owned(),
+        _ => ["/", rest].concat(),
     }
 }
 
@@ -416,6 +430,24 @@ mod tests {
             mounted.to_public("https://in.example").as_deref(),
             Some("https://app.example.com/x")
         );
+        // SEC-48: no path of the origin becomes another host's, or no path at all.
+        let whole = moved("", "/b");
+        for (url, expected) in [
+            ("/b//evil.example/", "/.//evil.example/"),
+            ("/b/\\evil.example/", "/./\\evil.example/"),
+            ("/b/\t/evil.example/", "/./\t/evil.example/"),
+            ("/b", "/"),
+            ("/b?q", "/?q"),
+            ("/b#f", "/#f"),
+            ("/b/next", "/next"),
+            ("https://in.example/b", "https://app.example.com/"),
+            (
+                "https://in.example/b//evil.example",
+                "https://app.example.com/.//evil.example",
+            ),
+        ] {
+            assert_eq!(whole.to_public(url).as_deref(), Some(expected), "{url}");
+        }
         // Where the base begins with the mount, the longer one tells.
         let inner = moved("/x", "/x/y");
         assert_eq!(inner.to_public("/x/y/z").as_deref(), Some("/x/z"));

@@ -74,7 +74,7 @@ pub async fn handle(
         Some(_) => Ok(None),
     };
     let also = match &destination {
-        Ok(Some(destination)) => webdav::asked(&site, parts, &host, destination),
+        Ok(Some(destination)) => webdav::asked(&site, parts, &host, &path, destination),
         Ok(None) => Ok(Vec::new()),
         Err(denial) => Err(denial.clone()),
     };

@@ -86,6 +86,10 @@ pub async fn arrive(
             }
         }
         Source::Query => {
+            let is_withheld = may_be_withheld(ctx, authentication);
+            if is_withheld && !ctx.presented.rounds.led_on && !browsing::is_in_frame(ctx) {
+                return Ok(Arrival::Answer(lead_on(ctx), cookies));
+            }
             if let Some(question) = ask_before(ctx, authentication, principal) {
                 return Ok(Arrival::Answer(question, cookies));
             }
@@ -114,7 +118,7 @@ pub async fn arrive(
 }
 
 /// Where a browser goes that was just given a session. Where that may be a round of a loop, the address tells, until the
-/// session has come back: at the sign-in page's end; in a frame, where browsers may block the cookie; and where it would
+/// session has come back: at the sign-in page's end; where a page of ours led it on; in a frame, where browsers may block the cookie; and where it would
 /// otherwise be led on to bring a `Strict` cookie.
 fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
     let rounds = ctx.presented.rounds;
@@ -122,6 +126,7 @@ fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
     let sso_cookie = ctx.site.sso_cookie.as_ref();
     let is_strict = sso_cookie.is_some_and(|cookie| cookie.same_site == SameSite::Strict);
     let may_be_round = rounds.count > 0
+        || rounds.led_on
         || (is_strict && browsing::comes_from_elsewhere(ctx))
         || (ctx.site.login.is_some() && browsing::is_in_frame(ctx));
     if rounds.opened || !may_be_round {
@@ -132,6 +137,25 @@ fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
         opened: true,
         led_on: false,
     })
+}
+
+/// Whether somebody may be signed in here although no session came: a browser sends no `Strict` cookie with a navigation that
+/// another site has begun.
+fn may_be_withheld(ctx: &Ctx<'_>, authentication: &Authentication) -> bool {
+    ctx.site.session.same_site == SameSite::Strict
+        && authentication.session.is_none()
+        && ctx.presented.session.is_empty()
+        && browsing::comes_from_elsewhere(ctx)
+}
+
+/// Leads a browser on to the same link, so that it brings the session that it may have. The link is not used up.
+fn lead_on(ctx: &Ctx<'_>) -> Answer {
+    let link = ReturnTo::of_request(ctx.parts, ctx.site, ctx.path, ctx.parts.query());
+    let link = link.with_rounds(Rounds {
+        led_on: true,
+        ..ctx.presented.rounds
+    });
+    page::onward(ctx.site, ctx.request_id, link.as_str())
 }
 
 /// Leads a browser to `place` that was just given a session. A redirect would belong to the navigation that came from another
@@ -188,16 +212,18 @@ fn ask_before(
     let from = ctx.parts.header("sec-fetch-site");
     let return_to = ctx.return_to();
     let arriving = arriving.user();
+    let is_withheld = may_be_withheld(ctx, authentication);
+    // Where a page of ours leads people on, what another site began looks like this site's own.
+    let is_strict = ctx.site.session.same_site == SameSite::Strict;
+    let followed_here = from == Some("same-origin") && !is_strict;
+    let by_stranger = is_withheld || from == Some("cross-site") || ctx.presented.rounds.led_on;
     let shown = |user: &User| {
         let address = user.address().map(str::to_owned);
         address.unwrap_or_else(|| user.display_name())
     };
     let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
         let current = current.user();
-        if query.user_switch == UserSwitch::Replace
-            || from == Some("same-origin")
-            || current.id == arriving.id
-        {
+        if query.user_switch == UserSwitch::Replace || followed_here || current.id == arriving.id {
             return None;
         }
         let lead = format!(
@@ -208,11 +234,17 @@ fn ask_before(
         ("Switch user?", "Switch user", "Stay signed in", lead)
     } else {
         let began_here = ctx.presented.trip.contains(&trip_of(&return_to).as_str());
-        if query.stranger_link == StrangerLink::Allow || from != Some("cross-site") || began_here {
+        let allows = query.stranger_link == StrangerLink::Allow;
+        if (allows && !is_withheld) || !by_stranger || began_here {
             return None;
         }
+        let now = if is_withheld {
+            "You may be signed in here as somebody else."
+        } else {
+            "You are not signed in."
+        };
         let lead = format!(
-            "You are not signed in. A link on another site brought you here, and it signs you in as {}. Continue only if that is you.",
+            "{now} A link on another site brought you here, and it signs you in as {}. Continue only if that is you.",
             shown(arriving),
         );
         ("Sign in?", "Sign in", "Do not sign in", lead)

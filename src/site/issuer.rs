@@ -203,16 +203,36 @@ impl Issuer {
         required.any(|required| required.path.as_str() == name)
     }
 
-    /// Whether who holds its keys could make tokens of the same subjects as `other` with other keys.
-    #[must_use]
-    pub fn could_forge(&self, other: &Self) -> bool {
+    /// Whether both identify users by the subjects of one issuer.
+    fn shares_subjects(&self, other: &Self) -> bool {
         let by_subject = |one: &Self| one.identity == UserIdentity::Subject;
-        let is_same = by_subject(self)
+        by_subject(self)
             && by_subject(other)
             && self
                 .isses()
-                .any(|iss| other.isses().any(|theirs| theirs == iss));
-        is_same
+                .any(|iss| other.isses().any(|theirs| theirs == iss))
+    }
+
+    /// Whether they identify users by the same subjects, but do not accept the same addresses for them. A user has one record,
+    /// so what the laxer one accepts would count at the sites of the other.
+    #[must_use]
+    pub fn accepts_other_addresses(&self, other: &Self) -> bool {
+        let policy = |one: &Self| {
+            (
+                one.email_verified,
+                one.email_verified_as_text,
+                one.email_domains.clone(),
+                one.claims.email.as_str(),
+                one.claims.email_verified.as_str(),
+            )
+        };
+        self.shares_subjects(other) && policy(self) != policy(other)
+    }
+
+    /// Whether who holds its keys could make tokens of the same subjects as `other` with other keys.
+    #[must_use]
+    pub fn could_forge(&self, other: &Self) -> bool {
+        self.shares_subjects(other)
             && !match (&self.keys, &other.keys) {
                 (KeySource::Secrets(mine), KeySource::Secrets(theirs)) => mine.0 == theirs.0,
                 (KeySource::Fixed(mine), KeySource::Fixed(theirs)) => mine == theirs,

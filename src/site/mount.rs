@@ -134,7 +134,8 @@ impl Neighbours {
         let sso = site.sso_cookie.as_ref();
         if let Some(sso) = sso.filter(|_| site.takes(Source::SsoCookie)) {
             let issuers = site.all_issuers().iter();
-            let issuers = issuers.map(|issuer| issuer.issuer.clone()).collect();
+            let issuers = issuers.flat_map(|issuer| issuer.isses());
+            let issuers = issuers.map(str::to_owned).collect();
             self.tokens.push((sso.name.clone(), issuers));
         }
     }
@@ -142,7 +143,7 @@ impl Neighbours {
     /// Whether the cookie is a neighbour's. One with a token of ours is recognised by the token, whatever its
     /// name is.
     #[must_use]
-    pub fn keep(&self, name: &str, value: &str) -> bool {
+    pub fn own(&self, name: &str, value: &str) -> bool {
         self.cookies.iter().any(|cookie| cookie == name)
             || self.tokens.iter().any(|(cookie, issuers)| {
                 cookie == name

@@ -179,6 +179,7 @@ fn sec_97_nothing_but_a_clear_yes_lets_a_key_in() {
     for (answer, status) in [
         (json!({"active": false}), 401),
         (active(&json!({"active": null})), 503),
+        (active(&json!({"token_use": "refresh_token"})), 401),
         (active(&json!({"active": "true"})), 503),
         (active(&json!({"active": 1})), 503),
         (active(&json!({"token_type": null})), 401),
@@ -236,6 +237,12 @@ fn sec_97_nothing_but_a_clear_yes_lets_a_key_in() {
     }
     usso.says(&json!({}));
     assert_eq!(refused(&usso), 401);
+    for active in [json!(false), json!(null)] {
+        let mut answer = anna();
+        answer["active"] = active;
+        usso.says(&answer);
+        assert_eq!(refused(&usso), 401, "{answer}");
+    }
     usso.says(&anna());
     usso.silent.set(true);
     assert_eq!(refused(&usso), 503);

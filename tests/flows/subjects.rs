@@ -361,6 +361,16 @@ fn sec_96_two_tables_of_one_issuer_and_other_keys_cannot_name_the_same_subjects(
         None
     );
     assert_eq!(refused(&json!({"jwks_url": OTHER_JWKS})), None);
+    for laxer in [
+        json!({"identity": "subject", "unverified_email_reason": "they are ours"}),
+        json!({"identity": "subject", "email_domains": ["b.c"]}),
+        json!({"identity": "subject", "claims": {"email": "mail"}}),
+    ] {
+        assert!(
+            refused(&laxer).unwrap().contains("other addresses"),
+            "{laxer}"
+        );
+    }
     let both = json!({"identity": "subject", "subject_domain": "b.c"});
     assert!(refused(&both).unwrap().contains("exclude each other"));
 }
