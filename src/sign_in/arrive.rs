@@ -87,7 +87,7 @@ pub async fn arrive(
         }
         Source::Query => {
             let is_withheld = may_be_withheld(ctx, authentication);
-            if is_withheld && !ctx.presented.rounds.led_on && !browsing::is_in_frame(ctx) {
+            if is_withheld && !ctx.presented.rounds.led_on {
                 return Ok(Arrival::Answer(lead_on(ctx), cookies));
             }
             if let Some(question) = ask_before(ctx, authentication, principal) {
@@ -140,12 +140,13 @@ fn place_after_opening(ctx: &Ctx<'_>) -> ReturnTo {
 }
 
 /// Whether somebody may be signed in here although no session came: a browser sends no `Strict` cookie with a navigation that
-/// another site has begun.
+/// another site has begun. In a frame of another site it takes none either, so there is none to be replaced.
 fn may_be_withheld(ctx: &Ctx<'_>, authentication: &Authentication) -> bool {
     ctx.site.session.same_site == SameSite::Strict
         && authentication.session.is_none()
         && ctx.presented.session.is_empty()
         && browsing::comes_from_elsewhere(ctx)
+        && !browsing::is_in_frame(ctx)
 }
 
 /// Leads a browser on to the same link, so that it brings the session that it may have. The link is not used up.
