@@ -3,7 +3,7 @@
 
 import { admit, startEdgeward, wrongAssertion } from "./edgeward.mjs";
 import { admitToPeers, startPeer } from "./peers.mjs";
-import { ASSERTION, ASSERTION_LENGTH, planOf, VARIETIES, whatIsWrong } from "./request.mjs";
+import { ASSERTION, ASSERTION_LENGTH, NAMING, planOf, VARIETIES, whatIsWrong } from "./request.mjs";
 
 /** @import { Build, Check, Entrant, KvHelper, OriginHelper, People, PeerWorld, Scenario, SiteSettings, Tools, Variety, World } from "./types.js" */
 
@@ -159,8 +159,8 @@ export async function startEntrants({ names, scenario, people, tools }) {
       users: nobody ? null : (scenario.usersFor?.(callers) ?? callers.map(({ user }) => user)),
       translates: build === "build",
       told: told ? [[ASSERTION, "x".repeat(ASSERTION_LENGTH)]] : [],
-      // Edgeward's assertion is looked at by itself; and it names a request that has no Cf-Ray.
-      free: [...free, ...(signs ? [ASSERTION] : []), ...(build && !isNamed ? ["x-request-id"] : [])],
+      // Edgeward's assertion is looked at by itself; an earlier build may not translate names; and it names a request that has no Cf-Ray.
+      free: [...free, ...(signs ? [ASSERTION] : []), ...(build && !isNamed ? ["x-request-id"] : []), ...(build === "before" ? NAMING : [])],
       keys: world && signs ? world.keys : null,
     });
   }

@@ -167,6 +167,9 @@ function sent({ headers, cookies: [before, after], credential }) {
 
 // A client could have made these up, so whoever tells the origin of the way a request came writes over them or takes them out.
 const NOT_A_CLIENTS = ["x-forwarded-proto", "x-real-ip"];
+/** In which Edgeward gives the origin its own name instead of the public one. */
+export const NAMING = ["origin", "referer"];
+const ON_HOST = new RegExp(`^http://${HOST.replaceAll(".", "\\.")}(?=/|$)`);
 // They are of the message, and the bytes are counted.
 const OF_THE_MESSAGE = ["content-length", "transfer-encoding"];
 
@@ -197,8 +200,10 @@ export function expectedHeaders(kind, n, { user, credential, upstreamHost, more 
     for (const header of more) add(header);
   }
   expected.set("host", upstreamHost);
-  const referrer = expected.get("referer");
-  if (translates && referrer !== undefined) expected.set("referer", referrer.replace(`http://${HOST}/`, `http://${upstreamHost}/`));
+  for (const name of translates ? NAMING : []) {
+    const value = expected.get(name);
+    if (value !== undefined) expected.set(name, value.replace(ON_HOST, `http://${upstreamHost}`));
+  }
   return expected;
 }
 

@@ -304,7 +304,7 @@ export interface Expected {
   users: User[] | null;
   /** Headers besides, by name and value. */
   told: Header[];
-  /** Whether the origin gets its own name in `Referer`, instead of the public one. */
+  /** Whether the origin gets its own name in `Origin` and `Referer`, instead of the public one. */
   translates?: boolean;
   /** Names of headers that may be as they are. */
   free?: string[];

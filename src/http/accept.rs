@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_do_not() {
+    fn n1_programs_do_not() {
         for accept in [
             "",
             "*/*",

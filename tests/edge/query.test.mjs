@@ -255,7 +255,7 @@ for (const [name, waits] of /** @type {[string, number][]} */ ([
   });
 }
 
-/** What browsers and their forerunners send when nobody has followed the link yet. */
+/** What browsers and their forerunners send when nobody has followed the link yet (L2). */
 const SPECULATIVE = [
   { "Sec-Purpose": "prefetch" },
   { "Sec-Purpose": "prefetch;prerender" },

@@ -138,7 +138,7 @@ fn a_token_opens_no_session_on_a_request_that_is_no_navigation() {
 }
 
 #[test]
-fn a_query_value_that_is_not_for_us_belongs_to_the_application() {
+fn q1_a_query_value_that_is_not_for_us_belongs_to_the_application() {
     let place = Place::new(&json!({"rules": [
         {"prefix": "/public", "public": true},
         {"prefix": "/", "require": {"authenticated": true}},

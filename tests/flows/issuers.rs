@@ -879,7 +879,7 @@ fn sec_27_a_link_with_a_token_of_another_issuer_works_once() {
 }
 
 #[test]
-fn a_query_token_of_an_issuer_that_the_site_does_not_accept_belongs_to_the_application() {
+fn q1_a_query_token_of_an_issuer_that_the_site_does_not_accept_belongs_to_the_application() {
     let stage = Stage::new(&json!({}), &json!({"unauthenticated": "pass"}));
     let isolate = stage.isolate();
     for claims in [

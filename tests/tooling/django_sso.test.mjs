@@ -290,7 +290,6 @@ test("what a file cannot tell has to be decided, and a group gives no right by i
     }),
   );
   assert.deepEqual(questions, [
-    'the group Night shift cannot become the role Night shift; name a role with --role "Night shift=<role>", or none with --role "Night shift="',
     'the group staff has the name of a right; name a role with --role "staff=<role>", or none with --role "staff="',
     "--dialect names Nothing, which is no service",
     ...["Shop", "Old one", "Plain"].map((name) => `the file does not tell which django-sso the service ${name} has; name it with --dialect`),
