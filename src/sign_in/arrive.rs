@@ -176,7 +176,7 @@ pub fn lead_back(ctx: &Ctx<'_>, place: ReturnTo) -> Answer {
 /// Opens the session for a single-use link.
 ///
 /// # Errors
-/// [`TokenError::LinkUsed`], or a fault.
+/// [`crate::jose::error::TokenError::LinkUsed`], or a fault.
 pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetCookie, Denial> {
     link::use_up(ctx.world, ctx.site, principal, ctx.now).await?;
     Ok(open_session(ctx, principal))
