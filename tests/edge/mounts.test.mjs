@@ -33,6 +33,7 @@ before(async () => {
     sites: {
       ROOT: { hosts: [HOST] },
       STUDIO: { hosts: [`${HOST}/studio`], upstream: `${studio.url}/base` },
+      BASED: { hosts: ["based.example.test"], upstream: `${studio.url}/base`, unauthenticated: "pass" },
       FILES: { hosts: ["files.example.test"], label_studio: LABEL_STUDIO, identity_headers: [] },
       BELOW: { hosts: ["files.example.test/below"], upstream: studio.url, label_studio: LABEL_STUDIO, identity_headers: [] },
       MOVED: { hosts: ["moved.example.test"], endpoints: "/-/edge" },
@@ -108,6 +109,36 @@ test("no cookie of ours reaches the origin of the other site, in either directio
     assert.equal(told(await site.script(path, { cookie })).headers.cookie, "own=1");
     const renamed = other.pair.replace(name, other === root ? STUDIO : ROOT);
     assert.equal((await site.script(path, { cookie: renamed })).status, 401);
+  }
+});
+
+test("redirects and cookies of an origin below a path are those of the site, absolute and as paths", async () => {
+  const { pair } = await signIn("/studio", STUDIO);
+  for (const [location, expected] of [
+    [`${studio.url}/base/next?a`, `${site.origin}/studio/next?a`],
+    ["/base/next", "/studio/next"],
+    ["/studio/next", "/studio/next"],
+    ["next", "next"],
+  ]) {
+    studio.on("/base/go", (_, response) => response.writeHead(302, { Location: location, "Set-Cookie": "sid=1; Path=/base/app" }).end());
+    const answer = await site.client("/studio/go", { cookie: pair });
+    assert.deepEqual([answer.status, answer.headers.get("location"), answer.headers.get("set-cookie")], [302, expected, "sid=1; Path=/studio/app"]);
+  }
+});
+
+test("SEC-48: a redirect of an origin that lives below a path leads to no other host", async () => {
+  const based = world.site("BASED");
+  for (const [location, expected] of [
+    ["/base//evil.example/", "/.//evil.example/"],
+    ["/base/\\evil.example/", "/./\\evil.example/"],
+    [`${studio.url}/base//evil.example/`, `${based.origin}/.//evil.example/`],
+    ["/base", "/"],
+    ["/base?q=1", "/?q=1"],
+  ]) {
+    studio.on("/base/go", (_, response) => response.writeHead(302, { Location: location, "Set-Cookie": "sid=1; Path=/base" }).end());
+    const answer = await based.navigate("/go");
+    assert.deepEqual([answer.headers.get("location"), answer.headers.get("set-cookie")], [expected, "sid=1; Path=/"]);
+    assert.equal(new URL(expected, based.origin).host, based.host);
   }
 });
 
