@@ -100,10 +100,10 @@ const TRANSLATED = 8;
 /**
  * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether the origin is told
  * an identity, whether the CDN must bypass its cache, whether a WebSocket is closed once the request would not pass, and
- * whether names in the response are translated. The
- * base replaces the first `before` characters of the URL. The characters `from` to `until` are cut out of the `Cookie` header.
- * `own` has the changes of this request alone, if any: `@` and a URL that replaces the whole; `-` and `+` as in `rendering`;
- * `=` and a cookie of ours; `^` and Strict-Transport-Security beside them; `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
+ * whether names in the response are translated. The base replaces the first `before` characters of the URL. The characters
+ * `from` to `until` are cut out of the `Cookie` header. `own` has the changes of this request alone, if any: `@` and a URL that
+ * replaces the whole; `-` and `+` as in `rendering`; `=` and a cookie of ours; `^` and Strict-Transport-Security beside them;
+ * `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
  * @param {Request} request
  * @param {Head} head
  * @param {Rendering} rendering

@@ -35,6 +35,8 @@ before(async () => {
           { prefix: "/admin", require: { role: "admin" } },
           { prefix: "/read", method: ["GET", "PROPFIND"], require: { authenticated: true } },
           { prefix: "/upload", method: ["PUT"], deny: true },
+          { prefix: "/archive", method: ["DELETE"], require: { role: "editor" } },
+          { prefix: "/secret", method: ["GET"], require: { role: "reader" } },
           { prefix: "/", require: { authenticated: true } },
         ],
       },
@@ -275,6 +277,24 @@ test("H2: COPY and MOVE name the host that the origin knows, in Destination and 
   // Where it is no place to write to, it is a header like others.
   const other = await dav.send("POST", "/a", { cookie, headers: { Destination: "../Berlin, Hbf" } });
   assert.equal(other.seen.header("destination"), "../Berlin, Hbf");
+});
+
+test("SEC-92: nobody copies what they may not read, or moves what they may not delete", async () => {
+  const { cookie } = await dav.signIn();
+  const trusted = await dav.signIn(await dav.createUser({ roles: ["editor", "reader"] }));
+  for (const [method, place, status] of /** @type {[string, string, number][]} */ ([
+    ["MOVE", "/archive", 403],
+    ["COPY", "/archive", 200],
+    ["MOVE", "/secret", 403],
+    ["COPY", "/secret", 403],
+  ])) {
+    const path = `${place}${newPath()}`;
+    const headers = { Destination: "/mine/a" };
+    const answer = await dav.send(method, path, { cookie, headers });
+    assert.equal(answer.status, status, `${method} ${place}: ${answer}`);
+    assert.equal(world.origin.about(path).length, status === 200 ? 1 : 0);
+    assert.equal((await dav.send(method, path, { cookie: trusted.cookie, headers })).status, 200);
+  }
 });
 
 test("SEC-92: nobody copies or moves to where they may not write, however the destination is written", async () => {
