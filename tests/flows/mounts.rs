@@ -6,6 +6,7 @@ use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use serde_json::{Value, json};
 
+use crate::harness::issuer::table;
 use crate::harness::request::{Req, Seen, get, open, req};
 use crate::harness::{Edge, Isolate, SSO, bindings, site};
 
@@ -744,4 +745,27 @@ fn explain_takes_the_path_as_people_ask_for_it() {
     );
     let (_, told) = explain(json!({"path": "/studio/api/sso/me"}));
     assert_eq!(told["path"], json!("/studio/api/sso/me"));
+}
+
+#[test]
+fn sec_87_a_token_of_an_issuer_with_tenants_stays_at_its_site() {
+    let tenant = "11111111-2222-3333-4444-555555555555";
+    let template = "https://login.microsoftonline.com/{tenantid}/v2.0";
+    let studio = json!({"issuers": ["entra"], "sso_cookie": {"name": "entra_token"}});
+    let mut all = with(&sites(&studio));
+    let issuer = json!({"issuer": template, "tenant_ids": [tenant]});
+    all.insert("EDGEWARD_ISSUER_ENTRA".into(), table(&issuer));
+    let edge = Edge::with(all);
+    let isolate = edge.isolate();
+    let (root, _) = sign_in(&edge, &isolate, "", "__Host-edgeward", "a@b.c");
+    let encoded = |part: &Value| {
+        use base64::Engine as _;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(part.to_string())
+    };
+    let iss = template.replace("{tenantid}", tenant);
+    let parts = [json!({"alg": "EdDSA"}), json!({ "iss": iss })];
+    let token = format!("{}.{}.c2ln", encoded(&parts[0]), encoded(&parts[1]));
+    let cookies = format!("own=1; entra_token={token}");
+    let seen = isolate.send(&get("/x").cookie(&root).cookie(&cookies));
+    assert_eq!(seen.origin().header("cookie"), Some("own=1"));
 }
