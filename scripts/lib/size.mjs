@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 700 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 240_750,
+    budget: 202_100,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -46,11 +46,11 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 64_270, paths: ["edgeward::config"] },
-  { name: "admin", budget: 60_140, paths: ["edgeward::admin"] },
+  { name: "configuration", budget: 55_220, paths: ["edgeward::config"] },
+  { name: "admin", budget: 54_900, paths: ["edgeward::admin"] },
   {
     name: "label_studio",
-    budget: 23_960,
+    budget: 21_600,
     paths: [
       "edgeward::config::label_studio",
       "edgeward::credential::origin_account",
@@ -61,7 +61,7 @@ export const BUDGETS = [
   },
   {
     name: "gateway",
-    budget: 75_150,
+    budget: 69_200,
     paths: [
       "edgeward::admin::services",
       "edgeward::admin::sign_in",
@@ -88,22 +88,22 @@ export const BUDGETS = [
       "edgeward::store::tickets",
     ],
   },
-  { name: "shell", budget: 17_990, paths: ["edgeward::edge"] },
-  { name: "JSON", isShared: true, budget: 18_770, paths: ["itoa", "ryu", "serde", "serde_core", "serde_json", "zmij"] },
+  { name: "shell", budget: 16_500, paths: ["edgeward::edge"] },
+  { name: "JSON", isShared: true, budget: 17_660, paths: ["itoa", "ryu", "serde", "serde_core", "serde_json", "zmij"] },
   {
     name: "standard library",
     isShared: true,
-    budget: 60_770,
+    budget: 61_500,
     paths: ["__rustc", "alloc", "compiler_builtins", "core", "dlmalloc", "hashbrown", "foldhash", "std"],
   },
   {
     name: "bindings",
     isShared: true,
-    budget: 14_340,
+    budget: 13_990,
     paths: ["console_error_panic_hook", "js_sys", "serde_wasm_bindgen", "wasm_bindgen", "wasm_bindgen_futures", "web_sys", "worker", "worker_sys"],
   },
-  { name: "other crates", isShared: true, budget: 9_610, paths: [] },
-  { name: "data", budget: 51_650, paths: [] },
+  { name: "other crates", isShared: true, budget: 14_560, paths: [] },
+  { name: "data", budget: 53_130, paths: [] },
   { name: "JavaScript", budget: 25_580, paths: [] },
   // Its own limit: what the first sign-in of an isolate has to compile.
   { name: "password hash", budget: 15_980, paths: [], file: "kdf.wasm" },
