@@ -587,6 +587,7 @@ fn credential(error: TokenError) -> Row {
         | TokenError::MissingClaim(_)
         | TokenError::ClaimForm(_)
         | TokenError::ClaimValue(_)
+        | TokenError::UnlistedClaim
         | TokenError::OwnToken
         | TokenError::NotYet
         | TokenError::Lifetime

@@ -54,6 +54,8 @@ pub enum EventKind {
     AdminCall,
     /// Claims of another issuer's token could not be read, and grant nothing.
     ClaimsUnreadable,
+    /// A token of another issuer was refused for claims that its table does not list.
+    ClaimsUnlisted,
 }
 
 /// Who was signed in by a request.

@@ -13,6 +13,7 @@ use crate::http::request::Parts;
 use crate::http::reserved::API_KEY;
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
+use crate::site::issuer::is_of_any;
 use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
 
@@ -290,8 +291,7 @@ fn is_for_us(site: &Site, value: &str) -> bool {
     let value = bearer(value).unwrap_or(value);
     UntrustedJws::parse(value).is_ok_and(|token| {
         let issuers = site.all_issuers().iter();
-        token.names_our_kind()
-            || token.names_issuer_among(issuers.flat_map(|issuer| issuer.isses()))
+        token.names_our_kind() || is_of_any(issuers.map(|issuer| &**issuer), &token)
     })
 }
 

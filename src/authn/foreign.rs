@@ -7,12 +7,12 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::authn::jwks;
+use crate::authn::{binding, jwks};
 use crate::credential::foreign::ForeignClaims;
 use crate::jose::error::TokenError;
 use crate::jose::jws::{UntrustedJws, VerifiedJws};
 use crate::jose::jwt;
-use crate::memory::cache::UnreadableClaims;
+use crate::memory::cache::{ClaimsNote, Found};
 use crate::memory::world::World;
 use crate::model::claim::{ClaimPath, Granted, KeptClaims, as_text};
 use crate::model::user::subject::IssuerSubject;
@@ -22,7 +22,7 @@ use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::{hex, sha256};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Site;
-use crate::site::issuer::{Issuer, KeySource, RemoteKeys, UserIdentity};
+use crate::site::issuer::{Issuer, KeySource, RemoteKeys, UserIdentity, is_of_any};
 use crate::site::tenant::Tenancy;
 
 /// The longest that what a session carries may be, in bytes of JSON: with the rest, and in base64,
@@ -48,7 +48,7 @@ pub async fn read(
         [only] => only,
         many => many
             .iter()
-            .find(|one| token.names_issuer_among(one.isses()))
+            .find(|one| is_of_any(std::iter::once(&***one), &token))
             .ok_or(TokenError::Issuer)?,
     };
     let algorithm = token.algorithm_among(&issuer.algorithms, issuer.typ.as_deref())?;
@@ -84,12 +84,21 @@ pub(super) fn judge(
     id: String,
     now: Timestamp,
 ) -> Result<ForeignClaims, TokenError> {
-    let (foreign, unreadable) = check(site, issuer, claims, id, now)?;
-    if !unreadable.is_empty() {
-        world.cache.note_unreadable(UnreadableClaims {
+    let unlisted = binding::unlisted(issuer, &claims);
+    if !unlisted.is_empty() {
+        world.cache.note(ClaimsNote {
             site: site.name.clone(),
             issuer: issuer.name.clone(),
-            claims: unreadable,
+            found: Found::Unlisted(unlisted),
+        });
+        return Err(TokenError::UnlistedClaim);
+    }
+    let (foreign, unreadable) = check(site, issuer, claims, id, now)?;
+    if !unreadable.is_empty() {
+        world.cache.note(ClaimsNote {
+            site: site.name.clone(),
+            issuer: issuer.name.clone(),
+            found: Found::Unreadable(unreadable),
         });
     }
     if let Tenancy::ByClaim(tenants) = tenancy {
@@ -152,21 +161,9 @@ fn check(
     id: String,
     now: Timestamp,
 ) -> Result<(ForeignClaims, Vec<&'static str>), TokenError> {
-    let iss = jwt::text(&claims, "iss")?.ok_or(TokenError::MissingClaim("iss"))?;
-    let name = issuer.names.iter().find(|name| name.iss == iss);
-    let tenant_id = &name.ok_or(TokenError::Issuer)?.tenant_id;
-    if tenant_id.is_some() && jwt::text(&claims, "tid")? != tenant_id.as_deref() {
-        return Err(TokenError::Issuer);
-    }
-    let mut for_us = false;
-    for audience in &issuer.audience {
-        for_us |= jwt::names_audience(claims.get("aud"), audience)?;
-    }
-    if !for_us {
-        return Err(TokenError::Audience);
-    }
-    let expires_at = jwt::date(&claims, "exp")?.ok_or(TokenError::MissingClaim("exp"))?;
-    let issued_at = jwt::date(&claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
+    binding::check_place(issuer, &claims)?;
+    let latest = now + issuer.leeway;
+    let (issued_at, expires_at) = binding::read_times(issuer, &claims, latest)?;
     let not_before = jwt::date(&claims, "nbf")?;
     for required in &issuer.required_claims {
         let name = required.path.as_str();
@@ -186,7 +183,6 @@ fn check(
     if expires_at > issued_at + issuer.max_lifetime || expires_at < issued_at {
         return Err(TokenError::Lifetime);
     }
-    let latest = now + issuer.leeway;
     if issued_at > latest || not_before.is_some_and(|from| from > latest) {
         return Err(TokenError::NotYet);
     }

@@ -5,6 +5,7 @@
 //! decides); bad (the request stops: a bad credential never falls through to the next source).
 
 pub mod attempts;
+mod binding;
 pub mod foreign;
 pub mod jwks;
 pub mod link;

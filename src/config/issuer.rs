@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::config::reader::{Bindings, Field, ISSUER, Reader, Texts, table};
 use crate::config::secret::{self, NameError};
+use crate::config::unbound;
 use crate::config::verification::{self, RawVerification};
 use crate::http::host::{fetchable_host, is_loopback, origin};
 use crate::jose::json::StrictObject;
@@ -95,6 +96,10 @@ table! {
         pub(super) grant_staff: Field<bool>,
         /// The claims that a session keeps; defaults to those that rules, headers and assertion of its site are about.
         pub(super) keep_claims: Field<Vec<String>>,
+        /// Why tokens without `iss`, `aud` or `iat` can be trusted, which are accepted then.
+        pub(super) unbound_tokens_reason: Field<String>,
+        /// With `unbound_tokens_reason`: every claim that a token may have.
+        pub(super) only_claims: Field<Vec<String>>,
     }
 }
 
@@ -335,6 +340,7 @@ pub(super) fn read(
         .or(fixed.map(|key| KeySource::Fixed(key.into())))
         .or(remote.map(KeySource::Remote));
 
+    let verifies = raw.verify.is_given();
     let verification = verification::read(reader, raw.verify, loopback.as_deref(), bindings);
     let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
     let grant_staff = reader.with_default("grant_staff", raw.grant_staff, false);
@@ -377,6 +383,28 @@ pub(super) fn read(
                 .is_none_or(|text| Printable::parse(text).is_some()),
         "subject needs an issuer of at most 255 visible characters",
     );
+    let excluded = [
+        ("jwks_url", sources[1].1),
+        ("discovery_url", sources[2].1),
+        ("public_key_url", sources[4].1),
+        ("verify", verifies),
+        ("tenant_ids", tenants_given),
+    ];
+    let by_sub = by_subject || subject_domain.is_some();
+    let address = claims.as_ref().map(|claims| claims.email.as_str());
+    let table = unbound::Table {
+        excluded: excluded
+            .into_iter()
+            .filter_map(|(name, given)| given.then_some(name))
+            .collect(),
+        max_lifetime: Seconds(max_lifetime),
+        required: &required_claims,
+        roles: &grant_roles,
+        staff: grant_staff,
+        claims: claims.as_ref(),
+        identified_by: if by_sub { Some("sub") } else { address },
+    };
+    let only_claims = unbound::read(reader, raw.unbound_tokens_reason, raw.only_claims, &table);
     let email_domains = raw
         .email_domains
         .is_given()
@@ -405,6 +433,7 @@ pub(super) fn read(
         grant_roles,
         grant_staff,
         keep_claims: reader.optional("keep_claims", raw.keep_claims),
+        only_claims,
     }))
 }
 

@@ -18,6 +18,7 @@ pub mod schema;
 pub mod secret;
 pub mod site;
 pub mod tenant;
+mod unbound;
 mod verification;
 
 use std::collections::{BTreeMap, HashMap};
@@ -79,6 +80,7 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
     let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
     let issuers = read_issuers(bindings, ours, &mut errors);
     let hosts = read_sites(bindings, &issuers, &mut errors);
+    unbound::check(&issuers, &hosts, bindings, &mut errors);
     for issuer in &issuers {
         let serves = |host: Option<String>| host.is_some_and(|host| hosts.contains_key(&host));
         let verifies_at =

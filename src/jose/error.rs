@@ -40,6 +40,9 @@ pub enum TokenError {
     /// The claim of this name has none of the values that the issuer's settings accept.
     #[error("the token's claim {0} has a value that is not accepted")]
     ClaimValue(&'static str),
+    /// The issuer's `only_claims` does not list one of its claims; the log names it.
+    #[error("the token has a claim that only_claims of its issuer does not list")]
+    UnlistedClaim,
     /// The site accepts tokens of its issuers only.
     #[error("the token was issued by Edgeward, and the site has own_tokens = false")]
     OwnToken,

@@ -141,6 +141,13 @@ impl<'a> UntrustedJws<'a> {
         matches!(&issuer, Some(Value::String(named)) if issuers.any(|issuer| issuer == named))
     }
 
+    /// Whether the unverified claims have no `iss` at all. Like its name, that lets nobody in.
+    #[must_use]
+    pub fn names_no_issuer(&self) -> bool {
+        let claims = serde_json::from_slice::<StrictObject>(&self.claims);
+        claims.is_ok_and(|claims| !claims.0.contains_key("iss"))
+    }
+
     /// Verifies type, algorithm and signature, in this order.
     ///
     /// # Errors

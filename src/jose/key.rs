@@ -304,6 +304,13 @@ impl KeySet {
         })
     }
 
+    /// Whether both hold one key, whatever its form and its name.
+    #[must_use]
+    pub fn shares_key(&self, other: &Self) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|key| other.keys.iter().any(|theirs| theirs.spki == key.spki))
+    }
+
     /// The number of skipped keys.
     #[must_use]
     pub const fn skipped(&self) -> usize {

@@ -40,16 +40,23 @@ pub struct Cache {
     pub attempts: AttemptMemory,
     pub turns: Turns,
     pub services: ServiceMemory,
-    unreadable: RefCell<Vec<UnreadableClaims>>,
+    notes: RefCell<Vec<ClaimsNote>>,
 }
 
-/// Claims of a token that could not be read and therefore grant nothing, for the log.
-pub struct UnreadableClaims {
+/// What the log tells of a token's claims by their names.
+pub struct ClaimsNote {
     /// The names of site and issuer in the configuration.
     pub site: String,
     pub issuer: String,
-    /// The claims as the configuration names them.
-    pub claims: Vec<&'static str>,
+    pub found: Found,
+}
+
+/// What was found about some claims.
+pub enum Found {
+    /// They could not be read and grant nothing; as the configuration names them.
+    Unreadable(Vec<&'static str>),
+    /// `only_claims` does not list them, so the token was refused.
+    Unlisted(Vec<String>),
 }
 
 impl Default for Cache {
@@ -65,7 +72,7 @@ impl Default for Cache {
             issuer_keys: IssuerKeyMemory::default(),
             turns: Turns::default(),
             services: ServiceMemory::default(),
-            unreadable: RefCell::default(),
+            notes: RefCell::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),
         }
@@ -73,15 +80,15 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// Notes for the log that claims of a token could not be read.
-    pub fn note_unreadable(&self, claims: UnreadableClaims) {
-        self.unreadable.borrow_mut().push(claims);
+    /// Notes for the log what was found about claims of a token.
+    pub fn note(&self, note: ClaimsNote) {
+        self.notes.borrow_mut().push(note);
     }
 
     /// Takes what was noted for the log.
     #[must_use]
-    pub fn take_unreadable(&self) -> Vec<UnreadableClaims> {
-        std::mem::take(&mut *self.unreadable.borrow_mut())
+    pub fn take_notes(&self) -> Vec<ClaimsNote> {
+        std::mem::take(&mut *self.notes.borrow_mut())
     }
 
     /// A credential that was verified before.

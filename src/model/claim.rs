@@ -105,6 +105,12 @@ impl ListPath {
         self.text
     }
 
+    /// The claim that it reads.
+    #[must_use]
+    pub const fn claim(self) -> ClaimPath {
+        self.claim
+    }
+
     /// The words that `claims` say there; `None` if the claim is missing or `null`.
     #[must_use]
     pub fn read(self, claims: &Map<String, Value>) -> Option<Said<'_>> {

@@ -10,6 +10,7 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
+use crate::memory::cache::{ClaimsNote, Found};
 use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::sign_in::refuse;
@@ -241,17 +242,33 @@ pub(crate) fn refuse_early(
 
 /// What was found about the tokens of a request besides its result, as lines for the log.
 pub(super) fn notes(world: &World) -> Vec<Event> {
-    let noted = world.cache.take_unreadable().into_iter();
-    let lines = noted.map(|noted| Event {
-        event: EventKind::ClaimsUnreadable,
-        site: Some(noted.site),
-        reason: Some(format!(
-            "claims of issuer {} could not be read and grant nothing: {}",
-            noted.issuer,
-            noted.claims.join(", ")
-        )),
-        ..Event::default()
-    });
+    let noted = world.cache.take_notes().into_iter();
+    let lines = noted.map(
+        |ClaimsNote {
+             site,
+             issuer,
+             found,
+         }| {
+            let (event, what, names) = match found {
+                Found::Unreadable(names) => (
+                    EventKind::ClaimsUnreadable,
+                    "could not be read and grant nothing",
+                    names.join(", "),
+                ),
+                Found::Unlisted(names) => (
+                    EventKind::ClaimsUnlisted,
+                    "are not in only_claims, so the token was refused",
+                    names.join(", "),
+                ),
+            };
+            Event {
+                event,
+                site: Some(site),
+                reason: Some(format!("claims of issuer {issuer} {what}: {names}")),
+                ..Event::default()
+            }
+        },
+    );
     lines.collect()
 }
 

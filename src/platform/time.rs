@@ -1,6 +1,6 @@
 //! Time as a value. The core never reads a clock: each request brings its own `now`.
 
-use std::ops::Add;
+use std::ops::{Add, Sub};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,14 @@ const fn civil(days: u64) -> (u64, u64, u64) {
     };
     let year = year + era * 400 + january_or_later as u64;
     (year, month, day)
+}
+
+impl Sub<Seconds> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, span: Seconds) -> Self {
+        Self(self.0.saturating_sub(span.millis()))
+    }
 }
 
 impl Add<Seconds> for Timestamp {

@@ -313,6 +313,7 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::MissingClaim(_)
         | TokenError::ClaimForm(_)
         | TokenError::ClaimValue(_)
+        | TokenError::UnlistedClaim
         | TokenError::OwnToken
         | TokenError::Lifetime
         | TokenError::ApiToken

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::host::fetchable_host;
+use crate::jose::jws::UntrustedJws;
 use crate::jose::key::KeySet;
 use crate::model::claim::{ClaimPath, ListPath};
 use crate::model::user::Role;
@@ -55,6 +56,8 @@ pub struct Issuer {
     pub grant_staff: bool,
     /// The claims that a session keeps; `None` for those that its site uses.
     pub keep_claims: Option<Vec<String>>,
+    /// If its tokens may lack `iss`, `aud` and `iat`: every claim that one may have.
+    pub only_claims: Option<Vec<String>>,
 }
 
 /// What stands for the tenant's id in an issuer of Entra ID.
@@ -190,6 +193,17 @@ pub struct Defaults {
     pub workspace: Option<String>,
 }
 
+/// Whether a token is of one of `issuers`, as far as its unverified claims say so: they name one, or none where one of them
+/// lets its tokens lack a name.
+pub fn is_of_any<'a>(
+    issuers: impl Iterator<Item = &'a Issuer> + Clone,
+    token: &UntrustedJws<'_>,
+) -> bool {
+    let mut lax = issuers.clone();
+    token.names_issuer_among(issuers.flat_map(Issuer::isses))
+        || (lax.any(|issuer| issuer.lets_lack("iss")) && token.names_no_issuer())
+}
+
 impl Issuer {
     /// Every `iss` that its tokens may have.
     pub fn isses(&self) -> impl Iterator<Item = &str> {
@@ -201,6 +215,13 @@ impl Issuer {
     pub fn requires(&self, name: &str) -> bool {
         let mut required = self.required_claims.iter();
         required.any(|required| required.path.as_str() == name)
+    }
+
+    /// Whether a token is accepted without `name`, one of `iss`, `aud` and `iat`, which bind it to an issuer, a place and a
+    /// time.
+    #[must_use]
+    pub fn lets_lack(&self, name: &str) -> bool {
+        self.only_claims.is_some() && !self.requires(name)
     }
 
     /// Whether both identify users by the subjects of one issuer.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::http::path::RequestPath;
 use crate::jose::jws::UntrustedJws;
 use crate::rules::case;
+use crate::site::issuer::{Issuer, is_of_any};
 use crate::site::{Site, Source};
 
 /// Where our own endpoints live unless a site says otherwise.
@@ -124,7 +125,7 @@ impl Served {
 pub struct Neighbours {
     cookies: Vec<String>,
     /// Cookies with tokens of other issuers: the name, and the issuers.
-    tokens: Vec<(String, Vec<String>)>,
+    tokens: Vec<(String, Vec<Rc<Issuer>>)>,
 }
 
 impl Neighbours {
@@ -133,9 +134,7 @@ impl Neighbours {
         self.cookies.extend(site.cookie_names().map(str::to_owned));
         let sso = site.sso_cookie.as_ref();
         if let Some(sso) = sso.filter(|_| site.takes(Source::SsoCookie)) {
-            let issuers = site.all_issuers().iter();
-            let issuers = issuers.flat_map(|issuer| issuer.isses());
-            let issuers = issuers.map(str::to_owned).collect();
+            let issuers = site.all_issuers().to_vec();
             self.tokens.push((sso.name.clone(), issuers));
         }
     }
@@ -148,7 +147,7 @@ impl Neighbours {
             || self.tokens.iter().any(|(cookie, issuers)| {
                 cookie == name
                     && UntrustedJws::parse(value).is_ok_and(|token| {
-                        token.names_issuer_among(issuers.iter().map(String::as_str))
+                        is_of_any(issuers.iter().map(|issuer| &**issuer), &token)
                     })
             })
     }

@@ -223,6 +223,7 @@ fn table() -> Vec<Line> {
         TokenError::MissingClaim("sub"),
         TokenError::ClaimForm("sub"),
         TokenError::ClaimValue("sub"),
+        TokenError::UnlistedClaim,
         TokenError::OwnToken,
         TokenError::NotYet,
         TokenError::Lifetime,

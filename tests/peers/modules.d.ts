@@ -106,3 +106,11 @@ declare module "koa-mount" {
   type Middleware = (context: Context, next: () => Promise<void>) => Promise<void>;
   export default function mount(path: string, middleware: Middleware): Middleware;
 }
+
+declare module "jsonwebtoken" {
+  interface JsonWebToken {
+    sign(claims: object, secret: string, options: object): string;
+  }
+  const jsonwebtoken: JsonWebToken;
+  export default jsonwebtoken;
+}
