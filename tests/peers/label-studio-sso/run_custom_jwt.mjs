@@ -9,8 +9,10 @@ const load = createRequire(import.meta.url);
 const express = load("express");
 const { LABEL_STUDIO_URL, JWT_SSO_SECRET, USERS, MORE_CLAIMS } = /** @type {Record<string, string>} */ (process.env);
 const users = JSON.parse(USERS);
+let input = "";
+for await (const chunk of process.stdin.setEncoding("utf8")) input += chunk;
 /** @type {Record<string, string>} */
-const pages = JSON.parse(readFileSync(0, "utf8"));
+const pages = JSON.parse(input);
 
 const file = fileURLToPath(new URL("custom-jwt/app.cjs", import.meta.url));
 const program = readFileSync(file, "utf8")

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from wsgiref.simple_server import make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 USERS = json.loads(os.environ["USERS"])
 
@@ -72,7 +72,12 @@ def django_app():
     return get_wsgi_application()
 
 
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
 application = {"flask": flask_app, "django": django_app}[sys.argv[1]]()
-with make_server("127.0.0.1", 0, application) as server:
+with make_server("127.0.0.1", 0, application, handler_class=Quiet) as server:
     print(server.server_port, flush=True)
     server.serve_forever()
