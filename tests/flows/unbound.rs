@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::model::api_token::Scope;
 use edgeward::platform::algorithm::{Algorithm, KeyType};
 use serde_json::{Value, json};
@@ -487,4 +489,135 @@ fn a_token_without_a_name_in_the_query_is_for_us_and_does_not_reach_the_origin()
     let strict = Portal::new(&strict, &json!({"unauthenticated": "pass"}));
     let seen = strict.isolate.send(&open(&format!("/x?token={reset}")));
     assert!(seen.origin().url.contains(&reset));
+}
+
+#[test]
+fn sec_98_no_mutation_of_a_token_is_another_one() {
+    let portal = Portal::new(&json!({}), &json!({}));
+    let now = portal.now();
+    let good = portal.token(&json!({}));
+    // Each character of it, replaced by another one and left out.
+    for (at, _) in good.char_indices() {
+        for other in ["", "A", "B", ".", "="] {
+            let mutated = format!("{}{other}{}", &good[..at], &good[at + 1..]);
+            if mutated == good {
+                continue;
+            }
+            let seen = portal.isolate.send(&by_bearer(&mutated));
+            assert!(
+                !seen.is_forwarded() && seen.session().is_none(),
+                "{mutated}"
+            );
+        }
+    }
+    // Each claim, signed anew: gone, or with another value.
+    let all = json!({"iss": ISS, "aud": "app", "iat": now, "jti": "1", "name": "Anna"});
+    let values = [json!(true), json!(-1), json!({}), json!(["x"]), json!("x")];
+    for name in ["iss", "aud", "iat", "exp", "email"] {
+        for value in &values {
+            let mut mutated = all.clone();
+            mutated[name] = value.clone();
+            let seen = portal.by_bearer(&mutated);
+            assert!(!seen.is_forwarded(), "{name}: {value}");
+        }
+        let mut without = all.clone();
+        without[name] = json!(null);
+        let is_bound = ["exp", "email"].contains(&name);
+        assert_eq!(
+            portal.by_bearer(&without).is_forwarded(),
+            !is_bound,
+            "{name}"
+        );
+    }
+    // Each claim that RFC 7519 and OpenID Connect know, and that is not listed.
+    for name in [
+        "sub",
+        "nbf",
+        "azp",
+        "nonce",
+        "scope",
+        "sid",
+        "tid",
+        "act",
+        "cnf",
+        "events",
+        "email_verified",
+    ] {
+        let mut more = all.clone();
+        more[name] = json!(1);
+        assert_eq!(reason(&portal.by_bearer(&more)), UNLISTED, "{name}");
+    }
+    // Two claims of one name have two readings.
+    let header = good.split('.').next().unwrap();
+    for claims in [
+        format!(r#"{{"email":"anna@b.c","exp":{0},"exp":{0}}}"#, now + 300),
+        format!(
+            r#"{{"email":"anna@b.c","email":"bert@b.c","exp":{}}}"#,
+            now + 300
+        ),
+        format!(
+            r#"{{"email":"anna@b.c","exp":{},"iss":"{ISS}","iss":"x"}}"#,
+            now + 300
+        ),
+    ] {
+        let input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims));
+        let signature = portal.key.sign(Algorithm::Hs256, input.as_bytes());
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let seen = portal.isolate.send(&by_bearer(&token));
+        assert_eq!(reason(&seen), "the token's claims are malformed");
+    }
+}
+
+#[test]
+fn sec_98_a_token_of_one_kind_is_nothing_in_the_place_of_an_unbound_one() {
+    let portal = Portal::new(
+        &json!({}),
+        &json!({"sources": ["session", "sso_cookie", "query", "bearer", "api_key"]}),
+    );
+    let admin = portal.edge.api_token(&[Scope::Admin]);
+    let token = portal.token(&json!({}));
+    let opened = portal
+        .isolate
+        .send(&open("/").cookie(&format!("{SSO}={token}")));
+    let session = opened.session().unwrap();
+    assert!(
+        portal
+            .isolate
+            .send(&get("/").cookie(&session))
+            .is_forwarded()
+    );
+    let (own, value) = session.split_once('=').unwrap();
+    // An unbound token is no session, no API key and no token of the admin API.
+    for request in [
+        get("/x").cookie(&format!("{own}={token}")),
+        get("/x").header("x-api-key", &token),
+        get("/x").header("authorization", &format!("Token {token}")),
+    ] {
+        let seen = portal.isolate.send(&request);
+        assert!(!seen.is_forwarded());
+    }
+    let seen = portal
+        .isolate
+        .send(&get("/api/sso/users").api_token(&token));
+    assert_eq!(seen.status(), 401);
+    // And nothing of ours is one, though it lacks nothing that is listed.
+    for ours in [value, &admin] {
+        assert!(!portal.isolate.send(&by_bearer(ours)).is_forwarded());
+    }
+    let claims = json!({"email": "anna@b.c", "exp": portal.now() + 300});
+    for typ in [
+        "sso+jwt",
+        "session+jwt",
+        "assertion+jwt",
+        "at+jwt",
+        "reset+jwt",
+    ] {
+        let token = portal
+            .key
+            .token(Algorithm::Hs256, &json!({"typ": typ}), &claims);
+        for request in ways(&token) {
+            let seen = portal.isolate.send(&request);
+            assert!(!seen.is_forwarded() && seen.session().is_none(), "{typ}");
+        }
+    }
 }
