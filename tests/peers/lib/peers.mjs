@@ -81,8 +81,25 @@ export const startDjango = (request) => startOriginOf("django_origin.py", reques
  * @param {string} program
  * @param {object} request
  */
-export async function startOriginOf(program, request) {
-  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, program)], {
+export const startOriginOf = async (program, request) => startProgram(await installPeers(), program, request);
+
+/**
+ * Starts functions that use this version of more-sso-auth, behind an API Gateway; answers `{ url, stop }`.
+ * @param {string} version
+ * @param {object} request
+ */
+export async function startFunctions(version, request) {
+  const python = await installPython(`more-sso-auth-${version}`, path.join(PEERS, `more-sso-auth/requirements-${version}.txt`));
+  return startProgram(python, "more_sso_lambda.py", request);
+}
+
+/**
+ * @param {string} python
+ * @param {string} program
+ * @param {object} request
+ */
+async function startProgram(python, program, request) {
+  const child = spawn(python, ["-W", "ignore", path.join(PEERS, program)], {
     env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" },
     stdio: ["pipe", "pipe", "pipe"],
   });
