@@ -77,6 +77,12 @@ export async function startPython() {
 export const startDjango = (request) => startOriginOf("django_origin.py", request);
 
 /**
+ * Starts a FastAPI service with the SDK, as an origin: `code` is an example of a document; answers `{ url, stop }`.
+ * @param {object} request
+ */
+export const startFastApi = (request) => startOriginOf("fastapi_origin.py", request);
+
+/**
  * Starts an origin in Python, a program of this folder that takes a JSON object on stdin and says its port; answers `{ url, stop }`.
  * @param {string} program
  * @param {object} request
