@@ -54,6 +54,8 @@ pub enum EventKind {
     AdminCall,
     /// Claims of another issuer's token could not be read, and grant nothing.
     ClaimsUnreadable,
+    /// A header with roles was not sent, because a role contains what separates them.
+    RolesNotSent,
 }
 
 /// Who was signed in by a request.

@@ -12,7 +12,7 @@ use crate::credential::foreign::ForeignClaims;
 use crate::jose::error::TokenError;
 use crate::jose::jws::{UntrustedJws, VerifiedJws};
 use crate::jose::jwt;
-use crate::memory::cache::UnreadableClaims;
+use crate::memory::cache::Note;
 use crate::memory::world::World;
 use crate::model::claim::{ClaimPath, Granted, KeptClaims, as_text};
 use crate::model::user::subject::IssuerSubject;
@@ -86,7 +86,7 @@ pub(super) fn judge(
 ) -> Result<ForeignClaims, TokenError> {
     let (foreign, unreadable) = check(site, issuer, claims, id, now)?;
     if !unreadable.is_empty() {
-        world.cache.note_unreadable(UnreadableClaims {
+        world.cache.note(Note::UnreadableClaims {
             site: site.name.clone(),
             issuer: issuer.name.clone(),
             claims: unreadable,

@@ -40,16 +40,28 @@ pub struct Cache {
     pub attempts: AttemptMemory,
     pub turns: Turns,
     pub services: ServiceMemory,
-    unreadable: RefCell<Vec<UnreadableClaims>>,
+    notes: RefCell<Vec<Note>>,
 }
 
-/// Claims of a token that could not be read and therefore grant nothing, for the log.
-pub struct UnreadableClaims {
-    /// The names of site and issuer in the configuration.
-    pub site: String,
-    pub issuer: String,
-    /// The claims as the configuration names them.
-    pub claims: Vec<&'static str>,
+/// What was found while a request was judged or prepared, besides the result; for the log. The names of site and issuer
+/// are those in the configuration.
+pub enum Note {
+    /// Claims of a token could not be read and therefore grant nothing.
+    UnreadableClaims {
+        site: String,
+        issuer: String,
+        /// As the configuration names them.
+        claims: Vec<&'static str>,
+    },
+    /// A header with roles was not sent, because a role contains what separates them.
+    RolesNotSent {
+        site: String,
+        header: String,
+        user: UserId,
+        roles: usize,
+        /// How many of them contain the separator.
+        with_separator: usize,
+    },
 }
 
 impl Default for Cache {
@@ -65,7 +77,7 @@ impl Default for Cache {
             issuer_keys: IssuerKeyMemory::default(),
             turns: Turns::default(),
             services: ServiceMemory::default(),
-            unreadable: RefCell::default(),
+            notes: RefCell::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),
         }
@@ -73,15 +85,15 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// Notes for the log that claims of a token could not be read.
-    pub fn note_unreadable(&self, claims: UnreadableClaims) {
-        self.unreadable.borrow_mut().push(claims);
+    /// Keeps a note for the log of the request that is under way.
+    pub fn note(&self, note: Note) {
+        self.notes.borrow_mut().push(note);
     }
 
     /// Takes what was noted for the log.
     #[must_use]
-    pub fn take_unreadable(&self) -> Vec<UnreadableClaims> {
-        std::mem::take(&mut *self.unreadable.borrow_mut())
+    pub fn take_notes(&self) -> Vec<Note> {
+        std::mem::take(&mut *self.notes.borrow_mut())
     }
 
     /// A credential that was verified before.

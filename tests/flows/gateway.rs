@@ -9,6 +9,7 @@ mod same_password;
 mod services;
 mod sign_out;
 mod sites;
+mod subjects;
 
 use std::collections::BTreeMap;
 

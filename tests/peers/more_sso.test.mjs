@@ -173,7 +173,7 @@ test(`${DOCUMENT}: an origin that keeps nothing of the package learns who two pe
   assert.notEqual(seen[0], seen[1]);
 });
 
-test(`SEC-19: ${DOCUMENT}: every token that must be refused is, before the function`, async () => {
+test("SEC-19: every token that must be refused is, before the function", async () => {
   const good = claimsOfMore(ANNA);
   const tokens = {
     ...(await refusedTokens(key, good)),
