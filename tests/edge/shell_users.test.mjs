@@ -386,7 +386,7 @@ test("users of a tenant are made, found and imported by its name", async () => {
   assert.equal((await json("user", "import", file("tenants.csv", `email,tenant\n${one},\n${two},globex\n`), "--tenant", "acme")).created, 2);
   assert.equal((await json("user", "show", one, "--tenant", "acme")).tenant, "acme");
   assert.equal((await json("user", "show", two, "--tenant", "globex")).tenant, "globex");
-  assert.match((await admin("user", "list")).out, /^id +email +active +roles +tenant\n/);
+  assert.match((await admin("user", "list")).out, /^id +email +active +roles +tenant(?: +subject)?\n/);
 });
 
 test("a command that is written wrongly is told with its usage and ends with status 2, and nothing is sent", async () => {
@@ -395,8 +395,8 @@ test("a command that is written wrongly is told with its usage and ends with sta
     [/the command is missing/, "user"],
     [/no command remove/, "user", "remove", "a@b.c"],
     [/Unknown option '--rol'/, "user", "create", "a@b.c", "--rol", "x"],
-    [/takes one <address>/, "user", "create"],
-    [/takes one <id or address>/, "user", "show", "a@b.c", "d@e.f"],
+    [/takes one <address or subject>/, "user", "create"],
+    [/takes one <id, address or subject>/, "user", "show", "a@b.c", "d@e.f"],
     [/takes no arguments/, "user", "list", "all"],
     [/neither an id nor an address/, "user", "disable", "usr_nobody"],
     [/--tenant needs an address/, "user", "show", "usr_0000000000000000000000", "--tenant", "acme"],
