@@ -299,6 +299,11 @@ An SSO token for a user:
 A link that signs you in, good for five minutes (for a new one: ${url}/?token=<SSO token>):
   ${url}/?token=${answer.token}
 
+A signed assertion for your origin's own tests, which then need no Edgeward (examples/testing/README.md):
+  node examples/testing/sign.js --email demo@example.com --audience http://${HOST}:${originPort}
+and the key set that verifies it, for the origin under test:
+  node examples/testing/sign.js --serve 8790
+
 Ctrl-C stops everything.
 `;
 }

@@ -14,11 +14,11 @@ const MOST_BYTES = 60_000;
 const TIMEOUT_MS = 120_000;
 const MOST_LINES = 20;
 
-/** @typedef {{ entry: number, email: string, status: string, code: string, field?: string }} Wrong */
+/** @typedef {{ entry: number, email: string | null, subject?: Partial<import("./one-user.mjs").Subject>, status: string, code: string, field?: string }} Wrong */
 /** @typedef {{ count: { created: number, exists: number, invalid: number, failed: number }, errors: Wrong[], notes: string[] }} Done */
-/** @typedef {{ email: string, status: string, code: string, field?: string, accounts?: import("./users.mjs").Accounts }} BulkResult */
+/** @typedef {Omit<Wrong, "entry"> & { accounts?: import("./users.mjs").Accounts }} BulkResult */
 
-const COLUMNS = ["email", "username", "first_name", "last_name", "tenant"];
+const COLUMNS = ["email", "issuer", "subject", "username", "first_name", "last_name", "tenant"];
 
 /**
  * Creates the users that do not exist yet; returns the exit status.
@@ -31,7 +31,7 @@ export async function importUsers({ word: file, tenant, json }) {
   if (wrong.length > 0) throw new StepFailed(`${file} was not imported, and nothing was changed:\n${lines(wrong)}`);
   const done = await send(users);
   const { created, exists } = done.count;
-  const bad = done.errors.map(({ entry, email, status, code, field }) => `entry ${entry} (${email}): ${status}, ${code}${field ? ` (${field})` : ""}`);
+  const bad = done.errors.map((wrong) => `entry ${wrong.entry} (${called(wrong)}): ${wrong.status}, ${wrong.code}${wrong.field ? ` (${wrong.field})` : ""}`);
   console.log(json ? JSON.stringify({ ...done.count, errors: done.errors }) : `${created} users created, ${exists} existed already.`);
   if (done.notes.length > 0) process.stderr.write(`note: no account at an application yet:\n${lines(done.notes)}\n`);
   if (bad.length === 0) return 0;
@@ -40,6 +40,9 @@ export async function importUsers({ word: file, tenant, json }) {
   );
   return 1;
 }
+
+/** @param {Pick<Wrong, "email" | "subject">} entry */
+const called = ({ email, subject }) => (subject ? `${subject.sub} of ${subject.issuer}` : email);
 
 /**
  * @param {unknown} value
@@ -79,14 +82,18 @@ function fromCsv(text) {
   /** @type {{ [column: string]: string }[]} */
   const rows = parse(text, { bom: true, columns: checkedColumns, skip_empty_lines: true, trim: true });
   // An empty cell means that the user has no such field.
-  return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([, cell]) => cell !== "")));
+  return rows.map((row) => {
+    const { issuer, subject: sub, ...user } = Object.fromEntries(Object.entries(row).filter(([, cell]) => cell !== ""));
+    return issuer === undefined && sub === undefined ? user : { ...user, subject: { issuer, sub } };
+  });
 }
 
 /** @param {string[]} header */
 function checkedColumns(header) {
   const unknown = header.find((name, index) => !COLUMNS.includes(name) || header.indexOf(name) !== index);
   if (unknown !== undefined) throw new Error(`the header line has "${unknown}"; allowed are ${COLUMNS.join(", ")}, each once`);
-  if (!header.includes("email")) throw new Error("the header line has no email");
+  const hasSubject = header.includes("issuer") && header.includes("subject");
+  if (!header.includes("email") && !hasSubject) throw new Error("the header line has no email, and not both issuer and subject");
   return header;
 }
 
@@ -104,10 +111,11 @@ async function send(users) {
       const answer = await ask({ method: "POST", path: "/api/sso/users/bulk", body, gives: "results", timeout: TIMEOUT_MS });
       const { results, ...told } = /** @type {{ results: BulkResult[] } & Done["count"]} */ (answer);
       for (const status of /** @type {(keyof Done["count"])[]} */ (Object.keys(done.count))) done.count[status] += told[status];
-      results.forEach(({ email, status, code, field, accounts = {} }, index) => {
+      results.forEach(({ accounts = {}, ...result }, index) => {
+        const { email, subject, status, code, field } = result;
         const entry = first + index + 1;
-        if (status === "invalid" || status === "failed") done.errors.push({ entry, email, status, code, field });
-        for (const [site, { error }] of Object.entries(accounts)) if (error) done.notes.push(`entry ${entry} (${email}) at ${site}: ${error}`);
+        if (status === "invalid" || status === "failed") done.errors.push({ entry, email, subject, status, code, field });
+        for (const [site, { error }] of Object.entries(accounts)) if (error) done.notes.push(`entry ${entry} (${called(result)}) at ${site}: ${error}`);
       });
       first += piece.length;
       if (first < users.length) progress(`${first} of ${users.length} …`);

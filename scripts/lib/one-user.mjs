@@ -5,7 +5,8 @@ import { StepFailed } from "./step.mjs";
 export const USERS = "/api/sso/users";
 export const BOUND = "This takes effect everywhere within 90 seconds.";
 
-/** @typedef {{ id: string, email: string, active: boolean, tenant?: string, roles?: string[] }} User */
+/** @typedef {{ issuer: string, sub: string }} Subject */
+/** @typedef {{ id: string, email: string | null, active: boolean, tenant?: string, subject?: Subject, roles?: string[] }} User */
 /** @typedef {Parameters<typeof ask>[0]} Call */
 
 /**
@@ -14,6 +15,8 @@ export const BOUND = "This takes effect everywhere within 90 seconds.";
  * @property {string} word
  * @property {boolean} [json]
  * @property {string} [tenant]
+ * @property {string} [issuer]
+ * @property {string} [email]
  * @property {string} [username]
  * @property {string} [first-name]
  * @property {string} [last-name]
@@ -26,19 +29,37 @@ export const BOUND = "This takes effect everywhere within 90 seconds.";
  */
 
 /**
- * The user with this id or address.
+ * What people call a user: the subject, or the address.
+ * @param {Pick<User, "id" | "email" | "subject">} user
+ */
+export const nameOf = ({ id, email, subject }) => (subject ? `${subject.sub} of ${subject.issuer}` : (email ?? id));
+
+/**
+ * The user with this id or address, or with this subject if an issuer is given.
  * @param {Given} who
  * @returns {Promise<User>}
  */
-export async function find({ word, tenant }) {
+export async function find({ word, tenant, issuer }) {
+  const inTenant = tenant === undefined ? "" : `&tenant=${encodeURIComponent(tenant)}`;
+  if (issuer !== undefined) {
+    const path = `${USERS}?issuer=${encodeURIComponent(issuer)}&subject=${encodeURIComponent(word)}${inTenant}`;
+    return (await first(path)) ?? nobody(`${word} of ${issuer}`);
+  }
   if (/^usr_[\w-]{22}$/.test(word)) {
     if (tenant !== undefined) throw new Misuse("--tenant needs an address; an id is unique across tenants");
     return change({ word }, { method: "GET", path: `${USERS}/${word}`, gives: "id" });
   }
-  if (!word.includes("@")) throw new Misuse(`${word} is neither an id nor an address`);
-  const path = `${USERS}?email=${encodeURIComponent(word)}${tenant === undefined ? "" : `&tenant=${encodeURIComponent(tenant)}`}`;
+  if (!word.includes("@")) throw new Misuse(`${word} is neither an id nor an address; a subject needs --issuer`);
+  return (await first(`${USERS}?email=${encodeURIComponent(word)}${inTenant}`)) ?? nobody(word);
+}
+
+/**
+ * @param {string} path
+ * @returns {Promise<User | undefined>}
+ */
+async function first(path) {
   const { users } = /** @type {{ users: User[] }} */ (await ask({ method: "GET", path, gives: "users" }));
-  return users[0] ?? nobody(word);
+  return users[0];
 }
 
 /**

@@ -1,7 +1,7 @@
 // `npm run admin -- user …`: passwords for the sign-in at the gateway, and sessions.
 import { ask, Misuse, Refused } from "./ask.mjs";
 import { say, timeOf } from "./command-group.mjs";
-import { BOUND, change, find, USERS } from "./one-user.mjs";
+import { BOUND, change, find, nameOf, USERS } from "./one-user.mjs";
 import { askSecret } from "./prompt.mjs";
 import { StepFailed } from "./step.mjs";
 import { table } from "./table.mjs";
@@ -11,8 +11,9 @@ import { table } from "./table.mjs";
 
 /** @param {Given} who */
 export async function setPassword(who) {
-  const { id, email } = await find(who);
-  const password = await askSecret(`New password of ${email}`, { twice: true });
+  const user = await find(who);
+  const { id, email } = user;
+  const password = await askSecret(`New password of ${nameOf(user)}`, { twice: true });
   const body = { password, must_change: who["must-change"] };
   await change(who, { method: "PUT", path: `${USERS}/${id}/password`, body }).catch((error) => {
     if (error instanceof Refused && error.field === "password") {
@@ -20,7 +21,7 @@ export async function setPassword(who) {
     }
     throw error;
   });
-  say(who, { id, email }, `The password of ${email} is set, and all sessions have ended. ${BOUND}`);
+  say(who, { id, email }, `The password of ${nameOf(user)} is set, and all sessions have ended. ${BOUND}`);
 }
 
 /** What became of each way to send a link, for people. */
@@ -56,7 +57,8 @@ function waysOf(ways) {
  */
 export async function makePasswordLink(who) {
   const send = waysOf(who.send);
-  const { id, email } = await find(who);
+  const user = await find(who);
+  const { id, email } = user;
   const made = await ask({ method: "POST", path: `${USERS}/${id}/password-link`, body: { send }, gives: "url" });
   const { url, expires_at, sent } = /** @type {{ url: string, expires_at: number, sent: { [way: string]: string } }} */ (made);
   const isMissing = (send ?? []).some((way) => !["queued", "sent"].includes(sent[way]));
@@ -66,7 +68,7 @@ export async function makePasswordLink(who) {
   }
   // The link alone on stdout, for whoever redirects it.
   console.log(url);
-  process.stderr.write(`Give this link to ${email} and to nobody else. It works once, until ${timeOf(expires_at)}, and is not shown again.\n`);
+  process.stderr.write(`Give this link to ${nameOf(user)} and to nobody else. It works once, until ${timeOf(expires_at)}, and is not shown again.\n`);
   for (const [way, sending] of Object.entries(sent)) {
     const isOfInterest = send?.includes(way) || sending !== "not_configured";
     const said = SENDINGS[way]?.[sending];
@@ -77,14 +79,16 @@ export async function makePasswordLink(who) {
 
 /** @param {Given} who */
 export async function removePassword(who) {
-  const { id, email } = await find(who);
+  const user = await find(who);
+  const { id, email } = user;
   await change(who, { method: "DELETE", path: `${USERS}/${id}/password` });
-  say(who, { id, email }, `${email} has no password any more, and all sessions have ended. ${BOUND}`);
+  say(who, { id, email }, `${nameOf(user)} has no password any more, and all sessions have ended. ${BOUND}`);
 }
 
 /** @param {Given} who */
 export async function listSessions(who) {
-  const { id, email } = await find(who);
+  const user = await find(who);
+  const { id } = user;
   /** @type {Session[]} */
   const sessions = [];
   /** @type {string | null} */
@@ -99,17 +103,18 @@ export async function listSessions(who) {
   }
   sessions.sort((one, other) => other.opened_at - one.opened_at);
   const rows = sessions.map((session) => [session.id, session.site, timeOf(session.opened_at), timeOf(session.ends_at), session.browser]);
-  say(who, { sessions }, sessions.length === 0 ? `${email} has no session.` : table(["session", "site", "since", "until", "browser"], rows));
+  say(who, { sessions }, sessions.length === 0 ? `${nameOf(user)} has no session.` : table(["session", "site", "since", "until", "browser"], rows));
 }
 
 /** @param {Given} who */
 export async function endSession(who) {
-  const { id, email } = await find(who);
+  const user = await find(who);
+  const { id, email } = user;
   const path = `${USERS}/${id}/sessions?session=${encodeURIComponent(who.second ?? "")}`;
   await ask({ method: "DELETE", path }).catch((error) => {
     if (error instanceof Refused && error.code === "not_found")
-      throw new StepFailed(`${email} has no session ${who.second}; \`user sessions ${email}\` lists them`);
+      throw new StepFailed(`${nameOf(user)} has no session ${who.second}; \`user sessions ${id}\` lists them`);
     throw error;
   });
-  say(who, { id, email, session: who.second }, `The session of ${email} has ended. ${BOUND}`);
+  say(who, { id, email, session: who.second }, `The session of ${nameOf(user)} has ended. ${BOUND}`);
 }

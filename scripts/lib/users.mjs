@@ -1,9 +1,9 @@
 // `npm run admin -- user …`: users, by calls of the admin API. The Worker makes every change: a shell sees KV a minute late,
 // so by writing records itself it could undo newer changes.
-import { ask, Refused, WHERE } from "./ask.mjs";
+import { ask, Misuse, Refused, WHERE } from "./ask.mjs";
 import { runCommand, say } from "./command-group.mjs";
 import { importUsers } from "./import-users.mjs";
-import { BOUND, change, find, USERS } from "./one-user.mjs";
+import { BOUND, change, find, nameOf, USERS } from "./one-user.mjs";
 import { StepFailed } from "./step.mjs";
 import { progress, progressEnds, table } from "./table.mjs";
 import { endSession, listSessions, makePasswordLink, removePassword, setPassword } from "./user-sign-in.mjs";
@@ -16,15 +16,20 @@ const PAGE = 100;
 
 /** @type {{ tenant: { type: "string" } }} */
 const TENANT = { tenant: { type: "string" } };
-const TENANT_HELP = "  --tenant <name>      the tenant in which to look up the address";
+/** @type {{ tenant: { type: "string" }, issuer: { type: "string" } }} */
+const WHO = { ...TENANT, issuer: { type: "string" } };
+const WHO_HELP = `  --tenant <name>      the tenant in which to look up the address or subject
+  --issuer <iss>       the word is the subject (\`sub\`) by which this issuer names the user`;
 
 /** @type {{ [name: string]: import("./command-group.mjs").Command<Given> }} */
 const COMMANDS = {
   create: {
-    takes: "<address>",
+    takes: "<address or subject>",
     about: "create a user",
     options: {
-      ...Object.fromEntries(["username", "first-name", "last-name", "tenant"].map((name) => [name, /** @type {const} */ ({ type: "string" })])),
+      ...Object.fromEntries(
+        ["username", "first-name", "last-name", "tenant", "issuer", "email"].map((name) => [name, /** @type {const} */ ({ type: "string" })]),
+      ),
       role: { type: "string", multiple: true },
       staff: { type: "boolean" },
       superuser: { type: "boolean" },
@@ -35,29 +40,32 @@ const COMMANDS = {
   --role <role>        a role (repeatable); --role, --staff and --superuser need the scope admin
   --staff              make the user staff
   --superuser          make the user a superuser
-  --tenant <name>      the user's tenant, which cannot be changed later`,
+  --tenant <name>      the user's tenant, which cannot be changed later
+  --issuer <iss>       the word is the subject (\`sub\`) by which this issuer names the user
+  --email <address>    with --issuer: an address that the user has besides`,
     run: create,
   },
   list: { about: "list the users", run: list },
-  show: { takes: "<id or address>", about: "show a user", options: TENANT, help: TENANT_HELP, run: show },
-  enable: { takes: "<id or address>", about: "let a user sign in again", options: TENANT, help: TENANT_HELP, run: (who) => setActive(who, true) },
+  show: { takes: "<id, address or subject>", about: "show a user", options: WHO, help: WHO_HELP, run: show },
+  enable: { takes: "<id, address or subject>", about: "let a user sign in again", options: WHO, help: WHO_HELP, run: (who) => setActive(who, true) },
   disable: {
-    takes: "<id or address>",
+    takes: "<id, address or subject>",
     about: "end a user's sessions and refuse further sign-ins",
-    options: TENANT,
-    help: TENANT_HELP,
+    options: WHO,
+    help: WHO_HELP,
     run: (who) => setActive(who, false),
   },
-  logout: { takes: "<id or address>", about: "end a user's sessions", options: TENANT, help: TENANT_HELP, run: logout },
-  delete: { takes: "<id or address>", about: "delete a user", options: TENANT, help: TENANT_HELP, run: remove },
+  logout: { takes: "<id, address or subject>", about: "end a user's sessions", options: WHO, help: WHO_HELP, run: logout },
+  delete: { takes: "<id, address or subject>", about: "delete a user", options: WHO, help: WHO_HELP, run: remove },
   import: {
     takes: "<file.csv or file.json>",
     about: "create many users; existing ones stay as they are",
     options: TENANT,
     help: `  --tenant <name>      the tenant of every entry that names none; it cannot be changed later
 
-A CSV file has a header line with email and any of username, first_name, last_name and tenant. A JSON file is a list of
-objects that may also have active, roles, staff and superuser. Nothing is sent unless every entry is valid.`,
+A CSV file has a header line with email, or with issuer and subject, and any of username, first_name, last_name and tenant.
+A JSON file is a list of objects that may also have active, roles, staff and superuser; its subject is an object with
+issuer and sub. Nothing is sent unless every entry is valid.`,
     run: importUsers,
   },
   "set-password": {
@@ -106,14 +114,17 @@ const WHERE_USERS = WHERE("scopes users:read and users:write, or admin");
 export const runUsers = (args) => runCommand({ group: "user", commands: COMMANDS, where: WHERE_USERS }, args);
 
 /** @param {Given} who */
-async function create({ word: email, role, "first-name": first_name, "last-name": last_name, username, tenant, staff, superuser, json }) {
-  const body = { email, username, first_name, last_name, tenant, staff, superuser, roles: role };
+async function create({ word, issuer, email, role, "first-name": first_name, "last-name": last_name, username, tenant, staff, superuser, json }) {
+  if (issuer === undefined && email !== undefined) throw new Misuse("--email needs --issuer; otherwise the argument is the address");
+  const who = issuer === undefined ? { email: word } : { subject: { issuer, sub: word }, email };
+  const body = { ...who, username, first_name, last_name, tenant, staff, superuser, roles: role };
   const made = await ask({ method: "POST", path: USERS, body, gives: "id" }).catch((error) => {
-    if (error instanceof Refused && error.code === "user_exists") throw new StepFailed(`a user with the address ${email} already exists`);
+    const called = issuer === undefined ? `the address ${word}` : `the subject ${word} of ${issuer}`;
+    if (error instanceof Refused && error.code === "user_exists") throw new StepFailed(`a user with ${called} already exists`);
     throw error;
   });
   const { accounts = {}, ...user } = /** @type {User & { accounts?: Accounts }} */ (made);
-  say({ json }, user, `User ${user.email} has the id ${user.id}.`);
+  say({ json }, user, `User ${nameOf(user)} has the id ${user.id}.`);
   const failed = Object.entries(accounts).filter(([, account]) => account.error);
   for (const [site, { error }] of failed) process.stderr.write(`note: no account at ${site} yet: ${error}\n`);
 }
@@ -132,13 +143,14 @@ async function list({ json }) {
     if (cursor !== null) progress(`${users.length} users …`);
   }
   progressEnds();
-  const columns = /** @type {(keyof User)[]} */ (["id", "email", "active", "roles", ...(users.some(({ tenant }) => tenant) ? ["tenant"] : [])]);
+  const further = /** @type {const} */ (["tenant", "subject"]).filter((column) => users.some((user) => user[column]));
+  const columns = /** @type {(keyof User)[]} */ (["id", "email", "active", "roles", ...further]);
   say(
     { json },
     users,
     table(
       columns,
-      users.map((user) => columns.map((column) => String(user[column] ?? "-"))),
+      users.map((user) => columns.map((column) => String((column === "subject" ? user.subject && nameOf(user) : user[column]) ?? "-"))),
     ),
   );
 }
@@ -156,19 +168,21 @@ async function show(who) {
 async function setActive(who, active) {
   const { id } = await find(who);
   const user = await change(who, { method: "PATCH", path: `${USERS}/${id}`, body: { active }, gives: "id" });
-  say(who, user, `User ${user.email} ${active ? "may sign in again" : "is disabled and signed out"}. ${BOUND}`);
+  say(who, user, `User ${nameOf(user)} ${active ? "may sign in again" : "is disabled and signed out"}. ${BOUND}`);
 }
 
 /** @param {Given} who */
 async function logout(who) {
-  const { id, email } = await find(who);
+  const user = await find(who);
+  const { id, email } = user;
   await change(who, { method: "POST", path: `${USERS}/${id}/logout` });
-  say(who, { id, email }, `All sessions of ${email} have ended. ${BOUND}`);
+  say(who, { id, email }, `All sessions of ${nameOf(user)} have ended. ${BOUND}`);
 }
 
 /** @param {Given} who */
 async function remove(who) {
-  const { id, email } = await find(who);
+  const user = await find(who);
+  const { id, email } = user;
   await change(who, { method: "DELETE", path: `${USERS}/${id}` });
-  say(who, { id, email }, `User ${email} is deleted and signed out. ${BOUND}`);
+  say(who, { id, email }, `User ${nameOf(user)} is deleted and signed out. ${BOUND}`);
 }

@@ -13,7 +13,7 @@ use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::http::cursor;
 use crate::memory::world::World;
-use crate::model::api_token::{ApiToken, IssueFor, Scope};
+use crate::model::api_token::{ApiToken, Scope};
 use crate::model::user::subject::{Handle, IssuerSubject};
 use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};
 use crate::people::{self, Ensured};
@@ -21,7 +21,7 @@ use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
 use crate::profile;
 use crate::store::CHANGE_ATTEMPTS;
-use crate::store::users::{Users, has_address};
+use crate::store::users::{Users, has_handle};
 
 /// Users per bulk call. Each takes a few operations, and a Worker may make 1,000 per request.
 const MAX_BULK: usize = 100;
@@ -68,7 +68,7 @@ impl UserPatch {
     const NEW: &'static [&'static str] = &["tenant", "subject"];
 
     /// Further members of an entry of a bulk call.
-    const IN_BULK: &'static [&'static str] = &["tenant", "password_hash"];
+    const IN_BULK: &'static [&'static str] = &["tenant", "subject", "password_hash"];
 
     fn read(body: &Value, further: &[&'static str]) -> Result<Self, Denial> {
         reject_unknown(body, &[&Self::MEMBERS[..], further].concat())?;
@@ -129,9 +129,36 @@ impl UserPatch {
 }
 
 /// What is to find a new user: an address, or a subject, which may have an address besides.
+#[derive(Clone)]
 pub(super) enum NewHandle {
     Address(Email),
     Subject(IssuerSubject, Option<Email>),
+}
+
+impl NewHandle {
+    /// Reads the members `email` and `subject`, of which one must be there.
+    fn read(body: &Value) -> Result<Self, Denial> {
+        let email: Option<Email> = member(body, "email")?;
+        match (member(body, "subject")?, email) {
+            (Some(subject), email) => Ok(Self::Subject(subject, email)),
+            (None, Some(email)) => Ok(Self::Address(email)),
+            (None, None) => Err(Denial::InvalidField("email")),
+        }
+    }
+
+    const fn email(&self) -> Option<&Email> {
+        match self {
+            Self::Address(email) => Some(email),
+            Self::Subject(_, email) => email.as_ref(),
+        }
+    }
+
+    const fn as_handle(&self) -> Handle<'_> {
+        match self {
+            Self::Address(email) => Handle::Address(email),
+            Self::Subject(subject, _) => Handle::Subject(subject),
+        }
+    }
 }
 
 /// A new user with a random id.
@@ -212,23 +239,13 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     let body = read_json(ctx).await?;
     let patch = UserPatch::read(&body, UserPatch::NEW)?;
     may_grant(caller, &patch)?;
-    let email: Option<Email> = member(&body, "email")?;
-    patch.check_username(email.as_ref())?;
-    let subject: Option<IssuerSubject> = member(&body, "subject")?;
-    let found_by = match (subject, email) {
-        (Some(subject), email) => NewHandle::Subject(subject, email),
-        (None, Some(email)) => NewHandle::Address(email),
-        (None, None) => return Err(Denial::InvalidField("email")),
-    };
-    let tenant: Option<Tenant> = member(&body, "tenant")?;
-    let mine = new_user(ctx.world, tenant.as_ref(), found_by, patch, ctx.now);
-    let domains = IssueFor {
-        roles: None,
-        ..caller.issue_for.clone()
-    };
-    if !domains.allows(&mine) {
+    let found_by = NewHandle::read(&body)?;
+    patch.check_username(found_by.email())?;
+    if !caller.issue_for.allows_address(found_by.email()) {
         return Err(Denial::OutsideLimit);
     }
+    let tenant: Option<Tenant> = member(&body, "tenant")?;
+    let mine = new_user(ctx.world, tenant.as_ref(), found_by, patch, ctx.now);
     match people::ensure(ctx.world, mine, ctx.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
@@ -358,8 +375,13 @@ async fn sync_one(
         Ok((status, user, password)) => {
             let mut result =
                 json!({ "email": user.address(), "id": user.id.as_str(), "status": status });
-            if let (Some(password), Some(members)) = (password, result.as_object_mut()) {
-                members.insert("password".into(), json!(password));
+            if let Some(members) = result.as_object_mut() {
+                if let Some(subject) = &user.subject {
+                    members.insert("subject".into(), json!(subject));
+                }
+                if let Some(password) = password {
+                    members.insert("password".into(), json!(password));
+                }
             }
             with_accounts(ctx, &user, &mut result).await;
             (status, result)
@@ -371,8 +393,13 @@ async fn sync_one(
                 "invalid"
             };
             let mut result = json!({ "email": email, "status": status, "code": denial.row().code });
-            if let (Some(field), Some(members)) = (denial.field(), result.as_object_mut()) {
-                members.insert("field".into(), json!(field));
+            if let Some(members) = result.as_object_mut() {
+                if let Some(subject) = item.get("subject") {
+                    members.insert("subject".into(), subject.clone());
+                }
+                if let Some(field) = denial.field() {
+                    members.insert("field".into(), json!(field));
+                }
             }
             (status, result)
         }
@@ -387,15 +414,15 @@ async fn sync(
 ) -> Result<(&'static str, User, Option<&'static str>), Denial> {
     let patch = UserPatch::read(item, UserPatch::IN_BULK)?;
     may_grant(caller, &patch)?;
-    let email: Email = member(item, "email")?.ok_or(Denial::InvalidField("email"))?;
-    patch.check_username(Some(&email))?;
-    if !caller.issue_for.allows_email(&email) {
+    let found_by = NewHandle::read(item)?;
+    patch.check_username(found_by.email())?;
+    if !caller.issue_for.allows_address(found_by.email()) {
         return Err(Denial::OutsideLimit);
     }
     let tenant: Option<Tenant> = member(item, "tenant")?;
     // Before anything is changed: an entry that is wrong changes nothing.
     let password = FirstPassword::read(ctx, caller, tenant.as_ref(), item)?;
-    let (status, user) = sync_user(ctx, caller, &email, tenant, patch, on_existing).await?;
+    let (status, user) = sync_user(ctx, caller, &found_by, tenant, patch, on_existing).await?;
     let kept = match password {
         None => None,
         Some(password) => {
@@ -409,27 +436,32 @@ async fn sync(
 async fn sync_user(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
-    email: &Email,
+    found_by: &NewHandle,
     tenant: Option<Tenant>,
     patch: UserPatch,
     on_existing: OnExisting,
 ) -> Result<(&'static str, User), Denial> {
     let world = ctx.world;
-    let found = people::find_by_email(world, tenant.as_ref(), email, ctx.now).await?;
+    let handle = found_by.as_handle();
+    let found = people::find_by(world, tenant.as_ref(), handle, ctx.now).await?;
     let (mut user, mut ensured) = match found {
         Some(user) => (user, Ensured::Found),
-        None => ensure_user(ctx, tenant.as_ref(), email, &patch).await?,
+        None => ensure_user(ctx, tenant.as_ref(), found_by, &patch).await?,
     };
     for _ in 0..CHANGE_ATTEMPTS {
         if ensured == Ensured::Made {
             return Ok(("created", user));
         }
         if on_existing == OnExisting::Skip {
+            // A subject may have another address than the entry says.
+            if !caller.issue_for.allows_address(user.email.as_ref()) {
+                return Err(Denial::OutsideLimit);
+            }
             return Ok(("exists", user));
         }
         let changed = people::change(world, &user.id, ctx.now, |user| {
-            // KV may show the owner of the address as of a minute ago.
-            if !has_address(user, tenant.as_ref(), email) {
+            // KV may show whose address or subject it is as of a minute ago.
+            if !has_handle(user, tenant.as_ref(), handle) {
                 return Err(Denial::NotFound);
             }
             may_touch(caller, user)?;
@@ -439,9 +471,9 @@ async fn sync_user(
         .await;
         match changed {
             Ok(user) => return Ok(("updated", user)),
-            // By now the address belongs to nobody, or to another user.
+            // By now the address or subject belongs to nobody, or to another user.
             Err(Denial::NotFound) => {
-                (user, ensured) = ensure_user(ctx, tenant.as_ref(), email, &patch).await?;
+                (user, ensured) = ensure_user(ctx, tenant.as_ref(), found_by, &patch).await?;
             }
             Err(denial) => return Err(denial),
         }
@@ -452,11 +484,10 @@ async fn sync_user(
 async fn ensure_user(
     ctx: &Ctx<'_>,
     tenant: Option<&Tenant>,
-    email: &Email,
+    found_by: &NewHandle,
     patch: &UserPatch,
 ) -> Result<(User, Ensured), Fault> {
-    let found_by = NewHandle::Address(email.clone());
-    let mine = new_user(ctx.world, tenant, found_by, patch.clone(), ctx.now);
+    let mine = new_user(ctx.world, tenant, found_by.clone(), patch.clone(), ctx.now);
     people::ensure(ctx.world, mine, ctx.now).await
 }
 

@@ -56,6 +56,8 @@ pub enum EventKind {
     ClaimsUnreadable,
     /// A token of another issuer was refused for claims that its table does not list.
     ClaimsUnlisted,
+    /// A header with roles was not sent, because a role contains what separates them.
+    RolesNotSent,
 }
 
 /// Who was signed in by a request.

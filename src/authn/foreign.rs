@@ -12,7 +12,7 @@ use crate::credential::foreign::ForeignClaims;
 use crate::jose::error::TokenError;
 use crate::jose::jws::{UntrustedJws, VerifiedJws};
 use crate::jose::jwt;
-use crate::memory::cache::{ClaimsNote, Found};
+use crate::memory::cache::Note;
 use crate::memory::world::World;
 use crate::model::claim::{ClaimPath, Granted, KeptClaims, as_text};
 use crate::model::user::subject::IssuerSubject;
@@ -86,19 +86,19 @@ pub(super) fn judge(
 ) -> Result<ForeignClaims, TokenError> {
     let unlisted = binding::unlisted(issuer, &claims);
     if !unlisted.is_empty() {
-        world.cache.note(ClaimsNote {
+        world.cache.note(Note::UnlistedClaims {
             site: site.name.clone(),
             issuer: issuer.name.clone(),
-            found: Found::Unlisted(unlisted),
+            claims: unlisted,
         });
         return Err(TokenError::UnlistedClaim);
     }
     let (foreign, unreadable) = check(site, issuer, claims, id, now)?;
     if !unreadable.is_empty() {
-        world.cache.note(ClaimsNote {
+        world.cache.note(Note::UnreadableClaims {
             site: site.name.clone(),
             issuer: issuer.name.clone(),
-            found: Found::Unreadable(unreadable),
+            claims: unreadable,
         });
     }
     if let Tenancy::ByClaim(tenants) = tenancy {

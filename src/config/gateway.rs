@@ -11,7 +11,7 @@ use crate::model::service::{Identity, ServiceId};
 use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
 use crate::site::mount::{ENDPOINTS, Neighbours};
-use crate::site::{HostHeader, Paths, Site, Source};
+use crate::site::{HostHeader, Paths, SeparatorInGroups, Site, Source};
 
 /// The name of the gateway among the sites.
 pub const NAME: &str = "gateway";
@@ -154,6 +154,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         presets: Vec::new(),
         custom_headers: Vec::new(),
         groups_separator: ',',
+        separator_in_groups: SeparatorInGroups::default(),
         assertion: None,
         upstream_credential: None,
         profile: None,

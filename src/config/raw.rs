@@ -95,8 +95,10 @@ table! {
         pub(super) identity_headers: Field<Vec<crate::site::Preset>>,
         /// More such headers: the name, and the property of the user.
         pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
-        /// The character between roles in a header; in a role it is percent-encoded.
+        /// The character between roles in a header.
         pub(super) groups_separator: Field<String>,
+        /// If a role contains that character: whether it is percent-encoded there, or the header is not sent.
+        pub(super) separator_in_groups: Field<crate::site::SeparatorInGroups>,
         /// More headers that clients may not send: names, or prefixes followed by `*`.
         pub(super) reserved_headers: Field<Vec<String>>,
         /// Headers that clients may send to this origin, of those that are reserved unless named here.

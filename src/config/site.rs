@@ -27,8 +27,8 @@ use crate::site::mount::Neighbours;
 use crate::site::profile::Profile;
 use crate::site::{
     Assertion, AssertionSubject, HostHeader, Login, PathCase, Paths, PlainHttp, Preset, Query,
-    SameSite, Session, Site, Source, SsoCookie, SsoToken, StrangerLink, TokenHeader,
-    UpstreamCredential,
+    SameSite, SeparatorInGroups, Session, Site, Source, SsoCookie, SsoToken, StrangerLink,
+    TokenHeader, UpstreamCredential,
 };
 
 /// Validates `raw`; errors go to `reader`.
@@ -168,6 +168,11 @@ pub(super) fn read(
             ','
         }
     };
+    let separator_in_groups = reader.with_default(
+        "separator_in_groups",
+        raw.separator_in_groups,
+        SeparatorInGroups::default(),
+    );
     let reserved_headers = headers::read_reserved(reader, raw.reserved_headers);
     let client_headers = headers::read_client(reader, raw.client_headers);
     let whole_upstream = [upstream.as_deref().unwrap_or_default(), &base].concat();
@@ -310,6 +315,7 @@ pub(super) fn read(
         presets,
         custom_headers,
         groups_separator: separator,
+        separator_in_groups,
         assertion,
         upstream_credential,
         profile,

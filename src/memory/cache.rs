@@ -40,23 +40,34 @@ pub struct Cache {
     pub attempts: AttemptMemory,
     pub turns: Turns,
     pub services: ServiceMemory,
-    notes: RefCell<Vec<ClaimsNote>>,
+    notes: RefCell<Vec<Note>>,
 }
 
-/// What the log tells of a token's claims by their names.
-pub struct ClaimsNote {
-    /// The names of site and issuer in the configuration.
-    pub site: String,
-    pub issuer: String,
-    pub found: Found,
-}
-
-/// What was found about some claims.
-pub enum Found {
-    /// They could not be read and grant nothing; as the configuration names them.
-    Unreadable(Vec<&'static str>),
-    /// `only_claims` does not list them, so the token was refused.
-    Unlisted(Vec<String>),
+/// What was found while a request was judged or prepared, besides the result; for the log. The names of site and issuer
+/// are those in the configuration.
+pub enum Note {
+    /// Claims of a token could not be read and therefore grant nothing.
+    UnreadableClaims {
+        site: String,
+        issuer: String,
+        /// As the configuration names them.
+        claims: Vec<&'static str>,
+    },
+    /// `only_claims` does not list claims of a token, so it was refused.
+    UnlistedClaims {
+        site: String,
+        issuer: String,
+        claims: Vec<String>,
+    },
+    /// A header with roles was not sent, because a role contains what separates them.
+    RolesNotSent {
+        site: String,
+        header: String,
+        user: UserId,
+        roles: usize,
+        /// How many of them contain the separator.
+        with_separator: usize,
+    },
 }
 
 impl Default for Cache {
@@ -80,14 +91,14 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// Notes for the log what was found about claims of a token.
-    pub fn note(&self, note: ClaimsNote) {
+    /// Keeps a note for the log of the request that is under way.
+    pub fn note(&self, note: Note) {
         self.notes.borrow_mut().push(note);
     }
 
     /// Takes what was noted for the log.
     #[must_use]
-    pub fn take_notes(&self) -> Vec<ClaimsNote> {
+    pub fn take_notes(&self) -> Vec<Note> {
         std::mem::take(&mut *self.notes.borrow_mut())
     }
 

@@ -198,14 +198,18 @@ impl IssueFor {
             .is_none_or(|domains| domains.iter().any(same))
     }
 
+    /// The same of a user with this address, or with none: then there is no domain that a limit could name.
+    #[must_use]
+    pub fn allows_address(&self, email: Option<&Email>) -> bool {
+        email.map_or(self.email_domains.is_none(), |email| {
+            self.allows_email(email)
+        })
+    }
+
     /// Whether the limits allow signing in this user.
     #[must_use]
     pub fn allows(&self, user: &User) -> bool {
-        // Without an address there is no domain that a limit could name.
-        let has_domain = match &user.email {
-            Some(email) => self.allows_email(email),
-            None => self.email_domains.is_none(),
-        };
+        let has_domain = self.allows_address(user.email.as_ref());
         let Some(allowed) = &self.roles else {
             return has_domain;
         };

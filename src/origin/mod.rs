@@ -19,6 +19,7 @@ use crate::http::headers::{CallerHeaders, HeaderChange, HeaderChanges};
 use crate::http::path::RequestPath;
 use crate::http::request::Parts;
 use crate::http::reserved::REQUEST_ID;
+use crate::memory::cache::Cache;
 use crate::origin::strip::Stripped;
 use crate::platform::time::Seconds;
 use crate::site::Site;
@@ -217,6 +218,8 @@ pub struct Context<'a> {
     pub request_id: &'a str,
     /// What the site's profile adds.
     pub told: Option<&'a Told>,
+    /// Gets a note for the log of a header that cannot be sent.
+    pub cache: &'a Cache,
 }
 
 /// Prepares the request for the origin: strip, mutate, rewrite.
@@ -271,8 +274,9 @@ pub fn prepare(
         changes,
         own,
         cookies,
-        caller_headers: principal
-            .map(|principal| mutate::caller_headers(site, principal, context.assertion)),
+        caller_headers: principal.map(|principal| {
+            mutate::caller_headers(site, principal, context.assertion, context.cache)
+        }),
         watched: principal.is_some() && site.close_websockets,
         uncached: principal.is_some() && looks_like_a_file(path),
         translates: site.translates(),

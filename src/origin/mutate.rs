@@ -8,10 +8,11 @@ use crate::authn::principal::Principal;
 use crate::credential::verified::DerivedCallerHeaders;
 use crate::http::headers::{CallerHeaders, HeaderChanges};
 use crate::http::request::Parts;
+use crate::memory::cache::{Cache, Note};
 use crate::model::claim::Reading;
 use crate::model::user::Role;
-use crate::site::Site;
 use crate::site::attribute::{Attribute, headers_of};
+use crate::site::{SeparatorInGroups, Site};
 
 /// The header that tells an origin below which path people see it.
 pub const MOUNT_HEADER: &str = "x-forwarded-prefix";
@@ -39,6 +40,7 @@ pub fn caller_headers(
     site: &Site,
     principal: &Principal,
     assertion: Option<&Rc<str>>,
+    cache: &Cache,
 ) -> Rc<CallerHeaders> {
     let user = principal.user();
     if let Some(known) = &principal.verified().memo().caller_headers
@@ -47,7 +49,7 @@ pub fn caller_headers(
     {
         return Rc::clone(&known.headers);
     }
-    let mut changes = identity(site, principal);
+    let mut changes = identity(site, principal, cache);
     if let (Some(settings), Some(assertion)) = (&site.assertion, assertion) {
         if settings.prefix.is_empty() {
             changes.set(&settings.header, assertion);
@@ -67,14 +69,28 @@ pub fn caller_headers(
     headers
 }
 
-fn identity(site: &Site, principal: &Principal) -> HeaderChanges {
+fn identity(site: &Site, principal: &Principal, cache: &Cache) -> HeaderChanges {
     let mut changes = HeaderChanges::default();
     let claims = principal.claims();
     let mut tell = |header: &str, attribute: &Attribute| {
         let roles = &principal.user().roles;
         if *attribute == Attribute::Roles && !roles.is_empty() {
-            let names = roles.iter().map(Role::as_str);
-            return changes.set_list(header, names, site.groups_separator);
+            let names = || roles.iter().map(Role::as_str);
+            let separator = site.groups_separator;
+            if site.separator_in_groups == SeparatorInGroups::Refuse {
+                let with_separator = names().filter(|name| name.contains(separator)).count();
+                // Whoever splits the value without decoding would read another role's name in it.
+                if with_separator > 0 {
+                    return cache.note(Note::RolesNotSent {
+                        site: site.name.clone(),
+                        header: header.to_owned(),
+                        user: principal.user().id.clone(),
+                        roles: roles.len(),
+                        with_separator,
+                    });
+                }
+            }
+            return changes.set_list(header, names(), separator);
         }
         let value = value_of(attribute, principal, &claims);
         // An unknown attribute gets no header; the client's own header is removed already.

@@ -9,6 +9,7 @@ use crate::credential::sso_token::SsoClaims;
 use crate::credential::verified::{Claims, Verified};
 use crate::http::cookies::Remainder;
 use crate::http::headers::HeaderChange;
+use crate::memory::cache::Cache;
 use crate::model::user::{Email, Role, User, UserId, Username};
 use crate::platform::time::Timestamp;
 use crate::rules::{Asked, Demand, Reaction, Rule};
@@ -75,6 +76,7 @@ fn prepared(
         assertion: signed.as_ref(),
         request_id: "r-1",
         told: None,
+        cache: &Cache::default(),
     };
     prepare(
         &grant(principal),
@@ -273,7 +275,7 @@ fn the_headers_of_a_caller_are_made_once_for_record_and_assertion() {
     }
     assert_eq!(made.get(), 1, "the platform's own form is made once");
     let again: Rc<str> = "signed again".into();
-    let newer = mutate::caller_headers(&site(ALL), &principal, Some(&again));
+    let newer = mutate::caller_headers(&site(ALL), &principal, Some(&again), &Cache::default());
     assert!(!Rc::ptr_eq(caller_headers, &newer));
     let newer: Vec<_> = newer.headers().iter().collect();
     assert!(newer.contains(&HeaderChange::Set("x-edgeward-assertion", &again)));

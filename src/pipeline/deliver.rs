@@ -52,6 +52,7 @@ pub(super) async fn forward(ctx: &Ctx<'_>, judgement: Judgement) -> Result<Step,
         assertion: signed.as_ref(),
         request_id: ctx.request_id,
         told: told.as_ref(),
+        cache: &world.cache,
     };
     let forward = origin::prepare(&grant, site, ctx.parts, ctx.path, ctx.presented, &context);
     Ok(Step::Forward(Forwarded {

@@ -10,7 +10,7 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
-use crate::memory::cache::{ClaimsNote, Found};
+use crate::memory::cache::Note;
 use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::sign_in::refuse;
@@ -240,35 +240,51 @@ pub(crate) fn refuse_early(
     }
 }
 
-/// What was found about the tokens of a request besides its result, as lines for the log.
+/// What was found about a request besides its result, as lines for the log.
 pub(super) fn notes(world: &World) -> Vec<Event> {
-    let noted = world.cache.take_notes().into_iter();
-    let lines = noted.map(
-        |ClaimsNote {
-             site,
-             issuer,
-             found,
-         }| {
-            let (event, what, names) = match found {
-                Found::Unreadable(names) => (
-                    EventKind::ClaimsUnreadable,
-                    "could not be read and grant nothing",
-                    names.join(", "),
-                ),
-                Found::Unlisted(names) => (
-                    EventKind::ClaimsUnlisted,
-                    "are not in only_claims, so the token was refused",
-                    names.join(", "),
-                ),
-            };
-            Event {
-                event,
-                site: Some(site),
-                reason: Some(format!("claims of issuer {issuer} {what}: {names}")),
-                ..Event::default()
-            }
+    let lines = world.cache.take_notes().into_iter().map(|note| match note {
+        Note::UnreadableClaims {
+            site,
+            issuer,
+            claims,
+        } => Event {
+            event: EventKind::ClaimsUnreadable,
+            site: Some(site),
+            reason: Some(format!(
+                "claims of issuer {issuer} could not be read and grant nothing: {}",
+                claims.join(", ")
+            )),
+            ..Event::default()
         },
-    );
+        Note::UnlistedClaims {
+            site,
+            issuer,
+            claims,
+        } => Event {
+            event: EventKind::ClaimsUnlisted,
+            site: Some(site),
+            reason: Some(format!(
+                "claims of issuer {issuer} are not in only_claims, so the token was refused: {}",
+                claims.join(", ")
+            )),
+            ..Event::default()
+        },
+        Note::RolesNotSent {
+            site,
+            header,
+            user,
+            roles,
+            with_separator,
+        } => Event {
+            event: EventKind::RolesNotSent,
+            site: Some(site),
+            user: Some(user.as_str().to_owned()),
+            reason: Some(format!(
+                "the header {header} is not sent: {with_separator} of {roles} roles contain the groups_separator"
+            )),
+            ..Event::default()
+        },
+    });
     lines.collect()
 }
 

@@ -94,8 +94,9 @@ pub struct Site {
     pub query: Option<Query>,
     pub presets: Vec<Preset>,
     pub custom_headers: Vec<(String, Attribute)>,
-    /// What stands between the roles in a header; in a role it is escaped.
+    /// What stands between the roles in a header.
     pub groups_separator: char,
+    pub separator_in_groups: SeparatorInGroups,
     /// The signed assertion for the origin.
     pub assertion: Option<Assertion>,
     /// A fixed header for the origin, by name.
@@ -265,6 +266,18 @@ pub enum Preset {
     /// `remote-user`, `-email`, `-name`, `-groups`. The first is the e-mail address: usernames are
     /// not unique.
     Remote,
+}
+
+/// What becomes of a header with roles if one of them contains the separator.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum SeparatorInGroups {
+    /// The separator is percent-encoded in the role.
+    #[default]
+    Encode,
+    /// The header is not sent.
+    Refuse,
 }
 
 /// Where a browser is sent to sign in.

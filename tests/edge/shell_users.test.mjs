@@ -288,6 +288,90 @@ test("user import names each entry that the deployment refuses, and ends with st
   assert.deepEqual(await byEmail(granted), []);
 });
 
+const ISSUER = "https://id.example.com";
+/** @param {string} sub */
+const bySubject = async (sub) => (await app.admin("GET", `/api/sso/users?issuer=${encodeURIComponent(ISSUER)}&subject=${encodeURIComponent(sub)}`)).json.users;
+
+test("users by subject are made, found, disabled and deleted by their issuer's name and theirs", async () => {
+  const [one, two] = ["user:test/1?&=ü", "user:test2"];
+  const made = await json("user", "create", one, "--issuer", ISSUER, "--first-name", "Test");
+  assert.deepEqual([made.subject, made.email, made.first_name], [{ issuer: ISSUER, sub: one }, null, "Test"]);
+  const withAddress = await admin("user", "create", two, "--issuer", ISSUER, "--email", "shared@example.com");
+  assert.match(withAddress.out, /^User user:test2 of https:\/\/id\.example\.com has the id usr_/);
+  const again = await admin("user", "create", one, "--issuer", ISSUER);
+  assert.deepEqual([again.status, again.error.trim().split("\n").at(-1)], [1, `error: a user with the subject ${one} of ${ISSUER} already exists`]);
+
+  assert.deepEqual(await json("user", "show", one, "--issuer", ISSUER), made);
+  assert.deepEqual(await json("user", "show", made.id), made);
+  for (const other of [
+    [one, "--issuer", "https://id.example.org"],
+    [one, "--issuer", ISSUER, "--tenant", "acme"],
+    ["nobody", "--issuer", ISSUER],
+    [one.toUpperCase(), "--issuer", ISSUER],
+  ]) {
+    const { status, error } = await admin("user", "show", ...other);
+    assert.equal(status, 1, other.join(" "));
+    assert.match(error, /there is no user .* of https:/);
+  }
+  const byAddress = await admin("user", "show", "shared@example.com");
+  assert.match(byAddress.error, /there is no user shared@example\.com/, "its address finds no subject");
+  assert.match((await admin("user", "list")).out, /^usr_.* user:test2 of https:\/\/id\.example\.com *$/m);
+
+  const disabled = await admin("user", "disable", one, "--issuer", ISSUER);
+  assert.match(disabled.out, /^User user:test\/1\?&=ü of https:\/\/id\.example\.com is disabled/);
+  assert.equal((await bySubject(one))[0].active, false);
+  assert.equal((await bySubject(two))[0].active, true);
+  assert.equal((await json("user", "enable", one, "--issuer", ISSUER)).active, true);
+  assert.equal((await admin("user", "logout", one, "--issuer", ISSUER)).status, 0);
+  assert.deepEqual(await json("user", "delete", one, "--issuer", ISSUER), { id: made.id, email: null });
+  assert.deepEqual(await bySubject(one), []);
+  assert.equal((await bySubject(two)).length, 1);
+
+  for (const wrong of [
+    ["show", "user:test2"],
+    ["create", "a@example.com", "--email", "b@example.com"],
+  ]) {
+    const { status, error } = await admin("user", ...wrong);
+    assert.equal(status, 2, wrong.join(" "));
+    assert.match(error, /--issuer/);
+  }
+});
+
+test("user import takes users by subject, from CSV and JSON", async () => {
+  const csv = file(
+    "subjects.csv",
+    `issuer,subject,first_name,email\n${ISSUER},user:csv1,Ann,\n${ISSUER},"user,csv2",,x@example.com\n,,Plain,plain-csv@example.com\n`,
+  );
+  assert.equal((await admin("user", "import", csv)).out, "3 users created, 0 existed already.\n");
+  assert.deepEqual([(await bySubject("user:csv1"))[0].first_name, (await bySubject("user,csv2"))[0].email], ["Ann", "x@example.com"]);
+  assert.equal((await byEmail("plain-csv@example.com"))[0].first_name, "Plain");
+  assert.deepEqual(await byEmail("x@example.com"), [], "a subject is not found by its address");
+  const subject = { issuer: ISSUER, sub: "user:json" };
+  const list = file(
+    "subjects.json",
+    JSON.stringify([
+      { subject, roles: ["editor"] },
+      { subject: { issuer: ISSUER, sub: "user:csv1" }, first_name: "Other" },
+    ]),
+  );
+  assert.equal((await admin("user", "import", list)).out, "1 users created, 1 existed already.\n");
+  assert.deepEqual((await bySubject("user:json"))[0].roles, ["editor"]);
+  assert.equal((await bySubject("user:csv1"))[0].first_name, "Ann", "who was there is not changed");
+
+  const before = front.requests.length;
+  for (const [name, content, pattern] of /** @type {[string, string, RegExp][]} */ ([
+    ["half.csv", `issuer,subject\n${ISSUER},\n`, /entry 1: has no valid subject/],
+    ["one-column.csv", `subject\nuser:a\n`, /not both issuer and subject/],
+    ["nobody.csv", `issuer,subject,first_name\n,,Ann\n`, /entry 1: has no valid email/],
+    ["text.json", JSON.stringify([{ subject: "user:a" }]), /entry 1: has no valid subject/],
+  ])) {
+    const { status, error } = await admin("user", "import", file(name, content));
+    assert.equal(status, 1, name);
+    assert.match(error, pattern, name);
+  }
+  assert.deepEqual(front.requests.slice(before), []);
+});
+
 test("users of a tenant are made, found and imported by its name", async () => {
   const email = newEmail("tenant");
   const here = await json("user", "create", email, "--tenant", "acme");
@@ -302,7 +386,7 @@ test("users of a tenant are made, found and imported by its name", async () => {
   assert.equal((await json("user", "import", file("tenants.csv", `email,tenant\n${one},\n${two},globex\n`), "--tenant", "acme")).created, 2);
   assert.equal((await json("user", "show", one, "--tenant", "acme")).tenant, "acme");
   assert.equal((await json("user", "show", two, "--tenant", "globex")).tenant, "globex");
-  assert.match((await admin("user", "list")).out, /^id +email +active +roles +tenant\n/);
+  assert.match((await admin("user", "list")).out, /^id +email +active +roles +tenant(?: +subject)?\n/);
 });
 
 test("a command that is written wrongly is told with its usage and ends with status 2, and nothing is sent", async () => {
@@ -311,8 +395,8 @@ test("a command that is written wrongly is told with its usage and ends with sta
     [/the command is missing/, "user"],
     [/no command remove/, "user", "remove", "a@b.c"],
     [/Unknown option '--rol'/, "user", "create", "a@b.c", "--rol", "x"],
-    [/takes one <address>/, "user", "create"],
-    [/takes one <id or address>/, "user", "show", "a@b.c", "d@e.f"],
+    [/takes one <address or subject>/, "user", "create"],
+    [/takes one <id, address or subject>/, "user", "show", "a@b.c", "d@e.f"],
     [/takes no arguments/, "user", "list", "all"],
     [/neither an id nor an address/, "user", "disable", "usr_nobody"],
     [/--tenant needs an address/, "user", "show", "usr_0000000000000000000000", "--tenant", "acme"],

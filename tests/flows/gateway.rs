@@ -1,6 +1,7 @@
 //! The SSO gateway: signing in with a password, services, sites, signing out everywhere.
 
 mod attacks;
+mod by_subject;
 mod events;
 mod jar;
 mod links;

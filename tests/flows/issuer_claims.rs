@@ -531,6 +531,70 @@ fn sec_31_j11_a_role_has_any_name_and_its_separator_is_escaped() {
     }
 }
 
+#[test]
+fn sec_31_a_header_with_a_role_that_would_be_read_as_two_is_refused_by_name() {
+    let names = ["viewer", "guest,admin", "a|b", "50%"];
+    let issuer = json!({"grant_roles": names});
+    let site = |separator: &str| {
+        json!({
+            "groups_separator": separator,
+            "separator_in_groups": "refuse",
+            "identity_headers": ["x-forwarded"],
+            "custom_headers": {"x-roles": "roles", "x-name": "username"},
+        })
+    };
+    for (separator, roles, expected, with_separator) in [
+        (",", json!(["viewer", "guest,admin"]), None, 1),
+        (",", json!(names), None, 1),
+        (",", json!(["guest,admin"]), None, 1),
+        ("|", json!(["a|b", "viewer", "50%"]), None, 1),
+        (
+            "|",
+            json!(["viewer", "guest,admin"]),
+            Some("viewer|guest,admin"),
+            0,
+        ),
+        (",", json!(["a|b", "50%"]), Some("a|b,50%25"), 0),
+        (",", json!([]), None, 0),
+    ] {
+        let stage = Stage::new(&issuer, &site(separator));
+        let isolate = stage.isolate();
+        let request = by_bearer(&stage.token(&json!({"roles": roles})));
+        let seen = isolate.send(&request);
+        for header in ["x-forwarded-groups", "x-roles"] {
+            assert_eq!(seen.origin().header(header), expected, "{roles}");
+        }
+        assert!(
+            seen.origin().header("x-name").is_some(),
+            "all others are sent"
+        );
+        let lines = ["x-forwarded-groups", "x-roles"].map(|header| {
+            format!(
+                "the header {header} is not sent: {with_separator} of {} roles contain the groups_separator",
+                roles.as_array().unwrap().len()
+            )
+        });
+        let expected_lines = if with_separator == 0 {
+            &lines[..0]
+        } else {
+            &lines[..]
+        };
+        assert_eq!(notes(&seen), expected_lines, "{roles}");
+        let again = isolate.send(&request);
+        assert_eq!(again.origin().header("x-roles"), expected, "{roles}");
+        assert_eq!(
+            notes(&again),
+            [""; 0],
+            "one line for each credential, not each request"
+        );
+    }
+    let found = errors(&json!({}), &json!({"separator_in_groups": "keep"}));
+    assert!(
+        found[0].starts_with("EDGEWARD_SITE_APP.separator_in_groups: "),
+        "{found:?}"
+    );
+}
+
 /// The assertion in a header, without what stands before it.
 fn assertion(seen: &Seen, header: &str, prefix: &str) -> Value {
     let origin = seen.origin();

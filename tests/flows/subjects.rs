@@ -241,6 +241,105 @@ fn an_issuer_that_may_not_create_lets_in_only_whom_an_admin_has_made() {
 }
 
 #[test]
+fn sec_96_a_bulk_call_makes_finds_and_changes_users_by_subject() {
+    let stage = stage(&json!({"create_users": false}));
+    let isolate = stage.isolate();
+    let admin = stage.edge.api_token(&[Scope::Admin]);
+    let subject = |issuer: &str, sub: &str| json!({"issuer": issuer, "sub": sub});
+    let ann = subject(ISS, "user:ann");
+    let other_ann = subject(OTHER, "user:ann");
+    let bulk = |token: &str, on_existing: &str, users: Value| {
+        let body = json!({"on_existing": on_existing, "users": users});
+        let (status, answer) = isolate.admin(token, "POST", "/api/sso/users/bulk", &body);
+        assert_eq!(status, 200, "{answer}");
+        answer["results"].as_array().unwrap().clone()
+    };
+    let entries = json!([
+        {"subject": ann, "first_name": "Ann"},
+        {"subject": other_ann},
+        {"subject": subject(ISS, "user:bob"), "email": "bob@example.com", "active": false},
+        {"email": "bob@example.com"},
+        {"subject": subject(ISS, "")},
+        {"subject": "user:eve"},
+        {"subject": null},
+        {"subject": ann, "email": "no address"},
+    ]);
+    let made = bulk(&admin, "skip", entries);
+    let status: Vec<&str> = made.iter().map(|r| r["status"].as_str().unwrap()).collect();
+    assert_eq!(
+        status,
+        [
+            "created", "created", "created", "created", "invalid", "invalid", "invalid", "invalid"
+        ]
+    );
+    assert_eq!(
+        (&made[0]["subject"], &made[0]["email"]),
+        (&ann, &json!(null))
+    );
+    assert_eq!(made[2]["email"], "bob@example.com");
+    let ids: std::collections::BTreeSet<&str> =
+        made.iter().filter_map(|r| r["id"].as_str()).collect();
+    assert_eq!(ids.len(), 4, "each is a user of their own");
+    for (at, field) in [(4, "subject"), (5, "subject"), (6, "email"), (7, "email")] {
+        assert_eq!(made[at]["field"], field, "{}", made[at]);
+    }
+
+    assert_eq!(id_of(&isolate, &bare(&stage, "user:ann")), made[0]["id"]);
+    let out = isolate.send(&by_bearer(&bare(&stage, "user:bob")));
+    assert!(!out.is_forwarded(), "was made disabled");
+
+    let skipped = bulk(&admin, "skip", json!([{"subject": ann, "first_name": "X"}]));
+    assert_eq!(
+        (&skipped[0]["status"], &skipped[0]["id"]),
+        (&json!("exists"), &made[0]["id"])
+    );
+    let entries = json!([
+        {"subject": ann, "first_name": "Anna"},
+        {"subject": subject(ISS, "user:bob"), "active": true, "email": "other@example.com"},
+        {"subject": other_ann, "active": false},
+    ]);
+    for result in bulk(&admin, "update", entries) {
+        assert_eq!(result["status"], "updated", "{result}");
+    }
+    let record = me(&isolate, &bare(&stage, "user:ann"));
+    assert_eq!(
+        (&record["id"], &record["first_name"]),
+        (&made[0]["id"], &json!("Anna"))
+    );
+    let path = format!("/api/sso/users/{}", made[2]["id"].as_str().unwrap());
+    let (_, bob) = isolate.admin(&admin, "GET", &path, &json!(null));
+    assert_eq!(
+        bob["email"], "bob@example.com",
+        "its issuer says the address"
+    );
+    stage.edge.wait(1);
+    assert_eq!(id_of(&isolate, &bare(&stage, "user:bob")), made[2]["id"]);
+
+    // A token for some domains makes and changes nobody whose domain it cannot know.
+    let limits = IssueFor {
+        email_domains: Some(vec!["example.com".into()]),
+        ..IssueFor::default()
+    };
+    let limited = stage
+        .edge
+        .limited_api_token(&[Scope::UsersWrite], limits, None);
+    for on_existing in ["skip", "update"] {
+        let entries = json!([
+            {"subject": subject(ISS, "user:new")},
+            {"subject": ann, "first_name": "Eve"},
+            {"subject": ann, "email": "ann@example.com", "first_name": "Eve"},
+        ]);
+        for result in bulk(&limited, on_existing, entries) {
+            assert_eq!(result["code"], "insufficient_scope", "{result}");
+        }
+    }
+    assert_eq!(
+        me(&isolate, &bare(&stage, "user:ann"))["first_name"],
+        "Anna"
+    );
+}
+
+#[test]
 fn an_sso_token_is_issued_for_a_user_by_id() {
     let stage = stage(&json!({}));
     let isolate = stage.isolate();

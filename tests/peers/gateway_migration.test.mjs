@@ -68,6 +68,45 @@ const shell = async (script, cwd = at()) =>
     })
   ).stdout;
 
+/**
+ * What a service may bring and what is refused, in the words of the package: a token that is not its own, a sign-in that is
+ * not finished, was used, or is of another service.
+ * @param {string} token The service's.
+ */
+async function assertRefused(token) {
+  /** @param {string} name @param {Record<string, string>} fields */
+  const call = async (name, fields) => {
+    const answer = await fetch(`${gateway.url}/sso/${name}/`, { method: "POST", body: new URLSearchParams(fields) });
+    return /** @type {{ error?: string, token?: string, authenticated?: boolean, ok?: boolean }} */ (await answer.json());
+  };
+  const noService = "Application token doesn't exist";
+  const noSignIn = "Authentication request token doesn't exist";
+  const { token: unfinished = "" } = await call("obtain", { token, next_url: "/" });
+  const other = await gateway.admin("POST", "/api/sso/services", { name: "Other", base_url: "http://127.0.0.1:9", dialect: "fields" });
+  assert.match(unfinished, /./);
+  for (const wrong of [`${token.slice(0, -1)}${token.endsWith("A") ? "B" : "A"}`, token.toLowerCase(), environment.EDGEWARD_API_TOKEN ?? "", unfinished]) {
+    assert.equal((await call("obtain", { token: wrong, next_url: "/" })).error, noService);
+    for (const name of ["get", "make_used"]) assert.equal((await call(name, { token: wrong, authentication_token: unfinished })).error, noService);
+    assert.equal((await call("deauthenticate", { token: wrong, user_identy: "bob" })).error, noService);
+  }
+  for (const [by, asked] of [
+    [token, unfinished],
+    [token, token],
+    [other.token, unfinished],
+  ]) {
+    for (const name of ["get", "make_used"]) assert.equal((await call(name, { token: by, authentication_token: asked })).error, noSignIn);
+  }
+  // One that a browser has finished works once, and for the service that asked.
+  const browser = new Browser();
+  await browser.open(`${gateway.url}/login/?sso=${unfinished}`);
+  const form = browser.form(/login/);
+  await browser.submit(form, { username: "bob", password: PASSWORD }).catch(() => undefined);
+  assert.equal((await call("get", { token: other.token, authentication_token: unfinished })).error, noSignIn);
+  assert.equal((await call("get", { token, authentication_token: unfinished })).authenticated, true);
+  assert.equal((await call("make_used", { token, authentication_token: unfinished })).ok, true);
+  for (const name of ["get", "make_used"]) assert.equal((await call(name, { token, authentication_token: unfinished })).error, noSignIn);
+}
+
 test(`${DOCUMENT}: its configuration is one that Edgeward accepts`, async () => {
   const world = await startWorld({ vars: { EDGEWARD_GATEWAY: readExample(toml).vars.EDGEWARD_GATEWAY } });
   await world.stop();
@@ -130,6 +169,7 @@ print(Service.objects.create(name="Wiki", base_url="${url}/", enabled=True).toke
   await browser.submit(form, { [field]: "a first password of ann" });
   const ann = await signedIn(gateway, service, { email: "ann", password: "a first password of ann" });
   assertReport(ann, service, { email: "ann" });
+  await assertRefused(token);
 
   assert.ok(existsSync(path.join(folder, "gateway.json")));
   await shell(remove);

@@ -8,10 +8,11 @@ import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { startFront } from "../edge/lib/front.mjs";
 import { readExample } from "../edge/lib/examples.mjs";
+import { b64, expiredSsoToken, headerOf, ssoToken, tampered } from "../edge/lib/tokens.mjs";
 import { newEmail, newPath, newSecret, now, startWorld } from "../edge/lib/world.mjs";
 import { blocks } from "./lib/peers.mjs";
 
-/** @import { Site } from "../edge/lib/site.mjs" */
+/** @import { Site, User } from "../edge/lib/site.mjs" */
 /** @import { World } from "../edge/lib/world.mjs" */
 
 const DOCUMENT = "docs/migrate-from-label-studio-sso.md";
@@ -49,6 +50,25 @@ function tokenOfThePlugin(claims = {}) {
     .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
     .join(".");
   return `${input}.${createHmac("sha256", newSecret()).update(input).digest("base64url")}`;
+}
+
+/**
+ * Tokens as Edgeward signs them for a person, each with one thing that must be refused.
+ * @param {User} user
+ */
+async function wrongTokens(user) {
+  const good = ssoToken(studio, user);
+  assert.equal((await studio.client(newPath(), { bearer: good })).status, 200, "unchanged it is good");
+  return {
+    "an expired one": expiredSsoToken(studio, user),
+    "one for another audience": ssoToken(studio, user, { aud: "label-studio-sso" }),
+    "one of another issuer": ssoToken(studio, user, { iss: "label-studio" }),
+    "one of ours without an end": ssoToken(studio, user, { exp: undefined }),
+    "one that is valid for a day": ssoToken(studio, user, { exp: now() + 86_400 }),
+    "one of another type": ssoToken(studio, user, {}, { typ: "JWT" }),
+    "one without a signature": `${b64(JSON.stringify({ ...headerOf(good), alg: "none" }))}.${good.split(".")[1]}.`,
+    "a changed one": tampered(good),
+  };
 }
 
 test(`${DOCUMENT}: what the plugin's settings say, the example says too`, () => {
@@ -94,6 +114,7 @@ test(`${DOCUMENT}: tokens of the plugin, expired ones and those of another site 
     "an access token of Label Studio": tokenOfThePlugin({ token_type: "access", iss: undefined, aud: undefined }),
     "one without an end": tokenOfThePlugin({ exp: undefined }),
     "one for another site": await closed.issue((await closed.createUser()).email),
+    ...(await wrongTokens(await studio.createUser())),
   };
   for (const [what, token] of Object.entries(tokens)) {
     const path = newPath();

@@ -9,6 +9,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { createLocalJWKSet, jwtVerify } from "jose";
+import { ISSUER, keySet } from "../../examples/testing/testing.js";
 import { configForPorts, newSecrets } from "../../scripts/lib/dev.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../scripts/lib/project.mjs";
@@ -28,7 +30,7 @@ async function startDev(/** @type {{ port: number, originPort: number }} */ { po
   const child = spawn("npm", args, { cwd: at(), env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const { pid } = child;
   assert.ok(pid);
-  const run = { output: "", pid, port, url: `http://127.0.0.1:${port}` };
+  const run = { output: "", pid, port, originPort, url: `http://127.0.0.1:${port}` };
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (run.output += text));
   /** @type {Promise<{ code: number | null, signal: NodeJS.Signals | null }>} */
   const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
@@ -122,6 +124,22 @@ async function navigate(url, headers = {}) {
   return { status: response.statusCode, headers: response.headers, body };
 }
 
+/**
+ * Runs the command that serves the key set of the tests until it has been asked.
+ * @param {string} command
+ */
+async function assertServes(command) {
+  const child = spawn("sh", ["-c", `exec ${command}`], { cwd: at(), stdio: ["ignore", "pipe", "inherit"] });
+  try {
+    const [line] = await once(child.stdout.setEncoding("utf8"), "data");
+    const url = String(line).match(/EDGEWARD_URL=(\S+)/)?.[1] ?? assert.fail(line);
+    assert.deepEqual(await (await fetch(`${url}/.well-known/jwks.json`)).json(), JSON.parse(JSON.stringify(keySet)));
+  } finally {
+    child.kill();
+    await once(child, "close");
+  }
+}
+
 describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
   /** @type {string} */
   let token;
@@ -130,6 +148,12 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     const run = await (await startDev(await freePorts())).ready();
     token = run.token();
     assert.match(token, /^ewt_/);
+
+    const [sign, serve] = run.output.match(/(?<=^ +)node examples\/testing\/sign\.js .*$/gm) ?? assert.fail(run.output);
+    const signed = (await promisify(execFile)("sh", ["-c", sign], { cwd: at() })).stdout.trim();
+    const { payload } = await jwtVerify(signed, createLocalJWKSet(keySet), { issuer: ISSUER, audience: `http://127.0.0.1:${run.originPort}` });
+    assert.equal(payload.email, "demo@example.com");
+    await assertServes(serve.replace(/\d+$/, String(await freePort())));
 
     const curl = run.output.match(/^ +(curl .*)$/m)?.[1] ?? assert.fail(run.output);
     const { stdout } = await promisify(execFile)("sh", ["-c", curl]);

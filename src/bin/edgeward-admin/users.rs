@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use edgeward::admin::users::UserPatch;
 use edgeward::model::password;
+use edgeward::model::user::subject::IssuerSubject;
 use edgeward::model::user::{Email, Tenant};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -41,18 +42,22 @@ fn read_input<T: DeserializeOwned>() -> Result<T, String> {
 
 fn check_row(mut row: Value) -> Result<(), String> {
     let members = row.as_object_mut().ok_or("is not an object")?;
+    let subject = members.remove("subject").unwrap_or_default();
+    let subject: Option<IssuerSubject> = serde_json::from_value(subject)
+        .map_err(|error| format!("has no valid subject: {error}"))?;
     let email = members.remove("email").unwrap_or_default();
-    let email = email
-        .as_str()
-        .and_then(Email::parse)
-        .ok_or("has no valid email")?;
+    let is_absent = email.is_null();
+    let email = email.as_str().and_then(Email::parse);
+    if email.is_none() && !(is_absent && subject.is_some()) {
+        return Err("has no valid email".into());
+    }
     let tenant = members.remove("tenant").unwrap_or_default();
     if !tenant.is_null() && tenant.as_str().and_then(Tenant::parse).is_none() {
         return Err("has no valid tenant".into());
     }
     let patch: UserPatch = serde_json::from_value(row).map_err(|error| error.to_string())?;
     patch
-        .check_username(Some(&email))
+        .check_username(email.as_ref())
         .map_err(|_| "has a username that is somebody else's address".into())
 }
 
@@ -65,6 +70,9 @@ mod tests {
         for row in [
             json!({"email": "ada@example.com"}),
             json!({"email": " Ada@Example.com ", "username": "ada@example.com", "tenant": "acme"}),
+            json!({"subject": {"issuer": "https://id.example", "sub": "user:test123"}}),
+            json!({"subject": {"issuer": "https://id.example", "sub": "ü"}, "email": "a@b.c", "username": "a@b.c"}),
+            json!({"email": "a@b.c", "subject": null}),
             json!({"email": "a@b.c", "first_name": "A", "last_name": "", "roles": ["x"], "active": false, "staff": true, "superuser": null}),
         ] {
             assert_eq!(check_row(row.clone()), Ok(()), "{row}");
@@ -75,6 +83,14 @@ mod tests {
             json!({}),
             json!({"email": null}),
             json!({"email": "a@b@c"}),
+            json!({"subject": null}),
+            json!({"subject": "user:test123"}),
+            json!({"subject": {"sub": "user:test123"}}),
+            json!({"subject": {"issuer": "https://id.example", "sub": ""}}),
+            json!({"subject": {"issuer": "https://id.example", "sub": "a\nb"}}),
+            json!({"subject": {"issuer": "https://id.example", "sub": "a", "aud": "b"}}),
+            json!({"subject": {"issuer": "https://id.example", "sub": "a"}, "email": "nobody"}),
+            json!({"subject": {"issuer": "https://id.example", "sub": "a"}, "username": "a@b.c"}),
             json!({"email": "a@b.c", "username": "d@e.f"}),
             json!({"email": "a@b.c", "tenant": "No"}),
             json!({"email": "a@b.c", "tenant": 1}),

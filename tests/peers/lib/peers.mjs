@@ -77,12 +77,35 @@ export async function startPython() {
 export const startDjango = (request) => startOriginOf("django_origin.py", request);
 
 /**
+ * Starts a FastAPI service with the SDK, as an origin: `code` is an example of a document; answers `{ url, stop }`.
+ * @param {object} request
+ */
+export const startFastApi = (request) => startOriginOf("fastapi_origin.py", request);
+
+/**
  * Starts an origin in Python, a program of this folder that takes a JSON object on stdin and says its port; answers `{ url, stop }`.
  * @param {string} program
  * @param {object} request
  */
-export async function startOriginOf(program, request) {
-  const child = spawn(await installPeers(), ["-W", "ignore", path.join(PEERS, program)], {
+export const startOriginOf = async (program, request) => startProgram(await installPeers(), program, request);
+
+/**
+ * Starts functions that use this version of more-sso-auth, behind an API Gateway; answers `{ url, stop }`.
+ * @param {string} version
+ * @param {object} request
+ */
+export async function startFunctions(version, request) {
+  const python = await installPython(`more-sso-auth-${version}`, path.join(PEERS, `more-sso-auth/requirements-${version}.txt`));
+  return startProgram(python, "more_sso_lambda.py", request);
+}
+
+/**
+ * @param {string} python
+ * @param {string} program
+ * @param {object} request
+ */
+async function startProgram(python, program, request) {
+  const child = spawn(python, ["-W", "ignore", path.join(PEERS, program)], {
     env: { ...outsideNpm(), PYTHONDONTWRITEBYTECODE: "1" },
     stdio: ["pipe", "pipe", "pipe"],
   });
