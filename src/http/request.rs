@@ -7,7 +7,7 @@ use crate::http::accept;
 
 /// The headers whose values the core reads at every site. Sites add those that they name
 /// ([`crate::site::disclosure`]).
-pub const READ: [&str; 16] = [
+pub const READ: [&str; 18] = [
     "accept",
     "access-control-request-method",
     "authorization",
@@ -22,6 +22,8 @@ pub const READ: [&str; 16] = [
     "sec-fetch-site",
     "sec-purpose",
     "upgrade",
+    "x-forwarded-for",
+    "x-forwarded-proto",
     "x-moz",
     "x-purpose",
 ];
