@@ -65,9 +65,12 @@ pub fn send(
         (forward.answers_page(), PAGE),
         (forward.answers_cross_origin(), CROSS_ORIGIN),
     ];
-    let flags = flags.iter().fold(0, |all, (is_set, flag)| {
-        if *is_set { all | flag } else { all }
-    });
+    let flags = flags.iter().fold(
+        0,
+        |all, (is_set, flag)| {
+            if *is_set { all | flag } else { all }
+        },
+    );
     let (from, until) = match forward.cookies() {
         Remainder::Without(cut) => (number(cut.start), number(cut.end)),
         Remainder::Whole | Remainder::Nothing | Remainder::Text(_) => (0, 0),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::http::accept;
 
 /// The headers whose values the core reads at every site. Sites add those that they name
-/// ([`crate::site::disclosure`]).
+/// (`site::disclosure`).
 pub const READ: [&str; 18] = [
     "accept",
     "access-control-request-method",
@@ -38,7 +38,7 @@ pub fn is_ray(text: &str) -> bool {
 }
 
 /// The head of a request: method and URL, and the headers that the core is told of
-/// ([`crate::site::disclosure`]); for Edgeward's own endpoints, every header. Header names are in
+/// (`site::disclosure`); for Edgeward's own endpoints, every header. Header names are in
 /// lower case; repeated headers are joined with `, ` as in the Fetch standard.
 pub struct Parts {
     text: String,
