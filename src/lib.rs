@@ -14,6 +14,8 @@
 //! [`access::grant::Grant`]; no credential is verified outside [`authn`]; no time, randomness or storage
 //! is taken from anywhere but the arguments.
 
+pub use edgeward_base::{http, platform};
+
 pub mod access;
 pub mod admin;
 pub mod answer;
@@ -24,7 +26,6 @@ pub mod credential;
 #[cfg(target_arch = "wasm32")]
 mod edge;
 pub mod gateway;
-pub mod http;
 pub mod jose;
 pub mod judge;
 pub mod memory;
@@ -32,7 +33,6 @@ pub mod model;
 pub mod origin;
 pub mod people;
 pub mod pipeline;
-pub mod platform;
 pub mod profile;
 pub mod rules;
 pub mod sign_in;

@@ -197,7 +197,7 @@ export function attribute(functions, budgets = BUDGETS) {
 export function capabilityOf(name, budgets = BUDGETS) {
   // In the newer mangling of Rust, the name of a crate is followed by a hash in brackets.
   const plain = name.replaceAll(/(?<=\w)\[[0-9a-f]{8,}\](?=::)/g, "");
-  const [ours] = plain.match(/\bedgeward(::\w+)+/) ?? [];
+  const [ours] = plain.replace(/\bedgeward_base::/, "edgeward::").match(/\bedgeward(::\w+)+/) ?? [];
   if (ours) {
     const row = rowOf(ours, budgets);
     if (row) return row;

@@ -272,7 +272,7 @@ async function everyLinted(run) {
 }
 
 async function checkFormat() {
-  await everyCrate((crate) => cargo("fmt", "--check", ...crate));
+  await everyCrate((crate) => cargo("fmt", "--all", "--check", ...crate));
   await biome("format");
 }
 

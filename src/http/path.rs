@@ -178,7 +178,7 @@ fn is_plain(path: &str) -> bool {
 }
 
 /// Appends `byte` as `%XX`.
-pub(crate) fn push_escape(text: &mut String, byte: u8) {
+pub fn push_escape(text: &mut String, byte: u8) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     text.push('%');
     for digit in [byte >> 4, byte & 15] {
@@ -187,7 +187,7 @@ pub(crate) fn push_escape(text: &mut String, byte: u8) {
 }
 
 /// Decodes two hex digits.
-pub(crate) fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
+pub fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
     let [high, low] = digits? else { return None };
     let value = |digit: u8| {
         char::from(digit)

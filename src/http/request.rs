@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::http::accept;
 
 /// The headers whose values the core reads at every site. Sites add those that they name
-/// ([`crate::site::disclosure`]).
-pub const READ: [&str; 16] = [
+/// (`site::disclosure`).
+pub const READ: [&str; 18] = [
     "accept",
     "access-control-request-method",
     "authorization",
@@ -22,6 +22,8 @@ pub const READ: [&str; 16] = [
     "sec-fetch-site",
     "sec-purpose",
     "upgrade",
+    "x-forwarded-for",
+    "x-forwarded-proto",
     "x-moz",
     "x-purpose",
 ];
@@ -36,7 +38,7 @@ pub fn is_ray(text: &str) -> bool {
 }
 
 /// The head of a request: method and URL, and the headers that the core is told of
-/// ([`crate::site::disclosure`]); for Edgeward's own endpoints, every header. Header names are in
+/// (`site::disclosure`); for Edgeward's own endpoints, every header. Header names are in
 /// lower case; repeated headers are joined with `, ` as in the Fetch standard.
 pub struct Parts {
     text: String,
@@ -47,6 +49,8 @@ pub struct Parts {
     query: Option<Range<usize>>,
     has_fragment: bool,
     headers: Vec<(Range<usize>, Range<usize>)>,
+    /// Where each header of [`READ`] is in `headers`: a request asks for many of them, and few are there.
+    known: [Option<usize>; READ.len()],
     wants_page: bool,
 }
 
@@ -62,15 +66,20 @@ impl Parts {
     /// # Errors
     /// [`Malformed`] if a line is missing or the URL has no scheme or host.
     pub fn from_snapshot(text: String) -> Result<Self, Malformed> {
-        let (method, url, headers) = {
+        let (method, url, headers, known) = {
             let mut rest = lines(&text);
             let method = rest.next().ok_or(Malformed)?;
             let url = rest.next().ok_or(Malformed)?;
             let mut headers = Vec::with_capacity(24);
+            let mut known = [None; READ.len()];
             while let Some(name) = rest.next() {
+                let place = text.get(name.clone()).and_then(position);
+                if let Some(place) = place.and_then(|at| known.get_mut(at)) {
+                    place.get_or_insert(headers.len());
+                }
                 headers.push((name, rest.next().ok_or(Malformed)?));
             }
-            (method, url, headers)
+            (method, url, headers, known)
         };
         let whole = text.get(url.clone()).ok_or(Malformed)?;
         let scheme_end = memchr::memchr(b':', whole.as_bytes())
@@ -97,6 +106,7 @@ impl Parts {
             query: question.map(|at| at + 1..end),
             has_fragment: fragment.is_some(),
             headers,
+            known,
             text,
             wants_page: false,
         };
@@ -166,9 +176,16 @@ impl Parts {
     /// endpoints, of any header.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&str> {
-        self.headers()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
+        match position(name) {
+            Some(at) => {
+                let (_, value) = self.headers.get((*self.known.get(at)?)?)?;
+                Some(self.slice(value))
+            }
+            None => self
+                .headers()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| value),
+        }
     }
 
     /// The CDN's request id, if there is a valid one.
@@ -239,6 +256,11 @@ impl Parts {
     fn slice(&self, range: &Range<usize>) -> &str {
         self.text.get(range.clone()).unwrap_or_default()
     }
+}
+
+/// Where `name` is in [`READ`].
+fn position(name: &str) -> Option<usize> {
+    READ.iter().position(|known| *known == name)
 }
 
 /// The range of each line. A single pass, instead of a new search for each line.

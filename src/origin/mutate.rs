@@ -17,14 +17,34 @@ use crate::site::{SeparatorInGroups, Site};
 /// The header that tells an origin below which path people see it.
 pub const MOUNT_HEADER: &str = "x-forwarded-prefix";
 
+const ADDRESS: &str = "cf-connecting-ip";
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// Whether the request's header `name` has the value that [`add_forwarding_headers`] gives it, as from a CDN that sets it
+/// too.
+#[must_use]
+pub fn is_told_already(parts: &Parts, name: &str) -> bool {
+    match name {
+        FORWARDED_FOR => {
+            let address = parts.header(ADDRESS);
+            address.is_some() && parts.header(FORWARDED_FOR) == address
+        }
+        FORWARDED_PROTO => parts.header(FORWARDED_PROTO) == Some(parts.scheme()),
+        _ => false,
+    }
+}
+
 /// Adds the `X-Forwarded-*` headers and the site's `upstream_credential`. None of them depends on
-/// the caller.
+/// the caller. What a header says already is not set again: that costs more than to compare it.
 pub fn add_forwarding_headers(changes: &mut HeaderChanges, site: &Site, parts: &Parts) {
-    if parts.header("cf-connecting-ip").is_some() {
-        changes.copy("x-forwarded-for", "cf-connecting-ip");
+    if parts.header(ADDRESS).is_some() && !is_told_already(parts, FORWARDED_FOR) {
+        changes.copy(FORWARDED_FOR, ADDRESS);
     }
     changes.set("x-forwarded-host", parts.authority());
-    changes.set("x-forwarded-proto", parts.scheme());
+    if !is_told_already(parts, FORWARDED_PROTO) {
+        changes.set(FORWARDED_PROTO, parts.scheme());
+    }
     if !site.mount.is_empty() {
         changes.set(MOUNT_HEADER, &site.mount);
     }

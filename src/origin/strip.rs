@@ -11,7 +11,7 @@ use crate::http::request::Parts;
 use crate::http::reserved::{is_api_key, is_set_always};
 use crate::model::api_token;
 use crate::origin::translate::{Replaced, Translation};
-use crate::origin::{response, rewrite};
+use crate::origin::{mutate, response, rewrite};
 use crate::site::{Site, Source};
 
 /// What [`strip`] removes.
@@ -33,8 +33,8 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
     let names = rewrite::translation(site, parts.scheme(), parts.authority());
     for (name, value) in parts.headers() {
         let changes = &mut stripped.changes;
-        if is_set_always(name) {
-            // `mutate` overwrites it.
+        if is_set_always(name) || mutate::is_told_already(parts, name) {
+            // `mutate` overwrites it, or it says what `mutate` would.
         } else if site.reserved.contains(name)
             || site
                 .tenants

@@ -6,12 +6,16 @@
 //! application's own. So the authority is compared whole, and what only looks like it (userinfo, a
 //! longer host, a trailing dot, another port) is foreign.
 
+use std::borrow::Cow;
+
 /// Where an application is: scheme, authority, and the path below which it is, empty for all paths.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Place<'a> {
     scheme: &'a str,
     authority: &'a str,
     prefix: &'a str,
+    /// `scheme://authority`, where that is there as one text.
+    origin: Option<&'a str>,
 }
 
 impl<'a> Place<'a> {
@@ -23,14 +27,18 @@ impl<'a> Place<'a> {
             scheme,
             authority,
             prefix,
+            origin: None,
         }
     }
 
     /// The place at `origin`, which is `scheme://authority`.
     #[must_use]
     pub fn at(origin: &'a str, prefix: &'a str) -> Option<Self> {
-        let (scheme, authority) = origin.split_once("://")?;
-        Some(Self::new(scheme, authority, prefix))
+        let (scheme, authority) = split_scheme(origin)?;
+        Some(Self {
+            origin: Some(origin),
+            ..Self::new(scheme, authority, prefix)
+        })
     }
 
     /// The host without its port, as cookies have it.
@@ -45,8 +53,23 @@ impl<'a> Place<'a> {
         host.eq_ignore_ascii_case(other) && port == other_port
     }
 
+    /// What follows `scheme://authority` in `url`, if it begins with exactly that: most URLs that name the place do.
+    fn strip_from<'u>(&self, url: &'u str) -> Option<&'u str> {
+        let authority = url.strip_prefix(self.scheme)?.strip_prefix("://")?;
+        let rest = authority.strip_prefix(self.authority)?;
+        matches!(rest.bytes().next(), None | Some(b'/' | b'?' | b'#')).then_some(rest)
+    }
+
     fn followed_by(&self, prefix: &str, rest: &str) -> String {
         [self.scheme, "://", self.authority, prefix, rest].concat()
+    }
+
+    /// The origin with `prefix`.
+    fn with(&self, prefix: &str) -> Cow<'a, str> {
+        match self.origin {
+            Some(origin) if prefix.is_empty() => Cow::Borrowed(origin),
+            _ => Cow::Owned(self.followed_by(prefix, "")),
+        }
     }
 }
 
@@ -59,13 +82,13 @@ pub struct Translation<'a> {
 
 /// The first bytes of a text, and what stands instead of them at the other side.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Replaced {
+pub struct Replaced<'a> {
     /// How many bytes, all of them ASCII.
     pub length: usize,
-    pub by: String,
+    pub by: Cow<'a, str>,
 }
 
-impl Replaced {
+impl Replaced<'_> {
     /// The whole text, made of `text`.
     #[must_use]
     pub fn apply_to(&self, text: &str) -> Option<String> {
@@ -89,34 +112,40 @@ impl<'a> Translation<'a> {
     /// What the origin gets of a `url` that a client sent: an origin, a URL or a path. `None` if it
     /// stays as it is, which everything does that does not name exactly the public origin.
     #[must_use]
-    pub fn to_upstream(&self, url: &str) -> Option<Replaced> {
+    pub fn to_upstream(&self, url: &str) -> Option<Replaced<'a>> {
         let Self { public, upstream } = self;
         if url.starts_with('/') {
             let moved = public.prefix != upstream.prefix && is_path(url);
             return (moved && is_below(url, public.prefix)).then(|| Replaced {
                 length: public.prefix.len(),
-                by: upstream.prefix.to_owned(),
+                by: Cow::Borrowed(upstream.prefix),
             });
         }
-        let Url {
-            scheme,
-            authority,
-            rest,
-        } = Url::split(url)?;
-        if scheme != public.scheme || !public.has_authority(scheme, authority) {
-            return None;
-        }
+        let rest = match public.strip_from(url) {
+            Some(rest) => rest,
+            None => {
+                let Url {
+                    scheme,
+                    authority,
+                    rest,
+                } = Url::split(url)?;
+                if scheme != public.scheme || !public.has_authority(scheme, authority) {
+                    return None;
+                }
+                rest
+            }
+        };
         let length = url.len() - rest.len();
         // An origin has no path. A page of the host that is not below the prefix has no other name.
         Some(if !rest.is_empty() && is_below(rest, public.prefix) {
             Replaced {
                 length: length + public.prefix.len(),
-                by: upstream.followed_by(upstream.prefix, ""),
+                by: upstream.with(upstream.prefix),
             }
         } else {
             Replaced {
                 length,
-                by: upstream.followed_by("", ""),
+                by: upstream.with(""),
             }
         })
     }
@@ -201,7 +230,7 @@ struct Url<'a> {
 
 impl<'a> Url<'a> {
     fn split(url: &'a str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
+        let (scheme, rest) = split_scheme(url)?;
         let (authority, rest) = split_authority(rest);
         Some(Self {
             scheme,
@@ -209,6 +238,12 @@ impl<'a> Url<'a> {
             rest,
         })
     }
+}
+
+/// The scheme of a URL, and what follows `://`.
+fn split_scheme(url: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = url.split_once(':')?;
+    Some((scheme, rest.strip_prefix("//")?))
 }
 
 fn split_authority(text: &str) -> (&str, &str) {

@@ -23,7 +23,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// A random identifier: 128 bits in base64url.
-pub(crate) fn random_text(entropy: &dyn Entropy) -> String {
+pub fn random_text(entropy: &dyn Entropy) -> String {
     let mut bytes = [0_u8; 16];
     entropy.fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)

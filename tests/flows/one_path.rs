@@ -249,13 +249,14 @@ fn of_a_name_the_core_is_told_what_some_site_needs() {
         ("vault-user", Disclosure::Name),
         ("x-forwarded-user", Disclosure::Name),
         ("x_forwarded_host", Disclosure::Name),
-        ("x-forwarded-for", Disclosure::Name),
         ("x-request-id", Disclosure::Name),
         ("cf_connecting_ip", Disclosure::Name),
         ("connection", Disclosure::Name),
+        // Left alone where they say what they would be set to.
+        ("x-forwarded-for", Disclosure::Value),
+        ("x-forwarded-proto", Disclosure::Value),
         // Written over at every request.
         ("x-forwarded-host", Disclosure::Nothing),
-        ("x-forwarded-proto", Disclosure::Nothing),
         ("x-page", Disclosure::Nothing),
         ("traceparent", Disclosure::Nothing),
         ("user-agent", Disclosure::Nothing),

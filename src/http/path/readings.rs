@@ -223,7 +223,7 @@ const fn must_stay_escaped(byte: u8) -> bool {
 
 /// Decodes each escape once, but those of bytes that `keeps` names, which are written in upper case;
 /// `None` if there is nothing to change.
-pub(crate) fn decode(path: &[u8], keeps: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
+pub fn decode(path: &[u8], keeps: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
     memchr::memchr(b'%', path)?;
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path;
