@@ -506,7 +506,8 @@ fn read_secrets(
                 reader.error(
                     "secret",
                     format!(
-                        "{name} is not a secret of this Worker; set it with `wrangler secret put`"
+                        "{name} is not a secret of this Worker; {}",
+                        secret::HOW_TO_SET
                     ),
                 );
                 continue;
@@ -521,7 +522,9 @@ fn read_secrets(
             Some(bytes) if bytes.len() < needed => Some(format!(
                 "is shorter than {needed} bytes, which its algorithm requires"
             )),
-            Some(_) => secret::weakness(value).map(str::to_owned),
+            Some(_) => secret::weakness(value).map(|weak| {
+                format!("{weak}; whoever guesses it can sign tokens, so the issuer has to change it, and then you here")
+            }),
         };
         match error {
             Some(error) => reader.error("secret", format!("{name} {error}")),

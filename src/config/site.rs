@@ -180,7 +180,7 @@ pub(super) fn read(
         let error = match secret::named(bindings, &secret) {
             Ok(value) if is_header_value(value) => return Some((header?, UpstreamCredential(value.to_owned()))),
             Err(NameError::Own) => "names one of Edgeward's own secrets, which must not be sent to an origin",
-            Ok(_) | Err(NameError::Missing) => "names no secret of this Worker that can be a header value; set it with `wrangler secret put`",
+            Ok(_) | Err(NameError::Missing) => "names no secret of this Worker that can be a header value; set it with `wrangler secret put`, or in .dev.vars for the local environment",
         };
         reader.error("secret", error);
         None
@@ -247,7 +247,7 @@ pub(super) fn read(
     reader.check(
         "issuers",
         tenants.is_none() || issuers.is_empty(),
-        "must be listed in the tenants' groups if the site has tenants",
+        "must be left out at a site with tenants: name each issuer in `tenants.groups.<tenant>.issuers`",
     );
     let all = tenants
         .as_ref()

@@ -84,6 +84,7 @@ mod subjects;
 mod template;
 #[cfg(test)]
 mod tenants;
+mod told;
 #[cfg(test)]
 mod users;
 #[cfg(test)]

@@ -114,6 +114,37 @@ test("a weak secret in .dev.vars would be an error of the local environment, and
   assert.doesNotMatch(printed, /canary/);
 });
 
+test("a secret that .dev.vars lacks is an error of the local environment, with the place to set it", async () => {
+  const program = await buildAdmin();
+  const { vars } = parseToml(GOOD);
+  const long = "q3Jb0pXv9sLw2mZr7tKc5nYd8fHg1aEu";
+  const all = { EDGEWARD_KEY_SECRET_1: long, EDGEWARD_TOKEN_SECRET_1: `a${long}`, EDGEWARD_SESSION_SECRET_1: `b${long}` };
+  const weak = { ...all, ISSUER_SECRET: "x".repeat(40) };
+  const { EDGEWARD_TOKEN_SECRET_1: _, ...lacking } = all;
+  const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
+  const shared = { .../** @type {object} */ (vars), EDGEWARD_ISSUER_ID: table };
+  const input = JSON.stringify({
+    "": { vars, secrets: {}, complete: false },
+    whole: { vars, secrets: all, complete: true },
+    lacking: { vars, secrets: lacking, complete: true },
+    unset: { vars: shared, secrets: all, complete: true },
+    weak: { vars: shared, secrets: weak, complete: true },
+  });
+  const told = JSON.parse(execFileSync(program, ["check-config"], { input, encoding: "utf8" }));
+  assert.equal(told[""].assumed.length, 3);
+  assert.deepEqual([told.whole.errors, told.whole.assumed], [[], []]);
+  assert.deepEqual(told.lacking.assumed, []);
+  assert.deepEqual(told.lacking.errors, [
+    { path: "EDGEWARD_TOKEN_SECRET_1", error: "is missing; set it with `wrangler secret put`, or in .dev.vars for the local environment" },
+  ]);
+  const [{ error: unset }] = told.unset.errors;
+  assert.match(unset, /^ISSUER_SECRET is not a secret of this Worker; .*\.dev\.vars/);
+  const [{ error: guessed }] = told.weak.errors;
+  assert.match(guessed, /the issuer has to change it/);
+  assert.doesNotMatch(guessed, /secret rotate/);
+  for (const one of ["unset", "weak"]) assert.equal(told[one].errors.length, 1, JSON.stringify(told[one].errors));
+});
+
 test("the committed schema is the one that the settings give", async () => {
   const printed = execFileSync(await buildAdmin(), ["schema"], { encoding: "utf8" });
   assert.equal(readFileSync(at("wrangler.schema.json"), "utf8"), printed, "run: npm run --silent admin -- schema > wrangler.schema.json");
