@@ -70,6 +70,7 @@ pub(super) fn read(
         raw.return_parameter,
         "return_to".to_owned(),
     );
+    let names_login = raw.login_url.is_given();
     let login_url = read_url(reader, "login_url", raw.login_url);
     let by_gateway = reader.optional("login", raw.login) == Some(RawLogin::Gateway);
     reader.check(
@@ -91,7 +92,7 @@ pub(super) fn read(
     let around = rules::Around {
         binding: &name.to_ascii_uppercase(),
         hosts: hosts.as_deref().unwrap_or_default(),
-        has_login: login_url.is_some() || by_gateway,
+        has_login: names_login || by_gateway,
         has_cors: cors.is_some(),
         ignores_case: path_case == PathCase::Ignored,
         bindings,

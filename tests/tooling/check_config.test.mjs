@@ -145,6 +145,33 @@ test("a secret that .dev.vars lacks is an error of the local environment, with t
   for (const one of ["unset", "weak"]) assert.equal(told[one].errors.length, 1, JSON.stringify(told[one].errors));
 });
 
+test("one fault is told once", async () => {
+  const program = await buildAdmin();
+  const parsed = /** @type {{ vars: Record<string, any> }} */ (/** @type {unknown} */ (parseToml(GOOD)));
+  const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
+  const { secret: _, ...keyless } = table;
+  const app = parsed.vars.EDGEWARD_SITE_APP;
+  const grouped = { by: "header", header: "x-tenant", groups: { one: { issuers: ["id"] } } };
+  const given = {
+    keyless: { vars: { ...parsed.vars, EDGEWARD_ISSUER_ID: keyless } },
+    login: { vars: { ...parsed.vars, EDGEWARD_SITE_APP: { ...app, unauthenticated: "login", login_url: "nowhere" } } },
+    both: { vars: { ...parsed.vars, EDGEWARD_ISSUER_ID: table, EDGEWARD_SITE_APP: { ...app, issuers: ["id"], tenants: grouped } } },
+  };
+  const told = JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify(given), encoding: "utf8" }));
+  for (const [name, path, message] of /** @type {[string, string, RegExp][]} */ ([
+    ["keyless", "EDGEWARD_ISSUER_ID.secret", /exactly one of/],
+    ["login", "EDGEWARD_SITE_APP.login_url", /must be an https URL/],
+    ["both", "EDGEWARD_SITE_APP.issuers", /tenants\.groups\.<tenant>\.issuers/],
+  ])) {
+    assert.deepEqual(
+      told[name].errors.map((/** @type {{ path: string }} */ one) => one.path),
+      [path],
+      name,
+    );
+    assert.match(told[name].errors[0].error, message);
+  }
+});
+
 test("the committed schema is the one that the settings give", async () => {
   const printed = execFileSync(await buildAdmin(), ["schema"], { encoding: "utf8" });
   assert.equal(readFileSync(at("wrangler.schema.json"), "utf8"), printed, "run: npm run --silent admin -- schema > wrangler.schema.json");
