@@ -84,6 +84,7 @@ mod subjects;
 mod template;
 #[cfg(test)]
 mod tenants;
+#[cfg(test)]
 mod told;
 #[cfg(test)]
 mod users;

@@ -118,7 +118,7 @@ test("a secret that .dev.vars lacks is an error of the local environment, with t
   const program = await buildAdmin();
   const { vars } = parseToml(GOOD);
   const long = "q3Jb0pXv9sLw2mZr7tKc5nYd8fHg1aEu";
-  const all = { EDGEWARD_KEY_SECRET_1: long, EDGEWARD_TOKEN_SECRET_1: `a${long}`, EDGEWARD_SESSION_SECRET_1: `b${long}` };
+  const all = { EDGEWARD_KEY_SECRET_1: long, EDGEWARD_TOKEN_SECRET_1: `a${long}`, EDGEWARD_SESSION_SECRET_1: `b${long}`, ORIGIN_KEY: "k" };
   const weak = { ...all, ISSUER_SECRET: "x".repeat(40) };
   const { EDGEWARD_TOKEN_SECRET_1: _, ...lacking } = all;
   const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
@@ -131,7 +131,7 @@ test("a secret that .dev.vars lacks is an error of the local environment, with t
     weak: { vars: shared, secrets: weak, complete: true },
   });
   const told = JSON.parse(execFileSync(program, ["check-config"], { input, encoding: "utf8" }));
-  assert.equal(told[""].assumed.length, 3);
+  assert.equal(told[""].assumed.length, 4);
   assert.deepEqual([told.whole.errors, told.whole.assumed], [[], []]);
   assert.deepEqual(told.lacking.assumed, []);
   assert.deepEqual(told.lacking.errors, [
