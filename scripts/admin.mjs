@@ -7,6 +7,7 @@ const COMMANDS = {
   key: async (args) => (await import("./lib/keys.mjs")).runKeys(args),
   service: async (args) => (await import("./lib/services.mjs")).runServices(args),
   "import-django-sso": async (args) => (await import("./lib/import-django-sso.mjs")).runImport(args),
+  try: async (args) => (await import("./lib/try.mjs")).runTry(args),
   explain: async (args) => (await import("./lib/explain.mjs")).runExplain(args),
 };
 

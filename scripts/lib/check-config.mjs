@@ -14,13 +14,13 @@ const HELP = `npm run check-config -- [options]
   --json         print JSON for programs
 
 Secrets are not in wrangler.toml, so they cannot be checked here: every secret that is needed is assumed to be set and
-valid, and is listed. Only the environment "local" has its secrets, in .dev.vars, read and checked. A deployment that lacks
-a secret answers 500.`;
+valid, and is listed. Only the environment "local" has its secrets, in .dev.vars, read and checked; one that is missing there
+is an error. A deployment that lacks a secret answers 500.`;
 
 /** @typedef {import("./effective-config.mjs").WranglerConfig} WranglerConfig */
 /** @typedef {{ path: string, error: string }} Told */
 /** @typedef {{ errors: Told[], notes: Told[], assumed: string[] }} Checked */
-/** @typedef {{ vars: object, secrets: object }} Configuration */
+/** @typedef {{ vars: object, secrets: object, complete?: boolean }} Configuration `complete`: no secret is assumed to be set. */
 
 /**
  * Runs the command; returns its exit status.
@@ -73,8 +73,9 @@ export function readToml(file = at("wrangler.toml")) {
  */
 export function configuration({ vars = {} }, env) {
   const file = at(".dev.vars");
-  const secrets = env === "local" && existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {};
-  return { vars, secrets };
+  const complete = env === "local" && existsSync(file);
+  const secrets = complete ? parseEnv(readFileSync(file, "utf8")) : {};
+  return { vars, secrets, complete };
 }
 
 /**

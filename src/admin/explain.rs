@@ -3,15 +3,15 @@
 
 use serde_json::{Map, Value};
 
+use crate::admin::explain_issuer;
 use crate::admin::imagined::{Imagined, Shown};
 use crate::admin::{member, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::reading::Lead;
 use crate::ask::ctx::{Ctx, Purpose};
-use crate::ask::source::Presented;
 use crate::ask::{asked, route, source};
-use crate::authn;
+use crate::authn::{self, report};
 use crate::http::path::RequestPath;
 use crate::http::request::Parts;
 use crate::judge::{self, Judgement};
@@ -22,7 +22,8 @@ use crate::site::config::Config;
 use crate::site::mount::Served;
 use crate::site::{Site, Source};
 
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 11] = [
+    "issuer",
     "site",
     "host",
     "path",
@@ -42,6 +43,10 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
     }
     let body = read_json(ctx).await?;
     reject_unknown(&body, &MEMBERS)?;
+    if let Some(issuer) = member::<String>(&body, "issuer")? {
+        reject_unknown(&body, &["issuer"])?;
+        return explain_issuer::explain(ctx.world, &issuer).await;
+    }
     let named = match member::<String>(&body, "site")? {
         None => None,
         Some(name) => Some(ctx.world.config.site_named(&name).ok_or(Denial::NotFound)?),
@@ -143,7 +148,7 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, V
             let why = "ignored: the site does not take credentials from this source";
             (None, why)
         }
-        Some(Shown { source, credential }) => match presented(ctx.presented, source).as_slice() {
+        Some(Shown { source, credential }) => match ctx.presented.of(source).as_slice() {
             [] => (None, "ignored: not a credential that this source can have"),
             [found] if *found == credential => {
                 (Some(authn::verify(ctx, source, credential).await), "")
@@ -162,6 +167,14 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, V
         None => ignored.to_owned(),
     };
     told.insert("credential".to_owned(), credential.into());
+    if let (Some(verified), Some(Shown { source, credential })) = (&verified, shown) {
+        let described = report::describe(ctx, source, credential);
+        let issuer = report::issuer_of(ctx, described.kind, credential);
+        let error = verified.as_ref().err().copied();
+        let checks = report::outcomes(&described, issuer, error);
+        told.insert("presented".to_owned(), to_json(&described));
+        told.insert("checks".to_owned(), to_json(&checks));
+    }
     if let Some(principal) = principal {
         told.insert("user".to_owned(), principal.user().id.as_str().into());
     }
@@ -189,16 +202,8 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, V
     Ok(told)
 }
 
-/// What was found in `source`.
-fn presented<'a>(presented: &'a Presented<'_>, source: Source) -> Vec<&'a str> {
-    match source {
-        Source::Session => presented.session.clone(),
-        Source::SsoCookie => presented.sso_cookie.clone(),
-        Source::Query => presented.query.iter().map(String::as_str).collect(),
-        Source::Bearer => presented.bearer.clone(),
-        Source::Header => presented.header.clone(),
-        Source::ApiKey => presented.api_key.clone(),
-    }
+fn to_json(told: &impl serde::Serialize) -> Value {
+    serde_json::to_value(told).unwrap_or_default()
 }
 
 /// A path of Edgeward's own. No rule applies, and nothing reaches an origin.

@@ -59,6 +59,7 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
 /// apart by a claim. On a site with tenants there is always one.
 fn tenant_of(ctx: &Ctx<'_>, body: &Value) -> Result<Option<Tenant>, Denial> {
     let tenancy = Tenancy::of(ctx.site, ctx.parts);
+    tenancy.require()?;
     let named: Option<Tenant> = member(body, "tenant")?;
     let tenant = match tenancy {
         Tenancy::ByClaim(_) => named,

@@ -3,6 +3,7 @@
 
 pub mod api_tokens;
 pub mod explain;
+mod explain_issuer;
 pub mod imagined;
 pub mod issue;
 pub mod keys;

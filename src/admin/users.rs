@@ -206,6 +206,8 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     };
     let by_email = match parameter(ctx, "email") {
         None => None,
+        // Nobody is found by both, and to ignore one would answer another question.
+        Some(_) if by_subject.is_some() => return Err(Denial::InvalidField("email")),
         Some(email) => Some(Email::parse(&email).ok_or(Denial::InvalidField("email"))?),
     };
     let by_subject = by_subject.as_ref().map(Handle::Subject);

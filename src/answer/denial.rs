@@ -115,7 +115,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 40] = [
+pub const CODES: [&str; 41] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -153,6 +153,7 @@ pub const CODES: [&str; 40] = [
     "token_missing",
     "too_many_services",
     "too_many_tokens",
+    "unknown_tenant",
     "user_disabled",
     "user_exists",
     "wrong_password",
@@ -592,14 +593,23 @@ fn credential(error: TokenError) -> Row {
         | TokenError::NotYet
         | TokenError::Lifetime
         | TokenError::Issuer
+        | TokenError::UnknownIssuer
+        | TokenError::EmailDomain
         | TokenError::Audience
         | TokenError::UnknownUser
         | TokenError::EmailUnverified
         | TokenError::OtherTenant
+        | TokenError::OwnCredential
         | TokenError::ClaimsTooLong
         | TokenError::ApiToken
         | TokenError::OnlyLink
         | TokenError::Conflict => refused("token_invalid", invalid),
+        TokenError::UnknownTenant | TokenError::NoTenant => row(
+            400,
+            "unknown_tenant",
+            "Unknown tenant",
+            "The request does not name a tenant of this site.",
+        ),
         TokenError::DisabledUser => user_disabled(),
         TokenError::TooManyAttempts => rate_limited(),
         TokenError::Fault(_) => unavailable(),

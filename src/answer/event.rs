@@ -29,6 +29,12 @@ pub struct Event {
     /// Where the credential was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// The issuer with whose keys the credential is verified, by its name in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The unverified `kid` of the token, shortened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
     /// The endpoint of an admin call, without ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<&'static str>,
@@ -58,6 +64,8 @@ pub enum EventKind {
     ClaimsUnlisted,
     /// A header with roles was not sent, because a role contains what separates them.
     RolesNotSent,
+    /// The keys of an issuer could not be fetched.
+    IssuerKeysFailed,
 }
 
 /// Who was signed in by a request.

@@ -1,6 +1,7 @@
 //! Where a request carries credentials, and which. Reads; judges nothing.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -102,6 +103,8 @@ pub struct Presented<'a> {
     pub rounds: Rounds,
     /// Whether `clean_query` differs from what came.
     pub query_changed: bool,
+    /// The source whose credential was refused, for the log.
+    pub refused: Cell<Option<Source>>,
 }
 
 /// Finds the credentials of `parts` at `site`.
@@ -152,6 +155,43 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
         read_query(&mut presented, site, query);
     }
     presented
+}
+
+impl<'a> Presented<'a> {
+    /// What was found in `source`.
+    #[must_use]
+    pub fn of(&'a self, source: Source) -> Vec<&'a str> {
+        match source {
+            Source::Session => self.session.clone(),
+            Source::SsoCookie => self.sso_cookie.clone(),
+            Source::Query => self.query.iter().map(String::as_str).collect(),
+            Source::Bearer => self.bearer.clone(),
+            Source::Header => self.header.clone(),
+            Source::ApiKey => self.api_key.clone(),
+        }
+    }
+
+    /// What was found in `source`, if that is one credential.
+    #[must_use]
+    pub fn only(&'a self, source: Source) -> Option<&'a str> {
+        let found = match source {
+            Source::Session => &self.session,
+            Source::SsoCookie => &self.sso_cookie,
+            Source::Bearer => &self.bearer,
+            Source::Header => &self.header,
+            Source::ApiKey => &self.api_key,
+            Source::Query => {
+                return match self.query.as_slice() {
+                    [one] => Some(one),
+                    _ => None,
+                };
+            }
+        };
+        match found.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
 }
 
 /// Whether a bearer token is an API key: one of ours, or an opaque one where bearer tokens are taken and an issuer says

@@ -43,14 +43,7 @@ pub async fn read(
     now: Timestamp,
 ) -> Result<ForeignClaims, TokenError> {
     let token = UntrustedJws::parse(credential)?;
-    let issuer = match tenancy.issuers(site) {
-        [] => return Err(TokenError::Type),
-        [only] => only,
-        many => many
-            .iter()
-            .find(|one| is_of_any(std::iter::once(&***one), &token))
-            .ok_or(TokenError::Issuer)?,
-    };
+    let issuer = issuer_of(site, tenancy, &token)?;
     let algorithm = token.algorithm_among(&issuer.algorithms, issuer.typ.as_deref())?;
     let verified = match &issuer.keys {
         KeySource::Secrets(secrets) => token.verified_by_secret(algorithm, &secrets.0)?,
@@ -69,6 +62,25 @@ pub async fn read(
         .map_or(credential, |(signed, _)| signed);
     let id = hex(&sha256(signed.as_bytes()));
     judge(world, site, tenancy, issuer, claims, id, now)
+}
+
+/// The issuer whose keys a token is verified with.
+///
+/// # Errors
+/// [`TokenError::Type`] where no issuer's tokens are taken, [`TokenError::UnknownIssuer`].
+pub(super) fn issuer_of<'a>(
+    site: &'a Site,
+    tenancy: Tenancy<'a>,
+    token: &UntrustedJws<'_>,
+) -> Result<&'a Rc<Issuer>, TokenError> {
+    match tenancy.issuers(site) {
+        [] => Err(TokenError::Type),
+        [only] => Ok(only),
+        many => many
+            .iter()
+            .find(|one| is_of_any(std::iter::once(&***one), token))
+            .ok_or(TokenError::UnknownIssuer),
+    }
 }
 
 /// What `issuer` says of a user, as far as it may say that, in the tenant that the request is in.
@@ -276,7 +288,7 @@ fn spoken_for(issuer: &Issuer, email: Email) -> Result<Email, TokenError> {
     if issuer.email_domains.as_ref().is_none_or(speaks_for) {
         Ok(email)
     } else {
-        Err(TokenError::ClaimValue(issuer.claims.email.as_str()))
+        Err(TokenError::EmailDomain)
     }
 }
 

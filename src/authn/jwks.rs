@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::http::host::fetchable_host;
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
-use crate::memory::issuer_keys::FetchedKeys;
+use crate::memory::issuer_keys::{FetchedKeys, KeysCause, KeysFailure};
 use crate::memory::world::World;
 use crate::platform::port::{Fault, Outgoing};
 use crate::platform::time::{Seconds, Timestamp};
@@ -106,7 +106,7 @@ pub async fn refetch(
         state.under_way = Some(now);
     });
     let uri = memory.state(issuer).keys.and_then(|known| known.jwks_uri);
-    let fetched = Box::pin(fetch(world, remote, uri, now)).await;
+    let fetched = Box::pin(fetch(world, issuer, remote, uri, now)).await;
     if settle(world, issuer, remote, fetched, now).await {
         Ok(memory.state(issuer).keys.map(|known| known.keys))
     } else {
@@ -128,7 +128,7 @@ pub fn refresh_later(world: &Rc<World>, now: Timestamp) {
         let held = Rc::clone(world);
         world.platform.background.spawn(Box::pin(async move {
             if let KeySource::Remote(remote) = &issuer.keys {
-                let fetched = fetch(&held, remote, None, now).await;
+                let fetched = fetch(&held, &issuer, remote, None, now).await;
                 settle(&held, &issuer, remote, fetched, now).await;
             }
         }));
@@ -144,7 +144,7 @@ async fn refresh(world: &World, issuer: &Issuer, remote: &RemoteKeys, now: Times
         .find(&remote.url, &issuer.issuer)
         .await
         .unwrap_or_default();
-    let stored = stored.and_then(|published| known(world, remote, &published));
+    let stored = stored.and_then(|published| known(world, remote, &published).ok());
     let is_fresh =
         |known: &FetchedKeys| known.fetched_at <= now && now < known.fetched_at + remote.ttl;
     let known_at = memory.state(issuer).keys.map(|known| known.fetched_at);
@@ -156,7 +156,7 @@ async fn refresh(world: &World, issuer: &Issuer, remote: &RemoteKeys, now: Times
             return;
         }
     }
-    let fetched = fetch(world, remote, None, now).await;
+    let fetched = fetch(world, issuer, remote, None, now).await;
     settle(world, issuer, remote, fetched, now).await;
 }
 
@@ -193,37 +193,80 @@ async fn settle(
 }
 
 /// Asks the issuer: for the discovery document if that is what is configured and `jwks_uri` is not
-/// known, then for the keys.
+/// known, then for the keys. A failure is noted for the log.
 async fn fetch(
     world: &World,
+    issuer: &Issuer,
     remote: &RemoteKeys,
     jwks_uri: Option<Rc<str>>,
     now: Timestamp,
 ) -> Option<(Published, FetchedKeys)> {
+    match ask(world, remote, jwks_uri, now).await {
+        Ok((published, known)) => Some((published, known)),
+        Err((url, cause)) => {
+            world.cache.issuer_keys.note_failure(KeysFailure {
+                issuer: issuer.name.clone(),
+                host: host_of(&url),
+                cause,
+            });
+            None
+        }
+    }
+}
+
+/// What an issuer publishes, read; on failure, the URL of the document that is at fault.
+async fn ask(
+    world: &World,
+    remote: &RemoteKeys,
+    jwks_uri: Option<Rc<str>>,
+    now: Timestamp,
+) -> Result<(Published, FetchedKeys), (String, KeysCause)> {
+    let (uri, found) = published(world, remote, jwks_uri).await?;
+    let published = Published::new(&found, uri.clone(), now);
+    let at_keys = |cause| (uri.unwrap_or_else(|| remote.url.clone()), cause);
+    let known = known(world, remote, &published).map_err(at_keys)?;
+    Ok((published, known))
+}
+
+/// The URL of the key set if a discovery document names it, and the document with the keys as it was published. Keeps nothing.
+///
+/// # Errors
+/// The URL of the document that is at fault, and [`KeysCause`].
+pub async fn published(
+    world: &World,
+    remote: &RemoteKeys,
+    jwks_uri: Option<Rc<str>>,
+) -> Result<(Option<String>, Vec<u8>), (String, KeysCause)> {
     let uri = match (remote.document, jwks_uri) {
-        (Document::Discovery, None) => Some(discovered(
-            &document(world, remote, &remote.url).await?,
-            remote,
-        )?),
+        (Document::Discovery, None) => {
+            let at_discovery = |cause| (remote.url.clone(), cause);
+            let found = document(world, remote, &remote.url).await;
+            let found = found.map_err(at_discovery)?;
+            Some(discovered(&found, remote).map_err(at_discovery)?)
+        }
         (_, uri) => uri.map(|uri| uri.to_string()),
     };
     let url = uri.as_deref().unwrap_or(&remote.url);
-    let published = Published::new(&document(world, remote, url).await?, uri.clone(), now);
-    let known = known(world, remote, &published)?;
-    Some((published, known))
+    let at_keys = |cause| (url.to_owned(), cause);
+    let found = document(world, remote, url).await.map_err(at_keys)?;
+    Ok((uri, found))
 }
 
-fn known(world: &World, remote: &RemoteKeys, published: &Published) -> Option<FetchedKeys> {
+fn known(
+    world: &World,
+    remote: &RemoteKeys,
+    published: &Published,
+) -> Result<FetchedKeys, KeysCause> {
     if let Some(uri) = &published.jwks_uri {
-        may_ask(world, remote.loopback.as_deref(), uri)?;
+        may_ask(world, remote.loopback.as_deref(), uri).ok_or(KeysCause::Address)?;
     }
     let document = published.bytes();
     let keys = match remote.document {
-        Document::KeySet | Document::Discovery => KeySet::from_jwks(&document).ok()?,
-        Document::Key => PublicKey::from_document(&document).ok()?.into(),
+        Document::KeySet | Document::Discovery => KeySet::from_jwks(&document),
+        Document::Key => PublicKey::from_document(&document).map(KeySet::from),
     };
-    Some(FetchedKeys {
-        keys: Rc::new(keys),
+    Ok(FetchedKeys {
+        keys: Rc::new(keys.map_err(KeysCause::Keys)?),
         jwks_uri: published.jwks_uri.as_deref().map(Rc::from),
         fetched_at: published.fetched_at,
     })
@@ -231,13 +274,25 @@ fn known(world: &World, remote: &RemoteKeys, published: &Published) -> Option<Fe
 
 /// `jwks_uri` of a discovery document, when it is that of this very issuer (`OpenID` Connect
 /// Discovery 1.0 §4.3).
-fn discovered(document: &[u8], remote: &RemoteKeys) -> Option<String> {
-    let document: StrictObject = serde_json::from_slice(document).ok()?;
+fn discovered(document: &[u8], remote: &RemoteKeys) -> Result<String, KeysCause> {
+    let document: StrictObject =
+        serde_json::from_slice(document).map_err(|_| KeysCause::NotJson)?;
     if document.0.get("issuer").and_then(Value::as_str) != Some(remote.issuer.as_str()) {
-        return None;
+        return Err(KeysCause::OtherIssuer);
     }
-    let uri = document.0.get("jwks_uri")?.as_str()?;
-    (uri.len() <= 2048).then(|| uri.to_owned())
+    let uri = document.0.get("jwks_uri").and_then(Value::as_str);
+    let uri = uri.filter(|uri| uri.len() <= 2048);
+    uri.map(str::to_owned).ok_or(KeysCause::NoKeySet)
+}
+
+/// The host of a URL for the log. A discovery document may name any text as `jwks_uri`.
+#[must_use]
+pub fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // What stands before it may be a password.
+    let host = host.rsplit('@').next().unwrap_or_default();
+    crate::authn::report::bounded(host)
 }
 
 /// Whether `url` may be asked: a public name, or at `loopback`, and not one of our own sites.
@@ -247,8 +302,8 @@ pub(super) fn may_ask(world: &World, loopback: Option<&str>, url: &str) -> Optio
     world.config.served(&host, scheme).is_none().then_some(())
 }
 
-async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Option<Vec<u8>> {
-    may_ask(world, remote.loopback.as_deref(), url)?;
+async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Result<Vec<u8>, KeysCause> {
+    may_ask(world, remote.loopback.as_deref(), url).ok_or(KeysCause::Address)?;
     let request = Outgoing {
         method: "GET",
         url,
@@ -257,7 +312,17 @@ async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Option<Vec<u
         limit: MAX_DOCUMENT,
         timeout: TIMEOUT,
     };
-    let answer = world.platform.fetch.fetch(request).await.ok()?;
+    let answer = world.platform.fetch.fetch(request).await;
+    let answer = answer.map_err(|fault| match fault {
+        Fault::FetchTimeout => KeysCause::Timeout,
+        Fault::FetchTooLong => KeysCause::TooLong,
+        Fault::Overloaded => KeysCause::Overloaded,
+        _ => KeysCause::Connection,
+    })?;
     // Nothing but 200: a redirect may lead anywhere.
-    (answer.status == 200).then_some(answer.body)
+    match answer.status {
+        200 => Ok(answer.body),
+        status @ 300..=399 => Err(KeysCause::Redirect(status)),
+        status => Err(KeysCause::Status(status)),
+    }
 }

@@ -11,6 +11,7 @@ pub mod jwks;
 pub mod link;
 mod others_key;
 pub mod principal;
+pub mod report;
 mod validity;
 mod verify;
 
@@ -24,6 +25,7 @@ pub use crate::authn::verify::verify;
 use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
 use crate::platform::time::Timestamp;
+use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
 
 /// What the presented credentials came to.
@@ -86,9 +88,14 @@ impl Authentication {
 /// A valid SSO token, from cookie or query, stands for a sign-in that has just happened, so a session
 /// makes way for it, unless the site has `newer_sign_in = false`. Otherwise the site's order of sources decides.
 pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
-    let Ctx {
-        site, presented, ..
-    } = *ctx;
+    let presented = ctx.presented;
+    // Whoever names a wrong tenant is told so, with a credential or without.
+    if let Tenancy::Unknown = presented.tenancy {
+        return Authentication {
+            result: Err(TokenError::UnknownTenant),
+            ..Authentication::anonymous()
+        };
+    }
     let (session, other_session) = examine(ctx, Source::Session, &presented.session).await;
     // Before all others that a token can be in: what is in the URL too, is a link.
     let (query, _) = examine(ctx, Source::Query, &presented.query).await;
@@ -104,7 +111,7 @@ pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
         Source::Header => &header,
         Source::ApiKey => &api_key,
     };
-    let result = decide(site, of, ctx.parts.is_navigation());
+    let result = decide(ctx, of);
     Authentication {
         over: [Source::Session, Source::SsoCookie, Source::Query]
             .into_iter()
@@ -125,10 +132,11 @@ pub async fn authenticate(ctx: &Ctx<'_>) -> Authentication {
 /// way for a token that stands for a later sign-in (`newer_sign_in`); and a cookie that is no good does not hold up a
 /// browser that brings such a token, while an API client with one is told so.
 fn decide<'a>(
-    site: &Site,
+    ctx: &Ctx<'_>,
     of: impl Fn(Source) -> &'a Examined,
-    navigation: bool,
 ) -> Result<Option<Principal>, TokenError> {
+    let site = ctx.site;
+    let navigation = ctx.parts.is_navigation();
     let session = of(Source::Session).good();
     let handed_over = || {
         site.sources
@@ -157,6 +165,9 @@ fn decide<'a>(
             (_, Examined::Good(principal)) => Ok(principal),
             (_, Examined::Bad(error)) => Err(*error),
         };
+        if found.is_err() {
+            ctx.presented.refused.set(Some(*source));
+        }
         let unknown = matches!(found, Err(TokenError::Fault(_)));
         let yields = if found.is_ok() {
             site.newer_sign_in
@@ -214,7 +225,13 @@ impl Examined {
         match self {
             Self::Over => true,
             // In a tenant of its own it still counts.
-            Self::Bad(error) => !matches!(error, TokenError::Fault(_) | TokenError::OtherTenant),
+            Self::Bad(error) => !matches!(
+                error,
+                TokenError::Fault(_)
+                    | TokenError::OtherTenant
+                    | TokenError::UnknownTenant
+                    | TokenError::NoTenant
+            ),
             Self::Absent | Self::Good(_) => false,
         }
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ask::ctx::Ctx;
 use crate::authn::{attempts, foreign, jwks, validity};
+use crate::credential::stray;
 use crate::credential::verified::{Claims, CredentialKey, Verified};
 use crate::http::query;
 use crate::jose::error::TokenError;
@@ -45,7 +46,14 @@ pub async fn verify(
     if credential.len() > MAX_KEY {
         return Err(TokenError::TooLong);
     }
-    let id = hex(&sha256(format!("{}\n{credential}", issuer.name).as_bytes()));
+    // Whoever gets it could use it here.
+    if stray::is_in(credential) {
+        return Err(TokenError::OwnCredential);
+    }
+    // What an issuer says is judged for a tenant, so its outcome is the tenant's alone.
+    let tenant = ctx.presented.tenancy.key_kind();
+    let id = format!("{}\n{tenant}\n{credential}", issuer.name);
+    let id = hex(&sha256(id.as_bytes()));
     let client = ctx.presented.client.filter(|_| !ctx.is_dry());
     attempts::admit(world, client, Some(&id), now)?;
     let look = || {

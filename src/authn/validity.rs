@@ -7,7 +7,7 @@ use futures_util::future::join;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{foreign, is_kept, link};
+use crate::authn::{foreign, link};
 use crate::credential::foreign::ForeignClaims;
 use crate::credential::session::{self, SessionClaims};
 use crate::credential::verified::{Claims, Verified};
@@ -37,7 +37,8 @@ pub(super) async fn check_current(
     if !ctx.is_dry() {
         link::settle(world, site, source, &verified, now).await?;
     }
-    if is_kept(site, source)
+    // A token that was ended as a cookie is ended wherever it is presented.
+    if site.sso_cookie.as_ref().is_some_and(|cookie| cookie.keep)
         && let Some(name) = verified.claims.token_name(site)
         && (has_ended(world, &name, now).await? || world.cache.own_changes.has_ended(&name))
     {

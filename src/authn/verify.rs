@@ -27,9 +27,10 @@ pub async fn verify(
         world, site, now, ..
     } = *ctx;
     let tenancy = ctx.presented.tenancy;
+    tenancy.require()?;
     let kind = match source {
         Source::Session => "session",
-        Source::ApiKey => "api token",
+        Source::ApiKey => tenancy.key_kind(),
         Source::SsoCookie | Source::Query | Source::Bearer | Source::Header => tenancy.kind(),
     };
     let key = CredentialKey::new(&site.name, kind, credential);

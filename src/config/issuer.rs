@@ -290,7 +290,8 @@ pub(super) fn read(
         ("public_key", raw.public_key.is_given()),
         ("public_key_url", raw.public_key_url.is_given()),
     ];
-    if sources.iter().filter(|(_, given)| *given).count() != 1 {
+    let has_one_source = sources.iter().filter(|(_, given)| *given).count() == 1;
+    if !has_one_source {
         reader.error(
             "secret",
             "exactly one of secret, jwks_url, discovery_url, public_key and public_key_url is required",
@@ -334,7 +335,10 @@ pub(super) fn read(
             loopback: loopback.clone(),
         })
     });
-    check_algorithms(reader, algorithms.as_deref(), sources[0].1, fixed.as_ref());
+    // Without a key, or with two, nothing can be said of the algorithms.
+    if has_one_source {
+        check_algorithms(reader, algorithms.as_deref(), sources[0].1, fixed.as_ref());
+    }
     let keys = secrets
         .map(|list| KeySource::Secrets(SharedSecrets(list)))
         .or(fixed.map(|key| KeySource::Fixed(key.into())))
@@ -535,7 +539,8 @@ fn read_secrets(
                 reader.error(
                     "secret",
                     format!(
-                        "{name} is not a secret of this Worker; set it with `wrangler secret put`"
+                        "{name} is not a secret of this Worker; {}",
+                        secret::HOW_TO_SET
                     ),
                 );
                 continue;
@@ -550,7 +555,9 @@ fn read_secrets(
             Some(bytes) if bytes.len() < needed => Some(format!(
                 "is shorter than {needed} bytes, which its algorithm requires"
             )),
-            Some(_) => secret::weakness(value).map(str::to_owned),
+            Some(_) => secret::weakness(value).map(|weak| {
+                format!("{weak}; whoever guesses it can sign tokens, so the issuer has to change it, and then you here")
+            }),
         };
         match error {
             Some(error) => reader.error("secret", format!("{name} {error}")),
@@ -670,7 +677,7 @@ pub(super) fn issuers_named(
             None => reader.error(
                 "issuers",
                 format!(
-                    "{name:?} is not a valid issuer; its table is {ISSUER}{}",
+                    "{name:?} is no issuer: the table {ISSUER}{} is missing or has errors",
                     name.to_ascii_uppercase()
                 ),
             ),

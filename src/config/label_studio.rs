@@ -55,7 +55,7 @@ fn read_secret(
         Ok(_) | Err(NameError::Missing) => {
             reader.error(
                 "secret",
-                "names no secret of this Worker; set it with `wrangler secret put`",
+                format!("names no secret of this Worker; {}", secret::HOW_TO_SET),
             );
             return None;
         }

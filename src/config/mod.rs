@@ -239,7 +239,8 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyri
             let Some(number) = name.strip_prefix(*prefix).and_then(number) else {
                 continue;
             };
-            let mut error = secret::weakness(value).map(str::to_owned);
+            let mut error = secret::weakness(value)
+                .map(|weak| format!("{weak}; create one with `npm run admin -- secret rotate`"));
             if let Some(other) = seen.insert(value, name) {
                 error = Some(format!("is the same as {other}; all secrets must differ"));
             }
@@ -259,7 +260,7 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyri
         if !any {
             errors.push(ConfigError {
                 path: format!("{prefix}1"),
-                error: "is missing; set it with `wrangler secret put`".into(),
+                error: format!("is missing; {}", secret::HOW_TO_SET),
             });
         }
         ring

@@ -33,20 +33,23 @@ const MIN_DIFFERENT: usize = 12;
 /// Secrets of at least 32 bytes from public guides and lists. Shorter ones are rejected anyway.
 const PUBLISHED: &str = include_str!("published-secrets.txt");
 
-/// What is wrong with `secret`, if anything. The message does not contain the secret.
+/// How a deployer sets a secret that a setting names.
+pub const HOW_TO_SET: &str =
+    "set it with `wrangler secret put`, or in .dev.vars for the local environment";
+
+/// What is wrong with `secret`, if anything. The message does not contain the secret, nor what to do: that depends on whose
+/// it is.
 #[must_use]
 pub fn weakness(secret: &str) -> Option<&'static str> {
     if secret.len() < MIN_BYTES {
-        return Some("is shorter than 32 bytes; create one with `npm run admin -- secret rotate`");
+        return Some("is shorter than 32 bytes");
     }
     if PUBLISHED.lines().any(|known| known == secret) {
-        return Some(
-            "is an example from public documentation; create one with `npm run admin -- secret rotate`",
-        );
+        return Some("is an example from public documentation");
     }
     let different: HashSet<u8> = secret.bytes().collect();
     if different.len() < MIN_DIFFERENT || repeats(secret.as_bytes()) {
-        return Some("is not random; create one with `npm run admin -- secret rotate`");
+        return Some("is not random");
     }
     None
 }

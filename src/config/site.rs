@@ -70,6 +70,7 @@ pub(super) fn read(
         raw.return_parameter,
         "return_to".to_owned(),
     );
+    let names_login = raw.login_url.is_given();
     let login_url = read_url(reader, "login_url", raw.login_url);
     let by_gateway = reader.optional("login", raw.login) == Some(RawLogin::Gateway);
     reader.check(
@@ -91,7 +92,7 @@ pub(super) fn read(
     let around = rules::Around {
         binding: &name.to_ascii_uppercase(),
         hosts: hosts.as_deref().unwrap_or_default(),
-        has_login: login_url.is_some() || by_gateway,
+        has_login: names_login || by_gateway,
         has_cors: cors.is_some(),
         ignores_case: path_case == PathCase::Ignored,
         bindings,
@@ -185,7 +186,7 @@ pub(super) fn read(
         let error = match secret::named(bindings, &secret) {
             Ok(value) if is_header_value(value) => return Some((header?, UpstreamCredential(value.to_owned()))),
             Err(NameError::Own) => "names one of Edgeward's own secrets, which must not be sent to an origin",
-            Ok(_) | Err(NameError::Missing) => "names no secret of this Worker that can be a header value; set it with `wrangler secret put`",
+            Ok(_) | Err(NameError::Missing) => "names no secret of this Worker that can be a header value; set it with `wrangler secret put`, or in .dev.vars for the local environment",
         };
         reader.error("secret", error);
         None
@@ -252,7 +253,7 @@ pub(super) fn read(
     reader.check(
         "issuers",
         tenants.is_none() || issuers.is_empty(),
-        "must be listed in the tenants' groups if the site has tenants",
+        "must be left out at a site with tenants: name each issuer in `tenants.groups.<tenant>.issuers`",
     );
     let all = tenants
         .as_ref()

@@ -110,6 +110,7 @@ pub(super) fn read(
         }
         groups.push(Group {
             kind: format!("sso of {name}"),
+            key_kind: format!("api token of {name}"),
             name: tenant,
             hosts: own,
             issuers,

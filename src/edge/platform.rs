@@ -435,6 +435,9 @@ impl Limit for RateLimit {
     }
 }
 
+/// What `outgoing` gives for an answer that is too long; any other number is for one that did not come in time.
+const ANSWER_TOO_LONG: f64 = 1.0;
+
 struct WebFetch;
 
 impl Fetch for WebFetch {
@@ -455,7 +458,11 @@ impl Fetch for WebFetch {
                 request.timeout,
             );
             let answer = resolve(promise).await.map_err(|()| Fault::Fetch)?;
-            incoming(answer).ok_or(Fault::Fetch)
+            match answer.as_f64() {
+                Some(ANSWER_TOO_LONG) => Err(Fault::FetchTooLong),
+                Some(_) => Err(Fault::FetchTimeout),
+                None => incoming(answer).ok_or(Fault::Fetch),
+            }
         })
     }
 }

@@ -187,6 +187,7 @@ pub fn push_escape(text: &mut String, byte: u8) {
 }
 
 /// Decodes two hex digits.
+#[must_use]
 pub fn hex_pair(digits: Option<&[u8]>) -> Option<u8> {
     let [high, low] = digits? else { return None };
     let value = |digit: u8| {

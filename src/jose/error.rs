@@ -58,6 +58,12 @@ pub enum TokenError {
     /// `iss` is not the expected one (RFC 8725 §3.8).
     #[error("the token is from another issuer")]
     Issuer,
+    /// The site has several issuers, and `iss` is none of theirs.
+    #[error("the token's iss is that of no issuer of this site")]
+    UnknownIssuer,
+    /// The issuer has an address of a domain for which it does not speak.
+    #[error("the token's address is of a domain outside email_domains")]
+    EmailDomain,
     /// `aud` does not name this site (RFC 8725 §3.9).
     #[error("the token is for another audience")]
     Audience,
@@ -81,9 +87,17 @@ pub enum TokenError {
     /// The issuer has not verified the address (`OpenID` Connect Core 1.0 §5.1).
     #[error("the token's e-mail address is not verified")]
     EmailUnverified,
-    /// The credential belongs to another tenant, or the request to none.
     #[error("the credential belongs to another tenant")]
     OtherTenant,
+    /// The request names a tenant that the site does not have.
+    #[error("the request names an unknown tenant")]
+    UnknownTenant,
+    /// The site tells tenants apart by the request, and this one names none.
+    #[error("the request names no tenant")]
+    NoTenant,
+    /// A credential of ours where an issuer would be asked whose it is.
+    #[error("the api key was issued by Edgeward and is sent to no issuer")]
+    OwnCredential,
     /// The kept claims do not fit into a session.
     #[error("the token's claims are too long for a session; list fewer in keep_claims")]
     ClaimsTooLong,

@@ -116,6 +116,12 @@ impl<'a> UntrustedJws<'a> {
         })
     }
 
+    /// The unverified header, for who is told why a token was refused: `alg`, `typ` and `kid`. Decides nothing.
+    #[must_use]
+    pub fn named(&self) -> (&str, Option<&str>, Option<&str>) {
+        (&self.algorithm, self.typ.as_deref(), self.kid.as_deref())
+    }
+
     /// Whether the unverified header names one of our kinds.
     #[must_use]
     pub fn names_our_kind(&self) -> bool {

@@ -192,6 +192,15 @@ impl PublicKey {
         self.kid.is_some()
     }
 
+    /// The names of the algorithms that it verifies.
+    #[must_use]
+    pub fn algorithms(&self) -> Vec<&'static str> {
+        let all = Algorithm::ALL.into_iter();
+        all.filter(|algorithm| self.is_for(*algorithm))
+            .map(Algorithm::name)
+            .collect()
+    }
+
     /// The key as `SubjectPublicKeyInfo`.
     #[must_use]
     pub fn spki(&self) -> &[u8] {
@@ -245,6 +254,14 @@ fn is_of_the_broken_generator(n: &[u8]) -> bool {
     })
 }
 
+/// The `kid` of a member of a key set, and what it was read into.
+pub type ReadMember = (Option<String>, Result<PublicKey, KeyError>);
+
+/// One member of a key set.
+fn read_member(jwk: &Value) -> Result<PublicKey, KeyError> {
+    PublicKey::from_jwk(jwk.as_object().ok_or(KeyError::Form)?)
+}
+
 /// The public keys of an issuer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeySet {
@@ -288,10 +305,8 @@ impl KeySet {
             return Err(KeyError::TooMany);
         }
         let mut keys: Vec<PublicKey> = Vec::new();
-        for jwk in list.iter().filter_map(Value::as_object) {
-            if let Ok(key) = PublicKey::from_jwk(jwk)
-                && !keys.contains(&key)
-            {
+        for key in list.iter().filter_map(|jwk| read_member(jwk).ok()) {
+            if !keys.contains(&key) {
                 keys.push(key);
             }
         }
@@ -309,6 +324,25 @@ impl KeySet {
     pub fn shares_key(&self, other: &Self) -> bool {
         let mut keys = self.keys.iter();
         keys.any(|key| other.keys.iter().any(|theirs| theirs.spki == key.spki))
+    }
+
+    /// What became of each member of a published key set, in its order: its `kid`, and why it was left out.
+    ///
+    /// # Errors
+    /// [`KeyError::Form`], [`KeyError::TooMany`].
+    pub fn explain(document: &[u8]) -> Result<Vec<ReadMember>, KeyError> {
+        let set: StrictItems = serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
+        let Some(Value::Array(list)) = set.0.get("keys") else {
+            return Err(KeyError::Form);
+        };
+        if list.len() > MAX_KEYS {
+            return Err(KeyError::TooMany);
+        }
+        let each = list.iter().map(|jwk| {
+            let kid = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
+            (kid, read_member(jwk))
+        });
+        Ok(each.collect())
     }
 
     /// The number of skipped keys.

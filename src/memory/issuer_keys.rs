@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::jose::key::KeySet;
+use crate::jose::key::{KeyError, KeySet};
 use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::issuer::{Issuer, RemoteKeys};
@@ -12,12 +12,58 @@ use crate::site::issuer::{Issuer, RemoteKeys};
 /// A fetch that has not returned after this time never will: its request is gone.
 pub const LOST_AFTER: Seconds = Seconds(10);
 
+/// The most failures that wait for their lines in the log.
+const MAX_FAILURES: usize = 16;
+
+/// Why an issuer's keys could not be fetched, for the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeysFailure {
+    /// The issuer's name in the configuration.
+    pub issuer: String,
+    /// The host that was asked, or was not to be asked.
+    pub host: String,
+    pub cause: KeysCause,
+}
+
+/// What went wrong with one document of an issuer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KeysCause {
+    #[error(
+        "the URL may not be asked: it is no public https address, or one of Edgeward's own sites"
+    )]
+    Address,
+    #[error("no answer within 3 seconds")]
+    Timeout,
+    #[error("the connection failed")]
+    Connection,
+    #[error("too many requests are waiting in this isolate")]
+    Overloaded,
+    /// A redirect is never followed.
+    #[error("status {0}, a redirect, which is not followed; configure the URL that it leads to")]
+    Redirect(u16),
+    #[error("status {0}")]
+    Status(u16),
+    #[error("the document is longer than 64 KB")]
+    TooLong,
+    #[error("the discovery document is not a JSON object, or names a member twice")]
+    NotJson,
+    #[error(
+        "the discovery document is that of another issuer: its `issuer` is not the configured one"
+    )]
+    OtherIssuer,
+    #[error("the discovery document has no `jwks_uri`")]
+    NoKeySet,
+    #[error("the document {0}")]
+    Keys(KeyError),
+}
+
 /// The keys of all issuers, as an isolate knows them.
 #[derive(Default)]
 pub struct IssuerKeyMemory {
     states: RefCell<HashMap<String, IssuerState>>,
     /// Issuers whose keys are fetched after the request.
     pub wishes: RefCell<Vec<Rc<Issuer>>>,
+    failures: RefCell<Vec<KeysFailure>>,
 }
 
 /// The keys of one issuer, and the state of fetching them.
@@ -55,6 +101,20 @@ impl IssuerState {
 }
 
 impl IssuerKeyMemory {
+    /// Notes a failure for the log. Each follows a request to an issuer, and those have a cool-down.
+    pub fn note_failure(&self, failure: KeysFailure) {
+        let mut failures = self.failures.borrow_mut();
+        if failures.len() < MAX_FAILURES {
+            failures.push(failure);
+        }
+    }
+
+    /// Takes what was noted for the log.
+    #[must_use]
+    pub fn take_failures(&self) -> Vec<KeysFailure> {
+        std::mem::take(&mut *self.failures.borrow_mut())
+    }
+
     /// A copy of the state of `issuer`.
     pub fn state(&self, issuer: &Issuer) -> IssuerState {
         let states = self.states.borrow();

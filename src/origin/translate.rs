@@ -116,25 +116,17 @@ impl<'a> Translation<'a> {
         let Self { public, upstream } = self;
         if url.starts_with('/') {
             let moved = public.prefix != upstream.prefix && is_path(url);
-            return (moved && is_below(url, public.prefix)).then(|| Replaced {
+            return (moved && is_below(url, public.prefix)).then_some(Replaced {
                 length: public.prefix.len(),
                 by: Cow::Borrowed(upstream.prefix),
             });
         }
-        let rest = match public.strip_from(url) {
-            Some(rest) => rest,
-            None => {
-                let Url {
-                    scheme,
-                    authority,
-                    rest,
-                } = Url::split(url)?;
-                if scheme != public.scheme || !public.has_authority(scheme, authority) {
-                    return None;
-                }
-                rest
-            }
-        };
+        let rest = public.strip_from(url).or_else(|| {
+            let url = Url::split(url)?;
+            let is_public =
+                url.scheme == public.scheme && public.has_authority(url.scheme, url.authority);
+            is_public.then_some(url.rest)
+        })?;
         let length = url.len() - rest.len();
         // An origin has no path. A page of the host that is not below the prefix has no other name.
         Some(if !rest.is_empty() && is_below(rest, public.prefix) {

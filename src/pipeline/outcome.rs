@@ -8,6 +8,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{Event, EventKind, SignedIn};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
+use crate::authn;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::cache::Note;
@@ -66,6 +67,20 @@ pub(crate) fn conclude(
     result: Result<Step, Denial>,
 ) -> Outcome {
     let world = ctx.world;
+    let refusal = |denial: &Denial, status| {
+        let told = authn::report::of_refusal(ctx, denial);
+        Event {
+            event: EventKind::Denied,
+            site: Some(ctx.site.name.clone()),
+            request_id: ctx.request_id.to_owned(),
+            status,
+            reason: Some(denial.reason()),
+            source: told.as_ref().map(|told| told.source),
+            issuer: told.as_ref().and_then(|told| told.issuer.clone()),
+            kid: told.and_then(|told| told.kid),
+            ..Event::default()
+        }
+    };
     let event = |name, status| Event {
         event: name,
         site: Some(ctx.site.name.clone()),
@@ -109,10 +124,7 @@ pub(crate) fn conclude(
         }
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
-            let refused = reply.refused.map(|denial| Event {
-                reason: Some(denial.reason()),
-                ..event(EventKind::Denied, status)
-            });
+            let refused = reply.refused.map(|denial| refusal(&denial, status));
             let happened = reply.happened.map(|happened| Event {
                 user: Some(happened.user),
                 source: Some(happened.source),
@@ -143,8 +155,8 @@ pub(crate) fn conclude(
                 notes: Vec::new(),
                 hsts: None,
                 event: Some(Event {
-                    reason: Some(denial.reason()),
-                    ..event(name, Some(answer.status))
+                    event: name,
+                    ..refusal(&denial, Some(answer.status))
                 }),
                 action: Action::Answer(readable(answer)),
                 // Whoever tries again after a failure of ours must have what it takes.
@@ -285,7 +297,14 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
             ..Event::default()
         },
     });
-    lines.collect()
+    let failures = world.cache.issuer_keys.take_failures().into_iter();
+    let failures = failures.map(|failure| Event {
+        event: EventKind::IssuerKeysFailed,
+        reason: Some(format!("{}: {}", failure.host, failure.cause)),
+        issuer: Some(failure.issuer),
+        ..Event::default()
+    });
+    lines.chain(failures).collect()
 }
 
 /// An answer that is not worth a line.

@@ -77,6 +77,10 @@ pub enum Fault {
     Body,
     #[error("a request to another server failed")]
     Fetch,
+    #[error("another server did not answer in time")]
+    FetchTimeout,
+    #[error("the answer of another server is too long")]
+    FetchTooLong,
     /// An issuer's keys are unavailable: it is down, or its key set was rejected.
     #[error("an issuer's keys are unavailable")]
     IssuerKeys,

@@ -290,7 +290,10 @@ fn cause_of(error: TokenError) -> &'static str {
             "The token had expired or was not valid yet: the servers' clocks may differ."
         }
         TokenError::Audience => "The token was issued for another site.",
-        TokenError::Issuer | TokenError::UnknownKey | TokenError::Signature => {
+        TokenError::Issuer
+        | TokenError::UnknownIssuer
+        | TokenError::UnknownKey
+        | TokenError::Signature => {
             "The token was issued by another deployment, or its secret has been retired."
         }
         TokenError::LinkUsed | TokenError::LinkTooOld | TokenError::OnlyLink => {
@@ -299,6 +302,9 @@ fn cause_of(error: TokenError) -> &'static str {
         TokenError::UnknownUser => "The token's user no longer exists.",
         TokenError::EmailUnverified => "The token's issuer has not verified the email address.",
         TokenError::OtherTenant => "The token was issued for another tenant.",
+        TokenError::UnknownTenant | TokenError::NoTenant => {
+            "The request does not name a tenant of this site."
+        }
         TokenError::ClaimsTooLong => "The token has more claims than a session can hold.",
         TokenError::Conflict => {
             "The browser has two cookies of the same name that contradict each other. Delete this site's cookies."
@@ -314,7 +320,9 @@ fn cause_of(error: TokenError) -> &'static str {
         | TokenError::ClaimForm(_)
         | TokenError::ClaimValue(_)
         | TokenError::UnlistedClaim
+        | TokenError::EmailDomain
         | TokenError::OwnToken
+        | TokenError::OwnCredential
         | TokenError::Lifetime
         | TokenError::ApiToken
         | TokenError::TooManyAttempts

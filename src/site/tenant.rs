@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::http::host::canonical_host;
 use crate::http::request::Parts;
 use crate::http::reserved;
+use crate::jose::error::TokenError;
 use crate::model::user::Tenant;
 use crate::site::Site;
 use crate::site::issuer::Issuer;
@@ -44,6 +45,8 @@ pub struct Group {
     pub name: Tenant,
     /// The kind under which its tokens are cached, so that they are not found from another tenant.
     pub kind: String,
+    /// The same for API keys.
+    pub key_kind: String,
     /// Its own hosts.
     pub hosts: Vec<String>,
     /// The issuers that it accepts.
@@ -59,8 +62,10 @@ pub enum Tenancy<'a> {
     In(&'a Group),
     /// The credential names the tenant.
     ByClaim(&'a Tenants),
-    /// No known tenant: nobody can be signed in.
+    /// The request names a tenant that the site does not have.
     Unknown,
+    /// The request names no tenant: nobody can be signed in.
+    Unnamed,
 }
 
 impl<'a> Tenancy<'a> {
@@ -72,7 +77,11 @@ impl<'a> Tenancy<'a> {
         };
         let group = match &tenants.by {
             TenantSource::Claim => return Self::ByClaim(tenants),
-            TenantSource::Header(name) => parts.named(name).and_then(|name| tenants.named(name)),
+            TenantSource::Header(name) => match parts.named(name) {
+                None => return Self::Unnamed,
+                Some(name) if name.trim().is_empty() => return Self::Unnamed,
+                Some(name) => tenants.named(name),
+            },
             TenantSource::Host => {
                 canonical_host(parts.authority(), parts.scheme()).and_then(|host| {
                     tenants
@@ -85,6 +94,18 @@ impl<'a> Tenancy<'a> {
         group.map_or(Self::Unknown, Self::In)
     }
 
+    /// Whether a credential can count at all in this tenant.
+    ///
+    /// # Errors
+    /// [`TokenError::UnknownTenant`] or [`TokenError::NoTenant`].
+    pub const fn require(self) -> Result<(), TokenError> {
+        match self {
+            Self::None | Self::In(_) | Self::ByClaim(_) => Ok(()),
+            Self::Unknown => Err(TokenError::UnknownTenant),
+            Self::Unnamed => Err(TokenError::NoTenant),
+        }
+    }
+
     /// The issuers whose tokens are accepted.
     #[must_use]
     pub fn issuers(self, site: &'a Site) -> &'a [Rc<Issuer>] {
@@ -92,7 +113,7 @@ impl<'a> Tenancy<'a> {
             Self::None => &site.issuers,
             Self::In(group) => &group.issuers,
             Self::ByClaim(tenants) => &tenants.issuers,
-            Self::Unknown => &[],
+            Self::Unknown | Self::Unnamed => &[],
         }
     }
 
@@ -101,7 +122,7 @@ impl<'a> Tenancy<'a> {
     pub fn name(self) -> Option<&'a Tenant> {
         match self {
             Self::In(group) => Some(&group.name),
-            Self::None | Self::ByClaim(_) | Self::Unknown => None,
+            Self::None | Self::ByClaim(_) | Self::Unknown | Self::Unnamed => None,
         }
     }
 
@@ -111,7 +132,16 @@ impl<'a> Tenancy<'a> {
     pub fn kind(self) -> &'a str {
         match self {
             Self::In(group) => &group.kind,
-            Self::None | Self::ByClaim(_) | Self::Unknown => "sso",
+            Self::None | Self::ByClaim(_) | Self::Unknown | Self::Unnamed => "sso",
+        }
+    }
+
+    /// The kind under which an API key is cached: each tenant's issuer says for itself whose a key is.
+    #[must_use]
+    pub fn key_kind(self) -> &'a str {
+        match self {
+            Self::In(group) => &group.key_kind,
+            Self::None | Self::ByClaim(_) | Self::Unknown | Self::Unnamed => "api token",
         }
     }
 
@@ -122,7 +152,7 @@ impl<'a> Tenancy<'a> {
             (Self::None, tenant) => tenant.is_none(),
             (Self::In(group), Some(tenant)) => group.name == *tenant,
             (Self::ByClaim(tenants), Some(tenant)) => tenants.named(tenant.as_str()).is_some(),
-            (Self::In(_) | Self::ByClaim(_), None) | (Self::Unknown, _) => false,
+            (Self::In(_) | Self::ByClaim(_), None) | (Self::Unknown | Self::Unnamed, _) => false,
         }
     }
 }

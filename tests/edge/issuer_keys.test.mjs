@@ -117,6 +117,21 @@ test("SEC-25: redirects, long, slow, missing and broken answers are no keys", as
     assert.ok(Date.now() - started < 4500, `${name} took ${Date.now() - started} ms`);
   }
   assert.equal(asked("/target"), 0);
+  // The log has the host and the cause of each, and nothing of the documents.
+  const { host } = new URL(issuer.url);
+  const causes = {
+    redirect: "status 302, a redirect, which is not followed; configure the URL that it leads to",
+    large: "the document is longer than 64 KB",
+    missing: "status 404",
+    broken: "the connection failed",
+    slow: "no answer within 3 seconds",
+  };
+  await world.settled();
+  const failed = world.events("issuer_keys_failed");
+  for (const [name, cause] of Object.entries(causes)) {
+    const lines = failed.filter((line) => line.issuer === name);
+    assert.deepEqual([...new Set(lines.map(({ reason }) => reason))], [`${host}: ${cause}`]);
+  }
 });
 
 test("a discovery document leads to the keys, one of another issuer does not", async () => {

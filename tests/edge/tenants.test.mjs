@@ -180,7 +180,7 @@ for (const by of ["host", "header"]) {
   });
 }
 
-test("tenants by header: who names none, two, or one that is not there is nobody", async () => {
+test("tenants by header: who names none, two, or one that is not there gets 400 with a credential", async () => {
   const bearer = await token("one");
   const [site] = isolates("header");
   const named = [
@@ -198,9 +198,16 @@ test("tenants by header: who names none, two, or one that is not there is nobody
   for (const headers of named) {
     const path = newPath();
     const answer = await site.client(path, { headers: [...headers, ["Authorization", `Bearer ${bearer}`]] });
-    assert.equal(answer.status, 401, `${JSON.stringify(headers)}: ${answer}`);
+    assert.deepEqual([answer.status, answer.json.code], [400, "unknown_tenant"], `${JSON.stringify(headers)}: ${answer}`);
     assert.deepEqual(world.origin.about(path), [], JSON.stringify(headers));
   }
+  const reasons = async (/** @type {[string, string][]} */ ...headers) => {
+    const { status } = await site.client("/", { headers });
+    await world.settled();
+    return [status, world.events("denied").at(-1)?.reason];
+  };
+  assert.deepEqual(await reasons(["X-Tenant-ID", "three"]), [400, "the request names an unknown tenant"]);
+  assert.deepEqual(await reasons(), [401, "no credential"]);
 });
 
 test("tenants by claim: an issuer names no tenant but its own", async () => {

@@ -626,6 +626,24 @@ fn sec_51_a_kept_cookie_does_not_undo_a_sign_out_or_a_switch() {
 }
 
 #[test]
+fn sec_51_a_kept_token_that_was_ended_counts_nowhere() {
+    let mut settings = keeping();
+    settings["sources"] = json!(["session", "sso_cookie", "query", "bearer"]);
+    let place = Place::new(&settings);
+    let token = place.token(ANNA);
+    let sso = format!("{SSO}={token}");
+    let anna = place.send(&open("/a").cookie(&sso)).session().unwrap();
+    assert!(place.send(&get("/a").bearer(&token)).is_forwarded());
+    let out = req("POST", "/api/sso/logout")
+        .header("sec-fetch-site", "same-origin")
+        .header("origin", "https://site.example");
+    assert_eq!(place.send(&out.cookie(&sso).cookie(&anna)).status(), 200);
+    for isolate in [&place.isolate, &place.edge.isolate()] {
+        assert_eq!(isolate.send(&get("/a").bearer(&token)).status(), 401);
+    }
+}
+
+#[test]
 fn a_frame_gets_a_page_whose_button_opens_the_whole_window() {
     let place = Place::new(&with_login(&json!({})));
     let framed = |dest: &str| open("/a?x").header("sec-fetch-dest", dest);

@@ -85,6 +85,8 @@ mod template;
 #[cfg(test)]
 mod tenants;
 #[cfg(test)]
+mod told;
+#[cfg(test)]
 mod unbound;
 #[cfg(test)]
 mod users;

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use edgeward::jose::jws::Kind;
 use edgeward::model::api_token::Scope;
 use edgeward::pipeline::outcome::Action;
 use edgeward::platform::port::Incoming;
@@ -457,4 +458,75 @@ fn sec_97_settings_that_would_send_keys_astray_are_errors() {
             .iter()
             .any(|error| error.error.contains("two issuers with `verify`"))
     );
+}
+
+#[test]
+fn sec_97_credentials_of_ours_are_asked_of_nobody() {
+    let stage = Stage::usso();
+    let isolate = stage.edge.isolate();
+    let admin = stage.edge.api_token(&[Scope::Admin]);
+    let sso = isolate.issue(&admin, "anna@b.c");
+    let session = isolate.forge(Kind::Session, &json!({"sub": "usr_0123456789abcdefghijkl"}));
+    for ours in [
+        sso.clone(),
+        session,
+        format!("key {admin}"),
+        format!("Bearer {sso}"),
+        format!("key={}", sso.replace('.', "%2E")),
+    ] {
+        let seen = isolate.send(&by_key(&ours));
+        assert_eq!(seen.status(), 401, "{ours}");
+        assert!(reason(&seen).contains("issued by Edgeward"));
+    }
+    let opaque = get("/x").bearer(&format!("{sso}.x"));
+    assert_eq!(isolate.send(&opaque).status(), 401);
+    assert_eq!(stage.count(), 0);
+}
+
+/// Two tenants whose issuers both say whose keys are; what each says.
+fn two_tenants() -> Stage {
+    let verify = json!({"url": URL, "form": "usso"});
+    let mut stage = Stage::new(
+        &json!({"url": URL, "form": "usso"}),
+        &json!({
+            "issuers": null,
+            "custom_headers": {"x-tenant": "tenant"},
+            "tenants": {"by": "header", "header": "x-tenant-id", "groups": {
+                "one": {"issuers": ["id"]}, "two": {"issuers": ["two"]},
+                "three": {"issuers": ["id"]},
+            }},
+        }),
+    );
+    let mut all = stage.edge.bindings.clone();
+    let two = json!({"issuer": "https://two.example", "verify": verify});
+    all.insert("EDGEWARD_ISSUER_TWO".into(), table(&two));
+    stage.edge = stage.edge.deployed(|bindings| *bindings = all);
+    stage
+}
+
+#[test]
+fn sec_97_what_is_known_of_a_key_counts_in_its_tenant_alone() {
+    let stage = two_tenants();
+    stage.says(&anna());
+    let isolate = stage.edge.isolate();
+    // Each tenant asks its own issuer, also where two of them share one.
+    for (count, tenant) in ["one", "two", "three", "two", "one"]
+        .into_iter()
+        .enumerate()
+    {
+        let seen = isolate.send(&by_key(KEY).header("x-tenant-id", tenant));
+        assert!(seen.is_forwarded(), "{tenant}: {}", reason(&seen));
+        assert_eq!(seen.origin().header("x-tenant"), Some(tenant));
+        assert_eq!(stage.count(), (count + 1).min(3), "{tenant}");
+    }
+    // A key that the one tenant refuses is not refused in another for that.
+    let stage = two_tenants();
+    let said =
+        json!({"sub": "anna", "email": "anna@b.c", "email_verified": true, "tenant_id": "three"});
+    stage.says(&said);
+    let isolate = stage.edge.isolate();
+    let in_one = isolate.send(&by_key(KEY).header("x-tenant-id", "one"));
+    assert_eq!(reason(&in_one), "the credential belongs to another tenant");
+    let in_three = isolate.send(&by_key(KEY).header("x-tenant-id", "three"));
+    assert!(in_three.is_forwarded(), "{}", reason(&in_three));
 }

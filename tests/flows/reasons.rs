@@ -233,6 +233,10 @@ fn table() -> Vec<Line> {
         TokenError::OnlyLink,
         TokenError::UnknownUser,
         TokenError::Conflict,
+        TokenError::OtherTenant,
+        TokenError::OwnCredential,
+        TokenError::UnknownIssuer,
+        TokenError::EmailDomain,
     ] {
         table.push((
             Denial::Credential(error),
@@ -261,6 +265,10 @@ fn table() -> Vec<Line> {
     ];
     for (denial, status, code) in of_the_gateway {
         table.push((denial, status, code, None, false));
+    }
+    for error in [TokenError::UnknownTenant, TokenError::NoTenant] {
+        let denial = Denial::Credential(error);
+        table.push((denial, 400, "unknown_tenant", None, false));
     }
     table.push((
         Denial::Credential(TokenError::TooManyAttempts),

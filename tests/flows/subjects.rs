@@ -205,7 +205,12 @@ fn an_issuer_that_may_not_create_lets_in_only_whom_an_admin_has_made() {
     ] {
         assert_eq!(isolate.admin(&admin, "POST", users, &bad).0, 400, "{bad}");
     }
-    for query in ["subject=x", "issuer=x", "issuer=x&subject=%00"] {
+    for query in [
+        "subject=x",
+        "issuer=x",
+        "issuer=x&subject=%00",
+        "issuer=https%3A%2F%2Fid.example&subject=user%3Atest123&email=anna%40b.c",
+    ] {
         let path = format!("{users}?{query}");
         assert_eq!(
             isolate.admin(&admin, "GET", &path, &Value::Null).0,

@@ -204,13 +204,22 @@ fn tenants_by_header_are_kept_apart() {
         |request: Req, name: &str| request.at("one.site.example").header("x-tenant-id", name);
     kept_apart(&two, into);
     sessions_kept_apart(&two, into);
-    // Who names none, or one that is not there, is nobody.
+    // Where no tenant is known, no credential can be read.
     let token = two.token(0, &json!({}));
+    let unknown = (400, "unknown_tenant".to_owned());
     for name in ["", "three", "One", "one, two"] {
         let seen = two.isolate.send(&into(by_bearer(&token), name));
-        assert_eq!(seen.status(), 401, "{name}");
+        assert_eq!(seen.refusal(), unknown, "{name}");
     }
-    let seen = two.isolate.send(&by_bearer(&token).at("one.site.example"));
+    let none = two.isolate.send(&by_bearer(&token).at("one.site.example"));
+    assert_eq!(none.refusal(), unknown);
+    assert_eq!(reason(&none), "the request names no tenant");
+    // Who names a wrong one is told so with no credential, too; who names none is asked to sign in.
+    let wrong = two.isolate.send(&into(get("/x"), "three"));
+    assert_eq!(wrong.refusal(), unknown);
+    assert_eq!(reason(&wrong), "the request names an unknown tenant");
+    assert_eq!(two.isolate.send(&into(get("/x"), "")).status(), 401);
+    let seen = two.isolate.send(&get("/x").at("one.site.example"));
     assert_eq!(seen.status(), 401);
 }
 

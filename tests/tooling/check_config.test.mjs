@@ -114,6 +114,64 @@ test("a weak secret in .dev.vars would be an error of the local environment, and
   assert.doesNotMatch(printed, /canary/);
 });
 
+test("a secret that .dev.vars lacks is an error of the local environment, with the place to set it", async () => {
+  const program = await buildAdmin();
+  const { vars } = parseToml(GOOD);
+  const long = "q3Jb0pXv9sLw2mZr7tKc5nYd8fHg1aEu";
+  const all = { EDGEWARD_KEY_SECRET_1: long, EDGEWARD_TOKEN_SECRET_1: `a${long}`, EDGEWARD_SESSION_SECRET_1: `b${long}`, ORIGIN_KEY: "k" };
+  const weak = { ...all, ISSUER_SECRET: "x".repeat(40) };
+  const { EDGEWARD_TOKEN_SECRET_1: _, ...lacking } = all;
+  const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
+  const shared = { .../** @type {object} */ (vars), EDGEWARD_ISSUER_ID: table };
+  const input = JSON.stringify({
+    "": { vars, secrets: {}, complete: false },
+    whole: { vars, secrets: all, complete: true },
+    lacking: { vars, secrets: lacking, complete: true },
+    unset: { vars: shared, secrets: all, complete: true },
+    weak: { vars: shared, secrets: weak, complete: true },
+  });
+  const told = JSON.parse(execFileSync(program, ["check-config"], { input, encoding: "utf8" }));
+  assert.equal(told[""].assumed.length, 4);
+  assert.deepEqual([told.whole.errors, told.whole.assumed], [[], []]);
+  assert.deepEqual(told.lacking.assumed, []);
+  assert.deepEqual(told.lacking.errors, [
+    { path: "EDGEWARD_TOKEN_SECRET_1", error: "is missing; set it with `wrangler secret put`, or in .dev.vars for the local environment" },
+  ]);
+  const [{ error: unset }] = told.unset.errors;
+  assert.match(unset, /^ISSUER_SECRET is not a secret of this Worker; .*\.dev\.vars/);
+  const [{ error: guessed }] = told.weak.errors;
+  assert.match(guessed, /the issuer has to change it/);
+  assert.doesNotMatch(guessed, /secret rotate/);
+  for (const one of ["unset", "weak"]) assert.equal(told[one].errors.length, 1, JSON.stringify(told[one].errors));
+});
+
+test("one fault is told once", async () => {
+  const program = await buildAdmin();
+  const parsed = /** @type {{ vars: Record<string, any> }} */ (/** @type {unknown} */ (parseToml(GOOD)));
+  const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
+  const { secret: _, ...keyless } = table;
+  const app = parsed.vars.EDGEWARD_SITE_APP;
+  const grouped = { by: "header", header: "x-tenant", groups: { one: { issuers: ["id"] } } };
+  const given = {
+    keyless: { vars: { ...parsed.vars, EDGEWARD_ISSUER_ID: keyless } },
+    login: { vars: { ...parsed.vars, EDGEWARD_SITE_APP: { ...app, unauthenticated: "login", login_url: "nowhere" } } },
+    both: { vars: { ...parsed.vars, EDGEWARD_ISSUER_ID: table, EDGEWARD_SITE_APP: { ...app, issuers: ["id"], tenants: grouped } } },
+  };
+  const told = JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify(given), encoding: "utf8" }));
+  for (const [name, path, message] of /** @type {[string, string, RegExp][]} */ ([
+    ["keyless", "EDGEWARD_ISSUER_ID.secret", /exactly one of/],
+    ["login", "EDGEWARD_SITE_APP.login_url", /must be an https URL/],
+    ["both", "EDGEWARD_SITE_APP.issuers", /tenants\.groups\.<tenant>\.issuers/],
+  ])) {
+    assert.deepEqual(
+      told[name].errors.map((/** @type {{ path: string }} */ one) => one.path),
+      [path],
+      name,
+    );
+    assert.match(told[name].errors[0].error, message);
+  }
+});
+
 test("the committed schema is the one that the settings give", async () => {
   const printed = execFileSync(await buildAdmin(), ["schema"], { encoding: "utf8" });
   assert.equal(readFileSync(at("wrangler.schema.json"), "utf8"), printed, "run: npm run --silent admin -- schema > wrangler.schema.json");

@@ -1,6 +1,6 @@
 // `npm run dev`, for real: what it prints works, and nothing that it started outlives it.
 import assert from "node:assert/strict";
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -175,6 +175,28 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     const explain = await admin("explain", "--path", "/hello", "--token", answer.token);
     assert.match(explain, /credential: accepted[\s\S]*granted, as the signed-in caller/);
     assert.ok(!explain.includes(answer.token));
+    const tokenFile = path.join(state, "token.txt");
+    writeFileSync(tokenFile, `${answer.token}\n`);
+    const tried = await admin("try", "--token-file", tokenFile);
+    assert.match(tried, /^presented at site \S+ as bearer: sso token$/m);
+    assert.match(tried, /^ {2}ok {6}signature$/m);
+    assert.match(tried, /\naccepted: it stands for usr_\S+\n$/);
+    assert.ok(!tried.includes(answer.token.split(".")[2]));
+    /** @type {(input: string, ...args: string[]) => { status: number | null, stdout: string, stderr: string }} */
+    const tryWith = (input, ...args) => spawnSync(pinnedNode, [at("scripts/admin.mjs"), "try", ...args], { env, input, encoding: "utf8" });
+    const wrong = tryWith(`${answer.token.slice(0, -4)}AAAA`, "--token-file", "-");
+    assert.equal(wrong.status, 1, wrong.stderr);
+    assert.match(wrong.stdout, /^ {2}FAILED {2}signature: the token's signature does not match$/m);
+    assert.match(wrong.stdout, /^ {2}- {7}aud \(not reached\)$/m);
+    assert.match(wrong.stdout, /\nrefused: the token's signature does not match\n$/);
+    for (const args of [["--token", answer.token], [], ["--token-file", "-", "--issuer", "x"], ["--issuer", "x", "--site", "y"]]) {
+      const misused = tryWith("", ...args);
+      assert.equal(misused.status, 2, misused.stderr);
+      assert.ok(!misused.stderr.includes(answer.token));
+    }
+    assert.equal(tryWith("", "--token-file", "-").status, 1);
+    const nobody = tryWith("", "--issuer", "nobody");
+    assert.deepEqual([nobody.status, /404/.test(nobody.stderr)], [1, true]);
     const [me] = JSON.parse(await admin("user", "list", "--json"));
     assert.equal(me.email, "demo@example.com");
     assert.match(await admin("user", "disable", me.email), /is disabled and signed out/);

@@ -24,6 +24,9 @@ struct Given {
     vars: Map<String, Value>,
     #[serde(default)]
     secrets: BTreeMap<String, String>,
+    /// Whether these are all, so that none is assumed to be set.
+    #[serde(default)]
+    complete: bool,
 }
 
 /// Prints the JSON schema.
@@ -155,6 +158,7 @@ fn input<T: serde::de::DeserializeOwned>() -> Result<T, String> {
 /// The bindings as the Worker gets them, and the names of the secrets that had to be made up: one of
 /// each of our families, and those that settings refer to.
 fn bindings(given: Given) -> (Bindings, Vec<String>) {
+    let complete = given.complete;
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     for family in ["SESSION", "TOKEN", "KEY"] {
         let prefix = format!("EDGEWARD_{family}_SECRET_");
@@ -185,7 +189,7 @@ fn bindings(given: Given) -> (Bindings, Vec<String>) {
         .map(|(name, value)| (name, text(value)))
         .collect();
     bindings.extend(given.secrets);
-    wanted.retain(|name| !bindings.contains_key(name));
+    wanted.retain(|name| !complete && !bindings.contains_key(name));
     for name in &wanted {
         // Long enough for every algorithm.
         let random = URL_SAFE_NO_PAD

@@ -28,8 +28,9 @@ that of `npm run dev`. Each command has its own --help:
   key      The keys that sign assertions: list, rotate
   import-django-sso  Move users, passwords and services here from a gateway of django-sso
 
-Commands about the rules:
+Commands that tell why:
   explain  What the rules decide about a request, and why
+  try      How a credential is verified, check by check; what is understood of an issuer's keys
 
 --remote and --env are for the commands that use wrangler, `token` and `secret`, and for `explain`."
 )]

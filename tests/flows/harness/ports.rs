@@ -315,9 +315,11 @@ impl Fetch for MemoryFetch {
                     body,
                 })
             };
-            answer
-                .filter(|answer| matches!(fate, Fate::Good) && answer.body.len() <= request.limit)
-                .ok_or(Fault::Fetch)
+            let answer = answer.filter(|_| matches!(fate, Fate::Good));
+            match answer.ok_or(Fault::Fetch)? {
+                answer if answer.body.len() > request.limit => Err(Fault::FetchTooLong),
+                answer => Ok(answer),
+            }
         })
     }
 }
