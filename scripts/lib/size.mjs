@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 700 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 206_900,
+    budget: 218_600,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -61,7 +61,7 @@ export const BUDGETS = [
   },
   {
     name: "gateway",
-    budget: 69_200,
+    budget: 69_800,
     paths: [
       "edgeward::admin::services",
       "edgeward::admin::sign_in",
@@ -93,7 +93,7 @@ export const BUDGETS = [
   {
     name: "standard library",
     isShared: true,
-    budget: 62_400,
+    budget: 63_400,
     paths: ["__rustc", "alloc", "compiler_builtins", "core", "dlmalloc", "hashbrown", "foldhash", "std"],
   },
   {
@@ -104,7 +104,7 @@ export const BUDGETS = [
   },
   { name: "other crates", isShared: true, budget: 14_560, paths: [] },
   { name: "data", budget: 54_400, paths: [] },
-  { name: "JavaScript", budget: 25_580, paths: [] },
+  { name: "JavaScript", budget: 25_780, paths: [] },
   // Its own limit: what the first sign-in of an isolate has to compile.
   { name: "password hash", budget: 15_980, paths: [], file: "kdf.wasm" },
   { name: "imported hashes", budget: 18_070, paths: [], file: "kdf-import.wasm" },
