@@ -45,6 +45,9 @@ export function command({ inDiff, shard, list, files }, output, diff) {
     "mutants",
     "--output",
     output,
+    // The lowest rooms are a crate of their own, and the tests of the others run through them.
+    "--workspace",
+    "--test-workspace=true",
     ...(inDiff === undefined ? [] : ["--in-diff", diff]),
     ...(shard === undefined ? [] : ["--shard", shard]),
     ...(list ? ["--list"] : []),

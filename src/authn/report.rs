@@ -1,5 +1,5 @@
 //! What is told of a credential that was presented: in the log when it is refused, and to an admin who asks. Decides nothing:
-//! whether it counts is for [`crate::authn::verify`] alone, and each check's outcome follows from what that gives.
+//! whether it counts is for [`mod@crate::authn::verify`] alone, and each check's outcome follows from what that gives.
 
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub enum Kind {
     IssuerKey,
 }
 
-/// A check of a credential. The order is that in which [`crate::authn::verify`] makes them.
+/// A check of a credential. The order is that in which [`mod@crate::authn::verify`] makes them.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {

@@ -49,12 +49,14 @@ test("without files it is the configuration's, with files these alone", () => {
   /** @param {...string} args */
   const of = (...args) => command(readOptions(args), "out", "out/changes.diff");
   const tests = ["--", "-E", "not test(interleav)"];
-  assert.deepEqual(of(), ["cargo", "mutants", "--output", "out", ...tests]);
+  assert.deepEqual(of(), ["cargo", "mutants", "--output", "out", "--workspace", "--test-workspace=true", ...tests]);
   assert.deepEqual(of("src/a.rs", "src/b.rs"), [
     "cargo",
     "mutants",
     "--output",
     "out",
+    "--workspace",
+    "--test-workspace=true",
     "--no-config",
     "--test-tool",
     "nextest",
@@ -64,9 +66,19 @@ test("without files it is the configuration's, with files these alone", () => {
     "src/b.rs",
     ...tests,
   ]);
-  assert.deepEqual(of("--shard", "2/7"), ["cargo", "mutants", "--output", "out", "--shard", "2/7", ...tests]);
-  assert.deepEqual(of("--in-diff", "main"), ["cargo", "mutants", "--output", "out", "--in-diff", "out/changes.diff", ...tests]);
-  assert.deepEqual(of("--list"), ["cargo", "mutants", "--output", "out", "--list"]);
+  assert.deepEqual(of("--shard", "2/7"), ["cargo", "mutants", "--output", "out", "--workspace", "--test-workspace=true", "--shard", "2/7", ...tests]);
+  assert.deepEqual(of("--in-diff", "main"), [
+    "cargo",
+    "mutants",
+    "--output",
+    "out",
+    "--workspace",
+    "--test-workspace=true",
+    "--in-diff",
+    "out/changes.diff",
+    ...tests,
+  ]);
+  assert.deepEqual(of("--list"), ["cargo", "mutants", "--output", "out", "--workspace", "--test-workspace=true", "--list"]);
 });
 
 test("a wrong option is told with the usage", () => {
