@@ -127,6 +127,7 @@ describe("tsc", () => {
         "examples/service-node/server.js",
         "tests/peers/label-studio-sso/express.mjs",
         "tests/peers/label-studio-sso/koa.mjs",
+        "tests/peers/label-studio-sso/run_custom_jwt.mjs",
       ],
     );
   });

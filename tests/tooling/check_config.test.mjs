@@ -147,7 +147,7 @@ test("a secret that .dev.vars lacks is an error of the local environment, with t
 
 test("one fault is told once", async () => {
   const program = await buildAdmin();
-  const parsed = /** @type {{ vars: Record<string, any> }} */ (/** @type {unknown} */ (parseToml(GOOD)));
+  const parsed = /** @type {{ vars: Record<string, Record<string, unknown>> }} */ (/** @type {unknown} */ (parseToml(GOOD)));
   const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
   const { secret: _, ...keyless } = table;
   const app = parsed.vars.EDGEWARD_SITE_APP;

@@ -23,14 +23,14 @@ const program = readFileSync(file, "utf8")
 
 function signedInApplication() {
   const app = express();
-  app.use((/** @type {any} */ req, /** @type {any} */ res, /** @type {() => void} */ next) => {
+  app.use((req, res, next) => {
     const [, basic = ""] = /^Basic (.*)$/.exec(req.headers.authorization ?? "") ?? [];
     req.user = users[Buffer.from(basic, "base64").toString().split(":")[0]];
     if (req.user || !pages[req.path]) return next();
     res.status(401).set("WWW-Authenticate", 'Basic realm="portal"').end();
   });
   for (const [path, content] of Object.entries(pages)) {
-    app.get(path, (/** @type {any} */ _req, /** @type {any} */ res) => res.type(path.endsWith(".js") ? "js" : "html").send(content));
+    app.get(path, (_req, res) => res.type(path.endsWith(".js") ? "js" : "html").send(content));
   }
   app.listen = () => {
     // Any free port in the place of 3000.
