@@ -292,6 +292,19 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_found_by_its_name_whether_it_is_read_at_every_site_or_not() {
+        for name in READ.into_iter().chain(["x-other"]) {
+            let headers = [("x-first", "0"), (name, "1"), (name, "2"), ("x-last", "3")];
+            let parts = Parts::new("GET", "http://a/", &headers).unwrap();
+            assert_eq!(parts.named(name), Some("1"), "{name}");
+            assert_eq!(parts.named("x-last"), Some("3"), "{name}");
+            for other in READ.into_iter().filter(|other| *other != name) {
+                assert_eq!(parts.header(other), None, "{name}: {other}");
+            }
+        }
+    }
+
+    #[test]
     fn a_url_without_path_or_with_a_fragment_is_understood() {
         let parts = Parts::new("GET", "http://a?b", &[]).unwrap();
         assert_eq!((parts.path(), parts.query()), ("", Some("b")));

@@ -1,5 +1,6 @@
 //! What an origin is told.
 
+use edgeward::http::headers::HeaderChange;
 use edgeward::model::api_token::Scope;
 use edgeward::pipeline::Action;
 use serde_json::json;
@@ -182,6 +183,42 @@ fn how_a_request_came_is_said_by_us() {
             .header("x-forwarded-for"),
         None
     );
+}
+
+#[test]
+fn what_a_cdn_says_already_of_how_a_request_came_stays_and_all_else_is_written_over() {
+    let place = place(&json!({}));
+    let sent = |address: &str, scheme: &str| {
+        let request = get("/a")
+            .cookie(&place.session)
+            .header("cf-connecting-ip", "203.0.113.9")
+            .header("x-forwarded-for", address)
+            .header("x-forwarded-proto", scheme);
+        let seen = place.isolate.send(&request);
+        let origin = seen.origin();
+        let [told, proto] = ["x-forwarded-for", "x-forwarded-proto"]
+            .map(|name| origin.header(name).map(str::to_owned));
+        assert_eq!(told.as_deref(), Some("203.0.113.9"), "{address}");
+        assert_eq!(proto.as_deref(), Some("https"), "{scheme}");
+        let Action::Forward(forward) = &seen.outcome.action else {
+            panic!()
+        };
+        let changes: Vec<_> = forward.changes().iter().collect();
+        ["x-forwarded-for", "x-forwarded-proto"].map(|name| {
+            changes.iter().any(|change| {
+                matches!(change, HeaderChange::Remove(of) | HeaderChange::Set(of, _) | HeaderChange::Copy(of, _) if *of == name)
+            })
+        })
+    };
+    assert_eq!(sent("203.0.113.9", "https"), [false, false]);
+    for (address, scheme) in [
+        ("203.0.113.90", "http"),
+        ("10.0.0.1, 203.0.113.9", "https, https"),
+        ("203.0.113.9,", "HTTPS"),
+        ("", ""),
+    ] {
+        assert_eq!(sent(address, scheme), [true, true], "{address} {scheme}");
+    }
 }
 
 #[test]
