@@ -14,17 +14,13 @@ let refused;
 
 /** @type {(url: string, headers: string) => string | undefined} */
 let inspect;
-/** The header of a response that the core inspects always. */
+/** The headers of a response that the core inspects: always, and where names are translated. */
 let always = "";
-/**
- * Those that it inspects where names are translated, each with when they count (`When` in `origin/response.rs`).
- * @type {{ name: string, when: number }[]}
- */
+/** @type {string[]} */
 let translated = [];
 
 /**
- * Registers the core's function that says what changes of a response's headers, and which it wants to see: a line for the
- * name of each of `names`, and one for when it counts.
+ * Registers the core's function that says what changes of a response's headers, and the names of those that it wants to see.
  * @param {typeof inspect} listener
  * @param {string} name
  * @param {string} names
@@ -32,9 +28,7 @@ let translated = [];
 export function whenAnswered(listener, name, names) {
   inspect = listener;
   always = name;
-  const lines = names.split("\n");
-  translated = [];
-  for (let at = 0; at + 1 < lines.length; at += 2) translated.push({ name: lines[at], when: Number(lines[at + 1]) });
+  translated = names.split("\n");
 }
 
 /**
@@ -102,16 +96,11 @@ const IDENTIFIED = 1;
 const UNCACHED = 2;
 const WATCHED = 4;
 const TRANSLATED = 8;
-const PAGE = 16;
-const CROSS_ORIGIN = 32;
-
-/** `When` in `origin/response.rs`. */
-const WHEN = { always: 1, leads: 2, page: 4, crossOrigin: 8 };
 
 /**
  * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether the origin is told
- * an identity, whether the CDN must bypass its cache, whether a WebSocket is closed once the request would not pass,
- * whether names in the response are translated, and for whom: a page, a request with `Origin`. The base replaces the first `before` characters of the URL. The characters
+ * an identity, whether the CDN must bypass its cache, whether a WebSocket is closed once the request would not pass, and
+ * whether names in the response are translated. The base replaces the first `before` characters of the URL. The characters
  * `from` to `until` are cut out of the `Cookie` header. `own` has the changes of this request alone, if any: `@` and a URL that
  * replaces the whole; `-` and `+` as in `rendering`; `=` and a cookie of ours; `^` and Strict-Transport-Security beside them;
  * `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
@@ -145,7 +134,7 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   const uncached = (flags & UNCACHED) !== 0;
   const watch = (flags & WATCHED) !== 0 ? head : undefined;
   if (own === undefined) {
-    return respond(request, head[1], send(request, head[0], base + head[1].slice(before), headers, cf(uncached, override)), flags, changes, undefined, watch);
+    return respond(request, head[1], send(request, base + head[1].slice(before), headers, cf(uncached, override)), flags, changes, undefined, watch);
   }
   let url = base + head[1].slice(before);
   /** @type {string[] | undefined} */
@@ -177,7 +166,7 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
         (cookies ??= []).push(line);
     }
   }
-  const ask = () => send(request, head[0], url, headers, cf(uncached, override));
+  const ask = () => send(request, url, headers, cf(uncached, override));
   const response = rules === undefined ? ask() : applyRules(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
   return respond(request, head[1], response, flags, changes, cookies, watch, hsts);
 }
@@ -197,9 +186,10 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
 function respond(request, url, promise, flags, changes, cookies, watch, hsts) {
   /** @param {unknown} error */
   const failed = (error) => unreachable(request, String(error));
+  const names = (flags & TRANSLATED) !== 0 ? translated : [];
   /** @param {Response} answer */
   const open = (answer) => {
-    const inspected = inspectHeaders(answer, url, flags);
+    const inspected = inspectHeaders(answer, url, names);
     return changes === undefined || inspected === undefined ? inspected : applyChanges(inspected, changes);
   };
   if (cookies === undefined) {
@@ -228,22 +218,15 @@ const NO_STATUS = "its status is invalid, or a 101 that was not requested";
  * has an invalid status, or if the core cannot tell.
  * @param {Response} response
  * @param {string} url
- * @param {number} flags
+ * @param {string[]} names
  */
-function inspectHeaders(response, url, flags) {
-  const { headers, status } = response;
+function inspectHeaders(response, url, names) {
+  const { headers } = response;
   let lines = "";
   if (headers.has(always)) for (const value of headers.getSetCookie()) lines += `${always}\n${value}\n`;
-  if ((flags & TRANSLATED) !== 0) {
-    let counts = WHEN.always;
-    if (status !== 200) counts |= WHEN.leads;
-    if ((flags & PAGE) !== 0) counts |= WHEN.page;
-    if ((flags & CROSS_ORIGIN) !== 0) counts |= WHEN.crossOrigin;
-    for (const { name, when } of translated) {
-      if ((when & counts) === 0) continue;
-      const value = headers.get(name);
-      if (value !== null) lines += `${name}\n${value}\n`;
-    }
+  for (let at = 0; at < names.length; at++) {
+    const value = headers.get(names[at]);
+    if (value !== null) lines += `${names[at]}\n${value}\n`;
   }
   if (lines === "") return response;
   const changes = inspect(url, lines);
@@ -285,13 +268,12 @@ async function applyRules(rules, response) {
  * Sends the request. A URL with an init makes one Request object, `fetch` of a Request makes two. Redirects are left to the
  * browser. An init must not have a body with GET or HEAD, although HTTP allows one.
  * @param {Request} request
- * @param {string} method
  * @param {string} url
  * @param {Headers} headers
  * @param {RequestInitCfProperties | undefined} cf
  */
-function send(request, method, url, headers, cf) {
-  const { body } = request;
+function send(request, url, headers, cf) {
+  const { method, body } = request;
   if (body !== null && (method === "GET" || method === "HEAD")) {
     return fetch(new Request(new Request(url, request), { headers, redirect: "manual" }), { cf });
   }

@@ -19,8 +19,6 @@ const IDENTIFIED: u32 = 1;
 const UNCACHED: u32 = 2;
 const WATCHED: u32 = 4;
 const TRANSLATED: u32 = 8;
-const PAGE: u32 = 16;
-const CROSS_ORIGIN: u32 = 32;
 
 thread_local! {
     static RENDERINGS: RefCell<Shelf<String, Rendering>> =
@@ -57,20 +55,19 @@ pub fn send(
         .map_or(JsValue::UNDEFINED, |caller_headers| {
             caller_headers.crossed(|headers| bindings::caller_headers(headers.as_lines()))
         });
-    let flags = [
-        (forward.identified(), IDENTIFIED),
-        (forward.uncached(), UNCACHED),
-        (forward.watched(), WATCHED),
-        (forward.translates(), TRANSLATED),
-        (forward.answers_page(), PAGE),
-        (forward.answers_cross_origin(), CROSS_ORIGIN),
-    ];
-    let flags = flags.iter().fold(
-        0,
-        |all, (is_set, flag)| {
-            if *is_set { all | flag } else { all }
-        },
-    );
+    let mut flags = 0;
+    if forward.identified() {
+        flags |= IDENTIFIED;
+    }
+    if forward.uncached() {
+        flags |= UNCACHED;
+    }
+    if forward.watched() {
+        flags |= WATCHED;
+    }
+    if forward.translates() {
+        flags |= TRANSLATED;
+    }
     let (from, until) = match forward.cookies() {
         Remainder::Without(cut) => (number(cut.start), number(cut.end)),
         Remainder::Whole | Remainder::Nothing | Remainder::Text(_) => (0, 0),

@@ -42,8 +42,6 @@ use crate::site::Site;
 ///     watched: true,
 ///     uncached: false,
 ///     translates: true,
-///     answers_page: true,
-///     answers_cross_origin: true,
 ///     resolve_override: None,
 ///     response_changes: String::new(),
 ///     rules: None,
@@ -68,8 +66,6 @@ pub struct Forward {
     watched: bool,
     uncached: bool,
     translates: bool,
-    answers_page: bool,
-    answers_cross_origin: bool,
     resolve_override: Option<String>,
     response_changes: String,
     rules: Option<ResponseRules>,
@@ -164,18 +160,6 @@ impl Forward {
     #[must_use]
     pub const fn translates(&self) -> bool {
         self.translates
-    }
-
-    /// Whether the client asked for a page ([`response::When::Page`]).
-    #[must_use]
-    pub const fn answers_page(&self) -> bool {
-        self.answers_page
-    }
-
-    /// Whether the request has an `Origin` ([`response::When::CrossOrigin`]).
-    #[must_use]
-    pub const fn answers_cross_origin(&self) -> bool {
-        self.answers_cross_origin
     }
 
     /// The changes to the headers of the origin's response (see [`cors::response_changes`]).
@@ -296,8 +280,6 @@ pub fn prepare(
         watched: principal.is_some() && site.close_websockets,
         uncached: principal.is_some() && looks_like_a_file(path),
         translates: site.translates(),
-        answers_page: parts.wants_page(),
-        answers_cross_origin: parts.header("origin").is_some(),
         resolve_override: rewrite::resolve_override(site),
         response_changes: cors::response_changes(site, parts),
         rules: told.map(|told| told.response.clone()),

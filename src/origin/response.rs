@@ -8,27 +8,14 @@ use crate::origin::translate::Translation;
 /// Looked at in every answer.
 pub const COOKIE: &str = "set-cookie";
 
-/// Looked at where the site translates, and when.
-pub const NAMING: [(&str, When); 5] = [
-    ("location", When::Leads),
-    ("content-location", When::Always),
-    ("refresh", When::Page),
-    ("link", When::Always),
-    (ORIGIN_ALLOWED, When::CrossOrigin),
+/// Looked at where the site translates.
+pub const NAMING: [&str; 5] = [
+    "location",
+    "content-location",
+    "refresh",
+    "link",
+    ORIGIN_ALLOWED,
 ];
-
-/// In which answers a header says something. Each look at a header is a call into the runtime, so none is looked at where
-/// no client reads it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum When {
-    Always = 1,
-    /// The status is another one than 200, with which `Location` has no meaning (RFC 9110 §10.2.2).
-    Leads = 2,
-    /// The client asked for a page: only documents are refreshed.
-    Page = 4,
-    /// The request has an `Origin`: without one, nothing compares the header (Fetch standard, CORS check).
-    CrossOrigin = 8,
-}
 
 const ORIGIN_ALLOWED: &str = "access-control-allow-origin";
 
