@@ -36,6 +36,8 @@ for (const mode of MODES) {
     let bytes;
     /** @type {string[]} */
     const failures = [];
+    /** How many answers its locked database cost: its page complains of each that it cannot read. */
+    let locked = 0;
     /** @param {string} name */
     const picture = (name) => screenshot(page, `label-studio-${mode}-${name}`);
 
@@ -124,7 +126,10 @@ for (const mode of MODES) {
         const text = await answer.text().catch(() => "");
         // Its SQLite refuses two writes at once, without an edge too. Its own log tells that it answered so.
         const line = `"${answer.request().method()} ${new URL(answer.url()).pathname} HTTP/1.1" 500`;
-        if (answer.status() === 500 && studio.output.includes("database is locked") && studio.output.includes(line)) return;
+        if (answer.status() === 500 && studio.output.includes("database is locked") && studio.output.includes(line)) {
+          locked++;
+          return;
+        }
         failures.push(`${answer.status()} ${answer.url()} ${text.slice(0, 300)}`);
       });
       bytes = await meter();
@@ -244,8 +249,9 @@ for (const mode of MODES) {
       await page.goto(`${address}/projects/`);
       assert.match(page.url(), new RegExp(`^${portal}/login`));
       // Its editor complains of its own objects even without an edge; what an edge could break is told apart.
+      const unread = complaints.filter((text) => /SyntaxError: .*<!doctype .*is not valid JSON/s.test(text)).slice(0, locked);
       assert.deepEqual(
-        complaints.filter((text) => /SyntaxError|ReferenceError|Refused to|CORS|Content Security Policy directive/.test(text)),
+        complaints.filter((text) => !unread.includes(text) && /SyntaxError|ReferenceError|Refused to|CORS|Content Security Policy directive/.test(text)),
         [],
       );
       assert.deepEqual(failures, []);
