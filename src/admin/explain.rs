@@ -148,9 +148,9 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, V
             let why = "ignored: the site does not take credentials from this source";
             (None, why)
         }
-        Some(Shown { source, credential }) => match ctx.presented.of(source).as_slice() {
+        Some(Shown { source, credential }) => match *ctx.presented.of(source).collect::<Vec<_>>() {
             [] => (None, "ignored: not a credential that this source can have"),
-            [found] if *found == credential => {
+            [found] if found == credential => {
                 (Some(authn::verify(ctx, source, credential).await), "")
             }
             _ => return Err(Denial::InvalidField("token")),
@@ -168,8 +168,7 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, V
     };
     told.insert("credential".to_owned(), credential.into());
     if let (Some(verified), Some(Shown { source, credential })) = (&verified, shown) {
-        let described = report::describe(ctx, source, credential);
-        let issuer = report::issuer_of(ctx, described.kind, credential);
+        let (described, issuer) = report::describe(ctx, source, credential);
         let error = verified.as_ref().err().copied();
         let checks = report::outcomes(&described, issuer, error);
         told.insert("presented".to_owned(), to_json(&described));

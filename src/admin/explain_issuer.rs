@@ -58,7 +58,7 @@ async fn of_published(world: &World, issuer: &Issuer, remote: &RemoteKeys) -> Va
     let url = uri.as_deref().unwrap_or(&remote.url);
     let read = match remote.document {
         Document::Key => Ok(vec![(None, PublicKey::from_document(&document))]),
-        Document::KeySet | Document::Discovery => KeySet::explain(&document),
+        Document::KeySet | Document::Discovery => KeySet::members(&document),
     };
     let members = match read {
         Ok(members) => members,

@@ -159,38 +159,27 @@ pub fn present<'a>(parts: &'a Parts, site: &'a Site) -> Presented<'a> {
 
 impl<'a> Presented<'a> {
     /// What was found in `source`.
-    #[must_use]
-    pub fn of(&'a self, source: Source) -> Vec<&'a str> {
-        match source {
-            Source::Session => self.session.clone(),
-            Source::SsoCookie => self.sso_cookie.clone(),
-            Source::Query => self.query.iter().map(String::as_str).collect(),
-            Source::Bearer => self.bearer.clone(),
-            Source::Header => self.header.clone(),
-            Source::ApiKey => self.api_key.clone(),
-        }
+    pub fn of(&'a self, source: Source) -> impl Iterator<Item = &'a str> {
+        let (found, query): (&[&str], &[String]) = match source {
+            Source::Session => (&self.session, &[]),
+            Source::SsoCookie => (&self.sso_cookie, &[]),
+            Source::Query => (&[], &self.query),
+            Source::Bearer => (&self.bearer, &[]),
+            Source::Header => (&self.header, &[]),
+            Source::ApiKey => (&self.api_key, &[]),
+        };
+        found
+            .iter()
+            .copied()
+            .chain(query.iter().map(String::as_str))
     }
 
     /// What was found in `source`, if that is one credential.
     #[must_use]
     pub fn only(&'a self, source: Source) -> Option<&'a str> {
-        let found = match source {
-            Source::Session => &self.session,
-            Source::SsoCookie => &self.sso_cookie,
-            Source::Bearer => &self.bearer,
-            Source::Header => &self.header,
-            Source::ApiKey => &self.api_key,
-            Source::Query => {
-                return match self.query.as_slice() {
-                    [one] => Some(one),
-                    _ => None,
-                };
-            }
-        };
-        match found.as_slice() {
-            [one] => Some(one),
-            _ => None,
-        }
+        let mut found = self.of(source);
+        let first = found.next()?;
+        found.next().is_none().then_some(first)
     }
 }
 

@@ -51,7 +51,7 @@ pub enum Kind {
 }
 
 /// A check of a credential. The order is that in which [`mod@crate::authn::verify`] makes them.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// The request is in a tenant of the site.
@@ -94,75 +94,47 @@ use Check::{
     Lookup, NotBefore, OnlyClaims, OwnTenant, RequiredClaims, Signature, Times, Typ, Use, User,
 };
 
-const OF_OWN_TOKEN: &[Check] = &[
-    Check::Tenant,
-    Form,
-    Accepted,
-    Typ,
-    Alg,
-    Key,
-    Signature,
-    ClaimsForm,
-    Iss,
-    Aud,
-    Times,
-    Identity,
-    Lifetime,
-    NotBefore,
-    Expiry,
-    Use,
-    User,
-];
-const OF_ISSUER_TOKEN: &[Check] = &[
-    Check::Tenant,
-    Form,
-    IssuerFound,
-    Typ,
-    Alg,
-    Key,
-    Signature,
-    ClaimsForm,
-    OnlyClaims,
-    Iss,
-    Aud,
-    Times,
-    RequiredClaims,
-    Lifetime,
-    NotBefore,
-    Expiry,
-    Identity,
-    OwnTenant,
-    Use,
-    User,
-];
-const OF_API_TOKEN: &[Check] = &[Check::Tenant, Lookup, Expiry, User];
-const OF_ISSUER_KEY: &[Check] = &[
-    Check::Tenant,
-    Form,
-    Lookup,
-    Iss,
-    Aud,
-    Times,
-    RequiredClaims,
-    Lifetime,
-    NotBefore,
-    Expiry,
-    Identity,
-    OwnTenant,
-    Use,
-    User,
-];
+/// Of each token, whoever signed it, up to its claims.
+const OF_TOKEN: &[Check] = &[Typ, Alg, Key, Signature, ClaimsForm];
+/// Of what a token or an answer says.
+const OF_PLACE: &[Check] = &[Iss, Aud, Times];
+const OF_TIME: &[Check] = &[Lifetime, NotBefore, Expiry];
+const OF_USER: &[Check] = &[Use, User];
 
 impl Kind {
     /// The checks of a credential of this kind, in their order.
     #[must_use]
-    pub const fn checks(self) -> &'static [Check] {
-        match self {
-            Self::Session | Self::SsoToken => OF_OWN_TOKEN,
-            Self::IssuerToken => OF_ISSUER_TOKEN,
-            Self::ApiToken => OF_API_TOKEN,
-            Self::IssuerKey => OF_ISSUER_KEY,
-        }
+    pub fn checks(self) -> Vec<Check> {
+        let parts: &[&[Check]] = match self {
+            Self::Session | Self::SsoToken => &[
+                &[Check::Tenant, Form, Accepted],
+                OF_TOKEN,
+                OF_PLACE,
+                &[Identity],
+                OF_TIME,
+                OF_USER,
+            ],
+            Self::IssuerToken => &[
+                &[Check::Tenant, Form, IssuerFound],
+                OF_TOKEN,
+                &[OnlyClaims],
+                OF_PLACE,
+                &[RequiredClaims],
+                OF_TIME,
+                &[Identity, OwnTenant],
+                OF_USER,
+            ],
+            Self::ApiToken => &[&[Check::Tenant, Lookup, Expiry, User]],
+            Self::IssuerKey => &[
+                &[Check::Tenant, Form, Lookup],
+                OF_PLACE,
+                &[RequiredClaims],
+                OF_TIME,
+                &[Identity, OwnTenant],
+                OF_USER,
+            ],
+        };
+        parts.concat()
     }
 }
 
@@ -253,9 +225,14 @@ fn failed_check(kind: Kind, issuer: Option<&Issuer>, error: TokenError) -> Check
     }
 }
 
-/// What `credential` says of itself. Nothing of that is verified.
+/// What `credential` says of itself, of which nothing is verified; and the issuer with whose keys it is, or which is asked
+/// whose it is.
 #[must_use]
-pub fn describe(ctx: &Ctx<'_>, source: Source, credential: &str) -> Described {
+pub fn describe<'a>(
+    ctx: &'a Ctx<'_>,
+    source: Source,
+    credential: &str,
+) -> (Described, Option<&'a Issuer>) {
     let (site, tenancy) = (ctx.site, ctx.presented.tenancy);
     let token = UntrustedJws::parse(credential).ok();
     let is_ours = token.as_ref().is_some_and(UntrustedJws::names_our_kind);
@@ -266,7 +243,20 @@ pub fn describe(ctx: &Ctx<'_>, source: Source, credential: &str) -> Described {
         _ if !is_ours && !tenancy.issuers(site).is_empty() => Kind::IssuerToken,
         _ => Kind::SsoToken,
     };
-    let issuer = issuer_of(ctx, kind, credential);
+    let issuer = match kind {
+        Kind::IssuerToken => {
+            let found = token
+                .as_ref()
+                .map(|one| foreign::issuer_of(site, tenancy, one));
+            found.and_then(Result::ok)
+        }
+        Kind::IssuerKey => {
+            let mut issuers = tenancy.issuers(site).iter();
+            issuers.find(|issuer| issuer.verification.is_some())
+        }
+        Kind::Session | Kind::SsoToken | Kind::ApiToken => None,
+    };
+    let issuer = issuer.map(|issuer| &**issuer);
     let (alg, typ, kid) = token.as_ref().map_or((None, None, None), |token| {
         let (alg, typ, kid) = token.named();
         (Some(alg), typ, kid)
@@ -274,34 +264,15 @@ pub fn describe(ctx: &Ctx<'_>, source: Source, credential: &str) -> Described {
     // Only what is of a token; an API key may have any text.
     let is_token = matches!(kind, Kind::Session | Kind::SsoToken | Kind::IssuerToken);
     let shown = |text: Option<&str>| text.filter(|_| is_token).map(bounded);
-    Described {
+    let described = Described {
         source,
         kind,
         issuer: issuer.map(|issuer| issuer.name.clone()),
         alg: shown(alg),
         typ: shown(typ),
         kid: shown(kid),
-    }
-}
-
-/// The issuer with whose keys `credential` is verified, or which is asked whose it is.
-#[must_use]
-pub fn issuer_of<'a>(ctx: &'a Ctx<'_>, kind: Kind, credential: &str) -> Option<&'a Issuer> {
-    let (site, tenancy) = (&**ctx.site, ctx.presented.tenancy);
-    match kind {
-        Kind::IssuerToken => {
-            let token = UntrustedJws::parse(credential).ok()?;
-            foreign::issuer_of(site, tenancy, &token)
-                .ok()
-                .map(|issuer| &**issuer)
-        }
-        Kind::IssuerKey => {
-            let mut issuers = tenancy.issuers(site).iter();
-            let found = issuers.find(|issuer| issuer.verification.is_some());
-            found.map(|issuer| &**issuer)
-        }
-        Kind::Session | Kind::SsoToken | Kind::ApiToken => None,
-    }
+    };
+    (described, issuer)
 }
 
 /// The credential that `denial` is about, if there is exactly one that it can be about.
@@ -312,7 +283,8 @@ pub fn of_refusal(ctx: &Ctx<'_>, denial: &Denial) -> Option<Described> {
     }
     let source = ctx.presented.refused.get()?;
     let credential = ctx.presented.only(source)?;
-    Some(describe(ctx, source, credential))
+    let (described, _) = describe(ctx, source, credential);
+    Some(described)
 }
 
 /// A text of others as the log may hold it: at most 64 characters, none but printable ASCII, and nothing that would count.

@@ -178,19 +178,31 @@ pub(super) fn read(
     let client_headers = headers::read_client(reader, raw.client_headers);
     let whole_upstream = [upstream.as_deref().unwrap_or_default(), &base].concat();
     let assertion = read_assertion(reader, raw.assertion, whole_upstream);
-    let upstream_credential = reader.optional("upstream_credential", raw.upstream_credential).and_then(|raw| {
-        let mut reader = reader.table("upstream_credential");
-        reader.reject_unknown(&raw.unknown);
-        let header = reader.required("header", raw.header).and_then(|h| read_header(&mut reader, "header", &h));
-        let secret = reader.required("secret", raw.secret)?;
-        let error = match secret::named(bindings, &secret) {
-            Ok(value) if is_header_value(value) => return Some((header?, UpstreamCredential(value.to_owned()))),
-            Err(NameError::Own) => "names one of Edgeward's own secrets, which must not be sent to an origin",
-            Ok(_) | Err(NameError::Missing) => "names no secret of this Worker that can be a header value; set it with `wrangler secret put`, or in .dev.vars for the local environment",
-        };
-        reader.error("secret", error);
-        None
-    });
+    let upstream_credential = reader
+        .optional("upstream_credential", raw.upstream_credential)
+        .and_then(|raw| {
+            let mut reader = reader.table("upstream_credential");
+            reader.reject_unknown(&raw.unknown);
+            let header = reader
+                .required("header", raw.header)
+                .and_then(|h| read_header(&mut reader, "header", &h));
+            let secret = reader.required("secret", raw.secret)?;
+            let error = match secret::named(bindings, &secret) {
+                Ok(value) if is_header_value(value) => {
+                    return Some((header?, UpstreamCredential(value.to_owned())));
+                }
+                Err(NameError::Own) => {
+                    "names one of Edgeward's own secrets, which must not be sent to an origin"
+                        .to_owned()
+                }
+                Ok(_) | Err(NameError::Missing) => format!(
+                    "names no secret of this Worker that can be a header value; {}",
+                    secret::HOW_TO_SET
+                ),
+            };
+            reader.error("secret", error);
+            None
+        });
     let profiled = raw.label_studio.is_given();
     let profile = reader
         .optional("label_studio", raw.label_studio)

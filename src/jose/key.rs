@@ -257,11 +257,6 @@ fn is_of_the_broken_generator(n: &[u8]) -> bool {
 /// The `kid` of a member of a key set, and what it was read into.
 pub type ReadMember = (Option<String>, Result<PublicKey, KeyError>);
 
-/// One member of a key set.
-fn read_member(jwk: &Value) -> Result<PublicKey, KeyError> {
-    PublicKey::from_jwk(jwk.as_object().ok_or(KeyError::Form)?)
-}
-
 /// The public keys of an issuer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeySet {
@@ -297,15 +292,10 @@ impl KeySet {
     /// # Errors
     /// [`KeyError::Form`], [`KeyError::TooMany`], [`KeyError::Empty`].
     pub fn from_jwks(document: &[u8]) -> Result<Self, KeyError> {
-        let set: StrictItems = serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
-        let Some(Value::Array(list)) = set.0.get("keys") else {
-            return Err(KeyError::Form);
-        };
-        if list.len() > MAX_KEYS {
-            return Err(KeyError::TooMany);
-        }
+        let members = Self::members(document)?;
+        let count = members.len();
         let mut keys: Vec<PublicKey> = Vec::new();
-        for key in list.iter().filter_map(|jwk| read_member(jwk).ok()) {
+        for key in members.into_iter().filter_map(|(_, key)| key.ok()) {
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -314,7 +304,7 @@ impl KeySet {
             return Err(KeyError::Empty);
         }
         Ok(Self {
-            skipped: list.len() - keys.len(),
+            skipped: count - keys.len(),
             keys,
         })
     }
@@ -330,7 +320,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`KeyError::Form`], [`KeyError::TooMany`].
-    pub fn explain(document: &[u8]) -> Result<Vec<ReadMember>, KeyError> {
+    pub fn members(document: &[u8]) -> Result<Vec<ReadMember>, KeyError> {
         let set: StrictItems = serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
         let Some(Value::Array(list)) = set.0.get("keys") else {
             return Err(KeyError::Form);
@@ -340,7 +330,8 @@ impl KeySet {
         }
         let each = list.iter().map(|jwk| {
             let kid = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
-            (kid, read_member(jwk))
+            let key = jwk.as_object().ok_or(KeyError::Form);
+            (kid, key.and_then(PublicKey::from_jwk))
         });
         Ok(each.collect())
     }

@@ -14,7 +14,7 @@ let world;
 /** @type {Issuer} */
 let issuer;
 /** Each case has an issuer of its own, so that none is disturbed by another's cool-down. */
-const CASES = ["plain", "rotate", "flood", "redirect", "slow", "large", "gone", "missing", "discovery", "other", "der", "restart", "many", "broken"];
+const CASES = ["plain", "rotate", "flood", "redirect", "slow", "large", "gone", "missing", "discovery", "other", "der", "restart", "many", "broken", "told"];
 before(async () => {
   issuer = await startIssuer();
   /** @type {Record<string, SiteSettings>} */
@@ -157,4 +157,42 @@ test("a new isolate finds the keys in KV when the issuer is gone", async () => {
   await world.restart();
   assert.equal((await send("restart", key)).status, 200);
   assert.equal(asked("/restart"), 1);
+});
+
+test("explain tells what is understood of an issuer's keys at this moment, and of a token each check", async () => {
+  const [good, encrypting] = [await newKey("EdDSA", "good"), await newKey("EdDSA", "encrypting")];
+  const set = { keys: [good.jwk, { ...encrypting.jwk, use: "enc" }, { kty: "oct", k: "c2VjcmV0", kid: "shared" }] };
+  const admin = (/** @type {object} */ body) => world.site("TOLD").admin("POST", "/api/sso/explain", body);
+  const told = async () => (await admin({ issuer: "told" })).json;
+
+  issuer.documents.set("/told", JSON.stringify(set));
+  const { usable, host, taken, left_out: left, keys } = await told();
+  assert.deepEqual([usable, host, taken, left], [true, new URL(issuer.url).host, 1, 2]);
+  assert.deepEqual(
+    keys.map((/** @type {{ kid: string, taken: boolean }} */ { kid, taken: one }) => [kid, one]),
+    [
+      ["good", true],
+      ["encrypting", false],
+      ["shared", false],
+    ],
+  );
+  issuer.documents.set("/told", (_, response) => response.writeHead(503).end());
+  assert.deepEqual(await told().then(({ usable: one, error }) => [one, error]), [false, "status 503"]);
+  assert.equal((await admin({ issuer: "nobody" })).status, 404);
+  assert.equal((await admin({ issuer: "told", path: "/" })).status, 400);
+
+  // Nothing of what was shown is kept: the keys are asked for again.
+  issuer.documents.set("/told", JSON.stringify(set));
+  const before = asked("/told");
+  assert.equal((await send("told", good)).status, 200);
+  assert.equal(asked("/told"), before + 1);
+
+  const checks = async (/** @type {string} */ token) => {
+    const answer = await admin({ path: "/", source: "bearer", token });
+    return [answer.json.credential, answer.json.checks.find((/** @type {{ passed: boolean }} */ { passed }) => passed === false)?.check];
+  };
+  assert.deepEqual(await checks(await tokenOf(good)), ["accepted", undefined]);
+  const foreign = await tokenOf(good, { aud: "elsewhere" });
+  assert.deepEqual(await checks(foreign), ["refused: the token is for another audience", "aud"]);
+  assert.equal((await world.site("TOLD").client("/", { bearer: foreign })).status, 401);
 });

@@ -118,3 +118,30 @@ test("an opaque token of the provider is introspected, and ends when it is revok
   await provider.revoke(opaque);
   await until(async () => (await site.client("/", { bearer: opaque })).status === 401);
 });
+
+test("SEC-97: no credential of ours reaches an issuer as a key, however it is disguised", async () => {
+  const site = world.site("USSO");
+  const token = await site.issue("anna@example.com");
+  const apiToken = await world.adminToken();
+  const encoded = (/** @type {string} */ text) => text.replaceAll(".", "%2E");
+  const disguised = [token, apiToken].flatMap((secret) => [
+    secret,
+    `x${secret}`,
+    `${secret} `,
+    `key ${secret}`,
+    `Bearer ${secret}`,
+    `k=${encoded(secret)}`,
+    `${secret}.x`,
+  ]);
+  const before = asked.length;
+  for (const text of disguised) {
+    assert.equal((await byKey(text)).status, 401);
+    await site.client("/", { bearer: text });
+  }
+  const bodies = asked.slice(before).map(({ body }) => decodeURIComponent(body));
+  for (const secret of [token, apiToken])
+    assert.deepEqual(
+      bodies.filter((body) => body.includes(secret) || body.includes(encoded(secret))),
+      [],
+    );
+});

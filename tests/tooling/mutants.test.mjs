@@ -48,37 +48,13 @@ test("every file of the rooms that decide who passes is among them", () => {
 test("without files it is the configuration's, with files these alone", () => {
   /** @param {...string} args */
   const of = (...args) => command(readOptions(args), "out", "out/changes.diff");
+  const base = ["cargo", "mutants", "--output", "out", "--workspace", "--test-workspace=true"];
   const tests = ["--", "-E", "not test(interleav)"];
-  assert.deepEqual(of(), ["cargo", "mutants", "--output", "out", "--workspace", "--test-workspace=true", ...tests]);
-  assert.deepEqual(of("src/a.rs", "src/b.rs"), [
-    "cargo",
-    "mutants",
-    "--output",
-    "out",
-    "--workspace",
-    "--test-workspace=true",
-    "--no-config",
-    "--test-tool",
-    "nextest",
-    "--file",
-    "src/a.rs",
-    "--file",
-    "src/b.rs",
-    ...tests,
-  ]);
-  assert.deepEqual(of("--shard", "2/7"), ["cargo", "mutants", "--output", "out", "--workspace", "--test-workspace=true", "--shard", "2/7", ...tests]);
-  assert.deepEqual(of("--in-diff", "main"), [
-    "cargo",
-    "mutants",
-    "--output",
-    "out",
-    "--workspace",
-    "--test-workspace=true",
-    "--in-diff",
-    "out/changes.diff",
-    ...tests,
-  ]);
-  assert.deepEqual(of("--list"), ["cargo", "mutants", "--output", "out", "--workspace", "--test-workspace=true", "--list"]);
+  assert.deepEqual(of(), [...base, ...tests]);
+  assert.deepEqual(of("src/a.rs", "src/b.rs"), [...base, "--no-config", "--test-tool", "nextest", "--file", "src/a.rs", "--file", "src/b.rs", ...tests]);
+  assert.deepEqual(of("--shard", "2/7"), [...base, "--shard", "2/7", ...tests]);
+  assert.deepEqual(of("--in-diff", "main"), [...base, "--in-diff", "out/changes.diff", ...tests]);
+  assert.deepEqual(of("--list"), [...base, "--list"]);
 });
 
 test("a wrong option is told with the usage", () => {
