@@ -14,7 +14,8 @@ The credential is read from the file, or from standard input with "-", never fro
   --token-file <file>  the file with the credential
   --site <name>        the site at which it is presented [default: that of EDGEWARD_URL]
   --source <source>    where: bearer, session, sso_cookie, query, header or api_key [default: bearer]
-  --path <path>        the path of the request [default: /]
+  --path <path>        the path of the request [default: the first page of the site]
+  --host <host>        the host of the request, if the site has several [default: its first]
   --tenant <name>      the value of the site's tenant header
   --issuer <name>      instead of a credential: fetches discovery and keys of this issuer, and shows what is taken of them
   --json               print JSON for programs
@@ -34,7 +35,8 @@ const MAX_BYTES = 16 * 1024;
  * @property {string} credential
  * @property {Described} [presented]
  * @property {CheckOutcome[]} [checks]
- * @property {string} [user]
+ * @property {string | null} [user]
+ * @property {boolean} [creates_user]
  * @property {boolean | null} granted
  * @property {string | null} [refusal]
  */
@@ -72,7 +74,7 @@ export function runTry(args) {
       console.log(json ? JSON.stringify(told) : issuerText(told));
       return told.usable ? 0 : 1;
     }
-    const told = /** @type {Tried} */ (await explain({ path: "/", ...rest, token: readCredential(file) }, "credential"));
+    const told = /** @type {Tried} */ (await explain({ ...rest, token: readCredential(file) }, "credential"));
     console.log(json ? JSON.stringify(told) : text(told));
     return told.credential === "accepted" ? 0 : 1;
   });
@@ -85,7 +87,7 @@ function readOptions(args) {
   }
   const text = /** @type {const} */ ({ type: "string" });
   const flag = /** @type {const} */ ({ type: "boolean" });
-  const options = { "token-file": text, site: text, source: text, path: text, tenant: text, issuer: text, json: flag, help: flag };
+  const options = { "token-file": text, site: text, source: text, path: text, host: text, tenant: text, issuer: text, json: flag, help: flag };
   try {
     return parseArgs({ args, options }).values;
   } catch (error) {
@@ -123,7 +125,7 @@ const plain = (value) => String(value).replace(/[^\x20-\x7e]/g, "?");
  * The outcome of each check as text for people; the last line has the verdict.
  * @param {Tried} told
  */
-export function text({ site, credential, presented, checks = [], user, granted, refusal, path }) {
+export function text({ site, credential, presented, checks = [], user, creates_user, granted, refusal, path }) {
   const lines = [];
   if (presented) {
     const { source, kind, issuer, ...header } = presented;
@@ -133,12 +135,12 @@ export function text({ site, credential, presented, checks = [], user, granted, 
   }
   for (const { check, passed, because } of checks) {
     const outcome = passed === null ? "-" : passed ? "ok" : "FAILED";
-    const reason = passed === null ? " (not reached)" : because ? `: ${because}` : "";
+    const reason = passed === null ? " (not made)" : because ? `: ${because}` : "";
     lines.push(`  ${outcome.padEnd(8)}${check.replaceAll("_", " ")}${reason}`);
   }
   if (credential !== "accepted") return [...lines, credential].join("\n");
   if (granted === false) lines.push(`  a request for ${plain(path)} is refused all the same: ${refusal}`);
-  return [...lines, `accepted: it stands for ${user}`].join("\n");
+  return [...lines, `accepted: it stands for ${creates_user ? "a new user, whom its first request creates" : user}`].join("\n");
 }
 
 /**

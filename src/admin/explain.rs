@@ -51,8 +51,8 @@ pub(super) async fn explain(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, 
         None => None,
         Some(name) => Some(ctx.world.config.site_named(&name).ok_or(Denial::NotFound)?),
     };
-    let request = Imagined::read(&body)?;
     let config = &ctx.world.config;
+    let request = Imagined::read(&body, named.as_ref().unwrap_or(ctx.site))?;
     let site = match &named {
         Some(site) => site,
         None => request.site(config, ctx.site),
@@ -175,7 +175,12 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, V
         told.insert("checks".to_owned(), to_json(&checks));
     }
     if let Some(principal) = principal {
-        told.insert("user".to_owned(), principal.user().id.as_str().into());
+        let is_new = principal.verified().would_create();
+        let user = (!is_new).then(|| principal.user().id.as_str());
+        told.insert("user".to_owned(), user.into());
+        if is_new {
+            told.insert("creates_user".to_owned(), true.into());
+        }
     }
     let (passes_as, refusal) = match judge::judge(ctx).await.1 {
         Ok(Judgement::Answered(_)) => (Some("anonymous"), None),

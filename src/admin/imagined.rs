@@ -36,12 +36,12 @@ pub struct Imagined {
 }
 
 impl Imagined {
-    /// Reads one from its members: `path`, and if given `host`, `method`, `preflight`, `address`,
-    /// `country` and `tenant`.
+    /// Reads one from its members, if given: `host`, `path`, `method`, `preflight`, `address`, `country` and `tenant`. Without
+    /// a path it is for the first page of `site`.
     ///
     /// # Errors
     /// [`Denial::InvalidField`].
-    pub fn read(body: &Value) -> Result<Self, Denial> {
+    pub fn read(body: &Value, site: &Site) -> Result<Self, Denial> {
         let address: Option<String> = member(body, "address")?;
         let address = match address {
             None => None,
@@ -60,7 +60,7 @@ impl Imagined {
         };
         Ok(Self {
             host: line("host")?,
-            path: member(body, "path")?.ok_or(Denial::InvalidField("path"))?,
+            path: member(body, "path")?.unwrap_or_else(|| site.root_path()),
             method: line("method")?.unwrap_or_else(|| "GET".to_owned()),
             preflight: member(body, "preflight")?.unwrap_or(false),
             address,

@@ -14,7 +14,28 @@ use crate::site::config::Config;
 /// The header with the path that is written to.
 pub const DESTINATION: &str = "destination";
 
-/// The path that a COPY or MOVE writes to; `None` for every other request. Its host is not looked at:
+/// The methods that have no use for it. Servers have others that do: BCOPY and BMOVE of IIS, for example.
+const IGNORE_DESTINATION: [&str; 17] = [
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "QUERY",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "MKCALENDAR",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
+    "ACL",
+];
+
+/// The path that a COPY or MOVE writes to, or another method that may; `None` for every other request. Its host is not looked at:
 /// some servers do not do so either and take the path for one of their own, others answer 502. Where
 /// the origin has another path than the site, only what is translated on the way has a known path there.
 ///
@@ -26,10 +47,8 @@ pub fn destination<'a>(
     parts: &'a Parts,
     config: &Config,
 ) -> Result<Option<RequestPath<'a>>, Denial> {
-    if !["COPY", "MOVE"]
-        .iter()
-        .any(|method| parts.method().eq_ignore_ascii_case(method))
-    {
+    let ignores = |method: &&str| parts.method().eq_ignore_ascii_case(method);
+    if IGNORE_DESTINATION.iter().any(ignores) {
         return Ok(None);
     }
     let Some(value) = parts.named(DESTINATION) else {
@@ -69,7 +88,8 @@ fn is_translated(site: &Site, parts: &Parts, value: &str) -> bool {
     let is_own = || {
         let (scheme, rest) = value.split_once("://")?;
         let (authority, _) = rest.split_once('/')?;
-        Some(scheme == parts.scheme() && authority.eq_ignore_ascii_case(parts.authority()))
+        let at = |authority| canonical_host(authority, parts.scheme());
+        Some(scheme == parts.scheme() && at(authority) == at(parts.authority()))
     };
     site.translates() && (value.starts_with('/') || is_own() == Some(true))
 }
@@ -87,7 +107,7 @@ pub fn asked<'a>(
     path: &'a RequestPath<'a>,
     destination: &'a RequestPath<'a>,
 ) -> Result<Vec<(Asked<'a>, &'a Rule)>, Denial> {
-    let moves = parts.method().eq_ignore_ascii_case("MOVE");
+    let moves = !parts.method().eq_ignore_ascii_case("COPY");
     let mut all = vec![
         (parts.method(), destination),
         ("PUT", destination),
@@ -157,6 +177,8 @@ mod tests {
             ("https://site.example/caf%C3%A9/", "/caf%C3%A9/"),
         ] {
             assert_eq!(of("MOVE", value), Ok(Some(path.to_owned())), "{value}");
+            // Methods of servers that we do not know may have it too.
+            assert_eq!(of("BMOVE", value), Ok(Some(path.to_owned())), "{value}");
             assert_eq!(of("PUT", value), Ok(None), "{value}");
         }
         for value in [
@@ -189,7 +211,7 @@ mod tests {
             "/.well-known/jwks.json",
             "https://elsewhere.example/api/sso/users",
         ] {
-            for method in ["COPY", "MOVE", "move"] {
+            for method in ["COPY", "MOVE", "move", "BCOPY"] {
                 assert_eq!(of(method, value), Err(Denial::Destination), "{value}");
             }
         }

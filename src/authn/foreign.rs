@@ -175,7 +175,7 @@ fn check(
 ) -> Result<(ForeignClaims, Vec<&'static str>), TokenError> {
     binding::check_place(issuer, &claims)?;
     let latest = now + issuer.leeway;
-    let (issued_at, expires_at) = binding::read_times(issuer, &claims, latest)?;
+    let (issued_at, expires_at) = binding::read_times(issuer, &claims)?;
     let not_before = jwt::date(&claims, "nbf")?;
     for required in &issuer.required_claims {
         let name = required.path.as_str();
@@ -189,10 +189,12 @@ fn check(
             Some(_) => {}
         }
     }
-    if site.tells_subject() && subject(issuer, &claims)?.is_none() {
-        return Err(TokenError::MissingClaim("sub"));
-    }
-    if expires_at > issued_at + issuer.max_lifetime || expires_at < issued_at {
+    // What does not say when it was issued is taken to be as old as it may be.
+    let says_when = claims.contains_key("iat");
+    if expires_at > issued_at + issuer.max_lifetime
+        || expires_at < issued_at
+        || !says_when && issued_at > latest
+    {
         return Err(TokenError::Lifetime);
     }
     if issued_at > latest || not_before.is_some_and(|from| from > latest) {
@@ -202,7 +204,11 @@ fn check(
     if now >= expires_at {
         return Err(TokenError::Expired);
     }
+    if site.tells_subject() && subject(issuer, &claims)?.is_none() {
+        return Err(TokenError::MissingClaim("sub"));
+    }
     let known_by = identifying_subject(issuer, &claims)?;
+    let says_email = issuer.claims.email.find(&claims).is_some();
     let email = match email(issuer, &claims).and_then(|email| spoken_for(issuer, email)) {
         // A subject does without an address that cannot be trusted.
         Err(_) if known_by.is_some() => None,
@@ -232,6 +238,7 @@ fn check(
     let (granted, for_session, unreadable) = granted(site, issuer, claims)?;
     let foreign = ForeignClaims {
         email,
+        says_email,
         subject: known_by,
         tenant: None,
         username,
@@ -339,12 +346,17 @@ fn granted(
             if said.unreadable {
                 unreadable.push(issuer.claims.roles.as_str());
             }
-            issuer
-                .grant_roles
-                .iter()
-                .filter(|role| said.words.contains(&role.as_str()))
-                .cloned()
-                .collect()
+            let known = issuer.grant_roles.iter();
+            // One text is the name of one role before it is a list of words: a part of a name is another role's.
+            let text = issuer.claims.roles.claim().find(&claims);
+            let text = text.and_then(Value::as_str).unwrap_or_default();
+            match known.clone().find(|role| role.as_str() == text) {
+                Some(role) => vec![role.clone()],
+                None => known
+                    .filter(|role| said.words.contains(&role.as_str()))
+                    .cloned()
+                    .collect(),
+            }
         }
     };
     let scopes = match issuer.claims.scopes.read(&claims) {
@@ -424,17 +436,7 @@ pub async fn find_user(
     let id = match found {
         Some(user) => user.id.clone(),
         None if claims.creates && may_create => {
-            let id = UserId::random(&*world.platform.entropy);
-            let mut user = User {
-                email: claims.email.clone(),
-                ..User::of_subject(id, claims.subject.clone(), now)
-            }
-            .with_own_username();
-            user.tenant.clone_from(&claims.tenant);
-            let [first_name, last_name] = claims.names.clone();
-            user.username = claims.username.clone().unwrap_or(user.username);
-            user.first_name = first_name.unwrap_or_default();
-            user.last_name = last_name.unwrap_or_default();
+            let user = new_user(claims, world, now);
             let user = people::ensure(world, user, now).await?.0;
             let id = user.id.clone();
             world.cache.put_user(&id, Some(user), now);
@@ -444,4 +446,20 @@ pub async fn find_user(
     };
     claims.remember_user(id.clone());
     Ok(id)
+}
+
+/// The user that a token makes on first sight. Nobody has the id yet.
+pub fn new_user(claims: &ForeignClaims, world: &World, now: Timestamp) -> User {
+    let id = UserId::random(&*world.platform.entropy);
+    let mut user = User {
+        email: claims.email.clone(),
+        ..User::of_subject(id, claims.subject.clone(), now)
+    }
+    .with_own_username();
+    user.tenant.clone_from(&claims.tenant);
+    let [first_name, last_name] = claims.names.clone();
+    user.username = claims.username.clone().unwrap_or(user.username);
+    user.first_name = first_name.unwrap_or_default();
+    user.last_name = last_name.unwrap_or_default();
+    user
 }

@@ -4,6 +4,7 @@
 //!
 //! Nothing but a clear yes lets anybody in. A key is sent to that endpoint alone, and is in no log and no store.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
@@ -28,6 +29,8 @@ const MAX_KEY: usize = 4096;
 const REFUSED_FOR: Seconds = Seconds(10);
 /// How long nothing is asked again after the endpoint has failed.
 const FAILED_FOR: Seconds = Seconds(2);
+/// An endpoint's answer that it is asked too often (RFC 6585 §4).
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// Whom a key stands for, of which this isolate does not know that it is good.
 ///
@@ -54,6 +57,8 @@ pub async fn verify(
     let tenant = ctx.presented.tenancy.key_kind();
     let id = format!("{}\n{tenant}\n{credential}", issuer.name);
     let id = hex(&sha256(id.as_bytes()));
+    let endpoint = endpoint_id(issuer);
+    let has_asked = Cell::new(false);
     let client = ctx.presented.client.filter(|_| !ctx.is_dry());
     attempts::admit(world, client, Some(&id), now)?;
     let look = || {
@@ -61,16 +66,20 @@ pub async fn verify(
         if let Some(known) = known.filter(|known| validity::is_still_known(world, known, now)) {
             return Some(Ok(known));
         }
-        memory.outcome(&id, now).map(|is_fault| {
-            Err(if is_fault {
-                TokenError::Fault(Fault::Verification)
-            } else {
-                TokenError::ApiToken
+        let outcome = memory.outcome(&id, now);
+        outcome
+            .or_else(|| memory.outcome(&endpoint, now))
+            .map(|is_fault| {
+                Err(if is_fault {
+                    TokenError::Fault(Fault::Verification)
+                } else {
+                    TokenError::ApiToken
+                })
             })
-        })
     };
     let fetch = async || {
         world.platform.background.admit()?;
+        has_asked.set(true);
         let outcome = match ask(ctx, issuer, verification, credential, &id).await {
             Ok(claims) => {
                 memory.good.borrow_mut().put(id.clone(), ());
@@ -89,12 +98,24 @@ pub async fn verify(
     };
     let verified = Box::pin(turns::share(world, TurnKey::Key(id.clone()), look, fetch)).await?;
     match verified {
+        // Whoever tries new keys at an endpoint that fails is counted too, or nothing would slow them down.
+        Err(error @ TokenError::Fault(Fault::Verification)) => {
+            if !has_asked.get() || memory.good.borrow_mut().get(&id).is_some() {
+                return Err(error);
+            }
+            Err(attempts::note_failure(world, client, error, now).await?)
+        }
         Err(error) if !matches!(error, TokenError::Fault(_)) => {
             memory.good.borrow_mut().pop(&id);
             Err(attempts::note_failure(world, client, error, now).await?)
         }
         verified => verified,
     }
+}
+
+/// What an endpoint's own failures are remembered by; that of a key has no blank.
+fn endpoint_id(issuer: &Issuer) -> String {
+    format!("endpoint of {}", issuer.name)
 }
 
 /// What the endpoint says of a key.
@@ -130,8 +151,13 @@ async fn ask(
         limit: jwks::MAX_DOCUMENT,
         timeout: jwks::TIMEOUT,
     };
-    let asked = world.platform.fetch.fetch(request).await;
-    let answer = asked.map_err(|_| Fault::Verification)?;
+    let asked = world.platform.fetch.fetch(request).await.ok();
+    let Some(answer) = asked.filter(|answer| answer.status != TOO_MANY_REQUESTS) else {
+        // That has to do with no key in particular, so the next one would fare no better.
+        let mut outcomes = world.cache.attempts.outcomes.borrow_mut();
+        outcomes.put(endpoint_id(issuer), (true, now + FAILED_FOR));
+        return Err(Fault::Verification.into());
+    };
     let mut claims = read(&verification.form, &answer)?;
     let ttl = Seconds(verification.ttl.0.min(issuer.max_lifetime.0));
     let until = now + ttl;
@@ -145,6 +171,8 @@ async fn ask(
     claims.insert("exp".into(), json!(end.seconds()));
     let tenancy = ctx.presented.tenancy;
     let mut foreign = foreign::judge(world, ctx.site, tenancy, issuer, claims, id.to_owned(), now)?;
+    // It is asked at every use, so it would always be the newest.
+    foreign.says_email = false;
     foreign.expires_at = end;
     foreign.good_until = end;
     Ok(foreign)
@@ -154,7 +182,9 @@ async fn ask(
 fn read(form: &Form, answer: &Incoming) -> Result<Map<String, Value>, TokenError> {
     match (form, answer.status) {
         (_, 200) => {}
-        (Form::Usso, 400 | 401 | 403 | 404 | 422) => return Err(TokenError::ApiToken),
+        (Form::Usso, 400 | 401 | 403 | 404 | 422) | (Form::Introspection(_), 400) => {
+            return Err(TokenError::ApiToken);
+        }
         // Nothing is said of the key: a redirect may lead anywhere, and 401 is about our own secret.
         _ => return Err(Fault::Verification.into()),
     }

@@ -142,7 +142,7 @@ impl Kind {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct CheckOutcome {
     pub check: Check,
-    /// `null` for a check that was not reached.
+    /// `null` for a check that was not reached, or not made: no link is used up to tell of it.
     pub passed: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
@@ -161,6 +161,7 @@ pub fn outcomes(
     let at = failed.map(|(failed, _)| checks.iter().position(|check| *check == failed));
     let each = checks.iter().enumerate().map(|(index, check)| {
         let passed = match at {
+            None if *check == Use && described.source == Source::Query => None,
             None => Some(true),
             Some(Some(at)) if index < at => Some(true),
             Some(Some(at)) if index == at => Some(false),
@@ -204,7 +205,11 @@ fn failed_check(kind: Kind, issuer: Option<&Issuer>, error: TokenError) -> Check
         TokenError::UnlistedClaim => OnlyClaims,
         TokenError::Issuer => Iss,
         TokenError::Audience => Aud,
-        TokenError::MissingClaim(name) | TokenError::ClaimForm(name) => of_claim(name),
+        TokenError::MissingClaim(name) => of_claim(name),
+        TokenError::ClaimForm("iss" | "tid") => Iss,
+        TokenError::ClaimForm("aud") => Aud,
+        TokenError::ClaimForm("exp" | "iat" | "nbf") => Times,
+        TokenError::ClaimForm(_) => Identity,
         TokenError::ClaimValue(_) => RequiredClaims,
         TokenError::Lifetime => Lifetime,
         TokenError::NotYet => NotBefore,

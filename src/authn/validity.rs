@@ -125,13 +125,14 @@ async fn foreign_user(ctx: &Ctx<'_>, claims: &ForeignClaims) -> Result<Rc<User>,
             Err(error) => return Err(error),
         }
     }
-    let id = Box::pin(foreign::find_user(
-        claims,
-        ctx.world,
-        !ctx.is_dry(),
-        ctx.now,
-    ))
-    .await?;
+    let may_create = !ctx.is_dry();
+    let found = Box::pin(foreign::find_user(claims, ctx.world, may_create, ctx.now)).await;
+    let id = match found {
+        Err(TokenError::UnknownUser) if claims.creates && !may_create => {
+            return Ok(Rc::new(foreign::new_user(claims, ctx.world, ctx.now)));
+        }
+        found => found?,
+    };
     let user = signed_in_user(ctx, &id).await?;
     with_said_address(ctx, claims, user).await
 }
@@ -144,10 +145,16 @@ async fn with_said_address(
     user: Rc<User>,
 ) -> Result<Rc<User>, TokenError> {
     let is_news = claims.subject.is_some()
+        && claims.says_email
         && user.email != claims.email
         && claims.issued_at.seconds() > user.updated_at.seconds();
-    if !is_news || ctx.is_dry() {
+    if !is_news {
         return Ok(user);
+    }
+    if ctx.is_dry() {
+        let mut user = User::clone(&user);
+        user.email.clone_from(&claims.email);
+        return Ok(Rc::new(user));
     }
     let changed = people::change(ctx.world, &user.id, ctx.now, |user| {
         user.email.clone_from(&claims.email);

@@ -2,7 +2,7 @@
 //! references.
 //!
 //! All errors are reported at once, each with its path; a configuration with an error serves
-//! nobody. A setting that controls a check has no default.
+//! nobody. What has no safe default must be written.
 
 pub mod cors;
 pub mod gateway;
@@ -89,13 +89,14 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
         if serves(issuer.remote_host()) {
             errors.push(ConfigError {
                 path: path.clone(),
-                error: "fetches its keys from a host that Edgeward serves".into(),
+                error: "fetches its keys from a host that Edgeward itself serves: use the host name of that origin".into(),
             });
         }
         if serves(issuer.verification.as_ref().and_then(verifies_at)) {
             errors.push(ConfigError {
                 path: format!("{path}.verify.url"),
-                error: "is at a host that Edgeward serves".into(),
+                error: "is at a host that Edgeward itself serves: use the host name of that origin"
+                    .into(),
             });
         }
     }

@@ -59,11 +59,12 @@ pub(super) fn read(
     reader.reject_unknown(&raw.unknown);
     let by = reader.required("by", raw.by);
     let header = reader.optional("header", raw.header);
-    reader.check(
-        "header",
-        (by == Some(RawBy::Header)) == header.is_some(),
-        "is required with by = \"header\", and allowed with that only",
-    );
+    let error = match (by, &header) {
+        (Some(RawBy::Header), None) => "is required with by = \"header\"",
+        (Some(RawBy::Host | RawBy::Claim), Some(_)) => "has no meaning without by = \"header\"",
+        _ => "",
+    };
+    reader.check("header", error.is_empty(), error);
     let header = header.map(|header| header.to_ascii_lowercase());
     reader.check(
         "header",
@@ -74,6 +75,7 @@ pub(super) fn read(
     reader.check("groups", !given.is_empty(), "must name at least one tenant");
     let mut groups: Vec<Group> = Vec::new();
     let mut all: Vec<Rc<Issuer>> = Vec::new();
+    let mut all_assigned = true;
     for (name, raw) in given {
         let mut reader = reader.table("groups");
         let Some(tenant) = Tenant::parse(&name) else {
@@ -86,22 +88,30 @@ pub(super) fn read(
         let mut reader = reader.table(&name);
         reader.reject_unknown(&raw.unknown);
         let own = reader.with_default("hosts", raw.hosts, Vec::new());
-        let own: Vec<String> = own
-            .iter()
-            .filter_map(|host| canonical_host(host, "https"))
-            .collect();
-        let taken = |host: &String| groups.iter().any(|group| group.hosts.contains(host));
-        let fine = own.iter().all(|host| hosts.contains(host) && !taken(host));
-        reader.check(
-            "hosts",
-            fine,
-            "must be hosts of this site, each in one tenant only",
-        );
-        reader.check(
-            "hosts",
-            own.is_empty() != (by == Some(RawBy::Host)),
-            "are required with by = \"host\", and allowed with that only",
-        );
+        let by_host = by == Some(RawBy::Host);
+        let error = match (by, own.is_empty()) {
+            (Some(RawBy::Host), true) => "must list the hosts of this tenant, since by = \"host\"",
+            (Some(RawBy::Header | RawBy::Claim), false) => "has no meaning without by = \"host\"",
+            _ => "",
+        };
+        reader.check("hosts", error.is_empty(), error);
+        all_assigned &= !(by_host && own.is_empty());
+        let mut known = Vec::new();
+        for text in own.iter().filter(|_| by_host) {
+            let taken = |host: &String| groups.iter().any(|group| group.hosts.contains(host));
+            let host = canonical_host(text, "https").filter(|host| hosts.contains(host));
+            match host {
+                Some(host) if !taken(&host) => known.push(host),
+                found => {
+                    all_assigned = false;
+                    let why = match found {
+                        Some(_) => "is in two tenants",
+                        None => "is not a host of this site: write it as in hosts, without a path",
+                    };
+                    reader.error("hosts", format!("{text:?} {why}"));
+                }
+            }
+        }
         let issuers = issuer::issuers_named(raw.issuers, issuers, &mut reader);
         for issuer in &issuers {
             if !all.iter().any(|known| Rc::ptr_eq(known, issuer)) {
@@ -112,19 +122,16 @@ pub(super) fn read(
             kind: format!("sso of {name}"),
             key_kind: format!("api token of {name}"),
             name: tenant,
-            hosts: own,
+            hosts: known,
             issuers,
         });
     }
-    if by == Some(RawBy::Host) {
-        let all_known = hosts
-            .iter()
-            .all(|host| groups.iter().any(|group| group.hosts.contains(host)));
-        reader.check(
-            "groups",
-            all_known,
-            "must assign every host of the site to a tenant",
-        );
+    // Only where every tenant has its hosts; otherwise those errors are the cause.
+    if by == Some(RawBy::Host) && all_assigned {
+        let assigned = |host: &&String| groups.iter().any(|group| group.hosts.contains(*host));
+        for host in hosts.iter().filter(|host| !assigned(host)) {
+            reader.error("groups", format!("no tenant has the host {host}"));
+        }
     }
     if by == Some(RawBy::Claim) {
         issuer::check_distinct(&all, reader, "groups");

@@ -69,7 +69,7 @@ pub(super) fn read(
             reader.check(
                 "client_id",
                 !has_id && !has_secret,
-                "and client_secret are for form = \"introspection\"",
+                "has no meaning with form = \"usso\": remove client_id and client_secret",
             );
             Form::Usso
         }
@@ -84,11 +84,9 @@ pub(super) fn read(
                 );
                 return None;
             };
-            reader.check(
-                "client_id",
-                !id.is_empty() && !secret.is_empty(),
-                "and client_secret must not be empty",
-            );
+            reader.check("client_id", !id.is_empty(), "must not be empty");
+            let error = "names an empty secret: set it with `wrangler secret put`";
+            reader.check("client_secret", !secret.is_empty(), error);
             // Both are encoded like a form's (RFC 6749 §2.3.1).
             let pair = format!("{}:{}", query::encode(&id), query::encode(secret));
             let authorization = format!("Basic {}", STANDARD.encode(pair));

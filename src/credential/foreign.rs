@@ -13,6 +13,8 @@ use crate::platform::time::{Seconds, Timestamp};
 pub struct ForeignClaims {
     /// The address, which identifies the user unless `subject` does.
     pub email: Option<Email>,
+    /// Whether it says which address a subject has, or that it has none that can be trusted.
+    pub says_email: bool,
     /// Identifies the user, if the issuer's users are known by subject.
     pub subject: Option<IssuerSubject>,
     /// The user's tenant, if the site has tenants.

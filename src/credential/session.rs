@@ -20,7 +20,7 @@ use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::Config;
-use crate::site::{SameSite, Site, SsoCookie};
+use crate::site::{SameSite, Session, Site, SsoCookie};
 
 /// The claim with the second in which the token was issued that opened the session.
 const TOKEN_ISSUED_AT: &str = "token_iat";
@@ -277,11 +277,21 @@ pub fn end_trip(site: &Site) -> SetCookie {
 /// The way back is a navigation from another site, which `Strict` cookies are not sent with.
 fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
     let session = &site.session;
-    let lax = match session.same_site {
+    named_cookie(
+        site,
+        session.trip.clone(),
+        value,
+        not_strict(session),
+        session.partitioned,
+    )
+}
+
+/// For a cookie that must arrive with a navigation from another site.
+const fn not_strict(session: &Session) -> SameSite {
+    match session.same_site {
         SameSite::Strict => SameSite::Lax,
         other => other,
-    };
-    named_cookie(site, session.trip.clone(), value, lax, session.partitioned)
+    }
 }
 
 /// How long a browser keeps its id, and how long a device is known after the last sign-in on it.
@@ -310,11 +320,7 @@ pub fn set_device(site: &Site, proof: String) -> SetCookie {
 /// The way to the gateway and back are navigations from other sites, which `Strict` cookies are not sent with.
 fn set_lax(site: &Site, name: String, value: String, age: Duration) -> SetCookie {
     let session = &site.session;
-    let lax = match session.same_site {
-        SameSite::Strict => SameSite::Lax,
-        other => other,
-    };
-    let cookie = named_cookie(site, name, value, lax, session.partitioned);
+    let cookie = named_cookie(site, name, value, not_strict(session), session.partitioned);
     SetCookie(cookie.max_age(age).build().to_string())
 }
 

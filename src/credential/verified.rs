@@ -177,6 +177,12 @@ impl Verified {
         }
     }
 
+    /// Whether its first use makes the user whom it stands for.
+    #[must_use]
+    pub fn would_create(&self) -> bool {
+        matches!(&self.claims, Claims::Foreign(claims) if claims.known_user().is_none())
+    }
+
     /// What a token of another issuer added, directly or through the session it opened.
     #[must_use]
     pub fn granted(&self) -> Option<&Rc<Granted>> {

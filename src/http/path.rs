@@ -122,6 +122,15 @@ impl<'a> RequestPath<'a> {
                 _ => return Err(Misplaced::Outside),
             };
         }
+        if !base.is_empty() {
+            // A proxy may cut `base` off before the application reads the rest.
+            let rest = readings::all(&sent).map_err(Misplaced::Unreadable)?;
+            for reading in rest {
+                if !readings.contains(&reading) {
+                    readings.push(reading);
+                }
+            }
+        }
         Ok(Self { sent, readings })
     }
 

@@ -20,6 +20,9 @@ const MAX_KID: usize = 256;
 /// Why a key or a key set was rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyError {
+    /// Not of the form of RFC 7517 §5.
+    #[error("is not a key set: a JSON object with a list \"keys\"")]
+    Set,
     #[error("is not a valid public key")]
     Form,
     #[error("has an unsupported key type")]
@@ -319,11 +322,11 @@ impl KeySet {
     /// What became of each member of a published key set, in its order: its `kid`, and why it was left out.
     ///
     /// # Errors
-    /// [`KeyError::Form`], [`KeyError::TooMany`].
+    /// [`KeyError::Set`], [`KeyError::TooMany`].
     pub fn members(document: &[u8]) -> Result<Vec<ReadMember>, KeyError> {
-        let set: StrictItems = serde_json::from_slice(document).map_err(|_| KeyError::Form)?;
+        let set: StrictItems = serde_json::from_slice(document).map_err(|_| KeyError::Set)?;
         let Some(Value::Array(list)) = set.0.get("keys") else {
-            return Err(KeyError::Form);
+            return Err(KeyError::Set);
         };
         if list.len() > MAX_KEYS {
             return Err(KeyError::TooMany);

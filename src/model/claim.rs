@@ -56,7 +56,7 @@ enum ListForm {
     Items,
     /// A member of each item of a list.
     Members(ClaimPath),
-    /// The names of an object's members.
+    /// The names of an object's members that are `true` or an object. Those that are `false` or `null` say no.
     Keys,
 }
 
@@ -127,7 +127,15 @@ impl ListPath {
                 Some(members.map(|item| member.find(item?)?.as_str()).collect())
             }
             (ListForm::Keys, Value::Object(members)) => {
-                Some(members.keys().map(|name| Some(name.as_str())).collect())
+                let named = members
+                    .iter()
+                    .filter(|(_, value)| !matches!(value, Value::Bool(false) | Value::Null));
+                let is_yes = |value: &Value| *value == Value::Bool(true) || value.is_object();
+                Some(
+                    named
+                        .map(|(name, value)| is_yes(value).then_some(name.as_str()))
+                        .collect(),
+                )
             }
             _ => None,
         };
@@ -381,7 +389,7 @@ mod tests {
     fn j6_a_list_is_read_by_path_member_or_key() {
         let claims = json!({
             "words": "a b", "list": ["a", "b"], "objects": [{"name": "a", "x": {"y": "c"}}, {"name": "b"}],
-            "map": {"a": {"1": "x"}, "b": {}}, "none": null, "number": 1, "mixed": ["a", 1, {"name": "b"}],
+            "map": {"a": {"1": "x"}, "b": {}}, "none": null, "number": 1, "said": {"a": true, "b": false, "c": null, "d": {}}, "odd": {"a": true, "b": 0, "c": "", "d": "yes", "e": []}, "mixed": ["a", 1, {"name": "b"}],
             "deep": {"roles": [{"name": "a"}]}, "urn:zitadel:iam:org:project:roles": {"admin": {"1": "x.example"}},
         });
         let claims = claims.as_object().unwrap();
@@ -400,6 +408,9 @@ mod tests {
             ("objects[*].x.y", partly("c")),
             ("$.deep.roles[*].name", fine("a")),
             ("keys(map)", fine("a|b")),
+            // A member that says no names nothing.
+            ("keys(said)", fine("a|d")),
+            ("keys(odd)", partly("a")),
             ("keys($.map)", fine("a|b")),
             ("keys(urn:zitadel:iam:org:project:roles)", fine("admin")),
             ("none", None),

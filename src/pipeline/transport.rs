@@ -31,9 +31,7 @@ pub(super) fn lead_to_https(
         url.push('?');
         url.push_str(query);
     }
-    let mut answer = Answer::see_other(url);
-    answer.status = 308;
-    Some(reply_silently(answer))
+    Some(reply_silently(Answer::moved(url)))
 }
 
 /// Tells browsers to use https only (RFC 6797 §7.2), with every answer of our own and with responses that get a cookie of ours:

@@ -1,7 +1,10 @@
 // How the Worker comes by the keys of an issuer: over real HTTP, in workerd.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
+import { at, pinnedNode } from "../../scripts/lib/project.mjs";
+import { startFront } from "./lib/front.mjs";
 import { issuerTable, newKey, startIssuer, tokenOf } from "./lib/issuer.mjs";
 import { startWorld } from "./lib/world.mjs";
 
@@ -159,7 +162,7 @@ test("a new isolate finds the keys in KV when the issuer is gone", async () => {
   assert.equal(asked("/restart"), 1);
 });
 
-test("explain tells what is understood of an issuer's keys at this moment, and of a token each check", async () => {
+test("explain tells what is understood of an issuer's keys at this moment, and of a token each check", async (t) => {
   const [good, encrypting] = [await newKey("EdDSA", "good"), await newKey("EdDSA", "encrypting")];
   const set = { keys: [good.jwk, { ...encrypting.jwk, use: "enc" }, { kty: "oct", k: "c2VjcmV0", kid: "shared" }] };
   const admin = (/** @type {object} */ body) => world.site("TOLD").admin("POST", "/api/sso/explain", body);
@@ -180,6 +183,23 @@ test("explain tells what is understood of an issuer's keys at this moment, and o
   assert.deepEqual(await told().then(({ usable: one, error }) => [one, error]), [false, "status 503"]);
   assert.equal((await admin({ issuer: "nobody" })).status, 404);
   assert.equal((await admin({ issuer: "told", path: "/" })).status, 400);
+
+  // The command shows people the same.
+  const front = await startFront(world.site("TOLD"));
+  t.after(() => front.stop());
+  const run = async () => {
+    const env = { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken() };
+    return new Promise((resolve) => {
+      execFile(pinnedNode, [at("scripts/admin.mjs"), "try", "--issuer", "told"], { env }, (error, out) => resolve([error?.code ?? 0, out]));
+    });
+  };
+  const [status, out] = await run();
+  assert.equal(status, 1, out);
+  assert.match(out, /^issuer told: iss .*; algorithms EdDSA\n.* at 127\.0\.0\.1:\d+\nno keys: status 503\n$/);
+  issuer.documents.set("/told", JSON.stringify(set));
+  const [fine, shown] = await run();
+  assert.equal(fine, 0, shown);
+  assert.match(shown, /\n {2}taken {5}good: EdDSA\n {2}left out {2}encrypting: .+\n {2}left out {2}shared: .+\nusable: 1 taken, 2 left out\n$/);
 
   // Nothing of what was shown is kept: the keys are asked for again.
   issuer.documents.set("/told", JSON.stringify(set));

@@ -958,7 +958,10 @@ fn explain_judges_a_token_of_an_issuer_and_makes_nobody() {
         isolate.admin(&admin, "POST", "/api/sso/explain", &body).1
     };
     let told = ask(&token);
-    assert_eq!(told["refusal"], "the token's user does not exist", "{told}");
+    // A request would make the user; to tell of it makes nobody.
+    assert_eq!(told["granted"], true, "{told}");
+    assert_eq!(told["creates_user"], true, "{told}");
+    assert_eq!(told["user"], Value::Null, "{told}");
     let users = |stage: &Stage| {
         let values = stage.edge.shared.values.borrow();
         values.keys().filter(|key| key.starts_with("user")).count()
@@ -967,6 +970,7 @@ fn explain_judges_a_token_of_an_issuer_and_makes_nobody() {
     assert!(isolate.send(&by_bearer(&token)).is_forwarded());
     let told = ask(&token);
     assert_eq!(told["granted"], true, "{told}");
+    assert!(told["user"].is_string() && told["creates_user"].is_null());
     assert!(!told.to_string().contains("gold"), "{told}");
     assert_eq!(ask(&stage.token(&json!({"plan": "tin"})))["granted"], false);
 }

@@ -214,7 +214,6 @@ fn sec_97_nothing_but_a_clear_yes_lets_a_key_in() {
         (204, ""),
         (301, ""),
         (302, ""),
-        (400, "{}"),
         (401, "{}"),
         (403, "{}"),
         (429, "{}"),
@@ -320,6 +319,38 @@ fn sec_97_wrong_keys_do_not_make_us_flood_the_issuer() {
     let long = "k".repeat(5000);
     assert!(!passes(&isolate, &by_key(&long)));
     assert_eq!(stage.count(), asked);
+}
+
+#[test]
+fn sec_97_an_endpoint_that_fails_is_not_asked_for_every_new_key() {
+    // An endpoint that is asked too often, or does not answer, says nothing of any key.
+    let stage = Stage::usso();
+    let isolate = stage.edge.isolate();
+    stage.says(&anna());
+    assert!(passes(&isolate, &by_key(KEY)));
+    let asked = stage.count();
+    stage.answers(429, "");
+    for number in 0..50 {
+        let seen = isolate.send(&by_key(&format!("k{number}")));
+        assert_eq!(seen.status(), 503, "{number}");
+    }
+    assert_eq!(stage.count(), asked + 1);
+    // A key that is known to be good needs no question.
+    assert!(passes(&isolate, &by_key(KEY)));
+    stage.edge.wait(2);
+    stage.says(&anna());
+    assert!(passes(&isolate, &by_key("k0")));
+    // One that fails at a key may fail at that key alone, so others are asked; whoever tries many is counted.
+    for (stage, status) in [(Stage::usso(), 500), (Stage::introspection(), 400)] {
+        let isolate = stage.edge.isolate();
+        stage.answers(status, "");
+        stage.edge.shared.limited.set(true);
+        for number in 0..5 {
+            let seen = isolate.send(&by_key(&format!("k{number}")));
+            assert_eq!(seen.status(), 429, "{status} {number}");
+        }
+        assert_eq!(stage.count(), 1, "{status}");
+    }
 }
 
 #[test]

@@ -394,6 +394,8 @@ fn sec_96_the_address_of_a_subject_is_what_its_issuer_may_say_and_said_last() {
     assert_eq!(me(&isolate, &old)["email"], "new@b.c");
     assert_eq!(me(&stage.isolate(), &old)["email"], "new@b.c");
     stage.edge.wait(60);
+    // What is not said changes nothing.
+    assert_eq!(email(json!({"email": null})), "new@b.c");
     assert_eq!(
         email(json!({"email": "x@b.c", "email_verified": false})),
         Value::Null

@@ -87,6 +87,7 @@ fn negative(stage: &Stage, isolate: &Isolate) -> Vec<(String, &'static str)> {
         (signed(json!({"exp": null})), "times"),
         (signed(json!({"iat": "now"})), "times"),
         (signed(json!({"token_type": null})), "required_claims"),
+        (signed(json!({"email": 5, "exp": now + 700})), "lifetime"),
         (signed(json!({"token_type": "refresh"})), "required_claims"),
         (signed(json!({"exp": now + 700})), "lifetime"),
         (signed(json!({"nbf": now + 100})), "not_before"),
@@ -240,7 +241,7 @@ fn the_log_says_why_keys_could_not_be_fetched() {
         (200, r#"{"issuer":"https://id.example","jwks_uri":"http://user:secret@10.0.0.1/x"}"#, None,
             "10.0.0.1: the URL may not be asked: it is no public https address, or one of Edgeward's own sites".to_owned()),
         (200, found, Some((404, "")), at_keys("status 404")),
-        (200, found, Some((200, "<html>")), at_keys("the document is not a valid public key")),
+        (200, found, Some((200, "<html>")), at_keys("the document is not a key set: a JSON object with a list \"keys\"")),
         (200, found, Some((200, r#"{"keys":[]}"#)), at_keys("the document is a key set without a usable key")),
     ] {
         assert_eq!(told(status, body, keys), expected);

@@ -187,7 +187,7 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     const wrong = tryWith(`${answer.token.slice(0, -4)}AAAA`, "--token-file", "-");
     assert.equal(wrong.status, 1, wrong.stderr);
     assert.match(wrong.stdout, /^ {2}FAILED {2}signature: the token's signature does not match$/m);
-    assert.match(wrong.stdout, /^ {2}- {7}aud \(not reached\)$/m);
+    assert.match(wrong.stdout, /^ {2}- {7}aud \(not made\)$/m);
     assert.match(wrong.stdout, /\nrefused: the token's signature does not match\n$/);
     for (const args of [["--token", answer.token], [], ["--token-file", "-", "--issuer", "x"], ["--issuer", "x", "--site", "y"]]) {
       const misused = tryWith("", ...args);

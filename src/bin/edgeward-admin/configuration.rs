@@ -100,7 +100,7 @@ fn answer(config: &Config, question: &Value) -> Result<Value, String> {
         None => "there is more than one site: name one with --site",
     })?;
     let told = |denial: edgeward::answer::denial::Denial| denial.reason();
-    let read = Imagined::read(question).map_err(told)?;
+    let read = Imagined::read(question, &site).map_err(told)?;
     let caller = match question.get("caller") {
         None | Some(Value::Null) => None,
         Some(caller) => Some(

@@ -274,7 +274,7 @@ fn sec_25_only_public_names_are_asked_for_keys() {
     // Not a host of ours: Edgeward would ask itself.
     let found = errors(&with(&json!({"jwks_url": "https://Site.example./jwks"})));
     assert!(
-        found[0].1.contains("a host that Edgeward serves"),
+        found[0].1.contains("a host that Edgeward itself serves"),
         "{found:?}"
     );
 }

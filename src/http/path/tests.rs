@@ -200,6 +200,17 @@ fn a_strict_path_has_one_reading() {
     assert!(RequestPath::parse_strictly("/a").unwrap().is_plain());
 }
 
+#[test]
+fn sec_33_what_is_left_without_the_base_is_read_alone_too() {
+    let local = RequestPath::parse("//evil/admin").unwrap();
+    let below = local.below(0, "/b").unwrap();
+    assert_eq!(below.as_str(), "//evil/admin");
+    let readings: Vec<_> = below.readings().map(String::from_utf8_lossy).collect();
+    for reading in ["//evil/admin", "/evil/admin", "/admin"] {
+        assert!(readings.contains(&reading.into()), "{readings:?}");
+    }
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4000))]
     #[test]

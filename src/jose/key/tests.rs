@@ -282,17 +282,17 @@ fn sec_23_j1_a_set_is_read_key_by_key_and_is_a_fault_only_when_no_key_is_left() 
     assert_eq!((keys.keys.len(), keys.skipped()), (1, 1), "named twice");
     for (bad, error) in [
         (json!([]), KeyError::Empty),
-        (json!({"a": good}), KeyError::Form),
-        (Value::Null, KeyError::Form),
+        (json!({"a": good}), KeyError::Set),
+        (Value::Null, KeyError::Set),
     ] {
         assert_eq!(set(&json!({"keys": bad})).err(), Some(error), "{bad}");
     }
-    assert_eq!(set(&json!([good])).err(), Some(KeyError::Form));
+    assert_eq!(set(&json!([good])).err(), Some(KeyError::Set));
     assert_eq!(
         KeySet::from_jwks(b"{\"keys\":[],\"keys\":[]}").err(),
-        Some(KeyError::Form)
+        Some(KeyError::Set)
     );
-    assert_eq!(KeySet::from_jwks(b"\xff").err(), Some(KeyError::Form));
+    assert_eq!(KeySet::from_jwks(b"\xff").err(), Some(KeyError::Set));
     let many = |count: usize| -> Vec<Value> {
         (0..count)
             .map(|n| ed(&json!({"kid": n.to_string()})))
