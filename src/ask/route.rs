@@ -55,6 +55,12 @@ pub enum Endpoint {
     SigningKeyPem,
     /// `/api/sso/arrive`, where a browser comes back from the gateway
     Arrive,
+    /// `/api/sso/login`, the list of providers at which people sign in
+    Login,
+    /// `/api/sso/login/{name}`, the way to one
+    LoginAt(String),
+    /// `/api/sso/callback/{name}`, where a browser comes back from it
+    Callback(String),
     /// A page of the gateway
     Gateway(GatewayPage),
     /// A call of a service to the gateway
@@ -139,7 +145,7 @@ pub enum AdminEndpoint {
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 27] = [
+pub const PATHS: [&str; 30] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -167,6 +173,9 @@ pub const PATHS: [&str; 27] = [
     "/api/sso/services/{id}/events/resend",
     "/api/sso/services/{id}/events/discard",
     "/api/sso/arrive",
+    "/api/sso/login",
+    "/api/sso/login/{id}",
+    "/api/sso/callback/{id}",
 ];
 
 /// The path of each page and each call of the gateway. They are found without the last slash too.
@@ -402,6 +411,9 @@ fn own(rest: &str) -> Endpoint {
         ["keys", "rotate"] => Endpoint::Admin(AdminEndpoint::SigningKeysRotate),
         ["explain"] => Endpoint::Admin(AdminEndpoint::Explain),
         ["arrive"] => Endpoint::Arrive,
+        ["login"] => Endpoint::Login,
+        ["login", name] => Endpoint::LoginAt((*name).into()),
+        ["callback", name] => Endpoint::Callback((*name).into()),
         ["users", id, "password"] => Endpoint::Admin(AdminEndpoint::UserPassword((*id).into())),
         ["users", id, "password-link"] => {
             Endpoint::Admin(AdminEndpoint::UserPasswordLink((*id).into()))

@@ -277,11 +277,14 @@ pub fn end_trip(site: &Site) -> SetCookie {
 /// The way back is a navigation from another site, which `Strict` cookies are not sent with.
 fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
     let session = &site.session;
-    let lax = match session.same_site {
-        SameSite::Strict => SameSite::Lax,
-        other => other,
-    };
-    named_cookie(site, session.trip.clone(), value, lax, session.partitioned)
+    let same_site = lax(session.same_site);
+    named_cookie(
+        site,
+        session.trip.clone(),
+        value,
+        same_site,
+        session.partitioned,
+    )
 }
 
 /// How long a browser keeps its id, and how long a device is known after the last sign-in on it.
@@ -301,6 +304,34 @@ pub fn set_browser(site: &Site, browser: &Browser, presented: usize) -> Vec<SetC
     cookies
 }
 
+/// How long a sign-in at a provider may take.
+const ATTEMPT: Duration = Duration::minutes(10);
+
+/// Keeps a sign-in at a provider that is under way, see [`crate::credential::attempt`].
+#[must_use]
+pub fn set_attempt(site: &Site, name: &str, value: String) -> SetCookie {
+    set_lax(
+        site,
+        [&site.session.attempts, name].concat(),
+        value,
+        ATTEMPT,
+    )
+}
+
+/// Clears a sign-in that is over.
+#[must_use]
+pub fn clear_attempt(site: &Site, name: &str) -> SetCookie {
+    let session = &site.session;
+    let name = [&session.attempts, name].concat();
+    cleared(named_cookie(
+        site,
+        name,
+        String::new(),
+        lax(session.same_site),
+        session.partitioned,
+    ))
+}
+
 /// Notes that a user has signed in on this device.
 #[must_use]
 pub fn set_device(site: &Site, proof: String) -> SetCookie {
@@ -310,12 +341,16 @@ pub fn set_device(site: &Site, proof: String) -> SetCookie {
 /// The way to the gateway and back are navigations from other sites, which `Strict` cookies are not sent with.
 fn set_lax(site: &Site, name: String, value: String, age: Duration) -> SetCookie {
     let session = &site.session;
-    let lax = match session.same_site {
+    let same_site = lax(session.same_site);
+    let cookie = named_cookie(site, name, value, same_site, session.partitioned);
+    SetCookie(cookie.max_age(age).build().to_string())
+}
+
+const fn lax(same_site: SameSite) -> SameSite {
+    match same_site {
         SameSite::Strict => SameSite::Lax,
         other => other,
-    };
-    let cookie = named_cookie(site, name, value, lax, session.partitioned);
-    SetCookie(cookie.max_age(age).build().to_string())
+    }
 }
 
 /// Clears the application's cookie, with the attributes that the application gives it; where that is with a `Domain`, also one
@@ -468,8 +503,7 @@ fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted
     };
     let mut granted = Granted::deserialize(value).map_err(|_| TokenError::Claims)?;
     let issuer = site
-        .all_issuers()
-        .iter()
+        .speakers()
         .find(|issuer| issuer.name == granted.issuer)
         .ok_or(TokenError::Ended)?;
     granted

@@ -124,7 +124,13 @@ pub(crate) fn conclude(
         }
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
-            let refused = reply.refused.map(|denial| refusal(&denial, status));
+            let refused = reply.refused.map(|denial| {
+                let mut event = refusal(&denial, status);
+                if denial.row().status >= 500 {
+                    event.event = EventKind::Fault;
+                }
+                event
+            });
             let happened = reply.happened.map(|happened| Event {
                 user: Some(happened.user),
                 source: Some(happened.source),

@@ -4,6 +4,7 @@ pub mod account;
 pub mod arrive;
 pub mod browsing;
 pub mod by_gateway;
+pub mod by_provider;
 pub mod opened;
 pub mod refuse;
 pub mod sign_out;
