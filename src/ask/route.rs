@@ -474,6 +474,9 @@ mod tests {
                 }
             },
             Endpoint::Arrive => (26, "/api/sso/arrive"),
+            Endpoint::Login => (27, "/api/sso/login"),
+            Endpoint::LoginAt(_) => (28, "/api/sso/login/{id}"),
+            Endpoint::Callback(_) => (29, "/api/sso/callback/{id}"),
             // The profile says where this one is.
             Endpoint::Exchange
             | Endpoint::Mount
@@ -490,7 +493,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 27, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 30, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

@@ -397,3 +397,6 @@ pub(super) fn providers_named(
     }
     found
 }
+
+#[cfg(test)]
+mod tests;
