@@ -102,6 +102,8 @@ pub enum Denial {
     ProviderDeclined(String),
     /// The provider of this name has signed somebody in who may not sign in here.
     ProviderAccount(String, TokenError),
+    /// What the provider of this name has sent is no logout token for us.
+    LogoutToken(String, TokenError),
     /// The user may not enter this service.
     ServiceRefused,
     /// The user has a password already, and the call was not to replace it.
@@ -375,7 +377,9 @@ impl Denial {
                 "User not found",
                 "User not found",
             ),
-            Self::UserDisabled => user_disabled(),
+            Self::UserDisabled | Self::ProviderAccount(_, TokenError::DisabledUser) => {
+                user_disabled()
+            }
             Self::WrongPassword => row(
                 403,
                 "wrong_password",
@@ -418,7 +422,12 @@ impl Denial {
                 "Not signed in",
                 "The sign-in was cancelled, or the sign-in service has refused it.",
             ),
-            Self::ProviderAccount(_, TokenError::DisabledUser) => user_disabled(),
+            Self::LogoutToken(..) => row(
+                400,
+                "invalid_request",
+                "Invalid request",
+                "The logout token is not valid",
+            ),
             Self::ProviderAccount(..) => row(
                 403,
                 "account_refused",
@@ -567,6 +576,7 @@ impl Denial {
             Self::ProviderDeclined(name) => {
                 format!("provider {name}: the person or the provider has declined")
             }
+            Self::LogoutToken(name, error) => format!("provider {name}: logout token: {error}"),
             Self::ProviderAccount(name, error) => format!("provider {name}: {error}"),
             Self::ServiceRefused => "user may not enter the service".into(),
             Self::PasswordExists => "the user has a password".into(),

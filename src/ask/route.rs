@@ -61,6 +61,8 @@ pub enum Endpoint {
     LoginAt(String),
     /// `/api/sso/callback/{name}`, where a browser comes back from it
     Callback(String),
+    /// `/api/sso/backchannel/{name}`, where a provider tells that somebody has signed out there
+    BackChannel(String),
     /// A page of the gateway
     Gateway(GatewayPage),
     /// A call of a service to the gateway
@@ -145,7 +147,7 @@ pub enum AdminEndpoint {
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 30] = [
+pub const PATHS: [&str; 31] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -176,6 +178,7 @@ pub const PATHS: [&str; 30] = [
     "/api/sso/login",
     "/api/sso/login/{id}",
     "/api/sso/callback/{id}",
+    "/api/sso/backchannel/{id}",
 ];
 
 /// The path of each page and each call of the gateway. They are found without the last slash too.
@@ -414,6 +417,7 @@ fn own(rest: &str) -> Endpoint {
         ["login"] => Endpoint::Login,
         ["login", name] => Endpoint::LoginAt((*name).into()),
         ["callback", name] => Endpoint::Callback((*name).into()),
+        ["backchannel", name] => Endpoint::BackChannel((*name).into()),
         ["users", id, "password"] => Endpoint::Admin(AdminEndpoint::UserPassword((*id).into())),
         ["users", id, "password-link"] => {
             Endpoint::Admin(AdminEndpoint::UserPasswordLink((*id).into()))
@@ -477,6 +481,7 @@ mod tests {
             Endpoint::Login => (27, "/api/sso/login"),
             Endpoint::LoginAt(_) => (28, "/api/sso/login/{id}"),
             Endpoint::Callback(_) => (29, "/api/sso/callback/{id}"),
+            Endpoint::BackChannel(_) => (30, "/api/sso/backchannel/{id}"),
             // The profile says where this one is.
             Endpoint::Exchange
             | Endpoint::Mount
@@ -493,7 +498,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 30, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 31, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

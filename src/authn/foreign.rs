@@ -44,7 +44,8 @@ pub async fn read(
 ) -> Result<ForeignClaims, TokenError> {
     let token = UntrustedJws::parse(credential)?;
     let issuer = issuer_of(site, tenancy, &token)?;
-    let claims = verified(world, issuer, &token, now).await?;
+    let typ = issuer.typ.as_deref();
+    let claims = verified(world, issuer, &token, typ, now).await?;
     judge(world, site, tenancy, issuer, claims, id_of(credential), now)
 }
 
@@ -57,7 +58,7 @@ pub(super) fn id_of(credential: &str) -> String {
     hex(&sha256(signed.as_bytes()))
 }
 
-/// The claims of a token of `issuer`, once its signature has matched.
+/// The claims of a token of `issuer`, once its `typ` and its signature have matched.
 ///
 /// # Errors
 /// Any [`TokenError`] of form, key and signature.
@@ -65,9 +66,10 @@ pub(super) async fn verified(
     world: &World,
     issuer: &Rc<Issuer>,
     token: &UntrustedJws<'_>,
+    typ: Option<&str>,
     now: Timestamp,
 ) -> Result<Map<String, Value>, TokenError> {
-    let algorithm = token.algorithm_among(&issuer.algorithms, issuer.typ.as_deref())?;
+    let algorithm = token.algorithm_among(&issuer.algorithms, typ)?;
     let verified = match &issuer.keys {
         KeySource::Secrets(secrets) => token.verified_by_secret(algorithm, &secrets.0)?,
         KeySource::Fixed(keys) => {

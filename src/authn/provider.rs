@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha384, Sha512};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{foreign, jwks, validity};
+use crate::authn::{binding, foreign, jwks, validity};
 use crate::credential::attempt::Attempt;
 use crate::credential::verified::{Claims, Verified};
 use crate::http::host::fetchable_host;
@@ -24,6 +24,7 @@ use crate::memory::issuer_keys::KeysCause;
 use crate::memory::provider::{Endpoints, ProviderCause};
 use crate::memory::world::World;
 use crate::model::claim::leads_through;
+use crate::model::user::subject::IssuerSubject;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::sha256;
 use crate::platform::port::{Fault, Incoming, Outgoing};
@@ -335,7 +336,7 @@ async fn verify(
     let issuer = &provider.issuer;
     let jws = UntrustedJws::parse(token)?;
     let algorithm = jws.algorithm_among(&issuer.algorithms, None)?;
-    let claims = foreign::verified(ctx.world, issuer, &jws, ctx.now).await?;
+    let claims = foreign::verified(ctx.world, issuer, &jws, None, ctx.now).await?;
     let sub = jwt::text(&claims, "sub")?.ok_or(TokenError::MissingClaim("sub"))?;
     if sub.is_empty() || sub.len() > MAX_SUBJECT {
         return Err(TokenError::ClaimForm("sub"));
@@ -369,6 +370,60 @@ async fn verify(
     Ok(claims)
 }
 
+/// A logout token of a provider (Back-Channel Logout 1.0 §2.4): whom it is about, and its `jti`.
+pub struct LoggedOut {
+    pub subject: IssuerSubject,
+    pub id: String,
+}
+
+/// Reads a logout token, with the checks of Back-Channel Logout 1.0 §2.6.
+///
+/// # Errors
+/// Why it is none of this provider for us.
+pub async fn read_logout_token(
+    ctx: &Ctx<'_>,
+    provider: &Provider,
+    token: &str,
+) -> Result<LoggedOut, TokenError> {
+    let issuer = &provider.issuer;
+    let jws = UntrustedJws::parse(token)?;
+    // A token without a type of its own is told from an ID token by its claims.
+    let own_type = Some("logout+jwt");
+    let is_typed = jws.algorithm_among(&issuer.algorithms, own_type).is_ok();
+    let typ = own_type.filter(|_| is_typed);
+    let claims = foreign::verified(ctx.world, issuer, &jws, typ, ctx.now).await?;
+    binding::check_place(issuer, &claims)?;
+    let leeway = issuer.leeway;
+    let issued_at = jwt::date(&claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
+    if issued_at > ctx.now + leeway {
+        return Err(TokenError::NotYet);
+    }
+    if issued_at < ctx.now - Seconds(MAX_AGE.0 + leeway.0) {
+        return Err(TokenError::ClaimValue("iat"));
+    }
+    let expires_at = jwt::date(&claims, "exp")?.ok_or(TokenError::MissingClaim("exp"))?;
+    if ctx.now >= expires_at + leeway {
+        return Err(TokenError::Expired);
+    }
+    let id = jwt::text(&claims, "jti")?.ok_or(TokenError::MissingClaim("jti"))?;
+    let events = claims.get("events").and_then(Value::as_object);
+    let event = events.and_then(|events| events.get(LOGOUT_EVENT)?.as_object());
+    event.ok_or(TokenError::ClaimValue("events"))?;
+    // With it, an ID token would pass for one.
+    if claims.contains_key("nonce") {
+        return Err(TokenError::ClaimValue("nonce"));
+    }
+    let sub = jwt::text(&claims, "sub")?.ok_or(TokenError::MissingClaim("sub"))?;
+    let iss = jwt::text(&claims, "iss")?.ok_or(TokenError::MissingClaim("iss"))?;
+    Ok(LoggedOut {
+        subject: IssuerSubject::parse(iss, sub).ok_or(TokenError::ClaimForm("sub"))?,
+        id: id.to_owned(),
+    })
+}
+
+/// The member of `events` that says what a logout token is.
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
 /// The left half of a hash, by the algorithm of the signature (Core 1.0 §3.1.3.6).
 fn half_hash(algorithm: Algorithm, text: &str) -> String {
     let whole: Vec<u8> = match algorithm {
@@ -396,7 +451,7 @@ async fn read_access_token(
     of_id_token: &Map<String, Value>,
 ) -> Result<Map<String, Value>, TokenError> {
     let jws = UntrustedJws::parse(token)?;
-    let claims = foreign::verified(ctx.world, &provider.issuer, &jws, ctx.now).await?;
+    let claims = foreign::verified(ctx.world, &provider.issuer, &jws, None, ctx.now).await?;
     for name in ["iss", "sub"] {
         if claims.get(name) != of_id_token.get(name) {
             return Err(TokenError::ClaimValue(name));

@@ -162,21 +162,7 @@ pub(super) fn read(
         bindings,
         reader,
     );
-    let scopes = ["profile", "email"].map(str::to_owned).to_vec();
-    let scopes = reader.with_default("scopes", raw.scopes, scopes);
-    // RFC 6749 §3.3.
-    let is_scope = |scope: &String| {
-        let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
-        !scope.is_empty() && scope.bytes().all(plain)
-    };
-    reader.check(
-        "scopes",
-        scopes.iter().all(is_scope),
-        "must be names without spaces",
-    );
-    let others = scopes.into_iter().filter(|scope| scope != "openid");
-    let scope = std::iter::once("openid".to_owned()).chain(others);
-    let scope: Vec<String> = scope.collect();
+    let scope = read_scope(reader, raw.scopes);
     let mut usual = name.to_owned();
     if let Some(first) = usual.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -231,11 +217,31 @@ pub(super) fn read(
         label,
         client_id: client_id?,
         authentication: authentication?,
-        scope: scope.join(" "),
+        scope,
         max_age: max_age.map(Seconds),
         userinfo,
         access_token_claims: roles_from == RolesFrom::AccessToken,
     }))
+}
+
+/// The value of `scope`.
+fn read_scope(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> String {
+    let scopes = ["profile", "email"].map(str::to_owned).to_vec();
+    let scopes = reader.with_default("scopes", field, scopes);
+    // RFC 6749 §3.3.
+    let is_scope = |scope: &String| {
+        let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+        !scope.is_empty() && scope.bytes().all(plain)
+    };
+    reader.check(
+        "scopes",
+        scopes.iter().all(is_scope),
+        "must be names without spaces",
+    );
+    let others = scopes.into_iter().filter(|scope| scope != "openid");
+    let scope = std::iter::once("openid".to_owned()).chain(others);
+    let scope: Vec<String> = scope.collect();
+    scope.join(" ")
 }
 
 /// What says where a provider is, besides its issuer.
@@ -300,9 +306,10 @@ impl Place {
             // Compared byte for byte: this one has a slash at its end.
             (Preset::Auth0, Some(domain), ..) => Ok(named(format!("https://{domain}/"))),
             (Preset::Okta, Some(domain), ..) => Ok(named(format!("https://{domain}"))),
-            (Preset::Auth0, None, ..) => Err(("domain", "is required")),
+            (Preset::Auth0, None, ..) | (Preset::Keycloak, None, Some(_), _) => {
+                Err(("domain", "is required"))
+            }
             (Preset::Keycloak, Some(_), None, _) => Err(("realm", "is required")),
-            (Preset::Keycloak, None, Some(_), _) => Err(("domain", "is required")),
             (Preset::Oidc | Preset::Okta | Preset::Keycloak, ..) => {
                 match members.get("issuer").and_then(Value::as_str) {
                     Some(issuer) => {

@@ -69,8 +69,14 @@ pub(crate) fn conclude(
     let world = ctx.world;
     let refusal = |denial: &Denial, status| {
         let told = authn::report::of_refusal(ctx, denial);
+        // What a browser asks ahead is turned down on purpose.
+        let fails = denial.row().status >= 500 && *denial != Denial::Speculative;
         Event {
-            event: EventKind::Denied,
+            event: if fails {
+                EventKind::Fault
+            } else {
+                EventKind::Denied
+            },
             site: Some(ctx.site.name.clone()),
             request_id: ctx.request_id.to_owned(),
             status,
@@ -124,13 +130,7 @@ pub(crate) fn conclude(
         }
         Ok(Step::Reply(reply)) => {
             let status = Some(reply.answer.status);
-            let refused = reply.refused.map(|denial| {
-                let mut event = refusal(&denial, status);
-                if denial.row().status >= 500 {
-                    event.event = EventKind::Fault;
-                }
-                event
-            });
+            let refused = reply.refused.map(|denial| refusal(&denial, status));
             let happened = reply.happened.map(|happened| Event {
                 user: Some(happened.user),
                 source: Some(happened.source),
@@ -150,20 +150,10 @@ pub(crate) fn conclude(
             } else {
                 refuse::refuse(ctx, &denial)
             };
-            // What a browser asks ahead is turned down on purpose.
-            let fails = denial.row().status >= 500 && denial != Denial::Speculative;
-            let name = if fails {
-                EventKind::Fault
-            } else {
-                EventKind::Denied
-            };
             Outcome {
                 notes: Vec::new(),
                 hsts: None,
-                event: Some(Event {
-                    event: name,
-                    ..refusal(&denial, Some(answer.status))
-                }),
+                event: Some(refusal(&denial, Some(answer.status))),
                 action: Action::Answer(readable(answer)),
                 // Whoever tries again after a failure of ours must have what it takes.
                 cookies: match denial {

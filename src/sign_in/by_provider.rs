@@ -21,15 +21,15 @@ use crate::sign_in::arrive;
 use crate::site::Source;
 use crate::site::provider::Provider;
 
-/// The prefix of the leases that say that a way back was used.
-const LEASE: &str = "signin:";
+/// The prefix of the leases that say that a way back, or a logout token, was used.
+pub(super) const LEASE: &str = "signin:";
 
 /// The URL at which people of this site sign in, and come back to `return_to`: the list, or the way to the only provider.
 #[must_use]
 pub fn page_url(ctx: &Ctx<'_>, return_to: &ReturnTo) -> String {
     let path = match &*ctx.site.providers {
         [only] => path_to(ctx, only, return_to.local()),
-        _ => with_place(ctx.site.own_path("login"), return_to.local()),
+        _ => with_place(&ctx.site.own_path("login"), return_to.local()),
     };
     absolute(ctx, &path)
 }
@@ -38,7 +38,7 @@ pub fn page_url(ctx: &Ctx<'_>, return_to: &ReturnTo) -> String {
 #[must_use]
 pub fn path_to(ctx: &Ctx<'_>, provider: &Provider, place: &str) -> String {
     let path = ["login/", provider.name()].concat();
-    with_place(ctx.site.own_path(&path), place)
+    with_place(&ctx.site.own_path(&path), place)
 }
 
 /// A button for each provider of the site.
@@ -51,8 +51,8 @@ pub fn methods<'a>(ctx: &'a Ctx<'_>, place: &str) -> Vec<Method<'a>> {
     ctx.site.providers.iter().map(button).collect()
 }
 
-fn with_place(path: String, place: &str) -> String {
-    [&path, "?return_to=", &query::encode(place)].concat()
+fn with_place(path: &str, place: &str) -> String {
+    [path, "?return_to=", &query::encode(place)].concat()
 }
 
 fn absolute(ctx: &Ctx<'_>, path: &str) -> String {

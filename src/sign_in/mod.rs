@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod arrive;
+pub mod back_channel;
 pub mod browsing;
 pub mod by_gateway;
 pub mod by_provider;

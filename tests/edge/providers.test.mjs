@@ -2,6 +2,7 @@
 // parties by its name, what attackers try, and the shapes of the providers that people use.
 
 import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { AT_GATEWAY, Browser, newPerson, SESSION, withGateway } from "./lib/gateway.mjs";
 import { newKey } from "./lib/issuer.mjs";
@@ -9,6 +10,7 @@ import { providerTable, SECRET, startProviders } from "./lib/provider.mjs";
 import { CLIENT, NAVIGATION, now, startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
+/** @import { IssuerKey } from "./lib/issuer.mjs" */
 /** @import { Provider, Ways } from "./lib/provider.mjs" */
 /** @import { SiteSettings, World } from "./lib/world.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
@@ -68,7 +70,10 @@ before(async () => {
   providers.auth0.issuer += "/";
   /** @type {SiteSettings} */
   const own = { sources: ["session"], unauthenticated: "login", login: "provider", sso_cookie: undefined, query: undefined };
-  const rules = [{ prefix: "/editors", require: { role: "editor" } }, { prefix: "/", require: { authenticated: true } }];
+  const rules = [
+    { prefix: "/editors", require: { role: "editor" } },
+    { prefix: "/", require: { authenticated: true } },
+  ];
   world = await startWorld(
     withGateway(
       {
@@ -288,6 +293,124 @@ describe("fapi2-security-profile-final-client-test-plan", () => {
   });
 });
 
+describe("oidcc-client-backchannel-rp-initiated-logout-test-plan", () => {
+  const EVENT = "http://schemas.openid.net/event/backchannel-logout";
+  /**
+   * A person who is signed in, and what the provider sends when they have signed out there.
+   * @param {string} name
+   */
+  async function signedIn(name) {
+    const { answer, browser } = await signIn(name, { claims: { sub: `out-${randomBytes(4).toString("hex")}` } });
+    isSignedIn(answer);
+    const sub = providers[name].ways.claims?.sub;
+    const isIn = async () => (await browser.open(app, "/page")).status === 200;
+    assert.ok(await isIn());
+    /**
+     * @param {Record<string, unknown>} [claims]
+     * @param {Record<string, unknown>} [header]
+     * @param {IssuerKey} [key]
+     */
+    const report = async (claims = {}, header = {}, key = providers[name].key) => {
+      const all = {
+        iss: providers[name].issuer,
+        aud: "client/1",
+        sub,
+        sid: "s1",
+        iat: now(),
+        exp: now() + 120,
+        jti: randomBytes(8).toString("hex"),
+        events: { [EVENT]: {} },
+      };
+      const token = await providers[name].sign(key, { ...all, ...claims }, { typ: "logout+jwt", ...header });
+      return send(token, name);
+    };
+    return { isIn, report, sub, browser };
+  }
+  /** @param {string} token */
+  const send = (token, name = "happy") =>
+    app.send("POST", `/api/sso/backchannel/${name}`, {
+      kind: CLIENT,
+      headers: [["Content-Type", "application/x-www-form-urlencoded"]],
+      body: new URLSearchParams({ logout_token: token }).toString(),
+    });
+  /**
+   * @param {Answer} answer
+   * @param {RegExp} reason
+   */
+  async function isNone(answer, reason) {
+    assert.deepEqual([answer.status, answer.json.code], [400, "invalid_request"], String(answer));
+    assert.match(answer.headers.need("cache-control"), /no-store/);
+    await world.settled();
+    assert.match(world.events("denied").at(-1).reason, reason);
+  }
+
+  test("oidcc-client-test-backchannel-rp-logout", async () => {
+    const one = await signedIn("happy");
+    const answer = await one.report();
+    assert.equal(answer.status, 200, String(answer));
+    assert.match(answer.headers.need("cache-control"), /no-store/);
+    assert.equal(await one.isIn(), false);
+    // Without a type of its own too, and for somebody who was never here.
+    const two = await signedIn("happy");
+    assert.equal((await two.report({}, { typ: undefined })).status, 200);
+    assert.equal(await two.isIn(), false);
+    assert.equal((await two.report({ sub: "nobody" })).status, 200);
+  });
+  test("oidcc-client-test-backchannel-rp-logout-alg-none", async () => {
+    const one = await signedIn("happy");
+    const part = (/** @type {object} */ value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const claims = { iss: providers.happy.issuer, aud: "client/1", sub: one.sub, iat: now(), exp: now() + 120, jti: "none", events: { [EVENT]: {} } };
+    await isNone(await send(`${part({ alg: "none", typ: "logout+jwt" })}.${part(claims)}.`), /logout token: /);
+    assert.ok(await one.isIn());
+  });
+  test("oidcc-client-test-backchannel-rp-logout-no-event", async () => {
+    const one = await signedIn("happy");
+    for (const events of [undefined, {}, [], EVENT]) await isNone(await one.report({ events }), /events/);
+    assert.ok(await one.isIn());
+  });
+  test("oidcc-client-test-backchannel-rp-logout-with-nonce: neither an ID token nor anything but a logout token for us ends a session", async () => {
+    const one = await signedIn("happy");
+    await isNone(await one.report({ nonce: "n" }), /nonce/);
+    await isNone(await one.report({}, { typ: "at+jwt" }), /another type/);
+    await isNone(await send("x"), /logout token: /);
+    await isNone(await send(""), /logout token: /);
+    for (const name of ["jti", "iat", "exp", "sub"]) await isNone(await one.report({ [name]: undefined }), new RegExp(name));
+    await isNone(await one.report({ iat: now() - 700 }), /iat/);
+    await isNone(await one.report({ iat: now() - 300, exp: now() - 60 }), /expired/);
+    assert.ok(await one.isIn());
+  });
+  test("oidcc-client-test-backchannel-rp-logout-wrong-alg", async () => {
+    const one = await signedIn("happy");
+    await isNone(await one.report({}, {}, await newKey("ES384", "first")), /algorithm/);
+    assert.ok(await one.isIn());
+  });
+  test("oidcc-client-test-backchannel-rp-logout-wrong-aud", async () => {
+    const one = await signedIn("happy");
+    await isNone(await one.report({ aud: "other" }), /another audience/);
+    assert.ok(await one.isIn());
+  });
+  test("oidcc-client-test-backchannel-rp-logout-wrong-event", async () => {
+    const one = await signedIn("happy");
+    await isNone(await one.report({ events: { "http://schemas.openid.net/event/other": {} } }), /events/);
+    await isNone(await one.report({ events: { [EVENT]: "x" } }), /events/);
+    assert.ok(await one.isIn());
+  });
+  test("oidcc-client-test-backchannel-rp-logout-wrong-issuer", async () => {
+    const one = await signedIn("happy");
+    await isNone(await one.report({ iss: "https://other.example" }), /another issuer/);
+    assert.ok(await one.isIn());
+  });
+  test("a logout token counts once, and no session of a later sign-in ends with it", async () => {
+    const one = await signedIn("happy");
+    const jti = "once";
+    assert.equal((await one.report({ jti })).status, 200);
+    await isNone(await one.report({ jti }), /logout token: /);
+    assert.equal((await app.send("GET", "/api/sso/backchannel/happy")).status, 405);
+    assert.equal((await app.send("POST", "/api/sso/backchannel/nobody")).status, 404);
+    await isNone(await send("x", "authoritative"), /does not exist/);
+  });
+});
+
 describe("attacks", () => {
   test("SEC-53: login CSRF: a response that somebody else began signs nobody in", async () => {
     providers.happy.ways = {};
@@ -316,7 +439,10 @@ describe("attacks", () => {
     const browser = new Browser(world);
     const paths = [];
     for (const place of ["/a", "/b", "/c", "/d"]) paths.push(providers.happy.respond(await go(browser, "happy", place)));
-    const kept = browser.jar(app).header.split("; ").filter((pair) => pair.startsWith(`${SESSION}-signin-`));
+    const kept = browser
+      .jar(app)
+      .header.split("; ")
+      .filter((pair) => pair.startsWith(`${SESSION}-signin-`));
     assert.equal(kept.length, 3);
     assert.equal((await browser.open(app, paths[2])).target, `${app.origin}/c`);
     assert.equal((await browser.open(app, paths[1])).target, `${app.origin}/b`);
@@ -339,7 +465,10 @@ describe("attacks", () => {
     const browser = new Browser(world);
     const path = providers.happy.respond(await go(browser, "happy")).replace("/callback/happy", "/callback/bad");
     await isRefused(await browser.open(app, path), [410, "sign_in_over"], /expired or used/);
-    assert.equal(providers.bad.exchanges.some(({ form }) => form.code && path.includes(form.code)), false);
+    assert.equal(
+      providers.bad.exchanges.some(({ form }) => form.code && path.includes(form.code)),
+      false,
+    );
   });
   test("SEC-52: session fixation: each sign-in opens a session of its own", async () => {
     const { answer, browser } = await signIn("happy");
@@ -444,7 +573,6 @@ describe("what goes wrong", () => {
   });
   test("at_hash must be that of the access token, where it is", async () => {
     await isRefused((await signIn("bad", { claims: { at_hash: "77QmUPtjPfzWtF2AnpK9RQ" } })).answer, FAILED, /at_hash/);
-    const { createHash } = await import("node:crypto");
     const at_hash = createHash("sha256").update("opaque").digest().subarray(0, 16).toString("base64url");
     isSignedIn((await signIn("bad", { claims: { at_hash } })).answer);
   });

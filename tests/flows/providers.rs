@@ -52,7 +52,7 @@ impl Stage {
 
     fn answer(&self, path: &str, body: &Value) {
         let mut answers = self.edge.shared.answers.borrow_mut();
-        answers.insert(format!("{ISS}{path}"), (200, body.to_string()));
+        answers.insert(format!("{ISS}{path}"), (200, body.to_string().into()));
     }
 
     /// Begins a sign-in: the parameters of the provider's page, and the cookie.

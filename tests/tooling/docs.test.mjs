@@ -95,10 +95,7 @@ test("docs/sign-in.md has every setting of a provider, and no other", () => {
   const rows = tableRows(text, "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
   const all = [...settingsOf("RawProvider").keys()];
   const ofIssuer = all.filter((name) => settingsOf("RawIssuer").has(name));
-  assert.deepEqual(
-    rows.toSorted(),
-    all.filter((name) => !ofIssuer.includes(name)).toSorted(),
-  );
+  assert.deepEqual(rows.toSorted(), all.filter((name) => !ofIssuer.includes(name)).toSorted());
   const shared = /These settings of an \[issuer\][^:]*: ([^.]*)\./.exec(text)?.[1] ?? "";
   assert.deepEqual([...shared.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name).toSorted(), ofIssuer.toSorted());
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
-import { CompactSign, SignJWT, UnsecuredJWT } from "jose";
+import { SignJWT, UnsecuredJWT } from "jose";
 import { readAll } from "./http.mjs";
 import { newKey } from "./issuer.mjs";
 import { now } from "./world.mjs";
@@ -120,8 +120,7 @@ export class Provider {
   async answer(path, request, response) {
     this.requests.push(path);
     if (this.isDown) return response.destroy();
-    const json = (/** @type {object} */ value, status = 200) =>
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+    const json = (/** @type {object} */ value, status = 200) => response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
     switch (path) {
       case ".well-known/openid-configuration":
         return json({
@@ -159,9 +158,9 @@ export class Provider {
     this.#codes.delete(form.code);
     this.ways.beforeSigning?.();
     const key = this.ways.key ?? this.key;
-    const accessToken = this.ways.accessToken ? await this.#sign(key, { ...this.#claims(asked), ...this.ways.accessToken }) : "opaque";
+    const accessToken = this.ways.accessToken ? await this.sign(key, { ...this.#claims(asked), ...this.ways.accessToken }) : "opaque";
     const claims = JSON.parse(JSON.stringify({ ...this.#claims(asked), nonce: asked.nonce, ...this.ways.claims }));
-    let idToken = this.ways.unsigned ? new UnsecuredJWT(claims).encode() : await this.#sign(key, claims, this.ways.header);
+    let idToken = this.ways.unsigned ? new UnsecuredJWT(claims).encode() : await this.sign(key, claims, this.ways.header);
     if (this.ways.broken) idToken = idToken.slice(0, -6) + (idToken.at(-6) === "A" ? "B" : "A") + idToken.slice(-5);
     return json(JSON.parse(JSON.stringify({ access_token: accessToken, token_type: "Bearer", expires_in: 300, id_token: idToken, ...this.ways.token })));
   }
@@ -176,19 +175,12 @@ export class Provider {
    * @param {Claims} claims
    * @param {Record<string, unknown>} [header]
    */
-  #sign(key, claims, header = {}) {
+  sign(key, claims, header = {}) {
     const whole = JSON.parse(JSON.stringify({ alg: key.alg, kid: key.kid, ...header }));
     if (whole.kid === null) delete whole.kid;
     return new SignJWT(JSON.parse(JSON.stringify(claims))).setProtectedHeader(whole).sign(key.privateKey);
   }
 }
-
-/**
- * Signs bytes that are no claims.
- * @param {IssuerKey} key
- * @param {string} text
- */
-export const signText = (key, text) => new CompactSign(Buffer.from(text)).setProtectedHeader({ alg: key.alg, kid: key.kid }).sign(key.privateKey);
 
 /**
  * The table of a provider of `startProviders`.
