@@ -477,8 +477,8 @@ fn add(provider: &Provider, claims: &mut Map<String, Value>, more: Map<String, V
     let about_another =
         |name: &str| has_address && leads_through(mapping.email_verified.as_str(), name);
     for (name, value) in more {
-        if !about_another(&name) {
-            claims.entry(name).or_insert(value);
+        if !about_another(&name) && !claims.contains_key(&name) {
+            claims.insert(name, value);
         }
     }
 }

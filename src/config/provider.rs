@@ -22,6 +22,9 @@ use crate::site::provider::{ClientAuthentication, Provider};
 /// The longest table of a provider, in bytes.
 const MAX_TABLE: usize = 5 * 1024;
 
+/// Stands for the place of a provider whose settings do not say it.
+const UNKNOWN: &str = "https://unknown.example/";
+
 /// The settings of an issuer that a provider has as well. The others follow from the preset and from the flow.
 pub const OF_ISSUER: [&str; 19] = [
     "issuer",
@@ -152,6 +155,9 @@ pub(super) fn read(
     if let Some(preset) = preset {
         place.settle(preset, &mut members, reader);
     }
+    // Where that has failed, it was reported; the other settings are looked at all the same.
+    default_to(&mut members, "issuer", json!(UNKNOWN));
+    default_to(&mut members, "discovery_url", json!(UNKNOWN));
     let client_id = reader.required("client_id", raw.client_id);
     let has_id = client_id.as_ref().is_none_or(|id| !id.is_empty());
     reader.check("client_id", has_id, "must not be empty");
@@ -197,9 +203,10 @@ pub(super) fn read(
         "audience".into(),
         json!(client_id.clone().unwrap_or_default()),
     );
-    let algorithms = || json!(["RS256", "ES256", "PS256", "EdDSA"]);
-    members.entry("algorithms").or_insert_with(algorithms);
-    let mut issuer_settings = serde_json::from_value::<RawIssuer>(Value::Object(members)).ok()?;
+    let algorithms = json!(["RS256", "ES256", "PS256", "EdDSA"]);
+    default_to(&mut members, "algorithms", algorithms);
+    // As text, because that is how the tables of other issuers are read: another way would be as much code once more.
+    let mut issuer_settings: RawIssuer = reader.object(&Value::Object(members).to_string())?;
     issuer_settings.identity = Field::Given(if authoritative {
         UserIdentity::Email
     } else {
@@ -242,6 +249,12 @@ fn read_scope(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> String {
     let scope = std::iter::once("openid".to_owned()).chain(others);
     let scope: Vec<String> = scope.collect();
     scope.join(" ")
+}
+
+fn default_to(members: &mut Members, name: &str, value: Value) {
+    if !members.contains_key(name) {
+        members.insert(name.to_owned(), value);
+    }
 }
 
 /// What says where a provider is, besides its issuer.
@@ -314,9 +327,7 @@ impl Place {
                 match members.get("issuer").and_then(Value::as_str) {
                     Some(issuer) => {
                         let (_, discovery) = named(issuer.to_owned());
-                        members
-                            .entry("discovery_url")
-                            .or_insert_with(|| json!(discovery));
+                        default_to(members, "discovery_url", json!(discovery));
                     }
                     None if names_issuer => {}
                     None => reader.error("issuer", "is required"),
@@ -331,9 +342,7 @@ impl Place {
             }
             Ok((issuer, discovery)) => {
                 members.insert("issuer".into(), json!(issuer));
-                members
-                    .entry("discovery_url")
-                    .or_insert_with(|| json!(discovery));
+                default_to(members, "discovery_url", json!(discovery));
             }
         }
     }

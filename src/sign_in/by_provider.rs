@@ -161,23 +161,21 @@ fn redirect_uri(ctx: &Ctx<'_>, provider: &Provider) -> String {
     absolute(ctx, &ctx.site.own_path(&path))
 }
 
-/// Clears the oldest attempts of the browser, so that one more may begin.
+/// Clears the oldest attempt of the browser if there are as many as there may be, so that one more may begin.
 fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let keys = &ctx.world.config.keys.session;
     let ours = ctx.presented.attempts.iter();
     let ours = ours.filter(|(name, _)| name.len() == 8 && name.bytes().all(plain));
-    let mut known: Vec<(Option<Timestamp>, &str)> = ours
-        .map(|(name, value)| {
-            let attempt = Attempt::read(value, &ctx.site.name, keys);
-            (attempt.map(|attempt| attempt.began_at), *name)
-        })
-        .collect();
-    known.sort_unstable();
-    let too_many = (known.len() + 1).saturating_sub(AT_ONCE);
-    let oldest = known.into_iter().take(too_many);
+    let began_at = |value: &str| -> Option<Timestamp> {
+        Attempt::read(value, &ctx.site.name, keys).map(|attempt| attempt.began_at)
+    };
+    let is_full = ours.clone().count() >= AT_ONCE;
+    // What cannot be read comes first.
+    let oldest = ours.min_by_key(|(_, value)| began_at(value));
+    let oldest = oldest.filter(|_| is_full).into_iter();
     oldest
-        .map(|(_, name)| session::clear_attempt(ctx.site, name))
+        .map(|(name, _)| session::clear_attempt(ctx.site, name))
         .collect()
 }
 
