@@ -166,7 +166,8 @@ export function shippingProblems(config, env = "") {
   }
 
   for (const [path, text] of strings(config.vars ?? {}, "vars")) {
-    if (/_SECRET_\d+$/.test(path)) refuse(path, "a secret does not belong in wrangler.toml; set it with npx wrangler secret put");
+    if (/_SECRET_\d+$|\.EDGEWARD_PROVIDER_\w+_SECRET$/.test(path))
+      refuse(path, "a secret does not belong in wrangler.toml; set it with npx wrangler secret put");
     else if (/^ewt_/.test(text)) refuse(path, "an API token does not belong in wrangler.toml");
   }
   return problems;

@@ -88,6 +88,18 @@ export const BUDGETS = [
       "edgeward::store::tickets",
     ],
   },
+  {
+    name: "sign-in",
+    budget: 14_000,
+    paths: [
+      "edgeward::authn::provider",
+      "edgeward::config::provider",
+      "edgeward::credential::attempt",
+      "edgeward::memory::provider",
+      "edgeward::sign_in::by_provider",
+      "edgeward::site::provider",
+    ],
+  },
   { name: "shell", budget: 16_500, paths: ["edgeward::edge"] },
   { name: "JSON", isShared: true, budget: 17_660, paths: ["itoa", "ryu", "serde", "serde_core", "serde_json", "zmij"] },
   {

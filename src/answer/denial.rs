@@ -6,6 +6,7 @@ use crate::answer::reading::Lead;
 use crate::http::outside::Rule;
 use crate::http::path::PathError;
 use crate::jose::error::TokenError;
+use crate::memory::provider::ProviderCause;
 use crate::model::api_token::Scope;
 use crate::model::user::Email;
 use crate::platform::port::{BodyRead, Fault};
@@ -95,6 +96,14 @@ pub enum Denial {
     SignInOver,
     /// The sign-in was begun in another browser.
     SignInElsewhere,
+    /// The provider of this name has not answered a sign-in as it should.
+    Provider(String, ProviderCause),
+    /// The provider of this name, or the person there, has declined.
+    ProviderDeclined(String),
+    /// The provider of this name has signed somebody in who may not sign in here.
+    ProviderAccount(String, TokenError),
+    /// What the provider of this name has sent is no logout token for us.
+    LogoutToken(String, TokenError),
     /// The user may not enter this service.
     ServiceRefused,
     /// The user has a password already, and the call was not to replace it.
@@ -115,7 +124,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 41] = [
+pub const CODES: [&str; 43] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -141,10 +150,12 @@ pub const CODES: [&str; 41] = [
     "password_exists",
     "path_too_long",
     "payload_too_large",
+    "provider_failed",
     "rate_limited",
     "request_timeout",
     "same_password",
     "service_refused",
+    "sign_in_declined",
     "sign_in_elsewhere",
     "sign_in_over",
     "temporarily_unavailable",
@@ -366,7 +377,9 @@ impl Denial {
                 "User not found",
                 "User not found",
             ),
-            Self::UserDisabled => user_disabled(),
+            Self::UserDisabled | Self::ProviderAccount(_, TokenError::DisabledUser) => {
+                user_disabled()
+            }
             Self::WrongPassword => row(
                 403,
                 "wrong_password",
@@ -396,6 +409,30 @@ impl Denial {
                 "sign_in_elsewhere",
                 "Begun elsewhere",
                 "This sign-in was begun in another browser.",
+            ),
+            Self::Provider(..) => row(
+                502,
+                "provider_failed",
+                "Sign-in is not available right now",
+                "The sign-in service did not answer as it should. Please try again in a moment.",
+            ),
+            Self::ProviderDeclined(_) => row(
+                403,
+                "sign_in_declined",
+                "Not signed in",
+                "The sign-in was cancelled, or the sign-in service has refused it.",
+            ),
+            Self::LogoutToken(..) => row(
+                400,
+                "invalid_request",
+                "Invalid request",
+                "The logout token is not valid",
+            ),
+            Self::ProviderAccount(..) => row(
+                403,
+                "account_refused",
+                "No access",
+                "This account cannot be used to sign in here. Try another one, or ask the administrator of this site.",
             ),
             Self::ServiceRefused => row(
                 403,
@@ -535,6 +572,12 @@ impl Denial {
             Self::FormExpired => "form of another browser".into(),
             Self::SignInOver => "sign-in expired or used".into(),
             Self::SignInElsewhere => "sign-in of another browser".into(),
+            Self::Provider(name, cause) => format!("provider {name}: {cause}"),
+            Self::ProviderDeclined(name) => {
+                format!("provider {name}: the person or the provider has declined")
+            }
+            Self::LogoutToken(name, error) => format!("provider {name}: logout token: {error}"),
+            Self::ProviderAccount(name, error) => format!("provider {name}: {error}"),
             Self::ServiceRefused => "user may not enter the service".into(),
             Self::PasswordExists => "the user has a password".into(),
             Self::TooManyServices => "too many services".into(),

@@ -11,6 +11,11 @@ use crate::site::gateway::{Brand, Gateway};
 /// A way to sign in. The page shows all that the gateway offers, in order.
 pub enum Method<'a> {
     Password(PasswordFields<'a>),
+    /// The way to a provider.
+    Provider {
+        label: &'a str,
+        href: String,
+    },
 }
 
 /// The fields of a sign-in with a password.
@@ -59,6 +64,14 @@ pub struct SignIn<'a> {
 struct SignInPage<'a> {
     content: SignIn<'a>,
     layout: Layout<'a>,
+}
+
+impl SignIn<'_> {
+    /// Whether there is a form besides the ways to providers.
+    fn has_form(&self) -> bool {
+        let mut methods = self.methods.iter();
+        methods.any(|method| matches!(method, Method::Password(_)))
+    }
 }
 
 /// Renders the sign-in page.

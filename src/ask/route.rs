@@ -55,6 +55,14 @@ pub enum Endpoint {
     SigningKeyPem,
     /// `/api/sso/arrive`, where a browser comes back from the gateway
     Arrive,
+    /// `/api/sso/login`, the list of providers at which people sign in
+    Login,
+    /// `/api/sso/login/{name}`, the way to one
+    LoginAt(String),
+    /// `/api/sso/callback/{name}`, where a browser comes back from it
+    Callback(String),
+    /// `/api/sso/backchannel/{name}`, where a provider tells that somebody has signed out there
+    BackChannel(String),
     /// A page of the gateway
     Gateway(GatewayPage),
     /// A call of a service to the gateway
@@ -139,7 +147,7 @@ pub enum AdminEndpoint {
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 27] = [
+pub const PATHS: [&str; 31] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -167,6 +175,10 @@ pub const PATHS: [&str; 27] = [
     "/api/sso/services/{id}/events/resend",
     "/api/sso/services/{id}/events/discard",
     "/api/sso/arrive",
+    "/api/sso/login",
+    "/api/sso/login/{id}",
+    "/api/sso/callback/{id}",
+    "/api/sso/backchannel/{id}",
 ];
 
 /// The path of each page and each call of the gateway. They are found without the last slash too.
@@ -402,6 +414,10 @@ fn own(rest: &str) -> Endpoint {
         ["keys", "rotate"] => Endpoint::Admin(AdminEndpoint::SigningKeysRotate),
         ["explain"] => Endpoint::Admin(AdminEndpoint::Explain),
         ["arrive"] => Endpoint::Arrive,
+        ["login"] => Endpoint::Login,
+        ["login", name] => Endpoint::LoginAt((*name).into()),
+        ["callback", name] => Endpoint::Callback((*name).into()),
+        ["backchannel", name] => Endpoint::BackChannel((*name).into()),
         ["users", id, "password"] => Endpoint::Admin(AdminEndpoint::UserPassword((*id).into())),
         ["users", id, "password-link"] => {
             Endpoint::Admin(AdminEndpoint::UserPasswordLink((*id).into()))
@@ -462,6 +478,10 @@ mod tests {
                 }
             },
             Endpoint::Arrive => (26, "/api/sso/arrive"),
+            Endpoint::Login => (27, "/api/sso/login"),
+            Endpoint::LoginAt(_) => (28, "/api/sso/login/{id}"),
+            Endpoint::Callback(_) => (29, "/api/sso/callback/{id}"),
+            Endpoint::BackChannel(_) => (30, "/api/sso/backchannel/{id}"),
             // The profile says where this one is.
             Endpoint::Exchange
             | Endpoint::Mount
@@ -478,7 +498,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 27, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 31, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

@@ -91,6 +91,8 @@ pub struct Presented<'a> {
     pub browser: Vec<&'a str>,
     /// The proof that a user has signed in with this browser before.
     pub device: Vec<&'a str>,
+    /// Sign-ins at a provider that are under way: the end of each cookie's name, and its value.
+    pub attempts: Vec<(&'a str, &'a str)>,
     /// What the origin gets of the `Cookie` header.
     pub cookies_left: Remainder,
     /// Whether the `Authorization` header is for us, so that the origin does not get it.
@@ -207,6 +209,7 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
         trip,
         browser,
         device,
+        attempts,
         ..
     } = presented;
     let left = cookies::read(header, |pair| {
@@ -220,6 +223,11 @@ fn read_cookies<'a>(presented: &mut Presented<'a>, site: &Site, header: &'a str)
             (&mut *browser, true)
         } else if pair.name == site.session.device {
             (&mut *device, true)
+        } else if let Some(name) = pair.name.strip_prefix(&*site.session.attempts) {
+            if !pair.behind_comma {
+                attempts.push((name, pair.value));
+            }
+            return true;
         } else {
             return site.neighbours.own(pair.name, pair.value) || stray::is_in(pair.text);
         };

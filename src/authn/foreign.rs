@@ -44,7 +44,32 @@ pub async fn read(
 ) -> Result<ForeignClaims, TokenError> {
     let token = UntrustedJws::parse(credential)?;
     let issuer = issuer_of(site, tenancy, &token)?;
-    let algorithm = token.algorithm_among(&issuer.algorithms, issuer.typ.as_deref())?;
+    let typ = issuer.typ.as_deref();
+    let claims = verified(world, issuer, &token, typ, now).await?;
+    judge(world, site, tenancy, issuer, claims, id_of(credential), now)
+}
+
+/// The name of a token: a hash of what is signed. Without the signature: of one by ECDSA there is always a second that is
+/// as good.
+pub(super) fn id_of(credential: &str) -> String {
+    let signed = credential
+        .rsplit_once('.')
+        .map_or(credential, |(signed, _)| signed);
+    hex(&sha256(signed.as_bytes()))
+}
+
+/// The claims of a token of `issuer`, once its `typ` and its signature have matched.
+///
+/// # Errors
+/// Any [`TokenError`] of form, key and signature.
+pub(super) async fn verified(
+    world: &World,
+    issuer: &Rc<Issuer>,
+    token: &UntrustedJws<'_>,
+    typ: Option<&str>,
+    now: Timestamp,
+) -> Result<Map<String, Value>, TokenError> {
+    let algorithm = token.algorithm_among(&issuer.algorithms, typ)?;
     let verified = match &issuer.keys {
         KeySource::Secrets(secrets) => token.verified_by_secret(algorithm, &secrets.0)?,
         KeySource::Fixed(keys) => {
@@ -52,16 +77,10 @@ pub async fn read(
             token.verified_by_one_of(algorithm, keys, crypto).await?
         }
         KeySource::Remote(remote) => {
-            by_published_key(world, issuer, remote, &token, algorithm, now).await?
+            by_published_key(world, issuer, remote, token, algorithm, now).await?
         }
     };
-    let claims = verified.into_claims()?;
-    // Without the signature: of one by ECDSA there is always a second that is as good.
-    let signed = credential
-        .rsplit_once('.')
-        .map_or(credential, |(signed, _)| signed);
-    let id = hex(&sha256(signed.as_bytes()));
-    judge(world, site, tenancy, issuer, claims, id, now)
+    verified.into_claims()
 }
 
 /// The issuer whose keys a token is verified with.

@@ -6,14 +6,14 @@
 
 use std::rc::Rc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::http::host::fetchable_host;
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
 use crate::memory::issuer_keys::{FetchedKeys, KeysCause, KeysFailure};
 use crate::memory::world::World;
-use crate::platform::port::{Fault, Outgoing};
+use crate::platform::port::{Fault, Incoming, Outgoing};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::issuer::{Document, Issuer, KeySource, RemoteKeys};
 use crate::store::issuer_keys::{IssuerKeys, Published};
@@ -275,14 +275,23 @@ fn known(
 /// `jwks_uri` of a discovery document, when it is that of this very issuer (`OpenID` Connect
 /// Discovery 1.0 §4.3).
 fn discovered(document: &[u8], remote: &RemoteKeys) -> Result<String, KeysCause> {
+    let document = discovery(document, remote)?;
+    let uri = document.get("jwks_uri").and_then(Value::as_str);
+    let uri = uri.filter(|uri| uri.len() <= 2048);
+    uri.map(str::to_owned).ok_or(KeysCause::NoKeySet)
+}
+
+/// The members of a discovery document of this very issuer.
+pub(super) fn discovery(
+    document: &[u8],
+    remote: &RemoteKeys,
+) -> Result<Map<String, Value>, KeysCause> {
     let document: StrictObject =
         serde_json::from_slice(document).map_err(|_| KeysCause::NotJson)?;
     if document.0.get("issuer").and_then(Value::as_str) != Some(remote.issuer.as_str()) {
         return Err(KeysCause::OtherIssuer);
     }
-    let uri = document.0.get("jwks_uri").and_then(Value::as_str);
-    let uri = uri.filter(|uri| uri.len() <= 2048);
-    uri.map(str::to_owned).ok_or(KeysCause::NoKeySet)
+    Ok(document.0)
 }
 
 /// The host of a URL for the log. A discovery document may name any text as `jwks_uri`.
@@ -302,8 +311,12 @@ pub(super) fn may_ask(world: &World, loopback: Option<&str>, url: &str) -> Optio
     world.config.served(&host, scheme).is_none().then_some(())
 }
 
-async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Result<Vec<u8>, KeysCause> {
-    may_ask(world, remote.loopback.as_deref(), url).ok_or(KeysCause::Address)?;
+/// A document of an issuer, or of a provider.
+pub(super) async fn document(
+    world: &World,
+    remote: &RemoteKeys,
+    url: &str,
+) -> Result<Vec<u8>, KeysCause> {
     let request = Outgoing {
         method: "GET",
         url,
@@ -312,17 +325,27 @@ async fn document(world: &World, remote: &RemoteKeys, url: &str) -> Result<Vec<u
         limit: MAX_DOCUMENT,
         timeout: TIMEOUT,
     };
-    let answer = world.platform.fetch.fetch(request).await;
-    let answer = answer.map_err(|fault| match fault {
-        Fault::FetchTimeout => KeysCause::Timeout,
-        Fault::FetchTooLong => KeysCause::TooLong,
-        Fault::Overloaded => KeysCause::Overloaded,
-        _ => KeysCause::Connection,
-    })?;
+    let answer = answer_to(world, remote.loopback.as_deref(), request).await?;
     // Nothing but 200: a redirect may lead anywhere.
     match answer.status {
         200 => Ok(answer.body),
         status @ 300..=399 => Err(KeysCause::Redirect(status)),
         status => Err(KeysCause::Status(status)),
     }
+}
+
+/// The answer to a request, if its URL may be asked.
+pub(super) async fn answer_to(
+    world: &World,
+    loopback: Option<&str>,
+    request: Outgoing<'_>,
+) -> Result<Incoming, KeysCause> {
+    may_ask(world, loopback, request.url).ok_or(KeysCause::Address)?;
+    let answer = world.platform.fetch.fetch(request).await;
+    answer.map_err(|fault| match fault {
+        Fault::FetchTimeout => KeysCause::Timeout,
+        Fault::FetchTooLong => KeysCause::TooLong,
+        Fault::Overloaded => KeysCause::Overloaded,
+        _ => KeysCause::Connection,
+    })
 }

@@ -11,6 +11,7 @@ pub mod jwks;
 pub mod link;
 mod others_key;
 pub mod principal;
+pub mod provider;
 pub mod report;
 mod validity;
 mod verify;

@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use crate::config::raw::{RawSession, RawUnauthenticated};
 use crate::config::reader::{Bindings, Field, Reader, table};
-use crate::config::{mounts, rules, site};
+use crate::config::{mounts, provider, rules, site};
 use crate::http::reserved::Reserved;
 use crate::model::service::{Identity, ServiceId};
 use crate::model::user::Email;
 use crate::site::gateway::{Brand, Gateway, TEXTS};
 use crate::site::mount::{ENDPOINTS, Neighbours};
+use crate::site::provider::Provider;
 use crate::site::{HostHeader, Paths, SeparatorInGroups, Site, Source};
 
 /// The name of the gateway among the sites.
@@ -45,6 +46,10 @@ table! {
         pub(super) hsts: Field<String>,
         /// The gateway's own cookie.
         pub(super) session: Field<RawSession>,
+        /// The providers at which people may sign in, by their names in lower case.
+        pub(super) providers: Field<Vec<String>>,
+        /// Whether people may sign in with a password.
+        pub(super) passwords: Field<bool>,
         /// Allows services on `http` and on private hosts. For development only.
         pub(super) development: Field<bool>,
         /// The id of the service that receives the links to set a password. Its dialect must be `webhook`.
@@ -56,7 +61,12 @@ table! {
 
 /// Validates `raw`; errors go to `reader`. To the rest of the core, the gateway is a site without an origin.
 #[expect(clippy::too_many_lines, reason = "one field of the site after another")]
-pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>) -> Option<Site> {
+pub(super) fn read(
+    raw: RawGateway,
+    bindings: &Bindings,
+    providers: &[Rc<Provider>],
+    reader: &mut Reader<'_>,
+) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
     let hosts = mounts::read_whole_hosts(reader, raw.hosts);
     let first_host = hosts.iter().flatten().next();
@@ -94,6 +104,13 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let (http, hsts) = site::read_transport(reader, raw.http, raw.hsts);
     let session = site::read_session(reader, raw.session, NAME, "");
+    let providers = provider::providers_named(raw.providers, providers, reader);
+    let passwords = reader.with_default("passwords", raw.passwords, true);
+    reader.check(
+        "passwords",
+        passwords || !providers.is_empty(),
+        "must not be false without providers: nobody could sign in",
+    );
     let development = reader.with_default("development", raw.development, false);
     let (link_service, mail_from) = read_ways(raw.link_service, raw.mail_from, reader);
     let around = rules::Around {
@@ -124,6 +141,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
                 language,
                 texts,
             },
+            passwords,
             development,
             link_service,
             mail_from,
@@ -160,6 +178,7 @@ pub(super) fn read(raw: RawGateway, bindings: &Bindings, reader: &mut Reader<'_>
         profile: None,
         own_tokens: true,
         issuers: Vec::<Rc<_>>::new(),
+        providers,
         token_headers: Vec::new(),
         tenants: None,
         reserved_headers: Vec::new(),

@@ -194,12 +194,8 @@ const MAPPED: [(&str, &str); 10] = [
     ("workspace", "workspace_id"),
 ];
 
-/// Validates the table of issuer `name`; errors go to `reader`. `ours` is our own `iss`.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one paragraph for each setting, in the order of the table"
-)]
-pub(super) fn read(
+/// Reads the table of issuer `name`; errors go to `reader`. `ours` is our own `iss`.
+pub(super) fn read_table(
     name: &str,
     text: &str,
     ours: &str,
@@ -207,12 +203,27 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> Option<Rc<Issuer>> {
     let raw: RawIssuer = reader.object(text)?;
-    reader.reject_unknown(&raw.unknown);
     reader.check(
         "issuer",
         text.len() <= MAX_TABLE,
         "has a table of more than 5 KB",
     );
+    read(name, raw, ours, bindings, reader).map(Rc::new)
+}
+
+/// Validates the settings of issuer `name`.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one paragraph for each setting, in the order of the table"
+)]
+pub(super) fn read(
+    name: &str,
+    raw: RawIssuer,
+    ours: &str,
+    bindings: &Bindings,
+    reader: &mut Reader<'_>,
+) -> Option<Issuer> {
+    reader.reject_unknown(&raw.unknown);
     let issuer = reader.required("issuer", raw.issuer);
     let is_ours = issuer.as_deref() == Some(ours);
     reader.check("issuer", !is_ours, "is the issuer of Edgeward's own tokens");
@@ -413,7 +424,7 @@ pub(super) fn read(
         .email_domains
         .is_given()
         .then(|| each(reader, "email_domains", raw.email_domains, parse_domain));
-    Some(Rc::new(Issuer {
+    Some(Issuer {
         name: name.to_owned(),
         issuer: issuer?,
         names,
@@ -438,7 +449,7 @@ pub(super) fn read(
         grant_staff,
         keep_claims: reader.optional("keep_claims", raw.keep_claims),
         only_claims,
-    }))
+    })
 }
 
 /// The tenant that all personal Microsoft accounts are in: anybody can have one.

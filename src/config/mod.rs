@@ -10,6 +10,7 @@ mod headers;
 pub mod issuer;
 pub mod label_studio;
 mod mounts;
+pub mod provider;
 pub mod raw;
 pub mod reader;
 pub mod rules;
@@ -26,16 +27,20 @@ use std::rc::Rc;
 
 use crate::config::headers::OfOrigin;
 use crate::config::raw::RawEdgeward;
-use crate::config::reader::{Bindings, GATEWAY, GLOBAL, ISSUER, RULES, Reader, SITE};
+use crate::config::reader::{
+    Bindings, GATEWAY, GLOBAL, ISSUER, PROVIDER, RULES, Reader, SECRET, SITE,
+};
 use crate::http::host::fetchable_host;
 use crate::jose::hmac::Keyring;
 use crate::platform::time::Seconds;
+use crate::site::Login;
 pub use crate::site::Site;
 use crate::site::Source;
 use crate::site::config::{Config, ConfigError, Keyrings, Log};
 use crate::site::disclosure::Disclosures;
 use crate::site::issuer::{Issuer, Verification};
 use crate::site::mount::Served;
+use crate::site::provider::Provider;
 
 /// The prefixes of the names of our secrets; a number follows.
 pub const SECRETS: [&str; 3] = [
@@ -67,6 +72,9 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
             Some(site) if !is_rules_of_site(bindings, site) => {
                 "names no configured site, or skips a number"
             }
+            None if is_secret_of_nobody(bindings, name) => {
+                "is the secret of no provider: its table is missing"
+            }
             None if !is_known(name) => "no such setting",
             _ => continue,
         };
@@ -79,13 +87,18 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
     let keys = read_keys(bindings, &mut errors);
     let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
     let issuers = read_issuers(bindings, ours, &mut errors);
-    let hosts = read_sites(bindings, &issuers, &mut errors);
+    let providers = read_providers(bindings, ours, &issuers, &mut errors);
+    let hosts = read_sites(bindings, &issuers, &providers, &mut errors);
     unbound::check(&issuers, &hosts, bindings, &mut errors);
-    for issuer in &issuers {
+    let fetched = issuers.iter().map(|issuer| (ISSUER, issuer));
+    let others = providers
+        .iter()
+        .map(|provider| (PROVIDER, &provider.issuer));
+    for (prefix, issuer) in fetched.chain(others) {
         let serves = |host: Option<String>| host.is_some_and(|host| hosts.contains_key(&host));
         let verifies_at =
             |asked: &Verification| fetchable_host(&asked.url, asked.loopback.as_deref());
-        let path = format!("{ISSUER}{}", issuer.name.to_ascii_uppercase());
+        let path = format!("{prefix}{}", issuer.name.to_ascii_uppercase());
         if serves(issuer.remote_host()) {
             errors.push(ConfigError {
                 path: path.clone(),
@@ -123,9 +136,15 @@ fn is_known(name: &str) -> bool {
         || name == GATEWAY
         || RESOURCES.contains(&name)
         || SECRETS.iter().any(|prefix| numbered(prefix))
-        || [SITE, ISSUER]
+        || [SITE, ISSUER, PROVIDER]
             .iter()
             .any(|prefix| name.strip_prefix(prefix).is_some_and(is_site_name))
+}
+
+/// Whether `name` is that of a provider's secret, and there is no such provider.
+fn is_secret_of_nobody(bindings: &Bindings, name: &str) -> bool {
+    let table = name.strip_suffix(SECRET);
+    name.starts_with(PROVIDER) && table.is_some_and(|table| !bindings.contains_key(table))
 }
 
 /// Whether `name` is a site, or a site followed by `__2`, `__3`, …, without a gap.
@@ -150,7 +169,7 @@ fn claims_that_may_lack(site: &Site) -> Vec<ConfigError> {
         .iter()
         .flat_map(|assertion| &assertion.claims);
     let lacking = names.filter_map(|name| {
-        let issuers = site.all_issuers().iter();
+        let issuers = site.speakers();
         let mut lack: Vec<String> = issuers
             .filter(|issuer| !issuer.requires(name))
             .map(|issuer| format!("issuer {} does not require it (required_claims)", issuer.name))
@@ -285,30 +304,62 @@ fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) 
         };
         let mut reader = Reader::new(binding, errors);
         let name = name.to_ascii_lowercase();
-        let read = issuer::read(&name, text, ours, bindings, &mut reader);
-        let doubles = |other: &Rc<Issuer>| read.as_ref().is_some_and(|new| new.could_forge(other));
-        reader.check(
-            "issuer",
-            !issuers.iter().any(doubles),
-            "is that of another table with other keys, which could name its subjects (identity = \"subject\")",
-        );
-        let differs = |other: &Rc<Issuer>| {
-            let new = read.as_ref();
-            new.is_some_and(|new| new.accepts_other_addresses(other))
-        };
-        reader.check(
-            "issuer",
-            !issuers.iter().any(differs),
-            "is that of another table that accepts other addresses for the same subjects (identity = \"subject\"); give both the same email_domains, unverified_email_reason and claims",
-        );
+        let read = issuer::read_table(&name, text, ours, bindings, &mut reader);
+        check_subjects(read.as_deref(), &issuers, &mut reader);
         issuers.extend(read);
     }
     issuers
 }
 
+/// Reports an issuer that names the subjects of another one by other rules.
+fn check_subjects(read: Option<&Issuer>, others: &[Rc<Issuer>], reader: &mut Reader<'_>) {
+    let doubles = |other: &Rc<Issuer>| read.is_some_and(|new| new.could_forge(other));
+    reader.check(
+        "issuer",
+        !others.iter().any(doubles),
+        "is that of another table with other keys, which could name its subjects (identity = \"subject\")",
+    );
+    let differs = |other: &Rc<Issuer>| read.is_some_and(|new| new.accepts_other_addresses(other));
+    reader.check(
+        "issuer",
+        !others.iter().any(differs),
+        "is that of another table that accepts other addresses for the same subjects (identity = \"subject\"); give both the same email_domains, unverified_email_reason and claims",
+    );
+}
+
+fn read_providers(
+    bindings: &Bindings,
+    ours: &str,
+    issuers: &[Rc<Issuer>],
+    errors: &mut Vec<ConfigError>,
+) -> Vec<Rc<Provider>> {
+    let mut known = issuers.to_vec();
+    let mut providers = Vec::new();
+    for (binding, text) in bindings {
+        let Some(name) = binding
+            .strip_prefix(PROVIDER)
+            .filter(|name| is_site_name(name) && !name.ends_with(SECRET))
+        else {
+            continue;
+        };
+        let mut reader = Reader::new(binding, errors);
+        let name = name.to_ascii_lowercase();
+        if issuers.iter().any(|issuer| issuer.name == name) {
+            reader.reject("has the name of an issuer; sessions would not tell them apart");
+        }
+        let read = provider::read(&name, text, ours, bindings, &mut reader);
+        let issuer = read.as_ref().map(|read| Rc::clone(&read.issuer));
+        check_subjects(issuer.as_deref(), &known, &mut reader);
+        known.extend(issuer);
+        providers.extend(read);
+    }
+    providers
+}
+
 fn read_sites(
     bindings: &Bindings,
     issuers: &[Rc<Issuer>],
+    providers: &[Rc<Provider>],
     errors: &mut Vec<ConfigError>,
 ) -> HashMap<String, Served> {
     let mut sites = Vec::new();
@@ -327,6 +378,7 @@ fn read_sites(
             raw,
             bindings,
             issuers,
+            providers,
             &mut reader,
         );
         sites.extend(site.map(|site| (binding.as_str(), site)));
@@ -334,7 +386,8 @@ fn read_sites(
     if let Some(text) = bindings.get(GATEWAY) {
         let mut reader = Reader::new(GATEWAY, errors);
         let raw = reader.object(text);
-        let gateway = raw.and_then(|raw| gateway::read(raw, bindings, &mut reader));
+        let mut gateway = raw.and_then(|raw| gateway::read(raw, bindings, providers, &mut reader));
+        share_providers(gateway.as_mut(), &mut sites);
         if sites
             .iter()
             .any(|(_, site): &(&str, Site)| site.name == gateway::NAME)
@@ -353,6 +406,20 @@ fn read_sites(
         });
     }
     by_host(sites, errors)
+}
+
+/// Who signs in at the gateway with a provider does so for its sites: they take what it says, and the gateway's session
+/// carries what they use.
+fn share_providers(gateway: Option<&mut Site>, sites: &mut [(&str, Site)]) {
+    let Some(gateway) = gateway.filter(|gateway| !gateway.providers.is_empty()) else {
+        return;
+    };
+    for (_, site) in sites {
+        if matches!(site.login, Some(Login::Gateway)) {
+            site.providers.clone_from(&gateway.providers);
+            gateway.used_claims.extend_from_slice(&site.used_claims);
+        }
+    }
 }
 
 /// By issuer, the longest time for which any site accepts a link. A token of another issuer is

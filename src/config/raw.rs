@@ -58,7 +58,7 @@ table! {
         pub(super) rules: Field<Vec<Field<crate::config::rules::RawRule>>>,
         /// Which pages of other origins may read responses.
         pub(super) cors: Field<RawCors>,
-        /// Where browsers sign in instead of at `login_url`: at the SSO gateway.
+        /// Where browsers sign in instead of at `login_url`: at the SSO gateway, or at one of `providers`.
         pub(super) login: Field<RawLogin>,
         /// Your application's sign-in page.
         pub(super) login_url: Field<String>,
@@ -113,6 +113,8 @@ table! {
         pub(super) own_tokens: Field<bool>,
         /// Other issuers whose tokens are accepted: their names in lower case.
         pub(super) issuers: Field<Vec<String>>,
+        /// The providers at which people sign in, with `login = "provider"`: their names in lower case.
+        pub(super) providers: Field<Vec<String>>,
         /// Headers that carry tokens.
         pub(super) token_headers: Field<Vec<RawTokenHeader>>,
         /// Isolated groups of issuers and users.
@@ -159,6 +161,8 @@ pub enum RawUnauthenticated {
 pub enum RawLogin {
     /// The SSO gateway, `EDGEWARD_GATEWAY`.
     Gateway,
+    /// The site's `providers`.
+    Provider,
 }
 
 table! {

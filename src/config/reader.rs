@@ -17,6 +17,11 @@ pub(super) const GLOBAL: &str = "EDGEWARD";
 
 pub(super) const ISSUER: &str = "EDGEWARD_ISSUER_";
 
+pub(super) const PROVIDER: &str = "EDGEWARD_PROVIDER_";
+
+/// What follows the name of a provider in the name of its client's secret.
+pub(super) const SECRET: &str = "_SECRET";
+
 pub(super) const SITE: &str = "EDGEWARD_SITE_";
 
 pub(super) const GATEWAY: &str = "EDGEWARD_GATEWAY";

@@ -10,7 +10,7 @@ use crate::config::raw::{
 };
 use crate::config::reader::{Bindings, Field, GATEWAY, Reader};
 use crate::config::secret::{self, NameError};
-use crate::config::{cors, headers, issuer, label_studio, mounts, rules, tenant};
+use crate::config::{cors, headers, issuer, label_studio, mounts, provider, rules, tenant};
 use crate::http::headers::is_token;
 use crate::http::host::{canonical_host, origin};
 use crate::http::request::RAY;
@@ -25,6 +25,7 @@ use crate::site::attribute::{Attribute, headers_of};
 use crate::site::issuer::Issuer;
 use crate::site::mount::Neighbours;
 use crate::site::profile::Profile;
+use crate::site::provider::Provider;
 use crate::site::{
     Assertion, AssertionSubject, HostHeader, Login, PathCase, Paths, PlainHttp, Preset, Query,
     SameSite, SeparatorInGroups, Session, Site, Source, SsoCookie, SsoToken, StrangerLink,
@@ -41,6 +42,7 @@ pub(super) fn read(
     raw: RawSite,
     bindings: &Bindings,
     issuers: &[Rc<Issuer>],
+    providers: &[Rc<Provider>],
     reader: &mut Reader<'_>,
 ) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
@@ -72,10 +74,28 @@ pub(super) fn read(
     );
     let names_login = raw.login_url.is_given();
     let login_url = read_url(reader, "login_url", raw.login_url);
-    let by_gateway = reader.optional("login", raw.login) == Some(RawLogin::Gateway);
+    let by = reader.optional("login", raw.login);
+    let by_gateway = by == Some(RawLogin::Gateway);
+    let by_provider = by == Some(RawLogin::Provider);
+    let providers = provider::providers_named(raw.providers, providers, reader);
+    reader.check(
+        "providers",
+        by_provider || providers.is_empty(),
+        "are for login = \"provider\"; those of the gateway are named in [vars.EDGEWARD_GATEWAY]",
+    );
     reader.check(
         "login",
-        !by_gateway || login_url.is_none(),
+        !by_provider || !providers.is_empty(),
+        "= \"provider\" requires providers",
+    );
+    reader.check(
+        "login",
+        !by_provider || !raw.tenants.is_given(),
+        "= \"provider\" cannot be combined with tenants",
+    );
+    reader.check(
+        "login",
+        by.is_none() || login_url.is_none(),
         "cannot be combined with login_url",
     );
     reader.check(
@@ -92,7 +112,7 @@ pub(super) fn read(
     let around = rules::Around {
         binding: &name.to_ascii_uppercase(),
         hosts: hosts.as_deref().unwrap_or_default(),
-        has_login: names_login || by_gateway,
+        has_login: names_login || by.is_some(),
         has_cors: cors.is_some(),
         ignores_case: path_case == PathCase::Ignored,
         bindings,
@@ -118,7 +138,7 @@ pub(super) fn read(
     let has = |source| sources.contains(&source);
     reader.check(
         "login",
-        !by_gateway || has(Source::Session),
+        by.is_none() || has(Source::Session),
         "requires the source \"session\"",
     );
     reader.check(
@@ -270,6 +290,10 @@ pub(super) fn read(
     let all = tenants
         .as_ref()
         .map_or(&issuers, |tenants| &tenants.issuers);
+    let all: Vec<&Rc<Issuer>> = all
+        .iter()
+        .chain(providers.iter().map(|provider| &provider.issuer))
+        .collect();
     reader.check(
         "own_tokens",
         own_tokens || !all.is_empty(),
@@ -279,7 +303,7 @@ pub(super) fn read(
         .as_ref()
         .is_some_and(|assertion| assertion.subject == AssertionSubject::Claim)
     {
-        check_subject(reader, all, own_tokens);
+        check_subject(reader, &all, own_tokens);
     }
     reader.check(
         "tenants",
@@ -304,13 +328,13 @@ pub(super) fn read(
         sources,
         rules: rules?,
         cors,
-        login: if by_gateway {
-            Some(Login::Gateway)
-        } else {
-            login_url.map(|url| Login::Page {
+        login: match by {
+            Some(RawLogin::Gateway) => Some(Login::Gateway),
+            Some(RawLogin::Provider) => Some(Login::Provider),
+            None => login_url.map(|url| Login::Page {
                 url,
                 return_parameter,
-            })
+            }),
         },
         logout_url,
         close_websockets,
@@ -334,6 +358,7 @@ pub(super) fn read(
         profile,
         own_tokens,
         issuers,
+        providers,
         token_headers,
         tenants,
         reserved_headers,
@@ -346,7 +371,7 @@ pub(super) fn read(
 }
 
 /// The `sub` of a token says who somebody is only together with its issuer.
-fn check_subject(reader: &mut Reader<'_>, issuers: &[Rc<Issuer>], own_tokens: bool) {
+fn check_subject(reader: &mut Reader<'_>, issuers: &[&Rc<Issuer>], own_tokens: bool) {
     let error = match issuers {
         _ if own_tokens => {
             "requires own_tokens = false: callers with a token of Edgeward have no such claim"
@@ -545,6 +570,7 @@ pub(super) fn read_session(
         trip: format!("{cookie}-trip"),
         browser: format!("{cookie}-browser"),
         device: format!("{cookie}-device"),
+        attempts: format!("{cookie}-signin-"),
         cookie,
         same_site,
         partitioned,

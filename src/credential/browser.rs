@@ -86,12 +86,12 @@ fn device_message(user: &UserId, device: &str) -> String {
 }
 
 /// The number of the secret, and the signature.
-fn sign(keys: &Keyring, message: &str) -> String {
+pub(super) fn sign(keys: &Keyring, message: &str) -> String {
     let signature = keys.sign(HmacAlgorithm::Hs256, message.as_bytes());
     format!("{}~{}", keys.newest(), URL_SAFE_NO_PAD.encode(signature))
 }
 
-fn verify(keys: &Keyring, message: &str, text: &str) -> bool {
+pub(super) fn verify(keys: &Keyring, message: &str, text: &str) -> bool {
     let Some((number, signature)) = text.split_once('~') else {
         return false;
     };

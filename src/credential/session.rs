@@ -20,7 +20,7 @@ use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::Config;
-use crate::site::{SameSite, Session, Site, SsoCookie};
+use crate::site::{SameSite, Site, SsoCookie};
 
 /// The claim with the second in which the token was issued that opened the session.
 const TOKEN_ISSUED_AT: &str = "token_iat";
@@ -276,22 +276,7 @@ pub fn end_trip(site: &Site) -> SetCookie {
 
 /// The way back is a navigation from another site, which `Strict` cookies are not sent with.
 fn trip_cookie(site: &Site, value: String) -> CookieBuilder<'static> {
-    let session = &site.session;
-    named_cookie(
-        site,
-        session.trip.clone(),
-        value,
-        not_strict(session),
-        session.partitioned,
-    )
-}
-
-/// For a cookie that must arrive with a navigation from another site.
-const fn not_strict(session: &Session) -> SameSite {
-    match session.same_site {
-        SameSite::Strict => SameSite::Lax,
-        other => other,
-    }
+    lax_cookie(site, site.session.trip.clone(), value)
 }
 
 /// How long a browser keeps its id, and how long a device is known after the last sign-in on it.
@@ -311,6 +296,27 @@ pub fn set_browser(site: &Site, browser: &Browser, presented: usize) -> Vec<SetC
     cookies
 }
 
+/// How long a sign-in at a provider may take.
+const ATTEMPT: Duration = Duration::minutes(10);
+
+/// Keeps a sign-in at a provider that is under way, see [`crate::credential::attempt`].
+#[must_use]
+pub fn set_attempt(site: &Site, name: &str, value: String) -> SetCookie {
+    set_lax(
+        site,
+        [&site.session.attempts, name].concat(),
+        value,
+        ATTEMPT,
+    )
+}
+
+/// Clears a sign-in that is over.
+#[must_use]
+pub fn clear_attempt(site: &Site, name: &str) -> SetCookie {
+    let name = [&site.session.attempts, name].concat();
+    cleared(lax_cookie(site, name, String::new()))
+}
+
 /// Notes that a user has signed in on this device.
 #[must_use]
 pub fn set_device(site: &Site, proof: String) -> SetCookie {
@@ -319,9 +325,18 @@ pub fn set_device(site: &Site, proof: String) -> SetCookie {
 
 /// The way to the gateway and back are navigations from other sites, which `Strict` cookies are not sent with.
 fn set_lax(site: &Site, name: String, value: String, age: Duration) -> SetCookie {
-    let session = &site.session;
-    let cookie = named_cookie(site, name, value, not_strict(session), session.partitioned);
+    let cookie = lax_cookie(site, name, value);
     SetCookie(cookie.max_age(age).build().to_string())
+}
+
+/// For a cookie that must arrive with a navigation from another site.
+fn lax_cookie(site: &Site, name: String, value: String) -> CookieBuilder<'static> {
+    let session = &site.session;
+    let same_site = match session.same_site {
+        SameSite::Strict => SameSite::Lax,
+        other => other,
+    };
+    named_cookie(site, name, value, same_site, session.partitioned)
 }
 
 /// Clears the application's cookie, with the attributes that the application gives it; where that is with a `Domain`, also one
@@ -474,8 +489,7 @@ fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted
     };
     let mut granted = Granted::deserialize(value).map_err(|_| TokenError::Claims)?;
     let issuer = site
-        .all_issuers()
-        .iter()
+        .speakers()
         .find(|issuer| issuer.name == granted.issuer)
         .ok_or(TokenError::Ended)?;
     granted

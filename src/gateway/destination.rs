@@ -10,6 +10,7 @@ use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::gateway::visit::Visit;
 use crate::http::query;
+use crate::model::claim::Granted;
 use crate::model::service::{Service, ServiceId};
 use crate::model::service_event::Writer;
 use crate::model::user::{User, UserId};
@@ -132,6 +133,11 @@ impl Destination {
         }
     }
 
+    /// The path of the sign-in page that leads there.
+    pub(super) fn place(&self) -> String {
+        ["/login/", &self.query()].concat()
+    }
+
     /// Where redirects after a form lead, for `form-action`.
     pub(super) fn origin(&self) -> Option<&str> {
         match self {
@@ -150,11 +156,16 @@ impl Destination {
         }
     }
 
-    /// Sends the person there as `user`.
+    /// Sends the person there as `user`, with what the provider has granted at which the person has signed in.
     ///
     /// # Errors
     /// A fault.
-    pub(super) async fn enter(&self, visit: &Visit<'_>, user: &User) -> Result<Reply, Denial> {
+    pub(super) async fn enter(
+        &self,
+        visit: &Visit<'_>,
+        user: &User,
+        granted: Option<&Rc<Granted>>,
+    ) -> Result<Reply, Denial> {
         match self {
             Self::Service { token, service } => enter_service(visit, token, service, user).await,
             Self::Site {
@@ -171,6 +182,7 @@ impl Destination {
                 ticket.browser = Some(state.clone());
                 ticket.user = Some(user.id.as_str().to_owned());
                 ticket.settled_at = Some(now);
+                ticket.granted = granted.and_then(|granted| serde_json::to_value(&**granted).ok());
                 let code = visit.tickets().issue(ticket).await?;
                 let arrive = site.own_path("arrive");
                 let url = format!("{}{arrive}?code={code}", return_to.origin());

@@ -1,5 +1,6 @@
 //! The sign-in page.
 
+use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::gateway_page::{self, Method, PasswordFields, SignIn};
@@ -13,7 +14,7 @@ use crate::gateway::password;
 use crate::gateway::visit::Visit;
 use crate::model::user::User;
 use crate::platform::time::Timestamp;
-use crate::sign_in::opened;
+use crate::sign_in::{by_provider, opened};
 use crate::site::Source;
 
 /// `GET /login/`. Whoever is signed in already goes on at once.
@@ -35,8 +36,20 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
         Err(reply) => return Ok(reply),
     };
     match visit.current().await? {
-        Some(user) => destination.enter(visit, &user).await,
-        None => Ok(ask(visit, &destination, "", None)),
+        Some(user) => {
+            let granted = visit.session().and_then(|session| session.granted.as_ref());
+            destination.enter(visit, &user, granted).await
+        }
+        // With one way to sign in there is nothing to choose.
+        None => Ok(
+            match (&*visit.ctx.site.providers, visit.gateway.passwords) {
+                ([only], false) => {
+                    let place = destination.place();
+                    Answer::see_other(by_provider::path_to(visit.ctx, only, &place)).into()
+                }
+                _ => ask(visit, &destination, "", None),
+            },
+        ),
     }
 }
 
@@ -46,6 +59,9 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
 /// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
 pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let (form, is_own) = visit.read_form().await?;
+    if !visit.gateway.passwords {
+        return Err(Denial::MethodNotAllowed("GET, HEAD"));
+    }
     let destination = match Destination::read(visit, &form).await? {
         Ok(destination) => destination,
         Err(reply) => return Ok(reply),
@@ -81,7 +97,7 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
             must_change: false,
             ..
         } => {
-            let reply = destination.enter(visit, &user).await?;
+            let reply = destination.enter(visit, &user, None).await?;
             Ok(signed_in(visit, &user, reply))
         }
         Checked::Wrong => {
@@ -159,13 +175,17 @@ fn ask(
     }
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(destination.fields());
+    let password = visit.gateway.passwords;
+    let password = password.then(|| Method::Password(PasswordFields::new(visit.gateway, name)));
+    let mut methods: Vec<Method<'_>> = password.into_iter().collect();
+    methods.extend(by_provider::methods(visit.ctx, &destination.place()));
     let row = error.as_ref().map(|(denial, _)| denial.row());
     let content = SignIn {
         lead: &lead,
         error: error.as_ref().map(|(_, text)| *text),
         is_wrong: matches!(error, Some((Denial::WrongPassword, _))),
         fields,
-        methods: vec![Method::Password(PasswordFields::new(visit.gateway, name))],
+        methods,
         form_to: destination.origin(),
     };
     let frame = visit.frame(brand.text("sign_in"), row.map_or("", |row| row.code));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::jose::key::{KeyError, KeySet};
+use crate::memory::provider::Endpoints;
 use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::issuer::{Issuer, RemoteKeys};
@@ -32,7 +33,7 @@ pub enum KeysCause {
         "the URL may not be asked: it is no public https address, or one of Edgeward's own sites"
     )]
     Address,
-    #[error("no answer within 3 seconds")]
+    #[error("no answer in time")]
     Timeout,
     #[error("the connection failed")]
     Connection,
@@ -69,6 +70,8 @@ pub struct IssuerKeyMemory {
 /// The keys of one issuer, and the state of fetching them.
 #[derive(Clone, Default)]
 pub struct IssuerState {
+    /// Of a provider, its endpoints, and when they were asked for.
+    pub endpoints: Option<(Rc<Endpoints>, Timestamp)>,
     pub keys: Option<FetchedKeys>,
     /// When the issuer was last asked because of an unknown key.
     pub asked_at: Option<Timestamp>,
@@ -154,9 +157,14 @@ impl IssuerKeyMemory {
     #[must_use]
     pub fn weight(&self) -> usize {
         let states = self.states.borrow();
-        let known = states.values().filter_map(|state| state.keys.as_ref());
-        known
-            .map(|known| known.keys.heap() + known.jwks_uri.heap())
-            .sum()
+        let of = |state: &IssuerState| {
+            let keys = state.keys.as_ref();
+            let keys = keys.map_or(0, |known| known.keys.heap() + known.jwks_uri.heap());
+            keys + state
+                .endpoints
+                .as_ref()
+                .map_or(0, |(known, _)| known.heap())
+        };
+        states.values().map(of).sum()
     }
 }

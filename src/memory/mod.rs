@@ -4,6 +4,7 @@ pub mod attempts;
 pub mod cache;
 pub mod issuer_keys;
 pub mod own_changes;
+pub mod provider;
 pub mod services;
 pub mod turns;
 pub mod world;

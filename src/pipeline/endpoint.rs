@@ -12,7 +12,7 @@ use crate::origin::assertion;
 use crate::pipeline::outcome::{
     Outcome, Step, admin_outcome, conclude, refuse_early, refuse_own, reply_silently,
 };
-use crate::sign_in::{account, by_gateway};
+use crate::sign_in::{account, back_channel, by_gateway, by_provider};
 use crate::{admin, gateway, profile};
 
 /// Answers a request for `endpoint`.
@@ -34,6 +34,18 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
         Endpoint::Arrive => {
             let reply = by_gateway::arrive(ctx).await.map(Step::Reply);
             conclude(ctx, true, Vec::new(), reply)
+        }
+        Endpoint::Login | Endpoint::LoginAt(_) | Endpoint::Callback(_) => {
+            let reply = match endpoint {
+                Endpoint::LoginAt(name) => by_provider::start(ctx, name).await,
+                Endpoint::Callback(name) => by_provider::callback(ctx, name).await,
+                _ => by_provider::list(ctx),
+            };
+            conclude(ctx, true, Vec::new(), reply.map(Step::Reply))
+        }
+        Endpoint::BackChannel(name) => {
+            let reply = back_channel::receive(ctx, name).await;
+            conclude(ctx, true, Vec::new(), reply.map(Step::Reply))
         }
         Endpoint::Service(call) => {
             let reply = gateway::protocol::answer(ctx, *call).await;

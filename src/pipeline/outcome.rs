@@ -69,8 +69,14 @@ pub(crate) fn conclude(
     let world = ctx.world;
     let refusal = |denial: &Denial, status| {
         let told = authn::report::of_refusal(ctx, denial);
+        // What a browser asks ahead is turned down on purpose.
+        let fails = denial.row().status >= 500 && *denial != Denial::Speculative;
         Event {
-            event: EventKind::Denied,
+            event: if fails {
+                EventKind::Fault
+            } else {
+                EventKind::Denied
+            },
             site: Some(ctx.site.name.clone()),
             request_id: ctx.request_id.to_owned(),
             status,
@@ -144,20 +150,10 @@ pub(crate) fn conclude(
             } else {
                 refuse::refuse(ctx, &denial)
             };
-            // What a browser asks ahead is turned down on purpose.
-            let fails = denial.row().status >= 500 && denial != Denial::Speculative;
-            let name = if fails {
-                EventKind::Fault
-            } else {
-                EventKind::Denied
-            };
             Outcome {
                 notes: Vec::new(),
                 hsts: None,
-                event: Some(Event {
-                    event: name,
-                    ..refusal(&denial, Some(answer.status))
-                }),
+                event: Some(refusal(&denial, Some(answer.status))),
                 action: Action::Answer(readable(answer)),
                 // Whoever tries again after a failure of ours must have what it takes.
                 cookies: match denial {

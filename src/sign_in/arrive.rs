@@ -182,7 +182,8 @@ pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetC
     Ok(open_session(ctx, principal))
 }
 
-fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
+/// Opens a session for the principal of a token that has arrived.
+pub(super) fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
     let (issued_at, granted): (Option<Timestamp>, Option<&Rc<Granted>>) =
         match &principal.verified().claims {
             Claims::Foreign(claims) => (Some(claims.issued_at), claims.for_session.as_ref()),

@@ -1,6 +1,8 @@
 //! Signing in at a site by the gateway: the way there, bound to the browser, and the way back with a code that works once.
 //! No token of ours is ever in an address bar.
 
+use std::rc::Rc;
+
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::reply::Reply;
@@ -10,6 +12,7 @@ use crate::ask::return_to::ReturnTo;
 use crate::credential::browser::Browser;
 use crate::credential::session::{self, SetCookie};
 use crate::http::query;
+use crate::model::claim::Granted;
 use crate::model::user::UserId;
 use crate::people;
 use crate::sign_in::{arrive, opened, refuse};
@@ -103,13 +106,17 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
                 .is_none_or(|limit| settled_at > limit)
     };
     let user = user.filter(is_good).ok_or(Denial::SignInOver)?;
+    let granted = ticket
+        .granted
+        .and_then(|granted| serde_json::from_value::<Granted>(granted).ok());
+    let granted = granted.map(Rc::new);
     // The session counts from the moment at the gateway: a sign-out since then ends it wherever it is known.
     let (claims, cookie) = session::open(
         &ctx.world.config,
         ctx.site,
         &user.id,
         None,
-        None,
+        granted.as_ref(),
         &*ctx.world.platform.entropy,
         settled_at,
     );

@@ -2,8 +2,10 @@
 
 pub mod account;
 pub mod arrive;
+pub mod back_channel;
 pub mod browsing;
 pub mod by_gateway;
+pub mod by_provider;
 pub mod opened;
 pub mod refuse;
 pub mod sign_out;

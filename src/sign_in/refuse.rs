@@ -13,7 +13,7 @@ use crate::http::query;
 use crate::http::request::Parts;
 use crate::jose::error::TokenError;
 use crate::rules::Reaction;
-use crate::sign_in::{arrive, browsing, by_gateway};
+use crate::sign_in::{arrive, browsing, by_gateway, by_provider};
 use crate::site::{Login, SameSite, Source};
 
 /// After this many round trips the browser gets a page with the likely cause instead of a redirect.
@@ -142,6 +142,7 @@ pub fn way_in(
             )
         }
         Login::Gateway => by_gateway::way_there(ctx, &return_to),
+        Login::Provider => (by_provider::page_url(ctx, &return_to), Vec::new()),
     };
     cookies.extend(arrive::trip(ctx, place));
     (url, cookies)

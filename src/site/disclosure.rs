@@ -38,6 +38,8 @@ pub struct Disclosures {
     removed: Reserved,
     /// The names of all sites' own cookies, in lower case. No origin's answer sets one.
     own_cookies: HashSet<String>,
+    /// What the names of further ones begin with.
+    own_prefixes: HashSet<String>,
 }
 
 impl Disclosures {
@@ -62,6 +64,8 @@ impl Disclosures {
             }
             let names = site.cookie_names().map(str::to_ascii_lowercase);
             all.own_cookies.extend(names);
+            all.own_prefixes
+                .insert(site.session.attempts.to_ascii_lowercase());
         }
         all
     }
@@ -86,6 +90,10 @@ impl Disclosures {
     #[must_use]
     pub fn is_own_cookie(&self, name: &str) -> bool {
         self.own_cookies.contains(name)
+            || self
+                .own_prefixes
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
     }
 
     fn is_misspelt(&self, name: &str) -> bool {

@@ -11,6 +11,8 @@ pub struct Gateway {
     /// What services call a user.
     pub identity: Identity,
     pub brand: Brand,
+    /// Whether people sign in with a password.
+    pub passwords: bool,
     /// Whether services may be on `http` and on private hosts.
     pub development: bool,
     /// The service that receives links to set a password.

@@ -9,6 +9,7 @@ pub mod issuer;
 pub mod label_studio;
 pub mod mount;
 pub mod profile;
+pub mod provider;
 pub mod tenant;
 
 use std::borrow::Cow;
@@ -30,6 +31,7 @@ use gateway::Gateway;
 use issuer::Issuer;
 use mount::Neighbours;
 use profile::Profile;
+use provider::Provider;
 use tenant::Tenants;
 
 /// A validated site.
@@ -107,6 +109,8 @@ pub struct Site {
     pub own_tokens: bool,
     /// Other issuers whose tokens the site accepts.
     pub issuers: Vec<Rc<Issuer>>,
+    /// The providers at whose pages people sign in here; at a site that uses the gateway, those of the gateway.
+    pub providers: Vec<Rc<Provider>>,
     pub token_headers: Vec<TokenHeader>,
     pub tenants: Option<Tenants>,
     /// Those that this site adds, as configured.
@@ -291,6 +295,8 @@ pub enum Login {
     },
     /// The sign-in page of the SSO gateway.
     Gateway,
+    /// The page of a provider, or a page of the site that lists them.
+    Provider,
 }
 
 /// Edgeward's own cookie.
@@ -303,6 +309,8 @@ pub struct Session {
     pub browser: String,
     /// The name of the cookie that proves that a user has signed in here before.
     pub device: String,
+    /// What the names of the cookies begin with that hold sign-ins at a provider which are under way.
+    pub attempts: String,
     pub same_site: SameSite,
     pub partitioned: bool,
     /// Ends after this time without a request.
@@ -469,11 +477,25 @@ impl Site {
             .map_or(&self.issuers, |tenants| &tenants.issuers)
     }
 
+    /// The issuers whose tokens open sessions here: those of tokens that are presented, and the providers.
+    pub fn speakers(&self) -> impl Iterator<Item = &Rc<Issuer>> {
+        let providers = self.providers.iter().map(|provider| &provider.issuer);
+        self.all_issuers().iter().chain(providers)
+    }
+
+    /// The provider of this name, if people sign in there at this very site.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<&Rc<Provider>> {
+        let here = self.gateway.is_some() || matches!(self.login, Some(Login::Provider));
+        let mut providers = self.providers.iter().filter(|_| here);
+        providers.find(|provider| provider.name() == name)
+    }
+
     /// What the issuers of this site, taken together, can state about a caller. Edgeward itself
     /// states only what is in the user's record.
     #[must_use]
     pub fn provides(&self) -> Provided {
-        let others = !self.all_issuers().is_empty();
+        let others = self.speakers().next().is_some();
         Provided {
             scopes: others,
             claims: others,

@@ -124,6 +124,8 @@ impl Served {
 #[derive(Debug, Default)]
 pub struct Neighbours {
     cookies: Vec<String>,
+    /// What the names of further ones begin with.
+    prefixes: Vec<String>,
     /// Cookies with tokens of other issuers: the name, and the issuers.
     tokens: Vec<(String, Vec<Rc<Issuer>>)>,
 }
@@ -132,6 +134,7 @@ impl Neighbours {
     /// Adds what `site` keeps.
     pub fn add(&mut self, site: &Site) {
         self.cookies.extend(site.cookie_names().map(str::to_owned));
+        self.prefixes.push(site.session.attempts.clone());
         let sso = site.sso_cookie.as_ref();
         if let Some(sso) = sso.filter(|_| site.takes(Source::SsoCookie)) {
             let issuers = site.all_issuers().to_vec();
@@ -144,6 +147,7 @@ impl Neighbours {
     #[must_use]
     pub fn own(&self, name: &str, value: &str) -> bool {
         self.cookies.iter().any(|cookie| cookie == name)
+            || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
             || self.tokens.iter().any(|(cookie, issuers)| {
                 cookie == name
                     && UntrustedJws::parse(value).is_ok_and(|token| {

@@ -34,7 +34,7 @@ pub const FAMILIES: [&str; 15] = [
 ];
 
 /// The prefixes of all keys leased through [`crate::platform::port::Once`], likewise.
-pub const LOCKS: [&str; 3] = ["link:", "origin_account:", tickets::LEASE];
+pub const LOCKS: [&str; 4] = ["link:", "origin_account:", "signin:", tickets::LEASE];
 
 /// How often a change is recomputed when other writers win.
 pub const CHANGE_ATTEMPTS: usize = 8;

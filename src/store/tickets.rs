@@ -47,6 +47,9 @@ pub struct Ticket {
     /// When the user was settled.
     #[serde(default)]
     pub settled_at: Option<Timestamp>,
+    /// What the provider has granted at which the user has signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<serde_json::Value>,
     /// The hash of the code that the browser takes to a service, if the service has asked for one.
     #[serde(default)]
     pub code: Option<String>,
@@ -70,6 +73,7 @@ impl Ticket {
             browser: None,
             user: None,
             settled_at: None,
+            granted: None,
             code: None,
             wants_code: false,
             used: false,

@@ -63,6 +63,8 @@ mod others_key;
 #[cfg(test)]
 mod paths;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod readings;
 #[cfg(test)]
 mod reasons;

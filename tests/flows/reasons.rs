@@ -5,6 +5,7 @@ use edgeward::answer::reading::Lead;
 use edgeward::http::outside::Rule;
 use edgeward::http::path::PathError;
 use edgeward::jose::error::TokenError;
+use edgeward::memory::provider::ProviderCause;
 use edgeward::model::api_token::Scope;
 use edgeward::model::user::Email;
 use edgeward::platform::port::Fault;
@@ -252,6 +253,31 @@ fn table() -> Vec<Line> {
         (Denial::FormExpired, 403, "form_expired"),
         (Denial::SignInOver, 410, "sign_in_over"),
         (Denial::SignInElsewhere, 403, "sign_in_elsewhere"),
+        (
+            Denial::Provider("id".into(), ProviderCause::Iss),
+            502,
+            "provider_failed",
+        ),
+        (
+            Denial::ProviderDeclined("id".into()),
+            403,
+            "sign_in_declined",
+        ),
+        (
+            Denial::ProviderAccount("id".into(), TokenError::UnknownUser),
+            403,
+            "account_refused",
+        ),
+        (
+            Denial::ProviderAccount("id".into(), TokenError::DisabledUser),
+            403,
+            "user_disabled",
+        ),
+        (
+            Denial::LogoutToken("id".into(), TokenError::Signature),
+            400,
+            "invalid_request",
+        ),
         (Denial::ServiceRefused, 403, "service_refused"),
         (Denial::TooManyServices, 409, "too_many_services"),
         (Denial::NoGateway, 409, "no_gateway"),
@@ -341,6 +367,10 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::AmbiguousPath(..) => 48,
         Denial::Destination => 49,
         Denial::HttpsRequired => 50,
+        Denial::Provider(..) => 51,
+        Denial::ProviderDeclined(_) => 52,
+        Denial::ProviderAccount(..) => 53,
+        Denial::LogoutToken(..) => 54,
     }
 }
 
@@ -353,7 +383,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 51);
+    assert_eq!(found.len(), 55);
 }
 
 #[test]

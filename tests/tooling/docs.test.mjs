@@ -90,6 +90,16 @@ test("docs/issuers.md has every setting of an issuer, and no other", () => {
   for (const name of settingsOf("RawTenants").keys()) assert.match(read("docs/issuers.md"), new RegExp(`\\b${name} = `), name);
 });
 
+test("docs/sign-in.md has every setting of a provider, and no other", () => {
+  const text = read("docs/sign-in.md");
+  const rows = tableRows(text, "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+  const all = [...settingsOf("RawProvider").keys()];
+  const ofIssuer = all.filter((name) => settingsOf("RawIssuer").has(name));
+  assert.deepEqual(rows.toSorted(), all.filter((name) => !ofIssuer.includes(name)).toSorted());
+  const shared = /These settings of an \[issuer\][^:]*: ([^.]*)\./.exec(text)?.[1] ?? "";
+  assert.deepEqual([...shared.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name).toSorted(), ofIssuer.toSorted());
+});
+
 test("the README's example names every setting of a site but those that only plain http needs", () => {
   const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => readExample(text)).find(({ vars }) => vars.EDGEWARD_SITE_APP);
   const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
@@ -104,7 +114,7 @@ test("the README's example names every setting of a site but those that only pla
   // Issuers are named in the tenants of a site that has tenants; `login` stands in place of `login_url`. A profile stands in an example of its own, in its own document.
   assert.deepEqual(
     missing.filter((name) => !/^label_studio(\.|$)/.test(name)),
-    ["upstream_plaintext", "login", "tenants"],
+    ["upstream_plaintext", "login", "providers", "tenants"],
   );
   const shown = read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)?.[1] ?? "";
   const profile = /** @type {object} */ (readExample(shown).vars.EDGEWARD_SITE_STUDIO.label_studio);

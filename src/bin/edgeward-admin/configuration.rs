@@ -169,6 +169,10 @@ fn bindings(given: Given) -> (Bindings, Vec<String>) {
     for (name, value) in &given.vars {
         if name.starts_with("EDGEWARD") {
             referred(value, false, &mut wanted);
+            let is_public = value.get("client_auth").and_then(Value::as_str) == Some("none");
+            if name.starts_with("EDGEWARD_PROVIDER_") && !is_public {
+                wanted.insert(format!("{name}_SECRET"));
+            }
         }
     }
     // A personal access token has three parts, separated by dots.

@@ -188,3 +188,31 @@ export async function startProvider({ port, keys } = {}) {
 export function blocks(document, language) {
   return [...readFileSync(at(document), "utf8").matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, code]) => code);
 }
+
+/**
+ * Starts the OpenID provider with pages on which people sign in.
+ * @param {{ port: number, redirectUri: string }} place
+ */
+export async function startWebProvider({ port, redirectUri }) {
+  await installNpm();
+  const command = ["web_provider.mjs", String(port), redirectUri];
+  const child = spawn(pinnedNode, command, { cwd: PEERS, env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.startsWith("{")) break;
+  }
+  if (child.exitCode !== null) throw new Error(`the provider did not start: ${errors}`);
+  child.stdout.resume();
+  return {
+    issuer: `http://127.0.0.1:${port}`,
+    /** Makes a new signing key, and publishes no other. */
+    rotate: () => fetch(`http://127.0.0.1:${port}/rotate`, { method: "POST" }),
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}

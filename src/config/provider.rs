@@ -1,0 +1,418 @@
+//! `OpenID` Connect providers as they are written: a preset, the client that we are there, and the settings of an issuer,
+//! which are read as those of any other issuer.
+
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::issuer::{self, RawIssuer};
+use crate::config::reader::{Bindings, Field, Members, PROVIDER, Reader, SECRET, Texts, table};
+use crate::config::secret;
+use crate::http::host::canonical_host;
+use crate::http::query;
+use crate::model::claim::ClaimPath;
+use crate::platform::time::Seconds;
+use crate::site::UpstreamCredential;
+use crate::site::issuer::{RequiredClaim, TENANT_ID, UserIdentity};
+use crate::site::provider::{ClientAuthentication, Provider};
+
+/// The longest table of a provider, in bytes.
+const MAX_TABLE: usize = 5 * 1024;
+
+/// Stands for the place of a provider whose settings do not say it.
+const UNKNOWN: &str = "https://unknown.example/";
+
+/// The settings of an issuer that a provider has as well. The others follow from the preset and from the flow.
+pub const OF_ISSUER: [&str; 19] = [
+    "issuer",
+    "discovery_url",
+    "tenant_ids",
+    "algorithms",
+    "leeway",
+    "required_claims",
+    "claims",
+    "defaults",
+    "unverified_email_reason",
+    "email_verified_as_text",
+    "numbers_as_text",
+    "email_domains",
+    "create_users",
+    "grant_roles",
+    "grant_staff",
+    "keep_claims",
+    "loopback_origin",
+    "keys_ttl",
+    "keys_stale",
+];
+
+table! {
+    /// `EDGEWARD_PROVIDER_…`. Has the settings of an issuer that say what its tokens may state as well.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["preset", "client_id"])))]
+    pub struct RawProvider {
+        /// Which provider it is; `oidc` for any that speaks `OpenID` Connect.
+        pub(super) preset: Field<Preset>,
+        /// For `auth0`, `okta` and `keycloak`: its host.
+        pub(super) domain: Field<String>,
+        /// For `keycloak`: the realm.
+        pub(super) realm: Field<String>,
+        /// For `entra`: the id of the tenant; `tenant_ids` for several.
+        pub(super) tenant: Field<String>,
+        /// For `google`: the organisations, by their main domain, whose accounts may sign in.
+        pub(super) hd: Field<Texts>,
+        /// The id of the client that was registered there.
+        pub(super) client_id: Field<String>,
+        /// How the client authenticates to the token endpoint.
+        pub(super) client_auth: Field<RawClientAuth>,
+        /// What is asked for, besides `openid`.
+        pub(super) scopes: Field<Vec<String>>,
+        /// What the button on the sign-in page says.
+        pub(super) label: Field<String>,
+        /// Whether an address that it says is verified identifies a user that other providers or an admin have made.
+        pub(super) email_authoritative: Field<bool>,
+        /// `access_token` if the roles are only in the access token, as with Keycloak.
+        pub(super) roles_from: Field<RolesFrom>,
+        /// Whether claims that the ID token lacks are asked for at the userinfo endpoint.
+        pub(super) userinfo: Field<bool>,
+        /// How many seconds ago a person may have signed in there at the most.
+        pub(super) max_age: Field<u32>,
+    }
+}
+
+/// Which provider it is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Any that speaks `OpenID` Connect.
+    Oidc,
+    /// Google.
+    Google,
+    /// Microsoft Entra ID.
+    Entra,
+    /// Keycloak.
+    Keycloak,
+    /// Auth0.
+    Auth0,
+    /// Okta.
+    Okta,
+}
+
+/// `client_auth`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RawClientAuth {
+    /// `client_secret_basic`.
+    Basic,
+    /// `client_secret_post`.
+    Post,
+    /// A public client, without a secret.
+    None,
+}
+
+/// `roles_from`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RolesFrom {
+    /// The ID token, and the userinfo endpoint if that is asked.
+    IdToken,
+    /// The access token as well: a JWT by the same keys.
+    AccessToken,
+}
+
+/// Validates the table of provider `name`; errors go to `reader`. `ours` is our own `iss`.
+pub(super) fn read(
+    name: &str,
+    text: &str,
+    ours: &str,
+    bindings: &Bindings,
+    reader: &mut Reader<'_>,
+) -> Option<Rc<Provider>> {
+    let raw: RawProvider = reader.object(text)?;
+    reader.check(
+        "preset",
+        text.len() <= MAX_TABLE,
+        "has a table of more than 5 KB",
+    );
+    let mut members = Members::new();
+    for (setting, value) in raw.unknown {
+        if OF_ISSUER.contains(&setting.as_str()) {
+            members.insert(setting, value);
+        } else {
+            reader.error(&setting, "no such setting");
+        }
+    }
+    let preset = reader.required("preset", raw.preset);
+    let place = Place {
+        domain: raw.domain,
+        realm: raw.realm,
+        tenant: raw.tenant,
+    };
+    if let Some(preset) = preset {
+        place.settle(preset, &mut members, reader);
+    }
+    // Where that has failed, it was reported; the other settings are looked at all the same.
+    default_to(&mut members, "issuer", json!(UNKNOWN));
+    default_to(&mut members, "discovery_url", json!(UNKNOWN));
+    let client_id = reader.required("client_id", raw.client_id);
+    let has_id = client_id.as_ref().is_none_or(|id| !id.is_empty());
+    reader.check("client_id", has_id, "must not be empty");
+    let authentication = read_authentication(
+        name,
+        client_id.as_deref().unwrap_or_default(),
+        raw.client_auth,
+        bindings,
+        reader,
+    );
+    let scope = read_scope(reader, raw.scopes);
+    let mut usual = name.to_owned();
+    if let Some(first) = usual.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let label = reader.with_default("label", raw.label, format!("Sign in with {usual}"));
+    reader.check(
+        "label",
+        !label.trim().is_empty() && label.len() <= 100,
+        "must have 1 to 100 bytes",
+    );
+    let authoritative = reader.with_default("email_authoritative", raw.email_authoritative, false);
+    reader.check(
+        "unverified_email_reason",
+        !authoritative || !members.contains_key("unverified_email_reason"),
+        "cannot be combined with email_authoritative: an address identifies somebody only if the provider has verified it",
+    );
+    let max_age = reader.optional("max_age", raw.max_age);
+    reader.check(
+        "max_age",
+        max_age.is_none_or(|age| age <= 30 * 86_400),
+        "must be at most 30 days",
+    );
+    let hosted = reader.optional("hd", raw.hd);
+    reader.check(
+        "hd",
+        hosted.is_none() || preset == Some(Preset::Google),
+        "is for preset = \"google\"",
+    );
+    let userinfo = reader.with_default("userinfo", raw.userinfo, false);
+    let roles_from = reader.with_default("roles_from", raw.roles_from, RolesFrom::IdToken);
+    members.insert(
+        "audience".into(),
+        json!(client_id.clone().unwrap_or_default()),
+    );
+    let algorithms = json!(["RS256", "ES256", "PS256", "EdDSA"]);
+    default_to(&mut members, "algorithms", algorithms);
+    // As text, because that is how the tables of other issuers are read: another way would be as much code once more.
+    let mut issuer_settings: RawIssuer = reader.object(&Value::Object(members).to_string())?;
+    issuer_settings.identity = Field::Given(if authoritative {
+        UserIdentity::Email
+    } else {
+        UserIdentity::Subject
+    });
+    let mut issuer = issuer::read(name, issuer_settings, ours, bindings, reader)?;
+    if let Some(Texts(domains)) = hosted {
+        issuer.required_claims.push(RequiredClaim {
+            path: ClaimPath::parse("hd")?,
+            values: Some(domains.into_iter().map(Value::String).collect()),
+        });
+    }
+    Some(Rc::new(Provider {
+        issuer: Rc::new(issuer),
+        label,
+        client_id: client_id?,
+        authentication: authentication?,
+        scope,
+        max_age: max_age.map(Seconds),
+        userinfo,
+        access_token_claims: roles_from == RolesFrom::AccessToken,
+    }))
+}
+
+/// The value of `scope`.
+fn read_scope(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> String {
+    let scopes = ["profile", "email"].map(str::to_owned).to_vec();
+    let scopes = reader.with_default("scopes", field, scopes);
+    // RFC 6749 §3.3.
+    let is_scope = |scope: &String| {
+        let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+        !scope.is_empty() && scope.bytes().all(plain)
+    };
+    reader.check(
+        "scopes",
+        scopes.iter().all(is_scope),
+        "must be names without spaces",
+    );
+    let others = scopes.into_iter().filter(|scope| scope != "openid");
+    let scope = std::iter::once("openid".to_owned()).chain(others);
+    let scope: Vec<String> = scope.collect();
+    scope.join(" ")
+}
+
+fn default_to(members: &mut Members, name: &str, value: Value) {
+    if !members.contains_key(name) {
+        members.insert(name.to_owned(), value);
+    }
+}
+
+/// What says where a provider is, besides its issuer.
+struct Place {
+    domain: Field<String>,
+    realm: Field<String>,
+    tenant: Field<String>,
+}
+
+impl Place {
+    /// Adds `issuer` and `discovery_url`, as far as they follow from the preset.
+    fn settle(self, preset: Preset, members: &mut Members, reader: &mut Reader<'_>) {
+        let takes: &[&str] = match preset {
+            Preset::Oidc | Preset::Google => &[],
+            Preset::Entra => &["tenant"],
+            Preset::Keycloak => &["domain", "realm"],
+            Preset::Auth0 | Preset::Okta => &["domain"],
+        };
+        let mut take = |name: &'static str, field: Field<String>| {
+            let given = field.is_given();
+            let fits = takes.contains(&name);
+            reader.check(name, !given || fits, "is not a setting of this preset");
+            reader.optional(name, field).filter(|_| fits)
+        };
+        let domain = take("domain", self.domain);
+        let realm = take("realm", self.realm);
+        let tenant = take("tenant", self.tenant);
+        let is_host = |domain: &String| canonical_host(domain, "https").as_ref() == Some(domain);
+        reader.check(
+            "domain",
+            domain.as_ref().is_none_or(is_host),
+            "must be a host in lower case, such as example.eu.auth0.com",
+        );
+        let names_issuer = members.contains_key("issuer");
+        let named = |issuer: String| {
+            let discovery = format!(
+                "{}/.well-known/openid-configuration",
+                issuer.trim_end_matches('/')
+            );
+            (issuer, discovery)
+        };
+        let entra = "https://login.microsoftonline.com";
+        let several = members.contains_key("tenant_ids");
+        let settled = match (preset, domain, realm, tenant) {
+            (Preset::Google, ..) => Ok(named("https://accounts.google.com".into())),
+            (Preset::Entra, _, _, Some(tenant)) if !several => {
+                Ok(named(format!("{entra}/{tenant}/v2.0")))
+            }
+            (Preset::Entra, _, _, None) if several => {
+                // Its document names the issuer with the placeholder, as no other provider's does.
+                let (_, discovery) = named(format!("{entra}/organizations/v2.0"));
+                Ok((format!("{entra}/{TENANT_ID}/v2.0"), discovery))
+            }
+            (Preset::Entra, ..) => Err((
+                "tenant",
+                "or tenant_ids is required, and not both: the id of the tenant, or those of several",
+            )),
+            (Preset::Keycloak, Some(domain), Some(realm), _) => {
+                let realm = query::encode(&realm);
+                Ok(named(format!("https://{domain}/realms/{realm}")))
+            }
+            // Compared byte for byte: this one has a slash at its end.
+            (Preset::Auth0, Some(domain), ..) => Ok(named(format!("https://{domain}/"))),
+            (Preset::Okta, Some(domain), ..) => Ok(named(format!("https://{domain}"))),
+            (Preset::Auth0, None, ..) | (Preset::Keycloak, None, Some(_), _) => {
+                Err(("domain", "is required"))
+            }
+            (Preset::Keycloak, Some(_), None, _) => Err(("realm", "is required")),
+            (Preset::Oidc | Preset::Okta | Preset::Keycloak, ..) => {
+                match members.get("issuer").and_then(Value::as_str) {
+                    Some(issuer) => {
+                        let (_, discovery) = named(issuer.to_owned());
+                        default_to(members, "discovery_url", json!(discovery));
+                    }
+                    None if names_issuer => {}
+                    None => reader.error("issuer", "is required"),
+                }
+                return;
+            }
+        };
+        match settled {
+            Err((name, error)) => reader.error(name, error),
+            Ok(_) if names_issuer => {
+                reader.error("issuer", "follows from the preset; leave it out");
+            }
+            Ok((issuer, discovery)) => {
+                members.insert("issuer".into(), json!(issuer));
+                default_to(members, "discovery_url", json!(discovery));
+            }
+        }
+    }
+}
+
+fn read_authentication(
+    name: &str,
+    client_id: &str,
+    field: Field<RawClientAuth>,
+    bindings: &Bindings,
+    reader: &mut Reader<'_>,
+) -> Option<ClientAuthentication> {
+    let how = reader.with_default("client_auth", field, RawClientAuth::Basic);
+    let binding = format!("{PROVIDER}{}{SECRET}", name.to_ascii_uppercase());
+    let secret = bindings.get(&binding).filter(|secret| !secret.is_empty());
+    match (how, secret) {
+        (RawClientAuth::None, Some(_)) => {
+            reader.error(
+                "client_auth",
+                format!("is \"none\", but there is a secret {binding}; remove one of them"),
+            );
+            None
+        }
+        (RawClientAuth::None, None) => Some(ClientAuthentication::None),
+        (RawClientAuth::Basic, Some(secret)) => {
+            // Both are encoded like a form's (RFC 6749 §2.3.1).
+            let pair = format!("{}:{}", query::encode(client_id), query::encode(secret));
+            let value = format!("Basic {}", STANDARD.encode(pair));
+            Some(ClientAuthentication::Basic(UpstreamCredential(value)))
+        }
+        (RawClientAuth::Post, Some(secret)) => Some(ClientAuthentication::Post(
+            UpstreamCredential(secret.clone()),
+        )),
+        (RawClientAuth::Basic | RawClientAuth::Post, None) => {
+            reader.error(
+                "client_auth",
+                format!(
+                    "needs the client's secret {binding}; {}",
+                    secret::HOW_TO_SET
+                ),
+            );
+            None
+        }
+    }
+}
+
+/// Resolves the providers that a setting names.
+pub(super) fn providers_named(
+    field: Field<Vec<String>>,
+    providers: &[Rc<Provider>],
+    reader: &mut Reader<'_>,
+) -> Vec<Rc<Provider>> {
+    let mut found: Vec<Rc<Provider>> = Vec::new();
+    for name in reader.with_default("providers", field, Vec::new()) {
+        match providers.iter().find(|provider| provider.name() == name) {
+            Some(provider) if found.iter().any(|other| Rc::ptr_eq(other, provider)) => {
+                reader.error("providers", format!("names {name:?} twice"));
+            }
+            Some(provider) => found.push(Rc::clone(provider)),
+            None => reader.error(
+                "providers",
+                format!(
+                    "{name:?} is no provider: the table {PROVIDER}{} is missing or has errors",
+                    name.to_ascii_uppercase()
+                ),
+            ),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

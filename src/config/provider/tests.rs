@@ -1,0 +1,233 @@
+use super::*;
+use crate::config::tests::{bindings, paths};
+
+const BINDING: &str = "EDGEWARD_PROVIDER_ID";
+
+fn with(settings: &Value) -> Bindings {
+    let site = r#"{"login": "provider", "providers": ["id"], "unauthenticated": "login"}"#;
+    let mut all = bindings(site);
+    let mut table = json!({"preset": "oidc", "client_id": "app"});
+    let members = table.as_object_mut().unwrap();
+    members.extend(settings.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
+    all.insert(BINDING.into(), table.to_string());
+    all.insert(format!("{BINDING}_SECRET"), "s".into());
+    all
+}
+
+fn provider(settings: &Value) -> Rc<Provider> {
+    let config = crate::config::parse(&with(settings)).unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
+    Rc::clone(&site.providers[0])
+}
+
+/// The settings with an error, without that of the site whose provider is not there then.
+fn wrong(settings: &Value) -> Vec<String> {
+    let all = paths(&with(settings)).into_iter();
+    let own = all.filter_map(|path| Some(path.strip_prefix(BINDING)?.to_owned()));
+    own.collect()
+}
+
+#[test]
+fn a_preset_says_where_the_provider_is() {
+    let tenant = "11111111-2222-3333-4444-555555555555";
+    let entra = "https://login.microsoftonline.com";
+    for (settings, issuer, discovery) in [
+        (
+            json!({"issuer": "https://id.example/a/"}),
+            "https://id.example/a/",
+            "https://id.example/a",
+        ),
+        (
+            json!({"preset": "google"}),
+            "https://accounts.google.com",
+            "https://accounts.google.com",
+        ),
+        (
+            json!({"preset": "entra", "tenant": tenant}),
+            &format!("{entra}/{tenant}/v2.0"),
+            &format!("{entra}/{tenant}/v2.0"),
+        ),
+        (
+            json!({"preset": "entra", "tenant_ids": [tenant]}),
+            &format!("{entra}/{{tenantid}}/v2.0"),
+            &format!("{entra}/organizations/v2.0"),
+        ),
+        (
+            json!({"preset": "keycloak", "domain": "id.example", "realm": "a b"}),
+            "https://id.example/realms/a%20b",
+            "https://id.example/realms/a%20b",
+        ),
+        (
+            json!({"preset": "auth0", "domain": "a.eu.auth0.com"}),
+            "https://a.eu.auth0.com/",
+            "https://a.eu.auth0.com",
+        ),
+        (
+            json!({"preset": "okta", "domain": "a.okta.com"}),
+            "https://a.okta.com",
+            "https://a.okta.com",
+        ),
+        (
+            json!({"preset": "okta", "issuer": "https://a.okta.com/oauth2/default"}),
+            "https://a.okta.com/oauth2/default",
+            "https://a.okta.com/oauth2/default",
+        ),
+    ] {
+        let read = provider(&settings);
+        assert_eq!(read.issuer.issuer, issuer, "{settings}");
+        let crate::site::issuer::KeySource::Remote(remote) = &read.issuer.keys else {
+            panic!("{settings}");
+        };
+        let well_known = "/.well-known/openid-configuration";
+        assert_eq!(remote.url, format!("{discovery}{well_known}"), "{settings}");
+        assert_eq!(read.issuer.audience, ["app"]);
+        assert_eq!(read.issuer.identity, UserIdentity::Subject);
+    }
+    let label = provider(&json!({"preset": "google"})).label.clone();
+    assert_eq!(label, "Sign in with Id");
+}
+
+#[test]
+fn a_provider_that_is_described_wrongly_is_reported_setting_by_setting() {
+    for (settings, expected) in [
+        (json!({}), ".issuer"),
+        (json!({"preset": "github"}), ".preset"),
+        (
+            json!({"preset": "google", "issuer": "https://a.example"}),
+            ".issuer",
+        ),
+        (
+            json!({"preset": "google", "domain": "a.example"}),
+            ".domain",
+        ),
+        (json!({"preset": "entra"}), ".tenant"),
+        (
+            json!({"preset": "entra", "tenant": "t", "tenant_ids": ["x"]}),
+            ".tenant",
+        ),
+        (json!({"preset": "auth0"}), ".domain"),
+        (
+            json!({"preset": "auth0", "domain": "https://a.example"}),
+            ".domain",
+        ),
+        (
+            json!({"preset": "keycloak", "domain": "a.example"}),
+            ".realm",
+        ),
+        (json!({"preset": "keycloak", "realm": "a"}), ".domain"),
+        (json!({"preset": "google", "client_id": null}), ".client_id"),
+        (json!({"preset": "google", "client_id": ""}), ".client_id"),
+        (
+            json!({"preset": "google", "client_auth": "none"}),
+            ".client_auth",
+        ),
+        (
+            json!({"preset": "google", "client_auth": "jwt"}),
+            ".client_auth",
+        ),
+        (json!({"preset": "google", "scopes": ["a b"]}), ".scopes"),
+        (json!({"preset": "google", "label": " "}), ".label"),
+        (
+            json!({"preset": "okta", "domain": "a.example", "hd": "a.example"}),
+            ".hd",
+        ),
+        (
+            json!({"preset": "google", "max_age": 9_999_999}),
+            ".max_age",
+        ),
+        (
+            json!({"preset": "google", "roles_from": "x"}),
+            ".roles_from",
+        ),
+        (json!({"preset": "google", "secret": "X"}), ".secret"),
+        (json!({"preset": "google", "audience": "x"}), ".audience"),
+        (
+            json!({"preset": "google", "identity": "email"}),
+            ".identity",
+        ),
+        (
+            json!({"preset": "google", "algorithms": ["HS256"]}),
+            ".algorithms",
+        ),
+        (
+            json!({"preset": "google", "create_users": 1}),
+            ".create_users",
+        ),
+        (
+            json!({"preset": "google", "email_authoritative": true, "unverified_email_reason": "we trust all of them"}),
+            ".unverified_email_reason",
+        ),
+        (
+            json!({"issuer": "https://id.example", "discovery_url": "https://10.0.0.1/x"}),
+            ".discovery_url",
+        ),
+    ] {
+        let found = wrong(&settings);
+        assert!(
+            found.contains(&expected.to_owned()),
+            "{settings}: {found:?}"
+        );
+    }
+    // All at once.
+    let many = wrong(&json!({"preset": "auth0", "label": "", "scopes": [""], "nothing": 1}));
+    assert_eq!(many, [".nothing", ".domain", ".scopes", ".label"]);
+}
+
+#[test]
+fn a_secret_belongs_to_a_provider_and_a_provider_to_sites() {
+    let good = json!({"preset": "google"});
+    let mut all = with(&good);
+    all.remove(&format!("{BINDING}_SECRET"));
+    assert!(paths(&all).contains(&format!("{BINDING}.client_auth")));
+    let mut all = with(&good);
+    all.insert("EDGEWARD_PROVIDER_OTHER_SECRET".into(), "s".into());
+    assert_eq!(paths(&all), ["EDGEWARD_PROVIDER_OTHER_SECRET"]);
+    let mut all = with(&good);
+    let issuer = json!({"issuer": "https://a.example", "audience": "a", "algorithms": ["RS256"], "jwks_url": "https://a.example/k"});
+    all.insert("EDGEWARD_ISSUER_ID".into(), issuer.to_string());
+    assert_eq!(paths(&all), [BINDING]);
+    for (site, expected) in [
+        (r#"{"providers": ["id"]}"#, ".providers"),
+        (r#"{"login": "provider"}"#, ".login"),
+        (
+            r#"{"login": "provider", "providers": ["id", "id"]}"#,
+            ".providers",
+        ),
+        (
+            r#"{"login": "provider", "providers": ["other"]}"#,
+            ".providers",
+        ),
+        (
+            r#"{"login": "provider", "providers": ["id"], "login_url": "https://a.example/"}"#,
+            ".login",
+        ),
+        (
+            r#"{"login": "provider", "providers": ["id"], "sources": ["bearer"]}"#,
+            ".login",
+        ),
+    ] {
+        let mut all = with(&good);
+        let table = bindings(site).remove("EDGEWARD_SITE_APP").unwrap();
+        all.insert("EDGEWARD_SITE_APP".into(), table);
+        let found = paths(&all);
+        assert!(
+            found.contains(&format!("EDGEWARD_SITE_APP{expected}")),
+            "{site}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_parts_of_basic_are_encoded_like_a_form() {
+    let mut all = with(&json!({"preset": "google", "client_id": "a:b"}));
+    all.insert(format!("{BINDING}_SECRET"), "c d/%".into());
+    let config = crate::config::parse(&all).unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
+    let ClientAuthentication::Basic(credential) = &site.providers[0].authentication else {
+        panic!("not basic");
+    };
+    let expected = STANDARD.encode("a%3Ab:c%20d%2F%25");
+    assert_eq!(credential.0, format!("Basic {expected}"));
+    assert!(!format!("{:?}", site.providers[0]).contains(&expected));
+}

@@ -1,0 +1,330 @@
+//! Signing in at a provider by `OpenID` Connect: the list of providers, the way to one, and the way back with a code.
+//! Each sign-in belongs to the browser that began it, and each way back counts once.
+
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::event::{EventKind, Happened};
+use crate::answer::gateway_page::{self, Method, SignIn};
+use crate::answer::page::{self, Frame, LinkButton, Message};
+use crate::answer::reply::Reply;
+use crate::ask::ctx::Ctx;
+use crate::ask::form::Form;
+use crate::ask::return_to::ReturnTo;
+use crate::authn::provider::{self, Response, form, known_error};
+use crate::credential::attempt::{AT_ONCE, Attempt, LIFETIME, MAX_RETURN, name_of};
+use crate::credential::session::{self, SetCookie};
+use crate::http::query;
+use crate::memory::provider::ProviderCause;
+use crate::platform::digest::{hex, random_text, sha256};
+use crate::platform::time::Timestamp;
+use crate::sign_in::arrive;
+use crate::site::Source;
+use crate::site::provider::Provider;
+
+/// The prefix of the leases that say that a way back, or a logout token, was used.
+pub(super) const LEASE: &str = "signin:";
+
+/// The URL at which people of this site sign in, and come back to `return_to`: the list, or the way to the only provider.
+#[must_use]
+pub fn page_url(ctx: &Ctx<'_>, return_to: &ReturnTo) -> String {
+    let path = match &*ctx.site.providers {
+        [only] => path_to(ctx, only, return_to.local()),
+        _ => with_place(&ctx.site.own_path("login"), return_to.local()),
+    };
+    absolute(ctx, &path)
+}
+
+/// The path at which a sign-in at `provider` begins that leads back to the path `place`.
+#[must_use]
+pub fn path_to(ctx: &Ctx<'_>, provider: &Provider, place: &str) -> String {
+    let path = ["login/", provider.name()].concat();
+    with_place(&ctx.site.own_path(&path), place)
+}
+
+/// A button for each provider of the site.
+#[must_use]
+pub fn methods<'a>(ctx: &'a Ctx<'_>, place: &str) -> Vec<Method<'a>> {
+    let button = |provider: &'a std::rc::Rc<Provider>| Method::Provider {
+        label: &provider.label,
+        href: path_to(ctx, provider, place),
+    };
+    ctx.site.providers.iter().map(button).collect()
+}
+
+fn with_place(path: &str, place: &str) -> String {
+    [path, "?return_to=", &query::encode(place)].concat()
+}
+
+fn absolute(ctx: &Ctx<'_>, path: &str) -> String {
+    let parts = ctx.parts;
+    [parts.scheme(), "://", parts.authority(), path].concat()
+}
+
+/// What nobody opens begins and settles nothing: a page loaded ahead, an image, a look at the head.
+fn require_navigation(ctx: &Ctx<'_>) -> Result<(), Denial> {
+    let parts = ctx.parts;
+    if !matches!(parts.method(), "GET" | "HEAD") {
+        return Err(Denial::MethodNotAllowed("GET, HEAD"));
+    }
+    let mode = parts.header("sec-fetch-mode");
+    if parts.only_looks() || parts.is_speculative() || mode.is_some_and(|mode| mode != "navigate") {
+        return Err(Denial::Speculative);
+    }
+    Ok(())
+}
+
+/// Where the query of a page of ours says that a person goes afterwards.
+fn place_of(ctx: &Ctx<'_>) -> ReturnTo {
+    let place = ctx.read_return_to(&Form::of_query(ctx).text("return_to"));
+    place
+        .filter(|place| place.local().len() <= MAX_RETURN)
+        .unwrap_or_else(|| ctx.root())
+}
+
+/// `/api/sso/login`: the providers of a site. The gateway's list is a page of its own.
+///
+/// # Errors
+/// [`Denial::UnknownEndpoint`] where nobody signs in with a provider.
+pub fn list(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+    let site = ctx.site;
+    let first = site.providers.first();
+    if first.is_none_or(|first| site.provider(first.name()).is_none()) {
+        return Err(Denial::UnknownEndpoint);
+    }
+    require_navigation(ctx)?;
+    let place = place_of(ctx);
+    if site.gateway.is_some() {
+        return Ok(Answer::see_other("/login/".to_owned()).into());
+    }
+    if let [only] = &*site.providers {
+        return Ok(Answer::see_other(path_to(ctx, only, place.local())).into());
+    }
+    let frame = Frame {
+        title: "Sign in",
+        code: "",
+        request_id: ctx.request_id,
+        site: Some(site),
+    };
+    let content = SignIn {
+        lead: "",
+        error: None,
+        is_wrong: false,
+        fields: Vec::new(),
+        methods: methods(ctx, place.local()),
+        form_to: None,
+    };
+    Ok(gateway_page::sign_in(200, &frame, content).into())
+}
+
+/// `/api/sso/login/{name}`: sends the browser to the provider.
+///
+/// # Errors
+/// [`Denial::UnknownEndpoint`] if nobody signs in there at this site.
+pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
+    let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
+    require_navigation(ctx)?;
+    let place = place_of(ctx);
+    let endpoints = match provider::endpoints(ctx.world, provider, ctx.now).await {
+        Ok(endpoints) => endpoints,
+        Err(cause) => return Ok(again(ctx, failure(provider, cause), &place)),
+    };
+    let entropy = &*ctx.world.platform.entropy;
+    let attempt = Attempt::begin(entropy, provider.name(), place.local(), ctx.now);
+    let (state, nonce, challenge) = (attempt.state(), attempt.nonce(), attempt.challenge());
+    let max_age = provider.max_age.map(|age| age.0.to_string());
+    let redirect_uri = redirect_uri(ctx, provider);
+    let mut fields = vec![
+        ("response_type", "code"),
+        ("client_id", &*provider.client_id),
+        ("redirect_uri", &redirect_uri),
+        ("scope", &provider.scope),
+        ("state", &state),
+        ("nonce", &nonce),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    fields.extend(max_age.as_deref().map(|age| ("max_age", age)));
+    let url = &endpoints.authorization;
+    let separator = if url.contains('?') { "&" } else { "?" };
+    let url = [url, separator, &form(&fields)].concat();
+    let mut reply = Reply::from(Answer::see_other(url));
+    reply.cookies = make_room(ctx);
+    let value = attempt.value(&ctx.site.name, &ctx.world.config.keys.session);
+    let cookie = name_of(&state).map(|name| session::set_attempt(ctx.site, name, value));
+    reply.cookies.extend(cookie);
+    Ok(reply)
+}
+
+/// The URI to which the provider sends browsers back: one for each provider, so that no response of another one counts.
+fn redirect_uri(ctx: &Ctx<'_>, provider: &Provider) -> String {
+    let path = ["callback/", provider.name()].concat();
+    absolute(ctx, &ctx.site.own_path(&path))
+}
+
+/// Clears the oldest attempt of the browser if there are as many as there may be, so that one more may begin.
+fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let keys = &ctx.world.config.keys.session;
+    let ours = ctx.presented.attempts.iter();
+    let ours = ours.filter(|(name, _)| name.len() == 8 && name.bytes().all(plain));
+    let began_at = |value: &str| -> Option<Timestamp> {
+        Attempt::read(value, &ctx.site.name, keys).map(|attempt| attempt.began_at)
+    };
+    let is_full = ours.clone().count() >= AT_ONCE;
+    // What cannot be read comes first.
+    let oldest = ours.min_by_key(|(_, value)| began_at(value));
+    let oldest = oldest.filter(|_| is_full).into_iter();
+    oldest
+        .map(|(name, _)| session::clear_attempt(ctx.site, name))
+        .collect()
+}
+
+/// `/api/sso/callback/{name}`: back from the provider.
+///
+/// # Errors
+/// [`Denial::UnknownEndpoint`] if nobody signs in there at this site, or a fault.
+pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
+    let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
+    require_navigation(ctx)?;
+    let response = Form::of_query(ctx);
+    let state = response.text("state");
+    let Some((cookie, attempt)) = begun_here(ctx, provider, &state) else {
+        let denial = if ctx.presented.attempts.is_empty() {
+            Denial::SignInElsewhere
+        } else {
+            Denial::SignInOver
+        };
+        return Ok(again(ctx, denial, &ctx.root()));
+    };
+    let place = ctx.read_return_to(&attempt.return_to);
+    let place = place.unwrap_or_else(|| ctx.root());
+    let opened = finish(ctx, provider, &attempt, &response, &state).await;
+    let mut reply = match opened {
+        Ok((user, session)) => Reply {
+            answer: arrive::lead_back(ctx, place.opened()),
+            cookies: vec![session],
+            happened: Some(Happened {
+                kind: EventKind::SignedIn,
+                user,
+                source: Source::Session,
+            }),
+            refused: None,
+        },
+        // Nothing of it has happened that could not happen once more.
+        Err(denial @ Denial::Fault(_)) => return Err(denial),
+        Err(denial) => again(ctx, denial, &place),
+    };
+    reply
+        .cookies
+        .push(session::clear_attempt(ctx.site, &cookie));
+    Ok(reply)
+}
+
+/// The attempt of this browser that a response belongs to, and the end of its cookie's name.
+fn begun_here(ctx: &Ctx<'_>, provider: &Provider, state: &str) -> Option<(String, Attempt)> {
+    let name = name_of(state)?;
+    let keys = &ctx.world.config.keys.session;
+    let of_name = ctx.presented.attempts.iter();
+    let mut read = of_name
+        .filter(|(other, _)| *other == name)
+        .filter_map(|(_, value)| Attempt::read(value, &ctx.site.name, keys));
+    let attempt = read.find(|attempt| attempt.state() == state)?;
+    let counts = attempt.provider == provider.name() && !attempt.is_over(ctx.now);
+    counts.then(|| (name.to_owned(), attempt))
+}
+
+/// Uses the response up, and opens a session for whom it is about; with the user's id.
+async fn finish(
+    ctx: &Ctx<'_>,
+    provider: &Provider,
+    attempt: &Attempt,
+    response: &Form,
+    state: &str,
+) -> Result<(String, SetCookie), Denial> {
+    let key = [LEASE, &hex(&sha256(state.as_bytes()))].concat();
+    let mine = random_text(&*ctx.world.platform.entropy);
+    let once = &ctx.world.platform.once;
+    if once.acquire(&key, &mine, LIFETIME, ctx.now).await? != mine {
+        return Err(Denial::SignInOver);
+    }
+    let failed = |cause| failure(provider, cause);
+    let endpoints = provider::endpoints(ctx.world, provider, ctx.now).await;
+    let endpoints = endpoints.map_err(failed)?;
+    // RFC 9207 §2.4: an attacker's provider must not pass for this one, in an error either.
+    let is_right = match response.field("iss") {
+        Some(iss) => provider.issuer.isses().any(|known| known == iss),
+        None => !endpoints.says_iss,
+    };
+    if !is_right {
+        return Err(failed(ProviderCause::Iss));
+    }
+    if let Some(error) = response.field("error") {
+        return Err(match known_error(&error) {
+            "access_denied"
+            | "account_selection_required"
+            | "consent_required"
+            | "interaction_required"
+            | "login_required"
+            | "unmet_authentication_requirements" => {
+                Denial::ProviderDeclined(provider.name().to_owned())
+            }
+            other => failed(ProviderCause::Error(other)),
+        });
+    }
+    let code = response.text("code");
+    if code.is_empty() {
+        return Err(failed(ProviderCause::NoCode));
+    }
+    let response = Response {
+        provider,
+        endpoints: &endpoints,
+        attempt,
+        redirect_uri: &redirect_uri(ctx, provider),
+        code: &code,
+    };
+    let principal = provider::sign_in(ctx, &response).await?;
+    let cookie = arrive::open_session(ctx, &principal);
+    Ok((principal.user().id.to_string(), cookie))
+}
+
+fn failure(provider: &Provider, cause: ProviderCause) -> Denial {
+    Denial::Provider(provider.name().to_owned(), cause)
+}
+
+/// Why nobody is signed in, with the way back to the start.
+fn again(ctx: &Ctx<'_>, denial: Denial, place: &ReturnTo) -> Reply {
+    let row = denial.row();
+    let answer = if ctx.parts.wants_page() {
+        let gateway = ctx.site.gateway.as_ref();
+        let frame = Frame {
+            title: row.title,
+            code: row.code,
+            request_id: ctx.request_id,
+            site: Some(ctx.site),
+        };
+        let message = Message {
+            lead: row.text,
+            details: Vec::new(),
+            action: Some(LinkButton {
+                label: gateway
+                    .map_or("Sign in again", |gateway| {
+                        gateway.brand.text("sign_in_again")
+                    })
+                    .to_owned(),
+                href: match gateway {
+                    // It asks what the service or the site wanted once more.
+                    Some(_) if place.local().starts_with("/login/") => place.local().to_owned(),
+                    Some(_) => "/login/".to_owned(),
+                    None => page_url(ctx, place),
+                },
+            }),
+        };
+        page::message(row.status, &frame, message)
+    } else {
+        Answer::refusal(&denial)
+    };
+    Reply {
+        refused: Some(denial),
+        ..Reply::from(answer)
+    }
+}

@@ -1,0 +1,180 @@
+//! Signing in at an `OpenID` Connect provider: what time does to it. The rest runs in workerd (`tests/edge/providers.test.mjs`).
+
+use edgeward::http::query;
+use edgeward::platform::algorithm::Algorithm;
+use serde_json::{Value, json};
+
+use crate::harness::crypto::Private;
+use crate::harness::issuer::claims_at;
+use crate::harness::request::{Seen, open};
+use crate::harness::{Edge, Isolate, bindings};
+
+const ISS: &str = "https://id.example";
+
+/// An edge with one provider, and its key.
+struct Stage {
+    edge: Edge,
+    key: Private,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let mut all = bindings(&json!({
+            "sources": ["session"],
+            "sso_cookie": null,
+            "query": null,
+            "login": "provider",
+            "providers": ["id"],
+            "unauthenticated": "login",
+        }));
+        let table = json!({"preset": "oidc", "issuer": ISS, "client_id": "app", "create_users": true, "grant_roles": ["editor"]});
+        all.insert("EDGEWARD_PROVIDER_ID".into(), table.to_string());
+        all.insert("EDGEWARD_PROVIDER_ID_SECRET".into(), "secret".into());
+        let stage = Self {
+            edge: Edge::with(all),
+            key: Private::new(Algorithm::EdDsa.key_type(), "issuer"),
+        };
+        stage.discoverable();
+        let jwk = stage.key.jwk(&json!({"kid": "k1"}));
+        stage.answer("/jwks", &json!({"keys": [jwk]}));
+        stage
+    }
+
+    fn discoverable(&self) {
+        let document = json!({
+            "issuer": ISS,
+            "authorization_endpoint": format!("{ISS}/authorize?a=1"),
+            "token_endpoint": format!("{ISS}/token"),
+            "jwks_uri": format!("{ISS}/jwks"),
+        });
+        self.answer("/.well-known/openid-configuration", &document);
+    }
+
+    fn answer(&self, path: &str, body: &Value) {
+        let mut answers = self.edge.shared.answers.borrow_mut();
+        answers.insert(format!("{ISS}{path}"), (200, body.to_string().into()));
+    }
+
+    /// Begins a sign-in: the parameters of the provider's page, and the cookie.
+    fn begin(&self, isolate: &Isolate) -> (String, String) {
+        let seen = isolate.send(&open("/api/sso/login/id?return_to=%2Fa"));
+        assert_eq!(seen.status(), 303, "{}", seen.body());
+        let location = seen.header("location").unwrap();
+        assert!(location.starts_with("https://id.example/authorize?a=1&response_type=code&"));
+        let cookie = seen.outcome.cookies.last().unwrap().as_str();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        (location.to_owned(), cookie)
+    }
+
+    /// Comes back from the provider, which says these claims.
+    fn come_back(&self, isolate: &Isolate, begun: &(String, String), claims: &Value) -> Seen {
+        let (location, cookie) = begun;
+        let of = |name: &str| query::take(location, name).values.remove(0);
+        let mut all = claims_at(self.edge.now().seconds(), claims);
+        all["nonce"] = json!(of("nonce"));
+        let token = self
+            .key
+            .token(Algorithm::EdDsa, &json!({"kid": "k1"}), &all);
+        self.answer("/token", &json!({"id_token": token, "access_token": "x"}));
+        let back = format!("/api/sso/callback/id?code=c&state={}", of("state"));
+        isolate.send(&open(&back).cookie(cookie))
+    }
+}
+
+fn session(seen: &Seen) -> Option<String> {
+    let mut cookies = seen.outcome.cookies.iter();
+    let session = cookies.find(|cookie| cookie.as_str().starts_with("__Host-edgeward=ey"))?;
+    session.as_str().split(';').next().map(str::to_owned)
+}
+
+#[test]
+fn sec_62_a_sign_in_is_over_after_ten_minutes() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    for (seconds, status) in [(599, 303), (600, 410)] {
+        let begun = stage.begin(&isolate);
+        stage.edge.wait(seconds);
+        let seen = stage.come_back(&isolate, &begun, &json!({}));
+        assert_eq!(seen.status(), status, "{seconds}: {}", seen.body());
+        assert_eq!(session(&seen).is_some(), status == 303);
+    }
+}
+
+#[test]
+fn sec_62_a_response_counts_once_in_all_isolates() {
+    let stage = Stage::new();
+    let (one, other) = (stage.edge.isolate(), stage.edge.isolate());
+    let begun = stage.begin(&one);
+    assert!(session(&stage.come_back(&other, &begun, &json!({}))).is_some());
+    assert_eq!(stage.come_back(&one, &begun, &json!({})).status(), 410);
+}
+
+#[test]
+fn endpoints_are_remembered_and_kept_for_a_day_while_the_provider_is_down() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    stage.begin(&isolate);
+    stage.edge.shared.answers.borrow_mut().clear();
+    stage.edge.wait(599);
+    stage.begin(&isolate);
+    stage.edge.wait(80_000);
+    stage.begin(&isolate);
+    stage.edge.wait(10_000);
+    let seen = isolate.send(&open("/api/sso/login/id"));
+    assert_eq!(seen.status(), 502);
+    stage.discoverable();
+    stage.begin(&isolate);
+}
+
+#[test]
+fn sec_59_a_session_ends_with_its_provider_and_loses_the_role_that_it_may_not_grant_any_more() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let begun = stage.begin(&isolate);
+    let seen = stage.come_back(&isolate, &begun, &json!({"roles": ["editor", "admin"]}));
+    let session = session(&seen).unwrap();
+    let groups = |isolate: &Isolate| {
+        let seen = isolate.send(&open("/a").cookie(&session));
+        let origin = seen.is_forwarded().then(|| seen.origin());
+        origin.map(|origin| origin.header("x-forwarded-groups").map(str::to_owned))
+    };
+    assert_eq!(groups(&isolate), Some(Some("editor".to_owned())));
+    let table = |name: &str, roles: Value| {
+        let table =
+            json!({"preset": "oidc", "issuer": ISS, "client_id": "app", "grant_roles": roles});
+        (format!("EDGEWARD_PROVIDER_{name}"), table.to_string())
+    };
+    let less = stage
+        .edge
+        .deployed(|all| all.extend([table("ID", json!([]))]));
+    assert!(!matches!(groups(&less.isolate()), Some(Some(groups)) if groups.contains("editor")));
+    let gone = stage.edge.deployed(|all| {
+        all.extend([table("OTHER", json!([]))]);
+        all.insert("EDGEWARD_PROVIDER_OTHER_SECRET".into(), "s".into());
+        let site = all["EDGEWARD_SITE_APP"].replace(r#"["id"]"#, r#"["other"]"#);
+        all.insert("EDGEWARD_SITE_APP".into(), site);
+    });
+    assert_eq!(groups(&gone.isolate()), None);
+}
+
+#[test]
+fn who_was_signed_out_everywhere_can_sign_in_at_once() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let begun = stage.begin(&isolate);
+    let first = session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap();
+    let me = isolate.me(&first).unwrap();
+    let token = stage
+        .edge
+        .api_token(&[edgeward::model::api_token::Scope::Admin]);
+    let path = format!(
+        "/api/sso/users/{}/logout",
+        me["user"]["id"].as_str().or(me["id"].as_str()).unwrap()
+    );
+    assert!(isolate.admin(&token, "POST", &path, &json!({})).0 < 300);
+    stage.edge.wait(1);
+    // The provider's clock is behind ours.
+    let begun = stage.begin(&isolate);
+    let iat = stage.edge.now().seconds() - 5;
+    assert!(session(&stage.come_back(&isolate, &begun, &json!({"iat": iat}))).is_some());
+}

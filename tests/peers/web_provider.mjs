@@ -1,0 +1,39 @@
+// A real OpenID provider (npm oidc-provider) with pages on which people sign in and agree. `POST /rotate` makes a new signing key
+// and publishes that one alone. Arguments: the port, and the redirect URI of its one client. Prints its URL when it is ready.
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+import http from "node:http";
+import { Provider } from "oidc-provider";
+
+const [, , port, redirectUri] = process.argv;
+const issuer = `http://127.0.0.1:${port}`;
+
+const newKey = () => ({
+  ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }),
+  kid: randomUUID(),
+  alg: "RS256",
+  use: "sig",
+});
+
+const start = () =>
+  new Provider(issuer, {
+    clients: [{ client_id: "web", client_secret: "DEV-ONLY:client/secret of the tests", redirect_uris: [redirectUri] }],
+    conformIdTokenClaims: false,
+    pkce: { required: () => true },
+    claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
+    findAccount: (/** @type {unknown} */ _, /** @type {string} */ id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, email: `${id}@example.com`, email_verified: true, name: id }),
+    }),
+    cookies: { keys: ["DEV-ONLY"] },
+    jwks: { keys: [newKey()] },
+  }).callback();
+
+let current = start();
+const server = http.createServer((request, response) => {
+  if (request.method === "POST" && request.url === "/rotate") {
+    current = start();
+    return response.end("{}");
+  }
+  current(request, response);
+});
+server.listen(Number(port), "127.0.0.1", () => console.log(JSON.stringify({ issuer })));
