@@ -8,6 +8,7 @@ use crate::http::path::PathError;
 use crate::jose::error::TokenError;
 use crate::model::api_token::Scope;
 use crate::model::user::Email;
+use crate::passkey::PasskeyError;
 use crate::platform::port::{BodyRead, Fault};
 use crate::platform::time::Seconds;
 use crate::rules::{Failing, Refusal};
@@ -89,6 +90,8 @@ pub enum Denial {
     SignInDelayed(Seconds),
     /// The new password is the current one.
     SamePassword,
+    /// A passkey could not be used, added or changed.
+    Passkey(PasskeyError),
     /// The form was made for another browser, or long ago.
     FormExpired,
     /// The sign-in or the link has expired or was used.
@@ -115,7 +118,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 41] = [
+pub const CODES: [&str; 42] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -138,6 +141,7 @@ pub const CODES: [&str; 41] = [
     "not_found",
     "origin_unreachable",
     "own_token",
+    "passkey_invalid",
     "password_exists",
     "path_too_long",
     "payload_too_large",
@@ -379,6 +383,12 @@ impl Denial {
                 "Same password",
                 "The new password is the current one.",
             ),
+            Self::Passkey(_) => row(
+                400,
+                "passkey_invalid",
+                "Please try again",
+                "The passkey was not accepted.",
+            ),
             Self::FormExpired => row(
                 403,
                 "form_expired",
@@ -532,6 +542,7 @@ impl Denial {
             Self::WrongPassword => "wrong name or password".into(),
             Self::SignInDelayed(_) => "too many attempts to sign in".into(),
             Self::SamePassword => "the new password is the current one".into(),
+            Self::Passkey(error) => format!("passkey: {error}"),
             Self::FormExpired => "form of another browser".into(),
             Self::SignInOver => "sign-in expired or used".into(),
             Self::SignInElsewhere => "sign-in of another browser".into(),
@@ -560,6 +571,12 @@ impl From<TokenError> for Denial {
             TokenError::Fault(fault) => Self::Fault(fault),
             error => Self::Credential(error),
         }
+    }
+}
+
+impl From<PasskeyError> for Denial {
+    fn from(error: PasskeyError) -> Self {
+        Self::Passkey(error)
     }
 }
 

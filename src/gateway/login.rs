@@ -2,21 +2,21 @@
 
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
-use crate::answer::gateway_page::{self, Method, PasswordFields, SignIn};
+use crate::answer::gateway_page::{self, Method, PasskeyButton, PasswordFields, SignIn};
 use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::credential::browser;
 use crate::credential::session;
 use crate::gateway::credentials::{self, Checked};
 use crate::gateway::destination::Destination;
-use crate::gateway::password;
 use crate::gateway::visit::Visit;
+use crate::gateway::{passkey, password};
 use crate::model::user::User;
-use crate::platform::time::Timestamp;
+use crate::platform::time::{Seconds, Timestamp};
 use crate::sign_in::opened;
 use crate::site::Source;
 
-/// `GET /login/`. Whoever is signed in already goes on at once.
+/// `GET /login/`. Whoever is signed in already goes on at once, unless the page asks for a fresh sign-in (`again`).
 ///
 /// # Errors
 /// A fault.
@@ -30,13 +30,14 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     if parts.only_looks() {
         return Ok(ask(visit, &Destination::Account, "", None));
     }
-    let destination = match Destination::read(visit, &Form::of_query(visit.ctx)).await? {
+    let form = Form::of_query(visit.ctx);
+    let destination = match Destination::read(visit, &form).await? {
         Ok(destination) => destination,
         Err(reply) => return Ok(reply),
     };
     match visit.current().await? {
-        Some(user) => destination.enter(visit, &user).await,
-        None => Ok(ask(visit, &destination, "", None)),
+        Some(user) if form.field("again").is_none() => destination.enter(visit, &user).await,
+        _ => Ok(ask(visit, &destination, "", None)),
     }
 }
 
@@ -59,6 +60,20 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
             "",
             Some((Denial::FormExpired, error)),
         ));
+    }
+    if form.field("signature").is_some() {
+        return match passkey::sign_in(visit, &form).await {
+            Ok(user) => {
+                let reply = destination.enter(visit, &user).await?;
+                Ok(signed_in(visit, &user, reply))
+            }
+            Err(denial @ Denial::Passkey(_)) => {
+                let error = visit.text("passkey_failed");
+                Ok(ask(visit, &destination, "", Some((denial, error))))
+            }
+            Err(Denial::SignInDelayed(seconds)) => Ok(delayed(visit, &destination, "", seconds)),
+            Err(denial) => Err(denial),
+        };
     }
     let (name, password) = (form.text("username"), form.text("password"));
     if name.trim().is_empty() || password.is_empty() {
@@ -93,12 +108,14 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
                 Some((Denial::WrongPassword, error)),
             ))
         }
-        Checked::Wait(seconds) => {
-            let error = visit.text_with("wait", "{seconds}", &seconds.0.to_string());
-            let denial = Denial::SignInDelayed(seconds);
-            Ok(ask(visit, &destination, &name, Some((denial, &error))))
-        }
+        Checked::Wait(seconds) => Ok(delayed(visit, &destination, &name, seconds)),
     }
+}
+
+fn delayed(visit: &Visit<'_>, destination: &Destination, name: &str, seconds: Seconds) -> Reply {
+    let error = visit.text_with("wait", "{seconds}", &seconds.0.to_string());
+    let denial = Denial::SignInDelayed(seconds);
+    ask(visit, destination, name, Some((denial, &error)))
 }
 
 /// Opens a session for `user` with `reply`: a new one at each sign-in, whoever was signed in before.
@@ -160,12 +177,21 @@ fn ask(
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(destination.fields());
     let row = error.as_ref().map(|(denial, _)| denial.row());
+    let has_passkeys = passkey::rp_id(visit).is_some();
+    let fields_of_password = PasswordFields::new(visit.gateway, name, has_passkeys);
+    let mut methods = vec![Method::Password(fields_of_password)];
+    if has_passkeys {
+        methods.push(Method::Passkey(PasskeyButton {
+            label: brand.text("passkey_sign_in"),
+            failed: brand.text("passkey_failed"),
+        }));
+    }
     let content = SignIn {
         lead: &lead,
         error: error.as_ref().map(|(_, text)| *text),
         is_wrong: matches!(error, Some((Denial::WrongPassword, _))),
         fields,
-        methods: vec![Method::Password(PasswordFields::new(visit.gateway, name))],
+        methods,
         form_to: destination.origin(),
     };
     let frame = visit.frame(brand.text("sign_in"), row.map_or("", |row| row.code));

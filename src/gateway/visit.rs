@@ -92,6 +92,18 @@ impl<'a> Visit<'a> {
         self.browser.form_token(&self.ctx.world.config.keys.session)
     }
 
+    /// A proof that something was told to this browser.
+    pub(super) fn bind(&self, told: &str) -> String {
+        let keys = &self.ctx.world.config.keys.session;
+        self.browser.bind(told, keys)
+    }
+
+    /// Whether this was told to this browser.
+    pub(super) fn is_bound(&self, told: &str, proof: &str) -> bool {
+        let keys = &self.ctx.world.config.keys.session;
+        self.browser.is_bound(told, proof, keys)
+    }
+
     /// Reads a form of a page of the gateway, and says whether it is this browser's.
     ///
     /// # Errors

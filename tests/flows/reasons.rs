@@ -7,6 +7,7 @@ use edgeward::http::path::PathError;
 use edgeward::jose::error::TokenError;
 use edgeward::model::api_token::Scope;
 use edgeward::model::user::Email;
+use edgeward::passkey::PasskeyError;
 use edgeward::platform::port::Fault;
 use edgeward::platform::time::Seconds;
 use edgeward::rules::{Failing, Refusal};
@@ -258,6 +259,11 @@ fn table() -> Vec<Line> {
         (Denial::PasswordExists, 409, "password_exists"),
         (Denial::SamePassword, 400, "same_password"),
         (
+            Denial::Passkey(PasskeyError::Cloned),
+            400,
+            "passkey_invalid",
+        ),
+        (
             Denial::InvalidUrl("base_url", Rule::Https),
             400,
             "invalid_request",
@@ -341,6 +347,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::AmbiguousPath(..) => 48,
         Denial::Destination => 49,
         Denial::HttpsRequired => 50,
+        Denial::Passkey(_) => 51,
     }
 }
 
@@ -353,7 +360,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 51);
+    assert_eq!(found.len(), 52);
 }
 
 #[test]

@@ -1,0 +1,454 @@
+//! Passkeys at the gateway: adding, naming and removing them on the account page, and signing in with one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::answer::denial::Denial;
+use crate::answer::gateway_page::{PasskeyRow, PasskeyRows};
+use crate::answer::reply::Reply;
+use crate::ask::form::Form;
+use crate::gateway::visit::Visit;
+use crate::http::client::Client;
+use crate::model::user::{User, UserId};
+use crate::passkey::PasskeyError;
+use crate::passkey::ceremony::{self, Assertion, Ceremony, Expected, Known};
+use crate::passkey::cose;
+use crate::people;
+use crate::platform::port::{Counter, Fault};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::store::CHANGE_ATTEMPTS;
+use crate::store::passkeys::{
+    self, Added, CHALLENGE_LIFETIME, HeldPasskeys, Passkey, PasskeySet, Passkeys,
+};
+use crate::store::passwords::Passwords;
+
+/// How old the sign-in may be with which passkeys are changed.
+const FRESH: Seconds = Seconds(300);
+/// The most passkeys of one user.
+const MAX_PASSKEYS: usize = 20;
+/// The longest name, in characters.
+const MAX_NAME: usize = 60;
+/// The longest field of a form, in bytes.
+const MAX_FIELD: usize = 12 * 1024;
+
+/// The script of the pages.
+const SCRIPT: &str = include_str!("../../www/passkey.js");
+
+/// Who makes the passkeys of these AAGUIDs, for their names: the first 16 digits.
+const MAKERS: [(u64, &str); 12] = [
+    (0xfbfc_3007_154e_4ecc, "iCloud Keychain"),
+    (0xea9b_8d66_4d01_1d21, "Google Password Manager"),
+    (0x0898_7058_cadc_4b81, "Windows Hello"),
+    (0x9ddd_1817_af5a_4672, "Windows Hello"),
+    (0x6028_b017_b1d4_4c02, "Windows Hello"),
+    (0xadce_0002_35bc_c60a, "Chrome on Mac"),
+    (0xbada_5566_a7aa_401f, "1Password"),
+    (0xd548_826e_79b4_db40, "Bitwarden"),
+    (0x5311_26d6_e717_415c, "Dashlane"),
+    (0x5341_4d53_554e_4700, "Samsung Pass"),
+    (0xfdb1_41b2_5d84_443e, "KeePassXC"),
+    (0x5072_6f74_6f6e_5061, "Proton Pass"),
+];
+
+/// The rp id, if passkeys can be used at the host of this request.
+pub(super) fn rp_id<'a>(visit: &Visit<'a>) -> Option<&'a str> {
+    let rp_id = visit.gateway.passkeys.as_deref()?;
+    let authority = visit.ctx.parts.authority();
+    let host = authority.split(':').next()?;
+    let is_below = host
+        .strip_suffix(rp_id)
+        .is_some_and(|sub| sub.ends_with('.'));
+    (host == rp_id || is_below).then_some(rp_id)
+}
+
+/// `GET /passkey.js`
+pub(super) fn script() -> Answer {
+    let mut answer = Answer::empty(200)
+        .replacing("cache-control", "private, max-age=300")
+        .with("content-type", "text/javascript; charset=utf-8");
+    answer.body = SCRIPT.to_owned();
+    answer
+}
+
+/// `POST /passkey/`: what the browser is to ask an authenticator, with a new challenge.
+///
+/// # Errors
+/// [`Denial::CrossOrigin`], [`Denial::FormExpired`], why the form cannot be read, [`Denial::Passkey`], or a fault.
+pub(super) async fn options(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    let rp_id = rp_id(visit).ok_or(Denial::UnknownEndpoint)?;
+    let (form, is_own) = visit.read_form().await?;
+    if !is_own {
+        return Err(Denial::FormExpired);
+    }
+    let ceremony = match form.text("for").as_str() {
+        "register" => Ceremony::Register,
+        _ => Ceremony::SignIn,
+    };
+    let entropy = &*visit.ctx.world.platform.entropy;
+    let challenge = random(entropy);
+    let mut public_key = json!({
+        "challenge": challenge,
+        "rpId": rp_id,
+        "timeout": CHALLENGE_LIFETIME.0 * 1000,
+        "userVerification": "required",
+    });
+    let mut session = "";
+    if ceremony == Ceremony::Register {
+        let user = fresh(visit).await?;
+        session = visit.session().map_or("", |session| &session.id);
+        let set = ensure_set(visit, &user).await?;
+        let name = visit.name_of(&user);
+        let listed = |ids: Vec<Value>, key: &str| -> Vec<Value> {
+            let typed = |id: Value| json!({"type": "public-key", key: id});
+            ids.into_iter().map(typed).collect()
+        };
+        let known = set.keys.iter().map(|key| json!(key.id)).collect();
+        let offered = cose::ALGORITHMS.iter().map(|(number, _)| json!(number));
+        public_key = json!({
+            "challenge": challenge,
+            "rp": {"id": rp_id, "name": visit.brand().name},
+            "user": {"id": set.handle, "name": name, "displayName": name},
+            "pubKeyCredParams": listed(offered.collect(), "alg"),
+            "timeout": CHALLENGE_LIFETIME.0 * 1000,
+            "excludeCredentials": listed(known, "id"),
+            "authenticatorSelection": {
+                "residentKey": "required", "requireResidentKey": true, "userVerification": "required",
+            },
+            "attestation": "none",
+        });
+    }
+    let expires = (visit.ctx.now + CHALLENGE_LIFETIME).millis();
+    let bound = bound(ceremony, session, &challenge, expires);
+    let state = format!("{challenge}.{expires}.{}", visit.bind(&bound));
+    let body = json!({"publicKey": public_key, "challenge": state});
+    Ok(Answer::json(200, &body).into())
+}
+
+/// The user whose credential a form asserts.
+///
+/// # Errors
+/// [`Denial::Passkey`], [`Denial::SignInDelayed`], or a fault.
+pub(super) async fn sign_in(visit: &Visit<'_>, form: &Form) -> Result<User, Denial> {
+    let ctx = visit.ctx;
+    let platform = &ctx.world.platform;
+    let rp_id = rp_id(visit).ok_or(PasskeyError::Form)?;
+    let client = Client::of(ctx.parts).to_string();
+    if !platform.limit.allow(Counter::SignIns, &client).await? {
+        return Err(Denial::SignInDelayed(Seconds(60)));
+    }
+    let challenge = Challenge::read(visit, form, Ceremony::SignIn, "")?;
+    let id = field(form, "id")?;
+    let passkeys = Passkeys(&*platform.records);
+    let owner = passkeys.owner(&id).await?.ok_or(PasskeyError::Unknown)?;
+    let mut held = passkeys.read(&owner).await?;
+    let (_, set) = find(&held, &id)?;
+    if URL_SAFE_NO_PAD.encode(field(form, "handle")?) != set.handle {
+        return Err(PasskeyError::UserHandle.into());
+    }
+    let asserted = {
+        let (key, _) = find(&held, &id)?;
+        let spki = key.spki()?;
+        let assertion = Assertion {
+            client_data: &field(form, "client_data")?,
+            authenticator_data: &field(form, "data")?,
+            signature: &field(form, "signature")?,
+        };
+        let known = Known {
+            number: key.algorithm,
+            spki: &spki,
+            counter: key.counter,
+            backup_eligible: key.backup_eligible,
+        };
+        let origin = origin(visit);
+        let expected = expected(visit, rp_id, &origin, &challenge.bytes);
+        ceremony::assert(&*platform.crypto, assertion, known, &expected).await??
+    };
+    let newest = people::newest(ctx.world, &owner).await?;
+    let user = newest.filter(|user| user.active && user.tenant.is_none());
+    let user = user.ok_or(PasskeyError::UserDisabled)?;
+    challenge.claim(visit).await?;
+    for _ in 0..CHANGE_ATTEMPTS {
+        let (key, set) = find(&held, &id)?;
+        // Another assertion may have come first.
+        if asserted.counter != 0 && asserted.counter <= key.counter {
+            return Err(PasskeyError::Cloned.into());
+        }
+        let mut new = set.clone();
+        for key in new.keys.iter_mut().filter(|other| other.id == key.id) {
+            key.counter = asserted.counter;
+            key.backed_up = asserted.backed_up;
+            key.used_at = Some(ctx.now);
+        }
+        if passkeys.replace(&owner, &held, &new).await? {
+            return Ok(user);
+        }
+        held = passkeys.read(&owner).await?;
+    }
+    Err(Fault::Contended.into())
+}
+
+/// Adds, renames or removes a passkey of whoever is signed in, as the form says.
+///
+/// # Errors
+/// [`Denial::Passkey`], or a fault.
+pub(super) async fn change(visit: &Visit<'_>, form: &Form, action: &str) -> Result<(), Denial> {
+    let user = fresh(visit).await?;
+    let passkeys = Passkeys(&*visit.ctx.world.platform.records);
+    if action == "add_passkey" {
+        return add(visit, form, &user, &passkeys).await;
+    }
+    let id = field(form, "id")?;
+    for _ in 0..CHANGE_ATTEMPTS {
+        let held = passkeys.read(&user.id).await?;
+        let (key, set) = find(&held, &id)?;
+        let mut new = set.clone();
+        let done = if action == "name_passkey" {
+            let name = name(form).ok_or(PasskeyError::Form)?;
+            for other in new.keys.iter_mut().filter(|other| other.id == key.id) {
+                other.name.clone_from(&name);
+            }
+            passkeys.replace(&user.id, &held, &new).await?
+        } else {
+            new.keys.retain(|other| other.id != key.id);
+            // One that is for another rp id opens nothing here.
+            let opens = |other: &Passkey| Some(&other.rp_id) == visit.gateway.passkeys.as_ref();
+            if !new.keys.iter().any(opens) && !has_password(visit, &user.id).await? {
+                return Err(PasskeyError::LastWay.into());
+            }
+            let gone = [id.clone()];
+            passkeys.remove(&user.id, &held, Some(&new), &gone).await?
+        };
+        if done {
+            return Ok(());
+        }
+    }
+    Err(Fault::Contended.into())
+}
+
+async fn add(
+    visit: &Visit<'_>,
+    form: &Form,
+    user: &User,
+    passkeys: &Passkeys<'_>,
+) -> Result<(), Denial> {
+    let rp_id = rp_id(visit).ok_or(PasskeyError::Form)?;
+    let session = visit.session().map_or("", |session| &session.id);
+    let challenge = Challenge::read(visit, form, Ceremony::Register, session)?;
+    let origin = origin(visit);
+    let expected = expected(visit, rp_id, &origin, &challenge.bytes);
+    let (client_data, attestation) = (field(form, "client_data")?, field(form, "attestation")?);
+    let registered = ceremony::register(&client_data, &attestation, &expected)?;
+    if field(form, "id")? != registered.credential_id {
+        return Err(PasskeyError::CredentialId.into());
+    }
+    challenge.claim(visit).await?;
+    let maker = u128::from_be_bytes(registered.aaguid) >> 64;
+    let maker = MAKERS.iter().find(|(id, _)| u128::from(*id) == maker);
+    let passkey = Passkey {
+        id: URL_SAFE_NO_PAD.encode(&registered.credential_id),
+        name: name(form).unwrap_or_else(|| maker.map_or("Passkey", |(_, name)| name).to_owned()),
+        rp_id: rp_id.to_owned(),
+        algorithm: registered.key.number,
+        key: URL_SAFE_NO_PAD.encode(&registered.key.spki),
+        counter: registered.counter,
+        backup_eligible: registered.backup_eligible,
+        backed_up: registered.backed_up,
+        created_at: visit.ctx.now,
+        used_at: None,
+    };
+    for _ in 0..CHANGE_ATTEMPTS {
+        let held = passkeys.read(&user.id).await?;
+        // Made with the challenge.
+        let mut new = held.set.clone().ok_or(PasskeyError::UserHandle)?;
+        if new.keys.len() >= MAX_PASSKEYS {
+            return Err(PasskeyError::TooMany.into());
+        }
+        new.keys.push(passkey.clone());
+        let credential = &registered.credential_id;
+        match passkeys.add(&user.id, &held, &new, credential).await? {
+            Added::Done => return Ok(()),
+            Added::Changed => {}
+            Added::Taken => return Err(PasskeyError::Registered.into()),
+        }
+    }
+    Err(Fault::Contended.into())
+}
+
+/// The passkeys of `user`, for the account page; `None` where there are none.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn rows(visit: &Visit<'_>, user: &User) -> Result<Option<PasskeyRows>, Denial> {
+    let Some(rp_id) = rp_id(visit) else {
+        return Ok(None);
+    };
+    let held = Passkeys(&*visit.ctx.world.platform.records)
+        .read(&user.id)
+        .await?;
+    let (handle, keys) = held
+        .set
+        .map_or_else(Default::default, |set| (set.handle, set.keys));
+    let here = keys.iter().filter(|key| key.rp_id == rp_id);
+    let accepted: Vec<&str> = here.map(|key| key.id.as_str()).collect();
+    Ok(Some(PasskeyRows {
+        rp_id: rp_id.to_owned(),
+        accepted: accepted.join(" "),
+        handle,
+        is_fresh: is_fresh(visit),
+        rows: keys
+            .into_iter()
+            .map(|key| PasskeyRow {
+                id: key.id,
+                name: key.name,
+                is_synced: key.backup_eligible,
+                created_at: key.created_at,
+                used_at: key.used_at,
+            })
+            .collect(),
+    }))
+}
+
+/// Whoever is signed in, if that was a moment ago.
+async fn fresh(visit: &Visit<'_>) -> Result<User, Denial> {
+    let user = visit.current().await?.filter(|_| is_fresh(visit));
+    Ok(user.ok_or(PasskeyError::NotFresh)?)
+}
+
+fn is_fresh(visit: &Visit<'_>) -> bool {
+    let session = visit.session();
+    session.is_some_and(|session| visit.ctx.now < session.began_at + FRESH)
+}
+
+async fn has_password(visit: &Visit<'_>, user: &UserId) -> Result<bool, Fault> {
+    let passwords = Passwords(&*visit.ctx.world.platform.records);
+    Ok(passwords.find(user).await?.is_some())
+}
+
+/// The passkeys of a user, which has none at first, but is called something.
+async fn ensure_set(visit: &Visit<'_>, user: &User) -> Result<PasskeySet, Denial> {
+    let platform = &visit.ctx.world.platform;
+    let passkeys = Passkeys(&*platform.records);
+    for _ in 0..CHANGE_ATTEMPTS {
+        let held = passkeys.read(&user.id).await?;
+        if let Some(set) = held.set {
+            return Ok(set);
+        }
+        let new = PasskeySet {
+            handle: random(&*platform.entropy),
+            keys: Vec::new(),
+        };
+        if passkeys.replace(&user.id, &held, &new).await? {
+            return Ok(new);
+        }
+    }
+    Err(Fault::Contended.into())
+}
+
+/// The passkey with this credential id, and the set that it is in.
+fn find<'a>(
+    held: &'a HeldPasskeys,
+    id: &[u8],
+) -> Result<(&'a Passkey, &'a PasskeySet), PasskeyError> {
+    let set = held.set.as_ref().ok_or(PasskeyError::Unknown)?;
+    let id = URL_SAFE_NO_PAD.encode(id);
+    let mut keys = set.keys.iter();
+    let key = keys.find(|key| key.id == id);
+    Ok((key.ok_or(PasskeyError::Unknown)?, set))
+}
+
+/// A challenge of ours that is answered.
+struct Challenge {
+    text: String,
+    bytes: Vec<u8>,
+}
+
+impl Challenge {
+    /// Reads the challenge of a form, which must be for this browser, this session and this ceremony, and not be over.
+    fn read(
+        visit: &Visit<'_>,
+        form: &Form,
+        ceremony: Ceremony,
+        session: &str,
+    ) -> Result<Self, PasskeyError> {
+        let state = form.text("challenge");
+        let mut parts = state.splitn(3, '.');
+        let (Some(text), Some(expires), Some(proof)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(PasskeyError::Form);
+        };
+        let expires: u64 = expires.parse().map_err(|_| PasskeyError::Form)?;
+        if !visit.is_bound(&bound(ceremony, session, text, expires), proof) {
+            return Err(PasskeyError::ForeignChallenge);
+        }
+        if visit.ctx.now >= Timestamp::from_millis(expires) {
+            return Err(PasskeyError::ExpiredChallenge);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text);
+        Ok(Self {
+            bytes: bytes.map_err(|_| PasskeyError::Form)?,
+            text: text.to_owned(),
+        })
+    }
+
+    /// Uses it up.
+    async fn claim(&self, visit: &Visit<'_>) -> Result<(), Denial> {
+        let platform = &visit.ctx.world.platform;
+        if passkeys::claim(platform, &self.text, visit.ctx.now).await? {
+            Ok(())
+        } else {
+            Err(PasskeyError::UsedChallenge.into())
+        }
+    }
+}
+
+fn bound(ceremony: Ceremony, session: &str, challenge: &str, expires: u64) -> String {
+    let ceremony = ceremony.client_data_type();
+    format!("{ceremony}\n{session}\n{challenge}\n{expires}")
+}
+
+fn expected<'a>(
+    visit: &Visit<'a>,
+    rp_id: &'a str,
+    origin: &'a str,
+    challenge: &'a [u8],
+) -> Expected<'a> {
+    Expected {
+        rp_id,
+        origin,
+        top_origins: &visit.ctx.site.frame_ancestors,
+        challenge,
+        user_verification: true,
+    }
+}
+
+/// The origin of the page, which sends its forms to where it came from.
+fn origin(visit: &Visit<'_>) -> String {
+    let parts = visit.ctx.parts;
+    format!("{}://{}", parts.scheme(), parts.authority())
+}
+
+/// The bytes of a field.
+fn field(form: &Form, name: &str) -> Result<Vec<u8>, PasskeyError> {
+    let text = form.text(name);
+    let bytes = URL_SAFE_NO_PAD.decode(&text).ok();
+    let fits = |bytes: &Vec<u8>| !bytes.is_empty() && bytes.len() <= MAX_FIELD;
+    bytes.filter(fits).ok_or(PasskeyError::Form)
+}
+
+/// The name that somebody gives to a passkey.
+fn name(form: &Form) -> Option<String> {
+    let text = form.text("passkey_name");
+    let plain = text.chars().filter(|c| !c.is_control());
+    let name: String = plain.take(MAX_NAME).collect();
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// 32 random bytes in base64url.
+fn random(entropy: &dyn crate::platform::port::Entropy) -> String {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
