@@ -96,7 +96,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn sec_62_an_ecdsa_signature_has_one_form() {
+fn sec_110_an_ecdsa_signature_has_one_form() {
     let of = |der: &[u8]| ecdsa(der, 2);
     assert_eq!(
         of(b"\x30\x06\x02\x01\x01\x02\x01\x02"),

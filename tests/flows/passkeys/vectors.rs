@@ -284,7 +284,7 @@ fn bad_client_data(vector: &Vector, good: &[u8], ceremony: Ceremony) {
 }
 
 #[test]
-fn sec_62_each_member_of_client_data_has_its_own_reason() {
+fn sec_110_each_member_of_client_data_has_its_own_reason() {
     for vector in accepted() {
         bad_client_data(&vector, &vector.client_data, Ceremony::Register);
         bad_client_data(&vector, &vector.asserted_client_data, Ceremony::SignIn);
@@ -292,7 +292,7 @@ fn sec_62_each_member_of_client_data_has_its_own_reason() {
 }
 
 #[test]
-fn sec_62_each_field_of_a_registration_has_its_own_reason() {
+fn sec_110_each_field_of_a_registration_has_its_own_reason() {
     for vector in accepted() {
         let name = &vector.name;
         let data = vector.data_at();
@@ -406,7 +406,7 @@ fn a_registration_without_a_credential_is_none() {
 }
 
 #[test]
-fn sec_62_each_field_of_an_assertion_has_its_own_reason() {
+fn sec_110_each_field_of_an_assertion_has_its_own_reason() {
     let isolate = world();
     let all = accepted();
     for (index, vector) in all.iter().enumerate() {
