@@ -147,10 +147,8 @@ pub struct SessionRow {
 pub struct PasskeyRow {
     pub id: String,
     pub name: String,
-    /// Whether it may be on several devices.
-    pub is_synced: bool,
-    pub created_at: Timestamp,
-    pub used_at: Option<Timestamp>,
+    /// Whether it is synced, since when it is there, and when it was used.
+    pub facts: String,
 }
 
 /// The passkeys on the account page.

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
@@ -13,8 +13,7 @@ use crate::gateway::visit::Visit;
 use crate::http::client::Client;
 use crate::model::user::{User, UserId};
 use crate::passkey::PasskeyError;
-use crate::passkey::ceremony::{self, Assertion, Ceremony, Expected, Known};
-use crate::passkey::cose;
+use crate::passkey::ceremony::{self, Asserted, Assertion, Ceremony, Expected, Known, Registered};
 use crate::people;
 use crate::platform::port::{Counter, Fault};
 use crate::platform::time::{Seconds, Timestamp};
@@ -86,44 +85,49 @@ pub(super) async fn options(visit: &Visit<'_>) -> Result<Reply, Denial> {
         "register" => Ceremony::Register,
         _ => Ceremony::SignIn,
     };
-    let entropy = &*visit.ctx.world.platform.entropy;
-    let challenge = random(entropy);
-    let mut public_key = json!({
-        "challenge": challenge,
-        "rpId": rp_id,
-        "timeout": CHALLENGE_LIFETIME.0 * 1000,
-        "userVerification": "required",
-    });
-    let mut session = "";
-    if ceremony == Ceremony::Register {
-        let user = fresh(visit).await?;
-        session = visit.session().map_or("", |session| &session.id);
-        let set = ensure_set(visit, &user).await?;
-        let name = visit.name_of(&user);
-        let listed = |ids: Vec<Value>, key: &str| -> Vec<Value> {
-            let typed = |id: Value| json!({"type": "public-key", key: id});
-            ids.into_iter().map(typed).collect()
-        };
-        let known = set.keys.iter().map(|key| json!(key.id)).collect();
-        let offered = cose::ALGORITHMS.iter().map(|(number, _)| json!(number));
-        public_key = json!({
-            "challenge": challenge,
-            "rp": {"id": rp_id, "name": visit.brand().name},
-            "user": {"id": set.handle, "name": name, "displayName": name},
-            "pubKeyCredParams": listed(offered.collect(), "alg"),
-            "timeout": CHALLENGE_LIFETIME.0 * 1000,
-            "excludeCredentials": listed(known, "id"),
-            "authenticatorSelection": {
-                "residentKey": "required", "requireResidentKey": true, "userVerification": "required",
-            },
-            "attestation": "none",
-        });
-    }
+    let (user, set) = match ceremony {
+        Ceremony::Register => {
+            let user = fresh(visit).await?;
+            let set = ensure_set(visit, &user).await?;
+            (Some(user), set)
+        }
+        Ceremony::SignIn => (None, PasskeySet::default()),
+    };
+    let name = user.as_ref().map(|user| visit.name_of(user));
+    let mut answer = Answer::json(200, &Value::Null);
+    answer.body = options_for(visit, rp_id, name, &set);
+    Ok(answer.into())
+}
+
+/// The algorithms of [`crate::passkey::cose::ALGORITHMS`], as they are offered.
+const OFFERED: &str = r#"[{"type":"public-key","alg":-8},{"type":"public-key","alg":-7},{"type":"public-key","alg":-257},{"type":"public-key","alg":-35},{"type":"public-key","alg":-36}]"#;
+
+/// The options of a registration for `name`, or of a sign-in, as JSON.
+fn options_for(visit: &Visit<'_>, rp_id: &str, name: Option<&str>, set: &PasskeySet) -> String {
+    let challenge = random(&*visit.ctx.world.platform.entropy);
     let expires = (visit.ctx.now + CHALLENGE_LIFETIME).millis();
-    let bound = bound(ceremony, session, &challenge, expires);
-    let state = format!("{challenge}.{expires}.{}", visit.bind(&bound));
-    let body = json!({"publicKey": public_key, "challenge": state});
-    Ok(Answer::json(200, &body).into())
+    let (ceremony, session) = match name {
+        Some(_) => (Ceremony::Register, visit.session_id()),
+        None => (Ceremony::SignIn, ""),
+    };
+    let proof = visit.bind(&bound(ceremony, session, &challenge, expires));
+    let head = format!(
+        r#"{{"challenge":"{challenge}.{expires}.{proof}","publicKey":{{"challenge":"{challenge}","timeout":300000,"#
+    );
+    let Some(name) = name else {
+        return format!(r#"{head}"rpId":"{rp_id}","userVerification":"required"}}}}"#);
+    };
+    let name = Value::from(name).to_string();
+    let brand = Value::from(visit.brand().name.as_str()).to_string();
+    let mut known = String::new();
+    for key in &set.keys {
+        let comma = if known.is_empty() { "" } else { "," };
+        known = format!(r#"{known}{comma}{{"type":"public-key","id":"{}"}}"#, key.id);
+    }
+    let handle = &set.handle;
+    format!(
+        r#"{head}"rp":{{"id":"{rp_id}","name":{brand}}},"user":{{"id":"{handle}","name":{name},"displayName":{name}}},"pubKeyCredParams":{OFFERED},"excludeCredentials":[{known}],"authenticatorSelection":{{"residentKey":"required","requireResidentKey":true,"userVerification":"required"}},"attestation":"none"}}}}"#
+    )
 }
 
 /// The user whose credential a form asserts.
@@ -138,55 +142,100 @@ pub(super) async fn sign_in(visit: &Visit<'_>, form: &Form) -> Result<User, Deni
     if !platform.limit.allow(Counter::SignIns, &client).await? {
         return Err(Denial::SignInDelayed(Seconds(60)));
     }
-    let challenge = Challenge::read(visit, form, Ceremony::SignIn, "")?;
-    let id = field(form, "id")?;
+    let response = Response::read(visit, form)?;
     let passkeys = Passkeys(&*platform.records);
-    let owner = passkeys.owner(&id).await?.ok_or(PasskeyError::Unknown)?;
+    let owner = passkeys.owner(&response.id).await?;
+    let owner = owner.ok_or(PasskeyError::Unknown)?;
     let mut held = passkeys.read(&owner).await?;
-    let (_, set) = find(&held, &id)?;
-    if URL_SAFE_NO_PAD.encode(field(form, "handle")?) != set.handle {
-        return Err(PasskeyError::UserHandle.into());
-    }
-    let asserted = {
-        let (key, _) = find(&held, &id)?;
-        let spki = key.spki()?;
-        let assertion = Assertion {
-            client_data: &field(form, "client_data")?,
-            authenticator_data: &field(form, "data")?,
-            signature: &field(form, "signature")?,
-        };
-        let known = Known {
-            number: key.algorithm,
-            spki: &spki,
-            counter: key.counter,
-            backup_eligible: key.backup_eligible,
-        };
-        let origin = origin(visit);
-        let expected = expected(visit, rp_id, &origin, &challenge.bytes);
-        ceremony::assert(&*platform.crypto, assertion, known, &expected).await??
-    };
+    let asserted = response.check(visit, rp_id, &held).await??;
     let newest = people::newest(ctx.world, &owner).await?;
     let user = newest.filter(|user| user.active && user.tenant.is_none());
     let user = user.ok_or(PasskeyError::UserDisabled)?;
-    challenge.claim(visit).await?;
+    response.challenge.claim(visit).await?;
     for _ in 0..CHANGE_ATTEMPTS {
-        let (key, set) = find(&held, &id)?;
-        // Another assertion may have come first.
-        if asserted.counter != 0 && asserted.counter <= key.counter {
-            return Err(PasskeyError::Cloned.into());
-        }
-        let mut new = set.clone();
-        for key in new.keys.iter_mut().filter(|other| other.id == key.id) {
-            key.counter = asserted.counter;
-            key.backed_up = asserted.backed_up;
-            key.used_at = Some(ctx.now);
-        }
+        let new = used(&held, &response.id, asserted, ctx.now)?;
         if passkeys.replace(&owner, &held, &new).await? {
             return Ok(user);
         }
         held = passkeys.read(&owner).await?;
     }
     Err(Fault::Contended.into())
+}
+
+/// The set after a passkey was used.
+fn used(
+    held: &HeldPasskeys,
+    id: &[u8],
+    asserted: Asserted,
+    now: Timestamp,
+) -> Result<PasskeySet, PasskeyError> {
+    let (at, set) = find(held, id)?;
+    let mut new = set.clone();
+    let key = new.keys.get_mut(at).ok_or(PasskeyError::Unknown)?;
+    // Another assertion may have come first.
+    if asserted.counter != 0 && asserted.counter <= key.counter {
+        return Err(PasskeyError::Cloned);
+    }
+    key.counter = asserted.counter;
+    key.backed_up = asserted.backed_up;
+    key.used_at = Some(now);
+    Ok(new)
+}
+
+/// What a browser answers to a challenge at a sign-in.
+struct Response {
+    challenge: Challenge,
+    id: Vec<u8>,
+    handle: Vec<u8>,
+    client_data: Vec<u8>,
+    data: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl Response {
+    fn read(visit: &Visit<'_>, form: &Form) -> Result<Self, PasskeyError> {
+        Ok(Self {
+            challenge: Challenge::read(visit, form, Ceremony::SignIn, "")?,
+            id: field(form, "id")?,
+            handle: field(form, "handle")?,
+            client_data: field(form, "client_data")?,
+            data: field(form, "data")?,
+            signature: field(form, "signature")?,
+        })
+    }
+
+    async fn check(
+        &self,
+        visit: &Visit<'_>,
+        rp_id: &str,
+        held: &HeldPasskeys,
+    ) -> Result<Result<Asserted, PasskeyError>, Fault> {
+        let key = find(held, &self.id).and_then(|(at, set)| {
+            if URL_SAFE_NO_PAD.encode(&self.handle) != set.handle {
+                return Err(PasskeyError::UserHandle);
+            }
+            set.keys.get(at).ok_or(PasskeyError::Unknown)
+        });
+        let key = match key {
+            Ok(key) => key,
+            Err(error) => return Ok(Err(error)),
+        };
+        let assertion = Assertion {
+            client_data: &self.client_data,
+            authenticator_data: &self.data,
+            signature: &self.signature,
+        };
+        let known = Known {
+            number: key.algorithm,
+            spki: &key.spki()?,
+            counter: key.counter,
+            backup_eligible: key.backup_eligible,
+        };
+        let origin = origin(visit);
+        let expected = expected(visit, rp_id, &origin, &self.challenge.bytes);
+        let crypto = &*visit.ctx.world.platform.crypto;
+        ceremony::assert(crypto, assertion, known, &expected).await
+    }
 }
 
 /// Adds, renames or removes a passkey of whoever is signed in, as the form says.
@@ -202,16 +251,15 @@ pub(super) async fn change(visit: &Visit<'_>, form: &Form, action: &str) -> Resu
     let id = field(form, "id")?;
     for _ in 0..CHANGE_ATTEMPTS {
         let held = passkeys.read(&user.id).await?;
-        let (key, set) = find(&held, &id)?;
+        let (at, set) = find(&held, &id)?;
         let mut new = set.clone();
         let done = if action == "name_passkey" {
             let name = name(form).ok_or(PasskeyError::Form)?;
-            for other in new.keys.iter_mut().filter(|other| other.id == key.id) {
-                other.name.clone_from(&name);
-            }
+            let key = new.keys.get_mut(at).ok_or(PasskeyError::Unknown)?;
+            key.name = name;
             passkeys.replace(&user.id, &held, &new).await?
         } else {
-            new.keys.retain(|other| other.id != key.id);
+            new.keys.remove(at);
             // One that is for another rp id opens nothing here.
             let opens = |other: &Passkey| Some(&other.rp_id) == visit.gateway.passkeys.as_ref();
             if !new.keys.iter().any(opens) && !has_password(visit, &user.id).await? {
@@ -234,30 +282,9 @@ async fn add(
     passkeys: &Passkeys<'_>,
 ) -> Result<(), Denial> {
     let rp_id = rp_id(visit).ok_or(PasskeyError::Form)?;
-    let session = visit.session().map_or("", |session| &session.id);
-    let challenge = Challenge::read(visit, form, Ceremony::Register, session)?;
-    let origin = origin(visit);
-    let expected = expected(visit, rp_id, &origin, &challenge.bytes);
-    let (client_data, attestation) = (field(form, "client_data")?, field(form, "attestation")?);
-    let registered = ceremony::register(&client_data, &attestation, &expected)?;
-    if field(form, "id")? != registered.credential_id {
-        return Err(PasskeyError::CredentialId.into());
-    }
+    let (challenge, registered) = registration(visit, form, rp_id)?;
     challenge.claim(visit).await?;
-    let maker = u128::from_be_bytes(registered.aaguid) >> 64;
-    let maker = MAKERS.iter().find(|(id, _)| u128::from(*id) == maker);
-    let passkey = Passkey {
-        id: URL_SAFE_NO_PAD.encode(&registered.credential_id),
-        name: name(form).unwrap_or_else(|| maker.map_or("Passkey", |(_, name)| name).to_owned()),
-        rp_id: rp_id.to_owned(),
-        algorithm: registered.key.number,
-        key: URL_SAFE_NO_PAD.encode(&registered.key.spki),
-        counter: registered.counter,
-        backup_eligible: registered.backup_eligible,
-        backed_up: registered.backed_up,
-        created_at: visit.ctx.now,
-        used_at: None,
-    };
+    let passkey = passkey(visit, form, rp_id, &registered);
     for _ in 0..CHANGE_ATTEMPTS {
         let held = passkeys.read(&user.id).await?;
         // Made with the challenge.
@@ -274,6 +301,40 @@ async fn add(
         }
     }
     Err(Fault::Contended.into())
+}
+
+/// The new credential that a form attests, and the challenge that it answers.
+fn registration(
+    visit: &Visit<'_>,
+    form: &Form,
+    rp_id: &str,
+) -> Result<(Challenge, Registered), PasskeyError> {
+    let challenge = Challenge::read(visit, form, Ceremony::Register, visit.session_id())?;
+    let origin = origin(visit);
+    let expected = expected(visit, rp_id, &origin, &challenge.bytes);
+    let (client_data, attestation) = (field(form, "client_data")?, field(form, "attestation")?);
+    let registered = ceremony::register(&client_data, &attestation, &expected)?;
+    if field(form, "id")? != registered.credential_id {
+        return Err(PasskeyError::CredentialId);
+    }
+    Ok((challenge, registered))
+}
+
+fn passkey(visit: &Visit<'_>, form: &Form, rp_id: &str, registered: &Registered) -> Passkey {
+    let maker = u128::from_be_bytes(registered.aaguid) >> 64;
+    let maker = MAKERS.iter().find(|(id, _)| u128::from(*id) == maker);
+    Passkey {
+        id: URL_SAFE_NO_PAD.encode(&registered.credential_id),
+        name: name(form).unwrap_or_else(|| maker.map_or("Passkey", |(_, name)| name).to_owned()),
+        rp_id: rp_id.to_owned(),
+        algorithm: registered.key.number,
+        key: URL_SAFE_NO_PAD.encode(&registered.key.spki),
+        counter: registered.counter,
+        backup_eligible: registered.backup_eligible,
+        backed_up: registered.backed_up,
+        created_at: visit.ctx.now,
+        used_at: None,
+    }
 }
 
 /// The passkeys of `user`, for the account page; `None` where there are none.
@@ -300,14 +361,30 @@ pub(super) async fn rows(visit: &Visit<'_>, user: &User) -> Result<Option<Passke
         rows: keys
             .into_iter()
             .map(|key| PasskeyRow {
+                facts: facts(visit, &key),
                 id: key.id,
                 name: key.name,
-                is_synced: key.backup_eligible,
-                created_at: key.created_at,
-                used_at: key.used_at,
             })
             .collect(),
     }))
+}
+
+/// What the account page says of a passkey.
+fn facts(visit: &Visit<'_>, key: &Passkey) -> String {
+    let kind = if key.backup_eligible {
+        "passkey_synced"
+    } else {
+        "passkey_on_device"
+    };
+    let used = key.used_at.map_or_else(
+        || visit.text("passkey_unused").to_owned(),
+        |at| format!("{} {}", visit.text("passkey_used"), at.to_the_minute()),
+    );
+    let (kind, since) = (visit.text(kind), visit.text("since"));
+    format!(
+        "{kind} · {since} {} · {used}",
+        key.created_at.to_the_minute()
+    )
 }
 
 /// Whoever is signed in, if that was a moment ago.
@@ -346,16 +423,12 @@ async fn ensure_set(visit: &Visit<'_>, user: &User) -> Result<PasskeySet, Denial
     Err(Fault::Contended.into())
 }
 
-/// The passkey with this credential id, and the set that it is in.
-fn find<'a>(
-    held: &'a HeldPasskeys,
-    id: &[u8],
-) -> Result<(&'a Passkey, &'a PasskeySet), PasskeyError> {
+/// The place of the passkey with this credential id, and the set that it is in.
+fn find<'a>(held: &'a HeldPasskeys, id: &[u8]) -> Result<(usize, &'a PasskeySet), PasskeyError> {
     let set = held.set.as_ref().ok_or(PasskeyError::Unknown)?;
     let id = URL_SAFE_NO_PAD.encode(id);
-    let mut keys = set.keys.iter();
-    let key = keys.find(|key| key.id == id);
-    Ok((key.ok_or(PasskeyError::Unknown)?, set))
+    let at = set.keys.iter().position(|key| key.id == id);
+    Ok((at.ok_or(PasskeyError::Unknown)?, set))
 }
 
 /// A challenge of ours that is answered.
@@ -451,4 +524,23 @@ fn random(entropy: &dyn crate::platform::port::Entropy) -> String {
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passkey::cose::ALGORITHMS;
+
+    #[test]
+    fn what_is_offered_is_what_is_accepted() {
+        let offered: Vec<Value> = serde_json::from_str(OFFERED).unwrap();
+        let offered = offered.iter().map(|one| one["alg"].as_i64().unwrap());
+        let accepted = ALGORITHMS.iter().map(|(number, _)| *number);
+        assert_eq!(offered.collect::<Vec<_>>(), accepted.collect::<Vec<_>>());
+        assert_eq!(
+            CHALLENGE_LIFETIME,
+            Seconds(300),
+            "as the timeout in the options"
+        );
+    }
 }

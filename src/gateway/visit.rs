@@ -128,6 +128,11 @@ impl<'a> Visit<'a> {
         }
     }
 
+    /// The id of that session; empty without one.
+    pub(super) fn session_id(&self) -> &str {
+        self.session().map_or("", |session| &session.id)
+    }
+
     /// Whoever is signed in, as the writer of the record knows them: what is settled by this outlives the minute that a
     /// copy may be behind.
     ///

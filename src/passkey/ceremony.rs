@@ -68,13 +68,17 @@ pub fn register(
         return Err(PasskeyError::Cbor);
     }
     let [
-        (Item::Text("fmt"), Item::Text(_)),
-        (Item::Text("attStmt"), Item::Map(_)),
+        (Item::Text("fmt"), Item::Text(format)),
+        (Item::Text("attStmt"), Item::Map(statement)),
         (Item::Text("authData"), Item::Bytes(data)),
     ] = members.as_slice()
     else {
         return Err(PasskeyError::Attestation);
     };
+    // The one format whose statement says nothing (§8.7).
+    if *format == "none" && *statement != [0xa0] {
+        return Err(PasskeyError::Attestation);
+    }
     let data = AuthenticatorData::parse(data)?;
     check(&data, expected)?;
     let Some(attested) = &data.attested else {

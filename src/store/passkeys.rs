@@ -1,7 +1,8 @@
 //! Users' passkeys. They are read from their writers, which keep them: one that was removed must not work for another
 //! minute, and of two assertions with one counter only one can replace the record that both have read.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::model::user::UserId;
 use crate::platform::digest::{hex, random_text, sha256};
@@ -20,7 +21,7 @@ pub(super) const CHALLENGE: &str = "passkey_challenge:";
 pub const CHALLENGE_LIFETIME: Seconds = Seconds(300);
 
 /// A passkey.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Passkey {
     /// The credential's id, in base64url.
     pub id: String,
@@ -40,7 +41,7 @@ pub struct Passkey {
 }
 
 /// The passkeys of a user.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Default, Serialize)]
 pub struct PasskeySet {
     /// What authenticators call the user: 32 random bytes in base64url, which tell nobody who it is.
     pub handle: String,
@@ -83,7 +84,10 @@ impl Passkeys<'_> {
     /// A [`Fault`] of the writer.
     pub async fn read(&self, user: &UserId) -> Result<HeldPasskeys, Fault> {
         let text = self.0.read_kept(&user_key(user)).await?;
-        let set = text.as_deref().map(decode).transpose()?;
+        let set = match &text {
+            Some(text) => Some(read_set(&decode(text)?).ok_or(Fault::Record)?),
+            None => None,
+        };
         Ok(HeldPasskeys { set, text })
     }
 
@@ -204,6 +208,38 @@ fn bytes(text: &str) -> Result<Vec<u8>, Fault> {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::Record)
+}
+
+/// Reads a set member by member: a derived reader of so many members is several times as long.
+fn read_set(set: &Value) -> Option<PasskeySet> {
+    let keys = set.get("keys")?.as_array()?.iter();
+    Some(PasskeySet {
+        handle: text(set, "handle")?,
+        keys: keys.map(read_key).collect::<Option<_>>()?,
+    })
+}
+
+fn read_key(key: &Value) -> Option<Passkey> {
+    let moment = |name| {
+        let millis = key.get(name).and_then(Value::as_u64);
+        millis.map(Timestamp::from_millis)
+    };
+    Some(Passkey {
+        id: text(key, "id")?,
+        name: text(key, "name")?,
+        rp_id: text(key, "rp_id")?,
+        algorithm: key.get("algorithm")?.as_i64()?,
+        key: text(key, "key")?,
+        counter: u32::try_from(key.get("counter")?.as_u64()?).ok()?,
+        backup_eligible: key.get("backup_eligible")?.as_bool()?,
+        backed_up: key.get("backed_up")?.as_bool()?,
+        created_at: moment("created_at")?,
+        used_at: moment("used_at"),
+    })
+}
+
+fn text(of: &Value, name: &str) -> Option<String> {
+    of.get(name)?.as_str().map(str::to_owned)
 }
 
 fn of_user(user: &UserId, old: &HeldPasskeys, new: Option<&PasskeySet>) -> Result<Change, Fault> {

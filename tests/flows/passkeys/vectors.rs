@@ -394,6 +394,17 @@ fn sec_110_each_field_of_a_registration_has_its_own_reason() {
 }
 
 #[test]
+fn a_statement_that_says_nothing_is_empty() {
+    let vector = &accepted()[0];
+    let data = &vector.attestation[vector.data_at() - 2..];
+    let head = b"\xa3cfmtdnonegattStmt\xa1calg&hauthData";
+    let attestation = [head, data].concat();
+    let wanted = Wanted::new(&vector.challenge);
+    let result = register(&vector.client_data, &attestation, &wanted.expected());
+    assert_eq!(result.err(), Some(Attestation));
+}
+
+#[test]
 fn a_registration_without_a_credential_is_none() {
     let vector = &accepted()[0];
     let mut data = vector.data.clone();
