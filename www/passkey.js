@@ -24,30 +24,17 @@ async function options(form, ceremony) {
 /**
  * Sends what an authenticator has said as a form of the page's own, so that redirects and error pages work as for any other.
  * @param {HTMLFormElement} form
- * @param {string} challenge
- * @param {PublicKeyCredential} credential
+ * @param {Record<string, string | undefined>} fields
  */
-function send(form, challenge, credential) {
-  const { id, response } = credential.toJSON();
-  const fields = {
-    challenge,
-    id,
-    client_data: response.clientDataJSON,
-    attestation: response.attestationObject,
-    data: response.authenticatorData,
-    signature: response.signature,
-    handle: response.userHandle,
-  };
+function send(form, fields) {
   const own = document.createElement("form");
   own.method = "post";
   own.action = form.getAttribute("action") ?? "";
   own.hidden = true;
-  for (const input of form.querySelectorAll("input[type=hidden], [data-sent]")) own.append(input.cloneNode());
-  for (const [name, value] of Object.entries(fields)) {
-    if (value === undefined || (name === "data" && response.attestationObject)) continue;
+  for (const input of form.querySelectorAll("input[type=hidden]")) own.append(input.cloneNode());
+  for (const [name, value = ""] of Object.entries(fields)) {
     const input = document.createElement("input");
-    input.name = name;
-    input.value = value;
+    Object.assign(input, { name, value });
     own.append(input);
   }
   document.body.append(own);
@@ -61,16 +48,20 @@ function send(form, challenge, credential) {
  */
 async function signIn(form, mediation, signal) {
   const { publicKey, challenge } = await options(form, "sign_in");
-  const request = { publicKey: api.parseRequestOptionsFromJSON(publicKey), mediation, signal };
-  const credential = await navigator.credentials.get(request);
-  if (credential instanceof api) send(form, challenge, credential);
+  const credential = await navigator.credentials.get({ publicKey: api.parseRequestOptionsFromJSON(publicKey), mediation, signal });
+  if (!(credential instanceof api)) return;
+  const { id, response } = /** @type {AuthenticationResponseJSON} */ (credential.toJSON());
+  const { clientDataJSON: client_data, authenticatorData: data, signature, userHandle: handle } = response;
+  send(form, { challenge, id, client_data, data, signature, handle });
 }
 
 /** @param {HTMLFormElement} form */
 async function register(form) {
   const { publicKey, challenge } = await options(form, "register");
   const credential = await navigator.credentials.create({ publicKey: api.parseCreationOptionsFromJSON(publicKey) });
-  if (credential instanceof api) send(form, challenge, credential);
+  if (!(credential instanceof api)) return;
+  const { id, response } = /** @type {RegistrationResponseJSON} */ (credential.toJSON());
+  send(form, { challenge, id, client_data: response.clientDataJSON, attestation: response.attestationObject });
 }
 
 /**

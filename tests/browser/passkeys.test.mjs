@@ -6,7 +6,7 @@ import { assertAccessible } from "./lib/axe.mjs";
 import { GATEWAY, heading, signIn, startGatewayStage } from "./lib/gateway.mjs";
 
 /** @import { CDPSession, Page } from "playwright-core" */
-/** @import { GatewayStage, Person } from "./lib/gateway.mjs" */
+/** @import { GatewayStage } from "./lib/gateway.mjs" */
 
 /** @typedef {{ cdp: CDPSession, authenticatorId: string }} Device */
 /** @typedef {Awaited<ReturnType<typeof credentialsOf>>[number]} Credential */
@@ -144,7 +144,6 @@ describe("passkeys in a browser", () => {
     await touch(second.device, true);
     await second.page.goto(`${stage.url}/login/`);
     await heading(second.page, "Your account");
-    await second.page.evaluate(() => undefined);
     // The second device has a copy; it makes one of its own once that is gone.
     await second.device.cdp.send("WebAuthn.clearCredentials", { authenticatorId: second.device.authenticatorId });
     const third = await addDevice(page, { isSynced: false, isPresent: true });

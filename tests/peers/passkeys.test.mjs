@@ -253,7 +253,10 @@ for (const [name, number] of Object.entries({ ES256: -7, EdDSA: -8, RS256: -257,
     }
     const logged = await reasons();
     assert.equal(logged.length, verdicts.filter(({ ours }) => !ours).length);
-    assertAlike(verdicts.map((one) => ({ ...one, reason: one.ours ? undefined : logged.shift() })), t);
+    assertAlike(
+      verdicts.map((one) => ({ ...one, reason: one.ours ? undefined : logged.shift() })),
+      t,
+    );
   });
 }
 
@@ -309,5 +312,9 @@ test("mutated registrations are judged as @simplewebauthn/server judges them", a
   const logged = await reasons();
   assert.equal(logged.length, verdicts.filter(({ ours }) => !ours).length);
   // No statement is believed, so its format does not matter.
-  assertAlike(verdicts.map((one) => ({ ...one, reason: one.ours ? undefined : logged.shift() })), t, (what) => what === "format");
+  assertAlike(
+    verdicts.map((one) => ({ ...one, reason: one.ours ? undefined : logged.shift() })),
+    t,
+    (what) => what === "format",
+  );
 });

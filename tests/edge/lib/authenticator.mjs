@@ -59,11 +59,27 @@ export function newPasskey(number = ALGORITHMS.ES256) {
   /** @type {[number, unknown][]} */
   let parameters;
   if (number === ALGORITHMS.RS256) {
-    parameters = [[1, 3], [3, number], [-1, bytes(jwk.n)], [-2, bytes(jwk.e)]]; // prettier-ignore
+    parameters = [
+      [1, 3],
+      [3, number],
+      [-1, bytes(jwk.n)],
+      [-2, bytes(jwk.e)],
+    ]; // prettier-ignore
   } else if (number === ALGORITHMS.EdDSA) {
-    parameters = [[1, 1], [3, number], [-1, 6], [-2, bytes(jwk.x)]]; // prettier-ignore
+    parameters = [
+      [1, 1],
+      [3, number],
+      [-1, 6],
+      [-2, bytes(jwk.x)],
+    ]; // prettier-ignore
   } else {
-    parameters = [[1, 2], [3, number], [-1, ECDSA[number].crv], [-2, bytes(jwk.x)], [-3, bytes(jwk.y)]]; // prettier-ignore
+    parameters = [
+      [1, 2],
+      [3, number],
+      [-1, ECDSA[number].crv],
+      [-2, bytes(jwk.x)],
+      [-3, bytes(jwk.y)],
+    ]; // prettier-ignore
   }
   return { number, privateKey, cose: cbor(new Map(parameters)), id: randomBytes(32), counter: 0, flags: FLAGS, handle: "" };
 }
@@ -140,6 +156,7 @@ export function signedBy({ number, privateKey }, data, client) {
 /**
  * The fields of a form.
  * @param {Record<string, Buffer | string>} values
+ * @returns {Record<string, string>}
  */
 export const fieldsOf = (values) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, typeof value === "string" ? value : value.toString("base64url")]));
@@ -178,6 +195,7 @@ export async function addPasskey(browser, gateway, passkey, place) {
  * @param {Passkey} passkey
  * @param {Options & { csrf: string }} options
  * @param {Place} place
+ * @returns {Record<string, string>}
  */
 export function signInForm(passkey, options, place) {
   const { clientData: client_data, data, signature } = assertedBy(passkey, options, place);
