@@ -11,16 +11,13 @@ use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::gateway::visit::Visit;
 use crate::http::client::Client;
-use crate::model::user::{User, UserId};
+use crate::model::user::User;
 use crate::passkey::PasskeyError;
-use crate::passkey::ceremony::{self, Asserted, Assertion, Ceremony, Expected, Known, Registered};
+use crate::passkey::ceremony::{self, Asserted, Assertion, Ceremony, Expected, Known};
 use crate::people;
 use crate::platform::port::{Counter, Fault};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::store::CHANGE_ATTEMPTS;
-use crate::store::passkeys::{
-    self, Added, CHALLENGE_LIFETIME, HeldPasskeys, Passkey, PasskeySet, Passkeys,
-};
+use crate::store::passkeys::{self, CHALLENGE_LIFETIME, Passkey, PasskeySet, Passkeys};
 use crate::store::passwords::Passwords;
 
 /// How old the sign-in may be with which passkeys are changed.
@@ -67,7 +64,7 @@ pub(super) fn script() -> Answer {
     let mut answer = Answer::empty(200)
         .replacing("cache-control", "private, max-age=300")
         .with("content-type", "text/javascript; charset=utf-8");
-    answer.body = SCRIPT.to_owned();
+    answer.body.push_str(SCRIPT);
     answer
 }
 
@@ -88,7 +85,18 @@ pub(super) async fn options(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let (user, set) = match ceremony {
         Ceremony::Register => {
             let user = fresh(visit).await?;
-            let set = ensure_set(visit, &user).await?;
+            // Called something before the first passkey is there.
+            let platform = &visit.ctx.world.platform;
+            let handle = random(&*platform.entropy);
+            let name_it = &mut |set: &mut PasskeySet| {
+                if set.handle.is_empty() {
+                    set.handle.clone_from(&handle);
+                }
+                Ok(())
+            };
+            let passkeys = Passkeys(&*platform.records);
+            passkeys.change(&user.id, name_it).await??;
+            let set = passkeys.read(&user.id).await?;
             (Some(user), set)
         }
         Ceremony::SignIn => (None, PasskeySet::default()),
@@ -146,47 +154,22 @@ pub(super) async fn sign_in(visit: &Visit<'_>, form: &Form) -> Result<User, Deni
     let passkeys = Passkeys(&*platform.records);
     let owner = passkeys.owner(&response.id).await?;
     let owner = owner.ok_or(PasskeyError::Unknown)?;
-    let mut held = passkeys.read(&owner).await?;
-    let asserted = response.check(visit, rp_id, &held).await??;
+    let set = passkeys.read(&owner).await?;
+    let asserted = response.check(visit, rp_id, &set).await??;
     let newest = people::newest(ctx.world, &owner).await?;
     let user = newest.filter(|user| user.active && user.tenant.is_none());
     let user = user.ok_or(PasskeyError::UserDisabled)?;
     response.challenge.claim(visit).await?;
-    for _ in 0..CHANGE_ATTEMPTS {
-        let new = used(&held, &response.id, asserted, ctx.now)?;
-        if passkeys.replace(&owner, &held, &new).await? {
-            return Ok(user);
-        }
-        held = passkeys.read(&owner).await?;
-    }
-    Err(Fault::Contended.into())
-}
-
-/// The set after a passkey was used.
-fn used(
-    held: &HeldPasskeys,
-    id: &[u8],
-    asserted: Asserted,
-    now: Timestamp,
-) -> Result<PasskeySet, PasskeyError> {
-    let (at, set) = find(held, id)?;
-    let mut new = set.clone();
-    let key = new.keys.get_mut(at).ok_or(PasskeyError::Unknown)?;
-    // Another assertion may have come first.
-    if asserted.counter != 0 && asserted.counter <= key.counter {
-        return Err(PasskeyError::Cloned);
-    }
-    key.counter = asserted.counter;
-    key.backed_up = asserted.backed_up;
-    key.used_at = Some(now);
-    Ok(new)
+    let use_it = &mut |set: &mut PasskeySet| response.note(set, asserted, ctx.now);
+    passkeys.change(&owner, use_it).await??;
+    Ok(user)
 }
 
 /// What a browser answers to a challenge at a sign-in.
 struct Response {
     challenge: Challenge,
-    id: Vec<u8>,
-    handle: Vec<u8>,
+    id: String,
+    handle: String,
     client_data: Vec<u8>,
     data: Vec<u8>,
     signature: Vec<u8>,
@@ -196,30 +179,45 @@ impl Response {
     fn read(visit: &Visit<'_>, form: &Form) -> Result<Self, PasskeyError> {
         Ok(Self {
             challenge: Challenge::read(visit, form, Ceremony::SignIn, "")?,
-            id: field(form, "id")?,
-            handle: field(form, "handle")?,
+            id: form.text("id"),
+            handle: form.text("handle"),
             client_data: field(form, "client_data")?,
             data: field(form, "data")?,
             signature: field(form, "signature")?,
         })
     }
 
+    /// What has to be written once the passkey was used.
+    fn note(
+        &self,
+        set: &mut PasskeySet,
+        asserted: Asserted,
+        now: Timestamp,
+    ) -> Result<(), PasskeyError> {
+        let key = find(set, &self.id)?;
+        // Another assertion may have come first.
+        if asserted.counter != 0 && asserted.counter <= key.counter {
+            return Err(PasskeyError::Cloned);
+        }
+        key.counter = asserted.counter;
+        key.backed_up = asserted.backed_up;
+        key.used_at = Some(now);
+        Ok(())
+    }
+
     async fn check(
         &self,
         visit: &Visit<'_>,
         rp_id: &str,
-        held: &HeldPasskeys,
+        set: &PasskeySet,
     ) -> Result<Result<Asserted, PasskeyError>, Fault> {
-        let key = find(held, &self.id).and_then(|(at, set)| {
-            if URL_SAFE_NO_PAD.encode(&self.handle) != set.handle {
-                return Err(PasskeyError::UserHandle);
-            }
-            set.keys.get(at).ok_or(PasskeyError::Unknown)
-        });
-        let key = match key {
-            Ok(key) => key,
-            Err(error) => return Ok(Err(error)),
+        let Some(key) = set.keys.iter().find(|key| key.id == self.id) else {
+            return Ok(Err(PasskeyError::Unknown));
         };
+        if self.handle != set.handle {
+            return Ok(Err(PasskeyError::UserHandle));
+        }
+        let spki = URL_SAFE_NO_PAD.decode(&key.key);
         let assertion = Assertion {
             client_data: &self.client_data,
             authenticator_data: &self.data,
@@ -227,7 +225,7 @@ impl Response {
         };
         let known = Known {
             number: key.algorithm,
-            spki: &key.spki()?,
+            spki: &spki.map_err(|_| Fault::Record)?,
             counter: key.counter,
             backup_eligible: key.backup_eligible,
         };
@@ -244,87 +242,74 @@ impl Response {
 /// [`Denial::Passkey`], or a fault.
 pub(super) async fn change(visit: &Visit<'_>, form: &Form, action: &str) -> Result<(), Denial> {
     let user = fresh(visit).await?;
-    let passkeys = Passkeys(&*visit.ctx.world.platform.records);
+    let records = &*visit.ctx.world.platform.records;
+    let has_password = Passwords(records).find(&user.id).await?.is_some();
+    let mut new = None;
     if action == "add_passkey" {
-        return add(visit, form, &user, &passkeys).await;
+        let (challenge, passkey) = registration(visit, form)?;
+        challenge.claim(visit).await?;
+        new = Some(passkey);
     }
-    let id = field(form, "id")?;
-    for _ in 0..CHANGE_ATTEMPTS {
-        let held = passkeys.read(&user.id).await?;
-        let (at, set) = find(&held, &id)?;
-        let mut new = set.clone();
-        let done = if action == "name_passkey" {
-            let name = name(form).ok_or(PasskeyError::Form)?;
-            let key = new.keys.get_mut(at).ok_or(PasskeyError::Unknown)?;
-            key.name = name;
-            passkeys.replace(&user.id, &held, &new).await?
-        } else {
-            new.keys.remove(at);
-            // One that is for another rp id opens nothing here.
-            let opens = |other: &Passkey| Some(&other.rp_id) == visit.gateway.passkeys.as_ref();
-            if !new.keys.iter().any(opens) && !has_password(visit, &user.id).await? {
-                return Err(PasskeyError::LastWay.into());
+    let change = &mut |set: &mut PasskeySet| match &new {
+        Some(new) => {
+            // The handle was made with the challenge.
+            if set.handle.is_empty() {
+                return Err(PasskeyError::UserHandle);
             }
-            let gone = [id.clone()];
-            passkeys.remove(&user.id, &held, Some(&new), &gone).await?
-        };
-        if done {
-            return Ok(());
+            if set.keys.len() >= MAX_PASSKEYS {
+                return Err(PasskeyError::TooMany);
+            }
+            if set.keys.iter().any(|known| known.id == new.id) {
+                return Err(PasskeyError::Registered);
+            }
+            set.keys.push(new.clone());
+            Ok(())
         }
-    }
-    Err(Fault::Contended.into())
+        None => edit(visit, form, action, has_password, set),
+    };
+    Ok(Passkeys(records).change(&user.id, change).await??)
 }
 
-async fn add(
+/// Renames or removes a passkey.
+fn edit(
     visit: &Visit<'_>,
     form: &Form,
-    user: &User,
-    passkeys: &Passkeys<'_>,
-) -> Result<(), Denial> {
+    action: &str,
+    has_password: bool,
+    set: &mut PasskeySet,
+) -> Result<(), PasskeyError> {
+    let id = form.text("id");
+    let key = find(set, &id)?;
+    if action == "name_passkey" {
+        key.name = name(form).ok_or(PasskeyError::Form)?;
+        return Ok(());
+    }
+    set.keys.retain(|key| key.id != id);
+    // One that is for another rp id opens nothing here.
+    let opens = |key: &Passkey| Some(&key.rp_id) == visit.gateway.passkeys.as_ref();
+    if has_password || set.keys.iter().any(opens) {
+        Ok(())
+    } else {
+        Err(PasskeyError::LastWay)
+    }
+}
+
+/// The new passkey that a form attests, and the challenge that it answers.
+fn registration(visit: &Visit<'_>, form: &Form) -> Result<(Challenge, Passkey), PasskeyError> {
     let rp_id = rp_id(visit).ok_or(PasskeyError::Form)?;
-    let (challenge, registered) = registration(visit, form, rp_id)?;
-    challenge.claim(visit).await?;
-    let passkey = passkey(visit, form, rp_id, &registered);
-    for _ in 0..CHANGE_ATTEMPTS {
-        let held = passkeys.read(&user.id).await?;
-        // Made with the challenge.
-        let mut new = held.set.clone().ok_or(PasskeyError::UserHandle)?;
-        if new.keys.len() >= MAX_PASSKEYS {
-            return Err(PasskeyError::TooMany.into());
-        }
-        new.keys.push(passkey.clone());
-        let credential = &registered.credential_id;
-        match passkeys.add(&user.id, &held, &new, credential).await? {
-            Added::Done => return Ok(()),
-            Added::Changed => {}
-            Added::Taken => return Err(PasskeyError::Registered.into()),
-        }
-    }
-    Err(Fault::Contended.into())
-}
-
-/// The new credential that a form attests, and the challenge that it answers.
-fn registration(
-    visit: &Visit<'_>,
-    form: &Form,
-    rp_id: &str,
-) -> Result<(Challenge, Registered), PasskeyError> {
     let challenge = Challenge::read(visit, form, Ceremony::Register, visit.session_id())?;
     let origin = origin(visit);
     let expected = expected(visit, rp_id, &origin, &challenge.bytes);
     let (client_data, attestation) = (field(form, "client_data")?, field(form, "attestation")?);
     let registered = ceremony::register(&client_data, &attestation, &expected)?;
-    if field(form, "id")? != registered.credential_id {
+    let id = URL_SAFE_NO_PAD.encode(&registered.credential_id);
+    if form.text("id") != id {
         return Err(PasskeyError::CredentialId);
     }
-    Ok((challenge, registered))
-}
-
-fn passkey(visit: &Visit<'_>, form: &Form, rp_id: &str, registered: &Registered) -> Passkey {
     let maker = u128::from_be_bytes(registered.aaguid) >> 64;
     let maker = MAKERS.iter().find(|(id, _)| u128::from(*id) == maker);
-    Passkey {
-        id: URL_SAFE_NO_PAD.encode(&registered.credential_id),
+    let passkey = Passkey {
+        id,
         name: name(form).unwrap_or_else(|| maker.map_or("Passkey", |(_, name)| name).to_owned()),
         rp_id: rp_id.to_owned(),
         algorithm: registered.key.number,
@@ -334,7 +319,8 @@ fn passkey(visit: &Visit<'_>, form: &Form, rp_id: &str, registered: &Registered)
         backed_up: registered.backed_up,
         created_at: visit.ctx.now,
         used_at: None,
-    }
+    };
+    Ok((challenge, passkey))
 }
 
 /// The passkeys of `user`, for the account page; `None` where there are none.
@@ -345,12 +331,8 @@ pub(super) async fn rows(visit: &Visit<'_>, user: &User) -> Result<Option<Passke
     let Some(rp_id) = rp_id(visit) else {
         return Ok(None);
     };
-    let held = Passkeys(&*visit.ctx.world.platform.records)
-        .read(&user.id)
-        .await?;
-    let (handle, keys) = held
-        .set
-        .map_or_else(Default::default, |set| (set.handle, set.keys));
+    let records = &*visit.ctx.world.platform.records;
+    let PasskeySet { handle, keys } = Passkeys(records).read(&user.id).await?;
     let here = keys.iter().filter(|key| key.rp_id == rp_id);
     let accepted: Vec<&str> = here.map(|key| key.id.as_str()).collect();
     Ok(Some(PasskeyRows {
@@ -398,37 +380,10 @@ fn is_fresh(visit: &Visit<'_>) -> bool {
     session.is_some_and(|session| visit.ctx.now < session.began_at + FRESH)
 }
 
-async fn has_password(visit: &Visit<'_>, user: &UserId) -> Result<bool, Fault> {
-    let passwords = Passwords(&*visit.ctx.world.platform.records);
-    Ok(passwords.find(user).await?.is_some())
-}
-
-/// The passkeys of a user, which has none at first, but is called something.
-async fn ensure_set(visit: &Visit<'_>, user: &User) -> Result<PasskeySet, Denial> {
-    let platform = &visit.ctx.world.platform;
-    let passkeys = Passkeys(&*platform.records);
-    for _ in 0..CHANGE_ATTEMPTS {
-        let held = passkeys.read(&user.id).await?;
-        if let Some(set) = held.set {
-            return Ok(set);
-        }
-        let new = PasskeySet {
-            handle: random(&*platform.entropy),
-            keys: Vec::new(),
-        };
-        if passkeys.replace(&user.id, &held, &new).await? {
-            return Ok(new);
-        }
-    }
-    Err(Fault::Contended.into())
-}
-
-/// The place of the passkey with this credential id, and the set that it is in.
-fn find<'a>(held: &'a HeldPasskeys, id: &[u8]) -> Result<(usize, &'a PasskeySet), PasskeyError> {
-    let set = held.set.as_ref().ok_or(PasskeyError::Unknown)?;
-    let id = URL_SAFE_NO_PAD.encode(id);
-    let at = set.keys.iter().position(|key| key.id == id);
-    Ok((at.ok_or(PasskeyError::Unknown)?, set))
+/// The passkey with this credential id.
+fn find<'a>(set: &'a mut PasskeySet, id: &str) -> Result<&'a mut Passkey, PasskeyError> {
+    let found = set.keys.iter_mut().find(|key| key.id == id);
+    found.ok_or(PasskeyError::Unknown)
 }
 
 /// A challenge of ours that is answered.

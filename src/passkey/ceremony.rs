@@ -6,6 +6,7 @@ use crate::passkey::authenticator_data::AuthenticatorData;
 use crate::passkey::cbor::{Item, Reader};
 use crate::passkey::cose::{self, Key};
 use crate::passkey::{PasskeyError, client_data};
+use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::sha256;
 use crate::platform::port::{Check, Crypto, Fault};
 
@@ -176,7 +177,7 @@ fn before_signature<'a>(
     let message = [assertion.authenticator_data, &hash].concat();
     let algorithm = cose::algorithm(known.number);
     let is_ecdsa = !matches!(known.number, -8 | -257);
-    let size = algorithm.and_then(|algorithm| algorithm.signature_length());
+    let size = algorithm.and_then(Algorithm::signature_length);
     let signature = match size {
         Some(size) if is_ecdsa => {
             der::ecdsa(assertion.signature, size / 2).ok_or(PasskeyError::Signature)?

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::user::UserId;
-use crate::platform::digest::{hex, random_text, sha256};
+use crate::passkey::PasskeyError;
+use crate::platform::digest::random_text;
 use crate::platform::port::{Change, Changed, Fault, Platform, Records};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::{CHANGE_ATTEMPTS, decode, encode, hashed_key};
@@ -48,148 +49,109 @@ pub struct PasskeySet {
     pub keys: Vec<Passkey>,
 }
 
-/// The passkeys of a user that a change begins with.
-pub struct HeldPasskeys {
-    pub set: Option<PasskeySet>,
-    text: Option<String>,
-}
-
-/// What became of a new passkey.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Added {
-    Done,
-    /// Others have changed the user's passkeys meanwhile.
-    Changed,
-    /// Somebody has this credential already.
-    Taken,
-}
-
 /// The writers of passkeys.
 pub struct Passkeys<'a>(pub &'a dyn Records);
 
 impl Passkeys<'_> {
-    /// Whose the credential is.
+    /// Whose the credential with this id is.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn owner(&self, credential: &[u8]) -> Result<Option<UserId>, Fault> {
-        let text = self.0.read_kept(&id_key(credential)).await?;
+    pub async fn owner(&self, id: &str) -> Result<Option<UserId>, Fault> {
+        let text = self.0.read_kept(&hashed_key(BY_ID, id)).await?;
         text.map(|text| UserId::parse(&text).ok_or(Fault::Record))
             .transpose()
     }
 
-    /// The passkeys of a user.
+    /// The passkeys of a user; an empty set without a handle if the user has never had any.
     ///
     /// # Errors
     /// A [`Fault`] of the writer.
-    pub async fn read(&self, user: &UserId) -> Result<HeldPasskeys, Fault> {
-        let text = self.0.read_kept(&user_key(user)).await?;
-        let set = match &text {
-            Some(text) => Some(read_set(&decode(text)?).ok_or(Fault::Record)?),
-            None => None,
-        };
-        Ok(HeldPasskeys { set, text })
+    pub async fn read(&self, user: &UserId) -> Result<PasskeySet, Fault> {
+        let text = self
+            .0
+            .read_kept(&hashed_key(OF_USER, user.as_str()))
+            .await?;
+        read_set(text.as_deref())
     }
 
-    /// Replaces `old`. Returns whether it was still current.
+    /// Changes the passkeys of a user. `change` is called again if others have changed them meanwhile. A set whose handle
+    /// is empty is deleted.
     ///
     /// # Errors
-    /// A [`Fault`] of the writer.
-    pub async fn replace(
+    /// A [`Fault`] of the writer, [`Fault::Contended`] if others keep changing them; inside, any error of `change`, or
+    /// [`PasskeyError::Registered`] if somebody has the new credential.
+    pub async fn change(
         &self,
         user: &UserId,
-        old: &HeldPasskeys,
-        new: &PasskeySet,
-    ) -> Result<bool, Fault> {
-        let change = of_user(user, old, Some(new))?;
-        Ok(self.0.change(&change).await? == Changed::Done)
-    }
-
-    /// Replaces `old` with a set that has this credential besides. Nobody else may have it.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the writer.
-    pub async fn add(
-        &self,
-        user: &UserId,
-        old: &HeldPasskeys,
-        new: &PasskeySet,
-        credential: &[u8],
-    ) -> Result<Added, Fault> {
-        let change = Change {
-            key: id_key(credential),
-            to: Some(user.as_str().to_owned()),
-            keep: true,
-            needs: Some(Box::new(of_user(user, old, Some(new))?)),
-            ..Change::default()
-        };
-        Ok(match self.0.change(&change).await? {
-            Changed::Done => Added::Done,
-            Changed::Holds(None) => Added::Changed,
-            Changed::Holds(Some(_)) => Added::Taken,
-        })
-    }
-
-    /// Replaces `old` with a set without these credentials; `None` if nothing is left of it. Returns whether `old` was
-    /// still current.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the writer.
-    pub async fn remove(
-        &self,
-        user: &UserId,
-        old: &HeldPasskeys,
-        new: Option<&PasskeySet>,
-        credentials: &[Vec<u8>],
-    ) -> Result<bool, Fault> {
-        let released = credentials.iter().map(|credential| Change {
-            key: id_key(credential),
-            from: Some(user.as_str().to_owned()),
-            ..Change::default()
-        });
-        let change = Change {
-            then: released.collect(),
-            ..of_user(user, old, new)?
-        };
-        Ok(self.0.change(&change).await? == Changed::Done)
-    }
-
-    /// Deletes what a user has.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the writer; [`Fault::Contended`] if others keep changing it.
-    pub async fn forget(&self, user: &UserId) -> Result<(), Fault> {
+        change: &mut dyn FnMut(&mut PasskeySet) -> Result<(), PasskeyError>,
+    ) -> Result<Result<(), PasskeyError>, Fault> {
+        let key = hashed_key(OF_USER, user.as_str());
         for _ in 0..CHANGE_ATTEMPTS {
-            let old = self.read(user).await?;
-            let Some(set) = &old.set else {
-                return Ok(());
+            let from = self.0.read_kept(&key).await?;
+            let (wanted, claims) = match wanted(user, &key, from, change)? {
+                Ok(Some(wanted)) => wanted,
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
             };
-            let ids = set.keys.iter().map(Passkey::credential);
-            let ids: Vec<Vec<u8>> = ids.collect::<Result<_, _>>()?;
-            if self.remove(user, &old, None, &ids).await? {
-                return Ok(());
+            match self.0.change(&wanted).await? {
+                Changed::Done => return Ok(Ok(())),
+                Changed::Holds(Some(_)) if claims => return Ok(Err(PasskeyError::Registered)),
+                Changed::Holds(_) => {}
             }
         }
         Err(Fault::Contended)
     }
 }
 
-impl Passkey {
-    /// The credential's id.
-    ///
-    /// # Errors
-    /// [`Fault::Record`].
-    pub fn credential(&self) -> Result<Vec<u8>, Fault> {
-        bytes(&self.id)
+/// The change of a user's record, and whether it claims a new credential: both or neither are made. `None` if nothing is
+/// to be changed.
+fn wanted(
+    user: &UserId,
+    key: &str,
+    from: Option<String>,
+    change: &mut dyn FnMut(&mut PasskeySet) -> Result<(), PasskeyError>,
+) -> Result<Result<Option<(Change, bool)>, PasskeyError>, Fault> {
+    let old = read_set(from.as_deref())?;
+    let mut new = old.clone();
+    if let Err(error) = change(&mut new) {
+        return Ok(Err(error));
     }
-
-    /// The public key.
-    ///
-    /// # Errors
-    /// [`Fault::Record`].
-    pub fn spki(&self) -> Result<Vec<u8>, Fault> {
-        bytes(&self.key)
+    let to = if new.handle.is_empty() {
+        None
+    } else {
+        Some(encode(&new)?)
+    };
+    if to == from {
+        return Ok(Ok(None));
     }
+    let owner = || Some(user.as_str().to_owned());
+    let is_in = |set: &PasskeySet, key: &Passkey| set.keys.iter().any(|other| other.id == key.id);
+    let gone = old.keys.iter().filter(|key| !is_in(&new, key));
+    let released = gone.map(|key| Change {
+        key: hashed_key(BY_ID, &key.id),
+        from: owner(),
+        ..Change::default()
+    });
+    let of_user = Change {
+        key: key.to_owned(),
+        keep: to.is_some(),
+        from,
+        to,
+        then: released.collect(),
+        ..Change::default()
+    };
+    let Some(added) = new.keys.iter().find(|key| !is_in(&old, key)) else {
+        return Ok(Ok(Some((of_user, false))));
+    };
+    let claim = Change {
+        key: hashed_key(BY_ID, &added.id),
+        to: owner(),
+        keep: true,
+        needs: Some(Box::new(of_user)),
+        ..Change::default()
+    };
+    Ok(Ok(Some((claim, true))))
 }
 
 /// Claims a challenge. Of any number of answers to it, one succeeds.
@@ -204,18 +166,17 @@ pub async fn claim(platform: &Platform, challenge: &str, now: Timestamp) -> Resu
     Ok(held == mine)
 }
 
-fn bytes(text: &str) -> Result<Vec<u8>, Fault> {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::Record)
-}
-
 /// Reads a set member by member: a derived reader of so many members is several times as long.
-fn read_set(set: &Value) -> Option<PasskeySet> {
-    let keys = set.get("keys")?.as_array()?.iter();
-    Some(PasskeySet {
-        handle: text(set, "handle")?,
-        keys: keys.map(read_key).collect::<Option<_>>()?,
+fn read_set(stored: Option<&str>) -> Result<PasskeySet, Fault> {
+    let Some(stored) = stored else {
+        return Ok(PasskeySet::default());
+    };
+    let set: Value = decode(stored)?;
+    let keys = set.get("keys").and_then(Value::as_array);
+    let keys = keys.and_then(|keys| keys.iter().map(read_key).collect());
+    Ok(PasskeySet {
+        handle: text(&set, "handle").ok_or(Fault::Record)?,
+        keys: keys.ok_or(Fault::Record)?,
     })
 }
 
@@ -240,22 +201,4 @@ fn read_key(key: &Value) -> Option<Passkey> {
 
 fn text(of: &Value, name: &str) -> Option<String> {
     of.get(name)?.as_str().map(str::to_owned)
-}
-
-fn of_user(user: &UserId, old: &HeldPasskeys, new: Option<&PasskeySet>) -> Result<Change, Fault> {
-    Ok(Change {
-        key: user_key(user),
-        from: old.text.clone(),
-        to: new.map(encode).transpose()?,
-        keep: new.is_some(),
-        ..Change::default()
-    })
-}
-
-fn user_key(user: &UserId) -> String {
-    hashed_key(OF_USER, user.as_str())
-}
-
-fn id_key(credential: &[u8]) -> String {
-    format!("{BY_ID}{}", hex(&sha256(credential)))
 }

@@ -245,7 +245,10 @@ fn sec_110_nobody_signs_in_as_somebody_else() {
         &attempt(&|thief| thief.id = vec![7; 32]),
         PasskeyError::Unknown,
     );
-    refused(&attempt(&|thief| thief.handle.clear()), PasskeyError::Form);
+    refused(
+        &attempt(&|thief| thief.handle.clear()),
+        PasskeyError::UserHandle,
+    );
     let elsewhere = attempt(&|thief| thief.origin = "https://site.example".into());
     refused(&elsewhere, PasskeyError::Origin);
     let other_rp = attempt(&|thief| thief.rp_id = "example".into());
@@ -256,7 +259,6 @@ fn sec_110_nobody_signs_in_as_somebody_else() {
     refused(&absent, PasskeyError::UserPresence);
     let moved = attempt(&|thief| thief.flags = 1 | 4);
     refused(&moved, PasskeyError::BackupEligibility);
-    // The key of one user, presented for the credential of another with the id of a third.
     assert!(is_signed_in(&sign_in(&mut gateway.browser(), &phone)));
 }
 
