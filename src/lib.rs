@@ -31,6 +31,7 @@ pub mod judge;
 pub mod memory;
 pub mod model;
 pub mod origin;
+pub mod passkey;
 pub mod people;
 pub mod pipeline;
 pub mod profile;

@@ -16,6 +16,7 @@ mod layering {
         "platform",
         "http",
         "jose",
+        "passkey",
         "model",
         "rules",
         "store",

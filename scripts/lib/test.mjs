@@ -41,7 +41,7 @@ const KDF = [...MANIFEST_OF_KDF, "--all-features", "--target-dir", path.join(pro
 /** @param {...string} args */
 const biome = (...args) => passThrough([pinnedNode, at("node_modules/@biomejs/biome/bin/biome"), ...args]);
 /** The folders with a tsconfig.json: Node and workerd have each their own types, and what drives a browser has the DOM's. */
-export const TYPED = ["src/edge", "scripts", "bench", "bench/workers", "tests", "tests/edge/lib", "tests/browser", "examples"];
+export const TYPED = ["src/edge", "scripts", "bench", "bench/workers", "tests", "tests/edge/lib", "tests/browser", "examples", "www"];
 
 /**
  * Checks a project; what it keeps lets the next run look only at what has changed.

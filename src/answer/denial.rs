@@ -9,6 +9,7 @@ use crate::jose::error::TokenError;
 use crate::memory::provider::ProviderCause;
 use crate::model::api_token::Scope;
 use crate::model::user::Email;
+use crate::passkey::PasskeyError;
 use crate::platform::port::{BodyRead, Fault};
 use crate::platform::time::Seconds;
 use crate::rules::{Failing, Refusal};
@@ -90,6 +91,8 @@ pub enum Denial {
     SignInDelayed(Seconds),
     /// The new password is the current one.
     SamePassword,
+    /// A passkey could not be used, added or changed.
+    Passkey(PasskeyError),
     /// The form was made for another browser, or long ago.
     FormExpired,
     /// The sign-in or the link has expired or was used.
@@ -124,7 +127,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 43] = [
+pub const CODES: [&str; 44] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -147,6 +150,7 @@ pub const CODES: [&str; 43] = [
     "not_found",
     "origin_unreachable",
     "own_token",
+    "passkey_invalid",
     "password_exists",
     "path_too_long",
     "payload_too_large",
@@ -392,6 +396,12 @@ impl Denial {
                 "Same password",
                 "The new password is the current one.",
             ),
+            Self::Passkey(_) => row(
+                400,
+                "passkey_invalid",
+                "Please try again",
+                "The passkey was not accepted.",
+            ),
             Self::FormExpired => row(
                 403,
                 "form_expired",
@@ -569,6 +579,7 @@ impl Denial {
             Self::WrongPassword => "wrong name or password".into(),
             Self::SignInDelayed(_) => "too many attempts to sign in".into(),
             Self::SamePassword => "the new password is the current one".into(),
+            Self::Passkey(error) => format!("passkey: {error}"),
             Self::FormExpired => "form of another browser".into(),
             Self::SignInOver => "sign-in expired or used".into(),
             Self::SignInElsewhere => "sign-in of another browser".into(),
@@ -603,6 +614,12 @@ impl From<TokenError> for Denial {
             TokenError::Fault(fault) => Self::Fault(fault),
             error => Self::Credential(error),
         }
+    }
+}
+
+impl From<PasskeyError> for Denial {
+    fn from(error: PasskeyError) -> Self {
+        Self::Passkey(error)
     }
 }
 

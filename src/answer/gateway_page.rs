@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::answer::Answer;
-use crate::answer::page::{self, Frame, Layout};
+use crate::answer::page::{self, Frame, Further, Layout};
 use crate::model::service::Identity;
 use crate::platform::time::Timestamp;
 use crate::site::gateway::{Brand, Gateway};
@@ -16,6 +16,13 @@ pub enum Method<'a> {
         label: &'a str,
         href: String,
     },
+    Passkey(PasskeyButton<'a>),
+}
+
+/// The button of a sign-in with a passkey, which the script shows.
+pub struct PasskeyButton<'a> {
+    pub label: &'a str,
+    pub failed: &'a str,
 }
 
 /// The fields of a sign-in with a password.
@@ -25,12 +32,14 @@ pub struct PasswordFields<'a> {
     name: &'a str,
     label: &'a str,
     submit: &'a str,
+    /// Whether browsers offer passkeys where the name is typed.
+    has_passkeys: bool,
 }
 
 impl<'a> PasswordFields<'a> {
     /// The fields, with the name that was entered before.
     #[must_use]
-    pub fn new(gateway: &'a Gateway, name: &'a str) -> Self {
+    pub fn new(gateway: &'a Gateway, name: &'a str, has_passkeys: bool) -> Self {
         let brand = &gateway.brand;
         let (name_label, name_type) = match gateway.identity {
             Identity::Email => (brand.text("email"), "email"),
@@ -42,6 +51,7 @@ impl<'a> PasswordFields<'a> {
             name,
             label: brand.text("password"),
             submit: brand.text("sign_in"),
+            has_passkeys,
         }
     }
 }
@@ -63,6 +73,7 @@ pub struct SignIn<'a> {
 #[template(path = "sign-in.html")]
 struct SignInPage<'a> {
     content: SignIn<'a>,
+    has_script: bool,
     layout: Layout<'a>,
 }
 
@@ -70,7 +81,7 @@ impl SignIn<'_> {
     /// Whether there is a form besides the ways to providers.
     fn has_form(&self) -> bool {
         let mut methods = self.methods.iter();
-        methods.any(|method| matches!(method, Method::Password(_)))
+        methods.any(|method| !matches!(method, Method::Provider { .. }))
     }
 }
 
@@ -78,11 +89,22 @@ impl SignIn<'_> {
 #[must_use]
 pub fn sign_in(status: u16, frame: &Frame<'_>, content: SignIn<'_>) -> Answer {
     let form_to = content.form_to;
+    let mut methods = content.methods.iter();
+    let has_script = methods.any(|method| matches!(method, Method::Passkey(_)));
     let page = SignInPage {
         content,
+        has_script,
         layout: Layout::of(frame),
     };
-    page::finish(status, &page, frame.site, form_to)
+    page::finish_as(status, &page, frame.site, form_to, scripted(has_script))
+}
+
+const fn scripted(has_script: bool) -> Further {
+    if has_script {
+        Further::Script
+    } else {
+        Further::Nothing
+    }
 }
 
 /// The content of the page on which a password is changed or set.
@@ -134,6 +156,26 @@ pub struct SessionRow {
     pub is_this: bool,
 }
 
+/// A passkey in the list of the account page.
+pub struct PasskeyRow {
+    pub id: String,
+    pub name: String,
+    /// Whether it is synced, since when it is there, and when it was used.
+    pub facts: String,
+}
+
+/// The passkeys on the account page.
+pub struct PasskeyRows {
+    pub rows: Vec<PasskeyRow>,
+    /// Whether the sign-in is fresh enough to change them.
+    pub is_fresh: bool,
+    pub rp_id: String,
+    /// What authenticators call the user; empty at first.
+    pub handle: String,
+    /// The ids of those that can be used here.
+    pub accepted: String,
+}
+
 /// The content of the account page.
 pub struct Account<'a> {
     pub notice: Option<&'a str>,
@@ -145,6 +187,8 @@ pub struct Account<'a> {
     pub is_first: bool,
     /// The cursor of the next ones.
     pub next: Option<String>,
+    /// `None` where there are none.
+    pub passkeys: Option<PasskeyRows>,
     pub csrf: String,
 }
 
@@ -163,12 +207,14 @@ struct AccountPage<'a> {
     end_session: &'a str,
     end_all: &'a str,
     change_password: &'a str,
+    brand: &'a Brand,
     layout: Layout<'a>,
 }
 
 /// Renders the account page.
 #[must_use]
-pub fn account(frame: &Frame<'_>, brand: &Brand, content: Account<'_>) -> Answer {
+pub fn account(status: u16, frame: &Frame<'_>, brand: &Brand, content: Account<'_>) -> Answer {
+    let further = scripted(content.passkeys.is_some());
     let page = AccountPage {
         signed_in_as: brand.text("signed_in_as"),
         applications_title: brand.text("applications"),
@@ -181,8 +227,9 @@ pub fn account(frame: &Frame<'_>, brand: &Brand, content: Account<'_>) -> Answer
         end_session: brand.text("end_session"),
         end_all: brand.text("end_all"),
         change_password: brand.text("change_password"),
+        brand,
         content,
         layout: Layout::of(frame),
     };
-    page::finish(200, &page, frame.site, None)
+    page::finish_as(status, &page, frame.site, None, further)
 }

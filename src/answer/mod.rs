@@ -77,6 +77,11 @@ impl Answer {
         let images = policy
             .images
             .map_or_else(String::new, |source| format!("img-src {source}; "));
+        let script = if policy.script {
+            "script-src 'self'; connect-src 'self'; "
+        } else {
+            ""
+        };
         let mut answer = Self::empty(status);
         answer
             .headers
@@ -84,7 +89,7 @@ impl Answer {
         answer.headers.push((
             "content-security-policy",
             format!(
-                "default-src 'none'; style-src {}; {images}form-action 'self'{form}; base-uri 'none'; \
+                "default-src 'none'; style-src {}; {images}{script}form-action 'self'{form}; base-uri 'none'; \
                  frame-ancestors {ancestors}",
                 policy.style,
             ),

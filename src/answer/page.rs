@@ -1,5 +1,5 @@
 //! The pages that people see, rendered from the templates in `www/`. The template engine escapes
-//! every value. No page has a script.
+//! every value. No page has a script but those with passkeys, and theirs is a file of ours.
 
 use std::sync::LazyLock;
 
@@ -107,7 +107,7 @@ pub fn framed(status: u16, frame: &Frame<'_>, content: Message<'_>) -> Answer {
         content,
         layout: Layout::of(frame),
     };
-    finish_as(status, &page, frame.site, None, true)
+    finish_as(status, &page, frame.site, None, Further::Anywhere)
 }
 
 /// Renders a page that goes on to `url` by itself, without a script: a navigation that begins at this site.
@@ -142,16 +142,25 @@ pub(super) fn finish(
     site: Option<&Site>,
     form_to: Option<&str>,
 ) -> Answer {
-    finish_as(status, page, site, form_to, false)
+    finish_as(status, page, site, form_to, Further::Nothing)
 }
 
-/// `anywhere`: whether any page may frame it where the site names none.
-fn finish_as(
+/// What one page may, and others may not.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Further {
+    Nothing,
+    /// Any page may frame it where the site names none.
+    Anywhere,
+    /// Our own scripts run.
+    Script,
+}
+
+pub(super) fn finish_as(
     status: u16,
     page: &impl Template,
     site: Option<&Site>,
     form_to: Option<&str>,
-    anywhere: bool,
+    further: Further,
 ) -> Answer {
     // Writing to a string cannot fail. If it ever does, an empty page still refuses.
     let html = page.render().unwrap_or_default();
@@ -166,7 +175,8 @@ fn finish_as(
         style: &style,
         images: look.logo.map(image_source),
         frames,
-        anywhere,
+        anywhere: further == Further::Anywhere,
+        script: further == Further::Script,
         form_to,
     };
     Answer::page(status, html, &policy)
@@ -182,6 +192,8 @@ pub struct Policy<'a> {
     pub frames: &'a [String],
     /// Whether any page may, if there are none.
     pub anywhere: bool,
+    /// Whether it has a script.
+    pub script: bool,
     /// A further source for `form-action`, besides this site.
     pub form_to: Option<&'a str>,
 }

@@ -88,6 +88,10 @@ pub enum GatewayPage {
     Account,
     /// `/password/`, where a password is changed, or set by a link
     Password,
+    /// `/passkey/`, which tells a browser what to ask an authenticator
+    Passkey,
+    /// `/passkey.js`
+    PasskeyScript,
 }
 
 /// The calls of services to the gateway.
@@ -352,6 +356,8 @@ fn at_gateway(path: &str) -> Endpoint {
         "/welcome" | "/__welcome" => Endpoint::Gateway(GatewayPage::Welcome),
         "/account" => Endpoint::Gateway(GatewayPage::Account),
         "/password" => Endpoint::Gateway(GatewayPage::Password),
+        "/passkey" => Endpoint::Gateway(GatewayPage::Passkey),
+        "/passkey.js" => Endpoint::Gateway(GatewayPage::PasskeyScript),
         "/sso/obtain" => Endpoint::Service(ServiceCall::Obtain),
         "/sso/get" => Endpoint::Service(ServiceCall::Get),
         "/sso/make_used" => Endpoint::Service(ServiceCall::MakeUsed),
@@ -511,6 +517,8 @@ mod tests {
                 GatewayPage::Welcome => "/welcome/",
                 GatewayPage::Account => "/account/",
                 GatewayPage::Password => "/password/",
+                GatewayPage::Passkey => "/passkey/",
+                GatewayPage::PasskeyScript => "/passkey.js",
             },
             Endpoint::Service(call) => match call {
                 ServiceCall::Obtain => "/sso/obtain/",

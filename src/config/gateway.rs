@@ -56,6 +56,17 @@ table! {
         pub(super) link_service: Field<String>,
         /// The address from which links to set a password are mailed, by the binding `EDGEWARD_EMAIL`.
         pub(super) mail_from: Field<String>,
+        /// Lets people sign in with passkeys.
+        pub(super) passkeys: Field<RawPasskeys>,
+    }
+}
+
+table! {
+    /// `passkeys` of the gateway.
+    pub struct RawPasskeys {
+        /// Where passkeys are valid: a host of the gateway, or a domain above one; defaults to the first host. Passkeys of
+        /// another rp id cannot be used.
+        pub(super) rp_id: Field<String>,
     }
 }
 
@@ -113,6 +124,7 @@ pub(super) fn read(
     );
     let development = reader.with_default("development", raw.development, false);
     let (link_service, mail_from) = read_ways(raw.link_service, raw.mail_from, reader);
+    let passkeys = read_passkeys(raw.passkeys, hosts.as_deref().unwrap_or_default(), reader);
     let around = rules::Around {
         binding: "GATEWAY",
         hosts: hosts.as_deref().unwrap_or_default(),
@@ -145,6 +157,7 @@ pub(super) fn read(
             development,
             link_service,
             mail_from,
+            passkeys,
         }),
         host_header: HostHeader::Rewrite,
         translate: false,
@@ -209,6 +222,33 @@ fn read_ways(
         "must be an e-mail address, without a name",
     );
     (service.flatten(), from.flatten())
+}
+
+/// The rp id, if there are passkeys. An address is none (Web Authentication Level 3, §5.1.3), nor is a top-level domain.
+fn read_passkeys(
+    raw: Field<RawPasskeys>,
+    hosts: &[String],
+    reader: &mut Reader<'_>,
+) -> Option<String> {
+    let raw = reader.optional("passkeys", raw)?;
+    let names = hosts.iter().filter_map(|host| host.split(':').next());
+    let first = names.clone().next().unwrap_or_default().to_owned();
+    let mut reader = reader.table("passkeys");
+    reader.reject_unknown(&raw.unknown);
+    let rp_id = reader.with_default("rp_id", raw.rp_id, first);
+    let covers = |host: &str| {
+        let below = host.strip_suffix(rp_id.as_str());
+        below.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+    };
+    let last = rp_id.rsplit('.').next().unwrap_or_default();
+    let is_name = last.bytes().any(|b| b.is_ascii_lowercase());
+    let is_domain = rp_id == "localhost" || (rp_id.contains('.') && is_name);
+    reader.check(
+        "rp_id",
+        hosts.is_empty() || (is_domain && names.into_iter().any(covers)),
+        "must be a host of the gateway or a domain above one, and not an address",
+    );
+    Some(rp_id)
 }
 
 fn is_logo(url: &str) -> bool {

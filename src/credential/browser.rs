@@ -61,6 +61,22 @@ impl Browser {
         verify(keys, &self.form_message(), form_token)
     }
 
+    /// A proof that something was told to this browser.
+    #[must_use]
+    pub fn bind(&self, told: &str, keys: &Keyring) -> String {
+        sign(keys, &self.bound_message(told))
+    }
+
+    /// Whether this was told to this browser.
+    #[must_use]
+    pub fn is_bound(&self, told: &str, proof: &str, keys: &Keyring) -> bool {
+        verify(keys, &self.bound_message(told), proof)
+    }
+
+    fn bound_message(&self, told: &str) -> String {
+        format!("bound\n{}\n{told}", self.0)
+    }
+
     fn form_message(&self) -> String {
         format!("form\n{}", self.0)
     }

@@ -8,8 +8,10 @@ use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::credential::session;
 use crate::gateway::destination::find_service;
+use crate::gateway::passkey;
 use crate::gateway::visit::Visit;
 use crate::http::{cursor, query};
+use crate::passkey::PasskeyError;
 use crate::people::{self, services, sessions};
 use crate::store::sessions::SessionRecord;
 use crate::store::tickets::TicketFor;
@@ -75,7 +77,11 @@ async fn fallback(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
 ///
 /// # Errors
 /// A fault.
-pub(super) async fn show(visit: &Visit<'_>, notice: Option<&str>) -> Result<Reply, Denial> {
+pub(super) async fn show(
+    visit: &Visit<'_>,
+    notice: Option<&str>,
+    refused: Option<Denial>,
+) -> Result<Reply, Denial> {
     let Some(principal) = &visit.principal else {
         return Ok(Answer::see_other("/login/".to_owned()).into());
     };
@@ -103,10 +109,19 @@ pub(super) async fn show(visit: &Visit<'_>, notice: Option<&str>) -> Result<Repl
         sessions: sessions.collect(),
         is_first,
         next: page.cursor.map(|next| cursor::write(&next)),
+        passkeys: passkey::rows(visit, user).await?,
         csrf: visit.form_token(),
     };
-    let frame = visit.frame(visit.text("account"), "");
-    Ok(gateway_page::account(&frame, visit.brand(), content).into())
+    let (status, code) = refused.as_ref().map_or((200, ""), |denial| {
+        let row = denial.row();
+        (row.status, row.code)
+    });
+    let frame = visit.frame(visit.text("account"), code);
+    let answer = gateway_page::account(status, &frame, visit.brand(), content);
+    Ok(Reply {
+        refused,
+        ..Reply::from(answer)
+    })
 }
 
 fn row(visit: &Visit<'_>, record: SessionRecord) -> SessionRow {
@@ -127,7 +142,7 @@ fn row(visit: &Visit<'_>, record: SessionRecord) -> SessionRow {
     }
 }
 
-/// `POST /account/`: ends one session, or all.
+/// `POST /account/`: ends one session, or all; adds, renames or removes a passkey.
 ///
 /// # Errors
 /// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
@@ -137,10 +152,26 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     };
     let (form, is_own) = visit.read_form().await?;
     if !is_own {
-        return show(visit, Some(visit.text("page_too_old"))).await;
+        return show(visit, Some(visit.text("page_too_old")), None).await;
     }
     let user = principal.user();
-    if form.text("action") == "end_all" {
+    let action = form.text("action");
+    if action.ends_with("_passkey") {
+        return match passkey::change(visit, &form, &action).await {
+            Ok(()) => Ok(Answer::see_other("/account/".to_owned()).into()),
+            Err(Denial::Passkey(error)) => {
+                let text = match error {
+                    PasskeyError::LastWay => "passkey_last",
+                    PasskeyError::NotFresh => "passkey_again",
+                    PasskeyError::TooMany => "passkey_too_many",
+                    _ => "passkey_failed",
+                };
+                show(visit, Some(visit.text(text)), Some(error.into())).await
+            }
+            Err(denial) => Err(denial),
+        };
+    }
+    if action == "end_all" {
         people::end_sessions(visit.ctx.world, &user.id, None, visit.ctx.now).await?;
         let mut reply = Reply::from(Answer::see_other("/login/".to_owned()));
         reply.cookies.extend(session::clear_all(visit.ctx.site));

@@ -3,21 +3,21 @@
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
-use crate::answer::gateway_page::{self, Method, PasswordFields, SignIn};
+use crate::answer::gateway_page::{self, Method, PasskeyButton, PasswordFields, SignIn};
 use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::credential::browser;
 use crate::credential::session;
 use crate::gateway::credentials::{self, Checked};
 use crate::gateway::destination::Destination;
-use crate::gateway::password;
 use crate::gateway::visit::Visit;
+use crate::gateway::{passkey, password};
 use crate::model::user::User;
-use crate::platform::time::Timestamp;
+use crate::platform::time::{Seconds, Timestamp};
 use crate::sign_in::{by_provider, opened};
 use crate::site::Source;
 
-/// `GET /login/`. Whoever is signed in already goes on at once.
+/// `GET /login/`. Whoever is signed in already goes on at once, unless the page asks for a fresh sign-in (`again`).
 ///
 /// # Errors
 /// A fault.
@@ -31,25 +31,24 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     if parts.only_looks() {
         return Ok(ask(visit, &Destination::Account, "", None));
     }
-    let destination = match Destination::read(visit, &Form::of_query(visit.ctx)).await? {
+    let form = Form::of_query(visit.ctx);
+    let destination = match Destination::read(visit, &form).await? {
         Ok(destination) => destination,
         Err(reply) => return Ok(reply),
     };
     match visit.current().await? {
-        Some(user) => {
+        Some(user) if form.field("again").is_none() => {
             let granted = visit.session().and_then(|session| session.granted.as_ref());
             destination.enter(visit, &user, granted).await
         }
         // With one way to sign in there is nothing to choose.
-        None => Ok(
-            match (&*visit.ctx.site.providers, visit.gateway.passwords) {
-                ([only], false) => {
-                    let place = destination.place();
-                    Answer::see_other(by_provider::path_to(visit.ctx, only, &place)).into()
-                }
-                _ => ask(visit, &destination, "", None),
-            },
-        ),
+        _ => Ok(match &*visit.ctx.site.providers {
+            [only] if !visit.gateway.passwords && passkey::rp_id(visit).is_none() => {
+                let place = destination.place();
+                Answer::see_other(by_provider::path_to(visit.ctx, only, &place)).into()
+            }
+            _ => ask(visit, &destination, "", None),
+        }),
     }
 }
 
@@ -59,9 +58,6 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
 /// [`Denial::CrossOrigin`], why the form cannot be read, or a fault.
 pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let (form, is_own) = visit.read_form().await?;
-    if !visit.gateway.passwords {
-        return Err(Denial::MethodNotAllowed("GET, HEAD"));
-    }
     let destination = match Destination::read(visit, &form).await? {
         Ok(destination) => destination,
         Err(reply) => return Ok(reply),
@@ -75,6 +71,23 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
             "",
             Some((Denial::FormExpired, error)),
         ));
+    }
+    if form.field("signature").is_some() {
+        return match passkey::sign_in(visit, &form).await {
+            Ok(user) => {
+                let reply = destination.enter(visit, &user, None).await?;
+                Ok(signed_in(visit, &user, reply))
+            }
+            Err(denial @ Denial::Passkey(_)) => {
+                let error = visit.text("passkey_failed");
+                Ok(ask(visit, &destination, "", Some((denial, error))))
+            }
+            Err(Denial::SignInDelayed(seconds)) => Ok(delayed(visit, &destination, "", seconds)),
+            Err(denial) => Err(denial),
+        };
+    }
+    if !visit.gateway.passwords {
+        return Err(Denial::MethodNotAllowed("GET, HEAD"));
     }
     let (name, password) = (form.text("username"), form.text("password"));
     if name.trim().is_empty() || password.is_empty() {
@@ -109,12 +122,14 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
                 Some((Denial::WrongPassword, error)),
             ))
         }
-        Checked::Wait(seconds) => {
-            let error = visit.text_with("wait", "{seconds}", &seconds.0.to_string());
-            let denial = Denial::SignInDelayed(seconds);
-            Ok(ask(visit, &destination, &name, Some((denial, &error))))
-        }
+        Checked::Wait(seconds) => Ok(delayed(visit, &destination, &name, seconds)),
     }
+}
+
+fn delayed(visit: &Visit<'_>, destination: &Destination, name: &str, seconds: Seconds) -> Reply {
+    let error = visit.text_with("wait", "{seconds}", &seconds.0.to_string());
+    let denial = Denial::SignInDelayed(seconds);
+    ask(visit, destination, name, Some((denial, &error)))
 }
 
 /// Opens a session for `user` with `reply`: a new one at each sign-in, whoever was signed in before.
@@ -175,11 +190,20 @@ fn ask(
     }
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(destination.fields());
-    let password = visit.gateway.passwords;
-    let password = password.then(|| Method::Password(PasswordFields::new(visit.gateway, name)));
-    let mut methods: Vec<Method<'_>> = password.into_iter().collect();
-    methods.extend(by_provider::methods(visit.ctx, &destination.place()));
     let row = error.as_ref().map(|(denial, _)| denial.row());
+    let has_passkeys = passkey::rp_id(visit).is_some();
+    let mut methods = Vec::new();
+    if visit.gateway.passwords {
+        let fields = PasswordFields::new(visit.gateway, name, has_passkeys);
+        methods.push(Method::Password(fields));
+    }
+    if has_passkeys {
+        methods.push(Method::Passkey(PasskeyButton {
+            label: brand.text("passkey_sign_in"),
+            failed: brand.text("passkey_failed"),
+        }));
+    }
+    methods.extend(by_provider::methods(visit.ctx, &destination.place()));
     let content = SignIn {
         lead: &lead,
         error: error.as_ref().map(|(_, text)| *text),

@@ -7,6 +7,7 @@ pub mod destination;
 pub mod link;
 pub mod login;
 pub mod logout;
+pub mod passkey;
 pub mod password;
 pub mod protocol;
 pub mod visit;
@@ -29,6 +30,13 @@ pub async fn page(
     authentication: &Authentication,
 ) -> Result<Reply, Denial> {
     let visit = Visit::new(ctx, authentication)?;
+    if page == GatewayPage::PasskeyScript && visit.gateway.passkeys.is_some() {
+        // The same for everybody, so it gives nobody a cookie.
+        return match ctx.parts.method() {
+            "GET" | "HEAD" => Ok(passkey::script().into()),
+            _ => Err(Denial::MethodNotAllowed("GET, HEAD")),
+        };
+    }
     let reply = match (page, ctx.parts.method()) {
         (GatewayPage::Root, "GET" | "HEAD") => {
             let path = if visit.principal.is_some() {
@@ -43,10 +51,12 @@ pub async fn page(
         (GatewayPage::Logout, "GET" | "HEAD") => logout::show(&visit).await,
         (GatewayPage::Logout, "POST") => logout::submit(&visit).await,
         (GatewayPage::Welcome, "GET" | "HEAD") => account::welcome(&visit).await,
-        (GatewayPage::Account, "GET" | "HEAD") => account::show(&visit, None).await,
+        (GatewayPage::Account, "GET" | "HEAD") => account::show(&visit, None, None).await,
         (GatewayPage::Account, "POST") => account::submit(&visit).await,
         (GatewayPage::Password, "GET" | "HEAD") => password::show(&visit).await,
         (GatewayPage::Password, "POST") => password::submit(&visit).await,
+        (GatewayPage::Passkey, "POST") => passkey::options(&visit).await,
+        (GatewayPage::Passkey | GatewayPage::PasskeyScript, _) => Err(Denial::UnknownEndpoint),
         (GatewayPage::Root | GatewayPage::Welcome, _) => Err(Denial::MethodNotAllowed("GET, HEAD")),
         _ => Err(Denial::MethodNotAllowed("GET, HEAD, POST")),
     };
@@ -64,7 +74,11 @@ fn keep_for_back(page: GatewayPage, method: &str, mut reply: Reply) -> Reply {
     let is_kept = match page {
         GatewayPage::Login | GatewayPage::Password => has_failed,
         GatewayPage::Logout => true,
-        GatewayPage::Root | GatewayPage::Welcome | GatewayPage::Account => false,
+        GatewayPage::Root
+        | GatewayPage::Welcome
+        | GatewayPage::Account
+        | GatewayPage::Passkey
+        | GatewayPage::PasskeyScript => false,
     };
     if is_kept && method == "POST" && reply.answer.status != 303 {
         reply.answer = reply.answer.replacing("cache-control", "private, no-cache");

@@ -92,6 +92,18 @@ impl<'a> Visit<'a> {
         self.browser.form_token(&self.ctx.world.config.keys.session)
     }
 
+    /// A proof that something was told to this browser.
+    pub(super) fn bind(&self, told: &str) -> String {
+        let keys = &self.ctx.world.config.keys.session;
+        self.browser.bind(told, keys)
+    }
+
+    /// Whether this was told to this browser.
+    pub(super) fn is_bound(&self, told: &str, proof: &str) -> bool {
+        let keys = &self.ctx.world.config.keys.session;
+        self.browser.is_bound(told, proof, keys)
+    }
+
     /// Reads a form of a page of the gateway, and says whether it is this browser's.
     ///
     /// # Errors
@@ -114,6 +126,11 @@ impl<'a> Visit<'a> {
             Claims::Session(claims) => Some(claims),
             _ => None,
         }
+    }
+
+    /// The id of that session; empty without one.
+    pub(super) fn session_id(&self) -> &str {
+        self.session().map_or("", |session| &session.id)
     }
 
     /// Whoever is signed in, as the writer of the record knows them: what is settled by this outlives the minute that a

@@ -100,6 +100,20 @@ pub fn rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((unsigned(n)?, unsigned(e)?))
 }
 
+/// The signature of an `Ecdsa-Sig-Value` (RFC 3279 §2.2.3) in the form of JWS (RFC 7518 §3.4): both numbers with `size` bytes.
+#[must_use]
+pub fn ecdsa(der: &[u8], size: usize) -> Option<Vec<u8>> {
+    let (r, rest) = take(whole(der, SEQUENCE)?, INTEGER)?;
+    let s = whole(rest, INTEGER)?;
+    let mut both = Vec::with_capacity(2 * size);
+    for number in [r, s] {
+        let digits = unsigned(number)?;
+        both.resize(both.len() + size.checked_sub(digits.len())?, 0);
+        both.extend_from_slice(digits);
+    }
+    Some(both)
+}
+
 /// Encodes an `RSAPublicKey`.
 #[must_use]
 pub fn rsa_key(n: &[u8], e: &[u8]) -> Vec<u8> {

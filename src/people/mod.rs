@@ -19,6 +19,7 @@ use crate::people::services::Audience;
 use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
 use crate::store::CHANGE_ATTEMPTS;
+use crate::store::passkeys::{PasskeySet, Passkeys};
 use crate::store::passwords::Passwords;
 use crate::store::users::{HeldUser, Holder, UserRecords, Users, has_handle};
 
@@ -252,8 +253,14 @@ pub async fn delete(
         if records.remove(&old, notify).await? {
             world.cache.put_changed_user(id, None, now);
             if world.config.gateway().is_some() {
-                // Ids are never reused, so what is left of a password if this fails opens nothing.
+                // Ids are never reused, so what is left of these if this fails opens nothing.
                 Passwords(&*world.platform.records).remove(id).await?;
+                let forget = &mut |set: &mut PasskeySet| {
+                    *set = PasskeySet::default();
+                    Ok(())
+                };
+                let passkeys = Passkeys(&*world.platform.records);
+                passkeys.change(id, forget).await?.ok();
             }
             return Ok(old.user);
         }

@@ -19,6 +19,8 @@ pub struct Gateway {
     pub link_service: Option<ServiceId>,
     /// The sender of mail.
     pub mail_from: Option<Email>,
+    /// The rp id of passkeys, if people may have any: a host of the gateway, or a domain above one.
+    pub passkeys: Option<String>,
 }
 
 /// How the gateway's pages look and what they say.
@@ -50,7 +52,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 55] = [
+pub const TEXTS: [(&str, &str); 71] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -149,6 +151,31 @@ pub const TEXTS: [(&str, &str); 55] = [
     (
         "link_over",
         "This link has expired or was used already. Ask for a new one.",
+    ),
+    ("passkey_sign_in", "Sign in with a passkey"),
+    ("passkey_failed", "The passkey was not accepted. Try again."),
+    ("passkeys", "Passkeys"),
+    ("no_passkeys", "You have no passkey yet."),
+    ("passkey_add", "Add a passkey"),
+    (
+        "passkey_add_failed",
+        "The passkey was not added. Try again.",
+    ),
+    ("passkey_name", "Name"),
+    ("passkey_rename", "Rename"),
+    ("passkey_remove", "Remove"),
+    ("passkey_synced", "synced"),
+    ("passkey_on_device", "on one device"),
+    ("passkey_used", "last used"),
+    ("passkey_unused", "not used yet"),
+    ("passkey_again", "To change your passkeys, sign in again."),
+    (
+        "passkey_last",
+        "This passkey is your last way to sign in. Add another one first.",
+    ),
+    (
+        "passkey_too_many",
+        "You have as many passkeys as there can be. Remove one first.",
     ),
     ("link_mail_subject", "Set your password for {name}"),
     (

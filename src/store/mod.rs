@@ -7,6 +7,7 @@ pub mod api_tokens;
 pub mod ended_sessions;
 pub mod issuer_keys;
 pub mod origin_accounts;
+pub mod passkeys;
 pub mod passwords;
 pub mod services;
 pub mod sessions;
@@ -15,11 +16,13 @@ pub mod tickets;
 pub mod users;
 
 /// The prefixes of all keys in the store. Tests compare every key that is used with them.
-pub const FAMILIES: [&str; 15] = [
+pub const FAMILIES: [&str; 17] = [
     users::RECORD,
     users::BY_EMAIL,
     users::BY_SUBJECT,
     users::BY_NAME,
+    passkeys::OF_USER,
+    passkeys::BY_ID,
     passwords::RECORD,
     services::RECORD,
     services::TOKEN,
@@ -34,7 +37,13 @@ pub const FAMILIES: [&str; 15] = [
 ];
 
 /// The prefixes of all keys leased through [`crate::platform::port::Once`], likewise.
-pub const LOCKS: [&str; 4] = ["link:", "origin_account:", "signin:", tickets::LEASE];
+pub const LOCKS: [&str; 5] = [
+    "link:",
+    "origin_account:",
+    passkeys::CHALLENGE,
+    "signin:",
+    tickets::LEASE,
+];
 
 /// How often a change is recomputed when other writers win.
 pub const CHANGE_ATTEMPTS: usize = 8;

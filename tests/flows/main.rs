@@ -61,6 +61,8 @@ mod origin;
 #[cfg(test)]
 mod others_key;
 #[cfg(test)]
+mod passkeys;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod providers;

@@ -8,6 +8,7 @@ use edgeward::jose::error::TokenError;
 use edgeward::memory::provider::ProviderCause;
 use edgeward::model::api_token::Scope;
 use edgeward::model::user::Email;
+use edgeward::passkey::PasskeyError;
 use edgeward::platform::port::Fault;
 use edgeward::platform::time::Seconds;
 use edgeward::rules::{Failing, Refusal};
@@ -284,6 +285,11 @@ fn table() -> Vec<Line> {
         (Denial::PasswordExists, 409, "password_exists"),
         (Denial::SamePassword, 400, "same_password"),
         (
+            Denial::Passkey(PasskeyError::Cloned),
+            400,
+            "passkey_invalid",
+        ),
+        (
             Denial::InvalidUrl("base_url", Rule::Https),
             400,
             "invalid_request",
@@ -371,6 +377,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::ProviderDeclined(_) => 52,
         Denial::ProviderAccount(..) => 53,
         Denial::LogoutToken(..) => 54,
+        Denial::Passkey(_) => 55,
     }
 }
 
@@ -383,7 +390,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 55);
+    assert_eq!(found.len(), 56);
 }
 
 #[test]

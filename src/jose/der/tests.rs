@@ -94,3 +94,33 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn sec_110_an_ecdsa_signature_has_one_form() {
+    let of = |der: &[u8]| ecdsa(der, 2);
+    assert_eq!(
+        of(b"\x30\x06\x02\x01\x01\x02\x01\x02"),
+        Some(vec![0, 1, 0, 2])
+    );
+    assert_eq!(
+        of(b"\x30\x09\x02\x03\x00\x80\x01\x02\x02\x7f\xff"),
+        Some(vec![0x80, 1, 0x7f, 0xff])
+    );
+    for bad in [
+        &b""[..],
+        b"\x30\x06\x02\x01\x00\x02\x01\x02",         // zero
+        b"\x30\x06\x02\x01\x81\x02\x01\x02",         // negative
+        b"\x30\x07\x02\x02\x00\x01\x02\x01\x02",     // a leading zero
+        b"\x30\x08\x02\x03\x01\x00\x00\x02\x01\x02", // too long
+        b"\x30\x07\x02\x01\x01\x02\x01\x02\x00",     // bytes inside after them
+        b"\x30\x06\x02\x01\x01\x02\x01\x02\x00",     // bytes after all
+        b"\x30\x81\x06\x02\x01\x01\x02\x01\x02",     // a length that is not the shortest
+        b"\x30\x80\x02\x01\x01\x02\x01\x02\x00\x00", // an indefinite length
+        b"\x30\x05\x02\x01\x01\x02\x00",             // an empty number
+        b"\x30\x03\x02\x01\x01",                     // one number
+        b"\x31\x06\x02\x01\x01\x02\x01\x02",         // another tag
+        b"\x30\x06\x02\x01\x01\x03\x01\x02",
+    ] {
+        assert_eq!(of(bad), None, "{bad:x?}");
+    }
+}

@@ -1,0 +1,3 @@
+//! Passkeys: the ceremonies against the published vectors, and each checked field changed alone.
+
+mod vectors;
