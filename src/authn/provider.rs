@@ -389,8 +389,8 @@ pub async fn read_logout_token(
     let jws = UntrustedJws::parse(token)?;
     // A token without a type of its own is told from an ID token by its claims.
     let own_type = Some("logout+jwt");
-    let is_typed = jws.algorithm_among(&issuer.algorithms, own_type).is_ok();
-    let typ = own_type.filter(|_| is_typed);
+    let typed = jws.algorithm_among(&issuer.algorithms, own_type);
+    let typ = own_type.filter(|_| typed != Err(TokenError::Type));
     let claims = foreign::verified(ctx.world, issuer, &jws, typ, ctx.now).await?;
     binding::check_place(issuer, &claims)?;
     let leeway = issuer.leeway;

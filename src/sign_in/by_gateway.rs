@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use serde::Deserialize as _;
+
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::reply::Reply;
@@ -106,9 +108,8 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
                 .is_none_or(|limit| settled_at > limit)
     };
     let user = user.filter(is_good).ok_or(Denial::SignInOver)?;
-    let granted = ticket
-        .granted
-        .and_then(|granted| serde_json::from_value::<Granted>(granted).ok());
+    let granted = ticket.granted.as_ref();
+    let granted = granted.and_then(|granted| Granted::deserialize(granted).ok());
     let granted = granted.map(Rc::new);
     // The session counts from the moment at the gateway: a sign-out since then ends it wherever it is known.
     let (claims, cookie) = session::open(

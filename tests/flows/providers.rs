@@ -55,17 +55,6 @@ impl Stage {
         answers.insert(format!("{ISS}{path}"), (200, body.to_string().into()));
     }
 
-    /// Begins a sign-in: the parameters of the provider's page, and the cookie.
-    fn begin(&self, isolate: &Isolate) -> (String, String) {
-        let seen = isolate.send(&open("/api/sso/login/id?return_to=%2Fa"));
-        assert_eq!(seen.status(), 303, "{}", seen.body());
-        let location = seen.header("location").unwrap();
-        assert!(location.starts_with("https://id.example/authorize?a=1&response_type=code&"));
-        let cookie = seen.outcome.cookies.last().unwrap().as_str();
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        (location.to_owned(), cookie)
-    }
-
     /// Comes back from the provider, which says these claims.
     fn come_back(&self, isolate: &Isolate, begun: &(String, String), claims: &Value) -> Seen {
         let (location, cookie) = begun;
@@ -81,6 +70,17 @@ impl Stage {
     }
 }
 
+/// Begins a sign-in: the parameters of the provider's page, and the cookie.
+fn begin(isolate: &Isolate) -> (String, String) {
+    let seen = isolate.send(&open("/api/sso/login/id?return_to=%2Fa"));
+    assert_eq!(seen.status(), 303, "{}", seen.body());
+    let location = seen.header("location").unwrap();
+    assert!(location.starts_with("https://id.example/authorize?a=1&response_type=code&"));
+    let cookie = seen.outcome.cookies.last().unwrap().as_str();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    (location.to_owned(), cookie)
+}
+
 fn session(seen: &Seen) -> Option<String> {
     let mut cookies = seen.outcome.cookies.iter();
     let session = cookies.find(|cookie| cookie.as_str().starts_with("__Host-edgeward=ey"))?;
@@ -92,7 +92,7 @@ fn sec_62_a_sign_in_is_over_after_ten_minutes() {
     let stage = Stage::new();
     let isolate = stage.edge.isolate();
     for (seconds, status) in [(599, 303), (600, 410)] {
-        let begun = stage.begin(&isolate);
+        let begun = begin(&isolate);
         stage.edge.wait(seconds);
         let seen = stage.come_back(&isolate, &begun, &json!({}));
         assert_eq!(seen.status(), status, "{seconds}: {}", seen.body());
@@ -104,7 +104,7 @@ fn sec_62_a_sign_in_is_over_after_ten_minutes() {
 fn sec_62_a_response_counts_once_in_all_isolates() {
     let stage = Stage::new();
     let (one, other) = (stage.edge.isolate(), stage.edge.isolate());
-    let begun = stage.begin(&one);
+    let begun = begin(&one);
     assert!(session(&stage.come_back(&other, &begun, &json!({}))).is_some());
     assert_eq!(stage.come_back(&one, &begun, &json!({})).status(), 410);
 }
@@ -113,24 +113,24 @@ fn sec_62_a_response_counts_once_in_all_isolates() {
 fn endpoints_are_remembered_and_kept_for_a_day_while_the_provider_is_down() {
     let stage = Stage::new();
     let isolate = stage.edge.isolate();
-    stage.begin(&isolate);
+    begin(&isolate);
     stage.edge.shared.answers.borrow_mut().clear();
     stage.edge.wait(599);
-    stage.begin(&isolate);
+    begin(&isolate);
     stage.edge.wait(80_000);
-    stage.begin(&isolate);
+    begin(&isolate);
     stage.edge.wait(10_000);
     let seen = isolate.send(&open("/api/sso/login/id"));
     assert_eq!(seen.status(), 502);
     stage.discoverable();
-    stage.begin(&isolate);
+    begin(&isolate);
 }
 
 #[test]
 fn sec_59_a_session_ends_with_its_provider_and_loses_the_role_that_it_may_not_grant_any_more() {
     let stage = Stage::new();
     let isolate = stage.edge.isolate();
-    let begun = stage.begin(&isolate);
+    let begun = begin(&isolate);
     let seen = stage.come_back(&isolate, &begun, &json!({"roles": ["editor", "admin"]}));
     let session = session(&seen).unwrap();
     let groups = |isolate: &Isolate| {
@@ -161,7 +161,7 @@ fn sec_59_a_session_ends_with_its_provider_and_loses_the_role_that_it_may_not_gr
 fn who_was_signed_out_everywhere_can_sign_in_at_once() {
     let stage = Stage::new();
     let isolate = stage.edge.isolate();
-    let begun = stage.begin(&isolate);
+    let begun = begin(&isolate);
     let first = session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap();
     let me = isolate.me(&first).unwrap();
     let token = stage
@@ -174,7 +174,7 @@ fn who_was_signed_out_everywhere_can_sign_in_at_once() {
     assert!(isolate.admin(&token, "POST", &path, &json!({})).0 < 300);
     stage.edge.wait(1);
     // The provider's clock is behind ours.
-    let begun = stage.begin(&isolate);
+    let begun = begin(&isolate);
     let iat = stage.edge.now().seconds() - 5;
     assert!(session(&stage.come_back(&isolate, &begun, &json!({"iat": iat}))).is_some());
 }
