@@ -168,9 +168,9 @@ describe("passkeys in a browser", () => {
     });
     assert.deepEqual(await credentialsOf(third), []);
     const stale = await elsewhere([own]);
-    await stale.page.goto(`${stage.url}/login/`);
     const answer = firstSignIn(stale.page);
     await touch(stale.device, true);
+    await stale.page.goto(`${stage.url}/login/`);
     assert.equal((await answer).status(), 400);
     await touch(stale.device, false);
     await stale.page.getByRole("alert").filter({ hasText: REFUSED }).waitFor();
@@ -198,10 +198,10 @@ describe("passkeys in a browser", () => {
     await page.goto(`${stage.url}/login/`);
     await heading(page, "Your account");
     const copy = await elsewhere([{ ...credentials[0], signCount: 0 }]);
-    await copy.page.goto(`${stage.url}/login/`);
     // Somebody touches it again and again until it has caught up; the first time decides.
     const answer = firstSignIn(copy.page);
     await touch(copy.device, true);
+    await copy.page.goto(`${stage.url}/login/`);
     assert.equal((await answer).status(), 400);
   });
 
