@@ -6,7 +6,7 @@ import { StepFailed } from "./step.mjs";
 import { dissect } from "./wasm.mjs";
 
 /** What the Worker may weigh, gzip of all its files together. */
-export const SIZE_LIMIT = 700 * 1024;
+export const SIZE_LIMIT = 720 * 1024;
 
 /**
  * A row of the table: what it is called, how many bytes of gzip it may weigh, and the paths of what belongs to it. Of two
@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 700 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 218_600,
+    budget: 226_500,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -46,11 +46,11 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 59_600, paths: ["edgeward::config"] },
-  { name: "admin", budget: 59_200, paths: ["edgeward::admin"] },
+  { name: "configuration", budget: 62_600, paths: ["edgeward::config"] },
+  { name: "admin", budget: 59_500, paths: ["edgeward::admin"] },
   {
     name: "label_studio",
-    budget: 21_600,
+    budget: 21_900,
     paths: [
       "edgeward::config::label_studio",
       "edgeward::credential::origin_account",
@@ -61,7 +61,7 @@ export const BUDGETS = [
   },
   {
     name: "gateway",
-    budget: 80_100,
+    budget: 77_500,
     paths: [
       "edgeward::admin::services",
       "edgeward::admin::sign_in",
@@ -90,7 +90,7 @@ export const BUDGETS = [
   },
   {
     name: "sign-in",
-    budget: 14_000,
+    budget: 8_100,
     paths: [
       "edgeward::authn::provider",
       "edgeward::config::provider",
@@ -101,8 +101,8 @@ export const BUDGETS = [
     ],
   },
   { name: "passkeys", budget: 10_400, paths: ["edgeward::gateway::passkey", "edgeward::passkey", "edgeward::store::passkeys"] },
-  { name: "shell", budget: 16_500, paths: ["edgeward::edge"] },
-  { name: "JSON", isShared: true, budget: 17_660, paths: ["itoa", "ryu", "serde", "serde_core", "serde_json", "zmij"] },
+  { name: "shell", budget: 16_600, paths: ["edgeward::edge"] },
+  { name: "JSON", isShared: true, budget: 18_100, paths: ["itoa", "ryu", "serde", "serde_core", "serde_json", "zmij"] },
   {
     name: "standard library",
     isShared: true,
@@ -115,8 +115,8 @@ export const BUDGETS = [
     budget: 13_990,
     paths: ["console_error_panic_hook", "js_sys", "serde_wasm_bindgen", "wasm_bindgen", "wasm_bindgen_futures", "web_sys", "worker", "worker_sys"],
   },
-  { name: "other crates", isShared: true, budget: 14_560, paths: [] },
-  { name: "data", budget: 57_900, paths: [] },
+  { name: "other crates", isShared: true, budget: 17_500, paths: [] },
+  { name: "data", budget: 60_200, paths: [] },
   { name: "JavaScript", budget: 25_780, paths: [] },
   // Its own limit: what the first sign-in of an isolate has to compile.
   { name: "password hash", budget: 15_980, paths: [], file: "kdf.wasm" },

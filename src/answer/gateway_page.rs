@@ -207,9 +207,21 @@ struct AccountPage<'a> {
     end_session: &'a str,
     end_all: &'a str,
     change_password: &'a str,
-    brand: &'a Brand,
+    /// Those about passkeys.
+    texts: [&'a str; 8],
     layout: Layout<'a>,
 }
+
+const PASSKEY_TEXTS: [&str; 8] = [
+    "passkeys",
+    "passkey_name",
+    "passkey_rename",
+    "passkey_remove",
+    "passkey_failed",
+    "passkey_add",
+    "passkey_again",
+    "sign_in_again",
+];
 
 /// Renders the account page.
 #[must_use]
@@ -227,7 +239,7 @@ pub fn account(status: u16, frame: &Frame<'_>, brand: &Brand, content: Account<'
         end_session: brand.text("end_session"),
         end_all: brand.text("end_all"),
         change_password: brand.text("change_password"),
-        brand,
+        texts: PASSKEY_TEXTS.map(|name| brand.text(name)),
         content,
         layout: Layout::of(frame),
     };

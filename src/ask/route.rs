@@ -185,14 +185,16 @@ pub const PATHS: [&str; 31] = [
     "/api/sso/backchannel/{id}",
 ];
 
-/// The path of each page and each call of the gateway. They are found without the last slash too.
-pub const GATEWAY_PATHS: [&str; 10] = [
+/// The path of each page and each call of the gateway, but for the script of its pages. They are found without the last slash
+/// too.
+pub const GATEWAY_PATHS: [&str; 11] = [
     "/",
     "/login/",
     "/logout/",
     "/welcome/",
     "/account/",
     "/password/",
+    "/passkey/",
     "/sso/obtain/",
     "/sso/get/",
     "/sso/make_used/",
@@ -537,6 +539,8 @@ mod tests {
             assert_eq!(gateway_path_of(&at_gateway(path)), Some(path));
             assert_eq!(at_gateway(without), at_gateway(path));
         }
+        let script = gateway_path_of(&at_gateway("/passkey.js"));
+        assert_eq!(script, Some("/passkey.js"));
         for other in [
             "/LOGIN/",
             "/login//",

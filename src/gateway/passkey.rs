@@ -360,15 +360,11 @@ fn facts(visit: &Visit<'_>, key: &Passkey) -> String {
     } else {
         "passkey_on_device"
     };
-    let used = key.used_at.map_or_else(
-        || visit.text("passkey_unused").to_owned(),
-        |at| format!("{} {}", visit.text("passkey_used"), at.to_the_minute()),
-    );
+    let used = key.used_at.map_or_else(String::new, |at| {
+        format!(" · {} {}", visit.text("passkey_used"), at.to_the_minute())
+    });
     let (kind, since) = (visit.text(kind), visit.text("since"));
-    format!(
-        "{kind} · {since} {} · {used}",
-        key.created_at.to_the_minute()
-    )
+    format!("{kind} · {since} {}{used}", key.created_at.to_the_minute())
 }
 
 /// Whoever is signed in, if that was a moment ago.

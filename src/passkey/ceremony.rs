@@ -182,6 +182,8 @@ fn before_signature<'a>(
         Some(size) if is_ecdsa => {
             der::ecdsa(assertion.signature, size / 2).ok_or(PasskeyError::Signature)?
         }
+        // The platform fails on an Ed25519 signature of another length.
+        Some(size) if size != assertion.signature.len() => return Err(PasskeyError::Signature),
         _ => assertion.signature.to_vec(),
     };
     Ok((data, message, signature))

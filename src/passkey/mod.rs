@@ -7,78 +7,112 @@ pub mod ceremony;
 pub mod client_data;
 pub mod cose;
 
-/// Why a ceremony failed: one reason for each field that is checked. Only the log is told.
+/// Why a ceremony failed: one reason for each field that is checked, with the short name that only the log is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PasskeyError {
-    /// A field of the form is missing, too long or not base64url.
-    #[error("a field is missing, too long, or not base64url")]
+    /// A field is missing, too long, or not base64url.
+    #[error("form")]
     Form,
-    #[error("the challenge is not ours, or another browser's, session's or ceremony's")]
+    /// The challenge is not ours, or another browser's, session's or ceremony's.
+    #[error("challenge_foreign")]
     ForeignChallenge,
-    #[error("the challenge has expired")]
+    /// The challenge has expired.
+    #[error("challenge_expired")]
     ExpiredChallenge,
-    #[error("the challenge was used")]
+    /// The challenge was used.
+    #[error("challenge_used")]
     UsedChallenge,
-    #[error("the client data are not a JSON object with the members that it must have")]
+    /// The client data are not a JSON object with the members that it must have.
+    #[error("client_data")]
     ClientData,
-    #[error("the client data are of another ceremony")]
+    /// The client data are of another ceremony.
+    #[error("type")]
     Type,
-    #[error("the client data have another challenge")]
+    /// The client data have another challenge.
+    #[error("challenge")]
     Challenge,
-    #[error("the client data have another origin")]
+    /// The client data have another origin.
+    #[error("origin")]
     Origin,
-    #[error("the ceremony ran in a frame of another origin")]
+    /// The ceremony ran in a frame of another origin.
+    #[error("cross_origin")]
     CrossOrigin,
-    #[error("the ceremony ran below an origin that may not frame the gateway")]
+    /// The ceremony ran below an origin that may not frame the gateway.
+    #[error("top_origin")]
     TopOrigin,
-    #[error("the attestation object is not canonical CBOR")]
+    /// The attestation object is not canonical CBOR.
+    #[error("cbor")]
     Cbor,
-    #[error("the attestation object lacks a member, or has another one")]
+    /// The attestation object lacks a member, or has another one.
+    #[error("attestation")]
     Attestation,
-    #[error("the authenticator data are too short, or too long")]
+    /// The authenticator data are too short, or too long.
+    #[error("length")]
     Length,
-    #[error("the authenticator data have another rp id")]
+    /// The authenticator data have another rp id.
+    #[error("rp_id")]
     RpId,
-    #[error("the user was not present")]
+    /// The user was not present.
+    #[error("user_presence")]
     UserPresence,
-    #[error("the user was not verified")]
+    /// The user was not verified.
+    #[error("user_verification")]
     UserVerification,
-    #[error("the authenticator data say backed up, but not eligible for it")]
+    /// The authenticator data say backed up, but not eligible for it.
+    #[error("backup_state")]
     BackupState,
-    #[error("the eligibility for backup has changed")]
+    /// The eligibility for backup has changed.
+    #[error("backup_eligibility")]
     BackupEligibility,
-    #[error("attested data are missing, or are where none belong")]
+    /// Attested data are missing, or are where none belong.
+    #[error("attested_data")]
     Attested,
-    #[error("the credential id has no bytes, or over 1,023")]
+    /// The credential id has no bytes, or over 1,023.
+    #[error("credential_id_length")]
     CredentialIdLength,
-    #[error("the credential id differs from the attested one")]
+    /// The credential id differs from the attested one.
+    #[error("credential_id")]
     CredentialId,
-    #[error("the extensions are malformed")]
+    /// The extensions are malformed.
+    #[error("extensions")]
     Extensions,
-    #[error("the key is not a canonical COSE key with exactly its parameters")]
+    /// The key is not a canonical COSE key with exactly its parameters.
+    #[error("key")]
     Key,
-    #[error("the algorithm was not offered")]
+    /// The algorithm was not offered.
+    #[error("algorithm")]
     Algorithm,
-    #[error("the curve is not that of the algorithm")]
+    /// The curve is not that of the algorithm.
+    #[error("curve")]
     Curve,
-    #[error("the key is too weak or too long")]
+    /// The key is too weak or too long.
+    #[error("weak_key")]
     WeakKey,
-    #[error("the signature is not valid")]
+    /// The signature is not valid.
+    #[error("signature")]
     Signature,
-    #[error("passkey_cloned: the counter has not grown")]
+    /// The counter has not grown.
+    #[error("passkey_cloned")]
     Cloned,
-    #[error("no such credential")]
+    /// No such credential.
+    #[error("credential_unknown")]
     Unknown,
-    #[error("the user handle is not that of the credential's user")]
+    /// The user handle is not that of the credential's user.
+    #[error("user_handle")]
     UserHandle,
-    #[error("the user is disabled")]
+    /// The user is disabled.
+    #[error("user_disabled")]
     UserDisabled,
-    #[error("the credential is registered already")]
+    /// The credential is registered already.
+    #[error("credential_registered")]
     Registered,
-    #[error("the user has as many passkeys as there can be")]
+    /// The user has as many passkeys as there can be.
+    #[error("too_many")]
     TooMany,
-    #[error("it is the last way to sign in")]
+    /// It is the last way to sign in.
+    #[error("last_way")]
     LastWay,
-    #[error("the sign-in is not fresh")]
+    /// The sign-in is not fresh.
+    #[error("not_fresh")]
     NotFresh,
 }

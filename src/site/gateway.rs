@@ -52,7 +52,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 71] = [
+pub const TEXTS: [(&str, &str); 68] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -155,19 +155,13 @@ pub const TEXTS: [(&str, &str); 71] = [
     ("passkey_sign_in", "Sign in with a passkey"),
     ("passkey_failed", "The passkey was not accepted. Try again."),
     ("passkeys", "Passkeys"),
-    ("no_passkeys", "You have no passkey yet."),
     ("passkey_add", "Add a passkey"),
-    (
-        "passkey_add_failed",
-        "The passkey was not added. Try again.",
-    ),
     ("passkey_name", "Name"),
     ("passkey_rename", "Rename"),
     ("passkey_remove", "Remove"),
     ("passkey_synced", "synced"),
     ("passkey_on_device", "on one device"),
     ("passkey_used", "last used"),
-    ("passkey_unused", "not used yet"),
     ("passkey_again", "To change your passkeys, sign in again."),
     (
         "passkey_last",

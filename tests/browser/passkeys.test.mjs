@@ -81,7 +81,7 @@ describe("passkeys in a browser", () => {
     await heading(page, "Your account");
     await touch(device, true);
     await page.getByRole("button", { name: "Add a passkey" }).click();
-    await page.getByText("not used yet").waitFor();
+    await page.getByRole("button", { name: "Rename" }).waitFor();
     await touch(device, false);
     return { person, page, context, device, credentials: await credentialsOf(device) };
   }
@@ -98,13 +98,13 @@ describe("passkeys in a browser", () => {
   }
 
   test("one is added, named and listed; the page is accessible and has no other script", async () => {
-    const { page, credentials } = await withPasskey();
+    const { page, device, credentials } = await withPasskey();
     assert.equal(credentials.length, 1);
     assert.equal(credentials[0].rpId, GATEWAY);
     assert.equal(Buffer.from(credentials[0].userHandle ?? "", "base64").length, 32);
     await page.getByText("synced").waitFor();
-    await page.getByRole("textbox", { name: "Name: Passkey" }).fill("My phone");
-    await page.getByRole("button", { name: "Rename: Passkey" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("My phone");
+    await page.getByRole("button", { name: "Rename" }).click();
     await page.getByText("My phone").waitFor();
     for (const width of [320, 1440]) {
       await page.setViewportSize({ width, height: 900 });
@@ -119,8 +119,9 @@ describe("passkeys in a browser", () => {
     });
     assert.ok(blocked);
     // The same device makes no second one for the same person.
+    await touch(device, true);
     await page.getByRole("button", { name: "Add a passkey" }).click();
-    await page.getByText("The passkey was not added. Try again.").waitFor();
+    await page.getByText(REFUSED).waitFor();
   });
 
   test("it signs in by the button, on the way to a site", async () => {
@@ -167,9 +168,9 @@ describe("passkeys in a browser", () => {
     });
     assert.deepEqual(await credentialsOf(third), []);
     const stale = await elsewhere([own]);
-    await stale.page.goto(`${stage.url}/login/`);
     const answer = firstSignIn(stale.page);
     await touch(stale.device, true);
+    await stale.page.goto(`${stage.url}/login/`);
     assert.equal((await answer).status(), 400);
     await touch(stale.device, false);
     await stale.page.getByRole("alert").filter({ hasText: REFUSED }).waitFor();
@@ -197,10 +198,10 @@ describe("passkeys in a browser", () => {
     await page.goto(`${stage.url}/login/`);
     await heading(page, "Your account");
     const copy = await elsewhere([{ ...credentials[0], signCount: 0 }]);
-    await copy.page.goto(`${stage.url}/login/`);
     // Somebody touches it again and again until it has caught up; the first time decides.
     const answer = firstSignIn(copy.page);
     await touch(copy.device, true);
+    await copy.page.goto(`${stage.url}/login/`);
     assert.equal((await answer).status(), 400);
   });
 

@@ -1,4 +1,4 @@
-// npm @simplewebauthn/server as a peer: it judges 10,000 mutated ceremonies as the built Worker does, but for what is explained.
+// npm @simplewebauthn/server as a peer: it judges thousands of mutated ceremonies as the built Worker does, but for what is explained.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -16,24 +16,25 @@ import { installNpm } from "./lib/peers.mjs";
 /** @typedef {(below: number) => number} Random */
 /** @typedef {{ what: string, clientData: Buffer, id: Buffer }} Mutated */
 
+/** How many times as many ceremonies as usual are judged: 4 are 10,000. */
 const TIMES = Number(process.env.EDGEWARD_TOKENS ?? 1);
 
 /** Reasons of ours, as the log has them, for what the peer does not look at, and why we do. */
 const STRICTER = {
-  "the eligibility for backup has changed": "it never does (§7.2, 17)",
-  "the user handle is not that of the credential's user": "the peer leaves it to its caller",
-  "the credential id differs from the attested one": "the peer takes the attested one",
-  "no such credential": "the peer leaves it to its caller",
-  "the ceremony ran in a frame of another origin": "the peer does not look at crossOrigin",
-  "the ceremony ran below an origin that may not frame the gateway": "the peer does not look at topOrigin",
-  "the client data are not a JSON object with the members that it must have": "a member is named twice, or has another type",
-  "the attestation object is not canonical CBOR": "CTAP2 asks for the canonical form",
-  "the attestation object lacks a member, or has another one": "there are three members",
-  "the key is not a canonical COSE key with exactly its parameters": "§5.8.5 asks for exactly these parameters",
-  "the curve is not that of the algorithm": "§5.8.5 gives each algorithm its curve",
-  "the key is too weak or too long": "RSA keys have the same rules as those of issuers",
-  "the extensions are malformed": "CTAP2 asks for the canonical form",
-  "attested data are missing, or are where none belong": "an assertion has none (§6.1)",
+  backup_eligibility: "it never does (§7.2, 17)",
+  user_handle: "the peer leaves it to its caller",
+  credential_id: "the peer takes the attested one",
+  credential_unknown: "the peer leaves it to its caller",
+  cross_origin: "the peer does not look at crossOrigin",
+  top_origin: "the peer does not look at topOrigin",
+  client_data: "a member is named twice, or has another type",
+  cbor: "CTAP2 asks for the canonical form",
+  attestation: "there are three members",
+  key: "§5.8.5 asks for exactly these parameters",
+  curve: "§5.8.5 gives each algorithm its curve",
+  weak_key: "RSA keys have the same rules as those of issuers",
+  extensions: "CTAP2 asks for the canonical form",
+  attested_data: "an assertion has none (§6.1)",
 };
 
 /** @type {World} */
@@ -167,6 +168,13 @@ function mutatedAssertion(random, passkey, options) {
 }
 
 /**
+ * Whether we refuse what the peer need not: also signatures in another form than DER's one.
+ * @param {string} what
+ * @param {string | undefined} reason
+ */
+const isStricter = (what, reason) => reason !== undefined && (reason in STRICTER || (what === "signature" && reason === "signature"));
+
+/**
  * What of both verdicts is not the same, and not explained.
  * @param {{ what: string, ours: boolean, theirs: boolean, reason: string | undefined }[]} verdicts
  * @param {TestContext} t
@@ -179,7 +187,7 @@ function assertAlike(verdicts, t, isLaxer = () => false) {
   const unexplained = [];
   for (const { what, ours, theirs, reason } of verdicts) {
     if (ours === theirs) counts[ours ? "both" : "neither"]++;
-    else if ((!ours && reason !== undefined && reason in STRICTER) || (ours && isLaxer(what))) {
+    else if ((!ours && isStricter(what, reason)) || (ours && isLaxer(what))) {
       const why = reason ?? what;
       explained[why] = (explained[why] ?? 0) + 1;
     } else unexplained.push(`${what}: ${ours ? "we take it" : `the peer takes it: ${reason}`}`);
@@ -192,7 +200,7 @@ function assertAlike(verdicts, t, isLaxer = () => false) {
 /** The reasons in the log since the last call, in their order. */
 async function reasons() {
   await world.settled();
-  const all = world.events("denied").map(({ reason }) => String(reason).replace("passkey: ", "").replace("passkey_cloned: ", ""));
+  const all = world.events("denied").map(({ reason }) => String(reason).replace("passkey: ", ""));
   world.logs = [];
   return all;
 }
@@ -215,7 +223,7 @@ for (const [name, number] of Object.entries({ ES256: -7, EdDSA: -8, RS256: -257,
     await reasons();
     const verdicts = [];
     const known = { id: passkey.id.toString("base64url"), publicKey: new Uint8Array(passkey.cose), counter: 0 };
-    for (let round = 0; round < 1400 * TIMES; round++) {
+    for (let round = 0; round < 350 * TIMES; round++) {
       const mutated = mutatedAssertion(random, passkey, options);
       const { what, id, handle } = mutated;
       const form = { client_data: mutated.clientData, data: mutated.data, signature: mutated.signature, id, handle };
@@ -263,7 +271,7 @@ for (const [name, number] of Object.entries({ ES256: -7, EdDSA: -8, RS256: -257,
 test("mutated registrations are judged as @simplewebauthn/server judges them", async (t) => {
   const random = generator(20_260_300);
   const verdicts = [];
-  for (let round = 0; round < 44 * TIMES; round++) {
+  for (let round = 0; round < 12 * TIMES; round++) {
     // Each round a new person, whose sign-in is fresh.
     const browser = new Browser(world);
     await browser.signIn(gateway, await newPerson(gateway));
