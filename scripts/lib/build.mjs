@@ -117,7 +117,15 @@ async function bind(compiled, folder) {
 async function optimize(from, to, symbols) {
   const draft = `${to}.new`;
   const symbolMap = `${symbols}.new`;
-  const options = ["-O1", "--shrink-level=1", `--symbolmap=${symbolMap}`, "--print-call-graph", ...WASM_FEATURES.map((feature) => `--enable-${feature}`), "-o", draft];
+  const options = [
+    "-O1",
+    "--shrink-level=1",
+    `--symbolmap=${symbolMap}`,
+    "--print-call-graph",
+    ...WASM_FEATURES.map((feature) => `--enable-${feature}`),
+    "-o",
+    draft,
+  ];
   const callGraph = await runStep("build", "wasm-opt", [pinnedNode, at("node_modules/binaryen/bin/wasm-opt"), from, ...options]);
   writeFileSync(symbols, JSON.stringify(readSymbols(readFileSync(symbolMap, "utf8"), callGraph)));
   rmSync(symbolMap);

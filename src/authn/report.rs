@@ -203,18 +203,17 @@ fn failed_check(kind: Kind, issuer: Option<&Issuer>, error: TokenError) -> Check
         TokenError::Signature | TokenError::Fault(Fault::Crypto) => Signature,
         TokenError::Claims => ClaimsForm,
         TokenError::UnlistedClaim => OnlyClaims,
-        TokenError::Issuer => Iss,
-        TokenError::Audience => Aud,
-        TokenError::MissingClaim(name) => of_claim(name),
-        TokenError::ClaimForm("iss" | "tid") => Iss,
-        TokenError::ClaimForm("aud") => Aud,
+        TokenError::Issuer | TokenError::ClaimForm("iss" | "tid") => Iss,
+        TokenError::Audience | TokenError::ClaimForm("aud") => Aud,
         TokenError::ClaimForm("exp" | "iat" | "nbf") => Times,
-        TokenError::ClaimForm(_) => Identity,
+        TokenError::MissingClaim(name) => of_claim(name),
         TokenError::ClaimValue(_) => RequiredClaims,
         TokenError::Lifetime => Lifetime,
         TokenError::NotYet => NotBefore,
         TokenError::Expired => Expiry,
-        TokenError::EmailUnverified | TokenError::EmailDomain => Identity,
+        TokenError::ClaimForm(_) | TokenError::EmailUnverified | TokenError::EmailDomain => {
+            Identity
+        }
         TokenError::LinkTooOld
         | TokenError::LinkUsed
         | TokenError::OnlyLink

@@ -114,3 +114,27 @@ declare module "jsonwebtoken" {
   const jsonwebtoken: JsonWebToken;
   export default jsonwebtoken;
 }
+
+declare module "@simplewebauthn/server" {
+  interface Response {
+    id: string;
+    rawId: string;
+    type: "public-key";
+    clientExtensionResults: object;
+    response: Record<string, unknown>;
+  }
+  interface Expected {
+    response: Response;
+    expectedChallenge: string;
+    expectedOrigin: string;
+    expectedRPID: string;
+    requireUserVerification: boolean;
+  }
+  interface Credential {
+    id: string;
+    publicKey: Uint8Array;
+    counter: number;
+  }
+  export function verifyAuthenticationResponse(options: Expected & { credential: Credential }): Promise<{ verified: boolean }>;
+  export function verifyRegistrationResponse(options: Expected & { supportedAlgorithmIDs: number[] }): Promise<{ verified: boolean }>;
+}
