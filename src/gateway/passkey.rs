@@ -196,7 +196,7 @@ impl Response {
     ) -> Result<(), PasskeyError> {
         let key = find(set, &self.id)?;
         // Another assertion may have come first.
-        if asserted.counter != 0 && asserted.counter <= key.counter {
+        if (asserted.counter, key.counter) != (0, 0) && asserted.counter <= key.counter {
             return Err(PasskeyError::Cloned);
         }
         key.counter = asserted.counter;
@@ -244,7 +244,11 @@ pub(super) async fn change(visit: &Visit<'_>, form: &Form, action: &str) -> Resu
     let user = fresh(visit).await?;
     let records = &*visit.ctx.world.platform.records;
     let has_password = Passwords(records).find(&user.id).await?.is_some();
-    let has_provider = user.subject.is_some() && !visit.ctx.site.providers.is_empty();
+    let providers = visit.ctx.site.providers.iter();
+    let mut isses = providers.flat_map(|provider| provider.issuer.isses());
+    let subject = user.subject.as_ref();
+    let has_provider =
+        subject.is_some_and(|subject| isses.any(|iss| iss == subject.issuer.as_str()));
     let has_other_way = visit.gateway.passwords && has_password || has_provider;
     let mut new = None;
     if action == "add_passkey" {
@@ -373,9 +377,18 @@ async fn fresh(visit: &Visit<'_>) -> Result<User, Denial> {
     Ok(user.ok_or(PasskeyError::NotFresh)?)
 }
 
+/// A provider that still knows the browser asks nothing, unless it is asked how long ago the person has signed in.
 fn is_fresh(visit: &Visit<'_>) -> bool {
-    let session = visit.session();
-    session.is_some_and(|session| visit.ctx.now < session.began_at + FRESH)
+    let Some(session) = visit.session() else {
+        return false;
+    };
+    let asks = |issuer: &str| {
+        let provider = visit.ctx.site.provider(issuer);
+        let max_age = provider.and_then(|provider| provider.max_age);
+        max_age.is_some_and(|age| age.0 <= FRESH.0)
+    };
+    let granted = session.granted.as_ref();
+    visit.ctx.now < session.began_at + FRESH && granted.is_none_or(|granted| asks(&granted.issuer))
 }
 
 /// The passkey with this credential id.

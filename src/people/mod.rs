@@ -98,6 +98,23 @@ pub async fn newest(world: &World, id: &UserId) -> Result<Option<User>, Fault> {
     Ok(held.map(|held| held.user))
 }
 
+/// The user with this address or subject, as the writers know the user: not a minute behind.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn newest_by(
+    world: &World,
+    tenant: Option<&Tenant>,
+    handle: Handle<'_>,
+) -> Result<Option<User>, Fault> {
+    let records = UserRecords(&*world.platform.records);
+    let Some(id) = records.holder(tenant, handle).await? else {
+        return Ok(None);
+    };
+    let held = records.read(&id).await?.map(|held| held.user);
+    Ok(held.filter(|user| has_handle(user, tenant, handle)))
+}
+
 /// The user with the address or subject of `mine`; creates `mine` if there is none. Of two concurrent calls,
 /// anywhere, one creates the user and both return that one.
 ///

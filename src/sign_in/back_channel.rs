@@ -49,7 +49,8 @@ pub async fn receive(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     }
     let ended = async {
         let handle = Handle::Subject(&told.subject);
-        let user = people::find_known(world, None, handle, now).await?;
+        // KV may not have somebody yet who has just come for the first time.
+        let user = people::newest_by(world, None, handle).await?;
         if let Some(user) = &user {
             people::end_sessions(world, &user.id, None, now).await?;
         }

@@ -10,6 +10,7 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
+use crate::ask::source::MAX_OF_ONE_SOURCE;
 use crate::authn::provider::{self, Response, form, known_error};
 use crate::credential::attempt::{AT_ONCE, Attempt, LIFETIME, MAX_RETURN, name_of};
 use crate::credential::session::{self, SetCookie};
@@ -99,6 +100,12 @@ pub fn list(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if let [only] = &*site.providers {
         return Ok(Answer::see_other(path_to(ctx, only, place.local())).into());
     }
+    Ok(choice(ctx, &place))
+}
+
+/// The page with the providers of the site.
+fn choice(ctx: &Ctx<'_>, place: &ReturnTo) -> Reply {
+    let site = ctx.site;
     let frame = Frame {
         title: "Sign in",
         code: "",
@@ -113,7 +120,7 @@ pub fn list(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         methods: methods(ctx, place.local()),
         form_to: None,
     };
-    Ok(gateway_page::sign_in(200, &frame, content).into())
+    gateway_page::sign_in(200, &frame, content).into()
 }
 
 /// `/api/sso/login/{name}`: sends the browser to the provider.
@@ -124,6 +131,11 @@ pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
     require_navigation(ctx)?;
     let place = place_of(ctx);
+    // A page elsewhere does not replace whoever may be signed in; the person chooses that.
+    let is_foreign = ctx.parts.header("sec-fetch-site") == Some("cross-site");
+    if is_foreign && !ctx.presented.session.is_empty() {
+        return Ok(choice(ctx, &place));
+    }
     let endpoints = match provider::endpoints(ctx.world, provider, ctx.now).await {
         Ok(endpoints) => endpoints,
         Err(cause) => return Ok(again(ctx, failure(provider, cause), &place)),
@@ -172,7 +184,9 @@ fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
     };
     let is_full = ours.clone().count() >= AT_ONCE;
     // What cannot be read comes first.
-    let oldest = ours.min_by_key(|(_, value)| began_at(value));
+    let oldest = ours
+        .take(MAX_OF_ONE_SOURCE)
+        .min_by_key(|(_, value)| began_at(value));
     let oldest = oldest.filter(|_| is_full).into_iter();
     oldest
         .map(|(name, _)| session::clear_attempt(ctx.site, name))
@@ -227,6 +241,7 @@ fn begun_here(ctx: &Ctx<'_>, provider: &Provider, state: &str) -> Option<(String
     let of_name = ctx.presented.attempts.iter();
     let mut read = of_name
         .filter(|(other, _)| *other == name)
+        .take(MAX_OF_ONE_SOURCE)
         .filter_map(|(_, value)| Attempt::read(value, &ctx.site.name, keys));
     let attempt = read.find(|attempt| attempt.state() == state)?;
     let counts = attempt.provider == provider.name() && !attempt.is_over(ctx.now);

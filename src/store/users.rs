@@ -251,6 +251,21 @@ impl UserRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
+    /// The user who holds an address or a subject, whether or not the user still exists.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn holder(
+        &self,
+        tenant: Option<&Tenant>,
+        handle: Handle<'_>,
+    ) -> Result<Option<UserId>, Fault> {
+        match Holder::read(self.0.read(&handle_key(tenant, handle)).await?.as_deref())? {
+            Holder::Free => Ok(None),
+            Holder::Id(id) => Ok(Some(id)),
+        }
+    }
+
     /// The user who holds a username, whether or not the user still exists.
     ///
     /// # Errors

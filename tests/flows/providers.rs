@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::claims_at;
-use crate::harness::request::{Seen, open};
+use crate::harness::request::{Seen, open, req};
 use crate::harness::{Edge, Isolate, bindings};
 
 const ISS: &str = "https://id.example";
@@ -177,4 +177,43 @@ fn who_was_signed_out_everywhere_can_sign_in_at_once() {
     let begun = begin(&isolate);
     let iat = stage.edge.now().seconds() - 5;
     assert!(session(&stage.come_back(&isolate, &begun, &json!({"iat": iat}))).is_some());
+}
+
+#[test]
+fn sec_51_a_sign_out_that_the_provider_reports_right_after_the_first_sign_in_ends_the_session() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let begun = begin(&isolate);
+    let opened = session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap();
+    // KV does not show the user yet: it was asked for them a moment before.
+    stage.edge.wait(1);
+    let event = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+    let now = stage.edge.now().seconds();
+    let claims = claims_at(now, &json!({"jti": "l1", "events": event}));
+    let header = json!({"kid": "k1", "typ": "logout+jwt"});
+    let token = stage.key.token(Algorithm::EdDsa, &header, &claims);
+    let report = req("POST", "/api/sso/backchannel/id")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("logout_token={token}").as_bytes());
+    let seen = isolate.send(&report);
+    assert_eq!(seen.status(), 200, "{}", seen.body());
+    stage.edge.wait(91);
+    assert_eq!(isolate.me(&opened), None);
+}
+
+#[test]
+fn sec_53_a_page_elsewhere_starts_no_sign_in_in_place_of_a_session() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let begun = begin(&isolate);
+    let opened = session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap();
+    let start = || open("/api/sso/login/id?return_to=%2Fa");
+    let foreign = || start().header("sec-fetch-site", "cross-site");
+    let seen = isolate.send(&foreign().cookie(&opened));
+    assert_eq!(seen.status(), 200, "{}", seen.body());
+    assert!(seen.body().contains("/api/sso/login/id?return_to=%2Fa"));
+    // Who is not signed in loses nothing, and who presses the button has chosen.
+    assert_eq!(isolate.send(&foreign()).status(), 303);
+    let own = start().header("sec-fetch-site", "same-origin");
+    assert_eq!(isolate.send(&own.cookie(&opened)).status(), 303);
 }

@@ -1,10 +1,14 @@
 //! Passkeys at the gateway: adding one, signing in with it, and the attacks on both.
 
+use edgeward::http::query;
 use edgeward::passkey::PasskeyError;
+use edgeward::platform::algorithm::Algorithm;
 use serde_json::{Value, json};
 
 use super::phone::{self, Phone, add, options, post, refusal, sign_in};
 use super::{GATEWAY, Gateway, form, with_gateway};
+use crate::harness::crypto::Private;
+use crate::harness::issuer::claims_at;
 use crate::harness::request::{Seen, req};
 use crate::harness::step;
 
@@ -472,6 +476,62 @@ fn sec_111_passkeys_are_changed_right_after_a_sign_in() {
         &[("for", "register".into())],
     );
     refused(&seen, PasskeyError::NotFresh);
+}
+
+/// A person at a gateway with one provider, which asks how long ago the person has signed in if `max_age` says so; gives what
+/// becomes of the question for a new passkey.
+fn after_a_provider(max_age: &Value) -> (u16, String) {
+    let iss = "https://id.example";
+    let mut all = with_gateway(&json!({"passkeys": {}, "providers": ["id"]}));
+    let table = json!({"preset": "oidc", "issuer": iss, "client_id": "app", "create_users": true, "max_age": max_age});
+    let mut table = table.as_object().unwrap().clone();
+    table.retain(|_, value| !value.is_null());
+    all.insert(
+        "EDGEWARD_PROVIDER_ID".into(),
+        Value::Object(table).to_string(),
+    );
+    all.insert("EDGEWARD_PROVIDER_ID_SECRET".into(), "secret".into());
+    let gateway = Gateway::of(all);
+    let key = Private::new(Algorithm::EdDsa.key_type(), "issuer");
+    let answer = |path: &str, body: &Value| {
+        let mut answers = gateway.edge.shared.answers.borrow_mut();
+        answers.insert(format!("{iss}{path}"), (200, body.to_string().into()));
+    };
+    let url = |path: &str| format!("{iss}{path}");
+    let discovery = json!({
+        "issuer": iss, "authorization_endpoint": url("/authorize"),
+        "token_endpoint": url("/token"), "jwks_uri": url("/jwks"),
+    });
+    answer("/.well-known/openid-configuration", &discovery);
+    answer("/jwks", &json!({"keys": [key.jwk(&json!({"kid": "k1"}))]}));
+    let mut ada = gateway.browser();
+    let sent = ada.open(GATEWAY, "/api/sso/login/id");
+    let to = sent.header("location").unwrap();
+    let of = |name: &str| query::take(to, name).values.remove(0);
+    let now = gateway.edge.now().seconds();
+    let claims = json!({"nonce": of("nonce"), "auth_time": now});
+    let token = key.token(
+        Algorithm::EdDsa,
+        &json!({"kid": "k1"}),
+        &claims_at(now, &claims),
+    );
+    answer("/token", &json!({"id_token": token, "access_token": "x"}));
+    let back = format!("/api/sso/callback/id?code=c&state={}", of("state"));
+    let seen = ada.open(GATEWAY, &back);
+    assert!(seen.session().is_some(), "{}", seen.body());
+    let (_, csrf) = options(&mut ada, "sign_in");
+    let seen = post(&mut ada, "/passkey/", &csrf, &[("for", "register".into())]);
+    (seen.status(), seen.body().to_owned())
+}
+
+#[test]
+fn sec_111_a_provider_that_may_have_asked_nobody_lets_nobody_add_a_passkey() {
+    let (status, body) = after_a_provider(&Value::Null);
+    assert_eq!(status, 400, "{body}");
+    let (status, body) = after_a_provider(&json!(600));
+    assert_eq!(status, 400, "{body}");
+    let (status, body) = after_a_provider(&json!(300));
+    assert_eq!(status, 200, "{body}");
 }
 
 #[test]
