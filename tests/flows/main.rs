@@ -17,6 +17,8 @@ mod contracts;
 #[cfg(test)]
 mod earlier;
 #[cfg(test)]
+mod every_setting;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod faults;
