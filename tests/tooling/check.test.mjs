@@ -104,7 +104,8 @@ describe("tsc", () => {
       for (const option of ["strict", "checkJs"]) assert.equal(compilerOptions[option], true, option);
       for (const [option, value] of Object.entries(compilerOptions)) assert.ok(value !== false, `${option} is off`);
       const checked = files.filter((file) => /\.m?js$/.test(file));
-      assert.ok(checked.length >= 4, String(checked));
+      // The pages have one script; every other folder has more.
+      assert.ok(checked.length >= (project === "www" ? 1 : 4), String(checked));
       for (const file of checked) {
         const text = readFileSync(at(file), "utf8");
         assert.doesNotMatch(text, /\/[/*]+ *@ts-(nocheck|ignore)/, file);
