@@ -11,9 +11,10 @@ use sha2::{Digest as _, Sha384, Sha512};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{binding, foreign, jwks, validity};
+use crate::authn::{attempts, binding, foreign, jwks, validity};
 use crate::credential::attempt::Attempt;
 use crate::credential::verified::{Claims, Verified};
+use crate::http::client::Client;
 use crate::http::host::fetchable_host;
 use crate::http::query;
 use crate::jose::error::TokenError;
@@ -22,6 +23,7 @@ use crate::jose::jws::UntrustedJws;
 use crate::jose::jwt;
 use crate::memory::issuer_keys::KeysCause;
 use crate::memory::provider::{Endpoints, ProviderCause};
+use crate::memory::turns::{self, TurnKey};
 use crate::memory::world::World;
 use crate::model::claim::leads_through;
 use crate::model::user::subject::IssuerSubject;
@@ -35,6 +37,8 @@ use crate::site::provider::{ClientAuthentication, Provider};
 
 /// How long a provider may take for one answer, in milliseconds.
 const TIMEOUT: u32 = 10_000;
+/// How long a provider is not asked again after it has failed.
+const FAILED_FOR: Seconds = Seconds(2);
 /// How long ago an ID token may have been made.
 const MAX_AGE: Seconds = Seconds(600);
 /// The longest URL of an endpoint.
@@ -43,6 +47,7 @@ const MAX_URL: usize = 1024;
 const MAX_SUBJECT: usize = 255;
 
 /// The endpoints of a provider, from memory while they are fresh, or while it cannot be reached and they are not too old.
+/// Of the requests of an isolate that need them at once, one asks.
 ///
 /// # Errors
 /// Why there are none that may be used.
@@ -51,28 +56,38 @@ pub async fn endpoints(
     provider: &Provider,
     now: Timestamp,
 ) -> Result<Rc<Endpoints>, ProviderCause> {
-    let KeySource::Remote(remote) = &provider.issuer.keys else {
+    let issuer = &provider.issuer;
+    let KeySource::Remote(remote) = &issuer.keys else {
         return Err(ProviderCause::Keys);
     };
     let memory = &world.cache.issuer_keys;
-    let known = memory.state(&provider.issuer).endpoints;
-    if let Some((endpoints, asked_at)) = &known
-        && now < *asked_at + remote.ttl
-    {
-        return Ok(Rc::clone(endpoints));
-    }
-    match ask(world, remote).await {
-        Ok(endpoints) => {
-            let endpoints = Rc::new(endpoints);
-            let kept = Some((Rc::clone(&endpoints), now));
-            memory.change(&provider.issuer, |state| state.endpoints = kept);
-            Ok(endpoints)
+    let known = |age: Seconds| {
+        let known = memory.state(issuer).endpoints;
+        let known = known.filter(|(_, asked_at)| now < *asked_at + age);
+        known.map(|(endpoints, _)| endpoints)
+    };
+    let look = || {
+        if let Some(fresh) = known(remote.ttl) {
+            return Some(Ok(fresh));
         }
-        Err(cause) => match known {
-            Some((endpoints, asked_at)) if now < asked_at + remote.stale => Ok(endpoints),
-            _ => Err(cause),
-        },
-    }
+        let failed = memory.state(issuer).endpoints_failed;
+        let (cause, _) = failed.filter(|(_, at)| now < *at + FAILED_FOR)?;
+        Some(known(remote.stale).ok_or(cause))
+    };
+    let fetch = async || {
+        let asked = ask(world, remote).await.map(Rc::new);
+        memory.change(issuer, |state| match &asked {
+            Ok(endpoints) => {
+                state.endpoints = Some((Rc::clone(endpoints), now));
+                state.endpoints_failed = None;
+            }
+            Err(cause) => state.endpoints_failed = Some((*cause, now)),
+        });
+        Ok(asked.or_else(|cause| known(remote.stale).ok_or(cause)))
+    };
+    let turn = TurnKey::Endpoints(issuer.name.clone());
+    let shared = Box::pin(turns::share(world, turn, look, fetch)).await;
+    shared.unwrap_or(Err(ProviderCause::Discovery(KeysCause::Overloaded)))
 }
 
 async fn ask(world: &World, remote: &RemoteKeys) -> Result<Endpoints, ProviderCause> {
@@ -95,6 +110,14 @@ async fn ask(world: &World, remote: &RemoteKeys) -> Result<Endpoints, ProviderCa
     })
 }
 
+/// Turns down a client that has come back with too many codes that were none.
+///
+/// # Errors
+/// [`TokenError::TooManyAttempts`].
+pub fn admit(ctx: &Ctx<'_>) -> Result<(), TokenError> {
+    attempts::admit(ctx.world, Some(Client::of(ctx.parts)), None, ctx.now)
+}
+
 /// A code that a provider has given, and the sign-in that it belongs to.
 pub struct Response<'a> {
     pub provider: &'a Provider,
@@ -114,7 +137,19 @@ pub async fn sign_in(ctx: &Ctx<'_>, response: &Response<'_>) -> Result<Principal
     let issuer = &response.provider.issuer;
     let name = || issuer.name.clone();
     let failed = |cause| Denial::Provider(name(), cause);
-    let (id, claims) = claims(ctx, response).await.map_err(failed)?;
+    let (id, claims) = match claims(ctx, response).await {
+        Ok(claims) => claims,
+        Err(cause @ ProviderCause::Refused(..)) => {
+            // Anybody can come back with a code that the provider has never given.
+            let (client, reason) = (Some(Client::of(ctx.parts)), TokenError::ApiToken);
+            let noted = attempts::note_failure(ctx.world, client, reason, ctx.now);
+            return Err(match noted.await? {
+                TokenError::TooManyAttempts => TokenError::TooManyAttempts.into(),
+                _ => failed(cause),
+            });
+        }
+        Err(cause) => return Err(failed(cause)),
+    };
     let tenancy = ctx.presented.tenancy;
     let refused = |error| match error {
         TokenError::Fault(Fault::IssuerKeys) => failed(ProviderCause::Keys),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::jose::key::{KeyError, KeySet};
-use crate::memory::provider::Endpoints;
+use crate::memory::provider::{Endpoints, ProviderCause};
 use crate::platform::shelf::{ISSUER_KEYS, Weigh as _};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::issuer::{Issuer, RemoteKeys};
@@ -72,6 +72,8 @@ pub struct IssuerKeyMemory {
 pub struct IssuerState {
     /// Of a provider, its endpoints, and when they were asked for.
     pub endpoints: Option<(Rc<Endpoints>, Timestamp)>,
+    /// Why they could not be had, and when.
+    pub endpoints_failed: Option<(ProviderCause, Timestamp)>,
     pub keys: Option<FetchedKeys>,
     /// When the issuer was last asked because of an unknown key.
     pub asked_at: Option<Timestamp>,

@@ -21,6 +21,8 @@ pub enum TurnKey {
     EndedSession(String),
     /// To ask whose a key is, named by its hash.
     Key(String),
+    /// To ask for the endpoints of a provider.
+    Endpoints(String),
     /// To sign the assertion of a verified credential, named by its place in memory, where the request keeps it.
     Assertion(usize),
 }

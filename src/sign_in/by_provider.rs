@@ -256,12 +256,6 @@ async fn finish(
     response: &Form,
     state: &str,
 ) -> Result<(String, SetCookie), Denial> {
-    let key = [LEASE, &hex(&sha256(state.as_bytes()))].concat();
-    let mine = random_text(&*ctx.world.platform.entropy);
-    let once = &ctx.world.platform.once;
-    if once.acquire(&key, &mine, LIFETIME, ctx.now).await? != mine {
-        return Err(Denial::SignInOver);
-    }
     let failed = |cause| failure(provider, cause);
     let endpoints = provider::endpoints(ctx.world, provider, ctx.now).await;
     let endpoints = endpoints.map_err(failed)?;
@@ -289,6 +283,13 @@ async fn finish(
     let code = response.text("code");
     if code.is_empty() {
         return Err(failed(ProviderCause::NoCode));
+    }
+    provider::admit(ctx)?;
+    let key = [LEASE, &hex(&sha256(state.as_bytes()))].concat();
+    let mine = random_text(&*ctx.world.platform.entropy);
+    let once = &ctx.world.platform.once;
+    if once.acquire(&key, &mine, LIFETIME, ctx.now).await? != mine {
+        return Err(Denial::SignInOver);
     }
     let response = Response {
         provider,

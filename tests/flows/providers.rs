@@ -1,12 +1,17 @@
 //! Signing in at an `OpenID` Connect provider: what time does to it. The rest runs in workerd (`tests/edge/providers.test.mjs`).
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use edgeward::http::query;
 use edgeward::platform::algorithm::Algorithm;
+use edgeward::platform::port::Incoming;
 use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::claims_at;
 use crate::harness::request::{Seen, open, req};
+use crate::harness::shared::Server;
 use crate::harness::{Edge, Isolate, bindings};
 
 const ISS: &str = "https://id.example";
@@ -48,6 +53,22 @@ impl Stage {
             "jwks_uri": format!("{ISS}/jwks"),
         });
         self.answer("/.well-known/openid-configuration", &document);
+    }
+
+    /// From now on the provider answers with `status` alone; gives how often it was asked.
+    fn counted(&self, status: u16) -> Rc<Cell<u32>> {
+        let asked = Rc::new(Cell::new(0));
+        let count = Rc::clone(&asked);
+        let server: Server = Box::new(move |_| {
+            count.set(count.get() + 1);
+            Some(Incoming {
+                status,
+                headers: Vec::new(),
+                body: Vec::new(),
+            })
+        });
+        *self.edge.shared.servers.borrow_mut() = Some(server);
+        asked
     }
 
     fn answer(&self, path: &str, body: &Value) {
@@ -123,7 +144,46 @@ fn endpoints_are_remembered_and_kept_for_a_day_while_the_provider_is_down() {
     let seen = isolate.send(&open("/api/sso/login/id"));
     assert_eq!(seen.status(), 502);
     stage.discoverable();
+    stage.edge.wait(2);
     begin(&isolate);
+}
+
+#[test]
+fn sec_112_a_provider_that_fails_is_not_asked_by_everybody() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let asked = stage.counted(503);
+    for _ in 0..20 {
+        let seen = isolate.send(&open("/api/sso/login/id"));
+        assert_eq!(seen.status(), 502);
+    }
+    assert_eq!(asked.get(), 1);
+    stage.edge.wait(2);
+    assert_eq!(isolate.send(&open("/api/sso/login/id")).status(), 502);
+    assert_eq!(asked.get(), 2);
+}
+
+#[test]
+fn sec_112_whoever_comes_back_with_codes_that_are_none_is_turned_down() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let begun: Vec<_> = (0..5).map(|_| begin(&isolate)).collect();
+    let asked = stage.counted(400);
+    stage.edge.shared.limited.set(true);
+    for (location, cookie) in &begun {
+        let state = query::take(location, "state").values.remove(0);
+        let back = format!("/api/sso/callback/id?code=none&state={state}");
+        assert_eq!(isolate.send(&open(&back).cookie(cookie)).status(), 429);
+    }
+    assert_eq!(asked.get(), 1, "the first code, and no other");
+    // Who comes back without a code asks the provider nothing, and uses nothing up.
+    let (location, cookie) = &begun[0];
+    let state = query::take(location, "state").values.remove(0);
+    let back = format!("/api/sso/callback/id?error=access_denied&state={state}");
+    for _ in 0..2 {
+        assert_eq!(isolate.send(&open(&back).cookie(cookie)).status(), 403);
+    }
+    assert_eq!(asked.get(), 1);
 }
 
 #[test]
