@@ -96,6 +96,7 @@ export const BUDGETS = [
       "edgeward::config::provider",
       "edgeward::credential::attempt",
       "edgeward::memory::provider",
+      "edgeward::sign_in::back_channel",
       "edgeward::sign_in::by_provider",
       "edgeward::site::provider",
     ],

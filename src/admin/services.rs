@@ -14,9 +14,10 @@ use crate::http::outside;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::service::{
     Dialect, Service, ServiceAccess, ServiceId, TokenHash, UserField, hash_token, is_strong_token,
-    new_token, new_webhook_secret,
+    new_webhook_secret,
 };
 use crate::model::user::Name;
+use crate::platform::digest::random_secret;
 use crate::platform::port::{Fault, Notification, OutboxCall};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::gateway::Gateway;
@@ -96,7 +97,7 @@ async fn create(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     let entropy = &*ctx.world.platform.entropy;
     // A service that moves here from another gateway keeps its token.
     let token = match member::<String>(&body, "token")? {
-        None => new_token(entropy),
+        None => random_secret(entropy),
         Some(token) if is_strong_token(&token) => token,
         Some(_) => return Err(Denial::InvalidField("token")),
     };
@@ -168,7 +169,7 @@ pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
     let entropy = &*ctx.world.platform.entropy;
     match member::<String>(&body, "what")?.as_deref() {
         Some("token") => {
-            let token = new_token(entropy);
+            let token = random_secret(entropy);
             // First the queue: until the service has the new token, events come with the old one as well.
             let credentials = OutboxCall::Credentials {
                 token: Some(token.clone()),

@@ -418,7 +418,7 @@ impl Denial {
                 403,
                 "sign_in_elsewhere",
                 "Begun elsewhere",
-                "This sign-in was begun in another browser.",
+                "This sign-in was begun in another browser, or it is over.",
             ),
             Self::Provider(..) => row(
                 502,

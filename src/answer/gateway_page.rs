@@ -187,7 +187,7 @@ pub struct Account<'a> {
     pub is_first: bool,
     /// The cursor of the next ones.
     pub next: Option<String>,
-    /// `None` where there are none.
+    /// `None` where the gateway has no passkeys at this host.
     pub passkeys: Option<PasskeyRows>,
     pub csrf: String,
 }
@@ -207,21 +207,9 @@ struct AccountPage<'a> {
     end_session: &'a str,
     end_all: &'a str,
     change_password: &'a str,
-    /// Those about passkeys.
-    texts: [&'a str; 8],
+    brand: &'a Brand,
     layout: Layout<'a>,
 }
-
-const PASSKEY_TEXTS: [&str; 8] = [
-    "passkeys",
-    "passkey_name",
-    "passkey_rename",
-    "passkey_remove",
-    "passkey_failed",
-    "passkey_add",
-    "passkey_again",
-    "sign_in_again",
-];
 
 /// Renders the account page.
 #[must_use]
@@ -239,7 +227,7 @@ pub fn account(status: u16, frame: &Frame<'_>, brand: &Brand, content: Account<'
         end_session: brand.text("end_session"),
         end_all: brand.text("end_all"),
         change_password: brand.text("change_password"),
-        texts: PASSKEY_TEXTS.map(|name| brand.text(name)),
+        brand,
         content,
         layout: Layout::of(frame),
     };

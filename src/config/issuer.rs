@@ -26,7 +26,7 @@ use crate::site::issuer::{
 };
 
 /// The longest table of an issuer, in bytes.
-const MAX_TABLE: usize = 5 * 1024;
+pub(super) const MAX_TABLE: usize = 5 * 1024;
 const DAY: u32 = 86_400;
 
 table! {
@@ -456,7 +456,7 @@ pub(super) fn read(
 const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 /// The id of a tenant of Entra ID: a UUID in lower case.
-fn parse_tenant_id(text: &str) -> Option<String> {
+pub(super) fn parse_tenant_id(text: &str) -> Option<String> {
     let mut groups = text.split('-').map(str::len);
     let shaped = [8, 4, 4, 4, 12]
         .into_iter()

@@ -3,8 +3,6 @@
 
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,9 +16,6 @@ use crate::platform::time::Seconds;
 use crate::site::UpstreamCredential;
 use crate::site::issuer::{RequiredClaim, TENANT_ID, UserIdentity};
 use crate::site::provider::{ClientAuthentication, Provider};
-
-/// The longest table of a provider, in bytes.
-const MAX_TABLE: usize = 5 * 1024;
 
 /// Stands for the place of a provider whose settings do not say it.
 const UNKNOWN: &str = "https://unknown.example/";
@@ -135,7 +130,7 @@ pub(super) fn read(
     let raw: RawProvider = reader.object(text)?;
     reader.check(
         "preset",
-        text.len() <= MAX_TABLE,
+        text.len() <= issuer::MAX_TABLE,
         "has a table of more than 5 KB",
     );
     let mut members = Members::new();
@@ -282,6 +277,12 @@ impl Place {
         let domain = take("domain", self.domain);
         let realm = take("realm", self.realm);
         let tenant = take("tenant", self.tenant);
+        let is_tenant = |id: &String| issuer::parse_tenant_id(id).is_some();
+        reader.check(
+            "tenant",
+            tenant.as_ref().is_none_or(is_tenant),
+            "must be the id of one tenant: a UUID in lower case, and not that of personal accounts, which anybody can have",
+        );
         let is_host = |domain: &String| canonical_host(domain, "https").as_ref() == Some(domain);
         reader.check(
             "domain",
@@ -367,12 +368,9 @@ fn read_authentication(
             None
         }
         (RawClientAuth::None, None) => Some(ClientAuthentication::None),
-        (RawClientAuth::Basic, Some(secret)) => {
-            // Both are encoded like a form's (RFC 6749 §2.3.1).
-            let pair = format!("{}:{}", query::encode(client_id), query::encode(secret));
-            let value = format!("Basic {}", STANDARD.encode(pair));
-            Some(ClientAuthentication::Basic(UpstreamCredential(value)))
-        }
+        (RawClientAuth::Basic, Some(secret)) => Some(ClientAuthentication::Basic(secret::basic(
+            client_id, secret,
+        ))),
         (RawClientAuth::Post, Some(secret)) => Some(ClientAuthentication::Post(
             UpstreamCredential(secret.clone()),
         )),

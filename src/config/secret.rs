@@ -2,7 +2,18 @@
 
 use std::collections::HashSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::config::reader::{Bindings, GLOBAL};
+use crate::http::query;
+use crate::site::UpstreamCredential;
+
+/// A client's credential for HTTP Basic. Both parts are encoded like a form's (RFC 6749 §2.3.1).
+pub(super) fn basic(client_id: &str, secret: &str) -> UpstreamCredential {
+    let pair = [&*query::encode(client_id), ":", &*query::encode(secret)].concat();
+    UpstreamCredential(["Basic ", &*STANDARD.encode(pair)].concat())
+}
 
 /// Why the secret that a setting names cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,15 +1,11 @@
 //! The endpoint of an issuer that says whose an API key is, as it is written.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::config::reader::{Bindings, Field, Reader, table};
 use crate::config::secret;
 use crate::http::host::fetchable_host;
-use crate::http::query;
 use crate::platform::time::Seconds;
-use crate::site::UpstreamCredential;
 use crate::site::issuer::{Form, Verification};
 
 table! {
@@ -87,10 +83,7 @@ pub(super) fn read(
             reader.check("client_id", !id.is_empty(), "must not be empty");
             let error = "names an empty secret: set it with `wrangler secret put`";
             reader.check("client_secret", !secret.is_empty(), error);
-            // Both are encoded like a form's (RFC 6749 §2.3.1).
-            let pair = format!("{}:{}", query::encode(&id), query::encode(secret));
-            let authorization = format!("Basic {}", STANDARD.encode(pair));
-            Form::Introspection(UpstreamCredential(authorization))
+            Form::Introspection(secret::basic(&id, secret))
         }
     };
     Some(Verification {

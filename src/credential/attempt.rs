@@ -115,9 +115,19 @@ impl Attempt {
 /// What the name of the cookie ends with that holds the sign-in of this `state`; `None` for what is none of ours.
 #[must_use]
 pub fn name_of(state: &str) -> Option<&str> {
+    let name = state.get(..NAME)?;
+    (state.len() == LENGTH && is_plain(state)).then_some(name)
+}
+
+/// Whether this may be the end of the name of such a cookie.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    text.len() == NAME && is_plain(text)
+}
+
+fn is_plain(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    let is_ours = state.len() == LENGTH && state.bytes().all(plain);
-    state.get(..NAME).filter(|_| is_ours)
+    text.bytes().all(plain)
 }
 
 fn message(site: &str, payload: &str) -> String {

@@ -8,6 +8,7 @@ use cookie::{Cookie, CookieBuilder};
 use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 
+use crate::credential::attempt;
 use crate::credential::browser::Browser;
 use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
@@ -296,18 +297,11 @@ pub fn set_browser(site: &Site, browser: &Browser, presented: usize) -> Vec<SetC
     cookies
 }
 
-/// How long a sign-in at a provider may take.
-const ATTEMPT: Duration = Duration::minutes(10);
-
 /// Keeps a sign-in at a provider that is under way, see [`crate::credential::attempt`].
 #[must_use]
 pub fn set_attempt(site: &Site, name: &str, value: String) -> SetCookie {
-    set_lax(
-        site,
-        [&site.session.attempts, name].concat(),
-        value,
-        ATTEMPT,
-    )
+    let age = Duration::seconds(i64::from(attempt::LIFETIME.0));
+    set_lax(site, [&site.session.attempts, name].concat(), value, age)
 }
 
 /// Clears a sign-in that is over.

@@ -15,6 +15,7 @@ use crate::model::user::User;
 use crate::passkey::PasskeyError;
 use crate::passkey::ceremony::{self, Asserted, Assertion, Ceremony, Expected, Known};
 use crate::people;
+use crate::platform::digest::random_secret;
 use crate::platform::port::{Counter, Fault};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::passkeys::{self, CHALLENGE_LIFETIME, Passkey, PasskeySet, Passkeys};
@@ -80,24 +81,26 @@ pub(super) async fn options(visit: &Visit<'_>) -> Result<Reply, Denial> {
     }
     let ceremony = match form.text("for").as_str() {
         "register" => Ceremony::Register,
-        _ => Ceremony::SignIn,
+        "sign_in" => Ceremony::SignIn,
+        _ => return Err(PasskeyError::Form.into()),
     };
     let (user, set) = match ceremony {
         Ceremony::Register => {
             let user = fresh(visit).await?;
             // Called something before the first passkey is there.
             let platform = &visit.ctx.world.platform;
-            let handle = random(&*platform.entropy);
+            let handle = random_secret(&*platform.entropy);
+            let mut known = PasskeySet::default();
             let name_it = &mut |set: &mut PasskeySet| {
                 if set.handle.is_empty() {
                     set.handle.clone_from(&handle);
                 }
+                known.clone_from(set);
                 Ok(())
             };
             let passkeys = Passkeys(&*platform.records);
             passkeys.change(&user.id, name_it).await??;
-            let set = passkeys.read(&user.id).await?;
-            (Some(user), set)
+            (Some(user), known)
         }
         Ceremony::SignIn => (None, PasskeySet::default()),
     };
@@ -112,7 +115,7 @@ const OFFERED: &str = r#"[{"type":"public-key","alg":-8},{"type":"public-key","a
 
 /// The options of a registration for `name`, or of a sign-in, as JSON.
 fn options_for(visit: &Visit<'_>, rp_id: &str, name: Option<&str>, set: &PasskeySet) -> String {
-    let challenge = random(&*visit.ctx.world.platform.entropy);
+    let challenge = random_secret(&*visit.ctx.world.platform.entropy);
     let expires = (visit.ctx.now + CHALLENGE_LIFETIME).millis();
     let (ceremony, session) = match name {
         Some(_) => (Ceremony::Register, visit.session_id()),
@@ -196,7 +199,7 @@ impl Response {
     ) -> Result<(), PasskeyError> {
         let key = find(set, &self.id)?;
         // Another assertion may have come first.
-        if (asserted.counter, key.counter) != (0, 0) && asserted.counter <= key.counter {
+        if !ceremony::has_grown(key.counter, asserted.counter) {
             return Err(PasskeyError::Cloned);
         }
         key.counter = asserted.counter;
@@ -286,9 +289,13 @@ fn edit(
 ) -> Result<(), PasskeyError> {
     let id = form.text("id");
     let key = find(set, &id)?;
-    if action == "name_passkey" {
-        key.name = name(form).ok_or(PasskeyError::Form)?;
-        return Ok(());
+    match action {
+        "name_passkey" => {
+            key.name = name(form).ok_or(PasskeyError::Form)?;
+            return Ok(());
+        }
+        "remove_passkey" => {}
+        _ => return Err(PasskeyError::Form),
     }
     set.keys.retain(|key| key.id != id);
     // One that is for another rp id opens nothing here.
@@ -329,7 +336,7 @@ fn registration(visit: &Visit<'_>, form: &Form) -> Result<(Challenge, Passkey), 
     Ok((challenge, passkey))
 }
 
-/// The passkeys of `user`, for the account page; `None` where there are none.
+/// The passkeys of `user`, for the account page; `None` where the gateway has no passkeys at this host.
 ///
 /// # Errors
 /// A fault.
@@ -377,7 +384,8 @@ async fn fresh(visit: &Visit<'_>) -> Result<User, Denial> {
     Ok(user.ok_or(PasskeyError::NotFresh)?)
 }
 
-/// A provider that still knows the browser asks nothing, unless it is asked how long ago the person has signed in.
+/// Whether the sign-in is at most [`FRESH`] old. One at a provider counts only with a `max_age` that short: others let a
+/// browser pass that they still know, without a question.
 fn is_fresh(visit: &Visit<'_>) -> bool {
     let Some(session) = visit.session() else {
         return false;
@@ -483,13 +491,6 @@ fn name(form: &Form) -> Option<String> {
     let name: String = plain.take(MAX_NAME).collect();
     let name = name.trim();
     (!name.is_empty()).then(|| name.to_owned())
-}
-
-/// 32 random bytes in base64url.
-fn random(entropy: &dyn crate::platform::port::Entropy) -> String {
-    let mut bytes = [0; 32];
-    entropy.fill(&mut bytes);
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
@@ -147,14 +147,6 @@ impl TokenHash {
 pub fn is_strong_token(token: &str) -> bool {
     let different: std::collections::HashSet<u8> = token.bytes().collect();
     (32..=256).contains(&token.len()) && different.len() >= 12
-}
-
-/// A new token for a service: 256 random bits.
-#[must_use]
-pub fn new_token(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0_u8; 32];
-    entropy.fill(&mut bytes);
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A new secret that signs events (Standard Webhooks): `whsec_` and 256 random bits.

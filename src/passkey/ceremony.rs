@@ -146,14 +146,19 @@ pub async fn assert(
     if !crypto.verify(check).await? {
         return Ok(Err(PasskeyError::Signature));
     }
-    // Authenticators that do not count say zero each time.
-    if (data.counter != 0 || known.counter != 0) && data.counter <= known.counter {
+    if !has_grown(known.counter, data.counter) {
         return Ok(Err(PasskeyError::Cloned));
     }
     Ok(Ok(Asserted {
         counter: data.counter,
         backed_up: data.backed_up(),
     }))
+}
+
+/// Whether a counter has grown. Authenticators that do not count say zero each time.
+#[must_use]
+pub const fn has_grown(known: u32, said: u32) -> bool {
+    (known == 0 && said == 0) || said > known
 }
 
 type Signed<'a> = (AuthenticatorData<'a>, Vec<u8>, Vec<u8>);

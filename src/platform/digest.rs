@@ -22,6 +22,14 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// 256 random bits in base64url, for what nobody may guess.
+#[must_use]
+pub fn random_secret(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
 /// A random identifier: 128 bits in base64url.
 pub fn random_text(entropy: &dyn Entropy) -> String {
     let mut bytes = [0_u8; 16];

@@ -12,7 +12,7 @@ use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::MAX_OF_ONE_SOURCE;
 use crate::authn::provider::{self, Response, form, known_error};
-use crate::credential::attempt::{AT_ONCE, Attempt, LIFETIME, MAX_RETURN, name_of};
+use crate::credential::attempt::{AT_ONCE, Attempt, LIFETIME, MAX_RETURN, is_name, name_of};
 use crate::credential::session::{self, SetCookie};
 use crate::http::query;
 use crate::memory::provider::ProviderCause;
@@ -88,8 +88,7 @@ fn place_of(ctx: &Ctx<'_>) -> ReturnTo {
 /// [`Denial::UnknownEndpoint`] where nobody signs in with a provider.
 pub fn list(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     let site = ctx.site;
-    let first = site.providers.first();
-    if first.is_none_or(|first| site.provider(first.name()).is_none()) {
+    if site.own_providers().is_empty() {
         return Err(Denial::UnknownEndpoint);
     }
     require_navigation(ctx)?;
@@ -175,10 +174,9 @@ fn redirect_uri(ctx: &Ctx<'_>, provider: &Provider) -> String {
 
 /// Clears the oldest attempt of the browser if there are as many as there may be, so that one more may begin.
 fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     let keys = &ctx.world.config.keys.session;
     let ours = ctx.presented.attempts.iter();
-    let ours = ours.filter(|(name, _)| name.len() == 8 && name.bytes().all(plain));
+    let ours = ours.filter(|(name, _)| is_name(name));
     let began_at = |value: &str| -> Option<Timestamp> {
         Attempt::read(value, &ctx.site.name, keys).map(|attempt| attempt.began_at)
     };

@@ -483,11 +483,17 @@ impl Site {
         self.all_issuers().iter().chain(providers)
     }
 
-    /// The provider of this name, if people sign in there at this very site.
+    /// The providers at which people sign in at this very site; none where they do so at the gateway.
+    #[must_use]
+    pub fn own_providers(&self) -> &[Rc<Provider>] {
+        let here = self.gateway.is_some() || matches!(self.login, Some(Login::Provider));
+        if here { &self.providers } else { &[] }
+    }
+
+    /// The provider of this name among these.
     #[must_use]
     pub fn provider(&self, name: &str) -> Option<&Rc<Provider>> {
-        let here = self.gateway.is_some() || matches!(self.login, Some(Login::Provider));
-        let mut providers = self.providers.iter().filter(|_| here);
+        let mut providers = self.own_providers().iter();
         providers.find(|provider| provider.name() == name)
     }
 

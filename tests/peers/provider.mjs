@@ -1,19 +1,12 @@
 // A real OpenID provider (npm oidc-provider) that issues JWT access tokens to one client, opaque ones for the resource
 // `urn:opaque`, and introspects them. `POST /rotate` makes a new
 // signing key and goes on publishing the one before. Prints its URL when it is ready.
-import { generateKeyPairSync, randomUUID } from "node:crypto";
 import http from "node:http";
 import { Provider } from "oidc-provider";
+import { newKey } from "./lib/signing_key.mjs";
 
 const [, , port, keysOnStdin] = process.argv;
 const issuer = `http://127.0.0.1:${port}`;
-
-const newKey = () => ({
-  ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }),
-  kid: randomUUID(),
-  alg: "RS256",
-  use: "sig",
-});
 
 /** @param {object[]} keys */
 const provider = (keys) =>

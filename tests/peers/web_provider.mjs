@@ -1,18 +1,11 @@
 // A real OpenID provider (npm oidc-provider) with pages on which people sign in and agree. `POST /rotate` makes a new signing key
 // and publishes that one alone. Arguments: the port, and the redirect URI of its one client. Prints its URL when it is ready.
-import { generateKeyPairSync, randomUUID } from "node:crypto";
 import http from "node:http";
 import { Provider } from "oidc-provider";
+import { newKey } from "./lib/signing_key.mjs";
 
 const [, , port, redirectUri] = process.argv;
 const issuer = `http://127.0.0.1:${port}`;
-
-const newKey = () => ({
-  ...generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" }),
-  kid: randomUUID(),
-  alg: "RS256",
-  use: "sig",
-});
 
 const start = () =>
   new Provider(issuer, {

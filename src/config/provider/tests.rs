@@ -1,5 +1,7 @@
 use super::*;
 use crate::config::tests::{bindings, paths};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 const BINDING: &str = "EDGEWARD_PROVIDER_ID";
 
@@ -102,6 +104,16 @@ fn a_provider_that_is_described_wrongly_is_reported_setting_by_setting() {
             ".domain",
         ),
         (json!({"preset": "entra"}), ".tenant"),
+        // These pass for a tenant nowhere, and anybody is of the last one.
+        (json!({"preset": "entra", "tenant": "common"}), ".tenant"),
+        (
+            json!({"preset": "entra", "tenant": "AAAAAAAA-2222-3333-4444-555555555555"}),
+            ".tenant",
+        ),
+        (
+            json!({"preset": "entra", "tenant": "9188040d-6c67-4c5b-b112-36a304b66dad"}),
+            ".tenant",
+        ),
         (
             json!({"preset": "entra", "tenant": "t", "tenant_ids": ["x"]}),
             ".tenant",
