@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 720 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 226_500,
+    budget: 225_500,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -90,7 +90,7 @@ export const BUDGETS = [
   },
   {
     name: "sign-in",
-    budget: 8_100,
+    budget: 8_900,
     paths: [
       "edgeward::authn::provider",
       "edgeward::config::provider",
