@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AT_GATEWAY, Browser, newPerson, SESSION, withGateway } from "./lib/gateway.mjs";
 import { newKey } from "./lib/issuer.mjs";
 import { providerTable, SECRET, startProviders } from "./lib/provider.mjs";
@@ -32,6 +33,7 @@ const SETTINGS = {
   other_issuer: {},
   userinfo: { userinfo: true, grant_roles: ["editor"] },
   down: {},
+  gone: {},
   fresh: { max_age: 60 },
   known_only: { create_users: false },
   of_domain: { email_domains: ["example.com"] },
@@ -547,10 +549,14 @@ describe("what goes wrong", () => {
     await isRefused((await signIn("happy", {}, { code: undefined })).answer, FAILED, /no code/);
     await isRefused((await signIn("happy", {}, { code: "" })).answer, FAILED, /no code/);
   });
-  test("a provider that is down, slow, redirects, or says something else is 502, and the log has why", async () => {
-    providers.down.isDown = true;
-    await isRefused(await new Browser(world).open(app, "/api/sso/login/down"), FAILED, /provider down: discovery document: the connection failed/);
-    providers.down.isDown = false;
+  test("a provider that is down is 502, and is asked again once it has had two seconds", async () => {
+    providers.gone.isDown = true;
+    await isRefused(await new Browser(world).open(app, "/api/sso/login/gone"), FAILED, /provider gone: discovery document: the connection failed/);
+    providers.gone.isDown = false;
+    await sleep(3_000);
+    isSignedIn((await signIn("gone")).answer);
+  });
+  test("a provider that redirects, or says something else is 502, and the log has why", async () => {
     /** @type {[Ways["instead"], RegExp][]} */
     const ways = [
       [(_, response) => response.writeHead(302, { location: `${server.url}/happy/token` }).end(), /token endpoint: status 302, a redirect/],

@@ -384,6 +384,7 @@ test("explain tells which rule decides for a token and why, to an admin, and not
   const open = await explain({ path: "/static/x", token: "x" });
   assert.deepEqual([open.json.granted, open.json.as], [true, "anonymous"]);
   assert.equal((await explain({ path: "/hook", address: "192.0.2.1" })).json.granted, true);
+  assert.equal((await explain({})).json.path, "/");
   assert.equal((await explain({ path: "/hook" })).json.requirements.because, "the client's address is not known");
   assert.equal((await explain({ path: "/a%zz" })).json.refusal, "the path has an invalid percent-escape");
   assert.deepEqual((await explain({ path: "/free/a%2fb" })).json.readings, [
@@ -404,7 +405,7 @@ test("explain tells which rule decides for a token and why, to an admin, and not
     [{ path: "/api/sso/me", leads_to: "an endpoint of Edgeward" }],
   );
   for (const [body, field] of /** @type {[object, string][]} */ ([
-    [{}, "path"],
+    [{ path: 1 }, "path"],
     [{ path: "/", x: 1 }, "x"],
     [{ path: "/", address: "x" }, "address"],
     [{ path: "/", host: "evil.test" }, "host"],
