@@ -9,7 +9,7 @@ import { send } from "../edge/lib/http.mjs";
 import { newKey, tokenOf } from "../edge/lib/issuer.mjs";
 import { claimsOf, headerOf, tampered } from "../edge/lib/tokens.mjs";
 import { newPath, startWorld } from "../edge/lib/world.mjs";
-import { blocks, startFunctions } from "./lib/peers.mjs";
+import { blocks, startFunctions, startRedisCluster } from "./lib/peers.mjs";
 import { refusedTokens } from "./lib/refused.mjs";
 
 /** @import { Front } from "../edge/lib/front.mjs" */
@@ -48,14 +48,17 @@ def undecorated(event, context):
     return {"statusCode": 200, "body": validate_token(headers["authorization"])["sub"]}
 `;
 
-/** What the guide says about 1.5.0: the sessions are the function's business. A dict stands for its Redis. */
+/** What the guide says about 1.5.0: the sessions are the function's business, in a Redis that others write to. */
 const LIVE = `
-import more_sso.validator
+init_sso_config(public_key_uri=PEM_URL, audience="my-app", REDIS_URL=REDIS["host"], REDIS_PASSWORD=REDIS["password"])
+
+
+def begin(event, context):
+    more_sso.validator.get_public_key()[2].set(event["headers"]["x-person"], event["headers"]["x-session"])
+    return {"statusCode": 204}
 
 
 def live(event, context):
-    more_sso.validator.get_public_key()
-    more_sso.validator._public_key_cache.set("REDIS", {"my-app:u-anna": "s1", "my-app:u-bob": "s9"})
     headers = {name.lower(): value for name, value in event["headers"].items()}
     return {"statusCode": 200, "body": validate_token(headers["authorization"], live_session=True)["sub"]}
 `;
@@ -76,6 +79,8 @@ let world;
 let front;
 /** @type {Record<string, Functions>} */
 const functions = {};
+/** @type {Awaited<ReturnType<typeof startRedisCluster>>} */
+let redis;
 
 before(async () => {
   key = await newKey("RS256");
@@ -86,14 +91,24 @@ before(async () => {
   const issuer = { ...tables.EDGEWARD_ISSUER_MORE, public_key: key.pem };
   /** @type {Record<string, import("../edge/lib/world.mjs").SiteSettings>} */
   const sites = { PLAIN: { query: undefined, ...site, issuers: ["more"] } };
+  const PEM_URL = `${front.url}/.well-known/assertion-key.pem`;
   for (const { site: name, version, format } of KINDS) {
-    const code = [replaced, decorated.replace(kms, "PEM_URL"), MORE_FUNCTIONS, ...(version === "1.5.0" ? [LIVE] : [])];
-    functions[name] = await startFunctions(version, { code, names: { PEM_URL: `${front.url}/.well-known/assertion-key.pem` }, format });
+    const code = [replaced, decorated.replace(kms, "PEM_URL"), MORE_FUNCTIONS];
+    functions[name] = await startFunctions(version, { code, names: { PEM_URL }, format });
     sites[name] = { query: undefined, ...site, ...withAssertion.EDGEWARD_SITE_APP, issuers: ["more"], upstream: functions[name].url };
   }
   const { assertion } = withAssertion.EDGEWARD_SITE_APP;
   sites.ECHO = { query: undefined, ...site, ...withAssertion.EDGEWARD_SITE_APP, issuers: ["more"] };
-  sites.V150LIVE = { ...sites.V150, issuers: ["live"], assertion: { .../** @type {object} */ (assertion), claims: ["permissions", "session_id", "user_id"] } };
+  redis = await startRedisCluster();
+  const code = [replaced, decorated.replace(kms, "PEM_URL"), MORE_FUNCTIONS, LIVE];
+  const names = { PEM_URL, REDIS: { host: redis.host, password: redis.password } };
+  functions.V150LIVE = await startFunctions("1.5.0", { code, names, format: "2.0" });
+  sites.V150LIVE = {
+    ...sites.V150,
+    upstream: functions.V150LIVE.url,
+    issuers: ["live"],
+    assertion: { .../** @type {object} */ (assertion), claims: ["permissions", "session_id", "user_id"] },
+  };
   world = await startWorld({
     sites,
     vars: { EDGEWARD_ISSUER_MORE: issuer, EDGEWARD_ISSUER_LIVE: { ...issuer, required_claims: ["sub", "session_id", "user_id"] } },
@@ -102,6 +117,7 @@ before(async () => {
 after(async () => {
   await world?.stop();
   for (const each of Object.values(functions)) await each.stop();
+  await redis?.stop();
   await front?.stop();
 });
 
@@ -148,16 +164,36 @@ for (const { site: name, version, format } of KINDS) {
   });
 }
 
-test("more-sso-auth 1.5.0: live_session works in the function with the two claims in the assertion", async () => {
+test("more-sso-auth 1.5.0: live_session asks its Redis Cluster with the two claims of the assertion", async () => {
   const site = world.site("V150LIVE");
+  /** What the SSO does when a person signs in, which ends the session before. @param {string} person @param {string} session */
+  const begin = async (person, session) => {
+    const port = Number(new URL(functions.V150LIVE.url).port);
+    const answer = await send({
+      port,
+      path: "/begin",
+      headers: [
+        ["Host", "origin"],
+        ["x-person", `my-app:${person}`],
+        ["x-session", session],
+      ],
+    });
+    assert.equal(answer.status, 204, String(answer));
+  };
   /** @param {Record<string, unknown>} claims */
   const ask = async (claims) => {
     const { status, text } = await site.client("/live", { bearer: await token(claims) });
     return [status, status === 200 ? text : ""];
   };
+  assert.equal((await ask({ ...ANNA, user_id: "u-anna", session_id: "s1" }))[0], 500, "no session yet");
+  await begin("u-anna", "s1");
+  await begin("u-bob", "s9");
   assert.deepEqual(await ask({ ...ANNA, user_id: "u-anna", session_id: "s1" }), [200, "u-anna"]);
   assert.deepEqual(await ask({ ...BOB, user_id: "u-bob", session_id: "s9" }), [200, "u-bob"]);
-  assert.equal((await ask({ ...BOB, user_id: "u-bob", session_id: "s1" }))[0], 500, "a session that has ended");
+  assert.equal((await ask({ ...BOB, user_id: "u-bob", session_id: "s1" }))[0], 500, "the session of somebody else");
+  await begin("u-bob", "s10");
+  assert.equal((await ask({ ...BOB, user_id: "u-bob", session_id: "s9" }))[0], 500, "a session that has ended");
+  assert.deepEqual(await ask({ ...BOB, user_id: "u-bob", session_id: "s10" }), [200, "u-bob"]);
   for (const claims of [{ user_id: "u-anna" }, { session_id: "s1" }]) assert.equal((await ask({ ...ANNA, ...claims }))[0], 401);
 });
 

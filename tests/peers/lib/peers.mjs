@@ -1,6 +1,7 @@
 // The peers, installed and started: Python packages in a virtual environment of their own, and the provider.
 
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -87,7 +88,7 @@ export const startFastApi = (request) => startOriginOf("fastapi_origin.py", requ
  * @param {string} program
  * @param {object} request
  */
-export const startOriginOf = async (program, request) => startProgram(await installPeers(), program, request);
+export const startOriginOf = async (program, request) => startServer(await installPeers(), program, request);
 
 /**
  * Starts functions that use this version of more-sso-auth, behind an API Gateway; answers `{ url, stop }`.
@@ -96,10 +97,29 @@ export const startOriginOf = async (program, request) => startProgram(await inst
  */
 export async function startFunctions(version, request) {
   const python = await installPython(`more-sso-auth-${version}`, path.join(PEERS, `more-sso-auth/requirements-${version}.txt`));
-  return startProgram(python, "more_sso_lambda.py", request);
+  return startServer(python, "more_sso_lambda.py", request);
+}
+
+/** A Redis Cluster with TLS, of the Python of more-sso-auth 1.5.0, whose client knows no other port than 6379. */
+export async function startRedisCluster() {
+  const password = randomBytes(16).toString("hex");
+  const python = await installPython("more-sso-auth-1.5.0", path.join(PEERS, "more-sso-auth/requirements-1.5.0.txt"));
+  const { line, stop } = await startProgram(python, "redis_cluster.py", { password });
+  return { host: line, password, stop };
 }
 
 /**
+ * @param {string} python
+ * @param {string} program
+ * @param {object} request
+ */
+async function startServer(python, program, request) {
+  const { line, stop } = await startProgram(python, program, request);
+  return { url: `http://127.0.0.1:${line}`, stop };
+}
+
+/**
+ * Starts a program that gets one JSON object on stdin, and says one line when it is ready.
  * @param {string} python
  * @param {string} program
  * @param {object} request
@@ -115,7 +135,7 @@ async function startProgram(python, program, request) {
   const ready = await createInterface({ input: child.stdout })[Symbol.asyncIterator]().next();
   if (ready.done) throw new Error(`${program} did not start: ${errors}`);
   return {
-    url: `http://127.0.0.1:${ready.value}`,
+    line: /** @type {string} */ (ready.value),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = new Promise((resolve) => child.once("exit", resolve));
