@@ -48,7 +48,7 @@ async fn of_published(world: &World, issuer: &Issuer, remote: &RemoteKeys) -> Va
     let failed = |url: &str, cause: KeysCause| {
         json!({
             "keys_from": from, "usable": false,
-            "host": jwks::host_of(url), "error": cause.to_string(),
+            "host": jwks::host_for_log(url), "error": cause.to_string(),
         })
     };
     let (uri, document) = match jwks::published(world, remote, None).await {
@@ -72,7 +72,7 @@ async fn of_published(world: &World, issuer: &Issuer, remote: &RemoteKeys) -> Va
     let fitting = each.iter().filter(is_taken).count();
     json!({
         "keys_from": from,
-        "host": jwks::host_of(url),
+        "host": jwks::host_for_log(url),
         "usable": fitting > 0,
         "taken": fitting,
         "left_out": each.len() - fitting,

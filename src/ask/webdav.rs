@@ -66,7 +66,11 @@ fn resolve<'a>(
     value: &'a str,
 ) -> Option<RequestPath<'a>> {
     let sent = path_of(value)?;
-    if site.mount != site.base && !is_translated(site, parts, value) {
+    let is_moved = || {
+        let translation = site.translation(parts.scheme(), parts.authority())?;
+        translation.to_upstream(value)
+    };
+    if site.mount != site.base && is_moved().is_none() {
         return None;
     }
     let served = config.served(parts.authority(), parts.scheme())?;
@@ -80,18 +84,6 @@ fn resolve<'a>(
         Ok((path, None)) if at.name == site.name && path.as_str() == local => Some(path),
         _ => None,
     }
-}
-
-/// Whether the origin gets its own path instead of the public one: that is so for a path, and for what names exactly
-/// the origin of the request.
-fn is_translated(site: &Site, parts: &Parts, value: &str) -> bool {
-    let is_own = || {
-        let (scheme, rest) = value.split_once("://")?;
-        let (authority, _) = rest.split_once('/')?;
-        let at = |authority| canonical_host(authority, parts.scheme());
-        Some(scheme == parts.scheme() && at(authority) == at(parts.authority()))
-    };
-    site.translates() && (value.starts_with('/') || is_own() == Some(true))
 }
 
 /// What a COPY or MOVE asks for besides its own path with its own method, and the rules that decide: the `destination` with

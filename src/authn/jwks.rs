@@ -206,7 +206,7 @@ async fn fetch(
         Err((url, cause)) => {
             world.cache.issuer_keys.note_failure(KeysFailure {
                 issuer: issuer.name.clone(),
-                host: host_of(&url),
+                host: host_for_log(&url),
                 cause,
             });
             None
@@ -296,7 +296,7 @@ pub(super) fn discovery(
 
 /// The host of a URL for the log. A discovery document may name any text as `jwks_uri`.
 #[must_use]
-pub fn host_of(url: &str) -> String {
+pub fn host_for_log(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // What stands before it may be a password.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::config::named::Tables;
 use crate::config::raw::{RawSession, RawUnauthenticated};
 use crate::config::reader::{Bindings, Field, Reader, table};
 use crate::config::{mounts, provider, rules, site};
@@ -75,7 +76,7 @@ table! {
 pub(super) fn read(
     raw: RawGateway,
     bindings: &Bindings,
-    providers: &[Rc<Provider>],
+    providers: &Tables<Provider>,
     reader: &mut Reader<'_>,
 ) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
@@ -85,7 +86,11 @@ pub(super) fn read(
     let identity = reader.with_default("identity", raw.identity, Identity::Email);
     let name = reader.with_default("name", raw.name, first_host.clone());
     let shown = |text: &str| !text.trim().is_empty() && text.len() <= MAX_TEXT;
-    reader.check("name", shown(&name), "must have 1 to 500 bytes");
+    reader.check(
+        "name",
+        hosts.is_none() || shown(&name),
+        "must have 1 to 500 bytes",
+    );
     let logo = reader.optional("logo", raw.logo);
     reader.check(
         "logo",
@@ -119,7 +124,7 @@ pub(super) fn read(
     let passwords = reader.with_default("passwords", raw.passwords, true);
     reader.check(
         "passwords",
-        passwords || !providers.is_empty(),
+        passwords || providers.as_ref().is_none_or(|given| !given.is_empty()),
         "must not be false without providers: nobody could sign in",
     );
     let development = reader.with_default("development", raw.development, false);
@@ -191,7 +196,7 @@ pub(super) fn read(
         profile: None,
         own_tokens: true,
         issuers: Vec::<Rc<_>>::new(),
-        providers,
+        providers: providers.unwrap_or_default(),
         token_headers: Vec::new(),
         tenants: None,
         reserved_headers: Vec::new(),

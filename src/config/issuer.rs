@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::config::named::Tables;
 use crate::config::reader::{Bindings, Field, ISSUER, Reader, Texts, table};
 use crate::config::secret::{self, NameError};
 use crate::config::unbound;
@@ -26,7 +27,7 @@ use crate::site::issuer::{
 };
 
 /// The longest table of an issuer, in bytes.
-pub(super) const MAX_TABLE: usize = 5 * 1024;
+const MAX_TABLE: usize = 5 * 1024;
 const DAY: u32 = 86_400;
 
 table! {
@@ -142,7 +143,7 @@ impl<'de> Deserialize<'de> for RequiredClaims {
         }
         let required = all.into_iter().map(|(name, value)| {
             let path = ClaimPath::parse(&name)
-                .ok_or_else(|| D::Error::custom(format!("{name:?} is not valid here")))?;
+                .ok_or_else(|| D::Error::custom(format!("{name:?} is not the name of a claim")))?;
             let values = match value {
                 Some(Value::Array(values)) => Some(values),
                 value => value.map(|value| vec![value]),
@@ -203,11 +204,7 @@ pub(super) fn read_table(
     reader: &mut Reader<'_>,
 ) -> Option<Rc<Issuer>> {
     let raw: RawIssuer = reader.object(text)?;
-    reader.check(
-        "issuer",
-        text.len() <= MAX_TABLE,
-        "has a table of more than 5 KB",
-    );
+    check_length(text, reader);
     read(name, raw, ours, bindings, reader).map(Rc::new)
 }
 
@@ -230,7 +227,15 @@ pub(super) fn read(
     let empty = issuer.as_deref() == Some("");
     reader.check("issuer", !empty, "must not be empty");
     let tenants_given = raw.tenant_ids.is_given();
-    let tenant_ids = each(reader, "tenant_ids", raw.tenant_ids, parse_tenant_id);
+    let none_listed = matches!(&raw.tenant_ids, Field::Given(ids) if ids.is_empty());
+    reader.check("tenant_ids", !none_listed, "must list at least one tenant");
+    let tenant_ids = each(
+        reader,
+        "tenant_ids",
+        raw.tenant_ids,
+        parse_tenant_id,
+        "a tenant that can be trusted: the UUID of one tenant, in lower case, and not that of personal accounts, which anybody can have",
+    );
     let names = issuer.as_deref().map_or_else(Vec::new, |issuer| {
         read_names(issuer, tenants_given, &tenant_ids, reader)
     });
@@ -330,12 +335,7 @@ pub(super) fn read(
     .into_iter()
     .find_map(|(name, field, document)| {
         let url = reader.optional(name, field)?;
-        if fetchable_host(&url, loopback.as_deref()).is_none() {
-            reader.error(
-                name,
-                "must be an https URL with a public host name and without a fragment (or at loopback_origin)",
-            );
-        }
+        check_fetchable(reader, name, Some(&url), loopback.as_deref());
         Some(RemoteKeys {
             issuer: issuer.clone().unwrap_or_default(),
             url,
@@ -357,7 +357,13 @@ pub(super) fn read(
 
     let verifies = raw.verify.is_given();
     let verification = verification::read(reader, raw.verify, loopback.as_deref(), bindings);
-    let grant_roles = each(reader, "grant_roles", raw.grant_roles, Role::parse);
+    let grant_roles = each(
+        reader,
+        "grant_roles",
+        raw.grant_roles,
+        Role::parse,
+        "the name of a role",
+    );
     let grant_staff = reader.with_default("grant_staff", raw.grant_staff, false);
     let claims = read_mapping(reader, raw.claims);
     let defaults = read_defaults(reader, raw.defaults, &grant_roles);
@@ -420,10 +426,15 @@ pub(super) fn read(
         identified_by: if by_sub { Some("sub") } else { address },
     };
     let only_claims = unbound::read(reader, raw.unbound_tokens_reason, raw.only_claims, &table);
-    let email_domains = raw
-        .email_domains
-        .is_given()
-        .then(|| each(reader, "email_domains", raw.email_domains, parse_domain));
+    let email_domains = raw.email_domains.is_given().then(|| {
+        each(
+            reader,
+            "email_domains",
+            raw.email_domains,
+            parse_domain,
+            "a domain in lower case",
+        )
+    });
     Some(Issuer {
         name: name.to_owned(),
         issuer: issuer?,
@@ -480,11 +491,6 @@ fn read_names(
             "is required with {tenantid} in issuer, once, and allowed with it only",
         );
     }
-    reader.check(
-        "tenant_ids",
-        !tenants_given || !tenant_ids.is_empty(),
-        "must list the ids of the tenants that are trusted: UUIDs in lower case, and not that of personal accounts, which anybody can have",
-    );
     if !is_template {
         return vec![IssuerName {
             iss: issuer.to_owned(),
@@ -591,18 +597,40 @@ fn read_key(value: &Value) -> Result<PublicKey, KeyError> {
     }
 }
 
-/// Parses each text of a list.
+/// Rejects the text of a table that no variable can hold.
+pub(super) fn check_length(text: &str, reader: &mut Reader<'_>) {
+    if text.len() > MAX_TABLE {
+        reader.reject("has more than 5 KB, the most that a variable may have");
+    }
+}
+
+/// Rejects a URL that the Worker must not fetch.
+pub(super) fn check_fetchable(
+    reader: &mut Reader<'_>,
+    name: &str,
+    url: Option<&String>,
+    loopback: Option<&str>,
+) {
+    reader.check(
+        name,
+        url.is_none_or(|url| fetchable_host(url, loopback).is_some()),
+        "must be an https URL with a public host name and without a fragment (or at loopback_origin)",
+    );
+}
+
+/// Parses each text of a list; `what` each of them must be.
 fn each<T>(
     reader: &mut Reader<'_>,
     name: &str,
     field: Field<Vec<String>>,
     parse: impl Fn(&str) -> Option<T>,
+    what: &str,
 ) -> Vec<T> {
     let mut found = Vec::new();
     for text in reader.with_default(name, field, Vec::new()) {
         match parse(&text) {
             Some(one) => found.push(one),
-            None => reader.error(name, format!("{text:?} is not valid here")),
+            None => reader.error(name, format!("{text:?} is not {what}")),
         }
     }
     found
@@ -669,6 +697,7 @@ fn read_defaults(
             ("scopes", _) => defaults.scopes = values,
             ("tenant", 1) => defaults.tenant = values.pop(),
             ("workspace", 1) => defaults.workspace = values.pop(),
+            ("tenant" | "workspace", _) => reader.error(&name, "must be one text"),
             _ => reader.error(&name, "no such setting"),
         }
     }
@@ -678,24 +707,15 @@ fn read_defaults(
 /// Resolves the issuers that a setting names.
 pub(super) fn issuers_named(
     field: Field<Vec<String>>,
-    issuers: &[Rc<Issuer>],
+    issuers: &Tables<Issuer>,
     reader: &mut Reader<'_>,
-) -> Vec<Rc<Issuer>> {
-    let mut found: Vec<Rc<Issuer>> = Vec::new();
-    for name in reader.with_default("issuers", field, Vec::new()) {
-        match issuers.iter().find(|issuer| issuer.name == name) {
-            Some(issuer) => found.push(Rc::clone(issuer)),
-            None => reader.error(
-                "issuers",
-                format!(
-                    "{name:?} is no issuer: the table {ISSUER}{} is missing or has errors",
-                    name.to_ascii_uppercase()
-                ),
-            ),
-        }
+) -> Option<Vec<Rc<Issuer>>> {
+    fn name_of(issuer: &Issuer) -> &str {
+        &issuer.name
     }
+    let found = issuers.named(("issuers", field), ("issuer", ISSUER), name_of, reader)?;
     check_distinct(&found, reader, "issuers");
-    found
+    Some(found)
 }
 
 /// Rejects two issuers with the same `iss`, which could not be told apart.

@@ -10,6 +10,7 @@ mod headers;
 pub mod issuer;
 pub mod label_studio;
 mod mounts;
+mod named;
 pub mod provider;
 pub mod raw;
 pub mod reader;
@@ -26,6 +27,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::config::headers::OfOrigin;
+use crate::config::named::Tables;
 use crate::config::raw::RawEdgeward;
 use crate::config::reader::{
     Bindings, GATEWAY, GLOBAL, ISSUER, PROVIDER, RULES, Reader, SECRET, SITE,
@@ -89,9 +91,10 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
     let issuers = read_issuers(bindings, ours, &mut errors);
     let providers = read_providers(bindings, ours, &issuers, &mut errors);
     let hosts = read_sites(bindings, &issuers, &providers, &mut errors);
-    unbound::check(&issuers, &hosts, bindings, &mut errors);
-    let fetched = issuers.iter().map(|issuer| (ISSUER, issuer));
+    unbound::check(&issuers.read, &hosts, bindings, &mut errors);
+    let fetched = issuers.read.iter().map(|issuer| (ISSUER, issuer));
     let others = providers
+        .read
         .iter()
         .map(|provider| (PROVIDER, &provider.issuer));
     for (prefix, issuer) in fetched.chain(others) {
@@ -293,8 +296,11 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyri
     })
 }
 
-fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) -> Vec<Rc<Issuer>> {
-    let mut issuers = Vec::new();
+fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) -> Tables<Issuer> {
+    let mut issuers = Tables {
+        read: Vec::new(),
+        failed: Vec::new(),
+    };
     for (binding, text) in bindings {
         let Some(name) = binding
             .strip_prefix(ISSUER)
@@ -305,8 +311,8 @@ fn read_issuers(bindings: &Bindings, ours: &str, errors: &mut Vec<ConfigError>) 
         let mut reader = Reader::new(binding, errors);
         let name = name.to_ascii_lowercase();
         let read = issuer::read_table(&name, text, ours, bindings, &mut reader);
-        check_subjects(read.as_deref(), &issuers, &mut reader);
-        issuers.extend(read);
+        check_subjects(read.as_deref(), &issuers.read, &mut reader);
+        issuers.add(name, read);
     }
     issuers
 }
@@ -330,11 +336,14 @@ fn check_subjects(read: Option<&Issuer>, others: &[Rc<Issuer>], reader: &mut Rea
 fn read_providers(
     bindings: &Bindings,
     ours: &str,
-    issuers: &[Rc<Issuer>],
+    issuers: &Tables<Issuer>,
     errors: &mut Vec<ConfigError>,
-) -> Vec<Rc<Provider>> {
-    let mut known = issuers.to_vec();
-    let mut providers = Vec::new();
+) -> Tables<Provider> {
+    let mut known = issuers.read.clone();
+    let mut providers = Tables {
+        read: Vec::new(),
+        failed: Vec::new(),
+    };
     for (binding, text) in bindings {
         let Some(name) = binding
             .strip_prefix(PROVIDER)
@@ -344,22 +353,22 @@ fn read_providers(
         };
         let mut reader = Reader::new(binding, errors);
         let name = name.to_ascii_lowercase();
-        if issuers.iter().any(|issuer| issuer.name == name) {
+        if issuers.read.iter().any(|issuer| issuer.name == name) {
             reader.reject("has the name of an issuer; sessions would not tell them apart");
         }
         let read = provider::read(&name, text, ours, bindings, &mut reader);
         let issuer = read.as_ref().map(|read| Rc::clone(&read.issuer));
         check_subjects(issuer.as_deref(), &known, &mut reader);
         known.extend(issuer);
-        providers.extend(read);
+        providers.add(name, read);
     }
     providers
 }
 
 fn read_sites(
     bindings: &Bindings,
-    issuers: &[Rc<Issuer>],
-    providers: &[Rc<Provider>],
+    issuers: &Tables<Issuer>,
+    providers: &Tables<Provider>,
     errors: &mut Vec<ConfigError>,
 ) -> HashMap<String, Served> {
     let mut sites = Vec::new();

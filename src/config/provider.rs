@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::issuer::{self, RawIssuer};
+use crate::config::named::Tables;
 use crate::config::reader::{Bindings, Field, Members, PROVIDER, Reader, SECRET, Texts, table};
 use crate::config::secret;
 use crate::http::host::canonical_host;
@@ -128,11 +129,7 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
 ) -> Option<Rc<Provider>> {
     let raw: RawProvider = reader.object(text)?;
-    reader.check(
-        "preset",
-        text.len() <= issuer::MAX_TABLE,
-        "has a table of more than 5 KB",
-    );
+    issuer::check_length(text, reader);
     let mut members = Members::new();
     for (setting, value) in raw.unknown {
         if OF_ISSUER.contains(&setting.as_str()) {
@@ -196,7 +193,8 @@ pub(super) fn read(
     let roles_from = reader.with_default("roles_from", raw.roles_from, RolesFrom::IdToken);
     members.insert(
         "audience".into(),
-        json!(client_id.clone().unwrap_or_default()),
+        // If it is missing, that is reported already.
+        json!(client_id.as_deref().unwrap_or("-")),
     );
     let algorithms = json!(["RS256", "ES256", "PS256", "EdDSA"]);
     default_to(&mut members, "algorithms", algorithms);
@@ -390,26 +388,11 @@ fn read_authentication(
 /// Resolves the providers that a setting names.
 pub(super) fn providers_named(
     field: Field<Vec<String>>,
-    providers: &[Rc<Provider>],
+    providers: &Tables<Provider>,
     reader: &mut Reader<'_>,
-) -> Vec<Rc<Provider>> {
-    let mut found: Vec<Rc<Provider>> = Vec::new();
-    for name in reader.with_default("providers", field, Vec::new()) {
-        match providers.iter().find(|provider| provider.name() == name) {
-            Some(provider) if found.iter().any(|other| Rc::ptr_eq(other, provider)) => {
-                reader.error("providers", format!("names {name:?} twice"));
-            }
-            Some(provider) => found.push(Rc::clone(provider)),
-            None => reader.error(
-                "providers",
-                format!(
-                    "{name:?} is no provider: the table {PROVIDER}{} is missing or has errors",
-                    name.to_ascii_uppercase()
-                ),
-            ),
-        }
-    }
-    found
+) -> Option<Vec<Rc<Provider>>> {
+    let of = ("provider", PROVIDER);
+    providers.named(("providers", field), of, Provider::name, reader)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::ask::source::ATTEMPT;
+use crate::config::named::Tables;
 use crate::config::raw::{
     RawAssertion, RawLogin, RawQuery, RawSession, RawSite, RawSsoCookie, RawSsoToken,
     RawTokenHeader, RawUnauthenticated,
@@ -41,8 +42,8 @@ pub(super) fn read(
     name: &str,
     raw: RawSite,
     bindings: &Bindings,
-    issuers: &[Rc<Issuer>],
-    providers: &[Rc<Provider>],
+    issuers: &Tables<Issuer>,
+    providers: &Tables<Provider>,
     reader: &mut Reader<'_>,
 ) -> Option<Site> {
     reader.reject_unknown(&raw.unknown);
@@ -80,12 +81,12 @@ pub(super) fn read(
     let providers = provider::providers_named(raw.providers, providers, reader);
     reader.check(
         "providers",
-        by_provider || providers.is_empty(),
+        by_provider || providers.as_ref().is_none_or(Vec::is_empty),
         "are for login = \"provider\"; those of the gateway are named in [vars.EDGEWARD_GATEWAY]",
     );
     reader.check(
         "login",
-        !by_provider || !providers.is_empty(),
+        !by_provider || providers.as_ref().is_none_or(|given| !given.is_empty()),
         "= \"provider\" requires providers",
     );
     reader.check(
@@ -284,26 +285,29 @@ pub(super) fn read(
     });
     reader.check(
         "issuers",
-        tenants.is_none() || issuers.is_empty(),
+        tenants.is_none() || issuers.as_ref().is_none_or(Vec::is_empty),
         "must be left out at a site with tenants: name each issuer in `tenants.groups.<tenant>.issuers`",
     );
-    let all = tenants
-        .as_ref()
-        .map_or(&issuers, |tenants| &tenants.issuers);
-    let all: Vec<&Rc<Issuer>> = all
-        .iter()
-        .chain(providers.iter().map(|provider| &provider.issuer))
-        .collect();
+    let named = if grouped {
+        tenants.as_ref().map(|tenants| &tenants.issuers)
+    } else {
+        issuers.as_ref()
+    };
+    let all = named.zip(providers.as_ref()).map(|(issuers, providers)| {
+        let of_providers = providers.iter().map(|provider| &provider.issuer);
+        issuers.iter().chain(of_providers).collect::<Vec<_>>()
+    });
     reader.check(
         "own_tokens",
-        own_tokens || !all.is_empty(),
+        own_tokens || all.as_ref().is_none_or(|all| !all.is_empty()),
         "must not be false without issuers: nobody could sign in",
     );
-    if assertion
-        .as_ref()
-        .is_some_and(|assertion| assertion.subject == AssertionSubject::Claim)
+    if let Some(all) = &all
+        && assertion
+            .as_ref()
+            .is_some_and(|assertion| assertion.subject == AssertionSubject::Claim)
     {
-        check_subject(reader, &all, own_tokens);
+        check_subject(reader, all, own_tokens);
     }
     reader.check(
         "tenants",
@@ -357,8 +361,8 @@ pub(super) fn read(
         upstream_credential,
         profile,
         own_tokens,
-        issuers,
-        providers,
+        issuers: issuers.unwrap_or_default(),
+        providers: providers.unwrap_or_default(),
         token_headers,
         tenants,
         reserved_headers,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use serde::Deserialize;
 
 use crate::config::issuer;
+use crate::config::named::Tables;
 use crate::config::reader::{Reader, table};
 use crate::config::site::may_decide;
 use crate::http::host::canonical_host;
@@ -53,7 +54,7 @@ table! {
 pub(super) fn read(
     raw: RawTenants,
     hosts: &[String],
-    issuers: &[Rc<Issuer>],
+    issuers: &Tables<Issuer>,
     reader: &mut Reader<'_>,
 ) -> Option<Tenants> {
     reader.reject_unknown(&raw.unknown);
@@ -76,6 +77,7 @@ pub(super) fn read(
     let mut groups: Vec<Group> = Vec::new();
     let mut all: Vec<Rc<Issuer>> = Vec::new();
     let mut all_assigned = true;
+    let mut all_read = true;
     for (name, raw) in given {
         let mut reader = reader.table("groups");
         let Some(tenant) = Tenant::parse(&name) else {
@@ -113,6 +115,8 @@ pub(super) fn read(
             }
         }
         let issuers = issuer::issuers_named(raw.issuers, issuers, &mut reader);
+        all_read &= issuers.is_some();
+        let issuers = issuers.unwrap_or_default();
         for issuer in &issuers {
             if !all.iter().any(|known| Rc::ptr_eq(known, issuer)) {
                 all.push(Rc::clone(issuer));
@@ -136,6 +140,7 @@ pub(super) fn read(
     if by == Some(RawBy::Claim) {
         issuer::check_distinct(&all, reader, "groups");
     }
+    all_read.then_some(())?;
     Some(Tenants {
         by: match by? {
             RawBy::Host => TenantSource::Host,

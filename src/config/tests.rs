@@ -60,6 +60,64 @@ fn with(name: &str, value: &str) -> Bindings {
 }
 
 #[test]
+fn a_table_with_errors_is_reported_there_and_not_where_it_is_named() {
+    let site = r#"{
+        "issuers": ["id"], "own_tokens": false, "sources": ["session", "bearer"], "sso_cookie": null, "query": null,
+        "unauthenticated": "login", "login": "provider", "providers": ["op"]
+    }"#;
+    let tenants = r#"{"own_tokens": false, "tenants": {"by": "claim", "groups": {"a": {"issuers": ["id"]}}}}"#;
+    let tables = [
+        (
+            "EDGEWARD_ISSUER_ID",
+            r#"{"issuer": "https://id.example", "audience": "app", "algorithms": ["RS256"], "jwks_url": "x"}"#,
+        ),
+        (
+            "EDGEWARD_PROVIDER_OP",
+            r#"{"preset": "oidc", "issuer": "https://op.example"}"#,
+        ),
+        (
+            "EDGEWARD_GATEWAY",
+            r#"{"hosts": ["login.example"], "passwords": false, "providers": ["op"]}"#,
+        ),
+    ];
+    for settings in [site, tenants] {
+        let settings: serde_json::Value = serde_json::from_str(settings).unwrap();
+        let mut all = bindings("{}");
+        let text = all.get_mut("EDGEWARD_SITE_APP").unwrap();
+        let mut site: serde_json::Value = serde_json::from_str(text).unwrap();
+        let members = site.as_object_mut().unwrap();
+        members.extend(settings.as_object().unwrap().clone());
+        members.retain(|_, value| !value.is_null());
+        *text = site.to_string();
+        all.insert("EDGEWARD_PROVIDER_OP_SECRET".into(), SESSION.into());
+        all.extend(tables.map(|(name, text)| (name.to_owned(), text.to_owned())));
+        let expected = [
+            "EDGEWARD_ISSUER_ID.jwks_url",
+            "EDGEWARD_PROVIDER_OP.client_id",
+        ];
+        assert_eq!(paths(&all), expected, "{settings}");
+        for (name, _) in tables.iter().take(2) {
+            all.remove(*name);
+        }
+        let named: Vec<String> = paths(&all);
+        assert!(
+            named.iter().any(|path| path.ends_with(".issuers")),
+            "{named:?}"
+        );
+        assert!(
+            named.contains(&"EDGEWARD_GATEWAY.providers".to_owned()),
+            "{named:?}"
+        );
+        assert!(
+            !named
+                .iter()
+                .any(|path| path.ends_with("own_tokens") || path.ends_with("passwords")),
+            "{named:?}"
+        );
+    }
+}
+
+#[test]
 fn good_bindings_have_no_error_and_these_defaults() {
     let config = crate::config::parse(&bindings("{}")).unwrap();
     assert_eq!(

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
+use crate::config::issuer;
 use crate::config::reader::{Bindings, Field, Reader, table};
 use crate::config::secret;
-use crate::http::host::fetchable_host;
 use crate::platform::time::Seconds;
 use crate::site::issuer::{Form, Verification};
 
@@ -47,12 +47,7 @@ pub(super) fn read(
     let mut reader = reader.table("verify");
     reader.reject_unknown(&raw.unknown);
     let url = reader.required("url", raw.url);
-    reader.check(
-        "url",
-        url.as_ref()
-            .is_none_or(|url| fetchable_host(url, loopback).is_some()),
-        "must be an https URL with a public host name and without a fragment (or at loopback_origin)",
-    );
+    issuer::check_fetchable(&mut reader, "url", url.as_ref(), loopback);
     let ttl = reader.with_default("ttl", raw.ttl, 60);
     reader.check(
         "ttl",

@@ -312,7 +312,7 @@ fn response_changes(url: &str, headers: &str) -> Option<String> {
     let site = config.site(parts.authority(), parts.scheme(), parts.path());
     let names = site
         .as_ref()
-        .and_then(|site| rewrite::translation(site, parts.scheme(), parts.authority()));
+        .and_then(|site| site.translation(parts.scheme(), parts.authority()));
     Some(response::changes(headers, names.as_ref(), |name| {
         config.disclosures.is_own_cookie(name)
     }))

@@ -7,7 +7,6 @@ pub mod mutate;
 pub mod response;
 pub mod rewrite;
 pub mod strip;
-pub mod translate;
 
 use std::rc::Rc;
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::origin::translate::Translation;
+use crate::site::translate::Translation;
 
 /// Looked at in every answer.
 pub const COOKIE: &str = "set-cookie";
@@ -227,7 +227,7 @@ fn attributes<'a>(value: &'a str, names: &Translation<'_>) -> Cow<'a, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::translate::Place;
+    use crate::site::translate::Place;
 
     fn names<'a>(mount: &'a str, base: &'a str) -> Translation<'a> {
         Translation::between(

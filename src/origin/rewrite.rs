@@ -1,7 +1,6 @@
 //! The URL of the request for the origin.
 
 use crate::http::path::RequestPath;
-use crate::origin::translate::{Place, Translation};
 use crate::site::{HostHeader, Site};
 
 /// The URL for the path that was judged, below `base`. The path is not normalised again. The origin
@@ -35,22 +34,6 @@ pub fn base(site: &Site, authority: &str) -> String {
 #[must_use]
 pub fn resolve_override(site: &Site) -> Option<String> {
     (site.host_header == HostHeader::Preserve).then(|| host_and_port(upstream(site)).1.to_owned())
-}
-
-/// The names between which the headers of a request at `scheme://authority` and its response are translated;
-/// `None` where the site wants none.
-#[must_use]
-pub fn translation<'a>(
-    site: &'a Site,
-    scheme: &'a str,
-    authority: &'a str,
-) -> Option<Translation<'a>> {
-    let upstream = site.upstream.as_deref().filter(|_| site.translates())?;
-    let public = Place::new(scheme, authority, &site.mount);
-    Some(Translation::between(
-        public,
-        Place::at(upstream, &site.base)?,
-    ))
 }
 
 /// The origin. The gateway has none; every path there is ours, so no request for it comes here, and one that did would

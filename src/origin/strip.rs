@@ -10,8 +10,8 @@ use crate::http::headers::HeaderChanges;
 use crate::http::request::Parts;
 use crate::http::reserved::{is_api_key, is_set_always};
 use crate::model::api_token;
-use crate::origin::translate::{Replaced, Translation};
-use crate::origin::{mutate, response, rewrite};
+use crate::origin::{mutate, response};
+use crate::site::translate::{Replaced, Translation};
 use crate::site::{Site, Source};
 
 /// What [`strip`] removes.
@@ -30,7 +30,7 @@ pub fn strip(site: &Site, parts: &Parts, presented: &Presented<'_>) -> Stripped 
         changes: HeaderChanges::with_capacity(256),
         ..Stripped::default()
     };
-    let names = rewrite::translation(site, parts.scheme(), parts.authority());
+    let names = site.translation(parts.scheme(), parts.authority());
     for (name, value) in parts.headers() {
         let changes = &mut stripped.changes;
         if is_set_always(name) || mutate::is_told_already(parts, name) {

@@ -24,6 +24,7 @@ use crate::pipeline::outcome::{conclude, refuse_early};
 use crate::platform::port::Received;
 use crate::platform::time::Timestamp;
 use crate::rules::Asked;
+use crate::sign_in::browsing;
 
 /// Handles one request.
 pub async fn handle(
@@ -38,7 +39,10 @@ pub async fn handle(
     let whole;
     let routed = route::route(&world.config, &parts);
     let is_own = matches!(&routed, Ok(Target::Own { .. }));
-    let (parts, routed) = match is_own.then(|| whole_head(&*received)).flatten() {
+    let (parts, routed) = match is_own
+        .then(|| browsing::whole_head_of(&*received))
+        .flatten()
+    {
         Some(head) => {
             whole = head;
             (&whole, route::route(&world.config, &whole))
@@ -119,9 +123,4 @@ pub async fn handle(
     jwks::refresh_later(&world, now);
     assertion::keep_keys_later(&world);
     transport::tell(&site, parts, outcome)
-}
-
-/// The head with every header, where the platform has more of it than it told.
-fn whole_head(received: &dyn Received) -> Option<Parts> {
-    Parts::from_snapshot(received.whole_head()?).ok()
 }

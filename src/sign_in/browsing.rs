@@ -2,6 +2,7 @@
 
 use crate::ask::ctx::Ctx;
 use crate::http::request::Parts;
+use crate::platform::port::Received;
 
 /// The head with every header. Only requests that are answered here need it.
 #[must_use]
@@ -9,7 +10,13 @@ pub fn whole_head(ctx: &Ctx<'_>) -> Option<Parts> {
     if ctx.is_dry() {
         return None;
     }
-    Parts::from_snapshot(ctx.received.whole_head()?).ok()
+    whole_head_of(ctx.received)
+}
+
+/// The same of what was received, where the platform has more of the head than it told.
+#[must_use]
+pub fn whole_head_of(received: &dyn Received) -> Option<Parts> {
+    Parts::from_snapshot(received.whole_head()?).ok()
 }
 
 /// Whether another site may have led the browser here, so that it has sent no `Strict` cookie (RFC 6265bis §5.2). A browser that

@@ -11,6 +11,7 @@ pub mod mount;
 pub mod profile;
 pub mod provider;
 pub mod tenant;
+pub mod translate;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use mount::Neighbours;
 use profile::Profile;
 use provider::Provider;
 use tenant::Tenants;
+use translate::{Place, Translation};
 
 /// A validated site.
 #[derive(Debug)]
@@ -551,6 +553,20 @@ impl Site {
     #[must_use]
     pub fn translates(&self) -> bool {
         self.translate && self.host_header == HostHeader::Rewrite
+    }
+
+    /// The names between which the headers of a request at `scheme://authority` and its response are translated;
+    /// `None` where the site wants none.
+    #[must_use]
+    pub fn translation<'a>(
+        &'a self,
+        scheme: &'a str,
+        authority: &'a str,
+    ) -> Option<Translation<'a>> {
+        let upstream = self.upstream.as_deref().filter(|_| self.translates())?;
+        let public = Place::new(scheme, authority, &self.mount);
+        let upstream = Place::at(upstream, &self.base)?;
+        Some(Translation::between(public, upstream))
     }
 
     /// Whether the site accepts credentials from `source`.
