@@ -1,5 +1,5 @@
-// What `npm run dev` does: builds, makes secrets and a local API token, starts the demo origin and wrangler dev, and rebuilds
-// after changes.
+// What `npm run dev` does: builds, makes secrets and a local API token, starts the demo origin, wrangler dev and, if it is asked
+// for, the local provider, and rebuilds after changes.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
 import net from "node:net";
@@ -12,11 +12,13 @@ import { Children } from "./processes.mjs";
 import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
 import { refuseOversize, sizeTable } from "./size.mjs";
 import { codeOf, messageOf, runStep, StepFailed } from "./step.mjs";
+import { issuerAt, PEOPLE, withProvider } from "./with-provider.mjs";
 
 const HOST = "127.0.0.1";
 const GATEWAY = "localhost";
 const PORT = 8787;
 const ORIGIN_PORT = 8788;
+const PROVIDER_PORT = 8789;
 const READY_MS = 60_000;
 const POLL_MS = 100;
 const SETTLE_MS = 300;
@@ -24,8 +26,12 @@ const SETTLE_MS = 300;
 const HELP = `npm run dev -- [options]
   --port <n>          where Edgeward listens (${PORT})
   --origin-port <n>   where the demo origin listens (${ORIGIN_PORT})
+  --with-provider     sign in with an OpenID provider on this machine, which has two people; /admin needs a role
+  --provider-port <n> where that provider listens (${PROVIDER_PORT})
   --state <folder>    keep secrets, KV and the token there instead of .dev.vars, .wrangler/state and .edgeward
   --no-watch          do not rebuild when src/, www/ or kdf/ change`;
+
+/** @import { WranglerConfig } from "./effective-config.mjs" */
 
 /** @typedef {ReturnType<typeof readOptions>} Options */
 /** @typedef {ReturnType<typeof placesOf>} Places */
@@ -46,12 +52,15 @@ export async function dev(args) {
   });
   await refuseBusyPort(options.port, "--port");
   await refuseBusyPort(options.originPort, "--origin-port");
+  if (options.providerPort) await refuseBusyPort(options.providerPort, "--provider-port", new URL(issuerAt(options.providerPort)).hostname);
 
   const size = await build();
   console.log(sizeTable(size));
   refuseOversize(size);
   writeSecrets(places.secrets);
   writeConfig(options, places);
+  const clientSecret = randomBytes(32).toString("base64url");
+  if (options.providerPort) writeFileSync(places.clientSecret, `EDGEWARD_PROVIDER_LOCAL_SECRET=${clientSecret}\n`, { mode: 0o600 });
   let apiToken = rememberedToken(places) ?? (await createToken(places));
 
   const children = new Children();
@@ -62,6 +71,7 @@ export async function dev(args) {
       env: toolEnv(),
       onOutput: (text) => log.write(text),
     });
+    if (options.providerPort) startProvider(children, options, { clientSecret, onOutput: (text) => log.write(text) });
     children.start("wrangler dev", [...wrangler, ...wranglerArguments(options, places)], {
       cwd: root,
       env: toolEnv({ CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "true" }), // reads the file of --env-file and no other
@@ -69,10 +79,11 @@ export async function dev(args) {
     });
     const url = `http://${HOST}:${options.port}`;
     const ended = Promise.race([signals, children.earlyEnd]);
-    const isUp = await Promise.race([waitUntilHealthy(url), ended]);
+    const allUp = Promise.all([waitUntilHealthy(url), options.providerPort && waitForProvider(options.providerPort)]).then(() => true);
+    const isUp = await Promise.race([allUp, ended]);
     if (isUp === true) {
       if (!(await tokenWorks(url, apiToken))) apiToken = await createToken(places);
-      console.log(await welcome(url, apiToken, options));
+      console.log(await welcome(url, apiToken, options, places));
       log.show();
       if (options.watch) watchSources();
     }
@@ -92,13 +103,22 @@ export async function dev(args) {
 /** @param {string[]} args */
 function readOptions(args) {
   const values = parsed(args);
-  /** @param {"port" | "origin-port"} name */
+  /** @param {"port" | "origin-port" | "provider-port"} name */
   const port = (name) => {
     const number = Number(values[name]);
     if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new StepFailed(`--${name} ${values[name]} is not a port number`);
     return number;
   };
-  return { port: port("port"), originPort: port("origin-port"), state: values.state, watch: values.watch, help: values.help };
+  const hasProvider = values["with-provider"];
+  if (values["provider-port"] !== String(PROVIDER_PORT) && !hasProvider) throw new StepFailed("--provider-port is for a provider: add --with-provider");
+  return {
+    port: port("port"),
+    originPort: port("origin-port"),
+    providerPort: hasProvider ? port("provider-port") : undefined,
+    state: values.state,
+    watch: values.watch,
+    help: values.help,
+  };
 }
 
 /** @param {string[]} args */
@@ -109,6 +129,8 @@ function parsed(args) {
       options: {
         port: { type: "string", default: String(PORT) },
         "origin-port": { type: "string", default: String(ORIGIN_PORT) },
+        "with-provider": { type: "boolean", default: false },
+        "provider-port": { type: "string", default: String(PROVIDER_PORT) },
         state: { type: "string" },
         watch: { type: "boolean", default: true },
         help: { type: "boolean", default: false },
@@ -121,18 +143,19 @@ function parsed(args) {
 }
 
 /**
- * The files of this run. For ports other than the default ones, a configuration is written beside the token.
- * @param {Pick<Options, "port" | "originPort" | "state">} options
+ * The files of this run. With a provider, or for ports other than the default ones, a configuration is written beside the token.
+ * @param {Pick<Options, "port" | "originPort" | "providerPort" | "state">} options
  */
-function placesOf({ port, originPort, state }) {
+function placesOf({ port, originPort, providerPort, state }) {
   const folder = state ? path.resolve(state) : at(".edgeward");
-  const isUsual = port === PORT && originPort === ORIGIN_PORT;
+  const isUsual = port === PORT && originPort === ORIGIN_PORT && providerPort === undefined;
   return {
     folder,
     token: path.join(folder, "dev.json"),
     secrets: state ? path.join(folder, ".dev.vars") : at(".dev.vars"),
     storage: state ? path.join(folder, "kv") : at(".wrangler/state"),
-    config: isUsual ? at("wrangler.toml") : path.join(folder, `wrangler.${port}.json`),
+    config: isUsual ? at("wrangler.toml") : path.join(folder, `wrangler.${port}${providerPort === undefined ? "" : ".provider"}.json`),
+    clientSecret: path.join(folder, `provider.${port}.vars`),
   };
 }
 
@@ -140,10 +163,10 @@ function placesOf({ port, originPort, state }) {
  * @param {number} port
  * @param {string} option
  */
-async function refuseBusyPort(port, option) {
+async function refuseBusyPort(port, option, host = HOST) {
   const server = net.createServer();
   try {
-    await /** @type {Promise<void>} */ (new Promise((resolve, reject) => server.once("error", reject).listen(port, HOST, resolve)));
+    await /** @type {Promise<void>} */ (new Promise((resolve, reject) => server.once("error", reject).listen(port, host, resolve)));
   } catch (error) {
     const reason = codeOf(error) === "EADDRINUSE" ? "is in use" : `cannot be used (${codeOf(error)})`;
     throw new StepFailed(`port ${port} ${reason}: stop the program that uses it, or choose another port with npm run dev -- ${option} <n>`);
@@ -178,7 +201,7 @@ function writeSecrets(file) {
  * @param {number} originPort
  */
 export function configForPorts(toml, port, originPort) {
-  const config = /** @type {import("./effective-config.mjs").WranglerConfig} */ (parseToml(toml));
+  const config = /** @type {WranglerConfig} */ (parseToml(toml));
   const { env: { local, ...environments } = {} } = config;
   if (config.main === undefined || local === undefined) throw new StepFailed("wrangler.toml has no main, or no [env.local]");
   /** @type {(value: unknown) => unknown} */
@@ -195,18 +218,20 @@ export function configForPorts(toml, port, originPort) {
  * @param {Options} options
  * @param {Places} places
  */
-function writeConfig({ port, originPort }, { folder, config }) {
+function writeConfig({ port, originPort, providerPort }, { folder, config }) {
   if (config === at("wrangler.toml")) return;
   mkdirSync(folder, { recursive: true });
-  writeFileSync(config, `${JSON.stringify(configForPorts(readFileSync(at("wrangler.toml"), "utf8"), port, originPort), null, 2)}\n`);
+  const plain = /** @type {WranglerConfig} */ (configForPorts(readFileSync(at("wrangler.toml"), "utf8"), port, originPort));
+  writeFileSync(config, `${JSON.stringify(providerPort === undefined ? plain : withProvider(plain, providerPort), null, 2)}\n`);
 }
 
 /**
  * @param {Options} options
  * @param {Places} places
  */
-function wranglerArguments({ port }, { config, secrets, storage }) {
-  const where = ["--config", config, "--env", "local", "--env-file", secrets, "--persist-to", storage];
+function wranglerArguments({ port, providerPort }, { config, secrets, clientSecret, storage }) {
+  const files = providerPort === undefined ? [secrets] : [secrets, clientSecret];
+  const where = ["--config", config, "--env", "local", ...files.flatMap((file) => ["--env-file", file]), "--persist-to", storage];
   const listen = ["--ip", HOST, "--port", String(port), "--local-protocol", "http"];
   return ["dev", ...where, ...listen, "--show-interactive-dev-session", "false", "--log-level", "log"];
 }
@@ -275,11 +300,55 @@ async function waitUntilHealthy(url) {
 }
 
 /**
+ * @param {Children} children
+ * @param {Options} options
+ * @param {{ clientSecret: string, onOutput: (text: string) => void }} given
+ */
+function startProvider(children, { port, providerPort }, { clientSecret, onOutput }) {
+  const command = [pinnedNode, at("scripts/lib/local-provider.mjs"), String(providerPort), `http://${HOST}:${port}/api/sso/callback/local`];
+  children.start("the local provider", command, { cwd: root, env: toolEnv({ LOCAL_CLIENT_SECRET: clientSecret }), onOutput });
+}
+
+/** @param {number} port */
+async function waitForProvider(port) {
+  const url = `${issuerAt(port)}/.well-known/openid-configuration`;
+  const deadline = Date.now() + READY_MS;
+  while (Date.now() < deadline) {
+    const isUp = await fetch(url).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (isUp) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new StepFailed(`the local provider did not start: no answer at ${url}; does the name localhost lead to this machine?`);
+}
+
+/**
+ * What to open to sign in with the provider.
+ * @param {string} url
+ * @param {Options} options
+ * @param {Places} places
+ */
+function aboutProvider(url, { providerPort }, { config }) {
+  if (providerPort === undefined) return "";
+  const people = Object.values(PEOPLE).map(({ name, email, about }) => `  ${name} (${email}) ${about}`);
+  return `
+Sign in with the OpenID provider at ${issuerAt(providerPort)}, at which two people have an account:
+${people.join("\n")}
+Open ${url}/admin, which needs the role admin. To come back as the other one, sign out at ${url}/api/sso/logout
+The settings are in ${path.relative(root, config)}; docs/sign-in.md, "Try it", explains them.
+`;
+}
+
+/**
  * @param {string} url
  * @param {string} apiToken
  * @param {Options} options
+ * @param {Places} places
  */
-async function welcome(url, apiToken, { port, originPort }) {
+async function welcome(url, apiToken, options, places) {
+  const { port, originPort } = options;
   const response = await fetch(`${url}/api/sso/token`, {
     method: "POST",
     headers: { Authorization: `Token ${apiToken}`, "Content-Type": "application/json" },
@@ -290,7 +359,7 @@ async function welcome(url, apiToken, { port, originPort }) {
   return `
 Edgeward is at ${url}, in front of the demo origin at http://${HOST}:${originPort}
 The SSO gateway is at http://${GATEWAY}:${port} (docs/gateway.md, "Try it")
-
+${aboutProvider(url, options, places)}
 admin API token: ${apiToken}
 
 An SSO token for a user:

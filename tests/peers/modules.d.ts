@@ -1,14 +1,4 @@
-// What the provider and the PHP of tests/peers are made of: as far as they are used, since they are installed when these
-// tests run first.
-
-declare module "oidc-provider" {
-  import type { IncomingMessage, ServerResponse } from "node:http";
-
-  export class Provider {
-    constructor(issuer: string, configuration: object);
-    callback(): (request: IncomingMessage, response: ServerResponse) => void;
-  }
-}
+// What the peers are made of: as far as it is used, since it is installed when these tests run first.
 
 declare module "standardwebhooks" {
   export class Webhook {

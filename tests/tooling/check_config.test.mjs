@@ -185,7 +185,14 @@ const validator = () =>
 function examples() {
   /** @type {Record<string, string>} */
   const found = { "wrangler.toml": readFileSync(at("wrangler.toml"), "utf8") };
-  for (const document of ["README.md", "docs/rules.md", "docs/integrate.md", "docs/sign-in.md"]) {
+  for (const document of [
+    "README.md",
+    "docs/rules.md",
+    "docs/integrate.md",
+    "docs/sign-in.md",
+    "docs/migrate-from-oauth2-proxy.md",
+    "docs/migrate-from-cloudflare-access.md",
+  ]) {
     const blocks = readFileSync(at(document), "utf8").matchAll(/```toml\n([\s\S]*?)```/g);
     for (const [index, [, text]] of [...blocks].entries()) if (text.includes("vars.EDGEWARD")) found[`${document} ${index}`] = text;
   }

@@ -14,6 +14,8 @@ import { ISSUER, keySet } from "../../examples/testing/testing.js";
 import { configForPorts, newSecrets } from "../../scripts/lib/dev.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../scripts/lib/project.mjs";
+import { withProvider } from "../../scripts/lib/with-provider.mjs";
+import { readExample } from "../edge/lib/examples.mjs";
 
 /** @import { WranglerConfig } from "../../scripts/lib/effective-config.mjs" */
 
@@ -24,9 +26,9 @@ const state = mkdtempSync(path.join(tmpdir(), "edgeward-dev-"));
 after(() => rmSync(state, { recursive: true, force: true }));
 
 /** Starts `npm run dev` as a terminal would: in a process group of its own. */
-async function startDev(/** @type {{ port: number, originPort: number }} */ { port, originPort }) {
+async function startDev(/** @type {{ port: number, originPort: number }} */ { port, originPort }, /** @type {string[]} */ options = []) {
   const env = Object.fromEntries(Object.entries(toolEnv()).filter(([name]) => !/^(npm|NODE_TEST)_/i.test(name)));
-  const args = ["run", "dev", "--", "--port", String(port), "--origin-port", String(originPort), "--state", state, "--no-watch"];
+  const args = ["run", "dev", "--", "--port", String(port), "--origin-port", String(originPort), "--state", state, "--no-watch", ...options];
   const child = spawn("npm", args, { cwd: at(), env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const { pid } = child;
   assert.ok(pid);
@@ -262,6 +264,47 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     await assertAllGone(pids);
   });
 
+  test("with a provider, it says who can sign in and where; the secret of its client is for the owner only, and Ctrl-C ends it too", async () => {
+    const provider = await freePort();
+    const run = await (await startDev(await freePorts(), ["--with-provider", "--provider-port", String(provider)])).ready();
+    assert.match(run.output, new RegExp(`provider at http://localhost:${provider}, .*\n  Ada .*\n  Grace `));
+    assert.ok(run.output.includes(`Open ${run.url}/admin, which needs the role admin`), run.output);
+    const file = path.join(state, `provider.${run.port}.vars`);
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    const secret = readFileSync(file, "utf8").trim().split("=")[1];
+    assert.ok(secret.length >= 32 && !run.output.includes(secret));
+    const answer = await navigate(`${run.url}/admin`);
+    assert.equal(answer.status, 303, answer.body);
+    const begun = await navigate(new URL(answer.headers.location, run.url).href);
+    assert.equal(new URL(begun.headers.location).origin, `http://localhost:${provider}`);
+    const link = run.output.match(/^ +(http:\/\/127\.0\.0\.1:\d+\/\?token=[\w.-]+)$/m)?.[1] ?? assert.fail(run.output);
+    assert.equal((await navigate(link)).status, 303);
+    const pids = descendants(run.pid);
+    assert.ok(pids.some((pid) => commandOf(pid).includes("local-provider")));
+    process.kill(scriptOf(pids), "SIGINT");
+    assert.deepEqual(await run.ended, { code: 0, signal: null });
+    await assertAllGone(pids);
+  });
+
+  test("says what to do if the provider's port is in use, if it dies, or if it was not asked for", async () => {
+    const busy = await freePort();
+    const server = net.createServer();
+    await once(server.listen(busy, "localhost"), "listening");
+    const blocked = await startDev(await freePorts(), ["--with-provider", "--provider-port", String(busy)]);
+    assert.equal((await blocked.ended).code, 1);
+    server.close();
+    assert.match(blocked.output, new RegExp(`error: port ${busy} is in use: .* --provider-port <n>`));
+    const alone = await startDev(await freePorts(), ["--provider-port", "9999"]);
+    assert.equal((await alone.ended).code, 1);
+    assert.match(alone.output, /error: --provider-port is for a provider: add --with-provider/);
+    const run = await (await startDev(await freePorts(), ["--with-provider", "--provider-port", String(await freePort())])).ready();
+    const pids = descendants(run.pid);
+    process.kill(pids.find((pid) => commandOf(pid).includes("local-provider")) ?? assert.fail("no provider"), "SIGKILL");
+    assert.equal((await run.ended).code, 1);
+    assert.match(run.output, /error: the local provider ended unexpectedly with SIGKILL/);
+    await assertAllGone(pids);
+  });
+
   test("says which port is in use", async () => {
     const ports = await freePorts();
     const server = net.createServer();
@@ -303,4 +346,14 @@ test("other ports move the local site, its origin and the gateway, and nothing e
   assert.equal(site.upstream, "http://127.0.0.1:9001");
   assert.equal(config.main, at("build/worker.js"));
   assert.equal(config.workers_dev, false);
+});
+
+test("the settings with a provider are those of docs/sign-in.md, Try it", () => {
+  const section = /^## Try it\n([\s\S]*?)^## /m.exec(readFileSync(at("docs/sign-in.md"), "utf8"))?.[1] ?? assert.fail("no section");
+  const documented = readExample(/```toml\n([\s\S]*?)```/.exec(section)?.[1] ?? assert.fail("no settings")).vars;
+  const plain = /** @type {WranglerConfig} */ (configForPorts(readFileSync(at("wrangler.toml"), "utf8"), 8787, 8788));
+  const before = plain.env?.local.vars ?? {};
+  const after = withProvider(plain, 8789).env?.local.vars ?? {};
+  const { assertion: _, ...site } = /** @type {Record<string, unknown>} */ (after.EDGEWARD_SITE_APP);
+  assert.deepEqual({ ...after, EDGEWARD_SITE_APP: site }, JSON.parse(JSON.stringify({ ...before, ...documented })));
 });

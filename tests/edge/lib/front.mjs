@@ -14,8 +14,9 @@ const LEFT_OUT = new Set(["host", "connection", "content-length", "transfer-enco
 /**
  * Starts it: `{ url, requests, stop }`, where `requests` has `method path` of each request so far.
  * @param {Pick<Site, "send">} site
+ * @param {number} [port] If the site has to know it; otherwise any.
  */
-export async function startFront(site) {
+export async function startFront(site, port = 0) {
   /** @type {string[]} */
   const requests = [];
   const server = http.createServer(async (request, response) => {
@@ -29,7 +30,7 @@ export async function startFront(site) {
     const kept = answer.headers.list.filter(([name]) => !LEFT_OUT.has(name.toLowerCase()));
     response.writeHead(answer.status, kept.flat()).end(answer.body);
   });
-  await once(server.listen(0, "127.0.0.1"), "listening");
+  await once(server.listen(port, "127.0.0.1"), "listening");
   const stop = () => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));
