@@ -1,8 +1,8 @@
-// npm @simplewebauthn/server as a peer: it judges thousands of mutated ceremonies as the built Worker does, but for what is explained.
+// npm @simplewebauthn/server as a peer: it judges 10,000 mutated ceremonies as the built Worker does, but for what is explained.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { ALGORITHMS, assertedBy, createdBy, fieldsOf, newPasskey, optionsOf, sha256, signedBy } from "../edge/lib/authenticator.mjs";
 import { Browser, newPerson, withGateway } from "../edge/lib/gateway.mjs";
 import { startWorld } from "../edge/lib/world.mjs";
@@ -11,13 +11,15 @@ import { installNpm } from "./lib/peers.mjs";
 /** @import { TestContext } from "node:test" */
 /** @import { Passkey, Place } from "../edge/lib/authenticator.mjs" */
 /** @import { Site } from "../edge/lib/site.mjs" */
-/** @import { World } from "../edge/lib/world.mjs" */
 /** @typedef {typeof import("@simplewebauthn/server")} Peer */
 /** @typedef {(below: number) => number} Random */
 /** @typedef {{ what: string, clientData: Buffer, id: Buffer }} Mutated */
 
-/** How many times as many ceremonies as usual are judged: 4 are 10,000. */
+/** How many times 10,000 ceremonies are judged. */
 const TIMES = Number(process.env.EDGEWARD_TOKENS ?? 1);
+/** How many browsers do it at a time, and how many ceremonies each of them has: of each algorithm's sign-ins, and registrations. */
+const SIGN_INS = { lanes: 2, each: 1_000 * TIMES };
+const REGISTRATIONS = { lanes: 4, each: 500 * TIMES };
 
 /** Reasons of ours, as the log has them, for what the peer does not look at, and why we do. */
 const STRICTER = {
@@ -37,22 +39,65 @@ const STRICTER = {
   attested_data: "an assertion has none (§6.1)",
 };
 
-/** @type {World} */
-let world;
-/** @type {Site} */
-let gateway;
-/** @type {Place} */
-let place;
+/** @typedef {Awaited<ReturnType<typeof startGateway>>} Gateway */
+
+/** A gateway in a runtime of its own: two of them keep two cores busy. */
+async function startGateway() {
+  const world = await startWorld(withGateway({}, { passkeys: {} }));
+  const gateway = world.site("GATEWAY");
+  let settling = Promise.resolve();
+  return {
+    world,
+    gateway,
+    /** @type {Place} */
+    place: { rpId: gateway.host, origin: `http://${gateway.host}` },
+    /** The reasons of all refusals that the log has, by the ids of the requests. */
+    async reasons() {
+      // One after the other: each takes the others' marks away.
+      settling = settling.then(() => world.settled());
+      await settling;
+      return new Map(world.events("denied").map(({ request_id, reason }) => [request_id, String(reason).replace("passkey: ", "")]));
+    },
+  };
+}
+
+/** @type {Gateway} */
+let signIns;
+/** @type {Gateway} */
+let registrations;
 /** @type {Peer} */
 let peer;
 before(async () => {
   await installNpm();
   peer = await import("@simplewebauthn/server");
-  world = await startWorld(withGateway({}, { passkeys: {} }));
-  gateway = world.site("GATEWAY");
-  place = { rpId: gateway.host, origin: `http://${gateway.host}` };
+  [signIns, registrations] = [await startGateway(), await startGateway()];
 });
-after(() => world?.stop());
+after(async () => {
+  await signIns?.world.stop();
+  await registrations?.world.stop();
+});
+
+/**
+ * A new challenge, with the page that is open already.
+ * @param {Browser} browser
+ * @param {Site} gateway
+ * @param {"register" | "sign_in"} ceremony
+ * @param {string} csrf
+ * @returns {ReturnType<typeof optionsOf>}
+ */
+async function nextOptions(browser, gateway, ceremony, csrf) {
+  const answer = await browser.submit(gateway, "/passkey/", { csrf, for: ceremony });
+  assert.equal(answer.status, 200, String(answer));
+  return { ...answer.json, csrf };
+}
+
+/**
+ * Does the same in several browsers at a time; answers what all of them have to tell.
+ * @template T
+ * @param {number} lanes
+ * @param {(lane: number) => Promise<T[]>} run
+ */
+const inLanes = async (lanes, run) => (await Promise.all(Array.from({ length: lanes }, (_, lane) => run(lane)))).flat();
 
 /**
  * Numbers that are the same in each run.
@@ -118,16 +163,20 @@ function otherClientData(random, bytes) {
   return Buffer.from(random(8) === 0 ? `${text.slice(0, -1)},"type":"${members.type}"}` : text);
 }
 
+const MUTATIONS = ["client data", "rp id", "flags", "counter", "data", "extensions", "signature", "unsigned", "key", "whose"];
+
 /**
  * @param {Random} random
  * @param {Passkey} passkey
+ * @param {Passkey} other Of the same algorithm.
  * @param {Awaited<ReturnType<typeof optionsOf>>} options
+ * @param {Place} place
  */
-function mutatedAssertion(random, passkey, options) {
+function mutatedAssertion(random, passkey, other, options, place) {
   const mine = { ...passkey, counter: passkey.counter === 0 ? 0 : passkey.counter + 1 };
   let { clientData, data, signature } = assertedBy(mine, options, place);
   let { id, handle } = passkey;
-  const what = pick(random, ["nothing", "client data", "rp id", "flags", "counter", "data", "extensions", "signature", "unsigned", "key", "whose"]);
+  const what = random(25) === 0 ? "nothing" : pick(random, MUTATIONS);
   const copy = Buffer.from(data);
   switch (what) {
     case "client data":
@@ -154,7 +203,7 @@ function mutatedAssertion(random, passkey, options) {
     const all = ["a0", "a16b6372656450726f7465637402", "a1", "a2616200616100", "a10000", "80", "a16161f5", "a0a0", "a1617879"];
     data = Buffer.concat([data, Buffer.from(pick(random, all), "hex")]);
   }
-  if (what !== "nothing") signature = signedBy(what === "key" ? newPasskey(passkey.number) : passkey, data, clientData);
+  if (what !== "nothing") signature = signedBy(what === "key" ? other : passkey, data, clientData);
   if (what === "signature") signature = damaged(random, signature);
   if (what === "unsigned") {
     if (random(2) === 0) data = damaged(random, data);
@@ -197,98 +246,126 @@ function assertAlike(verdicts, t, isLaxer = () => false) {
   assert.ok(counts.both > verdicts.length / 12 && counts.neither > verdicts.length / 5, JSON.stringify(counts));
 }
 
-/** The reasons in the log since the last call, in their order. */
-async function reasons() {
-  await world.settled();
-  const all = world.events("denied").map(({ reason }) => String(reason).replace("passkey: ", ""));
-  world.logs = [];
-  return all;
+/**
+ * The verdicts with the reasons of ours from the log, which has one line for each refusal and none for what was taken.
+ * @param {Gateway} at
+ * @param {{ id: string, what: string, ours: boolean, theirs: boolean }[]} verdicts
+ */
+async function explained(at, verdicts) {
+  const logged = await at.reasons();
+  for (const { id, ours } of verdicts) assert.equal(logged.has(id), !ours, id);
+  return verdicts.map((one) => ({ ...one, reason: logged.get(one.id) }));
 }
 
 const SUPPORTED = Object.values(ALGORITHMS);
 
-for (const [name, number] of Object.entries({ ES256: -7, EdDSA: -8, RS256: -257, ES384: -35 })) {
-  test(`mutated sign-ins by ${name} are judged as @simplewebauthn/server judges them`, async (t) => {
-    const random = generator(20_260_200 + number);
-    const passkey = newPasskey(number);
-    const browser = new Browser(world);
-    await browser.signIn(gateway, await newPerson(gateway));
-    const toAdd = await optionsOf(browser, gateway, "register");
-    const { clientData, attestation } = createdBy(passkey, toAdd, place);
-    const fields = fieldsOf({ challenge: toAdd.challenge, id: passkey.id, client_data: clientData, attestation });
-    assert.equal((await browser.submit(gateway, "/account/", { csrf: toAdd.csrf, action: "add_passkey", ...fields })).status, 303);
-    const visitor = new Browser(world);
-    const open = () => optionsOf(visitor, gateway, "sign_in");
-    let options = await open();
-    await reasons();
-    const verdicts = [];
-    const known = { id: passkey.id.toString("base64url"), publicKey: new Uint8Array(passkey.cose), counter: 0 };
-    for (let round = 0; round < 350 * TIMES; round++) {
-      const mutated = mutatedAssertion(random, passkey, options);
-      const { what, id, handle } = mutated;
-      const form = { client_data: mutated.clientData, data: mutated.data, signature: mutated.signature, id, handle };
-      const answer = await visitor.submit(gateway, "/login/", { csrf: options.csrf, challenge: options.challenge, ...fieldsOf(form) });
-      assert.ok([303, 400].includes(answer.status), `${what}: ${answer}`);
-      const theirs = await peer
-        .verifyAuthenticationResponse({
-          response: {
-            id: id.toString("base64url"),
-            rawId: id.toString("base64url"),
-            type: "public-key",
-            clientExtensionResults: {},
-            response: {
-              clientDataJSON: mutated.clientData.toString("base64url"),
-              authenticatorData: mutated.data.toString("base64url"),
-              signature: mutated.signature.toString("base64url"),
-              userHandle: handle,
-            },
-          },
-          expectedChallenge: options.publicKey.challenge,
-          expectedOrigin: place.origin,
-          expectedRPID: place.rpId,
-          credential: known,
-          requireUserVerification: true,
-        })
-        .then(
-          ({ verified }) => verified,
-          () => false,
-        );
-      const ours = answer.status === 303;
-      verdicts.push({ what, ours, theirs });
-      if (!ours) continue;
-      known.counter = passkey.counter = mutated.data.readUInt32BE(33);
-      options = await open();
-    }
-    const logged = await reasons();
-    assert.equal(logged.length, verdicts.filter(({ ours }) => !ours).length);
-    assertAlike(
-      verdicts.map((one) => ({ ...one, reason: one.ours ? undefined : logged.shift() })),
-      t,
-    );
+describe("mutated ceremonies", { concurrency: true }, () => {
+  for (const [name, number] of Object.entries({ ES256: -7, EdDSA: -8, RS256: -257, ES384: -35 })) {
+    test(`mutated sign-ins by ${name} are judged as @simplewebauthn/server judges them`, async (t) => {
+      const verdicts = await inLanes(SIGN_INS.lanes, (lane) => signInOften(number, lane));
+      assert.equal(verdicts.length, SIGN_INS.lanes * SIGN_INS.each);
+      assertAlike(await explained(signIns, verdicts), t);
+    });
+  }
+
+  test("mutated registrations are judged as @simplewebauthn/server judges them", async (t) => {
+    const verdicts = await inLanes(REGISTRATIONS.lanes, registerOften);
+    assert.equal(verdicts.length, REGISTRATIONS.lanes * REGISTRATIONS.each);
+    // No statement is believed, so its format does not matter.
+    assertAlike(await explained(registrations, verdicts), t, (what) => what === "format");
   });
+});
+
+/**
+ * One passkey, with which somebody signs in again and again.
+ * @param {number} number
+ * @param {number} lane
+ */
+async function signInOften(number, lane) {
+  const { world, gateway, place } = signIns;
+  const random = generator(20_260_200 + number + 1_000_000 * lane);
+  const [passkey, other] = [newPasskey(number), newPasskey(number)];
+  const browser = new Browser(world);
+  await browser.signIn(gateway, await newPerson(gateway));
+  const toAdd = await optionsOf(browser, gateway, "register");
+  const { clientData, attestation } = createdBy(passkey, toAdd, place);
+  const fields = fieldsOf({ challenge: toAdd.challenge, id: passkey.id, client_data: clientData, attestation });
+  assert.equal((await browser.submit(gateway, "/account/", { csrf: toAdd.csrf, action: "add_passkey", ...fields })).status, 303);
+  const visitor = new Browser(world);
+  let options = await optionsOf(visitor, gateway, "sign_in");
+  const verdicts = [];
+  const known = { id: passkey.id.toString("base64url"), publicKey: new Uint8Array(passkey.cose), counter: 0 };
+  for (let round = 0; round < SIGN_INS.each; round++) {
+    const mutated = mutatedAssertion(random, passkey, other, options, place);
+    const { what, id, handle } = mutated;
+    const form = { client_data: mutated.clientData, data: mutated.data, signature: mutated.signature, id, handle };
+    const request = `sign-in${number}-${lane}-${round}`;
+    visitor.headers = [["CF-Ray", request]];
+    const answer = await visitor.submit(gateway, "/login/", { csrf: options.csrf, challenge: options.challenge, ...fieldsOf(form) });
+    assert.ok([303, 400].includes(answer.status), `${what}: ${answer}`);
+    const theirs = await peer
+      .verifyAuthenticationResponse({
+        response: {
+          id: id.toString("base64url"),
+          rawId: id.toString("base64url"),
+          type: "public-key",
+          clientExtensionResults: {},
+          response: {
+            clientDataJSON: mutated.clientData.toString("base64url"),
+            authenticatorData: mutated.data.toString("base64url"),
+            signature: mutated.signature.toString("base64url"),
+            userHandle: handle,
+          },
+        },
+        expectedChallenge: options.publicKey.challenge,
+        expectedOrigin: place.origin,
+        expectedRPID: place.rpId,
+        credential: known,
+        requireUserVerification: true,
+      })
+      .then(
+        ({ verified }) => verified,
+        () => false,
+      );
+    const ours = answer.status === 303;
+    verdicts.push({ id: request, what, ours, theirs });
+    if (!ours) continue;
+    known.counter = passkey.counter = mutated.data.readUInt32BE(33);
+    visitor.headers = [];
+    options = await nextOptions(visitor, gateway, "sign_in", options.csrf);
+  }
+  return verdicts;
 }
 
-test("mutated registrations are judged as @simplewebauthn/server judges them", async (t) => {
-  const random = generator(20_260_300);
+/**
+ * People one after the other who add passkeys, at most 20 each; each is new, so that the sign-in is fresh.
+ * @param {number} lane
+ */
+async function registerOften(lane) {
+  const { world, gateway, place } = registrations;
+  const random = generator(20_260_300 + 1_000_000 * lane);
   const verdicts = [];
-  for (let round = 0; round < 12 * TIMES; round++) {
-    // Each round a new person, whose sign-in is fresh.
+  while (verdicts.length < REGISTRATIONS.each) {
     const browser = new Browser(world);
     await browser.signIn(gateway, await newPerson(gateway));
     let options = await optionsOf(browser, gateway, "register");
     const base = newPasskey(pick(random, [ALGORITHMS.ES256, ALGORITHMS.EdDSA, ALGORITHMS.ES384]));
     let added = 0;
-    for (let attempt = 0; attempt < 100 && added < 20; attempt++) {
+    for (let attempt = 0; attempt < 100 && added < 20 && verdicts.length < REGISTRATIONS.each; attempt++) {
       const passkey = { ...base, id: randomBytes(32) };
       const flags = random(6) === 0 ? random(256) : passkey.flags;
       const made = createdBy({ ...passkey, flags }, options, place);
-      let what = flags === passkey.flags ? pick(random, ["nothing", "client data", "attestation", "attestation", "attestation"]) : "flags";
+      let what =
+        flags === passkey.flags ? pick(random, ["nothing", "client data", "client data", "attestation", "attestation", "attestation", "attestation"]) : "flags";
       let { clientData, attestation } = made;
       if (what === "client data") clientData = random(3) === 0 ? damaged(random, clientData) : otherClientData(random, clientData);
       if (what === "attestation") attestation = damaged(random, attestation);
       if (what === "attestation" && !attestation.includes("cfmtdnone")) what = "format";
       const form = { id: passkey.id, client_data: clientData, attestation };
       const fields = { csrf: options.csrf, challenge: options.challenge, action: "add_passkey", ...fieldsOf(form) };
+      /** @type {string} */
+      const request = `registration-${lane}-${verdicts.length}`;
+      browser.headers = [["CF-Ray", request]];
       const answer = await browser.submit(gateway, "/account/", fields);
       assert.ok([303, 400].includes(answer.status), `${what}: ${answer}`);
       const ours = answer.status === 303;
@@ -311,18 +388,12 @@ test("mutated registrations are judged as @simplewebauthn/server judges them", a
           ({ verified }) => verified,
           () => false,
         );
-      verdicts.push({ what, ours, theirs });
+      verdicts.push({ id: request, what, ours, theirs });
       if (!ours) continue;
       added++;
-      options = await optionsOf(browser, gateway, "register");
+      browser.headers = [];
+      options = await nextOptions(browser, gateway, "register", options.csrf);
     }
   }
-  const logged = await reasons();
-  assert.equal(logged.length, verdicts.filter(({ ours }) => !ours).length);
-  // No statement is believed, so its format does not matter.
-  assertAlike(
-    verdicts.map((one) => ({ ...one, reason: one.ours ? undefined : logged.shift() })),
-    t,
-    (what) => what === "format",
-  );
-});
+  return verdicts;
+}
