@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha384, Sha512};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{attempts, binding, foreign, jwks, validity};
+use crate::authn::{attempts, binding, foreign, jwks, renewal, validity};
 use crate::credential::attempt::Attempt;
 use crate::credential::verified::{Claims, Verified};
 use crate::http::client::Client;
@@ -34,6 +34,7 @@ use crate::platform::time::{Seconds, Timestamp};
 use crate::site::Source;
 use crate::site::issuer::{KeySource, RemoteKeys};
 use crate::site::provider::{ClientAuthentication, Provider};
+use crate::store::provider_tokens::ProviderTokens;
 
 /// How long a provider may take for one answer, in milliseconds.
 const TIMEOUT: u32 = 10_000;
@@ -106,6 +107,7 @@ async fn ask(world: &World, remote: &RemoteKeys) -> Result<Endpoints, ProviderCa
         authorization: find("authorization_endpoint")?,
         token: find("token_endpoint")?,
         userinfo: find("userinfo_endpoint").ok(),
+        end_session: find("end_session_endpoint").ok(),
         says_iss: says_iss == Some(&Value::Bool(true)),
     })
 }
@@ -128,16 +130,19 @@ pub struct Response<'a> {
     pub code: &'a str,
 }
 
-/// Who has signed in.
+/// Who has signed in, and the provider's tokens if they are kept.
 ///
 /// # Errors
 /// [`Denial::Provider`] if the provider has not answered as it should, [`Denial::ProviderAccount`] if the person may not sign
 /// in here, or a fault.
-pub async fn sign_in(ctx: &Ctx<'_>, response: &Response<'_>) -> Result<Principal, Denial> {
+pub async fn sign_in(
+    ctx: &Ctx<'_>,
+    response: &Response<'_>,
+) -> Result<(Principal, Option<ProviderTokens>), Denial> {
     let issuer = &response.provider.issuer;
     let name = || issuer.name.clone();
     let failed = |cause| Denial::Provider(name(), cause);
-    let (id, claims) = match claims(ctx, response).await {
+    let (id, claims, tokens) = match claims(ctx, response).await {
         Ok(claims) => claims,
         Err(cause @ ProviderCause::Refused(..)) => {
             // Anybody can come back with a code that the provider has never given.
@@ -168,7 +173,7 @@ pub async fn sign_in(ctx: &Ctx<'_>, response: &Response<'_>) -> Result<Principal
     claims.issued_at = claims.issued_at.max(response.attempt.began_at);
     let verified = Rc::new(Verified::new(Claims::Foreign(claims)));
     let current = validity::check_current(ctx, Source::SsoCookie, verified);
-    current.await.map_err(refused)
+    Ok((current.await.map_err(refused)?, tokens))
 }
 
 /// Whether an ID token is right, but the person may not sign in here.
@@ -191,11 +196,11 @@ fn is_about_person(provider: &Provider, error: TokenError) -> bool {
     }
 }
 
-/// The claims of the ID token that a code is exchanged for, and the token's name.
+/// The claims of the ID token that a code is exchanged for, the token's name, and what is kept of the tokens.
 async fn claims(
     ctx: &Ctx<'_>,
     response: &Response<'_>,
-) -> Result<(String, Map<String, Value>), ProviderCause> {
+) -> Result<(String, Map<String, Value>, Option<ProviderTokens>), ProviderCause> {
     let answer = exchange(ctx.world, response).await?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let token = text("id_token").ok_or(ProviderCause::Form(TOKEN))?;
@@ -203,6 +208,7 @@ async fn claims(
     let verified = verify(ctx, response, token, access_token).await;
     let mut claims = verified.map_err(ProviderCause::IdToken)?;
     let provider = response.provider;
+    let tokens = renewal::gather(ctx, provider, &answer, &claims);
     if provider.access_token_claims {
         let token = access_token.ok_or(ProviderCause::Form(TOKEN))?;
         let more = read_access_token(ctx, provider, token, &claims).await;
@@ -220,7 +226,7 @@ async fn claims(
         }
         add(provider, &mut claims, more);
     }
-    Ok((foreign::id_of(token), claims))
+    Ok((foreign::id_of(token), claims, tokens))
 }
 
 const TOKEN: &str = "token endpoint";

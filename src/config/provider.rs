@@ -71,6 +71,8 @@ table! {
         pub(super) roles_from: Field<RolesFrom>,
         /// Whether claims that the ID token lacks are asked for at the userinfo endpoint.
         pub(super) userinfo: Field<bool>,
+        /// Whether a sign-out here signs people out there as well, if the provider has an `end_session_endpoint`.
+        pub(super) sign_out_at_provider: Field<bool>,
         /// How many seconds ago a person may have signed in there at the most.
         pub(super) max_age: Field<u32>,
     }
@@ -192,6 +194,7 @@ pub(super) fn read(
         hosted.is_none() || preset == Some(Preset::Google),
         "is for preset = \"google\"",
     );
+    let sign_out = reader.with_default("sign_out_at_provider", raw.sign_out_at_provider, false);
     let userinfo = reader.with_default("userinfo", raw.userinfo, false);
     let roles_from = reader.with_default("roles_from", raw.roles_from, RolesFrom::IdToken);
     members.insert(
@@ -223,6 +226,8 @@ pub(super) fn read(
         max_age: max_age.map(Seconds),
         userinfo,
         access_token_claims: roles_from == RolesFrom::AccessToken,
+        sign_out,
+        offline: None,
     }))
 }
 

@@ -9,13 +9,17 @@ pub struct Endpoints {
     pub authorization: String,
     pub token: String,
     pub userinfo: Option<String>,
+    pub end_session: Option<String>,
     /// Whether its responses always have `iss` (RFC 9207 §3).
     pub says_iss: bool,
 }
 
 impl Weigh for Endpoints {
     fn heap(&self) -> usize {
-        self.authorization.heap() + self.token.heap() + self.userinfo.heap()
+        self.authorization.heap()
+            + self.token.heap()
+            + self.userinfo.heap()
+            + self.end_session.heap()
     }
 }
 
