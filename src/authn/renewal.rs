@@ -1,14 +1,40 @@
-//! The tokens that a provider has given: what is kept of them, and how sessions are renewed with them.
+//! The tokens that a provider has given: what is kept of them, how sessions are renewed with them, and the access token for
+//! an origin. Nothing of it is on the way of a request whose session is not due, at a site that asks for no access token.
 
+use std::rc::Rc;
+
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
+use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
+use crate::authn::principal::Principal;
+use crate::authn::provider;
+use crate::credential::session::{self, SessionClaims};
+use crate::credential::verified::Claims;
+use crate::jose::error::TokenError;
+use crate::memory::cache::Note;
+use crate::memory::provider::{KnownTokens, ProviderCause};
 use crate::model::claim::Granted;
+use crate::people;
 use crate::platform::digest::random_text;
 use crate::platform::port::Fault;
-use crate::platform::time::Seconds;
-use crate::site::provider::Provider;
-use crate::store::provider_tokens::{MAX_ID_TOKEN, ProviderTokens, TokenRecord};
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::provider::{IfRefused, Offline, Provider};
+use crate::store::ended_sessions::EndedSessions;
+use crate::store::provider_tokens::{Held, MAX_ID_TOKEN, MAX_TOKEN, ProviderTokens, TokenRecord};
+
+/// For how long whoever asks the provider has the record: longer than all that may take.
+const BUSY: Seconds = Seconds(60);
+/// How long a request waits for another one that asks, where it cannot do without.
+const PATIENCE: Seconds = Seconds(10);
+/// For how long a provider that has failed is not asked again by this isolate.
+const FAILED_FOR: Seconds = Seconds(10);
+/// How long before its end an access token is not used any more, and how long one lasts that does not say it.
+const BEFORE_END: u64 = 30;
+const USUAL: u64 = 300;
+/// How often the answer of a provider is written that must not be lost: it has the only refresh token that still counts.
+const WRITES: usize = 3;
 
 /// The record with this id.
 fn record<'a>(ctx: &'a Ctx<'_>, id: &'a str) -> TokenRecord<'a> {
@@ -21,27 +47,69 @@ fn record<'a>(ctx: &'a Ctx<'_>, id: &'a str) -> TokenRecord<'a> {
 }
 
 /// What is kept of the answer of a token endpoint with these claims of the ID token; `None` where nothing is needed.
+///
+/// # Errors
+/// [`ProviderCause::NoRefreshToken`]: without one, a session would not end with the person's account there.
 pub(super) fn gather(
     ctx: &Ctx<'_>,
     provider: &Provider,
     answer: &Map<String, Value>,
     claims: &Map<String, Value>,
-) -> Option<ProviderTokens> {
-    if !provider.sign_out {
-        return None;
-    }
-    let of = |map: &Map<String, Value>, name: &str, limit: usize| {
-        let text = map.get(name).and_then(Value::as_str);
-        text.filter(|text| text.len() <= limit).map(str::to_owned)
-    };
-    Some(ProviderTokens {
-        iss: of(claims, "iss", MAX_ID_TOKEN)?,
-        sub: of(claims, "sub", MAX_ID_TOKEN)?,
-        nonce: of(claims, "nonce", MAX_ID_TOKEN),
-        id_token: of(answer, "id_token", MAX_ID_TOKEN),
+) -> Result<Option<ProviderTokens>, ProviderCause> {
+    let mut tokens = ProviderTokens {
         refreshed_at: ctx.now,
         ..ProviderTokens::default()
-    })
+    };
+    take(ctx, provider, answer, &mut tokens);
+    if provider.offline.is_some() && tokens.refresh_token.is_none() {
+        return Err(ProviderCause::NoRefreshToken);
+    }
+    let kept = [
+        &tokens.id_token,
+        &tokens.refresh_token,
+        &tokens.access_token,
+    ];
+    if kept.iter().all(|token| token.is_none()) {
+        return Ok(None);
+    }
+    tokens.iss = text(claims, "iss", MAX_ID_TOKEN).unwrap_or_default();
+    tokens.sub = text(claims, "sub", MAX_ID_TOKEN).unwrap_or_default();
+    tokens.nonce = text(claims, "nonce", MAX_ID_TOKEN);
+    Ok(Some(tokens))
+}
+
+fn text(map: &Map<String, Value>, name: &str, limit: usize) -> Option<String> {
+    let text = map.get(name).and_then(Value::as_str);
+    let text = text.filter(|text| text.len() <= limit && !text.is_empty());
+    text.map(str::to_owned)
+}
+
+/// Takes the tokens that are used out of an answer. One that it does not have stays as it was, but for the access token.
+fn take(
+    ctx: &Ctx<'_>,
+    provider: &Provider,
+    answer: &Map<String, Value>,
+    tokens: &mut ProviderTokens,
+) {
+    if provider.sign_out {
+        let newer = text(answer, "id_token", MAX_ID_TOKEN);
+        tokens.id_token = newer.or(tokens.id_token.take());
+    }
+    if provider.offline.is_some() {
+        let newer = text(answer, "refresh_token", MAX_TOKEN);
+        tokens.refresh_token = newer.or(tokens.refresh_token.take());
+    }
+    if ctx.world.config.sites().any(|site| site.sends_access_token) {
+        let sendable = |token: &String| token.bytes().all(|b| b.is_ascii_graphic());
+        let is_bearer =
+            text(answer, "token_type", 10).is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let token = text(answer, "access_token", MAX_TOKEN);
+        tokens.access_token = token.filter(|token| is_bearer && sendable(token));
+        let lasts = answer.get("expires_in").and_then(Value::as_u64);
+        let lasts = lasts.unwrap_or(USUAL).min(u64::from(u32::MAX));
+        let until = ctx.now.seconds() + lasts - BEFORE_END.min(lasts / 2);
+        tokens.access_until = Timestamp::from_seconds(until);
+    }
 }
 
 /// Keeps the tokens of a sign-in, for as long as a session that began with it may last; with what it has granted.
@@ -67,8 +135,305 @@ pub async fn keep(
 
 /// Deletes the tokens of a session that has ended. Returns the ID token.
 pub async fn forget(ctx: &Ctx<'_>, id: &str) -> Option<String> {
-    let record = record(ctx, id);
-    let held = record.find().await;
-    let _ = record.remove().await;
-    held.ok()??.tokens.id_token
+    ctx.world.cache.forget_provider_tokens(id);
+    record(ctx, id).take().await.ok()??.id_token
+}
+
+/// Whether a session is to be renewed by its provider. At the gateway always: whoever enters a site from there must not do so
+/// with a session that has ended at another one.
+pub(super) fn is_due(ctx: &Ctx<'_>, claims: &SessionClaims) -> bool {
+    session::renewed_by(ctx.site, claims).is_some()
+        && !ctx.is_dry()
+        && (ctx.site.gateway.is_some() || ctx.now >= claims.issued_at + interval(ctx))
+}
+
+/// How often the provider is asked.
+fn interval(ctx: &Ctx<'_>) -> Seconds {
+    Seconds(ctx.site.session.idle.0 / 2)
+}
+
+/// The session as the provider has renewed it; `None` while another request asks, which nobody waits for.
+///
+/// # Errors
+/// [`TokenError::Ended`], or a fault.
+pub(super) async fn renew(
+    ctx: &Ctx<'_>,
+    claims: &SessionClaims,
+) -> Result<Option<SessionClaims>, TokenError> {
+    let Some((source, _)) = Source::of(ctx, claims) else {
+        return Ok(None);
+    };
+    let is_enough = |known: &KnownTokens| ctx.now < known.refreshed_at + interval(ctx);
+    let known = source.current(ctx, claims, is_enough, false).await?;
+    Ok(known.map(|known| {
+        let granted = known.granted.as_ref().or(claims.granted.as_ref());
+        session::renewed(ctx.site, claims, granted, ctx.now)
+    }))
+}
+
+/// The access token of a caller whose session began at a provider, while it is good.
+///
+/// # Errors
+/// That the session has ended, or a fault.
+pub async fn access_token(ctx: &Ctx<'_>, principal: &Principal) -> Result<Option<Rc<str>>, Denial> {
+    let Claims::Session(claims) = &principal.verified().claims else {
+        return Ok(None);
+    };
+    let Some((source, id)) = Source::of(ctx, claims) else {
+        return Ok(None);
+    };
+    let good = |known: &KnownTokens| {
+        let (token, until) = known.access.as_ref()?;
+        (ctx.now < *until).then(|| Rc::clone(token))
+    };
+    if let Some(known) = source.known(ctx, id) {
+        let token = good(&known);
+        if token.is_some() {
+            return Ok(token);
+        }
+    }
+    let is_enough = |known: &KnownTokens| good(known).is_some();
+    let current = Box::pin(source.current(ctx, claims, is_enough, true));
+    let known = current.await.map_err(Denial::from)?;
+    Ok(known.as_deref().and_then(good))
+}
+
+/// What has the tokens of a session.
+struct Source<'a> {
+    id: &'a str,
+    provider: &'a Rc<Provider>,
+}
+
+impl<'a> Source<'a> {
+    fn of(ctx: &Ctx<'a>, claims: &'a SessionClaims) -> Option<(Self, &'a str)> {
+        let granted = claims.granted.as_ref()?;
+        let id = granted.tokens.as_deref()?;
+        let mut providers = ctx.site.providers.iter();
+        let provider = providers.find(|provider| provider.name() == granted.issuer)?;
+        Some((Self { id, provider }, id))
+    }
+
+    fn known(&self, ctx: &Ctx<'_>, id: &str) -> Option<Rc<KnownTokens>> {
+        let cache = &ctx.world.cache;
+        cache.provider_tokens(id, ctx.world.config.user_cache, ctx.now)
+    }
+
+    fn remember(&self, ctx: &Ctx<'_>, tokens: &ProviderTokens) -> Rc<KnownTokens> {
+        let granted = tokens.granted.as_deref();
+        let granted = granted.and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let granted = granted.and_then(|value| Granted::deserialize(&value).ok());
+        let granted = granted.map(|granted| {
+            Rc::new(Granted {
+                tokens: Some(self.id.to_owned()),
+                ..granted
+            })
+        });
+        let access = tokens.access_token.as_deref();
+        let known = Rc::new(KnownTokens {
+            granted,
+            refreshed_at: tokens.refreshed_at,
+            access: access.map(|token| (token.into(), tokens.access_until)),
+        });
+        let cache = &ctx.world.cache;
+        cache.put_provider_tokens(self.id, Rc::clone(&known), ctx.now);
+        known
+    }
+
+    /// What is known of the tokens, once that is enough; the provider is asked for it, by one request at a time. `waits`:
+    /// whether others wait for what comes of it.
+    async fn current(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        is_enough: impl Fn(&KnownTokens) -> bool,
+        waits: bool,
+    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+        if let Some(known) = self.known(ctx, self.id).filter(|known| is_enough(known)) {
+            return Ok(Some(known));
+        }
+        let record = record(ctx, self.id);
+        let mut held = record.find().await?.ok_or(TokenError::Ended)?;
+        if waits && ctx.now < held.busy_until {
+            let changed = record.changed(&held, PATIENCE).await?;
+            held = changed.ok_or(TokenError::Ended)?;
+        }
+        let known = self.remember(ctx, &held.tokens);
+        if is_enough(&known) {
+            return Ok(Some(known));
+        }
+        if ctx.now < held.busy_until {
+            return Ok(None);
+        }
+        match &self.provider.offline {
+            Some(offline) if held.tokens.refresh_token.is_some() => {
+                self.refresh(ctx, claims, offline, held).await
+            }
+            _ => Ok(Some(known)),
+        }
+    }
+
+    async fn refresh(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        offline: &Offline,
+        held: Held,
+    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+        let record = record(ctx, self.id);
+        let issuers = &ctx.world.cache.issuer_keys;
+        let issuer = &self.provider.issuer;
+        let failed = issuers.state(issuer).renewal_failed;
+        // Counted from when it was due.
+        let is_over = ctx.now >= held.tokens.refreshed_at + interval(ctx) + offline.bound;
+        let goes_on = |tokens: &ProviderTokens| {
+            if is_over {
+                Err(TokenError::Ended)
+            } else {
+                Ok(Some(self.remember(ctx, tokens)))
+            }
+        };
+        if failed.is_some_and(|at| ctx.now < at + FAILED_FOR) {
+            return goes_on(&held.tokens);
+        }
+        let busy_until = ctx.now + BUSY;
+        let taken = record.replace(&held, held.tokens.clone(), busy_until);
+        let Some(busy) = taken.await? else {
+            return Ok(None);
+        };
+        let mut tokens = busy.tokens.clone();
+        let asked = Box::pin(self.ask(ctx, claims, &mut tokens)).await;
+        if let Err(failure) = &asked {
+            let (Failure::Refused(cause) | Failure::Down(cause)) = failure;
+            ctx.world.cache.note(Note::NotRenewed {
+                site: ctx.site.name.clone(),
+                issuer: issuer.name.clone(),
+                cause: *cause,
+            });
+        }
+        if matches!(asked, Err(Failure::Refused(_))) {
+            match offline.if_refused {
+                IfRefused::Keep => tokens.refresh_token = None,
+                IfRefused::EndSession | IfRefused::EndAll => {
+                    return self.end(ctx, claims, offline, &record, &busy).await;
+                }
+            }
+        }
+        if matches!(asked, Err(Failure::Down(_))) {
+            issuers.change(issuer, |state| state.renewal_failed = Some(ctx.now));
+        }
+        let mut written = Err(Fault::Once);
+        for _ in 0..WRITES {
+            let free = Timestamp::default();
+            written = record.replace(&busy, tokens.clone(), free).await;
+            if written.is_ok() {
+                break;
+            }
+        }
+        if written?.is_none() {
+            // It took too long, and somebody else has asked since.
+            return Ok(None);
+        }
+        match asked {
+            Err(Failure::Down(_)) => goes_on(&tokens),
+            _ => Ok(Some(self.remember(ctx, &tokens))),
+        }
+    }
+
+    /// Ends a session that the provider does not renew, unless somebody else has asked since with a newer refresh token.
+    async fn end(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        offline: &Offline,
+        record: &TokenRecord<'_>,
+        busy: &Held,
+    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+        // Gone at once; so is every other session that has it, when it is due.
+        if !record.remove(busy).await? {
+            return Ok(None);
+        }
+        let (world, now) = (ctx.world, ctx.now);
+        world.cache.forget_provider_tokens(self.id);
+        let until = session::ends_at(ctx.site, claims);
+        let ended = EndedSessions(&*world.platform.kv);
+        ended.put(&claims.id, until, now).await?;
+        world.cache.own_changes.end_session(&claims.id);
+        if offline.if_refused == IfRefused::EndAll {
+            let all = people::end_sessions(world, &claims.user, None, now);
+            if let Err(Denial::Fault(fault)) = Box::pin(all).await {
+                return Err(fault.into());
+            }
+        }
+        Err(TokenError::Ended)
+    }
+
+    /// Asks the provider (RFC 6749 §6, Core 1.0 §12). `tokens` are those that count afterwards, whatever comes of it: a
+    /// refresh token that was rotated must not be used again.
+    async fn ask(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        tokens: &mut ProviderTokens,
+    ) -> Result<(), Failure> {
+        let provider = self.provider;
+        let endpoints = provider::endpoints(ctx.world, provider, ctx.now).await;
+        let endpoints = endpoints.map_err(Failure::Down)?;
+        let grant = [
+            ("grant_type", "refresh_token"),
+            (
+                "refresh_token",
+                tokens.refresh_token.as_deref().unwrap_or_default(),
+            ),
+        ];
+        let answer = provider::redeem(ctx.world, provider, &endpoints.token, &grant).await;
+        let answer = answer.map_err(|cause| match cause {
+            ProviderCause::Refused(_, "invalid_grant") => Failure::Refused(cause),
+            cause => Failure::Down(cause),
+        })?;
+        take(ctx, provider, &answer, tokens);
+        // A provider need not send an ID token again; what was granted stays then.
+        if answer.contains_key("id_token") {
+            let nonce = tokens.nonce.as_deref().unwrap_or_default();
+            let read = provider::read(ctx, provider, &endpoints, &answer, (nonce, false)).await;
+            let (id, said) = read.map_err(|cause| match cause {
+                ProviderCause::OtherSubject => Failure::Refused(cause),
+                cause => Failure::Down(cause),
+            })?;
+            let is =
+                |name: &str, known: &str| said.get(name).and_then(Value::as_str) == Some(known);
+            if !is("iss", &tokens.iss) || !is("sub", &tokens.sub) {
+                return Err(Failure::Refused(ProviderCause::OtherSubject));
+            }
+            let home = match ctx.world.config.gateway() {
+                Some((gateway, _)) if ctx.site.own_providers().is_empty() => gateway,
+                _ => ctx.site,
+            };
+            let admitted = provider::admit_person(ctx, home, &provider.issuer, (id, said), ctx.now);
+            let principal = Box::pin(admitted).await.map_err(|error| {
+                let cause = ProviderCause::IdToken(error);
+                if provider::is_about_person(provider, error) {
+                    Failure::Refused(cause)
+                } else {
+                    Failure::Down(cause)
+                }
+            })?;
+            if principal.user().id != claims.user {
+                return Err(Failure::Refused(ProviderCause::OtherSubject));
+            }
+            if let Claims::Foreign(foreign) = &principal.verified().claims {
+                let granted = foreign.for_session.as_deref();
+                tokens.granted = granted.and_then(|one| serde_json::to_string(one).ok());
+            }
+        }
+        tokens.refreshed_at = ctx.now;
+        Ok(())
+    }
+}
+
+/// Why a provider has not renewed a session.
+enum Failure {
+    /// It says that it will not, or what it says is not about this person.
+    Refused(ProviderCause),
+    /// That cannot be known.
+    Down(ProviderCause),
 }

@@ -155,6 +155,8 @@ pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
         ("code_challenge_method", "S256"),
     ];
     fields.extend(max_age.as_deref().map(|age| ("max_age", age)));
+    let offline = provider.offline.iter();
+    fields.extend(offline.flat_map(|offline| offline.fields));
     let url = &endpoints.authorization;
     let separator = if url.contains('?') { "&" } else { "?" };
     let url = [url, separator, &form(&fields)].concat();

@@ -15,6 +15,12 @@ use crate::store::{decode, encode, hashed_key};
 /// The prefix of the leases.
 pub(super) const LEASE: &str = "provider_tokens:";
 
+/// What holds a record that was deleted, for longer than anybody may be changing it: a lease that is free could be acquired.
+const GONE: &str = "gone";
+const GONE_FOR: Seconds = Seconds(180);
+/// How often a deletion is tried again when others change the record.
+const ATTEMPTS: usize = 8;
+
 /// The longest token that is kept, in bytes. An ID token is sent in a URL.
 pub const MAX_TOKEN: usize = 8192;
 /// The longest ID token that is kept.
@@ -122,10 +128,8 @@ impl TokenRecord<'_> {
     /// A [`Fault`] of the store.
     pub async fn find(&self) -> Result<Option<Held>, Fault> {
         let key = self.key();
-        match self.platform.once.changed(&key, "", Seconds(0)).await? {
-            Some(text) => self.open(text).await,
-            None => Ok(None),
-        }
+        let text = self.platform.once.changed(&key, "", Seconds(0)).await?;
+        self.open(text).await
     }
 
     /// What holds the record once `held` does not any more, or after `patience`.
@@ -134,10 +138,8 @@ impl TokenRecord<'_> {
     /// A [`Fault`] of the store.
     pub async fn changed(&self, held: &Held, patience: Seconds) -> Result<Option<Held>, Fault> {
         let once = &self.platform.once;
-        match once.changed(&self.key(), &held.text, patience).await? {
-            Some(text) => self.open(text).await,
-            None => Ok(None),
-        }
+        let text = once.changed(&self.key(), &held.text, patience).await?;
+        self.open(text).await
     }
 
     /// Replaces the record, unless it was changed since it was read; `None` then.
@@ -161,12 +163,30 @@ impl TokenRecord<'_> {
         }))
     }
 
-    /// Deletes the record.
+    /// Deletes the record, unless it was changed since it was read; `false` then.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn remove(&self) -> Result<(), Fault> {
-        self.platform.once.release(&self.key()).await
+    pub async fn remove(&self, held: &Held) -> Result<bool, Fault> {
+        let (key, once) = (self.key(), &self.platform.once);
+        let holds = once.replace(&key, &held.text, GONE, GONE_FOR, self.now);
+        Ok(holds.await? == GONE)
+    }
+
+    /// Deletes the record, whoever changes it. Returns what it was.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn take(&self) -> Result<Option<ProviderTokens>, Fault> {
+        for _ in 0..ATTEMPTS {
+            let Some(held) = self.find().await? else {
+                return Ok(None);
+            };
+            if self.remove(&held).await? {
+                return Ok(Some(held.tokens));
+            }
+        }
+        Err(Fault::Contended)
     }
 
     fn key(&self) -> String {
@@ -194,7 +214,10 @@ impl TokenRecord<'_> {
         .join("."))
     }
 
-    async fn open(&self, text: String) -> Result<Option<Held>, Fault> {
+    async fn open(&self, text: Option<String>) -> Result<Option<Held>, Fault> {
+        let Some(text) = text.filter(|text| text != GONE) else {
+            return Ok(None);
+        };
         let mut parts = text.split('.');
         let mut next = || parts.next().ok_or(Fault::Record);
         let busy_until = next()?.parse().map_err(|_| Fault::Record)?;
