@@ -22,7 +22,10 @@ use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::provider::{IfRefused, Offline, Provider};
 use crate::store::ended_sessions::EndedSessions;
-use crate::store::provider_tokens::{Held, MAX_ID_TOKEN, MAX_TOKEN, ProviderTokens, TokenRecord};
+use crate::store::provider_tokens::{
+    ACCESS_TOKEN, ACCESS_UNTIL, ENDS_AT, GRANTED, Held, ID_TOKEN, MAX_ID_TOKEN, MAX_TOKEN,
+    ProviderTokens, REFRESH_TOKEN, REFRESHED_AT, SIGNED_IN, TokenRecord,
+};
 
 /// For how long whoever asks the provider has the record: longer than all that may take.
 const BUSY: Seconds = Seconds(60);
@@ -56,32 +59,19 @@ pub(super) fn gather(
     answer: &Map<String, Value>,
     claims: &Map<String, Value>,
 ) -> Result<Option<ProviderTokens>, ProviderCause> {
-    let mut tokens = ProviderTokens {
-        refreshed_at: ctx.now,
-        ..ProviderTokens::default()
-    };
+    let mut tokens = ProviderTokens::default();
     take(ctx, provider, answer, &mut tokens);
-    if provider.offline.is_some() && tokens.refresh_token.is_none() {
+    if provider.offline.is_some() && tokens.text(REFRESH_TOKEN).is_none() {
         return Err(ProviderCause::NoRefreshToken);
     }
-    let kept = [
-        &tokens.id_token,
-        &tokens.refresh_token,
-        &tokens.access_token,
-    ];
-    if kept.iter().all(|token| token.is_none()) {
+    if tokens.0.is_empty() {
         return Ok(None);
     }
-    tokens.iss = text(claims, "iss", MAX_ID_TOKEN).unwrap_or_default();
-    tokens.sub = text(claims, "sub", MAX_ID_TOKEN).unwrap_or_default();
-    tokens.nonce = text(claims, "nonce", MAX_ID_TOKEN);
+    for name in SIGNED_IN {
+        tokens.set(name, claims.get(name).cloned().unwrap_or_default());
+    }
+    tokens.set_time(REFRESHED_AT, ctx.now);
     Ok(Some(tokens))
-}
-
-fn text(map: &Map<String, Value>, name: &str, limit: usize) -> Option<String> {
-    let text = map.get(name).and_then(Value::as_str);
-    let text = text.filter(|text| text.len() <= limit && !text.is_empty());
-    text.map(str::to_owned)
 }
 
 /// Takes the tokens that are used out of an answer. One that it does not have stays as it was, but for the access token.
@@ -91,24 +81,29 @@ fn take(
     answer: &Map<String, Value>,
     tokens: &mut ProviderTokens,
 ) {
+    let mut keep = |name: &str, limit: usize| {
+        let token = answer.get(name).and_then(Value::as_str);
+        let token = token.filter(|token| !token.is_empty() && token.len() <= limit);
+        if let Some(token) = token {
+            tokens.set(name, token.into());
+        }
+    };
     if provider.sign_out {
-        let newer = text(answer, "id_token", MAX_ID_TOKEN);
-        tokens.id_token = newer.or(tokens.id_token.take());
+        keep(ID_TOKEN, MAX_ID_TOKEN);
     }
     if provider.offline.is_some() {
-        let newer = text(answer, "refresh_token", MAX_TOKEN);
-        tokens.refresh_token = newer.or(tokens.refresh_token.take());
+        keep(REFRESH_TOKEN, MAX_TOKEN);
     }
-    if ctx.world.config.sites().any(|site| site.sends_access_token) {
-        let sendable = |token: &String| token.bytes().all(|b| b.is_ascii_graphic());
-        let is_bearer =
-            text(answer, "token_type", 10).is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
-        let token = text(answer, "access_token", MAX_TOKEN);
-        tokens.access_token = token.filter(|token| is_bearer && sendable(token));
+    let is_sent = ctx.world.config.sites().any(|site| site.sends_access_token);
+    let text = |name: &str| answer.get(name).and_then(Value::as_str);
+    let is_bearer = text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    let is_sendable = |token: &str| token.bytes().all(|b| b.is_ascii_graphic());
+    if is_sent && is_bearer && text(ACCESS_TOKEN).is_some_and(is_sendable) {
+        keep(ACCESS_TOKEN, MAX_TOKEN);
         let lasts = answer.get("expires_in").and_then(Value::as_u64);
         let lasts = lasts.unwrap_or(USUAL).min(u64::from(u32::MAX));
         let until = ctx.now.seconds() + lasts - BEFORE_END.min(lasts / 2);
-        tokens.access_until = Timestamp::from_seconds(until);
+        tokens.set_time(ACCESS_UNTIL, Timestamp::from_seconds(until));
     }
 }
 
@@ -125,8 +120,11 @@ pub async fn keep(
     let longest = ctx.world.config.sites().map(|site| site.session.absolute);
     let at_sites = longest.max().filter(|_| ctx.site.gateway.is_some());
     let at_sites = at_sites.unwrap_or(Seconds(0));
-    tokens.ends_at = ctx.now + ctx.site.session.absolute + at_sites;
-    record(ctx, &id).put(&tokens).await?;
+    let ends_at = ctx.now + ctx.site.session.absolute + at_sites;
+    tokens.set_time(ENDS_AT, ends_at);
+    let record = record(ctx, &id);
+    let written = record.write("", &tokens, Timestamp::default());
+    written.await?.ok_or(Fault::Once)?;
     Ok(Granted {
         tokens: Some(id),
         ..granted.clone()
@@ -136,7 +134,8 @@ pub async fn keep(
 /// Deletes the tokens of a session that has ended. Returns the ID token.
 pub async fn forget(ctx: &Ctx<'_>, id: &str) -> Option<String> {
     ctx.world.cache.forget_provider_tokens(id);
-    record(ctx, id).take().await.ok()??.id_token
+    let tokens = record(ctx, id).take().await.ok()??;
+    tokens.text(ID_TOKEN).map(str::to_owned)
 }
 
 /// Whether a session is to be renewed by its provider. At the gateway always: whoever enters a site from there must not do so
@@ -160,11 +159,11 @@ pub(super) async fn renew(
     ctx: &Ctx<'_>,
     claims: &SessionClaims,
 ) -> Result<Option<SessionClaims>, TokenError> {
-    let Some((source, _)) = Source::of(ctx, claims) else {
+    let Some(source) = Source::of(ctx, claims) else {
         return Ok(None);
     };
     let is_enough = |known: &KnownTokens| ctx.now < known.refreshed_at + interval(ctx);
-    let known = source.current(ctx, claims, is_enough, false).await?;
+    let known = source.current(ctx, claims, &is_enough, false).await?;
     Ok(known.map(|known| {
         let granted = known.granted.as_ref().or(claims.granted.as_ref());
         session::renewed(ctx.site, claims, granted, ctx.now)
@@ -179,21 +178,21 @@ pub async fn access_token(ctx: &Ctx<'_>, principal: &Principal) -> Result<Option
     let Claims::Session(claims) = &principal.verified().claims else {
         return Ok(None);
     };
-    let Some((source, id)) = Source::of(ctx, claims) else {
+    let Some(source) = Source::of(ctx, claims) else {
         return Ok(None);
     };
     let good = |known: &KnownTokens| {
         let (token, until) = known.access.as_ref()?;
         (ctx.now < *until).then(|| Rc::clone(token))
     };
-    if let Some(known) = source.known(ctx, id) {
+    if let Some(known) = source.known(ctx) {
         let token = good(&known);
         if token.is_some() {
             return Ok(token);
         }
     }
     let is_enough = |known: &KnownTokens| good(known).is_some();
-    let current = Box::pin(source.current(ctx, claims, is_enough, true));
+    let current = Box::pin(source.current(ctx, claims, &is_enough, true));
     let known = current.await.map_err(Denial::from)?;
     Ok(known.as_deref().and_then(good))
 }
@@ -205,34 +204,33 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn of(ctx: &Ctx<'a>, claims: &'a SessionClaims) -> Option<(Self, &'a str)> {
+    fn of(ctx: &Ctx<'a>, claims: &'a SessionClaims) -> Option<Self> {
         let granted = claims.granted.as_ref()?;
         let id = granted.tokens.as_deref()?;
         let mut providers = ctx.site.providers.iter();
         let provider = providers.find(|provider| provider.name() == granted.issuer)?;
-        Some((Self { id, provider }, id))
+        Some(Self { id, provider })
     }
 
-    fn known(&self, ctx: &Ctx<'_>, id: &str) -> Option<Rc<KnownTokens>> {
+    fn known(&self, ctx: &Ctx<'_>) -> Option<Rc<KnownTokens>> {
         let cache = &ctx.world.cache;
-        cache.provider_tokens(id, ctx.world.config.user_cache, ctx.now)
+        cache.provider_tokens(self.id, ctx.world.config.user_cache, ctx.now)
     }
 
     fn remember(&self, ctx: &Ctx<'_>, tokens: &ProviderTokens) -> Rc<KnownTokens> {
-        let granted = tokens.granted.as_deref();
-        let granted = granted.and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let granted = granted.and_then(|value| Granted::deserialize(&value).ok());
+        let granted = tokens.0.get(GRANTED);
+        let granted = granted.and_then(|value| Granted::deserialize(value).ok());
         let granted = granted.map(|granted| {
             Rc::new(Granted {
                 tokens: Some(self.id.to_owned()),
                 ..granted
             })
         });
-        let access = tokens.access_token.as_deref();
+        let access = tokens.text(ACCESS_TOKEN);
         let known = Rc::new(KnownTokens {
             granted,
-            refreshed_at: tokens.refreshed_at,
-            access: access.map(|token| (token.into(), tokens.access_until)),
+            refreshed_at: tokens.time(REFRESHED_AT),
+            access: access.map(|token| (token.into(), tokens.time(ACCESS_UNTIL))),
         });
         let cache = &ctx.world.cache;
         cache.put_provider_tokens(self.id, Rc::clone(&known), ctx.now);
@@ -245,30 +243,33 @@ impl<'a> Source<'a> {
         &self,
         ctx: &Ctx<'_>,
         claims: &SessionClaims,
-        is_enough: impl Fn(&KnownTokens) -> bool,
+        is_enough: &dyn Fn(&KnownTokens) -> bool,
         waits: bool,
     ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
-        if let Some(known) = self.known(ctx, self.id).filter(|known| is_enough(known)) {
+        if let Some(known) = self.known(ctx).filter(|known| is_enough(known)) {
             return Ok(Some(known));
         }
         let record = record(ctx, self.id);
-        let mut held = record.find().await?.ok_or(TokenError::Ended)?;
-        if waits && ctx.now < held.busy_until {
-            let changed = record.changed(&held, PATIENCE).await?;
-            held = changed.ok_or(TokenError::Ended)?;
-        }
-        let known = self.remember(ctx, &held.tokens);
-        if is_enough(&known) {
-            return Ok(Some(known));
-        }
-        if ctx.now < held.busy_until {
-            return Ok(None);
-        }
-        match &self.provider.offline {
-            Some(offline) if held.tokens.refresh_token.is_some() => {
-                self.refresh(ctx, claims, offline, held).await
+        let (mut text, mut patience) = (String::new(), Seconds(0));
+        loop {
+            let read = record.read(&text, patience).await?;
+            let held = read.ok_or(TokenError::Ended)?;
+            let known = self.remember(ctx, &held.tokens);
+            if is_enough(&known) {
+                return Ok(Some(known));
             }
-            _ => Ok(Some(known)),
+            if ctx.now >= held.busy_until {
+                return match &self.provider.offline {
+                    Some(offline) if held.tokens.text(REFRESH_TOKEN).is_some() => {
+                        self.refresh(ctx, claims, offline, held).await
+                    }
+                    _ => Ok(Some(known)),
+                };
+            }
+            if !waits || patience == PATIENCE {
+                return Ok(None);
+            }
+            (text, patience) = (held.text, PATIENCE);
         }
     }
 
@@ -284,7 +285,7 @@ impl<'a> Source<'a> {
         let issuer = &self.provider.issuer;
         let failed = issuers.state(issuer).renewal_failed;
         // Counted from when it was due.
-        let is_over = ctx.now >= held.tokens.refreshed_at + interval(ctx) + offline.bound;
+        let is_over = ctx.now >= held.tokens.time(REFRESHED_AT) + interval(ctx) + offline.bound;
         let goes_on = |tokens: &ProviderTokens| {
             if is_over {
                 Err(TokenError::Ended)
@@ -296,11 +297,11 @@ impl<'a> Source<'a> {
             return goes_on(&held.tokens);
         }
         let busy_until = ctx.now + BUSY;
-        let taken = record.replace(&held, held.tokens.clone(), busy_until);
+        let taken = record.write(&held.text, &held.tokens, busy_until);
         let Some(busy) = taken.await? else {
             return Ok(None);
         };
-        let mut tokens = busy.tokens.clone();
+        let mut tokens = held.tokens;
         let asked = Box::pin(self.ask(ctx, claims, &mut tokens)).await;
         if let Err(failure) = &asked {
             let (Failure::Refused(cause) | Failure::Down(cause)) = failure;
@@ -312,7 +313,9 @@ impl<'a> Source<'a> {
         }
         if matches!(asked, Err(Failure::Refused(_))) {
             match offline.if_refused {
-                IfRefused::Keep => tokens.refresh_token = None,
+                IfRefused::Keep => {
+                    tokens.0.remove(REFRESH_TOKEN);
+                }
                 IfRefused::EndSession | IfRefused::EndAll => {
                     return self.end(ctx, claims, offline, &record, &busy).await;
                 }
@@ -324,7 +327,7 @@ impl<'a> Source<'a> {
         let mut written = Err(Fault::Once);
         for _ in 0..WRITES {
             let free = Timestamp::default();
-            written = record.replace(&busy, tokens.clone(), free).await;
+            written = record.write(&busy, &tokens, free).await;
             if written.is_ok() {
                 break;
             }
@@ -346,7 +349,7 @@ impl<'a> Source<'a> {
         claims: &SessionClaims,
         offline: &Offline,
         record: &TokenRecord<'_>,
-        busy: &Held,
+        busy: &str,
     ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
         // Gone at once; so is every other session that has it, when it is due.
         if !record.remove(busy).await? {
@@ -382,7 +385,7 @@ impl<'a> Source<'a> {
             ("grant_type", "refresh_token"),
             (
                 "refresh_token",
-                tokens.refresh_token.as_deref().unwrap_or_default(),
+                tokens.text(REFRESH_TOKEN).unwrap_or_default(),
             ),
         ];
         let answer = provider::redeem(ctx.world, provider, &endpoints.token, &grant).await;
@@ -393,15 +396,14 @@ impl<'a> Source<'a> {
         take(ctx, provider, &answer, tokens);
         // A provider need not send an ID token again; what was granted stays then.
         if answer.contains_key("id_token") {
-            let nonce = tokens.nonce.as_deref().unwrap_or_default();
+            let nonce = tokens.text("nonce").unwrap_or_default();
             let read = provider::read(ctx, provider, &endpoints, &answer, (nonce, false)).await;
             let (id, said) = read.map_err(|cause| match cause {
                 ProviderCause::OtherSubject => Failure::Refused(cause),
                 cause => Failure::Down(cause),
             })?;
-            let is =
-                |name: &str, known: &str| said.get(name).and_then(Value::as_str) == Some(known);
-            if !is("iss", &tokens.iss) || !is("sub", &tokens.sub) {
+            let is_same = |name: &&str| said.get(*name) == tokens.0.get(*name);
+            if !["iss", "sub"].iter().all(is_same) {
                 return Err(Failure::Refused(ProviderCause::OtherSubject));
             }
             let home = match ctx.world.config.gateway() {
@@ -422,10 +424,11 @@ impl<'a> Source<'a> {
             }
             if let Claims::Foreign(foreign) = &principal.verified().claims {
                 let granted = foreign.for_session.as_deref();
-                tokens.granted = granted.and_then(|one| serde_json::to_string(one).ok());
+                let granted = granted.and_then(|one| serde_json::to_value(one).ok());
+                tokens.set(GRANTED, granted.unwrap_or_default());
             }
         }
-        tokens.refreshed_at = ctx.now;
+        tokens.set_time(REFRESHED_AT, ctx.now);
         Ok(())
     }
 }

@@ -126,6 +126,10 @@ pub enum RolesFrom {
 }
 
 /// Validates the table of provider `name`; errors go to `reader`. `ours` is our own `iss`.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one field of the provider after another"
+)]
 pub(super) fn read(
     name: &str,
     text: &str,

@@ -62,10 +62,7 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let granted: Vec<_> = granted.into_iter().collect();
     let begun = provider_sign_out::begin(visit.ctx, &granted, &visit.ctx.root()).await;
     let mut reply = match begun {
-        Some((answer, cookies)) => Reply {
-            cookies,
-            ..Reply::from(answer)
-        },
+        Some(away) => away,
         None if visit.ctx.parts.wants_page() => signed_out(visit),
         None => Answer::json(200, &serde_json::json!({ "ok": true })).into(),
     };

@@ -131,10 +131,9 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
     let mut cookies = Vec::from(session::clear_all(ctx.site));
     cookies.extend(session::clear_sso(ctx.site));
     let granted: Vec<_> = ended.into_iter().map(|claims| claims.granted).collect();
-    let answer = if let Some((answer, kept)) = provider_sign_out::begin(ctx, &granted, place).await
-    {
-        cookies.extend(kept);
-        answer
+    let answer = if let Some(away) = provider_sign_out::begin(ctx, &granted, place).await {
+        cookies.extend(away.cookies);
+        away.answer
     } else if ctx.parts.wants_page() {
         signed_out(ctx, place, &mut cookies)
     } else {

@@ -157,15 +157,24 @@ pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     fields.extend(max_age.as_deref().map(|age| ("max_age", age)));
     let offline = provider.offline.iter();
     fields.extend(offline.flat_map(|offline| offline.fields));
-    let url = &endpoints.authorization;
+    Ok(lead_away(ctx, &endpoints.authorization, &fields, &attempt))
+}
+
+/// Sends the browser to `url` of a provider, with what it needs to come back.
+pub(super) fn lead_away(
+    ctx: &Ctx<'_>,
+    url: &str,
+    fields: &[(&str, &str)],
+    attempt: &Attempt,
+) -> Reply {
     let separator = if url.contains('?') { "&" } else { "?" };
-    let url = [url, separator, &form(&fields)].concat();
+    let url = [url, separator, &form(fields)].concat();
     let mut reply = Reply::from(Answer::see_other(url));
     reply.cookies = make_room(ctx);
     let value = attempt.value(&ctx.site.name, &ctx.world.config.keys.session);
-    let cookie = name_of(&state).map(|name| session::set_attempt(ctx.site, name, value));
+    let cookie = name_of(&attempt.state()).map(|name| session::set_attempt(ctx.site, name, value));
     reply.cookies.extend(cookie);
-    Ok(reply)
+    reply
 }
 
 /// The URI to which the provider sends browsers back: one for each provider, so that no response of another one counts.
@@ -175,7 +184,7 @@ fn redirect_uri(ctx: &Ctx<'_>, provider: &Provider) -> String {
 }
 
 /// Clears the oldest attempt of the browser if there are as many as there may be, so that one more may begin.
-pub(super) fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
+fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
     let keys = &ctx.world.config.keys.session;
     let ours = ctx.presented.attempts.iter();
     let ours = ours.filter(|(name, _)| is_name(name));

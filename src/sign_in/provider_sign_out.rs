@@ -3,17 +3,17 @@
 
 use std::rc::Rc;
 
-use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
-use crate::authn::provider::{self, form};
+use crate::authn::provider;
 use crate::authn::renewal;
-use crate::credential::attempt::{Attempt, MAX_RETURN, name_of};
+use crate::credential::attempt::{Attempt, MAX_RETURN};
 use crate::credential::session::{self, SetCookie};
 use crate::model::claim::Granted;
-use crate::sign_in::by_provider::{absolute, begun_here, make_room, require_navigation};
+use crate::sign_in::by_provider::{absolute, begun_here, lead_away, require_navigation};
 use crate::site::issuer::KeySource;
 use crate::site::provider::Provider;
 
@@ -26,7 +26,7 @@ pub async fn begin(
     ctx: &Ctx<'_>,
     ended: &[Option<Rc<Granted>>],
     place: &ReturnTo,
-) -> Option<(Answer, Vec<SetCookie>)> {
+) -> Option<Reply> {
     let mut first: Option<(&Rc<Provider>, Option<String>)> = None;
     for granted in ended.iter().flatten() {
         let id_token = match &granted.tokens {
@@ -61,13 +61,7 @@ pub async fn begin(
         ("state", &state),
     ];
     fields.extend(id_token.as_deref().map(|token| ("id_token_hint", token)));
-    let separator = if url.contains('?') { "&" } else { "?" };
-    let url = [url, separator, &form(&fields)].concat();
-    let mut cookies = make_room(ctx);
-    let value = attempt.value(&ctx.site.name, &ctx.world.config.keys.session);
-    let cookie = name_of(&state).map(|name| session::set_attempt(ctx.site, name, value));
-    cookies.extend(cookie);
-    Some((Answer::see_other(url), cookies))
+    Some(lead_away(ctx, url, &fields, &attempt))
 }
 
 /// What `form-action` must allow a sign-out to lead to.

@@ -6,11 +6,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use serde_json::{Map, Value};
+
 use crate::jose::hmac::Keyring;
 use crate::platform::digest::random_text;
 use crate::platform::port::{Fault, Platform};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::store::{decode, encode, hashed_key};
+use crate::store::hashed_key;
 
 /// The prefix of the leases.
 pub(super) const LEASE: &str = "provider_tokens:";
@@ -26,70 +28,55 @@ pub const MAX_TOKEN: usize = 8192;
 /// The longest ID token that is kept.
 pub const MAX_ID_TOKEN: usize = 4096;
 
-/// What is kept of a sign-in.
+/// What is kept of a sign-in: members of a JSON object, because most of them come out of one, and are texts.
 #[derive(Clone, Default)]
-pub struct ProviderTokens {
-    /// Whom the provider has signed in.
-    pub iss: String,
-    pub sub: String,
-    pub nonce: Option<String>,
-    /// For signing out there.
-    pub id_token: Option<String>,
-    pub refresh_token: Option<String>,
-    /// For the origin, until `access_until`.
-    pub access_token: Option<String>,
-    pub access_until: Timestamp,
-    /// What the provider has granted last, as JSON, if that was after the sign-in.
-    pub granted: Option<String>,
-    /// When the provider was last asked with success.
-    pub refreshed_at: Timestamp,
-    pub ends_at: Timestamp,
-}
+pub struct ProviderTokens(pub Map<String, Value>);
+
+/// Whom the provider has signed in, and the `nonce` of the sign-in.
+pub const SIGNED_IN: [&str; 3] = ["iss", "sub", "nonce"];
+/// For signing out at the provider.
+pub const ID_TOKEN: &str = "id_token";
+/// For renewing the session.
+pub const REFRESH_TOKEN: &str = "refresh_token";
+/// For the origin, until [`ACCESS_UNTIL`].
+pub const ACCESS_TOKEN: &str = "access_token";
+/// In milliseconds since 1970, as the other times.
+pub const ACCESS_UNTIL: &str = "access_until";
+/// What the provider has granted last, if that was after the sign-in.
+pub const GRANTED: &str = "granted";
+/// When the provider was last asked with success.
+pub const REFRESHED_AT: &str = "refreshed_at";
+/// When the record is deleted.
+pub const ENDS_AT: &str = "ends_at";
 
 impl ProviderTokens {
-    /// As JSON, in few words: a list of texts, the absent ones empty.
-    fn to_text(&self) -> Result<String, Fault> {
-        let text = |part: &Option<String>| part.clone().unwrap_or_default();
-        let time = |at: Timestamp| at.millis().to_string();
-        encode(&vec![
-            self.iss.clone(),
-            self.sub.clone(),
-            text(&self.nonce),
-            text(&self.id_token),
-            text(&self.refresh_token),
-            text(&self.access_token),
-            text(&self.granted),
-            time(self.access_until),
-            time(self.refreshed_at),
-            time(self.ends_at),
-        ])
+    /// A member that is a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
     }
 
-    fn of_text(text: &str) -> Result<Self, Fault> {
-        let parts: Vec<String> = decode(text)?;
-        let mut parts = parts.into_iter();
-        let mut next = || parts.next().ok_or(Fault::Record);
-        let some = |text: String| Some(text).filter(|text| !text.is_empty());
-        let time = |text: String| text.parse().map(Timestamp::from_millis);
-        let time = |text| time(text).map_err(|_| Fault::Record);
-        Ok(Self {
-            iss: next()?,
-            sub: next()?,
-            nonce: some(next()?),
-            id_token: some(next()?),
-            refresh_token: some(next()?),
-            access_token: some(next()?),
-            granted: some(next()?),
-            access_until: time(next()?)?,
-            refreshed_at: time(next()?)?,
-            ends_at: time(next()?)?,
-        })
+    /// A member that is a moment.
+    #[must_use]
+    pub fn time(&self, name: &str) -> Timestamp {
+        let millis = self.0.get(name).and_then(Value::as_u64);
+        Timestamp::from_millis(millis.unwrap_or_default())
+    }
+
+    /// Sets a member.
+    pub fn set(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
+    }
+
+    /// Sets a moment.
+    pub fn set_time(&mut self, name: &str, at: Timestamp) {
+        self.set(name, at.millis().into());
     }
 }
 
 /// A record as it was read.
 pub struct Held {
-    text: String,
+    pub text: String,
     /// Until when somebody may be asking the provider.
     pub busy_until: Timestamp,
     pub tokens: ProviderTokens,
@@ -104,72 +91,74 @@ pub struct TokenRecord<'a> {
 }
 
 impl TokenRecord<'_> {
-    /// Writes a new record.
+    /// Reads the record, once `held` does not hold it any more, or after `patience`. `None`: it is gone, and with it every
+    /// session that was opened with it. So is one whose secret was retired.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn put(&self, tokens: &ProviderTokens) -> Result<(), Fault> {
-        let text = self.seal(tokens, Timestamp::default()).await?;
-        let (key, hold) = (self.key(), tokens.ends_at.since(self.now));
+    pub async fn read(&self, held: &str, patience: Seconds) -> Result<Option<Held>, Fault> {
         let once = &self.platform.once;
-        let held = once.acquire(&key, &text, hold, self.now).await?;
-        // Nobody else has this id: it is random.
-        if held == text {
-            Ok(())
-        } else {
-            Err(Fault::Once)
-        }
-    }
-
-    /// Reads the record. `None`: it is gone, and with it every session that was opened with it. So is one whose secret was
-    /// retired.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn find(&self) -> Result<Option<Held>, Fault> {
-        let key = self.key();
-        let text = self.platform.once.changed(&key, "", Seconds(0)).await?;
-        self.open(text).await
-    }
-
-    /// What holds the record once `held` does not any more, or after `patience`.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn changed(&self, held: &Held, patience: Seconds) -> Result<Option<Held>, Fault> {
-        let once = &self.platform.once;
-        let text = once.changed(&self.key(), &held.text, patience).await?;
-        self.open(text).await
-    }
-
-    /// Replaces the record, unless it was changed since it was read; `None` then.
-    ///
-    /// # Errors
-    /// A [`Fault`] of the store.
-    pub async fn replace(
-        &self,
-        held: &Held,
-        tokens: ProviderTokens,
-        busy_until: Timestamp,
-    ) -> Result<Option<Held>, Fault> {
-        let text = self.seal(&tokens, busy_until).await?;
-        let (key, hold) = (self.key(), tokens.ends_at.since(self.now));
-        let once = &self.platform.once;
-        let holds = once.replace(&key, &held.text, &text, hold, self.now);
-        Ok((holds.await? == text).then_some(Held {
+        let text = once.changed(&self.key(), held, patience).await?;
+        let Some(text) = text.filter(|text| text != GONE) else {
+            return Ok(None);
+        };
+        let mut parts = text.split('.');
+        let mut next = || parts.next().ok_or(Fault::Record);
+        let busy_until = next()?.parse().map_err(|_| Fault::Record)?;
+        next()?;
+        let number = next()?.parse().map_err(|_| Fault::Record)?;
+        let sealed = URL_SAFE_NO_PAD.decode(next()?).map_err(|_| Fault::Record)?;
+        let Some(key) = self.secret(number) else {
+            return Ok(None);
+        };
+        let plain = self.platform.crypto.open(&key, &sealed).await?;
+        let Ok(Value::Object(tokens)) = serde_json::from_slice(&plain) else {
+            return Err(Fault::Record);
+        };
+        Ok(Some(Held {
+            busy_until: Timestamp::from_millis(busy_until),
+            tokens: ProviderTokens(tokens),
             text,
-            busy_until,
-            tokens,
         }))
+    }
+
+    /// Writes the record, unless it was changed since it was read as `held`; `None` then. `busy_until`: until when nobody
+    /// else may be asking the provider.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn write(
+        &self,
+        held: &str,
+        tokens: &ProviderTokens,
+        busy_until: Timestamp,
+    ) -> Result<Option<String>, Fault> {
+        let platform = self.platform;
+        let number = self.keys.newest();
+        let key = self.secret(number).ok_or(Fault::SealedWithUnknownSecret)?;
+        let plain = serde_json::to_string(&tokens.0).map_err(|_| Fault::Record)?;
+        let sealed = platform.crypto.seal(&key, plain.as_bytes()).await?;
+        // No two texts are the same, so that of two who write the same at once one has it.
+        let text = [
+            busy_until.millis().to_string(),
+            random_text(&*platform.entropy),
+            number.to_string(),
+            URL_SAFE_NO_PAD.encode(sealed),
+        ];
+        let text = text.join(".");
+        let hold = tokens.time(ENDS_AT).since(self.now);
+        let (key, once) = (self.key(), &platform.once);
+        let holds = once.replace(&key, held, &text, hold, self.now).await?;
+        Ok((holds == text).then_some(text))
     }
 
     /// Deletes the record, unless it was changed since it was read; `false` then.
     ///
     /// # Errors
     /// A [`Fault`] of the store.
-    pub async fn remove(&self, held: &Held) -> Result<bool, Fault> {
+    pub async fn remove(&self, held: &str) -> Result<bool, Fault> {
         let (key, once) = (self.key(), &self.platform.once);
-        let holds = once.replace(&key, &held.text, GONE, GONE_FOR, self.now);
+        let holds = once.replace(&key, held, GONE, GONE_FOR, self.now);
         Ok(holds.await? == GONE)
     }
 
@@ -179,10 +168,10 @@ impl TokenRecord<'_> {
     /// A [`Fault`] of the store.
     pub async fn take(&self) -> Result<Option<ProviderTokens>, Fault> {
         for _ in 0..ATTEMPTS {
-            let Some(held) = self.find().await? else {
+            let Some(held) = self.read("", Seconds(0)).await? else {
                 return Ok(None);
             };
-            if self.remove(&held).await? {
+            if self.remove(&held.text).await? {
                 return Ok(Some(held.tokens));
             }
         }
@@ -197,42 +186,5 @@ impl TokenRecord<'_> {
     fn secret(&self, number: u32) -> Option<[u8; 32]> {
         let purpose = ["edgeward provider tokens\n", self.id].concat();
         self.keys.encryption_key(number, &purpose)
-    }
-
-    /// No two texts are the same, so that of two who write the same at once one has it.
-    async fn seal(&self, tokens: &ProviderTokens, busy_until: Timestamp) -> Result<String, Fault> {
-        let number = self.keys.newest();
-        let key = self.secret(number).ok_or(Fault::SealedWithUnknownSecret)?;
-        let plain = tokens.to_text()?;
-        let sealed = self.platform.crypto.seal(&key, plain.as_bytes()).await?;
-        Ok([
-            busy_until.millis().to_string(),
-            random_text(&*self.platform.entropy),
-            number.to_string(),
-            URL_SAFE_NO_PAD.encode(sealed),
-        ]
-        .join("."))
-    }
-
-    async fn open(&self, text: Option<String>) -> Result<Option<Held>, Fault> {
-        let Some(text) = text.filter(|text| text != GONE) else {
-            return Ok(None);
-        };
-        let mut parts = text.split('.');
-        let mut next = || parts.next().ok_or(Fault::Record);
-        let busy_until = next()?.parse().map_err(|_| Fault::Record)?;
-        next()?;
-        let number = next()?.parse().map_err(|_| Fault::Record)?;
-        let sealed = URL_SAFE_NO_PAD.decode(next()?).map_err(|_| Fault::Record)?;
-        let Some(key) = self.secret(number) else {
-            return Ok(None);
-        };
-        let plain = self.platform.crypto.open(&key, &sealed).await?;
-        let plain = String::from_utf8(plain).map_err(|_| Fault::Record)?;
-        Ok(Some(Held {
-            busy_until: Timestamp::from_millis(busy_until),
-            tokens: ProviderTokens::of_text(&plain)?,
-            text,
-        }))
     }
 }

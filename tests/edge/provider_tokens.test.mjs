@@ -187,7 +187,7 @@ describe("renewing sessions", { concurrency: true }, () => {
     assert.ok(world.events("fault").some(({ reason }) => /provider google: no refresh token/.test(reason)));
   });
 
-  test("SEC-71: of any number of requests in two isolates one renews a session, and what was taken away is gone at once", async () => {
+  test("SEC-118: of any number of requests in two isolates one renews a session, and what was taken away is gone at once", async () => {
     const person = await people.many.due({ claims: { roles: [] } });
     assert.deepEqual(person.provider.renewals, []);
     const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => person.open("/page", 1 + (index % 2))));
@@ -202,7 +202,7 @@ describe("renewing sessions", { concurrency: true }, () => {
     assert.deepEqual([...person.provider.reused], []);
   });
 
-  test("SEC-71: a refresh token that was rotated is not used again, though the rest of the answer was of no use", async () => {
+  test("SEC-118: a refresh token that was rotated is not used again, though the rest of the answer was of no use", async () => {
     const person = await people.bad.due({ broken: true });
     assert.equal((await person.open("/editors/a")).status, 200);
     await isLogged(/provider bad: ID token: .*signature/);
@@ -213,7 +213,7 @@ describe("renewing sessions", { concurrency: true }, () => {
     assert.deepEqual([...person.provider.reused], []);
   });
 
-  test("SEC-71: an answer that was lost signs nobody out; a provider that then takes the token for stolen does", async () => {
+  test("SEC-118: an answer that was lost signs nobody out; a provider that then takes the token for stolen does", async () => {
     const person = await people.lost.due({ loses: true });
     assert.equal((await person.open()).status, 200);
     assert.equal(person.provider.renewals.length, 1);
@@ -222,7 +222,7 @@ describe("renewing sessions", { concurrency: true }, () => {
     isOut(await askedAgain(person));
   });
 
-  test("SEC-71: who may not be here any more by the provider's word is out with the next request, in every isolate", async () => {
+  test("SEC-118: who may not be here any more by the provider's word is out with the next request, in every isolate", async () => {
     const person = await people.refused.due({ error: ["invalid_grant", 400] });
     assert.equal((await person.open()).status, 303);
     await isLogged(/provider refused: token endpoint: status 400, error invalid_grant/);
@@ -230,7 +230,7 @@ describe("renewing sessions", { concurrency: true }, () => {
     assert.equal(person.provider.renewals.length, 1);
   });
 
-  test("SEC-71: if_refused: all sessions of the person end, or this one stays as it was", async () => {
+  test("SEC-118: if_refused: all sessions of the person end, or this one stays as it was", async () => {
     const another = await Person.signIn("all");
     assert.equal((await another.open()).status, 200);
     const person = await people.all.due({ error: ["invalid_grant", 400] });
@@ -241,13 +241,13 @@ describe("renewing sessions", { concurrency: true }, () => {
     assert.equal(kept.provider.renewals.length, 1);
   });
 
-  test("SEC-71: an ID token of another person, or for another sign-in, renews nothing", async () => {
+  test("SEC-118: an ID token of another person, or for another sign-in, renews nothing", async () => {
     const person = await people.other.due({ claims: { sub: "somebody-else" } });
     isOut(await person.open());
     await isLogged(/provider other: sub is that of another person/);
   });
 
-  test("SEC-71: a sign-out while the provider is asked is a sign-out", async () => {
+  test("SEC-118: a sign-out while the provider is asked is a sign-out", async () => {
     /** @type {() => void} */
     let go = () => undefined;
     const person = await people.out.due({ until: new Promise((resolve) => (go = () => resolve(undefined))) });
@@ -260,7 +260,7 @@ describe("renewing sessions", { concurrency: true }, () => {
     for (const isolate of [1, 2]) isOut(await person.open("/page", isolate));
   });
 
-  test("SEC-71: who is out at a site is out at the gateway, which leads nobody back in", async () => {
+  test("SEC-118: who is out at a site is out at the gateway, which leads nobody back in", async () => {
     const [gateway, via] = [world.site("GATEWAY"), world.site("VIA")];
     const person = await Person.signIn("via", gateway);
     const { browser } = person;
@@ -288,7 +288,7 @@ describe("renewing sessions", { concurrency: true }, () => {
     assert.match(page.text, /Sign in with Via/);
   });
 
-  test("SEC-71: a provider that is down signs nobody out within the bound, and everybody after it", async () => {
+  test("SEC-118: a provider that is down signs nobody out within the bound, and everybody after it", async () => {
     const person = await people.down.due();
     person.provider.isDown = true;
     const answer = await person.open("/editors/a");
