@@ -313,9 +313,7 @@ impl<'a> Source<'a> {
         }
         if matches!(asked, Err(Failure::Refused(_))) {
             match offline.if_refused {
-                IfRefused::Keep => {
-                    tokens.0.remove(REFRESH_TOKEN);
-                }
+                IfRefused::Keep => tokens.set(REFRESH_TOKEN, Value::Null),
                 IfRefused::EndSession | IfRefused::EndAll => {
                     return self.end(ctx, claims, offline, &record, &busy).await;
                 }

@@ -29,7 +29,7 @@ pub const MAX_TOKEN: usize = 8192;
 pub const MAX_ID_TOKEN: usize = 4096;
 
 /// What is kept of a sign-in: members of a JSON object, because most of them come out of one, and are texts.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct ProviderTokens(pub Map<String, Value>);
 
 /// Whom the provider has signed in, and the `nonce` of the sign-in.
