@@ -99,6 +99,8 @@ pub enum Denial {
     SignInOver,
     /// The sign-in was begun in another browser.
     SignInElsewhere,
+    /// A provider leads a browser back that has not signed out here.
+    SignOutElsewhere,
     /// The provider of this name has not answered a sign-in as it should.
     Provider(String, ProviderCause),
     /// The provider of this name, or the person there, has declined.
@@ -127,7 +129,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 44] = [
+pub const CODES: [&str; 45] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -162,6 +164,7 @@ pub const CODES: [&str; 44] = [
     "sign_in_declined",
     "sign_in_elsewhere",
     "sign_in_over",
+    "sign_out_elsewhere",
     "temporarily_unavailable",
     "token_expired",
     "token_invalid",
@@ -420,6 +423,12 @@ impl Denial {
                 "Begun elsewhere",
                 "This sign-in was begun in another browser, or it is over.",
             ),
+            Self::SignOutElsewhere => row(
+                403,
+                "sign_out_elsewhere",
+                "Begun elsewhere",
+                "This sign-out was begun in another browser, or it is over.",
+            ),
             Self::Provider(..) => row(
                 502,
                 "provider_failed",
@@ -583,6 +592,7 @@ impl Denial {
             Self::FormExpired => "form of another browser".into(),
             Self::SignInOver => "sign-in expired or used".into(),
             Self::SignInElsewhere => "sign-in of another browser".into(),
+            Self::SignOutElsewhere => "sign-out of another browser".into(),
             Self::Provider(name, cause) => format!("provider {name}: {cause}"),
             Self::ProviderDeclined(name) => {
                 format!("provider {name}: the person or the provider has declined")

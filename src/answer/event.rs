@@ -64,6 +64,8 @@ pub enum EventKind {
     ClaimsUnlisted,
     /// A header with roles was not sent, because a role contains what separates them.
     RolesNotSent,
+    /// A provider has not renewed a session.
+    SessionNotRenewed,
     /// The keys of an issuer could not be fetched.
     IssuerKeysFailed,
 }

@@ -61,6 +61,8 @@ pub enum Endpoint {
     LoginAt(String),
     /// `/api/sso/callback/{name}`, where a browser comes back from it
     Callback(String),
+    /// `/api/sso/logged-out/{name}`, where a browser comes back from it after a sign-out
+    LoggedOut(String),
     /// `/api/sso/backchannel/{name}`, where a provider tells that somebody has signed out there
     BackChannel(String),
     /// A page of the gateway
@@ -151,7 +153,7 @@ pub enum AdminEndpoint {
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 31] = [
+pub const PATHS: [&str; 32] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -183,6 +185,7 @@ pub const PATHS: [&str; 31] = [
     "/api/sso/login/{id}",
     "/api/sso/callback/{id}",
     "/api/sso/backchannel/{id}",
+    "/api/sso/logged-out/{id}",
 ];
 
 /// The path of each page and each call of the gateway, but for the script of its pages. They are found without the last slash
@@ -425,6 +428,7 @@ fn own(rest: &str) -> Endpoint {
         ["login"] => Endpoint::Login,
         ["login", name] => Endpoint::LoginAt((*name).into()),
         ["callback", name] => Endpoint::Callback((*name).into()),
+        ["logged-out", name] => Endpoint::LoggedOut((*name).into()),
         ["backchannel", name] => Endpoint::BackChannel((*name).into()),
         ["users", id, "password"] => Endpoint::Admin(AdminEndpoint::UserPassword((*id).into())),
         ["users", id, "password-link"] => {
@@ -490,6 +494,7 @@ mod tests {
             Endpoint::LoginAt(_) => (28, "/api/sso/login/{id}"),
             Endpoint::Callback(_) => (29, "/api/sso/callback/{id}"),
             Endpoint::BackChannel(_) => (30, "/api/sso/backchannel/{id}"),
+            Endpoint::LoggedOut(_) => (31, "/api/sso/logged-out/{id}"),
             // The profile says where this one is.
             Endpoint::Exchange
             | Endpoint::Mount
@@ -506,7 +511,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 31, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 32, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

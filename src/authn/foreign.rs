@@ -418,6 +418,7 @@ fn granted(
         scopes,
         tenant,
         workspace,
+        tokens: None,
         claims: KeptClaims::new(&claims),
     };
     let granted = Rc::new(granted);

@@ -12,6 +12,7 @@ pub mod link;
 mod others_key;
 pub mod principal;
 pub mod provider;
+pub mod renewal;
 pub mod report;
 mod validity;
 mod verify;

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha384, Sha512};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{attempts, binding, foreign, jwks, validity};
+use crate::authn::{attempts, binding, foreign, jwks, renewal, validity};
 use crate::credential::attempt::Attempt;
 use crate::credential::verified::{Claims, Verified};
 use crate::http::client::Client;
@@ -31,9 +31,11 @@ use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::sha256;
 use crate::platform::port::{Fault, Incoming, Outgoing};
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::Source;
-use crate::site::issuer::{KeySource, RemoteKeys};
+use crate::site::issuer::{Issuer, KeySource, RemoteKeys};
 use crate::site::provider::{ClientAuthentication, Provider};
+use crate::site::tenant::Tenancy;
+use crate::site::{Site, Source};
+use crate::store::provider_tokens::ProviderTokens;
 
 /// How long a provider may take for one answer, in milliseconds.
 const TIMEOUT: u32 = 10_000;
@@ -106,6 +108,7 @@ async fn ask(world: &World, remote: &RemoteKeys) -> Result<Endpoints, ProviderCa
         authorization: find("authorization_endpoint")?,
         token: find("token_endpoint")?,
         userinfo: find("userinfo_endpoint").ok(),
+        end_session: find("end_session_endpoint").ok(),
         says_iss: says_iss == Some(&Value::Bool(true)),
     })
 }
@@ -128,16 +131,19 @@ pub struct Response<'a> {
     pub code: &'a str,
 }
 
-/// Who has signed in.
+/// Who has signed in, and the provider's tokens if they are kept.
 ///
 /// # Errors
 /// [`Denial::Provider`] if the provider has not answered as it should, [`Denial::ProviderAccount`] if the person may not sign
 /// in here, or a fault.
-pub async fn sign_in(ctx: &Ctx<'_>, response: &Response<'_>) -> Result<Principal, Denial> {
+pub async fn sign_in(
+    ctx: &Ctx<'_>,
+    response: &Response<'_>,
+) -> Result<(Principal, Option<ProviderTokens>), Denial> {
     let issuer = &response.provider.issuer;
     let name = || issuer.name.clone();
     let failed = |cause| Denial::Provider(name(), cause);
-    let (id, claims) = match claims(ctx, response).await {
+    let (id, claims, tokens) = match claims(ctx, response).await {
         Ok(claims) => claims,
         Err(cause @ ProviderCause::Refused(..)) => {
             // Anybody can come back with a code that the provider has never given.
@@ -150,7 +156,6 @@ pub async fn sign_in(ctx: &Ctx<'_>, response: &Response<'_>) -> Result<Principal
         }
         Err(cause) => return Err(failed(cause)),
     };
-    let tenancy = ctx.presented.tenancy;
     let refused = |error| match error {
         TokenError::Fault(Fault::IssuerKeys) => failed(ProviderCause::Keys),
         TokenError::Fault(fault) => Denial::Fault(fault),
@@ -159,20 +164,35 @@ pub async fn sign_in(ctx: &Ctx<'_>, response: &Response<'_>) -> Result<Principal
         }
         error => failed(ProviderCause::IdToken(error)),
     };
-    let judged = foreign::judge(ctx.world, ctx.site, tenancy, issuer, claims, id, ctx.now);
-    let mut claims = judged.map_err(refused)?;
-    if issuer.email_domains.is_some() && claims.email.is_none() {
-        return Err(refused(TokenError::EmailDomain));
-    }
     // The nonce shows that it was made after the sign-in had begun, whatever the provider's clock says.
-    claims.issued_at = claims.issued_at.max(response.attempt.began_at);
+    let made_after = response.attempt.began_at;
+    let admitted = admit_person(ctx, ctx.site, issuer, (id, claims), made_after);
+    Ok((Box::pin(admitted).await.map_err(refused)?, tokens))
+}
+
+/// Who the claims of an ID token of this name are about, if they may be at `site`, where people sign in with it; such a site
+/// has no tenants. The token was made after `made_after`.
+///
+/// # Errors
+/// Why not, or a fault.
+pub(super) async fn admit_person(
+    ctx: &Ctx<'_>,
+    site: &Site,
+    issuer: &Rc<Issuer>,
+    (id, claims): (String, Map<String, Value>),
+    made_after: Timestamp,
+) -> Result<Principal, TokenError> {
+    let mut claims = foreign::judge(ctx.world, site, Tenancy::None, issuer, claims, id, ctx.now)?;
+    if issuer.email_domains.is_some() && claims.email.is_none() {
+        return Err(TokenError::EmailDomain);
+    }
+    claims.issued_at = claims.issued_at.max(made_after);
     let verified = Rc::new(Verified::new(Claims::Foreign(claims)));
-    let current = validity::check_current(ctx, Source::SsoCookie, verified);
-    current.await.map_err(refused)
+    validity::check_current(ctx, Source::SsoCookie, verified).await
 }
 
 /// Whether an ID token is right, but the person may not sign in here.
-fn is_about_person(provider: &Provider, error: TokenError) -> bool {
+pub(super) fn is_about_person(provider: &Provider, error: TokenError) -> bool {
     let issuer = &provider.issuer;
     match error {
         TokenError::UnknownUser
@@ -191,18 +211,33 @@ fn is_about_person(provider: &Provider, error: TokenError) -> bool {
     }
 }
 
-/// The claims of the ID token that a code is exchanged for, and the token's name.
+/// The claims of the ID token that a code is exchanged for, the token's name, and what is kept of the tokens.
 async fn claims(
     ctx: &Ctx<'_>,
     response: &Response<'_>,
-) -> Result<(String, Map<String, Value>), ProviderCause> {
+) -> Result<(String, Map<String, Value>, Option<ProviderTokens>), ProviderCause> {
     let answer = exchange(ctx.world, response).await?;
+    let (provider, nonce) = (response.provider, response.attempt.nonce());
+    let read = read(ctx, provider, response.endpoints, &answer, (&nonce, true));
+    let (id, claims) = Box::pin(read).await?;
+    let tokens = renewal::gather(ctx, provider, &answer, &claims);
+    Ok((id, claims, tokens?))
+}
+
+/// The ID token's name, and its claims with those that are read elsewhere, of the answer of a token endpoint. `nonce`: that of
+/// the sign-in, and whether this is the sign-in.
+pub(super) async fn read(
+    ctx: &Ctx<'_>,
+    provider: &Provider,
+    endpoints: &Endpoints,
+    answer: &Map<String, Value>,
+    nonce: (&str, bool),
+) -> Result<(String, Map<String, Value>), ProviderCause> {
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let token = text("id_token").ok_or(ProviderCause::Form(TOKEN))?;
     let access_token = text("access_token");
-    let verified = verify(ctx, response, token, access_token).await;
+    let verified = verify(ctx, provider, nonce, token, access_token).await;
     let mut claims = verified.map_err(ProviderCause::IdToken)?;
-    let provider = response.provider;
     if provider.access_token_claims {
         let token = access_token.ok_or(ProviderCause::Form(TOKEN))?;
         let more = read_access_token(ctx, provider, token, &claims).await;
@@ -214,7 +249,7 @@ async fn claims(
     }
     if provider.userinfo {
         let token = access_token.ok_or(ProviderCause::Form(TOKEN))?;
-        let more = userinfo(ctx.world, response, token).await?;
+        let more = userinfo(ctx.world, provider, endpoints, token).await?;
         if more.get("sub") != claims.get("sub") {
             return Err(ProviderCause::OtherSubject);
         }
@@ -231,14 +266,25 @@ async fn exchange(
     world: &World,
     response: &Response<'_>,
 ) -> Result<Map<String, Value>, ProviderCause> {
-    let provider = response.provider;
     let verifier = response.attempt.verifier();
-    let mut fields = vec![
+    let fields = [
         ("grant_type", "authorization_code"),
         ("code", response.code),
         ("redirect_uri", response.redirect_uri),
         ("code_verifier", &verifier),
     ];
+    let url = &response.endpoints.token;
+    Box::pin(redeem(world, response.provider, url, &fields)).await
+}
+
+/// Exchanges a grant at the token endpoint.
+pub(super) async fn redeem(
+    world: &World,
+    provider: &Provider,
+    url: &str,
+    grant: &[(&str, &str)],
+) -> Result<Map<String, Value>, ProviderCause> {
+    let mut fields = grant.to_vec();
     let mut headers = vec![
         ("accept", "application/json"),
         ("content-type", "application/x-www-form-urlencoded"),
@@ -254,7 +300,7 @@ async fn exchange(
     let body = form(&fields);
     let request = Outgoing {
         method: "POST",
-        url: &response.endpoints.token,
+        url,
         headers: &headers,
         body: Some(&body),
         limit: jwks::MAX_DOCUMENT,
@@ -272,10 +318,11 @@ async fn exchange(
 
 async fn userinfo(
     world: &World,
-    response: &Response<'_>,
+    provider: &Provider,
+    endpoints: &Endpoints,
     access_token: &str,
 ) -> Result<Map<String, Value>, ProviderCause> {
-    let url = response.endpoints.userinfo.as_deref();
+    let url = endpoints.userinfo.as_deref();
     let authorization = ["Bearer ", access_token].concat();
     let request = Outgoing {
         method: "GET",
@@ -288,7 +335,7 @@ async fn userinfo(
         limit: jwks::MAX_DOCUMENT,
         timeout: TIMEOUT,
     };
-    let answer = send(world, response.provider, USERINFO, request).await?;
+    let answer = send(world, provider, USERINFO, request).await?;
     object(USERINFO, &answer)
 }
 
@@ -363,11 +410,11 @@ pub fn known_error(text: &str) -> &'static str {
 /// audience and time are checked as those of every issuer's token.
 async fn verify(
     ctx: &Ctx<'_>,
-    response: &Response<'_>,
+    provider: &Provider,
+    (nonce, is_sign_in): (&str, bool),
     token: &str,
     access_token: Option<&str>,
 ) -> Result<Map<String, Value>, TokenError> {
-    let (provider, attempt) = (response.provider, response.attempt);
     let issuer = &provider.issuer;
     let jws = UntrustedJws::parse(token)?;
     let algorithm = jws.algorithm_among(&issuer.algorithms, None)?;
@@ -381,7 +428,10 @@ async fn verify(
         Some(value) if value == expected => Ok(()),
         Some(_) => Err(TokenError::ClaimValue(name)),
     };
-    must_be("nonce", &attempt.nonce())?;
+    // Core 1.0 §12.2: a renewed one need not have it.
+    if is_sign_in || claims.contains_key("nonce") {
+        must_be("nonce", nonce)?;
+    }
     let is_for_others = matches!(claims.get("aud"), Some(Value::Array(many)) if many.len() > 1);
     if is_for_others || claims.contains_key("azp") {
         must_be("azp", &provider.client_id)?;
@@ -391,7 +441,7 @@ async fn verify(
     if issued_at < earliest(MAX_AGE) {
         return Err(TokenError::ClaimValue("iat"));
     }
-    if let Some(max_age) = provider.max_age {
+    if let Some(max_age) = provider.max_age.filter(|_| is_sign_in) {
         let signed_in = jwt::date(&claims, "auth_time")?;
         let signed_in = signed_in.ok_or(TokenError::MissingClaim("auth_time"))?;
         if signed_in < earliest(max_age) {

@@ -7,7 +7,7 @@ use futures_util::future::join;
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{foreign, link};
+use crate::authn::{foreign, link, renewal};
 use crate::credential::foreign::ForeignClaims;
 use crate::credential::session::{self, SessionClaims};
 use crate::credential::verified::{Claims, Verified};
@@ -44,8 +44,15 @@ pub(super) async fn check_current(
     {
         return Err(TokenError::Ended);
     }
+    let mut renewed = None;
     let user = match &verified.claims {
-        Claims::Session(claims) => session_user(ctx, claims).await?,
+        Claims::Session(claims) => {
+            let user = session_user(ctx, claims).await?;
+            if renewal::is_due(ctx, claims) {
+                renewed = Box::pin(renewal::renew(ctx, claims)).await?;
+            }
+            user
+        }
         Claims::Sso(claims) => {
             not_too_old(site, source, claims.issued_at, now)?;
             let user = signed_in_user(ctx, &claims.user).await?;
@@ -67,6 +74,9 @@ pub(super) async fn check_current(
         }
         Claims::ApiToken(claims) => signed_in_user(ctx, &claims.user).await?,
     };
+    // Rules, and the origin, see what the provider has just said.
+    let renewed = renewed.map(|claims| Rc::new(Verified::new(Claims::Session(claims))));
+    let verified = renewed.unwrap_or(verified);
     let user = with_grants(&verified, user);
     Ok(Principal::new_unchecked(user, source, verified))
 }

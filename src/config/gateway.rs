@@ -189,6 +189,7 @@ pub(super) fn read(
         query: None,
         presets: Vec::new(),
         custom_headers: Vec::new(),
+        sends_access_token: false,
         groups_separator: ',',
         separator_in_groups: SeparatorInGroups::default(),
         assertion: None,

@@ -15,8 +15,8 @@ use crate::http::query;
 use crate::model::claim::ClaimPath;
 use crate::platform::time::Seconds;
 use crate::site::UpstreamCredential;
-use crate::site::issuer::{RequiredClaim, TENANT_ID, UserIdentity};
-use crate::site::provider::{ClientAuthentication, Provider};
+use crate::site::issuer::{KeySource, RequiredClaim, TENANT_ID, UserIdentity};
+use crate::site::provider::{ClientAuthentication, IfRefused, Offline, Provider};
 
 /// Stands for the place of a provider whose settings do not say it.
 const UNKNOWN: &str = "https://unknown.example/";
@@ -72,6 +72,12 @@ table! {
         pub(super) roles_from: Field<RolesFrom>,
         /// Whether claims that the ID token lacks are asked for at the userinfo endpoint.
         pub(super) userinfo: Field<bool>,
+        /// Whether sessions are renewed at the provider, so that they end with the person's account there.
+        pub(super) offline: Field<bool>,
+        /// What becomes of a session that the provider does not renew, with `offline`.
+        pub(super) if_refused: Field<IfRefused>,
+        /// Whether a sign-out here signs people out there as well, if the provider has an `end_session_endpoint`.
+        pub(super) sign_out_at_provider: Field<bool>,
         /// How many seconds ago a person may have signed in there at the most.
         pub(super) max_age: Field<u32>,
     }
@@ -121,6 +127,10 @@ pub enum RolesFrom {
 }
 
 /// Validates the table of provider `name`; errors go to `reader`. `ours` is our own `iss`.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one field of the provider after another"
+)]
 pub(super) fn read(
     name: &str,
     text: &str,
@@ -160,7 +170,24 @@ pub(super) fn read(
         bindings,
         reader,
     );
-    let scope = read_scope(reader, raw.scopes);
+    let mut scope = read_scope(reader, raw.scopes);
+    let offline = reader.with_default("offline", raw.offline, false);
+    reader.check(
+        "if_refused",
+        offline || !raw.if_refused.is_given(),
+        "is of use with offline = true only",
+    );
+    let if_refused = reader.with_default("if_refused", raw.if_refused, IfRefused::EndSession);
+    let ways: &[_] = match preset {
+        // Without it, Google gives a refresh token at the first sign-in only.
+        Some(Preset::Google) => &[("access_type", "offline"), ("prompt", "consent")],
+        // Core 1.0 §11.
+        Some(Preset::Oidc) => &[("prompt", "consent")],
+        _ => &[],
+    };
+    if offline && preset != Some(Preset::Google) && !scope.contains(" offline_access") {
+        scope.push_str(" offline_access");
+    }
     let mut usual = name.to_owned();
     if let Some(first) = usual.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -189,6 +216,7 @@ pub(super) fn read(
         hosted.is_none() || preset == Some(Preset::Google),
         "is for preset = \"google\"",
     );
+    let sign_out = reader.with_default("sign_out_at_provider", raw.sign_out_at_provider, false);
     let userinfo = reader.with_default("userinfo", raw.userinfo, false);
     let roles_from = reader.with_default("roles_from", raw.roles_from, RolesFrom::IdToken);
     members.insert(
@@ -212,6 +240,10 @@ pub(super) fn read(
             values: Some(domains.into_iter().map(Value::String).collect()),
         });
     }
+    let bound = match &issuer.keys {
+        KeySource::Remote(remote) => remote.stale,
+        KeySource::Secrets(_) | KeySource::Fixed(_) => Seconds(0),
+    };
     Some(Rc::new(Provider {
         issuer: Rc::new(issuer),
         label,
@@ -221,6 +253,12 @@ pub(super) fn read(
         max_age: max_age.map(Seconds),
         userinfo,
         access_token_claims: roles_from == RolesFrom::AccessToken,
+        sign_out,
+        offline: offline.then_some(Offline {
+            fields: ways,
+            if_refused,
+            bound,
+        }),
     }))
 }
 

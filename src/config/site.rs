@@ -354,6 +354,9 @@ pub(super) fn read(
         sso_cookie,
         query,
         presets,
+        sends_access_token: custom_headers
+            .iter()
+            .any(|(_, attribute)| *attribute == Attribute::AccessToken),
         custom_headers,
         groups_separator: separator,
         separator_in_groups,

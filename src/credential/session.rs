@@ -21,6 +21,7 @@ use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::Config;
+use crate::site::provider::Provider;
 use crate::site::{SameSite, Site, SsoCookie};
 
 /// The claim with the second in which the token was issued that opened the session.
@@ -46,6 +47,8 @@ pub struct SessionClaims {
     pub expires_at: Timestamp,
     /// What the token that opened the session added, if it was another issuer's.
     pub granted: Option<Rc<Granted>>,
+    /// Whether its provider has just renewed it, so that a new cookie is due.
+    pub is_renewed: bool,
 }
 
 impl Weigh for SessionClaims {
@@ -121,6 +124,7 @@ pub fn open(
         issued_at: now,
         expires_at: now + site.session.idle,
         granted: granted.map(Rc::clone),
+        is_renewed: false,
     };
     let cookie = write(config, site, &claims, now);
     (claims, cookie)
@@ -135,15 +139,40 @@ pub fn renew(
     claims: &SessionClaims,
     now: Timestamp,
 ) -> Option<SetCookie> {
-    if !is_due(site, claims, now) {
+    if claims.is_renewed {
+        return Some(write(config, site, claims, now));
+    }
+    if renewed_by(site, claims).is_some() || !is_due(site, claims, now) {
         return None;
     }
-    let renewed = SessionClaims {
+    let renewed = renewed(site, claims, claims.granted.as_ref(), now);
+    Some(write(config, site, &renewed, now))
+}
+
+/// The same session with a new idle lifetime, and with what was granted last.
+#[must_use]
+pub fn renewed(
+    site: &Site,
+    claims: &SessionClaims,
+    granted: Option<&Rc<Granted>>,
+    now: Timestamp,
+) -> SessionClaims {
+    SessionClaims {
         issued_at: now,
         expires_at: renewed_until(site, claims, now),
+        granted: granted.map(Rc::clone),
+        is_renewed: true,
         ..claims.clone()
-    };
-    Some(write(config, site, &renewed, now))
+    }
+}
+
+/// The provider without which a session is not renewed.
+#[must_use]
+pub fn renewed_by<'a>(site: &'a Site, claims: &SessionClaims) -> Option<&'a Rc<Provider>> {
+    let granted = claims.granted.as_ref()?;
+    granted.tokens.as_ref()?;
+    let mut providers = site.providers.iter();
+    providers.find(|one| one.offline.is_some() && one.name() == granted.issuer)
 }
 
 /// Whether [`renew`] returns a cookie.
@@ -200,6 +229,7 @@ pub fn read(
         issued_at: registered.issued_at,
         expires_at: registered.expires_at,
         granted: granted(&claims, site)?,
+        is_renewed: false,
     };
     if now >= ends_at(site, &claims) {
         return Err(TokenError::Expired);

@@ -6,10 +6,12 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::page::{self, Confirmation, LinkButton};
 use crate::answer::reply::Reply;
+use crate::ask::ctx::Ctx;
+use crate::authn::Authentication;
 use crate::credential::session;
 use crate::gateway::visit::Visit;
 use crate::people;
-use crate::sign_in::sign_out;
+use crate::sign_in::{provider_sign_out, sign_out};
 use crate::site::Source;
 
 /// `GET /logout/`. A link on one of the gateway's own pages needs no confirmation; any other page could sign people out.
@@ -31,7 +33,7 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
             label: visit.text("stay_signed_in").to_owned(),
             href: "/account/".into(),
         }),
-        form_to: None,
+        form_to: provider_sign_out::form_target(visit.ctx),
     };
     Ok(page::question(
         200,
@@ -56,7 +58,36 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
     for user in &users {
         people::end_sessions(visit.ctx.world, user, None, visit.ctx.now).await?;
     }
-    let mut reply = visit.inform(
+    let granted = visit.session().map(|session| session.granted.clone());
+    let granted: Vec<_> = granted.into_iter().collect();
+    let begun = provider_sign_out::begin(visit.ctx, &granted, &visit.ctx.root()).await;
+    let mut reply = match begun {
+        Some(away) => away,
+        None if visit.ctx.parts.wants_page() => signed_out(visit),
+        None => Answer::json(200, &serde_json::json!({ "ok": true })).into(),
+    };
+    reply.cookies.extend(session::clear_all(visit.ctx.site));
+    reply.happened = users.first().map(|user| Happened {
+        kind: EventKind::SignedOut,
+        user: user.to_string(),
+        source: Source::Session,
+    });
+    Ok(reply)
+}
+
+/// Back from the provider, at which the sign-out has gone on.
+///
+/// # Errors
+/// [`Denial::UnknownEndpoint`], or [`Denial::SignOutElsewhere`].
+pub fn returned(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
+    let (_, cookie) = provider_sign_out::returned(ctx, name)?;
+    let mut reply = signed_out(&Visit::new(ctx, &Authentication::anonymous())?);
+    reply.cookies.push(cookie);
+    Ok(reply)
+}
+
+fn signed_out(visit: &Visit<'_>) -> Reply {
+    visit.inform(
         200,
         visit.text("signed_out"),
         "",
@@ -65,15 +96,5 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
             label: visit.text("sign_in_again").to_owned(),
             href: "/login/".into(),
         }),
-    );
-    if !visit.ctx.parts.wants_page() {
-        reply = Answer::json(200, &serde_json::json!({ "ok": true })).into();
-    }
-    reply.cookies.extend(session::clear_all(visit.ctx.site));
-    reply.happened = users.first().map(|user| Happened {
-        kind: EventKind::SignedOut,
-        user: user.to_string(),
-        source: Source::Session,
-    });
-    Ok(reply)
+    )
 }

@@ -14,6 +14,7 @@ use crate::credential::verified::{CredentialKey, Verified};
 use crate::memory::attempts::AttemptMemory;
 use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
+use crate::memory::provider::{KnownTokens, ProviderCause};
 use crate::memory::services::ServiceMemory;
 use crate::memory::turns::Turns;
 use crate::model::user::{User, UserId};
@@ -32,6 +33,7 @@ pub struct Cache {
     users: RefCell<Shelf<UserId, ReadUser>>,
     accounts: RefCell<Shelf<String, KnownAccount>>,
     admin_access: RefCell<Shelf<String, (Rc<str>, Timestamp)>>,
+    provider_tokens: RefCell<Shelf<String, (Rc<KnownTokens>, Timestamp)>>,
     signing_keys: RefCell<BTreeMap<Algorithm, (Rc<SigningKeys>, Timestamp)>>,
     /// Whether the writer of an algorithm's keys was told to keep them.
     kept_keys: RefCell<BTreeMap<Algorithm, bool>>,
@@ -59,6 +61,12 @@ pub enum Note {
         issuer: String,
         claims: Vec<String>,
     },
+    /// A provider has not renewed a session.
+    NotRenewed {
+        site: String,
+        issuer: String,
+        cause: ProviderCause,
+    },
     /// A header with roles was not sent, because a role contains what separates them.
     RolesNotSent {
         site: String,
@@ -80,6 +88,7 @@ impl Default for Cache {
             kept_keys: RefCell::default(),
             accounts: RefCell::new(Shelf::new(shelf::ACCOUNTS)),
             admin_access: RefCell::new(Shelf::new(shelf::ADMIN_ACCESS)),
+            provider_tokens: RefCell::new(Shelf::new(shelf::PROVIDER_TOKENS)),
             issuer_keys: IssuerKeyMemory::default(),
             turns: Turns::default(),
             services: ServiceMemory::default(),
@@ -259,6 +268,30 @@ impl Cache {
             .put(site.to_owned(), (Rc::clone(token), until));
     }
 
+    /// What is known of the tokens of a provider with this id, if read within `span` before `now`.
+    #[must_use]
+    pub fn provider_tokens(
+        &self,
+        id: &str,
+        span: Seconds,
+        now: Timestamp,
+    ) -> Option<Rc<KnownTokens>> {
+        let mut tokens = self.provider_tokens.borrow_mut();
+        let (known, at) = tokens.get(id)?;
+        is_fresh(*at, span, now).then(|| Rc::clone(known))
+    }
+
+    /// Caches what is known of the tokens of a provider.
+    pub fn put_provider_tokens(&self, id: &str, known: Rc<KnownTokens>, now: Timestamp) {
+        let mut tokens = self.provider_tokens.borrow_mut();
+        tokens.put(id.to_owned(), (known, now));
+    }
+
+    /// Removes the tokens of a session that has ended.
+    pub fn forget_provider_tokens(&self, id: &str) {
+        self.provider_tokens.borrow_mut().pop(id);
+    }
+
     /// The weight of all entries, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -268,6 +301,7 @@ impl Cache {
             + self.users.borrow().weight()
             + self.accounts.borrow().weight()
             + self.admin_access.borrow().weight()
+            + self.provider_tokens.borrow().weight()
             + keys.values().map(|(keys, _)| keys.heap()).sum::<usize>()
             + self.issuer_keys.weight()
             + self.attempts.weight()

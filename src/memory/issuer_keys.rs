@@ -74,6 +74,8 @@ pub struct IssuerState {
     pub endpoints: Option<(Rc<Endpoints>, Timestamp)>,
     /// Why they could not be had, and when.
     pub endpoints_failed: Option<(ProviderCause, Timestamp)>,
+    /// When it has last failed to renew a session.
+    pub renewal_failed: Option<Timestamp>,
     pub keys: Option<FetchedKeys>,
     /// When the issuer was last asked because of an unknown key.
     pub asked_at: Option<Timestamp>,

@@ -202,6 +202,9 @@ pub struct Granted {
     pub tenant: Option<String>,
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
+    /// The id of the record with the tokens that a provider has given. Never from a token.
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<String>,
     /// All other claims that are kept.
     #[serde(rename = "c", default, skip_serializing_if = "KeptClaims::is_empty")]
     pub claims: KeptClaims,
@@ -214,6 +217,7 @@ impl Weigh for Granted {
             + self.scopes.heap()
             + self.tenant.heap()
             + self.workspace.heap()
+            + self.tokens.heap()
             + self.claims.heap()
     }
 }

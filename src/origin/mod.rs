@@ -22,6 +22,7 @@ use crate::memory::cache::Cache;
 use crate::origin::strip::Stripped;
 use crate::platform::time::Seconds;
 use crate::site::Site;
+use crate::site::attribute::Attribute;
 
 /// A request to send to the origin. Only [`prepare`] makes one, and it wants a [`Grant`].
 ///
@@ -217,6 +218,8 @@ pub struct Context<'a> {
     pub request_id: &'a str,
     /// What the site's profile adds.
     pub told: Option<&'a Told>,
+    /// The provider's access token, where the site wants it.
+    pub access_token: Option<&'a str>,
     /// Gets a note for the log of a header that cannot be sent.
     pub cache: &'a Cache,
 }
@@ -255,6 +258,11 @@ pub fn prepare(
         if let Some(headers) = &told.headers {
             own.extend(headers);
         }
+    }
+    if let (Some(_), Some(token)) = (principal, context.access_token) {
+        let headers = site.custom_headers.iter();
+        let of_token = headers.filter(|(_, attribute)| *attribute == Attribute::AccessToken);
+        of_token.for_each(|(header, _)| own.set(header, token));
     }
     let query = presented.clean_query.as_deref();
     let base = rewrite::base(site, parts.authority());

@@ -140,8 +140,8 @@ fn value_of(attribute: &Attribute, principal: &Principal, claims: &Reading<'_>) 
         Attribute::FirstName => user.first_name.as_str().to_owned(),
         Attribute::LastName => user.last_name.as_str().to_owned(),
         Attribute::Name => user.display_name(),
-        // Set as a list.
-        Attribute::Roles => String::new(),
+        // Set as a list, and with each request.
+        Attribute::Roles | Attribute::AccessToken => String::new(),
         Attribute::Staff => user.staff.to_string(),
         Attribute::Superuser => user.superuser.to_string(),
         // One with a blank would be read as two.

@@ -73,6 +73,7 @@ fn prepared(
     };
     let signed: Option<Rc<str>> = principal.as_ref().map(|_| SIGNED.with(Rc::clone));
     let context = Context {
+        access_token: None,
         assertion: signed.as_ref(),
         request_id: "r-1",
         told: None,

@@ -2,6 +2,7 @@
 
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
+use crate::authn::renewal;
 use crate::credential::session;
 use crate::credential::verified::Claims;
 use crate::judge::Judgement;
@@ -48,7 +49,12 @@ pub(super) async fn forward(ctx: &Ctx<'_>, judgement: Judgement) -> Result<Step,
     {
         cookies.extend(session::renew(&world.config, site, claims, now));
     }
+    let access_token = match grant.principal() {
+        Some(principal) if site.sends_access_token => renewal::access_token(ctx, principal).await?,
+        _ => None,
+    };
     let context = Context {
+        access_token: access_token.as_deref(),
         assertion: signed.as_ref(),
         request_id: ctx.request_id,
         told: told.as_ref(),

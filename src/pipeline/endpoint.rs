@@ -43,6 +43,13 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
             };
             conclude(ctx, true, Vec::new(), reply.map(Step::Reply))
         }
+        Endpoint::LoggedOut(name) => {
+            let reply = match &ctx.site.gateway {
+                Some(_) => gateway::logout::returned(ctx, name),
+                None => account::logged_out(ctx, name),
+            };
+            conclude(ctx, true, Vec::new(), reply.map(Step::Reply))
+        }
         Endpoint::BackChannel(name) => {
             let reply = back_channel::receive(ctx, name).await;
             conclude(ctx, true, Vec::new(), reply.map(Step::Reply))

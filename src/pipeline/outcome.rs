@@ -277,6 +277,17 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
             )),
             ..Event::default()
         },
+        Note::NotRenewed {
+            site,
+            issuer,
+            cause,
+        } => Event {
+            event: EventKind::SessionNotRenewed,
+            site: Some(site),
+            reason: Some(format!("provider {issuer}: {cause}")),
+            issuer: Some(issuer),
+            ..Event::default()
+        },
         Note::RolesNotSent {
             site,
             header,

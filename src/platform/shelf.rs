@@ -40,6 +40,8 @@ pub const SESSIONS: Share = Share::new(8192, 1536);
 pub const ACCOUNTS: Share = Share::new(4096, 1024);
 /// Admin access tokens at origins.
 pub const ADMIN_ACCESS: Share = Share::new(64, 256);
+/// Tokens of providers.
+pub const PROVIDER_TOKENS: Share = Share::new(2048, 1024);
 /// Keys of issuers.
 pub const ISSUER_KEYS: Share = Share::new(256, 1024);
 /// Edgeward's own signing keys; one entry for each algorithm.
@@ -59,12 +61,13 @@ pub const OWN_SESSIONS: Share = Share::new(1024, 160);
 /// API tokens that this isolate revoked or disabled.
 pub const OWN_API_TOKENS: Share = Share::new(512, 96);
 
-const PARTS: [Share; 14] = [
+const PARTS: [Share; 15] = [
     CREDENTIALS,
     USERS,
     SESSIONS,
     ACCOUNTS,
     ADMIN_ACCESS,
+    PROVIDER_TOKENS,
     ISSUER_KEYS,
     SIGNING_KEYS,
     RENDERINGS,

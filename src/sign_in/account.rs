@@ -14,11 +14,11 @@ use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::MAX_OF_ONE_SOURCE;
 use crate::authn::{self, Authentication, link};
-use crate::credential::session::{self, SessionClaims};
+use crate::credential::session::{self, SessionClaims, SetCookie};
 use crate::jose::error::TokenError;
 use crate::people;
 use crate::platform::port::Fault;
-use crate::sign_in::{arrive, refuse, sign_out};
+use crate::sign_in::{arrive, provider_sign_out, refuse, sign_out};
 use crate::site::{Login, Source};
 use crate::store::ended_sessions::EndedSessions;
 
@@ -107,15 +107,15 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
             label: "Stay signed in".to_owned(),
             href: place.local().into(),
         }),
-        form_to: ctx.site.logout_url.as_deref().map(form_target),
+        form_to: provider_sign_out::form_target(ctx)
+            .or_else(|| ctx.site.logout_url.as_deref().map(form_target)),
     };
     page::question(200, &frame, question)
 }
 
 async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
     // People who sign in at the gateway would be signed in again by it, without a page, as long as its session lasts.
-    let by_gateway = matches!(ctx.site.login, Some(Login::Gateway));
-    if by_gateway {
+    if matches!(ctx.site.login, Some(Login::Gateway)) {
         for user in sign_out::users_of(ctx).await? {
             people::end_sessions(ctx.world, &user, None, ctx.now).await?;
         }
@@ -130,9 +130,40 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
     // An SSO cookie that stays would sign the person in again.
     let mut cookies = Vec::from(session::clear_all(ctx.site));
     cookies.extend(session::clear_sso(ctx.site));
-    let answer = if !ctx.parts.wants_page() {
+    let granted: Vec<_> = ended.into_iter().map(|claims| claims.granted).collect();
+    let answer = if let Some(away) = provider_sign_out::begin(ctx, &granted, place).await {
+        cookies.extend(away.cookies);
+        away.answer
+    } else if ctx.parts.wants_page() {
+        signed_out(ctx, place, &mut cookies)
+    } else {
         Answer::json(200, &json!({ "ok": true }))
-    } else if let Some(url) = &ctx.site.logout_url {
+    };
+    Ok(Reply {
+        answer,
+        cookies,
+        happened,
+        refused: None,
+    })
+}
+
+/// `/api/sso/logged-out/{name}`: back from the provider, at which the sign-out has gone on.
+///
+/// # Errors
+/// [`Denial::UnknownEndpoint`], or [`Denial::SignOutElsewhere`].
+pub fn logged_out(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
+    let (place, cookie) = provider_sign_out::returned(ctx, name)?;
+    let mut cookies = vec![cookie];
+    let answer = signed_out(ctx, &place, &mut cookies);
+    Ok(Reply {
+        cookies,
+        ..Reply::from(answer)
+    })
+}
+
+/// The page after a sign-out, or the way to the site's own.
+fn signed_out(ctx: &Ctx<'_>, place: &ReturnTo, cookies: &mut Vec<SetCookie>) -> Answer {
+    if let Some(url) = &ctx.site.logout_url {
         Answer::see_other(url.clone())
     } else {
         let frame = Frame {
@@ -147,7 +178,7 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
             action
         });
         let message = Message {
-            lead: if by_gateway {
+            lead: if matches!(ctx.site.login, Some(Login::Gateway)) {
                 "Your sessions have ended, here, at every other site and at every application."
             } else {
                 "Your session on this site has ended."
@@ -156,13 +187,7 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
             action,
         };
         page::message(200, &frame, message)
-    };
-    Ok(Reply {
-        answer,
-        cookies,
-        happened,
-        refused: None,
-    })
+    }
 }
 
 /// Ends every presented session, even if they contradict each other or the user may not sign in: a

@@ -10,7 +10,7 @@ use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Rounds;
 use crate::authn::principal::Principal;
-use crate::authn::{Authentication, link};
+use crate::authn::{Authentication, link, renewal};
 use crate::credential::session::{self, SetCookie};
 use crate::credential::verified::Claims;
 use crate::model::claim::Granted;
@@ -19,6 +19,7 @@ use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Timestamp;
 use crate::sign_in::{browsing, opened};
 use crate::site::{Query, SameSite, Source, StrangerLink, UserSwitch};
+use crate::store::provider_tokens::ProviderTokens;
 
 /// How a browser comes to a page after the person has declined to be signed in by a link.
 const DECLINED: Rounds = Rounds {
@@ -182,14 +183,44 @@ pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetC
     Ok(open_session(ctx, principal))
 }
 
+/// Opens a session for who has signed in at a provider, whose tokens are kept with it.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn open_session_with(
+    ctx: &Ctx<'_>,
+    principal: &Principal,
+    tokens: Option<ProviderTokens>,
+) -> Result<SetCookie, Denial> {
+    let (issued_at, granted) = opens_with(principal);
+    let granted = match (tokens, granted) {
+        (Some(tokens), Some(granted)) => Some(Rc::new(renewal::keep(ctx, tokens, granted).await?)),
+        (_, granted) => granted.map(Rc::clone),
+    };
+    Ok(open(ctx, principal, issued_at, granted.as_ref()))
+}
+
 /// Opens a session for the principal of a token that has arrived.
-pub(super) fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
-    let (issued_at, granted): (Option<Timestamp>, Option<&Rc<Granted>>) =
-        match &principal.verified().claims {
-            Claims::Foreign(claims) => (Some(claims.issued_at), claims.for_session.as_ref()),
-            Claims::Sso(claims) => (Some(claims.issued_at), None),
-            Claims::Session(_) | Claims::ApiToken(_) => (None, None),
-        };
+fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
+    let (issued_at, granted) = opens_with(principal);
+    open(ctx, principal, issued_at, granted)
+}
+
+/// When the token of `principal` was issued, and what it has granted.
+fn opens_with(principal: &Principal) -> (Option<Timestamp>, Option<&Rc<Granted>>) {
+    match &principal.verified().claims {
+        Claims::Foreign(claims) => (Some(claims.issued_at), claims.for_session.as_ref()),
+        Claims::Sso(claims) => (Some(claims.issued_at), None),
+        Claims::Session(_) | Claims::ApiToken(_) => (None, None),
+    }
+}
+
+fn open(
+    ctx: &Ctx<'_>,
+    principal: &Principal,
+    issued_at: Option<Timestamp>,
+    granted: Option<&Rc<Granted>>,
+) -> SetCookie {
     let (claims, cookie) = session::open(
         &ctx.world.config,
         ctx.site,

@@ -56,13 +56,13 @@ fn with_place(path: &str, place: &str) -> String {
     [path, "?return_to=", &query::encode(place)].concat()
 }
 
-fn absolute(ctx: &Ctx<'_>, path: &str) -> String {
+pub(super) fn absolute(ctx: &Ctx<'_>, path: &str) -> String {
     let parts = ctx.parts;
     [parts.scheme(), "://", parts.authority(), path].concat()
 }
 
 /// What nobody opens begins and settles nothing: a page loaded ahead, an image, a look at the head.
-fn require_navigation(ctx: &Ctx<'_>) -> Result<(), Denial> {
+pub(super) fn require_navigation(ctx: &Ctx<'_>) -> Result<(), Denial> {
     let parts = ctx.parts;
     if !matches!(parts.method(), "GET" | "HEAD") {
         return Err(Denial::MethodNotAllowed("GET, HEAD"));
@@ -155,15 +155,26 @@ pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
         ("code_challenge_method", "S256"),
     ];
     fields.extend(max_age.as_deref().map(|age| ("max_age", age)));
-    let url = &endpoints.authorization;
+    let offline = provider.offline.iter();
+    fields.extend(offline.flat_map(|offline| offline.fields));
+    Ok(lead_away(ctx, &endpoints.authorization, &fields, &attempt))
+}
+
+/// Sends the browser to `url` of a provider, with what it needs to come back.
+pub(super) fn lead_away(
+    ctx: &Ctx<'_>,
+    url: &str,
+    fields: &[(&str, &str)],
+    attempt: &Attempt,
+) -> Reply {
     let separator = if url.contains('?') { "&" } else { "?" };
-    let url = [url, separator, &form(&fields)].concat();
+    let url = [url, separator, &form(fields)].concat();
     let mut reply = Reply::from(Answer::see_other(url));
     reply.cookies = make_room(ctx);
     let value = attempt.value(&ctx.site.name, &ctx.world.config.keys.session);
-    let cookie = name_of(&state).map(|name| session::set_attempt(ctx.site, name, value));
+    let cookie = name_of(&attempt.state()).map(|name| session::set_attempt(ctx.site, name, value));
     reply.cookies.extend(cookie);
-    Ok(reply)
+    reply
 }
 
 /// The URI to which the provider sends browsers back: one for each provider, so that no response of another one counts.
@@ -200,7 +211,7 @@ pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     require_navigation(ctx)?;
     let response = Form::of_query(ctx);
     let state = response.text("state");
-    let Some((cookie, attempt)) = begun_here(ctx, provider, &state) else {
+    let Some((cookie, attempt)) = begun_here(ctx, provider.name(), &state) else {
         let denial = if ctx.presented.attempts.is_empty() {
             Denial::SignInElsewhere
         } else {
@@ -233,7 +244,7 @@ pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
 }
 
 /// The attempt of this browser that a response belongs to, and the end of its cookie's name.
-fn begun_here(ctx: &Ctx<'_>, provider: &Provider, state: &str) -> Option<(String, Attempt)> {
+pub(super) fn begun_here(ctx: &Ctx<'_>, provider: &str, state: &str) -> Option<(String, Attempt)> {
     let name = name_of(state)?;
     let keys = &ctx.world.config.keys.session;
     let of_name = ctx.presented.attempts.iter();
@@ -242,7 +253,7 @@ fn begun_here(ctx: &Ctx<'_>, provider: &Provider, state: &str) -> Option<(String
         .take(MAX_OF_ONE_SOURCE)
         .filter_map(|(_, value)| Attempt::read(value, &ctx.site.name, keys));
     let attempt = read.find(|attempt| attempt.state() == state)?;
-    let counts = attempt.provider == provider.name() && !attempt.is_over(ctx.now);
+    let counts = attempt.provider == provider && !attempt.is_over(ctx.now);
     counts.then(|| (name.to_owned(), attempt))
 }
 
@@ -296,8 +307,8 @@ async fn finish(
         redirect_uri: &redirect_uri(ctx, provider),
         code: &code,
     };
-    let principal = provider::sign_in(ctx, &response).await?;
-    let cookie = arrive::open_session(ctx, &principal);
+    let (principal, tokens) = provider::sign_in(ctx, &response).await?;
+    let cookie = arrive::open_session_with(ctx, &principal, tokens).await?;
     Ok((principal.user().id.to_string(), cookie))
 }
 

@@ -7,5 +7,6 @@ pub mod browsing;
 pub mod by_gateway;
 pub mod by_provider;
 pub mod opened;
+pub mod provider_sign_out;
 pub mod refuse;
 pub mod sign_out;

@@ -30,6 +30,8 @@ pub enum Attribute {
     Workspace,
     /// The issuer's name in the configuration.
     Issuer,
+    /// The access token that the provider has given at whom the session began.
+    AccessToken,
     /// A claim of another issuer's token.
     Claim(ClaimPath),
 }
@@ -46,7 +48,7 @@ impl schemars::JsonSchema for Attribute {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "anyOf": [
-            { "enum": ["id", "email", "username", "first_name", "last_name", "name", "roles", "staff", "superuser", "scopes", "tenant", "workspace", "issuer"] },
+            { "enum": ["id", "email", "username", "first_name", "last_name", "name", "roles", "staff", "superuser", "scopes", "tenant", "workspace", "issuer", "provider:access_token"] },
             { "type": "string", "pattern": "^claim:." },
         ] })
     }
@@ -75,6 +77,7 @@ impl TryFrom<String> for Attribute {
             "tenant" => Self::Tenant,
             "workspace" => Self::Workspace,
             "issuer" => Self::Issuer,
+            "provider:access_token" => Self::AccessToken,
             _ => return Err("is not a known property of a user; see the README"),
         })
     }

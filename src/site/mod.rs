@@ -98,6 +98,8 @@ pub struct Site {
     pub query: Option<Query>,
     pub presets: Vec<Preset>,
     pub custom_headers: Vec<(String, Attribute)>,
+    /// Whether one of them is the provider's access token.
+    pub sends_access_token: bool,
     /// What stands between the roles in a header.
     pub groups_separator: char,
     pub separator_in_groups: SeparatorInGroups,

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use serde::Deserialize;
+
 use crate::platform::time::Seconds;
 use crate::site::UpstreamCredential;
 use crate::site::issuer::Issuer;
@@ -23,6 +25,33 @@ pub struct Provider {
     pub userinfo: bool,
     /// Whether claims that the ID token lacks are read from the access token, as Keycloak's roles.
     pub access_token_claims: bool,
+    /// Whether a sign-out here leads to its `end_session_endpoint` (RP-Initiated Logout 1.0).
+    pub sign_out: bool,
+    /// How sessions are renewed there, if they are.
+    pub offline: Option<Offline>,
+}
+
+/// How sessions are renewed at a provider.
+#[derive(Debug)]
+pub struct Offline {
+    /// What is asked for besides the scope.
+    pub fields: &'static [(&'static str, &'static str)],
+    pub if_refused: IfRefused,
+    /// For how long after the last renewal a session stays while the provider cannot be asked.
+    pub bound: Seconds,
+}
+
+/// What becomes of a session that the provider does not renew.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IfRefused {
+    /// It ends, with all that began with the same sign-in.
+    EndSession,
+    /// All sessions of the person end.
+    EndAll,
+    /// It stays, and is not renewed there any more.
+    Keep,
 }
 
 /// How we authenticate to a provider's token endpoint (Core 1.0 §9).

@@ -9,6 +9,7 @@ pub mod issuer_keys;
 pub mod origin_accounts;
 pub mod passkeys;
 pub mod passwords;
+pub mod provider_tokens;
 pub mod services;
 pub mod sessions;
 pub mod signing_keys;
@@ -37,10 +38,11 @@ pub const FAMILIES: [&str; 17] = [
 ];
 
 /// The prefixes of all keys leased through [`crate::platform::port::Once`], likewise.
-pub const LOCKS: [&str; 5] = [
+pub const LOCKS: [&str; 6] = [
     "link:",
     "origin_account:",
     passkeys::CHALLENGE,
+    provider_tokens::LEASE,
     "signin:",
     tickets::LEASE,
 ];

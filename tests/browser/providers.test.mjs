@@ -24,7 +24,7 @@ describe("a provider in a browser", () => {
     /** @param {number} port */
     const table = (port) => {
       const issuer = `http://127.0.0.1:${port}`;
-      return { preset: "oidc", issuer, loopback_origin: issuer, client_id: "web", userinfo: true, create_users: true };
+      return { preset: "oidc", issuer, loopback_origin: issuer, client_id: "web", userinfo: true, create_users: true, sign_out_at_provider: true };
     };
     /** @param {string} host */
     const site = (host) => ({
@@ -130,6 +130,24 @@ describe("a provider in a browser", () => {
     await page.getByText("was begun in another browser").waitFor();
     await page.getByRole("link", { name: "Sign in again" }).click();
     await page.waitForURL(url("/"));
+    await context.close();
+  });
+
+  test("who signs out here is signed out at the provider too, and comes back", async () => {
+    const { page, context } = await stage.visitor();
+    await page.goto(url("/page"));
+    await signIn(page, "zoe");
+    await page.waitForURL(url("/page"));
+    await page.goto(url("/api/sso/logout"));
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("button", { name: "Yes, sign me out" }).click();
+    await page.getByRole("heading", { name: "Signed out" }).waitFor();
+    assert.match(page.url(), /\/api\/sso\/logged-out\/id\?state=/);
+    await assertAccessible(page, "signed out");
+    // The provider knows nobody any more.
+    await page.getByRole("link", { name: "Sign in again" }).click();
+    await signIn(page, "zoe");
+    await page.waitForURL((address) => address.host === new URL(url("/")).host);
     await context.close();
   });
 

@@ -36,6 +36,8 @@ const SETTINGS = {
   gone: {},
   fresh: { max_age: 60 },
   known_only: { create_users: false },
+  signs_out: { sign_out_at_provider: true },
+  no_end: { sign_out_at_provider: true },
   of_domain: { email_domains: ["example.com"] },
   authoritative: { email_authoritative: true, create_users: false },
   keycloak: { roles_from: "access_token", grant_roles: ["editor"], claims: { roles: "realm_access.roles" } },
@@ -82,11 +84,12 @@ before(async () => {
         sites: {
           APP: { ...own, providers: Object.keys(SETTINGS), rules },
           ONE: { ...own, providers: ["happy"] },
+          AWAY: { ...own, providers: ["signs_out"], logout_url: "https://portal.example.test/bye" },
           VIA: AT_GATEWAY,
         },
         vars,
       },
-      { providers: ["happy", "basic"] },
+      { providers: ["happy", "basic", "signs_out"] },
     ),
   );
   app = world.site("APP");
@@ -410,6 +413,137 @@ describe("oidcc-client-backchannel-rp-initiated-logout-test-plan", () => {
     assert.equal((await app.send("GET", "/api/sso/backchannel/happy")).status, 405);
     assert.equal((await app.send("POST", "/api/sso/backchannel/nobody")).status, 404);
     await isNone(await send("x", "authoritative"), /does not exist/);
+  });
+});
+
+describe("oidcc-client-rp-initiated-logout-test-plan", () => {
+  const back = `/api/sso/logged-out/signs_out`;
+  const end = () => `${providers.signs_out.url}/end`;
+  /**
+   * A person who is signed in at a provider with this endpoint.
+   * @param {Ways} [ways]
+   */
+  async function signedIn(name = "signs_out", ways = {}, site = app) {
+    providers[name].ways = { ...ways, discovery: { end_session_endpoint: end(), ...ways.discovery } };
+    const browser = new Browser(world);
+    const answer = await browser.open(site, providers[name].respond(await go(browser, name, "/page?x=1", site)));
+    assert.equal(answer.status, 303, String(answer));
+    return browser;
+  }
+  /**
+   * Signs out by the form of the page that asks. Where the browser is sent.
+   * @param {Browser} browser
+   */
+  async function signOut(browser, site = app, path = "/api/sso/logout") {
+    const question = await browser.open(site, path);
+    assert.match(question.headers.need("content-security-policy"), /form-action 'self' http:/);
+    return browser.submit(site, path, {});
+  }
+  const location = (/** @type {Answer} */ answer) => {
+    assert.equal(answer.status, 303, String(answer));
+    const url = new URL(answer.target);
+    return { at: `${url.origin}${url.pathname}`, ...Object.fromEntries(url.searchParams) };
+  };
+  /** @param {string} session */
+  const isIn = async (session, site = app) => (await site.navigate("/page", { cookie: `${SESSION}=${session}` })).status === 200;
+  /** @param {Browser} browser */
+  const sessionOf = (browser, site = app) => new RegExp(`${SESSION}=([^;]+)`).exec(browser.jar(site).header)?.[1] ?? assert.fail("no session");
+
+  test("oidcc-client-test-rp-init-logout", async () => {
+    const browser = await signedIn();
+    const session = sessionOf(browser);
+    assert.ok(await isIn(session));
+    const { at, id_token_hint, state, ...fields } = /** @type {Record<string, string>} */ (location(await signOut(browser)));
+    assert.equal(at, end());
+    assert.deepEqual(fields, { client_id: "client/1", post_logout_redirect_uri: `${app.origin}${back}` });
+    assert.equal(JSON.parse(Buffer.from(id_token_hint.split(".")[1], "base64url").toString()).sub, "u1");
+    assert.match(state, /^[\w-]{43}$/);
+    // The session has ended before the provider has heard of it.
+    assert.equal(await isIn(session), false);
+    const page = await browser.open(app, `${back}?state=${state}`);
+    assert.equal(page.status, 200, String(page));
+    assert.match(page.text, /Your session on this site has ended/);
+    assert.match(page.text, /href="[^"]*page%3Fx%3D1|Sign in again/);
+    // It counts once.
+    assert.equal((await browser.open(app, `${back}?state=${state}`)).status, 403);
+  });
+  test("oidcc-client-test-rp-init-logout-invalid-state", async () => {
+    const browser = await signedIn();
+    const { state } = /** @type {Record<string, string>} */ (location(await signOut(browser)));
+    for (const wrong of ["x", "x".repeat(43), state.toLowerCase(), `${state}x`, state.slice(1)]) {
+      const answer = await browser.open(app, `${back}?state=${wrong}`);
+      assert.equal(answer.status, 403, String(answer));
+      assert.match(answer.text, /sign_out_elsewhere/);
+    }
+    // Of another browser, or of a sign-in, it is none; and a sign-out is no sign-in.
+    assert.equal((await new Browser(world).open(app, `${back}?state=${state}`)).status, 403);
+    const begun = new URL(await go(browser, "signs_out")).searchParams.get("state");
+    assert.equal((await browser.open(app, `${back}?state=${begun}`)).status, 403);
+    const asSignIn = await browser.open(app, `/api/sso/callback/signs_out?code=x&state=${state}&iss=${encodeURIComponent(providers.signs_out.issuer)}`);
+    assert.equal(asSignIn.status, 410, String(asSignIn));
+    assert.equal((await browser.open(app, `${back}?state=${state}`)).status, 200);
+  });
+  test("oidcc-client-test-rp-init-logout-no-state", async () => {
+    const browser = await signedIn();
+    await signOut(browser);
+    for (const query of ["", "?state=", "?state"]) assert.equal((await browser.open(app, back + query)).status, 403);
+    assert.equal((await browser.open(app, "/api/sso/logged-out/nobody?state=x")).status, 404);
+    assert.equal((await app.send("POST", back, { kind: NAVIGATION })).status, 405);
+  });
+  test("a sign-out here never fails because of the provider", async () => {
+    // Without the endpoint; with an ID token that is too long; while nothing of the provider is known.
+    const without = await signedIn("no_end", { discovery: { end_session_endpoint: undefined } });
+    const session = sessionOf(without);
+    assert.match((await signOut(without)).text, /Your session on this site has ended/);
+    assert.equal(await isIn(session), false);
+    const long = await signedIn("signs_out", { claims: { filler: "x".repeat(5000) } });
+    const { id_token_hint, client_id } = /** @type {Record<string, string>} */ (location(await signOut(long)));
+    assert.deepEqual([id_token_hint, client_id], [undefined, "client/1"]);
+  });
+  test("SEC-54: no other site's page begins a sign-out at the provider, and programs get JSON", async () => {
+    const browser = await signedIn();
+    const cookie = browser.jar(app).header;
+    const foreign = await app.send("POST", "/api/sso/logout", {
+      cookie,
+      kind: NAVIGATION,
+      headers: [
+        ["Origin", "https://evil.test"],
+        ["Sec-Fetch-Site", "cross-site"],
+      ],
+    });
+    assert.equal(foreign.status, 403, String(foreign));
+    assert.ok(await isIn(sessionOf(browser)));
+    const answer = await app.send("POST", "/api/sso/logout", { cookie, kind: CLIENT });
+    assert.deepEqual(answer.json, { ok: true });
+    // The tokens are gone with the session: a copy of its cookie brings no ID token to light.
+    const copy = await app.form("/api/sso/logout", {}, { cookie });
+    assert.ok(!copy.headers.list.join().includes("id_token_hint"));
+  });
+  test("a site's own address after the sign-out is followed after that of the provider", async () => {
+    const away = world.site("AWAY");
+    const browser = await signedIn("signs_out", {}, away);
+    const { at, state } = /** @type {Record<string, string>} */ (location(await signOut(browser, away)));
+    assert.equal(at, end());
+    assert.equal((await browser.open(away, `${back}?state=${state}`)).target, "https://portal.example.test/bye");
+  });
+  test("at the gateway, who has signed in there with that provider is signed out there, and nobody else", async () => {
+    const gateway = world.site("GATEWAY");
+    const browser = await signedIn("signs_out", { claims: { sub: "at-gateway" } }, gateway);
+    const session = sessionOf(browser, gateway);
+    const { at, id_token_hint, state, post_logout_redirect_uri } = /** @type {Record<string, string>} */ (
+      location(await signOut(browser, gateway, "/logout/"))
+    );
+    assert.equal(at, end());
+    assert.equal(post_logout_redirect_uri, `${gateway.origin}${back}`);
+    assert.ok(id_token_hint);
+    assert.equal((await gateway.navigate("/account/", { cookie: `${SESSION}=${session}` })).status, 303);
+    const page = await browser.open(gateway, `${back}?state=${state}`);
+    assert.equal(page.status, 200, String(page));
+    assert.match(page.text, /href="\/login\/"/);
+    const person = await newPerson(gateway);
+    const other = new Browser(world);
+    await other.signIn(gateway, person);
+    assert.equal((await signOut(other, gateway, "/logout/")).status, 200);
   });
 });
 

@@ -254,6 +254,7 @@ fn table() -> Vec<Line> {
         (Denial::FormExpired, 403, "form_expired"),
         (Denial::SignInOver, 410, "sign_in_over"),
         (Denial::SignInElsewhere, 403, "sign_in_elsewhere"),
+        (Denial::SignOutElsewhere, 403, "sign_out_elsewhere"),
         (
             Denial::Provider("id".into(), ProviderCause::Iss),
             502,
@@ -378,6 +379,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::ProviderAccount(..) => 53,
         Denial::LogoutToken(..) => 54,
         Denial::Passkey(_) => 55,
+        Denial::SignOutElsewhere => 56,
     }
 }
 
@@ -390,7 +392,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 56);
+    assert_eq!(found.len(), 57);
 }
 
 #[test]

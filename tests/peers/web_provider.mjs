@@ -5,11 +5,12 @@ import { Provider } from "oidc-provider";
 import { newKey } from "./lib/signing_key.mjs";
 
 const [, , port, redirectUri] = process.argv;
+const loggedOut = redirectUri.replace("/callback/", "/logged-out/");
 const issuer = `http://127.0.0.1:${port}`;
 
 const start = () =>
   new Provider(issuer, {
-    clients: [{ client_id: "web", client_secret: "DEV-ONLY:client/secret of the tests", redirect_uris: [redirectUri] }],
+    clients: [{ client_id: "web", client_secret: "DEV-ONLY:client/secret of the tests", redirect_uris: [redirectUri], post_logout_redirect_uris: [loggedOut] }],
     conformIdTokenClaims: false,
     pkce: { required: () => true },
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },

@@ -243,3 +243,34 @@ fn the_parts_of_basic_are_encoded_like_a_form() {
     assert_eq!(credential.0, format!("Basic {expected}"));
     assert!(!format!("{:?}", site.providers[0]).contains(&expected));
 }
+
+#[test]
+fn how_sessions_are_renewed_follows_from_the_preset() {
+    let issuer = json!({"issuer": "https://id.example"});
+    assert!(provider(&issuer).offline.is_none());
+    assert!(!provider(&issuer).sign_out);
+    let google = json!({"preset": "google", "offline": true});
+    let google_fields = [("access_type", "offline"), ("prompt", "consent")];
+    let okta = json!({"preset": "okta", "domain": "a.okta.com", "offline": true});
+    let oidc = json!({"issuer": "https://id.example", "offline": true, "keys_stale": 7200, "scopes": ["offline_access"]});
+    let oidc_fields = [("prompt", "consent")];
+    let cases = [
+        (google, "openid profile email", &google_fields[..]),
+        (okta, "openid profile email offline_access", &[]),
+        (oidc, "openid offline_access", &oidc_fields),
+    ];
+    for (settings, scope, fields) in cases {
+        let read = provider(&settings);
+        let offline = read.offline.as_ref().unwrap();
+        assert_eq!(
+            (&*read.scope, offline.fields),
+            (scope, fields),
+            "{settings}"
+        );
+        assert_eq!(offline.if_refused, IfRefused::EndSession);
+        let bound = settings["keys_stale"].as_u64().unwrap_or(86_400);
+        assert_eq!(u64::from(offline.bound.0), bound);
+    }
+    let refused = json!({"issuer": "https://id.example", "if_refused": "keep"});
+    assert_eq!(wrong(&refused), [".if_refused"]);
+}

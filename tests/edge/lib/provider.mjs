@@ -29,6 +29,17 @@ import { now } from "./world.mjs";
  * @property {Claims} [accessToken] The claims of an access token that is a JWT.
  * @property {(request: IncomingMessage, response: ServerResponse) => unknown} [instead] Answers in the place of the token endpoint.
  * @property {() => void} [beforeSigning]
+ * @property {Renewal} [renewal]
+ */
+/**
+ * What comes of a refresh token.
+ * @typedef {object} Renewal
+ * @property {Claims} [claims] Of the ID token.
+ * @property {Claims} [token] Members of the answer.
+ * @property {[error: string, status: number]} [error]
+ * @property {boolean} [loses] Whether the refresh token is rotated and the answer is lost.
+ * @property {boolean} [broken] Whether the signature of the ID token has a wrong byte.
+ * @property {Promise<unknown>} [until] When it answers.
  */
 /** @typedef {{ clientId: string, redirectUri: string, nonce: string, challenge: string, scope: string, state: string }} Asked */
 /** @typedef {{ authorization: string | undefined, form: Record<string, string> }} Exchange What came to the token endpoint. */
@@ -73,6 +84,17 @@ export class Provider {
   requests = [];
   /** @type {Exchange[]} */
   exchanges = [];
+  /** Each refresh token that came, good or bad. */
+  /** @type {string[]} */
+  renewals = [];
+  /** The refresh tokens that count, and those that were rotated. */
+  /** @type {Map<string, Asked & { claims: Claims }>} */
+  #refresh = new Map();
+  /** @type {Set<string>} */
+  reused = new Set();
+  /** @type {Set<string>} */
+  #rotated = new Set();
+  #answers = 0;
   isDown = false;
   /**
    * @param {string} url
@@ -135,7 +157,7 @@ export class Provider {
       case "jwks":
         return json({ keys: (this.ways.keys ?? [this.key]).map(({ jwk }) => jwk) });
       case "token":
-        return this.ways.instead ? this.ways.instead(request, response) : this.#token(request, json);
+        return this.ways.instead ? this.ways.instead(request, response) : this.#token(request, json, () => response.destroy());
       case "userinfo":
         return json({ sub: "u1", ...this.ways.userinfo });
       default:
@@ -146,10 +168,12 @@ export class Provider {
   /**
    * @param {IncomingMessage} request
    * @param {(value: object, status?: number) => unknown} json
+   * @param {() => unknown} lose
    */
-  async #token(request, json) {
+  async #token(request, json, lose) {
     const form = Object.fromEntries(new URLSearchParams((await readAll(request)).toString()));
     this.exchanges.push({ authorization: request.headers.authorization, form });
+    if (form.grant_type === "refresh_token") return this.#renew(form.refresh_token, json, lose);
     const asked = this.#codes.get(form.code);
     const challenge = createHash("sha256")
       .update(form.code_verifier ?? "")
@@ -162,7 +186,41 @@ export class Provider {
     const claims = JSON.parse(JSON.stringify({ ...this.#claims(asked), nonce: asked.nonce, ...this.ways.claims }));
     let idToken = this.ways.unsigned ? new UnsecuredJWT(claims).encode() : await this.sign(key, claims, this.ways.header);
     if (this.ways.broken) idToken = idToken.slice(0, -6) + (idToken.at(-6) === "A" ? "B" : "A") + idToken.slice(-5);
-    return json(JSON.parse(JSON.stringify({ access_token: accessToken, token_type: "Bearer", expires_in: 300, id_token: idToken, ...this.ways.token })));
+    const refresh_token = asked.scope.split(" ").includes("offline_access") ? this.#newRefreshToken({ ...asked, claims: this.ways.claims ?? {} }) : undefined;
+    const all = { access_token: accessToken, token_type: "Bearer", expires_in: 300, id_token: idToken, refresh_token, ...this.ways.token };
+    return json(JSON.parse(JSON.stringify(all)));
+  }
+
+  /** @param {Asked & { claims: Claims }} asked */
+  #newRefreshToken(asked) {
+    const token = `refresh-${randomBytes(16).toString("hex")}`;
+    this.#refresh.set(token, asked);
+    return token;
+  }
+
+  /**
+   * Rotates the refresh token; one that comes again ends what came of it, as RFC 9700 §4.14.2 demands.
+   * @param {string} token
+   * @param {(value: object, status?: number) => unknown} json
+   * @param {() => unknown} lose
+   */
+  async #renew(token, json, lose) {
+    this.renewals.push(token);
+    if (this.#rotated.has(token)) this.reused.add(token);
+    const asked = this.#refresh.get(token);
+    const { error, claims, broken, loses, until, token: members } = this.ways.renewal ?? {};
+    await until;
+    if (error) return json({ error: error[0] }, error[1]);
+    if (!asked) return json({ error: "invalid_grant" }, 400);
+    this.#refresh.delete(token);
+    this.#rotated.add(token);
+    const refresh_token = this.#newRefreshToken(asked);
+    if (loses) return lose();
+    const all = JSON.parse(JSON.stringify({ ...this.#claims(asked), ...asked.claims, ...claims }));
+    let id_token = await this.sign(this.key, all, {});
+    if (broken) id_token = id_token.slice(0, -6) + (id_token.at(-6) === "A" ? "B" : "A") + id_token.slice(-5);
+    const access_token = `renewed-${++this.#answers}-${randomBytes(8).toString("hex")}`;
+    return json(JSON.parse(JSON.stringify({ access_token, token_type: "bearer", expires_in: 300, id_token, refresh_token, ...members })));
   }
 
   /** @param {Asked} asked */

@@ -1,0 +1,440 @@
+//! The tokens that a provider has given: what is kept of them, how sessions are renewed with them, and the access token for
+//! an origin. Nothing of it is on the way of a request whose session is not due, at a site that asks for no access token.
+
+use std::rc::Rc;
+
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
+
+use crate::answer::denial::Denial;
+use crate::ask::ctx::Ctx;
+use crate::authn::principal::Principal;
+use crate::authn::provider;
+use crate::credential::session::{self, SessionClaims};
+use crate::credential::verified::Claims;
+use crate::jose::error::TokenError;
+use crate::memory::cache::Note;
+use crate::memory::provider::{KnownTokens, ProviderCause};
+use crate::model::claim::Granted;
+use crate::people;
+use crate::platform::digest::random_text;
+use crate::platform::port::Fault;
+use crate::platform::time::{Seconds, Timestamp};
+use crate::site::provider::{IfRefused, Offline, Provider};
+use crate::store::ended_sessions::EndedSessions;
+use crate::store::provider_tokens::{
+    ACCESS_TOKEN, ACCESS_UNTIL, ENDS_AT, GRANTED, Held, ID_TOKEN, MAX_ID_TOKEN, MAX_TOKEN,
+    ProviderTokens, REFRESH_TOKEN, REFRESHED_AT, SIGNED_IN, TokenRecord,
+};
+
+/// For how long whoever asks the provider has the record: longer than all that may take.
+const BUSY: Seconds = Seconds(60);
+/// How long a request waits for another one that asks, where it cannot do without.
+const PATIENCE: Seconds = Seconds(10);
+/// For how long a provider that has failed is not asked again by this isolate.
+const FAILED_FOR: Seconds = Seconds(10);
+/// How long before its end an access token is not used any more, and how long one lasts that does not say it.
+const BEFORE_END: u64 = 30;
+const USUAL: u64 = 300;
+/// How often the answer of a provider is written that must not be lost: it has the only refresh token that still counts.
+const WRITES: usize = 3;
+
+/// The record with this id.
+fn record<'a>(ctx: &'a Ctx<'_>, id: &'a str) -> TokenRecord<'a> {
+    TokenRecord {
+        platform: &ctx.world.platform,
+        keys: &ctx.world.config.keys.key,
+        id,
+        now: ctx.now,
+    }
+}
+
+/// What is kept of the answer of a token endpoint with these claims of the ID token; `None` where nothing is needed.
+///
+/// # Errors
+/// [`ProviderCause::NoRefreshToken`]: without one, a session would not end with the person's account there.
+pub(super) fn gather(
+    ctx: &Ctx<'_>,
+    provider: &Provider,
+    answer: &Map<String, Value>,
+    claims: &Map<String, Value>,
+) -> Result<Option<ProviderTokens>, ProviderCause> {
+    let mut tokens = ProviderTokens::default();
+    take(ctx, provider, answer, &mut tokens);
+    if provider.offline.is_some() && tokens.text(REFRESH_TOKEN).is_none() {
+        return Err(ProviderCause::NoRefreshToken);
+    }
+    if tokens.0.is_empty() {
+        return Ok(None);
+    }
+    for name in SIGNED_IN {
+        tokens.set(name, claims.get(name).cloned().unwrap_or_default());
+    }
+    tokens.set_time(REFRESHED_AT, ctx.now);
+    Ok(Some(tokens))
+}
+
+/// Takes the tokens that are used out of an answer. One that it does not have stays as it was, but for the access token.
+fn take(
+    ctx: &Ctx<'_>,
+    provider: &Provider,
+    answer: &Map<String, Value>,
+    tokens: &mut ProviderTokens,
+) {
+    let mut keep = |name: &str, limit: usize| {
+        let token = answer.get(name).and_then(Value::as_str);
+        let token = token.filter(|token| !token.is_empty() && token.len() <= limit);
+        if let Some(token) = token {
+            tokens.set(name, token.into());
+        }
+    };
+    if provider.sign_out {
+        keep(ID_TOKEN, MAX_ID_TOKEN);
+    }
+    if provider.offline.is_some() {
+        keep(REFRESH_TOKEN, MAX_TOKEN);
+    }
+    let is_sent = ctx.world.config.sites().any(|site| site.sends_access_token);
+    let text = |name: &str| answer.get(name).and_then(Value::as_str);
+    let is_bearer = text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    let is_sendable = |token: &str| token.bytes().all(|b| b.is_ascii_graphic());
+    if is_sent && is_bearer && text(ACCESS_TOKEN).is_some_and(is_sendable) {
+        keep(ACCESS_TOKEN, MAX_TOKEN);
+        let lasts = answer.get("expires_in").and_then(Value::as_u64);
+        let lasts = lasts.unwrap_or(USUAL).min(u64::from(u32::MAX));
+        let until = ctx.now.seconds() + lasts - BEFORE_END.min(lasts / 2);
+        tokens.set_time(ACCESS_UNTIL, Timestamp::from_seconds(until));
+    }
+}
+
+/// Keeps the tokens of a sign-in, for as long as a session that began with it may last; with what it has granted.
+///
+/// # Errors
+/// A [`Fault`] of the store.
+pub async fn keep(
+    ctx: &Ctx<'_>,
+    mut tokens: ProviderTokens,
+    granted: &Granted,
+) -> Result<Granted, Fault> {
+    let id = random_text(&*ctx.world.platform.entropy);
+    let longest = ctx.world.config.sites().map(|site| site.session.absolute);
+    let at_sites = longest.max().filter(|_| ctx.site.gateway.is_some());
+    let at_sites = at_sites.unwrap_or(Seconds(0));
+    let ends_at = ctx.now + ctx.site.session.absolute + at_sites;
+    tokens.set_time(ENDS_AT, ends_at);
+    let record = record(ctx, &id);
+    let written = record.write("", &tokens, Timestamp::default());
+    written.await?.ok_or(Fault::Once)?;
+    Ok(Granted {
+        tokens: Some(id),
+        ..granted.clone()
+    })
+}
+
+/// Deletes the tokens of a session that has ended. Returns the ID token.
+pub async fn forget(ctx: &Ctx<'_>, id: &str) -> Option<String> {
+    ctx.world.cache.forget_provider_tokens(id);
+    let tokens = record(ctx, id).take().await.ok()??;
+    tokens.text(ID_TOKEN).map(str::to_owned)
+}
+
+/// Whether a session is to be renewed by its provider. At the gateway always: whoever enters a site from there must not do so
+/// with a session that has ended at another one.
+pub(super) fn is_due(ctx: &Ctx<'_>, claims: &SessionClaims) -> bool {
+    session::renewed_by(ctx.site, claims).is_some()
+        && !ctx.is_dry()
+        && (ctx.site.gateway.is_some() || ctx.now >= claims.issued_at + interval(ctx))
+}
+
+/// How often the provider is asked.
+fn interval(ctx: &Ctx<'_>) -> Seconds {
+    Seconds(ctx.site.session.idle.0 / 2)
+}
+
+/// The session as the provider has renewed it; `None` while another request asks, which nobody waits for.
+///
+/// # Errors
+/// [`TokenError::Ended`], or a fault.
+pub(super) async fn renew(
+    ctx: &Ctx<'_>,
+    claims: &SessionClaims,
+) -> Result<Option<SessionClaims>, TokenError> {
+    let Some(source) = Source::of(ctx, claims) else {
+        return Ok(None);
+    };
+    let is_enough = |known: &KnownTokens| ctx.now < known.refreshed_at + interval(ctx);
+    let known = source.current(ctx, claims, &is_enough, false).await?;
+    Ok(known.map(|known| {
+        let granted = known.granted.as_ref().or(claims.granted.as_ref());
+        session::renewed(ctx.site, claims, granted, ctx.now)
+    }))
+}
+
+/// The access token of a caller whose session began at a provider, while it is good.
+///
+/// # Errors
+/// That the session has ended, or a fault.
+pub async fn access_token(ctx: &Ctx<'_>, principal: &Principal) -> Result<Option<Rc<str>>, Denial> {
+    let Claims::Session(claims) = &principal.verified().claims else {
+        return Ok(None);
+    };
+    let Some(source) = Source::of(ctx, claims) else {
+        return Ok(None);
+    };
+    let good = |known: &KnownTokens| {
+        let (token, until) = known.access.as_ref()?;
+        (ctx.now < *until).then(|| Rc::clone(token))
+    };
+    if let Some(known) = source.known(ctx) {
+        let token = good(&known);
+        if token.is_some() {
+            return Ok(token);
+        }
+    }
+    let is_enough = |known: &KnownTokens| good(known).is_some();
+    let current = Box::pin(source.current(ctx, claims, &is_enough, true));
+    let known = current.await.map_err(Denial::from)?;
+    Ok(known.as_deref().and_then(good))
+}
+
+/// What has the tokens of a session.
+struct Source<'a> {
+    id: &'a str,
+    provider: &'a Rc<Provider>,
+}
+
+impl<'a> Source<'a> {
+    fn of(ctx: &Ctx<'a>, claims: &'a SessionClaims) -> Option<Self> {
+        let granted = claims.granted.as_ref()?;
+        let id = granted.tokens.as_deref()?;
+        let mut providers = ctx.site.providers.iter();
+        let provider = providers.find(|provider| provider.name() == granted.issuer)?;
+        Some(Self { id, provider })
+    }
+
+    fn known(&self, ctx: &Ctx<'_>) -> Option<Rc<KnownTokens>> {
+        let cache = &ctx.world.cache;
+        cache.provider_tokens(self.id, ctx.world.config.user_cache, ctx.now)
+    }
+
+    fn remember(&self, ctx: &Ctx<'_>, tokens: &ProviderTokens) -> Rc<KnownTokens> {
+        let granted = tokens.0.get(GRANTED);
+        let granted = granted.and_then(|value| Granted::deserialize(value).ok());
+        let granted = granted.map(|granted| {
+            Rc::new(Granted {
+                tokens: Some(self.id.to_owned()),
+                ..granted
+            })
+        });
+        let access = tokens.text(ACCESS_TOKEN);
+        let known = Rc::new(KnownTokens {
+            granted,
+            refreshed_at: tokens.time(REFRESHED_AT),
+            access: access.map(|token| (token.into(), tokens.time(ACCESS_UNTIL))),
+        });
+        let cache = &ctx.world.cache;
+        cache.put_provider_tokens(self.id, Rc::clone(&known), ctx.now);
+        known
+    }
+
+    /// What is known of the tokens, once that is enough; the provider is asked for it, by one request at a time. `waits`:
+    /// whether others wait for what comes of it.
+    async fn current(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        is_enough: &dyn Fn(&KnownTokens) -> bool,
+        waits: bool,
+    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+        if let Some(known) = self.known(ctx).filter(|known| is_enough(known)) {
+            return Ok(Some(known));
+        }
+        let record = record(ctx, self.id);
+        let (mut text, mut patience) = (String::new(), Seconds(0));
+        loop {
+            let read = record.read(&text, patience).await?;
+            let held = read.ok_or(TokenError::Ended)?;
+            let known = self.remember(ctx, &held.tokens);
+            if is_enough(&known) {
+                return Ok(Some(known));
+            }
+            if ctx.now >= held.busy_until {
+                return match &self.provider.offline {
+                    Some(offline) if held.tokens.text(REFRESH_TOKEN).is_some() => {
+                        self.refresh(ctx, claims, offline, held).await
+                    }
+                    _ => Ok(Some(known)),
+                };
+            }
+            if !waits || patience == PATIENCE {
+                return Ok(None);
+            }
+            (text, patience) = (held.text, PATIENCE);
+        }
+    }
+
+    async fn refresh(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        offline: &Offline,
+        held: Held,
+    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+        let record = record(ctx, self.id);
+        let issuers = &ctx.world.cache.issuer_keys;
+        let issuer = &self.provider.issuer;
+        let failed = issuers.state(issuer).renewal_failed;
+        // Counted from when it was due.
+        let is_over = ctx.now >= held.tokens.time(REFRESHED_AT) + interval(ctx) + offline.bound;
+        let goes_on = |tokens: &ProviderTokens| {
+            if is_over {
+                Err(TokenError::Ended)
+            } else {
+                Ok(Some(self.remember(ctx, tokens)))
+            }
+        };
+        if failed.is_some_and(|at| ctx.now < at + FAILED_FOR) {
+            return goes_on(&held.tokens);
+        }
+        let busy_until = ctx.now + BUSY;
+        let taken = record.write(&held.text, &held.tokens, busy_until);
+        let Some(busy) = taken.await? else {
+            return Ok(None);
+        };
+        let mut tokens = held.tokens;
+        let asked = Box::pin(self.ask(ctx, claims, &mut tokens)).await;
+        if let Err(failure) = &asked {
+            let (Failure::Refused(cause) | Failure::Down(cause)) = failure;
+            ctx.world.cache.note(Note::NotRenewed {
+                site: ctx.site.name.clone(),
+                issuer: issuer.name.clone(),
+                cause: *cause,
+            });
+        }
+        if matches!(asked, Err(Failure::Refused(_))) {
+            match offline.if_refused {
+                IfRefused::Keep => tokens.set(REFRESH_TOKEN, Value::Null),
+                IfRefused::EndSession | IfRefused::EndAll => {
+                    return self.end(ctx, claims, offline, &record, &busy).await;
+                }
+            }
+        }
+        if matches!(asked, Err(Failure::Down(_))) {
+            issuers.change(issuer, |state| state.renewal_failed = Some(ctx.now));
+        }
+        let mut written = Err(Fault::Once);
+        for _ in 0..WRITES {
+            let free = Timestamp::default();
+            written = record.write(&busy, &tokens, free).await;
+            if written.is_ok() {
+                break;
+            }
+        }
+        if written?.is_none() {
+            // It took too long, and somebody else has asked since.
+            return Ok(None);
+        }
+        match asked {
+            Err(Failure::Down(_)) => goes_on(&tokens),
+            _ => Ok(Some(self.remember(ctx, &tokens))),
+        }
+    }
+
+    /// Ends a session that the provider does not renew, unless somebody else has asked since with a newer refresh token.
+    async fn end(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        offline: &Offline,
+        record: &TokenRecord<'_>,
+        busy: &str,
+    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+        // Gone at once; so is every other session that has it, when it is due.
+        if !record.remove(busy).await? {
+            return Ok(None);
+        }
+        let (world, now) = (ctx.world, ctx.now);
+        world.cache.forget_provider_tokens(self.id);
+        let until = session::ends_at(ctx.site, claims);
+        let ended = EndedSessions(&*world.platform.kv);
+        ended.put(&claims.id, until, now).await?;
+        world.cache.own_changes.end_session(&claims.id);
+        if offline.if_refused == IfRefused::EndAll {
+            let all = people::end_sessions(world, &claims.user, None, now);
+            if let Err(Denial::Fault(fault)) = Box::pin(all).await {
+                return Err(fault.into());
+            }
+        }
+        Err(TokenError::Ended)
+    }
+
+    /// Asks the provider (RFC 6749 §6, Core 1.0 §12). `tokens` are those that count afterwards, whatever comes of it: a
+    /// refresh token that was rotated must not be used again.
+    async fn ask(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        tokens: &mut ProviderTokens,
+    ) -> Result<(), Failure> {
+        let provider = self.provider;
+        let endpoints = provider::endpoints(ctx.world, provider, ctx.now).await;
+        let endpoints = endpoints.map_err(Failure::Down)?;
+        let grant = [
+            ("grant_type", "refresh_token"),
+            (
+                "refresh_token",
+                tokens.text(REFRESH_TOKEN).unwrap_or_default(),
+            ),
+        ];
+        let answer = provider::redeem(ctx.world, provider, &endpoints.token, &grant).await;
+        let answer = answer.map_err(|cause| match cause {
+            ProviderCause::Refused(_, "invalid_grant") => Failure::Refused(cause),
+            cause => Failure::Down(cause),
+        })?;
+        take(ctx, provider, &answer, tokens);
+        // A provider need not send an ID token again; what was granted stays then.
+        if answer.contains_key("id_token") {
+            let nonce = tokens.text("nonce").unwrap_or_default();
+            let read = provider::read(ctx, provider, &endpoints, &answer, (nonce, false)).await;
+            let (id, said) = read.map_err(|cause| match cause {
+                ProviderCause::OtherSubject => Failure::Refused(cause),
+                cause => Failure::Down(cause),
+            })?;
+            let is_same = |name: &&str| said.get(*name) == tokens.0.get(*name);
+            if !["iss", "sub"].iter().all(is_same) {
+                return Err(Failure::Refused(ProviderCause::OtherSubject));
+            }
+            let home = match ctx.world.config.gateway() {
+                Some((gateway, _)) if ctx.site.own_providers().is_empty() => gateway,
+                _ => ctx.site,
+            };
+            let admitted = provider::admit_person(ctx, home, &provider.issuer, (id, said), ctx.now);
+            let principal = Box::pin(admitted).await.map_err(|error| {
+                let cause = ProviderCause::IdToken(error);
+                if provider::is_about_person(provider, error) {
+                    Failure::Refused(cause)
+                } else {
+                    Failure::Down(cause)
+                }
+            })?;
+            if principal.user().id != claims.user {
+                return Err(Failure::Refused(ProviderCause::OtherSubject));
+            }
+            if let Claims::Foreign(foreign) = &principal.verified().claims {
+                let granted = foreign.for_session.as_deref();
+                let granted = granted.and_then(|one| serde_json::to_value(one).ok());
+                tokens.set(GRANTED, granted.unwrap_or_default());
+            }
+        }
+        tokens.set_time(REFRESHED_AT, ctx.now);
+        Ok(())
+    }
+}
+
+/// Why a provider has not renewed a session.
+enum Failure {
+    /// It says that it will not, or what it says is not about this person.
+    Refused(ProviderCause),
+    /// That cannot be known.
+    Down(ProviderCause),
+}
