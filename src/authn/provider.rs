@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha384, Sha512};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{attempts, binding, foreign, jwks, validity};
+use crate::authn::{attempts, binding, client_assertion, foreign, github, jwks, validity};
 use crate::credential::attempt::Attempt;
 use crate::credential::verified::{Claims, Verified};
 use crate::http::client::Client;
@@ -26,6 +26,7 @@ use crate::memory::provider::{Endpoints, ProviderCause};
 use crate::memory::turns::{self, TurnKey};
 use crate::memory::world::World;
 use crate::model::claim::leads_through;
+use crate::model::user::Name;
 use crate::model::user::subject::IssuerSubject;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::sha256;
@@ -60,6 +61,9 @@ pub async fn endpoints(
     let KeySource::Remote(remote) = &issuer.keys else {
         return Err(ProviderCause::Keys);
     };
+    if provider.github.is_some() {
+        return Ok(Rc::new(github::endpoints(remote)));
+    }
     let memory = &world.cache.issuer_keys;
     let known = |age: Seconds| {
         let known = memory.state(issuer).endpoints;
@@ -126,6 +130,8 @@ pub struct Response<'a> {
     /// The URI to which the code was sent.
     pub redirect_uri: &'a str,
     pub code: &'a str,
+    /// First and last name, as the person's browser says them: for a new user, and nothing else.
+    pub names: [Option<Name>; 2],
 }
 
 /// Who has signed in.
@@ -164,6 +170,9 @@ pub async fn sign_in(ctx: &Ctx<'_>, response: &Response<'_>) -> Result<Principal
     if issuer.email_domains.is_some() && claims.email.is_none() {
         return Err(refused(TokenError::EmailDomain));
     }
+    for (known, said) in claims.names.iter_mut().zip(&response.names) {
+        *known = known.take().or_else(|| said.clone());
+    }
     // The nonce shows that it was made after the sign-in had begun, whatever the provider's clock says.
     claims.issued_at = claims.issued_at.max(response.attempt.began_at);
     let verified = Rc::new(Verified::new(Claims::Foreign(claims)));
@@ -196,8 +205,13 @@ async fn claims(
     ctx: &Ctx<'_>,
     response: &Response<'_>,
 ) -> Result<(String, Map<String, Value>), ProviderCause> {
-    let answer = exchange(ctx.world, response).await?;
+    let answer = exchange(ctx.world, response, ctx.now).await?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
+    if let Some(organizations) = &response.provider.github {
+        let token = text("access_token").ok_or(ProviderCause::Form(TOKEN))?;
+        let claims = github::claims(ctx.world, response, token, organizations, ctx.now);
+        return Ok((foreign::id_of(token), claims.await?));
+    }
     let token = text("id_token").ok_or(ProviderCause::Form(TOKEN))?;
     let access_token = text("access_token");
     let verified = verify(ctx, response, token, access_token).await;
@@ -224,12 +238,13 @@ async fn claims(
 }
 
 const TOKEN: &str = "token endpoint";
-const USERINFO: &str = "userinfo endpoint";
+pub(super) const USERINFO: &str = "userinfo endpoint";
 
 /// Exchanges the code (RFC 6749 §4.1.3).
 async fn exchange(
     world: &World,
     response: &Response<'_>,
+    now: Timestamp,
 ) -> Result<Map<String, Value>, ProviderCause> {
     let provider = response.provider;
     let verifier = response.attempt.verifier();
@@ -243,11 +258,28 @@ async fn exchange(
         ("accept", "application/json"),
         ("content-type", "application/x-www-form-urlencoded"),
     ];
+    let assertion;
     match &provider.authentication {
         ClientAuthentication::Basic(credential) => headers.push(("authorization", &credential.0)),
         ClientAuthentication::Post(secret) => {
             fields.push(("client_id", &provider.client_id));
             fields.push(("client_secret", &secret.0));
+        }
+        ClientAuthentication::Assertion(key) => {
+            // RFC 7523 §3 and Core 1.0 §9 take either; Apple wants the issuer.
+            let audience = match key.team {
+                Some(_) => &provider.issuer.issuer,
+                None => &response.endpoints.token,
+            };
+            let signed = client_assertion::sign(world, provider, key, audience, now).await;
+            assertion = signed.map_err(|_| ProviderCause::ClientKey)?;
+            fields.push(("client_id", &provider.client_id));
+            if key.team.is_some() {
+                fields.push(("client_secret", &assertion));
+            } else {
+                fields.push(("client_assertion_type", client_assertion::TYPE));
+                fields.push(("client_assertion", &assertion));
+            }
         }
         ClientAuthentication::None => fields.push(("client_id", &provider.client_id)),
     }
@@ -261,9 +293,10 @@ async fn exchange(
         timeout: TIMEOUT,
     };
     let answer = send(world, provider, TOKEN, request).await?;
-    if answer.status != 200 {
-        let said = serde_json::from_slice::<StrictObject>(&answer.body).ok();
-        let said = said.as_ref().and_then(|said| said.0.get("error")?.as_str());
+    let said = serde_json::from_slice::<StrictObject>(&answer.body).ok();
+    let said = said.as_ref().and_then(|said| said.0.get("error")?.as_str());
+    // GitHub's errors have the status 200.
+    if answer.status != 200 || said.is_some() {
         let error = known_error(said.unwrap_or_default());
         return Err(ProviderCause::Refused(answer.status, error));
     }
@@ -276,20 +309,34 @@ async fn userinfo(
     access_token: &str,
 ) -> Result<Map<String, Value>, ProviderCause> {
     let url = response.endpoints.userinfo.as_deref();
+    let url = url.ok_or(ProviderCause::NoEndpoint("userinfo_endpoint"))?;
+    let answer = get(world, response.provider, USERINFO, url, access_token).await?;
+    object(USERINFO, &answer)
+}
+
+/// The answer to a request with an access token.
+pub(super) async fn get(
+    world: &World,
+    provider: &Provider,
+    what: &'static str,
+    url: &str,
+    access_token: &str,
+) -> Result<Incoming, ProviderCause> {
     let authorization = ["Bearer ", access_token].concat();
     let request = Outgoing {
         method: "GET",
-        url: url.ok_or(ProviderCause::NoEndpoint("userinfo_endpoint"))?,
+        url,
         headers: &[
             ("accept", "application/json"),
             ("authorization", &authorization),
+            // GitHub answers nobody without one.
+            ("user-agent", "edgeward"),
         ],
         body: None,
         limit: jwks::MAX_DOCUMENT,
         timeout: TIMEOUT,
     };
-    let answer = send(world, response.provider, USERINFO, request).await?;
-    object(USERINFO, &answer)
+    send(world, provider, what, request).await
 }
 
 async fn send(
@@ -312,7 +359,10 @@ async fn send(
     Ok(answer)
 }
 
-fn object(what: &'static str, answer: &Incoming) -> Result<Map<String, Value>, ProviderCause> {
+pub(super) fn object(
+    what: &'static str,
+    answer: &Incoming,
+) -> Result<Map<String, Value>, ProviderCause> {
     if answer.status != 200 {
         let cause = KeysCause::Status(answer.status);
         return Err(ProviderCause::Endpoint(what, cause));
@@ -336,16 +386,19 @@ pub fn form(fields: &[(&str, &str)]) -> String {
 /// The error of a provider, if it is one that standards know: any other text may be anything.
 #[must_use]
 pub fn known_error(text: &str) -> &'static str {
-    const KNOWN: [&str; 17] = [
+    const KNOWN: [&str; 21] = [
         "access_denied",
         "account_selection_required",
+        "bad_verification_code",
         "consent_required",
+        "incorrect_client_credentials",
         "interaction_required",
         "invalid_client",
         "invalid_grant",
         "invalid_request",
         "invalid_scope",
         "login_required",
+        "redirect_uri_mismatch",
         "registration_not_supported",
         "request_not_supported",
         "server_error",
@@ -354,6 +407,7 @@ pub fn known_error(text: &str) -> &'static str {
         "unmet_authentication_requirements",
         "unsupported_grant_type",
         "unsupported_response_type",
+        "user_cancelled_authorize",
     ];
     let known = KNOWN.into_iter().find(|known| *known == text);
     known.unwrap_or("unknown")

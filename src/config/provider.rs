@@ -1,6 +1,7 @@
 //! `OpenID` Connect providers as they are written: a preset, the client that we are there, and the settings of an issuer,
 //! which are read as those of any other issuer.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use serde::Deserialize;
@@ -12,10 +13,11 @@ use crate::config::secret;
 use crate::http::host::canonical_host;
 use crate::http::query;
 use crate::model::claim::ClaimPath;
+use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::site::UpstreamCredential;
 use crate::site::issuer::{RequiredClaim, TENANT_ID, UserIdentity};
-use crate::site::provider::{ClientAuthentication, Provider};
+use crate::site::provider::{AssertionKey, ClientAuthentication, ORGANIZATIONS, Provider};
 
 /// Stands for the place of a provider whose settings do not say it.
 const UNKNOWN: &str = "https://unknown.example/";
@@ -55,6 +57,12 @@ table! {
         pub(super) realm: Field<String>,
         /// For `entra`: the id of the tenant; `tenant_ids` for several.
         pub(super) tenant: Field<String>,
+        /// For `github`: the organisations of which a person must be a member of one.
+        pub(super) organizations: Field<Vec<String>>,
+        /// For `apple`: the id of the team.
+        pub(super) team_id: Field<String>,
+        /// The id of the key with which the client signs (`kid`).
+        pub(super) key_id: Field<String>,
         /// For `google`: the organisations, by their main domain, whose accounts may sign in.
         pub(super) hd: Field<Texts>,
         /// The id of the client that was registered there.
@@ -93,6 +101,10 @@ pub enum Preset {
     Auth0,
     /// Okta.
     Okta,
+    /// GitHub, or a GitHub Enterprise Server.
+    Github,
+    /// Sign in with Apple.
+    Apple,
 }
 
 /// `client_auth`.
@@ -104,6 +116,9 @@ pub enum RawClientAuth {
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `private_key_jwt`: the secret is a private key (PKCS #8), for ES256 or RS256.
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
     /// A public client, without a secret.
     None,
 }
@@ -156,14 +171,66 @@ pub(super) fn read(
     let client_id = reader.required("client_id", raw.client_id);
     let has_id = client_id.as_ref().is_none_or(|id| !id.is_empty());
     reader.check("client_id", has_id, "must not be empty");
+    let is_apple = preset == Some(Preset::Apple);
+    let is_github = preset == Some(Preset::Github);
+    let team = reader.optional("team_id", raw.team_id);
+    let kid = reader.optional("key_id", raw.key_id);
+    let signs = is_apple || matches!(raw.client_auth, Field::Given(RawClientAuth::PrivateKeyJwt));
+    reader.check(
+        "team_id",
+        team.is_some() == is_apple && team.as_deref() != Some(""),
+        "is required for preset = \"apple\", and for no other",
+    );
+    reader.check(
+        "key_id",
+        kid.is_none() || signs,
+        "is for client_auth = \"private_key_jwt\" and for preset = \"apple\"",
+    );
+    reader.check("key_id", kid.is_some() || !is_apple, "is required");
+    reader.check(
+        "client_auth",
+        !is_apple || !raw.client_auth.is_given(),
+        "follows from the preset; leave it out",
+    );
+    reader.check(
+        "client_auth",
+        !is_github || !matches!(raw.client_auth, Field::Given(RawClientAuth::PrivateKeyJwt)),
+        "is none that GitHub takes",
+    );
+    let usual_auth = match (is_apple, is_github) {
+        (true, _) => RawClientAuth::PrivateKeyJwt,
+        (_, true) => RawClientAuth::Post,
+        _ => RawClientAuth::Basic,
+    };
+    let how = if is_apple {
+        Field::Absent
+    } else {
+        raw.client_auth
+    };
+    let how = reader.with_default("client_auth", how, usual_auth);
     let authentication = read_authentication(
         name,
         client_id.as_deref().unwrap_or_default(),
-        raw.client_auth,
+        how,
+        (team, kid),
         bindings,
         reader,
     );
-    let scope = read_scope(reader, raw.scopes);
+    let organizations = reader.optional("organizations", raw.organizations);
+    reader.check(
+        "organizations",
+        organizations.as_ref().is_none_or(|all| {
+            is_github && (1..=10).contains(&all.len()) && all.iter().all(|one| is_login(one))
+        }),
+        "is for preset = \"github\": 1 to 10 names of organisations",
+    );
+    let usual_scopes: &[&str] = match (is_apple, is_github, organizations.is_some()) {
+        (true, ..) => &["name", "email"],
+        (_, true, true) => &["read:user", "user:email", "read:org"],
+        (_, true, false) => &["read:user", "user:email"],
+        _ => &["profile", "email"],
+    };
+    let scope = read_scope(reader, raw.scopes, usual_scopes, is_github);
     let mut usual = name.to_owned();
     if let Some(first) = usual.get_mut(..1) {
         first.make_ascii_uppercase();
@@ -192,6 +259,21 @@ pub(super) fn read(
         hosted.is_none() || preset == Some(Preset::Google),
         "is for preset = \"google\"",
     );
+    for (name, given) in [
+        ("max_age", max_age.is_some()),
+        ("userinfo", raw.userinfo.is_given()),
+        ("roles_from", raw.roles_from.is_given()),
+        ("algorithms", members.contains_key("algorithms")),
+    ] {
+        reader.check(
+            name,
+            !(is_github && given),
+            "is not a setting of this preset: GitHub has no ID tokens",
+        );
+    }
+    if is_apple {
+        default_to(&mut members, "email_verified_as_text", json!(true));
+    }
     let userinfo = reader.with_default("userinfo", raw.userinfo, false);
     let roles_from = reader.with_default("roles_from", raw.roles_from, RolesFrom::IdToken);
     members.insert(
@@ -214,6 +296,12 @@ pub(super) fn read(
             values: Some(domains.into_iter().map(Value::String).collect()),
         });
     }
+    if organizations.is_some() {
+        issuer.required_claims.push(RequiredClaim {
+            path: ClaimPath::parse(ORGANIZATIONS)?,
+            values: None,
+        });
+    }
     Some(Rc::new(Provider {
         issuer: Rc::new(issuer),
         label,
@@ -223,12 +311,19 @@ pub(super) fn read(
         max_age: max_age.map(Seconds),
         userinfo,
         access_token_claims: roles_from == RolesFrom::AccessToken,
+        github: is_github.then(|| organizations.unwrap_or_default()),
+        form_post: is_apple,
     }))
 }
 
 /// The value of `scope`.
-fn read_scope(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> String {
-    let scopes = ["profile", "email"].map(str::to_owned).to_vec();
+fn read_scope(
+    reader: &mut Reader<'_>,
+    field: Field<Vec<String>>,
+    usual: &[&str],
+    plain: bool,
+) -> String {
+    let scopes = usual.iter().map(|scope| (*scope).to_owned()).collect();
     let scopes = reader.with_default("scopes", field, scopes);
     // RFC 6749 §3.3.
     let is_scope = |scope: &String| {
@@ -241,9 +336,15 @@ fn read_scope(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> String {
         "must be names without spaces",
     );
     let others = scopes.into_iter().filter(|scope| scope != "openid");
-    let scope = std::iter::once("openid".to_owned()).chain(others);
-    let scope: Vec<String> = scope.collect();
+    let first = (!plain).then(|| "openid".to_owned());
+    let scope: Vec<String> = first.into_iter().chain(others).collect();
     scope.join(" ")
+}
+
+/// The name of an organisation at GitHub.
+fn is_login(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    !text.is_empty() && text.len() <= 39 && text.bytes().all(plain)
 }
 
 fn default_to(members: &mut Members, name: &str, value: Value) {
@@ -263,10 +364,10 @@ impl Place {
     /// Adds `issuer` and `discovery_url`, as far as they follow from the preset.
     fn settle(self, preset: Preset, members: &mut Members, reader: &mut Reader<'_>) {
         let takes: &[&str] = match preset {
-            Preset::Oidc | Preset::Google => &[],
+            Preset::Oidc | Preset::Google | Preset::Apple => &[],
             Preset::Entra => &["tenant"],
             Preset::Keycloak => &["domain", "realm"],
-            Preset::Auth0 | Preset::Okta => &["domain"],
+            Preset::Auth0 | Preset::Okta | Preset::Github => &["domain"],
         };
         let mut take = |name: &'static str, field: Field<String>| {
             let given = field.is_given();
@@ -301,6 +402,11 @@ impl Place {
         let several = members.contains_key("tenant_ids");
         let settled = match (preset, domain, realm, tenant) {
             (Preset::Google, ..) => Ok(named("https://accounts.google.com".into())),
+            (Preset::Apple, ..) => Ok(named("https://appleid.apple.com".into())),
+            (Preset::Github, domain, ..) => {
+                let domain = domain.unwrap_or_else(|| "github.com".into());
+                Ok(named(format!("https://{domain}")))
+            }
             (Preset::Entra, _, _, Some(tenant)) if !several => {
                 Ok(named(format!("{entra}/{tenant}/v2.0")))
             }
@@ -352,11 +458,11 @@ impl Place {
 fn read_authentication(
     name: &str,
     client_id: &str,
-    field: Field<RawClientAuth>,
+    how: RawClientAuth,
+    (team, kid): (Option<String>, Option<String>),
     bindings: &Bindings,
     reader: &mut Reader<'_>,
 ) -> Option<ClientAuthentication> {
-    let how = reader.with_default("client_auth", field, RawClientAuth::Basic);
     let binding = format!("{PROVIDER}{}{SECRET}", name.to_ascii_uppercase());
     let secret = bindings.get(&binding).filter(|secret| !secret.is_empty());
     match (how, secret) {
@@ -374,7 +480,26 @@ fn read_authentication(
         (RawClientAuth::Post, Some(secret)) => Some(ClientAuthentication::Post(
             UpstreamCredential(secret.clone()),
         )),
-        (RawClientAuth::Basic | RawClientAuth::Post, None) => {
+        (RawClientAuth::PrivateKeyJwt, Some(secret)) => {
+            let key = secret::private_key(secret);
+            // Apple takes ES256 alone.
+            let key = key.filter(|(algorithm, _)| team.is_none() || *algorithm == Algorithm::Es256);
+            if key.is_none() {
+                reader.error(
+                    "client_auth",
+                    format!("needs a private key in {binding}, as PEM or base64 (PKCS #8): on the curve P-256, or of RSA where it is not for Apple"),
+                );
+            }
+            let (algorithm, pkcs8) = key?;
+            Some(ClientAuthentication::Assertion(AssertionKey {
+                algorithm,
+                pkcs8,
+                kid,
+                team,
+                sealed: OnceCell::new(),
+            }))
+        }
+        (RawClientAuth::Basic | RawClientAuth::Post | RawClientAuth::PrivateKeyJwt, None) => {
             reader.error(
                 "client_auth",
                 format!(

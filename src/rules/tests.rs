@@ -34,6 +34,8 @@ fn evaluated(
         tenant: None,
         workspace: None,
         issuer: "",
+        methods: &[],
+        age: None,
     });
     let verdict = evaluate(rule, &asked, subject.as_ref());
     (rule.number, verdict.map_err(|refusal| refusal.failing))
@@ -254,7 +256,13 @@ fn sec_39_a_preflight_passes_only_where_the_rule_of_what_it_announces_says_so() 
         let path = RequestPath::parse(path).unwrap();
         let host = crate::ask::asked::host(&site, &parts);
         let (asked, rule) = crate::ask::asked::asked(&site, &parts, &host, &path).unwrap();
-        crate::access::grant::decide(rule, &asked, None).is_ok()
+        crate::access::grant::decide(
+            rule,
+            &asked,
+            None,
+            crate::platform::time::Timestamp::from_seconds(0),
+        )
+        .is_ok()
     };
     assert!(passes("/api/x", Some("POST")));
     for (path, announced) in [
@@ -352,6 +360,8 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
         tenant: None,
         workspace: None,
         issuer: "",
+        methods: &[],
+        age: None,
     };
     let told = Value::Object(explain(&site.rules, &asked, Some(&subject)));
     assert_eq!(

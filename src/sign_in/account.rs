@@ -142,7 +142,7 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
             site: Some(ctx.site),
         };
         let action = ctx.site.login.as_ref().map(|login| {
-            let (action, kept) = refuse::button(ctx, login, place, "Sign in again");
+            let (action, kept) = refuse::button(ctx, login, place, "Sign in again", None);
             cookies.extend(kept);
             action
         });

@@ -13,6 +13,7 @@ use crate::http::query;
 use crate::http::request::Parts;
 use crate::jose::error::TokenError;
 use crate::rules::Reaction;
+use crate::rules::step_up::StepUp;
 use crate::sign_in::{arrive, browsing, by_gateway, by_provider};
 use crate::site::{Login, SameSite, Source};
 
@@ -46,6 +47,10 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         return (Answer::refusal(denial), Vec::new());
     }
     let rounds = ctx.presented.rounds;
+    let wanted = match denial {
+        Denial::SignInAgain(_, wanted) => Some(&**wanted),
+        _ => None,
+    };
     if row.sign_in_helps && may_lead_on(ctx) {
         let place = ctx.return_to().with_rounds(Rounds {
             led_on: true,
@@ -72,17 +77,20 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         let is_over =
             rounds.opened || rounds.count >= MAX_ROUNDS || (rounds.led_on && rounds.count > 0);
         if is_over {
-            return loop_page(ctx, denial, login, head.as_ref());
+            return match wanted {
+                Some(wanted) => vain_page(ctx, denial, login, wanted),
+                None => loop_page(ctx, denial, login, head.as_ref()),
+            };
         }
         if !ctx.site.login_in_frames && head.as_ref().is_some_and(browsing::is_for_frame) {
-            return framed_page(ctx, denial, login);
+            return framed_page(ctx, denial, login, wanted);
         }
         let place = ctx.return_to();
         let next = Rounds {
             count: rounds.count.saturating_add(1),
             ..Rounds::default()
         };
-        let (url, cookies) = way_in(ctx, login, &place, next);
+        let (url, cookies) = way_in(ctx, login, &place, next, wanted);
         return (Answer::see_other(url), cookies);
     }
     if !row.sign_in_helps {
@@ -94,7 +102,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         (Some(head), false) => ctx.referrer(head),
         _ => ctx.return_to(),
     };
-    let (action, cookies) = button(ctx, login, &place, "Sign in");
+    let (action, cookies) = button(ctx, login, &place, "Sign in", wanted);
     let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, Some(action));
     (page, cookies)
 }
@@ -127,6 +135,7 @@ pub fn way_in(
     login: &Login,
     place: &ReturnTo,
     rounds: Rounds,
+    wanted: Option<&StepUp>,
 ) -> (String, Vec<SetCookie>) {
     let return_to = place.with_rounds(rounds);
     let (url, mut cookies) = match login {
@@ -141,8 +150,8 @@ pub fn way_in(
                 Vec::new(),
             )
         }
-        Login::Gateway => by_gateway::way_there(ctx, &return_to),
-        Login::Provider => (by_provider::page_url(ctx, &return_to), Vec::new()),
+        Login::Gateway => by_gateway::way_there(ctx, &return_to, wanted),
+        Login::Provider => (by_provider::page_url(ctx, &return_to, wanted), Vec::new()),
     };
     cookies.extend(arrive::trip(ctx, place));
     (url, cookies)
@@ -155,8 +164,13 @@ pub fn button(
     login: &Login,
     place: &ReturnTo,
     label: &str,
+    wanted: Option<&StepUp>,
 ) -> (LinkButton, Vec<SetCookie>) {
-    let (href, cookies) = way_in(ctx, login, place, Rounds::default());
+    let rounds = Rounds {
+        count: wanted.map_or(0, |_| 1),
+        ..Rounds::default()
+    };
+    let (href, cookies) = way_in(ctx, login, place, rounds, wanted);
     let button = LinkButton {
         label: label.to_owned(),
         href,
@@ -165,8 +179,13 @@ pub fn button(
 }
 
 /// The page for a frame, in which most sign-in pages do not open: its button opens the whole window.
-fn framed_page(ctx: &Ctx<'_>, denial: &Denial, login: &Login) -> (Answer, Vec<SetCookie>) {
-    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Sign in");
+fn framed_page(
+    ctx: &Ctx<'_>,
+    denial: &Denial,
+    login: &Login,
+    wanted: Option<&StepUp>,
+) -> (Answer, Vec<SetCookie>) {
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Sign in", wanted);
     let frame = Frame {
         title: "Sign in",
         code: "sign_in_in_frame",
@@ -174,11 +193,41 @@ fn framed_page(ctx: &Ctx<'_>, denial: &Denial, login: &Login) -> (Answer, Vec<Se
         site: Some(ctx.site),
     };
     let message = Message {
-        lead: "You are not signed in. The sign-in page does not open inside another page, so it opens in the whole window.",
+        lead: "You need to sign in. The sign-in page does not open inside another page, so it opens in the whole window.",
         details: Vec::new(),
         action: Some(action),
     };
     (page::framed(denial.row().status, &frame, message), cookies)
+}
+
+/// The page for somebody who has signed in once more, and not as the rule wants it.
+fn vain_page(
+    ctx: &Ctx<'_>,
+    denial: &Denial,
+    login: &Login,
+    wanted: &StepUp,
+) -> (Answer, Vec<SetCookie>) {
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again", Some(wanted));
+    let row = denial.row();
+    let frame = Frame {
+        title: "Your sign-in was not enough",
+        code: row.code,
+        request_id: ctx.request_id,
+        site: Some(ctx.site),
+    };
+    let mut details = Vec::new();
+    if let Some(age) = wanted.max_age {
+        details.push(format!("A sign-in less than {age} seconds ago. The sign-in service may have let you pass without a question, or may not have said when you signed in."));
+    }
+    if !wanted.methods.is_empty() {
+        details.push(format!("A sign-in by: {}", wanted.methods.join(", ")));
+    }
+    let message = Message {
+        lead: "You have signed in once more, but this page asks for:",
+        details,
+        action: Some(action),
+    };
+    (page::message(row.status, &frame, message), cookies)
 }
 
 /// The page that ends a sign-in loop and names the likely cause.
@@ -188,7 +237,7 @@ fn loop_page(
     login: &Login,
     head: Option<&Parts>,
 ) -> (Answer, Vec<SetCookie>) {
-    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again");
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again", None);
     let answer = page_of_causes(ctx, denial, causes(ctx, denial, head), action, head);
     (answer, cookies)
 }
@@ -197,7 +246,7 @@ fn loop_page(
 #[must_use]
 pub fn page_without_cookie(ctx: &Ctx<'_>, login: &Login) -> (Answer, Vec<SetCookie>) {
     let place = ctx.root();
-    let (action, cookies) = button(ctx, login, &place, "Try again");
+    let (action, cookies) = button(ctx, login, &place, "Try again", None);
     let denial = Denial::SignInElsewhere;
     let causes = causes_of_a_missing_cookie(ctx, Some(ctx.parts));
     let answer = page_of_causes(ctx, &denial, causes, action, Some(ctx.parts));

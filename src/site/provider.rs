@@ -1,7 +1,10 @@
 //! `OpenID` Connect providers: an issuer at whose own page people sign in, and the client that we are there.
 
+use std::cell::OnceCell;
+use std::fmt;
 use std::rc::Rc;
 
+use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::site::UpstreamCredential;
 use crate::site::issuer::Issuer;
@@ -23,7 +26,14 @@ pub struct Provider {
     pub userinfo: bool,
     /// Whether claims that the ID token lacks are read from the access token, as Keycloak's roles.
     pub access_token_claims: bool,
+    /// For GitHub, which has no ID tokens: the organisations about which it is asked.
+    pub github: Option<Vec<String>>,
+    /// Whether its response is a form that its page sends (OAuth 2.0 Form Post Response Mode), as Apple's is.
+    pub form_post: bool,
 }
+
+/// The claim with the organisations of [`Provider::github`] in which the person is; without one, there is no such claim.
+pub const ORGANIZATIONS: &str = "organizations";
 
 /// How we authenticate to a provider's token endpoint (Core 1.0 §9).
 #[derive(Debug)]
@@ -32,8 +42,29 @@ pub enum ClientAuthentication {
     Basic(UpstreamCredential),
     /// `client_secret_post`: the secret.
     Post(UpstreamCredential),
+    /// `private_key_jwt`, or what Apple takes for a client secret.
+    Assertion(AssertionKey),
     /// A public client; PKCE alone binds the code to us.
     None,
+}
+
+/// A key with which we authenticate.
+pub struct AssertionKey {
+    pub algorithm: Algorithm,
+    /// The private key (PKCS #8).
+    pub pkcs8: Vec<u8>,
+    pub kid: Option<String>,
+    /// For Apple: the team, which is the `iss`.
+    pub team: Option<String>,
+    /// The key as the platform signs with it, once it was needed.
+    pub sealed: OnceCell<Vec<u8>>,
+}
+
+/// Without the key.
+impl fmt::Debug for AssertionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AssertionKey({})", self.algorithm.name())
+    }
 }
 
 impl Provider {
