@@ -92,6 +92,8 @@ export const BUDGETS = [
     name: "sign-in",
     budget: 8_900,
     paths: [
+      "edgeward::authn::client_assertion",
+      "edgeward::authn::github",
       "edgeward::authn::provider",
       "edgeward::config::provider",
       "edgeward::credential::attempt",

@@ -1,23 +1,22 @@
 //! `OpenID` Connect providers as they are written: a preset, the client that we are there, and the settings of an issuer,
 //! which are read as those of any other issuer.
 
-use std::cell::OnceCell;
+mod client;
+
 use std::rc::Rc;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::config::issuer::{self, RawIssuer};
-use crate::config::reader::{Bindings, Field, Members, PROVIDER, Reader, SECRET, Texts, table};
-use crate::config::secret;
+use crate::config::provider::client::RawClient;
+use crate::config::reader::{Bindings, Field, Members, PROVIDER, Reader, Texts, table};
 use crate::http::host::canonical_host;
 use crate::http::query;
 use crate::model::claim::ClaimPath;
-use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
-use crate::site::UpstreamCredential;
 use crate::site::issuer::{RequiredClaim, TENANT_ID, UserIdentity};
-use crate::site::provider::{AssertionKey, ClientAuthentication, ORGANIZATIONS, Provider};
+use crate::site::provider::{ORGANIZATIONS, Provider};
 
 /// Stands for the place of a provider whose settings do not say it.
 const UNKNOWN: &str = "https://unknown.example/";
@@ -169,78 +168,25 @@ pub(super) fn read(
     default_to(&mut members, "issuer", json!(UNKNOWN));
     default_to(&mut members, "discovery_url", json!(UNKNOWN));
     let client_id = reader.required("client_id", raw.client_id);
-    let has_id = client_id.as_ref().is_none_or(|id| !id.is_empty());
-    reader.check("client_id", has_id, "must not be empty");
-    let is_apple = preset == Some(Preset::Apple);
-    let is_github = preset == Some(Preset::Github);
-    let team = reader.optional("team_id", raw.team_id);
-    let kid = reader.optional("key_id", raw.key_id);
-    let signs = is_apple || matches!(raw.client_auth, Field::Given(RawClientAuth::PrivateKeyJwt));
-    reader.check(
-        "team_id",
-        team.is_some() == is_apple && team.as_deref() != Some(""),
-        "is required for preset = \"apple\", and for no other",
-    );
-    reader.check(
-        "key_id",
-        kid.is_none() || signs,
-        "is for client_auth = \"private_key_jwt\" and for preset = \"apple\"",
-    );
-    reader.check("key_id", kid.is_some() || !is_apple, "is required");
-    reader.check(
-        "client_auth",
-        !is_apple || !raw.client_auth.is_given(),
-        "follows from the preset; leave it out",
-    );
-    reader.check(
-        "client_auth",
-        !is_github || !matches!(raw.client_auth, Field::Given(RawClientAuth::PrivateKeyJwt)),
-        "is none that GitHub takes",
-    );
-    let usual_auth = match (is_apple, is_github) {
-        (true, _) => RawClientAuth::PrivateKeyJwt,
-        (_, true) => RawClientAuth::Post,
-        _ => RawClientAuth::Basic,
-    };
-    let how = if is_apple {
-        Field::Absent
-    } else {
-        raw.client_auth
-    };
-    let how = reader.with_default("client_auth", how, usual_auth);
-    let authentication = read_authentication(
+    let is_empty = client_id.as_deref() == Some("");
+    reader.check("client_id", !is_empty, "must not be empty");
+    let client = RawClient {
         name,
-        client_id.as_deref().unwrap_or_default(),
-        how,
-        (team, kid),
-        bindings,
-        reader,
-    );
-    let organizations = reader.optional("organizations", raw.organizations);
-    reader.check(
-        "organizations",
-        organizations.as_ref().is_none_or(|all| {
-            is_github && (1..=10).contains(&all.len()) && all.iter().all(|one| is_login(one))
-        }),
-        "is for preset = \"github\": 1 to 10 names of organisations",
-    );
-    let usual_scopes: &[&str] = match (is_apple, is_github, organizations.is_some()) {
-        (true, ..) => &["name", "email"],
-        (_, true, true) => &["read:user", "user:email", "read:org"],
-        (_, true, false) => &["read:user", "user:email"],
-        _ => &["profile", "email"],
+        id: client_id.as_deref().unwrap_or_default(),
+        how: raw.client_auth,
+        team: raw.team_id,
+        kid: raw.key_id,
     };
-    let scope = read_scope(reader, raw.scopes, usual_scopes, is_github);
-    let mut usual = name.to_owned();
-    if let Some(first) = usual.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    let label = reader.with_default("label", raw.label, format!("Sign in with {usual}"));
-    reader.check(
-        "label",
-        !label.trim().is_empty() && label.len() <= 100,
-        "must have 1 to 100 bytes",
-    );
+    let authentication = client::read(client, preset, bindings, reader);
+    let others = [
+        raw.max_age.is_given(),
+        raw.userinfo.is_given(),
+        raw.roles_from.is_given(),
+        members.contains_key("algorithms"),
+    ];
+    let organizations = client::read_organizations(preset, raw.organizations, others, reader);
+    let scope = read_scope(reader, raw.scopes, preset, organizations.is_some());
+    let label = read_label(reader, name, raw.label);
     let authoritative = reader.with_default("email_authoritative", raw.email_authoritative, false);
     reader.check(
         "unverified_email_reason",
@@ -259,21 +205,6 @@ pub(super) fn read(
         hosted.is_none() || preset == Some(Preset::Google),
         "is for preset = \"google\"",
     );
-    for (name, given) in [
-        ("max_age", max_age.is_some()),
-        ("userinfo", raw.userinfo.is_given()),
-        ("roles_from", raw.roles_from.is_given()),
-        ("algorithms", members.contains_key("algorithms")),
-    ] {
-        reader.check(
-            name,
-            !(is_github && given),
-            "is not a setting of this preset: GitHub has no ID tokens",
-        );
-    }
-    if is_apple {
-        default_to(&mut members, "email_verified_as_text", json!(true));
-    }
     let userinfo = reader.with_default("userinfo", raw.userinfo, false);
     let roles_from = reader.with_default("roles_from", raw.roles_from, RolesFrom::IdToken);
     members.insert(
@@ -291,16 +222,11 @@ pub(super) fn read(
     });
     let mut issuer = issuer::read(name, issuer_settings, ours, bindings, reader)?;
     if let Some(Texts(domains)) = hosted {
-        issuer.required_claims.push(RequiredClaim {
-            path: ClaimPath::parse("hd")?,
-            values: Some(domains.into_iter().map(Value::String).collect()),
-        });
+        let values = domains.into_iter().map(Value::String).collect();
+        issuer.required_claims.push(required("hd", Some(values))?);
     }
     if organizations.is_some() {
-        issuer.required_claims.push(RequiredClaim {
-            path: ClaimPath::parse(ORGANIZATIONS)?,
-            values: None,
-        });
+        issuer.required_claims.push(required(ORGANIZATIONS, None)?);
     }
     Some(Rc::new(Provider {
         issuer: Rc::new(issuer),
@@ -311,18 +237,39 @@ pub(super) fn read(
         max_age: max_age.map(Seconds),
         userinfo,
         access_token_claims: roles_from == RolesFrom::AccessToken,
-        github: is_github.then(|| organizations.unwrap_or_default()),
-        form_post: is_apple,
+        github: (preset == Some(Preset::Github)).then(|| organizations.unwrap_or_default()),
+        form_post: preset == Some(Preset::Apple),
     }))
+}
+
+fn required(name: &str, values: Option<Vec<Value>>) -> Option<RequiredClaim> {
+    let path = ClaimPath::parse(name)?;
+    Some(RequiredClaim { path, values })
+}
+
+/// What the button says.
+fn read_label(reader: &mut Reader<'_>, name: &str, field: Field<String>) -> String {
+    let mut usual = name.to_owned();
+    if let Some(first) = usual.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let label = reader.with_default("label", field, format!("Sign in with {usual}"));
+    reader.check(
+        "label",
+        !label.trim().is_empty() && label.len() <= 100,
+        "must have 1 to 100 bytes",
+    );
+    label
 }
 
 /// The value of `scope`.
 fn read_scope(
     reader: &mut Reader<'_>,
     field: Field<Vec<String>>,
-    usual: &[&str],
-    plain: bool,
+    preset: Option<Preset>,
+    organizations: bool,
 ) -> String {
+    let usual = client::usual_scopes(preset, organizations);
     let scopes = usual.iter().map(|scope| (*scope).to_owned()).collect();
     let scopes = reader.with_default("scopes", field, scopes);
     // RFC 6749 §3.3.
@@ -336,15 +283,9 @@ fn read_scope(
         "must be names without spaces",
     );
     let others = scopes.into_iter().filter(|scope| scope != "openid");
-    let first = (!plain).then(|| "openid".to_owned());
+    let first = (preset != Some(Preset::Github)).then(|| "openid".to_owned());
     let scope: Vec<String> = first.into_iter().chain(others).collect();
     scope.join(" ")
-}
-
-/// The name of an organisation at GitHub.
-fn is_login(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    !text.is_empty() && text.len() <= 39 && text.bytes().all(plain)
 }
 
 fn default_to(members: &mut Members, name: &str, value: Value) {
@@ -448,66 +389,12 @@ impl Place {
                 reader.error("issuer", "follows from the preset; leave it out");
             }
             Ok((issuer, discovery)) => {
+                if preset == Preset::Apple {
+                    default_to(members, "email_verified_as_text", json!(true));
+                }
                 members.insert("issuer".into(), json!(issuer));
                 default_to(members, "discovery_url", json!(discovery));
             }
-        }
-    }
-}
-
-fn read_authentication(
-    name: &str,
-    client_id: &str,
-    how: RawClientAuth,
-    (team, kid): (Option<String>, Option<String>),
-    bindings: &Bindings,
-    reader: &mut Reader<'_>,
-) -> Option<ClientAuthentication> {
-    let binding = format!("{PROVIDER}{}{SECRET}", name.to_ascii_uppercase());
-    let secret = bindings.get(&binding).filter(|secret| !secret.is_empty());
-    match (how, secret) {
-        (RawClientAuth::None, Some(_)) => {
-            reader.error(
-                "client_auth",
-                format!("is \"none\", but there is a secret {binding}; remove one of them"),
-            );
-            None
-        }
-        (RawClientAuth::None, None) => Some(ClientAuthentication::None),
-        (RawClientAuth::Basic, Some(secret)) => Some(ClientAuthentication::Basic(secret::basic(
-            client_id, secret,
-        ))),
-        (RawClientAuth::Post, Some(secret)) => Some(ClientAuthentication::Post(
-            UpstreamCredential(secret.clone()),
-        )),
-        (RawClientAuth::PrivateKeyJwt, Some(secret)) => {
-            let key = secret::private_key(secret);
-            // Apple takes ES256 alone.
-            let key = key.filter(|(algorithm, _)| team.is_none() || *algorithm == Algorithm::Es256);
-            if key.is_none() {
-                reader.error(
-                    "client_auth",
-                    format!("needs a private key in {binding}, as PEM or base64 (PKCS #8): on the curve P-256, or of RSA where it is not for Apple"),
-                );
-            }
-            let (algorithm, pkcs8) = key?;
-            Some(ClientAuthentication::Assertion(AssertionKey {
-                algorithm,
-                pkcs8,
-                kid,
-                team,
-                sealed: OnceCell::new(),
-            }))
-        }
-        (RawClientAuth::Basic | RawClientAuth::Post | RawClientAuth::PrivateKeyJwt, None) => {
-            reader.error(
-                "client_auth",
-                format!(
-                    "needs the client's secret {binding}; {}",
-                    secret::HOW_TO_SET
-                ),
-            );
-            None
         }
     }
 }

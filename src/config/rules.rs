@@ -473,25 +473,7 @@ fn read_requirement(
         "network", raw.network, Network::parse, "is not a network (192.0.2.0/24, 2001:db8::/32 or an address; host bits must be zero)" => Requirement::Network;
         "country", raw.country, country, "is not a two-letter country (ISO 3166-1, or T1)" => Requirement::Country;
     }
-    if raw.amr.is_given() {
-        let known = |text: &str| is_method(text, bindings).then(|| text.into());
-        let error = "is no method: password, passkey and link are those of the gateway; others are provider:<name>, provider:<name>:<amr> and issuer:<name>:<amr>, by a table that is there";
-        match one_of(reader, "amr", raw.amr, known, error) {
-            Some(methods) => all.push(Requirement::Amr(methods)),
-            None => fine = false,
-        }
-    }
-    if raw.max_age.is_given() {
-        let age = reader.optional("max_age", raw.max_age);
-        fine &= age.is_some();
-        let age = age.unwrap_or_default();
-        reader.check(
-            "max_age",
-            (60..=30 * 86_400).contains(&age),
-            "must be from 60 seconds to 30 days",
-        );
-        all.push(Requirement::MaxAge(age));
-    }
+    fine &= read_sign_in(reader, raw.amr, raw.max_age, bindings, &mut all);
     if raw.claim.is_given() {
         match reader
             .optional("claim", raw.claim)
@@ -545,6 +527,36 @@ fn read_requirement(
         1 => all.pop(),
         _ => Some(Requirement::All(all.into())),
     }
+}
+
+/// How and when the caller has signed in; gives whether that is right.
+fn read_sign_in(
+    reader: &mut Reader<'_>,
+    amr: Field<Texts>,
+    max_age: Field<u32>,
+    bindings: &Bindings,
+    all: &mut Vec<Requirement>,
+) -> bool {
+    let mut fine = true;
+    if amr.is_given() {
+        let known = |text: &str| is_method(text, bindings).then(|| text.into());
+        let error = "is no method: password, passkey and link are those of the gateway; others are provider:<name>, provider:<name>:<amr> and issuer:<name>:<amr>, by a table that is there";
+        match one_of(reader, "amr", amr, known, error) {
+            Some(methods) => all.push(Requirement::Amr(methods)),
+            None => fine = false,
+        }
+    }
+    if max_age.is_given() {
+        let age = reader.optional("max_age", max_age);
+        fine &= age.is_some();
+        reader.check(
+            "max_age",
+            age.is_none_or(|age| (60..=30 * 86_400).contains(&age)),
+            "must be from 60 seconds to 30 days",
+        );
+        all.push(Requirement::MaxAge(age.unwrap_or_default()));
+    }
+    fine
 }
 
 fn read_several(

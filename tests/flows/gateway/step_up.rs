@@ -188,7 +188,7 @@ fn sec_115_programs_and_fetches_are_told_and_not_led_away() {
 }
 
 #[test]
-fn sec_115_an_open_connection_is_judged_by_the_age_of_its_sign_in() {
+fn sec_115_each_alternative_is_judged_alone_and_all_are_offered() {
     let gateway = gateway(
         &json!({"any": [{"amr": ["link", "passkey"]}, {"all": [{"amr": "password"}, {"max_age": 60}]}]}),
     );
