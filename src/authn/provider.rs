@@ -266,10 +266,10 @@ async fn exchange(
             fields.push(("client_secret", &secret.0));
         }
         ClientAuthentication::Assertion(key) => {
-            // RFC 7523 §3 and Core 1.0 §9 take either; Apple wants the issuer.
-            let audience = match key.team {
-                Some(_) => &provider.issuer.issuer,
-                None => &response.endpoints.token,
+            let audience = if key.for_endpoint {
+                &response.endpoints.token
+            } else {
+                &provider.issuer.issuer
             };
             let signed = client_assertion::sign(world, provider, key, audience, now).await;
             assertion = signed.map_err(|_| ProviderCause::ClientKey)?;

@@ -133,12 +133,17 @@ fn choice(ctx: &Ctx<'_>, place: &ReturnTo, wanted: Option<&StepUp>) -> Reply {
         request_id: ctx.request_id,
         site: Some(site),
     };
+    let mut ways = methods(ctx, place.local(), wanted);
+    if ways.is_empty() {
+        // None is what the rule wants; it says so afterwards.
+        ways = methods(ctx, place.local(), None);
+    }
     let content = SignIn {
         lead: "",
         error: None,
         is_wrong: false,
         fields: Vec::new(),
-        methods: methods(ctx, place.local(), wanted),
+        methods: ways,
         form_to: None,
     };
     gateway_page::sign_in(200, &frame, content).into()

@@ -20,6 +20,9 @@ use crate::site::{Login, SameSite, Source};
 /// After this many round trips the browser gets a page with the likely cause instead of a redirect.
 const MAX_ROUNDS: u32 = 3;
 
+/// The number of the round in which somebody signs in once more.
+const ONCE_MORE: u32 = 2;
+
 /// Browsers keep at least 50 cookies of a host and at least 4096 bytes of each (RFC 6265 §6.1), and servers refuse longer heads
 /// than 8 KB.
 const MANY_COOKIES: usize = 50;
@@ -74,9 +77,12 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
     let head = browsing::whole_head(ctx);
     if reaction == Reaction::Login && is_read {
         // A session that was just opened has not come back, or what no other site leads to brought nothing either.
-        let is_over =
-            rounds.opened || rounds.count >= MAX_ROUNDS || (rounds.led_on && rounds.count > 0);
-        if is_over {
+        let is_over = match wanted {
+            // An ordinary sign-in may have come before.
+            Some(_) => rounds.opened && rounds.count >= ONCE_MORE,
+            None => rounds.opened || rounds.led_on && rounds.count > 0,
+        };
+        if is_over || rounds.count >= MAX_ROUNDS {
             return match wanted {
                 Some(wanted) => vain_page(ctx, denial, login, wanted),
                 None => loop_page(ctx, denial, login, head.as_ref()),
@@ -87,7 +93,10 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         }
         let place = ctx.return_to();
         let next = Rounds {
-            count: rounds.count.saturating_add(1),
+            count: match wanted {
+                Some(_) => ONCE_MORE.max(rounds.count.saturating_add(1)),
+                None => rounds.count.saturating_add(1),
+            },
             ..Rounds::default()
         };
         let (url, cookies) = way_in(ctx, login, &place, next, wanted);
@@ -167,7 +176,7 @@ pub fn button(
     wanted: Option<&StepUp>,
 ) -> (LinkButton, Vec<SetCookie>) {
     let rounds = Rounds {
-        count: wanted.map_or(0, |_| 1),
+        count: wanted.map_or(0, |_| ONCE_MORE),
         ..Rounds::default()
     };
     let (href, cookies) = way_in(ctx, login, place, rounds, wanted);

@@ -56,6 +56,8 @@ pub struct AssertionKey {
     pub kid: Option<String>,
     /// For Apple: the team, which is the `iss`.
     pub team: Option<String>,
+    /// Whether assertions name the token endpoint as their audience, and not the issuer.
+    pub for_endpoint: bool,
     /// The key as the platform signs with it, once it was needed.
     pub sealed: OnceCell<Vec<u8>>,
 }

@@ -330,7 +330,7 @@ describe("private_key_jwt", () => {
     ["ec", "ES256"],
     ["rsa", "RS256"],
   ]) {
-    test(`a client authenticates with a key for ${alg}: for this token endpoint, once, for minutes`, async () => {
+    test(`a client authenticates with a key for ${alg}: for this provider, once, for minutes`, async () => {
       /** @type {Set<unknown>} */
       const ids = new Set();
       for (let n = 0; n < 2; n++) {
@@ -341,7 +341,7 @@ describe("private_key_jwt", () => {
         assert.equal(authorization, undefined);
         assert.equal(form.client_secret, undefined);
         assert.equal(form.client_assertion_type, "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-        const options = { issuer: "client/1", subject: "client/1", audience: `${server.url}/${name}/token`, maxTokenAge: 60 };
+        const options = { issuer: "client/1", subject: "client/1", audience: `${server.url}/${name}`, maxTokenAge: 60 };
         const { payload, protectedHeader } = await jwtVerify(form.client_assertion, await importSPKI(keys[name].pem, alg), options);
         assert.equal(protectedHeader.kid, name === "ec" ? "k-ec" : undefined);
         assert.ok((payload.exp ?? 0) - (payload.iat ?? 0) <= 300);

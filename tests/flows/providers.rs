@@ -322,9 +322,9 @@ fn a_provider_asks_once_more_and_leads_back_to_where_the_person_was() {
     let now = stage.edge.now().seconds();
     let back = stage.come_back(&isolate, &begun, &json!({"auth_time": now}));
     let to = back.header("location").unwrap();
-    assert_eq!(to, "https://site.example/admin?x=1&edgeward_attempt=1o");
+    assert_eq!(to, "https://site.example/admin?x=1&edgeward_attempt=2o");
     let anew = session(&back).unwrap();
-    let seen = isolate.send(&open("/admin?x=1&edgeward_attempt=1o").cookie(&anew));
+    let seen = isolate.send(&open("/admin?x=1&edgeward_attempt=2o").cookie(&anew));
     assert_eq!(
         seen.header("location"),
         Some("https://site.example/admin?x=1")
@@ -417,4 +417,25 @@ fn sec_115_a_provider_proves_only_methods_that_are_named_after_it() {
         let seen = isolate.send(&open("/admin").cookie(&opened));
         assert_eq!(seen.is_forwarded(), passes, "{amr} {said}");
     }
+}
+
+#[test]
+fn who_was_not_signed_in_may_be_asked_once_more_after_that() {
+    let stage = demanding(&json!({"max_age": 300}));
+    let isolate = stage.edge.isolate();
+    let sent = isolate.send(&open("/admin"));
+    let begun = led(&isolate, &sent, "a=b");
+    assert!(!begun.0.contains("prompt="), "{}", begun.0);
+    let back = stage.come_back(&isolate, &begun, &json!({}));
+    let opened = session(&back).unwrap();
+    let to = back.header("location").unwrap();
+    let path = to.strip_prefix("https://site.example").unwrap();
+    assert_eq!(path, "/admin?edgeward_attempt=1o");
+    let sent = isolate.send(&open(path).cookie(&opened));
+    let begun = led(&isolate, &sent, &opened);
+    assert!(begun.0.contains("&prompt=login"), "{}", begun.0);
+    let back = stage.come_back(&isolate, &begun, &json!({}));
+    let anew = session(&back).unwrap();
+    let seen = isolate.send(&open("/admin?edgeward_attempt=2o").cookie(&anew));
+    assert_eq!(seen.status(), 401, "{:?}", seen.header("location"));
 }

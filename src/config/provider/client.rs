@@ -88,6 +88,8 @@ pub(super) fn read(
                 pkcs8,
                 kid,
                 team,
+                // These know no other. The issuer is what no other server can pass for.
+                for_endpoint: matches!(preset, Some(Preset::Entra | Preset::Okta)),
                 sealed: OnceCell::new(),
             }))
         }

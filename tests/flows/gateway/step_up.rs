@@ -1,9 +1,11 @@
 //! Signing in once more at the gateway, as a rule of a site wants it.
 
+use edgeward::jose::jws::Kind;
 use serde_json::{Value, json};
 
 use super::phone::{self, Phone, add, post};
 use super::{GATEWAY, Gateway, PASSWORD, with_gateway};
+use crate::harness::claims_of;
 use crate::harness::request::{Seen, get, open, req};
 
 const ADA: &str = "ada@example.com";
@@ -233,4 +235,59 @@ fn sec_115_a_link_to_set_a_password_is_no_password() {
     ];
     let seen = browser.submit(GATEWAY, "/login/", &fields);
     assert!(arrive(&mut browser, seen).is_forwarded());
+}
+
+#[test]
+fn sec_115_a_session_of_an_earlier_version_proves_nothing() {
+    let gateway = gateway(&json!({"any": [{"amr": "password"}, {"max_age": 3600}]}));
+    let browser = signed_in(&gateway, ADA);
+    let mut claims = claims_of(&session_of(&browser, SITE));
+    let proof = claims.as_object_mut().unwrap().remove("auth");
+    assert_eq!(proof.unwrap()["m"], json!(["password"]));
+    let old = gateway.isolate.forge(Kind::Session, &claims);
+    let cookie = format!("__Host-edgeward={old}");
+    let seen = gateway.isolate.send(&get("/").cookie(&cookie));
+    assert!(seen.is_forwarded(), "{}", seen.body());
+    let seen = gateway.isolate.send(&get("/admin").cookie(&cookie));
+    assert_eq!(seen.refusal(), (401, "sign_in_again".into()));
+    // Nor does one whose proof nobody can read.
+    for bad in [
+        json!("password"),
+        json!({"m": "password"}),
+        json!({"at": 1}),
+    ] {
+        claims["auth"] = bad;
+        let forged = gateway.isolate.forge(Kind::Session, &claims);
+        let request = get("/admin").cookie(&format!("__Host-edgeward={forged}"));
+        let seen = gateway.isolate.send(&request);
+        assert_eq!(seen.refusal(), (401, "sign_in_again".into()));
+    }
+}
+
+#[test]
+fn sec_115_signing_in_once_more_leads_nowhere_else() {
+    let gateway = gateway(&json!({"max_age": 60}));
+    let mut browser = signed_in(&gateway, ADA);
+    gateway.edge.wait(60);
+    let sent = browser.open(SITE, "/admin");
+    let location = sent.header("location").unwrap();
+    let (_, rest) = location.split_once("&state=").unwrap();
+    for bad in [
+        "https://evil.example/",
+        "//evil.example/",
+        "https://site.example@evil.example/",
+    ] {
+        let bad = edgeward::http::query::encode(bad);
+        let path = format!("/login/?return_to={bad}&state={rest}");
+        let seen = browser.open(GATEWAY, &path);
+        assert_eq!(seen.header("location"), Some("/account/"), "{bad}");
+    }
+    // Without what the site wants, it is an ordinary sign-in, which the site does not take for a fresh one.
+    let (state, _) = rest.split_once("&user=").unwrap();
+    let (to, _) = location.split_once("&user=").unwrap();
+    assert!(to.ends_with(state));
+    let path = to.strip_prefix("https://login.example").unwrap();
+    let seen = browser.open(GATEWAY, path);
+    let seen = arrive(&mut browser, seen);
+    assert_eq!(seen.status(), 401, "{:?}", seen.header("location"));
 }
