@@ -483,10 +483,8 @@ fn sec_78_more_globs_and_longer_paths_than_can_be_tried_are_an_error() {
 
 #[test]
 fn explain_tells_how_and_when_somebody_would_have_to_have_signed_in() {
-    let mut all = bindings(
-        r#"{"login": "gateway", "sso_cookie": null, "query": null, "sources": ["session"], "rules": [
-            {"require": {"amr": ["passkey", "password"], "max_age": 60}}]}"#,
-    );
+    let mut all =
+        bindings(r#"{"rules": [{"require": {"amr": ["passkey", "password"], "max_age": 60}}]}"#);
     let gateway = r#"{"hosts": ["login.example"]}"#;
     all.insert("EDGEWARD_GATEWAY".into(), gateway.into());
     let config = crate::config::parse(&all).unwrap();
