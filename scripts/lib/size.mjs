@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 750 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 225_500,
+    budget: 227_200,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -46,7 +46,7 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 62_600, paths: ["edgeward::config"] },
+  { name: "configuration", budget: 64_200, paths: ["edgeward::config"] },
   { name: "admin", budget: 59_500, paths: ["edgeward::admin"] },
   {
     name: "label_studio",
@@ -61,7 +61,7 @@ export const BUDGETS = [
   },
   {
     name: "gateway",
-    budget: 77_500,
+    budget: 79_600,
     paths: [
       "edgeward::admin::services",
       "edgeward::admin::sign_in",
@@ -90,8 +90,10 @@ export const BUDGETS = [
   },
   {
     name: "sign-in",
-    budget: 18_600,
+    budget: 25_300,
     paths: [
+      "edgeward::authn::client_assertion",
+      "edgeward::authn::github",
       "edgeward::authn::provider",
       "edgeward::authn::renewal",
       "edgeward::config::provider",
@@ -119,8 +121,8 @@ export const BUDGETS = [
     budget: 13_990,
     paths: ["console_error_panic_hook", "js_sys", "serde_wasm_bindgen", "wasm_bindgen", "wasm_bindgen_futures", "web_sys", "worker", "worker_sys"],
   },
-  { name: "other crates", isShared: true, budget: 17_500, paths: [] },
-  { name: "data", budget: 60_200, paths: [] },
+  { name: "other crates", isShared: true, budget: 18_480, paths: [] },
+  { name: "data", budget: 60_800, paths: [] },
   { name: "JavaScript", budget: 25_780, paths: [] },
   // Its own limit: what the first sign-in of an isolate has to compile.
   { name: "password hash", budget: 15_980, paths: [], file: "kdf.wasm" },

@@ -1,19 +1,22 @@
 //! The proof that a rule allowed a request.
 
 use crate::authn::principal::Principal;
+use crate::platform::time::Timestamp;
 use crate::rules::{self, Asked, Refusal, Rule};
 
 /// Proof that a rule allowed the request. Nothing is forwarded without one.
 ///
 /// ```
 /// use edgeward::access::grant::decide;
+/// use edgeward::platform::time::Timestamp;
 /// use edgeward::rules::{Asked, Demand, Reaction, Rule};
 /// use edgeward::http::path::RequestPath;
 ///
 /// let path = RequestPath::parse("/").unwrap();
 /// let asked = Asked { host: "a", path: path.reading(), method: "GET", preflight: false, address: None, country: None };
-/// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None).is_ok());
-/// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None).is_err());
+/// let now = Timestamp::from_seconds(0);
+/// assert!(decide(&Rule::of_everything(Demand::Public, Reaction::Deny), &asked, None, now).is_ok());
+/// assert!(decide(&Rule::of_everything(Demand::Deny, Reaction::Deny), &asked, None, now).is_err());
 /// ```
 ///
 /// There is no other way to make one:
@@ -41,8 +44,9 @@ pub fn decide(
     rule: &Rule,
     asked: &Asked<'_>,
     principal: Option<Principal>,
+    now: Timestamp,
 ) -> Result<Grant, Refusal> {
-    let subject = principal.as_ref().map(Principal::subject);
+    let subject = principal.as_ref().map(|principal| principal.subject(now));
     rules::evaluate(rule, asked, subject.as_ref())?;
     // Public paths are forwarded without identity. So are preflights: browsers send them without
     // credentials, so credentials on one are ignored.

@@ -159,7 +159,7 @@ async fn judged(ctx: &Ctx<'_>, shown: Option<Shown<'_>>) -> Result<Map<String, V
     let principal = verified
         .as_ref()
         .and_then(|verified| verified.as_ref().ok());
-    let subject = principal.map(|principal| principal.subject());
+    let subject = principal.map(|principal| principal.subject(ctx.now));
     let mut told = of_rules(site, &ctx.asked, subject.as_ref(), ctx.path);
     let credential = match &verified {
         Some(Ok(_)) => "accepted".into(),

@@ -8,11 +8,12 @@ use crate::http::path::PathError;
 use crate::jose::error::TokenError;
 use crate::memory::provider::ProviderCause;
 use crate::model::api_token::Scope;
-use crate::model::user::Email;
+use crate::model::user::{Email, UserId};
 use crate::passkey::PasskeyError;
 use crate::platform::port::{BodyRead, Fault};
 use crate::platform::time::Seconds;
-use crate::rules::{Failing, Refusal};
+use crate::rules::step_up::StepUp;
+use crate::rules::{Failing, Refusal, Rule as SiteRule};
 
 /// Why a request was denied or could not be served.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +43,10 @@ pub enum Denial {
     Credential(TokenError),
     /// A rule of the site denies this caller.
     Refused(Refusal),
+    /// A rule wants the caller, who is signed in, to sign in once more.
+    SignInAgain(Refusal, Box<StepUp>),
+    /// Somebody else has signed in where a person was to sign in once more.
+    OtherUser,
     /// A rule answers 404 to hide that the path exists.
     Hidden,
     /// A rule answers 403 and gives no reason.
@@ -129,7 +134,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 45] = [
+pub const CODES: [&str; 47] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -151,6 +156,7 @@ pub const CODES: [&str; 45] = [
     "not_ahead",
     "not_found",
     "origin_unreachable",
+    "other_user",
     "own_token",
     "passkey_invalid",
     "password_exists",
@@ -161,6 +167,7 @@ pub const CODES: [&str; 45] = [
     "request_timeout",
     "same_password",
     "service_refused",
+    "sign_in_again",
     "sign_in_declined",
     "sign_in_elsewhere",
     "sign_in_over",
@@ -205,6 +212,8 @@ pub enum Challenge {
     InvalidToken,
     /// The presented credential is valid but does not allow this.
     InsufficientScope,
+    /// The presented credential is of a sign-in that is too old, or of another kind (RFC 9470 §3). With its `max_age`.
+    InsufficientSignIn(Option<u32>),
 }
 
 impl Row {
@@ -217,9 +226,14 @@ impl Row {
             Challenge::Required => "",
             Challenge::InvalidToken => " error=\"invalid_token\",",
             Challenge::InsufficientScope => " error=\"insufficient_scope\",",
+            Challenge::InsufficientSignIn(_) => " error=\"insufficient_user_authentication\",",
         };
         let code = self.code;
-        Some(format!("Bearer realm=\"edgeward\",{error} code=\"{code}\""))
+        let mut challenge = format!("Bearer realm=\"edgeward\",{error} code=\"{code}\"");
+        if let Challenge::InsufficientSignIn(Some(age)) = self.challenge {
+            challenge = format!("{challenge}, max_age=\"{age}\"");
+        }
+        Some(challenge)
     }
 }
 
@@ -296,6 +310,22 @@ impl Denial {
                 by_rule: true,
                 ..refused(*refusal)
             },
+            Self::SignInAgain(_, wanted) => Row {
+                challenge: Challenge::InsufficientSignIn(wanted.max_age),
+                sign_in_helps: true,
+                ..row(
+                    401,
+                    "sign_in_again",
+                    "Please sign in again",
+                    "This page asks for a sign-in that is more recent, or of another kind, than yours.",
+                )
+            },
+            Self::OtherUser => row(
+                403,
+                "other_user",
+                "Signed in as somebody else",
+                "You were to sign in once more, as the same person. You are still signed in as before.",
+            ),
             Self::Withheld => forbidden(),
             // The browser drops this answer and asks again when somebody follows the link.
             Self::Speculative => row(
@@ -505,12 +535,20 @@ impl Denial {
         }
     }
 
-    /// The denial for a rule's refusal: `absence` if the rule wants a caller who is signed in.
+    /// The denial for the refusal of `rule`: `absence` if it wants a caller who is signed in. `user`: who that is.
     #[must_use]
-    pub fn of_rule(refusal: Refusal, absence: Self) -> Self {
-        match refusal.failing {
-            Failing::SignIn => absence,
-            Failing::Denied | Failing::Requirement(_) => Self::Refused(refusal),
+    pub fn of_rule(
+        refusal: Refusal,
+        absence: Self,
+        rule: &SiteRule,
+        user: Option<&UserId>,
+    ) -> Self {
+        match (refusal.failing, user) {
+            (Failing::SignIn, _) => absence,
+            (Failing::SignInAgain(_), Some(user)) => {
+                Self::SignInAgain(refusal, Box::new(StepUp::of(rule, user.clone())))
+            }
+            _ => Self::Refused(refusal),
         }
     }
 
@@ -561,7 +599,8 @@ impl Denial {
             Self::MethodNotAllowed(_) => "method not allowed".into(),
             Self::SignInRequired => "no credential".into(),
             Self::Credential(error) => error.to_string(),
-            Self::Refused(refusal) => refusal.to_string(),
+            Self::Refused(refusal) | Self::SignInAgain(refusal, _) => refusal.to_string(),
+            Self::OtherUser => "somebody else has signed in".into(),
             Self::Hidden | Self::Withheld => "denied by a rule of the site".into(),
             Self::Speculative => "prefetch of a single-use link".into(),
             Self::CrossOrigin => "cross-origin request".into(),

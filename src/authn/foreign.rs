@@ -15,6 +15,7 @@ use crate::jose::jwt;
 use crate::memory::cache::Note;
 use crate::memory::world::World;
 use crate::model::claim::{ClaimPath, Granted, KeptClaims, as_text};
+use crate::model::proof::{OF_ISSUER, OF_PROVIDER, Proof};
 use crate::model::user::subject::IssuerSubject;
 use crate::model::user::{Email, Name, User, UserId, Username, is_same_domain};
 use crate::people;
@@ -254,6 +255,9 @@ fn check(
         KeySource::Remote(remote) => now + remote.ttl,
         KeySource::Secrets(_) | KeySource::Fixed(_) => expires_at,
     };
+    let is_provider = site.providers.iter().any(|one| one.name() == issuer.name);
+    let by = if is_provider { OF_PROVIDER } else { OF_ISSUER };
+    let proof = Proof::of_claims(&[by, &issuer.name].concat(), &claims, now).map(Rc::new);
     let (granted, for_session, unreadable) = granted(site, issuer, claims)?;
     let foreign = ForeignClaims {
         email,
@@ -265,6 +269,7 @@ fn check(
         creates: issuer.create_users,
         granted,
         for_session,
+        proof,
         id,
         issued_at,
         expires_at,

@@ -6,7 +6,9 @@
 
 pub mod attempts;
 mod binding;
+mod client_assertion;
 pub mod foreign;
+pub mod github;
 pub mod jwks;
 pub mod link;
 mod others_key;

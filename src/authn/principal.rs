@@ -72,9 +72,11 @@ impl Principal {
         &self.verified
     }
 
-    /// What rules see of the caller.
+    /// What rules see of the caller at this moment.
     #[must_use]
-    pub fn subject(&self) -> Subject<'_> {
+    pub fn subject(&self, now: Timestamp) -> Subject<'_> {
+        let proof = self.verified.proof();
+        let at = proof.and_then(|proof| proof.at);
         Subject {
             email: self.user.address(),
             roles: self.roles(),
@@ -83,6 +85,8 @@ impl Principal {
             tenant: self.tenant(),
             workspace: self.workspace(),
             issuer: self.issuer(),
+            methods: proof.map_or(&[], |proof| &proof.methods),
+            age: at.map(|at| now.since(at)),
         }
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha384, Sha512};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::{attempts, binding, foreign, jwks, renewal, validity};
+use crate::authn::{attempts, binding, client_assertion, foreign, github, jwks, renewal, validity};
 use crate::credential::attempt::Attempt;
 use crate::credential::verified::{Claims, Verified};
 use crate::http::client::Client;
@@ -26,6 +26,7 @@ use crate::memory::provider::{Endpoints, ProviderCause};
 use crate::memory::turns::{self, TurnKey};
 use crate::memory::world::World;
 use crate::model::claim::leads_through;
+use crate::model::user::Name;
 use crate::model::user::subject::IssuerSubject;
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::sha256;
@@ -62,6 +63,9 @@ pub async fn endpoints(
     let KeySource::Remote(remote) = &issuer.keys else {
         return Err(ProviderCause::Keys);
     };
+    if provider.github.is_some() {
+        return Ok(Rc::new(github::endpoints(remote)));
+    }
     let memory = &world.cache.issuer_keys;
     let known = |age: Seconds| {
         let known = memory.state(issuer).endpoints;
@@ -129,6 +133,8 @@ pub struct Response<'a> {
     /// The URI to which the code was sent.
     pub redirect_uri: &'a str,
     pub code: &'a str,
+    /// First and last name, as the person's browser says them: for a new user, and nothing else.
+    pub names: [Option<Name>; 2],
 }
 
 /// Who has signed in, and the provider's tokens if they are kept.
@@ -166,12 +172,13 @@ pub async fn sign_in(
     };
     // The nonce shows that it was made after the sign-in had begun, whatever the provider's clock says.
     let made_after = response.attempt.began_at;
-    let admitted = admit_person(ctx, ctx.site, issuer, (id, claims), made_after);
+    let names = &response.names;
+    let admitted = admit_person(ctx, ctx.site, issuer, (id, claims), names, made_after);
     Ok((Box::pin(admitted).await.map_err(refused)?, tokens))
 }
 
 /// Who the claims of an ID token of this name are about, if they may be at `site`, where people sign in with it; such a site
-/// has no tenants. The token was made after `made_after`.
+/// has no tenants. `names` are theirs if the claims have none. The token was made after `made_after`.
 ///
 /// # Errors
 /// Why not, or a fault.
@@ -180,11 +187,15 @@ pub(super) async fn admit_person(
     site: &Site,
     issuer: &Rc<Issuer>,
     (id, claims): (String, Map<String, Value>),
+    names: &[Option<Name>; 2],
     made_after: Timestamp,
 ) -> Result<Principal, TokenError> {
     let mut claims = foreign::judge(ctx.world, site, Tenancy::None, issuer, claims, id, ctx.now)?;
     if issuer.email_domains.is_some() && claims.email.is_none() {
         return Err(TokenError::EmailDomain);
+    }
+    for (known, said) in claims.names.iter_mut().zip(names) {
+        *known = known.take().or_else(|| said.clone());
     }
     claims.issued_at = claims.issued_at.max(made_after);
     let verified = Rc::new(Verified::new(Claims::Foreign(claims)));
@@ -216,8 +227,15 @@ async fn claims(
     ctx: &Ctx<'_>,
     response: &Response<'_>,
 ) -> Result<(String, Map<String, Value>, Option<ProviderTokens>), ProviderCause> {
-    let answer = exchange(ctx.world, response).await?;
+    let answer = exchange(ctx.world, response, ctx.now).await?;
     let (provider, nonce) = (response.provider, response.attempt.nonce());
+    if let Some(organizations) = &provider.github {
+        let token = answer.get("access_token").and_then(Value::as_str);
+        let token = token.ok_or(ProviderCause::Form(TOKEN))?;
+        let claims = github::claims(ctx.world, response, token, organizations, ctx.now).await?;
+        let tokens = renewal::gather(ctx, provider, &answer, &claims)?;
+        return Ok((foreign::id_of(token), claims, tokens));
+    }
     let read = read(ctx, provider, response.endpoints, &answer, (&nonce, true));
     let (id, claims) = Box::pin(read).await?;
     let tokens = renewal::gather(ctx, provider, &answer, &claims);
@@ -259,12 +277,13 @@ pub(super) async fn read(
 }
 
 const TOKEN: &str = "token endpoint";
-const USERINFO: &str = "userinfo endpoint";
+pub(super) const USERINFO: &str = "userinfo endpoint";
 
 /// Exchanges the code (RFC 6749 §4.1.3).
 async fn exchange(
     world: &World,
     response: &Response<'_>,
+    now: Timestamp,
 ) -> Result<Map<String, Value>, ProviderCause> {
     let verifier = response.attempt.verifier();
     let fields = [
@@ -274,7 +293,7 @@ async fn exchange(
         ("code_verifier", &verifier),
     ];
     let url = &response.endpoints.token;
-    Box::pin(redeem(world, response.provider, url, &fields)).await
+    Box::pin(redeem(world, response.provider, url, &fields, now)).await
 }
 
 /// Exchanges a grant at the token endpoint.
@@ -283,17 +302,35 @@ pub(super) async fn redeem(
     provider: &Provider,
     url: &str,
     grant: &[(&str, &str)],
+    now: Timestamp,
 ) -> Result<Map<String, Value>, ProviderCause> {
     let mut fields = grant.to_vec();
     let mut headers = vec![
         ("accept", "application/json"),
         ("content-type", "application/x-www-form-urlencoded"),
     ];
+    let assertion;
     match &provider.authentication {
         ClientAuthentication::Basic(credential) => headers.push(("authorization", &credential.0)),
         ClientAuthentication::Post(secret) => {
             fields.push(("client_id", &provider.client_id));
             fields.push(("client_secret", &secret.0));
+        }
+        ClientAuthentication::Assertion(key) => {
+            let audience = if key.for_endpoint {
+                url
+            } else {
+                &provider.issuer.issuer
+            };
+            let signed = client_assertion::sign(world, provider, key, audience, now).await;
+            assertion = signed.map_err(|_| ProviderCause::ClientKey)?;
+            fields.push(("client_id", &provider.client_id));
+            if key.team.is_some() {
+                fields.push(("client_secret", &assertion));
+            } else {
+                fields.push(("client_assertion_type", client_assertion::TYPE));
+                fields.push(("client_assertion", &assertion));
+            }
         }
         ClientAuthentication::None => fields.push(("client_id", &provider.client_id)),
     }
@@ -307,9 +344,10 @@ pub(super) async fn redeem(
         timeout: TIMEOUT,
     };
     let answer = send(world, provider, TOKEN, request).await?;
-    if answer.status != 200 {
-        let said = serde_json::from_slice::<StrictObject>(&answer.body).ok();
-        let said = said.as_ref().and_then(|said| said.0.get("error")?.as_str());
+    let said = serde_json::from_slice::<StrictObject>(&answer.body).ok();
+    let said = said.as_ref().and_then(|said| said.0.get("error")?.as_str());
+    // GitHub's errors have the status 200.
+    if answer.status != 200 || said.is_some() {
         let error = known_error(said.unwrap_or_default());
         return Err(ProviderCause::Refused(answer.status, error));
     }
@@ -323,20 +361,34 @@ async fn userinfo(
     access_token: &str,
 ) -> Result<Map<String, Value>, ProviderCause> {
     let url = endpoints.userinfo.as_deref();
+    let url = url.ok_or(ProviderCause::NoEndpoint("userinfo_endpoint"))?;
+    let answer = get(world, provider, USERINFO, url, access_token).await?;
+    object(USERINFO, &answer)
+}
+
+/// The answer to a request with an access token.
+pub(super) async fn get(
+    world: &World,
+    provider: &Provider,
+    what: &'static str,
+    url: &str,
+    access_token: &str,
+) -> Result<Incoming, ProviderCause> {
     let authorization = ["Bearer ", access_token].concat();
     let request = Outgoing {
         method: "GET",
-        url: url.ok_or(ProviderCause::NoEndpoint("userinfo_endpoint"))?,
+        url,
         headers: &[
             ("accept", "application/json"),
             ("authorization", &authorization),
+            // GitHub answers nobody without one.
+            ("user-agent", "edgeward"),
         ],
         body: None,
         limit: jwks::MAX_DOCUMENT,
         timeout: TIMEOUT,
     };
-    let answer = send(world, provider, USERINFO, request).await?;
-    object(USERINFO, &answer)
+    send(world, provider, what, request).await
 }
 
 async fn send(
@@ -359,7 +411,10 @@ async fn send(
     Ok(answer)
 }
 
-fn object(what: &'static str, answer: &Incoming) -> Result<Map<String, Value>, ProviderCause> {
+pub(super) fn object(
+    what: &'static str,
+    answer: &Incoming,
+) -> Result<Map<String, Value>, ProviderCause> {
     if answer.status != 200 {
         let cause = KeysCause::Status(answer.status);
         return Err(ProviderCause::Endpoint(what, cause));
@@ -383,16 +438,19 @@ pub fn form(fields: &[(&str, &str)]) -> String {
 /// The error of a provider, if it is one that standards know: any other text may be anything.
 #[must_use]
 pub fn known_error(text: &str) -> &'static str {
-    const KNOWN: [&str; 17] = [
+    const KNOWN: [&str; 21] = [
         "access_denied",
         "account_selection_required",
+        "bad_verification_code",
         "consent_required",
+        "incorrect_client_credentials",
         "interaction_required",
         "invalid_client",
         "invalid_grant",
         "invalid_request",
         "invalid_scope",
         "login_required",
+        "redirect_uri_mismatch",
         "registration_not_supported",
         "request_not_supported",
         "server_error",
@@ -401,6 +459,7 @@ pub fn known_error(text: &str) -> &'static str {
         "unmet_authentication_requirements",
         "unsupported_grant_type",
         "unsupported_response_type",
+        "user_cancelled_authorize",
     ];
     let known = KNOWN.into_iter().find(|known| *known == text);
     known.unwrap_or("unknown")

@@ -386,7 +386,7 @@ impl<'a> Source<'a> {
                 tokens.text(REFRESH_TOKEN).unwrap_or_default(),
             ),
         ];
-        let answer = provider::redeem(ctx.world, provider, &endpoints.token, &grant).await;
+        let answer = provider::redeem(ctx.world, provider, &endpoints.token, &grant, ctx.now).await;
         let answer = answer.map_err(|cause| match cause {
             ProviderCause::Refused(_, "invalid_grant") => Failure::Refused(cause),
             cause => Failure::Down(cause),
@@ -408,7 +408,14 @@ impl<'a> Source<'a> {
                 Some((gateway, _)) if ctx.site.own_providers().is_empty() => gateway,
                 _ => ctx.site,
             };
-            let admitted = provider::admit_person(ctx, home, &provider.issuer, (id, said), ctx.now);
+            let admitted = provider::admit_person(
+                ctx,
+                home,
+                &provider.issuer,
+                (id, said),
+                &[None, None],
+                ctx.now,
+            );
             let principal = Box::pin(admitted).await.map_err(|error| {
                 let cause = ProviderCause::IdToken(error);
                 if provider::is_about_person(provider, error) {

@@ -1,6 +1,8 @@
 //! `OpenID` Connect providers as they are written: a preset, the client that we are there, and the settings of an issuer,
 //! which are read as those of any other issuer.
 
+mod client;
+
 use std::rc::Rc;
 
 use serde::Deserialize;
@@ -8,15 +10,14 @@ use serde_json::{Value, json};
 
 use crate::config::issuer::{self, RawIssuer};
 use crate::config::named::Tables;
-use crate::config::reader::{Bindings, Field, Members, PROVIDER, Reader, SECRET, Texts, table};
-use crate::config::secret;
+use crate::config::provider::client::RawClient;
+use crate::config::reader::{Bindings, Field, Members, PROVIDER, Reader, Texts, table};
 use crate::http::host::canonical_host;
 use crate::http::query;
 use crate::model::claim::ClaimPath;
 use crate::platform::time::Seconds;
-use crate::site::UpstreamCredential;
 use crate::site::issuer::{KeySource, RequiredClaim, TENANT_ID, UserIdentity};
-use crate::site::provider::{ClientAuthentication, IfRefused, Offline, Provider};
+use crate::site::provider::{IfRefused, ORGANIZATIONS, Offline, Provider};
 
 /// Stands for the place of a provider whose settings do not say it.
 const UNKNOWN: &str = "https://unknown.example/";
@@ -56,6 +57,12 @@ table! {
         pub(super) realm: Field<String>,
         /// For `entra`: the id of the tenant; `tenant_ids` for several.
         pub(super) tenant: Field<String>,
+        /// For `github`: the organisations of which a person must be a member of one.
+        pub(super) organizations: Field<Vec<String>>,
+        /// For `apple`: the id of the team.
+        pub(super) team_id: Field<String>,
+        /// The id of the key with which the client signs (`kid`).
+        pub(super) key_id: Field<String>,
         /// For `google`: the organisations, by their main domain, whose accounts may sign in.
         pub(super) hd: Field<Texts>,
         /// The id of the client that was registered there.
@@ -100,6 +107,10 @@ pub enum Preset {
     Auth0,
     /// Okta.
     Okta,
+    /// GitHub, or a GitHub Enterprise Server.
+    Github,
+    /// Sign in with Apple.
+    Apple,
 }
 
 /// `client_auth`.
@@ -111,6 +122,9 @@ pub enum RawClientAuth {
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `private_key_jwt`: the secret is a private key (PKCS #8), for ES256 or RS256.
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
     /// A public client, without a secret.
     None,
 }
@@ -161,17 +175,31 @@ pub(super) fn read(
     default_to(&mut members, "issuer", json!(UNKNOWN));
     default_to(&mut members, "discovery_url", json!(UNKNOWN));
     let client_id = reader.required("client_id", raw.client_id);
-    let has_id = client_id.as_ref().is_none_or(|id| !id.is_empty());
-    reader.check("client_id", has_id, "must not be empty");
-    let authentication = read_authentication(
+    let is_empty = client_id.as_deref() == Some("");
+    reader.check("client_id", !is_empty, "must not be empty");
+    let client = RawClient {
         name,
-        client_id.as_deref().unwrap_or_default(),
-        raw.client_auth,
-        bindings,
-        reader,
-    );
-    let mut scope = read_scope(reader, raw.scopes);
+        id: client_id.as_deref().unwrap_or_default(),
+        how: raw.client_auth,
+        team: raw.team_id,
+        kid: raw.key_id,
+    };
+    let authentication = client::read(client, preset, bindings, reader);
+    let others = [
+        raw.max_age.is_given(),
+        raw.userinfo.is_given(),
+        raw.roles_from.is_given(),
+        members.contains_key("algorithms"),
+    ];
+    let organizations = client::read_organizations(preset, raw.organizations, others, reader);
+    let mut scope = read_scope(reader, raw.scopes, preset, organizations.is_some());
+    let label = read_label(reader, name, raw.label);
     let offline = reader.with_default("offline", raw.offline, false);
+    reader.check(
+        "offline",
+        !offline || preset != Some(Preset::Github),
+        "is not for preset = \"github\", which has no ID tokens to renew",
+    );
     reader.check(
         "if_refused",
         offline || !raw.if_refused.is_given(),
@@ -185,19 +213,13 @@ pub(super) fn read(
         Some(Preset::Oidc) => &[("prompt", "consent")],
         _ => &[],
     };
-    if offline && preset != Some(Preset::Google) && !scope.contains(" offline_access") {
+    let by_scope = !matches!(
+        preset,
+        Some(Preset::Google | Preset::Apple | Preset::Github)
+    );
+    if offline && by_scope && !scope.contains(" offline_access") {
         scope.push_str(" offline_access");
     }
-    let mut usual = name.to_owned();
-    if let Some(first) = usual.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
-    let label = reader.with_default("label", raw.label, format!("Sign in with {usual}"));
-    reader.check(
-        "label",
-        !label.trim().is_empty() && label.len() <= 100,
-        "must have 1 to 100 bytes",
-    );
     let authoritative = reader.with_default("email_authoritative", raw.email_authoritative, false);
     reader.check(
         "unverified_email_reason",
@@ -235,10 +257,11 @@ pub(super) fn read(
     });
     let mut issuer = issuer::read(name, issuer_settings, ours, bindings, reader)?;
     if let Some(Texts(domains)) = hosted {
-        issuer.required_claims.push(RequiredClaim {
-            path: ClaimPath::parse("hd")?,
-            values: Some(domains.into_iter().map(Value::String).collect()),
-        });
+        let values = domains.into_iter().map(Value::String).collect();
+        issuer.required_claims.push(required("hd", Some(values))?);
+    }
+    if organizations.is_some() {
+        issuer.required_claims.push(required(ORGANIZATIONS, None)?);
     }
     let bound = match &issuer.keys {
         KeySource::Remote(remote) => remote.stale,
@@ -259,12 +282,40 @@ pub(super) fn read(
             if_refused,
             bound,
         }),
+        github: (preset == Some(Preset::Github)).then(|| organizations.unwrap_or_default()),
+        form_post: preset == Some(Preset::Apple),
     }))
 }
 
+fn required(name: &str, values: Option<Vec<Value>>) -> Option<RequiredClaim> {
+    let path = ClaimPath::parse(name)?;
+    Some(RequiredClaim { path, values })
+}
+
+/// What the button says.
+fn read_label(reader: &mut Reader<'_>, name: &str, field: Field<String>) -> String {
+    let mut usual = name.to_owned();
+    if let Some(first) = usual.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let label = reader.with_default("label", field, format!("Sign in with {usual}"));
+    reader.check(
+        "label",
+        !label.trim().is_empty() && label.len() <= 100,
+        "must have 1 to 100 bytes",
+    );
+    label
+}
+
 /// The value of `scope`.
-fn read_scope(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> String {
-    let scopes = ["profile", "email"].map(str::to_owned).to_vec();
+fn read_scope(
+    reader: &mut Reader<'_>,
+    field: Field<Vec<String>>,
+    preset: Option<Preset>,
+    organizations: bool,
+) -> String {
+    let usual = client::usual_scopes(preset, organizations);
+    let scopes = usual.iter().map(|scope| (*scope).to_owned()).collect();
     let scopes = reader.with_default("scopes", field, scopes);
     // RFC 6749 §3.3.
     let is_scope = |scope: &String| {
@@ -277,8 +328,8 @@ fn read_scope(reader: &mut Reader<'_>, field: Field<Vec<String>>) -> String {
         "must be names without spaces",
     );
     let others = scopes.into_iter().filter(|scope| scope != "openid");
-    let scope = std::iter::once("openid".to_owned()).chain(others);
-    let scope: Vec<String> = scope.collect();
+    let first = (preset != Some(Preset::Github)).then(|| "openid".to_owned());
+    let scope: Vec<String> = first.into_iter().chain(others).collect();
     scope.join(" ")
 }
 
@@ -299,10 +350,10 @@ impl Place {
     /// Adds `issuer` and `discovery_url`, as far as they follow from the preset.
     fn settle(self, preset: Preset, members: &mut Members, reader: &mut Reader<'_>) {
         let takes: &[&str] = match preset {
-            Preset::Oidc | Preset::Google => &[],
+            Preset::Oidc | Preset::Google | Preset::Apple => &[],
             Preset::Entra => &["tenant"],
             Preset::Keycloak => &["domain", "realm"],
-            Preset::Auth0 | Preset::Okta => &["domain"],
+            Preset::Auth0 | Preset::Okta | Preset::Github => &["domain"],
         };
         let mut take = |name: &'static str, field: Field<String>| {
             let given = field.is_given();
@@ -337,6 +388,11 @@ impl Place {
         let several = members.contains_key("tenant_ids");
         let settled = match (preset, domain, realm, tenant) {
             (Preset::Google, ..) => Ok(named("https://accounts.google.com".into())),
+            (Preset::Apple, ..) => Ok(named("https://appleid.apple.com".into())),
+            (Preset::Github, domain, ..) => {
+                let domain = domain.unwrap_or_else(|| "github.com".into());
+                Ok(named(format!("https://{domain}")))
+            }
             (Preset::Entra, _, _, Some(tenant)) if !several => {
                 Ok(named(format!("{entra}/{tenant}/v2.0")))
             }
@@ -378,47 +434,12 @@ impl Place {
                 reader.error("issuer", "follows from the preset; leave it out");
             }
             Ok((issuer, discovery)) => {
+                if preset == Preset::Apple {
+                    default_to(members, "email_verified_as_text", json!(true));
+                }
                 members.insert("issuer".into(), json!(issuer));
                 default_to(members, "discovery_url", json!(discovery));
             }
-        }
-    }
-}
-
-fn read_authentication(
-    name: &str,
-    client_id: &str,
-    field: Field<RawClientAuth>,
-    bindings: &Bindings,
-    reader: &mut Reader<'_>,
-) -> Option<ClientAuthentication> {
-    let how = reader.with_default("client_auth", field, RawClientAuth::Basic);
-    let binding = format!("{PROVIDER}{}{SECRET}", name.to_ascii_uppercase());
-    let secret = bindings.get(&binding).filter(|secret| !secret.is_empty());
-    match (how, secret) {
-        (RawClientAuth::None, Some(_)) => {
-            reader.error(
-                "client_auth",
-                format!("is \"none\", but there is a secret {binding}; remove one of them"),
-            );
-            None
-        }
-        (RawClientAuth::None, None) => Some(ClientAuthentication::None),
-        (RawClientAuth::Basic, Some(secret)) => Some(ClientAuthentication::Basic(secret::basic(
-            client_id, secret,
-        ))),
-        (RawClientAuth::Post, Some(secret)) => Some(ClientAuthentication::Post(
-            UpstreamCredential(secret.clone()),
-        )),
-        (RawClientAuth::Basic | RawClientAuth::Post, None) => {
-            reader.error(
-                "client_auth",
-                format!(
-                    "needs the client's secret {binding}; {}",
-                    secret::HOW_TO_SET
-                ),
-            );
-            None
         }
     }
 }

@@ -4,13 +4,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::raw::RawUnauthenticated;
-use crate::config::reader::{Bindings, Field, RULES, Reader, Texts, table};
+use crate::config::reader::{
+    Bindings, Field, GATEWAY, ISSUER, PROVIDER, RULES, Reader, Texts, table,
+};
 use crate::http::host::canonical_host;
+use crate::model::proof::{LINK, OF_ISSUER, OF_PROVIDER, PASSKEY, PASSWORD};
 use crate::model::user::{Role, parse_domain};
 use crate::rules::claim::ClaimRequirement;
 use crate::rules::network::Network;
 use crate::rules::pattern::{self, PathPattern, PatternError};
-use crate::rules::requirement::{Requirement, is_country};
+use crate::rules::requirement::{Requirement, Requirement as R, is_country};
 use crate::rules::scope::Access;
 use crate::rules::{Demand, MAX_GLOBS, MAX_LITERALS, Reaction, Rule, Rules};
 
@@ -110,6 +113,11 @@ table! {
         network: Field<Texts>,
         /// The client is in one of these countries: two letters, as the CDN reports them.
         country: Field<Texts>,
+        /// The caller has signed in by one of these methods: `password`, `passkey`, `link`, `provider:<name>`,
+        /// `provider:<name>:<value of amr>` or `issuer:<name>:<value of amr>`.
+        amr: Field<Texts>,
+        /// The caller has signed in less than so many seconds ago, from 60 to 30 days.
+        max_age: Field<u32>,
         /// These requirements, together, are not met.
         not: Field<Box<RawRequirement>>,
         /// One of these is met.
@@ -317,9 +325,15 @@ fn read_rule(
         let anonymous_ok = is("anonymous_ok", raw.anonymous_ok);
         let required = raw.require.is_given();
         let mut budget = MAX_REQUIREMENTS;
-        let requirement = reader
-            .optional("require", raw.require)
-            .and_then(|raw| read_requirement(&mut reader.table("require"), raw, 1, &mut budget));
+        let requirement = reader.optional("require", raw.require).and_then(|raw| {
+            read_requirement(
+                &mut reader.table("require"),
+                raw,
+                1,
+                &mut budget,
+                around.bindings,
+            )
+        });
         match (public, deny, anonymous_ok, required) {
             (true, false, false, false) => Demand::Public,
             (false, true, false, false) => Demand::Deny,
@@ -420,6 +434,7 @@ fn read_requirement(
     raw: RawRequirement,
     depth: usize,
     budget: &mut usize,
+    bindings: &Bindings,
 ) -> Option<Requirement> {
     reader.reject_unknown(&raw.unknown);
     if depth > MAX_DEPTH {
@@ -458,6 +473,7 @@ fn read_requirement(
         "network", raw.network, Network::parse, "is not a network (192.0.2.0/24, 2001:db8::/32 or an address; host bits must be zero)" => Requirement::Network;
         "country", raw.country, country, "is not a two-letter country (ISO 3166-1, or T1)" => Requirement::Country;
     }
+    fine &= read_sign_in(reader, raw.amr, raw.max_age, bindings, &mut all);
     if raw.claim.is_given() {
         match reader
             .optional("claim", raw.claim)
@@ -468,10 +484,14 @@ fn read_requirement(
         }
     }
     if raw.not.is_given() {
-        match reader
-            .optional("not", raw.not)
-            .and_then(|raw| read_requirement(&mut reader.table("not"), *raw, depth + 1, budget))
-        {
+        match reader.optional("not", raw.not).and_then(|raw| {
+            read_requirement(&mut reader.table("not"), *raw, depth + 1, budget, bindings)
+        }) {
+            // Whoever is not known to have signed in so would pass.
+            Some(inner) if inner.has(&|r| matches!(r, R::Amr(_) | R::MaxAge(_))) => {
+                reader.error("not", "must not have amr or max_age in it");
+                fine = false;
+            }
             Some(inner) => all.push(Requirement::Not(Box::new(inner))),
             None => fine = false,
         }
@@ -485,7 +505,7 @@ fn read_requirement(
         ("all", raw.all, Requirement::All),
     ] {
         if field.is_given() {
-            match read_several(reader, name, field, depth, budget) {
+            match read_several(reader, name, field, depth, budget, bindings) {
                 Some(list) => all.push(make(list)),
                 None => fine = false,
             }
@@ -509,12 +529,43 @@ fn read_requirement(
     }
 }
 
+/// How and when the caller has signed in; gives whether that is right.
+fn read_sign_in(
+    reader: &mut Reader<'_>,
+    amr: Field<Texts>,
+    max_age: Field<u32>,
+    bindings: &Bindings,
+    all: &mut Vec<Requirement>,
+) -> bool {
+    let mut fine = true;
+    if amr.is_given() {
+        let known = |text: &str| is_method(text, bindings).then(|| text.into());
+        let error = "is no method: password, passkey and link are those of the gateway; others are provider:<name>, provider:<name>:<amr> and issuer:<name>:<amr>, by a table that is there";
+        match one_of(reader, "amr", amr, known, error) {
+            Some(methods) => all.push(Requirement::Amr(methods)),
+            None => fine = false,
+        }
+    }
+    if max_age.is_given() {
+        let age = reader.optional("max_age", max_age);
+        fine &= age.is_some();
+        reader.check(
+            "max_age",
+            age.is_none_or(|age| (60..=30 * 86_400).contains(&age)),
+            "must be from 60 seconds to 30 days",
+        );
+        all.push(Requirement::MaxAge(age.unwrap_or_default()));
+    }
+    fine
+}
+
 fn read_several(
     reader: &mut Reader<'_>,
     name: &str,
     field: Field<Vec<Field<RawRequirement>>>,
     depth: usize,
     budget: &mut usize,
+    bindings: &Bindings,
 ) -> Option<Box<[Requirement]>> {
     let given = reader.optional(name, field)?;
     reader.check(name, !given.is_empty(), "must not be empty");
@@ -531,6 +582,7 @@ fn read_several(
             raw,
             depth + 1,
             budget,
+            bindings,
         ));
     }
     (count > 0 && read.len() == count).then(|| read.into())
@@ -547,6 +599,31 @@ fn read_claim(reader: &mut Reader<'_>, raw: RawClaim) -> Option<ClaimRequirement
         "must be non-empty names separated by dots",
     );
     claim
+}
+
+/// Whether people can sign in by this method, as far as the tables that are there tell.
+fn is_method(text: &str, bindings: &Bindings) -> bool {
+    let is_there = |prefix: &str, name: &str| {
+        let plain = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        plain && bindings.contains_key(&[prefix, &name.to_ascii_uppercase()].concat())
+    };
+    if let Some(rest) = text.strip_prefix(OF_PROVIDER) {
+        let (name, value) = rest.split_once(':').unwrap_or((rest, "x"));
+        return is_there(PROVIDER, name) && is_value(value);
+    }
+    if let Some((name, value)) = text
+        .strip_prefix(OF_ISSUER)
+        .and_then(|rest| rest.split_once(':'))
+    {
+        return is_there(ISSUER, name) && is_value(value);
+    }
+    [PASSWORD, PASSKEY, LINK].contains(&text) && bindings.contains_key(GATEWAY)
+}
+
+fn is_value(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn domain(text: &str) -> Option<Box<str>> {

@@ -7,12 +7,37 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::reader::{Bindings, GLOBAL};
 use crate::http::query;
+use crate::platform::algorithm::Algorithm;
 use crate::site::UpstreamCredential;
 
 /// A client's credential for HTTP Basic. Both parts are encoded like a form's (RFC 6749 §2.3.1).
 pub(super) fn basic(client_id: &str, secret: &str) -> UpstreamCredential {
     let pair = [&*query::encode(client_id), ":", &*query::encode(secret)].concat();
     UpstreamCredential(["Basic ", &*STANDARD.encode(pair)].concat())
+}
+
+/// A private key as PEM, also with `\n` for its line breaks, or its base64 alone: PKCS #8, for ES256 or RS256.
+pub(super) fn private_key(secret: &str) -> Option<(Algorithm, Vec<u8>)> {
+    // The object identifiers of rsaEncryption (RFC 8017 §A.1), and of an EC key on P-256 (RFC 5480 §2.1.1).
+    const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+    const P256: &[u8] = b"\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+    let text = secret.replace("\\n", "\n");
+    let text = match text.split_once("-----BEGIN PRIVATE KEY-----") {
+        Some((_, rest)) => rest.split_once("-----END")?.0,
+        None => &text,
+    };
+    let text: String = text.split_whitespace().collect();
+    let der = STANDARD.decode(text).ok()?;
+    let head = der.get(..der.len().min(40))?;
+    let has = |id: &[u8]| memchr::memmem::find(head, id).is_some();
+    let algorithm = if has(RSA) {
+        Algorithm::Rs256
+    } else if has(P256) {
+        Algorithm::Es256
+    } else {
+        return None;
+    };
+    Some((algorithm, der))
 }
 
 /// Why the secret that a setting names cannot be used.

@@ -29,6 +29,8 @@ pub struct Attempt {
     seed: String,
     /// The provider's name.
     pub provider: String,
+    /// Who is to sign in once more, if somebody is.
+    pub user: Option<String>,
     pub began_at: Timestamp,
     /// Path and query at the site.
     pub return_to: String,
@@ -37,12 +39,18 @@ pub struct Attempt {
 impl Attempt {
     /// Begins one.
     #[must_use]
-    pub fn begin(entropy: &dyn Entropy, provider: &str, return_to: &str, now: Timestamp) -> Self {
+    pub fn begin(
+        entropy: &dyn Entropy,
+        (provider, user): (&str, Option<String>),
+        return_to: &str,
+        now: Timestamp,
+    ) -> Self {
         let mut seed = [0_u8; 32];
         entropy.fill(&mut seed);
         Self {
             seed: URL_SAFE_NO_PAD.encode(seed),
             provider: provider.to_owned(),
+            user,
             began_at: now,
             return_to: return_to.to_owned(),
         }
@@ -58,10 +66,15 @@ impl Attempt {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
         let mut parts = text.splitn(4, '\n');
         let mut next = || parts.next();
+        let seed = next()?.to_owned();
+        let began_at = Timestamp::from_millis(next()?.parse().ok()?);
+        // No provider's name has a blank.
+        let mut about = next()?.splitn(2, ' ').map(str::to_owned);
         Some(Self {
-            seed: next()?.to_owned(),
-            began_at: Timestamp::from_millis(next()?.parse().ok()?),
-            provider: next()?.to_owned(),
+            seed,
+            began_at,
+            provider: about.next()?,
+            user: about.next(),
             return_to: next()?.to_owned(),
         })
     }
@@ -70,7 +83,11 @@ impl Attempt {
     #[must_use]
     pub fn value(&self, site: &str, keys: &Keyring) -> String {
         let began_at = self.began_at.millis().to_string();
-        let text = [&*self.seed, &began_at, &self.provider, &self.return_to].join("\n");
+        let about = match &self.user {
+            Some(user) => &[&self.provider, " ", user].concat(),
+            None => &self.provider,
+        };
+        let text = [&*self.seed, &began_at, about, &self.return_to].join("\n");
         let payload = URL_SAFE_NO_PAD.encode(text);
         let signature = sign(keys, &message(site, &payload));
         [&payload, ".", &signature].concat()
@@ -153,7 +170,7 @@ mod tests {
     #[test]
     fn sec_53_only_our_own_attempts_are_read_and_only_at_their_site() {
         let now = Timestamp::from_seconds(1000);
-        let attempt = Attempt::begin(&Sevens, "google", "/a?b=\u{e9}", now);
+        let attempt = Attempt::begin(&Sevens, ("google", None), "/a?b=\u{e9}", now);
         let value = attempt.value("app", &keys(1));
         let read = Attempt::read(&value, "app", &keys(1)).unwrap();
         assert_eq!(read.return_to, "/a?b=\u{e9}");
@@ -169,7 +186,12 @@ mod tests {
 
     #[test]
     fn what_is_derived_has_256_bits_each_and_is_different() {
-        let attempt = Attempt::begin(&Sevens, "google", "/", Timestamp::from_seconds(1000));
+        let attempt = Attempt::begin(
+            &Sevens,
+            ("google", None),
+            "/",
+            Timestamp::from_seconds(1000),
+        );
         let all = [attempt.state(), attempt.nonce(), attempt.verifier()];
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
             assert_ne!(all[one], all[other]);
@@ -184,7 +206,7 @@ mod tests {
     #[test]
     fn an_attempt_is_over_after_ten_minutes() {
         let now = Timestamp::from_seconds(1000);
-        let attempt = Attempt::begin(&Sevens, "google", "/", now);
+        let attempt = Attempt::begin(&Sevens, ("google", None), "/", now);
         assert!(!attempt.is_over(now + Seconds(599)));
         assert!(attempt.is_over(now + Seconds(600)));
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::model::claim::Granted;
+use crate::model::proof::Proof;
 use crate::model::user::subject::{Handle, IssuerSubject};
 use crate::model::user::{Email, Name, Tenant, UserId, Username};
 use crate::platform::shelf::{Weigh, block};
@@ -29,6 +30,8 @@ pub struct ForeignClaims {
     pub granted: Rc<Granted>,
     /// What of that a session keeps; `None` if that is too long for one.
     pub for_session: Option<Rc<Granted>>,
+    /// How and when the person has signed in, if it says so.
+    pub proof: Option<Rc<Proof>>,
     /// The token's id: a hash of the whole token.
     pub id: String,
     /// `iat`.
@@ -54,7 +57,7 @@ impl Weigh for ForeignClaims {
         let apart = |kept: &&Rc<Granted>| !Rc::ptr_eq(kept, &self.granted);
         let for_session = self.for_session.as_ref().filter(apart);
         let granted = self.granted.heap() + for_session.map_or(0, Weigh::heap);
-        found_by + self.tenant.heap() + names + granted + self.id.heap() + user
+        found_by + self.tenant.heap() + names + granted + self.proof.heap() + self.id.heap() + user
     }
 }
 

@@ -15,6 +15,7 @@ use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::jws::{self, Kind, UntrustedJws};
 use crate::jose::jwt::{self, Expected};
 use crate::model::claim::{Granted, Reading};
+use crate::model::proof::Proof;
 use crate::model::user::UserId;
 use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
@@ -29,6 +30,9 @@ const TOKEN_ISSUED_AT: &str = "token_iat";
 
 /// The claim with what another issuer's token added.
 const GRANTED: &str = "ext";
+
+/// The claim with how and when the user has signed in.
+const PROOF: &str = "auth";
 
 /// The claims of the session cookie.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,11 +53,13 @@ pub struct SessionClaims {
     pub granted: Option<Rc<Granted>>,
     /// Whether its provider has just renewed it, so that a new cookie is due.
     pub is_renewed: bool,
+    /// How and when the user has signed in; `None` if nobody says so, and in sessions of earlier versions.
+    pub proof: Option<Rc<Proof>>,
 }
 
 impl Weigh for SessionClaims {
     fn heap(&self) -> usize {
-        self.id.heap() + self.user.heap() + self.granted.heap()
+        self.id.heap() + self.user.heap() + self.granted.heap() + self.proof.heap()
     }
 }
 
@@ -105,14 +111,22 @@ pub fn opens(cookie: &SetCookie, site: &Site) -> bool {
     cookie.name() == site.session.cookie && !value.starts_with(';')
 }
 
-/// Opens a session for `user`, by a token of `token_issued_at` if by any, with a new id and full lifetimes.
+/// What opens a session, besides the user.
+#[derive(Clone, Copy, Default)]
+pub struct OpenedBy<'a> {
+    /// When the token was issued, if it is one.
+    pub token_issued_at: Option<Timestamp>,
+    pub granted: Option<&'a Rc<Granted>>,
+    pub proof: Option<&'a Rc<Proof>>,
+}
+
+/// Opens a session for `user` with a new id and full lifetimes.
 #[must_use]
 pub fn open(
     config: &Config,
     site: &Site,
     user: &UserId,
-    token_issued_at: Option<Timestamp>,
-    granted: Option<&Rc<Granted>>,
+    by: OpenedBy<'_>,
     entropy: &dyn Entropy,
     now: Timestamp,
 ) -> (SessionClaims, SetCookie) {
@@ -120,10 +134,11 @@ pub fn open(
         id: random_text(entropy),
         user: user.clone(),
         began_at: now,
-        token_issued_at,
+        token_issued_at: by.token_issued_at,
         issued_at: now,
         expires_at: now + site.session.idle,
-        granted: granted.map(Rc::clone),
+        granted: by.granted.map(Rc::clone),
+        proof: by.proof.map(Rc::clone),
         is_renewed: false,
     };
     let cookie = write(config, site, &claims, now);
@@ -230,6 +245,7 @@ pub fn read(
         expires_at: registered.expires_at,
         granted: granted(&claims, site)?,
         is_renewed: false,
+        proof: proof(&claims),
     };
     if now >= ends_at(site, &claims) {
         return Err(TokenError::Expired);
@@ -327,11 +343,18 @@ pub fn set_browser(site: &Site, browser: &Browser, presented: usize) -> Vec<SetC
     cookies
 }
 
-/// Keeps a sign-in at a provider that is under way, see [`crate::credential::attempt`].
+/// Keeps a sign-in at a provider that is under way, see [`crate::credential::attempt`]. `by_form`: a form of another site's
+/// page brings the response, with which only `SameSite=None` is sent.
 #[must_use]
-pub fn set_attempt(site: &Site, name: &str, value: String) -> SetCookie {
+pub fn set_attempt(site: &Site, name: &str, value: String, by_form: bool) -> SetCookie {
     let age = Duration::seconds(i64::from(attempt::LIFETIME.0));
-    set_lax(site, [&site.session.attempts, name].concat(), value, age)
+    let name = [&site.session.attempts, name].concat();
+    if by_form {
+        let none = SameSite::None;
+        let cookie = named_cookie(site, name, value, none, site.session.partitioned);
+        return SetCookie(cookie.max_age(age).build().to_string());
+    }
+    set_lax(site, name, value, age)
 }
 
 /// Clears a sign-in that is over.
@@ -448,6 +471,9 @@ fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -
         if let Some(granted) = &claims.granted {
             members.insert(GRANTED.into(), json!(**granted));
         }
+        if let Some(proof) = &claims.proof {
+            members.insert(PROOF.into(), json!(**proof));
+        }
     }
     let token = jws::sign(
         Kind::Session,
@@ -538,6 +564,11 @@ fn token_issued_at(claims: &Map<String, Value>) -> Result<Option<Timestamp>, Tok
     };
     let seconds = value.as_u64().ok_or(TokenError::Claims)?;
     Ok(Some(Timestamp::from_seconds(seconds)))
+}
+
+/// A session of an earlier version proves nothing.
+fn proof(claims: &Map<String, Value>) -> Option<Rc<Proof>> {
+    Proof::deserialize(claims.get(PROOF)?).ok().map(Rc::new)
 }
 
 fn began_at(claims: &Map<String, Value>) -> Result<Timestamp, TokenError> {

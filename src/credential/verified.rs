@@ -13,6 +13,7 @@ use crate::credential::sso_token::SsoClaims;
 use crate::http::headers::{CallerHeaders, HeaderChanges};
 use crate::model::api_token::ApiTokenId;
 use crate::model::claim::Granted;
+use crate::model::proof::Proof;
 use crate::model::user::{User, UserId};
 use crate::platform::digest::{hex, sha256};
 use crate::platform::shelf::{Growth, Scale, Weigh, block};
@@ -189,6 +190,19 @@ impl Verified {
         match &self.claims {
             Claims::Session(claims) => claims.granted.as_ref(),
             Claims::Foreign(claims) => Some(&claims.granted),
+            Claims::Sso(_) | Claims::ApiToken(_) => None,
+        }
+    }
+}
+
+impl Verified {
+    /// How and when the person has signed in, as far as it proves that. SSO tokens and API tokens prove nothing of it: an
+    /// application or a program presents them.
+    #[must_use]
+    pub fn proof(&self) -> Option<&Rc<Proof>> {
+        match &self.claims {
+            Claims::Session(claims) => claims.proof.as_ref(),
+            Claims::Foreign(claims) => claims.proof.as_ref(),
             Claims::Sso(_) | Claims::ApiToken(_) => None,
         }
     }

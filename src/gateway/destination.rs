@@ -8,9 +8,11 @@ use crate::answer::page::LinkButton;
 use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
+use crate::ask::source::ATTEMPT;
 use crate::gateway::visit::Visit;
 use crate::http::query;
 use crate::model::claim::Granted;
+use crate::model::proof::Proof;
 use crate::model::service::{Service, ServiceId};
 use crate::model::service_event::Writer;
 use crate::model::user::{User, UserId};
@@ -18,6 +20,7 @@ use crate::people;
 use crate::people::services::{self, queued};
 use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::OutboxCall;
+use crate::rules::step_up::StepUp;
 use crate::site::{Login, Site};
 use crate::store::services::Services;
 use crate::store::tickets::{SIGN_IN, Ticket, TicketError, TicketFor};
@@ -37,6 +40,8 @@ pub(super) enum Destination {
         site: Rc<Site>,
         return_to: ReturnTo,
         state: String,
+        /// What the site wants, if its person is to sign in once more.
+        wanted: Option<StepUp>,
     },
     /// The page with the account.
     Account,
@@ -66,6 +71,7 @@ impl Destination {
                 site,
                 return_to,
                 state,
+                wanted: StepUp::read(|name| form.field(name)),
             },
             None => Self::Account,
         }))
@@ -110,11 +116,18 @@ impl Destination {
         match self {
             Self::Service { token, .. } => vec![("sso", token.clone())],
             Self::Site {
-                return_to, state, ..
-            } => vec![
-                ("return_to", return_to.as_str().to_owned()),
-                ("state", state.clone()),
-            ],
+                return_to,
+                state,
+                wanted,
+                ..
+            } => {
+                let mut fields = vec![
+                    ("return_to", return_to.as_str().to_owned()),
+                    ("state", state.clone()),
+                ];
+                fields.extend(wanted.iter().flat_map(StepUp::fields));
+                fields
+            }
             Self::Account => Vec::new(),
         }
     }
@@ -133,9 +146,27 @@ impl Destination {
         }
     }
 
-    /// The path of the sign-in page that leads there.
+    /// The path of the sign-in page that leads there. Whoever comes back to it to have signed in once more has an address
+    /// that tells of it.
     pub(super) fn place(&self) -> String {
-        ["/login/", &self.query()].concat()
+        let mark = match self.wanted() {
+            Some(_) => ["&", ATTEMPT, "=1"].concat(),
+            None => String::new(),
+        };
+        ["/login/", &self.query(), &mark].concat()
+    }
+
+    /// What a site wants whose person is to sign in once more.
+    pub(super) const fn wanted(&self) -> Option<&StepUp> {
+        match self {
+            Self::Site { wanted, .. } => wanted.as_ref(),
+            Self::Service { .. } | Self::Account => None,
+        }
+    }
+
+    /// Whether it is somebody else who is to sign in once more.
+    pub(super) fn is_for_another(&self, user: &User) -> bool {
+        self.wanted().is_some_and(|wanted| wanted.user != user.id)
     }
 
     /// Where redirects after a form lead, for `form-action`.
@@ -156,7 +187,8 @@ impl Destination {
         }
     }
 
-    /// Sends the person there as `user`, with what the provider has granted at which the person has signed in.
+    /// Sends the person there as `user`, with what the provider has granted at which the person has signed in, and how and
+    /// when that was.
     ///
     /// # Errors
     /// A fault.
@@ -164,7 +196,7 @@ impl Destination {
         &self,
         visit: &Visit<'_>,
         user: &User,
-        granted: Option<&Rc<Granted>>,
+        (granted, proof): (Option<&Rc<Granted>>, Option<&Rc<Proof>>),
     ) -> Result<Reply, Denial> {
         match self {
             Self::Service { token, service } => enter_service(visit, token, service, user).await,
@@ -172,6 +204,7 @@ impl Destination {
                 site,
                 return_to,
                 state,
+                ..
             } => {
                 let now = visit.ctx.now;
                 let mut ticket = Ticket::new(
@@ -183,6 +216,7 @@ impl Destination {
                 ticket.user = Some(user.id.as_str().to_owned());
                 ticket.settled_at = Some(now);
                 ticket.granted = granted.and_then(|granted| serde_json::to_value(&**granted).ok());
+                ticket.proof = proof.map(|proof| Proof::clone(proof));
                 let code = visit.tickets().issue(ticket).await?;
                 let arrive = site.own_path("arrive");
                 let url = format!("{}{arrive}?code={code}", return_to.origin());

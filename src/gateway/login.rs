@@ -1,5 +1,7 @@
 //! The sign-in page.
 
+use std::rc::Rc;
+
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
@@ -7,13 +9,15 @@ use crate::answer::gateway_page::{self, Method, PasskeyButton, PasswordFields, S
 use crate::answer::reply::Reply;
 use crate::ask::form::Form;
 use crate::credential::browser;
-use crate::credential::session;
+use crate::credential::session::{self, OpenedBy};
 use crate::gateway::credentials::{self, Checked};
 use crate::gateway::destination::Destination;
 use crate::gateway::visit::Visit;
 use crate::gateway::{passkey, password};
+use crate::model::proof::{PASSKEY, PASSWORD, Proof};
 use crate::model::user::User;
 use crate::platform::time::{Seconds, Timestamp};
+use crate::rules::step_up::StepUp;
 use crate::sign_in::{by_provider, opened};
 use crate::site::Source;
 
@@ -36,16 +40,28 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
         Ok(destination) => destination,
         Err(reply) => return Ok(reply),
     };
+    let wanted = destination.wanted();
+    let session = visit.session();
+    let proof = session.and_then(|session| session.proof.as_ref());
+    let is_enough = |user: &User| {
+        // Who has signed in once more in vain is told so by the site, which asks its rule.
+        let in_vain = visit.ctx.presented.rounds.opened;
+        let is_met = |wanted: &StepUp| {
+            wanted.user == user.id
+                && (in_vain || wanted.is_met_by(proof.map(|proof| &**proof), visit.ctx.now))
+        };
+        form.field("again").is_none() && wanted.is_none_or(is_met)
+    };
     match visit.current().await? {
-        Some(user) if form.field("again").is_none() => {
-            let granted = visit.session().and_then(|session| session.granted.as_ref());
-            destination.enter(visit, &user, granted).await
+        Some(user) if is_enough(&user) => {
+            let granted = session.and_then(|session| session.granted.as_ref());
+            destination.enter(visit, &user, (granted, proof)).await
         }
         // With one way to sign in there is nothing to choose.
         _ => Ok(match &*visit.ctx.site.providers {
             [only] if !visit.gateway.passwords && passkey::rp_id(visit).is_none() => {
                 let place = destination.place();
-                Answer::see_other(by_provider::path_to(visit.ctx, only, &place)).into()
+                Answer::see_other(by_provider::path_to(visit.ctx, only, &place, wanted)).into()
             }
             _ => ask(visit, &destination, "", None),
         }),
@@ -74,10 +90,7 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     }
     if form.field("signature").is_some() {
         return match passkey::sign_in(visit, &form).await {
-            Ok(user) => {
-                let reply = destination.enter(visit, &user, None).await?;
-                Ok(signed_in(visit, &user, reply))
-            }
+            Ok(user) => enter(visit, &destination, &user, PASSKEY).await,
             Err(denial @ Denial::Passkey(_)) => {
                 let error = visit.text("passkey_failed");
                 Ok(ask(visit, &destination, "", Some((denial, error))))
@@ -100,6 +113,9 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
         ));
     }
     match credentials::check(visit, &name, &password).await? {
+        Checked::Right { user, .. } if destination.is_for_another(&user) => {
+            Ok(refuse_other(visit, &destination))
+        }
         Checked::Right {
             user,
             must_change: true,
@@ -109,10 +125,7 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
             user,
             must_change: false,
             ..
-        } => {
-            let reply = destination.enter(visit, &user, None).await?;
-            Ok(signed_in(visit, &user, reply))
-        }
+        } => enter(visit, &destination, &user, PASSWORD).await,
         Checked::Wrong => {
             let error = visit.text("wrong_password");
             Ok(ask(
@@ -126,37 +139,64 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     }
 }
 
+/// Sends `user` on, who has just signed in, with a new session. Nobody else takes the place of whoever was to sign in once
+/// more.
+async fn enter(
+    visit: &Visit<'_>,
+    destination: &Destination,
+    user: &User,
+    method: &str,
+) -> Result<Reply, Denial> {
+    if destination.is_for_another(user) {
+        return Ok(refuse_other(visit, destination));
+    }
+    let proof = Rc::new(Proof::own(method, visit.ctx.now));
+    let reply = destination.enter(visit, user, (None, Some(&proof))).await?;
+    Ok(signed_in_at(visit, user, reply, &proof, visit.ctx.now))
+}
+
+fn refuse_other(visit: &Visit<'_>, destination: &Destination) -> Reply {
+    let error = visit.text("other_user");
+    ask(visit, destination, "", Some((Denial::OtherUser, error)))
+}
+
 fn delayed(visit: &Visit<'_>, destination: &Destination, name: &str, seconds: Seconds) -> Reply {
     let error = visit.text_with("wait", "{seconds}", &seconds.0.to_string());
     let denial = Denial::SignInDelayed(seconds);
     ask(visit, destination, name, Some((denial, &error)))
 }
 
-/// Opens a session for `user` with `reply`: a new one at each sign-in, whoever was signed in before.
-pub(super) fn signed_in(visit: &Visit<'_>, user: &User, reply: Reply) -> Reply {
-    signed_in_at(visit, user, reply, visit.ctx.now)
-}
-
-/// The same for a session that begins right after all others have ended, at `limit`.
+/// Opens a session for `user` by `method` with `reply`, which begins right after all others have ended, at `limit`.
 pub(super) fn signed_in_after(
     visit: &Visit<'_>,
     user: &User,
     reply: Reply,
+    method: &str,
     limit: Timestamp,
 ) -> Reply {
     let now = Timestamp::from_millis(limit.millis() + 1);
-    signed_in_at(visit, user, reply, now)
+    let proof = Rc::new(Proof::own(method, visit.ctx.now));
+    signed_in_at(visit, user, reply, &proof, now)
 }
 
-fn signed_in_at(visit: &Visit<'_>, user: &User, mut reply: Reply, now: Timestamp) -> Reply {
+/// A new session at each sign-in, whoever was signed in before.
+fn signed_in_at(
+    visit: &Visit<'_>,
+    user: &User,
+    mut reply: Reply,
+    proof: &Rc<Proof>,
+    now: Timestamp,
+) -> Reply {
     let ctx = visit.ctx;
     let platform = &ctx.world.platform;
     let (claims, cookie) = session::open(
         &ctx.world.config,
         ctx.site,
         &user.id,
-        None,
-        None,
+        OpenedBy {
+            proof: Some(proof),
+            ..OpenedBy::default()
+        },
         &*platform.entropy,
         now,
     );
@@ -181,7 +221,15 @@ fn ask(
     error: Option<(Denial, &str)>,
 ) -> Reply {
     let brand = visit.brand();
-    let mut lead = brand.text("sign_in_lead").to_owned();
+    let wanted = destination.wanted();
+    let takes = |method| wanted.is_none_or(|wanted| wanted.takes(method));
+    let mut lead = brand
+        .text(if wanted.is_some() {
+            "once_more_lead"
+        } else {
+            "sign_in_lead"
+        })
+        .to_owned();
     if let Some(name) = destination.name() {
         if !lead.is_empty() {
             lead.push(' ');
@@ -191,9 +239,9 @@ fn ask(
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(destination.fields());
     let row = error.as_ref().map(|(denial, _)| denial.row());
-    let has_passkeys = passkey::rp_id(visit).is_some();
+    let has_passkeys = passkey::rp_id(visit).is_some() && takes(PASSKEY);
     let mut methods = Vec::new();
-    if visit.gateway.passwords {
+    if visit.gateway.passwords && takes(PASSWORD) {
         let fields = PasswordFields::new(visit.gateway, name, has_passkeys);
         methods.push(Method::Password(fields));
     }
@@ -203,7 +251,11 @@ fn ask(
             failed: brand.text("passkey_failed"),
         }));
     }
-    methods.extend(by_provider::methods(visit.ctx, &destination.place()));
+    let place = destination.place();
+    methods.extend(by_provider::methods(visit.ctx, &place, wanted));
+    if methods.is_empty() || wanted.is_some_and(|wanted| wanted.methods == [PASSKEY]) {
+        lead = [&lead, " ", brand.text("no_method")].concat();
+    }
     let content = SignIn {
         lead: &lead,
         error: error.as_ref().map(|(_, text)| *text),

@@ -11,6 +11,7 @@ use crate::gateway::destination::{Destination, user_of};
 use crate::gateway::visit::Visit;
 use crate::gateway::{link, login};
 use crate::model::password;
+use crate::model::proof::{LINK, PASSWORD};
 use crate::model::user::User;
 use crate::people;
 use crate::platform::port::{Fault, PasswordHash};
@@ -129,7 +130,7 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
         &ticket.next_url
     };
     let reply = Reply::from(Answer::see_other(next.to_owned()));
-    Ok(login::signed_in_after(visit, &user, reply, limit))
+    Ok(login::signed_in_after(visit, &user, reply, LINK, limit))
 }
 
 async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
@@ -166,7 +167,7 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
             href: "/account/".to_owned(),
         }),
     );
-    Ok(login::signed_in_after(visit, user, reply, limit))
+    Ok(login::signed_in_after(visit, user, reply, PASSWORD, limit))
 }
 
 /// A link that is not over: whose password it sets.

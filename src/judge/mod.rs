@@ -1,13 +1,14 @@
 //! The judgement: who is asking, and may they? The only place with the order of steps 4 and 5. Sinks use the
 //! result: `pipeline::deliver` forwards it, `admin::explain` reports it.
 
+use std::rc::Rc;
+
 use crate::access::grant::{self, Grant};
 use crate::access::{cors, same_origin};
 use crate::answer::denial::Denial;
 use crate::answer::event::SignedIn;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
-use crate::authn::principal::Principal;
 use crate::authn::{self, Authentication};
 use crate::credential::session::{self, SetCookie};
 use crate::credential::verified::Claims;
@@ -158,13 +159,15 @@ async fn decide(ctx: &Ctx<'_>, authentication: Authentication) -> Result<Judgeme
     if let Some(principal) = principal.as_ref().filter(|_| !rule.is_public()) {
         same_origin::check_by_source(principal.source(), parts, site)?;
     }
+    let user = principal.as_ref().map(|one| Rc::clone(one.user()));
+    let user = user.as_ref().map(|user| &user.id);
     for (asked, rule) in ctx.also {
-        let subject = principal.as_ref().map(Principal::subject);
+        let subject = principal.as_ref().map(|one| one.subject(ctx.now));
         rules::evaluate(rule, asked, subject.as_ref())
-            .map_err(|refusal| Denial::of_rule(refusal, absence.clone()))?;
+            .map_err(|refusal| Denial::of_rule(refusal, absence.clone(), rule, user))?;
     }
-    let grant = grant::decide(rule, &ctx.asked, principal)
-        .map_err(|refusal| Denial::of_rule(refusal, absence))?;
+    let grant = grant::decide(rule, &ctx.asked, principal, ctx.now)
+        .map_err(|refusal| Denial::of_rule(refusal, absence, rule, user))?;
     Ok(Judgement::Passes(Judged {
         grant,
         cookies,

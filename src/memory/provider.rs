@@ -61,6 +61,8 @@ pub enum ProviderCause {
     /// RFC 6749 §4.1.2.1.
     #[error("the response has the error {0}")]
     Error(&'static str),
+    #[error("the key of the client cannot sign")]
+    ClientKey,
     #[error("{0}: {1}")]
     Endpoint(&'static str, KeysCause),
     /// RFC 6749 §5.2.

@@ -3,6 +3,7 @@
 pub mod api_token;
 pub mod claim;
 pub mod password;
+pub mod proof;
 pub mod service;
 pub mod service_event;
 pub mod user;

@@ -50,7 +50,7 @@ fn grant(principal: Option<Principal>) -> Grant {
     let rule = Rule::of_everything(Demand::Anonymous(None), Reaction::Deny);
     let path = RequestPath::parse("/").unwrap();
     let asked = Asked::of_our_own("site.example", &path);
-    crate::access::grant::decide(&rule, &asked, principal)
+    crate::access::grant::decide(&rule, &asked, principal, Timestamp::from_seconds(0))
         .unwrap_or_else(|_| panic!("everybody passes"))
 }
 

@@ -175,6 +175,16 @@ fn why(
         (R::EmailDomain(_) | R::Network(_), false) => "the address is in none of them",
         (R::Country(_), true) => "the country is one of them",
         (R::Country(_), false) => "the country is none of them",
+        (R::Amr(_), true) => "the caller has signed in by one of them",
+        (R::Amr(_), false) if subject.methods.is_empty() => {
+            "it is not known how the caller has signed in"
+        }
+        (R::Amr(_), false) => "the caller has signed in otherwise",
+        (R::MaxAge(_), true) => "the caller has signed in since then",
+        (R::MaxAge(_), false) if subject.age.is_none() => {
+            "it is not known when the caller has signed in"
+        }
+        (R::MaxAge(_), false) => "the caller has signed in before that",
         (R::Not(_) | R::Any(_) | R::All(_), _) => "see within",
     }
 }

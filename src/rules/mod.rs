@@ -12,6 +12,7 @@ pub mod network;
 pub mod pattern;
 pub mod requirement;
 pub mod scope;
+pub mod step_up;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ use std::net::IpAddr;
 use crate::http::path::RequestPath;
 use crate::model::claim::{NUMBERS, Reading};
 use crate::model::user::Role;
+use crate::platform::time::Seconds;
 pub use crate::rules::explain::explain;
 pub(crate) use crate::rules::explain::object;
 use crate::rules::pattern::PathPattern;
@@ -67,6 +69,10 @@ pub struct Subject<'a> {
     pub workspace: Option<&'a str>,
     /// The name of the issuer; empty for Edgeward itself.
     pub issuer: &'a str,
+    /// By which methods the caller has signed in, as far as that is known.
+    pub methods: &'a [String],
+    /// How long ago, if that is known.
+    pub age: Option<Seconds>,
 }
 
 /// The most steps to match a path against the globs of a site; a step advances one glob by one
@@ -354,6 +360,8 @@ pub enum Failing {
     Denied,
     /// The requirement with this name is not met.
     Requirement(&'static str),
+    /// This one is not met, and a sign-in of another kind, or a more recent one, is all that is missing.
+    SignInAgain(&'static str),
 }
 
 /// Contains no value of the caller.
@@ -362,10 +370,12 @@ impl fmt::Display for Refusal {
         match (self.rule, self.failing) {
             (0, Failing::Denied) => f.write_str("no rule matches"),
             (0, Failing::SignIn) => f.write_str("signing in is required"),
-            (0, Failing::Requirement(name)) => write!(f, "requirement {name} is not met"),
+            (0, Failing::Requirement(name) | Failing::SignInAgain(name)) => {
+                write!(f, "requirement {name} is not met")
+            }
             (rule, Failing::Denied) => write!(f, "rule {rule} denies everyone"),
             (rule, Failing::SignIn) => write!(f, "rule {rule} requires signing in"),
-            (rule, Failing::Requirement(name)) => {
+            (rule, Failing::Requirement(name) | Failing::SignInAgain(name)) => {
                 write!(f, "rule {rule}: requirement {name} is not met")
             }
         }
@@ -415,7 +425,12 @@ pub(crate) fn evaluate(
     } else if subject.is_none() && requirement.is_about_subject() {
         refuse(Failing::SignIn)
     } else {
-        refuse(Failing::Requirement(requirement.failing(asked, subject)))
+        let name = requirement.failing(asked, subject);
+        refuse(if requirement.wants_again(asked, subject) {
+            Failing::SignInAgain(name)
+        } else {
+            Failing::Requirement(name)
+        })
     }
 }
 

@@ -38,6 +38,10 @@ pub enum Requirement {
     Network(Box<[Network]>),
     /// The client is in one of these countries.
     Country(OneOf),
+    /// The caller has signed in by one of these methods.
+    Amr(OneOf),
+    /// The caller has signed in less than so many seconds ago.
+    MaxAge(u32),
     Not(Box<Requirement>),
     Any(Box<[Requirement]>),
     All(Box<[Requirement]>),
@@ -60,6 +64,8 @@ impl Requirement {
             Self::EmailDomain(_) => "email_domain",
             Self::Network(_) => "network",
             Self::Country(_) => "country",
+            Self::Amr(_) => "amr",
+            Self::MaxAge(_) => "max_age",
             Self::Not(_) => "not",
             Self::Any(_) => "any",
             Self::All(_) => "all",
@@ -70,6 +76,25 @@ impl Requirement {
     /// scopes, claims, tenant or address.
     #[must_use]
     pub fn holds(&self, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> Option<bool> {
+        self.holds_for(asked, subject, false)
+    }
+
+    /// Whether it is not met, and would be if the caller signed in once more, by whatever method it asks for. None of the
+    /// requirements that such a sign-in meets stands below `not`.
+    #[must_use]
+    pub fn wants_again(&self, asked: &Asked<'_>, subject: Option<&Subject<'_>>) -> bool {
+        subject.is_some()
+            && self.holds(asked, subject) != Some(true)
+            && self.holds_for(asked, subject, true) == Some(true)
+    }
+
+    /// `anew`: as if the caller had just signed in by every method.
+    fn holds_for(
+        &self,
+        asked: &Asked<'_>,
+        subject: Option<&Subject<'_>>,
+        anew: bool,
+    ) -> Option<bool> {
         let who = |holds: &dyn Fn(&Subject<'_>) -> bool| Some(subject.is_some_and(holds));
         match self {
             Self::Authenticated => Some(subject.is_some()),
@@ -113,9 +138,19 @@ impl Requirement {
                         .any(|known| known.eq_ignore_ascii_case(country)),
                 )
             }
-            Self::Not(inner) => inner.holds(asked, subject).map(|held| !held),
-            Self::Any(inner) => settle(inner.iter().map(|r| r.holds(asked, subject)), true),
-            Self::All(inner) => settle(inner.iter().map(|r| r.holds(asked, subject)), false),
+            Self::Amr(methods) => {
+                who(&|s| anew || s.methods.iter().any(|method| is_one_of(methods, method)))
+            }
+            Self::MaxAge(seconds) => who(&|s| anew || s.age.is_some_and(|age| age.0 < *seconds)),
+            Self::Not(inner) => inner.holds_for(asked, subject, anew).map(|held| !held),
+            Self::Any(inner) => settle(
+                inner.iter().map(|r| r.holds_for(asked, subject, anew)),
+                true,
+            ),
+            Self::All(inner) => settle(
+                inner.iter().map(|r| r.holds_for(asked, subject, anew)),
+                false,
+            ),
         }
     }
 
@@ -187,6 +222,7 @@ impl Requirement {
             Self::Claim(_) => !provided.claims,
             Self::Tenant(_) => !provided.tenant,
             Self::Workspace(_) => !provided.workspace,
+            Self::Amr(_) | Self::MaxAge(_) => !provided.sign_ins,
             Self::All(inner) => return inner.iter().flat_map(|r| r.unmeetable(provided)).collect(),
             Self::Any(inner) => {
                 let each: Vec<Vec<_>> = inner.iter().map(|r| r.unmeetable(provided)).collect();
@@ -209,6 +245,8 @@ pub struct Provided {
     pub claims: bool,
     pub tenant: bool,
     pub workspace: bool,
+    /// How and when the caller has signed in.
+    pub sign_ins: bool,
 }
 
 /// Kleene's `any` (`decisive` is true) or `all` (false): one decisive result decides; otherwise an
@@ -267,12 +305,14 @@ impl fmt::Display for Requirement {
             | Self::Tenant(texts)
             | Self::Workspace(texts)
             | Self::EmailDomain(texts)
+            | Self::Amr(texts)
             | Self::Country(texts) => list(f, &mut texts.iter().map(|text| &**text)),
             Self::Access(wanted) => list(f, &mut wanted.iter().map(Access::as_str)),
             Self::Claim(claim) => list(f, &mut std::iter::once(claim.path())),
             Self::Network(networks) => networks
                 .iter()
                 .try_for_each(|network| write!(f, " {network}")),
+            Self::MaxAge(seconds) => write!(f, " {seconds}"),
             Self::Authenticated | Self::Not(_) | Self::Any(_) | Self::All(_) => Ok(()),
         }
     }
@@ -331,6 +371,8 @@ mod tests {
             tenant: Some("acme"),
             workspace: None,
             issuer: "",
+            methods: &[],
+            age: None,
         });
         requirement.holds(&asked, subject.as_ref())
     }

@@ -1,7 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::config::tests::site;
+use crate::config::tests::{bindings, site};
 use crate::site::Site;
 
 const NOBODY: Option<Subject<'static>> = None;
@@ -34,6 +34,8 @@ fn evaluated(
         tenant: None,
         workspace: None,
         issuer: "",
+        methods: &[],
+        age: None,
     });
     let verdict = evaluate(rule, &asked, subject.as_ref());
     (rule.number, verdict.map_err(|refusal| refusal.failing))
@@ -254,7 +256,13 @@ fn sec_39_a_preflight_passes_only_where_the_rule_of_what_it_announces_says_so() 
         let path = RequestPath::parse(path).unwrap();
         let host = crate::ask::asked::host(&site, &parts);
         let (asked, rule) = crate::ask::asked::asked(&site, &parts, &host, &path).unwrap();
-        crate::access::grant::decide(rule, &asked, None).is_ok()
+        crate::access::grant::decide(
+            rule,
+            &asked,
+            None,
+            crate::platform::time::Timestamp::from_seconds(0),
+        )
+        .is_ok()
     };
     assert!(passes("/api/x", Some("POST")));
     for (path, announced) in [
@@ -352,6 +360,8 @@ fn an_explanation_tells_each_requirement_and_no_value_of_a_claim() {
         tenant: None,
         workspace: None,
         issuer: "",
+        methods: &[],
+        age: None,
     };
     let told = Value::Object(explain(&site.rules, &asked, Some(&subject)));
     assert_eq!(
@@ -469,4 +479,55 @@ fn sec_78_more_globs_and_longer_paths_than_can_be_tried_are_an_error() {
     };
     assert!(errors(prefixes(256)).is_empty());
     assert_eq!(errors(prefixes(257)), ["EDGEWARD_SITE_APP.rules"]);
+}
+
+#[test]
+fn explain_tells_how_and_when_somebody_would_have_to_have_signed_in() {
+    let mut all =
+        bindings(r#"{"rules": [{"require": {"amr": ["passkey", "password"], "max_age": 60}}]}"#);
+    let gateway = r#"{"hosts": ["login.example"]}"#;
+    all.insert("EDGEWARD_GATEWAY".into(), gateway.into());
+    let config = crate::config::parse(&all).unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
+    let path = RequestPath::parse("/").unwrap();
+    let asked = Asked {
+        method: "GET",
+        ..Asked::of_our_own("site.example", &path)
+    };
+    let told = |methods: &[&str], age: Option<u32>| {
+        let methods: Vec<String> = methods.iter().map(|one| (*one).to_owned()).collect();
+        let subject = Subject {
+            email: None,
+            roles: &[],
+            scopes: &[],
+            claims: Reading::default(),
+            tenant: None,
+            workspace: None,
+            issuer: "edgeward",
+            methods: &methods,
+            age: age.map(Seconds),
+        };
+        let told = Value::Object(explain(&site.rules, &asked, Some(&subject)));
+        let within = &told["requirements"]["within"];
+        let because = |index: usize| within[index]["because"].as_str().unwrap().to_owned();
+        (told["granted"] == json!(true), because(0), because(1))
+    };
+    let unknown = (
+        false,
+        "it is not known how the caller has signed in".to_owned(),
+        "it is not known when the caller has signed in".to_owned(),
+    );
+    assert_eq!(told(&[], None), unknown);
+    let other = (
+        false,
+        "the caller has signed in otherwise".to_owned(),
+        "the caller has signed in before that".to_owned(),
+    );
+    assert_eq!(told(&["link"], Some(60)), other);
+    let good = (
+        true,
+        "the caller has signed in by one of them".to_owned(),
+        "the caller has signed in since then".to_owned(),
+    );
+    assert_eq!(told(&["passkey"], Some(59)), good);
 }

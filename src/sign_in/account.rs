@@ -173,7 +173,7 @@ fn signed_out(ctx: &Ctx<'_>, place: &ReturnTo, cookies: &mut Vec<SetCookie>) -> 
             site: Some(ctx.site),
         };
         let action = ctx.site.login.as_ref().map(|login| {
-            let (action, kept) = refuse::button(ctx, login, place, "Sign in again");
+            let (action, kept) = refuse::button(ctx, login, place, "Sign in again", None);
             cookies.extend(kept);
             action
         });

@@ -11,7 +11,7 @@ use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Rounds;
 use crate::authn::principal::Principal;
 use crate::authn::{Authentication, link, renewal};
-use crate::credential::session::{self, SetCookie};
+use crate::credential::session::{self, OpenedBy, SetCookie};
 use crate::credential::verified::Claims;
 use crate::model::claim::Granted;
 use crate::model::user::User;
@@ -107,7 +107,13 @@ pub async fn arrive(
         }
         Source::Session | Source::Bearer | Source::Header | Source::ApiKey => {}
     }
-    if ctx.presented.query_changed {
+    // What a sign-in once more has not met is refused here, with the address that tells of it.
+    let is_in_vain = ctx.presented.rounds.opened && {
+        let subject = principal.subject(ctx.now);
+        let requirement = ctx.rule.requirement();
+        requirement.is_some_and(|asks| asks.wants_again(&ctx.asked, Some(&subject)))
+    };
+    if ctx.presented.query_changed && (opens || !is_in_vain) {
         let answer = if opens {
             lead_back(ctx, place_after_opening(ctx))
         } else {
@@ -218,15 +224,19 @@ fn opens_with(principal: &Principal) -> (Option<Timestamp>, Option<&Rc<Granted>>
 fn open(
     ctx: &Ctx<'_>,
     principal: &Principal,
-    issued_at: Option<Timestamp>,
+    token_issued_at: Option<Timestamp>,
     granted: Option<&Rc<Granted>>,
 ) -> SetCookie {
+    let by = OpenedBy {
+        token_issued_at,
+        granted,
+        proof: principal.verified().proof(),
+    };
     let (claims, cookie) = session::open(
         &ctx.world.config,
         ctx.site,
         &principal.user().id,
-        issued_at,
-        granted,
+        by,
         &*ctx.world.platform.entropy,
         ctx.now,
     );

@@ -22,7 +22,10 @@ use crate::site::issuer::UserIdentity;
 /// # Errors
 /// [`Denial::LogoutToken`], or a fault, after which the provider may send the same token again.
 pub async fn receive(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
-    let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
+    let provider = ctx.site.provider(name);
+    // GitHub has no keys, and signs no logout token.
+    let provider = provider.filter(|provider| provider.github.is_none());
+    let provider = provider.ok_or(Denial::UnknownEndpoint)?;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }

@@ -12,11 +12,12 @@ use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::credential::browser::Browser;
-use crate::credential::session::{self, SetCookie};
+use crate::credential::session::{self, OpenedBy, SetCookie};
 use crate::http::query;
 use crate::model::claim::Granted;
 use crate::model::user::UserId;
 use crate::people;
+use crate::rules::step_up::StepUp;
 use crate::sign_in::{arrive, opened, refuse};
 use crate::site::{Login, Source};
 use crate::store::tickets::{TicketError, TicketFor, Tickets};
@@ -32,7 +33,11 @@ pub fn page_url(ctx: &Ctx<'_>) -> String {
 
 /// The URL of the gateway's sign-in page that leads back to `return_to`, and an id for a browser that has none, or two.
 #[must_use]
-pub fn way_there(ctx: &Ctx<'_>, return_to: &ReturnTo) -> (String, Vec<SetCookie>) {
+pub fn way_there(
+    ctx: &Ctx<'_>,
+    return_to: &ReturnTo,
+    wanted: Option<&StepUp>,
+) -> (String, Vec<SetCookie>) {
     let presented = &ctx.presented.browser;
     let known = Browser::of_cookies(presented);
     let is_new = known.is_none();
@@ -43,6 +48,10 @@ pub fn way_there(ctx: &Ctx<'_>, return_to: &ReturnTo) -> (String, Vec<SetCookie>
         query::encode(return_to.as_str()),
         browser.hash(),
     );
+    let url = match wanted {
+        Some(wanted) => wanted.add_to(url),
+        None => url,
+    };
     let cookies = if is_new {
         session::set_browser(ctx.site, &browser, presented.len())
     } else {
@@ -116,8 +125,11 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
         &ctx.world.config,
         ctx.site,
         &user.id,
-        None,
-        granted.as_ref(),
+        OpenedBy {
+            granted: granted.as_ref(),
+            proof: ticket.proof.map(Rc::new).as_ref(),
+            ..OpenedBy::default()
+        },
         &*ctx.world.platform.entropy,
         settled_at,
     );

@@ -1,6 +1,8 @@
 //! Signing in at a provider by `OpenID` Connect: the list of providers, the way to one, and the way back with a code.
 //! Each sign-in belongs to the browser that began it, and each way back counts once.
 
+use serde_json::Value;
+
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
@@ -16,44 +18,58 @@ use crate::credential::attempt::{AT_ONCE, Attempt, LIFETIME, MAX_RETURN, is_name
 use crate::credential::session::{self, SetCookie};
 use crate::http::query;
 use crate::memory::provider::ProviderCause;
+use crate::model::proof::OF_PROVIDER;
+use crate::model::user::Name;
 use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::time::Timestamp;
+use crate::rules::step_up::StepUp;
 use crate::sign_in::arrive;
 use crate::site::Source;
 use crate::site::provider::Provider;
 
+/// The parameter that says what the provider asks the person (Core 1.0 §3.1.2.1).
+const PROMPT: &str = "prompt";
 /// The prefix of the leases that say that a way back, or a logout token, was used.
 pub(super) const LEASE: &str = "signin:";
 
 /// The URL at which people of this site sign in, and come back to `return_to`: the list, or the way to the only provider.
 #[must_use]
-pub fn page_url(ctx: &Ctx<'_>, return_to: &ReturnTo) -> String {
+pub fn page_url(ctx: &Ctx<'_>, return_to: &ReturnTo, wanted: Option<&StepUp>) -> String {
     let path = match &*ctx.site.providers {
-        [only] => path_to(ctx, only, return_to.local()),
-        _ => with_place(&ctx.site.own_path("login"), return_to.local()),
+        [only] => path_to(ctx, only, return_to.local(), wanted),
+        _ => with_place(&ctx.site.own_path("login"), return_to.local(), wanted),
     };
     absolute(ctx, &path)
 }
 
 /// The path at which a sign-in at `provider` begins that leads back to the path `place`.
 #[must_use]
-pub fn path_to(ctx: &Ctx<'_>, provider: &Provider, place: &str) -> String {
+pub fn path_to(ctx: &Ctx<'_>, provider: &Provider, place: &str, wanted: Option<&StepUp>) -> String {
     let path = ["login/", provider.name()].concat();
-    with_place(&ctx.site.own_path(&path), place)
+    with_place(&ctx.site.own_path(&path), place, wanted)
 }
 
 /// A button for each provider of the site.
 #[must_use]
-pub fn methods<'a>(ctx: &'a Ctx<'_>, place: &str) -> Vec<Method<'a>> {
+pub fn methods<'a>(ctx: &'a Ctx<'_>, place: &str, wanted: Option<&StepUp>) -> Vec<Method<'a>> {
     let button = |provider: &'a std::rc::Rc<Provider>| Method::Provider {
         label: &provider.label,
-        href: path_to(ctx, provider, place),
+        href: path_to(ctx, provider, place, wanted),
     };
-    ctx.site.providers.iter().map(button).collect()
+    let is_wanted = |provider: &&std::rc::Rc<Provider>| {
+        let name = [OF_PROVIDER, provider.name()].concat();
+        wanted.is_none_or(|wanted| wanted.takes(&name))
+    };
+    let wanted = ctx.site.providers.iter().filter(is_wanted);
+    wanted.map(button).collect()
 }
 
-fn with_place(path: &str, place: &str) -> String {
-    [path, "?return_to=", &query::encode(place)].concat()
+fn with_place(path: &str, place: &str, wanted: Option<&StepUp>) -> String {
+    let url = [path, "?return_to=", &query::encode(place)].concat();
+    match wanted {
+        Some(wanted) => wanted.add_to(url),
+        None => url,
+    }
 }
 
 pub(super) fn absolute(ctx: &Ctx<'_>, path: &str) -> String {
@@ -72,6 +88,12 @@ pub(super) fn require_navigation(ctx: &Ctx<'_>) -> Result<(), Denial> {
         return Err(Denial::Speculative);
     }
     Ok(())
+}
+
+/// Who is to sign in once more, and how, as the query says.
+fn wanted_of(ctx: &Ctx<'_>) -> Option<StepUp> {
+    let form = Form::of_query(ctx);
+    StepUp::read(|name| form.field(name))
 }
 
 /// Where the query of a page of ours says that a person goes afterwards.
@@ -96,14 +118,16 @@ pub fn list(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     if site.gateway.is_some() {
         return Ok(Answer::see_other("/login/".to_owned()).into());
     }
+    let wanted = wanted_of(ctx);
     if let [only] = &*site.providers {
-        return Ok(Answer::see_other(path_to(ctx, only, place.local())).into());
+        let path = path_to(ctx, only, place.local(), wanted.as_ref());
+        return Ok(Answer::see_other(path).into());
     }
-    Ok(choice(ctx, &place))
+    Ok(choice(ctx, &place, wanted.as_ref()))
 }
 
 /// The page with the providers of the site.
-fn choice(ctx: &Ctx<'_>, place: &ReturnTo) -> Reply {
+fn choice(ctx: &Ctx<'_>, place: &ReturnTo, wanted: Option<&StepUp>) -> Reply {
     let site = ctx.site;
     let frame = Frame {
         title: "Sign in",
@@ -111,12 +135,17 @@ fn choice(ctx: &Ctx<'_>, place: &ReturnTo) -> Reply {
         request_id: ctx.request_id,
         site: Some(site),
     };
+    let mut ways = methods(ctx, place.local(), wanted);
+    if ways.is_empty() {
+        // None is what the rule wants; it says so afterwards.
+        ways = methods(ctx, place.local(), None);
+    }
     let content = SignIn {
         lead: "",
         error: None,
         is_wrong: false,
         fields: Vec::new(),
-        methods: methods(ctx, place.local()),
+        methods: ways,
         form_to: None,
     };
     gateway_page::sign_in(200, &frame, content).into()
@@ -130,19 +159,30 @@ pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
     require_navigation(ctx)?;
     let place = place_of(ctx);
+    let wanted = wanted_of(ctx);
     // A page elsewhere does not replace whoever may be signed in; the person chooses that.
     let is_foreign = ctx.parts.header("sec-fetch-site") == Some("cross-site");
     if is_foreign && !ctx.presented.session.is_empty() {
-        return Ok(choice(ctx, &place));
+        return Ok(choice(ctx, &place, wanted.as_ref()));
     }
     let endpoints = match provider::endpoints(ctx.world, provider, ctx.now).await {
         Ok(endpoints) => endpoints,
-        Err(cause) => return Ok(again(ctx, failure(provider, cause), &place)),
+        Err(cause) => {
+            let denial = failure(provider, cause);
+            return Ok(again(ctx, denial, &place, wanted.is_some()));
+        }
     };
     let entropy = &*ctx.world.platform.entropy;
-    let attempt = Attempt::begin(entropy, provider.name(), place.local(), ctx.now);
+    let user = wanted.as_ref().map(|wanted| wanted.user.to_string());
+    let about = (provider.name(), user);
+    let attempt = Attempt::begin(entropy, about, place.local(), ctx.now);
     let (state, nonce, challenge) = (attempt.state(), attempt.nonce(), attempt.challenge());
-    let max_age = provider.max_age.map(|age| age.0.to_string());
+    let max_age = [
+        provider.max_age.map(|age| age.0),
+        wanted.as_ref().and_then(|one| one.max_age),
+    ];
+    let max_age = max_age.into_iter().flatten().min();
+    let max_age = max_age.map(|age| age.to_string());
     let redirect_uri = redirect_uri(ctx, provider);
     let mut fields = vec![
         ("response_type", "code"),
@@ -154,25 +194,46 @@ pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
         ("code_challenge", &challenge),
         ("code_challenge_method", "S256"),
     ];
+    if provider.form_post {
+        fields.push(("response_mode", "form_post"));
+    }
     fields.extend(max_age.as_deref().map(|age| ("max_age", age)));
-    let offline = provider.offline.iter();
-    fields.extend(offline.flat_map(|offline| offline.fields));
-    Ok(lead_away(ctx, &endpoints.authorization, &fields, &attempt))
+    let offline = provider.offline.as_ref();
+    let offline = offline.map_or(&[][..], |offline| offline.fields);
+    fields.extend(offline.iter().filter(|(name, _)| *name != PROMPT));
+    let consents = offline.iter().any(|(name, _)| *name == PROMPT);
+    // The provider asks, even if it still knows the browser. What its ID token says of that is judged by
+    // the rule.
+    let prompt = match (wanted.is_some(), consents) {
+        (true, true) => Some("login consent"),
+        (true, false) => Some("login"),
+        (false, true) => Some("consent"),
+        (false, false) => None,
+    };
+    fields.extend(prompt.map(|prompt| (PROMPT, prompt)));
+    let by_form = provider.form_post;
+    Ok(lead_away(
+        ctx,
+        &endpoints.authorization,
+        &fields,
+        (&attempt, by_form),
+    ))
 }
 
-/// Sends the browser to `url` of a provider, with what it needs to come back.
+/// Sends the browser to `url` of a provider, with what it needs to come back, which is by a form of the provider's page or not.
 pub(super) fn lead_away(
     ctx: &Ctx<'_>,
     url: &str,
     fields: &[(&str, &str)],
-    attempt: &Attempt,
+    (attempt, by_form): (&Attempt, bool),
 ) -> Reply {
     let separator = if url.contains('?') { "&" } else { "?" };
     let url = [url, separator, &form(fields)].concat();
     let mut reply = Reply::from(Answer::see_other(url));
     reply.cookies = make_room(ctx);
     let value = attempt.value(&ctx.site.name, &ctx.world.config.keys.session);
-    let cookie = name_of(&attempt.state()).map(|name| session::set_attempt(ctx.site, name, value));
+    let cookie =
+        name_of(&attempt.state()).map(|name| session::set_attempt(ctx.site, name, value, by_form));
     reply.cookies.extend(cookie);
     reply
 }
@@ -208,8 +269,13 @@ fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
 /// [`Denial::UnknownEndpoint`] if nobody signs in there at this site, or a fault.
 pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
-    require_navigation(ctx)?;
-    let response = Form::of_query(ctx);
+    // Nothing but the cookie of its sign-in lets a page elsewhere do this.
+    let response = if provider.form_post && ctx.parts.method() == "POST" {
+        Form::read(ctx).await?
+    } else {
+        require_navigation(ctx)?;
+        Form::of_query(ctx)
+    };
     let state = response.text("state");
     let Some((cookie, attempt)) = begun_here(ctx, provider.name(), &state) else {
         let denial = if ctx.presented.attempts.is_empty() {
@@ -217,7 +283,7 @@ pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
         } else {
             Denial::SignInOver
         };
-        return Ok(again(ctx, denial, &ctx.root()));
+        return Ok(again(ctx, denial, &ctx.root(), false));
     };
     let place = ctx.read_return_to(&attempt.return_to);
     let place = place.unwrap_or_else(|| ctx.root());
@@ -235,7 +301,7 @@ pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
         },
         // Nothing of it has happened that could not happen once more.
         Err(denial @ Denial::Fault(_)) => return Err(denial),
-        Err(denial) => again(ctx, denial, &place),
+        Err(denial) => again(ctx, denial, &place, attempt.user.is_some()),
     };
     reply
         .cookies
@@ -283,9 +349,8 @@ async fn finish(
             | "consent_required"
             | "interaction_required"
             | "login_required"
-            | "unmet_authentication_requirements" => {
-                Denial::ProviderDeclined(provider.name().to_owned())
-            }
+            | "unmet_authentication_requirements"
+            | "user_cancelled_authorize" => Denial::ProviderDeclined(provider.name().to_owned()),
             other => failed(ProviderCause::Error(other)),
         });
     }
@@ -306,18 +371,33 @@ async fn finish(
         attempt,
         redirect_uri: &redirect_uri(ctx, provider),
         code: &code,
+        names: names_in(response),
     };
     let (principal, tokens) = provider::sign_in(ctx, &response).await?;
+    let id = principal.user().id.as_str();
+    if attempt.user.as_deref().is_some_and(|user| user != id) {
+        return Err(Denial::OtherUser);
+    }
     let cookie = arrive::open_session_with(ctx, &principal, tokens).await?;
     Ok((principal.user().id.to_string(), cookie))
+}
+
+/// The names that Apple's page sends with the first sign-in of a person. The browser could have changed them.
+fn names_in(response: &Form) -> [Option<Name>; 2] {
+    let user: Option<Value> = serde_json::from_str(&response.text("user")).ok();
+    let name = |member: &str| {
+        let text = user.as_ref()?.get("name")?.get(member)?.as_str()?;
+        Name::parse(text).filter(|name| !name.as_str().is_empty())
+    };
+    [name("firstName"), name("lastName")]
 }
 
 fn failure(provider: &Provider, cause: ProviderCause) -> Denial {
     Denial::Provider(provider.name().to_owned(), cause)
 }
 
-/// Why nobody is signed in, with the way back to the start.
-fn again(ctx: &Ctx<'_>, denial: Denial, place: &ReturnTo) -> Reply {
+/// Why nobody is signed in, with the way back to the start. `once_more`: somebody is, and was to sign in once more.
+fn again(ctx: &Ctx<'_>, denial: Denial, place: &ReturnTo, once_more: bool) -> Reply {
     let row = denial.row();
     let answer = if ctx.parts.wants_page() {
         let gateway = ctx.site.gateway.as_ref();
@@ -340,7 +420,9 @@ fn again(ctx: &Ctx<'_>, denial: Denial, place: &ReturnTo) -> Reply {
                     // It asks what the service or the site wanted once more.
                     Some(_) if place.local().starts_with("/login/") => place.local().to_owned(),
                     Some(_) => "/login/".to_owned(),
-                    None => page_url(ctx, place),
+                    // The rule says once more what it wants.
+                    None if once_more => place.local().to_owned(),
+                    None => page_url(ctx, place, None),
                 },
             }),
         };

@@ -48,7 +48,7 @@ pub async fn begin(
     let root = ctx.root();
     let place = if fits { place } else { &root };
     let entropy = &*ctx.world.platform.entropy;
-    let attempt = Attempt::begin(entropy, &name, place.local(), ctx.now);
+    let attempt = Attempt::begin(entropy, (&name, None), place.local(), ctx.now);
     let state = attempt.state();
     let back = absolute(
         ctx,
@@ -61,7 +61,7 @@ pub async fn begin(
         ("state", &state),
     ];
     fields.extend(id_token.as_deref().map(|token| ("id_token_hint", token)));
-    Some(lead_away(ctx, url, &fields, &attempt))
+    Some(lead_away(ctx, url, &fields, (&attempt, false)))
 }
 
 /// What `form-action` must allow a sign-out to lead to.

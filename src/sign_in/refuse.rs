@@ -13,11 +13,15 @@ use crate::http::query;
 use crate::http::request::Parts;
 use crate::jose::error::TokenError;
 use crate::rules::Reaction;
+use crate::rules::step_up::StepUp;
 use crate::sign_in::{arrive, browsing, by_gateway, by_provider};
 use crate::site::{Login, SameSite, Source};
 
 /// After this many round trips the browser gets a page with the likely cause instead of a redirect.
 const MAX_ROUNDS: u32 = 3;
+
+/// The number of the round in which somebody signs in once more.
+const ONCE_MORE: u32 = 2;
 
 /// Browsers keep at least 50 cookies of a host and at least 4096 bytes of each (RFC 6265 §6.1), and servers refuse longer heads
 /// than 8 KB.
@@ -46,6 +50,10 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         return (Answer::refusal(denial), Vec::new());
     }
     let rounds = ctx.presented.rounds;
+    let wanted = match denial {
+        Denial::SignInAgain(_, wanted) => Some(&**wanted),
+        _ => None,
+    };
     if row.sign_in_helps && may_lead_on(ctx) {
         let place = ctx.return_to().with_rounds(Rounds {
             led_on: true,
@@ -69,20 +77,29 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
     let head = browsing::whole_head(ctx);
     if reaction == Reaction::Login && is_read {
         // A session that was just opened has not come back, or what no other site leads to brought nothing either.
-        let is_over =
-            rounds.opened || rounds.count >= MAX_ROUNDS || (rounds.led_on && rounds.count > 0);
-        if is_over {
-            return loop_page(ctx, denial, login, head.as_ref());
+        let is_over = match wanted {
+            // An ordinary sign-in may have come before.
+            Some(_) => rounds.opened && rounds.count >= ONCE_MORE,
+            None => rounds.opened || rounds.led_on && rounds.count > 0,
+        };
+        if is_over || rounds.count >= MAX_ROUNDS {
+            return match wanted {
+                Some(wanted) => vain_page(ctx, denial, login, wanted),
+                None => loop_page(ctx, denial, login, head.as_ref()),
+            };
         }
         if !ctx.site.login_in_frames && head.as_ref().is_some_and(browsing::is_for_frame) {
-            return framed_page(ctx, denial, login);
+            return framed_page(ctx, denial, login, wanted);
         }
         let place = ctx.return_to();
         let next = Rounds {
-            count: rounds.count.saturating_add(1),
+            count: match wanted {
+                Some(_) => ONCE_MORE.max(rounds.count.saturating_add(1)),
+                None => rounds.count.saturating_add(1),
+            },
             ..Rounds::default()
         };
-        let (url, cookies) = way_in(ctx, login, &place, next);
+        let (url, cookies) = way_in(ctx, login, &place, next, wanted);
         return (Answer::see_other(url), cookies);
     }
     if !row.sign_in_helps {
@@ -94,7 +111,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         (Some(head), false) => ctx.referrer(head),
         _ => ctx.return_to(),
     };
-    let (action, cookies) = button(ctx, login, &place, "Sign in");
+    let (action, cookies) = button(ctx, login, &place, "Sign in", wanted);
     let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, Some(action));
     (page, cookies)
 }
@@ -127,6 +144,7 @@ pub fn way_in(
     login: &Login,
     place: &ReturnTo,
     rounds: Rounds,
+    wanted: Option<&StepUp>,
 ) -> (String, Vec<SetCookie>) {
     let return_to = place.with_rounds(rounds);
     let (url, mut cookies) = match login {
@@ -141,8 +159,8 @@ pub fn way_in(
                 Vec::new(),
             )
         }
-        Login::Gateway => by_gateway::way_there(ctx, &return_to),
-        Login::Provider => (by_provider::page_url(ctx, &return_to), Vec::new()),
+        Login::Gateway => by_gateway::way_there(ctx, &return_to, wanted),
+        Login::Provider => (by_provider::page_url(ctx, &return_to, wanted), Vec::new()),
     };
     cookies.extend(arrive::trip(ctx, place));
     (url, cookies)
@@ -155,8 +173,13 @@ pub fn button(
     login: &Login,
     place: &ReturnTo,
     label: &str,
+    wanted: Option<&StepUp>,
 ) -> (LinkButton, Vec<SetCookie>) {
-    let (href, cookies) = way_in(ctx, login, place, Rounds::default());
+    let rounds = Rounds {
+        count: wanted.map_or(0, |_| ONCE_MORE),
+        ..Rounds::default()
+    };
+    let (href, cookies) = way_in(ctx, login, place, rounds, wanted);
     let button = LinkButton {
         label: label.to_owned(),
         href,
@@ -165,8 +188,13 @@ pub fn button(
 }
 
 /// The page for a frame, in which most sign-in pages do not open: its button opens the whole window.
-fn framed_page(ctx: &Ctx<'_>, denial: &Denial, login: &Login) -> (Answer, Vec<SetCookie>) {
-    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Sign in");
+fn framed_page(
+    ctx: &Ctx<'_>,
+    denial: &Denial,
+    login: &Login,
+    wanted: Option<&StepUp>,
+) -> (Answer, Vec<SetCookie>) {
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Sign in", wanted);
     let frame = Frame {
         title: "Sign in",
         code: "sign_in_in_frame",
@@ -174,11 +202,41 @@ fn framed_page(ctx: &Ctx<'_>, denial: &Denial, login: &Login) -> (Answer, Vec<Se
         site: Some(ctx.site),
     };
     let message = Message {
-        lead: "You are not signed in. The sign-in page does not open inside another page, so it opens in the whole window.",
+        lead: "You need to sign in. The sign-in page does not open inside another page, so it opens in the whole window.",
         details: Vec::new(),
         action: Some(action),
     };
     (page::framed(denial.row().status, &frame, message), cookies)
+}
+
+/// The page for somebody who has signed in once more, and not as the rule wants it.
+fn vain_page(
+    ctx: &Ctx<'_>,
+    denial: &Denial,
+    login: &Login,
+    wanted: &StepUp,
+) -> (Answer, Vec<SetCookie>) {
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again", Some(wanted));
+    let row = denial.row();
+    let frame = Frame {
+        title: "Your sign-in was not enough",
+        code: row.code,
+        request_id: ctx.request_id,
+        site: Some(ctx.site),
+    };
+    let mut details = Vec::new();
+    if let Some(age) = wanted.max_age {
+        details.push(format!("A sign-in less than {age} seconds ago. The sign-in service may have let you pass without a question, or may not have said when you signed in."));
+    }
+    if !wanted.methods.is_empty() {
+        details.push(format!("A sign-in by: {}", wanted.methods.join(", ")));
+    }
+    let message = Message {
+        lead: "You have signed in once more, but this page asks for:",
+        details,
+        action: Some(action),
+    };
+    (page::message(row.status, &frame, message), cookies)
 }
 
 /// The page that ends a sign-in loop and names the likely cause.
@@ -188,7 +246,7 @@ fn loop_page(
     login: &Login,
     head: Option<&Parts>,
 ) -> (Answer, Vec<SetCookie>) {
-    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again");
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again", None);
     let answer = page_of_causes(ctx, denial, causes(ctx, denial, head), action, head);
     (answer, cookies)
 }
@@ -197,7 +255,7 @@ fn loop_page(
 #[must_use]
 pub fn page_without_cookie(ctx: &Ctx<'_>, login: &Login) -> (Answer, Vec<SetCookie>) {
     let place = ctx.root();
-    let (action, cookies) = button(ctx, login, &place, "Try again");
+    let (action, cookies) = button(ctx, login, &place, "Try again", None);
     let denial = Denial::SignInElsewhere;
     let causes = causes_of_a_missing_cookie(ctx, Some(ctx.parts));
     let answer = page_of_causes(ctx, &denial, causes, action, Some(ctx.parts));

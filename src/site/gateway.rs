@@ -52,7 +52,7 @@ impl Brand {
 }
 
 /// Every text of the gateway's pages that a deployment may replace: its name, and its English form.
-pub const TEXTS: [(&str, &str); 68] = [
+pub const TEXTS: [(&str, &str); 71] = [
     ("sign_in", "Sign in"),
     ("sign_in_lead", ""),
     ("continue_to", "to continue to"),
@@ -105,6 +105,15 @@ pub const TEXTS: [(&str, &str); 68] = [
         "Your sessions have ended, here, at every site and at every application.",
     ),
     ("sign_in_again", "Sign in again"),
+    ("once_more_lead", "Sign in once more"),
+    (
+        "no_method",
+        "This page asks for a sign-in of a certain kind. If you cannot sign in so, add a passkey on your account page, or ask an administrator.",
+    ),
+    (
+        "other_user",
+        "You are signed in as somebody else there. Sign in as the same person, or sign out first.",
+    ),
     ("account", "Your account"),
     ("applications", "Applications"),
     (

@@ -511,6 +511,7 @@ impl Site {
             claims: others,
             tenant: others || self.tenants.is_some(),
             workspace: others,
+            sign_ins: others || matches!(self.login, Some(Login::Gateway)),
         }
     }
 

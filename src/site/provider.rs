@@ -1,9 +1,12 @@
 //! `OpenID` Connect providers: an issuer at whose own page people sign in, and the client that we are there.
 
+use std::cell::OnceCell;
+use std::fmt;
 use std::rc::Rc;
 
 use serde::Deserialize;
 
+use crate::platform::algorithm::Algorithm;
 use crate::platform::time::Seconds;
 use crate::site::UpstreamCredential;
 use crate::site::issuer::Issuer;
@@ -29,6 +32,10 @@ pub struct Provider {
     pub sign_out: bool,
     /// How sessions are renewed there, if they are.
     pub offline: Option<Offline>,
+    /// For GitHub, which has no ID tokens: the organisations about which it is asked.
+    pub github: Option<Vec<String>>,
+    /// Whether its response is a form that its page sends (OAuth 2.0 Form Post Response Mode), as Apple's is.
+    pub form_post: bool,
 }
 
 /// How sessions are renewed at a provider.
@@ -54,6 +61,9 @@ pub enum IfRefused {
     Keep,
 }
 
+/// The claim with the organisations of [`Provider::github`] in which the person is; without one, there is no such claim.
+pub const ORGANIZATIONS: &str = "organizations";
+
 /// How we authenticate to a provider's token endpoint (Core 1.0 §9).
 #[derive(Debug)]
 pub enum ClientAuthentication {
@@ -61,8 +71,31 @@ pub enum ClientAuthentication {
     Basic(UpstreamCredential),
     /// `client_secret_post`: the secret.
     Post(UpstreamCredential),
+    /// `private_key_jwt`, or what Apple takes for a client secret.
+    Assertion(AssertionKey),
     /// A public client; PKCE alone binds the code to us.
     None,
+}
+
+/// A key with which we authenticate.
+pub struct AssertionKey {
+    pub algorithm: Algorithm,
+    /// The private key (PKCS #8).
+    pub pkcs8: Vec<u8>,
+    pub kid: Option<String>,
+    /// For Apple: the team, which is the `iss`.
+    pub team: Option<String>,
+    /// Whether assertions name the token endpoint as their audience, and not the issuer.
+    pub for_endpoint: bool,
+    /// The key as the platform signs with it, once it was needed.
+    pub sealed: OnceCell<Vec<u8>>,
+}
+
+/// Without the key.
+impl fmt::Debug for AssertionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AssertionKey({})", self.algorithm.name())
+    }
 }
 
 impl Provider {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::proof::Proof;
 use crate::platform::digest::random_text;
 use crate::platform::port::{Entropy, Fault, Once, Platform};
 use crate::platform::time::{Seconds, Timestamp};
@@ -50,6 +51,9 @@ pub struct Ticket {
     /// What the provider has granted at which the user has signed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<serde_json::Value>,
+    /// How and when the user has signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
     /// The hash of the code that the browser takes to a service, if the service has asked for one.
     #[serde(default)]
     pub code: Option<String>,
@@ -74,6 +78,7 @@ impl Ticket {
             user: None,
             settled_at: None,
             granted: None,
+            proof: None,
             code: None,
             wants_code: false,
             used: false,

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertAccessible } from "./lib/axe.mjs";
+import { receivedByOrigin } from "./lib/stage.mjs";
 import { GATEWAY, heading, signIn, startGatewayStage } from "./lib/gateway.mjs";
 
 /** @import { CDPSession, Page } from "playwright-core" */
@@ -63,7 +64,11 @@ describe("passkeys in a browser", () => {
   /** @type {GatewayStage} */
   let stage;
   before(async () => {
-    stage = await startGatewayStage({ sites: { HOME }, names: [], settings: { passkeys: {} } });
+    const rules = [
+      { prefix: "/admin", require: { amr: "passkey", max_age: 300 } },
+      { prefix: "/", require: { authenticated: true } },
+    ];
+    stage = await startGatewayStage({ sites: { HOME }, names: [], settings: { passkeys: {} }, vars: { EDGEWARD_RULES_HOME: rules } });
   });
   after(() => stage?.stop());
 
@@ -203,6 +208,28 @@ describe("passkeys in a browser", () => {
     await touch(copy.device, true);
     await copy.page.goto(`${stage.url}/login/`);
     assert.equal((await answer).status(), 400);
+  });
+
+  test("a page that asks for one has a person sign in once more with it, and comes back to where the person was", async () => {
+    const { page, device, person, context } = await withPasskey();
+    await page.goto(`${stage.network.origin(HOME)}/page`);
+    await page.waitForURL(`${stage.network.origin(HOME)}/page`);
+    const wanted = `${stage.network.origin(HOME)}/admin/users?sort=name&dir=%2F`;
+    await page.goto(wanted);
+    await page.getByText("Sign in once more").waitFor();
+    assert.equal(new URL(page.url()).host, new URL(stage.url).host);
+    assert.equal(await page.getByLabel("Password", { exact: true }).count(), 0);
+    await assertAccessible(page, "sign in once more");
+    await touch(device, true);
+    await page.getByRole("button", BUTTON).click();
+    await page.waitForURL(wanted);
+    await touch(device, false);
+    const received = await receivedByOrigin(page);
+    assert.equal(received.header("x-forwarded-email"), person.email);
+    // It counts for the next page as well.
+    await page.goto(`${stage.network.origin(HOME)}/admin/`);
+    await page.waitForURL(`${stage.network.origin(HOME)}/admin/`);
+    await context.close();
   });
 
   test("without JavaScript the button is absent, and the password form works", async () => {

@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { exportPKCS8 } from "jose";
+import { newKey } from "../edge/lib/issuer.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { startWebProvider } from "../peers/lib/peers.mjs";
 import { assertAccessible } from "./lib/axe.mjs";
@@ -12,6 +14,7 @@ import { receivedByOrigin, startStage } from "./lib/stage.mjs";
 
 const APP = "app.ward.test";
 const LISTED = "listed.ward.test";
+const KEYED = "keyed.ward.test";
 
 describe("a provider in a browser", () => {
   /** @type {Stage} */
@@ -21,6 +24,8 @@ describe("a provider in a browser", () => {
   before(async () => {
     // Nobody listens at the second one.
     const [port, dead] = [await freePort(), await freePort()];
+    const key = await newKey("ES256", "client");
+    const secret = await exportPKCS8(/** @type {CryptoKey} */ (key.privateKey));
     /** @param {number} port */
     const table = (port) => {
       const issuer = `http://127.0.0.1:${port}`;
@@ -36,20 +41,31 @@ describe("a provider in a browser", () => {
       query: undefined,
     });
     stage = await startStage({
-      siteNames: [APP, LISTED],
+      siteNames: [APP, LISTED, KEYED],
       applicationNames: [],
       sites: (network) => ({
         APP: { ...site(network.host(APP)), providers: ["id"] },
         LISTED: { ...site(network.host(LISTED)), providers: ["id", "other"] },
+        KEYED: {
+          ...site(network.host(KEYED)),
+          providers: ["keyed"],
+          rules: [
+            { prefix: "/fresh", require: { amr: "provider:keyed", max_age: 60 } },
+            { prefix: "/", require: { authenticated: true } },
+          ],
+        },
       }),
       vars: () => ({
         EDGEWARD_PROVIDER_ID: table(port),
         EDGEWARD_PROVIDER_ID_SECRET: "DEV-ONLY:client/secret of the tests",
         EDGEWARD_PROVIDER_OTHER: { ...table(dead), label: "Sign in with your account" },
         EDGEWARD_PROVIDER_OTHER_SECRET: "x",
+        EDGEWARD_PROVIDER_KEYED: { ...table(port), client_id: "keyed", client_auth: "private_key_jwt", key_id: "client" },
+        EDGEWARD_PROVIDER_KEYED_SECRET: secret,
       }),
     });
-    provider = await startWebProvider({ port, redirectUri: `${stage.network.origin(APP)}/api/sso/callback/id` });
+    const keyed = { redirectUri: `${stage.network.origin(KEYED)}/api/sso/callback/keyed`, jwk: key.jwk };
+    provider = await startWebProvider({ port, redirectUri: `${stage.network.origin(APP)}/api/sso/callback/id`, keyed });
   });
   after(async () => {
     await stage?.stop();
@@ -157,6 +173,20 @@ describe("a provider in a browser", () => {
     await page.goto(url("/rotated"));
     await signIn(page, "lin");
     await page.waitForURL(url("/rotated"));
+    await context.close();
+  });
+
+  test("with a key in place of a secret; a page that asks for a fresh sign-in has the provider ask again, and comes back to it", async () => {
+    const at = (/** @type {string} */ path) => `${stage.network.origin(KEYED)}${path}`;
+    const { page, context } = await stage.visitor();
+    await page.goto(at("/page"));
+    await signIn(page, "zoe");
+    await page.waitForURL(at("/page"));
+    await page.goto(at("/fresh/page?x=1"));
+    // The provider knows the browser, and asks all the same.
+    await enterName(page, "zoe");
+    await page.waitForURL(at("/fresh/page?x=1"));
+    assert.equal((await receivedByOrigin(page)).header("x-forwarded-email"), "zoe@example.com");
     await context.close();
   });
 

@@ -12,6 +12,7 @@ mod same_password;
 mod services;
 mod sign_out;
 mod sites;
+mod step_up;
 
 use std::collections::BTreeMap;
 

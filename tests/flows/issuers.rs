@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use edgeward::model::api_token::Scope;
 use edgeward::platform::algorithm::{Algorithm, KeyType};
 use serde_json::{Value, json};
 
@@ -913,7 +914,7 @@ fn sec_59_rules_hold_for_tokens_of_issuers_and_for_the_sessions_they_open() {
     ]);
     let stage = Stage::new(
         &json!({"grant_roles": ["editor"]}),
-        &json!({"rules": rules, "unauthenticated": null}),
+        &json!({"rules": rules, "unauthenticated": "deny"}),
     );
     let isolate = stage.isolate();
     let all = json!({
@@ -973,4 +974,37 @@ fn explain_judges_a_token_of_an_issuer_and_makes_nobody() {
     assert!(told["user"].is_string() && told["creates_user"].is_null());
     assert!(!told.to_string().contains("gold"), "{told}");
     assert_eq!(ask(&stage.token(&json!({"plan": "tin"})))["granted"], false);
+}
+
+#[test]
+fn sec_115_a_token_proves_a_sign_in_by_verified_claims_alone() {
+    let rules = json!([
+        {"prefix": "/fresh", "require": {"max_age": 60}},
+        {"prefix": "/mfa", "require": {"amr": "issuer:id:mfa"}},
+    ]);
+    let stage = Stage::new(
+        &json!({}),
+        &json!({"rules": rules, "unauthenticated": null}),
+    );
+    let isolate = stage.edge.isolate();
+    let now = stage.edge.now().seconds();
+    for (claims, fresh, mfa) in [
+        (json!({}), false, false),
+        (json!({"auth_time": now - 59, "amr": ["mfa"]}), true, true),
+        (json!({"auth_time": now - 60, "amr": ["pwd"]}), false, false),
+    ] {
+        let token = stage.token(&claims);
+        for (path, passes) in [("/fresh", fresh), ("/mfa", mfa)] {
+            let seen = isolate.send(&get(path).bearer(&token));
+            assert_eq!(seen.is_forwarded(), passes, "{path} {claims}");
+            if !passes {
+                assert_eq!(seen.refusal(), (401, "sign_in_again".into()));
+            }
+        }
+    }
+    // An SSO token of ours and an API token are presented by programs.
+    let api_token = stage.edge.api_token(&[Scope::Admin]);
+    let token = isolate.issue(&api_token, "ada@example.com");
+    let seen = isolate.send(&get("/fresh").bearer(&token));
+    assert_eq!(seen.refusal(), (401, "sign_in_again".into()));
 }

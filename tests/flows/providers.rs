@@ -277,3 +277,165 @@ fn sec_53_a_page_elsewhere_starts_no_sign_in_in_place_of_a_session() {
     let own = start().header("sec-fetch-site", "same-origin");
     assert_eq!(isolate.send(&own.cookie(&opened)).status(), 303);
 }
+
+/// A stage whose `/admin` has these requirements.
+fn demanding(require: &Value) -> Stage {
+    let stage = Stage::new();
+    let edge = stage.edge.deployed(|all| {
+        let rules = json!([
+            {"prefix": "/admin", "require": require},
+            {"prefix": "/", "require": {"authenticated": true}},
+        ]);
+        all.insert("EDGEWARD_RULES_APP".into(), rules.to_string());
+    });
+    Stage { edge, ..stage }
+}
+
+/// Follows a redirect of ours to the provider: the parameters of its page, and the cookie.
+fn led(isolate: &Isolate, seen: &Seen, session: &str) -> (String, String) {
+    let to = seen.header("location").unwrap();
+    let path = to.strip_prefix("https://site.example").unwrap_or(to);
+    let seen = isolate.send(
+        &open(path)
+            .header("sec-fetch-site", "same-origin")
+            .cookie(session),
+    );
+    assert_eq!(seen.status(), 303, "{}", seen.body());
+    let cookie = seen.outcome.cookies.last().unwrap().as_str();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    (seen.header("location").unwrap().to_owned(), cookie)
+}
+
+#[test]
+fn a_provider_asks_once_more_and_leads_back_to_where_the_person_was() {
+    let stage = demanding(&json!({"max_age": 300}));
+    let isolate = stage.edge.isolate();
+    let begun = begin(&isolate);
+    let now = stage.edge.now().seconds();
+    let opened =
+        session(&stage.come_back(&isolate, &begun, &json!({"auth_time": now - 299}))).unwrap();
+    assert!(isolate.send(&open("/admin").cookie(&opened)).is_forwarded());
+    stage.edge.wait(1);
+    let sent = isolate.send(&open("/admin?x=1").cookie(&opened));
+    let begun = led(&isolate, &sent, &opened);
+    assert!(begun.0.contains("&max_age=300&prompt=login"), "{}", begun.0);
+    let now = stage.edge.now().seconds();
+    let back = stage.come_back(&isolate, &begun, &json!({"auth_time": now}));
+    let to = back.header("location").unwrap();
+    assert_eq!(to, "https://site.example/admin?x=1&edgeward_attempt=2o");
+    let anew = session(&back).unwrap();
+    let seen = isolate.send(&open("/admin?x=1&edgeward_attempt=2o").cookie(&anew));
+    assert_eq!(
+        seen.header("location"),
+        Some("https://site.example/admin?x=1")
+    );
+    assert!(
+        isolate
+            .send(&open("/admin?x=1").cookie(&anew))
+            .is_forwarded()
+    );
+}
+
+#[test]
+fn sec_115_a_provider_that_has_asked_nobody_makes_no_fresh_sign_in_and_no_loop() {
+    let stage = demanding(&json!({"max_age": 300}));
+    let isolate = stage.edge.isolate();
+    let old = stage.edge.now().seconds() - 5000;
+    for silent in [
+        json!({}),
+        json!({"auth_time": old}),
+        json!({"auth_time": "0"}),
+    ] {
+        let begun = begin(&isolate);
+        let opened = session(&stage.come_back(&isolate, &begun, &silent)).unwrap();
+        assert!(isolate.send(&open("/a").cookie(&opened)).is_forwarded());
+        let sent = isolate.send(&open("/admin").cookie(&opened));
+        let begun = led(&isolate, &sent, &opened);
+        let back = stage.come_back(&isolate, &begun, &silent);
+        let anew = session(&back).unwrap();
+        let to = back.header("location").unwrap();
+        let path = to.strip_prefix("https://site.example").unwrap();
+        let seen = isolate.send(&open(path).cookie(&anew));
+        assert_eq!(
+            seen.status(),
+            401,
+            "{silent}: {:?}",
+            seen.header("location")
+        );
+        assert!(
+            seen.body().contains("less than 300 seconds ago"),
+            "{}",
+            seen.body()
+        );
+    }
+}
+
+#[test]
+fn sec_115_somebody_else_at_the_provider_replaces_nobody() {
+    let stage = demanding(&json!({"max_age": 60}));
+    let isolate = stage.edge.isolate();
+    let begun = begin(&isolate);
+    let opened = session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap();
+    let sent = isolate.send(&open("/admin").cookie(&opened));
+    let begun = led(&isolate, &sent, &opened);
+    let now = stage.edge.now().seconds();
+    let claims = json!({"sub": "somebody-else", "auth_time": now});
+    let seen = stage.come_back(&isolate, &begun, &claims);
+    assert_eq!((seen.status(), session(&seen)), (403, None));
+    assert!(seen.body().contains("other_user"), "{}", seen.body());
+    assert!(isolate.send(&open("/").cookie(&opened)).is_forwarded());
+}
+
+#[test]
+fn sec_115_a_provider_proves_only_methods_that_are_named_after_it() {
+    for (amr, said, passes) in [
+        ("provider:id", json!([]), true),
+        ("provider:id:mfa", json!(["pwd", "mfa"]), true),
+        ("provider:id:mfa", json!(["pwd"]), false),
+        ("provider:id:mfa", json!("mfa"), false),
+        (
+            "provider:other:mfa",
+            json!(["mfa", "provider:other:mfa"]),
+            false,
+        ),
+    ] {
+        let stage = demanding(&json!({"amr": "provider:id"}));
+        let edge = stage.edge.deployed(|all| {
+            let table = all["EDGEWARD_PROVIDER_ID"].clone();
+            all.insert(
+                "EDGEWARD_PROVIDER_OTHER".into(),
+                table.replace("id.example", "other.example"),
+            );
+            all.insert("EDGEWARD_PROVIDER_OTHER_SECRET".into(), "secret".into());
+            let rules = all["EDGEWARD_RULES_APP"].replace("provider:id", amr);
+            all.insert("EDGEWARD_RULES_APP".into(), rules);
+        });
+        let stage = Stage { edge, ..stage };
+        let isolate = stage.edge.isolate();
+        let begun = begin(&isolate);
+        let opened = session(&stage.come_back(&isolate, &begun, &json!({"amr": said}))).unwrap();
+        let seen = isolate.send(&open("/admin").cookie(&opened));
+        assert_eq!(seen.is_forwarded(), passes, "{amr} {said}");
+    }
+}
+
+#[test]
+fn who_was_not_signed_in_may_be_asked_once_more_after_that() {
+    let stage = demanding(&json!({"max_age": 300}));
+    let isolate = stage.edge.isolate();
+    let sent = isolate.send(&open("/admin"));
+    let begun = led(&isolate, &sent, "a=b");
+    assert!(!begun.0.contains("prompt="), "{}", begun.0);
+    let back = stage.come_back(&isolate, &begun, &json!({}));
+    let opened = session(&back).unwrap();
+    let to = back.header("location").unwrap();
+    let path = to.strip_prefix("https://site.example").unwrap();
+    assert_eq!(path, "/admin?edgeward_attempt=1o");
+    let sent = isolate.send(&open(path).cookie(&opened));
+    let begun = led(&isolate, &sent, &opened);
+    assert!(begun.0.contains("&prompt=login"), "{}", begun.0);
+    let back = stage.come_back(&isolate, &begun, &json!({}));
+    let anew = session(&back).unwrap();
+    let seen = isolate.send(&open("/admin?edgeward_attempt=2o").cookie(&anew));
+    assert_eq!(seen.status(), 401, "{:?}", seen.header("location"));
+}

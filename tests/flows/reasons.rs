@@ -7,13 +7,27 @@ use edgeward::http::path::PathError;
 use edgeward::jose::error::TokenError;
 use edgeward::memory::provider::ProviderCause;
 use edgeward::model::api_token::Scope;
-use edgeward::model::user::Email;
+use edgeward::model::user::{Email, UserId};
 use edgeward::passkey::PasskeyError;
 use edgeward::platform::port::Fault;
 use edgeward::platform::time::Seconds;
+use edgeward::rules::step_up::StepUp;
 use edgeward::rules::{Failing, Refusal};
 
 type Line = (Denial, u16, &'static str, Challenge, bool);
+
+fn again() -> Denial {
+    let refusal = Refusal {
+        rule: 1,
+        failing: Failing::SignInAgain("max_age"),
+    };
+    let wanted = StepUp {
+        user: UserId::unused("x"),
+        max_age: Some(60),
+        methods: Vec::new(),
+    };
+    Denial::SignInAgain(refusal, Box::new(wanted))
+}
 
 /// Every reason, with status, code, challenge, and whether signing in helps.
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -40,6 +54,14 @@ fn table() -> Vec<Line> {
             false,
         ),
         (Denial::SignInRequired, 401, "token_missing", Required, true),
+        (
+            again(),
+            401,
+            "sign_in_again",
+            Challenge::InsufficientSignIn(Some(60)),
+            true,
+        ),
+        (Denial::OtherUser, 403, "other_user", None, false),
         (Denial::CrossOrigin, 403, "cross_origin", None, false),
         (Denial::Speculative, 503, "not_ahead", None, false),
         (
@@ -380,6 +402,8 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::LogoutToken(..) => 54,
         Denial::Passkey(_) => 55,
         Denial::SignOutElsewhere => 56,
+        Denial::SignInAgain(..) => 57,
+        Denial::OtherUser => 58,
     }
 }
 
@@ -392,7 +416,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 57);
+    assert_eq!(found.len(), 59);
 }
 
 #[test]

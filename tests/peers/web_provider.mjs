@@ -1,16 +1,35 @@
 // A real OpenID provider (npm oidc-provider) with pages on which people sign in and agree. `POST /rotate` makes a new signing key
-// and publishes that one alone. Arguments: the port, and the redirect URI of its one client. Prints its URL when it is ready.
+// and publishes that one alone. Arguments: the port, the redirect URI of its client, and as JSON the redirect URI and the public key
+// of a second one. Prints its URL when it is ready.
 import http from "node:http";
 import { Provider } from "oidc-provider";
 import { newKey } from "./lib/signing_key.mjs";
 
-const [, , port, redirectUri] = process.argv;
+const [, , port, redirectUri, second] = process.argv;
 const loggedOut = redirectUri.replace("/callback/", "/logged-out/");
 const issuer = `http://127.0.0.1:${port}`;
 
+/** The client that authenticates with a key. */
+function keyed() {
+  if (!second) return [];
+  const { redirectUri, jwk } = JSON.parse(second);
+  return [
+    {
+      client_id: "keyed",
+      redirect_uris: [redirectUri],
+      token_endpoint_auth_method: /** @type {const} */ ("private_key_jwt"),
+      token_endpoint_auth_signing_alg: /** @type {const} */ ("ES256"),
+      jwks: { keys: [jwk] },
+    },
+  ];
+}
+
 const start = () =>
   new Provider(issuer, {
-    clients: [{ client_id: "web", client_secret: "DEV-ONLY:client/secret of the tests", redirect_uris: [redirectUri], post_logout_redirect_uris: [loggedOut] }],
+    clients: [
+      { client_id: "web", client_secret: "DEV-ONLY:client/secret of the tests", redirect_uris: [redirectUri], post_logout_redirect_uris: [loggedOut] },
+      ...keyed(),
+    ],
     conformIdTokenClaims: false,
     pkce: { required: () => true },
     claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },

@@ -13,6 +13,7 @@ use edgeward::config::schema;
 use edgeward::model::claim::Reading;
 use edgeward::model::user::Role;
 use edgeward::platform::digest::sha256;
+use edgeward::platform::time::Seconds;
 use edgeward::rules::Subject;
 use edgeward::site::config::{Config, ConfigError};
 use serde::Deserialize;
@@ -129,6 +130,8 @@ struct HypotheticalCaller {
     tenant: Option<String>,
     workspace: Option<String>,
     issuer: String,
+    amr: Vec<String>,
+    age: Option<u32>,
 }
 
 impl HypotheticalCaller {
@@ -141,6 +144,8 @@ impl HypotheticalCaller {
             tenant: self.tenant.as_deref(),
             workspace: self.workspace.as_deref(),
             issuer: &self.issuer,
+            methods: &self.amr,
+            age: self.age.map(Seconds),
         }
     }
 }

@@ -1,5 +1,7 @@
 use super::*;
 use crate::config::tests::{bindings, paths};
+use crate::platform::algorithm::Algorithm;
+use crate::site::provider::ClientAuthentication;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -94,7 +96,7 @@ fn a_preset_says_where_the_provider_is() {
 fn a_provider_that_is_described_wrongly_is_reported_setting_by_setting() {
     for (settings, expected) in [
         (json!({}), ".issuer"),
-        (json!({"preset": "github"}), ".preset"),
+        (json!({"preset": "gitlab"}), ".preset"),
         (
             json!({"preset": "google", "issuer": "https://a.example"}),
             ".issuer",
@@ -273,4 +275,113 @@ fn how_sessions_are_renewed_follows_from_the_preset() {
     }
     let refused = json!({"issuer": "https://id.example", "if_refused": "keep"});
     assert_eq!(wrong(&refused), [".if_refused"]);
+}
+
+#[test]
+fn what_does_not_go_with_github_or_apple_is_reported() {
+    for (settings, expected) in [
+        (
+            json!({"preset": "github", "issuer": "https://a.example"}),
+            ".issuer",
+        ),
+        (
+            json!({"preset": "github", "organizations": []}),
+            ".organizations",
+        ),
+        (
+            json!({"preset": "github", "organizations": ["a/../b"]}),
+            ".organizations",
+        ),
+        (
+            json!({"preset": "google", "organizations": ["a"]}),
+            ".organizations",
+        ),
+        (json!({"preset": "github", "max_age": 60}), ".max_age"),
+        (json!({"preset": "github", "userinfo": true}), ".userinfo"),
+        (
+            json!({"preset": "github", "algorithms": ["RS256"]}),
+            ".algorithms",
+        ),
+        (
+            json!({"preset": "github", "client_auth": "private_key_jwt"}),
+            ".client_auth",
+        ),
+        (json!({"preset": "apple", "key_id": "K"}), ".team_id"),
+        (json!({"preset": "apple", "team_id": "T"}), ".key_id"),
+        // No key.
+        (
+            json!({"preset": "apple", "team_id": "T", "key_id": "K"}),
+            ".client_auth",
+        ),
+        (
+            json!({"preset": "apple", "team_id": "T", "key_id": "K", "client_auth": "post"}),
+            ".client_auth",
+        ),
+        (json!({"preset": "google", "team_id": "T"}), ".team_id"),
+        (json!({"preset": "google", "key_id": "K"}), ".key_id"),
+        (
+            json!({"preset": "google", "client_auth": "private_key_jwt"}),
+            ".client_auth",
+        ),
+    ] {
+        let found = wrong(&settings);
+        assert!(
+            found.contains(&expected.to_owned()),
+            "{settings}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn github_and_apple_say_what_is_special_to_them() {
+    let github = provider(&json!({"preset": "github", "organizations": ["octo-org"]}));
+    assert_eq!(github.issuer.issuer, "https://github.com");
+    assert_eq!(github.scope, "read:user user:email read:org");
+    assert_eq!(github.github.as_deref(), Some(&["octo-org".to_owned()][..]));
+    assert!(github.issuer.requires("organizations"));
+    assert!(matches!(
+        github.authentication,
+        ClientAuthentication::Post(_)
+    ));
+    let server = provider(&json!({"preset": "github", "domain": "git.example.com"}));
+    assert_eq!(server.issuer.issuer, "https://git.example.com");
+    assert_eq!(server.scope, "read:user user:email");
+    // DEV-ONLY: the head of a key on P-256, and of one of RSA.
+    let p256 = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg";
+    let rsa = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIB";
+    let with_key = |settings: &Value, key: &str| {
+        let mut all = with(settings);
+        all.insert(format!("{BINDING}_SECRET"), key.into());
+        crate::config::parse(&all)
+    };
+    let apple = json!({"preset": "apple", "team_id": "T", "key_id": "K"});
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{p256}\n-----END PRIVATE KEY-----\n");
+    for key in [
+        p256,
+        &pem,
+        &pem.replace('\n', "\\n"),
+        &pem.replace('\n', "\r\n"),
+    ] {
+        let config = with_key(&apple, key).unwrap();
+        let site = config.site("site.example", "https", "/").unwrap();
+        let provider = &site.providers[0];
+        assert!(provider.form_post && provider.issuer.email_verified_as_text);
+        assert!(matches!(
+            &provider.authentication,
+            ClientAuthentication::Assertion(key) if key.algorithm == Algorithm::Es256 && key.team.as_deref() == Some("T")
+        ));
+        let shown = format!("{:?}", provider.authentication);
+        assert!(!shown.contains("48"), "no key is shown: {shown}");
+    }
+    for bad in [
+        rsa,
+        "AAAA",
+        "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----",
+    ] {
+        assert!(with_key(&apple, bad).is_err(), "{bad}");
+    }
+    let signed = json!({"preset": "google", "client_auth": "private_key_jwt"});
+    for (key, is_good) in [(rsa, true), (p256, true), ("s3cret", false)] {
+        assert_eq!(with_key(&signed, key).is_ok(), is_good, "{key}");
+    }
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 /// One rule, and where its error is below `rules.1`.
-const BAD: [(&str, &str); 46] = [
+const BAD: [(&str, &str); 55] = [
     (r"{}", ".require"),
     (r#""x""#, ""),
     (r#"{"public": true, "deny": true}"#, ""),
@@ -45,6 +45,18 @@ const BAD: [(&str, &str); 46] = [
     (r#"{"require": {"network": "office"}}"#, ".require.network"),
     (r#"{"require": {"country": "Germany"}}"#, ".require.country"),
     (r#"{"require": {"country": "XX"}}"#, ".require.country"),
+    (r#"{"require": {"amr": "passkey"}}"#, ".require.amr"),
+    (r#"{"require": {"amr": []}}"#, ".require.amr"),
+    (r#"{"require": {"amr": "provider:none"}}"#, ".require.amr"),
+    (r#"{"require": {"amr": "issuer:x"}}"#, ".require.amr"),
+    (r#"{"require": {"max_age": 59}}"#, ".require.max_age"),
+    (r#"{"require": {"max_age": 2592001}}"#, ".require.max_age"),
+    (r#"{"require": {"max_age": "60"}}"#, ".require.max_age"),
+    (r#"{"require": {"not": {"max_age": 60}}}"#, ".require.not"),
+    (
+        r#"{"require": {"not": {"any": [{"role": "a"}, {"max_age": 60}]}}}"#,
+        ".require.not",
+    ),
     (r#"{"require": {"not": {}}}"#, ".require.not"),
     (r#"{"require": {"not": []}}"#, ".require.not"),
     (r#"{"require": {"any": []}}"#, ".require.any"),

@@ -36,8 +36,15 @@ fn split(cookie: &SetCookie) -> (String, String) {
 
 fn opened(settings: &str) -> (Config, std::rc::Rc<Site>, SessionClaims, SetCookie) {
     let (config, site) = (config(settings), site(settings));
-    let (claims, cookie) = open(&config, &site, &user(), Some(NOW), None, &entropy(), NOW);
+    let (claims, cookie) = open(&config, &site, &user(), by_token(), &entropy(), NOW);
     (config, site, claims, cookie)
+}
+
+fn by_token() -> OpenedBy<'static> {
+    OpenedBy {
+        token_issued_at: Some(NOW),
+        ..OpenedBy::default()
+    }
 }
 
 #[test]
@@ -151,8 +158,8 @@ fn what_was_written_is_read_back() {
 #[test]
 fn sec_52_each_session_has_an_id_of_its_own() {
     let (config, site, entropy) = (config("{}"), site("{}"), entropy());
-    let one = open(&config, &site, &user(), Some(NOW), None, &entropy, NOW).0;
-    let two = open(&config, &site, &user(), Some(NOW), None, &entropy, NOW).0;
+    let one = open(&config, &site, &user(), by_token(), &entropy, NOW).0;
+    let two = open(&config, &site, &user(), by_token(), &entropy, NOW).0;
     assert_ne!(one.id, two.id);
     assert_eq!(one.id.len(), 22);
 }

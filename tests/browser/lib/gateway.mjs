@@ -19,9 +19,10 @@ export const GATEWAY = "login.gate.test";
  * - `sites`: the names of the sites, and the host name of each
  * - `names`: further host names of applications
  * - `settings`: of the gateway; `portal` may show its pages in a frame
- * @param {{ sites: Record<string, string>, names: string[], portal?: string, settings?: Record<string, unknown> }} options
+ * - `vars`: further variables
+ * @param {{ sites: Record<string, string>, names: string[], portal?: string, settings?: Record<string, unknown>, vars?: Record<string, unknown> }} options
  */
-export async function startGatewayStage({ sites, names, portal, settings = {} }) {
+export async function startGatewayStage({ sites, names, portal, settings = {}, vars = {} }) {
   const stage = await startStage({
     siteNames: [GATEWAY, ...Object.values(sites)],
     applicationNames: names,
@@ -42,6 +43,7 @@ export async function startGatewayStage({ sites, names, portal, settings = {} })
         ...(portal && { frame_ancestors: [network.origin(portal)] }),
         ...settings,
       },
+      ...vars,
     }),
   });
   const { network, world } = stage;

@@ -106,7 +106,16 @@ impl<'a> Jar<'a> {
                 self.cookies.insert(key, value.to_owned());
             }
         }
-        let names = ["csrf", "sso", "return_to", "state", "token"];
+        let names = [
+            "csrf",
+            "sso",
+            "return_to",
+            "state",
+            "token",
+            "user",
+            "max_age",
+            "amr",
+        ];
         let found = names
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), hidden(seen, name)?)));

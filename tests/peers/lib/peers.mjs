@@ -211,11 +211,12 @@ export function blocks(document, language) {
 
 /**
  * Starts the OpenID provider with pages on which people sign in.
- * @param {{ port: number, redirectUri: string }} place
+ * @param {{ port: number, redirectUri: string, keyed?: { redirectUri: string, jwk: object } }} place `keyed`: a second client,
+ *   which authenticates with a key.
  */
-export async function startWebProvider({ port, redirectUri }) {
+export async function startWebProvider({ port, redirectUri, keyed }) {
   await installNpm();
-  const command = ["web_provider.mjs", String(port), redirectUri];
+  const command = ["web_provider.mjs", String(port), redirectUri, ...(keyed ? [JSON.stringify(keyed)] : [])];
   const child = spawn(pinnedNode, command, { cwd: PEERS, env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
