@@ -195,11 +195,15 @@ pub(super) fn read(
     let mut scope = read_scope(reader, raw.scopes, preset, organizations.is_some());
     let label = read_label(reader, name, raw.label);
     let offline = reader.with_default("offline", raw.offline, false);
-    reader.check(
-        "offline",
-        !offline || preset != Some(Preset::Github),
-        "is not for preset = \"github\", which has no ID tokens to renew",
-    );
+    let sign_out = reader.with_default("sign_out_at_provider", raw.sign_out_at_provider, false);
+    let is_github = preset == Some(Preset::Github);
+    for (setting, is_on) in [("offline", offline), ("sign_out_at_provider", sign_out)] {
+        reader.check(
+            setting,
+            !(is_github && is_on),
+            "is not for preset = \"github\", which is no OpenID provider",
+        );
+    }
     reader.check(
         "if_refused",
         offline || !raw.if_refused.is_given(),
@@ -238,7 +242,6 @@ pub(super) fn read(
         hosted.is_none() || preset == Some(Preset::Google),
         "is for preset = \"google\"",
     );
-    let sign_out = reader.with_default("sign_out_at_provider", raw.sign_out_at_provider, false);
     let userinfo = reader.with_default("userinfo", raw.userinfo, false);
     let roles_from = reader.with_default("roles_from", raw.roles_from, RolesFrom::IdToken);
     members.insert(

@@ -273,6 +273,14 @@ fn how_sessions_are_renewed_follows_from_the_preset() {
         let bound = settings["keys_stale"].as_u64().unwrap_or(86_400);
         assert_eq!(u64::from(offline.bound.0), bound);
     }
+    let apple = json!({"preset": "apple", "team_id": "T", "key_id": "K", "offline": true});
+    let mut all = with(&apple);
+    let key = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg"; // DEV-ONLY: the head of a key on P-256.
+    all.insert(format!("{BINDING}_SECRET"), key.into());
+    let config = crate::config::parse(&all).unwrap();
+    let site = config.site("site.example", "https", "/").unwrap();
+    let apple = &site.providers[0];
+    assert!(apple.offline.is_some() && !apple.scope.contains("offline_access"));
     let refused = json!({"issuer": "https://id.example", "if_refused": "keep"});
     assert_eq!(wrong(&refused), [".if_refused"]);
 }
@@ -298,6 +306,11 @@ fn what_does_not_go_with_github_or_apple_is_reported() {
         ),
         (json!({"preset": "github", "max_age": 60}), ".max_age"),
         (json!({"preset": "github", "userinfo": true}), ".userinfo"),
+        (json!({"preset": "github", "offline": true}), ".offline"),
+        (
+            json!({"preset": "github", "sign_out_at_provider": true}),
+            ".sign_out_at_provider",
+        ),
         (
             json!({"preset": "github", "algorithms": ["RS256"]}),
             ".algorithms",
