@@ -67,7 +67,7 @@ pub(super) async fn claims(
             put(to, value.clone());
         }
     }
-    let addresses = get(world, response, token, EMAILS, "/user/emails").await?;
+    let addresses = get(world, response, token, EMAILS, "/user/emails?per_page=100").await?;
     if let Some(address) = primary(&addresses)? {
         put("email", address.into());
         put("email_verified", true.into());
