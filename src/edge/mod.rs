@@ -24,7 +24,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{Event, EventKind};
 use crate::http::request::Parts;
 use crate::memory::world::World;
-use crate::origin::{response, rewrite};
+use crate::origin::response;
 use crate::pipeline::watch::Watched;
 use crate::pipeline::{self, Action, Outcome};
 use crate::platform::digest::hex;

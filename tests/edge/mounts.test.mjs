@@ -154,7 +154,10 @@ test("no spelling of a path reaches the other site without its rules, and the lo
   assert.equal(world.origin.requests.length + studio.requests.length, before);
   await world.settled();
   const named = world.logs.map(({ message }) => /site (\w+), or site (\w+)/.exec(message)?.slice(1).sort().join(" and "));
-  assert.deepEqual(named.filter(Boolean), targets.map(() => "root and studio"));
+  assert.deepEqual(
+    named.filter(Boolean),
+    targets.map(() => "root and studio"),
+  );
 });
 
 test("a mount without its slash is redirected to it, and signing out clears its cookies", async () => {
