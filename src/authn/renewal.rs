@@ -14,7 +14,8 @@ use crate::credential::session::{self, SessionClaims};
 use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
 use crate::memory::cache::Note;
-use crate::memory::provider::{KnownTokens, ProviderCause};
+use crate::memory::issuer_keys::KeysCause;
+use crate::memory::provider::{Endpoints, KnownTokens, ProviderCause};
 use crate::model::claim::Granted;
 use crate::people;
 use crate::platform::digest::random_text;
@@ -23,8 +24,8 @@ use crate::platform::time::{Seconds, Timestamp};
 use crate::site::provider::{IfRefused, Offline, Provider};
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::provider_tokens::{
-    ACCESS_TOKEN, ACCESS_UNTIL, ENDS_AT, GRANTED, Held, ID_TOKEN, MAX_ID_TOKEN, MAX_TOKEN,
-    ProviderTokens, REFRESH_TOKEN, REFRESHED_AT, SIGNED_IN, TokenRecord,
+    ACCESS_TOKEN, ACCESS_UNTIL, ASKED_AT, ENDS_AT, GRANTED, Held, ID_TOKEN, MAX_ID_TOKEN,
+    MAX_TOKEN, ProviderTokens, REFRESH_TOKEN, REFRESHED_AT, SIGNED_IN, TokenRecord,
 };
 
 /// For how long whoever asks the provider has the record: longer than all that may take.
@@ -33,6 +34,8 @@ const BUSY: Seconds = Seconds(60);
 const PATIENCE: Seconds = Seconds(10);
 /// For how long a provider that has failed is not asked again by this isolate.
 const FAILED_FOR: Seconds = Seconds(10);
+/// For how long it is not asked for a better access token than the last one, of whatever use that is.
+const AGAIN: Seconds = Seconds(60);
 /// How long before its end an access token is not used any more, and how long one lasts that does not say it.
 const BEFORE_END: u64 = 30;
 const USUAL: u64 = 300;
@@ -60,7 +63,8 @@ pub(super) fn gather(
     claims: &Map<String, Value>,
 ) -> Result<Option<ProviderTokens>, ProviderCause> {
     let mut tokens = ProviderTokens::default();
-    take(ctx, provider, answer, &mut tokens);
+    take_refresh_token(provider, answer, &mut tokens);
+    take_others(ctx, provider, answer, &mut tokens);
     if provider.offline.is_some() && tokens.text(REFRESH_TOKEN).is_none() {
         return Err(ProviderCause::NoRefreshToken);
     }
@@ -74,32 +78,49 @@ pub(super) fn gather(
     Ok(Some(tokens))
 }
 
-/// Takes the tokens that are used out of an answer. One that it does not have stays as it was, but for the access token.
+/// Takes a token out of an answer; one that it does not have stays as it was. Returns whether it has one.
 fn take(
+    answer: &Map<String, Value>,
+    (name, limit): (&str, usize),
+    tokens: &mut ProviderTokens,
+) -> bool {
+    let token = answer.get(name).and_then(Value::as_str);
+    let token = token.filter(|token| !token.is_empty() && token.len() <= limit);
+    if let Some(token) = token {
+        tokens.set(name, token.into());
+    }
+    token.is_some()
+}
+
+/// Takes the refresh token out of an answer, of whatever use the rest of it is: the one before may count no more. Returns
+/// whether it has another one.
+fn take_refresh_token(
+    provider: &Provider,
+    answer: &Map<String, Value>,
+    tokens: &mut ProviderTokens,
+) -> bool {
+    let old = tokens.0.get(REFRESH_TOKEN).cloned();
+    provider.offline.is_some()
+        && take(answer, (REFRESH_TOKEN, MAX_TOKEN), tokens)
+        && tokens.0.get(REFRESH_TOKEN) != old.as_ref()
+}
+
+/// Takes the other tokens out of an answer that was found right.
+fn take_others(
     ctx: &Ctx<'_>,
     provider: &Provider,
     answer: &Map<String, Value>,
     tokens: &mut ProviderTokens,
 ) {
-    let mut keep = |name: &str, limit: usize| {
-        let token = answer.get(name).and_then(Value::as_str);
-        let token = token.filter(|token| !token.is_empty() && token.len() <= limit);
-        if let Some(token) = token {
-            tokens.set(name, token.into());
-        }
-    };
     if provider.sign_out {
-        keep(ID_TOKEN, MAX_ID_TOKEN);
-    }
-    if provider.offline.is_some() {
-        keep(REFRESH_TOKEN, MAX_TOKEN);
+        take(answer, (ID_TOKEN, MAX_ID_TOKEN), tokens);
     }
     let is_sent = ctx.world.config.sites().any(|site| site.sends_access_token);
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let is_bearer = text("token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
     let is_sendable = |token: &str| token.bytes().all(|b| b.is_ascii_graphic());
-    if is_sent && is_bearer && text(ACCESS_TOKEN).is_some_and(is_sendable) {
-        keep(ACCESS_TOKEN, MAX_TOKEN);
+    let is_usable = is_sent && is_bearer && text(ACCESS_TOKEN).is_some_and(is_sendable);
+    if is_usable && take(answer, (ACCESS_TOKEN, MAX_TOKEN), tokens) {
         let lasts = answer.get("expires_in").and_then(Value::as_u64);
         let lasts = lasts.unwrap_or(USUAL).min(u64::from(u32::MAX));
         let until = ctx.now.seconds() + lasts - BEFORE_END.min(lasts / 2);
@@ -139,11 +160,16 @@ pub async fn forget(ctx: &Ctx<'_>, id: &str) -> Option<String> {
 }
 
 /// Whether a session is to be renewed by its provider. At the gateway always: whoever enters a site from there must not do so
-/// with a session that has ended at another one.
+/// with a session that has ended at another one. Where the origin gets access tokens, whenever one is wanted: what comes with it
+/// holds for the rules as well.
 pub(super) fn is_due(ctx: &Ctx<'_>, claims: &SessionClaims) -> bool {
     session::renewed_by(ctx.site, claims).is_some()
         && !ctx.is_dry()
-        && (ctx.site.gateway.is_some() || ctx.now >= claims.issued_at + interval(ctx))
+        && (ctx.site.sends_access_token || is_due_now(ctx, claims))
+}
+
+fn is_due_now(ctx: &Ctx<'_>, claims: &SessionClaims) -> bool {
+    ctx.site.gateway.is_some() || ctx.now >= claims.issued_at + interval(ctx)
 }
 
 /// How often the provider is asked.
@@ -151,7 +177,8 @@ fn interval(ctx: &Ctx<'_>) -> Seconds {
     Seconds(ctx.site.session.idle.0 / 2)
 }
 
-/// The session as the provider has renewed it; `None` while another request asks, which nobody waits for.
+/// The session as the provider has renewed it, or with what it has granted last while another request asks, which nobody waits
+/// for. `None` where both are what the session has.
 ///
 /// # Errors
 /// [`TokenError::Ended`], or a fault.
@@ -162,12 +189,29 @@ pub(super) async fn renew(
     let Some(source) = Source::of(ctx, claims) else {
         return Ok(None);
     };
-    let is_enough = |known: &KnownTokens| ctx.now < known.refreshed_at + interval(ctx);
-    let known = source.current(ctx, claims, &is_enough, false).await?;
-    Ok(known.map(|known| {
-        let granted = known.granted.as_ref().or(claims.granted.as_ref());
-        session::renewed(ctx.site, claims, granted, ctx.now)
-    }))
+    let has_access = |known: &KnownTokens| source.has_access(ctx, known);
+    let is_enough = |known: &KnownTokens| {
+        ctx.now < known.refreshed_at + interval(ctx)
+            && (!ctx.site.sends_access_token || has_access(known))
+    };
+    let (known, is_settled) = source.current(ctx, claims, &is_enough, false).await?;
+    let granted = known.granted.as_ref().or(claims.granted.as_ref());
+    // In seconds, as a cookie has it.
+    let is_newer = known.refreshed_at.seconds() > claims.issued_at.seconds();
+    Ok(if is_settled && (is_newer || is_due_now(ctx, claims)) {
+        Some(session::renewed(ctx.site, claims, granted, ctx.now))
+    } else {
+        known.granted.as_ref().map(|granted| SessionClaims {
+            granted: Some(Rc::clone(granted)),
+            ..claims.clone()
+        })
+    })
+}
+
+/// The access token, while it is good.
+fn good(ctx: &Ctx<'_>, known: &KnownTokens) -> Option<Rc<str>> {
+    let (token, until) = known.access.as_ref()?;
+    (ctx.now < *until).then(|| Rc::clone(token))
 }
 
 /// The access token of a caller whose session began at a provider, while it is good.
@@ -181,20 +225,10 @@ pub async fn access_token(ctx: &Ctx<'_>, principal: &Principal) -> Result<Option
     let Some(source) = Source::of(ctx, claims) else {
         return Ok(None);
     };
-    let good = |known: &KnownTokens| {
-        let (token, until) = known.access.as_ref()?;
-        (ctx.now < *until).then(|| Rc::clone(token))
-    };
-    if let Some(known) = source.known(ctx) {
-        let token = good(&known);
-        if token.is_some() {
-            return Ok(token);
-        }
-    }
-    let is_enough = |known: &KnownTokens| good(known).is_some();
+    let is_enough = |known: &KnownTokens| source.has_access(ctx, known);
     let current = Box::pin(source.current(ctx, claims, &is_enough, true));
-    let known = current.await.map_err(Denial::from)?;
-    Ok(known.as_deref().and_then(good))
+    let (known, _) = current.await.map_err(Denial::from)?;
+    Ok(good(ctx, &known))
 }
 
 /// What has the tokens of a session.
@@ -212,6 +246,13 @@ impl<'a> Source<'a> {
         Some(Self { id, provider })
     }
 
+    /// Whether the provider need not be asked for an access token: there is a good one, or there would be no better one.
+    fn has_access(&self, ctx: &Ctx<'_>, known: &KnownTokens) -> bool {
+        good(ctx, known).is_some()
+            || self.provider.offline.is_none()
+            || ctx.now < known.asked_at + AGAIN
+    }
+
     fn known(&self, ctx: &Ctx<'_>) -> Option<Rc<KnownTokens>> {
         let cache = &ctx.world.cache;
         cache.provider_tokens(self.id, ctx.world.config.user_cache, ctx.now)
@@ -221,15 +262,17 @@ impl<'a> Source<'a> {
         let granted = tokens.0.get(GRANTED);
         let granted = granted.and_then(|value| Granted::deserialize(value).ok());
         let granted = granted.map(|granted| {
-            Rc::new(Granted {
+            let granted = Granted {
                 tokens: Some(self.id.to_owned()),
                 ..granted
-            })
+            };
+            Rc::new(session::within(granted, &self.provider.issuer))
         });
         let access = tokens.text(ACCESS_TOKEN);
         let known = Rc::new(KnownTokens {
             granted,
             refreshed_at: tokens.time(REFRESHED_AT),
+            asked_at: tokens.time(ASKED_AT),
             access: access.map(|token| (token.into(), tokens.time(ACCESS_UNTIL))),
         });
         let cache = &ctx.world.cache;
@@ -237,17 +280,17 @@ impl<'a> Source<'a> {
         known
     }
 
-    /// What is known of the tokens, once that is enough; the provider is asked for it, by one request at a time. `waits`:
-    /// whether others wait for what comes of it.
+    /// What is known of the tokens, and whether that is all there is: the provider is asked for more if it is not enough, by one
+    /// request at a time. `waits`: whether others wait for what comes of it.
     async fn current(
         &self,
         ctx: &Ctx<'_>,
         claims: &SessionClaims,
         is_enough: &dyn Fn(&KnownTokens) -> bool,
         waits: bool,
-    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+    ) -> Result<(Rc<KnownTokens>, bool), TokenError> {
         if let Some(known) = self.known(ctx).filter(|known| is_enough(known)) {
-            return Ok(Some(known));
+            return Ok((known, true));
         }
         let record = record(ctx, self.id);
         let (mut text, mut patience) = (String::new(), Seconds(0));
@@ -256,18 +299,18 @@ impl<'a> Source<'a> {
             let held = read.ok_or(TokenError::Ended)?;
             let known = self.remember(ctx, &held.tokens);
             if is_enough(&known) {
-                return Ok(Some(known));
+                return Ok((known, true));
             }
             if ctx.now >= held.busy_until {
                 return match &self.provider.offline {
                     Some(offline) if held.tokens.text(REFRESH_TOKEN).is_some() => {
                         self.refresh(ctx, claims, offline, held).await
                     }
-                    _ => Ok(Some(known)),
+                    _ => Ok((known, true)),
                 };
             }
             if !waits || patience == PATIENCE {
-                return Ok(None);
+                return Ok((known, false));
             }
             (text, patience) = (held.text, PATIENCE);
         }
@@ -279,7 +322,7 @@ impl<'a> Source<'a> {
         claims: &SessionClaims,
         offline: &Offline,
         held: Held,
-    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+    ) -> Result<(Rc<KnownTokens>, bool), TokenError> {
         let record = record(ctx, self.id);
         let issuers = &ctx.world.cache.issuer_keys;
         let issuer = &self.provider.issuer;
@@ -290,19 +333,38 @@ impl<'a> Source<'a> {
             if is_over {
                 Err(TokenError::Ended)
             } else {
-                Ok(Some(self.remember(ctx, tokens)))
+                Ok((self.remember(ctx, tokens), true))
             }
         };
-        if failed.is_some_and(|at| ctx.now < at + FAILED_FOR) {
+        let asked_at = held.tokens.time(ASKED_AT);
+        let of_person = Some(asked_at).filter(|at| *at > held.tokens.time(REFRESHED_AT));
+        let is_recent = |at: Timestamp| ctx.now < at + FAILED_FOR;
+        if failed.is_some_and(is_recent) || of_person.is_some_and(is_recent) {
             return goes_on(&held.tokens);
         }
         let busy_until = ctx.now + BUSY;
-        let taken = record.write(&held.text, &held.tokens, busy_until);
-        let Some(busy) = taken.await? else {
-            return Ok(None);
-        };
         let mut tokens = held.tokens;
-        let asked = Box::pin(self.ask(ctx, claims, &mut tokens)).await;
+        let taken = record.write(&held.text, &tokens, busy_until);
+        let Some(mut busy) = taken.await? else {
+            return self.as_it_is(ctx, &record).await;
+        };
+        tokens.set_time(ASKED_AT, ctx.now);
+        let answer = Box::pin(self.ask(ctx, &tokens)).await;
+        if let Ok((_, answer)) = &answer
+            && take_refresh_token(self.provider, answer, &mut tokens)
+        {
+            // Before anything else may fail or take long.
+            let Some(text) = write(&record, &busy, &tokens, busy_until).await? else {
+                return self.as_it_is(ctx, &record).await;
+            };
+            busy = text;
+        }
+        let asked = match answer {
+            Ok((endpoints, answer)) => {
+                Box::pin(self.judge(ctx, claims, (&endpoints, &answer), &mut tokens)).await
+            }
+            Err(failure) => Err(failure),
+        };
         if let Err(failure) = &asked {
             let (Failure::Refused(cause) | Failure::Down(cause)) = failure;
             ctx.world.cache.note(Note::NotRenewed {
@@ -319,25 +381,29 @@ impl<'a> Source<'a> {
                 }
             }
         }
-        if matches!(asked, Err(Failure::Down(_))) {
+        if matches!(asked, Err(Failure::Down(cause)) if is_of_everybody(cause)) {
             issuers.change(issuer, |state| state.renewal_failed = Some(ctx.now));
         }
-        let mut written = Err(Fault::Once);
-        for _ in 0..WRITES {
-            let free = Timestamp::default();
-            written = record.write(&busy, &tokens, free).await;
-            if written.is_ok() {
-                break;
-            }
-        }
-        if written?.is_none() {
+        let written = write(&record, &busy, &tokens, Timestamp::default()).await?;
+        if written.is_none() {
             // It took too long, and somebody else has asked since.
-            return Ok(None);
+            return self.as_it_is(ctx, &record).await;
         }
         match asked {
             Err(Failure::Down(_)) => goes_on(&tokens),
-            _ => Ok(Some(self.remember(ctx, &tokens))),
+            _ => Ok((self.remember(ctx, &tokens), true)),
         }
+    }
+
+    /// What the record has now, which somebody else has changed.
+    async fn as_it_is(
+        &self,
+        ctx: &Ctx<'_>,
+        record: &TokenRecord<'_>,
+    ) -> Result<(Rc<KnownTokens>, bool), TokenError> {
+        let held = record.read("", Seconds(0)).await?;
+        let held = held.ok_or(TokenError::Ended)?;
+        Ok((self.remember(ctx, &held.tokens), false))
     }
 
     /// Ends a session that the provider does not renew, unless somebody else has asked since with a newer refresh token.
@@ -348,10 +414,10 @@ impl<'a> Source<'a> {
         offline: &Offline,
         record: &TokenRecord<'_>,
         busy: &str,
-    ) -> Result<Option<Rc<KnownTokens>>, TokenError> {
+    ) -> Result<(Rc<KnownTokens>, bool), TokenError> {
         // Gone at once; so is every other session that has it, when it is due.
         if !record.remove(busy).await? {
-            return Ok(None);
+            return self.as_it_is(ctx, record).await;
         }
         let (world, now) = (ctx.world, ctx.now);
         world.cache.forget_provider_tokens(self.id);
@@ -368,14 +434,12 @@ impl<'a> Source<'a> {
         Err(TokenError::Ended)
     }
 
-    /// Asks the provider (RFC 6749 §6, Core 1.0 §12). `tokens` are those that count afterwards, whatever comes of it: a
-    /// refresh token that was rotated must not be used again.
+    /// Asks the provider (RFC 6749 §6).
     async fn ask(
         &self,
         ctx: &Ctx<'_>,
-        claims: &SessionClaims,
-        tokens: &mut ProviderTokens,
-    ) -> Result<(), Failure> {
+        tokens: &ProviderTokens,
+    ) -> Result<(Rc<Endpoints>, Map<String, Value>), Failure> {
         let provider = self.provider;
         let endpoints = provider::endpoints(ctx.world, provider, ctx.now).await;
         let endpoints = endpoints.map_err(Failure::Down)?;
@@ -388,14 +452,27 @@ impl<'a> Source<'a> {
         ];
         let answer = provider::redeem(ctx.world, provider, &endpoints.token, &grant, ctx.now).await;
         let answer = answer.map_err(|cause| match cause {
-            ProviderCause::Refused(_, "invalid_grant") => Failure::Refused(cause),
+            ProviderCause::Refused(_, error) if NOT_WITHOUT_PERSON.contains(&error) => {
+                Failure::Refused(cause)
+            }
             cause => Failure::Down(cause),
         })?;
-        take(ctx, provider, &answer, tokens);
+        Ok((endpoints, answer))
+    }
+
+    /// Judges the answer (Core 1.0 §12). `tokens` has what it has brought only if it is right.
+    async fn judge(
+        &self,
+        ctx: &Ctx<'_>,
+        claims: &SessionClaims,
+        (endpoints, answer): (&Endpoints, &Map<String, Value>),
+        tokens: &mut ProviderTokens,
+    ) -> Result<(), Failure> {
+        let provider = self.provider;
         // A provider need not send an ID token again; what was granted stays then.
         if answer.contains_key("id_token") {
             let nonce = tokens.text("nonce").unwrap_or_default();
-            let read = provider::read(ctx, provider, &endpoints, &answer, (nonce, false)).await;
+            let read = provider::read(ctx, provider, endpoints, answer, (nonce, false)).await;
             let (id, said) = read.map_err(|cause| match cause {
                 ProviderCause::OtherSubject => Failure::Refused(cause),
                 cause => Failure::Down(cause),
@@ -433,10 +510,48 @@ impl<'a> Source<'a> {
                 tokens.set(GRANTED, granted.unwrap_or_default());
             }
         }
+        take_others(ctx, provider, answer, tokens);
         tokens.set_time(REFRESHED_AT, ctx.now);
         Ok(())
     }
 }
+
+/// Writes the record, again if the store has failed: what a provider has answered must not be lost.
+async fn write(
+    record: &TokenRecord<'_>,
+    held: &str,
+    tokens: &ProviderTokens,
+    busy_until: Timestamp,
+) -> Result<Option<String>, Fault> {
+    let mut written = Err(Fault::Once);
+    for _ in 0..WRITES {
+        written = record.write(held, tokens, busy_until).await;
+        if written.is_ok() {
+            break;
+        }
+    }
+    written
+}
+
+/// Whether a provider that has failed so would fail for everybody else too.
+const fn is_of_everybody(cause: ProviderCause) -> bool {
+    use KeysCause::{Connection, Timeout};
+    match cause {
+        ProviderCause::Discovery(_) | ProviderCause::NoEndpoint(_) | ProviderCause::Keys => true,
+        ProviderCause::Endpoint(_, cause) => matches!(cause, Timeout | Connection),
+        ProviderCause::Refused(status, _) => status >= 500,
+        _ => false,
+    }
+}
+
+/// The errors by which a provider says that the person has to sign in again.
+const NOT_WITHOUT_PERSON: [&str; 5] = [
+    "access_denied",
+    "consent_required",
+    "interaction_required",
+    "invalid_grant",
+    "login_required",
+];
 
 /// Why a provider has not renewed a session.
 enum Failure {

@@ -22,6 +22,7 @@ use crate::platform::port::Entropy;
 use crate::platform::shelf::Weigh;
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::Config;
+use crate::site::issuer::Issuer;
 use crate::site::provider::Provider;
 use crate::site::{SameSite, Site, SsoCookie};
 
@@ -542,10 +543,7 @@ fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted
         .speakers()
         .find(|issuer| issuer.name == granted.issuer)
         .ok_or(TokenError::Ended)?;
-    granted
-        .roles
-        .retain(|role| issuer.grant_roles.contains(role));
-    granted.staff &= issuer.grant_staff;
+    granted = within(granted, issuer);
     // A session of the time before the site told its origin the subject.
     if site.tells_subject()
         && !Reading::new(Some(&granted.claims))
@@ -555,6 +553,16 @@ fn granted(claims: &Map<String, Value>, site: &Site) -> Result<Option<Rc<Granted
         return Err(TokenError::Ended);
     }
     Ok(Some(Rc::new(granted)))
+}
+
+/// What `issuer` may still grant of what it has granted.
+#[must_use]
+pub fn within(mut granted: Granted, issuer: &Issuer) -> Granted {
+    granted
+        .roles
+        .retain(|role| issuer.grant_roles.contains(role));
+    granted.staff &= issuer.grant_staff;
+    granted
 }
 
 /// Sessions of earlier versions do not have it.

@@ -24,6 +24,8 @@ pub struct KnownTokens {
     pub granted: Option<Rc<Granted>>,
     /// When it was last asked with success.
     pub refreshed_at: Timestamp,
+    /// When it was last asked, whatever came of it.
+    pub asked_at: Timestamp,
     /// The access token for origins, and until when it is good.
     pub access: Option<(Rc<str>, Timestamp)>,
 }

@@ -46,6 +46,8 @@ pub const ACCESS_UNTIL: &str = "access_until";
 pub const GRANTED: &str = "granted";
 /// When the provider was last asked with success.
 pub const REFRESHED_AT: &str = "refreshed_at";
+/// When it was last asked, whatever came of it.
+pub const ASKED_AT: &str = "asked_at";
 /// When the record is deleted.
 pub const ENDS_AT: &str = "ends_at";
 

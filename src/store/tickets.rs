@@ -198,12 +198,16 @@ impl<'a> Tickets<'a> {
         token: &str,
         mut may: impl FnMut(&Ticket) -> Result<(), TicketError>,
     ) -> Result<Ticket, TicketError> {
-        self.change(token, |ticket| {
+        // Nobody else needs what it grants, and it names the record of the provider's tokens.
+        let mut granted = None;
+        let change = self.change(token, |ticket| {
             may(ticket)?;
             ticket.used = true;
+            granted = ticket.granted.take();
             Ok(())
-        })
-        .await
+        });
+        let used = change.await?;
+        Ok(Ticket { granted, ..used })
     }
 }
 

@@ -31,6 +31,9 @@ const SETTINGS = {
   via: {},
   out: { sign_out_at_provider: true },
   access: {},
+  fewer: {},
+  wrong: { if_refused: "keep" },
+  useless: {},
   online: { offline: undefined },
   google: { preset: "google", issuer: undefined },
 };
@@ -77,7 +80,7 @@ before(async () => {
         isolates: 2,
         sites: {
           APP: { ...own, providers: Object.keys(SETTINGS), rules },
-          TOLD: { ...own, providers: ["access", "online"], custom_headers: { [HEADER]: "provider:access_token" } },
+          TOLD: { ...own, providers: ["access", "fewer", "wrong", "useless", "online"], rules, custom_headers: { [HEADER]: "provider:access_token" } },
           VIA: { ...AT_GATEWAY, session: { idle: 60, absolute: 600 }, rules },
         },
         vars,
@@ -86,7 +89,8 @@ before(async () => {
     ),
   );
   app = world.site("APP");
-  for (const name of Object.keys(SETTINGS)) if (!["google", "via", "access", "online"].includes(name)) people[name] = await Person.signIn(name);
+  for (const name of Object.keys(SETTINGS))
+    if (!["google", "via", "access", "fewer", "wrong", "useless", "online"].includes(name)) people[name] = await Person.signIn(name);
 });
 after(async () => {
   await world?.stop();
@@ -330,11 +334,44 @@ describe("access tokens for an origin", () => {
     assert.equal(tokens.size, 1);
     assert.match([...tokens][0] ?? "", /^renewed-/);
     assert.equal(person.provider.renewals.length, before + 1);
+    // A provider that is not asked is not looked for in the store by each request either.
     const online = await Person.signIn("online", told, { token: { access_token: "canary-short", expires_in: 0 } });
     assert.equal((await online.open()).seen.header(HEADER), undefined);
     for (const token of [{ token_type: "DPoP" }, { access_token: "a\nb" }, { access_token: "x".repeat(9_000) }]) {
       const one = await Person.signIn("online", told, { token });
       assert.equal((await one.open()).seen.header(HEADER), undefined);
+    }
+  });
+
+  test("SEC-118: roles that are gone with a new access token are gone for the rules of that request", async () => {
+    const told = world.site("TOLD");
+    const person = await Person.signIn("fewer", told, { token: { expires_in: 0 }, renewal: { claims: { roles: [] } } });
+    for (const isolate of [1, 2, 1]) assert.equal((await person.open("/editors/a", isolate)).status, 403);
+    assert.equal(person.provider.renewals.length, 1);
+  });
+
+  test("SEC-63: the access token of an answer whose ID token is wrong, or of somebody else, reaches no origin", async () => {
+    const told = world.site("TOLD");
+    for (const renewal of [{ broken: true }, { claims: { sub: "somebody-else" } }]) {
+      const person = await Person.signIn("wrong", told, { token: { expires_in: 0 }, renewal });
+      for (const isolate of [1, 2]) {
+        const answer = await person.open("/page", isolate);
+        assert.deepEqual([answer.status, answer.seen.header(HEADER)], [200, undefined], String(answer));
+      }
+    }
+    assert.equal(providers.wrong.renewals.length, 2);
+  });
+
+  test("a provider whose access tokens are of no use is not asked by every request", async () => {
+    const told = world.site("TOLD");
+    for (const token of [{ token_type: "DPoP" }, { access_token: "x".repeat(9_000) }]) {
+      const before = providers.useless.renewals.length;
+      const person = await Person.signIn("useless", told, { token: { ...token, expires_in: 0 }, renewal: { token } });
+      for (const isolate of [1, 2, 1, 2]) {
+        const answer = await person.open("/page", isolate);
+        assert.deepEqual([answer.status, answer.seen.header(HEADER)], [200, undefined], String(answer));
+      }
+      assert.equal(providers.useless.renewals.length, before + 1);
     }
   });
 });
