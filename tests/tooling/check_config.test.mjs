@@ -217,7 +217,8 @@ test("every example of rules, and the complete one, has no error", async () => {
   for (const [place, text] of all) {
     const { vars } = readExample(text);
     const base = { hosts: ["app.example.com"], upstream: "https://origin.example.com", sources: ["session"] };
-    const given = { vars: { EDGEWARD_SITE_APP: base, ...vars } };
+    // Rules may name methods of the gateway.
+    const given = { vars: { EDGEWARD_SITE_APP: base, EDGEWARD_GATEWAY: { hosts: ["login.example.com"] }, ...vars } };
     const { errors } = JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify({ x: given }), encoding: "utf8" })).x;
     assert.deepEqual(errors, [], place);
   }
