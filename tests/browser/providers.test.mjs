@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { exportPKCS8 } from "jose";
 import { newKey } from "../edge/lib/issuer.mjs";
+import { until } from "../edge/lib/world.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { startWebProvider } from "../peers/lib/peers.mjs";
 import { assertAccessible } from "./lib/axe.mjs";
@@ -164,6 +165,35 @@ describe("a provider in a browser", () => {
     await page.getByRole("link", { name: "Sign in again" }).click();
     await signIn(page, "zoe");
     await page.waitForURL((address) => address.host === new URL(url("/")).host);
+    await context.close();
+  });
+
+  test("who declines to share an account is told so, and nobody is signed in", async () => {
+    const { page, context } = await stage.visitor();
+    await page.goto(url("/declined"));
+    await enterName(page, "kim");
+    await page.getByRole("button", { name: "Continue" }).waitFor();
+    await page.getByText("Cancel").click();
+    await page.getByRole("heading", { name: "Not signed in" }).waitFor();
+    assert.deepEqual(
+      (await context.cookies(url("/"))).filter(({ name }) => name === "__Host-edgeward"),
+      [],
+    );
+    await context.close();
+  });
+
+  test("who signs out at the provider is signed out here, by its call", async () => {
+    const { page, context } = await stage.visitor();
+    await page.goto(url("/page"));
+    await signIn(page, "noa");
+    await page.waitForURL(url("/page"));
+    await page.goto(`${provider.issuer}/session/end`);
+    await page.getByRole("button", { name: "Yes, sign me out" }).click();
+    await page.getByText("was successful").waitFor();
+    await until(async () => {
+      await page.goto(url("/page"));
+      return new URL(page.url()).origin === provider.issuer;
+    });
     await context.close();
   });
 

@@ -559,6 +559,31 @@ describe("attacks", () => {
     // The attacker's own response is as good as before: it was of no use to the victim, and it was not used up.
     assert.equal((await attacker.open(app, path)).status, 303);
   });
+  test("SEC-42: a link to a stranger's response replaces nobody's session", async () => {
+    const mine = await signIn("happy", { claims: { sub: "mine" } });
+    const user = async () => (await mine.browser.open(app, "/page")).seen.header("x-forwarded-user");
+    const before = await user();
+    providers.happy.ways = { claims: { sub: "stranger" } };
+    const stranger = new Browser(world);
+    const path = providers.happy.respond(await go(stranger, "happy"));
+    await isRefused(await mine.browser.open(app, path), [403, "sign_in_elsewhere"], /another browser/);
+    assert.ok(before);
+    assert.equal(await user(), before);
+  });
+  test("SEC-58: an address with two @, or whose domain only looks right, is no address of the domain", async () => {
+    for (const email of [
+      "eve@example.com@evil.example",
+      "eve@evil.example@example.com",
+      "eve@evilexample.com",
+      "eve@example.com.evil.example",
+      "eve@sub.example.com",
+      "@example.com",
+    ]) {
+      const { answer } = await signIn("of_domain", { claims: { sub: "eve", email } });
+      await isRefused(answer, [403, "account_refused"], /email_domains/);
+    }
+    isSignedIn((await signIn("of_domain", { claims: { sub: "eve2", email: "eve@EXAMPLE.com" } })).answer);
+  });
   test("SEC-62: a response works once, however many send it at once", async () => {
     providers.happy.ways = {};
     const browser = new Browser(world);

@@ -2,11 +2,13 @@
 // and publishes that one alone. Arguments: the port, the redirect URI of its client, and as JSON the redirect URI and the public key
 // of a second one. Prints its URL when it is ready.
 import http from "node:http";
+import https from "node:https";
 import { Provider } from "oidc-provider";
 import { newKey } from "./lib/signing_key.mjs";
 
 const [, , port, redirectUri, second] = process.argv;
 const loggedOut = redirectUri.replace("/callback/", "/logged-out/");
+const backChannel = redirectUri.replace("/callback/", "/backchannel/");
 const issuer = `http://127.0.0.1:${port}`;
 
 /** The client that authenticates with a key. */
@@ -24,10 +26,36 @@ function keyed() {
   ];
 }
 
+/**
+ * Reaches the names of the tests, which only the browser resolves, and takes their certificates.
+ * @param {string} address
+ * @param {RequestInit} options
+ * @returns {Promise<Response>}
+ */
+function reach(address, { method, headers, body }) {
+  const { protocol, host, hostname, port, pathname, search } = new URL(address);
+  const where = { host: "127.0.0.1", port, path: pathname + search, servername: hostname, rejectUnauthorized: false };
+  const all = { ...Object.fromEntries(new Headers(headers)), host };
+  return new Promise((resolve, reject) => {
+    const request = (protocol === "https:" ? https : http).request({ ...where, method, headers: all }, (response) => {
+      response.resume().once("end", () => resolve(new Response(null, { status: response.statusCode })));
+    });
+    request.once("error", reject).end(String(body));
+  });
+}
+
 const start = () =>
   new Provider(issuer, {
+    features: { backchannelLogout: { enabled: true } },
+    fetch: reach,
     clients: [
-      { client_id: "web", client_secret: "DEV-ONLY:client/secret of the tests", redirect_uris: [redirectUri], post_logout_redirect_uris: [loggedOut] },
+      {
+        client_id: "web",
+        client_secret: "DEV-ONLY:client/secret of the tests",
+        redirect_uris: [redirectUri],
+        post_logout_redirect_uris: [loggedOut],
+        backchannel_logout_uri: backChannel,
+      },
       ...keyed(),
     ],
     conformIdTokenClaims: false,
