@@ -95,6 +95,7 @@ export const BUDGETS = [
       "edgeward::authn::client_assertion",
       "edgeward::authn::github",
       "edgeward::authn::provider",
+      "edgeward::authn::provider_calls",
       "edgeward::authn::renewal",
       "edgeward::config::provider",
       "edgeward::credential::attempt",

@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::authn::provider::{self, Response, USERINFO};
+use crate::authn::provider::Response;
+use crate::authn::provider_calls::{self, USERINFO};
 use crate::jose::json::StrictObject;
 use crate::memory::issuer_keys::KeysCause;
 use crate::memory::provider::{Endpoints, ProviderCause};
@@ -47,7 +48,7 @@ pub(super) async fn claims(
     now: Timestamp,
 ) -> Result<Map<String, Value>, ProviderCause> {
     let user = get(world, response, token, USERINFO, "/user").await?;
-    let user = provider::object(USERINFO, &user)?;
+    let user = provider_calls::object(USERINFO, &user)?;
     // Names are given to others when they are free; the number stays.
     let id = user.get("id").and_then(Value::as_u64);
     let id = id.filter(|id| *id > 0);
@@ -80,7 +81,7 @@ pub(super) async fn claims(
         if matches!(membership.status, 403 | 404) && !is_limited(&membership) {
             continue;
         }
-        let membership = provider::object(MEMBERSHIP, &membership)?;
+        let membership = provider_calls::object(MEMBERSHIP, &membership)?;
         // Who was invited, and has not accepted, is pending.
         if membership.get("state").and_then(Value::as_str) == Some("active") {
             all.push(Value::from(organization.as_str()));
@@ -130,5 +131,5 @@ async fn get(
 ) -> Result<Incoming, ProviderCause> {
     let base = response.endpoints.userinfo.as_deref().unwrap_or_default();
     let url = [base, path].concat();
-    provider::get(world, response.provider, what, &url, token).await
+    provider_calls::get(world, response.provider, what, &url, token).await
 }

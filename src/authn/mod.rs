@@ -14,6 +14,7 @@ pub mod link;
 mod others_key;
 pub mod principal;
 pub mod provider;
+pub mod provider_calls;
 pub mod renewal;
 pub mod report;
 mod validity;

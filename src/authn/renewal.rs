@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::provider;
+use crate::authn::{provider, provider_calls};
 use crate::credential::session::{self, SessionClaims};
 use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
@@ -201,7 +201,12 @@ pub(super) async fn renew(
     Ok(if is_settled && (is_newer || is_due_now(ctx, claims)) {
         Some(session::renewed(ctx.site, claims, granted, ctx.now))
     } else {
-        known.granted.as_ref().map(|granted| SessionClaims {
+        // What the session has already is not made anew for each request.
+        let other = known
+            .granted
+            .as_ref()
+            .filter(|_| granted != claims.granted.as_ref());
+        other.map(|granted| SessionClaims {
             granted: Some(Rc::clone(granted)),
             ..claims.clone()
         })
@@ -441,7 +446,7 @@ impl<'a> Source<'a> {
         tokens: &ProviderTokens,
     ) -> Result<(Rc<Endpoints>, Map<String, Value>), Failure> {
         let provider = self.provider;
-        let endpoints = provider::endpoints(ctx.world, provider, ctx.now).await;
+        let endpoints = provider_calls::endpoints(ctx.world, provider, ctx.now).await;
         let endpoints = endpoints.map_err(Failure::Down)?;
         let grant = [
             ("grant_type", "refresh_token"),
@@ -450,7 +455,8 @@ impl<'a> Source<'a> {
                 tokens.text(REFRESH_TOKEN).unwrap_or_default(),
             ),
         ];
-        let answer = provider::redeem(ctx.world, provider, &endpoints.token, &grant, ctx.now).await;
+        let answer =
+            provider_calls::redeem(ctx.world, provider, &endpoints.token, &grant, ctx.now).await;
         let answer = answer.map_err(|cause| match cause {
             ProviderCause::Refused(_, error) if NOT_WITHOUT_PERSON.contains(&error) => {
                 Failure::Refused(cause)

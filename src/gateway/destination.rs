@@ -135,15 +135,14 @@ impl Destination {
     /// The query of the sign-in page that leads there.
     pub(super) fn query(&self) -> String {
         let fields = self.fields();
-        let pairs = fields
-            .iter()
-            .map(|(name, value)| format!("{name}={}", query::encode(value)));
-        let pairs: Vec<String> = pairs.collect();
-        if pairs.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", pairs.join("&"))
+        if fields.is_empty() {
+            return String::new();
         }
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect();
+        ["?", &query::form(&fields)].concat()
     }
 
     /// The path of the sign-in page that leads there. Whoever comes back to it to have signed in once more has an address

@@ -82,6 +82,16 @@ pub fn encode(text: &str) -> String {
     encoded
 }
 
+/// Fields as a query, or as the body of a form (WHATWG URL §5.2; a blank is `%20`).
+#[must_use]
+pub fn form(fields: &[(&str, &str)]) -> String {
+    let pairs = fields
+        .iter()
+        .map(|(name, value)| [name, "=", &encode(value)].concat());
+    let pairs: Vec<String> = pairs.collect();
+    pairs.join("&")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -86,13 +86,18 @@ impl StepUp {
         fields
     }
 
-    /// `url`, which has a query, with the fields.
+    /// `url`, which has a query, with the fields of what is wanted, if anything is.
     #[must_use]
-    pub fn add_to(&self, mut url: String) -> String {
-        for (name, value) in self.fields() {
-            url = [&url, "&", name, "=", &query::encode(&value)].concat();
-        }
-        url
+    pub fn add_to(url: String, wanted: Option<&Self>) -> String {
+        let Some(wanted) = wanted else {
+            return url;
+        };
+        let fields = wanted.fields();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (*name, &**value))
+            .collect();
+        [&url, "&", &query::form(&fields)].concat()
     }
 
     /// Whether a sign-in is what is wanted.

@@ -48,10 +48,7 @@ pub fn way_there(
         query::encode(return_to.as_str()),
         browser.hash(),
     );
-    let url = match wanted {
-        Some(wanted) => wanted.add_to(url),
-        None => url,
-    };
+    let url = StepUp::add_to(url, wanted);
     let cookies = if is_new {
         session::set_browser(ctx.site, &browser, presented.len())
     } else {

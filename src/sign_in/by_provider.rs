@@ -13,7 +13,8 @@ use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::MAX_OF_ONE_SOURCE;
-use crate::authn::provider::{self, Response, form, known_error};
+use crate::authn::provider::{self, Response};
+use crate::authn::provider_calls::{endpoints, known_error};
 use crate::credential::attempt::{AT_ONCE, Attempt, LIFETIME, MAX_RETURN, is_name, name_of};
 use crate::credential::session::{self, SetCookie};
 use crate::http::query;
@@ -66,10 +67,7 @@ pub fn methods<'a>(ctx: &'a Ctx<'_>, place: &str, wanted: Option<&StepUp>) -> Ve
 
 fn with_place(path: &str, place: &str, wanted: Option<&StepUp>) -> String {
     let url = [path, "?return_to=", &query::encode(place)].concat();
-    match wanted {
-        Some(wanted) => wanted.add_to(url),
-        None => url,
-    }
+    StepUp::add_to(url, wanted)
 }
 
 pub(super) fn absolute(ctx: &Ctx<'_>, path: &str) -> String {
@@ -165,7 +163,7 @@ pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     if is_foreign && !ctx.presented.session.is_empty() {
         return Ok(choice(ctx, &place, wanted.as_ref()));
     }
-    let endpoints = match provider::endpoints(ctx.world, provider, ctx.now).await {
+    let endpoints = match endpoints(ctx.world, provider, ctx.now).await {
         Ok(endpoints) => endpoints,
         Err(cause) => {
             let denial = failure(provider, cause);
@@ -228,7 +226,7 @@ pub(super) fn lead_away(
     (attempt, by_form): (&Attempt, bool),
 ) -> Reply {
     let separator = if url.contains('?') { "&" } else { "?" };
-    let url = [url, separator, &form(fields)].concat();
+    let url = [url, separator, &query::form(fields)].concat();
     let mut reply = Reply::from(Answer::see_other(url));
     reply.cookies = make_room(ctx);
     let value = attempt.value(&ctx.site.name, &ctx.world.config.keys.session);
@@ -332,7 +330,7 @@ async fn finish(
     state: &str,
 ) -> Result<(String, SetCookie), Denial> {
     let failed = |cause| failure(provider, cause);
-    let endpoints = provider::endpoints(ctx.world, provider, ctx.now).await;
+    let endpoints = endpoints(ctx.world, provider, ctx.now).await;
     let endpoints = endpoints.map_err(failed)?;
     // RFC 9207 §2.4: an attacker's provider must not pass for this one, in an error either.
     let is_right = match response.field("iss") {

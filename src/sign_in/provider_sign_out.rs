@@ -8,7 +8,7 @@ use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
-use crate::authn::provider;
+use crate::authn::provider_calls;
 use crate::authn::renewal;
 use crate::credential::attempt::{Attempt, MAX_RETURN};
 use crate::credential::session::{self, SetCookie};
@@ -39,7 +39,7 @@ pub async fn begin(
         }
     }
     let (provider, id_token) = first.filter(|_| ctx.parts.wants_page())?;
-    let endpoints = provider::endpoints(ctx.world, provider, ctx.now)
+    let endpoints = provider_calls::endpoints(ctx.world, provider, ctx.now)
         .await
         .ok()?;
     let url = endpoints.end_session.as_deref()?;

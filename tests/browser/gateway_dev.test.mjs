@@ -1,20 +1,17 @@
 // "Try it" of docs/gateway.md, as printed: `npm run dev`, the commands of the page, and a real Chromium.
 
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 import { until } from "../edge/lib/world.mjs";
 import { outsideNpm } from "./lib/applications.mjs";
 import { launchBrowser } from "./lib/browser.mjs";
+import { startDev } from "./lib/dev.mjs";
 import { heading, signIn } from "./lib/gateway.mjs";
 
-const START_SECONDS = 120;
 /** What the page says: an isolate keeps a user for 30 seconds. */
 const HALF_A_MINUTE = 35;
 const PASSWORD = "a stallion without battery";
@@ -24,22 +21,7 @@ const commands = /^```sh\n([\s\S]*?)^```$/m.exec(section)?.[1].trim().split("\n"
 const addresses = [...section.matchAll(/http:\/\/[\w.]+:8787[\w/]*/g)].map(([address]) => address);
 
 test("docs/gateway.md, Try it: a link, a password, the site without a form, a sign-out, a sign-in", async (t) => {
-  const [port, originPort] = [await freePort(), await freePort()];
-  const state = mkdtempSync(path.join(tmpdir(), "edgeward-try-"));
-  t.after(() => rmSync(state, { recursive: true, force: true }));
-  const options = ["--port", String(port), "--origin-port", String(originPort), "--state", state, "--no-watch"];
-  const child = spawn(pinnedNode, [at("scripts/dev.mjs"), ...options], { cwd: at(), env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  t.after(async () => {
-    child.kill("SIGTERM");
-    await ended;
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
-  await until(() => {
-    assert.equal(child.exitCode, null, output);
-    return output.includes("Ctrl-C stops everything");
-  }, START_SECONDS);
+  const { port, output } = await startDev(t);
 
   /** @param {string} text */
   const here = (text) => text.replace(":8787", `:${port}`);

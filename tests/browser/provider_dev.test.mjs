@@ -1,20 +1,14 @@
 // "Sign in with a provider" of the README, as printed: its command, its addresses and its names, in a real Chromium.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { freePort } from "../../scripts/lib/processes.mjs";
-import { at, pinnedNode } from "../../scripts/lib/project.mjs";
-import { until } from "../edge/lib/world.mjs";
-import { outsideNpm } from "./lib/applications.mjs";
+import { at } from "../../scripts/lib/project.mjs";
 import { assertAccessible } from "./lib/axe.mjs";
 import { launchBrowser } from "./lib/browser.mjs";
+import { startDev } from "./lib/dev.mjs";
 import { receivedByOrigin } from "./lib/stage.mjs";
-
-const START_SECONDS = 120;
 
 const section = /^### Sign in with a provider\n([\s\S]*?)^## /m.exec(readFileSync(at("README.md"), "utf8"))?.[1] ?? assert.fail("no section");
 const steps = [...section.matchAll(/^\d\. (.*)$/gm)].map(([, text]) => text);
@@ -26,26 +20,8 @@ const options = /`npm run dev -- (.+?)`/.exec(steps[0])?.[1].split(" ") ?? asser
 const doings = (text) => [...text.matchAll(/(http:\/\/[\w.:/]*\w)|\*([^*]+)\*/g)].map(([, address, button]) => ({ address, button }));
 
 test("README.md, Sign in with a provider: Ada has the role and gets the page, Grace is refused it and gets another", async (t) => {
-  const [port, originPort, providerPort] = [await freePort(), await freePort(), await freePort()];
-  const state = mkdtempSync(path.join(tmpdir(), "edgeward-provider-"));
-  t.after(() => rmSync(state, { recursive: true, force: true }));
-  const ports = ["--port", port, "--origin-port", originPort, "--provider-port", providerPort].map(String);
-  const child = spawn(pinnedNode, [at("scripts/dev.mjs"), ...options, ...ports, "--state", state, "--no-watch"], {
-    cwd: at(),
-    env: outsideNpm(),
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  t.after(async () => {
-    child.kill("SIGTERM");
-    await ended;
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
-  await until(() => {
-    assert.equal(child.exitCode, null, output);
-    return output.includes("Ctrl-C stops everything");
-  }, START_SECONDS);
+  const providerPort = await freePort();
+  const { port, output } = await startDev(t, [...options, "--provider-port", String(providerPort)]);
   assert.match(output, new RegExp(`provider at http://localhost:${providerPort}`));
   assert.match(output, new RegExp(`Open http://127.0.0.1:${port}/admin`));
 

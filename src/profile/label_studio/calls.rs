@@ -175,7 +175,7 @@ impl<'a> Calls<'a> {
 
     /// Sets a user's password through Django's admin site, as a superuser may.
     pub async fn put_password(&self, id: u64, password: &str) -> Result<(), Denial> {
-        let form = form(&[
+        let form = query::form(&[
             ("password1", password),
             ("password2", password),
             ("usable_password", "true"),
@@ -207,7 +207,7 @@ impl<'a> Calls<'a> {
             .replace(['-', '_'], "x")
             .repeat(2);
         let proof = proof.get(..32).unwrap_or_default();
-        let form = form(&[
+        let form = query::form(&[
             ("csrfmiddlewaretoken", proof),
             ("email", email),
             ("password", password),
@@ -381,14 +381,6 @@ impl<'a> Calls<'a> {
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
-
-fn form(fields: &[(&str, &str)]) -> String {
-    let pairs: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("{name}={}", query::encode(value)))
-        .collect();
-    pairs.join("&")
-}
 
 fn failed(what: &'static str) -> Denial {
     Denial::Fault(Fault::Application(what))

@@ -71,21 +71,7 @@ fn a_passkey_leads_on_to_where_the_person_was_going() {
     let sent = browser.open("site.example", "/deep?x=1");
     let page = browser.follow(&sent, "site.example");
     assert_eq!(page.status(), 200);
-    let fields = browser.fields.clone();
-    let csrf = phone::csrf(&browser);
-    let asked = post(
-        &mut browser,
-        "/passkey/",
-        &csrf,
-        &[("for", "sign_in".into())],
-    )
-    .json();
-    let mut all: Vec<(&str, String)> = phone.asserts(&asked);
-    for name in ["return_to", "state"] {
-        let (_, value) = fields.iter().find(|(known, _)| known == name).unwrap();
-        all.push((name, value.clone()));
-    }
-    let seen = post(&mut browser, "/login/", &csrf, &all);
+    let seen = phone::sign_in_on_page(&mut browser, &phone, &["return_to", "state"]);
     let arrived = browser.follow(&seen, GATEWAY);
     let to = arrived.header("location").unwrap();
     assert!(to.starts_with("https://site.example/deep?x=1"), "{to}");

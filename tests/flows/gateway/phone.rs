@@ -135,6 +135,19 @@ pub fn post(jar: &mut Jar<'_>, path: &str, csrf: &str, fields: &[(&'static str, 
     jar.post(GATEWAY, path, &all, "same-origin")
 }
 
+/// Signs in at the page that the browser has open, and takes these of its fields along.
+pub fn sign_in_on_page(jar: &mut Jar<'_>, phone: &Phone, names: &[&'static str]) -> Seen {
+    let hidden = jar.fields.clone();
+    let csrf = csrf(jar);
+    let asked = post(jar, "/passkey/", &csrf, &[("for", "sign_in".into())]).json();
+    let mut all = phone.asserts(&asked);
+    for name in names {
+        let (_, value) = hidden.iter().find(|(known, _)| known == name).unwrap();
+        all.push((*name, value.clone()));
+    }
+    post(jar, "/login/", &csrf, &all)
+}
+
 /// What the gateway asks for, with a new challenge, and the token of the browser's forms.
 pub fn options(jar: &mut Jar<'_>, ceremony: &str) -> (Value, String) {
     let page = if ceremony == "register" {

@@ -3,7 +3,7 @@
 use edgeward::jose::jws::Kind;
 use serde_json::{Value, json};
 
-use super::phone::{self, Phone, add, post};
+use super::phone::{self, Phone, add};
 use super::{GATEWAY, Gateway, PASSWORD, with_gateway};
 use crate::harness::claims_of;
 use crate::harness::request::{Seen, get, open, req};
@@ -120,21 +120,8 @@ fn sec_115_a_session_of_another_method_is_asked_for_the_one_that_is_wanted() {
     assert_eq!(seen.status(), 401, "{}", seen.body());
     assert!(seen.body().contains("sign_in_again") && seen.body().contains("passkey"));
     // The passkey leads on.
-    let hidden = browser.fields.clone();
-    let csrf = phone::csrf(&browser);
-    let asked = post(
-        &mut browser,
-        "/passkey/",
-        &csrf,
-        &[("for", "sign_in".into())],
-    )
-    .json();
-    let mut all = phone.asserts(&asked);
-    for name in ["return_to", "state", "user", "amr"] {
-        let (_, value) = hidden.iter().find(|(known, _)| known == name).unwrap();
-        all.push((name, value.clone()));
-    }
-    let seen = post(&mut browser, "/login/", &csrf, &all);
+    let names = ["return_to", "state", "user", "amr"];
+    let seen = phone::sign_in_on_page(&mut browser, &phone, &names);
     let seen = arrive(&mut browser, seen);
     assert_eq!(seen.origin().url, "https://origin.example/admin/a");
 }
