@@ -74,6 +74,7 @@ mod readings;
 mod reasons;
 #[cfg(test)]
 mod refusal;
+mod renewal;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]

@@ -17,13 +17,18 @@ use crate::harness::{Edge, Isolate, bindings};
 const ISS: &str = "https://id.example";
 
 /// An edge with one provider, and its key.
-struct Stage {
-    edge: Edge,
-    key: Private,
+pub struct Stage {
+    pub edge: Edge,
+    pub key: Private,
 }
 
 impl Stage {
-    fn new() -> Self {
+    pub fn new() -> Self {
+        Self::with(&json!({}))
+    }
+
+    /// `settings` are laid over those of the provider.
+    pub fn with(settings: &Value) -> Self {
         let mut all = bindings(&json!({
             "sources": ["session"],
             "sso_cookie": null,
@@ -32,7 +37,9 @@ impl Stage {
             "providers": ["id"],
             "unauthenticated": "login",
         }));
-        let table = json!({"preset": "oidc", "issuer": ISS, "client_id": "app", "create_users": true, "grant_roles": ["editor"]});
+        let mut table = json!({"preset": "oidc", "issuer": ISS, "client_id": "app", "create_users": true, "grant_roles": ["editor"]});
+        let members = table.as_object_mut().unwrap();
+        members.extend(settings.as_object().unwrap().clone());
         all.insert("EDGEWARD_PROVIDER_ID".into(), table.to_string());
         all.insert("EDGEWARD_PROVIDER_ID_SECRET".into(), "secret".into());
         let stage = Self {
@@ -71,13 +78,13 @@ impl Stage {
         asked
     }
 
-    fn answer(&self, path: &str, body: &Value) {
+    pub fn answer(&self, path: &str, body: &Value) {
         let mut answers = self.edge.shared.answers.borrow_mut();
         answers.insert(format!("{ISS}{path}"), (200, body.to_string().into()));
     }
 
     /// Comes back from the provider, which says these claims.
-    fn come_back(&self, isolate: &Isolate, begun: &(String, String), claims: &Value) -> Seen {
+    pub fn come_back(&self, isolate: &Isolate, begun: &(String, String), claims: &Value) -> Seen {
         let (location, cookie) = begun;
         let of = |name: &str| query::take(location, name).values.remove(0);
         let mut all = claims_at(self.edge.now().seconds(), claims);
@@ -92,7 +99,7 @@ impl Stage {
 }
 
 /// Begins a sign-in: the parameters of the provider's page, and the cookie.
-fn begin(isolate: &Isolate) -> (String, String) {
+pub fn begin(isolate: &Isolate) -> (String, String) {
     let seen = isolate.send(&open("/api/sso/login/id?return_to=%2Fa"));
     assert_eq!(seen.status(), 303, "{}", seen.body());
     let location = seen.header("location").unwrap();
@@ -102,7 +109,7 @@ fn begin(isolate: &Isolate) -> (String, String) {
     (location.to_owned(), cookie)
 }
 
-fn session(seen: &Seen) -> Option<String> {
+pub fn session(seen: &Seen) -> Option<String> {
     let mut cookies = seen.outcome.cookies.iter();
     let session = cookies.find(|cookie| cookie.as_str().starts_with("__Host-edgeward=ey"))?;
     session.as_str().split(';').next().map(str::to_owned)

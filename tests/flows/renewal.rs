@@ -1,0 +1,205 @@
+//! Renewing sessions with refresh tokens: what a killed runtime, another person's failure and a later deployment leave of
+//! it. The rest runs in workerd (`tests/edge/provider_tokens.test.mjs`).
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use edgeward::platform::algorithm::Algorithm;
+use edgeward::platform::port::Incoming;
+use edgeward::store::tickets::{SIGN_IN, Ticket, TicketFor, Tickets};
+use serde_json::{Value, json};
+
+use crate::harness::crypto::Private;
+use crate::harness::issuer::claims_at;
+use crate::harness::request::open;
+use crate::harness::shared::{Server, Verb};
+use crate::harness::{Isolate, run, step, tampered};
+use crate::providers::{Stage, begin, session};
+
+/// Later than half of `session.idle`, when a session is due, and sooner than its end.
+const DUE: u32 = 5 * 3600;
+/// Longer than whoever asks the provider has the record.
+const BUSY: u32 = 61;
+
+/// A provider that rotates refresh tokens.
+struct Rotating {
+    stage: Stage,
+    /// The refresh tokens that came, in this order.
+    came: Rc<RefCell<Vec<String>>>,
+}
+
+impl Rotating {
+    fn new() -> Self {
+        let stage = Stage::with(&json!({"offline": true, "claims": {"roles": "roles"}}));
+        let came = Rc::<RefCell<Vec<String>>>::default();
+        let (shared, seen) = (Rc::clone(&stage.edge.shared), Rc::clone(&came));
+        let answer: Server = Box::new(move |request| {
+            let (status, mut body) = shared.answers.borrow().get(request.url).cloned()?;
+            if request.url.ends_with("/token") {
+                let form = request.body.unwrap_or_default();
+                let sent = form
+                    .split('&')
+                    .find_map(|pair| pair.strip_prefix("refresh_token="));
+                seen.borrow_mut().extend(sent.map(str::to_owned));
+                let mut members: Value = serde_json::from_slice(&body).unwrap();
+                members["refresh_token"] = json!(format!("refresh-{}", seen.borrow().len()));
+                body = members.to_string().into();
+            }
+            Some(Incoming {
+                status,
+                headers: Vec::new(),
+                body,
+            })
+        });
+        *stage.edge.shared.servers.borrow_mut() = Some(answer);
+        Self { stage, came }
+    }
+
+    /// Signs a person in who is an editor; gives the session.
+    fn sign_in(&self, isolate: &Isolate, name: &str) -> String {
+        let begun = begin(isolate);
+        let claims = person(name, &["editor"]);
+        session(&self.stage.come_back(isolate, &begun, &claims)).unwrap()
+    }
+
+    /// What comes of a refresh token from now on: an ID token with these claims.
+    fn renews(&self, claims: &Value) {
+        self.answer(&self.id_token(&self.stage.key, "k1", claims));
+    }
+
+    fn answer(&self, id_token: &str) {
+        let answer = json!({"id_token": id_token, "access_token": "a", "token_type": "Bearer"});
+        self.stage.answer("/token", &answer);
+    }
+
+    fn id_token(&self, key: &Private, kid: &str, claims: &Value) -> String {
+        let claims = claims_at(self.stage.edge.now().seconds(), claims);
+        key.token(Algorithm::EdDsa, &json!({"kid": kid}), &claims)
+    }
+
+    /// How often a refresh token came that had come before.
+    fn reused(&self) -> usize {
+        let came = self.came.borrow();
+        came.len() - came.iter().collect::<BTreeSet<_>>().len()
+    }
+}
+
+fn person(name: &str, roles: &[&str]) -> Value {
+    json!({"sub": name, "email": format!("{name}@example.com"), "roles": roles})
+}
+
+/// The roles of which the origin is told; `None` if the session opens nothing.
+fn roles(isolate: &Isolate, session: &str) -> Option<Option<String>> {
+    let seen = isolate.send(&open("/a").cookie(session));
+    let origin = seen.is_forwarded().then(|| seen.origin());
+    origin.map(|origin| origin.header("x-forwarded-groups").map(str::to_owned))
+}
+
+fn editor() -> Option<Option<String>> {
+    Some(Some("editor".to_owned()))
+}
+
+#[test]
+fn sec_118_what_fails_for_one_person_is_not_put_off_for_another() {
+    let provider = Rotating::new();
+    let isolate = provider.stage.edge.isolate();
+    let (one, two) = (
+        provider.sign_in(&isolate, "one"),
+        provider.sign_in(&isolate, "two"),
+    );
+    provider.stage.edge.wait(DUE);
+    let good = provider.id_token(&provider.stage.key, "k1", &person("one", &["editor"]));
+    provider.answer(&tampered(&good));
+    assert_eq!(roles(&isolate, &one), editor());
+    assert_eq!(provider.came.borrow().len(), 1);
+    // That person's session is left alone for a while, and nobody else's.
+    assert_eq!(roles(&isolate, &one), editor());
+    assert_eq!(provider.came.borrow().len(), 1);
+    provider.renews(&person("two", &[]));
+    assert_eq!(roles(&isolate, &two), Some(None));
+    assert_eq!(provider.came.borrow().len(), 2);
+}
+
+#[test]
+fn sec_118_a_role_that_the_provider_may_not_grant_any_more_does_not_come_back_with_a_renewal() {
+    let provider = Rotating::new();
+    let edge = &provider.stage.edge;
+    let isolate = edge.isolate();
+    let session = provider.sign_in(&isolate, "one");
+    edge.wait(DUE);
+    provider.renews(&person("one", &["editor"]));
+    assert_eq!(roles(&isolate, &session), editor());
+    let less = edge.deployed(|all| {
+        let table = &all["EDGEWARD_PROVIDER_ID"];
+        let table = table.replace(r#"["editor"]"#, "[]");
+        all.insert("EDGEWARD_PROVIDER_ID".into(), table);
+    });
+    assert_eq!(roles(&less.isolate(), &session), Some(None));
+    assert_eq!(provider.came.borrow().len(), 1);
+}
+
+#[test]
+fn sec_118_a_runtime_that_is_killed_while_the_answer_is_checked_has_kept_its_refresh_token() {
+    let mut checked = 0;
+    for steps in 0.. {
+        let provider = Rotating::new();
+        let edge = &provider.stage.edge;
+        let isolate = edge.isolate();
+        let session = provider.sign_in(&isolate, "one");
+        edge.wait(DUE);
+        // The provider signs with another key by now, so its keys are fetched in the midst of it.
+        let next = Private::new(Algorithm::EdDsa.key_type(), "next");
+        let jwk = next.jwk(&json!({"kid": "k2"}));
+        provider.stage.answer("/jwks", &json!({"keys": [jwk]}));
+        provider.answer(&provider.id_token(&next, "k2", &person("one", &[])));
+        edge.shared.calls.borrow_mut().clear();
+        let mut request = Box::pin(isolate.begin(&open("/a").cookie(&session)));
+        let ended = (0..steps).any(|_| step(&mut request).is_some());
+        drop(request);
+        let calls = edge.shared.calls.borrow().clone();
+        let fetches: Vec<_> = calls
+            .iter()
+            .filter(|call| call.verb == Verb::Fetch)
+            .collect();
+        let is_checked = fetches.iter().any(|call| call.key.ends_with("/jwks"));
+        edge.wait(BUSY);
+        let isolate = edge.isolate();
+        assert_eq!(roles(&isolate, &session), Some(None), "after {steps} steps");
+        if is_checked {
+            checked += 1;
+            assert_eq!(provider.reused(), 0, "after {steps} steps");
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(checked > 2, "{checked}");
+}
+
+#[test]
+fn sec_118_a_ticket_that_was_used_does_not_name_the_tokens() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let now = stage.edge.now();
+    let tickets = Tickets::of(&isolate.world.platform, now);
+    let purpose = TicketFor::Site("app".to_owned());
+    let mut ticket = Ticket::new(purpose, "https://site.example/", now + SIGN_IN);
+    ticket.granted = Some(json!({"tokens": "the-record"}));
+    let token = run(tickets.issue(ticket)).0.unwrap();
+    let held = || {
+        let claims = stage.edge.shared.claims.borrow();
+        let of_tickets = claims.iter().filter(|(key, _)| key.starts_with("ticket:"));
+        of_tickets
+            .map(|(_, (text, _))| text.clone())
+            .collect::<String>()
+    };
+    assert!(held().contains("the-record"));
+    let used = run(tickets.use_up(&token, |_| Ok(()))).0.unwrap();
+    assert_eq!(used.granted, Some(json!({"tokens": "the-record"})));
+    assert!(
+        held().contains(r#""used":true"#) && !held().contains("the-record"),
+        "{}",
+        held()
+    );
+}
