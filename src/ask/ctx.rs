@@ -18,6 +18,8 @@ use crate::site::Site;
 pub enum Purpose {
     /// It is answered or forwarded.
     Serve,
+    /// It may end sessions, so none of them is renewed before.
+    SignOut,
     /// Somebody wants to know what would become of it. Nothing is used up, created, opened or counted.
     Explain,
     /// Whether a request whose connection is still open would pass again. Without effect, like `Explain`.
@@ -57,7 +59,7 @@ impl Ctx<'_> {
     /// Whether it is judged without effect: nothing is used up, created, opened or counted.
     #[must_use]
     pub fn is_dry(&self) -> bool {
-        self.purpose != Purpose::Serve
+        matches!(self.purpose, Purpose::Explain | Purpose::Watch)
     }
 
     /// Where the browser wanted to go.

@@ -75,6 +75,14 @@ pub enum Endpoint {
     Unknown,
 }
 
+impl Endpoint {
+    /// Whether people end their sessions here.
+    #[must_use]
+    pub const fn is_sign_out(&self) -> bool {
+        matches!(self, Self::Logout | Self::Gateway(GatewayPage::Logout))
+    }
+}
+
 /// The pages of the gateway.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum GatewayPage {

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha384, Sha512};
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
 use crate::authn::principal::Principal;
-use crate::authn::provider_calls::{TOKEN, redeem, userinfo};
+use crate::authn::provider_calls::{TOKEN, is_of_everybody, redeem, userinfo};
 use crate::authn::{attempts, binding, foreign, github, renewal, validity};
 use crate::credential::attempt::Attempt;
 use crate::credential::verified::{Claims, Verified};
@@ -73,7 +73,7 @@ pub async fn sign_in(
     let failed = |cause| Denial::Provider(name(), cause);
     let (id, claims, tokens) = match claims(ctx, response).await {
         Ok(claims) => claims,
-        Err(cause @ ProviderCause::Refused(..)) => {
+        Err(cause @ ProviderCause::Refused(..)) if !is_of_everybody(cause) => {
             // Anybody can come back with a code that the provider has never given.
             let (client, reason) = (Some(Client::of(ctx.parts)), TokenError::ApiToken);
             let noted = attempts::note_failure(ctx.world, client, reason, ctx.now);

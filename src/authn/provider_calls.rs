@@ -226,7 +226,23 @@ pub(super) fn object(
         .map_err(|_| ProviderCause::Form(what))
 }
 
-/// The error of a provider, if it is one that standards know: any other text may be anything.
+/// Whether a provider that has failed so would fail for everybody else too.
+#[must_use]
+pub fn is_of_everybody(cause: ProviderCause) -> bool {
+    use KeysCause::{Connection, Status, Timeout};
+    let is_outage = |status| status >= 500 || status == 429;
+    match cause {
+        ProviderCause::Discovery(_) | ProviderCause::NoEndpoint(_) | ProviderCause::Keys => true,
+        ProviderCause::Endpoint(_, Timeout | Connection) => true,
+        ProviderCause::Endpoint(_, Status(status)) => is_outage(status),
+        ProviderCause::Refused(status, error) => {
+            is_outage(status) || ["invalid_client", "unauthorized_client"].contains(&error)
+        }
+        _ => false,
+    }
+}
+
+/// The error of a provider, if it is one of a standard or of a preset: any other text may be anything.
 #[must_use]
 pub fn known_error(text: &str) -> &'static str {
     const KNOWN: [&str; 21] = [

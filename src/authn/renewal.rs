@@ -7,14 +7,13 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::answer::denial::Denial;
-use crate::ask::ctx::Ctx;
+use crate::ask::ctx::{Ctx, Purpose};
 use crate::authn::principal::Principal;
 use crate::authn::{provider, provider_calls};
 use crate::credential::session::{self, SessionClaims};
 use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
 use crate::memory::cache::Note;
-use crate::memory::issuer_keys::KeysCause;
 use crate::memory::provider::{Endpoints, KnownTokens, ProviderCause};
 use crate::model::claim::Granted;
 use crate::people;
@@ -24,7 +23,7 @@ use crate::platform::time::{Seconds, Timestamp};
 use crate::site::provider::{IfRefused, Offline, Provider};
 use crate::store::ended_sessions::EndedSessions;
 use crate::store::provider_tokens::{
-    ACCESS_TOKEN, ACCESS_UNTIL, ASKED_AT, ENDS_AT, GRANTED, Held, ID_TOKEN, MAX_ID_TOKEN,
+    ACCESS_TOKEN, ACCESS_UNTIL, ASKED_AT, ENDS_ALL, ENDS_AT, GRANTED, Held, ID_TOKEN, MAX_ID_TOKEN,
     MAX_TOKEN, ProviderTokens, REFRESH_TOKEN, REFRESHED_AT, SIGNED_IN, TokenRecord,
 };
 
@@ -36,7 +35,7 @@ const PATIENCE: Seconds = Seconds(10);
 const FAILED_FOR: Seconds = Seconds(10);
 /// For how long it is not asked for a better access token than the last one, of whatever use that is.
 const AGAIN: Seconds = Seconds(60);
-/// How long before its end an access token is not used any more, and how long one lasts that does not say it.
+/// How long before its end an access token is not used any more, and after how long one is renewed that does not say when that is.
 const BEFORE_END: u64 = 30;
 const USUAL: u64 = 300;
 /// How often the answer of a provider is written that must not be lost: it has the only refresh token that still counts.
@@ -121,8 +120,11 @@ fn take_others(
     let is_sendable = |token: &str| token.bytes().all(|b| b.is_ascii_graphic());
     let is_usable = is_sent && is_bearer && text(ACCESS_TOKEN).is_some_and(is_sendable);
     if is_usable && take(answer, (ACCESS_TOKEN, MAX_TOKEN), tokens) {
+        let always = u64::from(u32::MAX);
         let lasts = answer.get("expires_in").and_then(Value::as_u64);
-        let lasts = lasts.unwrap_or(USUAL).min(u64::from(u32::MAX));
+        // GitHub's last until they are withdrawn, and have no end that they could tell.
+        let unknown = provider.offline.as_ref().map_or(always, |_| USUAL);
+        let lasts = lasts.unwrap_or(unknown).min(always);
         let until = ctx.now.seconds() + lasts - BEFORE_END.min(lasts / 2);
         tokens.set_time(ACCESS_UNTIL, Timestamp::from_seconds(until));
     }
@@ -153,10 +155,14 @@ pub async fn keep(
 }
 
 /// Deletes the tokens of a session that has ended. Returns the ID token.
-pub async fn forget(ctx: &Ctx<'_>, id: &str) -> Option<String> {
+///
+/// # Errors
+/// A [`Fault`] of the store.
+pub async fn forget(ctx: &Ctx<'_>, id: &str) -> Result<Option<String>, Fault> {
     ctx.world.cache.forget_provider_tokens(id);
-    let tokens = record(ctx, id).take().await.ok()??;
-    tokens.text(ID_TOKEN).map(str::to_owned)
+    let tokens = record(ctx, id).take().await?;
+    let token = tokens.as_ref().and_then(|tokens| tokens.text(ID_TOKEN));
+    Ok(token.map(str::to_owned))
 }
 
 /// Whether a session is to be renewed by its provider. At the gateway always: whoever enters a site from there must not do so
@@ -164,7 +170,7 @@ pub async fn forget(ctx: &Ctx<'_>, id: &str) -> Option<String> {
 /// holds for the rules as well.
 pub(super) fn is_due(ctx: &Ctx<'_>, claims: &SessionClaims) -> bool {
     session::renewed_by(ctx.site, claims).is_some()
-        && !ctx.is_dry()
+        && ctx.purpose == Purpose::Serve
         && (ctx.site.sends_access_token || is_due_now(ctx, claims))
 }
 
@@ -191,8 +197,9 @@ pub(super) async fn renew(
     };
     let has_access = |known: &KnownTokens| source.has_access(ctx, known);
     let is_enough = |known: &KnownTokens| {
-        ctx.now < known.refreshed_at + interval(ctx)
-            && (!ctx.site.sends_access_token || has_access(known))
+        !known.is_renewable
+            || ctx.now < known.refreshed_at + interval(ctx)
+                && (!ctx.site.sends_access_token || has_access(known))
     };
     let (known, is_settled) = source.current(ctx, claims, &is_enough, false).await?;
     let granted = known.granted.as_ref().or(claims.granted.as_ref());
@@ -253,9 +260,7 @@ impl<'a> Source<'a> {
 
     /// Whether the provider need not be asked for an access token: there is a good one, or there would be no better one.
     fn has_access(&self, ctx: &Ctx<'_>, known: &KnownTokens) -> bool {
-        good(ctx, known).is_some()
-            || self.provider.offline.is_none()
-            || ctx.now < known.asked_at + AGAIN
+        good(ctx, known).is_some() || !known.is_renewable || ctx.now < known.asked_at + AGAIN
     }
 
     fn known(&self, ctx: &Ctx<'_>) -> Option<Rc<KnownTokens>> {
@@ -276,6 +281,7 @@ impl<'a> Source<'a> {
         let access = tokens.text(ACCESS_TOKEN);
         let known = Rc::new(KnownTokens {
             granted,
+            is_renewable: self.provider.offline.is_some() && tokens.text(REFRESH_TOKEN).is_some(),
             refreshed_at: tokens.time(REFRESHED_AT),
             asked_at: tokens.time(ASKED_AT),
             access: access.map(|token| (token.into(), tokens.time(ACCESS_UNTIL))),
@@ -302,13 +308,17 @@ impl<'a> Source<'a> {
         loop {
             let read = record.read(&text, patience).await?;
             let held = read.ok_or(TokenError::Ended)?;
+            if held.tokens.0.contains_key(ENDS_ALL) {
+                let ended = Box::pin(self.end(ctx, claims, &record, &held.text, true));
+                return ended.await;
+            }
             let known = self.remember(ctx, &held.tokens);
             if is_enough(&known) {
                 return Ok((known, true));
             }
             if ctx.now >= held.busy_until {
                 return match &self.provider.offline {
-                    Some(offline) if held.tokens.text(REFRESH_TOKEN).is_some() => {
+                    Some(offline) if known.is_renewable => {
                         self.refresh(ctx, claims, offline, held).await
                     }
                     _ => Ok((known, true)),
@@ -381,12 +391,21 @@ impl<'a> Source<'a> {
         if matches!(asked, Err(Failure::Refused(_))) {
             match offline.if_refused {
                 IfRefused::Keep => tokens.set(REFRESH_TOKEN, Value::Null),
-                IfRefused::EndSession | IfRefused::EndAll => {
-                    return self.end(ctx, claims, offline, &record, &busy).await;
+                IfRefused::EndSession => {
+                    return self.end(ctx, claims, &record, &busy, false).await;
+                }
+                IfRefused::EndAll => {
+                    // If ending them fails, the next request goes on with it.
+                    tokens.set(ENDS_ALL, true.into());
+                    let written = write(&record, &busy, &tokens, Timestamp::default());
+                    let Some(text) = written.await? else {
+                        return self.as_it_is(ctx, &record).await;
+                    };
+                    return Box::pin(self.end(ctx, claims, &record, &text, true)).await;
                 }
             }
         }
-        if matches!(asked, Err(Failure::Down(cause)) if is_of_everybody(cause)) {
+        if matches!(asked, Err(Failure::Down(cause)) if provider_calls::is_of_everybody(cause)) {
             issuers.change(issuer, |state| state.renewal_failed = Some(ctx.now));
         }
         let written = write(&record, &busy, &tokens, Timestamp::default()).await?;
@@ -412,30 +431,31 @@ impl<'a> Source<'a> {
     }
 
     /// Ends a session that the provider does not renew, unless somebody else has asked since with a newer refresh token.
+    /// `all`: with every other session of the person.
     async fn end(
         &self,
         ctx: &Ctx<'_>,
         claims: &SessionClaims,
-        offline: &Offline,
         record: &TokenRecord<'_>,
-        busy: &str,
+        held: &str,
+        all: bool,
     ) -> Result<(Rc<KnownTokens>, bool), TokenError> {
+        let (world, now) = (ctx.world, ctx.now);
+        if all {
+            let ended = people::end_sessions(world, &claims.user, None, now);
+            if let Err(Denial::Fault(fault)) = Box::pin(ended).await {
+                return Err(fault.into());
+            }
+        }
         // Gone at once; so is every other session that has it, when it is due.
-        if !record.remove(busy).await? {
+        if !record.remove(held).await? {
             return self.as_it_is(ctx, record).await;
         }
-        let (world, now) = (ctx.world, ctx.now);
         world.cache.forget_provider_tokens(self.id);
         let until = session::ends_at(ctx.site, claims);
         let ended = EndedSessions(&*world.platform.kv);
         ended.put(&claims.id, until, now).await?;
         world.cache.own_changes.end_session(&claims.id);
-        if offline.if_refused == IfRefused::EndAll {
-            let all = people::end_sessions(world, &claims.user, None, now);
-            if let Err(Denial::Fault(fault)) = Box::pin(all).await {
-                return Err(fault.into());
-            }
-        }
         Err(TokenError::Ended)
     }
 
@@ -539,17 +559,6 @@ async fn write(
     written
 }
 
-/// Whether a provider that has failed so would fail for everybody else too.
-const fn is_of_everybody(cause: ProviderCause) -> bool {
-    use KeysCause::{Connection, Timeout};
-    match cause {
-        ProviderCause::Discovery(_) | ProviderCause::NoEndpoint(_) | ProviderCause::Keys => true,
-        ProviderCause::Endpoint(_, cause) => matches!(cause, Timeout | Connection),
-        ProviderCause::Refused(status, _) => status >= 500,
-        _ => false,
-    }
-}
-
 /// The errors by which a provider says that the person has to sign in again.
 const NOT_WITHOUT_PERSON: [&str; 5] = [
     "access_denied",
@@ -563,6 +572,6 @@ const NOT_WITHOUT_PERSON: [&str; 5] = [
 enum Failure {
     /// It says that it will not, or what it says is not about this person.
     Refused(ProviderCause),
-    /// That cannot be known.
+    /// It is down, or its answer is of no use.
     Down(ProviderCause),
 }

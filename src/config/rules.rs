@@ -540,7 +540,7 @@ fn read_sign_in(
     let mut fine = true;
     if amr.is_given() {
         let known = |text: &str| is_method(text, bindings).then(|| text.into());
-        let error = "is no method: password, passkey and link are those of the gateway; others are provider:<name>, provider:<name>:<amr> and issuer:<name>:<amr>, by a table that is there";
+        let error = "is no method: password, passkey and link are those of the gateway; others are provider:<name>, provider:<name>:<amr> and issuer:<name>:<amr>, whose table must exist";
         match one_of(reader, "amr", amr, known, error) {
             Some(methods) => all.push(Requirement::Amr(methods)),
             None => fine = false,

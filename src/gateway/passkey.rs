@@ -384,19 +384,11 @@ async fn fresh(visit: &Visit<'_>) -> Result<User, Denial> {
     Ok(user.ok_or(PasskeyError::NotFresh)?)
 }
 
-/// Whether the sign-in is at most [`FRESH`] old. One at a provider counts only with a `max_age` that short: others let a
-/// browser pass that they still know, without a question.
+/// Whether the person was asked to sign in at most [`FRESH`] ago. A provider may let a browser pass that it still knows.
 fn is_fresh(visit: &Visit<'_>) -> bool {
-    let Some(session) = visit.session() else {
-        return false;
-    };
-    let asks = |issuer: &str| {
-        let provider = visit.ctx.site.provider(issuer);
-        let max_age = provider.and_then(|provider| provider.max_age);
-        max_age.is_some_and(|age| age.0 <= FRESH.0)
-    };
-    let granted = session.granted.as_ref();
-    visit.ctx.now < session.began_at + FRESH && granted.is_none_or(|granted| asks(&granted.issuer))
+    let proof = visit.session().and_then(|session| session.proof.as_ref());
+    let asked_at = proof.and_then(|proof| proof.at);
+    asked_at.is_some_and(|at| visit.ctx.now < at + FRESH)
 }
 
 /// The passkey with this credential id.

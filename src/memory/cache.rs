@@ -19,6 +19,7 @@ use crate::memory::services::ServiceMemory;
 use crate::memory::turns::Turns;
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
+use crate::platform::port::Fault;
 use crate::platform::shelf::{self, Shelf, Weigh};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::store::signing_keys::SigningKeys;
@@ -66,6 +67,12 @@ pub enum Note {
         site: String,
         issuer: String,
         cause: ProviderCause,
+    },
+    /// The provider's tokens of a session that has ended are still there.
+    TokensNotDeleted {
+        site: String,
+        issuer: String,
+        fault: Fault,
     },
     /// A header with roles was not sent, because a role contains what separates them.
     RolesNotSent {

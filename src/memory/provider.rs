@@ -22,6 +22,8 @@ pub struct Endpoints {
 pub struct KnownTokens {
     /// What the provider has granted last, if that was after the sign-in.
     pub granted: Option<Rc<Granted>>,
+    /// Whether the provider can be asked for more.
+    pub is_renewable: bool,
     /// When it was last asked with success.
     pub refreshed_at: Timestamp,
     /// When it was last asked, whatever came of it.

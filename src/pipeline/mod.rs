@@ -92,7 +92,10 @@ pub async fn handle(
     // 3. The credentials.
     let presented = source::present(parts, &site);
     let ctx = Ctx {
-        purpose: Purpose::Serve,
+        purpose: match &endpoint {
+            Some(endpoint) if endpoint.is_sign_out() => Purpose::SignOut,
+            _ => Purpose::Serve,
+        },
         world: &world,
         site: &site,
         parts,

@@ -288,6 +288,19 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
             issuer: Some(issuer),
             ..Event::default()
         },
+        Note::TokensNotDeleted {
+            site,
+            issuer,
+            fault,
+        } => Event {
+            event: EventKind::Fault,
+            site: Some(site),
+            reason: Some(format!(
+                "provider {issuer}: the tokens of a session that has ended are not deleted: {fault}"
+            )),
+            issuer: Some(issuer),
+            ..Event::default()
+        },
         Note::RolesNotSent {
             site,
             header,

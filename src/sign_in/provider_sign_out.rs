@@ -12,6 +12,7 @@ use crate::authn::provider_calls;
 use crate::authn::renewal;
 use crate::credential::attempt::{Attempt, MAX_RETURN};
 use crate::credential::session::{self, SetCookie};
+use crate::memory::cache::Note;
 use crate::model::claim::Granted;
 use crate::sign_in::by_provider::{absolute, begun_here, lead_away, require_navigation};
 use crate::site::issuer::KeySource;
@@ -30,7 +31,7 @@ pub async fn begin(
     let mut first: Option<(&Rc<Provider>, Option<String>)> = None;
     for granted in ended.iter().flatten() {
         let id_token = match &granted.tokens {
-            Some(id) => renewal::forget(ctx, id).await,
+            Some(id) => forget(ctx, id, &granted.issuer).await,
             None => None,
         };
         let provider = ctx.site.provider(&granted.issuer);
@@ -72,6 +73,19 @@ pub fn form_target(ctx: &Ctx<'_>) -> Option<&'static str> {
     Some(match &provider.issuer.keys {
         KeySource::Remote(remote) if remote.loopback.is_some() => "http:",
         _ => "https:",
+    })
+}
+
+/// Forgets the tokens with this id, and gives the ID token. The sign-out goes on if that fails: nothing refers to them any more.
+async fn forget(ctx: &Ctx<'_>, id: &str, issuer: &str) -> Option<String> {
+    let forgotten = renewal::forget(ctx, id).await;
+    forgotten.unwrap_or_else(|fault| {
+        ctx.world.cache.note(Note::TokensNotDeleted {
+            site: ctx.site.name.clone(),
+            issuer: issuer.to_owned(),
+            fault,
+        });
+        None
     })
 }
 

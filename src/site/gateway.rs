@@ -108,7 +108,7 @@ pub const TEXTS: [(&str, &str); 71] = [
     ("once_more_lead", "Sign in once more"),
     (
         "no_method",
-        "This page asks for a sign-in of a certain kind. If you cannot sign in so, add a passkey on your account page, or ask an administrator.",
+        "This page asks for a sign-in of a certain kind. If you cannot sign in that way, add a passkey on your account page, or ask an administrator.",
     ),
     (
         "other_user",

@@ -44,7 +44,7 @@ pub struct Offline {
     /// What is asked for besides the scope.
     pub fields: &'static [(&'static str, &'static str)],
     pub if_refused: IfRefused,
-    /// For how long after the last renewal a session stays while the provider cannot be asked.
+    /// For how long a session stays after it was due, while the provider cannot be asked.
     pub bound: Seconds,
 }
 

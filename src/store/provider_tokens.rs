@@ -23,9 +23,9 @@ const GONE_FOR: Seconds = Seconds(180);
 /// How often a deletion is tried again when others change the record.
 const ATTEMPTS: usize = 8;
 
-/// The longest token that is kept, in bytes. An ID token is sent in a URL.
+/// The longest token that is kept, in bytes.
 pub const MAX_TOKEN: usize = 8192;
-/// The longest ID token that is kept.
+/// The longest ID token that is kept: it is sent in a URL.
 pub const MAX_ID_TOKEN: usize = 4096;
 
 /// What is kept of a sign-in: members of a JSON object, because most of them come out of one, and are texts.
@@ -48,6 +48,8 @@ pub const GRANTED: &str = "granted";
 pub const REFRESHED_AT: &str = "refreshed_at";
 /// When it was last asked, whatever came of it.
 pub const ASKED_AT: &str = "asked_at";
+/// That all sessions of the person are to end, and then the record.
+pub const ENDS_ALL: &str = "ends_all";
 /// When the record is deleted.
 pub const ENDS_AT: &str = "ends_at";
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { exportPKCS8 } from "jose";
 import { newKey } from "../edge/lib/issuer.mjs";
 import { until } from "../edge/lib/world.mjs";
@@ -16,6 +17,9 @@ import { receivedByOrigin, startStage } from "./lib/stage.mjs";
 const APP = "app.ward.test";
 const LISTED = "listed.ward.test";
 const KEYED = "keyed.ward.test";
+const OFFLINE = "offline.ward.test";
+/** When a session of that site is due. */
+const DUE = 30_000;
 
 describe("a provider in a browser", () => {
   /** @type {Stage} */
@@ -42,10 +46,11 @@ describe("a provider in a browser", () => {
       query: undefined,
     });
     stage = await startStage({
-      siteNames: [APP, LISTED, KEYED],
+      siteNames: [APP, LISTED, KEYED, OFFLINE],
       applicationNames: [],
       sites: (network) => ({
         APP: { ...site(network.host(APP)), providers: ["id"] },
+        OFFLINE: { ...site(network.host(OFFLINE)), providers: ["offline"], session: { idle: 60, absolute: 600 } },
         LISTED: { ...site(network.host(LISTED)), providers: ["id", "other"] },
         KEYED: {
           ...site(network.host(KEYED)),
@@ -63,10 +68,13 @@ describe("a provider in a browser", () => {
         EDGEWARD_PROVIDER_OTHER_SECRET: "x",
         EDGEWARD_PROVIDER_KEYED: { ...table(port), client_id: "keyed", client_auth: "private_key_jwt", key_id: "client" },
         EDGEWARD_PROVIDER_KEYED_SECRET: secret,
+        EDGEWARD_PROVIDER_OFFLINE: { ...table(port), client_id: "offline", offline: true, sign_out_at_provider: false },
+        EDGEWARD_PROVIDER_OFFLINE_SECRET: "DEV-ONLY:client/secret of the tests",
       }),
     });
     const keyed = { redirectUri: `${stage.network.origin(KEYED)}/api/sso/callback/keyed`, jwk: key.jwk };
-    provider = await startWebProvider({ port, redirectUri: `${stage.network.origin(APP)}/api/sso/callback/id`, keyed });
+    const offline = { redirectUri: `${stage.network.origin(OFFLINE)}/api/sso/callback/offline` };
+    provider = await startWebProvider({ port, redirectUri: `${stage.network.origin(APP)}/api/sso/callback/id`, keyed, offline });
   });
   after(async () => {
     await stage?.stop();
@@ -217,6 +225,29 @@ describe("a provider in a browser", () => {
     await enterName(page, "zoe");
     await page.waitForURL(at("/fresh/page?x=1"));
     assert.equal((await receivedByOrigin(page)).header("x-forwarded-email"), "zoe@example.com");
+    await context.close();
+  });
+
+  test("a session is renewed with a refresh token that the provider rotates, and ends with the person's account there", async () => {
+    const at = (/** @type {string} */ path) => `${stage.network.origin(OFFLINE)}${path}`;
+    const { page, context } = await stage.visitor();
+    await page.goto(at("/page"));
+    await signIn(page, "mia");
+    await page.waitForURL(at("/page"));
+    assert.deepEqual(await provider.refreshed(), { taken: 0, refused: 0 });
+    for (const taken of [1, 2]) {
+      await sleep(DUE + 1_000);
+      for (const path of ["/a", "/b"]) {
+        await page.goto(at(path));
+        assert.equal((await receivedByOrigin(page)).header("x-forwarded-email"), "mia@example.com");
+      }
+      assert.deepEqual(await provider.refreshed(), { taken, refused: 0 });
+    }
+    await provider.disable("mia");
+    await sleep(DUE + 1_000);
+    await page.goto(at("/page"));
+    assert.equal(new URL(page.url()).origin, provider.issuer);
+    assert.deepEqual(await provider.refreshed(), { taken: 2, refused: 1 });
     await context.close();
   });
 

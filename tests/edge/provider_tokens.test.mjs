@@ -35,6 +35,7 @@ const SETTINGS = {
   wrong: { if_refused: "keep" },
   useless: {},
   online: { offline: undefined },
+  leaves: {},
   google: { preset: "google", issuer: undefined },
 };
 
@@ -85,12 +86,12 @@ before(async () => {
         },
         vars,
       },
-      { providers: ["via"], session: { idle: 3600, absolute: 3600 } },
+      { providers: ["via", "leaves"], session: { idle: 3600, absolute: 3600 } },
     ),
   );
   app = world.site("APP");
   for (const name of Object.keys(SETTINGS))
-    if (!["google", "via", "access", "fewer", "wrong", "useless", "online"].includes(name)) people[name] = await Person.signIn(name);
+    if (!["google", "via", "access", "fewer", "wrong", "useless", "online", "leaves"].includes(name)) people[name] = await Person.signIn(name, app, { discovery: name === "out" ? { end_session_endpoint: `${server.url}/out/end` } : {} });
 });
 after(async () => {
   await world?.stop();
@@ -258,10 +259,27 @@ describe("renewing sessions", { concurrency: true }, () => {
     const waiting = person.open();
     while (person.provider.renewals.length === 0) await sleep(20);
     const answer = await person.site.form("/api/sso/logout", {}, { cookie: `${SESSION}=${person.session}` });
-    assert.ok([200, 303].includes(answer.status), String(answer));
+    assert.equal(answer.status, 303, String(answer));
+    assert.ok(answer.target.startsWith(`${server.url}/out/end?`), answer.target);
     go();
     await waiting;
     for (const isolate of [1, 2]) isOut(await person.open("/page", isolate));
+  });
+
+  test("SEC-118: a sign-out at the gateway ends everything, though the provider would renew nothing any more", async () => {
+    const [gateway, via] = [world.site("GATEWAY"), world.site("VIA")];
+    const { browser, provider } = await Person.signIn("leaves", gateway);
+    const { pathname, search } = new URL((await browser.open(via, "/page")).target);
+    const arrive = new URL((await browser.open(gateway, pathname + search)).target);
+    assert.equal((await browser.open(via, arrive.pathname + arrive.search)).status, 303);
+    const asked = provider.renewals.length;
+    provider.ways.renewal = { error: ["invalid_grant", 400] };
+    const session = browser.jar(via).header;
+    assert.equal((await via.navigate("/page", { cookie: session })).status, 200);
+    const answer = await browser.submit(gateway, "/logout/", {});
+    assert.equal(answer.status, 200, String(answer));
+    isOut(await via.navigate("/page", { cookie: session }));
+    assert.equal(provider.renewals.length, asked);
   });
 
   test("SEC-118: who is out at a site is out at the gateway, which leads nobody back in", async () => {
@@ -334,7 +352,6 @@ describe("access tokens for an origin", () => {
     assert.equal(tokens.size, 1);
     assert.match([...tokens][0] ?? "", /^renewed-/);
     assert.equal(person.provider.renewals.length, before + 1);
-    // A provider that is not asked is not looked for in the store by each request either.
     const online = await Person.signIn("online", told, { token: { access_token: "canary-short", expires_in: 0 } });
     assert.equal((await online.open()).seen.header(HEADER), undefined);
     for (const token of [{ token_type: "DPoP" }, { access_token: "a\nb" }, { access_token: "x".repeat(9_000) }]) {

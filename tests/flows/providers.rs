@@ -92,7 +92,10 @@ impl Stage {
         let token = self
             .key
             .token(Algorithm::EdDsa, &json!({"kid": "k1"}), &all);
-        self.answer("/token", &json!({"id_token": token, "access_token": "x"}));
+        self.answer(
+            "/token",
+            &json!({"id_token": token, "access_token": "x", "token_type": "Bearer"}),
+        );
         let back = format!("/api/sso/callback/id?code=c&state={}", of("state"));
         isolate.send(&open(&back).cookie(cookie))
     }
@@ -191,6 +194,43 @@ fn sec_112_whoever_comes_back_with_codes_that_are_none_is_turned_down() {
         assert_eq!(isolate.send(&open(&back).cookie(cookie)).status(), 403);
     }
     assert_eq!(asked.get(), 1);
+}
+
+#[test]
+fn sec_112_whoever_comes_back_while_the_provider_is_down_has_not_guessed() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    stage.edge.shared.limited.set(true);
+    for status in [500, 503, 429] {
+        let (location, cookie) = begin(&isolate);
+        stage.counted(status);
+        let state = query::take(&location, "state").values.remove(0);
+        let back = format!("/api/sso/callback/id?code=c&state={state}");
+        assert_eq!(
+            isolate.send(&open(&back).cookie(&cookie)).status(),
+            502,
+            "{status}"
+        );
+        *stage.edge.shared.servers.borrow_mut() = None;
+    }
+}
+
+#[test]
+fn a_sign_out_while_nothing_of_the_provider_is_known_is_one() {
+    let stage = Stage::with(&json!({"sign_out_at_provider": true}));
+    let isolate = stage.edge.isolate();
+    let begun = begin(&isolate);
+    let session = session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap();
+    stage.counted(503);
+    let isolate = stage.edge.isolate();
+    let page = req("POST", "/api/sso/logout")
+        .cookie(&session)
+        .header("sec-fetch-site", "same-origin")
+        .header("accept", "text/html");
+    let seen = isolate.send(&page);
+    assert_eq!(seen.status(), 200, "{}", seen.body());
+    assert!(seen.body().contains("Signed out"), "{}", seen.body());
+    assert_eq!(isolate.me(&session), None);
 }
 
 #[test]

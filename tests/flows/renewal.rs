@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::harness::crypto::Private;
 use crate::harness::issuer::claims_at;
-use crate::harness::request::open;
-use crate::harness::shared::{Server, Verb};
+use crate::harness::request::{open, req};
+use crate::harness::shared::{Server, Trouble, Verb};
 use crate::harness::{Isolate, run, step, tampered};
 use crate::providers::{Stage, begin, session};
 
@@ -31,7 +31,15 @@ struct Rotating {
 
 impl Rotating {
     fn new() -> Self {
-        let stage = Stage::with(&json!({"offline": true, "claims": {"roles": "roles"}}));
+        Self::with(&json!({}))
+    }
+
+    /// `settings` are laid over those of the provider.
+    fn with(settings: &Value) -> Self {
+        let mut all = json!({"offline": true, "claims": {"roles": "roles"}});
+        let members = all.as_object_mut().unwrap();
+        members.extend(settings.as_object().unwrap().clone());
+        let stage = Stage::with(&all);
         let came = Rc::<RefCell<Vec<String>>>::default();
         let (shared, seen) = (Rc::clone(&stage.edge.shared), Rc::clone(&came));
         let answer: Server = Box::new(move |request| {
@@ -71,6 +79,14 @@ impl Rotating {
     fn answer(&self, id_token: &str) {
         let answer = json!({"id_token": id_token, "access_token": "a", "token_type": "Bearer"});
         self.stage.answer("/token", &answer);
+    }
+
+    /// Refuses refresh tokens from now on.
+    fn refuses(&self, status: u16, error: &str) {
+        let mut answers = self.stage.edge.shared.answers.borrow_mut();
+        let token = "https://id.example/token".to_owned();
+        let body = json!({ "error": error }).to_string();
+        answers.insert(token, (status, body.into()));
     }
 
     fn id_token(&self, key: &Private, kid: &str, claims: &Value) -> String {
@@ -119,6 +135,108 @@ fn sec_118_what_fails_for_one_person_is_not_put_off_for_another() {
     provider.renews(&person("two", &[]));
     assert_eq!(roles(&isolate, &two), Some(None));
     assert_eq!(provider.came.borrow().len(), 2);
+}
+
+#[test]
+fn sec_118_a_provider_that_limits_us_or_knows_us_no_more_is_asked_once() {
+    for (status, error) in [
+        (429, "x"),
+        (503, "x"),
+        (401, "invalid_client"),
+        (400, "unauthorized_client"),
+    ] {
+        let provider = Rotating::new();
+        let isolate = provider.stage.edge.isolate();
+        let sessions = ["one", "two"].map(|name| provider.sign_in(&isolate, name));
+        provider.stage.edge.wait(DUE);
+        provider.refuses(status, error);
+        for session in sessions {
+            assert_eq!(roles(&isolate, &session), editor(), "{status} {error}");
+        }
+        assert_eq!(provider.came.borrow().len(), 1, "{status} {error}");
+    }
+}
+
+#[test]
+fn sec_118_a_sign_out_of_a_session_that_is_due_asks_the_provider_nothing() {
+    let provider = Rotating::new();
+    let isolate = provider.stage.edge.isolate();
+    let session = provider.sign_in(&isolate, "one");
+    provider.stage.edge.wait(DUE);
+    provider.refuses(400, "invalid_grant");
+    let sign_out = req("POST", "/api/sso/logout").cookie(&session);
+    let seen = isolate.send(&sign_out.header("sec-fetch-site", "same-origin"));
+    assert_eq!(seen.status(), 200, "{}", seen.body());
+    assert!(provider.came.borrow().is_empty());
+    assert_eq!(roles(&provider.stage.edge.isolate(), &session), None);
+}
+
+#[test]
+fn sec_118_all_sessions_end_whichever_call_of_the_platform_has_failed() {
+    for call in 0.. {
+        let provider = Rotating::with(&json!({"if_refused": "end_all"}));
+        let edge = &provider.stage.edge;
+        let isolate = edge.isolate();
+        let sessions = [(); 2].map(|()| provider.sign_in(&isolate, "one"));
+        edge.wait(DUE);
+        provider.refuses(400, "invalid_grant");
+        edge.shared.make(Trouble::Call(call));
+        let _ = isolate.send(&open("/a").cookie(&sessions[0]));
+        let made = edge.shared.counted();
+        edge.shared.make(Trouble::None);
+        edge.wait(BUSY);
+        let isolate = edge.isolate();
+        assert_eq!(roles(&isolate, &sessions[0]), None, "call {call}");
+        edge.wait(BUSY);
+        assert_eq!(isolate.me(&sessions[1]), None, "call {call}");
+        if call >= made {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_session_that_is_kept_although_the_provider_has_refused_it_is_not_looked_up_by_each_request() {
+    let provider = Rotating::with(&json!({"if_refused": "keep"}));
+    let edge = &provider.stage.edge;
+    let isolate = edge.isolate();
+    let session = provider.sign_in(&isolate, "one");
+    edge.wait(DUE);
+    provider.refuses(400, "invalid_grant");
+    assert_eq!(roles(&isolate, &session), editor());
+    let before = edge.shared.count(Verb::Changed);
+    for _ in 0..5 {
+        assert_eq!(roles(&isolate, &session), editor());
+    }
+    assert_eq!(edge.shared.count(Verb::Changed), before);
+    assert_eq!(provider.came.borrow().len(), 1);
+}
+
+#[test]
+fn an_access_token_that_does_not_say_how_long_it_lasts_is_sent_as_long_as_nobody_can_renew_it() {
+    for offline in [false, true] {
+        let mut provider = Rotating::with(&json!({ "offline": offline }));
+        provider.stage.edge = provider.stage.edge.deployed(|all| {
+            let mut site: Value = serde_json::from_str(&all["EDGEWARD_SITE_APP"]).unwrap();
+            site["custom_headers"] = json!({"x-token": "provider:access_token"});
+            all.insert("EDGEWARD_SITE_APP".into(), site.to_string());
+        });
+        let isolate = provider.stage.edge.isolate();
+        let begun = begin(&isolate);
+        let answer = provider
+            .stage
+            .come_back(&isolate, &begun, &person("one", &[]));
+        let session = session(&answer).unwrap();
+        let sent = || {
+            let seen = isolate.send(&open("/a").cookie(&session));
+            seen.origin().header("x-token").map(str::to_owned)
+        };
+        assert_eq!(sent().as_deref(), Some("x"));
+        let renewed = json!({"access_token": "b", "token_type": "Bearer", "expires_in": 300});
+        provider.stage.answer("/token", &renewed);
+        provider.stage.edge.wait(600);
+        assert_eq!(sent().as_deref(), Some(if offline { "b" } else { "x" }));
+    }
 }
 
 #[test]

@@ -38,11 +38,15 @@ pub(super) fn read(
     let kid = reader.optional("key_id", client.kid);
     let signs = how == RawClientAuth::PrivateKeyJwt;
     let is_wrong = is_apple && given || is_github && signs;
-    reader.check("client_auth", !is_wrong, "is none of this preset");
+    reader.check(
+        "client_auth",
+        !is_wrong,
+        "cannot have this value with this preset",
+    );
     reader.check(
         "team_id",
         is_apple == team.as_ref().is_some_and(|team| !team.is_empty()),
-        "is required for preset = \"apple\", and for no other",
+        "is required for preset = \"apple\", and not allowed with any other preset",
     );
     reader.check(
         "key_id",

@@ -211,12 +211,12 @@ export function blocks(document, language) {
 
 /**
  * Starts the OpenID provider with pages on which people sign in.
- * @param {{ port: number, redirectUri: string, keyed?: { redirectUri: string, jwk: object } }} place `keyed`: a second client,
- *   which authenticates with a key.
+ * @param {{ port: number, redirectUri: string, keyed?: { redirectUri: string, jwk: object }, offline?: { redirectUri: string } }} place
+ *   Other clients: `keyed` authenticates with a key, `offline` gets refresh tokens.
  */
-export async function startWebProvider({ port, redirectUri, keyed }) {
+export async function startWebProvider({ port, redirectUri, ...others }) {
   await installNpm();
-  const command = ["web_provider.mjs", String(port), redirectUri, ...(keyed ? [JSON.stringify(keyed)] : [])];
+  const command = ["web_provider.mjs", String(port), redirectUri, JSON.stringify(others)];
   const child = spawn(pinnedNode, command, { cwd: PEERS, env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text) => (errors += text));
@@ -229,6 +229,13 @@ export async function startWebProvider({ port, redirectUri, keyed }) {
     issuer: `http://127.0.0.1:${port}`,
     /** Makes a new signing key, and publishes no other. */
     rotate: () => fetch(`http://127.0.0.1:${port}/rotate`, { method: "POST" }),
+    /** Takes a person's account away. */
+    disable: (/** @type {string} */ name) => fetch(`http://127.0.0.1:${port}/disable/${name}`, { method: "POST" }),
+    /**
+     * How often a refresh token was taken, and how often one was refused.
+     * @returns {Promise<{ taken: number, refused: number }>}
+     */
+    refreshed: async () => (await fetch(`http://127.0.0.1:${port}/refreshed`)).json(),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = new Promise((resolve) => child.once("exit", resolve));
