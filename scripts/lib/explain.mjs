@@ -22,7 +22,8 @@ The caller; anonymous without any of these:
   --token <token>    the one that this credential stands for. Asks the deployment that EDGEWARD_URL and
                      EDGEWARD_API_TOKEN (scope admin) name; the default is that of \`npm run dev\`
   --source <source>  where the token is presented: bearer, session, sso_cookie, query, header or api_key [default: bearer]
-  --caller <json>    a made-up one: {"email", "roles", "scopes", "claims", "tenant", "workspace"}, all optional
+  --caller <json>    a made-up one: {"email", "roles", "scopes", "claims", "tenant", "workspace",
+                     "issuer", "amr", "age"}, all optional
 
 Without --token the rules are those of the current wrangler.toml, deployed or not:
   --remote           those of its top level [default: those of the environment local]

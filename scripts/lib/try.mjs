@@ -2,7 +2,7 @@
 // The deployment's own verification answers; nothing is verified here.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ask, Misuse, orUsage, WHERE } from "./ask.mjs";
+import { ask, Misuse, Refused, orUsage, WHERE } from "./ask.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
 const USAGE = `Usage: npm run admin -- try --token-file <file> [options]
@@ -17,7 +17,8 @@ The credential is read from the file, or from standard input with "-", never fro
   --path <path>        the path of the request [default: the first page of the site]
   --host <host>        the host of the request, if the site has several [default: its first]
   --tenant <name>      the value of the site's tenant header
-  --issuer <name>      instead of a credential: fetches discovery and keys of this issuer, and shows what is taken of them
+  --issuer <name>      instead of a credential: fetches discovery and keys of this issuer or provider, and shows what is taken of
+                       them; the name is that of its table, in lower case
   --json               print JSON for programs
 
 Ends with status 0 if the credential is accepted or the issuer has a usable key, with 1 if not, and with 2 on a usage error.
@@ -70,7 +71,7 @@ export function runTry(args) {
     if ((issuer === undefined) === (file === undefined)) throw new Misuse("name either --token-file or --issuer");
     if (file === undefined) {
       if (Object.keys(rest).length > 0) throw new Misuse(`--issuer takes no --${Object.keys(rest)[0]}`);
-      const told = /** @type {IssuerTold} */ (await explain({ issuer }, "keys_from"));
+      const told = /** @type {IssuerTold} */ (await explain({ issuer }, "keys_from").catch(unknownIssuer(issuer)));
       console.log(json ? JSON.stringify(told) : issuerText(told));
       return told.usable ? 0 : 1;
     }
@@ -79,6 +80,13 @@ export function runTry(args) {
     return told.credential === "accepted" ? 0 : 1;
   });
 }
+
+/** @param {string | undefined} issuer */
+const unknownIssuer = (issuer) => (/** @type {unknown} */ error) => {
+  if (!(error instanceof Refused && error.code === "not_found")) throw error;
+  throw new StepFailed(`no site uses an issuer or a provider ${issuer}
+  The name is that of its table, in lower case: "id" for EDGEWARD_PROVIDER_ID`);
+};
 
 /** @param {string[]} args */
 function readOptions(args) {

@@ -14,13 +14,13 @@ use crate::memory::world::World;
 use crate::platform::algorithm::Algorithm;
 use crate::site::issuer::{Document, Issuer, KeySource, RemoteKeys};
 
-/// The answer for the issuer of this name.
+/// The answer for the issuer or the provider of this name.
 ///
 /// # Errors
-/// [`Denial::NotFound`] if no site takes tokens of an issuer of this name.
+/// [`Denial::NotFound`] if no site takes tokens of an issuer of this name, and people sign in nowhere at such a provider.
 pub(super) async fn explain(world: &World, name: &str) -> Result<Answer, Denial> {
     let config = &world.config;
-    let mut issuers = config.sites().flat_map(|site| site.all_issuers());
+    let mut issuers = config.sites().flat_map(|site| site.speakers());
     let issuer = issuers.find(|issuer| issuer.name == name);
     let issuer = Rc::clone(issuer.ok_or(Denial::NotFound)?);
     let mut told = match &issuer.keys {

@@ -34,7 +34,9 @@ use crate::config::reader::{
 };
 use crate::http::host::fetchable_host;
 use crate::jose::hmac::Keyring;
+use crate::model::user::Role;
 use crate::platform::time::Seconds;
+use crate::rules::requirement::Requirement;
 use crate::site::Login;
 pub use crate::site::Site;
 use crate::site::Source;
@@ -197,18 +199,21 @@ fn notes(hosts: &HashMap<String, Served>) -> Vec<ConfigError> {
     let sites = || hosts.values().flat_map(Served::iter);
     for site in sites() {
         for rule in site.rules.iter() {
-            let beyond = rule.requirement().map(|r| r.unmeetable(&site.provides()));
-            for name in beyond.into_iter().flatten() {
-                notes.push(ConfigError {
-                    path: format!(
-                        "{SITE}{}.rules.{}",
-                        site.name.to_ascii_uppercase(),
-                        rule.number
-                    ),
-                    error: format!(
-                        "requires {name}, which no issuer of this site provides, so nobody can meet it"
-                    ),
-                });
+            let mut note = |error: String| {
+                let name = site.name.to_ascii_uppercase();
+                let path = format!("{SITE}{name}.rules.{}", rule.number);
+                notes.push(ConfigError { path, error });
+            };
+            let Some(requirement) = rule.requirement() else {
+                continue;
+            };
+            for name in requirement.unmeetable(&site.provides()) {
+                note(format!(
+                    "requires {name}, which no issuer of this site provides, so nobody can meet it"
+                ));
+            }
+            if wants_role_of_a_record(site, requirement) {
+                note("requires a role that is in grant_roles of no provider and no issuer of this site, so only users who have it in their own record can meet it".into());
             }
         }
     }
@@ -216,6 +221,18 @@ fn notes(hosts: &HashMap<String, Served>) -> Vec<ConfigError> {
     notes.sort_by(|a, b| a.path.cmp(&b.path));
     notes.dedup();
     notes
+}
+
+/// Whether a requirement of a site where people sign in with a provider is about a role that only a user's record can grant.
+fn wants_role_of_a_record(site: &Site, requirement: &Requirement) -> bool {
+    let is_granted = |role: &Role| site.speakers().any(|one| one.grant_roles.contains(role));
+    let is_at_provider = site.gateway.is_none() && !site.own_providers().is_empty();
+    is_at_provider
+        && requirement.has(&|inner| match inner {
+            Requirement::Role(roles) => !roles.iter().any(is_granted),
+            Requirement::AllRoles(roles) => !roles.iter().all(is_granted),
+            _ => false,
+        })
 }
 
 fn is_site_name(name: &str) -> bool {

@@ -18,6 +18,13 @@ pub(super) fn read_hosts(
     reader.check("hosts", !given.is_empty(), "must name at least one host");
     let mut read: Vec<(String, &str)> = Vec::new();
     for text in &given {
+        if text.contains("://") {
+            reader.error(
+                "hosts",
+                format!("{text:?} must be written without a scheme: host, host:port or host/path"),
+            );
+            continue;
+        }
         let (authority, path) = split_path(text);
         match (canonical_host(authority, "https"), prefix(path)) {
             (Some(host), Some(mount)) => read.push((host, mount)),

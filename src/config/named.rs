@@ -47,7 +47,13 @@ impl<T> Tables<T> {
                 }
                 None => {
                     found = None;
-                    if !self.failed.contains(&name) {
+                    let lower = name.to_ascii_lowercase();
+                    let mut known = self.read.iter().map(|table| name_of(table));
+                    let is_known = |name: &String| self.failed.contains(name);
+                    if name != lower && (known.any(|known| known == lower) || is_known(&lower)) {
+                        let error = format!("{name:?} must be written in lower case: {lower:?}");
+                        reader.error(setting, error);
+                    } else if !is_known(&name) {
                         let binding = name.to_ascii_uppercase();
                         let error = format!(
                             "{name:?} is no {kind}: the table {prefix}{binding} is missing"

@@ -159,7 +159,15 @@ pub(super) fn read(
         if OF_ISSUER.contains(&setting.as_str()) {
             members.insert(setting, value);
         } else {
-            reader.error(&setting, "no such setting");
+            reader.error(
+                &setting,
+                match setting.as_str() {
+                    "client_secret" => {
+                        "is no setting: the secret does not belong in this file; it is the Worker secret EDGEWARD_PROVIDER_<NAME>_SECRET"
+                    }
+                    _ => "no such setting",
+                },
+            );
         }
     }
     let preset = reader.required("preset", raw.preset);
@@ -235,6 +243,11 @@ pub(super) fn read(
         "max_age",
         max_age.is_none_or(|age| age <= 30 * 86_400),
         "must be at most 30 days",
+    );
+    reader.check(
+        "max_age",
+        max_age.is_none() || preset != Some(Preset::Google),
+        "is not for preset = \"google\", which does not say when somebody has signed in",
     );
     let hosted = reader.optional("hd", raw.hd);
     reader.check(
@@ -379,6 +392,9 @@ impl Place {
             domain.as_ref().is_none_or(is_host),
             "must be a host in lower case, such as example.eu.auth0.com",
         );
+        if domain.as_ref().is_some_and(|domain| !is_host(domain)) {
+            return;
+        }
         let names_issuer = members.contains_key("issuer");
         let named = |issuer: String| {
             let discovery = format!(
@@ -420,13 +436,38 @@ impl Place {
             }
             (Preset::Keycloak, Some(_), None, _) => Err(("realm", "is required")),
             (Preset::Oidc | Preset::Okta | Preset::Keycloak, ..) => {
-                match members.get("issuer").and_then(Value::as_str) {
-                    Some(issuer) => {
+                let of = |name: &str| members.get(name).and_then(Value::as_str);
+                // Plain http is for a provider on this machine, which `loopback_origin` names.
+                let is_there = |issuer: &str| {
+                    let loopback = of("loopback_origin");
+                    issuer.starts_with("https://")
+                        || loopback.is_some_and(|at| issuer.starts_with(at))
+                };
+                match of("issuer") {
+                    _ if of("discovery_url").is_some() => {}
+                    Some(issuer) if issuer.contains("/.well-known/") => {
+                        reader.error("issuer", "is the URL of the discovery document: write what its member `issuer` says");
+                    }
+                    Some(issuer) if is_there(issuer) => {
                         let (_, discovery) = named(issuer.to_owned());
                         default_to(members, "discovery_url", json!(discovery));
                     }
+                    Some(_) => reader.error("issuer", "must be an https URL"),
                     None if names_issuer => {}
-                    None => reader.error("issuer", "is required"),
+                    None => {
+                        let (name, error) = match preset {
+                            Preset::Oidc => ("issuer", "is required"),
+                            Preset::Okta => (
+                                "domain",
+                                "is required, or issuer for an authorization server of its own",
+                            ),
+                            _ => (
+                                "domain",
+                                "is required with realm, or issuer instead of both",
+                            ),
+                        };
+                        reader.error(name, error);
+                    }
                 }
                 return;
             }

@@ -94,7 +94,7 @@ table! {
         /// Predefined sets of headers that tell the origin who is asking.
         pub(super) identity_headers: Field<Vec<crate::site::Preset>>,
         /// More such headers: the name, and the property of the user.
-        pub(super) custom_headers: Field<BTreeMap<String, crate::site::attribute::Attribute>>,
+        pub(super) custom_headers: Field<BTreeMap<String, Field<crate::site::attribute::Attribute>>>,
         /// The character between roles in a header.
         pub(super) groups_separator: Field<String>,
         /// If a role contains that character: whether it is percent-encoded there, or the header is not sent.

@@ -173,8 +173,10 @@ pub(super) fn read(
     let custom_headers: Vec<(String, Attribute)> = custom_headers
         .into_iter()
         .filter_map(|(header, attribute)| {
-            read_header(&mut reader.table("custom_headers"), &header, &header)
-                .map(|h| (h, attribute))
+            let mut reader = reader.table("custom_headers");
+            let attribute = reader.optional(&header, attribute);
+            let header = read_header(&mut reader, &header, &header);
+            Some((header?, attribute?))
         })
         .collect();
     let groups_separator =

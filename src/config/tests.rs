@@ -436,3 +436,21 @@ fn a_host_belongs_to_one_site() {
         errors[1].error
     );
 }
+
+#[test]
+fn each_header_of_custom_headers_has_its_own_error() {
+    let headers = r#"{"custom_headers": {"x-forwarded-email": "mail", "x-forwarded-user": "sub", "x-id": "id"}, "hosts": ["https://a.example"]}"#;
+    let found = paths(&bindings(headers));
+    for header in ["x-forwarded-email", "x-forwarded-user"] {
+        let path = format!("EDGEWARD_SITE_APP.custom_headers.{header}");
+        assert!(found.contains(&path), "{found:?}");
+    }
+    assert!(
+        !found.iter().any(|path| path.ends_with("x-id")),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"EDGEWARD_SITE_APP.hosts".to_owned()),
+        "{found:?}"
+    );
+}

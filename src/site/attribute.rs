@@ -78,7 +78,11 @@ impl TryFrom<String> for Attribute {
             "workspace" => Self::Workspace,
             "issuer" => Self::Issuer,
             "provider:access_token" => Self::AccessToken,
-            _ => return Err("is not a known property of a user; see the README"),
+            _ => {
+                return Err(
+                    "is none of id, email, username, first_name, last_name, name, roles, staff, superuser, scopes, tenant, workspace, issuer, claim:<path> and provider:access_token",
+                );
+            }
         })
     }
 }

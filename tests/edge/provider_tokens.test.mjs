@@ -91,7 +91,8 @@ before(async () => {
   );
   app = world.site("APP");
   for (const name of Object.keys(SETTINGS))
-    if (!["google", "via", "access", "fewer", "wrong", "useless", "online", "leaves"].includes(name)) people[name] = await Person.signIn(name, app, { discovery: name === "out" ? { end_session_endpoint: `${server.url}/out/end` } : {} });
+    if (!["google", "via", "access", "fewer", "wrong", "useless", "online", "leaves"].includes(name))
+      people[name] = await Person.signIn(name, app, { discovery: name === "out" ? { end_session_endpoint: `${server.url}/out/end` } : {} });
 });
 after(async () => {
   await world?.stop();

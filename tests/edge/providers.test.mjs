@@ -714,6 +714,15 @@ describe("what goes wrong", () => {
     await until(async () => (await new Browser(world).open(app, "/api/sso/login/gone")).status === 303);
     isSignedIn((await signIn("gone")).answer);
   });
+  test("the keys of a provider can be looked at before anybody signs in", async () => {
+    const told = await app.admin("POST", "/api/sso/explain", { issuer: "many_keys" });
+    assert.equal(told.status, 200, String(told));
+    assert.deepEqual([told.json.issuer, told.json.keys_from, told.json.usable], ["many_keys", "discovery_url", true]);
+    providers.gone.isDown = true;
+    const failed = await app.admin("POST", "/api/sso/explain", { issuer: "gone" });
+    assert.deepEqual([failed.json.usable, failed.json.error], [false, "the connection failed"]);
+    providers.gone.isDown = false;
+  });
   test("a provider that redirects, or says something else is 502, and the log has why", async () => {
     /** @type {[Ways["instead"], RegExp][]} */
     const ways = [

@@ -198,7 +198,7 @@ describe("npm run dev", { timeout: 2 * DEADLINE_MS }, () => {
     }
     assert.equal(tryWith("", "--token-file", "-").status, 1);
     const nobody = tryWith("", "--issuer", "nobody");
-    assert.deepEqual([nobody.status, /404/.test(nobody.stderr)], [1, true]);
+    assert.deepEqual([nobody.status, /no site uses an issuer or a provider nobody/.test(nobody.stderr)], [1, true]);
     const [me] = JSON.parse(await admin("user", "list", "--json"));
     assert.equal(me.email, "demo@example.com");
     assert.match(await admin("user", "disable", me.email), /is disabled and signed out/);

@@ -32,6 +32,110 @@ fn wrong(settings: &Value) -> Vec<String> {
     own.collect()
 }
 
+/// The errors of the settings, with their paths.
+fn errors(all: &Bindings) -> Vec<String> {
+    let errors = crate::config::parse(all).unwrap_err();
+    let text = errors
+        .iter()
+        .map(|one| format!("{}: {}", one.path, one.error));
+    text.collect()
+}
+
+#[test]
+fn an_error_is_about_the_setting_that_was_written() {
+    let well_known = "https://id.example/.well-known/openid-configuration";
+    for (settings, path, error) in [
+        (
+            json!({"issuer": "http://id.example"}),
+            "issuer",
+            "must be an https URL",
+        ),
+        (
+            json!({"issuer": "id.example"}),
+            "issuer",
+            "must be an https URL",
+        ),
+        (
+            json!({"issuer": well_known}),
+            "issuer",
+            "is the URL of the discovery document",
+        ),
+        (
+            json!({"preset": "auth0", "domain": "https://a.eu.auth0.com"}),
+            "domain",
+            "must be a host",
+        ),
+        (
+            json!({"preset": "okta"}),
+            "domain",
+            "is required, or issuer",
+        ),
+        (
+            json!({"preset": "keycloak"}),
+            "domain",
+            "is required with realm",
+        ),
+        (
+            json!({"issuer": "https://id.example", "client_secret": "abc"}),
+            "client_secret",
+            "EDGEWARD_PROVIDER_<NAME>_SECRET",
+        ),
+        (
+            json!({"preset": "google", "max_age": 60}),
+            "max_age",
+            "is not for preset = \"google\"",
+        ),
+    ] {
+        let all = errors(&with(&settings));
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert!(
+            all[0].starts_with(&format!("{BINDING}.{path}: ")),
+            "{all:?}"
+        );
+        assert!(all[0].contains(error), "{all:?}");
+        assert!(!all[0].contains("abc"), "{all:?}");
+    }
+}
+
+#[test]
+fn a_name_in_capitals_is_told_how_it_is_written() {
+    let mut all = with(&json!({"issuer": "https://id.example"}));
+    let site = all["EDGEWARD_SITE_APP"].replace(r#""id""#, r#""ID""#);
+    all.insert("EDGEWARD_SITE_APP".into(), site);
+    let errors = errors(&all);
+    let error = r#"EDGEWARD_SITE_APP.providers: "ID" must be written in lower case: "id""#;
+    assert_eq!(errors, [error]);
+}
+
+#[test]
+fn a_role_that_no_provider_grants_is_noted() {
+    for (granted, wanted, is_noted) in [
+        (json!([]), json!({"role": "staff"}), true),
+        (json!(["staff"]), json!({"role": "stuff"}), true),
+        (json!(["staff"]), json!({"role": ["stuff", "staff"]}), false),
+        (
+            json!(["staff"]),
+            json!({"all": [{"all_roles": ["stuff", "staff"]}, {"authenticated": true}]}),
+            true,
+        ),
+        (
+            json!(["staff"]),
+            json!({"email_domain": "example.com"}),
+            false,
+        ),
+    ] {
+        let mut all = with(&json!({"issuer": "https://id.example", "grant_roles": granted}));
+        let mut site: Value = serde_json::from_str(&all["EDGEWARD_SITE_APP"]).unwrap();
+        site["rules"] = json!([{"prefix": "/", "require": wanted}]);
+        all.insert("EDGEWARD_SITE_APP".into(), site.to_string());
+        let notes = crate::config::parse(&all).unwrap().notes;
+        let noted = notes.iter().any(|note| {
+            note.path == "EDGEWARD_SITE_APP.rules.1" && note.error.contains("grant_roles")
+        });
+        assert_eq!(noted, is_noted, "{wanted}");
+    }
+}
+
 #[test]
 fn a_preset_says_where_the_provider_is() {
     let tenant = "11111111-2222-3333-4444-555555555555";

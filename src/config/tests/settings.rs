@@ -188,7 +188,7 @@ const BAD: [(&str, &str); 116] = [
     (r#"{"identity_headers": ["x-forward"]}"#, "identity_headers"),
     (
         r#"{"custom_headers": {"x-id": "password"}}"#,
-        "custom_headers",
+        "custom_headers.x-id",
     ),
     (
         r#"{"custom_headers": {"x id": "id"}}"#,
