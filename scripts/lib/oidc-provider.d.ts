@@ -13,12 +13,13 @@ declare module "oidc-provider" {
       provider: Provider;
       client: { clientId: string };
       session: { accountId: string };
-      params: { scope: string };
+      params: { scope: string; grant_type?: string };
       result?: { login?: object };
     };
   }
   export class Provider {
     constructor(issuer: string, configuration: object);
+    on(event: "grant.success" | "grant.error", listener: (context: Context) => void): void;
     callback(): (request: IncomingMessage, response: ServerResponse) => void;
     interactionDetails(request: IncomingMessage, response: ServerResponse): Promise<object>;
     interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>;

@@ -279,7 +279,9 @@ describe("renewing sessions", { concurrency: true }, () => {
     assert.equal((await via.navigate("/page", { cookie: session })).status, 200);
     const answer = await browser.submit(gateway, "/logout/", {});
     assert.equal(answer.status, 200, String(answer));
-    isOut(await via.navigate("/page", { cookie: session }));
+    const out = await via.navigate("/page", { cookie: session });
+    assert.equal(out.status, 303, String(out));
+    assert.match(out.target, /^http:\/\/gateway\.example\.test\/login\/\?return_to=/);
     assert.equal(provider.renewals.length, asked);
   });
 

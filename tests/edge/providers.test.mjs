@@ -433,10 +433,10 @@ describe("oidcc-client-rp-initiated-logout-test-plan", () => {
    * Signs out by the form of the page that asks. Where the browser is sent.
    * @param {Browser} browser
    */
-  async function signOut(browser, site = app, path = "/api/sso/logout") {
+  async function signOut(browser, site = app, path = "/api/sso/logout", fields = {}) {
     const question = await browser.open(site, path);
     assert.match(question.headers.need("content-security-policy"), /form-action 'self' http:/);
-    return browser.submit(site, path, {});
+    return browser.submit(site, path, fields);
   }
   const location = (/** @type {Answer} */ answer) => {
     assert.equal(answer.status, 303, String(answer));
@@ -452,7 +452,9 @@ describe("oidcc-client-rp-initiated-logout-test-plan", () => {
     const browser = await signedIn();
     const session = sessionOf(browser);
     assert.ok(await isIn(session));
-    const { at, id_token_hint, state, ...fields } = /** @type {Record<string, string>} */ (location(await signOut(browser)));
+    const { at, id_token_hint, state, ...fields } = /** @type {Record<string, string>} */ (
+      location(await signOut(browser, app, "/api/sso/logout", { return_to: "/page?x=1" }))
+    );
     assert.equal(at, end());
     assert.deepEqual(fields, { client_id: "client/1", post_logout_redirect_uri: `${app.origin}${back}` });
     assert.equal(JSON.parse(Buffer.from(id_token_hint.split(".")[1], "base64url").toString()).sub, "u1");

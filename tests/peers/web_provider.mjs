@@ -12,7 +12,7 @@ const loggedOut = redirectUri.replace("/callback/", "/logged-out/");
 const backChannel = redirectUri.replace("/callback/", "/backchannel/");
 const issuer = `http://127.0.0.1:${port}`;
 
-/** @type {{ keyed?: { redirectUri: string, jwk: import("oidc-provider").JWK }, offline?: { redirectUri: string } }} */
+/** @type {{ keyed?: { redirectUri: string, jwk: object }, offline?: { redirectUri: string } }} */
 const { keyed, offline } = JSON.parse(others ?? "{}");
 const refreshed = { taken: 0, refused: 0 };
 /** @type {Set<string>} */
@@ -73,9 +73,13 @@ function start() {
     cookies: { keys: ["DEV-ONLY"] },
     jwks: { keys: [newKey()] },
   });
-  const isRefresh = (/** @type {import("oidc-provider").KoaContextWithOIDC} */ { oidc }) => oidc.params?.grant_type === "refresh_token";
-  provider.on("grant.success", (context) => isRefresh(context) && refreshed.taken++);
-  provider.on("grant.error", (context) => isRefresh(context) && refreshed.refused++);
+  const isRefresh = (/** @type {import("oidc-provider").Context} */ { oidc }) => oidc.params.grant_type === "refresh_token";
+  provider.on("grant.success", (context) => {
+    if (isRefresh(context)) refreshed.taken++;
+  });
+  provider.on("grant.error", (context) => {
+    if (isRefresh(context)) refreshed.refused++;
+  });
   return provider.callback();
 }
 

@@ -34,7 +34,7 @@ test("a change is tested by the README's command, and nothing is set up besides"
 test("the audit looks at every lock file, with the cargo-deny of the tests", () => {
   const commands = commandsOf(workflows.find(({ name }) => name === "audit.yml")?.text ?? "").join("\n");
   const version = /const DENY_VERSION = "(.+)"/.exec(readFileSync(at("scripts/setup.mjs"), "utf8"))?.[1];
-  assert.ok(commands.includes(`cargo-deny@${version}`), version);
+  assert.ok(commands.includes(`cargo-deny@${version}`), String(version));
   for (const part of ["check advisories", "kdf/Cargo.toml check advisories", "npm audit", "npm audit --package-lock-only --prefix tests/peers"])
     assert.ok(commands.includes(part), part);
 });
