@@ -61,9 +61,20 @@ export function didYouMean(word, known) {
  * @param {import("node:util").ParseArgsOptionsConfig} options Those that `parseArgs` was given.
  */
 export function optionError(error, options) {
-  if (codeOf(error) !== "ERR_PARSE_ARGS_UNKNOWN_OPTION") return messageOf(error);
-  const option = /'(--?[^']*)'/.exec(messageOf(error))?.[1];
-  if (option === undefined) return messageOf(error);
-  const known = Object.entries(options).flatMap(([name, { type, default: value }]) => [`--${name}`, ...(type === "boolean" && value ? [`--no-${name}`] : [])]);
-  return `there is no option ${option}${didYouMean(option, known)}`;
+  const message = messageOf(error);
+  const word = /'([^'=\s]+)/.exec(message)?.[1] ?? "";
+  switch (codeOf(error)) {
+    case "ERR_PARSE_ARGS_UNKNOWN_OPTION":
+      return `there is no option ${word}${didYouMean(word, namesOf(options))}`;
+    case "ERR_PARSE_ARGS_INVALID_OPTION_VALUE":
+      return /does not take/.test(message) ? `${word} takes no value` : `${word} needs a value`;
+    case "ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL":
+      return `unexpected argument: ${word}`;
+    default:
+      return message;
+  }
 }
+
+/** @param {import("node:util").ParseArgsOptionsConfig} options */
+const namesOf = (options) =>
+  Object.entries(options).flatMap(([name, { type, default: value }]) => [`--${name}`, ...(type === "boolean" && value ? [`--no-${name}`] : [])]);

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ask } from "./ask.mjs";
-import { configuration, core, readToml } from "./check-config.mjs";
+import { configuration, core, readWhole } from "./check-config.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
@@ -126,7 +126,7 @@ async function offline(values, question) {
 async function answers({ file, env, remote }, questions) {
   const name = env ?? (remote ? "" : "local");
   // Rules do not depend on secrets, so those that are missing are made up.
-  const given = { ...configuration(effectiveConfig(readToml(file), name), name), complete: false };
+  const given = { ...configuration(effectiveConfig(readWhole(file, name), name), name), complete: false };
   return JSON.parse(await core("explain", { ...given, questions }));
 }
 
