@@ -39,7 +39,7 @@ export function composed(options, folder) {
   if (hasOriginPort && !hasDemoOrigin) throw new StepFailed("--origin-port is for the demo origin, and no site is in front of it: leave the option out");
   if (providerPort !== undefined) config = withProvider(config, providerPort, { isDemo: hasDemoOrigin });
   const isPlain = local === undefined && upstream === undefined && providerPort === undefined && port === PORT && originPort === ORIGIN_PORT;
-  return { config, local, hasDemoOrigin, isPlain, before: toml.env?.local?.vars ?? {} };
+  return { config, local, upstream, hasDemoOrigin, isPlain, before: toml.env?.local?.vars ?? {} };
 }
 
 /**
@@ -125,7 +125,7 @@ export function described({ config, local, hasDemoOrigin }, { port, upstream, pr
  * @param {ReturnType<typeof composed>} composed
  * @param {Places} places
  */
-export async function judged({ config, local, before }, { secrets: file }) {
+export async function judged({ config, local, upstream, before }, { secrets: file }) {
   const vars = config.env?.local?.vars ?? {};
   const hasProvider = vars.EDGEWARD_PROVIDER_LOCAL !== undefined;
   const secrets = { ...(existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {}), ...(hasProvider ? { [PROVIDER_SECRET]: "made at each start" } : {}) };
@@ -133,6 +133,7 @@ export async function judged({ config, local, before }, { secrets: file }) {
   const secretsFile = path.relative(root, file);
   /** @param {string} place */
   const fileOf = (place) => {
+    if (upstream !== undefined && place === `${SITE}.upstream`) return "--upstream";
     if (/^EDGEWARD_\w*_SECRET_\d+$/.test(place)) return secretsFile.startsWith("..") ? file : secretsFile;
     return isFrom(local, place, before) ? local?.name : "wrangler.toml [env.local]";
   };
