@@ -135,7 +135,9 @@ export async function judged({ config, local, upstream, before }, { secrets: fil
   const fileOf = (place) => {
     if (upstream !== undefined && place === `${SITE}.upstream`) return "--upstream";
     if (/^EDGEWARD_\w*_SECRET_\d+$/.test(place)) return secretsFile.startsWith("..") ? file : secretsFile;
-    return isFrom(local, place, before) ? local?.name : "wrangler.toml [env.local]";
+    if (isFrom(local, place, before)) return local?.name;
+    const isMixed = local !== undefined && Object.hasOwn(local.vars, place.split(".")[0]);
+    return `wrangler.toml [env.local]${isMixed ? ` with ${local.name}` : ""}`;
   };
   refuse(errors.map(({ path: place, error }) => `${fileOf(place)}: ${place}: ${error}`));
   return notes.map(({ path: place, error }) => `${fileOf(place)}: ${place}: ${error}`);

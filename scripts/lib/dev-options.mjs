@@ -20,7 +20,7 @@ export const HELP = `npm run dev -- [options]
                       ${LOCAL_FILE} is looked for there too
   --no-watch          do not rebuild when src/, www/ or kdf/ change
 
-Settings of your own for this command belong in ${LOCAL_FILE}, which git ignores: README.md, "Your own application".`;
+Settings of your own for this command belong in ${LOCAL_FILE}, which git ignores: docs/develop.md.`;
 
 const OPTIONS = /** @type {const} */ ({
   upstream: { type: "string" },

@@ -3,13 +3,14 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, describe, test } from "node:test";
-import { composed, described } from "../../scripts/lib/dev-config.mjs";
+import { composed, described, judged } from "../../scripts/lib/dev-config.mjs";
+import { newSecrets } from "../../scripts/lib/dev.mjs";
 import { HELP, readOptions } from "../../scripts/lib/dev-options.mjs";
 import { isFrom, readLocalFile } from "../../scripts/lib/local-file.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
@@ -139,7 +140,7 @@ describe("in front of an application of one's own", { timeout: 300_000 }, () => 
     const localFile = `
 [vars.EDGEWARD_SITE_APP]
 upstream = "${url}"
-identity_headers = { x-who = "email" }
+identity_headers = ["remote"]
 assertion = false
 query = { parameter = "sso" }
 `;
@@ -157,7 +158,7 @@ query = { parameter = "sso" }
     assert.equal((await navigate(`http://127.0.0.1:${port}/admin`, { Cookie: session })).status, 200, "no rule keeps people without a role out");
     const last = seen.at(-1);
     assert.deepEqual(
-      [last?.headers["x-who"], last?.headers["x-forwarded-email"], last?.headers["x-edgeward-assertion"]],
+      [last?.headers["remote-user"], last?.headers["x-forwarded-email"], last?.headers["x-edgeward-assertion"]],
       ["demo@example.com", undefined, undefined],
     );
   });
@@ -376,12 +377,12 @@ name = "EDGEWARD_EMAIL"
     const from = lines.findIndex((line) => line.startsWith("error: "));
     assert.equal(lines[from], "error: 4 mistakes:");
     const file = path.join(state, "wrangler.local.toml");
-    const told = lines.slice(from + 1).map((line) => line.trim().replace(/^(\S+ ?\S*: [\w.]+): .*/, "$1"));
+    const told = lines.slice(from + 1).map((line) => line.trim().replace(/^(.*?: EDGEWARD[\w.]*): .*/, "$1"));
     assert.deepEqual(
       told.toSorted(),
       [
         `${file}: EDGEWARD.log`,
-        `${file}: EDGEWARD_SITE_APP.sources`,
+        `wrangler.toml [env.local] with ${file}: EDGEWARD_SITE_APP.login`, // of the two files together: there is no session for it
         `${file}: EDGEWARD_SITE_APP.upstreem`,
         "--upstream: EDGEWARD_SITE_APP.upstream",
       ].toSorted(),
@@ -410,12 +411,34 @@ name = "EDGEWARD_EMAIL"
     );
     writeFileSync(local, "[vars.EDGEWARD_SITE_APP]\nrules = [{ prefix = '/', public = true }]\nunauthenticated = false\n");
     const explain = (/** @type {string[]} */ ...args) =>
-      spawnSync(pinnedNode, [at("scripts/admin.mjs"), "explain", "--file", config, "--path", "/", ...args], { encoding: "utf8", cwd: at() });
+      spawnSync(pinnedNode, [at("scripts/admin.mjs"), "explain", "--config", config, "--path", "/", ...args], { encoding: "utf8", cwd: at() });
     assert.match(explain().stdout, /granted, as anonymous/);
     assert.match(explain("--remote").stdout, /refused/);
     writeFileSync(local, "[vars");
     assert.equal(check("--env", "other").status, 0, "it is not read for another environment");
     assert.match(check("--env", "local").stderr, /wrangler\.local\.toml: Invalid TOML/);
+  });
+
+  test("docs/develop.md: its file has no error, and its mistakes are told in its words", async () => {
+    const text = readFileSync(at("docs/develop.md"), "utf8");
+    const [, file] = /```toml\n([\s\S]*?)```/.exec(text) ?? assert.fail("no file");
+    const folder = folderWith(file);
+    const secrets = path.join(folder, ".dev.vars");
+    writeFileSync(secrets, newSecrets());
+    const all = composed(options(), folder);
+    assert.deepEqual(await judged(all, { folder, config: "", secrets }), [], "no error and no note");
+    const { assertion, query, rules } = /** @type {Record<string, object | undefined>} */ (all.config.env?.local.vars?.EDGEWARD_SITE_APP ?? {});
+    assert.deepEqual([assertion, query], [undefined, { parameter: "token", single_use: false, user_switch: "confirm", max_age: 60 }]);
+    assert.equal(/** @type {object[]} */ (rules).length, 2);
+
+    const [, told] = /```\n(error: [\s\S]*?)```/.exec(text) ?? assert.fail("no mistakes");
+    const state = folderWith('[vars.EDGEWARD_SITE_APP]\nupstreem = "http://127.0.0.1:3000"\n[vars.EDGEWARD]\nlog = "loud"\n');
+    const printed = refused("dev.mjs", ["--state", state, "--port", String(await freePort()), "--origin-port", String(await freePort())]).replaceAll(
+      `${state}/`,
+      "",
+    );
+    const linesOf = (/** @type {string} */ lines) => lines.trim().split("\n").toSorted();
+    assert.deepEqual(linesOf(printed.slice(printed.indexOf("error: "))), linesOf(told));
   });
 
   test("git ignores it", () => {
