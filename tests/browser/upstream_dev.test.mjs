@@ -38,7 +38,7 @@ test("README.md, Your own application: the link signs in, forms and redirects of
     server.close();
   });
   const own = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
-  const documented = /http:\/\/[\d.:]+/.exec(start)?.[0] ?? assert.fail(start);
+  const documented = /http:\/\/[\d.]+:\d+/.exec(start)?.[0] ?? assert.fail(start);
   const options = /`npm run dev -- (.+?)`/.exec(command)?.[1].replace(documented, own).split(" ") ?? assert.fail(command);
   assert.deepEqual(options, ["--upstream", own]);
 

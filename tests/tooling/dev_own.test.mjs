@@ -432,7 +432,7 @@ name = "EDGEWARD_EMAIL"
     assert.equal(/** @type {object[]} */ (rules).length, 2);
 
     const [, told] = /```\n(error: [\s\S]*?)```/.exec(text) ?? assert.fail("no mistakes");
-    const state = folderWith('[vars.EDGEWARD_SITE_APP]\nupstreem = "http://127.0.0.1:3000"\n[vars.EDGEWARD]\nlog = "loud"\n');
+    const state = folderWith('[vars.EDGEWARD]\nuser_cache = 0\nlog = "loud"\n');
     const printed = refused("dev.mjs", ["--state", state, "--port", String(await freePort()), "--origin-port", String(await freePort())]).replaceAll(
       `${state}/`,
       "",
