@@ -35,7 +35,7 @@ export function composed(options, folder) {
   const { port, originPort, hasOriginPort, upstream, providerPort } = options;
   let config = configForPorts(withLocalFile(toml, local), port, originPort);
   if (upstream !== undefined) config = withUpstream(config, upstream);
-  const hasDemoOrigin = fronts(config).some(({ to }) => URL.canParse(to) && isLoopback(new URL(to).hostname) && portOf(new URL(to)) === originPort);
+  const hasDemoOrigin = fronts(config, options).some(({ isDemo }) => isDemo);
   if (hasOriginPort && !hasDemoOrigin) throw new StepFailed("--origin-port is for the demo origin, and no site is in front of it: leave the option out");
   if (providerPort !== undefined) config = withProvider(config, providerPort, { isDemo: hasDemoOrigin });
   const isPlain = local === undefined && upstream === undefined && providerPort === undefined && port === PORT && originPort === ORIGIN_PORT;
@@ -81,10 +81,16 @@ function withUpstream(config, upstream) {
 }
 
 /**
- * Which public URLs are in front of which upstream. Settings may still have any type.
+ * Which public URLs are in front of which upstream, and whether that is the demo origin. Settings may still have any type.
  * @param {WranglerConfig} config
+ * @param {Pick<Options, "upstream" | "originPort">} options
  */
-const fronts = (config) => sitesOf(config).map(({ hosts, upstream }) => ({ from: [hosts ?? []].flat().map((host) => `http://${host}`), to: String(upstream) }));
+const fronts = (config, { upstream, originPort }) =>
+  sitesOf(config).map(({ hosts, upstream: to }) => ({
+    from: [hosts ?? []].flat().map((host) => `http://${host}`),
+    to: String(to),
+    isDemo: to !== upstream && URL.canParse(String(to)) && isLoopback(new URL(String(to)).hostname) && portOf(new URL(String(to))) === originPort,
+  }));
 
 /**
  * @param {WranglerConfig} config
@@ -98,7 +104,8 @@ const sitesOf = (config) =>
  * @param {ReturnType<typeof composed>} composed
  * @param {Options} options
  */
-export function described({ config, local, hasDemoOrigin }, { port, upstream, providerPort }) {
+export function described({ config, local, hasDemoOrigin }, options) {
+  const { port, upstream, providerPort } = options;
   const address = `${HOST}:${port}`;
   const isHere = (/** @type {string} */ host) => host === address || host.startsWith(`${address}/`);
   const site = sitesOf(config).find(({ hosts = [] }) => hosts.some(isHere));
@@ -108,7 +115,7 @@ export function described({ config, local, hasDemoOrigin }, { port, upstream, pr
   const [gateway] = /** @type {Site | undefined} */ (config.env?.local?.vars?.EDGEWARD_GATEWAY)?.hosts ?? [];
   const more = [...(local ? [local.name] : []), ...(upstream ? ["--upstream"] : []), ...(providerPort ? ["--with-provider"] : [])];
   return {
-    fronts: fronts(config),
+    fronts: fronts(config, options),
     /** The site of this run, and where Edgeward's own endpoints are there. */
     site,
     url,

@@ -1,24 +1,24 @@
 // What `npm run dev` does: builds, makes secrets and a local API token, starts the demo origin, wrangler dev and, if it is asked
 // for, the local provider, and rebuilds after changes.
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { adminEnv, buildAdmin } from "./admin.mjs";
 import { build } from "./build.mjs";
 import { composed, described, judged, written } from "./dev-config.mjs";
-import { HELP, isLoopback, LOCAL_FILE, portOf, readOptions, refuse } from "./dev-options.mjs";
+import { HELP, LOCAL_FILE, readOptions, refuse } from "./dev-options.mjs";
+import { watchFiles, watchSources } from "./dev-watch.mjs";
 import { Children } from "./processes.mjs";
 import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
 import { listens, whenListens } from "./reach.mjs";
 import { refuseOversize, sizeTable } from "./size.mjs";
-import { codeOf, messageOf, runStep, StepFailed } from "./step.mjs";
+import { codeOf, runStep, StepFailed } from "./step.mjs";
 import { DEMO_RULES, issuerAt, PEOPLE, PROVIDER_SECRET } from "./with-provider.mjs";
 
 const HOST = "127.0.0.1";
 const READY_MS = 60_000;
 const POLL_MS = 100;
-const SETTLE_MS = 300;
 
 /** @import { Options } from "./dev-options.mjs" */
 /** @import { Running } from "./dev-config.mjs" */
@@ -39,7 +39,8 @@ export async function dev(args) {
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => resolve(name));
   });
   // Whatever can be wrong is looked for before the Worker is built, so that it is told at once, and last on the screen.
-  const configuration = composed(options, options.state ? path.resolve(options.state) : root);
+  const folder = options.state ? path.resolve(options.state) : root;
+  const configuration = composed(options, folder);
   const places = placesOf(options, configuration);
   await refuseBusyPorts(options, configuration);
   writeSecrets(places.secrets);
@@ -75,13 +76,18 @@ export async function dev(args) {
     const isUp = await Promise.race([allUp, ended]);
     if (isUp === true) {
       if (!(await tokenWorks(running.api, apiToken))) apiToken = await createToken(places);
-      const silent = await silentUpstreams(running, options);
+      const silent = await silentUpstreams(running);
       console.log(
         await welcome(running, apiToken, { options, places, warnings: [...notes.map((note) => `note: ${note}`), ...silent.map(({ told }) => told)] }),
       );
       log.show();
       for (const { to } of silent) whenListens(to, () => process.stderr.write(`dev  ${to} answers now\n`));
-      if (options.watch) watchSources();
+      if (options.watch) {
+        watchSources();
+        watchFiles([path.join(folder, LOCAL_FILE), ...(configuration.isPlain ? [] : [at("wrangler.toml")])], () =>
+          renew(options, { before: configuration, folder, places }),
+        );
+      }
     }
     const why = isUp === true ? await ended : isUp;
     if (why instanceof Error) {
@@ -94,6 +100,20 @@ export async function dev(args) {
   } finally {
     await children.stop();
   }
+}
+
+/**
+ * Writes the configuration anew after a change of its files, if it is good; wrangler dev notices that.
+ * @param {Options} options
+ * @param {{ before: ReturnType<typeof composed>, folder: string, places: Places }} running
+ */
+async function renew(options, { before, folder, places }) {
+  const now = composed(options, folder);
+  await judged(now, places);
+  described(now, options);
+  if (now.isPlain !== before.isPlain || now.hasDemoOrigin !== before.hasDemoOrigin) throw new StepFailed("this change needs a new start of npm run dev");
+  written(now, places);
+  process.stderr.write("dev  the configuration has changed, and is in use in a moment\n");
 }
 
 /**
@@ -286,10 +306,9 @@ The settings are in ${path.relative(root, config)}; docs/sign-in.md, "Try it", e
 /**
  * The upstreams at which nothing listens, and what is told of each. The demo origin is ours, so it is left out.
  * @param {Running} running
- * @param {Options} options
  */
-async function silentUpstreams({ fronts }, { originPort }) {
-  const upstreams = [...new Set(fronts.map(({ to }) => to))].filter((to) => !isLoopback(new URL(to).hostname) || portOf(new URL(to)) !== originPort);
+async function silentUpstreams({ fronts }) {
+  const upstreams = [...new Set(fronts.flatMap(({ to, isDemo }) => (isDemo ? [] : [to])))];
   const asked = await Promise.all(upstreams.map(async (to) => ((await listens(to)) ? [] : [{ to, told: await aboutSilence(to) }])));
   return asked.flat();
 }
@@ -315,14 +334,13 @@ async function welcome(running, apiToken, { options, places, warnings }) {
   });
   const answer = /** @type {{ token?: string }} */ (await response.json());
   if (!response.ok) throw new StepFailed(`the Worker issued no SSO token: ${response.status} ${JSON.stringify(answer)}`);
-  const isDemo = (/** @type {string} */ to) => running.hasDemoOrigin && portOf(new URL(to)) === options.originPort;
   const lines = fronts.map(
-    ({ from, to }) => `Edgeward is at ${from.join(" and ")}, in front of ${isDemo(to) ? "the demo origin" : "your application"} at ${to}`,
+    ({ from, to, isDemo }) => `Edgeward is at ${from.join(" and ")}, in front of ${isDemo ? "the demo origin" : "your application"} at ${to}`,
   );
   const link = `${url}/?${site.query?.parameter ?? "token"}=`;
   return `
 ${lines.join("\n")}
-${gateway ? `The SSO gateway is at ${gateway} (docs/gateway.md, "Try it")\n` : ""}The configuration is ${about}${running.about.includes(LOCAL_FILE) ? `; start again after a change of ${LOCAL_FILE}` : ""}
+${gateway ? `The SSO gateway is at ${gateway} (docs/gateway.md, "Try it")\n` : ""}The configuration is ${about}
 ${aboutProvider(running, options, places)}
 admin API token: ${apiToken}
 
@@ -371,41 +389,5 @@ class Log {
     if (held) process.stderr.write(this.#lines.map((line) => `${line}\n`).join("") + this.#rest);
     this.#lines = [];
     this.#isShown = true;
-  }
-}
-
-/** Rebuilds after a change; wrangler dev notices the new files in build/. */
-function watchSources() {
-  /** @type {NodeJS.Timeout | undefined} */
-  let timer;
-  let building = false;
-  let again = false;
-  const rebuild = async () => {
-    if (building) {
-      again = true;
-      return;
-    }
-    building = true;
-    try {
-      refuseOversize(await build());
-    } catch (error) {
-      process.stderr.write(`${error instanceof StepFailed ? error.output : ""}\ndev  ${messageOf(error)}; the last good build keeps running\n`);
-    }
-    building = false;
-    if (again) {
-      again = false;
-      await rebuild();
-    }
-  };
-  /** @type {(event: string, name: string | null) => void} */
-  const changed = (_, name) => {
-    if (name && !/\.(rs|js|html|css|svg|toml)$/.test(name)) return;
-    clearTimeout(timer);
-    timer = setTimeout(rebuild, SETTLE_MS);
-  };
-  for (const folder of ["src", "www", "kdf"].map((name) => at(name)).filter(existsSync)) {
-    watch(folder, { recursive: true }, changed)
-      .on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`))
-      .unref();
   }
 }

@@ -147,7 +147,7 @@ query = { parameter = "sso" }
     const providerPort = await freePort();
     const { port, state, output } = await startDev(t, ["--with-provider", "--provider-port", String(providerPort)], { localFile });
     assert.ok(output.includes(`in front of your application at ${url}`), output);
-    assert.ok(output.includes(`with ${path.join(state, "wrangler.local.toml")} and --with-provider; start again after a change`), output);
+    assert.ok(output.includes(`with ${path.join(state, "wrangler.local.toml")} and --with-provider`), output);
     assert.match(output, new RegExp(`Open http://127\\.0\\.0\\.1:${port}/; your application is told the role in x-forwarded-groups`));
     assert.doesNotMatch(output, /demo origin|needs the role|sign\.js/);
     const begun = await navigate(`http://127.0.0.1:${port}/admin`);
@@ -161,6 +161,29 @@ query = { parameter = "sso" }
       [last?.headers["remote-user"], last?.headers["x-forwarded-email"], last?.headers["x-edgeward-assertion"]],
       ["demo@example.com", undefined, undefined],
     );
+  });
+});
+
+describe("while it runs", { timeout: 300_000 }, () => {
+  test("a changed local file is used at once if it is good; otherwise its mistakes are told, and what was before keeps running", async (t) => {
+    const { url, seen } = await startApplication(t);
+    const file = (/** @type {string} */ rest) => `[vars.EDGEWARD_SITE_APP]\nupstream = "${url}"\n${rest}\n`;
+    const { port, state, output, said } = await startDev(t, [], { localFile: file(""), watches: true });
+    const cookie = await signIn(output);
+    const open = async () => {
+      await navigate(`http://127.0.0.1:${port}/`, { Cookie: cookie });
+      return seen.at(-1)?.headers["remote-user"];
+    };
+    assert.equal(await open(), "demo@example.com");
+    const local = path.join(state, "wrangler.local.toml");
+    writeFileSync(local, file("identity_headers = 1"));
+    await until(() => said().includes(`dev  ${local}: EDGEWARD_SITE_APP.identity_headers: `), START_SECONDS);
+    assert.equal(await open(), "demo@example.com");
+    writeFileSync(local, file("identity_headers = []"));
+    await until(() => said().includes("dev  the configuration has changed"), START_SECONDS);
+    await until(async () => (await open()) === undefined, START_SECONDS);
+    rmSync(local);
+    await until(() => said().includes("dev  this change needs a new start of npm run dev\ndev  the configuration from before keeps running"), START_SECONDS);
   });
 });
 
@@ -318,6 +341,7 @@ name = "EDGEWARD_EMAIL"
     );
     assert.deepEqual(moved.vars.EDGEWARD_SITE_TWO, { hosts: ["two.localhost:9000"], upstream: "http://127.0.0.1:9001" });
     const own = '[vars.EDGEWARD_SITE_APP]\nupstream = "http://127.0.0.1:3000"\n';
+    assert.equal(effective("", "--upstream", "http://127.0.0.1:8788").hasDemoOrigin, false, "an application of one's own at that port");
     const over = effective(own, "--upstream", "http://127.0.0.1:4000", "--with-provider");
     assert.deepEqual([over.site.upstream, over.site.rules, over.site.login, over.hasDemoOrigin], ["http://127.0.0.1:4000", undefined, "provider", false]);
     assert.equal(effective("", "--with-provider").site.rules, DEMO_RULES);

@@ -16,15 +16,22 @@ const START_SECONDS = 120;
  * Starts it, until the test has ended. Returns its port, what it had said when it was ready, and `said()`: what it has said by now.
  * @param {import("node:test").TestContext} t
  * @param {string[]} [options]
- * @param {{ localFile?: string }} [files] The content of wrangler.local.toml.
+ * @param {{ localFile?: string, watches?: boolean }} [more] `localFile`: the content of wrangler.local.toml.
  */
-export async function startDev(t, options = [], { localFile } = {}) {
+export async function startDev(t, options = [], { localFile, watches = false } = {}) {
   const port = await freePort();
   const state = mkdtempSync(path.join(tmpdir(), "edgeward-dev-"));
   t.after(() => rmSync(state, { recursive: true, force: true }));
   if (localFile !== undefined) writeFileSync(path.join(state, "wrangler.local.toml"), localFile);
   const hasDemoOrigin = !options.includes("--upstream") && localFile === undefined;
-  const own = ["--port", String(port), ...(hasDemoOrigin ? ["--origin-port", String(await freePort())] : []), "--state", state, "--no-watch"];
+  const own = [
+    "--port",
+    String(port),
+    ...(hasDemoOrigin ? ["--origin-port", String(await freePort())] : []),
+    "--state",
+    state,
+    ...(watches ? [] : ["--no-watch"]),
+  ];
   const child = spawn(pinnedNode, [at("scripts/dev.mjs"), ...options, ...own], { cwd: at(), env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   t.after(async () => {
