@@ -7,7 +7,7 @@ import path from "node:path";
 import { adminEnv, buildAdmin } from "./admin.mjs";
 import { build } from "./build.mjs";
 import { composed, described, judged, written } from "./dev-config.mjs";
-import { HELP, LOCAL_FILE, readOptions, refuse } from "./dev-options.mjs";
+import { HELP, LOCAL_FILE, PORT, readOptions, refuse } from "./dev-options.mjs";
 import { watchFiles, watchSources } from "./dev-watch.mjs";
 import { Children } from "./processes.mjs";
 import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
@@ -190,7 +190,9 @@ function writeSecrets(file) {
 function wranglerArguments({ port, providerPort }, { config, secrets, clientSecret, storage }) {
   const files = providerPort === undefined ? [secrets] : [secrets, clientSecret];
   const where = ["--config", config, "--env", "local", ...files.flatMap((file) => ["--env-file", file]), "--persist-to", storage];
-  const listen = ["--ip", HOST, "--port", String(port), "--local-protocol", "http"];
+  // Beside another `npm run dev` the debugger's usual port may be in use, or about to be.
+  const inspector = port === PORT ? [] : ["--inspector-port", "0"];
+  const listen = ["--ip", HOST, "--port", String(port), "--local-protocol", "http", ...inspector];
   return ["dev", ...where, ...listen, "--show-interactive-dev-session", "false", "--log-level", "log"];
 }
 

@@ -123,8 +123,8 @@ describe("in front of an application of one's own", { timeout: 300_000 }, () => 
   test("if it is down, the banner says so and a page says 502; once it is up, that is told and it is reached", async (t) => {
     const own = await freePort();
     const { port, output, said } = await startDev(t, ["--upstream", `http://127.0.0.1:${own}`]);
-    const banner = output.trimEnd().split("\n");
-    assert.match(banner.at(-2) ?? "", new RegExp(`^warning: nothing listens at http://127\\.0\\.0\\.1:${own}\\. Start your application there`));
+    const [banner] = output.split("\nCtrl-C stops everything.");
+    assert.match(banner.split("\n").at(-1) ?? "", new RegExp(`^warning: nothing listens at http://127\\.0\\.0\\.1:${own}\\. Start your application there`));
     const cookie = await signIn(output);
     const page = await navigate(`http://127.0.0.1:${port}/`, { Cookie: cookie });
     assert.equal(page.status, 502);
