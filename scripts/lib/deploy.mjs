@@ -5,11 +5,12 @@ import { parseArgs } from "node:util";
 import { parse as parseToml } from "smol-toml";
 import { build } from "./build.mjs";
 import { checkConfigurations, configuration, report } from "./check-config.mjs";
+import { optionError } from "./did-you-mean.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { APART } from "./kdf.mjs";
 import { at, root, toolEnv, wrangler } from "./project.mjs";
 import { refuseOversize, sizeTable } from "./size.mjs";
-import { messageOf, StepFailed } from "./step.mjs";
+import { StepFailed } from "./step.mjs";
 
 const HELP = `npm run deploy -- [options]
   --dry-run      build and check everything, upload nothing; needs no login and no network
@@ -43,16 +44,19 @@ export async function deploy(args) {
   return dryRun ? 0 : reportFailOpenRoutes(config);
 }
 
+const OPTIONS = /** @type {const} */ ({
+  "dry-run": { type: "boolean", default: false },
+  env: { type: "string", default: "" },
+  help: { type: "boolean", default: false },
+});
+
 /** @param {string[]} args */
 function readOptions(args) {
   try {
-    const { values } = parseArgs({
-      args,
-      options: { "dry-run": { type: "boolean", default: false }, env: { type: "string", default: "" }, help: { type: "boolean", default: false } },
-    });
+    const { values } = parseArgs({ args, options: OPTIONS });
     return { dryRun: values["dry-run"], env: values.env, help: values.help };
   } catch (error) {
-    throw new StepFailed(`${messageOf(error)}\n${HELP}`);
+    throw new StepFailed(optionError(error, OPTIONS), HELP);
   }
 }
 

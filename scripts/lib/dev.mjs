@@ -1,39 +1,28 @@
 // What `npm run dev` does: builds, makes secrets and a local API token, starts the demo origin, wrangler dev and, if it is asked
 // for, the local provider, and rebuilds after changes.
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { parseArgs } from "node:util";
-import { parse as parseToml } from "smol-toml";
 import { adminEnv, buildAdmin } from "./admin.mjs";
 import { build } from "./build.mjs";
+import { composed, described, judged, written } from "./dev-config.mjs";
+import { HELP, LOCAL_FILE, PORT, readOptions, refuse } from "./dev-options.mjs";
+import { watchFiles, watchSources } from "./dev-watch.mjs";
 import { Children } from "./processes.mjs";
 import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
+import { listens, whenListens } from "./reach.mjs";
 import { refuseOversize, sizeTable } from "./size.mjs";
-import { codeOf, messageOf, runStep, StepFailed } from "./step.mjs";
-import { issuerAt, PEOPLE, withProvider } from "./with-provider.mjs";
+import { codeOf, runStep, StepFailed } from "./step.mjs";
+import { DEMO_RULES, issuerAt, PEOPLE, PROVIDER_SECRET } from "./with-provider.mjs";
 
 const HOST = "127.0.0.1";
-const GATEWAY = "localhost";
-const PORT = 8787;
-const ORIGIN_PORT = 8788;
-const PROVIDER_PORT = 8789;
 const READY_MS = 60_000;
 const POLL_MS = 100;
-const SETTLE_MS = 300;
 
-const HELP = `npm run dev -- [options]
-  --port <n>          where Edgeward listens (${PORT})
-  --origin-port <n>   where the demo origin listens (${ORIGIN_PORT})
-  --with-provider     sign in with an OpenID provider on this machine, which has two people; /admin needs a role
-  --provider-port <n> where that provider listens (${PROVIDER_PORT})
-  --state <folder>    keep secrets, KV and the token there instead of .dev.vars, .wrangler/state and .edgeward
-  --no-watch          do not rebuild when src/, www/ or kdf/ change`;
+/** @import { Options } from "./dev-options.mjs" */
+/** @import { Running } from "./dev-config.mjs" */
 
-/** @import { WranglerConfig } from "./effective-config.mjs" */
-
-/** @typedef {ReturnType<typeof readOptions>} Options */
 /** @typedef {ReturnType<typeof placesOf>} Places */
 
 /**
@@ -46,46 +35,59 @@ export async function dev(args) {
     console.log(HELP);
     return 0;
   }
-  const places = placesOf(options);
   const signals = new Promise((resolve) => {
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => resolve(name));
   });
-  await refuseBusyPort(options.port, "--port");
-  await refuseBusyPort(options.originPort, "--origin-port");
-  if (options.providerPort) await refuseBusyPort(options.providerPort, "--provider-port", new URL(issuerAt(options.providerPort)).hostname);
+  // Whatever can be wrong is looked for before the Worker is built, so that it is told at once, and last on the screen.
+  const folder = options.state ? path.resolve(options.state) : root;
+  const configuration = composed(options, folder);
+  const places = placesOf(options, configuration);
+  await refuseBusyPorts(options, configuration);
+  writeSecrets(places.secrets);
+  const notes = await judged(configuration, places);
+  const running = described(configuration, options);
 
   const size = await build();
   console.log(sizeTable(size));
   refuseOversize(size);
-  writeSecrets(places.secrets);
-  writeConfig(options, places);
+  written(configuration, places);
   const clientSecret = randomBytes(32).toString("base64url");
-  if (options.providerPort) writeFileSync(places.clientSecret, `EDGEWARD_PROVIDER_LOCAL_SECRET=${clientSecret}\n`, { mode: 0o600 });
+  if (options.providerPort) writeFileSync(places.clientSecret, `${PROVIDER_SECRET}=${clientSecret}\n`, { mode: 0o600 });
   let apiToken = rememberedToken(places) ?? (await createToken(places));
 
   const children = new Children();
   const log = new Log();
   try {
-    children.start("the demo origin", [pinnedNode, at("examples/demo-origin/server.mjs"), "--port", String(options.originPort)], {
-      cwd: root,
-      env: toolEnv(),
-      onOutput: (text) => log.write(text),
-    });
+    if (running.hasDemoOrigin) {
+      children.start("the demo origin", [pinnedNode, at("examples/demo-origin/server.mjs"), "--port", String(options.originPort)], {
+        cwd: root,
+        env: toolEnv(),
+        onOutput: (text) => log.write(text),
+      });
+    }
     if (options.providerPort) startProvider(children, options, { clientSecret, onOutput: (text) => log.write(text) });
     children.start("wrangler dev", [...wrangler, ...wranglerArguments(options, places)], {
       cwd: root,
       env: toolEnv({ CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "true" }), // reads the file of --env-file and no other
       onOutput: (text) => log.write(text),
     });
-    const url = `http://${HOST}:${options.port}`;
     const ended = Promise.race([signals, children.earlyEnd]);
-    const allUp = Promise.all([waitUntilHealthy(url), options.providerPort && waitForProvider(options.providerPort)]).then(() => true);
+    const allUp = Promise.all([waitUntilHealthy(running.api), options.providerPort && waitForProvider(options.providerPort)]).then(() => true);
     const isUp = await Promise.race([allUp, ended]);
     if (isUp === true) {
-      if (!(await tokenWorks(url, apiToken))) apiToken = await createToken(places);
-      console.log(await welcome(url, apiToken, options, places));
+      if (!(await tokenWorks(running.api, apiToken))) apiToken = await createToken(places);
+      const silent = await silentUpstreams(running);
+      console.log(
+        await welcome(running, apiToken, { options, places, warnings: [...notes.map((note) => `note: ${note}`), ...silent.map(({ told }) => told)] }),
+      );
       log.show();
-      if (options.watch) watchSources();
+      for (const { to } of silent) whenListens(to, () => process.stderr.write(`dev  ${to} answers now\n`));
+      if (options.watch) {
+        watchSources();
+        watchFiles([path.join(folder, LOCAL_FILE), ...(configuration.isPlain ? [] : [at("wrangler.toml")])], () =>
+          renew(options, { before: configuration, folder, places }),
+        );
+      }
     }
     const why = isUp === true ? await ended : isUp;
     if (why instanceof Error) {
@@ -100,81 +102,68 @@ export async function dev(args) {
   }
 }
 
-/** @param {string[]} args */
-function readOptions(args) {
-  const values = parsed(args);
-  /** @param {"port" | "origin-port" | "provider-port"} name */
-  const port = (name) => {
-    const number = Number(values[name]);
-    if (!Number.isInteger(number) || number < 1 || number > 65_535) throw new StepFailed(`--${name} ${values[name]} is not a port number`);
-    return number;
-  };
-  const hasProvider = values["with-provider"];
-  if (values["provider-port"] !== String(PROVIDER_PORT) && !hasProvider) throw new StepFailed("--provider-port is for a provider: add --with-provider");
-  return {
-    port: port("port"),
-    originPort: port("origin-port"),
-    providerPort: hasProvider ? port("provider-port") : undefined,
-    state: values.state,
-    watch: values.watch,
-    help: values.help,
-  };
-}
-
-/** @param {string[]} args */
-function parsed(args) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        port: { type: "string", default: String(PORT) },
-        "origin-port": { type: "string", default: String(ORIGIN_PORT) },
-        "with-provider": { type: "boolean", default: false },
-        "provider-port": { type: "string", default: String(PROVIDER_PORT) },
-        state: { type: "string" },
-        watch: { type: "boolean", default: true },
-        help: { type: "boolean", default: false },
-      },
-      allowNegative: true,
-    }).values;
-  } catch (error) {
-    throw new StepFailed(`${messageOf(error)}\n${HELP}`);
-  }
+/**
+ * Writes the configuration anew after a change of its files, if it is good; wrangler dev notices that.
+ * @param {Options} options
+ * @param {{ before: ReturnType<typeof composed>, folder: string, places: Places }} running
+ */
+async function renew(options, { before, folder, places }) {
+  const now = composed(options, folder);
+  await judged(now, places);
+  described(now, options);
+  if (now.isPlain !== before.isPlain || now.hasDemoOrigin !== before.hasDemoOrigin) throw new StepFailed("this change needs a new start of npm run dev");
+  written(now, places);
+  process.stderr.write("dev  the configuration has changed, and is in use in a moment\n");
 }
 
 /**
- * The files of this run. With a provider, or for ports other than the default ones, a configuration is written beside the token.
- * @param {Pick<Options, "port" | "originPort" | "providerPort" | "state">} options
+ * The files of this run. Unless it runs wrangler.toml as it is, a configuration is written beside the token.
+ * @param {Options} options
+ * @param {{ isPlain: boolean }} configuration
  */
-function placesOf({ port, originPort, providerPort, state }) {
+function placesOf({ port, providerPort, state }, { isPlain }) {
   const folder = state ? path.resolve(state) : at(".edgeward");
-  const isUsual = port === PORT && originPort === ORIGIN_PORT && providerPort === undefined;
   return {
     folder,
     token: path.join(folder, "dev.json"),
     secrets: state ? path.join(folder, ".dev.vars") : at(".dev.vars"),
     storage: state ? path.join(folder, "kv") : at(".wrangler/state"),
-    config: isUsual ? at("wrangler.toml") : path.join(folder, `wrangler.${port}${providerPort === undefined ? "" : ".provider"}.json`),
+    config: isPlain ? at("wrangler.toml") : path.join(folder, `wrangler.${port}${providerPort === undefined ? "" : ".provider"}.json`),
     clientSecret: path.join(folder, `provider.${port}.vars`),
   };
 }
 
 /**
+ * @param {Options} options
+ * @param {{ hasDemoOrigin: boolean }} configuration
+ */
+async function refuseBusyPorts({ port, originPort, providerPort }, { hasDemoOrigin }) {
+  const problems = await Promise.all([
+    busyPort(port, "--port"),
+    hasDemoOrigin ? busyPort(originPort, "--origin-port") : undefined,
+    providerPort === undefined ? undefined : busyPort(providerPort, "--provider-port", new URL(issuerAt(providerPort)).hostname),
+  ]);
+  refuse(problems.filter((problem) => problem !== undefined));
+}
+
+/**
+ * Why a port cannot be used, if so.
  * @param {number} port
  * @param {string} option
  */
-async function refuseBusyPort(port, option, host = HOST) {
+async function busyPort(port, option, host = HOST) {
   const server = net.createServer();
   try {
     await /** @type {Promise<void>} */ (new Promise((resolve, reject) => server.once("error", reject).listen(port, host, resolve)));
   } catch (error) {
     const reason = codeOf(error) === "EADDRINUSE" ? "is in use" : `cannot be used (${codeOf(error)})`;
-    throw new StepFailed(`port ${port} ${reason}: stop the program that uses it, or choose another port with npm run dev -- ${option} <n>`);
+    return `port ${port} ${reason}: stop the program that uses it, or choose another port with npm run dev -- ${option} <n>`;
   }
   await new Promise((resolve) => server.close(resolve));
+  return undefined;
 }
 
-// secrets and configuration ------------------------------------------------------------------------------------
+// secrets ------------------------------------------------------------------------------------------------------
 
 /** The text of a new .dev.vars, with a new value for every secret that the Worker needs. */
 export function newSecrets() {
@@ -195,44 +184,15 @@ function writeSecrets(file) {
 }
 
 /**
- * wrangler.toml with other ports in its local environment, and an absolute path to the Worker.
- * @param {string} toml
- * @param {number} port
- * @param {number} originPort
- */
-export function configForPorts(toml, port, originPort) {
-  const config = /** @type {WranglerConfig} */ (parseToml(toml));
-  const { env: { local, ...environments } = {} } = config;
-  if (config.main === undefined || local === undefined) throw new StepFailed("wrangler.toml has no main, or no [env.local]");
-  /** @type {(value: unknown) => unknown} */
-  const move = (value) => {
-    if (Array.isArray(value)) return value.map(move);
-    if (value !== null && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, move(inner)]));
-    if (typeof value !== "string") return value;
-    return value.replace(/\b(127\.0\.0\.1|localhost):(8787|8788)\b/g, (_, host, from) => `${host}:${Number(from) === PORT ? port : originPort}`);
-  };
-  return { ...config, main: at(config.main), env: { ...environments, local: move(local) } };
-}
-
-/**
- * @param {Options} options
- * @param {Places} places
- */
-function writeConfig({ port, originPort, providerPort }, { folder, config }) {
-  if (config === at("wrangler.toml")) return;
-  mkdirSync(folder, { recursive: true });
-  const plain = /** @type {WranglerConfig} */ (configForPorts(readFileSync(at("wrangler.toml"), "utf8"), port, originPort));
-  writeFileSync(config, `${JSON.stringify(providerPort === undefined ? plain : withProvider(plain, providerPort), null, 2)}\n`);
-}
-
-/**
  * @param {Options} options
  * @param {Places} places
  */
 function wranglerArguments({ port, providerPort }, { config, secrets, clientSecret, storage }) {
   const files = providerPort === undefined ? [secrets] : [secrets, clientSecret];
   const where = ["--config", config, "--env", "local", ...files.flatMap((file) => ["--env-file", file]), "--persist-to", storage];
-  const listen = ["--ip", HOST, "--port", String(port), "--local-protocol", "http"];
+  // Beside another `npm run dev` the debugger's usual port may be in use, or about to be.
+  const inspector = port === PORT ? [] : ["--inspector-port", "0"];
+  const listen = ["--ip", HOST, "--port", String(port), "--local-protocol", "http", ...inspector];
   return ["dev", ...where, ...listen, "--show-interactive-dev-session", "false", "--log-level", "log"];
 }
 
@@ -270,24 +230,24 @@ function tokenIn(output) {
 }
 
 /**
- * @param {string} url
+ * @param {string} api
  * @param {string} token
  */
-async function tokenWorks(url, token) {
-  const response = await fetch(`${url}/api/sso/tokens?limit=1`, { headers: { Authorization: `Token ${token}` } });
+async function tokenWorks(api, token) {
+  const response = await fetch(`${api}/tokens?limit=1`, { headers: { Authorization: `Token ${token}` } });
   await response.arrayBuffer();
   return response.ok;
 }
 
 // running ------------------------------------------------------------------------------------------------------
 
-/** @param {string} url */
-async function waitUntilHealthy(url) {
+/** @param {string} api */
+async function waitUntilHealthy(api) {
   const deadline = Date.now() + READY_MS;
   let last = "it did not answer";
   while (Date.now() < deadline) {
     try {
-      const response = await fetch(`${url}/api/sso/health`);
+      const response = await fetch(`${api}/health`);
       if (response.ok) return true;
       last = `it answered ${response.status}: ${(await response.text()).slice(0, 200)}`;
       if (response.status === 500) break;
@@ -296,7 +256,7 @@ async function waitUntilHealthy(url) {
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-  throw new StepFailed(`the Worker did not start: ${url}/api/sso/health: ${last}`);
+  throw new StepFailed(`the Worker did not start: ${api}/health: ${last}`);
 }
 
 /**
@@ -326,54 +286,86 @@ async function waitForProvider(port) {
 
 /**
  * What to open to sign in with the provider.
- * @param {string} url
+ * @param {Running} running
  * @param {Options} options
  * @param {Places} places
  */
-function aboutProvider(url, { providerPort }, { config }) {
+function aboutProvider({ url, api, site, hasDemoOrigin }, { providerPort }, { config }) {
   if (providerPort === undefined) return "";
   const people = Object.values(PEOPLE).map(({ name, email, about }) => `  ${name} (${email}) ${about}`);
+  const open =
+    hasDemoOrigin && site.rules === DEMO_RULES
+      ? `${url}/admin, which needs the role admin`
+      : `${url}/; your application is told the role in x-forwarded-groups`;
   return `
 Sign in with the OpenID provider at ${issuerAt(providerPort)}, at which two people have an account:
 ${people.join("\n")}
-Open ${url}/admin, which needs the role admin. To come back as the other one, sign out at ${url}/api/sso/logout
+Open ${open}. To come back as the other one, sign out at ${api}/logout
 The settings are in ${path.relative(root, config)}; docs/sign-in.md, "Try it", explains them.
 `;
 }
 
 /**
- * @param {string} url
- * @param {string} apiToken
- * @param {Options} options
- * @param {Places} places
+ * The upstreams at which nothing listens, and what is told of each. The demo origin is ours, so it is left out.
+ * @param {Running} running
  */
-async function welcome(url, apiToken, options, places) {
-  const { port, originPort } = options;
-  const response = await fetch(`${url}/api/sso/token`, {
+async function silentUpstreams({ fronts }) {
+  const upstreams = [...new Set(fronts.flatMap(({ to, isDemo }) => (isDemo ? [] : [to])))];
+  const asked = await Promise.all(upstreams.map(async (to) => ((await listens(to)) ? [] : [{ to, told: await aboutSilence(to) }])));
+  return asked.flat();
+}
+
+/** @param {string} upstream */
+async function aboutSilence(upstream) {
+  const other = upstream.replace("://127.0.0.1", "://localhost");
+  const elsewhere = other !== upstream && (await listens(other)) ? ` Something listens at ${other}: if that is your application, use this URL.` : "";
+  return `warning: nothing listens at ${upstream}.${elsewhere || " Start your application there, or give its URL with --upstream."} Until then, whoever is signed in gets 502.`;
+}
+
+/**
+ * @param {Running} running
+ * @param {string} apiToken
+ * @param {{ options: Options, places: Places, warnings: string[] }} more
+ */
+async function welcome(running, apiToken, { options, places, warnings }) {
+  const { url, api, site, gateway, fronts, about } = running;
+  const response = await fetch(`${api}/token`, {
     method: "POST",
     headers: { Authorization: `Token ${apiToken}`, "Content-Type": "application/json" },
     body: JSON.stringify({ email: "demo@example.com", first_name: "Demo", last_name: "User" }),
   });
   const answer = /** @type {{ token?: string }} */ (await response.json());
   if (!response.ok) throw new StepFailed(`the Worker issued no SSO token: ${response.status} ${JSON.stringify(answer)}`);
+  const lines = fronts.map(
+    ({ from, to, isDemo }) => `Edgeward is at ${from.join(" and ")}, in front of ${isDemo ? "the demo origin" : "your application"} at ${to}`,
+  );
+  const link = `${url}/?${site.query?.parameter ?? "token"}=`;
   return `
-Edgeward is at ${url}, in front of the demo origin at http://${HOST}:${originPort}
-The SSO gateway is at http://${GATEWAY}:${port} (docs/gateway.md, "Try it")
-${aboutProvider(url, options, places)}
+${lines.join("\n")}
+${gateway ? `The SSO gateway is at ${gateway} (docs/gateway.md, "Try it")\n` : ""}The configuration is ${about}
+${aboutProvider(running, options, places)}
 admin API token: ${apiToken}
 
 An SSO token for a user:
-  curl -s ${url}/api/sso/token -H 'Authorization: Token ${apiToken}' -H 'Content-Type: application/json' -d '{"email": "demo@example.com"}'
-
-A link that signs you in, good for five minutes (for a new one: ${url}/?token=<SSO token>):
-  ${url}/?token=${answer.token}
-
+  curl -s ${api}/token -H 'Authorization: Token ${apiToken}' -H 'Content-Type: application/json' -d '{"email": "demo@example.com"}'
+${
+  site.sources?.includes("query")
+    ? `
+A link that signs you in, good for five minutes (for a new one: ${link}<SSO token>):
+  ${link}${answer.token}
+`
+    : ""
+}${
+  site.assertion
+    ? `
 A signed assertion for your origin's own tests, which then need no Edgeward (examples/testing/README.md):
-  node examples/testing/sign.js --email demo@example.com --audience http://${HOST}:${originPort}
+  node examples/testing/sign.js --email demo@example.com --audience ${site.assertion.audience ?? site.upstream}
 and the key set that verifies it, for the origin under test:
   node examples/testing/sign.js --serve 8790
-
-Ctrl-C stops everything.
+`
+    : ""
+}
+${warnings.map((one) => `${one}\n`).join("")}Ctrl-C stops everything.
 `;
 }
 
@@ -399,41 +391,5 @@ class Log {
     if (held) process.stderr.write(this.#lines.map((line) => `${line}\n`).join("") + this.#rest);
     this.#lines = [];
     this.#isShown = true;
-  }
-}
-
-/** Rebuilds after a change; wrangler dev notices the new files in build/. */
-function watchSources() {
-  /** @type {NodeJS.Timeout | undefined} */
-  let timer;
-  let building = false;
-  let again = false;
-  const rebuild = async () => {
-    if (building) {
-      again = true;
-      return;
-    }
-    building = true;
-    try {
-      refuseOversize(await build());
-    } catch (error) {
-      process.stderr.write(`${error instanceof StepFailed ? error.output : ""}\ndev  ${messageOf(error)}; the last good build keeps running\n`);
-    }
-    building = false;
-    if (again) {
-      again = false;
-      await rebuild();
-    }
-  };
-  /** @type {(event: string, name: string | null) => void} */
-  const changed = (_, name) => {
-    if (name && !/\.(rs|js|html|css|svg|toml)$/.test(name)) return;
-    clearTimeout(timer);
-    timer = setTimeout(rebuild, SETTLE_MS);
-  };
-  for (const folder of ["src", "www", "kdf"].map((name) => at(name)).filter(existsSync)) {
-    watch(folder, { recursive: true }, changed)
-      .on("error", (error) => process.stderr.write(`dev  cannot watch ${folder}: ${error.message}\n`))
-      .unref();
   }
 }

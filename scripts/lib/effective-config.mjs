@@ -1,4 +1,5 @@
 // wrangler.toml as wrangler interprets it for an environment.
+import { didYouMean } from "./did-you-mean.mjs";
 import { StepFailed } from "./step.mjs";
 
 // An environment does not inherit these from the top level.
@@ -29,13 +30,15 @@ const NOT_INHERITED = ["vars", "kv_namespaces", "durable_objects", "ratelimits",
 /**
  * The configuration of an environment; "" is the top level.
  * @param {WranglerConfig} config
+ * @param {string} [env]
+ * @param {string} [file] Its name, for people.
  * @returns {WranglerConfig}
  */
-export function effectiveConfig(config, env = "") {
+export function effectiveConfig(config, env = "", file = "wrangler.toml") {
   const { env: environments = {}, ...top } = config;
   if (env === "") return top;
   const chosen = environments[env];
-  if (!chosen) throw new StepFailed(`wrangler.toml has no [env.${env}]`);
+  if (!chosen) throw new StepFailed(`${file} has no [env.${env}]${didYouMean(env, Object.keys(environments))}`);
   const inherited = Object.fromEntries(Object.entries(top).filter(([key]) => !NOT_INHERITED.includes(key)));
   return { ...inherited, name: `${top.name}-${env}`, ...chosen };
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ask } from "./ask.mjs";
-import { configuration, core, readToml } from "./check-config.mjs";
+import { configuration, core, readWhole } from "./check-config.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
@@ -26,9 +26,9 @@ The caller; anonymous without any of these:
                      "issuer", "amr", "age"}, all optional
 
 Without --token the rules are those of the current wrangler.toml, deployed or not:
-  --remote           those of its top level [default: those of the environment local]
+  --remote           those of its top level [default: those of the environment local, with what wrangler.local.toml sets]
   --env <name>       those of another environment
-  --file <file>      those of another file
+  --config <file>    those of another file
   --cases <file>     many requests at once: a JSON list of objects with the names above, without dashes. If one has
                      "granted", that is the expected result; the command ends with status 1 if any result differs`;
 
@@ -53,13 +53,13 @@ Without --token the rules are those of the current wrangler.toml, deployed or no
  */
 /**
  * @typedef {{ site?: string, path?: string, method?: string, host?: string, preflight?: boolean, address?: string, country?: string }} Question
- * @typedef {{ token?: string, source?: string, caller?: string, env?: string, file?: string, cases?: string, json?: boolean, remote?: boolean, help?: boolean }} Rest
+ * @typedef {{ token?: string, source?: string, caller?: string, env?: string, config?: string, cases?: string, json?: boolean, remote?: boolean, help?: boolean }} Rest
  * @typedef {Question & Rest} Options
  */
 
 const OPTIONS = {
   ...Object.fromEntries(
-    ["site", "path", "method", "host", "address", "country", "token", "source", "caller", "env", "file", "cases"].map((name) => [
+    ["site", "path", "method", "host", "address", "country", "token", "source", "caller", "env", "config", "cases"].map((name) => [
       name,
       /** @type {const} */ ({ type: "string" }),
     ]),
@@ -124,10 +124,10 @@ async function offline(values, question) {
  * @param {object[]} questions
  * @returns {Promise<Told[]>}
  */
-async function answers({ file, env, remote }, questions) {
+async function answers({ config, env, remote }, questions) {
   const name = env ?? (remote ? "" : "local");
   // Rules do not depend on secrets, so those that are missing are made up.
-  const given = { ...configuration(effectiveConfig(readToml(file), name), name), complete: false };
+  const given = { ...configuration(effectiveConfig(readWhole(config, name), name), name), complete: false };
   return JSON.parse(await core("explain", { ...given, questions }));
 }
 

@@ -1,5 +1,7 @@
 // Long-lived children, each in a process group of its own, that end when we end, however that happens.
 import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { once } from "node:events";
 import net from "node:net";
 import { codeOf, StepFailed } from "./step.mjs";
 
@@ -78,15 +80,21 @@ function signalGroup(group, signal) {
 }
 
 /**
- * A free port of this machine.
+ * A port of this machine that nothing uses, for a server that starts a little later. It lies below the ports that systems give to
+ * connections by themselves, so that none of these takes it in the meantime.
  * @returns {Promise<number>}
  */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = /** @type {net.AddressInfo} */ (server.address());
-      server.close(() => resolve(port));
-    });
-  });
+export async function freePort() {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const port = randomInt(20_000, 32_000);
+    const server = net.createServer();
+    try {
+      await once(server.listen(port, "127.0.0.1"), "listening");
+    } catch {
+      continue;
+    }
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+  throw new StepFailed("no free port was found");
 }

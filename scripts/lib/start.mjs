@@ -13,10 +13,13 @@ const PARENT_POLL_MS = 500;
  * the pinned one, passes signals on to it, and ends with its status.
  * @param {import("../setup.mjs").Part[]} parts
  * @param {(args: string[]) => Promise<void>} main
+ * @param {(args: string[]) => unknown} [look] Looks at the arguments before anything is set up, so it needs no package; what it throws
+ *   ends the script.
  */
-export async function start(parts, main) {
+export async function start(parts, main, look = () => {}) {
   try {
     endWithNpm();
+    look(process.argv.slice(2));
     await setup(parts);
     if (realpathSync(process.execPath) === realpathSync(pinnedNode)) await main(process.argv.slice(2));
     else await restart();

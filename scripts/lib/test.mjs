@@ -6,9 +6,10 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { buildAdmin } from "./admin.mjs";
 import { build } from "./build.mjs";
+import { didYouMean, optionError } from "./did-you-mean.mjs";
 import { at, duration, pinnedNode, root, toolEnv } from "./project.mjs";
 import { refuseOversize, sizeTable } from "./size.mjs";
-import { messageOf, StepFailed } from "./step.mjs";
+import { StepFailed } from "./step.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
 /** Includes the installation of Label Studio. */
@@ -143,20 +144,19 @@ export async function test(args) {
   return [...results.values()].every(({ outcome }) => outcome === "passed") ? 0 : 1;
 }
 
+const OPTIONS = /** @type {const} */ ({ only: { type: "string", multiple: true }, help: { type: "boolean", default: false } });
+
 /** @param {string[]} args */
 function readOptions(args) {
   try {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: { only: { type: "string", multiple: true, default: [] }, help: { type: "boolean", default: false } },
-    });
-    const only = values.only.flatMap((names) => names.split(","));
-    const unknown = only.filter((name) => !STEPS.some((step) => step.name === name));
-    if (unknown.length > 0) throw new StepFailed(`there is no step ${unknown.join(", ")}`);
+    const { values, positionals } = parseArgs({ args, allowPositionals: true, options: OPTIONS });
+    const only = (values.only ?? []).flatMap((names) => names.split(","));
+    const steps = STEPS.map(({ name }) => name);
+    const unknown = only.filter((name) => !steps.includes(name));
+    if (unknown.length > 0) throw new StepFailed(unknown.map((name) => `there is no step ${name}${didYouMean(name, steps)}`).join("\n"));
     return { only, files: positionals, help: values.help };
   } catch (error) {
-    throw new StepFailed(`${messageOf(error)}\n${helpText()}`);
+    throw new StepFailed(optionError(error, OPTIONS), helpText());
   }
 }
 

@@ -1,5 +1,5 @@
 // What `npm run dev -- --with-provider` adds: a local OpenID provider (local-provider.mjs) with two people, and the settings that
-// let them sign in with it. Everybody may open the site; /admin only who has the role.
+// let them sign in with it. Everybody may open the site; /admin of the demo origin only who has the role.
 
 /** @import { WranglerConfig } from "./effective-config.mjs" */
 
@@ -8,6 +8,15 @@ const HOST = "localhost";
 
 /** The client that the local Worker is at the provider. */
 export const CLIENT = "edgeward";
+
+/** The name of that client's secret. */
+export const PROVIDER_SECRET = "EDGEWARD_PROVIDER_LOCAL_SECRET";
+
+/** Who may open what at the demo origin. */
+export const DEMO_RULES = [
+  { prefix: "/admin", require: { role: "admin" } },
+  { prefix: "/", require: { authenticated: true } },
+];
 
 /** Who can sign in at the local provider, by `sub`. */
 export const PEOPLE = {
@@ -22,12 +31,14 @@ export const issuerAt = (port) => `http://${HOST}:${port}`;
  * The configuration with the provider at this port in its local environment.
  * @param {WranglerConfig} config
  * @param {number} port
+ * @param {{ isDemo?: boolean }} [options] Whether the site is in front of the demo origin, which gets rules unless it has some.
  * @returns {WranglerConfig}
  */
-export function withProvider(config, port) {
+export function withProvider(config, port, { isDemo = true } = {}) {
   const local = config.env?.local;
   const vars = local?.vars;
-  const site = vars?.EDGEWARD_SITE_APP;
+  const site = /** @type {{ rules?: object[] } | undefined} */ (vars?.EDGEWARD_SITE_APP);
+  const rules = isDemo && site?.rules === undefined && vars?.EDGEWARD_RULES_APP === undefined ? { rules: DEMO_RULES } : {};
   const issuer = issuerAt(port);
   return {
     ...config,
@@ -46,13 +57,10 @@ export function withProvider(config, port) {
             grant_roles: ["admin"],
           },
           EDGEWARD_SITE_APP: {
-            .../** @type {object} */ (site),
+            ...site,
             login: "provider",
             providers: ["local"],
-            rules: [
-              { prefix: "/admin", require: { role: "admin" } },
-              { prefix: "/", require: { authenticated: true } },
-            ],
+            ...rules,
           },
         },
       },

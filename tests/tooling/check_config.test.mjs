@@ -63,11 +63,11 @@ y = 1
 
 test("every error is reported with its path, and the command fails", () => {
   const good = file("good.toml", GOOD);
-  const top = run("check-config.mjs", "--file", good, "--env", "");
+  const top = run("check-config.mjs", "--config", good, "--env", "");
   assert.equal(top.status, 0, top.stderr);
   assert.match(top.stdout, /no errors/);
   assert.match(top.stdout, /assumed to be set: EDGEWARD_KEY_SECRET_1, EDGEWARD_SESSION_SECRET_1, EDGEWARD_TOKEN_SECRET_1, ORIGIN_KEY/);
-  const all = run("check-config.mjs", "--file", good, "--json");
+  const all = run("check-config.mjs", "--config", good, "--json");
   assert.equal(all.status, 1);
   const checked = JSON.parse(all.stdout);
   assert.deepEqual(checked[""].errors, []);
@@ -78,21 +78,21 @@ test("every error is reported with its path, and the command fails", () => {
     "y",
   ]);
   for (const { error } of checked.other.errors) assert.ok(error.length > 3);
-  const other = run("check-config.mjs", "--file", good, "--env", "other");
+  const other = run("check-config.mjs", "--config", good, "--env", "other");
   assert.equal(other.status, 1);
   assert.match(other.stdout, /\[env\.other\]: 4 errors\n {2}EDGEWARD_SITE_APP\.y: no such setting/);
 });
 
 test("a rule that nobody can meet is noted, and no error", () => {
-  const noted = run("check-config.mjs", "--file", file("noted.toml", GOOD.replace('role = "admin"', 'scope = "files"')), "--env", "");
+  const noted = run("check-config.mjs", "--config", file("noted.toml", GOOD.replace('role = "admin"', 'scope = "files"')), "--env", "");
   assert.equal(noted.status, 0);
   assert.match(noted.stdout, /note: EDGEWARD_SITE_APP\.rules\.2: requires scope/);
 });
 
 test("what is no file, no environment or no option is told as such", () => {
   for (const [args, told] of /** @type {[string[], RegExp][]} */ ([
-    [["--file", path.join(folder, "none.toml")], /ENOENT/],
-    [["--file", file("broken.toml", "x = [")], /broken\.toml/],
+    [["--config", path.join(folder, "none.toml")], /ENOENT/],
+    [["--config", file("broken.toml", "x = [")], /broken\.toml/],
     [["--env", "nowhere"], /no \[env\.nowhere\]/],
     [["--strict"], /--strict/],
   ])) {
@@ -242,7 +242,7 @@ test("a site in front of Label Studio has no error, in either mode, as its docum
 test("docs/migrate-from-custom-jwt.md: its example has no error, and the schema takes it", () => {
   const [text] =
     readFileSync(at("docs/migrate-from-custom-jwt.md"), "utf8").match(/(?<=```toml\n)[\s\S]*?(?=```)/) ?? assert.fail("the document shows no configuration");
-  const checked = run("check-config.mjs", "--file", file("custom-jwt.toml", `name = "x"\n${text}`), "--env", "", "--json");
+  const checked = run("check-config.mjs", "--config", file("custom-jwt.toml", `name = "x"\n${text}`), "--env", "", "--json");
   assert.equal(checked.status, 0, checked.stderr);
   const { errors, assumed } = JSON.parse(checked.stdout)[""];
   assert.deepEqual(errors, []);
@@ -257,7 +257,7 @@ test("what docs/rules.md says that its first example does, it does", () => {
   const { status, stdout, stderr } = run(
     "admin.mjs",
     "explain",
-    "--file",
+    "--config",
     file("first.toml", `name = "x"\n${first}`),
     "--remote",
     "--cases",
@@ -334,7 +334,7 @@ test("what the schema requires, the configuration requires", async () => {
 test("explain tells which rule decides and which requirement does not hold", () => {
   const good = file("good.toml", GOOD);
   /** @param {...string} args */
-  const explain = (...args) => run("admin.mjs", "explain", "--file", good, "--remote", ...args);
+  const explain = (...args) => run("admin.mjs", "explain", "--config", good, "--remote", ...args);
   const admin = explain("--site", "app", "--path", "/admin/x", "--method", "POST", "--country", "DE", "--caller", '{"roles": ["admin"]}');
   assert.equal(admin.status, 0, admin.stderr);
   assert.match(admin.stdout, /rule 1 \(assets\) does not match: it is for other paths/);
@@ -372,11 +372,11 @@ test("explain --cases is a test of rules: it fails when an answer is not the exp
     { path: "/a.js", granted: true },
     { path: "/x", caller: {}, granted: true },
   ];
-  const right = run("admin.mjs", "explain", "--file", good, "--remote", "--cases", file("cases.json", JSON.stringify(cases)));
+  const right = run("admin.mjs", "explain", "--config", good, "--remote", "--cases", file("cases.json", JSON.stringify(cases)));
   assert.equal(right.status, 0, right.stderr);
   assert.match(right.stdout, /4 of 4 as expected/);
   cases[1].granted = true;
-  const wrong = run("admin.mjs", "explain", "--file", good, "--remote", "--cases", file("cases.json", JSON.stringify(cases)));
+  const wrong = run("admin.mjs", "explain", "--config", good, "--remote", "--cases", file("cases.json", JSON.stringify(cases)));
   assert.equal(wrong.status, 1);
   assert.match(wrong.stdout, /3 of 4 as expected/);
   assert.match(wrong.stderr, /role admin: the caller has no role/);

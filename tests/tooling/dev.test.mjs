@@ -11,13 +11,13 @@ import { after, describe, test } from "node:test";
 import { promisify } from "node:util";
 import { createLocalJWKSet, jwtVerify } from "jose";
 import { ISSUER, keySet } from "../../examples/testing/testing.js";
-import { configForPorts, newSecrets } from "../../scripts/lib/dev.mjs";
+import { readToml } from "../../scripts/lib/check-config.mjs";
+import { configForPorts } from "../../scripts/lib/dev-config.mjs";
+import { newSecrets } from "../../scripts/lib/dev.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../scripts/lib/project.mjs";
 import { withProvider } from "../../scripts/lib/with-provider.mjs";
 import { readExample } from "../edge/lib/examples.mjs";
-
-/** @import { WranglerConfig } from "../../scripts/lib/effective-config.mjs" */
 
 const DEADLINE_MS = 120_000;
 const STOP_MS = 15_000;
@@ -338,7 +338,7 @@ test("new secrets differ each time and are long enough", () => {
 });
 
 test("other ports move the local site, its origin and the gateway, and nothing else", () => {
-  const config = /** @type {WranglerConfig} */ (configForPorts(readFileSync(at("wrangler.toml"), "utf8"), 9000, 9001));
+  const config = configForPorts(readToml(), 9000, 9001);
   const gateway = /** @type {{ hosts: string[] }} */ (config.env?.local.vars?.EDGEWARD_GATEWAY);
   assert.deepEqual(gateway.hosts, ["localhost:9000"]);
   const site = /** @type {{ hosts: string[], upstream: string }} */ (config.env?.local.vars?.EDGEWARD_SITE_APP);
@@ -351,7 +351,7 @@ test("other ports move the local site, its origin and the gateway, and nothing e
 test("the settings with a provider are those of docs/sign-in.md, Try it", () => {
   const section = /^## Try it\n([\s\S]*?)^## /m.exec(readFileSync(at("docs/sign-in.md"), "utf8"))?.[1] ?? assert.fail("no section");
   const documented = readExample(/```toml\n([\s\S]*?)```/.exec(section)?.[1] ?? assert.fail("no settings")).vars;
-  const plain = /** @type {WranglerConfig} */ (configForPorts(readFileSync(at("wrangler.toml"), "utf8"), 8787, 8788));
+  const plain = configForPorts(readToml(), 8787, 8788);
   const before = plain.env?.local.vars ?? {};
   const after = withProvider(plain, 8789).env?.local.vars ?? {};
   const { assertion: _, ...site } = /** @type {Record<string, unknown>} */ (after.EDGEWARD_SITE_APP);

@@ -29,7 +29,7 @@ test("without Rust the error says how to get it", async () => {
 });
 
 test("the scripts that run before npm ci import nothing but Node's own modules", () => {
-  for (const file of ["scripts/setup.mjs", "scripts/lib/start.mjs", "scripts/lib/project.mjs", "scripts/lib/lock.mjs", "scripts/lib/step.mjs"]) {
+  for (const file of ["scripts/setup.mjs", ...["start", "project", "lock", "step", "dev-options", "did-you-mean"].map((name) => `scripts/lib/${name}.mjs`)]) {
     const imports = [...readFileSync(at(file), "utf8").matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name);
     assert.ok(imports.length > 0, file);
     for (const name of imports) assert.match(name, /^(node:|\.\.?\/)/, `${file} imports ${name}`);
@@ -38,7 +38,7 @@ test("the scripts that run before npm ci import nothing but Node's own modules",
     const text = readFileSync(at(`scripts/${script}.mjs`), "utf8");
     assert.deepEqual(
       [...text.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name),
-      ["./lib/start.mjs"],
+      [...(script === "dev" ? ["./lib/dev-options.mjs"] : []), "./lib/start.mjs"],
       script,
     );
   }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { freePort } from "../../../scripts/lib/processes.mjs";
@@ -13,15 +13,25 @@ import { outsideNpm } from "./applications.mjs";
 const START_SECONDS = 120;
 
 /**
- * Starts it, until the test has ended. Returns its port, and what it has said when it was ready.
+ * Starts it, until the test has ended. Returns its port, what it had said when it was ready, and `said()`: what it has said by now.
  * @param {import("node:test").TestContext} t
  * @param {string[]} [options]
+ * @param {{ localFile?: string, watches?: boolean }} [more] `localFile`: the content of wrangler.local.toml.
  */
-export async function startDev(t, options = []) {
-  const [port, originPort] = [await freePort(), await freePort()];
+export async function startDev(t, options = [], { localFile, watches = false } = {}) {
+  const port = await freePort();
   const state = mkdtempSync(path.join(tmpdir(), "edgeward-dev-"));
   t.after(() => rmSync(state, { recursive: true, force: true }));
-  const own = ["--port", String(port), "--origin-port", String(originPort), "--state", state, "--no-watch"];
+  if (localFile !== undefined) writeFileSync(path.join(state, "wrangler.local.toml"), localFile);
+  const hasDemoOrigin = !options.includes("--upstream") && localFile === undefined;
+  const own = [
+    "--port",
+    String(port),
+    ...(hasDemoOrigin ? ["--origin-port", String(await freePort())] : []),
+    "--state",
+    state,
+    ...(watches ? [] : ["--no-watch"]),
+  ];
   const child = spawn(pinnedNode, [at("scripts/dev.mjs"), ...options, ...own], { cwd: at(), env: outsideNpm(), stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   t.after(async () => {
@@ -34,5 +44,5 @@ export async function startDev(t, options = []) {
     assert.equal(child.exitCode, null, output);
     return output.includes("Ctrl-C stops everything");
   }, START_SECONDS);
-  return { port, output };
+  return { port, state, output, pid: child.pid ?? assert.fail(), said: () => output };
 }
