@@ -47,6 +47,29 @@ const COMMANDS = {
   },
   list: { about: "list the users", run: list },
   show: { takes: "<id, address or subject>", about: "show a user", options: WHO, help: WHO_HELP, run: show },
+  update: {
+    takes: "<id, address or subject>",
+    about: "change a user's names, roles and rights",
+    options: {
+      ...WHO,
+      ...Object.fromEntries(["username", "first-name", "last-name", "email"].map((name) => [name, /** @type {const} */ ({ type: "string" })])),
+      ...Object.fromEntries(["add-role", "remove-role"].map((name) => [name, /** @type {const} */ ({ type: "string", multiple: true })])),
+      ...Object.fromEntries(["no-roles", "staff", "no-staff", "superuser", "no-superuser"].map((name) => [name, /** @type {const} */ ({ type: "boolean" })])),
+    },
+    help: `${WHO_HELP}
+  --email <address>    another address
+  --username <name>    another username
+  --first-name <name>  another given name; "" for none
+  --last-name <name>   another family name; "" for none
+  --add-role <role>    a further role (repeatable)
+  --remove-role <role> take a role away (repeatable)
+  --no-roles           take all roles away
+  --staff, --no-staff, --superuser, --no-superuser
+
+What is not named stays as it is. Roles are added to those that the user has at that moment, so no change that is made
+meanwhile is lost. Roles, staff and superuser need the scope admin.`,
+    run: update,
+  },
   enable: { takes: "<id, address or subject>", about: "let a user sign in again", options: WHO, help: WHO_HELP, run: (who) => setActive(who, true) },
   disable: {
     takes: "<id, address or subject>",
@@ -159,6 +182,32 @@ async function list({ json }) {
 async function show(who) {
   const user = await find(who);
   say(who, user, JSON.stringify(user, null, 2));
+}
+
+/** @param {Given} who */
+async function update(who) {
+  const { email, username, "first-name": first_name, "last-name": last_name, "add-role": add_roles, "remove-role": remove_roles } = who;
+  if (who["no-roles"] && (add_roles || remove_roles)) throw new Misuse("--no-roles excludes --add-role and --remove-role");
+  const roles = who["no-roles"] ? [] : undefined;
+  const body = { email, username, first_name, last_name, roles, add_roles, remove_roles, staff: flag(who, "staff"), superuser: flag(who, "superuser") };
+  if (Object.values(body).every((value) => value === undefined)) throw new Misuse("nothing to change: name an option");
+  const { id } = await find(who);
+  const changed = await change(who, { method: "PATCH", path: `${USERS}/${id}`, body, gives: "id" }).catch((error) => {
+    if (error instanceof Refused && error.code === "user_exists") throw new StepFailed("another user has this address or username, and nothing was changed");
+    throw error;
+  });
+  const rights = [...(changed.roles ?? []), ...(changed.staff ? ["staff"] : []), ...(changed.superuser ? ["superuser"] : [])];
+  say(who, changed, `User ${nameOf(changed)} is changed; roles and rights: ${rights.join(", ") || "none"}. ${BOUND}`);
+}
+
+/**
+ * What `--name` and `--no-name` say together.
+ * @param {Given} given
+ * @param {"staff" | "superuser"} name
+ */
+function flag(given, name) {
+  if (given[name] && given[`no-${name}`]) throw new Misuse(`--${name} excludes --no-${name}`);
+  return given[name] ? true : given[`no-${name}`] ? false : undefined;
 }
 
 /**

@@ -155,6 +155,60 @@ test("user enable lets a disabled user sign in again", async () => {
   await until(async () => (await app.issueAnswer({ email: user.email })).status === 200, BOUND);
 });
 
+test("user update changes what is named and leaves the rest", async () => {
+  const user = await app.createUser({ first_name: "Ada", last_name: "L", roles: ["reader", "old"], staff: true });
+  const changed = await json(
+    "user",
+    "update",
+    user.email,
+    "--add-role",
+    "editor",
+    "--add-role",
+    "reader",
+    "--remove-role",
+    "old",
+    "--no-staff",
+    "--superuser",
+    "--last-name",
+    "",
+  );
+  assert.deepEqual(changed, await byId(user.id));
+  assert.deepEqual({ ...changed, updated_at: 0 }, { ...user, last_name: "", roles: ["reader", "editor"], staff: false, superuser: true, updated_at: 0 });
+  const other = newEmail("moved");
+  const moved = await admin("user", "update", user.id, "--email", other, "--no-roles");
+  assert.match(moved.out, new RegExp(`^User ${other} is changed; roles and rights: superuser\\. This takes effect`));
+  assert.deepEqual([(await byEmail(other))[0].id, await byEmail(user.email)], [user.id, []]);
+
+  const before = front.requests.length;
+  for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
+    [/nothing to change/],
+    [/--staff excludes --no-staff/, "--staff", "--no-staff"],
+    [/--no-roles excludes/, "--no-roles", "--add-role", "x"],
+    [/Unknown option '--role'/, "--role", "x"],
+  ])) {
+    const { status, error } = await admin("user", "update", user.id, ...args);
+    assert.equal(status, 2, error);
+    assert.match(error, pattern);
+  }
+  assert.deepEqual(front.requests.slice(before), []);
+  const taken = await admin("user", "update", user.id, "--email", (await app.createUser()).email);
+  assert.deepEqual([taken.status, /another user has this address/.test(taken.error)], [1, true]);
+  const editor = await world.apiToken("users:read", "users:write");
+  assert.match((await run({ EDGEWARD_API_TOKEN: editor }, "user", "update", user.id, "--add-role", "x")).error, /403 .*insufficient_scope/);
+});
+
+test("SEC-59: roles that many callers add and remove at the same time are all there afterwards", async () => {
+  const user = await app.createUser({ roles: ["kept", "gone"] });
+  const added = Array.from({ length: 8 }, (_, index) => `role${index}`);
+  const changes = [...added.map((role) => ({ add_roles: [role] })), { remove_roles: ["gone"] }, { first_name: "Ada" }];
+  const answers = await Promise.all(changes.map((change) => app.admin("PATCH", `/api/sso/users/${user.id}`, change)));
+  // Whoever was refused under contention has changed nothing, and says so.
+  const refused = changes.filter((_, index) => answers[index].status !== 200);
+  for (const change of refused) assert.equal((await app.admin("PATCH", `/api/sso/users/${user.id}`, change)).status, 200);
+  const { roles, first_name } = await byId(user.id);
+  assert.deepEqual([roles.toSorted(), first_name], [["kept", ...added].toSorted(), "Ada"]);
+});
+
 test("what there is not is an error that says so, and changes nothing", async () => {
   const before = await world.kvEntries();
   for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
@@ -444,7 +498,7 @@ test("--help tells every command, those over wrangler and those over the admin A
     assert.match(told.out, /^Usage: npm run admin -- (user|key)/);
     assert.match(told.out, /EDGEWARD_URL and EDGEWARD_API_TOKEN/);
   }
-  for (const command of ["create", "list", "show", "enable", "disable", "logout", "delete", "import"])
+  for (const command of ["create", "list", "show", "update", "enable", "disable", "logout", "delete", "import"])
     assert.equal((await admin("user", command, "--help")).status, 0);
 });
 
