@@ -14,6 +14,9 @@ const COMMANDS = {
   explain: async (args) => (await import("./lib/explain.mjs")).runExplain(args),
 };
 
+/** The commands of the native tool; those that begin with `check` and `facts` are for scripts. */
+const NATIVE = /^(secret|schema|facts|check-.+|help|-.*)$/;
+
 await start(["rust", "npm"], async (given) => {
   const { args, profile } = takeProfile(given);
   // Options may precede the command, as with the native tool.
@@ -23,6 +26,13 @@ await start(["rust", "npm"], async (given) => {
   const run = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name] : undefined;
   if (run) {
     process.exitCode = await run([...args.slice(index + 1), ...args.slice(0, index)]);
+    return;
+  }
+  if (name !== undefined && !NATIVE.test(name)) {
+    const { didYouMean } = await import("./lib/did-you-mean.mjs");
+    const meant = didYouMean(name, [...Object.keys(COMMANDS), "secret", "schema"]);
+    process.stderr.write(`error: there is no command ${name}${meant}\n\n\`npm run admin -- --help\` lists the commands.\n`);
+    process.exitCode = 2;
     return;
   }
   const { runAdmin, refuseProfile } = await import("./lib/admin.mjs");

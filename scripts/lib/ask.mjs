@@ -1,4 +1,5 @@
 // Calls the admin API of the deployment that place.mjs names, from a shell.
+import { setTimeout as wait } from "node:timers/promises";
 import { Misuse, place } from "./place.mjs";
 import { StepFailed } from "./step.mjs";
 
@@ -59,7 +60,18 @@ export function refusePlace({ remote, env }) {
 }
 
 /** A call had no answer, in time or at all. It may have been carried out. */
-export class NoAnswer extends StepFailed {}
+export class NoAnswer extends StepFailed {
+  /**
+   * @param {string} message
+   * @param {boolean} wasThere Whether the connection ended, or the time was over, rather than that nobody was found.
+   */
+  constructor(message, wasThere) {
+    super(message);
+    this.wasThere = wasThere;
+  }
+}
+
+const ENDED = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/;
 
 /**
  * Makes a call and returns the JSON of its response, which must have the member `gives`; without `gives` the response must be
@@ -79,13 +91,34 @@ export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS, cha
     const reason = error.cause?.message || error.cause?.code || error.message;
     const { urlIs } = place();
     const advice = urlIs ? `${urlIs} names this deployment; is it correct?` : "Start `npm run dev`, or name a deployment with EDGEWARD_URL or --profile";
-    throw new NoAnswer(`${url.origin} does not answer: ${reason}\n  ${advice}`);
+    const wasThere = error.name === "TimeoutError" || ENDED.test(error.cause?.code ?? "");
+    throw new NoAnswer(`${url.origin} does not answer: ${reason}\n  ${advice}`, wasThere);
   });
   const told = /** @type {{ [member: string]: unknown } | undefined} */ (await answer.json().catch(() => undefined));
   if (!answer.ok) throw refusal(`${method} ${url}`, answer, told ?? {});
   const isOurs = gives === undefined ? answer.status === 204 : told?.[gives] !== undefined;
   if (!isOurs) throw new StepFailed(`${method} ${url}: ${answer.status}, but not from Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
   return told;
+}
+
+/** How often a call that only reads is made again. */
+const MOST_REPETITIONS = 8;
+
+/**
+ * The same for a call that only reads, as one of many: waits where the deployment asks for it, and asks again where it did not
+ * answer or could not.
+ * @param {Parameters<typeof ask>[0]} call
+ */
+export async function askPatiently(call) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await ask(call);
+    } catch (error) {
+      const isPassing = (error instanceof NoAnswer && error.wasThere) || (error instanceof Refused && (error.status === 429 || error.status >= 502));
+      if (!isPassing || tries === MOST_REPETITIONS) throw error;
+      await wait(1000 * (error instanceof Refused && error.retryAfter ? error.retryAfter : 2 ** Math.min(tries, 4) / 4));
+    }
+  }
 }
 
 /** The deployment that is called. */

@@ -1,11 +1,13 @@
 // `npm run admin -- user …`: users, by calls of the admin API. The Worker makes every change: a shell sees KV a minute late,
 // so by writing records itself it could undo newer changes.
-import { ask, Misuse, Refused, WHERE } from "./ask.mjs";
+import { existsSync } from "node:fs";
+import { ask, askPatiently, Misuse, Refused, WHERE } from "./ask.mjs";
 import { runCommand, say } from "./command-group.mjs";
 import { importUsers } from "./import-users.mjs";
 import { BOUND, change, find, nameOf, USERS } from "./one-user.mjs";
 import { StepFailed } from "./step.mjs";
 import { progress, progressEnds, table } from "./table.mjs";
+import { entryOf, writeWhole } from "./users-file.mjs";
 import { endSession, listSessions, makePasswordLink, removePassword, setPassword } from "./user-sign-in.mjs";
 
 const PAGE = 100;
@@ -83,13 +85,20 @@ meanwhile is lost. Roles, staff and superuser need the scope admin.`,
   import: {
     takes: "<file.csv or file.json>",
     about: "create many users; existing ones stay as they are",
-    options: TENANT,
+    options: { ...TENANT, rest: { type: "string" } },
     help: `  --tenant <name>      the tenant of every entry that names none; it cannot be changed later
+  --rest <file.json>   write the entries that were not imported to this new file, to import it later
 
 A CSV file has a header line with email, or with issuer and subject, and any of username, first_name, last_name and tenant.
 A JSON file is a list of objects that may also have active, roles, staff and superuser; its subject is an object with
-issuer and sub. Nothing is sent unless every entry is valid.`,
+issuer and sub. Nothing is sent unless every entry is valid. Run it again after a failure: it goes on where it was.`,
     run: importUsers,
+  },
+  export: {
+    takes: "<file.json>",
+    about: "write all users to a new file that `user import` reads",
+    help: "Passwords, sessions and ids are not in it. The file is complete or not there.",
+    run: exportUsers,
   },
   "set-password": {
     takes: "<id or address>",
@@ -152,20 +161,36 @@ async function create({ word, issuer, email, role, "first-name": first_name, "la
   for (const [site, { error }] of failed) process.stderr.write(`note: no account at ${site} yet: ${error}\n`);
 }
 
-/** @param {Given} who */
-async function list({ json }) {
+/** All users, page by page, with progress. */
+async function allUsers() {
   /** @type {User[]} */
   const users = [];
-  /** @type {string | null} */
-  let cursor = "";
-  while (cursor !== null) {
-    const path = `${USERS}?limit=${PAGE}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
-    const page = /** @type {{ users: User[], cursor: string | null }} */ (await ask({ method: "GET", path, gives: "users" }));
-    users.push(...page.users);
-    cursor = page.cursor;
-    if (cursor !== null) progress(`${users.length} users …`);
+  try {
+    for (let cursor = /** @type {string | null} */ (""); cursor !== null; ) {
+      const path = `${USERS}?limit=${PAGE}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
+      const page = /** @type {{ users: User[], cursor: string | null }} */ (await askPatiently({ method: "GET", path, gives: "users" }));
+      users.push(...page.users);
+      cursor = page.cursor;
+      if (cursor !== null) progress(`${users.length} users …`);
+    }
+  } finally {
+    progressEnds();
   }
-  progressEnds();
+  return users;
+}
+
+/** @param {Given} who */
+async function exportUsers({ word: file, json }) {
+  if (!/\.json$/i.test(file)) throw new Misuse(`${file} is not a .json file`);
+  if (existsSync(file)) throw new StepFailed(`${file} exists already, and nothing was written`);
+  const users = await allUsers();
+  writeWhole(file, users.map(entryOf));
+  say({ json }, { file, users: users.length }, `${users.length} users are in ${file}.`);
+}
+
+/** @param {Given} who */
+async function list({ json }) {
+  const users = await allUsers();
   const further = /** @type {const} */ (["tenant", "subject"]).filter((column) => users.some((user) => user[column]));
   const columns = /** @type {(keyof User)[]} */ (["id", "email", "active", "roles", ...further]);
   say(
