@@ -35,7 +35,7 @@ await start(["rust", "npm"], async (given) => {
     process.exitCode = 2;
     return;
   }
-  const { runAdmin, refuseProfile } = await import("./lib/admin.mjs");
+  const { runAdmin, refuseProfile } = await import("./lib/native.mjs");
   refuseProfile(profile);
   process.exitCode = await runAdmin(args);
 });

@@ -1,6 +1,6 @@
 // `npm run admin -- token …`: API tokens, by calls of the admin API. Only the first one of a deployment, which no call can
 // make, goes through wrangler (src/bin/edgeward-admin/), which needs a process for each record that it reads.
-import { refuseProfile, runAdmin } from "./admin.mjs";
+import { refuseProfile, runAdmin } from "./native.mjs";
 import { ask, deployment, Misuse, orUsage, Refused, WHERE } from "./ask.mjs";
 import { runCommand, say, timeOf } from "./command-group.mjs";
 import { chosenProfile, isNamed, place } from "./place.mjs";
