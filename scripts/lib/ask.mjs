@@ -1,19 +1,18 @@
-// Calls the admin API from a shell: that of the deployment that EDGEWARD_URL names, or that of `npm run dev`.
-import { existsSync, readFileSync } from "node:fs";
-import { at } from "./project.mjs";
+// Calls the admin API of the deployment that place.mjs names, from a shell.
+import { setTimeout as wait } from "node:timers/promises";
+import { Misuse, place } from "./place.mjs";
 import { StepFailed } from "./step.mjs";
 
-const LOCAL_URL = "http://127.0.0.1:8787";
+export { Misuse };
+
 const TIMEOUT_MS = 15_000;
 
 /**
  * For the help of a command: which deployment it calls.
  * @param {string} scopes
  */
-export const WHERE = (scopes) => `EDGEWARD_URL and EDGEWARD_API_TOKEN (${scopes}) name the deployment; the default is that of \`npm run dev\`.`;
-
-/** A command with wrong arguments: it ends with status 2. */
-export class Misuse extends Error {}
+export const WHERE = (scopes) => `EDGEWARD_URL and EDGEWARD_API_TOKEN (${scopes}) name the deployment, or --profile <name> does
+(\`npm run admin -- profile --help\`). Without them it is the default profile, and without one that of \`npm run dev\`.`;
 
 /** An error response of the admin API. */
 export class Refused extends StepFailed {
@@ -55,29 +54,45 @@ export function refusePlace({ remote, env }) {
   if (!remote && env === undefined) return;
   throw new Misuse(
     `this command calls the admin API and has no option ${remote ? "--remote" : "--env"}.\n` +
-      "  Set EDGEWARD_URL to the deployment (such as https://app.example.com) and EDGEWARD_API_TOKEN to one of its API tokens",
+      "  Set EDGEWARD_URL to the deployment (such as https://app.example.com) and EDGEWARD_API_TOKEN to one of its API tokens,\n" +
+      "  or name a profile with --profile",
   );
 }
 
 /** A call had no answer, in time or at all. It may have been carried out. */
-export class NoAnswer extends StepFailed {}
+export class NoAnswer extends StepFailed {
+  /**
+   * @param {string} message
+   * @param {boolean} wasThere Whether the connection ended, or the time was over, rather than that nobody was found.
+   */
+  constructor(message, wasThere) {
+    super(message);
+    this.wasThere = wasThere;
+  }
+}
+
+const ENDED = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/;
 
 /**
  * Makes a call and returns the JSON of its response, which must have the member `gives`; without `gives` the response must be
  * empty. Anything else is a StepFailed, because another server at that address may answer 200 to everything.
- * @param {{ method: string, path: string, body?: object, gives?: string, timeout?: number }} call
+ *
+ * Before the first call that changes something, it says on stderr which deployment that is.
+ * @param {{ method: string, path: string, body?: object, gives?: string, timeout?: number, changes?: boolean }} call
  * @returns {Promise<unknown>}
  */
-export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
+export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS, changes = method !== "GET" }) {
   const url = urlOf(path);
   const headers = { authorization: `Token ${apiToken()}`, ...(body ? { "content-type": "application/json" } : {}) };
+  if (changes) sayDeployment();
   /** @type {RequestInit} */
   const init = { method, headers, body: body && JSON.stringify(body), redirect: "error", signal: AbortSignal.timeout(timeout) };
   const answer = await fetch(url, init).catch((error) => {
     const reason = error.cause?.message || error.cause?.code || error.message;
-    throw new NoAnswer(
-      `${url.origin} does not answer: ${reason}\n  ${process.env.EDGEWARD_URL ? "EDGEWARD_URL names this deployment; is it correct?" : "Start `npm run dev`, or set EDGEWARD_URL to a deployment"}`,
-    );
+    const { urlIs } = place();
+    const advice = urlIs ? `${urlIs} names this deployment; is it correct?` : "Start `npm run dev`, or name a deployment with EDGEWARD_URL or --profile";
+    const wasThere = error.name === "TimeoutError" || ENDED.test(error.cause?.code ?? "");
+    throw new NoAnswer(`${url.origin} does not answer: ${reason}\n  ${advice}`, wasThere);
   });
   const told = /** @type {{ [member: string]: unknown } | undefined} */ (await answer.json().catch(() => undefined));
   if (!answer.ok) throw refusal(`${method} ${url}`, answer, told ?? {});
@@ -86,24 +101,53 @@ export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS }) {
   return told;
 }
 
+/** How often a call that only reads is made again. */
+const MOST_REPETITIONS = 8;
+
+/**
+ * The same for a call that only reads, as one of many: waits where the deployment asks for it, and asks again where it did not
+ * answer or could not.
+ * @param {Parameters<typeof ask>[0]} call
+ */
+export async function askPatiently(call) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await ask(call);
+    } catch (error) {
+      const isPassing = (error instanceof NoAnswer && error.wasThere) || (error instanceof Refused && (error.status === 429 || error.status >= 502));
+      if (!isPassing || tries === MOST_REPETITIONS) throw error;
+      await wait(1000 * (error instanceof Refused && error.retryAfter ? error.retryAfter : 2 ** Math.min(tries, 4) / 4));
+    }
+  }
+}
+
 /** The deployment that is called. */
 export const deployment = () => urlOf("/").origin;
+
+let isSaid = false;
+function sayDeployment() {
+  if (isSaid) return;
+  isSaid = true;
+  const { kind, urlIs } = place();
+  process.stderr.write(`at ${deployment()}${kind === "profile" ? ` (${urlIs[0].toLowerCase()}${urlIs.slice(1)})` : ""}\n`);
+}
 
 const ENDPOINTS = "/api/sso";
 
 /**
- * The URL of an endpoint, whose `path` is that of a site that has a host to itself: EDGEWARD_URL may have a path as well, and
- * EDGEWARD_ENDPOINTS is the site's setting `endpoints`.
+ * The URL of an endpoint, whose `path` is that of a site that has a host to itself: the deployment's URL may have a path as
+ * well, and the site a setting `endpoints`.
  * @param {string} path
  */
 function urlOf(path) {
+  const named = place();
   try {
-    const url = new URL(process.env.EDGEWARD_URL || LOCAL_URL);
-    const endpoints = (process.env.EDGEWARD_ENDPOINTS || ENDPOINTS).replace(/\/$/, "");
+    const url = new URL(named.url);
+    const endpoints = (named.endpoints || ENDPOINTS).replace(/\/$/, "");
     const local = path.startsWith(`${ENDPOINTS}/`) ? endpoints + path.slice(ENDPOINTS.length) : path;
     return new URL(url.pathname.replace(/\/$/, "") + local, url);
   } catch {
-    throw new StepFailed(`EDGEWARD_URL is not a URL: ${process.env.EDGEWARD_URL}\n  It must be the URL of a site, such as https://app.example.com`);
+    throw new StepFailed(`${named.urlIs} is not a URL: ${named.url}\n  It must be the URL of a site, such as https://app.example.com`);
   }
 }
 
@@ -112,7 +156,7 @@ function urlOf(path) {
  * @type {{ [status: number]: string }}
  */
 const ADVICE = {
-  401: "The deployment does not accept EDGEWARD_API_TOKEN. `npm run admin -- token create` makes an API token; for the deployment at Cloudflare add --remote",
+  401: "The deployment does not accept this API token. `npm run admin -- token create --with-wrangler` makes one; for the deployment at Cloudflare add --remote",
   403: "This API token may not do that: it lacks the scope, or its issue_for does not cover this user",
   404: "There is no such record, or EDGEWARD_URL does not name a site of Edgeward",
   429: "Wait, then run the command again",
@@ -134,11 +178,11 @@ function refusal(call, answer, { error = "", code, field, rule }) {
 }
 
 function apiToken() {
-  if (process.env.EDGEWARD_API_TOKEN) return process.env.EDGEWARD_API_TOKEN;
-  const file = at(".edgeward/dev.json");
-  if (!process.env.EDGEWARD_URL && existsSync(file)) return JSON.parse(readFileSync(file, "utf8")).token;
-  const first = process.env.EDGEWARD_URL
-    ? "set EDGEWARD_API_TOKEN to an API token of the deployment"
-    : "start `npm run dev`, which makes an API token; or set EDGEWARD_URL and EDGEWARD_API_TOKEN";
+  const { token, url, kind } = place();
+  if (token !== undefined) return token;
+  const first =
+    kind === "environment"
+      ? `set EDGEWARD_API_TOKEN to an API token of ${url}`
+      : "start `npm run dev`, which makes an API token; or name a deployment with EDGEWARD_URL and EDGEWARD_API_TOKEN, or with --profile";
   throw new StepFailed(`${first}\n  \`npm run admin -- token create --name ops --scope admin\` makes a token; for the deployment at Cloudflare add --remote`);
 }

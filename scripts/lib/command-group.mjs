@@ -1,5 +1,6 @@
 // Groups of commands that call the admin API: `npm run admin -- <group> <command> …`.
 import { Misuse, orUsage, refusePlace } from "./ask.mjs";
+import { didYouMean } from "./did-you-mean.mjs";
 import { optionsOf } from "./options.mjs";
 
 /**
@@ -30,7 +31,7 @@ export function runCommand({ group, commands, where }, args) {
         console.log(whole);
         return 0;
       }
-      throw new Misuse(name === undefined ? "the command is missing" : `\`${group}\` has no command ${name}`);
+      throw new Misuse(name === undefined ? "the command is missing" : `\`${group}\` has no command ${name}${didYouMean(name, Object.keys(commands))}`);
     });
   }
   const command = commands[name];

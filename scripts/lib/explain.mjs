@@ -105,7 +105,7 @@ function readOptions(args) {
 async function online({ token, source, caller }, question) {
   if (caller !== undefined) throw new StepFailed("--token and --caller exclude each other: each names the caller");
   const body = { ...question, token, ...(source ? { source } : {}) };
-  return /** @type {Told} */ (await ask({ method: "POST", path: "/api/sso/explain", gives: "granted", body }));
+  return /** @type {Told} */ (await ask({ method: "POST", path: "/api/sso/explain", gives: "granted", body, changes: false }));
 }
 
 /**

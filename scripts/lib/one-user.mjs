@@ -6,7 +6,7 @@ export const USERS = "/api/sso/users";
 export const BOUND = "This takes effect everywhere within 90 seconds.";
 
 /** @typedef {{ issuer: string, sub: string }} Subject */
-/** @typedef {{ id: string, email: string | null, active: boolean, tenant?: string, subject?: Subject, roles?: string[] }} User */
+/** @typedef {{ id: string, email: string | null, active: boolean, tenant?: string, subject?: Subject, username?: string, first_name?: string, last_name?: string, roles?: string[], staff?: boolean, superuser?: boolean }} User */
 /** @typedef {Parameters<typeof ask>[0]} Call */
 
 /**
@@ -23,6 +23,12 @@ export const BOUND = "This takes effect everywhere within 90 seconds.";
  * @property {string[]} [role]
  * @property {boolean} [staff]
  * @property {boolean} [superuser]
+ * @property {boolean} [no-staff]
+ * @property {boolean} [no-superuser]
+ * @property {string[]} [add-role]
+ * @property {string[]} [remove-role]
+ * @property {boolean} [no-roles]
+ * @property {string} [rest]
  * @property {boolean} [must-change]
  * @property {string[]} [send]
  * @property {string} [second]

@@ -121,7 +121,7 @@ function readCredential(file) {
  * @param {object} body
  * @param {string} gives
  */
-const explain = (body, gives) => ask({ method: "POST", path: "/api/sso/explain", gives, body });
+const explain = (body, gives) => ask({ method: "POST", path: "/api/sso/explain", gives, body, changes: false });
 
 /**
  * A text of others as a terminal may show it.

@@ -1,11 +1,13 @@
 // `npm run admin -- user …`: users, by calls of the admin API. The Worker makes every change: a shell sees KV a minute late,
 // so by writing records itself it could undo newer changes.
-import { ask, Misuse, Refused, WHERE } from "./ask.mjs";
+import { existsSync } from "node:fs";
+import { ask, askPatiently, Misuse, Refused, WHERE } from "./ask.mjs";
 import { runCommand, say } from "./command-group.mjs";
 import { importUsers } from "./import-users.mjs";
 import { BOUND, change, find, nameOf, USERS } from "./one-user.mjs";
 import { StepFailed } from "./step.mjs";
 import { progress, progressEnds, table } from "./table.mjs";
+import { entryOf, writeWhole } from "./users-file.mjs";
 import { endSession, listSessions, makePasswordLink, removePassword, setPassword } from "./user-sign-in.mjs";
 
 const PAGE = 100;
@@ -47,6 +49,29 @@ const COMMANDS = {
   },
   list: { about: "list the users", run: list },
   show: { takes: "<id, address or subject>", about: "show a user", options: WHO, help: WHO_HELP, run: show },
+  update: {
+    takes: "<id, address or subject>",
+    about: "change a user's names, roles and rights",
+    options: {
+      ...WHO,
+      ...Object.fromEntries(["username", "first-name", "last-name", "email"].map((name) => [name, /** @type {const} */ ({ type: "string" })])),
+      ...Object.fromEntries(["add-role", "remove-role"].map((name) => [name, /** @type {const} */ ({ type: "string", multiple: true })])),
+      ...Object.fromEntries(["no-roles", "staff", "no-staff", "superuser", "no-superuser"].map((name) => [name, /** @type {const} */ ({ type: "boolean" })])),
+    },
+    help: `${WHO_HELP}
+  --email <address>    another address
+  --username <name>    another username
+  --first-name <name>  another given name; "" for none
+  --last-name <name>   another family name; "" for none
+  --add-role <role>    a further role (repeatable)
+  --remove-role <role> take a role away (repeatable)
+  --no-roles           take all roles away
+  --staff, --no-staff, --superuser, --no-superuser
+
+What is not named stays as it is. Roles are added to those that the user has at that moment, so no change that is made
+meanwhile is lost. Roles, staff and superuser need the scope admin.`,
+    run: update,
+  },
   enable: { takes: "<id, address or subject>", about: "let a user sign in again", options: WHO, help: WHO_HELP, run: (who) => setActive(who, true) },
   disable: {
     takes: "<id, address or subject>",
@@ -60,13 +85,20 @@ const COMMANDS = {
   import: {
     takes: "<file.csv or file.json>",
     about: "create many users; existing ones stay as they are",
-    options: TENANT,
+    options: { ...TENANT, rest: { type: "string" } },
     help: `  --tenant <name>      the tenant of every entry that names none; it cannot be changed later
+  --rest <file.json>   write the entries that were not imported to this new file, to import it later
 
 A CSV file has a header line with email, or with issuer and subject, and any of username, first_name, last_name and tenant.
 A JSON file is a list of objects that may also have active, roles, staff and superuser; its subject is an object with
-issuer and sub. Nothing is sent unless every entry is valid.`,
+issuer and sub. Nothing is sent unless every entry is valid. Run it again after a failure: it goes on where it was.`,
     run: importUsers,
+  },
+  export: {
+    takes: "<file.json>",
+    about: "write all users to a new file that `user import` reads",
+    help: "Passwords, sessions and ids are not in it. The file is complete or not there.",
+    run: exportUsers,
   },
   "set-password": {
     takes: "<id or address>",
@@ -129,20 +161,36 @@ async function create({ word, issuer, email, role, "first-name": first_name, "la
   for (const [site, { error }] of failed) process.stderr.write(`note: no account at ${site} yet: ${error}\n`);
 }
 
-/** @param {Given} who */
-async function list({ json }) {
+/** All users, page by page, with progress. */
+async function allUsers() {
   /** @type {User[]} */
   const users = [];
-  /** @type {string | null} */
-  let cursor = "";
-  while (cursor !== null) {
-    const path = `${USERS}?limit=${PAGE}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
-    const page = /** @type {{ users: User[], cursor: string | null }} */ (await ask({ method: "GET", path, gives: "users" }));
-    users.push(...page.users);
-    cursor = page.cursor;
-    if (cursor !== null) progress(`${users.length} users …`);
+  try {
+    for (let cursor = /** @type {string | null} */ (""); cursor !== null; ) {
+      const path = `${USERS}?limit=${PAGE}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
+      const page = /** @type {{ users: User[], cursor: string | null }} */ (await askPatiently({ method: "GET", path, gives: "users" }));
+      users.push(...page.users);
+      cursor = page.cursor;
+      if (cursor !== null) progress(`${users.length} users …`);
+    }
+  } finally {
+    progressEnds();
   }
-  progressEnds();
+  return users;
+}
+
+/** @param {Given} who */
+async function exportUsers({ word: file, json }) {
+  if (!/\.json$/i.test(file)) throw new Misuse(`${file} is not a .json file`);
+  if (existsSync(file)) throw new StepFailed(`${file} exists already, and nothing was written`);
+  const users = await allUsers();
+  writeWhole(file, users.map(entryOf));
+  say({ json }, { file, users: users.length }, `${users.length} users are in ${file}.`);
+}
+
+/** @param {Given} who */
+async function list({ json }) {
+  const users = await allUsers();
   const further = /** @type {const} */ (["tenant", "subject"]).filter((column) => users.some((user) => user[column]));
   const columns = /** @type {(keyof User)[]} */ (["id", "email", "active", "roles", ...further]);
   say(
@@ -159,6 +207,32 @@ async function list({ json }) {
 async function show(who) {
   const user = await find(who);
   say(who, user, JSON.stringify(user, null, 2));
+}
+
+/** @param {Given} who */
+async function update(who) {
+  const { email, username, "first-name": first_name, "last-name": last_name, "add-role": add_roles, "remove-role": remove_roles } = who;
+  if (who["no-roles"] && (add_roles || remove_roles)) throw new Misuse("--no-roles excludes --add-role and --remove-role");
+  const roles = who["no-roles"] ? [] : undefined;
+  const body = { email, username, first_name, last_name, roles, add_roles, remove_roles, staff: flag(who, "staff"), superuser: flag(who, "superuser") };
+  if (Object.values(body).every((value) => value === undefined)) throw new Misuse("nothing to change: name an option");
+  const { id } = await find(who);
+  const changed = await change(who, { method: "PATCH", path: `${USERS}/${id}`, body, gives: "id" }).catch((error) => {
+    if (error instanceof Refused && error.code === "user_exists") throw new StepFailed("another user has this address or username, and nothing was changed");
+    throw error;
+  });
+  const rights = [...(changed.roles ?? []), ...(changed.staff ? ["staff"] : []), ...(changed.superuser ? ["superuser"] : [])];
+  say(who, changed, `User ${nameOf(changed)} is changed; roles and rights: ${rights.join(", ") || "none"}. ${BOUND}`);
+}
+
+/**
+ * What `--name` and `--no-name` say together.
+ * @param {Given} given
+ * @param {"staff" | "superuser"} name
+ */
+function flag(given, name) {
+  if (given[name] && given[`no-${name}`]) throw new Misuse(`--${name} excludes --no-${name}`);
+  return given[name] ? true : given[`no-${name}`] ? false : undefined;
 }
 
 /**

@@ -72,6 +72,10 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
         Err(denial) => outcome.result = Err(denial),
         Ok(caller) => {
             outcome.caller = Some(caller.id.as_str().to_owned());
+            if let Err(denial) = reject_unknown_parameters(ctx, endpoint) {
+                outcome.result = Err(denial);
+                return outcome;
+            }
             outcome.result = match endpoint {
                 AdminEndpoint::Users => users::collection(ctx, &caller).await,
                 AdminEndpoint::UsersBulk => users::bulk(ctx, &caller).await,
@@ -198,6 +202,42 @@ fn paging(ctx: &Ctx<'_>) -> Result<(Option<String>, u32), Denial> {
     Ok((cursor, limit))
 }
 
+/// The parameters of the query that a call knows. [`parameter`] reads no other.
+fn parameters(endpoint: &AdminEndpoint, method: &str) -> &'static [&'static str] {
+    match (endpoint, method) {
+        (AdminEndpoint::Users, "GET") => {
+            &["limit", "cursor", "email", "issuer", "subject", "tenant"]
+        }
+        (AdminEndpoint::ApiTokens | AdminEndpoint::UserSessions(_), "GET") => &["limit", "cursor"],
+        (AdminEndpoint::UserSessions(_), "DELETE") => &["session"],
+        (AdminEndpoint::ApiTokenRevoke(_), "POST") => &["with_children"],
+        (AdminEndpoint::ServiceEvents(_), "GET") => &["limit", "cursor", "state"],
+        _ => &[],
+    }
+}
+
+/// Refuses a query with a parameter that the call does not know: without a misspelt `email`, a look-up
+/// would be a list of everybody. A parameter that is given twice is refused as well.
+///
+/// # Errors
+/// [`Denial::UnknownField`].
+fn reject_unknown_parameters(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> Result<(), Denial> {
+    let mut known = parameters(endpoint, ctx.parts.method()).to_vec();
+    for piece in ctx.parts.query().unwrap_or_default().split('&') {
+        let name = query::decode(piece.split_once('=').map_or(piece, |(name, _)| name));
+        match known.iter().position(|known| *known == name) {
+            Some(index) => drop(known.swap_remove(index)),
+            None if piece.is_empty() => {}
+            None => return Err(unknown(&name)),
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> Denial {
+    Denial::UnknownField(name.chars().take(64).collect())
+}
+
 fn parameter(ctx: &Ctx<'_>, name: &str) -> Option<String> {
     query::take(ctx.parts.query()?, name)
         .values
@@ -226,7 +266,7 @@ fn reject_unknown(body: &Value, known: &[&'static str]) -> Result<(), Denial> {
     let members = body.as_object().ok_or(Denial::InvalidField("body"))?;
     match members.keys().find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Denial::UnknownField(name.chars().take(64).collect())),
+        Some(name) => Err(unknown(name)),
     }
 }
 

@@ -128,6 +128,46 @@ impl UserPatch {
     }
 }
 
+/// Roles to add to those that a user has at the moment of the change, and to remove from them. So it
+/// loses no change that another caller makes meanwhile, as `roles`, which replaces all, may.
+struct RoleChange {
+    add: Vec<Role>,
+    remove: Vec<Role>,
+}
+
+impl RoleChange {
+    const MEMBERS: &'static [&'static str] = &["add_roles", "remove_roles"];
+
+    /// Neither goes with `roles`, and no role is in both.
+    fn read(caller: &ApiToken, body: &Value) -> Result<Self, Denial> {
+        let [add, remove] = ["add_roles", "remove_roles"].map(|name| {
+            let roles: Option<Vec<Role>> = member(body, name)?;
+            let Some(roles) = roles else {
+                return Ok(Vec::new());
+            };
+            require(caller, Scope::Admin)?;
+            if body.get("roles").is_some_and(|roles| !roles.is_null()) {
+                return Err(Denial::InvalidField(name));
+            }
+            Ok(roles)
+        });
+        let (add, remove) = (add?, remove?);
+        if add.iter().any(|role| remove.contains(role)) {
+            return Err(Denial::InvalidField("remove_roles"));
+        }
+        Ok(Self { add, remove })
+    }
+
+    fn apply(&self, roles: &mut Vec<Role>) {
+        roles.retain(|role| !self.remove.contains(role));
+        for role in &self.add {
+            if !roles.contains(role) {
+                roles.push(role.clone());
+            }
+        }
+    }
+}
+
 /// What is to find a new user: an address, or a subject, which may have an address besides.
 #[derive(Clone)]
 pub(super) enum NewHandle {
@@ -226,6 +266,10 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
             &json!({ "users": users, "cursor": null }),
         ));
     }
+    // It narrows a look-up only; a list of everybody must not pass for one of a tenant.
+    if parameter(ctx, "tenant").is_some() {
+        return Err(Denial::InvalidField("tenant"));
+    }
     let (cursor, limit) = paging(ctx)?;
     let store = Users(&*ctx.world.platform.kv);
     let page = store.page(cursor.as_deref(), limit).await?;
@@ -270,8 +314,9 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
     match ctx.parts.method() {
         "PATCH" => {
             let body = read_json(ctx).await?;
-            let patch = UserPatch::read(&body, &[])?;
+            let patch = UserPatch::read(&body, RoleChange::MEMBERS)?;
             may_grant(caller, &patch)?;
+            let role_change = RoleChange::read(caller, &body)?;
             let email: Option<Email> = member(&body, "email")?;
             let user = people::change(world, &id, ctx.now, |user| {
                 may_touch(caller, user)?;
@@ -290,6 +335,7 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
                     user.email = Some(email.clone());
                 }
                 patch.clone().apply(user, ctx.now);
+                role_change.apply(&mut user.roles);
                 Ok(())
             })
             .await?;

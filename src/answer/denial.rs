@@ -79,7 +79,7 @@ pub enum Denial {
     InvalidField(&'static str),
     /// This member of the body is a URL that breaks a rule.
     InvalidUrl(&'static str, Rule),
-    /// The body has a member with this name, which the call does not know.
+    /// The body has a member, or the query a parameter, with this name, which the call does not know.
     UnknownField(String),
     /// We did not issue this cursor.
     InvalidCursor,
@@ -618,7 +618,7 @@ impl Denial {
             Self::InvalidEmail => "email malformed".into(),
             Self::InvalidField(name) => format!("invalid {name}"),
             Self::InvalidUrl(name, rule) => format!("invalid {name}: the URL {rule}"),
-            Self::UnknownField(_) => "unknown field in the body".into(),
+            Self::UnknownField(_) => "unknown field in the body or the query".into(),
             Self::InvalidCursor => "invalid cursor".into(),
             Self::NotFound => "no such record".into(),
             Self::UserExists => "user exists".into(),

@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { buffer } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
@@ -46,7 +49,7 @@ after(async () => {
 async function run(env, ...args) {
   const variables = { ...process.env, EDGEWARD_URL: front.url, EDGEWARD_API_TOKEN: await world.adminToken(), ...env };
   return new Promise((resolve) => {
-    execFile(pinnedNode, [at("scripts/admin.mjs"), ...args], { env: variables }, (error, out, err) =>
+    execFile(pinnedNode, [at("scripts/admin.mjs"), ...args], { env: variables, maxBuffer: 64 * 1024 * 1024 }, (error, out, err) =>
       resolve({ status: error ? error.code : 0, out, error: err }),
     );
   });
@@ -76,6 +79,38 @@ function file(name, content) {
   const written = path.join(folder, name);
   writeFileSync(written, content);
   return written;
+}
+
+/**
+ * A user of whom two fit into a batch.
+ * @param {string} email
+ */
+const large = (email) => ({ email, roles: Array.from({ length: 270 }, (_, index) => `${index}-`.padEnd(100, "x")) });
+
+/** @typedef {undefined | "hang up" | { status: number, headers: Record<string, string>, body: object }} Trouble */
+/**
+ * A server in front of `url` that answers some bulk calls by itself: `answer` is told the number of each, from 1.
+ * @param {string} url
+ * @param {(count: number) => Trouble} answer
+ */
+async function startTroubled(url, answer) {
+  let count = 0;
+  const server = http.createServer(async (request, response) => {
+    const body = await buffer(request);
+    count += 1;
+    const trouble = answer(count);
+    if (trouble === "hang up") return void request.socket.destroy();
+    if (trouble !== undefined) return void response.writeHead(trouble.status, trouble.headers).end(JSON.stringify(trouble.body));
+    const headers = { authorization: String(request.headers.authorization), "content-type": "application/json" };
+    const passed = await fetch(new URL(request.url ?? "", url), { method: request.method, headers, body });
+    response.writeHead(passed.status, { "content-type": "application/json" }).end(await passed.text());
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const stop = () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return { url: `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`, stop };
 }
 
 test("a user that the shell made is one that HTTP knows, and the other way round", async () => {
@@ -155,6 +190,60 @@ test("user enable lets a disabled user sign in again", async () => {
   await until(async () => (await app.issueAnswer({ email: user.email })).status === 200, BOUND);
 });
 
+test("user update changes what is named and leaves the rest", async () => {
+  const user = await app.createUser({ first_name: "Ada", last_name: "L", roles: ["reader", "old"], staff: true });
+  const changed = await json(
+    "user",
+    "update",
+    user.email,
+    "--add-role",
+    "editor",
+    "--add-role",
+    "reader",
+    "--remove-role",
+    "old",
+    "--no-staff",
+    "--superuser",
+    "--last-name",
+    "",
+  );
+  assert.deepEqual(changed, await byId(user.id));
+  assert.deepEqual({ ...changed, updated_at: 0 }, { ...user, last_name: "", roles: ["reader", "editor"], staff: false, superuser: true, updated_at: 0 });
+  const other = newEmail("moved");
+  const moved = await admin("user", "update", user.id, "--email", other, "--no-roles");
+  assert.match(moved.out, new RegExp(`^User ${other} is changed; roles and rights: superuser\\. This takes effect`));
+  assert.deepEqual([(await byEmail(other))[0].id, await byEmail(user.email)], [user.id, []]);
+
+  const before = front.requests.length;
+  for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
+    [/nothing to change/],
+    [/--staff excludes --no-staff/, "--staff", "--no-staff"],
+    [/--no-roles excludes/, "--no-roles", "--add-role", "x"],
+    [/there is no option --role/, "--role", "x"],
+  ])) {
+    const { status, error } = await admin("user", "update", user.id, ...args);
+    assert.equal(status, 2, error);
+    assert.match(error, pattern);
+  }
+  assert.deepEqual(front.requests.slice(before), []);
+  const taken = await admin("user", "update", user.id, "--email", (await app.createUser()).email);
+  assert.deepEqual([taken.status, /another user has this address/.test(taken.error)], [1, true]);
+  const editor = await world.apiToken("users:read", "users:write");
+  assert.match((await run({ EDGEWARD_API_TOKEN: editor }, "user", "update", user.id, "--add-role", "x")).error, /403 .*insufficient_scope/);
+});
+
+test("SEC-59: roles that many callers add and remove at the same time are all there afterwards", async () => {
+  const user = await app.createUser({ roles: ["kept", "gone"] });
+  const added = Array.from({ length: 8 }, (_, index) => `role${index}`);
+  const changes = [...added.map((role) => ({ add_roles: [role] })), { remove_roles: ["gone"] }, { first_name: "Ada" }];
+  const answers = await Promise.all(changes.map((change) => app.admin("PATCH", `/api/sso/users/${user.id}`, change)));
+  // Whoever was refused under contention has changed nothing, and says so.
+  const refused = changes.filter((_, index) => answers[index].status !== 200);
+  for (const change of refused) assert.equal((await app.admin("PATCH", `/api/sso/users/${user.id}`, change)).status, 200);
+  const { roles, first_name } = await byId(user.id);
+  assert.deepEqual([roles.toSorted(), first_name], [["kept", ...added].toSorted(), "Ada"]);
+});
+
 test("what there is not is an error that says so, and changes nothing", async () => {
   const before = await world.kvEntries();
   for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
@@ -218,7 +307,7 @@ test("user import makes the users of a CSV or JSON file that are not there yet",
   assert.equal(first.status, 0, first.error);
   assert.equal(first.out, "2 users created, 1 existed already.\n");
   const list = file("users.json", JSON.stringify([{ email: one }, { email: three, first_name: "T", roles: ["editor"] }]));
-  assert.deepEqual(await json("user", "import", list), { created: 1, exists: 1, invalid: 0, failed: 0, errors: [] });
+  assert.deepEqual(await json("user", "import", list), { created: 1, exists: 1, invalid: 0, failed: 0, errors: [], not_sent: 0 });
   assert.equal((await byEmail(one))[0].first_name, "Zoë");
   assert.equal((await byEmail(one))[0].last_name, "Ng, PhD");
   assert.equal((await byEmail(two)).length, 1);
@@ -233,13 +322,107 @@ test("user import sends hundreds in pieces of a hundred, and says how far it is"
   const { status, out, error } = await admin("user", "import", file("many.csv", `email\n${emails.join("\n")}\n`));
   assert.equal(status, 0, error);
   assert.equal(out, "250 users created, 0 existed already.\n");
-  assert.match(error, /^100 of 250 …\n200 of 250 …$/m);
+  assert.match(error, /^(?:\d+ of 250 …\n)+$/m);
   assert.deepEqual(front.requests.slice(before), Array(3).fill("POST /api/sso/users/bulk"));
   const listed = (await json("user", "list")).map((/** @type {{ email: string }} */ { email }) => email);
   assert.deepEqual(
     emails.filter((email) => !listed.includes(email)),
     [],
   );
+});
+
+test("user import is sent a few batches at a time, and of two entries for one user the first counts", async () => {
+  const [twice, ...others] = Array.from({ length: 15 }, () => newEmail("twice"));
+  const users = [{ ...large(twice), first_name: "First" }, ...others.map(large), { email: ` ${twice.toUpperCase()}`, first_name: "Second" }];
+  const before = front.requests.length;
+  const { status, out, error } = await admin("user", "import", file("twice.json", JSON.stringify(users)));
+  assert.equal(status, 0, error);
+  assert.equal(out, "15 users created, 1 existed already.\n");
+  assert.equal(front.requests.length - before, 9);
+  assert.equal((await byEmail(twice))[0].first_name, "First");
+});
+
+test("user import waits as the deployment asks, sends again what got no answer, and is stopped by nothing of that", async () => {
+  /** @type {number[]} */
+  const at = [];
+  const limited = await startTroubled(
+    front.url,
+    /** @type {(count: number) => Trouble} */ (
+      (count) => {
+        at.push(performance.now());
+        if (count === 2) return { status: 429, headers: { "retry-after": "2" }, body: { code: "rate_limited", error: "later" } };
+        if (count === 3) return "hang up";
+        if (count === 4) return { status: 503, headers: {}, body: { code: "temporarily_unavailable", error: "later" } };
+        return undefined;
+      }
+    ),
+  );
+  const users = Array.from({ length: 14 }, () => large(newEmail("limited")));
+  const { status, out, error } = await run({ EDGEWARD_URL: limited.url }, "user", "import", file("waits.json", JSON.stringify(users)));
+  await limited.stop();
+  assert.equal(status, 0, error);
+  assert.match(out, /^14 users created/);
+  assert.match(error, /waiting for 2 s as the deployment asks/);
+  assert.equal(at.length, 10, "7 batches, and 3 of them once more");
+  assert.ok((at.at(-1) ?? 0) - at[1] >= 1900);
+});
+
+test("user import that is stopped names what is left, keeps it in a file, and goes on from there", async () => {
+  const stopped = await startTroubled(front.url, (count) =>
+    count > 1 ? { status: 401, headers: {}, body: { code: "invalid_api_token", error: "no" } } : undefined,
+  );
+  const users = Array.from({ length: 16 }, () => ({ ...large(newEmail("rest")), first_name: "R" }));
+  const all = file("all.json", JSON.stringify(users));
+  const rest = path.join(folder, "rest.json");
+  const { status, out, error } = await run({ EDGEWARD_URL: stopped.url }, "user", "import", all, "--rest", rest);
+  await stopped.stop();
+  assert.equal(status, 1);
+  assert.equal(out, "2 users created, 0 existed already.\n");
+  assert.match(error, /401 .*invalid_api_token[\s\S]*14 of 16 entries were not imported[\s\S]*not answered: entries \d+ to \d+/);
+  const left = JSON.parse(readFileSync(rest, "utf8"));
+  assert.deepEqual([left.length, left[0].first_name, statSync(rest).mode & 0o777], [14, "R", 0o600]);
+  assert.match((await admin("user", "import", all, "--rest", rest)).error, /rest\.json exists already/);
+  assert.equal((await admin("user", "import", rest)).out, "14 users created, 0 existed already.\n");
+  assert.equal((await admin("user", "import", all)).out, "0 users created, 16 existed already.\n");
+});
+
+test("user export writes what user import makes the same users of", async () => {
+  const subject = { issuer: ISSUER, sub: "user:exported" };
+  const made = [
+    await app.createUser({ first_name: "Zoë", roles: ["a", "b"], staff: true, username: "zoe" }),
+    await app.createUser({ active: false, superuser: true }),
+    (await app.admin("POST", "/api/sso/users", { email: newEmail(), tenant: "exported" })).json,
+    (await app.admin("POST", "/api/sso/users", { subject, email: "exported@example.com" })).json,
+    (await app.admin("POST", "/api/sso/users", { subject: { ...subject, sub: "user:none" } })).json,
+  ];
+  const exported = path.join(folder, "exported.json");
+  const { status, out, error } = await admin("user", "export", exported);
+  assert.equal(status, 0, error);
+  const entries = JSON.parse(readFileSync(exported, "utf8"));
+  assert.equal(out, `${entries.length} users are in ${exported}.\n`);
+  assert.equal(statSync(exported).mode & 0o777, 0o600);
+  assert.match((await admin("user", "export", exported)).error, /exists already, and nothing was written/);
+  assert.deepEqual(JSON.parse(readFileSync(exported, "utf8")), entries);
+
+  /** @typedef {User & { subject?: { sub: string } }} Found */
+  /** @type {(one: Found, user: Found) => boolean} */
+  const isOf = (one, user) => (user.subject ? one.subject?.sub === user.subject.sub : !one.subject && one.email === user.email);
+  const few = entries.filter((/** @type {Found} */ entry) => made.some((user) => isOf(entry, user)));
+  assert.equal(few.length, made.length);
+  for (const { id } of made) assert.equal((await app.admin("DELETE", `/api/sso/users/${id}`)).status, 204);
+  assert.equal((await json("user", "import", file("few.json", JSON.stringify(few)))).created, made.length);
+  const listed = await json("user", "list");
+  for (const user of made) {
+    const { id, created_at, updated_at, sessions_valid_after, ...same } = user;
+    const {
+      id: _id,
+      created_at: _made,
+      updated_at: _changed,
+      sessions_valid_after: _ended,
+      ...again
+    } = listed.find((/** @type {Found} */ one) => isOf(one, user) && one.id !== id);
+    assert.deepEqual(again, same);
+  }
 });
 
 test("user import sends no body that is too long", async () => {
@@ -394,7 +577,10 @@ test("a command that is written wrongly is told with its usage and ends with sta
   for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
     [/the command is missing/, "user"],
     [/no command remove/, "user", "remove", "a@b.c"],
-    [/Unknown option '--rol'/, "user", "create", "a@b.c", "--rol", "x"],
+    [/no command lst; did you mean list\?/, "user", "lst"],
+    [/no command dsiable; did you mean disable\?/, "user", "dsiable", "a@b.c"],
+    [/there is no option --tennant; did you mean --tenant\?/, "user", "show", "a@b.c", "--tennant", "acme"],
+    [/there is no option --rol; did you mean --role\?/, "user", "create", "a@b.c", "--rol", "x"],
     [/takes one <address or subject>/, "user", "create"],
     [/takes one <id, address or subject>/, "user", "show", "a@b.c", "d@e.f"],
     [/takes no arguments/, "user", "list", "all"],
@@ -407,6 +593,21 @@ test("a command that is written wrongly is told with its usage and ends with sta
     assert.equal(status, 2, `${args.join(" ")}: ${error}`);
     assert.match(error, pattern);
     assert.match(error, /^Usage: npm run admin -- (user|key)/m);
+  }
+  assert.deepEqual(front.requests.slice(before), []);
+});
+
+test("a command group that is written wrongly is told with the one that was meant", async () => {
+  const before = front.requests.length;
+  for (const [pattern, ...args] of /** @type {[RegExp, ...string[]][]} */ ([
+    [/^error: there is no command usr; did you mean user\?$/m, "usr", "list"],
+    [/^error: there is no command tokens; did you mean token\?$/m, "--json", "tokens", "list"],
+    [/^error: there is no command secrets; did you mean secret\?$/m, "secrets", "list"],
+    [/^error: there is no command toString$/m, "toString"],
+  ])) {
+    const { status, error } = await admin(...args);
+    assert.equal(status, 2, args.join(" "));
+    assert.match(error, pattern);
   }
   assert.deepEqual(front.requests.slice(before), []);
 });
@@ -444,7 +645,7 @@ test("--help tells every command, those over wrangler and those over the admin A
     assert.match(told.out, /^Usage: npm run admin -- (user|key)/);
     assert.match(told.out, /EDGEWARD_URL and EDGEWARD_API_TOKEN/);
   }
-  for (const command of ["create", "list", "show", "enable", "disable", "logout", "delete", "import"])
+  for (const command of ["create", "list", "show", "update", "enable", "disable", "logout", "delete", "import"])
     assert.equal((await admin("user", command, "--help")).status, 0);
 });
 

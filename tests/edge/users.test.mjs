@@ -111,6 +111,28 @@ test("a wrong value is 400 invalid_request and names the field", async () => {
   assertError(await app.admin("POST", USERS, {}), 400, "invalid_request", "email");
 });
 
+test("roles are added to those of the user and removed from them, by PATCH alone", async () => {
+  const user = await app.createUser({ roles: ["a", "b"] });
+  const path = `${USERS}/${user.id}`;
+  const changed = await app.admin("PATCH", path, { add_roles: ["c", "a", "c"], remove_roles: ["b", "never"], first_name: "Ada" });
+  assert.deepEqual([changed.status, changed.json.roles, changed.json.first_name], [200, ["a", "c"], "Ada"], String(changed));
+  assert.deepEqual((await app.admin("PATCH", path, { add_roles: [], remove_roles: null })).json.roles, ["a", "c"]);
+  for (const [field, body] of /** @type {[string, object][]} */ ([
+    ["add_roles", { add_roles: "admin" }],
+    ["add_roles", { add_roles: ["a\tb"] }],
+    ["remove_roles", { remove_roles: [1] }],
+    ["add_roles", { add_roles: ["d"], roles: ["e"] }],
+    ["remove_roles", { remove_roles: ["a"], roles: [] }],
+    ["remove_roles", { add_roles: ["d"], remove_roles: ["d"] }],
+  ])) {
+    assertError(await app.admin("PATCH", path, body), 400, "invalid_request", field);
+  }
+  assertError(await app.admin("POST", USERS, { email: newEmail(), add_roles: ["a"] }), 400, "invalid_request", "add_roles");
+  const bulk = await app.admin("POST", `${USERS}/bulk`, { users: [{ email: user.email, add_roles: ["d"] }], on_existing: "update" });
+  assert.deepEqual([bulk.json.results[0].status, bulk.json.results[0].field], ["invalid", "add_roles"]);
+  assert.deepEqual((await app.admin("GET", path)).json.roles, ["a", "c"]);
+});
+
 test("a misspelt field is refused and not ignored", async () => {
   const user = await app.createUser();
   assertError(await app.admin("PATCH", `${USERS}/${user.id}`, { actve: false }), 400, "invalid_request", "actve");
@@ -265,6 +287,9 @@ test("SEC-64: token:issue and tokens:write give no access to users, and users:wr
     const bulk = await app.admin("POST", `${USERS}/bulk`, { users: [{ email: user.email, ...fields }], on_existing: "update" }, { token });
     assert.equal(bulk.status, 200, String(bulk));
     assert.deepEqual(bulk.json.results, [{ email: user.email, status: "invalid", code: "insufficient_scope" }]);
+  }
+  for (const fields of [{ add_roles: ["admin"] }, { remove_roles: ["admin"] }]) {
+    assertError(await app.admin("PATCH", `${USERS}/${user.id}`, fields, { token }), 403, "insufficient_scope");
   }
   assert.equal((await app.admin("PATCH", `${USERS}/${user.id}`, { first_name: "fine" }, { token })).status, 200);
   const { staff, superuser, roles } = (await app.admin("GET", `${USERS}/${user.id}`)).json;

@@ -15,6 +15,7 @@ use edgeward::model::user::Role;
 use edgeward::platform::digest::sha256;
 use edgeward::platform::time::Seconds;
 use edgeward::rules::Subject;
+use edgeward::site::Site;
 use edgeward::site::config::{Config, ConfigError};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -88,6 +89,19 @@ pub fn explain() -> Result<(), String> {
         .collect::<Result<_, _>>()?;
     println!("{}", Value::Array(answers));
     Ok(())
+}
+
+/// The longest lifetimes of a session and of an SSO token at any site, by the settings that the script
+/// passes in `EDGEWARD_SETTINGS`; `None` if they cannot be read.
+pub fn bounds() -> Option<(Seconds, Seconds)> {
+    let text = std::env::var("EDGEWARD_SETTINGS").ok()?;
+    let (bindings, _) = bindings(serde_json::from_str(&text).ok()?);
+    let config = edgeward::config::parse(&bindings).ok()?;
+    let longest = |of: fn(&Site) -> Seconds| config.sites().map(|site| of(site)).max();
+    Some((
+        longest(|site| site.session.absolute)?,
+        longest(|site| site.sso_token.max_lifetime)?,
+    ))
 }
 
 fn answer(config: &Config, question: &Value) -> Result<Value, String> {

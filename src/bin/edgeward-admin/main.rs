@@ -21,9 +21,11 @@ use edgeward::model::user::{Name, Role, UserId};
     bin_name = "npm run admin --",
     about = "API tokens, secrets, users and signing keys of an Edgeward deployment",
     disable_help_subcommand = true,
-    after_help = "Commands that call the admin API. EDGEWARD_URL and EDGEWARD_API_TOKEN name the deployment; the default is
-that of `npm run dev`. Each command has its own --help:
-  user     Users: create, list, show, enable, disable, logout, delete, import, set-password, password-link, …
+    after_help = "Commands that call the admin API. EDGEWARD_URL and EDGEWARD_API_TOKEN name the deployment, or --profile <name>;
+the default is the default profile, or that of `npm run dev`. Each command has its own --help:
+  profile  Deployments and their API tokens: add, list, use, remove
+  token    API tokens: create, list, show, change, revoke, delete
+  user     Users: create, list, show, update, enable, disable, logout, delete, import, export, …
   service  The services of the SSO gateway: list, show, create, change, rotate, delete, events, resend, discard
   key      The keys that sign assertions: list, rotate
   import-django-sso  Move users, passwords and services here from a gateway of django-sso
@@ -32,7 +34,7 @@ Commands that tell why:
   explain  What the rules decide about a request, and why
   try      How a credential is verified, check by check; what is understood of an issuer's keys
 
---remote and --env are for the commands that use wrangler, `token` and `secret`, and for `explain`."
+--remote and --env are for the commands that use wrangler: `secret`, and `token` for the first API token; and for `explain`."
 )]
 struct Cli {
     #[command(flatten)]
@@ -136,6 +138,9 @@ enum SecretCommand {
         purpose: SecretPurpose,
         /// The number at the end of its name
         number: u32,
+        /// Do not ask, although something that is still valid may end
+        #[arg(long)]
+        yes: bool,
     },
     /// List the numbers of the secrets
     List,

@@ -1,13 +1,20 @@
 //! The numbered secrets: at Cloudflare through `wrangler secret`, here in `.dev.vars`.
 
+use std::io::IsTerminal as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::platform::port::Entropy as _;
+use edgeward::platform::time::Seconds;
 
 use crate::wrangler::{SystemEntropy, Wrangler};
-use crate::{SecretCommand, SecretPurpose};
+use crate::{SecretCommand, SecretPurpose, configuration};
 
 const LOCAL: &str = ".dev.vars";
+/// The longest that `session.absolute` may be.
+const MAX_SESSION: Seconds = Seconds(30 * 86_400);
+/// The longest that `sso_token.max_lifetime` may be.
+const MAX_SSO_TOKEN: Seconds = Seconds(86_400);
 
 /// Runs a `secret` command.
 pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
@@ -30,13 +37,20 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
                 println!("{}", advice(*purpose, *previous));
             }
         }
-        SecretCommand::Retire { purpose, number } => {
+        SecretCommand::Retire {
+            purpose,
+            number,
+            yes,
+        } => {
             let known = numbers(&names, *purpose);
             if known.last() == Some(number) {
                 return Err("this is the newest secret, which signs; rotate it first".into());
             }
             if !known.contains(number) {
                 return Err(format!("there is no {}{number}", purpose.prefix()));
+            }
+            if !*yes {
+                confirm(&cut_off(*purpose, *number))?;
             }
             delete(wrangler, &format!("{}{number}", purpose.prefix()))?;
             println!(
@@ -46,6 +60,68 @@ pub fn run(wrangler: &Wrangler, command: &SecretCommand) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// What ends with a secret, and until when there can be any of it. Nobody knows when the next secret
+/// was added, so the bound is that of the settings: the longest lifetime of any site.
+fn cut_off(purpose: SecretPurpose, number: u32) -> String {
+    let bounds = configuration::bounds();
+    let assumed = if bounds.is_some() {
+        "by the settings"
+    } else {
+        "which is the longest that the settings allow, as they could not be read"
+    };
+    let (session, sso_token) = bounds.unwrap_or((MAX_SESSION, MAX_SSO_TOKEN));
+    let name = format!("{}{number}", purpose.prefix());
+    let next = number.saturating_add(1);
+    match purpose {
+        SecretPurpose::Session => format!(
+            "Every session that {name} signed ends at once: these people sign in again. The last of them \
+             would end {} after secret {next} was added ({assumed}).",
+            span(session)
+        ),
+        SecretPurpose::Token => format!(
+            "Every SSO token and every link with one that {name} signed is refused at once. The last of them \
+             would expire {} after secret {next} was added ({assumed}).",
+            span(sso_token)
+        ),
+        SecretPurpose::Key => format!(
+            "What {name} encrypts can no longer be read: signing keys, until `npm run admin -- key rotate` has \
+             replaced them and 30 minutes have passed; links to set a password that wait for a service, for a \
+             day; a provider's tokens, as long as the sessions of their sign-in. Credentials at origins are made \
+             anew."
+        ),
+    }
+}
+
+/// Asks at the terminal; without one, only `--yes` goes on.
+fn confirm(warning: &str) -> Result<(), String> {
+    if !std::io::stdin().is_terminal() {
+        return Err(format!(
+            "{warning}\n  Nothing was changed. To go on, add --yes"
+        ));
+    }
+    eprint!("{warning}\nRemove it? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| error.to_string())?;
+    if answer.trim().eq_ignore_ascii_case("y") || answer.trim().eq_ignore_ascii_case("yes") {
+        Ok(())
+    } else {
+        Err("nothing was changed".into())
+    }
+}
+
+/// A length of time for people.
+fn span(seconds: Seconds) -> String {
+    let (count, unit) = match seconds.0 {
+        days if days >= 86_400 && days.is_multiple_of(86_400) => (days / 86_400, "day"),
+        hours if hours >= 3_600 && hours.is_multiple_of(3_600) => (hours / 3_600, "hour"),
+        minutes if minutes >= 60 && minutes.is_multiple_of(60) => (minutes / 60, "minute"),
+        seconds => (seconds, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 fn advice(purpose: SecretPurpose, previous: u32) -> String {
