@@ -379,7 +379,8 @@ describe("oidcc-client-backchannel-rp-initiated-logout-test-plan", () => {
     await isNone(await one.report({}, { typ: "at+jwt" }), /another type/);
     await isNone(await send("x"), /logout token: /);
     await isNone(await send(""), /logout token: /);
-    for (const name of ["jti", "iat", "exp", "sub"]) await isNone(await one.report({ [name]: undefined }), new RegExp(name));
+    await isNone(await one.report({ sub: undefined, sid: undefined }), /sub/);
+    for (const name of ["jti", "iat", "exp"]) await isNone(await one.report({ [name]: undefined }), new RegExp(name));
     await isNone(await one.report({ iat: now() - 700 }), /iat/);
     await isNone(await one.report({ iat: now() - 300, exp: now() - 60 }), /expired/);
     assert.ok(await one.isIn());
@@ -412,7 +413,35 @@ describe("oidcc-client-backchannel-rp-initiated-logout-test-plan", () => {
     await isNone(await one.report({ jti }), /logout token: /);
     assert.equal((await app.send("GET", "/api/sso/backchannel/happy")).status, 405);
     assert.equal((await app.send("POST", "/api/sso/backchannel/nobody")).status, 404);
-    await isNone(await send("x", "authoritative"), /does not exist/);
+  });
+  test("a session that is named by its sid alone ends, whatever else identifies the person, and none of another one", async () => {
+    const sid = randomBytes(8).toString("hex");
+    const { email } = await app.createUser({ email: "sid@example.com" });
+    for (const name of ["happy", "authoritative"]) {
+      const other = await signedIn("happy");
+      const { answer, browser } = await signIn(name, { claims: { sub: `by-${sid}`, sid, email, email_verified: true } });
+      isSignedIn(answer);
+      const report = async (/** @type {object} */ claims) => {
+        const all = {
+          iss: providers[name].issuer,
+          aud: "client/1",
+          iat: now(),
+          exp: now() + 120,
+          jti: randomBytes(8).toString("hex"),
+          events: { [EVENT]: {} },
+        };
+        return send(await providers[name].sign(providers[name].key, { ...all, ...claims }, { typ: "logout+jwt" }), name);
+      };
+      assert.equal((await report({ sid: "of-nobody" })).status, 200);
+      assert.equal((await browser.open(app, "/page")).status, 200);
+      assert.equal((await report({ sid })).status, 200);
+      assert.notEqual((await browser.open(app, "/page")).status, 200, name);
+      const again = await signIn(name, { claims: { sub: `by-${sid}`, sid: `${sid}2`, email, email_verified: true } });
+      isSignedIn(again.answer);
+      assert.equal((await report({ sub: `by-${sid}` })).status, 200);
+      assert.notEqual((await again.browser.open(app, "/page")).status, 200, name);
+      assert.ok(await other.isIn());
+    }
   });
 });
 

@@ -55,6 +55,7 @@ const start = () =>
         redirect_uris: [redirectUri],
         post_logout_redirect_uris: [loggedOut],
         backchannel_logout_uri: backChannel,
+        backchannel_logout_session_required: true,
       },
       ...keyed(),
     ],
