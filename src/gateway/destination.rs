@@ -100,7 +100,7 @@ impl Destination {
         };
         let service = match &ticket.purpose {
             TicketFor::Service(id) => find_service(visit, id).await?,
-            TicketFor::Site(_) | TicketFor::Password => None,
+            TicketFor::Site(_) | TicketFor::SignOut(_) | TicketFor::Password => None,
         };
         Ok(match service {
             Some(service) => Ok(Self::Service {

@@ -555,6 +555,82 @@ describe("oidcc-client-rp-initiated-logout-test-plan", () => {
     assert.equal(at, end());
     assert.equal((await browser.open(away, `${back}?state=${state}`)).target, "https://portal.example.test/bye");
   });
+  /**
+   * A person who has entered a site of the gateway with the provider.
+   * @param {string} sub
+   */
+  async function enteredVia(sub, site = world.site("VIA")) {
+    const gateway = world.site("GATEWAY");
+    const browser = await signedIn("signs_out", { claims: { sub } }, gateway);
+    const sent = new URL((await browser.open(site, "/page")).target);
+    const entered = new URL((await browser.open(gateway, sent.pathname + sent.search)).target);
+    assert.equal((await browser.open(site, entered.pathname + entered.search)).status, 303);
+    assert.equal((await browser.open(site, "/page")).status, 200);
+    return browser;
+  }
+  test("from a site of the gateway a sign-out goes on to the provider through the gateway, once, and back to the site", async () => {
+    const [gateway, via] = [world.site("GATEWAY"), world.site("VIA")];
+    const browser = await enteredVia("via-out");
+    const [session, above] = [sessionOf(browser, via), sessionOf(browser, gateway)];
+    const hop = new URL((await signOut(browser, via)).target);
+    assert.equal(`${hop.origin}${hop.pathname}`, `${gateway.origin}/logout/`);
+    assert.deepEqual([...hop.searchParams.keys()], ["code"]);
+    // All sessions have ended before.
+    assert.equal(await isIn(session, via), false);
+    assert.equal((await gateway.navigate("/account/", { cookie: `${SESSION}=${above}` })).status, 303);
+    const { at, id_token_hint, state, post_logout_redirect_uri } = /** @type {Record<string, string>} */ (
+      location(await browser.open(gateway, hop.pathname + hop.search))
+    );
+    assert.equal(at, end());
+    assert.equal(post_logout_redirect_uri, `${gateway.origin}${back}`);
+    assert.equal(JSON.parse(Buffer.from(id_token_hint.split(".")[1], "base64url").toString()).sub, "via-out");
+    const page = await browser.open(gateway, `${back}?state=${state}`);
+    assert.equal(page.status, 200, String(page));
+    assert.ok(page.text.includes(`href="${via.origin}/"`), page.text);
+    // The code counts once: after that, the page asks.
+    const again = await browser.open(gateway, hop.pathname + hop.search);
+    assert.equal(again.status, 200);
+    assert.match(again.text, /method="post"/);
+  });
+  test("SEC-54: no other code signs anybody out at the provider, and the code of a sign-out signs nobody in", async () => {
+    const [gateway, via] = [world.site("GATEWAY"), world.site("VIA")];
+    const other = await enteredVia("via-other");
+    const browser = await enteredVia("via-codes");
+    const hop = new URL((await signOut(browser, via)).target);
+    const code = hop.searchParams.get("code");
+    // What is loaded ahead, or by a page, uses it up no more than a site does.
+    for (const kind of [{ "Sec-Purpose": "prefetch" }, { "Sec-Fetch-Mode": "no-cors" }]) {
+      const answer = await gateway.send("GET", hop.pathname + hop.search, { headers: Object.entries(kind) });
+      assert.notEqual(answer.status, 303, String(answer));
+    }
+    assert.notEqual((await browser.open(via, `/api/sso/arrive?code=${code}`)).status, 303);
+    for (const wrong of ["", "x", `${code}x`]) {
+      const answer = await other.open(gateway, `/logout/?code=${wrong}`);
+      assert.equal(answer.status, 200, String(answer));
+      assert.match(answer.text, /method="post"/);
+    }
+    // In a browser of somebody else it ends no session here.
+    const { at } = /** @type {Record<string, string>} */ (location(await other.open(gateway, hop.pathname + hop.search)));
+    assert.equal(at, end());
+    assert.equal((await other.open(via, "/page")).status, 200);
+    assert.equal((await other.open(gateway, "/account/")).status, 200);
+    // The code of a sign-in is none.
+    const sent = new URL((await new Browser(world).open(via, "/page")).target);
+    const entering = new URL((await other.open(gateway, sent.pathname + sent.search)).target);
+    const answer = await other.open(gateway, `/logout/${entering.search}`);
+    assert.equal(answer.status, 200, String(answer));
+  });
+  test("a program that signs out at a site of the gateway is led nowhere", async () => {
+    const via = world.site("VIA");
+    const browser = await enteredVia("via-program");
+    const answer = await via.send("POST", "/api/sso/logout", {
+      headers: [
+        ["Origin", via.origin],
+        ["Cookie", `${SESSION}=${sessionOf(browser, via)}`],
+      ],
+    });
+    assert.deepEqual([answer.status, answer.json], [200, { ok: true }], String(answer));
+  });
   test("at the gateway, who has signed in there with that provider is signed out there, and nobody else", async () => {
     const gateway = world.site("GATEWAY");
     const browser = await signedIn("signs_out", { claims: { sub: "at-gateway" } }, gateway);
