@@ -26,9 +26,6 @@ use crate::site::Site;
 use crate::site::issuer::{Issuer, KeySource, RemoteKeys, UserIdentity, is_of_any};
 use crate::site::tenant::Tenancy;
 
-/// The longest that what a session carries may be, in bytes of JSON: with the rest, and in base64,
-/// the cookie stays below 3.5 KB.
-const MAX_CARRIED: usize = 2200;
 /// The most scopes that are read.
 const MAX_SCOPES: usize = 200;
 
@@ -434,15 +431,15 @@ fn granted(
             ..Granted::clone(&granted)
         }),
     };
-    let for_session = fits_session(&for_session).then_some(for_session);
+    let for_session = fits_session(site, &for_session).then_some(for_session);
     Ok((granted, for_session, unreadable))
 }
 
-/// Whether a session can carry on what a token says.
-fn fits_session(granted: &Granted) -> bool {
+/// Whether a session at `site` can carry on what a token says, and at each site of the gateway, if it is that.
+fn fits_session(site: &Site, granted: &Granted) -> bool {
     // What is far too long is not written out to be measured.
-    granted.claims.length() <= MAX_CARRIED
-        && serde_json::to_string(granted).is_ok_and(|text| text.len() <= MAX_CARRIED)
+    granted.claims.length() <= site.room
+        && serde_json::to_string(granted).is_ok_and(|text| text.len() <= site.room)
 }
 
 /// Looks up whose token it is; makes the user on first sight where the issuer may.

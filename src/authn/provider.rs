@@ -22,16 +22,16 @@ use crate::jose::jwt;
 use crate::memory::provider::{Endpoints, ProviderCause};
 use crate::memory::world::World;
 use crate::model::claim::leads_through;
-use crate::model::user::Name;
-use crate::model::user::subject::IssuerSubject;
+use crate::model::user::{Name, UserId};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::digest::sha256;
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
-use crate::site::issuer::Issuer;
+use crate::site::issuer::{Issuer, UserIdentity};
 use crate::site::provider::Provider;
 use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
+use crate::store::provider_sessions::{Named, ProviderSessions};
 use crate::store::provider_tokens::ProviderTokens;
 
 /// How long ago an ID token may have been made.
@@ -95,8 +95,47 @@ pub async fn sign_in(
     // The nonce shows that it was made after the sign-in had begun, whatever the provider's clock says.
     let made_after = response.attempt.began_at;
     let names = &response.names;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let named = (text("iss"), [("sid", text("sid")), ("sub", text("sub"))]);
     let admitted = admit_person(ctx, ctx.site, issuer, (id, claims), names, made_after);
-    Ok((Box::pin(admitted).await.map_err(refused)?, tokens))
+    let principal = Box::pin(admitted).await.map_err(refused)?;
+    // Before there is a session: none begins that the provider could not end.
+    Box::pin(note(ctx, response.provider, named, &principal.user().id)).await?;
+    Ok((principal, tokens))
+}
+
+/// Notes whom the provider's logout tokens mean by these claims, as far as the user's record does not say it.
+async fn note(
+    ctx: &Ctx<'_>,
+    provider: &Provider,
+    (iss, named): (Option<String>, [(&'static str, Option<String>); 2]),
+    user: &UserId,
+) -> Result<(), Fault> {
+    // GitHub signs no logout token.
+    let Some(iss) = iss.filter(|_| provider.github.is_none()) else {
+        return Ok(());
+    };
+    let is_known = provider.issuer.identity == UserIdentity::Subject;
+    // A session of the gateway leads to others that begin as late as when it ends.
+    let longest = ctx.world.config.sites().map(|site| site.session.absolute.0);
+    let hold = Seconds(longest.max().unwrap_or_default().saturating_mul(2));
+    let sessions = ProviderSessions {
+        once: &*ctx.world.platform.once,
+        now: ctx.now,
+    };
+    for (claim, value) in named {
+        let Some(value) = value.filter(|_| claim == "sid" || !is_known) else {
+            continue;
+        };
+        let named = Named {
+            provider: provider.name(),
+            iss: &iss,
+            claim,
+            value: &value,
+        };
+        sessions.note(named, user, hold).await?;
+    }
+    Ok(())
 }
 
 /// Who the claims of an ID token of this name are about, if they may be at `site`, where people sign in with it; such a site
@@ -264,9 +303,12 @@ async fn verify(
     Ok(claims)
 }
 
-/// A logout token of a provider (Back-Channel Logout 1.0 §2.4): whom it is about, and its `jti`.
+/// A logout token of a provider (Back-Channel Logout 1.0 §2.4): whom or which session it is about, and its `jti`.
 pub struct LoggedOut {
-    pub subject: IssuerSubject,
+    pub iss: String,
+    /// `sub`, or `sid` where it has none.
+    pub claim: &'static str,
+    pub value: String,
     pub id: String,
 }
 
@@ -307,10 +349,20 @@ pub async fn read_logout_token(
     if claims.contains_key("nonce") {
         return Err(TokenError::ClaimValue("nonce"));
     }
-    let sub = jwt::text(&claims, "sub")?.ok_or(TokenError::MissingClaim("sub"))?;
     let iss = jwt::text(&claims, "iss")?.ok_or(TokenError::MissingClaim("iss"))?;
+    // Of a person all sessions end, whichever it names.
+    let (claim, value) = match (jwt::text(&claims, "sub")?, jwt::text(&claims, "sid")?) {
+        (Some(sub), _) => ("sub", sub),
+        (None, Some(sid)) => ("sid", sid),
+        (None, None) => return Err(TokenError::MissingClaim("sub")),
+    };
+    if value.is_empty() {
+        return Err(TokenError::ClaimForm(claim));
+    }
     Ok(LoggedOut {
-        subject: IssuerSubject::parse(iss, sub).ok_or(TokenError::ClaimForm("sub"))?,
+        iss: iss.to_owned(),
+        claim,
+        value: value.to_owned(),
         id: id.to_owned(),
     })
 }

@@ -32,8 +32,10 @@ use crate::config::raw::RawEdgeward;
 use crate::config::reader::{
     Bindings, GATEWAY, GLOBAL, ISSUER, PROVIDER, RULES, Reader, SECRET, SITE,
 };
+use crate::credential::session;
 use crate::http::host::fetchable_host;
 use crate::jose::hmac::Keyring;
+use crate::model::proof::{OF_PROVIDER, PASSKEY, PASSWORD};
 use crate::model::user::Role;
 use crate::platform::time::Seconds;
 use crate::rules::requirement::Requirement;
@@ -92,7 +94,7 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
     let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
     let issuers = read_issuers(bindings, ours, &mut errors);
     let providers = read_providers(bindings, ours, &issuers, &mut errors);
-    let hosts = read_sites(bindings, &issuers, &providers, &mut errors);
+    let hosts = read_sites(bindings, ours, &issuers, &providers, &mut errors);
     unbound::check(&issuers.read, &hosts, bindings, &mut errors);
     let fetched = issuers.read.iter().map(|issuer| (ISSUER, issuer));
     let others = providers
@@ -193,7 +195,16 @@ fn claims_that_may_lack(site: &Site) -> Vec<ConfigError> {
     lacking.collect()
 }
 
-/// Rules that no caller can meet, and claims that assertions may lack.
+/// Where a site sends its origin the access token of a provider, and nobody signs in at one.
+fn access_token_of_nobody(site: &Site) -> Option<ConfigError> {
+    let is_lacking = site.sends_access_token && site.providers.is_empty();
+    is_lacking.then(|| ConfigError {
+        path: format!("{SITE}{}.custom_headers", site.name.to_ascii_uppercase()),
+        error: "sends provider:access_token, but nobody signs in at a provider here, so the header is never sent: add login = \"provider\" with providers, or login = \"gateway\" with a gateway that has some".into(),
+    })
+}
+
+/// Rules that no caller can meet, claims that assertions may lack, and headers that nobody has.
 fn notes(hosts: &HashMap<String, Served>) -> Vec<ConfigError> {
     let mut notes = Vec::new();
     let sites = || hosts.values().flat_map(Served::iter);
@@ -218,6 +229,7 @@ fn notes(hosts: &HashMap<String, Served>) -> Vec<ConfigError> {
         }
     }
     notes.extend(sites().flat_map(|site| claims_that_may_lack(site)));
+    notes.extend(sites().filter_map(|site| access_token_of_nobody(site)));
     notes.sort_by(|a, b| a.path.cmp(&b.path));
     notes.dedup();
     notes
@@ -384,6 +396,7 @@ fn read_providers(
 
 fn read_sites(
     bindings: &Bindings,
+    ours: &str,
     issuers: &Tables<Issuer>,
     providers: &Tables<Provider>,
     errors: &mut Vec<ConfigError>,
@@ -414,6 +427,10 @@ fn read_sites(
         let raw = reader.object(text);
         let mut gateway = raw.and_then(|raw| gateway::read(raw, bindings, providers, &mut reader));
         share_providers(gateway.as_mut(), &mut sites);
+        let unknown = gateway
+            .iter()
+            .flat_map(|gateway| methods_of_nobody(gateway, &sites));
+        let unknown: Vec<_> = unknown.collect();
         if sites
             .iter()
             .any(|(_, site): &(&str, Site)| site.name == gateway::NAME)
@@ -422,6 +439,7 @@ fn read_sites(
                 "no site may be named GATEWAY as well: rename the table EDGEWARD_SITE_GATEWAY",
             );
         }
+        errors.extend(unknown);
         sites.extend(gateway.map(|site| (GATEWAY, site)));
         any = true;
     }
@@ -431,6 +449,7 @@ fn read_sites(
             error: "no site is configured; add a table [vars.EDGEWARD_SITE_APP]".into(),
         });
     }
+    check_room(ours, &mut sites, errors);
     by_host(sites, errors)
 }
 
@@ -446,6 +465,68 @@ fn share_providers(gateway: Option<&mut Site>, sites: &mut [(&str, Site)]) {
             gateway.used_claims.extend_from_slice(&site.used_claims);
         }
     }
+}
+
+/// The least room for what a token adds to a session.
+const LEAST_ROOM: usize = 512;
+
+/// Finds out how much room session cookies have. What the gateway's session carries has to fit those of its sites.
+fn check_room(ours: &str, sites: &mut [(&str, Site)], errors: &mut Vec<ConfigError>) {
+    let mut least = usize::MAX;
+    for (binding, site) in sites.iter_mut() {
+        site.room = session::room(ours, site);
+        if matches!(site.login, Some(Login::Gateway)) {
+            least = least.min(site.room);
+        }
+        if site.room < LEAST_ROOM {
+            let parts = [
+                (ours.len(), GLOBAL, ".issuer"),
+                (site.audience.len(), *binding, ".audience"),
+                (site.session.cookie.len(), *binding, ".session.cookie"),
+                (site.mount.len(), *binding, ".hosts"),
+            ];
+            let longest = parts.iter().max_by_key(|(length, ..)| *length);
+            errors.extend(longest.map(|(length, binding, name)| ConfigError {
+                path: [*binding, *name].concat(),
+                error: format!("is {length} bytes long, which leaves no room in a session's cookie: browsers keep 4,096 bytes"),
+            }));
+        }
+    }
+    for (_, site) in sites.iter_mut().filter(|(_, site)| site.gateway.is_some()) {
+        site.room = site.room.min(least);
+    }
+}
+
+/// Methods that sites name and the gateway does not have.
+fn methods_of_nobody(gateway: &Site, sites: &[(&str, Site)]) -> Vec<ConfigError> {
+    let own = gateway.gateway.as_ref();
+    let has = |name: &str, given: Option<bool>| (given == Some(true)).then(|| name.to_owned());
+    let password = has(PASSWORD, own.map(|own| own.passwords));
+    let passkey = has(PASSKEY, own.map(|own| own.passkeys.is_some()));
+    let providers = gateway.providers.iter();
+    let providers = providers.map(|provider| [OF_PROVIDER, provider.name()].concat());
+    let all: Vec<_> = password
+        .into_iter()
+        .chain(passkey)
+        .chain(providers)
+        .collect();
+    let mut unknown = Vec::new();
+    for (binding, site) in sites {
+        for method in &site.methods {
+            let is_of = |known: &String| {
+                let rest = method.strip_prefix(known.as_str());
+                let is_provider = known.starts_with(OF_PROVIDER);
+                rest.is_some_and(|rest| rest.is_empty() || (is_provider && rest.starts_with(':')))
+            };
+            if !all.iter().any(is_of) {
+                unknown.push(ConfigError {
+                    path: format!("{binding}.amr"),
+                    error: format!("names {method:?}; the gateway has {}", all.join(", ")),
+                });
+            }
+        }
+    }
+    unknown
 }
 
 /// By issuer, the longest time for which any site accepts a link. A token of another issuer is

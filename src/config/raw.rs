@@ -60,6 +60,8 @@ table! {
         pub(super) cors: Field<RawCors>,
         /// Where browsers sign in instead of at `login_url`: at the SSO gateway, or at one of `providers`.
         pub(super) login: Field<RawLogin>,
+        /// With `login = "gateway"`: which of its methods count here, as `amr` of a rule names them; all, if it is left out.
+        pub(super) amr: Field<Vec<String>>,
         /// Your application's sign-in page.
         pub(super) login_url: Field<String>,
         /// The query parameter of `login_url` that receives the URL to return to.

@@ -109,6 +109,13 @@ pub(super) fn read(
         !by_gateway || !raw.tenants.is_given(),
         "cannot be combined with tenants: users of tenants do not sign in at the gateway",
     );
+    let narrows = raw.amr.is_given();
+    let methods = reader.optional("amr", raw.amr).unwrap_or_default();
+    reader.check(
+        "amr",
+        !narrows || (by_gateway && !methods.is_empty()),
+        "is for login = \"gateway\", and names at least one of its methods",
+    );
     let cors = cors::read(reader, raw.cors);
     let around = rules::Around {
         binding: &name.to_ascii_uppercase(),
@@ -120,6 +127,7 @@ pub(super) fn read(
     };
     let open_to_all = matches!(raw.unauthenticated, Field::Given(RawUnauthenticated::Pass));
     let rules = rules::read(reader, raw.rules, raw.unauthenticated, &around);
+    let rules = rules.map(|rules| rules.for_methods(&methods));
     let logout_url = read_url(reader, "logout_url", raw.logout_url);
     let close_websockets = reader.with_default("close_websockets", raw.close_websockets, true);
     let trusted_origins = read_origins(reader, "trusted_origins", raw.trusted_origins);
@@ -342,6 +350,7 @@ pub(super) fn read(
                 return_parameter,
             }),
         },
+        methods,
         logout_url,
         close_websockets,
         trusted_origins,
@@ -352,6 +361,7 @@ pub(super) fn read(
         newer_sign_in,
         auto_create_users,
         session,
+        room: 0,
         sso_token,
         sso_cookie,
         query,

@@ -15,7 +15,7 @@ use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::jws::{self, Kind, UntrustedJws};
 use crate::jose::jwt::{self, Expected};
 use crate::model::claim::{Granted, Reading};
-use crate::model::proof::Proof;
+use crate::model::proof::{MAX_METHODS, OF_PROVIDER, Proof};
 use crate::model::user::UserId;
 use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
@@ -456,8 +456,24 @@ pub fn clear_presented(site: &Site, own: usize, sso: bool) -> Vec<SetCookie> {
 }
 
 fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -> SetCookie {
+    let token = jws::sign(
+        Kind::Session,
+        HmacAlgorithm::Hs256,
+        &config.keys.session,
+        &content(&config.issuer, site, claims),
+    );
+    let lifetime = claims.expires_at.since(now);
+    SetCookie(lasting(own_cookie(site, token), lifetime))
+}
+
+fn lasting(cookie: CookieBuilder<'_>, age: Seconds) -> String {
+    let age = Duration::seconds(i64::from(age.0));
+    cookie.max_age(age).build().to_string()
+}
+
+fn content(issuer: &str, site: &Site, claims: &SessionClaims) -> Value {
     let mut value = json!({
-        "iss": config.issuer,
+        "iss": issuer,
         "aud": site.audience,
         "sub": claims.user.as_str(),
         "jti": claims.id,
@@ -476,19 +492,61 @@ fn write(config: &Config, site: &Site, claims: &SessionClaims, now: Timestamp) -
             members.insert(PROOF.into(), json!(**proof));
         }
     }
-    let token = jws::sign(
-        Kind::Session,
-        HmacAlgorithm::Hs256,
-        &config.keys.session,
-        &value,
-    );
-    let lifetime = i64::from(claims.expires_at.since(now).0);
-    SetCookie(
-        own_cookie(site, token)
-            .max_age(Duration::seconds(lifetime))
-            .build()
-            .to_string(),
-    )
+    value
+}
+
+/// The longest cookie that all browsers keep, with its name and its attributes (RFC 6265 §6.1).
+const MAX_COOKIE: usize = 4096;
+/// The most bytes of JSON that a session carries on of a token, however much room there is: each request sends it.
+const MAX_CARRIED: usize = 2200;
+
+/// How many bytes of JSON what a token adds to a session at `site` may have: so many that with all the rest at its longest the
+/// cookie is not too long.
+#[must_use]
+pub fn room(issuer: &str, site: &Site) -> usize {
+    // Random texts and ids have one length, and milliseconds no more digits for 260 years.
+    let zeros = random_text(&Zeros);
+    let latest = Timestamp::from_millis(9_999_999_999_999);
+    let speakers = site.speakers().map(|issuer| issuer.name.len());
+    let name = "n".repeat(speakers.max().unwrap_or_default());
+    let methods = "m".repeat(MAX_METHODS);
+    let proof = Proof {
+        methods: vec![[OF_PROVIDER, &name].concat(), methods],
+        at: Some(latest),
+    };
+    let granted = Granted {
+        tokens: Some(zeros.clone()),
+        ..Granted::default()
+    };
+    let claims = SessionClaims {
+        id: zeros,
+        user: UserId::random(&Zeros),
+        began_at: latest,
+        token_issued_at: Some(latest),
+        issued_at: latest,
+        expires_at: latest,
+        granted: Some(Rc::new(granted)),
+        is_renewed: false,
+        proof: Some(Rc::new(proof)),
+    };
+    let content = content(issuer, site, &claims).to_string().len();
+    let kid = u32::MAX.to_string();
+    let algorithm = HmacAlgorithm::Hs256.name();
+    let head = jws::signing_input(Kind::Session, algorithm, &kid, &Value::Null);
+    let empty = lasting(own_cookie(site, String::new()), site.session.absolute);
+    // The payload `null` has six characters, and a SHA-256 and its dot 44.
+    let around = empty.len() + head.len() - 6 + 44;
+    let payload = MAX_COOKIE.saturating_sub(around) * 3 / 4;
+    payload.saturating_sub(content).min(MAX_CARRIED)
+}
+
+/// Random bytes that stand for any others.
+struct Zeros;
+
+impl Entropy for Zeros {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
 }
 
 fn own_cookie(site: &Site, value: String) -> CookieBuilder<'static> {

@@ -20,7 +20,7 @@ use crate::people;
 use crate::people::services::{self, queued};
 use crate::platform::digest::{hex, random_text, sha256};
 use crate::platform::port::OutboxCall;
-use crate::rules::step_up::StepUp;
+use crate::rules::step_up::{self, StepUp};
 use crate::site::{Login, Site};
 use crate::store::services::Services;
 use crate::store::tickets::{SIGN_IN, Ticket, TicketError, TicketFor};
@@ -100,7 +100,7 @@ impl Destination {
         };
         let service = match &ticket.purpose {
             TicketFor::Service(id) => find_service(visit, id).await?,
-            TicketFor::Site(_) | TicketFor::Password => None,
+            TicketFor::Site(_) | TicketFor::SignOut(_) | TicketFor::Password => None,
         };
         Ok(match service {
             Some(service) => Ok(Self::Service {
@@ -145,12 +145,14 @@ impl Destination {
         ["?", &query::form(&fields)].concat()
     }
 
-    /// The path of the sign-in page that leads there. Whoever comes back to it to have signed in once more has an address
-    /// that tells of it.
+    /// The path of the sign-in page that leads there. Whoever comes back to it from a sign-in that was to be a particular one
+    /// has an address that tells of it.
     pub(super) fn place(&self) -> String {
-        let mark = match self.wanted() {
-            Some(_) => ["&", ATTEMPT, "=1"].concat(),
-            None => String::new(),
+        let is_particular = self.wanted().is_some() || !self.methods().is_empty();
+        let mark = if is_particular {
+            ["&", ATTEMPT, "=1"].concat()
+        } else {
+            String::new()
         };
         ["/login/", &self.query(), &mark].concat()
     }
@@ -161,6 +163,19 @@ impl Destination {
             Self::Site { wanted, .. } => wanted.as_ref(),
             Self::Service { .. } | Self::Account => None,
         }
+    }
+
+    /// By which methods people come there; by any, if there is none.
+    pub(super) fn methods(&self) -> &[String] {
+        match self {
+            Self::Site { site, .. } => &site.methods,
+            Self::Service { .. } | Self::Account => &[],
+        }
+    }
+
+    /// Whether people come there by the method of this name.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        step_up::includes(self.methods(), name)
     }
 
     /// Whether it is somebody else who is to sign in once more.

@@ -14,12 +14,13 @@ use crate::gateway::credentials::{self, Checked};
 use crate::gateway::destination::Destination;
 use crate::gateway::visit::Visit;
 use crate::gateway::{passkey, password};
-use crate::model::proof::{PASSKEY, PASSWORD, Proof};
+use crate::model::proof::{OF_PROVIDER, PASSKEY, PASSWORD, Proof};
 use crate::model::user::User;
 use crate::platform::time::{Seconds, Timestamp};
-use crate::rules::step_up::StepUp;
+use crate::rules::step_up::{self, StepUp};
 use crate::sign_in::{by_provider, opened};
 use crate::site::Source;
+use crate::site::provider::Provider;
 
 /// `GET /login/`. Whoever is signed in already goes on at once, unless the page asks for a fresh sign-in (`again`).
 ///
@@ -46,11 +47,13 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let is_enough = |user: &User| {
         // Who has signed in once more in vain is told so by the site, which asks its rule.
         let in_vain = visit.ctx.presented.rounds.opened;
+        let proof = proof.map(|proof| &**proof);
         let is_met = |wanted: &StepUp| {
-            wanted.user == user.id
-                && (in_vain || wanted.is_met_by(proof.map(|proof| &**proof), visit.ctx.now))
+            wanted.user == user.id && (in_vain || wanted.is_met_by(proof, visit.ctx.now))
         };
-        form.field("again").is_none() && wanted.is_none_or(is_met)
+        form.field("again").is_none()
+            && wanted.is_none_or(is_met)
+            && (in_vain || step_up::is_by(destination.methods(), proof))
     };
     match visit.current().await? {
         Some(user) if is_enough(&user) => {
@@ -58,14 +61,25 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
             destination.enter(visit, &user, (granted, proof)).await
         }
         // With one way to sign in there is nothing to choose.
-        _ => Ok(match &*visit.ctx.site.providers {
-            [only] if !visit.gateway.passwords && passkey::rp_id(visit).is_none() => {
+        _ => Ok(match only_provider(visit, &destination) {
+            Some(only) => {
                 let place = destination.place();
                 Answer::see_other(by_provider::path_to(visit.ctx, only, &place, wanted)).into()
             }
-            _ => ask(visit, &destination, "", None),
+            None => ask(visit, &destination, "", None),
         }),
     }
+}
+
+/// The provider by which alone people come to `destination`.
+fn only_provider<'a>(visit: &Visit<'a>, destination: &Destination) -> Option<&'a Provider> {
+    let asks_here = (visit.gateway.passwords && destination.takes(PASSWORD))
+        || (passkey::rp_id(visit).is_some() && destination.takes(PASSKEY));
+    let leads =
+        |provider: &&'a Rc<Provider>| destination.takes(&[OF_PROVIDER, provider.name()].concat());
+    let mut providers = visit.ctx.site.providers.iter().filter(leads);
+    let only = providers.next()?;
+    (!asks_here && providers.next().is_none()).then_some(only)
 }
 
 /// `POST /login/`.
@@ -222,7 +236,8 @@ fn ask(
 ) -> Reply {
     let brand = visit.brand();
     let wanted = destination.wanted();
-    let takes = |method| wanted.is_none_or(|wanted| wanted.takes(method));
+    let takes =
+        |method| destination.takes(method) && wanted.is_none_or(|wanted| wanted.takes(method));
     let mut lead = brand
         .text(if wanted.is_some() {
             "once_more_lead"
@@ -252,7 +267,12 @@ fn ask(
         }));
     }
     let place = destination.place();
-    methods.extend(by_provider::methods(visit.ctx, &place, wanted));
+    methods.extend(by_provider::methods(
+        visit.ctx,
+        &place,
+        wanted,
+        &|provider| destination.takes(provider),
+    ));
     if methods.is_empty() || wanted.is_some_and(|wanted| wanted.methods == [PASSKEY]) {
         lead = [&lead, " ", brand.text("no_method")].concat();
     }

@@ -7,18 +7,26 @@ use crate::answer::event::{EventKind, Happened};
 use crate::answer::page::{self, Confirmation, LinkButton};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
+use crate::ask::form::Form;
 use crate::authn::Authentication;
 use crate::credential::session;
 use crate::gateway::visit::Visit;
 use crate::people;
 use crate::sign_in::{provider_sign_out, sign_out};
-use crate::site::Source;
+use crate::site::{Login, Source};
 
 /// `GET /logout/`. A link on one of the gateway's own pages needs no confirmation; any other page could sign people out.
 ///
 /// # Errors
 /// A fault.
 pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
+    if let Some(code) = Form::of_query(visit.ctx).field("code") {
+        match provider_sign_out::take_over(visit.ctx, &code).await? {
+            Some((_, Some(away))) => return Ok(away),
+            Some((site, None)) => return Ok(signed_out(visit, &site)),
+            None => {}
+        }
+    }
     if visit.ctx.parts.header("sec-fetch-site") == Some("same-origin")
         && !visit.ctx.parts.is_speculative()
     {
@@ -63,7 +71,7 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let begun = provider_sign_out::begin(visit.ctx, &granted, &visit.ctx.root()).await;
     let mut reply = match begun {
         Some(away) => away,
-        None if visit.ctx.parts.wants_page() => signed_out(visit),
+        None if visit.ctx.parts.wants_page() => signed_out(visit, ""),
         None => Answer::json(200, &serde_json::json!({ "ok": true })).into(),
     };
     reply.cookies.extend(session::clear_all(visit.ctx.site));
@@ -80,13 +88,24 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
 /// # Errors
 /// [`Denial::UnknownEndpoint`], or [`Denial::SignOutElsewhere`].
 pub fn returned(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
-    let (_, cookie) = provider_sign_out::returned(ctx, name)?;
-    let mut reply = signed_out(&Visit::new(ctx, &Authentication::anonymous())?);
+    let (place, cookie) = provider_sign_out::returned(ctx, name)?;
+    let site = place.local().strip_prefix(provider_sign_out::OF_SITE);
+    let visit = Visit::new(ctx, &Authentication::anonymous())?;
+    let mut reply = signed_out(&visit, site.unwrap_or_default());
     reply.cookies.push(cookie);
     Ok(reply)
 }
 
-fn signed_out(visit: &Visit<'_>) -> Reply {
+/// The page after a sign-out. For one that has begun at the site of this name, the site's own, or the way back to it.
+fn signed_out(visit: &Visit<'_>, site: &str) -> Reply {
+    let mut sites = visit.ctx.world.config.sites();
+    let site = sites.find(|one| one.name == site && matches!(one.login, Some(Login::Gateway)));
+    let url = site.and_then(|site| site.logout_url.as_ref());
+    if let Some(url) = url {
+        return Answer::see_other(url.clone()).into();
+    }
+    let scheme = visit.ctx.parts.scheme();
+    let href = site.map(|site| [scheme, "://", &site.address, "/"].concat());
     visit.inform(
         200,
         visit.text("signed_out"),
@@ -94,7 +113,7 @@ fn signed_out(visit: &Visit<'_>) -> Reply {
         visit.text("signed_out_lead"),
         Some(LinkButton {
             label: visit.text("sign_in_again").to_owned(),
-            href: "/login/".into(),
+            href: href.unwrap_or_else(|| "/login/".to_owned()),
         }),
     )
 }

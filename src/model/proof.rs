@@ -17,8 +17,8 @@ pub const OF_PROVIDER: &str = "provider:";
 /// The same for other issuers of tokens.
 pub const OF_ISSUER: &str = "issuer:";
 
-/// The most bytes of the methods of one sign-in: a cookie has to hold them.
-const MAX_METHODS: usize = 256;
+/// The most bytes of JSON of the methods of one sign-in, besides the name of who says it: a cookie has to hold them.
+pub const MAX_METHODS: usize = 256;
 
 /// A sign-in.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -52,12 +52,17 @@ impl Proof {
             return None;
         }
         let mut methods = Vec::new();
-        let mut length = by.len();
+        let mut length = 0;
+        // What JSON writes longer is no name of a method (RFC 8176 §6.1).
+        let is_plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
         if is_provider {
             methods.push(by.to_owned());
         }
         for method in said.into_iter().flatten().filter_map(Value::as_str) {
-            length += by.len() + 1 + method.len();
+            if !method.bytes().all(is_plain) {
+                continue;
+            }
+            length += by.len() + method.len() + r#"":","#.len();
             if length > MAX_METHODS {
                 break;
             }

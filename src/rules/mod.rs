@@ -254,6 +254,32 @@ impl Rules {
         }
     }
 
+    /// The same policy for people who have signed in by one of `methods`, if there is any: whoever is signed in otherwise passes
+    /// only where nobody is asked who they are.
+    #[must_use]
+    pub fn for_methods(mut self, methods: &[String]) -> Self {
+        if methods.is_empty() {
+            return self;
+        }
+        let asked = methods.iter().map(|method| Box::from(&**method)).collect();
+        let asked = Requirement::Amr(asked);
+        for rule in self.list.iter_mut().chain([&mut self.fallback]) {
+            match &mut rule.demand {
+                Demand::Deny | Demand::Public => {}
+                Demand::Authenticated(first) => {
+                    *first = Requirement::All([first.clone(), asked.clone()].into());
+                }
+                Demand::Anonymous(first) => {
+                    let nobody = Requirement::Not(Box::new(Requirement::Authenticated));
+                    let either = Requirement::Any([nobody, asked.clone()].into());
+                    let both = first.take().into_iter().chain([either]);
+                    *first = Some(Requirement::All(both.collect()));
+                }
+            }
+        }
+        self
+    }
+
     /// The same policy, which compares paths without regard to case. Its patterns must have been made
     /// from [`pattern::folded`] texts.
     #[must_use]

@@ -54,8 +54,20 @@ impl StepUp {
                     }
                 }
             }
-            Requirement::Any(inner) | Requirement::All(inner) => {
-                inner.iter().for_each(|r| self.add(r));
+            Requirement::Any(inner) => inner.iter().for_each(|r| self.add(r)),
+            Requirement::All(inner) => {
+                let before = std::mem::take(&mut self.methods);
+                let mut all = Vec::new();
+                for requirement in inner {
+                    self.add(requirement);
+                    all = common(all, std::mem::take(&mut self.methods));
+                }
+                self.methods = before;
+                for method in all {
+                    if !self.methods.contains(&method) {
+                        self.methods.push(method);
+                    }
+                }
             }
             _ => {}
         }
@@ -105,18 +117,92 @@ impl StepUp {
     pub fn is_met_by(&self, proof: Option<&Proof>, now: Timestamp) -> bool {
         let age = proof.and_then(|proof| proof.at).map(|at| now.since(at).0);
         let in_time = |max| age.is_some_and(|age| age < max);
-        let mut methods = proof.iter().flat_map(|proof| &proof.methods);
-        self.max_age.is_none_or(in_time)
-            && (self.methods.is_empty() || methods.any(|method| self.methods.contains(method)))
+        self.max_age.is_none_or(in_time) && is_by(&self.methods, proof)
     }
 
     /// Whether a method of this name, or one that is named after it, is wanted.
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
-        let is_it = |method: &String| {
-            let rest = method.strip_prefix(name);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-        };
-        self.methods.is_empty() || self.methods.iter().any(is_it)
+        includes(&self.methods, name)
+    }
+}
+
+/// Whether one of `methods` is of this name, or named after it; with none, any is.
+#[must_use]
+pub fn includes(methods: &[String], name: &str) -> bool {
+    methods.is_empty() || methods.iter().any(|method| is_below(method, name))
+}
+
+/// Whether a sign-in was by one of `methods`; with none, any is.
+#[must_use]
+pub fn is_by(methods: &[String], proof: Option<&Proof>) -> bool {
+    let mut proved = proof.iter().flat_map(|proof| &proof.methods);
+    methods.is_empty() || proved.any(|method| methods.contains(method))
+}
+
+fn is_below(method: &str, name: &str) -> bool {
+    let rest = method.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
+/// The methods by which both of two wishes can come true; with none, a wish is for any. If there is no such method, it takes
+/// several at once.
+fn common(one: Vec<String>, other: Vec<String>) -> Vec<String> {
+    if one.is_empty() || other.is_empty() {
+        return if one.is_empty() { other } else { one };
+    }
+    let narrower = |these: &[String], those: &[String]| -> Vec<String> {
+        let fits = |method: &&String| those.iter().any(|name| is_below(method, name));
+        these.iter().filter(fits).cloned().collect()
+    };
+    let mut both = narrower(&one, &other);
+    for method in narrower(&other, &one) {
+        if !both.contains(&method) {
+            both.push(method);
+        }
+    }
+    if both.is_empty() {
+        both = [one, other].concat();
+    }
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{Demand, Reaction};
+
+    fn amr(methods: &[&str]) -> Requirement {
+        Requirement::Amr(methods.iter().map(|method| Box::from(*method)).collect())
+    }
+
+    fn wanted(requirement: Requirement) -> Vec<String> {
+        let rule = Rule::of_everything(Demand::Authenticated(requirement), Reaction::Login);
+        let user = UserId::parse("usr_0123456789abcdefghijkl").unwrap();
+        StepUp::of(&rule, user).methods
+    }
+
+    #[test]
+    fn what_all_ask_for_is_what_meets_each_of_them() {
+        let all = |inner: &[Requirement]| Requirement::All(inner.into());
+        let site = || amr(&["passkey", "provider:kc"]);
+        for (inner, expected) in [
+            (amr(&["passkey", "password"]), &["passkey"][..]),
+            (amr(&["provider:kc:mfa"]), &["provider:kc:mfa"]),
+            (Requirement::MaxAge(9), &["passkey", "provider:kc"]),
+            (
+                all(&[Requirement::Authenticated]),
+                &["passkey", "provider:kc"],
+            ),
+            // One sign-in may be by several methods.
+            (
+                amr(&["provider:kcx"]),
+                &["provider:kcx", "passkey", "provider:kc"],
+            ),
+        ] {
+            assert_eq!(wanted(all(&[inner, site()])), expected);
+        }
+        let either = Requirement::Any([amr(&["a"]), all(&[amr(&["b", "c"]), amr(&["c"])])].into());
+        assert_eq!(wanted(either), ["a", "c"]);
     }
 }

@@ -22,13 +22,13 @@ use crate::sign_in::{arrive, opened, refuse};
 use crate::site::{Login, Source};
 use crate::store::tickets::{TicketError, TicketFor, Tickets};
 
-/// The gateway's sign-in page. It is reached by the same scheme as the site.
+/// A page of the gateway. It is reached by the same scheme as the site.
 #[must_use]
-pub fn page_url(ctx: &Ctx<'_>) -> String {
+pub fn url(ctx: &Ctx<'_>, page: &str) -> String {
     let gateway = ctx.world.config.gateway();
     let host = gateway.and_then(|(site, _)| site.hosts.first());
     let host = host.map_or("", String::as_str);
-    format!("{}://{host}/login/", ctx.parts.scheme())
+    format!("{}://{host}/{page}/", ctx.parts.scheme())
 }
 
 /// The URL of the gateway's sign-in page that leads back to `return_to`, and an id for a browser that has none, or two.
@@ -44,7 +44,7 @@ pub fn way_there(
     let browser = known.unwrap_or_else(|| Browser::random(&*ctx.world.platform.entropy));
     let url = format!(
         "{}?return_to={}&state={}",
-        page_url(ctx),
+        url(ctx, "login"),
         query::encode(return_to.as_str()),
         browser.hash(),
     );

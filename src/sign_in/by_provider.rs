@@ -50,16 +50,21 @@ pub fn path_to(ctx: &Ctx<'_>, provider: &Provider, place: &str, wanted: Option<&
     with_place(&ctx.site.own_path(&path), place, wanted)
 }
 
-/// A button for each provider of the site.
+/// A button for each provider of the site whose method `takes` names.
 #[must_use]
-pub fn methods<'a>(ctx: &'a Ctx<'_>, place: &str, wanted: Option<&StepUp>) -> Vec<Method<'a>> {
+pub fn methods<'a>(
+    ctx: &'a Ctx<'_>,
+    place: &str,
+    wanted: Option<&StepUp>,
+    takes: &dyn Fn(&str) -> bool,
+) -> Vec<Method<'a>> {
     let button = |provider: &'a std::rc::Rc<Provider>| Method::Provider {
         label: &provider.label,
         href: path_to(ctx, provider, place, wanted),
     };
     let is_wanted = |provider: &&std::rc::Rc<Provider>| {
         let name = [OF_PROVIDER, provider.name()].concat();
-        wanted.is_none_or(|wanted| wanted.takes(&name))
+        takes(&name) && wanted.is_none_or(|wanted| wanted.takes(&name))
     };
     let wanted = ctx.site.providers.iter().filter(is_wanted);
     wanted.map(button).collect()
@@ -133,10 +138,11 @@ fn choice(ctx: &Ctx<'_>, place: &ReturnTo, wanted: Option<&StepUp>) -> Reply {
         request_id: ctx.request_id,
         site: Some(site),
     };
-    let mut ways = methods(ctx, place.local(), wanted);
+    let all = |_: &str| true;
+    let mut ways = methods(ctx, place.local(), wanted, &all);
     if ways.is_empty() {
         // None is what the rule wants; it says so afterwards.
-        ways = methods(ctx, place.local(), None);
+        ways = methods(ctx, place.local(), None, &all);
     }
     let content = SignIn {
         lead: "",

@@ -72,6 +72,8 @@ pub struct Site {
     pub rules: Rules,
     pub cors: Option<Cors>,
     pub login: Option<Login>,
+    /// By which of the gateway's methods people sign in here; by any, if there is none. Each rule asks for one of them.
+    pub methods: Vec<String>,
     /// Where a browser is sent after signing out.
     pub logout_url: Option<String>,
     /// Whether the open WebSocket of a signed-in user is closed when its request would no longer pass.
@@ -92,6 +94,8 @@ pub struct Site {
     pub auto_create_users: bool,
     /// Edgeward's own cookie.
     pub session: Session,
+    /// The most bytes of JSON of what a token adds that its cookies have room for; of the gateway, also those of its sites.
+    pub room: usize,
     /// Edgeward's SSO tokens.
     pub sso_token: SsoToken,
     pub sso_cookie: Option<SsoCookie>,

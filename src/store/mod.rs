@@ -9,6 +9,7 @@ pub mod issuer_keys;
 pub mod origin_accounts;
 pub mod passkeys;
 pub mod passwords;
+pub mod provider_sessions;
 pub mod provider_tokens;
 pub mod services;
 pub mod sessions;
@@ -38,10 +39,11 @@ pub const FAMILIES: [&str; 17] = [
 ];
 
 /// The prefixes of all keys leased through [`crate::platform::port::Once`], likewise.
-pub const LOCKS: [&str; 6] = [
+pub const LOCKS: [&str; 7] = [
     "link:",
     "origin_account:",
     passkeys::CHALLENGE,
+    provider_sessions::LEASE,
     provider_tokens::LEASE,
     "signin:",
     tickets::LEASE,

@@ -30,6 +30,8 @@ pub enum TicketFor {
     Site(String),
     /// Setting a password.
     Password,
+    /// The rest of a sign-out, which has begun at the site with this name.
+    SignOut(String),
 }
 
 /// A ticket.

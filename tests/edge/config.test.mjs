@@ -76,6 +76,8 @@ const FAULTS = {
     "EDGEWARD_SITE_APP.login_url",
   ],
   "a header name that a preset has": [{ sites: { APP: { custom_headers: { "Remote-User": "id" } } } }, "EDGEWARD_SITE_APP.custom_headers"],
+  "methods of a gateway at a site without one": [{ sites: { APP: { amr: ["password"] } } }, "EDGEWARD_SITE_APP.amr"],
+  "an issuer that leaves no room in a cookie": [{ edgeward: { issuer: "i".repeat(2500) } }, "EDGEWARD.issuer"],
   "no upstream": [{ sites: { APP: { upstream: undefined } } }, "EDGEWARD_SITE_APP.upstream"],
   "an upstream without TLS": [{ sites: { APP: { upstream: "http://origin.example.test" } } }, "EDGEWARD_SITE_APP.upstream"],
   "an upstream with a query": [{ sites: { APP: { upstream: "https://origin.example.test/app?x" } } }, "EDGEWARD_SITE_APP.upstream"],

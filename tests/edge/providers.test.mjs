@@ -378,7 +378,8 @@ describe("oidcc-client-backchannel-rp-initiated-logout-test-plan", () => {
     await isNone(await one.report({}, { typ: "at+jwt" }), /another type/);
     await isNone(await send("x"), /logout token: /);
     await isNone(await send(""), /logout token: /);
-    for (const name of ["jti", "iat", "exp", "sub"]) await isNone(await one.report({ [name]: undefined }), new RegExp(name));
+    await isNone(await one.report({ sub: undefined, sid: undefined }), /sub/);
+    for (const name of ["jti", "iat", "exp"]) await isNone(await one.report({ [name]: undefined }), new RegExp(name));
     await isNone(await one.report({ iat: now() - 700 }), /iat/);
     await isNone(await one.report({ iat: now() - 300, exp: now() - 60 }), /expired/);
     assert.ok(await one.isIn());
@@ -411,7 +412,39 @@ describe("oidcc-client-backchannel-rp-initiated-logout-test-plan", () => {
     await isNone(await one.report({ jti }), /logout token: /);
     assert.equal((await app.send("GET", "/api/sso/backchannel/happy")).status, 405);
     assert.equal((await app.send("POST", "/api/sso/backchannel/nobody")).status, 404);
-    await isNone(await send("x", "authoritative"), /does not exist/);
+  });
+  test("a session that is named by its sid alone ends, whatever else identifies the person, and none of another one", async () => {
+    const sid = randomBytes(8).toString("hex");
+    const { email } = await app.createUser({ email: "sid@example.com" });
+    for (const name of ["happy", "authoritative"]) {
+      const other = await signedIn("happy");
+      const { answer, browser } = await signIn(name, { claims: { sub: `by-${sid}`, sid, email, email_verified: true } });
+      isSignedIn(answer);
+      const report = async (/** @type {object} */ claims) => {
+        const all = {
+          iss: providers[name].issuer,
+          aud: "client/1",
+          iat: now(),
+          exp: now() + 120,
+          jti: randomBytes(8).toString("hex"),
+          events: { [EVENT]: {} },
+        };
+        return send(await providers[name].sign(providers[name].key, { ...all, ...claims }, { typ: "logout+jwt" }), name);
+      };
+      assert.equal((await report({ sid: "of-nobody" })).status, 200);
+      assert.equal((await browser.open(app, "/page")).status, 200);
+      assert.equal((await report({ sid })).status, 200);
+      assert.notEqual((await browser.open(app, "/page")).status, 200, name);
+      // A sign-in of the second of the sign-out may be from before it.
+      const again = await until(async () => {
+        const one = await signIn(name, { claims: { sub: `by-${sid}`, sid: `${sid}2`, email, email_verified: true } });
+        return one.answer.status === 303 && one;
+      });
+      isSignedIn(again.answer);
+      assert.equal((await report({ sub: `by-${sid}` })).status, 200);
+      assert.notEqual((await again.browser.open(app, "/page")).status, 200, name);
+      assert.ok(await other.isIn());
+    }
   });
 });
 
@@ -526,6 +559,82 @@ describe("oidcc-client-rp-initiated-logout-test-plan", () => {
     const { at, state } = /** @type {Record<string, string>} */ (location(await signOut(browser, away)));
     assert.equal(at, end());
     assert.equal((await browser.open(away, `${back}?state=${state}`)).target, "https://portal.example.test/bye");
+  });
+  /**
+   * A person who has entered a site of the gateway with the provider.
+   * @param {string} sub
+   */
+  async function enteredVia(sub, site = world.site("VIA")) {
+    const gateway = world.site("GATEWAY");
+    const browser = await signedIn("signs_out", { claims: { sub } }, gateway);
+    const sent = new URL((await browser.open(site, "/page")).target);
+    const entered = new URL((await browser.open(gateway, sent.pathname + sent.search)).target);
+    assert.equal((await browser.open(site, entered.pathname + entered.search)).status, 303);
+    assert.equal((await browser.open(site, "/page")).status, 200);
+    return browser;
+  }
+  test("from a site of the gateway a sign-out goes on to the provider through the gateway, once, and back to the site", async () => {
+    const [gateway, via] = [world.site("GATEWAY"), world.site("VIA")];
+    const browser = await enteredVia("via-out");
+    const [session, above] = [sessionOf(browser, via), sessionOf(browser, gateway)];
+    const hop = new URL((await signOut(browser, via)).target);
+    assert.equal(`${hop.origin}${hop.pathname}`, `${gateway.origin}/logout/`);
+    assert.deepEqual([...hop.searchParams.keys()], ["code"]);
+    // All sessions have ended before.
+    assert.equal(await isIn(session, via), false);
+    assert.equal((await gateway.navigate("/account/", { cookie: `${SESSION}=${above}` })).status, 303);
+    const { at, id_token_hint, state, post_logout_redirect_uri } = /** @type {Record<string, string>} */ (
+      location(await browser.open(gateway, hop.pathname + hop.search))
+    );
+    assert.equal(at, end());
+    assert.equal(post_logout_redirect_uri, `${gateway.origin}${back}`);
+    assert.equal(JSON.parse(Buffer.from(id_token_hint.split(".")[1], "base64url").toString()).sub, "via-out");
+    const page = await browser.open(gateway, `${back}?state=${state}`);
+    assert.equal(page.status, 200, String(page));
+    assert.ok(page.text.includes(`href="${via.origin}/"`), page.text);
+    // The code counts once: after that, the page asks.
+    const again = await browser.open(gateway, hop.pathname + hop.search);
+    assert.equal(again.status, 200);
+    assert.match(again.text, /method="post"/);
+  });
+  test("SEC-54: no other code signs anybody out at the provider, and the code of a sign-out signs nobody in", async () => {
+    const [gateway, via] = [world.site("GATEWAY"), world.site("VIA")];
+    const other = await enteredVia("via-other");
+    const browser = await enteredVia("via-codes");
+    const hop = new URL((await signOut(browser, via)).target);
+    const code = hop.searchParams.get("code");
+    // What is loaded ahead, or by a page, uses it up no more than a site does.
+    for (const kind of [{ "Sec-Purpose": "prefetch" }, { "Sec-Fetch-Mode": "no-cors" }]) {
+      const answer = await gateway.send("GET", hop.pathname + hop.search, { headers: Object.entries(kind) });
+      assert.notEqual(answer.status, 303, String(answer));
+    }
+    assert.notEqual((await browser.open(via, `/api/sso/arrive?code=${code}`)).status, 303);
+    for (const wrong of ["", "x", `${code}x`]) {
+      const answer = await other.open(gateway, `/logout/?code=${wrong}`);
+      assert.equal(answer.status, 200, String(answer));
+      assert.match(answer.text, /method="post"/);
+    }
+    // In a browser of somebody else it ends no session here.
+    const { at } = /** @type {Record<string, string>} */ (location(await other.open(gateway, hop.pathname + hop.search)));
+    assert.equal(at, end());
+    assert.equal((await other.open(via, "/page")).status, 200);
+    assert.equal((await other.open(gateway, "/account/")).status, 200);
+    // The code of a sign-in is none.
+    const sent = new URL((await new Browser(world).open(via, "/page")).target);
+    const entering = new URL((await other.open(gateway, sent.pathname + sent.search)).target);
+    const answer = await other.open(gateway, `/logout/${entering.search}`);
+    assert.equal(answer.status, 200, String(answer));
+  });
+  test("a program that signs out at a site of the gateway is led nowhere", async () => {
+    const via = world.site("VIA");
+    const browser = await enteredVia("via-program");
+    const answer = await via.send("POST", "/api/sso/logout", {
+      headers: [
+        ["Origin", via.origin],
+        ["Cookie", `${SESSION}=${sessionOf(browser, via)}`],
+      ],
+    });
+    assert.deepEqual([answer.status, answer.json], [200, { ok: true }], String(answer));
   });
   test("at the gateway, who has signed in there with that provider is signed out there, and nobody else", async () => {
     const gateway = world.site("GATEWAY");

@@ -5,6 +5,7 @@ mod by_subject;
 mod events;
 mod jar;
 mod links;
+mod methods;
 mod passkeys;
 mod passwords;
 mod phone;

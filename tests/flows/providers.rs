@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::crypto::Private;
 use crate::harness::issuer::claims_at;
 use crate::harness::request::{Seen, open, req};
-use crate::harness::shared::Server;
+use crate::harness::shared::{Server, Trouble, Verb};
 use crate::harness::{Edge, Isolate, bindings};
 
 const ISS: &str = "https://id.example";
@@ -20,6 +20,7 @@ const ISS: &str = "https://id.example";
 pub struct Stage {
     pub edge: Edge,
     pub key: Private,
+    reported: Cell<u32>,
 }
 
 impl Stage {
@@ -45,6 +46,7 @@ impl Stage {
         let stage = Self {
             edge: Edge::with(all),
             key: Private::new(Algorithm::EdDsa.key_type(), "issuer"),
+            reported: Cell::new(0),
         };
         stage.discoverable();
         let jwk = stage.key.jwk(&json!({"kid": "k1"}));
@@ -81,6 +83,28 @@ impl Stage {
     pub fn answer(&self, path: &str, body: &Value) {
         let mut answers = self.edge.shared.answers.borrow_mut();
         answers.insert(format!("{ISS}{path}"), (200, body.to_string().into()));
+    }
+
+    /// The provider reports a sign-out with these claims; `null` for those that it has not. Gives the status.
+    fn report(&self, isolate: &Isolate, claims: &Value) -> u16 {
+        self.report_at(isolate, "id", claims)
+    }
+
+    fn report_at(&self, isolate: &Isolate, name: &str, claims: &Value) -> u16 {
+        let event = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+        let now = self.edge.now().seconds();
+        self.reported.set(self.reported.get() + 1);
+        let jti = format!("l{}", self.reported.get());
+        let mut all = claims_at(now, &json!({"jti": jti, "events": event}));
+        let members = all.as_object_mut().unwrap();
+        members.extend(claims.as_object().unwrap().clone());
+        members.retain(|_, value| !value.is_null());
+        let header = json!({"kid": "k1", "typ": "logout+jwt"});
+        let token = self.key.token(Algorithm::EdDsa, &header, &all);
+        let report = req("POST", &format!("/api/sso/backchannel/{name}"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("logout_token={token}").as_bytes());
+        isolate.send(&report).status()
     }
 
     /// Comes back from the provider, which says these claims.
@@ -294,18 +318,199 @@ fn sec_51_a_sign_out_that_the_provider_reports_right_after_the_first_sign_in_end
     let opened = session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap();
     // KV does not show the user yet: it was asked for them a moment before.
     stage.edge.wait(1);
-    let event = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
-    let now = stage.edge.now().seconds();
-    let claims = claims_at(now, &json!({"jti": "l1", "events": event}));
-    let header = json!({"kid": "k1", "typ": "logout+jwt"});
-    let token = stage.key.token(Algorithm::EdDsa, &header, &claims);
-    let report = req("POST", "/api/sso/backchannel/id")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!("logout_token={token}").as_bytes());
-    let seen = isolate.send(&report);
-    assert_eq!(seen.status(), 200, "{}", seen.body());
+    assert_eq!(stage.report(&isolate, &json!({})), 200);
     stage.edge.wait(91);
     assert_eq!(isolate.me(&opened), None);
+}
+
+/// A stage whose provider's addresses identify people.
+fn authoritative() -> Stage {
+    let stage = Stage::new();
+    let edge = stage.edge.deployed(|all| {
+        let table = json!({"preset": "oidc", "issuer": ISS, "client_id": "app", "create_users": true, "email_authoritative": true});
+        all.insert("EDGEWARD_PROVIDER_ID".into(), table.to_string());
+    });
+    Stage { edge, ..stage }
+}
+
+/// Signs in with these claims.
+fn sign_in(stage: &Stage, isolate: &Isolate, claims: &Value) -> String {
+    let begun = begin(isolate);
+    let seen = stage.come_back(isolate, &begun, claims);
+    session(&seen).unwrap_or_else(|| panic!("{} {}", seen.status(), seen.body()))
+}
+
+#[test]
+fn sec_51_a_sign_out_that_the_provider_reports_by_the_session_alone_ends_it_at_once_in_every_isolate()
+ {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let opened = sign_in(&stage, &isolate, &json!({"sid": "s1"}));
+    stage.edge.wait(1);
+    // The isolate that has signed the person in was killed.
+    let other = stage.edge.isolate();
+    assert_eq!(
+        stage.report(&other, &json!({"sub": null, "sid": "s1"})),
+        200
+    );
+    assert_eq!(other.me(&opened), None);
+    stage.edge.wait(91);
+    assert_eq!(isolate.me(&opened), None);
+    let again = sign_in(&stage, &isolate, &json!({"sid": "s2"}));
+    assert!(isolate.me(&again).is_some());
+}
+
+#[test]
+fn sec_54_what_a_provider_reports_of_another_session_or_person_ends_nobody_s() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let a = sign_in(&stage, &isolate, &json!({"sub": "a", "sid": "of-a"}));
+    let b = sign_in(&stage, &isolate, &json!({"sub": "b", "sid": "of-b"}));
+    stage.edge.wait(1);
+    // Nobody has such a session, or the name is one of something else.
+    for sid in ["none", "of-a\n", "a", "OF-A", " of-a"] {
+        assert_eq!(
+            stage.report(&isolate, &json!({"sub": null, "sid": sid})),
+            200,
+            "{sid}"
+        );
+    }
+    for bad in [json!(""), json!(7), json!(["of-a"]), json!(null)] {
+        assert_eq!(
+            stage.report(&isolate, &json!({"sub": null, "sid": bad})),
+            400,
+            "{bad}"
+        );
+    }
+    stage.edge.wait(91);
+    assert!(isolate.me(&a).is_some() && isolate.me(&b).is_some());
+    // The session of one with the name of the other: whom it names is who is out.
+    assert_eq!(
+        stage.report(&isolate, &json!({"sub": "b", "sid": "of-a"})),
+        200
+    );
+    stage.edge.wait(91);
+    assert!(isolate.me(&a).is_some());
+    assert_eq!(isolate.me(&b), None);
+}
+
+#[test]
+fn sec_54_a_session_is_named_by_its_own_provider_alone() {
+    let stage = Stage::new();
+    let other = "https://other.example";
+    let edge = stage.edge.deployed(|all| {
+        for (name, issuer) in [("OTHER", other), ("SAME", ISS)] {
+            let table = json!({"preset": "oidc", "issuer": issuer, "client_id": "app", "create_users": true});
+            all.insert(format!("EDGEWARD_PROVIDER_{name}"), table.to_string());
+            all.insert(format!("EDGEWARD_PROVIDER_{name}_SECRET"), "secret".into());
+        }
+        let site = all["EDGEWARD_SITE_APP"].replace(r#"["id"]"#, r#"["id","other","same"]"#);
+        all.insert("EDGEWARD_SITE_APP".into(), site);
+    });
+    let stage = Stage { edge, ..stage };
+    let jwk = stage.key.jwk(&json!({"kid": "k1"}));
+    let document = json!({
+        "issuer": other,
+        "authorization_endpoint": format!("{other}/authorize"),
+        "token_endpoint": format!("{other}/token"),
+        "jwks_uri": format!("{other}/jwks"),
+    });
+    for (path, body) in [
+        ("/.well-known/openid-configuration", document),
+        ("/jwks", json!({"keys": [jwk]})),
+    ] {
+        let mut answers = stage.edge.shared.answers.borrow_mut();
+        answers.insert(format!("{other}{path}"), (200, body.to_string().into()));
+    }
+    let isolate = stage.edge.isolate();
+    let opened = sign_in(&stage, &isolate, &json!({"sid": "s1"}));
+    stage.edge.wait(1);
+    let named = json!({"sub": null, "sid": "s1", "iss": other});
+    assert_eq!(stage.report_at(&isolate, "other", &named), 200);
+    assert_eq!(
+        stage.report_at(&isolate, "same", &json!({"sub": null, "sid": "s1"})),
+        200
+    );
+    assert_eq!(stage.report_at(&isolate, "id", &named), 400);
+    stage.edge.wait(91);
+    assert!(isolate.me(&opened).is_some());
+    assert_eq!(
+        stage.report(&isolate, &json!({"sub": null, "sid": "s1"})),
+        200
+    );
+    stage.edge.wait(91);
+    assert_eq!(isolate.me(&opened), None);
+}
+
+#[test]
+fn sec_51_who_is_known_by_an_address_is_out_by_the_subject_that_the_provider_has_signed_in() {
+    let stage = authoritative();
+    let isolate = stage.edge.isolate();
+    let of = |sub: &str, email: &str| json!({"sub": sub, "email": email, "email_verified": true});
+    let a = sign_in(&stage, &isolate, &of("s-a", "a@example.com"));
+    let b = sign_in(&stage, &isolate, &of("s-b", "b@example.com"));
+    // One whose address has changed there, and is another user by it.
+    let c = sign_in(&stage, &isolate, &of("s-a", "c@example.com"));
+    let d = sign_in(&stage, &isolate, &of("s-a", "a@example.com"));
+    stage.edge.wait(1);
+    assert_eq!(
+        stage.report(&isolate, &json!({"sub": "b@example.com"})),
+        200
+    );
+    assert_eq!(stage.report(&isolate, &json!({"sub": "s-a"})), 200);
+    stage.edge.wait(91);
+    assert_eq!([&a, &c, &d].map(|one| isolate.me(one)), [None, None, None]);
+    assert!(isolate.me(&b).is_some());
+}
+
+#[test]
+fn sec_51_no_session_opens_whose_end_could_not_be_reported() {
+    let stage = Stage::new();
+    let noted = |stage: &Stage| {
+        let claims = stage.edge.shared.claims.borrow();
+        let of_sessions = claims
+            .keys()
+            .filter(|key| key.starts_with("provider_session:"));
+        of_sessions.count()
+    };
+    let (mut opened, mut refused) = (0, 0);
+    for number in 0..24 {
+        let isolate = stage.edge.isolate();
+        let begun = begin(&isolate);
+        let before = noted(&stage);
+        stage.edge.shared.make(Trouble::Call(number));
+        let seen = stage.come_back(&isolate, &begun, &json!({"sid": format!("s{number}")}));
+        stage.edge.shared.make(Trouble::None);
+        if session(&seen).is_some() {
+            opened += 1;
+            assert_eq!(noted(&stage), before + 1, "call {number} failed");
+        } else {
+            refused += 1;
+            assert!(seen.status() >= 500, "{number}: {}", seen.body());
+        }
+    }
+    assert!(opened > 3 && refused > 3, "{opened} {refused}");
+}
+
+#[test]
+fn sec_51_a_report_that_a_crash_has_cut_short_is_taken_again_and_ends_nothing_later() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let opened = sign_in(&stage, &isolate, &json!({"sid": "s1"}));
+    stage.edge.wait(1);
+    let report = json!({"sub": null, "sid": "s1", "jti": "cut"});
+    // It was noted that it came; who is meant could not be read.
+    stage.edge.shared.make(Trouble::Every(Verb::Changed));
+    assert_eq!(stage.report(&isolate, &report), 503);
+    stage.edge.shared.make(Trouble::None);
+    assert!(isolate.me(&opened).is_some());
+    stage.edge.wait(2);
+    let later = sign_in(&stage, &isolate, &json!({"sid": "s1"}));
+    assert_eq!(stage.report(&isolate, &report), 200);
+    assert_eq!(stage.report(&isolate, &report), 400);
+    stage.edge.wait(91);
+    assert_eq!(isolate.me(&opened), None);
+    assert!(isolate.me(&later).is_some());
 }
 
 #[test]

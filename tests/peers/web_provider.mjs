@@ -25,6 +25,7 @@ const clients = [
     redirect_uris: [redirectUri],
     post_logout_redirect_uris: [loggedOut],
     backchannel_logout_uri: backChannel,
+    backchannel_logout_session_required: true,
   },
   keyed && {
     client_id: "keyed",

@@ -1,4 +1,4 @@
-use super::{bindings_of, paths};
+use super::{Bindings, bindings, bindings_of, paths};
 
 /// Settings of a site, and where the error is.
 const BAD: [(&str, &str); 116] = [
@@ -249,4 +249,65 @@ fn each_bad_setting_is_an_error_with_its_path() {
             "{found:?}"
         );
     }
+}
+
+/// A gateway with a password and a provider, and a site that uses it.
+fn at_gateway(settings: &str) -> Bindings {
+    let mut site: serde_json::Value = serde_json::from_str(settings).unwrap();
+    let members = site.as_object_mut().unwrap();
+    for (name, value) in [("login", "gateway"), ("unauthenticated", "login")] {
+        members.entry(name).or_insert(value.into());
+    }
+    let mut all = bindings(&site.to_string());
+    let gateway = r#"{"hosts": ["login.example"], "providers": ["id"]}"#;
+    all.insert("EDGEWARD_GATEWAY".into(), gateway.into());
+    let provider = r#"{"preset": "oidc", "issuer": "https://id.example", "client_id": "a"}"#;
+    all.insert("EDGEWARD_PROVIDER_ID".into(), provider.into());
+    all.insert("EDGEWARD_PROVIDER_ID_SECRET".into(), "s".into());
+    all
+}
+
+#[test]
+fn a_site_names_only_methods_that_its_gateway_has() {
+    for good in [
+        r#"["password"]"#,
+        r#"["provider:id"]"#,
+        r#"["password", "provider:id:mfa"]"#,
+    ] {
+        let all = at_gateway(&format!(r#"{{"amr": {good}}}"#));
+        assert!(paths(&all).is_empty(), "{good}: {:?}", paths(&all));
+    }
+    for bad in [
+        "[]",
+        r#"[""]"#,
+        r#"["passkey"]"#,
+        r#"["link"]"#,
+        r#"["passwords"]"#,
+        r#"["password:x"]"#,
+        r#"["provider:"]"#,
+        r#"["provider:i"]"#,
+        r#"["provider:idx"]"#,
+        r#"["password", "issuer:id"]"#,
+    ] {
+        let all = at_gateway(&format!(r#"{{"amr": {bad}}}"#));
+        assert_eq!(paths(&all), ["EDGEWARD_SITE_APP.amr"], "{bad}");
+    }
+    let elsewhere = bindings(r#"{"amr": ["password"]}"#);
+    assert_eq!(paths(&elsewhere), ["EDGEWARD_SITE_APP.amr"]);
+}
+
+#[test]
+fn an_access_token_that_nobody_has_is_noted() {
+    let header = r#"{"custom_headers": {"x-token": "provider:access_token"}}"#;
+    let noted = |all: &Bindings| {
+        let config = crate::config::parse(all).unwrap();
+        let notes = config.notes.into_iter().map(|note| note.path);
+        notes.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        noted(&bindings(header)),
+        ["EDGEWARD_SITE_APP.custom_headers"]
+    );
+    assert!(noted(&at_gateway(header)).is_empty());
+    assert!(noted(&bindings("{}")).is_empty());
 }

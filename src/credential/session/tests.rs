@@ -264,3 +264,67 @@ fn retiring_a_secret_ends_what_it_signed_and_a_newer_one_is_waited_for() {
     assert_eq!(other(2), Some(TokenError::Ended));
     assert_eq!(other(1), Some(TokenError::Signature));
 }
+
+/// The bindings of a site with the longest that is accepted of what goes into a cookie.
+fn longest(issuer: usize, audience: usize, cookie: usize) -> crate::config::reader::Bindings {
+    let settings = json!({
+        "audience": "a".repeat(audience),
+        "session": {"cookie": format!("__Host-{}", "c".repeat(cookie)), "same_site": "none", "partitioned": true, "idle": 2_592_000, "absolute": 2_592_000},
+    });
+    let mut all = bindings(&settings.to_string());
+    all.insert(
+        "EDGEWARD".into(),
+        json!({"issuer": "i".repeat(issuer)}).to_string(),
+    );
+    let secret = all.remove("EDGEWARD_SESSION_SECRET_1").unwrap();
+    all.insert("EDGEWARD_SESSION_SECRET_4294967295".into(), secret);
+    all
+}
+
+#[test]
+fn the_longest_cookie_is_one_that_browsers_keep() {
+    for (issuer, audience, cookie) in [
+        (1, 1, 1),
+        (300, 300, 300),
+        (1, 1500, 1),
+        (1500, 1, 1),
+        (1, 1, 1500),
+    ] {
+        let config = crate::config::parse(&longest(issuer, audience, cookie)).unwrap();
+        let site = config.site("site.example", "https", "/").unwrap();
+        let mut granted = Granted::default();
+        let length = |granted: &Granted| serde_json::to_string(granted).unwrap().len();
+        granted.issuer = "i".repeat(site.room - length(&granted));
+        assert_eq!(length(&granted), site.room);
+        granted.tokens = Some("t".repeat(22));
+        let proof = Proof {
+            methods: vec!["provider:".into(), "m".repeat(MAX_METHODS)],
+            at: Some(NOW),
+        };
+        let by = OpenedBy {
+            token_issued_at: Some(NOW),
+            granted: Some(&Rc::new(granted)),
+            proof: Some(&Rc::new(proof)),
+        };
+        let (_, cookie) = open(&config, &site, &user(), by, &entropy(), NOW);
+        let length = cookie.as_str().len();
+        assert!(length <= MAX_COOKIE, "{length}");
+        assert!(
+            length > MAX_COOKIE - 60 || site.room == MAX_CARRIED,
+            "{length}"
+        );
+    }
+}
+
+#[test]
+fn what_leaves_no_room_in_a_cookie_is_named() {
+    for (lengths, path) in [
+        ((2500, 20, 20), "EDGEWARD.issuer"),
+        ((20, 2500, 20), "EDGEWARD_SITE_APP.audience"),
+        ((20, 20, 3500), "EDGEWARD_SITE_APP.session.cookie"),
+    ] {
+        let (issuer, audience, cookie) = lengths;
+        let bindings = longest(issuer, audience, cookie);
+        assert_eq!(crate::config::tests::paths(&bindings), [path]);
+    }
+}

@@ -27,7 +27,7 @@ fn gateway(require: &Value) -> Gateway {
 }
 
 /// Goes from the page of the gateway that is open, or from the redirect to the site, to where the site leads in the end.
-fn arrive(browser: &mut super::Jar<'_>, mut seen: Seen) -> Seen {
+pub fn arrive(browser: &mut super::Jar<'_>, mut seen: Seen) -> Seen {
     let mut host = GATEWAY.to_owned();
     for _ in 0..8 {
         if seen.is_forwarded() || seen.header("location").is_none() {
