@@ -29,16 +29,18 @@ test("without Rust the error says how to get it", async () => {
 });
 
 test("the scripts that run before npm ci import nothing but Node's own modules", () => {
-  for (const file of ["scripts/setup.mjs", ...["start", "project", "lock", "step", "dev-options", "did-you-mean"].map((name) => `scripts/lib/${name}.mjs`)]) {
+  for (const file of ["scripts/setup.mjs", ...["start", "project", "lock", "step", "dev-options", "did-you-mean", "place"].map((name) => `scripts/lib/${name}.mjs`)]) {
     const imports = [...readFileSync(at(file), "utf8").matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name);
     assert.ok(imports.length > 0, file);
     for (const name of imports) assert.match(name, /^(node:|\.\.?\/)/, `${file} imports ${name}`);
   }
+  /** @type {{ [script: string]: string[] }} */
+  const own = { dev: ["./lib/dev-options.mjs"], admin: ["./lib/place.mjs"] };
   for (const script of ["admin", "bench", "build", "deploy", "dev", "test"]) {
     const text = readFileSync(at(`scripts/${script}.mjs`), "utf8");
     assert.deepEqual(
       [...text.matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name),
-      [...(script === "dev" ? ["./lib/dev-options.mjs"] : []), "./lib/start.mjs"],
+      [...(own[script] ?? []), "./lib/start.mjs"],
       script,
     );
   }
