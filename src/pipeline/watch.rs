@@ -21,7 +21,7 @@ pub enum Watched {
     /// The request that opened it would pass now, as a signed-in user.
     Holds,
     /// It would not pass. The line is for the log.
-    Ended(Event),
+    Ended(Box<Event>),
     /// That cannot be told at the moment: the store or an issuer cannot be reached.
     Unknown,
 }
@@ -69,10 +69,10 @@ pub async fn watch(world: Rc<World>, parts: Parts, request_id: &str, now: Timest
     }
 }
 
-fn closed(about: Event, denial: &Denial) -> Event {
-    Event {
+fn closed(about: Event, denial: &Denial) -> Box<Event> {
+    Box::new(Event {
         event: EventKind::Closed,
         status: None,
         ..about.denied(denial, 0)
-    }
+    })
 }

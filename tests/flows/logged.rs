@@ -302,7 +302,10 @@ fn sec_63_a_credential_in_a_path_is_in_no_line_whatever_the_settings_are() {
     let token = isolate.issue(&admin, "ada@example.com");
     let (session, _) = person(&edge, &isolate);
     for secret in [&token, &admin] {
-        let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let mut encoded = String::new();
+        for byte in secret.bytes() {
+            edgeward::http::path::push_escape(&mut encoded, byte);
+        }
         for said in [
             secret.clone(),
             encoded,
