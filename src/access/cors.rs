@@ -4,6 +4,7 @@
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::http::request::Parts;
+use crate::http::reserved::REQUEST_ID;
 use crate::site::Site;
 use crate::site::cors::Cors;
 
@@ -54,6 +55,9 @@ pub fn readable(answer: Answer, site: &Site, parts: &Parts) -> Answer {
         answer = answer.with("access-control-allow-origin", origin);
         if cors.credentials {
             answer = answer.with("access-control-allow-credentials", "true");
+        }
+        if answer.headers.iter().any(|(name, _)| *name == REQUEST_ID) {
+            answer = answer.with("access-control-expose-headers", REQUEST_ID);
         }
     }
     answer

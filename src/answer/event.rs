@@ -1,9 +1,14 @@
-//! Log events, one JSON line each. They hold no credential, cookie, query or address; users appear
-//! by their id.
+//! Log events, one JSON line each. They hold no credential, cookie, query or email address, and of a path and of a client's
+//! address what the configuration allows; users appear by their id.
 
 use serde::Serialize;
 
-use crate::site::Source;
+use crate::answer::denial::Denial;
+use crate::answer::logged;
+use crate::http::request::Parts;
+use crate::rules::Rule;
+use crate::site::config::Logging;
+use crate::site::{Site, Source};
 
 /// One line of the log.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -11,15 +16,28 @@ pub struct Event {
     pub event: EventKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
-    /// The request's id, which the origin and our pages show as well.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub request_id: String,
+    /// What was asked for, as [`logged`] shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The status of our answer. That of a forwarded request is added when the origin has answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What the client is told of a denial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
     /// The precise reason for a denial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The status of our answer; `None` for a forwarded request.
+    /// The number of the site's rule that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
+    pub rule: Option<u16>,
+    /// Its name, or the first of its patterns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_name: Option<String>,
     /// The user's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -38,15 +56,29 @@ pub struct Event {
     /// The endpoint of an admin call, without ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<&'static str>,
+    /// The origin that did not answer: scheme and host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// The client's address, or its network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The client's country.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// The request's id, which the origin and our refusals show as well.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
 }
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// A request went to the origin. Logged only with `log = "all"`.
+    /// A request went to the origin, which has answered. Logged only with `log = "all"`.
     #[default]
     Forwarded,
+    /// A request was answered here, and nothing else happened. Logged only with `log = "all"`.
+    Answered,
     Denied,
     /// Edgeward, the platform or the origin failed.
     Fault,
@@ -98,6 +130,58 @@ impl From<SignedIn> for Happened {
 }
 
 impl Event {
+    /// What every line tells of the request that it is about. `path`: as it was judged, within the site.
+    #[must_use]
+    pub fn about(
+        logging: &Logging,
+        parts: &Parts,
+        site: Option<&Site>,
+        path: &str,
+        request_id: &str,
+    ) -> Self {
+        let address = parts.header("cf-connecting-ip");
+        Self {
+            site: site.map(|site| site.name.clone()),
+            host: Some(logged::text(parts.authority(), logged::MAX_HOST)),
+            method: Some(logged::text(parts.method(), logged::MAX_METHOD)),
+            path: logged::path(path, logging.path),
+            address: address.and_then(|text| logged::address(text, logging.address)),
+            country: parts.header("cf-ipcountry").and_then(logged::country),
+            request_id: request_id.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The same for a request that `denial` ends: a fault if it is ours, unless a browser was turned down on purpose that
+    /// asked ahead.
+    #[must_use]
+    pub fn denied(self, denial: &Denial, status: u16) -> Self {
+        let row = denial.row();
+        let fails = row.status >= 500 && *denial != Denial::Speculative;
+        Self {
+            event: if fails {
+                EventKind::Fault
+            } else {
+                EventKind::Denied
+            },
+            status: Some(status),
+            code: Some(row.code),
+            reason: Some(denial.reason()),
+            ..self
+        }
+    }
+
+    /// The same with the rule that decided. Rule 0, which decides where no other matches, has no name.
+    #[must_use]
+    pub fn by(self, rule: &Rule) -> Self {
+        let name = rule.name.as_deref().or(rule.pattern.as_deref());
+        Self {
+            rule: Some(rule.number),
+            rule_name: name.map(|name| logged::text(name, logged::MAX_TEXT)),
+            ..self
+        }
+    }
+
     /// The event as a line of JSON.
     #[must_use]
     pub fn line(&self) -> String {

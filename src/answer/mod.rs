@@ -3,6 +3,7 @@
 pub mod denial;
 pub mod event;
 pub mod gateway_page;
+pub mod logged;
 pub mod mail;
 pub mod page;
 pub mod reading;
@@ -11,6 +12,7 @@ pub mod reply;
 use serde_json::{Value, json};
 
 use crate::answer::denial::{Denial, Row};
+use crate::http::reserved::REQUEST_ID;
 use crate::site::Site;
 
 /// An answer of our own.
@@ -115,18 +117,19 @@ impl Answer {
         self.with(name, value)
     }
 
-    /// A refusal for programs: text and code of the row, and the invalid field if there is one.
+    /// A refusal for programs: text and code of the row, the request's id, and the invalid field if there is one.
     #[must_use]
-    pub fn refusal(denial: &Denial) -> Self {
+    pub fn refusal(denial: &Denial, request_id: &str) -> Self {
         let row = denial.row();
-        let mut body = json!({ "error": row.text, "code": row.code });
+        let mut body = json!({ "error": row.text, "code": row.code, "request_id": request_id });
         if let (Some(field), Some(members)) = (denial.field(), body.as_object_mut()) {
             members.insert("field".into(), json!(field));
             if let Some(rule) = denial.rule() {
                 members.insert("rule".into(), json!(format!("the URL {rule}")));
             }
         }
-        Self::json(row.status, &body).for_row(denial, &row)
+        let answer = Self::json(row.status, &body).for_row(denial, &row);
+        answer.with(REQUEST_ID, request_id)
     }
 
     /// A refusal of `POST /api/sso/token`, in the shape that its existing clients expect.

@@ -1,12 +1,15 @@
 //! Where a request carries credentials, and which. Reads; judges nothing.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::fmt;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::credential::stray;
+use crate::credential::verified::Verified;
 use crate::http::client::Client;
 use crate::http::cookies::{self, Remainder};
 use crate::http::query;
@@ -14,6 +17,7 @@ use crate::http::request::Parts;
 use crate::http::reserved::API_KEY;
 use crate::jose::jws::UntrustedJws;
 use crate::model::api_token;
+use crate::model::user::User;
 use crate::site::issuer::is_of_any;
 use crate::site::tenant::Tenancy;
 use crate::site::{Site, Source};
@@ -107,6 +111,23 @@ pub struct Presented<'a> {
     pub query_changed: bool,
     /// The source whose credential was refused, for the log.
     pub refused: Cell<Option<Source>>,
+    /// Who was found to be asking, for the log. Proves nothing: what may pass is up to a principal.
+    pub caller: OnceCell<Caller>,
+}
+
+/// Who is asking, as far as the log tells it.
+pub struct Caller {
+    pub user: Rc<User>,
+    /// Where the credential was.
+    pub source: Source,
+    /// The credential.
+    pub verified: Rc<Verified>,
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.user.id, self.source)
+    }
 }
 
 /// Finds the credentials of `parts` at `site`.

@@ -42,7 +42,7 @@ use crate::rules::requirement::Requirement;
 use crate::site::Login;
 pub use crate::site::Site;
 use crate::site::Source;
-use crate::site::config::{Config, ConfigError, Keyrings, Log};
+use crate::site::config::{Config, ConfigError, Keyrings, Log, LogAddress, LogPath, Logging};
 use crate::site::disclosure::Disclosures;
 use crate::site::issuer::{Issuer, Verification};
 use crate::site::mount::Served;
@@ -264,7 +264,7 @@ fn number(text: &str) -> Option<u32> {
 fn read_global(
     bindings: &Bindings,
     errors: &mut Vec<ConfigError>,
-) -> Option<(String, Seconds, Log)> {
+) -> Option<(String, Seconds, Logging)> {
     let raw: RawEdgeward = match bindings.get(GLOBAL) {
         None => RawEdgeward::default(),
         Some(text) => Reader::new(GLOBAL, errors).object(text)?,
@@ -279,7 +279,11 @@ fn read_global(
         (1..=60).contains(&user_cache),
         "must be from 1 to 60 seconds",
     );
-    let log = reader.with_default("log", raw.log, Log::Notable);
+    let log = Logging {
+        lines: reader.with_default("log", raw.log, Log::Notable),
+        path: reader.with_default("log_path", raw.log_path, LogPath::Masked),
+        address: reader.with_default("log_address", raw.log_address, LogAddress::Prefix),
+    };
     Some((issuer, Seconds(user_cache), log))
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::label_studio::RawLabelStudio;
 use crate::config::reader::{Field, table};
 use crate::jose::hmac::HmacAlgorithm;
-use crate::site::config::Log;
+use crate::site::config::{Log, LogAddress, LogPath};
 
 table! {
     /// `EDGEWARD`.
@@ -19,6 +19,10 @@ table! {
         pub(super) user_cache: Field<u32>,
         /// What is logged.
         pub(super) log: Field<Log>,
+        /// What the log tells of a path, which may hold personal data.
+        pub(super) log_path: Field<LogPath>,
+        /// What the log tells of a client's address.
+        pub(super) log_address: Field<LogAddress>,
     }
 }
 

@@ -296,7 +296,7 @@ fn read_rule(
         },
         "is not a method (methods are case-sensitive: GET)",
     );
-    let paths = read_paths(reader, [raw.path, raw.prefix, raw.glob], around);
+    let (paths, pattern) = read_paths(reader, [raw.path, raw.prefix, raw.glob], around);
     let mut reaction = |name: &str, field| {
         let reaction = reader.optional(name, field).map(Reaction::from);
         reader.check(
@@ -356,6 +356,7 @@ fn read_rule(
     Some(Rule {
         number,
         name,
+        pattern,
         hosts: hosts?,
         methods: methods?,
         paths,
@@ -371,8 +372,8 @@ fn read_paths(
     reader: &mut Reader<'_>,
     [path, prefix, glob]: [Field<Texts>; 3],
     around: &Around<'_>,
-) -> Box<[PathPattern]> {
-    let mut paths = Vec::new();
+) -> (Box<[PathPattern]>, Option<Box<str>>) {
+    let (mut paths, mut first) = (Vec::new(), None);
     for (name, field, make) in [
         (
             "path",
@@ -389,12 +390,15 @@ fn read_paths(
                 Ok(text.clone())
             };
             match text_of_pattern.and_then(|text| make(&text)) {
-                Ok(pattern) => paths.push(pattern),
+                Ok(pattern) => {
+                    paths.push(pattern);
+                    first.get_or_insert_with(|| text.into());
+                }
                 Err(error) => reader.error(name, format!("{text:?} {error}")),
             }
         }
     }
-    paths.into()
+    (paths.into(), first)
 }
 
 /// Reads one text or a non-empty list of non-empty texts.

@@ -118,11 +118,39 @@ fn a_table_with_errors_is_reported_there_and_not_where_it_is_named() {
 }
 
 #[test]
+fn the_log_tells_of_paths_and_addresses_what_is_set() {
+    let with = |global: &str| {
+        let mut bindings = bindings("{}");
+        bindings.insert("EDGEWARD".into(), global.into());
+        crate::config::parse(&bindings)
+    };
+    let log = with(r#"{"log":"all","log_path":"none","log_address":"full"}"#)
+        .unwrap()
+        .log;
+    let expected = (Log::All, LogPath::None, LogAddress::Full);
+    assert_eq!((log.lines, log.path, log.address), expected);
+    for (name, value) in [
+        ("log_path", "\"whole\""),
+        ("log_path", "true"),
+        ("log_address", "\"/24\""),
+        ("log_address", "0"),
+    ] {
+        let errors = with(&format!("{{\"{name}\":{value}}}")).unwrap_err();
+        let paths: Vec<&str> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, [format!("EDGEWARD.{name}")], "{value}");
+    }
+}
+
+#[test]
 fn good_bindings_have_no_error_and_these_defaults() {
     let config = crate::config::parse(&bindings("{}")).unwrap();
     assert_eq!(
-        (config.issuer.as_str(), config.user_cache, config.log),
+        (config.issuer.as_str(), config.user_cache, config.log.lines),
         ("edgeward", Seconds(30), Log::Notable)
+    );
+    assert_eq!(
+        (config.log.path, config.log.address),
+        (LogPath::Masked, LogAddress::Prefix)
     );
     let site = config.site("site.example", "https", "/").unwrap();
     assert_eq!(site.name, "app");

@@ -30,11 +30,14 @@ extern "C" {
         until: u32,
         own: &JsValue,
         through: &JsValue,
+        begun: f64,
     ) -> Promise;
     pub fn answer(status: u16, shared: &str, own: &str, body: &str) -> Response;
     #[wasm_bindgen(js_name = bindings)]
     fn raw_bindings(env: &JsValue) -> Array;
     pub fn log(line: &str);
+    #[wasm_bindgen(js_name = logRequest)]
+    pub fn log_request(line: &str, request: &Request, begun: f64);
 }
 
 #[wasm_bindgen(module = "/src/edge/head.js")]

@@ -55,7 +55,7 @@ function ask(request, env) {
   const head = read(request);
   // Nothing else reads a head before the core has answered.
   const size = sizeOfLast();
-  return complete(core.fetch(request, head, env, Date.now(), hasRoom()), size);
+  return complete(request, core.fetch(request, head, env, Date.now(), hasRoom()), size);
 }
 
 /**
@@ -81,23 +81,32 @@ function judge(head) {
 /**
  * The answer if the core failed.
  * @param {unknown} error
+ * @param {Request} request
  */
-function answerFault(error) {
-  console.error(JSON.stringify({ event: "fault", reason: "panic", error: String(error) }));
-  const headers = { "content-type": "application/json", "cache-control": "no-store" };
-  return new Response('{"error":"Please try again in a moment.","code":"temporarily_unavailable"}', { status: 503, headers });
+function answerFault(error, request) {
+  const ray = request.headers.get("cf-ray") ?? "";
+  const request_id = /^[\w-]{1,40}$/.test(ray) ? ray : crypto.randomUUID();
+  const code = "temporarily_unavailable";
+  const time = new Date().toISOString();
+  console.error(JSON.stringify({ time, event: "fault", status: 503, code, reason: "panic", error: String(error), request_id }));
+  const headers = { "content-type": "application/json", "cache-control": "no-store", "x-request-id": request_id };
+  return new Response(JSON.stringify({ error: "Please try again in a moment.", code, request_id }), { status: 503, headers });
 }
 
 /**
  * Returns the core's result. If the core has to wait, holds the request and promises the result.
+ * @param {Request} request
  * @param {core.Result} result
  * @param {number} size
  * @returns {Response | Promise<Response>}
  */
-function complete(result, size) {
+function complete(request, result, size) {
   if (!Array.isArray(result)) return result;
   const [promise, id] = result;
-  return hold(promise, id, size).then(([answer]) => answer, answerFault);
+  return hold(promise, id, size).then(
+    ([answer]) => answer,
+    (error) => answerFault(error, request),
+  );
 }
 
 /** @satisfies {ExportedHandler<Env>} */
@@ -110,7 +119,7 @@ export default {
     try {
       return call(request, env);
     } catch (error) {
-      return answerFault(error);
+      return answerFault(error, request);
     }
   },
 };

@@ -7,7 +7,7 @@ import { relay } from "./sockets.js";
 
 /** @import { Head, Rendering, Through } from "./types.js" */
 
-/** @type {(request: Request, error: string) => Response} */
+/** @type {(request: Request, error: string, begun: number) => Response} */
 let unreachable;
 /** @type {(whom: string, status: number, location: string) => void} */
 let refused;
@@ -103,7 +103,8 @@ const TRANSLATED = 8;
  * whether names in the response are translated. The base replaces the first `before` characters of the URL. The characters
  * `from` to `until` are cut out of the `Cookie` header. `own` has the changes of this request alone, if any: `@` and a URL that
  * replaces the whole; `-` and `+` as in `rendering`; `=` and a cookie of ours; `^` and Strict-Transport-Security beside them;
- * `!` and a rule for the response (see `applyRules`). `through` may answer in the origin's place.
+ * `!` and a rule for the response (see `applyRules`); `$` and a line of the log, to be written once the origin has answered.
+ * `through` may answer in the origin's place. `begun`: when the request came.
  * @param {Request} request
  * @param {Head} head
  * @param {Rendering} rendering
@@ -113,9 +114,10 @@ const TRANSLATED = 8;
  * @param {number} from
  * @param {number} until
  * @param {string | undefined} own
- * @param {Through} [through]
+ * @param {Through | undefined} through
+ * @param {number} begun
  */
-export function forward(request, head, rendering, callerHeaders, flags, before, from, until, own, through) {
+export function forward(request, head, rendering, callerHeaders, flags, before, from, until, own, through, begun) {
   const { base, override, removed, set, copied, rebased, changes } = rendering;
   // The runtime copies the headers, so those that do not change never become strings, whatever bytes they have.
   const headers = new Headers(request.headers);
@@ -134,7 +136,8 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   const uncached = (flags & UNCACHED) !== 0;
   const watch = (flags & WATCHED) !== 0 ? head : undefined;
   if (own === undefined) {
-    return respond(request, head[1], send(request, base + head[1].slice(before), headers, cf(uncached, override)), flags, changes, undefined, watch);
+    const response = send(request, base + head[1].slice(before), headers, cf(uncached, override));
+    return respond(request, head[1], response, flags, changes, undefined, watch, begun);
   }
   let url = base + head[1].slice(before);
   /** @type {string[] | undefined} */
@@ -143,32 +146,41 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
   let hsts;
   /** @type {{ [kind: string]: string } | undefined} */
   let rules;
+  let line = "";
   const lines = own.split("\n");
   for (let at = 0; at < lines.length - 1; at++) {
-    const line = lines[at].slice(1);
+    const text = lines[at].slice(1);
     switch (lines[at].charCodeAt(0)) {
       case 0x40:
-        url = line;
+        url = text;
         break;
       case 0x2d:
-        headers.delete(line);
+        headers.delete(text);
         break;
       case 0x2b:
-        headers.set(line, lines[++at]);
+        headers.set(text, lines[++at]);
         break;
       case 0x5e:
-        hsts = line;
+        hsts = text;
         break;
       case 0x21:
-        (rules ??= {})[line[0]] = line.slice(1);
+        (rules ??= {})[text[0]] = text.slice(1);
+        break;
+      case 0x24:
+        line = text;
         break;
       default:
-        (cookies ??= []).push(line);
+        (cookies ??= []).push(text);
     }
   }
   const ask = () => send(request, url, headers, cf(uncached, override));
   const response = rules === undefined ? ask() : applyRules(rules, through === undefined ? ask() : through(url, ask, { set, cf: cf(false, override) }));
-  return respond(request, head[1], response, flags, changes, cookies, watch, hsts);
+  /** @param {Response} answer */
+  const logged = (answer) => {
+    logRequest(`${line.slice(0, -1)},"status":${answer.status}}`, request, begun);
+    return answer;
+  };
+  return respond(request, head[1], line === "" ? response : response.then(logged), flags, changes, cookies, watch, begun, hsts);
 }
 
 /**
@@ -180,12 +192,13 @@ export function forward(request, head, rendering, callerHeaders, flags, before, 
  * @param {string[] | undefined} changes
  * @param {string[] | undefined} cookies
  * @param {Head | undefined} watch the head of the request, if a WebSocket that it opens is to be watched
+ * @param {number} begun
  * @param {string} [hsts]
  * @returns {Promise<Response>}
  */
-function respond(request, url, promise, flags, changes, cookies, watch, hsts) {
+function respond(request, url, promise, flags, changes, cookies, watch, begun, hsts) {
   /** @param {unknown} error */
-  const failed = (error) => unreachable(request, String(error));
+  const failed = (error) => unreachable(request, String(error), begun);
   const names = (flags & TRANSLATED) !== 0 ? translated : [];
   /** @param {Response} answer */
   const open = (answer) => {
@@ -458,7 +471,31 @@ function isPlain(value) {
   return typeof value !== "object" || value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** @param {string} line */
+/**
+ * Writes a line of the log, as the core has made it, with the time before it.
+ * @param {string} line
+ */
 export function log(line) {
-  console.log(line);
+  write(line, Date.now(), "");
+}
+
+/**
+ * Writes a line about a request that came at `begun`, with how long it took and where the CDN took it in.
+ * @param {string} line
+ * @param {Request} request
+ * @param {number} begun
+ */
+export function logRequest(line, request, begun) {
+  const colo = request.cf?.colo;
+  const place = typeof colo === "string" && /^[A-Z]{3}$/.test(colo) ? `,"colo":"${colo}"` : "";
+  write(line, begun, `${place},"duration_ms":${Date.now() - begun}`);
+}
+
+/**
+ * @param {string} line a JSON object with at least one member
+ * @param {number} time
+ * @param {string} more members to add
+ */
+function write(line, time, more) {
+  console.log(`{"time":"${new Date(time).toISOString()}",${line.slice(1, -1)}${more}}`);
 }

@@ -15,13 +15,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use self::sending::Beside;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 use web_sys::{Request, Response};
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, EventKind};
+use crate::answer::event::Event;
+use crate::answer::logged;
 use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::origin::response;
@@ -30,6 +32,7 @@ use crate::pipeline::{self, Action, Outcome};
 use crate::platform::digest::hex;
 use crate::platform::port::{BodyRead, Entropy as _, Fault, Pending, Received, Sender};
 use crate::platform::time::Timestamp;
+use crate::site::Site;
 use crate::site::config::ConfigError;
 use crate::site::disclosure::Disclosure;
 
@@ -43,10 +46,7 @@ thread_local! {
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
-    let unreachable =
-        Closure::<dyn Fn(Request, String) -> Response>::new(|request: Request, error: String| {
-            unreachable(&request, &error)
-        });
+    let unreachable = Closure::<dyn Fn(Request, String, f64) -> Response>::new(unreachable);
     bindings::when_unreachable(unreachable.as_ref().unchecked_ref());
     let refused =
         Closure::<dyn Fn(String, u16, String)>::new(|whom: String, status, location: String| {
@@ -86,9 +86,10 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
     let Some(world) = world(&env) else {
         return misconfigured(&head).into();
     };
+    let begun = now;
     let now = timestamp(now);
     let Ok(parts) = Parts::from_snapshot(bindings::snapshot(&head)) else {
-        return answer(&Answer::refusal(&Denial::Malformed)).into();
+        return refuse(&request, &Denial::Malformed, begun).into();
     };
     let request = Rc::new(IncomingRequest(request));
     let received = Rc::<IncomingRequest>::clone(&request);
@@ -101,15 +102,15 @@ pub fn fetch(request: Request, head: JsValue, env: JsValue, now: f64, admitted: 
     let mut outcome: Pin<Box<dyn Future<Output = Outcome>>> =
         Box::pin(pipeline::handle(world, parts, received, request_id, now));
     match waiting::first_poll(admitted, || poll_now(outcome.as_mut())) {
-        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, before),
+        Poll::Ready(outcome) => carry_out(&request.0, &head, outcome, before, begun),
         Poll::Pending => {
             let (id, held) = waiting::hold(outcome);
             // A list keeps the promise inside it from being awaited here: a client that has gone needs
             // no response of the origin.
             let promise = future_to_promise(async move {
                 let result = match held.await {
-                    Some(outcome) => carry_out(&request.0, &head, outcome, before),
-                    None => answer(&Answer::refusal(&Denial::Fault(Fault::TimeLimit))).into(),
+                    Some(outcome) => carry_out(&request.0, &head, outcome, before, begun),
+                    None => refuse(&request.0, &Denial::Fault(Fault::TimeLimit), begun).into(),
                 };
                 Ok(js_sys::Array::of1(&result).into())
             });
@@ -185,8 +186,17 @@ fn timestamp(now: f64) -> Timestamp {
     Timestamp::from_millis(now as u64)
 }
 
-fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize) -> JsValue {
-    for event in outcome.event.iter().chain(&outcome.notes) {
+fn carry_out(
+    request: &Request,
+    head: &JsValue,
+    outcome: Outcome,
+    before: usize,
+    begun: f64,
+) -> JsValue {
+    if let Some(event) = &outcome.event {
+        bindings::log_request(&event.line(), request, begun);
+    }
+    for event in &outcome.notes {
         bindings::log(&event.line());
     }
     match outcome.action {
@@ -199,8 +209,12 @@ fn carry_out(request: &Request, head: &JsValue, outcome: Outcome, before: usize)
             answer(&own).into()
         }
         Action::Forward(forward) => {
-            let hsts = outcome.hsts.as_deref();
-            sending::send(request, head, before, &forward, &outcome.cookies, hsts)
+            let beside = Beside {
+                cookies: &outcome.cookies,
+                hsts: outcome.hsts.as_deref(),
+                line: outcome.forwarded.as_ref().map(Event::line),
+            };
+            sending::send(request, head, before, &forward, &beside, begun)
         }
     }
 }
@@ -280,13 +294,8 @@ fn log_list(event: &str, errors: &[ConfigError]) {
 fn misconfigured(head: &JsValue) -> Response {
     let denial = Denial::Misconfigured;
     match Parts::from_snapshot(bindings::snapshot(head)) {
-        Ok(parts) if parts.wants_page() => answer(&Answer::refusal_page(
-            &denial,
-            None,
-            &request_id(&parts),
-            None,
-        )),
-        _ => answer(&Answer::refusal(&denial)),
+        Ok(parts) => refusal(&denial, &parts, None, &request_id(&parts)),
+        Err(_) => answer(&Answer::refusal(&denial, &own_request_id())),
     }
 }
 
@@ -324,36 +333,68 @@ fn current_world() -> Option<Rc<World>> {
 }
 
 /// The answer if the origin cannot be reached.
-fn unreachable(request: &Request, error: &str) -> Response {
-    let denial = Denial::OriginUnreachable;
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "JavaScript passes what the function owns"
+)]
+fn unreachable(request: Request, error: String, begun: f64) -> Response {
+    refuse_whole(
+        &request,
+        &Denial::OriginUnreachable,
+        begun,
+        |event, site| {
+            let reason = event.reason.unwrap_or_default();
+            Event {
+                upstream: site.and_then(|site| site.upstream.clone()),
+                reason: Some(logged::text(
+                    &format!("{reason}: {error}"),
+                    logged::MAX_TEXT,
+                )),
+                ..event
+            }
+        },
+    )
+}
+
+/// Refuses a request of which nothing is at hand but what the runtime has: it is read once more.
+fn refuse(request: &Request, denial: &Denial, begun: f64) -> Response {
+    refuse_whole(request, denial, begun, |event, _| event)
+}
+
+fn refuse_whole(
+    request: &Request,
+    denial: &Denial,
+    begun: f64,
+    with: impl FnOnce(Event, Option<&Site>) -> Event,
+) -> Response {
+    let status = denial.row().status;
     let parts = Parts::from_snapshot(bindings::snapshot(&bindings::read_all(request)));
-    let world = current_world();
-    let request_id = parts.as_ref().map(request_id).unwrap_or_default();
-    let site = match (&parts, &world) {
-        (Ok(parts), Some(world)) => {
-            let config = &world.config;
-            config.site(parts.authority(), parts.scheme(), parts.path())
-        }
-        _ => None,
+    let (Ok(parts), Some(world)) = (parts, current_world()) else {
+        let request_id = own_request_id();
+        let event = Event {
+            request_id: request_id.clone(),
+            ..Event::default()
+        };
+        bindings::log_request(&event.denied(denial, status).line(), request, begun);
+        return answer(&Answer::refusal(denial, &request_id));
     };
-    let event = Event {
-        event: EventKind::Fault,
-        site: site.as_ref().map(|site| site.name.clone()),
-        request_id: request_id.clone(),
-        reason: Some(format!("{}: {error}", denial.reason())),
-        status: Some(denial.row().status),
-        ..Event::default()
-    };
-    bindings::log(&event.line());
-    match (parts, site) {
-        (Ok(parts), Some(site)) if parts.wants_page() => answer(&Answer::refusal_page(
-            &denial,
-            Some(&site),
-            &request_id,
-            None,
-        )),
-        _ => answer(&Answer::refusal(&denial)),
-    }
+    let request_id = request_id(&parts);
+    let config = &world.config;
+    let site = config.site(parts.authority(), parts.scheme(), parts.path());
+    let site = site.as_deref();
+    let event = Event::about(&config.log, &parts, site, parts.path(), &request_id);
+    let event = with(event.denied(denial, status), site);
+    bindings::log_request(&event.line(), request, begun);
+    refusal(denial, &parts, site, &request_id)
+}
+
+/// A refusal as the client prefers it.
+fn refusal(denial: &Denial, parts: &Parts, site: Option<&Site>, request_id: &str) -> Response {
+    answer(&if parts.wants_page() {
+        Answer::refusal_page(denial, site, request_id, None)
+    } else {
+        Answer::refusal(denial, request_id)
+    })
 }
 
 /// The request's id: Cloudflare's, which no client can choose there, or one of our own.

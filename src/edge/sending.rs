@@ -26,6 +26,16 @@ thread_local! {
     static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// What there is beside a request for an origin, for the way back.
+pub struct Beside<'a> {
+    /// Cookies for the response.
+    pub cookies: &'a [SetCookie],
+    /// Told with the cookies.
+    pub hsts: Option<&'a str>,
+    /// A line for the log, once the origin has answered.
+    pub line: Option<String>,
+}
+
 /// Header changes as JavaScript has parsed them.
 struct Rendering {
     list: JsValue,
@@ -40,14 +50,14 @@ impl Weigh for Rendering {
 }
 
 /// Sends `request`, of which `head` was read, and returns the promise of the response. `before`: the
-/// length of scheme and authority in its URL, 0 if that cannot be replaced by position. `hsts`: told with the cookies.
+/// length of scheme and authority in its URL, 0 if that cannot be replaced by position. `begun`: when it came.
 pub fn send(
     request: &Request,
     head: &JsValue,
     before: usize,
     forward: &Forward,
-    cookies: &[SetCookie],
-    hsts: Option<&str>,
+    beside: &Beside<'_>,
+    begun: f64,
 ) -> JsValue {
     let rendering = rendering(forward);
     let caller_headers = forward
@@ -72,7 +82,7 @@ pub fn send(
         Remainder::Without(cut) => (number(cut.start), number(cut.end)),
         Remainder::Whole | Remainder::Nothing | Remainder::Text(_) => (0, 0),
     };
-    let (before, own) = own(forward, before, cookies, hsts);
+    let (before, own) = own(forward, before, beside);
     let own = own.map_or(JsValue::UNDEFINED, |own| JsValue::from_str(&own));
     let asset = forward.rules().and_then(|rules| rules.asset);
     let through = asset.map_or(JsValue::UNDEFINED, |seconds| {
@@ -89,6 +99,7 @@ pub fn send(
         until,
         &own,
         &through,
+        begun,
     )
     .into()
 }
@@ -99,12 +110,12 @@ fn number(place: usize) -> u32 {
 
 /// What belongs to this request alone, one line each, and how many characters of its URL the origin's
 /// base replaces: 0 if the whole URL crosses.
-fn own(
-    forward: &Forward,
-    before: usize,
-    cookies: &[SetCookie],
-    hsts: Option<&str>,
-) -> (u32, Option<String>) {
+fn own(forward: &Forward, before: usize, beside: &Beside<'_>) -> (u32, Option<String>) {
+    let Beside {
+        cookies,
+        hsts,
+        line,
+    } = beside;
     let is_short = forward.is_local() && before > 0;
     let left = match forward.cookies() {
         Remainder::Text(text) => Some(text),
@@ -115,6 +126,7 @@ fn own(
         && left.is_none()
         && rules.is_none()
         && cookies.is_empty()
+        && line.is_none()
         && forward.own().as_lines().is_empty();
     if is_plain {
         return (number(before + forward.mount()), None);
@@ -134,10 +146,13 @@ fn own(
     for line in hsts.iter().flat_map(|hsts| ["^", hsts, "\n"]) {
         own.push_str(line);
     }
-    for cookie in cookies {
+    for cookie in *cookies {
         for line in ["=", cookie.as_str(), "\n"] {
             own.push_str(line);
         }
+    }
+    for line in line.iter().flat_map(|line| ["$", line, "\n"]) {
+        own.push_str(line);
     }
     if let Some(rules) = rules {
         own.push_str(&rules.line());

@@ -9,6 +9,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::SignedIn;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
+use crate::ask::source::Caller;
 use crate::authn::{self, Authentication};
 use crate::credential::session::{self, SetCookie};
 use crate::credential::verified::Claims;
@@ -76,6 +77,13 @@ pub async fn identify(ctx: &Ctx<'_>) -> Result<(Authentication, Vec<SetCookie>),
     } else {
         authn::authenticate(ctx).await
     };
+    if let Ok(Some(principal)) = &authentication.result {
+        let _ = presented.caller.set(Caller {
+            user: Rc::clone(principal.user()),
+            source: principal.source(),
+            verified: Rc::clone(principal.verified()),
+        });
+    }
     let dead = if authentication.clear_session {
         presented.session.len()
     } else {

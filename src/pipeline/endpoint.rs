@@ -9,9 +9,7 @@ use crate::ask::ctx::Ctx;
 use crate::ask::route::Endpoint;
 use crate::judge::identify;
 use crate::origin::assertion;
-use crate::pipeline::outcome::{
-    Outcome, Step, admin_outcome, conclude, refuse_early, refuse_own, reply_silently,
-};
+use crate::pipeline::outcome::{Outcome, Step, admin_outcome, conclude, refuse_early, reply};
 use crate::sign_in::{account, back_channel, by_gateway, by_provider};
 use crate::{admin, gateway, profile};
 
@@ -20,17 +18,27 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
     match endpoint {
         Endpoint::Token => admin_outcome(ctx, admin::token(ctx).await, Answer::token_refusal),
         Endpoint::Admin(endpoint) => {
-            admin_outcome(ctx, admin::handle(ctx, endpoint).await, Answer::refusal)
+            admin_outcome(ctx, admin::handle(ctx, endpoint).await, |denial| {
+                Answer::refusal(denial, ctx.request_id)
+            })
         }
-        Endpoint::Health => reply_silently(Answer::json(200, &json!({ "status": "ok" }))),
+        Endpoint::Health => reply(ctx, Answer::json(200, &json!({ "status": "ok" }))),
         Endpoint::KeySet => published(ctx, key_set(ctx).await),
         Endpoint::SigningKeyPem => published(ctx, signing_key(ctx).await),
-        Endpoint::Mount => reply_silently(below_mount(ctx)),
+        Endpoint::Mount => reply(ctx, below_mount(ctx)),
         // At the gateway a person may have mistyped an address; elsewhere all of our own paths are for programs.
         Endpoint::Unknown if ctx.site.gateway.is_some() => {
-            reply_silently(refuse_own(ctx, &Denial::UnknownEndpoint))
+            conclude(ctx, true, Vec::new(), Err(Denial::UnknownEndpoint))
         }
-        Endpoint::Unknown => reply_silently(Answer::refusal(&Denial::UnknownEndpoint)),
+        Endpoint::Unknown => {
+            let denial = Denial::UnknownEndpoint;
+            let answer = Answer::refusal(&denial, ctx.request_id);
+            let refused = Reply {
+                refused: Some(denial),
+                ..Reply::from(answer)
+            };
+            conclude(ctx, true, Vec::new(), Ok(Step::Reply(refused)))
+        }
         Endpoint::Arrive => {
             let reply = by_gateway::arrive(ctx).await.map(Step::Reply);
             conclude(ctx, true, Vec::new(), reply)
@@ -106,12 +114,16 @@ fn below_mount(ctx: &Ctx<'_>) -> Answer {
 /// An answer that is the same for everybody.
 fn published(ctx: &Ctx<'_>, result: Result<Answer, Denial>) -> Outcome {
     match result {
-        Ok(answer) => reply_silently(
+        Ok(answer) => reply(
+            ctx,
             answer
                 .replacing("cache-control", "public, max-age=60")
                 .replacing("vary", "Accept-Encoding"),
         ),
-        Err(denial) => refuse_early(ctx.parts, Some(ctx.site), &denial, ctx.request_id),
+        Err(denial) => {
+            let config = &ctx.world.config;
+            refuse_early(config, ctx.parts, Some(ctx.site), &denial, ctx.request_id)
+        }
     }
 }
 

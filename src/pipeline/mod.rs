@@ -57,7 +57,7 @@ pub async fn handle(
             endpoint,
         }) => (site, path, Some(endpoint)),
         Err((denial, site)) => {
-            let outcome = refuse_early(parts, site.as_deref(), &denial, &request_id);
+            let outcome = refuse_early(&world.config, parts, site.as_deref(), &denial, &request_id);
             return match &site {
                 Some(site) => transport::tell(site, parts, outcome),
                 None => outcome,
@@ -66,7 +66,8 @@ pub async fn handle(
     };
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
     let host = asked::host(&site, parts);
-    if let Some(outcome) = transport::lead_to_https(&site, parts, &host, &request_id) {
+    if let Some(outcome) = transport::lead_to_https(&world.config, &site, parts, &host, &request_id)
+    {
         return outcome;
     }
     let asked = match &endpoint {
@@ -85,7 +86,7 @@ pub async fn handle(
     let ((asked, rule), also) = match asked.and_then(|asked| Ok(webdav::order(asked, also?))) {
         Ok(all) => all,
         Err(denial) => {
-            let outcome = refuse_early(parts, Some(&site), &denial, &request_id);
+            let outcome = refuse_early(&world.config, parts, Some(&site), &denial, &request_id);
             return transport::tell(&site, parts, outcome);
         }
     };

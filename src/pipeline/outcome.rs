@@ -5,7 +5,7 @@ use crate::access::cors;
 use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::event::{Event, EventKind, SignedIn};
+use crate::answer::event::{Event, EventKind, Happened, SignedIn};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::authn;
@@ -16,7 +16,7 @@ use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::sign_in::refuse;
 use crate::site::Site;
-use crate::site::config::Log;
+use crate::site::config::{Config, Log};
 
 /// What becomes of a request.
 pub struct Outcome {
@@ -26,10 +26,26 @@ pub struct Outcome {
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
     pub event: Option<Event>,
+    /// A line to be written once the origin has answered, with what it has answered.
+    pub forwarded: Option<Event>,
     /// Further lines for the log.
     pub notes: Vec<Event>,
     /// `Strict-Transport-Security` for a forwarded response that is made anew for its cookies anyway.
     pub hsts: Option<String>,
+}
+
+impl Outcome {
+    /// An answer, with its line in the log.
+    fn answered(answer: Answer, event: Option<Event>) -> Self {
+        Self {
+            action: Action::Answer(answer),
+            cookies: Vec::new(),
+            event,
+            forwarded: None,
+            notes: Vec::new(),
+            hsts: None,
+        }
+    }
 }
 
 /// Forwarded or answered.
@@ -58,6 +74,32 @@ pub(crate) struct Forwarded {
     pub signed_in: Option<SignedIn>,
 }
 
+/// What every line tells of a request, its rule and who is asking.
+pub(super) fn about(ctx: &Ctx<'_>, own_endpoint: bool) -> Event {
+    let logging = &ctx.world.config.log;
+    let path = [&ctx.site.mount, ctx.path.as_str()].concat();
+    let event = Event::about(logging, ctx.parts, Some(ctx.site), &path, ctx.request_id);
+    let event = if own_endpoint {
+        event
+    } else {
+        event.by(ctx.rule)
+    };
+    match ctx.presented.caller.get() {
+        None => event,
+        Some(caller) => Event {
+            user: Some(caller.user.id.to_string()),
+            source: Some(caller.source),
+            issuer: caller.verified.granted().map(|one| one.issuer.clone()),
+            ..event
+        },
+    }
+}
+
+/// Whether every request has a line.
+fn logs_all(world: &World) -> bool {
+    world.config.log.lines == Log::All
+}
+
 /// Step 8: what a step came to, as the platform carries it out. Whatever it is, cookies that have
 /// had their time are cleared.
 pub(crate) fn conclude(
@@ -68,31 +110,23 @@ pub(crate) fn conclude(
 ) -> Outcome {
     let world = ctx.world;
     let refusal = |denial: &Denial, status| {
-        let told = authn::report::of_refusal(ctx, denial);
-        // What a browser asks ahead is turned down on purpose.
-        let fails = denial.row().status >= 500 && *denial != Denial::Speculative;
-        Event {
-            event: if fails {
-                EventKind::Fault
-            } else {
-                EventKind::Denied
+        let event = about(ctx, own_endpoint).denied(denial, status);
+        match authn::report::of_refusal(ctx, denial) {
+            None => event,
+            Some(told) => Event {
+                source: Some(told.source),
+                issuer: told.issuer,
+                kid: told.kid,
+                ..event
             },
-            site: Some(ctx.site.name.clone()),
-            request_id: ctx.request_id.to_owned(),
-            status,
-            reason: Some(denial.reason()),
-            source: told.as_ref().map(|told| told.source),
-            issuer: told.as_ref().and_then(|told| told.issuer.clone()),
-            kid: told.and_then(|told| told.kid),
-            ..Event::default()
         }
     };
-    let event = |name, status| Event {
-        event: name,
-        site: Some(ctx.site.name.clone()),
-        request_id: ctx.request_id.to_owned(),
+    let happened = |happened: Happened, status| Event {
+        event: happened.kind,
         status,
-        ..Event::default()
+        user: Some(happened.user),
+        source: Some(happened.source),
+        ..about(ctx, own_endpoint)
     };
     let readable = |answer| {
         if own_endpoint {
@@ -106,42 +140,22 @@ pub(crate) fn conclude(
             forward,
             cookies,
             signed_in,
-        })) => {
-            let name = if signed_in.is_some() {
-                EventKind::SignedIn
-            } else {
-                EventKind::Forwarded
-            };
-            let log = signed_in.is_some() || world.config.log == Log::All;
-            let (user, source) = signed_in
-                .map(|SignedIn { user, source }| (user, source))
-                .unzip();
-            Outcome {
-                notes: Vec::new(),
-                hsts: None,
-                action: Action::Forward(*forward),
-                cookies: merge(stale, cookies),
-                event: log.then(|| Event {
-                    user,
-                    source,
-                    ..event(name, None)
-                }),
-            }
-        }
+        })) => Outcome {
+            notes: Vec::new(),
+            hsts: None,
+            action: Action::Forward(*forward),
+            cookies: merge(stale, cookies),
+            event: signed_in.map(|signed_in| happened(signed_in.into(), None)),
+            forwarded: logs_all(world).then(|| about(ctx, own_endpoint)),
+        },
         Ok(Step::Reply(reply)) => {
-            let status = Some(reply.answer.status);
+            let status = reply.answer.status;
             let refused = reply.refused.map(|denial| refusal(&denial, status));
-            let happened = reply.happened.map(|happened| Event {
-                user: Some(happened.user),
-                source: Some(happened.source),
-                ..event(happened.kind, status)
-            });
+            let event = refused.or_else(|| Some(happened(reply.happened?, Some(status))));
+            let event = event.or_else(|| answered(ctx, own_endpoint, status));
             Outcome {
-                notes: Vec::new(),
-                hsts: None,
-                event: refused.or(happened),
                 cookies: merge(stale, reply.cookies),
-                action: Action::Answer(readable(reply.answer)),
+                ..Outcome::answered(readable(reply.answer), event)
             }
         }
         Err(denial) => {
@@ -150,28 +164,35 @@ pub(crate) fn conclude(
             } else {
                 refuse::refuse(ctx, &denial)
             };
+            let event = Some(refusal(&denial, answer.status));
             Outcome {
-                notes: Vec::new(),
-                hsts: None,
-                event: Some(refusal(&denial, Some(answer.status))),
-                action: Action::Answer(readable(answer)),
                 // Whoever tries again after a failure of ours must have what it takes.
                 cookies: match denial {
                     Denial::Fault(_) => Vec::new(),
                     _ => stale.into_iter().chain(kept).collect(),
                 },
+                ..Outcome::answered(readable(answer), event)
             }
         }
     }
 }
 
+/// The line of an answer that nothing else tells of.
+fn answered(ctx: &Ctx<'_>, own_endpoint: bool, status: u16) -> Option<Event> {
+    logs_all(ctx.world).then(|| Event {
+        event: EventKind::Answered,
+        status: Some(status),
+        ..about(ctx, own_endpoint)
+    })
+}
+
 /// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
-pub(super) fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
+fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
     let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
     if ctx.parts.wants_page() && own != Some("/me") {
         return Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
     }
-    Answer::refusal(denial)
+    Answer::refusal(denial, ctx.request_id)
 }
 
 /// What a later step says of a cookie stands instead of what an earlier one said.
@@ -190,33 +211,34 @@ pub(crate) fn admin_outcome(
     outcome: admin::CallOutcome,
     refusal: impl Fn(&Denial) -> Answer,
 ) -> Outcome {
-    let reason = outcome.result.as_ref().err().map(Denial::reason);
-    let answer = outcome.result.unwrap_or_else(|denial| refusal(&denial));
+    let about = Event {
+        api_token: outcome.caller,
+        call: Some(outcome.call),
+        ..about(ctx, true)
+    };
+    let (answer, event) = match outcome.result {
+        Ok(answer) => (answer, about),
+        Err(denial) => {
+            let answer = refusal(&denial);
+            let event = about.denied(&denial, answer.status);
+            (answer, event)
+        }
+    };
     let event = Event {
         event: if answer.status >= 500 {
             EventKind::Fault
         } else {
             EventKind::AdminCall
         },
-        site: Some(ctx.site.name.clone()),
-        request_id: ctx.request_id.to_owned(),
-        reason,
         status: Some(answer.status),
-        api_token: outcome.caller,
-        call: Some(outcome.call),
-        ..Event::default()
+        ..event
     };
-    Outcome {
-        notes: Vec::new(),
-        hsts: None,
-        action: Action::Answer(answer),
-        cookies: Vec::new(),
-        event: Some(event),
-    }
+    Outcome::answered(answer, Some(event))
 }
 
 /// A request that ends before anybody is asked for: no site, no readable path, no keys.
 pub(crate) fn refuse_early(
+    config: &Config,
     parts: &Parts,
     site: Option<&Site>,
     denial: &Denial,
@@ -225,27 +247,11 @@ pub(crate) fn refuse_early(
     let answer = if parts.wants_page() {
         Answer::refusal_page(denial, site, request_id, None)
     } else {
-        Answer::refusal(denial)
+        Answer::refusal(denial, request_id)
     };
-    let event = Event {
-        event: if answer.status >= 500 {
-            EventKind::Fault
-        } else {
-            EventKind::Denied
-        },
-        site: site.map(|site| site.name.clone()),
-        request_id: request_id.to_owned(),
-        reason: Some(denial.reason()),
-        status: Some(answer.status),
-        ..Event::default()
-    };
-    Outcome {
-        notes: Vec::new(),
-        hsts: None,
-        action: Action::Answer(answer),
-        cookies: Vec::new(),
-        event: Some(event),
-    }
+    let about = Event::about(&config.log, parts, site, parts.path(), request_id);
+    let event = about.denied(denial, answer.status);
+    Outcome::answered(answer, Some(event))
 }
 
 /// What was found about a request besides its result, as lines for the log.
@@ -327,13 +333,24 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
     lines.chain(failures).collect()
 }
 
-/// An answer that is not worth a line.
-pub(crate) fn reply_silently(answer: Answer) -> Outcome {
-    Outcome {
-        notes: Vec::new(),
-        hsts: None,
-        action: Action::Answer(answer),
-        cookies: Vec::new(),
-        event: None,
-    }
+/// An answer that is the same for everybody, and worth a line only where each request has one.
+pub(crate) fn reply(ctx: &Ctx<'_>, answer: Answer) -> Outcome {
+    let event = answered(ctx, true, answer.status);
+    Outcome::answered(answer, event)
+}
+
+/// The same before it is known who asks for what.
+pub(super) fn reply_early(
+    config: &Config,
+    parts: &Parts,
+    site: &Site,
+    answer: Answer,
+    request_id: &str,
+) -> Outcome {
+    let event = (config.log.lines == Log::All).then(|| Event {
+        event: EventKind::Answered,
+        status: Some(answer.status),
+        ..Event::about(&config.log, parts, Some(site), parts.path(), request_id)
+    });
+    Outcome::answered(answer, event)
 }

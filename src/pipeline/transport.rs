@@ -4,12 +4,14 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::http::host::is_local;
 use crate::http::request::Parts;
-use crate::pipeline::outcome::{Action, Outcome, refuse_early, reply_silently};
+use crate::pipeline::outcome::{Action, Outcome, refuse_early, reply_early};
+use crate::site::config::Config;
 use crate::site::{PlainHttp, Site};
 
 /// The answer to a request over plain http, `None` if it is served. A redirect keeps every byte of the URL, and the method with
 /// it (RFC 9110 §15.4.9). What else was sent in the clear is not to be sent once more.
 pub(super) fn lead_to_https(
+    config: &Config,
     site: &Site,
     parts: &Parts,
     host: &str,
@@ -20,6 +22,7 @@ pub(super) fn lead_to_https(
     }
     if !matches!(parts.method(), "GET" | "HEAD") {
         return Some(refuse_early(
+            config,
             parts,
             Some(site),
             &Denial::HttpsRequired,
@@ -31,7 +34,8 @@ pub(super) fn lead_to_https(
         url.push('?');
         url.push_str(query);
     }
-    Some(reply_silently(Answer::moved(url)))
+    let answer = Answer::moved(url);
+    Some(reply_early(config, parts, site, answer, request_id))
 }
 
 /// Tells browsers to use https only (RFC 6797 §7.2), with every answer of our own and with responses that get a cookie of ours:

@@ -11,6 +11,7 @@ use crate::ask::{asked, source};
 use crate::http::request::Parts;
 use crate::judge::{self, Judgement};
 use crate::memory::world::World;
+use crate::pipeline::outcome::about;
 use crate::platform::port::NoBody;
 use crate::platform::time::Timestamp;
 use crate::site::Site;
@@ -20,7 +21,7 @@ pub enum Watched {
     /// The request that opened it would pass now, as a signed-in user.
     Holds,
     /// It would not pass. The line is for the log.
-    Ended(Event),
+    Ended(Box<Event>),
     /// That cannot be told at the moment: the store or an issuer cannot be reached.
     Unknown,
 }
@@ -30,17 +31,20 @@ pub enum Watched {
 /// is disabled, the rule wants a role that was taken away. Whoever would pass anonymously has lost the identity that the
 /// origin was told, so that ends it too.
 pub async fn watch(world: Rc<World>, parts: Parts, request_id: &str, now: Timestamp) -> Watched {
+    let of_head = |site: Option<&Site>| {
+        Event::about(&world.config.log, &parts, site, parts.path(), request_id)
+    };
     let (site, path) = match route::route(&world.config, &parts) {
         Ok(Target::Site { site, path }) => (site, path),
         // Only requests for an origin open connections, and the configuration of an isolate does not change.
         Ok(Target::Own { .. }) | Err(_) => {
-            return Watched::Ended(closed(None, request_id, &Denial::NotFound));
+            return Watched::Ended(closed(of_head(None), &Denial::NotFound));
         }
     };
     let host = asked::host(&site, &parts);
     let (asked, rule) = match asked::asked(&site, &parts, &host, &path) {
         Ok(asked) => asked,
-        Err(denial) => return Watched::Ended(closed(Some(&site), request_id, &denial)),
+        Err(denial) => return Watched::Ended(closed(of_head(Some(&site)), &denial)),
     };
     let presented = source::present(&parts, &site);
     let ctx = Ctx {
@@ -59,18 +63,16 @@ pub async fn watch(world: Rc<World>, parts: Parts, request_id: &str, now: Timest
     };
     match judge::judge(&ctx).await.1 {
         Ok(Judgement::Passes(judged)) if judged.grant().principal().is_some() => Watched::Holds,
-        Ok(_) => Watched::Ended(closed(Some(&site), request_id, &Denial::SignInRequired)),
+        Ok(_) => Watched::Ended(closed(about(&ctx, false), &Denial::SignInRequired)),
         Err(denial) if denial.row().status >= 500 => Watched::Unknown,
-        Err(denial) => Watched::Ended(closed(Some(&site), request_id, &denial)),
+        Err(denial) => Watched::Ended(closed(about(&ctx, false), &denial)),
     }
 }
 
-fn closed(site: Option<&Site>, request_id: &str, denial: &Denial) -> Event {
-    Event {
+fn closed(about: Event, denial: &Denial) -> Box<Event> {
+    Box::new(Event {
         event: EventKind::Closed,
-        site: site.map(|site| site.name.clone()),
-        request_id: request_id.to_owned(),
-        reason: Some(denial.reason()),
-        ..Event::default()
-    }
+        status: None,
+        ..about.denied(denial, 0)
+    })
 }

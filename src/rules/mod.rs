@@ -110,6 +110,8 @@ pub struct Rule {
     pub number: u16,
     /// For the log and `explain`.
     pub name: Option<Box<str>>,
+    /// The first of its patterns as it was written, for the log of a rule without a name.
+    pub pattern: Option<Box<str>>,
     /// Empty for all hosts of the site.
     pub hosts: Box<[Box<str>]>,
     /// Empty for all methods. `GET` includes `HEAD`.
@@ -168,6 +170,7 @@ impl Rule {
         Self {
             number: 0,
             name: None,
+            pattern: None,
             hosts: Box::default(),
             methods: Box::default(),
             paths: Box::default(),

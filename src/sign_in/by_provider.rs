@@ -432,7 +432,7 @@ fn again(ctx: &Ctx<'_>, denial: Denial, place: &ReturnTo, once_more: bool) -> Re
         };
         page::message(row.status, &frame, message)
     } else {
-        Answer::refusal(&denial)
+        Answer::refusal(&denial, ctx.request_id)
     };
     Reply {
         refused: Some(denial),

@@ -47,7 +47,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
     let row = denial.row();
     let page = ctx.parts.wants_page() || reaction == Reaction::Page;
     if !page || ctx.parts.is_websocket() {
-        return (Answer::refusal(denial), Vec::new());
+        return (Answer::refusal(denial, ctx.request_id), Vec::new());
     }
     let rounds = ctx.presented.rounds;
     let wanted = match denial {

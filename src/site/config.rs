@@ -30,7 +30,7 @@ pub struct Config {
     pub issuer: String,
     /// How long an isolate may use what it has read about a user.
     pub user_cache: Seconds,
-    pub log: Log,
+    pub log: Logging,
     pub keys: Keyrings,
     /// Settings that are valid but surely not intended. Logged when an isolate starts.
     pub notes: Vec<ConfigError>,
@@ -50,6 +50,40 @@ pub struct Keyrings {
     pub key: Keyring,
 }
 
+/// What is logged, and what of it may hold personal data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Logging {
+    pub lines: Log,
+    pub path: LogPath,
+    pub address: LogAddress,
+}
+
+/// What lines tell of a path. None has a query, and none has a JWT or an API token in a path.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LogPath {
+    /// `*` in the place of each segment that looks like a secret or holds an email address.
+    Masked,
+    /// Every segment.
+    Full,
+    /// Nothing.
+    None,
+}
+
+/// What lines tell of a client's address.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum LogAddress {
+    /// Its network: /24 of an IPv4 address, /48 of an IPv6 address.
+    Prefix,
+    /// The whole address.
+    Full,
+    /// Nothing.
+    None,
+}
+
 /// What is logged.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
@@ -57,7 +91,7 @@ pub struct Keyrings {
 pub enum Log {
     /// Sign-ins, sign-outs, denials, faults and admin calls.
     Notable,
-    /// Every request as well.
+    /// Every other request as well.
     All,
 }
 

@@ -132,7 +132,7 @@ test("a refusal crosses four times, as a page too, a redirect to the sign-in pag
     assert.equal(answer.status, status, String(answer));
     assert.deepEqual(world.origin.about(path), []);
     // Whether the page is for a frame decides about the redirect to the sign-in page, so its whole head is read.
-    const out = status === 303 ? { encodeInto: 2, readAll: 1, log: 1, answer: 1 } : { encodeInto: 1, log: 1, answer: 1 };
+    const out = status === 303 ? { encodeInto: 2, readAll: 1, logRequest: 1, answer: 1 } : { encodeInto: 1, logRequest: 1, answer: 1 };
     assert.deepEqual(work(answer), { reads: [], copies: 0, requests: 0, signatures: 0, into: { fetch: 1 }, out, statuses: [status] }, `${status} ${path}`);
     if (status === 303) continue;
     const page = await world.site(name).send("GET", path, { ...options, kind: NAVIGATION, headers: [NAMED] });

@@ -116,6 +116,13 @@ async function live() {
   }
   await keep(app.client("/c", { cookie: agedSession(world, cookie, 60_000) }));
   await keep(app.client("/%zz", { cookie }));
+  for (const segment of [email, "canary-4fJ8x0q7Zk2mN5", encodeURIComponent(email)]) await keep(app.client(`/reset/${segment}/x`, { cookie }));
+  for (const segment of [issued, apiToken.token, bad, email, "canary-4fJ8x0q7Zk2mN5"]) {
+    await keep(app.client(`/reset/${segment}/x`));
+    await keep(app.client(`/${segment}`, { cookie, host: "unknown.test" }));
+    await keep(world.site("DOWN").client(`/reset/${segment}`, { bearer: await world.site("DOWN").issue(email) }));
+    await keep(app.client(`/api/sso/${segment}`));
+  }
   await keep(app.client("/d", { cookie, host: "unknown.test" }));
   await keep(world.site("DOWN").client("/e", { bearer: await world.site("DOWN").issue(email) }));
   await keep(world.site("CREDENTIAL").client("/f", { bearer: await world.site("CREDENTIAL").issue(email) }));
@@ -168,7 +175,7 @@ async function live() {
       username: "canaryuser",
       malformed: "canary-malformed",
     },
-    content: { body, query, cookie: "canary-cookie" },
+    content: { body, query, cookie: "canary-cookie", segment: "canary-4fJ8x0q7Zk2mN5" },
   };
 }
 

@@ -216,16 +216,17 @@ fn what_a_request_allocates_is_bounded_whatever_its_headers_and_cookies_are() {
     }
     for (what, request, most) in [
         ("bearer", get("/a").bearer(&token), 24),
-        // A refusal makes an answer with its headers, `Strict-Transport-Security` among them, and a log line.
-        ("nobody", get("/a"), 23),
-        ("nobody, a page", open("/a"), 21),
+        // A refusal makes an answer with its headers, `Strict-Transport-Security` and the request's id among them, and a log
+        // line with host, method, path and rule.
+        ("nobody", get("/a"), 30),
+        ("nobody, a page", open("/a"), 25),
         (
             "a bad cookie",
             get("/a").cookie("__Host-edgeward=a.b.c"),
-            39,
+            47,
         ),
-        ("no such site", get("/a").at("x.y"), 21),
-        ("no such path", get("/a%00"), 24),
+        ("no such site", get("/a").at("x.y"), 27),
+        ("no such path", get("/a%00"), 29),
     ] {
         let count = allocations(&isolate, &request);
         println!("{what}: {count}");

@@ -51,6 +51,8 @@ mod late;
 #[cfg(test)]
 mod links;
 #[cfg(test)]
+mod logged;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod mounts;

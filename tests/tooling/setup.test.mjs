@@ -29,7 +29,10 @@ test("without Rust the error says how to get it", async () => {
 });
 
 test("the scripts that run before npm ci import nothing but Node's own modules", () => {
-  for (const file of ["scripts/setup.mjs", ...["start", "project", "lock", "step", "dev-options", "did-you-mean", "place"].map((name) => `scripts/lib/${name}.mjs`)]) {
+  for (const file of [
+    "scripts/setup.mjs",
+    ...["start", "project", "lock", "step", "dev-options", "did-you-mean", "place"].map((name) => `scripts/lib/${name}.mjs`),
+  ]) {
     const imports = [...readFileSync(at(file), "utf8").matchAll(/^import .* from "([^"]+)";$/gm)].map(([, name]) => name);
     assert.ok(imports.length > 0, file);
     for (const name of imports) assert.match(name, /^(node:|\.\.?\/)/, `${file} imports ${name}`);

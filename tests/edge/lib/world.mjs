@@ -33,6 +33,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * - `limits`: `{ calls, failures, signIns }` per minute; far away by default
  * - `outbound`: answers what the Worker fetches, in place of the network
  * - `mail`: to whom mail may go, by Miniflare's binding for it; see `World.mails`
+ * - `cf`: what the CDN tells of each request, as far as it comes over https
  * - `broken`: the configuration is wrong on purpose
  * - `unbound`: names of bindings that are missing
  * - `variants`: name → options as above: differently configured Workers beside the first
@@ -46,6 +47,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * @property {{ calls?: number, failures?: number, signIns?: number }} [limits]
  * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
  * @property {{ allowedDestinationAddresses?: string[] }} [mail]
+ * @property {Record<string, unknown>} [cf]
  * @property {boolean} [broken]
  * @property {string[]} [unbound]
  * @property {Record<string, WorldOptions>} [variants]
@@ -263,7 +265,7 @@ export class World {
     return {
       host: "127.0.0.1",
       port: 0,
-      cf: false,
+      cf: this.#options.cf ?? false,
       logRequests: false,
       resourcePersistencePath: this.#folder,
       ...(this.#options.mail && { log: this.#mailLog }),
@@ -472,7 +474,7 @@ export class World {
     assert.doesNotMatch(log, /ewt_[\w-]{8}/, "an API token was logged");
     // Not within a random id, which may hold these letters by chance.
     assert.doesNotMatch(log, /(?<![\w-])eyJ[\w-]{8}/, "a JWT was logged");
-    assert.doesNotMatch(log, /panicked|unreachable|RuntimeError/, "the Worker panicked");
+    assert.doesNotMatch(log, /panicked|(?<!origin_)unreachable|RuntimeError/, "the Worker panicked");
   }
 }
 
