@@ -252,7 +252,7 @@ fn check(
         KeySource::Remote(remote) => now + remote.ttl,
         KeySource::Secrets(_) | KeySource::Fixed(_) => expires_at,
     };
-    let is_provider = site.providers.iter().any(|one| one.name() == issuer.name);
+    let is_provider = site.provider_of(&issuer.name).is_some();
     let by = if is_provider { OF_PROVIDER } else { OF_ISSUER };
     let proof = Proof::of_claims(&[by, &issuer.name].concat(), &claims, now).map(Rc::new);
     let (granted, for_session, unreadable) = granted(site, issuer, claims)?;

@@ -193,25 +193,25 @@ pub(super) fn read(
         kid: raw.key_id,
     };
     let authentication = client::read(client, preset, bindings, reader);
-    let others = [
-        raw.max_age.is_given(),
-        raw.userinfo.is_given(),
-        raw.roles_from.is_given(),
-        members.contains_key("algorithms"),
-    ];
-    let organizations = client::read_organizations(preset, raw.organizations, others, reader);
+    for (setting, is_given) in [
+        ("max_age", raw.max_age.is_given()),
+        ("userinfo", raw.userinfo.is_given()),
+        ("roles_from", raw.roles_from.is_given()),
+        ("algorithms", members.contains_key("algorithms")),
+        ("offline", raw.offline.is_true()),
+        ("sign_out_at_provider", raw.sign_out_at_provider.is_true()),
+    ] {
+        reader.check(
+            setting,
+            !(is_given && preset == Some(Preset::Github)),
+            "is not for preset = \"github\": GitHub is no OpenID provider",
+        );
+    }
+    let organizations = client::read_organizations(preset, raw.organizations, reader);
     let mut scope = read_scope(reader, raw.scopes, preset, organizations.is_some());
     let label = read_label(reader, name, raw.label);
     let offline = reader.with_default("offline", raw.offline, false);
     let sign_out = reader.with_default("sign_out_at_provider", raw.sign_out_at_provider, false);
-    let is_github = preset == Some(Preset::Github);
-    for (setting, is_on) in [("offline", offline), ("sign_out_at_provider", sign_out)] {
-        reader.check(
-            setting,
-            !(is_github && is_on),
-            "is not for preset = \"github\", which is no OpenID provider",
-        );
-    }
     reader.check(
         "if_refused",
         offline || !raw.if_refused.is_given(),

@@ -71,6 +71,13 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for Field<T> {
     }
 }
 
+impl Field<bool> {
+    /// Whether the setting is present, right and on.
+    pub const fn is_true(&self) -> bool {
+        matches!(self, Self::Given(true))
+    }
+}
+
 impl<T> Field<T> {
     /// Whether the setting is present, right or wrong.
     pub const fn is_given(&self) -> bool {

@@ -187,14 +187,13 @@ pub fn renewed(
 pub fn renewed_by<'a>(site: &'a Site, claims: &SessionClaims) -> Option<&'a Rc<Provider>> {
     let granted = claims.granted.as_ref()?;
     granted.tokens.as_ref()?;
-    let mut providers = site.providers.iter();
-    providers.find(|one| one.offline.is_some() && one.name() == granted.issuer)
+    let provider = site.provider_of(&granted.issuer);
+    provider.filter(|provider| provider.offline.is_some())
 }
 
 /// Whether [`renew`] returns a cookie.
 fn is_due(site: &Site, claims: &SessionClaims, now: Timestamp) -> bool {
-    let half = Seconds(site.session.idle.0 / 2);
-    now >= claims.issued_at + half
+    now >= claims.issued_at + site.session.renewal_interval()
         && renewed_until(site, claims, now).seconds() > claims.expires_at.seconds()
 }
 

@@ -29,7 +29,7 @@ const DONE: &str = "done";
 /// # Errors
 /// [`Denial::LogoutToken`], or a fault, after which the provider may send the same token again.
 pub async fn receive(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
-    let provider = ctx.site.provider(name);
+    let provider = ctx.site.own_provider(name);
     // GitHub has no keys, and signs no logout token.
     let provider = provider.filter(|provider| provider.github.is_none());
     let provider = provider.ok_or(Denial::UnknownEndpoint)?;

@@ -160,7 +160,7 @@ fn choice(ctx: &Ctx<'_>, place: &ReturnTo, wanted: Option<&StepUp>) -> Reply {
 /// # Errors
 /// [`Denial::UnknownEndpoint`] if nobody signs in there at this site.
 pub async fn start(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
-    let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
+    let provider = ctx.site.own_provider(name).ok_or(Denial::UnknownEndpoint)?;
     require_navigation(ctx)?;
     let place = place_of(ctx);
     let wanted = wanted_of(ctx);
@@ -272,7 +272,7 @@ fn make_room(ctx: &Ctx<'_>) -> Vec<SetCookie> {
 /// # Errors
 /// [`Denial::UnknownEndpoint`] if nobody signs in there at this site, or a fault.
 pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
-    let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
+    let provider = ctx.site.own_provider(name).ok_or(Denial::UnknownEndpoint)?;
     // Nothing but the cookie of its sign-in lets a page elsewhere do this.
     let response = if provider.form_post && ctx.parts.method() == "POST" {
         Form::read(ctx).await?

@@ -38,8 +38,8 @@ pub async fn begin(
 ) -> Option<Reply> {
     let ended = || ended.iter().flatten();
     let signs_out = |granted: &Rc<Granted>| {
-        let mut providers = ctx.site.providers.iter();
-        providers.find(|one| one.sign_out && one.name() == granted.issuer)
+        let provider = ctx.site.provider_of(&granted.issuer);
+        provider.filter(|provider| provider.sign_out)
     };
     let mut leading = ended().filter(|_| ctx.parts.wants_page());
     let first = leading.find_map(|granted| Some((signs_out(granted)?, granted)));
@@ -167,7 +167,7 @@ async fn forget(ctx: &Ctx<'_>, id: &str, issuer: &str) -> Option<String> {
 /// # Errors
 /// [`Denial::UnknownEndpoint`], or [`Denial::SignOutElsewhere`].
 pub fn returned(ctx: &Ctx<'_>, name: &str) -> Result<(ReturnTo, SetCookie), Denial> {
-    let provider = ctx.site.provider(name).ok_or(Denial::UnknownEndpoint)?;
+    let provider = ctx.site.own_provider(name).ok_or(Denial::UnknownEndpoint)?;
     require_navigation(ctx)?;
     let state = Form::of_query(ctx).text("state");
     let begun = begun_here(ctx, &[SIGN_OUT, provider.name()].concat(), &state);

@@ -327,6 +327,14 @@ pub struct Session {
     pub absolute: Seconds,
 }
 
+impl Session {
+    /// How old a session's cookie is when it is renewed, and how often a provider is asked that renews sessions.
+    #[must_use]
+    pub const fn renewal_interval(&self) -> Seconds {
+        Seconds(self.idle.0 / 2)
+    }
+}
+
 /// Edgeward's SSO tokens.
 #[derive(Debug)]
 pub struct SsoToken {
@@ -500,9 +508,16 @@ impl Site {
 
     /// The provider of this name among these.
     #[must_use]
-    pub fn provider(&self, name: &str) -> Option<&Rc<Provider>> {
+    pub fn own_provider(&self, name: &str) -> Option<&Rc<Provider>> {
         let mut providers = self.own_providers().iter();
         providers.find(|provider| provider.name() == name)
+    }
+
+    /// The provider whose tokens have this issuer's name; at a site of the gateway, people sign in with it there.
+    #[must_use]
+    pub fn provider_of(&self, issuer: &str) -> Option<&Rc<Provider>> {
+        let mut providers = self.providers.iter();
+        providers.find(|provider| provider.name() == issuer)
     }
 
     /// What the issuers of this site, taken together, can state about a caller. Edgeward itself

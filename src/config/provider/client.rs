@@ -114,11 +114,10 @@ pub(super) fn usual_scopes(preset: Option<Preset>, organizations: bool) -> &'sta
     }
 }
 
-/// The organisations. `others`: whether there are settings that do not go with GitHub.
+/// The organisations.
 pub(super) fn read_organizations(
     preset: Option<Preset>,
     field: Field<Vec<String>>,
-    others: [bool; 4],
     reader: &mut Reader<'_>,
 ) -> Option<Vec<String>> {
     let is_github = preset == Some(Preset::Github);
@@ -132,13 +131,5 @@ pub(super) fn read_organizations(
         organizations.as_ref().is_none_or(are_good),
         "is for preset = \"github\": 1 to 10 names of organisations",
     );
-    let names = ["max_age", "userinfo", "roles_from", "algorithms"];
-    for (name, given) in names.into_iter().zip(others) {
-        reader.check(
-            name,
-            !(is_github && given),
-            "is not a setting of this preset: GitHub has no ID tokens",
-        );
-    }
     organizations
 }
