@@ -232,8 +232,10 @@ pub fn is_of_everybody(cause: ProviderCause) -> bool {
     use KeysCause::{Connection, Status, Timeout};
     let is_outage = |status| status >= 500 || status == 429;
     match cause {
-        ProviderCause::Discovery(_) | ProviderCause::NoEndpoint(_) | ProviderCause::Keys => true,
-        ProviderCause::Endpoint(_, Timeout | Connection) => true,
+        ProviderCause::Discovery(_)
+        | ProviderCause::NoEndpoint(_)
+        | ProviderCause::Keys
+        | ProviderCause::Endpoint(_, Timeout | Connection) => true,
         ProviderCause::Endpoint(_, Status(status)) => is_outage(status),
         ProviderCause::Refused(status, error) => {
             is_outage(status) || ["invalid_client", "unauthorized_client"].contains(&error)

@@ -193,7 +193,7 @@ pub(super) async fn renew(
     let Some(source) = TokenHolder::of(ctx, claims) else {
         return Ok(None);
     };
-    let has_access = |known: &KnownTokens| source.has_access(ctx, known);
+    let has_access = |known: &KnownTokens| has_access(ctx, known);
     let is_enough = |known: &KnownTokens| {
         !known.is_renewable
             || ctx.now < known.refreshed_at + interval(ctx)
@@ -218,6 +218,11 @@ pub(super) async fn renew(
     })
 }
 
+/// Whether the provider need not be asked for an access token: there is a good one, or there would be no better one.
+fn has_access(ctx: &Ctx<'_>, known: &KnownTokens) -> bool {
+    good(ctx, known).is_some() || !known.is_renewable || ctx.now < known.asked_at + AGAIN
+}
+
 /// The access token, while it is good.
 fn good(ctx: &Ctx<'_>, known: &KnownTokens) -> Option<Rc<str>> {
     let (token, until) = known.access.as_ref()?;
@@ -235,7 +240,7 @@ pub async fn access_token(ctx: &Ctx<'_>, principal: &Principal) -> Result<Option
     let Some(source) = TokenHolder::of(ctx, claims) else {
         return Ok(None);
     };
-    let is_enough = |known: &KnownTokens| source.has_access(ctx, known);
+    let is_enough = |known: &KnownTokens| has_access(ctx, known);
     let current = Box::pin(source.current(ctx, claims, &is_enough, true));
     let (known, _) = current.await.map_err(Denial::from)?;
     Ok(good(ctx, &known))
@@ -253,11 +258,6 @@ impl<'a> TokenHolder<'a> {
         let id = granted.tokens.as_deref()?;
         let provider = ctx.site.provider_of(&granted.issuer)?;
         Some(Self { id, provider })
-    }
-
-    /// Whether the provider need not be asked for an access token: there is a good one, or there would be no better one.
-    fn has_access(&self, ctx: &Ctx<'_>, known: &KnownTokens) -> bool {
-        good(ctx, known).is_some() || !known.is_renewable || ctx.now < known.asked_at + AGAIN
     }
 
     fn known(&self, ctx: &Ctx<'_>) -> Option<Rc<KnownTokens>> {

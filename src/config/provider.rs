@@ -397,10 +397,7 @@ impl Place {
         }
         let names_issuer = members.contains_key("issuer");
         let named = |issuer: String| {
-            let discovery = format!(
-                "{}/.well-known/openid-configuration",
-                issuer.trim_end_matches('/')
-            );
+            let discovery = discovery_of(&issuer);
             (issuer, discovery)
         };
         let entra = "https://login.microsoftonline.com";
@@ -436,39 +433,7 @@ impl Place {
             }
             (Preset::Keycloak, Some(_), None, _) => Err(("realm", "is required")),
             (Preset::Oidc | Preset::Okta | Preset::Keycloak, ..) => {
-                let of = |name: &str| members.get(name).and_then(Value::as_str);
-                // Plain http is for a provider on this machine, which `loopback_origin` names.
-                let is_there = |issuer: &str| {
-                    let loopback = of("loopback_origin");
-                    issuer.starts_with("https://")
-                        || loopback.is_some_and(|at| issuer.starts_with(at))
-                };
-                match of("issuer") {
-                    _ if of("discovery_url").is_some() => {}
-                    Some(issuer) if issuer.contains("/.well-known/") => {
-                        reader.error("issuer", "is the URL of the discovery document: write what its member `issuer` says");
-                    }
-                    Some(issuer) if is_there(issuer) => {
-                        let (_, discovery) = named(issuer.to_owned());
-                        default_to(members, "discovery_url", json!(discovery));
-                    }
-                    Some(_) => reader.error("issuer", "must be an https URL"),
-                    None if names_issuer => {}
-                    None => {
-                        let (name, error) = match preset {
-                            Preset::Oidc => ("issuer", "is required"),
-                            Preset::Okta => (
-                                "domain",
-                                "is required, or issuer for an authorization server of its own",
-                            ),
-                            _ => (
-                                "domain",
-                                "is required with realm, or issuer instead of both",
-                            ),
-                        };
-                        reader.error(name, error);
-                    }
-                }
+                settle_by_issuer(preset, members, reader);
                 return;
             }
         };
@@ -486,6 +451,52 @@ impl Place {
             }
         }
     }
+}
+
+/// Adds `discovery_url` to the settings of a provider whose issuer is written.
+fn settle_by_issuer(preset: Preset, members: &mut Members, reader: &mut Reader<'_>) {
+    let names_issuer = members.contains_key("issuer");
+    let of = |name: &str| members.get(name).and_then(Value::as_str);
+    // Plain http is for a provider on this machine, which `loopback_origin` names.
+    let is_there = |issuer: &str| {
+        let loopback = of("loopback_origin");
+        issuer.starts_with("https://") || loopback.is_some_and(|at| issuer.starts_with(at))
+    };
+    match of("issuer") {
+        Some(_) if of("discovery_url").is_some() => {}
+        Some(issuer) if issuer.contains("/.well-known/") => {
+            reader.error(
+                "issuer",
+                "is the URL of the discovery document: write what its member `issuer` says",
+            );
+        }
+        Some(issuer) if is_there(issuer) => {
+            let discovery = discovery_of(issuer);
+            default_to(members, "discovery_url", json!(discovery));
+        }
+        Some(_) => reader.error("issuer", "must be an https URL"),
+        None if names_issuer => {}
+        None => {
+            let (name, error) = match preset {
+                Preset::Oidc => ("issuer", "is required"),
+                Preset::Okta => (
+                    "domain",
+                    "is required, or issuer for an authorization server of its own",
+                ),
+                _ => (
+                    "domain",
+                    "is required with realm, or issuer instead of both",
+                ),
+            };
+            reader.error(name, error);
+        }
+    }
+}
+
+/// Where the discovery document of an issuer is (Discovery 1.0 §4).
+fn discovery_of(issuer: &str) -> String {
+    let issuer = issuer.trim_end_matches('/');
+    format!("{issuer}/.well-known/openid-configuration")
 }
 
 /// Resolves the providers that a setting names.

@@ -73,6 +73,7 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for Field<T> {
 
 impl Field<bool> {
     /// Whether the setting is present, right and on.
+    #[must_use]
     pub const fn is_true(&self) -> bool {
         matches!(self, Self::Given(true))
     }

@@ -76,6 +76,7 @@ mod readings;
 mod reasons;
 #[cfg(test)]
 mod refusal;
+#[cfg(test)]
 mod renewal;
 #[cfg(test)]
 mod revocation;

@@ -66,6 +66,11 @@ fn an_error_is_about_the_setting_that_was_written() {
             "must be a host",
         ),
         (
+            json!({"discovery_url": "https://id.example/d"}),
+            "issuer",
+            "is required",
+        ),
+        (
             json!({"preset": "okta"}),
             "domain",
             "is required, or issuer",
