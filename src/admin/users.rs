@@ -135,6 +135,9 @@ struct RoleChange {
     remove: Vec<Role>,
 }
 
+/// The most roles of a user who gets them one by one.
+const MAX_ROLES: usize = 500;
+
 impl RoleChange {
     const MEMBERS: &'static [&'static str] = &["add_roles", "remove_roles"];
 
@@ -336,7 +339,11 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
                 }
                 patch.clone().apply(user, ctx.now);
                 role_change.apply(&mut user.roles);
-                Ok(())
+                if user.roles.len() > MAX_ROLES {
+                    return Err(Denial::InvalidField("add_roles"));
+                }
+                // Nor may the change lead out of what the token is for.
+                may_touch(caller, user)
             })
             .await?;
             people::repair(world, &user).await?;

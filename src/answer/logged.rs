@@ -82,7 +82,9 @@ fn is_hidden(segment: &str, how: LogPath) -> bool {
         }
         text = Cow::Owned(query::decode(&text));
     }
-    how == LogPath::Masked && (text.contains('@') || is_like_a_token(&text))
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut runs = text.split(|c| !is_of_token(c));
+    how == LogPath::Masked && (text.contains('@') || runs.any(is_like_a_token))
 }
 
 /// Whether a text looks as if it had been made at random: letters of both cases and digits take turns as they do in no word
@@ -190,6 +192,16 @@ mod tests {
                 false,
             ),
             ("/invite/8J3xY0q7jv1r2cN5m0uU7m", "/invite/*", false),
+            (
+                "/go/https%3A%2F%2Fapp.example.com%2Freset-password%2Fconfirm%3Ftoken%3D8J3xY0q7jv1r2cN5m0uU7m",
+                "/go/*",
+                false,
+            ),
+            (
+                "/quarterly-report-final-version;token=8J3xY0q7jv1r2cN5m0uU7m",
+                "/*",
+                false,
+            ),
             ("/invite/8J3xY0q7%6Av1r2cN5m0uU7m/x", "/invite/*/x", false),
             ("/users/ada@example.com/edit", "/users/*/edit", false),
             ("/users/ada%40example.com/edit", "/users/*/edit", false),

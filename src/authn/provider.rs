@@ -71,6 +71,11 @@ pub async fn sign_in(
     let issuer = &response.provider.issuer;
     let name = || issuer.name.clone();
     let failed = |cause| Denial::Provider(name(), cause);
+    // Whoever comes back with codes that are none must not keep a provider at its limits.
+    let known = ctx.world.cache.issuer_keys.state(issuer).sign_in_failed;
+    if let Some((_, cause)) = known.filter(|(at, _)| ctx.now < *at + FAILED_FOR) {
+        return Err(failed(cause));
+    }
     let (id, claims, tokens) = match claims(ctx, response).await {
         Ok(claims) => claims,
         Err(cause @ ProviderCause::Refused(..)) if !is_of_everybody(cause) => {
@@ -82,7 +87,16 @@ pub async fn sign_in(
                 _ => failed(cause),
             });
         }
-        Err(cause) => return Err(failed(cause)),
+        Err(cause) => {
+            if let ProviderCause::Refused(status, _) = cause
+                && (status >= 500 || status == 429)
+            {
+                let failed = Some((ctx.now, cause));
+                let issuers = &ctx.world.cache.issuer_keys;
+                issuers.change(issuer, |state| state.sign_in_failed = failed);
+            }
+            return Err(failed(cause));
+        }
     };
     let refused = |error| match error {
         TokenError::Fault(Fault::IssuerKeys) => failed(ProviderCause::Keys),
@@ -416,6 +430,12 @@ async fn read_access_token(
     Ok(claims)
 }
 
+/// For how long a token endpoint that has failed is not asked again by this isolate.
+const FAILED_FOR: Seconds = Seconds(2);
+
+/// What is about the sign-in, and therefore counts in the ID token alone (Core 1.0 §2).
+const OF_SIGN_IN: [&str; 4] = ["auth_time", "amr", "acr", "sid"];
+
 /// Adds claims that the ID token lacks. That an address is verified is about the address beside it only.
 fn add(provider: &Provider, claims: &mut Map<String, Value>, more: Map<String, Value>) {
     let mapping = &provider.issuer.claims;
@@ -423,7 +443,8 @@ fn add(provider: &Provider, claims: &mut Map<String, Value>, more: Map<String, V
     let about_another =
         |name: &str| has_address && leads_through(mapping.email_verified.as_str(), name);
     for (name, value) in more {
-        if !about_another(&name) && !claims.contains_key(&name) {
+        let is_of_sign_in = OF_SIGN_IN.contains(&name.as_str());
+        if !is_of_sign_in && !about_another(&name) && !claims.contains_key(&name) {
             claims.insert(name, value);
         }
     }

@@ -306,7 +306,8 @@ impl<'a> TokenHolder<'a> {
             let read = record.read(&text, patience).await?;
             let held = read.ok_or(TokenError::Ended)?;
             if held.tokens.0.contains_key(ENDS_ALL) {
-                let ended = Box::pin(self.end(ctx, claims, &record, &held.text, true));
+                let all = Some(held.tokens.time(ENDS_ALL));
+                let ended = Box::pin(self.end(ctx, claims, &record, &held.text, all));
                 return ended.await;
             }
             let known = self.remember(ctx, &held.tokens);

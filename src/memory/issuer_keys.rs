@@ -76,6 +76,8 @@ pub struct IssuerState {
     pub endpoints_failed: Option<(ProviderCause, Timestamp)>,
     /// When it has last failed to renew a session.
     pub renewal_failed: Option<Timestamp>,
+    /// When its token endpoint has failed for a sign-in, and how.
+    pub sign_in_failed: Option<(Timestamp, ProviderCause)>,
     pub keys: Option<FetchedKeys>,
     /// When the issuer was last asked because of an unknown key.
     pub asked_at: Option<Timestamp>,

@@ -114,9 +114,10 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
 }
 
 async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
+    let live = sign_out::sessions_of(ctx).await?;
     // People who sign in at the gateway would be signed in again by it, without a page, as long as its session lasts.
     if matches!(ctx.site.login, Some(Login::Gateway)) {
-        for user in sign_out::users_of(ctx).await? {
+        for user in sign_out::users(&live) {
             people::end_sessions(ctx.world, &user, None, ctx.now).await?;
         }
     }
@@ -130,7 +131,7 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
     // An SSO cookie that stays would sign the person in again.
     let mut cookies = Vec::from(session::clear_all(ctx.site));
     cookies.extend(session::clear_sso(ctx.site));
-    let granted: Vec<_> = ended.into_iter().map(|claims| claims.granted).collect();
+    let granted: Vec<_> = live.into_iter().map(|claims| claims.granted).collect();
     let answer = if let Some(away) = provider_sign_out::begin(ctx, &granted, place).await {
         cookies.extend(away.cookies);
         away.answer

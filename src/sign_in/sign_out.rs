@@ -2,7 +2,7 @@
 
 use crate::answer::denial::Denial;
 use crate::ask::ctx::Ctx;
-use crate::credential::session;
+use crate::credential::session::{self, SessionClaims};
 use crate::model::user::UserId;
 use crate::people;
 use crate::store::ended_sessions::EndedSessions;
@@ -10,19 +10,40 @@ use crate::store::ended_sessions::EndedSessions;
 /// How many sessions one sign-out looks at. A browser has two cookies of one name at most.
 const MAX_SESSIONS: usize = 16;
 
-/// The users of every presented session that still counts. One that has ended ends no others: a copy of it would sign its
-/// user out until it expires.
+/// The users of every presented session that still counts.
 ///
 /// # Errors
 /// A fault.
 pub async fn users_of(ctx: &Ctx<'_>) -> Result<Vec<UserId>, Denial> {
-    let world = ctx.world;
+    Ok(users(&sessions_of(ctx).await?))
+}
+
+/// The users of sessions, each once.
+#[must_use]
+pub fn users(sessions: &[SessionClaims]) -> Vec<UserId> {
     let mut users: Vec<UserId> = Vec::new();
+    for claims in sessions {
+        if !users.contains(&claims.user) {
+            users.push(claims.user.clone());
+        }
+    }
+    users
+}
+
+/// Every presented session that still counts. One that has ended ends nothing else: a copy of it would sign its user out until
+/// it expires, here or at the provider.
+///
+/// # Errors
+/// A fault.
+pub async fn sessions_of(ctx: &Ctx<'_>) -> Result<Vec<SessionClaims>, Denial> {
+    let world = ctx.world;
+    let mut live: Vec<SessionClaims> = Vec::new();
     for value in ctx.presented.session.iter().take(MAX_SESSIONS) {
         let Ok(claims) = session::read(&world.config, ctx.site, value, ctx.now) else {
             continue;
         };
-        if users.contains(&claims.user) || world.cache.own_changes.has_ended(&claims.id) {
+        let is_known = live.iter().any(|known| known.id == claims.id);
+        if is_known || world.cache.own_changes.has_ended(&claims.id) {
             continue;
         }
         let user = people::newest(world, &claims.user).await?;
@@ -35,7 +56,7 @@ pub async fn users_of(ctx: &Ctx<'_>) -> Result<Vec<UserId>, Denial> {
         {
             continue;
         }
-        users.push(claims.user);
+        live.push(claims);
     }
-    Ok(users)
+    Ok(live)
 }

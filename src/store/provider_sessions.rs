@@ -9,6 +9,9 @@ use crate::store::{CHANGE_ATTEMPTS, hashed_key};
 /// The prefix of the leases.
 pub(super) const LEASE: &str = "provider_session:";
 
+/// The most people who are noted under one name; the first goes when another one comes.
+const MOST: usize = 32;
+
 /// What a provider calls a session, or somebody: which is meant nowhere but there.
 #[derive(Clone, Copy)]
 pub struct Named<'a> {
@@ -34,17 +37,19 @@ impl ProviderSessions<'_> {
     /// A [`Fault`] of the store.
     pub async fn note(&self, of: Named<'_>, user: &UserId, hold: Seconds) -> Result<(), Fault> {
         let key = of.key();
-        let (mut held, mut all) = (user.to_string(), user.to_string());
+        let own = format!("{user}:{}", (self.now + hold).seconds());
+        let (mut held, mut all) = (own.clone(), own.clone());
         for _ in 0..CHANGE_ATTEMPTS {
             let holds = self.once.replace(&key, &held, &all, hold, self.now).await?;
             if holds == all {
                 return Ok(());
             }
-            all = if holds.split(' ').any(|one| one == user.as_str()) {
-                holds.clone()
-            } else {
-                [&holds, " ", user.as_str()].concat()
-            };
+            let others = self.read(&holds).filter(|(id, _)| *id != user.as_str());
+            let others: Vec<_> = others.map(|(_, entry)| entry).collect();
+            let rest = others.len().saturating_sub(MOST - 1);
+            let mut kept = others.get(rest..).unwrap_or_default().to_vec();
+            kept.push(&own);
+            all = kept.join(" ");
             held = holds;
         }
         Err(Fault::Contended)
@@ -56,9 +61,18 @@ impl ProviderSessions<'_> {
     /// A [`Fault`] of the store.
     pub async fn users(&self, of: Named<'_>) -> Result<Vec<UserId>, Fault> {
         let held = self.once.changed(&of.key(), "", Seconds(0)).await?;
-        let ids = held.iter().flat_map(|held| held.split(' '));
-        ids.map(|id| UserId::parse(id).ok_or(Fault::Record))
+        let ids = held.iter().flat_map(|held| self.read(held));
+        ids.map(|(id, _)| UserId::parse(id).ok_or(Fault::Record))
             .collect()
+    }
+
+    /// The ids in a lease whose sessions may still last, each with its entry.
+    fn read<'h>(&self, held: &'h str) -> impl Iterator<Item = (&'h str, &'h str)> + use<'h> {
+        let now = self.now.seconds();
+        held.split(' ').filter_map(move |entry| {
+            let (id, until) = entry.split_once(':')?;
+            (now < until.parse().ok()?).then_some((id, entry))
+        })
     }
 }
 

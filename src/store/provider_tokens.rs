@@ -48,7 +48,7 @@ pub const GRANTED: &str = "granted";
 pub const REFRESHED_AT: &str = "refreshed_at";
 /// When it was last asked, whatever came of it.
 pub const ASKED_AT: &str = "asked_at";
-/// That all sessions of the person are to end, and then the record.
+/// The moment up to which all sessions of the person are to end, and then the record.
 pub const ENDS_ALL: &str = "ends_all";
 /// When the record is deleted.
 pub const ENDS_AT: &str = "ends_at";

@@ -133,6 +133,37 @@ fn sec_64_each_call_wants_its_own_scope_and_no_other_one_opens_it() {
 }
 
 #[test]
+fn sec_64_a_change_leads_no_user_out_of_what_the_token_is_for() {
+    let (edge, isolate, admin) = edge();
+    let role = |name: &str| edgeward::model::user::Role::parse(name).unwrap();
+    let limited = edge.limited_api_token(
+        &[Scope::Admin],
+        IssueFor {
+            email_domains: None,
+            roles: Some(vec![role("editor")]),
+        },
+        None,
+    );
+    let (_, user) = isolate.admin(&admin, "POST", "/api/sso/users", &json!({"email": "a@b.c"}));
+    let path = format!("/api/sso/users/{}", user["id"].as_str().unwrap());
+    let change = |body: Value| isolate.admin(&limited, "PATCH", &path, &body).0;
+    assert_eq!(change(json!({"add_roles": ["editor"]})), 200);
+    for body in [
+        json!({"add_roles": ["publisher"]}),
+        json!({"roles": ["editor", "publisher"]}),
+        json!({"superuser": true}),
+        json!({"staff": true}),
+    ] {
+        assert_eq!(change(body.clone()), 403, "{body}");
+    }
+    let (_, now) = isolate.admin(&admin, "GET", &path, &Value::Null);
+    assert_eq!(now["roles"], json!(["editor"]));
+    let many: Vec<String> = (0..501).map(|number| format!("r{number}")).collect();
+    let (status, _) = isolate.admin(&admin, "PATCH", &path, &json!({"add_roles": many}));
+    assert_eq!(status, 400);
+}
+
+#[test]
 fn sec_64_a_token_hands_on_no_more_than_it_has() {
     let (edge, isolate, _) = edge();
     let issuer = edge.limited_api_token(

@@ -240,6 +240,69 @@ fn sec_112_whoever_comes_back_while_the_provider_is_down_has_not_guessed() {
 }
 
 #[test]
+fn sec_112_a_token_endpoint_that_has_failed_is_left_alone_for_two_seconds() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let begun: Vec<_> = (0..3).map(|_| begin(&isolate)).collect();
+    let asked = stage.counted(429);
+    let mut back = begun.iter().map(|(location, cookie)| {
+        let state = query::take(location, "state").values.remove(0);
+        let back = format!("/api/sso/callback/id?code=c&state={state}");
+        isolate.send(&open(&back).cookie(cookie)).status()
+    });
+    assert_eq!((back.next(), back.next()), (Some(502), Some(502)));
+    assert_eq!(asked.get(), 1);
+    stage.edge.wait(2);
+    assert_eq!(back.next(), Some(502));
+    assert_eq!(asked.get(), 2);
+}
+
+#[test]
+fn sec_118_a_copy_of_a_session_that_has_ended_brings_no_id_token_to_light() {
+    let stage = Stage::with(&json!({"sign_out_at_provider": true}));
+    let document = json!({
+        "issuer": ISS,
+        "authorization_endpoint": format!("{ISS}/authorize?a=1"),
+        "token_endpoint": format!("{ISS}/token"),
+        "jwks_uri": format!("{ISS}/jwks"),
+        "end_session_endpoint": format!("{ISS}/end"),
+    });
+    stage.answer("/.well-known/openid-configuration", &document);
+    let sign_out = |isolate: &Isolate, session: &str| {
+        let page = req("POST", "/api/sso/logout")
+            .cookie(session)
+            .header("sec-fetch-site", "same-origin")
+            .header("accept", "text/html");
+        isolate.send(&page)
+    };
+    let isolate = stage.edge.isolate();
+    let [live, dead] = [(); 2].map(|()| {
+        let begun = begin(&isolate);
+        session(&stage.come_back(&isolate, &begun, &json!({}))).unwrap()
+    });
+    let away = sign_out(&isolate, &live);
+    assert!(away.header("location").unwrap().contains("id_token_hint="));
+    let token = stage
+        .edge
+        .api_token(&[edgeward::model::api_token::Scope::Admin]);
+    let me = isolate.me(&dead).unwrap();
+    stage.edge.wait(1);
+    let path = format!(
+        "/api/sso/users/{}/logout",
+        me["user"]["id"].as_str().or(me["id"].as_str()).unwrap()
+    );
+    assert!(isolate.admin(&token, "POST", &path, &json!({})).0 < 300);
+    stage.edge.wait(120);
+    let seen = sign_out(&stage.edge.isolate(), &dead);
+    assert_eq!(
+        (seen.status(), seen.header("location")),
+        (200, None),
+        "{}",
+        seen.body()
+    );
+}
+
+#[test]
 fn a_sign_out_while_nothing_of_the_provider_is_known_is_one() {
     let stage = Stage::with(&json!({"sign_out_at_provider": true}));
     let isolate = stage.edge.isolate();

@@ -5,8 +5,11 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use edgeward::model::user::UserId;
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::Incoming;
+use edgeward::platform::time::Seconds;
+use edgeward::store::provider_sessions::{Named, ProviderSessions};
 use edgeward::store::tickets::{SIGN_IN, Ticket, TicketFor, Tickets};
 use serde_json::{Value, json};
 
@@ -190,8 +193,16 @@ fn sec_118_all_sessions_end_whichever_call_of_the_platform_has_failed() {
         let made = edge.shared.counted();
         edge.shared.make(Trouble::None);
         edge.wait(BUSY);
+        let refused = provider.came.borrow().len();
+        let again = provider.sign_in(&isolate, "one");
+        edge.wait(1);
+        provider.refuses(400, "invalid_grant");
         let isolate = edge.isolate();
         assert_eq!(roles(&isolate, &sessions[0]), None, "call {call}");
+        if refused == 1 && provider.came.borrow().len() == 1 {
+            // They were to end then, and nothing that began later.
+            assert!(isolate.me(&again).is_some(), "call {call}");
+        }
         edge.wait(BUSY);
         assert_eq!(isolate.me(&sessions[1]), None, "call {call}");
         if call >= made {
@@ -302,6 +313,44 @@ fn sec_118_a_runtime_that_is_killed_while_the_answer_is_checked_has_kept_its_ref
         }
     }
     assert!(checked > 2, "{checked}");
+}
+
+#[test]
+fn sec_51_whom_a_provider_means_is_forgotten_with_their_session_and_is_never_a_crowd() {
+    let stage = Stage::new();
+    let isolate = stage.edge.isolate();
+    let of = Named {
+        provider: "id",
+        iss: "https://id.example",
+        claim: "sid",
+        value: "s",
+    };
+    let sessions = || ProviderSessions {
+        once: &*isolate.world.platform.once,
+        now: stage.edge.now(),
+    };
+    let user = |number: usize| UserId::parse(&format!("usr_{number:022}")).unwrap();
+    let users = || run(sessions().users(of)).0.unwrap();
+    for number in [1, 2, 1] {
+        run(sessions().note(of, &user(number), Seconds(60)))
+            .0
+            .unwrap();
+        stage.edge.wait(20);
+    }
+    assert_eq!(users(), [user(2), user(1)]);
+    // The last one holds the lease for longer than the others are in it.
+    run(sessions().note(of, &user(3), Seconds(600))).0.unwrap();
+    stage.edge.wait(20);
+    assert_eq!(users(), [user(1), user(3)]);
+    stage.edge.wait(60);
+    assert_eq!(users(), [user(3)]);
+    for number in 10..50 {
+        run(sessions().note(of, &user(number), Seconds(600)))
+            .0
+            .unwrap();
+    }
+    assert_eq!(users().len(), 32);
+    assert_eq!(users().last(), Some(&user(49)));
 }
 
 #[test]

@@ -111,10 +111,10 @@ test("the README's example names every setting of a site but those that only pla
       const [first, second] = name.split(".");
       return !(first in EDGEWARD) && !(second ? second in /** @type {object} */ (site[first] ?? {}) : first in site);
     });
-  // Issuers are named in the tenants of a site that has tenants; `login` stands in place of `login_url`. A profile stands in an example of its own, in its own document.
+  // Issuers are named in the tenants of a site that has tenants; `login` stands in place of `login_url`, and `amr` and `providers` go with it. A profile stands in an example of its own, in its own document.
   assert.deepEqual(
     missing.filter((name) => !/^label_studio(\.|$)/.test(name)),
-    ["upstream_plaintext", "login", "providers", "tenants"],
+    ["upstream_plaintext", "login", "amr", "providers", "tenants"],
   );
   const shown = read("docs/label-studio.md").match(/```toml\n(\[vars\.EDGEWARD_SITE_STUDIO\]\n[\s\S]*?)```/)?.[1] ?? "";
   const profile = /** @type {object} */ (readExample(shown).vars.EDGEWARD_SITE_STUDIO.label_studio);

@@ -87,16 +87,16 @@ impl TokenHolder<'_> {
             match offline.if_refused {
                 IfRefused::Keep => tokens.set(REFRESH_TOKEN, Value::Null),
                 IfRefused::EndSession => {
-                    return self.end(ctx, claims, &record, &busy, false).await;
+                    return self.end(ctx, claims, &record, &busy, None).await;
                 }
                 IfRefused::EndAll => {
                     // If ending them fails, the next request goes on with it.
-                    tokens.set(ENDS_ALL, true.into());
+                    tokens.set_time(ENDS_ALL, ctx.now);
                     let written = write(&record, &busy, &tokens, Timestamp::default());
                     let Some(text) = written.await? else {
                         return self.as_it_is(ctx, &record).await;
                     };
-                    return Box::pin(self.end(ctx, claims, &record, &text, true)).await;
+                    return Box::pin(self.end(ctx, claims, &record, &text, Some(ctx.now))).await;
                 }
             }
         }
@@ -126,18 +126,18 @@ impl TokenHolder<'_> {
     }
 
     /// Ends a session that the provider does not renew, unless somebody else has asked since with a newer refresh token.
-    /// `all`: with every other session of the person.
+    /// `all`: with every other session of the person that began before this moment.
     pub(super) async fn end(
         &self,
         ctx: &Ctx<'_>,
         claims: &SessionClaims,
         record: &TokenRecord<'_>,
         held: &str,
-        all: bool,
+        all: Option<Timestamp>,
     ) -> Result<(Rc<KnownTokens>, bool), TokenError> {
         let (world, now) = (ctx.world, ctx.now);
-        if all {
-            let ended = people::end_sessions(world, &claims.user, None, now);
+        if let Some(at) = all {
+            let ended = people::end_sessions(world, &claims.user, None, at);
             if let Err(Denial::Fault(fault)) = Box::pin(ended).await {
                 return Err(fault.into());
             }
