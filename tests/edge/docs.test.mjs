@@ -17,7 +17,7 @@ const OTHER = (name) => ({ issuer: `https://${name}.example.com`, audience: "app
 /** What a site has that an example does not show. */
 const PLAIN = { sources: ["bearer"], sso_cookie: undefined, query: undefined };
 
-for (const file of ["README.md", "docs/integrate.md", "docs/issuers.md"]) {
+for (const file of ["docs/configuration.md", "docs/integrate.md", "docs/issuers.md"]) {
   const examples = [...readFileSync(new URL(`../../${file}`, import.meta.url), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => text);
   test(`every configuration in ${file} works`, async () => {
     assert.ok(examples.length > 0);

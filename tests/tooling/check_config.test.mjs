@@ -186,7 +186,7 @@ function examples() {
   /** @type {Record<string, string>} */
   const found = { "wrangler.toml": readFileSync(at("wrangler.toml"), "utf8") };
   for (const document of [
-    "README.md",
+    "docs/configuration.md",
     "docs/rules.md",
     "docs/integrate.md",
     "docs/sign-in.md",

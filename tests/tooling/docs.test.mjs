@@ -56,7 +56,12 @@ test("no document has a placeholder left, or speaks of another place than the pr
   }
 });
 
-test("the README's table has every setting of the code, and no other", () => {
+test("the README is short enough to be read", () => {
+  const lines = read("README.md").trimEnd().split("\n").length;
+  assert.ok(lines <= 150, String(lines));
+});
+
+test("docs/configuration.md has every setting of the code, and no other", () => {
   const settings = [...settingsOf("RawEdgeward").keys()];
   for (const [name, table] of settingsOf("RawSite")) {
     // docs/issuers.md has its table.
@@ -64,7 +69,7 @@ test("the README's table has every setting of the code, and no other", () => {
     // A table whose members all have defaults needs no row of its own.
     if (!table || !["session", "sso_token"].includes(name)) settings.push(name);
   }
-  const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+  const rows = tableRows(read("docs/configuration.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
   assert.deepEqual(
     rows.filter((name, index) => rows.indexOf(name) < index),
     [],
@@ -100,9 +105,9 @@ test("docs/sign-in.md has every setting of a provider, and no other", () => {
   assert.deepEqual([...shared.matchAll(/`([a-z_]+)`/g)].map(([, name]) => name).toSorted(), ofIssuer.toSorted());
 });
 
-test("the README's example names every setting of a site but those that only plain http needs", () => {
-  const example = [...read("README.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => readExample(text)).find(({ vars }) => vars.EDGEWARD_SITE_APP);
-  const rows = tableRows(read("README.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
+test("the example of docs/configuration.md names every setting of a site but those that only plain http needs", () => {
+  const example = [...read("docs/configuration.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => readExample(text)).find(({ vars }) => vars.EDGEWARD_SITE_APP);
+  const rows = tableRows(read("docs/configuration.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
   assert.ok(example);
   const { EDGEWARD, EDGEWARD_SITE_APP: site } = example.vars;
   const missing = rows
@@ -127,17 +132,17 @@ test("the README's example names every setting of a site but those that only pla
 test("every endpoint and every code that a client can be told is documented", () => {
   const api = read("docs/admin-api.md");
   for (const path of facts.paths) assert.ok(api.includes(path), `docs/admin-api.md says nothing of ${path}`);
-  const all = ["README.md", "docs/admin-api.md", "docs/integrate.md", "docs/issuers.md"].map(read).join("\n");
+  const all = ["docs/troubleshooting.md", "docs/configuration.md", "docs/admin-api.md", "docs/integrate.md", "docs/issuers.md"].map(read).join("\n");
   for (const code of facts.codes) assert.ok(all.includes(`\`${code}\``) || all.includes(`"${code}"`), `no document names the code ${code}`);
 });
 
-test("the README names every family of headers that no client can send", () => {
-  const readme = read("README.md");
+test("docs/configuration.md names every family of headers that no client can send", () => {
+  const text = read("docs/configuration.md");
   const prefixes = facts.reserved_headers
     .filter((/** @type {string} */ name) => name.endsWith("*") && !name.startsWith("x-"))
     .map((/** @type {string} */ name) => name.slice(0, -1));
   assert.ok(prefixes.length > 0);
-  for (const prefix of prefixes) assert.ok(readme.includes(`\`${prefix}\``), prefix);
+  for (const prefix of prefixes) assert.ok(text.includes(`\`${prefix}\``), prefix);
 });
 
 test("docs/storage.md has every family of keys and every lease", () => {
