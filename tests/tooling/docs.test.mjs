@@ -106,7 +106,9 @@ test("docs/sign-in.md has every setting of a provider, and no other", () => {
 });
 
 test("the example of docs/configuration.md names every setting of a site but those that only plain http needs", () => {
-  const example = [...read("docs/configuration.md").matchAll(/```toml\n([\s\S]*?)```/g)].map(([, text]) => readExample(text)).find(({ vars }) => vars.EDGEWARD_SITE_APP);
+  const example = [...read("docs/configuration.md").matchAll(/```toml\n([\s\S]*?)```/g)]
+    .map(([, text]) => readExample(text))
+    .find(({ vars }) => vars.EDGEWARD_SITE_APP);
   const rows = tableRows(read("docs/configuration.md"), "| name | type | default | meaning |").map(([name]) => name.replaceAll("`", ""));
   assert.ok(example);
   const { EDGEWARD, EDGEWARD_SITE_APP: site } = example.vars;
