@@ -114,9 +114,15 @@ fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
 }
 
 async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
-    let live = sign_out::sessions_of(ctx).await?;
+    let at_gateway = matches!(ctx.site.login, Some(Login::Gateway));
+    // Elsewhere nothing follows from which of them still counted.
+    let live = if at_gateway || !ctx.site.providers.is_empty() {
+        sign_out::sessions_of(ctx).await?
+    } else {
+        Vec::new()
+    };
     // People who sign in at the gateway would be signed in again by it, without a page, as long as its session lasts.
-    if matches!(ctx.site.login, Some(Login::Gateway)) {
+    if at_gateway {
         for user in sign_out::users(&live) {
             people::end_sessions(ctx.world, &user, None, ctx.now).await?;
         }
