@@ -6,7 +6,7 @@ import { StepFailed } from "./step.mjs";
 import { dissect } from "./wasm.mjs";
 
 /** What the Worker may weigh, gzip of all its files together. */
-export const SIZE_LIMIT = 800 * 1024;
+export const SIZE_LIMIT = 850 * 1024;
 
 /**
  * A row of the table: what it is called, how many bytes of gzip it may weigh, and the paths of what belongs to it. Of two
@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 800 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 244_900,
+    budget: 253_200,
     paths: [
       "edgeward::access",
       "edgeward::answer",
@@ -46,7 +46,7 @@ export const BUDGETS = [
       "edgeward::store",
     ],
   },
-  { name: "configuration", budget: 68_200, paths: ["edgeward::config"] },
+  { name: "configuration", budget: 70_700, paths: ["edgeward::config"] },
   { name: "admin", budget: 60_600, paths: ["edgeward::admin"] },
   {
     name: "label_studio",
@@ -123,7 +123,7 @@ export const BUDGETS = [
     paths: ["console_error_panic_hook", "js_sys", "serde_wasm_bindgen", "wasm_bindgen", "wasm_bindgen_futures", "web_sys", "worker", "worker_sys"],
   },
   { name: "other crates", isShared: true, budget: 18_480, paths: [] },
-  { name: "data", budget: 62_000, paths: [] },
+  { name: "data", budget: 84_900, paths: [] },
   { name: "JavaScript", budget: 26_000, paths: [] },
   // Its own limit: what the first sign-in of an isolate has to compile.
   { name: "password hash", budget: 15_980, paths: [], file: "kdf.wasm" },

@@ -174,15 +174,15 @@ pub(super) async fn password_link(
     let body = read_optional_json(ctx).await?;
     reject_unknown(&body, &["send"])?;
     let ways: Option<Vec<Way>> = member(&body, "send")?;
-    let (gateway, user) = known(ctx, id).await?;
+    let (_, user) = known(ctx, id).await?;
     may_touch(caller, &user)?;
     let (world, now) = (ctx.world, ctx.now);
-    let (site, _) = world.config.gateway().ok_or(Denial::NoGateway)?;
+    let (site, gateway) = world.config.gateway().ok_or(Denial::NoGateway)?;
     let link = link::make(world, site, &user, ctx.parts.scheme(), now).await?;
     UserRecords(&*world.platform.records)
         .restore_name(&user)
         .await?;
-    let sent = link::send(world, gateway, &user, &link, ways.as_deref(), now).await;
+    let sent = link::send(world, (site, gateway), &user, &link, ways.as_deref(), now).await;
     Ok(Answer::json(
         200,
         &json!({ "url": link.url, "expires_at": link.expires_at.seconds(), "sent": sent }),

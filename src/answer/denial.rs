@@ -14,6 +14,7 @@ use crate::platform::port::{BodyRead, Fault};
 use crate::platform::time::Seconds;
 use crate::rules::step_up::StepUp;
 use crate::rules::{Failing, Refusal, Rule as SiteRule};
+use crate::site::words::Words;
 
 /// Why a request was denied or could not be served.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -191,10 +192,12 @@ pub struct Row {
     pub status: u16,
     /// Stable, for programs.
     pub code: &'static str,
-    /// The heading of the page.
+    /// The heading of the page, in English.
     pub title: &'static str,
-    /// For people and programs.
+    /// For people and programs, in English.
     pub text: &'static str,
+    /// The name of title and text among the texts of the pages; empty if only programs read them.
+    pub key: &'static str,
     pub challenge: Challenge,
     /// Whether signing in may help.
     pub sign_in_helps: bool,
@@ -217,6 +220,21 @@ pub enum Challenge {
 }
 
 impl Row {
+    /// The heading of the page, in the language of `words`.
+    #[must_use]
+    pub fn title_in<'a>(&self, words: Words<'a>) -> &'a str {
+        let own = words.find(&["error_", self.key, "_title"].concat());
+        own.unwrap_or(self.title)
+    }
+
+    /// What the page says, in the language of `words`.
+    #[must_use]
+    pub fn text_in<'a>(&self, words: Words<'a>) -> &'a str {
+        words
+            .find(&["error_", self.key].concat())
+            .unwrap_or(self.text)
+    }
+
     /// The value of `WWW-Authenticate`. It has no `error` if no credential was presented (RFC 6750
     /// §3.1). Our own code goes into a parameter `code`, which §3 allows.
     #[must_use]
@@ -261,10 +279,16 @@ impl Denial {
                 "Not found",
                 "Nothing is served at this address.",
             ),
-            Self::UnknownEndpoint => {
-                row(404, "not_found", "Not found", "There is no such endpoint.")
-            }
-            Self::NotFound => row(404, "not_found", "Not found", "There is no such record."),
+            Self::UnknownEndpoint => named(
+                "unknown_endpoint",
+                row(404, "not_found", "Not found", "There is no such endpoint."),
+            ),
+            Self::NotFound => for_programs(row(
+                404,
+                "not_found",
+                "Not found",
+                "There is no such record.",
+            )),
             Self::Path(PathError::TooLong) => row(
                 414,
                 "path_too_long",
@@ -328,12 +352,12 @@ impl Denial {
             ),
             Self::Withheld => forbidden(),
             // The browser drops this answer and asks again when somebody follows the link.
-            Self::Speculative => row(
+            Self::Speculative => for_programs(row(
                 503,
                 "not_ahead",
                 "Not available for prefetch",
                 "This link opens only when somebody follows it.",
-            ),
+            )),
             Self::CrossOrigin => row(
                 403,
                 "cross_origin",
@@ -342,36 +366,37 @@ impl Denial {
             ),
             Self::AuthenticationRequired => Row {
                 challenge: Challenge::Required,
-                ..row(
+                ..for_programs(row(
                     401,
                     "authentication_required",
                     "Authentication required",
                     "Authentication required",
-                )
+                ))
             },
             Self::InvalidApiToken => Row {
                 challenge: Challenge::InvalidToken,
-                ..row(
+                ..for_programs(row(
                     401,
                     "invalid_api_token",
                     "Invalid API token",
                     "Invalid API token",
-                )
+                ))
             },
-            Self::OwnApiToken => row(
+            Self::OwnApiToken => for_programs(row(
                 403,
                 "own_token",
                 "Not allowed for this token",
                 "An API token cannot change itself. Use another one.",
-            ),
-            Self::TooManyApiTokens => row(
+            )),
+            Self::TooManyApiTokens => for_programs(row(
                 409,
                 "too_many_tokens",
                 "Too many tokens",
                 "There are too many API tokens to find those that this one created. This token is revoked; revoke the others one by one.",
-            ),
+            )),
             Self::ScopeMissing(_) | Self::OutsideLimit => Row {
                 title: "Admin privileges required",
+                key: "",
                 ..insufficient_scope("Admin privileges required")
             },
             Self::RateLimited | Self::SignInDelayed(_) => rate_limited(),
@@ -387,33 +412,47 @@ impl Denial {
                 "Too large",
                 "The request body is too large",
             ),
-            Self::InvalidJson => row(400, "invalid_json", "Invalid JSON", "Invalid JSON"),
-            Self::EmailRequired => row(400, "invalid_request", "Email required", "Email required"),
-            Self::InvalidEmail => row(400, "invalid_request", "Invalid email", "Invalid email"),
-            Self::InvalidField(_) | Self::InvalidUrl(..) | Self::UnknownField(_) => row(
+            Self::InvalidJson => {
+                for_programs(row(400, "invalid_json", "Invalid JSON", "Invalid JSON"))
+            }
+            Self::EmailRequired => for_programs(row(
                 400,
                 "invalid_request",
-                "Invalid request",
-                "A field of the request is not valid",
-            ),
-            Self::InvalidCursor => row(
+                "Email required",
+                "Email required",
+            )),
+            Self::InvalidEmail => for_programs(row(
+                400,
+                "invalid_request",
+                "Invalid email",
+                "Invalid email",
+            )),
+            Self::InvalidField(_) | Self::InvalidUrl(..) | Self::UnknownField(_) => {
+                for_programs(row(
+                    400,
+                    "invalid_request",
+                    "Invalid request",
+                    "A field of the request is not valid",
+                ))
+            }
+            Self::InvalidCursor => for_programs(row(
                 400,
                 "invalid_cursor",
                 "Invalid cursor",
                 "The cursor is not valid",
-            ),
-            Self::UserExists => row(
+            )),
+            Self::UserExists => for_programs(row(
                 409,
                 "user_exists",
                 "User exists",
                 "A user with this email exists",
-            ),
-            Self::UserNotFound(_, status) => row(
+            )),
+            Self::UserNotFound(_, status) => for_programs(row(
                 *status,
                 "USER_NOT_FOUND",
                 "User not found",
                 "User not found",
-            ),
+            )),
             Self::UserDisabled | Self::ProviderAccount(_, TokenError::DisabledUser) => {
                 user_disabled()
             }
@@ -423,18 +462,18 @@ impl Denial {
                 "Not signed in",
                 "The name or the password is not right.",
             ),
-            Self::SamePassword => row(
+            Self::SamePassword => for_programs(row(
                 400,
                 "same_password",
                 "Same password",
                 "The new password is the current one.",
-            ),
-            Self::Passkey(_) => row(
+            )),
+            Self::Passkey(_) => for_programs(row(
                 400,
                 "passkey_invalid",
                 "Please try again",
                 "The passkey was not accepted.",
-            ),
+            )),
             Self::FormExpired => row(
                 403,
                 "form_expired",
@@ -471,17 +510,20 @@ impl Denial {
                 "Not signed in",
                 "The sign-in was cancelled, or the sign-in service has refused it.",
             ),
-            Self::LogoutToken(..) => row(
+            Self::LogoutToken(..) => for_programs(row(
                 400,
                 "invalid_request",
                 "Invalid request",
                 "The logout token is not valid",
-            ),
-            Self::ProviderAccount(..) => row(
-                403,
-                "account_refused",
-                "No access",
-                "This account cannot be used to sign in here. Try another one, or ask the administrator of this site.",
+            )),
+            Self::ProviderAccount(..) => named(
+                "account_unusable",
+                row(
+                    403,
+                    "account_refused",
+                    "No access",
+                    "This account cannot be used to sign in here. Try another one, or ask the administrator of this site.",
+                ),
             ),
             Self::ServiceRefused => row(
                 403,
@@ -489,24 +531,24 @@ impl Denial {
                 "No access",
                 "You may not open this application.",
             ),
-            Self::PasswordExists => row(
+            Self::PasswordExists => for_programs(row(
                 409,
                 "password_exists",
                 "Password exists",
                 "The user has a password already",
-            ),
-            Self::TooManyServices => row(
+            )),
+            Self::TooManyServices => for_programs(row(
                 409,
                 "too_many_services",
                 "Too many services",
                 "There are as many services as there can be. Delete one first.",
-            ),
-            Self::NoGateway => row(
+            )),
+            Self::NoGateway => for_programs(row(
                 409,
                 "no_gateway",
                 "No gateway",
                 "No SSO gateway is configured. Add a table [vars.EDGEWARD_GATEWAY].",
-            ),
+            )),
             Self::AdminOnly => row(
                 403,
                 "admin_only",
@@ -683,8 +725,8 @@ fn credential(error: TokenError) -> Row {
     };
     match error {
         TokenError::Expired | TokenError::Ended => refused("token_expired", expired),
-        TokenError::LinkTooOld => refused("token_expired", link),
-        TokenError::LinkUsed => refused("token_invalid", link),
+        TokenError::LinkTooOld => named("link", refused("token_expired", link)),
+        TokenError::LinkUsed => named("link", refused("token_invalid", link)),
         TokenError::TooLong
         | TokenError::NotCompact
         | TokenError::Header
@@ -781,10 +823,22 @@ const fn row(status: u16, code: &'static str, title: &'static str, text: &'stati
         code,
         title,
         text,
+        key: code,
         challenge: Challenge::None,
         sign_in_helps: false,
         by_rule: false,
     }
+}
+
+/// A row whose texts are named otherwise than its code.
+const fn named(key: &'static str, mut row: Row) -> Row {
+    row.key = key;
+    row
+}
+
+/// A row that no page shows.
+const fn for_programs(row: Row) -> Row {
+    named("", row)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The gateway's own pages: signing in, the account, the password. Their texts are those of the [`Brand`].
+//! The gateway's own pages: signing in, the account, the password. Their texts are those of the [`Words`].
 
 use askama::Template;
 
@@ -6,7 +6,8 @@ use crate::answer::Answer;
 use crate::answer::page::{self, Frame, Further, Layout};
 use crate::model::service::Identity;
 use crate::platform::time::Timestamp;
-use crate::site::gateway::{Brand, Gateway};
+use crate::site::gateway::Gateway;
+use crate::site::words::Words;
 
 /// A way to sign in. The page shows all that the gateway offers, in order.
 pub enum Method<'a> {
@@ -39,18 +40,17 @@ pub struct PasswordFields<'a> {
 impl<'a> PasswordFields<'a> {
     /// The fields, with the name that was entered before.
     #[must_use]
-    pub fn new(gateway: &'a Gateway, name: &'a str, has_passkeys: bool) -> Self {
-        let brand = &gateway.brand;
+    pub fn new(gateway: &'a Gateway, words: Words<'a>, name: &'a str, has_passkeys: bool) -> Self {
         let (name_label, name_type) = match gateway.identity {
-            Identity::Email => (brand.text("email"), "email"),
-            Identity::Username => (brand.text("username"), "text"),
+            Identity::Email => (words.text("email"), "email"),
+            Identity::Username => (words.text("username"), "text"),
         };
         Self {
             name_label,
             name_type,
             name,
-            label: brand.text("password"),
-            submit: brand.text("sign_in"),
+            label: words.text("password"),
+            submit: words.text("sign_in"),
             has_passkeys,
         }
     }
@@ -59,6 +59,8 @@ impl<'a> PasswordFields<'a> {
 /// The content of the sign-in page.
 pub struct SignIn<'a> {
     pub lead: &'a str,
+    /// What to do if no way is of use; may be empty.
+    pub note: &'a str,
     pub error: Option<&'a str>,
     /// Whether the error is about what was entered.
     pub is_wrong: bool,
@@ -96,7 +98,7 @@ pub fn sign_in(status: u16, frame: &Frame<'_>, content: SignIn<'_>) -> Answer {
         has_script,
         layout: Layout::of(frame),
     };
-    page::finish_as(status, &page, frame.site, form_to, scripted(has_script))
+    page::finish_as(status, &page, frame, form_to, scripted(has_script))
 }
 
 const fn scripted(has_script: bool) -> Further {
@@ -134,17 +136,18 @@ struct PasswordPage<'a> {
 
 /// Renders the page on which a password is changed or set.
 #[must_use]
-pub fn password(status: u16, frame: &Frame<'_>, brand: &Brand, content: Password<'_>) -> Answer {
+pub fn password(status: u16, frame: &Frame<'_>, content: Password<'_>) -> Answer {
     let form_to = content.form_to;
+    let words = frame.words;
     let page = PasswordPage {
-        current_label: content.asks_current.then(|| brand.text("current_password")),
-        new_label: brand.text("new_password"),
-        rule: brand.text("password_rule"),
+        current_label: content.asks_current.then(|| words.text("current_password")),
+        new_label: words.text("new_password"),
+        rule: words.text("password_rule"),
         submit: frame.title,
         content,
         layout: Layout::of(frame),
     };
-    page::finish(status, &page, frame.site, form_to)
+    page::finish(status, &page, frame, form_to)
 }
 
 /// A session in the list of the account page.
@@ -207,29 +210,28 @@ struct AccountPage<'a> {
     end_session: &'a str,
     end_all: &'a str,
     change_password: &'a str,
-    brand: &'a Brand,
     layout: Layout<'a>,
 }
 
 /// Renders the account page.
 #[must_use]
-pub fn account(status: u16, frame: &Frame<'_>, brand: &Brand, content: Account<'_>) -> Answer {
+pub fn account(status: u16, frame: &Frame<'_>, content: Account<'_>) -> Answer {
     let further = scripted(content.passkeys.is_some());
+    let words = frame.words;
     let page = AccountPage {
-        signed_in_as: brand.text("signed_in_as"),
-        applications_title: brand.text("applications"),
-        no_applications: brand.text("no_applications"),
-        sessions_title: brand.text("sessions"),
-        more_sessions: brand.text("more_sessions"),
-        first_sessions: brand.text("first_sessions"),
-        since: brand.text("since"),
-        this_session: brand.text("this_session"),
-        end_session: brand.text("end_session"),
-        end_all: brand.text("end_all"),
-        change_password: brand.text("change_password"),
-        brand,
+        signed_in_as: words.text("signed_in_as"),
+        applications_title: words.text("applications"),
+        no_applications: words.text("no_applications"),
+        sessions_title: words.text("sessions"),
+        more_sessions: words.text("more_sessions"),
+        first_sessions: words.text("first_sessions"),
+        since: words.text("since"),
+        this_session: words.text("this_session"),
+        end_session: words.text("end_session"),
+        end_all: words.text("end_all"),
+        change_password: words.text("change_password"),
         content,
         layout: Layout::of(frame),
     };
-    page::finish_as(status, &page, frame.site, None, further)
+    page::finish_as(status, &page, frame, None, further)
 }

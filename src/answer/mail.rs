@@ -6,7 +6,7 @@ use askama::Template;
 use crate::model::user::Email;
 use crate::platform::mail::Letter;
 use crate::platform::time::Timestamp;
-use crate::site::gateway::Brand;
+use crate::site::words::{Brand, Words};
 
 #[derive(Template)]
 #[template(path = "link-mail.html")]
@@ -26,19 +26,21 @@ struct LinkMail<'a> {
 #[must_use]
 pub fn with_link(brand: &Brand, from: &Email, to: &Email, url: &str, until: Timestamp) -> Letter {
     let name = in_one_line(&brand.name);
-    let filled = |text: &str| in_one_line(&brand.text(text).replace("{name}", &name));
+    // Nobody knows which languages the recipient reads.
+    let words = Words::new(Some(brand), None);
+    let filled = |text: &'static str| in_one_line(&words.text(text).replace("{name}", &name));
     let (subject, lead) = (filled("link_mail_subject"), filled("link_mail_lead"));
-    let until = brand
+    let until = words
         .text("link_mail_until")
         .replace("{time}", &until.to_the_minute());
     let caution = filled("link_mail_caution");
     let page = LinkMail {
-        language: &brand.language,
+        language: words.tag(),
         subject: &subject,
         name: &name,
         lead: &lead,
         url,
-        button: brand.text("set_password"),
+        button: words.text("set_password"),
         accent: brand.accent.as_deref().unwrap_or("#0b57d0"),
         until: &until,
         caution: &caution,
@@ -76,10 +78,8 @@ mod tests {
             .map(|(name, text)| ((*name).into(), (*text).into()));
         Brand {
             name: name.to_owned(),
-            logo: None,
-            accent: None,
-            language: "en".to_owned(),
             texts: pairs.collect::<BTreeMap<_, _>>(),
+            ..Brand::default()
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::answer::denial::{Denial, Row};
 use crate::http::reserved::REQUEST_ID;
 use crate::site::Site;
+use crate::site::words::Words;
 
 /// An answer of our own.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -153,20 +154,22 @@ impl Answer {
     pub fn refusal_page(
         denial: &Denial,
         site: Option<&Site>,
+        words: Words<'_>,
         request_id: &str,
-        action: Option<page::LinkButton>,
+        ways: page::Ways,
     ) -> Self {
         let row = denial.row();
         let frame = page::Frame {
-            title: row.title,
+            title: row.title_in(words),
             code: row.code,
             request_id,
             site,
+            words,
         };
         let message = page::Message {
-            lead: row.text,
-            details: Vec::new(),
-            action,
+            lead: row.text_in(words),
+            ways,
+            ..page::Message::default()
         };
         page::message(row.status, &frame, message).for_row(denial, &row)
     }

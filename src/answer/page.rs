@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::answer::Answer;
 use crate::platform::digest::sha256;
 use crate::site::Site;
+use crate::site::words::Words;
 
 /// The style of every page.
 pub(super) const STYLE: &str = include_str!("../../www/style.css");
@@ -32,7 +33,47 @@ pub struct LinkButton {
 impl LinkButton {
     /// Whether it leads away, so that in a frame it opens the whole window.
     fn leads_away(&self) -> bool {
-        !self.href.starts_with('/')
+        !self.href.is_empty() && !self.href.starts_with('/')
+    }
+}
+
+/// The ways on from a page: no page is a dead end.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// What to do next.
+    pub action: Option<LinkButton>,
+    /// As whom somebody is signed in.
+    pub who: Option<String>,
+    /// What else one may do.
+    pub other: Option<LinkButton>,
+}
+
+/// The statuses after which the same request may succeed (RFC 9110 §15).
+const MAY_PASS_LATER: [u16; 5] = [408, 429, 500, 502, 503];
+
+impl Ways {
+    /// The way on from a refusal with `status`: to try again, where that may help, or to the first page of the site.
+    /// `is_read`: whether the same address can be opened again.
+    #[must_use]
+    pub fn on(status: u16, words: Words<'_>, site: Option<&Site>, is_read: bool) -> Self {
+        let button = |name: &'static str, href: String| LinkButton {
+            label: words.text(name).to_owned(),
+            href,
+        };
+        let action = if is_read && MAY_PASS_LATER.contains(&status) {
+            // The page itself, with its query: what is in there is still of use.
+            Some(button("try_again", String::new()))
+        } else {
+            let first_page = |site: &Site| match &site.gateway {
+                Some(_) => "/login/".to_owned(),
+                None => site.root_path(),
+            };
+            site.map(|site| button("start_page", first_page(site)))
+        };
+        Self {
+            action,
+            ..Self::default()
+        }
     }
 }
 
@@ -45,25 +86,38 @@ pub struct Frame<'a> {
     pub request_id: &'a str,
     /// `None` if the configuration is too broken to have a site.
     pub site: Option<&'a Site>,
+    /// What the page says, and how it looks.
+    pub words: Words<'a>,
 }
 
 /// The content of a page that informs.
+#[derive(Default)]
 pub struct Message<'a> {
     pub lead: &'a str,
     /// The items of a list below `lead`.
     pub details: Vec<String>,
-    /// What to do next.
-    pub action: Option<LinkButton>,
+    /// What is known of somebody: names and values.
+    pub facts: Vec<(&'a str, String)>,
+    pub ways: Ways,
+    /// What an administrator wants to know, in English, below a heading to open it by.
+    pub fold: Vec<String>,
 }
 
 /// The content of a page that asks for a confirmation.
+#[derive(Default)]
 pub struct Confirmation<'a> {
     pub lead: &'a str,
+    /// Who and what the question is about: a text, and what is set off behind it.
+    pub facts: Vec<(&'a str, String)>,
+    /// What to mind, below the facts.
+    pub caution: &'a str,
     pub form_action: &'a str,
     /// Hidden fields of the form: name and value.
     pub fields: Vec<(String, String)>,
     pub submit_label: &'a str,
     pub cancel: Option<LinkButton>,
+    /// Whether that is the careful choice, which comes first.
+    pub prefers_cancel: bool,
     /// A source for `form-action` besides this site: where redirects after the form may lead.
     pub form_to: Option<&'a str>,
 }
@@ -96,7 +150,7 @@ pub fn message(status: u16, frame: &Frame<'_>, content: Message<'_>) -> Answer {
         content,
         layout: Layout::of(frame),
     };
-    finish(status, &page, frame.site, None)
+    finish(status, &page, frame, None)
 }
 
 /// Renders a page that informs, for a frame. Where the site names nobody who may frame it, any page may frame this one: it
@@ -107,22 +161,24 @@ pub fn framed(status: u16, frame: &Frame<'_>, content: Message<'_>) -> Answer {
         content,
         layout: Layout::of(frame),
     };
-    finish_as(status, &page, frame.site, None, Further::Anywhere)
+    finish_as(status, &page, frame, None, Further::Anywhere)
 }
 
 /// Renders a page that goes on to `url` by itself, without a script: a navigation that begins at this site.
 #[must_use]
-pub fn onward(site: &Site, request_id: &str, url: &str) -> Answer {
+pub fn onward(site: &Site, words: Words<'_>, request_id: &str, url: &str) -> Answer {
+    let frame = Frame {
+        title: words.text("onward_title"),
+        code: "",
+        request_id,
+        site: Some(site),
+        words,
+    };
     let page = OnwardPage {
         url,
-        layout: Layout::of(&Frame {
-            title: "One moment",
-            code: "",
-            request_id,
-            site: Some(site),
-        }),
+        layout: Layout::of(&frame),
     };
-    finish(200, &page, Some(site), None)
+    finish(200, &page, &frame, None)
 }
 
 /// Renders a page that asks for a confirmation.
@@ -133,16 +189,16 @@ pub fn question(status: u16, frame: &Frame<'_>, content: Confirmation<'_>) -> An
         content,
         layout: Layout::of(frame),
     };
-    finish(status, &page, frame.site, form_to)
+    finish(status, &page, frame, form_to)
 }
 
 pub(super) fn finish(
     status: u16,
     page: &impl Template,
-    site: Option<&Site>,
+    frame: &Frame<'_>,
     form_to: Option<&str>,
 ) -> Answer {
-    finish_as(status, page, site, form_to, Further::Nothing)
+    finish_as(status, page, frame, form_to, Further::Nothing)
 }
 
 /// What one page may, and others may not.
@@ -158,14 +214,14 @@ pub(super) enum Further {
 pub(super) fn finish_as(
     status: u16,
     page: &impl Template,
-    site: Option<&Site>,
+    frame: &Frame<'_>,
     form_to: Option<&str>,
     further: Further,
 ) -> Answer {
     // Writing to a string cannot fail. If it ever does, an empty page still refuses.
     let html = page.render().unwrap_or_default();
-    let frames = site.map_or(&[][..], |site| &site.frame_ancestors);
-    let look = Look::of(site);
+    let frames = frame.site.map_or(&[][..], |site| &site.frame_ancestors);
+    let look = Look::of(frame.words);
     let mut style = STYLE_SOURCE.clone();
     if !look.style.is_empty() {
         style.push(' ');
@@ -203,6 +259,7 @@ pub(super) struct Layout<'a> {
     pub(super) title: &'a str,
     pub(super) code: &'a str,
     pub(super) request_id: &'a str,
+    pub(super) words: Words<'a>,
     pub(super) look: Look<'a>,
 }
 
@@ -212,35 +269,32 @@ impl<'a> Layout<'a> {
             title: frame.title,
             code: frame.code,
             request_id: frame.request_id,
-            look: Look::of(frame.site),
+            words: frame.words,
+            look: Look::of(frame.words),
         }
     }
 }
 
-/// How a page looks: the host's name, or the gateway's brand.
+/// How a page looks.
 pub(super) struct Look<'a> {
     pub(super) name: &'a str,
     pub(super) logo: Option<&'a str>,
-    pub(super) language: &'a str,
+    /// Where people get help: what is shown, and where it leads.
+    pub(super) contact: Option<(&'a str, String)>,
     /// CSS of the brand, after that of every page.
     pub(super) style: String,
 }
 
 impl<'a> Look<'a> {
-    pub(super) fn of(site: Option<&'a Site>) -> Self {
-        let plain = |name| Self {
-            name,
-            logo: None,
-            language: "en",
-            style: String::new(),
+    pub(super) fn of(words: Words<'a>) -> Self {
+        let Some(brand) = words.brand() else {
+            return Self {
+                name: "Edgeward",
+                logo: None,
+                contact: None,
+                style: String::new(),
+            };
         };
-        let Some(site) = site else {
-            return plain("Edgeward");
-        };
-        let Some(gateway) = &site.gateway else {
-            return plain(&site.address);
-        };
-        let brand = &gateway.brand;
         // The configuration takes only colours that white text can be read on.
         let button = brand.accent.as_ref().map(|accent| {
             format!(".button:not(.plain){{background:{accent};border-color:{accent};color:#fff}}")
@@ -248,7 +302,11 @@ impl<'a> Look<'a> {
         Self {
             name: &brand.name,
             logo: brand.logo.as_deref(),
-            language: &brand.language,
+            contact: brand.contact.as_deref().map(|contact| {
+                let shown = contact.strip_prefix("https://").unwrap_or(contact);
+                let scheme = if shown == contact { "mailto:" } else { "" };
+                (shown, [scheme, contact].concat())
+            }),
             style: button.unwrap_or_default(),
         }
     }

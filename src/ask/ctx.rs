@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::answer::page::Frame;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Presented;
 use crate::http::path::RequestPath;
@@ -12,6 +13,7 @@ use crate::platform::port::Received;
 use crate::platform::time::Timestamp;
 use crate::rules::{Asked, Rule};
 use crate::site::Site;
+use crate::site::words::Words;
 
 /// Why a request is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,7 +57,48 @@ pub struct Ctx<'a> {
     pub now: Timestamp,
 }
 
-impl Ctx<'_> {
+/// The texts for whoever sent this request. Its language is read of the whole head: requests that are forwarded do not need it.
+#[must_use]
+pub fn words<'a>(
+    site: Option<&'a Site>,
+    parts: &Parts,
+    received: Option<&dyn Received>,
+) -> Words<'a> {
+    const LANGUAGE: &str = "accept-language";
+    let brand = site.map(|site| &site.brand);
+    if Words::is_set(brand) {
+        return Words::new(brand, None);
+    }
+    if let Some(told) = parts.named(LANGUAGE) {
+        return Words::new(brand, Some(told));
+    }
+    let head = received.and_then(|received| Parts::from_snapshot(received.whole_head()?).ok());
+    Words::new(brand, head.as_ref().and_then(|head| head.named(LANGUAGE)))
+}
+
+impl<'a> Ctx<'a> {
+    /// The texts of the pages for whoever is asking.
+    #[must_use]
+    pub fn words(&self) -> Words<'a> {
+        let received = (!self.is_dry()).then_some(self.received);
+        words(Some(self.site), self.parts, received)
+    }
+
+    /// What is around the content of a page.
+    #[must_use]
+    pub fn frame<'f>(&self, words: Words<'f>, title: &'f str, code: &'f str) -> Frame<'f>
+    where
+        'a: 'f,
+    {
+        Frame {
+            title,
+            code,
+            request_id: self.request_id,
+            site: Some(self.site),
+            words,
+        }
+    }
+
     /// Whether it is judged without effect: nothing is used up, created, opened or counted.
     #[must_use]
     pub fn is_dry(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::config::brand::{self, RawBrand};
 use crate::config::named::Tables;
 use crate::config::raw::{RawSession, RawUnauthenticated};
 use crate::config::reader::{Bindings, Field, Reader, table};
@@ -10,16 +11,13 @@ use crate::config::{mounts, provider, rules, site};
 use crate::http::reserved::Reserved;
 use crate::model::service::{Identity, ServiceId};
 use crate::model::user::Email;
-use crate::site::gateway::{Brand, Gateway, TEXTS};
+use crate::site::gateway::Gateway;
 use crate::site::mount::{ENDPOINTS, Neighbours};
 use crate::site::provider::Provider;
 use crate::site::{HostHeader, Paths, SeparatorInGroups, Site, Source};
 
 /// The name of the gateway among the sites.
 pub const NAME: &str = "gateway";
-/// Data URLs above this size would make every page slow.
-const MAX_LOGO: usize = 32 * 1024;
-const MAX_TEXT: usize = 500;
 
 table! {
     /// `EDGEWARD_GATEWAY`.
@@ -33,11 +31,13 @@ table! {
         pub(super) name: Field<String>,
         /// The logo: an https URL, or a `data:` URL of an image.
         pub(super) logo: Field<String>,
-        /// The colour of buttons and links: `#rrggbb`.
+        /// The colour of buttons: `#rrggbb`.
         pub(super) accent: Field<String>,
-        /// The language of the pages (BCP 47).
+        /// Where people get help: an https URL, or an e-mail address.
+        pub(super) contact: Field<String>,
+        /// The language of the pages (BCP 47); that of the browser, if it is left out.
         pub(super) language: Field<String>,
-        /// Texts in place of the English ones.
+        /// Texts of the pages in place of ours, by name.
         pub(super) texts: Field<BTreeMap<String, String>>,
         /// Origins that may show the gateway's pages in a frame.
         pub(super) frame_ancestors: Field<Vec<String>>,
@@ -72,7 +72,6 @@ table! {
 }
 
 /// Validates `raw`; errors go to `reader`. To the rest of the core, the gateway is a site without an origin.
-#[expect(clippy::too_many_lines, reason = "one field of the site after another")]
 pub(super) fn read(
     raw: RawGateway,
     bindings: &Bindings,
@@ -84,39 +83,18 @@ pub(super) fn read(
     let first_host = hosts.iter().flatten().next();
     let first_host = first_host.cloned().unwrap_or_default();
     let identity = reader.with_default("identity", raw.identity, Identity::Email);
-    let name = reader.with_default("name", raw.name, first_host.clone());
-    let shown = |text: &str| !text.trim().is_empty() && text.len() <= MAX_TEXT;
-    reader.check(
-        "name",
-        hosts.is_none() || shown(&name),
-        "must have 1 to 500 bytes",
+    let brand = brand::read(
+        RawBrand {
+            name: raw.name,
+            logo: raw.logo,
+            accent: raw.accent,
+            contact: raw.contact,
+            language: raw.language,
+            texts: raw.texts,
+        },
+        &first_host,
+        reader,
     );
-    let logo = reader.optional("logo", raw.logo);
-    reader.check(
-        "logo",
-        logo.as_deref().is_none_or(is_logo),
-        "must be an https URL, or a data: URL of an image, in base64 and at most 32 KB long",
-    );
-    let accent = reader.optional("accent", raw.accent);
-    reader.check(
-        "accent",
-        accent.as_deref().is_none_or(is_readable_colour),
-        "must be #rrggbb, with a contrast of at least 4.5 to white (WCAG 2.2, 1.4.3)",
-    );
-    let language = reader.with_default("language", raw.language, "en".to_owned());
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    reader.check(
-        "language",
-        !language.is_empty() && language.len() <= 35 && language.bytes().all(plain),
-        "is not a language tag",
-    );
-    let texts = reader.with_default("texts", raw.texts, BTreeMap::new());
-    for (name, text) in &texts {
-        let mut reader = reader.table("texts");
-        let is_known = TEXTS.iter().any(|(known, _)| known == name);
-        reader.check(name, is_known, "no such text");
-        reader.check(name, text.len() <= MAX_TEXT, "must have at most 500 bytes");
-    }
     let frame_ancestors = site::read_origins(reader, "frame_ancestors", raw.frame_ancestors);
     let (http, hsts) = site::read_transport(reader, raw.http, raw.hsts);
     let session = site::read_session(reader, raw.session, NAME, "");
@@ -145,19 +123,13 @@ pub(super) fn read(
         hosts: hosts?,
         mount: String::new(),
         address: first_host.clone(),
+        brand,
         endpoints: ENDPOINTS.to_owned(),
         neighbours: Neighbours::default(),
         upstream: None,
         base: String::new(),
         gateway: Some(Gateway {
             identity,
-            brand: Brand {
-                name,
-                logo,
-                accent,
-                language,
-                texts,
-            },
             passwords,
             development,
             link_service,
@@ -257,68 +229,4 @@ fn read_passkeys(
         "must be a host of the gateway or a domain above one, and not an address",
     );
     Some(rp_id)
-}
-
-fn is_logo(url: &str) -> bool {
-    let plain = url
-        .bytes()
-        .all(|b| b.is_ascii_graphic() && !b"\"'<>;, ".contains(&b));
-    let data = url
-        .strip_prefix("data:image/")
-        .is_some_and(|rest| url.len() <= MAX_LOGO && rest.contains("base64,"));
-    data || (plain && url.len() <= 2048 && url.starts_with("https://"))
-}
-
-/// Whether white text on `colour` can be read: a contrast of 4.5 (WCAG 2.2, relative luminance).
-fn is_readable_colour(colour: &str) -> bool {
-    let is_hex = |digits: &&str| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    let Some(digits) = colour.strip_prefix('#').filter(is_hex) else {
-        return false;
-    };
-    let channel = |at: usize| -> Option<f64> {
-        let value = u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()?;
-        let value = f64::from(value) / 255.0;
-        Some(if value <= 0.040_45 {
-            value / 12.92
-        } else {
-            ((value + 0.055) / 1.055).powf(2.4)
-        })
-    };
-    let (Some(red), Some(green), Some(blue)) = (channel(0), channel(2), channel(4)) else {
-        return false;
-    };
-    let luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-    1.05 / (luminance + 0.05) >= 4.5
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_colours_that_white_text_can_be_read_on_are_taken() {
-        for fine in ["#000000", "#0b57d0", "#767676"] {
-            assert!(is_readable_colour(fine), "{fine}");
-        }
-        for bad in [
-            "", "#fff", "#ffffff", "#777777", "red", "#12345g", "#+1+2+3", "#ffd700",
-        ] {
-            assert!(!is_readable_colour(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_logo_is_loaded_from_https_or_is_in_the_page() {
-        assert!(is_logo("https://cdn.example.com/logo.svg"));
-        assert!(is_logo("data:image/svg+xml;base64,PHN2Zy8+"));
-        for bad in [
-            "http://cdn.example.com/logo.svg",
-            "https://cdn.example.com/a;b",
-            "javascript:alert(1)",
-            "data:text/html;base64,PHN2Zy8+",
-            "//cdn.example.com/logo.svg",
-        ] {
-            assert!(!is_logo(bad), "{bad}");
-        }
-    }
 }

@@ -4,7 +4,8 @@
 //! All errors are reported at once, each with its path; a configuration with an error serves
 //! nobody. What has no safe default must be written.
 
-pub mod cors;
+mod brand;
+mod cors;
 pub mod gateway;
 mod headers;
 pub mod issuer;

@@ -36,6 +36,18 @@ table! {
         /// The origin: `https://host` or `https://host:port`, with a path if the application lives
         /// below one; `http://` to loopback hosts only.
         pub(super) upstream: Field<String>,
+        /// The name at the top of each page; defaults to the first of `hosts`.
+        pub(super) name: Field<String>,
+        /// The logo: an https URL, or a `data:` URL of an image.
+        pub(super) logo: Field<String>,
+        /// The colour of buttons: `#rrggbb`.
+        pub(super) accent: Field<String>,
+        /// Where people get help: an https URL, or an e-mail address.
+        pub(super) contact: Field<String>,
+        /// The language of the pages (BCP 47); that of the browser, if it is left out.
+        pub(super) language: Field<String>,
+        /// Texts of the pages in place of ours, by name.
+        pub(super) texts: Field<BTreeMap<String, String>>,
         /// The path, within the site, below which Edgeward's own endpoints live.
         pub(super) endpoints: Field<String>,
         /// Allows `http://` to any origin.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::ask::source::ATTEMPT;
+use crate::config::brand::{self, RawBrand};
 use crate::config::named::Tables;
 use crate::config::raw::{
     RawAssertion, RawLogin, RawQuery, RawSession, RawSite, RawSsoCookie, RawSsoToken,
@@ -66,6 +67,18 @@ pub(super) fn read(
     let path_case = reader.with_default("path_case", raw.path_case, PathCase::Matters);
     let first_host = hosts.as_ref().and_then(|hosts| hosts.first());
     let address = [first_host.map_or("", String::as_str), &mount].concat();
+    let brand = brand::read(
+        RawBrand {
+            name: raw.name,
+            logo: raw.logo,
+            accent: raw.accent,
+            contact: raw.contact,
+            language: raw.language,
+            texts: raw.texts,
+        },
+        &address,
+        reader,
+    );
     let audience = reader.with_default("audience", raw.audience, address.clone());
     let sources = read_sources(reader, raw.sources);
     let return_parameter = reader.with_default(
@@ -329,6 +342,7 @@ pub(super) fn read(
         hosts: hosts?,
         mount,
         address,
+        brand,
         endpoints,
         neighbours: Neighbours::default(),
         upstream: Some(upstream?),

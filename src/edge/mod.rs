@@ -24,6 +24,8 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::Event;
 use crate::answer::logged;
+use crate::answer::page::Ways;
+use crate::ask::ctx;
 use crate::http::request::Parts;
 use crate::memory::world::World;
 use crate::origin::response;
@@ -391,7 +393,10 @@ fn refuse_whole(
 /// A refusal as the client prefers it.
 fn refusal(denial: &Denial, parts: &Parts, site: Option<&Site>, request_id: &str) -> Response {
     answer(&if parts.wants_page() {
-        Answer::refusal_page(denial, site, request_id, None)
+        // These parts are the whole head.
+        let words = ctx::words(site, parts, None);
+        let ways = Ways::on(denial.row().status, words, site, parts.is_read());
+        Answer::refusal_page(denial, site, words, request_id, ways)
     } else {
         Answer::refusal(denial, request_id)
     })

@@ -117,7 +117,7 @@ pub(super) async fn show(
         (row.status, row.code)
     });
     let frame = visit.frame(visit.text("account"), code);
-    let answer = gateway_page::account(status, &frame, visit.brand(), content);
+    let answer = gateway_page::account(status, &frame, content);
     Ok(Reply {
         refused,
         ..Reply::from(answer)
@@ -127,8 +127,7 @@ pub(super) async fn show(
 fn row(visit: &Visit<'_>, record: SessionRecord) -> SessionRow {
     let site = visit.ctx.world.config.site_named(&record.site);
     let site = match site {
-        Some(site) if site.gateway.is_some() => visit.brand().name.clone(),
-        Some(site) => site.address.clone(),
+        Some(site) => site.brand.name.clone(),
         None => record.site,
     };
     SessionRow {

@@ -102,7 +102,7 @@ pub(super) async fn issue(
 /// with it.
 pub async fn send(
     world: &World,
-    gateway: &Gateway,
+    (site, gateway): (&Site, &Gateway),
     user: &User,
     link: &PasswordLink,
     ways: Option<&[Way]>,
@@ -116,7 +116,7 @@ pub async fn send(
         Sending::NotAsked
     };
     let mail = if is_asked(Way::Mail) {
-        send_mail(world, gateway, user, link).await
+        send_mail(world, site, gateway, user, link).await
     } else {
         Sending::NotAsked
     };
@@ -165,7 +165,13 @@ async fn tell_service(
     Ok(Sending::Queued)
 }
 
-async fn send_mail(world: &World, gateway: &Gateway, user: &User, link: &PasswordLink) -> Sending {
+async fn send_mail(
+    world: &World,
+    site: &Site,
+    gateway: &Gateway,
+    user: &User,
+    link: &PasswordLink,
+) -> Sending {
     let platform = &world.platform;
     let Some(from) = gateway
         .mail_from
@@ -177,7 +183,7 @@ async fn send_mail(world: &World, gateway: &Gateway, user: &User, link: &Passwor
     let Some(address) = &user.email else {
         return Sending::Unavailable;
     };
-    let letter = mail::with_link(&gateway.brand, from, address, &link.url, link.expires_at);
+    let letter = mail::with_link(&site.brand, from, address, &link.url, link.expires_at);
     match platform.mail.send(&letter).await {
         Ok(()) => Sending::Sent,
         Err(_) => Sending::Failed,

@@ -234,11 +234,11 @@ fn ask(
     name: &str,
     error: Option<(Denial, &str)>,
 ) -> Reply {
-    let brand = visit.brand();
+    let words = visit.words;
     let wanted = destination.wanted();
     let takes =
         |method| destination.takes(method) && wanted.is_none_or(|wanted| wanted.takes(method));
-    let mut lead = brand
+    let mut lead = words
         .text(if wanted.is_some() {
             "once_more_lead"
         } else {
@@ -249,7 +249,7 @@ fn ask(
         if !lead.is_empty() {
             lead.push(' ');
         }
-        lead = format!("{lead}{} {name}", brand.text("continue_to"));
+        lead = format!("{lead}{} {name}", words.text("continue_to"));
     }
     let mut fields = vec![("csrf", visit.form_token())];
     fields.extend(destination.fields());
@@ -257,13 +257,13 @@ fn ask(
     let has_passkeys = passkey::rp_id(visit).is_some() && takes(PASSKEY);
     let mut methods = Vec::new();
     if visit.gateway.passwords && takes(PASSWORD) {
-        let fields = PasswordFields::new(visit.gateway, name, has_passkeys);
+        let fields = PasswordFields::new(visit.gateway, words, name, has_passkeys);
         methods.push(Method::Password(fields));
     }
     if has_passkeys {
         methods.push(Method::Passkey(PasskeyButton {
-            label: brand.text("passkey_sign_in"),
-            failed: brand.text("passkey_failed"),
+            label: words.text("passkey_sign_in"),
+            failed: words.text("passkey_failed"),
         }));
     }
     let place = destination.place();
@@ -273,18 +273,21 @@ fn ask(
         wanted,
         &|provider| destination.takes(provider),
     ));
-    if methods.is_empty() || wanted.is_some_and(|wanted| wanted.methods == [PASSKEY]) {
-        lead = [&lead, " ", brand.text("no_method")].concat();
-    }
+    let is_limited = methods.is_empty() || wanted.is_some_and(|wanted| wanted.methods == [PASSKEY]);
     let content = SignIn {
         lead: &lead,
+        note: if is_limited {
+            words.text("no_method")
+        } else {
+            ""
+        },
         error: error.as_ref().map(|(_, text)| *text),
         is_wrong: matches!(error, Some((Denial::WrongPassword, _))),
         fields,
         methods,
         form_to: destination.origin(),
     };
-    let frame = visit.frame(brand.text("sign_in"), row.map_or("", |row| row.code));
+    let frame = visit.frame(words.text("sign_in"), row.map_or("", |row| row.code));
     let mut answer = gateway_page::sign_in(row.map_or(200, |row| row.status), &frame, content);
     if let Some((denial, _)) = &error
         && let Some(seconds) = denial.retry_after()

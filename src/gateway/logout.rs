@@ -32,16 +32,34 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     {
         return end(visit).await;
     }
+    if visit.principal.is_none() && sign_out::users_of(visit.ctx).await?.is_empty() {
+        let action = LinkButton {
+            label: visit.text("sign_in").to_owned(),
+            href: "/login/".into(),
+        };
+        let title = visit.text("signed_out");
+        return Ok(visit.inform(200, title, "", visit.text("not_signed_in"), Some(action)));
+    }
     let question = Confirmation {
         lead: visit.text("sign_out_lead"),
+        facts: visit
+            .principal
+            .iter()
+            .map(|principal| {
+                (
+                    visit.text("signed_in_as"),
+                    visit.name_of(principal.user()).to_owned(),
+                )
+            })
+            .collect(),
         form_action: "/logout/",
-        fields: Vec::new(),
         submit_label: visit.text("sign_out"),
         cancel: Some(LinkButton {
             label: visit.text("stay_signed_in").to_owned(),
             href: "/account/".into(),
         }),
         form_to: provider_sign_out::form_target(visit.ctx),
+        ..Confirmation::default()
     };
     Ok(page::question(
         200,

@@ -129,7 +129,7 @@ fn options_for(visit: &Visit<'_>, rp_id: &str, name: Option<&str>, set: &Passkey
         return format!(r#"{head}"rpId":"{rp_id}","userVerification":"required"}}}}"#);
     };
     let name = Value::from(name).to_string();
-    let brand = Value::from(visit.brand().name.as_str()).to_string();
+    let brand = Value::from(visit.name()).to_string();
     let mut known = String::new();
     for key in &set.keys {
         let comma = if known.is_empty() { "" } else { "," };

@@ -42,7 +42,7 @@ pub(super) async fn demand_new(
         form_to: destination.origin(),
     };
     let frame = visit.frame(visit.text("set_password"), "");
-    Ok(gateway_page::password(200, &frame, visit.brand(), content).into())
+    Ok(gateway_page::password(200, &frame, content).into())
 }
 
 /// `GET /password/`, with the token of a link or signed in.
@@ -252,7 +252,6 @@ fn ask(
     link: Option<(&str, Option<&str>)>,
     unfit: Option<Unfit>,
 ) -> Reply {
-    let brand = visit.brand();
     let (token, form_to) = (
         link.map(|(token, _)| token),
         link.and_then(|(_, form_to)| form_to),
@@ -277,9 +276,9 @@ fn ask(
         form_to,
     };
     let row = complaint.as_ref().map(|complaint| complaint.denial.row());
-    let frame = visit.frame(brand.text(title), row.map_or("", |row| row.code));
+    let frame = visit.frame(visit.text(title), row.map_or("", |row| row.code));
     let status = row.map_or(200, |row| row.status);
-    let page = gateway_page::password(status, &frame, brand, content);
+    let page = gateway_page::password(status, &frame, content);
     Reply {
         refused: complaint.map(|complaint| complaint.denial),
         ..Reply::from(page)

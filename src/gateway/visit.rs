@@ -2,7 +2,7 @@
 
 use crate::access::same_origin;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Frame, LinkButton, Message};
+use crate::answer::page::{self, Frame, LinkButton, Message, Ways};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
@@ -17,13 +17,16 @@ use crate::jose::error::TokenError;
 use crate::model::user::{User, UserId};
 use crate::people;
 use crate::platform::digest::{hex, sha256};
-use crate::site::gateway::{Brand, Gateway};
+use crate::site::gateway::Gateway;
+use crate::site::words::Words;
 use crate::store::tickets::Tickets;
 
 /// A request of a browser for a page of the gateway.
 pub(super) struct Visit<'a> {
     pub(super) ctx: &'a Ctx<'a>,
     pub(super) gateway: &'a Gateway,
+    /// The texts of its pages.
+    pub(super) words: Words<'a>,
     /// Who is signed in at the gateway.
     pub(super) principal: Option<Principal>,
     browser: Browser,
@@ -47,6 +50,7 @@ impl<'a> Visit<'a> {
         Ok(Self {
             ctx,
             gateway,
+            words: ctx.words(),
             principal,
             is_new: known.is_none(),
             browser: known.unwrap_or_else(|| Browser::random(&*ctx.world.platform.entropy)),
@@ -63,18 +67,19 @@ impl<'a> Visit<'a> {
         reply
     }
 
-    pub(super) fn brand(&self) -> &'a Brand {
-        &self.gateway.brand
+    /// What the gateway is called.
+    pub(super) fn name(&self) -> &'a str {
+        &self.ctx.site.brand.name
     }
 
-    /// The text of this name, see [`crate::site::gateway::TEXTS`].
+    /// The text of this name, see [`crate::site::words`].
     pub(super) fn text(&self, name: &'static str) -> &'a str {
-        self.brand().text(name)
+        self.words.text(name)
     }
 
     /// A text with a value in it.
     pub(super) fn text_with(&self, name: &'static str, place: &str, value: &str) -> String {
-        self.text(name).replace(place, value)
+        self.words.with(name, place, value)
     }
 
     /// Whether the browser does not have its id yet.
@@ -173,12 +178,7 @@ impl<'a> Visit<'a> {
     }
 
     pub(super) fn frame<'f>(&'f self, title: &'f str, code: &'f str) -> Frame<'f> {
-        Frame {
-            title,
-            code,
-            request_id: self.ctx.request_id,
-            site: Some(self.ctx.site),
-        }
+        self.ctx.frame(self.words, title, code)
     }
 
     /// A page that informs.
@@ -192,8 +192,11 @@ impl<'a> Visit<'a> {
     ) -> Reply {
         let message = Message {
             lead,
-            details: Vec::new(),
-            action,
+            ways: Ways {
+                action,
+                ..Ways::default()
+            },
+            ..Message::default()
         };
         page::message(status, &self.frame(title, code), message).into()
     }

@@ -2,6 +2,9 @@
 
 use crate::http::headers::is_token;
 
+/// More languages than a person reads are not looked at.
+const MAX_LANGUAGES: usize = 32;
+
 /// Whether `accept` asks for `text/html`, at least as much as for JSON. Only the exact types count: a wildcard says that a
 /// program takes whatever there is. A header that does not have the form of the RFC asks for no page. That keeps Java's
 /// default (`text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2`) what it is, a program.
@@ -26,6 +29,29 @@ pub fn prefers_page(accept: &str) -> bool {
         *best = weight.max(*best);
     }
     page > 0 && page >= json
+}
+
+/// What `of` makes of the language that `accepted` weighs highest (RFC 9110 §12.5.4), of those that it knows; of several with
+/// the same weight, the first. A range without the form of the RFC is passed over.
+#[must_use]
+pub fn best_language<T>(accepted: &str, of: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let mut best = None;
+    let mut highest = 0;
+    for range in accepted.split(',').take(MAX_LANGUAGES) {
+        let (tag, weight) = range
+            .split_once(';')
+            .map_or((range, Some(1000)), |(tag, rest)| {
+                let value = rest.trim().strip_prefix("q=");
+                (tag, value.and_then(thousandths))
+            });
+        let weight = weight.unwrap_or(0);
+        if weight > highest
+            && let Some(known) = of(tag.trim())
+        {
+            (best, highest) = (Some(known), weight);
+        }
+    }
+    best
 }
 
 /// A media range without its parameters, and its weight in thousandths.

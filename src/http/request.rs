@@ -239,6 +239,12 @@ impl Parts {
             })
     }
 
+    /// Whether the method only retrieves something (RFC 9110 §9.3.1, §9.3.2), so that the same address can be opened again.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self.method(), "GET" | "HEAD")
+    }
+
     /// Whether the method retrieves no content (RFC 9110 §9.3.2, §9.3.7), so that the request must
     /// not use up anything meant to be seen later.
     #[must_use]

@@ -30,6 +30,14 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
         Endpoint::Unknown if ctx.site.gateway.is_some() => {
             conclude(ctx, true, Vec::new(), Err(Denial::UnknownEndpoint))
         }
+        // A person who looks for what is here finds out who is signed in.
+        Endpoint::Unknown
+            if ctx.parts.wants_page()
+                && ctx.parts.is_read()
+                && ctx.path.as_str().trim_end_matches('/') == ctx.site.endpoints =>
+        {
+            reply(ctx, Answer::see_other(ctx.site.own_path("me")))
+        }
         Endpoint::Unknown => {
             let denial = Denial::UnknownEndpoint;
             let answer = Answer::refusal(&denial, ctx.request_id);
@@ -81,7 +89,7 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
                 Ok((authentication, stale)) => {
                     let reply = match endpoint {
                         Endpoint::Me => account::me(ctx, &authentication).await,
-                        Endpoint::Logout => account::logout(ctx).await,
+                        Endpoint::Logout => account::logout(ctx, &authentication).await,
                         Endpoint::Switch => account::switch(ctx).await,
                         _ => exchange(ctx).await,
                     };
@@ -122,7 +130,14 @@ fn published(ctx: &Ctx<'_>, result: Result<Answer, Denial>) -> Outcome {
         ),
         Err(denial) => {
             let config = &ctx.world.config;
-            refuse_early(config, ctx.parts, Some(ctx.site), &denial, ctx.request_id)
+            refuse_early(
+                config,
+                ctx.parts,
+                ctx.received,
+                Some(ctx.site),
+                &denial,
+                ctx.request_id,
+            )
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod watch;
 
 use std::rc::Rc;
 
+use crate::answer::denial::Denial;
 use crate::ask::ctx::{Ctx, Purpose};
 use crate::ask::route::{self, Target};
 use crate::ask::{asked, source, webdav};
@@ -25,6 +26,7 @@ use crate::platform::port::Received;
 use crate::platform::time::Timestamp;
 use crate::rules::Asked;
 use crate::sign_in::browsing;
+use crate::site::Site;
 
 /// Handles one request.
 pub async fn handle(
@@ -49,6 +51,9 @@ pub async fn handle(
         }
         None => (&parts, routed),
     };
+    let early = |site: Option<&Site>, denial: &Denial| {
+        refuse_early(&world.config, parts, &*received, site, denial, &request_id)
+    };
     let (site, path, endpoint) = match routed {
         Ok(Target::Site { site, path }) => (site, path, None),
         Ok(Target::Own {
@@ -57,7 +62,7 @@ pub async fn handle(
             endpoint,
         }) => (site, path, Some(endpoint)),
         Err((denial, site)) => {
-            let outcome = refuse_early(&world.config, parts, site.as_deref(), &denial, &request_id);
+            let outcome = early(site.as_deref(), &denial);
             return match &site {
                 Some(site) => transport::tell(site, parts, outcome),
                 None => outcome,
@@ -66,8 +71,13 @@ pub async fn handle(
     };
     // Which rule decides, before anybody is looked for: a rule matches by what is asked, not by whom.
     let host = asked::host(&site, parts);
-    if let Some(outcome) = transport::lead_to_https(&world.config, &site, parts, &host, &request_id)
-    {
+    if let Some(outcome) = transport::lead_to_https(
+        &world.config,
+        &site,
+        (parts, &*received),
+        &host,
+        &request_id,
+    ) {
         return outcome;
     }
     let asked = match &endpoint {
@@ -86,7 +96,7 @@ pub async fn handle(
     let ((asked, rule), also) = match asked.and_then(|asked| Ok(webdav::order(asked, also?))) {
         Ok(all) => all,
         Err(denial) => {
-            let outcome = refuse_early(&world.config, parts, Some(&site), &denial, &request_id);
+            let outcome = early(Some(&site), &denial);
             return transport::tell(&site, parts, outcome);
         }
     };

@@ -6,14 +6,16 @@ use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{Event, EventKind, Happened, SignedIn};
+use crate::answer::page::Ways;
 use crate::answer::reply::Reply;
-use crate::ask::ctx::Ctx;
+use crate::ask::ctx::{self, Ctx};
 use crate::authn;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::cache::Note;
 use crate::memory::world::World;
 use crate::origin::Forward;
+use crate::platform::port::Received;
 use crate::sign_in::refuse;
 use crate::site::Site;
 use crate::site::config::{Config, Log};
@@ -160,7 +162,7 @@ pub(crate) fn conclude(
         }
         Err(denial) => {
             let (answer, kept) = if own_endpoint {
-                (refuse_own(ctx, &denial), Vec::new())
+                refuse::refuse_own(ctx, &denial)
             } else {
                 refuse::refuse(ctx, &denial)
             };
@@ -184,15 +186,6 @@ fn answered(ctx: &Ctx<'_>, own_endpoint: bool, status: u16) -> Option<Event> {
         status: Some(status),
         ..about(ctx, own_endpoint)
     })
-}
-
-/// A refusal at one of our own endpoints leads nobody to sign in: it is not where a person goes.
-fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> Answer {
-    let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
-    if ctx.parts.wants_page() && own != Some("/me") {
-        return Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
-    }
-    Answer::refusal(denial, ctx.request_id)
 }
 
 /// What a later step says of a cookie stands instead of what an earlier one said.
@@ -240,12 +233,15 @@ pub(crate) fn admin_outcome(
 pub(crate) fn refuse_early(
     config: &Config,
     parts: &Parts,
+    received: &dyn Received,
     site: Option<&Site>,
     denial: &Denial,
     request_id: &str,
 ) -> Outcome {
     let answer = if parts.wants_page() {
-        Answer::refusal_page(denial, site, request_id, None)
+        let words = ctx::words(site, parts, Some(received));
+        let ways = Ways::on(denial.row().status, words, site, parts.is_read());
+        Answer::refusal_page(denial, site, words, request_id, ways)
     } else {
         Answer::refusal(denial, request_id)
     };

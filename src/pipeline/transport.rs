@@ -5,6 +5,7 @@ use crate::answer::denial::Denial;
 use crate::http::host::is_local;
 use crate::http::request::Parts;
 use crate::pipeline::outcome::{Action, Outcome, refuse_early, reply_early};
+use crate::platform::port::Received;
 use crate::site::config::Config;
 use crate::site::{PlainHttp, Site};
 
@@ -13,7 +14,7 @@ use crate::site::{PlainHttp, Site};
 pub(super) fn lead_to_https(
     config: &Config,
     site: &Site,
-    parts: &Parts,
+    (parts, received): (&Parts, &dyn Received),
     host: &str,
     request_id: &str,
 ) -> Option<Outcome> {
@@ -24,6 +25,7 @@ pub(super) fn lead_to_https(
         return Some(refuse_early(
             config,
             parts,
+            received,
             Some(site),
             &Denial::HttpsRequired,
             request_id,

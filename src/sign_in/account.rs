@@ -7,15 +7,17 @@ use crate::access::same_origin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
-use crate::answer::page::{self, Confirmation, Frame, LinkButton, Message};
+use crate::answer::page::{self, Confirmation, LinkButton, Message, Ways};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::MAX_OF_ONE_SOURCE;
+use crate::authn::principal::Principal;
 use crate::authn::{self, Authentication, link};
 use crate::credential::session::{self, SessionClaims, SetCookie};
 use crate::jose::error::TokenError;
+use crate::model::user::Role;
 use crate::people;
 use crate::platform::port::Fault;
 use crate::sign_in::{arrive, provider_sign_out, refuse, sign_out};
@@ -37,6 +39,9 @@ pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply,
     let principal = authentication.required()?;
     link::use_up(ctx.world, ctx.site, &principal, ctx.now).await?;
     let user = principal.user();
+    if ctx.parts.wants_page() {
+        return Ok(me_page(ctx, &principal).into());
+    }
     let body = json!({
         "user": {
             "id": user.id.as_str(),
@@ -54,19 +59,65 @@ pub async fn me(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply,
     Ok(Answer::json(200, &body).into())
 }
 
+/// What a person sees at `/api/sso/me`.
+fn me_page(ctx: &Ctx<'_>, principal: &Principal) -> Answer {
+    let words = ctx.words();
+    let user = principal.user();
+    let mut facts = Vec::new();
+    if let Some(address) = user.address() {
+        facts.push((words.text("email"), address.to_owned()));
+    }
+    let username = user.username.as_str();
+    if user.address() != Some(username) {
+        facts.push((words.text("username"), username.to_owned()));
+    }
+    let name = user.display_name();
+    if name != username {
+        facts.push((words.text("me_name"), name));
+    }
+    if !user.roles.is_empty() {
+        let roles: Vec<_> = user.roles.iter().map(Role::as_str).collect();
+        facts.push((words.text("me_roles"), roles.join(", ")));
+    }
+    let until = principal.expires_at().to_the_minute();
+    facts.push((words.text("me_until"), until));
+    let message = Message {
+        facts,
+        ways: Ways {
+            action: Some(LinkButton {
+                label: words.text("start_page").to_owned(),
+                href: ctx.site.root_path(),
+            }),
+            other: Some(LinkButton {
+                label: words.text("sign_out").to_owned(),
+                href: ctx.site.own_path("logout"),
+            }),
+            who: None,
+        },
+        ..Message::default()
+    };
+    let frame = ctx.frame(words, words.text("me_title"), "");
+    page::message(200, &frame, message)
+}
+
 /// `/api/sso/logout`, or the application's own sign-out path. POST ends the session; GET asks for a
 /// confirmation, except at the application's path when one of its own pages links there.
 ///
 /// # Errors
 /// [`Denial::CrossOrigin`], [`Denial::MethodNotAllowed`], or a fault if the session could not be
 /// ended.
-pub async fn logout(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+pub async fn logout(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply, Denial> {
     // A link on the application's own page to its own sign-out path needs no confirmation.
     let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
     let followed_here =
         own != Some("/logout") && ctx.parts.header("sec-fetch-site") == Some("same-origin");
     match ctx.parts.method() {
-        "GET" if !followed_here => Ok(ask_to_log_out(ctx).into()),
+        "GET" if !followed_here => match &authentication.result {
+            Ok(None) => Ok(signed_out_already(ctx)),
+            Ok(Some(principal)) => Ok(ask_to_log_out(ctx, Some(principal)).into()),
+            // What contradicts itself, or cannot be checked, may still be a session that somebody wants to end.
+            Err(_) => Ok(ask_to_log_out(ctx, None).into()),
+        },
         "GET" | "POST" => {
             same_origin::check(ctx.parts, ctx.site)?;
             log_out(ctx, &place_of(ctx).await).await
@@ -90,27 +141,61 @@ async fn place_of(ctx: &Ctx<'_>) -> ReturnTo {
     ctx.referrer(ctx.parts)
 }
 
-fn ask_to_log_out(ctx: &Ctx<'_>) -> Answer {
-    let place = ctx.referrer(ctx.parts);
-    let frame = Frame {
-        title: "Sign out?",
-        code: "",
-        request_id: ctx.request_id,
-        site: Some(ctx.site),
+/// The page for somebody who wants to sign out and is not signed in.
+fn signed_out_already(ctx: &Ctx<'_>) -> Reply {
+    let words = ctx.words();
+    let login = ctx.site.login.as_ref();
+    let (action, cookies) = login.map_or((None, Vec::new()), |login| {
+        let place = ctx.referrer(ctx.parts);
+        let (action, cookies) = refuse::button(ctx, login, &place, "sign_in", None);
+        (Some(action), cookies)
+    });
+    let message = Message {
+        lead: words.text("not_signed_in"),
+        ways: Ways {
+            action,
+            ..Ways::on(200, words, Some(ctx.site), true)
+        },
+        ..Message::default()
     };
+    let frame = ctx.frame(words, words.text("signed_out"), "");
+    Reply {
+        cookies,
+        ..Reply::from(page::message(200, &frame, message))
+    }
+}
+
+fn ask_to_log_out(ctx: &Ctx<'_>, principal: Option<&Principal>) -> Answer {
+    let place = ctx.referrer(ctx.parts);
+    let words = ctx.words();
+    let frame = ctx.frame(words, words.text("site_sign_out_question"), "");
+    let who = principal.map(|principal| {
+        let user = principal.user();
+        (words.text("signed_in_as"), arrive::shown(user))
+    });
     let question = Confirmation {
-        lead: "This ends your session on this site.",
+        lead: words.text(lead_of_sign_out(ctx)),
+        facts: who.into_iter().collect(),
         form_action: &ctx.site.own_path("logout"),
         fields: vec![("return_to".into(), place.local().into())],
-        submit_label: "Sign out",
+        submit_label: words.text("sign_out"),
         cancel: Some(LinkButton {
-            label: "Stay signed in".to_owned(),
+            label: words.text("stay_signed_in").to_owned(),
             href: place.local().into(),
         }),
         form_to: provider_sign_out::form_target(ctx)
             .or_else(|| ctx.site.logout_url.as_deref().map(form_target)),
+        ..Confirmation::default()
     };
     page::question(200, &frame, question)
+}
+
+/// What a sign-out ends: with the gateway's, every session.
+fn lead_of_sign_out(ctx: &Ctx<'_>) -> &'static str {
+    match ctx.site.login {
+        Some(Login::Gateway) => "sign_out_lead",
+        _ => "site_sign_out_lead",
+    }
 }
 
 async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
@@ -173,25 +258,23 @@ fn signed_out(ctx: &Ctx<'_>, place: &ReturnTo, cookies: &mut Vec<SetCookie>) -> 
     if let Some(url) = &ctx.site.logout_url {
         Answer::see_other(url.clone())
     } else {
-        let frame = Frame {
-            title: "Signed out",
-            code: "",
-            request_id: ctx.request_id,
-            site: Some(ctx.site),
-        };
+        let words = ctx.words();
+        let frame = ctx.frame(words, words.text("signed_out"), "");
         let action = ctx.site.login.as_ref().map(|login| {
-            let (action, kept) = refuse::button(ctx, login, place, "Sign in again", None);
+            let (action, kept) = refuse::button(ctx, login, place, "sign_in_again", None);
             cookies.extend(kept);
             action
         });
         let message = Message {
-            lead: if matches!(ctx.site.login, Some(Login::Gateway)) {
-                "Your sessions have ended, here, at every other site and at every application."
-            } else {
-                "Your session on this site has ended."
+            lead: words.text(match ctx.site.login {
+                Some(Login::Gateway) => "signed_out_lead",
+                _ => "site_signed_out_lead",
+            }),
+            ways: Ways {
+                action,
+                ..Ways::default()
             },
-            details: Vec::new(),
-            action,
+            ..Message::default()
         };
         page::message(200, &frame, message)
     }

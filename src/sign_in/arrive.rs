@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Confirmation, Frame, LinkButton};
+use crate::answer::page::{self, Confirmation, LinkButton};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Rounds;
@@ -163,7 +163,7 @@ fn lead_on(ctx: &Ctx<'_>) -> Answer {
         led_on: true,
         ..ctx.presented.rounds
     });
-    page::onward(ctx.site, ctx.request_id, link.as_str())
+    page::onward(ctx.site, ctx.words(), ctx.request_id, link.as_str())
 }
 
 /// Leads a browser to `place` that was just given a session. A redirect would belong to the navigation that came from another
@@ -174,7 +174,7 @@ pub fn lead_back(ctx: &Ctx<'_>, place: ReturnTo) -> Answer {
         && browsing::comes_from_elsewhere(ctx)
         && !browsing::is_in_frame(ctx);
     if is_withheld {
-        page::onward(ctx.site, ctx.request_id, place.as_str())
+        page::onward(ctx.site, ctx.words(), ctx.request_id, place.as_str())
     } else {
         Answer::see_other(place.into_url())
     }
@@ -260,60 +260,65 @@ fn ask_before(
     let is_strict = ctx.site.session.same_site == SameSite::Strict;
     let followed_here = from == Some("same-origin") && !is_strict;
     let by_stranger = is_withheld || from == Some("cross-site") || ctx.presented.rounds.led_on;
-    let shown = |user: &User| {
-        let address = user.address().map(str::to_owned);
-        address.unwrap_or_else(|| user.display_name())
-    };
-    let (title, submit_label, cancel, lead) = if let Some(current) = &authentication.session {
+    let words = ctx.words();
+    let mut question = if let Some(current) = &authentication.session {
         let current = current.user();
         if query.user_switch == UserSwitch::Replace || followed_here || current.id == arriving.id {
             return None;
         }
-        let lead = format!(
-            "You are signed in as {}. This link signs you in as {} instead.",
-            shown(current),
-            shown(arriving),
-        );
-        ("Switch user?", "Switch user", "Stay signed in", lead)
+        Confirmation {
+            facts: vec![
+                (words.text("signed_in_as"), shown(current)),
+                (words.text("switch_instead"), shown(arriving)),
+            ],
+            submit_label: words.text("switch_user"),
+            ..Confirmation::default()
+        }
     } else {
         let began_here = ctx.presented.trip.contains(&trip_of(&return_to).as_str());
         let allows = query.stranger_link == StrangerLink::Allow;
         if (allows && !is_withheld) || !by_stranger || began_here {
             return None;
         }
-        let now = if is_withheld {
-            "You may be signed in here as somebody else."
-        } else {
-            "You are not signed in."
-        };
-        let lead = format!(
-            "{now} A link on another site brought you here, and it signs you in as {}. Continue only if that is you.",
-            shown(arriving),
-        );
-        ("Sign in?", "Sign in", "Do not sign in", lead)
+        Confirmation {
+            lead: words.text(if is_withheld {
+                "stranger_withheld"
+            } else {
+                "not_signed_in"
+            }),
+            facts: vec![(words.text("stranger_lead"), shown(arriving))],
+            caution: words.text("stranger_caution"),
+            submit_label: words.text("sign_in"),
+            ..Confirmation::default()
+        }
     };
-    let token = ctx.presented.query.first()?;
-    let frame = Frame {
-        title,
-        code: "",
-        request_id: ctx.request_id,
-        site: Some(ctx.site),
+    let (title, cancel) = match &authentication.session {
+        Some(_) => ("switch_title", "stay_signed_in"),
+        None => ("stranger_title", "do_not_sign_in"),
     };
-    let question = Confirmation {
-        lead: &lead,
-        form_action: &ctx.site.own_path("switch"),
-        fields: vec![
-            ("token".into(), token.clone()),
-            ("return_to".into(), return_to.local().into()),
-        ],
-        submit_label,
-        cancel: Some(LinkButton {
-            label: cancel.to_owned(),
-            href: return_to.with_rounds(DECLINED).local().into(),
-        }),
-        form_to: None,
-    };
+    if let Some(host) = browsing::came_from(ctx) {
+        question.facts.push((words.text("switch_from"), host));
+    }
+    question.fields = vec![
+        ("token".into(), ctx.presented.query.first()?.clone()),
+        ("return_to".into(), return_to.local().into()),
+    ];
+    let form_action = ctx.site.own_path("switch");
+    question.form_action = &form_action;
+    question.cancel = Some(LinkButton {
+        label: words.text(cancel).to_owned(),
+        href: return_to.with_rounds(DECLINED).local().into(),
+    });
+    question.prefers_cancel = true;
+    let frame = ctx.frame(words, words.text(title), "");
     Some(page::question(200, &frame, question))
+}
+
+/// What a person knows a user by: the address, or else the name.
+#[must_use]
+pub fn shown(user: &User) -> String {
+    let address = user.address().map(str::to_owned);
+    address.unwrap_or_else(|| user.display_name())
 }
 
 /// The value of the trip cookie for a browser that was sent to sign in from `place`: the link back

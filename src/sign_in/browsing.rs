@@ -29,6 +29,17 @@ pub fn comes_from_elsewhere(ctx: &Ctx<'_>) -> bool {
     )
 }
 
+/// The host of another site whose page led the browser here, if the browser tells it (RFC 9110 §10.1.3).
+#[must_use]
+pub fn came_from(ctx: &Ctx<'_>) -> Option<String> {
+    let head = whole_head(ctx)?;
+    let (_, rest) = head.named("referer")?.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+    let is_shown = !host.is_empty() && host.len() <= 253 && host.bytes().all(is_plain);
+    (is_shown && host != ctx.parts.authority()).then(|| host.to_owned())
+}
+
 /// Whether the page is for a frame (Fetch Metadata §2.1).
 #[must_use]
 pub fn is_in_frame(ctx: &Ctx<'_>) -> bool {

@@ -7,7 +7,7 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::gateway_page::{self, Method, SignIn};
-use crate::answer::page::{self, Frame, LinkButton, Message};
+use crate::answer::page::{self, LinkButton, Message, Ways};
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
@@ -131,13 +131,8 @@ pub fn list(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
 
 /// The page with the providers of the site.
 fn choice(ctx: &Ctx<'_>, place: &ReturnTo, wanted: Option<&StepUp>) -> Reply {
-    let site = ctx.site;
-    let frame = Frame {
-        title: "Sign in",
-        code: "",
-        request_id: ctx.request_id,
-        site: Some(site),
-    };
+    let words = ctx.words();
+    let frame = ctx.frame(words, words.text("sign_in"), "");
     let all = |_: &str| true;
     let mut ways = methods(ctx, place.local(), wanted, &all);
     if ways.is_empty() {
@@ -146,6 +141,7 @@ fn choice(ctx: &Ctx<'_>, place: &ReturnTo, wanted: Option<&StepUp>) -> Reply {
     }
     let content = SignIn {
         lead: "",
+        note: "",
         error: None,
         is_wrong: false,
         fields: Vec::new(),
@@ -405,21 +401,11 @@ fn again(ctx: &Ctx<'_>, denial: Denial, place: &ReturnTo, once_more: bool) -> Re
     let row = denial.row();
     let answer = if ctx.parts.wants_page() {
         let gateway = ctx.site.gateway.as_ref();
-        let frame = Frame {
-            title: row.title,
-            code: row.code,
-            request_id: ctx.request_id,
-            site: Some(ctx.site),
-        };
-        let message = Message {
-            lead: row.text,
-            details: Vec::new(),
+        let words = ctx.words();
+        let frame = ctx.frame(words, row.title_in(words), row.code);
+        let ways = Ways {
             action: Some(LinkButton {
-                label: gateway
-                    .map_or("Sign in again", |gateway| {
-                        gateway.brand.text("sign_in_again")
-                    })
-                    .to_owned(),
+                label: words.text("sign_in_again").to_owned(),
                 href: match gateway {
                     // It asks what the service or the site wanted once more.
                     Some(_) if place.local().starts_with("/login/") => place.local().to_owned(),
@@ -429,6 +415,12 @@ fn again(ctx: &Ctx<'_>, denial: Denial, place: &ReturnTo, once_more: bool) -> Re
                     None => page_url(ctx, place, None),
                 },
             }),
+            ..Ways::default()
+        };
+        let message = Message {
+            lead: row.text_in(words),
+            ways,
+            ..Message::default()
         };
         page::message(row.status, &frame, message)
     } else {

@@ -3,7 +3,7 @@
 
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
-use crate::answer::page::{self, Frame, LinkButton, Message};
+use crate::answer::page::{self, LinkButton, Message, Ways};
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Rounds;
@@ -60,7 +60,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
             ..rounds
         });
         return (
-            page::onward(ctx.site, ctx.request_id, place.as_str()),
+            page::onward(ctx.site, ctx.words(), ctx.request_id, place.as_str()),
             Vec::new(),
         );
     }
@@ -70,8 +70,7 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         .as_ref()
         .filter(|_| row.sign_in_helps || reaction == Reaction::Login)
     else {
-        let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
-        return (page, Vec::new());
+        return (refused(ctx, denial, None), Vec::new());
     };
     let is_read = matches!(ctx.parts.method(), "GET" | "HEAD");
     let head = browsing::whole_head(ctx);
@@ -103,17 +102,62 @@ pub fn refuse(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
         return (Answer::see_other(url), cookies);
     }
     if !row.sign_in_helps {
-        let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, None);
-        return (page, Vec::new());
+        return (refused(ctx, denial, None), Vec::new());
     }
     let place = match (&head, is_read) {
         // A form cannot be sent again by coming back to where it was sent to.
         (Some(head), false) => ctx.referrer(head),
         _ => ctx.return_to(),
     };
-    let (action, cookies) = button(ctx, login, &place, "Sign in", wanted);
-    let page = Answer::refusal_page(denial, Some(ctx.site), ctx.request_id, Some(action));
-    (page, cookies)
+    let (action, cookies) = button(ctx, login, &place, "sign_in", wanted);
+    (refused(ctx, denial, Some(action)), cookies)
+}
+
+/// The answer to a request for one of our own endpoints, which leads nobody to sign in: it is not where a person goes. The page
+/// that says who is signed in has a button for that.
+#[must_use]
+pub fn refuse_own(ctx: &Ctx<'_>, denial: &Denial) -> (Answer, Vec<SetCookie>) {
+    if !ctx.parts.wants_page() {
+        return (Answer::refusal(denial, ctx.request_id), Vec::new());
+    }
+    let own = ctx.path.as_str().strip_prefix(&*ctx.site.endpoints);
+    let login = ctx.site.login.as_ref();
+    let login = login.filter(|_| own == Some("/me") && denial.row().sign_in_helps);
+    let (action, cookies) = login.map_or((None, Vec::new()), |login| {
+        let (action, cookies) = button(ctx, login, &ctx.root(), "sign_in", None);
+        (Some(action), cookies)
+    });
+    (refused(ctx, denial, action), cookies)
+}
+
+/// The page of a refusal, from which there is always a way on: `action`, to try again, to the first page, or to sign out for
+/// whoever is signed in and not allowed.
+fn refused(ctx: &Ctx<'_>, denial: &Denial, action: Option<LinkButton>) -> Answer {
+    let words = ctx.words();
+    let row = denial.row();
+    let mut ways = match action {
+        Some(action) => to(action),
+        None => Ways::on(row.status, words, Some(ctx.site), ctx.parts.is_read()),
+    };
+    // The first page does not lead to itself.
+    let is_start = |action: &LinkButton| action.href == ctx.site.root_path();
+    if ways.action.as_ref().is_some_and(is_start) && ctx.return_to().as_str() == ctx.root().as_str()
+    {
+        ways.action = None;
+    }
+    let caller = ctx.presented.caller.get();
+    if let Some(caller) = caller.filter(|_| row.status == 403) {
+        ways.who = Some(arrive::shown(&caller.user));
+        let is_kept = matches!(caller.source, Source::Session | Source::SsoCookie);
+        ways.other = is_kept.then(|| LinkButton {
+            label: words.text("not_you").to_owned(),
+            href: match ctx.site.gateway {
+                Some(_) => "/logout/".to_owned(),
+                None => ctx.site.own_path("logout"),
+            },
+        });
+    }
+    Answer::refusal_page(denial, Some(ctx.site), words, ctx.request_id, ways)
 }
 
 /// Whether a page of ours is to lead on the navigation: it came from another site, so `Strict` cookies are missing that the
@@ -166,13 +210,13 @@ pub fn way_in(
     (url, cookies)
 }
 
-/// A button that leads to the sign-in page and back to `place`.
+/// A button that leads to the sign-in page and back to `place`. `label`: the name of its text.
 #[must_use]
 pub fn button(
     ctx: &Ctx<'_>,
     login: &Login,
     place: &ReturnTo,
-    label: &str,
+    label: &'static str,
     wanted: Option<&StepUp>,
 ) -> (LinkButton, Vec<SetCookie>) {
     let rounds = Rounds {
@@ -181,7 +225,7 @@ pub fn button(
     };
     let (href, cookies) = way_in(ctx, login, place, rounds, wanted);
     let button = LinkButton {
-        label: label.to_owned(),
+        label: ctx.words().text(label).to_owned(),
         href,
     };
     (button, cookies)
@@ -194,19 +238,22 @@ fn framed_page(
     login: &Login,
     wanted: Option<&StepUp>,
 ) -> (Answer, Vec<SetCookie>) {
-    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Sign in", wanted);
-    let frame = Frame {
-        title: "Sign in",
-        code: "sign_in_in_frame",
-        request_id: ctx.request_id,
-        site: Some(ctx.site),
-    };
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "sign_in", wanted);
+    let words = ctx.words();
+    let frame = ctx.frame(words, words.text("sign_in"), "sign_in_in_frame");
     let message = Message {
-        lead: "You need to sign in. The sign-in page does not open inside another page, so it opens in the whole window.",
-        details: Vec::new(),
-        action: Some(action),
+        lead: words.text("frame_lead"),
+        ways: to(action),
+        ..Message::default()
     };
     (page::framed(denial.row().status, &frame, message), cookies)
+}
+
+fn to(action: LinkButton) -> Ways {
+    Ways {
+        action: Some(action),
+        ..Ways::default()
+    }
 }
 
 /// The page for somebody who has signed in once more, and not as the rule wants it.
@@ -216,25 +263,23 @@ fn vain_page(
     login: &Login,
     wanted: &StepUp,
 ) -> (Answer, Vec<SetCookie>) {
-    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again", Some(wanted));
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "try_again", Some(wanted));
     let row = denial.row();
-    let frame = Frame {
-        title: "Your sign-in was not enough",
-        code: row.code,
-        request_id: ctx.request_id,
-        site: Some(ctx.site),
-    };
+    let words = ctx.words();
+    let frame = ctx.frame(words, words.text("vain_title"), row.code);
     let mut details = Vec::new();
     if let Some(age) = wanted.max_age {
-        details.push(format!("A sign-in less than {age} seconds ago. The sign-in service may have let you pass without a question, or may not have said when you signed in."));
+        details.push(words.with("vain_age", "{seconds}", &age.to_string()));
     }
     if !wanted.methods.is_empty() {
-        details.push(format!("A sign-in by: {}", wanted.methods.join(", ")));
+        let methods = wanted.methods.join(", ");
+        details.push(words.with("vain_methods", "{methods}", &methods));
     }
     let message = Message {
-        lead: "You have signed in once more, but this page asks for:",
+        lead: words.text("vain_lead"),
         details,
-        action: Some(action),
+        ways: to(action),
+        ..Message::default()
     };
     (page::message(row.status, &frame, message), cookies)
 }
@@ -246,8 +291,8 @@ fn loop_page(
     login: &Login,
     head: Option<&Parts>,
 ) -> (Answer, Vec<SetCookie>) {
-    let (action, cookies) = button(ctx, login, &ctx.return_to(), "Try again", None);
-    let answer = page_of_causes(ctx, denial, causes(ctx, denial, head), action, head);
+    let (action, cookies) = button(ctx, login, &ctx.return_to(), "try_again", None);
+    let answer = page_of_causes(ctx, denial, causes(ctx, denial, head), to(action), head);
     (answer, cookies)
 }
 
@@ -255,30 +300,32 @@ fn loop_page(
 #[must_use]
 pub fn page_without_cookie(ctx: &Ctx<'_>, login: &Login) -> (Answer, Vec<SetCookie>) {
     let place = ctx.root();
-    let (action, cookies) = button(ctx, login, &place, "Try again", None);
+    let (action, cookies) = button(ctx, login, &place, "try_again", None);
     let denial = Denial::SignInElsewhere;
     let causes = causes_of_a_missing_cookie(ctx, Some(ctx.parts));
-    let answer = page_of_causes(ctx, &denial, causes, action, Some(ctx.parts));
+    let answer = page_of_causes(ctx, &denial, (true, causes), to(action), Some(ctx.parts));
     (answer, cookies)
 }
 
 fn page_of_causes(
     ctx: &Ctx<'_>,
     denial: &Denial,
-    details: Vec<String>,
-    action: LinkButton,
+    (lacks_cookie, fold): (bool, Vec<String>),
+    ways: Ways,
     head: Option<&Parts>,
 ) -> Answer {
-    let frame = Frame {
-        title: "Signing in did not work",
-        code: "sign_in_loop",
-        request_id: ctx.request_id,
-        site: Some(ctx.site),
-    };
+    let words = ctx.words();
+    let frame = ctx.frame(words, words.text("loop_title"), "sign_in_loop");
+    // What the person can do comes first; the causes are for whoever runs the site.
     let message = Message {
-        lead: "You came back from the sign-in page without being signed in. The likely cause:",
-        details,
-        action: Some(action),
+        lead: words.text("loop_lead"),
+        details: lacks_cookie
+            .then(|| words.text("loop_cookies").to_owned())
+            .into_iter()
+            .collect(),
+        ways,
+        fold,
+        ..Message::default()
     };
     let status = denial.row().status;
     if head.is_some_and(browsing::is_for_frame) {
@@ -288,14 +335,15 @@ fn page_of_causes(
     }
 }
 
-fn causes(ctx: &Ctx<'_>, denial: &Denial, head: Option<&Parts>) -> Vec<String> {
+/// Whether the browser seems not to keep a cookie of ours, and the likely causes.
+fn causes(ctx: &Ctx<'_>, denial: &Denial, head: Option<&Parts>) -> (bool, Vec<String>) {
     let presented = ctx.presented;
     let is_missing = presented.session.is_empty() && presented.sso_cookie.is_empty();
     if presented.rounds.opened && presented.session.is_empty() {
-        return causes_of_a_missing_cookie(ctx, head);
+        return (true, causes_of_a_missing_cookie(ctx, head));
     }
     if let Denial::Credential(error) = denial {
-        return vec![cause_of(*error).to_owned()];
+        return (false, vec![cause_of(*error).to_owned()]);
     }
     let mut causes = Vec::new();
     if is_missing && ctx.site.takes(Source::SsoCookie) {
@@ -308,7 +356,7 @@ fn causes(ctx: &Ctx<'_>, denial: &Denial, head: Option<&Parts>) -> Vec<String> {
         causes.push("The application sent the browser back without a token in the link.".into());
     }
     causes.push("The token had already expired: the servers' clocks may differ.".into());
-    causes
+    (false, causes)
 }
 
 /// Why a browser may not have sent a cookie that it was given, the likeliest first.

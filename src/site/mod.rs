@@ -12,6 +12,7 @@ pub mod profile;
 pub mod provider;
 pub mod tenant;
 pub mod translate;
+pub mod words;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ use profile::Profile;
 use provider::Provider;
 use tenant::Tenants;
 use translate::{Place, Translation};
+use words::Brand;
 
 /// A validated site.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Site {
     pub mount: String,
     /// Its first host and its mount, as people know the site.
     pub address: String,
+    /// How its pages look.
+    pub brand: Brand,
     /// The path below which our own endpoints live, within the mount.
     pub endpoints: String,
     /// What the other sites at its hosts keep in cookies.

@@ -1,12 +1,9 @@
-// Every page of the gateway as people see it: axe has no finding in the light and in the dark, and nothing sticks out on a
-// screen of 320 pixels. EDGEWARD_SHOTS names a folder for pictures of all of them.
+// Every page of the gateway as people see it.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { assertAccessible } from "./lib/axe.mjs";
 import { heading, signIn, startGatewayStage } from "./lib/gateway.mjs";
+import { look } from "./lib/look.mjs";
 
 /** @import { Page } from "playwright-core" */
 /** @import { GatewayStage, Person } from "./lib/gateway.mjs" */
@@ -16,27 +13,6 @@ const WIKI = "wiki.third.test";
 const DOWN = "down.fourth.test";
 const CLOSED = "closed.fifth.test";
 const LONG = "Donaudampfschifffahrtsgesellschaftskapitänsmützenverwaltung und Umgebung";
-
-const SHOTS = process.env.EDGEWARD_SHOTS;
-
-/**
- * Checks the page that is open, and takes its pictures.
- * @param {Page} page
- * @param {string} name
- */
-async function look(page, name) {
-  for (const width of [320, 1440]) {
-    await page.setViewportSize({ width, height: 900 });
-    await assertAccessible(page, `${name} at ${width}`);
-    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= width, `${name}: something sticks out at ${width}`);
-    if (SHOTS === undefined) continue;
-    mkdirSync(SHOTS, { recursive: true });
-    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
-      await page.emulateMedia({ colorScheme });
-      await page.screenshot({ path: path.join(SHOTS, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-}
 
 describe("the gateway's pages", () => {
   /** @type {GatewayStage} */

@@ -63,7 +63,7 @@ test("who am I: the user, where the credential came from and when it ends", asyn
   assert.equal(query.json.source, "query", String(query));
 });
 
-test("who am I is 401 JSON for those who are not signed in, also for a browser", async () => {
+test("who am I is 401 for those who are not signed in, and a page for a browser", async () => {
   const user = await app.createUser();
   for (const options of [
     {},
@@ -74,7 +74,7 @@ test("who am I is 401 JSON for those who are not signed in, also for a browser",
   ]) {
     const answer = await app.client(ME, options);
     assert.equal(answer.status, 401, String(answer));
-    assert.equal(answer.type, "application/json");
+    assert.equal(answer.type, options.kind === undefined ? "application/json" : "text/html");
     assert.match(answer.headers.need("www-authenticate"), /^Bearer realm="edgeward"/);
   }
 });

@@ -123,7 +123,8 @@ describe("docs/migrate-from-oauth2-proxy.md", () => {
     });
     assert.equal(seen.header("x-auth-request-email"), undefined);
     assert.equal(seen.header("cookie"), undefined);
-    assert.equal((await browser.open(place.app, "/api/sso/me")).json.user.email, "ada@example.com");
+    const me = await place.app.client("/api/sso/me", { cookie: browser.jar(place.app).header });
+    assert.equal(me.json.user.email, "ada@example.com");
   });
 
   test("who lacks the group is refused everything but what is public, and the log names the rule", async () => {

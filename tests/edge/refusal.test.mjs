@@ -224,6 +224,17 @@ test("a redirect loop ends in a page that names the likely cause", async () => {
   assert.match(answer.text, /cookie/i, "the likely cause");
 });
 
+test("a page speaks the language of the browser, at the origin's paths too, and programs are told in English", async () => {
+  const german = await login.navigate("/p?edgeward_attempt=3", { headers: [["Accept-Language", "de-AT,de;q=0.9,en;q=0.1"]] });
+  assertPage(german, 401);
+  assert.match(german.text, /<html lang="de">/);
+  assert.match(german.text, />Erneut versuchen<\/a>/);
+  const none = await login.navigate("/p?edgeward_attempt=3", { headers: [["Accept-Language", "nl, *;q=0.5"]] });
+  assert.match(none.text, /<html lang="en">/);
+  const program = await login.client("/p", { headers: [["Accept-Language", "de"]] });
+  assert.equal(program.json.error, "You need to sign in to open this page.");
+});
+
 test("the marker that counts the attempts is gone when the sign-in worked", async () => {
   const user = await login.createUser();
   const { back } = signIn(await login.navigate("/projects?x=1&y=%20"));

@@ -781,7 +781,11 @@ fn every_button_leads_back_to_where_the_person_was() {
         .header("referer", "https://site.example/edit?id=1");
     assert_eq!(back(&place.send(&form)), "https://site.example/edit?id=1");
     // Signing out, by our own page and back.
-    let asks = place.send(&open("/api/sso/logout").header("referer", "https://site.example/p?x"));
+    let asks = place.send(
+        &open("/api/sso/logout")
+            .header("referer", "https://site.example/p?x")
+            .cookie(&session),
+    );
     assert!(
         asks.body().contains(r#"name="return_to" value="/p?x""#),
         "{}",
@@ -809,4 +813,33 @@ fn every_button_leads_back_to_where_the_person_was() {
         other.body = elsewhere.into();
         assert_eq!(back(&place.send(&other)), "https://site.example/");
     }
+}
+
+#[test]
+fn a_link_for_somebody_else_names_the_host_that_it_came_from_and_nothing_else_of_it() {
+    let place = Place::new(&with_login(&json!({})));
+    let (anna, bert) = (place.sign_in(ANNA), place.token("bert@example.com"));
+    let asks = |from: &str| {
+        let request = open(&format!("/page?token={bert}"))
+            .header("sec-fetch-site", "cross-site")
+            .header("referer", from);
+        let seen = place.send(&request.cookie(&anna));
+        assert_eq!((seen.status(), seen.session()), (200, None), "{from}");
+        seen.body().to_owned()
+    };
+    let told = "The link came from <strong>";
+    assert!(asks("https://shop.test:8443/a?b").contains("<strong>shop.test:8443</strong>"));
+    for from in [
+        "https://site.example/page",
+        "https://<b>x</b>/",
+        "https://user@shop.test/",
+        "https:///x",
+        "shop.test",
+        &format!("https://{}.test/", "x".repeat(300)),
+    ] {
+        assert!(!asks(from).contains(told), "{from}");
+    }
+    let body = asks("https://shop.test/");
+    let (stay, switch) = (body.find("Stay signed in<"), body.find("Switch user<"));
+    assert!(stay.is_some() && stay < switch, "{body}");
 }

@@ -13,6 +13,7 @@ use edgeward::platform::port::Fault;
 use edgeward::platform::time::Seconds;
 use edgeward::rules::step_up::StepUp;
 use edgeward::rules::{Failing, Refusal};
+use edgeward::site::words::Words;
 
 type Line = (Denial, u16, &'static str, Challenge, bool);
 
@@ -432,6 +433,18 @@ fn every_reason_has_its_row() {
         assert!(!denial.reason().is_empty() && !row.text.is_empty() && !row.title.is_empty());
         let challenged = status == 401 || code == "insufficient_scope";
         assert_eq!(challenged, challenge != Challenge::None, "{denial:?}");
+    }
+}
+
+#[test]
+fn pages_say_in_english_what_programs_are_told_and_in_german_something_else() {
+    let (english, german) = (Words::new(None, None), Words::new(None, Some("de")));
+    for (denial, ..) in table() {
+        let row = denial.row();
+        assert_eq!(row.title_in(english), row.title, "{denial:?}");
+        assert_eq!(row.text_in(english), row.text, "{denial:?}");
+        let is_translated = row.text_in(german) != row.text && row.title_in(german) != row.title;
+        assert_eq!(is_translated, !row.key.is_empty(), "{denial:?}");
     }
 }
 

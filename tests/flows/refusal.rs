@@ -287,3 +287,110 @@ fn a_fault_is_no_refusal_and_no_way_in() {
         "temporarily_unavailable"
     );
 }
+
+#[test]
+fn a_page_speaks_the_language_of_the_browser_unless_the_site_has_one() {
+    let isolate = site("deny").isolate();
+    let page = |accepted: &str| isolate.send(&open("/a").header("accept-language", accepted));
+    let german = page("de-DE,de;q=0.9,en;q=0.5");
+    assert_eq!(german.status(), 401);
+    assert!(
+        german.body().contains("<html lang=\"de\">"),
+        "{}",
+        german.body()
+    );
+    assert!(page("nl").body().contains("You need to sign in"));
+    assert!(page("ja").body().contains("<html lang=\"ja\">"));
+    // Programs are told the same in every language.
+    let told = isolate.send(&get("/a").header("accept-language", "de"));
+    assert_eq!(
+        told.json()["error"],
+        "You need to sign in to open this page."
+    );
+    let set = Edge::new(&json!({
+        "unauthenticated": "deny",
+        "language": "fr",
+        "name": "Wiki",
+        "contact": "help@example.com",
+        "texts": {"error_token_missing": "Members <only>."},
+    }));
+    let seen = set
+        .isolate()
+        .send(&open("/a").header("accept-language", "de"));
+    for part in [
+        "<html lang=\"fr\">",
+        "Members &#60;only&#62;.",
+        "· Wiki</title>",
+        "<a href=\"mailto:help@example.com\" target=\"_top\">help@example.com</a>",
+    ] {
+        assert!(seen.body().contains(part), "{part}: {}", seen.body());
+    }
+}
+
+#[test]
+fn who_may_not_see_a_page_is_told_as_whom_and_how_to_be_somebody_else() {
+    let edge = Edge::new(&json!({"rules": [
+        {"prefix": "/staff", "require": {"role": "staff"}},
+        {"require": {"authenticated": true}},
+    ]}));
+    let api_token = edge.api_token(&[Scope::TokenIssue]);
+    let isolate = edge.isolate();
+    let session = isolate.sign_in(&api_token, "anna@example.com");
+    let seen = isolate.send(&open("/staff/a").cookie(&session));
+    assert_eq!(seen.status(), 403);
+    for part in [
+        "You are signed in as",
+        "<strong>anna@example.com</strong>",
+        "href=\"/api/sso/logout\">Not you? Sign out</a>",
+        "href=\"/\">Go to the start page</a>",
+    ] {
+        assert!(seen.body().contains(part), "{part}: {}", seen.body());
+    }
+    let told = isolate.send(&get("/staff/a").cookie(&session));
+    assert!(!told.body().contains("anna@"), "{}", told.body());
+}
+
+#[test]
+fn nobody_is_asked_to_sign_out_who_is_not_signed_in() {
+    let edge = site("login");
+    let (isolate, api_token) = (edge.isolate(), edge.api_token(&[Scope::TokenIssue]));
+    let asked = isolate.send(&open("/api/sso/logout"));
+    assert_eq!(asked.status(), 200);
+    assert!(
+        asked.body().contains("You are not signed in."),
+        "{}",
+        asked.body()
+    );
+    assert!(!asked.body().contains("<form"), "{}", asked.body());
+    let session = isolate.sign_in(&api_token, "anna@example.com");
+    let asked = isolate.send(&open("/api/sso/logout").cookie(&session));
+    assert!(
+        asked.body().contains("<strong>anna@example.com</strong>"),
+        "{}",
+        asked.body()
+    );
+    assert!(asked.body().contains("<form"), "{}", asked.body());
+}
+
+#[test]
+fn a_person_sees_who_is_signed_in() {
+    let edge = site("login");
+    let (isolate, api_token) = (edge.isolate(), edge.api_token(&[Scope::TokenIssue]));
+    let session = isolate.sign_in(&api_token, "anna@example.com");
+    let seen = isolate.send(&open("/api/sso").cookie(&session));
+    assert_eq!(
+        (seen.status(), seen.header("location")),
+        (303, Some("/api/sso/me"))
+    );
+    let seen = isolate.send(&open("/api/sso/me").cookie(&session));
+    assert_eq!(seen.status(), 200);
+    assert!(
+        seen.body().contains("<dd>anna@example.com</dd>"),
+        "{}",
+        seen.body()
+    );
+    let seen = isolate.send(&open("/api/sso/me"));
+    assert_eq!(seen.status(), 401);
+    assert!(seen.body().contains("login.example"), "{}", seen.body());
+    assert_eq!(isolate.send(&get("/api/sso")).status(), 404);
+}
