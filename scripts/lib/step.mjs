@@ -17,7 +17,7 @@ export class StepFailed extends Error {
     this.output = output;
     /** Whether the output has been shown while the command ran. */
     this.isShown = false;
-    /** @type {{ passed?: number, failed?: number }} */
+    /** @type {{ passed?: number, failed?: number, failures?: string[] }} */
     this.counts = {};
   }
 }

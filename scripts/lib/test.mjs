@@ -18,7 +18,7 @@ const LARGE_FILE_TIMEOUT_MS = 1_200_000;
 /** The test file that runs the published vectors. */
 const VECTORS = "tests/edge/vectors.test.mjs";
 
-/** @typedef {{ outcome: string, passed: number, failed: number, milliseconds: number }} Result */
+/** @typedef {{ outcome: string, passed: number, failed: number, milliseconds: number, failures?: string[] }} Result */
 /**
  * @typedef {object} Step
  * @property {string} name
@@ -140,6 +140,8 @@ export async function test(args) {
     if (interrupted) return 130;
   }
   for (const line of leftOut({ only, files })) console.log(`\nleft out: ${line}`);
+  // Once more at the end: between here and where it failed lie thousands of lines.
+  for (const [name, { failures = [] }] of results) for (const failure of failures) console.log(`\n✖ ${name}, ${failure}`);
   console.log(`\n${summary(results)}`);
   return [...results.values()].every(({ outcome }) => outcome === "passed") ? 0 : 1;
 }
@@ -204,9 +206,11 @@ async function timed(run) {
     console.log(`failed: ${error.message}`);
     return { ...error.counts, outcome: "failed" };
   });
-  const told = /** @type {{ outcome?: string, passed?: number, failed?: number } | undefined} */ (typeof result === "object" ? result : undefined);
-  const { outcome = "passed", passed = 0, failed = outcome === "passed" ? 0 : 1 } = told ?? {};
-  return { outcome, passed, failed: outcome === "passed" ? failed : Math.max(failed, 1), milliseconds: Date.now() - started };
+  const told = /** @type {{ outcome?: string, passed?: number, failed?: number, failures?: string[] } | undefined} */ (
+    typeof result === "object" ? result : undefined
+  );
+  const { outcome = "passed", passed = 0, failed = outcome === "passed" ? 0 : 1, failures } = told ?? {};
+  return { outcome, passed, failures, failed: outcome === "passed" ? failed : Math.max(failed, 1), milliseconds: Date.now() - started };
 }
 
 /**
@@ -329,6 +333,8 @@ async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
   const chosen = files
     .filter((name) => filter.length === 0 || filter.some((part) => `${folder}/${name}`.includes(part)))
     .filter((name) => hasVectors() || `${folder}/${name}` !== VECTORS);
+  const named = filter.length > 0 && files.length > 0 && !filter.some((part) => VECTORS.includes(part));
+  if (chosen.length === 0 && named) throw new StepFailed(`no test file in ${folder} has ${filter.join(" or ")} in its name`);
   if (chosen.length === 0) return { passed: 0 };
   const scratch = mkdtempSync(path.join(tmpdir(), "edgeward-test-"));
   const countFile = path.join(scratch, "counts.json");
@@ -339,8 +345,8 @@ async function nodeTests(folder, filter, { limit = FILE_TIMEOUT_MS } = {}) {
     `--test-reporter-destination=${countFile}`,
   ];
   const counts = () => {
-    const { passed, failed, cancelled } = JSON.parse(existsSync(countFile) ? readFileSync(countFile, "utf8") || "{}" : "{}");
-    return { passed, failed: failed + cancelled || undefined };
+    const { passed, failed, cancelled, failures } = JSON.parse(existsSync(countFile) ? readFileSync(countFile, "utf8") || "{}" : "{}");
+    return { passed, failed: failed + cancelled || undefined, failures };
   };
   try {
     await passThrough([pinnedNode, "--test", "--test-concurrency=2", `--test-timeout=${limit}`, ...reporters, ...chosen.map((name) => `${folder}/${name}`)]);

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 
 settings.configure(
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.abspath("db.sqlite3")}},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.abspath("db.sqlite3"), "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"}}},
     INSTALLED_APPS=[*(f"django.contrib.{name}" for name in ("auth", "contenttypes", "sessions")), "django_sso.sso_gateway"],
     SECRET_KEY="DEV-ONLY-of-the-tests",
     USE_TZ=True,

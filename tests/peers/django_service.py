@@ -61,7 +61,7 @@ def configure(asked):
     processors = [f"django.{name}" for name in ("template.context_processors.request", "contrib.auth.context_processors.auth", "contrib.messages.context_processors.messages")]
     settings.configure(
         ALLOWED_HOSTS=["127.0.0.1"],
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": asked["database"]}},
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": asked["database"], "OPTIONS": {"timeout": 20, "transaction_mode": "IMMEDIATE"}}},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         INSTALLED_APPS=[*(f"django.contrib.{name}" for name in ("admin", "auth", "contenttypes", "sessions", "messages")), APP],
         LOGIN_URL="/login/",

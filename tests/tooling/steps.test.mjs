@@ -1,10 +1,11 @@
 // scripts/lib: the pieces that the scripts are made of.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, test } from "node:test";
-import { at, cargoLockVersion, duration, pinnedNode, toolEnv, wasmBindgenVersion } from "../../scripts/lib/project.mjs";
+import { at, cargoLockVersion, duration, pinnedNode, root, toolEnv, wasmBindgenVersion } from "../../scripts/lib/project.mjs";
 import { capture, StepFailed } from "../../scripts/lib/step.mjs";
 import { leftOut, summary, testCounts } from "../../scripts/lib/test.mjs";
 
@@ -87,6 +88,34 @@ test("what npm test leaves out by itself is told, with the command that runs it"
   // Who asked for something else has not been deprived of them.
   assert.deepEqual(of({ only: ["edge"], files: ["query"] }), []);
   assert.deepEqual(of({ only: ["clippy", "peers"] }), []);
+});
+
+test("each test that fails is told with its file and with what it threw, and a group of tests is not", async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "edgeward-reporter-"));
+  try {
+    const file = path.join(folder, "a.test.mjs");
+    writeFileSync(
+      file,
+      'import assert from "node:assert/strict"; import { describe, test } from "node:test";\n' +
+        'describe("all", () => { test("bad", () => assert.equal(1, 2)); test("good", () => {}); test("text", () => { throw "plain"; }); });\n',
+    );
+    const reporter = ["--test-reporter", at("scripts/lib/count-reporter.mjs"), "--test-reporter-destination=stdout"];
+    // A test runner that starts another one would report to it.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const run = spawnSync(pinnedNode, ["--test", ...reporter, file], { encoding: "utf8", env });
+    const { passed, failed, failures } = JSON.parse(run.stdout);
+    assert.deepEqual([passed, failed, failures.length], [1, 2, 2]);
+    assert.match(failures[0], /^a\.test\.mjs: bad\n {4}AssertionError.*\n(.*\n)+ {4}1 !== 2\n/);
+    assert.equal(failures[1], "a.test.mjs: text\n    plain");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("part of a name that no test file has is an error", () => {
+  const run = spawnSync(pinnedNode, [at("scripts/test.mjs"), "--only", "tooling", "no_such_file"], { encoding: "utf8", cwd: root });
+  assert.equal(run.status, 1, run.stdout);
+  assert.match(run.stdout, /no test file in tests\/tooling has no_such_file in its name/);
 });
 
 describe("npm test's summary", () => {
