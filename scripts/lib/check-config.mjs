@@ -11,6 +11,7 @@ import { effectiveConfig } from "./effective-config.mjs";
 import { isFrom, readLocalFile, withLocalFile } from "./local-file.mjs";
 import { at } from "./project.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
+import { misspelt, suggest } from "./suggest.mjs";
 
 const HELP = `npm run check-config -- [options]
   --env <name>     only [env.<name>] of wrangler.toml ("" is its top level); otherwise the top level and every environment
@@ -115,7 +116,13 @@ export function configuration({ vars = {} }, env) {
  * @returns {Promise<{ [env: string]: Checked }>}
  */
 export async function checkConfigurations(given) {
-  return JSON.parse(await core("check-config", given));
+  /** @type {{ [env: string]: Checked }} */
+  const checked = JSON.parse(await core("check-config", given));
+  for (const [env, found] of Object.entries(checked)) {
+    found.errors = found.errors.map(suggest);
+    found.notes.push(...misspelt(given[env].vars));
+  }
+  return checked;
 }
 
 /**

@@ -8,10 +8,16 @@ export default async function* count(events) {
   /** @type {string[]} */
   const failures = [];
   for await (const { type, data } of events) {
-    if (type === "test:fail" && data.details.error?.failureType !== "subtestsFailed") failures.push(failureOf(data));
+    if (type === "test:fail" && !isOfAGroup(data.details.error)) failures.push(failureOf(data));
     if (type === "test:summary" && data.file === undefined) yield JSON.stringify({ ...data.counts, failures });
   }
 }
+
+/**
+ * Whether a test failed only because tests in it did.
+ * @param {Error & { failureType?: string }} error
+ */
+const isOfAGroup = ({ failureType }) => failureType === "subtestsFailed";
 
 /**
  * The test, its file, and the beginning of what it threw.

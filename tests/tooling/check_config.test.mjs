@@ -83,6 +83,43 @@ test("every error is reported with its path, and the command fails", () => {
   assert.match(other.stdout, /\[env\.other\]: 4 errors\n {2}EDGEWARD_SITE_APP\.y: no such setting/);
 });
 
+test("settings and values that are misspelt are told with what was probably meant, wherever they stand", () => {
+  const misspelt = `[vars.EDGEWARD]
+logg = "all"
+nothing_like_it = 1
+[vars.EDGEWARD_SITE_APP]
+hosts = ["app.example.com"]
+upstream = "https://origin.example.com"
+sources = ["sesion"]
+unauthenticated = "denny"
+sesion = {}
+query = { single_us = true, user_switch = "confirm" }
+rules = [{ prefix = "/", require = { rol = "x" } }]
+[vars.EDGEWARD_SITE_APP.cors]
+orgins = []
+[vars.EDGWARD_SITE_B]
+x = 1
+[vars.OTHER_SITE]
+x = 1
+`;
+  const { status, stdout } = run("check-config.mjs", "--config", file("misspelt.toml", misspelt), "--env", "");
+  assert.equal(status, 1);
+  for (const line of [
+    "EDGEWARD.logg: no such setting; did you mean log?",
+    "EDGEWARD.nothing_like_it: no such setting",
+    "EDGEWARD_SITE_APP.sesion: no such setting; did you mean session?",
+    "EDGEWARD_SITE_APP.query.single_us: no such setting; did you mean single_use?",
+    "EDGEWARD_SITE_APP.cors.orgins: no such setting; did you mean origins?",
+    "EDGEWARD_SITE_APP.rules.1.require.rol: no such setting; did you mean role?",
+    "note: EDGWARD_SITE_B: Edgeward does not read this variable; did you mean EDGEWARD_SITE_B?",
+  ]) {
+    assert.ok(stdout.split("\n").includes(`  ${line}`), `${line}\n${stdout}`);
+  }
+  assert.match(stdout, /EDGEWARD_SITE_APP\.sources: .*; did you mean session\?$/m);
+  assert.match(stdout, /EDGEWARD_SITE_APP\.unauthenticated: .*; did you mean deny\?$/m);
+  assert.doesNotMatch(stdout, /OTHER_SITE/);
+});
+
 test("a rule that nobody can meet is noted, and no error", () => {
   const noted = run("check-config.mjs", "--config", file("noted.toml", GOOD.replace('role = "admin"', 'scope = "files"')), "--env", "");
   assert.equal(noted.status, 0);
