@@ -61,7 +61,8 @@ pub(super) async fn deep(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Den
     let memory = &world.cache.health;
     for _ in 0..PAUSES {
         match &*memory.borrow() {
-            Some(health) if health.begun <= now && now < health.begun + KEPT => {
+            // One that came a little later may have been first.
+            Some(health) if now < health.begun + KEPT => {
                 if let Some(found) = &health.found {
                     return Ok(told(found));
                 }
@@ -86,30 +87,32 @@ fn told((is_well, found): &(bool, String)) -> Answer {
 }
 
 /// Looks at everything at once.
-async fn look(world: &World, now: Timestamp) -> (bool, String) {
+async fn look<'a>(world: &'a World, now: Timestamp) -> (bool, String) {
     let mut names: Vec<String> = Vec::new();
-    let mut looks: Vec<Pending<'_, String>> = Vec::new();
+    let mut looks: Vec<Pending<'a, String>> = Vec::new();
     let mut origins = String::new();
+    let mut add = |name: [&str; 2], look: Pending<'a, String>| {
+        let name = name.concat();
+        if !names.contains(&name) {
+            looks.push(look);
+            names.push(name);
+        }
+    };
     for site in world.config.sites() {
         if let Some(upstream) = &site.upstream {
-            for part in [&*site.name, " ", upstream, "\n"] {
-                origins.push_str(part);
-            }
+            origins.push_str(&[&*site.name, " ", upstream, "\n"].concat());
         }
         if let Some(settings) = &site.assertion {
-            let name = ["signing_keys:", settings.algorithm.name()].concat();
-            if !names.contains(&name) {
-                looks.push(Box::pin(signing(world, settings.algorithm)));
-                names.push(name);
-            }
+            let algorithm = settings.algorithm;
+            let look = Box::pin(signing(world, algorithm));
+            add(["signing_keys:", algorithm.name()], look);
         }
         for issuer in site.speakers() {
-            let name = ["issuer:", &*issuer.name].concat();
-            if let KeySource::Remote(remote) = &issuer.keys
-                && !names.contains(&name)
-            {
-                looks.push(Box::pin(keys(world, remote, now)));
-                names.push(name);
+            if let KeySource::Remote(remote) = &issuer.keys {
+                add(
+                    ["issuer:", &*issuer.name],
+                    Box::pin(keys(world, remote, now)),
+                );
             }
         }
     }
@@ -119,26 +122,24 @@ async fn look(world: &World, now: Timestamp) -> (bool, String) {
     let mut lines = parts.unwrap_or_else(|_| "platform failed\n".to_owned());
     for (name, found) in names.iter().zip(looks) {
         let wrong = found.as_deref().unwrap_or("no answer in time");
-        for part in [name, " ", wrong, "\n"] {
-            lines.push_str(part);
-        }
+        lines.push_str(&[name, " ", wrong, "\n"].concat());
     }
     let (mut is_well, mut checks) = (true, String::new());
     for line in lines.lines() {
         let (name, wrong) = line.split_once(' ').unwrap_or((line, ""));
         let before = if checks.is_empty() { "\"" } else { ",\"" };
-        for part in [before, name, "\":{\"status\":\""] {
-            checks.push_str(part);
-        }
-        if wrong.is_empty() {
-            checks.push_str("ok\"}");
-            continue;
-        }
-        is_well = false;
-        let wrong = Value::from(wrong).to_string();
-        for part in ["failing\",\"reason\":", &wrong, "}"] {
-            checks.push_str(part);
-        }
+        let told = if wrong.is_empty() {
+            "ok\"}".to_owned()
+        } else {
+            is_well = false;
+            [
+                "failing\",\"reason\":",
+                &Value::from(wrong).to_string(),
+                "}",
+            ]
+            .concat()
+        };
+        checks.push_str(&[before, name, "\":{\"status\":\"", &told].concat());
     }
     let status = if is_well { "ok" } else { "failing" };
     let at = now.seconds().to_string();

@@ -162,7 +162,7 @@ fn require(caller: &ApiToken, scope: Scope) -> Result<(), Denial> {
 ///
 /// # Errors
 /// [`Denial::MethodNotAllowed`].
-fn only_reads(ctx: &Ctx<'_>) -> Result<(), Denial> {
+pub fn only_reads(ctx: &Ctx<'_>) -> Result<(), Denial> {
     match ctx.parts.method() {
         "GET" | "HEAD" => Ok(()),
         _ => Err(Denial::MethodNotAllowed("GET, HEAD")),

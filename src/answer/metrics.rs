@@ -11,6 +11,7 @@ const REQUESTS: &str = "edgeward_requests_total";
 const DENIALS: &str = "edgeward_denials_total";
 const SIGN_INS: &str = "edgeward_signins_total";
 const FAULTS: &str = "edgeward_faults_total";
+/// Counted where keys are fetched (`authn::jwks`).
 pub const KEY_FETCHES: &str = "edgeward_key_fetches_total";
 
 /// Every metric, a line each: its name, its type, and what it is. Where isolates are added up, the buckets of a histogram are
@@ -127,12 +128,8 @@ fn line(lines: &mut String, family: &str, labels: &[(&str, &str)], value: u32) {
     lines.push_str(family);
     let mut before = "{";
     for (name, value) in labels.iter().filter(|(name, _)| !name.is_empty()) {
-        for part in [before, name, "=\"", value, "\""] {
-            lines.push_str(part);
-        }
+        lines.push_str(&[before, name, "=\"", value, "\""].concat());
         before = ",";
     }
-    lines.push_str("} ");
-    lines.push_str(&value.to_string());
-    lines.push('\n');
+    lines.push_str(&["} ", &value.to_string(), "\n"].concat());
 }

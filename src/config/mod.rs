@@ -149,9 +149,7 @@ fn digest(bindings: &Bindings) -> String {
     };
     let mut text = String::new();
     for (name, value) in bindings.iter().filter(|(name, _)| is_table(name)) {
-        for part in [name, "=", value, "\n"] {
-            text.push_str(part);
-        }
+        text.push_str(&[name, "=", value, "\n"].concat());
     }
     let mut digest = hex(&sha256(text.as_bytes()));
     digest.truncate(12);

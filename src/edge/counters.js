@@ -15,8 +15,8 @@ const STRIDE = BOUNDS.length + 1;
 const DURATION = "edgeward_request_duration_seconds";
 /** How long an outbox may take, in milliseconds. */
 const PATIENCE = 3_000;
-/** The most points that one invocation writes for Analytics Engine, which takes 250. */
-const MOST_POINTS = 200;
+/** The most points of one batch. Analytics Engine takes 250 of an invocation, which may begin two batches: one for a look at the sums. */
+const MOST_POINTS = 100;
 
 /** @type {(forwarded: Uint32Array, panics: number) => string | undefined} */
 let take;
@@ -208,7 +208,7 @@ function histogram(name, lines) {
 
 /**
  * Writes a point for each series: its name and the values of its labels, and the difference. What is too much for one
- * invocation waits for the next one.
+ * batch waits for the next one.
  * @param {AnalyticsEngineDataset} dataset
  * @param {string} text
  */

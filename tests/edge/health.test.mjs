@@ -147,7 +147,7 @@ test("an origin that fails or does not answer is named for each of its sites, an
 });
 
 test("an issuer without keys is named, and signing keys that no secret opens are", async () => {
-  issuer.publish("/keys", "[]");
+  issuer.publish("/keys");
   const answer = await healthWith(null);
   assert.deepEqual([answer.status, failing(answer)], [503, ["issuer:id"]], String(answer));
   issuer.publish("/keys", await newKey("ES256"));
