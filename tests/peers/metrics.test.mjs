@@ -94,7 +94,7 @@ test("Prometheus reads what services are still to be told", async () => {
   const person = await newPerson(gateway);
   const { id, path } = await newService(gateway, "http://127.0.0.1:9");
   assert.ok(path);
-  await gateway.admin("PATCH", `/api/sso/users/${person.id}`, { first_name: "Ada" });
+  assert.equal((await gateway.admin("PATCH", `/api/sso/users/${person.id}`, { active: false })).status, 200);
   const waiting = await until(async () => {
     const [sample] = ((await scraped()).get("edgeward_events_waiting")?.samples ?? []).filter(([, { service }]) => service === id);
     return sample?.[2];
