@@ -88,6 +88,8 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
       // An earlier build knows no such class.
       ...(/\bRecord\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_RECORD: { object: "Record" } } : {}),
       ...(/\bAttempts\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_ATTEMPTS: { object: "Attempts" } } : {}),
+      // So that it counts.
+      ...(/\bMetrics\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_METRICS: { object: "Metrics" } } : {}),
       EDGEWARD_LIMIT: { limit: true },
       EDGEWARD_FAILURE_LIMIT: { limit: true },
       EDGEWARD: { json: { issuer: ISSUER } },

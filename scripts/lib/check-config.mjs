@@ -45,11 +45,22 @@ export async function runCheckConfig(args) {
   const merged = withLocalFile(whole, local);
   const given = Object.fromEntries(names.map((name) => [name, configuration(effectiveConfig(merged, name, nameOf(file)), name)]));
   const checked = await checkConfigurations(given);
+  for (const name of names) checked[name].notes.push(...unbound(effectiveConfig(merged, name, nameOf(file))));
   for (const told of local ? [...checked.local.errors, ...checked.local.notes] : []) {
     if (isFrom(local, told.path, whole.env?.local.vars)) told.file = local?.name;
   }
   console.log(json ? JSON.stringify(checked) : report(checked, { file: nameOf(file), local: local?.name }));
   return Object.values(checked).some(({ errors }) => errors.length > 0) ? 1 : 0;
+}
+
+/**
+ * What a deployment may lack, and is surely meant to have.
+ * @param {WranglerConfig} config
+ * @returns {Told[]}
+ */
+function unbound({ durable_objects: { bindings = [] } = {} }) {
+  if (bindings.length === 0 || bindings.some(({ name }) => name === "EDGEWARD_METRICS")) return [];
+  return [{ path: "durable_objects.bindings", error: "has no EDGEWARD_METRICS with the class Metrics, so nothing is counted (docs/monitoring.md)" }];
 }
 
 const OPTIONS = /** @type {const} */ ({

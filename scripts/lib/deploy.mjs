@@ -132,6 +132,7 @@ export function shippingProblems(config, env = "") {
     ["EDGEWARD_RECORD", "Record", true],
     ["EDGEWARD_ATTEMPTS", "Attempts", gateway !== undefined],
     ["EDGEWARD_OUTBOX", "Outbox", gateway !== undefined],
+    ["EDGEWARD_METRICS", "Metrics", false],
   ])) {
     const bound = objects.find(({ name }) => name === binding);
     if (bound === undefined && !isNeeded) continue;

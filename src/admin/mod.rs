@@ -4,9 +4,11 @@
 pub mod api_tokens;
 pub mod explain;
 mod explain_issuer;
+pub mod health;
 pub mod imagined;
 pub mod issue;
 pub mod keys;
+mod metrics;
 pub mod services;
 pub mod sign_in;
 pub mod users;
@@ -104,6 +106,8 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
                 AdminEndpoint::ServiceEventsDiscard(id) => {
                     services::events::discard(ctx, &caller, id).await
                 }
+                AdminEndpoint::Metrics => metrics::exposition(ctx, &caller).await,
+                AdminEndpoint::Health => health::deep(ctx, &caller).await,
             };
         }
     }
@@ -151,6 +155,17 @@ fn require(caller: &ApiToken, scope: Scope) -> Result<(), Denial> {
         Ok(())
     } else {
         Err(Denial::ScopeMissing(scope))
+    }
+}
+
+/// Refuses all methods but those that read.
+///
+/// # Errors
+/// [`Denial::MethodNotAllowed`].
+pub fn only_reads(ctx: &Ctx<'_>) -> Result<(), Denial> {
+    match ctx.parts.method() {
+        "GET" | "HEAD" => Ok(()),
+        _ => Err(Denial::MethodNotAllowed("GET, HEAD")),
     }
 }
 
@@ -211,6 +226,7 @@ fn parameters(endpoint: &AdminEndpoint, method: &str) -> &'static [&'static str]
         (AdminEndpoint::ApiTokens | AdminEndpoint::UserSessions(_), "GET") => &["limit", "cursor"],
         (AdminEndpoint::UserSessions(_), "DELETE") => &["session"],
         (AdminEndpoint::ApiTokenRevoke(_), "POST") => &["with_children"],
+        (AdminEndpoint::Health, _) => &["deep"],
         (AdminEndpoint::ServiceEvents(_), "GET") => &["limit", "cursor", "state"],
         _ => &[],
     }
@@ -291,6 +307,8 @@ const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
         AdminEndpoint::ServiceEvents(_) => "events of service",
         AdminEndpoint::ServiceEventsResend(_) => "resend events of service",
         AdminEndpoint::ServiceEventsDiscard(_) => "discard events of service",
+        AdminEndpoint::Metrics => "metrics",
+        AdminEndpoint::Health => "deep health",
     }
 }
 

@@ -123,6 +123,8 @@ pub enum Denial {
     TooManyServices,
     /// No gateway is configured.
     NoGateway,
+    /// Nobody adds the counters of the isolates up.
+    NoMetrics,
     /// The application allows this to everybody, the site only to its admins.
     AdminOnly,
     /// The user's account at the origin may not be used; the text says why.
@@ -135,7 +137,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 47] = [
+pub const CODES: [&str; 48] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -154,6 +156,7 @@ pub const CODES: [&str; 47] = [
     "method_not_allowed",
     "misconfigured",
     "no_gateway",
+    "no_metrics",
     "not_ahead",
     "not_found",
     "origin_unreachable",
@@ -549,6 +552,12 @@ impl Denial {
                 "No gateway",
                 "No SSO gateway is configured. Add a table [vars.EDGEWARD_GATEWAY].",
             )),
+            Self::NoMetrics => for_programs(row(
+                409,
+                "no_metrics",
+                "No metrics",
+                "Nothing is counted. Bind the Durable Object EDGEWARD_METRICS.",
+            )),
             Self::AdminOnly => row(
                 403,
                 "admin_only",
@@ -601,6 +610,28 @@ impl Denial {
             Self::SignInDelayed(seconds) => Some(seconds.0),
             _ => None,
         }
+    }
+
+    /// Its name among the faults in metrics.
+    #[must_use]
+    pub fn fault(&self) -> &'static str {
+        match self {
+            Self::Fault(fault) | Self::Credential(TokenError::Fault(fault)) => fault.kind(),
+            other => other.row().code,
+        }
+    }
+
+    /// If it ends a sign-in: the method, and how.
+    #[must_use]
+    pub const fn sign_in(&self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::WrongPassword => ("password", "refused"),
+            Self::SignInDelayed(_) => ("password", "delayed"),
+            Self::Passkey(_) => ("passkey", "refused"),
+            Self::Provider(..) => ("provider", "failed"),
+            Self::ProviderDeclined(_) | Self::ProviderAccount(..) => ("provider", "refused"),
+            _ => return None,
+        })
     }
 
     /// The field of the request that is invalid.
@@ -684,6 +715,7 @@ impl Denial {
             Self::PasswordExists => "the user has a password".into(),
             Self::TooManyServices => "too many services".into(),
             Self::NoGateway => "no gateway is configured".into(),
+            Self::NoMetrics => "no metrics are configured".into(),
             Self::AdminOnly => "only for admins of the site".into(),
             Self::AccountRefused(reason) => format!("account at the origin: {reason}"),
             Self::Misconfigured => "misconfigured".into(),

@@ -1,7 +1,7 @@
 //! Log events, one JSON line each. They hold no credential, cookie, query or email address, and of a path and of a client's
 //! address what the configuration allows; users appear by their id.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::answer::denial::Denial;
 use crate::answer::logged;
@@ -68,11 +68,16 @@ pub struct Event {
     /// The request's id, which the origin and our refusals show as well.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub request_id: String,
+    /// For metrics: what has failed, by [`Denial::fault`].
+    #[serde(skip)]
+    pub fault: Option<&'static str>,
+    /// For metrics: the method of a sign-in that has ended with this request, and how.
+    #[serde(skip)]
+    pub sign_in: Option<(&'static str, &'static str)>,
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum EventKind {
     /// A request went to the origin, which has answered. Logged only with `log = "all"`.
     #[default]
@@ -102,6 +107,34 @@ pub enum EventKind {
     IssuerKeysFailed,
 }
 
+impl EventKind {
+    /// Its name, in the log and in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forwarded => "forwarded",
+            Self::Answered => "answered",
+            Self::Denied => "denied",
+            Self::Fault => "fault",
+            Self::SignedIn => "signed_in",
+            Self::SignedOut => "signed_out",
+            Self::Closed => "closed",
+            Self::AdminCall => "admin_call",
+            Self::ClaimsUnreadable => "claims_unreadable",
+            Self::ClaimsUnlisted => "claims_unlisted",
+            Self::RolesNotSent => "roles_not_sent",
+            Self::SessionNotRenewed => "session_not_renewed",
+            Self::IssuerKeysFailed => "issuer_keys_failed",
+        }
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// Who was signed in by a request.
 pub struct SignedIn {
     /// The user's id.
@@ -117,6 +150,8 @@ pub struct Happened {
     pub user: String,
     /// Where the credential was found.
     pub source: Source,
+    /// How somebody has signed in; empty for what is no sign-in.
+    pub method: &'static str,
 }
 
 impl From<SignedIn> for Happened {
@@ -125,6 +160,7 @@ impl From<SignedIn> for Happened {
             kind: EventKind::SignedIn,
             user,
             source,
+            method: source.name(),
         }
     }
 }
@@ -167,6 +203,8 @@ impl Event {
             status: Some(status),
             code: Some(row.code),
             reason: Some(denial.reason()),
+            fault: fails.then(|| denial.fault()),
+            sign_in: denial.sign_in(),
             ..self
         }
     }

@@ -5,6 +5,7 @@ pub mod event;
 pub mod gateway_page;
 pub mod logged;
 pub mod mail;
+pub mod metrics;
 pub mod page;
 pub mod reading;
 pub mod reply;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::answer::denial::Denial;
 use crate::answer::reading::Lead;
 use crate::http::path::{Misplaced, PathError, RequestPath};
+use crate::http::query;
 use crate::http::request::Parts;
 use crate::site::config::Config;
 use crate::site::mount::{ENDPOINTS, Served};
@@ -158,10 +159,14 @@ pub enum AdminEndpoint {
     ServiceEventsResend(String),
     /// `/api/sso/services/{id}/events/discard`
     ServiceEventsDiscard(String),
+    /// `/api/sso/metrics`
+    Metrics,
+    /// `/api/sso/health?deep`
+    Health,
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 32] = [
+pub const PATHS: [&str; 33] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -194,6 +199,7 @@ pub const PATHS: [&str; 32] = [
     "/api/sso/callback/{id}",
     "/api/sso/backchannel/{id}",
     "/api/sso/logged-out/{id}",
+    "/api/sso/metrics",
 ];
 
 /// The path of each page and each call of the gateway, but for the script of its pages. They are found without the last slash
@@ -228,11 +234,20 @@ pub fn route<'a>(config: &Config, parts: &'a Parts) -> Result<Target<'a>, Missed
         Ok((path, Some(endpoint))) => Ok(Target::Own {
             site,
             path,
-            endpoint,
+            endpoint: match endpoint {
+                Endpoint::Health if asks_for_depth(parts) => Endpoint::Admin(AdminEndpoint::Health),
+                endpoint => endpoint,
+            },
         }),
         Ok((path, None)) => Ok(Target::Site { site, path }),
         Err(denial) => Err((denial, Some(site))),
     }
+}
+
+/// Whether a request for the health wants to know more than anybody may.
+fn asks_for_depth(parts: &Parts) -> bool {
+    let query = parts.query().unwrap_or_default();
+    !query::take(query, "deep").values.is_empty()
 }
 
 /// The site at a host that serves `path`, and the path with its readings, all of which lead to that site.
@@ -422,6 +437,7 @@ fn own(rest: &str) -> Endpoint {
         ["logout"] => Endpoint::Logout,
         ["switch"] => Endpoint::Switch,
         ["health"] => Endpoint::Health,
+        ["metrics"] => Endpoint::Admin(AdminEndpoint::Metrics),
         ["users"] => Endpoint::Admin(AdminEndpoint::Users),
         ["users", "bulk"] => Endpoint::Admin(AdminEndpoint::UsersBulk),
         ["users", id] if !id.is_empty() => Endpoint::Admin(AdminEndpoint::User((*id).into())),
@@ -496,6 +512,9 @@ mod tests {
                 AdminEndpoint::ServiceEventsDiscard(_) => {
                     (25, "/api/sso/services/{id}/events/discard")
                 }
+                AdminEndpoint::Metrics => (32, "/api/sso/metrics"),
+                // Found by its query.
+                AdminEndpoint::Health => return None,
             },
             Endpoint::Arrive => (26, "/api/sso/arrive"),
             Endpoint::Login => (27, "/api/sso/login"),
@@ -519,7 +538,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 32, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 33, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
+use crate::answer::metrics;
 use crate::http::host::fetchable_host;
 use crate::jose::json::StrictObject;
 use crate::jose::key::{KeySet, PublicKey};
@@ -201,7 +202,11 @@ async fn fetch(
     jwks_uri: Option<Rc<str>>,
     now: Timestamp,
 ) -> Option<(Published, FetchedKeys)> {
-    match ask(world, remote, jwks_uri, now).await {
+    let asked = ask(world, remote, jwks_uri, now).await;
+    let result = if asked.is_ok() { "ok" } else { "failed" };
+    let tally = &world.cache.tally;
+    tally.add(metrics::KEY_FETCHES, &issuer.name, result);
+    match asked {
         Ok((published, known)) => Some((published, known)),
         Err((url, cause)) => {
             world.cache.issuer_keys.note_failure(KeysFailure {
@@ -212,6 +217,15 @@ async fn fetch(
             None
         }
     }
+}
+
+/// Whether an issuer publishes keys that can be used. Keeps nothing.
+///
+/// # Errors
+/// [`KeysCause`].
+pub async fn check(world: &World, remote: &RemoteKeys, now: Timestamp) -> Result<(), KeysCause> {
+    let asked = ask(world, remote, None, now).await;
+    asked.map(|_| ()).map_err(|(_, cause)| cause)
 }
 
 /// What an issuer publishes, read; on failure, the URL of the document that is at fault.

@@ -120,6 +120,7 @@ pub(super) fn read(
     let rules = rules::read(reader, Field::Absent, deny, &around);
     Some(Site {
         name: NAME.to_owned(),
+        number: 0,
         hosts: hosts?,
         mount: String::new(),
         address: first_host.clone(),

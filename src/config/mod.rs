@@ -38,6 +38,7 @@ use crate::http::host::fetchable_host;
 use crate::jose::hmac::Keyring;
 use crate::model::proof::{OF_PROVIDER, PASSKEY, PASSWORD};
 use crate::model::user::Role;
+use crate::platform::digest::{hex, sha256};
 use crate::platform::time::Seconds;
 use crate::rules::requirement::Requirement;
 use crate::site::Login;
@@ -56,12 +57,14 @@ pub const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Our bindings that are not settings.
-pub const RESOURCES: [&str; 9] = [
+pub const RESOURCES: [&str; 11] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
     "EDGEWARD_OUTBOX",
     "EDGEWARD_ATTEMPTS",
+    "EDGEWARD_METRICS",
+    "EDGEWARD_ANALYTICS",
     "EDGEWARD_EMAIL",
     "EDGEWARD_LIMIT",
     "EDGEWARD_FAILURE_LIMIT",
@@ -128,11 +131,30 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
             log,
             keys,
             notes: notes(&hosts),
+            digest: digest(bindings),
             disclosures: Disclosures::of(hosts.values().flat_map(Served::iter)),
             hosts,
         }),
         _ => Err(errors),
     }
+}
+
+/// Tells configurations apart without telling what they are: the beginning of a hash of the settings, without any secret.
+fn digest(bindings: &Bindings) -> String {
+    let is_table = |name: &str| {
+        let prefixes = [SITE, ISSUER, RULES];
+        name == GLOBAL
+            || name == GATEWAY
+            || prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || (name.starts_with(PROVIDER) && !name.ends_with(SECRET))
+    };
+    let mut text = String::new();
+    for (name, value) in bindings.iter().filter(|(name, _)| is_table(name)) {
+        text.push_str(&[name, "=", value, "\n"].concat());
+    }
+    let mut digest = hex(&sha256(text.as_bytes()));
+    digest.truncate(12);
+    digest
 }
 
 fn is_known(name: &str) -> bool {
@@ -577,6 +599,7 @@ fn by_host(sites: Vec<(&str, Site)>, errors: &mut Vec<ConfigError>) -> HashMap<S
             });
         }
         site.reserve(&of_origin.reserved);
+        site.number = u16::try_from(all.len() + 1).unwrap_or_default();
         site.neighbours = neighbours;
         site.link_ages.clone_from(&link_ages);
         let site = Rc::new(site);

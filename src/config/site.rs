@@ -339,6 +339,7 @@ pub(super) fn read(
     );
     let mut site = Site {
         name: name.to_owned(),
+        number: 0,
         hosts: hosts?,
         mount,
         address,

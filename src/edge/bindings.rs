@@ -32,7 +32,14 @@ extern "C" {
         through: &JsValue,
         begun: f64,
     ) -> Promise;
-    pub fn answer(status: u16, shared: &str, own: &str, body: &str) -> Response;
+    pub fn answer(
+        status: u16,
+        shared: &str,
+        own: &str,
+        body: &str,
+        site: u16,
+        begun: f64,
+    ) -> Response;
     #[wasm_bindgen(js_name = bindings)]
     fn raw_bindings(env: &JsValue) -> Array;
     pub fn log(line: &str);
@@ -115,6 +122,16 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(js_name = callOutbox)]
     pub fn call_outbox(namespace: &JsValue, service: &str, call: &str) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/edge/counters.js")]
+extern "C" {
+    pub fn sums(env: &JsValue, families: &str, build: &str) -> Promise;
+}
+
+#[wasm_bindgen(module = "/src/edge/parts.js")]
+extern "C" {
+    pub fn parts(env: &JsValue, origins: &str) -> Promise;
 }
 
 #[wasm_bindgen(module = "/src/edge/mail.js")]

@@ -2,6 +2,7 @@
 // those after it.
 import { DurableObject } from "cloudflare:workers";
 import * as core from "#core";
+import { countPanic, countWith, tick } from "./counters.js";
 import { read, sizeOfLast } from "./head.js";
 import { judgeWith, UNKNOWN } from "./sockets.js";
 import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
@@ -11,9 +12,11 @@ import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 export { Outbox } from "./outbox.js";
 export { Attempts } from "./attempts.js";
 export { Record } from "./record.js";
+export { Metrics } from "./metrics.js";
 
 abandonWith(core.abandon);
 judgeWith(judge);
+countWith(core.counters);
 
 // The core polls pending futures in microtasks, so no caller catches a panic there. The runtime reports it as an `error`
 // event, which its documentation does not mention. Without the event, the next request would find the instance terminated
@@ -55,7 +58,9 @@ function ask(request, env) {
   const head = read(request);
   // Nothing else reads a head before the core has answered.
   const size = sizeOfLast();
-  return complete(request, core.fetch(request, head, env, Date.now(), hasRoom()), size);
+  const now = Date.now();
+  tick(env, now);
+  return complete(request, core.fetch(request, head, env, now, hasRoom()), size);
 }
 
 /**
@@ -84,6 +89,7 @@ function judge(head) {
  * @param {Request} request
  */
 function answerFault(error, request) {
+  countPanic();
   const ray = request.headers.get("cf-ray") ?? "";
   const request_id = /^[\w-]{1,40}$/.test(ray) ? ray : crypto.randomUUID();
   const code = "temporarily_unavailable";
@@ -165,6 +171,11 @@ export class Once extends DurableObject {
 
   release() {
     return this.ctx.storage.deleteAll();
+  }
+
+  /** For parts.js. */
+  health() {
+    return this.ctx.storage.get(LEASE);
   }
 
   /** @override */

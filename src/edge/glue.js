@@ -2,6 +2,7 @@
 // share cross once (`rendering`, `callerHeaders`): to pass each header by itself would cost more than to verify the
 // credential. No decisions here.
 
+import { countAnswer, countForwarded } from "./counters.js";
 import { headerOf } from "./head.js";
 import { relay } from "./sockets.js";
 
@@ -96,6 +97,8 @@ const IDENTIFIED = 1;
 const UNCACHED = 2;
 const WATCHED = 4;
 const TRANSLATED = 8;
+/** Above the flags is the number of the site. */
+const SITE = 8;
 
 /**
  * Sends `request` to the origin and promises its response. `head` is what was read of it. `flags`: whether the origin is told
@@ -209,16 +212,26 @@ function respond(request, url, promise, flags, changes, cookies, watch, begun, h
     const checked = (flags & IDENTIFIED) !== 0 ? keepPrivate : refuseBareUpgrade;
     return promise.then((answer) => {
       const opened = open(answer);
-      return (opened && checked(opened, watch)) ?? failed(NO_STATUS);
+      const whole = opened && checked(opened, watch);
+      if (whole === undefined) return failed(NO_STATUS);
+      countForwarded(flags >>> SITE, begun);
+      return whole;
     }, failed);
   }
+  let isOrigins = true;
   return promise
     .then(open)
-    .catch(failed)
+    .catch((error) => {
+      isOrigins = false;
+      return failed(error);
+    })
     .then((answer) => {
       const opened = answer && refuseBareUpgrade(answer, watch);
       const own = opened && withCookies(opened, cookies, hsts);
-      if (own !== undefined) return own;
+      if (own !== undefined) {
+        if (isOrigins) countForwarded(flags >>> SITE, begun);
+        return own;
+      }
       const refusal = failed(NO_STATUS);
       return withCookies(refusal, cookies) ?? refusal;
     });
@@ -434,13 +447,16 @@ function appended(headers, lines) {
 
 /**
  * An answer of our own. `shared`: name and value of each header that many answers have, a line each; `own`: of those that
- * this one has alone.
+ * this one has alone. `site`: its number; `begun`: when the request came, 0 if nobody is to note how long it took.
  * @param {number} status
  * @param {string} shared
  * @param {string} own
  * @param {string} body
+ * @param {number} site
+ * @param {number} begun
  */
-export function answer(status, shared, own, body) {
+export function answer(status, shared, own, body, site, begun) {
+  if (begun !== 0) countAnswer(site, begun);
   const known = commonHeaders(shared);
   // The response makes a copy of its own, which the runtime does in one go.
   const response = new Response(status === 204 || status === 303 ? null : body, { status, headers: known });

@@ -24,6 +24,7 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::Event;
 use crate::answer::logged;
+use crate::answer::metrics;
 use crate::answer::page::Ways;
 use crate::ask::ctx;
 use crate::http::request::Parts;
@@ -37,6 +38,9 @@ use crate::platform::time::Timestamp;
 use crate::site::Site;
 use crate::site::config::ConfigError;
 use crate::site::disclosure::Disclosure;
+
+/// For an answer of which nobody notes how long it took.
+const NOT_TIMED: f64 = 0.0;
 
 thread_local! {
     static WORLD: OnceCell<Option<Rc<World>>> = const { OnceCell::new() };
@@ -166,6 +170,15 @@ fn poll_now<T>(future: Pin<&mut dyn Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Takes what was counted since the last call, for `counters.js`. `None` before the first request, and if nothing can be served.
+#[wasm_bindgen]
+#[must_use]
+pub fn counters(forwarded: &[u32], panics: u32) -> Option<String> {
+    let world = current_world()?;
+    let tally = &world.cache.tally;
+    Some(metrics::take(&world.config, tally, forwarded, panics))
+}
+
 /// The size of this instance's memory in bytes, which never shrinks.
 #[wasm_bindgen(js_name = memorySize)]
 #[must_use]
@@ -195,6 +208,9 @@ fn carry_out(
     before: usize,
     begun: f64,
 ) -> JsValue {
+    if let Some(world) = current_world() {
+        outcome.count(&world.cache.tally);
+    }
     if let Some(event) = &outcome.event {
         bindings::log_request(&event.line(), request, begun);
     }
@@ -208,7 +224,7 @@ fn carry_out(
                 .iter()
                 .map(|cookie| ("set-cookie", cookie.as_str().to_owned()));
             own.headers.extend(cookies);
-            answer(&own).into()
+            answer(&own, outcome.site, begun).into()
         }
         Action::Forward(forward) => {
             let beside = Beside {
@@ -216,12 +232,21 @@ fn carry_out(
                 hsts: outcome.hsts.as_deref(),
                 line: outcome.forwarded.as_ref().map(Event::line),
             };
-            sending::send(request, head, before, &forward, &beside, begun)
+            sending::send(
+                request,
+                head,
+                before,
+                &forward,
+                &beside,
+                outcome.site,
+                begun,
+            )
         }
     }
 }
 
-fn answer(answer: &Answer) -> Response {
+/// `site` and `begun`: for which site how long it took is noted, if it is a request's.
+fn answer(answer: &Answer, site: u16, begun: f64) -> Response {
     let (mut shared, mut own) = (String::with_capacity(256), String::new());
     for (name, value) in &answer.headers {
         let lines = if is_shared(name) {
@@ -234,7 +259,7 @@ fn answer(answer: &Answer) -> Response {
         lines.extend(value.chars().filter(|c| !c.is_control()));
         lines.push('\n');
     }
-    bindings::answer(answer.status, &shared, &own, &answer.body)
+    bindings::answer(answer.status, &shared, &own, &answer.body, site, begun)
 }
 
 /// Whether many answers have this header with the same value, so that JavaScript keeps what it makes of it. No
@@ -296,8 +321,8 @@ fn log_list(event: &str, errors: &[ConfigError]) {
 fn misconfigured(head: &JsValue) -> Response {
     let denial = Denial::Misconfigured;
     match Parts::from_snapshot(bindings::snapshot(head)) {
-        Ok(parts) => refusal(&denial, &parts, None, &request_id(&parts)),
-        Err(_) => answer(&Answer::refusal(&denial, &own_request_id())),
+        Ok(parts) => refusal(&denial, &parts, None, &request_id(&parts), NOT_TIMED),
+        Err(_) => answer(&Answer::refusal(&denial, &own_request_id()), 0, NOT_TIMED),
     }
 }
 
@@ -377,8 +402,10 @@ fn refuse_whole(
             request_id: request_id.clone(),
             ..Event::default()
         };
-        bindings::log_request(&event.denied(denial, status).line(), request, begun);
-        return answer(&Answer::refusal(denial, &request_id));
+        let event = event.denied(denial, status);
+        count(0, &event);
+        bindings::log_request(&event.line(), request, begun);
+        return answer(&Answer::refusal(denial, &request_id), 0, begun);
     };
     let request_id = request_id(&parts);
     let config = &world.config;
@@ -386,20 +413,35 @@ fn refuse_whole(
     let site = site.as_deref();
     let event = Event::about(&config.log, &parts, site, parts.path(), &request_id);
     let event = with(event.denied(denial, status), site);
+    count(site.map_or(0, |site| site.number), &event);
     bindings::log_request(&event.line(), request, begun);
-    refusal(denial, &parts, site, &request_id)
+    refusal(denial, &parts, site, &request_id, begun)
+}
+
+/// Counts a refusal.
+fn count(site: u16, event: &Event) {
+    if let Some(world) = current_world() {
+        metrics::count(&world.cache.tally, site, Some(event), true);
+    }
 }
 
 /// A refusal as the client prefers it.
-fn refusal(denial: &Denial, parts: &Parts, site: Option<&Site>, request_id: &str) -> Response {
-    answer(&if parts.wants_page() {
+fn refusal(
+    denial: &Denial,
+    parts: &Parts,
+    site: Option<&Site>,
+    request_id: &str,
+    begun: f64,
+) -> Response {
+    let refusal = if parts.wants_page() {
         // These parts are the whole head.
         let words = ctx::words(site, parts, None);
         let ways = Ways::on(denial.row().status, words, site, parts.is_read());
         Answer::refusal_page(denial, site, words, request_id, ways)
     } else {
         Answer::refusal(denial, request_id)
-    })
+    };
+    answer(&refusal, site.map_or(0, |site| site.number), begun)
 }
 
 /// The request's id: Cloudflare's, which no client can choose there, or one of our own.

@@ -88,6 +88,11 @@ export class Outbox extends DurableObject {
     }
   }
 
+  /** For parts.js. */
+  health() {
+    return this.#queue.counts();
+  }
+
   /**
    * Sets the next alarm before any work, and never throws: the platform gives an alarm up that fails for two minutes.
    * @override

@@ -11,14 +11,15 @@ use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
     Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault, Fetch, Incoming,
-    KeyPage, KeyPair, Kv, Letter, Limit, Mail, Once, Outbox, OutboxCall, Outgoing, Pending,
-    Platform, Records, SealedKey,
+    KeyPage, KeyPair, Kv, Letter, Limit, Mail, Monitor, Once, Outbox, OutboxCall, Outgoing,
+    Pending, Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
 
 /// The platform of `env`. Missing bindings are added to `errors`.
 pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform> {
+    let bindings = env.clone();
     let env: Env = env.clone().unchecked_into();
     let mut missing = |name: &str| {
         let error = "is not bound; see wrangler.toml".to_owned();
@@ -80,6 +81,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         outbox: Box::new(DurableOutbox(outbox)),
         mail: Box::new(BoundMail(email)),
         passwords: Box::new(DurableAttempts(attempts)),
+        monitor: Box::new(BoundMonitor(bindings)),
     })
 }
 
@@ -241,6 +243,29 @@ impl Mail for BoundMail {
             sent.map(|_| ()).map_err(|()| Fault::Mail)
         })
     }
+}
+
+/// All bindings.
+struct BoundMonitor(JsValue);
+
+impl Monitor for BoundMonitor {
+    fn is_bound(&self) -> bool {
+        js_sys::Reflect::get(&self.0, &"EDGEWARD_METRICS".into())
+            .is_ok_and(|bound| bound.is_object())
+    }
+
+    fn sums<'a>(&'a self, families: &'a str, build: &'a str) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(text_of(bindings::sums(&self.0, families, build)))
+    }
+
+    fn parts<'a>(&'a self, origins: &'a str) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(text_of(bindings::parts(&self.0, origins)))
+    }
+}
+
+async fn text_of(promise: Promise) -> Result<String, Fault> {
+    let text = resolve(promise).await.map_err(|()| Fault::Metrics)?;
+    text.as_string().ok_or(Fault::Metrics)
 }
 
 struct DurableOnce(JsValue);

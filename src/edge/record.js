@@ -53,6 +53,11 @@ export class Record extends DurableObject {
     return this.#inTurn(async () => (await this.#settled())?.value ?? null);
   }
 
+  /** For parts.js. */
+  health() {
+    return this.ctx.storage.get("now");
+  }
+
   /**
    * Applies `change` (`Change` in port.rs) unless the key holds another value. Durable before it answers.
    * @param {Change} change

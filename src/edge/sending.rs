@@ -19,6 +19,8 @@ const IDENTIFIED: u32 = 1;
 const UNCACHED: u32 = 2;
 const WATCHED: u32 = 4;
 const TRANSLATED: u32 = 8;
+/// Above the flags is the number of the site.
+const SITE: u32 = 8;
 
 thread_local! {
     static RENDERINGS: RefCell<Shelf<String, Rendering>> =
@@ -50,13 +52,14 @@ impl Weigh for Rendering {
 }
 
 /// Sends `request`, of which `head` was read, and returns the promise of the response. `before`: the
-/// length of scheme and authority in its URL, 0 if that cannot be replaced by position. `begun`: when it came.
+/// length of scheme and authority in its URL, 0 if that cannot be replaced by position. `site`: its number; `begun`: when it came.
 pub fn send(
     request: &Request,
     head: &JsValue,
     before: usize,
     forward: &Forward,
     beside: &Beside<'_>,
+    site: u16,
     begun: f64,
 ) -> JsValue {
     let rendering = rendering(forward);
@@ -65,7 +68,7 @@ pub fn send(
         .map_or(JsValue::UNDEFINED, |caller_headers| {
             caller_headers.crossed(|headers| bindings::caller_headers(headers.as_lines()))
         });
-    let mut flags = 0;
+    let mut flags = u32::from(site) << SITE;
     if forward.identified() {
         flags |= IDENTIFIED;
     }

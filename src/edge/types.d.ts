@@ -1,6 +1,7 @@
 // The types of the shell's data. For the type check only; none of it is in the Worker.
 import type { Attempts } from "./attempts.js";
 import type { Once } from "./entry.js";
+import type { Metrics } from "./metrics.js";
 import type { Outbox } from "./outbox.js";
 import type { Record } from "./record.js";
 
@@ -19,6 +20,9 @@ export interface Env {
   EDGEWARD_GATEWAY?: unknown;
   /** Only where people sign in with passwords. */
   EDGEWARD_ATTEMPTS?: DurableObjectNamespace<Attempts>;
+  /** Only where counters are added up. */
+  EDGEWARD_METRICS?: DurableObjectNamespace<Metrics>;
+  EDGEWARD_ANALYTICS?: AnalyticsEngineDataset;
 }
 
 /** May answer in place of the origin: gets the URL, the function that asks the origin, and how to ask it. */

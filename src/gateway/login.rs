@@ -159,14 +159,20 @@ async fn enter(
     visit: &Visit<'_>,
     destination: &Destination,
     user: &User,
-    method: &str,
+    method: &'static str,
 ) -> Result<Reply, Denial> {
     if destination.is_for_another(user) {
         return Ok(refuse_other(visit, destination));
     }
     let proof = Rc::new(Proof::own(method, visit.ctx.now));
     let reply = destination.enter(visit, user, (None, Some(&proof))).await?;
-    Ok(signed_in_at(visit, user, reply, &proof, visit.ctx.now))
+    Ok(signed_in_at(
+        visit,
+        user,
+        reply,
+        (&proof, method),
+        visit.ctx.now,
+    ))
 }
 
 fn refuse_other(visit: &Visit<'_>, destination: &Destination) -> Reply {
@@ -185,12 +191,12 @@ pub(super) fn signed_in_after(
     visit: &Visit<'_>,
     user: &User,
     reply: Reply,
-    method: &str,
+    method: &'static str,
     limit: Timestamp,
 ) -> Reply {
     let now = Timestamp::from_millis(limit.millis() + 1);
     let proof = Rc::new(Proof::own(method, visit.ctx.now));
-    signed_in_at(visit, user, reply, &proof, now)
+    signed_in_at(visit, user, reply, (&proof, method), now)
 }
 
 /// A new session at each sign-in, whoever was signed in before.
@@ -198,7 +204,7 @@ fn signed_in_at(
     visit: &Visit<'_>,
     user: &User,
     mut reply: Reply,
-    proof: &Rc<Proof>,
+    (proof, method): (&Rc<Proof>, &'static str),
     now: Timestamp,
 ) -> Reply {
     let ctx = visit.ctx;
@@ -223,6 +229,7 @@ fn signed_in_at(
         kind: EventKind::SignedIn,
         user: user.id.to_string(),
         source: Source::Session,
+        method,
     });
     reply
 }

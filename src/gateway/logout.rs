@@ -97,6 +97,7 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
         kind: EventKind::SignedOut,
         user: user.to_string(),
         source: Source::Session,
+        method: "",
     });
     Ok(reply)
 }

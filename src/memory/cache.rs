@@ -16,6 +16,7 @@ use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
 use crate::memory::provider::{KnownTokens, ProviderCause};
 use crate::memory::services::ServiceMemory;
+use crate::memory::tally::Tally;
 use crate::memory::turns::Turns;
 use crate::model::user::{User, UserId};
 use crate::platform::algorithm::Algorithm;
@@ -43,7 +44,17 @@ pub struct Cache {
     pub attempts: AttemptMemory,
     pub turns: Turns,
     pub services: ServiceMemory,
+    pub tally: Tally,
+    /// What the last look at everything that requests depend on has found.
+    pub health: RefCell<Option<Health>>,
     notes: RefCell<Vec<Note>>,
+}
+
+/// A look at everything that requests depend on.
+pub struct Health {
+    pub begun: Timestamp,
+    /// Whether all is well, and the document; `None` while it is under way.
+    pub found: Option<(bool, String)>,
 }
 
 /// What was found while a request was judged or prepared, besides the result; for the log. The names of site and issuer
@@ -99,6 +110,8 @@ impl Default for Cache {
             issuer_keys: IssuerKeyMemory::default(),
             turns: Turns::default(),
             services: ServiceMemory::default(),
+            tally: Tally::default(),
+            health: RefCell::default(),
             notes: RefCell::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),

@@ -6,5 +6,6 @@ pub mod issuer_keys;
 pub mod own_changes;
 pub mod provider;
 pub mod services;
+pub mod tally;
 pub mod turns;
 pub mod world;

@@ -15,10 +15,12 @@ impl World {
     /// A world with empty caches.
     #[must_use]
     pub fn new(config: Config, platform: Platform) -> Self {
+        let cache = Cache::default();
+        cache.tally.switch(platform.monitor.is_bound());
         Self {
             config,
             platform,
-            cache: Cache::default(),
+            cache,
         }
     }
 }

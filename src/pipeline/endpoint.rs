@@ -142,22 +142,15 @@ fn published(ctx: &Ctx<'_>, result: Result<Answer, Denial>) -> Outcome {
     }
 }
 
-fn only_reads(ctx: &Ctx<'_>) -> Result<(), Denial> {
-    match ctx.parts.method() {
-        "GET" | "HEAD" => Ok(()),
-        _ => Err(Denial::MethodNotAllowed("GET, HEAD")),
-    }
-}
-
 async fn key_set(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
-    only_reads(ctx)?;
+    admin::only_reads(ctx)?;
     let keys = assertion::key_set(ctx.world, ctx.now).await?;
     Ok(Answer::json(200, &keys))
 }
 
 /// The key that signs the site's assertions at this moment, as PEM.
 async fn signing_key(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
-    only_reads(ctx)?;
+    admin::only_reads(ctx)?;
     let Some(settings) = &ctx.site.assertion else {
         return Err(Denial::UnknownEndpoint);
     };

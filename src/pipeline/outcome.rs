@@ -6,6 +6,7 @@ use crate::admin;
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{Event, EventKind, Happened, SignedIn};
+use crate::answer::metrics;
 use crate::answer::page::Ways;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::{self, Ctx};
@@ -13,6 +14,7 @@ use crate::authn;
 use crate::credential::session::SetCookie;
 use crate::http::request::Parts;
 use crate::memory::cache::Note;
+use crate::memory::tally::Tally;
 use crate::memory::world::World;
 use crate::origin::Forward;
 use crate::platform::port::Received;
@@ -24,6 +26,8 @@ use crate::site::config::{Config, Log};
 pub struct Outcome {
     /// Forwarded or answered.
     pub action: Action,
+    /// The number of the site; 0 if there is none.
+    pub site: u16,
     /// Cookies for the response, whichever it is.
     pub cookies: Vec<SetCookie>,
     /// A line for the log.
@@ -37,9 +41,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Counts it, but for what only the origin's answer tells.
+    pub fn count(&self, tally: &Tally) {
+        let answered = matches!(self.action, Action::Answer(_));
+        metrics::count(tally, self.site, self.event.as_ref(), answered);
+        for note in &self.notes {
+            metrics::count(tally, self.site, Some(note), false);
+        }
+    }
+
     /// An answer, with its line in the log.
-    fn answered(answer: Answer, event: Option<Event>) -> Self {
+    fn answered(site: u16, answer: Answer, event: Option<Event>) -> Self {
         Self {
+            site,
             action: Action::Answer(answer),
             cookies: Vec::new(),
             event,
@@ -128,6 +142,7 @@ pub(crate) fn conclude(
         status,
         user: Some(happened.user),
         source: Some(happened.source),
+        sign_in: (happened.kind == EventKind::SignedIn).then_some((happened.method, "ok")),
         ..about(ctx, own_endpoint)
     };
     let readable = |answer| {
@@ -145,6 +160,7 @@ pub(crate) fn conclude(
         })) => Outcome {
             notes: Vec::new(),
             hsts: None,
+            site: ctx.site.number,
             action: Action::Forward(*forward),
             cookies: merge(stale, cookies),
             event: signed_in.map(|signed_in| happened(signed_in.into(), None)),
@@ -157,7 +173,7 @@ pub(crate) fn conclude(
             let event = event.or_else(|| answered(ctx, own_endpoint, status));
             Outcome {
                 cookies: merge(stale, reply.cookies),
-                ..Outcome::answered(readable(reply.answer), event)
+                ..Outcome::answered(ctx.site.number, readable(reply.answer), event)
             }
         }
         Err(denial) => {
@@ -173,7 +189,7 @@ pub(crate) fn conclude(
                     Denial::Fault(_) => Vec::new(),
                     _ => stale.into_iter().chain(kept).collect(),
                 },
-                ..Outcome::answered(readable(answer), event)
+                ..Outcome::answered(ctx.site.number, readable(answer), event)
             }
         }
     }
@@ -226,7 +242,7 @@ pub(crate) fn admin_outcome(
         status: Some(answer.status),
         ..event
     };
-    Outcome::answered(answer, Some(event))
+    Outcome::answered(ctx.site.number, answer, Some(event))
 }
 
 /// A request that ends before anybody is asked for: no site, no readable path, no keys.
@@ -247,7 +263,7 @@ pub(crate) fn refuse_early(
     };
     let about = Event::about(&config.log, parts, site, parts.path(), request_id);
     let event = about.denied(denial, answer.status);
-    Outcome::answered(answer, Some(event))
+    Outcome::answered(site.map_or(0, |site| site.number), answer, Some(event))
 }
 
 /// What was found about a request besides its result, as lines for the log.
@@ -297,6 +313,7 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
         } => Event {
             event: EventKind::Fault,
             site: Some(site),
+            fault: Some(fault.kind()),
             reason: Some(format!(
                 "provider {issuer}: the tokens of a session that has ended are not deleted: {fault}"
             )),
@@ -332,7 +349,7 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
 /// An answer that is the same for everybody, and worth a line only where each request has one.
 pub(crate) fn reply(ctx: &Ctx<'_>, answer: Answer) -> Outcome {
     let event = answered(ctx, true, answer.status);
-    Outcome::answered(answer, event)
+    Outcome::answered(ctx.site.number, answer, event)
 }
 
 /// The same before it is known who asks for what.
@@ -348,5 +365,5 @@ pub(super) fn reply_early(
         status: Some(answer.status),
         ..Event::about(&config.log, parts, Some(site), parts.path(), request_id)
     });
-    Outcome::answered(answer, event)
+    Outcome::answered(site.number, answer, event)
 }

@@ -4,6 +4,7 @@
 pub mod algorithm;
 pub mod digest;
 pub mod mail;
+pub mod monitor;
 pub mod passwords;
 pub mod port;
 pub mod shelf;

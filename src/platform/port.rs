@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::platform::algorithm::Algorithm;
 pub use crate::platform::mail::{Letter, Mail};
+pub use crate::platform::monitor::Monitor;
 pub use crate::platform::passwords::{
     Attempt, Attempted, Kdf, NewPassword, PasswordHash, Passwords,
 };
@@ -35,6 +36,7 @@ pub struct Platform {
     pub clock: Box<dyn Clock>,
     pub outbox: Box<dyn Outbox>,
     pub mail: Box<dyn Mail>,
+    pub monitor: Box<dyn Monitor>,
 }
 
 /// A failure of Edgeward or the platform, never of the caller. Each becomes a 5xx.
@@ -73,6 +75,9 @@ pub enum Fault {
     Passwords,
     #[error("a mail was not sent")]
     Mail,
+    /// The Durable Object that adds up the counters did not respond.
+    #[error("the counters could not be read")]
+    Metrics,
     #[error("the request body could not be read")]
     Body,
     #[error("a request to another server failed")]
@@ -90,6 +95,36 @@ pub enum Fault {
     /// The application behind a site did not do what its profile needs; the text says what.
     #[error("the application at the origin: {0}")]
     Application(&'static str),
+}
+
+impl Fault {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Kv => "kv",
+            Self::Record => "record",
+            Self::Once => "once",
+            Self::Writer => "writer",
+            Self::Contended => "contended",
+            Self::Overloaded => "overloaded",
+            Self::TimeLimit => "time_limit",
+            Self::Outbox => "outbox",
+            Self::Crypto => "crypto",
+            Self::SealedWithUnknownSecret => "sealed_with_unknown_secret",
+            Self::Limit => "limit",
+            Self::Passwords => "passwords",
+            Self::Mail => "mail",
+            Self::Metrics => "metrics",
+            Self::Body => "body",
+            Self::Fetch => "fetch",
+            Self::FetchTimeout => "fetch_timeout",
+            Self::FetchTooLong => "fetch_too_long",
+            Self::IssuerKeys => "issuer_keys",
+            Self::Verification => "verification",
+            Self::Application(_) => "application",
+        }
+    }
 }
 
 /// A key-value store for frequent reads, up to a minute behind.

@@ -218,6 +218,7 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
         kind: EventKind::SignedOut,
         user: claims.user.to_string(),
         source: Source::Session,
+        method: "",
     });
     // An SSO cookie that stays would sign the person in again.
     let mut cookies = Vec::from(session::clear_all(ctx.site));
@@ -361,6 +362,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             kind: EventKind::SignedIn,
             user: principal.user().id.to_string(),
             source: Source::Query,
+            method: "query",
         }),
         refused: None,
     })

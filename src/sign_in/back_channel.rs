@@ -66,6 +66,7 @@ pub async fn receive(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
         kind: EventKind::SignedOut,
         user: user.to_string(),
         source: Source::Session,
+        method: "",
     });
     Ok(reply)
 }

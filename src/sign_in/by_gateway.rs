@@ -140,6 +140,7 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
             kind: EventKind::SignedIn,
             user: user.id.to_string(),
             source: Source::Session,
+            method: "gateway",
         }),
         refused: None,
     })

@@ -296,6 +296,7 @@ pub async fn callback(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
                 kind: EventKind::SignedIn,
                 user,
                 source: Source::Session,
+                method: "provider",
             }),
             refused: None,
         },

@@ -34,6 +34,8 @@ pub struct Config {
     pub keys: Keyrings,
     /// Settings that are valid but surely not intended. Logged when an isolate starts.
     pub notes: Vec<ConfigError>,
+    /// The same for the same settings, whatever the secrets are.
+    pub digest: String,
     /// How much the core is told about each header.
     pub disclosures: Disclosures,
     pub(crate) hosts: HashMap<String, Served>,

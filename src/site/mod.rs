@@ -43,6 +43,8 @@ use words::Brand;
 pub struct Site {
     /// The binding's name after `EDGEWARD_SITE_`, in lower case.
     pub name: String,
+    /// Its place among all sites, from 1.
+    pub number: u16,
     /// In their canonical form.
     pub hosts: Vec<String>,
     /// The path below which the site lives at each of its hosts, as `/studio`; empty for a whole host.
@@ -190,6 +192,21 @@ pub enum Source {
     Header,
     /// `x-api-key` or `Authorization`, with an API token that acts as a user, or a key that an issuer verifies.
     ApiKey,
+}
+
+impl Source {
+    /// Its name, as in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::SsoCookie => "sso_cookie",
+            Self::Query => "query",
+            Self::Bearer => "bearer",
+            Self::Header => "header",
+            Self::ApiKey => "api_key",
+        }
+    }
 }
 
 /// The `Host` header that the origin receives.

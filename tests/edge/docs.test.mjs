@@ -47,6 +47,7 @@ test("the shell lines in docs/admin-api.md run as they are, one after the other,
   assert.match(blocks[0], /^export EDGEWARD_URL=.*\nexport EDGEWARD_API_TOKEN=.*\n$/);
   const world = await startWorld({
     sites: { APP: { assertion: {} } },
+    metrics: true,
     vars: { EDGEWARD_GATEWAY: { hosts: ["gateway.example.test"] } },
     edgeward: { user_cache: 1 },
   });

@@ -306,6 +306,7 @@ fn table() -> Vec<Line> {
         (Denial::ServiceRefused, 403, "service_refused"),
         (Denial::TooManyServices, 409, "too_many_services"),
         (Denial::NoGateway, 409, "no_gateway"),
+        (Denial::NoMetrics, 409, "no_metrics"),
         (Denial::PasswordExists, 409, "password_exists"),
         (Denial::SamePassword, 400, "same_password"),
         (
@@ -405,6 +406,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::SignOutElsewhere => 56,
         Denial::SignInAgain(..) => 57,
         Denial::OtherUser => 58,
+        Denial::NoMetrics => 59,
     }
 }
 
@@ -417,7 +419,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 59);
+    assert_eq!(found.len(), 60);
 }
 
 #[test]

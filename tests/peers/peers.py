@@ -10,6 +10,7 @@ import sys
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from prometheus_client.parser import text_string_to_metric_families
 from standardwebhooks.webhooks import Webhook
 from usso_jwt.sign import create_jwt_header, generate_jwt
 
@@ -62,6 +63,14 @@ def verify_webhook(secret, payload, headers):
         return {"refused": f"{type(error).__name__}: {error}"}
 
 
+def scraped(text):
+    """What Prometheus reads: of each metric its name and type, and its series."""
+    return [
+        {"name": one.name, "type": one.type, "help": one.documentation, "samples": [[s.name, s.labels, s.value] for s in one.samples]}
+        for one in text_string_to_metric_families(text)
+    ]
+
+
 def run(code, names):
     """Runs an example of the documents and answers what it calls `user`."""
     scope = dict(names)
@@ -80,7 +89,7 @@ def refused(code, names):
 
 
 def main():
-    calls = {"key": key, "mint": mint, "verify_pyjwt": verify_pyjwt, "verify_webhook": verify_webhook, "run": run, "refused": refused}
+    calls = {"key": key, "mint": mint, "verify_pyjwt": verify_pyjwt, "verify_webhook": verify_webhook, "scraped": scraped, "run": run, "refused": refused}
     for line in sys.stdin:
         request = json.loads(line)
         try:

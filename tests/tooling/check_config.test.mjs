@@ -61,6 +61,19 @@ unauthenticated = "allow"
 y = 1
 `;
 
+test("a deployment without the object that adds up counters is noted, and is no error", () => {
+  /** @param {string} name */
+  const bound = (name) => `[[durable_objects.bindings]]\nname = "${name}"\nclass_name = "X"\n`;
+  /** @param {string} content */
+  const notes = (content) => {
+    const { status, stdout, stderr } = run("check-config.mjs", "--config", file("counted.toml", content), "--env", "");
+    assert.equal(status, 0, stderr);
+    return stdout.includes("note: durable_objects.bindings: has no EDGEWARD_METRICS");
+  };
+  assert.equal(notes(`${GOOD}${bound("EDGEWARD_ONCE")}`), true);
+  assert.equal(notes(`${GOOD}${bound("EDGEWARD_ONCE")}${bound("EDGEWARD_METRICS")}`), false);
+});
+
 test("every error is reported with its path, and the command fails", () => {
   const good = file("good.toml", GOOD);
   const top = run("check-config.mjs", "--config", good, "--env", "");

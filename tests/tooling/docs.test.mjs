@@ -138,6 +138,30 @@ test("every endpoint and every code that a client can be told is documented", ()
   for (const code of facts.codes) assert.ok(all.includes(`\`${code}\``) || all.includes(`"${code}"`), `no document names the code ${code}`);
 });
 
+test("docs/monitoring.md has every metric, and dashboard and alerts ask for no other one", () => {
+  /** @type {[string, string][]} */
+  const metrics = facts.metrics.split("\n").map((/** @type {string} */ line) => line.split(" ").slice(0, 2));
+  const document = read("docs/monitoring.md");
+  const rows = [...document.matchAll(/^\| `(edgeward_\w+)` \| (\w+) \|/gm)].map(([, name, type]) => [name, type]);
+  assert.deepEqual(rows, metrics);
+  const known = new Set(metrics.flatMap(([name, type]) => (type === "histogram" ? ["_bucket", "_sum", "_count"].map((end) => name + end) : [name])));
+  const dashboard = JSON.parse(read("docs/monitoring/dashboard.json"));
+  /** @type {string[]} */
+  const expressions = dashboard.panels.flatMap((/** @type {{ targets: { expr: string }[] }} */ { targets }) => targets.map(({ expr }) => expr));
+  expressions.push(dashboard.templating.list.find((/** @type {{ name: string }} */ { name }) => name === "site").query);
+  const alerts = document.match(/```yaml\ngroups:[\s\S]*?```/)?.[0] ?? "";
+  assert.match(alerts, /expr:/);
+  for (const expression of [...expressions, alerts]) {
+    const named = [...expression.matchAll(/\bedgeward_\w+/g)].map(([name]) => name);
+    assert.ok(named.length > 0, expression);
+    for (const name of named) assert.ok(known.has(name), `${expression}: ${name}`);
+  }
+  const shown = expressions.join("\n");
+  for (const [name] of metrics) assert.ok(shown.includes(name), `the dashboard does not show ${name}`);
+  const kinds = new Set([...alerts.matchAll(/\{(\w+)/g)].map(([, label]) => label));
+  for (const label of kinds) assert.ok(document.includes(`| \`${label}\` |`), `the documents know no label ${label}`);
+});
+
 test("docs/configuration.md names every family of headers that no client can send", () => {
   const text = read("docs/configuration.md");
   const prefixes = facts.reserved_headers

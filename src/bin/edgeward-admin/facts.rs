@@ -1,7 +1,7 @@
 //! What the documents must cover, from the tables that the core itself uses. The tests of the
 //! documents read it, so they depend on no source file.
 
-use edgeward::answer::denial;
+use edgeward::answer::{denial, metrics};
 use edgeward::ask::route;
 use edgeward::config::{RESOURCES, SECRETS};
 use edgeward::http::reserved;
@@ -12,12 +12,13 @@ use serde_json::json;
 pub fn print() {
     let facts = json!({
         "codes": denial::CODES.as_slice(),
-        "paths": route::PATHS,
+        "paths": route::PATHS.as_slice(),
         "key_families": store::FAMILIES,
         "locks": store::LOCKS,
         "reserved_headers": reserved::fixed().collect::<Vec<_>>(),
         "secrets": SECRETS,
-        "resources": RESOURCES,
+        "resources": RESOURCES.as_slice(),
+        "metrics": metrics::FAMILIES,
     });
     println!("{facts}");
 }

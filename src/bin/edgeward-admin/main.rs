@@ -105,7 +105,7 @@ struct CreateToken {
     /// What the token is for
     #[arg(long, value_parser = name)]
     name: Name,
-    /// What it may do: token:issue, users:read, users:write, tokens:write, admin (repeatable)
+    /// What it may do: token:issue, users:read, users:write, tokens:write, metrics:read, admin (repeatable)
     #[arg(long = "scope", required_unless_present = "acts_as")]
     scopes: Vec<Scope>,
     /// The id of the user as whom it acts on sites that accept `x-api-key`

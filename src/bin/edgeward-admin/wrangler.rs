@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
     Attempt, Attempted, Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault,
-    Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail, NewPassword, Once, Outbox,
+    Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail, Monitor, NewPassword, Once, Outbox,
     OutboxCall, Outgoing, PasswordHash, Passwords, Pending, Platform, Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
@@ -98,6 +98,7 @@ impl Wrangler {
             records: Box::new(Unreachable),
             outbox: Box::new(Unreachable),
             mail: Box::new(Unreachable),
+            monitor: Box::new(Unreachable),
             crypto: Box::new(NoCrypto),
             entropy: Box::new(SystemEntropy),
             limit: Box::new(NoLimit),
@@ -333,6 +334,20 @@ impl Mail for Unreachable {
 
     fn send<'a>(&'a self, _: &'a Letter) -> Pending<'a, Result<(), Fault>> {
         Box::pin(async { Err(Fault::Mail) })
+    }
+}
+
+impl Monitor for Unreachable {
+    fn is_bound(&self) -> bool {
+        false
+    }
+
+    fn sums<'a>(&'a self, _: &'a str, _: &'a str) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(async { Err(Fault::Metrics) })
+    }
+
+    fn parts<'a>(&'a self, _: &'a str) -> Pending<'a, Result<String, Fault>> {
+        Box::pin(async { Err(Fault::Metrics) })
     }
 }
 

@@ -33,6 +33,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * - `limits`: `{ calls, failures, signIns }` per minute; far away by default
  * - `outbound`: answers what the Worker fetches, in place of the network
  * - `mail`: to whom mail may go, by Miniflare's binding for it; see `World.mails`
+ * - `metrics`: the counters are added up, in an object of the first Worker
  * - `cf`: what the CDN tells of each request, as far as it comes over https
  * - `broken`: the configuration is wrong on purpose
  * - `unbound`: names of bindings that are missing
@@ -47,6 +48,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * @property {{ calls?: number, failures?: number, signIns?: number }} [limits]
  * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
  * @property {{ allowedDestinationAddresses?: string[] }} [mail]
+ * @property {boolean} [metrics]
  * @property {Record<string, unknown>} [cf]
  * @property {boolean} [broken]
  * @property {string[]} [unbound]
@@ -237,13 +239,20 @@ export class World {
           EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
           EDGEWARD_OUTBOX: { type: "durable-object", worker: first, exportName: "Outbox" },
           EDGEWARD_ATTEMPTS: { type: "durable-object", worker: first, exportName: "Attempts" },
+          ...(this.#options.metrics && { EDGEWARD_METRICS: { type: "durable-object", worker: first, exportName: "Metrics" } }),
           ...(options.mail && { EDGEWARD_EMAIL: { type: "send-email", ...options.mail } }),
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
           EDGEWARD_FAILURE_LIMIT: limit(`${name}-failures`, failures),
           EDGEWARD_SIGN_IN_LIMIT: limit(`${name}-sign-ins`, signIns),
           ...this.#environment(options),
         }),
-        ...(name === first ? { exports: Object.fromEntries(CLASSES.map((className) => [className, { type: "durable-object", storage: "sqlite" }])) } : {}),
+        ...(name === first
+          ? {
+              exports: Object.fromEntries(
+                [...CLASSES, ...(this.#options.metrics ? ["Metrics"] : [])].map((className) => [className, { type: "durable-object", storage: "sqlite" }]),
+              ),
+            }
+          : {}),
       },
       dev: {
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
