@@ -156,12 +156,18 @@ pub enum AdminEndpoint {
     ServiceEvents(String),
     /// `/api/sso/services/{id}/events/resend`
     ServiceEventsResend(String),
+    /// `/api/sso/audit`
+    Audit,
+    /// `/api/sso/audit/export`
+    AuditExport,
+    /// `/api/sso/audit/verify`
+    AuditVerify,
     /// `/api/sso/services/{id}/events/discard`
     ServiceEventsDiscard(String),
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 32] = [
+pub const PATHS: [&str; 35] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -194,6 +200,9 @@ pub const PATHS: [&str; 32] = [
     "/api/sso/callback/{id}",
     "/api/sso/backchannel/{id}",
     "/api/sso/logged-out/{id}",
+    "/api/sso/audit",
+    "/api/sso/audit/export",
+    "/api/sso/audit/verify",
 ];
 
 /// The path of each page and each call of the gateway, but for the script of its pages. They are found without the last slash
@@ -443,6 +452,9 @@ fn own(rest: &str) -> Endpoint {
             Endpoint::Admin(AdminEndpoint::UserPasswordLink((*id).into()))
         }
         ["users", id, "sessions"] => Endpoint::Admin(AdminEndpoint::UserSessions((*id).into())),
+        ["audit"] => Endpoint::Admin(AdminEndpoint::Audit),
+        ["audit", "export"] => Endpoint::Admin(AdminEndpoint::AuditExport),
+        ["audit", "verify"] => Endpoint::Admin(AdminEndpoint::AuditVerify),
         ["services"] => Endpoint::Admin(AdminEndpoint::Services),
         ["services", id] if !id.is_empty() => Endpoint::Admin(AdminEndpoint::Service((*id).into())),
         ["services", id, "rotate"] => Endpoint::Admin(AdminEndpoint::ServiceRotate((*id).into())),
@@ -496,6 +508,9 @@ mod tests {
                 AdminEndpoint::ServiceEventsDiscard(_) => {
                     (25, "/api/sso/services/{id}/events/discard")
                 }
+                AdminEndpoint::Audit => (32, "/api/sso/audit"),
+                AdminEndpoint::AuditExport => (33, "/api/sso/audit/export"),
+                AdminEndpoint::AuditVerify => (34, "/api/sso/audit/verify"),
             },
             Endpoint::Arrive => (26, "/api/sso/arrive"),
             Endpoint::Login => (27, "/api/sso/login"),

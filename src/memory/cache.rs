@@ -15,6 +15,7 @@ use crate::memory::attempts::AttemptMemory;
 use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
 use crate::memory::provider::{KnownTokens, ProviderCause};
+use crate::memory::refusals::Refusals;
 use crate::memory::services::ServiceMemory;
 use crate::memory::turns::Turns;
 use crate::model::user::{User, UserId};
@@ -43,6 +44,8 @@ pub struct Cache {
     pub attempts: AttemptMemory,
     pub turns: Turns,
     pub services: ServiceMemory,
+    /// Rows about refused admin calls.
+    pub refusals: Refusals,
     notes: RefCell<Vec<Note>>,
 }
 
@@ -83,6 +86,8 @@ pub enum Note {
         /// How many of them contain the separator.
         with_separator: usize,
     },
+    /// Something has happened, and its row is not in the audit log.
+    NotAudited { request_id: String, fault: Fault },
 }
 
 impl Default for Cache {
@@ -99,6 +104,7 @@ impl Default for Cache {
             issuer_keys: IssuerKeyMemory::default(),
             turns: Turns::default(),
             services: ServiceMemory::default(),
+            refusals: Refusals::default(),
             notes: RefCell::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),

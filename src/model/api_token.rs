@@ -131,17 +131,20 @@ pub enum Scope {
     UsersWrite,
     #[serde(rename = "tokens:write")]
     TokensWrite,
+    #[serde(rename = "audit:read")]
+    AuditRead,
     #[serde(rename = "admin")]
     Admin,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::TokenIssue,
         Self::UsersRead,
         Self::UsersWrite,
         Self::TokensWrite,
+        Self::AuditRead,
         Self::Admin,
     ];
 
@@ -153,6 +156,7 @@ impl Scope {
             Self::UsersRead => "users:read",
             Self::UsersWrite => "users:write",
             Self::TokensWrite => "tokens:write",
+            Self::AuditRead => "audit:read",
             Self::Admin => "admin",
         }
     }
@@ -171,7 +175,7 @@ impl std::str::FromStr for Scope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.name() == text)
-            .ok_or("not a scope; one of token:issue, users:read, users:write, tokens:write, admin")
+            .ok_or("not a scope; one of token:issue, users:read, users:write, tokens:write, audit:read, admin")
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 pub fn print() {
     let facts = json!({
         "codes": denial::CODES.as_slice(),
-        "paths": route::PATHS,
+        "paths": route::PATHS.as_slice(),
         "key_families": store::FAMILIES,
         "locks": store::LOCKS,
         "reserved_headers": reserved::fixed().collect::<Vec<_>>(),
