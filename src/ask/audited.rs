@@ -11,7 +11,7 @@ use crate::ask::ctx::Ctx;
 use crate::memory::cache::Note;
 use crate::model::audit::{self, Action, Row, Written};
 use crate::model::user::{Tenant, User, UserId};
-use crate::platform::port::Fault;
+use crate::platform::port::{Fault, Pending};
 
 /// What a row tells of the request behind an act.
 #[must_use]
@@ -28,27 +28,41 @@ pub fn row(ctx: &Ctx<'_>, action: Action) -> Row {
 ///
 /// # Errors
 /// [`Fault::Audit`]: then it must not happen.
-pub async fn write(ctx: &Ctx<'_>, tenant: Option<&Tenant>, row: Row) -> Result<Written, Fault> {
-    let mut row = row;
+pub fn write<'a>(
+    ctx: &'a Ctx<'_>,
+    tenant: Option<&Tenant>,
+    mut row: Row,
+) -> Pending<'a, Result<Written, Fault>> {
     row.set("result", "done".into());
-    append(ctx, audit::log_of(tenant, ctx.now), vec![row]).await
+    append(ctx, audit::log_of(tenant, ctx.now), vec![row])
 }
 
 /// Writes the row of a sign-in: `row` says by what.
 ///
 /// # Errors
 /// [`Fault::Audit`]: then nobody is signed in.
-pub async fn signed_in(ctx: &Ctx<'_>, user: &User, row: Row) -> Result<Written, Fault> {
+pub fn signed_in<'a>(
+    ctx: &'a Ctx<'_>,
+    user: &User,
+    row: Row,
+) -> Pending<'a, Result<Written, Fault>> {
     let id = user.id.as_str();
     let row = row.with("actor", id).with("user", id);
-    write(ctx, user.tenant.as_ref(), row).await
+    write(ctx, user.tenant.as_ref(), row)
 }
 
 /// Writes the row of what must happen even if it cannot be written, such as a sign-out. Then a line of the log says so.
-pub async fn note(ctx: &Ctx<'_>, row: Row) {
-    if let Err(fault) = write(ctx, None, row).await {
-        unwritten(ctx, fault);
-    }
+pub fn note<'a>(ctx: &'a Ctx<'_>, row: Row) -> Pending<'a, ()> {
+    let written = write(ctx, None, row);
+    noted(ctx, written)
+}
+
+fn noted<'a>(ctx: &'a Ctx<'_>, written: Pending<'a, Result<Written, Fault>>) -> Pending<'a, ()> {
+    Box::pin(async move {
+        if let Err(fault) = written.await {
+            unwritten(ctx, fault);
+        }
+    })
 }
 
 /// The row of what a person does with their own account.
@@ -59,9 +73,9 @@ pub fn of_person(ctx: &Ctx<'_>, action: Action, user: &User) -> Row {
 }
 
 /// Writes the row of a sign-out, which must never fail: `actor` is the person, a provider or a service.
-pub async fn signed_out(ctx: &Ctx<'_>, user: &UserId, actor: &str) {
+pub fn signed_out<'a>(ctx: &'a Ctx<'_>, user: &UserId, actor: &str) -> Pending<'a, ()> {
     let row = row(ctx, Action::SignedOut).with("actor", actor);
-    note(ctx, row.with("user", user.as_str())).await;
+    note(ctx, row.with("user", user.as_str()))
 }
 
 fn unwritten(ctx: &Ctx<'_>, fault: Fault) {
@@ -71,10 +85,14 @@ fn unwritten(ctx: &Ctx<'_>, fault: Fault) {
     });
 }
 
-async fn append(ctx: &Ctx<'_>, log: String, rows: Vec<Row>) -> Result<Written, Fault> {
+fn append<'a>(
+    ctx: &'a Ctx<'_>,
+    log: String,
+    rows: Vec<Row>,
+) -> Pending<'a, Result<Written, Fault>> {
     let world = ctx.world;
     let kept = (ctx.now, world.config.audit_days);
-    audit::append(&*world.platform.audit, log, rows, kept).await
+    Box::pin(audit::append(&*world.platform.audit, log, rows, kept))
 }
 
 /// An act that the log knows of already: its intent is written. Only [`begin`] makes one, so what asks for an act cannot
@@ -89,14 +107,16 @@ pub struct Act {
 ///
 /// # Errors
 /// [`Fault::Audit`]: then the act must not happen.
-pub async fn begin(ctx: &Ctx<'_>, row: Row) -> Result<Act, Fault> {
+pub fn begin<'a>(ctx: &'a Ctx<'_>, row: Row) -> Pending<'a, Result<Act, Fault>> {
     let mut intent = row.clone();
     intent.set("result", "intended".into());
-    let intent = append(ctx, audit::log_of(None, ctx.now), vec![intent]).await?;
-    Ok(Act {
-        row,
-        intent,
-        told: RefCell::default(),
+    let intent = append(ctx, audit::log_of(None, ctx.now), vec![intent]);
+    Box::pin(async move {
+        Ok(Act {
+            row,
+            intent: intent.await?,
+            told: RefCell::default(),
+        })
     })
 }
 
@@ -124,7 +144,7 @@ impl Act {
 
     /// Writes what the act came to, with the code of the refusal if it is one. If that cannot be written, the intent stands
     /// alone and a line of the log says so: what was done is not undone by answering otherwise.
-    pub async fn end(self, ctx: &Ctx<'_>, refused: Option<&Denial>) {
+    pub fn end<'a>(self, ctx: &'a Ctx<'_>, refused: Option<&Denial>) -> Pending<'a, ()> {
         let mut rows = self.told.into_inner();
         if rows.is_empty() {
             rows.push(self.row);
@@ -134,9 +154,7 @@ impl Act {
             row.set("of", json!(self.intent.seq));
             row.set("result", result.into());
         }
-        if let Err(fault) = append(ctx, self.intent.log, rows).await {
-            unwritten(ctx, fault);
-        }
+        noted(ctx, append(ctx, self.intent.log, rows))
     }
 }
 
@@ -158,7 +176,5 @@ pub async fn refused(ctx: &Ctx<'_>, actor: Option<&str>, call: &'static str, den
     if left_out > 0 {
         row.set("left_out", left_out.into());
     }
-    if let Err(fault) = append(ctx, audit::log_of(None, ctx.now), vec![row]).await {
-        unwritten(ctx, fault);
-    }
+    noted(ctx, append(ctx, audit::log_of(None, ctx.now), vec![row])).await;
 }

@@ -18,7 +18,7 @@ use crate::gateway::{passkey, password};
 use crate::model::audit::{Action, Written};
 use crate::model::proof::{OF_PROVIDER, PASSKEY, PASSWORD, Proof};
 use crate::model::user::User;
-use crate::platform::port::Fault;
+use crate::platform::port::{Fault, Pending};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::rules::step_up::{self, StepUp};
 use crate::sign_in::{by_provider, opened};
@@ -176,9 +176,13 @@ async fn enter(
 }
 
 /// Writes the row of a sign-in at the gateway.
-pub(super) async fn audit(visit: &Visit<'_>, user: &User, method: &str) -> Result<Written, Fault> {
+pub(super) fn audit<'a>(
+    visit: &Visit<'a>,
+    user: &User,
+    method: &str,
+) -> Pending<'a, Result<Written, Fault>> {
     let row = audited::row(visit.ctx, Action::SignedIn).with("method", method);
-    audited::signed_in(visit.ctx, user, row).await
+    audited::signed_in(visit.ctx, user, row)
 }
 
 fn refuse_other(visit: &Visit<'_>, destination: &Destination) -> Reply {

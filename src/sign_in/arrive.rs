@@ -20,7 +20,7 @@ use crate::model::audit::{Action, Written};
 use crate::model::claim::Granted;
 use crate::model::user::{User, UserId};
 use crate::platform::digest::{hex, sha256};
-use crate::platform::port::Fault;
+use crate::platform::port::{Fault, Pending};
 use crate::platform::time::Timestamp;
 use crate::sign_in::{browsing, opened};
 use crate::site::{Query, SameSite, Source, StrangerLink, UserSwitch};
@@ -230,11 +230,11 @@ async fn open_session(
 }
 
 /// Writes the row of a sign-in, or of a switch from the user with the id `current`.
-async fn audit(
-    ctx: &Ctx<'_>,
+fn audit<'a>(
+    ctx: &'a Ctx<'_>,
     current: Option<&UserId>,
     principal: &Principal,
-) -> Result<Written, Fault> {
+) -> Pending<'a, Result<Written, Fault>> {
     let user = principal.user();
     let replaced = current.filter(|current| **current != user.id);
     let action = match replaced {
@@ -249,7 +249,7 @@ async fn audit(
         row.set("before", json!({ "user": replaced }));
         row.set("after", json!({ "user": user.id }));
     }
-    audited::signed_in(ctx, user, row).await
+    audited::signed_in(ctx, user, row)
 }
 
 /// When the token of `principal` was issued, and what it has granted.
