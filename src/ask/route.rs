@@ -534,7 +534,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 32, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 35, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

@@ -55,11 +55,12 @@ pub const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Our bindings that are not settings.
-pub const RESOURCES: [&str; 9] = [
+pub const RESOURCES: [&str; 10] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
     "EDGEWARD_OUTBOX",
+    "EDGEWARD_AUDIT",
     "EDGEWARD_ATTEMPTS",
     "EDGEWARD_EMAIL",
     "EDGEWARD_LIMIT",

@@ -425,7 +425,7 @@ fn sec_122_refused_calls_do_not_fill_the_log_and_are_counted() {
     let last = edge.shared.audit.about("admin.refused").pop().unwrap();
     assert_eq!(
         (&last["result"], &last["left_out"]),
-        (&json!("scope_missing"), &json!(199))
+        (&json!("insufficient_scope"), &json!(199))
     );
     assert_eq!(last["actor"].as_str().unwrap().len(), 32);
 }
@@ -508,7 +508,9 @@ fn sec_122_who_may_not_read_the_log_does_not() {
 
 #[test]
 fn sec_122_rows_of_a_tenant_are_in_a_log_of_its_own() {
-    let edge = Edge::new(&json!({"tenants": {"from": "host", "hosts": {"site.example": "acme"}}}));
+    let edge = Edge::new(
+        &json!({"tenants": {"by": "host", "groups": {"acme": {"hosts": ["site.example"]}}}}),
+    );
     let isolate = edge.isolate();
     let admin = edge.api_token(&[Scope::Admin]);
     let token = isolate.issue(&admin, "anna@example.com");
