@@ -56,11 +56,14 @@ export class Audit extends DurableObject {
 
   /** @param {AuditCall & { call: "append" }} call */
   async #append({ rows, ends }) {
-    this.#sql("CREATE TABLE IF NOT EXISTS row (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT, action TEXT, user TEXT, line TEXT NOT NULL, hash TEXT NOT NULL)");
+    this.#sql(
+      "CREATE TABLE IF NOT EXISTS row (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT, action TEXT, user TEXT, line TEXT NOT NULL, hash TEXT NOT NULL)",
+    );
     this.#sql("CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL, ends INTEGER NOT NULL)");
     const last = this.#head();
     const at = Date.now();
     let { seq, hash } = last;
+    /** @type {(string | number | null)[][]} */
     const made = [];
     for (const row of rows) {
       seq += 1;

@@ -15,8 +15,8 @@ export async function callAudit(namespace, log, text) {
   const { promise, reject } = /** @type {PromiseWithResolvers<never>} */ (Promise.withResolvers());
   const timer = setTimeout(() => reject(new Error("the audit log does not answer")), PATIENCE);
   try {
-    const answer = namespace.get(namespace.idFromName(log)).call(JSON.parse(text));
-    return JSON.stringify(await Promise.race([answer, promise]));
+    const object = /** @type {{ call: (call: object) => Promise<object> }} */ (/** @type {unknown} */ (namespace.get(namespace.idFromName(log))));
+    return JSON.stringify(await Promise.race([object.call(JSON.parse(text)), promise]));
   } finally {
     clearTimeout(timer);
   }

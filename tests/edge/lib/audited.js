@@ -30,7 +30,8 @@ export class Audit extends PlainAudit {
 
   /** @param {number} rows */
   async fill(rows) {
-    for (let row = 0; row < rows; row += 1) await super.call({ call: "append", rows: [{ actor: "filler", action: "signed_in", user: `usr_${row}` }], ends: Date.now() + 1e9 });
+    for (let row = 0; row < rows; row += 1)
+      await super.call({ call: "append", rows: [{ actor: "filler", action: "signed_in", user: `usr_${row}` }], ends: Date.now() + 1e9 });
   }
 
   async forget() {
