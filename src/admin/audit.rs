@@ -244,7 +244,7 @@ pub(super) async fn verify(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, D
         loop {
             if calls >= MAX_CALLS {
                 let cursor = cursor::write(&format!("{month}.{seq}.{hash}"));
-                return Ok(verdict(is_good, &verdicts, Some(cursor)));
+                return Ok(verdict(is_good, &verdicts, Some(&cursor)));
             }
             calls += 1;
             let call = AuditCall::Verify {
@@ -277,7 +277,7 @@ pub(super) async fn verify(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, D
     Ok(verdict(is_good, &verdicts, None))
 }
 
-fn verdict(is_good: bool, months: &[Value], cursor: Option<String>) -> Answer {
+fn verdict(is_good: bool, months: &[Value], cursor: Option<&str>) -> Answer {
     let body = json!({ "ok": is_good, "months": months, "cursor": cursor });
     Answer::json(200, &body)
 }

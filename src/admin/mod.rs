@@ -212,7 +212,7 @@ fn target_of(endpoint: &AdminEndpoint) -> Option<(&'static str, &str)> {
 }
 
 /// The act that the log knows of already. Nothing is changed without one.
-fn intended<'a>(act: Option<&'a Act>) -> Result<&'a Act, Fault> {
+fn intended(act: Option<&Act>) -> Result<&Act, Fault> {
     act.ok_or(Fault::Audit)
 }
 

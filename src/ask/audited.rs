@@ -28,6 +28,7 @@ pub fn row(ctx: &Ctx<'_>, action: Action) -> Row {
 ///
 /// # Errors
 /// [`Fault::Audit`]: then it must not happen.
+#[must_use]
 pub fn write<'a>(
     ctx: &'a Ctx<'_>,
     tenant: Option<&Tenant>,
@@ -41,6 +42,7 @@ pub fn write<'a>(
 ///
 /// # Errors
 /// [`Fault::Audit`]: then nobody is signed in.
+#[must_use]
 pub fn signed_in<'a>(
     ctx: &'a Ctx<'_>,
     user: &User,
@@ -52,6 +54,7 @@ pub fn signed_in<'a>(
 }
 
 /// Writes the row of what must happen even if it cannot be written, such as a sign-out. Then a line of the log says so.
+#[must_use]
 pub fn note<'a>(ctx: &'a Ctx<'_>, row: Row) -> Pending<'a, ()> {
     let written = write(ctx, None, row);
     noted(ctx, written)
@@ -73,6 +76,7 @@ pub fn of_person(ctx: &Ctx<'_>, action: Action, user: &User) -> Row {
 }
 
 /// Writes the row of a sign-out, which must never fail: `actor` is the person, a provider or a service.
+#[must_use]
 pub fn signed_out<'a>(ctx: &'a Ctx<'_>, user: &UserId, actor: &str) -> Pending<'a, ()> {
     let row = row(ctx, Action::SignedOut).with("actor", actor);
     note(ctx, row.with("user", user.as_str()))
@@ -107,6 +111,7 @@ pub struct Act {
 ///
 /// # Errors
 /// [`Fault::Audit`]: then the act must not happen.
+#[must_use]
 pub fn begin<'a>(ctx: &'a Ctx<'_>, row: Row) -> Pending<'a, Result<Act, Fault>> {
     let mut intent = row.clone();
     intent.set("result", "intended".into());
