@@ -8,6 +8,7 @@ const COMMANDS = {
   token: async (args) => (await import("./lib/tokens.mjs")).runTokens(args),
   user: async (args) => (await import("./lib/users.mjs")).runUsers(args),
   key: async (args) => (await import("./lib/keys.mjs")).runKeys(args),
+  audit: async (args) => (await import("./lib/audit.mjs")).runAudit(args),
   service: async (args) => (await import("./lib/services.mjs")).runServices(args),
   "import-django-sso": async (args) => (await import("./lib/import-django-sso.mjs")).runImport(args),
   try: async (args) => (await import("./lib/try.mjs")).runTry(args),

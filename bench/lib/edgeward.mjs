@@ -76,6 +76,7 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
   if (script !== undefined) modules[0].file = script;
   const { port } = await kv.ask({ begin: world.seed, delay });
   const settings = Object.entries({ ...siteTo(upstream), ...site }).filter(([, value]) => value !== undefined);
+  const source = readFileSync(modules[0].file, "utf8");
   const worker = await startWorker({
     name,
     folder,
@@ -85,11 +86,12 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
     bindings: {
       EDGEWARD_KV: { kv: port },
       EDGEWARD_ONCE: { object: "Once" },
-      // An earlier build knows no such class.
-      ...(/\bRecord\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_RECORD: { object: "Record" } } : {}),
-      ...(/\bAttempts\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_ATTEMPTS: { object: "Attempts" } } : {}),
-      // So that it counts.
-      ...(/\bMetrics\b/.test(readFileSync(modules[0].file, "utf8")) ? { EDGEWARD_METRICS: { object: "Metrics" } } : {}),
+      // An earlier build does not know all of these classes. With Metrics it counts.
+      ...Object.fromEntries(
+        ["Record", "Attempts", "Audit", "Metrics"].flatMap((object) =>
+          new RegExp(`\\b${object}\\b`).test(source) ? [[`EDGEWARD_${object.toUpperCase()}`, { object }]] : [],
+        ),
+      ),
       EDGEWARD_LIMIT: { limit: true },
       EDGEWARD_FAILURE_LIMIT: { limit: true },
       EDGEWARD: { json: { issuer: ISSUER } },

@@ -6,7 +6,7 @@ import worker from "../../src/edge/entry.js";
 import { compute } from "../../src/edge/hashing.js";
 import { attemptPassword } from "../../src/edge/passwords.js";
 
-export { Attempts, Once, Record } from "../../src/edge/entry.js";
+export { Attempts, Audit, Once, Record } from "../../src/edge/entry.js";
 
 /** @import { Attempts } from "../../src/edge/attempts.js" */
 /** @import { Env, HashInstance, Kdf } from "../../src/edge/types.js" */

@@ -81,7 +81,40 @@ const ENDED = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|UND_ERR_HEADERS_TIMEOUT|UND_ERR
  * @param {{ method: string, path: string, body?: object, gives?: string, timeout?: number, changes?: boolean }} call
  * @returns {Promise<unknown>}
  */
-export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS, changes = method !== "GET" }) {
+export async function ask({ gives, ...call }) {
+  const { answer, shown } = await send(call);
+  const told = /** @type {{ [member: string]: unknown } | undefined} */ (await answer.json().catch(() => undefined));
+  if (!answer.ok) throw refusal(shown, answer, told ?? {});
+  const isOurs = gives === undefined ? answer.status === 204 : told?.[gives] !== undefined;
+  if (!isOurs) throw new StepFailed(`${shown}: ${answer.status}, but not from Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
+  return told;
+}
+
+/**
+ * Makes a call that is answered with lines of JSON; `more` is the value of a header that leads on.
+ * @param {string} path
+ * @param {string} more
+ */
+export async function askLines(path, more) {
+  const { answer, shown } = await send({ method: "GET", path, timeout: 60_000 });
+  const text = await answer.text();
+  if (!answer.ok) throw refusal(shown, answer, parsed(text));
+  if (answer.headers.get("content-type") !== "application/x-ndjson")
+    throw new StepFailed(`${shown}: ${answer.status}, but not from Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
+  return { text, more: answer.headers.get(more) };
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/** @param {Omit<Parameters<typeof ask>[0], "gives">} call */
+async function send({ method, path, body, timeout = TIMEOUT_MS, changes = method !== "GET" }) {
   const url = urlOf(path);
   const headers = { authorization: `Token ${apiToken()}`, ...(body ? { "content-type": "application/json" } : {}) };
   if (changes) sayDeployment();
@@ -94,11 +127,7 @@ export async function ask({ method, path, body, gives, timeout = TIMEOUT_MS, cha
     const wasThere = error.name === "TimeoutError" || ENDED.test(error.cause?.code ?? "");
     throw new NoAnswer(`${url.origin} does not answer: ${reason}\n  ${advice}`, wasThere);
   });
-  const told = /** @type {{ [member: string]: unknown } | undefined} */ (await answer.json().catch(() => undefined));
-  if (!answer.ok) throw refusal(`${method} ${url}`, answer, told ?? {});
-  const isOurs = gives === undefined ? answer.status === 204 : told?.[gives] !== undefined;
-  if (!isOurs) throw new StepFailed(`${method} ${url}: ${answer.status}, but not from Edgeward; does EDGEWARD_URL name a site of Edgeward?`);
-  return told;
+  return { answer, shown: `${method} ${url}` };
 }
 
 /** How often a call that only reads is made again. */

@@ -130,6 +130,7 @@ export function shippingProblems(config, env = "") {
   for (const [binding, className, isNeeded] of /** @type {const} */ ([
     ["EDGEWARD_ONCE", "Once", true],
     ["EDGEWARD_RECORD", "Record", true],
+    ["EDGEWARD_AUDIT", "Audit", true],
     ["EDGEWARD_ATTEMPTS", "Attempts", gateway !== undefined],
     ["EDGEWARD_OUTBOX", "Outbox", gateway !== undefined],
     ["EDGEWARD_METRICS", "Metrics", false],

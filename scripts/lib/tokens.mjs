@@ -37,7 +37,7 @@ const COMMANDS = {
     about: "create an API token and show it once",
     options: { name: TEXT, scope: LIST, "acts-as": TEXT, "expires-in": TEXT, "email-domain": LIST, role: LIST },
     help: `  --name <name>            what the token is for
-  --scope <scope>          what it may do: token:issue, users:read, users:write, tokens:write, metrics:read, admin (repeatable)
+  --scope <scope>          what it may do: token:issue, users:read, users:write, tokens:write, audit:read, metrics:read, admin (repeatable)
   --acts-as <id>           the id of the user as whom it acts on sites that accept \`x-api-key\`
   --expires-in <seconds>   its lifetime [default: that of the token that creates it]
   --email-domain <domain>  it may issue SSO tokens only for addresses in this domain (repeatable)

@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::admin::{MAX_PAGE, member, paging, parameter, read_json, reject_unknown, require};
+use crate::admin::{
+    MAX_PAGE, intended, member, paging, parameter, read_json, reject_unknown, require,
+};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::audited::Act;
 use crate::ask::ctx::Ctx;
 use crate::http::cursor;
 use crate::memory::world::World;
@@ -101,12 +104,14 @@ async fn revoke_descendants(
     world: &World,
     id: &ApiTokenId,
     now: Timestamp,
+    told: &dyn Fn(&ApiTokenId),
 ) -> Result<usize, Denial> {
     let all = descendants(world, id, now).await?;
     for token in &all {
         match revoke(world, &token.id, now).await {
             // Deleted meanwhile.
-            Ok(_) | Err(Denial::NotFound) => {}
+            Ok(_) => told(&token.id),
+            Err(Denial::NotFound) => {}
             Err(denial) => return Err(denial),
         }
     }
@@ -156,7 +161,11 @@ pub fn family(all: &[ApiToken], id: &ApiTokenId, now: Timestamp) -> Vec<ApiToken
     good.cloned().collect()
 }
 
-pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn collection(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::TokensWrite)?;
     match ctx.parts.method() {
         "GET" => {
@@ -171,12 +180,17 @@ pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answe
                 &json!({ "tokens": tokens, "cursor": cursor }),
             ))
         }
-        "POST" => create(ctx, caller).await,
+        "POST" => create(ctx, caller, intended(act)?).await,
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
 }
 
-pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn one(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::TokensWrite)?;
     let store = ApiTokens(&*ctx.world.platform.kv);
     let id = ApiTokenId::parse(id).ok_or(Denial::NotFound)?;
@@ -185,8 +199,9 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
             let found = store.find(&id).await?.ok_or(Denial::NotFound)?;
             Ok(Answer::json(200, &with_last_use(ctx, &found).await?))
         }
-        "PATCH" => change(ctx, caller, &id).await,
+        "PATCH" => change(ctx, caller, &id, intended(act)?).await,
         "DELETE" => {
+            intended(act)?;
             check_may_manage_newest(ctx, caller, &id).await?;
             // The record is removed; the revocation key stays.
             revoke(ctx.world, &id, ctx.now).await?;
@@ -202,6 +217,7 @@ pub(super) async fn revoke_call(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &str,
+    act: Option<&Act>,
 ) -> Result<Answer, Denial> {
     require(caller, Scope::TokensWrite)?;
     if ctx.parts.method() != "POST" {
@@ -214,10 +230,14 @@ pub(super) async fn revoke_call(
         Some("true") => true,
         Some(_) => return Err(Denial::InvalidField("with_children")),
     };
+    let act = intended(act)?;
     let token = revoke(ctx.world, &id, ctx.now).await?;
+    let told =
+        |id: &ApiTokenId| act.tell(None, ("object", id.as_str()), &Value::Null, &Value::Null);
+    told(&id);
     let mut view = with_last_use(ctx, &token).await?;
     let children = if with_children {
-        let revoked = revoke_descendants(ctx.world, &id, ctx.now).await?;
+        let revoked = revoke_descendants(ctx.world, &id, ctx.now, &told).await?;
         ("children_revoked", json!(revoked))
     } else {
         let good = match descendants(ctx.world, &id, ctx.now).await {
@@ -248,7 +268,7 @@ async fn check_may_manage_newest(
     may_manage(caller, &held.token)
 }
 
-async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+async fn create(ctx: &Ctx<'_>, caller: &ApiToken, act: &Act) -> Result<Answer, Denial> {
     let body = read_json(ctx).await?;
     reject_unknown(
         &body,
@@ -278,6 +298,7 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     may_manage(caller, &token)?;
     create_record(ctx, caller, &token).await?;
     let mut view = view(&token, None);
+    act.tell(None, ("object", token.id.as_str()), &Value::Null, &view);
     if let Some(members) = view.as_object_mut() {
         members.insert("token".into(), json!(plain.reveal()));
     }
@@ -304,7 +325,12 @@ async fn create_record(ctx: &Ctx<'_>, caller: &ApiToken, token: &ApiToken) -> Re
     Err(Fault::Contended.into())
 }
 
-async fn change(ctx: &Ctx<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Answer, Denial> {
+async fn change(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &ApiTokenId,
+    act: &Act,
+) -> Result<Answer, Denial> {
     // Otherwise a token could extend its own lifetime.
     if caller.id == *id {
         return Err(Denial::OwnApiToken);
@@ -315,8 +341,10 @@ async fn change(ctx: &Ctx<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Ans
     let name = read_name(&body)?;
     let lifetime = read_lifetime(&body)?;
     let active: Option<bool> = member(&body, "active")?;
+    let mut before = Value::Null;
     let changed = change_record(ctx.world, id, |mut token| {
         may_manage(caller, &token)?;
+        before = view(&token, None);
         if let Some(name) = &name {
             token.name = name.clone();
         }
@@ -334,6 +362,8 @@ async fn change(ctx: &Ctx<'_>, caller: &ApiToken, id: &ApiTokenId) -> Result<Ans
     })
     .await?;
     let token = changed.ok_or(Denial::NotFound)?;
+    let after = view(&token, None);
+    act.tell(None, ("object", id.as_str()), &before, &after);
     if active.is_some() {
         let own_changes = &ctx.world.cache.own_changes;
         own_changes.switch(id, token.active, token.version, ctx.now);

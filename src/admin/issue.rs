@@ -6,9 +6,11 @@ use crate::admin::users::{self, NewHandle, UserPatch};
 use crate::admin::{member, read_json, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::credential::sso_token;
 use crate::model::api_token::{ApiToken, Scope};
+use crate::model::audit::Action;
 use crate::model::user::{Email, Tenant, User, UserId};
 use crate::people;
 use crate::site::tenant::Tenancy;
@@ -32,7 +34,7 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
     };
     let tenant = tenant_of(ctx, &body)?;
     let user = match email {
-        Some(email) => user_for(ctx, tenant.as_ref(), email, patch).await?,
+        Some(email) => user_for(ctx, caller, tenant.as_ref(), email, patch).await?,
         None => user_with_id(ctx, tenant.as_ref(), &body).await?,
     };
     if !user.active {
@@ -41,7 +43,11 @@ pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, De
     if !caller.issue_for.allows(&user) {
         return Err(Denial::OutsideLimit);
     }
+    let row = audited::row(ctx, Action::SsoTokenIssued).with("actor", caller.id.as_str());
+    let row = row.with("user", user.id.as_str());
+    let written = audited::write(ctx, user.tenant.as_ref(), row).await?;
     let token = sso_token::write(
+        &written,
         &ctx.world.config,
         ctx.site,
         &user,
@@ -113,6 +119,7 @@ async fn user_with_id(
 /// tokens may not change users.
 async fn user_for(
     ctx: &Ctx<'_>,
+    caller: &ApiToken,
     tenant: Option<&Tenant>,
     email: Email,
     patch: UserPatch,
@@ -128,5 +135,15 @@ async fn user_for(
     }
     patch.check_username(Some(&email))?;
     let mine = users::new_user(ctx.world, tenant, NewHandle::Address(email), patch, ctx.now);
-    Ok(people::ensure(ctx.world, mine, ctx.now).await?.0)
+    let row = audited::row(ctx, Action::UserCreated).with("actor", caller.id.as_str());
+    let act = audited::begin(ctx, row).await?;
+    let made = people::ensure(ctx.world, mine, ctx.now).await?.0;
+    act.tell(
+        None,
+        ("user", made.id.as_str()),
+        &Value::Null,
+        &users::view(&made),
+    );
+    act.end(ctx, None).await;
+    Ok(made)
 }

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::admin::require;
+use crate::admin::{intended, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::audited::Act;
 use crate::ask::ctx::Ctx;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::origin::assertion;
@@ -22,12 +23,25 @@ pub(super) async fn list(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Den
     Ok(Answer::json(200, &view(&keys)))
 }
 
-pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn rotate(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
+    let act = intended(act)?;
     let keys = assertion::rotate(ctx.world, ctx.now).await?;
+    let kids = keys.iter().flat_map(|(_, keys)| &keys.keys);
+    let kids: Vec<&str> = kids.map(|key| key.kid.as_str()).collect();
+    act.tell(
+        None,
+        ("object", "signing_keys"),
+        &Value::Null,
+        &json!({ "kids": kids }),
+    );
     Ok(Answer::json(200, &view(&keys)))
 }
 

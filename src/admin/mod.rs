@@ -2,6 +2,7 @@
 //! so that no page can make a browser call it. No CORS; no cache may store an answer.
 
 pub mod api_tokens;
+mod audit;
 pub mod explain;
 mod explain_issuer;
 pub mod health;
@@ -18,14 +19,18 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::answer::denial::{self, Denial};
+use crate::ask::audited::{self, Act};
 use crate::ask::ctx::Ctx;
 use crate::ask::route::AdminEndpoint;
 use crate::authn::attempts;
 use crate::http::client::Client;
 use crate::http::{cursor, query};
 use crate::jose::error::TokenError;
-use crate::model::api_token::{ApiToken, Scope};
-use crate::platform::port::{Counter, Sender};
+use crate::model::api_token::{ApiToken, ApiTokenId, Scope};
+use crate::model::audit::Action;
+use crate::model::service::ServiceId;
+use crate::model::user::UserId;
+use crate::platform::port::{Counter, Fault, Sender};
 use crate::store::api_tokens::ApiTokens;
 
 /// In bytes.
@@ -60,6 +65,7 @@ pub async fn token(ctx: &Ctx<'_>) -> CallOutcome {
             outcome.result = issue::issue(ctx, &caller).await;
         }
     }
+    audit_refusal(ctx, &outcome).await;
     outcome
 }
 
@@ -74,44 +80,144 @@ pub async fn handle(ctx: &Ctx<'_>, endpoint: &AdminEndpoint) -> CallOutcome {
         Err(denial) => outcome.result = Err(denial),
         Ok(caller) => {
             outcome.caller = Some(caller.id.as_str().to_owned());
-            if let Err(denial) = reject_unknown_parameters(ctx, endpoint) {
-                outcome.result = Err(denial);
+            let (result, is_audited) = call(ctx, endpoint, &caller).await;
+            outcome.result = result;
+            if is_audited {
                 return outcome;
             }
-            outcome.result = match endpoint {
-                AdminEndpoint::Users => users::collection(ctx, &caller).await,
-                AdminEndpoint::UsersBulk => users::bulk(ctx, &caller).await,
-                AdminEndpoint::User(id) => users::one(ctx, &caller, id).await,
-                AdminEndpoint::UserLogout(id) => users::logout(ctx, &caller, id).await,
-                AdminEndpoint::ApiTokens => api_tokens::collection(ctx, &caller).await,
-                AdminEndpoint::ApiToken(id) => api_tokens::one(ctx, &caller, id).await,
-                AdminEndpoint::ApiTokenRevoke(id) => {
-                    api_tokens::revoke_call(ctx, &caller, id).await
-                }
-                AdminEndpoint::SigningKeys => keys::list(ctx, &caller).await,
-                AdminEndpoint::SigningKeysRotate => keys::rotate(ctx, &caller).await,
-                AdminEndpoint::Explain => explain::explain(ctx, &caller).await,
-                AdminEndpoint::UserPassword(id) => sign_in::password(ctx, &caller, id).await,
-                AdminEndpoint::UserPasswordLink(id) => {
-                    sign_in::password_link(ctx, &caller, id).await
-                }
-                AdminEndpoint::UserSessions(id) => sign_in::sessions(ctx, &caller, id).await,
-                AdminEndpoint::Services => services::collection(ctx, &caller).await,
-                AdminEndpoint::Service(id) => services::one(ctx, &caller, id).await,
-                AdminEndpoint::ServiceRotate(id) => services::rotate(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEvents(id) => services::events::list(ctx, &caller, id).await,
-                AdminEndpoint::ServiceEventsResend(id) => {
-                    services::events::resend(ctx, &caller, id).await
-                }
-                AdminEndpoint::ServiceEventsDiscard(id) => {
-                    services::events::discard(ctx, &caller, id).await
-                }
-                AdminEndpoint::Metrics => metrics::exposition(ctx, &caller).await,
-                AdminEndpoint::Health => health::deep(ctx, &caller).await,
-            };
         }
     }
+    audit_refusal(ctx, &outcome).await;
     outcome
+}
+
+async fn audit_refusal(ctx: &Ctx<'_>, outcome: &CallOutcome) {
+    if let Err(denial) = &outcome.result {
+        audited::refused(ctx, outcome.caller.as_deref(), outcome.call, denial).await;
+    }
+}
+
+/// Makes a call, and tells whether the audit log has what came of it. An act is intended in the log before it begins.
+async fn call(
+    ctx: &Ctx<'_>,
+    endpoint: &AdminEndpoint,
+    caller: &ApiToken,
+) -> (Result<Answer, Denial>, bool) {
+    if let Err(denial) = reject_unknown_parameters(ctx, endpoint) {
+        return (Err(denial), false);
+    }
+    let Some((action, scope)) = act_of(endpoint, ctx.parts.method()) else {
+        return (dispatch(ctx, endpoint, caller, None).await, false);
+    };
+    // Whoever may not do it at all fills no log with intents.
+    if let Err(denial) = require(caller, scope) {
+        return (Err(denial), false);
+    }
+    let row = audited::row(ctx, action).with("actor", caller.id.as_str());
+    let row = match target_of(endpoint) {
+        Some((name, id)) => row.with(name, id),
+        None => row,
+    };
+    let act = match audited::begin(ctx, row).await {
+        Ok(act) => act,
+        Err(fault) => return (Err(fault.into()), true),
+    };
+    let result = dispatch(ctx, endpoint, caller, Some(&act)).await;
+    act.end(ctx, result.as_ref().err()).await;
+    (result, true)
+}
+
+async fn dispatch(
+    ctx: &Ctx<'_>,
+    endpoint: &AdminEndpoint,
+    caller: &ApiToken,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
+    match endpoint {
+        AdminEndpoint::Users => users::collection(ctx, caller, act).await,
+        AdminEndpoint::UsersBulk => users::bulk(ctx, caller, act).await,
+        AdminEndpoint::User(id) => users::one(ctx, caller, id, act).await,
+        AdminEndpoint::UserLogout(id) => users::logout(ctx, caller, id, act).await,
+        AdminEndpoint::ApiTokens => api_tokens::collection(ctx, caller, act).await,
+        AdminEndpoint::ApiToken(id) => api_tokens::one(ctx, caller, id, act).await,
+        AdminEndpoint::ApiTokenRevoke(id) => api_tokens::revoke_call(ctx, caller, id, act).await,
+        AdminEndpoint::SigningKeys => keys::list(ctx, caller).await,
+        AdminEndpoint::SigningKeysRotate => keys::rotate(ctx, caller, act).await,
+        AdminEndpoint::Explain => explain::explain(ctx, caller).await,
+        AdminEndpoint::UserPassword(id) => sign_in::password(ctx, caller, id, act).await,
+        AdminEndpoint::UserPasswordLink(id) => sign_in::password_link(ctx, caller, id, act).await,
+        AdminEndpoint::UserSessions(id) => sign_in::sessions(ctx, caller, id, act).await,
+        AdminEndpoint::Services => services::collection(ctx, caller, act).await,
+        AdminEndpoint::Service(id) => services::one(ctx, caller, id, act).await,
+        AdminEndpoint::ServiceRotate(id) => services::rotate(ctx, caller, id, act).await,
+        AdminEndpoint::ServiceEvents(id) => services::events::list(ctx, caller, id).await,
+        AdminEndpoint::ServiceEventsResend(id) => {
+            services::events::resend(ctx, caller, id, act).await
+        }
+        AdminEndpoint::ServiceEventsDiscard(id) => {
+            services::events::discard(ctx, caller, id, act).await
+        }
+        AdminEndpoint::Audit => audit::list(ctx, caller).await,
+        AdminEndpoint::AuditExport => audit::export(ctx, caller).await,
+        AdminEndpoint::AuditVerify => audit::verify(ctx, caller).await,
+        AdminEndpoint::Metrics => metrics::exposition(ctx, caller).await,
+        AdminEndpoint::Health => health::deep(ctx, caller).await,
+    }
+}
+
+/// What a call is in the audit log, and the scope without which it is refused before that. `None`: it changes nothing. A call
+/// that changes something and is missing here is refused, since it asks for an intent ([`intended`]).
+fn act_of(endpoint: &AdminEndpoint, method: &str) -> Option<(Action, Scope)> {
+    Some(match (endpoint, method) {
+        (AdminEndpoint::Users, "POST") => (Action::UserCreated, Scope::UsersWrite),
+        (AdminEndpoint::UsersBulk, "POST") => (Action::UsersImported, Scope::UsersWrite),
+        (AdminEndpoint::User(_), "PATCH") => (Action::UserChanged, Scope::UsersWrite),
+        (AdminEndpoint::User(_), "DELETE") => (Action::UserDeleted, Scope::UsersWrite),
+        (AdminEndpoint::UserLogout(_), "POST") | (AdminEndpoint::UserSessions(_), "DELETE") => {
+            (Action::SessionsEnded, Scope::UsersWrite)
+        }
+        (AdminEndpoint::ApiTokens, "POST") => (Action::ApiTokenCreated, Scope::TokensWrite),
+        (AdminEndpoint::ApiToken(_), "PATCH") => (Action::ApiTokenChanged, Scope::TokensWrite),
+        (AdminEndpoint::ApiToken(_), "DELETE") => (Action::ApiTokenDeleted, Scope::TokensWrite),
+        (AdminEndpoint::ApiTokenRevoke(_), "POST") => (Action::ApiTokenRevoked, Scope::TokensWrite),
+        (AdminEndpoint::SigningKeysRotate, "POST") => (Action::KeysRotated, Scope::Admin),
+        (AdminEndpoint::UserPassword(_), "PUT") => (Action::PasswordSet, Scope::Admin),
+        (AdminEndpoint::UserPassword(_), "DELETE") => (Action::PasswordRemoved, Scope::Admin),
+        (AdminEndpoint::UserPasswordLink(_), "POST") => (Action::PasswordLinkMade, Scope::Admin),
+        (AdminEndpoint::Services, "POST") => (Action::ServiceCreated, Scope::Admin),
+        (AdminEndpoint::Service(_), "PATCH") => (Action::ServiceChanged, Scope::Admin),
+        (AdminEndpoint::Service(_), "DELETE") => (Action::ServiceDeleted, Scope::Admin),
+        (AdminEndpoint::ServiceRotate(_), "POST") => (Action::ServiceRotated, Scope::Admin),
+        (AdminEndpoint::ServiceEventsResend(_), "POST") => (Action::EventsResent, Scope::Admin),
+        (AdminEndpoint::ServiceEventsDiscard(_), "POST") => (Action::EventsDiscarded, Scope::Admin),
+        _ => return None,
+    })
+}
+
+/// Whom or what a call names. A text that is no id is somebody's own, and not for the log.
+fn target_of(endpoint: &AdminEndpoint) -> Option<(&'static str, &str)> {
+    match endpoint {
+        AdminEndpoint::User(id)
+        | AdminEndpoint::UserLogout(id)
+        | AdminEndpoint::UserPassword(id)
+        | AdminEndpoint::UserPasswordLink(id)
+        | AdminEndpoint::UserSessions(id) => UserId::parse(id).is_some().then_some(("user", id)),
+        AdminEndpoint::ApiToken(id) | AdminEndpoint::ApiTokenRevoke(id) => {
+            ApiTokenId::parse(id).is_some().then_some(("object", id))
+        }
+        AdminEndpoint::Service(id)
+        | AdminEndpoint::ServiceRotate(id)
+        | AdminEndpoint::ServiceEventsResend(id)
+        | AdminEndpoint::ServiceEventsDiscard(id) => {
+            ServiceId::parse(id).is_some().then_some(("object", id))
+        }
+        _ => None,
+    }
+}
+
+/// The act that the log knows of already. Nothing is changed without one.
+fn intended(act: Option<&Act>) -> Result<&Act, Fault> {
+    act.ok_or(Fault::Audit)
 }
 
 /// Authenticates the caller by `Authorization: Token …` or `Bearer …`. Failures are limited per
@@ -228,6 +334,13 @@ fn parameters(endpoint: &AdminEndpoint, method: &str) -> &'static [&'static str]
         (AdminEndpoint::ApiTokenRevoke(_), "POST") => &["with_children"],
         (AdminEndpoint::Health, _) => &["deep"],
         (AdminEndpoint::ServiceEvents(_), "GET") => &["limit", "cursor", "state"],
+        (AdminEndpoint::Audit, "GET") => &[
+            "limit", "cursor", "tenant", "user", "actor", "action", "from", "until", "order",
+        ],
+        (AdminEndpoint::AuditExport, "GET") => &[
+            "cursor", "tenant", "user", "actor", "action", "from", "until",
+        ],
+        (AdminEndpoint::AuditVerify, "GET") => &["cursor", "tenant"],
         _ => &[],
     }
 }
@@ -307,6 +420,9 @@ const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
         AdminEndpoint::ServiceEvents(_) => "events of service",
         AdminEndpoint::ServiceEventsResend(_) => "resend events of service",
         AdminEndpoint::ServiceEventsDiscard(_) => "discard events of service",
+        AdminEndpoint::Audit => "audit log",
+        AdminEndpoint::AuditExport => "export audit log",
+        AdminEndpoint::AuditVerify => "verify audit log",
         AdminEndpoint::Metrics => "metrics",
         AdminEndpoint::Health => "deep health",
     }

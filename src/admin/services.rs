@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::admin::{member, read_json, reject_unknown, require};
+use crate::admin::{intended, member, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::audited::Act;
 use crate::ask::ctx::Ctx;
 use crate::http::outside;
 use crate::model::api_token::{ApiToken, Scope};
@@ -33,7 +34,11 @@ const MAX_OVERLAP: u32 = 7 * 86_400;
 const DEFAULT_OVERLAP: u32 = 86_400;
 
 /// `/api/sso/services`.
-pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn collection(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     match ctx.parts.method() {
         "GET" => {
@@ -46,13 +51,18 @@ pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answe
                 &json!({ "services": services, "cursor": null, "identity": identity }),
             ))
         }
-        "POST" => create(ctx).await,
+        "POST" => create(ctx, intended(act)?).await,
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
 }
 
 /// `/api/sso/services/{id}`.
-pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn one(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     let id = ServiceId::parse(id).ok_or(Denial::NotFound)?;
     match ctx.parts.method() {
@@ -66,8 +76,9 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
             }
             Ok(Answer::json(200, &view))
         }
-        "PATCH" => change(ctx, &id).await,
+        "PATCH" => change(ctx, &id, intended(act)?).await,
         "DELETE" => {
+            intended(act)?;
             for _ in 0..CHANGE_ATTEMPTS {
                 let old = records(ctx).read(&id).await?.ok_or(Denial::NotFound)?;
                 let notify = vec![notification(&id, OutboxCall::Remove)];
@@ -82,7 +93,7 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
     }
 }
 
-async fn create(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
+async fn create(ctx: &Ctx<'_>, act: &Act) -> Result<Answer, Denial> {
     let gateway = gateway(ctx)?;
     let body = read_json(ctx).await?;
     reject_unknown(
@@ -137,23 +148,37 @@ async fn create(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
         return Err(Denial::InvalidField("token"));
     }
     ctx.world.cache.services.forget();
+    let id = ("object", service.id.as_str());
+    act.tell(None, id, &Value::Null, &view(&service));
     let body = json!({ "service": view(&service), "token": token, "webhook_secret": secret });
     Ok(Answer::json(201, &body))
 }
 
-async fn change(ctx: &Ctx<'_>, id: &ServiceId) -> Result<Answer, Denial> {
+async fn change(ctx: &Ctx<'_>, id: &ServiceId, act: &Act) -> Result<Answer, Denial> {
     let gateway = gateway(ctx)?;
     let body = read_json(ctx).await?;
     reject_unknown(
         &body,
         &["name", "base_url", "enabled", "dialect", "access", "fields"],
     )?;
-    let changed = change_record(ctx, id, |service| apply(ctx, gateway, service, &body)).await?;
-    Ok(Answer::json(200, &view(&changed)))
+    let mut before = Value::Null;
+    let changed = change_record(ctx, id, |service| {
+        before = view(service);
+        apply(ctx, gateway, service, &body)
+    })
+    .await?;
+    let after = view(&changed);
+    act.tell(None, ("object", id.as_str()), &before, &after);
+    Ok(Answer::json(200, &after))
 }
 
 /// `/api/sso/services/{id}/rotate`: a new token or secret, while the old one stays valid for a time.
-pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn rotate(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
@@ -165,10 +190,17 @@ pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
     if overlap > MAX_OVERLAP {
         return Err(Denial::InvalidField("overlap"));
     }
+    let act = intended(act)?;
+    let what = member::<String>(&body, "what")?;
+    let told = |what| {
+        let what = json!({ "what": what });
+        act.tell(None, ("object", id.as_str()), &Value::Null, &what);
+    };
     let until = ctx.now + Seconds(overlap);
     let entropy = &*ctx.world.platform.entropy;
-    match member::<String>(&body, "what")?.as_deref() {
+    match what.as_deref() {
         Some("token") => {
+            told("token");
             let token = random_secret(entropy);
             // First the queue: until the service has the new token, events come with the old one as well.
             let credentials = OutboxCall::Credentials {
@@ -202,6 +234,7 @@ pub(super) async fn rotate(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result
             ))
         }
         Some("webhook_secret") => {
+            told("webhook_secret");
             let secret = new_webhook_secret(entropy);
             let credentials = OutboxCall::Credentials {
                 token: None,

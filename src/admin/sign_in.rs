@@ -5,15 +5,17 @@ use serde_json::{Value, json};
 
 use crate::admin::users::may_touch;
 use crate::admin::{
-    member, paging, parameter, read_json, read_optional_json, reject_unknown, require,
+    intended, member, paging, parameter, read_json, read_optional_json, reject_unknown, require,
 };
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::audited::Act;
 use crate::ask::ctx::Ctx;
 use crate::gateway::credentials::{self, Unfit};
 use crate::gateway::link::{self, Way};
 use crate::http::cursor;
 use crate::model::api_token::{ApiToken, Scope};
+use crate::model::audit::Written;
 use crate::model::password;
 use crate::model::user::{Tenant, User, UserId};
 use crate::people::{self, sessions};
@@ -25,7 +27,12 @@ use crate::store::users::UserRecords;
 
 /// `GET` tells since when there is one; `PUT` sets a password, or takes the hash of one; `DELETE` takes it away. Both end the
 /// user's sessions, unless the user had no password.
-pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn password(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     let (gateway, user) = known(ctx, id).await?;
     if ctx.parts.method() != "GET" {
@@ -45,6 +52,7 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
             return Ok(Answer::json(200, &json!({ "password": view })));
         }
         "PUT" => {
+            let written = intended(act)?.written();
             let body = read_json(ctx).await?;
             reject_unknown(&body, &["password", "hash", "must_change", "replace"])?;
             let must_change = member(&body, "must_change")?.unwrap_or(false);
@@ -67,15 +75,17 @@ pub(super) async fn password(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
             let (world, id) = (ctx.world, &user.id);
             if !member(&body, "replace")?.unwrap_or(true) {
                 // No session was opened with a password that is replaced.
-                return if credentials::put_first(world, id, hash, must_change, ctx.now).await? {
+                let put = credentials::put_first(written, world, id, hash, must_change, ctx.now);
+                return if put.await? {
                     Ok(Answer::empty(204))
                 } else {
                     Err(Denial::PasswordExists)
                 };
             }
-            credentials::put_and_end(world, id, hash, must_change, ctx.now).await?;
+            credentials::put_and_end(written, world, id, hash, must_change, ctx.now).await?;
         }
         "DELETE" => {
+            intended(act)?;
             Passwords(&*ctx.world.platform.records)
                 .remove(&user.id)
                 .await?;
@@ -120,6 +130,7 @@ impl FirstPassword {
         ctx: &Ctx<'_>,
         user: &User,
         is_new: bool,
+        written: &Written,
     ) -> Result<&'static str, Denial> {
         let (world, id) = (ctx.world, &user.id);
         if is_new {
@@ -137,7 +148,7 @@ impl FirstPassword {
         UserRecords(&*world.platform.records)
             .restore_name(user)
             .await?;
-        let is_first = credentials::put_first(world, id, self.0, false, ctx.now).await?;
+        let is_first = credentials::put_first(written, world, id, self.0, false, ctx.now).await?;
         Ok(if is_first { "set" } else { "exists" })
     }
 }
@@ -166,11 +177,13 @@ pub(super) async fn password_link(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &str,
+    act: Option<&Act>,
 ) -> Result<Answer, Denial> {
     require(caller, Scope::Admin)?;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
+    intended(act)?;
     let body = read_optional_json(ctx).await?;
     reject_unknown(&body, &["send"])?;
     let ways: Option<Vec<Way>> = member(&body, "send")?;
@@ -190,7 +203,12 @@ pub(super) async fn password_link(
 }
 
 /// `GET` lists the sessions of a user that have not ended, `DELETE` ends one (`?session=`).
-pub(super) async fn sessions(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn sessions(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     match ctx.parts.method() {
         "GET" => {
             require(caller, Scope::UsersRead)?;
@@ -210,6 +228,7 @@ pub(super) async fn sessions(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Resu
             may_touch(caller, &user)?;
             let wanted = parameter(ctx, "session");
             let wanted = wanted.ok_or(Denial::InvalidField("session"))?;
+            intended(act)?;
             if sessions::end(ctx.world, &user.id, &wanted, ctx.now).await? {
                 Ok(Answer::empty(204))
             } else {

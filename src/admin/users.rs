@@ -7,13 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::sign_in::FirstPassword;
-use crate::admin::{member, paging, parameter, read_json, reject_unknown, require};
+use crate::admin::{intended, member, paging, parameter, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::audited::Act;
 use crate::ask::ctx::Ctx;
 use crate::http::cursor;
 use crate::memory::world::World;
 use crate::model::api_token::{ApiToken, Scope};
+use crate::model::audit::Action;
 use crate::model::user::subject::{Handle, IssuerSubject};
 use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};
 use crate::people::{self, Ensured};
@@ -225,7 +227,11 @@ pub(super) fn new_user(
     user
 }
 
-pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn collection(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     match ctx.parts.method() {
         "GET" => {
             require(caller, Scope::UsersRead)?;
@@ -233,7 +239,7 @@ pub(super) async fn collection(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answe
         }
         "POST" => {
             require(caller, Scope::UsersWrite)?;
-            create(ctx, caller).await
+            create(ctx, caller, intended(act)?).await
         }
         _ => Err(Denial::MethodNotAllowed("GET, POST")),
     }
@@ -284,7 +290,7 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
     ))
 }
 
-async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+async fn create(ctx: &Ctx<'_>, caller: &ApiToken, act: &Act) -> Result<Answer, Denial> {
     let body = read_json(ctx).await?;
     let patch = UserPatch::read(&body, UserPatch::NEW)?;
     may_grant(caller, &patch)?;
@@ -298,6 +304,7 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     match people::ensure(ctx.world, mine, ctx.now).await? {
         (user, Ensured::Made) => {
             let mut shown = view(&user);
+            act.tell(None, ("user", user.id.as_str()), &Value::Null, &shown);
             with_accounts(ctx, &user, &mut shown).await;
             Ok(Answer::json(201, &shown))
         }
@@ -305,7 +312,28 @@ async fn create(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
     }
 }
 
-pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+/// A row about a user who was changed, who may have been disabled or enabled by it.
+fn tell_change(act: &Act, before: &Value, user: &User) {
+    let was_active = before.get("active") == Some(&Value::Bool(true));
+    let action = match (was_active, user.active) {
+        (true, false) => Action::UserDisabled,
+        (false, true) => Action::UserEnabled,
+        _ => Action::UserChanged,
+    };
+    act.tell(
+        Some(action),
+        ("user", user.id.as_str()),
+        before,
+        &view(user),
+    );
+}
+
+pub(super) async fn one(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     let scope = match ctx.parts.method() {
         "GET" => Scope::UsersRead,
         "PATCH" | "DELETE" => Scope::UsersWrite,
@@ -321,8 +349,11 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
             may_grant(caller, &patch)?;
             let role_change = RoleChange::read(caller, &body)?;
             let email: Option<Email> = member(&body, "email")?;
+            let act = intended(act)?;
+            let mut before = Value::Null;
             let user = people::change(world, &id, ctx.now, |user| {
                 may_touch(caller, user)?;
+                before = view(user);
                 let email = email
                     .as_ref()
                     .filter(|email| user.email.as_ref() != Some(email));
@@ -346,10 +377,12 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
                 may_touch(caller, user)
             })
             .await?;
+            tell_change(act, &before, &user);
             people::repair(world, &user).await?;
             Ok(Answer::json(200, &view(&user)))
         }
         "DELETE" => {
+            intended(act)?;
             let may = |user: &User| may_touch(caller, user);
             let user = people::delete(world, &id, ctx.now, may).await?;
             profile::forget(world, &user).await?;
@@ -363,12 +396,18 @@ pub(super) async fn one(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<An
     }
 }
 
-pub(super) async fn logout(ctx: &Ctx<'_>, caller: &ApiToken, id: &str) -> Result<Answer, Denial> {
+pub(super) async fn logout(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    id: &str,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::UsersWrite)?;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
     let id = UserId::parse(id).ok_or(Denial::NotFound)?;
+    intended(act)?;
     people::change(ctx.world, &id, ctx.now, |user| {
         may_touch(caller, user)?;
         user.end_sessions(ctx.now);
@@ -386,7 +425,11 @@ pub enum OnExisting {
     Update,
 }
 
-pub(super) async fn bulk(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
+pub(super) async fn bulk(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
     require(caller, Scope::UsersWrite)?;
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
@@ -398,8 +441,9 @@ pub(super) async fn bulk(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Den
     if users.len() > MAX_BULK {
         return Err(Denial::InvalidField("users"));
     }
+    let act = intended(act)?;
     let results: Vec<(&'static str, Value)> = stream::iter(&users)
-        .map(|item| sync_one(ctx, caller, item, on_existing))
+        .map(|item| sync_one(ctx, caller, item, on_existing, act))
         .buffered(CONCURRENCY)
         .collect()
         .await;
@@ -424,9 +468,10 @@ async fn sync_one(
     caller: &ApiToken,
     item: &Value,
     on_existing: OnExisting,
+    act: &Act,
 ) -> (&'static str, Value) {
     let email = item.get("email").cloned().unwrap_or_default();
-    match sync(ctx, caller, item, on_existing).await {
+    match sync(ctx, caller, item, on_existing, act).await {
         Ok((status, user, password)) => {
             let mut result =
                 json!({ "email": user.address(), "id": user.id.as_str(), "status": status });
@@ -466,6 +511,7 @@ async fn sync(
     caller: &ApiToken,
     item: &Value,
     on_existing: OnExisting,
+    act: &Act,
 ) -> Result<(&'static str, User, Option<&'static str>), Denial> {
     let patch = UserPatch::read(item, UserPatch::IN_BULK)?;
     may_grant(caller, &patch)?;
@@ -477,12 +523,17 @@ async fn sync(
     let tenant: Option<Tenant> = member(item, "tenant")?;
     // Before anything is changed: an entry that is wrong changes nothing.
     let password = FirstPassword::read(ctx, caller, tenant.as_ref(), item)?;
-    let (status, user) = sync_user(ctx, caller, &found_by, tenant, patch, on_existing).await?;
+    let (status, user) = sync_user(ctx, caller, &found_by, tenant, patch, on_existing, act).await?;
     let kept = match password {
         None => None,
         Some(password) => {
             may_touch(caller, &user)?;
-            Some(password.put(ctx, &user, status == "created").await?)
+            let kept = password
+                .put(ctx, &user, status == "created", act.written())
+                .await?;
+            let told = (Some(Action::PasswordSet), ("user", user.id.as_str()));
+            act.tell(told.0, told.1, &Value::Null, &json!({ "status": kept }));
+            Some(kept)
         }
     };
     Ok((status, user, kept))
@@ -495,6 +546,7 @@ async fn sync_user(
     tenant: Option<Tenant>,
     patch: UserPatch,
     on_existing: OnExisting,
+    act: &Act,
 ) -> Result<(&'static str, User), Denial> {
     let world = ctx.world;
     let handle = found_by.as_handle();
@@ -505,6 +557,8 @@ async fn sync_user(
     };
     for _ in 0..CHANGE_ATTEMPTS {
         if ensured == Ensured::Made {
+            let told = (Some(Action::UserCreated), ("user", user.id.as_str()));
+            act.tell(told.0, told.1, &Value::Null, &view(&user));
             return Ok(("created", user));
         }
         if on_existing == OnExisting::Skip {
@@ -514,7 +568,9 @@ async fn sync_user(
             }
             return Ok(("exists", user));
         }
+        let mut before = Value::Null;
         let changed = people::change(world, &user.id, ctx.now, |user| {
+            before = view(user);
             // KV may show whose address or subject it is as of a minute ago.
             if !has_handle(user, tenant.as_ref(), handle) {
                 return Err(Denial::NotFound);
@@ -525,7 +581,10 @@ async fn sync_user(
         })
         .await;
         match changed {
-            Ok(user) => return Ok(("updated", user)),
+            Ok(user) => {
+                tell_change(act, &before, &user);
+                return Ok(("updated", user));
+            }
             // By now the address or subject belongs to nobody, or to another user.
             Err(Denial::NotFound) => {
                 (user, ensured) = ensure_user(ctx, tenant.as_ref(), found_by, &patch).await?;

@@ -157,6 +157,12 @@ pub enum AdminEndpoint {
     ServiceEvents(String),
     /// `/api/sso/services/{id}/events/resend`
     ServiceEventsResend(String),
+    /// `/api/sso/audit`
+    Audit,
+    /// `/api/sso/audit/export`
+    AuditExport,
+    /// `/api/sso/audit/verify`
+    AuditVerify,
     /// `/api/sso/services/{id}/events/discard`
     ServiceEventsDiscard(String),
     /// `/api/sso/metrics`
@@ -166,7 +172,7 @@ pub enum AdminEndpoint {
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 33] = [
+pub const PATHS: [&str; 36] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -200,6 +206,9 @@ pub const PATHS: [&str; 33] = [
     "/api/sso/backchannel/{id}",
     "/api/sso/logged-out/{id}",
     "/api/sso/metrics",
+    "/api/sso/audit",
+    "/api/sso/audit/export",
+    "/api/sso/audit/verify",
 ];
 
 /// The path of each page and each call of the gateway, but for the script of its pages. They are found without the last slash
@@ -459,6 +468,9 @@ fn own(rest: &str) -> Endpoint {
             Endpoint::Admin(AdminEndpoint::UserPasswordLink((*id).into()))
         }
         ["users", id, "sessions"] => Endpoint::Admin(AdminEndpoint::UserSessions((*id).into())),
+        ["audit"] => Endpoint::Admin(AdminEndpoint::Audit),
+        ["audit", "export"] => Endpoint::Admin(AdminEndpoint::AuditExport),
+        ["audit", "verify"] => Endpoint::Admin(AdminEndpoint::AuditVerify),
         ["services"] => Endpoint::Admin(AdminEndpoint::Services),
         ["services", id] if !id.is_empty() => Endpoint::Admin(AdminEndpoint::Service((*id).into())),
         ["services", id, "rotate"] => Endpoint::Admin(AdminEndpoint::ServiceRotate((*id).into())),
@@ -515,6 +527,9 @@ mod tests {
                 AdminEndpoint::Metrics => (32, "/api/sso/metrics"),
                 // Found by its query.
                 AdminEndpoint::Health => return None,
+                AdminEndpoint::Audit => (33, "/api/sso/audit"),
+                AdminEndpoint::AuditExport => (34, "/api/sso/audit/export"),
+                AdminEndpoint::AuditVerify => (35, "/api/sso/audit/verify"),
             },
             Endpoint::Arrive => (26, "/api/sso/arrive"),
             Endpoint::Login => (27, "/api/sso/login"),
@@ -538,7 +553,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 33, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 36, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

@@ -57,11 +57,12 @@ pub const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Our bindings that are not settings.
-pub const RESOURCES: [&str; 11] = [
+pub const RESOURCES: [&str; 12] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
     "EDGEWARD_OUTBOX",
+    "EDGEWARD_AUDIT",
     "EDGEWARD_ATTEMPTS",
     "EDGEWARD_METRICS",
     "EDGEWARD_ANALYTICS",
@@ -95,7 +96,7 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
     }
     let global = read_global(bindings, &mut errors);
     let keys = read_keys(bindings, &mut errors);
-    let ours = global.as_ref().map_or("", |(issuer, _, _)| issuer);
+    let ours = global.as_ref().map_or("", |(issuer, ..)| issuer);
     let issuers = read_issuers(bindings, ours, &mut errors);
     let providers = read_providers(bindings, ours, &issuers, &mut errors);
     let hosts = read_sites(bindings, ours, &issuers, &providers, &mut errors);
@@ -125,16 +126,19 @@ pub fn parse(bindings: &Bindings) -> Result<Config, Vec<ConfigError>> {
         }
     }
     match (global, keys) {
-        (Some((issuer, user_cache, log)), Some(keys)) if errors.is_empty() => Ok(Config {
-            issuer,
-            user_cache,
-            log,
-            keys,
-            notes: notes(&hosts),
-            digest: digest(bindings),
-            disclosures: Disclosures::of(hosts.values().flat_map(Served::iter)),
-            hosts,
-        }),
+        (Some((issuer, user_cache, audit_days, log)), Some(keys)) if errors.is_empty() => {
+            Ok(Config {
+                issuer,
+                user_cache,
+                audit_days,
+                log,
+                keys,
+                notes: notes(&hosts),
+                digest: digest(bindings),
+                disclosures: Disclosures::of(hosts.values().flat_map(Served::iter)),
+                hosts,
+            })
+        }
         _ => Err(errors),
     }
 }
@@ -287,7 +291,7 @@ fn number(text: &str) -> Option<u32> {
 fn read_global(
     bindings: &Bindings,
     errors: &mut Vec<ConfigError>,
-) -> Option<(String, Seconds, Logging)> {
+) -> Option<(String, Seconds, u32, Logging)> {
     let raw: RawEdgeward = match bindings.get(GLOBAL) {
         None => RawEdgeward::default(),
         Some(text) => Reader::new(GLOBAL, errors).object(text)?,
@@ -302,12 +306,18 @@ fn read_global(
         (1..=60).contains(&user_cache),
         "must be from 1 to 60 seconds",
     );
+    let audit_days = reader.with_default("audit_days", raw.audit_days, 400);
+    reader.check(
+        "audit_days",
+        (1..=3650).contains(&audit_days),
+        "must be from 1 to 3650 days",
+    );
     let log = Logging {
         lines: reader.with_default("log", raw.log, Log::Notable),
         path: reader.with_default("log_path", raw.log_path, LogPath::Masked),
         address: reader.with_default("log_address", raw.log_address, LogAddress::Prefix),
     };
-    Some((issuer, Seconds(user_cache), log))
+    Some((issuer, Seconds(user_cache), audit_days, log))
 }
 
 fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyrings> {

@@ -17,6 +17,8 @@ table! {
         pub(super) issuer: Field<String>,
         /// How many seconds an isolate may use what it has read about a user: 1 to 60.
         pub(super) user_cache: Field<u32>,
+        /// For how many days the audit log of a month is kept after its end: 1 to 3650.
+        pub(super) audit_days: Field<u32>,
         /// What is logged.
         pub(super) log: Field<Log>,
         /// What the log tells of a path, which may hold personal data.

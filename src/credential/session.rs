@@ -14,6 +14,7 @@ use crate::jose::error::TokenError;
 use crate::jose::hmac::HmacAlgorithm;
 use crate::jose::jws::{self, Kind, UntrustedJws};
 use crate::jose::jwt::{self, Expected};
+use crate::model::audit::Written;
 use crate::model::claim::{Granted, Reading};
 use crate::model::proof::{MAX_METHODS, OF_PROVIDER, Proof};
 use crate::model::user::UserId;
@@ -121,9 +122,10 @@ pub struct OpenedBy<'a> {
     pub proof: Option<&'a Rc<Proof>>,
 }
 
-/// Opens a session for `user` with a new id and full lifetimes.
+/// Opens a session for `user` with a new id and full lifetimes, once the audit log has its row.
 #[must_use]
 pub fn open(
+    _: &Written,
     config: &Config,
     site: &Site,
     user: &UserId,

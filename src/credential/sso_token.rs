@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::jose::error::TokenError;
 use crate::jose::jws::{self, Kind, UntrustedJws};
 use crate::jose::jwt::{self, Expected};
+use crate::model::audit::Written;
 use crate::model::user::{User, UserId};
 use crate::platform::digest::random_text;
 use crate::platform::port::Entropy;
@@ -32,6 +33,7 @@ impl Weigh for SsoClaims {
 /// Issues a token for `user` at `site`.
 #[must_use]
 pub fn write(
+    _: &Written,
     config: &Config,
     site: &Site,
     user: &User,

@@ -134,6 +134,12 @@ extern "C" {
     pub fn parts(env: &JsValue, origins: &str) -> Promise;
 }
 
+#[wasm_bindgen(module = "/src/edge/audits.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = callAudit)]
+    pub fn call_audit(namespace: &JsValue, log: &str, call: &str) -> Promise;
+}
+
 #[wasm_bindgen(module = "/src/edge/mail.js")]
 extern "C" {
     #[wasm_bindgen(js_name = sendMail)]

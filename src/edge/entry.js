@@ -9,6 +9,7 @@ import { abandonWith, failAll, hasRoom, hold } from "./waiting.js";
 
 /** @import { Env, Head, Lease } from "./types.js" */
 
+export { Audit } from "./audit.js";
 export { Outbox } from "./outbox.js";
 export { Attempts } from "./attempts.js";
 export { Record } from "./record.js";

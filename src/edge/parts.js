@@ -10,7 +10,7 @@ const NAME = "health";
 const LATE = " no answer in time";
 
 /** Every class that an object is asked of, by its binding. */
-const OBJECTS = /** @type {const} */ (["ONCE", "RECORD", "ATTEMPTS", "OUTBOX", "METRICS"]);
+const OBJECTS = /** @type {const} */ (["ONCE", "RECORD", "ATTEMPTS", "OUTBOX", "AUDIT", "METRICS"]);
 
 /**
  * Promises a line for each part that is bound, and for each of `origins` (lines of a name and a URL): its name, and after a

@@ -10,9 +10,9 @@ use crate::edge::passwords::DurableAttempts;
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
-    Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault, Fetch, Incoming,
-    KeyPage, KeyPair, Kv, Letter, Limit, Mail, Monitor, Once, Outbox, OutboxCall, Outgoing,
-    Pending, Platform, Records, SealedKey,
+    Audit, AuditCall, Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault,
+    Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail, Monitor, Once, Outbox, OutboxCall,
+    Outgoing, Pending, Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -54,6 +54,8 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     let outbox = of_gateway("EDGEWARD_OUTBOX");
     let attempts = Some(of_gateway("EDGEWARD_ATTEMPTS")).filter(JsValue::is_object);
     of_gateway("EDGEWARD_SIGN_IN_LIMIT");
+    // Without it, requests go on to origins. What needs a row is refused.
+    let audit = js_sys::Reflect::get(&env, &"EDGEWARD_AUDIT".into()).unwrap_or_default();
     let email = js_sys::Reflect::get(&env, &"EDGEWARD_EMAIL".into()).unwrap_or_default();
     let sign_ins = env.rate_limiter("EDGEWARD_SIGN_IN_LIMIT").ok();
     let calls = env
@@ -79,6 +81,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         background: Box::new(AfterAnswer),
         clock: Box::new(WallClock),
         outbox: Box::new(DurableOutbox(outbox)),
+        audit: Box::new(DurableAudit(audit)),
         mail: Box::new(BoundMail(email)),
         passwords: Box::new(DurableAttempts(attempts)),
         monitor: Box::new(BoundMonitor(bindings)),
@@ -223,6 +226,27 @@ impl Outbox for DurableOutbox {
                 .map_err(|()| Fault::Outbox)?;
             let answer = answer.as_string().ok_or(Fault::Outbox)?;
             serde_json::from_str(&answer).map_err(|_| Fault::Outbox)
+        })
+    }
+}
+
+struct DurableAudit(JsValue);
+
+impl Audit for DurableAudit {
+    fn call<'a>(
+        &'a self,
+        log: &'a str,
+        call: &'a AuditCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>> {
+        Box::pin(async move {
+            check_admitted()?;
+            if !self.0.is_object() {
+                return Err(Fault::Audit);
+            }
+            let text = serde_json::to_string(call).map_err(|_| Fault::Audit)?;
+            let answer = resolve(bindings::call_audit(&self.0, log, &text)).await;
+            let answer = answer.ok().and_then(|answer| answer.as_string());
+            serde_json::from_str(&answer.ok_or(Fault::Audit)?).map_err(|_| Fault::Audit)
         })
     }
 }

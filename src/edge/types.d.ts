@@ -1,5 +1,6 @@
 // The types of the shell's data. For the type check only; none of it is in the Worker.
 import type { Attempts } from "./attempts.js";
+import type { Audit } from "./audit.js";
 import type { Once } from "./entry.js";
 import type { Metrics } from "./metrics.js";
 import type { Outbox } from "./outbox.js";
@@ -14,6 +15,7 @@ export interface Env {
   EDGEWARD_ONCE: DurableObjectNamespace<Once>;
   EDGEWARD_RECORD: DurableObjectNamespace<Record>;
   EDGEWARD_OUTBOX: DurableObjectNamespace<Outbox>;
+  EDGEWARD_AUDIT: DurableObjectNamespace<Audit>;
   /** Only where mail is sent. */
   EDGEWARD_EMAIL?: SendEmail;
   /** The gateway's settings, as a table or as JSON. */
@@ -290,4 +292,35 @@ export interface HashInstance {
   kdf_pbkdf2_sha256(password: number, salt: number, length: number, iterations: number): number;
   kdf_bcrypt_sha256(password: number, salt: number, length: number, cost: number): number;
   kdf_scrypt(password: number, salt: number, length: number, logN: number, r: number, p: number): number;
+}
+
+/** What a row of the audit log says, before it has its number and time (`Row` in model/audit.rs). */
+export interface AuditEntry {
+  actor?: string;
+  action?: string;
+  user?: string;
+  [name: string]: unknown;
+}
+
+/** A call of an audit log, as the core sends it (`AuditCall` in port.rs). */
+export type AuditCall =
+  | { call: "append"; rows: AuditEntry[]; ends: number }
+  | {
+      call: "list";
+      newest: boolean;
+      position?: number | null;
+      limit: number;
+      user?: string | null;
+      actor?: string | null;
+      action?: string | null;
+      from: number;
+      until: number;
+    }
+  | { call: "verify"; seq: number; hash: string };
+
+/** A row of an audit log. */
+export interface AuditRow {
+  seq: number;
+  line: string;
+  hash: string;
 }

@@ -5,12 +5,14 @@ use crate::answer::denial::Denial;
 use crate::answer::gateway_page::{self, Account, SessionRow};
 use crate::answer::page::LinkButton;
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::form::Form;
 use crate::credential::session;
 use crate::gateway::destination::find_service;
 use crate::gateway::passkey;
 use crate::gateway::visit::Visit;
 use crate::http::{cursor, query};
+use crate::model::audit::Action;
 use crate::passkey::PasskeyError;
 use crate::people::{self, services, sessions};
 use crate::store::sessions::SessionRecord;
@@ -172,17 +174,17 @@ pub(super) async fn submit(visit: &Visit<'_>) -> Result<Reply, Denial> {
     }
     if action == "end_all" {
         people::end_sessions(visit.ctx.world, &user.id, None, visit.ctx.now).await?;
+        let row = audited::of_person(visit.ctx, Action::SessionsEnded, user);
+        audited::note(visit.ctx, row).await;
         let mut reply = Reply::from(Answer::see_other("/login/".to_owned()));
         reply.cookies.extend(session::clear_all(visit.ctx.site));
         return Ok(reply);
     }
     // Nobody ends a session of somebody else.
-    sessions::end(
-        visit.ctx.world,
-        &user.id,
-        &form.text("session"),
-        visit.ctx.now,
-    )
-    .await?;
+    let (world, wanted) = (visit.ctx.world, form.text("session"));
+    if sessions::end(world, &user.id, &wanted, visit.ctx.now).await? {
+        let row = audited::of_person(visit.ctx, Action::SessionsEnded, user);
+        audited::note(visit.ctx, row).await;
+    }
     Ok(Answer::see_other("/account/".to_owned()).into())
 }

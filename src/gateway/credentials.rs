@@ -6,6 +6,7 @@ use crate::answer::denial::Denial;
 use crate::gateway::visit::Visit;
 use crate::http::client::Client;
 use crate::memory::world::World;
+use crate::model::audit::Written;
 use crate::model::password;
 use crate::model::service::Identity;
 use crate::model::user::{Email, User, UserId, Username, fold};
@@ -174,6 +175,7 @@ pub async fn hash(
 /// # Errors
 /// A fault.
 pub async fn put_and_end(
+    _: &Written,
     world: &World,
     id: &UserId,
     hash: String,
@@ -217,6 +219,7 @@ pub async fn put(
 /// # Errors
 /// A fault.
 pub async fn put_first(
+    _: &Written,
     world: &World,
     id: &UserId,
     hash: String,

@@ -6,11 +6,13 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::page::LinkButton;
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::ATTEMPT;
 use crate::gateway::visit::Visit;
 use crate::http::query;
+use crate::model::audit::Action;
 use crate::model::claim::Granted;
 use crate::model::proof::Proof;
 use crate::model::service::{Service, ServiceId};
@@ -262,6 +264,8 @@ async fn enter_service(
     }
     let browser = visit.browser_hash();
     let code = random_text(&*ctx.world.platform.entropy);
+    let row = audited::row(ctx, Action::SignedIn).with("object", service.id.as_str());
+    audited::signed_in(ctx, user, row).await?;
     let settled = visit
         .tickets()
         .change(token, |ticket| {

@@ -7,6 +7,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::gateway_page::{self, Method, PasskeyButton, PasswordFields, SignIn};
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::form::Form;
 use crate::credential::browser;
 use crate::credential::session::{self, OpenedBy};
@@ -14,8 +15,10 @@ use crate::gateway::credentials::{self, Checked};
 use crate::gateway::destination::Destination;
 use crate::gateway::visit::Visit;
 use crate::gateway::{passkey, password};
+use crate::model::audit::{Action, Written};
 use crate::model::proof::{OF_PROVIDER, PASSKEY, PASSWORD, Proof};
 use crate::model::user::User;
+use crate::platform::port::{Fault, Pending};
 use crate::platform::time::{Seconds, Timestamp};
 use crate::rules::step_up::{self, StepUp};
 use crate::sign_in::{by_provider, opened};
@@ -165,14 +168,28 @@ async fn enter(
         return Ok(refuse_other(visit, destination));
     }
     let proof = Rc::new(Proof::own(method, visit.ctx.now));
+    // Before anything goes to a service or a site: whoever is sent on has a row.
+    let signed_in = audit(visit, user, method).await?;
     let reply = destination.enter(visit, user, (None, Some(&proof))).await?;
+    let now = visit.ctx.now;
     Ok(signed_in_at(
         visit,
         user,
         reply,
         (&proof, method),
-        visit.ctx.now,
+        now,
+        &signed_in,
     ))
+}
+
+/// Writes the row of a sign-in at the gateway.
+pub(super) fn audit<'a>(
+    visit: &Visit<'a>,
+    user: &User,
+    method: &str,
+) -> Pending<'a, Result<Written, Fault>> {
+    let row = audited::row(visit.ctx, Action::SignedIn).with("method", method);
+    audited::signed_in(visit.ctx, user, row)
 }
 
 fn refuse_other(visit: &Visit<'_>, destination: &Destination) -> Reply {
@@ -191,12 +208,12 @@ pub(super) fn signed_in_after(
     visit: &Visit<'_>,
     user: &User,
     reply: Reply,
-    method: &'static str,
-    limit: Timestamp,
+    (method, limit): (&'static str, Timestamp),
+    signed_in: &Written,
 ) -> Reply {
     let now = Timestamp::from_millis(limit.millis() + 1);
     let proof = Rc::new(Proof::own(method, visit.ctx.now));
-    signed_in_at(visit, user, reply, (&proof, method), now)
+    signed_in_at(visit, user, reply, (&proof, method), now, signed_in)
 }
 
 /// A new session at each sign-in, whoever was signed in before.
@@ -206,10 +223,12 @@ fn signed_in_at(
     mut reply: Reply,
     (proof, method): (&Rc<Proof>, &'static str),
     now: Timestamp,
+    signed_in: &Written,
 ) -> Reply {
     let ctx = visit.ctx;
     let platform = &ctx.world.platform;
     let (claims, cookie) = session::open(
+        signed_in,
         &ctx.world.config,
         ctx.site,
         &user.id,

@@ -6,6 +6,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::page::{self, Confirmation, LinkButton};
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::authn::Authentication;
@@ -83,6 +84,7 @@ async fn end(visit: &Visit<'_>) -> Result<Reply, Denial> {
     let users = sign_out::users_of(visit.ctx).await?;
     for user in &users {
         people::end_sessions(visit.ctx.world, user, None, visit.ctx.now).await?;
+        audited::signed_out(visit.ctx, user, user.as_str()).await;
     }
     let granted = visit.session().map(|session| session.granted.clone());
     let granted: Vec<_> = granted.into_iter().collect();

@@ -8,9 +8,11 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::gateway_page::{PasskeyRow, PasskeyRows};
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::form::Form;
 use crate::gateway::visit::Visit;
 use crate::http::client::Client;
+use crate::model::audit::Action;
 use crate::model::user::User;
 use crate::passkey::PasskeyError;
 use crate::passkey::ceremony::{self, Asserted, Assertion, Ceremony, Expected, Known};
@@ -276,7 +278,19 @@ pub(super) async fn change(visit: &Visit<'_>, form: &Form, action: &str) -> Resu
         }
         None => edit(visit, form, action, has_other_way, set),
     };
-    Ok(Passkeys(records).change(&user.id, change).await??)
+    let audited_as = match action {
+        "add_passkey" => Action::PasskeyAdded,
+        "remove_passkey" => Action::PasskeyRemoved,
+        _ => Action::PasskeyChanged,
+    };
+    let row = audited::of_person(visit.ctx, audited_as, &user);
+    let act = audited::begin(visit.ctx, row).await?;
+    let changed = match Passkeys(records).change(&user.id, change).await {
+        Ok(changed) => changed.map_err(Denial::from),
+        Err(fault) => Err(fault.into()),
+    };
+    act.end(visit.ctx, changed.as_ref().err()).await;
+    changed
 }
 
 /// Renames or removes a passkey.

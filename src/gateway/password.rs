@@ -5,11 +5,13 @@ use crate::answer::denial::Denial;
 use crate::answer::gateway_page::{self, Password};
 use crate::answer::page::LinkButton;
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::form::Form;
 use crate::gateway::credentials::{self, Checked, Unfit};
 use crate::gateway::destination::{Destination, user_of};
 use crate::gateway::visit::Visit;
 use crate::gateway::{link, login};
+use crate::model::audit::Action;
 use crate::model::password;
 use crate::model::proof::{LINK, PASSWORD};
 use crate::model::user::User;
@@ -120,7 +122,12 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
     if let Err(error) = claimed {
         return over(visit, error);
     }
-    let limit = credentials::put_and_end(world, &user.id, hash, false, ctx.now).await?;
+    let row = audited::of_person(ctx, Action::PasswordSet, &user).with("method", LINK);
+    let act = audited::begin(ctx, row).await?;
+    let signed_in = login::audit(visit, &user, LINK).await?;
+    let put = credentials::put_and_end(act.written(), world, &user.id, hash, false, ctx.now).await;
+    act.end(ctx, put.as_ref().err()).await;
+    let limit = put?;
     if let Err(error) = visit.tickets().use_up(token, |_| Ok(())).await {
         return over(visit, error);
     }
@@ -130,7 +137,13 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
         &ticket.next_url
     };
     let reply = Reply::from(Answer::see_other(next.to_owned()));
-    Ok(login::signed_in_after(visit, &user, reply, LINK, limit))
+    Ok(login::signed_in_after(
+        visit,
+        &user,
+        reply,
+        (LINK, limit),
+        &signed_in,
+    ))
 }
 
 async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
@@ -156,7 +169,13 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
         Ok(hash) => hash,
         Err(unfit) => return Ok(ask(visit, user, None, Some(unfit))),
     };
-    let limit = credentials::put_and_end(ctx.world, &user.id, hash, false, ctx.now).await?;
+    let row = audited::of_person(ctx, Action::PasswordSet, user).with("method", PASSWORD);
+    let act = audited::begin(ctx, row).await?;
+    let signed_in = login::audit(visit, user, PASSWORD).await?;
+    let (world, id) = (ctx.world, &user.id);
+    let put = credentials::put_and_end(act.written(), world, id, hash, false, ctx.now).await;
+    act.end(ctx, put.as_ref().err()).await;
+    let limit = put?;
     let reply = visit.inform(
         200,
         visit.text("change_password"),
@@ -167,7 +186,13 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
             href: "/account/".to_owned(),
         }),
     );
-    Ok(login::signed_in_after(visit, user, reply, PASSWORD, limit))
+    Ok(login::signed_in_after(
+        visit,
+        user,
+        reply,
+        (PASSWORD, limit),
+        &signed_in,
+    ))
 }
 
 /// A link that is not over: whose password it sets.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to;
@@ -148,6 +149,7 @@ async fn deauthenticate(
     // A service signs out those whom it may sign in. It is not told who else exists.
     if let Some(user) = found.filter(|user| service.admits(user)) {
         people::end_sessions(ctx.world, &user.id, Some(&service.id), ctx.now).await?;
+        audited::signed_out(ctx, &user.id, service.id.as_str()).await;
     }
     Ok(json!({ "ok": true }))
 }

@@ -15,6 +15,7 @@ use crate::memory::attempts::AttemptMemory;
 use crate::memory::issuer_keys::IssuerKeyMemory;
 use crate::memory::own_changes::OwnChanges;
 use crate::memory::provider::{KnownTokens, ProviderCause};
+use crate::memory::refusals::Refusals;
 use crate::memory::services::ServiceMemory;
 use crate::memory::tally::Tally;
 use crate::memory::turns::Turns;
@@ -47,6 +48,8 @@ pub struct Cache {
     pub tally: Tally,
     /// What the last look at everything that requests depend on has found.
     pub health: RefCell<Option<Health>>,
+    /// Rows about refused admin calls.
+    pub refusals: Refusals,
     notes: RefCell<Vec<Note>>,
 }
 
@@ -94,6 +97,8 @@ pub enum Note {
         /// How many of them contain the separator.
         with_separator: usize,
     },
+    /// Something has happened, and its row is not in the audit log.
+    NotAudited { request_id: String, fault: Fault },
 }
 
 impl Default for Cache {
@@ -112,6 +117,7 @@ impl Default for Cache {
             services: ServiceMemory::default(),
             tally: Tally::default(),
             health: RefCell::default(),
+            refusals: Refusals::default(),
             notes: RefCell::default(),
             attempts: AttemptMemory::default(),
             own_changes: OwnChanges::default(),

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod issuer_keys;
 pub mod own_changes;
 pub mod provider;
+pub mod refusals;
 pub mod services;
 pub mod tally;
 pub mod turns;

@@ -131,6 +131,8 @@ pub enum Scope {
     UsersWrite,
     #[serde(rename = "tokens:write")]
     TokensWrite,
+    #[serde(rename = "audit:read")]
+    AuditRead,
     #[serde(rename = "metrics:read")]
     MetricsRead,
     #[serde(rename = "admin")]
@@ -139,11 +141,12 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::TokenIssue,
         Self::UsersRead,
         Self::UsersWrite,
         Self::TokensWrite,
+        Self::AuditRead,
         Self::MetricsRead,
         Self::Admin,
     ];
@@ -156,6 +159,7 @@ impl Scope {
             Self::UsersRead => "users:read",
             Self::UsersWrite => "users:write",
             Self::TokensWrite => "tokens:write",
+            Self::AuditRead => "audit:read",
             Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }
@@ -175,7 +179,7 @@ impl std::str::FromStr for Scope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.name() == text)
-            .ok_or("not a scope; one of token:issue, users:read, users:write, tokens:write, metrics:read, admin")
+            .ok_or("not a scope; one of token:issue, users:read, users:write, tokens:write, audit:read, metrics:read, admin")
     }
 }
 

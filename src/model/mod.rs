@@ -1,6 +1,7 @@
 //! Users, passwords, API tokens, and the claims of other issuers' tokens, as data.
 
 pub mod api_token;
+pub mod audit;
 pub mod claim;
 pub mod password;
 pub mod proof;

@@ -90,7 +90,7 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
                     let reply = match endpoint {
                         Endpoint::Me => account::me(ctx, &authentication).await,
                         Endpoint::Logout => account::logout(ctx, &authentication).await,
-                        Endpoint::Switch => account::switch(ctx).await,
+                        Endpoint::Switch => account::switch(ctx, &authentication).await,
                         _ => exchange(ctx).await,
                     };
                     (stale, reply.map(Step::Reply))

@@ -320,6 +320,12 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
             issuer: Some(issuer),
             ..Event::default()
         },
+        Note::NotAudited { request_id, fault } => Event {
+            event: EventKind::Fault,
+            reason: Some(format!("a row is missing from the audit log: {fault}")),
+            request_id,
+            ..Event::default()
+        },
         Note::RolesNotSent {
             site,
             header,

@@ -35,6 +35,7 @@ pub struct Platform {
     pub passwords: Box<dyn Passwords>,
     pub clock: Box<dyn Clock>,
     pub outbox: Box<dyn Outbox>,
+    pub audit: Box<dyn Audit>,
     pub mail: Box<dyn Mail>,
     pub monitor: Box<dyn Monitor>,
 }
@@ -63,6 +64,9 @@ pub enum Fault {
     /// The Durable Object that queues the events of a service did not respond.
     #[error("the event queue of a service failed")]
     Outbox,
+    /// The Durable Object that keeps the audit log did not respond, or is not bound.
+    #[error("the audit log failed")]
+    Audit,
     #[error("a cryptographic operation failed")]
     Crypto,
     /// A stored private key is encrypted with a secret that is no longer configured.
@@ -116,6 +120,7 @@ impl Fault {
             Self::Passwords => "passwords",
             Self::Mail => "mail",
             Self::Metrics => "metrics",
+            Self::Audit => "audit",
             Self::Body => "body",
             Self::Fetch => "fetch",
             Self::FetchTimeout => "fetch_timeout",
@@ -508,6 +513,42 @@ pub trait Outbox {
         &'a self,
         service: &'a str,
         call: &'a OutboxCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>>;
+}
+
+/// A call of the log of one month. Positions are numbers of rows, times milliseconds since 1970.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum AuditCall {
+    /// Adds rows, all or none. They may be forgotten at `ends`. Answers `{"seq": …}`, the number of the first.
+    Append {
+        rows: Vec<serde_json::Value>,
+        ends: u64,
+    },
+    /// Rows beyond `position` that fit the filter, in the order that is asked for. Answers `{"rows": […], "next": …}`: the
+    /// position to go on from, null at the end.
+    List {
+        newest: bool,
+        position: Option<u64>,
+        limit: u32,
+        user: Option<String>,
+        actor: Option<String>,
+        action: Option<String>,
+        from: u64,
+        until: u64,
+    },
+    /// Checks the chain after the row `seq`, whose hash is `hash`. Answers `{"ok": true, "seq", "hash", "done"}`, or
+    /// `{"ok": false, "at", "because"}`.
+    Verify { seq: u64, hash: String },
+}
+
+/// The audit log: rows that are added and never changed.
+pub trait Audit {
+    /// Calls the log of this name. The answer is JSON. Added rows are on the disk when it comes.
+    fn call<'a>(
+        &'a self,
+        log: &'a str,
+        call: &'a AuditCall,
     ) -> Pending<'a, Result<serde_json::Value, Fault>>;
 }
 

@@ -33,6 +33,16 @@ impl Timestamp {
         self.0 / 1000
     }
 
+    /// The first moment of a month, which is counted from 1.
+    #[must_use]
+    pub const fn of_month(year: u64, month: u64) -> Self {
+        // Years from 1 March, as in `civil`.
+        let year = if month > 2 { year } else { year - 1 };
+        let of_year = (153 * ((month + 9) % 12) + 2) / 5;
+        let days = 365 * year + year / 4 - year / 100 + year / 400 + of_year;
+        Self((days - 719_468) * 86_400_000)
+    }
+
     /// The moment in UTC, to the second (RFC 3339 §5.6).
     #[must_use]
     pub fn rfc3339(self) -> String {

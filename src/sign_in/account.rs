@@ -9,6 +9,7 @@ use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::page::{self, Confirmation, LinkButton, Message, Ways};
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
@@ -214,6 +215,12 @@ async fn log_out(ctx: &Ctx<'_>, place: &ReturnTo) -> Result<Reply, Denial> {
     }
     let ended = end_sessions(ctx).await?;
     end_kept_tokens(ctx).await?;
+    for (index, claims) in ended.iter().enumerate() {
+        let (user, before) = (&claims.user, ended.iter().take(index));
+        if before.into_iter().all(|other| other.user != *user) {
+            audited::signed_out(ctx, user, user.as_str()).await;
+        }
+    }
     let happened = ended.first().map(|claims| Happened {
         kind: EventKind::SignedOut,
         user: claims.user.to_string(),
@@ -341,7 +348,7 @@ async fn end_kept_tokens(ctx: &Ctx<'_>) -> Result<(), Denial> {
 ///
 /// # Errors
 /// Why the user is not switched.
-pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
+pub async fn switch(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Reply, Denial> {
     if ctx.parts.method() != "POST" {
         return Err(Denial::MethodNotAllowed("POST"));
     }
@@ -354,7 +361,7 @@ pub async fn switch(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     let return_to = ctx
         .read_return_to(&form.text("return_to"))
         .ok_or(Denial::InvalidField("return_to"))?;
-    let cookie = arrive::open_from_link(ctx, &principal).await?;
+    let cookie = arrive::open_from_link(ctx, authentication, &principal).await?;
     Ok(Reply {
         answer: Answer::see_other(return_to.as_str().to_owned()),
         cookies: vec![cookie],

@@ -3,9 +3,12 @@
 
 use std::rc::Rc;
 
+use serde_json::json;
+
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::page::{self, Confirmation, LinkButton};
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::ask::return_to::ReturnTo;
 use crate::ask::source::Rounds;
@@ -13,9 +16,11 @@ use crate::authn::principal::Principal;
 use crate::authn::{Authentication, link, renewal};
 use crate::credential::session::{self, OpenedBy, SetCookie};
 use crate::credential::verified::Claims;
+use crate::model::audit::{Action, Written};
 use crate::model::claim::Granted;
-use crate::model::user::User;
+use crate::model::user::{User, UserId};
 use crate::platform::digest::{hex, sha256};
+use crate::platform::port::{Fault, Pending};
 use crate::platform::time::Timestamp;
 use crate::sign_in::{browsing, opened};
 use crate::site::{Query, SameSite, Source, StrangerLink, UserSwitch};
@@ -80,7 +85,7 @@ pub async fn arrive(
         // since a link opens a session.
         _ if !ctx.site.takes(Source::Session) => {}
         Source::SsoCookie => {
-            cookies.push(open_session(ctx, principal));
+            cookies.push(Box::pin(open_session(ctx, authentication, principal)).await?);
             opens = true;
             if !keeps_sso_cookie {
                 cookies.extend(session::clear_sso(ctx.site));
@@ -94,7 +99,7 @@ pub async fn arrive(
             if let Some(question) = ask_before(ctx, authentication, principal) {
                 return Ok(Arrival::Answer(question, cookies));
             }
-            let opened = Box::pin(open_from_link(ctx, principal)).await?;
+            let opened = Box::pin(open_from_link(ctx, authentication, principal)).await?;
             cookies.push(opened);
             opens = true;
             if !ctx.presented.trip.is_empty() {
@@ -184,9 +189,13 @@ pub fn lead_back(ctx: &Ctx<'_>, place: ReturnTo) -> Answer {
 ///
 /// # Errors
 /// [`crate::jose::error::TokenError::LinkUsed`], or a fault.
-pub async fn open_from_link(ctx: &Ctx<'_>, principal: &Principal) -> Result<SetCookie, Denial> {
+pub async fn open_from_link(
+    ctx: &Ctx<'_>,
+    authentication: &Authentication,
+    principal: &Principal,
+) -> Result<SetCookie, Denial> {
     link::use_up(ctx.world, ctx.site, principal, ctx.now).await?;
-    Ok(open_session(ctx, principal))
+    open_session(ctx, authentication, principal).await
 }
 
 /// Opens a session for who has signed in at a provider, whose tokens are kept with it.
@@ -203,13 +212,44 @@ pub(super) async fn open_session_with(
         (Some(tokens), Some(granted)) => Some(Rc::new(renewal::keep(ctx, tokens, granted).await?)),
         (_, granted) => granted.map(Rc::clone),
     };
-    Ok(open(ctx, principal, issued_at, granted.as_ref()))
+    let written = audit(ctx, None, principal).await?;
+    Ok(open(ctx, &written, principal, issued_at, granted.as_ref()))
 }
 
 /// Opens a session for the principal of a token that has arrived.
-fn open_session(ctx: &Ctx<'_>, principal: &Principal) -> SetCookie {
+async fn open_session(
+    ctx: &Ctx<'_>,
+    authentication: &Authentication,
+    principal: &Principal,
+) -> Result<SetCookie, Denial> {
     let (issued_at, granted) = opens_with(principal);
-    open(ctx, principal, issued_at, granted)
+    let current = authentication.session.as_ref();
+    let current = current.map(Principal::user).map(|user| &user.id);
+    let written = audit(ctx, current, principal).await?;
+    Ok(open(ctx, &written, principal, issued_at, granted))
+}
+
+/// Writes the row of a sign-in, or of a switch from the user with the id `current`.
+fn audit<'a>(
+    ctx: &'a Ctx<'_>,
+    current: Option<&UserId>,
+    principal: &Principal,
+) -> Pending<'a, Result<Written, Fault>> {
+    let user = principal.user();
+    let replaced = current.filter(|current| **current != user.id);
+    let action = match replaced {
+        Some(_) => Action::UserSwitched,
+        None => Action::SignedIn,
+    };
+    let verified = principal.verified();
+    let issuer = verified.granted().map(|granted| granted.issuer.as_str());
+    let mut row = audited::row(ctx, action).with_some("issuer", issuer);
+    row.set("source", json!(principal.source()));
+    if let Some(replaced) = replaced {
+        row.set("before", json!({ "user": replaced }));
+        row.set("after", json!({ "user": user.id }));
+    }
+    audited::signed_in(ctx, user, row)
 }
 
 /// When the token of `principal` was issued, and what it has granted.
@@ -223,6 +263,7 @@ fn opens_with(principal: &Principal) -> (Option<Timestamp>, Option<&Rc<Granted>>
 
 fn open(
     ctx: &Ctx<'_>,
+    written: &Written,
     principal: &Principal,
     token_issued_at: Option<Timestamp>,
     granted: Option<&Rc<Granted>>,
@@ -233,6 +274,7 @@ fn open(
         proof: principal.verified().proof(),
     };
     let (claims, cookie) = session::open(
+        written,
         &ctx.world.config,
         ctx.site,
         &principal.user().id,

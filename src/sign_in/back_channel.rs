@@ -5,11 +5,13 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::authn::provider::{self, LoggedOut};
 use crate::credential::attempt::LIFETIME;
 use crate::jose::error::TokenError;
+use crate::model::proof::OF_PROVIDER;
 use crate::model::user::UserId;
 use crate::model::user::subject::{Handle, IssuerSubject};
 use crate::people;
@@ -58,6 +60,7 @@ pub async fn receive(ctx: &Ctx<'_>, name: &str) -> Result<Reply, Denial> {
     let users = meant(ctx, provider, &told).await.map_err(refused)?;
     for user in &users {
         people::end_sessions(world, user, None, Timestamp::from_millis(first)).await?;
+        audited::signed_out(ctx, user, &[OF_PROVIDER, name].concat()).await;
     }
     once.replace(&key, &came, DONE, hold, now).await?;
     // Nobody who has never been here has a session to be ended.

@@ -8,12 +8,14 @@ use serde::Deserialize as _;
 use crate::answer::denial::Denial;
 use crate::answer::event::{EventKind, Happened};
 use crate::answer::reply::Reply;
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::ask::form::Form;
 use crate::ask::return_to::ReturnTo;
 use crate::credential::browser::Browser;
 use crate::credential::session::{self, OpenedBy, SetCookie};
 use crate::http::query;
+use crate::model::audit::Action;
 use crate::model::claim::Granted;
 use crate::model::user::UserId;
 use crate::people;
@@ -117,8 +119,12 @@ pub async fn arrive(ctx: &Ctx<'_>) -> Result<Reply, Denial> {
     let granted = ticket.granted.as_ref();
     let granted = granted.and_then(|granted| Granted::deserialize(granted).ok());
     let granted = granted.map(Rc::new);
+    let by = ticket.proof.as_ref().map(|proof| proof.methods.join(" "));
+    let row = audited::row(ctx, Action::SignedIn).with("source", "gateway");
+    let written = audited::signed_in(ctx, &user, row.with_some("method", by.as_deref())).await?;
     // The session counts from the moment at the gateway: a sign-out since then ends it wherever it is known.
     let (claims, cookie) = session::open(
+        &written,
         &ctx.world.config,
         ctx.site,
         &user.id,

@@ -30,6 +30,8 @@ pub struct Config {
     pub issuer: String,
     /// How long an isolate may use what it has read about a user.
     pub user_cache: Seconds,
+    /// For how many days the audit log of a month is kept after its end.
+    pub audit_days: u32,
     pub log: Logging,
     pub keys: Keyrings,
     /// Settings that are valid but surely not intended. Logged when an isolate starts.

@@ -224,6 +224,23 @@ test("SEC-63: no request to an origin holds a secret or a credential, but the on
   }
 });
 
+test("SEC-122: no row of the audit log holds a secret, a credential, a query, a body, a cookie or a person's name or address", async () => {
+  const { credentials, secrets, personal, content } = await once();
+  let rows = "";
+  let cursor = "";
+  do {
+    const page = (await app.admin("GET", `/api/sso/audit?limit=100${cursor}`)).json;
+    rows += JSON.stringify(page.rows);
+    cursor = page.cursor === null ? "" : `&cursor=${page.cursor}`;
+  } while (cursor !== "");
+  for (const action of ["user.created", "signed_in", "password.set", "api_token.created", "admin.refused"]) assert.ok(rows.includes(action), action);
+  for (const [what, canary] of Object.entries({ ...credentials, ...secrets, ...personal, ...content })) {
+    for (const text of [canary, encodeURIComponent(canary)]) assert.ok(!rows.includes(text), what);
+    for (const part of canary.split(".").filter((/** @type {string} */ part) => part.length > 20)) assert.ok(!rows.includes(part), `a part of ${what}`);
+  }
+  assert.ok(!rows.includes("@"), "no address of anybody");
+});
+
 test("SEC-63: KV holds no secret and no credential in the clear", async () => {
   const { credentials, secrets } = await once();
   for (const entry of await world.kvEntries()) {

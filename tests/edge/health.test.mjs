@@ -97,6 +97,7 @@ test("a healthy deployment says of each part that it is well, with its version a
   assert.ok(Number.isInteger(checked_at));
   assert.deepEqual(Object.keys(checks).toSorted(), [
     "attempts",
+    "audit",
     "issuer:id",
     "kv",
     "metrics",
@@ -116,8 +117,8 @@ test("the mark of a configuration follows its settings, and does not depend on a
   assert.notEqual(renamed.json.configuration, first.json.configuration);
 });
 
-for (const part of ["kv", "once", "record", "outbox", "attempts", "metrics"]) {
-  test(`SEC-122: ${part} that fails is named, with 503 and nothing of what the platform says`, async () => {
+for (const part of ["kv", "once", "record", "outbox", "attempts", "audit", "metrics"]) {
+  test(`SEC-124: ${part} that fails is named, with 503 and nothing of what the platform says`, async () => {
     const answer = await healthWith(part);
     assert.equal(answer.status, 503, String(answer));
     assert.equal(answer.json.status, "failing");
@@ -158,7 +159,7 @@ test("an issuer without keys is named, and signing keys that no secret opens are
   assert.deepEqual([resealed.status, failing(resealed)], [503, ["signing_keys:ES256"]], String(resealed));
 });
 
-test("SEC-122: however often it is asked for, an origin is asked once in ten seconds", async () => {
+test("SEC-124: however often it is asked for, an origin is asked once in ten seconds", async () => {
   await healthWith(null);
   asked.length = 0;
   const app = world.site("APP");

@@ -206,7 +206,7 @@ test("a batch that is refused, and one that arrives although its sender learns t
   assert.equal(total(added(before, again), REQUESTS, { site: "open", outcome: "forwarded" }), 150, "nothing of it comes twice");
 });
 
-test("SEC-122: with the object down, requests do not notice, and what waits for it does not grow", async () => {
+test("SEC-124: with the object down, requests do not notice, and what waits for it does not grow", async () => {
   const open = world.site("OPEN");
   await all();
   await tell({ fails: "before" });
@@ -232,7 +232,7 @@ test("SEC-122: with the object down, requests do not notice, and what waits for 
   await all();
 });
 
-test("SEC-122: no host, path, method, query, credential or address of a client becomes a label", async () => {
+test("SEC-124: no host, path, method, query, credential or address of a client becomes a label", async () => {
   const canary = "CanaryOfLabels";
   const user = await world.site("APP").createUser({ email: `${canary}@example.test`.toLowerCase(), first_name: canary });
   const token = await world.site("APP").issue(user.email);

@@ -276,7 +276,16 @@ fn every_admin_call_that_meets_a_fault_is_5xx_and_does_not_seem_to_have_worked()
                 .filter(of_use)
                 .count();
             let noting = of_use(&&calls[before + failing]) && noted_before < 2;
-            let fine = if noting {
+            // The intent of an act is written and the act is done: an answer that says otherwise would be wrong.
+            let rows = edge.shared.audit.rows();
+            let intents = rows
+                .iter()
+                .filter(|row| row["result"] == "intended")
+                .count();
+            let outcomes = rows.iter().filter(|row| row.get("of").is_some()).count();
+            let failed = calls[before + failing].verb;
+            let outcome = failed == Verb::Audit && intents > outcomes;
+            let fine = if noting || outcome {
                 seen.status() < 300
             } else {
                 seen.status() == 503

@@ -1,6 +1,7 @@
 //! An edge in memory: isolates with their own memories, at locations that share one key-value
 //! store, one clock and one place where the first to come wins.
 
+pub mod audit;
 pub mod crypto;
 pub mod disclosure;
 pub mod issuer;

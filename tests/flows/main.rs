@@ -9,6 +9,8 @@ mod arrive;
 #[cfg(test)]
 mod assertion;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod canary;
 #[cfg(test)]
 mod combinations;

@@ -28,8 +28,8 @@ preview_urls = false
 routes = [{ pattern = "app.example.com/*", zone_name = "example.com" }]
 rules = [{ type = "ESModule", globs = ["worker.js"] }, { type = "CompiledWasm", globs = ["edgeward.wasm", "kdf.wasm", "kdf-import.wasm"] }, { type = "Data", globs = ["common-passwords.bin"] }]
 kv_namespaces = [{ binding = "EDGEWARD_KV", id = "REPLACE_WITH_KV_NAMESPACE_ID" }]
-durable_objects.bindings = [{ name = "EDGEWARD_ONCE", class_name = "Once" }, { name = "EDGEWARD_RECORD", class_name = "Record" }]
-migrations = [{ tag = "v1", new_sqlite_classes = ["Once"] }, { tag = "v2", new_sqlite_classes = ["Record"] }]
+durable_objects.bindings = [{ name = "EDGEWARD_ONCE", class_name = "Once" }, { name = "EDGEWARD_RECORD", class_name = "Record" }, { name = "EDGEWARD_AUDIT", class_name = "Audit" }]
+migrations = [{ tag = "v1", new_sqlite_classes = ["Once"] }, { tag = "v2", new_sqlite_classes = ["Record"] }, { tag = "v5", new_sqlite_classes = ["Audit"] }]
 ratelimits = [{ name = "EDGEWARD_LIMIT" }, { name = "EDGEWARD_FAILURE_LIMIT" }]
 [vars.EDGEWARD_SITE_APP]
 hosts = ["app.example.com"]
@@ -146,7 +146,8 @@ describe("what must not ship", () => {
     ],
     ["a second bundling", (config) => delete config.no_bundle, ["no_bundle"]],
     ["no KV", (config) => (config.kv_namespaces = []), ["kv_namespaces"]],
-    ["no Durable Object", (config) => delete config.durable_objects, ["durable_objects.bindings", "durable_objects.bindings"]],
+    ["no Durable Object", (config) => delete config.durable_objects, Array(3).fill("durable_objects.bindings")],
+    ["no audit log", (config) => config.durable_objects?.bindings?.pop(), ["durable_objects.bindings"]],
     ["a Durable Object that no migration makes", (config) => config.migrations.pop(), ["migrations"]],
     ["no limits", (config) => delete config.ratelimits, ["ratelimits", "ratelimits"]],
     [

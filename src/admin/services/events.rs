@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::admin::services::{in_seconds, known_id, outbox};
-use crate::admin::{member, paging, parameter, read_json, reject_unknown, require};
+use crate::admin::{intended, member, paging, parameter, read_json, reject_unknown, require};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
+use crate::ask::audited::Act;
 use crate::ask::ctx::Ctx;
 use crate::http::cursor;
 use crate::model::api_token::{ApiToken, Scope};
@@ -53,8 +54,9 @@ pub(in crate::admin) async fn resend(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &str,
+    act: Option<&Act>,
 ) -> Result<Answer, Denial> {
-    change_events(ctx, caller, id, &["id"], |body| {
+    change_events(ctx, caller, id, act, &["id"], |body| {
         let id = member(body, "id")?;
         Ok(OutboxCall::Resend { id })
     })
@@ -66,8 +68,9 @@ pub(in crate::admin) async fn discard(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &str,
+    act: Option<&Act>,
 ) -> Result<Answer, Denial> {
-    change_events(ctx, caller, id, &["id", "state"], |body| {
+    change_events(ctx, caller, id, act, &["id", "state"], |body| {
         let id = member(body, "id")?;
         let state = member::<String>(body, "state")?;
         let waiting = !is_dead(state.as_deref(), true)?;
@@ -80,6 +83,7 @@ async fn change_events(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
     id: &str,
+    act: Option<&Act>,
     members: &[&'static str],
     call: impl FnOnce(&Value) -> Result<OutboxCall, Denial>,
 ) -> Result<Answer, Denial> {
@@ -90,7 +94,10 @@ async fn change_events(
     let id = known_id(ctx, id).await?;
     let body = read_json(ctx).await?;
     reject_unknown(&body, members)?;
-    let answer = outbox(ctx, &id, &call(&body)?).await?;
+    let call = call(&body)?;
+    let act = intended(act)?;
+    let answer = outbox(ctx, &id, &call).await?;
+    act.tell(None, ("object", id.as_str()), &Value::Null, &answer);
     Ok(Answer::json(200, &answer))
 }
 

@@ -8,6 +8,7 @@ use super::{
     BUSY, FAILED_FOR, TokenHolder, WRITES, interval, record, take_others, take_refresh_token,
 };
 use crate::answer::denial::Denial;
+use crate::ask::audited;
 use crate::ask::ctx::Ctx;
 use crate::authn::{provider, provider_calls};
 use crate::credential::session::{self, SessionClaims};
@@ -15,6 +16,8 @@ use crate::credential::verified::Claims;
 use crate::jose::error::TokenError;
 use crate::memory::cache::Note;
 use crate::memory::provider::{Endpoints, KnownTokens, ProviderCause};
+use crate::model::audit::Action;
+use crate::model::proof::OF_PROVIDER;
 use crate::people;
 use crate::platform::port::Fault;
 use crate::platform::time::{Seconds, Timestamp};
@@ -151,6 +154,10 @@ impl TokenHolder<'_> {
         let ended = EndedSessions(&*world.platform.kv);
         ended.put(&claims.id, until, now).await?;
         world.cache.own_changes.end_session(&claims.id);
+        let actor = [OF_PROVIDER, self.provider.name()].concat();
+        let row = audited::row(ctx, Action::SessionsEnded).with("actor", &actor);
+        let row = row.with("user", claims.user.as_str());
+        Box::pin(audited::note(ctx, row)).await;
         Err(TokenError::Ended)
     }
 

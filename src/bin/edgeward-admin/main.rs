@@ -28,6 +28,7 @@ the default is the default profile, or that of `npm run dev`. Each command has i
   user     Users: create, list, show, update, enable, disable, logout, delete, import, export, …
   service  The services of the SSO gateway: list, show, create, change, rotate, delete, events, resend, discard
   key      The keys that sign assertions: list, rotate
+  audit    The audit log: list, export, verify
   import-django-sso  Move users, passwords and services here from a gateway of django-sso
 
 Commands that tell why:
@@ -105,7 +106,7 @@ struct CreateToken {
     /// What the token is for
     #[arg(long, value_parser = name)]
     name: Name,
-    /// What it may do: token:issue, users:read, users:write, tokens:write, metrics:read, admin (repeatable)
+    /// What it may do: token:issue, users:read, users:write, tokens:write, audit:read, metrics:read, admin (repeatable)
     #[arg(long = "scope", required_unless_present = "acts_as")]
     scopes: Vec<Scope>,
     /// The id of the user as whom it acts on sites that accept `x-api-key`

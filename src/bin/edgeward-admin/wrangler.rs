@@ -8,9 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use edgeward::platform::algorithm::Algorithm;
 use edgeward::platform::port::{
-    Attempt, Attempted, Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault,
-    Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail, Monitor, NewPassword, Once, Outbox,
-    OutboxCall, Outgoing, PasswordHash, Passwords, Pending, Platform, Records, SealedKey,
+    Attempt, Attempted, Audit, AuditCall, Background, Change, Changed, Check, Clock, Counter,
+    Crypto, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail, Monitor,
+    NewPassword, Once, Outbox, OutboxCall, Outgoing, PasswordHash, Passwords, Pending, Platform,
+    Records, SealedKey,
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
@@ -97,6 +98,7 @@ impl Wrangler {
             once: Box::new(Unreachable),
             records: Box::new(Unreachable),
             outbox: Box::new(Unreachable),
+            audit: Box::new(Unreachable),
             mail: Box::new(Unreachable),
             monitor: Box::new(Unreachable),
             crypto: Box::new(NoCrypto),
@@ -324,6 +326,16 @@ impl Outbox for Unreachable {
         _: &'a OutboxCall,
     ) -> Pending<'a, Result<serde_json::Value, Fault>> {
         Box::pin(async { Err(Fault::Outbox) })
+    }
+}
+
+impl Audit for Unreachable {
+    fn call<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a AuditCall,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>> {
+        Box::pin(async { Err(Fault::Audit) })
     }
 }
 

@@ -36,7 +36,15 @@ fn split(cookie: &SetCookie) -> (String, String) {
 
 fn opened(settings: &str) -> (Config, std::rc::Rc<Site>, SessionClaims, SetCookie) {
     let (config, site) = (config(settings), site(settings));
-    let (claims, cookie) = open(&config, &site, &user(), by_token(), &entropy(), NOW);
+    let (claims, cookie) = open(
+        &Written::nowhere(),
+        &config,
+        &site,
+        &user(),
+        by_token(),
+        &entropy(),
+        NOW,
+    );
     (config, site, claims, cookie)
 }
 
@@ -158,8 +166,26 @@ fn what_was_written_is_read_back() {
 #[test]
 fn sec_52_each_session_has_an_id_of_its_own() {
     let (config, site, entropy) = (config("{}"), site("{}"), entropy());
-    let one = open(&config, &site, &user(), by_token(), &entropy, NOW).0;
-    let two = open(&config, &site, &user(), by_token(), &entropy, NOW).0;
+    let one = open(
+        &Written::nowhere(),
+        &config,
+        &site,
+        &user(),
+        by_token(),
+        &entropy,
+        NOW,
+    )
+    .0;
+    let two = open(
+        &Written::nowhere(),
+        &config,
+        &site,
+        &user(),
+        by_token(),
+        &entropy,
+        NOW,
+    )
+    .0;
     assert_ne!(one.id, two.id);
     assert_eq!(one.id.len(), 22);
 }
@@ -306,7 +332,15 @@ fn the_longest_cookie_is_one_that_browsers_keep() {
             granted: Some(&Rc::new(granted)),
             proof: Some(&Rc::new(proof)),
         };
-        let (_, cookie) = open(&config, &site, &user(), by, &entropy(), NOW);
+        let (_, cookie) = open(
+            &Written::nowhere(),
+            &config,
+            &site,
+            &user(),
+            by,
+            &entropy(),
+            NOW,
+        );
         let length = cookie.as_str().len();
         assert!(length <= MAX_COOKIE, "{length}");
         assert!(

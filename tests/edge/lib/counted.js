@@ -1,9 +1,9 @@
 // The Worker, telling in each answer how often KV was read for it (`x-test-reads`).
-import worker, { Once, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { TestEnv } from "./types.js" */
 
-export { Once, Outbox, Record };
+export { Audit, Once, Outbox, Record };
 
 let reads = 0;
 /** @param {KVNamespace} kv */

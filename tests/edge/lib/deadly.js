@@ -1,11 +1,11 @@
 // The Worker, over ports that take a moment, with a core that can be made to die in a later turn of a request: after
 // `POST /__test/die` the next line of the log throws through it. `GET /__test/errors` tells which `error` events the runtime
 // sent.
-import worker, { Once, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { TestEnv } from "./types.js" */
 
-export { Once, Outbox, Record };
+export { Audit, Once, Outbox, Record };
 
 /** Milliseconds that a limit takes. */
 const SLOW = 200;

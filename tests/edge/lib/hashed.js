@@ -9,7 +9,7 @@ import { attemptPassword, hashPassword } from "../../../src/edge/passwords.js";
 /** @import { HashInstance, Kdf } from "../../../src/edge/types.js" */
 /** @import { PasswordOrder, TestEnv } from "./types.js" */
 
-export { Once, Record } from "../../../src/edge/entry.js";
+export { Audit, Once, Record } from "../../../src/edge/entry.js";
 
 /** The moment that `Attempts` sees; undefined for the real one. */
 /** @type {number | undefined} */

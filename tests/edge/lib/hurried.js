@@ -5,7 +5,7 @@ import { Relay } from "../../../src/edge/sockets.js";
 
 /** @import { TestEnv } from "./types.js" */
 
-export { Attempts, Once, Outbox, Record } from "../../../src/edge/entry.js";
+export { Attempts, Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 Relay.PAUSE = 300;
 Relay.UNJUDGED = 4_000;

@@ -1,10 +1,10 @@
 // The Worker, telling in each answer which keys the runtime imported for it (`x-test-imports`), and which private keys
 // ever since it began (`x-test-private`).
-import worker, { Once, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { TestEnv } from "./types.js" */
 
-export { Once, Outbox, Record };
+export { Audit, Once, Outbox, Record };
 
 /** @type {string[]} */
 let imported = [];

@@ -2,11 +2,11 @@
 // machine: calls between JavaScript and the core, reads of KV in the order in which they began and ended, copies of headers,
 // Request objects, signatures. With `x-test-times` it sends itself the request so often at once, and counts for all of them.
 import { crossings } from "./crossings.js";
-import worker, { Once, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { TestEnv, Work } from "./types.js" */
 
-export { Once, Outbox, Record };
+export { Audit, Once, Outbox, Record };
 
 /** @type {Work} */
 let work;

@@ -3,11 +3,11 @@
 // again, as it does after a panic (`x-test-restart`), and to die unnoticed, so that the next call begins again by itself
 // (`x-test-die`).
 import * as core from "#core";
-import worker, { Once, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { TestEnv } from "./types.js" */
 
-export { Once, Outbox, Record };
+export { Audit, Once, Outbox, Record };
 
 /** @type {RequestInitCfProperties | undefined} */
 let cf;

@@ -1,11 +1,11 @@
 // The Worker, sending itself random pairs of requests that a test asks for (`x-test-pairs`): one, another that differs from
 // it, and the first again. Each is compared with what the origin must get, worked out here by the letter from what the
 // request is made of, and from nothing that was sent before. A test that sent them all by HTTP would take an hour.
-import worker, { Once, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { Drawn, PairOrder, Paired, Pick, TestEnv } from "./types.js" */
 
-export { Once, Outbox, Record };
+export { Audit, Once, Outbox, Record };
 
 const network = globalThis.fetch;
 /** @type {{ url: string, headers: { [name: string]: string } } | undefined} */

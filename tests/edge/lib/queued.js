@@ -3,12 +3,12 @@
 // makes a change; `/__test/settings` sets how far the clock of all outboxes is ahead, how often it fails while an alarm
 // works, whether outboxes refuse every call, and whether they never learn what a receiver has answered (`begun` of
 // `/__test/settings` tells that one has).
-import worker, { Attempts, Once, Outbox as PlainOutbox, Record as PlainRecord } from "../../../src/edge/entry.js";
+import worker, { Attempts, Audit, Once, Outbox as PlainOutbox, Record as PlainRecord } from "../../../src/edge/entry.js";
 
 /** @import { Change, OutboxCall } from "../../../src/edge/types.js" */
 /** @import { QueueSettings, TestEnv } from "./types.js" */
 
-export { Attempts, Once };
+export { Attempts, Audit, Once };
 
 /** @type {Required<QueueSettings>} */
 const settings = { ahead: 0, faults: 0, deaf: false, stuck: false, begun: false };

@@ -5,7 +5,7 @@
 // a key, `{ without: prefix }` leaves out calls for keys that begin so, `{ refused: n }` refuses the next n writes of KV and
 // `{ lost: n }` loses them. `GET /__test/state` tells what waits, what memory there is, and which calls there were.
 import * as core from "#core";
-import worker, { Attempts, Once as PlainOnce, Outbox, Record as PlainRecord } from "../../../src/edge/entry.js";
+import worker, { Attempts, Audit, Once as PlainOnce, Outbox, Record as PlainRecord } from "../../../src/edge/entry.js";
 import { state } from "../../../src/edge/waiting.js";
 
 /** @import { Namespace, SlowPlan, TestEnv } from "./types.js" */
@@ -122,6 +122,7 @@ function slow(env) {
     EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["acquire", "release", "changed"]),
     EDGEWARD_RECORD: objects(env.EDGEWARD_RECORD, "record", ["read", "readKept", "change", "keep"]),
     EDGEWARD_OUTBOX: objects(env.EDGEWARD_OUTBOX, "outbox", ["call"]),
+    ...(env.EDGEWARD_AUDIT && { EDGEWARD_AUDIT: objects(env.EDGEWARD_AUDIT, "audit", ["call"]) }),
     ...(env.EDGEWARD_ATTEMPTS && { EDGEWARD_ATTEMPTS: objects(env.EDGEWARD_ATTEMPTS, "attempts", ["attempt", "hash"]) }),
     EDGEWARD_LIMIT: port(env.EDGEWARD_LIMIT, "limit", ["limit"]),
     EDGEWARD_FAILURE_LIMIT: port(env.EDGEWARD_FAILURE_LIMIT, "limit", ["limit"]),
@@ -142,7 +143,7 @@ const { fetch } = globalThis;
 globalThis.fetch = (/** @type {RequestInfo | URL} */ what, /** @type {RequestInit | undefined} */ init) =>
   init?.cache === "no-store" ? through("fetch", undefined, () => fetch(what, init)) : fetch(what, init);
 
-export { Attempts, Outbox };
+export { Attempts, Audit, Outbox };
 
 export class Once extends PlainOnce {}
 

@@ -1,7 +1,7 @@
 // The Worker with counters that a test can watch and disturb: what is passed on to the object that adds them up is counted,
 // and fails when a test says so; parts of the platform fail; the clock is ahead. Analytics Engine is a stand-in: in workerd it
 // is a service of Cloudflare's, and Miniflare's binding for it keeps nothing.
-import worker, { Attempts, Metrics, Once as PlainOnce, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Attempts, Audit, Metrics, Once as PlainOnce, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { Namespace, TestEnv } from "./types.js" */
 /** @typedef {{ [method: string]: (...args: unknown[]) => unknown }} Methods */
@@ -73,6 +73,7 @@ const summed = (env) => ({
   EDGEWARD_RECORD: breakable(env.EDGEWARD_RECORD, "record", ["read", "readKept", "change", "keep", "health"]),
   EDGEWARD_OUTBOX: breakable(env.EDGEWARD_OUTBOX, "outbox", ["call", "health"]),
   ...(env.EDGEWARD_ATTEMPTS && { EDGEWARD_ATTEMPTS: breakable(env.EDGEWARD_ATTEMPTS, "attempts", ["attempt", "hash", "health"]) }),
+  ...(env.EDGEWARD_AUDIT && { EDGEWARD_AUDIT: breakable(env.EDGEWARD_AUDIT, "audit", ["call", "health"]) }),
   ...(env.EDGEWARD_METRICS && { EDGEWARD_METRICS: breakable(env.EDGEWARD_METRICS, "metrics", ["add", "text", "health"]) }),
   EDGEWARD_ANALYTICS: ANALYTICS,
 });
@@ -85,7 +86,7 @@ const ANALYTICS = {
   },
 };
 
-export { Attempts, Metrics, Outbox, Record };
+export { Attempts, Audit, Metrics, Outbox, Record };
 export class Once extends PlainOnce {}
 
 /** @satisfies {ExportedHandler<TestEnv>} */

@@ -1,7 +1,7 @@
 // The Worker, telling in each answer what a request has made it do (`x-test-tally`): reads and lists of KV, here and in Durable
 // Objects, calls of Durable Objects, and password hashes. The hashes are light and the clock goes on by their pause after each
 // request, so that what is measured is all the rest.
-import worker, { Attempts, Once as PlainOnce, Outbox as PlainOutbox, Record as PlainRecord } from "../../../src/edge/entry.js";
+import worker, { Attempts, Audit, Once as PlainOnce, Outbox as PlainOutbox, Record as PlainRecord } from "../../../src/edge/entry.js";
 
 /** @import { HashInstance } from "../../../src/edge/types.js" */
 /** @import { Namespace, TestEnv } from "./types.js" */
@@ -94,10 +94,11 @@ const tallied = (env) => ({
   EDGEWARD_ONCE: objects(env.EDGEWARD_ONCE, "once", ["acquire", "release", "changed"]),
   EDGEWARD_RECORD: objects(env.EDGEWARD_RECORD, "record", ["read", "readKept", "change", "keep"]),
   EDGEWARD_OUTBOX: objects(env.EDGEWARD_OUTBOX, "outbox", ["call"]),
+  ...(env.EDGEWARD_AUDIT && { EDGEWARD_AUDIT: objects(env.EDGEWARD_AUDIT, "audit", ["call"]) }),
   ...(env.EDGEWARD_ATTEMPTS && { EDGEWARD_ATTEMPTS: objects(env.EDGEWARD_ATTEMPTS, "attempts", ["attempt", "hash"]) }),
 });
 
-export { Attempts };
+export { Attempts, Audit };
 export class Once extends PlainOnce {}
 export class Outbox extends PlainOutbox {}
 /** Its reads of KV count too, but for those by which it looks whether KV shows what it has written. */

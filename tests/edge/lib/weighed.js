@@ -2,12 +2,12 @@
 // with a credential of its own, and telling what its Wasm memory came to. A test that sent them all by HTTP would take
 // minutes.
 import { instances } from "./instances.js";
-import worker, { Once, Outbox, Record } from "../../../src/edge/entry.js";
+import worker, { Audit, Once, Outbox, Record } from "../../../src/edge/entry.js";
 
 /** @import { Change, ChangeOutcome } from "../../../src/edge/types.js" */
 /** @import { TestEnv, WeighOrder } from "./types.js" */
 
-export { Once, Outbox, Record };
+export { Audit, Once, Outbox, Record };
 
 /** @type {Map<string, string>} */
 const values = new Map();

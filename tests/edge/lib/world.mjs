@@ -71,7 +71,7 @@ export const ADMIN_BINARY =
   process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
 /** The Durable Objects' classes. */
-const CLASSES = ["Once", "Record", "Attempts", "Outbox"];
+const CLASSES = ["Once", "Record", "Attempts", "Outbox", "Audit"];
 
 /** What ships beside the script, as far as the build has it. */
 const modulesBeside = () =>
@@ -238,6 +238,7 @@ export class World {
           EDGEWARD_ONCE: { type: "durable-object", worker: first, exportName: "Once" },
           EDGEWARD_RECORD: { type: "durable-object", worker: first, exportName: "Record" },
           EDGEWARD_OUTBOX: { type: "durable-object", worker: first, exportName: "Outbox" },
+          EDGEWARD_AUDIT: { type: "durable-object", worker: first, exportName: "Audit" },
           EDGEWARD_ATTEMPTS: { type: "durable-object", worker: first, exportName: "Attempts" },
           ...(this.#options.metrics && { EDGEWARD_METRICS: { type: "durable-object", worker: first, exportName: "Metrics" } }),
           ...(options.mail && { EDGEWARD_EMAIL: { type: "send-email", ...options.mail } }),

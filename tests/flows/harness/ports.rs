@@ -15,6 +15,7 @@ use edgeward::platform::port::{
 };
 use edgeward::platform::time::{Seconds, Timestamp};
 
+use super::audit::MemoryAudit;
 use super::crypto;
 use super::outbox::MemoryOutbox;
 use super::passwords::MemoryPasswords;
@@ -34,6 +35,7 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         once: Box::new(MemoryOnce(Rc::clone(shared))),
         records: Box::new(MemoryRecords(Rc::clone(shared))),
         outbox: Box::new(MemoryOutbox(Rc::clone(shared))),
+        audit: Box::new(MemoryAudit(Rc::clone(shared))),
         mail: Box::new(MemoryMail(Rc::clone(shared))),
         monitor: Box::new(MemoryMonitor),
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),

@@ -11,6 +11,7 @@ use edgeward::platform::port::{Incoming, Letter, Outgoing, Pending};
 use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store;
 
+use super::audit::AuditLogs;
 use super::outbox::Outboxes;
 use super::passwords::Failures;
 use super::records::Writers;
@@ -40,6 +41,7 @@ pub enum Verb {
     Attempt,
     HashPassword,
     Mail,
+    Audit,
 }
 
 impl Verb {
@@ -65,11 +67,12 @@ impl Verb {
             | Self::Outbox
             | Self::Attempt
             | Self::HashPassword
-            | Self::Mail => &[],
+            | Self::Mail
+            | Self::Audit => &[],
         }
     }
 
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -92,6 +95,7 @@ impl Verb {
         Self::Attempt,
         Self::HashPassword,
         Self::Mail,
+        Self::Audit,
     ];
 }
 
@@ -154,6 +158,8 @@ pub struct Shared {
     pub writers: Writers,
     /// The queues of events, see `outbox.rs`.
     pub outboxes: Outboxes,
+    /// The audit log, see `audit.rs`.
+    pub audit: AuditLogs,
     /// What the checker of passwords knows, see `passwords.rs`.
     pub failures: Failures,
     pub calls: RefCell<Vec<PortCall>>,

@@ -1,0 +1,23 @@
+// Calls the audit log of one month (audit.js).
+
+/** @import { Audit } from "./audit.js" */
+
+/** A log that does not answer must not hold up a sign-out, nor a refusal. In milliseconds. */
+const PATIENCE = 5_000;
+
+/**
+ * Promises the log's answer, as JSON. Both are text, because the core reads JSON anyway.
+ * @param {DurableObjectNamespace<Audit>} namespace
+ * @param {string} log
+ * @param {string} text
+ */
+export async function callAudit(namespace, log, text) {
+  const { promise, reject } = /** @type {PromiseWithResolvers<never>} */ (Promise.withResolvers());
+  const timer = setTimeout(() => reject(new Error("the audit log does not answer")), PATIENCE);
+  try {
+    const object = /** @type {{ call: (call: object) => Promise<object> }} */ (/** @type {unknown} */ (namespace.get(namespace.idFromName(log))));
+    return JSON.stringify(await Promise.race([object.call(JSON.parse(text)), promise]));
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,68 @@
+// The Worker, with logs that a test tampers with: `POST /__test/audit` runs SQL in the object of a log, says whether it fails
+// from now on, or has its alarm at once.
+import worker, { Attempts, Audit as PlainAudit, Once, Outbox, Record } from "../../../src/edge/entry.js";
+
+/** @import { AuditCall } from "../../../src/edge/types.js" */
+/** @import { TestEnv } from "./types.js" */
+
+export { Attempts, Once, Outbox, Record };
+
+const settings = { fails: false, hangs: false };
+
+export class Audit extends PlainAudit {
+  /** @override */
+  static LOOKED_AT = 7;
+
+  /**
+   * @override
+   * @param {AuditCall} call
+   */
+  call(call) {
+    if (settings.fails) throw new Error("the log fails");
+    if (settings.hangs) return /** @type {ReturnType<PlainAudit["call"]>} */ (new Promise(() => {}));
+    return super.call(call);
+  }
+
+  /** @param {string[]} statements */
+  tamper(statements) {
+    return statements.map((sql) => this.ctx.storage.sql.exec(sql).toArray());
+  }
+
+  /** @param {number} rows */
+  async fill(rows) {
+    for (let row = 0; row < rows; row += 1)
+      await super.call({ call: "append", rows: [{ actor: "filler", action: "signed_in", user: `usr_${row}` }], ends: Date.now() + 1e9 });
+  }
+
+  async forget() {
+    this.ctx.storage.sql.exec("UPDATE head SET ends = 0");
+    await this.alarm();
+    return this.ctx.storage.sql.exec("SELECT name FROM sqlite_master WHERE name IN ('row', 'head')").toArray().length;
+  }
+}
+
+/**
+ * @param {Request} request
+ * @param {TestEnv} env
+ */
+async function control(request, env) {
+  const told = /** @type {{ log?: string, sql?: string[], fill?: number, forget?: boolean, settings?: Partial<typeof settings> }} */ (await request.json());
+  Object.assign(settings, told.settings);
+  if (told.log === undefined) return Response.json(settings);
+  const logs = /** @type {DurableObjectNamespace<Audit>} */ (/** @type {unknown} */ (env.EDGEWARD_AUDIT));
+  const log = logs.get(logs.idFromName(told.log));
+  if (told.fill !== undefined) await log.fill(told.fill);
+  if (told.forget) return Response.json(await log.forget());
+  return Response.json(await log.tamper(told.sql ?? []));
+}
+
+/** @satisfies {ExportedHandler<TestEnv>} */
+export default {
+  /**
+   * @param {Request} request
+   * @param {TestEnv} env
+   */
+  fetch(request, env) {
+    return new URL(request.url).pathname === "/__test/audit" ? control(request, env) : worker.fetch(request, env);
+  },
+};
