@@ -72,6 +72,7 @@ table! {
 }
 
 /// Validates `raw`; errors go to `reader`. To the rest of the core, the gateway is a site without an origin.
+#[expect(clippy::too_many_lines, reason = "one field of the site after another")]
 pub(super) fn read(
     raw: RawGateway,
     bindings: &Bindings,
