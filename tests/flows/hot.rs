@@ -220,7 +220,7 @@ fn what_a_request_allocates_is_bounded_whatever_its_headers_and_cookies_are() {
         // line with host, method, path and rule.
         ("nobody", get("/a"), 30),
         // A page is in the language of the browser, which is read of the whole head; and it has a way on.
-        ("nobody, a page", open("/a"), 34),
+        ("nobody, a page", open("/a"), 39),
         (
             "a bad cookie",
             get("/a").cookie("__Host-edgeward=a.b.c"),
