@@ -81,8 +81,8 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
     name,
     folder,
     modules,
-    // Only what the bench adds to the Worker calls a class that uses SQL.
-    onDisk: script !== undefined,
+    // The audit log and the counters are in SQL.
+    onDisk: true,
     bindings: {
       EDGEWARD_KV: { kv: port },
       EDGEWARD_ONCE: { object: "Once" },

@@ -3,7 +3,7 @@
 
 /// <reference path="./modules.d.ts" />
 import { spawn } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import workerd from "workerd";
 
@@ -23,8 +23,8 @@ const TICKS_PER_SECOND = 100; // USER_HZ, the same on every Linux
  */
 export async function startWorker({ name, modules, bindings, folder, onDisk = false }) {
   const file = join(folder, `${name}.capnp`);
-  const disk = onDisk ? join(folder, `${name}-objects`) : undefined;
-  if (disk !== undefined) mkdirSync(disk, { recursive: true });
+  // Each start begins with nothing.
+  const disk = onDisk ? mkdtempSync(join(folder, `${name}-objects-`)) : undefined;
   writeFileSync(file, configuration({ modules, bindings, disk }));
   const startedAt = performance.now();
   const child = spawn(workerd.default, ["serve", "--control-fd=3", "--import-path=/", file], {
