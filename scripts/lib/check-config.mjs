@@ -5,6 +5,7 @@ import path from "node:path";
 import { parseArgs, parseEnv } from "node:util";
 import { parse as parseToml } from "smol-toml";
 import { buildAdmin } from "./admin.mjs";
+import { missingBindings } from "./bindings.mjs";
 import { LOCAL_FILE } from "./dev-options.mjs";
 import { optionError } from "./did-you-mean.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
@@ -54,13 +55,13 @@ export async function runCheckConfig(args) {
 }
 
 /**
- * What a deployment may lack, and is surely meant to have.
+ * What a deployment lacks. A file without any binding is only about settings.
  * @param {WranglerConfig} config
  * @returns {Told[]}
  */
-function unbound({ durable_objects: { bindings = [] } = {} }) {
-  if (bindings.length === 0 || bindings.some(({ name }) => name === "EDGEWARD_METRICS")) return [];
-  return [{ path: "durable_objects.bindings", error: "has no EDGEWARD_METRICS with the class Metrics, so nothing is counted (docs/monitoring.md)" }];
+function unbound(config) {
+  if ((config.durable_objects?.bindings ?? []).length === 0) return [];
+  return missingBindings(config).map(({ path, problem }) => ({ path, error: problem }));
 }
 
 const OPTIONS = /** @type {const} */ ({

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { parse as parseToml } from "smol-toml";
 import { build } from "./build.mjs";
+import { missingBindings } from "./bindings.mjs";
 import { checkConfigurations, configuration, report } from "./check-config.mjs";
 import { optionError } from "./did-you-mean.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
@@ -121,34 +122,12 @@ export function shippingProblems(config, env = "") {
   if (config.no_bundle !== true) refuse("no_bundle", "must be true, so that wrangler ships build/ as it is");
 
   const namespace = (config.kv_namespaces ?? []).find(({ binding }) => binding === "EDGEWARD_KV");
-  if (!namespace) refuse("kv_namespaces", "has no binding EDGEWARD_KV");
-  else if (!/^[0-9a-f]{32}$/.test(namespace.id ?? ""))
+  if (namespace && !/^[0-9a-f]{32}$/.test(namespace.id ?? ""))
     refuse("kv_namespaces.EDGEWARD_KV.id", "is not a namespace id; npx wrangler kv namespace create EDGEWARD_KV prints one");
-  const objects = config.durable_objects?.bindings ?? [];
-  const migrated = new Set((config.migrations ?? []).flatMap(({ new_sqlite_classes: classes }) => classes ?? []));
-  const gateway = /** @type {{ hosts?: unknown, development?: unknown, mail_from?: unknown } | undefined} */ (config.vars?.EDGEWARD_GATEWAY);
-  for (const [binding, className, isNeeded] of /** @type {const} */ ([
-    ["EDGEWARD_ONCE", "Once", true],
-    ["EDGEWARD_RECORD", "Record", true],
-    ["EDGEWARD_AUDIT", "Audit", true],
-    ["EDGEWARD_ATTEMPTS", "Attempts", gateway !== undefined],
-    ["EDGEWARD_OUTBOX", "Outbox", gateway !== undefined],
-    ["EDGEWARD_METRICS", "Metrics", false],
-  ])) {
-    const bound = objects.find(({ name }) => name === binding);
-    if (bound === undefined && !isNeeded) continue;
-    if (bound?.class_name !== className) refuse("durable_objects.bindings", `has no ${binding} with the class ${className}`);
-    else if (!migrated.has(className)) refuse("migrations", `do not create the class ${className}: add new_sqlite_classes = ["${className}"] under a new tag`);
-  }
+  for (const { path, problem, isOptional } of missingBindings(config)) if (!isOptional) refuse(path, problem);
+  const gateway = /** @type {{ hosts?: unknown, development?: unknown } | undefined} */ (config.vars?.EDGEWARD_GATEWAY);
   const globs = new Set((config.rules ?? []).flatMap((rule) => rule.globs ?? []));
   for (const name of ["worker.js", "edgeward.wasm", ...APART]) if (!globs.has(name)) refuse("rules", `have no ${name}, which the Worker imports`);
-  for (const name of ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT", ...(gateway === undefined ? [] : ["EDGEWARD_SIGN_IN_LIMIT"])]) {
-    if (!(config.ratelimits ?? []).some((limit) => limit.name === name)) refuse("ratelimits", `has no ${name}`);
-  }
-
-  if (gateway?.mail_from !== undefined && !(config.send_email ?? []).some(({ name }) => name === "EDGEWARD_EMAIL")) {
-    refuse("send_email", "has no EDGEWARD_EMAIL, by which the gateway's mail_from is to send");
-  }
 
   const patterns = routePatterns(config);
   if (patterns.length === 0) refuse("routes", "is empty: no request would reach the Worker");

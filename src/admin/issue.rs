@@ -12,7 +12,7 @@ use crate::credential::sso_token;
 use crate::model::api_token::{ApiToken, Scope};
 use crate::model::audit::Action;
 use crate::model::user::{Email, Tenant, User, UserId};
-use crate::people;
+use crate::people::{self, Ensured};
 use crate::site::tenant::Tenancy;
 
 pub(super) async fn issue(ctx: &Ctx<'_>, caller: &ApiToken) -> Result<Answer, Denial> {
@@ -137,13 +137,22 @@ async fn user_for(
     let mine = users::new_user(ctx.world, tenant, NewHandle::Address(email), patch, ctx.now);
     let row = audited::row(ctx, Action::UserCreated).with("actor", caller.id.as_str());
     let act = audited::begin(ctx, row).await?;
-    let made = people::ensure(ctx.world, mine, ctx.now).await?.0;
-    act.tell(
-        None,
-        ("user", made.id.as_str()),
-        &Value::Null,
-        &users::view(&made),
-    );
-    act.end(ctx, None).await;
-    Ok(made)
+    match people::ensure(ctx.world, mine, ctx.now).await {
+        Ok((made, Ensured::Made)) => {
+            let user = ("user", made.id.as_str());
+            act.tell(None, user, &Value::Null, &users::view(&made));
+            act.end(ctx, None).await;
+            Ok(made)
+        }
+        // Another call was first.
+        Ok((found, Ensured::Found)) => {
+            act.end_unchanged(ctx).await;
+            Ok(found)
+        }
+        Err(error) => {
+            let denial = Denial::from(error);
+            act.end(ctx, Some(&denial)).await;
+            Err(denial)
+        }
+    }
 }

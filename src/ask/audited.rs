@@ -150,14 +150,28 @@ impl Act {
     /// Writes what the act came to, with the code of the refusal if it is one. If that cannot be written, the intent stands
     /// alone and a line of the log says so: what was done is not undone by answering otherwise.
     pub fn end<'a>(self, ctx: &'a Ctx<'_>, refused: Option<&Denial>) -> Pending<'a, ()> {
+        let refused = refused.map(|denial| denial.row().code);
+        self.close(ctx, refused)
+    }
+
+    /// Writes that there was nothing to be done.
+    pub fn end_unchanged<'a>(self, ctx: &'a Ctx<'_>) -> Pending<'a, ()> {
+        self.close(ctx, Some("unchanged"))
+    }
+
+    /// What was told is done, also if the act was refused after that.
+    fn close<'a>(self, ctx: &'a Ctx<'_>, otherwise: Option<&'static str>) -> Pending<'a, ()> {
         let mut rows = self.told.into_inner();
-        if rows.is_empty() {
-            rows.push(self.row);
+        for row in &mut rows {
+            row.set("result", "done".into());
         }
-        let result = refused.map_or("done", |denial| denial.row().code);
+        if rows.is_empty() || otherwise.is_some() {
+            let mut row = self.row;
+            row.set("result", otherwise.unwrap_or("done").into());
+            rows.push(row);
+        }
         for row in &mut rows {
             row.set("of", json!(self.intent.seq));
-            row.set("result", result.into());
         }
         noted(ctx, append(ctx, self.intent.log, rows))
     }
@@ -171,7 +185,7 @@ pub async fn refused(ctx: &Ctx<'_>, actor: Option<&str>, call: &'static str, den
         return;
     }
     let refusals = &ctx.world.cache.refusals;
-    let Some(left_out) = refusals.admit(known.code, ctx.now) else {
+    let Some(left_out) = refusals.admit(known.code, actor, ctx.now) else {
         return;
     };
     let mut row = row(ctx, Action::AdminRefused)

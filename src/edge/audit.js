@@ -60,7 +60,8 @@ export class Audit extends DurableObject {
   }
 
   /** @param {AuditCall & { call: "append" }} call */
-  async #append({ rows, ends }) {
+  async #append({ rows, ends, deadline = Infinity }) {
+    if (Date.now() > deadline) throw new Error("nobody waits for this any more");
     this.#sql(
       "CREATE TABLE IF NOT EXISTS row (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT, action TEXT, user TEXT, line TEXT NOT NULL, hash TEXT NOT NULL)",
     );

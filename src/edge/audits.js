@@ -16,7 +16,9 @@ export async function callAudit(namespace, log, text) {
   const timer = setTimeout(() => reject(new Error("the audit log does not answer")), PATIENCE);
   try {
     const object = /** @type {{ call: (call: object) => Promise<object> }} */ (/** @type {unknown} */ (namespace.get(namespace.idFromName(log))));
-    return JSON.stringify(await Promise.race([object.call(JSON.parse(text)), promise]));
+    // Nobody waits any more for what comes after that: it must not be written as if it had happened.
+    const call = { ...JSON.parse(text), deadline: Date.now() + PATIENCE };
+    return JSON.stringify(await Promise.race([object.call(call), promise]));
   } finally {
     clearTimeout(timer);
   }

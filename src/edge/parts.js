@@ -9,19 +9,32 @@ const LONGEST = 3_000;
 const NAME = "health";
 const LATE = " no answer in time";
 
-/** Every class that an object is asked of, by its binding. */
-const OBJECTS = /** @type {const} */ (["ONCE", "RECORD", "ATTEMPTS", "OUTBOX", "AUDIT", "METRICS"]);
+/** Every class that an object is asked of, by its binding; whether the Worker does without. */
+const OBJECTS = /** @type {const} */ ([
+  ["ONCE", "required"],
+  ["RECORD", "required"],
+  ["AUDIT", "required"],
+  ["ATTEMPTS", "of the gateway"],
+  ["OUTBOX", "of the gateway"],
+  ["METRICS", "optional"],
+]);
 
 /**
- * Promises a line for each part that is bound, and for each of `origins` (lines of a name and a URL): its name, and after a
+ * Promises a line for each part that is bound or should be, and for each of `origins` (lines of a name and a URL): its name, and after a
  * space what is wrong with it, if anything.
  * @param {Env} env
  * @param {string} origins
  */
 export async function parts(env, origins) {
-  const objects = OBJECTS.flatMap((name) => {
-    const namespace = env[`EDGEWARD_${name}`];
-    return namespace === undefined ? [] : [line(name.toLowerCase(), () => namespace.get(namespace.idFromName(NAME)).health())];
+  // There is one object that requests use at this moment, and otherwise one for each user, service or record.
+  /** @type {Record<string, string>} */
+  const inUse = { audit: new Date().toISOString().slice(0, 7), metrics: "metrics" };
+  const objects = OBJECTS.flatMap(([binding, need]) => {
+    const namespace = env[`EDGEWARD_${binding}`];
+    const name = binding.toLowerCase();
+    if (namespace !== undefined) return [line(name, () => namespace.get(namespace.idFromName(inUse[name] ?? NAME)).health())];
+    const isNeeded = need === "required" || (need === "of the gateway" && "EDGEWARD_GATEWAY" in env);
+    return isNeeded ? [`${name} not bound\n`] : [];
   });
   /** @type {Map<string, Promise<string>>} */
   const asked = new Map();

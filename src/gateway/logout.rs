@@ -13,7 +13,7 @@ use crate::authn::Authentication;
 use crate::credential::session;
 use crate::gateway::visit::Visit;
 use crate::people;
-use crate::sign_in::{provider_sign_out, sign_out};
+use crate::sign_in::{browsing, provider_sign_out, sign_out};
 use crate::site::{Login, Source};
 
 /// `GET /logout/`. A link on one of the gateway's own pages needs no confirmation; any other page could sign people out.
@@ -33,7 +33,10 @@ pub(super) async fn show(visit: &Visit<'_>) -> Result<Reply, Denial> {
     {
         return end(visit).await;
     }
-    if visit.principal.is_none() && sign_out::users_of(visit.ctx).await?.is_empty() {
+    if visit.principal.is_none()
+        && !browsing::may_withhold_session(visit.ctx)
+        && sign_out::users_of(visit.ctx).await?.is_empty()
+    {
         let action = LinkButton {
             label: visit.text("sign_in").to_owned(),
             href: "/login/".into(),

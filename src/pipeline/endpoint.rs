@@ -6,7 +6,7 @@ use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::answer::reply::Reply;
 use crate::ask::ctx::Ctx;
-use crate::ask::route::Endpoint;
+use crate::ask::route::{Endpoint, GatewayPage};
 use crate::judge::identify;
 use crate::origin::assertion;
 use crate::pipeline::outcome::{Outcome, Step, admin_outcome, conclude, refuse_early, reply};
@@ -82,7 +82,15 @@ pub(super) async fn answer(ctx: &Ctx<'_>, endpoint: &Endpoint) -> Outcome {
                 }
                 Err(denial) => (Vec::new(), Err(denial)),
             };
-            conclude(ctx, true, stale, result)
+            let mut outcome = conclude(ctx, true, stale, result);
+            // A wrong password or passkey elsewhere, as on the account page, is no sign-in that has failed.
+            if *page != GatewayPage::Login
+                && let Some(event) = &mut outcome.event
+                && event.code.is_some()
+            {
+                event.sign_in = None;
+            }
+            outcome
         }
         Endpoint::Me | Endpoint::Logout | Endpoint::Switch | Endpoint::Exchange => {
             let (stale, result) = match identify(ctx).await {

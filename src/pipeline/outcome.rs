@@ -322,6 +322,7 @@ pub(super) fn notes(world: &World) -> Vec<Event> {
         },
         Note::NotAudited { request_id, fault } => Event {
             event: EventKind::Fault,
+            fault: Some(fault.kind()),
             reason: Some(format!("a row is missing from the audit log: {fault}")),
             request_id,
             ..Event::default()

@@ -21,7 +21,8 @@ use crate::jose::error::TokenError;
 use crate::model::user::Role;
 use crate::people;
 use crate::platform::port::Fault;
-use crate::sign_in::{arrive, provider_sign_out, refuse, sign_out};
+use crate::sign_in::{arrive, browsing, provider_sign_out, refuse, sign_out};
+use crate::site::words::Words;
 use crate::site::{Login, Source};
 use crate::store::ended_sessions::EndedSessions;
 
@@ -114,10 +115,10 @@ pub async fn logout(ctx: &Ctx<'_>, authentication: &Authentication) -> Result<Re
         own != Some("/logout") && ctx.parts.header("sec-fetch-site") == Some("same-origin");
     match ctx.parts.method() {
         "GET" if !followed_here => match &authentication.result {
-            Ok(None) => Ok(signed_out_already(ctx)),
+            Ok(None) if !browsing::may_withhold_session(ctx) => Ok(signed_out_already(ctx)),
             Ok(Some(principal)) => Ok(ask_to_log_out(ctx, Some(principal)).into()),
-            // What contradicts itself, or cannot be checked, may still be a session that somebody wants to end.
-            Err(_) => Ok(ask_to_log_out(ctx, None).into()),
+            // What is withheld, contradicts itself or cannot be checked may still be a session that somebody wants to end.
+            Ok(None) | Err(_) => Ok(ask_to_log_out(ctx, None).into()),
         },
         "GET" | "POST" => {
             same_origin::check(ctx.parts, ctx.site)?;
@@ -153,10 +154,7 @@ fn signed_out_already(ctx: &Ctx<'_>) -> Reply {
     });
     let message = Message {
         lead: words.text("not_signed_in"),
-        ways: Ways {
-            action,
-            ..Ways::on(200, words, Some(ctx.site), true)
-        },
+        ways: on_or_to_the_start(ctx, words, action),
         ..Message::default()
     };
     let frame = ctx.frame(words, words.text("signed_out"), "");
@@ -278,13 +276,19 @@ fn signed_out(ctx: &Ctx<'_>, place: &ReturnTo, cookies: &mut Vec<SetCookie>) -> 
                 Some(Login::Gateway) => "signed_out_lead",
                 _ => "site_signed_out_lead",
             }),
-            ways: Ways {
-                action,
-                ..Ways::default()
-            },
+            ways: on_or_to_the_start(ctx, words, action),
             ..Message::default()
         };
         page::message(200, &frame, message)
+    }
+}
+
+/// `action`, or the way to the site's first page where people sign in elsewhere.
+fn on_or_to_the_start(ctx: &Ctx<'_>, words: Words<'_>, action: Option<LinkButton>) -> Ways {
+    let start = Ways::on(200, words, Some(ctx.site), true);
+    Ways {
+        action: action.or(start.action),
+        ..Ways::default()
     }
 }
 

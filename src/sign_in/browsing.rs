@@ -3,6 +3,7 @@
 use crate::ask::ctx::Ctx;
 use crate::http::request::Parts;
 use crate::platform::port::Received;
+use crate::site::SameSite;
 
 /// The head with every header. Only requests that are answered here need it.
 #[must_use]
@@ -38,6 +39,14 @@ pub fn came_from(ctx: &Ctx<'_>) -> Option<String> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
     let is_shown = !host.is_empty() && host.len() <= 253 && host.bytes().all(is_plain);
     (is_shown && host != ctx.parts.authority()).then(|| host.to_owned())
+}
+
+/// Whether the browser may have a session that it does not send: the cookie is `Strict`, and another site leads here.
+#[must_use]
+pub fn may_withhold_session(ctx: &Ctx<'_>) -> bool {
+    ctx.site.session.same_site == SameSite::Strict
+        && ctx.presented.session.is_empty()
+        && comes_from_elsewhere(ctx)
 }
 
 /// Whether the page is for a frame (Fetch Metadata §2.1).

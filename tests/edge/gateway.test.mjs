@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { rowsAbout } from "./lib/audit.mjs";
 import { AT_GATEWAY, Browser, call, newPerson, newService, obtain, PASSWORD, SESSION, withGateway, WRONG } from "./lib/gateway.mjs";
 import { open, sendRaw } from "./lib/http.mjs";
 import { startReceiver } from "./lib/receiver.mjs";
@@ -424,4 +425,16 @@ test("SEC-59: what a service was not told while it was disabled is told when it 
   assert.equal((await discard({ state: "old" })).json.field, "state");
   assert.deepEqual((await discard({})).json, { count: 0 });
   assert.deepEqual((await discard({ state: "waiting" })).json, { count: 1 });
+});
+
+test("SEC-121: a sign-out that a service asks for has a row with the service, and that of nobody has none", async () => {
+  const person = await newPerson(gateway);
+  const since = (await rowsAbout(gateway, person.id)).length;
+  const signOut = (/** @type {string} */ name) => call(gateway, "deauthenticate", { token: wiki.token, user_identy: name });
+  assert.deepEqual((await signOut(person.email)).json, { ok: true });
+  assert.deepEqual((await signOut("nobody@example.test")).json, { ok: true });
+  assert.deepEqual(
+    (await rowsAbout(gateway, person.id)).slice(since).map(({ action, actor }) => [action, actor]),
+    [["signed_out", wiki.id]],
+  );
 });

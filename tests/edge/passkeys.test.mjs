@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { rowsAbout } from "./lib/audit.mjs";
 import { ALGORITHMS, addPasskey, newPasskey, optionsOf, signInForm } from "./lib/authenticator.mjs";
 import { Browser, newPerson, SESSION, withGateway } from "./lib/gateway.mjs";
 import { startWorld } from "./lib/world.mjs";
@@ -111,6 +112,34 @@ test("a removed passkey signs nobody in, and a deleted user has none", async () 
   assert.ok(opens(await signIn(passkey)));
   assert.equal((await gateway.admin("DELETE", `/api/sso/users/${person.id}`)).status, 204);
   assertRefused(await signIn(passkey));
+});
+
+test("SEC-121: adding, naming and removing a passkey, and signing in with it, have rows", async () => {
+  const { person, browser } = await signedIn();
+  const passkey = newPasskey();
+  assert.equal((await addPasskey(browser, gateway, passkey, place)).status, 303);
+  assert.ok(opens(await signIn(passkey)));
+  await browser.open(gateway, "/account/");
+  const id = passkey.id.toString("base64url");
+  for (const form of [
+    { action: "name_passkey", id, name: "canary-of-a-name" },
+    { action: "remove_passkey", id },
+  ]) {
+    assert.equal((await browser.submit(gateway, "/account/", form)).status, 303);
+  }
+  const rows = await rowsAbout(gateway, person.id);
+  const own = rows.filter(({ actor }) => actor === person.id);
+  assert.deepEqual(
+    own.map(({ action, method }) => [action, method]),
+    [
+      ["signed_in", "password"],
+      ["passkey.added", undefined],
+      ["signed_in", "passkey"],
+      ["passkey.changed", undefined],
+      ["passkey.removed", undefined],
+    ],
+  );
+  assert.ok(!JSON.stringify(rows).includes("canary-of-a-name"));
 });
 
 test("the script is a file of the gateway's own, and the page lets no other run", async () => {

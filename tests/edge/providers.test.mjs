@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
+import { rowsAbout } from "./lib/audit.mjs";
 import { AT_GATEWAY, Browser, newPerson, SESSION, withGateway } from "./lib/gateway.mjs";
 import { newKey } from "./lib/issuer.mjs";
 import { providerTable, SECRET, startProviders } from "./lib/provider.mjs";
@@ -360,6 +361,20 @@ describe("oidcc-client-backchannel-rp-initiated-logout-test-plan", () => {
     assert.equal(await two.isIn(), false);
     assert.equal((await two.report({ sub: "nobody" })).status, 200);
   });
+  test("SEC-121: a sign-out that a provider reports has a row with the provider", async () => {
+    const one = await signedIn("happy");
+    const { id } = (await app.client("/api/sso/me", { cookie: one.browser.jar(app).header })).json.user;
+    assert.equal((await one.report()).status, 200);
+    const rows = await rowsAbout(app, id);
+    assert.deepEqual(
+      rows.map(({ action, actor }) => [action, actor]),
+      [
+        ["signed_in", id],
+        ["signed_out", "provider:happy"],
+      ],
+    );
+  });
+
   test("oidcc-client-test-backchannel-rp-logout-alg-none", async () => {
     const one = await signedIn("happy");
     const part = (/** @type {object} */ value) => Buffer.from(JSON.stringify(value)).toString("base64url");

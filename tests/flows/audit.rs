@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::admin::{edge, make_user};
 use crate::gateway::{GATEWAY, Gateway, PASSWORD};
 use crate::harness::request::{get, open, req};
-use crate::harness::shared::{Trouble, Verb};
+use crate::harness::shared::{Lag, Trouble, Verb};
 use crate::harness::{Edge, SSO};
 
 const UNAVAILABLE: &str = "temporarily_unavailable";
@@ -231,6 +231,23 @@ fn sec_121_whatever_fails_of_an_act_its_intent_is_there_before_anything_is_chang
 }
 
 #[test]
+fn sec_121_a_user_whom_another_call_has_made_first_is_not_told_as_made() {
+    let edge = Edge::new(&json!({}));
+    edge.shared.lag.set(Lag::Elsewhere);
+    let (here, there) = (edge.isolate(), edge.isolate());
+    let admin = edge.api_token(&[Scope::Admin]);
+    // The other place goes on seeing nobody at this address.
+    let path = "/api/sso/users?email=a%40b.c";
+    there.admin(&admin, "GET", path, &Value::Null);
+    here.issue(&admin, "a@b.c");
+    there.issue(&admin, "a@b.c");
+    let rows = edge.shared.audit.about("user.created");
+    let results: Vec<_> = rows.iter().map(|row| row["result"].as_str()).collect();
+    let expected = ["intended", "done", "intended", "unchanged"];
+    assert_eq!(results, expected.map(Some));
+}
+
+#[test]
 fn sec_121_an_outcome_that_cannot_be_written_leaves_the_intent_and_a_line() {
     let (edge, isolate, admin) = edge();
     let id = make_user(&isolate, &admin, &json!({"email": "a@b.c"}));
@@ -251,6 +268,7 @@ fn sec_121_an_outcome_that_cannot_be_written_leaves_the_intent_and_a_line() {
             let told: Vec<_> = told.filter_map(|line| line.reason.clone()).collect();
             assert!(told[0].contains("audit log"), "{told:?}");
             assert_eq!(seen.outcome.notes[0].request_id, "request-1");
+            assert_eq!(seen.outcome.notes[0].fault, Some("audit"));
             return;
         }
         failing += 1;
@@ -426,7 +444,11 @@ fn sec_122_refused_calls_do_not_fill_the_log_and_are_counted() {
         isolate.send(&req("POST", "/api/sso/token"));
     }
     let rows = edge.shared.audit.about("admin.refused");
-    assert!(rows.len() <= 3, "{rows:?}");
+    let mut codes: Vec<_> = rows.iter().map(|row| row["result"].as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), rows.len(), "one row for each code: {rows:?}");
+    assert!(codes.contains(&Some("insufficient_scope")), "{codes:?}");
     assert_eq!(edge.shared.audit.rows().len(), rows.len());
     edge.wait(10);
     let call = req("POST", "/api/sso/keys/rotate").api_token(&reader);

@@ -373,6 +373,18 @@ fn nobody_is_asked_to_sign_out_who_is_not_signed_in() {
 }
 
 #[test]
+fn who_may_have_a_session_that_another_site_s_link_does_not_bring_is_asked_to_sign_out() {
+    let edge = Edge::new(&json!({"session": {"same_site": "strict"}}));
+    let isolate = edge.isolate();
+    let asked = |from: &str| {
+        let request = open("/api/sso/logout").header("sec-fetch-site", from);
+        isolate.send(&request).body().contains("<form")
+    };
+    assert!(asked("cross-site"));
+    assert!(!asked("same-origin") && !asked("none"));
+}
+
+#[test]
 fn a_person_sees_who_is_signed_in() {
     let edge = site("login");
     let (isolate, api_token) = (edge.isolate(), edge.api_token(&[Scope::TokenIssue]));

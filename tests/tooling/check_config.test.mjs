@@ -61,17 +61,44 @@ unauthenticated = "allow"
 y = 1
 `;
 
-test("a deployment without the object that adds up counters is noted, and is no error", () => {
-  /** @param {string} name */
-  const bound = (name) => `[[durable_objects.bindings]]\nname = "${name}"\nclass_name = "X"\n`;
-  /** @param {string} content */
-  const notes = (content) => {
-    const { status, stdout, stderr } = run("check-config.mjs", "--config", file("counted.toml", content), "--env", "");
+test("a deployment that lacks a binding is noted, and is no error", () => {
+  /** @param {[name: string, className: string][]} objects */
+  const notes = (objects, more = "") => {
+    const bound = objects.map(([name, className]) => `[[durable_objects.bindings]]\nname = "${name}"\nclass_name = "${className}"\n`);
+    const { status, stdout, stderr } = run("check-config.mjs", "--config", file("bound.toml", `${GOOD}${bound.join("")}${more}`), "--env", "");
     assert.equal(status, 0, stderr);
-    return stdout.includes("note: durable_objects.bindings: has no EDGEWARD_METRICS");
+    return [...stdout.matchAll(/^ {2}note: (\S+): (.*)$/gm)].map(([, path, problem]) => `${path} ${problem}`);
   };
-  assert.equal(notes(`${GOOD}${bound("EDGEWARD_ONCE")}`), true);
-  assert.equal(notes(`${GOOD}${bound("EDGEWARD_ONCE")}${bound("EDGEWARD_METRICS")}`), false);
+  const settings = notes([]);
+  assert.deepEqual(settings, [], "a file without any binding is only about settings");
+  const lacking = notes([
+    ["EDGEWARD_ONCE", "Once"],
+    ["EDGEWARD_RECORD", "Once"],
+  ]);
+  for (const note of [
+    "kv_namespaces has no binding EDGEWARD_KV",
+    'migrations do not create the class Once: add new_sqlite_classes = ["Once"] under a new tag',
+    "durable_objects.bindings has no EDGEWARD_RECORD with the class Record",
+    "durable_objects.bindings has no EDGEWARD_AUDIT with the class Audit",
+    "durable_objects.bindings has no EDGEWARD_METRICS with the class Metrics, so nothing is counted (docs/monitoring.md)",
+    "ratelimits has no EDGEWARD_FAILURE_LIMIT",
+  ]) {
+    assert.ok(lacking.includes(note), `${note}\n${lacking.join("\n")}`);
+  }
+  const classes = ["Once", "Record", "Audit", "Metrics"];
+  const rest = ["kv_namespaces", "ratelimits"].flatMap((name) =>
+    (name === "ratelimits" ? ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"] : ["EDGEWARD_KV"]).map(
+      (bound) => `[[${name}]]\n${name === "ratelimits" ? "name" : "binding"} = "${bound}"\n`,
+    ),
+  );
+  const migration = `[[migrations]]\ntag = "v1"\nnew_sqlite_classes = ${JSON.stringify(classes)}\n`;
+  assert.deepEqual(
+    notes(
+      classes.map((name) => [`EDGEWARD_${name.toUpperCase()}`, name]),
+      rest.join("") + migration,
+    ),
+    [],
+  );
 });
 
 test("every error is reported with its path, and the command fails", () => {
