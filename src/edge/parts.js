@@ -29,12 +29,12 @@ export async function parts(env, origins) {
   // There is one object that requests use at this moment, and otherwise one for each user, service or record.
   /** @type {Record<string, string>} */
   const inUse = { audit: new Date().toISOString().slice(0, 7), metrics: "metrics" };
-  const objects = OBJECTS.flatMap(([binding, need]) => {
+  const objects = OBJECTS.map(([binding, need]) => {
     const namespace = env[`EDGEWARD_${binding}`];
     const name = binding.toLowerCase();
-    if (namespace !== undefined) return [line(name, () => namespace.get(namespace.idFromName(inUse[name] ?? NAME)).health())];
+    if (namespace !== undefined) return line(name, () => namespace.get(namespace.idFromName(inUse[name] ?? NAME)).health());
     const isNeeded = need === "required" || (need === "of the gateway" && "EDGEWARD_GATEWAY" in env);
-    return isNeeded ? [`${name} not bound\n`] : [];
+    return isNeeded ? `${name} not bound\n` : "";
   });
   /** @type {Map<string, Promise<string>>} */
   const asked = new Map();

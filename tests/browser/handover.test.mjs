@@ -138,6 +138,7 @@ describe("the hand-over", () => {
     await page.goto(elsewhere("/framing", `${stage.network.origin(LINKED)}/deep?token=${token}`));
     const frame = page.frameLocator("iframe");
     await frame.getByText("sign_in_loop").waitFor();
+    await frame.getByText("For the administrator of this site").click();
     await frame.getByText("browsers block the cookies of other sites").waitFor();
   });
 

@@ -120,10 +120,10 @@ test("SEC-121: adding, naming and removing a passkey, and signing in with it, ha
   assert.equal((await addPasskey(browser, gateway, passkey, place)).status, 303);
   assert.ok(opens(await signIn(passkey)));
   const id = passkey.id.toString("base64url");
-  for (const form of [
+  for (const form of /** @type {Record<string, string>[]} */ ([
     { action: "name_passkey", id, passkey_name: "canary-of-a-name" },
     { action: "remove_passkey", id },
-  ]) {
+  ])) {
     await browser.open(gateway, "/account/");
     assert.equal((await browser.submit(gateway, "/account/", form)).status, 303);
   }
