@@ -20,8 +20,8 @@ const OBJECTS = /** @type {const} */ ([
 ]);
 
 /**
- * Promises a line for each part that is bound or should be, and for each of `origins` (lines of a name and a URL): its name, and after a
- * space what is wrong with it, if anything.
+ * Promises a line for each part that is bound or should be, and for each of `origins` (lines of a name and a URL): its name, and
+ * after a space what is wrong with it, if anything.
  * @param {Env} env
  * @param {string} origins
  */

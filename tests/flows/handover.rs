@@ -816,7 +816,7 @@ fn every_button_leads_back_to_where_the_person_was() {
 }
 
 #[test]
-fn a_link_for_somebody_else_names_the_host_that_it_came_from_and_nothing_else_of_it() {
+fn sec_119_a_link_for_somebody_else_names_the_host_that_it_came_from_and_nothing_else_of_it() {
     let place = Place::new(&with_login(&json!({})));
     let (anna, bert) = (place.sign_in(ANNA), place.token("bert@example.com"));
     let asks = |from: &str| {

@@ -289,7 +289,7 @@ fn a_fault_is_no_refusal_and_no_way_in() {
 }
 
 #[test]
-fn a_page_speaks_the_language_of_the_browser_unless_the_site_has_one() {
+fn sec_119_a_page_has_the_texts_of_the_site_as_text_and_the_language_of_the_browser() {
     let isolate = site("deny").isolate();
     let page = |accepted: &str| isolate.send(&open("/a").header("accept-language", accepted));
     let german = page("de-DE,de;q=0.9,en;q=0.5");
@@ -373,7 +373,7 @@ fn nobody_is_asked_to_sign_out_who_is_not_signed_in() {
 }
 
 #[test]
-fn who_may_have_a_session_that_another_site_s_link_does_not_bring_is_asked_to_sign_out() {
+fn sec_119_who_may_have_a_session_that_a_link_does_not_bring_is_asked_to_sign_out() {
     let edge = Edge::new(&json!({"session": {"same_site": "strict"}}));
     let isolate = edge.isolate();
     let asked = |from: &str| {
