@@ -69,6 +69,8 @@ pub enum Denial {
     /// There are too many API tokens to find all descendants of one.
     TooManyApiTokens,
     RateLimited,
+    /// One person signs in or out, or changes a password or passkey, too often.
+    TooManyActs,
     BodyTooLarge,
     /// The body did not arrive in time.
     BodyTooSlow,
@@ -402,7 +404,7 @@ impl Denial {
                 key: "",
                 ..insufficient_scope("Admin privileges required")
             },
-            Self::RateLimited | Self::SignInDelayed(_) => rate_limited(),
+            Self::RateLimited | Self::TooManyActs | Self::SignInDelayed(_) => rate_limited(),
             Self::BodyTooSlow => row(
                 408,
                 "request_timeout",
@@ -608,6 +610,8 @@ impl Denial {
     pub const fn retry_after(&self) -> Option<u32> {
         match self {
             Self::SignInDelayed(seconds) => Some(seconds.0),
+            // An hour at most.
+            Self::TooManyActs => Some(600),
             _ => None,
         }
     }
@@ -684,6 +688,9 @@ impl Denial {
             Self::OwnApiToken => "api token tried to change itself".into(),
             Self::TooManyApiTokens => "too many api tokens to search for descendants".into(),
             Self::RateLimited => "rate limited".into(),
+            Self::TooManyActs => {
+                "one person has too many rows of the last hour in the audit log".into()
+            }
             Self::BodyTooLarge => "body too large".into(),
             Self::BodyTooSlow => "body did not arrive in time".into(),
             Self::InvalidJson => "body is not json".into(),
@@ -727,14 +734,17 @@ impl Denial {
 
 impl From<Fault> for Denial {
     fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+        match fault {
+            Fault::AuditLimit => Self::TooManyActs,
+            fault => Self::Fault(fault),
+        }
     }
 }
 
 impl From<TokenError> for Denial {
     fn from(error: TokenError) -> Self {
         match error {
-            TokenError::Fault(fault) => Self::Fault(fault),
+            TokenError::Fault(fault) => fault.into(),
             error => Self::Credential(error),
         }
     }

@@ -41,7 +41,7 @@ pub fn write<'a>(
 /// Writes the row of a sign-in: `row` says by what.
 ///
 /// # Errors
-/// [`Fault::Audit`]: then nobody is signed in.
+/// [`Fault::Audit`] or [`Fault::AuditLimit`]: then nobody is signed in.
 #[must_use]
 pub fn signed_in<'a>(
     ctx: &'a Ctx<'_>,
@@ -50,7 +50,7 @@ pub fn signed_in<'a>(
 ) -> Pending<'a, Result<Written, Fault>> {
     let id = user.id.as_str();
     let row = row.with("actor", id).with("user", id);
-    write(ctx, user.tenant.as_ref(), row)
+    write(ctx, user.tenant.as_ref(), row.caused_by(&user.id))
 }
 
 /// Writes the row of what must happen even if it cannot be written, such as a sign-out. Then a line of the log says so.
@@ -62,8 +62,10 @@ pub fn note<'a>(ctx: &'a Ctx<'_>, row: Row) -> Pending<'a, ()> {
 
 fn noted<'a>(ctx: &'a Ctx<'_>, written: Pending<'a, Result<Written, Fault>>) -> Pending<'a, ()> {
     Box::pin(async move {
-        if let Err(fault) = written.await {
-            unwritten(ctx, fault);
+        match written.await {
+            // The next row of that person says how many were left out.
+            Ok(_) | Err(Fault::AuditLimit) => {}
+            Err(fault) => unwritten(ctx, fault),
         }
     })
 }
@@ -72,14 +74,15 @@ fn noted<'a>(ctx: &'a Ctx<'_>, written: Pending<'a, Result<Written, Fault>>) -> 
 #[must_use]
 pub fn of_person(ctx: &Ctx<'_>, action: Action, user: &User) -> Row {
     let id = user.id.as_str();
-    row(ctx, action).with("actor", id).with("user", id)
+    let row = row(ctx, action).with("actor", id).with("user", id);
+    row.caused_by(&user.id)
 }
 
 /// Writes the row of a sign-out, which must never fail: `actor` is the person, a provider or a service.
 #[must_use]
 pub fn signed_out<'a>(ctx: &'a Ctx<'_>, user: &UserId, actor: &str) -> Pending<'a, ()> {
     let row = row(ctx, Action::SignedOut).with("actor", actor);
-    note(ctx, row.with("user", user.as_str()))
+    note(ctx, row.with("user", user.as_str()).caused_by(user))
 }
 
 fn unwritten(ctx: &Ctx<'_>, fault: Fault) {
@@ -172,6 +175,7 @@ impl Act {
         }
         for row in &mut rows {
             row.set("of", json!(self.intent.seq));
+            row.count_for_nobody();
         }
         noted(ctx, append(ctx, self.intent.log, rows))
     }

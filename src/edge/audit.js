@@ -13,6 +13,12 @@ const MOST_ROWS = 1000;
 /** How many rows one call looks at to list some, and to check the chain: a Worker may not compute for long. */
 const MOST_LOOKED_AT = 20_000;
 const BATCH = 1000;
+/** What one person may cause within an hour, in milliseconds: whoever signs in and out all the time must not fill the log. */
+const MOST_CAUSED = 300;
+const HOUR = 3_600_000;
+/** How many people are counted at most, and how many of the last rows are counted when the object starts. */
+const MOST_PEOPLE = 20_000;
+const MOST_RECALLED = 2000;
 
 const encoder = new TextEncoder();
 
@@ -29,9 +35,20 @@ async function hashOf(before, line) {
 export class Audit extends DurableObject {
   /** How many rows one call looks at. */
   static LOOKED_AT = MOST_LOOKED_AT;
+  /** How many rows one person may cause within an hour. */
+  static CAUSED = MOST_CAUSED;
+  /** How many people are counted at most. */
+  static PEOPLE = MOST_PEOPLE;
 
   /** The last append, which the next one waits for: the hash of a row is computed between two turns. */
   #turn = Promise.resolve();
+  /**
+   * What people have caused since when, and how many rows were left out, in the order of their beginnings. Filled by
+   * `#countFor`, from the last rows.
+   * @type {Map<string, { since: number, rows: number, leftOut: number }>}
+   */
+  people = new Map();
+  #hasRecalled = false;
 
   /**
    * Does what the core asks (`AuditCall` in port.rs).
@@ -60,20 +77,22 @@ export class Audit extends DurableObject {
   }
 
   /** @param {AuditCall & { call: "append" }} call */
-  async #append({ rows, ends, deadline = Infinity }) {
+  async #append({ rows, ends, person, deadline = Infinity }) {
     if (Date.now() > deadline) throw new Error("nobody waits for this any more");
     this.#sql(
       "CREATE TABLE IF NOT EXISTS row (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT, action TEXT, user TEXT, line TEXT NOT NULL, hash TEXT NOT NULL)",
     );
     this.#sql("CREATE TABLE IF NOT EXISTS head (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL, ends INTEGER NOT NULL)");
-    const last = this.#head();
     const at = Date.now();
+    const leftOut = person ? this.#countFor(person, at) : 0;
+    if (leftOut === undefined) return { too_many: true };
+    const last = this.#head();
     let { seq, hash } = last;
     /** @type {(string | number | null)[][]} */
     const made = [];
     for (const row of rows) {
       seq += 1;
-      const line = JSON.stringify({ seq, time: new Date(at).toISOString(), ...row });
+      const line = JSON.stringify({ seq, time: new Date(at).toISOString(), ...row, ...(leftOut > 0 && { left_out: leftOut }) });
       if (line.length > MOST_TEXT) throw new RangeError("the row is too long");
       hash = await hashOf(hash, line);
       made.push([seq, at, row.actor ?? null, row.action ?? null, row.user ?? null, line, hash]);
@@ -84,6 +103,51 @@ export class Audit extends DurableObject {
       this.#sql("INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?)", seq, hash, ends);
     });
     return { seq: last.seq + 1 };
+  }
+
+  /**
+   * Counts a row that `person` causes. Returns how many were left out since the last one, or nothing if this one must be, too.
+   * @param {string} person
+   * @param {number} at
+   */
+  #countFor(person, at) {
+    if (!this.#hasRecalled) this.#recall(at);
+    const { CAUSED, PEOPLE } = /** @type {typeof Audit} */ (this.constructor);
+    const known = this.people.get(person);
+    if (known === undefined || at - known.since >= HOUR) {
+      this.people.delete(person);
+      this.people.set(person, { since: at, rows: 1, leftOut: 0 });
+      const [oldest] = this.people.keys();
+      if (this.people.size > PEOPLE && oldest !== undefined) this.people.delete(oldest);
+      return known?.leftOut ?? 0;
+    }
+    if (known.rows < CAUSED) {
+      known.rows += 1;
+      return 0;
+    }
+    known.leftOut += 1;
+    return undefined;
+  }
+
+  /**
+   * Counts what the last rows say that people have caused: an object that has just started again forgives nobody.
+   * @param {number} at
+   */
+  #recall(at) {
+    this.#hasRecalled = true;
+    const found = /** @type {{ user: string, at: number }[]} */ (
+      this.#sql(
+        `SELECT user, at FROM (SELECT * FROM row ORDER BY seq DESC LIMIT ?1) WHERE at > ?2 AND user IS NOT NULL
+         AND (actor = user OR action IN ('signed_in', 'user.switched', 'signed_out')) ORDER BY seq`,
+        MOST_RECALLED,
+        at - HOUR,
+      )
+    );
+    for (const row of found) {
+      const known = this.people.get(row.user);
+      if (known) known.rows += 1;
+      else this.people.set(row.user, { since: row.at, rows: 1, leftOut: 0 });
+    }
   }
 
   /** The last row: its number and its hash. A month without rows takes no storage, also when it is read. */

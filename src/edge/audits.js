@@ -2,8 +2,11 @@
 
 /** @import { Audit } from "./audit.js" */
 
-/** A log that does not answer must not hold up a sign-out, nor a refusal. In milliseconds. */
-const PATIENCE = 5_000;
+/**
+ * A log that does not answer must not hold up a sign-out, nor a refusal. One whose disk stands still for a moment refuses nothing.
+ * In milliseconds.
+ */
+const PATIENCE = 10_000;
 
 /**
  * Promises the log's answer, as JSON. Both are text, because the core reads JSON anyway.

@@ -304,7 +304,7 @@ export interface AuditEntry {
 
 /** A call of an audit log, as the core sends it (`AuditCall` in port.rs). */
 export type AuditCall =
-  | { call: "append"; rows: AuditEntry[]; ends: number; deadline?: number }
+  | { call: "append"; rows: AuditEntry[]; ends: number; person?: string | null; deadline?: number }
   | {
       call: "list";
       newest: boolean;

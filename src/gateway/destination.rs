@@ -336,7 +336,7 @@ pub(super) async fn find_service(visit: &Visit<'_>, id: &str) -> Result<Option<S
 /// The page for a request that is of no use any more.
 fn over(visit: &Visit<'_>, error: TicketError) -> Result<Reply, Denial> {
     let (title, denial) = match error {
-        TicketError::Fault(fault) => return Err(Denial::Fault(fault)),
+        TicketError::Fault(fault) => return Err(fault.into()),
         TicketError::Gone => ("request_over", Denial::SignInOver),
         TicketError::Taken => ("request_elsewhere", Denial::SignInElsewhere),
     };

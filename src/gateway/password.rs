@@ -5,18 +5,19 @@ use crate::answer::denial::Denial;
 use crate::answer::gateway_page::{self, Password};
 use crate::answer::page::LinkButton;
 use crate::answer::reply::Reply;
-use crate::ask::audited;
+use crate::ask::audited::{self, Act};
 use crate::ask::form::Form;
 use crate::gateway::credentials::{self, Checked, Unfit};
 use crate::gateway::destination::{Destination, user_of};
 use crate::gateway::visit::Visit;
 use crate::gateway::{link, login};
-use crate::model::audit::Action;
+use crate::model::audit::{Action, Written};
 use crate::model::password;
 use crate::model::proof::{LINK, PASSWORD};
 use crate::model::user::User;
 use crate::people;
 use crate::platform::port::{Fault, PasswordHash};
+use crate::platform::time::Timestamp;
 use crate::store::passwords::Passwords;
 use crate::store::tickets::{SIGN_IN, Ticket, TicketError, TicketFor};
 
@@ -124,10 +125,7 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
     }
     let row = audited::of_person(ctx, Action::PasswordSet, &user).with("method", LINK);
     let act = audited::begin(ctx, row).await?;
-    let signed_in = login::audit(visit, &user, LINK).await?;
-    let put = credentials::put_and_end(act.written(), world, &user.id, hash, false, ctx.now).await;
-    act.end(ctx, put.as_ref().err()).await;
-    let limit = put?;
+    let (signed_in, limit) = set(visit, &user, hash, LINK, act).await?;
     if let Err(error) = visit.tickets().use_up(token, |_| Ok(())).await {
         return over(visit, error);
     }
@@ -144,6 +142,26 @@ async fn by_link(visit: &Visit<'_>, form: &Form, token: &str) -> Result<Reply, D
         (LINK, limit),
         &signed_in,
     ))
+}
+
+/// Sets the password, which ends all sessions, and writes the row of the sign-in that follows by `method`. Sessions that begin
+/// right after the returned moment count.
+async fn set(
+    visit: &Visit<'_>,
+    user: &User,
+    hash: String,
+    method: &str,
+    act: Act,
+) -> Result<(Written, Timestamp), Denial> {
+    let (ctx, id) = (visit.ctx, &user.id);
+    let done = async {
+        let signed_in = login::audit(visit, user, method).await?;
+        let put = credentials::put_and_end(act.written(), ctx.world, id, hash, false, ctx.now);
+        Ok((signed_in, put.await?))
+    }
+    .await;
+    act.end(ctx, done.as_ref().err()).await;
+    done
 }
 
 async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
@@ -171,11 +189,7 @@ async fn by_current(visit: &Visit<'_>, form: &Form) -> Result<Reply, Denial> {
     };
     let row = audited::of_person(ctx, Action::PasswordSet, user).with("method", PASSWORD);
     let act = audited::begin(ctx, row).await?;
-    let signed_in = login::audit(visit, user, PASSWORD).await?;
-    let (world, id) = (ctx.world, &user.id);
-    let put = credentials::put_and_end(act.written(), world, id, hash, false, ctx.now).await;
-    act.end(ctx, put.as_ref().err()).await;
-    let limit = put?;
+    let (signed_in, limit) = set(visit, user, hash, PASSWORD, act).await?;
     let reply = visit.inform(
         200,
         visit.text("change_password"),

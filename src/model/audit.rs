@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::model::user::Tenant;
+use crate::model::user::{Tenant, UserId};
 use crate::platform::port::{Audit, AuditCall, Fault};
 use crate::platform::time::{Seconds, Timestamp};
 
@@ -93,13 +93,31 @@ impl Written {
 
 /// A row that is not written yet.
 #[derive(Clone, Debug)]
-pub struct Row(Map<String, Value>);
+pub struct Row {
+    members: Map<String, Value>,
+    person: Option<String>,
+}
 
 impl Row {
     /// A row about `action`.
     #[must_use]
     pub fn of(action: Action) -> Self {
-        Self(Map::new()).with("action", action.name())
+        let members = Map::new();
+        let person = None;
+        Self { members, person }.with("action", action.name())
+    }
+
+    /// Counts the row among those that `person` may cause within an hour: whoever signs in and out all the time must not fill
+    /// the log.
+    #[must_use]
+    pub fn caused_by(mut self, person: &UserId) -> Self {
+        self.person = Some(person.as_str().to_owned());
+        self
+    }
+
+    /// Counts the row among nobody's any more: an outcome is written whenever its intent is.
+    pub fn count_for_nobody(&mut self) {
+        self.person = None;
     }
 
     /// With a text, cut if it is too long.
@@ -120,7 +138,7 @@ impl Row {
 
     /// Sets a member.
     pub fn set(&mut self, name: &'static str, value: Value) {
-        self.0.insert(name.to_owned(), value);
+        self.members.insert(name.to_owned(), value);
     }
 
     /// With what changed between two views of a record; null for none.
@@ -274,7 +292,7 @@ pub fn kept(now: Timestamp, days: u32) -> Vec<String> {
 /// kept after its end.
 ///
 /// # Errors
-/// [`Fault::Audit`].
+/// [`Fault::Audit`], or [`Fault::AuditLimit`] of a row that is [`Row::caused_by`] a person.
 pub async fn append(
     port: &dyn Audit,
     log: String,
@@ -282,10 +300,17 @@ pub async fn append(
     (now, days): (Timestamp, u32),
 ) -> Result<Written, Fault> {
     let call = AuditCall::Append {
-        rows: rows.into_iter().map(|row| Value::Object(row.0)).collect(),
+        person: rows.first().and_then(|row| row.person.clone()),
+        rows: rows
+            .into_iter()
+            .map(|row| Value::Object(row.members))
+            .collect(),
         ends: forgotten_at(now, days).millis(),
     };
     let answer = port.call(&log, &call).await?;
+    if answer.get("too_many").is_some() {
+        return Err(Fault::AuditLimit);
+    }
     let seq = answer.get("seq").and_then(Value::as_u64);
     Ok(Written {
         seq: seq.ok_or(Fault::Audit)?,
@@ -301,7 +326,9 @@ mod tests {
     fn no_value_is_shown_but_those_that_are_listed() {
         let before = json!({"id": "usr_1", "email": "a@b.c", "roles": ["x"], "active": true, "first_name": "Ada"});
         let after = json!({"id": "usr_1", "email": "d@e.f", "roles": [], "active": false, "first_name": "Ada", "secret": "s3"});
-        let Row(row) = Row::of(Action::UserChanged).with_change(&before, &after);
+        let row = Row::of(Action::UserChanged)
+            .with_change(&before, &after)
+            .members;
         assert_eq!(
             Value::Object(row),
             json!({
@@ -315,9 +342,10 @@ mod tests {
     #[test]
     fn what_is_too_long_is_cut_and_says_so() {
         let roles: Vec<String> = (0..500).map(|n| format!("röle-{n}")).collect();
-        let Row(row) = Row::of(Action::UserChanged)
+        let row = Row::of(Action::UserChanged)
             .with("actor", &"ä".repeat(500))
-            .with_change(&Value::Null, &json!({ "roles": roles }));
+            .with_change(&Value::Null, &json!({ "roles": roles }))
+            .members;
         let text = Value::Object(row).to_string();
         assert!(text.len() < 1000, "{}", text.len());
         assert_eq!(text.matches("... (cut)").count(), 2);

@@ -67,6 +67,9 @@ pub enum Fault {
     /// The Durable Object that keeps the audit log did not respond, or is not bound.
     #[error("the audit log failed")]
     Audit,
+    /// One person has as many rows in the audit log as an hour may have.
+    #[error("one person signs in or out too often")]
+    AuditLimit,
     #[error("a cryptographic operation failed")]
     Crypto,
     /// A stored private key is encrypted with a secret that is no longer configured.
@@ -120,7 +123,7 @@ impl Fault {
             Self::Passwords => "passwords",
             Self::Mail => "mail",
             Self::Metrics => "metrics",
-            Self::Audit => "audit",
+            Self::Audit | Self::AuditLimit => "audit",
             Self::Body => "body",
             Self::Fetch => "fetch",
             Self::FetchTimeout => "fetch_timeout",
@@ -520,10 +523,12 @@ pub trait Outbox {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum AuditCall {
-    /// Adds rows, all or none. They may be forgotten at `ends`. Answers `{"seq": …}`, the number of the first.
+    /// Adds rows, all or none. They may be forgotten at `ends`. Answers `{"seq": …}`, the number of the first, or
+    /// `{"too_many": true}`: `person`, who wants the rows, has as many of the last hour as one may have.
     Append {
         rows: Vec<serde_json::Value>,
         ends: u64,
+        person: Option<String>,
     },
     /// Rows beyond `position` that fit the filter, in the order that is asked for. Answers `{"rows": […], "next": …}`: the
     /// position to go on from, null at the end.

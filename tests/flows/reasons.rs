@@ -105,6 +105,7 @@ fn table() -> Vec<Line> {
         (Denial::Hidden, 404, "not_found", None, false),
         (Denial::Withheld, 403, "forbidden", None, false),
         (Denial::RateLimited, 429, "rate_limited", None, false),
+        (Denial::TooManyActs, 429, "rate_limited", None, false),
         (Denial::BodyTooLarge, 413, "payload_too_large", None, false),
         (Denial::InvalidJson, 400, "invalid_json", None, false),
         (Denial::EmailRequired, 400, "invalid_request", None, false),
@@ -407,6 +408,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::SignInAgain(..) => 57,
         Denial::OtherUser => 58,
         Denial::NoMetrics => 59,
+        Denial::TooManyActs => 60,
     }
 }
 
@@ -419,7 +421,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 60);
+    assert_eq!(found.len(), 61);
 }
 
 #[test]

@@ -14,12 +14,13 @@ export const newEmail = (prefix = "user") => `${prefix}-${++count}-${randomBytes
 export const newPath = () => `/p${++count}-${randomBytes(4).toString("hex")}`;
 
 /**
- * Asks again and again until the answer is truthy; fails after `seconds`.
+ * Asks again and again until the answer is truthy; fails after `seconds`, which are long: a busy machine may stand still for
+ * some, and what comes at once costs no time.
  * @template T
  * @param {() => T | Promise<T>} ask
  * @returns {Promise<Exclude<T, false | null | undefined | "" | 0>>}
  */
-export async function until(ask, seconds = 5) {
+export async function until(ask, seconds = 20) {
   const deadline = performance.now() + seconds * 1000;
   for (;;) {
     const found = await ask();

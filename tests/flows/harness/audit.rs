@@ -37,7 +37,7 @@ impl AuditLogs {
     fn call(&self, log: &str, call: &AuditCall, now: u64) -> Value {
         let mut logs = self.0.borrow_mut();
         match call {
-            AuditCall::Append { rows, ends } => {
+            AuditCall::Append { rows, ends, .. } => {
                 assert!(*ends > now, "rows are forgotten at once");
                 let known = logs.entry(log.to_owned()).or_default();
                 let first = known.len() + 1;
