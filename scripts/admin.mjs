@@ -9,6 +9,7 @@ const COMMANDS = {
   user: async (args) => (await import("./lib/users.mjs")).runUsers(args),
   key: async (args) => (await import("./lib/keys.mjs")).runKeys(args),
   audit: async (args) => (await import("./lib/audit.mjs")).runAudit(args),
+  backup: async (args) => (await import("./lib/backup.mjs")).runBackup(args),
   service: async (args) => (await import("./lib/services.mjs")).runServices(args),
   "import-django-sso": async (args) => (await import("./lib/import-django-sso.mjs")).runImport(args),
   try: async (args) => (await import("./lib/try.mjs")).runTry(args),

@@ -138,10 +138,23 @@ const MOST_REPETITIONS = 8;
  * answer or could not.
  * @param {Parameters<typeof ask>[0]} call
  */
-export async function askPatiently(call) {
+export const askPatiently = (call) => patiently(() => ask(call));
+
+/**
+ * The same as {@link askLines}, likewise.
+ * @param {string} path
+ * @param {string} more
+ */
+export const askLinesPatiently = (path, more) => patiently(() => askLines(path, more));
+
+/**
+ * @template T
+ * @param {() => Promise<T>} make
+ */
+async function patiently(make) {
   for (let tries = 0; ; tries += 1) {
     try {
-      return await ask(call);
+      return await make();
     } catch (error) {
       const isPassing = (error instanceof NoAnswer && error.wasThere) || (error instanceof Refused && (error.status === 429 || error.status >= 502));
       if (!isPassing || tries === MOST_REPETITIONS) throw error;

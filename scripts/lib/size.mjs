@@ -47,7 +47,7 @@ export const BUDGETS = [
     ],
   },
   { name: "configuration", budget: 71_400, paths: ["edgeward::config"] },
-  { name: "admin", budget: 70_500, paths: ["edgeward::admin"] },
+  { name: "admin", budget: 82_000, paths: ["edgeward::admin"] },
   {
     name: "label_studio",
     budget: 21_900,

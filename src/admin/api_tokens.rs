@@ -372,7 +372,7 @@ async fn change(
 }
 
 /// A caller may manage only tokens that can do no more than itself and live no longer.
-fn may_manage(caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
+pub(super) fn may_manage(caller: &ApiToken, token: &ApiToken) -> Result<(), Denial> {
     let outlives = |end| token.expires_at.is_none_or(|other| other > end);
     if caller.expires_at.is_some_and(outlives) {
         return Err(Denial::OutsideLimit);

@@ -3,6 +3,7 @@
 
 pub mod api_tokens;
 mod audit;
+mod backup;
 pub mod explain;
 mod explain_issuer;
 pub mod health;
@@ -160,6 +161,8 @@ async fn dispatch(
         AdminEndpoint::Audit => audit::list(ctx, caller).await,
         AdminEndpoint::AuditExport => audit::export(ctx, caller).await,
         AdminEndpoint::AuditVerify => audit::verify(ctx, caller).await,
+        AdminEndpoint::Backup => backup::export(ctx, caller).await,
+        AdminEndpoint::BackupRestore => backup::restore(ctx, caller, act).await,
         AdminEndpoint::Metrics => metrics::exposition(ctx, caller).await,
         AdminEndpoint::Health => health::deep(ctx, caller).await,
     }
@@ -190,6 +193,7 @@ fn act_of(endpoint: &AdminEndpoint, method: &str) -> Option<(Action, Scope)> {
         (AdminEndpoint::ServiceRotate(_), "POST") => (Action::ServiceRotated, Scope::Admin),
         (AdminEndpoint::ServiceEventsResend(_), "POST") => (Action::EventsResent, Scope::Admin),
         (AdminEndpoint::ServiceEventsDiscard(_), "POST") => (Action::EventsDiscarded, Scope::Admin),
+        (AdminEndpoint::BackupRestore, "POST") => (Action::BackupRestored, Scope::Admin),
         _ => return None,
     })
 }
@@ -340,6 +344,7 @@ fn parameters(endpoint: &AdminEndpoint, method: &str) -> &'static [&'static str]
         (AdminEndpoint::AuditExport, "GET") => &[
             "cursor", "tenant", "user", "actor", "action", "from", "until",
         ],
+        (AdminEndpoint::Backup, "GET") => &["cursor"],
         (AdminEndpoint::AuditVerify, "GET") => &["cursor", "tenant"],
         _ => &[],
     }
@@ -423,6 +428,8 @@ const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
         AdminEndpoint::Audit => "audit log",
         AdminEndpoint::AuditExport => "export audit log",
         AdminEndpoint::AuditVerify => "verify audit log",
+        AdminEndpoint::Backup => "backup",
+        AdminEndpoint::BackupRestore => "restore backup",
         AdminEndpoint::Metrics => "metrics",
         AdminEndpoint::Health => "deep health",
     }

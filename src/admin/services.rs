@@ -346,7 +346,7 @@ async fn change_record(
     Err(Fault::Contended.into())
 }
 
-fn configure(service: &Service) -> Notification {
+pub(super) fn configure(service: &Service) -> Notification {
     let call = OutboxCall::Configure {
         version: service.version,
         url: service.events_to(),
@@ -395,7 +395,7 @@ fn gateway<'a>(ctx: &'a Ctx<'_>) -> Result<&'a Gateway, Denial> {
 }
 
 /// A service as the API shows one, without anything of its tokens but until when they are valid.
-fn view(service: &Service) -> Value {
+pub(super) fn view(service: &Service) -> Value {
     let tokens = service
         .tokens
         .iter()

@@ -163,6 +163,10 @@ pub enum AdminEndpoint {
     AuditExport,
     /// `/api/sso/audit/verify`
     AuditVerify,
+    /// `/api/sso/backup`
+    Backup,
+    /// `/api/sso/backup/restore`
+    BackupRestore,
     /// `/api/sso/services/{id}/events/discard`
     ServiceEventsDiscard(String),
     /// `/api/sso/metrics`
@@ -172,7 +176,7 @@ pub enum AdminEndpoint {
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 36] = [
+pub const PATHS: [&str; 38] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -209,6 +213,8 @@ pub const PATHS: [&str; 36] = [
     "/api/sso/audit",
     "/api/sso/audit/export",
     "/api/sso/audit/verify",
+    "/api/sso/backup",
+    "/api/sso/backup/restore",
 ];
 
 /// The path of each page and each call of the gateway, but for the script of its pages. They are found without the last slash
@@ -471,6 +477,8 @@ fn own(rest: &str) -> Endpoint {
         ["audit"] => Endpoint::Admin(AdminEndpoint::Audit),
         ["audit", "export"] => Endpoint::Admin(AdminEndpoint::AuditExport),
         ["audit", "verify"] => Endpoint::Admin(AdminEndpoint::AuditVerify),
+        ["backup"] => Endpoint::Admin(AdminEndpoint::Backup),
+        ["backup", "restore"] => Endpoint::Admin(AdminEndpoint::BackupRestore),
         ["services"] => Endpoint::Admin(AdminEndpoint::Services),
         ["services", id] if !id.is_empty() => Endpoint::Admin(AdminEndpoint::Service((*id).into())),
         ["services", id, "rotate"] => Endpoint::Admin(AdminEndpoint::ServiceRotate((*id).into())),
@@ -530,6 +538,8 @@ mod tests {
                 AdminEndpoint::Audit => (33, "/api/sso/audit"),
                 AdminEndpoint::AuditExport => (34, "/api/sso/audit/export"),
                 AdminEndpoint::AuditVerify => (35, "/api/sso/audit/verify"),
+                AdminEndpoint::Backup => (36, "/api/sso/backup"),
+                AdminEndpoint::BackupRestore => (37, "/api/sso/backup/restore"),
             },
             Endpoint::Arrive => (26, "/api/sso/arrive"),
             Endpoint::Login => (27, "/api/sso/login"),
@@ -553,7 +563,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 36, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 38, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

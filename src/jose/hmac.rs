@@ -167,6 +167,13 @@ impl Keyring {
         derived.try_into().ok()
     }
 
+    /// The code of authenticity of `message` (HMAC-SHA-256) under a key that secret `number` has for `purpose` alone.
+    #[must_use]
+    pub fn code(&self, number: u32, purpose: &str, message: &[u8]) -> Option<Vec<u8>> {
+        let key = self.encryption_key(number, purpose)?;
+        Some(HmacAlgorithm::Hs256.sign(&key, message))
+    }
+
     /// A number above our newest belongs to a secret that has not reached this isolate yet.
     fn unknown(&self, kid: &str) -> TokenError {
         match kid.parse::<u32>() {

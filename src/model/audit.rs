@@ -65,6 +65,8 @@ actions! {
     EventsResent "events.resent",
     EventsDiscarded "events.discarded",
     AuditExported "audit.exported",
+    BackupExported "backup.exported",
+    BackupRestored "backup.restored",
     SignedIn "signed_in",
     UserSwitched "user.switched",
     SignedOut "signed_out",

@@ -158,6 +158,33 @@ pub async fn ensure(
     Err(Fault::Contended)
 }
 
+/// Makes a user who was there before, with the same id. Returns whether there was none, or nothing if something else is there:
+/// another record of the user, or somebody else with the address or subject. Services know the user already.
+///
+/// # Errors
+/// A [`Fault`] of the platform.
+pub async fn restore(world: &World, user: &User, now: Timestamp) -> Result<Option<bool>, Fault> {
+    let records = UserRecords(&*world.platform.records);
+    let mut held = Holder::Free;
+    for _ in 0..CHANGE_ATTEMPTS {
+        if let Some(known) = records.read(&user.id).await? {
+            return Ok((known.user == *user).then_some(false));
+        }
+        match records.create(user, &held, Vec::new()).await? {
+            None => {
+                world.cache.put_changed_user(&user.id, Some(user), now);
+                return Ok(Some(true));
+            }
+            Some(Holder::Free) => held = Holder::Free,
+            Some(Holder::Id(id)) => match records.read(&id).await? {
+                Some(HeldUser { user: other, .. }) if is_same(&other, user) => return Ok(None),
+                _ => held = Holder::Id(id),
+            },
+        }
+    }
+    Err(Fault::Contended)
+}
+
 /// Applies `change` to the newest record of a user, and tells the services of the gateway. Calls
 /// `change` again if the record was changed by others meanwhile.
 ///

@@ -168,6 +168,20 @@ impl ApiTokenRecords<'_> {
         Ok(self.0.change(&change).await? == Changed::Done)
     }
 
+    /// Writes the record of a token that there was before, unless there is one. Returns whether there was none.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the writer.
+    pub async fn restore(&self, token: &ApiToken) -> Result<bool, Fault> {
+        let (key, value) = ApiTokens::record(token)?;
+        let change = Change {
+            key,
+            to: Some(value),
+            ..Change::default()
+        };
+        Ok(self.0.change(&change).await? == Changed::Done)
+    }
+
     /// Replaces `old` with `token`, or deletes it. Returns whether `old` was still current.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! `docs/storage.md` shows each family with an example.
 
 pub mod api_tokens;
+pub mod backup;
 pub mod ended_sessions;
 pub mod issuer_keys;
 pub mod origin_accounts;

@@ -49,6 +49,24 @@ pub struct PasskeySet {
     pub keys: Vec<Passkey>,
 }
 
+impl PasskeySet {
+    /// The record, as it is stored.
+    ///
+    /// # Errors
+    /// [`Fault::Record`].
+    pub fn text(&self) -> Result<String, Fault> {
+        encode(self)
+    }
+
+    /// Reads [`PasskeySet::text`].
+    ///
+    /// # Errors
+    /// [`Fault::Record`].
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        read_set(Some(text))
+    }
+}
+
 /// The writers of passkeys.
 pub struct Passkeys<'a>(pub &'a dyn Records);
 

@@ -21,6 +21,24 @@ pub struct StoredPassword {
     pub set_at: Timestamp,
 }
 
+impl StoredPassword {
+    /// The record, as it is stored.
+    ///
+    /// # Errors
+    /// [`Fault::Record`].
+    pub fn text(&self) -> Result<String, Fault> {
+        encode(self)
+    }
+
+    /// Reads [`StoredPassword::text`].
+    ///
+    /// # Errors
+    /// [`Fault::Record`].
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        decode(text)
+    }
+}
+
 /// The password of a user that a change begins with; the inner `None` if there is none.
 pub struct HeldPassword {
     pub password: Option<StoredPassword>,

@@ -87,6 +87,12 @@ fn acts_on_users() -> Vec<(&'static str, &'static str, Value, &'static str)> {
         ),
         ("DELETE", "tokens/TOKEN", null.clone(), "api_token.deleted"),
         ("POST", "keys/rotate", null, "keys.rotated"),
+        (
+            "POST",
+            "backup/restore",
+            json!({"records": []}),
+            "backup.restored",
+        ),
     ]
 }
 

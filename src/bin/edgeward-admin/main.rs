@@ -29,6 +29,7 @@ the default is the default profile, or that of `npm run dev`. Each command has i
   service  The services of the SSO gateway: list, show, create, change, rotate, delete, events, resend, discard
   key      The keys that sign assertions: list, rotate
   audit    The audit log: list, export, verify
+  backup   Users, services and API tokens in a file: create, restore
   import-django-sso  Move users, passwords and services here from a gateway of django-sso
 
 Commands that tell why:
