@@ -11,6 +11,8 @@ pub mod imagined;
 pub mod issue;
 pub mod keys;
 mod metrics;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod openapi;
 pub mod services;
 pub mod sign_in;
 pub mod users;

@@ -424,7 +424,9 @@ pub fn taken(endpoints: &str) -> Vec<&str> {
     }
 }
 
-fn endpoint(prefix: &str, path: &str) -> Option<Endpoint> {
+/// The endpoint of Edgeward's own at `path`, where they are below `prefix`. `None`: the path belongs to the origin.
+#[must_use]
+pub fn endpoint(prefix: &str, path: &str) -> Option<Endpoint> {
     let is_default = prefix == ENDPOINTS;
     match path {
         KEY_SET if is_default => return Some(Endpoint::KeySet),

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { newEmail, until } from "./fresh.mjs";
+import { holdsTo } from "./contract.mjs";
 import { open, send } from "./http.mjs";
 import { openWebSocket } from "./websocket.mjs";
 
@@ -187,7 +188,9 @@ export class Site {
     /** @type {Pair[]} */
     const list = credential === null ? [] : [["Authorization", `Token ${credential}`]];
     if (json !== undefined) list.push(["Content-Type", "application/json"]);
-    return this.send(method, path, { headers: [...list, ...pairsOf(headers)], body: json === undefined ? undefined : JSON.stringify(json) });
+    const answer = await this.send(method, path, { headers: [...list, ...pairsOf(headers)], body: json === undefined ? undefined : JSON.stringify(json) });
+    holdsTo(method, path, json, answer);
+    return answer;
   }
 
   /**
