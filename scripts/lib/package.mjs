@@ -1,14 +1,18 @@
 // The package `edgeward`: the built Worker, the commands over it, and what they need, so that whoever deploys compiles nothing.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { parseArgs } from "node:util";
 import { APART } from "./apart.mjs";
 import { build } from "./build.mjs";
 import { buildShell } from "./build-shell.mjs";
 import { SHELL } from "./built.mjs";
+import { optionError } from "./did-you-mean.mjs";
 import { licences } from "./licences.mjs";
 import { at } from "./project.mjs";
+import { releaseNotes } from "./release.mjs";
 import { refuseOversize } from "./size.mjs";
-import { capture } from "./step.mjs";
+import { capture, StepFailed } from "./step.mjs";
 import { buildHash } from "./version.mjs";
 
 /** The command, and a program that `dev` starts. */
@@ -34,8 +38,39 @@ const COPIED = [
   "wrangler.schema.json",
 ];
 
+const HELP = `npm run package -- [options]
+  --tag <v…>   refuse unless the tag, the versions and CHANGELOG.md agree; write the notes of the release into dist/NOTES.md`;
+
+const OPTIONS = /** @type {const} */ ({ tag: { type: "string" }, help: { type: "boolean" } });
+
 /**
- * Makes the package; returns the path of its tarball, its size in bytes and the number of its files.
+ * Runs the command; returns its exit status.
+ * @param {string[]} args
+ */
+export async function runPackage(args) {
+  const { tag, help } = readOptions(args);
+  if (help) {
+    console.log(HELP);
+    return 0;
+  }
+  const notes = tag === undefined ? undefined : releaseNotes(tag);
+  const { tarball, size, files } = await makePackage();
+  if (notes !== undefined) writeFileSync(at("dist/NOTES.md"), notes);
+  console.log(`${path.relative(at(), tarball)}: ${files} files, ${Math.ceil(size / 1024)} KB`);
+  return 0;
+}
+
+/** @param {string[]} args */
+function readOptions(args) {
+  try {
+    return parseArgs({ args, options: OPTIONS }).values;
+  } catch (error) {
+    throw new StepFailed(optionError(error, OPTIONS), HELP);
+  }
+}
+
+/**
+ * Makes the package and a file with its checksum; returns the path of its tarball, its size in bytes and the number of its files.
  * @param {string} [dist]
  */
 export async function makePackage(dist = at("dist")) {
@@ -51,7 +86,10 @@ export async function makePackage(dist = at("dist")) {
   write(folder, "package.json", `${JSON.stringify(manifest(), null, 2)}\n`);
   const packed = JSON.parse(await capture(["npm", "pack", "--json", "--pack-destination", dist], { cwd: folder }));
   const [{ filename, size, entryCount }] = /** @type {{ filename: string, size: number, entryCount: number }[]} */ (packed);
-  return { tarball: path.join(dist, filename), size, files: entryCount };
+  const tarball = path.join(dist, filename);
+  const sum = createHash("sha256").update(readFileSync(tarball)).digest("hex");
+  writeFileSync(path.join(dist, "SHA256SUMS"), `${sum}  ${filename}\n`);
+  return { tarball, size, files: entryCount };
 }
 
 /**
@@ -108,12 +146,3 @@ function manifest() {
     edgeward: { build: buildHash() },
   };
 }
-
-/**
- * The files below a folder, for the tests.
- * @param {string} folder
- */
-export const filesBelow = (folder) =>
-  readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
-    (name) => existsSync(path.join(folder, name)) && statSync(path.join(folder, name)).isFile(),
-  );
