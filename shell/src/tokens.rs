@@ -51,7 +51,8 @@ impl Create {
         };
         let role = |text: String| {
             Role::parse(&text).ok_or(
-                "--role: spaces, commas, semicolons, bars and quotes are not allowed".to_owned(),
+                "--role: visible characters and, between them, spaces; at most 100 bytes"
+                    .to_owned(),
             )
         };
         let acts_as = match self.acts_as {
@@ -283,7 +284,7 @@ mod tests {
             json!({ "name": "n", "scopes": ["root"] }),
             json!({ "name": "n", "acts_as": "x" }),
             json!({ "name": "n", "expires_in": 0 }),
-            json!({ "name": "n", "roles": ["a b;"] }),
+            json!({ "name": "n", "roles": ["a\tb"] }),
         ] {
             let asked = create(
                 serde_json::from_value(given.clone()).unwrap(),
