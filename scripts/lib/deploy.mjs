@@ -1,15 +1,15 @@
 // What `npm run deploy` does: builds, checks wrangler.toml, runs wrangler deploy, and checks the routes.
-import { spawn } from "node:child_process";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { APART } from "./apart.mjs";
 import { missingBindings } from "./bindings.mjs";
+import { MAIN } from "./built.mjs";
 import { checkConfigurations, configuration, readToml, report } from "./check-config.mjs";
 import { optionError } from "./did-you-mean.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
-import { here, isPackage, project, toolEnv, wrangler } from "./project.mjs";
+import { here, isPackage, project } from "./project.mjs";
 import { StepFailed } from "./step.mjs";
-import { MAIN } from "./built.mjs";
+import { runWrangler } from "./wrangler.mjs";
 
 const HELP = `npm run deploy -- [options]
   --dry-run      build and check everything, upload nothing; needs no login and no network
@@ -56,20 +56,6 @@ function readOptions(args) {
   } catch (error) {
     throw new StepFailed(optionError(error, OPTIONS), HELP);
   }
-}
-
-/**
- * @param {string[]} args
- * @returns {Promise<number>}
- */
-function runWrangler(args) {
-  const [program, ...first] = wrangler;
-  const child = spawn(program, [...first, ...args], { cwd: project, env: toolEnv(), stdio: "inherit" });
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
-  return new Promise((resolve, reject) => {
-    child.on("error", (error) => reject(new StepFailed(`wrangler could not be started: ${error.message}`)));
-    child.on("exit", (code) => resolve(code ?? 1));
-  });
 }
 
 // the checks of wrangler.toml ----------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ export async function dev(args) {
     console.log(HELP);
     return 0;
   }
+  if (options.providerPort) refuseWithoutProvider();
   const signals = new Promise((resolve) => {
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => resolve(name));
   });
@@ -95,6 +96,15 @@ export async function dev(args) {
     throw error;
   } finally {
     await children.stop();
+  }
+}
+
+/** The package does without the provider's program, which is for trying alone. */
+function refuseWithoutProvider() {
+  try {
+    import.meta.resolve("oidc-provider");
+  } catch {
+    throw new StepFailed("--with-provider needs a program that is not there: npm install --save-dev oidc-provider");
   }
 }
 

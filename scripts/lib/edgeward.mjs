@@ -14,6 +14,10 @@ const COMMANDS = {
   admin: { about: "users, API tokens, secrets, services, the audit log: admin --help", run: admin },
   explain: { about: "what the rules decide about a request, and why", run: (args) => admin(["explain", ...args]) },
   try: { about: "how a deployment verifies a credential, check by check", run: (args) => admin(["try", ...args]) },
+  wrangler: {
+    about: "Cloudflare's own command, on a Node that it accepts: wrangler login",
+    run: async (args) => (await import("./wrangler.mjs")).runWrangler(args),
+  },
   "upgrade-config": {
     about: "say what this version asks of wrangler.toml; with --write, add it",
     run: async (args) => (await import("./upgrade-config.mjs")).upgradeConfig(args),

@@ -121,7 +121,8 @@ function scripts() {
  * A text for people in which the repository's commands are those of the package.
  * @param {string} text
  */
-export const asPackage = (text) => text.replace(/npm run (admin|check-config|deploy|dev)\b(?: --(?= ))?/g, "npx edgeward $1");
+export const asPackage = (text) =>
+  text.replace(/npm run (admin|check-config|deploy|dev)\b(?: --(?= ))?/g, "npx edgeward $1").replaceAll("npx wrangler", "npx edgeward wrangler");
 
 /** @param {string} text */
 function example(text) {

@@ -40,6 +40,21 @@ export async function wranglerAt({ remote, env, options = [] }, args, input = ""
 }
 
 /**
+ * Runs wrangler in the terminal; returns its exit status.
+ * @param {string[]} args
+ * @returns {Promise<number>}
+ */
+export function runWrangler(args) {
+  const [program, ...first] = wrangler;
+  const child = spawn(program, [...first, ...args], { cwd: project, env: toolEnv(), stdio: "inherit" });
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) => reject(new StepFailed(`wrangler could not be started: ${error.message}`)));
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+/**
  * The list in what wrangler printed, which may have lines before it.
  * @param {string} text
  * @param {string} what

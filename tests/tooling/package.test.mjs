@@ -101,7 +101,7 @@ describe("the package", { timeout: 280_000 }, () => {
     const folder = path.join(scratch, "dist/package");
     for (const name of names.filter((one) => /\.(mjs|toml)$/.test(one))) {
       const text = readFileSync(path.join(folder, name), "utf8");
-      assert.doesNotMatch(text, /npm run (admin|check-config|deploy|dev)\b/, name);
+      assert.doesNotMatch(text, /npm run (admin|check-config|deploy|dev)\b|npx wrangler/, name);
     }
     // Whose licence asks for a notice is named; nothing of the tests is.
     const notices = readFileSync(path.join(folder, "THIRD-PARTY-LICENSES"), "utf8");
@@ -197,10 +197,10 @@ describe("the package", { timeout: 280_000 }, () => {
     const { status, all } = edgeward("deploy", "--dry-run");
     assert.equal(status, 0, all);
     for (const told of [
-      /kv_namespaces\.EDGEWARD_KV\.id: .*npx wrangler kv namespace create EDGEWARD_KV/,
+      /kv_namespaces\.EDGEWARD_KV\.id: .*npx edgeward wrangler kv namespace create EDGEWARD_KV/,
       /routes: "app\.example\.com\/\*" is the template's placeholder/,
       /vars\.EDGEWARD_SITE_APP\.upstream: /,
-      /account: `npx wrangler login`/,
+      /account: `npx edgeward wrangler login`/,
       /secret: `npx edgeward admin secret rotate session --remote`/,
       /secret: `npx edgeward admin secret rotate token --remote`/,
       /secret: `npx edgeward admin secret rotate key --remote`/,
@@ -238,9 +238,12 @@ describe("the package", { timeout: 280_000 }, () => {
     assert.doesNotMatch(edgeward("deploy", "--dry-run").all, /EDGEWARD_AUDIT with|class Audit/);
   });
 
-  test("--version names the build, and an unknown command what was meant", () => {
+  test("--version names the build, wrangler runs, and an unknown command what was meant", () => {
     assert.match(edgeward("--version").out, new RegExp(`^edgeward ${version().replaceAll(".", "\\.")} \\(build [0-9a-f]{16}\\)\\n$`));
     assert.equal(edgeward("admin", "--version").out, edgeward("--version").out);
+    // On the package's own Node, since the system's may be too old for it.
+    assert.match(edgeward("wrangler", "--version").out, new RegExp(`^${JSON.parse(readFileSync(at("package.json"), "utf8")).devDependencies.wrangler}$`, "m"));
+    assert.match(edgeward("dev", "--with-provider").all, /^error: --with-provider needs a program that is not there: npm install --save-dev oidc-provider$/m);
     const { status, all } = edgeward("chek-config");
     assert.equal(status, 2);
     assert.match(all, /there is no command chek-config; did you mean check-config\?/);
@@ -248,7 +251,7 @@ describe("the package", { timeout: 280_000 }, () => {
 
   /** @param {...string} args */
   async function startDev(...args) {
-    const child = spawn("npx", ["--no-install", "edgeward", "dev", ...args], { cwd: place, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const child = spawn("npx", ["--no-install", "edgeward", "dev", "--", ...args], { cwd: place, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
     const ended = once(child, "close");
