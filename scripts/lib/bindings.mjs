@@ -30,7 +30,7 @@ export function missingBindings({ kv_namespaces = [], durable_objects: { binding
   if (metrics !== undefined) missing.push(...missingOf("EDGEWARD_METRICS", "Metrics", metrics.class_name, migrated));
   else {
     const problem = "has no EDGEWARD_METRICS with the class Metrics, so nothing is counted (docs/monitoring.md)";
-    missing.push({ path: "durable_objects.bindings", problem, needs: "EDGEWARD_METRICS", isOptional: true });
+    missing.push({ path: "durable_objects.bindings", problem, isOptional: true });
   }
 
   const limits = ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT", ...(gateway === undefined ? [] : ["EDGEWARD_SIGN_IN_LIMIT"])];

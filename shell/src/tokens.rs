@@ -214,7 +214,11 @@ impl Kv for Store {
             .take_while(|name| name.starts_with(prefix))
             .cloned()
             .collect();
-        Box::pin(async { Ok(KeyPage { keys, cursor: None }) })
+        let page = KeyPage {
+            keys,
+            ..KeyPage::default()
+        };
+        Box::pin(async { Ok(page) })
     }
 }
 

@@ -209,6 +209,18 @@ describe("the package", { timeout: 280_000 }, () => {
     assert.doesNotMatch(all, /must be node_modules|rules: have no/);
   });
 
+  test("the secrets of this machine are rotated and retired in .dev.vars, which stays private", () => {
+    const file = path.join(place, ".dev.vars");
+    const rotated = edgeward("admin", "secret", "rotate", "session");
+    assert.equal(rotated.status, 0, rotated.all);
+    assert.match(rotated.out, /^EDGEWARD_SESSION_SECRET_2 signs from now on\.[\s\S]*npx edgeward admin secret retire session 1$/m);
+    const values = [...readFileSync(file, "utf8").matchAll(/^EDGEWARD_\w+_SECRET_\d=(.{43})$/gm)].map(([, value]) => value);
+    assert.equal(new Set(values).size, 4);
+    assert.equal(edgeward("admin", "secret", "retire", "session", "1", "--yes").status, 0);
+    assert.equal(edgeward("admin", "secret", "list").out, "EDGEWARD_SESSION_SECRET_2\nEDGEWARD_TOKEN_SECRET_1\nEDGEWARD_KEY_SECRET_1\n");
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+  });
+
   test("check-config finds a wrong setting and what was meant, and fails", () => {
     const file = path.join(place, "wrangler.toml");
     const good = readFileSync(file, "utf8");
@@ -302,11 +314,14 @@ describe("upgrade-config", () => {
     const { text, done, open } = upgraded(old, example);
     assert.deepEqual(said(open), []);
     assert.equal(done.length, 2, said(done).join("\n"));
-    const { migrations } = /** @type {Example} */ (/** @type {unknown} */ (parseToml(text)));
+    const migrationsOf = (/** @type {string} */ toml) => /** @type {Example} */ (/** @type {unknown} */ (parseToml(toml))).migrations;
+    const now = migrationsOf(text);
+    assert.deepEqual(now.slice(0, -2), migrationsOf(old));
     assert.deepEqual(
-      migrations.map(({ tag, new_sqlite_classes: [name] }) => `${tag} ${name}`),
-      ["v1 Once", "v2 Record", "v3 Attempts", "v4 Metrics", "v7 Outbox", "v5 Audit"],
+      now.slice(-2).map(({ new_sqlite_classes: classes }) => classes),
+      [["Outbox"], ["Audit"]],
     );
+    assert.equal(new Set(now.map(({ tag }) => tag)).size, now.length, JSON.stringify(now));
   });
 
   test("loses no comment and no setting, whatever is missing", () => {
@@ -316,9 +331,9 @@ describe("upgrade-config", () => {
       if (!/^\[\[(env\.local\.)?(durable_objects|migrations|ratelimits)/.test(part)) continue;
       const old = parts.toSpliced(index, 1).join("");
       const { text, done, open } = upgraded(old, example);
-      // The example's own site needs nothing of the gateway, and metrics may be left out.
+      // The example's own site needs nothing of the gateway, and some things may be left out.
       const isOfGateway = /^\[\[(durable|rate)[^\]]*\]\]\nname = "EDGEWARD_(OUTBOX|ATTEMPTS|SIGN_IN_LIMIT)"/.test(part);
-      const isOptional = /^name = "EDGEWARD_METRICS"/m.test(part);
+      const isOptional = /^name = "EDGEWARD_(METRICS|DIRECTORY)"/m.test(part);
       assert.deepEqual([done.length, open.length], isOfGateway ? [0, 0] : isOptional ? [0, 1] : [1, 0], part);
       asked += 1;
       const lines = text.split("\n");
