@@ -9,7 +9,8 @@ import { startPeople } from "./lib/entrants.mjs";
 import { startHelper } from "./lib/helper.mjs";
 import { helpOf, Misuse, readOptions } from "./lib/options.mjs";
 import { Mismatch } from "./lib/rounds.mjs";
-import { buildAdmin } from "../scripts/lib/admin.mjs";
+import { buildShell } from "../scripts/lib/build-shell.mjs";
+import { builtCore } from "../scripts/lib/core.mjs";
 import { SECTIONS } from "./sections/all.mjs";
 
 /** @import { Options, Section } from "./lib/types.js" */
@@ -43,7 +44,7 @@ try {
 
 async function run() {
   const [origin, load, kv] = await Promise.all([startHelper("./origin.mjs"), startHelper("./load.mjs"), startHelper("./kv.mjs")]);
-  const tools = { ...options, folder, adminTool: once(() => process.env.EDGEWARD_ADMIN_BINARY ?? buildAdmin()), origin, load, kv, progress };
+  const tools = { ...options, folder, core: once(() => buildShell().then(builtCore)), origin, load, kv, progress };
   const people = startPeople(tools);
   /** @type {Record<string, unknown>[]} */
   const reports = [];

@@ -2,8 +2,6 @@
 import { start } from "./lib/start.mjs";
 
 await start(["rust", "npm", "target", "bindgen"], async () => {
-  const [{ build }, { refuseOversize, sizeTable }] = await Promise.all([import("./lib/build.mjs"), import("./lib/size.mjs")]);
-  const size = await build();
-  console.log(sizeTable(size));
-  refuseOversize(size);
+  const { buildAndWeigh } = await import("./lib/weigh.mjs");
+  await buildAndWeigh();
 });

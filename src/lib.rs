@@ -2,7 +2,7 @@
 //!
 //! The crate is a pure core and a thin shell. The core takes the head of a request, `now`, and the
 //! platform's capabilities as traits ([`platform::port`]), and decides what happens to the request. The shell (`edge`,
-//! for `wasm32` only) is the Worker: it takes the snapshot, asks the core, and streams.
+//! for `wasm32`, and without the feature `worker` not there) is the Worker: it takes the snapshot, asks the core, and streams.
 //!
 //! A request goes `Parts → Target → Presented → Principal → Grant → Forward`, and the next step
 //! cannot be taken without the one before. [`pipeline`] holds the order.
@@ -23,7 +23,7 @@ pub mod ask;
 pub mod authn;
 pub mod config;
 pub mod credential;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "worker"))]
 mod edge;
 pub mod gateway;
 pub mod jose;

@@ -1,4 +1,4 @@
-//! Every public item in `src/` has a doc comment: modules, functions, methods of traits, types, traits, constants and
+//! Every public item in `src/` and `shell/` has a doc comment: modules, functions, methods of traits, types, traits, constants and
 //! statics. Fields and variants need none where the name says enough, which rustc's `missing_docs` cannot express.
 
 #[cfg(test)]
@@ -17,13 +17,13 @@ mod documented {
 
     #[test]
     fn every_public_item_has_a_doc_comment() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let files = files(&root);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let files = [files(&root.join("src")), files(&root.join("shell/src"))].concat();
         assert!(files.len() > 100, "found only {} files", files.len());
         let mut missing = Vec::new();
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
-            let name = file.strip_prefix(&root).unwrap().display();
+            let name = file.strip_prefix(root).unwrap().display();
             let items = undocumented(&text);
             missing.extend(
                 items

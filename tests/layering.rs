@@ -45,7 +45,7 @@ mod layering {
         let mut upward = BTreeSet::new();
         for file in files(&root) {
             let module = module_of(&root, &file);
-            if matches!(&*module, "base" | "lib") || module.starts_with("bin/") {
+            if matches!(&*module, "base" | "lib") {
                 continue;
             }
             upward.extend(higher(&module, &fs::read_to_string(&file).unwrap()));

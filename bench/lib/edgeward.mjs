@@ -1,17 +1,17 @@
 // The built Worker: its settings, the people who are signed in at it, and what its assertion must be.
 
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLocalJWKSet, jwtVerify } from "jose";
-import { APART } from "../../scripts/lib/kdf.mjs";
+import { APART } from "../../scripts/lib/apart.mjs";
 import { messageOf } from "../../scripts/lib/step.mjs";
 import { ask } from "./http.mjs";
 import { ASSERTION, ASSERTION_LENGTH, COOKIE, HOST, personOf } from "./request.mjs";
 import { startWorker } from "./workerd.mjs";
 
 /** @import { JWTVerifyGetKey } from "jose" */
+/** @import { Core } from "../../scripts/lib/core.mjs" */
 /** @import { Binding, Caller, KvHelper, Person, Received, Secrets, SiteSettings, User, World } from "./types.js" */
 /** @typedef {Awaited<ReturnType<typeof startEdgeward>>} Worker */
 
@@ -112,15 +112,12 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
 /**
  * Signs `count` people in at a build, each as an application and a browser would, and keeps what KV then holds: resolves
  * to `{ secrets, seed, callers: [{ user, session }], keys }`. With `alone` it is one person, who signs in as often.
- * @param {{ name: string, build: string, count: number, alone: boolean, adminTool: string, kv: KvHelper, folder: string, upstream: string }} what
+ * @param {{ name: string, build: string, count: number, alone: boolean, core: Core, kv: KvHelper, folder: string, upstream: string }} what
  * @returns {Promise<World>}
  */
-export async function admit({ name, build, count, alone, adminTool, ...tools }) {
-  const printed = execFileSync(adminTool, ["token", "create", "--name", "bench", "--scope", "admin", "--print-record"], {
-    encoding: "utf8",
-    env: { ...process.env, EDGEWARD_WRANGLER: "[]" }, // it stores nothing
-  });
-  const { token, key, value } = JSON.parse(printed);
+export async function admit({ name, build, count, alone, core, ...tools }) {
+  const made = core("token-create", { name: "bench", scopes: ["admin"] });
+  const { token, key, value } = /** @type {{ token: string, key: string, value: string }} */ (made);
   const world = { seed: `${name} before`, secrets: newSecrets() };
   await tools.kv.ask({ seed: world.seed, entries: [[key, { body: value, metadata: null }]] });
   const worker = await startEdgeward({ name, build, world, ...tools });

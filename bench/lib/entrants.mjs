@@ -59,7 +59,7 @@ export function withEarlier(names, before) {
 
 /**
  * The people of a run, at each build and at the peers, made when a scenario asks for as many of them first.
- * `tools` are `{ build, before, workers, folder, origin, kv, adminTool }`.
+ * `tools` are `{ build, before, workers, folder, origin, kv, core }`.
  * @param {Tools} tools
  */
 export function startPeople(tools) {
@@ -75,7 +75,7 @@ export function startPeople(tools) {
    */
   const worldOf = (build, count, alone = false) =>
     once(worlds, `${build} ${count} ${alone}`, async () =>
-      admit({ name: `people-${build}`, build: folderOf(build, tools), count, alone, adminTool: await tools.adminTool(), kv, folder, upstream }),
+      admit({ name: `people-${build}`, build: folderOf(build, tools), count, alone, core: await tools.core(), kv, folder, upstream }),
     );
   /**
    * @param {number} count

@@ -254,8 +254,8 @@ export interface Tools {
   origin: OriginHelper;
   load: LoadHelper;
   kv: KvHelper;
-  /** The admin command, built when it is needed first. */
-  adminTool: () => string | Promise<string>;
+  /** The core of the commands, built when it is needed first. */
+  core: () => Promise<import("../../scripts/lib/core.mjs").Core>;
   progress: (line: string) => void;
 }
 

@@ -2,7 +2,7 @@
 
 /** @import { WranglerConfig } from "./effective-config.mjs" */
 
-/** @typedef {{ path: string, problem: string, isOptional?: true }} Missing `isOptional`: the Worker does without. */
+/** @typedef {{ path: string, problem: string, needs?: string, isOptional?: true }} Missing `needs`: the name of a binding; `isOptional`: the Worker does without. */
 
 /**
  * The bindings that a configuration lacks or binds to something else, with what is missing of their migrations.
@@ -34,7 +34,7 @@ export function missingBindings({ kv_namespaces = [], durable_objects: { binding
   }
 
   const limits = ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT", ...(gateway === undefined ? [] : ["EDGEWARD_SIGN_IN_LIMIT"])];
-  for (const name of limits) if (!ratelimits.some((limit) => limit.name === name)) missing.push({ path: "ratelimits", problem: `has no ${name}` });
+  for (const name of limits) if (!ratelimits.some((limit) => limit.name === name)) missing.push({ path: "ratelimits", problem: `has no ${name}`, needs: name });
   if (gateway?.mail_from !== undefined && !send_email.some(({ name }) => name === "EDGEWARD_EMAIL")) {
     missing.push({ path: "send_email", problem: "has no EDGEWARD_EMAIL, by which the gateway's mail_from is to send" });
   }
@@ -49,7 +49,8 @@ export function missingBindings({ kv_namespaces = [], durable_objects: { binding
  * @returns {Missing[]}
  */
 function missingOf(binding, className, bound, migrated) {
-  if (bound !== className) return [{ path: "durable_objects.bindings", problem: `has no ${binding} with the class ${className}` }];
+  if (bound !== className)
+    return [{ path: "durable_objects.bindings", problem: `has no ${binding} with the class ${className}`, needs: bound === undefined ? binding : undefined }];
   if (migrated.has(className)) return [];
   return [{ path: "migrations", problem: `do not create the class ${className}: add new_sqlite_classes = ["${className}"] under a new tag` }];
 }

@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import * as esbuild from "esbuild";
-import { APART, compileApart, placeApart } from "./kdf.mjs";
+import { APART } from "./apart.mjs";
+import { compileApart, placeApart } from "./kdf.mjs";
 import { withLock } from "./lock.mjs";
 import { at, pinnedNode, root, wasmBindgen } from "./project.mjs";
 import { sizes } from "./size.mjs";
@@ -48,7 +49,7 @@ export function build({ crate = root, out = at("build") } = {}) {
  * @param {string} out
  */
 async function buildLocked(crate, out) {
-  const lib = ["build", "--release", "--lib", "--target", TARGET, "--locked", "--config", INLINE_LESS];
+  const lib = ["build", "--release", "--package", "edgeward", "--lib", "--target", TARGET, "--locked", "--config", INLINE_LESS];
   await runStep("build", "cargo: the library as Wasm", ["cargo", ...lib], { cwd: crate });
   const compiled = path.join(process.env.CARGO_TARGET_DIR ?? path.join(crate, "target"), TARGET, "release/edgeward.wasm");
   const apart = await compileApart(crate);

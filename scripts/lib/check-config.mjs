@@ -1,16 +1,15 @@
-// What `npm run check-config` does: passes the variables of wrangler.toml to the core, natively, and reports its findings.
-import { spawn } from "node:child_process";
+// What `npm run check-config` does: passes the variables of wrangler.toml to the core and reports its findings.
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs, parseEnv } from "node:util";
 import { parse as parseToml } from "smol-toml";
-import { buildAdmin } from "./admin.mjs";
 import { missingBindings } from "./bindings.mjs";
+import { core } from "./core.mjs";
 import { LOCAL_FILE } from "./dev-options.mjs";
 import { optionError } from "./did-you-mean.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { isFrom, readLocalFile, withLocalFile } from "./local-file.mjs";
-import { at } from "./project.mjs";
+import { here } from "./project.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 import { misspelt, suggest } from "./suggest.mjs";
 
@@ -66,7 +65,7 @@ function unbound(config) {
 
 const OPTIONS = /** @type {const} */ ({
   env: { type: "string" },
-  config: { type: "string", default: at("wrangler.toml") },
+  config: { type: "string", default: here("wrangler.toml") },
   json: { type: "boolean" },
   help: { type: "boolean" },
 });
@@ -84,14 +83,14 @@ function readOptions(args) {
  * A file's name for people.
  * @param {string} file
  */
-const nameOf = (file) => (path.resolve(file) === at("wrangler.toml") ? "wrangler.toml" : file);
+const nameOf = (file) => (path.resolve(file) === here("wrangler.toml") ? "wrangler.toml" : file);
 
 /**
  * The parsed file.
  * @param {string} [file]
  * @returns {WranglerConfig}
  */
-export function readToml(file = at("wrangler.toml")) {
+export function readToml(file = here("wrangler.toml")) {
   try {
     return parseToml(readFileSync(file, "utf8"));
   } catch (error) {
@@ -104,7 +103,7 @@ export function readToml(file = at("wrangler.toml")) {
  * @param {string | undefined} file
  * @param {string} env
  */
-export function readWhole(file = at("wrangler.toml"), env) {
+export function readWhole(file = here("wrangler.toml"), env) {
   const whole = readToml(file);
   return env === "local" && whole.env?.local ? withLocalFile(whole, readLocalFile(path.dirname(file))) : whole;
 }
@@ -116,7 +115,7 @@ export function readWhole(file = at("wrangler.toml"), env) {
  * @returns {Configuration}
  */
 export function configuration({ vars = {} }, env) {
-  const file = at(".dev.vars");
+  const file = here(".dev.vars");
   const complete = env === "local" && existsSync(file);
   const secrets = complete ? parseEnv(readFileSync(file, "utf8")) : {};
   return { vars, secrets, complete };
@@ -128,31 +127,12 @@ export function configuration({ vars = {} }, env) {
  * @returns {Promise<{ [env: string]: Checked }>}
  */
 export async function checkConfigurations(given) {
-  /** @type {{ [env: string]: Checked }} */
-  const checked = JSON.parse(await core("check-config", given));
+  const checked = /** @type {{ [env: string]: Checked }} */ (await core("check-config", given));
   for (const [env, found] of Object.entries(checked)) {
     found.errors = found.errors.map(suggest);
     found.notes.push(...misspelt(given[env].vars));
   }
   return checked;
-}
-
-/**
- * Runs a command of the admin tool that reads JSON; returns its output.
- * @param {string} command
- * @param {unknown} input
- */
-export async function core(command, input) {
-  const program = await buildAdmin();
-  const child = spawn(program, [command], { stdio: ["pipe", "pipe", "pipe"] });
-  let printed = "";
-  let error = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk) => (printed += chunk));
-  child.stderr.setEncoding("utf8").on("data", (chunk) => (error += chunk));
-  child.stdin.end(JSON.stringify(input));
-  const code = await new Promise((resolve, reject) => child.on("error", reject).on("close", resolve));
-  if (code !== 0) throw new StepFailed(error.trim().replace(/^error: /, ""));
-  return printed;
 }
 
 /**

@@ -1,17 +1,15 @@
 // What `npm run deploy` does: builds, checks wrangler.toml, runs wrangler deploy, and checks the routes.
-import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import path from "node:path";
 import { parseArgs } from "node:util";
-import { parse as parseToml } from "smol-toml";
-import { build } from "./build.mjs";
+import { APART } from "./apart.mjs";
 import { missingBindings } from "./bindings.mjs";
-import { checkConfigurations, configuration, report } from "./check-config.mjs";
+import { MAIN } from "./built.mjs";
+import { checkConfigurations, configuration, readToml, report } from "./check-config.mjs";
 import { optionError } from "./did-you-mean.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
-import { APART } from "./kdf.mjs";
-import { at, root, toolEnv, wrangler } from "./project.mjs";
-import { refuseOversize, sizeTable } from "./size.mjs";
+import { here, isPackage, project } from "./project.mjs";
 import { StepFailed } from "./step.mjs";
+import { runWrangler } from "./wrangler.mjs";
 
 const HELP = `npm run deploy -- [options]
   --dry-run      build and check everything, upload nothing; needs no login and no network
@@ -30,17 +28,16 @@ export async function deploy(args) {
     console.log(HELP);
     return 0;
   }
-  const size = await build();
-  console.log(sizeTable(size));
-  refuseOversize(size);
-
-  const config = effectiveConfig(parseToml(readFileSync(at("wrangler.toml"), "utf8")), env);
-  process.stderr.write(`${await refuseErrors(config, env)}\n`);
+  if (!isPackage) await (await import("./weigh.mjs")).buildAndWeigh();
+  const config = effectiveConfig(readToml(), env);
+  const { told, assumed } = await refuseErrors(config, env);
+  process.stderr.write(`${told}\n`);
   const warning = refuseUnshippable(config, env, dryRun);
   const status = await runWrangler(["deploy", "--env", env, ...(dryRun ? ["--dry-run"] : [])]);
   if (status === 0) console.log(failOpenNotice(config));
   // Last, because wrangler's output would push it off the screen.
   if (warning) process.stderr.write(`\n${warning}\n`);
+  if (dryRun) process.stderr.write(`\n${outside(assumed, env)}\n`);
   if (status !== 0) return status;
   return dryRun ? 0 : reportFailOpenRoutes(config);
 }
@@ -61,20 +58,6 @@ function readOptions(args) {
   }
 }
 
-/**
- * @param {string[]} args
- * @returns {Promise<number>}
- */
-function runWrangler(args) {
-  const [program, ...first] = wrangler;
-  const child = spawn(program, [...first, ...args], { cwd: root, env: toolEnv(), stdio: "inherit" });
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
-  return new Promise((resolve, reject) => {
-    child.on("error", (error) => reject(new StepFailed(`wrangler could not be started: ${error.message}`)));
-    child.on("exit", (code) => resolve(code ?? 1));
-  });
-}
-
 // the checks of wrangler.toml ----------------------------------------------------------------------------------
 
 /**
@@ -86,7 +69,31 @@ export async function refuseErrors(config, env) {
   const checked = await checkConfigurations({ [env]: configuration(config, env) });
   const told = report(checked);
   if (checked[env].errors.length > 0) throw new StepFailed(`wrangler.toml must not be deployed like this:\n${told}`);
-  return told;
+  return { told, assumed: checked[env].assumed };
+}
+
+/** What `secret rotate` makes, by what it calls it. */
+const OWN_SECRET = /^EDGEWARD_(SESSION|TOKEN|KEY)_SECRET_\d+$/;
+
+/**
+ * What a deployment takes besides wrangler.toml, and cannot be looked up without the network.
+ * @param {string[]} secrets
+ * @param {string} env
+ */
+export function outside(secrets, env) {
+  const [where, forWrangler] = env === "" ? ["--remote", ""] : [`--remote --env ${env}`, ` --env ${env}`];
+  const own = secrets.flatMap((name) => OWN_SECRET.exec(name)?.[1].toLowerCase() ?? []);
+  const others = secrets.filter((name) => !OWN_SECRET.test(name));
+  const account =
+    process.env.CLOUDFLARE_API_TOKEN === undefined
+      ? ["account: `npx wrangler login`, unless that has been done; or set CLOUDFLARE_API_TOKEN, and CLOUDFLARE_ACCOUNT_ID if it may use several accounts"]
+      : [];
+  const lines = [
+    ...account,
+    ...own.map((purpose) => `secret: \`npm run admin -- secret rotate ${purpose} ${where}\` makes the first one`),
+    ...others.map((name) => `secret: \`npx wrangler secret put ${name}${forWrangler}\` takes it from whom it comes`),
+  ];
+  return `Besides wrangler.toml, a deployment takes (a dry run cannot see what of it is done):\n${lines.map((line) => `  - ${line}`).join("\n")}`;
 }
 
 /**
@@ -118,8 +125,9 @@ export function shippingProblems(config, env = "") {
   for (const key of /** @type {const} */ (["workers_dev", "preview_urls"])) {
     if (config[key] !== false) refuse(key, "must be false: otherwise the Worker can be reached past its routes");
   }
-  if (config.main !== "build/worker.js") refuse("main", "must be build/worker.js, which npm run build makes and the tests have run");
-  if (config.no_bundle !== true) refuse("no_bundle", "must be true, so that wrangler ships build/ as it is");
+  if (config.main === undefined || path.resolve(project, config.main) !== here(MAIN))
+    refuse("main", `must be ${MAIN}, ${isPackage ? "the Worker of this version" : "which npm run build makes and the tests have run"}`);
+  if (config.no_bundle !== true) refuse("no_bundle", "must be true, so that wrangler ships the Worker as it is");
 
   const namespace = (config.kv_namespaces ?? []).find(({ binding }) => binding === "EDGEWARD_KV");
   if (namespace && !/^[0-9a-f]{32}$/.test(namespace.id ?? ""))

@@ -6,7 +6,7 @@ import { parseEnv } from "node:util";
 import { checkConfigurations, readToml } from "./check-config.mjs";
 import { isLoopback, LOCAL_FILE, ORIGIN_PORT, PORT, portOf, refuse } from "./dev-options.mjs";
 import { isFrom, readLocalFile, withLocalFile } from "./local-file.mjs";
-import { at, root } from "./project.mjs";
+import { here, project } from "./project.mjs";
 import { StepFailed } from "./step.mjs";
 import { PROVIDER_SECRET, withProvider } from "./with-provider.mjs";
 
@@ -59,7 +59,7 @@ export function configForPorts(config, port, originPort) {
     if (typeof value !== "string") return value;
     return value.replace(/\b(127\.0\.0\.1|localhost):(8787|8788)\b/g, (_, host, from) => `${host}:${Number(from) === PORT ? port : originPort}`);
   };
-  return { ...config, main: at(config.main), env: { ...environments, local: /** @type {WranglerConfig} */ (move(local)) } };
+  return { ...config, main: here(config.main), env: { ...environments, local: /** @type {WranglerConfig} */ (move(local)) } };
 }
 
 /**
@@ -137,7 +137,7 @@ export async function judged({ config, local, upstream, before }, { secrets: fil
   const hasProvider = vars.EDGEWARD_PROVIDER_LOCAL !== undefined;
   const secrets = { ...(existsSync(file) ? parseEnv(readFileSync(file, "utf8")) : {}), ...(hasProvider ? { [PROVIDER_SECRET]: "made at each start" } : {}) };
   const { errors, notes } = (await checkConfigurations({ local: { vars, secrets, complete: true } })).local;
-  const secretsFile = path.relative(root, file);
+  const secretsFile = path.relative(project, file);
   /** @param {string} place */
   const fileOf = (place) => {
     if (upstream !== undefined && place === `${SITE}.upstream`) return "--upstream";
@@ -156,7 +156,7 @@ export async function judged({ config, local, upstream, before }, { secrets: fil
  * @param {Places} places
  */
 export function written({ config }, { folder, config: file }) {
-  if (file === at("wrangler.toml")) return;
+  if (file === here("wrangler.toml")) return;
   mkdirSync(folder, { recursive: true });
   writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`);
 }

@@ -1,19 +1,17 @@
 // What `npm run dev` does: builds, makes secrets and a local API token, starts the demo origin, wrangler dev and, if it is asked
 // for, the local provider, and rebuilds after changes.
-import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { adminEnv, buildAdmin } from "./admin.mjs";
-import { build } from "./build.mjs";
 import { composed, described, judged, written } from "./dev-config.mjs";
 import { HELP, LOCAL_FILE, PORT, readOptions, refuse } from "./dev-options.mjs";
-import { watchFiles, watchSources } from "./dev-watch.mjs";
+import { watchFiles } from "./watch.mjs";
+import { createToken } from "./first-token.mjs";
 import { Children } from "./processes.mjs";
-import { at, pinnedNode, root, toolEnv, wrangler } from "./project.mjs";
+import { at, here, isPackage, pinnedNode, project, toolEnv, wrangler } from "./project.mjs";
 import { listens, whenListens } from "./reach.mjs";
-import { refuseOversize, sizeTable } from "./size.mjs";
-import { codeOf, runStep, StepFailed } from "./step.mjs";
+import { newSecret, newSecrets } from "./dev-secrets.mjs";
+import { codeOf, StepFailed } from "./step.mjs";
 import { DEMO_RULES, issuerAt, PEOPLE, PROVIDER_SECRET } from "./with-provider.mjs";
 
 const HOST = "127.0.0.1";
@@ -35,11 +33,12 @@ export async function dev(args) {
     console.log(HELP);
     return 0;
   }
+  if (options.providerPort) refuseWithoutProvider();
   const signals = new Promise((resolve) => {
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(name, () => resolve(name));
   });
   // Whatever can be wrong is looked for before the Worker is built, so that it is told at once, and last on the screen.
-  const folder = options.state ? path.resolve(options.state) : root;
+  const folder = options.state ? path.resolve(options.state) : project;
   const configuration = composed(options, folder);
   const places = placesOf(options, configuration);
   await refuseBusyPorts(options, configuration);
@@ -47,27 +46,25 @@ export async function dev(args) {
   const notes = await judged(configuration, places);
   const running = described(configuration, options);
 
-  const size = await build();
-  console.log(sizeTable(size));
-  refuseOversize(size);
+  if (!isPackage) await (await import("./weigh.mjs")).buildAndWeigh();
   written(configuration, places);
-  const clientSecret = randomBytes(32).toString("base64url");
+  const clientSecret = newSecret();
   if (options.providerPort) writeFileSync(places.clientSecret, `${PROVIDER_SECRET}=${clientSecret}\n`, { mode: 0o600 });
-  let apiToken = rememberedToken(places) ?? (await createToken(places));
+  let apiToken = rememberedToken(places) ?? (await newToken(places));
 
   const children = new Children();
   const log = new Log();
   try {
     if (running.hasDemoOrigin) {
       children.start("the demo origin", [pinnedNode, at("examples/demo-origin/server.mjs"), "--port", String(options.originPort)], {
-        cwd: root,
+        cwd: project,
         env: toolEnv(),
         onOutput: (text) => log.write(text),
       });
     }
     if (options.providerPort) startProvider(children, options, { clientSecret, onOutput: (text) => log.write(text) });
     children.start("wrangler dev", [...wrangler, ...wranglerArguments(options, places)], {
-      cwd: root,
+      cwd: project,
       env: toolEnv({ CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "true" }), // reads the file of --env-file and no other
       onOutput: (text) => log.write(text),
     });
@@ -75,7 +72,7 @@ export async function dev(args) {
     const allUp = Promise.all([waitUntilHealthy(running.api), options.providerPort && waitForProvider(options.providerPort)]).then(() => true);
     const isUp = await Promise.race([allUp, ended]);
     if (isUp === true) {
-      if (!(await tokenWorks(running.api, apiToken))) apiToken = await createToken(places);
+      if (!(await tokenWorks(running.api, apiToken))) apiToken = await newToken(places);
       const silent = await silentUpstreams(running);
       console.log(
         await welcome(running, apiToken, { options, places, warnings: [...notes.map((note) => `note: ${note}`), ...silent.map(({ told }) => told)] }),
@@ -83,8 +80,8 @@ export async function dev(args) {
       log.show();
       for (const { to } of silent) whenListens(to, () => process.stderr.write(`dev  ${to} answers now\n`));
       if (options.watch) {
-        watchSources();
-        watchFiles([path.join(folder, LOCAL_FILE), ...(configuration.isPlain ? [] : [at("wrangler.toml")])], () =>
+        if (!isPackage) (await import("./dev-watch.mjs")).watchSources();
+        watchFiles([path.join(folder, LOCAL_FILE), ...(configuration.isPlain ? [] : [here("wrangler.toml")])], () =>
           renew(options, { before: configuration, folder, places }),
         );
       }
@@ -99,6 +96,15 @@ export async function dev(args) {
     throw error;
   } finally {
     await children.stop();
+  }
+}
+
+/** The package does without the provider's program, which is for trying alone. */
+function refuseWithoutProvider() {
+  try {
+    import.meta.resolve("oidc-provider");
+  } catch {
+    throw new StepFailed("--with-provider needs a program that is not there: npm install --save-dev oidc-provider");
   }
 }
 
@@ -122,13 +128,13 @@ async function renew(options, { before, folder, places }) {
  * @param {{ isPlain: boolean }} configuration
  */
 function placesOf({ port, providerPort, state }, { isPlain }) {
-  const folder = state ? path.resolve(state) : at(".edgeward");
+  const folder = state ? path.resolve(state) : here(".edgeward");
   return {
     folder,
     token: path.join(folder, "dev.json"),
-    secrets: state ? path.join(folder, ".dev.vars") : at(".dev.vars"),
-    storage: state ? path.join(folder, "kv") : at(".wrangler/state"),
-    config: isPlain ? at("wrangler.toml") : path.join(folder, `wrangler.${port}${providerPort === undefined ? "" : ".provider"}.json`),
+    secrets: state ? path.join(folder, ".dev.vars") : here(".dev.vars"),
+    storage: state ? path.join(folder, "kv") : here(".wrangler/state"),
+    config: isPlain ? here("wrangler.toml") : path.join(folder, `wrangler.${port}${providerPort === undefined ? "" : ".provider"}.json`),
     clientSecret: path.join(folder, `provider.${port}.vars`),
   };
 }
@@ -165,19 +171,12 @@ async function busyPort(port, option, host = HOST) {
 
 // secrets ------------------------------------------------------------------------------------------------------
 
-/** The text of a new .dev.vars, with a new value for every secret that the Worker needs. */
-export function newSecrets() {
-  const families = ["SESSION", "TOKEN", "KEY"];
-  const lines = families.map((family) => `EDGEWARD_${family}_SECRET_1=${randomBytes(32).toString("base64url")}`);
-  return `# Secrets of the local Worker only, made by \`npm run dev\`. Never deploy them.\n${lines.join("\n")}\n`;
-}
-
 /** @param {string} file */
 function writeSecrets(file) {
   mkdirSync(path.dirname(file), { recursive: true });
   try {
     writeFileSync(file, newSecrets(), { mode: 0o600, flag: "wx" });
-    process.stderr.write(`dev  made ${path.relative(root, file)} with new secrets\n`);
+    process.stderr.write(`dev  made ${path.relative(project, file)} with new secrets\n`);
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
   }
@@ -209,24 +208,11 @@ function rememberedToken({ token, storage }) {
 }
 
 /** @param {Places} places */
-async function createToken({ folder, token: file, config, storage }) {
-  const program = await buildAdmin();
-  const command = ["token", "create", "--name", "local-dev", "--scope", "admin", "--env", "local", "--json"];
-  const env = adminEnv(["--config", config, "--persist-to", storage]);
-  const output = await runStep("dev", "a local admin API token", [program, ...command], { env, quietFor: 2_500 });
-  const token = tokenIn(output);
+async function newToken({ folder, token: file, config, storage }) {
+  const token = await createToken({ env: "local", options: ["--config", config, "--persist-to", storage] }, { name: "local-dev", scopes: ["admin"] });
   mkdirSync(folder, { recursive: true });
   writeFileSync(file, `${JSON.stringify({ token }, null, 2)}\n`, { mode: 0o600 });
   return token;
-}
-
-/** @param {string} output */
-function tokenIn(output) {
-  try {
-    return JSON.parse(output).token;
-  } catch {
-    throw new StepFailed("the admin tool printed no token as JSON", output);
-  }
 }
 
 /**
@@ -266,7 +252,7 @@ async function waitUntilHealthy(api) {
  */
 function startProvider(children, { port, providerPort }, { clientSecret, onOutput }) {
   const command = [pinnedNode, at("scripts/lib/local-provider.mjs"), String(providerPort), `http://${HOST}:${port}/api/sso/callback/local`];
-  children.start("the local provider", command, { cwd: root, env: toolEnv({ LOCAL_CLIENT_SECRET: clientSecret }), onOutput });
+  children.start("the local provider", command, { cwd: project, env: toolEnv({ LOCAL_CLIENT_SECRET: clientSecret }), onOutput });
 }
 
 /** @param {number} port */
@@ -301,7 +287,7 @@ function aboutProvider({ url, api, site, hasDemoOrigin }, { providerPort }, { co
 Sign in with the OpenID provider at ${issuerAt(providerPort)}, at which two people have an account:
 ${people.join("\n")}
 Open ${open}. To come back as the other one, sign out at ${api}/logout
-The settings are in ${path.relative(root, config)}; docs/sign-in.md, "Try it", explains them.
+The settings are in ${path.relative(project, config)}; docs/sign-in.md, "Try it", explains them.
 `;
 }
 
@@ -339,6 +325,7 @@ async function welcome(running, apiToken, { options, places, warnings }) {
   const lines = fronts.map(
     ({ from, to, isDemo }) => `Edgeward is at ${from.join(" and ")}, in front of ${isDemo ? "the demo origin" : "your application"} at ${to}`,
   );
+  const signer = path.relative(project, at("examples/testing/sign.js"));
   const link = `${url}/?${site.query?.parameter ?? "token"}=`;
   return `
 ${lines.join("\n")}
@@ -358,10 +345,10 @@ A link that signs you in, good for five minutes (for a new one: ${link}<SSO toke
 }${
   site.assertion
     ? `
-A signed assertion for your origin's own tests, which then need no Edgeward (examples/testing/README.md):
-  node examples/testing/sign.js --email demo@example.com --audience ${site.assertion.audience ?? site.upstream}
+A signed assertion for your origin's own tests, which then need no Edgeward (docs/integrate.md):
+  node ${signer} --email demo@example.com --audience ${site.assertion.audience ?? site.upstream}
 and the key set that verifies it, for the origin under test:
-  node examples/testing/sign.js --serve 8790
+  node ${signer} --serve 8790
 `
     : ""
 }

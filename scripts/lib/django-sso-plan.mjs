@@ -1,6 +1,6 @@
 // What `import-django-sso` would move: every user and service is checked before anything is sent. Passes over the users twice
 // rather than keeping them: what stays in memory is a line for each user with a problem, and the addresses.
-import { core } from "./check-config.mjs";
+import { core } from "./core.mjs";
 import { progress, progressEnds } from "./table.mjs";
 
 const BATCH = 2000;
@@ -105,7 +105,7 @@ export async function makePlan(gateway, choices, conflict = () => undefined) {
  * @param {unknown[]} rows
  * @returns {Promise<(string | null)[]>}
  */
-const check = async (command, rows) => JSON.parse(await core(command, rows));
+const check = async (command, rows) => /** @type {(string | null)[]} */ (await core(command, rows));
 
 /**
  * Why a hash cannot be moved, without anything of the hash itself.

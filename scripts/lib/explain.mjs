@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ask } from "./ask.mjs";
-import { configuration, core, readWhole } from "./check-config.mjs";
+import { configuration, readWhole } from "./check-config.mjs";
+import { core } from "./core.mjs";
 import { effectiveConfig } from "./effective-config.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
@@ -128,7 +129,7 @@ async function answers({ config, env, remote }, questions) {
   const name = env ?? (remote ? "" : "local");
   // Rules do not depend on secrets, so those that are missing are made up.
   const given = { ...configuration(effectiveConfig(readWhole(config, name), name), name), complete: false };
-  return JSON.parse(await core("explain", { ...given, questions }));
+  return /** @type {Told[]} */ (await core("explain", { ...given, questions }));
 }
 
 /** @param {Options & { cases: string }} values */

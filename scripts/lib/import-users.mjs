@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { parse } from "csv-parse/sync";
 import { ask, Misuse, NoAnswer, Refused } from "./ask.mjs";
-import { core } from "./check-config.mjs";
+import { core } from "./core.mjs";
 import { codeOf, messageOf, StepFailed } from "./step.mjs";
 import { progress, progressEnds } from "./table.mjs";
 import { writeWhole } from "./users-file.mjs";
@@ -39,7 +39,7 @@ const COLUMNS = ["email", "issuer", "subject", "username", "first_name", "last_n
 export async function importUsers({ word: file, tenant, json, rest: restFile }) {
   if (restFile !== undefined && existsSync(restFile)) throw new Misuse(`${restFile} exists already`);
   const users = readUsers(file).map((user) => (tenant === undefined || !isObject(user) ? user : { tenant, ...user }));
-  const errors = /** @type {(string | null)[]} */ (JSON.parse(await core("check-users", users)));
+  const errors = /** @type {(string | null)[]} */ (await core("check-users", users));
   const wrong = errors.flatMap((error, index) => (error === null ? [] : [`entry ${index + 1}: ${error}`]));
   if (wrong.length > 0) throw new StepFailed(`${file} was not imported, and nothing was changed:\n${lines(wrong)}`);
   const done = await send(users.map((user, index) => ({ number: index + 1, user })));

@@ -2,14 +2,11 @@
 // list of common passwords.
 import { copyFileSync, renameSync } from "node:fs";
 import path from "node:path";
+import { COMMON_PASSWORDS, KDFS } from "./apart.mjs";
 import { at, pinnedNode } from "./project.mjs";
 import { runStep } from "./step.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
-const KDFS = /** @type {const} */ ({ "kdf.wasm": "argon2id", "kdf-import.wasm": "import" });
-const COMMON_PASSWORDS = "common-passwords.bin";
-/** The names of the files in build/; `src/edge/hashing.js` imports them. */
-export const APART = [...Object.keys(KDFS), COMMON_PASSWORDS];
 
 // What rustc uses by default, and the vector instructions.
 const WASM_FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "bulk-memory-opt", "multivalue", "reference-types", "simd"];

@@ -5,7 +5,7 @@ import path from "node:path";
 import { parse as parseToml } from "smol-toml";
 import { LOCAL_FILE } from "./dev-options.mjs";
 import { didYouMean } from "./did-you-mean.mjs";
-import { root } from "./project.mjs";
+import { project } from "./project.mjs";
 import { messageOf, StepFailed } from "./step.mjs";
 
 /** @import { WranglerConfig } from "./effective-config.mjs" */
@@ -23,7 +23,7 @@ const MAY_HAVE = ["vars", "send_email"];
 export function readLocalFile(folder) {
   const file = path.join(folder, LOCAL_FILE);
   if (!existsSync(file)) return undefined;
-  const relative = path.relative(root, file);
+  const relative = path.relative(project, file);
   const name = relative.startsWith("..") ? file : relative;
   /** @type {Table} */
   let content;

@@ -3,7 +3,7 @@
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
-import { at } from "./project.mjs";
+import { here } from "./project.mjs";
 import { codeOf, messageOf, StepFailed } from "./step.mjs";
 
 export const LOCAL_URL = "http://127.0.0.1:8787";
@@ -74,7 +74,7 @@ function find() {
       return { ...found, endpoints: endpoints || found.endpoints, kind: "profile", urlIs: `The profile ${name}` };
     }
   }
-  const file = at(".edgeward/dev.json");
+  const file = here(".edgeward/dev.json");
   const made = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).token : undefined;
   return { url: LOCAL_URL, token: made, endpoints, kind: "local", urlIs: "" };
 }

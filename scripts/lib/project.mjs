@@ -1,23 +1,57 @@
 // Paths and names of the project. Imports nothing but Node's own modules, since setup.mjs uses it before `npm ci`.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The project's root folder. */
+/** The folder of Edgeward itself: the repository, or the package that somebody has installed. */
 export const root = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
 
 /**
- * A path below the project's root.
+ * A path below Edgeward's own folder.
  * @param {...string} parts
  */
 export const at = (...parts) => path.join(root, ...parts);
 
-/** The Node that package.json pins: a link into `nodePackage`, so that `npx wrangler` finds this Node as well. */
-export const pinnedNode = at("node_modules/.bin/node");
+/** Whether this is the package, which has no sources: what it needs is built, and nothing is ever compiled. */
+export const isPackage = !existsSync(at("Cargo.toml"));
+
+/** The folder of whoever operates the deployment, with wrangler.toml, .dev.vars and what the commands keep. In the repository it is the repository. */
+export const project = isPackage ? process.cwd() : root;
+
+/**
+ * A path below the operator's folder.
+ * @param {...string} parts
+ */
+export const here = (...parts) => path.join(project, ...parts);
 
 /** The npm package with Node for this machine; the one for Apple silicon is named differently. */
 export const nodePackage = `node-${process.platform === "darwin" && process.arch === "arm64" ? "bin-" : ""}${process.platform}-${process.arch}`;
+
+/**
+ * The folder of a package that this one depends on, wherever npm has put it; undefined if it is not installed.
+ * @param {string} name
+ */
+function folderOf(name) {
+  try {
+    return path.dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The Node that runs the commands. In the repository it is the one that package.json pins, a link into `nodePackage`, so that
+ * `npx wrangler` finds this Node as well; the package has it as an optional dependency, and does with another that is new enough.
+ */
+export const pinnedNode = isPackage ? nodeOfPackage() : at("node_modules/.bin/node");
+
+function nodeOfPackage() {
+  const folder = folderOf(nodePackage);
+  const program = folder && path.join(folder, "bin/node");
+  return program && existsSync(program) ? program : process.execPath;
+}
 
 /** Where cargo installs tools for this project only. */
 export const toolsDir = at(".tools");
@@ -26,7 +60,7 @@ export const toolsDir = at(".tools");
 export const wasmBindgen = at(".tools/bin/wasm-bindgen");
 
 /** The command for wrangler: the pinned Node and wrangler's own script. */
-export const wrangler = [pinnedNode, at("node_modules/wrangler/bin/wrangler.js")];
+export const wrangler = [pinnedNode, path.join((isPackage ? folderOf("wrangler") : undefined) ?? at("node_modules/wrangler"), "bin/wrangler.js")];
 
 /**
  * The environment for the tools that we start: our own tools first in PATH, rustup's default folder as a fallback, and
@@ -45,7 +79,7 @@ export function toolEnv(extra = {}) {
     WRANGLER_SEND_ERROR_REPORTS: "false",
     WRANGLER_HIDE_BANNER: "true", // the banner asks for the newest version over the network
     WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
-    WRANGLER_LOG_PATH: at(".wrangler/logs"),
+    WRANGLER_LOG_PATH: here(".wrangler/logs"),
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
     CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "false",
     X_LOCAL_EXPLORER: "false",

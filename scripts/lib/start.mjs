@@ -2,9 +2,8 @@
 import { spawn } from "node:child_process";
 import { realpathSync } from "node:fs";
 import { constants } from "node:os";
-import { setup } from "../setup.mjs";
-import { pinnedNode } from "./project.mjs";
-import { fail } from "./step.mjs";
+import { isPackage, pinnedNode } from "./project.mjs";
+import { fail, StepFailed } from "./step.mjs";
 
 const PARENT_POLL_MS = 500;
 
@@ -20,12 +19,24 @@ export async function start(parts, main, look = () => {}) {
   try {
     endWithNpm();
     look(process.argv.slice(2));
-    await setup(parts);
+    if (isPackage) refuseOldNode();
+    else await (await import("../setup.mjs")).setup(parts);
     if (realpathSync(process.execPath) === realpathSync(pinnedNode)) await main(process.argv.slice(2));
     else await restart();
   } catch (error) {
     fail(error);
   }
+}
+
+/** wrangler, which the package runs, wants this or newer. */
+const OLDEST_NODE = 22;
+
+/** The package brings a Node along that is new enough, unless npm was told to leave optional packages out. */
+function refuseOldNode() {
+  if (pinnedNode === process.execPath && Number(process.versions.node.split(".")[0]) < OLDEST_NODE)
+    throw new StepFailed(
+      `Node ${process.versions.node} is too old: without the package's own Node (npm install --include=optional), ${OLDEST_NODE} or newer is needed`,
+    );
 }
 
 /** When a signal ends npm, npm does not always pass it on. So we end when our parent process changes. */

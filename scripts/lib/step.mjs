@@ -1,6 +1,6 @@
 // A step of a longer job: runs a command, shows progress, and keeps the output in case the command fails.
 import { spawn } from "node:child_process";
-import { duration, root, toolEnv } from "./project.mjs";
+import { duration, project, toolEnv } from "./project.mjs";
 
 const LINE_EVERY_MS = 10_000;
 const KEPT_CHARACTERS = 200_000;
@@ -86,7 +86,7 @@ export async function runStep(label, title, command, { quietFor = 0, ...options 
  * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, onLine?: (line: string) => void }} [options]
  * @returns {Promise<string>}
  */
-export function capture([program, ...args], { cwd = root, env = toolEnv(), onLine = () => {} } = {}) {
+export function capture([program, ...args], { cwd = project, env = toolEnv(), onLine = () => {} } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";

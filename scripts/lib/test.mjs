@@ -4,12 +4,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { buildAdmin } from "./admin.mjs";
 import { build } from "./build.mjs";
+import { buildShell } from "./build-shell.mjs";
 import { didYouMean, optionError } from "./did-you-mean.mjs";
 import { at, duration, pinnedNode, root, toolEnv } from "./project.mjs";
-import { refuseOversize, sizeTable } from "./size.mjs";
 import { StepFailed } from "./step.mjs";
+import { buildAndWeigh } from "./weigh.mjs";
 
 const FILE_TIMEOUT_MS = 300_000;
 /** Includes the installation of Label Studio. */
@@ -93,16 +93,16 @@ const STEPS = [
     run: () => cargo("check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml"),
   },
   { name: "build", about: "the Worker", run: () => build() },
-  { name: "size", about: "the Worker's size", needs: ["build"], run: weighWorker },
-  { name: "admin", about: "the admin tool", run: () => buildAdmin() },
-  { name: "tooling", about: "these scripts", needs: ["build", "admin"], run: (filter) => nodeTests("tests/tooling", filter) },
-  { name: "edge", about: "the Worker in workerd", needs: ["build", "admin"], hasVectors: true, run: (filter) => nodeTests("tests/edge", filter) },
-  { name: "peers", about: "other projects' packages", needs: ["build", "admin"], run: (filter) => nodeTests("tests/peers", filter) },
-  { name: "browser", about: "the examples in Chromium", needs: ["build", "admin"], run: (filter) => nodeTests("tests/browser", filter) },
+  { name: "size", about: "the Worker's size", needs: ["build"], run: () => buildAndWeigh() },
+  { name: "core", about: "the core for the commands", run: () => buildShell() },
+  { name: "tooling", about: "these scripts", needs: ["build", "core"], run: (filter) => nodeTests("tests/tooling", filter) },
+  { name: "edge", about: "the Worker in workerd", needs: ["build", "core"], hasVectors: true, run: (filter) => nodeTests("tests/edge", filter) },
+  { name: "peers", about: "other projects' packages", needs: ["build", "core"], run: (filter) => nodeTests("tests/peers", filter) },
+  { name: "browser", about: "the examples in Chromium", needs: ["build", "core"], run: (filter) => nodeTests("tests/browser", filter) },
   {
     name: "label-studio",
     about: "a real Label Studio behind the Worker",
-    needs: ["build", "admin"],
+    needs: ["build", "core"],
     isLarge: true,
     run: (filter) => nodeTests("tests/label-studio", filter, { limit: LARGE_FILE_TIMEOUT_MS }),
   },
@@ -311,12 +311,6 @@ async function checkRustdoc() {
   for (const target of [[], ["--lib", "--target", "wasm32-unknown-unknown"]]) {
     await passThrough(["cargo", "doc", "--locked", "--no-deps", "--document-private-items", ...target], env);
   }
-}
-
-async function weighWorker() {
-  const size = await build();
-  console.log(sizeTable(size));
-  refuseOversize(size);
 }
 
 /**

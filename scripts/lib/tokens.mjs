@@ -1,8 +1,8 @@
 // `npm run admin -- token …`: API tokens, by calls of the admin API. Only the first one of a deployment, which no call can
-// make, goes through wrangler (src/bin/edgeward-admin/), which needs a process for each record that it reads.
-import { refuseProfile, runAdmin } from "./native.mjs";
+// make, goes through wrangler (first-token.mjs), which needs a process for each record that it reads.
 import { ask, deployment, Misuse, orUsage, Refused, WHERE } from "./ask.mjs";
 import { runCommand, say, timeOf } from "./command-group.mjs";
+import { runByWrangler } from "./first-token.mjs";
 import { chosenProfile, isNamed, place } from "./place.mjs";
 import { StepFailed } from "./step.mjs";
 import { progress, progressEnds, table } from "./table.mjs";
@@ -91,8 +91,9 @@ export async function runTokens(args) {
 
 /** @param {string[]} args */
 function byWrangler(args) {
-  refuseProfile(chosenProfile());
-  return runAdmin(["token", ...args]);
+  // To ignore it could change the wrong deployment.
+  if (chosenProfile() !== undefined) throw new StepFailed("this command goes through wrangler and has no option --profile; --remote and --env say where");
+  return runByWrangler(args, WHERE_TOKENS);
 }
 
 /** Whether a deployment is named; that of `npm run dev` counts while it runs, as its store can be reached without it. */

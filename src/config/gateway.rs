@@ -21,7 +21,7 @@ pub const NAME: &str = "gateway";
 
 table! {
     /// `EDGEWARD_GATEWAY`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["hosts"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["hosts"])))]
     pub struct RawGateway {
         /// The public hosts of the gateway; nothing else is served there.
         pub(super) hosts: Field<Vec<String>>,

@@ -32,7 +32,7 @@ const DAY: u32 = 86_400;
 
 table! {
     /// `EDGEWARD_ISSUER_…`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["issuer", "audience", "algorithms"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["issuer", "audience", "algorithms"])))]
     pub struct RawIssuer {
         /// The `iss` of its tokens; compared exactly. With `tenant_ids`, `{tenantid}` in it stands for one of them.
         pub(super) issuer: Field<String>,
@@ -106,7 +106,7 @@ table! {
 
 /// The encoding of a shared secret.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SecretEncoding {
     /// The text itself.
@@ -162,7 +162,7 @@ impl<'de> Deserialize<'de> for RequiredClaims {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for RequiredClaims {
     fn inline_schema() -> bool {
         true

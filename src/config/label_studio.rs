@@ -10,7 +10,7 @@ use crate::site::label_studio::{LabelStudio, Mode};
 
 table! {
     /// `label_studio`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["mode", "secret", "admins"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["mode", "secret", "admins"])))]
     pub struct RawLabelStudio {
         /// How Edgeward obtains access tokens for its users.
         mode: Field<ModeName>,
@@ -28,7 +28,7 @@ table! {
 
 /// `label_studio.mode`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ModeName {
     /// Edgeward signs them.

@@ -16,7 +16,7 @@ pub mod provider;
 pub mod raw;
 pub mod reader;
 pub mod rules;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "schema")]
 pub mod schema;
 pub mod secret;
 pub mod site;
@@ -329,7 +329,7 @@ fn read_keys(bindings: &Bindings, errors: &mut Vec<ConfigError>) -> Option<Keyri
                 continue;
             };
             let mut error = secret::weakness(value)
-                .map(|weak| format!("{weak}; create one with `npm run admin -- secret rotate`"));
+                .map(|weak| format!("{weak}; the admin command makes one: `secret rotate`"));
             if let Some(other) = seen.insert(value, name) {
                 error = Some(format!("is the same as {other}; all secrets must differ"));
             }

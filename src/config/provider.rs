@@ -47,7 +47,7 @@ pub const OF_ISSUER: [&str; 19] = [
 
 table! {
     /// `EDGEWARD_PROVIDER_…`. Has the settings of an issuer that say what its tokens may state as well.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["preset", "client_id"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["preset", "client_id"])))]
     pub struct RawProvider {
         /// Which provider it is; `oidc` for any that speaks `OpenID` Connect.
         pub(super) preset: Field<Preset>,
@@ -92,7 +92,7 @@ table! {
 
 /// Which provider it is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
     /// Any that speaks `OpenID` Connect.
@@ -115,7 +115,7 @@ pub enum Preset {
 
 /// `client_auth`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawClientAuth {
     /// `client_secret_basic`.
@@ -131,7 +131,7 @@ pub enum RawClientAuth {
 
 /// `roles_from`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RolesFrom {
     /// The ID token, and the userinfo endpoint if that is asked.

@@ -30,7 +30,7 @@ table! {
 
 table! {
     /// `EDGEWARD_SITE_…`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["hosts", "upstream", "sources"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["hosts", "upstream", "sources"])))]
     pub struct RawSite {
         /// The public hosts: `host` or `host:port`; each followed by the same path, as `host/studio`, for a
         /// site below one.
@@ -144,7 +144,7 @@ table! {
 
 table! {
     /// `cors`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["origins", "credentials"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["origins", "credentials"])))]
     pub struct RawCors {
         /// The origins whose pages may read responses: `https://host` or `https://host:port`.
         pub(super) origins: Field<Vec<String>>,
@@ -163,7 +163,7 @@ table! {
 
 /// `unauthenticated`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawUnauthenticated {
     /// Refuse the request.
@@ -176,7 +176,7 @@ pub enum RawUnauthenticated {
 
 /// `login`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawLogin {
     /// The SSO gateway, `EDGEWARD_GATEWAY`.
@@ -219,7 +219,7 @@ table! {
 
 table! {
     /// `sso_cookie`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["name"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["name"])))]
     pub struct RawSsoCookie {
         /// The name of the cookie.
         pub(super) name: Field<String>,
@@ -242,7 +242,7 @@ table! {
 
 table! {
     /// `query`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["single_use", "user_switch"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["single_use", "user_switch"])))]
     pub struct RawQuery {
         /// The query parameter.
         pub(super) parameter: Field<String>,
@@ -279,7 +279,7 @@ table! {
 
 table! {
     /// One of `token_headers`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["name"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["name"])))]
     pub struct RawTokenHeader {
         /// The name of the header.
         pub(super) name: Field<String>,
@@ -290,7 +290,7 @@ table! {
 
 table! {
     /// `upstream_credential`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["header", "secret"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["header", "secret"])))]
     pub struct RawUpstreamCredential {
         /// The name of the header.
         pub(super) header: Field<String>,

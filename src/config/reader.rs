@@ -48,7 +48,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Field<T> {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "schema")]
 impl<T: schemars::JsonSchema> schemars::JsonSchema for Field<T> {
     fn inline_schema() -> bool {
         T::inline_schema()
@@ -108,7 +108,7 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Texts {
     fn inline_schema() -> bool {
         true
@@ -247,12 +247,12 @@ macro_rules! table {
         }
     ) => {
         #[derive(Debug, Default)]
-        #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
-        #[cfg_attr(not(target_arch = "wasm32"), schemars(deny_unknown_fields))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
         $(#[$outer])*
         $vis struct $name {
             $($(#[$meta])* $field_vis $field: $crate::config::reader::Field<$type>,)*
-            #[cfg_attr(not(target_arch = "wasm32"), schemars(skip))]
+            #[cfg_attr(feature = "schema", schemars(skip))]
             pub(super) unknown: $crate::config::reader::Members,
         }
 

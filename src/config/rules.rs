@@ -59,7 +59,7 @@ table! {
 
 /// What a client gets that a rule refuses.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RawReaction {
     /// 401 or 403, as a page or JSON, whichever the client prefers.
@@ -129,7 +129,7 @@ table! {
 
 table! {
     /// A claim.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["path"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["path"])))]
     pub struct RawClaim {
         /// The path of the claim: names separated by dots.
         path: Field<String>,

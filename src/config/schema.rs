@@ -1,5 +1,5 @@
 //! The JSON schema of our settings in wrangler.toml, generated from the tables that are read.
-//! Native only: none of it is in the Worker.
+//! Only with the feature `schema`: none of it is in the Worker.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};

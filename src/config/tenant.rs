@@ -16,7 +16,7 @@ use crate::site::tenant::{Group, TenantSource, Tenants};
 
 table! {
     /// `tenants`.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["by", "groups"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["by", "groups"])))]
     pub struct RawTenants {
         /// How the tenant of a request is determined.
         pub(super) by: Field<RawBy>,
@@ -29,7 +29,7 @@ table! {
 
 /// `tenants.by`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawBy {
     /// By the host of the request.

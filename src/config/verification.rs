@@ -10,7 +10,7 @@ use crate::site::issuer::{Form, Verification};
 
 table! {
     /// `verify` of an issuer.
-    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("required" = ["url", "form"])))]
+    #[cfg_attr(feature = "schema", schemars(extend("required" = ["url", "form"])))]
     pub struct RawVerification {
         /// The URL of the endpoint.
         pub(super) url: Field<String>,
@@ -27,7 +27,7 @@ table! {
 
 /// How an endpoint is asked.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RawForm {
     /// As USSO's SDK does, with the key as `api_key` in JSON.

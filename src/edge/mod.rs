@@ -281,12 +281,20 @@ fn is_shared(name: &str) -> bool {
     )
 }
 
+/// The first line that an isolate logs.
+const STARTED: &str = concat!(
+    "{\"event\":\"started\",\"version\":\"",
+    env!("CARGO_PKG_VERSION"),
+    "\"}"
+);
+
 /// The world of this isolate, made at its first request. `None` if the configuration has errors,
 /// which are logged once.
 fn world(env: &JsValue) -> Option<Rc<World>> {
     WORLD.with(|world| {
         world
             .get_or_init(|| {
+                bindings::log(STARTED);
                 let mut errors = Vec::new();
                 let platform = platform::platform(env, &mut errors);
                 let config = crate::config::parse(&bindings::configuration(env));

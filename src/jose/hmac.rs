@@ -10,7 +10,7 @@ use crate::platform::algorithm;
 
 /// An HMAC algorithm (RFC 7518 §3.2).
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum HmacAlgorithm {
     /// HMAC with SHA-256.
     #[default]

@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Algorithm {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Algorithm {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Algorithm".into()

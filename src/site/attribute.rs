@@ -36,7 +36,7 @@ pub enum Attribute {
     Claim(ClaimPath),
 }
 
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(feature = "schema")]
 impl schemars::JsonSchema for Attribute {
     fn inline_schema() -> bool {
         true

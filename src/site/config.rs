@@ -64,7 +64,7 @@ pub struct Logging {
 
 /// What lines tell of a path. None has a query, and none has a JWT or an API token in a path.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogPath {
     /// `*` in the place of each segment that looks like a secret or holds an email address.
@@ -77,7 +77,7 @@ pub enum LogPath {
 
 /// What lines tell of a client's address.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogAddress {
     /// Its network: /24 of an IPv4 address, /48 of an IPv6 address.
@@ -90,7 +90,7 @@ pub enum LogAddress {
 
 /// What is logged.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Log {
     /// Sign-ins, sign-outs, denials, faults and admin calls.

@@ -177,7 +177,7 @@ impl std::fmt::Debug for UpstreamCredential {
 
 /// Where a credential may be presented.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, serde::Serialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// Edgeward's own cookie.
@@ -211,7 +211,7 @@ impl Source {
 
 /// The `Host` header that the origin receives.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostHeader {
     /// The upstream's host.
@@ -222,7 +222,7 @@ pub enum HostHeader {
 
 /// Which paths the origin is sent.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Paths {
     /// Every path as it came, if all its readings lead to the same rule.
@@ -233,7 +233,7 @@ pub enum Paths {
 
 /// What a request over plain http gets at a public host.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PlainHttp {
     /// A redirect to https, or a refusal.
@@ -244,7 +244,7 @@ pub enum PlainHttp {
 
 /// Whether the origin tells upper from lower case in paths.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PathCase {
     /// It does.
@@ -255,7 +255,7 @@ pub enum PathCase {
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SameSite {
     /// `Strict`.
@@ -268,7 +268,7 @@ pub enum SameSite {
 
 /// What a link for another user does while somebody is signed in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UserSwitch {
     /// Asks first, unless the link was followed on this site itself.
@@ -280,7 +280,7 @@ pub enum UserSwitch {
 /// What a link from another site does while nobody is signed in and this site did not send the
 /// browser to sign in.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StrangerLink {
     /// Asks first.
@@ -291,7 +291,7 @@ pub enum StrangerLink {
 
 /// A predefined set of identity headers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Preset {
     /// `x-forwarded-user`, `-email`, `-groups`, `-preferred-username`.
@@ -303,7 +303,7 @@ pub enum Preset {
 
 /// What becomes of a header with roles if one of them contains the separator.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SeparatorInGroups {
     /// The separator is percent-encoded in the role.
@@ -413,7 +413,7 @@ pub struct Assertion {
 
 /// What an assertion calls its subject.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AssertionSubject {
     /// The id of the user's record.
     #[serde(rename = "user_id")]

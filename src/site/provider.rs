@@ -50,7 +50,7 @@ pub struct Offline {
 
 /// What becomes of a session that the provider does not renew.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IfRefused {
     /// It ends, with all that began with the same sign-in.

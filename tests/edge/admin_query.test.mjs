@@ -1,9 +1,9 @@
 // The query of the admin API: a parameter that a call does not know is an error at every endpoint, as is a member of a body.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { after, before, test } from "node:test";
-import { ADMIN_BINARY, startWorld } from "./lib/world.mjs";
+import { builtCore } from "../../scripts/lib/core.mjs";
+import { startWorld } from "./lib/world.mjs";
 
 /** @import { Answer } from "./lib/http.mjs" */
 /** @import { Site } from "./lib/site.mjs" */
@@ -34,7 +34,7 @@ function assertError(answer, status, code, field) {
 }
 
 test("a query parameter that a call does not know is 400 and names it, at every endpoint and with every method", async () => {
-  const { paths } = /** @type {{ paths: string[] }} */ (JSON.parse(execFileSync(ADMIN_BINARY, ["facts"], { encoding: "utf8" })));
+  const { paths } = /** @type {{ paths: string[] }} */ ((await builtCore())("facts"));
   const ours = paths.filter((path) => !OTHERS.test(path));
   assert.ok(ours.length >= 18, String(ours));
   for (const path of ours) {

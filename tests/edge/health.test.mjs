@@ -2,7 +2,7 @@
 // nothing of it is for anybody without an API token.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -109,6 +109,13 @@ test("a healthy deployment says of each part that it is well, with its version a
     "upstream:other",
     "upstream:third",
   ]);
+});
+
+test("the log of an isolate begins with its version", async () => {
+  await world.settled();
+  const [first] = world.events();
+  assert.equal(first?.event, "started");
+  assert.equal(first.version, JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version);
 });
 
 test("the mark of a configuration follows its settings, and does not depend on a secret", async () => {

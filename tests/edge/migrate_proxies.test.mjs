@@ -2,14 +2,14 @@
 // with two people, of whom one may and the other may not. Only the addresses of the provider and of the origin are the test's.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { createLocalJWKSet, jwtVerify } from "jose";
+import { builtCore } from "../../scripts/lib/core.mjs";
 import { readExample } from "./lib/examples.mjs";
 import { Browser } from "./lib/gateway.mjs";
 import { providerTable, startProviders } from "./lib/provider.mjs";
-import { ADMIN_BINARY, newPath, startWorld } from "./lib/world.mjs";
+import { newPath, startWorld } from "./lib/world.mjs";
 
 /** @import { Claims } from "./lib/provider.mjs" */
 
@@ -72,10 +72,12 @@ async function start({ vars }) {
   };
 }
 
+const core = await builtCore();
+
 /** @param {Record<string, unknown>} vars */
 function checkConfig(vars) {
-  const told = JSON.parse(execFileSync(ADMIN_BINARY, ["check-config"], { input: JSON.stringify({ x: { vars } }), encoding: "utf8" })).x;
-  assert.deepEqual(told.errors, []);
+  const told = /** @type {{ x: { errors: object[] } }} */ (core("check-config", { x: { vars } }));
+  assert.deepEqual(told.x.errors, []);
 }
 
 /** @param {Record<string, unknown>} claims */

@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, before, test } from "node:test";
-import { ADMIN_BINARY, startWorld, until } from "./lib/world.mjs";
+import { at, pinnedNode } from "../../scripts/lib/project.mjs";
+import { startWorld, until } from "./lib/world.mjs";
 import { serveKv } from "./lib/wrangler.mjs";
 
 /** @import { Site } from "./lib/site.mjs" */
@@ -35,7 +36,9 @@ after(async () => {
  */
 function admin(...args) {
   return new Promise((resolve) => {
-    execFile(ADMIN_BINARY, args, { env: { ...process.env, ...kv.env } }, (error, out, err) => resolve({ status: error ? error.code : 0, out, error: err }));
+    const [group, ...rest] = args;
+    const command = [at("scripts/admin.mjs"), group, "--with-wrangler", ...rest];
+    execFile(pinnedNode, command, { env: { ...process.env, ...kv.env } }, (error, out, err) => resolve({ status: error ? error.code : 0, out, error: err }));
   });
 }
 /**
@@ -104,9 +107,12 @@ test("an unknown id or scope is an error that says so, and changes nothing", asy
   assert.deepEqual(await world.kvEntries(), before);
 });
 
-test("the native tool has no command for users: it would write what it read a minute ago", async () => {
+test("no command for users goes through wrangler: it would write what it read a minute ago", async () => {
   const user = await app.createUser();
   const { status, error } = await admin("user", "logout", user.email);
   assert.equal(status, 2);
-  assert.match(error, /unrecognized subcommand 'user'/);
+  assert.match(error, /no option --with-wrangler/);
+  const remote = await admin("user", "logout", user.email, "--remote");
+  assert.equal(remote.status, 2);
+  assert.match(remote.error, /no option --/);
 });

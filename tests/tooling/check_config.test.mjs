@@ -1,13 +1,13 @@
 // `npm run check-config`, the schema and `npm run admin -- explain`: what is said of a configuration before it ships.
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import { Ajv } from "ajv";
 import { parse as parseToml } from "smol-toml";
-import { buildAdmin } from "../../scripts/lib/admin.mjs";
+import { builtCore } from "../../scripts/lib/core.mjs";
 import { at, pinnedNode } from "../../scripts/lib/project.mjs";
 import { readExample } from "../edge/lib/examples.mjs";
 
@@ -23,6 +23,15 @@ function run(script, ...args) {
   const { status, stdout, stderr } = spawnSync(pinnedNode, [at("scripts", script), ...args], { encoding: "utf8", cwd: at() });
   return { status, stdout, stderr };
 }
+
+const core = await builtCore();
+
+/**
+ * What the core says of environments, by their names.
+ * @param {{ [env: string]: object }} given
+ */
+const check = (given) =>
+  /** @type {{ [env: string]: { errors: { path: string, error: string }[], notes: object[], assumed: string[] } }} */ (core("check-config", given));
 
 /**
  * A file with this content; answers its path.
@@ -180,19 +189,16 @@ test("what is no file, no environment or no option is told as such", () => {
 });
 
 test("a weak secret in .dev.vars would be an error of the local environment, and no secret is printed", async () => {
-  const program = await buildAdmin();
   const { vars } = parseToml(GOOD);
-  const input = JSON.stringify({ local: { vars, secrets: { EDGEWARD_KEY_SECRET_1: "canary-canary" } } });
-  const printed = execFileSync(program, ["check-config"], { input, encoding: "utf8" });
+  const told = check({ local: { vars, secrets: { EDGEWARD_KEY_SECRET_1: "canary-canary" } } });
   assert.deepEqual(
-    JSON.parse(printed).local.errors.map((/** @type {{ path: string }} */ { path }) => path),
+    told.local.errors.map(({ path }) => path),
     ["EDGEWARD_KEY_SECRET_1"],
   );
-  assert.doesNotMatch(printed, /canary/);
+  assert.doesNotMatch(JSON.stringify(told), /canary/);
 });
 
 test("a secret that .dev.vars lacks is an error of the local environment, with the place to set it", async () => {
-  const program = await buildAdmin();
   const { vars } = parseToml(GOOD);
   const long = "q3Jb0pXv9sLw2mZr7tKc5nYd8fHg1aEu";
   const all = { EDGEWARD_KEY_SECRET_1: long, EDGEWARD_TOKEN_SECRET_1: `a${long}`, EDGEWARD_SESSION_SECRET_1: `b${long}`, ORIGIN_KEY: "k" };
@@ -200,14 +206,13 @@ test("a secret that .dev.vars lacks is an error of the local environment, with t
   const { EDGEWARD_TOKEN_SECRET_1: _, ...lacking } = all;
   const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
   const shared = { .../** @type {object} */ (vars), EDGEWARD_ISSUER_ID: table };
-  const input = JSON.stringify({
+  const told = check({
     "": { vars, secrets: {}, complete: false },
     whole: { vars, secrets: all, complete: true },
     lacking: { vars, secrets: lacking, complete: true },
     unset: { vars: shared, secrets: all, complete: true },
     weak: { vars: shared, secrets: weak, complete: true },
   });
-  const told = JSON.parse(execFileSync(program, ["check-config"], { input, encoding: "utf8" }));
   assert.equal(told[""].assumed.length, 4);
   assert.deepEqual([told.whole.errors, told.whole.assumed], [[], []]);
   assert.deepEqual(told.lacking.assumed, []);
@@ -223,7 +228,6 @@ test("a secret that .dev.vars lacks is an error of the local environment, with t
 });
 
 test("one fault is told once", async () => {
-  const program = await buildAdmin();
   const parsed = /** @type {{ vars: Record<string, Record<string, unknown>> }} */ (/** @type {unknown} */ (parseToml(GOOD)));
   const table = { issuer: "https://id.example", audience: "app", algorithms: ["HS256"], secret: "ISSUER_SECRET" };
   const { secret: _, ...keyless } = table;
@@ -234,14 +238,14 @@ test("one fault is told once", async () => {
     login: { vars: { ...parsed.vars, EDGEWARD_SITE_APP: { ...app, unauthenticated: "login", login_url: "nowhere" } } },
     both: { vars: { ...parsed.vars, EDGEWARD_ISSUER_ID: table, EDGEWARD_SITE_APP: { ...app, issuers: ["id"], tenants: grouped } } },
   };
-  const told = JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify(given), encoding: "utf8" }));
+  const told = check(given);
   for (const [name, path, message] of /** @type {[string, string, RegExp][]} */ ([
     ["keyless", "EDGEWARD_ISSUER_ID.secret", /exactly one of/],
     ["login", "EDGEWARD_SITE_APP.login_url", /must be an https URL/],
     ["both", "EDGEWARD_SITE_APP.issuers", /tenants\.groups\.<tenant>\.issuers/],
   ])) {
     assert.deepEqual(
-      told[name].errors.map((/** @type {{ path: string }} */ one) => one.path),
+      told[name].errors.map((one) => one.path),
       [path],
       name,
     );
@@ -250,8 +254,8 @@ test("one fault is told once", async () => {
 });
 
 test("the committed schema is the one that the settings give", async () => {
-  const printed = execFileSync(await buildAdmin(), ["schema"], { encoding: "utf8" });
-  assert.equal(readFileSync(at("wrangler.schema.json"), "utf8"), printed, "run: npm run --silent admin -- schema > wrangler.schema.json");
+  const printed = run("admin.mjs", "schema");
+  assert.equal(readFileSync(at("wrangler.schema.json"), "utf8"), printed.stdout, "run: npm run --silent admin -- schema > wrangler.schema.json");
 });
 
 const schema = () => JSON.parse(readFileSync(at("wrangler.schema.json"), "utf8"));
@@ -289,28 +293,25 @@ test("the schema takes the template and every example", () => {
 });
 
 test("every example of rules, and the complete one, has no error", async () => {
-  const program = await buildAdmin();
   const all = Object.entries(examples()).filter(([place]) => !place.startsWith("docs/integrate.md"));
   for (const [place, text] of all) {
     const { vars } = readExample(text);
     const base = { hosts: ["app.example.com"], upstream: "https://origin.example.com", sources: ["session"] };
     // Rules may name methods of the gateway.
     const given = { vars: { EDGEWARD_SITE_APP: base, EDGEWARD_GATEWAY: { hosts: ["login.example.com"] }, ...vars } };
-    const { errors } = JSON.parse(execFileSync(program, ["check-config"], { input: JSON.stringify({ x: given }), encoding: "utf8" })).x;
+    const { errors } = check({ x: given }).x;
     assert.deepEqual(errors, [], place);
   }
 });
 
 test("a site in front of Label Studio has no error, in either mode, as its document writes it", async () => {
-  const program = await buildAdmin();
   const [mint, pat] = [...readFileSync(at("docs/label-studio.md"), "utf8").matchAll(/```toml\n([\s\S]*?)```/g)].map(
     ([, text]) => readExample(text).vars.EDGEWARD_SITE_STUDIO,
   );
   assert.deepEqual([mint.label_studio?.mode, pat.label_studio?.mode], ["mint", "pat"]);
   for (const { label_studio } of [mint, pat]) {
     assert.ok(label_studio);
-    const input = JSON.stringify({ x: { vars: { EDGEWARD_SITE_STUDIO: { ...mint, label_studio } } } });
-    const { errors, assumed } = JSON.parse(execFileSync(program, ["check-config"], { input, encoding: "utf8" })).x;
+    const { errors, assumed } = check({ x: { vars: { EDGEWARD_SITE_STUDIO: { ...mint, label_studio } } } }).x;
     assert.deepEqual(errors, [], label_studio.mode);
     assert.ok(assumed.includes(label_studio.secret), label_studio.mode);
   }
@@ -387,13 +388,10 @@ test("the schema refuses what the configuration refuses: unknown names, wrong ty
 test("what the schema requires, the configuration requires", async () => {
   const { definitions } = schema();
   const { RawSite: site } = definitions;
-  const program = await buildAdmin();
   /** @param {Record<string, unknown>} settings */
   const errors = (settings) => {
     const vars = { EDGEWARD_SITE_APP: { hosts: ["a.ward.dev"], upstream: "https://o.ward.dev", sources: ["session"], unauthenticated: "deny", ...settings } };
-    return JSON.parse(
-      execFileSync(program, ["check-config"], { input: JSON.stringify({ x: { vars: JSON.parse(JSON.stringify(vars)) } }), encoding: "utf8" }),
-    ).x.errors.map((/** @type {{ path: string }} */ { path }) => path);
+    return check({ x: { vars } }).x.errors.map(({ path }) => path);
   };
   assert.deepEqual(errors({}), []);
   for (const name of site.required) assert.ok(errors({ [name]: undefined }).includes(`EDGEWARD_SITE_APP.${name}`), name);

@@ -66,7 +66,7 @@ function pathsAfter(change, env) {
 
 test("a configuration that the Worker would not start with is not deployed", async () => {
   const good = /** @type {Filled} */ (effectiveConfig(project()));
-  assert.match(await refuseErrors(good, ""), /no errors[\s\S]*EDGEWARD_SESSION_SECRET_1/);
+  assert.match((await refuseErrors(good, "")).told, /no errors[\s\S]*EDGEWARD_SESSION_SECRET_1/);
   const bad = structuredClone(good);
   bad.vars.EDGEWARD_SITE_APP.rules = [{ prefix: "/a/", require: { rule: "x" } }];
   await assert.rejects(refuseErrors(bad, ""), /rules\.1\.prefix: [\s\S]*rules\.1\.require\.rule: no such setting/);

@@ -13,7 +13,7 @@ import { createLocalJWKSet, jwtVerify } from "jose";
 import { ISSUER, keySet } from "../../examples/testing/testing.js";
 import { readToml } from "../../scripts/lib/check-config.mjs";
 import { configForPorts } from "../../scripts/lib/dev-config.mjs";
-import { newSecrets } from "../../scripts/lib/dev.mjs";
+import { newSecrets } from "../../scripts/lib/dev-secrets.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";
 import { at, pinnedNode, toolEnv } from "../../scripts/lib/project.mjs";
 import { withProvider } from "../../scripts/lib/with-provider.mjs";

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, describe, test } from "node:test";
 import { composed, described, judged } from "../../scripts/lib/dev-config.mjs";
-import { newSecrets } from "../../scripts/lib/dev.mjs";
+import { newSecrets } from "../../scripts/lib/dev-secrets.mjs";
 import { HELP, readOptions } from "../../scripts/lib/dev-options.mjs";
 import { isFrom, readLocalFile } from "../../scripts/lib/local-file.mjs";
 import { freePort } from "../../scripts/lib/processes.mjs";

@@ -1,9 +1,9 @@
 // Scopes and claims mean here what they mean in the Python packages usso and more-sso-auth: the real packages are asked
-// and the core by the admin tool, about the same cases, and must say the same.
+// and the core by the function of the commands, about the same cases, and must say the same.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { before, test } from "node:test";
-import { core } from "../../scripts/lib/check-config.mjs";
+import { core } from "../../scripts/lib/core.mjs";
 import { at } from "../../scripts/lib/project.mjs";
 import { installPeers } from "../peers/lib/peers.mjs";
 
@@ -42,8 +42,7 @@ async function ours(cases) {
       path: `/${part.indexOf(JSON.stringify(require))}`,
       caller,
     }));
-    /** @type {{ granted: boolean }[]} */
-    const told = JSON.parse(await core("explain", { vars, questions }));
+    const told = /** @type {{ granted: boolean }[]} */ (await core("explain", { vars, questions }));
     told.forEach(({ granted }, at) => answers.set(mine[at].index, granted));
   }
   return cases.map((_, index) => answers.get(index));

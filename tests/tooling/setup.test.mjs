@@ -38,7 +38,7 @@ test("the scripts that run before npm ci import nothing but Node's own modules",
     for (const name of imports) assert.match(name, /^(node:|\.\.?\/)/, `${file} imports ${name}`);
   }
   /** @type {{ [script: string]: string[] }} */
-  const own = { dev: ["./lib/dev-options.mjs"], admin: ["./lib/place.mjs"] };
+  const own = { dev: ["./lib/dev-options.mjs"] };
   for (const script of ["admin", "bench", "build", "deploy", "dev", "test"]) {
     const text = readFileSync(at(`scripts/${script}.mjs`), "utf8");
     assert.deepEqual(

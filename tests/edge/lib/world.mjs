@@ -10,7 +10,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Log, LogLevel, Miniflare, Response as WorkerResponse } from "miniflare";
-import { APART } from "../../../scripts/lib/kdf.mjs";
+import { APART } from "../../../scripts/lib/apart.mjs";
+import { builtCore } from "../../../scripts/lib/core.mjs";
 import { newSecret, until } from "./fresh.mjs";
 import { startOrigin } from "./origin.mjs";
 import { Site } from "./site.mjs";
@@ -66,9 +67,6 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
 
 const PROJECT = fileURLToPath(new URL("../../../", import.meta.url));
 const BUILD = process.env.EDGEWARD_BUILD_DIR ?? path.join(PROJECT, "build");
-/** The admin command, as `npm run admin` runs it. */
-export const ADMIN_BINARY =
-  process.env.EDGEWARD_ADMIN_BINARY ?? path.join(process.env.CARGO_TARGET_DIR ?? path.join(PROJECT, "target"), "debug", "edgeward-admin");
 const COMPATIBILITY_DATE = "2026-11-01";
 /** The Durable Objects' classes. */
 const CLASSES = ["Once", "Record", "Attempts", "Outbox", "Audit"];
@@ -420,14 +418,13 @@ export class World {
     );
   }
 
-  /** The first admin API token: made by `edgeward-admin` and put into KV, as a deployer would. */
+  /** The first admin API token: made by the core of the commands and put into KV, as a deployer would. */
   async adminToken() {
     const known = this.#apiTokens.get("first");
     if (known !== undefined) return known;
-    const printed = execFileSync(ADMIN_BINARY, ["token", "create", "--name", "test", "--scope", "admin", "--print-record"], { encoding: "utf8" });
-    /** @type {{ token: string, key: string, value: unknown }} */
-    const { token, key, value } = JSON.parse(printed);
-    await (await this.kv).put(key, typeof value === "string" ? value : JSON.stringify(value));
+    const made = (await builtCore())("token-create", { name: "test", scopes: ["admin"] });
+    const { token, key, value } = /** @type {{ token: string, key: string, value: string }} */ (made);
+    await (await this.kv).put(key, value);
     this.#apiTokens.set("first", token);
     return token;
   }

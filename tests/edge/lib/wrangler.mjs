@@ -1,4 +1,4 @@
-// A stand-in for the wrangler command: the few `kv` subcommands that edgeward-admin uses, over the KV
+// A stand-in for the wrangler command: the few `kv` subcommands that the commands use, over the KV
 // namespace of a test's world. Run as a program it asks the test, which listens at EDGEWARD_TEST_KV.
 
 import { readFileSync } from "node:fs";
@@ -25,7 +25,7 @@ const USAGE = {
 };
 
 /**
- * Serves a world's KV to the stand-in: `{ env, asked, stop }`, where `env` is what edgeward-admin needs and `asked` the
+ * Serves a world's KV to the stand-in: `{ env, asked, stop }`, where `env` is what the commands need and `asked` the
  * commands so far.
  * @param {{ kv: Promise<Pick<Kv, "get" | "put" | "delete">>, kvEntries: World["kvEntries"] }} world
  */

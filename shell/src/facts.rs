@@ -6,11 +6,11 @@ use edgeward::ask::route;
 use edgeward::config::{RESOURCES, SECRETS};
 use edgeward::http::reserved;
 use edgeward::store;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Prints the facts as JSON.
-pub fn print() {
-    let facts = json!({
+/// The facts.
+pub fn facts() -> Value {
+    json!({
         "codes": denial::CODES.as_slice(),
         "paths": route::PATHS.as_slice(),
         "key_families": store::FAMILIES,
@@ -19,6 +19,5 @@ pub fn print() {
         "secrets": SECRETS,
         "resources": RESOURCES.as_slice(),
         "metrics": metrics::FAMILIES,
-    });
-    println!("{facts}");
+    })
 }

@@ -1,25 +1,19 @@
 //! Checks the users and the passwords of a file before any of them is sent, by the core's own rules.
 
-use std::io::Read as _;
-
 use edgeward::admin::users::UserPatch;
 use edgeward::model::password;
 use edgeward::model::user::subject::IssuerSubject;
 use edgeward::model::user::{Email, Tenant};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Reads a list of users and prints for each its error, or null.
-pub fn check() -> Result<(), String> {
-    let rows: Vec<Value> = read_input()?;
+/// For each user its error, or null.
+pub fn check(rows: Vec<Value>) -> Value {
     let errors: Vec<Option<String>> = rows.into_iter().map(|row| check_row(row).err()).collect();
-    println!("{}", json!(errors));
-    Ok(())
+    json!(errors)
 }
 
-/// Reads a list of Django's password hashes and prints for each why it cannot be imported, or null.
-pub fn check_hashes() -> Result<(), String> {
-    let hashes: Vec<String> = read_input()?;
+/// For each of Django's password hashes why it cannot be imported, or null.
+pub fn check_hashes(hashes: &[String]) -> Value {
     let errors: Vec<Option<String>> = hashes
         .iter()
         .map(|hash| {
@@ -28,16 +22,7 @@ pub fn check_hashes() -> Result<(), String> {
                 .map(|error| error.to_string())
         })
         .collect();
-    println!("{}", json!(errors));
-    Ok(())
-}
-
-fn read_input<T: DeserializeOwned>() -> Result<T, String> {
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| error.to_string())
+    json!(errors)
 }
 
 fn check_row(mut row: Value) -> Result<(), String> {

@@ -1,15 +1,13 @@
-//! What needs a configuration but no deployment: checking it, explaining its rules, and printing the
-//! JSON schema for editors. The scripts pass the contents of wrangler.toml.
+//! What needs a configuration but no deployment: checking it, and explaining its rules. The scripts
+//! pass the contents of wrangler.toml.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgeward::admin::explain;
 use edgeward::admin::imagined::Imagined;
 use edgeward::config::reader::Bindings;
-use edgeward::config::schema;
 use edgeward::model::claim::Reading;
 use edgeward::model::user::Role;
 use edgeward::platform::digest::sha256;
@@ -22,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 /// The variables of one environment, and its secrets as far as they are known here.
 #[derive(Deserialize)]
-struct Given {
+pub struct Given {
     vars: Map<String, Value>,
     #[serde(default)]
     secrets: BTreeMap<String, String>,
@@ -31,18 +29,8 @@ struct Given {
     complete: bool,
 }
 
-/// Prints the JSON schema.
-pub fn print_schema() -> Result<(), String> {
-    let text =
-        serde_json::to_string_pretty(&schema::schema()).map_err(|error| error.to_string())?;
-    println!("{text}");
-    Ok(())
-}
-
-/// Reads environments, `{name: {vars, secrets}}`, and prints for each its errors, its notes and the
-/// names of the secrets that were assumed to be set.
-pub fn check() -> Result<(), String> {
-    let given: BTreeMap<String, Given> = input()?;
+/// For each environment its errors, its notes and the names of the secrets that were assumed to be set.
+pub fn check(given: BTreeMap<String, Given>) -> Value {
     let list = |errors: &[ConfigError]| -> Value {
         let each = |error: &ConfigError| json!({ "path": error.path, "error": error.error });
         errors.iter().map(each).collect()
@@ -61,20 +49,20 @@ pub fn check() -> Result<(), String> {
             )
         })
         .collect();
-    println!("{}", Value::Object(told));
-    Ok(())
+    Value::Object(told)
 }
 
-/// Reads `{vars, secrets, questions}` and prints a list of answers, one per question. A question has a
-/// `caller` instead of a token: an object with what rules may require, or null if anonymous.
-pub fn explain() -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct ExplainInput {
-        #[serde(flatten)]
-        given: Given,
-        questions: Vec<Value>,
-    }
-    let ExplainInput { given, questions } = input()?;
+/// A configuration, and questions about its rules.
+#[derive(Deserialize)]
+pub struct Asked {
+    #[serde(flatten)]
+    given: Given,
+    questions: Vec<Value>,
+}
+
+/// A list of answers, one per question. A question has a `caller` instead of a token: an object with
+/// what rules may require, or null if anonymous.
+pub fn explain(Asked { given, questions }: Asked) -> Result<Value, String> {
     let (bindings, _) = bindings(given);
     let config = edgeward::config::parse(&bindings).map_err(|errors| {
         let lines: Vec<String> = errors
@@ -83,25 +71,26 @@ pub fn explain() -> Result<(), String> {
             .collect();
         format!("the configuration has errors:{}", lines.concat())
     })?;
-    let answers: Vec<Value> = questions
+    questions
         .iter()
         .map(|question| answer(&config, question))
-        .collect::<Result<_, _>>()?;
-    println!("{}", Value::Array(answers));
-    Ok(())
+        .collect()
 }
 
-/// The longest lifetimes of a session and of an SSO token at any site, by the settings that the script
-/// passes in `EDGEWARD_SETTINGS`; `None` if they cannot be read.
-pub fn bounds() -> Option<(Seconds, Seconds)> {
-    let text = std::env::var("EDGEWARD_SETTINGS").ok()?;
-    let (bindings, _) = bindings(serde_json::from_str(&text).ok()?);
-    let config = edgeward::config::parse(&bindings).ok()?;
-    let longest = |of: fn(&Site) -> Seconds| config.sites().map(|site| of(site)).max();
-    Some((
-        longest(|site| site.session.absolute)?,
-        longest(|site| site.sso_token.max_lifetime)?,
-    ))
+/// The longest lifetimes in seconds of a session and of an SSO token at any site: `{ session, sso_token }`, or null if the
+/// configuration has errors.
+pub fn bounds(given: Given) -> Value {
+    let (bindings, _) = bindings(given);
+    let Ok(config) = edgeward::config::parse(&bindings) else {
+        return Value::Null;
+    };
+    let longest = |of: fn(&Site) -> Seconds| config.sites().map(|site| of(site).0).max();
+    let session = longest(|site| site.session.absolute);
+    let sso_token = longest(|site| site.sso_token.max_lifetime);
+    match (session, sso_token) {
+        (Some(session), Some(sso_token)) => json!({ "session": session, "sso_token": sso_token }),
+        _ => Value::Null,
+    }
 }
 
 fn answer(config: &Config, question: &Value) -> Result<Value, String> {
@@ -162,16 +151,6 @@ impl HypotheticalCaller {
             age: self.age.map(Seconds),
         }
     }
-}
-
-fn input<T: serde::de::DeserializeOwned>() -> Result<T, String> {
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
-    serde_json::from_str(&text).map_err(|error| {
-        format!("start this through `npm run`, which passes the configuration: {error}")
-    })
 }
 
 /// The bindings as the Worker gets them, and the names of the secrets that had to be made up: one of
