@@ -19,6 +19,7 @@ const COMMANDS = {
   try: async (args) => (await import("./try.mjs")).runTry(args),
   explain: async (args) => (await import("./explain.mjs")).runExplain(args),
   schema: async () => print(JSON.stringify(await core("schema"), null, 2)),
+  openapi: async () => print(JSON.stringify(await core("openapi"), null, 2)),
 };
 
 /**
@@ -47,6 +48,7 @@ Commands that tell why:
 Commands that need no deployment that answers:
   secret   The secrets that sign and encrypt: list, rotate, retire
   schema   Print the JSON schema of wrangler.toml with Edgeward's settings
+  openapi  Print the admin API as OpenAPI 3.1
 
   --version  print the version of these commands and of the Worker that they deploy
 

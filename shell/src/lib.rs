@@ -20,6 +20,7 @@ pub fn run(command: &str, input: &str, now: Timestamp) -> Result<String, String>
         "check-users" => users::check(read(input)?),
         "explain" => configuration::explain(read(input)?)?,
         "facts" => facts::facts(),
+        "openapi" => edgeward::admin::openapi::document(),
         "schema" => edgeward::config::schema::schema(),
         "token-create" => tokens::create(read(input)?, now)?,
         "token-list" => tokens::list(&read(input)?)?,

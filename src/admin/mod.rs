@@ -11,7 +11,7 @@ pub mod imagined;
 pub mod issue;
 pub mod keys;
 mod metrics;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(any(test, feature = "schema"))]
 pub mod openapi;
 pub mod services;
 pub mod sign_in;
