@@ -12,7 +12,7 @@ import { startWorker } from "./workerd.mjs";
 
 /** @import { JWTVerifyGetKey } from "jose" */
 /** @import { Core } from "../../scripts/lib/core.mjs" */
-/** @import { Binding, Caller, KvHelper, Person, Received, Secrets, SiteSettings, User, World } from "./types.js" */
+/** @import { Binding, Caller, Entry, KvHelper, Person, Received, Secrets, SiteSettings, User, World } from "./types.js" */
 /** @typedef {Awaited<ReturnType<typeof startEdgeward>>} Worker */
 
 export const ISSUER = "edgeward";
@@ -110,13 +110,13 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
 }
 
 /**
- * A world with one API token and nobody in it.
- * @param {{ seed: string, core: Core, kv: KvHelper }} what
+ * A world with one API token, and what else KV holds.
+ * @param {{ seed: string, core: Core, kv: KvHelper, entries?: Entry[] }} what
  */
-export async function foundWorld({ seed, core, kv }) {
+export async function foundWorld({ seed, core, kv, entries = [] }) {
   const made = core("token-create", { name: "bench", scopes: ["admin"] });
   const { token, key, value } = /** @type {{ token: string, key: string, value: string }} */ (made);
-  await kv.ask({ seed, entries: [[key, { body: value, metadata: null }]] });
+  await kv.ask({ seed, entries: [...entries, [key, { body: value, metadata: null }]] });
   return { seed, secrets: newSecrets(), token: String(token) };
 }
 

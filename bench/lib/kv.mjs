@@ -140,7 +140,7 @@ function answer(state, { method, url, headers }, body) {
     const found = state.names.slice(first, first + limit + 1).filter((name) => name.startsWith(prefix));
     const keys = found.slice(0, limit).map((name) => {
       const metadata = state.values.get(name)?.metadata ?? null;
-      return metadata === null ? { name } : { name, metadata: JSON.parse(metadata) };
+      return metadata === null ? { name } : { name, metadata };
     });
     const rest = found.length > limit ? { list_complete: false, cursor: keys.at(-1)?.name } : { list_complete: true };
     return { status: 200, text: JSON.stringify({ keys, ...rest, cacheStatus: null }), headers: { "content-type": "application/json" } };

@@ -30,8 +30,9 @@ use crate::store::users::{Users, has_handle};
 
 /// Users per bulk call. Each takes a few operations, and a Worker may make 1,000 per request.
 const MAX_BULK: usize = 100;
-/// How many users of a bulk call are processed concurrently.
-const CONCURRENCY: usize = 6;
+/// How many users of a bulk call are processed concurrently: each waits for its writers most of the time. Of its reads of
+/// KV, the runtime makes six at once.
+const CONCURRENCY: usize = 25;
 
 /// What a request sets on a user, apart from the address. `None` changes nothing.
 #[derive(Clone, Debug, Default, Deserialize)]

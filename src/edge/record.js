@@ -74,9 +74,9 @@ export class Record extends DurableObject {
     await this.#notifications.seal(change);
     const outcome = await this.#inTurn(() => this.#make(change));
     if (!outcome.done) return outcome;
+    const carried = this.#carry();
     // Nobody waits for the directory: nothing depends on it.
     this.ctx.waitUntil(this.#list());
-    const carried = this.#carry();
     // The caller is itself a writer, inside its own turn; waiting here could deadlock.
     if (change.isNeeded) this.ctx.waitUntil(carried);
     else await Promise.race([carried, scheduler.wait(PATIENCE)]);
