@@ -194,7 +194,9 @@ async function allUsers(query = "") {
   try {
     for (let cursor = /** @type {string | null} */ (""); cursor !== null; ) {
       const path = `${USERS}?limit=${PAGE}${query}${cursor && `&cursor=${encodeURIComponent(cursor)}`}`;
-      const page = /** @type {{ users: User[], cursor: string | null, indexed_at?: number | null }} */ (await askPatiently({ method: "GET", path, gives: "users" }));
+      const page = /** @type {{ users: User[], cursor: string | null, indexed_at?: number | null }} */ (
+        await askPatiently({ method: "GET", path, gives: "users" })
+      );
       users.push(...page.users);
       cursor = page.cursor;
       if (cursor === null && page.indexed_at === null) process.stderr.write(NEVER_INDEXED);
@@ -206,8 +208,7 @@ async function allUsers(query = "") {
   return users;
 }
 
-const NEVER_INDEXED =
-  "note: users from before there was a directory are not found; `npm run admin -- user reindex` adds them, and has not been run yet\n";
+const NEVER_INDEXED = "note: users from before there was a directory are not found; `npm run admin -- user reindex` adds them, and has not been run yet\n";
 
 /** @param {Given} given */
 async function reindex({ from, json }) {

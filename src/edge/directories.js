@@ -4,7 +4,8 @@
 /** @import { DirectoryCall } from "./types.js" */
 
 /** @param {DurableObjectNamespace<Directory>} namespace */
-export const directory = (namespace) => /** @type {{ call: (call: DirectoryCall) => Promise<object> }} */ (/** @type {unknown} */ (namespace.get(namespace.idFromName("users"))));
+export const directory = (namespace) =>
+  /** @type {{ call: (call: DirectoryCall) => Promise<object> }} */ (/** @type {unknown} */ (namespace.get(namespace.idFromName("users"))));
 
 /**
  * Promises the directory's answer. Both are JSON.

@@ -164,7 +164,15 @@ export class Directory extends DurableObject {
       return;
     }
     const words = text === null ? [] : wordsOf(text);
-    const values = [tenant, version, text, words.length > 0 ? ` ${words.join(" ")}` : "", (words[0] ?? "").slice(0, MOST_PLACE).toWellFormed(), seen, text === null ? now : null];
+    const values = [
+      tenant,
+      version,
+      text,
+      words.length > 0 ? ` ${words.join(" ")}` : "",
+      (words[0] ?? "").slice(0, MOST_PLACE).toWellFormed(),
+      seen,
+      text === null ? now : null,
+    ];
     if (known !== undefined) {
       this.#unlist(known.number, known.tenant, known.words);
       this.#sql("UPDATE user SET tenant = ?, version = ?, text = ?, words = ?, place = ?, seen = ?, gone = ? WHERE number = ?", ...values, known.number);

@@ -88,7 +88,19 @@ test("a user is found by the beginnings of address, local part, domain, username
     last_name: "King-Noel",
   });
   await finds(name, [user.id]);
-  for (const rest of [`${name}.sec`, "second-part@mail", "PART@", `mail.${name}`, `${name}.EXAMPLE.c`, `${name}us`, "ada", "aug", "king-n", "Noel", "noel  ada\tau"])
+  for (const rest of [
+    `${name}.sec`,
+    "second-part@mail",
+    "PART@",
+    `mail.${name}`,
+    `${name}.EXAMPLE.c`,
+    `${name}us`,
+    "ada",
+    "aug",
+    "king-n",
+    "Noel",
+    "noel  ada\tau",
+  ])
     assert.deepEqual(await found(`${name} ${rest}`), [user.id], rest);
   for (const rest of ["da", "usta", "ada lovelace", "adaa", "mple", `${name}.second-part@mail.x`]) assert.deepEqual(await found(`${name} ${rest}`), [], rest);
 });
@@ -100,7 +112,16 @@ test("SEC-125: no character of a search has a meaning of its own, and no text is
   for (const text of ["%", "_", `${name.slice(0, -1)}_`, `${name} %`, `${name} a%`, "*", "[a-z]", "' OR 1=1 --", `${name}' --`, "\\", "\u0000", "\u{10ffff}"])
     assert.deepEqual(await found(text), [], JSON.stringify(text));
   for (const text of ["a_b%", "a_b%c", "o'neil\"", "DROP"]) assert.deepEqual(await found(`${name} ${text}`), [plain.id], text);
-  for (const text of ["", "  ", "\t", Array(9).fill("x").map((x, n) => x + n).join(" "), "ä".repeat(129)]) {
+  for (const text of [
+    "",
+    "  ",
+    "\t",
+    Array(9)
+      .fill("x")
+      .map((x, n) => x + n)
+      .join(" "),
+    "ä".repeat(129),
+  ]) {
     const answer = await app.admin("GET", `/api/sso/users?search=${encodeURIComponent(text)}`);
     assert.deepEqual([answer.status, answer.json.code], [400, "invalid_request"], text);
   }
@@ -156,7 +177,9 @@ test("SEC-125: who is renamed, moved or deleted is not found by what was", async
 test("SEC-126: an older version replaces no newer one, in whatever order they arrive", async () => {
   const [id, name] = [`usr_${unique()}`, unique()];
   for (const version of [2, 3, 1, 3, 2]) await put({ id, version, text: `${name}${version}\nx\n\n` });
-  assert.deepEqual((await order({ call: { call: "search", tenant: "", text: name, after: null, limit: 9 } })).users, [{ id, version: 3, text: `${name}3\nx\n\n` }]);
+  assert.deepEqual((await order({ call: { call: "search", tenant: "", text: name, after: null, limit: 9 } })).users, [
+    { id, version: 3, text: `${name}3\nx\n\n` },
+  ]);
   await put({ id, version: 4, text: null });
   for (const version of [3, 4]) await put({ id, version, text: `${name}${version}\nx\n\n` });
   assert.equal((await stored(id)).text, null);
@@ -212,7 +235,11 @@ test("pages of a search go on where they ended, whether its words are rare or co
         emails.push(...page.users.map((/** @type {{ email: string }} */ { email }) => email));
         cursor = page.cursor;
       }
-      assert.deepEqual(emails, expected.map((number) => `${name}${number}@example.com`), `${text}, ${limit}`);
+      assert.deepEqual(
+        emails,
+        expected.map((number) => `${name}${number}@example.com`),
+        `${text}, ${limit}`,
+      );
     }
   }
   for (const cursor of ["x", "YzE6"]) assert.equal((await app.admin("GET", `/api/sso/users?search=a&cursor=${cursor}`)).status, 400);
@@ -228,7 +255,10 @@ test("SEC-126: a rebuild from KV finds everybody, and forgets who is gone", asyn
   assert.deepEqual(before.users, []);
   const steps = await rebuild();
   assert.deepEqual(await found(name), [user.id]);
-  assert.equal(steps.reduce((sum, { removed }) => sum + removed, 0), 1);
+  assert.equal(
+    steps.reduce((sum, { removed }) => sum + removed, 0),
+    1,
+  );
   assert.equal(await stored("usr_AAAAAAAAAAAAAAAAAAAAAA"), undefined);
   const { indexed_at: at } = await search(name);
   assert.ok(Math.abs(at - Date.now() / 1000) < 60, `${at}`);

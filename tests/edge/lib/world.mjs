@@ -251,7 +251,10 @@ export class World {
         ...(name === first
           ? {
               exports: Object.fromEntries(
-                [...CLASSES, ...(this.#options.directory ? ["Directory"] : []), ...(this.#options.metrics ? ["Metrics"] : [])].map((className) => [className, { type: "durable-object", storage: "sqlite" }]),
+                [...CLASSES, ...(this.#options.directory ? ["Directory"] : []), ...(this.#options.metrics ? ["Metrics"] : [])].map((className) => [
+                  className,
+                  { type: "durable-object", storage: "sqlite" },
+                ]),
               ),
             }
           : {}),
