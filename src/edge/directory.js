@@ -152,13 +152,14 @@ export class Directory extends DurableObject {
    * @param {number} round
    * @param {number} now
    */
-  #keep({ id, tenant, version, text }, round, now) {
+  #keep({ id, tenant, version, text, made = false }, round, now) {
     const [known] = /** @type {{ number: number, version: number, tenant: string, text: string | null, words: string, seen: number }[]} */ (
       /** @type {unknown} */ (this.#sql("SELECT * FROM user WHERE id = ?", id))
     );
     const seen = Math.max(round, known?.seen ?? 0);
-    // Of the same version, too: a rebuild may find that a record was corrected by hand. But nobody returns.
-    const isNews = known === undefined || version > known.version || (version === known.version && known.text !== null);
+    // Of the same version, too: a rebuild may find that a record was corrected by hand. But nobody who is gone returns, unless
+    // the record is made anew from a backup.
+    const isNews = known === undefined || version > known.version || (known.text === null ? made : version === known.version);
     if (!isNews || (known?.text === text && known?.tenant === tenant)) {
       this.#sql("UPDATE user SET seen = ?, version = max(version, ?) WHERE number = ?", seen, isNews ? version : 0, known.number);
       return;

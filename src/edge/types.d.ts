@@ -119,6 +119,8 @@ export interface ListedUser {
   version: number;
   /** What a search finds the user by; null: the user is gone. */
   text: string | null;
+  /** The record was made just now, maybe with the id of somebody who was deleted. */
+  made?: boolean;
 }
 
 /** A call of the directory of users, as the core sends it (`DirectoryCall` in port.rs). */

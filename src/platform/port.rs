@@ -274,6 +274,9 @@ pub struct Listed {
     pub version: u64,
     /// What a search finds the user by; `None`: the user is gone.
     pub text: Option<String>,
+    /// The record was made just now, with an id that may have been there before: a user who is restored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub made: bool,
 }
 
 /// A call of the directory of users. A call without another answer answers `{}`.

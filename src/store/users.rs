@@ -338,7 +338,10 @@ fn put(old: Option<&HeldUser>, user: &User) -> Result<Change, Fault> {
         from: old.map(|old| old.text.clone()),
         to: Some(encode(user)?),
         in_lists: true,
-        entry: is_news.then(|| listed(user)),
+        entry: is_news.then(|| Listed {
+            made: old.is_none(),
+            ..listed(user)
+        }),
         ..Change::default()
     })
 }
@@ -351,6 +354,7 @@ pub fn listed(user: &User) -> Listed {
         tenant: user.tenant.as_ref().map_or("", Tenant::as_str).to_owned(),
         version: user.version,
         text: Some(searched(user)),
+        made: false,
     }
 }
 

@@ -58,7 +58,7 @@ const found = async (text, more) => (await search(text, more)).users.map((/** @t
 const finds = (text, ids) => until(async () => JSON.stringify(await found(text)) === JSON.stringify(ids));
 /** @param {string} id */
 const stored = async (id) => (await order({ sql: "SELECT version, text, words FROM user WHERE id = ?", values: [id] })).rows[0];
-/** @param {{ id: string, version: number, text: string | null, tenant?: string }} user */
+/** @param {{ id: string, version: number, text: string | null, tenant?: string, made?: boolean }} user */
 const put = (user) => order({ call: { call: "put", users: [{ tenant: "", ...user }] } });
 /** @param {string} id */
 const isGone = (id) => until(async () => (await stored(id))?.text === null);
@@ -183,6 +183,11 @@ test("SEC-126: an older version replaces no newer one, in whatever order they ar
   await put({ id, version: 4, text: null });
   for (const version of [3, 4]) await put({ id, version, text: `${name}${version}\nx\n\n` });
   assert.equal((await stored(id)).text, null);
+  // A record that is made anew from a backup has the version that it had.
+  await put({ id, version: 3, text: `${name}3\nx\n\n`, made: true });
+  assert.equal((await stored(id)).version, 3);
+  await put({ id, version: 2, text: `${name}2\nx\n\n` });
+  assert.equal((await stored(id)).version, 3);
 });
 
 for (const fails of ["before", "after"]) {

@@ -127,6 +127,7 @@ fn a_change_crosses_with_the_names_of_the_contract() {
             tenant: String::new(),
             version: 3,
             text: None,
+            made: true,
         }),
         order: Some(1),
         older_than: Some(2),
@@ -138,7 +139,7 @@ fn a_change_crosses_with_the_names_of_the_contract() {
     let empty = json!({"key": "", "from": null, "to": null});
     let crossed = json!({
         "key": "a", "from": "1", "to": "2", "needs": empty, "then": [empty], "keep": true, "fresh": true,
-        "in_lists": true, "entry": {"id": "u", "tenant": "", "version": 3, "text": null}, "order": 1, "older_than": 2, "notify": [{"service": "s", "call": {"call": "remove"}}],
+        "in_lists": true, "entry": {"id": "u", "tenant": "", "version": 3, "text": null, "made": true}, "order": 1, "older_than": 2, "notify": [{"service": "s", "call": {"call": "remove"}}],
     });
     assert_eq!(serde_json::to_value(change).unwrap(), crossed);
 }
@@ -150,6 +151,7 @@ fn a_call_of_the_directory_crosses_with_the_names_that_it_reads() {
         tenant: "acme".into(),
         version: 3,
         text: Some("a@b.c\na@b.c\n\n".into()),
+        made: false,
     };
     let calls = [
         (

@@ -40,6 +40,7 @@ fn plant(edge: &Edge, id: &str, tenant: &str, version: u64, text: &str) {
         tenant: tenant.into(),
         version,
         text: Some(text.into()),
+        made: false,
     };
     edge.shared.entries.put(&user, None);
 }

@@ -27,9 +27,11 @@ impl Entries {
         match users.get_mut(&user.id) {
             Some((known, seen)) => {
                 *seen = round.max(*seen);
-                if user.version > known.version
-                    || (user.version == known.version && known.text.is_some())
-                {
+                let returns = match known.text {
+                    None => user.made,
+                    Some(_) => user.version == known.version,
+                };
+                if user.version > known.version || returns {
                     *known = user.clone();
                 }
             }
