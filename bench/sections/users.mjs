@@ -81,7 +81,7 @@ const section = {
     const { build, folder, kv, origin, progress } = tools;
     const [imported, stored] = [Math.min(IMPORTED, count), Math.max(count - IMPORTED, 0)];
     const entries = Array.from({ length: stored }, (_, index) => storedUser(index)).flat();
-    const world = await foundWorld({ seed: "users", adminTool: await tools.adminTool(), kv, entries });
+    const world = await foundWorld({ seed: "users", core: await tools.core(), kv, entries });
     const worker = await startEdgeward({ name: "users", build, folder, kv, upstream: upstreamOf(origin), world });
     const headers = { authorization: `Token ${world.token}`, "content-type": "application/json" };
     /** @type {Call} */
