@@ -12,7 +12,7 @@ import { startWorker } from "./workerd.mjs";
 
 /** @import { JWTVerifyGetKey } from "jose" */
 /** @import { Core } from "../../scripts/lib/core.mjs" */
-/** @import { Binding, Caller, KvHelper, Person, Received, Secrets, SiteSettings, User, World } from "./types.js" */
+/** @import { Binding, Caller, Entry, KvHelper, Person, Received, Secrets, SiteSettings, User, World } from "./types.js" */
 /** @typedef {Awaited<ReturnType<typeof startEdgeward>>} Worker */
 
 export const ISSUER = "edgeward";
@@ -88,7 +88,7 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
       EDGEWARD_ONCE: { object: "Once" },
       // An earlier build does not know all of these classes. With Metrics it counts.
       ...Object.fromEntries(
-        ["Record", "Attempts", "Audit", "Metrics"].flatMap((object) =>
+        ["Record", "Attempts", "Audit", "Directory", "Metrics"].flatMap((object) =>
           new RegExp(`\\b${object}\\b`).test(source) ? [[`EDGEWARD_${object.toUpperCase()}`, { object }]] : [],
         ),
       ),
@@ -110,16 +110,24 @@ export async function startEdgeward({ name, build, folder, kv, upstream, world, 
 }
 
 /**
+ * A world with one API token, and what else KV holds.
+ * @param {{ seed: string, core: Core, kv: KvHelper, entries?: Entry[] }} what
+ */
+export async function foundWorld({ seed, core, kv, entries = [] }) {
+  const made = core("token-create", { name: "bench", scopes: ["admin"] });
+  const { token, key, value } = /** @type {{ token: string, key: string, value: string }} */ (made);
+  await kv.ask({ seed, entries: [...entries, [key, { body: value, metadata: null }]] });
+  return { seed, secrets: newSecrets(), token: String(token) };
+}
+
+/**
  * Signs `count` people in at a build, each as an application and a browser would, and keeps what KV then holds: resolves
  * to `{ secrets, seed, callers: [{ user, session }], keys }`. With `alone` it is one person, who signs in as often.
  * @param {{ name: string, build: string, count: number, alone: boolean, core: Core, kv: KvHelper, folder: string, upstream: string }} what
  * @returns {Promise<World>}
  */
 export async function admit({ name, build, count, alone, core, ...tools }) {
-  const made = core("token-create", { name: "bench", scopes: ["admin"] });
-  const { token, key, value } = /** @type {{ token: string, key: string, value: string }} */ (made);
-  const world = { seed: `${name} before`, secrets: newSecrets() };
-  await tools.kv.ask({ seed: world.seed, entries: [[key, { body: value, metadata: null }]] });
+  const { token, ...world } = await foundWorld({ seed: `${name} before`, core, kv: tools.kv });
   const worker = await startEdgeward({ name, build, world, ...tools });
   /** @type {Caller[]} */
   const callers = new Array(count);

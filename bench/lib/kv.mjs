@@ -8,7 +8,7 @@ import { tell } from "./child.mjs";
 /** @import { IncomingMessage, Server } from "node:http" */
 /** @import { AddressInfo } from "node:net" */
 /** @import { Entry, KvOrder } from "./types.js" */
-/** @typedef {{ values: Map<string, Entry[1]>, reads: number }} State */
+/** @typedef {{ values: Map<string, Entry[1]>, names: string[], reads: number }} State `names`: in order, for lists. */
 
 /**
  * What namespaces begin with, by name.
@@ -91,7 +91,7 @@ function usersLike(entries, count) {
  */
 function namespace(values, delay) {
   /** @type {State} */
-  const state = { values, reads: 0 };
+  const state = { values, names: [...values.keys()].sort(), reads: 0 };
   const server = createServer((request, response) => {
     let body = "";
     request.setEncoding("utf8").on("data", (text) => (body += text));
@@ -124,23 +124,43 @@ function answer(state, { method, url, headers }, body) {
   const { pathname, searchParams } = new URL(url ?? "", "http://kv");
   const key = decodeURIComponent(pathname.slice(1));
   if (method === "PUT") {
+    if (!state.values.has(key)) state.names.splice(placeOf(state.names, key), 0, key);
     state.values.set(key, { body, metadata: headers["cf-kv-metadata"]?.toString() ?? null });
     return { status: 200 };
   }
   if (method === "DELETE") {
-    state.values.delete(key);
+    if (state.values.delete(key)) state.names.splice(placeOf(state.names, key), 1);
     return { status: 200 };
   }
   state.reads += 1;
   if (key === "") {
-    const prefix = searchParams.get("prefix") ?? "";
-    const keys = [...state.values.keys()]
-      .filter((name) => name.startsWith(prefix))
-      .sort()
-      .map((name) => ({ name }));
-    return { status: 200, text: JSON.stringify({ keys, list_complete: true, cacheStatus: null }), headers: { "content-type": "application/json" } };
+    const [prefix, limit] = [searchParams.get("prefix") ?? "", Number(searchParams.get("key_count_limit") ?? 1000)];
+    const after = searchParams.get("cursor");
+    const first = after ? placeOf(state.names, `${after}\0`) : placeOf(state.names, prefix);
+    const found = state.names.slice(first, first + limit + 1).filter((name) => name.startsWith(prefix));
+    const keys = found.slice(0, limit).map((name) => {
+      const metadata = state.values.get(name)?.metadata ?? null;
+      return metadata === null ? { name } : { name, metadata };
+    });
+    const rest = found.length > limit ? { list_complete: false, cursor: keys.at(-1)?.name } : { list_complete: true };
+    return { status: 200, text: JSON.stringify({ keys, ...rest, cacheStatus: null }), headers: { "content-type": "application/json" } };
   }
   const value = state.values.get(key);
   if (value === undefined) return { status: 404 };
   return { status: 200, text: value.body, headers: value.metadata === null ? {} : { "cf-kv-metadata": value.metadata } };
+}
+
+/**
+ * Where a name is among others that are in order, or would be.
+ * @param {string[]} names
+ * @param {string} name
+ */
+function placeOf(names, name) {
+  let [low, high] = [0, names.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (names[middle] < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

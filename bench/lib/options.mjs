@@ -27,6 +27,7 @@ ${about.map((line) => `  ${line}`).join("")}  --rounds <n>       measured rounds
 ${wrapped(NAMES)}
   --bare             in hot: requests with no header but Host and Cookie, instead of a browser's
   --counts <n,…>     in memory: after how many distinct tokens memory is read (0,100000,500000,1000000)
+  --users <n>        in users: how many (100000)
   --recording <file> in page: a recording of yours (bench/record.mjs makes one), instead of those in bench/recordings
   --build <dir>      where the built Worker is (build)
   --before <dir>     where an earlier build is, to be measured beside it
@@ -82,10 +83,12 @@ export function readOptions(args, { sections, defaults }) {
   const [rounds, seconds] = [number(values.rounds), number(values.seconds)];
   if ((rounds !== undefined && (!Number.isInteger(rounds) || rounds < 1)) || (seconds !== undefined && !(seconds > 0)))
     misuse("--rounds and --seconds want positive numbers");
+  const users = Number(values.users);
+  if (!Number.isInteger(users) || users < 100) misuse("--users wants a whole number of at least 100");
   const { bare, json } = values;
   const [build, workers] = [resolve(values.build), resolve(values.workers)];
   const [before, recording] = [resolved(values.before), resolved(values.recording)];
-  return { sections: chosen, only, rows, counts, rounds, seconds, bare, build, before, workers, recording, json };
+  return { sections: chosen, only, rows, counts, users, rounds, seconds, bare, build, before, workers, recording, json };
 }
 
 /**
@@ -105,6 +108,7 @@ function parse(args, defaults) {
         only: text,
         bare: { type: "boolean", default: false },
         counts: { ...text, default: "0,100000,500000,1000000" },
+        users: { ...text, default: "100000" },
         recording: text,
         build: { ...text, default: defaults.build },
         before: text,

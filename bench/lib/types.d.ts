@@ -331,6 +331,7 @@ export interface Options {
   only?: string[];
   rows?: string[];
   counts: number[];
+  users: number;
   rounds?: number;
   seconds?: number;
   bare: boolean;

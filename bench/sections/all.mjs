@@ -11,8 +11,9 @@ import passwords from "./passwords.mjs";
 import refusals from "./refusals.mjs";
 import scale from "./scale.mjs";
 import start from "./start.mjs";
+import users from "./users.mjs";
 
 /** @import { Section } from "../lib/types.js" */
 
 /** @type {Section[]} */
-export const SECTIONS = [hot, firstSight, refusals, scale, latency, start, page, bodies, passwords, flood, memory];
+export const SECTIONS = [hot, firstSight, refusals, scale, latency, start, page, bodies, passwords, flood, memory, users];

@@ -26,11 +26,13 @@ export function missingBindings({ kv_namespaces = [], durable_objects: { binding
     const bound = bindings.find(({ name }) => name === binding);
     if (bound !== undefined || isNeeded) missing.push(...missingOf(binding, className, bound?.class_name, migrated));
   }
-  const metrics = bindings.find(({ name }) => name === "EDGEWARD_METRICS");
-  if (metrics !== undefined) missing.push(...missingOf("EDGEWARD_METRICS", "Metrics", metrics.class_name, migrated));
-  else {
-    const problem = "has no EDGEWARD_METRICS with the class Metrics, so nothing is counted (docs/monitoring.md)";
-    missing.push({ path: "durable_objects.bindings", problem, isOptional: true });
+  for (const [binding, className, without] of /** @type {const} */ ([
+    ["EDGEWARD_METRICS", "Metrics", "nothing is counted (docs/monitoring.md)"],
+    ["EDGEWARD_DIRECTORY", "Directory", "no user can be searched (docs/admin-api.md#search)"],
+  ])) {
+    const bound = bindings.find(({ name }) => name === binding);
+    if (bound !== undefined) missing.push(...missingOf(binding, className, bound.class_name, migrated));
+    else missing.push({ path: "durable_objects.bindings", problem: `has no ${binding} with the class ${className}, so ${without}`, isOptional: true });
   }
 
   const limits = ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT", ...(gateway === undefined ? [] : ["EDGEWARD_SIGN_IN_LIMIT"])];

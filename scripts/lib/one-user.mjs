@@ -29,6 +29,8 @@ export const BOUND = "This takes effect everywhere within 90 seconds.";
  * @property {string[]} [remove-role]
  * @property {boolean} [no-roles]
  * @property {string} [rest]
+ * @property {string} [search]
+ * @property {string} [from]
  * @property {boolean} [must-change]
  * @property {string[]} [send]
  * @property {string} [second]

@@ -139,6 +139,7 @@ async fn dispatch(
     match endpoint {
         AdminEndpoint::Users => users::collection(ctx, caller, act).await,
         AdminEndpoint::UsersBulk => users::bulk(ctx, caller, act).await,
+        AdminEndpoint::UsersReindex => users::reindex(ctx, caller, act).await,
         AdminEndpoint::User(id) => users::one(ctx, caller, id, act).await,
         AdminEndpoint::UserLogout(id) => users::logout(ctx, caller, id, act).await,
         AdminEndpoint::ApiTokens => api_tokens::collection(ctx, caller, act).await,
@@ -176,6 +177,7 @@ fn act_of(endpoint: &AdminEndpoint, method: &str) -> Option<(Action, Scope)> {
     Some(match (endpoint, method) {
         (AdminEndpoint::Users, "POST") => (Action::UserCreated, Scope::UsersWrite),
         (AdminEndpoint::UsersBulk, "POST") => (Action::UsersImported, Scope::UsersWrite),
+        (AdminEndpoint::UsersReindex, "POST") => (Action::UsersIndexed, Scope::Admin),
         (AdminEndpoint::User(_), "PATCH") => (Action::UserChanged, Scope::UsersWrite),
         (AdminEndpoint::User(_), "DELETE") => (Action::UserDeleted, Scope::UsersWrite),
         (AdminEndpoint::UserLogout(_), "POST") | (AdminEndpoint::UserSessions(_), "DELETE") => {
@@ -332,9 +334,9 @@ fn paging(ctx: &Ctx<'_>) -> Result<(Option<String>, u32), Denial> {
 /// The parameters of the query that a call knows. [`parameter`] reads no other.
 fn parameters(endpoint: &AdminEndpoint, method: &str) -> &'static [&'static str] {
     match (endpoint, method) {
-        (AdminEndpoint::Users, "GET") => {
-            &["limit", "cursor", "email", "issuer", "subject", "tenant"]
-        }
+        (AdminEndpoint::Users, "GET") => &[
+            "limit", "cursor", "email", "issuer", "subject", "tenant", "search",
+        ],
         (AdminEndpoint::ApiTokens | AdminEndpoint::UserSessions(_), "GET") => &["limit", "cursor"],
         (AdminEndpoint::UserSessions(_), "DELETE") => &["session"],
         (AdminEndpoint::ApiTokenRevoke(_), "POST") => &["with_children"],
@@ -410,6 +412,7 @@ const fn name_of(endpoint: &AdminEndpoint) -> &'static str {
     match endpoint {
         AdminEndpoint::Users => "users",
         AdminEndpoint::UsersBulk => "bulk users",
+        AdminEndpoint::UsersReindex => "reindex users",
         AdminEndpoint::User(_) => "user",
         AdminEndpoint::UserLogout(_) => "end sessions of user",
         AdminEndpoint::ApiTokens => "api tokens",

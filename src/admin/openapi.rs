@@ -54,9 +54,10 @@ const fn call(
 #[rustfmt::skip]
 const CALLS: &[Call] = &[
     call(("POST", "/api/sso/token"), Some(Scope::TokenIssue), "Issue an SSO token", Some("TokenRequest"), Gives::Json(200, "SsoToken")),
-    call(("GET", "/api/sso/users"), Some(Scope::UsersRead), "List users, or look one up", None, Gives::Json(200, "Users")),
+    call(("GET", "/api/sso/users"), Some(Scope::UsersRead), "List users, look one up, or search", None, Gives::Json(200, "Users")),
     call(("POST", "/api/sso/users"), None, "Make a user", Some("NewUser"), Gives::Json(201, "MadeUser")),
     call(("POST", "/api/sso/users/bulk"), None, "Synchronise up to 100 users", Some("Bulk"), Gives::Json(200, "BulkResults")),
+    call(("POST", "/api/sso/users/reindex"), None, "Make a step of a rebuild of what users are found by", Some("Reindex"), Gives::Json(200, "Reindexed")),
     call(("GET", "/api/sso/users/{id}"), Some(Scope::UsersRead), "Read a user", None, Gives::Json(200, "User")),
     call(("PATCH", "/api/sso/users/{id}"), None, "Change a user", Some("UserChange"), Gives::Json(200, "User")),
     call(("DELETE", "/api/sso/users/{id}"), None, "Delete a user", None, Gives::Nothing),
@@ -175,7 +176,7 @@ fn operation(call: &Call) -> Value {
         let schema = json!({ "$ref": format!("#/components/schemas/{body}") });
         members.insert(
             "requestBody".to_owned(),
-            json!({ "required": body != "LinkRequest", "content": { "application/json": { "schema": schema } } }),
+            json!({ "required": !matches!(body, "LinkRequest" | "Reindex"), "content": { "application/json": { "schema": schema } } }),
         );
     }
     operation

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::sign_in::FirstPassword;
-use crate::admin::{intended, member, paging, parameter, read_json, reject_unknown, require};
+use crate::admin::{
+    intended, member, paging, parameter, read_json, read_optional_json, reject_unknown, require,
+};
 use crate::answer::Answer;
 use crate::answer::denial::Denial;
 use crate::ask::audited::Act;
@@ -18,6 +20,7 @@ use crate::model::api_token::{ApiToken, Scope};
 use crate::model::audit::Action;
 use crate::model::user::subject::{Handle, IssuerSubject};
 use crate::model::user::{Email, Name, Role, Tenant, User, UserId, Username};
+use crate::people::directory::{self, Step};
 use crate::people::{self, Ensured};
 use crate::platform::port::Fault;
 use crate::platform::time::Timestamp;
@@ -27,8 +30,9 @@ use crate::store::users::{Users, has_handle};
 
 /// Users per bulk call. Each takes a few operations, and a Worker may make 1,000 per request.
 const MAX_BULK: usize = 100;
-/// How many users of a bulk call are processed concurrently.
-const CONCURRENCY: usize = 6;
+/// How many users of a bulk call are processed concurrently: each waits for its writers most of the time. Of its reads of
+/// KV, the runtime makes six at once.
+const CONCURRENCY: usize = 25;
 
 /// What a request sets on a user, apart from the address. `None` changes nothing.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -259,12 +263,21 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
         Some(_) if by_subject.is_some() => return Err(Denial::InvalidField("email")),
         Some(email) => Some(Email::parse(&email).ok_or(Denial::InvalidField("email"))?),
     };
+    let tenant = || match parameter(ctx, "tenant") {
+        None => Ok(None),
+        Some(name) => Tenant::parse(&name)
+            .map(Some)
+            .ok_or(Denial::InvalidField("tenant")),
+    };
+    if let Some(text) = parameter(ctx, "search") {
+        if by_subject.is_some() || by_email.is_some() {
+            return Err(Denial::InvalidField("search"));
+        }
+        return search(ctx, tenant()?.as_ref(), &text).await;
+    }
     let by_subject = by_subject.as_ref().map(Handle::Subject);
     if let Some(handle) = by_subject.or(by_email.as_ref().map(Handle::Address)) {
-        let tenant = match parameter(ctx, "tenant") {
-            None => None,
-            Some(name) => Some(Tenant::parse(&name).ok_or(Denial::InvalidField("tenant"))?),
-        };
+        let tenant = tenant()?;
         let users: Vec<Value> = people::find_by(ctx.world, tenant.as_ref(), handle, ctx.now)
             .await?
             .iter()
@@ -288,6 +301,48 @@ async fn list(ctx: &Ctx<'_>) -> Result<Answer, Denial> {
         200,
         &json!({ "users": users, "cursor": cursor }),
     ))
+}
+
+/// The longest text to search for, in bytes.
+const MAX_SEARCH: usize = 256;
+
+/// Users of one tenant, or without one, whose address, username or names begin as `text` says.
+async fn search(ctx: &Ctx<'_>, tenant: Option<&Tenant>, text: &str) -> Result<Answer, Denial> {
+    if text.len() > MAX_SEARCH {
+        return Err(Denial::InvalidField("search"));
+    }
+    let page = paging(ctx)?;
+    let found = directory::search(ctx.world, tenant, text, page, ctx.now).await?;
+    let users: Vec<Value> = found.users.iter().map(view).collect();
+    let cursor = found.next.as_deref().map(cursor::write);
+    let built = found.built.map(|built| built / 1000);
+    let answer = json!({ "users": users, "cursor": cursor, "indexed_at": built });
+    Ok(Answer::json(200, &answer))
+}
+
+/// A step of a rebuild of what [`search`] looks in.
+pub(super) async fn reindex(
+    ctx: &Ctx<'_>,
+    caller: &ApiToken,
+    act: Option<&Act>,
+) -> Result<Answer, Denial> {
+    require(caller, Scope::Admin)?;
+    if ctx.parts.method() != "POST" {
+        return Err(Denial::MethodNotAllowed("POST"));
+    }
+    let body = read_optional_json(ctx).await?;
+    reject_unknown(&body, &["cursor"])?;
+    let step = match member::<String>(&body, "cursor")? {
+        None => Step::Begin,
+        Some(text) => cursor::read(&text)
+            .and_then(|text| Step::read(&text))
+            .ok_or(Denial::InvalidCursor)?,
+    };
+    intended(act)?;
+    let (done, next) = directory::rebuild(ctx.world, step).await?;
+    let cursor = next.map(|next| cursor::write(&next.write()));
+    let answer = json!({ "listed": done.listed, "removed": done.removed, "cursor": cursor });
+    Ok(Answer::json(200, &answer))
 }
 
 async fn create(ctx: &Ctx<'_>, caller: &ApiToken, act: &Act) -> Result<Answer, Denial> {

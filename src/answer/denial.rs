@@ -127,6 +127,8 @@ pub enum Denial {
     NoGateway,
     /// Nobody adds the counters of the isolates up.
     NoMetrics,
+    /// No object finds users.
+    NoDirectory,
     /// The application allows this to everybody, the site only to its admins.
     AdminOnly,
     /// The user's account at the origin may not be used; the text says why.
@@ -139,7 +141,7 @@ pub enum Denial {
 }
 
 /// Every [`Row::code`]. A test compares it with the rows of all denials.
-pub const CODES: [&str; 48] = [
+pub const CODES: [&str; 49] = [
     "USER_NOT_FOUND",
     "account_refused",
     "admin_only",
@@ -157,6 +159,7 @@ pub const CODES: [&str; 48] = [
     "invalid_request",
     "method_not_allowed",
     "misconfigured",
+    "no_directory",
     "no_gateway",
     "no_metrics",
     "not_ahead",
@@ -560,6 +563,12 @@ impl Denial {
                 "No metrics",
                 "Nothing is counted. Bind the Durable Object EDGEWARD_METRICS.",
             )),
+            Self::NoDirectory => for_programs(row(
+                409,
+                "no_directory",
+                "No directory",
+                "Users cannot be searched. Bind the Durable Object EDGEWARD_DIRECTORY.",
+            )),
             Self::AdminOnly => row(
                 403,
                 "admin_only",
@@ -723,6 +732,7 @@ impl Denial {
             Self::TooManyServices => "too many services".into(),
             Self::NoGateway => "no gateway is configured".into(),
             Self::NoMetrics => "no metrics are configured".into(),
+            Self::NoDirectory => "no directory of users is bound".into(),
             Self::AdminOnly => "only for admins of the site".into(),
             Self::AccountRefused(reason) => format!("account at the origin: {reason}"),
             Self::Misconfigured => "misconfigured".into(),

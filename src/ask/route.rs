@@ -125,6 +125,8 @@ pub enum AdminEndpoint {
     Users,
     /// `/api/sso/users/bulk`
     UsersBulk,
+    /// `/api/sso/users/reindex`
+    UsersReindex,
     /// `/api/sso/users/{id}`
     User(String),
     /// `/api/sso/users/{id}/logout`
@@ -176,7 +178,7 @@ pub enum AdminEndpoint {
 }
 
 /// The path of each of our endpoints where a site has the default for `endpoints`, with `{id}` in the place of an id.
-pub const PATHS: [&str; 38] = [
+pub const PATHS: [&str; 39] = [
     "/api/sso/token",
     "/api/sso/me",
     "/api/sso/logout",
@@ -215,6 +217,7 @@ pub const PATHS: [&str; 38] = [
     "/api/sso/audit/verify",
     "/api/sso/backup",
     "/api/sso/backup/restore",
+    "/api/sso/users/reindex",
 ];
 
 /// The path of each page and each call of the gateway, but for the script of its pages. They are found without the last slash
@@ -457,6 +460,7 @@ fn own(rest: &str) -> Endpoint {
         ["metrics"] => Endpoint::Admin(AdminEndpoint::Metrics),
         ["users"] => Endpoint::Admin(AdminEndpoint::Users),
         ["users", "bulk"] => Endpoint::Admin(AdminEndpoint::UsersBulk),
+        ["users", "reindex"] => Endpoint::Admin(AdminEndpoint::UsersReindex),
         ["users", id] if !id.is_empty() => Endpoint::Admin(AdminEndpoint::User((*id).into())),
         ["users", id, "logout"] => Endpoint::Admin(AdminEndpoint::UserLogout((*id).into())),
         ["tokens"] => Endpoint::Admin(AdminEndpoint::ApiTokens),
@@ -542,6 +546,7 @@ mod tests {
                 AdminEndpoint::AuditVerify => (35, "/api/sso/audit/verify"),
                 AdminEndpoint::Backup => (36, "/api/sso/backup"),
                 AdminEndpoint::BackupRestore => (37, "/api/sso/backup/restore"),
+                AdminEndpoint::UsersReindex => (38, "/api/sso/users/reindex"),
             },
             Endpoint::Arrive => (26, "/api/sso/arrive"),
             Endpoint::Login => (27, "/api/sso/login"),
@@ -565,7 +570,7 @@ mod tests {
             let found = endpoint(ENDPOINTS, &path.replace("{id}", "x"));
             assert_eq!(found.as_ref().and_then(path_of), Some((number, path)));
         }
-        assert_eq!(PATHS.len(), 38, "as many as `path_of` has");
+        assert_eq!(PATHS.len(), 39, "as many as `path_of` has");
     }
 
     /// A new page or call does not compile until its path stands here.

@@ -57,13 +57,14 @@ pub const SECRETS: [&str; 3] = [
     "EDGEWARD_KEY_SECRET_",
 ];
 /// Our bindings that are not settings.
-pub const RESOURCES: [&str; 12] = [
+pub const RESOURCES: [&str; 13] = [
     "EDGEWARD_KV",
     "EDGEWARD_ONCE",
     "EDGEWARD_RECORD",
     "EDGEWARD_OUTBOX",
     "EDGEWARD_AUDIT",
     "EDGEWARD_ATTEMPTS",
+    "EDGEWARD_DIRECTORY",
     "EDGEWARD_METRICS",
     "EDGEWARD_ANALYTICS",
     "EDGEWARD_EMAIL",

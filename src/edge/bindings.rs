@@ -140,6 +140,12 @@ extern "C" {
     pub fn call_audit(namespace: &JsValue, log: &str, call: &str) -> Promise;
 }
 
+#[wasm_bindgen(module = "/src/edge/directories.js")]
+extern "C" {
+    #[wasm_bindgen(js_name = callDirectory)]
+    pub fn call_directory(namespace: &JsValue, call: &str) -> Promise;
+}
+
 #[wasm_bindgen(module = "/src/edge/mail.js")]
 extern "C" {
     #[wasm_bindgen(js_name = sendMail)]

@@ -13,6 +13,7 @@ export { Audit } from "./audit.js";
 export { Outbox } from "./outbox.js";
 export { Attempts } from "./attempts.js";
 export { Record } from "./record.js";
+export { Directory } from "./directory.js";
 export { Metrics } from "./metrics.js";
 
 abandonWith(core.abandon);

@@ -16,6 +16,7 @@ const OBJECTS = /** @type {const} */ ([
   ["AUDIT", "required"],
   ["ATTEMPTS", "of the gateway"],
   ["OUTBOX", "of the gateway"],
+  ["DIRECTORY", "optional"],
   ["METRICS", "optional"],
 ]);
 
@@ -28,7 +29,7 @@ const OBJECTS = /** @type {const} */ ([
 export async function parts(env, origins) {
   // There is one object that requests use at this moment, and otherwise one for each user, service or record.
   /** @type {Record<string, string>} */
-  const inUse = { audit: new Date().toISOString().slice(0, 7), metrics: "metrics" };
+  const inUse = { audit: new Date().toISOString().slice(0, 7), directory: "users", metrics: "metrics" };
   const objects = OBJECTS.map(([binding, need]) => {
     const namespace = env[`EDGEWARD_${binding}`];
     const name = binding.toLowerCase();

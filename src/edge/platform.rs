@@ -10,9 +10,9 @@ use crate::edge::passwords::DurableAttempts;
 use crate::edge::{bindings, waiting};
 use crate::platform::algorithm::Algorithm;
 use crate::platform::port::{
-    Audit, AuditCall, Background, Change, Changed, Check, Clock, Counter, Crypto, Entropy, Fault,
-    Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail, Monitor, Once, Outbox, OutboxCall,
-    Outgoing, Pending, Platform, Records, SealedKey,
+    Audit, AuditCall, Background, Change, Changed, Check, Clock, Counter, Crypto, Directory,
+    DirectoryCall, Entropy, Fault, Fetch, Incoming, KeyPage, KeyPair, Kv, Letter, Limit, Mail,
+    Monitor, Once, Outbox, OutboxCall, Outgoing, Pending, Platform, Records, SealedKey,
 };
 use crate::platform::time::{Seconds, Timestamp};
 use crate::site::config::ConfigError;
@@ -56,6 +56,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
     of_gateway("EDGEWARD_SIGN_IN_LIMIT");
     // Without it, requests go on to origins. What needs a row is refused.
     let audit = js_sys::Reflect::get(&env, &"EDGEWARD_AUDIT".into()).unwrap_or_default();
+    let directory = js_sys::Reflect::get(&env, &"EDGEWARD_DIRECTORY".into()).unwrap_or_default();
     let email = js_sys::Reflect::get(&env, &"EDGEWARD_EMAIL".into()).unwrap_or_default();
     let sign_ins = env.rate_limiter("EDGEWARD_SIGN_IN_LIMIT").ok();
     let calls = env
@@ -82,6 +83,7 @@ pub fn platform(env: &JsValue, errors: &mut Vec<ConfigError>) -> Option<Platform
         clock: Box::new(WallClock),
         outbox: Box::new(DurableOutbox(outbox)),
         audit: Box::new(DurableAudit(audit)),
+        directory: Box::new(DurableDirectory(directory)),
         mail: Box::new(BoundMail(email)),
         passwords: Box::new(DurableAttempts(attempts)),
         monitor: Box::new(BoundMonitor(bindings)),
@@ -150,10 +152,19 @@ impl Kv for WorkersKv {
             let cursor = page
                 .cursor
                 .filter(|cursor| !page.list_complete && !cursor.is_empty());
-            Ok(KeyPage {
-                keys: page.keys.into_iter().map(|key| key.name).collect(),
+            let mut found = KeyPage {
                 cursor,
-            })
+                ..KeyPage::default()
+            };
+            for key in page.keys {
+                found.keys.push(key.name);
+                let shown = match key.metadata {
+                    Some(serde_json::Value::String(value)) => Some(value),
+                    _ => None,
+                };
+                found.shown.push(shown);
+            }
+            Ok(found)
         })
     }
 }
@@ -247,6 +258,28 @@ impl Audit for DurableAudit {
             let answer = resolve(bindings::call_audit(&self.0, log, &text)).await;
             let answer = answer.ok().and_then(|answer| answer.as_string());
             serde_json::from_str(&answer.ok_or(Fault::Audit)?).map_err(|_| Fault::Audit)
+        })
+    }
+}
+
+/// The binding of the directory, if there is one.
+struct DurableDirectory(JsValue);
+
+impl Directory for DurableDirectory {
+    fn is_bound(&self) -> bool {
+        self.0.is_object()
+    }
+
+    fn call<'a>(
+        &'a self,
+        call: &'a DirectoryCall<'a>,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>> {
+        Box::pin(async move {
+            check_admitted()?;
+            let text = serde_json::to_string(call).map_err(|_| Fault::Directory)?;
+            let answer = resolve(bindings::call_directory(&self.0, &text)).await;
+            let answer = answer.ok().and_then(|answer| answer.as_string());
+            serde_json::from_str(&answer.ok_or(Fault::Directory)?).map_err(|_| Fault::Directory)
         })
     }
 }

@@ -2,9 +2,10 @@
 // second. So every change goes to the Durable Object named by the key, which compares, stores, and then writes to KV until
 // KV shows the value. A plain class, so that a panic of the core loses no change; all state is in the object's storage.
 import { DurableObject } from "cloudflare:workers";
+import { directory } from "./directories.js";
 import { Notifications } from "./notifications.js";
 
-/** @import { Change, ChangeOutcome, Env, RecordState, StoredChange } from "./types.js" */
+/** @import { Change, ChangeOutcome, Env, ListedUser, RecordState, StoredChange } from "./types.js" */
 
 /** The first retry after a failure; each further one waits twice as long, up to a minute. */
 const FIRST_RETRY = 1_000;
@@ -13,10 +14,14 @@ const LAST_RETRY = 60_000;
 const PATIENCE = 5_000;
 /** How many change ids are kept to recognise a change that is sent twice. */
 const KNOWN_CHANGES = 64;
+/** The longest metadata that KV takes, in bytes of JSON. */
+const MOST_METADATA = 1024;
+
+const encoder = new TextEncoder();
 
 /**
  * In storage: `now`, a RecordState; `then`, the changes to send to other writers; `notify:<number>`, see notifications.js;
- * and `tries`, the number of alarms since the last progress.
+ * `untold`, what the directory of users is still to be told; and `tries`, the number of alarms since the last progress.
  * @extends DurableObject<Env>
  */
 export class Record extends DurableObject {
@@ -35,6 +40,8 @@ export class Record extends DurableObject {
   #following;
   /** @type {Promise<void> | undefined} */
   #notifying;
+  /** @type {Promise<void> | undefined} */
+  #listing;
   #notifications = new Notifications(this.ctx.storage, this.env, (promise) => this.#limitTime(promise));
 
   /**
@@ -68,6 +75,8 @@ export class Record extends DurableObject {
     const outcome = await this.#inTurn(() => this.#make(change));
     if (!outcome.done) return outcome;
     const carried = this.#carry();
+    // Nobody waits for the directory: nothing depends on it.
+    this.ctx.waitUntil(this.#list());
     // The caller is itself a writer, inside its own turn; waiting here could deadlock.
     if (change.isNeeded) this.ctx.waitUntil(carried);
     else await Promise.race([carried, scheduler.wait(PATIENCE)]);
@@ -100,7 +109,7 @@ export class Record extends DurableObject {
     await this.ctx.storage.setAlarm(Date.now() + Math.min(FIRST_RETRY * 2 ** (tries - 1), LAST_RETRY));
     try {
       await this.#inTurn(() => this.#settled());
-      await this.#carry();
+      await Promise.all([this.#list(), this.#carry()]);
       await this.#inTurn(() => this.#look());
     } catch (error) {
       // KV's message may contain a value.
@@ -139,6 +148,8 @@ export class Record extends DurableObject {
       notify = [],
       keep = false,
       fresh = false,
+      in_lists: inLists = false,
+      entry,
       order,
       older_than: olderThan,
       id = crypto.randomUUID(),
@@ -162,9 +173,10 @@ export class Record extends DurableObject {
       writtenAt: now?.writtenAt,
       shown: false,
       keep: keep || (now?.keep ?? false),
+      inLists,
     };
     const followers = then.map((follower) => ({ ...follower, of: id, id: crypto.randomUUID() }));
-    await this.#persist(next, [...pending, ...followers], await this.#notifications.entry(id, notify));
+    await this.#persist(next, [...pending, ...followers], { ...(await this.#notifications.entry(id, notify)), ...(entry && { untold: entry }) });
     if (needs === undefined) return { done: true };
     const settled = await this.#settled();
     return settled?.applied.includes(id) ? { done: true } : { done: false, value: settled?.value ?? null };
@@ -205,11 +217,11 @@ export class Record extends DurableObject {
   /**
    * @param {RecordState} now
    * @param {StoredChange[]} then
-   * @param {{ [key: string]: unknown }} notification
+   * @param {{ [key: string]: unknown }} further
    */
-  async #persist(now, then, notification) {
+  async #persist(now, then, further) {
     // Not awaited: the output gate holds every answer until both writes are durable.
-    this.ctx.storage.put({ now, then, tries: 0, ...notification });
+    this.ctx.storage.put({ now, then, tries: 0, ...further });
     await this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
   }
 
@@ -234,7 +246,7 @@ export class Record extends DurableObject {
       if (now === undefined || now.needs !== undefined || now.written) return;
       const kv = this.env.EDGEWARD_KV;
       try {
-        await this.#limitTime(now.value === null ? kv.delete(now.key) : kv.put(now.key, now.value));
+        await this.#limitTime(now.value === null ? kv.delete(now.key) : kv.put(now.key, now.value, shownInLists(now)));
       } catch {
         // The alarm will retry. KV refuses a second write within a second.
         return;
@@ -263,11 +275,34 @@ export class Record extends DurableObject {
     }
   }
 
+  /** Tells the directory of users what has changed; concurrent callers share one run. */
+  async #list() {
+    this.#listing ??= this.#tell().finally(() => (this.#listing = undefined));
+    await this.#listing;
+  }
+
+  async #tell() {
+    const { kv } = this.ctx.storage;
+    const untold = () => /** @type {ListedUser | undefined} */ (kv.get("untold"));
+    for (let user = untold(); user !== undefined; user = untold()) {
+      const namespace = this.env.EDGEWARD_DIRECTORY;
+      try {
+        if (namespace !== undefined) await this.#limitTime(directory(namespace).call({ call: "put", users: [user] }));
+      } catch {
+        // The alarm will retry.
+        return;
+      }
+      // Not awaited in between: a newer one must not get lost.
+      if (untold()?.version === user.version) kv.delete("untold");
+    }
+  }
+
   /** Checks whether KV shows the value. Once it has done so for long enough, forgets it. */
   async #look() {
     const [now, then, isTold] = await Promise.all([this.#now(), this.#pending(), this.#notifications.areSent()]);
     if (now === undefined) return this.ctx.storage.deleteAll();
     if (!now.written || now.needs !== undefined || then.length > 0 || !isTold) return;
+    const isListed = this.ctx.storage.kv.get("untold") === undefined;
     const { SHOWN_AFTER, FORGOTTEN_AFTER } = this.#times;
     // `writtenAt` is set whenever `written` is.
     const writtenAt = now.writtenAt ?? 0;
@@ -279,10 +314,13 @@ export class Record extends DurableObject {
         await this.ctx.storage.put("now", { ...now, written: false, shown: false });
         return this.ctx.storage.setAlarm(Date.now() + FIRST_RETRY);
       }
+      if (now.shown && !isListed) return;
       if (now.shown) return now.keep && now.value !== null ? this.ctx.storage.deleteAlarm() : this.ctx.storage.deleteAll();
       now.shown = true;
       await this.ctx.storage.put("now", now);
     }
+    // The next try to tell the directory comes sooner.
+    if (!isListed) return;
     await this.ctx.storage.put("tries", 0);
     return this.ctx.storage.setAlarm(writtenAt + (now.shown ? FORGOTTEN_AFTER : SHOWN_AFTER));
   }
@@ -343,4 +381,14 @@ export class Record extends DurableObject {
       clearTimeout(timer);
     }
   }
+}
+
+/**
+ * What lists of KV are to tell of a value: the value itself, so that a page of a list needs no read for each key. A longer one
+ * is read.
+ * @param {RecordState} now
+ */
+function shownInLists({ value, inLists }) {
+  const fits = inLists && encoder.encode(JSON.stringify(value)).length <= MOST_METADATA;
+  return fits ? { metadata: value } : {};
 }

@@ -1,6 +1,7 @@
 // The types of the shell's data. For the type check only; none of it is in the Worker.
 import type { Attempts } from "./attempts.js";
 import type { Audit } from "./audit.js";
+import type { Directory } from "./directory.js";
 import type { Once } from "./entry.js";
 import type { Metrics } from "./metrics.js";
 import type { Outbox } from "./outbox.js";
@@ -22,6 +23,8 @@ export interface Env {
   EDGEWARD_GATEWAY?: unknown;
   /** Only where people sign in with passwords. */
   EDGEWARD_ATTEMPTS?: DurableObjectNamespace<Attempts>;
+  /** Only where users are searched. */
+  EDGEWARD_DIRECTORY?: DurableObjectNamespace<Directory>;
   /** Only where counters are added up. */
   EDGEWARD_METRICS?: DurableObjectNamespace<Metrics>;
   EDGEWARD_ANALYTICS?: AnalyticsEngineDataset;
@@ -69,6 +72,8 @@ export interface Change {
   notify?: Notification[];
   keep?: boolean;
   fresh?: boolean;
+  in_lists?: boolean;
+  entry?: ListedUser;
   order?: number;
   older_than?: number;
   /** Identifies the change, so that it is applied once even if it is sent twice. */
@@ -102,7 +107,29 @@ export interface RecordState {
   writtenAt?: number;
   shown: boolean;
   keep?: boolean;
+  /** Whether lists of KV show the value. */
+  inLists?: boolean;
 }
+
+/** A user in the directory (`Listed` in port.rs). */
+export interface ListedUser {
+  id: string;
+  /** Empty without a tenant. */
+  tenant: string;
+  version: number;
+  /** What a search finds the user by; null: the user is gone. */
+  text: string | null;
+  /** The record was made just now, maybe with the id of somebody who was deleted. */
+  made?: boolean;
+}
+
+/** A call of the directory of users, as the core sends it (`DirectoryCall` in port.rs). */
+export type DirectoryCall =
+  | { call: "search"; tenant: string; text: string; after: string | null; limit: number }
+  | { call: "put"; users: ListedUser[]; round?: number; gone?: string[] }
+  | { call: "begin" }
+  | { call: "stale"; round: number; limit: number }
+  | { call: "finish" };
 
 /** What `Once` stores. */
 export interface Lease {

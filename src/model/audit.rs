@@ -45,6 +45,7 @@ actions! {
     UserEnabled "user.enabled",
     UserDeleted "user.deleted",
     UsersImported "users.imported",
+    UsersIndexed "users.indexed",
     SessionsEnded "sessions.ended",
     PasswordSet "password.set",
     PasswordRemoved "password.removed",

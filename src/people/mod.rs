@@ -4,6 +4,7 @@
 //! A change is computed from the newest record and applied by compare-and-set: if the record has
 //! changed meanwhile, the change is computed again. So no change overwrites another one.
 
+pub mod directory;
 pub mod services;
 pub mod sessions;
 

@@ -36,6 +36,7 @@ pub struct Platform {
     pub clock: Box<dyn Clock>,
     pub outbox: Box<dyn Outbox>,
     pub audit: Box<dyn Audit>,
+    pub directory: Box<dyn Directory>,
     pub mail: Box<dyn Mail>,
     pub monitor: Box<dyn Monitor>,
 }
@@ -70,6 +71,9 @@ pub enum Fault {
     /// One person has as many rows in the audit log as an hour may have.
     #[error("one person signs in or out too often")]
     AuditLimit,
+    /// The Durable Object that finds users did not respond.
+    #[error("the directory of users failed")]
+    Directory,
     #[error("a cryptographic operation failed")]
     Crypto,
     /// A stored private key is encrypted with a secret that is no longer configured.
@@ -124,6 +128,7 @@ impl Fault {
             Self::Mail => "mail",
             Self::Metrics => "metrics",
             Self::Audit | Self::AuditLimit => "audit",
+            Self::Directory => "directory",
             Self::Body => "body",
             Self::Fetch => "fetch",
             Self::FetchTimeout => "fetch_timeout",
@@ -162,6 +167,9 @@ pub trait Kv {
 pub struct KeyPage {
     /// Including the prefix.
     pub keys: Vec<String>,
+    /// The values of the first keys, as far as the list itself shows them: those that were written with
+    /// [`Change::in_lists`] and are short.
+    pub shown: Vec<Option<String>>,
     /// Where the next page starts; `None` on the last page.
     pub cursor: Option<String>,
 }
@@ -248,6 +256,66 @@ pub struct Change {
     /// The key is random and new, so it need not be looked up first.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
+    /// Lists of the key-value store show the value, if it is short: see [`KeyPage::shown`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_lists: bool,
+    /// What the directory of users is told after this change, until it has taken it. Such a change needs no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Listed>,
+}
+
+/// A user in the directory.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    pub id: String,
+    /// Empty without a tenant.
+    pub tenant: String,
+    /// That of the record. An older one replaces no newer one.
+    pub version: u64,
+    /// What a search finds the user by; `None`: the user is gone.
+    pub text: Option<String>,
+    /// The record was made just now, with an id that may have been there before: a user who is restored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub made: bool,
+}
+
+/// A call of the directory of users. A call without another answer answers `{}`.
+#[derive(Serialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum DirectoryCall<'a> {
+    /// Users of a tenant (empty: without one) beyond `after`. Answers `{"users": [{"id", "version", "text"}], "next": …,
+    /// "built": …}`: `next` is the position to go on from, and `built` when
+    /// everybody was put last, in milliseconds since 1970. No `users`: there is nothing to search for.
+    Search {
+        tenant: &'a str,
+        text: &'a str,
+        after: Option<String>,
+        limit: u32,
+    },
+    /// Begins a rebuild. Answers `{"round": …}`.
+    Begin,
+    /// Takes users whom a rebuild has found, and forgets others, but for those who were put since it began.
+    Put {
+        users: Vec<Listed>,
+        round: u64,
+        gone: Vec<String>,
+    },
+    /// Answers `{"ids": […]}`: users whom the rebuild has not come across.
+    Stale { round: u64, limit: usize },
+    /// The rebuild is complete.
+    Finish,
+}
+
+/// The directory of users: what a search finds them by. An index, which the writers of records keep up
+/// ([`Change::entry`]): nothing is decided by it.
+pub trait Directory {
+    /// Whether there is one.
+    fn is_bound(&self) -> bool;
+    /// Calls it. The answer is JSON.
+    fn call<'a>(
+        &'a self,
+        call: &'a DirectoryCall<'a>,
+    ) -> Pending<'a, Result<serde_json::Value, Fault>>;
 }
 
 /// A call of the event queue of a service that follows a [`Change`].

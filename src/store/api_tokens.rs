@@ -78,7 +78,7 @@ impl ApiTokens<'_> {
     /// A [`Fault`] of the store.
     pub async fn page(&self, cursor: Option<&str>, limit: u32) -> Result<Page<ApiToken>, Fault> {
         let page = self.0.list(RECORD, cursor, limit).await?;
-        let records: Vec<ApiToken> = read_all(self.0, &page.keys).await?;
+        let records: Vec<ApiToken> = read_all(self.0, &page.keys, page.shown).await?;
         let revoked = records.iter().map(|token| self.revoked_at(&token.id));
         let revoked = futures_util::future::try_join_all(revoked).await?;
         let records = records.into_iter().zip(revoked);

@@ -53,11 +53,14 @@ pub const LOCKS: [&str; 7] = [
 /// How often a change is recomputed when other writers win.
 pub const CHANGE_ATTEMPTS: usize = 8;
 
+use std::future::ready;
+
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::platform::digest::{hex, sha256};
-use crate::platform::port::Fault;
+use crate::platform::port::{Fault, Kv, Pending};
 
 /// `prefix` and the SHA-256 of `name`.
 fn hashed_key(prefix: &str, name: &str) -> String {
@@ -80,17 +83,27 @@ pub struct Page<T> {
     pub cursor: Option<String>,
 }
 
-/// Reads the records of `keys` concurrently. Records that were deleted since the keys were listed
-/// are skipped.
+/// Reads the records of `keys` concurrently, but for those that a list has shown already. Records that were deleted since
+/// the keys were listed are skipped.
 async fn read_all<T: DeserializeOwned>(
-    kv: &dyn crate::platform::port::Kv,
+    kv: &dyn Kv,
     keys: &[String],
+    shown: Vec<Option<String>>,
 ) -> Result<Vec<T>, Fault> {
-    let texts = futures_util::future::try_join_all(keys.iter().map(|key| kv.read(key))).await?;
+    let texts = texts(kv, keys, shown).await?.into_iter().flatten();
     // One malformed record must not hide the others.
-    Ok(texts
-        .into_iter()
-        .flatten()
-        .filter_map(|text| decode(&text).ok())
-        .collect())
+    Ok(texts.filter_map(|text| decode(&text).ok()).collect())
+}
+
+async fn texts(
+    kv: &dyn Kv,
+    keys: &[String],
+    shown: Vec<Option<String>>,
+) -> Result<Vec<Option<String>>, Fault> {
+    let mut shown = shown.into_iter();
+    let reads = keys.iter().map(|key| match shown.next().flatten() {
+        Some(text) => Box::pin(ready(Ok(Some(text)))) as Pending<'_, _>,
+        None => kv.read(key),
+    });
+    try_join_all(reads).await
 }

@@ -55,7 +55,7 @@ impl Sessions<'_> {
         // The cursor comes from a client, and how the store treats a cursor that it did not make is unknown.
         page.keys.retain(|key| key.starts_with(&prefix));
         Ok(Page {
-            records: read_all(self.0, &page.keys).await?,
+            records: read_all(self.0, &page.keys, Vec::new()).await?,
             cursor: page.cursor,
         })
     }
@@ -65,7 +65,7 @@ impl Sessions<'_> {
     /// # Errors
     /// A [`Fault`] of the store.
     pub async fn find(&self, user: &UserId, id: &str) -> Result<Option<SessionRecord>, Fault> {
-        let found: Vec<SessionRecord> = read_all(self.0, &[key(user, id)]).await?;
+        let found: Vec<SessionRecord> = read_all(self.0, &[key(user, id)], Vec::new()).await?;
         Ok(found.into_iter().next())
     }
 }

@@ -3,8 +3,8 @@
 
 use crate::model::user::subject::Handle;
 use crate::model::user::{Email, Tenant, User, UserId, Username};
-use crate::platform::port::{Change, Changed, Fault, Kv, Notification, Records};
-use crate::store::{Page, decode, encode, hashed_key, read_all};
+use crate::platform::port::{Change, Changed, Fault, Kv, Listed, Notification, Records};
+use crate::store::{Page, decode, encode, hashed_key, read_all, texts};
 
 pub(super) const RECORD: &str = "user:";
 pub(super) const BY_EMAIL: &str = "user_email:";
@@ -91,9 +91,19 @@ impl Users<'_> {
     pub async fn page(&self, cursor: Option<&str>, limit: u32) -> Result<Page<User>, Fault> {
         let page = self.0.list(RECORD, cursor, limit).await?;
         Ok(Page {
-            records: read_all(self.0, &page.keys).await?,
+            records: read_all(self.0, &page.keys, page.shown).await?,
             cursor: page.cursor,
         })
+    }
+
+    /// The users with these ids, each in its place. A malformed record hides no other.
+    ///
+    /// # Errors
+    /// A [`Fault`] of the store.
+    pub async fn all(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, Fault> {
+        let keys: Vec<String> = ids.iter().map(record_key).collect();
+        let texts = texts(self.0, &keys, Vec::new()).await?.into_iter();
+        Ok(texts.map(|text| decode(&text?).ok()).collect())
     }
 }
 
@@ -155,12 +165,10 @@ impl UserRecords<'_> {
         notify: Vec<Notification>,
     ) -> Result<Option<Holder>, Fault> {
         let record = Change {
-            key: record_key(&user.id),
-            to: Some(encode(user)?),
             fresh: true,
             then: claim_name(user).into_iter().collect(),
             notify,
-            ..Change::default()
+            ..put(None, user)?
         };
         self.take_handle(user, held, record).await
     }
@@ -180,12 +188,9 @@ impl UserRecords<'_> {
         let mut then = vec![release_handle(&old.user, user.version)?];
         then.extend(rename(&old.user, user));
         let record = Change {
-            key: record_key(&user.id),
-            from: Some(old.text.clone()),
-            to: Some(encode(user)?),
             then,
             notify,
-            ..Change::default()
+            ..put(Some(old), user)?
         };
         self.take_handle(user, held, record).await
     }
@@ -222,12 +227,9 @@ impl UserRecords<'_> {
         notify: Vec<Notification>,
     ) -> Result<bool, Fault> {
         let change = Change {
-            key: record_key(&user.id),
-            from: Some(old.text.clone()),
-            to: Some(encode(user)?),
             then: rename(&old.user, user),
             notify,
-            ..Change::default()
+            ..put(Some(old), user)?
         };
         Ok(self.0.change(&change).await? == Changed::Done)
     }
@@ -246,6 +248,11 @@ impl UserRecords<'_> {
             from: Some(old.text.clone()),
             then,
             notify,
+            entry: Some(Listed {
+                version,
+                text: None,
+                ..listed(&old.user)
+            }),
             ..Change::default()
         };
         Ok(self.0.change(&change).await? == Changed::Done)
@@ -296,10 +303,8 @@ impl UserRecords<'_> {
     pub async fn restore_handle(&self, held: &HeldUser) -> Result<(), Fault> {
         let user = &held.user;
         let unchanged = Change {
-            key: record_key(&user.id),
-            from: Some(held.text.clone()),
             to: Some(held.text.clone()),
-            ..Change::default()
+            ..put(Some(held), user)?
         };
         let change = Change {
             key: key_of(user)?,
@@ -322,6 +327,43 @@ pub fn has_address(user: &User, tenant: Option<&Tenant>, email: &Email) -> bool 
 #[must_use]
 pub fn has_handle(user: &User, tenant: Option<&Tenant>, handle: Handle<'_>) -> bool {
     user.handle() == Some(handle) && user.tenant.as_ref() == tenant
+}
+
+/// The change that brings a record from `old` to `user`. The directory is told if a search finds the user by something else
+/// after it.
+fn put(old: Option<&HeldUser>, user: &User) -> Result<Change, Fault> {
+    let is_news = old.is_none_or(|old| searched(&old.user) != searched(user));
+    Ok(Change {
+        key: record_key(&user.id),
+        from: old.map(|old| old.text.clone()),
+        to: Some(encode(user)?),
+        in_lists: true,
+        entry: is_news.then(|| Listed {
+            made: old.is_none(),
+            ..listed(user)
+        }),
+        ..Change::default()
+    })
+}
+
+/// A user as the directory has one.
+#[must_use]
+pub fn listed(user: &User) -> Listed {
+    Listed {
+        id: user.id.as_str().to_owned(),
+        tenant: user.tenant.as_ref().map_or("", Tenant::as_str).to_owned(),
+        version: user.version,
+        text: Some(searched(user)),
+        made: false,
+    }
+}
+
+/// What a search finds a user by: address, username and names.
+#[must_use]
+pub fn searched(user: &User) -> String {
+    let (first, last) = (user.first_name.as_str(), user.last_name.as_str());
+    let address = user.address().unwrap_or_default();
+    [address, user.username.as_str(), first, last].join("\n")
 }
 
 /// Releases what finds a user whose record that change brought to `version`. By then it may belong

@@ -48,6 +48,7 @@ test("the shell lines in docs/admin-api.md run as they are, one after the other,
   const world = await startWorld({
     sites: { APP: { assertion: {} } },
     metrics: true,
+    directory: true,
     vars: { EDGEWARD_GATEWAY: { hosts: ["gateway.example.test"] } },
     edgeward: { user_cache: 1 },
   });

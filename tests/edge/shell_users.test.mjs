@@ -31,7 +31,7 @@ let front;
 let folder;
 before(async () => {
   folder = mkdtempSync(path.join(tmpdir(), "edgeward-shell-"));
-  world = await startWorld({ sites: { APP: { assertion: {} } }, edgeward: { user_cache: 1 } });
+  world = await startWorld({ sites: { APP: { assertion: {} } }, edgeward: { user_cache: 1 }, directory: true });
   app = world.site();
   front = await startFront(app);
 });
@@ -298,6 +298,42 @@ test("user list goes through all pages and says how far it is", async () => {
     [],
   );
   assert.equal(new Set(listed.map((/** @type {{ id: string }} */ { id }) => id)).size, listed.length);
+});
+
+test("user search finds users by the beginnings of their words, and user reindex makes anew what it looks in", async () => {
+  const name = `q${Math.random().toString(36).slice(2, 10)}`;
+  const [plain, other] = await Promise.all([
+    app.createUser({ email: `${name}@example.com`, first_name: "Ada", last_name: "King" }),
+    app.createUser({ email: `${name}@example.com`, tenant: "acme" }),
+  ]);
+  /** @param {string[]} args */
+  const found = async (...args) => {
+    const { status, out, error } = await admin("user", ...args, "--json");
+    assert.equal(status, 0, error);
+    return { ids: JSON.parse(out).map((/** @type {{ id: string }} */ { id }) => id), error };
+  };
+  await until(async () => (await found("search", name)).ids.length === 1 && (await found("search", name, "--tenant", "acme")).ids.length === 1);
+  const first = await found("search", `${name} KI ad`);
+  assert.deepEqual(first.ids, [plain.id]);
+  assert.match(first.error, /^note: .*`npm run admin -- user reindex`/m);
+  assert.deepEqual((await found("search", `${name} kingdom`)).ids, []);
+  assert.deepEqual((await found("list", "--search", name, "--tenant", "acme")).ids, [other.id]);
+  const table = await admin("user", "search", name);
+  assert.match(table.out, new RegExp(`^${plain.id} .*${name}@example.com`, "m"));
+
+  const rebuilt = await admin("user", "reindex");
+  assert.equal(rebuilt.status, 0, rebuilt.error);
+  assert.match(rebuilt.out, /^\d+ users are in the directory; 0 were removed/);
+  assert.match(rebuilt.error, /^\d+ users …$/m);
+  const last = await found("search", name);
+  assert.deepEqual([last.ids, /note:/.test(last.error)], [[plain.id], false]);
+  for (const args of [["list", "--tenant", "acme"], ["search"], ["search", "a", "b"], ["reindex", "now"]]) {
+    const { status, error } = await admin("user", ...args);
+    assert.notEqual(status, 0, error);
+  }
+  const wrong = await admin("user", "reindex", "--from", "nowhere");
+  assert.notEqual(wrong.status, 0);
+  assert.match(wrong.error, /--from nowhere goes on from here/);
 });
 
 test("user import makes the users of a CSV or JSON file that are not there yet", async () => {

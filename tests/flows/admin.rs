@@ -35,6 +35,8 @@ fn calls() -> Vec<CallOf> {
             Value::Null,
             &[UsersRead],
         ),
+        ("GET", "/api/sso/users?search=a", Value::Null, &[UsersRead]),
+        ("POST", "/api/sso/users/reindex", json!({}), &[]),
         ("POST", "/api/sso/users", plain.clone(), &[UsersWrite]),
         (
             "POST",

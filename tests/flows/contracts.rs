@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use edgeward::platform::port::{
-    Attempt, Attempted, Change, Changed, NewPassword, Notification, Outbox as _, OutboxCall,
-    Passwords as _, QueuedEvent, Records as _,
+    Attempt, Attempted, Change, Changed, DirectoryCall, Listed, NewPassword, Notification,
+    Outbox as _, OutboxCall, Passwords as _, QueuedEvent, Records as _,
 };
 use edgeward::platform::time::Timestamp;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ fn change_of(value: &Value) -> Change {
         then: then.map_or_else(Vec::new, |list| list.iter().map(change_of).collect()),
         keep: value["keep"] == true,
         fresh: value["fresh"] == true,
+        in_lists: value["in_lists"] == true,
+        entry: None,
         order: value["order"].as_u64(),
         older_than: value["older_than"].as_u64(),
         notify: value["notify"]
@@ -119,6 +121,14 @@ fn a_change_crosses_with_the_names_of_the_contract() {
         then: vec![Change::default()],
         keep: true,
         fresh: true,
+        in_lists: true,
+        entry: Some(Listed {
+            id: "u".into(),
+            tenant: String::new(),
+            version: 3,
+            text: None,
+            made: true,
+        }),
         order: Some(1),
         older_than: Some(2),
         notify: vec![Notification {
@@ -129,9 +139,50 @@ fn a_change_crosses_with_the_names_of_the_contract() {
     let empty = json!({"key": "", "from": null, "to": null});
     let crossed = json!({
         "key": "a", "from": "1", "to": "2", "needs": empty, "then": [empty], "keep": true, "fresh": true,
-        "order": 1, "older_than": 2, "notify": [{"service": "s", "call": {"call": "remove"}}],
+        "in_lists": true, "entry": {"id": "u", "tenant": "", "version": 3, "text": null, "made": true}, "order": 1, "older_than": 2, "notify": [{"service": "s", "call": {"call": "remove"}}],
     });
     assert_eq!(serde_json::to_value(change).unwrap(), crossed);
+}
+
+#[test]
+fn a_call_of_the_directory_crosses_with_the_names_that_it_reads() {
+    let user = Listed {
+        id: "u".into(),
+        tenant: "acme".into(),
+        version: 3,
+        text: Some("a@b.c\na@b.c\n\n".into()),
+        made: false,
+    };
+    let calls = [
+        (
+            DirectoryCall::Search {
+                tenant: "acme",
+                text: "a",
+                after: Some("A\nu".into()),
+                limit: 5,
+            },
+            json!({"call": "search", "tenant": "acme", "text": "a", "after": "A\nu", "limit": 5}),
+        ),
+        (DirectoryCall::Begin, json!({"call": "begin"})),
+        (
+            DirectoryCall::Put {
+                users: vec![user],
+                round: 2,
+                gone: vec!["v".into()],
+            },
+            json!({"call": "put", "round": 2, "gone": ["v"], "users": [
+                {"id": "u", "tenant": "acme", "version": 3, "text": "a@b.c\na@b.c\n\n"},
+            ]}),
+        ),
+        (
+            DirectoryCall::Stale { round: 2, limit: 9 },
+            json!({"call": "stale", "round": 2, "limit": 9}),
+        ),
+        (DirectoryCall::Finish, json!({"call": "finish"})),
+    ];
+    for (call, crossed) in calls {
+        assert_eq!(serde_json::to_value(call).unwrap(), crossed);
+    }
 }
 
 #[test]

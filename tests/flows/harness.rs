@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod crypto;
+pub mod directory;
 pub mod disclosure;
 pub mod issuer;
 pub mod keys;

@@ -17,6 +17,8 @@ mod combinations;
 #[cfg(test)]
 mod contracts;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod earlier;
 #[cfg(test)]
 mod every_setting;

@@ -308,6 +308,7 @@ fn table() -> Vec<Line> {
         (Denial::TooManyServices, 409, "too_many_services"),
         (Denial::NoGateway, 409, "no_gateway"),
         (Denial::NoMetrics, 409, "no_metrics"),
+        (Denial::NoDirectory, 409, "no_directory"),
         (Denial::PasswordExists, 409, "password_exists"),
         (Denial::SamePassword, 400, "same_password"),
         (
@@ -409,6 +410,7 @@ const fn number_of(denial: &Denial) -> usize {
         Denial::OtherUser => 58,
         Denial::NoMetrics => 59,
         Denial::TooManyActs => 60,
+        Denial::NoDirectory => 61,
     }
 }
 
@@ -421,7 +423,7 @@ fn no_reason_is_without_a_row() {
     found.sort_unstable();
     found.dedup();
     assert_eq!(found, (0..found.len()).collect::<Vec<_>>());
-    assert_eq!(found.len(), 61);
+    assert_eq!(found.len(), 62);
 }
 
 #[test]

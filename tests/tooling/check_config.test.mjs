@@ -90,11 +90,12 @@ test("a deployment that lacks a binding is noted, and is no error", () => {
     "durable_objects.bindings has no EDGEWARD_RECORD with the class Record",
     "durable_objects.bindings has no EDGEWARD_AUDIT with the class Audit",
     "durable_objects.bindings has no EDGEWARD_METRICS with the class Metrics, so nothing is counted (docs/monitoring.md)",
+    "durable_objects.bindings has no EDGEWARD_DIRECTORY with the class Directory, so no user can be searched (docs/admin-api.md#search)",
     "ratelimits has no EDGEWARD_FAILURE_LIMIT",
   ]) {
     assert.ok(lacking.includes(note), `${note}\n${lacking.join("\n")}`);
   }
-  const classes = ["Once", "Record", "Audit", "Metrics"];
+  const classes = ["Once", "Record", "Audit", "Metrics", "Directory"];
   const rest = ["kv_namespaces", "ratelimits"].flatMap((name) =>
     (name === "ratelimits" ? ["EDGEWARD_LIMIT", "EDGEWARD_FAILURE_LIMIT"] : ["EDGEWARD_KV"]).map(
       (bound) => `[[${name}]]\n${name === "ratelimits" ? "name" : "binding"} = "${bound}"\n`,

@@ -35,6 +35,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * - `outbound`: answers what the Worker fetches, in place of the network
  * - `mail`: to whom mail may go, by Miniflare's binding for it; see `World.mails`
  * - `metrics`: the counters are added up, in an object of the first Worker
+ * - `directory`: users are found by their names, in an object of the first Worker
  * - `cf`: what the CDN tells of each request, as far as it comes over https
  * - `broken`: the configuration is wrong on purpose
  * - `unbound`: names of bindings that are missing
@@ -50,6 +51,7 @@ export { CLIENT, NAVIGATION, SCRIPT, Site, signInAgain } from "./site.mjs";
  * @property {(request: import("miniflare").Request) => Answered | Promise<Answered>} [outbound]
  * @property {{ allowedDestinationAddresses?: string[] }} [mail]
  * @property {boolean} [metrics]
+ * @property {boolean} [directory]
  * @property {Record<string, unknown>} [cf]
  * @property {boolean} [broken]
  * @property {string[]} [unbound]
@@ -238,6 +240,7 @@ export class World {
           EDGEWARD_OUTBOX: { type: "durable-object", worker: first, exportName: "Outbox" },
           EDGEWARD_AUDIT: { type: "durable-object", worker: first, exportName: "Audit" },
           EDGEWARD_ATTEMPTS: { type: "durable-object", worker: first, exportName: "Attempts" },
+          ...(this.#options.directory && { EDGEWARD_DIRECTORY: { type: "durable-object", worker: first, exportName: "Directory" } }),
           ...(this.#options.metrics && { EDGEWARD_METRICS: { type: "durable-object", worker: first, exportName: "Metrics" } }),
           ...(options.mail && { EDGEWARD_EMAIL: { type: "send-email", ...options.mail } }),
           EDGEWARD_LIMIT: limit(`${name}-calls`, calls),
@@ -248,7 +251,10 @@ export class World {
         ...(name === first
           ? {
               exports: Object.fromEntries(
-                [...CLASSES, ...(this.#options.metrics ? ["Metrics"] : [])].map((className) => [className, { type: "durable-object", storage: "sqlite" }]),
+                [...CLASSES, ...(this.#options.directory ? ["Directory"] : []), ...(this.#options.metrics ? ["Metrics"] : [])].map((className) => [
+                  className,
+                  { type: "durable-object", storage: "sqlite" },
+                ]),
               ),
             }
           : {}),

@@ -17,6 +17,7 @@ use edgeward::platform::time::{Seconds, Timestamp};
 
 use super::audit::MemoryAudit;
 use super::crypto;
+use super::directory::MemoryDirectory;
 use super::outbox::MemoryOutbox;
 use super::passwords::MemoryPasswords;
 use super::records::MemoryRecords;
@@ -36,6 +37,7 @@ pub fn platform(shared: &Rc<Shared>, location: &Location, seed: u64) -> Platform
         records: Box::new(MemoryRecords(Rc::clone(shared))),
         outbox: Box::new(MemoryOutbox(Rc::clone(shared))),
         audit: Box::new(MemoryAudit(Rc::clone(shared))),
+        directory: Box::new(MemoryDirectory(Rc::clone(shared))),
         mail: Box::new(MemoryMail(Rc::clone(shared))),
         monitor: Box::new(MemoryMonitor),
         crypto: Box::new(NativeCrypto(Rc::clone(shared), Seeded::new(seed ^ 1 << 40))),
@@ -220,7 +222,11 @@ impl Kv for MemoryKv {
             let more = keys.len() > limit;
             keys.truncate(limit);
             let cursor = keys.last().filter(|_| more).cloned();
-            Ok(KeyPage { keys, cursor })
+            Ok(KeyPage {
+                keys,
+                cursor,
+                ..KeyPage::default()
+            })
         })
     }
 }

@@ -95,6 +95,10 @@ impl Shared {
         };
         held.insert(change.key.clone(), now);
         drop(held);
+        if let Some(entry) = &change.entry {
+            assert!(change.needs.is_none(), "such a change needs no other");
+            self.entries.put(entry, None);
+        }
         self.writers
             .following
             .borrow_mut()

@@ -12,6 +12,7 @@ use edgeward::platform::time::{Seconds, Timestamp};
 use edgeward::store;
 
 use super::audit::AuditLogs;
+use super::directory::Entries;
 use super::outbox::Outboxes;
 use super::passwords::Failures;
 use super::records::Writers;
@@ -42,6 +43,7 @@ pub enum Verb {
     HashPassword,
     Mail,
     Audit,
+    Directory,
 }
 
 impl Verb {
@@ -68,11 +70,12 @@ impl Verb {
             | Self::Attempt
             | Self::HashPassword
             | Self::Mail
-            | Self::Audit => &[],
+            | Self::Audit
+            | Self::Directory => &[],
         }
     }
 
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::KvRead,
         Self::KvWrite,
         Self::KvDelete,
@@ -96,6 +99,7 @@ impl Verb {
         Self::HashPassword,
         Self::Mail,
         Self::Audit,
+        Self::Directory,
     ];
 }
 
@@ -160,6 +164,9 @@ pub struct Shared {
     pub outboxes: Outboxes,
     /// The audit log, see `audit.rs`.
     pub audit: AuditLogs,
+    /// The directory of users, see `directory.rs`.
+    pub entries: Entries,
+    pub has_no_directory: Cell<bool>,
     /// What the checker of passwords knows, see `passwords.rs`.
     pub failures: Failures,
     pub calls: RefCell<Vec<PortCall>>,
