@@ -308,7 +308,7 @@ async fn restore_user(
     if let Some(password) = password {
         let held = Passwords(records).read(&user.id).await?;
         match &held.password {
-            Some(known) if *known == password => {}
+            Some(_) if held.is(&password) => {}
             Some(_) => return Ok("differs"),
             None => {
                 if !Passwords(records)
@@ -416,30 +416,30 @@ async fn restore_service(
 async fn restore_token(
     ctx: &Ctx<'_>,
     caller: &ApiToken,
-    token: ApiToken,
+    record: ApiToken,
     act: &Act,
 ) -> Result<&'static str, Denial> {
-    api_tokens::may_manage(caller, &token)?;
+    api_tokens::may_manage(caller, &record)?;
     let platform = &ctx.world.platform;
     let store = ApiTokens(&*platform.kv);
-    let revoked_at = store.revoked_at(&token.id).await?;
+    let revoked_at = store.revoked_at(&record.id).await?;
     let records = ApiTokenRecords(&*platform.records);
-    if let Some(held) = records.read(&token.id).await? {
-        let is_same = held.token.revoked(revoked_at) == token;
+    if let Some(held) = records.read(&record.id).await? {
+        let is_same = held.token.revoked(revoked_at) == record;
         return Ok(if is_same { "unchanged" } else { "differs" });
     }
-    match token.revoked_at {
+    match record.revoked_at {
         // Deleted here, and that holds.
         None if revoked_at.is_some() => return Ok("revoked"),
         // First what makes it of no use.
-        Some(at) if revoked_at.is_none() => store.revoke(&token.id, at).await?,
+        Some(at) if revoked_at.is_none() => store.revoke(&record.id, at).await?,
         _ => {}
     }
-    if !records.restore(&token).await? {
+    if !records.restore(&record).await? {
         return Ok("differs");
     }
-    let after = api_tokens::view(&token, None);
-    let id = ("object", token.id.as_str());
+    let after = api_tokens::view(&record, None);
+    let id = ("object", record.id.as_str());
     act.tell(Some(Action::ApiTokenCreated), id, &Value::Null, &after);
     Ok("created")
 }

@@ -177,7 +177,7 @@ fn sec_121_every_admin_act_has_its_intent_before_and_its_outcome_after() {
             assert_eq!(row["request_id"], "request-1");
         }
         let target = call.contains('/')
-            && !["users/bulk", "users/reindex"].contains(&call)
+            && !["users/bulk", "users/reindex", "backup/restore"].contains(&call)
             && !call.starts_with("keys");
         assert!(
             !target || rows[0].get("user").or(rows[0].get("object")).is_some(),
