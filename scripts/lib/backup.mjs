@@ -30,12 +30,12 @@ const COMMANDS = {
     takes: "<file>",
     about: "write all users, services and API tokens to a new file",
     help: `The file is complete or not there, and only its owner can read it. Only a deployment with the same
-EDGEWARD_KEY_SECRET_<n> takes it back: keep that secret apart from the file. docs/backup.md tells what is not in it.`,
+EDGEWARD_KEY_SECRET_<n> takes it back: keep that secret apart from the file. docs/backup.md says what is not in it.`,
     run: create,
   },
   restore: {
     takes: "<file>",
-    about: "make the users, services and API tokens of a file that are not there",
+    about: "create the users, services and API tokens of a file that do not exist yet",
     help: `Nothing that is there is replaced, and what was revoked stays revoked. A restore that was interrupted goes on when the
 command is run again.`,
     run: restore,
@@ -133,7 +133,7 @@ async function restore(given) {
   say(given, { ...count, left, services: [...services] }, `${created} records created, ${unchanged} were there already.`);
   if (services.size > 0)
     process.stderr.write(
-      `note: services have no credentials for events yet; give each new ones:\n${shown([...services].map((id) => `npm run admin -- service rotate ${id}, and once more with --webhook-secret`))}\n`,
+      `note: restored services cannot receive events until they have new credentials; run for each:\n${shown([...services].flatMap((id) => ["", " --webhook-secret"].map((option) => `npm run admin -- service rotate ${id}${option}`)))}\n`,
     );
   if (left.length === 0) return 0;
   const told = left.map(({ line, kind, id, status, code, field }) => `line ${line}, ${kind} ${id}: ${WHY[status] ?? `${code}${field ? ` (${field})` : ""}`}`);

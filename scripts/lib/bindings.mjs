@@ -28,7 +28,7 @@ export function missingBindings({ kv_namespaces = [], durable_objects: { binding
   }
   for (const [binding, className, without] of /** @type {const} */ ([
     ["EDGEWARD_METRICS", "Metrics", "nothing is counted (docs/monitoring.md)"],
-    ["EDGEWARD_DIRECTORY", "Directory", "no user can be searched (docs/admin-api.md#search)"],
+    ["EDGEWARD_DIRECTORY", "Directory", "users cannot be searched (docs/admin-api.md#search)"],
   ])) {
     const bound = bindings.find(({ name }) => name === binding);
     if (bound !== undefined) missing.push(...missingOf(binding, className, bound.class_name, migrated));

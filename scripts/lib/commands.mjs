@@ -41,11 +41,11 @@ the default is the default profile, or that of \`npm run dev\`. Each command has
   backup   Users, services and API tokens in a file: create, restore
   import-django-sso  Move users, passwords and services here from a gateway of django-sso
 
-Commands that tell why:
+Commands that explain decisions:
   explain  What the rules decide about a request, and why
   try      How a credential is verified, check by check; what is understood of an issuer's keys
 
-Commands that need no deployment that answers:
+Commands that work without a running deployment:
   secret   The secrets that sign and encrypt: list, rotate, retire
   schema   Print the JSON schema of wrangler.toml with Edgeward's settings
   openapi  Print the admin API as OpenAPI 3.1

@@ -81,7 +81,7 @@ const OWN_SECRET = /^EDGEWARD_(SESSION|TOKEN|KEY)_SECRET_\d+$/;
  * @param {string} env
  */
 export function outside(secrets, env) {
-  const [where, forWrangler] = env === "" ? ["--remote", ""] : [`--remote --env ${env}`, ` --env ${env}`];
+  const [where, forWrangler] = env === "" ? ["--remote", ' --env ""'] : [`--remote --env ${env}`, ` --env ${env}`];
   const own = secrets.flatMap((name) => OWN_SECRET.exec(name)?.[1].toLowerCase() ?? []);
   const others = secrets.filter((name) => !OWN_SECRET.test(name));
   const account =
@@ -91,9 +91,9 @@ export function outside(secrets, env) {
   const lines = [
     ...account,
     ...own.map((purpose) => `secret: \`npm run admin -- secret rotate ${purpose} ${where}\` makes the first one`),
-    ...others.map((name) => `secret: \`npx wrangler secret put ${name}${forWrangler}\` takes it from whom it comes`),
+    ...others.map((name) => `secret: \`npx wrangler secret put ${name}${forWrangler}\` asks for its value`),
   ];
-  return `Besides wrangler.toml, a deployment takes (a dry run cannot see what of it is done):\n${lines.map((line) => `  - ${line}`).join("\n")}`;
+  return `A deployment also needs the following. A dry run cannot check whether it is there:\n${lines.map((line) => `  - ${line}`).join("\n")}`;
 }
 
 /**

@@ -8,5 +8,5 @@ export const newSecret = () => randomBytes(32).toString("base64url");
 export function newSecrets() {
   const families = ["SESSION", "TOKEN", "KEY"];
   const lines = families.map((family) => `EDGEWARD_${family}_SECRET_1=${newSecret()}`);
-  return `# Secrets of the local Worker only, made by \`npm run dev\`. Never deploy them.\n${lines.join("\n")}\n`;
+  return `# Secrets of this machine alone. Never deploy them.\n${lines.join("\n")}\n`;
 }

@@ -305,7 +305,7 @@ async function testAlone(name) {
   return testCounts(await passThrough([program, "--quiet"]));
 }
 
-/** Documents the core and the admin command for this machine, and the Worker. */
+/** Documents the core and shell/ for this machine, and the Worker. */
 async function checkRustdoc() {
   const env = { RUSTDOCFLAGS: "-D warnings" };
   for (const target of [[], ["--lib", "--target", "wasm32-unknown-unknown"]]) {

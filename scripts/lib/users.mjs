@@ -50,13 +50,13 @@ const COMMANDS = {
   list: {
     about: "list the users",
     options: { ...TENANT, search: { type: "string" } },
-    help: `  --search <text>      only users whose address, username or names have words that begin so
+    help: `  --search <text>      only users found by the beginnings of words in address, username or names
   --tenant <name>      with --search: the tenant to search in`,
     run: list,
   },
   search: {
     takes: "<text>",
-    about: "list the users whose address, username or names have words that begin so",
+    about: "find users by the beginnings of words in address, username or names",
     options: TENANT,
     help: `  --tenant <name>      the tenant to search in
 
@@ -64,9 +64,9 @@ A search is by the beginnings of words, in any order; case and accents do not ma
     run: (given) => list({ ...given, search: given.word }),
   },
   reindex: {
-    about: "make anew from the records what a search finds users by",
+    about: "rebuild the search index from the records",
     options: { from: { type: "string" } },
-    help: `  --from <place>       go on with a run that has ended early, at the place that it has told
+    help: `  --from <place>       resume an interrupted run at the place that it printed
 
 Others may change users meanwhile. Needs the scope admin.`,
     run: reindex,
@@ -208,7 +208,7 @@ async function allUsers(query = "") {
   return users;
 }
 
-const NEVER_INDEXED = "note: users from before there was a directory are not found; `npm run admin -- user reindex` adds them, and has not been run yet\n";
+const NEVER_INDEXED = "note: the search index was never built, so older users are not found; run `npm run admin -- user reindex`\n";
 
 /** @param {Given} given */
 async function reindex({ from, json }) {
@@ -230,7 +230,7 @@ async function reindex({ from, json }) {
     throw error;
   }
   progressEnds();
-  say({ json }, done, `${done.listed} users are in the directory; ${done.removed} were removed from it who are no users.`);
+  say({ json }, done, `${done.listed} users are indexed; ${done.removed} entries without a user were removed.`);
 }
 
 /** @param {Given} who */

@@ -354,19 +354,19 @@ async fn restore_passkeys(
 ) -> Result<Option<usize>, Fault> {
     let store = Passkeys(&*ctx.world.platform.records);
     let known = store.read(id).await?;
-    // One that was removed since does not come back: some of them, in their order, are a call that was cut short.
-    let is_part = known.handle == wanted.handle
-        && wanted.keys.len() >= known.keys.len()
-        && wanted
-            .keys
+    // A shorter set may have lost a passkey on purpose, so it stays as it is.
+    let ids = |set: &PasskeySet| {
+        set.keys
             .iter()
-            .zip(&known.keys)
-            .all(|(one, other)| one.id == other.id);
-    if !known.handle.is_empty() && !is_part {
-        return Ok(None);
+            .map(|key| key.id.clone())
+            .collect::<Vec<_>>()
+    };
+    if !known.handle.is_empty() {
+        let is_same = known.handle == wanted.handle && ids(&known) == ids(wanted);
+        return Ok(is_same.then_some(0));
     }
     let mut added = 0;
-    for key in wanted.keys.iter().skip(known.keys.len()) {
+    for key in &wanted.keys {
         let done = store
             .change(id, &mut |set| {
                 set.handle.clone_from(&wanted.handle);

@@ -13,8 +13,9 @@ const MOST_ROWS = 1000;
 /** How many rows one call looks at to list some, and to check the chain: a Worker may not compute for long. */
 const MOST_LOOKED_AT = 20_000;
 const BATCH = 1000;
-/** What one person may cause within an hour, in milliseconds: whoever signs in and out all the time must not fill the log. */
+/** How many rows one person may cause within an hour: whoever signs in and out all the time must not fill the log. */
 const MOST_CAUSED = 300;
+/** In milliseconds. */
 const HOUR = 3_600_000;
 /** How many people are counted at most, and how many of the last rows are counted when the object starts. */
 const MOST_PEOPLE = 20_000;
@@ -130,7 +131,7 @@ export class Audit extends DurableObject {
   }
 
   /**
-   * Counts what the last rows say that people have caused: an object that has just started again forgives nobody.
+   * Counts what the last rows say that people have caused, so that a restart resets only the counts of older rows.
    * @param {number} at
    */
   #recall(at) {

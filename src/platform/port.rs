@@ -1,5 +1,6 @@
 //! The platform's services as traits. The Worker implements them with Workers KV, Durable
-//! Objects and `WebCrypto`; the admin command with wrangler; native tests in memory.
+//! Objects and `WebCrypto`; the commands implement only the key-value
+//! store (shell/src/tokens.rs); native tests all of them in memory.
 //!
 //! Time is an argument, `now`, the moment of the request. [`Clock`] is only for a moment that must come after something
 //! that the request has waited for. Whatever is synchronous on every platform is a plain

@@ -13,6 +13,8 @@ import { Browser, call, newPerson, newService, withGateway } from "./lib/gateway
 import { newSecret, startWorld } from "./lib/world.mjs";
 
 /** @import { Front } from "./lib/front.mjs" */
+/** @import { Passkey } from "./lib/authenticator.mjs" */
+/** @import { Site } from "./lib/site.mjs" */
 /** @import { World } from "./lib/world.mjs" */
 /** @typedef {{ kind: string, record: { id: string, [name: string]: unknown }, password?: string, passkeys?: object, code: string }} Line */
 
@@ -90,6 +92,32 @@ async function sent(world, records) {
   return /** @type {{ status: string, code?: string, field?: string }[]} */ (answer.json.results);
 }
 
+const PLACE = (/** @type {Site} */ gateway) => ({ rpId: "example.test", origin: `http://${gateway.host}` });
+
+/**
+ * Somebody who is signed in and has added so many passkeys.
+ * @param {number} count
+ */
+async function withPasskeys(count) {
+  const gateway = old.site("GATEWAY");
+  const [person, browser] = [await newPerson(gateway), new Browser(old)];
+  assert.equal((await browser.signIn(gateway, person)).status, 303);
+  const passkeys = Array.from({ length: count }, () => newPasskey());
+  for (const passkey of passkeys) assert.equal((await addPasskey(browser, gateway, passkey, PLACE(gateway))).status, 303);
+  return { person, browser, passkeys };
+}
+
+/**
+ * @param {Browser} browser
+ * @param {Passkey} passkey
+ */
+async function removePasskey(browser, passkey) {
+  const gateway = old.site("GATEWAY");
+  await browser.open(gateway, "/account/");
+  const removed = await browser.submit(gateway, "/account/", { action: "remove_passkey", id: passkey.id.toString("base64url") });
+  assert.equal(removed.status, 303, String(removed));
+}
+
 /** @param {Line} line */
 const ofUser = ({ kind }) => kind === "user";
 
@@ -153,17 +181,25 @@ test("SEC-127: users, services and API tokens come back as they were, and sign i
 test("SEC-127: nothing that is there is replaced, and what was revoked stays revoked", async () => {
   const [app, gateway] = [old.site(), old.site("GATEWAY")];
   const [changed, repassworded, deleted] = [await newPerson(gateway), await newPerson(gateway), await app.createUser()];
+  const [robbed, stripped] = [await withPasskeys(2), await withPasskeys(1)];
   const reader = (await app.admin("POST", "/api/sso/tokens", { name: "gone", scopes: ["users:read"] })).json;
   const { file } = await created(old);
   await app.admin("PATCH", `/api/sso/users/${changed.id}`, { active: false });
   await gateway.admin("PUT", `/api/sso/users/${repassworded.id}/password`, { password: "another horse battery" });
   assert.equal((await app.admin("DELETE", `/api/sso/users/${deleted.id}`)).status, 204);
   assert.equal((await app.admin("DELETE", `/api/sso/tokens/${reader.id}`)).status, 204);
+  for (const { browser, passkeys } of [robbed, stripped]) await removePasskey(browser, /** @type {Passkey} */ (passkeys.at(-1)));
   const taken = await app.createUser({ email: deleted.email });
   const back = await restored(old, file);
   assert.equal(back.status, 1);
   const why = Object.fromEntries(back.left.map((/** @type {{ id: string, status: string }} */ { id, status }) => [id, status]));
-  assert.deepEqual(why, { [changed.id]: "differs", [repassworded.id]: "differs", [deleted.id]: "differs", [reader.id]: "revoked" });
+  const differing = [changed, repassworded, deleted, robbed.person, stripped.person].map(({ id }) => [id, "differs"]);
+  assert.deepEqual(why, { ...Object.fromEntries(differing), [reader.id]: "revoked" });
+  for (const { passkeys } of [robbed, stripped]) {
+    const options = await optionsOf(new Browser(old), gateway, "sign_in");
+    const refused = await new Browser(old).submit(gateway, "/login/", signInForm(/** @type {Passkey} */ (passkeys.at(-1)), options, PLACE(gateway)));
+    assert.equal(refused.status, 400, String(refused));
+  }
   assert.equal((await app.admin("GET", `/api/sso/users/${changed.id}`)).json.active, false);
   assert.equal((await new Browser(old).signIn(gateway, repassworded)).status, 403);
   assert.equal((await new Browser(old).signIn(gateway, { ...repassworded, password: "another horse battery" })).status, 303);

@@ -90,7 +90,7 @@ test("a deployment that lacks a binding is noted, and is no error", () => {
     "durable_objects.bindings has no EDGEWARD_RECORD with the class Record",
     "durable_objects.bindings has no EDGEWARD_AUDIT with the class Audit",
     "durable_objects.bindings has no EDGEWARD_METRICS with the class Metrics, so nothing is counted (docs/monitoring.md)",
-    "durable_objects.bindings has no EDGEWARD_DIRECTORY with the class Directory, so no user can be searched (docs/admin-api.md#search)",
+    "durable_objects.bindings has no EDGEWARD_DIRECTORY with the class Directory, so users cannot be searched (docs/admin-api.md#search)",
     "ratelimits has no EDGEWARD_FAILURE_LIMIT",
   ]) {
     assert.ok(lacking.includes(note), `${note}\n${lacking.join("\n")}`);

@@ -14,7 +14,7 @@ export const OPENAPI = JSON.parse(readFileSync(at("docs/openapi.json"), "utf8"))
 const ajv = new Ajv2020({ strict: false, validateFormats: false });
 ajv.addSchema(OPENAPI, "openapi");
 
-/** Each path, longest first: a fixed word is no id. */
+/** All paths, those without an id first, so that a fixed word is not read as an id. */
 const PATHS = Object.keys(OPENAPI.paths)
   .map((path) => ({ path, pattern: new RegExp(`^${path.replace("{id}", "([^/]+)").replaceAll("/", "\\/")}$`) }))
   .toSorted((one, other) => Number(one.path.includes("{")) - Number(other.path.includes("{")));
