@@ -150,7 +150,7 @@ async function cutOff(where, purpose, number) {
     case "token":
       return `Every SSO token and every link with one that ${name} signed is refused at once. The last of them would expire ${span(sso_token)} after secret ${number + 1} was added (${assumed}).`;
     case "key":
-      return `What ${name} encrypts can no longer be read: signing keys, until \`npm run admin -- key rotate\` has replaced them and 30 minutes have passed; links to set a password that wait for a service, for a day; a provider's tokens, as long as the sessions of their sign-in. Credentials at origins are made anew.`;
+      return `What ${name} encrypts can no longer be read: signing keys, until \`npm run admin -- key rotate\` has replaced them and 30 minutes have passed; links to set a password that wait for a service, for a day; a provider's tokens, as long as the sessions of their sign-in. Credentials at origins are made anew. Backups made under it cannot be restored until it is set again under its number.`;
   }
 }
 
@@ -236,6 +236,7 @@ function localLines() {
  */
 function writeLocal(lines) {
   const file = here(".dev.vars");
-  writeFileSync(`${file}.new`, `${lines.join("\n")}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  const beside = `${file}.${process.pid}.new`;
+  writeFileSync(beside, `${lines.join("\n")}\n`, { mode: 0o600, flag: "wx" });
+  renameSync(beside, file);
 }

@@ -23,7 +23,7 @@ export const SIZE_LIMIT = 850 * 1024;
 export const BUDGETS = [
   {
     name: "core",
-    budget: 258_200,
+    budget: 258_600,
     paths: [
       "edgeward::access",
       "edgeward::answer",

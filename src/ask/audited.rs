@@ -53,6 +53,23 @@ pub fn signed_in<'a>(
     write(ctx, user.tenant.as_ref(), row.caused_by(&user.id))
 }
 
+/// Writes the row of a sign-in that belongs to an act of the person, such as a new password. It is not counted: whoever signs
+/// in all the time must not keep the person from taking the account back.
+///
+/// # Errors
+/// [`Fault::Audit`]: then nobody is signed in.
+#[must_use]
+pub fn signed_in_by_act<'a>(
+    ctx: &'a Ctx<'_>,
+    _: &Act,
+    user: &User,
+    row: Row,
+) -> Pending<'a, Result<Written, Fault>> {
+    let id = user.id.as_str();
+    let row = row.with("actor", id).with("user", id);
+    write(ctx, user.tenant.as_ref(), row)
+}
+
 /// Writes the row of what must happen even if it cannot be written, such as a sign-out. Then a line of the log says so.
 #[must_use]
 pub fn note<'a>(ctx: &'a Ctx<'_>, row: Row) -> Pending<'a, ()> {
@@ -75,14 +92,17 @@ fn noted<'a>(ctx: &'a Ctx<'_>, written: Pending<'a, Result<Written, Fault>>) -> 
 pub fn of_person(ctx: &Ctx<'_>, action: Action, user: &User) -> Row {
     let id = user.id.as_str();
     let row = row(ctx, action).with("actor", id).with("user", id);
-    row.caused_by(&user.id)
+    row.caused_by_own_hand(&user.id)
 }
 
 /// Writes the row of a sign-out, which must never fail: `actor` is the person, a provider or a service.
 #[must_use]
 pub fn signed_out<'a>(ctx: &'a Ctx<'_>, user: &UserId, actor: &str) -> Pending<'a, ()> {
     let row = row(ctx, Action::SignedOut).with("actor", actor);
-    note(ctx, row.with("user", user.as_str()).caused_by(user))
+    let row = row.with("user", user.as_str());
+    // What a provider or a service does is not counted against the person.
+    let is_own = actor == user.as_str();
+    note(ctx, if is_own { row.caused_by(user) } else { row })
 }
 
 fn unwritten(ctx: &Ctx<'_>, fault: Fault) {

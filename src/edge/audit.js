@@ -139,7 +139,7 @@ export class Audit extends DurableObject {
     const found = /** @type {{ user: string, at: number }[]} */ (
       this.#sql(
         `SELECT user, at FROM (SELECT * FROM row ORDER BY seq DESC LIMIT ?1) WHERE at > ?2 AND user IS NOT NULL
-         AND (actor = user OR action IN ('signed_in', 'user.switched', 'signed_out')) ORDER BY seq`,
+         AND actor = user AND action IN ('signed_in', 'user.switched', 'signed_out') ORDER BY seq`,
         MOST_RECALLED,
         at - HOUR,
       )

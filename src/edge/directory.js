@@ -141,6 +141,8 @@ export class Directory extends DurableObject {
   #put({ users, round, gone = [] }) {
     const [{ last }] = /** @type {{ last: number }[]} */ (this.#sql("SELECT last FROM round"));
     const now = Date.now();
+    // A round that has not begun is not one of ours.
+    if (round !== undefined && round !== null && round > last) return {};
     for (const user of users) this.#keep(user, round ?? last, now);
     for (const id of gone) this.#forget(id, round ?? 0);
     this.#sql("DELETE FROM user WHERE number IN (SELECT number FROM user WHERE gone < ? LIMIT 1000)", now - REMEMBERED);

@@ -155,7 +155,8 @@ async fn set(
 ) -> Result<(Written, Timestamp), Denial> {
     let (ctx, id) = (visit.ctx, &user.id);
     let done = async {
-        let signed_in = login::audit(visit, user, method).await?;
+        let row = audited::row(ctx, Action::SignedIn).with("method", method);
+        let signed_in = audited::signed_in_by_act(ctx, &act, user, row).await?;
         let put = credentials::put_and_end(act.written(), ctx.world, id, hash, false, ctx.now);
         Ok((signed_in, put.await?))
     }

@@ -48,9 +48,9 @@ impl OwnChanges {
         now: Timestamp,
     ) -> Option<Rc<User>> {
         let mut users = self.users.borrow_mut();
-        if let Some((known, _)) = users.get(id) {
+        if let Some((known, at)) = users.get(id) {
             let is_older = match (known, &user) {
-                (None, _) => true,
+                (None, _) => !is_restored(user.as_deref(), *at),
                 (Some(known), Some(user)) => known.version > user.version,
                 (Some(_), None) => false,
             };
@@ -124,12 +124,17 @@ impl OwnChanges {
 /// Later than the time of any request.
 const FOR_EVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
+/// Whether a user who was deleted at `at` has been restored from a backup since: only that makes a version which is a time.
+fn is_restored(user: Option<&User>, at: Timestamp) -> bool {
+    user.is_some_and(|user| user.version > at.millis())
+}
+
 /// Whether a user that this isolate changed at `at` is newer than what it read. Versions only grow
 /// and ids are never reused, so a store that lost a write is never believed. A missing record is
 /// one that the store does not show yet, or that was deleted elsewhere.
 fn is_newer(known: Option<&User>, at: Timestamp, read: Option<&User>, now: Timestamp) -> bool {
     match (known, read) {
-        (None, _) => true,
+        (None, _) => !is_restored(read, at),
         // A request that started before the change may have read after it.
         (Some(_), None) => now < at + STORE_LAG,
         (Some(known), Some(read)) => known.version > read.version,

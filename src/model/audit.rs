@@ -118,6 +118,14 @@ impl Row {
         self
     }
 
+    /// The same for what `person` does with their own account, which has a number of rows of its own: sign-ins, which others may
+    /// cause, must not keep anybody from it.
+    #[must_use]
+    pub fn caused_by_own_hand(mut self, person: &UserId) -> Self {
+        self.person = Some([person.as_str(), " account"].concat());
+        self
+    }
+
     /// Counts the row among nobody's any more: an outcome is written whenever its intent is.
     pub fn count_for_nobody(&mut self) {
         self.person = None;

@@ -160,20 +160,37 @@ pub async fn ensure(
 }
 
 /// Makes a user who was there before, with the same id. Returns whether there was none, or nothing if something else is there:
-/// another record of the user, or somebody else with the address or subject. Services know the user already.
+/// another record of the user, or somebody else with the address, subject or name. Services know the user already.
+///
+/// No session or SSO token of before counts, and no version of the record is older than any that there was: isolates that
+/// remember one go by it.
 ///
 /// # Errors
 /// A [`Fault`] of the platform.
 pub async fn restore(world: &World, user: &User, now: Timestamp) -> Result<Option<bool>, Fault> {
     let records = UserRecords(&*world.platform.records);
+    let audience = Audience::of(world, None, now).await?;
+    let mut made = user.clone();
+    made.end_sessions(now);
+    made.version = user.version.max(now.millis());
     let mut held = Holder::Free;
     for _ in 0..CHANGE_ATTEMPTS {
-        if let Some(known) = records.read(&user.id).await? {
-            return Ok((known.user == *user).then_some(false));
+        if let Some(HeldUser { user: known, .. }) = records.read(&user.id).await? {
+            let as_before = User {
+                version: user.version,
+                sessions_valid_after: user.sessions_valid_after,
+                ..known
+            };
+            return Ok((as_before == *user).then_some(false));
         }
-        match records.create(user, &held, Vec::new()).await? {
+        if audience.is_anothers_name(user).await? {
+            return Ok(None);
+        }
+        // A deletion that was cut short may have left what somebody else has set.
+        forget_credentials(world, &user.id).await?;
+        match records.create(&made, &held, Vec::new()).await? {
             None => {
-                world.cache.put_changed_user(&user.id, Some(user), now);
+                world.cache.put_changed_user(&made.id, Some(&made), now);
                 return Ok(Some(true));
             }
             Some(Holder::Free) => held = Holder::Free,
@@ -297,20 +314,27 @@ pub async fn delete(
         let notify = audience.notifications(gone, now).await?;
         if records.remove(&old, notify).await? {
             world.cache.put_changed_user(id, None, now);
-            if world.config.gateway().is_some() {
-                // Ids are never reused, so what is left of these if this fails opens nothing.
-                Passwords(&*world.platform.records).remove(id).await?;
-                let forget = &mut |set: &mut PasskeySet| {
-                    *set = PasskeySet::default();
-                    Ok(())
-                };
-                let passkeys = Passkeys(&*world.platform.records);
-                passkeys.change(id, forget).await?.ok();
-            }
+            // What is left of these if this fails opens nothing without a record, and a restored user does not get it back.
+            forget_credentials(world, id).await?;
             return Ok(old.user);
         }
     }
     Err(Fault::Contended.into())
+}
+
+/// Deletes the password and the passkeys of a user, which only a gateway has.
+async fn forget_credentials(world: &World, id: &UserId) -> Result<(), Fault> {
+    if world.config.gateway().is_none() {
+        return Ok(());
+    }
+    Passwords(&*world.platform.records).remove(id).await?;
+    let forget = &mut |set: &mut PasskeySet| {
+        *set = PasskeySet::default();
+        Ok(())
+    };
+    let passkeys = Passkeys(&*world.platform.records);
+    passkeys.change(id, forget).await?.ok();
+    Ok(())
 }
 
 const fn changed<'a>(old: &'a User, new: &'a User) -> UserChange<'a> {

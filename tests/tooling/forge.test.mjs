@@ -34,16 +34,19 @@ test("a change is tested by the README's command, and nothing is set up besides"
 
 test("a release is made of a tag that fits, after all tests; what may publish runs nothing of the project", () => {
   const text = workflows.find(({ name }) => name === "release.yml")?.text ?? "";
-  const [packing, publishing] = text.split(/^ {2}release:$/m);
+  const [before, publishing] = text.split(/^ {2}release:$/m);
+  // Tests run programs of others: not on the machine that makes the package.
+  const [packing, testing] = before.split(/^ {2}test:$/m);
   assert.match(text, /^on:\n {2}push:\n {4}tags: \["v\*"\]$/m);
-  assert.deepEqual(commandsOf(packing), ['npm run package -- --tag "$GITHUB_REF_NAME"', "npm test"]);
-  assert.doesNotMatch(packing, /: write/);
-  assert.match(publishing, /^ {4}needs: package$/m);
+  assert.deepEqual(commandsOf(packing), ['git merge-base --is-ancestor "$GITHUB_SHA" origin/main', 'npm run package -- --tag "$GITHUB_REF_NAME"']);
+  assert.deepEqual(commandsOf(testing), ["npm test"]);
+  assert.doesNotMatch(before, /: write/);
+  assert.match(publishing, /^ {4}needs: \[package, test\]$/m);
   assert.match(publishing, /permissions:\n {6}attestations: write\n {6}contents: write\n {6}id-token: write\n/);
   assert.doesNotMatch(publishing, /checkout|npm /);
   const [check, create] = commandsOf(publishing);
   assert.equal(check, "sha256sum --check SHA256SUMS");
-  assert.match(create, /^gh release create "\$GITHUB_REF_NAME" --verify-tag .*--notes-file NOTES\.md \*\.tgz SHA256SUMS$/);
+  assert.match(create, /^gh release create "\$GITHUB_REF_NAME" --verify-tag .*--notes-file NOTES\.md \.\/\*\.tgz SHA256SUMS$/);
   assert.ok(publishing.indexOf("attest-build-provenance") < publishing.indexOf("gh release create"));
 });
 
