@@ -11,7 +11,8 @@ import { quantile } from "../lib/stats.mjs";
 import { markdown } from "../lib/table.mjs";
 
 /** @import { Entry, Section } from "../lib/types.js" */
-/** @typedef {(method: string, path: string, body?: object) => Promise<any>} Call */
+/** @typedef {{ users: object[], cursor: string | null, listed: number, removed: number, created: number }} Told What the calls answer, each some of it. */
+/** @typedef {(method: string, path: string, body?: object) => Promise<Told>} Call */
 
 /** As the admin command: users in a call, and calls under way. */
 const IN_A_CALL = 100;
@@ -156,7 +157,7 @@ async function importAll(call, { first, count }) {
  */
 async function listAll(call, count) {
   let [found, pages] = [0, 0];
-  for (let cursor = ""; cursor !== null; pages += 1) {
+  for (let cursor = /** @type {string | null} */ (""); cursor !== null; pages += 1) {
     const page = await call("GET", `?limit=${PAGE}${cursor && `&cursor=${cursor}`}`);
     found += page.users.length;
     cursor = page.cursor;
@@ -171,7 +172,7 @@ async function listAll(call, count) {
  */
 async function indexAll(call, count) {
   let [listed, calls] = [0, 0];
-  for (let cursor = /** @type {string | undefined} */ (undefined); cursor !== null; calls += 1) {
+  for (let cursor = /** @type {string | null | undefined} */ (undefined); cursor !== null; calls += 1) {
     const step = await call("POST", "/reindex", { cursor });
     if (step.removed !== 0) throw new Error(`${step.removed} users were removed`);
     listed += step.listed;
