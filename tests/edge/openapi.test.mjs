@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { holdsTo, methodsOf, OPENAPI } from "./lib/contract.mjs";
+import { newService, withGateway } from "./lib/gateway.mjs";
 import { startWorld } from "./lib/world.mjs";
 
 /** @import { World } from "./lib/world.mjs" */
@@ -12,7 +13,7 @@ import { startWorld } from "./lib/world.mjs";
 /** @type {World} */
 let world;
 before(async () => {
-  world = await startWorld({ metrics: true });
+  world = await startWorld(withGateway({ sites: { APP: {} }, metrics: true }));
 });
 after(() => world?.stop());
 
@@ -21,11 +22,22 @@ test("docs/openapi.json is valid OpenAPI 3.1", async () => {
   assert.ok(valid, JSON.stringify(errors, null, 2));
 });
 
+/**
+ * The id of a new record that a path is about.
+ * @param {string} path
+ */
+async function newRecord(path) {
+  const site = world.site();
+  if (path.includes("/services/")) return (await newService(world.site("GATEWAY"), "https://service.example.com")).id;
+  if (path.includes("/tokens/")) return (await site.admin("POST", "/api/sso/tokens", { name: "one", scopes: ["users:read"] })).json.id;
+  return (await site.createUser()).id;
+}
+
 test("every path has the methods that docs/openapi.json says, and no other", async () => {
   const site = world.site();
   for (const path of Object.keys(OPENAPI.paths)) {
+    const id = path.includes("{id}") ? await newRecord(path) : "";
     for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"]) {
-      const id = path.includes("/services/") ? `svc_${"A".repeat(22)}` : path.includes("/tokens/") ? "0".repeat(32) : `usr_${"A".repeat(22)}`;
       const target = path.replace("{id}", id) + (path === "/api/sso/health" ? "?deep" : "");
       const answer = await site.admin(method, target, method === "GET" || method === "DELETE" ? undefined : {});
       const isKnown = methodsOf(path).includes(method);
