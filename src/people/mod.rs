@@ -195,7 +195,12 @@ pub async fn restore(world: &World, user: &User, now: Timestamp) -> Result<Optio
             }
             Some(Holder::Free) => held = Holder::Free,
             Some(Holder::Id(id)) => match records.read(&id).await? {
-                Some(HeldUser { user: other, .. }) if is_same(&other, user) => return Ok(None),
+                // The same user is there if another call was first: looked at again above.
+                Some(HeldUser { user: other, .. })
+                    if other.id != user.id && is_same(&other, user) =>
+                {
+                    return Ok(None);
+                }
                 _ => held = Holder::Id(id),
             },
         }
